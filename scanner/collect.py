@@ -1,0 +1,244 @@
+"""Runs collectors over their targets, and turns failure into `Gap` records.
+
+A collector is a module ``collectors.<name>``, or the entry point ``<name>`` in the group
+``sprawlscan.collectors``, with three names::
+
+    Config                                   a `scanner.config.Section`: its part of config.yaml
+    targets(config, run) -> Iterator[Target]     independent units of work
+    collect(target, config, run) -> Iterator[Record]
+
+Inside, one generator a listing, each wrapped in `or_gap`, the one place that catches a broad exception.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import importlib.metadata
+import pkgutil
+import queue
+import threading
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime  # noqa: TC003  msgspec reads the annotations at run time
+from pathlib import Path  # noqa: TC003
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
+
+from scanner.records import Coverage, Gap, Reason, Record
+from scanner.redact import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+
+    from scanner.detectors import Fingerprint
+
+T = TypeVar("T")
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """An independent unit of work: one account, one organisation, one folder. Carries no credential."""
+
+    collector: str
+    """The collector's module name."""
+    name: str
+    """Unique in its collector, and stable over nights: ``123456789012``, ``acme``."""
+    account_id: str
+    """The `Account.id` that it covers."""
+    section: int = 0
+    """Which of the collector's sections in config.yaml it came from, when there are several."""
+    params: dict[str, str] = {}
+    """What the collector needs besides to find it again."""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What one night gives every collector. Nothing else below the command line reads the clock."""
+
+    as_of: datetime
+    """The night's time, aware UTC."""
+    fingerprint: Fingerprint
+    """Keyed fingerprint of a secret value; see `scanner.detectors`."""
+    cache: Path
+    """A folder for ETags and slow listings; may be empty, may be deleted at any time."""
+    stopping: threading.Event
+    """Set when the deadline has passed or the process was told to stop."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a listing was asked for: who, which table, which call, which permission."""
+
+    provider: str
+    account_id: str
+    collector: str
+    target: str
+    table: str
+    call: str
+    kind: str | None = None
+    region: str | None = None
+    needs: str | None = None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """What a collector says of an exception that its provider's SDK raised."""
+
+    reason: Reason
+    detail: str
+    needs: str | None = None
+
+
+Explain = "Callable[[Exception], Failure | None]"
+
+
+def _row_id(asked: Asked) -> str:
+    """Return an id that is the same every night for the same listing."""
+    parts = (
+        asked.collector,
+        asked.target,
+        asked.account_id,
+        asked.table,
+        asked.kind,
+        asked.call,
+        asked.region,
+    )
+    return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()[:24]
+
+
+def gap(asked: Asked, failure: Failure) -> Gap:
+    """Return the `Gap` for a listing that failed."""
+    return Gap(
+        id=f"{asked.provider}:gap:{_row_id(asked)}",
+        provider=asked.provider,
+        account_id=asked.account_id,
+        collector=asked.collector,
+        target=asked.target,
+        table=asked.table,
+        kind=asked.kind,
+        call=asked.call,
+        region=asked.region,
+        reason=failure.reason,
+        detail=redact(failure.detail)[:2000],
+        needs=failure.needs or asked.needs,
+    )
+
+
+def or_gap(
+    listing: Iterable[Record] | Generator[Record, None, T],
+    asked: Asked,
+    explain: Callable[[Exception], Failure | None],
+) -> Generator[Record, None, T | None]:
+    """Yield what the listing yields, then its `Coverage`; on failure keep what came and append a `Gap`.
+
+    The value that the listing's generator returns is returned; None when it failed or returns none.
+    ``explain`` says what an SDK's exception means; what it does not know is a ``bug``, told with its traceback.
+    This is the only place that catches a broad exception.
+    """
+    items = 0
+    iterator = iter(listing)
+    try:
+        while True:
+            try:
+                record = next(iterator)
+            except StopIteration as end:
+                result: T | None = end.value
+                break
+            if not isinstance(record, Gap | Coverage):
+                items += 1
+            yield record
+    except Exception as exc:  # noqa: BLE001  the one place: see the docstring
+        failure = explain(exc) or Failure(
+            reason="bug", detail="".join(traceback.format_exception(exc, limit=-4)).strip()
+        )
+        yield gap(asked, failure)
+        return None
+    yield Coverage(
+        id=f"{asked.provider}:coverage:{_row_id(asked)}",
+        provider=asked.provider,
+        account_id=asked.account_id,
+        collector=asked.collector,
+        target=asked.target,
+        table=asked.table,
+        kind=asked.kind,
+        call=asked.call,
+        region=asked.region,
+        items=items,
+    )
+    return result
+
+
+def side_by_side(listings: Sequence[Iterable[Record]], workers: int) -> Iterator[Record]:
+    """Yield the records of several listings, read by ``workers`` threads, in the order in which they come.
+
+    The listings must not raise: wrap each in `or_gap`. When the caller stops reading, the threads stop.
+    """
+    if workers <= 1 or len(listings) <= 1:
+        for listing in listings:
+            yield from listing
+        return
+    out: queue.Queue[Record | None] = queue.Queue(maxsize=2000)
+    closed = threading.Event()
+    errors: list[BaseException] = []
+
+    def put(item: Record | None) -> bool:
+        while not closed.is_set():
+            with contextlib.suppress(queue.Full):
+                out.put(item, timeout=0.2)
+                return True
+        return False
+
+    def drain(listing: Iterable[Record]) -> None:
+        try:
+            for record in listing:
+                if not put(record):
+                    return
+        except BaseException as exc:  # noqa: BLE001  handed to the reader, who raises it
+            errors.append(exc)
+        finally:
+            put(None)
+
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        try:
+            for listing in listings:
+                pool.submit(drain, listing)
+            left = len(listings)
+            while left:
+                record = out.get()
+                if record is None:
+                    left -= 1
+                else:
+                    yield record
+        finally:
+            closed.set()
+    if errors:
+        raise errors[0]
+
+
+class Collector(Protocol):
+    """The shape of a collector module."""
+
+    Config: type[Any]
+
+    def targets(self, config: Any, run: Run) -> Iterator[Target]: ...  # noqa: D102
+
+    def collect(self, target: Target, config: Any, run: Run) -> Iterator[Record]: ...  # noqa: D102
+
+
+def collector_names() -> list[str]:
+    """Return the names of the collectors that are installed: our own modules and entry points."""
+    package = importlib.import_module("collectors")
+    names = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    names |= {entry.name for entry in importlib.metadata.entry_points(group="sprawlscan.collectors")}
+    return sorted(name.replace("_", "-") for name in names if not name.startswith("_"))
+
+
+def load_collector(name: str) -> Collector:
+    """Import the collector ``name`` (``ci-files`` is the module ``ci_files``). Raises LookupError if there is none."""
+    for entry in importlib.metadata.entry_points(group="sprawlscan.collectors"):
+        if entry.name == name:
+            loaded: Collector = entry.load()
+            return loaded
+    if name not in collector_names():
+        raise LookupError(name)
+    module: Any = importlib.import_module(f"collectors.{name.replace('-', '_')}")
+    return module  # type: ignore[no-any-return]

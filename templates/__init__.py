@@ -1,0 +1,1 @@
+"""Jinja templates, CSS and JavaScript of the HTML report."""
