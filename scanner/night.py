@@ -1,0 +1,153 @@
+"""A read-only view of one analysed night: what reports read. Nothing is loaded before it is asked for."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from scanner.findings import RESULT_TABLES
+from scanner.records import TABLES
+from scanner.snapshot import Manifest, read_manifest, sql_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    import msgspec
+
+
+class Tables:
+    """A locked-down DuckDB connection with one view a table over Parquet files.
+
+    The only place that speaks DuckDB's Python API; what it uses is in both 1.5 and 2.0.
+    Its settings refuse files outside the given folders, extensions and configuration changes, see
+    https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview.
+    """
+
+    def __init__(self, folders: list[Path], *, memory: str = "1GB", threads: int = 2) -> None:
+        self.temp = Path(tempfile.mkdtemp(prefix="sprawlscan-"))
+        self.con = duckdb.connect(
+            config={
+                "threads": threads,
+                "memory_limit": memory,
+                "temp_directory": str(self.temp),
+                "preserve_insertion_order": "false",
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "allow_community_extensions": "false",
+                "allow_persistent_secrets": "false",
+            }
+        )
+        allowed = ", ".join(_quoted(str(folder.resolve())) for folder in [*folders, self.temp])
+        self.con.execute(f"set allowed_directories=[{allowed}]")
+        self.con.execute("set enable_external_access=false")
+
+    def view(self, name: str, record: type[msgspec.Struct], files: list[Path]) -> None:
+        """Make a view of Parquet files with exactly the record's columns; what older files lack is NULL."""
+        columns = sql_columns(record)
+        empty = ", ".join(f'NULL::{kind} AS "{column}"' for column, kind in columns.items())
+        chosen = ", ".join(f'"{column}"' for column in columns)
+        query = f"SELECT {empty} WHERE false"
+        if files:
+            paths = ", ".join(_quoted(str(path.resolve())) for path in files)
+            read = f"SELECT * FROM read_parquet([{paths}], union_by_name=true)"
+            query = f"SELECT {chosen} FROM ({query} UNION ALL BY NAME {read})"
+        self.con.execute(f'CREATE OR REPLACE VIEW "{name}" AS {query}')
+
+    def lock(self) -> None:
+        """Refuse every further change of settings. Call before a rule's SQL runs."""
+        self.con.execute("set lock_configuration=true")
+
+    def rows(
+        self, query: str, params: dict[str, Any] | None = None, batch: int = 10_000
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query, in batches. Uses a cursor of its own, so that queries may be nested."""
+        cursor = self.con.cursor()
+        try:
+            cursor.execute(query, params or {})
+            while chunk := cursor.fetchmany(batch):
+                yield from chunk
+        finally:
+            cursor.close()
+
+    def dicts(self, query: str, params: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a query as dicts."""
+        cursor = self.con.cursor()
+        try:
+            cursor.execute(query, params or {})
+            names = [column[0] for column in cursor.description or []]
+            while chunk := cursor.fetchmany(10_000):
+                for row in chunk:
+                    yield dict(zip(names, row, strict=True))
+        finally:
+            cursor.close()
+
+    def one(self, query: str, params: dict[str, Any] | None = None) -> Any:
+        """Return the first column of the first row, or None."""
+        for row in self.rows(query, params):
+            return row[0]
+        return None
+
+    def close(self) -> None:
+        """Close the connection and delete its temporary folder."""
+        self.con.close()
+        shutil.rmtree(self.temp, ignore_errors=True)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def view_snapshot(tables: Tables, folder: Path, manifest: Manifest) -> None:
+    """Make the views of a sealed snapshot's tables."""
+    for name, record in TABLES.items():
+        tables.view(name, record, [folder / file.path for file in manifest.files if file.table == name])
+
+
+class Night:
+    """One analysed night: run, manifest, and SQL over every record and result table.
+
+    Views: the record tables (`scanner.records.TABLES`) and the result tables (`scanner.findings.RESULT_TABLES`).
+    """
+
+    def __init__(self, state: Path, run_id: str, *, previous: str | None, settings: dict[str, Any]) -> None:
+        self.state = state
+        self.run_id = run_id
+        self.previous_run_id = previous
+        """The run it was compared with; None on the first night ("no baseline")."""
+        self.snapshot = state / "snapshots" / run_id
+        self.analysis = state / "analysis" / run_id
+        self.manifest = read_manifest(self.snapshot)
+        self.as_of: datetime = self.manifest.as_of
+        self.settings = settings
+        """The report's options from config.yaml."""
+        self.tables = Tables([self.snapshot, self.analysis])
+        view_snapshot(self.tables, self.snapshot, self.manifest)
+        for name, record in RESULT_TABLES.items():
+            path = self.analysis / f"{name}.parquet"
+            self.tables.view(name, record, [path] if path.is_file() else [])
+        self.tables.lock()
+        self.rows = self.tables.rows
+        self.dicts = self.tables.dicts
+        self.one = self.tables.one
+
+    def close(self) -> None:
+        """Release the connection and its temporary files."""
+        self.tables.close()
+
+
+@contextmanager
+def open_night(
+    state: Path, run_id: str, *, previous: str | None = None, settings: dict[str, Any] | None = None
+) -> Iterator[Night]:
+    """Open an analysed night of a state folder, and close it afterwards. Raises `SnapshotError`."""
+    night = Night(state, run_id, previous=previous, settings=settings or {})
+    try:
+        yield night
+    finally:
+        night.close()

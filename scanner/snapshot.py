@@ -1,0 +1,416 @@
+"""Write, seal, open and prune snapshots.
+
+A snapshot is a folder, one per run, that never changes once it is sealed::
+
+    snapshots/20261123T020000Z/
+        run.json                          when it began, with which configuration (no secrets)
+        targets/aws-123456789012.json     written when a target is finished: what `--resume` skips
+        identities/aws-123456789012.parquet
+        ...
+        manifest.json                     written last: its presence is the seal
+
+``manifest.json`` holds the schema version, the tool's version, ``as_of``, row counts, the sha256 of every file,
+and the coverage. A crash leaves a folder without it, which the next run resumes or discards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import types
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scanner.records import TABLE_OF, TABLES, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+SCHEMA_VERSION = 1
+"""Raised when a column changes meaning. New columns are read as NULL from older snapshots and need no raise."""
+
+BATCH_ROWS = 20_000
+"""Rows kept in memory before they are written: 3 s and 150 MB per million rows."""
+
+RUN_ID_FORMAT = "%Y%m%dT%H%M%SZ"
+
+
+class SnapshotError(Exception):
+    """A snapshot cannot be read or written; the message names the file and what to do."""
+
+
+class ShardFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a snapshot."""
+
+    path: str
+    """Relative to the snapshot's folder."""
+    table: str
+    rows: int
+    sha256: str
+
+
+class TargetDone(msgspec.Struct, frozen=True, kw_only=True):
+    """What a finished target left: its files and how it went."""
+
+    collector: str
+    target: str
+    account_id: str
+    complete: bool
+    """False when it left a gap."""
+    gaps: int
+    records: int
+    seconds: float
+    """How long it took; a fact about the run, never used in analysis."""
+    files: list[ShardFile]
+
+
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run began."""
+
+    run_id: str
+    as_of: datetime
+    tool_version: str
+    config_digest: str
+    """sha256 of the configuration's text, which holds no secrets."""
+    targets: list[str] = []
+    """``collector/target`` of everything that was to be collected."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The seal of a snapshot."""
+
+    schema_version: int
+    run_id: str
+    as_of: datetime
+    tool_version: str
+    config_digest: str
+    partial: bool
+    """True when a deadline or a signal ended the run before every target was done."""
+    rows: dict[str, int]
+    """Rows by table."""
+    targets: list[TargetDone]
+    not_started: list[str] = []
+    """``collector/target`` that the deadline left out."""
+    coverage: float
+    """Complete listings of all listings that were asked for, 0 to 1."""
+    files: list[ShardFile]
+
+
+def run_id_of(as_of: datetime) -> str:
+    """Return the folder name of a run: its time in UTC, to the second."""
+    return as_of.astimezone(UTC).strftime(RUN_ID_FORMAT)
+
+
+def _arrow_type(hint: Any) -> pa.DataType:
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _arrow_type(next(arg for arg in get_args(hint) if arg is not type(None)))
+    if origin is Literal:
+        return pa.string()
+    if origin is list:
+        return pa.list_(_arrow_type(get_args(hint)[0]))
+    if origin is dict:
+        return pa.map_(pa.string(), pa.string())
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return pa.struct(
+            [(name, _arrow_type(field)) for name, field in get_type_hints(hint).items() if name != "__test__"]
+        )
+    plain = {
+        str: pa.string(),
+        bool: pa.bool_(),
+        int: pa.int64(),
+        float: pa.float64(),
+        datetime: pa.timestamp("us"),
+    }
+    return plain[hint]
+
+
+def arrow_schema(record: type[msgspec.Struct]) -> pa.Schema:
+    """Return the Parquet schema of a record class: its fields in order; times as UTC microseconds without a zone."""
+    hints = get_type_hints(record)
+    return pa.schema([(name, _arrow_type(hints[name])) for name in record.__struct_fields__])
+
+
+_SQL_TYPES = {
+    "string": "VARCHAR",
+    "bool": "BOOLEAN",
+    "int64": "BIGINT",
+    "double": "DOUBLE",
+    "timestamp[us]": "TIMESTAMP",
+}
+
+
+def _sql_type(arrow: pa.DataType) -> str:
+    if pa.types.is_list(arrow):
+        return f"{_sql_type(arrow.value_type)}[]"
+    if pa.types.is_map(arrow):
+        return "MAP(VARCHAR, VARCHAR)"
+    if pa.types.is_struct(arrow):
+        fields = ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in arrow)
+        return f"STRUCT({fields})"
+    return _SQL_TYPES[str(arrow)]
+
+
+def sql_columns(record: type[msgspec.Struct]) -> dict[str, str]:
+    """Return a record class's columns and their DuckDB types, in order."""
+    return {field.name: _sql_type(field.type) for field in arrow_schema(record)}
+
+
+def rows_of(records: Iterable[msgspec.Struct]) -> list[dict[str, Any]]:
+    """Return records as rows that pyarrow takes: maps as pairs, nested structs as dicts."""
+    rows = []
+    for record in records:
+        row = msgspec.structs.asdict(record)
+        for name, value in row.items():
+            if type(value) is dict:
+                row[name] = list(value.items())
+            elif type(value) is list and value and isinstance(value[0], msgspec.Struct):
+                row[name] = [msgspec.structs.asdict(item) for item in value]
+        rows.append(row)
+    return rows
+
+
+def write_table(path: Path, record: type[msgspec.Struct], records: Iterable[msgspec.Struct]) -> int:
+    """Write records of one class to a Parquet file, whole or not at all. Returns the number of rows."""
+    schema = arrow_schema(record)
+    temporary = path.with_suffix(".tmp")
+    total = 0
+    with _opened(temporary, schema) as writer:
+        batch: list[msgspec.Struct] = []
+        for item in records:
+            batch.append(item)
+            if len(batch) >= BATCH_ROWS:
+                writer.write_batch(pa.RecordBatch.from_pylist(rows_of(batch), schema=schema))
+                total += len(batch)
+                batch.clear()
+        writer.write_batch(pa.RecordBatch.from_pylist(rows_of(batch), schema=schema))
+        total += len(batch)
+    temporary.replace(path)
+    return total
+
+
+def _opened(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+    return pq.ParquetWriter(path, schema, compression="zstd")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(path.name + ".tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _slug(name: str) -> str:
+    """Return a file name for a target: readable, and unique even when two targets differ only in odd characters."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:80]
+    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+class TargetWriter:
+    """Writes the records of one target, in batches. Records with an id seen before are the same record: dropped."""
+
+    def __init__(self, folder: Path, collector: str, target: str, account_id: str) -> None:
+        self._folder = folder
+        self._name = f"{collector}-{_slug(target)}"
+        self._done = {"collector": collector, "target": target, "account_id": account_id}
+        self._batches: dict[str, list[Record]] = {}
+        self._writers: dict[str, pq.ParquetWriter] = {}
+        self._rows: dict[str, int] = {}
+        self._seen: dict[str, set[str]] = {}
+        self.gaps = 0
+
+    def write(self, record: Record) -> None:
+        """Take one record."""
+        table = TABLE_OF[type(record)]
+        seen = self._seen.setdefault(table, set())
+        if record.id in seen:
+            return
+        seen.add(record.id)
+        self.gaps += table == "gaps"
+        batch = self._batches.setdefault(table, [])
+        batch.append(record)
+        if len(batch) >= BATCH_ROWS:
+            self._flush(table)
+
+    def _flush(self, table: str) -> None:
+        batch = self._batches.pop(table, [])
+        if not batch:
+            return
+        schema = arrow_schema(TABLES[table])
+        if table not in self._writers:
+            self._writers[table] = _opened(self._folder / table / f"{self._name}.parquet", schema)
+        self._writers[table].write_batch(pa.RecordBatch.from_pylist(rows_of(batch), schema=schema))
+        self._rows[table] = self._rows.get(table, 0) + len(batch)
+
+    def finish(self, seconds: float) -> TargetDone:
+        """Close the files and leave the mark by which a resumed run skips this target."""
+        for table in list(self._batches):
+            self._flush(table)
+        files = []
+        for table, writer in sorted(self._writers.items()):
+            writer.close()
+            path = self._folder / table / f"{self._name}.parquet"
+            files.append(
+                ShardFile(
+                    path=str(path.relative_to(self._folder)),
+                    table=table,
+                    rows=self._rows[table],
+                    sha256=sha256_of(path),
+                )
+            )
+        done = TargetDone(
+            **self._done,
+            complete=self.gaps == 0,
+            gaps=self.gaps,
+            records=sum(self._rows.values()),
+            seconds=round(seconds, 3),
+            files=files,
+        )
+        write_private(self._folder / "targets" / f"{self._name}.json", msgspec.json.encode(done))
+        return done
+
+    def discard(self) -> None:
+        """Close the files of a target that will not be finished."""
+        for writer in self._writers.values():
+            writer.close()
+
+
+def begin(folder: Path, info: RunInfo) -> None:
+    """Start a snapshot in a new folder."""
+    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    write_private(folder / "run.json", msgspec.json.encode(info))
+
+
+def finished_targets(folder: Path) -> list[TargetDone]:
+    """Return the targets that an unsealed snapshot holds whole."""
+    return [
+        msgspec.json.decode(path.read_bytes(), type=TargetDone)
+        for path in sorted((folder / "targets").glob("*.json"))
+    ]
+
+
+def seal(folder: Path, info: RunInfo, not_started: Sequence[str] = (), *, partial: bool = False) -> Manifest:
+    """Write the manifest of a snapshot, last. Files of unfinished targets are removed first."""
+    done = finished_targets(folder)
+    files = sorted((file for target in done for file in target.files), key=lambda file: file.path)
+    named = {file.path for file in files}
+    for path in folder.glob("*/*.parquet"):
+        if str(path.relative_to(folder)) not in named:
+            path.unlink()
+    rows: dict[str, int] = dict.fromkeys(TABLES, 0)
+    for file in files:
+        rows[file.table] += file.rows
+    asked = rows["coverage"] + rows["gaps"] + len(not_started)
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        run_id=info.run_id,
+        as_of=info.as_of,
+        tool_version=info.tool_version,
+        config_digest=info.config_digest,
+        partial=partial,
+        rows=rows,
+        targets=sorted(done, key=lambda target: (target.collector, target.target)),
+        not_started=sorted(not_started),
+        coverage=round(rows["coverage"] / asked, 6) if asked else 0.0,
+        files=files,
+    )
+    write_private(
+        folder / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+    )
+    return manifest
+
+
+def is_sealed(folder: Path) -> bool:
+    """Whether a folder is a sealed snapshot."""
+    return (folder / "manifest.json").is_file()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the seal. Raises `SnapshotError` when there is none, or it is of a newer schema."""
+    path = folder / "manifest.json"
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        raise SnapshotError(
+            f"{folder} is not sealed: its run did not end. Resume it with `sprawlscan run --resume`, or remove it."
+        ) from None
+    except msgspec.MsgspecError as exc:
+        raise SnapshotError(
+            f"{path} is damaged ({exc}). Restore it from a backup, or use another snapshot."
+        ) from None
+    if manifest.schema_version > SCHEMA_VERSION:
+        raise SnapshotError(
+            f"{path} has schema version {manifest.schema_version}, newer than {SCHEMA_VERSION}: upgrade sprawlscan."
+        )
+    return manifest
+
+
+def verify(folder: Path) -> Manifest:
+    """Read the seal and compare every file with it. Raises `SnapshotError` naming the first file that differs."""
+    manifest = read_manifest(folder)
+    for file in manifest.files:
+        path = folder / file.path
+        if not path.is_file():
+            raise SnapshotError(
+                f"{path} is missing, and the manifest names it. Restore the snapshot from a backup."
+            )
+        if sha256_of(path) != file.sha256:
+            raise SnapshotError(
+                f"{path} differs from the manifest (sha256). It was changed after the run, or the disk is failing. "
+                "Restore the snapshot from a backup; findings made from it cannot be trusted."
+            )
+    return manifest
+
+
+def list_sealed(snapshots: Path) -> list[Path]:
+    """Return the sealed snapshots of a folder, oldest first."""
+    return [path for path in sorted(snapshots.glob("*Z")) if is_sealed(path)] if snapshots.is_dir() else []
+
+
+def latest_unsealed(snapshots: Path) -> Path | None:
+    """Return the newest snapshot whose run did not end, or None."""
+    found = [
+        path for path in sorted(snapshots.glob("*Z")) if (path / "run.json").is_file() and not is_sealed(path)
+    ]
+    return found[-1] if found else None
+
+
+def prune(snapshots: Path, *, daily: int, monthly: int, yearly: int, cited: set[str]) -> list[Path]:
+    """Return the snapshots that may go: not among the newest of the last days, months and years, nor cited.
+
+    The newest is never among them. ``cited`` are run ids that open findings refer to. Deletes nothing: see `remove`.
+    """
+    sealed = list_sealed(snapshots)
+    keep = {path.name for path in sealed[-1:]} | cited
+    for length, count in ((8, daily), (6, monthly), (4, yearly)):
+        newest: dict[str, str] = {}
+        for path in sealed:
+            newest[path.name[:length]] = path.name
+        keep |= set(sorted(newest.values())[-count:] if count else [])
+    return [path for path in sealed if path.name not in keep]
+
+
+def remove(folder: Path) -> None:
+    """Delete a snapshot; its seal goes first, so that a half-deleted one is never read."""
+    (folder / "manifest.json").unlink(missing_ok=True)
+    shutil.rmtree(folder)
