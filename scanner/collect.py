@@ -66,6 +66,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """Set when the deadline has passed or the process was told to stop."""
 
 
+class TargetError(Exception):
+    """A collector cannot even list its targets. The message says what, why, and what to do."""
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What a listing was asked for: who, which table, which call, which permission."""
 

@@ -301,6 +301,16 @@ def begin(folder: Path, info: RunInfo) -> None:
     write_private(folder / "run.json", msgspec.json.encode(info))
 
 
+def read_run(folder: Path) -> RunInfo:
+    """Return how an unsealed snapshot's run began. Raises `SnapshotError` when that cannot be read."""
+    try:
+        return msgspec.json.decode((folder / "run.json").read_bytes(), type=RunInfo)
+    except (OSError, msgspec.MsgspecError) as exc:
+        raise SnapshotError(
+            f"{folder}/run.json cannot be read ({exc}): remove {folder} and run again."
+        ) from None
+
+
 def finished_targets(folder: Path) -> list[TargetDone]:
     """Return the targets that an unsealed snapshot holds whole."""
     return [
@@ -320,7 +330,7 @@ def seal(folder: Path, info: RunInfo, not_started: Sequence[str] = (), *, partia
     rows: dict[str, int] = dict.fromkeys(TABLES, 0)
     for file in files:
         rows[file.table] += file.rows
-    asked = rows["coverage"] + rows["gaps"] + len(not_started)
+    asked = rows["coverage"] + rows["gaps"]
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         run_id=info.run_id,
