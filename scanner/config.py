@@ -176,7 +176,7 @@ class Settings(Section):
     """What `prune` keeps."""
     fail_on: str | None = Field(default=None, pattern=r"^(new:|open:)?(critical|high|medium|low|info)$")
     """Exit with 3 when there are findings at or above this: ``new:high`` or ``high``."""
-    min_coverage: float = Field(default=0.0, ge=0, le=1)
+    min_coverage: float = Field(default=0.8, ge=0, le=1)
     """Exit with 4 when less of what was asked for was answered: 0 to 1."""
 
 

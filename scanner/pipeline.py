@@ -1,0 +1,274 @@
+"""collect -> analyze -> report, and what the night amounts to as an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import pkgutil
+import signal
+import threading
+from enum import IntEnum
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+import structlog
+from filelock import FileLock, Timeout
+
+from scanner.findings import SEVERITIES
+from scanner.night import open_night
+from scanner.run import NothingCollectedError, Progress, collect_snapshot, free_space_message
+from scanner.snapshot import SnapshotError, list_sealed, read_manifest, write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from scanner.analyze import AnalysisSummary, AnalyzeSettings
+    from scanner.config import Loaded, Settings
+    from scanner.night import Night
+
+log = structlog.get_logger()
+
+
+class Exit(IntEnum):
+    """Exit codes; none has two meanings. Where several apply, the first of `PRECEDENCE` wins."""
+
+    OK = 0
+    INTERNAL = 1
+    USAGE = 2
+    FINDINGS = 3
+    COVERAGE = 4
+    LOCKED = 5
+    DEADLINE = 6
+
+
+PRECEDENCE = (Exit.INTERNAL, Exit.USAGE, Exit.LOCKED, Exit.DEADLINE, Exit.COVERAGE, Exit.FINDINGS)
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What one night came to; written as ``run.json`` beside the reports."""
+
+    run_id: str
+    exit_code: int
+    conditions: list[str]
+    """Every exit code that applies, by name."""
+    partial: bool
+    coverage: float
+    findings: dict[str, int]
+    """Open findings by severity, exceptions left out."""
+    new: dict[str, int]
+    """Of these, new and reopened ones by severity."""
+    reports: list[str]
+    """Files written, relative to the report's folder."""
+
+
+class Report(Protocol):
+    """The shape of a report module."""
+
+    def write(self, night: Night, folder: Path) -> list[Path]: ...
+
+
+class LockedError(Exception):
+    """Another run holds the lock."""
+
+
+def report_names() -> list[str]:
+    """Return the reports that are installed: modules of ``reports`` that have `write`, and entry points."""
+    package = importlib.import_module("reports")
+    names = [
+        module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_")
+    ]
+    found = [name for name in names if hasattr(importlib.import_module(f"reports.{name}"), "write")]
+    return sorted(
+        {*found, *(entry.name for entry in importlib.metadata.entry_points(group="sprawlscan.reports"))}
+    )
+
+
+def load_report(name: str) -> Report:
+    """Import a report module. Raises LookupError when there is none."""
+    for entry in importlib.metadata.entry_points(group="sprawlscan.reports"):
+        if entry.name == name:
+            loaded: Report = entry.load()
+            return loaded
+    if name not in report_names():
+        raise LookupError(name)
+    module: Report = importlib.import_module(f"reports.{name}")
+    return module
+
+
+@contextlib.contextmanager
+def locked(state: Path, wait_seconds: float) -> Iterator[None]:
+    """Hold the state folder's lock. Raises `LockedError` when another run has it for longer than that."""
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        with FileLock(state / "lock", timeout=wait_seconds, mode=0o600):
+            yield
+    except Timeout:
+        raise LockedError(
+            f"another run holds {state / 'lock'}. Wait for it (--wait-lock 10m), or stop it; nothing was changed."
+        ) from None
+
+
+@contextlib.contextmanager
+def told_to_stop(deadline_minutes: float) -> Iterator[threading.Event]:
+    """Give an event that is set by SIGTERM, SIGINT or the deadline; put the signals back afterwards."""
+    stopping = threading.Event()
+    timer = threading.Timer(deadline_minutes * 60, stopping.set)
+    timer.daemon = True
+    timer.start()
+    signals = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in signals}
+    try:
+        yield stopping
+    finally:
+        timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def analyze_settings(settings: Settings) -> AnalyzeSettings:
+    """Return the part of the configuration that analysis reads."""
+    from scanner.analyze import AnalyzeSettings
+
+    return AnalyzeSettings(
+        rule_params=settings.rules.params,
+        disabled=settings.rules.disabled,
+        custom_rules=settings.rules.custom,
+        exceptions=settings.exceptions,
+        owners=settings.owners,
+        due_days=dict(settings.rules.due_days),
+        memory=settings.limits.memory,
+        threads=settings.limits.threads,
+    )
+
+
+def analyze_run(settings: Settings, run_id: str) -> AnalysisSummary:
+    """Analyse a sealed snapshot."""
+    from scanner.analyze import analyze
+
+    return analyze(settings.state, run_id, settings=analyze_settings(settings))
+
+
+def previous_run(state: Path, run_id: str) -> str | None:
+    """Return the newest run before this one that was analysed, or None: no baseline."""
+    earlier = sorted(path.name.split(".")[0] for path in (state / "history").glob("*.parquet"))
+    return next((name for name in reversed(earlier) if name < run_id), None)
+
+
+def report_options(settings: Settings) -> dict[str, object]:
+    """Return what reports may read of the configuration."""
+    return {**settings.reports.model_dump(), "notify": settings.notify}
+
+
+def write_reports(settings: Settings, run_id: str, formats: list[str]) -> list[Path]:
+    """Write the reports of an analysed run. Returns the files."""
+    folder = settings.state / "reports" / run_id
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    written: list[Path] = []
+    previous = previous_run(settings.state, run_id)
+    with open_night(settings.state, run_id, previous=previous, settings=report_options(settings)) as night:
+        for name in formats:
+            written += load_report(name).write(night, folder)
+    return written
+
+
+def counts_by_severity(night: Night, statuses: tuple[str, ...]) -> dict[str, int]:
+    """Count findings in these statuses, by severity, worst first."""
+    marks = ", ".join(f"'{status}'" for status in statuses)
+    query = f"SELECT severity, count(*) FROM findings WHERE status IN ({marks}) GROUP BY severity"
+    found = dict(night.rows(query))
+    return {severity: int(found.get(severity, 0)) for severity in SEVERITIES}
+
+
+def judge(settings: Settings, run_id: str, reports: list[str], *, stopped: bool) -> Outcome:
+    """Weigh an analysed night against ``fail_on``, ``min_coverage`` and the deadline."""
+    manifest = read_manifest(settings.state / "snapshots" / run_id)
+    with open_night(settings.state, run_id) as night:
+        still_open = counts_by_severity(night, ("new", "open", "reopened"))
+        new = counts_by_severity(night, ("new", "reopened"))
+    conditions: list[Exit] = []
+    if stopped or manifest.partial:
+        conditions.append(Exit.DEADLINE)
+    if manifest.coverage < settings.min_coverage:
+        conditions.append(Exit.COVERAGE)
+    if settings.fail_on:
+        scope, _, severity = settings.fail_on.rpartition(":")
+        bad = SEVERITIES[: [str(name) for name in SEVERITIES].index(severity) + 1]
+        counts = new if scope == "new" else still_open
+        if any(counts[name] for name in bad):
+            conditions.append(Exit.FINDINGS)
+    code = next((code for code in PRECEDENCE if code in conditions), Exit.OK)
+    return Outcome(
+        run_id=run_id,
+        exit_code=int(code),
+        conditions=[condition.name for condition in conditions],
+        partial=manifest.partial,
+        coverage=manifest.coverage,
+        findings=still_open,
+        new=new,
+        reports=reports,
+    )
+
+
+def resolve_run(state: Path, run_id: str | None) -> str:
+    """Return the named run, or the newest sealed one. Raises `SnapshotError` when there is none."""
+    sealed = [path.name for path in list_sealed(state / "snapshots")]
+    if run_id is None:
+        if not sealed:
+            raise SnapshotError(
+                f"{state / 'snapshots'} holds no sealed snapshot; run `sprawlscan run` first."
+            )
+        return sealed[-1]
+    if run_id not in sealed:
+        raise SnapshotError(f"no sealed snapshot {run_id}; there are: {', '.join(sealed) or 'none'}.")
+    return run_id
+
+
+def run_night(
+    loaded: Loaded,
+    *,
+    as_of: datetime,
+    progress: Progress,
+    only: list[str] | None = None,
+    resume: bool = False,
+    wait_lock: float = 0,
+    stages: tuple[str, ...] = ("collect", "analyze", "report"),
+) -> Outcome | None:
+    """Collect, analyse and report one night. Returns its outcome; None when only collecting.
+
+    Raises `LockedError`, `NothingCollectedError`, `SnapshotError`, and OSError for a full disk.
+    """
+    settings = loaded.settings
+    with locked(settings.state, wait_lock), told_to_stop(settings.limits.deadline_minutes) as stopping:
+        manifest = collect_snapshot(
+            settings,
+            digest=loaded.digest,
+            as_of=as_of,
+            stopping=stopping,
+            progress=progress,
+            only=only,
+            resume=resume,
+        )
+        log.info("snapshot sealed", run=manifest.run_id, coverage=manifest.coverage, partial=manifest.partial)
+        if "analyze" not in stages:
+            return None
+        analyze_run(settings, manifest.run_id)
+        written = (
+            write_reports(settings, manifest.run_id, settings.reports.formats) if "report" in stages else []
+        )
+        folder = settings.state / "reports" / manifest.run_id
+        outcome = judge(
+            settings,
+            manifest.run_id,
+            [str(path.relative_to(folder)) for path in written],
+            stopped=stopping.is_set(),
+        )
+        write_private(
+            folder / "run.json", msgspec.json.format(msgspec.json.encode(outcome), indent=1) + b"\n"
+        )
+        return outcome
+
+
+__all__ = ["Exit", "LockedError", "NothingCollectedError", "Outcome", "free_space_message", "run_night"]
