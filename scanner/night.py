@@ -93,6 +93,14 @@ class Tables:
             return row[0]
         return None
 
+    def copy(self, query: str, path: Path, params: dict[str, Any] | None = None) -> None:
+        """Write a query's rows to a Parquet file, whole or not at all. The query's order is the file's order."""
+        temporary = path.with_suffix(".tmp")
+        temporary.touch(mode=0o600)
+        options = "FORMAT parquet, COMPRESSION zstd, PRESERVE_ORDER true"
+        self.con.execute(f"COPY ({query}) TO {_quoted(str(temporary))} ({options})", params or {})
+        temporary.replace(path)
+
     def close(self) -> None:
         """Close the connection and delete its temporary folder."""
         self.con.close()

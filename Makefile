@@ -1,0 +1,46 @@
+# Every target sets itself up: Python 3.11+, git and make are all that a machine needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint docs bench lock clean
+
+demo: $(READY) ## two nights of a make-believe company, and its report
+	$(BIN)/sprawlscan demo
+
+test: $(READY) .cache/browser ## every test; needs no network beyond the package registries
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+
+lint: $(READY) ## formatting, lint, types, documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m docs.reference --check
+
+docs: $(READY) ## regenerate docs/reference.md
+	$(BIN)/python -m docs.reference
+
+bench: $(READY) ## measure against the budgets; writes benchmarks/results/
+	$(BIN)/python -m benchmarks
+
+lock: $(READY) ## resolve requirements.lock anew
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra all --group dev --upgrade pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .cache demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+# The browser tests want a Chromium. Debian's is installed when there is none and we may.
+.cache/browser:
+	mkdir -p .cache
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	  || (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null) \
+	  || (echo "A Chromium browser is needed for the report's tests: install chromium and try again." >&2; exit 1)
+	touch $@

@@ -1,0 +1,183 @@
+"""Writes docs/reference.md from the code: commands, options, records, rules, collectors.
+
+``python -m docs.reference`` writes it; ``--check`` fails when it is not fresh, or when something is undocumented.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer.main
+from pydantic import BaseModel
+
+from scanner.cli import app
+from scanner.collect import collector_names, load_collector
+from scanner.config import Settings
+from scanner.findings import RESULT_TABLES
+from scanner.framework import load_frameworks
+from scanner.records import TABLES
+from scanner.rule import load_rules
+from scanner.snapshot import sql_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import msgspec
+
+REFERENCE = Path(__file__).with_name("reference.md")
+
+
+class UndocumentedError(Exception):
+    """Something public has no text."""
+
+
+def field_texts(record: type[msgspec.Struct]) -> dict[str, str]:
+    """Return the sentence under each field of a record class, those of its bases first."""
+    texts: dict[str, str] = {}
+    for kind in reversed(record.__mro__):
+        if kind.__module__.split(".")[0] != "scanner":
+            continue
+        body = ast.parse(inspect.getsource(kind)).body[0]
+        statements = body.body if isinstance(body, ast.ClassDef) else []
+        for field, text in zip(statements, statements[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                match text:
+                    case ast.Expr(value=ast.Constant(value=str(words))):
+                        texts[field.target.id] = " ".join(words.split())
+                    case _:
+                        pass
+    return texts
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("``", "`")
+
+
+def _tables(title: str, tables: dict[str, type[msgspec.Struct]]) -> Iterator[str]:
+    yield f"## {title}\n"
+    for name, record in tables.items():
+        texts = field_texts(record)
+        yield f"### {name}\n"
+        yield f"{_cell((record.__doc__ or '').strip())}\n"
+        yield "| column | type | meaning |\n|---|---|---|"
+        for column, kind in sql_columns(record).items():
+            if column not in texts:
+                raise UndocumentedError(f"{record.__name__}.{column} has no sentence under it")
+            yield f"| `{column}` | {kind} | {_cell(texts[column])} |"
+        yield ""
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        return ""
+    if isinstance(value, Path):
+        return f"`{value}`"
+    return f"`{value}`" if value not in (None, ..., [], {}) and "Undefined" not in repr(value) else ""
+
+
+def _options(model: type[BaseModel], prefix: str, where: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if not field.description:
+            raise UndocumentedError(f"{where}: option {prefix}{name} has no text under it")
+        yield f"| `{prefix}{name}` | {_default(field.get_default(call_default_factory=True))} | {_cell(field.description)} |"
+        kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                is_list = "list" in str(field.annotation)
+                yield from _options(kind, f"{prefix}{name}{'[]' if is_list else ''}.", where)
+
+
+def _collectors() -> Iterator[str]:
+    yield "## Collectors\n"
+    for name in collector_names():
+        module = load_collector(name)
+        text = inspect.getdoc(module) or ""
+        for paragraph in ("Needs:", "Cannot see:"):
+            if not re.search(rf"^{paragraph}", text, flags=re.MULTILINE):
+                raise UndocumentedError(f"collectors/{name}: no paragraph starting with {paragraph!r}")
+        yield f"### {name}\n"
+        yield text.replace("``", "`") + "\n"
+        yield "| option | default | meaning |\n|---|---|---|"
+        yield from _options(module.Config, "", f"collectors/{name}")
+        yield ""
+
+
+def _rules() -> Iterator[str]:
+    yield "## Rules\n"
+    mapped: dict[str, list[str]] = {}
+    for framework in load_frameworks():
+        for code, control in framework.controls.items():
+            for rule in control.rules:
+                mapped.setdefault(rule, []).append(f"{framework.name} {framework.version} {code}")
+    rules = load_rules(None)
+    yield f"{len(rules)} rules.\n"
+    for rule in rules:
+        yield f"### {rule.id}\n"
+        yield f"{rule.title} ({rule.severity}, {rule.category})\n"
+        yield f"- Why: {' '.join(rule.why.split())}"
+        yield f"- Fix: {' '.join(rule.fix.split())}"
+        yield f"- Needs: {', '.join(f'`{need}`' for need in rule.needs)}"
+        if rule.params:
+            yield f"- Parameters: {', '.join(f'`{key}: {value}`' for key, value in rule.params.items())}"
+        yield f"- Maps to: {'; '.join(sorted(mapped.get(rule.id, []))) or 'nothing'}\n"
+
+
+def _commands() -> Iterator[str]:
+    yield "## Commands\n"
+    group: Any = typer.main.get_command(app)
+
+    def walk(command: Any, path: str) -> Iterator[str]:
+        for name, child in sorted(getattr(command, "commands", {}).items()):
+            if not child.help:
+                raise UndocumentedError(f"the command {path} {name} has no help")
+            yield f"### {path} {name}\n"
+            yield f"{_cell(child.help)}\n"
+            for parameter in child.params:
+                if parameter.param_type_name == "argument":
+                    yield f"- `{parameter.name.upper()}`: {_cell(parameter.help or '')}"
+                else:
+                    if not parameter.help:
+                        raise UndocumentedError(f"{path} {name} {parameter.opts[0]} has no help")
+                    yield f"- `{', '.join(parameter.opts)}`: {_cell(parameter.help)}"
+            yield ""
+            yield from walk(child, f"{path} {name}")
+
+    yield from walk(group, "sprawlscan")
+
+
+def render() -> str:
+    """Return the whole reference. Raises `UndocumentedError`."""
+    parts = [
+        "# Reference\n\nGenerated from the code by `make docs`. Do not edit.\n",
+        *_commands(),
+        "## Configuration\n\nAll options of `config.yaml`; those of each collector stand with the collector.\n",
+        "| option | default | meaning |\n|---|---|---|",
+        *_options(Settings, "", "scanner/config.py"),
+        "",
+        *_collectors(),
+        *_rules(),
+        *_tables("Records", dict(TABLES)),
+        *_tables("Results", RESULT_TABLES),
+    ]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def main() -> int:
+    """Write the reference, or compare it."""
+    text = render()
+    if "--check" not in sys.argv:
+        REFERENCE.write_text(text, encoding="utf-8")
+        return 0
+    if REFERENCE.is_file() and REFERENCE.read_text(encoding="utf-8") == text:
+        return 0
+    sys.stderr.write(f"{REFERENCE} is not fresh: run `make docs` and commit it.\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
