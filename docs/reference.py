@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import re
 import sys
 from pathlib import Path
@@ -44,7 +45,7 @@ def field_texts(record: type[msgspec.Struct]) -> dict[str, str]:
             continue
         body = ast.parse(inspect.getsource(kind)).body[0]
         statements = body.body if isinstance(body, ast.ClassDef) else []
-        for field, text in zip(statements, statements[1:], strict=False):
+        for field, text in itertools.pairwise(statements):
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
                 match text:
                     case ast.Expr(value=ast.Constant(value=str(words))):
