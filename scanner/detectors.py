@@ -1,11 +1,38 @@
-"""Tells which values and names look like secrets, and fingerprints values without keeping them."""
+"""Tells which values and names look like secrets, and fingerprints values without keeping them.
+
+Why our own detectors and not a library: what is judged here is one *named value* in memory (a variable, a
+parameter, a line of a definition file), ten thousands of times a night, and nothing but a verdict may leave.
+detect-secrets (https://github.com/Yelp/detect-secrets, 1.5.0 of 2024) reads files, keeps an unsalted SHA-1 of
+what it finds, which can be reversed for weak passwords, and its entropy plugins drown the rest. kingfisher
+(https://github.com/mongodb/kingfisher) is a separate binary that compiles hundreds of rules at each start,
+and that by default tries secrets against the live service. Neither takes a name beside a value, and neither
+returns the public key id that joins a copy to its credential at the issuer.
+
+The formats are those that the issuers publish, for instance
+https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats,
+https://docs.gitlab.com/security/tokens/#token-prefixes,
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids,
+https://docs.slack.dev/authentication/tokens, https://docs.stripe.com/keys.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
+import math
+import re
+from collections import Counter
 
 import msgspec
+
+from scanner.secret_names import is_public_name, secret_name, weak_secret_name
+
+__all__ = ["Fingerprint", "Seen", "entropy", "inspect", "secret_name"]
+
+_LIMIT = 1 << 18
+"""Characters of a value that are looked at: more than any store allows (Secrets Manager: 65,536 bytes)."""
 
 
 class Fingerprint:
@@ -16,7 +43,8 @@ class Fingerprint:
 
     def __call__(self, value: str) -> str:
         """Return the fingerprint of a value."""
-        return hmac.new(self._key, value.strip().encode(), hashlib.sha256).hexdigest()[:32]
+        raw = value.strip().encode("utf-8", "surrogatepass")
+        return hmac.new(self._key, raw, hashlib.sha256).hexdigest()[:32]
 
     def __repr__(self) -> str:
         return "Fingerprint(...)"
@@ -34,6 +62,371 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """The public identifier inside the value (an AWS access key id), where there is one."""
 
 
+def _compile(patterns: dict[str, str]) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    return tuple((detector, re.compile(pattern)) for detector, pattern in patterns.items())
+
+
+_B = r"(?<![A-Za-z0-9_])"  # nothing word-like before: a token does not start inside a word
+
+TOKENS = _compile(
+    {
+        "github-token": _B + r"(?:gh[pousr]_[A-Za-z0-9_.-]{30,}|github_pat_[A-Za-z0-9_]{36,})",
+        "gitlab-token": _B + r"gl(?:pat|dt|rtr|rt|ptt|ft|imt|agent|oas|cbt|soat|ffct|wt)-[A-Za-z0-9_.-]{16,}",
+        "slack-token": _B + r"(?:xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-\d-[A-Za-z0-9-]{20,})",
+        "slack-webhook": r"https://hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,}",
+        "discord-webhook": r"https://(?:\w+\.)?discord(?:app)?\.com/api/webhooks/\d{10,}/[A-Za-z0-9_-]{30,}",
+        "teams-webhook": r"https://[\w.-]+\.webhook\.office\.com/webhookb2/[\w@/-]{30,}",
+        "npm-token": _B + r"npm_[A-Za-z0-9]{30,}|:_authToken\s*=\s*(?P<npm>[A-Za-z0-9_-]{20,})",
+        "pypi-token": _B + r"pypi-[A-Za-z0-9_-]{50,}",
+        "stripe-key": _B + r"(?:[sr]k_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{24,})",
+        "google-api-key": _B + r"AIza[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])",
+        "google-oauth-secret": _B + r"GOCSPX-[A-Za-z0-9_-]{20,}",
+        "google-access-token": _B + r"ya29\.[A-Za-z0-9_-]{30,}",
+        "azure-client-secret": r"(?<![A-Za-z0-9_~.-])[A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{31,34}(?![A-Za-z0-9_~.-])",
+        "azure-devops-token": _B + r"[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}(?![A-Za-z0-9])",
+        "azure-storage-key": r"(?i:\b(?:AccountKey|SharedAccessKey)\s*=\s*)(?P<azk>[A-Za-z0-9+/]{40,}={0,2})",
+        "azure-sas": r"[?&;]sig=(?P<sas>[A-Za-z0-9%+/=_-]{30,})",
+        "sendgrid-key": _B + r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{30,}",
+        "mailgun-key": _B + r"key-[0-9a-f]{32}(?![0-9a-f])",
+        "mailchimp-key": _B + r"[0-9a-f]{32}-us\d{1,2}(?!\w)",
+        "twilio-key": _B + r"SK[0-9a-f]{32}(?![0-9a-fA-F])",
+        "anthropic-key": _B + r"sk-ant-[A-Za-z0-9_-]{30,}",
+        "openai-key": _B + r"sk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{32,}",
+        "huggingface-token": _B + r"hf_[A-Za-z0-9]{30,}",
+        "vault-token": _B + r"hv[sbr]\.[A-Za-z0-9_-]{20,}",
+        "terraform-token": _B + r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{50,}",
+        "docker-token": _B + r"dckr_[po]at_[A-Za-z0-9_-]{20,}",
+        "doppler-token": _B + r"dp\.(?:pt|st|ct|sa|scim|audit)\.[A-Za-z0-9._-]{36,}",
+        "digitalocean-token": _B + r"do[opr]_v1_[0-9a-f]{64}",
+        "heroku-key": _B + r"HRKU-[A-Za-z0-9_-]{30,}",
+        "shopify-token": _B + r"shp(?:at|ss|ca|pa)_[0-9a-fA-F]{32}",
+        "square-token": _B + r"(?:sq0(?:atp|csp)-[A-Za-z0-9_-]{22,}|EAAA[A-Za-z0-9_-]{60})",
+        "databricks-token": _B + r"dapi[0-9a-f]{32}(?:-\d)?(?![0-9a-f])",
+        "newrelic-key": _B + r"NRAK-[A-Z0-9]{27}",
+        "grafana-token": _B + r"(?:glsa_[A-Za-z0-9]{32}_[0-9A-Fa-f]{8}|glc_[A-Za-z0-9+/]{32,}={0,2})",
+        "pulumi-token": _B + r"pul-[0-9a-f]{40}",
+        "linear-key": _B + r"lin_api_[A-Za-z0-9]{32,}",
+        "atlassian-token": _B + r"(?:AT[AC]TT3[A-Za-z0-9_=-]{40,}|ATBB[A-Za-z0-9]{24,})",
+        "sentry-token": _B + r"sntry[su]_[A-Za-z0-9_+/=-]{40,}",
+        "artifactory-token": _B + r"(?:AKCp[A-Za-z0-9]{60,}|cmVmdGtu[A-Za-z0-9]{50,})",
+        "telegram-token": r"(?<![\w:])\d{8,10}:AA[A-Za-z0-9_-]{32,}",
+        "rubygems-key": _B + r"rubygems_[0-9a-f]{48}",
+        "nuget-key": _B + r"oy2[a-z0-9]{43}(?![a-z0-9])",
+        "crates-token": _B + r"cio[A-Za-z0-9]{32}(?![A-Za-z0-9])",
+        "age-secret-key": _B + r"AGE-SECRET-KEY-1[A-Z0-9]{58}",
+        "planetscale-token": _B + r"pscale_(?:tkn|pw|oauth)_[A-Za-z0-9_.-]{32,}",
+        "fly-token": r"\bFlyV1 fm\d_[A-Za-z0-9+/=,_-]{40,}",
+        "supabase-token": _B + r"sb(?:p_[0-9a-f]{40}|_secret_[A-Za-z0-9_-]{20,})",
+        "netlify-token": _B + r"nf[pcoub]_[A-Za-z0-9]{36}",
+        "sonar-token": _B + r"sq[pua]_[0-9a-f]{40}",
+        "buildkite-token": _B + r"bk(?:ua|aj|ct|rt)_[0-9A-Za-z]{32,}",
+        "circleci-token": _B + r"CCI(?:PAT|PRJ)_[A-Za-z0-9_]{40,}",
+        "onepassword-token": _B + r"ops_eyJ[A-Za-z0-9_=-]{100,}",
+        "postman-key": _B + r"PMAK-[0-9a-f]{24}-[0-9a-f]{34}",
+        "notion-token": _B + r"(?:ntn_[A-Za-z0-9]{40,}|secret_[A-Za-z0-9]{43}(?![A-Za-z0-9]))",
+        "figma-token": _B + r"fig[doru]_[A-Za-z0-9_-]{36,}",
+        "aws-bedrock-key": _B + r"ABSK[A-Za-z0-9+/]{100,}={0,2}",
+        "aws-session-token": r"(?<![A-Za-z0-9+/])(?:FwoGZXIvYXdz|FQoGZXIvYXdz|IQoJb3JpZ2lu)[A-Za-z0-9+/=]{100,}",
+        "jwt": r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*",
+    }
+)
+"""Tokens that their issuer's own format gives away, wherever they stand in a text. A named group, where there
+is one, is the secret part."""
+
+PRIVATE_KEY = re.compile(
+    r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-\d: |\bPRIVATE KEY-----\\n"
+)
+USERINFO = re.compile(
+    r"\b(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,30})://(?P<user>[^\s/:@'\"<>?#]{0,200}):(?P<secret>[^\s/@'\"]{1,300})@"
+)
+"""A URL with a password in it."""
+
+_KEYED = re.compile(
+    r"(?i)(?:\A|[;&?\s,{\"'])(?:password|passwd|pwd|user\s?pass(?:word)?|access_?token|api_?key|apikey|client_secret|secret)"
+    r"[\"']?\s*=\s*[\"']?(?P<secret>[^\s;&'\",}]{1,300})"
+)
+"""``key=value`` inside a longer text: ADO.NET and libpq connection strings, JDBC and HTTP queries."""
+_NETRC = re.compile(r"\bmachine\s+\S+\s+login\s+\S+\s+password\s+(?P<secret>\S{1,300})")
+_DOCKER_AUTH = re.compile(
+    r'"auths?"\s*:\s*(?:\{.{0,2000}?"auth"\s*:\s*)?"(?P<secret>[A-Za-z0-9+/=]{8,})"', re.DOTALL
+)
+_KUBECONFIG = re.compile(r"\b(?:client-key-data|token)[\"']?\s*:\s*[\"']?(?P<secret>[A-Za-z0-9+/=._-]{20,})")
+_ACCESS_KEY = re.compile(r"(?<![A-Za-z0-9])(?P<id>(?P<kind>AKIA|ASIA)[A-Z0-9]{16})(?![A-Za-z0-9])")
+_ALIBABA_KEY = re.compile(r"(?<![A-Za-z0-9])LTAI[A-Za-z0-9]{12,26}(?![A-Za-z0-9])")
+_FORTY = re.compile(r"(?<![A-Za-z0-9/+])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
+_GCP_KEY_ID = re.compile(r'"private_key_id"\s*:\s*"([0-9a-f]{40})"')
+_AWS_WORD = re.compile(r"(?i)aws|secret|access_?key|s3|ses_|smtp")
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]{48,}={0,2}\s*")
+_DATABASES = frozenset(
+    {
+        "postgres",
+        "postgresql",
+        "mysql",
+        "mysqlx",
+        "mariadb",
+        "mssql",
+        "sqlserver",
+        "oracle",
+        "mongodb",
+        "mongodb+srv",
+        "redis",
+        "rediss",
+        "amqp",
+        "amqps",
+        "clickhouse",
+        "cockroachdb",
+        "couchbase",
+        "cassandra",
+        "neo4j",
+        "bolt",
+        "ldap",
+        "ldaps",
+        "jdbc",
+        "kafka",
+        "nats",
+        "memcached",
+        "snowflake",
+        "redshift",
+        "elasticsearch",
+        "influxdb",
+        "smtp",
+        "smtps",
+    }
+)
+
+_REFERENCE = re.compile(
+    r"""(?isx)
+    arn:[a-z-]+: .* | \$\{\{ .* \}\} | \$\{ [^{}]* \} | \$ [A-Z_a-z] \w* | \$\( [^()]* \) | \$\[ .* \] | % \w+ % | \{\{ .* \}\}
+    | <% .* %> | !(?:Ref|Sub|GetAtt|ImportValue|reference)\b .*
+    | (?: vault | ssm | ssm-secure | secretsmanager | secret-?manager | aws-?sm | aws-?ssm | aws-sm | aws-ps | sm | gcp-?sm | gcpsm
+        | op | bws | akv | azurekeyvault | azure-?key-?vault | keyvault | akeyless | conjur | doppler | infisical | chamber
+        | env | file | sops | secret | secrets | berglas | ref\+\w+ | valueFrom | parameterstore | k8s | kms ) : .*
+    | projects/[^/\s]+/secrets/.* | @Microsoft\.KeyVault\(.*\) | ENC\[.*\] | AgICA?H?[A-Za-z0-9+/]{80,}={0,2}
+    | AQICAH[A-Za-z0-9+/]{60,}={0,2} | \$ANSIBLE_VAULT;.* | -----BEGIN\ PGP\ MESSAGE-----.*
+    | (?:secrets|vars|env|parameters|variables|inputs|var|local|data|module)\.[\w.\[\]-]+
+    """
+)
+"""Text that says where a secret is, or holds it encrypted: not the secret."""
+
+_EMBEDDED_REFERENCE = re.compile(
+    r"\$\{\{.*?\}\}|\$\{[^{}]*\}|\$\([^()]*\)|\{\{.*?\}\}|\$[A-Za-z_]\w*|%\w+%", re.DOTALL
+)
+_FLAG = re.compile(
+    r"(?i)true|false|yes|no|y|n|on|off|none|null|nil|undefined|n/?a|enabled?|disabled?|required|optional|"
+    r"string|securestring|number|boolean|object|auto|default|inherit|always|never|read|write|admin-only|basic|bearer|"
+    r"oauth2?|oidc|aws4|hmac|rs256|hs256|plain(?:text)?"
+)
+_NUMBER = re.compile(r"[+-]?[\d_]+(?:\.\d+)?(?:[a-zA-Z]{1,2})?|0x[0-9a-fA-F]{1,8}|[\d:.-]+")
+_PLAIN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
+_PATH = re.compile(
+    r"(?:~|\.{1,2})?/[\w.@$-]*(?:/[\w.@$ -]*)*|[A-Za-z]:\\[^\n]*|[a-z][a-z0-9_.-]*(?:/[a-z0-9_.*-]+)+/?|"
+    r"[\w.-]+\.(?:pem|key|json|ya?ml|txt|p12|pfx|crt|cer|env|properties|conf|ini|jks|gpg|asc|sh|py|js|tfvars?|toml|xml|plist)"
+)
+_NAME_VALUE = re.compile(
+    r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|"
+    r"(?=[\w.-]*(?:secret|token|passwor|credential|key|cred|auth|pat\b))[a-z][a-z]*(?:[-_.][a-z]+)+"
+)
+"""The name of a secret, where its value might stand: ``DB_PASSWORD``, ``payments-db-secret``."""
+_HOST = re.compile(
+    r"(?i)(?:[a-z0-9-]+\.)+(?:com|net|org|io|dev|cloud|local|internal|co|uk|de|eu|svc)(?::\d+)?"
+)
+_MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_HEX = re.compile(r"(?:0x)?[0-9a-fA-F-]+|sha\d+[:-][A-Za-z0-9+/=]+")
+_PLACEHOLDER = re.compile(
+    r"""(?ix)
+    change[-_. ]?(?:me|it|this) | replace[-_. ]?(?:me|this|with) | example | placeholder | dummy | (?<![a-z])fake | to[-_ ]?do\b | \btbd\b
+    | fix[-_]?me | (?<![a-z])your[-_. ]? | (?<![a-z])my[-_.](?:secret|password|token|api|key|access) | insert[-_ ] | redacted | \bmasked\b
+    | \bhidden\b | not[-_ ]?a[-_ ]?(?:real|secret|password|token|key) | not[-_ ]?(?:used|needed|real|set|secret)\b | sample | (?<![a-z])lorem
+    | x{4,} | \*{3,} | \.{3,} | \A<[^<>]*>\Z | \A\[[^\[\]]*\]\Z | \A\{[\w .-]*\}\Z | _{4,} | -{8,}\Z | 0{10,} | \bnone\b | \bempty\b | 1234567890abcdef
+    | \bset[-_ ](?:me|in|by|via)\b | \bfrom[-_ ](?:vault|secret|env) | unused | \bmock | abcdefghijklmnop
+    """
+)
+
+
+def entropy(text: str) -> float:
+    """Return the Shannon entropy of a text in bits a character, at most ``log2(len(text))``."""
+    size = len(text)
+    if not size:
+        return 0.0
+    return -sum(count / size * math.log2(count / size) for count in Counter(text).values())
+
+
+def is_placeholder(text: str) -> bool:
+    """Tell whether a text only stands where a secret would: ``changeme``, ``xxxx``, ``<token>``."""
+    return len(set(text)) <= 2 or _PLACEHOLDER.search(text) is not None
+
+
+def is_reference(text: str) -> bool:
+    """Tell whether a text says where a secret is (``arn:...``, ``${{ }}``, ``vault:...``), or holds it encrypted."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
+def looks_random(text: str) -> bool:
+    """Tell whether a text without spaces was made by a machine: long, and of mixed characters."""
+    if len(text) < 16 or re.search(r"\s", text):
+        return False
+    kinds = sum(1 for kind in (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^A-Za-z0-9]") if re.search(kind, text))
+    if _HEX.fullmatch(text):
+        return len(text) >= 32 and entropy(text) > 3.0
+    return kinds >= 2 and entropy(text) >= min(3.6, 0.85 * math.log2(len(text)))
+
+
+def is_aws_secret_key(text: str) -> bool:
+    """Tell whether 40 characters can be an AWS secret access key: mixed, random, and no path."""
+    return (
+        re.search(r"[a-z]", text) is not None
+        and re.search(r"[A-Z]", text) is not None
+        and re.search(r"[0-9/+]", text) is not None
+        and entropy(text) >= 4.1
+        and not is_placeholder(text)
+    )
+
+
+def _seen(looks_like: str, value: str, fingerprint: Fingerprint, key_id: str | None = None) -> Seen:
+    return Seen(looks_like=looks_like, length=len(value), fingerprint=fingerprint(value), key_id=key_id)
+
+
+def _by_format(name: str, text: str) -> tuple[str, str | None] | None:
+    """Return detector and key id of what a text holds, judged by its format alone."""
+    if '"service_account"' in text and '"private_key"' in text:
+        found = _GCP_KEY_ID.search(text)
+        return "gcp-service-account-key", found.group(1) if found else None
+    if PRIVATE_KEY.search(text) and not is_placeholder(text[:400].replace("-----", "")):
+        return "private-key", None
+    access_key = next((m for m in _ACCESS_KEY.finditer(text) if not is_placeholder(m["id"])), None)
+    key_id = access_key["id"] if access_key else None
+    if len(text) >= 40 and (key_id or len(text) == 40 or _AWS_WORD.search(text)):
+        for match in _FORTY.finditer(text):
+            if not is_aws_secret_key(match.group()):
+                continue
+            if key_id or _AWS_WORD.search(name) or (len(text) > 40 and _AWS_WORD.search(text)):
+                return "aws-secret-key", key_id
+    if access_key:
+        kind = "aws-access-key-id" if access_key["kind"] == "AKIA" else "aws-temporary-key-id"
+        return kind, key_id
+    for detector, pattern in TOKENS:
+        for match in pattern.finditer(text):
+            secret = next((group for group in match.groups() if group), match.group())
+            if not is_placeholder(secret) and not is_reference(secret):
+                return detector, None
+    alibaba = _ALIBABA_KEY.search(text)
+    if alibaba and not is_placeholder(alibaba.group()):
+        return "alibaba-access-key-id", alibaba.group()
+    return _by_structure(text)
+
+
+def _by_structure(text: str) -> tuple[str, str | None] | None:
+    """Return the detector of a text that carries a password in a URL, a connection string or a login file."""
+    for match in USERINFO.finditer(text):
+        if _is_value(match["secret"]):
+            scheme = match["scheme"].lower()
+            return ("connection-string" if scheme in _DATABASES else "basic-auth-url"), None
+    if "auth" in text:
+        for match in _DOCKER_AUTH.finditer(text):
+            if _is_value(match["secret"]):
+                return "docker-config", None
+    if "clusters" in text and "users" in text:
+        for match in _KUBECONFIG.finditer(text):
+            if _is_value(match["secret"]):
+                return "kubeconfig", None
+    for match in _NETRC.finditer(text):
+        if _is_value(match["secret"]):
+            return "netrc", None
+    if "=" in text:
+        for match in _KEYED.finditer(text):
+            if _is_value(match["secret"]) and match.start("secret") > 0:
+                return ("url-secret" if _PLAIN_URL.match(text) else "connection-string"), None
+    return None
+
+
+def _is_value(text: str) -> bool:
+    """Tell whether what stands in a secret's place is a value: no reference, no placeholder, no flag."""
+    return not (
+        is_reference(text)
+        or _EMBEDDED_REFERENCE.search(text)
+        or is_placeholder(text)
+        or _FLAG.fullmatch(text)
+    )
+
+
+def _decoded(text: str) -> str | None:
+    """Return the text that a base64 value hides (a kubeconfig, a key file), or None."""
+    if not _BASE64.fullmatch(text):
+        return None
+    packed = re.sub(r"\s+", "", text)
+    try:
+        plain = base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        return None
+    return plain if plain.isprintable() or "\n" in plain else None
+
+
+def _by_name(name: str, text: str) -> str | None:
+    """Return what the name, together with a value of no known format, tells."""
+    word = secret_name(name)
+    weak = word is None and weak_secret_name(name)
+    if word is None and not weak:
+        # An unprefixed key of AWS's alphabet and length is a secret under any name that is not an identifier's.
+        if (
+            _FORTY.fullmatch(text)
+            and not is_public_name(name)
+            and is_aws_secret_key(text)
+            and text.count("/") <= 3
+        ):
+            return "high-entropy"
+        return None
+    if _EMBEDDED_REFERENCE.search(text) or is_placeholder(text) or _FLAG.fullmatch(text):
+        return None
+    if _NUMBER.fullmatch(text):
+        return f"name:{word}" if word == "password" and len(text) >= 6 and text.isdigit() else None
+    if word == "connection-string" or len(text.split()) > 8:
+        return None
+    random = looks_random(text)
+    if word is not None and random and not _UUID.fullmatch(text):
+        plain = _PLAIN_URL.fullmatch(text) or _PATH.fullmatch(text) or _HOST.fullmatch(text)
+        named = _NAME_VALUE.fullmatch(text) or _MAIL.fullmatch(text)
+        return None if plain or named else _vendor(name, text) or "high-entropy"
+    if any(p.fullmatch(text) for p in (_PLAIN_URL, _PATH, _NAME_VALUE, _HOST, _MAIL)):
+        return None
+    if word is not None:
+        return f"name:{word}"
+    return "high-entropy" if random and not _HEX.fullmatch(text) and entropy(text) > 3.8 else None
+
+
+def _vendor(name: str, text: str) -> str | None:
+    """Return the detector for formats (plain hex, plain letters) that only the name sets apart."""
+    lower = name.lower()
+    if re.fullmatch(r"[0-9a-f]{32}|[0-9a-f]{40}", text) and re.search(r"datadog|(?:^|[^a-z])dd_", lower):
+        return "datadog-key"
+    if re.fullmatch(r"[0-9a-f]{32}", text) and "twilio" in lower:
+        return "twilio-key"
+    if re.fullmatch(r"[A-Za-z0-9_-]{40}", text) and re.search(r"cloudflare|(?:^|[^a-z])cf_", lower):
+        return "cloudflare-token"
+    if re.fullmatch(r"[a-z2-7]{52}", text) and re.search(r"azure|devops|ado|vsts|pat", lower):
+        return "azure-devops-token"
+    if re.fullmatch(r"[A-Za-z0-9+/]{86}==", text):
+        return "azure-storage-key"
+    if re.fullmatch(r"s\.[A-Za-z0-9]{24}", text) and "vault" in lower:
+        return "vault-token"
+    return None
+
+
 def inspect(name: str, value: str, fingerprint: Fingerprint) -> Seen | None:
-    """Judge one named value. None when it is no secret: empty, a reference, a flag, a URL without userinfo."""
-    raise NotImplementedError
+    """Judge one named value. None when it is no secret: empty, a reference, a flag, a URL without userinfo.
+
+    The format of the value is asked first, then what a base64 value hides, then the name. Placeholders
+    (``changeme``, AWS's documented ``...EXAMPLE`` keys) are no secrets. Never raises, and nothing of the value
+    is in the answer but its public key id.
+    """
+    text = value[:_LIMIT].strip().strip("\"'")
+    if len(text) < 3 or is_reference(text):
+        return None
+    found = _by_format(name, text)
+    if found is None:
+        inner = _decoded(text)
+        found = _by_format(name, inner) if inner is not None else None
+    if found is not None:
+        return _seen(found[0], value, fingerprint, found[1])
+    looks_like = _by_name(name, text)
+    return _seen(looks_like, value, fingerprint) if looks_like else None
