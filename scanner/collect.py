@@ -23,7 +23,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime  # noqa: TC003  msgspec reads the annotations at run time
 from pathlib import Path  # noqa: TC003
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import msgspec
 
@@ -125,6 +125,18 @@ def gap(asked: Asked, failure: Failure) -> Gap:
         detail=redact(failure.detail)[:2000],
         needs=failure.needs or asked.needs,
     )
+
+
+@overload
+def or_gap(
+    listing: Generator[Record, None, T], asked: Asked, explain: Callable[[Exception], Failure | None]
+) -> Generator[Record, None, T | None]: ...
+
+
+@overload
+def or_gap(
+    listing: Iterable[Record], asked: Asked, explain: Callable[[Exception], Failure | None]
+) -> Generator[Record, None, None]: ...
 
 
 def or_gap(
