@@ -147,9 +147,7 @@ _KEYED = re.compile(
 )
 """``key=value`` inside a longer text: ADO.NET and libpq connection strings, JDBC and HTTP queries."""
 _NETRC = re.compile(r"\bmachine\s+\S+\s+login\s+\S+\s+password\s+(?P<secret>\S{1,300})")
-_DOCKER_AUTH = re.compile(
-    r'"auths?"\s*:\s*(?:\{.{0,2000}?"auth"\s*:\s*)?"(?P<secret>[A-Za-z0-9+/=]{8,})"', re.DOTALL
-)
+_DOCKER_AUTH = re.compile(r'"auth"\s*:\s*"(?P<secret>[A-Za-z0-9+/=]{8,})"')
 _KUBECONFIG = re.compile(r"\b(?:client-key-data|token)[\"']?\s*:\s*[\"']?(?P<secret>[A-Za-z0-9+/=._-]{20,})")
 _ACCESS_KEY = re.compile(r"(?<![A-Za-z0-9])(?P<id>(?P<kind>AKIA|ASIA)[A-Z0-9]{16})(?![A-Za-z0-9])")
 _ALIBABA_KEY = re.compile(r"(?<![A-Za-z0-9])LTAI[A-Za-z0-9]{12,26}(?![A-Za-z0-9])")
@@ -209,7 +207,7 @@ _REFERENCE = re.compile(
 """Text that says where a secret is, or holds it encrypted: not the secret."""
 
 _EMBEDDED_REFERENCE = re.compile(
-    r"\$\{\{.*?\}\}|\$\{[^{}]*\}|\$\([^()]*\)|\{\{.*?\}\}|\$[A-Za-z_]\w*|%\w+%", re.DOTALL
+    r"\$\{\{|\$\{[^{}]*\}|\$\([^()]*\)|\{\{[^{}]*\}\}|\A\$[A-Za-z_]\w*|\$[A-Z_][A-Z0-9_]+|%[A-Z_]+%"
 )
 _FLAG = re.compile(
     r"(?i)true|false|yes|no|y|n|on|off|none|null|nil|undefined|n/?a|enabled?|disabled?|required|optional|"
@@ -322,7 +320,7 @@ def _by_structure(text: str) -> tuple[str, str | None] | None:
         if _is_value(match["secret"]):
             scheme = match["scheme"].lower()
             return ("connection-string" if scheme in _DATABASES else "basic-auth-url"), None
-    if "auth" in text:
+    if '"auths"' in text:
         for match in _DOCKER_AUTH.finditer(text):
             if _is_value(match["secret"]):
                 return "docker-config", None

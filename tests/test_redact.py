@@ -1,0 +1,70 @@
+"""Secrets do not pass; what a reader needs to act stays."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanner.redact import redact
+
+SECRET = "Zq7" + "pW2xK9vT4mB8" * 3
+AWS_SECRET = "kD9v2Lx7Qw4Rt6Yb1Nz8" + "Mc3Hf5Js0Pg+Ua/Ei7Wo"
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        (f"Authorization: Bearer {SECRET}", SECRET),
+        (f"Authorization: token {SECRET}", SECRET),
+        (f"PRIVATE-TOKEN: {SECRET}", SECRET),
+        (f"failed for ghp_{SECRET}", SECRET),
+        (f"failed for glpat-{SECRET} twice glpat-{SECRET}", SECRET),
+        (f"https://bot:{SECRET}@git.example.org/x.git returned 403", SECRET),
+        ("postgres://app:hunter2@db/app", "hunter2"),
+        (f"password={SECRET}", SECRET),
+        ('{"db_password": "hunter2 with blanks"}', "hunter2"),
+        ("{'client_secret': 'hunter2'}", "hunter2"),
+        (f"aws_secret_access_key = {AWS_SECRET}", AWS_SECRET),
+        (f"signature of {AWS_SECRET} failed", AWS_SECRET),
+        (f"?access_token={SECRET}&page=2", SECRET),
+        (f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----", SECRET),
+        (f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}", SECRET),
+        (f"eyJhbGciOiJI{SECRET}.eyJzdWIiOiJy{SECRET}.{SECRET}", SECRET),
+        (f"//registry.npmjs.org/:_authToken={SECRET}", SECRET),
+        (f"AccountKey={SECRET}{SECRET}==;", SECRET),
+    ],
+)
+def test_secrets_are_removed(text: str, secret: str) -> None:
+    out = redact(text)
+    assert secret not in out
+    assert "[redacted:" in out
+    assert redact(out) == out
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AccessDenied: arn:aws:iam::200000000002:role/deploy-payments is not authorized to perform iam:ListUsers",
+        "access key AKIAQWERTYUIOPASDFGH was last used in eu-west-1",
+        "GET https://api.github.com/repos/lanternpay/payments-api/actions/secrets?per_page=100 -> 403",
+        "digest sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "commit da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        "needs the permission organization_administration: read",
+        "role/service-role/AWSServiceRoleForAmazonElasticFileSystem",
+        "collectors/github/organisation.py line 40 in CollectorOfOrganisationsAndRepositories",
+        "secret_arn: arn:aws:secretsmanager:eu-west-1:200000000002:secret:db",
+    ],
+)
+def test_what_a_reader_needs_stays(text: str) -> None:
+    assert redact(text) == text
+
+
+@given(st.text(max_size=300))
+def test_never_raises(text: str) -> None:
+    redact(text)
+
+
+def test_large_texts_are_read_in_time() -> None:
+    for piece in ("-----BEGIN PRIVATE KEY-----", "password", "token ", "://a:", "eyJ", "secret_"):
+        redact(piece * 3000)
