@@ -1,0 +1,795 @@
+"""The organisation's endpoints: https://docs.github.com/en/rest/orgs and the organisation half of Actions."""
+
+# ruff: noqa: D103  an answer is documented by GitHub under the template that names it in ROUTES
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from sandbox.github.route import Answer, Ask, Items, RefusedError, Route, need
+from sandbox.github.ruleset_shapes import ruleset_detail, ruleset_row
+from sandbox.github.shapes import Json, Site, maybe, node_id, permissions_of, when
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sandbox.github.organisation import (
+        AuditEvent,
+        Authorization,
+        FineGrainedToken,
+        Hook,
+        HostedRunner,
+        Invitation,
+        Repository,
+        Role,
+        Runner,
+        RunnerGroup,
+        Secret,
+        Team,
+        Variable,
+    )
+
+
+def named(ask: Ask, names: Sequence[str]) -> list[Repository]:
+    """Return the repositories of those names, in the order of the organisation's list."""
+    found = [ask.organisation.repositories.named(name) for name in names]
+    return sorted((one for one in found if one), key=lambda one: one.id)
+
+
+def repository_items(ask: Ask, rows: Sequence[Repository], wrap: str | None = None) -> Items:
+    return Items(rows=rows, write=ask.site.repository, wrap=wrap)
+
+
+def secrets(store: str) -> Callable[[Ask], Answer]:
+    """Answer the organisation's secrets of one store."""
+
+    def answer(ask: Ask) -> Answer:
+        base = f"{ask.site.org_url}/{store}/secrets"
+
+        def write(secret: Secret) -> Json:
+            row: Json = {
+                "name": secret.name,
+                "created_at": when(secret.created_at),
+                "updated_at": when(secret.updated_at),
+                "visibility": secret.visibility,
+            }
+            if secret.visibility == "selected":
+                row["selected_repositories_url"] = f"{base}/{secret.name}/repositories"
+            return row
+
+        rows = [secret for secret in ask.organisation.secrets if secret.store == store]
+        return Items(rows=rows, write=write, wrap="secrets")
+
+    return answer
+
+
+def secret_repositories(store: str) -> Callable[[Ask], Answer]:
+    """Answer the repositories that were given an organisation secret by name."""
+
+    def answer(ask: Ask) -> Answer:
+        for secret in ask.organisation.secrets:
+            if secret.store == store and secret.name == ask.path["secret_name"]:
+                if secret.visibility != "selected":
+                    raise RefusedError(409, "Conflict")
+                return repository_items(ask, named(ask, secret.selected), "repositories")
+        raise RefusedError(404, "Not Found")
+
+    return answer
+
+
+def variables(store: str) -> Callable[[Ask], Answer]:
+    """Answer the organisation's variables, values in clear, at most 30 a page."""
+
+    def answer(ask: Ask) -> Answer:
+        base = f"{ask.site.org_url}/{store}/variables"
+
+        def write(variable: Variable) -> Json:
+            row: Json = {
+                "name": variable.name,
+                "value": variable.value,
+                "created_at": when(variable.created_at),
+                "updated_at": when(variable.updated_at),
+                "visibility": variable.visibility,
+            }
+            if variable.visibility == "selected":
+                row["selected_repositories_url"] = f"{base}/{variable.name}/repositories"
+            return row
+
+        rows = [variable for variable in ask.organisation.variables if variable.store == store]
+        return Items(rows=rows, write=write, wrap="variables", largest=30, usual=10)
+
+    return answer
+
+
+def variable_repositories(store: str) -> Callable[[Ask], Answer]:
+    """Answer the repositories that were given an organisation variable by name."""
+
+    def answer(ask: Ask) -> Answer:
+        for variable in ask.organisation.variables:
+            if variable.store == store and variable.name == ask.path["name"]:
+                if variable.visibility != "selected":
+                    raise RefusedError(409, "Conflict")
+                return repository_items(ask, named(ask, variable.selected), "repositories")
+        raise RefusedError(404, "Not Found")
+
+    return answer
+
+
+def organisation(ask: Ask) -> Answer:
+    return ask.site.organisation_full()
+
+
+def repositories(ask: Ask) -> Answer:
+    rows: Sequence[Repository] = ask.organisation.repositories
+    match ask.query.get("type", "all"):
+        case "public" | "private" | "internal" as kind:
+            rows = [one for one in rows if one.visibility == kind]
+        case "forks":
+            rows = [one for one in rows if one.fork]
+        case "sources":
+            rows = [one for one in rows if not one.fork]
+    if ask.token.repositories is not None:
+        rows = [one for one in rows if ask.token.sees(one.name)]
+    elif ask.token.kind == "classic" and not ask.token.has_scope({"repo"}):
+        rows = [one for one in rows if not one.private]
+    return repository_items(ask, rows)
+
+
+def installations(ask: Ask) -> Answer:
+    rows = ask.organisation.installations
+    return Items(rows=rows, write=ask.site.installation, wrap="installations")
+
+
+def own_installation(ask: Ask) -> Answer:
+    return ask.site.installation(ask.organisation.installations[0])
+
+
+def _token(site: Site, token: FineGrainedToken, section: str) -> Json:
+    row: Json = {
+        "id": token.id,
+        "owner": site.user(token.owner),
+        "repository_selection": token.selection,
+        "repositories_url": f"{site.org_url}/{section}/{token.id}/repositories",
+        "permissions": {part: dict(held) for part, held in token.permissions.items()},
+        "token_id": token.token_id,
+        "token_name": token.name,
+        "token_expired": token.expired,
+        "token_expires_at": maybe(token.expires_at),
+        "token_last_used_at": maybe(token.last_used_at),
+    }
+    if token.pending:
+        row |= {"reason": token.reason, "created_at": when(token.granted_at)}
+    else:
+        row["access_granted_at"] = when(token.granted_at)
+    return row
+
+
+def tokens(section: str, *, pending: bool) -> Callable[[Ask], Answer]:
+    """Answer the fine-grained tokens, or the requests for some."""
+
+    def answer(ask: Ask) -> Answer:
+        rows = [token for token in ask.organisation.tokens if token.pending is pending]
+        if "token_id" in ask.query:
+            rows = [token for token in rows if str(token.token_id) == ask.query["token_id"]]
+        return Items(rows=rows, write=lambda token: _token(ask.site, token, section))
+
+    return answer
+
+
+def token_repositories(key: str, *, pending: bool) -> Callable[[Ask], Answer]:
+    """Answer the repositories that a fine-grained token reaches."""
+
+    def answer(ask: Ask) -> Answer:
+        for token in ask.organisation.tokens:
+            if str(token.id) == ask.path[key] and token.pending is pending:
+                match token.selection:
+                    case "all":
+                        return repository_items(ask, ask.organisation.repositories)
+                    case "none":
+                        return repository_items(ask, [])
+                    case "subset":
+                        return repository_items(ask, named(ask, token.selected))
+        raise RefusedError(404, "Not Found")
+
+    return answer
+
+
+def authorizations(ask: Ask) -> Answer:
+    def write(one: Authorization) -> Json:
+        row: Json = {
+            "login": one.login,
+            "credential_id": one.id,
+            "credential_type": one.type,
+            "credential_authorized_at": when(one.authorized_at),
+            "credential_accessed_at": maybe(one.accessed_at),
+            "authorized_credential_id": one.id + 500_000,
+            "authorized_credential_title": one.title if one.type == "SSH key" else None,
+            "authorized_credential_note": None if one.type == "SSH key" else one.title,
+            "authorized_credential_expires_at": maybe(one.expires_at),
+        }
+        if one.type == "SSH key":
+            row["fingerprint"] = one.fingerprint or f"SHA256:{one.id}"
+        else:
+            row |= {"token_last_eight": one.last_eight or f"{one.id:08d}", "scopes": list(one.scopes)}
+        return row
+
+    rows = [one for one in ask.organisation.authorizations if ask.query.get("login") in {None, one.login}]
+    return Items(rows=rows, write=write)
+
+
+def hook_json(hook: Hook, url: str) -> Json:
+    """Write what a webhook of the organisation and one of a repository have in common."""
+    config: Json = {
+        "url": hook.url,
+        "content_type": hook.content_type,
+        "insecure_ssl": "1" if hook.insecure_ssl else "0",
+    }
+    if hook.secret:
+        config["secret"] = "********"
+    return {
+        "type": "Repository" if "/repos/" in url else "Organization",
+        "id": hook.id,
+        "name": "web",
+        "active": hook.active,
+        "events": list(hook.events),
+        "config": config,
+        "created_at": when(hook.created_at),
+        "updated_at": when(hook.updated_at),
+        "url": f"{url}/hooks/{hook.id}",
+        "ping_url": f"{url}/hooks/{hook.id}/pings",
+        "deliveries_url": f"{url}/hooks/{hook.id}/deliveries",
+    }
+
+
+def hooks(ask: Ask) -> Answer:
+    return Items(rows=ask.organisation.hooks, write=lambda hook: hook_json(hook, ask.site.org_url))
+
+
+def actions_permissions(ask: Ask) -> Answer:
+    actions = ask.organisation.actions
+    return {
+        "enabled_repositories": "all" if actions.enabled else "none",
+        "allowed_actions": actions.allowed,
+        "selected_actions_url": f"{ask.site.org_url}/actions/permissions/selected-actions",
+        "sha_pinning_required": actions.sha_pinning,
+    }
+
+
+def enabled_repositories(ask: Ask) -> Answer:
+    return repository_items(ask, ask.organisation.repositories, "repositories")
+
+
+def workflow_permissions(ask: Ask) -> Answer:
+    actions = ask.organisation.actions
+    return {
+        "default_workflow_permissions": actions.token,
+        "can_approve_pull_request_reviews": actions.approves_pull_requests,
+    }
+
+
+def selected_actions(ask: Ask) -> Answer:
+    actions = ask.organisation.actions
+    if actions.allowed != "selected":
+        raise RefusedError(409, "Allowed actions are not set to selected")
+    return {
+        "github_owned_allowed": actions.github_owned,
+        "verified_allowed": actions.verified,
+        "patterns_allowed": list(actions.patterns),
+    }
+
+
+def self_hosted_policy(ask: Ask) -> Answer:
+    return {"enabled_repositories": "all"}
+
+
+def fork_approval(ask: Ask) -> Answer:
+    return {"approval_policy": ask.organisation.actions.fork_approval}
+
+
+def oidc_subject(ask: Ask) -> Answer:
+    subject = ask.organisation.subject
+    answer: Json = {"include_claim_keys": list(subject.claims)}
+    if ask.edition != "ghes":
+        answer["use_immutable_subject"] = subject.immutable
+    return answer
+
+
+def oidc_properties(ask: Ask) -> Answer:
+    return []
+
+
+def runner_json(runner: Runner) -> Json:
+    """Write a self-hosted runner."""
+    return {
+        "id": runner.id,
+        "runner_group_id": runner.group_id,
+        "name": runner.name,
+        "os": runner.os,
+        "status": runner.status,
+        "busy": runner.busy,
+        "ephemeral": runner.ephemeral,
+        "labels": [
+            {
+                "id": runner.id * 10 + index,
+                "name": label,
+                "type": "read-only" if label in {"self-hosted", "linux", "macos", "x64"} else "custom",
+            }
+            for index, label in enumerate(runner.labels)
+        ],
+    }
+
+
+def runners(ask: Ask) -> Answer:
+    rows = [runner for group in ask.organisation.runner_groups for runner in group.runners]
+    return Items(rows=rows, write=runner_json, wrap="runners")
+
+
+def runner_groups(ask: Ask) -> Answer:
+    def write(group: RunnerGroup) -> Json:
+        url = f"{ask.site.org_url}/actions/runner-groups/{group.id}"
+        row: Json = {
+            "id": group.id,
+            "name": group.name,
+            "visibility": group.visibility,
+            "default": group.default,
+            "runners_url": f"{url}/runners",
+            "inherited": False,
+            "allows_public_repositories": group.allows_public_repositories,
+            "restricted_to_workflows": group.restricted_to_workflows,
+            "selected_workflows": list(group.selected_workflows),
+            "workflow_restrictions_read_only": False,
+        }
+        if group.visibility == "selected":
+            row["selected_repositories_url"] = f"{url}/repositories"
+        return row
+
+    return Items(rows=ask.organisation.runner_groups, write=write, wrap="runner_groups")
+
+
+def _group(ask: Ask) -> RunnerGroup:
+    for group in ask.organisation.runner_groups:
+        if str(group.id) == ask.path["runner_group_id"]:
+            return group
+    raise RefusedError(404, "Not Found")
+
+
+def group_runners(ask: Ask) -> Answer:
+    return Items(rows=_group(ask).runners, write=runner_json, wrap="runners")
+
+
+def group_repositories(ask: Ask) -> Answer:
+    return repository_items(ask, named(ask, _group(ask).selected), "repositories")
+
+
+def hosted_runners(ask: Ask) -> Answer:
+    def write(runner: HostedRunner) -> Json:
+        return {
+            "id": runner.id,
+            "name": runner.name,
+            "runner_group_id": runner.group_id,
+            "platform": "linux-x64",
+            "image_details": {
+                "id": "ubuntu-24.04",
+                "size_gb": 86,
+                "display_name": "Ubuntu 24.04",
+                "source": "github",
+            },
+            "machine_size_details": {"id": "8-core", "cpu_cores": 8, "memory_gb": 32, "storage_gb": 300},
+            "status": "Ready",
+            "maximum_runners": 10,
+            "public_ip_enabled": False,
+            "public_ips": [],
+            "last_active_on": maybe(runner.last_active_on),
+        }
+
+    return Items(rows=ask.organisation.hosted_runners, write=write, wrap="runners")
+
+
+def rulesets(ask: Ask) -> Answer:
+    return Items(rows=ask.organisation.rulesets, write=lambda one: ruleset_row(ask, one, None))
+
+
+def ruleset(ask: Ask) -> Answer:
+    for one in ask.organisation.rulesets:
+        if str(one.id) == ask.path["ruleset_id"]:
+            return ruleset_detail(ask, one, None)
+    raise RefusedError(404, "Not Found")
+
+
+def attesting_repositories(ask: Ask) -> Answer:
+    rows = [one for one in ask.organisation.repositories if one.attested]
+    return Items(rows=rows, write=lambda one: {"id": one.id, "name": one.name}, cursor=True)
+
+
+def audit_log(ask: Ask) -> Answer:
+    organisation = ask.organisation
+
+    def write(event: AuditEvent) -> Json:
+        at = int(event.at.timestamp() * 1000)
+        row: Json = {
+            "@timestamp": at,
+            "_document_id": event.id,
+            "action": event.action,
+            "actor": event.actor,
+            "actor_id": ask.site.users[event.actor].id if event.actor in ask.site.users else 0,
+            "created_at": at,
+            "org": organisation.login,
+            "org_id": organisation.id,
+            "operation_type": "modify",
+        }
+        if event.repository:
+            row["repo"] = f"{organisation.login}/{event.repository}"
+        if event.name:
+            row["name"] = event.name
+        return row
+
+    rows = list(organisation.audit_log)
+    for word in ask.query.get("phrase", "").split():
+        key, _, value = word.partition(":")
+        match key:
+            case "action":
+                rows = [event for event in rows if fnmatchcase(event.action, value)]
+            case "actor":
+                rows = [event for event in rows if event.actor == value]
+            case "repo":
+                rows = [event for event in rows if f"{organisation.login}/{event.repository}" == value]
+            case "created":
+                day = value.lstrip("><=")
+                rows = [event for event in rows if when(event.at)[: len(day)] >= day]
+    if ask.query.get("order") == "asc":
+        rows.reverse()
+    return Items(rows=rows, write=write, cursor=True)
+
+
+def members(ask: Ask) -> Answer:
+    rows = [user for user in ask.organisation.users if user.role != "outside"]
+    if ask.query.get("role", "all") != "all":
+        rows = [user for user in rows if user.role == ask.query["role"]]
+    if ask.query.get("filter") == "2fa_disabled":
+        if ask.token.kind == "installation" and not ask.token.may("members"):
+            raise RefusedError(422, "Only owners can use this filter.")
+        rows = [user for user in rows if not user.two_factor]
+    return Items(rows=rows, write=lambda user: ask.site.account(user.login, user.id))
+
+
+def membership(ask: Ask) -> Answer:
+    user = ask.site.users.get(ask.path["username"])
+    if user is None or user.role == "outside":
+        raise RefusedError(404, "Not Found")
+    return {
+        "url": f"{ask.site.org_url}/memberships/{user.login}",
+        "state": "active",
+        "role": user.role,
+        "organization_url": ask.site.org_url,
+        "organization": ask.site.organisation_simple(),
+        "user": ask.site.user(user.login),
+    }
+
+
+def outside_collaborators(ask: Ask) -> Answer:
+    rows = [user for user in ask.organisation.users if user.role == "outside"]
+    if ask.query.get("filter") == "2fa_disabled":
+        rows = [user for user in rows if not user.two_factor]
+    return Items(rows=rows, write=lambda user: ask.site.account(user.login, user.id))
+
+
+def invitations(ask: Ask) -> Answer:
+    def write(invitation: Invitation) -> Json:
+        return {
+            "id": invitation.id,
+            "login": invitation.login,
+            "email": invitation.email,
+            "role": invitation.role,
+            "created_at": when(invitation.created_at),
+            "failed_at": None,
+            "failed_reason": None,
+            "inviter": ask.site.user(invitation.inviter),
+            "team_count": 0,
+            "node_id": node_id("OI", invitation.id),
+            "invitation_teams_url": f"{ask.site.org_url}/invitations/{invitation.id}/teams",
+            "invitation_source": "member",
+        }
+
+    return Items(rows=ask.organisation.invitations, write=write)
+
+
+def teams(ask: Ask) -> Answer:
+    return Items(rows=ask.organisation.teams, write=ask.site.team)
+
+
+def _team(ask: Ask) -> Team:
+    team = ask.site.teams.get(ask.path["team_slug"])
+    if team is None:
+        raise RefusedError(404, "Not Found")
+    return team
+
+
+def team_members(ask: Ask) -> Answer:
+    team = _team(ask)
+    rows = [*team.maintainers, *team.members]
+    match ask.query.get("role"):
+        case "maintainer":
+            rows = list(team.maintainers)
+        case "member":
+            rows = list(team.members)
+    return Items(rows=rows, write=ask.site.user)
+
+
+def team_repositories(ask: Ask) -> Answer:
+    team = _team(ask)
+
+    def write(repository: Repository) -> Json:
+        role = team.repositories[repository.name]
+        return {**ask.site.repository(repository, role), "role_name": role}
+
+    return Items(rows=named(ask, tuple(team.repositories)), write=write)
+
+
+def organization_roles(ask: Ask) -> Answer:
+    roles = ask.organisation.organization_roles
+
+    def write(role: Role) -> Json:
+        return {**ask.site.role(role), "source": "Predefined" if role.predefined else "Organization"}
+
+    return {"total_count": len(roles), "roles": [write(role) for role in roles]}
+
+
+def _role(ask: Ask) -> Role:
+    for role in ask.organisation.organization_roles:
+        if str(role.id) == ask.path["role_id"]:
+            return role
+    raise RefusedError(404, "Not Found")
+
+
+def role_users(ask: Ask) -> Answer:
+    def write(login: str) -> Json:
+        return {**ask.site.user(login), "assignment": "direct", "inherited_from": []}
+
+    return Items(rows=_role(ask).users, write=write)
+
+
+def role_teams(ask: Ask) -> Answer:
+    def write(slug: str) -> Json:
+        team = ask.site.teams[slug]
+        return {**ask.site.team(team), "permissions": permissions_of("read"), "assignment": "direct"}
+
+    return Items(rows=_role(ask).teams, write=write)
+
+
+def custom_roles(ask: Ask) -> Answer:
+    roles = ask.organisation.repository_roles
+    return {"total_count": len(roles), "custom_roles": [ask.site.role(role) for role in roles]}
+
+
+ORG = "/orgs/{org}"
+ROUTES = (
+    Route(template=ORG, answer=organisation, need=need(None, "read:org", "repo", "user")),
+    Route(template=f"{ORG}/repos", answer=repositories, need=need("metadata")),
+    Route(
+        template=f"{ORG}/actions/secrets",
+        answer=secrets("actions"),
+        need=need("organization_secrets", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/actions/secrets/{{secret_name}}/repositories",
+        answer=secret_repositories("actions"),
+        need=need("organization_secrets", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/dependabot/secrets",
+        answer=secrets("dependabot"),
+        need=need("organization_dependabot_secrets", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/dependabot/secrets/{{secret_name}}/repositories",
+        answer=secret_repositories("dependabot"),
+        need=need("organization_dependabot_secrets", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/codespaces/secrets",
+        answer=secrets("codespaces"),
+        need=need("organization_codespaces_secrets", "admin:org", apps=False),
+        ghes=False,
+    ),
+    Route(
+        template=f"{ORG}/codespaces/secrets/{{secret_name}}/repositories",
+        answer=secret_repositories("codespaces"),
+        need=need("organization_codespaces_secrets", "admin:org", apps=False),
+        ghes=False,
+    ),
+    Route(
+        template=f"{ORG}/agents/secrets",
+        answer=secrets("agents"),
+        need=need("organization_agent_secrets", "admin:org"),
+        ghes=False,
+    ),
+    Route(
+        template=f"{ORG}/agents/secrets/{{secret_name}}/repositories",
+        answer=secret_repositories("agents"),
+        need=need("organization_agent_secrets", "admin:org"),
+        ghes=False,
+    ),
+    Route(
+        template=f"{ORG}/actions/variables",
+        answer=variables("actions"),
+        need=need("organization_actions_variables", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/actions/variables/{{name}}/repositories",
+        answer=variable_repositories("actions"),
+        need=need("organization_actions_variables", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/agents/variables",
+        answer=variables("agents"),
+        need=need("organization_agent_variables", "admin:org"),
+        ghes=False,
+    ),
+    Route(
+        template=f"{ORG}/agents/variables/{{name}}/repositories",
+        answer=variable_repositories("agents"),
+        need=need("organization_agent_variables", "admin:org"),
+        ghes=False,
+    ),
+    Route(
+        template=f"{ORG}/installations",
+        answer=installations,
+        need=need("organization_administration", "admin:read", "read:org"),
+    ),
+    Route(
+        template=f"{ORG}/personal-access-tokens",
+        answer=tokens("personal-access-tokens", pending=False),
+        need=need("organization_personal_access_tokens", only_apps=True),
+    ),
+    Route(
+        template=f"{ORG}/personal-access-tokens/{{pat_id}}/repositories",
+        answer=token_repositories("pat_id", pending=False),
+        need=need("organization_personal_access_tokens", only_apps=True),
+    ),
+    Route(
+        template=f"{ORG}/personal-access-token-requests",
+        answer=tokens("personal-access-token-requests", pending=True),
+        need=need("organization_personal_access_token_requests", only_apps=True),
+    ),
+    Route(
+        template=f"{ORG}/personal-access-token-requests/{{pat_request_id}}/repositories",
+        answer=token_repositories("pat_request_id", pending=True),
+        need=need("organization_personal_access_token_requests", only_apps=True),
+    ),
+    Route(
+        template=f"{ORG}/credential-authorizations",
+        answer=authorizations,
+        need=need("organization_administration", "read:org"),
+        ghes=False,
+        enterprise=True,
+    ),
+    Route(template=f"{ORG}/hooks", answer=hooks, need=need("organization_hooks", "admin:org_hook")),
+    Route(
+        template=f"{ORG}/actions/permissions",
+        answer=actions_permissions,
+        need=need("organization_administration", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/actions/permissions/repositories",
+        answer=enabled_repositories,
+        need=need("organization_administration", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/actions/permissions/workflow",
+        answer=workflow_permissions,
+        need=need("organization_administration", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/actions/permissions/selected-actions",
+        answer=selected_actions,
+        need=need("organization_administration", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/actions/permissions/self-hosted-runners",
+        answer=self_hosted_policy,
+        need=need("organization_administration", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/actions/permissions/fork-pr-contributor-approval",
+        answer=fork_approval,
+        need=need("organization_administration", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/actions/oidc/customization/sub",
+        answer=oidc_subject,
+        need=need("organization_administration", "read:org"),
+    ),
+    Route(
+        template=f"{ORG}/actions/oidc/customization/properties/repo",
+        answer=oidc_properties,
+        need=need("organization_administration", "read:org"),
+        ghes=False,
+    ),
+    Route(
+        template=f"{ORG}/actions/runners",
+        answer=runners,
+        need=need("organization_self_hosted_runners", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/actions/runner-groups",
+        answer=runner_groups,
+        need=need("organization_self_hosted_runners", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/actions/runner-groups/{{runner_group_id}}/runners",
+        answer=group_runners,
+        need=need("organization_self_hosted_runners", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/actions/runner-groups/{{runner_group_id}}/repositories",
+        answer=group_repositories,
+        need=need("organization_self_hosted_runners", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/actions/hosted-runners",
+        answer=hosted_runners,
+        need=need("organization_administration", "admin:org"),
+        ghes=False,
+    ),
+    Route(
+        template=f"{ORG}/rulesets",
+        answer=rulesets,
+        need=need("organization_administration:write", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/rulesets/{{ruleset_id}}",
+        answer=ruleset,
+        need=need("organization_administration:write", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/attestations/repositories",
+        answer=attesting_repositories,
+        need=need("attestations", "repo", "read:org"),
+        ghes=False,
+    ),
+    Route(
+        template=f"{ORG}/audit-log",
+        answer=audit_log,
+        need=need("organization_administration", "read:audit_log"),
+        enterprise=True,
+    ),
+    Route(template=f"{ORG}/members", answer=members, need=need("members", "read:org")),
+    Route(template=f"{ORG}/memberships/{{username}}", answer=membership, need=need("members", "read:org")),
+    Route(
+        template=f"{ORG}/outside_collaborators",
+        answer=outside_collaborators,
+        need=need("members", "read:org"),
+    ),
+    Route(template=f"{ORG}/invitations", answer=invitations, need=need("members", "admin:org"), ghes=False),
+    Route(template=f"{ORG}/teams", answer=teams, need=need("members", "read:org")),
+    Route(
+        template=f"{ORG}/teams/{{team_slug}}/members", answer=team_members, need=need("members", "read:org")
+    ),
+    Route(
+        template=f"{ORG}/teams/{{team_slug}}/repos",
+        answer=team_repositories,
+        need=need("members", "read:org"),
+    ),
+    Route(
+        template=f"{ORG}/organization-roles",
+        answer=organization_roles,
+        need=need("organization_custom_org_roles", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/organization-roles/{{role_id}}/users",
+        answer=role_users,
+        need=need("organization_custom_org_roles", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/organization-roles/{{role_id}}/teams",
+        answer=role_teams,
+        need=need("organization_custom_org_roles", "admin:org"),
+    ),
+    Route(
+        template=f"{ORG}/custom-repository-roles",
+        answer=custom_roles,
+        need=need("organization_custom_roles", "admin:org", "read:org"),
+        enterprise=True,
+    ),
+)

@@ -1,0 +1,101 @@
+"""What a route is: a path of GitHub's REST API, what it demands, and what answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence  # noqa: TC003  msgspec reads the annotations at run time
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from sandbox.github.access import Need, Token
+from sandbox.github.organisation import Environment, Organisation, Repository  # noqa: TC001
+from sandbox.github.shapes import Json, Site
+
+Edition = Literal["cloud", "team", "ghes"]
+"""github.com with Enterprise Cloud, github.com without it, GitHub Enterprise Server."""
+
+
+class RefusedError(Exception):
+    """GitHub's own refusal of a request: a status and a message."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """One request that was let in."""
+
+    site: Site
+    organisation: Organisation
+    token: Token
+    edition: Edition
+    path: dict[str, str]
+    """Values of the path's parameters."""
+    query: dict[str, str]
+    found: Repository | None = None
+    body: Any = None
+
+    @property
+    def repository(self) -> Repository:
+        """The repository that the path names."""
+        if self.found is None:
+            raise RefusedError(404, "Not Found")
+        return self.found
+
+    @property
+    def environment(self) -> Environment:
+        """The environment that the path names."""
+        name = self.path["environment_name"]
+        for environment in self.repository.environments:
+            if environment.name == name:
+                return environment
+        raise RefusedError(404, "Not Found")
+
+    def flag(self, name: str) -> bool:
+        """Read a boolean of the query."""
+        return self.query.get(name, "").lower() == "true"
+
+
+class Items(msgspec.Struct, frozen=True, kw_only=True):
+    """A list to be paged: only the rows of the page that was asked for are written out."""
+
+    rows: Sequence[Any]
+    write: Callable[[Any], Json]
+    wrap: str | None = None
+    """The key under which the page stands beside ``total_count``."""
+    extra: Json = {}
+    """What else stands beside it."""
+    largest: int = 100
+    """The most that ``per_page`` may ask for."""
+    usual: int = 30
+    """What a page holds when nothing is asked for."""
+    cursor: bool = False
+    """True for the lists that page by ``after`` instead of ``page``."""
+
+
+Answer: TypeAlias = Json | list[Json] | Items
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One endpoint. ``template`` is written as in GitHub's OpenAPI description."""
+
+    template: str
+    answer: Callable[[Ask], Answer]
+    need: Need = Need()
+    method: Literal["GET", "POST"] = "GET"
+    ghes: bool = True
+    """Whether GitHub Enterprise Server has it."""
+    enterprise: bool = False
+    """Whether github.com has it only with Enterprise Cloud."""
+    ordinary: bool = True
+    """False for the paths that GitHub answers but its OpenAPI description does not list."""
+
+
+def need(permission: str | None, *scopes: str, apps: bool = True, only_apps: bool = False) -> Need:
+    """Abbreviate `Need` for the tables of routes."""
+    return Need(permission=permission, scopes=frozenset(scopes), apps=apps, only_apps=only_apps)
+
+
+__all__ = ["Answer", "Ask", "Edition", "Items", "Need", "RefusedError", "Route", "Token", "need"]

@@ -1,0 +1,707 @@
+"""The make-believe GitHub as a server on 127.0.0.1.
+
+    with GitHubSandbox(night=1) as sandbox:
+        requests.get(f"{sandbox.url}/orgs/lanternpay/hooks", headers={"Authorization": f"token {sandbox.token}"})
+
+It answers the read endpoints of https://docs.github.com/en/rest and GraphQL queries, with GitHub's pagination,
+permissions, ETags and limits. The organisation never changes while it is served: a second night is a second
+sandbox.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import socket
+import threading
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from functools import cached_property
+from http.client import responses
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+
+from sandbox.github import code_routes, org_routes, repo_routes, user_routes
+from sandbox.github.access import READ_ONLY_APP, SCOPES, Need, Token
+from sandbox.github.faults import Faults, Trouble
+from sandbox.github.limits import Limiter, Limits, Resource, Window
+from sandbox.github.paging import page
+from sandbox.github.route import Ask, Edition, Items, RefusedError, Route
+from sandbox.github.shapes import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from sandbox.github.organisation import Organisation, Repository
+
+ROUTES: tuple[Route, ...] = (
+    *user_routes.ROUTES,
+    *org_routes.ROUTES,
+    *repo_routes.ROUTES,
+    *code_routes.ROUTES,
+)
+TOKEN_ROUTE = "/app/installations/{installation_id}/access_tokens"
+GRAPHQL = "/graphql"
+DOCUMENTATION = "https://docs.github.com/rest"
+
+
+class AppKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What an inventory App is configured with."""
+
+    app_id: int
+    installation_id: int
+    client_id: str
+    private_key: str
+    """PEM."""
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One request that was answered."""
+
+    method: str
+    path: str
+    template: str
+    """The route, as in ``calls``."""
+    status: int
+    token: str
+    """The kind of token."""
+    conditional: bool
+    """Whether it carried ``If-None-Match``."""
+
+
+class Reply(msgspec.Struct, kw_only=True):
+    """What goes back over the wire."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+
+class GitHubSandbox:
+    """Serves one organisation. Thread-safe; use it as a context manager.
+
+    ``shape`` is ``cloud`` (github.com with Enterprise Cloud), ``team`` (github.com without: no audit log, no
+    credential authorisations, no custom roles) or ``ghes`` (Enterprise Server 3.19 under ``/api/v3``, without
+    what that edition lacks, without rate limits). ``latency`` is added to every answer, in seconds.
+    ``access_keys`` gives the ids of IAM users' access keys, so that the copies here match the keys there.
+    """
+
+    def __init__(
+        self,
+        night: int = 1,
+        shape: Edition = "cloud",
+        *,
+        organisation: Organisation | None = None,
+        limits: Limits | None = None,
+        latency: float = 0.0,
+        access_keys: dict[str, str] | None = None,
+    ) -> None:
+        if organisation is None:
+            from sandbox.github.estate import build
+
+            organisation = build(night, access_keys)
+        self.organisation = organisation
+        self.shape: Edition = shape
+        self.latency = latency
+        self.calls: Counter[str] = Counter()
+        """Requests by route: ``GET /repos/{owner}/{repo}/keys``."""
+        self.log: list[Call] = []
+        """Every request in order of arrival."""
+        self.limiter = Limiter(limits or Limits())
+        self.faults = Faults()
+        self._lock = threading.Lock()
+        self._tokens: dict[str, Token] = {}
+        self._revoked: set[str] = set()
+        self._routes = [(route, _pattern(route.template)) for route in ROUTES]
+        self._server = _Server(self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self.origin = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.prefix = "/api/v3" if shape == "ghes" else ""
+        self.url = self.origin + self.prefix
+        """The base URL for REST clients."""
+        self.graphql_url = self.origin + ("/api/graphql" if shape == "ghes" else GRAPHQL)
+        web = "https://github.lanternpay.example" if shape == "ghes" else "https://github.com"
+        self.site = Site(organisation, self.url, web)
+        self.token = self.classic_token(*SCOPES)
+        """A classic token of an owner of the organisation, with every scope."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.cut_all()
+        self._server.server_close()
+        self._thread.join()
+
+    # Tokens
+
+    def _add(self, token: Token) -> str:
+        with self._lock:
+            self._tokens[token.value] = token
+        return token.value
+
+    def _value(self, prefix: str) -> str:
+        with self._lock:
+            seed = f"{prefix}{len(self._tokens)}{self.organisation.id}"
+        return prefix + hashlib.sha256(seed.encode()).hexdigest()[:36]
+
+    def classic_token(self, *scopes: str, login: str | None = None, expires_in: float | None = None) -> str:
+        """Make a classic personal access token of an owner (or of ``login``) with those scopes."""
+        owner = next(user.login for user in self.organisation.users if user.role == "admin")
+        return self._add(
+            Token(
+                value=self._value("ghp_"),
+                kind="classic",
+                login=login or owner,
+                scopes=set(scopes),
+                expires_at=None if expires_in is None else time.time() + expires_in,
+            )
+        )
+
+    def fine_grained_token(
+        self, permissions: dict[str, str], repositories: Iterable[str] | None = None
+    ) -> str:
+        """Make a fine-grained token of an owner with those permissions, on all or on some repositories."""
+        owner = next(user.login for user in self.organisation.users if user.role == "admin")
+        return self._add(
+            Token(
+                value=self._value("github_pat_"),
+                kind="fine-grained",
+                login=owner,
+                permissions=dict(permissions),
+                repositories=None if repositories is None else frozenset(repositories),
+                expires_at=time.time() + 30 * 86_400,
+            )
+        )
+
+    def installation_token(
+        self,
+        permissions: dict[str, str] | None = None,
+        repositories: Iterable[str] | None = None,
+    ) -> str:
+        """Make an installation token, as the App would get one; for tests that need no App of their own."""
+        held = {key: level for key, level in self.app_permissions.items() if key not in self._revoked}
+        return self._add(
+            Token(
+                value="ghs_" + secrets.token_hex(18),
+                kind="installation",
+                permissions=held if permissions is None else permissions,
+                repositories=None if repositories is None else frozenset(repositories),
+                expires_at=time.time() + 3600 / self.limiter.limits.scale,
+                installation_id=self.organisation.installations[0].id,
+            )
+        )
+
+    @property
+    def app_permissions(self) -> dict[str, str]:
+        """What the inventory App was given: the permissions of the first installation."""
+        installations = self.organisation.installations
+        return dict(installations[0].permissions) if installations else dict(READ_ONLY_APP)
+
+    @cached_property
+    def app(self) -> AppKey:
+        """The inventory App: its ids and its private key, made for this sandbox."""
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        own = self.organisation.installations[0]
+        return AppKey(
+            app_id=own.app_id,
+            installation_id=own.id,
+            client_id=own.client_id,
+            private_key=pem.decode(),
+        )
+
+    def revoke(self, permission: str) -> None:
+        """Take a permission (``organization_secrets``) or a classic scope (``admin:org``) from every token."""
+        with self._lock:
+            self._revoked.add(permission)
+            for token in self._tokens.values():
+                token.permissions.pop(permission, None)
+                token.scopes.discard(permission)
+
+    def fail(self, pattern: str, trouble: Trouble, times: int | None = None) -> None:
+        """Switch on a fault for the paths that match: see `sandbox.github.faults`."""
+        self.faults.add(pattern, trouble, times)
+
+    # Requests
+
+    def authenticate(self, header: str | None) -> Token:
+        """Return the token that a request carries.
+
+        Raises `RefusedError` 401 for one that is unknown or expired.
+        """
+        if not header:
+            return Token(value="anonymous", kind="anonymous")
+        value = header.split(" ", 1)[-1].strip()
+        with self._lock:
+            token = self._tokens.get(value)
+        if token is not None:
+            if token.expired:
+                raise RefusedError(401, "Bad credentials")
+            return token
+        if value.count(".") == 2:
+            return self._app_token(value)
+        raise RefusedError(401, "Bad credentials")
+
+    def _app_token(self, value: str) -> Token:
+        """Check an App's JWT: RS256, ten minutes at most, issued by the App's id or client id."""
+        import jwt
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        key = load_pem_private_key(self.app.private_key.encode(), None).public_key()
+        try:
+            claims = jwt.decode(
+                value,
+                key,  # type: ignore[arg-type]
+                algorithms=["RS256"],
+                leeway=60,
+                options={"require": ["exp", "iat", "iss"]},
+            )
+        except jwt.PyJWTError:
+            raise RefusedError(401, "A JSON web token could not be decoded") from None
+        if claims["exp"] - time.time() > 600 + 60:
+            raise RefusedError(401, "'Expiration time' claim ('exp') is too far in the future")
+        if str(claims["iss"]) not in {str(self.app.app_id), self.app.client_id}:
+            raise RefusedError(401, "Integration not found")
+        return Token(value=value, kind="jwt")
+
+    def route(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        """Return the route of a path and the values of its parameters.
+
+        The addresses by id that GitHub writes into ``Link`` headers lead to the same routes.
+        """
+        organisation = self.organisation
+        path = path.replace(f"/organizations/{organisation.id}/", f"/orgs/{organisation.login}/", 1)
+        by_id = re.match(r"/repositories/(\d+)(?=/|$)", path)
+        if by_id:
+            name = next((one.name for one in organisation.repositories if str(one.id) == by_id[1]), None)
+            path = f"/repos/{organisation.login}/{name}{path[by_id.end() :]}"
+        for route, pattern in self._routes:
+            found = pattern.fullmatch(path)
+            if found and route.method == method:
+                return route, {key: unquote(value) for key, value in found.groupdict().items()}
+        return None
+
+    def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply | None:
+        """Answer one request; None means that the connection is to be cut."""
+        parts = urlsplit(target)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        graphql = self.origin + parts.path == self.graphql_url
+        path = parts.path.removeprefix(self.prefix) if not graphql else GRAPHQL
+        inside = graphql or parts.path.startswith(self.prefix)
+        found = self.route(method, path) if inside else None
+        template = GRAPHQL if graphql else found[0].template if found else _known(path)
+        trouble = self.faults.strike(method, path, template)
+        kind, reply = "unknown", None
+        try:
+            token = self.authenticate(headers.get("authorization"))
+            kind = token.kind
+            if not inside:
+                raise RefusedError(404, "Not Found")
+            if trouble is not None:
+                reply = self._trouble(trouble, token)
+            if reply is None and trouble != "cut":
+                reply = self._answer(
+                    token, method, path, found, query, headers, body, trouble if graphql else None
+                )
+        except RefusedError as refused:
+            reply = _message(refused.status, refused.message)
+        if reply is not None:
+            self._damage(reply, trouble, f"{self.origin}{target}")
+        with self._lock:
+            self.calls[f"{method} {template}"] += 1
+            self.log.append(
+                Call(
+                    method=method,
+                    path=target,
+                    template=template,
+                    status=reply.status if reply else 0,
+                    token=kind,
+                    conditional="if-none-match" in headers,
+                )
+            )
+        return reply
+
+    def _answer(
+        self,
+        token: Token,
+        method: str,
+        path: str,
+        found: tuple[Route, dict[str, str]] | None,
+        query: dict[str, str],
+        headers: dict[str, str],
+        body: bytes,
+        trouble: Trouble | None,
+    ) -> Reply:
+        if path == "/rate_limit":
+            return self._rate_limit(token)
+        limited = self.shape != "ghes"
+        if not self.limiter.enter():
+            return self._secondary(retry_after=1)
+        try:
+            graphql = path == GRAPHQL
+            if limited and (wait := self.limiter.burst(token.value, graphql=graphql)) is not None:
+                return self._secondary(retry_after=wait)
+            if self.latency:
+                time.sleep(self.latency)
+            if graphql:
+                return self._graphql(token, method, body, trouble)
+            resource: Resource = "audit_log" if path.endswith("/audit-log") else "core"
+            window: Window | None = self.limiter.primary(token.value, resource)
+            if limited:
+                window = self.limiter.spend(token.value, resource, 1)
+            if window is None:
+                return self._exhausted(token, resource)
+            reply = self._rest(token, method, path, found, query, body)
+            reply.headers |= self._token_headers(token, found[0].need if found else Need())
+            if reply.status == 200:
+                etag = hashlib.sha256(f"{token.value}\0".encode() + reply.body).hexdigest()
+                reply.headers["ETag"] = f'W/"{etag}"'
+                if _same(headers.get("if-none-match", ""), etag):
+                    reply.status, reply.body = 304, b""
+                    if limited:
+                        self.limiter.refund(token.value, resource)
+            if limited:
+                reply.headers |= _limit_headers(window, resource)
+            return reply
+        finally:
+            self.limiter.leave()
+
+    def _rest(
+        self,
+        token: Token,
+        method: str,
+        path: str,
+        found: tuple[Route, dict[str, str]] | None,
+        query: dict[str, str],
+        body: bytes,
+    ) -> Reply:
+        if method == "POST" and (made := re.fullmatch(_pattern(TOKEN_ROUTE), path)):
+            return self._installation_token(token, made["installation_id"], body)
+        if found is None:
+            raise RefusedError(404, "Not Found")
+        route, values = found
+        if (not route.ghes and self.shape == "ghes") or (route.enterprise and self.shape == "team"):
+            raise RefusedError(404, "Not Found")
+        owner = values.get("owner") or values.get("org")
+        if owner is not None and owner.lower() != self.organisation.login:
+            raise RefusedError(404, "Not Found")
+        repository = self._repository(token, values["repo"]) if "repo" in values else None
+        refusal = route.need.refusal(
+            token,
+            about_repository=repository is not None,
+            private=repository is not None and repository.private,
+        )
+        if refusal is not None:
+            reply = _message(*refusal)
+            reply.headers |= self._token_headers(token, route.need)
+            return reply
+        answer = route.answer(
+            Ask(
+                site=self.site,
+                organisation=self.organisation,
+                token=token,
+                edition=self.shape,
+                path=values,
+                query=query,
+                found=repository,
+            )
+        )
+        if isinstance(answer, Items):
+            written, link = page(answer, query, self._list_url(path, repository))
+            return _reply(200, written, {"Link": link} if link else {})
+        return _reply(200, answer)
+
+    def _list_url(self, path: str, repository: Repository | None) -> str:
+        """Return a list's address as ``Link`` writes it: by id on github.com, as it was asked on a server."""
+        organisation = self.organisation
+        if self.shape != "ghes":
+            if repository is not None:
+                path = re.sub(r"^/repos/[^/]+/[^/]+", f"/repositories/{repository.id}", path)
+            path = re.sub(rf"^/orgs/{organisation.login}(?=/)", f"/organizations/{organisation.id}", path)
+        return self.url + path
+
+    def _repository(self, token: Token, name: str) -> Repository:
+        repository = self.organisation.repositories.named(name)
+        if repository is None or (repository.private and not token.sees(name)):
+            raise RefusedError(404, "Not Found")
+        if repository.private and token.kind == "classic" and not token.has_scope({"repo"}):
+            allowed = token.has_scope({"repo_deployment", "security_events", "read:repo_hook"})
+            if not allowed:
+                raise RefusedError(404, "Not Found")
+        return repository
+
+    def _installation_token(self, token: Token, installation: str, body: bytes) -> Reply:
+        if token.kind != "jwt":
+            raise RefusedError(401, "A JSON web token could not be decoded")
+        own = self.organisation.installations[0]
+        if installation != str(own.id):
+            raise RefusedError(404, "Not Found")
+        if own.suspended_at is not None:
+            raise RefusedError(403, "This installation has been suspended")
+        wish = json.loads(body or b"{}")
+        held = {key: level for key, level in own.permissions.items() if key not in self._revoked}
+        asked: dict[str, str] = wish.get("permissions") or held
+        if not asked.keys() <= held.keys():
+            raise RefusedError(422, "The permissions requested are not granted to this installation.")
+        value = self.installation_token(dict(asked), wish.get("repositories"))
+        made = self._tokens[value]
+        ends = datetime.fromtimestamp(made.expires_at or 0.0, UTC)
+        return _reply(
+            201,
+            {
+                "token": value,
+                "expires_at": ends.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "permissions": asked,
+                "repository_selection": "all" if made.repositories is None else "selected",
+            },
+        )
+
+    def _graphql(self, token: Token, method: str, body: bytes, trouble: Trouble | None) -> Reply:
+        from sandbox.github.graphql import execute
+
+        if method != "POST":
+            raise RefusedError(404, "Not Found")
+        if token.kind in {"anonymous", "jwt"}:
+            raise RefusedError(401, "This endpoint requires you to be authenticated.")
+        try:
+            asked = json.loads(body)
+            query, variables = str(asked["query"]), asked.get("variables") or {}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise RefusedError(400, "Problems parsing JSON") from None
+        limited = self.shape != "ghes"
+        window = self.limiter.primary(token.value, "graphql")
+        answer, cost = execute(query, variables, self.site, token, window, forbidden=trouble == "FORBIDDEN")
+        if limited and self.limiter.spend(token.value, "graphql", cost) is None:
+            return self._graphql_limited(token, "RATE_LIMITED")
+        reply = _reply(200, answer)
+        reply.headers |= self._token_headers(token, Need())
+        if limited:
+            reply.headers |= _limit_headers(self.limiter.primary(token.value, "graphql"), "graphql")
+        return reply
+
+    # Headers, limits and faults
+
+    def _token_headers(self, token: Token, needs: Need) -> dict[str, str]:
+        headers = {"X-GitHub-Media-Type": "github.v3; format=json"}
+        if self.shape == "ghes":
+            headers["X-GitHub-Enterprise-Version"] = "3.19.1"
+        else:
+            headers["X-GitHub-Api-Version-Selected"] = "2022-11-28"
+        if token.kind == "classic":
+            headers["X-OAuth-Scopes"] = ", ".join(sorted(token.scopes))
+            headers["X-Accepted-OAuth-Scopes"] = ", ".join(sorted(needs.scopes))
+        elif token.kind in {"installation", "fine-grained"}:
+            headers["X-Accepted-GitHub-Permissions"] = str(needs)
+        if token.kind in {"classic", "fine-grained"} and token.expires_at is not None:
+            ends = datetime.fromtimestamp(token.expires_at, UTC)
+            headers["github-authentication-token-expiration"] = ends.strftime("%Y-%m-%d %H:%M:%S UTC")
+        return headers
+
+    def _rate_limit(self, token: Token) -> Reply:
+        if self.shape == "ghes":
+            raise RefusedError(404, "Rate limiting is not enabled.")
+        windows = {
+            name: self.limiter.primary(token.value, resource)
+            for name, resource in (("core", "core"), ("search", "core"), ("graphql", "graphql"))
+            for resource in (_resource(resource),)
+        }
+        resources = {
+            name: {
+                "limit": window.limit,
+                "remaining": window.remaining,
+                "reset": window.reset,
+                "used": window.used,
+            }
+            for name, window in windows.items()
+        }
+        return _reply(200, {"resources": resources, "rate": resources["core"]})
+
+    def _exhausted(self, token: Token, resource: Resource) -> Reply:
+        who = "installation ID" if token.kind == "installation" else "user ID"
+        window = self.limiter.primary(token.value, resource)
+        reply = _message(403, f"API rate limit exceeded for {who} {self.organisation.id}.")
+        headers = _limit_headers(window, resource)
+        headers["X-RateLimit-Remaining"] = "0"
+        reply.headers |= headers
+        return reply
+
+    def _secondary(self, *, retry_after: int | None, status: int = 403) -> Reply:
+        reply = _message(
+            status,
+            "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+        )
+        if retry_after is not None:
+            reply.headers["Retry-After"] = str(retry_after)
+        return reply
+
+    def _graphql_limited(self, token: Token, kind: str) -> Reply:
+        error = {"type": kind, "message": f"API rate limit exceeded for user ID {self.organisation.id}."}
+        reply = _reply(200, {"errors": [error]})
+        reply.headers |= _limit_headers(self.limiter.primary(token.value, "graphql"), "graphql")
+        reply.headers["X-RateLimit-Remaining"] = "0"
+        return reply
+
+    def _trouble(self, trouble: Trouble, token: Token) -> Reply | None:
+        """Return the answer that a fault gives in place of the real one."""
+        match trouble:
+            case int():
+                text = "Resource not accessible by integration" if trouble == 403 else _phrase(trouble)
+                return _message(trouble, text)
+            case "primary":
+                return self._exhausted(token, "core")
+            case "secondary":
+                return self._secondary(retry_after=1)
+            case "secondary-bare":
+                return self._secondary(retry_after=None)
+            case "too-many":
+                return self._secondary(retry_after=1, status=429)
+            case "too-many-bare":
+                return self._secondary(retry_after=None, status=429)
+            case "RATE_LIMITED" | "RATE_LIMIT":
+                return self._graphql_limited(token, trouble)
+            case _:
+                return None
+
+    @staticmethod
+    def _damage(reply: Reply, trouble: Trouble | None, url: str) -> None:
+        """Spoil an answer that was otherwise right."""
+        match trouble:
+            case "malformed":
+                reply.body = reply.body[: max(1, len(reply.body) // 2)] + b"\x00<html>"
+            case "foreign-next":
+                reply.headers["Link"] = '<http://attacker.example/stolen?page=2>; rel="next"'
+            case "looping-next":
+                reply.headers["Link"] = f'<{url}>; rel="next"'
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    names = re.split(r"\{(\w+)\}", template)
+    parts = [
+        (r"(?P<path>.*)" if text == "path" else rf"(?P<{text}>[^/]+)") if index % 2 else re.escape(text)
+        for index, text in enumerate(names)
+    ]
+    return re.compile("".join(parts))
+
+
+def _known(path: str) -> str:
+    return TOKEN_ROUTE if re.fullmatch(_pattern(TOKEN_ROUTE), path) else path
+
+
+def _resource(name: str) -> Resource:
+    return "graphql" if name == "graphql" else "core"
+
+
+def _same(header: str, etag: str) -> bool:
+    return any(part.strip().removeprefix("W/").strip('"') == etag for part in header.split(","))
+
+
+def _phrase(status: int) -> str:
+    return responses.get(status, "Error")
+
+
+def _reply(status: int, body: Any, headers: dict[str, str] | None = None) -> Reply:
+    return Reply(status=status, body=msgspec.json.encode(body), headers=dict(headers or {}))
+
+
+def _message(status: int, message: str) -> Reply:
+    return _reply(
+        status,
+        {"message": message, "documentation_url": DOCUMENTATION, "status": str(status)},
+    )
+
+
+def _limit_headers(window: Window, resource: Resource) -> dict[str, str]:
+    return {
+        "X-RateLimit-Limit": str(window.limit),
+        "X-RateLimit-Remaining": str(window.remaining),
+        "X-RateLimit-Used": str(window.used),
+        "X-RateLimit-Reset": str(window.reset),
+        "X-RateLimit-Resource": resource,
+    }
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, sandbox: GitHubSandbox) -> None:
+        self.sandbox = sandbox
+        self.open: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing when a client hangs up."""
+
+    def cut_all(self) -> None:
+        """End the connections that clients keep open."""
+        for connection in list(self.open):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.open.add(self.connection)
+
+    def finish(self) -> None:
+        self.server.open.discard(self.connection)
+        super().finish()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Write no access log: ``calls`` and ``log`` tell."""
+
+    def _handle(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        reply = self.server.sandbox.answer(self.command, self.path, headers, body)
+        if reply is None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json; charset=utf-8")
+            self.send_header("Content-Length", "4096")
+            self.end_headers()
+            self.wfile.write(b'[{"id": 1')
+            self.wfile.flush()
+            self.close_connection = True
+            return
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        if reply.status != 304:
+            self.send_header("Content-Type", "application/json; charset=utf-8")
+            self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        if reply.status != 304 and self.command != "HEAD":
+            self.wfile.write(reply.body)
+        self.wfile.flush()
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _handle  # noqa: N815
