@@ -1,0 +1,145 @@
+"""Every example of every rule, the conventions over all rules, and what a wrong rule file is told."""
+
+import pytest
+
+from scanner.document import DocumentError
+from scanner.framework import load_frameworks, references
+from scanner.rule import RuleError, choose, load_rules, test_rule
+
+RULES = load_rules()
+
+GOOD = """\
+title: Credential older than {days} days
+severity: low
+category: stale
+why: It is old. It should go.
+fix: Rotate it. Then delete it.
+params: {days: 90}
+needs: [credentials]
+subject: credentials
+query: |
+  SELECT id AS subject, 'made on ' || created_at AS detail, native_id FROM credentials
+  WHERE created_at < $as_of - to_days($days)
+examples:
+  - given: {credentials: [{id: old, created_at: -91d}, {id: young, created_at: -89d}, {id: unknown}]}
+    finds: [old]
+"""
+
+
+def custom(tmp_path, text, name="own-rule"):
+    folder = tmp_path / "rules"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def own_rule(tmp_path, text):
+    return next(rule for rule in load_rules(custom(tmp_path, text)) if rule.custom)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_examples_and_conventions(rule):
+    assert test_rule(rule) == []
+
+
+def test_every_rule_gives_evidence_for_some_control():
+    frameworks = load_frameworks({rule.id for rule in RULES})
+    mapped = references(frameworks)
+    assert [rule.id for rule in RULES if rule.id not in mapped] == []
+
+
+def test_references_name_the_version_and_can_be_chosen():
+    frameworks = load_frameworks()
+    assert "CIS AWS 5.0: 1.11" in references(frameworks)["credential-unused"]
+    assert references(frameworks, ["owasp-nhi"])["credential-unused"] == ["OWASP NHI 2025: NHI1:2025"]
+
+
+def test_a_custom_rule_is_loaded_and_tested_like_our_own(tmp_path):
+    rule = own_rule(tmp_path, GOOD)
+    assert rule.title == "Credential older than 90 days"
+    assert test_rule(rule) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (("severity: low", "severty: low"), "own-rule.yaml:2:1: severty: unknown key; did you mean `severity`?"),
+        (("severity: low", "severity: bad"), "own-rule.yaml:2:1: severity: Invalid enum value 'bad'"),
+        (("subject: credentials", "subject: credential"), "own-rule.yaml:8:1: subject: no such table; did you mean `credentials`?"),
+        (("needs: [credentials]", "needs: [credential]"), "own-rule.yaml:7:9: needs[0]: did you mean `credentials`?"),
+        (("created_at: -91d", "made_at: -91d"), "examples[0].given.credentials[0].made_at: unknown key"),
+        (("finds: [old]", "find: [old]"), "examples[0].find: unknown key; did you mean `finds`?"),
+        (("{days} days", "{day} days"), "title: {day} is no parameter; did you mean `days`?"),
+        (("params: {days: 90}", "params: {days: 90, days: 80}"), "own-rule.yaml:6: params.days: stands here twice"),
+        (("why: It is old. It should go.\n", ""), "Object missing required field `why`"),
+        (("title:", "title: ["), "not valid YAML"),
+    ],
+)  # fmt: skip
+def test_a_wrong_rule_file_is_told_where_and_what(tmp_path, change, problem):
+    with pytest.raises(RuleError, match="own-rule") as caught:
+        load_rules(custom(tmp_path, GOOD.replace(*change, 1)))
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (("finds: [old]", "finds: [young]"), "example 1: finds ['old'], not ['young']"),
+        (("created_at < $as_of", "created_at < now()::TIMESTAMP"), "query must not use `now`"),
+        (("FROM credentials", "FROM credentials, read_csv('/etc/passwd')"), "query must not use `read_csv`"),
+        (("SELECT id AS subject", "SELECT 1; SELECT id AS subject"), "query must be exactly one SELECT"),
+        (("SELECT id AS subject", "SELECT nothing AS subject"), "query is refused: Binder Error"),
+        (("id AS subject", "id AS subjekt"), "query gives no column `subject`"),
+        (("to_days($days)", "to_days(90)"), None),
+        (("native_id FROM", "date_diff('day', created_at, $as_of) AS age_days FROM"), "old: evidence changes from night to night"),
+        (("'made on ' || created_at", "'made on ' || expires_at"), "old: detail is NULL"),
+        (("id AS subject", "'x' AS subject"), "subject x is no id of the credentials given"),
+        (("{id: unknown}", "{id: other}"), "no example shows what is unknown"),
+        ((", {id: young, created_at: -89d}, {id: unknown}", ""), "no example gives a row of credentials that is not found"),
+        (("needs: [credentials]", "needs: [identities]"), "needs does not name `credentials`"),
+        (("why: It is old. It should go.", "why: It is old."), "why has 1 sentences"),
+        (("title: Credential", "title: " + "Credential " * 8), "title has 1"),
+        (("created_at: -91d", "created_at: last year"), "'last year' is no time"),
+        (("{id: old,", "{id: old, lifetime: forever,"), "credentials[0]: Invalid enum value 'forever'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_rule_fails_its_test(tmp_path, change, problem):
+    text = GOOD.replace(*change, 1)
+    assert text != GOOD
+    found = "\n".join(test_rule(own_rule(tmp_path, text)))
+    if problem is None:
+        assert found == ""  # the title still uses the parameter
+    else:
+        assert problem in found
+
+
+def test_an_unused_parameter_is_told(tmp_path):
+    rule = own_rule(tmp_path, GOOD.replace("{days: 90}", "{days: 90, hours: 3}"))
+    assert test_rule(rule) == ["parameter `hours` is used neither in the query nor in the title"]
+
+
+def test_a_custom_rule_cannot_replace_a_built_in_one(tmp_path):
+    with pytest.raises(RuleError, match="there is a built-in rule of this name"):
+        load_rules(custom(tmp_path, GOOD, "trust-open"))
+
+
+def test_thresholds_are_configured_by_name_and_kind(tmp_path):
+    rules = load_rules(custom(tmp_path, GOOD))
+    chosen = {rule.id: rule for rule in choose(rules, {"own-rule": {"days": 7}}, ["trust-open"])}
+    assert chosen["own-rule"].title == "Credential older than 7 days"
+    assert "trust-open" not in chosen
+    before = next(rule for rule in rules if rule.custom).version
+    assert chosen["own-rule"].version != before
+    with pytest.raises(RuleError) as caught:
+        choose(rules, {"own-rul": {}, "own-rule": {"day": 7, "days": "x"}}, ["trust-opn"])
+    assert caught.value.problems == [
+        "rules.params: no rule `own-rul`; did you mean `own-rule`?",
+        "rules.disabled: no rule `trust-opn`; did you mean `trust-open`?",
+        "rules.params.own-rule.day: no such threshold; did you mean `days`?",
+        "rules.params.own-rule.days: must be like 90, not 'x'",
+    ]
+
+
+def test_a_mapping_to_no_rule_is_told():
+    with pytest.raises(DocumentError, match="no rule `credential-unused`"):
+        load_frameworks({"trust-open"})
