@@ -207,9 +207,8 @@ def run(
             resume=resume,
             wait_lock=_minutes(wait_lock) * 60,
         )
-        if outcome is not None:
-            typer.echo("\n".join(outcome_lines(settings.state, outcome)))
-            raise typer.Exit(outcome.exit_code)
+        typer.echo("\n".join(outcome_lines(settings.state, outcome)))
+        raise typer.Exit(outcome.exit_code)
 
 
 @app.command()
@@ -230,7 +229,7 @@ def collect(
     with _exit_codes():
         loaded = _load(config, state, path, deadline)
         only = ["ci-files"] if path and not only else only
-        run_night(
+        outcome = run_night(
             loaded,
             as_of=_now(as_of),
             progress=_progress(),
@@ -240,6 +239,7 @@ def collect(
             stages=("collect",),
         )
         typer.echo("\n".join(snapshot_lines(loaded.settings.state)))
+        raise typer.Exit(outcome.exit_code)
 
 
 @app.command()

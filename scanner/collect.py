@@ -128,7 +128,7 @@ def gap(asked: Asked, failure: Failure) -> Gap:
 
 
 @overload
-def or_gap(
+def or_gap(  # type: ignore[overload-overlap]  # a generator has a value to hand on, another iterable has none
     listing: Generator[Record, None, T], asked: Asked, explain: Callable[[Exception], Failure | None]
 ) -> Generator[Record, None, T | None]: ...
 

@@ -15,10 +15,10 @@ import msgspec
 import structlog
 from filelock import FileLock, Timeout
 
-from scanner.findings import SEVERITIES
+from scanner.findings import SEVERITIES, Severity
 from scanner.night import open_night
 from scanner.run import NothingCollectedError, Progress, collect_snapshot, free_space_message
-from scanner.snapshot import SnapshotError, list_sealed, read_manifest, write_private
+from scanner.snapshot import SnapshotError, list_sealed, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scanner.analyze import AnalysisSummary, AnalyzeSettings
     from scanner.config import Loaded, Settings
     from scanner.night import Night
+    from scanner.snapshot import Manifest
 
 log = structlog.get_logger()
 
@@ -56,9 +57,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Every exit code that applies, by name."""
     partial: bool
     coverage: float
-    findings: dict[str, int]
+    findings: dict[Severity, int]
     """Open findings by severity, exceptions left out."""
-    new: dict[str, int]
+    new: dict[Severity, int]
     """Of these, new and reopened ones by severity."""
     reports: list[str]
     """Files written, relative to the report's folder."""
@@ -174,7 +175,7 @@ def write_reports(settings: Settings, run_id: str, formats: list[str]) -> list[P
     return written
 
 
-def counts_by_severity(night: Night, statuses: tuple[str, ...]) -> dict[str, int]:
+def counts_by_severity(night: Night, statuses: tuple[str, ...]) -> dict[Severity, int]:
     """Count findings in these statuses, by severity, worst first."""
     marks = ", ".join(f"'{status}'" for status in statuses)
     query = f"SELECT severity, count(*) FROM findings WHERE status IN ({marks}) GROUP BY severity"
@@ -182,12 +183,15 @@ def counts_by_severity(night: Night, statuses: tuple[str, ...]) -> dict[str, int
     return {severity: int(found.get(severity, 0)) for severity in SEVERITIES}
 
 
-def judge(settings: Settings, run_id: str, reports: list[str], *, stopped: bool) -> Outcome:
-    """Weigh an analysed night against ``fail_on``, ``min_coverage`` and the deadline."""
-    manifest = read_manifest(settings.state / "snapshots" / run_id)
-    with open_night(settings.state, run_id) as night:
-        still_open = counts_by_severity(night, ("new", "open", "reopened"))
-        new = counts_by_severity(night, ("new", "reopened"))
+def judge(
+    settings: Settings, manifest: Manifest, reports: list[str], *, analysed: bool, stopped: bool
+) -> Outcome:
+    """Weigh a night against the deadline, ``min_coverage`` and, when it was analysed, ``fail_on``."""
+    still_open = new = dict.fromkeys(SEVERITIES, 0)
+    if analysed:
+        with open_night(settings.state, manifest.run_id) as night:
+            still_open = counts_by_severity(night, ("new", "open", "reopened"))
+            new = counts_by_severity(night, ("new", "reopened"))
     conditions: list[Exit] = []
     if stopped or manifest.partial:
         conditions.append(Exit.DEADLINE)
@@ -195,19 +199,19 @@ def judge(settings: Settings, run_id: str, reports: list[str], *, stopped: bool)
         conditions.append(Exit.COVERAGE)
     if settings.fail_on:
         scope, _, severity = settings.fail_on.rpartition(":")
-        bad = SEVERITIES[: [str(name) for name in SEVERITIES].index(severity) + 1]
         counts = new if scope == "new" else still_open
-        if any(counts[name] for name in bad):
+        worst = SEVERITIES[: [str(name) for name in SEVERITIES].index(severity) + 1]
+        if any(counts[name] for name in worst):
             conditions.append(Exit.FINDINGS)
     code = next((code for code in PRECEDENCE if code in conditions), Exit.OK)
     return Outcome(
-        run_id=run_id,
+        run_id=manifest.run_id,
         exit_code=int(code),
         conditions=[condition.name for condition in conditions],
         partial=manifest.partial,
         coverage=manifest.coverage,
-        findings=still_open,
-        new=new,
+        findings={**still_open},
+        new={**new},
         reports=reports,
     )
 
@@ -235,8 +239,8 @@ def run_night(
     resume: bool = False,
     wait_lock: float = 0,
     stages: tuple[str, ...] = ("collect", "analyze", "report"),
-) -> Outcome | None:
-    """Collect, analyse and report one night. Returns its outcome; None when only collecting.
+) -> Outcome:
+    """Collect, analyse and report one night, or the first of these stages. Returns what it came to.
 
     Raises `LockedError`, `NothingCollectedError`, `SnapshotError`, and OSError for a full disk.
     """
@@ -252,22 +256,19 @@ def run_night(
             resume=resume,
         )
         log.info("snapshot sealed", run=manifest.run_id, coverage=manifest.coverage, partial=manifest.partial)
-        if "analyze" not in stages:
-            return None
-        analyze_run(settings, manifest.run_id)
-        written = (
-            write_reports(settings, manifest.run_id, settings.reports.formats) if "report" in stages else []
-        )
+        written: list[Path] = []
+        analysed = "analyze" in stages
+        if analysed:
+            analyze_run(settings, manifest.run_id)
+        if "report" in stages:
+            written = write_reports(settings, manifest.run_id, settings.reports.formats)
         folder = settings.state / "reports" / manifest.run_id
-        outcome = judge(
-            settings,
-            manifest.run_id,
-            [str(path.relative_to(folder)) for path in written],
-            stopped=stopping.is_set(),
-        )
-        write_private(
-            folder / "run.json", msgspec.json.format(msgspec.json.encode(outcome), indent=1) + b"\n"
-        )
+        names = [str(path.relative_to(folder)) for path in written]
+        outcome = judge(settings, manifest, names, analysed=analysed, stopped=stopping.is_set())
+        if "report" in stages:
+            write_private(
+                folder / "run.json", msgspec.json.format(msgspec.json.encode(outcome), indent=1) + b"\n"
+            )
         return outcome
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanner.findings import SEVERITIES
+from scanner.findings import SEVERITIES, Severity
 from scanner.night import open_night
 from scanner.pipeline import Outcome, counts_by_severity, resolve_run
 from scanner.snapshot import list_sealed, prune, read_manifest, remove
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from scanner.config import Settings
     from scanner.rule import Rule
 
 
-def _figures(counts: dict[str, int]) -> str:
+def _figures(counts: Mapping[Severity, int]) -> str:
     return ", ".join(f"{counts[name]} {name}" for name in SEVERITIES if counts.get(name)) or "none"
 
 
