@@ -11,9 +11,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from plugin import install
 
 from scanner.snapshot import list_sealed, read_manifest, verify
+from tests.plugin import install
 
 if TYPE_CHECKING:
     from pathlib import Path
