@@ -1,0 +1,243 @@
+"""GitHub: organisations on github.com, GitHub Enterprise Cloud and GitHub Enterprise Server.
+
+Needs: a GitHub App, installed in each organisation on all repositories, with the read permissions that
+``sprawlscan permissions github`` prints. A fine-grained or classic token of an organisation owner works, too; it sees
+single sign-on authorisations, which an App does not, and cannot see fine-grained tokens, which only an App may.
+Only GET, GraphQL queries and the exchange of the App's key for a token are sent.
+
+Cannot see: the value, creator or last use of a secret; classic tokens, SSH keys and OAuth tokens of organisations
+without SAML single sign-on; OAuth apps; which repositories another App was given when it was given some; who may bypass
+a ruleset, and the organisation's own list of rulesets, without permission to change them; organisation Codespaces
+secrets with an App; when a self-hosted runner last worked; workflows that exist on other branches only. Each of these
+that was asked for and refused is a Gap: 403 and 404 both mean "could not read".
+
+Kinds beside the usual: identities ``github-team``, ``github-invitation``, ``github-deploy-key``, ``github-webhook``;
+credentials ``app-installation`` (its tokens live an hour; the App's private key is never visible); stores
+``github-scanning-alert`` (a secret that GitHub found in a repository's history); controls ``two-factor-requirement``,
+``base-permission``, ``branch-protection``, ``ruleset``, ``environment-approval``, ``environment-branch-policy``,
+``environment-wait-timer``, ``environment-custom-rule``, ``workflow-token-default``, ``workflow-approval``,
+``allowed-actions``, ``selected-actions``, ``action-sha-pinning``, ``actions-disabled``, ``fork-pr-approval``,
+``repository-runners``, ``runner-group``, ``oidc-subject-template``, ``webhook-signature``, ``webhook-tls``,
+``secret-scanning``, ``push-protection``, ``build-attestation``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003  pydantic reads the annotations at run time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from scanner.collect import Target
+from scanner.config import SecretRef, Section
+from scanner.records import record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.github.client import Client, Token
+    from scanner.collect import Run
+    from scanner.records import Record
+
+
+class App(Section):
+    """A GitHub App: https://docs.github.com/en/apps/creating-github-apps"""
+
+    app_id: int | str
+    """The App's id or client id."""
+    private_key: SecretRef
+    """Its private key, PEM."""
+    installation_id: int | None = None
+    """The one installation to read; by default all, or those of ``organisations``."""
+
+
+class Repositories(Section):
+    """Which repositories are read, by name."""
+
+    include: tuple[str, ...] = ("*",)
+    """Glob patterns; a repository must match one."""
+    exclude: tuple[str, ...] = ()
+    """Glob patterns; a repository must match none."""
+
+
+class Config(Section):
+    """The section ``github`` of config.yaml."""
+
+    organisations: tuple[str, ...] = ()
+    """Logins. With an App, empty means every organisation that installed it."""
+    base_url: str = "https://api.github.com"
+    """``https://HOST/api/v3`` for GitHub Enterprise Server, ``https://api.NAME.ghe.com`` with data residency."""
+    token: SecretRef | None = None
+    """A fine-grained or classic token. Either this or ``app``."""
+    app: App | None = None
+    """A GitHub App. Either this or ``token``."""
+    ca_bundle: Path | None = None
+    """PEM file of the certificate authorities to trust."""
+    oidc_issuer: str | None = None
+    """Issuer of workflow tokens, where an enterprise has one of its own (with its slug at the end)."""
+    repositories: Repositories = Repositories()
+    """Which repositories are read."""
+    deployments: bool = True
+    """Whether the last deployments are read."""
+    audit_log: bool = True
+    """Whether the audit log tells which repositories changed, in organisations of more than ``rotate_above``."""
+    rotate_above: int = Field(default=1000, ge=0)
+    """Up to so many repositories, all are read in full every night."""
+    rotation_days: int = Field(default=7, ge=1)
+    """Above that, a repository without a visible change is read in full once in so many nights (four times as many
+    when the audit log tells what changed); in between, its records are carried forward and marked."""
+    rare_secrets: bool | None = None
+    """Whether repositories' Codespaces and agents secrets are read; by default where all are read every night."""
+    workers: int = Field(default=4, ge=1, le=32)
+    """Requests at the same time, for each organisation."""
+    seconds_between_requests: float = Field(default=0.07, ge=0)
+    """Pace of one token over all workers; GitHub allows 900 points a minute."""
+    secondary_wait_seconds: float = Field(default=60, ge=0)
+    """First wait after a rate limit that names no end; doubles each time."""
+    longest_wait_seconds: float = Field(default=3900, ge=0)
+    """A rate limit that ends later than this is a Gap at once."""
+    retries: int = Field(default=3, ge=0)
+    """How often a request is repeated after a cut connection or a server error."""
+    timeout_seconds: int = Field(default=30, ge=1)
+    """How long one answer may take."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _whole_url(cls, value: str) -> str:
+        url = urlsplit(value)
+        if url.scheme not in {"http", "https"} or not url.hostname or url.username or url.query:
+            raise ValueError("must be a URL such as https://api.github.com or https://HOST/api/v3")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Config:
+        if (self.token is None) == (self.app is None):
+            raise ValueError("give either token or app")
+        if self.token is not None and not self.organisations:
+            raise ValueError("organisations: name at least one when token is used")
+        return self
+
+
+def targets(config: Config, run: Run) -> Iterator[Target]:
+    """Yield one target for each organisation. One that cannot be found is a target, too: its reading tells why."""
+    from collectors.github.client import Client, app_token, user_token
+
+    client = Client(config, run, token=user_token if config.app is None else app_token)
+    try:
+        if config.app is None:
+            for login in config.organisations:
+                yield _named(client, login)
+        else:
+            yield from _installed(client, config)
+    finally:
+        client.close()
+
+
+def _target(login: str, number: object, **params: str) -> Target:
+    return Target(
+        collector="github",
+        name=login,
+        account_id=record_id("github", "org", str(number)),
+        params={"login": login, **params},
+    )
+
+
+def _named(client: Client, login: str) -> Target:
+    from collectors.github.failures import GitHubError
+
+    try:
+        return _target(login, client.one(f"/orgs/{login}")["id"])
+    except (GitHubError, OSError, KeyError, ValueError):
+        return _target(login, login)
+
+
+def _installed(client: Client, config: Config) -> Iterator[Target]:
+    """Yield the App's installations in organisations, and a target for each one asked for that has none."""
+    from collectors.github.failures import GitHubError
+
+    chosen = config.app.installation_id if config.app else None
+    missing = {login.lower(): login for login in config.organisations}
+    problem = "the App is not installed in this organisation"
+    try:
+        for item in client.items("/app/installations"):
+            holder = item.get("account") or {}
+            login = str(holder.get("login") or holder.get("slug"))
+            if item.get("target_type") != "Organization" or (
+                config.organisations and login.lower() not in missing
+            ):
+                continue
+            if chosen is not None and item["id"] != chosen:
+                continue
+            missing.pop(login.lower(), None)
+            yield _target(login, holder["id"], installation=str(item["id"]))
+    except (GitHubError, OSError, ValueError) as exc:
+        problem = f"the App's installations could not be listed: {exc}"
+        if not missing:
+            missing = {"": "installations"}
+    for login in missing.values():
+        yield _target(login, login, problem=problem)
+
+
+def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
+    """Yield what one organisation holds. Never raises for what GitHub answers: that is a Gap."""
+    from collectors.github.client import Client, installation_token, user_token
+    from collectors.github.memory import Memory, code_version
+    from collectors.github.night import night
+
+    token: Token = user_token
+    if "installation" in target.params:
+        token = installation_token(int(target.params["installation"]))
+    memory = Memory(
+        run.cache,
+        f"{config.base_url} {target.name}",
+        as_of=run.as_of,
+        version=f"{code_version()} {run.fingerprint('sprawlscan')}",
+    )
+    client = Client(config, run, token=token, memory=memory if config.token is not None else None)
+    try:
+        yield from night(client, memory, target, config, run)
+    finally:
+        client.close()
+        memory.close()
+
+
+def permissions() -> str:
+    """Return the smallest read-only permissions of a GitHub App for this collector."""
+    return _PERMISSIONS
+
+
+_PERMISSIONS = """\
+GitHub App for sprawlscan: read-only. Create it under Settings > Developer settings > GitHub Apps, without a webhook,
+and install it on all repositories of the organisation.
+https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps
+
+Repository permissions (all "Read-only"):
+  Actions               environments, OIDC subject templates
+  Administration        deploy keys, branch protection, Actions settings, runners
+  Attestations          whether builds are attested
+  Codespaces secrets    names and dates
+  Contents              workflow files, CODEOWNERS
+  Dependabot secrets    names and dates
+  Deployments           who deployed what
+  Environments          names and dates of environment secrets; variables
+  Metadata              repositories, rulesets, collaborators
+  Secret scanning alerts  where GitHub found a secret (asked with hide_secret=true)
+  Secrets               names and dates
+  Variables             values are judged and dropped
+  Webhooks              receivers, signatures
+
+Organization permissions (all "Read-only"):
+  Administration        Actions settings, installed Apps, OIDC subject template
+  Custom organization roles
+  Dependabot secrets    names and dates
+  Members               members, teams, outside collaborators
+  Personal access tokens
+  Secrets               names and dates
+  Self-hosted runners
+  Variables             values are judged and dropped
+  Webhooks
+
+Not to be had read-only, and therefore a Gap: organisation rulesets, who may bypass a ruleset, organisation Codespaces
+secrets, and the classic tokens of organisations without SAML single sign-on.
+"""

@@ -1,0 +1,151 @@
+"""One organisation's night: in which order its listings are read, and what is known to be invisible."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.github import (
+    actions,
+    audit_log,
+    controls,
+    credentials,
+    oidc,
+    organization,
+    repositories,
+    scanning,
+    secrets,
+)
+from collectors.github.failures import GitHubError, explain
+from collectors.github.repositories import Night
+from collectors.github.scope import Scope
+from scanner.collect import Asked, Failure, gap, or_gap, side_by_side
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.github import Config
+    from collectors.github.client import Client
+    from collectors.github.memory import Memory
+    from collectors.github.oidc import Template
+    from scanner.collect import Run, Target
+    from scanner.records import Record
+
+
+def night(client: Client, memory: Memory, target: Target, config: Config, run: Run) -> Iterator[Record]:
+    """Yield everything of one organisation."""
+    login = target.params["login"]
+    found: list[dict[str, Any]] = []
+
+    def itself() -> Iterator[Record]:
+        if "problem" in target.params:
+            raise GitHubError("denied", target.params["problem"])
+        org = client.one(f"/orgs/{login}")
+        yield organization.account(org)
+        found.append(org)
+
+    asked = Asked(
+        provider="github",
+        account_id=target.account_id,
+        collector="github",
+        target=target.name,
+        table="*",
+        call="GET /orgs/{org}",
+        needs="metadata: read",
+    )
+    for record in or_gap(itself(), asked, explain):
+        if record.id.startswith("github:coverage:"):
+            continue
+        yield record
+    if not found:
+        return
+    org = found[0]
+    scope = Scope(
+        client=client, run=run, target=target, config=config, login=str(org["login"]), number=int(org["id"])
+    )
+    yield from scope.told(
+        organization.settings(scope, org),
+        scope.asked("controls", "GET /orgs/{org}", kind="two-factor-requirement"),
+        fills={"accounts": "github-organisation"},
+    )
+    logins: dict[str, str] = {}
+    yield from organization.people(scope, org, logins)
+    facts: dict[str, str] = {}
+    templates: list[Template] = []
+    changed: list[set[str]] = []
+    yield from side_by_side(
+        [
+            organization.teams(scope, logins),
+            organization.roles(scope),
+            credentials.installations(scope),
+            credentials.fine_grained(scope),
+            credentials.authorisations(scope, logins),
+            credentials.webhooks(scope),
+            secrets.of_organisation(scope),
+            controls.organisation_actions(scope, facts),
+            controls.organisation_rulesets(scope),
+            controls.secret_scanning(scope),
+            actions.organisation_runners(scope),
+            oidc.organisation_template(scope, templates),
+            scanning.alerts(scope),
+            scanning.attestations(scope),
+            *([audit_log.changed(scope, memory, changed)] if config.audit_log else []),
+        ],
+        config.workers,
+    )
+    tonight = Night(
+        memory=memory,
+        organisation=facts,
+        template=templates[0] if templates else None,
+        changed=changed[0] if changed else None,
+    )
+    yield from repositories.everything(scope, tonight)
+    yield from _unseen(scope, tonight)
+
+
+def _unseen(scope: Scope, tonight: Night) -> Iterator[Record]:
+    """Yield what nobody can see, and what was not looked at tonight."""
+
+    def unseen(table: str, kind: str, call: str, detail: str, needs: str | None = None) -> Record:
+        return gap(
+            scope.asked(table, call, kind=kind, needs=needs), Failure(reason="unsupported", detail=detail)
+        )
+
+    yield unseen(
+        "credentials",
+        "oauth-app",
+        "OAuth apps",
+        "GitHub has no list of the OAuth apps that an organisation approved.",
+    )
+    yield unseen(
+        "controls",
+        "ruleset-bypass",
+        "bypass actors",
+        "Who may bypass a ruleset is shown only to those who may change it.",
+        "administration: write (not asked for: this tool only reads)",
+    )
+    if tonight.archived:
+        yield unseen(
+            "secrets",
+            "archived-repository",
+            "archived repositories",
+            f"{tonight.archived} archived repositories: their keys and webhooks were read, their secrets not. "
+            "Archived repositories run no workflows.",
+        )
+    if tonight.rotate and scope.settings.rare_secrets is None:
+        yield unseen(
+            "secrets",
+            "repository-codespaces-and-agents",
+            "GET /repos/{owner}/{repo}/codespaces/secrets",
+            "Repositories' Codespaces and agents secrets were not read in so large an organisation.",
+            "rare_secrets: true",
+        )
+    if tonight.carried and tonight.oldest is not None:
+        yield gap(
+            scope.asked("coverage", "carried forward", kind="carried-forward"),
+            Failure(
+                reason="truncated",
+                detail=f"{tonight.carried} repositories were not asked again tonight, because nothing about them "
+                f"changed visibly; the oldest was read on {tonight.oldest:%Y-%m-%d}.",
+                needs="rotation_days: 1 reads all of them every night",
+            ),
+        )

@@ -1,0 +1,370 @@
+"""The organisation itself: its settings, its people, its teams, its roles."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from collectors.github import powers
+from collectors.github.failures import explain_unsupported
+from collectors.github.scope import Scope, time
+from scanner.records import Account, Control, Grant, Identity, Link, level_of, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scanner.records import Record
+
+_MACHINE = re.compile(
+    r"(?:^|[-_])(?:bot|robot|ci|cd|cicd|svc|service|automation|machine|deploy|deployer|release|jenkins|build|builder"
+    r"|runner|sync|mirror)(?:[-_\d]|$)",
+    re.IGNORECASE,
+)
+"""Login names that people do not choose for themselves. GitHub does not mark machine users."""
+
+
+def account(org: dict[str, Any]) -> Account:
+    """Return the organisation as an account."""
+    return Account(
+        id=record_id("github", "org", str(org["id"])),
+        provider="github",
+        account_id=record_id("github", "org", str(org["id"])),
+        kind="github-organisation",
+        native_id=str(org["id"]),
+        name=org["login"],
+        address=org["login"],
+        active=org.get("archived_at") is None,
+        created_at=time(org.get("created_at")),
+        url=org.get("html_url"),
+        tags={"plan": str(org["plan"]["name"])} if org.get("plan") else {},
+    )
+
+
+def settings(scope: Scope, org: dict[str, Any]) -> Iterator[Record]:
+    """Yield the guards among the organisation's settings. A setting that is not shown gives nothing."""
+
+    def control(kind: str, *, on: bool, detail: str) -> Control:
+        return Control(
+            id=record_id("github", kind, str(scope.number)),
+            provider="github",
+            account_id=scope.account_id,
+            stage="source",
+            kind=kind,
+            name=kind.replace("-", " "),
+            enforcement="enforced" if on else "absent",
+            target=scope.account_id,
+            detail=detail,
+        )
+
+    two_factor = org.get("two_factor_requirement_enabled")
+    if two_factor is not None:
+        yield control(
+            "two-factor-requirement", on=two_factor, detail="Members must sign in with a second factor."
+        )
+    base = org.get("default_repository_permission")
+    if base is not None:
+        yield control(
+            "base-permission",
+            on=base in {"none", "read"},
+            detail=f"Every member has {base} on every repository.",
+        )
+    if org.get("members_can_change_repo_visibility") is not None:
+        yield control(
+            "visibility-change",
+            on=not org["members_can_change_repo_visibility"],
+            detail="Only owners change a repository's visibility.",
+        )
+    if org.get("members_can_invite_outside_collaborators") is not None:
+        yield control(
+            "outside-collaborator-invitation",
+            on=not org["members_can_invite_outside_collaborators"],
+            detail="Only owners invite outside collaborators.",
+        )
+
+
+def user_id(number: object) -> str:
+    """Return a user's `Identity.id`."""
+    return record_id("github", "user", str(number))
+
+
+def _user(
+    scope: Scope, user: dict[str, Any], *, membership: str, mfa: bool | None, enabled: bool | None = True
+) -> Identity:
+    machine = user.get("type") == "Bot" or bool(_MACHINE.search(user["login"]))
+    return Identity(
+        id=user_id(user["id"]),
+        provider="github",
+        account_id=scope.account_id,
+        surface="automation" if machine else "human",
+        kind="github-machine-user" if machine else "github-user",
+        native_id=str(user["id"]),
+        name=user["login"],
+        address=user["login"],
+        enabled=enabled,
+        mfa=mfa,
+        url=user.get("html_url"),
+        tags={"membership": membership} | ({"machine": "by its login"} if machine else {}),
+    )
+
+
+def _without_mfa(scope: Scope) -> set[int] | None:
+    """Return the ids of members without a second factor; None where the token may not see that.
+
+    Only organisation owners may use the filter:
+    https://docs.github.com/en/rest/orgs/members#list-organization-members
+    """
+    return {
+        user["id"] for user in scope.client.items(f"/orgs/{scope.login}/members", {"filter": "2fa_disabled"})
+    }
+
+
+def people(scope: Scope, org: dict[str, Any], logins: dict[str, str]) -> Iterator[Record]:
+    """Yield owners, members, outside collaborators and invitations; fills ``logins`` (login -> Identity.id)."""
+    lacking: list[set[int]] = []
+
+    def second_factors() -> Iterator[Record]:
+        found = _without_mfa(scope)
+        if found is not None:
+            lacking.append(found)
+        yield from ()
+
+    yield from scope.told(
+        second_factors(),
+        scope.asked(
+            "identities",
+            "GET /orgs/{org}/members?filter=2fa_disabled",
+            kind="github-user-mfa",
+            needs="a token of an organisation owner",
+        ),
+        explained=explain_unsupported("Only organisation owners see who lacks a second factor."),
+    )
+
+    def mfa(user: dict[str, Any]) -> bool | None:
+        return user["id"] not in lacking[0] if lacking else None
+
+    base = org.get("default_repository_permission")
+
+    def member(role: str) -> Iterator[Record]:
+        for user in scope.client.items(f"/orgs/{scope.login}/members", {"role": role}):
+            logins[user["login"]] = user_id(user["id"])
+            yield _user(scope, user, membership="owner" if role == "admin" else "member", mfa=mfa(user))
+            if role == "admin":
+                yield _org_grant(scope, user_id(user["id"]), "organisation owner", ["admin", "grant-access"])
+            elif base is not None and base != "none":
+                yield _org_grant(
+                    scope, user_id(user["id"]), f"base permission: {base}", powers.of_role(str(base))
+                )
+
+    for role in ("admin", "member"):
+        yield from scope.told(
+            member(role),
+            scope.asked(
+                "identities",
+                f"GET /orgs/{{org}}/members?role={role}",
+                kind="github-user",
+                needs="members: read",
+            ),
+            fills={"grants": "github-user"},
+        )
+
+    def outside(user: dict[str, Any]) -> Iterator[Record]:
+        logins[user["login"]] = user_id(user["id"])
+        yield _user(scope, user, membership="outside collaborator", mfa=None)
+
+    def outsiders() -> Iterator[Record]:
+        for user in scope.client.items(f"/orgs/{scope.login}/outside_collaborators"):
+            yield from outside(user)
+
+    yield from scope.told(
+        outsiders(),
+        scope.asked(
+            "identities",
+            "GET /orgs/{org}/outside_collaborators",
+            kind="github-user",
+            needs="members: read",
+        ),
+    )
+
+    def invited(invitation: dict[str, Any]) -> Iterator[Record]:
+        name = invitation.get("login") or f"invitation {invitation['id']}"
+        yield Identity(
+            id=record_id("github", "invitation", str(invitation["id"])),
+            provider="github",
+            account_id=scope.account_id,
+            surface="human",
+            kind="github-invitation",
+            native_id=str(invitation["id"]),
+            name=str(name),
+            enabled=False,
+            created_at=time(invitation.get("created_at")),
+            owner=(invitation.get("inviter") or {}).get("login"),
+            owner_source="inviter" if invitation.get("inviter") else None,
+            tags={"membership": "invited", "role": str(invitation.get("role"))},
+        )
+
+    yield from scope.listing(
+        "/orgs/{org}/invitations",
+        invited,
+        table="identities",
+        kind="github-invitation",
+        needs="members: read",
+    )
+
+
+def _org_grant(scope: Scope, identity: str, role: str, can: list[Any]) -> Grant:
+    return Grant(
+        id=record_id("github", "grant", f"{scope.number}/{identity}/{role}"),
+        provider="github",
+        account_id=scope.account_id,
+        identity_id=identity,
+        role=role,
+        resource=f"{scope.login}/*",
+        breadth="organisation",
+        powers=can,
+        level=level_of(can),
+        via="organisation membership",
+    )
+
+
+def teams(scope: Scope, logins: dict[str, str]) -> Iterator[Record]:
+    """Yield teams, who is in them, and what they may do on which repositories."""
+    found: list[tuple[str, str]] = []
+
+    def team(item: dict[str, Any]) -> Iterator[Record]:
+        found.append((str(item["id"]), item["slug"]))
+        yield Identity(
+            id=record_id("github", "team", str(item["id"])),
+            provider="github",
+            account_id=scope.account_id,
+            surface="human",
+            kind="github-team",
+            native_id=str(item["id"]),
+            name=item["name"],
+            address=f"{scope.login}/{item['slug']}",
+            enabled=True,
+            url=item.get("html_url"),
+            tags={"privacy": str(item.get("privacy"))},
+        )
+
+    def all_teams() -> Iterator[Record]:
+        for item in scope.client.items(f"/orgs/{scope.login}/teams"):
+            yield from team(item)
+
+    yield from scope.told(
+        all_teams(),
+        scope.asked("identities", "GET /orgs/{org}/teams", kind="github-team", needs="members: read"),
+        fills={"links": "github-team", "grants": "github-team"},
+    )
+
+    for number, slug in found:
+        identity = record_id("github", "team", number)
+
+        def member(user: dict[str, Any], team_id: str = identity) -> Iterator[Record]:
+            yield Link(
+                id=record_id("github", "link", f"{user['id']}/member_of/{team_id}"),
+                provider="github",
+                account_id=scope.account_id,
+                source_id=logins.get(user["login"], user_id(user["id"])),
+                relation="member_of",
+                target_id=team_id,
+            )
+
+        def repository(item: dict[str, Any], team_id: str = identity) -> Iterator[Record]:
+            role = str(item.get("role_name") or "unknown")
+            can = powers.of_role(role)
+            yield Grant(
+                id=record_id("github", "grant", f"{item['id']}/{team_id}/{role}"),
+                provider="github",
+                account_id=record_id("github", "repo", str(item["id"])),
+                identity_id=team_id,
+                role=role,
+                resource=item["full_name"],
+                breadth="resource",
+                powers=can,
+                level=level_of(can),
+                confidence="high" if can else "low",
+            )
+
+        yield from scope.listing(
+            "/orgs/{org}/teams/{team}/members",
+            member,
+            table="links",
+            kind="github-team",
+            needs="members: read",
+            item=number,
+            team=slug,
+        )
+        yield from scope.listing(
+            "/orgs/{org}/teams/{team}/repos",
+            repository,
+            table="grants",
+            kind="github-team",
+            needs="members: read",
+            item=number,
+            team=slug,
+        )
+
+
+def roles(scope: Scope) -> Iterator[Record]:
+    """Yield who holds an organisation role beside owner and member (GitHub Enterprise Cloud)."""
+    found: list[dict[str, Any]] = []
+
+    def role(item: dict[str, Any]) -> Iterator[Record]:
+        found.append(item)
+        yield from ()
+
+    def read() -> Iterator[Record]:
+        for item in scope.client.items(f"/orgs/{scope.login}/organization-roles", inside="roles"):
+            yield from role(item)
+
+    absent = explain_unsupported("Organisation roles are a feature of GitHub Enterprise Cloud.")
+    yield from scope.told(
+        read(),
+        scope.asked(
+            "grants",
+            "GET /orgs/{org}/organization-roles",
+            kind="github-organisation-role",
+            needs="organization_custom_org_roles: read",
+        ),
+        explained=absent,
+    )
+    for item in found:
+        can = powers.of_organisation_role(item)
+        for holders in ("users", "teams"):
+
+            def holder(
+                entry: dict[str, Any],
+                item: dict[str, Any] = item,
+                can: list[Any] = can,
+                holders: str = holders,
+            ) -> Iterator[Record]:
+                identity = (
+                    user_id(entry["id"])
+                    if holders == "users"
+                    else record_id("github", "team", str(entry["id"]))
+                )
+                yield Grant(
+                    id=record_id("github", "grant", f"{scope.number}/{identity}/role/{item['id']}"),
+                    provider="github",
+                    account_id=scope.account_id,
+                    identity_id=identity,
+                    role=str(item["name"]),
+                    resource=f"{scope.login}/*",
+                    breadth="organisation",
+                    powers=can,
+                    level=level_of(can),
+                    confidence="high" if can else "low",
+                    via="organisation role",
+                    actions=[str(name) for name in (item.get("permissions") or [])][:10],
+                )
+
+            yield from scope.listing(
+                f"/orgs/{{org}}/organization-roles/{{role}}/{holders}",
+                holder,
+                table="grants",
+                kind="github-organisation-role",
+                needs="organization_custom_org_roles: read",
+                explained=absent,
+                item=str(item["id"]),
+                role=str(item["id"]),
+            )

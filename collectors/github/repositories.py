@@ -1,0 +1,395 @@
+"""One repository: what GraphQL told, what REST adds, and what is carried forward from an earlier night."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime  # noqa: TC003  msgspec reads the annotations at run time
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from collectors.github import actions, controls, credentials, oidc, powers, secrets
+from collectors.github.controls import Environment  # noqa: TC001  msgspec reads the annotations at run time
+from collectors.github.definitions import Definitions
+from collectors.github.failures import GitHubError
+from collectors.github.organization import user_id
+from collectors.github.scope import Scope, time
+from collectors.github.structure import Repository, pages
+from scanner.collect import Failure, gap, side_by_side
+from scanner.records import Account, Coverage, Deployment, Gap, Grant, level_of, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from collectors.github.memory import Memory
+    from collectors.github.oidc import Template
+    from scanner.records import Record
+
+_TABLES = ("identities", "credentials", "secrets", "grants", "links", "controls", "deployments")
+"""What is missing with a repository that is not shown."""
+
+
+class Facts(msgspec.Struct, kw_only=True):
+    """What a repository's settings say about its workflows; carried forward with its records."""
+
+    token: str | None = None
+    """Default GITHUB_TOKEN permissions: ``read`` or ``write``."""
+    template: Template | None = None
+    environments: list[Environment] = []
+
+
+class Night(msgspec.Struct, kw_only=True):
+    """What one night's reading of the repositories shares."""
+
+    memory: Memory | Any
+    organisation: dict[str, str]
+    """Settings of the organisation, from `controls.organisation_actions`."""
+    template: Template | None
+    changed: set[str] | None
+    """Full names of repositories that changed since the last night, by the audit log; None without one."""
+    rotate: bool = False
+    carried: int = 0
+    oldest: datetime | None = None
+    archived: int = 0
+    lock: Any = msgspec.field(default_factory=threading.Lock)
+
+
+def wanted(scope: Scope, repository: Repository) -> bool:
+    """Tell whether the configuration asks for this repository."""
+    chosen = scope.settings.repositories
+    return any(fnmatchcase(repository.name, pattern) for pattern in chosen.include) and not any(
+        fnmatchcase(repository.name, pattern) for pattern in chosen.exclude
+    )
+
+
+def everything(scope: Scope, night: Night) -> Iterator[Record]:
+    """Yield all repositories of the organisation."""
+    yield from scope.told(
+        _all(scope, night),
+        scope.asked(
+            "accounts",
+            "POST /graphql organization.repositories",
+            kind="github-repository",
+            needs="metadata: read",
+        ),
+        loses=_TABLES,
+    )
+
+
+def _all(scope: Scope, night: Night) -> Generator[Record, None, None]:
+    forbidden: list[str] = []
+    first = True
+    for page in pages(scope):
+        if first:
+            night.rotate = page.total > scope.settings.rotate_above
+            first = False
+        forbidden += page.forbidden
+        chosen = [repository for repository in page.repositories if wanted(scope, repository)]
+        definitions = Definitions(scope, night.memory)
+        yield from definitions.prefetch(chosen)
+        yield from side_by_side(
+            [
+                scope.told(
+                    _repository(scope, night, definitions, repository),
+                    scope.asked(
+                        "accounts",
+                        "repository",
+                        kind="github-repository",
+                        account_id=repository.account_id,
+                    ),
+                    loses=_TABLES,
+                )
+                for repository in chosen
+            ],
+            scope.settings.workers,
+        )
+        night.memory.save()
+    if forbidden:
+        raise GitHubError("denied", f"{len(forbidden)} repositories are not shown: {forbidden[0]}")
+
+
+def _repository(
+    scope: Scope, night: Night, definitions: Definitions, repository: Repository
+) -> Iterator[Record]:
+    owner = definitions.owner(repository)
+    yield Account(
+        id=repository.account_id,
+        provider="github",
+        account_id=repository.account_id,
+        kind="github-repository",
+        native_id=str(repository.number),
+        name=repository.name,
+        address=repository.full_name,
+        parent_id=scope.account_id,
+        owner=owner,
+        owner_source="CODEOWNERS" if owner else None,
+        active=not repository.archived,
+        created_at=repository.created_at,
+        pushed_at=repository.pushed_at,
+        visibility=repository.visibility,
+        url=repository.url,
+        tags={"default_branch": repository.branch or "", "fork": "true" if repository.fork else "false"},
+    )
+    yield from _structure(scope, repository)
+    facts = Facts()
+    yield from _settings(scope, night, definitions, repository, facts)
+    yield from definitions.records(repository, facts, night.organisation, night.template)
+
+
+def _structure(scope: Scope, repository: Repository) -> Iterator[Record]:
+    """Yield what GraphQL told of a repository; what it refused is a Gap."""
+    call = "POST /graphql organization.repositories"
+
+    def part(
+        items: list[Record] | None, table: str, kind: str | None, field: str, needs: str
+    ) -> Iterator[Record]:
+        def read() -> Iterator[Record]:
+            if items is None:
+                raise GitHubError("denied", f"{repository.full_name}: {field} is not shown")
+            yield from items
+
+        return scope.told(
+            read(),
+            scope.asked(table, f"{call}.{field}", kind=kind, needs=needs, account_id=repository.account_id),
+        )
+
+    protections = repository.protections
+    if repository.more_protections:
+        yield gap(
+            scope.asked(
+                "controls",
+                f"{call}.branchProtectionRules (more)",
+                kind="branch-protection",
+                account_id=repository.account_id,
+            ),
+            Failure(reason="truncated", detail="only the first five branch protection rules were read"),
+        )
+    yield from part(
+        None
+        if protections is None
+        else [controls.branch_protection(repository, rule) for rule in protections],
+        "controls",
+        "branch-protection",
+        "branchProtectionRules",
+        "administration: read",
+    )
+    if repository.more_rulesets:
+        yield from scope.listing(
+            "/repos/{org}/{repo}/rulesets",
+            lambda rule: (controls.ruleset(repository.account_id, str(repository.number), rule),),
+            table="controls",
+            kind="ruleset",
+            needs="metadata: read",
+            account_id=repository.account_id,
+            parameters={"includes_parents": "true"},
+            repo=repository.name,
+        )
+    else:
+        yield from part(
+            None
+            if repository.rulesets is None
+            else [
+                controls.ruleset(repository.account_id, str(repository.number), rule)
+                for rule in repository.rulesets
+            ],
+            "controls",
+            "ruleset",
+            "rulesets",
+            "metadata: read",
+        )
+    if repository.more_collaborators:
+        yield from scope.listing(
+            "/repos/{org}/{repo}/collaborators",
+            lambda user: (_role(repository, user["id"], str(user.get("role_name") or "unknown")),),
+            table="grants",
+            kind="github-repository-role",
+            needs="metadata: read",
+            account_id=repository.account_id,
+            parameters={"affiliation": "direct"},
+            repo=repository.name,
+        )
+    else:
+        yield from part(
+            None
+            if repository.collaborators is None
+            else [
+                _role(repository, edge["node"]["databaseId"], str(edge["permission"]).lower())
+                for edge in repository.collaborators
+                if edge.get("node")
+            ],
+            "grants",
+            "github-repository-role",
+            "collaborators",
+            "metadata: read, and push access for users",
+        )
+    if scope.settings.deployments:
+        yield from part(
+            None
+            if repository.deployments is None
+            else [_deployment(repository, item) for item in repository.deployments],
+            "deployments",
+            None,
+            "deployments",
+            "deployments: read",
+        )
+
+
+def _role(repository: Repository, user: object, role: str) -> Grant:
+    can = powers.of_role(role)
+    return Grant(
+        id=record_id("github", "grant", f"{repository.number}/{user_id(user)}/{role}"),
+        provider="github",
+        account_id=repository.account_id,
+        identity_id=user_id(user),
+        role=role,
+        resource=repository.full_name,
+        breadth="resource",
+        powers=can,
+        level=level_of(can),
+        confidence="high" if can else "low",
+        via="repository collaborator",
+    )
+
+
+def _deployment(repository: Repository, item: dict[str, Any]) -> Deployment:
+    return Deployment(
+        id=record_id("github", "deployment", str(item["databaseId"])),
+        provider="github",
+        account_id=repository.account_id,
+        environment=item.get("environment"),
+        ref=item.get("commitOid") or (item.get("ref") or {}).get("name"),
+        deployed_by=(item.get("creator") or {}).get("login"),
+        deployed_at=time(item.get("createdAt")),
+        state=str(item["state"]).lower() if item.get("state") else None,
+    )
+
+
+def _settings(
+    scope: Scope, night: Night, definitions: Definitions, repository: Repository, facts: Facts
+) -> Iterator[Record]:
+    """Yield what REST tells of a repository, tonight or from the last night that asked."""
+    reading = night.memory.reading(repository.number)
+    if reading is not None and not _due(scope, night, repository, reading.read_at, reading.digest):
+        held = msgspec.json.decode(reading.facts, type=Facts)
+        facts.token, facts.template, facts.environments = held.token, held.template, held.environments
+        with night.lock:
+            night.carried += 1
+            night.oldest = min(night.oldest or reading.read_at, reading.read_at)
+            night.archived += repository.archived
+        for record in reading.records:
+            if isinstance(record, Coverage):
+                yield msgspec.structs.replace(
+                    record, call=f"{record.call} [carried forward from {reading.read_at:%Y-%m-%d}]"
+                )
+            else:
+                yield record
+        return
+    with night.lock:
+        night.archived += repository.archived
+    kept: list[Record] = []
+    whole = True
+    for record in _read(scope, night, definitions, repository, facts):
+        kept.append(record)
+        whole = whole and not (isinstance(record, Gap) and record.reason != "unsupported")
+        yield record
+    if whole:
+        night.memory.keep_reading(repository.number, repository.digest, msgspec.json.encode(facts), kept)
+    else:
+        night.memory.forget_reading(repository.number)
+
+
+def _due(scope: Scope, night: Night, repository: Repository, read_at: datetime, digest: str) -> bool:
+    """Tell whether REST is asked again tonight: when something changed, and in turn, a part each night."""
+    if not night.rotate or digest != repository.digest:
+        return True
+    days = scope.settings.rotation_days
+    if night.changed is not None:
+        if repository.full_name in night.changed:
+            return True
+        days *= 4
+    age = (scope.run.as_of.date() - read_at.date()).days
+    turn = repository.number % days == scope.run.as_of.toordinal() % days
+    return age >= days or (age > 0 and turn)
+
+
+def _read(
+    scope: Scope, night: Night, definitions: Definitions, repository: Repository, facts: Facts
+) -> Iterator[Record]:
+    if repository.keys == 0 and _sure_of_zero(scope, repository):
+        yield from scope.told(
+            (),
+            scope.asked(
+                "credentials",
+                "POST /graphql repository.deployKeys",
+                kind="deploy-key",
+                account_id=repository.account_id,
+            ),
+        )
+    else:
+        yield from credentials.deploy_keys(scope, repository)
+    yield from credentials.repository_webhooks(scope, repository)
+    if repository.archived:
+        return
+    rare = scope.settings.rare_secrets
+    yield from secrets.of_repository(scope, repository, rare=not night.rotate if rare is None else rare)
+    if repository.environments != 0:
+        yield from controls.environments(scope, repository, facts.environments)
+        for environment in facts.environments:
+            if environment.custom_branches:
+                yield from controls.branch_policies(scope, repository, environment)
+            yield from secrets.of_environment(
+                scope, repository, environment.number, environment.name, protected=environment.protected
+            )
+    else:
+        yield from scope.told(
+            (),
+            scope.asked(
+                "controls",
+                "POST /graphql repository.environments",
+                kind="environment-approval",
+                account_id=repository.account_id,
+            ),
+        )
+    if not repository.workflows:
+        return
+    yield from _workflow_settings(scope, night, repository, facts)
+    if definitions.mints(repository):
+        templates: list[Template] = []
+        yield from oidc.repository_template(scope, repository, night.template, templates)
+        facts.template = templates[0] if templates else None
+
+
+def _sure_of_zero(scope: Scope, repository: Repository) -> bool:
+    """Tell whether GraphQL's zero deploy keys is a fact: only administrators, and Apps allowed to, see keys."""
+    permissions = scope.client.permissions
+    if permissions:
+        return permissions.get("administration") in {"read", "write"}
+    return repository.administered
+
+
+def _workflow_settings(scope: Scope, night: Night, repository: Repository, facts: Facts) -> Iterator[Record]:
+    def default(body: dict[str, Any]) -> Iterator[Record]:
+        facts.token = str(body["default_workflow_permissions"])
+        yield from controls.workflow_defaults(repository.account_id, str(repository.number), body)
+
+    yield from scope.object(
+        "/repos/{org}/{repo}/actions/permissions/workflow",
+        default,
+        table="controls",
+        kind="workflow-token-default",
+        needs="administration: read",
+        account_id=repository.account_id,
+        repo=repository.name,
+    )
+    yield from scope.object(
+        "/repos/{org}/{repo}/actions/permissions",
+        lambda body: controls.allowed_actions(repository.account_id, str(repository.number), body),
+        table="controls",
+        kind="allowed-actions",
+        needs="administration: read",
+        account_id=repository.account_id,
+        repo=repository.name,
+    )
+    if night.organisation.get("repository_runners") != "none":
+        yield from actions.repository_runners(scope, repository)

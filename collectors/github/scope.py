@@ -1,0 +1,174 @@
+"""One organisation being read: its client, its ids, and the one shape in which every listing is asked for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import msgspec
+
+from collectors.github.failures import explain
+from scanner.collect import Asked, Run, Target, gap, or_gap
+from scanner.records import record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+
+    from collectors.github import Config
+    from collectors.github.client import Client
+    from scanner.collect import Failure
+    from scanner.records import Record
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """What every listing of one organisation needs."""
+
+    client: Client
+    run: Run
+    target: Target
+    config: Any
+    """`collectors.github.Config`."""
+    login: str
+    """The organisation's login, as GitHub spells it."""
+    number: int
+    """Its immutable id."""
+
+    @property
+    def settings(self) -> Config:
+        """The configuration, typed."""
+        config: Config = self.config
+        return config
+
+    @property
+    def account_id(self) -> str:
+        """The organisation's `Account.id`."""
+        return record_id("github", "org", str(self.number))
+
+    @staticmethod
+    def quoted(name: str) -> str:
+        """Return a name as one part of a path."""
+        return quote(name, safe="")
+
+    def asked(
+        self,
+        table: str,
+        call: str,
+        *,
+        kind: str | None = None,
+        needs: str | None = None,
+        account_id: str | None = None,
+    ) -> Asked:
+        """Describe a listing."""
+        return Asked(
+            provider="github",
+            account_id=account_id or self.account_id,
+            collector="github",
+            target=self.target.name,
+            table=table,
+            call=call,
+            kind=kind,
+            needs=needs,
+        )
+
+    def listing(
+        self,
+        call: str,
+        convert: Callable[[dict[str, Any]], Iterable[Record]],
+        *,
+        table: str,
+        kind: str | None = None,
+        needs: str | None = None,
+        inside: str | None = None,
+        account_id: str | None = None,
+        fills: Mapping[str, str | None] | None = None,
+        parameters: Mapping[str, str | int] | None = None,
+        explained: Callable[[Exception], Failure | None] = explain,
+        item: str | None = None,
+        **names: str,
+    ) -> Iterator[Record]:
+        """Read a list. ``call`` is GitHub's documented path (``/orgs/{org}/hooks``), filled with ``names``.
+
+        ``fills`` names further tables that the same list fills: when it fails, each gets a Gap of its own.
+        ``item`` tells listings apart that share a call and an account: a team, an environment.
+        """
+        path = call.format(org=self.login, **{name: self.quoted(value) for name, value in names.items()})
+        yield from self.told(
+            self.client.records(path, convert, parameters, inside=inside),
+            self.asked(
+                table,
+                f"GET {call} ({item})" if item else f"GET {call}",
+                kind=kind,
+                needs=needs,
+                account_id=account_id,
+            ),
+            fills=fills,
+            explained=explained,
+        )
+
+    def object(
+        self,
+        call: str,
+        convert: Callable[[dict[str, Any]], Iterable[Record]],
+        *,
+        table: str,
+        kind: str | None = None,
+        needs: str | None = None,
+        account_id: str | None = None,
+        fills: Mapping[str, str | None] | None = None,
+        explained: Callable[[Exception], Failure | None] = explain,
+        **names: str,
+    ) -> Iterator[Record]:
+        """Read one object as `listing` reads a list."""
+        path = call.format(org=self.login, **{name: self.quoted(value) for name, value in names.items()})
+
+        def read() -> Iterator[Record]:
+            yield from convert(self.client.one(path))
+
+        yield from self.told(
+            read(),
+            self.asked(table, f"GET {call}", kind=kind, needs=needs, account_id=account_id),
+            fills=fills,
+            explained=explained,
+        )
+
+    def told(
+        self,
+        listing: Iterable[Record],
+        asked: Asked,
+        *,
+        fills: Mapping[str, str | None] | None = None,
+        loses: Sequence[str] = (),
+        explained: Callable[[Exception], Failure | None] = explain,
+    ) -> Generator[Record, None, None]:
+        """Yield a listing, then its Coverage or Gap: for its own table and for each that it also fills.
+
+        ``loses`` names tables of which every kind is in doubt when this fails, and none is proven when it does not.
+        """
+        failures: list[Failure] = []
+
+        def noted(exc: Exception) -> Failure | None:
+            failure = explained(exc)
+            if failure is not None:
+                failures.append(failure)
+            return failure
+
+        yield from or_gap(listing, asked, noted)
+        others = [
+            msgspec.structs.replace(asked, table=table, kind=kind) for table, kind in (fills or {}).items()
+        ]
+        for other in others:
+            if failures:
+                yield gap(other, failures[0])
+            else:
+                yield from or_gap((), other, explained)
+        for table in loses if failures else ():
+            yield gap(msgspec.structs.replace(asked, table=table, kind=None), failures[0])
+
+
+def time(text: str | None) -> datetime | None:
+    """Read GitHub's times (``2026-11-22T02:00:00Z``, with or without an offset) as aware UTC; None stays None."""
+    if not text:
+        return None
+    read = datetime.fromisoformat(text)
+    return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
