@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.github.org_routes import hook_json, runner_json
 from sandbox.github.route import Answer, Ask, Items, RefusedError, Route, need
-from sandbox.github.shapes import LADDER, PERMISSIONS, Json, maybe, node_id, permissions_of, when
+from sandbox.github.shapes import LADDER, PERMISSIONS, Json, Site, maybe, node_id, permissions_of, when
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -239,29 +239,32 @@ def runners(ask: Ask) -> Answer:
     return Items(rows=ask.repository.runners, write=runner_json, wrap="runners")
 
 
-def role_of(ask: Ask, login: str) -> str | None:
-    """Return the strongest role that a user has on the repository, by whatever way, or None."""
-    user = ask.site.users[login]
+def strongest_role(site: Site, repository: Repository, login: str) -> str | None:
+    """Return the strongest role that a user has on a repository, by whatever way, or None."""
+    user = site.users[login]
+    organisation = site.organisation
     if user.role == "admin":
         return "admin"
     roles = [
-        team.repositories[ask.repository.name]
-        for team in ask.organisation.teams
-        if login in (*team.members, *team.maintainers) and ask.repository.name in team.repositories
+        team.repositories[repository.name]
+        for team in organisation.teams
+        if login in {*team.members, *team.maintainers} and repository.name in team.repositories
     ]
-    if login in ask.repository.collaborators:
-        roles.append(ask.repository.collaborators[login])
-    if user.role == "member" and ask.organisation.default_repository_permission != "none":
-        roles.append(ask.organisation.default_repository_permission)
+    if login in repository.collaborators:
+        roles.append(repository.collaborators[login])
+    if user.role == "member" and organisation.default_repository_permission != "none":
+        roles.append(organisation.default_repository_permission)
     return max(roles, key=lambda role: LADDER.index(PERMISSIONS[role]), default=None)
 
 
 def collaborators(ask: Ask) -> Answer:
     def write(login: str) -> Json:
-        role = role_of(ask, login) or "read"
+        role = strongest_role(ask.site, ask.repository, login) or "read"
         return {**ask.site.user(login), "permissions": permissions_of(role), "role_name": role}
 
-    logins = [login for login in ask.site.users if role_of(ask, login) is not None]
+    logins = [
+        login for login in ask.site.users if strongest_role(ask.site, ask.repository, login) is not None
+    ]
     match ask.query.get("affiliation", "all"):
         case "outside":
             logins = [login for login in logins if ask.site.users[login].role == "outside"]

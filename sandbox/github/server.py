@@ -76,6 +76,21 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whether it carried ``If-None-Match``."""
 
 
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What came in over the wire, and the route that it leads to."""
+
+    method: str
+    path: str
+    """Without the prefix of the edition; empty for a path outside of the API."""
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+    token: Token
+    route: Route | None
+    values: dict[str, str]
+    trouble: Trouble | None
+
+
 class Reply(msgspec.Struct, kw_only=True):
     """What goes back over the wire."""
 
@@ -308,7 +323,7 @@ class GitHubSandbox:
         parts = urlsplit(target)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         graphql = self.origin + parts.path == self.graphql_url
-        path = parts.path.removeprefix(self.prefix) if not graphql else GRAPHQL
+        path = GRAPHQL if graphql else parts.path.removeprefix(self.prefix)
         inside = graphql or parts.path.startswith(self.prefix)
         found = self.route(method, path) if inside else None
         template = GRAPHQL if graphql else found[0].template if found else _known(path)
@@ -317,14 +332,20 @@ class GitHubSandbox:
         try:
             token = self.authenticate(headers.get("authorization"))
             kind = token.kind
-            if not inside:
-                raise RefusedError(404, "Not Found")
-            if trouble is not None:
-                reply = self._trouble(trouble, token)
+            request = Request(
+                method=method,
+                path=path if inside else "",
+                query=query,
+                headers=headers,
+                body=body,
+                token=token,
+                route=found[0] if found else None,
+                values=found[1] if found else {},
+                trouble=trouble,
+            )
+            reply = self._trouble(request)
             if reply is None and trouble != "cut":
-                reply = self._answer(
-                    token, method, path, found, query, headers, body, trouble if graphql else None
-                )
+                reply = self._answer(request)
         except RefusedError as refused:
             reply = _message(refused.status, refused.message)
         if reply is not None:
@@ -343,65 +364,54 @@ class GitHubSandbox:
             )
         return reply
 
-    def _answer(
-        self,
-        token: Token,
-        method: str,
-        path: str,
-        found: tuple[Route, dict[str, str]] | None,
-        query: dict[str, str],
-        headers: dict[str, str],
-        body: bytes,
-        trouble: Trouble | None,
-    ) -> Reply:
-        if path == "/rate_limit":
-            return self._rate_limit(token)
-        limited = self.shape != "ghes"
+    def _answer(self, request: Request) -> Reply:
+        if request.path == "/rate_limit":
+            return self._rate_limit(request.token)
         if not self.limiter.enter():
             return self._secondary(retry_after=1)
         try:
-            graphql = path == GRAPHQL
-            if limited and (wait := self.limiter.burst(token.value, graphql=graphql)) is not None:
+            graphql = request.path == GRAPHQL
+            wait = self.limiter.burst(request.token.value, graphql=graphql) if self._limited else None
+            if wait is not None:
                 return self._secondary(retry_after=wait)
             if self.latency:
                 time.sleep(self.latency)
-            if graphql:
-                return self._graphql(token, method, body, trouble)
-            resource: Resource = "audit_log" if path.endswith("/audit-log") else "core"
-            window: Window | None = self.limiter.primary(token.value, resource)
-            if limited:
-                window = self.limiter.spend(token.value, resource, 1)
-            if window is None:
-                return self._exhausted(token, resource)
-            reply = self._rest(token, method, path, found, query, body)
-            reply.headers |= self._token_headers(token, found[0].need if found else Need())
-            if reply.status == 200:
-                etag = hashlib.sha256(f"{token.value}\0".encode() + reply.body).hexdigest()
-                reply.headers["ETag"] = f'W/"{etag}"'
-                if _same(headers.get("if-none-match", ""), etag):
-                    reply.status, reply.body = 304, b""
-                    if limited:
-                        self.limiter.refund(token.value, resource)
-            if limited:
-                reply.headers |= _limit_headers(window, resource)
-            return reply
+            return self._graphql(request) if graphql else self._limited_rest(request)
         finally:
             self.limiter.leave()
 
-    def _rest(
-        self,
-        token: Token,
-        method: str,
-        path: str,
-        found: tuple[Route, dict[str, str]] | None,
-        query: dict[str, str],
-        body: bytes,
-    ) -> Reply:
-        if method == "POST" and (made := re.fullmatch(_pattern(TOKEN_ROUTE), path)):
-            return self._installation_token(token, made["installation_id"], body)
-        if found is None:
+    @property
+    def _limited(self) -> bool:
+        return self.shape != "ghes"
+
+    def _limited_rest(self, request: Request) -> Reply:
+        """Answer a REST request: count it, write its headers, and say 304 where nothing changed."""
+        token = request.token
+        resource: Resource = "audit_log" if request.path.endswith("/audit-log") else "core"
+        window: Window | None = self.limiter.primary(token.value, resource)
+        if self._limited:
+            window = self.limiter.spend(token.value, resource, 1)
+        if window is None:
+            return self._exhausted(token, resource)
+        reply = self._rest(request)
+        reply.headers |= self._token_headers(token, request.route.need if request.route else Need())
+        if reply.status == 200:
+            etag = hashlib.sha256(f"{token.value}\0".encode() + reply.body).hexdigest()
+            reply.headers["ETag"] = f'W/"{etag}"'
+            if _same(request.headers.get("if-none-match", ""), etag):
+                reply.status, reply.body = 304, b""
+                if self._limited:
+                    self.limiter.refund(token.value, resource)
+        if self._limited:
+            reply.headers |= _limit_headers(window, resource)
+        return reply
+
+    def _rest(self, request: Request) -> Reply:
+        token, route, values = request.token, request.route, request.values
+        if request.method == "POST" and (made := re.fullmatch(_pattern(TOKEN_ROUTE), request.path)):
+            return self._installation_token(token, made["installation_id"], request.body)
+        if route is None:
             raise RefusedError(404, "Not Found")
-        route, values = found
         if (not route.ghes and self.shape == "ghes") or (route.enterprise and self.shape == "team"):
             raise RefusedError(404, "Not Found")
         owner = values.get("owner") or values.get("org")
@@ -414,9 +424,7 @@ class GitHubSandbox:
             private=repository is not None and repository.private,
         )
         if refusal is not None:
-            reply = _message(*refusal)
-            reply.headers |= self._token_headers(token, route.need)
-            return reply
+            return _message(*refusal)
         answer = route.answer(
             Ask(
                 site=self.site,
@@ -424,12 +432,12 @@ class GitHubSandbox:
                 token=token,
                 edition=self.shape,
                 path=values,
-                query=query,
+                query=request.query,
                 found=repository,
             )
         )
         if isinstance(answer, Items):
-            written, link = page(answer, query, self._list_url(path, repository))
+            written, link = page(answer, request.query, self._list_url(request.path, repository))
             return _reply(200, written, {"Link": link} if link else {})
         return _reply(200, answer)
 
@@ -478,26 +486,28 @@ class GitHubSandbox:
             },
         )
 
-    def _graphql(self, token: Token, method: str, body: bytes, trouble: Trouble | None) -> Reply:
+    def _graphql(self, request: Request) -> Reply:
         from sandbox.github.graphql import execute
 
-        if method != "POST":
+        token = request.token
+        if request.method != "POST":
             raise RefusedError(404, "Not Found")
         if token.kind in {"anonymous", "jwt"}:
             raise RefusedError(401, "This endpoint requires you to be authenticated.")
         try:
-            asked = json.loads(body)
+            asked = json.loads(request.body)
             query, variables = str(asked["query"]), asked.get("variables") or {}
         except (ValueError, KeyError, TypeError, AttributeError):
             raise RefusedError(400, "Problems parsing JSON") from None
-        limited = self.shape != "ghes"
         window = self.limiter.primary(token.value, "graphql")
-        answer, cost = execute(query, variables, self.site, token, window, forbidden=trouble == "FORBIDDEN")
-        if limited and self.limiter.spend(token.value, "graphql", cost) is None:
+        answer, cost = execute(
+            query, variables, self.site, token, window, forbidden=request.trouble == "FORBIDDEN"
+        )
+        if self._limited and self.limiter.spend(token.value, "graphql", cost) is None:
             return self._graphql_limited(token, "RATE_LIMITED")
         reply = _reply(200, answer)
         reply.headers |= self._token_headers(token, Need())
-        if limited:
+        if self._limited:
             reply.headers |= _limit_headers(self.limiter.primary(token.value, "graphql"), "graphql")
         return reply
 
@@ -563,10 +573,11 @@ class GitHubSandbox:
         reply.headers["X-RateLimit-Remaining"] = "0"
         return reply
 
-    def _trouble(self, trouble: Trouble, token: Token) -> Reply | None:
+    def _trouble(self, request: Request) -> Reply | None:
         """Return the answer that a fault gives in place of the real one."""
-        match trouble:
-            case int():
+        token = request.token
+        match request.trouble:
+            case int(trouble):
                 text = "Resource not accessible by integration" if trouble == 403 else _phrase(trouble)
                 return _message(trouble, text)
             case "primary":
@@ -580,7 +591,7 @@ class GitHubSandbox:
             case "too-many-bare":
                 return self._secondary(retry_after=None, status=429)
             case "RATE_LIMITED" | "RATE_LIMIT":
-                return self._graphql_limited(token, trouble)
+                return self._graphql_limited(token, str(request.trouble))
             case _:
                 return None
 

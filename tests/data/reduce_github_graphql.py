@@ -31,7 +31,7 @@ from graphql import (
     ScalarTypeDefinitionNode,
     TypeNode,
     UnionTypeDefinitionNode,
-    build_schema,
+    build_ast_schema,
     parse,
     print_schema,
 )
@@ -40,7 +40,7 @@ TARGET = Path(__file__).parents[2] / "sandbox/github/schema.graphql"
 CONNECTION = "edges nodes pageInfo totalCount"
 EDGE = "cursor node"
 KEPT: dict[str, str] = {
-    "Query": "organization repository rateLimit viewer node nodes",
+    "Query": "id organization repository rateLimit viewer node nodes",
     "RateLimit": "cost limit nodeCount remaining resetAt used",
     "PageInfo": "endCursor hasNextPage hasPreviousPage startCursor",
     "Node": "id",
@@ -151,11 +151,11 @@ def reduce(source: str) -> str:
             continue
         match definition:
             case ObjectTypeDefinitionNode() | InterfaceTypeDefinitionNode():
-                missing = wanted.get(name, set()) - {one.name.value for one in definition.fields}
+                missing = wanted.get(name, set()) - {one.name.value for one in definition.fields or ()}
                 if missing or name not in wanted:
                     raise SystemExit(f"{name}: {sorted(missing) or 'not listed, and referred to'}")
-                fields = tuple(_bare(one) for one in definition.fields if one.name.value in wanted[name])
-                above = tuple(one for one in definition.interfaces if one.name.value in wanted)
+                fields = tuple(_bare(one) for one in definition.fields or () if one.name.value in wanted[name])
+                above = tuple(one for one in definition.interfaces or () if one.name.value in wanted)
                 done[name] = replace(
                     definition, description=None, directives=(), fields=fields, interfaces=above
                 )
@@ -163,23 +163,23 @@ def reduce(source: str) -> str:
                     pending.append(named(one.type))
                     pending += [named(argument.type) for argument in one.arguments or ()]
             case UnionTypeDefinitionNode():
-                members = tuple(one for one in definition.types if one.name.value in wanted)
+                members = tuple(one for one in definition.types or () if one.name.value in wanted)
                 done[name] = replace(definition, description=None, directives=(), types=members)
             case InputObjectTypeDefinitionNode():
-                values = tuple(_bare_input(one) for one in definition.fields)
+                values = tuple(_bare_input(one) for one in definition.fields or ())
                 done[name] = replace(definition, description=None, directives=(), fields=values)
                 pending += [named(one.type) for one in values]
             case EnumTypeDefinitionNode():
-                words = tuple(replace(one, description=None, directives=()) for one in definition.values)
+                words = tuple(replace(one, description=None, directives=()) for one in definition.values or ())
                 done[name] = replace(definition, description=None, directives=(), values=words)
             case ScalarTypeDefinitionNode():
                 done[name] = replace(definition, description=None, directives=())
     kept = tuple(done[name] for name in sorted(done))
-    schema = build_schema(DocumentNode(definitions=kept), assume_valid=False)
+    schema = build_ast_schema(DocumentNode(definitions=kept))
     digest = hashlib.sha256(source.encode()).hexdigest()
     return (
         "# A part of GitHub's public GraphQL schema: @octokit/graphql-schema 15.26.1, MIT licence,\n"
-        f"# Copyright (c) 2017 Gregor Martynus; schema.graphql has sha256 {digest}.\n"
+        f"# Copyright (c) GitHub 2025; schema.graphql has sha256 {digest}.\n"
         "# Written by tests/data/reduce_github_graphql.py.\n\n" + print_schema(schema) + "\n"
     )
 

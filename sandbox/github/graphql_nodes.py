@@ -1,0 +1,639 @@
+"""The organisation as GraphQL nodes: every node is a mapping from field to value, or to a function that makes it.
+
+Fields and their nullability: https://docs.github.com/en/graphql/reference/objects. A field that the token may
+not see raises an error of type ``FORBIDDEN``; GraphQL then blanks the nearest nullable thing above it, which is
+how GitHub comes to answer data and errors together.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from graphql import GraphQLError
+
+from sandbox.github.organisation import blob_sha, head, tree
+from sandbox.github.repo_routes import strongest_role
+from sandbox.github.ruleset_shapes import applies
+from sandbox.github.shapes import node_id, when
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphql import GraphQLResolveInfo
+
+    from sandbox.github.access import Token
+    from sandbox.github.limits import Window
+    from sandbox.github.organisation import (
+        Deployment,
+        Environment,
+        Protection,
+        Repository,
+        Reviewer,
+        Ruleset,
+        Team,
+        User,
+    )
+    from sandbox.github.shapes import Site
+
+Node: TypeAlias = dict[str, Any]
+Field: TypeAlias = "Callable[..., Any]"
+Info: TypeAlias = "GraphQLResolveInfo[Any]"
+
+TEXT_LIMIT = 512_000
+"""GitHub cuts the text of a blob there and says so in ``isTruncated``."""
+
+
+def refused(kind: str, message: str) -> GraphQLError:
+    """Return an error with GitHub's ``type``."""
+    return GraphQLError(message, extensions={"type": kind})
+
+
+def _after(cursor: str | None) -> int:
+    if not cursor:
+        return 0
+    try:
+        return int(base64.b64decode(cursor).decode().removeprefix("cursor:v2:"))
+    except ValueError:
+        raise refused(
+            "INVALID_CURSOR_ARGUMENTS", f"`{cursor}` does not appear to be a valid cursor."
+        ) from None
+
+
+def _cursor(position: int) -> str:
+    return base64.b64encode(b"cursor:v2:%d" % position).decode()
+
+
+def connection(
+    rows: Sequence[Any],
+    write: Callable[[Any], Any],
+    edge: Callable[[Any], Node] | None = None,
+) -> Field:
+    """Return the resolver of a connection over ``rows``; only the page that was asked for is written."""
+
+    def resolve(_info: Info, **asked: Any) -> Node:
+        total = len(rows)
+        first, last = asked.get("first"), asked.get("last")
+        start, end = _after(asked.get("after")), total
+        if asked.get("before"):
+            end = min(end, _after(asked["before"]) - 1)
+        if first is not None:
+            end = min(end, start + first)
+        elif last is not None:
+            start = max(start, end - last)
+        page = [(start + offset, row) for offset, row in enumerate(rows[start:end])]
+        nodes = [write(row) for _, row in page]
+        return {
+            "totalCount": total,
+            "nodes": nodes,
+            "edges": [
+                {"cursor": _cursor(position + 1), "node": node, **(edge(row) if edge else {})}
+                for (position, row), node in zip(page, nodes, strict=True)
+            ],
+            "pageInfo": {
+                "endCursor": _cursor(end) if page else None,
+                "hasNextPage": end < total,
+                "hasPreviousPage": start > 0,
+                "startCursor": _cursor(start + 1) if page else None,
+            },
+        }
+
+    return resolve
+
+
+class Graph:
+    """Writes nodes for one query of one token."""
+
+    def __init__(self, site: Site, token: Token, window: Window, *, forbidden: bool) -> None:
+        self.site = site
+        self.organisation = site.organisation
+        self.token = token
+        self.window = window
+        self.forbidden = forbidden
+        """Whether the first repository of a list is refused: a fault that a test switched on."""
+        self.cost = 1
+        self.nodes = 0
+
+    # What a token may see
+
+    def _allow(self, permission: str, resolver: Field) -> Field:
+        """Guard a field by a fine-grained permission; classic tokens have passed by their scopes."""
+
+        def resolve(info: Info, **asked: Any) -> Any:
+            name, _, level = permission.partition(":")
+            if self.token.kind != "classic" and not self.token.may(name, level or "read"):
+                who = "integration" if self.token.kind == "installation" else "personal access token"
+                raise refused("FORBIDDEN", f"Resource not accessible by {who}")
+            return resolver(info, **asked)
+
+        return resolve
+
+    def visible(self, repository: Repository) -> bool:
+        """Tell whether the token sees the repository at all."""
+        if not repository.private:
+            return True
+        if self.token.kind == "classic":
+            return self.token.has_scope({"repo"})
+        return self.token.sees(repository.name)
+
+    # Roots
+
+    def root(self) -> Node:
+        """Return the query's root."""
+        return {
+            "id": "Q_query",
+            "organization": self._organization,
+            "repository": self._repository,
+            "viewer": self._viewer,
+            "node": lambda _info, id: self._node(id),  # noqa: A006
+            "nodes": lambda _info, ids: [self._node(one) for one in ids],
+            "rateLimit": lambda _info, **_asked: {
+                "cost": self.cost,
+                "limit": self.window.limit,
+                "nodeCount": self.nodes,
+                "remaining": max(0, self.window.remaining - self.cost),
+                "used": self.window.used + self.cost,
+                "resetAt": self._reset(),
+            },
+        }
+
+    def _reset(self) -> str:
+        from datetime import UTC, datetime
+
+        return when(datetime.fromtimestamp(self.window.reset, UTC))
+
+    def _organization(self, _info: Info, login: str) -> Node:
+        if login.lower() != self.organisation.login:
+            raise refused("NOT_FOUND", f"Could not resolve to an Organization with the login of '{login}'.")
+        return self.organization()
+
+    def _repository(self, _info: Info, owner: str, name: str, **_asked: Any) -> Node:
+        found = self.organisation.repositories.named(name)
+        if owner.lower() != self.organisation.login or found is None or not self.visible(found):
+            raise refused("NOT_FOUND", f"Could not resolve to a Repository with the name '{owner}/{name}'.")
+        return self.repository(found)
+
+    def _viewer(self, _info: Info) -> Node:
+        if self.token.login is None:
+            raise refused("FORBIDDEN", "Resource not accessible by integration")
+        return self.user(self.site.users[self.token.login])
+
+    def _node(self, wanted: str) -> Node | GraphQLError:
+        if wanted == node_id("O", self.organisation.id):
+            return self.organization()
+        if wanted.startswith("R_"):
+            for found in self.organisation.repositories:
+                if node_id("R", found.id) == wanted and self.visible(found):
+                    return self.repository(found)
+        return refused("NOT_FOUND", f"Could not resolve to a node with the global id of '{wanted}'")
+
+    # Organisation and people
+
+    def organization(self) -> Node:
+        """Return the organisation."""
+        organisation = self.organisation
+        web = f"{self.site.web}/{organisation.login}"
+        members = [user for user in organisation.users if user.role != "outside"]
+        return {
+            "__typename": "Organization",
+            "id": node_id("O", organisation.id),
+            "databaseId": organisation.id,
+            "login": organisation.login,
+            "name": organisation.name,
+            "createdAt": when(organisation.created_at),
+            "url": web,
+            "resourcePath": f"/{organisation.login}",
+            "viewerCanAdminister": self.token.kind == "classic",
+            "viewerIsAMember": self.token.login is not None,
+            "repositories": self._repositories,
+            "repository": lambda info, name, **_asked: self._repository(info, organisation.login, name),
+            "membersWithRole": self._allow(
+                "members",
+                connection(
+                    members,
+                    self.user,
+                    lambda user: {
+                        "hasTwoFactorEnabled": user.two_factor,
+                        "role": "ADMIN" if user.role == "admin" else "MEMBER",
+                    },
+                ),
+            ),
+            "teams": self._allow("members", connection(organisation.teams, self.team)),
+            "rulesets": self._allow(
+                "organization_administration:write",
+                connection(organisation.rulesets, lambda one: self.ruleset(one, None)),
+            ),
+        }
+
+    def _repositories(self, info: Info, **asked: Any) -> Node:
+        rows: Sequence[Repository] = self.organisation.repositories
+        tests: list[Callable[[Repository], bool]] = []
+        if self.token.repositories is not None or not self._sees_private():
+            tests.append(self.visible)
+        if asked.get("isArchived") is not None:
+            tests.append(lambda one: one.archived is asked["isArchived"])
+        if asked.get("isFork") is not None:
+            tests.append(lambda one: one.fork is asked["isFork"])
+        if asked.get("visibility") is not None:
+            tests.append(lambda one: one.visibility.upper() == asked["visibility"])
+        if asked.get("privacy") is not None:
+            tests.append(lambda one: one.private is (asked["privacy"] == "PRIVATE"))
+        if tests:
+            rows = [one for one in rows if all(test(one) for test in tests)]
+        if (asked.get("orderBy") or {}).get("direction") == "DESC":
+            rows = list(reversed(rows))
+        refuse = iter([self.forbidden])
+
+        def write(one: Repository) -> Node | GraphQLError:
+            if next(refuse, False):
+                return refused("FORBIDDEN", "Resource not accessible by integration")
+            return self.repository(one)
+
+        written: Node = connection(rows, write)(info, **asked)
+        return written
+
+    def _sees_private(self) -> bool:
+        return self.token.kind != "classic" or self.token.has_scope({"repo"})
+
+    def user(self, user: User) -> Node:
+        """Return a person."""
+        return {
+            "__typename": "User",
+            "id": node_id("U", user.id),
+            "databaseId": user.id,
+            "login": user.login,
+            "name": user.name,
+            "createdAt": when(user.created_at),
+            "url": f"{self.site.web}/{user.login}",
+            "resourcePath": f"/{user.login}",
+        }
+
+    def actor(self, login: str) -> Node:
+        """Return who did something: a person, or an App's bot."""
+        known = self.site.users.get(login)
+        if known is not None:
+            return self.user(known)
+        return {
+            "__typename": "Bot",
+            "id": node_id("BOT", 41898282),
+            "databaseId": 41898282,
+            "login": login.removesuffix("[bot]"),
+            "createdAt": "2018-07-30T09:30:17Z",
+            "url": f"{self.site.web}/apps/{login.removesuffix('[bot]')}",
+            "resourcePath": f"/apps/{login.removesuffix('[bot]')}",
+        }
+
+    def team(self, team: Team) -> Node:
+        """Return a team."""
+        return {
+            "__typename": "Team",
+            "id": node_id("T", team.id),
+            "databaseId": team.id,
+            "name": team.slug,
+            "slug": team.slug,
+        }
+
+    # Repositories
+
+    def repository(self, one: Repository) -> Node:
+        """Return a repository."""
+        full_name = f"{self.organisation.login}/{one.name}"
+        above = [ruleset for ruleset in self.organisation.rulesets if applies(ruleset, one)]
+        return {
+            "__typename": "Repository",
+            "id": node_id("R", one.id),
+            "databaseId": one.id,
+            "name": one.name,
+            "nameWithOwner": full_name,
+            "owner": lambda _info: self.organization(),
+            "description": one.description,
+            "createdAt": when(one.created_at),
+            "pushedAt": when(one.pushed_at),
+            "updatedAt": when(one.pushed_at),
+            "archivedAt": when(one.pushed_at) if one.archived else None,
+            "diskUsage": sum(map(len, one.files.values())) // 1024,
+            "forkCount": 0,
+            "isArchived": one.archived,
+            "isDisabled": False,
+            "isEmpty": not one.files,
+            "isFork": one.fork,
+            "isLocked": False,
+            "isPrivate": one.private,
+            "isTemplate": False,
+            "visibility": one.visibility.upper(),
+            "url": f"{self.site.web}/{full_name}",
+            "resourcePath": f"/{full_name}",
+            "primaryLanguage": {"id": node_id("L", one.language), "name": one.language}
+            if one.language
+            else None,
+            "viewerCanAdminister": self.token.kind == "classic" or self.token.may("administration"),
+            "viewerPermission": "ADMIN" if self.token.kind == "classic" else None,
+            "defaultBranchRef": lambda _info: self._ref(one, one.default_branch),
+            "ref": lambda _info, qualifiedName: self._ref(one, qualifiedName),  # noqa: N803
+            "object": self._allow("contents", lambda _info, **asked: self._object(one, **asked)),
+            "deployKeys": self._allow(
+                "administration",
+                connection(
+                    one.deploy_keys,
+                    lambda key: {
+                        "id": node_id("DK", key.id),
+                        "title": key.title,
+                        "key": f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{key.id:043d}",
+                        "createdAt": when(key.created_at),
+                        "enabled": key.enabled,
+                        "readOnly": key.read_only,
+                        "verified": key.verified,
+                    },
+                ),
+            ),
+            "environments": self._allow(
+                "actions",
+                connection(
+                    sorted(one.environments, key=lambda environment: environment.name), self.environment
+                ),
+            ),
+            "environment": self._allow(
+                "actions",
+                lambda _info, name: next(
+                    (self.environment(found) for found in one.environments if found.name == name), None
+                ),
+            ),
+            "branchProtectionRules": self._allow(
+                "administration", connection(one.protections, self.protection)
+            ),
+            "rulesets": lambda info, **asked: connection(
+                [*one.rulesets, *(above if asked.get("includeParents", True) else [])],
+                lambda ruleset: self.ruleset(ruleset, one),
+            )(info, **asked),
+            "ruleset": lambda _info, databaseId, **_asked: next(  # noqa: N803
+                (self.ruleset(found, one) for found in (*one.rulesets, *above) if found.id == databaseId),
+                None,
+            ),
+            "collaborators": lambda info, **asked: self._collaborators(one, info, **asked),
+            "deployments": self._allow(
+                "deployments", lambda info, **asked: self._deployments(one, info, **asked)
+            ),
+        }
+
+    def _collaborators(self, one: Repository, info: Info, **asked: Any) -> Node:
+        roles = {login: strongest_role(self.site, one, login) for login in self.site.users}
+        logins = [login for login, role in roles.items() if role is not None]
+        match asked.get("affiliation"):
+            case "OUTSIDE":
+                logins = [login for login in logins if self.site.users[login].role == "outside"]
+            case "DIRECT":
+                logins = [login for login in logins if login in one.collaborators]
+        written: Node = connection(
+            logins,
+            lambda login: self.user(self.site.users[login]),
+            lambda login: {"permission": str(roles[login]).upper()},
+        )(info, **asked)
+        return written
+
+    def _deployments(self, one: Repository, info: Info, **asked: Any) -> Node:
+        wanted = asked.get("environments")
+        rows = [found for found in one.deployments if wanted is None or found.environment in wanted]
+        rows.sort(
+            key=lambda found: found.created_at,
+            reverse=(asked.get("orderBy") or {}).get("direction") == "DESC",
+        )
+        written: Node = connection(rows, lambda found: self.deployment(one, found))(info, **asked)
+        return written
+
+    def deployment(self, owner: Repository, one: Deployment) -> Node:
+        """Return a deployment."""
+        state = {"success": "ACTIVE"}.get(one.state, one.state.upper())
+        return {
+            "id": node_id("DE", one.id),
+            "databaseId": one.id,
+            "commitOid": one.sha,
+            "createdAt": when(one.created_at),
+            "updatedAt": when(one.created_at),
+            "creator": lambda _info: self.actor(one.creator),
+            "description": None,
+            "environment": one.environment,
+            "latestEnvironment": one.environment,
+            "originalEnvironment": one.environment,
+            "ref": lambda _info: self._ref(owner, one.ref),
+            "state": state,
+            "task": "deploy",
+            "latestStatus": {
+                "id": node_id("DES", one.id * 10),
+                "createdAt": when(one.created_at),
+                "updatedAt": when(one.created_at),
+                "description": "",
+                "environment": one.environment,
+                "state": one.state.upper(),
+            },
+        }
+
+    def environment(self, one: Environment) -> Node:
+        """Return an environment; GraphQL knows no dates, branch policies or secrets of it."""
+        rules: list[Node] = []
+        if one.wait_minutes:
+            rules.append({"type": "WAIT_TIMER", "timeout": one.wait_minutes})
+        if one.reviewers:
+            rules.append({"type": "REQUIRED_REVIEWERS", "preventSelfReview": one.prevent_self_review})
+        if one.branches != "any":
+            rules.append({"type": "BRANCH_POLICY"})
+        for rule in rules:
+            reviewers = one.reviewers if rule["type"] == "REQUIRED_REVIEWERS" else ()
+            rule |= {
+                "databaseId": one.id * 10,
+                "timeout": rule.get("timeout", 0),
+                "reviewers": connection(reviewers, self.reviewer),
+            }
+        return {
+            "__typename": "Environment",
+            "id": node_id("EN", one.id),
+            "databaseId": one.id,
+            "name": one.name,
+            "protectionRules": connection(rules, lambda rule: rule),
+        }
+
+    def reviewer(self, one: Reviewer) -> Node:
+        """Return who must approve."""
+        if one.type == "Team":
+            return self.team(self.site.teams[one.name])
+        return self.user(self.site.users[one.name])
+
+    def protection(self, one: Protection) -> Node:
+        """Return a branch protection rule."""
+        return {
+            "id": node_id("BPR", one.id),
+            "databaseId": one.id,
+            "pattern": one.pattern,
+            "allowsDeletions": one.allow_deletions,
+            "allowsForcePushes": one.allow_force_pushes,
+            "blocksCreations": False,
+            "dismissesStaleReviews": one.dismiss_stale,
+            "isAdminEnforced": one.enforce_admins,
+            "lockBranch": False,
+            "requireLastPushApproval": False,
+            "requiredApprovingReviewCount": one.approvals or None,
+            "requiredStatusCheckContexts": list(one.status_checks),
+            "requiresApprovingReviews": bool(one.approvals),
+            "requiresCodeOwnerReviews": one.code_owners,
+            "requiresCommitSignatures": one.signatures,
+            "requiresConversationResolution": False,
+            "requiresLinearHistory": False,
+            "requiresStatusChecks": bool(one.status_checks),
+            "requiresStrictStatusChecks": bool(one.status_checks),
+            "restrictsPushes": one.push_users is not None,
+            "restrictsReviewDismissals": False,
+        }
+
+    def ruleset(self, one: Ruleset, repository: Repository | None) -> Node:
+        """Return a ruleset; its bypass actors only for who may write it."""
+        own = repository is not None and one in repository.rulesets
+        kinds = [*one.rules, *(["pull_request"] if one.approvals is not None else [])]
+        may_write = (
+            self.token.has_scope({"repo"} if own else {"admin:org"})
+            if self.token.kind == "classic"
+            else self.token.may("administration" if own else "organization_administration", "write")
+        )
+        actors = [
+            {
+                "id": node_id("RBA", f"{one.id}-{index}"),
+                "bypassMode": actor.mode.upper(),
+                "deployKey": actor.actor_type == "DeployKey",
+                "enterpriseOwner": False,
+                "organizationAdmin": actor.actor_type == "OrganizationAdmin",
+                "repositoryRoleDatabaseId": actor.actor_id if actor.actor_type == "RepositoryRole" else None,
+                "repositoryRoleName": {5: "admin", 4: "write", 2: "maintain"}.get(actor.actor_id or 0)
+                if actor.actor_type == "RepositoryRole"
+                else None,
+                "actor": self._bypass(actor.actor_type, actor.actor_id),
+            }
+            for index, actor in enumerate(one.bypass)
+        ]
+        return {
+            "id": node_id("RRS", one.id),
+            "databaseId": one.id,
+            "name": one.name,
+            "createdAt": when(one.created_at),
+            "updatedAt": when(one.updated_at),
+            "enforcement": one.enforcement.upper(),
+            "target": one.target.upper(),
+            "source": (lambda _info: self.repository(repository))
+            if own and repository
+            else (lambda _info: self.organization()),
+            "conditions": {
+                "refName": {"include": list(one.refs), "exclude": []},
+                "repositoryName": None
+                if own
+                else {"include": list(one.repositories), "exclude": [], "protected": False},
+            },
+            "rules": connection(
+                kinds, lambda kind: {"id": node_id("RRU", f"{one.id}-{kind}"), "type": kind.upper()}
+            ),
+            "bypassActors": connection(actors, lambda actor: actor) if may_write else None,
+        }
+
+    def _bypass(self, kind: str, number: int | None) -> Node | None:
+        if kind == "Team":
+            return next((self.team(team) for team in self.organisation.teams if team.id == number), None)
+        if kind == "Integration":
+            return next(
+                (
+                    {
+                        "__typename": "App",
+                        "id": node_id("A", one.app_id),
+                        "databaseId": one.app_id,
+                        "name": one.slug,
+                        "slug": one.slug,
+                    }
+                    for one in self.organisation.installations
+                    if one.app_id == number
+                ),
+                None,
+            )
+        return None
+
+    # Git
+
+    def _ref(self, one: Repository, name: str) -> Node | None:
+        if name.removeprefix("refs/heads/") != one.default_branch or not one.files:
+            return None
+        return {
+            "id": node_id("REF", f"{one.id}:{one.default_branch}"),
+            "name": one.default_branch,
+            "prefix": "refs/heads/",
+            "target": lambda _info: self._commit(one),
+        }
+
+    def _commit(self, one: Repository) -> Node:
+        sha = head(one)
+        return {
+            "__typename": "Commit",
+            "id": node_id("C", sha),
+            "oid": sha,
+            "abbreviatedOid": sha[:7],
+            "committedDate": when(one.pushed_at),
+            "message": "Release",
+            "tree": lambda _info: self._tree(one, ""),
+        }
+
+    def _tree(self, one: Repository, folder: str) -> Node | None:
+        below = tree(one.files, folder)
+        if below is None:
+            return None
+        sha, entries = below
+        return {
+            "__typename": "Tree",
+            "id": node_id("T", sha),
+            "oid": sha,
+            "abbreviatedOid": sha[:7],
+            "entries": [
+                {
+                    "name": entry.name,
+                    "path": entry.path,
+                    "oid": entry.sha,
+                    "mode": int(entry.mode, 8),
+                    "size": entry.size or 0,
+                    "type": entry.type,
+                    "extension": "." + entry.name.rpartition(".")[2] if "." in entry.name else "",
+                    "object": self._entry(one, entry.path),
+                }
+                for entry in entries
+            ],
+        }
+
+    def _entry(self, one: Repository, path: str) -> Field:
+        def resolve(_info: Info) -> Node | None:
+            return _blob(one.files[path]) if path in one.files else self._tree(one, path)
+
+        return resolve
+
+    def _object(self, one: Repository, expression: str | None = None, oid: str | None = None) -> Node | None:
+        if not one.files:
+            return None
+        if oid is None and expression is not None:
+            name, colon, path = expression.partition(":")
+            if name in {"HEAD", one.default_branch, f"refs/heads/{one.default_branch}", head(one)}:
+                if not colon:
+                    return self._commit(one)
+                path = path.strip("/")
+                return _blob(one.files[path]) if path in one.files else self._tree(one, path)
+            if colon or len(name) != 40:
+                return None
+            oid = name
+        if oid == head(one):
+            return self._commit(one)
+        return next((_blob(text) for text in one.files.values() if blob_sha(text) == oid), None)
+
+
+def _blob(text: str) -> Node:
+    data = text.encode()
+    sha = blob_sha(text)
+    binary = "\0" in text
+    return {
+        "__typename": "Blob",
+        "id": node_id("B", sha),
+        "oid": sha,
+        "abbreviatedOid": sha[:7],
+        "byteSize": len(data),
+        "isBinary": binary,
+        "isTruncated": len(data) > TEXT_LIMIT,
+        "text": None if binary else data[:TEXT_LIMIT].decode(errors="ignore"),
+    }
