@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
+import requests
 
 from collectors.github.failures import GitHubError, QueryError, StatusError
 
@@ -151,6 +152,14 @@ class Client:
                 self._token = self._make_token(self._config)
             return self._token
 
+    def _renewed(self) -> bool:
+        """Drop a token that GitHub refused, if another can be made: an installation's may end early."""
+        with self._lock:
+            renewable = self._token is not None and self._token.until != float("inf")
+            if renewable:
+                self._token = None
+            return renewable
+
     @property
     def permissions(self) -> dict[str, str]:
         """What the App's installation was granted; empty for other tokens."""
@@ -194,13 +203,23 @@ class Client:
     def get(self, path: str, parameters: Mapping[str, str | int] | None = None, etag: str = "") -> Answer:
         """GET one path (``/orgs/acme``). Raises `GitHubError` and what ``requests`` raises."""
         resource = "audit_log" if path.endswith("/audit-log") else "core"
+        cut = 0
         for attempt in range(TRIES):
             self._limiter.admit(resource)
             self.requests += 1
             headers = {"If-None-Match": etag} if etag else {}
-            status, answered, text = self._requester().requestJson(
-                "GET", path, dict(parameters or {}), headers
-            )
+            try:
+                status, answered, text = self._requester().requestJson(
+                    "GET", path, dict(parameters or {}), headers
+                )
+            except requests.exceptions.ChunkedEncodingError:
+                # A body that ends too early is met after urllib3 has counted the request as done.
+                cut += 1
+                if cut > self._config.retries or attempt == TRIES - 1:
+                    raise
+                continue
+            if status == 401 and attempt == 0 and self._renewed():
+                continue
             wait = self._throttled(status, answered, text, attempt)
             if wait is None:
                 break
@@ -342,6 +361,8 @@ class Client:
                 requester.graphql_url,
                 input={"query": document, "variables": dict(variables)},
             )
+            if status == 401 and attempt == 0 and self._renewed():
+                continue
             wait = self._throttled(status, headers, text, attempt)
             if wait is not None:
                 self._limiter.pause("graphql", wait)

@@ -1,0 +1,90 @@
+"""What the tests of the GitHub collector share: a night against the sandbox."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import collectors.github
+from collectors.github.client import Client, user_token
+from scanner.collect import Run
+from scanner.detectors import Fingerprint
+from scanner.records import Coverage, Gap, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pytest
+
+    from collectors.github import Config
+    from sandbox.github.server import GitHubSandbox
+
+R = TypeVar("R", bound=Record)
+NIGHT = datetime(2026, 11, 22, 2, tzinfo=UTC)
+
+
+def run(cache: Path, nights_later: int = 0) -> Run:
+    return Run(
+        as_of=NIGHT + timedelta(days=nights_later),
+        fingerprint=Fingerprint(b"k" * 32),
+        cache=cache,
+        stopping=threading.Event(),
+    )
+
+
+def config(sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Config:
+    """A configuration with the sandbox's classic token, and no waiting."""
+    monkeypatch.setenv("TEST_GITHUB_TOKEN", options.pop("token", sandbox.token))
+    return collectors.github.Config.model_validate(
+        {
+            "token": "${env:TEST_GITHUB_TOKEN}",
+            "organisations": [sandbox.organisation.login],
+            "base_url": sandbox.url,
+            "seconds_between_requests": 0,
+            "secondary_wait_seconds": 0.01,
+            "retries": 1,
+            **options,
+        }
+    )
+
+
+def app_config(sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Config:
+    """A configuration with the sandbox's App."""
+    monkeypatch.setenv("TEST_GITHUB_KEY", sandbox.app.private_key)
+    return collectors.github.Config.model_validate(
+        {
+            "app": {"app_id": sandbox.app.app_id, "private_key": "${env:TEST_GITHUB_KEY}"},
+            "base_url": sandbox.url,
+            "seconds_between_requests": 0,
+            "secondary_wait_seconds": 0.01,
+            "retries": 1,
+            **options,
+        }
+    )
+
+
+def collected(config: Config, night: Run) -> list[Record]:
+    """Everything that a night gives."""
+    return [
+        record
+        for target in collectors.github.targets(config, night)
+        for record in collectors.github.collect(target, config, night)
+    ]
+
+
+def of(records: Iterable[Record], kind: type[R]) -> list[R]:
+    return [record for record in records if isinstance(record, kind)]
+
+
+def gaps(records: Iterable[Record]) -> list[Gap]:
+    return of(records, Gap)
+
+
+def covered(records: Iterable[Record]) -> set[tuple[str, str, str | None]]:
+    return {(row.account_id, row.table, row.kind) for row in of(records, Coverage)}
+
+
+def client(sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, cache: Path, **options: Any) -> Client:
+    return Client(config(sandbox, monkeypatch, **options), run(cache), token=user_token)

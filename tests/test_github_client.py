@@ -1,0 +1,276 @@
+"""The traps between a client and GitHub, each met over HTTP."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from collectors.github.client import Client, user_token
+from collectors.github.failures import GitHubError, QueryError, StatusError, explain
+from collectors.github.memory import Memory
+from sandbox.github.limits import Limits
+from sandbox.github.server import GitHubSandbox
+from scanner.records import Account
+from tests.github_night import NIGHT, client, config, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from sandbox.github.faults import Trouble
+    from scanner.records import Record
+
+HOOKS = "/orgs/lanternpay/hooks"
+QUERY = "query($org: String!) { organization(login: $org) { login } }"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[GitHubSandbox]:
+    with GitHubSandbox() as served:
+        yield served
+
+
+def repositories(reader: Client) -> list[str]:
+    return [item["name"] for item in reader.items("/orgs/lanternpay/repos", {"per_page": 3})]
+
+
+@pytest.mark.parametrize(
+    "trouble", ["secondary", "secondary-bare", "too-many", "too-many-bare", 500, 502, "cut"]
+)
+def test_a_passing_trouble_is_waited_out(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Trouble
+) -> None:
+    whole = repositories(client(sandbox, monkeypatch, tmp_path))
+    sandbox.fail("/orgs/{org}/repos", trouble, times=1)
+    assert repositories(client(sandbox, monkeypatch, tmp_path)) == whole
+    assert whole
+
+
+@pytest.mark.parametrize("spelling", ["RATE_LIMITED", "RATE_LIMIT"])
+def test_a_graphql_limit_inside_a_200_is_waited_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spelling: Trouble
+) -> None:
+    with GitHubSandbox(limits=Limits(scale=3600)) as sandbox:
+        sandbox.fail("/graphql", spelling, times=1)
+        answer = client(sandbox, monkeypatch, tmp_path).query(QUERY, {"org": "lanternpay"})
+        assert answer.data["organization"]["login"] == "lanternpay"
+        assert sandbox.calls["POST /graphql"] == 2
+
+
+def test_a_primary_limit_that_ends_too_late_is_given_up_at_once(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sandbox.fail("/orgs/{org}/hooks", "primary")
+    begun = time.monotonic()
+    with pytest.raises(GitHubError, match="ends only in") as raised:
+        list(client(sandbox, monkeypatch, tmp_path, longest_wait_seconds=1).items(HOOKS))
+    assert raised.value.reason == "throttled"
+    assert time.monotonic() - begun < 5
+
+
+def test_stopping_ends_a_wait(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sandbox.fail("/orgs/{org}/hooks", "primary")
+    night = run(tmp_path)
+    reader = Client(config(sandbox, monkeypatch), night, token=user_token)
+    threading.Timer(0.3, night.stopping.set).start()
+    begun = time.monotonic()
+    with pytest.raises(GitHubError) as raised:
+        list(reader.items(HOOKS))
+    assert raised.value.reason == "deadline"
+    assert time.monotonic() - begun < 5
+
+
+def test_a_limit_without_end_is_throttled_not_empty(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sandbox.fail("/orgs/{org}/hooks", "too-many-bare")
+    with pytest.raises(GitHubError) as raised:
+        list(client(sandbox, monkeypatch, tmp_path, secondary_wait_seconds=0.001).items(HOOKS))
+    assert raised.value.reason == "throttled"
+
+
+def test_good_data_beside_a_forbidden_node_is_kept(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sandbox.fail("/graphql", "FORBIDDEN")
+    document = (
+        "query($org: String!) { organization(login: $org) { repositories(first: 50) { nodes { name } } } }"
+    )
+    answer = client(sandbox, monkeypatch, tmp_path).query(document, {"org": "lanternpay"})
+    nodes = answer.data["organization"]["repositories"]["nodes"]
+    assert nodes[0] is None
+    assert all(node["name"] for node in nodes[1:])
+    assert answer.errors[0]["type"] == "FORBIDDEN"
+
+
+def test_a_query_without_data_is_an_error(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(QueryError):
+        client(sandbox, monkeypatch, tmp_path).query("query { nothing }", {})
+
+
+@pytest.mark.parametrize(
+    "document", ["mutation { x }", "query { a } subscription { b }", "\tmutation M { x }"]
+)
+def test_only_queries_are_sent(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, document: str
+) -> None:
+    with pytest.raises(ValueError, match="only queries"):
+        client(sandbox, monkeypatch, tmp_path).query(document, {})
+    assert not sandbox.log
+
+
+def test_the_pace_holds_over_threads(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    reader = client(sandbox, monkeypatch, tmp_path, seconds_between_requests=0.05)
+    begun = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: reader.one("/orgs/lanternpay"), range(20)))
+    assert time.monotonic() - begun >= 0.05 * 19
+
+
+def test_threads_do_not_mix_their_answers(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    reader = client(sandbox, monkeypatch, tmp_path)
+    names = repositories(reader)
+    with ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(lambda name: reader.one(f"/repos/lanternpay/{name}")["name"], names * 20))
+    assert read == names * 20
+
+
+def test_an_unchanged_page_gives_its_records_again_and_not_an_empty_list(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def account(item: dict[str, Any]) -> Iterator[Record]:
+        yield Account(
+            id=f"github:repo:{item['id']}",
+            provider="github",
+            account_id="x",
+            kind="github-repository",
+            native_id=str(item["id"]),
+            name=item["name"],
+        )
+
+    def read() -> list[Record]:
+        memory = Memory(tmp_path, "t", as_of=NIGHT, version="1")
+        reader = Client(config(sandbox, monkeypatch), run(tmp_path), token=user_token, memory=memory)
+        records = list(reader.records("/orgs/lanternpay/repos", account, {"per_page": 3}))
+        memory.close()
+        return records
+
+    first = read()
+    sent = len(sandbox.log)
+    assert read() == first
+    assert len(first) == len(sandbox.organisation.repositories)
+    assert {call.status for call in sandbox.log[sent:]} == {304}
+
+
+def test_a_memory_of_another_token_is_not_used(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    memory = Memory(tmp_path, "t", as_of=NIGHT, version="1")
+    for token in (sandbox.token, sandbox.classic_token("admin:org", "repo", "admin:org_hook")):
+        options = config(sandbox, monkeypatch, token=token)
+        reader = Client(options, run(tmp_path), token=user_token, memory=memory)
+        list(reader.records("/orgs/lanternpay/repos", lambda _item: ()))
+    assert not any(call.conditional for call in sandbox.log)
+
+
+def test_a_304_that_nobody_asked_for_is_malformed(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sandbox.fail("/orgs/{org}/hooks", 304)
+    with pytest.raises(StatusError) as raised:
+        list(client(sandbox, monkeypatch, tmp_path).items(HOOKS))
+    assert raised.value.reason == "malformed"
+
+
+@pytest.mark.parametrize("trouble", ["foreign-next", "looping-next", "malformed"])
+def test_a_bad_page_is_malformed(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Trouble
+) -> None:
+    sandbox.fail("/orgs/{org}/repos", trouble)
+    with pytest.raises(GitHubError) as raised:
+        repositories(client(sandbox, monkeypatch, tmp_path))
+    assert raised.value.reason == "malformed"
+    assert len(sandbox.log) <= 2
+
+
+def test_a_foreign_next_link_is_refused_without_assertions(sandbox: GitHubSandbox, tmp_path: Path) -> None:
+    """PyGithub guards the host with ``assert``, which ``python -O`` removes."""
+    sandbox.fail("/orgs/{org}/repos", "foreign-next")
+    program = f"""
+import collectors.github, threading, pathlib
+from collectors.github.client import Client, user_token
+from collectors.github.failures import GitHubError
+from scanner.collect import Run
+from scanner.detectors import Fingerprint
+import datetime
+config = collectors.github.Config(token="${{env:T}}", organisations=["lanternpay"], base_url="{sandbox.url}")
+run = Run(as_of=datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC), fingerprint=Fingerprint(b"k"),
+          cache=pathlib.Path("{tmp_path}"), stopping=threading.Event())
+try:
+    list(Client(config, run, token=user_token).items("/orgs/lanternpay/repos"))
+except GitHubError as refused:
+    print(refused.reason)
+"""
+    done = subprocess.run(
+        [sys.executable, "-O", "-c", program],
+        env={"T": sandbox.token, "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "malformed"
+
+
+def test_an_answer_is_left_as_it_came(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """PyGithub adds a ``url`` to objects that have none."""
+    path = "/orgs/lanternpay/actions/permissions/workflow"
+    sent = requests.get(sandbox.url + path, headers={"Authorization": f"token {sandbox.token}"}, timeout=5)
+    read = client(sandbox, monkeypatch, tmp_path).one(path)
+    assert read == sent.json()
+    assert "url" not in read
+
+
+def test_pages_are_fetched_as_they_are_read(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pages = client(sandbox, monkeypatch, tmp_path).items("/orgs/lanternpay/repos", {"per_page": 1})
+    next(pages)
+    next(pages)
+    assert len(sandbox.log) == 2
+
+
+def test_a_refusal_names_the_permission(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    token = sandbox.installation_token({"metadata": "read"})
+    reader = client(sandbox, monkeypatch, tmp_path, token=token)
+    with pytest.raises(StatusError) as raised:
+        list(reader.items(HOOKS))
+    failure = explain(raised.value)
+    assert failure is not None
+    assert failure.reason == "denied"
+    assert failure.needs is not None
+    assert "organization_hooks=read" in failure.needs
+
+
+def test_what_only_a_bug_can_cause_is_not_explained() -> None:
+    assert explain(KeyError("name")) is None
+    assert explain(AttributeError("name")) is None
