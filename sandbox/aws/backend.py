@@ -1,0 +1,83 @@
+"""What is read from and written into moto's objects directly, because moto's API has no way to say it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+_MANAGED = "arn:aws:iam::aws:policy/"
+
+
+def reset(seed: int) -> None:
+    """Forget everything in moto, and make its ids the same every time."""
+    from moto.moto_api._internal.models import moto_api_backend
+
+    moto_api_backend.reset()
+    reseed(seed)
+
+
+def reseed(seed: int) -> None:
+    """Start moto's randomness anew."""
+    from moto.moto_api._internal import mock_random
+
+    mock_random.seed(seed)
+
+
+def iam(account: str) -> Any:
+    """Return moto's IAM of an account."""
+    from moto.iam.models import iam_backends
+
+    return iam_backends[account]["aws"]
+
+
+def account_of_key(key_id: str) -> tuple[str, str] | None:
+    """Return account and user of a static access key; None for a key of nobody."""
+    from moto.iam.models import iam_backends
+
+    for account, partitions in list(iam_backends.items()):
+        found = partitions["aws"].access_keys.get(key_id)
+        if found is not None:
+            return account, str(found.user_name)
+    return None
+
+
+def name_key(account: str, user: str, number: int, key_id: str, secret: str) -> None:
+    """Give a user's n-th access key the id and secret that the company's other systems know."""
+    backend = iam(account)
+    key = backend.users[user].access_keys[number - 1]
+    backend.access_keys.pop(key.access_key_id, None)
+    key.access_key_id, key.secret_access_key = key_id, secret
+    backend.access_keys[key_id] = key
+
+
+def ensure_managed(account: str, arn: str) -> None:
+    """Bring a policy that AWS manages into the account, as AWS shows those that are attached."""
+    from moto.iam.aws_managed_policies import aws_managed_policies_data
+    from moto.iam.models import AWSManagedPolicy
+
+    backend = iam(account)
+    if not arn.startswith(_MANAGED) or arn in backend.managed_policies:
+        return
+    if not _DATA:
+        _DATA.update(json.loads(aws_managed_policies_data))
+    name = arn.rsplit("/", 1)[1]
+    if name in _DATA:
+        policy = AWSManagedPolicy.from_data(name, account, "us-east-1", _DATA[name])
+        backend.managed_policies[policy.arn] = policy
+
+
+_DATA: dict[str, Any] = {}
+
+
+def policy_id(account: str, arn: str) -> str:
+    """Return the unique id of a managed policy."""
+    return str(iam(account).managed_policies[arn].id)
+
+
+def number_account(management: str, name: str, number: str) -> None:
+    """Give a member account of the organisation its number."""
+    from moto.organizations.models import organizations_backends
+
+    for account in organizations_backends[management]["aws"].accounts:
+        if account.name == name:
+            account.id = number

@@ -1,0 +1,405 @@
+"""IAM and STS where moto says less than AWS: paging, boundaries, last use, the credential report, who may assume."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from sandbox.aws import answers, backend
+from sandbox.aws.keys import serial
+from sandbox.aws.wire import AwsError
+
+if TYPE_CHECKING:
+    from sandbox.aws.answers import Forward, Handler
+    from sandbox.aws.state import State
+    from sandbox.aws.wire import Call
+
+LISTS = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
+REPORT_TIME = "%Y-%m-%dT%H:%M:%S+00:00"
+ALL_SERVICES = (
+    "codebuild",
+    "dynamodb",
+    "ec2",
+    "ecr",
+    "ecs",
+    "eks",
+    "iam",
+    "kms",
+    "lambda",
+    "logs",
+    "rds",
+    "s3",
+    "secretsmanager",
+    "sns",
+    "sqs",
+    "ssm",
+    "sts",
+)
+"""What a grant of everything counts as, in the answers about last access."""
+
+
+def authorization_details(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+    """Page through the identity graph; moto gives it whole, without names of policies and users' boundaries."""
+    wanted = tuple(sorted(call.params.get("Filter") or []))
+    items: list[tuple[str, Any]] = state.kept(
+        ("authorization-details", call.account, wanted), lambda: _details(call.account, forward())
+    )
+    start = answers.position(call.params.get("Marker"))
+    end = start + int(call.params.get("MaxItems") or 100)
+    page: dict[str, Any] = {member: [] for member in LISTS}
+    for member, item in items[start:end]:
+        page[member].append(item)
+    page["IsTruncated"] = end < len(items)
+    if end < len(items):
+        page["Marker"] = f"page-{end}"
+    return page
+
+
+def _details(account: str, whole: dict[str, Any]) -> list[tuple[str, Any]]:
+    items = []
+    for member in LISTS:
+        for item in whole.get(member, []):
+            if member != "Policies":
+                items.append((member, item))
+            elif item.get("AttachmentCount") or ":iam::aws:" not in item["Arn"]:
+                named = {
+                    "PolicyName": item["Arn"].rsplit("/", 1)[1],
+                    "PolicyId": backend.policy_id(account, item["Arn"]),
+                }
+                items.append((member, {**item, **named}))
+    return items
+
+
+def generate_report(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+    """Start the credential report: STARTED at first, COMPLETE when asked again."""
+    job = (call.account, "credential-report", "")
+    asked = state.known.get(job, 0)
+    state.known[job] = asked + 1
+    if asked:
+        return {"State": "COMPLETE"}
+    return {"State": "STARTED", "Description": "No report exists. Starting a new report generation task"}
+
+
+def credential_report(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+    """Write the report: moto's users, the state's dates, and the root row that moto lacks."""
+    if not state.known.get((call.account, "credential-report", "")):
+        raise AwsError("ReportNotPresent", "Credential report not present. Generate the report first.", 410)
+    return {
+        "Content": state.kept(("credential-report", call.account), lambda: _report(state, call)),
+        "ReportFormat": "text/csv",
+        "GeneratedTime": state.as_of - timedelta(minutes=20),
+    }
+
+
+def _report(state: State, call: Call) -> bytes:
+    account = call.account
+    out = io.StringIO()
+    columns = (
+        "user,arn,user_creation_time,password_enabled,password_last_used,password_last_changed,"
+        "password_next_rotation,mfa_active,access_key_1_active,access_key_1_last_rotated,"
+        "access_key_1_last_used_date,access_key_1_last_used_region,access_key_1_last_used_service,"
+        "access_key_2_active,access_key_2_last_rotated,access_key_2_last_used_date,"
+        "access_key_2_last_used_region,access_key_2_last_used_service,cert_1_active,cert_1_last_rotated,"
+        "cert_2_active,cert_2_last_rotated"
+    ).split(",")
+    rows = csv.DictWriter(out, columns, lineterminator="\n")
+    rows.writeheader()
+    rows.writerow({column: "N/A" for column in columns} | _root_row(state, account))
+    for user in sorted(backend.iam(account).users.values(), key=lambda user: str(user.name)):
+        rows.writerow(_user_row(state, account, user))
+    return out.getvalue().encode()
+
+
+def _root_row(state: State, account: str) -> dict[str, str]:
+    told = state.told(account, "iam", "root", "<root_account>")
+    keys: list[dict[str, Any]] = told.get("keys", [])
+    row = {
+        "user": "<root_account>",
+        "arn": f"arn:aws:iam::{account}:root",
+        "user_creation_time": _time(told.get("created", state.first_night - timedelta(days=1500))),
+        "password_enabled": "not_supported",
+        "password_last_used": _time(told.get("used"), "no_information"),
+        "password_last_changed": "not_supported",
+        "password_next_rotation": "not_supported",
+        "mfa_active": _yes(told.get("mfa", True)),
+        "cert_1_active": "false",
+        "cert_2_active": "false",
+    }
+    return row | _key_columns(1, keys[0] if keys else None) | _key_columns(2, None)
+
+
+def _user_row(state: State, account: str, user: Any) -> dict[str, str]:
+    told = state.told(account, "iam", "UserName", user.name)
+    created = told.get("CreateDate", state.first_night - timedelta(days=300))
+    row = {
+        "user": user.name,
+        "arn": user.arn,
+        "user_creation_time": _time(created),
+        "password_enabled": _yes(bool(user.password)),
+        "password_last_used": _time(told.get("PasswordLastUsed"), "no_information") if user.password else "N/A",
+        "password_last_changed": _time(told.get("PasswordChanged", created)) if user.password else "N/A",
+        "password_next_rotation": "N/A",
+        "mfa_active": _yes(bool(user.mfa_devices)),
+    }
+    for number in (1, 2):
+        key = user.access_keys[number - 1] if len(user.access_keys) >= number else None
+        facts = state.told(account, "iam", "AccessKeyId", key.access_key_id) if key else {}
+        row |= _key_columns(
+            number,
+            {"created": created, "active": key.status == "Active"}
+            | {"created": facts.get("CreateDate", created)}
+            | facts.get("LastUsed", {})
+            if key
+            else None,
+        )
+        certificates = list(user.signing_certificates.values())
+        certificate = certificates[number - 1] if len(certificates) >= number else None
+        row[f"cert_{number}_active"] = _yes(certificate is not None and certificate.status == "Active")
+        stamp = (
+            state.told(account, "iam", "CertificateId", certificate.id).get("UploadDate", created)
+            if certificate
+            else None
+        )
+        row[f"cert_{number}_last_rotated"] = _time(stamp)
+    return row
+
+
+def _key_columns(number: int, key: dict[str, Any] | None) -> dict[str, str]:
+    key = key or {}
+    return {
+        f"access_key_{number}_active": _yes(bool(key.get("active"))),
+        f"access_key_{number}_last_rotated": _time(key.get("created")),
+        f"access_key_{number}_last_used_date": _time(key.get("LastUsedDate")),
+        f"access_key_{number}_last_used_region": key.get("Region", "N/A"),
+        f"access_key_{number}_last_used_service": key.get("ServiceName", "N/A"),
+    }
+
+
+def _time(value: datetime | None, absent: str = "N/A") -> str:
+    return value.strftime(REPORT_TIME) if value else absent
+
+
+def _yes(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def key_last_used(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+    """Answer GetAccessKeyLastUsed; a key that was never used shows ``N/A``."""
+    key = call.params["AccessKeyId"]
+    owner = backend.account_of_key(key)
+    if owner is None or owner[0] != call.account:
+        raise AwsError("AccessDenied", f"The Access Key with id {key} cannot be found.", 403)
+    used = state.told(call.account, "iam", "AccessKeyId", key).get("LastUsed")
+    return {"UserName": owner[1], "AccessKeyLastUsed": used or {"ServiceName": "N/A", "Region": "N/A"}}
+
+
+def account_summary(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+    """Add what moto leaves out about root."""
+    told = state.told(call.account, "iam", "root", "<root_account>")
+    root = {
+        "AccountAccessKeysPresent": int(bool(told.get("keys"))),
+        "AccountMFAEnabled": int(told.get("mfa", True)),
+        "AccountPasswordPresent": int(told.get("password", True)),
+    }
+    return {"SummaryMap": forward()["SummaryMap"] | root}
+
+
+def organizations_features(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+    """Say which central root features the organisation has."""
+    found = state.known.get((call.account, "organizations-features", ""))
+    if found is None:
+        raise AwsError(
+            "AccountNotManagementOrDelegatedAdministratorException",
+            "The calling account is not the management account or delegated administrator.",
+            403,
+        )
+    return dict(found)
+
+
+def user_boundary(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+    """Set or remove a user's permissions boundary."""
+    arn = call.params.get("PermissionsBoundary")
+    boundary = {"PermissionsBoundaryType": "PermissionsBoundaryPolicy", "PermissionsBoundaryArn": arn}
+    name = call.params["UserName"]
+    state.about(call.account, "iam", "UserName", name, PermissionsBoundary=boundary if arn else None)
+    return {}
+
+
+def start_last_accessed(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+    """Start a report about which services a principal used."""
+    arn = call.params["Arn"]
+    job = serial(f"{call.key_id}/{arn}/{call.params.get('Granularity')}")
+    state.known[call.account, "last-accessed", job] = (arn, state.sessions[call.key_id].arn)
+    return {"JobId": job}
+
+
+def last_accessed(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+    """Answer it; a job is known to the session that started it, and only to that."""
+    arn, owner = state.known.get((call.account, "last-accessed", call.params["JobId"]), ("", ""))
+    if not arn or owner != state.sessions[call.key_id].arn:
+        raise AwsError("NoSuchEntity", f"Job with id {call.params['JobId']} cannot be found.", 404)
+    told: dict[str, datetime | None] | None = state.known.get((call.account, "services", arn))
+    services = told if told is not None else _granted(state, call.account, arn)
+    done = state.as_of - timedelta(minutes=5)
+    start = answers.position(call.params.get("Marker"))
+    end = start + int(call.params.get("MaxItems") or 100)
+    items = [_service(namespace, used, arn) for namespace, used in sorted(services.items())]
+    return {
+        "JobStatus": "COMPLETED",
+        "JobType": "SERVICE_LEVEL",
+        "JobCreationDate": done,
+        "JobCompletionDate": done,
+        "ServicesLastAccessed": items[start:end],
+        "IsTruncated": end < len(items),
+    } | ({"Marker": f"page-{end}"} if end < len(items) else {})
+
+
+def _service(namespace: str, used: datetime | None, arn: str) -> dict[str, Any]:
+    seen = {"LastAuthenticated": used, "LastAuthenticatedEntity": arn, "LastAuthenticatedRegion": "eu-west-1"}
+    return {
+        "ServiceName": namespace.upper(),
+        "ServiceNamespace": namespace,
+        "TotalAuthenticatedEntities": int(used is not None),
+    } | (seen if used else {})
+
+
+def _granted(state: State, account: str, arn: str) -> dict[str, datetime | None]:
+    """Take every granted service as used when its principal was."""
+    kind, name = arn.split(":")[5].split("/", 1)
+    name = name.rsplit("/", 1)[-1]
+    iam = backend.iam(account)
+    if kind == "role":
+        found = next((role for role in iam.roles.values() if role.name == name), None)
+        used = state.told(account, "iam", "RoleName", name).get("RoleLastUsed", {}).get("LastUsedDate")
+    else:
+        found = iam.users.get(name)
+        keys = found.access_keys if found else []
+        dates = [
+            state.told(account, "iam", "AccessKeyId", key.access_key_id).get("LastUsed", {}).get("LastUsedDate")
+            for key in keys
+        ]
+        used = max((date for date in dates if date), default=None)
+    if found is None:
+        raise AwsError("NoSuchEntity", f"ARN {arn} is not valid.", 404)
+    documents = [policy.document for policy in found.managed_policies.values()]
+    documents += list(found.policies.values()) if isinstance(found.policies, dict) else []
+    services: dict[str, datetime | None] = {}
+    for document in documents:
+        for action in _actions(document):
+            namespaces = ALL_SERVICES if action == "*" else (action.split(":")[0].lower(),)
+            services.update(dict.fromkeys(namespaces, used))
+    return services
+
+
+def _actions(document: Any) -> list[str]:
+    parsed = json.loads(unquote(document)) if isinstance(document, str) else document
+    statements = parsed["Statement"] if isinstance(parsed["Statement"], list) else [parsed["Statement"]]
+    actions: list[str] = []
+    for statement in statements:
+        if statement["Effect"] == "Allow":
+            named = statement.get("Action", "*")
+            actions += [named] if isinstance(named, str) else named
+    return actions
+
+
+def assume_role(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+    """Open a session where the role exists, the account does not refuse, and the External ID fits."""
+    arn = call.params["RoleArn"]
+    account, name = arn.split(":")[4], arn.rsplit("/", 1)[1]
+    caller = state.sessions[call.key_id].arn if call.key_id in state.sessions else call.account
+    denied = AwsError(
+        "AccessDenied", f"User: {caller} is not authorized to perform: sts:AssumeRole on resource: {arn}", 403
+    )
+    role = next((role for role in backend.iam(account).roles.values() if role.name == name), None)
+    if role is None or account in state.refusing:
+        raise denied
+    wanted = _external_ids(role.assume_role_policy_document)
+    if wanted and call.params.get("ExternalId") not in wanted:
+        raise denied
+    session = call.params.get("RoleSessionName", "session")
+    credentials = state.sign_in(account, name, role.id, session)
+    seconds = int(call.params.get("DurationSeconds") or 3600)
+    return {
+        "Credentials": {**credentials, "Expiration": datetime.now(UTC) + timedelta(seconds=seconds)},
+        "AssumedRoleUser": {
+            "AssumedRoleId": f"{role.id}:{session}",
+            "Arn": state.sessions[credentials["AccessKeyId"]].arn,
+        },
+    }
+
+
+def _external_ids(document: str) -> set[str]:
+    """Return the External IDs that a trust policy accepts; empty when it asks for none."""
+    found: set[str] = set()
+    statements = json.loads(document)["Statement"]
+    for statement in statements if isinstance(statements, list) else [statements]:
+        for test in statement.get("Condition", {}).values():
+            value = test.get("sts:ExternalId")
+            found.update([value] if isinstance(value, str) else value or [])
+    return found
+
+
+def caller_identity(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+    """Say who signs."""
+    session = state.sessions.get(call.key_id)
+    if session is None:
+        return forward()
+    return {"UserId": session.user_id, "Account": session.account, "Arn": session.arn}
+
+
+def virtual_mfa(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+    """Add root's device, where root has one."""
+    devices = forward().get("VirtualMFADevices", [])
+    told = state.told(call.account, "iam", "root", "<root_account>")
+    if told.get("mfa", True) and call.params.get("AssignmentStatus") != "Unassigned":
+        root = {"UserName": "root", "UserId": call.account, "Arn": f"arn:aws:iam::{call.account}:root"}
+        stamp = state.first_night - timedelta(days=1400)
+        devices.insert(
+            0,
+            {
+                "SerialNumber": f"arn:aws:iam::{call.account}:mfa/root-account-mfa-device",
+                "User": {**root, "Path": "/", "CreateDate": stamp},
+                "EnableDate": stamp,
+            },
+        )
+    return {"VirtualMFADevices": devices, "IsTruncated": False}
+
+
+def roles_without_last_use(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+    """ListRoles never shows when a role was last used
+    (https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html)."""
+    answer = forward()
+    for role in answer.get("Roles", []):
+        role.pop("RoleLastUsed", None)
+    return answer
+
+
+def regions(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+    """Show the company's regions as enabled, and no other."""
+    kept = [region for region in forward()["Regions"] if region["RegionName"] in state.regions]
+    wanted = call.params.get("RegionNames")
+    return {"Regions": [region for region in kept if not wanted or region["RegionName"] in wanted]}
+
+
+ANSWERS: dict[tuple[str, str], Handler] = {
+    ("ec2", "DescribeRegions"): regions,
+    ("iam", "DeleteUserPermissionsBoundary"): user_boundary,
+    ("iam", "GenerateCredentialReport"): generate_report,
+    ("iam", "GenerateServiceLastAccessedDetails"): start_last_accessed,
+    ("iam", "GetAccessKeyLastUsed"): key_last_used,
+    ("iam", "GetAccountAuthorizationDetails"): authorization_details,
+    ("iam", "GetAccountSummary"): account_summary,
+    ("iam", "GetCredentialReport"): credential_report,
+    ("iam", "GetServiceLastAccessedDetails"): last_accessed,
+    ("iam", "ListOrganizationsFeatures"): organizations_features,
+    ("iam", "ListRoles"): roles_without_last_use,
+    ("iam", "ListVirtualMFADevices"): virtual_mfa,
+    ("iam", "PutUserPermissionsBoundary"): user_boundary,
+    ("sts", "AssumeRole"): assume_role,
+    ("sts", "GetCallerIdentity"): caller_identity,
+}
+"""(service, operation) -> how it is answered."""
