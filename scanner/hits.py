@@ -31,11 +31,16 @@ _IMPURE = re.compile(
 )
 _NOT_CODE = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
-_DEFAULTS = {column: "NULL" for column in COLUMNS[2:]}
+_DEFAULTS = dict.fromkeys(COLUMNS[2:], "NULL")
 
 
 class QueryError(Exception):
     """A rule's query is refused, or what it gives is no result. The message says what to change."""
+
+    def __init__(self, message: str, *, duplicate: bool = False) -> None:
+        super().__init__(message)
+        self.duplicate = duplicate
+        """True when a subject was given twice: ids would collide."""
 
 
 def plain_utc(moment: datetime) -> datetime:
@@ -108,7 +113,7 @@ def write_hits(tables: Tables, rule: Rule, as_of: datetime, path: Path) -> None:
         raise QueryError(f"query failed: {_first_line(exc)}") from None
     if wrong is not None:
         path.unlink()
-        raise QueryError(str(wrong))
+        raise QueryError(str(wrong), duplicate=str(wrong).endswith(" times"))
 
 
 _WRONG = """

@@ -64,12 +64,8 @@ ANALYSIS_NEEDS: dict[str, tuple[str, ...]] = {
 SUBJECTS = (*TABLES, "exceptions")
 
 
-class RuleError(Exception):
+class RuleError(DocumentError):
     """A rule, or what config.yaml says of rules, is wrong. One line a problem."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
 
 
 class Need(msgspec.Struct, frozen=True, order=True):
@@ -212,11 +208,11 @@ def _problems(document: Document, given: _RuleFile) -> list[str]:
             problems.append(document.problem(("needs", index), str(exc)))
     if not given.needs:
         problems.append(document.problem(("needs",), "name at least one table"))
-    for name in re.findall(r"\{(\w*)\}", given.title):
-        if name not in given.params:
-            problems.append(
-                document.problem(("title",), f"{{{name}}} is no parameter; {nearest(name, given.params)}")
-            )
+    problems += [
+        document.problem(("title",), f"{{{name}}} is no parameter; {nearest(name, given.params)}")
+        for name in re.findall(r"\{(\w*)\}", given.title)
+        if name not in given.params
+    ]
     problems += [
         document.problem(("params", name), "is given by the engine; choose another name")
         for name in given.params

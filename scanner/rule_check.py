@@ -70,7 +70,9 @@ def _lint(rule: Rule, used: set[str], names: list[str]) -> list[str]:
         for name in rule.params
         if name not in used and f"{{{name}}}" not in rule.template
     ]
-    needed = {need.table for need in rule.inputs} | {text for text in rule.needs if text == "exceptions"}
+    needed = {need.table for need in rule.inputs if not need.everywhere} | {
+        text for text in rule.needs if text == "exceptions"
+    }
     if rule.subject not in needed:
         problems.append(f"needs does not name `{rule.subject}`, the table of the subject")
     if len(set(names)) != len(names):

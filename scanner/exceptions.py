@@ -1,0 +1,298 @@
+"""exceptions.yaml: findings that somebody accepted, for a time.
+
+::
+
+    exceptions:
+      - id: RISK-12                      # optional; else a hash of the entry
+        rule: credential-unused
+        subject: aws:access-key:AKIA...  # id or address of the subject, or a glob over either (`*`, `?`; anchored)
+        owner: payments
+        approver: ciso@example.com
+        reason: planned-removal          # see REASONS
+        explanation: The ledger moves to OIDC in January.
+        ticket: SEC-1234
+        compensating_control: Source addresses pinned by policy.
+        approved: 2026-11-20
+        expires: 2027-01-15              # last day; at most 7, 30, 60 or 90 days after approval, by severity
+        state_hash: 0f3a...              # optional, for an exact subject: void when the accepted facts change
+
+An exception that is expired, void, unmatched or malformed covers nothing and is itself a finding, and so is one that
+expires within 14 days.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from scanner.document import Document, DocumentError, nearest, read_document
+from scanner.findings import SEVERITIES, ExceptionState, Severity
+from scanner.glob import is_glob, like_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from scanner.night import Tables
+
+REASONS = (
+    "accepted-risk",
+    "compensating-control",
+    "false-positive",
+    "not-applicable",
+    "planned-removal",
+    "provider-limitation",
+    "test-data",
+)
+"""Why a finding may stand; the explanation says the rest."""
+
+CAP_DAYS: dict[Severity, int] = {"critical": 7, "high": 30, "medium": 60, "low": 90, "info": 90}
+"""Longest time from approval to expiry by severity, as Azure DevOps' attestation caps it
+(https://github.com/azsk/ADOScanner-docs)."""
+
+EXPIRING_DAYS = 14
+"""From when on the end of an exception is announced."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys of one exception."""
+
+    rule: str
+    subject: str
+    owner: str
+    approver: str
+    reason: str
+    explanation: str
+    approved: date
+    expires: date
+    id: str | None = None
+    ticket: str | None = None
+    compensating_control: str | None = None
+    state_hash: str | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """One exception as read, and what is wrong with it."""
+
+    id: str
+    entry: Entry
+    place: str
+    """``file:line:column``."""
+    problem: str | None
+    """Why it is malformed: it then covers nothing."""
+
+    @property
+    def ends(self) -> datetime:
+        """The last second that it covers."""
+        return datetime.combine(self.entry.expires, time(23, 59, 59), tzinfo=UTC)
+
+
+class Matched(msgspec.Struct, frozen=True, kw_only=True):
+    """The findings that an exception's selector meets tonight."""
+
+    findings: int
+    worst: Severity
+    other_state: str | None
+    """The state hash of a finding that differs from the one that was accepted."""
+
+
+def read_exceptions(path: Path, rules: Iterable[str], as_of: datetime) -> list[Accepted]:
+    """Read exceptions.yaml. Raises `DocumentError` when the file as a whole cannot be read.
+
+    An entry that is wrong is returned with its problem, so that the others still hold.
+    """
+    document = read_document(path)
+    if document.value is None:
+        return []
+    problems = document.unknown_keys(document.value, ["exceptions"], ())
+    if problems:
+        raise DocumentError(problems)
+    entries = document.value.get("exceptions") or []
+    if not isinstance(entries, list):
+        raise DocumentError([document.problem(("exceptions",), "must be a list")])
+    known = set(rules)
+    accepted: list[Accepted] = []
+    taken: set[str] = set()
+    for index, given in enumerate(entries):
+        where: tuple[str | int, ...] = ("exceptions", index)
+        text = json.dumps(given, sort_keys=True, default=str)
+        own = given.get("id") if isinstance(given, dict) else None
+        name = str(own) if own else "exc-" + hashlib.sha256(text.encode()).hexdigest()[:12]
+        entry, problem = _entry(document, given, where, known, as_of)
+        if name in taken:
+            problem = document.problem(
+                where, f"there is an exception `{name}` above; give this one its own id"
+            )
+            name = f"{name}#{index + 1}"
+        taken.add(name)
+        accepted.append(Accepted(id=name, entry=entry, place=document.at(where), problem=problem))
+    return accepted
+
+
+def _entry(
+    document: Document, given: Any, where: tuple[str | int, ...], rules: set[str], as_of: datetime
+) -> tuple[Entry, str | None]:
+    """Return an entry and its first problem. What cannot be read of a malformed one is left empty."""
+    problems = document.unknown_keys(given, Entry.__struct_fields__, where)
+    if not problems:
+        try:
+            entry = document.convert(given, Entry, where)
+        except DocumentError as exc:
+            problems = exc.problems
+        else:
+            return entry, _wrong(document, entry, where, rules, as_of)
+    salvaged = given if isinstance(given, dict) else {}
+    tonight = as_of.astimezone(UTC).date()
+
+    def text(name: str) -> str:
+        return str(salvaged.get(name, ""))
+
+    return (
+        Entry(
+            rule=text("rule"),
+            subject=text("subject"),
+            owner=text("owner"),
+            approver=text("approver"),
+            reason=text("reason"),
+            explanation=text("explanation"),
+            approved=tonight,
+            expires=tonight,
+        ),
+        problems[0],
+    )
+
+
+def _wrong(
+    document: Document, entry: Entry, where: tuple[str | int, ...], rules: set[str], as_of: datetime
+) -> str | None:
+    for name in ("subject", "owner", "approver", "explanation"):
+        if not getattr(entry, name).strip():
+            return document.problem((*where, name), "must not be empty")
+    if entry.rule not in rules:
+        return document.problem((*where, "rule"), f"no rule `{entry.rule}`; {nearest(entry.rule, rules)}")
+    if entry.reason not in REASONS:
+        return document.problem((*where, "reason"), f"no such reason; {nearest(entry.reason, REASONS)}")
+    if not entry.subject.strip("*?"):
+        return document.problem((*where, "subject"), "must not match everything; name a subject or a prefix")
+    if entry.state_hash is not None and is_glob(entry.subject):
+        return document.problem((*where, "state_hash"), "needs an exact subject, not a glob")
+    if entry.approved > as_of.astimezone(UTC).date():
+        return document.problem((*where, "approved"), "lies in the future")
+    if entry.expires < entry.approved:
+        return document.problem((*where, "expires"), "lies before the approval")
+    return None
+
+
+_MATCHES = r"""
+    CREATE OR REPLACE TABLE matches AS
+    SELECT a.place, a.exact, a.state_hash AS accepted_hash, c.id AS finding_id, c.severity, c.state_hash
+    FROM candidates AS c JOIN accepted AS a ON a.rule = c.rule
+         AND (c.subject = a.subject OR c.subject_address = a.subject
+              OR a.pattern IS NOT NULL AND (c.subject LIKE a.pattern ESCAPE '\'
+                                            OR c.subject_address LIKE a.pattern ESCAPE '\'))
+    WHERE c.status <> 'resolved' AND c.shown
+"""
+
+_PER_EXCEPTION = """
+    SELECT place, count(*), min(list_position($severities, severity)),
+           min(CASE WHEN accepted_hash IS NOT NULL AND state_hash <> accepted_hash THEN state_hash END)
+    FROM matches GROUP BY place
+"""
+
+_COVERED = """
+    CREATE OR REPLACE TABLE covered AS
+    SELECT m.finding_id, arg_min(a.id, {'glob': NOT m.exact, 'place': m.place}) AS exception_id
+    FROM matches AS m JOIN accepted AS a ON a.place = m.place
+    WHERE list_contains($holding, m.place) GROUP BY m.finding_id
+"""
+
+
+def judge(tables: Tables, accepted: list[Accepted], as_of: datetime) -> list[ExceptionState]:
+    """Match the exceptions with tonight's ``candidates``; make the table ``covered``; return what became of each."""
+    tables.con.execute(
+        "CREATE OR REPLACE TABLE accepted(place BIGINT, id VARCHAR, rule VARCHAR, subject VARCHAR, "
+        "pattern VARCHAR, exact BOOLEAN, state_hash VARCHAR)"
+    )
+    rows = [_row(place, item) for place, item in enumerate(accepted)]
+    if rows:
+        tables.con.executemany("INSERT INTO accepted VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    tables.con.execute(_MATCHES)
+    found = {
+        place: Matched(findings=count, worst=SEVERITIES[worst - 1], other_state=other)
+        for place, count, worst, other in tables.rows(_PER_EXCEPTION, {"severities": list(SEVERITIES)})
+    }
+    states = [_state(item, found.get(place), as_of) for place, item in enumerate(accepted)]
+    holding = [place for place, state in enumerate(states) if state.state in ("active", "expiring")]
+    tables.con.execute(_COVERED, {"holding": holding or [-1]})
+    return states
+
+
+def _row(place: int, item: Accepted) -> tuple[Any, ...]:
+    entry = item.entry
+    glob = is_glob(entry.subject)
+    pattern = like_pattern(entry.subject) if glob else None
+    return place, item.id, entry.rule, entry.subject, pattern, not glob, entry.state_hash
+
+
+def _state(item: Accepted, matched: Matched | None, as_of: datetime) -> ExceptionState:
+    state, detail = _verdict(item, matched, as_of)
+    entry = item.entry
+    return ExceptionState(
+        id=item.id,
+        rule=entry.rule,
+        selector=entry.subject,
+        owner=entry.owner,
+        approved_by=entry.approver,
+        approved_at=datetime.combine(entry.approved, time(), tzinfo=UTC),
+        reason=": ".join(part for part in (entry.reason, entry.explanation) if part),
+        compensating_control=entry.compensating_control,
+        ticket=entry.ticket,
+        expires_at=item.ends,
+        state=state,
+        matched=matched.findings if matched else 0,
+        detail=detail,
+    )
+
+
+_State = Literal["active", "expiring", "expired", "unmatched", "void", "malformed"]
+
+
+def _verdict(item: Accepted, matched: Matched | None, as_of: datetime) -> tuple[_State, str | None]:
+    if item.problem is not None:
+        return "malformed", item.problem
+    if item.ends < as_of:
+        again = f"; {matched.findings} findings are open again" if matched else ""
+        return "expired", f"ended on {item.entry.expires.isoformat()}{again}"
+    if matched is None:
+        return "unmatched", f"{item.place}: no finding of {item.entry.rule} has this subject"
+    cap = CAP_DAYS[matched.worst]
+    if (item.entry.expires - item.entry.approved).days > cap:
+        latest = (item.entry.approved + timedelta(days=cap)).isoformat()
+        return "malformed", (
+            f"{item.place}: a {matched.worst} finding may be accepted for {cap} days, here until {latest}"
+        )
+    if matched.other_state is not None:
+        return "void", (
+            f"{item.place}: the facts that were accepted have changed; look again, and if it still holds, "
+            f"approve it with state_hash: {matched.other_state}"
+        )
+    if item.ends < as_of + timedelta(days=EXPIRING_DAYS):
+        return "expiring", f"ends on {item.entry.expires.isoformat()}"
+    return "active", None
+
+
+def problems(accepted: Iterable[Accepted], severities: Mapping[str, Severity]) -> list[str]:
+    """Return what can be said of exceptions before a night: malformed ones, and those longer than their rule allows."""
+    found = []
+    for item in accepted:
+        if item.problem is not None:
+            found.append(item.problem)
+            continue
+        cap = CAP_DAYS[severities[item.entry.rule]]
+        if (item.entry.expires - item.entry.approved).days > cap:
+            found.append(f"{item.place}: longer than the {cap} days that its rule's severity allows")
+    return found
