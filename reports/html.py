@@ -1,0 +1,152 @@
+"""The report for security reviewers: one HTML file that needs no network, and reads without JavaScript and without CSS.
+
+Its Content-Security-Policy allows exactly the style and the script that it carries, by their hashes, and nothing else
+(https://www.w3.org/TR/CSP3/#framework-directive-source-list). Texts of providers pass `reports.plain` and the template
+engine's escaping; the table's data is base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reports.page import plural, read_page
+from reports.payload import payload
+from reports.plain import NAME, plain, web_address
+from reports.trend import HEIGHT, WIDTH, read_trend
+from scanner.findings import SEVERITIES
+from scanner.snapshot import sha256_of, write_private
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from scanner.night import Night
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
+
+
+def write(night: Night, folder: Path) -> list[Path]:
+    """Write ``report.html`` into a folder. Same night, same bytes. Returns its path."""
+    path = folder / "report.html"
+    write_private(path, render(night).encode())
+    return [path]
+
+
+def render(night: Night) -> str:
+    """Return the report of a night as HTML."""
+    from markupsafe import Markup
+
+    texts = rule_texts(night)
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    data = payload(night, {name: {"why": rule["why"], "fix": rule["fix"]} for name, rule in texts.items()})
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            title=night.settings.get("title", "Identity sprawl"),
+            night=night,
+            manifest=night.manifest,
+            manifest_sha256=sha256_of(night.snapshot / "manifest.json"),
+            page=read_page(night, texts),
+            trend=read_trend(night),
+            payload=data,
+            policy=content_security_policy(style, script),
+            style=Markup(style),  # noqa: S704  our own file
+            script=Markup(script),  # noqa: S704  our own file
+        )
+    )
+
+
+def content_security_policy(style: str, script: str) -> str:
+    """Return a policy that allows one style, one script and images in the file itself."""
+    return (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def rule_texts(night: Night) -> dict[str, dict[str, str]]:
+    """Return the rules' ``why``, ``fix`` and ``params`` (``days = 90``), by id.
+
+    Rules of the night that are no longer installed have none.
+    """
+    from scanner.rule import load_rules, with_params
+
+    custom = night.settings.get("custom_rules")
+    given = night.settings.get("rule_params", {})
+    rules = {rule.id: rule for rule in load_rules(Path(custom) if custom else None)}
+    for name in rules.keys() & given.keys():
+        rules[name] = with_params(rules[name], given[name])
+    return {
+        name: {
+            "why": rule.why,
+            "fix": rule.fix,
+            "params": ", ".join(f"{key} = {value}" for key, value in rule.params.items()),
+        }
+        for name, rule in rules.items()
+    }
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "day": _day,
+        "moment": _moment,
+        "web_address": web_address,
+        "name": _name,
+        "figure": _figure,
+    }
+    environment.globals |= {
+        "plural": plural,
+        "severities": SEVERITIES,
+        "spark_width": WIDTH,
+        "spark_height": HEIGHT,
+    }
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    """Return what an expression prints: every text that is not markup is made plain; unknown is said."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return plain(value)
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def _name(value: str | None) -> str:
+    """Clip a name shorter than a sentence."""
+    return "unknown" if value is None else plain(value, NAME)
+
+
+def _figure(value: float, unit: str) -> str:
+    """Return a metric with its unit."""
+    if unit == "ratio":
+        return f"{value * 100:.1f} %"
+    return f"{value:,.0f}" + ("" if unit == "count" else f" {unit}")
+
+
+def _day(value: datetime) -> str:
+    return value.strftime("%Y-%m-%d")
+
+
+def _moment(value: datetime) -> str:
+    aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+    return aware.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
