@@ -88,7 +88,8 @@ class Config(Section):
     """Above that, a repository without a visible change is read in full once in so many nights (four times as many
     when the audit log tells what changed); in between, its records are carried forward and marked."""
     rare_secrets: bool | None = None
-    """Whether repositories' Codespaces and agents secrets are read; by default where all are read every night."""
+    """Whether repositories' Codespaces and agents secrets are read; by default on github.com, where all is read every
+    night."""
     workers: int = Field(default=4, ge=1, le=32)
     """Requests at the same time, for each organisation."""
     seconds_between_requests: float = Field(default=0.07, ge=0)
@@ -101,6 +102,11 @@ class Config(Section):
     """How often a request is repeated after a cut connection or a server error."""
     timeout_seconds: int = Field(default=30, ge=1)
     """How long one answer may take."""
+
+    @property
+    def server(self) -> bool:
+        """Whether this is a GitHub Enterprise Server."""
+        return self.base_url.endswith("/api/v3")
 
     @field_validator("base_url")
     @classmethod

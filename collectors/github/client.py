@@ -26,6 +26,8 @@ from collectors.github.failures import GitHubError, QueryError, StatusError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from github import GithubIntegration
+    from github.Auth import AppAuth
     from github.Requester import Requester
 
     from collectors.github import Config
@@ -465,13 +467,19 @@ def _until_reset(headers: Mapping[str, str]) -> float | None:
     return max(reset - date, 0.0) + 1.0
 
 
-def _integration(config: Config) -> Any:
+def _app_auth(config: Config) -> AppAuth:
     import github
 
     if config.app is None:
         raise ValueError("no App in the configuration")
+    return github.Auth.AppAuth(config.app.app_id, config.app.private_key.read())
+
+
+def _integration(config: Config) -> GithubIntegration:
+    import github
+
     return github.GithubIntegration(
-        auth=github.Auth.AppAuth(config.app.app_id, config.app.private_key.read()),
+        auth=_app_auth(config),
         base_url=config.base_url,
         verify=str(config.ca_bundle) if config.ca_bundle else True,
         timeout=config.timeout_seconds,
@@ -498,8 +506,9 @@ def app_token(config: Config) -> Held:
     import github
     import jwt
 
+    auth = _app_auth(config)
     try:
-        signed: str = _integration(config).create_jwt()
+        signed = auth.create_jwt()
     except (jwt.PyJWTError, ValueError) as exc:
         raise GitHubError("denied", f"the App's private key cannot sign: {type(exc).__name__}") from None
     return Held(auth=github.Auth.AppAuthToken(signed), until=time.monotonic() + 200)
@@ -515,9 +524,15 @@ def installation_token(installation: int) -> Token:
     def exchange(config: Config) -> Held:
         import github
 
+        import jwt
+
         integration = _integration(config)
-        granted = integration.get_access_token(installation)
-        integration.close()
+        try:
+            granted = integration.get_access_token(installation)
+        except (jwt.PyJWTError, ValueError) as exc:
+            raise GitHubError("denied", f"the App's private key cannot sign: {type(exc).__name__}") from None
+        finally:
+            integration.close()
         return Held(
             auth=github.Auth.Token(granted.token),
             until=time.monotonic() + 3000,

@@ -79,11 +79,11 @@ def explain(exc: Exception) -> Failure | None:
 
 
 def explain_unsupported(why: str) -> Callable[[Exception], Failure | None]:
-    """Return an `explain` for a listing that whole editions lack: there, 403 and 404 mean "not offered"."""
+    """Return an `explain` for a listing that whole editions lack: there, 404 can mean "not offered"."""
 
     def explained(exc: Exception) -> Failure | None:
         failure = explain(exc)
-        if isinstance(exc, StatusError) and exc.status in {403, 404}:
+        if isinstance(exc, StatusError) and exc.status == 404:
             return Failure(reason="unsupported", detail=f"{exc}. {why}", needs=exc.needs)
         return failure
 

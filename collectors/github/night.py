@@ -131,12 +131,13 @@ def _unseen(scope: Scope, tonight: Night) -> Iterator[Record]:
             f"{tonight.archived} archived repositories: their keys and webhooks were read, their secrets not. "
             "Archived repositories run no workflows.",
         )
-    if tonight.rotate and scope.settings.rare_secrets is None:
+    if not repositories.rare_secrets(scope, tonight):
         yield unseen(
             "secrets",
             "repository-codespaces-and-agents",
             "GET /repos/{owner}/{repo}/codespaces/secrets",
-            "Repositories' Codespaces and agents secrets were not read in so large an organisation.",
+            "Repositories' Codespaces and agents secrets were not read: by default only on github.com, in "
+            "organisations in which everything is read every night.",
             "rare_secrets: true",
         )
     if tonight.carried and tonight.oldest is not None:

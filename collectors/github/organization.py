@@ -208,6 +208,7 @@ def people(scope: Scope, org: dict[str, Any], logins: dict[str, str]) -> Iterato
         table="identities",
         kind="github-invitation",
         needs="members: read",
+        explained=explain_unsupported("GitHub Enterprise Server has no invitations."),
     )
 
 

@@ -331,8 +331,7 @@ def _read(
     yield from credentials.repository_webhooks(scope, repository)
     if repository.archived:
         return
-    rare = scope.settings.rare_secrets
-    yield from secrets.of_repository(scope, repository, rare=not night.rotate if rare is None else rare)
+    yield from secrets.of_repository(scope, repository, rare=rare_secrets(scope, night))
     if repository.environments != 0:
         yield from controls.environments(scope, repository, facts.environments)
         for environment in facts.environments:
@@ -358,6 +357,12 @@ def _read(
         templates: list[Template] = []
         yield from oidc.repository_template(scope, repository, night.template, templates)
         facts.template = templates[0] if templates else None
+
+
+def rare_secrets(scope: Scope, night: Night) -> bool:
+    """Tell whether repositories' Codespaces and agents secrets are read: servers have none, large ones take long."""
+    asked = scope.settings.rare_secrets
+    return not (night.rotate or scope.settings.server) if asked is None else asked
 
 
 def _sure_of_zero(scope: Scope, repository: Repository) -> bool:

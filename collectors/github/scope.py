@@ -97,7 +97,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
             self.client.records(path, convert, parameters, inside=inside),
             self.asked(
                 table,
-                f"GET {call} ({item})" if item else f"GET {call}",
+                f"GET {_documented(call)} ({item})" if item else f"GET {_documented(call)}",
                 kind=kind,
                 needs=needs,
                 account_id=account_id,
@@ -127,7 +127,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
         yield from self.told(
             read(),
-            self.asked(table, f"GET {call}", kind=kind, needs=needs, account_id=account_id),
+            self.asked(table, f"GET {_documented(call)}", kind=kind, needs=needs, account_id=account_id),
             fills=fills,
             explained=explained,
         )
@@ -164,6 +164,11 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
                 yield from or_gap((), other, explained)
         for table in loses if failures else ():
             yield gap(msgspec.structs.replace(asked, table=table, kind=None), failures[0])
+
+
+def _documented(call: str) -> str:
+    """Return a call as GitHub's documentation writes it."""
+    return call.replace("/repos/{org}/", "/repos/{owner}/")
 
 
 def time(text: str | None) -> datetime | None:

@@ -138,7 +138,7 @@ def of_organisation(scope: Scope) -> Iterator[Record]:
             f"/orgs/{{org}}/{app}/variables",
             _variables(scope, place, app),
             table="secrets",
-            kind="github-variable",
+            kind="github-variable" if app == "actions" else f"github-{app}",
             needs="organization_actions_variables: read",
             inside="variables",
             parameters={"per_page": 30},
@@ -149,9 +149,11 @@ def of_organisation(scope: Scope) -> Iterator[Record]:
 def _explained(app: str) -> Callable[[Exception], Failure | None]:
     match app:
         case "codespaces":
-            return explain_unsupported("Codespaces secrets are not offered to GitHub Apps, nor on GHES.")
+            return explain_unsupported("GitHub Enterprise Server has no Codespaces secrets.")
         case "agents":
-            return explain_unsupported("Agents secrets are not offered on every plan, nor on GHES.")
+            return explain_unsupported(
+                "Agents secrets are not offered on every plan, nor on GitHub Enterprise Server."
+            )
         case _:
             return explain
 
@@ -197,7 +199,7 @@ def of_repository(scope: Scope, repository: Repository, *, rare: bool) -> Iterat
             f"/repos/{{org}}/{{repo}}/{app}/variables",
             _variables(scope, place, app),
             table="secrets",
-            kind="github-variable",
+            kind="github-variable" if app == "actions" else f"github-{app}",
             needs="actions_variables: read",
             inside="variables",
             parameters={"per_page": 30},

@@ -1,0 +1,262 @@
+"""Whatever GitHub answers, a night ends with Gaps: never an exception, never an empty success."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, get_args
+
+import msgspec
+import pytest
+
+from sandbox.github.limits import Limits
+from sandbox.github.server import GitHubSandbox
+from scanner.records import Coverage, Gap, Reason
+from tests.github_night import app_config, collected, config, gaps, of, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox.github.faults import Trouble
+    from scanner.records import Record
+
+TROUBLES: list[Trouble] = [403, 404, "too-many-bare", 500, "cut", "malformed"]
+FREE = Limits(core=10**6, graphql=10**6, rest_points=10**6, graphql_points=10**6)
+SMALL = {"repositories": {"include": ["payments-api", "pr-preview"]}, "workers": 2, "timeout_seconds": 5}
+REPOSITORIES = {"github:repo:5001", "github:repo:5008"}
+
+
+@cache
+def asked() -> list[str]:
+    """Every route that a night asks for, App and token together, in the order of their names."""
+    with pytest.MonkeyPatch.context() as patch, GitHubSandbox(limits=FREE) as sandbox:
+        import tempfile
+        from pathlib import Path
+
+        with tempfile.TemporaryDirectory() as folder:
+            collected(config(sandbox, patch, **SMALL), run(Path(folder) / "a"))
+            collected(app_config(sandbox, patch, **SMALL), run(Path(folder) / "b"))
+        return sorted(
+            call for call in sandbox.calls if call.startswith("GET ") and call != "GET /app/installations"
+        )
+
+
+def listing(row: Gap | Coverage) -> str:
+    """The route that a row speaks of."""
+    return row.call.split(" (")[0].split("?")[0].split(" [")[0]
+
+
+def spoken_of(records: list[Record], kind: type[Gap | Coverage]) -> set[str]:
+    return {listing(row) for row in of(records, kind)}
+
+
+# The pages below have no rows of their own: they are read within the listing named beside them.
+WITHIN = {
+    "GET /orgs/{org}/actions/secrets/{secret_name}/repositories": "GET /orgs/{org}/actions/secrets",
+    "GET /orgs/{org}/dependabot/secrets/{secret_name}/repositories": "GET /orgs/{org}/dependabot/secrets",
+    "GET /orgs/{org}/codespaces/secrets/{secret_name}/repositories": "GET /orgs/{org}/codespaces/secrets",
+    "GET /orgs/{org}/agents/secrets/{secret_name}/repositories": "GET /orgs/{org}/agents/secrets",
+}
+NAMES = {
+    "{team_slug}": "{team}",
+    "{environment_name}": "{environment}",
+    "{role_id}": "{role}",
+    "{file_sha}": "{sha}",
+}
+
+
+def row_of(route: str) -> str:
+    for theirs, ours in NAMES.items():
+        route = route.replace(theirs, ours)
+    return WITHIN.get(route, route)
+
+
+@pytest.mark.parametrize("turn", range(len(TROUBLES)))
+def test_every_listing_that_fails_is_a_gap(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, turn: int
+) -> None:
+    """Each listing meets each trouble once over the six turns; a neighbour's trouble is always another one."""
+    with GitHubSandbox(limits=FREE) as sandbox:
+        troubled = [route for route in asked() if route != "GET /orgs/{org}"]
+        for place, route in enumerate(troubled):
+            sandbox.fail(route, TROUBLES[(place + turn) % len(TROUBLES)])
+        records = collected(
+            config(sandbox, monkeypatch, secondary_wait_seconds=0.001, **SMALL), run(tmp_path)
+        )
+        met = {call for call in sandbox.calls if call in troubled}
+    missing = spoken_of(records, Gap)
+    for route in met:
+        assert row_of(route) in missing, route
+        assert row_of(route) not in spoken_of(records, Coverage), route
+    assert {row.reason for row in gaps(records)} <= set(get_args(Reason)) - {"bug"}
+
+
+def test_a_listing_that_fails_takes_nothing_else_with_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        options = config(sandbox, monkeypatch, **SMALL)
+        whole = collected(options, run(tmp_path / "whole"))
+        for number, route in enumerate(asked()):
+            if (
+                route == "GET /orgs/{org}"
+                or "members" in route
+                or route == "GET /orgs/{org}/actions/permissions"
+            ):
+                continue  # others depend on these, and say so
+            sandbox.fail(route, 403)
+            records = collected(options, run(tmp_path / str(number)))
+            sandbox.faults.clear()
+            lost = {listing(row) for row in of(whole, Coverage)} - spoken_of(records, Coverage)
+            assert lost <= {
+                row_of(route),
+                *(row_of(other) for other in asked() if "/environments/{environment_name}/" in other),
+            }, route
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_an_organisation_that_cannot_be_read_is_one_gap_for_everything(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Trouble
+) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        sandbox.fail("GET /orgs/{org}", trouble)
+        records = collected(config(sandbox, monkeypatch, secondary_wait_seconds=0.001), run(tmp_path))
+    assert [(row.table, row.reason != "bug") for row in gaps(records)] == [("*", True)]
+    assert len(records) == 1
+
+
+@pytest.mark.parametrize("trouble", [*TROUBLES, "RATE_LIMITED", "RATE_LIMIT"])
+def test_repositories_that_cannot_be_listed_leave_every_table_in_doubt(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Trouble
+) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        sandbox.fail("/graphql", trouble)
+        records = collected(
+            config(sandbox, monkeypatch, secondary_wait_seconds=0.001, longest_wait_seconds=0.5),
+            run(tmp_path),
+        )
+    doubted = {
+        row.table
+        for row in gaps(records)
+        if row.call == "POST /graphql organization.repositories" and row.reason != "bug"
+    }
+    assert doubted == {
+        "accounts",
+        "identities",
+        "credentials",
+        "secrets",
+        "grants",
+        "links",
+        "controls",
+        "deployments",
+    }
+    assert not any(row.call.startswith("POST /graphql") for row in of(records, Coverage))
+
+
+def test_a_repository_that_is_not_shown_is_a_gap_and_the_rest_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        sandbox.fail("/graphql", "FORBIDDEN")
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+        there = len(sandbox.organisation.repositories)
+    read = {record.id for record in records if record.id.startswith("github:repo:")}
+    assert len(read) == there - 1
+    lost = [row for row in gaps(records) if row.call == "POST /graphql organization.repositories"]
+    assert {row.table for row in lost} >= {"accounts", "secrets", "credentials"}
+    assert "1 repositories are not shown" in lost[0].detail
+
+
+PERMISSIONS = {
+    "organization_hooks": "GET /orgs/{org}/hooks",
+    "organization_secrets": "GET /orgs/{org}/actions/secrets",
+    "organization_administration": "GET /orgs/{org}/installations",
+    "organization_personal_access_tokens": "GET /orgs/{org}/personal-access-tokens",
+    "members": "GET /orgs/{org}/members",
+    "repository_hooks": "GET /repos/{owner}/{repo}/hooks",
+    "secrets": "GET /repos/{owner}/{repo}/actions/secrets",
+    "administration": "GET /repos/{owner}/{repo}/actions/permissions/workflow",
+}
+
+
+@pytest.mark.parametrize("permission", sorted(PERMISSIONS))
+def test_a_permission_that_an_app_lacks_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, permission: str
+) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        sandbox.revoke(permission)
+        records = collected(app_config(sandbox, monkeypatch, **SMALL), run(tmp_path))
+    row = next(row for row in gaps(records) if listing(row) == PERMISSIONS[permission])
+    assert permission in (row.needs or "").replace("-", "_")
+
+
+def test_a_token_that_is_refused_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        records = collected(config(sandbox, monkeypatch, token="ghp_wrong"), run(tmp_path))
+    assert [(row.table, row.reason) for row in gaps(records)] == [("*", "denied")]
+
+
+def test_a_token_that_is_missing_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        options = config(sandbox, monkeypatch)
+        monkeypatch.delenv("TEST_GITHUB_TOKEN")
+        records = collected(options, run(tmp_path))
+    assert [(row.table, row.reason) for row in gaps(records)] == [("*", "denied")]
+    assert "TEST_GITHUB_TOKEN" in gaps(records)[0].detail
+
+
+def test_an_app_key_that_cannot_sign_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        options = app_config(sandbox, monkeypatch, organisations=["lanternpay"])
+        monkeypatch.setenv("TEST_GITHUB_KEY", "not a key")
+        records = collected(options, run(tmp_path))
+    assert [(row.table, row.reason) for row in gaps(records)] == [("*", "denied")]
+    assert "not a key" not in gaps(records)[0].detail
+
+
+def test_an_organisation_without_the_app_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        records = collected(
+            app_config(sandbox, monkeypatch, organisations=["lanternpay", "elsewhere"]), run(tmp_path)
+        )
+    assert [row.target for row in gaps(records) if row.table == "*"] == ["elsewhere"]
+
+
+def test_a_server_that_is_not_there_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        options = config(sandbox, monkeypatch, base_url="http://127.0.0.1:9", retries=0)
+        records = collected(options, run(tmp_path))
+    assert [(row.table, row.reason) for row in gaps(records)] == [("*", "unreachable")]
+
+
+def test_a_run_that_is_stopped_leaves_gaps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        options = config(sandbox, monkeypatch)
+        night = run(tmp_path)
+        night.stopping.set()
+        records = collected(options, night)
+    assert [(row.table, row.reason) for row in gaps(records)] == [("*", "deadline")]
+
+
+@pytest.mark.parametrize("shape", ["cloud", "team", "ghes"])
+def test_nothing_but_reads_is_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shape: str) -> None:
+    with GitHubSandbox(shape=shape, limits=FREE) as sandbox:  # type: ignore[arg-type]
+        collected(config(sandbox, monkeypatch), run(tmp_path / "a"))
+        collected(app_config(sandbox, monkeypatch), run(tmp_path / "b"))
+        sent = {call.split(" ")[0] if call.startswith("GET") else call for call in sandbox.calls}
+    assert sent == {"GET", "POST /graphql", "POST /app/installations/{installation_id}/access_tokens"}
+
+
+def test_ids_are_unique_in_their_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    keys = [(type(record), record.id) for record in records]
+    assert len(keys) == len(set(keys))
+
+
+def test_two_nights_give_the_same_records(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        options = config(sandbox, monkeypatch)
+        first, second = (collected(options, run(tmp_path / name)) for name in ("a", "b"))
+    assert {msgspec.json.encode(record) for record in first} == {
+        msgspec.json.encode(record) for record in second
+    }
