@@ -180,6 +180,14 @@ class Identity(Record, frozen=True, kw_only=True, gc=False):
     """Whether a second factor guards a human's sign-in."""
     dangerous_triggers: list[str] = []
     """Triggers by which strangers run this pipeline: ``pull_request_target``, ``issue_comment``."""
+    secrets: list[str] = []
+    """Names of the stored secrets that a pipeline's definition reads; ``*`` for all that are in scope."""
+    permissions: list[str] = []
+    """What a pipeline's own token may do: ``contents:write``, ``id-token:write``."""
+    environments: list[str] = []
+    """Deployment environments that a pipeline's jobs name."""
+    runner: str | None = None
+    """Class of machine that a pipeline runs on: ``hosted``, ``self-hosted``."""
     url: str | None = None
     """Where a person looks at it."""
     location: str | None = None

@@ -1,0 +1,255 @@
+"""Who can become whom: links, credentials that are held, and trusts that a known token passes."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from scanner.findings import Edge
+from scanner.records import Test
+from scanner.trust import intersects, literal_prefix, matches, simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from scanner.night import Tables
+
+ASSUMING = ("admin", "become-other")
+"""Powers by which an identity may call a role that trusts its whole account."""
+
+
+class Token(NamedTuple):
+    """One token that an identity can present."""
+
+    identity_id: str
+    subject: str
+    claims: dict[str, str]
+
+
+def find_edges(tables: Tables, as_of: datetime) -> Iterator[Edge]:
+    """Yield every edge once. ``tables`` has the record views with addresses resolved."""
+    seen: set[tuple[str, str, str]] = set()
+    for edge in (*_links(tables), *_held_keys(tables, as_of), *_tokens(tables), *_principals(tables)):
+        key = (edge.source_id, edge.target_id, edge.kind)
+        if key not in seen and edge.source_id != edge.target_id:
+            seen.add(key)
+            yield edge
+
+
+_KINDS = {"runs_as": "runs_as", "member_of": "member_of", "can_become": "escalation", "uses": "uses"}
+
+
+def _links(tables: Tables) -> Iterator[Edge]:
+    """Yield links between known identities.
+
+    A pipeline that asks for a role gets it only when the role's trust lets it in: such a link counts only where the
+    target has no trust of its own to ask (a user whose keys are used).
+    """
+    query = """
+        SELECT l.source_id, l.target_id, l.relation, coalesce(l.evidence, l.id), l.why
+        FROM links l JOIN identities s ON s.id = l.source_id JOIN identities t ON t.id = l.target_id
+        WHERE l.relation IN ('runs_as', 'member_of', 'can_become')
+           OR l.relation = 'uses' AND NOT EXISTS (SELECT 1 FROM trusts WHERE trusts.identity_id = l.target_id)
+        ORDER BY l.id
+    """
+    for source, target, relation, evidence, why in tables.rows(query):
+        yield Edge(source_id=source, target_id=target, kind=_KINDS[relation], evidence=evidence, why=why)
+
+
+def _held_keys(tables: Tables, as_of: datetime) -> Iterator[Edge]:
+    """Yield an edge from whoever gets a stored copy of a credential to the identity that the credential proves."""
+    query = """
+        WITH held AS (
+            SELECT s.id, s.store, s.name, s.holder_id AS source, c.identity_id AS target
+            FROM secrets s JOIN credentials c ON c.id = s.credential_id
+            WHERE s.holder_id IS NOT NULL AND coalesce(c.enabled, true) AND coalesce(c.expires_at > $as_of, true)
+            UNION
+            SELECT s.id, s.store, s.name, i.id, c.identity_id
+            FROM secrets s JOIN credentials c ON c.id = s.credential_id
+            JOIN accounts a ON a.id = s.account_id
+            JOIN identities i ON i.account_id = s.account_id
+                 OR i.account_id IN (SELECT id FROM accounts WHERE parent_id = s.account_id)
+            WHERE s.holder_id IS NULL AND i.surface = 'automation' AND list_has_any(i.secrets, [s.name, '*'])
+              AND coalesce(c.enabled, true) AND coalesce(c.expires_at > $as_of, true)
+        )
+        SELECT held.source, held.target, min(held.id), arg_min(held.store || ' ' || held.name, held.id)
+        FROM held JOIN identities t ON t.id = held.target JOIN identities s ON s.id = held.source
+        GROUP BY 1, 2 ORDER BY 1, 2
+    """
+    for source, target, secret, where in tables.rows(query, {"as_of": as_of.replace(tzinfo=None)}):
+        yield Edge(
+            source_id=source, target_id=target, kind="holds-key", evidence=secret, why=f"key in {where}"
+        )
+
+
+class Subjects:
+    """The tokens of one issuer, found by what their subject begins with."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self._all = tokens
+        self._literal = sorted(
+            ((token.subject, number) for number, token in enumerate(tokens) if "*" not in token.subject)
+        )
+        self._open: dict[str, list[int]] = {}
+        for number, token in enumerate(tokens):
+            if "*" in token.subject:
+                self._open.setdefault(literal_prefix(token.subject), []).append(number)
+
+    def candidates(self, prefix: str) -> Iterator[Token]:
+        """Yield the tokens whose subject may begin with ``prefix``."""
+        if not prefix:
+            yield from self._all
+            return
+        at = bisect_left(self._literal, (prefix, -1))
+        while at < len(self._literal) and self._literal[at][0].startswith(prefix):
+            yield self._all[self._literal[at][1]]
+            at += 1
+        for start, numbers in self._open.items():
+            if start.startswith(prefix) or prefix.startswith(start):
+                for number in numbers:
+                    yield self._all[number]
+
+
+def _prefixes(tests: list[Test]) -> list[str]:
+    """Return what a passing subject must begin with: one of these; all of them when no test says."""
+    for test in tests:
+        if test.claim == "sub" and not test.optional:
+            match test.operator:
+                case "equals":
+                    return test.values
+                case "glob":
+                    return [literal_prefix(value) for value in test.values]
+                case "prefix":
+                    return test.values
+                case _:
+                    pass
+    return [""]
+
+
+def _tokens(tables: Tables) -> Iterator[Edge]:
+    """Yield the identities whose tokens pass an OIDC trust."""
+    issuers: dict[str, list[Token]] = {}
+    query = "SELECT id, issuer, subjects, claims FROM identities WHERE issuer IS NOT NULL ORDER BY id"
+    for identity, issuer, subjects, claims in tables.rows(query):
+        for subject in subjects or []:
+            issuers.setdefault(_host(issuer), []).append(Token(identity, subject, claims or {}))
+    indexed = {issuer: Subjects(tokens) for issuer, tokens in issuers.items()}
+    trusts = """
+        SELECT t.id, t.identity_id, t.issuer, t.tests FROM trusts t JOIN identities i ON i.id = t.identity_id
+        WHERE t.kind = 'oidc' ORDER BY t.id
+    """
+    for trust, target, issuer, raw in tables.rows(trusts):
+        known = indexed.get(_host(issuer))
+        if known is None:
+            continue
+        tests = msgspec.convert(raw or [], list[Test])
+        done: set[str] = set()
+        for prefix in _prefixes(tests):
+            for token in known.candidates(prefix):
+                if token.identity_id in done:
+                    continue
+                # Whoever asks for a token chooses its audience, unless the issuer fixes it.
+                verdict = simulate(tests, {"aud": "*", **token.claims, "sub": token.subject})
+                if verdict == "no":
+                    continue
+                done.add(token.identity_id)
+                yield Edge(
+                    source_id=token.identity_id,
+                    target_id=target,
+                    kind="trust" if verdict == "exact" else "trust-pattern",
+                    evidence=trust,
+                    why=_said(token.subject, verdict),
+                )
+
+
+def _said(subject: str, verdict: str) -> str:
+    match verdict:
+        case "exact":
+            return f"its token {subject} passes the trust"
+        case "pattern":
+            return f"some tokens {subject} pass the trust"
+        case _:
+            return f"its token {subject} may pass: one condition could not be judged"
+
+
+def _host(issuer: str) -> str:
+    """Return an issuer without scheme and trailing slash: AWS names providers so, tokens name them in full."""
+    return issuer.removeprefix("https://").rstrip("/").lower()
+
+
+def _principals(tables: Tables) -> Iterator[Edge]:
+    """Yield the identities that a trust names by address, or whose whole account it trusts.
+
+    Trusting an account hands the decision to that account: there an identity needs a grant that lets it assume
+    (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html). A trust that names
+    the principal needs no such grant within one account.
+    """
+    query = """
+        SELECT t.id, t.identity_id, i.address, i.account_id, t.issuer, t.tests, t.provider
+        FROM trusts t JOIN identities i ON i.id = t.identity_id WHERE t.kind = 'account' ORDER BY t.id
+    """
+    trusts = list(tables.rows(query))
+    if not trusts:
+        return
+    named = {
+        row[0]: row
+        for row in tables.rows(
+            "SELECT address, id, account_id FROM identities WHERE address IN (SELECT issuer FROM trusts WHERE kind = 'account')"
+        )
+    }
+    assuming = _assuming(tables)
+    for trust, target, address, account, issuer, raw, provider in trusts:
+        tests = msgspec.convert(raw or [], list[Test])
+        if issuer in named:
+            _, source, home = named[issuer]
+            if home == account or _may_assume(assuming.get(home, {}).get(source, ()), address):
+                yield from _admitted(source, target, trust, issuer, tests)
+            continue
+        home = f"{provider}:account:{_account_number(issuer)}"
+        for source, resources in sorted(assuming.get(home, {}).items()):
+            if source != target and _may_assume(resources, address):
+                yield from _admitted(source, target, trust, issuer, tests)
+
+
+def _admitted(source: str, target: str, trust: str, issuer: str, tests: list[Test]) -> Iterator[Edge]:
+    """Yield the edge unless a test on who asks surely refuses; what else is tested, an insider can bring along."""
+    sure = [test for test in tests if test.claim.lower() in ("aws:principalarn", "aws:principalaccount")]
+    if simulate(sure, {"aws:principalarn": issuer if ":root" not in issuer else "*"}) != "no":
+        yield Edge(
+            source_id=source, target_id=target, kind="trust", evidence=trust, why=f"the role trusts {issuer}"
+        )
+
+
+def _assuming(tables: Tables) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return, by account, the identities that may assume roles, and on which resources."""
+    query = """
+        SELECT i.account_id, g.identity_id, list(DISTINCT g.resource ORDER BY g.resource)
+        FROM grants g JOIN identities i ON i.id = g.identity_id
+        WHERE list_has_any(g.powers, $powers) AND g.role NOT LIKE 'escalation:%'
+          AND i.account_id IN (SELECT account_id FROM trusts WHERE kind = 'account'
+                               UNION SELECT provider || ':account:' || regexp_extract(issuer, '([0-9]{12})', 1)
+                               FROM trusts WHERE kind = 'account')
+        GROUP BY 1, 2
+    """
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for account, identity, resources in tables.rows(query, {"powers": list(ASSUMING)}):
+        found.setdefault(account, {})[identity] = tuple(resources)
+    return found
+
+
+def _may_assume(resources: tuple[str, ...], address: str | None) -> bool:
+    """Whether one of the resources of an identity's grants covers a role's address."""
+    return any(
+        resource == "*"
+        or (address is not None and (matches(resource, address) or intersects(resource, address)))
+        for resource in resources
+    )
+
+
+def _account_number(principal: str) -> str:
+    """Return the account of an ARN, or the principal itself when it is a bare account number."""
+    parts = principal.split(":")
+    return parts[4] if len(parts) > 5 else principal

@@ -1,0 +1,130 @@
+"""Simulates tokens against the tests of a trust: would this token pass?
+
+A token is the claims that a known identity can present. A ``*`` in a claim stands for any text, where a trigger
+allows many subjects or the caller chooses the value. Whether a trust admits strangers too is not asked here: that
+is its `scanner.records.Exposure`, judged by the collector.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from scanner.records import Test
+
+Verdict: TypeAlias = Literal["exact", "pattern", "no", "unknown"]
+"""exact: the token passes as it is; pattern: some of the texts that a ``*`` stands for pass; unknown: a test cannot
+be judged, or looks at a claim that is not known."""
+
+
+@lru_cache(maxsize=65_536)
+def _compiled(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+    parts = (
+        ".*" if part == "*" else "." if part == "?" else re.escape(part)
+        for part in re.split(r"([*?])", pattern)
+    )
+    return re.compile("".join(parts), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+
+
+def matches(pattern: str, text: str, *, ignore_case: bool = False) -> bool:
+    """Whether a pattern with ``*`` (any text) and ``?`` (one character) matches the whole text."""
+    return _compiled(pattern, ignore_case).fullmatch(text) is not None
+
+
+def intersects(left: str, right: str) -> bool:
+    """Whether some text matches both patterns. Quadratic in their lengths at worst."""
+    reach = {0}
+    reach = _skip_stars(right, reach)
+    for char in left:
+        following: set[int] = set()
+        for at in reach:
+            if char == "*":
+                following.update(range(at, len(right) + 1))
+            elif at < len(right):
+                if right[at] == "*":
+                    following.add(at)
+                elif char == "?" or right[at] in ("?", char):
+                    following.add(at + 1)
+        reach = _skip_stars(right, following)
+        if not reach:
+            return False
+    return len(right) in reach
+
+
+def _skip_stars(pattern: str, positions: set[int]) -> set[int]:
+    """Add the positions behind the stars at which a match may stand, since a star may match nothing."""
+    found = set(positions)
+    for position in positions:
+        at = position
+        while at < len(pattern) and pattern[at] == "*":
+            at += 1
+            found.add(at)
+    return found
+
+
+def _one(pattern: str, claim: str, *, glob: bool, ignore_case: bool) -> Verdict:
+    """Compare one value of a test with a claim, both of which may be patterns."""
+    if ignore_case:
+        pattern, claim = pattern.lower(), claim.lower()
+    if "*" not in claim:
+        passed = matches(pattern, claim) if glob else pattern == claim
+        return "exact" if passed else "no"
+    if glob:
+        # A pattern that takes any filler for the claim's stars admits every such token.
+        if matches(pattern, claim.replace("*", "\0" * 9)):
+            return "exact"
+        return "pattern" if intersects(pattern, claim) else "no"
+    return "pattern" if matches(claim, pattern) else "no"
+
+
+def _best(verdicts: Iterable[Verdict]) -> Verdict:
+    order: tuple[Verdict, ...] = ("exact", "pattern", "unknown")
+    found = set(verdicts)
+    return next((verdict for verdict in order if verdict in found), "no")
+
+
+def judge(test: Test, token: Mapping[str, str]) -> Verdict:
+    """Judge one test. Claims are looked up without regard to case, as AWS does with condition keys."""
+    claim = token.get(test.claim, token.get(test.claim.lower()))
+    if test.operator == "exists":
+        wanted = "false" not in test.values
+        return "exact" if (claim is not None) == wanted else ("no" if claim is not None else "unknown")
+    if claim is None:
+        return "exact" if test.optional else "unknown"
+    match test.operator:
+        case "equals" | "principal":
+            return _best(_one(value, claim, glob=False, ignore_case=False) for value in test.values)
+        case "equals-ignore-case":
+            return _best(_one(value, claim, glob=False, ignore_case=True) for value in test.values)
+        case "glob":
+            return _best(_one(value, claim, glob=True, ignore_case=False) for value in test.values)
+        case "glob-ignore-case":
+            return _best(_one(value, claim, glob=True, ignore_case=True) for value in test.values)
+        case "prefix":
+            return _best(_one(value + "*", claim, glob=True, ignore_case=False) for value in test.values)
+        case "regex":
+            if "*" in claim:
+                return "unknown"
+            return "exact" if any(re.fullmatch(value, claim) for value in test.values) else "no"
+        case "not-equals" | "not-glob":
+            glob = test.operator == "not-glob"
+            against = _best(_one(value, claim, glob=glob, ignore_case=False) for value in test.values)
+            return {"exact": "no", "pattern": "pattern", "no": "exact", "unknown": "unknown"}[against]  # type: ignore[return-value]
+        case _:
+            return "unknown"
+
+
+def simulate(tests: Iterable[Test], token: Mapping[str, str]) -> Verdict:
+    """Judge all tests of a trust: one ``no`` refuses the token, then one ``unknown`` leaves it open."""
+    verdicts = {judge(test, token) for test in tests}
+    order: tuple[Verdict, ...] = ("no", "unknown", "pattern")
+    return next((verdict for verdict in order if verdict in verdicts), "exact")
+
+
+def literal_prefix(pattern: str) -> str:
+    """Return what a pattern surely begins with."""
+    return re.split(r"[*?]", pattern, maxsplit=1)[0]
