@@ -22,8 +22,8 @@ from scanner import completeness, exceptions, history
 from scanner.facts import EXCEPTIONS_ACCOUNT, FINDING_ID, facts, stray_subjects
 from scanner.findings import RESULT_TABLES, SEVERITIES, ExceptionState, Finding, Metric, RuleResult, Severity
 from scanner.framework import load_frameworks, references
-from scanner.hits import QueryError, plain_utc, write_hits
 from scanner.history import Known
+from scanner.hits import QueryError, plain_utc, write_hits
 from scanner.metrics import measure
 from scanner.night import Tables
 from scanner.owners import read_owners
@@ -101,7 +101,7 @@ def analyze(state: Path, run_id: str, *, settings: AnalyzeSettings) -> AnalysisS
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     tables = Tables([snapshot, out, past], memory=settings.memory, threads=settings.threads)
     try:
-        summary = _Analysis(tables, manifest, rules, settings, state, out).run()
+        summary = _Analysis(tables, manifest, rules, settings=settings, state=state, out=out).run()
     finally:
         tables.close()
     history_file, listings_file = out / "work" / "settled.parquet", out / "work" / "listings.parquet"
@@ -126,6 +126,7 @@ class _Analysis:
         tables: Tables,
         manifest: Manifest,
         rules: list[Rule],
+        *,
         settings: AnalyzeSettings,
         state: Path,
         out: Path,

@@ -38,7 +38,7 @@ class Known(Finding, frozen=True, kw_only=True, gc=False):
     """The run that last saw it."""
     shown: bool
     """Whether it stands in its night's findings; resolved ones do so once."""
-    transitions: list[str] = []
+    transitions: list[str]
     """Every change of status, oldest first: ``20261123T020000Z new``."""
 
 

@@ -31,7 +31,7 @@ _IMPURE = re.compile(
 )
 _NOT_CODE = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
-_DEFAULTS = dict.fromkeys(COLUMNS[2:], "NULL")
+_DEFAULTS = dict.fromkeys(COLUMNS[2:], "NULL::VARCHAR")
 
 
 class QueryError(Exception):
@@ -72,14 +72,16 @@ def parameters(tables: Tables, rule: Rule) -> set[str]:
     return used
 
 
-def columns(tables: Tables, rule: Rule, as_of: datetime) -> list[str]:
-    """Return the columns that a query gives. Raises `QueryError` when a mandatory one is missing."""
+def columns(tables: Tables, rule: Rule, as_of: datetime) -> dict[str, str]:
+    """Return the columns that a query gives and their types. Raises `QueryError` when a mandatory one is missing."""
     used = parameters(tables, rule)
     try:
         described = list(tables.rows(f"DESCRIBE {rule.query}", _arguments(rule, as_of, used)))
     except duckdb.Error as exc:
         raise QueryError(f"query is refused: {_first_line(exc)}") from None
-    names = [row[0] for row in described]
+    names = {row[0]: str(row[1]) for row in described}
+    if len(names) < len(described):
+        raise QueryError("query gives two columns of one name")
     missing = [name for name in COLUMNS[:2] if name not in names]
     if missing:
         raise QueryError(f"query gives no column `{missing[0]}`")
@@ -91,7 +93,9 @@ def write_hits(tables: Tables, rule: Rule, as_of: datetime, path: Path) -> None:
     names = columns(tables, rule, as_of)
     given = {**_DEFAULTS, **{name: f'"{name}"::VARCHAR' for name in names if name in COLUMNS}}
     evidence = ", ".join(
-        f"{{'key': {_text(name)}, 'value': \"{name}\"::VARCHAR}}" for name in names if name not in COLUMNS
+        f"{{'key': {_text(name)}, 'value': {_as_text(name, kind)}}}"
+        for name, kind in names.items()
+        if name not in COLUMNS
     )
     severities = ", ".join(_text(name) for name in SEVERITIES)
     chosen = ", ".join(
@@ -121,6 +125,16 @@ _WRONG = """
                 ELSE 'query gives the subject ' || subject || ' ' || count(*) || ' times' END
     FROM read_parquet({file}) GROUP BY subject HAVING count(*) > 1 OR subject IS NULL ORDER BY subject LIMIT 1
 """
+
+
+def _as_text(name: str, kind: str) -> str:
+    """Return the SQL for a column as text; times as in ISO 8601, lists joined."""
+    column = '"' + name.replace('"', '""') + '"'
+    if kind.startswith("TIMESTAMP"):
+        return f"strftime({column}, '%Y-%m-%dT%H:%M:%SZ')"
+    if kind == "VARCHAR[]":
+        return f"nullif(array_to_string({column}, ', '), '')"
+    return f"{column}::VARCHAR"
 
 
 def _evidence(pairs: str) -> str:

@@ -136,6 +136,9 @@ class Night:
         """The report's options from config.yaml."""
         self.tables = Tables([self.snapshot, self.analysis])
         view_snapshot(self.tables, self.snapshot, self.manifest)
+        # What analysis resolved (owners, addresses, duplicates) stands in for the snapshot's own rows.
+        for path in sorted((self.analysis / "records").glob("*.parquet")):
+            self.tables.view(path.stem, TABLES[path.stem], [path])
         for name, record in RESULT_TABLES.items():
             path = self.analysis / f"{name}.parquet"
             self.tables.view(name, record, [path] if path.is_file() else [])

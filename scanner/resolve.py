@@ -64,6 +64,14 @@ def resolve(
     _load_addresses(tables)
     for name in dict.fromkeys([*_OWNED, *REFERENCES]):
         _rewrite(tables, name, records)
+    for path in sorted(records.glob("*.once.parquet")):
+        name = path.name.removesuffix(".once.parquet")
+        final = records / f"{name}.parquet"
+        if final.exists():
+            path.unlink()
+        else:
+            path.replace(final)
+            tables.view(name, TABLES[name], [final])
 
 
 def _once(tables: Tables, name: str, files: list[Path], records: Path) -> None:
@@ -179,4 +187,3 @@ def _rewrite(tables: Tables, name: str, records: Path) -> None:
     path = records / f"{name}.parquet"
     tables.copy(f'SELECT {columns} FROM "{name}" AS t{joins} ORDER BY t.id', path)
     tables.view(name, TABLES[name], [path])
-    (records / f"{name}.once.parquet").unlink(missing_ok=True)

@@ -43,10 +43,10 @@ def check(rule: Rule) -> list[str]:
     with _empty_tables() as (tables, folder):
         try:
             used = parameters(tables, rule)
-            names = columns(tables, rule, AS_OF)
+            columns(tables, rule, AS_OF)
         except QueryError as exc:
             return [str(exc)]
-        problems = _lint(rule, used, names)
+        problems = _lint(rule, used)
         seen: set[str] = set()
         for number, example in enumerate(rule.examples):
             label = f"example {number + 1}" + (f" ({example.name})" if example.name else "")
@@ -57,7 +57,7 @@ def check(rule: Rule) -> list[str]:
     return problems + _lint_examples(rule)
 
 
-def _lint(rule: Rule, used: set[str], names: list[str]) -> list[str]:
+def _lint(rule: Rule, used: set[str]) -> list[str]:
     problems = []
     if len(rule.title) > 80:
         problems.append(f"title has {len(rule.title)} characters; at most 80")
@@ -75,8 +75,6 @@ def _lint(rule: Rule, used: set[str], names: list[str]) -> list[str]:
     }
     if rule.subject not in needed:
         problems.append(f"needs does not name `{rule.subject}`, the table of the subject")
-    if len(set(names)) != len(names):
-        problems.append("query gives two columns of one name")
     return problems
 
 
