@@ -105,7 +105,6 @@ class GitHubSandbox:
     ``shape`` is ``cloud`` (github.com with Enterprise Cloud), ``team`` (github.com without: no audit log, no
     credential authorisations, no custom roles) or ``ghes`` (Enterprise Server 3.19 under ``/api/v3``, without
     what that edition lacks, without rate limits). ``latency`` is added to every answer, in seconds.
-    ``access_keys`` gives the ids of IAM users' access keys, so that the copies here match the keys there.
     """
 
     def __init__(
@@ -116,12 +115,11 @@ class GitHubSandbox:
         organisation: Organisation | None = None,
         limits: Limits | None = None,
         latency: float = 0.0,
-        access_keys: dict[str, str] | None = None,
     ) -> None:
         if organisation is None:
             from sandbox.github.estate import build
 
-            organisation = build(night, access_keys)
+            organisation = build(night)
         self.organisation = organisation
         self.shape: Edition = shape
         self.latency = latency
