@@ -110,17 +110,20 @@ def _stop(code: int, message: str) -> typer.Exit:
 @contextmanager
 def _exit_codes() -> Iterator[None]:
     """Turn what a command raises into its message and exit code; anything unforeseen ends as a redacted traceback."""
+    from scanner.analyze import AnalysisError
     from scanner.config import ConfigError, SecretMissingError
+    from scanner.document import DocumentError
     from scanner.pipeline import Exit, LockedError, NothingCollectedError, free_space_message
     from scanner.snapshot import SnapshotError
 
+    wrong = (ConfigError, DocumentError, SecretMissingError, UsageError, NothingCollectedError)
     try:
         yield
-    except (ConfigError, SecretMissingError, UsageError, NothingCollectedError) as exc:
+    except wrong as exc:
         raise _stop(Exit.USAGE, str(exc)) from None
     except LockedError as exc:
         raise _stop(Exit.LOCKED, str(exc)) from None
-    except SnapshotError as exc:
+    except (SnapshotError, AnalysisError) as exc:
         raise _stop(Exit.INTERNAL, str(exc)) from None
     except OSError as exc:
         where = Path(str(exc.filename)) if exc.filename else Path()

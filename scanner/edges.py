@@ -69,7 +69,6 @@ def _held_keys(tables: Tables, as_of: datetime) -> Iterator[Edge]:
             UNION
             SELECT s.id, s.store, s.name, i.id, c.identity_id
             FROM secrets s JOIN credentials c ON c.id = s.credential_id
-            JOIN accounts a ON a.id = s.account_id
             JOIN identities i ON i.account_id = s.account_id
                  OR i.account_id IN (SELECT id FROM accounts WHERE parent_id = s.account_id)
             WHERE s.holder_id IS NULL AND i.surface = 'automation' AND list_has_any(i.secrets, [s.name, '*'])

@@ -1,0 +1,327 @@
+"""Edges, shortest paths, and the signature comparison, from records literal enough to check by eye."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from scanner.night import Tables
+from scanner.reach import compute
+from scanner.records import (
+    TABLES,
+    Credential,
+    Gap,
+    Grant,
+    Identity,
+    Link,
+    Power,
+    Record,
+    Secret,
+    Test,
+    Trust,
+    level_of,
+)
+from scanner.snapshot import write_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+AS_OF = datetime(2026, 11, 23, 2, tzinfo=UTC)
+ISSUER = "https://token.actions.githubusercontent.com"
+PROD = "aws:account:1"
+
+
+def identity(name: str, **more: Any) -> Identity:
+    given = {"surface": "automation", "kind": "iam-role", "account_id": PROD, "provider": "aws", **more}
+    return Identity(id=name, native_id=name, name=name, **given)
+
+
+def pipeline(name: str, *subjects: str, **more: Any) -> Identity:
+    return identity(
+        name,
+        kind="github-workflow",
+        provider="github",
+        account_id="github:repo:1",
+        issuer=ISSUER,
+        subjects=list(subjects),
+        **more,
+    )
+
+
+def grant(holder: str, *powers: Power, resource: str = "*", role: str = "policy", **more: Any) -> Grant:
+    return Grant(
+        id=f"{holder}-{role}-{'-'.join(powers)}",
+        provider="aws",
+        account_id=PROD,
+        identity_id=holder,
+        role=role,
+        resource=resource,
+        breadth="account",
+        powers=list(powers),
+        level=level_of(list(powers)),
+        **more,
+    )
+
+
+def trust(target: str, *tests: Test, kind: str = "oidc", issuer: str = ISSUER) -> Trust:
+    return Trust(
+        id=f"{target}-trust",
+        provider="aws",
+        account_id=PROD,
+        identity_id=target,
+        kind=kind,
+        issuer=issuer,
+        tests=list(tests),
+    )
+
+
+def link(source: str, relation: Any, target: str) -> Link:
+    return Link(
+        id=f"{source}-{relation}-{target}",
+        provider="aws",
+        account_id=PROD,
+        source_id=source,
+        relation=relation,
+        target_id=target,
+    )
+
+
+@contextmanager
+def analysed(folder: Path, *records: Record) -> Iterator[Tables]:
+    tables = Tables([folder])
+    try:
+        for name, cls in TABLES.items():
+            write_table(folder / f"records-{name}.parquet", cls, [r for r in records if type(r) is cls])
+            tables.view(name, cls, [folder / f"records-{name}.parquet"])
+        compute(tables, folder, AS_OF)
+        yield tables
+    finally:
+        tables.close()
+
+
+def edges(tables: Tables) -> list[tuple[Any, ...]]:
+    return list(tables.rows("SELECT source_id, kind, target_id FROM edges ORDER BY ALL"))
+
+
+def test_a_token_that_passes_gives_an_edge_and_one_that_does_not_gives_none(tmp_path: Path) -> None:
+    pin = Test(claim="sub", operator="equals", values=["repo:acme/app:environment:production"])
+    with analysed(
+        tmp_path,
+        pipeline("deploy", "repo:acme/app:environment:production"),
+        pipeline("other", "repo:acme/other:environment:production"),
+        pipeline("branches", "repo:acme/app:ref:refs/heads/*"),
+        identity("role"),
+        trust("role", pin),
+    ) as tables:
+        assert edges(tables) == [("deploy", "trust", "role")]
+
+
+def test_a_wide_trust_admits_every_repository_and_some_branches_are_a_pattern(tmp_path: Path) -> None:
+    with analysed(
+        tmp_path,
+        pipeline("a", "repo:acme/a:ref:refs/heads/main"),
+        pipeline("b", "repo:acme/b:ref:refs/heads/*"),
+        pipeline("stranger", "repo:evil/a:ref:refs/heads/main"),
+        identity("wide"),
+        identity("main-only"),
+        trust("wide", Test(claim="sub", operator="glob", values=["repo:acme/*"])),
+        trust("main-only", Test(claim="sub", operator="glob", values=["repo:acme/?:ref:refs/heads/main"])),
+    ) as tables:
+        assert edges(tables) == [
+            ("a", "trust", "main-only"),
+            ("a", "trust", "wide"),
+            ("b", "trust", "wide"),
+            ("b", "trust-pattern", "main-only"),
+        ]
+
+
+def test_a_condition_on_an_immutable_claim_refuses_the_renamed_repository(tmp_path: Path) -> None:
+    tests = (
+        Test(claim="sub", operator="glob", values=["repo:acme/app:*"]),
+        Test(claim="repository_id", operator="equals", values=["5001"]),
+    )
+    with analysed(
+        tmp_path,
+        pipeline("right", "repo:acme/app:ref:refs/heads/main", claims={"repository_id": "5001"}),
+        pipeline("recycled", "repo:acme/app:ref:refs/heads/main", claims={"repository_id": "6666"}),
+        identity("role"),
+        trust("role", *tests),
+    ) as tables:
+        assert edges(tables) == [("right", "trust", "role")]
+
+
+def test_the_shortest_path_is_kept_and_reads_as_a_sentence(tmp_path: Path) -> None:
+    with analysed(
+        tmp_path,
+        pipeline("deploy", "s"),
+        identity("role"),
+        identity("helper"),
+        identity("boss"),
+        trust("role", Test(claim="sub", operator="equals", values=["s"])),
+        link("role", "can_become", "helper"),
+        link("helper", "can_become", "boss"),
+        link("role", "can_become", "boss"),
+        grant("boss", "admin", role="AdministratorAccess"),
+    ) as tables:
+        (row,) = tables.dicts("SELECT * FROM reach WHERE identity_id = 'deploy' AND power = 'admin'")
+        assert (row["steps"], row["target_id"], row["level"]) == (2, "boss", "admin")
+        assert row["path"] == [
+            "deploy",
+            "can sign in as role (role) (its token s passes the trust)",
+            "can make itself boss (role)",
+            "has admin on * through AdministratorAccess",
+        ]
+        assert tables.one("SELECT steps FROM reach WHERE identity_id = 'boss' AND power = 'admin'") == 0
+
+
+def test_cycles_end(tmp_path: Path) -> None:
+    ring = [link(f"r{n}", "can_become", f"r{(n + 1) % 4}") for n in range(4)]
+    with analysed(tmp_path, *(identity(f"r{n}") for n in range(4)), *ring, grant("r0", "admin")) as tables:
+        assert tables.rows("SELECT 1") is not None
+        assert tables.one("SELECT count(*) FROM reach WHERE power = 'admin'") == 4
+
+
+def test_a_held_key_leads_to_its_user(tmp_path: Path) -> None:
+    key = Credential(
+        id="key",
+        provider="aws",
+        account_id=PROD,
+        identity_id="user",
+        kind="access-key",
+        native_id="AKIA",
+        name="k",
+        lifetime="static",
+        enabled=True,
+    )
+    stored = Secret(
+        id="var",
+        provider="github",
+        account_id="github:repo:1",
+        store="github-variable",
+        name="AWS_ACCESS_KEY_ID",
+        credential_id="key",
+    )
+    records = (
+        pipeline("deploy", secrets=["AWS_ACCESS_KEY_ID"]),
+        pipeline("lint", secrets=["NPM_TOKEN"]),
+        pipeline("everything", secrets=["*"]),
+        identity("user", kind="iam-user"),
+        key,
+        stored,
+    )
+    with analysed(tmp_path, *records) as tables:
+        assert edges(tables) == [("deploy", "holds-key", "user"), ("everything", "holds-key", "user")]
+
+
+def test_an_account_trust_needs_a_grant_on_the_other_side(tmp_path: Path) -> None:
+    role = identity("role", address="arn:aws:iam::1:role/role")
+    with analysed(
+        tmp_path,
+        role,
+        identity("allowed", account_id="aws:account:222222222222"),
+        identity("elsewhere", account_id="aws:account:222222222222"),
+        identity("powerless", account_id="aws:account:222222222222"),
+        trust("role", kind="account", issuer="arn:aws:iam::222222222222:root"),
+        grant("allowed", "become-other", resource="arn:aws:iam::1:role/*"),
+        grant("elsewhere", "become-other", resource="arn:aws:iam::999:role/*"),
+        grant("powerless", "change-data"),
+    ) as tables:
+        assert edges(tables) == [("allowed", "trust", "role")]
+
+
+def excess(tables: Tables) -> dict[str, Any]:
+    (row,) = tables.dicts("SELECT * FROM excess")
+    return row
+
+
+def delivery(
+    *more: Record, pipeline_powers: tuple[Power, ...], workload_powers: tuple[Power, ...]
+) -> tuple[Record, ...]:
+    return (
+        pipeline("deploy", "s"),
+        identity("deployer"),
+        identity("runtime"),
+        identity("api", surface="workload", kind="lambda-function"),
+        trust("deployer", Test(claim="sub", operator="equals", values=["s"])),
+        link("deploy", "deploys", "api"),
+        link("api", "runs_as", "runtime"),
+        grant("deployer", *pipeline_powers, role="DeployerPolicy"),
+        grant("runtime", *workload_powers),
+        *more,
+    )
+
+
+def test_the_excess_is_what_delivering_does_not_need_and_the_workload_does_not_have(tmp_path: Path) -> None:
+    given = delivery(
+        pipeline_powers=("read-secrets", "change-delivery", "deploy", "change-data", "read"),
+        workload_powers=("change-data", "read"),
+    )
+    with analysed(tmp_path, *given) as tables:
+        row = excess(tables)
+        assert row["excess"] == ["read-secrets"]
+        assert row["complete"]
+        assert row["path"][-1] == "has read-secrets on * through DeployerPolicy"
+        assert row["why"].startswith("deploy can read-secrets where api, which it delivers, cannot")
+
+
+def test_equal_signatures_have_no_excess(tmp_path: Path) -> None:
+    with analysed(tmp_path, *delivery(pipeline_powers=("deploy",), workload_powers=("read-data",))) as tables:
+        assert (excess(tables)["excess"], excess(tables)["complete"]) == ([], True)
+
+
+def test_a_workload_that_is_administrator_leaves_no_excess(tmp_path: Path) -> None:
+    with analysed(tmp_path, *delivery(pipeline_powers=("admin",), workload_powers=("admin",))) as tables:
+        assert excess(tables)["excess"] == []
+
+
+def test_a_gap_makes_the_comparison_incomplete(tmp_path: Path) -> None:
+    gap = Gap(
+        id="g",
+        provider="aws",
+        account_id=PROD,
+        collector="aws",
+        target="1",
+        table="grants",
+        call="c",
+        reason="denied",
+        detail="no",
+    )
+    given = delivery(gap, pipeline_powers=("deploy",), workload_powers=("read-data",))
+    with analysed(tmp_path, *given) as tables:
+        row = excess(tables)
+        assert not row["complete"]
+        assert row["why"].startswith("No excess of deploy over api was seen")
+
+
+def test_a_policy_that_could_not_be_judged_makes_the_comparison_incomplete(tmp_path: Path) -> None:
+    given = delivery(
+        grant("deployer", role="broken"), pipeline_powers=("deploy",), workload_powers=("read-data",)
+    )
+    with analysed(tmp_path, *given) as tables:
+        assert not excess(tables)["complete"]
+
+
+def test_a_workload_that_the_scan_does_not_know_is_said(tmp_path: Path) -> None:
+    with analysed(
+        tmp_path, pipeline("deploy", "s"), link("deploy", "deploys", "arn:aws:lambda:x:1:function:f")
+    ) as tables:
+        row = excess(tables)
+        assert (row["excess"], row["complete"]) == ([], False)
+        assert "not in the inventory" in row["why"]
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
+    given = delivery(pipeline_powers=("admin",), workload_powers=("read",))
+    files: list[dict[str, bytes]] = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        with analysed(tmp_path / name, *given):
+            files.append(
+                {
+                    f: (tmp_path / name / f).read_bytes()
+                    for f in ("edges.parquet", "reach.parquet", "excess.parquet")
+                }
+            )
+    assert files[0] == files[1]
