@@ -11,8 +11,9 @@ a ruleset, and the organisation's own list of rulesets, without permission to ch
 secrets with an App; when a self-hosted runner last worked; workflows that exist on other branches only. Each of these
 that was asked for and refused is a Gap: 403 and 404 both mean "could not read".
 
-Kinds beside the usual: identities ``github-team``, ``github-invitation``, ``github-deploy-key``, ``github-webhook``;
-credentials ``app-installation`` (its tokens live an hour; the App's private key is never visible); stores
+Kinds beside the usual: identities ``github-team``, ``github-hosted-runner``, ``github-invitation``, ``github-deploy-key``, ``github-webhook``;
+credentials ``app-installation`` (its tokens live an hour; the App's private key is never visible),
+``fine-grained-pat-request`` (not approved yet), ``gpg-key``; stores
 ``github-scanning-alert`` (a secret that GitHub found in a repository's history); controls ``two-factor-requirement``,
 ``base-permission``, ``branch-protection``, ``ruleset``, ``environment-approval``, ``environment-branch-policy``,
 ``environment-wait-timer``, ``environment-custom-rule``, ``workflow-token-default``, ``workflow-approval``,
@@ -90,6 +91,8 @@ class Config(Section):
     rare_secrets: bool | None = None
     """Whether repositories' Codespaces and agents secrets are read; by default on github.com, where all is read every
     night."""
+    public_keys_up_to: int = Field(default=100, ge=0)
+    """People's SSH and GPG keys are read, two requests a person, in organisations of at most so many people."""
     workers: int = Field(default=4, ge=1, le=32)
     """Requests at the same time, for each organisation."""
     seconds_between_requests: float = Field(default=0.07, ge=0)

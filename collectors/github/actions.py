@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.github.controls import control
+from collectors.github.failures import explain_unsupported
+from collectors.github.scope import time
 from scanner.records import Identity, record_id
 
 if TYPE_CHECKING:
@@ -47,8 +49,38 @@ def organisation_runners(scope: Scope) -> Iterator[Record]:
         inside="runners",
     )
 
+    def hosted(item: dict[str, Any]) -> Iterator[Record]:
+        yield Identity(
+            id=record_id("github", "hosted-runner", str(item["id"])),
+            provider="github",
+            account_id=scope.account_id,
+            surface="automation",
+            kind="github-hosted-runner",
+            native_id=str(item["id"]),
+            name=str(item["name"]),
+            enabled=item.get("status") != "Shutdown",
+            last_used_at=time(item.get("last_active_on")),
+            managed_by="provider",
+            tags={"group": str(item.get("runner_group_id") or "")},
+        )
+
+    yield from scope.listing(
+        "/orgs/{org}/actions/hosted-runners",
+        hosted,
+        table="identities",
+        kind="github-hosted-runner",
+        needs="organization_administration: read",
+        inside="runners",
+        explained=explain_unsupported("Larger hosted runners are not offered on every plan."),
+    )
+
     def group(item: dict[str, Any]) -> Iterator[Record]:
         public = bool(item.get("allows_public_repositories"))
+        reached = ""
+        if item.get("visibility") == "selected":
+            path = f"/orgs/{scope.login}/actions/runner-groups/{item['id']}/repositories"
+            names = sorted(str(one["name"]) for one in scope.client.items(path, inside="repositories"))
+            reached = f" ({', '.join(names[:20])})"
         workflows = [str(name) for name in item.get("selected_workflows") or []]
         restricted = bool(item.get("restricted_to_workflows"))
         open_to_all = item.get("visibility") == "all"
@@ -60,17 +92,22 @@ def organisation_runners(scope: Scope) -> Iterator[Record]:
             name=str(item["name"]),
             enforcement="enforced" if not public and (restricted or not open_to_all) else "absent",
             target=f"runner group {item['id']}",
-            detail=f"Open to {item.get('visibility')} repositories; public repositories: "
+            detail=f"Open to {item.get('visibility')} repositories{reached}; public repositories: "
             f"{'yes' if public else 'no'}; workflows: {', '.join(workflows[:10]) if restricted else 'any'}.",
         )
 
-    yield from scope.listing(
-        "/orgs/{org}/actions/runner-groups",
-        group,
-        table="controls",
-        kind="runner-group",
-        needs="organization_self_hosted_runners: read",
-        inside="runner_groups",
+    def groups() -> Iterator[Record]:
+        for item in scope.client.items(f"/orgs/{scope.login}/actions/runner-groups", inside="runner_groups"):
+            yield from group(item)
+
+    yield from scope.told(
+        groups(),
+        scope.asked(
+            "controls",
+            "GET /orgs/{org}/actions/runner-groups",
+            kind="runner-group",
+            needs="organization_self_hosted_runners: read",
+        ),
     )
 
 

@@ -258,34 +258,34 @@ class Client:
         parameters: Mapping[str, str | int] | None = None,
         *,
         inside: str | None = None,
+        salt: str = "",
     ) -> Iterator[Record]:
-        """Yield what ``convert`` makes of each item of a list.
+        """Yield what ``convert`` makes of each item of a list; ``salt`` names what else its records depend on.
 
         With a token that stays the same over nights, a page that GitHub calls unchanged (304, free of the primary
         limit) is not converted again: its records come from the memory, which never holds an answer itself.
         https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
         """
         memory = self._memory
-        for page, items in self._pages(path, parameters, inside, conditional=memory is not None):
+        for page, items in self._pages(path, parameters, inside, salt if memory is not None else None):
             if page.remembered is not None:
                 yield from page.remembered
                 continue
             records = [record for item in items for record in convert(item)]
             if memory is not None and page.etag:
-                memory.keep_page(self._key(page.path), page.etag, page.next, page.count, records)
+                memory.keep_page(self._key(page.path, salt), page.etag, page.next, page.count, records)
             yield from records
 
-    def _key(self, path: str) -> str:
+    def _key(self, path: str, salt: str) -> str:
         """Name a page in the memory: an ETag is good for one token and one server only."""
-        return f"{self._config.base_url} {self._run.fingerprint(self._held().auth.token)} {path}"
+        return f"{self._config.base_url} {self._run.fingerprint(self._held().auth.token)} {salt} {path}"
 
     def _pages(
         self,
         path: str,
         parameters: Mapping[str, str | int] | None,
         inside: str | None,
-        *,
-        conditional: bool = False,
+        salt: str | None = None,
     ) -> Iterator[tuple[_Page, list[dict[str, Any]]]]:
         asked: dict[str, str | int] = {"per_page": 100, **(parameters or {})}
         query = "&".join(f"{key}={asked[key]}" for key in sorted(asked))
@@ -298,7 +298,9 @@ class Client:
             if following in seen:
                 raise GitHubError("malformed", f"{path}: the next link leads back to a page that was read")
             seen.add(following)
-            known = self._memory.page(self._key(following)) if conditional and self._memory else None
+            known = None
+            if self._memory is not None and salt is not None:
+                known = self._memory.page(self._key(following, salt))
             answer = self.get(following, None, known.etag if known else "")
             if answer.body is None:
                 if known is None:
@@ -523,7 +525,6 @@ def installation_token(installation: int) -> Token:
 
     def exchange(config: Config) -> Held:
         import github
-
         import jwt
 
         integration = _integration(config)

@@ -101,7 +101,6 @@ def fine_grained(scope: Scope) -> Iterator[Record]:
 
     def pat(item: dict[str, Any]) -> Iterator[Record]:
         number = str(item["token_id"])
-        credential = record_id("github", "fine-grained-pat", number)
         parts = {
             str(name): str(level)
             for part in ("organization", "repository", "other")
@@ -111,7 +110,7 @@ def fine_grained(scope: Scope) -> Iterator[Record]:
         expires = time(item.get("token_expires_at"))
         selection = str(item.get("repository_selection"))
         yield Credential(
-            id=credential,
+            id=record_id("github", "fine-grained-pat", number),
             provider="github",
             account_id=scope.account_id,
             identity_id=user_id(item["owner"]["id"]),
@@ -133,7 +132,7 @@ def fine_grained(scope: Scope) -> Iterator[Record]:
             account_id=scope.account_id,
             identity_id=user_id(item["owner"]["id"]),
             role="fine-grained token",
-            resource=f"{scope.login}/*" if selection == "all" else f"{scope.login}/(selected repositories)",
+            resource=f"{scope.login}/*" if selection == "all" else reached(item),
             breadth="organisation" if selection == "all" else "group",
             powers=can,
             level=level_of(can),
@@ -141,6 +140,29 @@ def fine_grained(scope: Scope) -> Iterator[Record]:
             actions=_strongest(parts),
             granted_at=time(item.get("access_granted_at")),
             expires_at=expires,
+        )
+
+    def reached(item: dict[str, Any]) -> str:
+        if item.get("repository_selection") != "subset":
+            return scope.login
+        path = f"/orgs/{scope.login}/personal-access-tokens/{item['id']}/repositories"
+        names = sorted(str(repository["full_name"]) for repository in scope.client.items(path))
+        return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+
+    def request(item: dict[str, Any]) -> Iterator[Record]:
+        yield Credential(
+            id=record_id("github", "fine-grained-pat-request", str(item["id"])),
+            provider="github",
+            account_id=scope.account_id,
+            identity_id=user_id(item["owner"]["id"]),
+            kind="fine-grained-pat-request",
+            native_id=str(item["id"]),
+            name=str(item.get("token_name") or item["id"]),
+            lifetime="expiring" if item.get("token_expires_at") else "static",
+            enabled=False,
+            created_at=time(item.get("created_at")),
+            expires_at=time(item.get("token_expires_at")),
+            owner=item["owner"].get("login"),
         )
 
     only_apps = explain_unsupported("Only a GitHub App may list fine-grained tokens.")
@@ -153,9 +175,17 @@ def fine_grained(scope: Scope) -> Iterator[Record]:
         fills={"grants": "fine-grained-pat"},
         explained=only_apps,
     )
+    yield from scope.listing(
+        "/orgs/{org}/personal-access-token-requests",
+        request,
+        table="credentials",
+        kind="fine-grained-pat-request",
+        needs="organization_personal_access_token_requests: read, as a GitHub App",
+        explained=only_apps,
+    )
 
 
-def authorisations(scope: Scope, logins: dict[str, str]) -> Iterator[Record]:
+def authorisations(scope: Scope) -> Iterator[Record]:
     """Yield classic tokens, SSH keys and OAuth tokens that people authorised for single sign-on.
 
     An organisation without SAML single sign-on has no such list, and its classic tokens cannot be seen by anyone:
@@ -168,7 +198,7 @@ def authorisations(scope: Scope, logins: dict[str, str]) -> Iterator[Record]:
         expires = time(item.get("authorized_credential_expires_at"))
         scopes = [str(scope_name) for scope_name in item.get("scopes") or []]
         title = item.get("authorized_credential_title") or item.get("authorized_credential_note")
-        identity = logins.get(item["login"], item["login"])
+        identity = scope.logins.get(item["login"], item["login"])
         yield Credential(
             id=record_id("github", kind, number),
             provider="github",

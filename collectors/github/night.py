@@ -67,18 +67,19 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
         scope.asked("controls", "GET /orgs/{org}", kind="two-factor-requirement"),
         fills={"accounts": "github-organisation"},
     )
-    logins: dict[str, str] = {}
-    yield from organization.people(scope, org, logins)
+    yield from organization.people(scope, org)
+    yield from organization.repository_roles(scope)
     facts: dict[str, str] = {}
     templates: list[Template] = []
     changed: list[set[str]] = []
     yield from side_by_side(
         [
-            organization.teams(scope, logins),
+            organization.teams(scope),
+            *([organization.public_keys(scope)] if _keys_wanted(scope) else []),
             organization.roles(scope),
             credentials.installations(scope),
             credentials.fine_grained(scope),
-            credentials.authorisations(scope, logins),
+            credentials.authorisations(scope),
             credentials.webhooks(scope),
             secrets.of_organisation(scope),
             controls.organisation_actions(scope, facts),
@@ -102,6 +103,11 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
     yield from _unseen(scope, tonight)
 
 
+def _keys_wanted(scope: Scope) -> bool:
+    """Tell whether people's public keys are read: two requests a person."""
+    return len(scope.logins) <= scope.settings.public_keys_up_to
+
+
 def _unseen(scope: Scope, tonight: Night) -> Iterator[Record]:
     """Yield what nobody can see, and what was not looked at tonight."""
 
@@ -123,6 +129,14 @@ def _unseen(scope: Scope, tonight: Night) -> Iterator[Record]:
         "Who may bypass a ruleset is shown only to those who may change it.",
         "administration: write (not asked for: this tool only reads)",
     )
+    if not _keys_wanted(scope):
+        yield unseen(
+            "credentials",
+            "ssh-key",
+            "GET /users/{login}/keys",
+            f"The public keys of {len(scope.logins)} people were not read.",
+            "public_keys_up_to: a higher number",
+        )
     if tonight.archived:
         yield unseen(
             "secrets",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from collectors.github import powers
 from collectors.github.failures import explain_unsupported
 from collectors.github.scope import Scope, time
-from scanner.records import Account, Control, Grant, Identity, Link, level_of, record_id
+from scanner.records import Account, Control, Credential, Grant, Identity, Link, level_of, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,8 +118,8 @@ def _without_mfa(scope: Scope) -> set[int] | None:
     }
 
 
-def people(scope: Scope, org: dict[str, Any], logins: dict[str, str]) -> Iterator[Record]:
-    """Yield owners, members, outside collaborators and invitations; fills ``logins`` (login -> Identity.id)."""
+def people(scope: Scope, org: dict[str, Any]) -> Iterator[Record]:
+    """Yield owners, members, outside collaborators and invitations; fills ``scope.logins``."""
     lacking: list[set[int]] = []
 
     def second_factors() -> Iterator[Record]:
@@ -146,7 +146,7 @@ def people(scope: Scope, org: dict[str, Any], logins: dict[str, str]) -> Iterato
 
     def member(role: str) -> Iterator[Record]:
         for user in scope.client.items(f"/orgs/{scope.login}/members", {"role": role}):
-            logins[user["login"]] = user_id(user["id"])
+            scope.logins[user["login"]] = user_id(user["id"])
             yield _user(scope, user, membership="owner" if role == "admin" else "member", mfa=mfa(user))
             if role == "admin":
                 yield _org_grant(scope, user_id(user["id"]), "organisation owner", ["admin", "grant-access"])
@@ -168,7 +168,7 @@ def people(scope: Scope, org: dict[str, Any], logins: dict[str, str]) -> Iterato
         )
 
     def outside(user: dict[str, Any]) -> Iterator[Record]:
-        logins[user["login"]] = user_id(user["id"])
+        scope.logins[user["login"]] = user_id(user["id"])
         yield _user(scope, user, membership="outside collaborator", mfa=None)
 
     def outsiders() -> Iterator[Record]:
@@ -227,7 +227,81 @@ def _org_grant(scope: Scope, identity: str, role: str, can: list[Any]) -> Grant:
     )
 
 
-def teams(scope: Scope, logins: dict[str, str]) -> Iterator[Record]:
+def public_keys(scope: Scope) -> Iterator[Record]:
+    """Yield the SSH and GPG keys of the people that were listed. They are public; there is one list a person.
+
+    https://docs.github.com/en/rest/users/keys#list-public-keys-for-a-user
+    """
+    for login, identity in sorted(scope.logins.items()):
+
+        def ssh(item: dict[str, Any], identity: str = identity, login: str = login) -> Iterator[Record]:
+            yield Credential(
+                id=record_id("github", "user-ssh-key", str(item["id"])),
+                provider="github",
+                account_id=scope.account_id,
+                identity_id=identity,
+                kind="ssh-key",
+                native_id=str(item["id"]),
+                name=f"SSH key {item['id']} of {login}",
+                lifetime="static",
+                enabled=True,
+                created_at=time(item.get("created_at")),
+                last_used_at=time(item.get("last_used")),
+                never_expires=True,
+                owner=login,
+            )
+
+        def gpg(item: dict[str, Any], identity: str = identity, login: str = login) -> Iterator[Record]:
+            expires = time(item.get("expires_at"))
+            yield Credential(
+                id=record_id("github", "gpg-key", str(item["id"])),
+                provider="github",
+                account_id=scope.account_id,
+                identity_id=identity,
+                kind="gpg-key",
+                native_id=str(item["id"]),
+                name=f"GPG key {item.get('key_id')} of {login}",
+                lifetime="expiring" if expires else "static",
+                enabled=not item.get("revoked"),
+                created_at=time(item.get("created_at")),
+                expires_at=expires,
+                never_expires=expires is None,
+                owner=login,
+            )
+
+        for call, convert, kind in (
+            ("/users/{login}/keys", ssh, "ssh-key"),
+            ("/users/{login}/gpg_keys", gpg, "gpg-key"),
+        ):
+            yield from scope.listing(
+                call, convert, table="credentials", kind=kind, needs="none", item=login, login=login
+            )
+
+
+def repository_roles(scope: Scope) -> Iterator[Record]:
+    """Fill ``scope.roles`` with the custom repository roles (GitHub Enterprise Cloud). Yields no record."""
+
+    def role(item: dict[str, Any]) -> Iterator[Record]:
+        scope.roles[str(item["name"])] = str(item["base_role"])
+        yield from ()
+
+    def read() -> Iterator[Record]:
+        for item in scope.client.items(f"/orgs/{scope.login}/custom-repository-roles", inside="custom_roles"):
+            yield from role(item)
+
+    yield from scope.told(
+        read(),
+        scope.asked(
+            "grants",
+            "GET /orgs/{org}/custom-repository-roles",
+            kind="github-custom-repository-role",
+            needs="organization_custom_roles: read",
+        ),
+        explained=explain_unsupported("Custom repository roles are a feature of GitHub Enterprise Cloud."),
+    )
+
+
+def teams(scope: Scope) -> Iterator[Record]:
     """Yield teams, who is in them, and what they may do on which repositories."""
     found: list[tuple[str, str]] = []
 
@@ -265,14 +339,14 @@ def teams(scope: Scope, logins: dict[str, str]) -> Iterator[Record]:
                 id=record_id("github", "link", f"{user['id']}/member_of/{team_id}"),
                 provider="github",
                 account_id=scope.account_id,
-                source_id=logins.get(user["login"], user_id(user["id"])),
+                source_id=user_id(user["id"]),
                 relation="member_of",
                 target_id=team_id,
             )
 
         def repository(item: dict[str, Any], team_id: str = identity) -> Iterator[Record]:
             role = str(item.get("role_name") or "unknown")
-            can = powers.of_role(role)
+            can = powers.of_role(scope.roles.get(role, role))
             yield Grant(
                 id=record_id("github", "grant", f"{item['id']}/{team_id}/{role}"),
                 provider="github",
@@ -302,6 +376,7 @@ def teams(scope: Scope, logins: dict[str, str]) -> Iterator[Record]:
             kind="github-team",
             needs="members: read",
             item=number,
+            salt=str(sorted(scope.roles.items())),
             team=slug,
         )
 

@@ -201,7 +201,7 @@ def _structure(scope: Scope, repository: Repository) -> Iterator[Record]:
     if repository.more_collaborators:
         yield from scope.listing(
             "/repos/{org}/{repo}/collaborators",
-            lambda user: (_role(repository, user["id"], str(user.get("role_name") or "unknown")),),
+            lambda user: (_role(scope, repository, user["id"], str(user.get("role_name") or "unknown")),),
             table="grants",
             kind="github-repository-role",
             needs="metadata: read",
@@ -214,7 +214,7 @@ def _structure(scope: Scope, repository: Repository) -> Iterator[Record]:
             None
             if repository.collaborators is None
             else [
-                _role(repository, edge["node"]["databaseId"], str(edge["permission"]).lower())
+                _role(scope, repository, edge["node"]["databaseId"], str(edge["permission"]).lower())
                 for edge in repository.collaborators
                 if edge.get("node")
             ],
@@ -235,8 +235,8 @@ def _structure(scope: Scope, repository: Repository) -> Iterator[Record]:
         )
 
 
-def _role(repository: Repository, user: object, role: str) -> Grant:
-    can = powers.of_role(role)
+def _role(scope: Scope, repository: Repository, user: object, role: str) -> Grant:
+    can = powers.of_role(scope.roles.get(role, role))
     return Grant(
         id=record_id("github", "grant", f"{repository.number}/{user_id(user)}/{role}"),
         provider="github",

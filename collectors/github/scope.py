@@ -33,6 +33,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """The organisation's login, as GitHub spells it."""
     number: int
     """Its immutable id."""
+    roles: dict[str, str] = msgspec.field(default_factory=dict)
+    """Custom repository roles, by the base role that each extends."""
+    logins: dict[str, str] = msgspec.field(default_factory=dict)
+    """Login to `Identity.id`, of the people that were listed."""
 
     @property
     def settings(self) -> Config:
@@ -85,16 +89,18 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         parameters: Mapping[str, str | int] | None = None,
         explained: Callable[[Exception], Failure | None] = explain,
         item: str | None = None,
+        salt: str = "",
         **names: str,
     ) -> Iterator[Record]:
         """Read a list. ``call`` is GitHub's documented path (``/orgs/{org}/hooks``), filled with ``names``.
 
         ``fills`` names further tables that the same list fills: when it fails, each gets a Gap of its own.
         ``item`` tells listings apart that share a call and an account: a team, an environment.
+        ``salt`` names what the records depend on beside the list itself.
         """
         path = call.format(org=self.login, **{name: self.quoted(value) for name, value in names.items()})
         yield from self.told(
-            self.client.records(path, convert, parameters, inside=inside),
+            self.client.records(path, convert, parameters, inside=inside, salt=salt),
             self.asked(
                 table,
                 f"GET {_documented(call)} ({item})" if item else f"GET {_documented(call)}",

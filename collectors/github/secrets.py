@@ -230,6 +230,7 @@ def of_environment(
         inside="secrets",
         account_id=repository.account_id,
         item=number,
+        salt=str(protected),
         repo=repository.name,
         environment=name,
     )
@@ -243,6 +244,7 @@ def of_environment(
         parameters={"per_page": 30},
         account_id=repository.account_id,
         item=number,
+        salt=str(protected),
         repo=repository.name,
         environment=name,
     )
