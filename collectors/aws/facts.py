@@ -69,6 +69,8 @@ class AwsFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Policies attached to resources."""
     compute: list[Compute] = []
     """Compute that exists and has a role."""
+    compute_listed: frozenset[str] = frozenset()
+    """The kinds of compute of which every one is in ``compute``; of other kinds there may be more, anywhere."""
     oidc_providers: list[dict[str, Any]] = []
     """``{"arn": ..., "url": ..., "client_ids": [...]}`` an OIDC provider of the account."""
     eks_issuers: frozenset[str] | None = None

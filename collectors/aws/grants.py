@@ -1,0 +1,284 @@
+"""What is left of one policy attachment, said in powers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from collectors.aws.actions import all_of, catalogue
+from collectors.aws.conditions import Truth
+from collectors.aws.policy import glob, overlaps
+from collectors.aws.powers import powers
+from scanner.records import POWERS, Breadth, Power
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from collectors.aws.effective import Piece
+
+SHOWN: dict[str, tuple[str, ...]] = {
+    "admin": (
+        "iam:AttachRolePolicy", "iam:PutUserPolicy", "iam:CreateAccessKey", "iam:CreatePolicyVersion",
+        "iam:PassRole", "sts:AssumeRole", "organizations:LeaveOrganization", "kms:PutKeyPolicy",
+        "secretsmanager:GetSecretValue", "s3:GetObject",
+    ),
+    "read-secrets": ("secretsmanager:GetSecretValue", "ssm:GetParameter", "ssm:GetParameters"),
+    "change-delivery": ("ecr:PutImage", "codebuild:StartBuild", "codepipeline:UpdatePipeline", "codecommit:GitPush"),
+    "deploy": ("lambda:UpdateFunctionCode", "cloudformation:CreateStack", "ecs:UpdateService", "ec2:RunInstances"),
+    "change-data": ("s3:PutObject", "s3:DeleteObject", "dynamodb:PutItem", "kms:PutKeyPolicy", "s3:PutBucketPolicy"),
+    "read-data": ("s3:GetObject", "dynamodb:GetItem", "sqs:ReceiveMessage", "kms:Decrypt", "ecr:BatchGetImage"),
+    "read": ("ec2:DescribeInstances", "s3:ListBucket", "iam:ListRoles"),
+}  # fmt: skip
+"""Actions that a reader recognises, shown first."""
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """One power that an attachment gives."""
+
+    power: Power
+    truth: Truth
+    """YES without condition, NARROW on a condition, UNKNOWN on one that could not be judged."""
+    actions: int
+    """The set of actions that give it."""
+    piece: Piece
+    """The widest piece that gives it."""
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """One attachment, after everything that limits it."""
+
+    held: tuple[Held, ...]
+    """Strongest first."""
+    actions: int
+    """Every action that is left."""
+    resource: str
+    """The widest resource pattern that is left."""
+    breadth: Breadth
+    wildcard: str | None
+    unknown: tuple[str, ...]
+    """Action patterns that match no action known to AWS's reference."""
+    admin: bool
+    """Whether it alone makes an administrator."""
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """What exists that a resource pattern may reach."""
+
+    account: str
+    partition: str
+    arns: dict[str, tuple[str, ...]]
+    """``user``, ``group``, ``role``, ``policy`` -> ARNs, without those that AWS owns."""
+
+
+GRANTING_ON = {
+    "iam:attachuserpolicy": "user", "iam:putuserpolicy": "user", "iam:attachgrouppolicy": "group",
+    "iam:putgrouppolicy": "group", "iam:addusertogroup": "group", "iam:attachrolepolicy": "role",
+    "iam:putrolepolicy": "role", "iam:updateassumerolepolicy": "role", "iam:createpolicyversion": "policy",
+    "iam:setdefaultpolicyversion": "policy",
+}  # fmt: skip
+"""The kind of resource that each granting action changes."""
+
+
+def is_admin(pieces: Iterable[Piece], reach: Reach) -> Truth:
+    """Say how far pieces make an administrator by themselves.
+
+    Whoever can attach or write policies on every role and make or open a role to itself, or the same for users and
+    their keys, can do everything: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_job-functions.html
+    """
+    known = catalogue()
+    best = Truth.NO
+    total: dict[Truth, int] = {Truth.UNKNOWN: 0, Truth.NARROW: 0, Truth.YES: 0}
+    role = f"arn:{reach.partition}:iam::{reach.account}:role/any-role-of-this-account"
+    user = f"arn:{reach.partition}:iam::{reach.account}:user/any-user-of-this-account"
+    iam = _iam_sets()
+    for piece in pieces:
+        if not piece.actions & (iam[0] | iam[1]):
+            continue
+        covers = glob(piece.resource, role), glob(piece.resource, user)
+        if any(glob(own, role) or glob(own, user) for own in piece.excluded):
+            continue
+        actions = (piece.actions & iam[0] if covers[0] else 0) | (piece.actions & iam[1] if covers[1] else 0)
+        for truth in total:
+            if piece.truth >= truth:
+                total[truth] |= actions
+    for truth, actions in total.items():
+        on_roles = actions & known.of(["iam:AttachRolePolicy", "iam:PutRolePolicy"])
+        to_roles = actions & known.of(["iam:CreateRole", "iam:UpdateAssumeRolePolicy"])
+        on_users = actions & known.of(["iam:AttachUserPolicy", "iam:PutUserPolicy"])
+        to_users = actions & known.of(["iam:CreateAccessKey", "iam:CreateLoginProfile"])
+        if (on_roles and to_roles) or (on_users and to_users):
+            best = max(best, truth)
+    return best
+
+
+def _iam_sets() -> tuple[int, int]:
+    known = catalogue()
+    return (
+        known.of(
+            ["iam:AttachRolePolicy", "iam:PutRolePolicy", "iam:CreateRole", "iam:UpdateAssumeRolePolicy"]
+        ),
+        known.of(
+            ["iam:AttachUserPolicy", "iam:PutUserPolicy", "iam:CreateAccessKey", "iam:CreateLoginProfile"]
+        ),
+    )
+
+
+def summarise(pieces: Sequence[Piece], unknown: tuple[str, ...], reach: Reach) -> Summary:
+    """Sum up what is left of one attachment."""
+    sets = powers()
+    held: dict[Power, Held] = {}
+    admin = is_admin(pieces, reach)
+    if admin is not Truth.NO:
+        iam = _iam_sets()
+        widest = [piece for piece in pieces if piece.actions & (iam[0] | iam[1]) and piece.truth >= admin]
+        held["admin"] = Held(
+            power="admin",
+            truth=admin,
+            actions=_union(widest),
+            piece=max(widest, key=_width, default=pieces[0]),
+        )
+    granting = [
+        (piece, found)
+        for piece in pieces
+        if (found := _granting(piece, reach)) and piece.truth is not Truth.NO
+    ]
+    _add(held, "grant-access", granting)
+    becoming = catalogue().of(["sts:AssumeRole"])
+    _add(
+        held,
+        "become-other",
+        [
+            (piece, piece.actions & becoming)
+            for piece in pieces
+            if piece.actions & becoming and _any_account(piece.resource)
+        ],
+        at_most=Truth.UNKNOWN,
+    )
+    for power, actions in sets.by_power:
+        _add(held, power, [(piece, piece.actions & actions) for piece in pieces if piece.actions & actions])
+    left = _union(pieces)
+    widest_piece = max(pieces, key=_width, default=None)
+    resource = "" if widest_piece is None else widest_piece.resource
+    return Summary(
+        held=tuple(held[power] for power in POWERS if power in held),
+        actions=left,
+        resource=resource,
+        breadth=breadth_of(resource),
+        wildcard=_wildcard(pieces),
+        unknown=unknown,
+        admin=admin is Truth.YES,
+    )
+
+
+def _add(
+    held: dict[Power, Held], power: Power, found: Sequence[tuple[Piece, int]], *, at_most: Truth = Truth.YES
+) -> None:
+    if not found:
+        return
+    actions = 0
+    for _, some in found:
+        actions |= some
+    truth = max(piece.truth for piece, _ in found)
+    best = max((piece for piece, _ in found if piece.truth is truth), key=_width)
+    truth = min(truth, at_most)
+    before = held.get(power)
+    if before is not None:
+        truth, actions = max(truth, before.truth), actions | before.actions
+        best = max(best, before.piece, key=_width)
+    held[power] = Held(power=power, truth=truth, actions=actions, piece=best)
+
+
+def _union(pieces: Iterable[Piece]) -> int:
+    actions = 0
+    for piece in pieces:
+        actions |= piece.actions
+    return actions
+
+
+def _granting(piece: Piece, reach: Reach) -> int:
+    """Return the granting actions of a piece that reach identities by a wildcard.
+
+    A single named identity is judged by the escalation paths: it counts when the holder can become it.
+    """
+    some = piece.actions & powers().iam_granting
+    if not some or not ("*" in piece.resource or "?" in piece.resource):
+        return 0
+    found = 0
+    known = catalogue()
+    for action, kind in GRANTING_ON.items():
+        bit = 1 << known.bits[action]
+        if not some & bit:
+            continue
+        wide = all_of(piece.resource) and action not in {
+            "iam:addusertogroup",
+            "iam:attachgrouppolicy",
+            "iam:putgrouppolicy",
+        }
+        if wide or any(
+            glob(piece.resource, arn) and not any(glob(own, arn) for own in piece.excluded)
+            for arn in reach.arns[kind]
+        ):
+            found |= bit
+    return found
+
+
+def _any_account(resource: str) -> bool:
+    """Say whether a pattern for roles leaves the account open."""
+    return overlaps(resource, "arn:aws:iam::000000000000:role/any-role") and glob(
+        resource, "arn:aws:iam::000000000000:role/any-role"
+    )
+
+
+def breadth_of(resource: str) -> Breadth:
+    """Return how much a resource pattern reaches."""
+    if not resource:
+        return "resource"
+    if all_of(resource):
+        return "account"
+    return "group" if "*" in resource or "?" in resource else "resource"
+
+
+def _width(piece: Piece) -> tuple[int, int, int, str]:
+    """Order pieces by how much their resource reaches."""
+    resource = piece.resource
+    if all_of(resource):
+        return (3 if not piece.excluded else 2, 0, int(piece.truth), resource)
+    wild = "*" in resource or "?" in resource
+    return (1 if wild else 0, -len(resource) if wild else 0, int(piece.truth), resource)
+
+
+def _wildcard(pieces: Iterable[Piece]) -> str | None:
+    """Return the widest wildcard that the statements behind some pieces use."""
+    found: list[tuple[int, str]] = []
+    for piece in pieces:
+        statement = piece.row.statement
+        if statement.not_actions:
+            found.append((1, "NotAction"))
+        for pattern in statement.actions:
+            if pattern in {"*", "*:*"}:
+                found.append((0, "*"))
+            elif pattern.endswith(":*"):
+                found.append((2, pattern))
+            elif "*" in pattern or "?" in pattern:
+                found.append((3, pattern))
+        if statement.not_resources:
+            found.append((4, "NotResource"))
+    return min(found)[1] if found else None
+
+
+def shown(held: Sequence[Held], limit: int = 10) -> list[str]:
+    """Return the actions that show the strongest powers, those first that a reader recognises."""
+    known = catalogue()
+    names: list[str] = []
+    for one in held[:3]:
+        bits = [known.bits.get(name.lower()) for name in SHOWN.get(one.power, ())]
+        first = [known.names[bit] for bit in bits if bit is not None and one.actions >> bit & 1]
+        for name in [*first, *known.list(one.actions, limit)]:
+            if name not in names:
+                names.append(name)
+            if len(names) >= limit:
+                return names
+        if len(names) >= 4:
+            break
+    return names
