@@ -74,7 +74,10 @@ SHELVES: dict[tuple[str, str], Listing | One | Batch] = {
         shelf="applications", member="applications", only="applicationName"
     ),
     ("codedeploy", "ListDeploymentGroups"): Listing(
-        shelf="deployment-groups", member="deploymentGroups", by=("applicationName",), only="deploymentGroupName"
+        shelf="deployment-groups",
+        member="deploymentGroups",
+        by=("applicationName",),
+        only="deploymentGroupName",
     ),
     ("codedeploy", "BatchGetDeploymentGroups"): Batch(
         shelf="deployment-groups",
@@ -176,7 +179,9 @@ def _fits(item: dict[str, Any], by: tuple[str, ...], params: dict[str, Any]) -> 
 def paged(call: Call, member: str, items: list[Any], size: int) -> dict[str, Any]:
     """Return the page that a call asks for, with the token of the next, in the operation's own spelling."""
     given, shown = set(call.model.input_shape.members), set(call.model.output_shape.members)
-    names = next((three for three in TOKENS if three[0] in given and three[1] in shown and three[2] in given), None)
+    names = next(
+        (three for three in TOKENS if three[0] in given and three[1] in shown and three[2] in given), None
+    )
     names = names or next((three for three in TOKENS if three[0] in given and three[1] in shown), None)
     if names is None:
         return {member: items}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from sandbox.aws.keys import unique_id
+
 _MANAGED = "arn:aws:iam::aws:policy/"
 
 
@@ -48,6 +50,14 @@ def name_key(account: str, user: str, number: int, key_id: str, secret: str) -> 
     backend.access_keys.pop(key.access_key_id, None)
     key.access_key_id, key.secret_access_key = key_id, secret
     backend.access_keys[key_id] = key
+
+
+def name_principals(account: str) -> None:
+    """Give users and groups ids as AWS does (``AIDA``, ``AGPA``); moto's have no prefix."""
+    for user in iam(account).users.values():
+        user.id = unique_id("AIDA", account, user.name)
+    for group in iam(account).groups.values():
+        group.id = unique_id("AGPA", account, group.name)
 
 
 def ensure_managed(account: str, arn: str) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from sandbox.aws import answers, backend
 from sandbox.aws.keys import serial
 from sandbox.aws.wire import AwsError
+from sandbox.estate import MANAGEMENT
 
 if TYPE_CHECKING:
     from sandbox.aws.answers import Forward, Handler
@@ -140,7 +141,9 @@ def _user_row(state: State, account: str, user: Any) -> dict[str, str]:
         "arn": user.arn,
         "user_creation_time": _time(created),
         "password_enabled": _yes(bool(user.password)),
-        "password_last_used": _time(told.get("PasswordLastUsed"), "no_information") if user.password else "N/A",
+        "password_last_used": _time(told.get("PasswordLastUsed"), "no_information")
+        if user.password
+        else "N/A",
         "password_last_changed": _time(told.get("PasswordChanged", created)) if user.password else "N/A",
         "password_next_rotation": "N/A",
         "mfa_active": _yes(bool(user.mfa_devices)),
@@ -279,7 +282,9 @@ def _granted(state: State, account: str, arn: str) -> dict[str, datetime | None]
         found = iam.users.get(name)
         keys = found.access_keys if found else []
         dates = [
-            state.told(account, "iam", "AccessKeyId", key.access_key_id).get("LastUsed", {}).get("LastUsedDate")
+            state.told(account, "iam", "AccessKeyId", key.access_key_id)
+            .get("LastUsed", {})
+            .get("LastUsedDate")
             for key in keys
         ]
         used = max((date for date in dates if date), default=None)
@@ -385,6 +390,11 @@ def regions(state: State, call: Call, forward: Forward) -> dict[str, Any]:
     return {"Regions": [region for region in kept if not wanted or region["RegionName"] in wanted]}
 
 
+def identity_center(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+    """Show the instance in the management account alone; moto shows one in every account."""
+    return forward() if call.account == MANAGEMENT else {"Instances": []}
+
+
 ANSWERS: dict[tuple[str, str], Handler] = {
     ("ec2", "DescribeRegions"): regions,
     ("iam", "DeleteUserPermissionsBoundary"): user_boundary,
@@ -399,6 +409,7 @@ ANSWERS: dict[tuple[str, str], Handler] = {
     ("iam", "ListRoles"): roles_without_last_use,
     ("iam", "ListVirtualMFADevices"): virtual_mfa,
     ("iam", "PutUserPermissionsBoundary"): user_boundary,
+    ("sso-admin", "ListInstances"): identity_center,
     ("sts", "AssumeRole"): assume_role,
     ("sts", "GetCallerIdentity"): caller_identity,
 }

@@ -96,7 +96,9 @@ class AwsSandbox:
         from werkzeug.serving import make_server
 
         if not _OPEN.acquire(blocking=False):
-            raise RuntimeError("An AWS sandbox is open in this process already; moto's state is one a process.")
+            raise RuntimeError(
+                "An AWS sandbox is open in this process already; moto's state is one a process."
+            )
         logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
         backend.reset(SEED)
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -108,7 +110,9 @@ class AwsSandbox:
         self._server = make_server("127.0.0.1", 0, self._application, threaded=True, request_handler=quiet)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
         return self
 
     def __exit__(
@@ -199,7 +203,9 @@ class AwsSandbox:
         return None
 
     def _application(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+        environ["wsgi.input"] = io.BytesIO(
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        )
         answer = self._answer(environ)
         headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-length"}
         start(f"{answer.status} Sandbox", [*headers.items(), ("Content-Length", str(len(answer.body)))])
@@ -209,7 +215,8 @@ class AwsSandbox:
         signed = wire.scope(environ)
         if signed is None:
             return wire.refused(
-                "query", AwsError("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+                "query",
+                AwsError("MissingAuthenticationToken", "Request is missing Authentication Token", 403),
             )
         protocol = "query"
         try:
@@ -240,7 +247,9 @@ class AwsSandbox:
             return found
         owner = backend.account_of_key(key)
         if owner is None:
-            raise AwsError("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
+            raise AwsError(
+                "InvalidClientTokenId", "The security token included in the request is invalid.", 403
+            )
         account, user = owner
         made = Session(
             account=account,
@@ -274,14 +283,18 @@ class AwsSandbox:
             backend.ensure_managed(call.account, call.params["PolicyArn"])
         own = handler(call.service, call.operation) if changes(call) else None
         answer = (
-            wire.written(call, own(self.state, call, dict)) if own else self._moto_answer(environ, call.account)
+            wire.written(call, own(self.state, call, dict))
+            if own
+            else self._moto_answer(environ, call.account)
         )
+        if call.operation in {"CreateUser", "CreateGroup"}:
+            backend.name_principals(call.account)
         if changes(call):
             self.state.version += 1
         return answer
 
     def _ask(self, environ: WSGIEnvironment, call: Call) -> Answer:
-        if call.service == "s3":
+        if call.service == "s3" and call.operation != "ListBuckets":
             return self._moto_answer(environ, call.account)
 
         def forward() -> dict[str, Any]:

@@ -20,6 +20,23 @@ STAMP = timedelta(days=300)
 """Age of what nobody gave a date, so that nothing carries the day on which the sandbox was started."""
 
 
+class Recent(msgspec.Struct, frozen=True):
+    """A time shortly before the night that is being scanned: it moves on with the nights."""
+
+    hours: float = 3
+
+
+def settled(value: Any, as_of: datetime) -> Any:
+    """Return a value with every `Recent` in it made a time."""
+    if isinstance(value, Recent):
+        return as_of - timedelta(hours=value.hours)
+    if isinstance(value, dict):
+        return {name: settled(item, as_of) for name, item in value.items()}
+    if isinstance(value, list):
+        return [settled(item, as_of) for item in value]
+    return value
+
+
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """Who signs with an access key id."""
 
@@ -58,7 +75,8 @@ class State:
 
     def told(self, account: str, service: str, member: str, value: str) -> dict[str, Any]:
         """Return what `about` was told."""
-        return self.members.get((account, service), {}).get(member, {}).get(value, {})
+        found = self.members.get((account, service), {}).get(member, {}).get(value, {})
+        return {name: settled(fact, self.as_of) for name, fact in found.items()}
 
     def put(self, account: str, region: str, shelf: str, item: dict[str, Any]) -> None:
         """Add a resource of a service that moto lacks; ``shelf`` names the listing in `sandbox.aws.answers`."""
@@ -68,7 +86,7 @@ class State:
     def shelf(self, call: Call, name: str) -> list[dict[str, Any]]:
         """Return the resources of a shelf in the account and region of a call."""
         region = "global" if call.service == "iam" else call.region
-        return self.shelves[call.account, region, name]
+        return [settled(item, self.as_of) for item in self.shelves[call.account, region, name]]
 
     def kept(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """Return what ``make`` gives, made once until something changes."""
@@ -105,11 +123,19 @@ def overlaid(state: State, call: Call, shape: Any, value: Any) -> Any:
             return {name: walk(shape.value, item) for name, item in value.items()}
         if shape.type_name != "structure":
             return value
-        made = {name: walk(shape.members[name], item) for name, item in value.items() if name in shape.members}
+        made = {
+            name: walk(shape.members[name], item) for name, item in value.items() if name in shape.members
+        }
         for member, facts in told.items():
             found = facts.get(made[member]) if isinstance(made.get(member), str) else None
             if found:
-                made.update({name: fact for name, fact in found.items() if name in shape.members})
+                made.update(
+                    {
+                        name: settled(fact, state.as_of)
+                        for name, fact in found.items()
+                        if name in shape.members
+                    }
+                )
         return {name: item for name, item in made.items() if item is not None}
 
     return walk(shape, value)

@@ -174,9 +174,7 @@ def refused(protocol: str, error: AwsError) -> Answer:
             f"<ErrorResponse><Error><Type>Sender</Type>{inner}</Error><RequestId>sandbox</RequestId></ErrorResponse>",
         )
         headers = {"Content-Type": "text/xml"}
-    return Answer(
-        status=error.status, headers={"x-amzn-RequestId": "sandbox", **headers}, body=text.encode()
-    )
+    return Answer(status=error.status, headers={"x-amzn-RequestId": "sandbox", **headers}, body=text.encode())
 
 
 class _Headers(dict[str, str]):
