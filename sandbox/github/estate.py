@@ -167,7 +167,8 @@ def _secrets(night: int) -> tuple[Secret, ...]:
         Secret(
             name="ARTIFACTORY_TOKEN",
             store="dependabot",
-            visibility="private",
+            visibility="selected",
+            selected=("web-frontend", "payments-api"),
             created_at=ago(600),
             updated_at=ago(410),
         ),
@@ -200,9 +201,29 @@ def _variables() -> tuple[Variable, ...]:
         "SUPPORT_URL": "https://lanternpay.example/help",
     }
     channels = {f"TEAM_CHANNEL_{number:02}": f"#team-{number:02}" for number in range(1, 13)}
-    return tuple(
-        Variable(name=name, value=value, created_at=ago(400), updated_at=ago(400))
-        for name, value in {**named, **channels}.items()
+    made = ago(400)
+    return (
+        *(
+            Variable(name=name, value=value, created_at=made, updated_at=made)
+            for name, value in {**named, **channels}.items()
+        ),
+        Variable(
+            name="CLUSTER",
+            value="core",
+            visibility="selected",
+            selected=("ledger",),
+            created_at=made,
+            updated_at=made,
+        ),
+        Variable(
+            name="MCP_SEARCH_URL",
+            value="https://search.lanternpay.example/mcp",
+            store="agents",
+            visibility="selected",
+            selected=("payments-api",),
+            created_at=made,
+            updated_at=made,
+        ),
     )
 
 

@@ -89,8 +89,6 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Whether GitHub Enterprise Server has it."""
     enterprise: bool = False
     """Whether github.com has it only with Enterprise Cloud."""
-    ordinary: bool = True
-    """False for the paths that GitHub answers but its OpenAPI description does not list."""
 
 
 def need(permission: str | None, *scopes: str, apps: bool = True, only_apps: bool = False) -> Need:

@@ -154,7 +154,9 @@ def reduce(source: str) -> str:
                 missing = wanted.get(name, set()) - {one.name.value for one in definition.fields or ()}
                 if missing or name not in wanted:
                     raise SystemExit(f"{name}: {sorted(missing) or 'not listed, and referred to'}")
-                fields = tuple(_bare(one) for one in definition.fields or () if one.name.value in wanted[name])
+                fields = tuple(
+                    _bare(one) for one in definition.fields or () if one.name.value in wanted[name]
+                )
                 above = tuple(one for one in definition.interfaces or () if one.name.value in wanted)
                 done[name] = replace(
                     definition, description=None, directives=(), fields=fields, interfaces=above
@@ -170,7 +172,9 @@ def reduce(source: str) -> str:
                 done[name] = replace(definition, description=None, directives=(), fields=values)
                 pending += [named(one.type) for one in values]
             case EnumTypeDefinitionNode():
-                words = tuple(replace(one, description=None, directives=()) for one in definition.values or ())
+                words = tuple(
+                    replace(one, description=None, directives=()) for one in definition.values or ()
+                )
                 done[name] = replace(definition, description=None, directives=(), values=words)
             case ScalarTypeDefinitionNode():
                 done[name] = replace(definition, description=None, directives=())
