@@ -19,6 +19,31 @@ if TYPE_CHECKING:
     from sandbox.aws.state import State
     from sandbox.aws.wire import Call
 
+COLUMNS = (
+    "user",
+    "arn",
+    "user_creation_time",
+    "password_enabled",
+    "password_last_used",
+    "password_last_changed",
+    "password_next_rotation",
+    "mfa_active",
+    "access_key_1_active",
+    "access_key_1_last_rotated",
+    "access_key_1_last_used_date",
+    "access_key_1_last_used_region",
+    "access_key_1_last_used_service",
+    "access_key_2_active",
+    "access_key_2_last_rotated",
+    "access_key_2_last_used_date",
+    "access_key_2_last_used_region",
+    "access_key_2_last_used_service",
+    "cert_1_active",
+    "cert_1_last_rotated",
+    "cert_2_active",
+    "cert_2_last_rotated",
+)
+"""Of the credential report (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.html)."""
 LISTS = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
 REPORT_TIME = "%Y-%m-%dT%H:%M:%S+00:00"
 ALL_SERVICES = (
@@ -99,17 +124,9 @@ def credential_report(state: State, call: Call, forward: Forward) -> dict[str, A
 def _report(state: State, call: Call) -> bytes:
     account = call.account
     out = io.StringIO()
-    columns = (
-        "user,arn,user_creation_time,password_enabled,password_last_used,password_last_changed,"
-        "password_next_rotation,mfa_active,access_key_1_active,access_key_1_last_rotated,"
-        "access_key_1_last_used_date,access_key_1_last_used_region,access_key_1_last_used_service,"
-        "access_key_2_active,access_key_2_last_rotated,access_key_2_last_used_date,"
-        "access_key_2_last_used_region,access_key_2_last_used_service,cert_1_active,cert_1_last_rotated,"
-        "cert_2_active,cert_2_last_rotated"
-    ).split(",")
-    rows = csv.DictWriter(out, columns, lineterminator="\n")
+    rows = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     rows.writeheader()
-    rows.writerow({column: "N/A" for column in columns} | _root_row(state, account))
+    rows.writerow(dict.fromkeys(COLUMNS, "N/A") | _root_row(state, account))
     for user in sorted(backend.iam(account).users.values(), key=lambda user: str(user.name)):
         rows.writerow(_user_row(state, account, user))
     return out.getvalue().encode()
@@ -375,8 +392,7 @@ def virtual_mfa(state: State, call: Call, forward: Forward) -> dict[str, Any]:
 
 
 def roles_without_last_use(state: State, call: Call, forward: Forward) -> dict[str, Any]:
-    """ListRoles never shows when a role was last used
-    (https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html)."""
+    """Leave out when a role was last used: https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html."""
     answer = forward()
     for role in answer.get("Roles", []):
         role.pop("RoleLastUsed", None)

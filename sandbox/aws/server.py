@@ -86,6 +86,7 @@ class AwsSandbox:
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._server: Any = None
+        self._boto: Any = None
 
     def __enter__(self) -> Self:
         from moto.moto_server.werkzeug_app import (
@@ -99,7 +100,7 @@ class AwsSandbox:
             raise RuntimeError(
                 "An AWS sandbox is open in this process already; moto's state is one a process."
             )
-        logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
         backend.reset(SEED)
         self._moto = DomainDispatcherApplication(create_backend_app)
         quiet = type(
@@ -137,15 +138,18 @@ class AwsSandbox:
 
     def client(self, account: str, service: str, region: str = REGION) -> Any:
         """Return the boto3 client with which the estate is built: it may write, and is neither counted nor denied."""
-        import boto3
         from botocore.config import Config
 
         name = key_id(account, "sandbox-builder")
         self.state.sessions[name] = Session(
             account=account, arn=f"arn:aws:iam::{account}:root", user_id=account, builder=True
         )
-        return boto3.session.Session().client(
-            service,  # type: ignore[call-overload]
+        if self._boto is None:
+            import boto3
+
+            self._boto = boto3.session.Session()
+        return self._boto.client(
+            service,
             region_name=region,
             endpoint_url=self.url,
             aws_access_key_id=name,
@@ -300,7 +304,7 @@ class AwsSandbox:
         def forward() -> dict[str, Any]:
             answer = self._moto_answer(environ, call.account)
             if not is_answer(answer):
-                raise _Raw(answer)
+                raise _MotoError(answer)
             shape = call.model.output_shape
             seen = overlaid(self.state, call, shape, wire.read(call, answer)) if shape else {}
             return dict(seen)
@@ -308,7 +312,7 @@ class AwsSandbox:
         own = handler(call.service, call.operation)
         try:
             return wire.written(call, own(self.state, call, forward) if own else forward())
-        except _Raw as raw:
+        except _MotoError as raw:
             return raw.answer
 
     def _moto_answer(self, environ: WSGIEnvironment, account: str) -> Answer:
@@ -322,7 +326,7 @@ class AwsSandbox:
         return Answer(status=int(status.split()[0]), headers=dict(headers), body=b"".join(chunks))
 
 
-class _Raw(Exception):
+class _MotoError(Exception):
     """An error of moto's own, which goes back as it is."""
 
     def __init__(self, answer: Answer) -> None:
