@@ -78,6 +78,8 @@ class Trust(NamedTuple):
     unknown: str
     link: str
     label: str
+    category: str = ""
+    """The category of findings that the link shows."""
 
 
 class Gaps(NamedTuple):
@@ -187,7 +189,7 @@ def _verdict(night: Night, delivery: Delivery) -> Verdict:
         night,
         f"""
         SELECT count(*) FILTER (WHERE {OPEN}) AS total, count(*) FILTER (WHERE {OPEN} AND owner IS NULL) AS unowned,
-               count(*) FILTER (WHERE {OPEN} AND due_at < $as_of) AS overdue,
+               count(*) FILTER (WHERE {OPEN} AND due_at::DATE < $as_of::DATE) AS overdue,
                count(*) FILTER (WHERE status = 'unobserved') AS unobserved,
                count(*) FILTER (WHERE status = 'error') AS errors
         FROM findings
@@ -369,7 +371,7 @@ def _trust(night: Night) -> list[Trust]:
         ),
         Trust(
             "What could it reach?",
-            f"{reach['admin']:,} automation identities reach administrator rights, {reach['escalation']:,} can escalate. "
+            f"{plural(reach['admin'], 'automation identity reaches', 'automation identities reach')} administrator rights, {reach['escalation']:,} can escalate. "
             f"{plural(reach['wide'], 'trust')} may be passed by an organisation or wider.",
             f"{plural(reach['unknown'], 'grant')} could not be judged.",
             "delivery",
@@ -380,16 +382,17 @@ def _trust(night: Night) -> list[Trust]:
             f"{plural(made['artifacts'], 'artifact')} seen: {made['signed']:,} signed, {made['provenance']:,} with provenance, "
             f"{made['sbom']:,} with a bill of materials.",
             f"Signature unknown for {made['unknown']:,}.",
-            "findings",
-            "Findings: integrity",
+            "inventory",
+            "Inventory",
         ),
         Trust(
             "Should the next stage rely on it?",
             f"{gates['enforced']:,} of {plural(gates['controls'], 'gate')} enforced, {gates['absent']:,} absent. "
-            f"{gates['pinned']:,} of {plural(gates['rollouts'], 'workload')} run a pinned digest; {made['mutable']:,} artifacts sit under a tag that can be moved.",
+            f"{gates['pinned']:,} of {plural(gates['rollouts'], 'workload')} run a pinned digest. {plural(made['mutable'], 'artifact')} under a tag that can be moved.",
             f"Pinning unknown for {gates['unknown']:,}.",
             "findings",
-            "Findings: trust, integrity",
+            "Findings on integrity",
+            "integrity",
         ),
         Trust(
             "When should that access end?",
@@ -406,7 +409,7 @@ def _owners(night: Night) -> Cut:
     counts = ", ".join(f"count(*) FILTER (WHERE severity = '{name}') AS {name}" for name in SEVERITIES)
     query = f"""
         SELECT owner, count(*) AS total, {counts}, min(first_seen) AS oldest,
-               count(*) FILTER (WHERE due_at < $as_of) AS overdue, count(*) FILTER (WHERE status <> 'open') AS new
+               count(*) FILTER (WHERE due_at::DATE < $as_of::DATE) AS overdue, count(*) FILTER (WHERE status <> 'open') AS new
         FROM findings WHERE {OPEN} GROUP BY owner
         ORDER BY owner IS NULL DESC, critical DESC, high DESC, medium DESC, low DESC, info DESC, owner
     """

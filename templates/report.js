@@ -131,6 +131,7 @@
       filter();
     } })));
   grid.append(el("div", { role: "rowgroup" }, el("div", { role: "row", class: "head", "aria-rowindex": "1" }, ...headers)), view);
+  const head = grid.querySelector(".head");
   let active = 0;
   let from = -1;
   let height = 52;
@@ -139,7 +140,7 @@
     return [
       severity(raw("severity", row)),
       status(raw("status", row)),
-      el("span", {}, el("button", { type: "button", class: "open" }, el("bdi", { text: raw("subject_name", row) })), el("span", { class: "line", text: raw("title", row) })),
+      el("span", {}, el("button", { type: "button", class: "name" }, el("bdi", { text: raw("subject_name", row) })), el("span", { class: "line", text: raw("title", row) })),
       owner(raw("owner", row)),
       el("bdi", { text: raw("account_name", row) || raw("account_id", row) }),
       el("span", { text: raw("first_seen", row) }),
@@ -158,15 +159,16 @@
     body.style.transform = `translateY(${view.scrollTop - (top - first * height)}px)`;
     if (first === from && !force) return;
     from = first;
+    head.style.paddingRight = `calc(.9rem + ${view.offsetWidth - view.clientWidth}px)`;
     const last = Math.min(rows.length, first + Math.ceil(room / height) + 9);
     const drawn = [];
     for (let at = first; at < last; at++) {
       const line = el("div", { role: "row", "aria-rowindex": at + 2, "data-at": at }, ...cells(rows[at]));
-      line.querySelector(".open").tabIndex = at === active ? 0 : -1;
+      line.querySelector(".name").tabIndex = at === active ? 0 : -1;
       drawn.push(line);
     }
     body.replaceChildren(...(drawn.length ? drawn : [el("div", { role: "row" }, el("div", { role: "cell", class: "none", text: "No finding matches these filters." }))]));
-    if (held) (body.querySelector(`[data-at="${active}"] .open`) || view).focus({ preventScroll: true });
+    if (held) (body.querySelector(`[data-at="${active}"] .name`) || view).focus({ preventScroll: true });
   }
   function move(to) {
     active = Math.max(0, Math.min(rows.length - 1, to));
@@ -178,7 +180,7 @@
     if (active * height < top) view.scrollTop = active * height / scale;
     else if ((active + 1) * height > top + room) view.scrollTop = ((active + 1) * height - room) / scale;
     draw(true);
-    const button = body.querySelector(`[data-at="${active}"] .open`);
+    const button = body.querySelector(`[data-at="${active}"] .name`);
     if (button) button.focus({ preventScroll: true });
   }
   view.addEventListener("scroll", () => requestAnimationFrame(() => draw(false)));
@@ -196,8 +198,8 @@
     const line = event.target.closest("[data-at]");
     if (!line) return;
     active = Number(line.dataset.at);
-    for (const button of body.querySelectorAll(".open")) button.tabIndex = -1;
-    line.querySelector(".open").tabIndex = 0;
+    for (const button of body.querySelectorAll(".name")) button.tabIndex = -1;
+    line.querySelector(".name").tabIndex = 0;
     show(rows[active]);
   });
 
@@ -277,7 +279,7 @@
   const form = document.querySelector(".filters");
   for (const [name, order, shapes] of [["severity", SEVERITIES, SHAPES], ["status", STATUSES, SIGNS]]) {
     const found = counts(name);
-    form.querySelector(`[data-facet="${name}"]`).append(...order.filter((text) => found.has(text)).map((text) => {
+    form.querySelector(`[data-facet="${name}"]`).append(el("span", { class: "legend", text: FACETS[name] }), ...order.filter((text) => found.has(text)).map((text) => {
       const button = el("button", { type: "button", class: text, "aria-pressed": "false", "data-value": text }, shape(shapes[text]), ` ${text} ${found.get(text).toLocaleString("en")}`);
       button.addEventListener("click", () => {
         if (!chosen[name].delete(text)) chosen[name].add(text);
@@ -305,17 +307,20 @@
     timer = setTimeout(() => { words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean); filter(); }, 120);
   });
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(() => {
+  function clear() {
     words = [];
+    byId("search").value = "";
+    for (const { select } of Object.values(selects)) select.value = "";
     for (const set of Object.values(chosen)) set.clear();
     for (const button of form.querySelectorAll("[aria-pressed]")) button.setAttribute("aria-pressed", "false");
-    filter();
-  }));
+  }
+  form.addEventListener("reset", () => { clear(); filter(); });
   for (const anchor of document.querySelectorAll("a[data-facet]")) {
     anchor.addEventListener("click", () => {
       const { select, texts } = selects[anchor.dataset.facet];
       const at = texts.indexOf(anchor.dataset.value === "" ? null : anchor.dataset.value);
-      if (at < 0) return;
+      clear();
+      if (at < 0) return filter();
       select.value = String(at);
       select.dispatchEvent(new Event("change"));
       for (const button of form.querySelectorAll('[data-facet="status"] button')) {
