@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, get_args
 
@@ -10,7 +11,7 @@ import pytest
 
 from sandbox.github.limits import Limits
 from sandbox.github.server import GitHubSandbox
-from scanner.records import Coverage, Gap, Reason
+from scanner.records import Account, Coverage, Gap, Reason
 from tests.github_night import app_config, collected, config, gaps, of, run
 
 if TYPE_CHECKING:
@@ -49,25 +50,12 @@ def spoken_of(records: list[Record], kind: type[Gap | Coverage]) -> set[str]:
     return {listing(row) for row in of(records, kind)}
 
 
-# The pages below have no rows of their own: they are read within the listing named beside them.
-WITHIN = {
-    "GET /orgs/{org}/actions/secrets/{secret_name}/repositories": "GET /orgs/{org}/actions/secrets",
-    "GET /orgs/{org}/dependabot/secrets/{secret_name}/repositories": "GET /orgs/{org}/dependabot/secrets",
-    "GET /orgs/{org}/codespaces/secrets/{secret_name}/repositories": "GET /orgs/{org}/codespaces/secrets",
-    "GET /orgs/{org}/agents/secrets/{secret_name}/repositories": "GET /orgs/{org}/agents/secrets",
-}
-NAMES = {
-    "{team_slug}": "{team}",
-    "{environment_name}": "{environment}",
-    "{role_id}": "{role}",
-    "{file_sha}": "{sha}",
-}
+PART = re.compile(r"(?<!teams)/\{\w+\}/repositories$")
+"""Which repositories a secret, a token, a runner group reaches is read within the list of these."""
 
 
 def row_of(route: str) -> str:
-    for theirs, ours in NAMES.items():
-        route = route.replace(theirs, ours)
-    return WITHIN.get(route, route)
+    return PART.sub("", route)
 
 
 @pytest.mark.parametrize("turn", range(len(TROUBLES)))
@@ -107,10 +95,7 @@ def test_a_listing_that_fails_takes_nothing_else_with_it(
             records = collected(options, run(tmp_path / str(number)))
             sandbox.faults.clear()
             lost = {listing(row) for row in of(whole, Coverage)} - spoken_of(records, Coverage)
-            assert lost <= {
-                row_of(route),
-                *(row_of(other) for other in asked() if "/environments/{environment_name}/" in other),
-            }, route
+            assert all(row.startswith(row_of(route)) for row in lost), (route, lost)
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
@@ -235,6 +220,39 @@ def test_a_run_that_is_stopped_leaves_gaps(monkeypatch: pytest.MonkeyPatch, tmp_
         night.stopping.set()
         records = collected(options, night)
     assert [(row.table, row.reason) for row in gaps(records)] == [("*", "deadline")]
+
+
+def test_without_environments_their_secrets_are_in_doubt(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        sandbox.fail("GET /repos/{owner}/{repo}/environments", 403)
+        records = collected(config(sandbox, monkeypatch, **SMALL), run(tmp_path))
+    assert {(row.table, row.kind) for row in gaps(records) if row.account_id == "github:repo:5001"} == {
+        ("controls", "environment-approval"),
+        ("controls", "environment-branch-policy"),
+        ("secrets", "github-actions"),
+        ("secrets", "github-variable"),
+    }
+
+
+REFUSED = {
+    "administration": ("controls", "branch-protection"),
+    "contents": ("identities", "github-workflow"),
+    "deployments": ("deployments", None),
+}
+
+
+@pytest.mark.parametrize("permission", sorted(REFUSED))
+def test_a_part_that_graphql_refuses_does_not_take_the_repositories_with_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, permission: str
+) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        sandbox.revoke(permission)
+        records = collected(app_config(sandbox, monkeypatch), run(tmp_path))
+        there = {f"github:repo:{repository.id}" for repository in sandbox.organisation.repositories}
+    assert {row.id for row in of(records, Account)} - {"github:org:7001001"} == there
+    assert {row.account_id for row in gaps(records) if (row.table, row.kind) == REFUSED[permission]} == there
 
 
 @pytest.mark.parametrize("shape", ["cloud", "team", "ghes"])

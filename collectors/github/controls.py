@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collectors.github.failures import explain_unsupported
+from collectors.github.failures import GitHubError, explain_unsupported
 from scanner.records import Control, record_id
 
 if TYPE_CHECKING:
@@ -219,6 +219,7 @@ def environments(scope: Scope, repository: Repository, found: list[Environment])
             needs="actions: read",
             account_id=repository.account_id,
         ),
+        loses=("secrets/github-actions", "secrets/github-variable", "controls/environment-branch-policy"),
     )
 
 
@@ -251,7 +252,7 @@ def branch_policies(scope: Scope, repository: Repository, environment: Environme
         read(),
         scope.asked(
             "controls",
-            f"GET /repos/{{owner}}/{{repo}}/environments/{{environment}}/deployment-branch-policies ({environment.number})",
+            f"GET /repos/{{owner}}/{{repo}}/environments/{{environment_name}}/deployment-branch-policies ({environment.number})",
             kind="environment-branch-policy",
             needs="actions: read",
             account_id=repository.account_id,
@@ -415,16 +416,14 @@ def organisation_actions(scope: Scope, facts: dict[str, str]) -> Iterator[Record
     )
 
 
-def secret_scanning(scope: Scope, wanted: set[str] | None = None) -> Iterator[Record]:
+def secret_scanning(scope: Scope) -> Iterator[Record]:
     """Yield for each repository whether GitHub looks for secrets in it and stops pushes that hold one.
 
-    ``security_and_analysis`` is shown to administrators only; a repository without it gives nothing.
+    ``security_and_analysis`` is shown to administrators only: repositories without it are a Gap.
+    https://docs.github.com/en/rest/repos/repos#list-organization-repositories
     """
 
-    def settings(item: dict[str, Any]) -> Iterator[Record]:
-        if wanted is not None and item["name"] not in wanted:
-            return
-        shown = item.get("security_and_analysis") or {}
+    def settings(item: dict[str, Any], shown: dict[str, Any]) -> Iterator[Record]:
         account_id = record_id("github", "repo", str(item["id"]))
         for key, kind in (
             ("secret_scanning", "secret-scanning"),
@@ -442,10 +441,23 @@ def secret_scanning(scope: Scope, wanted: set[str] | None = None) -> Iterator[Re
                     target=account_id,
                 )
 
-    yield from scope.listing(
-        "/orgs/{org}/repos",
-        settings,
-        table="controls",
-        kind="secret-scanning",
-        needs="administration: read",
+    def read() -> Iterator[Record]:
+        hidden = 0
+        for item in scope.client.items(f"/orgs/{scope.login}/repos"):
+            shown = item.get("security_and_analysis")
+            if not scope.wants(str(item["name"])) or item.get("archived"):
+                continue
+            if shown is None:
+                hidden += 1
+            else:
+                yield from settings(item, shown)
+        if hidden:
+            raise GitHubError("denied", f"security settings of {hidden} repositories are not shown")
+
+    yield from scope.told(
+        read(),
+        scope.asked(
+            "controls", "GET /orgs/{org}/repos", kind="secret-scanning", needs="administration: read"
+        ),
+        fills={"controls": "push-protection"},
     )

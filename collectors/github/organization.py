@@ -270,11 +270,11 @@ def public_keys(scope: Scope) -> Iterator[Record]:
             )
 
         for call, convert, kind in (
-            ("/users/{login}/keys", ssh, "ssh-key"),
-            ("/users/{login}/gpg_keys", gpg, "gpg-key"),
+            ("/users/{username}/keys", ssh, "ssh-key"),
+            ("/users/{username}/gpg_keys", gpg, "gpg-key"),
         ):
             yield from scope.listing(
-                call, convert, table="credentials", kind=kind, needs="none", item=login, login=login
+                call, convert, table="credentials", kind=kind, needs="none", item=login, username=login
             )
 
 
@@ -345,6 +345,8 @@ def teams(scope: Scope) -> Iterator[Record]:
             )
 
         def repository(item: dict[str, Any], team_id: str = identity) -> Iterator[Record]:
+            if not scope.wants(str(item["name"])):
+                return
             role = str(item.get("role_name") or "unknown")
             can = powers.of_role(scope.roles.get(role, role))
             yield Grant(
@@ -361,23 +363,23 @@ def teams(scope: Scope) -> Iterator[Record]:
             )
 
         yield from scope.listing(
-            "/orgs/{org}/teams/{team}/members",
+            "/orgs/{org}/teams/{team_slug}/members",
             member,
             table="links",
             kind="github-team",
             needs="members: read",
             item=number,
-            team=slug,
+            team_slug=slug,
         )
         yield from scope.listing(
-            "/orgs/{org}/teams/{team}/repos",
+            "/orgs/{org}/teams/{team_slug}/repos",
             repository,
             table="grants",
             kind="github-team",
             needs="members: read",
             item=number,
             salt=str(sorted(scope.roles.items())),
-            team=slug,
+            team_slug=slug,
         )
 
 
@@ -435,12 +437,12 @@ def roles(scope: Scope) -> Iterator[Record]:
                 )
 
             yield from scope.listing(
-                f"/orgs/{{org}}/organization-roles/{{role}}/{holders}",
+                f"/orgs/{{org}}/organization-roles/{{role_id}}/{holders}",
                 holder,
                 table="grants",
                 kind="github-organisation-role",
                 needs="organization_custom_org_roles: read",
                 explained=absent,
                 item=str(item["id"]),
-                role=str(item["id"]),
+                role_id=str(item["id"]),
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime  # noqa: TC003  msgspec reads the annotations at run time
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -55,14 +54,6 @@ class Night(msgspec.Struct, kw_only=True):
     lock: Any = msgspec.field(default_factory=threading.Lock)
 
 
-def wanted(scope: Scope, repository: Repository) -> bool:
-    """Tell whether the configuration asks for this repository."""
-    chosen = scope.settings.repositories
-    return any(fnmatchcase(repository.name, pattern) for pattern in chosen.include) and not any(
-        fnmatchcase(repository.name, pattern) for pattern in chosen.exclude
-    )
-
-
 def everything(scope: Scope, night: Night) -> Iterator[Record]:
     """Yield all repositories of the organisation."""
     yield from scope.told(
@@ -85,7 +76,7 @@ def _all(scope: Scope, night: Night) -> Generator[Record, None, None]:
             night.rotate = page.total > scope.settings.rotate_above
             first = False
         forbidden += page.forbidden
-        chosen = [repository for repository in page.repositories if wanted(scope, repository)]
+        chosen = [repository for repository in page.repositories if scope.wants(repository.name)]
         definitions = Definitions(scope, night.memory)
         yield from definitions.prefetch(chosen)
         yield from side_by_side(

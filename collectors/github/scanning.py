@@ -23,6 +23,8 @@ def alerts(scope: Scope) -> Iterator[Record]:
 
     def alert(item: dict[str, Any]) -> Iterator[Record]:
         repository = item["repository"]
+        if not scope.wants(str(repository["name"])):
+            return
         yield Secret(
             id=record_id("github", "github-scanning-alert", f"{repository['id']}/{item['number']}"),
             provider="github",
@@ -63,6 +65,8 @@ def attestations(scope: Scope) -> Iterator[Record]:
     """
 
     def repository(item: dict[str, Any]) -> Iterator[Record]:
+        if not scope.wants(str(item["name"])):
+            return
         account_id = record_id("github", "repo", str(item["id"]))
         yield control(
             account_id,

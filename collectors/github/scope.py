@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -48,6 +49,13 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     def account_id(self) -> str:
         """The organisation's `Account.id`."""
         return record_id("github", "org", str(self.number))
+
+    def wants(self, repository: str) -> bool:
+        """Tell whether the configuration asks for the repository of this name."""
+        chosen = self.settings.repositories
+        return any(fnmatchcase(repository, pattern) for pattern in chosen.include) and not any(
+            fnmatchcase(repository, pattern) for pattern in chosen.exclude
+        )
 
     @staticmethod
     def quoted(name: str) -> str:
@@ -149,7 +157,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Generator[Record, None, None]:
         """Yield a listing, then its Coverage or Gap: for its own table and for each that it also fills.
 
-        ``loses`` names tables of which every kind is in doubt when this fails, and none is proven when it does not.
+        ``loses`` names what is in doubt when this fails, and is not proven when it does not: tables, of which every
+        kind is meant, or ``table/kind``.
         """
         failures: list[Failure] = []
 
@@ -168,8 +177,9 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
                 yield gap(other, failures[0])
             else:
                 yield from or_gap((), other, explained)
-        for table in loses if failures else ():
-            yield gap(msgspec.structs.replace(asked, table=table, kind=None), failures[0])
+        for lost in loses if failures else ():
+            table, _, kind = lost.partition("/")
+            yield gap(msgspec.structs.replace(asked, table=table, kind=kind or None), failures[0])
 
 
 def _documented(call: str) -> str:

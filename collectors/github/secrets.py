@@ -222,7 +222,7 @@ def of_environment(
         protected=protected,
     )
     yield from scope.listing(
-        "/repos/{org}/{repo}/environments/{environment}/secrets",
+        "/repos/{org}/{repo}/environments/{environment_name}/secrets",
         _secrets(place, "actions"),
         table="secrets",
         kind="github-actions",
@@ -232,10 +232,10 @@ def of_environment(
         item=number,
         salt=str(protected),
         repo=repository.name,
-        environment=name,
+        environment_name=name,
     )
     yield from scope.listing(
-        "/repos/{org}/{repo}/environments/{environment}/variables",
+        "/repos/{org}/{repo}/environments/{environment_name}/variables",
         _variables(scope, place, "actions"),
         table="secrets",
         kind="github-variable",
@@ -246,5 +246,5 @@ def of_environment(
         item=number,
         salt=str(protected),
         repo=repository.name,
-        environment=name,
+        environment_name=name,
     )

@@ -18,60 +18,78 @@ from collectors.github.scope import Scope, time
 from scanner.records import record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
 PAGE = 50
-_DOCUMENT = """
-query Repositories($org: String!, $cursor: String, $size: Int!, $deployments: Int!) {
-  organization(login: $org) {
-    repositories(first: $size, after: $cursor, orderBy: {field: CREATED_AT, direction: ASC}) {
-      totalCount
-      pageInfo { hasNextPage endCursor }
-      nodes {
-        databaseId name nameWithOwner isArchived isFork visibility viewerCanAdminister
-        createdAt pushedAt url
-        defaultBranchRef { name }
-        deployKeys(first: 1) { totalCount }
-        environments(first: 10) { totalCount nodes { name } }
-        branchProtectionRules(first: 5) { totalCount nodes { ...Protection } }
-        rulesets(first: 5) {
+_PARTS = {
+    "deployKeys": "deployKeys(first: 1) { totalCount }",
+    "environments": "environments(first: 10) { totalCount nodes { name } }",
+    "branchProtectionRules": """branchProtectionRules(first: 5) {
+          totalCount
+          nodes {
+            databaseId pattern isAdminEnforced requiresApprovingReviews requiredApprovingReviewCount
+            requiresCodeOwnerReviews requiresStatusChecks restrictsPushes allowsForcePushes allowsDeletions
+          }
+        }""",
+    "rulesets": """rulesets(first: 5) {
           totalCount
           nodes {
             databaseId name target enforcement
             source { ... on Organization { login } ... on Repository { nameWithOwner } ... on Enterprise { slug } }
           }
-        }
-        collaborators(affiliation: DIRECT, first: 20) {
+        }""",
+    "collaborators": """collaborators(affiliation: DIRECT, first: 20) {
           totalCount
           edges { permission node { databaseId login } }
-        }
-        deployments(first: $deployments, orderBy: {field: CREATED_AT, direction: DESC}) {
+        }""",
+    "deployments": """deployments(first: 3, orderBy: {field: CREATED_AT, direction: DESC}) {
           nodes { databaseId environment createdAt commitOid ref { name } creator { login } state }
-        }
-        workflows: object(expression: "HEAD:.github/workflows") { ...Files }
-        composites: object(expression: "HEAD:.github/actions") {
+        }""",
+    "workflows": 'workflows: object(expression: "HEAD:.github/workflows") { ...Files }',
+    "composites": """composites: object(expression: "HEAD:.github/actions") {
           ... on Tree { entries { name oid size type object { ...Files } } }
-        }
-        action: object(expression: "HEAD:action.yml") { ...File }
-        gitlab: object(expression: "HEAD:.gitlab-ci.yml") { ...File }
-        azure: object(expression: "HEAD:azure-pipelines.yml") { ...File }
-        bitbucket: object(expression: "HEAD:bitbucket-pipelines.yml") { ...File }
-        cloudbuild: object(expression: "HEAD:cloudbuild.yaml") { ...File }
-        buildspec: object(expression: "HEAD:buildspec.yml") { ...File }
-        jenkins: object(expression: "HEAD:Jenkinsfile") { ...File }
-        owners: object(expression: "HEAD:.github/CODEOWNERS") { ...File }
-        rootOwners: object(expression: "HEAD:CODEOWNERS") { ...File }
-      }
-    }
-  }
+        }""",
+    "action": 'action: object(expression: "HEAD:action.yml") { ...File }',
+    "gitlab": 'gitlab: object(expression: "HEAD:.gitlab-ci.yml") { ...File }',
+    "azure": 'azure: object(expression: "HEAD:azure-pipelines.yml") { ...File }',
+    "bitbucket": 'bitbucket: object(expression: "HEAD:bitbucket-pipelines.yml") { ...File }',
+    "cloudbuild": 'cloudbuild: object(expression: "HEAD:cloudbuild.yaml") { ...File }',
+    "buildspec": 'buildspec: object(expression: "HEAD:buildspec.yml") { ...File }',
+    "jenkins": 'jenkins: object(expression: "HEAD:Jenkinsfile") { ...File }',
+    "owners": 'owners: object(expression: "HEAD:.github/CODEOWNERS") { ...File }',
+    "rootOwners": 'rootOwners: object(expression: "HEAD:CODEOWNERS") { ...File }',
 }
-fragment Files on GitObject { ... on Tree { entries { name oid size type } } }
-fragment File on GitObject { ... on Blob { oid byteSize } }
-fragment Protection on BranchProtectionRule {
-  databaseId pattern isAdminEnforced requiresApprovingReviews requiredApprovingReviewCount
-  requiresCodeOwnerReviews requiresStatusChecks restrictsPushes allowsForcePushes allowsDeletions
-}
+"""What is asked of each repository beside its names: each part can be refused by itself, and is then left out."""
+
+
+def _document(without: Iterable[str]) -> str:
+    parts = {name: part for name, part in _PARTS.items() if name not in without}
+    text = " ".join(parts.values())
+    fragments = [
+        "fragment Files on GitObject { ... on Tree { entries { name oid size type } } }"
+        if "...Files" in text
+        else "",
+        "fragment File on GitObject { ... on Blob { oid byteSize } }" if "...File }" in text else "",
+    ]
+    return f"""
+query Repositories($org: String!, $cursor: String, $size: Int!) {{
+  organization(login: $org) {{
+    repositories(first: $size, after: $cursor, orderBy: {{field: CREATED_AT, direction: ASC}}) {{
+      totalCount
+      pageInfo {{ hasNextPage endCursor }}
+      nodes {{
+        databaseId name nameWithOwner isArchived isFork visibility viewerCanAdminister
+        createdAt pushedAt url
+        defaultBranchRef {{ name }}
+        {text}
+      }}
+    }}
+  }}
+}}
+{" ".join(fragments)}
 """
+
+
 _SINGLE = {
     "action": "action.yml",
     "gitlab": ".gitlab-ci.yml",
@@ -150,32 +168,37 @@ def pages(scope: Scope) -> Generator[Page, None, None]:
     cursor: str | None = None
     seen: set[str] = set()
     size = PAGE
+    left_out: dict[str, str] = {} if scope.settings.deployments else {"deployments": "not asked for"}
     while True:
-        variables = {
-            "org": scope.login,
-            "cursor": cursor,
-            "size": size,
-            "deployments": 3 if scope.settings.deployments else 1,
-        }
         try:
-            answer = scope.client.query(_DOCUMENT, variables)
+            connection, missing = _page(scope, cursor, size, left_out)
+            nodes = list(connection.get("nodes") or [])
+            without: dict[str, str] = {}
+            while fresh := {
+                name: words for name, words in _refused(nodes, missing).items() if name not in without
+            }:
+                # A part that may not be null takes its whole repository with it: ask again without it.
+                without |= fresh
+                again, missing_again = _page(scope, cursor, size, left_out | without)
+                found = list(again.get("nodes") or [])
+                hidden = [index for index, node in enumerate(nodes) if node is None]
+                for index in hidden:
+                    nodes[index] = found[index] if index < len(found) else None
+                    missing[index] = without | missing_again.get(index, {})
+                if len(hidden) == len(nodes):
+                    left_out |= without
         except (StatusError, QueryError, requests.ConnectionError, requests.Timeout) as exc:
             if size == 1 or (isinstance(exc, GitHubError) and exc.reason != "unreachable"):
                 raise
             size = max(1, size // 4)
             continue
-        organisation = answer.data.get("organization")
-        if not isinstance(organisation, dict) or not isinstance(organisation.get("repositories"), dict):
-            words = "; ".join(str(error.get("message")) for error in answer.errors[:3])
-            raise GitHubError("denied", f"the organisation's repositories are not shown: {words}")
-        connection = organisation["repositories"]
-        missing = _missing(answer.errors)
         repositories, forbidden = [], []
-        for index, node in enumerate(connection.get("nodes") or []):
+        for index, node in enumerate(nodes):
+            words = left_out | missing.get(index, {})
             if node is None:
-                forbidden.append("; ".join(missing.get(index, {}).values()) or "not shown")
+                forbidden.append("; ".join(sorted(set(missing.get(index, {}).values()))) or "not shown")
             else:
-                repositories.append(_repository(node, missing.get(index, {})))
+                repositories.append(_repository(node, words))
         yield Page(
             repositories=repositories, forbidden=forbidden, total=int(connection.get("totalCount") or 0)
         )
@@ -187,6 +210,29 @@ def pages(scope: Scope) -> Generator[Page, None, None]:
             raise GitHubError("malformed", "the repositories' cursor leads back to a page that was read")
         seen.add(cursor)
         size = min(PAGE, size * 2)
+
+
+def _page(
+    scope: Scope, cursor: str | None, size: int, left_out: Iterable[str]
+) -> tuple[dict[str, Any], dict[int, dict[str, str]]]:
+    """Return one page of the connection, and what GitHub refused of it."""
+    answer = scope.client.query(_document(left_out), {"org": scope.login, "cursor": cursor, "size": size})
+    organisation = answer.data.get("organization")
+    if not isinstance(organisation, dict) or not isinstance(organisation.get("repositories"), dict):
+        words = "; ".join(str(error.get("message")) for error in answer.errors[:3])
+        raise GitHubError("denied", f"the organisation's repositories are not shown: {words}")
+    return organisation["repositories"], _missing(answer.errors)
+
+
+def _refused(nodes: list[Any], missing: dict[int, dict[str, str]]) -> dict[str, str]:
+    """Return the parts for whose sake whole repositories are missing, and GitHub's words."""
+    return {
+        field: words
+        for index, node in enumerate(nodes)
+        if node is None
+        for field, words in missing.get(index, {}).items()
+        if field in _PARTS
+    }
 
 
 def _missing(errors: list[dict[str, Any]]) -> dict[int, dict[str, str]]:
