@@ -1,0 +1,125 @@
+"""AWS accounts: identities, credentials, stored secrets, grants and trusts, by API calls that can only read.
+
+Needs: credentials of one account (workload identity is best; no keys stand in config.yaml), and in every other
+account a role of the name ``role_name`` that they may assume, whose trust names the scanner's role and an External
+ID. Both carry the policy that ``sprawlscan permissions aws`` prints; AWS's managed policy SecurityAudit with the
+actions that it lacks does as well. With ``organization: true`` the credentials belong to the management account, or
+to one to which the administration of AWS Organizations is delegated. What is refused is told as a gap that names the
+missing action.
+
+Cannot see: values of secrets and parameters (never asked for); environment variables of a Lambda function under a
+customer-managed key without kms:Decrypt; access keys of the last four hours (the credential report is that old);
+which Kubernetes service accounts use IRSA (only the roles' trust is visible); when an SSH key, a CodeBuild source
+credential or a CodeDeploy token was last used; role use before the last 400 days; regions that are not enabled, or
+not named where ``regions`` is set.
+
+Kinds of its own: credentials ``connection``, ``ec2-key-pair``, ``ssm-activation``, ``webhook-secret``; identities
+``codedeploy-on-premises-instance``, ``identity-center-group``, ``roles-anywhere-subject``; controls
+``access-analyzer``, ``build-visibility``, ``central-root-management``, ``image-scanning``, ``imdsv2``, ``rcp``,
+``scp``, ``tag-immutability``, ``trust-anchor``, ``webhook-authentication``. A gap or coverage row of the kind
+``resource-policy`` (policies on resources), ``last-accessed`` or ``unused-access`` (use of granted services) tells of
+a part of ``grants``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from collectors.aws import organization
+from collectors.aws.failures import DeadlineError, MalformedError, explain
+from collectors.aws.permissions import permissions
+from collectors.aws.settings import Config
+from scanner.collect import Asked, Target, TargetError, or_gap
+from scanner.records import record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.aws.organization import Reading
+    from scanner.collect import Run
+    from scanner.records import Record
+
+__all__ = ["Config", "collect", "permissions", "targets"]
+
+NAME = "aws"
+ORGANIZATION = "organization"
+
+
+def targets(config: Config, run: Run) -> Iterator[Target]:
+    """Yield a target an account, and one for the organisation itself. Raises `TargetError`."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from collectors.aws.session import sign_in
+
+    what = "cannot sign in to AWS"
+    try:
+        org = organization.reading(config, run, lambda: sign_in(config, run.stopping))
+        caller = org.access.client("sts").get_caller_identity()
+        what = "cannot list the accounts of the organisation"
+        found = list(_targets(config, org, caller["Account"], str(caller["Arn"]).split(":")[1]))
+    except DeadlineError:
+        return
+    except (BotoCoreError, ClientError, MalformedError) as exc:
+        failure = explain(exc)
+        detail = failure.detail if failure else f"{type(exc).__name__}: {exc}"
+        raise TargetError(
+            f"{what}: {detail.rstrip('.')}. Try `aws sts get-caller-identity` with the same setting."
+        ) from None
+    yield from found
+
+
+def _targets(config: Config, org: Reading, home: str, partition: str) -> Iterator[Target]:
+    numbers = set(config.accounts)
+    if config.organization:
+        about = org.organization()
+        if about.id is None:
+            raise TargetError(
+                f"organization: true, but account {home} is in no organisation; name accounts instead, or leave both out."
+            )
+        ref = organization.organization_ref(about.id)
+        params = {"organization": about.id, "partition": partition}
+        yield Target(collector=NAME, name=ORGANIZATION, account_id=ref, params=params)
+        numbers |= {number for number, entry in org.accounts().items() if organization.is_active(entry)}
+        numbers -= set(config.skip_accounts)
+    for number in sorted(numbers or {home}):
+        role = "" if number == home else f"arn:{partition}:iam::{number}:role/{config.role_name}"
+        yield Target(
+            collector=NAME,
+            name=number,
+            account_id=record_id(NAME, "account", number),
+            params={"account": number, "role": role},
+        )
+
+
+def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
+    """Yield everything of one account, or of the organisation itself."""
+    from collectors.aws.account import enter, read_account, read_organization
+    from collectors.aws.place import Place
+    from collectors.aws.session import sign_in
+
+    org = organization.reading(config, run, lambda: sign_in(config, run.stopping))
+    if "organization" in target.params:
+        whole = Place(
+            config=config,
+            run=run,
+            target=target,
+            access=org.access,
+            account=target.params["organization"],
+            partition=target.params["partition"],
+            ref=target.account_id,
+        )
+        yield from read_organization(whole, org)
+        return
+    role = target.params["role"]
+    asked = Asked(
+        provider=NAME,
+        account_id=target.account_id,
+        collector=target.collector,
+        target=target.name,
+        table="*",
+        call="sts:AssumeRole" if role else "sts:GetCallerIdentity",
+        needs=f"sts:AssumeRole on {role}, with its External ID" if role else None,
+    )
+    place = yield from or_gap(enter(target, config, run, org), asked, explain)
+    if place is not None:
+        yield from read_account(place, org)

@@ -1,0 +1,169 @@
+"""What can go wrong between us and AWS, and what each failure means for completeness."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scanner.collect import Failure
+from scanner.config import SecretMissingError
+
+if TYPE_CHECKING:
+    from scanner.records import Reason
+
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+_WRONG_KEY = frozenset(
+    {
+        "AuthFailure",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_DENIED = frozenset(
+    {
+        "AuthorizationError",
+        "AuthorizationErrorException",
+        "Forbidden",
+        "ForbiddenException",
+        "NotAuthorized",
+        "OptInRequired",
+        "SubscriptionRequiredException",
+        "UnauthorizedOperation",
+        "403",
+    }
+)
+_THROTTLED = frozenset(
+    {"BandwidthLimitExceeded", "LimitExceeded", "LimitExceededException", "RequestLimitExceeded", "SlowDown"}
+)
+_UNSUPPORTED = frozenset(
+    {
+        "InvalidAction",
+        "NotImplemented",
+        "NotImplementedException",
+        "UnknownOperationException",
+        "UnsupportedOperation",
+        "UnsupportedOperationException",
+    }
+)
+
+
+class MalformedError(Exception):
+    """An answer is not what the service's model says: cut off, not JSON, a wrong document."""
+
+
+class TruncatedError(Exception):
+    """An answer is sound but known to leave something out."""
+
+
+class DeadlineError(Exception):
+    """The run was told to stop."""
+
+
+class DeniedError(Exception):
+    """A service answered, and said inside the answer that this reader may not see something."""
+
+    def __init__(self, detail: str, needs: str) -> None:
+        super().__init__(detail)
+        self.needs = needs
+
+
+class NotReadOnlyError(Exception):
+    """An operation that is not on the list of `permissions` was about to be sent: a bug of ours."""
+
+
+class PartlyReadError(Exception):
+    """A listing was read, but some of its items could not be. ``first`` is what the first of them raised."""
+
+    def __init__(self, failed: list[str], total: int, first: Exception) -> None:
+        names = ", ".join(failed[:5]) + (", ..." if len(failed) > 5 else "")
+        super().__init__(f"{len(failed)} of {total} could not be read ({names})")
+        self.first = first
+
+
+def code_of(exc: BaseException) -> str:
+    """Return AWS's error code of a botocore ``ClientError``; an empty text for anything else."""
+    response = getattr(exc, "response", None)
+    error = response.get("Error") if isinstance(response, dict) else None
+    return str(error.get("Code", "")) if isinstance(error, dict) else ""
+
+
+def _reason(code: str, status: int) -> Reason:
+    if code.startswith(("AccessDenied", "KMSAccessDenied")) or code in _DENIED | _EXPIRED | _WRONG_KEY:
+        return "denied"
+    if "Throttl" in code or code.startswith("TooManyRequests") or code in _THROTTLED or status == 429:
+        return "throttled"
+    if code in _UNSUPPORTED or status == 501 or (status == 404 and code in {"404", "Not Found", ""}):
+        return "unsupported"
+    if status in {401, 403}:
+        return "denied"
+    return "unreachable" if status >= 500 else "malformed"
+
+
+def _advice(code: str) -> str:
+    if code in _EXPIRED:
+        return " The session has expired: sign in again, or run with workload identity, which renews itself."
+    if code in _WRONG_KEY:
+        return " AWS does not know these credentials: check the profile, the partition (home_region) and the clock."
+    return ""
+
+
+def explain(exc: Exception) -> Failure | None:
+    """Say what an exception means; None for what only a bug of ours can cause."""
+    from botocore import exceptions as aws
+    from botocore.parsers import ResponseParserError
+
+    match exc:
+        case PartlyReadError():
+            first = explain(exc.first)
+            if first is None:
+                return None
+            return Failure(reason=first.reason, detail=f"{exc}: {first.detail}", needs=first.needs)
+        case aws.ClientError():
+            error = exc.response.get("Error", {})
+            status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            code = code_of(exc)
+            message = str(error.get("Message", ""))[:1000]
+            return Failure(
+                reason=_reason(code, status),
+                detail=f"{exc.operation_name}: HTTP {status} {code}: {message}.{_advice(code)}",
+            )
+        case aws.NoCredentialsError() | aws.PartialCredentialsError():
+            return Failure(
+                reason="denied",
+                detail=f"{exc}: give the process workload identity, or sign in (aws sso login) and name the profile",
+            )
+        case (
+            aws.ProfileNotFound()
+            | aws.CredentialRetrievalError()
+            | aws.TokenRetrievalError()
+            | aws.SSOError()
+            | aws.RefreshWithMFAUnsupportedError()
+            | aws.InvalidConfigError()
+            | aws.ConfigParseError()
+            | SecretMissingError()
+        ):
+            return Failure(reason="denied", detail=str(exc))
+        case aws.SSLError():
+            return Failure(
+                reason="unreachable", detail=f"{exc} (behind a proxy that inspects TLS, set ca_bundle)"
+            )
+        case aws.HTTPClientError() | aws.NoRegionError() | aws.UnknownEndpointError():
+            return Failure(reason="unreachable", detail=f"{type(exc).__name__}: {exc}")
+        case aws.EndpointProviderError():
+            return Failure(reason="unsupported", detail=f"{type(exc).__name__}: {exc}")
+        case MalformedError() | ResponseParserError() | aws.PaginationError() | aws.ChecksumError():
+            return Failure(reason="malformed", detail=f"{type(exc).__name__}: {exc}")
+        case aws.IncompleteReadError() | ConnectionError() | TimeoutError():
+            return Failure(reason="unreachable", detail=f"{type(exc).__name__}: {exc}")
+        case TruncatedError():
+            return Failure(reason="truncated", detail=str(exc))
+        case DeniedError():
+            return Failure(reason="denied", detail=str(exc), needs=exc.needs)
+        case DeadlineError():
+            return Failure(reason="deadline", detail="the run was told to stop before this was read")
+        case _:
+            return None

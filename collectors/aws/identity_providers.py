@@ -1,0 +1,93 @@
+"""OIDC and SAML providers: whom the account lets vouch for strangers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.aws.failures import MalformedError
+from collectors.aws.place import PROVIDER, Tally, tags_of
+from collectors.aws.times import utc
+from scanner.records import Credential, Identity, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from collectors.aws.place import Place
+    from scanner.records import Record
+
+
+def oidc_providers(place: Place) -> Generator[Record, None, list[dict[str, Any]]]:
+    """Yield OIDC providers. Returns them for the evaluator as ``arn``, ``url``, ``client_ids``."""
+    iam = place.client("iam")
+    answer = iam.list_open_id_connect_providers()
+    if "OpenIDConnectProviderList" not in answer:
+        raise MalformedError("ListOpenIDConnectProviders: the answer holds no list")
+    tally = Tally()
+    found: list[dict[str, Any]] = []
+    for entry in answer["OpenIDConnectProviderList"]:
+        arn = entry["Arn"]
+        read = tally.read(arn, lambda: iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn))  # noqa: B023
+        provider: dict[str, Any] = read or {}
+        # The ARN ends with the URL, so that a refused detail still leaves the issuer.
+        url = str(provider.get("Url") or arn.split(":oidc-provider/", 1)[-1])
+        client_ids = sorted(provider.get("ClientIDList") or [])
+        found.append({"arn": arn, "url": url, "client_ids": client_ids})
+        tags = tags_of(provider.get("Tags"))
+        owner, owner_source = place.owner(tags)
+        provider_id = record_id(PROVIDER, "oidc-provider", arn)
+        place.found.ids[arn] = provider_id
+        yield Identity(
+            id=provider_id,
+            provider=PROVIDER,
+            account_id=place.ref,
+            surface="automation",
+            kind="oidc-provider",
+            native_id=arn,
+            name=url.removeprefix("https://"),
+            address=arn,
+            created_at=utc(provider.get("CreateDate")),
+            owner=owner,
+            owner_source=owner_source,
+            environment=place.environment(tags),
+            tags=tags,
+        )
+    tally.end()
+    return found
+
+
+def saml_providers(place: Place) -> Iterator[Record]:
+    """Yield SAML providers, and the certificate that ends with each one's metadata."""
+    answer = place.client("iam").list_saml_providers()
+    if "SAMLProviderList" not in answer:
+        raise MalformedError("ListSAMLProviders: the answer holds no list")
+    for entry in answer["SAMLProviderList"]:
+        arn = entry["Arn"]
+        provider_id = record_id(PROVIDER, "saml-provider", arn)
+        place.found.ids[arn] = provider_id
+        name = arn.rsplit("/", 1)[-1]
+        yield Identity(
+            id=provider_id,
+            provider=PROVIDER,
+            account_id=place.ref,
+            surface="human",
+            kind="saml-provider",
+            native_id=arn,
+            name=name,
+            address=arn,
+            created_at=utc(entry.get("CreateDate")),
+            environment=place.environment(),
+        )
+        ends = utc(entry.get("ValidUntil"))
+        if ends is not None:
+            yield Credential(
+                id=record_id(PROVIDER, "certificate", arn),
+                provider=PROVIDER,
+                account_id=place.ref,
+                identity_id=provider_id,
+                kind="certificate",
+                native_id=arn,
+                name=f"metadata of SAML provider {name}",
+                lifetime="expiring",
+                created_at=utc(entry.get("CreateDate")),
+                expires_at=ends,
+            )

@@ -1,0 +1,11 @@
+"""botocore's times as the records want them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+
+def utc(value: Any) -> datetime | None:
+    """Return a time as aware UTC; None for anything that is no aware time."""
+    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo is not None else None
