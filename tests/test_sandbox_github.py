@@ -14,7 +14,7 @@ import pytest
 import requests
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from sandbox.github import GitHubSandbox
+from sandbox.github import GitHubSandbox, build_large
 from sandbox.github.limits import Limits
 from sandbox.github.organisation import blob_sha
 from sandbox.github.server import ROUTES, TOKEN_ROUTE
@@ -580,3 +580,26 @@ def test_graphql_faults() -> None:
         assert answer["errors"][0]["path"] == ["organization", "repositories", "nodes", 0]
         sandbox.limiter.exhaust(sandbox.token, "graphql")
         assert query(sandbox, "{viewer{login}}")["errors"][0]["type"] == "RATE_LIMITED"
+
+
+# Size
+
+
+def test_ten_thousand_repositories_are_made_when_asked_for() -> None:
+    organisation = build_large(10_000)
+    with GitHubSandbox(organisation=organisation) as sandbox:
+        answer = get(sandbox, f"/orgs/{ORG}/repos?per_page=100&page=100")
+        assert [answer.json()[0]["name"], answer.json()[-1]["name"]] == ["service-09900", "service-09999"]
+        assert "next" not in answer.links
+        assert get(sandbox, "/repositories/104242/keys").status_code == 200
+        assert get(sandbox, f"/repos/{ORG}/service-10000").status_code == 404
+        assert get(sandbox, f"/repos/{ORG}/service-1").status_code == 404
+        nodes = query(sandbox, STRUCTURE)["data"]["organization"]["repositories"]["nodes"]
+        assert sum(1 for node in nodes if node["workflows"]) == 30
+
+
+def test_the_second_night_of_a_large_organisation_changes_one_in_fifty() -> None:
+    first, second = build_large(1_000), build_large(1_000, night=2)
+    changed = [one.name for one in first.repositories if second.repositories.named(one.name) != one]
+    assert len(changed) == 20
+    assert {event.repository for event in second.audit_log} == set(changed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sandbox.github.estate import build
+from sandbox.github.large import build_large
 from sandbox.github.server import AppKey, Call, GitHubSandbox
 
-__all__ = ["AppKey", "Call", "GitHubSandbox"]
+__all__ = ["AppKey", "Call", "GitHubSandbox", "build", "build_large"]

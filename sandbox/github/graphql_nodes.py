@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from graphql import GraphQLError
 
 from sandbox.github.organisation import blob_sha, head, tree
-from sandbox.github.repo_routes import strongest_role
+from sandbox.github.repo_routes import strongest_role, with_access
 from sandbox.github.ruleset_shapes import applies
 from sandbox.github.shapes import node_id, when
 
@@ -376,17 +376,11 @@ class Graph:
         }
 
     def _collaborators(self, one: Repository, info: Info, **asked: Any) -> Node:
-        roles = {login: strongest_role(self.site, one, login) for login in self.site.users}
-        logins = [login for login, role in roles.items() if role is not None]
-        match asked.get("affiliation"):
-            case "OUTSIDE":
-                logins = [login for login in logins if self.site.users[login].role == "outside"]
-            case "DIRECT":
-                logins = [login for login in logins if login in one.collaborators]
+        logins = with_access(self.site, one, str(asked.get("affiliation") or "ALL").lower())
         written: Node = connection(
             logins,
             lambda login: self.user(self.site.users[login]),
-            lambda login: {"permission": str(roles[login]).upper()},
+            lambda login: {"permission": str(strongest_role(self.site, one, login)).upper()},
         )(info, **asked)
         return written
 

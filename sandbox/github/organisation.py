@@ -7,6 +7,7 @@ datetimes; ``None`` is what GitHub would answer as ``null``.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime  # noqa: TC003  msgspec reads the annotations at run time
@@ -332,7 +333,7 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Repositories(Sequence[Repository]):
-    """Repositories by position and by name, made when they are asked for; the last few hundred are kept.
+    """Repositories in order of id, by position, name and id, made when they are asked for; the last few hundred are kept.
 
     ``make`` gives the repository at a position, ``position`` the position of a name, or None.
     """
@@ -358,6 +359,11 @@ class Repositories(Sequence[Repository]):
         """Return the repository of that name."""
         position = self._position(name)
         return None if position is None else self[position]
+
+    def numbered(self, number: int) -> Repository | None:
+        """Return the repository of that id."""
+        position = bisect_left(self, number, key=lambda one: one.id)
+        return self[position] if position < self._count and self[position].id == number else None
 
     def __len__(self) -> int:
         return self._count

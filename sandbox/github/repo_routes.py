@@ -257,19 +257,23 @@ def strongest_role(site: Site, repository: Repository, login: str) -> str | None
     return max(roles, key=lambda role: LADDER.index(PERMISSIONS[role]), default=None)
 
 
+def with_access(site: Site, repository: Repository, affiliation: str) -> list[str]:
+    """Return the logins of ``outside``, ``direct`` or ``all`` collaborators."""
+    match affiliation:
+        case "outside":
+            return [login for login in repository.collaborators if site.users[login].role == "outside"]
+        case "direct":
+            return list(repository.collaborators)
+        case _:
+            return [login for login in site.users if strongest_role(site, repository, login) is not None]
+
+
 def collaborators(ask: Ask) -> Answer:
     def write(login: str) -> Json:
         role = strongest_role(ask.site, ask.repository, login) or "read"
         return {**ask.site.user(login), "permissions": permissions_of(role), "role_name": role}
 
-    logins = [
-        login for login in ask.site.users if strongest_role(ask.site, ask.repository, login) is not None
-    ]
-    match ask.query.get("affiliation", "all"):
-        case "outside":
-            logins = [login for login in logins if ask.site.users[login].role == "outside"]
-        case "direct":
-            logins = [login for login in logins if login in ask.repository.collaborators]
+    logins = with_access(ask.site, ask.repository, ask.query.get("affiliation", "all"))
     return Items(rows=logins, write=write)
 
 

@@ -308,12 +308,14 @@ class GitHubSandbox:
         path = path.replace(f"/organizations/{organisation.id}/", f"/orgs/{organisation.login}/", 1)
         by_id = re.match(r"/repositories/(\d+)(?=/|$)", path)
         if by_id:
-            name = next((one.name for one in organisation.repositories if str(one.id) == by_id[1]), None)
-            path = f"/repos/{organisation.login}/{name}{path[by_id.end() :]}"
+            found = organisation.repositories.numbered(int(by_id[1]))
+            if found is None:
+                return None
+            path = f"/repos/{organisation.login}/{found.name}{path[by_id.end() :]}"
         for route, pattern in self._routes:
-            found = pattern.fullmatch(path)
-            if found and route.method == method:
-                return route, {key: unquote(value) for key, value in found.groupdict().items()}
+            match = pattern.fullmatch(path)
+            if match and route.method == method:
+                return route, {key: unquote(value) for key, value in match.groupdict().items()}
         return None
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply | None:
