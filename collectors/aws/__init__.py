@@ -93,7 +93,7 @@ def _targets(config: Config, org: Reading, home: str, partition: str) -> Iterato
 
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield everything of one account, or of the organisation itself."""
-    from collectors.aws.account import enter, read_account, read_organization
+    from collectors.aws.collection import enter, read_account, read_organization
     from collectors.aws.place import Place
     from collectors.aws.session import sign_in
 

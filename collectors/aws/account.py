@@ -1,258 +1,353 @@
-"""Reads one account from end to end: sign in, IAM, regions, credentials, then the evaluation of its policies."""
+"""All principals of one account, each policy attachment summed up once, and the grants and links that come of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from collectors.aws import (
-    credential_report,
-    credentials,
-    iam,
-    identity_center,
-    identity_providers,
-    organization,
-)
-from collectors.aws.facts import AwsFacts
-from collectors.aws.failures import MalformedError
-from collectors.aws.judge import judge
-from collectors.aws.last_accessed import last_accessed
-from collectors.aws.place import Place
-from collectors.aws.regions import REGIONAL, account_listings, enabled_regions, regional_listings
-from scanner.collect import side_by_side
+from collectors.aws.actions import catalogue
+from collectors.aws.conditions import Truth
+from collectors.aws.effective import Judge, Limits, Row, Rows, pieces, reading, resolve
+from collectors.aws.escalation import Hit, Holder, Search, interesting
+from collectors.aws.explain import fix_of, hit_fix, hit_why, why_of
+from collectors.aws.grants import Reach, Summary, breadth_of, is_admin, shown, summarise
+from collectors.aws.policy import Document, parse
+from collectors.aws.powers import powers
+from collectors.aws.principals import Attachment, Principal, directory
+from collectors.aws.usage import usage_of
+from scanner.collect import Asked, Failure, gap
+from scanner.records import POWERS, Grant, Link, Power, level_of, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
+    from datetime import datetime
 
-    from collectors.aws.iam import Details
-    from collectors.aws.organization import Organization, Reading
-    from collectors.aws.settings import Config
-    from scanner.collect import Run, Target
+    from collectors.aws.facts import AwsFacts
     from scanner.records import Record
 
-GRAPH = "iam:GetAccountAuthorizationDetails"
-REPORT = "iam:GetCredentialReport"
+EVERYTHING = parse(
+    {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+)
+MOST_LINKS = 5
+"""How many links ``can_become`` one holder gets."""
 
 
-def enter(target: Target, config: Config, run: Run, org: Reading) -> Generator[Record, None, Place]:
-    """Yield nothing; sign in to the target's account and return it as a place."""
-    yield from ()
-    account, role = target.params["account"], target.params["role"]
-    access = org.access.assume(role, config.read_external_id()) if role else org.access
-    caller = access.client("sts").get_caller_identity()
-    if caller.get("Account") != account:
-        raise MalformedError(f"signed in to account {caller.get('Account')}, expected {account}")
-    return Place(
-        config=config,
-        run=run,
-        target=target,
-        access=access,
-        account=account,
-        partition=str(caller["Arn"]).split(":")[1],
-    )
+class Account:
+    """One account, evaluated."""
 
-
-def read_account(place: Place, org: Reading) -> Iterator[Record]:
-    """Yield everything of an account."""
-    about = yield from place.ask(
-        organization.organization_id(org),
-        "organizations:DescribeOrganization",
-        ("accounts", "aws-organization"),
-    )
-    numbers, levels = yield from _organization(place, org, about)
-    aliases = yield from place.ask(
-        iam.aliases(place), "iam:ListAccountAliases", ("accounts", "account-alias")
-    )
-    entry, parent = _known(place, org, about)
-    yield organization.account_record(place, entry, parent, aliases or [])
-    report = yield from place.ask(
-        _report(place),
-        "iam:GenerateCredentialReport",
-        ("credentials", "access-key"),
-        ("credentials", "password"),
-        ("credentials", "signing-certificate"),
-        needs="iam:GenerateCredentialReport, iam:GetCredentialReport",
-    )
-    details = yield from place.ask(
-        iam.principals(place, report),
-        GRAPH,
-        ("identities", "iam-role"),
-        ("identities", "iam-user"),
-        ("identities", "iam-group"),
-        ("links", "member_of"),
-    )
-    yield from place.ask(
-        credentials.root(place, report),
-        "iam:GetAccountSummary",
-        ("identities", "root"),
-        ("credentials", "root-access-key"),
-    )
-    yield from place.ask(
-        credentials.root_management(place),
-        "iam:ListOrganizationsFeatures",
-        ("controls", "central-root-management"),
-    )
-    providers = yield from place.ask(
-        identity_providers.oidc_providers(place),
-        "iam:ListOpenIDConnectProviders",
-        ("identities", "oidc-provider"),
-        needs="iam:ListOpenIDConnectProviders, iam:GetOpenIDConnectProvider",
-    )
-    yield from place.ask(
-        identity_providers.saml_providers(place),
-        "iam:ListSAMLProviders",
-        ("identities", "saml-provider"),
-        ("credentials", "certificate"),
-    )
-    yield from place.ask(
-        credentials.service_credentials(place, details),
-        "iam:ListServiceSpecificCredentials",
-        ("credentials", "service-credential"),
-    )
-    yield from place.ask(
-        credentials.server_certificates(place),
-        "iam:ListServerCertificates",
-        ("credentials", "server-certificate"),
-    )
-    regions = yield from place.ask(enabled_regions(place), "ec2:DescribeRegions", ("accounts", "aws-region"))
-    if regions is None:
-        yield from place.missing("ec2:DescribeRegions", *REGIONAL)
-    listings = account_listings(place)
-    for region in regions or []:
-        listings += regional_listings(place.at(region))
-    yield from side_by_side(listings, place.config.workers)
-    if report is not None:
-        yield from place.ask(
-            credentials.reported(place, report, details or iam.Details()),
-            REPORT,
-            ("credentials", "access-key"),
-            ("credentials", "password"),
-            ("credentials", "signing-certificate"),
-            needs="iam:GetCredentialReport, iam:ListAccessKeys, iam:GetAccessKeyLastUsed",
+    def __init__(self, facts: AwsFacts, as_of: datetime) -> None:
+        self.facts = facts
+        self.as_of = as_of
+        self.directory = directory(facts, as_of)
+        self.by_arn = {one.arn: one for one in self.directory.principals}
+        self.scps: list[list[Document]] = (
+            [] if facts.management else [[parse(item) for item in level] for level in facts.scps or []]
         )
-    if details is None:
-        yield from place.missing(GRAPH, ("grants", None), ("trusts", None), ("links", "can_become"))
-        return
-    yield from _with_details(place, org, details, about, numbers, levels, providers)
-
-
-def _with_details(
-    place: Place,
-    org: Reading,
-    details: Details,
-    about: Organization | None,
-    numbers: frozenset[str] | None,
-    levels: list[list[dict[str, Any]]] | None,
-    providers: list[dict[str, Any]] | None,
-) -> Iterator[Record]:
-    """Yield what rests on the whole graph of principals."""
-    if place.config.ssh_keys:
-        yield from place.ask(
-            credentials.ssh_keys(place, details), "iam:ListSSHPublicKeys", ("credentials", "ssh-key")
+        self.scps_unknown = facts.scps is None and facts.management is not True
+        self.reach = Reach(
+            account=facts.account_id,
+            partition=facts.partition,
+            arns={
+                "user": tuple(one.arn for one in self.directory.of_kind("iam-user")),
+                "group": tuple(one.arn for one in self.directory.of_kind("iam-group")),
+                "role": tuple(
+                    one.arn for one in self.directory.of_kind("iam-role") if not one.service_linked
+                ),
+                "policy": tuple(arn for arn in self.directory.policies if ":iam::aws:" not in arn),
+            },
         )
-    if place.config.organization:
-        region = place.config.identity_center_region or org.access.home_region
-        yield from place.ask(
-            identity_center.assignments(place, org, details, region),
-            "sso:ListAccountAssignments",
-            ("links", "uses"),
+        self.limits_of: dict[tuple[object, ...], Limits] = {}
+        self.summaries: dict[tuple[object, ...], Summary] = {}
+        self.admins: dict[tuple[object, ...], bool] = {}
+        self.holders = {one.arn: self._holder(one) for one in self.directory.principals}
+        self.hits: dict[str, list[Hit]] = Search(facts, self.directory, self.holders).run()
+
+    def _rows(self, principal: Principal, document: Document) -> Rows:
+        return resolve(document, principal.context)
+
+    def _part(self, principal: Principal, document: Document) -> tuple[object, ...]:
+        return (document.key, reading(document, principal.context))
+
+    def _above(self, principal: Principal) -> list[list[Document]]:
+        """Return the layers that bound a principal: its boundary, and the SCPs where they apply."""
+        layers = [[principal.boundary]] if principal.boundary is not None else []
+        return layers if principal.service_linked else layers + self.scps
+
+    def _limits(self, principal: Principal) -> tuple[tuple[object, ...], Limits]:
+        """Return what limits a principal, and a key that is equal for equal limits."""
+        above = self._above(principal)
+        own = [
+            one.document
+            for one in principal.attachments
+            if one.document is not None and any(not statement.allow for statement in one.document.statements)
+        ]
+        key = (
+            tuple(sorted({self._part(principal, document) for document in own}, key=repr)),
+            tuple(tuple(self._part(principal, document) for document in layer) for layer in above),
         )
-    use: dict[str, Any] | None = {}
-    if place.config.unused_access and place.config.unused_access_principals:
-        use = yield from place.ask(
-            last_accessed(place, details),
-            "iam:GetServiceLastAccessedDetails",
-            ("grants", "last-accessed"),
-            needs="iam:GenerateServiceLastAccessedDetails, iam:GetServiceLastAccessedDetails",
+        found = self.limits_of.get(key)
+        if found is None:
+            layers = [[self._rows(principal, document) for document in layer] for layer in above]
+            denies: dict[int, Row] = {}
+            for rows in [
+                *(self._rows(principal, one) for one in own),
+                *(one for layer in layers for one in layer),
+            ]:
+                denies |= {id(row): row for row in rows.denies}
+            found = self.limits_of[key] = Limits(
+                layers=tuple(tuple(row for rows in layer for row in rows.allows) for layer in layers),
+                denies=tuple(denies.values()),
+            )
+        return key, found
+
+    def summary(self, principal: Principal, document: Document) -> Summary:
+        """Sum up one document for one principal; the same answer is computed once."""
+        limits_key, limits = self._limits(principal)
+        key = (self._part(principal, document), limits_key)
+        found = self.summaries.get(key)
+        if found is None:
+            rows = self._rows(principal, document)
+            found = self.summaries[key] = summarise(pieces(rows.allows, limits), rows.unknown, self.reach)
+        return found
+
+    def _holder(self, principal: Principal) -> Holder:
+        documents = [one.document for one in principal.attachments if one.document is not None]
+        limits_key, limits = self._limits(principal)
+        parts = tuple(sorted({self._part(principal, document) for document in documents}, key=repr))
+        key = (parts, limits_key)
+        rows = [row for document in documents for row in self._rows(principal, document).allows]
+        wanted = interesting()
+        some = tuple(row for row in rows if row.actions & wanted)
+        actions = 0
+        for row in some:
+            actions |= row.actions
+        admin = self.admins.get(key)
+        if admin is None:
+            admin = self.admins[key] = (
+                any(self.summary(principal, document).admin for document in documents)
+                or is_admin(pieces(some, limits), self.reach) is Truth.YES
+            )
+        unlimited = not limits.layers or self._roomy(principal, limits_key)
+        return Holder(
+            principal=principal,
+            judge=Judge(allows=some, limits=limits, context=principal.context),
+            actions=actions & wanted,
+            key=key,
+            admin=admin,
+            unlimited=unlimited,
+            stronger=frozenset() if admin or not actions else frozenset(self._stronger(principal)),
         )
-    found = place.found
-    failed = found.failures
-    facts = AwsFacts(
-        account_id=place.account,
-        account_ref=place.ref,
-        users=details.users,
-        groups=details.groups,
-        roles=details.roles,
-        policies=details.policies,
-        partition=place.partition,
-        management=None if about is None else about.management == place.account,
-        organisation_id=about.id if about else None,
-        organisation_accounts=numbers,
-        scps=levels,
-        resource_policies=sorted(found.resource_policies, key=lambda policy: policy.arn),
-        compute=sorted(found.compute, key=lambda compute: (compute.arn, compute.role_arn)),
-        oidc_providers=providers or [],
-        eks_issuers=None if "eks:ListClusters" in failed else frozenset(found.eks_issuers),
-        pod_identity_roles=(
-            None
-            if {"eks:ListClusters", "eks:ListPodIdentityAssociations", "ec2:DescribeRegions"} & set(failed)
-            else frozenset(found.pod_identity_roles)
-        ),
-        roles_anywhere_anchors=None if "rolesanywhere:ListTrustAnchors" in failed else sorted(found.anchors),
-        ids=found.ids,
-        last_accessed={**found.last_accessed, **(use or {})},
-    )
-    yield from place.ask(
-        judge(facts, place.run.as_of), GRAPH, ("grants", None), ("trusts", None), ("links", "can_become")
-    )
 
+    def _roomy(self, principal: Principal, limits_key: tuple[object, ...]) -> bool:
+        """Say whether boundary and SCPs would let the principal be an administrator."""
+        key = ("room", limits_key)
+        found = self.admins.get(key)
+        if found is None:
+            found = self.admins[key] = (
+                self._admin_with(principal, [EVERYTHING], self._above(principal)) is Truth.YES
+            )
+        return found
 
-def _report(place: Place) -> Generator[Record, None, credential_report.Report]:
-    yield from ()
-    return credential_report.read(place.access, place.run.stopping.wait)
-
-
-def _organization(
-    place: Place, org: Reading, about: Organization | None
-) -> Generator[Record, None, tuple[frozenset[str] | None, list[list[dict[str, Any]]] | None]]:
-    """Yield what is missing; return the organisation's account numbers and the policies over this account."""
-    if about is not None and about.id is None:
-        return frozenset({place.account}), []
-    numbers = yield from place.ask(
-        organization.account_numbers(org), "organizations:ListAccounts", ("accounts", "aws-account")
-    )
-    levels = yield from place.ask(
-        organization.levels(org, place.account),
-        "organizations:ListPolicies",
-        ("controls", "scp"),
-        needs="organizations:ListRoots, organizations:ListOrganizationalUnitsForParent, "
-        "organizations:ListAccountsForParent, organizations:ListPolicies, organizations:DescribePolicy, "
-        "organizations:ListTargetsForPolicy",
-    )
-    return numbers, levels
-
-
-def _known(place: Place, org: Reading, about: Organization | None) -> tuple[dict[str, Any], str | None]:
-    """Return this account's entry in the organisation and the unit that holds it, as far as they were read."""
-    if about is None or about.id is None:
-        return {}, None
-    failed = place.found.failures
-    entry = {} if "organizations:ListAccounts" in failed else org.accounts().get(place.account, {})
-    parent = None if "organizations:ListPolicies" in failed else org.tree().parents.get(place.account)
-    return entry, parent
-
-
-def read_organization(place: Place, org: Reading) -> Iterator[Record]:
-    """Yield the organisation's own records: units, accounts that are closed, policies, people of Identity Center."""
-    yield from place.ask(
-        organization.units(org),
-        "organizations:ListRoots",
-        ("accounts", "aws-organizational-unit"),
-        needs="organizations:ListRoots, organizations:ListOrganizationalUnitsForParent, "
-        "organizations:ListAccountsForParent",
-    )
-    yield from place.ask(organization.closed(org), "organizations:ListAccounts", ("accounts", "aws-account"))
-    for policy_type, kind in organization.POLICY_TYPES.items():
-        yield from place.ask(
-            organization.controls(place, org, policy_type),
-            "organizations:ListPolicies",
-            ("controls", kind),
-            needs="organizations:ListPolicies, organizations:DescribePolicy, organizations:ListTargetsForPolicy",
+    def _admin_with(
+        self, principal: Principal, documents: list[Document], above: list[list[Document]]
+    ) -> Truth:
+        """Say how far a principal would be an administrator with other documents."""
+        own = [self._rows(principal, document) for document in documents]
+        layers = [[self._rows(principal, document) for document in layer] for layer in above]
+        limits = Limits(
+            layers=tuple(tuple(row for rows in layer for row in rows.allows) for layer in layers),
+            denies=tuple(
+                row for rows in [*own, *(one for layer in layers for one in layer)] for row in rows.denies
+            ),
         )
-    region = place.config.identity_center_region or org.access.home_region
-    yield from place.ask(
-        identity_center.people(place, region),
-        "identitystore:ListUsers",
-        ("identities", "identity-center-user"),
-        ("identities", "identity-center-group"),
-        needs="sso:ListInstances, identitystore:ListUsers, identitystore:ListGroups",
-    )
+        return is_admin(pieces([row for rows in own for row in rows.allows], limits), self.reach)
+
+    def _stronger(self, principal: Principal) -> Iterator[str]:
+        """Yield what would make the principal an administrator: a version, or the end of a boundary or a Deny."""
+        documents = [one.document for one in principal.attachments if one.document is not None]
+        above = self._above(principal)
+        for one in principal.attachments:
+            policy = self.directory.policies.get(one.arn or "")
+            for _, other in policy.others if policy and ":iam::aws:" not in policy.arn else ():
+                rest = [document for document in documents if document is not one.document]
+                if self._admin_with(principal, [*rest, other], above) is Truth.YES:
+                    yield "stronger-version"
+        if principal.boundary is not None:
+            scps = [] if principal.service_linked else self.scps
+            if self._admin_with(principal, documents, scps) is Truth.YES:
+                yield "boundary-hides-admin"
+        for one in principal.attachments:
+            if one.document is None or all(statement.allow for statement in one.document.statements):
+                continue
+            if one.via in {"managed", "inline"}:
+                rest = [document for document in documents if document is not one.document]
+                if self._admin_with(principal, rest, above) is Truth.YES:
+                    yield f"{one.via}-deny-hides-admin"
+
+    def grants(self) -> Iterator[Record]:
+        """Yield a grant for each policy that an identity holds, and a gap for each that could not be judged."""
+        for principal in self.directory.principals:
+            if principal.kind == "iam-group" and principal.members:
+                continue
+            seen: dict[str, int] = {}
+            for attachment in principal.attachments:
+                place = f"{attachment.via}:{attachment.arn or attachment.name}"
+                seen[place] = seen.get(place, 0) + 1
+                suffix = f":{seen[place]}" if seen[place] > 1 else ""
+                yield from self._grant(principal, attachment, place + suffix)
+
+    def _grant(self, principal: Principal, attachment: Attachment, place: str) -> Iterator[Record]:
+        grant_id = record_id("aws", "grant", f"{principal.native_id}:{place}")
+        document = attachment.document
+        broken = "its document was not given" if document is None else document.broken
+        if broken is not None:
+            yield self._gap(f"policy {attachment.name} of {principal.name}: {broken}", place)
+        if document is None or (broken is not None and not document.statements):
+            yield Grant(
+                id=grant_id,
+                provider="aws",
+                account_id=self.facts.account_ref,
+                identity_id=principal.id,
+                role=attachment.name,
+                resource="unknown",
+                breadth="resource",
+                confidence="low",
+                via=attachment.via,
+                why=f"Policy {attachment.name} could not be judged: {broken}.",
+            )
+            return
+        summary = self.summary(principal, document)
+        marks = self._marks(principal, summary)
+        have: list[Power] = [
+            power for power in POWERS if power in marks or any(one.power == power for one in summary.held)
+        ]
+        unjudged = broken is not None or (bool(summary.unknown) and not summary.actions)
+        if not have and not unjudged:
+            return
+        strongest = max((one.truth for one in summary.held), default=Truth.YES)
+        low = (
+            self.scps_unknown
+            or broken is not None
+            or bool(summary.unknown)
+            or (principal.boundary_arn is not None and principal.boundary is None)
+            or strongest is Truth.UNKNOWN
+            or (bool(summary.held) and summary.held[0].truth is Truth.UNKNOWN)
+        )
+        usage = usage_of(self.facts, principal, summary.actions, self.as_of)
+        hit = next((marks[power] for power in have[:1] if power in marks), None)
+        yield Grant(
+            id=grant_id,
+            provider="aws",
+            account_id=self.facts.account_ref,
+            identity_id=principal.id,
+            role=attachment.name,
+            resource=summary.resource or "unknown",
+            breadth=summary.breadth,
+            powers=[] if unjudged else have,
+            level="unknown" if unjudged else level_of(have),
+            conditional=None
+            if unjudged
+            else all(one.truth is not Truth.YES for one in summary.held)
+            and not (hit is not None and hit.truth is Truth.YES),
+            wildcard=summary.wildcard,
+            confidence="low" if low else "high",
+            via=attachment.via,
+            why=hit_why(hit, principal) if hit is not None else why_of(summary, attachment),
+            fix=hit_fix(hit) if hit is not None else fix_of(summary, attachment, usage),
+            actions=self._shown(summary, hit),
+            unused_actions=usage.unused,
+            last_used_at=usage.last_used_at,
+            never_used=usage.never_used,
+        )
+
+    def _shown(self, summary: Summary, hit: Hit | None) -> list[str]:
+        names = shown(summary.held)
+        if hit is not None:
+            known = catalogue()
+            needed = [
+                known.names[known.bits[action.lower()]]
+                for step in hit.path.steps
+                for action in step.actions
+                if action.lower() in known.bits and summary.actions >> known.bits[action.lower()] & 1
+            ]
+            names = list(dict.fromkeys([*needed, *names]))[:10]
+        return names
+
+    def _marks(self, principal: Principal, summary: Summary) -> dict[Power, Hit]:
+        """Return the powers that an attachment has because of whom it reaches, and the path that shows each."""
+        marks: dict[Power, Hit] = {}
+        for hit in self.hits.get(principal.arn, ()):
+            first = hit.path.steps[0]
+            if not summary.actions & first.mask:
+                continue
+            power: Power = "grant-access" if first.mask & powers().iam_granting else "become-other"
+            marks.setdefault(power, hit)
+        return marks
+
+    def _gap(self, detail: str, place: str) -> Record:
+        asked = Asked(
+            provider="aws",
+            account_id=self.facts.account_ref,
+            collector="aws",
+            target=self.facts.account_id,
+            table="grants",
+            call=f"policy document {place}",
+        )
+        return gap(asked, Failure(reason="malformed", detail=detail))
+
+    def escalations(self) -> Iterator[Record]:
+        """Yield a grant for each path to more power of one's own, and links to the identities that can be become."""
+        for arn in sorted(self.hits):
+            principal = self.by_arn[arn]
+            if principal.kind == "iam-group" and principal.members:
+                continue
+            links = 0
+            linked: set[str] = set()
+            for hit in self.hits[arn]:
+                yield from self._own_path(principal, hit)
+                target = hit.target
+                if target is not None and target.arn not in linked and links < MOST_LINKS:
+                    links += 1
+                    linked.add(target.arn)
+                    yield Link(
+                        id=record_id("aws", "link", f"{principal.native_id}:can_become:{target.native_id}"),
+                        provider="aws",
+                        account_id=self.facts.account_ref,
+                        source_id=principal.id,
+                        relation="can_become",
+                        target_id=target.id,
+                        evidence=hit.path.id,
+                        why=hit_why(hit, principal),
+                    )
+
+    def _own_path(self, principal: Principal, hit: Hit) -> Iterator[Record]:
+        own = hit.target is None or hit.path.target in {"group", "any-user", "any-role", "assumable-role"}
+        if not own and any(
+            one.document is not None
+            and self.summary(principal, one.document).actions & hit.path.steps[0].mask
+            for one in principal.attachments
+        ):
+            return  # the grant of that attachment says it
+        have: list[Power] = ["admin"] if own else ["become-other"]
+        target = hit.target.arn if hit.target is not None else ""
+        resource = target or principal.arn
+        yield Grant(
+            id=record_id(
+                "aws",
+                "grant",
+                f"{principal.native_id}:escalation:{hit.path.id}" + (f":{target}" if not own else ""),
+            ),
+            provider="aws",
+            account_id=self.facts.account_ref,
+            identity_id=principal.id,
+            role=f"escalation:{hit.path.id}",
+            resource="*" if own else resource,
+            breadth="account" if own else breadth_of(resource),
+            powers=have,
+            level="escalation",
+            conditional=hit.truth is not Truth.YES,
+            confidence="low" if hit.assumed or hit.truth is Truth.UNKNOWN or self.scps_unknown else "high",
+            via=f"escalation {hit.path.id}",
+            why=hit_why(hit, principal),
+            fix=hit_fix(hit),
+            actions=[action for step in hit.path.steps for action in step.actions][:10],
+        )

@@ -89,7 +89,15 @@ def _project(place: Place, project: dict[str, Any]) -> Iterator[Record]:
             values[variable["name"]] = str(variable.get("value") or "")
         else:
             source = str(variable.get("value") or "")
-            yield reference(place, "codebuild-env", project_id, arn, variable["name"], source, environment)
+            yield reference(
+                place,
+                "codebuild-env",
+                variable["name"],
+                source,
+                holder=project_id,
+                where=arn,
+                environment=environment,
+            )
     yield from place.env_secrets("codebuild-env", project_id, arn, values, environment)
     if project.get("projectVisibility"):
         public = project["projectVisibility"] == "PUBLIC_READ"

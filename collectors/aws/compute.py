@@ -218,10 +218,14 @@ def _containers(place: Place, arn: str, definition: dict[str, Any]) -> Iterator[
         values = tags_of(container.get("environment"), "name", "value")
         yield from place.env_secrets("ecs-env", holder, f"{arn}/{name}", values, place.environment())
         for entry in container.get("secrets") or []:
-            yield reference(place, "ecs-env", holder, f"{arn}/{name}", entry["name"], entry.get("valueFrom"))
+            yield reference(
+                place, "ecs-env", entry["name"], entry.get("valueFrom"), holder=holder, where=f"{arn}/{name}"
+            )
         private = (container.get("repositoryCredentials") or {}).get("credentialsParameter")
         if private:
-            yield reference(place, "ecs-env", holder, f"{arn}/{name}", "repositoryCredentials", private)
+            yield reference(
+                place, "ecs-env", "repositoryCredentials", private, holder=holder, where=f"{arn}/{name}"
+            )
         image = str(container.get("image") or "")
         if image:
             digest = image.partition("@")[2] or None
@@ -239,10 +243,11 @@ def _containers(place: Place, arn: str, definition: dict[str, Any]) -> Iterator[
 def reference(
     place: Place,
     store: str,
-    holder: str,
-    where: str,
     name: str,
     target: str | None,
+    *,
+    holder: str,
+    where: str,
     environment: str | None = None,
 ) -> Secret:
     """Return a variable that only names a secret in a store: no copy, but it shows who gets which secret."""

@@ -52,7 +52,7 @@ def reported(place: Place, report: Report, details: Details) -> Iterator[Record]
         if listed is None:
             for key in row.keys:
                 since_text = key.rotated_at.strftime("%Y%m%dT%H%M%SZ") if key.rotated_at else "unknown"
-                yield _key(place, identity_id, row.user, key, f"{_native(identity_id)}/{since_text}")
+                yield _key(place, identity_id, row.user, key, native=f"{_native(identity_id)}/{since_text}")
         else:
             yield from _matched_keys(place, identity_id, row, listed)
     if report.problem:
@@ -162,7 +162,7 @@ def _asked_key(place: Place, meta: dict[str, Any]) -> KeyRow:
 
 
 def _key(
-    place: Place, identity_id: str, user: str, key: KeyRow, native: str, kind: str = "access-key"
+    place: Place, identity_id: str, user: str, key: KeyRow, *, native: str, kind: str = "access-key"
 ) -> Credential:
     return Credential(
         id=record_id(PROVIDER, kind, native),
@@ -243,7 +243,9 @@ def root(place: Place, report: Report | None) -> Iterator[Record]:
         )
         keys = [unknown]
     for slot, key in enumerate(keys, start=1):
-        yield _key(place, root_id, "the root user", key, f"{place.account}/{slot}", "root-access-key")
+        yield _key(
+            place, root_id, "the root user", key, native=f"{place.account}/{slot}", kind="root-access-key"
+        )
     if summary.get("AccountSigningCertificatesPresent"):
         yield Credential(
             id=record_id(PROVIDER, "signing-certificate", f"{place.account}/root"),

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def _pushed(image: dict[str, Any]) -> tuple[datetime, str]:
+    return utc(image.get("imagePushedAt")) or _OLDEST, image["imageDigest"]
+
+
 def ecr_region(place: Place) -> Iterator[Record]:
     """Yield everything of ECR in the region."""
     repositories = yield from place.ask(
@@ -93,7 +97,7 @@ def _images(place: Place, repositories: dict[str, dict[str, Any]]) -> Iterator[R
             lambda: heapq.nlargest(
                 place.config.images_per_repository,
                 items(client, "describe_images", "imageDetails", repositoryName=name),  # noqa: B023
-                key=lambda image: (utc(image.get("imagePushedAt")) or _OLDEST, image["imageDigest"]),
+                key=_pushed,
             ),
             absent=("RepositoryNotFoundException",),
         )

@@ -162,7 +162,7 @@ def _access_entries(place: Place, clusters: list[dict[str, Any]]) -> Iterator[Re
             groups = sorted(entry.get("kubernetesGroups") or [])
             for group in groups:
                 powers: tuple[Power, ...] = ("admin",) if group == "system:masters" else ()
-                yield _grant(place, principal, arn, f"group {group}", powers, "*", entry)
+                yield _grant(place, principal, arn, f"group {group}", powers=powers, where="*", entry=entry)
             policies = tally.read(
                 principal,
                 lambda: list(
@@ -179,7 +179,15 @@ def _access_entries(place: Place, clusters: list[dict[str, Any]]) -> Iterator[Re
                 title = str(policy.get("policyArn", "")).rsplit("/", 1)[-1]
                 scope = policy.get("accessScope") or {}
                 where = ", ".join(scope.get("namespaces") or []) if scope.get("type") == "namespace" else "*"
-                yield _grant(place, principal, arn, title, ACCESS_POLICIES.get(title, ()), where, entry)
+                yield _grant(
+                    place,
+                    principal,
+                    arn,
+                    title,
+                    powers=ACCESS_POLICIES.get(title, ()),
+                    where=where,
+                    entry=entry,
+                )
     tally.end()
 
 
@@ -188,6 +196,7 @@ def _grant(
     principal: str,
     cluster: str,
     role: str,
+    *,
     powers: tuple[Power, ...],
     where: str,
     entry: dict[str, Any],

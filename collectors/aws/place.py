@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
@@ -102,14 +102,34 @@ class Place:
         """Return the id of the record that stands for an ARN, or the ARN, which the analysis resolves."""
         return self.found.ids.get(arn, arn)
 
+    @overload
     def ask(
         self,
-        listing: Generator[Record, None, T] | Iterable[Record],
+        listing: Generator[Record, None, T],
         call: str,
         *fills: tuple[str, str | None],
         needs: str | None = None,
         service: str | None = None,
-    ) -> Generator[Record, None, T | None]:
+    ) -> Generator[Record, None, T | None]: ...
+
+    @overload
+    def ask(
+        self,
+        listing: Iterator[Record],
+        call: str,
+        *fills: tuple[str, str | None],
+        needs: str | None = None,
+        service: str | None = None,
+    ) -> Iterator[Record]: ...
+
+    def ask(
+        self,
+        listing: Iterator[Record],
+        call: str,
+        *fills: tuple[str, str | None],
+        needs: str | None = None,
+        service: str | None = None,
+    ) -> Generator[Record, None, Any]:
         """Yield a listing through `or_gap`, with a `Gap` or a `Coverage` for every table and kind that it fills.
 
         ``call`` is ``iam:ListUsers``; ``service`` is boto3's name of the service, where it is another.
@@ -126,7 +146,7 @@ class Place:
             try:
                 record = next(records)
             except StopIteration as end:
-                result: T | None = end.value
+                result: Any = end.value
                 break
             if isinstance(record, Gap | Coverage):
                 outcome = record
@@ -169,13 +189,10 @@ class Place:
             needs=needs or call,
         )
 
-    def _unless_stopped(
-        self, listing: Generator[Record, None, T] | Iterable[Record]
-    ) -> Generator[Record, None, T]:
+    def _unless_stopped(self, listing: Iterator[Record]) -> Generator[Record, None, Any]:
         if self.run.stopping.is_set():
             raise DeadlineError
-        result: Any = yield from listing
-        return result  # type: ignore[no-any-return]
+        return (yield from listing)
 
     def _explainer(self, service: str) -> Callable[[Exception], Failure | None]:
         """Return `explain` for a service: one that botocore knows nowhere in the region is not offered there."""

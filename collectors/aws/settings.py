@@ -22,7 +22,7 @@ class Config(Section):
     """Read every active account of the organisation (adds to ``accounts``)."""
     skip_accounts: list[AccountNumber] = Field(default=[])
     """Accounts of the organisation that are left out."""
-    role_name: str = Field(default="NhiInventoryReadOnly", pattern=r"^[\w+=,.@/-]{1,512}$")
+    role_name: str = Field(default="NhiInventoryReadOnly", pattern=r"^[A-Za-z0-9+=,.@_/-]+$", max_length=512)
     """Role that is assumed in every account but the one of the credentials."""
     external_id: SecretRef | str | None = Field(default=None, repr=False)
     """External ID for that role: a reference, or the text itself (AWS does not treat it as a secret)."""
