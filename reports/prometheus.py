@@ -1,0 +1,50 @@
+"""Figures of a night for Prometheus, as a file for node_exporter's textfile collector.
+
+Written only where ``notify.prometheus_textfile`` names a file. Without timestamps, and whole or not at all, as
+https://github.com/prometheus/node_exporter#textfile-collector asks.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scanner.night import Night
+
+
+def write(night: Night, folder: Path) -> list[Path]:  # noqa: ARG001  the file's place is configured
+    """Write the figures to the configured file. Returns it, or nothing when none is configured."""
+    notify = night.settings.get("notify")
+    path = getattr(notify, "prometheus_textfile", None)
+    if path is None:
+        return []
+    from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+
+    registry = CollectorRegistry()
+
+    def gauge(name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"sprawlscan_{name}", text, labels, registry=registry)
+
+    manifest = night.manifest
+    gauge("last_run_timestamp_seconds", "Time of the newest analysed run").set(manifest.as_of.timestamp())
+    gauge("coverage_ratio", "Complete listings of all that were asked for").set(manifest.coverage)
+    gauge("partial", "1 when the run was stopped before every target was done").set(manifest.partial)
+    seconds = gauge("collect_seconds", "Time spent on targets", "collector")
+    gaps = gauge("gaps", "Listings that could not be read in full", "collector")
+    for name in sorted({target.collector for target in manifest.targets}):
+        mine = [target for target in manifest.targets if target.collector == name]
+        seconds.labels(name).set(sum(target.seconds for target in mine))
+        gaps.labels(name).set(sum(target.gaps for target in mine))
+    findings = gauge("findings", "Findings of the newest run", "status", "severity", "provider")
+    query = "SELECT status, severity, provider, count(*) FROM findings GROUP BY ALL ORDER BY ALL"
+    for status, severity, provider, count in night.rows(query):
+        findings.labels(status, severity, provider).set(count)
+    rules = gauge("rule_results", "Rules times accounts, by how they fared", "status")
+    for status, count in night.rows("SELECT status, count(*) FROM rule_results GROUP BY ALL ORDER BY ALL"):
+        rules.labels(status).set(count)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_to_textfile(str(path), registry)
+    # node_exporter reads it as another user.
+    Path(path).chmod(0o644)
+    return [Path(path)]

@@ -1,0 +1,188 @@
+"""CSV as importers and spreadsheets read it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from reports.csv import SHEETS
+from reports.csv import write as write_csv
+from reports.json import write as write_json
+from scanner.night import open_night
+from tests.synthetic_night import write_night
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scanner.findings import Finding
+
+
+def export(state: Path, out: Path, **settings: Any) -> dict[str, list[dict[str, str]]]:
+    """Write the sheets of the synthetic night and read them as an importer does."""
+    out.mkdir(exist_ok=True)
+    (run_id,) = (path.name for path in (state / "snapshots").iterdir())
+    with open_night(state, run_id, settings=settings) as night:
+        paths = write_csv(night, out)
+    rows: dict[str, list[dict[str, str]]] = {}
+    for path in paths:
+        if path.suffix == ".csv":
+            with path.open(encoding="utf-8-sig" if settings.get("csv_bom") else "utf-8", newline="") as file:
+                rows[path.name] = list(csv.DictReader(file, delimiter=settings.get("csv_delimiter", ",")))
+    return rows
+
+
+def dangerous(finding: Finding) -> Finding:
+    names = [
+        "=HYPERLINK(1)",
+        "+1+1",
+        "-2+3",
+        "@SUM(A1)",
+        "  =1",
+        "\t=1",
+        "＝1",
+        "NULL",
+        'say "hi", then',
+        "a\r\nb",
+    ]
+    number = int(hashlib.sha256(finding.id.encode()).hexdigest(), 16) % len(names)
+    return msgspec.structs.replace(finding, subject_name=names[number])
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    write_night(tmp_path / "state", count=60)
+    return tmp_path / "state"
+
+
+def test_every_sheet_is_there_with_its_columns_and_reconciles(state: Path, tmp_path: Path) -> None:
+    rows = export(state, tmp_path / "out")
+    assert set(rows) == {f"{sheet.name}.csv" for sheet in SHEETS}
+    manifest = json.loads((tmp_path / "out" / "export-manifest.json").read_text())
+    for entry in manifest["files"]:
+        data = (tmp_path / "out" / entry["file"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == entry["sha256"]
+        assert len(rows[entry["file"]]) == entry["rows"]
+    assert len(rows["findings.csv"]) == 60
+    for sheet in SHEETS:
+        header = next(csv.reader((tmp_path / "out" / f"{sheet.name}.csv").open(encoding="utf-8", newline="")))
+        assert header == [*sheet.columns, "schema_version"]
+        assert all(re.fullmatch(r"[a-z][a-z0-9_]{0,29}", name) for name in header)
+        assert len(set(header)) == len(header)
+
+
+def test_the_dialect(state: Path, tmp_path: Path) -> None:
+    export(state, tmp_path / "out")
+    data = (tmp_path / "out" / "findings.csv").read_bytes()
+    assert not data.startswith(b"\xef\xbb\xbf")
+    assert data.count(b"\r\n") == 61
+    assert b"\n" not in data.replace(b"\r\n", b"")
+
+
+def test_keys_are_first_unique_sorted_and_never_empty(state: Path, tmp_path: Path) -> None:
+    for name, rows in export(state, tmp_path / "out").items():
+        if name.split(".")[0] in ("findings", "identities", "credentials", "secrets", "grants", "exceptions"):
+            keys = [next(iter(row.values())) for row in rows]
+            assert keys == sorted(keys)
+            assert len(set(keys)) == len(keys)
+            assert "" not in keys
+
+
+def test_values_are_plain(state: Path, tmp_path: Path) -> None:
+    for rows in export(state, tmp_path / "out").values():
+        for row in rows:
+            for header, value in row.items():
+                assert value not in ("None", "NULL", "nan", "True", "False", "NaT"), header
+                if header.endswith("_at") and value:
+                    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", value), header
+
+
+def test_no_spreadsheet_computes_a_cell(tmp_path: Path) -> None:
+    write_night(tmp_path / "state", count=200, alter=dangerous)
+    rows = export(tmp_path / "state", tmp_path / "out")["findings.csv"]
+    names = {row["subject_name"] for row in rows}
+    assert names == {
+        "'=HYPERLINK(1)", "'+1+1", "'-2+3", "'@SUM(A1)", "'  =1", "'\t=1", "'＝1", "'NULL", 'say "hi", then', "a b",
+    }  # fmt: skip
+    manifest = json.loads((tmp_path / "out" / "export-manifest.json").read_text())
+    guarded = next(entry["guarded_cells"] for entry in manifest["files"] if entry["file"] == "findings.csv")
+    assert guarded == sum(row["subject_name"].startswith("'") for row in rows)
+
+
+def test_raw_cells_on_request(tmp_path: Path) -> None:
+    write_night(tmp_path / "state", count=200, alter=dangerous)
+    rows = export(tmp_path / "state", tmp_path / "out", csv_raw=True)["findings.csv"]
+    assert "=HYPERLINK(1)" in {row["subject_name"] for row in rows}
+
+
+def test_figures_are_not_taken_for_formulas(state: Path, tmp_path: Path) -> None:
+    for row in export(state, tmp_path / "out")["metrics.csv"]:
+        float(row["value"])
+
+
+@pytest.mark.parametrize("most", [1, 7, 59, 60, 61, 1000])
+def test_splitting_loses_no_row(state: Path, tmp_path: Path, most: int) -> None:
+    rows = export(state, tmp_path / "out", csv_max_rows=most)
+    parts = {name: part for name, part in rows.items() if re.fullmatch(r"findings(\.\d+)?\.csv", name)}
+    assert sum(len(part) for part in parts.values()) == 60
+    assert all(len(part) <= most for part in parts.values())
+    assert len({row["finding_id"] for part in parts.values() for row in part}) == 60
+
+
+def test_delimiter_and_byte_order_mark_on_request(state: Path, tmp_path: Path) -> None:
+    rows = export(state, tmp_path / "out", csv_delimiter=";", csv_bom=True)
+    assert len(rows["findings.csv"]) == 60
+    assert rows["findings.csv"][0]["schema_version"] == "1.0"
+
+
+def test_the_delta_tells_what_changed(state: Path, tmp_path: Path) -> None:
+    rows = export(state, tmp_path / "out")
+    changed = {row["finding_id"]: row for row in rows["findings_delta.csv"]}
+    for row in rows["findings.csv"]:
+        assert (row["status"] != "open") <= (row["finding_id"] in changed)
+    assert {row["change_type"] for row in changed.values()} >= {"new", "resolved", "unobserved"}
+
+
+def test_coverage_names_the_missing_permission(state: Path, tmp_path: Path) -> None:
+    rows = export(state, tmp_path / "out")["coverage.csv"]
+    assert {"complete", "failed"} <= {row["status"] for row in rows}
+    assert any(row["missing_permission"] for row in rows if row["status"] == "failed")
+
+
+def test_the_same_night_gives_the_same_bytes(state: Path, tmp_path: Path) -> None:
+    export(state, tmp_path / "a")
+    export(state, tmp_path / "b")
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_files_are_private(state: Path, tmp_path: Path) -> None:
+    export(state, tmp_path / "out")
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in (tmp_path / "out").iterdir())
+
+
+def test_an_empty_night_has_headers(tmp_path: Path) -> None:
+    write_night(tmp_path / "state", count=0, empty=True, complete=True)
+    rows = export(tmp_path / "state", tmp_path / "out")
+    assert rows["findings.csv"] == []
+    assert (tmp_path / "out" / "findings.csv").read_bytes().endswith(b",schema_version\r\n")
+
+
+def test_json_has_every_finding_raw_and_a_summary(tmp_path: Path) -> None:
+    write_night(tmp_path / "state", count=200, alter=dangerous)
+    (run_id,) = (path.name for path in (tmp_path / "state" / "snapshots").iterdir())
+    with open_night(tmp_path / "state", run_id) as night:
+        findings, summary = write_json(night, tmp_path)
+    lines = [json.loads(line) for line in findings.read_text().splitlines()]
+    assert len(lines) == 200
+    assert {line["version"] for line in lines} == {1}
+    assert "=HYPERLINK(1)" in {line["subject_name"] for line in lines}
+    assert all(line["first_seen"].endswith("Z") for line in lines)
+    document = json.loads(summary.read_text())
+    assert sum(count for counts in document["findings"].values() for count in counts.values()) == 200
+    assert document["files"][0]["sha256"] == hashlib.sha256(findings.read_bytes()).hexdigest()
