@@ -42,16 +42,15 @@ def healthy(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue("company").heal()
 
 
+def signed(sandbox: AwsSandbox, service: str, region: str = REGION, **keys: str) -> Any:
+    """Return a client with these keys, which tries once."""
+    session: Any = boto3.session.Session()
+    return session.client(service, region_name=region, endpoint_url=sandbox.url, config=ONCE, **keys)
+
+
 def scanner(sandbox: AwsSandbox, account: str, service: str, region: str = REGION) -> Any:
     """Return a client that signs as a scanner does."""
-    made: Any = boto3.client(
-        service,  # type: ignore[call-overload]
-        region_name=region,
-        endpoint_url=sandbox.url,
-        config=ONCE,
-        **sandbox.credentials(account),
-    )
-    return made
+    return signed(sandbox, service, region, **sandbox.credentials(account))
 
 
 def faults_of_shape(shape: Any, value: Any, path: str = "") -> list[str]:
@@ -208,9 +207,7 @@ def test_last_accessed_belongs_to_the_session_that_asked(company: AwsSandbox) ->
     }
     assert used["s3"]
     assert not used["rds"]
-    other = boto3.client(
-        "iam", region_name=REGION, endpoint_url=company.url, **company.credentials(DEV, "somebody-else")
-    )
+    other = signed(company, "iam", **company.credentials(DEV, "somebody-else"))
     with pytest.raises(ClientError, match="NoSuchEntity"):
         other.get_service_last_accessed_details(JobId=job)
 
@@ -221,10 +218,9 @@ def test_members_are_entered_by_role_and_external_id(company: AwsSandbox) -> Non
     answer = checked(
         sts, "AssumeRole", RoleArn=role(PROD), RoleSessionName="nightly", ExternalId=EXTERNAL_ID
     )["Credentials"]
-    inside = boto3.client(
+    inside = signed(
+        company,
         "sts",
-        region_name=REGION,
-        endpoint_url=company.url,
         aws_access_key_id=answer["AccessKeyId"],
         aws_secret_access_key=answer["SecretAccessKey"],
         aws_session_token=answer["SessionToken"],
@@ -240,10 +236,9 @@ def test_members_are_entered_by_role_and_external_id(company: AwsSandbox) -> Non
 
 
 def test_keys_of_nobody_are_refused(company: AwsSandbox) -> None:
-    client = boto3.client(
+    client = signed(
+        company,
         "sts",
-        region_name=REGION,
-        endpoint_url=company.url,
         aws_access_key_id="AKIA" + "A" * 16,
         aws_secret_access_key="none",
     )
@@ -252,10 +247,9 @@ def test_keys_of_nobody_are_refused(company: AwsSandbox) -> None:
 
 
 def test_a_static_key_signs_in_as_its_user(company: AwsSandbox) -> None:
-    client = boto3.client(
+    client = signed(
+        company,
         "sts",
-        region_name=REGION,
-        endpoint_url=company.url,
         aws_access_key_id=key_id(DEV, "ci-fraud"),
         aws_secret_access_key=key_secret(DEV, "ci-fraud"),
     )
@@ -403,10 +397,10 @@ def test_a_second_sandbox_is_refused(company: AwsSandbox) -> None:
 
 def test_the_environment_signs_in_to_the_management_account(company: AwsSandbox) -> None:
     variables = company.environment()
-    client = boto3.client(
+    client = signed(
+        company,
         "sts",
-        region_name=variables["AWS_DEFAULT_REGION"],
-        endpoint_url=company.url,
+        region=variables["AWS_DEFAULT_REGION"],
         aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
         aws_session_token=variables["AWS_SESSION_TOKEN"],
