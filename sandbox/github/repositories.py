@@ -31,8 +31,6 @@ from sandbox.github.organisation import (
     Variable,
 )
 
-IMMUTABLE_SUBJECT = "infra"
-"""The one repository whose tokens carry ``repo:lanternpay@7001001/NAME@ID:...``."""
 CI_BOT = "lantern-ci-bot"
 EXPORT_TOKEN = token("github/export", 36, "ghp_")
 """Written into a workflow of data-jobs."""
@@ -254,8 +252,8 @@ def _ledger() -> Repository:
         pushed_at=ago(2),
         language="Go",
         files={**_definitions("ledger"), "README.md": "# ledger\n", "main.go": "package main\n"},
-        secrets=(secret("AWS_SECRET_ACCESS_KEY", 520, 1200),),
-        variables=(variable("AWS_ACCESS_KEY_ID", key_id(PROD, "ci-ledger"), 520),),
+        secrets=(secret("AWS_SECRET_ACCESS_KEY", 460),),
+        variables=(variable("AWS_ACCESS_KEY_ID", key_id(PROD, "ci-ledger"), 460),),
         environments=(
             Environment(
                 id=30301,
@@ -373,7 +371,6 @@ def _infra(night: int) -> Repository:
         actions=Actions(
             allowed="selected", patterns=("aws-actions/*", "hashicorp/setup-terraform@*"), sha_pinning=True
         ),
-        subject=Subject(immutable=True),
         runners=(
             Runner(
                 id=90501,
@@ -462,7 +459,6 @@ def _docs_site(night: int) -> Repository:
             ),
         ),
         actions=Actions(allowed="all", fork_approval="first_time_contributors_new_to_github"),
-        subject=Subject(use_default=False, claims=("repo", "context", "job_workflow_ref")),
         runners=(
             ()
             if night > 1
@@ -535,7 +531,33 @@ def _shared_actions() -> Repository:
         visibility="internal",
         files={**_definitions("shared-actions"), "README.md": "# shared-actions\n"},
         actions=Actions(allowed="selected", access="organization"),
+        subject=Subject(use_default=False, claims=("repo", "context", "job_workflow_ref")),
         protections=(Protection(id=51001, approvals=1),),
+    )
+
+
+def _small(number: int, name: str, *, gated: bool = False, immutable: bool = False) -> Repository:
+    """Return one of the small services, in good order: a protected branch and scoped settings."""
+    gate = Environment(
+        id=number * 10,
+        name="production",
+        created_at=ago(60),
+        updated_at=ago(30),
+        reviewers=(Reviewer(type="Team", name="platform"),),
+        prevent_self_review=True,
+        can_admins_bypass=False,
+        branches="protected",
+    )
+    return Repository(
+        id=number,
+        name=name,
+        created_at=ago(70),
+        pushed_at=ago(7),
+        files={**_definitions(name), "README.md": f"# {name}\n"},
+        environments=(gate,) if gated else (),
+        actions=Actions(patterns=("aws-actions/*",)),
+        subject=Subject(immutable=immutable),
+        protections=(Protection(id=number * 10, code_owners=True),),
     )
 
 
@@ -552,4 +574,12 @@ def repositories(night: int) -> tuple[Repository, ...]:
         _pr_preview(),
         _wrong_role(),
         _shared_actions(),
+        _small(5011, "status-page"),
+        # Made after GitHub changed the default: its tokens carry repo:lanternpay@7001001/checkout@5012.
+        _small(5012, "checkout", gated=True, immutable=True),
+        _small(5013, "search"),
+        _small(5014, "notifications", gated=True),
+        _small(5015, "feature-flags"),
+        _small(5016, "legacy-portal"),
+        _small(5017, "partner-portal"),
     )
