@@ -25,8 +25,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from collectors.aws import organization
-from collectors.aws.failures import DeadlineError, MalformedError, explain
+from collectors.aws import failures, organization
+from collectors.aws.failures import DeadlineError, MalformedError
 from collectors.aws.permissions import permissions
 from collectors.aws.settings import Config
 from scanner.collect import Asked, Target, TargetError, or_gap
@@ -60,7 +60,7 @@ def targets(config: Config, run: Run) -> Iterator[Target]:
     except DeadlineError:
         return
     except (BotoCoreError, ClientError, MalformedError) as exc:
-        failure = explain(exc)
+        failure = failures.explain(exc)
         detail = failure.detail if failure else f"{type(exc).__name__}: {exc}"
         raise TargetError(
             f"{what}: {detail.rstrip('.')}. Try `aws sts get-caller-identity` with the same setting."
@@ -120,6 +120,6 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         call="sts:AssumeRole" if role else "sts:GetCallerIdentity",
         needs=f"sts:AssumeRole on {role}, with its External ID" if role else None,
     )
-    place = yield from or_gap(enter(target, config, run, org), asked, explain)
+    place = yield from or_gap(enter(target, config, run, org), asked, failures.explain)
     if place is not None:
         yield from read_account(place, org)

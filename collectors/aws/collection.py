@@ -86,11 +86,12 @@ def read_account(place: Place, org: Reading) -> Iterator[Record]:
         ("identities", "root"),
         ("credentials", "root-access-key"),
     )
-    yield from place.ask(
-        credentials.root_management(place),
-        "iam:ListOrganizationsFeatures",
-        ("controls", "central-root-management"),
-    )
+    if about is not None and about.management == place.account:
+        yield from place.ask(
+            credentials.root_management(place),
+            "iam:ListOrganizationsFeatures",
+            ("controls", "central-root-management"),
+        )
     providers = yield from place.ask(
         identity_providers.oidc_providers(place),
         "iam:ListOpenIDConnectProviders",
