@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import collectors.github
@@ -15,6 +15,7 @@ from scanner.records import Coverage, Gap, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     import pytest
 
@@ -66,12 +67,14 @@ def app_config(sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, **option
 
 
 def collected(config: Config, night: Run) -> list[Record]:
-    """Everything that a night gives."""
-    return [
+    """Everything that a night gives; a bug fails the test."""
+    records = [
         record
         for target in collectors.github.targets(config, night)
         for record in collectors.github.collect(target, config, night)
     ]
+    assert not [row.detail for row in gaps(records) if row.reason == "bug"]
+    return records
 
 
 def of(records: Iterable[Record], kind: type[R]) -> list[R]:

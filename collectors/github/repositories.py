@@ -12,6 +12,7 @@ from collectors.github import actions, controls, credentials, oidc, powers, secr
 from collectors.github.controls import Environment  # noqa: TC001  msgspec reads the annotations at run time
 from collectors.github.definitions import Definitions
 from collectors.github.failures import GitHubError
+from collectors.github.oidc import Template  # noqa: TC001
 from collectors.github.organization import user_id
 from collectors.github.scope import Scope, time
 from collectors.github.structure import Repository, pages
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from collectors.github.memory import Memory
-    from collectors.github.oidc import Template
     from scanner.records import Record
 
 _TABLES = ("identities", "credentials", "secrets", "grants", "links", "controls", "deployments")
