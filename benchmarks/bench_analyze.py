@@ -53,9 +53,9 @@ ESTATE = {
                'aws:' || kind || ':ID' || n AS id, 'ID' || n AS native_id, 'identity-' || n AS name,
                'arn:aws:iam::' || lpad((n // 1000)::VARCHAR, 12, '0') || ':x/identity-' || n AS address,
                true AS enabled, $as_of - to_days(10 + (n * 7 % 900)::INT) AS created_at,
-               CASE WHEN n % 5 < 3 THEN $as_of - to_days((n * 13 % 300)::INT) END AS last_used_at,
+               CASE WHEN n % 5 < 3 THEN $as_of - to_days((n * 13 % 100)::INT) END AS last_used_at,
                n % 50 = 4 AS never_used, 400 AS usage_window_days, n % 3 > 0 AS mfa,
-               CASE WHEN n % 4 = 0 THEN 'team-' || n % 40 END AS owner
+               CASE WHEN n % 4 < 3 THEN 'team-' || n % 40 END AS owner
         FROM range($n) AS t(n)
     """,
     "credentials": """
@@ -65,8 +65,8 @@ ESTATE = {
                               ELSE 'iam-user' END || ':ID' || n AS identity_id,
                'access-key' AS kind, 'AKIA' || n AS native_id, 'AKIA' || n AS name,
                CASE n % 4 WHEN 0 THEN 'static' WHEN 1 THEN 'expiring' ELSE 'short-lived' END AS lifetime,
-               n % 7 > 0 AS enabled, $as_of - to_days((n * 3 % 400)::INT) AS created_at,
-               CASE WHEN n % 6 > 0 THEN $as_of - to_days((n * 11 % 90)::INT) END AS last_used_at,
+               n % 7 > 0 AS enabled, $as_of - to_days((n * 3 % 200)::INT) AS created_at,
+               CASE WHEN n % 6 > 0 THEN $as_of - to_days((n * 11 % 52)::INT) END AS last_used_at,
                n % 60 = 6 AS never_used
         FROM range($n) AS t(n) WHERE n % 50 <> $gone
     """,
@@ -198,5 +198,3 @@ def run() -> dict[str, float]:
         }
     finally:
         shutil.rmtree(state)
-
-

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = "1.0"
 """The last column of every file. Columns are only ever added, before it; a change of meaning gets a new file name."""
 
+SLICE_ROWS = 25_000
+"""Rows formatted and sorted at once: bounds memory."""
+
 FORMULA = r"^[\s\x00]*[=+\-@\t\r＝＋－＠]"
 """What makes a spreadsheet compute a cell: also behind white space, and in full width."""
 
@@ -122,12 +125,18 @@ _LEVEL = """CASE min(CASE level WHEN 'admin' THEN 0 WHEN 'escalation' THEN 1 WHE
             ELSE 4 END) WHEN 0 THEN 'admin' WHEN 1 THEN 'escalation' WHEN 2 THEN 'write' WHEN 3 THEN 'unknown'
             ELSE 'read' END"""
 
-_IDENTITIES_FROM = f"""
+_COUNTS = {
+    "credential_counts": "SELECT identity_id, count(*) AS n FROM credentials GROUP BY 1",
+    "grant_counts": f"SELECT identity_id, count(*) AS n, {_LEVEL} AS level FROM grants GROUP BY 1",
+    "finding_counts": f"""SELECT identity_id, count(*) AS n, {_WORST} AS severity FROM findings
+                          WHERE status IN ('new', 'open', 'reopened') GROUP BY 1""",
+}
+
+_IDENTITIES_FROM = """
     identities i LEFT JOIN tenants p ON p.account_id = i.account_id
-    LEFT JOIN (SELECT identity_id, count(*) AS n FROM credentials GROUP BY 1) c ON c.identity_id = i.id
-    LEFT JOIN (SELECT identity_id, count(*) AS n, {_LEVEL} AS level FROM grants GROUP BY 1) g ON g.identity_id = i.id
-    LEFT JOIN (SELECT identity_id, count(*) AS n, {_WORST} AS severity FROM findings
-               WHERE status IN ('new', 'open', 'reopened') GROUP BY 1) o ON o.identity_id = i.id
+    LEFT JOIN credential_counts c ON c.identity_id = i.id
+    LEFT JOIN grant_counts g ON g.identity_id = i.id
+    LEFT JOIN finding_counts o ON o.identity_id = i.id
 """
 
 _CREDENTIALS = {
@@ -265,12 +274,12 @@ _PLACES = "LEFT JOIN tenants p ON p.account_id ="
 
 
 class Sheet(NamedTuple):
-    """One file: its columns (header -> SQL), where they come from, and the order of its rows."""
+    """One file: its columns (header -> SQL), where they come from, and the key that its rows are sorted by."""
 
     name: str
     columns: dict[str, str]
     source: str
-    order: str
+    key: str
 
 
 SHEETS = (
@@ -292,8 +301,8 @@ SHEETS = (
     Sheet("secrets", _SECRETS, f"secrets s {_PLACES} s.account_id", "s.id"),
     Sheet("grants", _GRANTS, f"grants g {_PLACES} g.account_id", "g.id"),
     Sheet("exceptions", _EXCEPTIONS, "exceptions e", "e.id"),
-    Sheet("metrics", _METRICS, "metrics", "metric, dimension, dimension_value"),
-    Sheet("coverage", _COVERAGE, _COVERAGE_FROM, "c.id, c.status"),
+    Sheet("metrics", _METRICS, "metrics", "metric || chr(31) || dimension || chr(31) || dimension_value"),
+    Sheet("coverage", _COVERAGE, _COVERAGE_FROM, "c.id || c.status"),
 )
 
 
@@ -327,12 +336,28 @@ def _cell(column: str, kind: str, *, raw: bool) -> tuple[str, str]:
 
 def _query(night: Night, sheet: Sheet, params: dict[str, Any], *, raw: bool) -> str:
     chosen = ", ".join(f'{sql} AS "{header}"' for header, sql in sheet.columns.items())
-    inner = f"SELECT {chosen}, row_number() OVER (ORDER BY {sheet.order}) AS _row FROM {sheet.source}"
+    inner = f"SELECT {chosen}, {sheet.key} AS _key FROM {sheet.source}"
     kinds = {row[0]: row[1] for row in night.rows(f"DESCRIBE {inner}", _named(inner, params))}
     cells = [_cell(header, kinds[header], raw=raw) for header in sheet.columns]
     shown = ", ".join(cell for cell, _ in cells)
     guarded = " + ".join(test for _, test in cells if test) or "0"
-    return f"SELECT {shown}, '{SCHEMA_VERSION}', {guarded} FROM ({inner}) ORDER BY _row"
+    return f"SELECT {shown}, '{SCHEMA_VERSION}', {guarded} FROM ({inner})"
+
+
+def _rows(night: Night, sheet: Sheet, params: dict[str, Any], *, raw: bool) -> Iterator[tuple[Any, ...]]:
+    """Yield a sheet's rows in order of its key, a slice of keys at a time: wide rows are never sorted together."""
+    keys = f"SELECT {sheet.key} AS _key FROM {sheet.source}"
+    marks = (
+        f"SELECT DISTINCT _key FROM (SELECT _key, row_number() OVER (ORDER BY _key) - 1 AS n FROM ({keys})) "
+        f"WHERE n % {SLICE_ROWS} = 0 ORDER BY _key"
+    )
+    starts = [row[0] for row in night.rows(marks, _named(marks, params))]
+    query = _query(night, sheet, params, raw=raw)
+    for number, start in enumerate(starts):
+        more = "AND _key < $below" if number + 1 < len(starts) else ""
+        sliced = f"{query} WHERE _key >= $start {more} ORDER BY _key"
+        given = {**params, "start": start, **({"below": starts[number + 1]} if more else {})}
+        yield from night.rows(sliced, _named(sliced, given), batch=2_000)
 
 
 def _named(query: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -413,6 +438,8 @@ def _views(night: Night) -> None:
     path = night.analysis / "rules.json"
     rules = msgspec.json.decode(path.read_bytes()) if path.is_file() else []
     rows = [(rule["id"], "|".join(rule["controls"])) for rule in rules]
+    for name, query in _COUNTS.items():
+        night.tables.con.execute(f"CREATE OR REPLACE TABLE {name} AS {query}")
     if rows:
         night.tables.con.executemany("INSERT INTO rule_controls VALUES (?, ?)", rows)
 
@@ -428,8 +455,7 @@ def write(night: Night, folder: Path) -> list[Path]:
     }
     written: list[Written] = []
     for sheet in SHEETS:
-        query = _query(night, sheet, params, raw=bool(settings.get("csv_raw")))
-        rows = night.rows(query, _named(query, params))
+        rows = _rows(night, sheet, params, raw=bool(settings.get("csv_raw")))
         header = [*sheet.columns, "schema_version"]
         for number, part in enumerate(_parts(rows, int(settings.get("csv_max_rows", 0)))):
             name = f"{sheet.name}.csv" if number == 0 else f"{sheet.name}.{number + 1}.csv"

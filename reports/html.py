@@ -13,7 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.page import plural, read_page
+import msgspec
+
+from reports.page import RuleText, plural, read_page
 from reports.payload import payload
 from reports.plain import NAME, plain, web_address
 from reports.trend import HEIGHT, WIDTH, read_trend
@@ -39,10 +41,10 @@ def render(night: Night) -> str:
     """Return the report of a night as HTML."""
     from markupsafe import Markup
 
-    texts = rule_texts(night)
+    rules = rules_in_force(night)
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    data = payload(night, {name: {"why": rule["why"], "fix": rule["fix"]} for name, rule in texts.items()})
+    data = payload(night, {rule.id: {"why": rule.why, "fix": rule.fix} for rule in rules.values()})
     return (
         _environment()
         .get_template("report.html.j2")
@@ -51,7 +53,7 @@ def render(night: Night) -> str:
             night=night,
             manifest=night.manifest,
             manifest_sha256=sha256_of(night.snapshot / "manifest.json"),
-            page=read_page(night, texts),
+            page=read_page(night, rules),
             trend=read_trend(night),
             payload=data,
             policy=content_security_policy(style, script),
@@ -73,26 +75,11 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def rule_texts(night: Night) -> dict[str, dict[str, str]]:
-    """Return the rules' ``why``, ``fix`` and ``params`` (``days = 90``), by id.
-
-    Rules of the night that are no longer installed have none.
-    """
-    from scanner.rule import load_rules, with_params
-
-    custom = night.settings.get("custom_rules")
-    given = night.settings.get("rule_params", {})
-    rules = {rule.id: rule for rule in load_rules(Path(custom) if custom else None)}
-    for name in rules.keys() & given.keys():
-        rules[name] = with_params(rules[name], given[name])
-    return {
-        name: {
-            "why": rule.why,
-            "fix": rule.fix,
-            "params": ", ".join(f"{key} = {value}" for key, value in rule.params.items()),
-        }
-        for name, rule in rules.items()
-    }
+def rules_in_force(night: Night) -> dict[str, RuleText]:
+    """Return the rules that the night ran, by id: the analysis keeps their texts, so that a report can be made anew."""
+    path = night.analysis / "rules.json"
+    found = msgspec.json.decode(path.read_bytes(), type=list[RuleText]) if path.is_file() else []
+    return {rule.id: rule for rule in found}
 
 
 def _environment() -> Environment:

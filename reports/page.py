@@ -5,9 +5,13 @@ The templates only lay these out. Every list that may grow with the estate is cu
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from scanner.findings import SEVERITIES
+from scanner.rule import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +26,17 @@ TABLE = 25
 ROWS = 60
 """Rows of any other list."""
 EXPIRING_DAYS = 14
+
+
+class RuleText(msgspec.Struct, frozen=True, kw_only=True):
+    """What the analysis keeps of a rule in force: an entry of ``rules.json``."""
+
+    id: str
+    why: str
+    fix: str
+    params: dict[str, Any] = {}
+    controls: list[str] = []
+    """``CIS AWS 5.0: 1.11``."""
 
 
 class Cut(NamedTuple):
@@ -116,6 +131,11 @@ class Page(NamedTuple):
     inventory: Inventory
     rules: list[dict[str, Any]]
     silent_rules: list[str]
+    """In force, and without an account to look at."""
+    disabled_rules: list[str]
+    """Built in, and not in force."""
+    frameworks: dict[str, list[dict[str, Any]]]
+    """By framework and version: controls with ``code``, ``rules`` and open ``findings``."""
 
 
 def plural(count: float, one: str, many: str | None = None) -> str:
@@ -475,7 +495,7 @@ def _inventory(night: Night) -> Inventory:
     return Inventory(list(identities), list(tables), credentials)
 
 
-def _rules(night: Night, texts: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+def _rules(night: Night, texts: Mapping[str, RuleText]) -> list[dict[str, Any]]:
     query = """
         SELECT rule, any_value(title) AS title, any_value(severity) AS severity, any_value(category) AS category,
                count(*) FILTER (WHERE status = 'evaluated') AS evaluated, count(*) FILTER (WHERE status = 'incomplete') AS incomplete,
@@ -484,19 +504,46 @@ def _rules(night: Night, texts: Mapping[str, Mapping[str, str]]) -> list[dict[st
         FROM rule_results GROUP BY rule
         ORDER BY list_position(['critical', 'high', 'medium', 'low', 'info'], any_value(severity)), rule
     """
-    nothing: Mapping[str, str] = {}
-    return [
-        {
-            **row,
-            "why": texts.get(row["rule"], nothing).get("why"),
-            "params": texts.get(row["rule"], nothing).get("params"),
-        }
-        for row in night.dicts(query)
-    ]
+    found = []
+    for row in night.dicts(query):
+        text = texts.get(row["rule"])
+        params = text.params if text else {}
+        found.append(
+            {
+                **row,
+                "why": text.why if text else None,
+                "params": ", ".join(f"{name} = {value}" for name, value in params.items()),
+                "controls": ", ".join(text.controls) if text else "",
+            }
+        )
+    return found
 
 
-def read_page(night: Night, texts: Mapping[str, Mapping[str, str]]) -> Page:
-    """Return what the report of a night says. ``texts`` are the rules' ``why``, ``fix`` and ``params``, by id."""
+def _frameworks(
+    rules: list[dict[str, Any]], texts: Mapping[str, RuleText]
+) -> dict[str, list[dict[str, Any]]]:
+    findings = {row["rule"]: row["findings"] for row in rules}
+    cited: dict[tuple[str, str], list[str]] = {}
+    for text in texts.values():
+        for control in text.controls:
+            framework, _, code = control.partition(": ")
+            cited.setdefault((framework, code), []).append(text.id)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for (framework, code), names in sorted(
+        cited.items(), key=lambda item: (item[0][0], _numbers(item[0][1]))
+    ):
+        total = sum(findings.get(name, 0) for name in names)
+        found.setdefault(framework, []).append({"code": code, "rules": len(names), "findings": total})
+    return found
+
+
+def _numbers(code: str) -> list[tuple[int, str]]:
+    """Sort 1.9 before 1.11, and NHI2 before NHI10."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", code)]
+
+
+def read_page(night: Night, texts: Mapping[str, RuleText]) -> Page:
+    """Return what the report of a night says. ``texts`` are the rules in force, by id."""
     delivery = _delivery(night)
     worst = _worst(night)
     rules = _rules(night, texts)
@@ -532,4 +579,6 @@ def read_page(night: Night, texts: Mapping[str, Mapping[str, str]]) -> Page:
         inventory=_inventory(night),
         rules=rules,
         silent_rules=sorted(set(texts) - ran),
+        disabled_rules=sorted({path.stem for path in RULES.glob("*.yaml")} - set(texts)) if texts else [],
+        frameworks=_frameworks(rules, texts),
     )

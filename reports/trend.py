@@ -47,41 +47,60 @@ class Trend(NamedTuple):
     lines: list[Line]
 
 
-_FIRST = (
-    ("open_findings", ""),
-    ("open_findings", "critical"),
-    ("open_findings", "high"),
+CHOSEN = (
+    ("open_findings", "all", ""),
+    ("open_findings", "severity", "critical"),
+    ("open_findings", "severity", "high"),
+    ("overdue_findings", "all", ""),
+    ("median_age_of_open_findings", "all", ""),
+    ("median_days_to_resolve", "all", ""),
+    ("pipelines_exceeding_their_workload", "all", ""),
+    ("pipelines_reaching_admin", "all", ""),
+    ("pipelines_without_static_secrets", "all", ""),
+    ("static_credentials", "all", ""),
+    ("share_of_static_credentials", "all", ""),
+    ("median_age_of_static_credentials", "all", ""),
+    ("identities_with_owner", "all", ""),
+    ("listings_complete", "all", ""),
 )
+"""The figures that a reviewer follows, as metric, dimension and value, in reading order."""
+
+Figures = dict[tuple[str, str, str], tuple[float, str]]
 
 
 def read_trend(night: Night) -> Trend:
-    """Return the figures over the whole estate, and open findings by the two worst severities."""
-    runs: dict[str, list[Metric]] = {}
+    """Return the chosen figures of the last nights, up to this one. Figures that no night has are left out."""
+    runs: dict[str, Figures] = {}
     for path in sorted((night.state / "history").glob("*.metrics.json")):
         run = path.name.split(".", maxsplit=1)[0]
         if run < night.run_id:
-            runs[run] = msgspec.json.decode(path.read_bytes(), type=list[Metric])
-    runs[night.run_id] = [
-        msgspec.convert(row, Metric) for row in night.dicts("SELECT * FROM metrics ORDER BY ALL")
-    ]
+            runs[run] = _figures(msgspec.json.decode(path.read_bytes(), type=list[Metric]))
+    tonight = night.dicts("SELECT * FROM metrics ORDER BY ALL")
+    runs[night.run_id] = _figures([msgspec.convert(row, Metric) for row in tonight])
     chosen = sorted(runs)[-NIGHTS:]
-    figures: dict[tuple[str, str], dict[str, Metric]] = {}
-    for run in chosen:
-        for metric in runs[run]:
-            key = (metric.metric, metric.dimension_value)
-            if metric.dimension == "all" or key in _FIRST:
-                figures.setdefault(key, {})[run] = metric
-    order = sorted(figures, key=lambda key: (_FIRST.index(key) if key in _FIRST else len(_FIRST), key))
-    lines = [
-        _line(key, [found.get(run) for run in chosen])
-        for key in order
-        if (found := figures[key]).get(night.run_id) is not None
-    ]
+    lines = []
+    for key in CHOSEN:
+        figures = [runs[run].get(key) for run in chosen]
+        if any(figure is not None for figure in figures):
+            lines.append(_line(key, figures))
     return Trend([f"{run[:4]}-{run[4:6]}-{run[6:8]}" for run in chosen], lines)
 
 
-def _line(key: tuple[str, str], metrics: list[Metric | None]) -> Line:
-    values = [None if metric is None else metric.value for metric in metrics]
+def _figures(metrics: list[Metric]) -> Figures:
+    """Return a night's figures, with the share that static credentials have."""
+    found = {
+        (metric.metric, metric.dimension, metric.dimension_value): (metric.value, metric.unit)
+        for metric in metrics
+    }
+    static = found.get(("static_credentials", "all", ""))
+    credentials = found.get(("credentials", "all", ""))
+    if static and credentials and credentials[0]:
+        found["share_of_static_credentials", "all", ""] = (static[0] / credentials[0], "ratio")
+    return found
+
+
+def _line(key: tuple[str, str, str], figures: list[tuple[float, str] | None]) -> Line:
+    values = [None if figure is None else figure[0] for figure in figures]
     known = [value for value in values if value is not None]
     low, high = min(known), max(known)
     spread = high - low or 1.0
@@ -93,8 +112,8 @@ def _line(key: tuple[str, str], metrics: list[Metric | None]) -> Line:
         for index, value in enumerate(values)
         if value is not None
     ]
-    unit = next(metric.unit for metric in metrics if metric is not None)
-    name, part = key
+    unit = next(figure[1] for figure in figures if figure is not None)
+    name, _, part = key
     words = name.replace("_", " ")
     return Line(
         name=f"{words}, {part}" if part else words,

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scanner import completeness, exceptions, history
+from scanner import completeness, history
+from scanner.exceptions import judge as judge_exceptions
+from scanner.exceptions import read_exceptions
 from scanner.facts import EXCEPTIONS_ACCOUNT, FINDING_ID, facts, stray_subjects
 from scanner.findings import RESULT_TABLES, SEVERITIES, ExceptionState, Finding, Metric, RuleResult, Severity
 from scanner.framework import load_frameworks, references
@@ -34,9 +36,14 @@ from scanner.snapshot import verify, write_private, write_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from scanner.exceptions import Accepted
     from scanner.snapshot import Manifest
 
 DUE_DAYS: dict[Severity, int] = {"critical": 7, "high": 30, "medium": 60, "low": 90}
+
+
+PART_ROWS = 250_000
+"""Findings that are put together at once."""
 
 
 class AnalysisError(Exception):
@@ -93,7 +100,13 @@ def analyze(state: Path, run_id: str, *, settings: AnalyzeSettings) -> AnalysisS
     """
     snapshot = state / "snapshots" / run_id
     manifest = verify(snapshot)
-    rules = choose(load_rules(settings.custom_rules), settings.rule_params, settings.disabled)
+    every = load_rules(settings.custom_rules)
+    rules = choose(every, settings.rule_params, settings.disabled)
+    accepted = (
+        read_exceptions(settings.exceptions, [rule.id for rule in every], manifest.as_of)
+        if settings.exceptions is not None
+        else []
+    )
     out = state / "analysis" / f"{run_id}.partial"
     past = state / "history"
     shutil.rmtree(out, ignore_errors=True)
@@ -101,7 +114,10 @@ def analyze(state: Path, run_id: str, *, settings: AnalyzeSettings) -> AnalysisS
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     tables = Tables([snapshot, out, past], memory=settings.memory, threads=settings.threads)
     try:
-        summary = _Analysis(tables, manifest, rules, settings=settings, state=state, out=out).run()
+        steps = _Analysis(
+            tables, manifest, rules, accepted=accepted, settings=settings, state=state, out=out
+        )
+        summary = steps.run()
     finally:
         tables.close()
     history_file, listings_file = out / "work" / "settled.parquet", out / "work" / "listings.parquet"
@@ -127,6 +143,7 @@ class _Analysis:
         manifest: Manifest,
         rules: list[Rule],
         *,
+        accepted: list[Accepted],
         settings: AnalyzeSettings,
         state: Path,
         out: Path,
@@ -134,6 +151,7 @@ class _Analysis:
         self.tables = tables
         self.manifest = manifest
         self.rules = rules
+        self.accepted = accepted
         self.settings = settings
         self.state = state
         self.out = out
@@ -142,6 +160,7 @@ class _Analysis:
         self.night = {"run_id": manifest.run_id, "as_of": self.as_of}
         self.baseline = history.history_before(state, manifest.run_id)
         self.errors: dict[str, str] = {}
+        self.candidates: list[Path] = []
 
     def run(self) -> AnalysisSummary:
         owners = read_owners(self.settings.owners) if self.settings.owners is not None else []
@@ -205,14 +224,24 @@ class _Analysis:
         """Run rules; write their findings and the known ones of ``which_known`` with their status."""
         tables = self.tables
         self._hits(rules, name)
-        tables.con.execute(f"CREATE OR REPLACE VIEW known AS SELECT * FROM known_before WHERE {which_known}")
+        tables.con.execute(f"CREATE OR REPLACE VIEW all_known AS SELECT * FROM known_before WHERE {which_known}")
         used = [row[0] for row in tables.rows(_SUBJECTS_USED)]
-        parts = [history.not_seen_tonight()]
-        if used:
-            parts.append(history.seen_tonight(facts(used)))
-        path = self.work / f"{name}.parquet"
-        tables.copy(" UNION ALL ".join(parts) + " ORDER BY id", path, self._arguments(*parts))
-        tables.view("candidates", Known, [path])
+        written = []
+        rows = sum(tables.one(f"SELECT count(*) FROM {view}") for view in ("all_hits", "all_known"))
+        parts = rows // PART_ROWS + 1
+        for part in range(parts):
+            # In parts, so that the joins of a very large night stay within the memory given.
+            for view in ("hits", "known"):
+                only = f" WHERE hash(subject) % {parts} = {part}" if parts > 1 else ""
+                tables.con.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM all_{view}{only}")
+            queries = [history.not_seen_tonight()]
+            if used:
+                queries.append(history.seen_tonight(facts(used)))
+            for number, query in enumerate(queries):
+                written.append(self.work / f"{name}-{part}-{number}.parquet")
+                tables.copy(query, written[-1], self._arguments(query))
+        tables.view("candidates", Known, written)
+        self.candidates += written
         twice = tables.one("SELECT id FROM candidates GROUP BY id HAVING count(*) > 1 ORDER BY id LIMIT 1")
         if twice is not None:
             clash = tables.rows(
@@ -275,14 +304,12 @@ class _Analysis:
             query = f"SELECT * FROM read_parquet([{listed}])"
         else:
             query = _NO_HITS
-        con.execute(f"CREATE OR REPLACE VIEW hits AS {query}")
+        con.execute(f"CREATE OR REPLACE VIEW all_hits AS {query}")
+        con.execute("CREATE OR REPLACE VIEW hits AS SELECT * FROM all_hits")
 
     def _exceptions(self) -> list[ExceptionState]:
         """Judge exceptions.yaml against the candidates; write and view its states."""
-        path = self.settings.exceptions
-        known = {rule.id for rule in load_rules(self.settings.custom_rules)}
-        accepted = exceptions.read_exceptions(path, known, self.manifest.as_of) if path is not None else []
-        states = exceptions.judge(self.tables, accepted, self.manifest.as_of)
+        states = judge_exceptions(self.tables, self.accepted, self.manifest.as_of)
         file = self.out / "exceptions.parquet"
         write_table(file, ExceptionState, states)
         self.tables.view("exceptions", ExceptionState, [file])
@@ -290,8 +317,7 @@ class _Analysis:
 
     def _settle(self) -> None:
         """Write the history and tonight's findings."""
-        files = [self.work / f"{name}.parquet" for name in ("candidates", "candidates-exceptions")]
-        self.tables.view("candidates", Known, files)
+        self.tables.view("candidates", Known, self.candidates)
         query = history.settled({str(name): days for name, days in self.settings.due_days.items()})
         path = self.work / "settled.parquet"
         self.tables.copy(query, path, self._arguments(query))

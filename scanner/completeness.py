@@ -95,6 +95,7 @@ _LISTINGS = f"""
            coalesce(now_complete."table", before."table") AS "table",
            CASE WHEN now_complete.id IS NULL THEN before.kind ELSE now_complete.kind END AS kind,
            coalesce(now_complete.what, before.what) AS what,
+           coalesce(before.first_complete, now_complete.last_complete) AS first_complete,
            coalesce(now_complete.last_complete, before.last_complete) AS last_complete
     FROM (SELECT {_KEY} AS id, min(account_id) AS account_id, min("table") AS "table", min(kind) AS kind,
                  min(call || coalesce(' in ' || region, '')) AS what, $run_id AS last_complete
@@ -122,14 +123,15 @@ def judge(tables: Tables, rules: Iterable[Rule]) -> None:
 
 
 def remember_listings(tables: Tables, before: Path | None, run_id: str, path: Path) -> None:
-    """Write which listing was last complete in which run, and make the view ``listings`` of it.
+    """Write in which runs each listing was complete first and last, and make the view ``listings`` of it.
 
     ``before`` is the file of the night before; listings that were complete then and are not asked for any more
     stay in it.
     """
+    columns = ("id", "account_id", "table", "kind", "what", "first_complete", "last_complete")
     if before is None:
-        empty = 'SELECT NULL::VARCHAR AS id, NULL::VARCHAR AS account_id, NULL::VARCHAR AS "table", '
-        empty += "NULL::VARCHAR AS kind, NULL::VARCHAR AS what, NULL::VARCHAR AS last_complete WHERE false"
+        nothing = ", ".join(f'NULL::VARCHAR AS "{name}"' for name in columns)
+        empty = f"SELECT {nothing} WHERE false"
     else:
         empty = f"SELECT * FROM read_parquet('{_escaped(before)}')"
     tables.con.execute(f"CREATE OR REPLACE VIEW listings_before AS {empty}")

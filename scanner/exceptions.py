@@ -139,8 +139,13 @@ def _entry(
     """Return an entry and its first problem. What cannot be read of a malformed one is left empty."""
     problems = document.unknown_keys(given, Entry.__struct_fields__, where)
     if not problems:
+        # Numbers of risks and tickets are names, however they are written.
+        named = {
+            name: str(value) if name in ("id", "ticket") and type(value) is int else value
+            for name, value in given.items()
+        }
         try:
-            entry = document.convert(given, Entry, where)
+            entry = document.convert(named, Entry, where)
         except DocumentError as exc:
             problems = exc.problems
         else:

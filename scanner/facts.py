@@ -232,7 +232,8 @@ def facts(tables: list[str]) -> str:
                            ELSE ' by ' || b.best.steps || ' steps' END) AS blast,
                coalesce(b.best.path, []) AS path,
                f.evidence, coalesce(f.url, i.url, a.url) AS url,
-               substr(sha256(to_json([f.severity, f.at_resource, to_json(f.evidence)::VARCHAR])::VARCHAR), 1, 16)
+               -- The prefix keeps YAML from reading it as a number where it is pasted.
+               'st-' || substr(sha256(to_json([f.severity, f.at_resource, to_json(f.evidence)::VARCHAR])::VARCHAR), 1, 16)
                AS state_hash
         FROM found AS f
              LEFT JOIN identities AS i ON i.id = f.identity

@@ -57,7 +57,7 @@ LOST = """
          JOIN rule_needs AS n ON n.rule = k.rule
          JOIN listings AS l ON l."table" = n."table" AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)
               AND (n.everywhere OR l.account_id = k.account_id)
-    WHERE l.last_complete >= k.last_seen AND l.last_complete <> $run_id
+    WHERE k.last_seen BETWEEN l.first_complete AND l.last_complete AND l.last_complete <> $run_id
     GROUP BY k.rule, k.account_id, k.last_seen
 """
 """Listings that were complete when a finding was last seen and are not tonight."""
@@ -160,12 +160,12 @@ def settled(due_days: dict[str, int]) -> str:
         SELECT {_chosen(columns)}
         FROM (SELECT c.*, x.exception_id AS covered_by, {status} AS now
               FROM candidates AS c LEFT JOIN covered AS x ON x.finding_id = c.id) AS c
-        ORDER BY id
+        ORDER BY rank DESC, id
     """
 
 
 FINDINGS = f"""
     SELECT {", ".join(f'"{name}"' for name in Finding.__struct_fields__)}
-    FROM settled WHERE shown ORDER BY rank DESC, id
+    FROM settled WHERE shown
 """
-"""Tonight's findings out of the history."""
+"""Tonight's findings out of the history, in its order: rank, largest first, then id."""

@@ -192,6 +192,12 @@ class Identity(Record, frozen=True, kw_only=True, gc=False):
     """Where a person looks at it."""
     location: str | None = None
     """``path:line`` of the definition file, for pipelines."""
+    triggers: list[str] = []
+    """Events that start a pipeline: ``push``, ``pull_request``, ``schedule``."""
+    variables: list[str] = []
+    """Names of the plain variables that a pipeline's definition reads."""
+    logins: list[str] = []
+    """How a pipeline signs in elsewhere: ``aws:oidc``, ``aws:static``, ``pypi:static``."""
     tags: dict[str, str] = {}
     """The provider's tags or labels."""
 

@@ -33,6 +33,19 @@
     button.addEventListener("click", () => copy(byId(button.dataset.copy).textContent.trim(), button));
   }
 
+  // A table that is wider than the page can be scrolled with the keyboard.
+  const reachable = () => {
+    for (const box of document.querySelectorAll(".wide")) {
+      const over = box.scrollWidth > box.clientWidth;
+      for (const [name, text] of [["tabindex", "0"], ["role", "group"], ["aria-label", box.querySelector("caption").textContent]]) {
+        if (over) box.setAttribute(name, text); else box.removeAttribute(name);
+      }
+    }
+  };
+  window.addEventListener("resize", reachable);
+  document.addEventListener("toggle", reachable, true);
+  reachable();
+
   if (typeof DecompressionStream === "undefined") return;
   const packed = atob(byId("payload").textContent);
   const bytes = new Uint8Array(packed.length);

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
-
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import collectors.github

@@ -515,9 +515,11 @@ def metrics(found: list[Finding]) -> Iterator[Metric]:
             metric="open_findings", dimension="severity", dimension_value=severity, value=number, unit="count"
         )
     yield Metric(
-        metric="static_credential_ratio", dimension="all", dimension_value="", value=0.5, unit="ratio"
+        metric="identities_with_owner", dimension="all", dimension_value="", value=0.81, unit="ratio"
     )
-    yield Metric(metric="median_open_age", dimension="all", dimension_value="", value=118, unit="days")
+    yield Metric(
+        metric="median_age_of_open_findings", dimension="all", dimension_value="", value=98, unit="days"
+    )
 
 
 def _history(state: Path, as_of: datetime, nights: int) -> None:
@@ -529,11 +531,29 @@ def _history(state: Path, as_of: datetime, nights: int) -> None:
             Metric(metric="open_findings", dimension="all", dimension_value="", value=38 + back // 2 + wave, unit="count"),
             Metric(metric="open_findings", dimension="severity", dimension_value="critical", value=3 + back // 6, unit="count"),
             Metric(metric="open_findings", dimension="severity", dimension_value="high", value=8 + back // 4 + wave % 2, unit="count"),
-            Metric(metric="static_credential_ratio", dimension="all", dimension_value="", value=round(0.42 + back * 0.006, 3), unit="ratio"),
-            Metric(metric="median_open_age", dimension="all", dimension_value="", value=96 + back, unit="days"),
+            Metric(metric="identities_with_owner", dimension="all", dimension_value="", value=round(0.8 - back * 0.006, 3), unit="ratio"),
+            Metric(metric="median_age_of_open_findings", dimension="all", dimension_value="", value=96 + back, unit="days"),
         ]  # fmt: skip
         path = folder / f"{run_id_of(as_of - timedelta(days=back))}.metrics.json"
         path.write_bytes(msgspec.json.encode(rows))
+
+
+def _rules() -> list[dict[str, object]]:
+    controls = {
+        "aws-oidc-trust-no-subject": ["OWASP NHI 2025: NHI4:2025", "CIS AWS 5.0: 1.11"],
+        "access-key-old": ["OWASP NHI 2025: NHI7:2025", "CIS AWS 5.0: 1.9"],
+        "automation-admin": ["OWASP NHI 2025: NHI5:2025", "NIST SP 800-53 r5: AC-6"],
+    }
+    return [
+        {
+            "id": pattern.rule, "title": pattern.title, "version": "5b1c90aa", "severity": pattern.severity,
+            "category": pattern.category, "params": {"days": 90} if pattern.category == "stale" else {},
+            "why": "Whoever holds this can act without anybody noticing. It outlives the person and the project it was made for.",
+            "fix": "Give each pipeline a login that ends by itself. Then remove the old one, and watch for a week what fails.",
+            "needs": [pattern.table], "custom": False, "controls": controls.get(pattern.rule, []), "error": None,
+        }
+        for pattern in PATTERNS
+    ]  # fmt: skip
 
 
 def _rows_by_table(
@@ -584,6 +604,8 @@ def write_night(
     tables = {} if empty else _rows_by_table(found, as_of, complete=complete)
     for table, kind in RESULT_TABLES.items():
         write_table(state / "analysis" / run_id / f"{table}.parquet", kind, tables.get(table, ()))
+    if not empty:
+        (state / "analysis" / run_id / "rules.json").write_bytes(msgspec.json.encode(_rules()))
     if not first and not empty:
         _history(state, as_of, nights)
     return run_id

@@ -58,12 +58,10 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tree(msgspec.Struct, frozen=True, kw_only=True):
-    """Roots and units by id, and the unit that holds each account."""
+    """Roots and units by id, and which of them holds each account."""
 
     units: dict[str, Unit]
     parents: dict[str, str]
-    enabled: frozenset[str]
-    """Policy types that are enabled: ``SERVICE_CONTROL_POLICY``."""
 
 
 class Reading:
@@ -159,11 +157,9 @@ def _tree(access: Access) -> Tree:
     client = access.client("organizations")
     units: dict[str, Unit] = {}
     parents: dict[str, str] = {}
-    enabled: set[str] = set()
     waiting: list[Unit] = []
     for root in items(client, "list_roots", "Roots"):
         waiting.append(Unit(id=root["Id"], name=root.get("Name", "Root"), arn=root["Arn"], parent=None))
-        enabled |= {kind["Type"] for kind in root.get("PolicyTypes", []) if kind.get("Status") == "ENABLED"}
     while waiting:
         unit = waiting.pop()
         if unit.id in units:
@@ -176,7 +172,7 @@ def _tree(access: Access) -> Tree:
             Unit(id=entry["Id"], name=entry.get("Name", entry["Id"]), arn=entry["Arn"], parent=unit.id)
             for entry in below
         ]
-    return Tree(units=units, parents=parents, enabled=frozenset(enabled))
+    return Tree(units=units, parents=parents)
 
 
 def _policies(access: Access, policy_type: str) -> list[Policy]:
@@ -218,8 +214,6 @@ def levels(org: Reading, account: str) -> Generator[Record, None, list[list[dict
     """
     yield from ()
     tree = org.tree()
-    if "SERVICE_CONTROL_POLICY" not in tree.enabled:
-        return []
     if account not in tree.parents:
         raise MalformedError(
             f"account {account} hangs nowhere in the organisation that these credentials see"
@@ -236,7 +230,8 @@ def levels(org: Reading, account: str) -> Generator[Record, None, list[list[dict
         if broken:
             raise MalformedError(f"service control policy {broken[0]} is not JSON")
         found.append([policy.document for policy in here if isinstance(policy.document, dict)])
-    return found
+    # Disabling the policy type detaches every policy: then nothing is attached anywhere, and nothing restricts.
+    return found if any(found) else []
 
 
 def units(org: Reading) -> Iterator[Record]:
@@ -270,8 +265,6 @@ def units(org: Reading) -> Iterator[Record]:
 
 def controls(place: Place, org: Reading, policy_type: str) -> Iterator[Record]:
     """Yield the policies of a type as guards, one for each root, unit or account that they are attached to."""
-    if policy_type not in org.tree().enabled:
-        return
     for policy in org.policies(policy_type):
         for target in sorted(policy.targets):
             is_account = target.isdigit()

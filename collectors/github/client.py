@@ -156,11 +156,11 @@ class Client:
 
     def _renewed(self) -> bool:
         """Drop a token that GitHub refused, if another can be made: an installation's may end early."""
+        refused: Held = self._threads.mine[0]
         with self._lock:
-            renewable = self._token is not None and self._token.until != float("inf")
-            if renewable:
+            if self._token is refused and refused.until != float("inf"):
                 self._token = None
-            return renewable
+            return refused.until != float("inf")
 
     @property
     def permissions(self) -> dict[str, str]:
