@@ -183,6 +183,15 @@ class Account:
                 if self._admin_with(principal, rest, above) is Truth.YES:
                     yield f"{one.via}-deny-hides-admin"
 
+    def writes(self, principal: Principal) -> bool:
+        """Say whether a principal can do more than read."""
+        return any(
+            one.power not in {"read-data", "read"}
+            for attachment in principal.attachments
+            if attachment.document is not None
+            for one in self.summary(principal, attachment.document).held
+        )
+
     def grants(self) -> Iterator[Record]:
         """Yield a grant for each policy that an identity holds, and a gap for each that could not be judged."""
         for principal in self.directory.principals:

@@ -30,7 +30,7 @@ def judge(facts: AwsFacts, as_of: datetime) -> Iterator[Record]:
     yield from account.escalations()
     for principal in account.directory.principals:
         if principal.kind == "iam-role":
-            yield from role_trusts(principal, facts, as_of)
+            yield from role_trusts(principal, facts, as_of, writes=account.writes(principal))
         for arn in principal.groups:
             group = account.by_arn[arn]
             yield Link(

@@ -161,7 +161,8 @@ def _denied(denies: list[Statement], policy: ResourcePolicy, kind: str, value: s
         )
         if touches and holds(deny.conditions, context, allow=False) is Truth.YES:
             whole = deny.resources and all(
-                all_of(one) or glob(one, policy.arn) or glob(one, f"{policy.arn}/any") for one in deny.resources
+                all_of(one) or glob(one, policy.arn) or glob(one, f"{policy.arn}/any")
+                for one in deny.resources
             )
             found |= _actions(deny, policy) if whole or not deny.resources else 0
     return found
@@ -172,7 +173,9 @@ def _reached(facts: AwsFacts, kind: str, value: str, tests: list[Test], have: li
     pins = claims_of(tests)
     match kind:
         case "Service":
-            sourced = any(claim.startswith(("aws:sourcearn", "aws:sourceaccount", "aws:sourceorg")) for claim in pins)
+            sourced = any(
+                claim.startswith(("aws:sourcearn", "aws:sourceaccount", "aws:sourceorg")) for claim in pins
+            )
             return Reached(
                 kind="service",
                 issuer=value,
@@ -198,7 +201,9 @@ def _reached(facts: AwsFacts, kind: str, value: str, tests: list[Test], have: li
         case "AWS":
             return _account(facts, value)
         case _:
-            return Reached(kind="account", issuer=value, exposure="unknown", external=None, why=f"{kind} {value}")
+            return Reached(
+                kind="account", issuer=value, exposure="unknown", external=None, why=f"{kind} {value}"
+            )
 
 
 def _account(facts: AwsFacts, value: str) -> Reached | None:
@@ -210,7 +215,9 @@ def _account(facts: AwsFacts, value: str) -> Reached | None:
         return None if whole else Reached(kind="account", issuer=issuer, exposure="exact", why=issuer)
     accounts = facts.organisation_accounts
     if accounts is not None and account in accounts:
-        return Reached(kind="account", issuer=issuer, exposure="organisation" if whole else "exact", why=issuer)
+        return Reached(
+            kind="account", issuer=issuer, exposure="organisation" if whole else "exact", why=issuer
+        )
     outside = accounts is not None
     return Reached(
         kind="account",
@@ -224,8 +231,20 @@ def _account(facts: AwsFacts, value: str) -> Reached | None:
     )
 
 
-OWN = ("aws:principalorgid", "aws:principalorgpaths", "aws:principalaccount", "kms:calleraccount", "aws:sourceorgid")
-SOURCED = ("aws:sourcearn", "aws:sourceaccount", "aws:sourceowner", "aws:sourceorgid", "lambda:eventsourcetoken")
+OWN = (
+    "aws:principalorgid",
+    "aws:principalorgpaths",
+    "aws:principalaccount",
+    "kms:calleraccount",
+    "aws:sourceorgid",
+)
+SOURCED = (
+    "aws:sourcearn",
+    "aws:sourceaccount",
+    "aws:sourceowner",
+    "aws:sourceorgid",
+    "lambda:eventsourcetoken",
+)
 
 
 def _public(facts: AwsFacts, pins: dict[str, Test], tests: list[Test], have: list[Power]) -> Reached:
@@ -237,8 +256,16 @@ def _public(facts: AwsFacts, pins: dict[str, Test], tests: list[Test], have: lis
         return Reached(kind="account", issuer="*", exposure="organisation", why=f"everybody {said(tests)}")
     if any(claim in pins for claim in SOURCED):
         return Reached(kind="service", issuer="*", exposure="exact", why=f"callers {said(tests)}")
-    network = [claim for claim in pins if claim.startswith(("aws:sourcevpc", "aws:vpc", "aws:sourceip", "s3:dataaccesspoint"))]
-    signed = "aws_iam" in {value.lower() for value in pins["lambda:functionurlauthtype"].values} if "lambda:functionurlauthtype" in pins else False
+    network = [
+        claim
+        for claim in pins
+        if claim.startswith(("aws:sourcevpc", "aws:vpc", "aws:sourceip", "s3:dataaccesspoint"))
+    ]
+    signed = (
+        "aws_iam" in {value.lower() for value in pins["lambda:functionurlauthtype"].values}
+        if "lambda:functionurlauthtype" in pins
+        else False
+    )
     if network or signed or any(claim.startswith(("kms:", "aws:principal")) for claim in pins):
         inside = any(claim.startswith(("aws:sourcevpc", "s3:dataaccesspoint")) for claim in network)
         return Reached(

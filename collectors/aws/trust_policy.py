@@ -57,7 +57,9 @@ NUMBER = re.compile(r"^[0-9]{12}$")
 TagKey: TypeAlias = Literal["aws:principaltag/x509"]
 
 
-def role_trusts(principal: Principal, facts: AwsFacts, as_of: datetime, *, writes: bool = True) -> Iterator[Record]:
+def role_trusts(
+    principal: Principal, facts: AwsFacts, as_of: datetime, *, writes: bool = True
+) -> Iterator[Record]:
     """Yield a trust for each statement and principal of a role's trust policy, and a gap for what was not understood.
 
     ``writes`` says whether the role can change something: loose trusts of such roles weigh more.
@@ -99,7 +101,9 @@ def role_trusts(principal: Principal, facts: AwsFacts, as_of: datetime, *, write
                 audience=[
                     audience
                     for test in tests
-                    if test.claim.lower() in {"aud", "saml:aud"} and test.operator in {"equals", "glob"} and not test.optional
+                    if test.claim.lower() in {"aud", "saml:aud"}
+                    and test.operator in {"equals", "glob"}
+                    and not test.optional
                     for audience in test.values
                 ],
                 exposure=found.exposure,
@@ -153,8 +157,16 @@ class _Reader:
             case "AWS":
                 found = self._account(value, tests)
             case _:
-                found = Found(kind="account", issuer=value, exposure="unknown", why=f"names {kind} {value}, which is not understood")
-        if found is not None and holds(statement.conditions, Context(as_of=self.as_of), allow=True) is Truth.NO:
+                found = Found(
+                    kind="account",
+                    issuer=value,
+                    exposure="unknown",
+                    why=f"names {kind} {value}, which is not understood",
+                )
+        if (
+            found is not None
+            and holds(statement.conditions, Context(as_of=self.as_of), allow=True) is Truth.NO
+        ):
             return self._never(found, statement)
         return found
 
@@ -162,7 +174,9 @@ class _Reader:
         """Say that nobody passes: a condition is never true."""
         keys = ", ".join(dict.fromkeys(condition.key for condition in statement.conditions))
         literal = any(
-            condition.operator.startswith("string") and condition.operator.endswith("equals") and any("*" in value for value in condition.values)
+            condition.operator.startswith("string")
+            and condition.operator.endswith("equals")
+            and any("*" in value for value in condition.values)
             for condition in statement.conditions
         )
         return Found(
@@ -173,7 +187,9 @@ class _Reader:
             problem="OIDC-7" if literal else None,
             severity="info" if literal else None,
             why=f"lets nobody in, since its condition on {keys} is never true",
-            fix="Compare with StringLike where a value has a wildcard, or write the value out." if literal else None,
+            fix="Compare with StringLike where a value has a wildcard, or write the value out."
+            if literal
+            else None,
         )
 
     def _oidc(self, value: str, tests: list[Test]) -> Found:
@@ -210,7 +226,12 @@ class _Reader:
             if own and name.rstrip("/").lower() not in live:
                 return "the issuer of no cluster that exists"
         providers = {str(provider.get("arn")) for provider in self.facts.oidc_providers}
-        if providers and ":oidc-provider/" in value and value not in providers and value.split(":")[4] == self.facts.account_id:
+        if (
+            providers
+            and ":oidc-provider/" in value
+            and value not in providers
+            and value.split(":")[4] == self.facts.account_id
+        ):
             return "a provider that the account no longer has"
         return None
 
@@ -228,9 +249,18 @@ class _Reader:
                 why=f"trusts the SAML provider {provider} without a test of SAML:aud",
                 fix='Add StringEquals "SAML:aud": "https://signin.aws.amazon.com/saml".',
             )
-        user = [claim for claim in pins if claim.startswith("saml:") and claim not in {"saml:aud", "saml:iss", "saml:doc"}]
+        user = [
+            claim
+            for claim in pins
+            if claim.startswith("saml:") and claim not in {"saml:aud", "saml:iss", "saml:doc"}
+        ]
         if user or reserved or any(claim.startswith("aws:principaltag/") for claim in pins):
-            return Found(kind="saml", issuer=value, exposure="exact", why=f"trusts users of the SAML provider {provider} {said(tests)}")
+            return Found(
+                kind="saml",
+                issuer=value,
+                exposure="exact",
+                why=f"trusts users of the SAML provider {provider} {said(tests)}",
+            )
         return Found(
             kind="saml",
             issuer=value,
@@ -255,10 +285,16 @@ class _Reader:
                 exposure="nobody" if unused else "exact",
                 problem="DANGLING-3" if unused else None,
                 severity="low" if unused else None,
-                why="trusts EKS Pod Identity, and no association names the role" if unused else "trusts EKS Pod Identity",
-                fix="Remove the role, or associate it with the service account that needs it." if unused else None,
+                why="trusts EKS Pod Identity, and no association names the role"
+                if unused
+                else "trusts EKS Pod Identity",
+                fix="Remove the role, or associate it with the service account that needs it."
+                if unused
+                else None,
             )
-        sourced = any(claim.startswith(("aws:sourcearn", "aws:sourceaccount", "aws:sourceorg")) for claim in pins)
+        sourced = any(
+            claim.startswith(("aws:sourcearn", "aws:sourceaccount", "aws:sourceorg")) for claim in pins
+        )
         family = service.split(".")[0]
         compute = service in COMPUTE_SERVICES or any(service.endswith(f".{one}") for one in COMPUTE_SERVICES)
         if sourced or compute or self.principal.service_linked or family in {"ssm", "vmie"}:
@@ -278,7 +314,11 @@ class _Reader:
         subject = any(claim.startswith("aws:principaltag/x509") for claim in pins)
         issuer = "rolesanywhere.amazonaws.com"
         anchors = self.facts.roles_anywhere_anchors
-        if anchor is not None and anchors is not None and not any(glob(value, arn) for value in anchor.values for arn in anchors):
+        if (
+            anchor is not None
+            and anchors is not None
+            and not any(glob(value, arn) for value in anchor.values for arn in anchors)
+        ):
             return Found(
                 kind="certificate",
                 issuer=issuer,
@@ -289,9 +329,13 @@ class _Reader:
                 fix="Remove the statement, or the role.",
             )
         if anchor is not None and subject:
-            return Found(kind="certificate", issuer=issuer, exposure="exact", why=f"trusts certificates {said(tests)}")
-        missing = "aws:SourceArn and a tag of the certificate" if anchor is None and not subject else (
-            "aws:SourceArn" if anchor is None else "a tag of the certificate"
+            return Found(
+                kind="certificate", issuer=issuer, exposure="exact", why=f"trusts certificates {said(tests)}"
+            )
+        missing = (
+            "aws:SourceArn and a tag of the certificate"
+            if anchor is None and not subject
+            else ("aws:SourceArn" if anchor is None else "a tag of the certificate")
         )
         return Found(
             kind="certificate",
@@ -300,7 +344,7 @@ class _Reader:
             problem="RA-1" if anchor is None and not subject else "RA-2",
             severity="high" if anchor is None and not subject else "medium",
             why=f"trusts IAM Roles Anywhere without a test of {missing}",
-            fix='Pin aws:SourceArn to the ARN of the trust anchor and aws:PrincipalTag/x509Subject/CN to the certificate.',
+            fix="Pin aws:SourceArn to the ARN of the trust anchor and aws:PrincipalTag/x509Subject/CN to the certificate.",
         )
 
     def _anyone(self, tests: list[Test], *, negated: bool) -> Found:
@@ -323,7 +367,11 @@ class _Reader:
         external_id = pins.get("sts:externalid")
         network = [claim for claim in pins if claim.startswith(("aws:source", "aws:vpc"))]
         some = external_id is not None or bool(network)
-        guard = "only an external id, which is no secret," if external_id is not None else "only where a call comes from"
+        guard = (
+            "only an external id, which is no secret,"
+            if external_id is not None
+            else "only where a call comes from"
+        )
         return Found(
             kind="anyone",
             issuer="*",
@@ -331,14 +379,18 @@ class _Reader:
             external=True,
             problem="XACCT-1",
             severity="high" if some else "critical",
-            why=f"trusts {who}" + (f", with {guard} as a guard" if some else " without a condition on who they are"),
+            why=f"trusts {who}"
+            + (f", with {guard} as a guard" if some else " without a condition on who they are"),
             fix='Name the principal, or add StringEquals "aws:PrincipalOrgID" with the id of the organisation.',
         )
 
     def _named_by_condition(self, issuer: str, *, inside: bool, exact: bool, tests: list[Test]) -> Found:
         if inside:
             return Found(
-                kind="account", issuer=issuer, exposure="exact" if exact else "organisation", why=f"trusts everybody {said(tests)}"
+                kind="account",
+                issuer=issuer,
+                exposure="exact" if exact else "organisation",
+                why=f"trusts everybody {said(tests)}",
             )
         return self._foreign(issuer, claims_of(tests), whole=not exact, known=True)
 
@@ -365,7 +417,13 @@ class _Reader:
         account = parts[4] if len(parts) > 5 else ""
         whole = issuer.endswith(":root")
         if not NUMBER.match(account):
-            return Found(kind="account", issuer=issuer, exposure="unknown", external=None, why=f"names {value}, which is not understood")
+            return Found(
+                kind="account",
+                issuer=issuer,
+                exposure="unknown",
+                external=None,
+                why=f"names {value}, which is not understood",
+            )
         if self._inside(account) or self._own_organisation(pins):
             return Found(
                 kind="account",
@@ -414,7 +472,8 @@ class _Reader:
             external=True if known else None,
             problem="XACCT-3" if whole else None,
             severity="low" if whole else None,
-            why=f"trusts {issuer}, {where}" + (", as a whole instead of a named principal" if whole else ", with an external id"),
+            why=f"trusts {issuer}, {where}"
+            + (", as a whole instead of a named principal" if whole else ", with an external id"),
             fix="Name the role of the other account that needs it." if whole else None,
         )
 
