@@ -1,0 +1,58 @@
+"""Pipeline definition files: of local checkouts here, and of GitHub and GitLab through `parse` and `definition_records`.
+
+Needs: read access to the folders in ``paths``. Nothing is run, fetched or evaluated, git is not called, symbolic
+links are not followed.
+
+Cannot see: what reusable workflows, templates, includes and computed expressions hide (each is named in a control of
+kind ``unresolved-reference``), stored secrets' values, the role of a CodeBuild project or a service connection, and in a
+Jenkinsfile, which is a program, anything but what stands in it literally (confidence low).
+
+For other collectors, this is the whole interface::
+
+    if format_of(path) is not None:
+        try:
+            definition = parse(path, text, run.fingerprint, owner="lanternpay")
+        except DefinitionError as exc:            # one file's `Gap`: Failure(reason=exc.reason, detail=str(exc))
+            ...
+        context = Context(provider="github", account_id="github:repo:5001", repository="lanternpay/payments-api",
+                          repository_id="5001", owner_id="7001001", default_branch="main", ...)
+        yield from definition_records(definition, context=context)
+
+Records of a definition: one `Identity` (``github:workflow:<repo id>:<path>``, ``github:action:...`` for composite actions,
+``gitlab:pipeline:<project id>``, ``ci-files:ci-pipeline:<repository>:<path>``) with issuer, subjects and claims, triggers, token
+permissions, names of secrets and variables, environments, runners and logins (``aws:oidc``, ``aws:static``); a `Secret` of store
+``ci-file`` for each hard-coded value; a `Link` ``uses`` for each role it signs in to by OIDC; a `Link` ``deploys`` for each
+workload that it visibly deploys (an ARN, ``aws:ecs-service-name:CLUSTER/NAME``, ``aws:lambda-function-name:NAME``,
+``kubernetes:workload:CLUSTER/NAMESPACE/NAME``, ``kubernetes:helm-release:...``, ``gcp:cloud-run-service-name:NAME``,
+``azure:webapp-name:NAME``); a `Control` with enforcement ``absent`` for each `Problem`: ``kind`` is its code, ``name`` is
+``path:line``, ``target`` is the identity, ``detail`` starts with the severity in brackets (``[high] ...``).
+
+Codes of problems: ``unpinned-uses``, ``unpinned-images``, ``third-party-sees-secrets``, ``excessive-permissions``,
+``dangerous-triggers``, ``untrusted-checkout``, ``template-injection``, ``secrets-inherit``, ``overprovisioned-secrets``,
+``unredacted-secrets``, ``secrets-outside-env``, ``secrets-in-output``, ``hardcoded-container-credentials``, ``self-hosted-runner``,
+``artipacked``, ``artifact-poisoning``, ``cache-poisoning``, ``use-trusted-publishing``, ``static-cloud-login``,
+``oidc-without-permission``, ``bot-conditions``, ``confused-deputy-auto-merge``, ``unsound-condition``, ``unsound-contains``,
+``insecure-commands``, ``github-env``, ``github-app``, ``github-app-key``, ``unverified-script``, ``debug-enabled``,
+``archived-uses``, ``duplicate-key``, ``unpinned-include``, ``clear-text-secret-variable``.
+"""
+
+from __future__ import annotations
+
+from collectors.ci_files.checkout import Config, collect, targets
+from collectors.ci_files.definition import Definition, DefinitionError, Problem
+from collectors.ci_files.formats import format_of, parse
+from collectors.ci_files.records import Context, definition_records, identity_id
+
+__all__ = [
+    "Config",
+    "Context",
+    "Definition",
+    "DefinitionError",
+    "Problem",
+    "collect",
+    "definition_records",
+    "format_of",
+    "identity_id",
+    "parse",
+    "targets",
+]

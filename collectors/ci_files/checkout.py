@@ -1,0 +1,209 @@
+"""The collector over local checkouts: ``sprawlscan collect --only ci-files --path DIR``."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from pydantic import Field
+
+from collectors.ci_files.definition import DefinitionError
+from collectors.ci_files.formats import format_of, parse
+from collectors.ci_files.records import Context, definition_records
+from collectors.ci_files.yaml_nodes import MAX_BYTES
+from scanner.collect import Asked, Failure, Run, Target, TargetError, gap, or_gap
+from scanner.config import Section
+from scanner.records import Account, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+_SKIPPED = frozenset(
+    (".git", ".hg", ".svn", "node_modules", ".venv", "venv", ".terraform", "__pycache__", ".tox")
+)
+_FILLED = ("identities", "links", "secrets", "controls")
+"""Tables that a definition file fills; one that cannot be read leaves a `Gap` in each."""
+
+
+class Config(Section):
+    """Local checkouts whose pipeline definitions are read."""
+
+    paths: list[Path] = Field(default_factory=list)
+    """Folders, each a checkout or a folder of checkouts; relative ones from the working folder."""
+    include: list[str] = Field(default_factory=lambda: ["*"])
+    """Globs of paths inside the folder; only files that match one are read."""
+    exclude: list[str] = Field(default_factory=list)
+    """Globs of paths inside the folder that are left out."""
+    max_bytes: int = Field(default=MAX_BYTES, ge=1, le=MAX_BYTES)
+    """Larger files are not read, and are reported as a gap."""
+
+
+class Remote(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a checkout came from."""
+
+    host: str
+    repository: str
+    """Full name on the host."""
+    default_branch: str | None = None
+
+
+def targets(config: Config, run: Run) -> Iterator[Target]:  # noqa: ARG001  the shape of every collector
+    """Yield one target a folder. Raises `TargetError` for a folder that is not there."""
+    names: dict[str, int] = {}
+    for path in config.paths:
+        folder = path.expanduser().absolute()
+        if not folder.is_dir():
+            raise TargetError(f"ci-files: {path} is no folder that can be read; check `paths`")
+        remote = remote_of(folder)
+        name = remote.repository if remote else folder.name or "root"
+        names[name] = names.get(name, 0) + 1
+        unique = name if names[name] == 1 else f"{name}#{names[name]}"
+        yield Target(
+            collector="ci-files",
+            name=unique,
+            account_id=f"ci-files:checkout:{unique}",
+            params={"path": str(folder)},
+        )
+
+
+def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
+    """Yield the checkout as an `Account` and the records of its definition files."""
+    folder = Path(target.params["path"])
+    yield from or_gap(_checkout(folder, target, config, run), _asked(target, "identities", "walk"), _explain)
+
+
+def _asked(target: Target, table: str, call: str) -> Asked:
+    return Asked(
+        provider="ci-files",
+        account_id=target.account_id,
+        collector="ci-files",
+        target=target.name,
+        table=table,
+        call=call,
+        needs="read access to the folder",
+    )
+
+
+def _explain(exc: Exception) -> Failure | None:
+    if isinstance(exc, PermissionError):
+        return Failure(reason="denied", detail=f"{exc.filename}: {exc.strerror}")
+    if isinstance(exc, OSError):
+        return Failure(reason="unreachable", detail=f"{exc.filename}: {exc.strerror}")
+    return None
+
+
+def _checkout(folder: Path, target: Target, config: Config, run: Run) -> Iterator[Record]:
+    remote = remote_of(folder)
+    yield Account(
+        id=target.account_id,
+        provider="ci-files",
+        account_id=target.account_id,
+        kind="checkout",
+        native_id=target.name,
+        name=target.name,
+        address=f"{remote.host}/{remote.repository}" if remote else None,
+    )
+    context = Context(
+        provider="ci-files",
+        account_id=target.account_id,
+        repository=remote.repository if remote else target.name,
+        default_branch=remote.default_branch if remote else None,
+    )
+    for path, skipped in definition_files(folder, config):
+        failure = skipped or (yield from _file(folder, path, context, run))
+        if failure is not None:
+            for table in _FILLED:
+                yield gap(_asked(target, table, f"read {path}"), failure)
+
+
+def _file(folder: Path, path: str, context: Context, run: Run) -> Generator[Record, None, Failure | None]:
+    """Yield the records of one file. Returns why there are none, if so."""
+    owner = context.repository.split("/", 1)[0]
+    try:
+        definition = parse(path, _text(folder / path), run.fingerprint, owner=owner)
+    except DefinitionError as exc:
+        return Failure(reason=exc.reason, detail=f"{path}: {exc}")
+    except OSError as exc:
+        return _explain(exc)
+    yield from definition_records(definition, context=context)
+    return None
+
+
+def definition_files(folder: Path, config: Config) -> Iterator[tuple[str, Failure | None]]:
+    """Yield the definition files below a folder, in order, each with why it is not to be read.
+
+    Symbolic links are not followed: what they lead to is not this checkout's.
+    """
+    unreadable: list[OSError] = []
+    for parent, folders, files in os.walk(folder, onerror=unreadable.append, followlinks=False):
+        folders[:] = sorted(name for name in folders if name not in _SKIPPED)
+        for name in sorted(files):
+            full = Path(parent) / name
+            path = full.relative_to(folder).as_posix()
+            if format_of(path) is None or not _wanted(path, config):
+                continue
+            if full.is_symlink():
+                yield path, Failure(reason="unsupported", detail=f"{path} is a symbolic link: not followed")
+            elif not full.is_file():
+                yield path, Failure(reason="unsupported", detail=f"{path} is no regular file")
+            elif full.stat().st_size > config.max_bytes:
+                yield (
+                    path,
+                    Failure(reason="truncated", detail=f"{path} is larger than {config.max_bytes} bytes"),
+                )
+            else:
+                yield path, None
+    for exc in unreadable:
+        where = Path(exc.filename).relative_to(folder).as_posix()
+        yield where, _explain(exc)
+
+
+def _wanted(path: str, config: Config) -> bool:
+    return any(fnmatch.fnmatchcase(path, glob) for glob in config.include) and not any(
+        fnmatch.fnmatchcase(path, glob) for glob in config.exclude
+    )
+
+
+def _text(path: Path) -> str:
+    """Return a file's text: UTF-8, or UTF-16 with a byte order mark; what is neither stays readable in part."""
+    raw = path.read_bytes()
+    if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        return raw.decode("utf-16", "replace")
+    return raw.decode("utf-8-sig", "replace")
+
+
+_REMOTE = re.compile(
+    r"(?:[a-z+]+://(?:[^@/\s]*@)?|(?:[\w.-]+@)?)(?P<host>[\w.-]+)(?::\d+/|[:/])(?P<path>[\w./~-]+?)(?:\.git)?/?"
+)
+
+
+def remote_of(folder: Path) -> Remote | None:
+    """Return the remote ``origin`` of a checkout, read from .git/config; None when there is none that is readable."""
+    git = folder / ".git"
+    try:
+        if git.is_symlink() or not git.is_dir():
+            return None
+        config = (git / "config").read_text(encoding="utf-8", errors="replace")[:1_000_000]
+        head = git / "refs" / "remotes" / "origin" / "HEAD"
+        branch = head.read_text(encoding="utf-8", errors="replace")[:500] if head.is_file() else ""
+    except OSError:
+        return None
+    section, url = "", None
+    for line in config.splitlines():
+        stripped = line.strip()
+        if stripped.startswith("["):
+            section = stripped
+        elif section == '[remote "origin"]' and url is None:
+            key, _, value = stripped.partition("=")
+            url = value.strip() if key.strip() == "url" else None
+    match = _REMOTE.fullmatch(url or "")
+    if match is None or "/" not in match["path"].strip("/"):
+        return None
+    default = branch.strip().partition("ref: refs/remotes/origin/")[2]
+    return Remote(
+        host=match["host"].lower(), repository=match["path"].strip("/"), default_branch=default or None
+    )

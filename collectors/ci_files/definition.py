@@ -1,0 +1,182 @@
+"""What a pipeline's definition file says, in one provider-neutral shape.
+
+A parser reads one text and evaluates nothing: expressions stay text, includes are not fetched. What hides
+behind a template, an expression or a reusable workflow is named in `Definition.indirect`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    from scanner.records import Reason
+
+from scanner.detectors import Seen  # noqa: TC001  msgspec reads the annotations at run time
+
+Format: TypeAlias = Literal[
+    "github-workflow",
+    "github-action",
+    "gitlab-ci",
+    "azure-pipelines",
+    "bitbucket-pipelines",
+    "cloudbuild",
+    "buildspec",
+    "jenkinsfile",
+]
+Scope: TypeAlias = Literal["workflow", "job", "step"]
+Pin: TypeAlias = Literal["sha", "digest", "tag", "branch", "none", "local", "expression"]
+Severity: TypeAlias = Literal["critical", "high", "medium", "low", "info"]
+RunnerKind: TypeAlias = Literal["hosted", "self-hosted", "unknown"]
+
+
+class DefinitionError(Exception):
+    """A file could not be read as what its name promises: one `Gap` for that file, and no more."""
+
+    def __init__(self, reason: Reason, detail: str, line: int | None = None) -> None:
+        super().__init__(f"line {line}: {detail}" if line else detail)
+        self.reason = reason
+        self.line = line
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """One place where a secret or variable is read by name."""
+
+    name: str
+    """``*`` for all of them: ``toJSON(secrets)``, ``secrets: inherit``, a computed index."""
+    line: int
+    column: int
+    scope: Scope
+    job: str | None = None
+    environment: str | None = None
+    """The environment of the job, whose secrets come first."""
+    store: str | None = None
+    """Where it is kept, when the file says so: ``secrets-manager``, ``parameter-store``, ``vault``, ``variable-group``."""
+    via: str = "name"
+    """``name``, ``toJSON``, ``inherit`` or ``index``."""
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """One sign-in to a cloud or registry."""
+
+    service: str
+    """``aws``, ``gcp``, ``azure``, ``vault``, ``pypi``, ``npm``, ``registry``, ``github-app``, ..."""
+    how: Literal["oidc", "static"]
+    targets: list[str] = []
+    """The role ARNs, service accounts or client ids it asks for; expressions that could not be resolved stay text."""
+    audience: str | None = None
+    """The ``aud`` of the token it asks for."""
+    secrets: list[str] = []
+    """Names of the stored secrets that it uses."""
+    line: int
+    job: str | None = None
+    environment: str | None = None
+    token_allowed: bool | None = None
+    """Whether the job may ask for an identity token; None where the format has no such permission."""
+
+
+class Use(msgspec.Struct, frozen=True, kw_only=True):
+    """Foreign code that runs in the pipeline."""
+
+    kind: Literal[
+        "action", "reusable-workflow", "image", "include", "template", "pipe", "library", "component"
+    ]
+    name: str
+    """Without the ref: ``actions/checkout``, ``docker.io/library/node``."""
+    ref: str | None = None
+    pin: Pin
+    third_party: bool
+    secrets: list[str] = []
+    """Names of the secrets that are handed to it, or that its job's environment holds; ``*`` for all."""
+    line: int
+    job: str | None = None
+
+
+class HardCoded(msgspec.Struct, frozen=True, kw_only=True):
+    """A secret value that stands in the file."""
+
+    name: str
+    line: int
+    column: int
+    seen: Seen
+    job: str | None = None
+
+
+class Deploy(msgspec.Struct, frozen=True, kw_only=True):
+    """A workload that a job visibly deploys."""
+
+    target: str
+    """An ARN, or ``aws:ecs-service-name:CLUSTER/NAME``, ``aws:lambda-function-name:NAME``, ``kubernetes:...``."""
+    line: int
+    job: str | None = None
+    environment: str | None = None
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """A weakness that the file shows by itself."""
+
+    code: str
+    """``unpinned-uses``, ``template-injection``, ``dangerous-triggers``, ...: see docs of `collectors.ci_files`."""
+    line: int
+    detail: str
+    severity: Severity
+    fix: str
+    job: str | None = None
+
+
+class Runner(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a job runs."""
+
+    kind: RunnerKind
+    labels: list[str] = []
+    group: str | None = None
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One job, or what the format has in its place: a stage's step, a build."""
+
+    name: str
+    line: int
+    runner: Runner | None = None
+    environment: str | None = None
+    """``*`` when it is computed."""
+    permissions: dict[str, str] | None = None
+    """Effective token permissions; None when the platform's default decides. ``{"*": "write"}`` is write-all."""
+    identity_token: bool | None = None
+    """Whether it can ask for an OIDC token; None when the file does not tell."""
+    refs: list[str] = []
+    """Git refs on which it runs, ``*`` in them for any text; empty when unknown or any. ``refs/heads/main``."""
+    calls: str | None = None
+    """The reusable workflow that it is, with its ref."""
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    """One definition file."""
+
+    path: str
+    format: Format
+    name: str
+    line: int = 1
+    triggers: dict[str, list[str]] = {}
+    """Event to the git refs on which it starts the pipeline (``refs/heads/main``); empty list for any."""
+    jobs: list[Job] = []
+    permissions: dict[str, str] | None = None
+    """Token permissions for all jobs; None when the platform's default decides."""
+    secrets: list[Reference] = []
+    variables: list[Reference] = []
+    logins: list[Login] = []
+    uses: list[Use] = []
+    dangerous_triggers: list[str] = []
+    """Triggers by which strangers run this pipeline with its own rights."""
+    untrusted_checkout: bool = False
+    """Whether it checks out a stranger's code under one of them."""
+    hard_coded: list[HardCoded] = []
+    deploys: list[Deploy] = []
+    problems: list[Problem] = []
+    indirect: list[str] = []
+    """What could not be resolved, each with its line."""
+    service_accounts: list[str] = []
+    """The platform account that it runs as, where the file names one (Cloud Build)."""
+    confidence: Literal["high", "low"] = "high"
+    """low for formats that are programs (Jenkinsfile), and for files that had to be repaired (tabs)."""

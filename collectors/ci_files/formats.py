@@ -1,0 +1,70 @@
+"""Which file names are pipeline definitions, and which parser reads them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from collectors.ci_files.definition import DefinitionError
+from collectors.ci_files.yaml_nodes import MAX_BYTES
+
+if TYPE_CHECKING:
+    from collectors.ci_files.definition import Definition, Format
+    from scanner.detectors import Fingerprint
+
+_NAMES: tuple[tuple[Format, re.Pattern[str]], ...] = (
+    ("github-workflow", re.compile(r"(?:.*/)?\.github/workflows/[^/]+\.ya?ml")),
+    ("github-action", re.compile(r"(?:.*/)?action\.ya?ml")),
+    ("gitlab-ci", re.compile(r"(?:.*/)?(?:\.gitlab-ci\.ya?ml|[^/]*\.gitlab-ci\.ya?ml|\.gitlab/ci/.*\.ya?ml)")),
+    ("azure-pipelines", re.compile(r"(?:.*/)?(?:azure-pipelines?[\w.-]*\.ya?ml|\.azure-pipelines/.*\.ya?ml|\.?azuredevops/.*\.ya?ml)")),
+    ("bitbucket-pipelines", re.compile(r"(?:.*/)?bitbucket-pipelines\.ya?ml")),
+    ("cloudbuild", re.compile(r"(?:.*/)?cloudbuild[\w.-]*\.(?:ya?ml|json)")),
+    ("buildspec", re.compile(r"(?:.*/)?buildspec[\w.-]*\.ya?ml")),
+    ("jenkinsfile", re.compile(r"(?:.*/)?(?:Jenkinsfile[\w.-]*|[\w.-]+\.[jJ]enkinsfile)")),
+)  # fmt: skip
+
+
+def format_of(path: str) -> Format | None:
+    """Return which definition a file is, by its path with ``/``; None if it is none."""
+    return next((name for name, pattern in _NAMES if pattern.fullmatch(path)), None)
+
+
+def parse(path: str, text: str, fingerprint: Fingerprint, *, owner: str | None = None) -> Definition:
+    """Read one definition file. Raises `DefinitionError`, and nothing else, for what cannot be read.
+
+    ``owner`` is the GitHub account or GitLab group whose actions and templates are its own, not third-party.
+    """
+    kind = format_of(path)
+    if len(text) > MAX_BYTES:
+        raise DefinitionError("truncated", f"larger than {MAX_BYTES} bytes")
+    match kind:
+        case "github-workflow" | "github-action":
+            from collectors.ci_files import github_workflow
+
+            return github_workflow.parse(path, text, fingerprint, owner)
+        case "gitlab-ci":
+            from collectors.ci_files import gitlab_ci
+
+            return gitlab_ci.parse(path, text, fingerprint, owner)
+        case "azure-pipelines":
+            from collectors.ci_files import azure_pipelines
+
+            return azure_pipelines.parse(path, text, fingerprint)
+        case "bitbucket-pipelines":
+            from collectors.ci_files import bitbucket_pipelines
+
+            return bitbucket_pipelines.parse(path, text, fingerprint)
+        case "cloudbuild":
+            from collectors.ci_files import cloudbuild
+
+            return cloudbuild.parse(path, text, fingerprint)
+        case "buildspec":
+            from collectors.ci_files import buildspec
+
+            return buildspec.parse(path, text, fingerprint)
+        case "jenkinsfile":
+            from collectors.ci_files import jenkinsfile
+
+            return jenkinsfile.parse(path, text, fingerprint)
+        case None:
+            raise DefinitionError("unsupported", f"{path} is no definition file that is known here")

@@ -1,0 +1,274 @@
+"""The jobs and steps of a GitHub workflow as nodes, before anything is judged.
+
+Syntax: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from collectors.ci_files.expressions import expressions, paths
+from collectors.ci_files.yaml_nodes import Mapping, Scalar, Sequence, items, mapping, scalars, text, texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.ci_files.definition import Pin, RunnerKind
+    from collectors.ci_files.yaml_nodes import Node
+
+_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_VERSION = re.compile(
+    r"v?\d+(?:\.\d+)*(?:[-+._]?(?:rc|alpha|beta|pre|post)?[\w.]*)?|(?:release|rel)[-_]v?\d[\w.]*"
+)
+HOSTED = re.compile(
+    r"(?i)(?:ubuntu|windows|macos)-(?:latest|slim|\d[\w.]*)(?:-(?:large|xlarge|arm|arm64|intel|\d+-?cores?|vs\d+))*"
+)
+_FIRST_PARTY = frozenset(("actions", "github"))
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One step."""
+
+    node: Mapping
+    line: int
+    uses: str | None
+    """Action without its ref, as written."""
+    ref: str | None
+    run: Scalar | None
+    inputs: Mapping
+    env: Mapping
+    condition: Scalar | None
+
+    @property
+    def action(self) -> str:
+        """The action's name in lower case, which is how GitHub compares it; empty for ``run`` steps."""
+        return (self.uses or "").lower()
+
+    def input(self, *names: str) -> Scalar | None:
+        """Return the first input of these names that is set; names compare without case, as on GitHub."""
+        wanted = {name.lower() for name in names}
+        for key, value in self.inputs.pairs:
+            if key.text.lower() in wanted and isinstance(value, Scalar) and value.text.strip():
+                return value
+        return None
+
+
+class RawJob(msgspec.Struct, frozen=True, kw_only=True):
+    """One job: nodes, and what is plain to see."""
+
+    key: str
+    node: Mapping
+    line: int
+    steps: list[Step]
+    env: Mapping
+    """The job's own environment."""
+    permissions: dict[str, str] | None
+    """Effective; None when the default decides."""
+    own_permissions: bool
+    environment: str | None
+    calls: str | None
+    matrix: dict[str, list[str]]
+    """Static values of the matrix."""
+    runs_on: list[str]
+    """Labels, with what the matrix gives."""
+    group: str | None
+
+
+def split_uses(uses: str) -> tuple[str, str | None]:
+    """Return an action without its ref, and the ref."""
+    name, _, ref = uses.strip().partition("@")
+    return name, ref or None
+
+
+def pin_of(uses: str, ref: str | None) -> Pin:
+    """Tell how firmly a ``uses:`` is pinned."""
+    if uses.startswith("./"):
+        return "local"
+    if uses.startswith("docker://"):
+        return image_pin(f"{uses}@{ref}" if ref else uses)
+    if ref is None:
+        return "none"
+    if "${{" in ref or "${{" in uses:
+        return "expression"
+    if _SHA.fullmatch(ref):
+        return "sha"
+    return "tag" if _VERSION.fullmatch(ref) else "branch"
+
+
+def image_pin(image: str) -> Pin:
+    """Tell how firmly a container image is pinned: digest, tag, or not (``latest`` and no tag)."""
+    if "@sha256:" in image:
+        return "digest"
+    if "${{" in image or "$" in image:
+        return "expression"
+    tag = image.rsplit("/", 1)[-1].partition(":")[2]
+    return "tag" if tag and tag != "latest" else "none"
+
+
+def is_third_party(uses: str, owner: str | None) -> bool:
+    """Tell whether an action is neither GitHub's, nor local, nor of the same owner."""
+    if uses.startswith("./"):
+        return False
+    return uses.split("/", 1)[0].lower() not in _FIRST_PARTY | {(owner or "").lower()}
+
+
+def permissions_of(node: Node | None) -> dict[str, str] | None:
+    """Return a ``permissions:`` block as scope to level; ``*`` for read-all and write-all; None when absent."""
+    if node is None:
+        return None
+    if isinstance(node, Scalar):
+        level = {"read-all": "read", "write-all": "write"}.get(node.text.strip())
+        return {"*": level} if level else {}
+    return {key.text: value.text for key, value in mapping(node).pairs if isinstance(value, Scalar)}
+
+
+def steps_of(node: Node | None) -> list[Step]:
+    """Return the steps of a job or composite action."""
+    steps = []
+    for item in items(node):
+        if not isinstance(item, Mapping):
+            continue
+        uses = text(item.get("uses"))
+        name, ref = split_uses(uses) if uses else (None, None)
+        run = item.get("run")
+        condition = item.get("if")
+        steps.append(
+            Step(
+                node=item,
+                line=item.line,
+                uses=name,
+                ref=ref,
+                run=run if isinstance(run, Scalar) else None,
+                inputs=mapping(item.get("with")),
+                env=mapping(item.get("env")),
+                condition=condition if isinstance(condition, Scalar) else None,
+            )
+        )
+    return steps
+
+
+def job_of(key: Scalar, node: Mapping, workflow_permissions: dict[str, str] | None) -> RawJob:
+    """Return a job with its steps."""
+    environment = node.get("environment")
+    named = text(environment) or text(mapping(environment).get("name"))
+    own = node.get("permissions")
+    calls = text(node.get("uses"))
+    matrix = _matrix(mapping(node.get("strategy")).get("matrix"))
+    runs_on = node.get("runs-on")
+    group = text(mapping(runs_on).get("group")) if isinstance(runs_on, Mapping) else None
+    labels = texts(mapping(runs_on).get("labels") if isinstance(runs_on, Mapping) else runs_on)
+    return RawJob(
+        key=key.text,
+        node=node,
+        line=key.line,
+        steps=steps_of(node.get("steps")),
+        env=mapping(node.get("env")),
+        permissions=permissions_of(own) if own is not None else workflow_permissions,
+        own_permissions=own is not None,
+        environment=_environment(named, matrix),
+        calls=calls,
+        matrix=matrix,
+        runs_on=[value for label in labels for value in expand(label, {}, matrix)],
+        group=group,
+    )
+
+
+def _environment(named: str | None, matrix: dict[str, list[str]]) -> str | None:
+    if named is None or "${{" not in named:
+        return named
+    values = expand(named, {}, matrix)
+    return values[0] if len(values) == 1 and "${{" not in values[0] else "*"
+
+
+def _matrix(node: Node | None) -> dict[str, list[str]]:
+    """Return the scalar values that each key of a static matrix takes."""
+    values: dict[str, list[str]] = {}
+    for key, value in mapping(node).pairs:
+        if key.text in {"include", "exclude"}:
+            continue
+        for item in value.items if isinstance(value, Sequence) else []:
+            _matrix_values(key.text, item, values)
+    for item in items(mapping(node).get("include")):
+        for key, value in mapping(item).pairs:
+            _matrix_values(key.text, value, values)
+    return values
+
+
+def _matrix_values(path: str, node: Node, values: dict[str, list[str]]) -> None:
+    if isinstance(node, Scalar):
+        values.setdefault(path, [])
+        if node.text not in values[path]:
+            values[path].append(node.text)
+    elif isinstance(node, Mapping):
+        for key, value in node.pairs:
+            _matrix_values(f"{path}.{key.text}", value, values)
+    else:
+        for item in node.items:
+            _matrix_values(path, item, values)
+
+
+def runner_kind(labels: list[str], group: str | None) -> RunnerKind:
+    """Tell a GitHub-hosted runner from a self-hosted one, by its labels."""
+    if any(label.strip().lower() == "self-hosted" for label in labels):
+        return "self-hosted"
+    if labels and all(HOSTED.fullmatch(label.strip()) for label in labels):
+        return "hosted"
+    return "unknown" if labels or group else "hosted"
+
+
+def literals(*environments: Mapping) -> dict[str, str]:
+    """Return the variables of ``env:`` blocks, the innermost last, as text."""
+    return {
+        key.text: value.text for env in environments for key, value in env.pairs if isinstance(value, Scalar)
+    }
+
+
+def expand(value: str, env: dict[str, str], matrix: dict[str, list[str]], depth: int = 0) -> list[str]:
+    """Return what a text can be once ``env.`` and ``matrix.`` are filled in; what is unknown stays an expression.
+
+    At most 20 results.
+    """
+    if "${{" not in value or depth > 4:
+        return [value]
+    results = [""]
+    at = 0
+    for found in expressions(value):
+        end = value.find("}}", found.start) + 2
+        read = [path for path, _ in paths(found.body)]
+        choices = [value[found.start : end]]
+        if len(read) == 1 and re.fullmatch(r"\s*[\w.-]+\s*", found.body):
+            root, _, name = read[0].partition(".")
+            if root == "env" and name in env and env[name] != value:
+                choices = expand(env[name], env, matrix, depth + 1)
+            elif root == "matrix" and matrix.get(name):
+                choices = [choice for item in matrix[name] for choice in expand(item, env, matrix, depth + 1)]
+        head = value[at : found.start]
+        results = [f"{result}{head}{choice}" for result in results for choice in choices][:20]
+        at = end
+    return [result + value[at:] for result in results]
+
+
+def secret_names(*nodes: Node | None) -> list[str]:
+    """Return the names of the secrets that expressions below these nodes read, once each; ``*`` for all."""
+    names: dict[str, None] = {}
+    for node in nodes:
+        for _, scalar in scalars(node):
+            if "${{" not in scalar.text:
+                continue
+            for found in expressions(scalar.text):
+                for path, _ in paths(found.body):
+                    root, _, name = path.partition(".")
+                    if root == "secrets":
+                        names["*" if name in {"", "*", "[]"} else name] = None
+                    elif path == "github.token":
+                        names["GITHUB_TOKEN"] = None
+    return list(names)
+
+
+def walk(node: Node) -> Iterator[Scalar]:
+    """Yield the scalars below a node."""
+    for _, scalar in scalars(node):
+        yield scalar
