@@ -25,6 +25,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from collectors.aws import failures, organization
 from collectors.aws.failures import DeadlineError, MalformedError
 from collectors.aws.permissions import permissions
@@ -123,3 +125,11 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     place = yield from or_gap(enter(target, config, run, org), asked, failures.explain)
     if place is not None:
         yield from read_account(place, org)
+    elif config.organization:
+        # The gap stays; the report can call the account by its name.
+        number = target.params["account"]
+        known = organization.known_accounts(org, lambda each, _: each == number)
+        named = msgspec.structs.replace(
+            asked, table="accounts", kind="aws-account", call="organizations:ListAccounts"
+        )
+        yield from or_gap(known, named, failures.explain)

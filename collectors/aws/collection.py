@@ -63,7 +63,14 @@ def read_account(place: Place, org: Reading) -> Iterator[Record]:
         iam.aliases(place), "iam:ListAccountAliases", ("accounts", "account-alias")
     )
     entry, parent = _known(place, org, about)
-    yield organization.account_record(place, entry, parent, aliases or [])
+    yield organization.account_record(
+        place.ref,
+        place.account,
+        entry,
+        parent,
+        alias=next(iter(aliases or []), None),
+        environment=place.environment(),
+    )
     report = yield from place.ask(
         _report(place),
         "iam:GenerateCredentialReport",
@@ -244,7 +251,11 @@ def read_organization(place: Place, org: Reading) -> Iterator[Record]:
         needs="organizations:ListRoots, organizations:ListOrganizationalUnitsForParent, "
         "organizations:ListAccountsForParent",
     )
-    yield from place.ask(organization.closed(org), "organizations:ListAccounts", ("accounts", "aws-account"))
+    yield from place.ask(
+        organization.known_accounts(org, lambda _, entry: not organization.is_active(entry)),
+        "organizations:ListAccounts",
+        ("accounts", "aws-account"),
+    )
     for policy_type, kind in organization.POLICY_TYPES.items():
         yield from place.ask(
             organization.controls(place, org, policy_type),

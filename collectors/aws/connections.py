@@ -16,29 +16,32 @@ if TYPE_CHECKING:
 
 
 def connections_region(place: Place) -> Iterator[Record]:
-    """Yield connections under the service's present and former name: each lists those that were made under it."""
+    """Yield connections under the service's present and former name: each may list those of the other."""
+    seen: set[str] = set()
     for service in ("codeconnections", "codestar-connections"):
         yield from place.ask(
-            _connections(place, service), f"{service}:ListConnections", ("credentials", "connection")
+            _connections(place, service, seen), f"{service}:ListConnections", ("credentials", "connection")
         )
 
 
-def _connections(place: Place, service: str) -> Iterator[Record]:
+def _connections(place: Place, service: str, seen: set[str]) -> Iterator[Record]:
     for connection in items(place.client(service), "list_connections", "Connections"):
         arn = connection["ConnectionArn"]
-        if f":{service}:" not in arn:
-            continue  # the new service lists the old one's connections, too
+        native = arn.rsplit("/", 1)[-1]
+        if native in seen:
+            continue
+        seen.add(native)
         status = connection.get("ConnectionStatus")
         yield Credential(
-            id=record_id(PROVIDER, "connection", arn),
+            id=record_id(PROVIDER, "connection", native),
             provider=PROVIDER,
             account_id=place.ref,
             identity_id=place.ref,
             kind="connection",
-            native_id=arn,
+            native_id=native,
             name=f"{connection.get('ProviderType')} {connection.get('ConnectionName')}",
             lifetime="short-lived",
             enabled=status == "AVAILABLE" if status else None,
             scopes=[status] if status else [],
-            location=connection.get("HostArn") or place.region,
+            location=arn,
         )

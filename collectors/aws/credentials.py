@@ -315,7 +315,7 @@ def server_certificates(place: Place) -> Iterator[Record]:
     """Yield TLS certificates with their private keys kept in IAM."""
     for item in items(place.client("iam"), "list_server_certificates", "ServerCertificateMetadataList"):
         yield Credential(
-            id=record_id(PROVIDER, "server-certificate", f"{place.account}/{item['ServerCertificateId']}"),
+            id=record_id(PROVIDER, "server-certificate", item["Arn"]),
             provider=PROVIDER,
             account_id=place.ref,
             identity_id=place.ref,

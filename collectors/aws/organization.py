@@ -177,22 +177,23 @@ def _tree(access: Access) -> Tree:
 
 def _policies(access: Access, policy_type: str) -> list[Policy]:
     client = access.client("organizations")
-    found = []
-    for summary in items(client, "list_policies", "Policies", Filter=policy_type):
-        content = client.describe_policy(PolicyId=summary["Id"]).get("Policy", {}).get("Content")
-        if not content:
-            raise MalformedError(f"DescribePolicy: {summary['Id']} has no content")
-        targets = items(client, "list_targets_for_policy", "Targets", PolicyId=summary["Id"])
-        found.append(
-            Policy(
-                id=summary["Id"],
-                name=summary.get("Name", summary["Id"]),
-                kind=POLICY_TYPES[policy_type],
-                document=document(content),
-                targets=frozenset(target["TargetId"] for target in targets),
-            )
-        )
-    return found
+    kind = POLICY_TYPES[policy_type]
+    summaries = items(client, "list_policies", "Policies", Filter=policy_type)
+    return [_policy(client, summary["Id"], summary.get("Name"), kind) for summary in summaries]
+
+
+def _policy(client: Any, policy_id: str, name: str | None, kind: str) -> Policy:
+    content = client.describe_policy(PolicyId=policy_id).get("Policy", {}).get("Content")
+    if not content:
+        raise MalformedError(f"DescribePolicy: {policy_id} has no content")
+    targets = items(client, "list_targets_for_policy", "Targets", PolicyId=policy_id)
+    return Policy(
+        id=policy_id,
+        name=name or policy_id,
+        kind=kind,
+        document=document(content),
+        targets=frozenset(target["TargetId"] for target in targets),
+    )
 
 
 def organization_id(org: Reading) -> Generator[Record, None, Organization]:
@@ -281,26 +282,6 @@ def controls(place: Place, org: Reading, policy_type: str) -> Iterator[Record]:
             )
 
 
-def account_record(place: Place, entry: dict[str, Any], parent: str | None, aliases: list[str]) -> Account:
-    """Return the record of an account. ``entry`` is that of ListAccounts, empty when it could not be read."""
-    # `State` replaces `Status`: https://docs.aws.amazon.com/organizations/latest/APIReference/API_Account.html
-    state = entry.get("State") or entry.get("Status")
-    made_here = entry.get("JoinedMethod") == "CREATED"
-    return Account(
-        id=place.ref,
-        provider=PROVIDER,
-        account_id=place.ref,
-        kind="aws-account",
-        native_id=place.account,
-        name=entry.get("Name") or (aliases[0] if aliases else place.account),
-        address=entry.get("Arn"),
-        parent_id=unit_ref(parent) if parent else None,
-        environment=place.environment(),
-        active=state == "ACTIVE" if state else None,
-        created_at=utc(entry.get("JoinedTimestamp")) if made_here else None,
-    )
-
-
 def is_active(entry: dict[str, Any]) -> bool:
     """Tell whether an account of ListAccounts can be signed in to.
 
@@ -309,19 +290,35 @@ def is_active(entry: dict[str, Any]) -> bool:
     return (entry.get("State") or entry.get("Status")) in {"ACTIVE", "PENDING_CLOSURE"}
 
 
-def closed(org: Reading) -> Iterator[Record]:
-    """Yield the accounts that are suspended or closed: no target of their own reads them."""
+def known_accounts(org: Reading, chosen: Callable[[str, dict[str, Any]], bool]) -> Iterator[Record]:
+    """Yield accounts as the organisation lists them: those that no target reads, or that let nobody in."""
     for number, entry in sorted(org.accounts().items()):
-        if not is_active(entry):
-            parent = org.tree().parents.get(number)
-            yield Account(
-                id=record_id(PROVIDER, "account", number),
-                provider=PROVIDER,
-                account_id=record_id(PROVIDER, "account", number),
-                kind="aws-account",
-                native_id=number,
-                name=entry.get("Name") or number,
-                address=entry.get("Arn"),
-                parent_id=unit_ref(parent) if parent else None,
-                active=False,
-            )
+        if chosen(number, entry):
+            ref = record_id(PROVIDER, "account", number)
+            yield account_record(ref, number, entry, org.tree().parents.get(number))
+
+
+def account_record(
+    ref: str,
+    number: str,
+    entry: dict[str, Any],
+    parent: str | None,
+    *,
+    alias: str | None = None,
+    environment: str | None = None,
+) -> Account:
+    """Return the record of an account. ``entry`` is that of ListAccounts, empty when it could not be read."""
+    state = entry.get("State") or entry.get("Status")
+    return Account(
+        id=ref,
+        provider=PROVIDER,
+        account_id=ref,
+        kind="aws-account",
+        native_id=number,
+        name=entry.get("Name") or alias or number,
+        address=entry.get("Arn"),
+        parent_id=unit_ref(parent) if parent else None,
+        environment=environment,
+        active=state == "ACTIVE" if state else None,
+        created_at=utc(entry.get("JoinedTimestamp")) if entry.get("JoinedMethod") == "CREATED" else None,
+    )

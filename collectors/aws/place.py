@@ -267,11 +267,20 @@ class Place:
         environment: str | None,
     ) -> Iterator[Secret]:
         """Yield what looks like a secret among values in clear. Only name, detector, length and fingerprint go out."""
-        for name in sorted(values):
-            seen = inspect(name, values[name], self.run.fingerprint)
+        found = {name: inspect(name, values[name], self.run.fingerprint) for name in sorted(values)}
+        key_ids = {
+            seen.key_id
+            for seen in found.values()
+            if seen and (seen.key_id or "").startswith(("AKIA", "ASIA"))
+        }
+        # A secret key beside the only key id is that key's.
+        only = next(iter(key_ids)) if len(key_ids) == 1 else None
+        for name, seen in found.items():
             if seen is None:
                 continue
-            key_id = seen.key_id if seen.key_id and seen.key_id.startswith(("AKIA", "ASIA")) else None
+            key_id = seen.key_id if seen.key_id in key_ids else None
+            if seen.looks_like == "aws-secret-key":
+                key_id = key_id or only
             if key_id:
                 with self.found.lock:
                     self.found.key_ids.add(key_id)
