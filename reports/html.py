@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from reports.page import RuleText, plural, read_page
-from reports.payload import payload
+from reports.payload import MOST, payload
 from reports.plain import NAME, plain, web_address
 from reports.trend import HEIGHT, WIDTH, read_trend
 from scanner.findings import SEVERITIES
@@ -37,14 +37,14 @@ def write(night: Night, folder: Path) -> list[Path]:
     return [path]
 
 
-def render(night: Night) -> str:
-    """Return the report of a night as HTML."""
+def render(night: Night, most: int = MOST) -> str:
+    """Return the report of a night as HTML, with at most so many findings in its table."""
     from markupsafe import Markup
 
     rules = rules_in_force(night)
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    data = payload(night, {rule.id: {"why": rule.why, "fix": rule.fix} for rule in rules.values()})
+    data = payload(night, {rule.id: {"why": rule.why, "fix": rule.fix} for rule in rules.values()}, most)
     return (
         _environment()
         .get_template("report.html.j2")
