@@ -1,0 +1,153 @@
+"""The whole product in one command: two nights of Lantern Pay, scanned over HTTP by the real collectors.
+
+The sandbox servers listen on 127.0.0.1; nothing else is contacted. The configuration, exceptions and owners that it
+writes are those of a real installation, and every later command works on the folder:
+``sprawlscan explain FINDING --state demo``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from sandbox.aws.estate import build
+from sandbox.aws.estate import settings as aws_settings
+from sandbox.aws.server import AwsSandbox
+from sandbox.estate import FIRST_NIGHT, GITHUB_ORG, SECOND_NIGHT
+from sandbox.github.server import GitHubSandbox
+from scanner.config import load
+from scanner.pipeline import run_night
+from scanner.summary import outcome_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from scanner.pipeline import Outcome
+    from scanner.run import Progress
+
+GITHUB_TOKEN = "SPRAWLSCAN_DEMO_GITHUB_TOKEN"
+"""The environment variable that the demo's configuration refers to."""
+
+EXCEPTIONS = """\
+# Accepted risks of the demo. Each ends by itself; see the README.
+exceptions:
+  - id: RISK-7
+    rule: human-standing-admin
+    subject: "arn:aws:iam::100000000001:user/breakglass*"
+    owner: platform
+    approver: ciso@lanternpay.example
+    reason: accepted-risk
+    explanation: Sealed emergency access, tested every quarter.
+    ticket: SEC-441
+    compensating_control: An alarm on every use.
+    approved: 2026-11-16
+    expires: 2026-12-10
+  - id: RISK-3
+    rule: credential-old
+    subject: "aws:access-key:AKIANOSUCHKEYANYMORE"
+    owner: data
+    approver: head-of-data@lanternpay.example
+    reason: planned-removal
+    explanation: The export moves to a role.
+    ticket: DATA-88
+    approved: 2026-10-01
+    expires: 2026-10-31
+"""
+
+OWNERS = """\
+match,owner,environment
+arn:aws:iam::*:role/deploy-payments,payments,
+github:org:7001001,platform,
+"""
+
+
+def run_demo(
+    folder: Path, *, progress: Progress, echo: Callable[[str], object], keep: bool = False
+) -> Outcome:
+    """Scan two nights into a folder and say where the report is. Returns the second night's outcome.
+
+    An earlier demo in the folder is replaced unless ``keep``; a folder that is no demo is never touched.
+    """
+    marker = folder / ".sprawlscan-demo"
+    if folder.exists() and not marker.is_file() and any(folder.iterdir()):
+        raise FileExistsError(17, "not empty and not a demo; choose another --folder", str(folder))
+    if folder.exists() and not keep:
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    marker.touch()
+    (folder / "exceptions.yaml").write_text(EXCEPTIONS, encoding="utf-8")
+    (folder / "owners.csv").write_text(OWNERS, encoding="utf-8")
+    outcome: Outcome | None = None
+    with AwsSandbox(as_of=FIRST_NIGHT) as aws, _environment(aws.environment()):
+        for night, as_of in ((1, FIRST_NIGHT), (2, SECOND_NIGHT)):
+            build(aws, night)
+            echo(f"Night {night} of Lantern Pay: {as_of:%Y-%m-%d}")
+            with _source_control(night) as sections:
+                config = folder / "config.yaml"
+                config.write_text(_configuration({"aws": aws_settings(aws), **sections}), encoding="utf-8")
+                outcome = run_night(load(config), as_of=as_of, progress=progress)
+            for line in outcome_lines(folder, outcome):
+                echo(f"  {line}")
+    assert outcome is not None
+    echo(f"Open {folder / 'reports' / outcome.run_id / 'report.html'} in a browser.")
+    return outcome
+
+
+def _configuration(collectors: dict[str, Any]) -> str:
+    """Return config.yaml as text. JSON is YAML, and never needs escaping by hand."""
+    document = {
+        "state": ".",
+        "collectors": collectors,
+        "exceptions": "exceptions.yaml",
+        "owners": "owners.csv",
+        "min_coverage": 0.5,
+        "reports": {"formats": ["html", "csv", "json"], "title": "Lantern Pay: identity sprawl"},
+    }
+    return "# Written by `sprawlscan demo`; the servers it names are gone by now.\n" + json.dumps(
+        document, indent=2
+    )
+
+
+@contextlib.contextmanager
+def _source_control(night: int) -> Iterator[dict[str, Any]]:
+    """Serve the company's source control as of a night; give the sections of the configuration for it."""
+    with contextlib.ExitStack() as stack:
+        github = stack.enter_context(GitHubSandbox(night=night))
+        variables = {GITHUB_TOKEN: github.token}
+        sections: dict[str, Any] = {
+            "github": {
+                "organisations": [GITHUB_ORG],
+                "base_url": github.url,
+                "token": f"${{env:{GITHUB_TOKEN}}}",
+                "seconds_between_requests": 0,
+            }
+        }
+        if importlib.util.find_spec("sandbox.gitlab") is not None:
+            from sandbox.gitlab.server import GitLabSandbox, settings
+
+            gitlab = stack.enter_context(GitLabSandbox(night=night))
+            given, more = settings(gitlab)
+            sections["gitlab"] = given
+            variables |= more
+        stack.enter_context(_environment(variables))
+        yield sections
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables, and put the old ones back."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
