@@ -146,7 +146,7 @@ def _source_credentials(place: Place) -> Iterator[Record]:
             identity_id=place.ref,
             kind="source-credential",
             native_id=arn,
-            name=f"{item.get('serverType')} {how}",
+            name=str(item.get("serverType") or arn),
             lifetime="static" if static else "short-lived",
             enabled=True,
             never_expires=None,

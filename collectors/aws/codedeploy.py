@@ -121,16 +121,16 @@ def _on_premises(place: Place) -> Iterator[Record]:
                 environment=place.environment(tags),
                 tags=tags,
             )
-            principal = instance.get("iamUserArn") or instance.get("iamSessionArn")
-            if principal:
-                why = "static keys on the server" if instance.get("iamUserArn") else None
+            user, session = instance.get("iamUserArn"), instance.get("iamSessionArn")
+            call = "codedeploy:BatchGetOnPremisesInstances"
+            if user:
+                with place.found.lock:
+                    place.found.servers.setdefault(user, set()).add(instance["instanceName"])
                 yield place.link(
-                    instance_id,
-                    "runs_as",
-                    place.id_of(principal),
-                    evidence="codedeploy:BatchGetOnPremisesInstances",
-                    why=why,
+                    instance_id, "runs_as", place.id_of(user), evidence=call, why="static keys on its disk"
                 )
+            elif session:
+                yield place.link(instance_id, "runs_as", place.id_of(session), evidence=call)
         if len(instances) < len(chunk):
             raise MalformedError(f"BatchGetOnPremisesInstances: {len(instances)} of {len(chunk)} came back")
 

@@ -39,9 +39,9 @@ def _connections(place: Place, service: str, seen: set[str]) -> Iterator[Record]
             identity_id=place.ref,
             kind="connection",
             native_id=native,
-            name=f"{connection.get('ProviderType')} {connection.get('ConnectionName')}",
+            name=connection.get("ConnectionName") or native,
             lifetime="short-lived",
             enabled=status == "AVAILABLE" if status else None,
-            scopes=[status] if status else [],
+            scopes=[connection["ProviderType"]] if connection.get("ProviderType") else [],
             location=arn,
         )

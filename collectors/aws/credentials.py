@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from collectors.aws.credential_report import ROOT, KeyRow, Report, Row
 from collectors.aws.failures import MalformedError, TruncatedError
 from collectors.aws.place import PROVIDER, Tally
@@ -143,7 +145,13 @@ def _matched_keys(
             last_used_service=key.last_used_service,
             never_used=key.never_used,
             never_expires=True,
+            location=_servers(place, row.arn),
         )
+
+
+def _servers(place: Place, user_arn: str) -> str | None:
+    """Return the servers on whose disk a user's keys lie."""
+    return ", ".join(sorted(place.found.servers.get(user_arn, ()))) or None
 
 
 def _asked_key(place: Place, meta: dict[str, Any]) -> KeyRow:

@@ -157,9 +157,10 @@ def _tree(access: Access) -> Tree:
     client = access.client("organizations")
     units: dict[str, Unit] = {}
     parents: dict[str, str] = {}
-    waiting: list[Unit] = []
-    for root in items(client, "list_roots", "Roots"):
-        waiting.append(Unit(id=root["Id"], name=root.get("Name", "Root"), arn=root["Arn"], parent=None))
+    waiting = [
+        Unit(id=root["Id"], name=root.get("Name", "Root"), arn=root["Arn"], parent=None)
+        for root in items(client, "list_roots", "Roots")
+    ]
     while waiting:
         unit = waiting.pop()
         if unit.id in units:

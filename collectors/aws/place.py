@@ -43,6 +43,8 @@ class Found:
         self.anchors: list[str] = []
         self.key_ids: set[str] = set()
         """Access key ids that were seen in readable values."""
+        self.servers: dict[str, set[str]] = {}
+        """ARN of a user -> servers on whose disk its keys lie."""
         self.failures: dict[str, Failure] = {}
         """Call (``eks:ListClusters``) -> why it failed, in one region at least."""
         self.last_accessed: dict[str, dict[str, datetime | None]] = {}
