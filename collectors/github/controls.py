@@ -12,6 +12,7 @@ from scanner.records import Control, record_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from collectors.github.repositories import Organisation
     from collectors.github.scope import Scope
     from collectors.github.structure import Repository
     from scanner.records import Enforcement, Record, Stage
@@ -123,6 +124,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     protected: bool
     custom_branches: bool
+    identifiers: dict[str, str] = {}
+    """Variables of its own that name something: see `secrets.identifier`."""
 
 
 def environments(scope: Scope, repository: Repository, found: list[Environment]) -> Iterator[Record]:
@@ -326,16 +329,16 @@ def allowed_actions(account_id: str, native_id: str, body: dict[str, Any]) -> It
         )
 
 
-def organisation_actions(scope: Scope, facts: dict[str, str]) -> Iterator[Record]:
+def organisation_actions(scope: Scope, facts: Organisation) -> Iterator[Record]:
     """Yield what holds for workflows in the whole organisation; notes the defaults in ``facts``."""
+    choices: list[str] = []
 
     def default(body: dict[str, Any]) -> Iterator[Control]:
-        facts["default_workflow_permissions"] = str(body["default_workflow_permissions"])
+        facts.token = str(body["default_workflow_permissions"])
         yield from workflow_defaults(scope.account_id, f"org/{scope.number}", body)
 
     def allowed(body: dict[str, Any]) -> Iterator[Control]:
-        facts["allowed_actions"] = str(body.get("allowed_actions") or "all")
-        facts["enabled_repositories"] = str(body.get("enabled_repositories") or "")
+        choices.append(str(body.get("allowed_actions") or "all"))
         yield from allowed_actions(scope.account_id, f"org/{scope.number}", body)
 
     def selected(body: dict[str, Any]) -> Iterator[Control]:
@@ -367,7 +370,7 @@ def organisation_actions(scope: Scope, facts: dict[str, str]) -> Iterator[Record
 
     def runners(body: dict[str, Any]) -> Iterator[Control]:
         enabled = str(body["enabled_repositories"])
-        facts["repository_runners"] = enabled
+        facts.repository_runners = enabled != "none"
         yield control(
             scope.account_id,
             "repository-runners",
@@ -390,7 +393,7 @@ def organisation_actions(scope: Scope, facts: dict[str, str]) -> Iterator[Record
     yield from scope.object(
         "/orgs/{org}/actions/permissions", allowed, table="controls", kind="allowed-actions", needs=needs
     )
-    if facts.get("allowed_actions") == "selected":
+    if choices == ["selected"]:
         yield from scope.object(
             "/orgs/{org}/actions/permissions/selected-actions",
             selected,

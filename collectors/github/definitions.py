@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from collectors.github import powers
 from collectors.github.failures import GitHubError
+from collectors.github.oidc import Template, issuer
+from scanner.records import Grant, Identity, Link, level_of, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from collectors.ci_files import Context
     from collectors.github.memory import Memory
-    from collectors.github.oidc import Template
-    from collectors.github.repositories import Facts
+    from collectors.github.repositories import Facts, Organisation
     from collectors.github.scope import Scope
     from collectors.github.structure import File, Repository
     from scanner.records import Record
@@ -138,13 +142,12 @@ class Definitions:
         return text
 
     def records(
-        self,
-        repository: Repository,
-        facts: Facts,
-        organisation: dict[str, str],
-        template: Template | None,
+        self, repository: Repository, facts: Facts, organisation: Organisation, pipelines: dict[str, set[str]]
     ) -> Iterator[Record]:
-        """Yield what the parser says of a repository's definition files."""
+        """Yield what the parser says of a repository's definition files; notes in ``pipelines`` which of them name
+        which environment.
+        """
+        fills = {"grants": "github-workflow", "links": "github-workflow", "secrets": "ci-file"}
         if repository.files is None:
             yield from self._scope.told(
                 _refused(repository),
@@ -155,32 +158,168 @@ class Definitions:
                     needs="contents: read",
                     account_id=repository.account_id,
                 ),
-                fills={"grants": "github-workflow", "links": "uses", "secrets": "ci-file"},
+                fills=fills,
             )
             return
         for file in repository.files:
-            yield from self._scope.told(
-                self._parsed(repository, file, facts, organisation, template),
+            for record in self._scope.told(
+                self._known(repository, file, facts, organisation),
                 self._scope.asked(
                     "identities",
                     f"POST /graphql repository.object ({file.path})",
                     kind="github-workflow",
-                    needs="contents: read",
                     account_id=repository.account_id,
                 ),
-                fills={"grants": "github-workflow", "links": "uses", "secrets": "ci-file"},
-            )
+                fills=fills,
+            ):
+                if isinstance(record, Identity):
+                    for environment in record.environments:
+                        pipelines.setdefault(environment, set()).add(record.id)
+                yield record
+
+    def _known(
+        self, repository: Repository, file: File, facts: Facts, organisation: Organisation
+    ) -> Iterator[Record]:
+        """Yield a file's records: remembered when neither its content nor its surroundings changed."""
+        context = _context(self._scope, repository, file, facts, organisation)
+        token = facts.token or organisation.token
+        own = {environment.name: environment.identifiers for environment in facts.environments}
+        surroundings = msgspec.json.encode((file.path, file.oid, token, context, own), order="deterministic")
+        key = hashlib.sha256(surroundings).hexdigest()
+        known = self._memory.definition(key)
+        if known is None:
+            known = list(self._parsed(repository, file, context, own, token))
+            self._memory.keep_definition(key, known)
+        yield from known
 
     def _parsed(
         self,
         repository: Repository,
         file: File,
-        facts: Facts,
-        organisation: dict[str, str],
-        template: Template | None,
+        context: Context,
+        own: dict[str, dict[str, str]],
+        token: str | None,
     ) -> Iterator[Record]:
-        self._text(repository, file)
-        yield from ()
+        from collectors.ci_files import DefinitionError, definition_records, parse
+
+        text = self._text(repository, file)
+        try:
+            definition = parse(file.path, text, self._scope.run.fingerprint, owner=self._scope.login)
+        except DefinitionError as exc:
+            raise GitHubError(exc.reason, f"{file.path}: {exc}") from None
+        # A job sees its environment's variables before the repository's: its logins are resolved with those.
+        apart = {name for name, identifiers in own.items() if identifiers}
+        main = msgspec.structs.replace(
+            definition,
+            logins=[login for login in definition.logins if login.environment not in apart],
+            deploys=[deploy for deploy in definition.deploys if deploy.environment not in apart],
+        )
+        linked = set()
+        for record in definition_records(main if apart else definition, context=context):
+            if isinstance(record, Identity):
+                logins = sorted({f"{login.service}:{login.how}" for login in definition.logins})
+                identity = msgspec.structs.replace(record, logins=logins)
+                yield identity
+                if identity.kind == "github-workflow":
+                    yield _token_grant(repository, identity, token)
+                continue
+            if isinstance(record, Link):
+                linked.add(record.id)
+            yield record
+        for name in sorted(apart):
+            part = msgspec.structs.replace(
+                definition,
+                logins=[login for login in definition.logins if login.environment == name],
+                deploys=[deploy for deploy in definition.deploys if deploy.environment == name],
+            )
+            within = msgspec.structs.replace(context, variables=context.variables | own[name])
+            for record in definition_records(part, context=within):
+                if isinstance(record, Link) and record.id not in linked:
+                    linked.add(record.id)
+                    yield record
+
+
+def _context(
+    scope: Scope, repository: Repository, file: File, facts: Facts, organisation: Organisation
+) -> Context:
+    from collectors.ci_files import Context
+
+    template = facts.template or Template()
+    return Context(
+        provider="github",
+        account_id=repository.account_id,
+        repository=repository.full_name,
+        repository_id=str(repository.number),
+        owner_id=str(scope.number),
+        default_branch=repository.branch,
+        visibility=repository.visibility,
+        issuer=issuer(scope.settings),
+        immutable_subject=bool(template.immutable),
+        claim_keys=None if template.claims == Template().claims else list(template.claims),
+        variables=organisation.identifiers(repository) | facts.identifiers,
+        archived=repository.archived,
+        url=f"{repository.url}/blob/{repository.branch}/{file.path}" if repository.url else None,
+    )
+
+
+_DEFAULTS = {
+    "read": {"contents": "read", "packages": "read"},
+    "write": dict.fromkeys(
+        (
+            "actions",
+            "attestations",
+            "checks",
+            "contents",
+            "deployments",
+            "discussions",
+            "issues",
+            "packages",
+            "pages",
+            "pull_requests",
+            "repository_projects",
+            "security_events",
+            "statuses",
+        ),
+        "write",
+    ),
+}
+"""What GITHUB_TOKEN may do where the workflow does not say.
+
+https://docs.github.com/en/actions/tutorials/authenticate-with-github_token#permissions-for-the-github_token
+"""
+
+
+def _token_grant(repository: Repository, workflow: Identity, default: str | None) -> Grant:
+    """Return what the workflow's GITHUB_TOKEN may do in its repository.
+
+    ``id-token`` is left out of the powers: what an OIDC token opens is up to the trusts that accept it.
+    """
+    given = dict(entry.rpartition(":")[::2] for entry in workflow.permissions if ":" in entry)
+    scopes = {name: level for name, level in given.items() if name not in {"*", "id-token"}}
+    whole = given.get("*")
+    if whole in _DEFAULTS:
+        scopes = _DEFAULTS[whole] | scopes
+    falls_back = "default" in workflow.permissions
+    if falls_back:
+        for name, level in _DEFAULTS.get(default or "", {}).items():
+            scopes[name] = "write" if "write" in {level, scopes.get(name)} else level
+    judged = not falls_back or default is not None
+    can = powers.of_permissions(scopes) if judged else []
+    ranked = sorted(scopes.items(), key=lambda item: (item[1] != "write", item[0]))
+    return Grant(
+        id=record_id("github", "grant", f"token/{workflow.native_id}"),
+        provider="github",
+        account_id=repository.account_id,
+        identity_id=workflow.id,
+        role="GITHUB_TOKEN",
+        resource=repository.full_name,
+        breadth="resource",
+        powers=can,
+        level=level_of(can) if can or not judged else "read",
+        confidence="high" if judged else "low",
+        via=f"default permissions ({default or 'unknown'})" if falls_back else "permissions of the workflow",
+        actions=[f"{name}:{level}" for name, level in ranked[:10]],
+    )
 
 
 def _refused(repository: Repository) -> Iterator[Record]:

@@ -16,7 +16,7 @@ from collectors.github import (
     secrets,
 )
 from collectors.github.failures import GitHubError, explain
-from collectors.github.repositories import Night
+from collectors.github.repositories import Night, Organisation
 from collectors.github.scope import Scope
 from scanner.collect import Asked, Failure, gap, or_gap, side_by_side
 
@@ -69,7 +69,7 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
     )
     yield from organization.people(scope, org)
     yield from organization.repository_roles(scope)
-    facts: dict[str, str] = {}
+    facts = Organisation()
     templates: list[Template] = []
     changed: list[set[str]] = []
     yield from side_by_side(
@@ -81,7 +81,7 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
             credentials.fine_grained(scope),
             credentials.authorisations(scope),
             credentials.webhooks(scope),
-            secrets.of_organisation(scope),
+            secrets.of_organisation(scope, facts.variables),
             controls.organisation_actions(scope, facts),
             controls.organisation_rulesets(scope),
             controls.secret_scanning(scope),
@@ -93,12 +93,9 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
         ],
         config.workers,
     )
-    tonight = Night(
-        memory=memory,
-        organisation=facts,
-        template=templates[0] if templates else None,
-        changed=changed[0] if changed else None,
-    )
+    facts.template = templates[0] if templates else None
+    facts.variables.sort(key=lambda variable: variable.name)
+    tonight = Night(memory=memory, organisation=facts, changed=changed[0] if changed else None)
     yield from repositories.everything(scope, tonight)
     yield from _unseen(scope, tonight)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime  # noqa: TC003  msgspec reads the annotations at run time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,7 +21,7 @@ from scanner.collect import Failure, gap, side_by_side
 from scanner.records import Account, Coverage, Deployment, Gap, Grant, level_of, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Sequence
 
     from collectors.github.memory import Memory
     from scanner.records import Record
@@ -36,15 +37,36 @@ class Facts(msgspec.Struct, kw_only=True):
     """Default GITHUB_TOKEN permissions: ``read`` or ``write``."""
     template: Template | None = None
     environments: list[Environment] = []
+    identifiers: dict[str, str] = {}
+    """The repository's variables that name something: see `secrets.identifier`."""
+
+
+class Organisation(msgspec.Struct, kw_only=True):
+    """What the organisation's settings say about the workflows of all repositories."""
+
+    token: str | None = None
+    """Default GITHUB_TOKEN permissions: ``read`` or ``write``."""
+    template: Template | None = None
+    repository_runners: bool = True
+    """Whether repositories may register runners."""
+    variables: list[secrets.Identifier] = []
+
+    def identifiers(self, repository: Repository) -> dict[str, str]:
+        """Return the variables that this repository gets."""
+        return {
+            variable.name: variable.value
+            for variable in self.variables
+            if variable.visibility == "all"
+            or (variable.visibility == "private" and repository.visibility != "public")
+            or repository.name in variable.repositories
+        }
 
 
 class Night(msgspec.Struct, kw_only=True):
     """What one night's reading of the repositories shares."""
 
     memory: Memory | Any
-    organisation: dict[str, str]
-    """Settings of the organisation, from `controls.organisation_actions`."""
-    template: Template | None
+    organisation: Organisation
     changed: set[str] | None
     """Full names of repositories that changed since the last night, by the audit log; None without one."""
     rotate: bool = False
@@ -125,32 +147,47 @@ def _repository(
     yield from _structure(scope, repository)
     facts = Facts()
     yield from _settings(scope, night, definitions, repository, facts)
-    yield from definitions.records(repository, facts, night.organisation, night.template)
+    pipelines: dict[str, set[str]] = {}
+    yield from definitions.records(repository, facts, night.organisation, pipelines)
+    if scope.settings.deployments:
+        yield from _deployments(scope, repository, pipelines)
+
+
+_CALL = "POST /graphql organization.repositories"
+
+
+def _part(
+    scope: Scope,
+    repository: Repository,
+    items: Sequence[Record] | None,
+    *,
+    table: str,
+    kind: str | None,
+    field: str,
+    needs: str,
+) -> Iterator[Record]:
+    """Yield what one part of the GraphQL answer gave; None, what was refused, is a Gap."""
+
+    def read() -> Iterator[Record]:
+        if items is None:
+            raise GitHubError("denied", f"{repository.full_name}: {field} is not shown")
+        yield from items
+
+    return scope.told(
+        read(),
+        scope.asked(table, f"{_CALL}.{field}", kind=kind, needs=needs, account_id=repository.account_id),
+    )
 
 
 def _structure(scope: Scope, repository: Repository) -> Iterator[Record]:
     """Yield what GraphQL told of a repository; what it refused is a Gap."""
-    call = "POST /graphql organization.repositories"
-
-    def part(
-        items: list[Record] | None, table: str, kind: str | None, field: str, needs: str
-    ) -> Iterator[Record]:
-        def read() -> Iterator[Record]:
-            if items is None:
-                raise GitHubError("denied", f"{repository.full_name}: {field} is not shown")
-            yield from items
-
-        return scope.told(
-            read(),
-            scope.asked(table, f"{call}.{field}", kind=kind, needs=needs, account_id=repository.account_id),
-        )
-
+    part = partial(_part, scope, repository)
     protections = repository.protections
     if repository.more_protections:
         yield gap(
             scope.asked(
                 "controls",
-                f"{call}.branchProtectionRules (more)",
+                f"{_CALL}.branchProtectionRules (more)",
                 kind="branch-protection",
                 account_id=repository.account_id,
             ),
@@ -160,10 +197,10 @@ def _structure(scope: Scope, repository: Repository) -> Iterator[Record]:
         None
         if protections is None
         else [controls.branch_protection(repository, rule) for rule in protections],
-        "controls",
-        "branch-protection",
-        "branchProtectionRules",
-        "administration: read",
+        table="controls",
+        kind="branch-protection",
+        field="branchProtectionRules",
+        needs="administration: read",
     )
     if repository.more_rulesets:
         yield from scope.listing(
@@ -184,10 +221,10 @@ def _structure(scope: Scope, repository: Repository) -> Iterator[Record]:
                 controls.ruleset(repository.account_id, str(repository.number), rule)
                 for rule in repository.rulesets
             ],
-            "controls",
-            "ruleset",
-            "rulesets",
-            "metadata: read",
+            table="controls",
+            kind="ruleset",
+            field="rulesets",
+            needs="metadata: read",
         )
     if repository.more_collaborators:
         yield from scope.listing(
@@ -209,20 +246,10 @@ def _structure(scope: Scope, repository: Repository) -> Iterator[Record]:
                 for edge in repository.collaborators
                 if edge.get("node")
             ],
-            "grants",
-            "github-repository-role",
-            "collaborators",
-            "metadata: read, and push access for users",
-        )
-    if scope.settings.deployments:
-        yield from part(
-            None
-            if repository.deployments is None
-            else [_deployment(repository, item) for item in repository.deployments],
-            "deployments",
-            None,
-            "deployments",
-            "deployments: read",
+            table="grants",
+            kind="github-repository-role",
+            field="collaborators",
+            needs="metadata: read, and push access for users",
         )
 
 
@@ -243,16 +270,33 @@ def _role(scope: Scope, repository: Repository, user: object, role: str) -> Gran
     )
 
 
-def _deployment(repository: Repository, item: dict[str, Any]) -> Deployment:
-    return Deployment(
-        id=record_id("github", "deployment", str(item["databaseId"])),
-        provider="github",
-        account_id=repository.account_id,
-        environment=item.get("environment"),
-        ref=item.get("commitOid") or (item.get("ref") or {}).get("name"),
-        deployed_by=(item.get("creator") or {}).get("login"),
-        deployed_at=time(item.get("createdAt")),
-        state=str(item["state"]).lower() if item.get("state") else None,
+def _deployments(scope: Scope, repository: Repository, pipelines: dict[str, set[str]]) -> Iterator[Record]:
+    """Yield the last deployments; of a pipeline, where one alone names the environment."""
+
+    def deployment(item: dict[str, Any]) -> Deployment:
+        environment = item.get("environment")
+        by = pipelines.get(str(environment), set())
+        return Deployment(
+            id=record_id("github", "deployment", str(item["databaseId"])),
+            provider="github",
+            account_id=repository.account_id,
+            pipeline_id=next(iter(by)) if len(by) == 1 else None,
+            environment=environment,
+            ref=item.get("commitOid") or (item.get("ref") or {}).get("name"),
+            deployed_by=(item.get("creator") or {}).get("login"),
+            deployed_at=time(item.get("createdAt")),
+            state=str(item["state"]).lower() if item.get("state") else None,
+        )
+
+    items = repository.deployments
+    yield from _part(
+        scope,
+        repository,
+        None if items is None else [deployment(item) for item in items],
+        table="deployments",
+        kind=None,
+        field="deployments",
+        needs="deployments: read",
     )
 
 
@@ -263,7 +307,8 @@ def _settings(
     reading = night.memory.reading(repository.number)
     if reading is not None and not _due(scope, night, repository, reading.read_at, reading.digest):
         held = msgspec.json.decode(reading.facts, type=Facts)
-        facts.token, facts.template, facts.environments = held.token, held.template, held.environments
+        for field in facts.__struct_fields__:
+            setattr(facts, field, getattr(held, field))
         with night.lock:
             night.carried += 1
             night.oldest = min(night.oldest or reading.read_at, reading.read_at)
@@ -322,15 +367,15 @@ def _read(
     yield from credentials.repository_webhooks(scope, repository)
     if repository.archived:
         return
-    yield from secrets.of_repository(scope, repository, rare=rare_secrets(scope, night))
+    yield from secrets.of_repository(
+        scope, repository, rare=rare_secrets(scope, night), identifiers=facts.identifiers
+    )
     if repository.environments != 0:
         yield from controls.environments(scope, repository, facts.environments)
         for environment in facts.environments:
             if environment.custom_branches:
                 yield from controls.branch_policies(scope, repository, environment)
-            yield from secrets.of_environment(
-                scope, repository, environment.number, environment.name, protected=environment.protected
-            )
+            yield from secrets.of_environment(scope, repository, environment)
     else:
         yield from scope.told(
             (),
@@ -346,7 +391,7 @@ def _read(
     yield from _workflow_settings(scope, night, repository, facts)
     if definitions.mints(repository):
         templates: list[Template] = []
-        yield from oidc.repository_template(scope, repository, night.template, templates)
+        yield from oidc.repository_template(scope, repository, night.organisation.template, templates)
         facts.template = templates[0] if templates else None
 
 
@@ -387,5 +432,5 @@ def _workflow_settings(scope: Scope, night: Night, repository: Repository, facts
         account_id=repository.account_id,
         repo=repository.name,
     )
-    if night.organisation.get("repository_runners") != "none":
+    if night.organisation.repository_runners:
         yield from actions.repository_runners(scope, repository)

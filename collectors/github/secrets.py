@@ -6,6 +6,7 @@ dropped. https://docs.github.com/en/rest/actions/secrets https://docs.github.com
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +19,7 @@ from scanner.records import Secret, record_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from collectors.github.controls import Environment
     from collectors.github.structure import Repository
     from scanner.collect import Failure
     from scanner.records import Record
@@ -34,6 +36,15 @@ _REPOSITORY_NEEDS = {
     "codespaces": "codespaces_secrets: read",
     "agents": "secrets: read",
 }
+
+
+class Identifier(msgspec.Struct, frozen=True, kw_only=True):
+    """A variable that names something, and which repositories get it."""
+
+    name: str
+    value: str
+    visibility: str = "all"
+    repositories: tuple[str, ...] = ()
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,19 +82,48 @@ def secret(item: dict[str, Any], store: str, place: Place, repositories: str = "
     )
 
 
-def variable(scope: Scope, item: dict[str, Any], place: Place, app: str = "actions") -> Iterator[Secret]:
-    """Yield a variable if its value or name says that it is a secret, and what can be said without the value."""
-    seen = inspect(item["name"], str(item.get("value") or ""), scope.run.fingerprint)
+_NAMES = re.compile(
+    r"ROLE|ACCOUNT|REGION|CLUSTER|SERVICE|FUNCTION|LAMBDA|NAMESPACE|PROJECT|APP|CLIENT_ID", re.IGNORECASE
+)
+_IDENTIFIER = re.compile(
+    r"arn:aws[\w-]*:[\w-]+:[\w-]*:\d{0,12}:[\w+=,.@/:-]{1,200}|\d{12}|[A-Za-z0-9][A-Za-z0-9_./@-]{0,80}"
+)
+
+
+def identifier(name: str, value: str) -> str | None:
+    """Return the value of a variable that names a role, an account or a workload; None for everything else.
+
+    Workflows say ``role-to-assume: ${{ vars.DEPLOY_ROLE }}``: without its value the role stays unknown. Only ARNs,
+    account numbers and, under a telling name, plain words are kept; never what a detector takes for a secret.
+    """
+    text = value.strip()
+    if not _IDENTIFIER.fullmatch(text):
+        return None
+    return text if text.startswith("arn:") or _NAMES.search(name) else None
+
+
+def variable(
+    scope: Scope, item: dict[str, Any], place: Place, app: str, identifiers: dict[str, str]
+) -> Iterator[Secret]:
+    """Yield a variable if its value or name says that it is a secret, and what can be said without the value.
+
+    One that only names something goes into ``identifiers`` instead.
+    """
+    name, value = str(item["name"]), str(item.get("value") or "")
+    seen = inspect(name, value, scope.run.fingerprint)
     if seen is None:
+        named = identifier(name, value)
+        if named is not None and app == "actions":
+            identifiers[name] = named
         return
     key_id = seen.key_id
     path = place.path if app == "actions" else f"{place.path}/{app}"
     yield Secret(
-        id=record_id("github", "github-variable", f"{path}/{item['name']}"),
+        id=record_id("github", "github-variable", f"{path}/{name}"),
         provider="github",
         account_id=place.account_id,
         store="github-variable",
-        name=item["name"],
+        name=name,
         environment=place.environment,
         readable=True,
         masked=False,
@@ -103,8 +143,36 @@ def variable(scope: Scope, item: dict[str, Any], place: Place, app: str = "actio
     )
 
 
-def _variables(scope: Scope, place: Place, app: str) -> Callable[[dict[str, Any]], Iterator[Record]]:
-    return lambda item: variable(scope, item, place, app)
+def _variables(
+    scope: Scope,
+    call: str,
+    place: Place,
+    *,
+    app: str,
+    needs: str,
+    identifiers: dict[str, str],
+    item: str | None = None,
+    **names: str,
+) -> Iterator[Record]:
+    """Read a list of variables. Never by ETag: what they name must be at hand, and values are not remembered."""
+    path = call.format(org=scope.login, **{key: scope.quoted(value) for key, value in names.items()})
+
+    def read() -> Iterator[Record]:
+        for held in scope.client.items(path, {"per_page": 30}, inside="variables"):
+            yield from variable(scope, held, place, app, identifiers)
+
+    documented = call.replace("/repos/{org}/", "/repos/{owner}/")
+    yield from scope.told(
+        read(),
+        scope.asked(
+            "secrets",
+            f"GET {documented} ({item})" if item else f"GET {documented}",
+            kind="github-variable" if app == "actions" else f"github-{app}",
+            needs=needs,
+            account_id=place.account_id,
+        ),
+        explained=_explained(app),
+    )
 
 
 def _secrets(place: Place, app: str) -> Callable[[dict[str, Any]], Iterator[Record]]:
@@ -114,8 +182,8 @@ def _secrets(place: Place, app: str) -> Callable[[dict[str, Any]], Iterator[Reco
     return convert
 
 
-def of_organisation(scope: Scope) -> Iterator[Record]:
-    """Yield the organisation's secrets and variables of all four kinds."""
+def of_organisation(scope: Scope, found: list[Identifier]) -> Iterator[Record]:
+    """Yield the organisation's secrets and variables of all four kinds; fills ``found``."""
     place = Place(
         account_id=scope.account_id,
         path=f"org/{scope.number}",
@@ -134,16 +202,40 @@ def of_organisation(scope: Scope) -> Iterator[Record]:
             explained=_explained(app),
         )
     for app in ("actions", "agents"):
-        yield from scope.listing(
-            f"/orgs/{{org}}/{app}/variables",
-            _variables(scope, place, app),
-            table="secrets",
-            kind="github-variable" if app == "actions" else f"github-{app}",
-            needs="organization_actions_variables: read",
-            inside="variables",
-            parameters={"per_page": 30},
+        yield from scope.told(
+            _organisation_variables(scope, app, place, found),
+            scope.asked(
+                "secrets",
+                f"GET /orgs/{{org}}/{app}/variables",
+                kind="github-variable" if app == "actions" else f"github-{app}",
+                needs="organization_actions_variables: read",
+            ),
             explained=_explained(app),
         )
+
+
+def _organisation_variables(
+    scope: Scope, app: str, place: Place, found: list[Identifier]
+) -> Iterator[Record]:
+    base = f"/orgs/{scope.login}/{app}/variables"
+    for item in scope.client.items(base, {"per_page": 30}, inside="variables"):
+        named: dict[str, str] = {}
+        yield from variable(scope, item, place, app, named)
+        for name, value in named.items():
+            repositories: tuple[str, ...] = ()
+            if item.get("visibility") == "selected":
+                path = f"{base}/{scope.quoted(name)}/repositories"
+                repositories = tuple(
+                    str(one["name"]) for one in scope.client.items(path, inside="repositories")
+                )
+            found.append(
+                Identifier(
+                    name=name,
+                    value=value,
+                    visibility=str(item.get("visibility")),
+                    repositories=repositories,
+                )
+            )
 
 
 def _explained(app: str) -> Callable[[Exception], Failure | None]:
@@ -173,8 +265,13 @@ def _organisation_secrets(scope: Scope, app: str, place: Place) -> Iterator[Reco
         yield secret(item, f"github-{app}", place, repositories)
 
 
-def of_repository(scope: Scope, repository: Repository, *, rare: bool) -> Iterator[Record]:
-    """Yield a repository's own secrets and variables; ``rare`` asks for Codespaces' and agents', too."""
+def of_repository(
+    scope: Scope, repository: Repository, *, rare: bool, identifiers: dict[str, str]
+) -> Iterator[Record]:
+    """Yield a repository's own secrets and variables; ``rare`` asks for Codespaces' and agents', too.
+
+    Fills ``identifiers``.
+    """
     place = Place(
         account_id=repository.account_id,
         path=f"repo/{repository.number}",
@@ -195,31 +292,27 @@ def of_repository(scope: Scope, repository: Repository, *, rare: bool) -> Iterat
             repo=repository.name,
         )
     for app in ("actions", *(("agents",) if rare else ())):
-        yield from scope.listing(
+        yield from _variables(
+            scope,
             f"/repos/{{org}}/{{repo}}/{app}/variables",
-            _variables(scope, place, app),
-            table="secrets",
-            kind="github-variable" if app == "actions" else f"github-{app}",
+            place,
+            app=app,
             needs="actions_variables: read",
-            inside="variables",
-            parameters={"per_page": 30},
-            account_id=repository.account_id,
-            explained=_explained(app),
+            identifiers=identifiers,
             repo=repository.name,
         )
 
 
-def of_environment(
-    scope: Scope, repository: Repository, number: str, name: str, *, protected: bool
-) -> Iterator[Record]:
-    """Yield the secrets and variables of one environment of a repository."""
+def of_environment(scope: Scope, repository: Repository, environment: Environment) -> Iterator[Record]:
+    """Yield the secrets and variables of one environment; fills its ``identifiers``."""
+    number, name = environment.number, environment.name
     place = Place(
         account_id=repository.account_id,
         path=f"repo/{repository.number}/env/{number}",
         address=f"{repository.full_name} environment {name}",
         visibility="environment",
         environment=name,
-        protected=protected,
+        protected=environment.protected,
     )
     yield from scope.listing(
         "/repos/{org}/{repo}/environments/{environment_name}/secrets",
@@ -230,21 +323,18 @@ def of_environment(
         inside="secrets",
         account_id=repository.account_id,
         item=number,
-        salt=str(protected),
+        salt=str(environment.protected),
         repo=repository.name,
         environment_name=name,
     )
-    yield from scope.listing(
+    yield from _variables(
+        scope,
         "/repos/{org}/{repo}/environments/{environment_name}/variables",
-        _variables(scope, place, "actions"),
-        table="secrets",
-        kind="github-variable",
+        place,
+        app="actions",
         needs="environments: read",
-        inside="variables",
-        parameters={"per_page": 30},
-        account_id=repository.account_id,
+        identifiers=environment.identifiers,
         item=number,
-        salt=str(protected),
         repo=repository.name,
         environment_name=name,
     )
