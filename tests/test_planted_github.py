@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 
 from sandbox.estate import GITHUB_ORG, REPOSITORIES
-from sandbox.github import build
+from sandbox.github import build, build_large
 from sandbox.github.estate import SECRET_VALUES
 from scanner.records import TABLES
 
@@ -143,6 +146,27 @@ def test_the_repositories_are_those_of_the_company() -> None:
                 assert word in text
     ids = [repository.id for repository in organisation.repositories]
     assert ids == sorted(set(ids))
+
+
+WORKFLOW_SCHEMA = json.loads(
+    (files("check_jsonschema") / "builtin_schemas/vendor/github-workflows.json").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (f"{one.name}/{path}", text)
+        for one in (*NIGHTS[2].repositories, *build_large(20).repositories)
+        for path, text in one.files.items()
+        if path.startswith(".github/workflows/")
+    ],
+)
+def test_workflows_are_what_github_runs(name: str, text: str) -> None:
+    # PyYAML reads the key ``on`` as YAML 1.1 does.
+    document = {"on" if key is True else key: value for key, value in yaml.safe_load(text).items()}
+    errors = [error.message[:200] for error in Draft7Validator(WORKFLOW_SCHEMA).iter_errors(document)]
+    assert not errors, name
 
 
 def test_secret_values_are_written_nowhere_in_this_repository() -> None:

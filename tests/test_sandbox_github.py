@@ -31,6 +31,7 @@ EXTRA = {
     # GitHub answers these, and its description does not list them, or not everywhere.
     "can_admins_bypass",
     "custom_properties",
+    "security_and_analysis",
     # Permissions of Apps that the list of them leaves out.
     "actions_variables",
     "agent_secrets",

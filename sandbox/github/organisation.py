@@ -326,6 +326,8 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
     """Digests of artifacts that it attested."""
     alerts: tuple[Alert, ...] = ()
     disabled_workflows: tuple[str, ...] = ()
+    secret_scanning: bool = True
+    push_protection: bool = True
 
     @property
     def private(self) -> bool:

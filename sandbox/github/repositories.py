@@ -315,6 +315,7 @@ def _data_jobs() -> Repository:
         ),
         actions=Actions(allowed="all", token="write", approves_pull_requests=True),
         collaborators={"contractor-jo": "admin"},
+        push_protection=False,
         alerts=(
             Alert(
                 number=1,
@@ -506,6 +507,8 @@ def _wrong_role() -> Repository:
     return Repository(
         id=5009,
         name="wrong-role",
+        secret_scanning=False,
+        push_protection=False,
         created_at=ago(650),
         pushed_at=ago(15),
         files={**_definitions("wrong-role"), "README.md": "# wrong-role\n"},

@@ -101,6 +101,10 @@ def permissions_of(role: str) -> dict[str, bool]:
     return {word: index <= held for index, word in enumerate(LADDER)}
 
 
+def _status(on: bool) -> dict[str, str]:
+    return {"status": "enabled" if on else "disabled"}
+
+
 class Site:
     """Writes the organisation's things as JSON, with the addresses of one server."""
 
@@ -252,6 +256,11 @@ class Site:
             "allow_forking": False,
             "web_commit_signoff_required": False,
             "custom_properties": dict(repository.properties),
+            "security_and_analysis": {
+                "dependabot_security_updates": {"status": "enabled"},
+                "secret_scanning": _status(repository.secret_scanning),
+                "secret_scanning_push_protection": _status(repository.push_protection),
+            },
         }
 
     def repository_full(self, repository: Repository, role: str = "admin") -> Json:
