@@ -24,6 +24,7 @@ from sandbox.estate import DEV, FIRST_NIGHT, MANAGEMENT, PROD, REGION
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SESSION: Any = boto3.session.Session()
 ONCE = Config(retries={"total_max_attempts": 1})
 
 
@@ -44,8 +45,7 @@ def healthy(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def signed(sandbox: AwsSandbox, service: str, region: str = REGION, **keys: str) -> Any:
     """Return a client with these keys, which tries once."""
-    session: Any = boto3.session.Session()
-    return session.client(service, region_name=region, endpoint_url=sandbox.url, config=ONCE, **keys)
+    return SESSION.client(service, region_name=region, endpoint_url=sandbox.url, config=ONCE, **keys)
 
 
 def scanner(sandbox: AwsSandbox, account: str, service: str, region: str = REGION) -> Any:

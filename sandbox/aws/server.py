@@ -12,6 +12,7 @@ process, so that one sandbox can be open at a time.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
 import os
@@ -86,7 +87,6 @@ class AwsSandbox:
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._server: Any = None
-        self._boto: Any = None
 
     def __enter__(self) -> Self:
         from moto.moto_server.werkzeug_app import (
@@ -144,11 +144,7 @@ class AwsSandbox:
         self.state.sessions[name] = Session(
             account=account, arn=f"arn:aws:iam::{account}:root", user_id=account, builder=True
         )
-        if self._boto is None:
-            import boto3
-
-            self._boto = boto3.session.Session()
-        return self._boto.client(
+        return _boto().client(
             service,
             region_name=region,
             endpoint_url=self.url,
@@ -332,6 +328,14 @@ class _MotoError(Exception):
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
         self.answer = answer
+
+
+@functools.cache
+def _boto() -> Any:
+    """Return the one session of all builders: it keeps the service models, which take seconds to load."""
+    import boto3
+
+    return boto3.session.Session()
 
 
 def _silent(_handler: Any, *_args: Any) -> None:
