@@ -6,6 +6,8 @@ import base64
 import gzip
 import json
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ import pytest
 import requests
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from sandbox.github import GitHubSandbox, build_large
+from sandbox.github import GitHubSandbox, build, build_large
 from sandbox.github.limits import Limits
 from sandbox.github.organisation import blob_sha
 from sandbox.github.server import ROUTES, TOKEN_ROUTE
@@ -298,6 +300,28 @@ def test_an_etag_saves_the_primary_limit_and_belongs_to_one_token(cloud: GitHubS
     )
 
 
+def test_etags_hold_from_night_to_night_where_nothing_changed() -> None:
+    paths = [f"/repos/{ORG}/ledger/keys", f"/repos/{ORG}/payments-api/keys"]
+    with GitHubSandbox(night=1) as first:
+        tags = {path: get(first, path).headers["ETag"] for path in paths}
+        token = first.token
+        first.serve(build(2))
+        assert get(first, paths[1]).headers["ETag"] != tags[paths[1]]
+    with GitHubSandbox(night=2) as second:
+        assert second.token == token
+        statuses = [get(second, path, **{"If-None-Match": tags[path]}).status_code for path in paths]
+    assert statuses == [304, 200]
+
+
+def test_two_sandboxes_answer_alike() -> None:
+    paths = [f"/orgs/{ORG}/repos", f"/orgs/{ORG}/audit-log", f"/repos/{ORG}/infra/environments"]
+    bodies = []
+    for _ in range(2):
+        with GitHubSandbox() as sandbox:
+            bodies.append([get(sandbox, path).text.replace(sandbox.origin, "") for path in paths])
+    assert bodies[0] == bodies[1]
+
+
 # Permissions
 
 
@@ -419,6 +443,16 @@ def test_the_secondary_limit_counts_a_minute() -> None:
         assert 1 <= int(answers[2].headers["Retry-After"]) <= 60
         # GraphQL counts for itself.
         assert "data" in query(sandbox, "{viewer{login}}")
+
+
+def test_too_many_requests_at_once_meet_the_secondary_limit() -> None:
+    with GitHubSandbox(limits=Limits(concurrent=2), latency=0.5) as sandbox:
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(lambda _: get(sandbox, f"/orgs/{ORG}/hooks"), range(6)))
+        statuses = Counter(answer.status_code for answer in answers)
+        assert statuses[200] >= 2
+        assert statuses[403] >= 1
+        assert all(answer.elapsed.total_seconds() >= 0.5 for answer in answers if answer.ok)
 
 
 @pytest.mark.parametrize(
