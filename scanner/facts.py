@@ -95,7 +95,7 @@ _SUBJECTS: dict[str, dict[str, str]] = {
     },
     "grants": {
         "kind": "breadth",
-        "name": "role",
+        "name": "coalesce((SELECT i.name FROM identities AS i WHERE i.id = t.identity_id) || ': ', '') || role",
         "identity_id": "identity_id",
         "resource": "resource",
         "grant_id": "id",
@@ -104,7 +104,7 @@ _SUBJECTS: dict[str, dict[str, str]] = {
     },
     "trusts": {
         "kind": "kind",
-        "name": "issuer",
+        "name": "coalesce((SELECT i.name FROM identities AS i WHERE i.id = t.identity_id), identity_id)",
         "identity_id": "identity_id",
         "resource": "issuer",
         "exposure": "exposure",
