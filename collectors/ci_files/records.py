@@ -9,7 +9,6 @@ https://support.atlassian.com/bitbucket-cloud/docs/integrate-pipelines-with-reso
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from typing import TYPE_CHECKING, Literal
 
@@ -296,7 +295,9 @@ def _covering(values: list[str]) -> str:
     """Return the value, or the shortest pattern ``prefix*`` that covers them all."""
     if len(set(values)) == 1:
         return values[0]
-    prefix = os.path.commonprefix(values)
+    first, last = min(values), max(values)
+    same = next((at for at, sign in enumerate(first) if at >= len(last) or last[at] != sign), len(first))
+    prefix = first[:same]
     return prefix if prefix.endswith("*") else f"{prefix}*"
 
 

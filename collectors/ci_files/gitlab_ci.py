@@ -1,0 +1,402 @@
+"""``.gitlab-ci.yml`` -> `Definition`.
+
+Syntax: https://docs.gitlab.com/ci/yaml/. A job gets every CI variable of its project and groups whose scope and
+protection fit, named in the file or not: the variables listed here are those that the file reads.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+from collectors.ci_files.definition import DefinitionError, Job, Login, Reference, Runner, Use
+from collectors.ci_files.gathered import Gathered, roles_in, text_at
+from collectors.ci_files.yaml_nodes import (
+    Mapping,
+    Scalar,
+    Sequence,
+    boolean,
+    items,
+    mapping,
+    read,
+    text,
+    texts,
+)
+
+if TYPE_CHECKING:
+    from collectors.ci_files.definition import Definition, Pin
+    from collectors.ci_files.yaml_nodes import Node
+    from scanner.detectors import Fingerprint
+
+_RESERVED = frozenset(
+    ("default", "include", "stages", "variables", "workflow", "image", "services", "before_script", "after_script", "cache", "spec", "types")
+)  # fmt: skip
+_SCRIPTS = ("before_script", "script", "after_script")
+_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_VERSION = re.compile(r"v?\d+(?:\.\d+)*[\w.+-]*")
+_BRANCH_RULE = re.compile(
+    r"\$CI_COMMIT_(?:BRANCH|REF_NAME)\s*==\s*(?:[\"'](?P<name>[^\"']+)[\"']|(?P<default>\$CI_DEFAULT_BRANCH))"
+)
+_TAG_RULE = re.compile(r"\s*\$CI_COMMIT_TAG\b")
+_UNTRUSTED = re.compile(
+    r"(?:\beval\b|\b(?:ba|z)?sh\s+-c\b|\bpython3?\s+-c\b)[^\n]*\$\{?CI_(?:COMMIT_(?:MESSAGE|TITLE|DESCRIPTION|REF_NAME|BRANCH|TAG|AUTHOR)|"
+    r"MERGE_REQUEST_(?:TITLE|DESCRIPTION|SOURCE_BRANCH_NAME|LABELS))"
+)
+_INPUT = re.compile(r"\$\[\[\s*inputs\.(?P<name>[\w-]+)")
+
+
+def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = None) -> Definition:
+    """Read a pipeline definition. Raises `DefinitionError`."""
+    documents = read(source)
+    document = documents[-1] if documents else None
+    if document is None or not isinstance(document.root, Mapping):
+        raise DefinitionError("malformed", "the file is not a mapping")
+    root = document.root
+    out = Gathered(path, "gitlab-ci", fingerprint)
+    variables = out.values(root.get("variables"), None)
+    _debug(out, root.get("variables"), None)
+    _includes(out, root.get("include"), owner)
+    default = mapping(root.get("default"))
+    for holder in (root, default):
+        _images(out, holder, None)
+    triggers: dict[str, list[str]] = {}
+    for key, node in root.pairs:
+        if key.text in _RESERVED or not isinstance(node, Mapping):
+            continue
+        merged = _extended(root, node, out, key, 0)
+        if key.text.startswith("."):
+            # A template: jobs that extend it are read with what it gives; its own values count once.
+            out.values(node.get("variables"), key.text)
+            continue
+        _job(out, key, merged, root, variables)
+    for job in out.jobs:
+        for ref in job.refs:
+            if ref not in triggers.setdefault("push", []):
+                triggers["push"].append(ref)
+    if any(not job.refs for job in out.jobs):
+        triggers["push"] = []
+    return out.definition(name=text_at(root, "workflow", "name"), document=document, triggers=triggers)
+
+
+def _extended(root: Mapping, node: Mapping, out: Gathered, key: Scalar, depth: int) -> Mapping:
+    """Return a job with what it extends, as far as that stands in the file."""
+    merged: dict[str, tuple[Scalar, Node]] = {}
+    for name in texts(node.get("extends")):
+        parent = root.get(name)
+        if isinstance(parent, Mapping) and depth < 11:
+            for pair in _extended(root, parent, out, key, depth + 1).pairs:
+                merged[pair[0].text] = _both(merged.get(pair[0].text), pair)
+        elif not isinstance(parent, Mapping):
+            note = f"line {key.line}: `{key.text}` extends {name}, which is not in this file"
+            if note not in out.indirect:
+                out.indirect.append(note)
+    for pair in node.pairs:
+        if pair[0].text != "extends":
+            merged[pair[0].text] = _both(merged.get(pair[0].text), pair)
+    return Mapping(list(merged.values()), node.line, node.column, node.tag)
+
+
+def _both(above: tuple[Scalar, Node] | None, pair: tuple[Scalar, Node]) -> tuple[Scalar, Node]:
+    """Merge mappings key by key; everything else is replaced: https://docs.gitlab.com/ci/yaml/#extends."""
+    if above is None or not isinstance(above[1], Mapping) or not isinstance(pair[1], Mapping):
+        return pair
+    merged = {key.text: (key, value) for key, value in above[1].pairs}
+    for key, value in pair[1].pairs:
+        merged[key.text] = _both(merged.get(key.text), (key, value))
+    return pair[0], Mapping(list(merged.values()), pair[1].line, pair[1].column, pair[1].tag)
+
+
+def _job(out: Gathered, key: Scalar, node: Mapping, root: Mapping, variables: dict[str, str]) -> None:
+    name = key.text
+    environment = text(node.get("environment")) or text_at(node, "environment", "name")
+    shown = "*" if environment and "$" in environment else environment
+    if shown == "*":
+        out.indirect.append(f"line {key.line}: the environment of `{name}` is computed")
+    env = {**variables, **out.values(node.get("variables"), name)}
+    _debug(out, node.get("variables"), name)
+    _images(out, node, name)
+    tokens = mapping(node.get("id_tokens"))
+    own = [key.text for key, _ in tokens.pairs]
+    scripts: list[Scalar] = []
+    for part in _SCRIPTS:
+        scripts += _lines(root, node.get(part) or root.get(part) or mapping(root.get("default")).get(part), 0)
+    known = {**env, **dict.fromkeys(own, "")}
+    for scalar in scripts:
+        out.script(scalar, job=name, env={k: v for k, v in known.items() if k not in own}, environment=shown)
+        _injection(out, scalar, name)
+    out.secrets[:] = [ref for ref in out.secrets if not (ref.job == name and ref.name in own)]
+    out.variables[:] = [ref for ref in out.variables if not (ref.job == name and ref.name in own)]
+    whole = "\n".join(scalar.text for scalar in scripts)
+    values = "\n".join(f"{k}={v}" for k, v in env.items())
+    _id_token_logins(out, key, node, whole, env=env, environment=shown)
+    _vault_secrets(out, name, node, shown)
+    if text(node.get("identity")) == "google_cloud":
+        out.logins.append(
+            Login(service="gcp", how="oidc", line=key.line, job=name, environment=shown, token_allowed=True)
+        )
+    out.static_logins(whole + "\n" + values, key.line, job=name, environment=shown, env=env)
+    trigger = node.get("trigger")
+    if trigger is not None:
+        where = text(trigger) or text_at(trigger, "project") or "a child pipeline"
+        out.indirect.append(f"line {key.line}: `{name}` triggers {where}")
+        for item in items(mapping(trigger).get("include")):
+            _include(out, item, None)
+    tags = texts(node.get("tags") or mapping(root.get("default")).get("tags"))
+    hosted = bool(tags) and all(re.match(r"saas-|gitlab-org", tag) for tag in tags)
+    out.jobs.append(
+        Job(
+            name=name,
+            line=key.line,
+            runner=Runner(kind="hosted" if hosted else "unknown", labels=tags),
+            environment=shown,
+            identity_token=bool(own) or text(node.get("identity")) is not None,
+            refs=_refs(node),
+        )
+    )
+
+
+def _lines(root: Mapping, node: Node | None, depth: int) -> list[Scalar]:
+    """Return the lines of a script with ``!reference`` resolved where its target stands in the file."""
+    if isinstance(node, Scalar):
+        return [node]
+    if not isinstance(node, Sequence) or depth > 10:
+        return []
+    if node.tag == "!reference":
+        target: Node | None = root
+        for part in texts(node):
+            target = mapping(target).get(part)
+        return _lines(root, target, depth + 1)
+    return [line for item in node.items for line in _lines(root, item, depth + 1)]
+
+
+def _id_token_logins(
+    out: Gathered, key: Scalar, node: Mapping, script: str, *, env: dict[str, str], environment: str | None
+) -> None:
+    values = "\n".join(env.values())
+    for token, settings in mapping(node.get("id_tokens")).pairs:
+        audiences = texts(mapping(settings).get("aud"))
+        whole = f"{' '.join(audiences)} {script} {values}"
+        roles = roles_in(f"{script}\n{values}", env)
+        if "AWS_ROLE_ARN" in script and not roles and "AWS_ROLE_ARN" not in env:
+            roles = ["$AWS_ROLE_ARN"]
+        if roles or "amazonaws" in whole or "assume-role-with-web-identity" in script:
+            service, targets = "aws", roles
+        elif "AzureADTokenExchange" in whole or "az login" in script:
+            service, targets = "azure", _option(script, env, "-u", "--username")
+        elif "googleapis" in whole or "workloadIdentityPools" in whole or "gcloud" in script:
+            service = "gcp"
+            targets = re.findall(r"[\w.-]+@[\w-]+\.iam\.gserviceaccount\.com", f"{script}\n{values}")
+        elif "vault" in whole.lower():
+            service, targets = "vault", [env["VAULT_AUTH_ROLE"]] if "VAULT_AUTH_ROLE" in env else []
+        else:
+            service, targets = _other(audiences), []
+        out.logins.append(
+            Login(
+                service=service,
+                how="oidc",
+                targets=list(dict.fromkeys(targets)),
+                audience=audiences[0] if len(audiences) == 1 else None,
+                line=token.line,
+                job=key.text,
+                environment=environment,
+                token_allowed=True,
+            )
+        )
+
+
+def _other(audiences: list[str]) -> str:
+    match = re.match(r"(?:https?://)?([\w.-]+)", audiences[0]) if audiences else None
+    name = match.group(1) if match else "unknown"
+    return {"pypi": "pypi", "sigstore": "sigstore", "npm:registry.npmjs.org": "npm"}.get(name, name)
+
+
+def _option(script: str, env: dict[str, str], *names: str) -> list[str]:
+    for name in names:
+        match = re.search(rf"(?:^|\s){name}[ =][\"']?\$?\{{?([\w-]+)", script)
+        if match:
+            return [env.get(match.group(1), f"${match.group(1)}")]
+    return []
+
+
+def _vault_secrets(out: Gathered, job: str, node: Mapping, environment: str | None) -> None:
+    """Note ``secrets:``: https://docs.gitlab.com/ci/yaml/#secrets."""
+    stores = {
+        "vault": "vault",
+        "gcp_secret_manager": "secret-manager",
+        "azure_key_vault": "key-vault",
+        "aws_secrets_manager": "secrets-manager",
+        "akeyless": "akeyless",
+    }
+    for key, settings in mapping(node.get("secrets")).pairs:
+        for kind, store in stores.items():
+            where = mapping(settings).get(kind)
+            if where is None:
+                continue
+            named = (
+                text(where) or text_at(where, "name") or text_at(where, "path") or text_at(where, "secret_id")
+            )
+            out.secrets.append(
+                Reference(
+                    name=named or key.text,
+                    line=key.line,
+                    column=key.column,
+                    scope="job",
+                    job=job,
+                    environment=environment,
+                    store=store,
+                )
+            )
+
+
+def _images(out: Gathered, node: Mapping, job: str | None) -> None:
+    parts = [node.get("image"), *items(node.get("services"))]
+    for part in parts:
+        if part is None:
+            continue
+        image = text(part) or text_at(part, "name")
+        if image and not image.startswith("$"):
+            out.image(image, part.line, job)
+        out.values(mapping(part).get("variables"), job)
+
+
+def _includes(out: Gathered, node: Node | None, owner: str | None) -> None:
+    for item in items(node):
+        _include(out, item, owner)
+
+
+def _include(out: Gathered, item: Node, owner: str | None) -> None:
+    settings = mapping(item)
+    short = text(item)
+    remote = text(settings.get("remote")) or (short if short and short.startswith("http") else None)
+    project, component = text(settings.get("project")), text(settings.get("component"))
+    ref: str | None
+    pin: Pin
+    if project is not None:
+        ref = text(settings.get("ref"))
+        name, pin = project, _pin(ref)
+        own = project.split("/", 1)[0] == owner
+        _use(out, "include", name, ref=ref, pin=pin, third_party=not own, line=item.line)
+    elif component is not None:
+        name, _, version = component.partition("@")
+        own = "$CI_SERVER_FQDN" in name and owner is not None and f"/{owner}/" in name
+        _use(
+            out,
+            "component",
+            name,
+            ref=version or None,
+            pin=_pin(version or None),
+            third_party=not own,
+            line=item.line,
+        )
+    elif remote is not None:
+        pin = "sha" if settings.get("integrity") is not None else "none"
+        _use(out, "include", remote, ref=None, pin=pin, third_party=True, line=item.line)
+    else:
+        named = text(settings.get("local")) or text(settings.get("template")) or short
+        if named is None:
+            return
+        _use(out, "include", named, ref=None, pin="local", third_party=False, line=item.line)
+    out.indirect.append(f"line {item.line}: includes {project or component or remote or named}")
+
+
+def _use(
+    out: Gathered,
+    kind: Literal["include", "component"],
+    name: str,
+    *,
+    ref: str | None,
+    pin: Pin,
+    third_party: bool,
+    line: int,
+) -> None:
+    out.uses.append(Use(kind=kind, name=name, ref=ref, pin=pin, third_party=third_party, line=line))
+    if pin in {"none", "branch", "tag"}:
+        out.problem(
+            "unpinned-include",
+            line,
+            f"includes {name}{'@' + ref if ref else ''} by {'nothing fixed' if pin == 'none' else 'a ' + pin}: its owner can change this pipeline",
+            severity="high" if third_party and pin != "tag" else "low",
+            fix="Pin the include to a full commit SHA (`ref:`), or a remote file with `integrity:`.",
+        )
+
+
+def _pin(ref: str | None) -> Pin:
+    if ref is None:
+        return "none"
+    if "$" in ref:
+        return "expression"
+    if _SHA.fullmatch(ref):
+        return "sha"
+    return "tag" if _VERSION.fullmatch(ref) else "branch"
+
+
+def _refs(node: Mapping) -> list[str]:
+    """Return the git refs on which a job runs, as far as its rules say so plainly; empty for any."""
+    only = node.get("only")
+    names = texts(mapping(only).get("refs") if isinstance(only, Mapping) else only)
+    if names:
+        refs = []
+        for name in names:
+            if name == "tags":
+                refs.append("refs/tags/*")
+            elif re.fullmatch(r"[\w./-]+", name) and name not in _KEYWORDS:
+                refs.append(f"refs/heads/{name}")
+            else:
+                return []
+        return refs
+    rules = node.get("rules")
+    refs = []
+    for rule in items(rules):
+        if text(mapping(rule).get("when")) == "never":
+            continue
+        condition = text(mapping(rule).get("if")) or ""
+        branch = _BRANCH_RULE.search(condition)
+        if branch is not None and "||" not in condition and "!=" not in condition:
+            refs.append(f"refs/heads/{branch['name'] or '$CI_DEFAULT_BRANCH'}")
+        elif _TAG_RULE.match(condition) and "||" not in condition:
+            refs.append("refs/tags/*")
+        else:
+            return []
+    return list(dict.fromkeys(refs))
+
+
+_KEYWORDS = frozenset(
+    ("branches", "merge_requests", "schedules", "web", "api", "pushes", "triggers", "pipelines", "external", "chat", "external_pull_requests")
+)  # fmt: skip
+
+
+def _debug(out: Gathered, node: Node | None, job: str | None) -> None:
+    for key, value in mapping(node).pairs:
+        if key.text in {"CI_DEBUG_TRACE", "CI_DEBUG_SERVICES"} and boolean(value):
+            out.problem(
+                "debug-enabled",
+                key.line,
+                f"{key.text} prints every variable of the job, secrets included, to the log",
+                severity="high" if key.text == "CI_DEBUG_TRACE" else "low",
+                fix="Remove it.",
+                job=job,
+            )
+
+
+def _injection(out: Gathered, scalar: Scalar, job: str) -> None:
+    start = scalar.line + (1 if scalar.style in {"|", ">"} else 0)
+    for number, line in enumerate(scalar.text.split("\n")):
+        if _UNTRUSTED.search(line):
+            out.problem(
+                "template-injection",
+                start + number,
+                "a text that whoever pushes or opens a merge request writes is run as code",
+                severity="high",
+                fix="Use the variable, quoted, as an argument; never with eval or sh -c.",
+                job=job,
+            )
+        given = _INPUT.search(line)
+        if given is not None:
+            out.problem(
+                "template-injection",
+                start + number,
+                f"the input `{given['name']}` is pasted into the script before it runs",
+                severity="low",
+                fix="Put the input into `variables:` and use the variable, quoted.",
+                job=job,
+            )
