@@ -115,6 +115,7 @@ ASKED: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("eks", "ListAssociatedAccessPolicies"): (PROD, {**CLUSTER, "principalArn": TERRAFORM}),
     ("iam", "ListServiceSpecificCredentials"): (PROD, {"AllUsers": True}),
     ("lambda", "ListFunctionUrlConfigs"): (PROD, {"FunctionName": "webhook-intake"}),
+    ("lambda", "GetPolicy"): (PROD, {"FunctionName": "webhook-intake"}),
     ("rolesanywhere", "ListTrustAnchors"): (PROD, {}),
     ("rolesanywhere", "ListProfiles"): (PROD, {}),
     ("ssm", "DescribeActivations"): (PROD, {}),

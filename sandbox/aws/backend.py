@@ -18,8 +18,8 @@ def reset(seed: int) -> None:
     reseed(seed)
 
 
-def reseed(seed: int) -> None:
-    """Start moto's randomness anew."""
+def reseed(seed: int | str) -> None:
+    """Start moto's randomness anew, from a number or from a text."""
     from moto.moto_api._internal import mock_random
 
     mock_random.seed(seed)
@@ -77,6 +77,11 @@ def ensure_managed(account: str, arn: str) -> None:
 
 
 _DATA: dict[str, Any] = {}
+
+
+def document(policy: Any) -> str:
+    """Return the default version of a managed policy's document."""
+    return next(str(version.document) for version in policy.versions if version.is_default)
 
 
 def policy_id(account: str, arn: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sandbox.aws import backend
 from sandbox.aws.account import Account
 from sandbox.aws.development import build_development
 from sandbox.aws.keys import key_id
@@ -53,7 +52,6 @@ def _first(sandbox: AwsSandbox) -> None:
 
 def _second(sandbox: AwsSandbox) -> None:
     """A key and a secret were rotated, an admin role and a static key appeared, a permission was lost."""
-    backend.reseed(2)
     sandbox.as_of = SECOND_NIGHT
     sandbox.deny = {account: set(actions) for account, actions in SECOND_DENY.items()}
     production = Account(sandbox, PROD)

@@ -307,7 +307,7 @@ def _granted(state: State, account: str, arn: str) -> dict[str, datetime | None]
         used = max((date for date in dates if date), default=None)
     if found is None:
         raise AwsError("NoSuchEntity", f"ARN {arn} is not valid.", 404)
-    documents = [policy.document for policy in found.managed_policies.values()]
+    documents = [backend.document(policy) for policy in found.managed_policies.values()]
     documents += list(found.policies.values()) if isinstance(found.policies, dict) else []
     services: dict[str, datetime | None] = {}
     for document in documents:
@@ -411,6 +411,17 @@ def identity_center(state: State, call: Call, forward: Forward) -> dict[str, Any
     return forward() if call.account == MANAGEMENT else {"Instances": []}
 
 
+def function_policy(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+    """Write how a function URL is guarded as the condition that it is in AWS; moto makes it an element."""
+    answer = forward()
+    document = json.loads(answer["Policy"])
+    for statement in document["Statement"]:
+        guard = statement.pop("FunctionUrlAuthType", None)
+        if guard:
+            statement["Condition"] = {"StringEquals": {"lambda:FunctionUrlAuthType": guard}}
+    return {**answer, "Policy": json.dumps(document)}
+
+
 ANSWERS: dict[tuple[str, str], Handler] = {
     ("ec2", "DescribeRegions"): regions,
     ("iam", "DeleteUserPermissionsBoundary"): user_boundary,
@@ -425,6 +436,7 @@ ANSWERS: dict[tuple[str, str], Handler] = {
     ("iam", "ListRoles"): roles_without_last_use,
     ("iam", "ListVirtualMFADevices"): virtual_mfa,
     ("iam", "PutUserPermissionsBoundary"): user_boundary,
+    ("lambda", "GetPolicy"): function_policy,
     ("sso-admin", "ListInstances"): identity_center,
     ("sts", "AssumeRole"): assume_role,
     ("sts", "GetCallerIdentity"): caller_identity,

@@ -22,6 +22,7 @@ def build_large(sandbox: AwsSandbox, roles: int = 1000, users: int = 500, accoun
     Every third role is a pipeline's with an OIDC trust, every tenth user a person; four of five users have a key.
     One role in a hundred is an administrator, one in fifty can pass any role, and a tenth is unused.
     """
+    backend.reseed(roles)
     iam = backend.iam(account)
     here = Account(sandbox, account)
     here.root()

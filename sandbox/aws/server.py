@@ -84,6 +84,7 @@ class AwsSandbox:
         """``http://127.0.0.1:PORT`` while the sandbox is open."""
         self.night = 0
         """Which night was built; 0 for none."""
+        self._made: Counter[str] = Counter()
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._server: Any = None
@@ -281,6 +282,11 @@ class AwsSandbox:
         """Answer the sandbox's own client: moto as it is, and what moto cannot write."""
         if "PolicyArn" in call.params:
             backend.ensure_managed(call.account, call.params["PolicyArn"])
+        if changes(call):
+            # An id depends on what is made, not on what moto happened to draw before: the same in every build.
+            made = f"{call.account}/{call.region}/{call.action}/{sorted(call.params.items())}"
+            self._made[made] += 1
+            backend.reseed(f"{made}/{self._made[made]}")
         own = handler(call.service, call.operation) if changes(call) else None
         answer = (
             wire.written(call, own(self.state, call, dict))
