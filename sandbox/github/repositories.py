@@ -556,7 +556,11 @@ def _small(number: int, name: str, *, gated: bool = False, immutable: bool = Fal
         name=name,
         created_at=ago(70),
         pushed_at=ago(7),
-        files={**_definitions(name), "README.md": f"# {name}\n"},
+        files={
+            **_definitions(name),
+            "README.md": f"# {name}\n",
+            ".github/CODEOWNERS": "* @lanternpay/platform\n",
+        },
         environments=(gate,) if gated else (),
         actions=Actions(patterns=("aws-actions/*",)),
         subject=Subject(immutable=immutable),

@@ -15,6 +15,7 @@ import json
 import re
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -669,7 +670,9 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing when a client hangs up."""
+        """Say nothing when a client hangs up; everything else is a bug of the sandbox, and told."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
     def cut_all(self) -> None:
         """End the connections that clients keep open."""
@@ -683,6 +686,8 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
+    server_version = "github.com"
+    sys_version = ""
     disable_nagle_algorithm = True
     wbufsize = -1
 
