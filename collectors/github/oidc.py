@@ -35,15 +35,18 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def issuer(config: Config) -> str:
-    """Return the issuer of workflow tokens: github.com's, a data residency tenant's, or the server's own."""
+    """Return the issuer of workflow tokens: the server's own, a data residency tenant's, or else github.com's.
+
+    https://docs.github.com/en/enterprise-server@latest/actions/how-tos/security-for-github-actions/security-hardening-your-deployments
+    """
     if config.oidc_issuer is not None:
         return config.oidc_issuer
     host = urlsplit(config.base_url).netloc
-    if host == "api.github.com":
-        return "https://token.actions.githubusercontent.com"
+    if config.server:
+        return f"https://{host}/_services/token"
     if host.startswith("api.") and host.endswith(".ghe.com"):
         return f"https://token.actions.{host.removeprefix('api.')}"
-    return f"https://{host}/_services/token"
+    return "https://token.actions.githubusercontent.com"
 
 
 def _template(body: dict[str, Any]) -> Template:
