@@ -17,10 +17,10 @@ from collectors.ci_files.records import Context, definition_records
 from collectors.ci_files.yaml_nodes import MAX_BYTES
 from scanner.collect import Asked, Failure, Run, Target, TargetError, gap, or_gap
 from scanner.config import Section
-from scanner.records import Account, Record
+from scanner.records import TABLE_OF, Account, Coverage, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
 _SKIPPED = frozenset(
     (".git", ".hg", ".svn", "node_modules", ".venv", "venv", ".terraform", "__pycache__", ".tox")
@@ -71,32 +71,8 @@ def targets(config: Config, run: Run) -> Iterator[Target]:  # noqa: ARG001  the 
 
 
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
-    """Yield the checkout as an `Account` and the records of its definition files."""
+    """Yield the checkout as an `Account` and the records of its definition files; a bad file costs only itself."""
     folder = Path(target.params["path"])
-    yield from or_gap(_checkout(folder, target, config, run), _asked(target, "identities", "walk"), _explain)
-
-
-def _asked(target: Target, table: str, call: str) -> Asked:
-    return Asked(
-        provider="ci-files",
-        account_id=target.account_id,
-        collector="ci-files",
-        target=target.name,
-        table=table,
-        call=call,
-        needs="read access to the folder",
-    )
-
-
-def _explain(exc: Exception) -> Failure | None:
-    if isinstance(exc, PermissionError):
-        return Failure(reason="denied", detail=f"{exc.filename}: {exc.strerror}")
-    if isinstance(exc, OSError):
-        return Failure(reason="unreachable", detail=f"{exc.filename}: {exc.strerror}")
-    return None
-
-
-def _checkout(folder: Path, target: Target, config: Config, run: Run) -> Iterator[Record]:
     remote = remote_of(folder)
     yield Account(
         id=target.account_id,
@@ -113,31 +89,82 @@ def _checkout(folder: Path, target: Target, config: Config, run: Run) -> Iterato
         repository=remote.repository if remote else target.name,
         default_branch=remote.default_branch if remote else None,
     )
+    counts = dict.fromkeys(_FILLED, 0)
     for path, skipped in definition_files(folder, config):
-        failure = skipped or (yield from _file(folder, path, context, run))
-        if failure is not None:
-            for table in _FILLED:
-                yield gap(_asked(target, table, f"read {path}"), failure)
+        if run.stopping.is_set():
+            skipped = Failure(reason="deadline", detail="the run was told to stop")  # noqa: PLW2901
+        for record in _file(folder, path, skipped, context, target, run):
+            table = TABLE_OF[type(record)]
+            if table in counts:
+                counts[table] += 1
+            yield record
+    for table, items in counts.items():
+        yield Coverage(
+            id=f"ci-files:coverage:{target.name}:{table}",
+            provider="ci-files",
+            account_id=target.account_id,
+            collector="ci-files",
+            target=target.name,
+            table=table,
+            call="walk",
+            items=items,
+        )
 
 
-def _file(folder: Path, path: str, context: Context, run: Run) -> Generator[Record, None, Failure | None]:
-    """Yield the records of one file. Returns why there are none, if so."""
-    owner = context.repository.split("/", 1)[0]
-    try:
-        definition = parse(path, _text(folder / path), run.fingerprint, owner=owner)
-    except DefinitionError as exc:
-        return Failure(reason=exc.reason, detail=f"{path}: {exc}")
-    except OSError as exc:
-        return _explain(exc)
-    yield from definition_records(definition, context=context)
+def _asked(target: Target, table: str, call: str) -> Asked:
+    return Asked(
+        provider="ci-files",
+        account_id=target.account_id,
+        collector="ci-files",
+        target=target.name,
+        table=table,
+        call=call,
+        needs="read access to the folder",
+    )
+
+
+def _explain(exc: Exception) -> Failure | None:
+    if isinstance(exc, DefinitionError):
+        return Failure(reason=exc.reason, detail=str(exc))
+    if isinstance(exc, PermissionError):
+        return Failure(reason="denied", detail=f"{exc.filename}: {exc.strerror}")
+    if isinstance(exc, OSError):
+        return Failure(reason="unreachable", detail=f"{exc.filename}: {exc.strerror}")
     return None
+
+
+def _file(  # noqa: PLR0917
+    folder: Path, path: str, skipped: Failure | None, context: Context, target: Target, run: Run
+) -> Iterator[Record]:
+    """Yield the records of one file, or its gaps: one for each table that it would have filled."""
+    failures: list[Failure] = [skipped] if skipped else []
+
+    def explain(exc: Exception) -> Failure | None:
+        known = _explain(exc)
+        failures.append(known or Failure(reason="bug", detail=f"{type(exc).__name__} while reading {path}"))
+        return known
+
+    if skipped is None:
+        yield from or_gap(
+            _records(folder, path, context, run), _asked(target, _FILLED[0], f"read {path}"), explain
+        )
+    for failure in failures:
+        for table in _FILLED if skipped else _FILLED[1:]:
+            yield gap(_asked(target, table, f"read {path}"), failure)
+
+
+def _records(folder: Path, path: str, context: Context, run: Run) -> Iterator[Record]:
+    owner = context.repository.split("/", 1)[0]
+    definition = parse(path, _text(folder / path), run.fingerprint, owner=owner)
+    yield from definition_records(definition, context=context)
 
 
 def definition_files(folder: Path, config: Config) -> Iterator[tuple[str, Failure | None]]:
     """Yield the definition files below a folder, in order, each with why it is not to be read.
 
-    Symbolic links are not followed: what they lead to is not this checkout's.
+    A symbolic link that leaves the folder is not followed: what it leads to is not this checkout's.
     """
+    inside = folder.resolve()
     unreadable: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=unreadable.append, followlinks=False):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED)
@@ -146,8 +173,13 @@ def definition_files(folder: Path, config: Config) -> Iterator[tuple[str, Failur
             path = full.relative_to(folder).as_posix()
             if format_of(path) is None or not _wanted(path, config):
                 continue
-            if full.is_symlink():
-                yield path, Failure(reason="unsupported", detail=f"{path} is a symbolic link: not followed")
+            if full.is_symlink() and not full.resolve().is_relative_to(inside):
+                yield (
+                    path,
+                    Failure(
+                        reason="unsupported", detail=f"{path} is a link that leaves the folder: not followed"
+                    ),
+                )
             elif not full.is_file():
                 yield path, Failure(reason="unsupported", detail=f"{path} is no regular file")
             elif full.stat().st_size > config.max_bytes:
