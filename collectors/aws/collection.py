@@ -166,6 +166,8 @@ def _with_details(
             identity_center.assignments(place, org, details, region),
             "sso:ListAccountAssignments",
             ("links", "uses"),
+            needs="sso:ListInstances, sso:ListPermissionSets, sso:DescribePermissionSet, "
+            "sso:ListAccountsForProvisionedPermissionSet, sso:ListAccountAssignments",
         )
     use: dict[str, Any] | None = {}
     if place.config.unused_access and place.config.unused_access_principals:

@@ -52,19 +52,26 @@ def reported(place: Place, report: Report, details: Details) -> Iterator[Record]
             )
         listed = tally.read(row.user, lambda: _listed_keys(place, row.user)) if row.arn in chosen else None  # noqa: B023
         if listed is None:
+            # Without its id a key is known by when it was made; two of the same second are told apart by order.
+            made: set[str] = set()
             for key in row.keys:
                 since_text = key.rotated_at.strftime("%Y%m%dT%H%M%SZ") if key.rotated_at else "unknown"
-                yield _key(place, identity_id, row.user, key, native=f"{_native(identity_id)}/{since_text}")
+                native = f"{_native(identity_id)}/{since_text}{'-2' if since_text in made else ''}"
+                made.add(since_text)
+                location = _servers(place, row.arn)
+                yield msgspec.structs.replace(
+                    _key(place, identity_id, row.user, key, native=native), location=location
+                )
         else:
             yield from _matched_keys(place, identity_id, row, listed)
     if report.problem:
         raise MalformedError(report.problem)
     if report.generated_at is not None:
-        made = report.generated_at
+        at = report.generated_at
         missing = [
             user["UserName"]
             for user in details.users
-            if user["Arn"] not in report.rows and (utc(user.get("CreateDate")) or made) < made
+            if user["Arn"] not in report.rows and (utc(user.get("CreateDate")) or at) < at
         ]
         if missing:
             raise TruncatedError(f"the credential report lacks {len(missing)} users, such as {missing[0]}")

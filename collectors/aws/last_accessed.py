@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 KEPT = timedelta(days=7)
+_PASSES = 30
+"""How often unfinished jobs are asked again, two seconds apart."""
 Use = dict[str, datetime | None]
 """Service namespace -> last use, None for never in the window."""
 
@@ -61,13 +63,21 @@ def last_accessed(place: Place, details: Details) -> Generator[Record, None, dic
             )
             if job:
                 jobs[arn] = job["JobId"]
-        for arn, job_id in jobs.items():
-            use = tally.read(arn, lambda: _finished(place, iam, job_id))  # noqa: B023
-            if use is not None:
+        for attempt in range(_PASSES):
+            for arn, job_id in list(jobs.items()):
+                use = tally.read(arn, lambda: _finished(iam, job_id))  # noqa: B023
+                if use is None:
+                    continue  # not ready, or refused
                 fresh[arn] = Kept(read_at=place.run.as_of, services=use)
+                del jobs[arn]
+            jobs = {arn: job_id for arn, job_id in jobs.items() if not tally.has_failed(arn)}
+            if not jobs or place.run.stopping.wait(0.2 if attempt == 0 else 2.0):
+                break
     finally:
         _save(path, fresh)
     tally.end()
+    if jobs:
+        raise TruncatedError(f"IAM did not say in time what {len(jobs)} principals used, such as {min(jobs)}")
     return {arn: fresh[arn].services for arn in wanted if arn in fresh}
 
 
@@ -130,23 +140,18 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _finished(place: Place, iam: Any, job_id: str) -> Use:
-    """Wait for a job and return its services. Raises `TruncatedError` when it takes longer than a minute."""
-    for attempt in range(60):
-        use: Use = {}
-        for page in pages(iam, "get_service_last_accessed_details", JobId=job_id):
-            state = page.get("JobStatus")
-            if state == "FAILED":
-                raise MalformedError(f"IAM could not say what was used: {page.get('Error')}")
-            if state != "COMPLETED":
-                break
-            for service in page["ServicesLastAccessed"]:
-                use[service["ServiceNamespace"]] = utc(service.get("LastAuthenticated"))
-        else:
-            return use
-        if place.run.stopping.wait(0.2 if attempt == 0 else 1.0):
-            break
-    raise TruncatedError("IAM did not say within a minute which services were used")
+def _finished(iam: Any, job_id: str) -> Use | None:
+    """Return what a job found; None when it is not done."""
+    use: Use = {}
+    for page in pages(iam, "get_service_last_accessed_details", JobId=job_id):
+        state = page.get("JobStatus")
+        if state == "FAILED":
+            raise MalformedError(f"IAM could not say what was used: {page.get('Error')}")
+        if state != "COMPLETED":
+            return None
+        for service in page["ServicesLastAccessed"]:
+            use[service["ServiceNamespace"]] = utc(service.get("LastAuthenticated"))
+    return use
 
 
 def _load(path: Path) -> dict[str, Kept]:

@@ -338,6 +338,10 @@ class Tally:
         self._failed.append(name)
         self._first = self._first or exc
 
+    def has_failed(self, name: str) -> bool:
+        """Tell whether an item could not be read."""
+        return name in self._failed
+
     def end(self) -> None:
         """Raise `PartlyReadError` when an item could not be read."""
         if self._first is not None:
