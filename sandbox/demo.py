@@ -124,6 +124,7 @@ def _source_control(night: int) -> Iterator[dict[str, Any]]:
                 "organisations": [GITHUB_ORG],
                 "base_url": github.url,
                 "token": f"${{env:{GITHUB_TOKEN}}}",
+                "oidc_issuer": "https://token.actions.githubusercontent.com",
                 "seconds_between_requests": 0,
             }
         }

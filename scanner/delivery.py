@@ -41,6 +41,7 @@ class Closure(NamedTuple):
     way: dict[Power, list[Edge]]
     holder: dict[Power, str]
     unknown: bool
+    nodes: frozenset[str]
 
 
 def _own(tables: Tables) -> dict[str, Own]:
@@ -84,12 +85,13 @@ def _closure(start: str, graph: Graph, own: dict[str, Own]) -> Closure:
                     powers[power] = way[node]
                     holder[power] = node
         if len(way) > MAX_NODES:
-            return Closure([power for power in POWERS if power in powers], powers, holder, unknown=True)
+            unknown = True
+            break
         for edge in sorted(graph.outgoing.get(node, ()), key=lambda edge: edge.target_id):
             if edge.target_id not in way:
                 way[edge.target_id] = [*way[node], edge]
                 queue.append(edge.target_id)
-    return Closure([power for power in POWERS if power in powers], powers, holder, unknown)
+    return Closure([power for power in POWERS if power in powers], powers, holder, unknown, frozenset(way))
 
 
 def _why(pipeline: str, workload: str, excess: list[Power], level: Level, complete: bool) -> str:
@@ -101,53 +103,131 @@ def _why(pipeline: str, workload: str, excess: list[Power], level: Level, comple
     return f"No excess of {pipeline} over {workload} was seen, and part of it could not be read."
 
 
+def _named(tables: Tables) -> dict[str, list[tuple[str, str]]]:
+    """Return what a deployed name may stand for: ``(identity id, account id)`` of each identity so named.
+
+    A definition file often names a workload without its account: such a link ends at ``provider:kind-name:NAME``.
+    """
+    query = """
+        WITH asked AS (
+            SELECT DISTINCT target_id, regexp_extract(target_id, '^([^:]+):([^:]+)-name:(.+)$', ['provider', 'kind', 'name']) AS part
+            FROM links WHERE relation = 'deploys' AND regexp_matches(target_id, '^[^:]+:[^:]+-name:.+$')
+        )
+        SELECT asked.target_id, i.id, i.account_id
+        FROM asked JOIN identities i ON i.provider = asked.part.provider AND i.kind = asked.part.kind
+             AND (i.name = asked.part.name OR ends_with(i.address, '/' || asked.part.name)
+                  OR ends_with(i.address, ':' || asked.part.name))
+        ORDER BY ALL
+    """
+    found: dict[str, list[tuple[str, str]]] = {}
+    for target, identity, account in tables.rows(query):
+        found.setdefault(target, []).append((identity, account))
+    return found
+
+
+class Delivery(NamedTuple):
+    """A pipeline, and a workload that it deploys; the workload is unknown when its id is None."""
+
+    pipeline: str
+    pipeline_name: str
+    target: str
+    workload: str | None
+
+
+def _deliveries(
+    tables: Tables, reached: dict[str, Closure], graph: Graph, own: dict[str, Own]
+) -> Iterator[Delivery]:
+    """Yield what is delivered. A name that several accounts have stands for those that the pipeline can sign in to."""
+    named = _named(tables)
+    accounts = dict(
+        tables.rows("SELECT id, account_id FROM identities WHERE id IN (SELECT target_id FROM edges)")
+    )
+    query = """
+        SELECT DISTINCT l.source_id, coalesce(p.name, l.source_id), l.target_id, w.id
+        FROM links l LEFT JOIN identities p ON p.id = l.source_id LEFT JOIN identities w ON w.id = l.target_id
+        WHERE l.relation = 'deploys' ORDER BY 1, 3
+    """
+    for pipeline, name, target, workload in list(tables.rows(query)):
+        candidates = [(workload, "")] if workload else named.get(target, [])
+        if len(candidates) > 1:
+            if pipeline not in reached:
+                reached[pipeline] = _closure(pipeline, graph, own)
+            homes = {accounts.get(node) for node in reached[pipeline].nodes}
+            candidates = [pair for pair in candidates if pair[1] in homes]
+        for identity, _ in candidates or [(None, "")]:
+            yield Delivery(pipeline, name, target, identity)
+
+
 def compare(tables: Tables, graph: Graph) -> Iterator[Excess]:
     """Yield one row for each pipeline and workload that it deploys, by pipeline and workload id.
 
     A workload that is deployed but not known by the scan gives a row without powers, marked incomplete.
     """
     own = _own(tables)
-    query = """
-        SELECT DISTINCT l.source_id, coalesce(p.name, l.source_id), l.target_id, coalesce(w.name, l.target_id),
-               w.id IS NOT NULL,
-               exists(SELECT 1 FROM gaps g WHERE g.account_id IN (p.account_id, w.account_id)
-                      AND (g.table IN ('*', 'grants', 'trusts', 'links')
-                           OR g.table = 'identities' AND (g.kind IS NULL OR g.kind IN (w.kind, 'iam-role'))))
-        FROM links l LEFT JOIN identities p ON p.id = l.source_id LEFT JOIN identities w ON w.id = l.target_id
-        WHERE l.relation = 'deploys' ORDER BY 1, 3
-    """
     reached: dict[str, Closure] = {}
-    for pipeline, pipeline_name, workload, workload_name, known, gaps in tables.rows(query):
-        for identity in (pipeline, workload):
+    deliveries = sorted(
+        set(_deliveries(tables, reached, graph, own)),
+        key=lambda one: (one.pipeline, one.target, one.workload or ""),
+    )
+    blind = _blind(tables)
+    seen: set[tuple[str, str]] = set()
+    for delivery in deliveries:
+        workload = delivery.workload or delivery.target
+        if (delivery.pipeline, workload) in seen:
+            continue
+        seen.add((delivery.pipeline, workload))
+        for identity in (delivery.pipeline, workload):
             if identity not in reached:
                 reached[identity] = _closure(identity, graph, own)
-        left, right = reached[pipeline], reached[workload]
-        allowed = DELIVERING | set(right.powers)
-        excess = (
-            [power for power in left.powers if power not in allowed] if "admin" not in right.powers else []
-        )
-        if not known:
-            excess = []
-        complete = known and not gaps and not left.unknown and not right.unknown
-        way: list[str] = []
-        if excess:
-            holder = left.holder[excess[0]]
-            way = graph.steps(left.way[excess[0]], None, excess[0])
-            mine = own[holder]
-            way.append(f"has {excess[0]} on {mine.resource[excess[0]]} through {mine.role[excess[0]]}")
-        yield Excess(
-            pipeline_id=pipeline,
-            pipeline_name=pipeline_name,
-            workload_id=workload,
-            workload_name=workload_name,
-            pipeline_powers=left.powers,
-            workload_powers=right.powers,
-            excess=excess,
-            pipeline_level=level_of(left.powers),
-            workload_level=level_of(right.powers),
-            path=way,
-            complete=complete,
-            why=_why(pipeline_name, workload_name, excess, level_of(left.powers), complete)
-            if known
-            else f"{workload_name}, which {pipeline_name} deploys, is not in the inventory: it cannot be compared.",
-        )
+        unseen = delivery.pipeline in blind or workload in blind
+        yield _compared(delivery, reached, graph, own, blind=unseen)
+
+
+def _blind(tables: Tables) -> set[str]:
+    """Return the pipelines and workloads of whose powers something could not be read."""
+    query = """
+        SELECT DISTINCT i.id FROM gaps g JOIN identities i ON i.account_id = g.account_id
+        WHERE (i.surface = 'workload' OR i.id IN (SELECT source_id FROM links WHERE relation = 'deploys'))
+          AND (g."table" = '*' OR g."table" IN ('grants', 'trusts', 'links') AND coalesce(g.kind, '') NOT IN
+                                                   ('last-accessed', 'fine-grained-pat', 'resource-policy')
+               OR g."table" = 'identities' AND (g.kind IS NULL OR g.kind IN (i.kind, 'iam-role')))
+    """
+    return {row[0] for row in tables.rows(query)}
+
+
+def _compared(
+    delivery: Delivery, reached: dict[str, Closure], graph: Graph, own: dict[str, Own], *, blind: bool
+) -> Excess:
+    known = delivery.workload is not None
+    workload = delivery.workload or delivery.target
+    left, right = reached[delivery.pipeline], reached[workload]
+    allowed = DELIVERING | set(right.powers)
+    excess = (
+        [power for power in left.powers if power not in allowed]
+        if known and "admin" not in right.powers
+        else []
+    )
+    complete = known and not blind and not left.unknown and not right.unknown
+    way: list[str] = []
+    if excess:
+        holder = left.holder[excess[0]]
+        mine = own[holder]
+        way = graph.steps(left.way[excess[0]], None, excess[0])
+        way.append(f"has {excess[0]} on {mine.resource[excess[0]]} through {mine.role[excess[0]]}")
+    name = graph.name(workload) if known else delivery.target
+    return Excess(
+        pipeline_id=delivery.pipeline,
+        pipeline_name=graph.name(delivery.pipeline),
+        workload_id=workload,
+        workload_name=name,
+        pipeline_powers=left.powers,
+        workload_powers=right.powers,
+        excess=excess,
+        pipeline_level=level_of(left.powers),
+        workload_level=level_of(right.powers),
+        path=way,
+        complete=complete,
+        why=_why(graph.name(delivery.pipeline), name, excess, level_of(left.powers), complete)
+        if known
+        else f"{name}, which {graph.name(delivery.pipeline)} deploys, is not in the inventory: it cannot be compared.",
+    )

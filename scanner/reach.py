@@ -196,11 +196,14 @@ def compute(tables: Tables, out: Path, as_of: datetime) -> None:
 
 
 def _names(tables: Tables) -> dict[str, str]:
+    """Return what people call the identities on a path. A pipeline's own name says little without its repository."""
     query = """
-        SELECT id, name || CASE WHEN kind = 'iam-role' THEN ' (role)' WHEN kind = 'iam-user' THEN ' (user)' ELSE '' END
-        FROM identities
-        WHERE id IN (SELECT source_id FROM edges UNION ALL SELECT target_id FROM edges
-                     UNION ALL SELECT source_id FROM links WHERE relation = 'deploys')
+        SELECT i.id, CASE WHEN i.location IS NOT NULL AND i.address IS NOT NULL THEN i.address
+                          WHEN i.kind = 'iam-role' THEN i.name || ' (role)'
+                          WHEN i.kind = 'iam-user' THEN i.name || ' (user)' ELSE i.name END
+        FROM identities i
+        WHERE i.id IN (SELECT source_id FROM edges UNION ALL SELECT target_id FROM edges)
+           OR i.id IN (SELECT source_id FROM links WHERE relation = 'deploys') OR i.surface = 'workload'
     """
     return dict(tables.rows(query))
 
