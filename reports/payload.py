@@ -10,13 +10,13 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reports.plain import NAME, SENTENCE, plain, web_address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
+    from collections.abc import Mapping, Sequence
 
     from scanner.night import Night
 
@@ -37,7 +37,8 @@ FIELDS = (
     "subject_kind", "subject_name", "identity_name", "surface", "resource", "owner", "environment", "detail", "fix",
     "blast", "path", "evidence", "url", "first_seen", "changed_at", "due_at", "exception_id", "gone_in", "account_id",
 )  # fmt: skip
-_LONGEST = dict.fromkeys(FIELDS, NAME) | dict.fromkeys(SENTENCES, SENTENCE)
+DAYS = ("first_seen", "changed_at", "due_at")
+BATCH = 10_000
 
 
 class Payload(NamedTuple):
@@ -54,15 +55,15 @@ def payload(night: Night, rules: Mapping[str, Mapping[str, str]], most: int = MO
     total = int(night.one("SELECT count(*) FROM findings"))
     where = f"WHERE {URGENT}" if total > most else ""
     query = f"SELECT {', '.join(FIELDS)} FROM findings {where} ORDER BY rank DESC, id LIMIT {most}"
-    columns: dict[str, list[str | None]] = {name: [] for name in FIELDS}
-    appends = [columns[name].append for name in FIELDS]
-    for row in night.rows(query):
-        for append, value in zip(appends, _texts(dict(zip(FIELDS, row, strict=True))), strict=True):
-            append(value)
-    shown = len(columns["id"])
+    columns = {name: _Column() for name in FIELDS}
+    rows = night.rows(query)
+    while batch := list(islice(rows, BATCH)):
+        for name, values in _texts(dict(zip(FIELDS, zip(*batch, strict=True), strict=True))).items():
+            columns[name].extend(values)
+    shown = len(columns["id"].index)
     data = {
         "rows": shown,
-        "columns": {name: _encoded(values) for name, values in columns.items()},
+        "columns": {name: column.encoded() for name, column in columns.items()},
         "rules": rules,
     }
     raw = json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
@@ -70,36 +71,51 @@ def payload(night: Night, rules: Mapping[str, Mapping[str, str]], most: int = MO
     return Payload(base64.b64encode(packed).decode("ascii"), shown, total)
 
 
-def _texts(row: dict[str, Any]) -> list[str | None]:
-    """Return a row's cells as the page needs them: plain text, days, lines of steps and of evidence."""
-    row["path"] = "\n".join(plain(step, NAME) for step in row["path"] or [])
-    row["evidence"] = "\n".join(
-        f"{plain(key, NAME)}\t{plain(value, NAME)}" for key, value in sorted((row["evidence"] or {}).items())
-    )
-    row["url"] = web_address(row["url"])
-    for name in ("first_seen", "changed_at", "due_at"):
-        row[name] = _day(row[name])
-    for name in FIELDS:
-        if row[name] is not None and name not in ("path", "evidence"):
-            row[name] = plain(row[name], _LONGEST[name])
+def _texts(batch: dict[str, Sequence[Any]]) -> dict[str, list[str | None]]:
+    """Return the columns as the page needs them: plain text, days, lines of steps and of evidence."""
+    cells: dict[str, list[str | None]] = {}
+    for name, values in batch.items():
+        if name in DAYS:
+            cells[name] = [None if moment is None else moment.strftime("%Y-%m-%d") for moment in values]
+        elif name == "path":
+            cells[name] = ["\n".join(plain(step, NAME) for step in steps or ()) or None for steps in values]
+        elif name == "evidence":
+            cells[name] = [_evidence(facts) for facts in values]
+        elif name == "url":
+            cells[name] = [web_address(address) for address in values]
+        else:
+            limit = SENTENCE if name in SENTENCES else NAME
+            cells[name] = [plain(text, limit) if text else None for text in values]
     for mark, name in enumerate(NAMES, start=1):
-        value = row[name]
-        if value is None or len(value) < SHORTEST:
-            continue
         for column in SENTENCES:
-            if row[column]:
-                row[column] = row[column].replace(value, chr(mark))
-    return [row[name] or None for name in FIELDS]
+            cells[column] = [
+                text.replace(known, chr(mark))
+                if text and known and len(known) >= SHORTEST and known in text
+                else text
+                for text, known in zip(cells[column], cells[name], strict=True)
+            ]
+    return cells
 
 
-def _day(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.strftime("%Y-%m-%d")
+def _evidence(facts: dict[str, str] | None) -> str | None:
+    lines = (f"{plain(key, NAME)}\t{plain(value, NAME)}" for key, value in sorted((facts or {}).items()))
+    return "\n".join(lines) or None
 
 
-def _encoded(values: list[str | None]) -> dict[str, list[str | None] | list[int]]:
-    """Encode a column as a dictionary when fewer than an eighth of its values are distinct."""
-    places: dict[str | None, int] = {}
-    index = [places.setdefault(value, len(places)) for value in values]
-    if len(places) * 8 > len(values) > 64:
-        return {"values": values}
-    return {"values": list(places), "index": index}
+class _Column:
+    """A column that is a dictionary from the start, so that equal values are kept once."""
+
+    def __init__(self) -> None:
+        self.places: dict[str | None, int] = {}
+        self.index: list[int] = []
+
+    def extend(self, values: list[str | None]) -> None:
+        places = self.places
+        self.index += [places.setdefault(value, len(places)) for value in values]
+
+    def encoded(self) -> dict[str, list[str | None] | list[int]]:
+        """Drop the index when more than an eighth of the values are distinct: it would cost more than it saves."""
+        values = list(self.places)
+        if len(values) * 8 > len(self.index) > 64:
+            return {"values": [values[place] for place in self.index]}
+        return {"values": values, "index": self.index}

@@ -24,10 +24,10 @@ def plain(text: str, limit: int = SENTENCE) -> str:
 
     Such characters are shown as their code point, ``‹U+202E›``, so that a reader sees that somebody put them there.
     """
+    if len(text) <= limit and text.isprintable():
+        return text
     if len(text) > limit:
         return f"{plain(text[:limit], limit)}… ({len(text):,} characters)"
-    if text.isprintable():
-        return text
     return "".join(_shown(character) for character in text)
 
 

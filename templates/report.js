@@ -113,8 +113,9 @@
     const all = tests();
     const texts = words.length ? haystack() : null;
     rows = [];
+    const some = all.length || texts;
     for (let row = 0; row < total; row++) {
-      if (all.every((test) => test(row)) && (!texts || words.every((word) => texts[row].includes(word)))) rows.push(row);
+      if (!some || all.every((test) => test(row)) && (!texts || words.every((word) => texts[row].includes(word)))) rows.push(row);
     }
     if (sort.name) {
       const compare = rank(sort.name);
@@ -285,8 +286,15 @@
 
   // Controls.
   const counts = (name) => {
+    const column = columns[name];
     const found = new Map();
-    for (let row = 0; row < total; row++) found.set(raw(name, row), (found.get(raw(name, row)) || 0) + 1);
+    if (!column.index) {
+      for (const text of column.values) found.set(text, (found.get(text) || 0) + 1);
+      return found;
+    }
+    const sums = new Array(column.values.length).fill(0);
+    for (const place of column.index) sums[place]++;
+    column.values.forEach((text, place) => found.set(text, sums[place]));
     return found;
   };
   const form = document.querySelector(".filters");

@@ -1,0 +1,84 @@
+"""The HTML report of 200,000 findings: its size, the time to write it, and how soon a reviewer can read and search it."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+from reports.html import write
+from scanner.night import open_night
+from tests.synthetic_night import PREVIOUS, write_night
+
+FINDINGS = 200_000
+BUDGETS = {
+    "megabytes_at_200k": 10.0,
+    "readable_seconds_at_200k": 2.0,
+    "fixed_overhead_kilobytes": 120.0,
+}
+
+
+def _report(count: int) -> tuple[Path, float]:
+    state = Path(tempfile.mkdtemp(prefix="bench-html-"))
+    run_id = write_night(state, count=count)
+    with open_night(state, run_id, previous=PREVIOUS) as night:
+        started = time.perf_counter()
+        (path,) = write(night, state / "reports")
+    return path, time.perf_counter() - started
+
+
+def _opened(page: Page, path: Path) -> tuple[float, float]:
+    """Return the seconds until the verdict is painted, and until the table of all findings answers."""
+    started = time.perf_counter()
+    page.goto(path.as_uri(), wait_until="commit")
+    expect(page.locator("#verdict .coverage")).to_be_visible()
+    readable = time.perf_counter() - started
+    expect(page.locator("#explorer")).to_be_visible(timeout=60_000)
+    return readable, time.perf_counter() - started
+
+
+def _search(page: Page) -> float:
+    """Return the seconds that a second search takes; the first one also builds the searched text."""
+    page.get_by_label("Search").fill("jenkins")
+    expect(page.locator("#count")).not_to_have_text(f"{FINDINGS:,} of {FINDINGS:,} findings", timeout=60_000)
+    before = page.locator("#count").inner_text()
+    started = time.perf_counter()
+    page.get_by_label("Search").fill("jenkins risk")
+    expect(page.locator("#count")).not_to_have_text(before, timeout=60_000)
+    return time.perf_counter() - started
+
+
+def run() -> dict[str, float]:
+    empty, _ = _report(0)
+    overhead = empty.stat().st_size
+    path, written = _report(FINDINGS)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    size = path.stat().st_size
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("chromium-browser"),
+            args=["--no-sandbox"],
+        )
+        times = []
+        for _ in range(3):
+            page = browser.new_page(viewport={"width": 1400, "height": 900})
+            times.append(_opened(page, path))
+            search = _search(page)
+            page.close()
+        browser.close()
+    for made in (empty, path):
+        shutil.rmtree(made.parent.parent)
+    return {
+        "megabytes_at_200k": size / 1e6,
+        "readable_seconds_at_200k": median(whole for _, whole in times),
+        "verdict_seconds_at_200k": median(first for first, _ in times),
+        "search_seconds_at_200k": search,
+        "write_seconds_at_200k": written,
+        "peak_megabytes_with_the_made_up_night": peak,
+        "fixed_overhead_kilobytes": overhead / 1e3,
+    }
