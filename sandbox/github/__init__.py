@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.github.estate import build
 from sandbox.github.large import build_large
-from sandbox.github.server import AppKey, Call, GitHubSandbox
+from sandbox.github.server import Call, GitHubSandbox
+from sandbox.github.tokens import AppKey
 
 __all__ = ["AppKey", "Call", "GitHubSandbox", "build", "build_large"]

@@ -13,28 +13,25 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import secrets
-import socket
-import sys
 import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime
-from functools import cached_property
-from http.client import responses
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
-from sandbox.github import code_routes, org_routes, repo_routes, user_routes
-from sandbox.github.access import READ_ONLY_APP, SCOPES, Need, Token
+from sandbox.github import code_routes, org_routes, people_routes, repo_routes, user_routes
+from sandbox.github.access import SCOPES, Need, Token
 from sandbox.github.faults import Faults, Trouble
 from sandbox.github.limits import Limiter, Limits, Resource, Window
 from sandbox.github.paging import page
 from sandbox.github.route import Ask, Edition, Items, RefusedError, Route
 from sandbox.github.shapes import Site
+from sandbox.github.tokens import AppKey, Tokens
+from sandbox.github.wire import Reply, Request, Server, limit_headers, message, phrase
+from sandbox.github.wire import reply as reply_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,22 +42,12 @@ if TYPE_CHECKING:
 ROUTES: tuple[Route, ...] = (
     *user_routes.ROUTES,
     *org_routes.ROUTES,
+    *people_routes.ROUTES,
     *repo_routes.ROUTES,
     *code_routes.ROUTES,
 )
 TOKEN_ROUTE = "/app/installations/{installation_id}/access_tokens"
 GRAPHQL = "/graphql"
-DOCUMENTATION = "https://docs.github.com/rest"
-
-
-class AppKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What an inventory App is configured with."""
-
-    app_id: int
-    installation_id: int
-    client_id: str
-    private_key: str
-    """PEM."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -75,29 +62,6 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The kind of token."""
     conditional: bool
     """Whether it carried ``If-None-Match``."""
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What came in over the wire, and the route that it leads to."""
-
-    method: str
-    path: str
-    """Without the prefix of the edition; empty for a path outside of the API."""
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-    token: Token
-    route: Route | None
-    values: dict[str, str]
-    trouble: Trouble | None
-
-
-class Reply(msgspec.Struct, kw_only=True):
-    """What goes back over the wire."""
-
-    status: int
-    body: bytes
-    headers: dict[str, str]
 
 
 class GitHubSandbox:
@@ -130,18 +94,17 @@ class GitHubSandbox:
         self.limiter = Limiter(limits or Limits())
         self.faults = Faults()
         self._lock = threading.Lock()
-        self._tokens: dict[str, Token] = {}
-        self._revoked: set[str] = set()
         self._routes = [(route, _pattern(route.template)) for route in ROUTES]
-        self._server = _Server(self)
+        self._server = Server(self.answer)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self.origin = f"http://127.0.0.1:{self._server.server_address[1]}"
         self.prefix = "/api/v3" if shape == "ghes" else ""
         self.url = self.origin + self.prefix
         """The base URL for REST clients."""
         self.graphql_url = self.origin + ("/api/graphql" if shape == "ghes" else GRAPHQL)
+        self.tokens = Tokens(organisation, self.limiter.limits.scale)
         self.serve(organisation)
-        self.token = self.classic_token(*SCOPES)
+        self.token = self.tokens.classic_token(*SCOPES)
         """A classic token of an owner of the organisation, with every scope."""
 
     def serve(self, organisation: Organisation) -> None:
@@ -165,144 +128,36 @@ class GitHubSandbox:
         self._server.server_close()
         self._thread.join()
 
-    # Tokens
+    @property
+    def app(self) -> AppKey:
+        """The inventory App: its ids and its private key, made for this sandbox."""
+        return self.tokens.app
 
-    def _add(self, token: Token) -> str:
-        with self._lock:
-            self._tokens[token.value] = token
-        return token.value
-
-    def _value(self, prefix: str) -> str:
-        with self._lock:
-            seed = f"{prefix}{len(self._tokens)}{self.organisation.id}"
-        return prefix + hashlib.sha256(seed.encode()).hexdigest()[:36]
+    def revoke(self, permission: str) -> None:
+        """Take a permission (``organization_secrets``) or a classic scope (``admin:org``) from every token."""
+        self.tokens.revoke(permission)
 
     def classic_token(self, *scopes: str, login: str | None = None, expires_in: float | None = None) -> str:
         """Make a classic personal access token of an owner (or of ``login``) with those scopes."""
-        owner = next(user.login for user in self.organisation.users if user.role == "admin")
-        return self._add(
-            Token(
-                value=self._value("ghp_"),
-                kind="classic",
-                login=login or owner,
-                scopes=set(scopes),
-                expires_at=None if expires_in is None else time.time() + expires_in,
-            )
-        )
+        return self.tokens.classic_token(*scopes, login=login, expires_in=expires_in)
 
     def fine_grained_token(
         self, permissions: dict[str, str], repositories: Iterable[str] | None = None
     ) -> str:
         """Make a fine-grained token of an owner with those permissions, on all or on some repositories."""
-        owner = next(user.login for user in self.organisation.users if user.role == "admin")
-        return self._add(
-            Token(
-                value=self._value("github_pat_"),
-                kind="fine-grained",
-                login=owner,
-                permissions=dict(permissions),
-                repositories=None if repositories is None else frozenset(repositories),
-                expires_at=time.time() + 30 * 86_400,
-            )
-        )
+        return self.tokens.fine_grained_token(permissions, repositories)
 
     def installation_token(
-        self,
-        permissions: dict[str, str] | None = None,
-        repositories: Iterable[str] | None = None,
+        self, permissions: dict[str, str] | None = None, repositories: Iterable[str] | None = None
     ) -> str:
         """Make an installation token, as the App would get one; for tests that need no App of their own."""
-        held = {key: level for key, level in self.app_permissions.items() if key not in self._revoked}
-        return self._add(
-            Token(
-                value="ghs_" + secrets.token_hex(18),
-                kind="installation",
-                permissions=held if permissions is None else permissions,
-                repositories=None if repositories is None else frozenset(repositories),
-                expires_at=time.time() + 3600 / self.limiter.limits.scale,
-                installation_id=self.organisation.installations[0].id,
-            )
-        )
-
-    @property
-    def app_permissions(self) -> dict[str, str]:
-        """What the inventory App was given: the permissions of the first installation."""
-        installations = self.organisation.installations
-        return dict(installations[0].permissions) if installations else dict(READ_ONLY_APP)
-
-    @cached_property
-    def app(self) -> AppKey:
-        """The inventory App: its ids and its private key, made for this sandbox."""
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import rsa
-
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        own = self.organisation.installations[0]
-        return AppKey(
-            app_id=own.app_id,
-            installation_id=own.id,
-            client_id=own.client_id,
-            private_key=pem.decode(),
-        )
-
-    def revoke(self, permission: str) -> None:
-        """Take a permission (``organization_secrets``) or a classic scope (``admin:org``) from every token."""
-        with self._lock:
-            self._revoked.add(permission)
-            for token in self._tokens.values():
-                token.permissions.pop(permission, None)
-                token.scopes.discard(permission)
+        return self.tokens.installation_token(permissions, repositories).value
 
     def fail(self, pattern: str, trouble: Trouble, times: int | None = None) -> None:
         """Switch on a fault for the paths that match: see `sandbox.github.faults`."""
         self.faults.add(pattern, trouble, times)
 
     # Requests
-
-    def authenticate(self, header: str | None) -> Token:
-        """Return the token that a request carries.
-
-        Raises `RefusedError` 401 for one that is unknown or expired.
-        """
-        if not header:
-            return Token(value="anonymous", kind="anonymous")
-        value = header.split(" ", 1)[-1].strip()
-        with self._lock:
-            token = self._tokens.get(value)
-        if token is not None:
-            if token.expired:
-                raise RefusedError(401, "Bad credentials")
-            return token
-        if value.count(".") == 2:
-            return self._app_token(value)
-        raise RefusedError(401, "Bad credentials")
-
-    def _app_token(self, value: str) -> Token:
-        """Check an App's JWT: RS256, ten minutes at most, issued by the App's id or client id."""
-        import jwt
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-        key = load_pem_private_key(self.app.private_key.encode(), None).public_key()
-        try:
-            claims = jwt.decode(
-                value,
-                key,  # type: ignore[arg-type]
-                algorithms=["RS256"],
-                leeway=60,
-                options={"require": ["exp", "iat", "iss"]},
-            )
-        except jwt.PyJWTError:
-            raise RefusedError(401, "A JSON web token could not be decoded") from None
-        if claims["exp"] - time.time() > 600 + 60:
-            raise RefusedError(401, "'Expiration time' claim ('exp') is too far in the future")
-        if str(claims["iss"]) not in {str(self.app.app_id), self.app.client_id}:
-            raise RefusedError(401, "Integration not found")
-        return Token(value=value, kind="jwt")
 
     def route(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
         """Return the route of a path and the values of its parameters.
@@ -335,7 +190,7 @@ class GitHubSandbox:
         trouble = self.faults.strike(method, path, template)
         kind, reply = "unknown", None
         try:
-            token = self.authenticate(headers.get("authorization"))
+            token = self.tokens.authenticate(headers.get("authorization"))
             kind = token.kind
             request = Request(
                 method=method,
@@ -352,7 +207,7 @@ class GitHubSandbox:
             if reply is None and trouble != "cut":
                 reply = self._answer(request)
         except RefusedError as refused:
-            reply = _message(refused.status, refused.message)
+            reply = message(refused.status, refused.message)
         if reply is not None:
             self._damage(reply, trouble, f"{self.origin}{target}")
         with self._lock:
@@ -410,7 +265,7 @@ class GitHubSandbox:
                 if self._limited:
                     self.limiter.refund(token.value, resource)
         if self._limited:
-            reply.headers |= _limit_headers(window, resource)
+            reply.headers |= limit_headers(window, resource)
         return reply
 
     def _rest(self, request: Request) -> Reply:
@@ -431,7 +286,7 @@ class GitHubSandbox:
             private=repository is not None and repository.private,
         )
         if refusal is not None:
-            return _message(*refusal)
+            return message(*refusal)
         answer = route.answer(
             Ask(
                 site=self.site,
@@ -445,8 +300,8 @@ class GitHubSandbox:
         )
         if isinstance(answer, Items):
             written, link = page(answer, request.query, self._list_url(request.path, repository))
-            return _reply(200, written, {"Link": link} if link else {})
-        return _reply(200, answer)
+            return reply_with(200, written, {"Link": link} if link else {})
+        return reply_with(200, answer)
 
     def _list_url(self, path: str, repository: Repository | None) -> str:
         """Return a list's address as ``Link`` writes it: by id on github.com, as it was asked on a server."""
@@ -476,19 +331,17 @@ class GitHubSandbox:
         if own.suspended_at is not None:
             raise RefusedError(403, "This installation has been suspended")
         wish = json.loads(body or b"{}")
-        held = {key: level for key, level in own.permissions.items() if key not in self._revoked}
-        asked: dict[str, str] = wish.get("permissions") or held
-        if not asked.keys() <= held.keys():
+        asked: dict[str, str] | None = wish.get("permissions")
+        if asked is not None and not asked.keys() <= self.tokens.app_permissions.keys():
             raise RefusedError(422, "The permissions requested are not granted to this installation.")
-        value = self.installation_token(dict(asked), wish.get("repositories"))
-        made = self._tokens[value]
+        made = self.tokens.installation_token(asked, wish.get("repositories"))
         ends = datetime.fromtimestamp(made.expires_at or 0.0, UTC)
-        return _reply(
+        return reply_with(
             201,
             {
-                "token": value,
+                "token": made.value,
                 "expires_at": ends.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "permissions": asked,
+                "permissions": made.permissions,
                 "repository_selection": "all" if made.repositories is None else "selected",
             },
         )
@@ -512,10 +365,10 @@ class GitHubSandbox:
         )
         if self._limited and self.limiter.spend(token.value, "graphql", cost) is None:
             return self._graphql_limited(token, "RATE_LIMITED")
-        reply = _reply(200, answer)
+        reply = reply_with(200, answer)
         reply.headers |= self._token_headers(token, Need())
         if self._limited:
-            reply.headers |= _limit_headers(self.limiter.primary(token.value, "graphql"), "graphql")
+            reply.headers |= limit_headers(self.limiter.primary(token.value, "graphql"), "graphql")
         return reply
 
     # Headers, limits and faults
@@ -553,19 +406,19 @@ class GitHubSandbox:
             }
             for name, window in windows.items()
         }
-        return _reply(200, {"resources": resources, "rate": resources["core"]})
+        return reply_with(200, {"resources": resources, "rate": resources["core"]})
 
     def _exhausted(self, token: Token, resource: Resource) -> Reply:
         who = "installation ID" if token.kind == "installation" else "user ID"
         window = self.limiter.primary(token.value, resource)
-        reply = _message(403, f"API rate limit exceeded for {who} {self.organisation.id}.")
-        headers = _limit_headers(window, resource)
+        reply = message(403, f"API rate limit exceeded for {who} {self.organisation.id}.")
+        headers = limit_headers(window, resource)
         headers["X-RateLimit-Remaining"] = "0"
         reply.headers |= headers
         return reply
 
     def _secondary(self, *, retry_after: int | None, status: int = 403) -> Reply:
-        reply = _message(
+        reply = message(
             status,
             "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
         )
@@ -575,8 +428,8 @@ class GitHubSandbox:
 
     def _graphql_limited(self, token: Token, kind: str) -> Reply:
         error = {"type": kind, "message": f"API rate limit exceeded for user ID {self.organisation.id}."}
-        reply = _reply(200, {"errors": [error]})
-        reply.headers |= _limit_headers(self.limiter.primary(token.value, "graphql"), "graphql")
+        reply = reply_with(200, {"errors": [error]})
+        reply.headers |= limit_headers(self.limiter.primary(token.value, "graphql"), "graphql")
         reply.headers["X-RateLimit-Remaining"] = "0"
         return reply
 
@@ -585,8 +438,8 @@ class GitHubSandbox:
         token = request.token
         match request.trouble:
             case int(trouble):
-                text = "Resource not accessible by integration" if trouble == 403 else _phrase(trouble)
-                return _message(trouble, text)
+                text = "Resource not accessible by integration" if trouble == 403 else phrase(trouble)
+                return message(trouble, text)
             case "primary":
                 return self._exhausted(token, "core")
             case "secondary":
@@ -633,97 +486,3 @@ def _resource(name: str) -> Resource:
 
 def _same(header: str, etag: str) -> bool:
     return any(part.strip().removeprefix("W/").strip('"') == etag for part in header.split(","))
-
-
-def _phrase(status: int) -> str:
-    return responses.get(status, "Error")
-
-
-def _reply(status: int, body: Any, headers: dict[str, str] | None = None) -> Reply:
-    return Reply(status=status, body=msgspec.json.encode(body), headers=dict(headers or {}))
-
-
-def _message(status: int, message: str) -> Reply:
-    return _reply(
-        status,
-        {"message": message, "documentation_url": DOCUMENTATION, "status": str(status)},
-    )
-
-
-def _limit_headers(window: Window, resource: Resource) -> dict[str, str]:
-    return {
-        "X-RateLimit-Limit": str(window.limit),
-        "X-RateLimit-Remaining": str(window.remaining),
-        "X-RateLimit-Used": str(window.used),
-        "X-RateLimit-Reset": str(window.reset),
-        "X-RateLimit-Resource": resource,
-    }
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, sandbox: GitHubSandbox) -> None:
-        self.sandbox = sandbox
-        self.open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing when a client hangs up; everything else is a bug of the sandbox, and told."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
-
-    def cut_all(self) -> None:
-        """End the connections that clients keep open."""
-        for connection in list(self.open):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    protocol_version = "HTTP/1.1"
-    server_version = "github.com"
-    sys_version = ""
-    disable_nagle_algorithm = True
-    wbufsize = -1
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.open.add(self.connection)
-
-    def finish(self) -> None:
-        self.server.open.discard(self.connection)
-        super().finish()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Write no access log: ``calls`` and ``log`` tell."""
-
-    def _handle(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        reply = self.server.sandbox.answer(self.command, self.path, headers, body)
-        if reply is None:
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json; charset=utf-8")
-            self.send_header("Content-Length", "4096")
-            self.end_headers()
-            self.wfile.write(b'[{"id": 1')
-            self.wfile.flush()
-            self.close_connection = True
-            return
-        self.send_response(reply.status)
-        for name, value in reply.headers.items():
-            self.send_header(name, value)
-        if reply.status != 304:
-            self.send_header("Content-Type", "application/json; charset=utf-8")
-            self.send_header("Content-Length", str(len(reply.body)))
-        self.end_headers()
-        if reply.status != 304 and self.command != "HEAD":
-            self.wfile.write(reply.body)
-        self.wfile.flush()
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _handle  # noqa: N815
