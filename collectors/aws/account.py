@@ -9,7 +9,7 @@ from collectors.aws.conditions import Truth
 from collectors.aws.effective import Judge, Limits, Row, Rows, pieces, reading, resolve
 from collectors.aws.escalation import Hit, Holder, Search, interesting
 from collectors.aws.explain import fix_of, hit_fix, hit_why, why_of
-from collectors.aws.grants import Reach, Summary, breadth_of, is_admin, shown, summarise
+from collectors.aws.grants import Reach, Summary, breadth_of, iam_making, is_admin, summarise
 from collectors.aws.policy import Document, parse
 from collectors.aws.powers import powers
 from collectors.aws.principals import Attachment, Principal, directory
@@ -58,6 +58,9 @@ class Account:
         self.limits_of: dict[tuple[object, ...], Limits] = {}
         self.summaries: dict[tuple[object, ...], Summary] = {}
         self.admins: dict[tuple[object, ...], bool] = {}
+        self.denying: dict[str, bool] = {}
+        self.limited: dict[str, tuple[tuple[object, ...], Limits]] = {}
+        self.wanted: dict[tuple[object, ...], tuple[tuple[Row, ...], int]] = {}
         self.holders = {one.arn: self._holder(one) for one in self.directory.principals}
         self.hits: dict[str, list[Hit]] = Search(facts, self.directory, self.holders).run()
 
@@ -78,10 +81,10 @@ class Account:
         own = [
             one.document
             for one in principal.attachments
-            if one.document is not None and any(not statement.allow for statement in one.document.statements)
+            if one.document is not None and self._has_deny(one.document)
         ]
         key = (
-            tuple(sorted({self._part(principal, document) for document in own}, key=repr)),
+            frozenset(self._part(principal, document) for document in own),
             tuple(tuple(self._part(principal, document) for document in layer) for layer in above),
         )
         found = self.limits_of.get(key)
@@ -99,9 +102,21 @@ class Account:
             )
         return key, found
 
+    def _limits_once(self, principal: Principal) -> tuple[tuple[object, ...], Limits]:
+        found = self.limited.get(principal.arn)
+        if found is None:
+            found = self.limited[principal.arn] = self._limits(principal)
+        return found
+
+    def _has_deny(self, document: Document) -> bool:
+        found = self.denying.get(document.key)
+        if found is None:
+            found = self.denying[document.key] = any(not statement.allow for statement in document.statements)
+        return found
+
     def summary(self, principal: Principal, document: Document) -> Summary:
         """Sum up one document for one principal; the same answer is computed once."""
-        limits_key, limits = self._limits(principal)
+        limits_key, limits = self._limits_once(principal)
         key = (self._part(principal, document), limits_key)
         found = self.summaries.get(key)
         if found is None:
@@ -111,31 +126,48 @@ class Account:
 
     def _holder(self, principal: Principal) -> Holder:
         documents = [one.document for one in principal.attachments if one.document is not None]
-        limits_key, limits = self._limits(principal)
-        parts = tuple(sorted({self._part(principal, document) for document in documents}, key=repr))
-        key = (parts, limits_key)
-        rows = [row for document in documents for row in self._rows(principal, document).allows]
-        wanted = interesting()
-        some = tuple(row for row in rows if row.actions & wanted)
+        limits_key, limits = self._limits_once(principal)
+        some: list[Row] = []
         actions = 0
-        for row in some:
-            actions |= row.actions
-        admin = self.admins.get(key)
-        if admin is None:
-            admin = self.admins[key] = (
-                any(self.summary(principal, document).admin for document in documents)
-                or is_admin(pieces(some, limits), self.reach) is Truth.YES
-            )
-        unlimited = not limits.layers or self._roomy(principal, limits_key)
+        parts: set[tuple[object, ...]] = set()
+        admin = False
+        for document in documents:
+            part = self._part(principal, document)
+            rows, mask = self._wanted(principal, document, part)
+            if rows and part not in parts:
+                parts.add(part)
+                some += rows
+                actions |= mask
+            admin = admin or self.summary(principal, document).admin
+        key = (frozenset(parts), limits_key)
+        if not admin and actions & iam_making():
+            together = self.admins.get(key)
+            if together is None:
+                together = self.admins[key] = is_admin(pieces(some, limits), self.reach) is Truth.YES
+            admin = together
         return Holder(
             principal=principal,
-            judge=Judge(allows=some, limits=limits, context=principal.context),
-            actions=actions & wanted,
+            judge=Judge(allows=tuple(some), limits=limits, context=principal.context),
+            actions=actions,
             key=key,
             admin=admin,
-            unlimited=unlimited,
+            unlimited=not limits.layers or self._roomy(principal, limits_key),
             stronger=frozenset() if admin or not actions else frozenset(self._stronger(principal)),
         )
+
+    def _wanted(
+        self, principal: Principal, document: Document, part: tuple[object, ...]
+    ) -> tuple[tuple[Row, ...], int]:
+        """Return the rows of a document that matter to an escalation path, and their actions."""
+        found = self.wanted.get(part)
+        if found is None:
+            mask = interesting()
+            rows = tuple(row for row in self._rows(principal, document).allows if row.actions & mask)
+            actions = 0
+            for row in rows:
+                actions |= row.actions & mask
+            found = self.wanted[part] = (rows, actions)
+        return found
 
     def _roomy(self, principal: Principal, limits_key: tuple[object, ...]) -> bool:
         """Say whether boundary and SCPs would let the principal be an administrator."""
@@ -269,7 +301,7 @@ class Account:
         )
 
     def _shown(self, summary: Summary, hit: Hit | None) -> list[str]:
-        names = shown(summary.held)
+        names = summary.shown
         if hit is not None:
             known = catalogue()
             needed = [

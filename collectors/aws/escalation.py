@@ -7,13 +7,14 @@ set of policies is asked once a round, and only about paths whose actions it hol
 from __future__ import annotations
 
 import functools
+import itertools
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import yaml
 
-from collectors.aws.actions import catalogue, matching
+from collectors.aws.actions import catalogue
 from collectors.aws.conditions import Truth
 from collectors.aws.effective import Asking, Judge
 from collectors.aws.policy import glob
@@ -36,7 +37,10 @@ Target = Literal[
 
 MOST_TARGETS = 3
 """How many targets of one path are kept."""
+MOST_LOOKED_AT = 40
+"""How many principals behind one wildcard are looked at."""
 MOST_ROUNDS = 12
+"""How long a chain is followed."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +145,32 @@ def interesting() -> int:
     return found
 
 
+class Index:
+    """Principals by ARN, and those that a pattern names."""
+
+    def __init__(self, principals: Iterable[Principal]) -> None:
+        self.by_arn = {one.arn: one for one in principals}
+        self._matches: dict[str, list[Principal]] = {}
+
+    def named(self, pattern: str) -> list[Principal]:
+        """Return the principals that a pattern names, but no more than are looked at."""
+        if "*" not in pattern and "?" not in pattern:
+            one = self.by_arn.get(pattern)
+            return [] if one is None else [one]
+        found = self._matches.get(pattern)
+        if found is None:
+            matching_ones = (one for arn, one in self.by_arn.items() if glob(pattern, arn))
+            found = self._matches[pattern] = list(itertools.islice(matching_ones, MOST_LOOKED_AT))
+        return found
+
+
+EMPTY = Index(())
+OWN_PATHS = frozenset({"self", "nothing", "any-user", "any-role", "assumable-role"})
+"""The targets that need nobody privileged."""
+SHARED_COVERS = frozenset({"anything", "self", "own-policy", "own-group", "other-user", "role", "user"})
+"""What is the same for every target of a path."""
+
+
 class Search:
     """One search over one account."""
 
@@ -149,130 +179,153 @@ class Search:
         self.directory = found
         self.holders = holders
         self.privileged = {arn for arn, holder in holders.items() if holder.admin}
-        self.roles = [one for one in found.of_kind("iam-role") if not one.service_linked]
+        roles = [one for one in found.of_kind("iam-role") if not one.service_linked]
         self.users = list(found.of_kind("iam-user"))
-        self.groups = list(found.of_kind("iam-group"))
         self.by_arn = {one.arn: one for one in found.principals}
-        as_of = self.roles[0].context.as_of if self.roles else None
-        self.trust: dict[str, RoleTrust] = {}
-        for role in self.roles:
-            if role.trust is not None and as_of is not None:
-                self.trust[role.arn] = role_trust(role.trust, facts.account_id, facts.partition, as_of)
-        self.open_roles = [
-            role for role in self.roles if role.arn in self.trust and self.trust[role.arn].account
-        ]
+        self.trust: dict[str, RoleTrust] = {
+            role.arn: role_trust(role.trust, facts.account_id, facts.partition, role.context.as_of)
+            for role in roles
+            if role.trust is not None
+        }
+        self.all = {
+            "role": Index(roles),
+            "user": Index(self.users),
+            "open": Index(role for role in roles if role.arn in self.trust and self.trust[role.arn].account),
+        }
         self.named: dict[str, list[Principal]] = {}
-        for role in self.roles:
+        for role in roles:
             if role.arn in self.trust:
                 for arn in self.trust[role.arn].named:
                     self.named.setdefault(arn, []).append(role)
         self.compute: dict[str, list[Compute]] = {}
         for one in facts.compute:
             self.compute.setdefault(one.kind, []).append(one)
-        self.shared: dict[tuple[object, ...], list[Hit]] = {}
-        self.targets: dict[str, list[Principal]] = {}
+        self.fresh: dict[str, Index] = {}
+        self.fresh_named: dict[str, list[Principal]] = {}
+        self.walkable: dict[int, tuple[Path, ...]] = {}
 
     def run(self) -> dict[str, list[Hit]]:
-        """Return the hits of every holder that is no administrator already, by its ARN."""
+        """Return the hits of every holder that is no administrator already, by its ARN.
+
+        A round walks to those who turned out privileged in the round before, from those who are not yet.
+        """
         hits: dict[str, list[Hit]] = {}
-        own = [
-            path
-            for path in paths()
-            if path.target in {"self", "nothing", "any-user", "any-role", "assumable-role"}
-        ]
-        further = [path for path in paths() if path not in own]
         candidates = [holder for holder in self.holders.values() if not holder.admin]
         for holder in candidates:
-            walked = [hit for path in own if _holds(holder, path) for hit in self._walk(holder, path)]
+            walked = [
+                hit
+                for path in self._walkable(holder)
+                if path.target in OWN_PATHS
+                for hit in self._walk(holder, path)
+            ]
             if walked:
                 hits[holder.principal.arn] = walked
-        self.privileged |= {arn for arn in hits if self.by_arn[arn].kind != "iam-group"}
+        fresh = self.privileged | {arn for arn in hits if self.by_arn[arn].kind != "iam-group"}
+        left = candidates
         for _ in range(MOST_ROUNDS):
-            self._index()
-            added: set[str] = set()
-            self.shared.clear()
-            latest: dict[str, list[Hit]] = {}
-            for holder in candidates:
-                walked = self._further(holder, further)
+            self.privileged |= fresh
+            self._index(fresh)
+            shared: dict[tuple[object, ...], list[Hit]] = {}
+            reached: set[str] = set()
+            for holder in left:
+                walked = self._further(holder, shared)
                 if walked:
                     arn = holder.principal.arn
-                    latest[arn] = walked
-                    if arn not in self.privileged:
-                        added.add(arn)
-            if not added:
+                    hits.setdefault(arn, []).extend(walked)
+                    reached.add(arn)
+            fresh = reached - self.privileged
+            if not fresh:
                 break
-            self.privileged |= added
-        for arn, walked in latest.items():
-            hits.setdefault(arn, []).extend(walked)
+            left = [holder for holder in left if holder.principal.arn not in reached]
         return {arn: _best(walked) for arn, walked in hits.items()}
 
-    def _index(self) -> None:
-        """Sort the privileged by how they can be reached."""
-        self.targets = {
-            "user": [user for user in self.users if user.arn in self.privileged],
-            "group": [group for group in self.groups if group.arn in self.privileged],
-            "role": [role for role in self.roles if role.arn in self.privileged],
+    def _index(self, fresh: set[str]) -> None:
+        """Sort those who are newly privileged by how they can be reached."""
+        ones = [self.by_arn[arn] for arn in sorted(fresh)]
+        roles = [one for one in ones if one.kind == "iam-role" and not one.service_linked]
+        self.fresh = {
+            "user": Index(one for one in ones if one.kind == "iam-user"),
+            "group": Index(one for one in ones if one.kind == "iam-group"),
+            "role": Index(roles),
+            "open": Index(role for role in roles if role.arn in self.all["open"].by_arn),
         }
-        self.targets["open"] = [role for role in self.open_roles if role.arn in self.privileged]
-        for role in self.targets["role"]:
-            if role.arn in self.trust:
-                for service in self.trust[role.arn].services:
-                    self.targets.setdefault(service, []).append(role)
+        serving: dict[str, list[Principal]] = {}
+        self.fresh_named = {}
+        for role in roles:
+            trust = self.trust.get(role.arn)
+            for service in trust.services if trust else ():
+                serving.setdefault(service, []).append(role)
+            for arn in trust.named if trust else ():
+                self.fresh_named.setdefault(arn, []).append(role)
+        self.fresh |= {service: Index(serving[service]) for service in serving}
 
-    def _further(self, holder: Holder, further: list[Path]) -> list[Hit]:
+    def _walkable(self, holder: Holder) -> tuple[Path, ...]:
+        """Return the paths of which the holder has every action somewhere."""
+        found = self.walkable.get(holder.actions)
+        if found is None:
+            found = self.walkable[holder.actions] = tuple(
+                path for path in paths() if all(holder.actions & step.mask for step in path.steps)
+            )
+        return found
+
+    def _further(self, holder: Holder, shared: dict[tuple[object, ...], list[Hit]]) -> list[Hit]:
         """Walk the paths to somebody privileged; the answer is shared by holders with the same policies."""
         arn = holder.principal.arn
         hits: list[Hit] = []
-        if holder.actions & interesting():
-            found = self.shared.get(holder.key)
+        if holder.actions:
+            found = shared.get(holder.key)
             if found is None:
-                found = self.shared[holder.key] = [
+                found = shared[holder.key] = [
                     hit
-                    for path in further
-                    if path.target != "assumed-role" and _holds(holder, path)
+                    for path in self._walkable(holder)
+                    if path.target not in OWN_PATHS and path.target != "assumed-role"
                     for hit in self._walk(holder, path)
                 ]
-            hits += [hit for hit in found if (hit.target is None or hit.target.arn != arn)]
-        assume = next(path for path in further if path.target == "assumed-role")
-        return hits + list(self._assume(holder, assume))
+            hits += [hit for hit in found if hit.target is None or hit.target.arn != arn]
+        return hits + list(self._assume(holder))
 
-    def _assume(self, holder: Holder, path: Path) -> Iterator[Hit]:
+    def _assume(self, holder: Holder) -> Iterator[Hit]:
         """Yield the privileged roles that trust the holder and that it may assume."""
         principal = holder.principal
         if principal.kind == "iam-group":
             return
         found = 0
-        for role in self.named.get(principal.arn, ()):
-            if role.arn in self.privileged and role.arn != principal.arn:
-                truth = trusts(self.trust[role.arn], principal, named=True)
-                if truth is not Truth.NO and not holder.judge.denied("sts:AssumeRole", role.arn):
-                    found += 1
-                    yield Hit(path=path, target=role, truth=truth)
-            if found >= MOST_TARGETS:
-                return
-        if not _holds(holder, path):
-            return
-        for role in self._passing(holder, "sts:AssumeRole", self.targets["open"]):
-            if role.arn == principal.arn:
-                continue
-            truth = min(
-                holder.judge.on("sts:AssumeRole", role.arn, _about(role)),
-                trusts(self.trust[role.arn], principal, named=False),
-            )
+        for role, truth in self._assumable(holder, self.fresh_named, self.fresh["open"]):
             if truth is not Truth.NO:
                 found += 1
-                yield Hit(path=path, target=role, truth=truth)
+                yield Hit(path=assume_role(), target=role, truth=truth)
             if found >= MOST_TARGETS:
                 return
 
-    def _passing(self, holder: Holder, action: str, candidates: list[Principal]) -> Iterable[Principal]:
-        """Narrow candidates down to those that an Allow names, quickly."""
-        bit = matching(action.lower())
-        patterns = [pattern for row in holder.judge.allows if row.actions & bit for pattern in row.resources]
-        if all("*" not in pattern and "?" not in pattern for pattern in patterns):
-            wanted = set(patterns)
-            return (one for one in candidates if one.arn in wanted)
-        return (one for one in candidates if any(glob(pattern, one.arn) for pattern in patterns))
+    def _assumable(
+        self, holder: Holder, named: dict[str, list[Principal]], trusting: Index
+    ) -> Iterator[tuple[Principal, Truth]]:
+        """Yield roles that name the holder, or that trust the account and that it may assume."""
+        principal = holder.principal
+        for role in named.get(principal.arn, ()):
+            if role.arn != principal.arn and not holder.judge.denied("sts:AssumeRole", role.arn):
+                yield role, trusts(self.trust[role.arn], principal, named=True)
+        if holder.actions & assume_role().steps[0].mask:
+            for role in self._reachable(holder, ("sts:AssumeRole",), (trusting,)):
+                truth = trusts(self.trust[role.arn], principal, named=False)
+                if truth is not Truth.NO:
+                    yield role, min(truth, holder.judge.on("sts:AssumeRole", role.arn, _about(role)))
+
+    def _reachable(
+        self, holder: Holder, actions: tuple[str, ...], indexes: Iterable[Index]
+    ) -> Iterator[Principal]:
+        """Yield the principals of some indexes that an Allow for an action names."""
+        mask = catalogue().of(actions)
+        patterns = dict.fromkeys(
+            pattern for row in holder.judge.allows if row.actions & mask for pattern in row.resources
+        )
+        seen = {holder.principal.arn}
+        for index in indexes:
+            for pattern in patterns:
+                for one in index.named(pattern):
+                    if one.arn not in seen:
+                        seen.add(one.arn)
+                        yield one
 
     def _walk(self, holder: Holder, path: Path) -> Iterator[Hit]:
         """Yield at most a few targets that the holder reaches on a path, all of whose actions it holds."""
@@ -281,44 +334,45 @@ class Search:
             return
         if path.requires is not None and path.requires not in holder.stronger:
             return
-        match path.target:
-            case "self":
-                if not holder.unlimited and "boundary" not in path.id:
+        if path.target == "self" and not holder.unlimited and "boundary" not in path.id:
+            return
+        before = self._steps(holder, path, principal if path.target == "self" else None, None, shared=True)
+        if before is Truth.NO:
+            return
+        if path.target in {"self", "nothing"}:
+            yield Hit(path=path, target=None, truth=before)
+        elif path.target == "compute":
+            yield from self._through_compute(holder, path, before)
+        else:
+            found = 0
+            for target, trusted in self._candidates(holder, path):
+                truth = min(before, trusted, self._steps(holder, path, target, None, shared=False))
+                if truth is not Truth.NO:
+                    found += 1
+                    yield Hit(path=path, target=target, truth=truth)
+                if found >= MOST_TARGETS:
                     return
-                truth = self._steps(holder, path, principal, None)
-                if truth is not Truth.NO:
-                    yield Hit(path=path, target=None, truth=truth)
-            case "nothing":
-                truth = self._steps(holder, path, None, None)
-                if truth is not Truth.NO:
-                    yield Hit(path=path, target=None, truth=truth)
-            case "compute":
-                yield from self._through_compute(holder, path)
-            case _:
-                found = 0
-                for target, trusted in self._candidates(holder, path):
-                    truth = min(trusted, self._steps(holder, path, target, None))
-                    if truth is not Truth.NO:
-                        found += 1
-                        yield Hit(path=path, target=target, truth=truth)
-                    if found >= MOST_TARGETS:
-                        return
 
     def _candidates(self, holder: Holder, path: Path) -> Iterable[tuple[Principal, Truth]]:
-        principal = holder.principal
+        actions = next((step.actions for step in path.steps if step.covers == "target"), None)
         match path.target:
-            case "role":
-                if not path.services:
-                    return ((role, Truth.YES) for role in self.targets["role"])
+            case "role" if path.services and actions is not None:
+                indexes = [self.fresh.get(service, EMPTY) for service in path.services]
+                return (
+                    (role, self._serves(role, path.services))
+                    for role in self._reachable(holder, actions, indexes)
+                )
+            case "role" if path.services:
                 return self._serving(path.services)
-            case "user" | "group":
-                return ((one, Truth.YES) for one in self.targets[path.target])
-            case "any-user":
-                return ((user, Truth.YES) for user in self.users if user.arn != principal.arn)
-            case "any-role":
-                return ((role, Truth.YES) for role in self.roles if role.arn != principal.arn)
+            case "role" | "user" | "group" if actions is not None:
+                return (
+                    (one, Truth.YES) for one in self._reachable(holder, actions, (self.fresh[path.target],))
+                )
+            case "any-user" | "any-role" if actions is not None:
+                kind = path.target.removeprefix("any-")
+                return ((one, Truth.YES) for one in self._reachable(holder, actions, (self.all[kind],)))
             case "assumable-role":
-                return self._assumable(holder)
+                return self._assumable(holder, self.named, self.all["open"])
             case "federated-role":
                 return self._federated(":saml-provider/", gone=False)
             case "dangling-federated-role":
@@ -326,64 +380,59 @@ class Search:
             case _:
                 return ()
 
+    def _serves(self, role: Principal, services: tuple[str, ...]) -> Truth:
+        trusted = self.trust[role.arn].services
+        return max(trusted.get(service, Truth.NO) for service in services)
+
     def _serving(self, services: tuple[str, ...]) -> Iterator[tuple[Principal, Truth]]:
         seen: set[str] = set()
         for service in services:
-            for role in self.targets.get(service, ()):
+            for role in self.fresh.get(service, EMPTY).by_arn.values():
                 if role.arn not in seen:
                     seen.add(role.arn)
                     yield role, self.trust[role.arn].services[service]
 
-    def _assumable(self, holder: Holder) -> Iterator[tuple[Principal, Truth]]:
-        """Yield roles that the holder can become whatever they may do."""
-        principal = holder.principal
-        for role in self.named.get(principal.arn, ()):
-            if role.arn != principal.arn and not holder.judge.denied("sts:AssumeRole", role.arn):
-                yield role, trusts(self.trust[role.arn], principal, named=True)
-        if holder.actions & matching("sts:assumerole"):
-            for role in self._passing(holder, "sts:AssumeRole", self.open_roles):
-                if role.arn != principal.arn:
-                    truth = trusts(self.trust[role.arn], principal, named=False)
-                    yield role, min(truth, holder.judge.on("sts:AssumeRole", role.arn, _about(role)))
-
     def _federated(self, kind: str, *, gone: bool) -> Iterator[tuple[Principal, Truth]]:
         providers = {str(provider["arn"]) for provider in self.facts.oidc_providers}
-        for role in self.targets["role"]:
+        for role in self.fresh["role"].by_arn.values():
             trust = self.trust.get(role.arn)
             for arn in trust.federated if trust else ():
                 if kind in arn and (not gone or (providers and arn not in providers)):
                     yield role, Truth.YES
                     break
 
-    def _through_compute(self, holder: Holder, path: Path) -> Iterator[Hit]:
+    def _through_compute(self, holder: Holder, path: Path, before: Truth) -> Iterator[Hit]:
         assert path.compute is not None
         found = 0
+        fresh = self.fresh["role"].by_arn
         for one in self.compute.get(path.compute, ()):
-            if one.role_arn not in self.privileged:
+            target = fresh.get(one.role_arn)
+            if target is None:
                 continue
-            target = self.by_arn.get(one.role_arn)
-            truth = self._steps(holder, path, target, one)
-            if target is not None and truth is not Truth.NO:
+            truth = min(before, self._steps(holder, path, target, one, shared=False))
+            if truth is not Truth.NO:
                 found += 1
                 yield Hit(path=path, target=target, truth=truth, compute=one)
             if found >= MOST_TARGETS:
                 return
         if found or path.compute in self.facts.compute_listed:
             return
-        for target, trusted in self._serving(path.services):
-            truth = min(trusted, self._steps(holder, path, target, None))
+        for target, trusted in itertools.islice(self._serving(path.services), 1):
+            truth = min(before, trusted, self._steps(holder, path, target, None, shared=False))
             if truth is not Truth.NO:
                 yield Hit(path=path, target=target, truth=truth, assumed=True)
-                return
 
-    def _steps(self, holder: Holder, path: Path, target: Principal | None, compute: Compute | None) -> Truth:
-        """Say how far all steps of a path are allowed."""
+    def _steps(
+        self, holder: Holder, path: Path, target: Principal | None, compute: Compute | None, *, shared: bool
+    ) -> Truth:
+        """Say how far the steps are allowed that are the same for every target, or those that are not."""
         truth = Truth.YES
         for step in path.steps:
-            one = max(self._step(holder, path, step, action, target, compute) for action in step.actions)
-            truth = min(truth, one)
-            if truth is Truth.NO:
-                return truth
+            if (step.covers in SHARED_COVERS) is shared:
+                one = max(self._step(holder, path, step, action, target, compute) for action in step.actions)
+                truth = min(truth, one)
+                if truth is Truth.NO:
+                    return truth
         return truth
 
     def _step(
@@ -396,8 +445,6 @@ class Search:
         compute: Compute | None,
     ) -> Truth:
         judge, principal = holder.judge, holder.principal
-        if not holder.actions & matching(action.lower()):
-            return Truth.NO
         match step.covers:
             case "anything":
                 return judge.somewhere(action)
@@ -437,7 +484,9 @@ class Search:
 
     def _on(self, judge: Judge, action: str, target: Principal) -> Truth:
         """Judge an action of IAM on a principal of the account."""
-        boundary = {"iam:permissionsboundary": (target.boundary_arn,) if target.boundary_arn else None}
+        boundary: dict[str, tuple[str, ...] | None] = {
+            "iam:permissionsboundary": (target.boundary_arn,) if target.boundary_arn else None
+        }
         if not action.startswith("iam:Attach"):
             return judge.on(action, target.arn, _about(target, boundary))
         return self._most(
@@ -502,8 +551,10 @@ class Search:
         return best
 
 
-def _holds(holder: Holder, path: Path) -> bool:
-    return all(holder.actions & step.mask for step in path.steps)
+@functools.cache
+def assume_role() -> Path:
+    """Return the path by which a role is assumed."""
+    return next(path for path in paths() if path.target == "assumed-role")
 
 
 def _about(target: Principal, known: dict[str, tuple[str, ...] | None] | None = None) -> Asking:

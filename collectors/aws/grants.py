@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -60,6 +61,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Action patterns that match no action known to AWS's reference."""
     admin: bool
     """Whether it alone makes an administrator."""
+    shown: list[str]
+    """At most ten actions that show the strongest powers, those first that a reader recognises."""
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +115,13 @@ def is_admin(pieces: Iterable[Piece], reach: Reach) -> Truth:
     return best
 
 
+def iam_making() -> int:
+    """Return the actions of which some together make an administrator."""
+    on_roles, on_users = _iam_sets()
+    return on_roles | on_users
+
+
+@functools.cache
 def _iam_sets() -> tuple[int, int]:
     known = catalogue()
     return (
@@ -160,8 +170,10 @@ def summarise(pieces: Sequence[Piece], unknown: tuple[str, ...], reach: Reach) -
     left = _union(pieces)
     widest_piece = max(pieces, key=_width, default=None)
     resource = "" if widest_piece is None else widest_piece.resource
+    ordered = tuple(held[power] for power in POWERS if power in held)
     return Summary(
-        held=tuple(held[power] for power in POWERS if power in held),
+        held=ordered,
+        shown=_shown(ordered),
         actions=left,
         resource=resource,
         breadth=breadth_of(resource),
@@ -267,8 +279,7 @@ def _wildcard(pieces: Iterable[Piece]) -> str | None:
     return min(found)[1] if found else None
 
 
-def shown(held: Sequence[Held], limit: int = 10) -> list[str]:
-    """Return the actions that show the strongest powers, those first that a reader recognises."""
+def _shown(held: Sequence[Held], limit: int = 10) -> list[str]:
     known = catalogue()
     names: list[str] = []
     for one in held[:3]:

@@ -232,7 +232,7 @@ def _statement(item: dict[str, Any], number: int) -> Statement:
     }  # fmt: skip
     extra = set(folded) - known
     if extra:
-        raise ValueError(f"unknown element {sorted(extra)[0]}")
+        raise ValueError(f"unknown element {min(extra)}")
     effect = folded.get("effect")
     if effect not in {"Allow", "Deny"}:
         raise ValueError(f"effect is {effect!r}")
@@ -270,7 +270,7 @@ def _principals(value: Any) -> tuple[tuple[str, str], ...]:
         raise ValueError("principal is neither text nor object")  # noqa: TRY004
     return tuple(
         ("*" if kind.lower() == "aws" and text == "*" else _KINDS.get(kind.lower(), kind), text)
-        for kind, values in value.items()
+        for kind, values in ((str(name), values) for name, values in value.items())
         for text in texts(values)
     )
 

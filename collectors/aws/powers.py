@@ -159,7 +159,7 @@ def powers() -> Powers:
     secrets = known.of(READ_SECRETS)
     data = known.of(READ_DATA)
     telemetry = known.of(TELEMETRY)
-    misfiled = known.level("P") & known.of(["*:Get*", "*:List*", "*:Describe*"])
+    misfiled = known.level("WTP") & known.of(["*:Get*", "*:List*", "*:Describe*"])
     writes = known.level("WTP") & ~telemetry & ~misfiled
     delivery = known.of(CHANGE_DELIVERY) & writes
     deploys = (

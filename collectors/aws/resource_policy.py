@@ -250,6 +250,18 @@ SOURCED = (
 def _public(facts: AwsFacts, pins: dict[str, Test], tests: list[Test], have: list[Power]) -> Reached:
     """Judge a statement for everybody by what else it demands."""
     arns = pins.get("aws:principalarn")
+    org = pins.get("aws:principalorgid")
+    if org is not None and facts.organisation_id is not None and facts.organisation_id not in org.values:
+        return Reached(
+            kind="account",
+            issuer="*",
+            exposure="another-tenant",
+            external=True,
+            problem="XACCT-3",
+            severity="low",
+            why=f"everybody of another organisation, {said(tests)},",
+            fix="Name the principals of the other organisation that need it.",
+        )
     if any(claim in pins for claim in OWN) or (
         arns is not None and all(NUMBER.match((value.split(":") + [""] * 5)[4]) for value in arns.values)
     ):
