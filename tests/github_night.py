@@ -72,7 +72,8 @@ def collected(config: Config, night: Run) -> list[Record]:
         for target in collectors.github.targets(config, night)
         for record in collectors.github.collect(target, config, night)
     ]
-    assert not [row.detail for row in gaps(records) if row.reason == "bug"]
+    bugs = [row.detail for row in gaps(records) if row.reason == "bug"]
+    assert not bugs, bugs[0]
     return records
 
 

@@ -462,5 +462,5 @@ def secret_scanning(scope: Scope) -> Iterator[Record]:
         scope.asked(
             "controls", "GET /orgs/{org}/repos", kind="secret-scanning", needs="administration: read"
         ),
-        fills={"controls": "push-protection"},
+        fills=("controls/push-protection",),
     )

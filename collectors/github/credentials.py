@@ -86,7 +86,7 @@ def installations(scope: Scope) -> Iterator[Record]:
         kind="github-app-installation",
         needs="organization_administration: read",
         inside="installations",
-        fills={"credentials": "app-installation", "grants": "github-app-installation"},
+        fills=("credentials/app-installation", "grants/github-app-installation"),
     )
 
 
@@ -172,7 +172,7 @@ def fine_grained(scope: Scope) -> Iterator[Record]:
         table="credentials",
         kind="fine-grained-pat",
         needs="organization_personal_access_tokens: read, as a GitHub App",
-        fills={"grants": "fine-grained-pat"},
+        fills=("grants/fine-grained-pat",),
         explained=only_apps,
     )
     yield from scope.listing(
@@ -242,7 +242,7 @@ def authorisations(scope: Scope) -> Iterator[Record]:
         table="credentials",
         kind="classic-pat",
         needs="an organisation owner's token with read:org, and SAML single sign-on (GitHub Enterprise Cloud)",
-        fills={"grants": "classic-pat"},
+        fills=("credentials/oauth-token", "credentials/app-token", "grants/classic-pat"),
         explained=explain_unsupported(
             "Classic tokens, SSH keys and OAuth tokens are listed only for organisations with SAML single sign-on."
         ),
@@ -261,7 +261,7 @@ def webhooks(scope: Scope) -> Iterator[Record]:
         table="credentials",
         kind="webhook-secret",
         needs="organization_hooks: read",
-        fills={"controls": "webhook-signature", "identities": "github-webhook"},
+        fills=("controls/webhook-signature", "controls/webhook-tls", "identities/github-webhook"),
     )
 
 
@@ -387,7 +387,7 @@ def deploy_keys(scope: Scope, repository: Repository) -> Iterator[Record]:
         kind="deploy-key",
         needs="administration: read",
         account_id=repository.account_id,
-        fills={"identities": "github-deploy-key", "grants": "github-deploy-key"},
+        fills=("identities/github-deploy-key", "grants/github-deploy-key"),
         repo=repository.name,
     )
 
@@ -405,6 +405,6 @@ def repository_webhooks(scope: Scope, repository: Repository) -> Iterator[Record
         kind="webhook-secret",
         needs="repository_hooks: read",
         account_id=repository.account_id,
-        fills={"controls": "webhook-signature", "identities": "github-webhook"},
+        fills=("controls/webhook-signature", "controls/webhook-tls", "identities/github-webhook"),
         repo=repository.name,
     )

@@ -147,7 +147,7 @@ class Definitions:
         """Yield what the parser says of a repository's definition files; notes in ``pipelines`` which of them name
         which environment.
         """
-        fills = {"grants": "github-workflow", "links": "github-workflow", "secrets": "ci-file"}
+        fills = ("grants/github-workflow", "links/github-workflow", "secrets/ci-file")
         if repository.files is None:
             yield from self._scope.told(
                 _refused(repository),

@@ -65,7 +65,7 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
     yield from scope.told(
         organization.settings(scope, org),
         scope.asked("controls", "GET /orgs/{org}", kind="two-factor-requirement"),
-        fills={"accounts": "github-organisation"},
+        fills=("accounts/github-organisation",),
     )
     yield from organization.people(scope, org)
     yield from organization.repository_roles(scope)
@@ -96,6 +96,9 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
     facts.template = templates[0] if templates else None
     facts.variables.sort(key=lambda variable: variable.name)
     tonight = Night(memory=memory, organisation=facts, changed=changed[0] if changed else None)
+    public, private = org.get("public_repos"), org.get("total_private_repos")
+    if isinstance(public, int) and isinstance(private, int):
+        tonight.there = public + private
     yield from repositories.everything(scope, tonight)
     yield from _unseen(scope, tonight)
 
@@ -133,6 +136,19 @@ def _unseen(scope: Scope, tonight: Night) -> Iterator[Record]:
             "GET /users/{login}/keys",
             f"The public keys of {len(scope.logins)} people were not read.",
             "public_keys_up_to: a higher number",
+        )
+    if tonight.there is not None and tonight.shown < tonight.there:
+        yield gap(
+            scope.asked(
+                "accounts",
+                "POST /graphql organization.repositories.totalCount",
+                kind="github-repository",
+                needs="the App or token on all repositories",
+            ),
+            Failure(
+                reason="denied",
+                detail=f"{tonight.shown} of {tonight.there} repositories are shown to this token.",
+            ),
         )
     if tonight.archived:
         yield unseen(

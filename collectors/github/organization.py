@@ -164,7 +164,7 @@ def people(scope: Scope, org: dict[str, Any]) -> Iterator[Record]:
                 kind="github-user",
                 needs="members: read",
             ),
-            fills={"grants": "github-user"},
+            fills=("grants/github-user",),
         )
 
     def outside(user: dict[str, Any]) -> Iterator[Record]:
@@ -328,7 +328,7 @@ def teams(scope: Scope) -> Iterator[Record]:
     yield from scope.told(
         all_teams(),
         scope.asked("identities", "GET /orgs/{org}/teams", kind="github-team", needs="members: read"),
-        fills={"links": "github-team", "grants": "github-team"},
+        fills=("links/github-team", "grants/github-team"),
     )
 
     for number, slug in found:

@@ -16,8 +16,8 @@ from collectors.github.failures import GitHubError
 from collectors.github.oidc import Template  # noqa: TC001
 from collectors.github.organization import user_id
 from collectors.github.scope import Scope, time
-from collectors.github.structure import Repository, pages
-from scanner.collect import Failure, gap, side_by_side
+from collectors.github.structure import Repository, more_protections, pages
+from scanner.collect import side_by_side
 from scanner.records import Account, Coverage, Deployment, Gap, Grant, level_of, record_id
 
 if TYPE_CHECKING:
@@ -73,6 +73,10 @@ class Night(msgspec.Struct, kw_only=True):
     carried: int = 0
     oldest: datetime | None = None
     archived: int = 0
+    there: int | None = None
+    """How many repositories the organisation says that it has."""
+    shown: int = 0
+    """How many GraphQL says that there are for us."""
     lock: Any = msgspec.field(default_factory=threading.Lock)
 
 
@@ -96,6 +100,7 @@ def _all(scope: Scope, night: Night) -> Generator[Record, None, None]:
     for page in pages(scope):
         if first:
             night.rotate = page.total > scope.settings.rotate_above
+            night.shown = page.total
             first = False
         forbidden += page.forbidden
         chosen = [repository for repository in page.repositories if scope.wants(repository.name)]
@@ -182,26 +187,27 @@ def _part(
 def _structure(scope: Scope, repository: Repository) -> Iterator[Record]:
     """Yield what GraphQL told of a repository; what it refused is a Gap."""
     part = partial(_part, scope, repository)
-    protections = repository.protections
     if repository.more_protections:
-        yield gap(
+        yield from scope.told(
+            (controls.branch_protection(repository, rule) for rule in more_protections(scope, repository)),
             scope.asked(
                 "controls",
-                f"{_CALL}.branchProtectionRules (more)",
+                "POST /graphql repository.branchProtectionRules",
                 kind="branch-protection",
+                needs="administration: read",
                 account_id=repository.account_id,
             ),
-            Failure(reason="truncated", detail="only the first five branch protection rules were read"),
         )
-    yield from part(
-        None
-        if protections is None
-        else [controls.branch_protection(repository, rule) for rule in protections],
-        table="controls",
-        kind="branch-protection",
-        field="branchProtectionRules",
-        needs="administration: read",
-    )
+    else:
+        yield from part(
+            None
+            if repository.protections is None
+            else [controls.branch_protection(repository, rule) for rule in repository.protections],
+            table="controls",
+            kind="branch-protection",
+            field="branchProtectionRules",
+            needs="administration: read",
+        )
     if repository.more_rulesets:
         yield from scope.listing(
             "/repos/{org}/{repo}/rulesets",

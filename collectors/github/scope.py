@@ -93,7 +93,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         needs: str | None = None,
         inside: str | None = None,
         account_id: str | None = None,
-        fills: Mapping[str, str | None] | None = None,
+        fills: Sequence[str] = (),
         parameters: Mapping[str, str | int] | None = None,
         explained: Callable[[Exception], Failure | None] = explain,
         item: str | None = None,
@@ -102,7 +102,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Iterator[Record]:
         """Read a list. ``call`` is GitHub's documented path (``/orgs/{org}/hooks``), filled with ``names``.
 
-        ``fills`` names further tables that the same list fills: when it fails, each gets a Gap of its own.
+        ``fills`` names what else the same list fills, as ``table/kind``: each gets a Coverage or Gap of its own.
         ``item`` tells listings apart that share a call and an account: a team, an environment.
         ``salt`` names what the records depend on beside the list itself.
         """
@@ -129,7 +129,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         kind: str | None = None,
         needs: str | None = None,
         account_id: str | None = None,
-        fills: Mapping[str, str | None] | None = None,
+        fills: Sequence[str] = (),
         explained: Callable[[Exception], Failure | None] = explain,
         **names: str,
     ) -> Iterator[Record]:
@@ -151,7 +151,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         listing: Iterable[Record],
         asked: Asked,
         *,
-        fills: Mapping[str, str | None] | None = None,
+        fills: Sequence[str] = (),
         loses: Sequence[str] = (),
         explained: Callable[[Exception], Failure | None] = explain,
     ) -> Generator[Record, None, None]:
@@ -169,17 +169,13 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
             return failure
 
         yield from or_gap(listing, asked, noted)
-        others = [
-            msgspec.structs.replace(asked, table=table, kind=kind) for table, kind in (fills or {}).items()
-        ]
-        for other in others:
+        for name in (*fills, *(loses if failures else ())):
+            table, _, kind = name.partition("/")
+            other = msgspec.structs.replace(asked, table=table, kind=kind or None)
             if failures:
                 yield gap(other, failures[0])
             else:
                 yield from or_gap((), other, explained)
-        for lost in loses if failures else ():
-            table, _, kind = lost.partition("/")
-            yield gap(msgspec.structs.replace(asked, table=table, kind=kind or None), failures[0])
 
 
 def _documented(call: str) -> str:

@@ -18,18 +18,20 @@ from collectors.github.scope import Scope, time
 from scanner.records import record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Iterator
 
 PAGE = 50
+_PROTECTION = """
+            databaseId pattern isAdminEnforced requiresApprovingReviews requiredApprovingReviewCount
+            requiresCodeOwnerReviews requiresStatusChecks restrictsPushes allowsForcePushes allowsDeletions"""
 _PARTS = {
     "deployKeys": "deployKeys(first: 1) { totalCount }",
     "environments": "environments(first: 10) { totalCount nodes { name } }",
     "branchProtectionRules": """branchProtectionRules(first: 5) {
           totalCount
-          nodes {
-            databaseId pattern isAdminEnforced requiresApprovingReviews requiredApprovingReviewCount
-            requiresCodeOwnerReviews requiresStatusChecks restrictsPushes allowsForcePushes allowsDeletions
-          }
+          nodes { """
+    + _PROTECTION
+    + """ }
         }""",
     "rulesets": """rulesets(first: 5) {
           totalCount
@@ -233,6 +235,33 @@ def _refused(nodes: list[Any], missing: dict[int, dict[str, str]]) -> dict[str, 
         for field, words in missing.get(index, {}).items()
         if field in _PARTS
     }
+
+
+def more_protections(scope: Scope, repository: Repository) -> Iterator[dict[str, Any]]:
+    """Yield all branch protection rules of a repository that has more than a page of repositories shows."""
+    document = f"""
+query Protections($org: String!, $name: String!, $cursor: String) {{
+  repository(owner: $org, name: $name) {{
+    branchProtectionRules(first: 100, after: $cursor) {{
+      pageInfo {{ hasNextPage endCursor }}
+      nodes {{ {_PROTECTION} }}
+    }}
+  }}
+}}
+"""
+    cursor: str | None = None
+    seen: set[str | None] = set()
+    while cursor not in seen:
+        seen.add(cursor)
+        answer = scope.client.query(document, {"org": scope.login, "name": repository.name, "cursor": cursor})
+        connection = (answer.data.get("repository") or {}).get("branchProtectionRules")
+        if not isinstance(connection, dict):
+            raise GitHubError("denied", f"{repository.full_name}: branchProtectionRules is not shown")
+        yield from (rule for rule in connection["nodes"] if rule is not None)
+        if not connection["pageInfo"]["hasNextPage"]:
+            return
+        cursor = str(connection["pageInfo"]["endCursor"])
+    raise GitHubError("malformed", "the rules' cursor leads back to a page that was read")
 
 
 def _missing(errors: list[dict[str, Any]]) -> dict[int, dict[str, str]]:

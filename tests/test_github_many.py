@@ -1,0 +1,146 @@
+"""What does not fit in the first page, the first token or the first text."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from collectors.github.client import Client, installation_token
+from sandbox.github.limits import Limits
+from sandbox.github.organisation import (
+    Organisation,
+    Protection,
+    Repositories,
+    Repository,
+    Ruleset,
+    User,
+    Variable,
+)
+from sandbox.github.server import GitHubSandbox
+from scanner.detectors import Fingerprint, inspect
+from scanner.records import Control, Gap, Grant, Identity, Secret
+from tests.github_night import app_config, collected, config, gaps, of, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+OLD = datetime(2025, 1, 1, tzinfo=UTC)
+WORKFLOW = "on: push\njobs: {a: {runs-on: ubuntu-24.04, steps: [{run: make}]}}\n"
+
+
+def organisation(*repositories: Repository, people: int = 1) -> Organisation:
+    return Organisation(
+        id=1,
+        login="acme",
+        name="Acme",
+        created_at=OLD,
+        updated_at=OLD,
+        repositories=Repositories.of(repositories),
+        users=tuple(
+            User(id=number, login=f"user-{number}", created_at=OLD, role="admin" if number == 1 else "member")
+            for number in range(1, people + 1)
+        ),
+    )
+
+
+def repository(**changes: object) -> Repository:
+    return msgspec.structs.replace(Repository(id=11, name="app", created_at=OLD, pushed_at=OLD), **changes)
+
+
+def test_more_rules_and_people_than_a_page_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    app = repository(
+        protections=tuple(Protection(id=number, pattern=f"release/{number}") for number in range(1, 9)),
+        rulesets=tuple(
+            Ruleset(id=number, name=f"rules {number}", created_at=OLD, updated_at=OLD)
+            for number in range(1, 9)
+        ),
+        collaborators={f"user-{number}": "write" for number in range(2, 40)},
+    )
+    with GitHubSandbox(organisation=organisation(app, people=40)) as sandbox:
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    kinds = [row.kind for row in of(records, Control)]
+    assert kinds.count("branch-protection") == 8
+    assert kinds.count("ruleset") == 8
+    assert len([row for row in of(records, Grant) if row.via == "repository collaborator"]) == 38
+
+
+def test_more_repositories_than_a_page_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    many = [repository(id=number, name=f"app-{number}") for number in range(1, 121)]
+    with GitHubSandbox(organisation=organisation(*many)) as sandbox:
+        sandbox.fail("/graphql", 502, times=2)
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    assert len({row.account_id for row in records if row.account_id.startswith("github:repo:")}) == 120
+    assert not [row for row in gaps(records) if "graphql" in row.call]
+
+
+def test_repositories_that_a_token_is_not_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    apps = [repository(id=number, name=f"app-{number}") for number in (1, 2, 3)]
+    with GitHubSandbox(organisation=organisation(*apps)) as sandbox:
+        token = sandbox.fine_grained_token({"metadata": "read"}, repositories=["app-1"])
+        records = collected(config(sandbox, monkeypatch, token=token), run(tmp_path))
+    (row,) = [row for row in gaps(records) if row.call.endswith("totalCount")]
+    assert (row.table, row.kind, row.detail) == (
+        "accounts",
+        "github-repository",
+        "1 of 3 repositories are shown to this token.",
+    )
+
+
+def test_texts_that_are_long_broken_or_no_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    app = repository(
+        files={
+            ".github/workflows/long.yml": WORKFLOW + "# " + "x" * 600_000,
+            ".github/workflows/broken.yml": "on: [push\njobs: {",
+            ".github/workflows/good.yml": WORKFLOW,
+            ".github/workflows/README.md": "no workflow",
+            "Jenkinsfile": "pipeline { agent any; stages { stage('x') { steps { sh 'make' } } } }",
+        }
+    )
+    with GitHubSandbox(organisation=organisation(app)) as sandbox:
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+        assert sandbox.calls["GET /repos/{owner}/{repo}/git/blobs/{file_sha}"] == 1
+    workflows = {row.native_id for row in of(records, Identity) if row.kind == "github-workflow"}
+    assert workflows == {"11:.github/workflows/long.yml", "11:.github/workflows/good.yml"}
+    broken = [row for row in gaps(records) if "broken.yml" in row.call]
+    assert {row.table for row in broken} == {"identities", "grants", "links", "secrets"}
+    assert {row.reason for row in broken} == {"malformed"}
+
+
+def test_a_token_that_ends_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitHubSandbox(limits=Limits(scale=3600)) as sandbox:
+        options = app_config(sandbox, monkeypatch)
+        reader = Client(options, run(tmp_path), token=installation_token(sandbox.app.installation_id))
+        first = reader.one("/orgs/lanternpay")
+        time.sleep(1.2)
+        assert reader.one("/orgs/lanternpay") == first
+        assert sandbox.calls["POST /app/installations/{installation_id}/access_tokens"] == 2
+
+
+def test_no_planted_value_comes_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitHubSandbox() as sandbox:
+        there = sandbox.organisation
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    memory = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    variables: list[Variable] = list(there.variables)
+    values = []
+    for one in there.repositories:
+        variables += [
+            *one.variables,
+            *(held for environment in one.environments for held in environment.variables),
+        ]
+        values += [alert.secret for alert in one.alerts]
+    judged = [(one, inspect(one.name, one.value, Fingerprint(b"k" * 32))) for one in variables]
+    public = {seen.key_id for _, seen in judged if seen}
+    values += [one.value for one, seen in judged if seen and one.value not in public]
+    assert values
+    written = msgspec.json.encode(records)
+    for value in values:
+        assert value.encode() not in written
+        assert value.encode() not in memory
+    assert of(records, Secret)
+    assert not [row for row in records if isinstance(row, Gap) and "ghp_" in row.detail]
