@@ -327,8 +327,12 @@ def test_two_sandboxes_answer_alike() -> None:
 
 def test_an_app_exchanges_its_jwt_for_an_installation_token(cloud: GitHubSandbox) -> None:
     url = f"{cloud.url}/app/installations/{cloud.app.installation_id}/access_tokens"
-    made = requests.post(url, headers={"Authorization": f"Bearer {app_jwt(cloud)}"}, timeout=10)
+    headers = {"Authorization": f"Bearer {app_jwt(cloud)}"}
+    made = requests.post(url, headers=headers, timeout=10)
     assert made.status_code == 201
+    # PyGithub asks for no permission in particular with an empty object, and gets them all.
+    empty = requests.post(url, headers=headers, json={"permissions": {}}, timeout=10)
+    assert empty.json()["permissions"] == made.json()["permissions"] == cloud.tokens.app_permissions
     assert not list(validator(f"POST {TOKEN_ROUTE}", 201).iter_errors(made.json()))
     answer = get(cloud, f"/orgs/{ORG}/personal-access-tokens", made.json()["token"])
     assert [one["token_name"] for one in answer.json()][:2] == ["ci-everything", "local-dev"]

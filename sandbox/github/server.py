@@ -331,10 +331,11 @@ class GitHubSandbox:
         if own.suspended_at is not None:
             raise RefusedError(403, "This installation has been suspended")
         wish = json.loads(body or b"{}")
-        asked: dict[str, str] | None = wish.get("permissions")
+        # PyGithub sends an empty object when it wants all of them.
+        asked: dict[str, str] | None = wish.get("permissions") or None
         if asked is not None and not asked.keys() <= self.tokens.app_permissions.keys():
             raise RefusedError(422, "The permissions requested are not granted to this installation.")
-        made = self.tokens.installation_token(asked, wish.get("repositories"))
+        made = self.tokens.installation_token(asked, wish.get("repositories") or None)
         ends = datetime.fromtimestamp(made.expires_at or 0.0, UTC)
         return reply_with(
             201,
