@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from reports.page import RuleText, plural, read_page
+from reports.figures import plural
+from reports.method import RuleText
+from reports.page import read_page
 from reports.payload import MOST, payload
 from reports.plain import NAME, plain, web_address
 from reports.trend import HEIGHT, WIDTH, read_trend

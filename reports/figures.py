@@ -1,0 +1,55 @@
+"""How the sections of the HTML report read a night: figures, and rows of which only the first are shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from scanner.findings import SEVERITIES
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from scanner.night import Night
+
+OPEN = "status IN ('new', 'open', 'reopened')"
+ROWS = 60
+"""Rows of a list, where nothing else is said."""
+
+
+class Cut(NamedTuple):
+    """Rows that are shown, and how many there are."""
+
+    rows: list[dict[str, Any]]
+    total: int
+
+    @property
+    def more(self) -> int:
+        """How many are left out."""
+        return self.total - len(self.rows)
+
+
+def plural(count: float, one: str, many: str | None = None) -> str:
+    """Return a count with its noun: ``1 finding``, ``1,204 findings``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def cut(night: Night, query: str, limit: int = ROWS, params: dict[str, Any] | None = None) -> Cut:
+    """Return the first rows of a query, and how many there are. The query orders them wholly."""
+    total = int(night.one(f"SELECT count(*) FROM ({query})", params))
+    return Cut(list(night.dicts(f"{query} LIMIT {limit}", params)), total)
+
+
+def first(night: Night, query: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the only row of a query of aggregates."""
+    return next(night.dicts(query, params))
+
+
+def by_severity(night: Night, where: str) -> dict[str, int]:
+    """Count the findings that meet a condition, by severity, worst first."""
+    found = dict(night.rows(f"SELECT severity, count(*) FROM findings WHERE {where} GROUP BY severity"))
+    return {severity: int(found.get(severity, 0)) for severity in SEVERITIES}
+
+
+def utc(moment: datetime) -> datetime:
+    """Return the moment as views hold it: UTC, without a zone."""
+    return moment.replace(tzinfo=None)

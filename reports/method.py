@@ -1,0 +1,116 @@
+"""How far the HTML report can be relied on: what was not covered, the rules in force, and how each fared."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from reports.figures import Cut, cut
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scanner.night import Night
+
+
+class RuleText(msgspec.Struct, frozen=True, kw_only=True):
+    """What the analysis keeps of a rule in force: an entry of ``rules.json``."""
+
+    id: str
+    why: str
+    fix: str
+    params: dict[str, Any] = {}
+    controls: list[str] = []
+    """``CIS AWS 5.0: 1.11``."""
+
+
+class Gaps(NamedTuple):
+    """What was not covered."""
+
+    groups: Cut
+    needs: list[str]
+    rules: Cut
+    not_started: list[str]
+
+
+def read_gaps(night: Night) -> Gaps:
+    """Return what failed, grouped by collector, call, reason and missing permission; and the rules that lacked it."""
+    groups = cut(
+        night,
+        """
+        SELECT g.collector, g.table, g.kind, g.call, g.reason, g.needs, min(g.detail) AS detail, count(*) AS listings,
+               count(DISTINCT g.account_id) AS accounts,
+               list_slice(list(DISTINCT coalesce(a.name, g.account_id) ORDER BY coalesce(a.name, g.account_id)), 1, 4) AS names
+        FROM gaps g LEFT JOIN accounts a ON a.id = g.account_id
+        GROUP BY ALL ORDER BY accounts DESC, g.collector, g.call, g.table, g.kind, g.reason, g.needs
+        """,
+        100,
+    )
+    needs = night.rows(
+        "SELECT DISTINCT provider, needs FROM gaps WHERE needs IS NOT NULL ORDER BY ALL LIMIT 200"
+    )
+    rules = cut(
+        night,
+        """
+        SELECT r.rule, r.title, r.severity, r.status, r.reason, count(*) AS accounts,
+               list_slice(list(DISTINCT coalesce(a.name, r.account_id) ORDER BY coalesce(a.name, r.account_id)), 1, 4) AS names
+        FROM rule_results r LEFT JOIN accounts a ON a.id = r.account_id WHERE r.status <> 'evaluated'
+        GROUP BY r.rule, r.title, r.severity, r.status, r.reason
+        ORDER BY list_position(['error', 'not-evaluated', 'incomplete'], r.status), accounts DESC, r.rule, r.reason
+        """,
+        100,
+    )
+    return Gaps(
+        groups, [f"{provider}: {need}" for provider, need in needs], rules, night.manifest.not_started
+    )
+
+
+def read_rules(night: Night, texts: Mapping[str, RuleText]) -> list[dict[str, Any]]:
+    """Return the rules that ran, worst first, with the number of accounts in each state."""
+    query = """
+        SELECT rule, any_value(title) AS title, any_value(severity) AS severity, any_value(category) AS category,
+               count(*) FILTER (WHERE status = 'evaluated') AS evaluated, count(*) FILTER (WHERE status = 'incomplete') AS incomplete,
+               count(*) FILTER (WHERE status = 'not-evaluated') AS missing, count(*) FILTER (WHERE status = 'error') AS errors,
+               sum(findings)::BIGINT AS findings
+        FROM rule_results GROUP BY rule
+        ORDER BY list_position(['critical', 'high', 'medium', 'low', 'info'], any_value(severity)), rule
+    """
+    found = []
+    for row in night.dicts(query):
+        text = texts.get(row["rule"])
+        params = text.params if text else {}
+        found.append(
+            {
+                **row,
+                "why": text.why if text else None,
+                "params": ", ".join(f"{name} = {value}" for name, value in params.items()),
+                "controls": ", ".join(text.controls) if text else "",
+            }
+        )
+    return found
+
+
+def read_frameworks(
+    rules: list[dict[str, Any]], texts: Mapping[str, RuleText]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the open findings that give evidence for each control, by framework."""
+    findings = {row["rule"]: row["findings"] for row in rules}
+    cited: dict[tuple[str, str], list[str]] = {}
+    for text in texts.values():
+        for control in text.controls:
+            framework, _, code = control.partition(": ")
+            cited.setdefault((framework, code), []).append(text.id)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for (framework, code), names in sorted(
+        cited.items(), key=lambda item: (item[0][0], _numbers(item[0][1]))
+    ):
+        total = sum(findings.get(name, 0) for name in names)
+        found.setdefault(framework, []).append({"code": code, "rules": len(names), "findings": total})
+    return found
+
+
+def _numbers(code: str) -> list[tuple[int, str]]:
+    """Sort 1.9 before 1.11, and NHI2 before NHI10."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", code)]
