@@ -116,12 +116,21 @@ def _names(builder: Account, region: str) -> set[str]:
     """Return names of secrets, parameters and variables of a region."""
     found = {item["Name"] for item in builder.client("secretsmanager", region).list_secrets()["SecretList"]}
     found |= {item["Name"] for item in builder.client("ssm", region).describe_parameters()["Parameters"]}
-    for function in builder.client("lambda", region).list_functions()["Functions"]:
-        found |= set(function.get("Environment", {}).get("Variables", {}))
+    if builder.number != DEV or region != REGION:
+        return found | _variables(builder, region)
+    found |= {item["name"] for item in builder.client("codepipeline", region).list_pipelines()["pipelines"]}
     build = builder.client("codebuild", region)
     projects = build.list_projects()["projects"]
     for project in build.batch_get_projects(names=projects)["projects"] if projects else []:
         found |= {item["name"] for item in project["environment"]["environmentVariables"]}
+    return found | _variables(builder, region)
+
+
+def _variables(builder: Account, region: str) -> set[str]:
+    """Return names of variables in functions' and tasks' environments of a region."""
+    found: set[str] = set()
+    for function in builder.client("lambda", region).list_functions()["Functions"]:
+        found |= set(function.get("Environment", {}).get("Variables", {}))
     ecs = builder.client("ecs", region)
     for arn in ecs.list_task_definitions()["taskDefinitionArns"]:
         for container in ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"][

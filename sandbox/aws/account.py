@@ -57,13 +57,10 @@ class Account:
     def __init__(self, sandbox: AwsSandbox, number: str) -> None:
         self.sandbox = sandbox
         self.number = number
-        self._clients: dict[tuple[str, str], Any] = {}
 
     def client(self, service: str, region: str = REGION) -> Any:
         """Return a client that builds."""
-        if (service, region) not in self._clients:
-            self._clients[service, region] = self.sandbox.client(self.number, service, region)
-        return self._clients[service, region]
+        return self.sandbox.client(self.number, service, region)
 
     def ago(self, days: float) -> datetime:
         """Return the time so many days before the first night."""
@@ -243,10 +240,20 @@ class Account:
         provider = self.arn("iam", f"oidc-provider/{issuer}")
         return trust({"Federated": provider}, "sts:AssumeRoleWithWebIdentity", **conditions)
 
-    def oidc_provider(self, issuer: str, audience: str = "sts.amazonaws.com", created: float = 700) -> None:
+    def oidc_provider(
+        self,
+        issuer: str,
+        audience: str = "sts.amazonaws.com",
+        *,
+        created: float = 700,
+        owner: str = "platform",
+    ) -> None:
         """Create an OIDC provider; the issuer without ``https://``."""
         arn = self.client("iam").create_open_id_connect_provider(
-            Url=f"https://{issuer}", ClientIDList=[audience], ThumbprintList=[digest(issuer)[7:47]]
+            Url=f"https://{issuer}",
+            ClientIDList=[audience],
+            ThumbprintList=[digest(issuer)[7:47]],
+            Tags=[{"Key": "owner", "Value": owner}],
         )["OpenIDConnectProviderArn"]
         self.about("iam", "Arn", arn, CreateDate=self.ago(created))
         self.about("iam", "Url", issuer, CreateDate=self.ago(created))
@@ -402,6 +409,7 @@ class Account:
         role: str,
         *,
         environment: Sequence[tuple[str, str, str]] = (),
+        owner: str,
         public: bool = False,
         source: str = "GITHUB",
         location: str = "https://github.com/lanternpay/data-jobs.git",
@@ -427,6 +435,7 @@ class Account:
             name,
             created=self.ago(410),
             lastModified=self.ago(33),
+            tags=[{"key": "owner", "value": owner}],
             projectVisibility="PUBLIC_READ" if public else "PRIVATE",
             webhook={
                 "url": f"https://api.github.com/repos/lanternpay/data-jobs/hooks/{len(name)}",

@@ -136,6 +136,7 @@ def _builds(account: Account) -> None:
             ("AWS_SECRET_ACCESS_KEY", key_secret(DEV, "svc-feature-store"), "PLAINTEXT"),
             ("EPOCHS", "40", "PLAINTEXT"),
         ],
+        owner="risk",
     )
     account.build_project(
         "docs-build",
@@ -145,10 +146,13 @@ def _builds(account: Account) -> None:
             ("DEPLOY_TOKEN", "dev/docs:token", "SECRETS_MANAGER"),
             ("TOKEN_URL", "https://login.lanternpay.example/oauth/token", "PLAINTEXT"),
         ],
+        owner="web",
         public=True,
         location="https://github.com/lanternpay/docs-site.git",
     )
-    account.build_project("infra-apply", infra, location="https://github.com/lanternpay/infra.git")
+    account.build_project(
+        "infra-apply", infra, owner="platform", location="https://github.com/lanternpay/infra.git"
+    )
     for server, kind in (("GITHUB", "PERSONAL_ACCESS_TOKEN"), ("GITLAB", "CODECONNECTIONS")):
         account.put(
             "source-credentials",

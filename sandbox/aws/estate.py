@@ -14,7 +14,10 @@ from sandbox.estate import DEV, PROD, REGION, SECOND_NIGHT, SECOND_REGION
 if TYPE_CHECKING:
     from sandbox.aws.server import AwsSandbox
 
-FIRST_DENY = {PROD: ["rolesanywhere:ListSubjects"], DEV: ["codedeploy:ListGitHubAccountTokenNames"]}
+FIRST_DENY = {
+    PROD: ["kms:ListKeys"],
+    DEV: ["codedeploy:ListGitHubAccountTokenNames", "rolesanywhere:ListSubjects"],
+}
 """What the scanner lacks on the first night."""
 SECOND_DENY = {**FIRST_DENY, DEV: [*FIRST_DENY[DEV], "lambda:ListFunctions"]}
 """What it lacks on the second: an engineer tightened a policy in between."""

@@ -14,6 +14,9 @@ _OFFSET = 549755813888
 _ID = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _WORD = string.ascii_letters + string.digits
 
+ISSUED: set[str] = set()
+"""Every secret value that was made in this process: no record, report or log may hold one."""
+
 
 def _text(seed: str, length: int, alphabet: str) -> str:
     """Return ``length`` characters that depend on the seed alone."""
@@ -46,12 +49,16 @@ def key_id(account: str, user: str, number: int = 1) -> str:
 
 def key_secret(account: str, user: str, number: int = 1) -> str:
     """Return the secret of that key: 40 characters."""
-    return _text(f"secret/{account}/{user}/{number}", 40, _WORD + "/+")
+    made = _text(f"secret/{account}/{user}/{number}", 40, _WORD + "/+")
+    ISSUED.add(made)
+    return made
 
 
 def token(name: str, length: int = 32, prefix: str = "") -> str:
     """Return a secret value of letters and digits that depends on its name alone."""
-    return prefix + _text(f"token/{name}", length, _WORD)
+    made = prefix + _text(f"token/{name}", length, _WORD)
+    ISSUED.add(made)
+    return made
 
 
 def digest(name: str) -> str:

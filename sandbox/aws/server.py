@@ -87,6 +87,7 @@ class AwsSandbox:
         self._made: Counter[str] = Counter()
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
+        self._clients: dict[tuple[str, str, str], Any] = {}
         self._server: Any = None
 
     def __enter__(self) -> Self:
@@ -135,6 +136,8 @@ class AwsSandbox:
     @as_of.setter
     def as_of(self, night: datetime) -> None:
         self.state.as_of = night
+        for job in [job for job in self.state.known if job[1] == "credential-report"]:
+            del self.state.known[job]
         self.state.version += 1
 
     def client(self, account: str, service: str, region: str = REGION) -> Any:
@@ -145,14 +148,16 @@ class AwsSandbox:
         self.state.sessions[name] = Session(
             account=account, arn=f"arn:aws:iam::{account}:root", user_id=account, builder=True
         )
-        return _boto().client(
-            service,
-            region_name=region,
-            endpoint_url=self.url,
-            aws_access_key_id=name,
-            aws_secret_access_key=token(name, 40),
-            config=Config(retries={"total_max_attempts": 1}, proxies={}),
-        )
+        if (account, service, region) not in self._clients:
+            self._clients[account, service, region] = _boto().client(
+                service,
+                region_name=region,
+                endpoint_url=self.url,
+                aws_access_key_id=name,
+                aws_secret_access_key=token(name, 40),
+                config=Config(retries={"total_max_attempts": 1}, proxies={}),
+            )
+        return self._clients[account, service, region]
 
     def credentials(self, account: str, role: str = SCANNER_ROLE) -> dict[str, str]:
         """Return boto3's keyword arguments with which a scanner signs as a role of an account."""
