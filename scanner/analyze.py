@@ -114,20 +114,18 @@ def analyze(state: Path, run_id: str, *, settings: AnalyzeSettings) -> AnalysisS
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     tables = Tables([snapshot, out, past], memory=settings.memory, threads=settings.threads)
     try:
-        steps = _Analysis(
-            tables, manifest, rules, accepted=accepted, settings=settings, state=state, out=out
-        )
+        steps = _Analysis(tables, manifest, rules, accepted=accepted, settings=settings, state=state, out=out)
         summary = steps.run()
     finally:
         tables.close()
+    for path in out.rglob("*.parquet"):
+        path.chmod(0o600)
     history_file, listings_file = out / "work" / "settled.parquet", out / "work" / "listings.parquet"
     history_file.replace(past / f"{run_id}.parquet")
     listings_file.replace(past / f"{run_id}.listings.parquet")
     write_private(past / f"{run_id}.metrics.json", (out / "metrics.json").read_bytes())
     (out / "metrics.json").unlink()
     shutil.rmtree(out / "work")
-    for path in out.rglob("*.parquet"):
-        path.chmod(0o600)
     final = state / "analysis" / run_id
     shutil.rmtree(final, ignore_errors=True)
     out.replace(final)
@@ -224,7 +222,9 @@ class _Analysis:
         """Run rules; write their findings and the known ones of ``which_known`` with their status."""
         tables = self.tables
         self._hits(rules, name)
-        tables.con.execute(f"CREATE OR REPLACE VIEW all_known AS SELECT * FROM known_before WHERE {which_known}")
+        tables.con.execute(
+            f"CREATE OR REPLACE VIEW all_known AS SELECT * FROM known_before WHERE {which_known}"
+        )
         used = [row[0] for row in tables.rows(_SUBJECTS_USED)]
         written = []
         rows = sum(tables.one(f"SELECT count(*) FROM {view}") for view in ("all_hits", "all_known"))

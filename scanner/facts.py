@@ -196,11 +196,10 @@ def facts(tables: list[str]) -> str:
             FROM hits AS h JOIN rules AS r ON r.rule = h.rule
                  JOIN subjects AS s ON s."table" = r.subject AND s.id = h.subject
         ),
-        furthest AS (
+        furthest AS (  -- reach has one row for an identity, power and number of steps, so there are no ties
             SELECT identity_id, arg_min({{'level': level, 'power': power, 'account_id': account_id, 'steps': steps,
                                           'path': path}},
-                                        {{'power': list_position([{_POWER_LIST}], power), 'steps': steps,
-                                          'target': target_id, 'grant': grant_id}}) AS best
+                                        list_position([{_POWER_LIST}], power) * 1000 + steps) AS best
             FROM reach WHERE identity_id IN (SELECT reacher FROM found) GROUP BY identity_id
         ),
         exposed AS (
@@ -233,7 +232,8 @@ def facts(tables: list[str]) -> str:
                coalesce(b.best.path, []) AS path,
                f.evidence, coalesce(f.url, i.url, a.url) AS url,
                -- The prefix keeps YAML from reading it as a number where it is pasted.
-               'st-' || substr(sha256(to_json([f.severity, f.at_resource, to_json(f.evidence)::VARCHAR])::VARCHAR), 1, 16)
+               'st-' || substr(sha256(to_json({{'severity': f.severity, 'resource': f.at_resource,
+                                                'evidence': f.evidence}})::VARCHAR), 1, 16)
                AS state_hash
         FROM found AS f
              LEFT JOIN identities AS i ON i.id = f.identity

@@ -68,7 +68,7 @@ class RuleError(DocumentError):
     """A rule, or what config.yaml says of rules, is wrong. One line a problem."""
 
 
-class Need(msgspec.Struct, frozen=True, order=True):
+class Need(msgspec.Struct, frozen=True):
     """One input of a rule, written ``table``, ``table/kind``, or either with `` everywhere`` behind it."""
 
     table: str
@@ -135,7 +135,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def inputs(self) -> list[Need]:
         """The needs, with tables of analysis replaced by what they are made of."""
-        return sorted({need for text in self.needs for need in parse_need(text)})
+        found = {need for text in self.needs for need in parse_need(text)}
+        return sorted(found, key=lambda need: (need.table, need.kind or "", need.everywhere))
 
     @property
     def version(self) -> str:

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 FIRST = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 ACCOUNT = "aws:account:1"
-RULES = ("credential-unused", "credential-never-used", "identity-without-owner", "automation-admin", "trust-open")
+RULES = (
+    "credential-unused",
+    "credential-never-used",
+    "identity-without-owner",
+    "automation-admin",
+    "trust-open",
+)
 
 
 def on(night: int) -> datetime:
@@ -31,10 +37,13 @@ def run_of(night: int) -> str:
 
 def account(number: int = 1, **more: Any) -> Account:
     """Return an account."""
-    given: dict[str, Any] = {"kind": "aws-account", "native_id": str(number), "name": f"account-{number}", **more}
-    return Account(
-        id=f"aws:account:{number}", provider="aws", account_id=f"aws:account:{number}", **given
-    )
+    given: dict[str, Any] = {
+        "kind": "aws-account",
+        "native_id": str(number),
+        "name": f"account-{number}",
+        **more,
+    }
+    return Account(id=f"aws:account:{number}", provider="aws", account_id=f"aws:account:{number}", **given)
 
 
 def role(name: str, **more: Any) -> Identity:
@@ -47,7 +56,9 @@ def role(name: str, **more: Any) -> Identity:
         "owner_source": "tag:owner",
         **more,
     }
-    return Identity(id=f"aws:iam-role:{name}", provider="aws", kind="iam-role", native_id=name, name=name, **given)
+    return Identity(
+        id=f"aws:iam-role:{name}", provider="aws", kind="iam-role", native_id=name, name=name, **given
+    )
 
 
 def key(name: str, *, unused_days: int | None = 100, **more: Any) -> Credential:
@@ -61,7 +72,9 @@ def key(name: str, *, unused_days: int | None = 100, **more: Any) -> Credential:
         "last_used_at": None if unused_days is None else FIRST - timedelta(days=unused_days),
         **more,
     }
-    return Credential(id=f"aws:access-key:{name}", provider="aws", kind="access-key", native_id=name, name=name, **given)
+    return Credential(
+        id=f"aws:access-key:{name}", provider="aws", kind="access-key", native_id=name, name=name, **given
+    )
 
 
 def listed(table: str, *, call: str = "list", account_id: str = ACCOUNT, kind: str | None = None) -> Coverage:

@@ -81,38 +81,50 @@ def test_a_subject_may_be_named_by_its_address(tmp_path: Path) -> None:
     assert findings(tmp_path, 1, "identity-without-owner") == {"deploy": "excepted"}
 
 
-@pytest.mark.parametrize(
-    ("entry", "verdict", "detail"),
-    [
-        (changed(expires="2026-11-21"), "expired", "ended on 2026-11-21; 1 findings are open again"),
-        (changed(subject="aws:access-key:C"), "unmatched", ":2:5: no finding of credential-unused has this subject"),
-        (changed(state_hash="st-0"), "void", "approve it with state_hash: "),
-        (changed(expires="2027-01-20"), "malformed", "a medium finding may be accepted for 60 days, here until 2027-01-19"),
-        (changed(rule="credential-unusd"), "malformed", "exceptions[0].rule: no rule `credential-unusd`; did you mean `credential-unused`?"),
-        (changed(reason="because"), "malformed", "exceptions[0].reason: no such reason; known: accepted-risk"),
-        (changed(owner="''"), "malformed", "exceptions[0].owner: must not be empty"),
-        (changed(subject="'*'"), "malformed", "exceptions[0].subject: must not match everything"),
-        (changed(subject="'aws:*'", state_hash="st-0"), "malformed", "needs an exact subject"),
-        (changed(approved="2026-12-01"), "malformed", "exceptions[0].approved: lies in the future"),
-        (changed(expires="2026-11-19"), "malformed", "exceptions[0].expires: lies before the approval"),
-        (changed(expires=None), "malformed", "Object missing required field `expires`"),
-        (changed(expires="soon"), "malformed", "exceptions[0].expires"),
-        (changed(until="2027-01-01"), "malformed", "exceptions[0].until: unknown key"),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_covers_nothing_and_is_a_finding(
-    tmp_path: Path, entry: dict[str, str], verdict: str, detail: str
-) -> None:
-    path = written(tmp_path, entry)
-    analysed(tmp_path, 1, NIGHT, exceptions=path)
+WRONG = [
+    (changed(expires="2026-11-21"), "expired", "ended on 2026-11-21; 1 findings are open again"),
+    (changed(subject="aws:access-key:C"), "unmatched", "no finding of credential-unused has this subject"),
+    (changed(state_hash="st-0"), "void", "approve it with state_hash: "),
+    (
+        changed(expires="2027-01-20"),
+        "malformed",
+        "a medium finding may be accepted for 60 days, here until 2027-01-19",
+    ),
+    (
+        changed(rule="credential-unusd"),
+        "malformed",
+        "rule: no rule `credential-unusd`; did you mean `credential-unused`?",
+    ),
+    (changed(reason="because"), "malformed", "reason: no such reason; known: accepted-risk"),
+    (changed(owner="''"), "malformed", "owner: must not be empty"),
+    (changed(subject="'*'"), "malformed", "subject: must not match everything"),
+    (changed(subject="'aws:*'", state_hash="st-0"), "malformed", "needs an exact subject"),
+    (changed(approved="2026-12-01"), "malformed", "approved: lies in the future"),
+    (changed(expires="2026-11-19"), "malformed", "expires: lies before the approval"),
+    (changed(expires=None), "malformed", "Object missing required field `expires`"),
+    (changed(expires="soon"), "malformed", "expires"),
+    (changed(until="2027-01-01"), "malformed", "until: unknown key"),
+]
+
+
+def test_what_is_wrong_covers_nothing_and_is_a_finding(tmp_path: Path) -> None:
+    entries = [{**entry, "id": f"W{number:02}"} for number, (entry, _, _) in enumerate(WRONG)]
+    analysed(tmp_path, 1, NIGHT, exceptions=written(tmp_path, *entries))
     assert findings(tmp_path, 1, RULE) == {"A": "new", "AB": "new"}
-    [(found, why)] = rows(tmp_path, 1, "SELECT state, detail FROM exceptions")
-    assert found == verdict
-    assert detail in why
-    query = "SELECT rule, account_id, provider, status, subject FROM findings WHERE category = 'exception'"
+    told = rows(tmp_path, 1, "SELECT state, detail FROM exceptions ORDER BY id")
+    assert [verdict for verdict, _ in told] == [verdict for _, verdict, _ in WRONG]
+    assert [
+        detail for (_, detail), (_, _, wanted) in zip(told, WRONG, strict=True) if wanted not in detail
+    ] == []
+    query = """
+        SELECT DISTINCT rule, account_id, provider, status FROM findings WHERE category = 'exception' ORDER BY ALL
+    """
     assert rows(tmp_path, 1, query) == [
-        (f"exception-{verdict}", "sprawlscan:file:exceptions", "sprawlscan", "new", "RISK-1")
+        (f"exception-{verdict}", "sprawlscan:file:exceptions", "sprawlscan", "new")
+        for verdict in ("expired", "malformed", "unmatched", "void")
     ]
+    subjects = "SELECT subject FROM findings WHERE category = 'exception' ORDER BY ALL"
+    assert rows(tmp_path, 1, subjects) == [(entry["id"],) for entry in entries]
 
 
 def test_the_end_is_announced_while_it_still_covers(tmp_path: Path) -> None:

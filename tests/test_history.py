@@ -45,7 +45,9 @@ def test_open_then_resolved_then_silent_then_reopened(tmp_path: Path) -> None:
     second = analysed(tmp_path, 2, [*BASE, key("A")])
     assert second.baseline == run_of(1)
     assert findings(tmp_path, 2, RULE) == {"A": "open after new", "B": "resolved after new"}
-    assert rows(tmp_path, 2, "SELECT DISTINCT gone_in FROM findings WHERE status = 'resolved'") == [(run_of(2),)]
+    assert rows(tmp_path, 2, "SELECT DISTINCT gone_in FROM findings WHERE status = 'resolved'") == [
+        (run_of(2),)
+    ]
     analysed(tmp_path, 3, [*BASE, key("A")])
     assert findings(tmp_path, 3, RULE) == {"A": "open after open"}
     analysed(tmp_path, 4, [*BASE, key("A"), key("B")])
