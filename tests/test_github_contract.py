@@ -174,6 +174,15 @@ def test_a_permission_that_an_app_lacks_is_named(
     assert permission in (row.needs or "").replace("-", "_")
 
 
+def test_an_app_sees_all_but_what_apps_may_not_see(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        records = collected(app_config(sandbox, monkeypatch), run(tmp_path))
+    assert {listing(row) for row in gaps(records) if row.reason == "denied"} == {
+        "GET /orgs/{org}/rulesets",
+        "GET /orgs/{org}/codespaces/secrets",
+    }
+
+
 def test_a_token_that_is_refused_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with GitHubSandbox(limits=FREE) as sandbox:
         records = collected(config(sandbox, monkeypatch, token="ghp_wrong"), run(tmp_path))

@@ -223,6 +223,7 @@ https://docs.github.com/en/rest/authentication/permissions-required-for-github-a
 
 Repository permissions (all "Read-only"):
   Actions               environments, OIDC subject templates
+  Agent secrets, Agent variables   of Copilot's agents: names and dates; values are judged and dropped
   Administration        deploy keys, branch protection, Actions settings, runners
   Attestations          whether builds are attested
   Codespaces secrets    names and dates
@@ -237,11 +238,12 @@ Repository permissions (all "Read-only"):
   Webhooks              receivers, signatures
 
 Organization permissions (all "Read-only"):
-  Administration        Actions settings, installed Apps, OIDC subject template
-  Custom organization roles
+  Administration        Actions settings, installed Apps, OIDC subject template, audit log
+  Agent secrets, Agent variables
+  Custom organization roles, Custom repository roles
   Dependabot secrets    names and dates
   Members               members, teams, outside collaborators
-  Personal access tokens
+  Personal access tokens, Personal access token requests
   Secrets               names and dates
   Self-hosted runners
   Variables             values are judged and dropped

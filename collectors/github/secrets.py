@@ -28,13 +28,13 @@ _ORGANISATION_NEEDS = {
     "actions": "organization_secrets: read",
     "dependabot": "organization_dependabot_secrets: read",
     "codespaces": "a user token with admin:org (not offered to GitHub Apps)",
-    "agents": "organization_secrets: read",
+    "agents": "organization_agent_secrets: read",
 }
 _REPOSITORY_NEEDS = {
     "actions": "secrets: read",
     "dependabot": "dependabot_secrets: read",
     "codespaces": "codespaces_secrets: read",
-    "agents": "secrets: read",
+    "agents": "agent_secrets: read",
 }
 
 
@@ -208,7 +208,9 @@ def of_organisation(scope: Scope, found: list[Identifier]) -> Iterator[Record]:
                 "secrets",
                 f"GET /orgs/{{org}}/{app}/variables",
                 kind="github-variable" if app == "actions" else f"github-{app}",
-                needs="organization_actions_variables: read",
+                needs="organization_actions_variables: read"
+                if app == "actions"
+                else "organization_agent_variables: read",
             ),
             explained=_explained(app),
         )
@@ -297,7 +299,7 @@ def of_repository(
             f"/repos/{{org}}/{{repo}}/{app}/variables",
             place,
             app=app,
-            needs="actions_variables: read",
+            needs="actions_variables: read" if app == "actions" else "agent_variables: read",
             identifiers=identifiers,
             repo=repository.name,
         )
