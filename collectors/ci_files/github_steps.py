@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from collectors.ci_files.definition import Login, Reference, Use  # noqa: TC001  msgspec reads annotations
 from collectors.ci_files.expressions import expressions, paths
 from collectors.ci_files.yaml_nodes import Mapping, Scalar, Sequence, items, mapping, scalars, text, texts
 
@@ -26,6 +27,19 @@ _VERSION = re.compile(
 HOSTED = re.compile(
     r"(?i)(?:ubuntu|windows|macos)-(?:latest|slim|\d[\w.]*)(?:-(?:large|xlarge|arm|arm64|intel|\d+-?cores?|vs\d+))*"
 )
+PRIVILEGED = frozenset(
+    (
+        "pull_request_target",
+        "workflow_run",
+        "issue_comment",
+        "issues",
+        "discussion",
+        "discussion_comment",
+        "pull_request_review",
+        "pull_request_review_comment",
+    )
+)
+"""Events of strangers that run with secrets and a writable token."""
 _FIRST_PARTY = frozenset(("actions", "github"))
 
 
@@ -75,6 +89,28 @@ class RawJob(msgspec.Struct, frozen=True, kw_only=True):
     runs_on: list[str]
     """Labels, with what the matrix gives."""
     group: str | None
+
+
+class Workflow(msgspec.Struct, frozen=True, kw_only=True):
+    """What the checks look at."""
+
+    env: Mapping
+    triggers: dict[str, list[str]]
+    permissions: dict[str, str] | None
+    permissions_line: int
+    permission_lines: dict[str, int]
+    """Scope to its line, of the workflow's own permissions."""
+    lines: list[str]
+    """The file's lines, to find expressions in folded texts."""
+    on_line: int
+    on_lines: dict[str, int]
+    inputs: dict[str, str]
+    """Input to its type."""
+    jobs: list[RawJob]
+    uses: list[Use]
+    logins: list[Login]
+    secrets: list[Reference]
+    composite: bool
 
 
 def split_uses(uses: str) -> tuple[str, str | None]:
@@ -272,3 +308,9 @@ def walk(node: Node) -> Iterator[Scalar]:
     """Yield the scalars below a node."""
     for _, scalar in scalars(node):
         yield scalar
+
+
+def listed(names: list[str]) -> str:
+    """Return at most four names of secrets as a reader sees them."""
+    shown = ["every secret" if name == "*" else name for name in names[:4]]
+    return ", ".join(shown) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

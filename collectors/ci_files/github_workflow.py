@@ -34,6 +34,7 @@ from collectors.ci_files.github_logins import (
 from collectors.ci_files.github_steps import (
     RawJob,
     Step,
+    Workflow,
     image_pin,
     is_third_party,
     job_of,
@@ -77,11 +78,13 @@ def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = 
     root = documents[0].root if documents else None
     if not isinstance(root, Mapping):
         raise DefinitionError("malformed", "the file is not a mapping")
+    reader = _Reader(path, documents[0], root, fingerprint, owner)
+    reader.lines = source.splitlines()
     if "runs" in root and "jobs" not in root:
-        return _Reader(path, documents[0], root, fingerprint, owner).action()
+        return reader.action()
     if not isinstance(root.get("jobs"), Mapping):
         raise DefinitionError("malformed", "the workflow has no jobs")
-    return _Reader(path, documents[0], root, fingerprint, owner).workflow()
+    return reader.workflow()
 
 
 def triggers_of(node: Node | None) -> dict[str, list[str]]:
@@ -122,6 +125,7 @@ class _Reader:
         self.root = root
         self.fingerprint = fingerprint
         self.owner = owner
+        self.lines: list[str] = []
         self.env = mapping(root.get("env"))
         self.secrets: list[Reference] = []
         self.variables: list[Reference] = []
@@ -146,11 +150,15 @@ class _Reader:
         made = [self._job(job, called) for job in jobs]
         problems = list(
             github_problems.find(
-                github_problems.Workflow(
+                Workflow(
                     env=self.env,
                     triggers=triggers,
                     permissions=permissions,
                     permissions_line=_line(self.root, "permissions"),
+                    permission_lines={
+                        key.text: key.line for key, _ in mapping(self.root.get("permissions")).pairs
+                    },
+                    lines=self.lines,
                     on_line=_line(self.root, "on"),
                     on_lines={key.text: key.line for key, _ in mapping(self.root.get("on")).pairs},
                     inputs=_inputs(self.root),
@@ -195,11 +203,13 @@ class _Reader:
         self._steps(job, None)
         problems = list(
             github_problems.find(
-                github_problems.Workflow(
+                Workflow(
                     env=self.env,
                     triggers={},
                     permissions=None,
                     permissions_line=1,
+                    permission_lines={},
+                    lines=self.lines,
                     on_line=1,
                     on_lines={},
                     inputs=dict.fromkeys(

@@ -204,6 +204,7 @@ class _Composer:
             else:
                 continue
             if not stack:
+                duplicates.sort(key=lambda key: (key.line, key.column))
                 documents.append(Document(node, duplicates, self._repaired))
                 continue
             top = stack[-1]

@@ -1,0 +1,267 @@
+"""What a GitHub workflow's scripts show: text pasted into code, printed secrets, publishing with stored tokens.
+
+Background: https://docs.github.com/en/actions/reference/security/secure-use, https://docs.zizmor.sh/audits/#template-injection.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from collectors.ci_files.definition import Problem, Severity
+from collectors.ci_files.expressions import Found, condition, expressions, paths, position, taint
+from collectors.ci_files.github_steps import (
+    PRIVILEGED,
+    RawJob,
+    Step,
+    Workflow,
+    expand,
+    literals,
+    secret_names,
+)
+from collectors.ci_files.shell_commands import pipes_download_into_shell
+from collectors.ci_files.yaml_nodes import Scalar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BOT = re.compile(
+    r"(?i)github\.(?:actor|triggering_actor|event\.pull_request\.sender\.login|event\.sender\.login)\s*==\s*'[^']*\[bot\]'|"
+    r"'[^']*\[bot\]'\s*==\s*github\.(?:actor|triggering_actor)|"
+    r"github\.(?:actor_id|event\.pull_request\.sender\.id)\s*==\s*'?(?:49699333|41898282|27856297|29139614|46447321)'?|"
+    r"(?:contains|startsWith|endsWith)\(\s*github\.(?:actor|triggering_actor)\s*,\s*'[^']*bot[^']*'"
+)
+_SCRIPT_INPUTS = {
+    "actions/github-script": ("script",),
+    "azure/cli": ("inlineScript",),
+    "azure/powershell": ("inlineScript",),
+    "appleboy/ssh-action": ("script", "script_stop"),
+    "jannekem/run-python-script-action": ("script",),
+    "cardinalby/js-eval-action": ("expression",),
+    "amadevus/pwsh-script": ("script",),
+    "nick-fields/retry": ("command", "on_retry_command", "new_command_on_retry"),
+    "nick-invision/retry": ("command",),
+    "sergeysova/jq-action": ("cmd",),
+    "mikefarah/yq": ("cmd",),
+    "roots/issue-closer-action": ("issue-close-message", "pr-close-message"),
+    "cloudflare/wrangler-action": ("preCommands", "postCommands", "command"),
+    "docker/build-push-action": ("build-args",),
+    "addnab/docker-run-action": ("run", "options"),
+    "google-github-actions/ssh-compute": ("command",),
+    "lycheeverse/lychee-action": ("args",),
+    "reactivecircus/android-emulator-runner": ("script",),
+    "pyiron/actions/run-python-script": ("script",),
+    "rtcamp/action-slack-notify": (),
+    "devcontainers/ci": ("runCmd",),
+    "codecov/codecov-action": (),
+    "aws-powershell-tools/powershell": ("script",),
+    "zcong1993/setup-timezone": (),
+    "bitnami/kubectl": ("args",),
+    "gautamkrishnar/keepalive-workflow": (),
+}
+_ENV_FILE = re.compile(
+    r">>?\s*[\"']?\$\{?(?:env:)?GITHUB_(?:ENV|PATH)\b|GITHUB_(?:ENV|PATH)[\"']?\)?\s*(?:-Append)?|tee\s+(?:-a\s+)?[\"']?\$\{?GITHUB_(?:ENV|PATH)"
+)
+_PUBLISH = re.compile(
+    r"(?m)^\s*(?:sudo\s+)?(?:[\w./-]*/)?(?:(?:python3?\s+-m\s+|uv\s+run\s+|uvx\s+|pipx\s+run\s+|poetry\s+run\s+)*"
+    r"(?P<pypi>twine\s+upload|(?:uv|poetry|flit|hatch|pdm|maturin)\s+publish)|(?P<npm>(?:npm|yarn(?:\s+npm)?|pnpm|bun)\s+(?:-\S+\s+|run\s+)*publish\b)|"
+    r"(?P<rubygems>gem\s+push|(?:bundle\s+exec\s+)?rake\s+release)|(?P<crates>cargo\s+(?:\+\S+\s+)?publish)|(?P<nuget>dotnet\s+nuget\s+push|nuget\s+push))(?![^\n]*--dry-run)"
+)
+_FLAGS = re.compile(
+    r"\s*(?:!|(?:hashFiles|contains|startsWith|endsWith|success|failure|always|cancelled)\s*\()[^&|]*"
+)
+_COMPARISON = re.compile(r"(?:[^&|]*(?:==|!=|<|>)[^&|]*)(?:(?:&&|\|\|)[^&|]*(?:==|!=|<|>)[^&|]*)*")
+_CHOICE = re.compile(r"[^|]*&&\s*(?:'[^']*'|\d+)\s*\|\|\s*(?:'[^']*'|\d+)\s*")
+
+
+_ECHO = re.compile(r"\b(?:echo|printf|print|Write-Host|Write-Output|cat\s*<<)\b")
+_HIDDEN = re.compile(
+    r"::add-mask::|\||>\s*(?!\s*[\"']?\$\{?GITHUB_(?:OUTPUT|STEP_SUMMARY|ENV))|\bbase64\b|--password-stdin"
+)
+
+
+def _line(workflow: Workflow, scalar: Scalar, found: Found) -> int:
+    """Return the line of an expression. Folding loses line breaks: there its text is searched for."""
+    line, _ = position(scalar, found.start)
+    if scalar.style == "|" or (scalar.style != ">" and "\n" not in scalar.text and len(scalar.text) < 60):
+        return line
+    first = scalar.line - 1
+    wanted = found.body.strip()
+    for number, shown in enumerate(workflow.lines[first : first + 200], first + 1):
+        if number >= line and "${{" in shown and wanted in shown:
+            return number
+    return line
+
+
+def injections(workflow: Workflow, job: RawJob, step: Step) -> Iterator[Problem]:
+    """Yield the expressions that are pasted into code, by who can write them."""
+    places: list[tuple[str, Scalar]] = [("run", step.run)] if step.run is not None else []
+    if step.uses and step.action in _SCRIPT_INPUTS:
+        for name in _SCRIPT_INPUTS[step.action]:
+            value = step.input(name)
+            if value is not None:
+                places.append((name, value))
+    env = literals(workflow.env, job.env, step.env)
+    for where, scalar in places:
+        told: set[tuple[int, str]] = set()
+        for found in expressions(scalar.text):
+            line = _line(workflow, scalar, found)
+            worst = _worst(workflow, job, env, found.body)
+            if worst is None or (line, worst[1]) in told:
+                continue
+            told.add((line, worst[1]))
+            severity, path = worst
+            yield Problem(
+                code="template-injection", line=line, job=job.key, severity=severity,
+                detail=f"`{path}` is pasted into `{where}` before it runs: whoever writes it writes code",
+                fix="Put the expression into `env:` and use the variable, quoted, in the script.",
+            )  # fmt: skip
+
+
+def _worst(workflow: Workflow, job: RawJob, env: dict[str, str], body: str) -> tuple[Severity, str] | None:
+    rank: dict[Severity, int] = {"high": 0, "medium": 1, "low": 2, "info": 3}
+    worst: tuple[Severity, str] | None = None
+    if _FLAGS.fullmatch(body) or _yields_flag(body):
+        return None
+    for path, _ in paths(body):
+        severity = _severity(workflow, job, env, path)
+        if severity is not None and (worst is None or rank[severity] < rank[worst[0]]):
+            worst = (severity, path)
+    return worst
+
+
+def _yields_flag(body: str) -> bool:
+    """Tell whether an expression gives a truth value or one of two fixed texts, whatever it reads."""
+    return bool(_CHOICE.fullmatch(body) or _COMPARISON.fullmatch(body))
+
+
+def _severity(workflow: Workflow, job: RawJob, env: dict[str, str], path: str) -> Severity | None:
+    root, _, name = path.partition(".")
+    kind = taint(path)
+    if kind == "none":
+        return None
+    if root == "inputs" or path.startswith("github.event.inputs."):
+        name = path.rsplit(".", 1)[-1]
+        if workflow.inputs.get(name) in {"boolean", "number", "choice", "environment"}:
+            return None
+        return "medium" if workflow.composite or "workflow_call" in workflow.triggers else "low"
+    if root == "env":
+        value = env.get(name)
+        if value is None:
+            return "low"
+        made = expand(value, env, job.matrix)
+        inner = [p for text_ in made for found in expressions(text_) for p, _ in paths(found.body)]
+        levels = [_severity(workflow, job, {}, p) for p in inner if not p.startswith("env.")]
+        return next((level for level in ("high", "medium", "low", "info") if level in levels), None)
+    if root == "matrix":
+        values = job.matrix.get(name)
+        if values is None and any(key.startswith(f"{name}.") for key in job.matrix):
+            return None
+        if values is None:
+            return "low"
+        inner = [p for value in values for found in expressions(value) for p, _ in paths(found.body)]
+        levels = [_severity(workflow, job, env, p) for p in inner if not p.startswith("matrix.")]
+        return next((level for level in ("high", "medium", "low", "info") if level in levels), None)
+    if root in {"steps", "needs", "jobs"}:
+        return None if name.endswith((".outcome", ".conclusion", ".result")) else "info"
+    if kind == "stranger":
+        return "high"
+    return "medium" if kind == "collaborator" else "low"
+
+
+_PUBLISHERS = {"pypa/gh-action-pypi-publish": "pypi", "js-devtools/npm-publish": "npm", "rubygems/release-gem": "rubygems",
+               "rubygems/configure-rubygems-credentials": "rubygems"}  # fmt: skip
+
+
+def publishes(workflow: Workflow, job: str | None, service: str) -> bool:
+    """Tell whether a job, or any job where none is named, publishes to a registry."""
+    for found in workflow.jobs:
+        if job is not None and found.key != job:
+            continue
+        for step in found.steps:
+            if _PUBLISHERS.get(step.action) == service:
+                return True
+            if step.run is not None and any(m.lastgroup == service for m in _PUBLISH.finditer(step.run.text)):
+                return True
+    return False
+
+
+def stored_publishing(line: int, job: str, service: str) -> Problem:
+    """Return the problem of publishing with a stored token where the registry trusts OIDC tokens."""
+    return Problem(
+        code="use-trusted-publishing", line=line, job=job, severity="medium",
+        detail=f"publishes to {service} with a stored credential",
+        fix=f"Set up trusted publishing at {service} and delete the stored token.",
+    )  # fmt: skip
+
+
+def scripts(workflow: Workflow, job: RawJob, step: Step, run: Scalar) -> Iterator[Problem]:
+    """Yield what one script shows: writes to the environment, unchecked downloads, printed secrets, publishing."""
+    script = run.text
+    start = run.line + (1 if run.style in {"|", ">"} else 0)
+    if PRIVILEGED & set(workflow.triggers) and _ENV_FILE.search(script):
+        for number, line in enumerate(script.split("\n")):
+            if _ENV_FILE.search(line) and not re.search(
+                r">>?\s*[\"']?\$\{?GITHUB_(?:OUTPUT|STEP_SUMMARY)", line
+            ):
+                yield Problem(
+                    code="github-env", line=start + number, job=job.key, severity="high",
+                    detail="writes to GITHUB_ENV or GITHUB_PATH in a run that strangers can start: what they bring can become a variable",
+                    fix="Use GITHUB_OUTPUT, and never write a stranger's text there.",
+                )  # fmt: skip
+                break
+    for number in pipes_download_into_shell(script):
+        yield Problem(
+            code="unverified-script", line=start + number, job=job.key, severity="low",
+            detail="runs a download without checking it",
+            fix="Download, verify a checksum or signature, then run.",
+        )  # fmt: skip
+    env_secrets = {
+        key.text
+        for env in (workflow.env, job.env, step.env)
+        for key, value in env.pairs
+        if secret_names(value)
+    }
+    for number, line in enumerate(script.split("\n")):
+        if not _ECHO.search(line) or _HIDDEN.search(line):
+            continue
+        direct = "secrets." in line and any(
+            path.startswith("secrets") for found in expressions(line) for path, _ in paths(found.body)
+        )
+        if direct or any(re.search(rf"\$\{{?(?:env:)?{re.escape(name)}\b", line) for name in env_secrets):
+            yield Problem(
+                code="secrets-in-output", line=start + number, job=job.key, severity="medium",
+                detail="prints a secret to the log or an output, where masking is the only guard",
+                fix="Do not print it; hand it on by `env:`.",
+            )  # fmt: skip
+    for found in expressions(script):
+        if re.search(r"(?i)fromjson\(\s*secrets\.", found.body):
+            line_number, _ = position(run, found.start)
+            yield _unredacted(line_number, job.key)
+    published = _PUBLISH.search(script)
+    if published is not None and published.lastgroup and not _has_login(workflow, job, published.lastgroup):
+        held = [name for name in secret_names(step.env, job.env, workflow.env, run) if name != "GITHUB_TOKEN"]
+        if held:
+            line_number = start + script.count("\n", 0, published.start(published.lastgroup))
+            yield stored_publishing(line_number, job.key, published.lastgroup)
+    events = {"pull_request_target", "workflow_run"} & set(workflow.triggers)
+    if events and re.search(r"\bgh\s+pr\s+(?:merge|review\s+[^\n]*--approve)", script):
+        guards = [node for node in (job.node.get("if"), step.condition) if isinstance(node, Scalar)]
+        if any(BOT.search(condition(node)) for node in guards):
+            yield Problem(
+                code="confused-deputy-auto-merge", line=start, job=job.key, severity="high",
+                detail="merges or approves a pull request because of a bot's name, which a stranger can borrow",
+                fix="Test github.event.pull_request.user.login, and let branch protection demand a review.",
+            )  # fmt: skip
+
+
+def _has_login(workflow: Workflow, job: RawJob, service: str) -> bool:
+    return any(login.service == service and login.job in {job.key, None} for login in workflow.logins)
+
+
+def _unredacted(line: int, job: str) -> Problem:
+    return Problem(
+        code="unredacted-secrets", line=line, job=job, severity="medium",
+        detail="takes a part out of a structured secret: the log masks the whole, not its parts",
+        fix="Store each part as a secret of its own.",
+    )  # fmt: skip
