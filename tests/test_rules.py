@@ -1,10 +1,17 @@
 """Every example of every rule, the conventions over all rules, and what a wrong rule file is told."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pytest
 
 from scanner.document import DocumentError
 from scanner.framework import load_frameworks, references
-from scanner.rule import RuleError, choose, load_rules, test_rule
+from scanner.rule import Rule, RuleError, choose, load_rules, test_rule
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RULES = load_rules()
 
@@ -26,35 +33,35 @@ examples:
 """
 
 
-def custom(tmp_path, text, name="own-rule"):
+def custom(tmp_path: Path, text: str, name: str = "own-rule") -> Path:
     folder = tmp_path / "rules"
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     return folder
 
 
-def own_rule(tmp_path, text):
+def own_rule(tmp_path: Path, text: str) -> Rule:
     return next(rule for rule in load_rules(custom(tmp_path, text)) if rule.custom)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_examples_and_conventions(rule):
+def test_examples_and_conventions(rule: Rule) -> None:
     assert test_rule(rule) == []
 
 
-def test_every_rule_gives_evidence_for_some_control():
+def test_every_rule_gives_evidence_for_some_control() -> None:
     frameworks = load_frameworks({rule.id for rule in RULES})
     mapped = references(frameworks)
     assert [rule.id for rule in RULES if rule.id not in mapped] == []
 
 
-def test_references_name_the_version_and_can_be_chosen():
+def test_references_name_the_version_and_can_be_chosen() -> None:
     frameworks = load_frameworks()
     assert "CIS AWS 5.0: 1.11" in references(frameworks)["credential-unused"]
     assert references(frameworks, ["owasp-nhi"])["credential-unused"] == ["OWASP NHI 2025: NHI1:2025"]
 
 
-def test_a_custom_rule_is_loaded_and_tested_like_our_own(tmp_path):
+def test_a_custom_rule_is_loaded_and_tested_like_our_own(tmp_path: Path) -> None:
     rule = own_rule(tmp_path, GOOD)
     assert rule.title == "Credential older than 90 days"
     assert test_rule(rule) == []
@@ -75,9 +82,11 @@ def test_a_custom_rule_is_loaded_and_tested_like_our_own(tmp_path):
         (("title:", "title: ["), "not valid YAML"),
     ],
 )  # fmt: skip
-def test_a_wrong_rule_file_is_told_where_and_what(tmp_path, change, problem):
+def test_a_wrong_rule_file_is_told_where_and_what(
+    tmp_path: Path, change: tuple[str, str], problem: str
+) -> None:
     with pytest.raises(RuleError, match="own-rule") as caught:
-        load_rules(custom(tmp_path, GOOD.replace(*change, 1)))
+        load_rules(custom(tmp_path, GOOD.replace(change[0], change[1], 1)))
     assert problem in str(caught.value)
 
 
@@ -103,8 +112,8 @@ def test_a_wrong_rule_file_is_told_where_and_what(tmp_path, change, problem):
         (("{id: old,", "{id: old, lifetime: forever,"), "credentials[0]: Invalid enum value 'forever'"),
     ],
 )  # fmt: skip
-def test_a_wrong_rule_fails_its_test(tmp_path, change, problem):
-    text = GOOD.replace(*change, 1)
+def test_a_wrong_rule_fails_its_test(tmp_path: Path, change: tuple[str, str], problem: str | None) -> None:
+    text = GOOD.replace(change[0], change[1], 1)
     assert text != GOOD
     found = "\n".join(test_rule(own_rule(tmp_path, text)))
     if problem is None:
@@ -113,17 +122,17 @@ def test_a_wrong_rule_fails_its_test(tmp_path, change, problem):
         assert problem in found
 
 
-def test_an_unused_parameter_is_told(tmp_path):
+def test_an_unused_parameter_is_told(tmp_path: Path) -> None:
     rule = own_rule(tmp_path, GOOD.replace("{days: 90}", "{days: 90, hours: 3}"))
     assert test_rule(rule) == ["parameter `hours` is used neither in the query nor in the title"]
 
 
-def test_a_custom_rule_cannot_replace_a_built_in_one(tmp_path):
+def test_a_custom_rule_cannot_replace_a_built_in_one(tmp_path: Path) -> None:
     with pytest.raises(RuleError, match="there is a built-in rule of this name"):
         load_rules(custom(tmp_path, GOOD, "trust-open"))
 
 
-def test_thresholds_are_configured_by_name_and_kind(tmp_path):
+def test_thresholds_are_configured_by_name_and_kind(tmp_path: Path) -> None:
     rules = load_rules(custom(tmp_path, GOOD))
     chosen = {rule.id: rule for rule in choose(rules, {"own-rule": {"days": 7}}, ["trust-open"])}
     assert chosen["own-rule"].title == "Credential older than 7 days"
@@ -140,6 +149,6 @@ def test_thresholds_are_configured_by_name_and_kind(tmp_path):
     ]
 
 
-def test_a_mapping_to_no_rule_is_told():
+def test_a_mapping_to_no_rule_is_told() -> None:
     with pytest.raises(DocumentError, match="no rule `credential-unused`"):
         load_frameworks({"trust-open"})
