@@ -320,7 +320,8 @@ class Account:
             first = hit.path.steps[0]
             if not summary.actions & first.mask:
                 continue
-            power: Power = "grant-access" if first.mask & powers().iam_granting else "become-other"
+            granting = bool(first.mask & powers().iam_granting) or hit.path.family == "identity-center"
+            power: Power = "grant-access" if granting else "become-other"
             marks.setdefault(power, hit)
         return marks
 

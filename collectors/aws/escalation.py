@@ -17,6 +17,7 @@ import yaml
 from collectors.aws.actions import catalogue
 from collectors.aws.conditions import Truth
 from collectors.aws.effective import Asking, Judge
+from collectors.aws.grants import names_service
 from collectors.aws.policy import glob
 from collectors.aws.role_trust import RoleTrust, role_trust, trusts
 
@@ -339,6 +340,12 @@ class Search:
         before = self._steps(holder, path, principal if path.target == "self" else None, None, shared=True)
         if before is Truth.NO:
             return
+        if path.family == "identity-center" and self.facts.management is not True:
+            # Only the management account, or the one that it delegates to, can do it.
+            first = path.steps[0].mask
+            if not any(row.actions & first and names_service(row.statement, first) for row in holder.judge.allows):
+                return
+            before = Truth.UNKNOWN
         if path.target in {"self", "nothing"}:
             yield Hit(path=path, target=None, truth=before)
         elif path.target == "compute":

@@ -9,7 +9,7 @@ import msgspec
 
 from collectors.aws.actions import all_of, catalogue
 from collectors.aws.conditions import Truth
-from collectors.aws.policy import glob, overlaps
+from collectors.aws.policy import glob
 from collectors.aws.powers import powers
 from scanner.records import POWERS, Breadth, Power
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from collectors.aws.effective import Piece
+    from collectors.aws.policy import Statement
 
 SHOWN: dict[str, tuple[str, ...]] = {
     "admin": (
@@ -154,19 +155,18 @@ def summarise(pieces: Sequence[Piece], unknown: tuple[str, ...], reach: Reach) -
         if (found := _granting(piece, reach)) and piece.truth is not Truth.NO
     ]
     _add(held, "grant-access", granting)
-    becoming = catalogue().of(["sts:AssumeRole"])
+    assuming = catalogue().of(["sts:AssumeRole"])
     _add(
         held,
         "become-other",
-        [
-            (piece, piece.actions & becoming)
-            for piece in pieces
-            if piece.actions & becoming and _any_account(piece.resource)
-        ],
+        [(piece, assuming) for piece in pieces if piece.actions & assuming and _beyond(piece, reach)],
         at_most=Truth.UNKNOWN,
     )
     for power, actions in sets.by_power:
-        _add(held, power, [(piece, piece.actions & actions) for piece in pieces if piece.actions & actions])
+        given = [(piece, piece.actions & actions) for piece in pieces if piece.actions & actions]
+        if power == "grant-access":
+            given = [(piece, some) for piece, some in given if names_service(piece.row.statement, some)]
+        _add(held, power, given)
     left = _union(pieces)
     widest_piece = max(pieces, key=_width, default=None)
     resource = "" if widest_piece is None else widest_piece.resource
@@ -235,11 +235,23 @@ def _granting(piece: Piece, reach: Reach) -> int:
     return found
 
 
-def _any_account(resource: str) -> bool:
-    """Say whether a pattern for roles leaves the account open."""
-    return overlaps(resource, "arn:aws:iam::000000000000:role/any-role") and glob(
-        resource, "arn:aws:iam::000000000000:role/any-role"
-    )
+def _beyond(piece: Piece, reach: Reach) -> bool:
+    """Say whether a piece assumes roles of other accounts, of which nothing is known here."""
+    if not names_service(piece.row.statement, piece.actions & catalogue().of(["sts:AssumeRole"])):
+        return False
+    if glob(piece.resource, "arn:aws:iam::000000000000:role/any-role"):
+        return piece.truth is Truth.YES
+    parts = piece.resource.split(":")
+    return len(parts) > 5 and parts[4].isdigit() and parts[4] != reach.account
+
+
+def names_service(statement: Statement, actions: int) -> bool:
+    """Say whether a statement names the service of some actions, and does not only include it in everything.
+
+    What only the management account can do, or what only matters elsewhere, counts where somebody meant it.
+    """
+    services = {name.partition(":")[0].lower() for name in catalogue().list(actions)}
+    return any(pattern.partition(":")[0] in services for pattern in statement.actions)
 
 
 def breadth_of(resource: str) -> Breadth:

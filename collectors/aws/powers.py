@@ -29,12 +29,8 @@ BECOMING = (
 """Actions that make the caller, or what it runs, somebody else. Judged by whom they reach."""
 
 GRANT_ACCESS = (
-    "sso:CreateAccountAssignment", "sso:PutInlinePolicyToPermissionSet", "sso:AttachManagedPolicyToPermissionSet",
-    "sso:AttachCustomerManagedPolicyReferenceToPermissionSet", "sso:ProvisionPermissionSet",
-    "identitystore:CreateGroupMembership", "organizations:AttachPolicy", "organizations:DetachPolicy",
-    "organizations:UpdatePolicy", "organizations:DisablePolicyType", "eks:CreateAccessEntry",
-    "eks:AssociateAccessPolicy", "eks:UpdateAccessEntry", "lakeformation:GrantPermissions",
-    "lakeformation:PutDataLakeSettings",
+    "organizations:AttachPolicy", "organizations:DetachPolicy", "organizations:UpdatePolicy",
+    "organizations:DisablePolicyType", "lakeformation:GrantPermissions", "lakeformation:PutDataLakeSettings",
 )  # fmt: skip
 """Actions that give access wherever they reach."""
 
