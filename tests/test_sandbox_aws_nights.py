@@ -67,6 +67,8 @@ def _observed(sandbox: AwsSandbox) -> dict[str, Any]:
         found |= {f"arn:aws:s3:::{item['Name']}" for item in builder.client("s3").list_buckets()["Buckets"]}
         called = {item["ServerCertificateName"] for item in _certificates(iam)}
         for (number, _region, shelf), items in sandbox.state.shelves.items():
+            if number == account and shelf == "on-premises":
+                found |= {item["instanceArn"] for item in items}
             if number == account and shelf in {"on-premises", "connections", "source-credentials"}:
                 called |= {
                     item.get("instanceName") or item.get("ConnectionName") or item["serverType"]

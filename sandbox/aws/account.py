@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sandbox.aws import backend
+from sandbox.aws.documents import trust
 from sandbox.aws.keys import digest, key_id, key_secret, serial
 from sandbox.aws.state import Recent
 from sandbox.estate import REGION
@@ -25,30 +26,6 @@ if TYPE_CHECKING:
 GITHUB = "token.actions.githubusercontent.com"
 GITLAB = "gitlab.com"
 AWS_POLICY = "arn:aws:iam::aws:policy/"
-
-
-def allow(action: str | list[str], resource: str | list[str] = "*", **condition: Any) -> dict[str, Any]:
-    """Return an Allow statement; conditions by operator: ``StringEquals={...}``."""
-    statement: dict[str, Any] = {"Effect": "Allow", "Action": action, "Resource": resource}
-    return statement | ({"Condition": condition} if condition else {})
-
-
-def policy(*statements: Document) -> str:
-    """Return a policy document."""
-    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-
-
-def trust(principal: Any, action: str | list[str] = "sts:AssumeRole", **condition: Any) -> str:
-    """Return a trust policy of one statement; conditions by operator."""
-    statement: dict[str, Any] = {"Effect": "Allow", "Principal": principal, "Action": action}
-    return policy(statement | ({"Condition": condition} if condition else {}))
-
-
-def service_trust(service: str) -> str:
-    """Return the trust policy of a role that an AWS service runs with."""
-    if service == "pods.eks":
-        return trust({"Service": "pods.eks.amazonaws.com"}, ["sts:AssumeRole", "sts:TagSession"])
-    return trust({"Service": f"{service}.amazonaws.com"})
 
 
 class Account:

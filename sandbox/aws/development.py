@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.aws.account import GITHUB, GITLAB, Account, allow, policy, service_trust, trust
+from sandbox.aws.account import GITHUB, GITLAB, Account
+from sandbox.aws.documents import allow, policy, service_trust, trust
 from sandbox.aws.keys import key_id, key_secret, serial, token
 from sandbox.estate import DEV, REGION
 
@@ -295,7 +296,7 @@ def _on_premises(account: Account) -> None:
         account.put(
             "on-premises",
             instanceName=name,
-            instanceArn=account.arn("codedeploy", f"instance:{name}_{serial(name)[:8]}"),
+            instanceArn=account.arn("codedeploy", f"instance:{name}_{name[:6].upper()}"),
             registerTime=account.ago(715),
             tags=[{"Key": "site", "Value": "branch"}],
             **proof,

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sandbox.aws import backend
-from sandbox.aws.account import GITHUB, Account, allow, policy, service_trust
+from sandbox.aws.account import GITHUB, Account
+from sandbox.aws.documents import allow, policy, service_trust
 from sandbox.aws.keys import key_id, key_secret
 from sandbox.estate import MANAGEMENT
 

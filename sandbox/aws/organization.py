@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.aws import backend
-from sandbox.aws.account import Account, allow, policy, service_trust, trust
+from sandbox.aws.account import Account
+from sandbox.aws.documents import allow, policy, service_trust, trust
 from sandbox.aws.keys import unique_id
 from sandbox.aws.server import SCANNER_ROLE
 from sandbox.estate import ACCOUNT_NAMES, DEV, MANAGEMENT, PROD, REGION, SECOND_REGION
