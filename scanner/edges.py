@@ -71,7 +71,8 @@ def _held_keys(tables: Tables, as_of: datetime) -> Iterator[Edge]:
             FROM secrets s JOIN credentials c ON c.id = s.credential_id
             JOIN identities i ON i.account_id = s.account_id
                  OR i.account_id IN (SELECT id FROM accounts WHERE parent_id = s.account_id)
-            WHERE s.holder_id IS NULL AND i.surface = 'automation' AND list_has_any(i.secrets, [s.name, '*'])
+            WHERE s.holder_id IS NULL AND i.surface = 'automation' AND list_has_any(list_concat(i.secrets, i.variables), [s.name, '*'])
+              AND (s.environment IS NULL OR list_has_any(i.environments, [s.environment, '*']))
               AND coalesce(c.enabled, true) AND coalesce(c.expires_at > $as_of, true)
         )
         SELECT held.source, held.target, min(held.id), arg_min(held.store || ' ' || held.name, held.id)

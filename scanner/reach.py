@@ -158,12 +158,15 @@ def find_reach(tables: Tables, graph: Graph) -> Iterator[Reach]:
             )
 
 
-_OWN = """
-    SELECT identity_id, identity_id AS target_id, arg_min(id, id) AS grant_id, power,
+_WIDEST = """struct_pack(breadth := CASE breadth WHEN 'organisation' THEN 0 WHEN 'account' THEN 1 WHEN 'group' THEN 2
+                              ELSE 3 END, conditional := coalesce(conditional, false), id := id)"""
+
+_OWN = f"""
+    SELECT identity_id, identity_id AS target_id, arg_min(id, {_WIDEST}) AS grant_id, power,
            CASE WHEN power = 'admin' THEN 'admin'
                 WHEN power IN ('grant-access', 'become-other') THEN 'escalation' ELSE 'write' END AS level,
-           arg_min(account_id, id) AS account_id, 0::BIGINT AS steps,
-           ['has ' || power || ' on ' || arg_min(resource, id) || ' through ' || arg_min(role, id)] AS path
+           arg_min(account_id, {_WIDEST}) AS account_id, 0::BIGINT AS steps,
+           ['has ' || power || ' on ' || arg_min(resource, {_WIDEST}) || ' through ' || arg_min(role, {_WIDEST})] AS path
     FROM (SELECT *, unnest(powers) AS power FROM grants)
     WHERE level IN ('admin', 'escalation') AND power IN ('admin', 'grant-access', 'become-other')
        OR power = 'read-secrets'
