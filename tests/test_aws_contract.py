@@ -23,7 +23,6 @@ REASONS: dict[FaultKind, set[str]] = {
     "error": {"unreachable"},
     "cut": {"unreachable"},
     "malformed": {"malformed", "unreachable"},
-    "expired": {"denied"},
 }
 TARGETS = ("organization", MANAGEMENT, PROD, DEV)
 SIGN_IN = {

@@ -146,6 +146,8 @@ def parse(content: bytes, generated_at: datetime | None = None) -> Report:
             rows[row.arn] = row
     except (csv.Error, ValueError) as exc:
         problem = f"line {lines.line_num}: {exc}: the report is cut off or altered"
+    if not rows and problem is None:
+        problem = "it holds no row, not even the root user's: the report is cut off or altered"
     return Report(rows=rows, generated_at=generated_at, problem=problem)
 
 

@@ -151,7 +151,7 @@ def explain(exc: Exception) -> Failure | None:
             return Failure(
                 reason="unreachable", detail=f"{exc} (behind a proxy that inspects TLS, set ca_bundle)"
             )
-        case aws.HTTPClientError() | aws.NoRegionError() | aws.UnknownEndpointError():
+        case aws.HTTPClientError() | aws.ConnectionError() | aws.NoRegionError() | aws.UnknownEndpointError():
             return Failure(reason="unreachable", detail=f"{type(exc).__name__}: {exc}")
         case aws.EndpointProviderError():
             return Failure(reason="unsupported", detail=f"{type(exc).__name__}: {exc}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import msgspec
 
 from collectors.aws.facts import ResourcePolicy
-from collectors.aws.failures import DeadlineError, PartlyReadError, TruncatedError, explain
+from collectors.aws.failures import DeadlineError, MalformedError, PartlyReadError, TruncatedError, explain
 from collectors.aws.session import document
 from scanner.collect import Asked, Failure, gap, or_gap
 from scanner.detectors import inspect
@@ -197,16 +197,14 @@ class Place:
         return (yield from listing)
 
     def _explainer(self, service: str) -> Callable[[Exception], Failure | None]:
-        """Return `explain` for a service: one that botocore knows nowhere in the region is not offered there."""
+        """Return `explain` for a service: no address in a region means that it is not offered there."""
 
         def explained(exc: Exception) -> Failure | None:
+            from botocore.exceptions import EndpointConnectionError
+
             failure = explain(exc)
-            if (
-                failure is not None
-                and failure.reason == "unreachable"
-                and self.region
-                and not self.access.is_offered(service, self.region)
-            ):
+            nowhere = isinstance(exc, EndpointConnectionError) and self.region is not None
+            if failure and nowhere and not self.access.is_offered(service, str(self.region)):
                 detail = f"{service} is not known to be offered in {self.region}. {failure.detail}"
                 return Failure(reason="unsupported", detail=detail, needs=failure.needs)
             return failure
@@ -222,10 +220,11 @@ class Place:
             yield resource
 
     def add_policy(self, service: str, arn: str, policy: Any) -> None:
-        """Keep a resource's policy for the evaluator."""
-        if not policy:
-            return
-        found = ResourcePolicy(service=service, arn=arn, record_id=self.id_of(arn), document=document(policy))
+        """Keep a resource's policy for the evaluator. Raises `MalformedError` when it is no JSON object."""
+        parsed = document(policy)
+        if isinstance(parsed, str):
+            raise MalformedError("the policy is cut off or no JSON object")
+        found = ResourcePolicy(service=service, arn=arn, record_id=self.id_of(arn), document=parsed)
         with self.found.lock:
             self.found.resource_policies.append(found)
 
@@ -313,7 +312,8 @@ class Tally:
         self._total = 0
 
     def read(self, name: str, call: Callable[[], T], *, absent: tuple[str, ...] = ()) -> T | None:
-        """Return what the call gives; None when AWS refuses it, or answers with a code that means "there is none".
+        """Return what the call gives; None when AWS refuses it, answers with what cannot be read, or with a code that
+        means "there is none".
 
         Throttling, an unreachable endpoint and an expired session concern the items after it as well: they are raised.
         """
@@ -322,6 +322,9 @@ class Tally:
         self._total += 1
         try:
             return call()
+        except MalformedError as exc:
+            self.failed(name, exc)
+            return None
         except ClientError as exc:
             code = exc.response.get("Error", {}).get("Code", "")
             if code in absent:

@@ -39,7 +39,8 @@ def policies_of(
     tally = Tally()
     for arn in place.limited(listed(client)):
         policy = tally.read(arn, lambda: read(client, arn), absent=ABSENT)  # noqa: B023
-        place.add_policy(service, arn, policy)
+        if policy:
+            tally.read(arn, lambda: place.add_policy(service, arn, policy))  # noqa: B023
     tally.end()
 
 

@@ -64,7 +64,11 @@ class Access:
                     endpoint_url=self._config.endpoint_url,
                     verify=str(self._config.ca_bundle) if self._config.ca_bundle else None,
                     config=ClientConfig(
-                        retries={"mode": "adaptive", "total_max_attempts": self._config.max_attempts},
+                        retries={
+                            # With a single attempt there is nothing to adapt to.
+                            "mode": "adaptive" if self._config.max_attempts > 1 else "standard",
+                            "total_max_attempts": self._config.max_attempts,
+                        },
                         connect_timeout=min(10, self._config.timeout_seconds),
                         read_timeout=self._config.timeout_seconds,
                         max_pool_connections=self._config.workers,
@@ -76,10 +80,11 @@ class Access:
             return self._clients[key]
 
     def is_offered(self, service: str, region: str) -> bool:
-        """Tell whether botocore knows an endpoint of the service in the region."""
+        """Tell whether a service that has no address in a region may have one: botocore lists it elsewhere only."""
         with _loading:
             partition = self._session.get_partition_for_region(region)
-            return region in self._session.get_available_regions(service, partition)
+            known = self._session.get_available_regions(service, partition)
+        return not known or region in known
 
     def assume(self, role_arn: str, external_id: str | None) -> Access:
         """Return access as another role. The session renews itself; the first call is made at first use."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003  pydantic reads the annotations at run time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -24,8 +24,9 @@ class Config(Section):
     """Accounts of the organisation that are left out."""
     role_name: str = Field(default="NhiInventoryReadOnly", pattern=r"^[A-Za-z0-9+=,.@_/-]+$", max_length=512)
     """Role that is assumed in every account but the one of the credentials."""
-    external_id: SecretRef | str | None = Field(default=None, repr=False)
-    """External ID for that role: a reference, or the text itself (AWS does not treat it as a secret)."""
+    external_id: str | None = Field(default=None, min_length=2, max_length=1224)
+    """External ID for that role: ``${env:NAME}``, ``${file:/path}``, or the text itself: AWS does not treat it as a
+    secret."""
     profile: str | None = None
     """Named profile of ~/.aws/config; leave it out to use workload identity."""
     home_region: str | None = None
@@ -72,12 +73,16 @@ class Config(Section):
     environments: dict[AccountNumber, str] = Field(default={})
     """Environment of whole accounts: ``"200000000002": production``. A resource's own tag goes before."""
 
-    @field_validator("external_id", mode="before")
+    @field_validator("external_id")
     @classmethod
-    def _reference_or_text(cls, value: Any) -> Any:
-        """Read ``${...}`` as a reference, and refuse one that is misspelt rather than to send it as text."""
-        return SecretRef(value) if isinstance(value, str) and value.startswith("${") else value
+    def _reference_or_text(cls, value: str | None) -> str | None:
+        """Refuse a reference that is misspelt rather than to send it as text."""
+        if value is not None and value.startswith("$"):
+            SecretRef(value)
+        return value
 
     def read_external_id(self) -> str | None:
         """Return the External ID. Raises `scanner.config.SecretMissingError`."""
-        return self.external_id.read() if isinstance(self.external_id, SecretRef) else self.external_id
+        if self.external_id is not None and self.external_id.startswith("$"):
+            return SecretRef(self.external_id).read()
+        return self.external_id

@@ -1,0 +1,214 @@
+"""Clients that can only read, and that take no answer for "none" which is no answer."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from collectors.aws.failures import DeadlineError, MalformedError, NotReadOnlyError, explain
+from collectors.aws.permissions import OPERATIONS, OPTIONAL_OPERATIONS, SIGN_IN, action_of, is_listed, policy
+from collectors.aws.session import Access, items, pages, sign_in
+from collectors.aws.settings import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Answers:
+    """What the server says next: status and body, the last one again and again."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.bodies: list[tuple[int, bytes]] = []
+        self.asked = 0
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status, body = given.bodies[min(given.asked, len(given.bodies) - 1)]
+            given.asked += 1
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST  # noqa: N815
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    given = Answers(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    yield given
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def access(answers: Answers, stopping: threading.Event | None = None) -> Access:
+    config = Config(endpoint_url=answers.url, max_attempts=1, home_region="eu-west-1")
+    return sign_in(config, stopping or threading.Event())
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments"),
+    [
+        ("iam", "create_access_key", {}),
+        ("iam", "delete_user", {"UserName": "ada"}),
+        ("secretsmanager", "get_secret_value", {"SecretId": "a"}),
+        ("ssm", "get_parameter", {"Name": "a"}),
+        ("kms", "decrypt", {"CiphertextBlob": b"a"}),
+        ("s3", "get_object", {"Bucket": "abc", "Key": "a"}),
+        ("lambda", "get_function", {"FunctionName": "a"}),
+        ("sts", "get_session_token", {}),
+    ],
+)
+def test_what_is_not_listed_is_refused_before_it_is_sent(
+    answers: Answers, service: str, operation: str, arguments: dict[str, Any]
+) -> None:
+    client = access(answers).client(service)
+    with pytest.raises(NotReadOnlyError):
+        getattr(client, operation)(**arguments)
+    assert answers.asked == 0
+
+
+def test_nothing_is_sent_once_the_run_must_stop(answers: Answers) -> None:
+    stopping = threading.Event()
+    stopping.set()
+    with pytest.raises(DeadlineError):
+        access(answers, stopping).client("iam").get_account_summary()
+    assert answers.asked == 0
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "body"),
+    [
+        ("secretsmanager", "list_secrets", b'{"SecretList": ['),
+        ("secretsmanager", "list_secrets", b"<html>Please sign in</html>"),
+        ("secretsmanager", "list_secrets", b""),
+        ("secretsmanager", "list_secrets", b"[]"),
+        ("lambda", "list_functions", b'{"Functions": [{'),
+        ("eks", "list_clusters", b"null"),
+        ("ec2", "describe_instances", b"<html><body>Please sign in</body></html>"),
+        ("ec2", "describe_instances", b"<DescribeInstancesResponse><reservationSet>"),
+        ("iam", "get_account_summary", b"<html/>"),
+        ("sns", "list_topics", b""),
+        ("s3", "list_buckets", b"<html/>"),
+    ],
+)
+def test_a_body_that_is_no_answer_is_malformed(
+    answers: Answers, service: str, operation: str, body: bytes
+) -> None:
+    answers.bodies = [(200, body)]
+    with pytest.raises(MalformedError) as raised:
+        getattr(access(answers).client(service), operation)()
+    failure = explain(raised.value)
+    assert failure is not None
+    assert failure.reason == "malformed"
+
+
+def test_a_page_that_names_itself_ends_with_an_error(answers: Answers) -> None:
+    page = json.dumps({"sourceCredentialsInfos": []}).encode()
+    answers.bodies = [(200, page)]
+    assert list(pages(access(answers).client("codebuild"), "list_source_credentials")) != []
+    xml = (
+        "<ListServiceSpecificCredentialsResponse><ListServiceSpecificCredentialsResult>"
+        "<ServiceSpecificCredentials/><IsTruncated>true</IsTruncated><Marker>again</Marker>"
+        "</ListServiceSpecificCredentialsResult></ListServiceSpecificCredentialsResponse>"
+    )
+    answers.bodies = [(200, xml.encode())]
+    answers.asked = 0
+    client = access(answers).client("iam")
+    with pytest.raises(MalformedError, match="names itself"):
+        list(items(client, "list_service_specific_credentials", "ServiceSpecificCredentials", AllUsers=True))
+    assert answers.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (403, "AccessDeniedException", "denied"),
+        (400, "ExpiredTokenException", "denied"),
+        (403, "OptInRequired", "denied"),
+        (400, "UnrecognizedClientException", "denied"),
+        (400, "ThrottlingException", "throttled"),
+        (429, "TooManyRequestsException", "throttled"),
+        (404, "", "unsupported"),
+        (501, "NotImplemented", "unsupported"),
+        (400, "UnknownOperationException", "unsupported"),
+        (500, "InternalFailure", "unreachable"),
+        (503, "ServiceUnavailable", "unreachable"),
+    ],
+)
+def test_what_an_error_means(answers: Answers, status: int, code: str, reason: str) -> None:
+    from botocore.exceptions import ClientError
+
+    answers.bodies = [(status, json.dumps({"__type": code, "message": "no"}).encode())]
+    with pytest.raises(ClientError) as raised:
+        access(answers).client("secretsmanager").list_secrets()
+    failure = explain(raised.value)
+    assert failure is not None
+    assert failure.reason == reason
+
+
+def test_an_endpoint_that_is_not_there_is_unreachable(answers: Answers) -> None:
+    from botocore.exceptions import EndpointConnectionError
+
+    nowhere = Config(endpoint_url="http://127.0.0.1:9", max_attempts=1, home_region="eu-west-1")
+    with pytest.raises(EndpointConnectionError) as raised:
+        sign_in(nowhere, threading.Event()).client("iam").get_account_summary()
+    failure = explain(raised.value)
+    assert failure is not None
+    assert failure.reason == "unreachable"
+
+
+def test_what_we_do_not_know_is_a_bug() -> None:
+    assert explain(KeyError("Users")) is None
+    assert explain(NotReadOnlyError("iam:CreateUser")) is None
+
+
+def all_operations() -> set[tuple[str, str]]:
+    listed = [*OPERATIONS.values(), SIGN_IN]
+    found = {(service, name) for services in listed for service, names in services.items() for name in names}
+    for service, options in OPTIONAL_OPERATIONS.items():
+        found |= {(service, name) for names in options.values() for name in names}
+    return found
+
+
+def test_every_listed_operation_exists_and_only_reads() -> None:
+    import botocore.session
+
+    models = botocore.session.get_session()
+    for service, operation in all_operations() - {
+        ("signin", "CreateOAuth2Token"),
+        ("sso-oidc", "CreateToken"),
+    }:
+        assert operation in models.get_service_model(service).operation_names, (service, operation)
+        reads = operation.startswith(("List", "Get", "Describe", "BatchGet", "AssumeRole"))
+        assert reads or operation in {"GenerateCredentialReport", "GenerateServiceLastAccessedDetails"}
+
+
+def test_the_policy_allows_what_the_guard_allows_and_nothing_that_is_never_called() -> None:
+    allowed = {
+        action for part in policy()["Statement"] if part["Effect"] == "Allow" for action in part["Action"]
+    }
+    listed = {action_of(*pair) for pair in all_operations() if pair[0] not in {"sso", "sso-oidc", "signin"}}
+    optional = {"ec2:DescribeInstanceAttribute", "sts:AssumeRole", "sts:AssumeRoleWithWebIdentity"}
+    assert listed - optional == allowed
+    assert not is_listed("iam", "CreateUser")
+
+
+def test_values_and_data_are_denied_to_the_role() -> None:
+    (deny,) = [part for part in policy()["Statement"] if part["Effect"] == "Deny"]
+    assert {"secretsmanager:GetSecretValue", "ssm:GetParameter*", "kms:Decrypt"} <= set(deny["Action"])

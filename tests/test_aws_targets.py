@@ -1,0 +1,179 @@
+"""Where the AWS collector begins: which accounts, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import ValidationError
+
+import collectors.aws as aws
+from sandbox.aws.account import Account
+from sandbox.aws.server import AwsSandbox
+from sandbox.estate import DEV, FIRST_NIGHT, MANAGEMENT, PROD
+from scanner.collect import Run, TargetError
+from scanner.detectors import Fingerprint
+from scanner.records import Coverage, Gap, Identity
+from tests.aws_night import sign_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[AwsSandbox]:
+    with AwsSandbox() as opened:
+        yield opened
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(as_of=FIRST_NIGHT, fingerprint=Fingerprint(b"k"), cache=tmp_path, stopping=threading.Event())
+
+
+def config(sandbox: AwsSandbox, **more: object) -> aws.Config:
+    return aws.Config.model_validate({"endpoint_url": sandbox.url, "max_attempts": 1, **more})
+
+
+def test_without_accounts_it_is_the_account_of_the_credentials(
+    sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(monkeypatch, sandbox)
+    (target,) = aws.targets(config(sandbox), run)
+    assert (target.name, target.account_id, target.params["role"]) == (
+        MANAGEMENT,
+        f"aws:account:{MANAGEMENT}",
+        "",
+    )
+
+
+def test_other_accounts_are_entered_by_their_role(
+    sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(monkeypatch, sandbox)
+    found = list(aws.targets(config(sandbox, accounts=[DEV, PROD], role_name="audit/reader"), run))
+    assert [target.params["role"] for target in found] == [
+        f"arn:aws:iam::{PROD}:role/audit/reader",
+        f"arn:aws:iam::{DEV}:role/audit/reader",
+    ]
+
+
+def test_no_credentials(sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign_in(monkeypatch, sandbox)
+    for name in [
+        name for name in os.environ if (name.startswith("AWS_") and "KEY" in name) or "TOKEN" in name
+    ]:
+        monkeypatch.delenv(name)
+    with pytest.raises(TargetError, match=r"cannot sign in to AWS: .*workload identity"):
+        list(aws.targets(config(sandbox), run))
+
+
+def test_wrong_credentials(sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign_in(monkeypatch, sandbox)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAZZZZZZZZZZZZZZZZ")
+    with pytest.raises(TargetError, match=r"InvalidClientTokenId.*check the profile"):
+        list(aws.targets(config(sandbox), run))
+
+
+def test_expired_session(sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign_in(monkeypatch, sandbox)
+    sandbox.fail("sts:GetCallerIdentity", "expired", times=1)
+    with pytest.raises(TargetError, match="expired: sign in again"):
+        list(aws.targets(config(sandbox), run))
+    sandbox.heal()
+
+
+def test_a_profile_that_is_not_there(sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign_in(monkeypatch, sandbox)
+    with pytest.raises(TargetError, match="nightly"):
+        list(aws.targets(config(sandbox, profile="nightly"), run))
+
+
+def test_an_external_id_that_is_not_set(
+    sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(monkeypatch, sandbox)
+    monkeypatch.delenv("SCANNER_EXTERNAL_ID", raising=False)
+    section = config(sandbox, accounts=[PROD], external_id="${env:SCANNER_EXTERNAL_ID}")
+    (target,) = aws.targets(section, run)
+    (gap,) = aws.collect(target, section, run)
+    assert isinstance(gap, Gap)
+    assert (gap.table, gap.reason) == ("*", "denied")
+    assert "SCANNER_EXTERNAL_ID" in gap.detail
+
+
+def test_an_organisation_that_is_not_there(
+    sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(monkeypatch, sandbox)
+    with pytest.raises(TargetError, match="is in no organisation"):
+        list(aws.targets(config(sandbox, organization=True), run))
+
+
+def test_an_organisation_that_may_not_be_listed(
+    sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(monkeypatch, sandbox)
+    sandbox.fail("organizations:DescribeOrganization", "denied")
+    with pytest.raises(
+        TargetError, match=r"cannot list the accounts of the organisation.*DescribeOrganization"
+    ):
+        list(aws.targets(config(sandbox, organization=True), run))
+    sandbox.heal()
+
+
+def test_without_a_region_the_home_region_is_us_east_1(
+    sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(monkeypatch, sandbox)
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert [target.name for target in aws.targets(config(sandbox), run)] == [MANAGEMENT]
+
+
+def test_an_account_of_its_own_is_read_without_an_organisation(
+    sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first thing that a user tries: one account, no configuration, all enabled regions."""
+    sign_in(monkeypatch, sandbox)
+    Account(sandbox, MANAGEMENT).client("iam").create_user(UserName="first")
+    section = config(sandbox)
+    (target,) = aws.targets(section, run)
+    records = list(aws.collect(target, section, run))
+    assert [gap.call for gap in records if isinstance(gap, Gap)] == []
+    assert "first" in {found.name for found in records if isinstance(found, Identity)}
+    regions = {row.region for row in records if isinstance(row, Coverage) and row.region}
+    assert regions == set(sandbox.state.regions)
+
+
+def test_regions_that_cannot_be_listed_are_told_for_all_that_is_in_them(
+    sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(monkeypatch, sandbox)
+    sandbox.fail("ec2:DescribeRegions", "denied")
+    section = config(sandbox)
+    (target,) = aws.targets(section, run)
+    records = list(aws.collect(target, section, run))
+    sandbox.heal()
+    missing = {(gap.table, gap.kind) for gap in records if isinstance(gap, Gap)}
+    assert {
+        ("identities", "lambda-function"),
+        ("secrets", "secrets-manager"),
+        ("links", "runs_as"),
+    } <= missing
+
+
+def test_external_ids_are_references_or_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCANNER_EXTERNAL_ID", "4f0c9e6b")
+    assert aws.Config(external_id="plain").read_external_id() == "plain"
+    section = aws.Config.model_validate({"external_id": "${env:SCANNER_EXTERNAL_ID}"})
+    assert section.read_external_id() == "4f0c9e6b"
+    with pytest.raises(ValidationError):
+        aws.Config.model_validate({"external_id": "${SCANNER_EXTERNAL_ID}"})
+
+
+def test_account_numbers_are_twelve_digits() -> None:
+    with pytest.raises(ValidationError):
+        aws.Config.model_validate({"accounts": ["1234"]})
