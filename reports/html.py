@@ -131,7 +131,9 @@ def _figure(value: float, unit: str) -> str:
     """Return a metric with its unit."""
     if unit == "ratio":
         return f"{value * 100:.1f} %"
-    return f"{value:,.0f}" + ("" if unit == "count" else f" {unit}")
+    if unit == "days":
+        return plural(round(value), "day")
+    return f"{value:,.0f}"
 
 
 def _day(value: datetime) -> str:

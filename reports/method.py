@@ -40,11 +40,14 @@ def read_gaps(night: Night) -> Gaps:
     groups = cut(
         night,
         """
-        SELECT g.collector, g.table, g.kind, g.call, g.reason, g.needs, min(g.detail) AS detail, count(*) AS listings,
+        SELECT g.collector, g.call, g.reason, g.needs, min(g.detail) AS detail,
+               list_sort(list(DISTINCT CASE WHEN g.table = '*' THEN 'everything' ELSE concat_ws('/', g.table, g.kind) END)) AS missing,
+               list(DISTINCT g.region ORDER BY g.region) FILTER (WHERE g.region IS NOT NULL) AS regions,
                count(DISTINCT g.account_id) AS accounts,
                list_slice(list(DISTINCT coalesce(a.name, g.account_id) ORDER BY coalesce(a.name, g.account_id)), 1, 4) AS names
         FROM gaps g LEFT JOIN accounts a ON a.id = g.account_id
-        GROUP BY ALL ORDER BY accounts DESC, g.collector, g.call, g.table, g.kind, g.reason, g.needs
+        GROUP BY g.collector, g.call, g.reason, g.needs
+        ORDER BY accounts DESC, g.collector, g.call, g.reason, g.needs
         """,
         100,
     )
@@ -54,11 +57,12 @@ def read_gaps(night: Night) -> Gaps:
     rules = cut(
         night,
         """
-        SELECT r.rule, r.title, r.severity, r.status, r.reason, count(*) AS accounts,
+        SELECT r.status, r.reason, count(DISTINCT r.rule) AS rules, count(DISTINCT r.account_id) AS accounts,
+               list_slice(list(DISTINCT r.rule ORDER BY r.rule), 1, 12) AS rule_ids,
                list_slice(list(DISTINCT coalesce(a.name, r.account_id) ORDER BY coalesce(a.name, r.account_id)), 1, 4) AS names
         FROM rule_results r LEFT JOIN accounts a ON a.id = r.account_id WHERE r.status <> 'evaluated'
-        GROUP BY r.rule, r.title, r.severity, r.status, r.reason
-        ORDER BY list_position(['error', 'not-evaluated', 'incomplete'], r.status), accounts DESC, r.rule, r.reason
+        GROUP BY r.status, r.reason
+        ORDER BY list_position(['error', 'not-evaluated', 'incomplete'], r.status), rules DESC, r.reason
         """,
         100,
     )
@@ -70,12 +74,12 @@ def read_gaps(night: Night) -> Gaps:
 def read_rules(night: Night, texts: Mapping[str, RuleText]) -> list[dict[str, Any]]:
     """Return the rules that ran, worst first, with the number of accounts in each state."""
     query = """
-        SELECT rule, any_value(title) AS title, any_value(severity) AS severity, any_value(category) AS category,
+        SELECT rule, min(title) AS title, min(severity) AS severity, min(category) AS category,
                count(*) FILTER (WHERE status = 'evaluated') AS evaluated, count(*) FILTER (WHERE status = 'incomplete') AS incomplete,
                count(*) FILTER (WHERE status = 'not-evaluated') AS missing, count(*) FILTER (WHERE status = 'error') AS errors,
                sum(findings)::BIGINT AS findings
         FROM rule_results GROUP BY rule
-        ORDER BY list_position(['critical', 'high', 'medium', 'low', 'info'], any_value(severity)), rule
+        ORDER BY list_position(['critical', 'high', 'medium', 'low', 'info'], min(severity)), rule
     """
     found = []
     for row in night.dicts(query):

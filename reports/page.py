@@ -84,7 +84,7 @@ def read_page(night: Night, texts: Mapping[str, RuleText]) -> Page:
         exceptions=cut(
             night,
             "SELECT * FROM exceptions ORDER BY list_position(['malformed', 'void', 'expired', 'unmatched', 'expiring', "
-            "'active'], state), expires_at, id",
+            "'active'], state), expires_at, id, rule, selector",
             100,
         ),
         inventory=read_inventory(night),

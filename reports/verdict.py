@@ -69,9 +69,10 @@ def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
     if figures["rules"] == 0:
         lines.append("No rule was evaluated.")
     elif figures["weak"]:
+        part = figures["weak"] - figures["silent"]
         lines.append(
-            f"{figures['weak']:,} of {plural(figures['rules'], 'rule')} lacked an input somewhere; "
-            f"{figures['silent']:,} could not be evaluated in at least one account."
+            f"{figures['silent']:,} of {plural(figures['rules'], 'rule')} could not be evaluated in at least one account"
+            + (f", and {part:,} more had only part of their inputs." if part else ".")
         )
     if lines:
         return False, [*lines, "Where something was not seen, the absence of findings proves nothing."]
