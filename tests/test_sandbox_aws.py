@@ -383,6 +383,14 @@ def test_faults(company: AwsSandbox) -> None:
         iam.list_users()
 
 
+def test_a_report_can_be_truncated_within_a_sound_answer(company: AwsSandbox) -> None:
+    whole = credential_report(company, PROD)
+    company.fail("iam:GetCredentialReport", "truncated")
+    half = scanner(company, PROD, "iam").get_credential_report()["Content"].decode()
+    assert not half.endswith("\n")
+    assert len(half.splitlines()) < len(whole)
+
+
 def test_requests_of_scanners_are_counted_and_those_of_the_builder_are_not(company: AwsSandbox) -> None:
     before = company.calls["iam:ListGroups"]
     company.client(PROD, "iam").list_groups()

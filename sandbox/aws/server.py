@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-FaultKind: TypeAlias = Literal["denied", "throttled", "error", "cut", "malformed", "expired"]
+FaultKind: TypeAlias = Literal["denied", "throttled", "error", "cut", "malformed", "truncated", "expired"]
+"""cut ends the connection without an answer; malformed halves the body; truncated halves a file within a sound body
+(the credential report); the others are what AWS answers."""
 SEED = 20261122
 SCANNER_ROLE = "sprawlscan-scanner"
 """The role in the management account with which the scanner signs."""
@@ -243,6 +245,9 @@ class AwsSandbox:
         if fault == "cut":
             with contextlib.suppress(OSError):
                 environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        if fault == "truncated":
+            whole = wire.read(call, answer)
+            return wire.written(call, {name: _half(value) for name, value in whole.items()})
         if fault == "malformed":
             return Answer(status=200, headers=answer.headers, body=answer.body[: len(answer.body) // 2])
         return answer
@@ -339,6 +344,10 @@ class _MotoError(Exception):
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
         self.answer = answer
+
+
+def _half(value: Any) -> Any:
+    return value[: len(value) // 2] if isinstance(value, bytes) else value
 
 
 @functools.cache
