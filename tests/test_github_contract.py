@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, get_args
 import msgspec
 import pytest
 
+import collectors.github
+from collectors.github.bypass import Bypass
+from collectors.github.client import Client, user_token
+from collectors.github.scope import Scope
 from sandbox.github.limits import Limits
 from sandbox.github.server import GitHubSandbox
-from scanner.records import Account, Coverage, Gap, Reason
+from scanner.records import Account, Control, Coverage, Gap, Reason
 from tests.github_night import app_config, collected, config, gaps, of, run
 
 if TYPE_CHECKING:
@@ -262,6 +266,29 @@ def test_a_part_that_graphql_refuses_does_not_take_the_repositories_with_it(
         there = {f"github:repo:{repository.id}" for repository in sandbox.organisation.repositories}
     assert {row.id for row in of(records, Account)} - {"github:org:7001001"} == there
     assert {row.account_id for row in gaps(records) if (row.table, row.kind) == REFUSED[permission]} == there
+
+
+def test_rules_are_kept_when_their_bypass_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with GitHubSandbox(limits=FREE) as sandbox:
+        whole = collected(config(sandbox, monkeypatch), run(tmp_path))
+        sandbox.fail("/graphql", 500)
+        options = config(sandbox, monkeypatch)
+        bypass = Bypass(
+            Scope(
+                client=Client(options, run(tmp_path), token=user_token),
+                run=run(tmp_path),
+                target=next(collectors.github.targets(options, run(tmp_path))),
+                config=options,
+                login="lanternpay",
+                number=7001001,
+            )
+        )
+        rules = [row for row in of(whole, Control) if row.kind == "branch-protection"]
+        records = [*bypass.through(rules, {row.id: row.id for row in rules}), *bypass.rest()]
+    assert of(records, Control) == rules
+    assert [(row.kind, row.reason) for row in gaps(records)] == [("branch-protection-bypass", "unreachable")]
 
 
 @pytest.mark.parametrize("shape", ["cloud", "team", "ghes"])

@@ -124,7 +124,16 @@ APP = Repository(
     ),
     actions=Actions(token="write", allowed="all", sha_pinning=True),
     subject=Subject(use_default=False, claims=("repository_owner_id", "repository_id"), immutable=False),
-    protections=(Protection(id=51, pattern="main", approvals=2, enforce_admins=False),),
+    protections=(
+        Protection(
+            id=51,
+            pattern="main",
+            approvals=2,
+            enforce_admins=False,
+            bypass_users=("ann",),
+            bypass_apps=("release-robot",),
+        ),
+    ),
     rulesets=(
         Ruleset(
             id=52,
@@ -507,7 +516,7 @@ def test_branch_protection_and_rulesets(night: list[Record]) -> None:
     assert (protection.enforcement, protection.target, protection.bypass) == (
         "enforced",
         "main",
-        ["repository administrators"],
+        ["repository administrators", "App release-robot", "ann"],
     )
     assert protection.detail is not None
     assert protection.detail.startswith("2 approving review(s)")

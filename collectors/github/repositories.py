@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from collectors.github import actions, controls, credentials, oidc, powers, secrets
+from collectors.github.bypass import Bypass
 from collectors.github.controls import Environment  # noqa: TC001  msgspec reads the annotations at run time
 from collectors.github.definitions import Definitions
 from collectors.github.failures import GitHubError
@@ -96,6 +97,7 @@ def everything(scope: Scope, night: Night) -> Iterator[Record]:
 
 def _all(scope: Scope, night: Night) -> Generator[Record, None, None]:
     forbidden: list[str] = []
+    bypass = Bypass(scope)
     first = True
     for page in pages(scope):
         if first:
@@ -106,7 +108,13 @@ def _all(scope: Scope, night: Night) -> Generator[Record, None, None]:
         chosen = [repository for repository in page.repositories if scope.wants(repository.name)]
         definitions = Definitions(scope, night.memory)
         yield from definitions.prefetch(chosen)
-        yield from side_by_side(
+        rules = {
+            controls.branch_protection(repository, rule).id: str(rule["id"])
+            for repository in chosen
+            for rule in repository.protections or []
+            if rule.get("id")
+        }
+        readings = side_by_side(
             [
                 scope.told(
                     _repository(scope, night, definitions, repository),
@@ -122,7 +130,9 @@ def _all(scope: Scope, night: Night) -> Generator[Record, None, None]:
             ],
             scope.settings.workers,
         )
+        yield from bypass.through(readings, rules)
         night.memory.save()
+    yield from bypass.rest()
     if forbidden:
         raise GitHubError("denied", f"{len(forbidden)} repositories are not shown: {forbidden[0]}")
 

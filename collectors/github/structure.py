@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PAGE = 50
 _PROTECTION = """
-            databaseId pattern isAdminEnforced requiresApprovingReviews requiredApprovingReviewCount
+            id databaseId pattern isAdminEnforced requiresApprovingReviews requiredApprovingReviewCount
             requiresCodeOwnerReviews requiresStatusChecks restrictsPushes allowsForcePushes allowsDeletions"""
 _PARTS = {
     "deployKeys": "deployKeys(first: 1) { totalCount }",

@@ -8,6 +8,7 @@ how GitHub comes to answer data and errors together.
 from __future__ import annotations
 
 import base64
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphql import GraphQLError
@@ -185,7 +186,36 @@ class Graph:
             for found in self.organisation.repositories:
                 if node_id("R", found.id) == wanted and self.visible(found):
                     return self.repository(found)
+        if wanted.startswith("BPR_"):
+            rule = self._protection(wanted)
+            if rule is not None:
+                return rule
         return refused("NOT_FOUND", f"Could not resolve to a node with the global id of '{wanted}'")
+
+    def _protection(self, wanted: str) -> Node | None:
+        """Return a branch protection rule by its node id, which holds its repository's number."""
+        text = wanted.removeprefix("BPR_")
+        try:
+            number = int(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).split(b"-")[0])
+        except ValueError:
+            return None
+        repositories = self.organisation.repositories
+        place = bisect_left(repositories, number, key=lambda one: one.id)
+        if place == len(repositories) or repositories[place].id != number:
+            return None
+        found = repositories[place]
+        if not self.visible(found) or (
+            self.token.kind != "classic" and not self.token.may("administration", "read")
+        ):
+            return None
+        return next(
+            (
+                self.protection(rule, found)
+                for rule in found.protections
+                if node_id("BPR", f"{found.id}-{rule.id}") == wanted
+            ),
+            None,
+        )
 
     # Organisation and people
 
@@ -291,6 +321,7 @@ class Graph:
             "databaseId": team.id,
             "name": team.slug,
             "slug": team.slug,
+            "combinedSlug": f"{self.organisation.login}/{team.slug}",
         }
 
     # Repositories
@@ -359,7 +390,7 @@ class Graph:
                 ),
             ),
             "branchProtectionRules": self._allow(
-                "administration", connection(one.protections, self.protection)
+                "administration", connection(one.protections, lambda rule: self.protection(rule, one))
             ),
             "rulesets": lambda info, **asked: connection(
                 [*one.rulesets, *(above if asked.get("includeParents", True) else [])],
@@ -451,10 +482,21 @@ class Graph:
             return self.team(self.site.teams[one.name])
         return self.user(self.site.users[one.name])
 
-    def protection(self, one: Protection) -> Node:
+    def protection(self, one: Protection, repository: Repository) -> Node:
         """Return a branch protection rule."""
+        allowed = [
+            *(self.user(self.site.users[login]) for login in one.bypass_users),
+            *(
+                {"__typename": "App", "id": node_id("A", slug), "name": slug, "slug": slug}
+                for slug in one.bypass_apps
+            ),
+        ]
         return {
-            "id": node_id("BPR", one.id),
+            "__typename": "BranchProtectionRule",
+            "id": node_id("BPR", f"{repository.id}-{one.id}"),
+            "bypassPullRequestAllowances": connection(
+                allowed, lambda actor: {"id": node_id("BPRA", f"{one.id}-{actor['id']}"), "actor": actor}
+            ),
             "databaseId": one.id,
             "pattern": one.pattern,
             "allowsDeletions": one.allow_deletions,

@@ -54,7 +54,7 @@ KEPT: dict[str, str] = {
     "OrganizationMemberEdge": "cursor hasTwoFactorEnabled node role",
     "TeamConnection": CONNECTION,
     "TeamEdge": EDGE,
-    "Team": "databaseId id name slug",
+    "Team": "combinedSlug databaseId id name slug",
     "User": "createdAt databaseId id login name resourcePath url",
     "Bot": "createdAt databaseId id login resourcePath url",
     "RepositoryConnection": CONNECTION,
@@ -77,7 +77,10 @@ KEPT: dict[str, str] = {
     "DeploymentReviewerEdge": EDGE,
     "BranchProtectionRuleConnection": CONNECTION,
     "BranchProtectionRuleEdge": EDGE,
-    "BranchProtectionRule": "allowsDeletions allowsForcePushes blocksCreations databaseId dismissesStaleReviews id"
+    "BypassPullRequestAllowanceConnection": CONNECTION,
+    "BypassPullRequestAllowanceEdge": EDGE,
+    "BypassPullRequestAllowance": "actor id",
+    "BranchProtectionRule": "allowsDeletions allowsForcePushes blocksCreations bypassPullRequestAllowances databaseId dismissesStaleReviews id"
     " isAdminEnforced lockBranch pattern requireLastPushApproval requiredApprovingReviewCount"
     " requiredStatusCheckContexts requiresApprovingReviews requiresCodeOwnerReviews requiresCommitSignatures"
     " requiresConversationResolution requiresLinearHistory requiresStatusChecks requiresStrictStatusChecks"
