@@ -129,7 +129,7 @@ def _step(out: Gathered, found: tuple[Mapping, str | None], pipeline: str, refs:
     env: dict[str, str] = {}
     for scalar in scripts:
         exported = re.match(r"\s*export\s+(\w+)=[\"']?([^\"'\s]*)[\"']?\s*$", scalar.text)
-        if exported and "$(" not in exported.group(2):
+        if exported and "$" not in exported.group(2):
             env[exported.group(1)] = exported.group(2)
         out.script(scalar, job=name, env=env, environment=environment, scope="step")
     whole = "\n".join(scalar.text for scalar in scripts)

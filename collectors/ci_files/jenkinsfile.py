@@ -57,18 +57,16 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
                 column=match.start("name") - text.rfind("\n", 0, match.start("name")), scope="job", store="jenkins-credentials",
             )
         )  # fmt: skip
-        if re.search(
-            r"(?i)withAWS|AmazonWebServicesCredentialsBinding|azureServicePrincipal",
-            text[max(0, match.start() - 200) : match.end()],
-        ):
-            service = (
-                "azure"
-                if "zureServicePrincipal" in text[max(0, match.start() - 200) : match.end()]
-                else "aws"
-            )
-            out.logins.append(
-                Login(service=service, how="static", secrets=[match["name"]], line=line(match.start()))
-            )
+        binding = text[max(0, match.start() - 150) : match.start()].rpartition("[")[2] + match.group()
+        if "zureServicePrincipal" in binding:
+            service = "azure"
+        elif "withAWS" in binding or "AmazonWebServicesCredentialsBinding" in binding:
+            service = "aws"
+        else:
+            continue
+        out.logins.append(
+            Login(service=service, how="static", secrets=[match["name"]], line=line(match.start("name")))
+        )
     for match in _ROLE.finditer(text):
         # The plugin assumes the role with the agent's or a stored identity: no OIDC token is in play.
         out.indirect.append(

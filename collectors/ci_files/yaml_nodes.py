@@ -119,13 +119,10 @@ def read(text: str) -> list[Document]:
 def _documents(text: str, *, repaired: bool) -> list[Document]:
     import yaml
 
-    loader = getattr(yaml, "CParser", None)
-    events: Iterator[Any]
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is optional in PyYAML's wheels
     try:
-        raw = text.encode("utf-8", "replace")
-        parser = loader(raw) if loader is not None else yaml.Loader(raw)
-        events = iter(parser.get_event, None)
-        return _Composer(events, repaired).documents()
+        parser = loader(text.encode("utf-8", "replace"))
+        return _Composer(iter(parser.get_event, None), repaired).documents()
     except yaml.MarkedYAMLError as exc:
         line = exc.problem_mark.line + 1 if exc.problem_mark else None
         raise DefinitionError("malformed", f"not valid YAML: {exc.problem or exc.context}", line) from None
