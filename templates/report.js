@@ -157,8 +157,8 @@
       el("span", {}, el("button", { type: "button", class: "name" }, el("bdi", { text: raw("subject_name", row) })), el("span", { class: "line", text: raw("title", row) })),
       owner(raw("owner", row)),
       el("bdi", { text: raw("account_name", row) || raw("account_id", row) }),
-      el("span", { text: raw("first_seen", row) }),
-      el("span", { class: late(row) && "late", text: due === null ? "none" : late(row) ? `${due} !` : due }, late(row) ? el("span", { class: "hidden", text: " overdue" }) : null),
+      el("time", { text: raw("first_seen", row) }),
+      el("time", { class: late(row) && "late", datetime: due, text: due === null ? "none" : late(row) ? `${due} !` : due }, late(row) ? el("span", { class: "hidden", text: " overdue" }) : null),
     ].map((node) => el("div", { role: "cell" }, node));
   }
   function draw(force) {
@@ -359,6 +359,7 @@
     const table = el("table", {}, el("caption", { text: rows.length > first.length ? `First ${first.length} of ${rows.length} findings; the rest is in findings.csv` : `${rows.length} findings` }),
       el("thead", {}, el("tr", {}, ...HEAD.map(([, text]) => el("th", { scope: "col", text })))),
       el("tbody", {}, ...first.map((row) => el("tr", {}, ...cells(row).map((node) => el("td", {}, ...node.childNodes))))));
+    for (const button of table.querySelectorAll("button")) button.replaceWith(...button.childNodes);
     byId("printed").replaceChildren(table);
   });
   window.addEventListener("afterprint", () => byId("printed").replaceChildren());

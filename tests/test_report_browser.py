@@ -307,6 +307,8 @@ def test_paper_holds_the_filtered_rows(page: Page, address: str) -> None:
     expect(page.locator("#printed tbody tr")).to_have_count(30)
     expect(page.locator("#explorer")).to_be_hidden()
     expect(page.locator("#printed")).to_be_visible()
+    for row in page.locator("#printed tbody tr").all()[:3]:
+        assert "jenkins-" in row.inner_text()
 
 
 @pytest.mark.parametrize(
