@@ -93,7 +93,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     for path, skipped in definition_files(folder, config):
         if run.stopping.is_set():
             skipped = Failure(reason="deadline", detail="the run was told to stop")  # noqa: PLW2901
-        for record in _file(folder, path, skipped, context, target, run):
+        for record in _file(folder, path, skipped, context, remote, target, run):
             table = TABLE_OF[type(record)]
             if table in counts:
                 counts[table] += 1
@@ -134,7 +134,13 @@ def _explain(exc: Exception) -> Failure | None:
 
 
 def _file(  # noqa: PLR0917
-    folder: Path, path: str, skipped: Failure | None, context: Context, target: Target, run: Run
+    folder: Path,
+    path: str,
+    skipped: Failure | None,
+    context: Context,
+    remote: Remote | None,
+    target: Target,
+    run: Run,
 ) -> Iterator[Record]:
     """Yield the records of one file, or its gaps: one for each table that it would have filled."""
     failures: list[Failure] = [skipped] if skipped else []
@@ -146,17 +152,22 @@ def _file(  # noqa: PLR0917
 
     if skipped is None:
         yield from or_gap(
-            _records(folder, path, context, run), _asked(target, _FILLED[0], f"read {path}"), explain
+            _records(folder, path, context, remote, run), _asked(target, _FILLED[0], f"read {path}"), explain
         )
     for failure in failures:
         for table in _FILLED if skipped else _FILLED[1:]:
             yield gap(_asked(target, table, f"read {path}"), failure)
 
 
-def _records(folder: Path, path: str, context: Context, run: Run) -> Iterator[Record]:
+def _records(folder: Path, path: str, context: Context, remote: Remote | None, run: Run) -> Iterator[Record]:
     owner = context.repository.split("/", 1)[0]
     definition = parse(path, _text(folder / path), run.fingerprint, owner=owner)
-    yield from definition_records(definition, context=context)
+    issuer = None
+    if remote is not None and remote.host not in {"github.com", "gitlab.com"}:
+        # GHES: https://docs.github.com/en/enterprise-server@latest/actions/reference/security/oidc
+        suffix = "/_services/token" if definition.format == "github-workflow" else ""
+        issuer = f"https://{remote.host}{suffix}"
+    yield from definition_records(definition, context=msgspec.structs.replace(context, issuer=issuer))
 
 
 def definition_files(folder: Path, config: Config) -> Iterator[tuple[str, Failure | None]]:
