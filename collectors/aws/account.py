@@ -62,7 +62,9 @@ class Account:
         self.limited: dict[str, tuple[tuple[object, ...], Limits]] = {}
         self.wanted: dict[tuple[object, ...], tuple[tuple[Row, ...], int]] = {}
         self.holders = {one.arn: self._holder(one) for one in self.directory.principals}
-        self.hits: dict[str, list[Hit]] = Search(facts, self.directory, self.holders).run()
+        search = Search(facts, self.directory, self.holders)
+        self.hits: dict[str, list[Hit]] = search.run()
+        self.beyond: dict[str, list[Hit]] = search.beyond(self._strong)
 
     def _rows(self, principal: Principal, document: Document) -> Rows:
         return resolve(document, principal.context)
@@ -215,6 +217,17 @@ class Account:
                 if self._admin_with(principal, rest, above) is Truth.YES:
                     yield f"{one.via}-deny-hides-admin"
 
+    def _strong(self, arn: str) -> frozenset[Power]:
+        """Return the powers of a principal that matter to who might become it."""
+        principal = self.by_arn[arn]
+        return frozenset(
+            one.power
+            for attachment in principal.attachments
+            if attachment.document is not None
+            for one in self.summary(principal, attachment.document).held
+            if one.power != "read"
+        )
+
     def writes(self, principal: Principal) -> bool:
         """Say whether a principal can do more than read."""
         return any(
@@ -338,28 +351,28 @@ class Account:
 
     def escalations(self) -> Iterator[Record]:
         """Yield a grant for each path to more power of one's own, and links to the identities that can be become."""
-        for arn in sorted(self.hits):
+        for arn in sorted({*self.hits, *self.beyond}):
             principal = self.by_arn[arn]
             if principal.kind == "iam-group" and principal.members:
                 continue
-            links = 0
             linked: set[str] = set()
-            for hit in self.hits[arn]:
+            for hit in self.hits.get(arn, ()):
                 yield from self._own_path(principal, hit)
+            for hit in (*self.hits.get(arn, ()), *self.beyond.get(arn, ())):
                 target = hit.target
-                if target is not None and target.arn not in linked and links < MOST_LINKS:
-                    links += 1
-                    linked.add(target.arn)
-                    yield Link(
-                        id=record_id("aws", "link", f"{principal.native_id}:can_become:{target.native_id}"),
-                        provider="aws",
-                        account_id=self.facts.account_ref,
-                        source_id=principal.id,
-                        relation="can_become",
-                        target_id=target.id,
-                        evidence=hit.path.id,
-                        why=hit_why(hit, principal),
-                    )
+                if target is None or target.arn in linked or len(linked) >= MOST_LINKS:
+                    continue
+                linked.add(target.arn)
+                yield Link(
+                    id=record_id("aws", "link", f"{principal.native_id}:can_become:{target.native_id}"),
+                    provider="aws",
+                    account_id=self.facts.account_ref,
+                    source_id=principal.id,
+                    relation="can_become",
+                    target_id=target.id,
+                    evidence=hit.path.id,
+                    why=hit_why(hit, principal),
+                )
 
     def _own_path(self, principal: Principal, hit: Hit) -> Iterator[Record]:
         own = hit.target is None or hit.path.target in {"group", "any-user", "any-role", "assumable-role"}

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from collectors.aws.facts import AwsFacts, Compute
     from collectors.aws.principals import Directory, Principal
+    from scanner.records import Power
 
 Coverage = Literal[
     "self", "own-policy", "own-group", "target", "policy-of-target", "other-user", "compute", "saml-provider",
@@ -240,6 +241,35 @@ class Search:
             left = [holder for holder in left if holder.principal.arn not in reached]
         return {arn: _best(walked) for arn, walked in hits.items()}
 
+    def beyond(self, powers: Callable[[str], frozenset[Power]]) -> dict[str, list[Hit]]:
+        """Return who can become somebody that is not privileged and yet has a power that the holder lacks.
+
+        Roles that may be assumed, and existing compute that the holder may change; by the holder's ARN.
+        """
+        self.fresh = {"role": Index(self.all["role"].by_arn.values())}
+        found: dict[str, list[Hit]] = {}
+        for holder in self.holders.values():
+            principal = holder.principal
+            if principal.arn in self.privileged or principal.kind == "iam-group":
+                continue
+            own = powers(principal.arn)
+            hits = [
+                Hit(path=assume_role(), target=role, truth=truth)
+                for role, truth in itertools.islice(
+                    self._assumable(holder, self.named, self.all["open"]), MOST_LOOKED_AT
+                )
+                if truth is not Truth.NO
+            ]
+            for path in self._walkable(holder) if self.compute else ():
+                if path.compute is not None and path.compute in self.compute:
+                    before = self._steps(holder, path, None, None, shared=True)
+                    if before is not Truth.NO:
+                        hits += self._through_known(holder, path, before)
+            more = [hit for hit in hits if hit.target is not None and powers(hit.target.arn) - own]
+            if more:
+                found[principal.arn] = _best(more)
+        return found
+
     def _index(self, fresh: set[str]) -> None:
         """Sort those who are newly privileged by how they can be reached."""
         ones = [self.by_arn[arn] for arn in sorted(fresh)]
@@ -409,12 +439,23 @@ class Search:
                     break
 
     def _through_compute(self, holder: Holder, path: Path, before: Truth) -> Iterator[Hit]:
-        assert path.compute is not None
+        found = False
+        for hit in self._through_known(holder, path, before):
+            found = True
+            yield hit
+        if found or path.compute in self.facts.compute_listed:
+            return
+        for target, trusted in itertools.islice(self._serving(path.services), 1):
+            truth = min(before, trusted, self._steps(holder, path, target, None, shared=False))
+            if truth is not Truth.NO:
+                yield Hit(path=path, target=target, truth=truth, assumed=True)
+
+    def _through_known(self, holder: Holder, path: Path, before: Truth) -> Iterator[Hit]:
+        """Yield what the holder becomes through compute that is known to exist."""
         found = 0
-        fresh = self.fresh["role"].by_arn
-        for one in self.compute.get(path.compute, ()):
-            target = fresh.get(one.role_arn)
-            if target is None:
+        for one in self.compute.get(path.compute or "", ()):
+            target = self.fresh["role"].by_arn.get(one.role_arn)
+            if target is None or target.arn == holder.principal.arn:
                 continue
             truth = min(before, self._steps(holder, path, target, one, shared=False))
             if truth is not Truth.NO:
@@ -422,12 +463,6 @@ class Search:
                 yield Hit(path=path, target=target, truth=truth, compute=one)
             if found >= MOST_TARGETS:
                 return
-        if found or path.compute in self.facts.compute_listed:
-            return
-        for target, trusted in itertools.islice(self._serving(path.services), 1):
-            truth = min(before, trusted, self._steps(holder, path, target, None, shared=False))
-            if truth is not Truth.NO:
-                yield Hit(path=path, target=target, truth=truth, assumed=True)
 
     def _steps(
         self, holder: Holder, path: Path, target: Principal | None, compute: Compute | None, *, shared: bool

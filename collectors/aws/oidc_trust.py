@@ -161,7 +161,8 @@ def _by_subject(
         severity = "medium"
         exposure = "organisation"
     if problem == "OIDC-5" and writes:
-        severity = "medium" if exposure == "repository" and _pull_request(pins) else "low"
+        strangers = issuer.family in {"github", "gitlab"} and _pull_request(pins)
+        severity = "medium" if exposure == "repository" and strangers else "low"
     audience = "aud" in pins
     why = said(tests)
     if problem is not None:
