@@ -34,7 +34,7 @@ ROWS = (
     ),
 )
 REPORT = "\n".join((HEADER, *ROWS)).encode()
-BOUNDARIES = {len("\n".join((HEADER, *ROWS[:n])).encode()) + end for n in range(1, 4) for end in (0, 1)}
+BOUNDARIES = {len("\n".join((HEADER, *ROWS[:n])).encode()) + end for n in range(1, 4) for end in (-1, 0, 1)}
 
 
 def test_a_whole_report() -> None:

@@ -31,7 +31,7 @@ def reported(place: Place, report: Report, details: Details) -> Iterator[Record]
     Raises `MalformedError` when the report is not whole, `TruncatedError` when it lacks a user that it should have.
     """
     tally = Tally()
-    chosen = users_with_key_ids(place, report) | _owners_of_seen_keys(place, tally)
+    chosen = users_with_key_ids(report, place.config.key_id_users) | _owners_of_seen_keys(place, tally)
     for row in sorted(report.rows.values(), key=lambda row: row.arn):
         if row.user == ROOT:
             continue
@@ -78,19 +78,17 @@ def reported(place: Place, report: Report, details: Details) -> Iterator[Record]
     tally.end()
 
 
-def users_with_key_ids(place: Place, report: Report) -> set[str]:
-    """Return the ARNs of users whose key ids are worth a call: those with a key to act on, then others to a limit."""
-    before = place.run.as_of - timedelta(days=place.config.key_id_days)
-    flagged: list[str] = []
-    others: list[str] = []
+def users_with_key_ids(report: Report, limit: int) -> set[str]:
+    """Return the ARNs of the users whose key ids are worth a call: oldest active key first.
+
+    The order is one that hardly changes from night to night, and so neither do the ids of the records.
+    """
+    oldest: dict[str, str] = {}
     for row in report.rows.values():
-        active = [key for key in row.keys if key.active]
-        if row.user == ROOT or not row.keys:
-            continue
-        old = any((key.rotated_at or before) <= before for key in active)
-        (flagged if old or len(active) > 1 else others).append(row.arn)
-    room = max(0, place.config.key_id_calls - len(flagged))
-    return {*flagged, *sorted(others)[:room]}
+        if row.user != ROOT and row.keys:
+            made = [key.rotated_at.isoformat() for key in row.keys if key.active and key.rotated_at]
+            oldest[row.arn] = min(made, default="9999")
+    return set(sorted(oldest, key=lambda arn: (oldest[arn], arn))[:limit])
 
 
 def _owners_of_seen_keys(place: Place, tally: Tally) -> set[str]:

@@ -45,11 +45,9 @@ class Config(Section):
     """Longest wait for a connection or for an answer."""
     workers: int = Field(default=8, ge=1, le=64)
     """Regional listings read at once, in one account."""
-    key_id_calls: int = Field(default=25, ge=0)
-    """Users whose access key ids are read in any case; beyond that many, only users with a key that is old,
-    unused, or one of two."""
-    key_id_days: int = Field(default=30, ge=0)
-    """Days after which a key counts as old or unused for that."""
+    key_id_users: int = Field(default=25, ge=0)
+    """Users whose access key ids are read, those with the oldest keys first: one call each. The report of
+    credentials, which needs no call a user, knows no ids; a key beyond this is told by user and date."""
     ssh_keys: bool = False
     """Read the SSH public keys of CodeCommit users: one call a user."""
     unused_access: bool = True
