@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import collectors.github
-from collectors.github.client import Client, user_token
+from collectors.github.client import Client
+from collectors.github.tokens import user_token
 from scanner.collect import Run
 from scanner.detectors import Fingerprint
 from scanner.records import Coverage, Gap, Record

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from collectors.github.client import Client, user_token
+from collectors.github.client import Client
 from collectors.github.failures import GitHubError, QueryError, StatusError, explain
 from collectors.github.memory import Memory
+from collectors.github.tokens import user_token
 from sandbox.github.limits import Limits
 from sandbox.github.server import GitHubSandbox
 from scanner.records import Account
@@ -214,7 +215,8 @@ def test_a_foreign_next_link_is_refused_without_assertions(sandbox: GitHubSandbo
     sandbox.fail("/orgs/{org}/repos", "foreign-next")
     program = f"""
 import collectors.github, threading, pathlib
-from collectors.github.client import Client, user_token
+from collectors.github.client import Client
+from collectors.github.tokens import user_token
 from collectors.github.failures import GitHubError
 from scanner.collect import Run
 from scanner.detectors import Fingerprint

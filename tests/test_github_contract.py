@@ -11,8 +11,9 @@ import pytest
 
 import collectors.github
 from collectors.github.bypass import Bypass
-from collectors.github.client import Client, user_token
+from collectors.github.client import Client
 from collectors.github.scope import Scope
+from collectors.github.tokens import user_token
 from sandbox.github.limits import Limits
 from sandbox.github.server import GitHubSandbox
 from scanner.records import Account, Control, Coverage, Gap, Reason

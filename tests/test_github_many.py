@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.github.client import Client, installation_token
+from collectors.github.client import Client
+from collectors.github.tokens import installation_token
 from sandbox.github.limits import Limits
 from sandbox.github.organisation import (
     Organisation,

@@ -37,7 +37,8 @@ from scanner.records import record_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.github.client import Client, Token
+    from collectors.github.client import Client
+    from collectors.github.tokens import Token
     from scanner.collect import Run
     from scanner.records import Record
 
@@ -130,7 +131,8 @@ class Config(Section):
 
 def targets(config: Config, run: Run) -> Iterator[Target]:
     """Yield one target for each organisation. One that cannot be found is a target, too: its reading tells why."""
-    from collectors.github.client import Client, app_token, user_token
+    from collectors.github.client import Client
+    from collectors.github.tokens import app_token, user_token
 
     client = Client(config, run, token=user_token if config.app is None else app_token)
     try:
@@ -190,9 +192,10 @@ def _installed(client: Client, config: Config) -> Iterator[Target]:
 
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield what one organisation holds. Never raises for what GitHub answers: that is a Gap."""
-    from collectors.github.client import Client, installation_token, user_token
+    from collectors.github.client import Client
     from collectors.github.memory import Memory, code_version
     from collectors.github.night import night
+    from collectors.github.tokens import installation_token, user_token
 
     token: Token = user_token
     if "installation" in target.params:

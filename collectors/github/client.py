@@ -22,23 +22,21 @@ import msgspec
 import requests
 
 from collectors.github.failures import GitHubError, QueryError, StatusError
+from collectors.github.limiter import Limiter
+from collectors.github.tokens import API_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from github import GithubIntegration
-    from github.Auth import AppAuth
     from github.Requester import Requester
 
     from collectors.github import Config
     from collectors.github.memory import Memory
+    from collectors.github.tokens import Held, Token
     from scanner.collect import Run
     from scanner.records import Record
 
-    Token = Callable[[Config], "Held"]
 
-API_VERSION = "2022-11-28"
-"""Pinned: GitHub changes answers between versions."""
 TRIES = 5
 """How often one request is sent again after a rate limit, before its listing is given up as throttled."""
 _NEXT = re.compile(r'<([^>]+)>\s*;[^,]*\brel="?next"?')
@@ -59,62 +57,6 @@ class Queried(msgspec.Struct, frozen=True, kw_only=True):
 
     data: dict[str, Any]
     errors: list[dict[str, Any]]
-
-
-class Held(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A token in use."""
-
-    auth: Any
-    """PyGithub's ``Auth``."""
-    until: float
-    """The `time.monotonic` at which another must be made."""
-    permissions: dict[str, str] = {}
-
-
-class Limiter:
-    """Paces and pauses all requests of one token, over all threads, for each of GitHub's rate-limit resources."""
-
-    def __init__(self, *, spacing: float, longest_wait: float, stopping: threading.Event) -> None:
-        self._spacing = spacing
-        self._longest_wait = longest_wait
-        self._stopping = stopping
-        self._lock = threading.Lock()
-        self._next = 0.0
-        self._until: dict[str, float] = {}
-        self._given_up: dict[str, int] = {}
-
-    def admit(self, resource: str) -> None:
-        """Wait for this request's turn. Raises `GitHubError` when the run stops or the wait is too long."""
-        if self._given_up.get(resource, 0) >= 10:
-            raise GitHubError(
-                "throttled", f"the {resource} rate limit did not end; no more requests are sent"
-            )
-        while True:
-            if self._stopping.is_set():
-                raise GitHubError("deadline", "stopped before this was read")
-            with self._lock:
-                now = time.monotonic()
-                wait = max(self._next, self._until.get(resource, 0.0)) - now
-                if wait <= 0:
-                    self._next = now + self._spacing
-                    return
-            if wait > self._longest_wait:
-                raise GitHubError("throttled", f"the {resource} rate limit ends only in {wait:.0f} s")
-            self._stopping.wait(min(wait, 5.0))
-
-    def pause(self, resource: str, seconds: float) -> None:
-        """Let nothing pass for so many seconds."""
-        with self._lock:
-            self._until[resource] = max(self._until.get(resource, 0.0), time.monotonic() + seconds)
-
-    def gave_up(self, resource: str) -> None:
-        """Count a request that was throttled to the end; after ten in a row the resource is closed."""
-        with self._lock:
-            self._given_up[resource] = self._given_up.get(resource, 0) + 1
-
-    def passed(self, resource: str) -> None:
-        """Note a request that was not throttled."""
-        self._given_up[resource] = 0
 
 
 class Client:
@@ -467,77 +409,3 @@ def _until_reset(headers: Mapping[str, str]) -> float | None:
     except (KeyError, ValueError, TypeError):
         return None
     return max(reset - date, 0.0) + 1.0
-
-
-def _app_auth(config: Config) -> AppAuth:
-    import github
-
-    if config.app is None:
-        raise ValueError("no App in the configuration")
-    return github.Auth.AppAuth(config.app.app_id, config.app.private_key.read())
-
-
-def _integration(config: Config) -> GithubIntegration:
-    import github
-
-    return github.GithubIntegration(
-        auth=_app_auth(config),
-        base_url=config.base_url,
-        verify=str(config.ca_bundle) if config.ca_bundle else True,
-        timeout=config.timeout_seconds,
-        user_agent="sprawlscan",
-        retry=config.retries,
-        seconds_between_requests=0,
-        seconds_between_writes=0,
-        api_version=API_VERSION,
-        lazy=True,
-    )
-
-
-def user_token(config: Config) -> Held:
-    """Return the token of the configuration: the same every night."""
-    import github
-
-    if config.token is None:
-        raise ValueError("no token in the configuration")
-    return Held(auth=github.Auth.Token(config.token.read()), until=float("inf"))
-
-
-def app_token(config: Config) -> Held:
-    """Return the App's own signed token, which lists its installations and nothing else. Good for five minutes."""
-    import github
-    import jwt
-
-    auth = _app_auth(config)
-    try:
-        signed = auth.create_jwt()
-    except (jwt.PyJWTError, ValueError) as exc:
-        raise GitHubError("denied", f"the App's private key cannot sign: {type(exc).__name__}") from None
-    return Held(auth=github.Auth.AppAuthToken(signed), until=time.monotonic() + 200)
-
-
-def installation_token(installation: int) -> Token:
-    """Return what exchanges the App's key for an installation's token, good for an hour.
-
-    The exchange is the one POST beside GraphQL queries:
-    https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
-    """
-
-    def exchange(config: Config) -> Held:
-        import github
-        import jwt
-
-        integration = _integration(config)
-        try:
-            granted = integration.get_access_token(installation)
-        except (jwt.PyJWTError, ValueError) as exc:
-            raise GitHubError("denied", f"the App's private key cannot sign: {type(exc).__name__}") from None
-        finally:
-            integration.close()
-        return Held(
-            auth=github.Auth.Token(granted.token),
-            until=time.monotonic() + 3000,
-            permissions=dict(granted.permissions or {}),
-        )
-
-    return exchange

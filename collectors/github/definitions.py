@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from collectors.ci_files import Context
     from collectors.github.memory import Memory
-    from collectors.github.repositories import Facts, Organisation
     from collectors.github.scope import Scope
+    from collectors.github.settings import Facts, Organisation
     from collectors.github.structure import File, Repository
     from scanner.records import Record
 

@@ -14,10 +14,11 @@ from collectors.github import (
     repositories,
     scanning,
     secrets,
+    teams,
 )
 from collectors.github.failures import GitHubError, explain
-from collectors.github.repositories import Night, Organisation
 from collectors.github.scope import Scope
+from collectors.github.settings import Night, Organisation, rare_secrets
 from scanner.collect import Asked, Failure, gap, or_gap, side_by_side
 
 if TYPE_CHECKING:
@@ -68,15 +69,15 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
         fills=("accounts/github-organisation",),
     )
     yield from organization.people(scope, org)
-    yield from organization.repository_roles(scope)
+    yield from teams.repository_roles(scope)
     facts = Organisation()
     templates: list[Template] = []
     changed: list[set[str]] = []
     yield from side_by_side(
         [
-            organization.teams(scope),
+            teams.teams(scope),
             *([organization.public_keys(scope)] if _keys_wanted(scope) else []),
-            organization.roles(scope),
+            teams.roles(scope),
             credentials.installations(scope),
             credentials.fine_grained(scope),
             credentials.authorisations(scope),
@@ -158,7 +159,7 @@ def _unseen(scope: Scope, tonight: Night) -> Iterator[Record]:
             f"{tonight.archived} archived repositories: their keys and webhooks were read, their secrets not. "
             "Archived repositories run no workflows.",
         )
-    if not repositories.rare_secrets(scope, tonight):
+    if not rare_secrets(scope, tonight):
         yield unseen(
             "secrets",
             "repository-codespaces-and-agents",

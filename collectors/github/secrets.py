@@ -19,7 +19,7 @@ from scanner.records import Secret, record_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from collectors.github.controls import Environment
+    from collectors.github.environments import Environment
     from collectors.github.structure import Repository
     from scanner.collect import Failure
     from scanner.records import Record

@@ -1,0 +1,209 @@
+"""A repository's settings: what REST adds to GraphQL, tonight or carried forward from an earlier night."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime  # noqa: TC003  msgspec reads the annotations at run time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from collectors.github import actions, controls, credentials, environments, oidc, secrets
+from collectors.github.environments import Environment  # noqa: TC001
+from collectors.github.oidc import Template  # noqa: TC001
+from scanner.records import Coverage, Gap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.github.definitions import Definitions
+    from collectors.github.memory import Memory
+    from collectors.github.scope import Scope
+    from collectors.github.structure import Repository
+    from scanner.records import Record
+
+
+class Facts(msgspec.Struct, kw_only=True):
+    """What a repository's settings say about its workflows; carried forward with its records."""
+
+    token: str | None = None
+    """Default GITHUB_TOKEN permissions: ``read`` or ``write``."""
+    template: Template | None = None
+    environments: list[Environment] = []
+    identifiers: dict[str, str] = {}
+    """The repository's variables that name something: see `secrets.identifier`."""
+
+
+class Organisation(msgspec.Struct, kw_only=True):
+    """What the organisation's settings say about the workflows of all repositories."""
+
+    token: str | None = None
+    """Default GITHUB_TOKEN permissions: ``read`` or ``write``."""
+    template: Template | None = None
+    repository_runners: bool = True
+    """Whether repositories may register runners."""
+    variables: list[secrets.Identifier] = []
+
+    def identifiers(self, repository: Repository) -> dict[str, str]:
+        """Return the variables that this repository gets."""
+        return {
+            variable.name: variable.value
+            for variable in self.variables
+            if variable.visibility == "all"
+            or (variable.visibility == "private" and repository.visibility != "public")
+            or repository.name in variable.repositories
+        }
+
+
+class Night(msgspec.Struct, kw_only=True):
+    """What one night's reading of the repositories shares."""
+
+    memory: Memory | Any
+    organisation: Organisation
+    changed: set[str] | None
+    """Full names of repositories that changed since the last night, by the audit log; None without one."""
+    rotate: bool = False
+    carried: int = 0
+    oldest: datetime | None = None
+    archived: int = 0
+    there: int | None = None
+    """How many repositories the organisation says that it has."""
+    shown: int = 0
+    """How many GraphQL says that there are for us."""
+    lock: Any = msgspec.field(default_factory=threading.Lock)
+
+
+def settings(
+    scope: Scope, night: Night, definitions: Definitions, repository: Repository, facts: Facts
+) -> Iterator[Record]:
+    """Yield what REST tells of a repository, tonight or from the last night that asked."""
+    reading = night.memory.reading(repository.number)
+    if reading is not None and not _due(scope, night, repository, reading.read_at, reading.digest):
+        held = msgspec.json.decode(reading.facts, type=Facts)
+        for field in facts.__struct_fields__:
+            setattr(facts, field, getattr(held, field))
+        with night.lock:
+            night.carried += 1
+            night.oldest = min(night.oldest or reading.read_at, reading.read_at)
+            night.archived += repository.archived
+        for record in reading.records:
+            if isinstance(record, Coverage):
+                yield msgspec.structs.replace(
+                    record, call=f"{record.call} [carried forward from {reading.read_at:%Y-%m-%d}]"
+                )
+            else:
+                yield record
+        return
+    with night.lock:
+        night.archived += repository.archived
+    kept: list[Record] = []
+    whole = True
+    for record in _read(scope, night, definitions, repository, facts):
+        kept.append(record)
+        whole = whole and not (isinstance(record, Gap) and record.reason != "unsupported")
+        yield record
+    if whole:
+        night.memory.keep_reading(repository.number, repository.digest, msgspec.json.encode(facts), kept)
+    else:
+        night.memory.forget_reading(repository.number)
+
+
+def _due(scope: Scope, night: Night, repository: Repository, read_at: datetime, digest: str) -> bool:
+    """Tell whether REST is asked again tonight: when something changed, and in turn, a part each night."""
+    if not night.rotate or digest != repository.digest:
+        return True
+    days = scope.settings.rotation_days
+    if night.changed is not None:
+        if repository.full_name in night.changed:
+            return True
+        days *= 4
+    age = (scope.run.as_of.date() - read_at.date()).days
+    turn = repository.number % days == scope.run.as_of.toordinal() % days
+    return age >= days or (age > 0 and turn)
+
+
+def _read(
+    scope: Scope, night: Night, definitions: Definitions, repository: Repository, facts: Facts
+) -> Iterator[Record]:
+    if repository.keys == 0 and _sure_of_zero(scope, repository):
+        yield from scope.told(
+            (),
+            scope.asked(
+                "credentials",
+                "POST /graphql repository.deployKeys",
+                kind="deploy-key",
+                account_id=repository.account_id,
+            ),
+        )
+    else:
+        yield from credentials.deploy_keys(scope, repository)
+    yield from credentials.repository_webhooks(scope, repository)
+    if repository.archived:
+        return
+    yield from secrets.of_repository(
+        scope, repository, rare=rare_secrets(scope, night), identifiers=facts.identifiers
+    )
+    if repository.environments != 0:
+        yield from environments.guards(scope, repository, facts.environments)
+        for environment in facts.environments:
+            if environment.custom_branches:
+                yield from environments.branch_policies(scope, repository, environment)
+            yield from secrets.of_environment(scope, repository, environment)
+    else:
+        yield from scope.told(
+            (),
+            scope.asked(
+                "controls",
+                "POST /graphql repository.environments",
+                kind="environment-approval",
+                account_id=repository.account_id,
+            ),
+        )
+    if not repository.workflows:
+        return
+    yield from _workflow_settings(scope, night, repository, facts)
+    if definitions.mints(repository):
+        templates: list[Template] = []
+        yield from oidc.repository_template(scope, repository, night.organisation.template, templates)
+        facts.template = templates[0] if templates else None
+
+
+def rare_secrets(scope: Scope, night: Night) -> bool:
+    """Tell whether repositories' Codespaces and agents secrets are read: servers have none, large ones take long."""
+    asked = scope.settings.rare_secrets
+    return not (night.rotate or scope.settings.server) if asked is None else asked
+
+
+def _sure_of_zero(scope: Scope, repository: Repository) -> bool:
+    """Tell whether GraphQL's zero deploy keys is a fact: only administrators, and Apps allowed to, see keys."""
+    permissions = scope.client.permissions
+    if permissions:
+        return permissions.get("administration") in {"read", "write"}
+    return repository.administered
+
+
+def _workflow_settings(scope: Scope, night: Night, repository: Repository, facts: Facts) -> Iterator[Record]:
+    def default(body: dict[str, Any]) -> Iterator[Record]:
+        facts.token = str(body["default_workflow_permissions"])
+        yield from controls.workflow_defaults(repository.account_id, str(repository.number), body)
+
+    yield from scope.object(
+        "/repos/{org}/{repo}/actions/permissions/workflow",
+        default,
+        table="controls",
+        kind="workflow-token-default",
+        needs="administration: read",
+        account_id=repository.account_id,
+        repo=repository.name,
+    )
+    yield from scope.object(
+        "/repos/{org}/{repo}/actions/permissions",
+        lambda body: controls.allowed_actions(repository.account_id, str(repository.number), body),
+        table="controls",
+        kind="allowed-actions",
+        needs="administration: read",
+        account_id=repository.account_id,
+        repo=repository.name,
+    )
+    if night.organisation.repository_runners:
+        yield from actions.repository_runners(scope, repository)
