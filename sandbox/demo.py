@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from scanner.pipeline import Outcome
     from scanner.run import Progress
 
-GITHUB_TOKEN = "SPRAWLSCAN_DEMO_GITHUB_TOKEN"
+GITHUB_KEY = "SPRAWLSCAN_DEMO_GITHUB_APP_KEY"
 """The environment variable that the demo's configuration refers to."""
 
 EXCEPTIONS = """\
@@ -38,7 +38,7 @@ EXCEPTIONS = """\
 exceptions:
   - id: RISK-7
     rule: human-standing-admin
-    subject: "arn:aws:iam::100000000001:user/breakglass*"
+    subject: "arn:aws:iam::100000000001:user/break-glass"
     owner: platform
     approver: ciso@lanternpay.example
     reason: accepted-risk
@@ -118,12 +118,17 @@ def _source_control(night: int) -> Iterator[dict[str, Any]]:
     """Serve the company's source control as of a night; give the sections of the configuration for it."""
     with contextlib.ExitStack() as stack:
         github = stack.enter_context(GitHubSandbox(night=night))
-        variables = {GITHUB_TOKEN: github.token}
+        app = github.app
+        variables = {GITHUB_KEY: app.private_key}
         sections: dict[str, Any] = {
             "github": {
                 "organisations": [GITHUB_ORG],
                 "base_url": github.url,
-                "token": f"${{env:{GITHUB_TOKEN}}}",
+                "app": {
+                    "app_id": app.app_id,
+                    "installation_id": app.installation_id,
+                    "private_key": f"${{env:{GITHUB_KEY}}}",
+                },
                 "oidc_issuer": "https://token.actions.githubusercontent.com",
                 "seconds_between_requests": 0,
             }

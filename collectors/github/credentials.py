@@ -121,6 +121,8 @@ def fine_grained(scope: Scope) -> Iterator[Record]:
             enabled=not item.get("token_expired"),
             created_at=time(item.get("access_granted_at")),
             last_used_at=time(item.get("token_last_used_at")),
+            # GitHub has recorded the use of these tokens for as long as there are any: null is its word for never.
+            never_used="token_last_used_at" in item and item["token_last_used_at"] is None,
             expires_at=expires,
             never_expires=expires is None,
             scopes=sorted(f"{name}:{level}" for name, level in parts.items()),
