@@ -86,7 +86,7 @@ def _trust(random_: random.Random) -> dict[str, Any]:
 
 def account(roles: int, policies: int) -> AwsFacts:
     """Make up an account: each role holds two managed policies and, one in four, an inline one of its own family."""
-    random_ = random.Random(20261123)  # noqa: S311  a benchmark, the same every time
+    random_ = random.Random(20261123)
     managed = [
         {
             "PolicyName": f"policy-{number}",

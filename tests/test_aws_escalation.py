@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from collectors.aws.actions import matching
-from collectors.aws.escalation import Hit, Path, _implied, paths
-from collectors.aws.facts import AwsFacts
+from collectors.aws.escalation_paths import Path, implied, paths
 from tests.aws_iam import (
     ACCOUNT,
     ADMINISTRATOR,
@@ -31,6 +30,10 @@ from tests.aws_iam import (
     trusting,
     user,
 )
+
+if TYPE_CHECKING:
+    from collectors.aws.escalation import Hit
+    from collectors.aws.facts import AwsFacts
 
 PATHS = {path.id: path for path in paths()}
 HOLDER = "holder"
@@ -101,7 +104,7 @@ class Case:
         path = self.path
         service = path.services[0] if path.services else "ec2.amazonaws.com"
         trust: dict[str, Any] = trusting({"Service": service})
-        if path.target in {"assumed-role"}:
+        if path.target == "assumed-role":
             trust = trusting(ROOT)
         if path.target == "assumable-role":
             trust = trusting({"AWS": self.holder})
@@ -180,7 +183,7 @@ class Case:
 
 def found(case: Case, of: AwsFacts) -> bool:
     """Say whether the holder walks the path, or a shorter one that is part of it."""
-    return any(hit.path.id == case.path.id or _implied(case.path, hit.path) for hit in case.hits(of))
+    return any(hit.path.id == case.path.id or implied(case.path, hit.path) for hit in case.hits(of))
 
 
 def test_there_are_paths_of_every_family() -> None:
@@ -248,14 +251,13 @@ def test_a_harmless_resource_ends_it(path_id: str, number: int) -> None:
         assert not escalates(of, HOLDER)
 
 
-@pytest.mark.parametrize("path_id", [path.id for path in paths() if path.target in {"role", "compute"} and path.services])
+@pytest.mark.parametrize(
+    "path_id", [path.id for path in paths() if path.target in {"role", "compute"} and path.services]
+)
 def test_a_target_without_power_is_none(path_id: str) -> None:
     case = Case(PATHS[path_id])
     of = case.facts(case.steps())
-    weak = [
-        one | {"AttachedManagedPolicies": []} if one["RoleName"] == "target" else one
-        for one in of.roles
-    ]
+    weak = [one | {"AttachedManagedPolicies": []} if one["RoleName"] == "target" else one for one in of.roles]
     of = msgspec.structs.replace(of, roles=weak)
     assert not case.hits(of)
     assert not escalates(of, HOLDER)
@@ -295,7 +297,9 @@ def test_tags_of_the_target() -> None:
 
 def test_what_may_be_attached() -> None:
     def walks(attached: str) -> bool:
-        own = allow("iam:AttachUserPolicy", arn("user", HOLDER), Condition={"ArnEquals": {"iam:PolicyARN": attached}})
+        own = allow(
+            "iam:AttachUserPolicy", arn("user", HOLDER), Condition={"ArnEquals": {"iam:PolicyARN": attached}}
+        )
         return escalates(facts(users=[user(HOLDER, own)]), HOLDER)
 
     assert walks(ADMINISTRATOR)
@@ -307,7 +311,9 @@ def test_a_boundary_that_new_roles_must_have() -> None:
     pinned = {"StringEquals": {"iam:PermissionsBoundary": arn("policy", "limits")}}
     actions = ["iam:CreateRole", "iam:AttachRolePolicy"]
     free = facts(roles=[role(HOLDER, allow(actions, arn("role", "app-*")))], policies=policies)
-    bound = facts(roles=[role(HOLDER, allow(actions, arn("role", "app-*"), Condition=pinned))], policies=policies)
+    bound = facts(
+        roles=[role(HOLDER, allow(actions, arn("role", "app-*"), Condition=pinned))], policies=policies
+    )
     assert escalates(free, HOLDER)
     assert not escalates(bound, HOLDER)
 

@@ -63,7 +63,10 @@ def test_a_document_in_every_shape() -> None:
         quote(json.dumps(plain)),
         document(allow(["s3:GetObject"], ["*"])),
         {"Version": "2012-10-17", "Statement": allow("s3:GetObject")},
-        {"version": "2012-10-17", "statement": [{"effect": "Allow", "action": "s3:GetObject", "resource": "*"}]},
+        {
+            "version": "2012-10-17",
+            "statement": [{"effect": "Allow", "action": "s3:GetObject", "resource": "*"}],
+        },
         document(allow("S3:getobject")),
     ]
     for shape in shapes:
@@ -110,7 +113,12 @@ ALL = document(allow("*"))
         ("iam:PassRole", ROLE, [document({"Effect": "Allow", "Action": "*", "NotResource": ROLE})], NO),
         ("iam:PassRole", ROLE, [document({"Effect": "Allow", "Action": "*", "NotResource": BUCKET})], YES),
         ("iam:PassRole", ROLE, [ALL, document({"Effect": "Deny", "NotAction": "s3:*", "Resource": "*"})], NO),
-        ("s3:GetObject", BUCKET, [ALL, document({"Effect": "Deny", "NotAction": "s3:*", "Resource": "*"})], YES),
+        (
+            "s3:GetObject",
+            BUCKET,
+            [ALL, document({"Effect": "Deny", "NotAction": "s3:*", "Resource": "*"})],
+            YES,
+        ),
         ("iam:PassRole", ROLE, [ALL, document({"Effect": "Deny", "Action": "*", "NotResource": ROLE})], YES),
         ("iam:PassRole", ROLE, [], NO),
     ],
@@ -190,7 +198,10 @@ def test_conditions(condition: dict[str, Any], truth: Truth, denied: bool | None
 
 def test_all_conditions_must_hold() -> None:
     both = {"StringEquals": {"aws:username": "alice", "aws:PrincipalOrgID": "o-2"}}
-    assert can("iam:PassRole", ROLE, identity=[document(allow("*", Condition=both))], as_of=AS_OF, known=KNOWN) is NO
+    assert (
+        can("iam:PassRole", ROLE, identity=[document(allow("*", Condition=both))], as_of=AS_OF, known=KNOWN)
+        is NO
+    )
     refusing = [ALL, document(deny("*", Condition=both))]
     assert can("iam:PassRole", ROLE, identity=refusing, as_of=AS_OF, known=KNOWN) is YES
 
@@ -206,7 +217,9 @@ def test_all_conditions_must_hold() -> None:
 )
 def test_policy_variables(version: str, resource: str, truth: Truth) -> None:
     text = {"Version": version, "Statement": allow("s3:GetObject", resource)}
-    assert can("s3:GetObject", "arn:aws:s3:::data/alice/x", identity=[text], as_of=AS_OF, known=KNOWN) is truth
+    assert (
+        can("s3:GetObject", "arn:aws:s3:::data/alice/x", identity=[text], as_of=AS_OF, known=KNOWN) is truth
+    )
 
 
 def test_an_unknown_variable_in_a_deny_denies_nothing() -> None:

@@ -60,10 +60,13 @@ def judged(*inline: list[dict[str, Any]]) -> list[Grant]:
     """Return the grants of a role with some inline policies, in an account with an administrator to become."""
     holder = role("holder") | {
         "RolePolicyList": [
-            {"PolicyName": f"p{number}", "PolicyDocument": document(*one)} for number, one in enumerate(inline)
+            {"PolicyName": f"p{number}", "PolicyDocument": document(*one)}
+            for number, one in enumerate(inline)
         ]
     }
-    admin = role("admin", trust=trusting({"Service": "lambda.amazonaws.com", **ROOT}), managed=(ADMINISTRATOR,))
+    admin = role(
+        "admin", trust=trusting({"Service": "lambda.amazonaws.com", **ROOT}), managed=(ADMINISTRATOR,)
+    )
     return grants(facts(roles=[admin, holder]), "holder")
 
 

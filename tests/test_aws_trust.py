@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from scanner.records import Trust
 from scanner.trust import simulate
 from tests.aws_iam import ACCOUNT, allow, document, facts, gaps, role, trusting, trusts
+
+if TYPE_CHECKING:
+    from scanner.records import Trust
 
 WEB = "sts:AssumeRoleWithWebIdentity"
 GITHUB = "token.actions.githubusercontent.com"
@@ -87,7 +89,11 @@ def test_github_subjects(value: str | list[str], problem: str, severity: str, ex
         ({"StringEquals": {"aud": "x", "repository_id": "2"}}, "OIDC-5", "repository"),
         ({"StringEquals": {"aud": "x", "repository_owner_id": "1"}}, "OIDC-4", "organisation"),
         ({"StringEquals": {"aud": "x", "repository_id": "2", "environment": "production"}}, None, "exact"),
-        ({"StringEquals": {"aud": "x", "sub": "repo:acme/app:environment:p", "repository_id": "2"}}, None, "exact"),
+        (
+            {"StringEquals": {"aud": "x", "sub": "repo:acme/app:environment:p", "repository_id": "2"}},
+            None,
+            "exact",
+        ),
         ({"StringEquals": {"aud": "x"}, "StringLike": {"repository": "acme/*"}}, "OIDC-4", "organisation"),
         ({"StringEquals": {"aud": "x"}, "StringLike": {"repository": "*/app"}}, "OIDC-2", "anyone"),
     ],
@@ -200,7 +206,9 @@ def test_a_cluster_that_is_gone() -> None:
     assert oidc(EKS, pinned, eks_issuers=None).problem is None
 
 
-def one(principal: Any, action: str = "sts:AssumeRole", condition: dict[str, Any] | None = None, **more: Any) -> Trust:
+def one(
+    principal: Any, action: str = "sts:AssumeRole", condition: dict[str, Any] | None = None, **more: Any
+) -> Trust:
     trust = trusting(principal, action, **({"Condition": condition} if condition else {}))
     (found,) = trusts(facts(roles=[role("target", trust=trust)], **more))
     return found
@@ -248,7 +256,13 @@ ANCHOR = f"arn:aws:rolesanywhere:eu-west-1:{ACCOUNT}:trust-anchor/1"
         (None, "RA-1"),
         ({"ArnEquals": {"aws:SourceArn": ANCHOR}}, "RA-2"),
         ({"StringEquals": {"aws:PrincipalTag/x509Subject/CN": "app"}}, "RA-2"),
-        ({"ArnEquals": {"aws:SourceArn": ANCHOR}, "StringEquals": {"aws:PrincipalTag/x509Subject/CN": "app"}}, None),
+        (
+            {
+                "ArnEquals": {"aws:SourceArn": ANCHOR},
+                "StringEquals": {"aws:PrincipalTag/x509Subject/CN": "app"},
+            },
+            None,
+        ),
         ({"ArnEquals": {"aws:SourceArn": f"{ANCHOR}-gone"}}, "DANGLING-4"),
     ],
 )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from collectors.aws.actions import catalogue
 from collectors.aws.conditions import Truth
 from collectors.aws.effective import Judge, Limits, Row, Rows, pieces, reading, resolve
-from collectors.aws.escalation import Hit, Holder, Search, interesting
+from collectors.aws.escalation import Hit, Holder, Search
+from collectors.aws.escalation_paths import interesting
 from collectors.aws.explain import fix_of, hit_fix, hit_why, why_of
 from collectors.aws.grants import Reach, Summary, breadth_of, iam_making, is_admin, summarise
 from collectors.aws.policy import Document, parse

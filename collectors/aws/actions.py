@@ -245,6 +245,10 @@ def applicable(resource: str) -> int:
                 continue  # the ARN of a bucket, whose name has no slash; objects have their own pattern
             if actions & ~found and overlaps(template, resource):
                 found |= actions
+    if len(parts) > 5 and not "".join(parts[3:]).strip("*"):
+        # ``arn:aws:s3:::*`` is what AWS's own examples write for actions that know no resource.
+        first, end = known.services.get(segment, (0, 0))
+        found |= known.unbound & ((1 << end) - (1 << first))
     if len(parts) > 4 and parts[4] == "aws":
         found &= ~known.level("WTP")
     return found

@@ -176,7 +176,7 @@ def _never_with_mfa(condition: Condition, values: tuple[str, ...]) -> Outcome:
     return "true" if condition.if_exists else "narrow"
 
 
-def _actual(key: str, context: Context) -> tuple[str, ...] | None | Literal["open"]:
+def _actual(key: str, context: Context) -> tuple[str, ...] | Literal["open"] | None:
     """Return the key's values, None when it is absent, or ``open`` when only the request will tell."""
     if key in context.known:
         return context.known[key]

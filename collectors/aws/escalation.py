@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import functools
 import itertools
-from pathlib import Path as File
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
-import yaml
 
 from collectors.aws.actions import catalogue
 from collectors.aws.conditions import Truth
 from collectors.aws.effective import Asking, Judge
+from collectors.aws.escalation_paths import Path, Step, assume_role, implied, paths
 from collectors.aws.grants import names_service
 from collectors.aws.policy import glob
 from collectors.aws.role_trust import RoleTrust, role_trust, trusts
@@ -28,52 +27,12 @@ if TYPE_CHECKING:
     from collectors.aws.principals import Directory, Principal
     from scanner.records import Power
 
-Coverage = Literal[
-    "self", "own-policy", "own-group", "target", "policy-of-target", "other-user", "compute", "saml-provider",
-    "oidc-provider", "role", "user", "anything",
-]  # fmt: skip
-Target = Literal[
-    "self", "nothing", "role", "user", "group", "assumed-role", "assumable-role", "any-role", "any-user",
-    "federated-role", "dangling-federated-role", "compute",
-]  # fmt: skip
-
 MOST_TARGETS = 3
 """How many targets of one path are kept."""
 MOST_LOOKED_AT = 40
 """How many principals behind one wildcard are looked at."""
 MOST_ROUNDS = 12
 """How long a chain is followed."""
-
-
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One permission of a path."""
-
-    actions: tuple[str, ...]
-    """Alternatives."""
-    covers: Coverage
-    """What it must be allowed on."""
-    mask: int
-    """The set of the alternatives."""
-
-
-class Path(msgspec.Struct, frozen=True, kw_only=True):
-    """One way to more permissions."""
-
-    id: str
-    family: str
-    target: Target
-    steps: tuple[Step, ...]
-    reference: str
-    services: tuple[str, ...] = ()
-    """The principals of which the target's role must trust one."""
-    compute: str | None = None
-    """The kind of compute that exists."""
-    arn: str | None = None
-    """Its ARN, with ``{partition}``, ``{account}`` and ``{name}``."""
-    holder: str | None = None
-    """``user`` or ``role``."""
-    requires: str | None = None
-    prerequisite: str | None = None
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,48 +62,6 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its boundary and the SCPs leave room for an administrator."""
     stronger: frozenset[str] = frozenset()
     """What of ``requires`` holds for it."""
-
-
-@functools.cache
-def paths() -> tuple[Path, ...]:
-    """Read the paths, shortest first."""
-    raw = yaml.safe_load((File(__file__).parent / "escalation.yaml").read_text(encoding="utf-8"))
-    kinds = raw["compute"]
-    found = []
-    for item in raw["paths"]:
-        kind = item.get("compute")
-        services = item.get("service") or (kinds[kind]["service"] if kind else "")
-        found.append(
-            Path(
-                id=item["id"],
-                family=item["family"],
-                target=item["target"],
-                steps=tuple(_step(names, covers) for names, covers in item["actions"].items()),
-                reference=item["reference"],
-                services=tuple(filter(None, services.split("|"))),
-                compute=kind,
-                arn=kinds[kind]["arn"] if kind else None,
-                holder=item.get("holder"),
-                requires=item.get("requires"),
-                prerequisite=item.get("prerequisite"),
-            )
-        )
-    return tuple(sorted(found, key=lambda path: len(path.steps)))
-
-
-def _step(names: str, covers: Coverage) -> Step:
-    actions = tuple(names.split("|"))
-    return Step(actions=actions, covers=covers, mask=catalogue().of(actions))
-
-
-@functools.cache
-def interesting() -> int:
-    """Return the set of actions that any path needs."""
-    found = 0
-    for path in paths():
-        for step in path.steps:
-            found |= step.mask
-    return found
 
 
 class Index:
@@ -373,7 +290,9 @@ class Search:
         if path.family == "identity-center" and self.facts.management is not True:
             # Only the management account, or the one that it delegates to, can do it.
             first = path.steps[0].mask
-            if not any(row.actions & first and names_service(row.statement, first) for row in holder.judge.allows):
+            if not any(
+                row.actions & first and names_service(row.statement, first) for row in holder.judge.allows
+            ):
                 return
             before = Truth.UNKNOWN
         if path.target in {"self", "nothing"}:
@@ -471,7 +390,10 @@ class Search:
         truth = Truth.YES
         for step in path.steps:
             if (step.covers in SHARED_COVERS) is shared:
-                one = max(self._step(holder, path, step, action, target, compute) for action in step.actions)
+                one = max(
+                    self._step(holder, path, step, action, target=target, compute=compute)
+                    for action in step.actions
+                )
                 truth = min(truth, one)
                 if truth is Truth.NO:
                     return truth
@@ -483,6 +405,7 @@ class Search:
         path: Path,
         step: Step,
         action: str,
+        *,
         target: Principal | None,
         compute: Compute | None,
     ) -> Truth:
@@ -593,12 +516,6 @@ class Search:
         return best
 
 
-@functools.cache
-def assume_role() -> Path:
-    """Return the path by which a role is assumed."""
-    return next(path for path in paths() if path.target == "assumed-role")
-
-
 def _about(target: Principal, known: dict[str, tuple[str, ...] | None] | None = None) -> Asking:
     return Asking(known=known or {}, resource_tags={key.lower(): value for key, value in target.tags.items()})
 
@@ -615,13 +532,8 @@ def _best(hits: list[Hit]) -> list[Hit]:
     for hit in sorted(hits, key=order):
         target = hit.target.arn if hit.target else None
         if any(
-            _implied(hit.path, one.path) and (one.target.arn if one.target else None) == target
-            for one in kept
+            implied(hit.path, one.path) and (one.target.arn if one.target else None) == target for one in kept
         ):
             continue
         kept.append(hit)
     return kept
-
-
-def _implied(longer: Path, shorter: Path) -> bool:
-    return all(any(step.mask & other.mask for other in longer.steps) for step in shorter.steps)

@@ -11,11 +11,12 @@ https://support.atlassian.com/bitbucket-cloud/docs/integrate-pipelines-with-reso
 from __future__ import annotations
 
 import re
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from scanner.records import Exposure
+if TYPE_CHECKING:
+    from scanner.records import Exposure
 
 Family: TypeAlias = Literal[
     "github", "gitlab", "terraform", "bitbucket", "buildkite", "circleci", "colon-pairs", "audience", "eks",
@@ -314,8 +315,7 @@ def _service_account(value: str) -> Grade:
         len(parts) < 4
         or "*" in parts[2]
         or "?" in parts[2]
-        or value.count("*")
-        and not value.startswith("system:serviceaccount:")
+        or (value.count("*") and not value.startswith("system:serviceaccount:"))
     ):
         wild = "*" in value or "?" in value
         return (

@@ -8,10 +8,9 @@ import msgspec
 
 from collectors.aws.issuers import ORDER, Grade, Issuer, grade_subject, issuer_of
 from collectors.aws.trust_tests import PINS, claims_of, said
-from scanner.records import Exposure
 
 if TYPE_CHECKING:
-    from scanner.records import Test
+    from scanner.records import Exposure, Test
 
 Severity: TypeAlias = Literal["critical", "high", "medium", "low", "info"]
 

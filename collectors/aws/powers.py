@@ -65,7 +65,7 @@ READ_DATA = (
     "es:ESHttpGet", "es:ESHttpHead", "aoss:APIAccessAll", "glacier:GetJobOutput", "mediastore:GetObject",
     "kms:Decrypt", "kms:ReEncryptFrom", "cassandra:Select", "timestream:Select", "qldb:PartiQLSelect",
     "neptune-db:ReadDataViaQuery", "neptune-db:connect", "healthlake:ReadResource", "healthlake:Search*",
-    "cognito-idp:ListUsers", "cognito-idp:AdminGetUser", "cognito-sync:ListRecords", 
+    "cognito-idp:ListUsers", "cognito-idp:AdminGetUser", "cognito-sync:ListRecords",
     "cloudtrail:GetQueryResults", "cloudtrail:LookupEvents", "glue:GetConnection*", "glue:GetTable*",
     "macie2:GetSensitiveDataOccurrences", "comprehend:Detect*", "s3-outposts:GetObject*", "sdb:Select",
     "sdb:GetAttributes", "kafka-cluster:ReadData", "docdb-elastic:*Restore*", "appconfig:GetLatestConfiguration",

@@ -54,7 +54,9 @@ def resource_records(facts: AwsFacts, found: Directory, as_of: datetime) -> Iter
             yield _gap(facts, policy, document.broken)
         for number, statement in enumerate(document.statements, start=1):
             if statement.allow:
-                yield from _statement(facts, policy, document, statement, number, known, as_of)
+                yield from _statement(
+                    facts, policy, document, statement=statement, number=number, known=known, as_of=as_of
+                )
 
 
 def _gap(facts: AwsFacts, policy: ResourcePolicy, broken: str) -> Record:
@@ -74,6 +76,7 @@ def _statement(
     facts: AwsFacts,
     policy: ResourcePolicy,
     document: Document,
+    *,
     statement: Statement,
     number: int,
     known: dict[str, str],
