@@ -10,7 +10,6 @@ bytes. It writes, whole or not at all:
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from datetime import datetime  # noqa: TC003  msgspec reads the annotations at run time
 from pathlib import Path  # noqa: TC003
@@ -22,15 +21,16 @@ from scanner import completeness, history
 from scanner.exceptions import judge as judge_exceptions
 from scanner.exceptions import read_exceptions
 from scanner.facts import EXCEPTIONS_ACCOUNT, FINDING_ID, facts, stray_subjects
-from scanner.findings import RESULT_TABLES, SEVERITIES, ExceptionState, Finding, Metric, RuleResult, Severity
+from scanner.findings import SEVERITIES, ExceptionState, Finding, Metric, RuleResult, Severity
 from scanner.framework import load_frameworks, references
 from scanner.history import Known
 from scanner.hits import QueryError, plain_utc, write_hits
 from scanner.metrics import measure
 from scanner.night import Tables
 from scanner.owners import read_owners
+from scanner.reach import compute
 from scanner.resolve import resolve
-from scanner.rule import Param, Rule, choose, load_rules
+from scanner.rule import Rule, choose, load_rules
 from scanner.snapshot import verify, write_private, write_table
 
 if TYPE_CHECKING:
@@ -164,14 +164,7 @@ class _Analysis:
         owners = read_owners(self.settings.owners) if self.settings.owners is not None else []
         snapshot = self.state / "snapshots" / self.manifest.run_id
         resolve(self.tables, snapshot, self.manifest, owners, self.out / "records")
-        if importlib.util.find_spec("scanner.edges") is not None:
-            from scanner.reach import compute
-
-            compute(self.tables, self.out, self.manifest.as_of)
-        else:
-            for name in ("edges", "reach", "excess"):
-                write_table(self.out / f"{name}.parquet", RESULT_TABLES[name], [])
-                self.tables.view(name, RESULT_TABLES[name], [])
+        compute(self.tables, self.out, self.manifest.as_of)
         completeness.define_complete(self.tables)
         self.tables.con.execute(FINDING_ID)
         self.tables.lock()
@@ -434,6 +427,3 @@ def _quoted(text: str) -> str:
 
 def _pretty(value: Any) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
-
-
-__all__ = ["AnalysisError", "AnalysisSummary", "AnalyzeSettings", "Param", "analyze"]

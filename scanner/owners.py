@@ -22,6 +22,8 @@ from scanner.document import DocumentError
 from scanner.glob import is_glob, like_pattern
 
 if TYPE_CHECKING:
+    from _csv import Reader
+    from collections.abc import Iterator
     from pathlib import Path
 
 _NAMES = {
@@ -60,7 +62,7 @@ def read_owners(path: Path) -> list[OwnerLine]:
         elif name != "environment":
             raise DocumentError([f"{path}:1: no column `{name}` (or {', '.join(spellings[1:])})"])
     lines = []
-    for cells in reader:
+    for cells in _cells(path, reader):
         match, owner, environment = (
             cells[at[name]].strip() if name in at and at[name] < len(cells) else "" for name in _NAMES
         )
@@ -75,6 +77,13 @@ def read_owners(path: Path) -> list[OwnerLine]:
                 )
             )
     return lines
+
+
+def _cells(path: Path, reader: Reader) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as exc:
+        raise DocumentError([f"{path}:{reader.line_num}: not valid CSV: {exc}"]) from None
 
 
 def _dialect(text: str) -> type[csv.Dialect]:
