@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from collectors.aws.iam import Details
+from collectors.aws.last_accessed import riskiest
 from collectors.aws.permissions import policy
 from sandbox.aws.estate import build
 from sandbox.aws.keys import key_id, key_secret, token
@@ -17,10 +20,11 @@ from sandbox.aws.organization import LEGACY
 from sandbox.aws.server import AwsSandbox
 from sandbox.estate import DEV, MANAGEMENT, PROD, REGION
 from scanner.records import Account, Control, Coverage, Credential, Gap, Identity, Link, Secret
-from tests.aws_night import Night, collect, key_of, sign_in, table_of
+from tests.aws_night import Night, collect, key_of, run_of, sign_in, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 READ = re.compile(r"^(List|Get|Describe|BatchGet)")
 ALSO_READ = {
@@ -319,6 +323,43 @@ def test_policies_are_judged(night: Night) -> None:
     assert trusts
     covered = {(row.table, row.kind) for row in night.of(Coverage, PROD)}
     assert {("grants", None), ("trusts", None), ("links", "can_become")} <= covered
+
+
+def test_last_use_is_kept_for_seven_days(sandbox: AwsSandbox, night: Night, tmp_path: Path) -> None:
+    def asked(days: int) -> int:
+        before = sandbox.calls["iam:GenerateServiceLastAccessedDetails"]
+        run = msgspec.structs.replace(run_of(sandbox, tmp_path), as_of=sandbox.as_of + timedelta(days=days))
+        more = {"regions": [REGION], "resource_policies": []}
+        assert [
+            g for g in collect(sandbox, tmp_path, DEV, run=run, **more).gaps() if g.kind == "last-accessed"
+        ] == []
+        return sandbox.calls["iam:GenerateServiceLastAccessedDetails"] - before
+
+    first = asked(0)
+    assert first > 5
+    assert asked(6) == 0
+    assert asked(8) == first
+    (kept,) = tmp_path.glob("aws-last-accessed-*.json")
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_riskiest_principals_are_asked_first(sandbox: AwsSandbox, night: Night) -> None:
+    client = sandbox.client(PROD, "iam")
+    answer = client.get_account_authorization_details(MaxItems=1000)
+    details = Details(
+        users=answer["UserDetailList"],
+        groups=answer["GroupDetailList"],
+        roles=answer["RoleDetailList"],
+        policies=answer["Policies"],
+    )
+    ranked = riskiest(details, 1000)
+    admin, reader = (
+        ranked.index(arn(PROD, "role/deploy-payments")),
+        ranked.index(arn(PROD, "role/deploy-web")),
+    )
+    assert admin < reader
+    assert not [found for found in ranked if "/aws-service-role/" in found]
+    assert riskiest(details, 3) == ranked[:3]
 
 
 def test_the_policy_is_json_that_fits_into_one_managed_policy() -> None:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import os
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import ValidationError
 
 import collectors.aws as aws
+from collectors.aws.credential_report import Report
+from collectors.aws.credentials import reported
+from collectors.aws.failures import TruncatedError
+from collectors.aws.iam import Details
+from collectors.aws.place import Place
+from collectors.aws.session import sign_in as sign_in_access
 from sandbox.aws.account import Account
+from sandbox.aws.documents import service_trust
 from sandbox.aws.server import AwsSandbox
-from sandbox.estate import DEV, FIRST_NIGHT, MANAGEMENT, PROD
+from sandbox.estate import DEV, FIRST_NIGHT, MANAGEMENT, PROD, REGION
 from scanner.collect import Run, TargetError
 from scanner.detectors import Fingerprint
-from scanner.records import Coverage, Gap, Identity
+from scanner.records import Coverage, Gap, Identity, Link
 from tests.aws_night import sign_in
 
 if TYPE_CHECKING:
@@ -146,6 +154,93 @@ def test_an_account_of_its_own_is_read_without_an_organisation(
     assert "first" in {found.name for found in records if isinstance(found, Identity)}
     regions = {row.region for row in records if isinstance(row, Coverage) and row.region}
     assert regions == set(sandbox.state.regions)
+
+
+def action(name: str, category: str, provider: str, **configuration: str) -> dict[str, object]:
+    kind = {"category": category, "owner": "AWS", "provider": provider, "version": "1"}
+    return {"name": name, "actionTypeId": kind, "configuration": configuration}
+
+
+def test_a_pipeline_deploys_what_its_actions_name(
+    sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(monkeypatch, sandbox)
+    home = Account(sandbox, MANAGEMENT)
+    role = f"arn:aws:iam::{MANAGEMENT}:role/pipeline"
+    home.client("codepipeline").create_pipeline(
+        pipeline={
+            "name": "release",
+            "roleArn": home.role("pipeline", service_trust("codepipeline")),
+            "artifactStore": {"type": "S3", "location": "lantern-artifacts"},
+            "version": 1,
+            "stages": [
+                {"name": "Source", "actions": [action("Get", "Source", "S3", S3Bucket="b", S3ObjectKey="k")]},
+                {
+                    "name": "Deploy",
+                    "actions": [
+                        action("Service", "Deploy", "ECS", ClusterName="core", ServiceName="ledger"),
+                        action(
+                            "Group", "Deploy", "CodeDeploy", ApplicationName="app", DeploymentGroupName="blue"
+                        ),
+                        {**action("Stack", "Deploy", "CloudFormation", RoleArn=role), "roleArn": role},
+                    ],
+                },
+            ],
+        }
+    )
+    section = config(sandbox, regions=[REGION])
+    (target,) = aws.targets(section, run)
+    records = list(aws.collect(target, section, run))
+    address = f"arn:aws:codepipeline:{REGION}:{MANAGEMENT}:release"
+    pipeline = f"aws:codepipeline:{address}"
+    (role_id,) = [found.id for found in records if isinstance(found, Identity) and found.address == role]
+    ends = {
+        (link.relation, link.target_id)
+        for link in records
+        if isinstance(link, Link) and link.source_id == pipeline
+    }
+    assert ends == {
+        ("runs_as", role_id),
+        ("uses", role_id),
+        ("deploys", f"arn:aws:ecs:{REGION}:{MANAGEMENT}:service/core/ledger"),
+        ("deploys", f"arn:aws:codedeploy:{REGION}:{MANAGEMENT}:deploymentgroup:app/blue"),
+    }
+
+
+def test_more_resources_than_the_limit_are_told(
+    sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(monkeypatch, sandbox)
+    s3 = sandbox.client(MANAGEMENT, "s3")
+    for number in range(3):
+        s3.create_bucket(Bucket=f"many-{number}", CreateBucketConfiguration={"LocationConstraint": REGION})
+    section = config(sandbox, regions=[REGION], resource_policy_limit=2)
+    (target,) = aws.targets(section, run)
+    told = [gap for gap in aws.collect(target, section, run) if isinstance(gap, Gap)]
+    assert [(gap.call, gap.reason) for gap in told] == [("s3:GetBucketPolicy", "truncated")]
+
+
+def test_a_report_that_lacks_a_user_is_truncated(
+    sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(monkeypatch, sandbox)
+    section = config(sandbox)
+    (target,) = aws.targets(section, run)
+    place = Place(
+        config=section,
+        run=run,
+        target=target,
+        access=sign_in_access(section, run.stopping),
+        account=MANAGEMENT,
+        partition="aws",
+    )
+    made = FIRST_NIGHT - timedelta(days=10)
+    missing = {"UserName": "ada", "Arn": f"arn:aws:iam::{MANAGEMENT}:user/ada", "CreateDate": made}
+    young = {**missing, "UserName": "bob", "CreateDate": FIRST_NIGHT}
+    report = Report(rows={}, generated_at=FIRST_NIGHT - timedelta(hours=3))
+    with pytest.raises(TruncatedError, match="lacks 1 users, such as ada"):
+        list(reported(place, report, Details(users=[missing, young])))
+    assert list(reported(place, report, Details(users=[young]))) == []
 
 
 def test_regions_that_cannot_be_listed_are_told_for_all_that_is_in_them(

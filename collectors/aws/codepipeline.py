@@ -93,7 +93,7 @@ def _pipeline(place: Place, pipeline: dict[str, Any], summary: dict[str, Any]) -
                     identity_id=pipeline_id,
                     kind="source-credential",
                     native_id=f"{arn}/{stage.get('name')}/{action.get('name')}",
-                    name=f"GitHub OAuth token of pipeline {pipeline['name']}",
+                    name=pipeline["name"],
                     lifetime="static",
                     enabled=True,
                     scopes=["OAUTH"],
