@@ -45,9 +45,9 @@ def render(night: Night, most: int = MOST) -> str:
     from markupsafe import Markup
 
     rules = rules_in_force(night)
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    data = payload(night, {rule.id: {"why": rule.why, "fix": rule.fix} for rule in rules.values()}, most)
+    style = _packed(TEMPLATES / "report.css")
+    script = _packed(TEMPLATES / "report.js")
+    data = payload(night, {rule.id: rule.fix for rule in rules.values()}, most)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -64,6 +64,12 @@ def render(night: Night, most: int = MOST) -> str:
             script=Markup(script),  # noqa: S704  our own file
         )
     )
+
+
+def _packed(path: Path) -> str:
+    """Return a style or script without its indentation and its lines of comment: neither has text over lines."""
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
 
 
 def content_security_policy(style: str, script: str) -> str:

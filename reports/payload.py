@@ -45,13 +45,13 @@ class Payload(NamedTuple):
     """The embedded findings."""
 
     text: str
-    """base64 of gzip of JSON: ``{"rows", "columns": {name: {"values", "index"?}}, "rules"}``."""
+    """base64 of gzip of JSON: ``{"rows", "columns": {name: {"values", "index"?}}, "fixes"}``."""
     shown: int
     total: int
 
 
-def payload(night: Night, rules: Mapping[str, Mapping[str, str]], most: int = MOST) -> Payload:
-    """Return the findings of a night, most urgent first, and the texts of their rules, once each."""
+def payload(night: Night, fixes: Mapping[str, str], most: int = MOST) -> Payload:
+    """Return the findings of a night, most urgent first, and what each rule advises, once."""
     total = int(night.one("SELECT count(*) FROM findings"))
     where = f"WHERE {URGENT}" if total > most else ""
     query = f"SELECT {', '.join(FIELDS)} FROM findings {where} ORDER BY rank DESC, id LIMIT {most}"
@@ -64,7 +64,7 @@ def payload(night: Night, rules: Mapping[str, Mapping[str, str]], most: int = MO
     data = {
         "rows": shown,
         "columns": {name: column.encoded() for name, column in columns.items()},
-        "rules": rules,
+        "fixes": fixes,
     }
     raw = json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
     packed = gzip.compress(raw, compresslevel=9, mtime=0)

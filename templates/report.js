@@ -223,7 +223,8 @@
   function show(row) {
     const part = (term, ...nodes) => el("div", {}, el("dt", { text: term }), el("dd", {}, ...nodes));
     const said = (term, name) => value(name, row) === null ? null : part(term, el("bdi", { text: value(name, row) }));
-    const rule = data.rules[raw("rule", row)];
+    const fix = data.fixes[raw("rule", row)];
+    const why = document.querySelector(`#rule-${CSS.escape(raw("rule", row))} .why`);
     const path = value("path", row);
     const evidence = (value("evidence", row) || "").split("\n").filter(Boolean).map((line) => line.split("\t"));
     const link = web(value("url", row));
@@ -238,8 +239,8 @@
       el("dl", {}, ...[
         said("What", "detail"), said("Do this", "fix"), said("It reaches", "blast"),
         path ? part("By", el("ol", { class: "path" }, ...path.split("\n").map((step) => el("li", {}, el("bdi", { text: step }))))) : null,
-        rule ? part("Why it matters", rule.why) : null,
-        rule ? part("In general", rule.fix) : null,
+        why ? part("Why it matters", why.textContent) : null,
+        fix && fix !== value("fix", row) ? part("In general", fix) : null,
         part("Owner", owner(raw("owner", row))),
         said("Account", "account_name"), said("Identity", "identity_name"), said("Resource", "resource"),
         said("Environment", "environment"), said("Since", "first_seen"), said("Changed", "changed_at"), said("Due", "due_at"),

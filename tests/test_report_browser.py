@@ -219,7 +219,8 @@ def test_a_link_to_a_finding_opens_it(page: Page, address: str, tmp_path: Path) 
     opened(page, f"{address}#{finding}")
     details = page.locator("#details")
     expect(details).to_be_visible()
-    for text in (detail, fix, subject, finding):
+    advice = "Whoever holds this can act without anybody noticing."
+    for text in (detail, fix, subject, finding, advice, "Give each pipeline a login that ends by itself."):
         expect(details).to_contain_text(text)
     assert page.url.endswith(f"#{finding}")
     page.get_by_role("button", name="Close").click()

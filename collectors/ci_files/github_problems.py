@@ -161,6 +161,9 @@ def _logins(workflow: Workflow) -> Iterator[Problem]:
 
 def _secret_reads(workflow: Workflow) -> Iterator[Problem]:
     outside: dict[str, list[Reference]] = {}
+    calls = {
+        job.key for job in workflow.jobs if job.calls is not None
+    }  # no job that calls a workflow has an environment
     for reference in workflow.secrets:
         if reference.via == "inherit":
             yield Problem(
@@ -174,7 +177,12 @@ def _secret_reads(workflow: Workflow) -> Iterator[Problem]:
                 detail="reads the whole secrets context, so the runner gets every secret",
                 fix="Name each secret that is needed.",
             )  # fmt: skip
-        elif reference.name.upper() != "GITHUB_TOKEN" and reference.environment is None and reference.job:
+        if (
+            reference.name.upper() != "GITHUB_TOKEN"
+            and reference.environment is None
+            and reference.job is not None
+            and reference.job not in calls
+        ):
             outside.setdefault(reference.job, []).append(reference)
     for job, references in outside.items():
         names = list(dict.fromkeys(reference.name for reference in references))
