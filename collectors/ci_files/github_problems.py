@@ -269,20 +269,31 @@ def _triggers(workflow: Workflow) -> Iterator[Problem]:
             detail=f"{event} runs with the repository's secrets and token on what a stranger sent",
             fix="Use pull_request, or split off the part that needs rights and never run the stranger's code in it.",
         )  # fmt: skip
-    if set(workflow.triggers) & {"release"} or _tags_only(workflow.triggers):
-        for job in workflow.jobs:
-            for step in job.steps:
-                if _caches(step):
-                    yield Problem(
-                        code="cache-poisoning", line=step.line, job=job.key, severity="low",
-                        detail=f"{step.uses} restores a cache, which other branches can fill, into a release",
-                        fix="Build releases without a cache.",
-                    )  # fmt: skip
+    released = "release" in workflow.triggers or any(
+        ref.startswith("refs/tags/") for ref in workflow.triggers.get("push", [])
+    )
+    for job in workflow.jobs:
+        if not released and not any(_publishes(step) for step in job.steps):
+            continue
+        for step in job.steps:
+            if _caches(step):
+                yield Problem(
+                    code="cache-poisoning", line=step.line, job=job.key, severity="low",
+                    detail=f"{step.uses} restores a cache, which other branches can fill, into a release",
+                    fix="Build releases without a cache.",
+                )  # fmt: skip
 
 
-def _tags_only(triggers: dict[str, list[str]]) -> bool:
-    refs = triggers.get("push", [])
-    return bool(refs) and all(ref.startswith("refs/tags/") for ref in refs)
+_PUBLISHERS = frozenset(
+    ("pypa/gh-action-pypi-publish", "rubygems/release-gem", "js-devtools/npm-publish", "softprops/action-gh-release",
+     "goreleaser/goreleaser-action", "ncipollo/release-action", "svenstaro/upload-release-action", "katyo/publish-crates")
+)  # fmt: skip
+
+
+def _publishes(step: Step) -> bool:
+    if step.action == "docker/build-push-action":
+        return boolean(step.input("push")) is True
+    return step.action in _PUBLISHERS
 
 
 def _caches(step: Step) -> bool:
