@@ -181,6 +181,19 @@ def test_roles_become_links_and_variables_are_filled_in() -> None:
     ]  # fmt: skip
 
 
+def test_called_workflows_of_the_same_owner_become_links() -> None:
+    source = (
+        "on: push\njobs:\n  a: {uses: ./.github/workflows/x.yml}\n"
+        "  b: {uses: lanternpay/shared/.github/workflows/y.yml@main}\n  c: {uses: acme/ci/.github/workflows/z.yml@main}\n"
+    )
+    assert [
+        link.target_id for link in records(Link, parse(".github/workflows/d.yml", source, FP), GITHUB)
+    ] == [
+        "lanternpay/payments-api/.github/workflows/x.yml",
+        "lanternpay/shared/.github/workflows/y.yml",
+    ]
+
+
 def test_deployments_become_links() -> None:
     source = "on: push\njobs: {a: {runs-on: ubuntu-24.04, steps: [{run: 'aws ecs update-service --cluster web --service shop'}]}}\n"
     definition = parse(".github/workflows/d.yml", source, FP)

@@ -223,10 +223,11 @@ def _permissions(workflow: Workflow) -> Iterator[Problem]:
         for scope, level in given.items():
             if level != "write":
                 continue
-            sensitive = scope in _SENSITIVE
             severity: Severity = (
-                ("high" if sensitive else "medium") if several else ("medium" if sensitive else "low")
+                "low"  # to a single job it makes no difference but to the next one that is added
             )
+            if several:
+                severity = "high" if scope in _SENSITIVE else "medium"
             told = f"{scope}: write is given to " + (
                 "every job of the workflow" if several else "the workflow, not to its job"
             )

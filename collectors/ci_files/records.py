@@ -372,6 +372,15 @@ def _links(definition: Definition, context: Context, me: str) -> Iterator[Record
             if target is not None:
                 where = f" in job {login.job}" if login.job else ""
                 yield from link("uses", target, login.line, f"signs in to {login.service} as {target}{where}")
+    owner = context.repository.split("/", 1)[0]
+    for use in definition.uses:
+        # A called workflow runs with the caller's token; those of other owners are no identities of this scan.
+        if use.kind == "reusable-workflow" and "${{" not in use.name:
+            name = use.name
+            if name.startswith("./"):
+                name = f"{context.repository}/{name.removeprefix('./')}"
+            if name.split("/", 1)[0] == owner:
+                yield from link("uses", name, use.line, f"calls the workflow {name}")
     for account in definition.service_accounts:
         target = _resolved(account, context).rsplit("/", 1)[-1]
         if "$" not in target:
