@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from collectors.aws import (
     credential_report,
@@ -21,7 +21,7 @@ from collectors.aws.regions import REGIONAL, account_listings, enabled_regions, 
 from scanner.collect import side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping
 
     from collectors.aws.iam import Details
     from collectors.aws.organization import Organization, Reading
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scanner.collect import Run, Target
     from scanner.records import Record
 
+T = TypeVar("T")
 GRAPH = "iam:GetAccountAuthorizationDetails"
 REPORT = "iam:GetCredentialReport"
 
@@ -179,6 +180,7 @@ def _with_details(
         )
     found = place.found
     failed = found.failures
+    live = frozenset(found.eks_issuers) | _elsewhere(providers or [], place.config.regions)
     facts = AwsFacts(
         account_id=place.account,
         account_ref=place.ref,
@@ -194,19 +196,29 @@ def _with_details(
         resource_policies=sorted(found.resource_policies, key=lambda policy: policy.arn),
         compute=sorted(found.compute, key=lambda compute: (compute.arn, compute.role_arn)),
         oidc_providers=providers or [],
-        eks_issuers=None if "eks:ListClusters" in failed else frozenset(found.eks_issuers),
-        pod_identity_roles=(
-            None
-            if {"eks:ListClusters", "eks:ListPodIdentityAssociations", "ec2:DescribeRegions"} & set(failed)
-            else frozenset(found.pod_identity_roles)
+        eks_issuers=_unless(failed, live, "eks:ListClusters"),
+        pod_identity_roles=_unless(
+            failed, frozenset(found.pod_identity_roles), "eks:ListClusters", "eks:ListPodIdentityAssociations"
         ),
-        roles_anywhere_anchors=None if "rolesanywhere:ListTrustAnchors" in failed else sorted(found.anchors),
+        roles_anywhere_anchors=_unless(failed, sorted(found.anchors), "rolesanywhere:ListTrustAnchors"),
         ids=found.ids,
         last_accessed={**found.last_accessed, **(use or {})},
     )
     yield from place.ask(
         judge(facts, place.run.as_of), GRAPH, ("grants", None), ("trusts", None), ("links", "can_become")
     )
+
+
+def _unless(failed: Mapping[str, object], value: T, *calls: str) -> T | None:
+    """Return a value, or None for unknown when a call that it rests on failed in some region."""
+    return None if {"ec2:DescribeRegions", *calls} & set(failed) else value
+
+
+def _elsewhere(providers: list[dict[str, Any]], regions: list[str]) -> frozenset[str]:
+    """Return EKS issuers of regions that the configuration leaves out: nothing says that their cluster is gone."""
+    urls = (str(provider["url"]).removeprefix("https://") for provider in providers)
+    eks = (url for url in urls if url.startswith("oidc.eks."))
+    return frozenset(f"https://{url}" for url in eks if regions and url.split(".")[2] not in regions)
 
 
 def _report(place: Place) -> Generator[Record, None, credential_report.Report]:
