@@ -17,9 +17,11 @@ lint: $(READY) ## formatting, lint, types, documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m docs.reference --check
+	$(BIN)/python -m docs.example --check
 
 docs: $(READY) ## regenerate docs/reference.md
 	$(BIN)/python -m docs.reference
+	$(BIN)/python -m docs.example
 
 bench: $(READY) ## measure against the budgets; writes benchmarks/results/
 	$(BIN)/python -m benchmarks

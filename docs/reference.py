@@ -114,7 +114,7 @@ def _rules() -> Iterator[str]:
     for framework in load_frameworks():
         for code, control in framework.controls.items():
             for rule in control.rules:
-                mapped.setdefault(rule, []).append(f"{framework.name} {framework.version} {code}")
+                mapped.setdefault(rule, []).append(f"{framework.short} {framework.version} {code}")
     rules = load_rules(None)
     yield f"{len(rules)} rules.\n"
     for rule in rules:
