@@ -379,3 +379,58 @@ def test_a_service_linked_role_cannot_be_changed() -> None:
     )
     of = facts(roles=[linked, role(HOLDER, allow(["iam:PassRole", "ec2:RunInstances"]))])
     assert not escalates(of, HOLDER)
+
+
+def test_new_identities_under_a_boundary_that_limits_them() -> None:
+    """The delegation that AWS documents: whatever is made has the boundary, and nothing takes it away."""
+    policies = [policy("limits", allow("s3:*")), policy("none", allow("*"))]
+    actions = ["iam:CreateRole", "iam:AttachRolePolicy", "iam:PutRolePolicy"]
+
+    def delegates(boundary: str) -> bool:
+        pinned = {"StringEquals": {"iam:PermissionsBoundary": arn("policy", boundary)}}
+        return escalates(
+            facts(roles=[role(HOLDER, allow(actions, Condition=pinned))], policies=policies), HOLDER
+        )
+
+    assert not delegates("limits")
+    assert delegates("none")
+
+
+def test_only_policies_that_make_no_administrator_may_be_attached() -> None:
+    actions = ["iam:CreateRole", "iam:AttachRolePolicy", "iam:UpdateAssumeRolePolicy"]
+
+    def attaches(*arns: str) -> bool:
+        pinned = {"ArnEquals": {"iam:PolicyARN": list(arns)}}
+        held = [allow(actions[1], Condition=pinned), allow(actions[0])]
+        return escalates(facts(roles=[role(HOLDER, *held)]), HOLDER)
+
+    assert not attaches("arn:aws:iam::aws:policy/ReadOnlyAccess")
+    assert attaches("arn:aws:iam::aws:policy/ReadOnlyAccess", ADMINISTRATOR)
+    assert attaches("arn:aws:iam::aws:policy/*")
+
+
+def test_a_variable_that_roles_do_not_have() -> None:
+    own = allow(["iam:CreateAccessKey", "iam:UpdateLoginProfile"], "arn:aws:iam::*:user/${aws:username}")
+    users = [user("admin", managed=(ADMINISTRATOR,)), user("someone", own)]
+    of = facts(users=users, roles=[role(HOLDER, own)])
+    assert not escalates(of, HOLDER)
+    assert not escalates(of, "someone")
+
+
+def test_two_policies_that_make_an_administrator_together() -> None:
+    parts = [allow("iam:CreateRole", arn("role", "*")), allow("iam:AttachRolePolicy", arn("role", "*"))]
+    of = facts(
+        roles=[role(HOLDER, managed=(arn("policy", "one"), arn("policy", "two")))],
+        policies=[policy("one", parts[0]), policy("two", parts[1])],
+    )
+    assert "escalation:iam-attach-role-policy" in {one.role for one in grants(of, HOLDER)}
+
+
+def test_tags_that_only_harmless_identities_have() -> None:
+    def grants_access(**tags: str) -> bool:
+        pinned = {"StringEquals": {"iam:ResourceTag/open": "yes"}}
+        held = allow("iam:PutUserPolicy", Condition=pinned)
+        return escalates(facts(users=[user("other", tags=tags)], roles=[role(HOLDER, held)]), HOLDER)
+
+    assert not grants_access(open="no")
+    assert grants_access(open="yes")

@@ -64,7 +64,7 @@ def test_every_policy_of_aws_is_judged() -> None:
     found = managed_grants()
     assert len(MANAGED) > 1000
     missing = set(MANAGED) - set(found)
-    denying_or_tagged = ('"Deny"', "aws:PrincipalTag")
+    denying_or_tagged = ('"Deny"', "aws:PrincipalTag", "${aws:username}")
     assert all(
         any(word in json.dumps(MANAGED[name]["Document"]) for word in denying_or_tagged) for name in missing
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from collectors.aws.actions import catalogue
-from collectors.aws.conditions import Truth
+from collectors.aws.conditions import Context, Truth
 from collectors.aws.effective import Judge, Limits, Row, Rows, pieces, reading, resolve
 from collectors.aws.escalation import Hit, Holder, Search
 from collectors.aws.escalation_paths import interesting
@@ -44,18 +46,7 @@ class Account:
             [] if facts.management else [[parse(item) for item in level] for level in facts.scps or []]
         )
         self.scps_unknown = facts.scps is None and facts.management is not True
-        self.reach = Reach(
-            account=facts.account_id,
-            partition=facts.partition,
-            arns={
-                "user": tuple(one.arn for one in self.directory.of_kind("iam-user")),
-                "group": tuple(one.arn for one in self.directory.of_kind("iam-group")),
-                "role": tuple(
-                    one.arn for one in self.directory.of_kind("iam-role") if not one.service_linked
-                ),
-                "policy": tuple(arn for arn in self.directory.policies if ":iam::aws:" not in arn),
-            },
-        )
+        self.reach = self._reach()
         self.limits_of: dict[tuple[object, ...], Limits] = {}
         self.summaries: dict[tuple[object, ...], Summary] = {}
         self.admins: dict[tuple[object, ...], bool] = {}
@@ -63,9 +54,43 @@ class Account:
         self.limited: dict[str, tuple[tuple[object, ...], Limits]] = {}
         self.wanted: dict[tuple[object, ...], tuple[tuple[Row, ...], int]] = {}
         self.holders = {one.arn: self._holder(one) for one in self.directory.principals}
-        search = Search(facts, self.directory, self.holders)
+        search = Search(facts, self.directory, self.holders, self.reach.strong)
         self.hits: dict[str, list[Hit]] = search.run()
         self.beyond: dict[str, list[Hit]] = search.beyond(self._strong)
+
+    def _reach(self) -> Reach:
+        """Return what exists in the account for patterns to reach."""
+        principals = [one for one in self.directory.principals if not one.service_linked]
+        arns = {
+            kind: tuple(
+                (one.arn, {key.lower(): value for key, value in one.tags.items()})
+                for one in principals
+                if one.kind == f"iam-{kind}"
+            )
+            for kind in ("user", "group", "role")
+        }
+        own: dict[str, dict[str, str]] = {
+            arn: {} for arn in self.directory.policies if ":iam::aws:" not in arn
+        }
+        named = [
+            f"arn:{self.facts.partition}:iam::aws:policy/{name}"
+            for name in ("AdministratorAccess", "IAMFullAccess")
+        ]
+        reach = Reach(
+            account=self.facts.account_id,
+            partition=self.facts.partition,
+            as_of=self.as_of,
+            arns={**arns, "policy": tuple(own.items())},
+            strong=tuple(named),
+        )
+        nobody = Context(as_of=self.as_of)
+        strong = [
+            policy.arn
+            for policy in self.directory.policies.values()
+            if policy.document is not None
+            and is_admin(pieces(resolve(policy.document, nobody).allows, Limits()), reach) is Truth.YES
+        ]
+        return msgspec.structs.replace(reach, strong=tuple(dict.fromkeys([*named, *strong])))
 
     def _rows(self, principal: Principal, document: Document) -> Rows:
         return resolve(document, principal.context)
@@ -143,6 +168,7 @@ class Account:
                 actions |= mask
             admin = admin or self.summary(principal, document).admin
         key = (frozenset(parts), limits_key)
+        alone = admin
         if not admin and actions & iam_making():
             together = self.admins.get(key)
             if together is None:
@@ -154,6 +180,7 @@ class Account:
             actions=actions,
             key=key,
             admin=admin,
+            alone=alone,
             unlimited=not limits.layers or self._roomy(principal, limits_key),
             stronger=frozenset() if admin or not actions else frozenset(self._stronger(principal)),
         )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import msgspec
 
 from collectors.aws.actions import catalogue
-from collectors.aws.policy import Condition, glob, substitute
+from collectors.aws.policy import Condition, glob, substitute, variable_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -65,9 +65,16 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
             resource_tags=resource_tags,
         )
 
-    def variables(self) -> dict[str, str]:
-        """Return what policy variables stand for."""
-        return {key: values[0] for key, values in self.known.items() if values and len(values) == 1}
+    def variables(self, names: Iterable[str]) -> dict[str, str | None]:
+        """Return what policy variables stand for; None for what is certainly absent, nothing for what is not known."""
+        found: dict[str, str | None] = {}
+        for name in names:
+            if name in self.known:
+                values = self.known[name]
+                found[name] = values[0] if values and len(values) == 1 else None
+            elif self.tags_final and name.startswith("aws:principaltag/"):
+                found[name] = None
+        return found
 
 
 CHOSEN = (
@@ -152,12 +159,12 @@ def judge_condition(condition: Condition, context: Context, *, variables: bool =
         return "unknown"
     key = condition.key
     values = condition.values
-    if variables:
-        known = context.variables()
+    if variables and any("${" in value for value in values):
+        known = context.variables(variable_names(values))
         expanded = [substitute(value, known) for value in values]
         if any(unknown for _, unknown in expanded) and key not in context.known:
             return "narrow"
-        values = tuple(value for value, _ in expanded)
+        values = tuple(value for value, _ in expanded if value is not None)
     actual = _actual(key, context)
     if key == "aws:multifactorauthpresent" and not context.mfa and actual == "open":
         return _never_with_mfa(condition, values)

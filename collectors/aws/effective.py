@@ -12,7 +12,7 @@ import msgspec
 
 from collectors.aws.actions import all_of, applicable, catalogue, matching
 from collectors.aws.conditions import Context, Truth, holds
-from collectors.aws.policy import VARIABLE, Document, Statement, glob, overlaps, parse, substitute
+from collectors.aws.policy import Document, Statement, glob, overlaps, parse, substitute, variable_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -87,18 +87,10 @@ def uses(document: Document) -> frozenset[str]:
         for statement in document.statements:
             for condition in statement.conditions:
                 keys.add(condition.key)
-                for value in condition.values:
-                    keys.update(_variables(value))
-            for pattern in (*statement.resources, *statement.not_resources):
-                keys.update(_variables(pattern))
+                keys |= variable_names(condition.values)
+            keys |= variable_names((*statement.resources, *statement.not_resources))
         found = _USES[document.key] = frozenset(keys)
     return found
-
-
-def _variables(text: str) -> set[str]:
-    if "${" not in text:
-        return set()
-    return {name.partition(",")[0].strip().lower() for name in VARIABLE.findall(text)}
 
 
 def reading(document: Document, context: Context) -> tuple[Any, ...]:
@@ -129,7 +121,7 @@ def _resolve(document: Document, context: Context) -> Rows:
     allows: list[Row] = []
     denies: list[Row] = []
     unknown: list[str] = []
-    variables = context.variables() if document.variables else {}
+    variables = context.variables(uses(document)) if document.variables else {}
     for statement in document.statements:
         truth = holds(statement.conditions, context, allow=statement.allow, variables=document.variables)
         if truth is Truth.NO and not _open_to_requests(statement):
@@ -168,7 +160,7 @@ def _open_to_requests(statement: Statement) -> bool:
 
 
 def _expand(
-    patterns: Iterable[str], variables: dict[str, str], *, expand: bool, unknown_matches: bool = True
+    patterns: Iterable[str], variables: dict[str, str | None], *, expand: bool, unknown_matches: bool = True
 ) -> tuple[str, ...]:
     """Expand policy variables; what is not known becomes ``*``, or drops the pattern where that would grant less."""
     found: list[str] = []
@@ -177,7 +169,7 @@ def _expand(
             found.append(pattern)
             continue
         text, unknown = substitute(pattern, variables)
-        if not unknown or unknown_matches:
+        if text is not None and (not unknown or unknown_matches):
             found.append(text)
     return tuple(found)
 

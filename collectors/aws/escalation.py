@@ -6,7 +6,6 @@ set of policies is asked once a round, and only about paths whose actions it hol
 
 from __future__ import annotations
 
-import functools
 import itertools
 from typing import TYPE_CHECKING
 
@@ -58,6 +57,9 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     key: tuple[object, ...]
     """Equal for principals with the same policies."""
     admin: bool
+    """Whether its policies make it an administrator."""
+    alone: bool
+    """Whether one of them does so by itself."""
     unlimited: bool
     """Whether its boundary and the SCPs leave room for an administrator."""
     stronger: frozenset[str] = frozenset()
@@ -93,8 +95,11 @@ SHARED_COVERS = frozenset({"anything", "self", "own-policy", "own-group", "other
 class Search:
     """One search over one account."""
 
-    def __init__(self, facts: AwsFacts, found: Directory, holders: dict[str, Holder]) -> None:
+    def __init__(
+        self, facts: AwsFacts, found: Directory, holders: dict[str, Holder], strong: tuple[str, ...]
+    ) -> None:
         self.facts = facts
+        self.strong = strong[:12]
         self.directory = found
         self.holders = holders
         self.privileged = {arn for arn, holder in holders.items() if holder.admin}
@@ -130,7 +135,9 @@ class Search:
         """
         hits: dict[str, list[Hit]] = {}
         candidates = [holder for holder in self.holders.values() if not holder.admin]
-        for holder in candidates:
+        for holder in self.holders.values():
+            if holder.alone:
+                continue
             walked = [
                 hit
                 for path in self._walkable(holder)
@@ -429,7 +436,10 @@ class Search:
                 )
             case "role" | "user":
                 template = self._arn(f"arn:{{partition}}:iam::{{account}}:{step.covers}/*")
-                return judge.somewhere(action, template, Asking(known={"iam:permissionsboundary": None}))
+                attached = self.strong if action.startswith("iam:Attach") else ("",)
+                return self._most(
+                    judge.somewhere(action, template, Asking(known=_new(policy))) for policy in attached
+                )
             case "compute":
                 return self._on_compute(judge, path, action, compute)
             case "saml-provider" | "oidc-provider":
@@ -456,25 +466,8 @@ class Search:
             return judge.on(action, target.arn, _about(target, boundary))
         return self._most(
             judge.on(action, target.arn, _about(target, {**boundary, "iam:policyarn": (arn,)}))
-            for arn in self._strong_policies()
+            for arn in self.strong
         )
-
-    @functools.cached_property
-    def _strong(self) -> tuple[str, ...]:
-        admins = [self._arn("arn:{partition}:iam::aws:policy/AdministratorAccess")]
-        admins.append(self._arn("arn:{partition}:iam::aws:policy/IAMFullAccess"))
-        for holder in self.holders.values():
-            if holder.admin:
-                admins += [
-                    one.arn for one in holder.principal.attachments if one.arn and one.arn not in admins
-                ]
-            if len(admins) > 8:
-                break
-        return tuple(admins[:8])
-
-    def _strong_policies(self) -> tuple[str, ...]:
-        """Return policies that make an administrator, of which an attacker attaches the one that it may."""
-        return self._strong
 
     def _on_compute(self, judge: Judge, path: Path, action: str, compute: Compute | None) -> Truth:
         assert path.arn is not None
@@ -514,6 +507,14 @@ class Search:
             if best is Truth.YES:
                 break
         return best
+
+
+def _new(policy: str) -> dict[str, tuple[str, ...] | None]:
+    """Return what is known of a request about a new identity, which has no boundary."""
+    known: dict[str, tuple[str, ...] | None] = {"iam:permissionsboundary": None}
+    if policy:
+        known["iam:policyarn"] = (policy,)
+    return known
 
 
 def _about(target: Principal, known: dict[str, tuple[str, ...] | None] | None = None) -> Asking:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collectors.aws.actions import all_of, catalogue
-from collectors.aws.conditions import Truth
+from collectors.aws.conditions import NEGATED, Context, Truth, holds
 from collectors.aws.policy import glob
 from collectors.aws.powers import powers
 from scanner.records import POWERS, Breadth, Power
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from collectors.aws.effective import Piece
     from collectors.aws.policy import Statement
@@ -71,8 +72,11 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
 
     account: str
     partition: str
-    arns: dict[str, tuple[str, ...]]
-    """``user``, ``group``, ``role``, ``policy`` -> ARNs, without those that AWS owns."""
+    as_of: datetime
+    arns: dict[str, tuple[tuple[str, dict[str, str]], ...]]
+    """``user``, ``group``, ``role``, ``policy`` -> ARNs with tags (lower-case keys), without those that AWS owns."""
+    strong: tuple[str, ...]
+    """ARNs of policies that make an administrator of whoever they are attached to."""
 
 
 GRANTING_ON = {
@@ -97,12 +101,13 @@ def is_admin(pieces: Iterable[Piece], reach: Reach) -> Truth:
     user = f"arn:{reach.partition}:iam::{reach.account}:user/any-user-of-this-account"
     iam = _iam_sets()
     for piece in pieces:
-        if not piece.actions & (iam[0] | iam[1]):
+        if not piece.actions & (iam[0] | iam[1]) or _tagged(piece.row.statement):
             continue
         covers = glob(piece.resource, role), glob(piece.resource, user)
         if any(glob(own, role) or glob(own, user) for own in piece.excluded):
             continue
         actions = (piece.actions & iam[0] if covers[0] else 0) | (piece.actions & iam[1] if covers[1] else 0)
+        actions &= ~_pinned(piece.row.statement, reach)
         for truth in total:
             if piece.truth >= truth:
                 total[truth] |= actions
@@ -213,26 +218,60 @@ def _granting(piece: Piece, reach: Reach) -> int:
 
     A single named identity is judged by the escalation paths: it counts when the holder can become it.
     """
-    some = piece.actions & powers().iam_granting
+    statement = piece.row.statement
+    some = piece.actions & powers().iam_granting & ~_pinned(statement, reach)
     if not some or not ("*" in piece.resource or "?" in piece.resource):
         return 0
     found = 0
     known = catalogue()
+    tagged = _tagged(statement)
     for action, kind in GRANTING_ON.items():
         bit = 1 << known.bits[action]
         if not some & bit:
             continue
-        wide = all_of(piece.resource) and action not in {
-            "iam:addusertogroup",
-            "iam:attachgrouppolicy",
-            "iam:putgrouppolicy",
-        }
+        wide = all_of(piece.resource) and kind != "group" and not tagged
         if wide or any(
-            glob(piece.resource, arn) and not any(glob(own, arn) for own in piece.excluded)
-            for arn in reach.arns[kind]
+            glob(piece.resource, arn)
+            and not any(glob(own, arn) for own in piece.excluded)
+            and (not tagged or _tags_fit(statement, reach, tags))
+            for arn, tags in reach.arns[kind]
         ):
             found |= bit
     return found
+
+
+def _tagged(statement: Statement) -> bool:
+    """Say whether a statement only speaks of resources with certain tags."""
+    return any(condition.key.startswith(RESOURCE_TAGS) for condition in statement.conditions)
+
+
+RESOURCE_TAGS = ("aws:resourcetag/", "iam:resourcetag/")
+
+
+def _tags_fit(statement: Statement, reach: Reach, tags: dict[str, str]) -> bool:
+    context = Context(as_of=reach.as_of, resource_tags=tags)
+    asked = [condition for condition in statement.conditions if condition.key.startswith(RESOURCE_TAGS)]
+    return holds(asked, context, allow=True) is not Truth.NO
+
+
+def _pinned(statement: Statement, reach: Reach) -> int:
+    """Return the granting actions that a condition makes harmless.
+
+    Only under a given permissions boundary, or only of given policies, none of which makes an administrator.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+    """
+    known = catalogue()
+    for condition in statement.conditions:
+        if condition.if_exists or condition.qualifier == "all" or condition.operator in NEGATED:
+            continue
+        if condition.key == "iam:permissionsboundary" and condition.operator != "null":
+            if not any(glob(value, arn) for value in condition.values for arn in reach.strong):
+                return known.of(["iam:*"])
+        elif condition.key == "iam:policyarn" and not any(
+            glob(value, arn) for value in condition.values for arn in reach.strong
+        ):
+            return known.of(["iam:Attach*Policy"])
+    return 0
 
 
 def _beyond(piece: Piece, reach: Reach) -> bool:

@@ -314,29 +314,45 @@ VARIABLE = re.compile(r"\$\{([^}]*)\}")
 """A policy variable: ``${aws:username}``, ``${aws:PrincipalTag/team, 'none'}``."""
 
 
-def substitute(pattern: str, values: dict[str, str]) -> tuple[str, bool]:
+def variable_names(texts: Iterable[str]) -> set[str]:
+    """Return the lower-case names of the policy variables in some texts."""
+    return {
+        name.partition(",")[0].strip().lower()
+        for text in texts
+        if "${" in text
+        for name in VARIABLE.findall(text)
+    }
+
+
+def substitute(pattern: str, values: dict[str, str | None]) -> tuple[str | None, bool]:
     """Expand policy variables from ``values`` (lower-case names); what is not known becomes ``*``.
 
-    Returns the pattern and whether something was not known. ``${*}``, ``${?}`` and ``${$}`` stand for the character.
+    Returns the pattern and whether something was not known. A variable that is known to be absent (None) makes the
+    pattern match nothing: then the pattern is None. ``${*}``, ``${?}`` and ``${$}`` stand for the character.
     Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
     """
     if "${" not in pattern:
         return pattern, False
-    unknown = False
+    unknown = absent = False
 
     def replace(match: re.Match[str]) -> str:
-        nonlocal unknown
+        nonlocal unknown, absent
         name, _, default = match.group(1).partition(",")
         name = name.strip().lower()
         if name in {"*", "?", "$"}:
             # a literal star cannot be told from a wildcard here; the wider reading is the safe one
             return name
-        if name in values:
-            return values[name]
         default = default.strip().strip("'")
-        if default and (name.startswith("aws:principaltag/")):
+        value = values.get(name)
+        if value is not None:
+            return value
+        if default and (name in values or name.startswith("aws:principaltag/")):
             return default
+        if name in values:
+            absent = True
+            return ""
         unknown = True
         return "*"
 
-    return VARIABLE.sub(replace, pattern), unknown
+    text = VARIABLE.sub(replace, pattern)
+    return (None if absent else text), unknown
