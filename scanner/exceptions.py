@@ -129,7 +129,11 @@ def read_exceptions(path: Path, rules: Iterable[str], as_of: datetime) -> list[A
             )
             name = f"{name}#{index + 1}"
         taken.add(name)
-        accepted.append(Accepted(id=name, entry=entry, place=document.at(where), problem=problem))
+        # Both stand in reports: where the file lies on this machine is nobody's business there.
+        here = f"{path.parent}/"
+        place = document.at(where).removeprefix(here)
+        problem = problem.removeprefix(here) if problem else None
+        accepted.append(Accepted(id=name, entry=entry, place=place, problem=problem))
     return accepted
 
 

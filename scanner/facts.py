@@ -65,7 +65,8 @@ _SUBJECTS: dict[str, dict[str, str]] = {
     },
     "identities": {
         "kind": "kind",
-        "name": "name",
+        # A pipeline's own name ("Deploy") says little without its repository.
+        "name": "CASE WHEN location IS NOT NULL THEN coalesce(address, name) ELSE name END",
         "address": "address",
         "identity_id": "id",
         "owner": "owner",
@@ -216,7 +217,7 @@ def facts(tables: list[str]) -> str:
                f.provider, f.account AS account_id, a.name AS account_name,
                f.subject, f."table" AS subject_table, f.kind AS subject_kind,
                coalesce(nullif(f.name, ''), f.subject) AS subject_name, f.address AS subject_address,
-               f.identity AS identity_id, i.name AS identity_name, i.surface, f.credential_id, f.grant_id,
+               f.identity AS identity_id, CASE WHEN i.location IS NOT NULL THEN coalesce(i.address, i.name) ELSE i.name END AS identity_name, i.surface, f.credential_id, f.grant_id,
                f.at_resource AS resource,
                coalesce(f.owner, i.owner, a.owner) AS owner,
                CASE WHEN f.owner IS NOT NULL THEN coalesce(f.owner_source, i.owner_source, a.owner_source)

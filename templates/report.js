@@ -237,7 +237,7 @@
       el("h2", { id: "details-title" }, el("bdi", { text: raw("subject_name", row) })),
       el("p", { class: "quiet", text: raw("title", row) }),
       el("dl", {}, ...[
-        said("What", "detail"), said("Do this", "fix"), said("It reaches", "blast"),
+        said("What", "detail"), said("Do this", "fix"), said("Reach", "blast"),
         path ? part("By", el("ol", { class: "path" }, ...path.split("\n").map((step) => el("li", {}, el("bdi", { text: step }))))) : null,
         why ? part("Why it matters", why.textContent) : null,
         fix && fix !== value("fix", row) ? part("In general", fix) : null,

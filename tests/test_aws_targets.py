@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 import collectors.aws as aws
+from collectors.aws.collection import _elsewhere
 from collectors.aws.credential_report import Report
 from collectors.aws.credentials import reported
 from collectors.aws.failures import TruncatedError
@@ -258,6 +259,13 @@ def test_regions_that_cannot_be_listed_are_told_for_all_that_is_in_them(
         ("secrets", "secrets-manager"),
         ("links", "runs_as"),
     } <= missing
+
+
+def test_an_issuer_in_a_region_that_is_not_read_is_not_gone() -> None:
+    urls = [f"oidc.eks.{region}.amazonaws.com/id/A" for region in (REGION, "ap-south-1")]
+    providers = [{"url": url} for url in [*urls, "token.actions.githubusercontent.com"]]
+    assert _elsewhere(providers, [REGION]) == {f"https://{urls[1]}"}
+    assert _elsewhere(providers, []) == set()
 
 
 def test_external_ids_are_references_or_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,9 @@ def subjects(night: Night, provider: str, fact: dict[str, Any]) -> dict[str, str
 
 def _in_account(wanted: str, place: list[Any], subject: str) -> bool:
     """Whether the finding is in the account of a line; what an organisation defines may show in its repositories."""
-    return any(str(part) == wanted or str(part).startswith(f"{wanted}/") for part in place) or wanted in subject
+    return (
+        any(str(part) == wanted or str(part).startswith(f"{wanted}/") for part in place) or wanted in subject
+    )
 
 
 OPEN = {"new", "open", "reopened", "unobserved"}

@@ -87,8 +87,8 @@ class Access:
         return not known or region in known
 
     def assume(self, role_arn: str, external_id: str | None) -> Access:
-        """Return access as another role. The session renews itself; the first call is made at first use."""
-        from botocore.credentials import DeferredRefreshableCredentials
+        """Return access as another role; the session renews itself. Raises botocore's ``ClientError`` when refused."""
+        from botocore.credentials import RefreshableCredentials
 
         arguments = {"RoleArn": role_arn, "RoleSessionName": "sprawlscan"}
         if external_id:
@@ -104,8 +104,9 @@ class Access:
             }
 
         session = new_session(self._config)
-        session._credentials = DeferredRefreshableCredentials(  # noqa: SLF001  as boto3's users must
-            refresh_using=assumed, method="assume-role"
+        # Asked for here and not at first use, which botocore logs with a traceback when it is refused.
+        session._credentials = RefreshableCredentials.create_from_metadata(  # noqa: SLF001  as boto3's users must
+            metadata=assumed(), refresh_using=assumed, method="assume-role"
         )
         return Access(self._config, self._stopping, session)
 

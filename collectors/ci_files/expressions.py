@@ -95,7 +95,7 @@ def expressions(text: str) -> Iterator[Found]:
     while at >= 0:
         match = _BODY.match(text, at + 3)
         if match is None:
-            at = text.find("${{", at + 3) if "}}" in text[at:] else -1
+            at = text.find("${{", at + 3) if text.find("}}", at) >= 0 else -1
             continue
         yield Found(match.group()[:-2], at)
         at = text.find("${{", match.end())
@@ -149,10 +149,9 @@ def taint(path: str) -> Taint:
 
 def position(scalar: Scalar, offset: int) -> tuple[int, int]:
     """Return line and column of an offset into a scalar's text; the line alone is sure in folded scalars."""
-    before = scalar.text[:offset]
-    lines = before.count("\n")
+    lines, start = scalar.line_breaks(offset)
     if scalar.style in {"|", ">"}:
-        return scalar.line + 1 + lines, offset - (before.rfind("\n") + 1) + 1
+        return scalar.line + 1 + lines, offset - start + 1
     if lines:
         return scalar.line + lines, 1
     return scalar.line, scalar.column + offset + (0 if scalar.plain else 1)

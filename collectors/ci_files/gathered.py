@@ -54,6 +54,8 @@ _STATIC = {
     "KUBECONFIG_DATA": "kubernetes",
     "VAULT_TOKEN": "vault",
 }
+_LONGEST_VALUE = 300
+"""Longer values are not filled into commands: no name or ARN is as long."""
 _ECHO = re.compile(r"^\s*(?:-\s*)?(?:echo|printf|print|Write-Host|Write-Output)\b|\b(?:env|printenv)\s*$")
 _HIDDEN = re.compile(r"[|>]")
 
@@ -216,12 +218,11 @@ class Gathered:
         for name, offset in variables_in(scalar.text):
             if name in env or is_platform_variable(name):
                 continue
-            before = scalar.text[:offset]
-            line = scalar.line + before.count("\n") + (1 if scalar.style in {"|", ">"} else 0)
+            breaks, start = scalar.line_breaks(offset)
             reference = Reference(
                 name=name,
-                line=line,
-                column=offset - (before.rfind("\n") + 1) + 1,
+                line=scalar.line + breaks + (1 if scalar.style in {"|", ">"} else 0),
+                column=offset - start + 1,
                 scope=scope,
                 job=job,
                 environment=environment,
@@ -310,7 +311,8 @@ def fill(script: str, env: dict[str, str], depth: int = 0) -> str:
 
     def value(match: re.Match[str]) -> str:
         name = match["braced"] or match["round"] or match["bare"]
-        return env.get(name, match.group())
+        known = env.get(name, "")
+        return known if name in env and len(known) <= _LONGEST_VALUE else match.group()
 
     filled = _VARIABLE.sub(value, script)
     return (

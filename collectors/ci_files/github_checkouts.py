@@ -88,13 +88,12 @@ def _takes_head(step: Step, env: dict[str, str], job: RawJob) -> str | None:
         return "a pull request with gh"
     if not _GIT.search(script):
         return None
+    heads = [re.escape(name) for name, value in env.items() if _HEAD.search(value.lower())]
+    held = re.compile(rf"\$\{{?(?:{'|'.join(heads)})\b") if heads else None
     for line in script.split("\n"):
         if not _GIT.search(line):
             continue
-        tainted = any(
-            _HEAD.search(value.lower()) and re.search(rf"\$\{{?{re.escape(name)}\b", line)
-            for name, value in env.items()
-        )
+        tainted = held is not None and held.search(line)
         if tainted or _HEAD_REF.search(line) or ("${{" in line and _HEAD.search(line.lower())):
             return "the head of a pull request with git"
     return None

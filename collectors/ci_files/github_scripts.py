@@ -222,13 +222,18 @@ def scripts(workflow: Workflow, job: RawJob, step: Step, run: Scalar) -> Iterato
         for key, value in env.pairs
         if secret_names(value)
     }
+    held = (
+        re.compile(rf"\$\{{?(?:env:)?(?:{'|'.join(map(re.escape, sorted(env_secrets)))})\b")
+        if env_secrets
+        else None
+    )
     for number, line in enumerate(script.split("\n")):
         if not _ECHO.search(line) or _HIDDEN.search(line):
             continue
         direct = "secrets." in line and any(
             path.startswith("secrets") for found in expressions(line) for path, _ in paths(found.body)
         )
-        if direct or any(re.search(rf"\$\{{?(?:env:)?{re.escape(name)}\b", line) for name in env_secrets):
+        if direct or (held is not None and held.search(line)):
             yield Problem(
                 code="secrets-in-output", line=start + number, job=job.key, severity="medium",
                 detail="prints a secret to the log or an output, where masking is the only guard",

@@ -40,6 +40,7 @@ PRIVILEGED = frozenset(
     )
 )
 """Events of strangers that run with secrets and a writable token."""
+_MOST_EXPRESSIONS = 20
 _FIRST_PARTY = frozenset(("actions", "github"))
 
 
@@ -265,14 +266,16 @@ def literals(*environments: Mapping) -> dict[str, str]:
 def expand(value: str, env: dict[str, str], matrix: dict[str, list[str]], depth: int = 0) -> list[str]:
     """Return what a text can be once ``env.`` and ``matrix.`` are filled in; what is unknown stays an expression.
 
-    At most 20 results.
+    At most 20 results, and the first 20 expressions: a role or a name has one or two.
     """
     if "${{" not in value or depth > 4:
         return [value]
     results = [""]
     at = 0
-    for found in expressions(value):
-        end = value.find("}}", found.start) + 2
+    for number, found in enumerate(expressions(value)):
+        if number >= _MOST_EXPRESSIONS:
+            break
+        end = found.start + len(found.body) + 5
         read = [path for path, _ in paths(found.body)]
         choices = [value[found.start : end]]
         if len(read) == 1 and re.fullmatch(r"\s*[\w.-]+\s*", found.body):

@@ -69,6 +69,10 @@ DANGEROUS = (
 """Events that a stranger can cause and that run with the repository's secrets; worst first."""
 
 
+_MOST_WORK = 1_000_000
+"""Steps times variables. The largest public workflows have some ten thousand."""
+
+
 def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = None) -> Definition:
     """Read a workflow, or an action.yml. Raises `DefinitionError`.
 
@@ -143,6 +147,7 @@ class _Reader:
             for key, node in mapping(self.root.get("jobs")).pairs
             if isinstance(node, Mapping)
         ]
+        self._guard(jobs)
         self._references(self.env, "workflow", None, None)
         self._values(self.env, None)
         self.logins += environment_logins(self.env, 1, None, None)
@@ -179,6 +184,13 @@ class _Reader:
             dangerous=dangerous,
             problems=problems,
         )
+
+    def _guard(self, jobs: list[RawJob]) -> None:
+        """Refuse a file whose steps and variables multiply beyond what any real workflow has."""
+        shared = len(self.env.pairs)
+        work = sum(len(job.steps) * (shared + len(job.env.pairs) + 1) for job in jobs)
+        if work > _MOST_WORK:
+            raise DefinitionError("truncated", f"{work} pairs of step and variable: more than are judged")
 
     def action(self) -> Definition:
         runs = mapping(self.root.get("runs"))

@@ -42,6 +42,7 @@ _UNTRUSTED = re.compile(
     r"(?:\beval\b|\b(?:ba|z)?sh\s+-c\b|\bpython3?\s+-c\b)[^\n]*\$\{?CI_(?:COMMIT_(?:MESSAGE|TITLE|DESCRIPTION|REF_NAME|BRANCH|TAG|AUTHOR)|"
     r"MERGE_REQUEST_(?:TITLE|DESCRIPTION|SOURCE_BRANCH_NAME|LABELS))"
 )
+_MOST_LINES = 20_000
 _INPUT = re.compile(r"\$\[\[\s*inputs\.(?P<name>[\w-]+)")
 
 
@@ -60,10 +61,11 @@ def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = 
     for holder in (root, default):
         _images(out, holder, None)
     triggers: dict[str, list[str]] = {}
+    templates = _Templates(root, out)
     for key, node in root.pairs:
         if key.text in _RESERVED or not isinstance(node, Mapping):
             continue
-        merged = _extended(root, node, out, key, 0)
+        merged = templates.merged(key, node)
         if key.text.startswith("."):
             # A template: jobs that extend it are read with what it gives; its own values count once.
             out.values(node.get("variables"), key.text)
@@ -78,22 +80,39 @@ def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = 
     return out.definition(name=text_at(root, "workflow", "name"), document=document, triggers=triggers)
 
 
-def _extended(root: Mapping, node: Mapping, out: Gathered, key: Scalar, depth: int) -> Mapping:
-    """Return a job with what it extends, as far as that stands in the file."""
-    merged: dict[str, tuple[Scalar, Node]] = {}
-    for name in texts(node.get("extends")):
-        parent = root.get(name)
-        if isinstance(parent, Mapping) and depth < 11:
-            for pair in _extended(root, parent, out, key, depth + 1).pairs:
-                merged[pair[0].text] = _both(merged.get(pair[0].text), pair)
-        elif not isinstance(parent, Mapping):
-            note = f"line {key.line}: `{key.text}` extends {name}, which is not in this file"
-            if note not in out.indirect:
-                out.indirect.append(note)
-    for pair in node.pairs:
-        if pair[0].text != "extends":
-            merged[pair[0].text] = _both(merged.get(pair[0].text), pair)
-    return Mapping(list(merged.values()), node.line, node.column, node.tag)
+class _Templates:
+    """The jobs of a file with what they extend, each worked out once."""
+
+    def __init__(self, root: Mapping, out: Gathered) -> None:
+        self._root = root
+        self._out = out
+        self._done: dict[str, Mapping] = {}
+        self._open: set[str] = set()
+
+    def merged(self, key: Scalar, node: Mapping) -> Mapping:
+        """Return a job with what it extends, as far as that stands in the file."""
+        known = self._done.get(key.text)
+        if known is not None:
+            return known
+        self._open.add(key.text)
+        pairs: dict[str, tuple[Scalar, Node]] = {}
+        for name in dict.fromkeys(texts(node.get("extends"))):
+            parent = self._root.get(name)
+            if not isinstance(parent, Mapping):
+                self._out.indirect.append(
+                    f"line {key.line}: `{key.text}` extends {name}, which is not in this file"
+                )
+            elif name not in self._open:
+                above = self.merged(self._root.key(name) or key, parent)
+                for pair in above.pairs:
+                    pairs[pair[0].text] = _both(pairs.get(pair[0].text), pair)
+        for pair in node.pairs:
+            if pair[0].text != "extends":
+                pairs[pair[0].text] = _both(pairs.get(pair[0].text), pair)
+        self._open.discard(key.text)
+        result = Mapping(list(pairs.values()), node.line, node.column, node.tag)
+        self._done[key.text] = result
+        return result
 
 
 def _both(above: tuple[Scalar, Node] | None, pair: tuple[Scalar, Node]) -> tuple[Scalar, Node]:
@@ -166,7 +185,12 @@ def _lines(root: Mapping, node: Node | None, depth: int) -> list[Scalar]:
         for part in texts(node):
             target = mapping(target).get(part)
         return _lines(root, target, depth + 1)
-    return [line for item in node.items for line in _lines(root, item, depth + 1)]
+    lines: list[Scalar] = []
+    for item in node.items:
+        lines += _lines(root, item, depth + 1)
+        if len(lines) > _MOST_LINES:
+            raise DefinitionError("truncated", f"a script of more than {_MOST_LINES} lines", node.line)
+    return lines
 
 
 def _id_token_logins(

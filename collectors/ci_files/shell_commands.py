@@ -22,6 +22,8 @@ _ASSIGNMENT = re.compile(
 _OPTION = re.compile(
     r"--?(?P<name>password|passwd|token|secret|api-key|apikey|access-key|secret-key|client-secret|auth-token)[ =](?P<quote>[\"']?)(?P<value>[^\s\"';&|]{3,4000})(?P=quote)"
 )
+_HINT = re.compile(r"[A-Za-z0-9_-]{20}|://|-----BEGIN|[Pp]assword|PASSWORD")
+"""What every token has; lines without it are not judged any further."""
 _DEPLOYING = re.compile(
     r"\b(?:aws|kubectl|helm|gcloud|az|sam|serverless|sls|cdk|terraform|ecs-deploy|eksctl)\b"
 )
@@ -212,7 +214,7 @@ def hard_coded(
                 if seen is not None:
                     named = True
                     yield match["name"], number, seen
-        if not named:
+        if not named and _HINT.search(line):
             seen = judge("script", line, fingerprint)
             if seen is not None and seen.looks_like not in {
                 "high-entropy",

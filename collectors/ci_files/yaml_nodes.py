@@ -9,6 +9,8 @@ and whoever walks the nodes needs no budget of its own.
 
 from __future__ import annotations
 
+import bisect
+import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from collectors.ci_files.definition import DefinitionError
@@ -16,6 +18,7 @@ from collectors.ci_files.definition import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_BREAK = re.compile("\n")
 MAX_BYTES = 10 * 1024 * 1024
 MAX_NODES = 250_000
 """Nodes of a file with its aliases expanded. The largest public workflow files have some ten thousand."""
@@ -25,7 +28,7 @@ MAX_DEPTH = 200
 class Scalar:
     """A text. ``plain`` when it was written without quotes."""
 
-    __slots__ = ("column", "line", "plain", "style", "tag", "text")
+    __slots__ = ("_breaks", "column", "line", "plain", "style", "tag", "text")
 
     def __init__(self, text: str, line: int, column: int, tag: str | None, style: str) -> None:
         self.text = text
@@ -34,6 +37,14 @@ class Scalar:
         self.tag = tag
         self.style = style
         self.plain = style == ""
+        self._breaks: list[int] | None = None
+
+    def line_breaks(self, offset: int) -> tuple[int, int]:
+        """Return how many line breaks stand before an offset into the text, and where its line starts."""
+        if self._breaks is None:
+            self._breaks = [match.start() for match in _BREAK.finditer(self.text)]
+        count = bisect.bisect_left(self._breaks, offset)
+        return count, self._breaks[count - 1] + 1 if count else 0
 
     def __repr__(self) -> str:
         return f"Scalar({self.text!r}, line={self.line})"
