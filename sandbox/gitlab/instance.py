@@ -1,0 +1,68 @@
+"""What a GitLab instance holds, as the JSON that its API gives: one list or object for each path.
+
+The entities are those of https://docs.gitlab.com/api/rest/ ; `sandbox.gitlab.entities` makes them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+Json: TypeAlias = dict[str, Any]
+
+GUEST, REPORTER, DEVELOPER, MAINTAINER, OWNER, ADMIN = 10, 20, 30, 40, 50, 60
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that may call the API."""
+
+    value: str
+    user_id: int
+    access_level: int
+    """Its user's role in the top-level group; `ADMIN` for an administrator."""
+
+
+class Instance(msgspec.Struct, kw_only=True):
+    """Everything that one sandbox serves."""
+
+    users: dict[int, Json] = {}
+    groups: dict[int, Json] = {}
+    """By id, with ``shared_with_groups``."""
+    projects: dict[int, Json] = {}
+    lists: dict[str, list[Json]] = {}
+    """Rows by path: ``/projects/9001/hooks``. A path that is not here has no rows."""
+    objects: dict[str, Json] = {}
+    """Objects by path: ``/projects/9001/job_token_scope``."""
+    files: dict[str, str] = {}
+    """Texts by ``<project id>/<path>``, on the default branch."""
+    runners: list[Json] = []
+    """As GraphQL's ``CiRunner``."""
+    triggers: dict[int, list[Json]] = {}
+    """By project, as GraphQL's ``PipelineTrigger``; with the REST-only fields under their REST names."""
+    owners: dict[str, int] = {}
+    """For paths whose values only their owner or a Maintainer sees: the owner's user id."""
+
+    def group_of(self, key: str) -> Json | None:
+        """Return a group by id or full path."""
+        return _found(self.groups, key, "full_path")
+
+    def project_of(self, key: str) -> Json | None:
+        """Return a project by id or full path."""
+        return _found(self.projects, key, "path_with_namespace")
+
+    def below(self, group: Json) -> list[Json]:
+        """Return the groups under a group."""
+        prefix = f"{group['full_path']}/"
+        return [one for one in self.groups.values() if one["full_path"].startswith(prefix)]
+
+    def projects_of(self, group: Json, *, subgroups: bool) -> list[Json]:
+        """Return the projects of a group."""
+        inside = {group["id"], *((one["id"] for one in self.below(group)) if subgroups else ())}
+        return [one for one in self.projects.values() if one["namespace"]["id"] in inside]
+
+
+def _found(held: dict[int, Json], key: str, name: str) -> Json | None:
+    if key.isdigit():
+        return held.get(int(key))
+    return next((one for one in held.values() if one[name] == key), None)
