@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.aws.estate import build
 from sandbox.aws.server import AwsSandbox, FaultKind
-from sandbox.estate import DEV, MANAGEMENT, PROD, REGION
+from sandbox.estate import DEV, PROD, REGION
 from scanner.records import Coverage, Credential, Gap
 from tests.aws_night import Night, collect, key_of, sign_in
 
@@ -24,7 +24,7 @@ REASONS: dict[FaultKind, set[str]] = {
     "cut": {"unreachable"},
     "malformed": {"malformed", "unreachable"},
 }
-TARGETS = ("organization", MANAGEMENT, PROD, DEV)
+TARGETS = ("organization", PROD, DEV)
 SIGN_IN = {
     "sts:AssumeRole",
     "sts:GetCallerIdentity",
