@@ -364,3 +364,26 @@ def test_a_broken_resource_policy_is_a_gap() -> None:
     broken = ResourcePolicy(service="s3", arn=BUCKET, record_id=BUCKET, document="{")
     (found,) = gaps(facts(resource_policies=[broken]))
     assert (found.table, found.reason) == ("grants", "malformed")
+
+
+def test_an_administrator_on_a_condition_is_told_once() -> None:
+    phone = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
+    of = facts(users=[user("u", allow("*", Condition=phone)), user("v"), user("w")])
+    (grant,) = grants(of, "u")
+    assert (grant.level, grant.conditional) == ("admin", True)
+    assert links(of) == []
+    free = facts(users=[user("u", allow("*", Condition=phone), allow("iam:PutUserPolicy", arn("user", "u")))])
+    assert "escalation:iam-put-user-policy" in {one.role for one in grants(free, "u")}
+
+
+def test_a_path_over_several_users_is_told_once() -> None:
+    held = allow(["iam:PutUserPolicy", "iam:CreateAccessKey"], arn("user", "app-*"))
+    of = facts(users=[user("app-one"), user("app-two")], roles=[role("r", held)])
+    found = records(of)
+    assert len({one.id for one in found}) == len(found)
+    roles = [one.role for one in grants(of, "r")]
+    assert roles.count("escalation:iam-put-user-policy-key") == 1
+    why = next(one.why for one in grants(of, "r") if one.role.startswith("escalation"))
+    assert why == (
+        "r may use iam:PutUserPolicy and iam:CreateAccessKey, and so makes user app-one an administrator and acts as it."
+    )

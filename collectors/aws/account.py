@@ -47,6 +47,7 @@ class Account:
         )
         self.scps_unknown = facts.scps is None and facts.management is not True
         self.reach = self._reach()
+        self.interned: dict[tuple[object, ...], tuple[object, ...]] = {}
         self.limits_of: dict[tuple[object, ...], Limits] = {}
         self.summaries: dict[tuple[object, ...], Summary] = {}
         self.admins: dict[tuple[object, ...], bool] = {}
@@ -96,7 +97,8 @@ class Account:
         return resolve(document, principal.context)
 
     def _part(self, principal: Principal, document: Document) -> tuple[object, ...]:
-        return (document.key, reading(document, principal.context))
+        part = (document.key, reading(document, principal.context))
+        return self.interned.setdefault(part, part)
 
     def _above(self, principal: Principal) -> list[list[Document]]:
         """Return the layers that bound a principal: its boundary, and the SCPs where they apply."""
@@ -106,6 +108,7 @@ class Account:
     def _limits(self, principal: Principal) -> tuple[tuple[object, ...], Limits]:
         """Return what limits a principal, and a key that is equal for equal limits."""
         above = self._above(principal)
+        key: tuple[object, ...]
         own = [
             one.document
             for one in principal.attachments
@@ -115,6 +118,7 @@ class Account:
             frozenset(self._part(principal, document) for document in own),
             tuple(tuple(self._part(principal, document) for document in layer) for layer in above),
         )
+        key = self.interned.setdefault(key, key)
         found = self.limits_of.get(key)
         if found is None:
             layers = [[self._rows(principal, document) for document in layer] for layer in above]
@@ -158,7 +162,7 @@ class Account:
         some: list[Row] = []
         actions = 0
         parts: set[tuple[object, ...]] = set()
-        admin = False
+        admin = on_condition = False
         for document in documents:
             part = self._part(principal, document)
             rows, mask = self._wanted(principal, document, part)
@@ -166,8 +170,11 @@ class Account:
                 parts.add(part)
                 some += rows
                 actions |= mask
-            admin = admin or self.summary(principal, document).admin
-        key = (frozenset(parts), limits_key)
+            summary = self.summary(principal, document)
+            admin = admin or summary.admin
+            on_condition = on_condition or any(one.power == "admin" for one in summary.held)
+        key: tuple[object, ...] = (frozenset(parts), limits_key)
+        key = self.interned.setdefault(key, key)
         alone = admin
         if not admin and actions & iam_making():
             together = self.admins.get(key)
@@ -181,6 +188,7 @@ class Account:
             key=key,
             admin=admin,
             alone=alone,
+            on_condition=on_condition,
             unlimited=not limits.layers or self._roomy(principal, limits_key),
             stronger=frozenset() if admin or not actions else frozenset(self._stronger(principal)),
         )
@@ -384,8 +392,12 @@ class Account:
             if principal.kind == "iam-group" and principal.members:
                 continue
             linked: set[str] = set()
+            told: set[str] = set()
             for hit in self.hits.get(arn, ()):
-                yield from self._own_path(principal, hit)
+                for grant in self._own_path(principal, hit):
+                    if grant.id not in told:
+                        told.add(grant.id)
+                        yield grant
             for hit in (*self.hits.get(arn, ()), *self.beyond.get(arn, ())):
                 target = hit.target
                 if target is None or target.arn in linked or len(linked) >= MOST_LINKS:

@@ -60,6 +60,8 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its policies make it an administrator."""
     alone: bool
     """Whether one of them does so by itself."""
+    on_condition: bool
+    """Whether one of them does so under a condition: then only what needs no condition adds to it."""
     unlimited: bool
     """Whether its boundary and the SCPs leave room for an administrator."""
     stronger: frozenset[str] = frozenset()
@@ -163,7 +165,13 @@ class Search:
             if not fresh:
                 break
             left = [holder for holder in left if holder.principal.arn not in reached]
-        return {arn: _best(walked) for arn, walked in hits.items()}
+        best = {arn: _best(self._telling(arn, walked)) for arn, walked in hits.items()}
+        return {arn: walked for arn, walked in best.items() if walked}
+
+    def _telling(self, arn: str, hits: list[Hit]) -> list[Hit]:
+        if not self.holders[arn].on_condition:
+            return hits
+        return [hit for hit in hits if hit.truth is Truth.YES]
 
     def beyond(self, powers: Callable[[str], frozenset[Power]]) -> dict[str, list[Hit]]:
         """Return who can become somebody that is not privileged and yet has a power that the holder lacks.
@@ -292,7 +300,7 @@ class Search:
         if path.target == "self" and not holder.unlimited and "boundary" not in path.id:
             return
         before = self._steps(holder, path, principal if path.target == "self" else None, None, shared=True)
-        if before is Truth.NO:
+        if before is Truth.NO or (holder.on_condition and before is not Truth.YES):
             return
         if path.family == "identity-center" and self.facts.management is not True:
             # Only the management account, or the one that it delegates to, can do it.

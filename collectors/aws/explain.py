@@ -85,9 +85,14 @@ def hit_why(hit: Hit, principal: Principal) -> str:
     text = f"{principal.name} may use {steps}"
     if hit.compute is not None:
         text += f" on {hit.compute.arn}"
-    text += (
-        f", and so becomes {end}" if hit.target is None else f", and so acts as {end}, which has more power"
-    )
+    if hit.target is None:
+        text += f", and so becomes {end}"
+    elif hit.path.target in {"any-user", "any-role", "assumable-role"}:
+        text += f", and so makes {end} an administrator and acts as it"
+    elif hit.path.target == "group":
+        text += f", and so gets what {end} has"
+    else:
+        text += f", and so acts as {end}, which has more power"
     if hit.truth is not Truth.YES:
         text += ", on a condition"
     if hit.assumed:
