@@ -72,21 +72,38 @@ _BY_PROVIDER = {
 }
 """Table, figure and unit, in all and for each provider."""
 
+_PIPELINE = "surface = 'automation' AND regexp_matches(kind, '(workflow|pipeline|project)$')"
+"""An automation identity of a kind that is called so by its provider."""
+_STATIC_OF_C = "c.lifetime = 'static' AND coalesce(c.enabled, true)"
+
 _ONCE = {
     "listings_complete": (
         "SELECT count(*) / nullif(count(*) + (SELECT count(*) FROM gaps), 0) FROM coverage",
         "ratio",
     ),
-    "pipelines": (
-        "SELECT count(DISTINCT source_id) FROM links WHERE relation IN ('uses', 'deploys')",
-        "count",
-    ),
+    "pipelines": (f"SELECT count(*) FROM identities WHERE {_PIPELINE}", "count"),
     "pipelines_without_static_secrets": (
-        """
-        SELECT count(*) FILTER (s.holder_id IS NULL) / nullif(count(*), 0)
-        FROM (SELECT DISTINCT source_id FROM links WHERE relation IN ('uses', 'deploys')) AS p
-             LEFT JOIN (SELECT DISTINCT holder_id FROM secrets
-                        WHERE looks_like IS NOT NULL OR credential_id IS NOT NULL) AS s ON s.holder_id = p.source_id
+        f"""
+        SELECT count(*) FILTER (NOT EXISTS (
+                   SELECT 1 FROM secrets AS s
+                   WHERE s.holder_id = i.id AND (s.looks_like IS NOT NULL OR s.credential_id IS NOT NULL))
+                 AND len(i.secrets) = 0
+                 AND NOT EXISTS (SELECT 1 FROM edges AS e WHERE e.source_id = i.id AND e.kind = 'holds-key')
+               ) / nullif(count(*), 0)
+        FROM identities AS i WHERE {_PIPELINE}
+        """,
+        "ratio",
+    ),
+    "automation_with_short_lived_credentials": (
+        f"""
+        SELECT count(*) FILTER (NOT EXISTS (SELECT 1 FROM credentials AS c WHERE c.identity_id = i.id AND {_STATIC_OF_C}))
+               / nullif(count(*), 0)
+        FROM identities AS i
+        WHERE i.surface IN ('automation', 'workload') AND coalesce(i.enabled, true)
+          AND (i.issuer IS NOT NULL
+               OR EXISTS (SELECT 1 FROM trusts AS t WHERE t.identity_id = i.id)
+               OR EXISTS (SELECT 1 FROM credentials AS c WHERE c.identity_id = i.id)
+               OR EXISTS (SELECT 1 FROM links AS l WHERE l.source_id = i.id AND l.relation = 'runs_as'))
         """,
         "ratio",
     ),

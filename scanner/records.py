@@ -133,6 +133,8 @@ class Account(Record, frozen=True, kw_only=True, gc=False):
     """When its content last changed, for repositories."""
     visibility: str | None = None
     """``public``, ``internal`` or ``private``, for repositories."""
+    issuer: str | None = None
+    """``https://...`` issuer of the tokens that it signs: a cluster's."""
     url: str | None = None
     """Where a person looks at it."""
     tags: dict[str, str] = {}

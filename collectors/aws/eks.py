@@ -102,6 +102,7 @@ def _clusters(place: Place) -> Generator[Record, None, list[dict[str, Any]]]:
             owner_source=owner_source,
             active=cluster.get("status") == "ACTIVE" if cluster.get("status") else None,
             created_at=utc(cluster.get("createdAt")),
+            issuer=issuer,
             tags=tags,
         )
     tally.end()
