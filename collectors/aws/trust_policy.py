@@ -221,7 +221,7 @@ class _Reader:
         """Say what of an issuer is gone, when that is known."""
         issuers = self.facts.eks_issuers
         if name.startswith("oidc.eks.") and issuers is not None:
-            own = value.split(":")[4] == self.facts.account_id if value.startswith("arn:") else True
+            own = not value.startswith("arn:") or f":{self.facts.account_id}:" in value
             live = {issuer.removeprefix("https://").rstrip("/").lower() for issuer in issuers}
             if own and name.rstrip("/").lower() not in live:
                 return "the issuer of no cluster that exists"
@@ -230,7 +230,7 @@ class _Reader:
             providers
             and ":oidc-provider/" in value
             and value not in providers
-            and value.split(":")[4] == self.facts.account_id
+            and f":{self.facts.account_id}:" in value
         ):
             return "a provider that the account no longer has"
         return None
