@@ -434,3 +434,17 @@ def test_tags_that_only_harmless_identities_have() -> None:
 
     assert not grants_access(open="no")
     assert grants_access(open="yes")
+
+
+def test_compute_that_may_exist_lowers_the_confidence() -> None:
+    target = role("target", trust=trusting({"Service": "lambda.amazonaws.com"}), managed=(ADMINISTRATOR,))
+    holder = role(HOLDER, allow("lambda:UpdateFunctionCode"))
+    (assumed,) = grants(facts(roles=[target, holder]), HOLDER)
+    assert (assumed.level, assumed.confidence) == ("escalation", "low")
+    (none,) = grants(facts(roles=[target, holder], compute_listed=frozenset({"lambda-function"})), HOLDER)
+    assert (none.level, none.confidence) == ("write", "high")
+    address = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:app"
+    (known,) = grants(
+        facts(roles=[target, holder], compute=[compute("lambda-function", address, "target")]), HOLDER
+    )
+    assert (known.level, known.confidence) == ("escalation", "high")

@@ -314,8 +314,10 @@ class Account:
         if not have and not unjudged:
             return
         strongest = max((one.truth for one in summary.held), default=Truth.YES)
+        hit = next((marks[power] for power in have[:1] if power in marks), None)
         low = (
-            self.scps_unknown
+            (hit is not None and (hit.assumed or hit.truth is Truth.UNKNOWN))
+            or self.scps_unknown
             or broken is not None
             or bool(summary.unknown)
             or (principal.boundary_arn is not None and principal.boundary is None)
@@ -323,7 +325,6 @@ class Account:
             or (bool(summary.held) and summary.held[0].truth is Truth.UNKNOWN)
         )
         usage = usage_of(self.facts, principal, summary.actions, self.as_of)
-        hit = next((marks[power] for power in have[:1] if power in marks), None)
         yield Grant(
             id=grant_id,
             provider="aws",
