@@ -1,26 +1,20 @@
 """Tells a webhook of a night worth telling: new findings above a threshold, coverage lost, exceptions about to end.
 
 Sends counts and a link, nothing that names an identity or a credential. Sends nothing on a quiet night. It is sent
-only where ``notify.webhook`` is configured; a webhook that fails is logged and never fails the night, whose files are
-written by then.
+only where ``notify.webhook`` is configured, after every ``run``. A run that failed is told by `scanner.notify`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from scanner.findings import SEVERITIES
+from scanner.notify import post
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from scanner.night import Night
-
-log = structlog.get_logger()
-
-TIMEOUT_SECONDS = 15
 
 
 def write(night: Night, folder: Path) -> list[Path]:  # noqa: ARG001  nothing is written
@@ -29,16 +23,8 @@ def write(night: Night, folder: Path) -> list[Path]:  # noqa: ARG001  nothing is
     if notify is None or notify.webhook is None:
         return []
     text = message(night, notify.webhook_threshold, notify.report_url)
-    if text is None:
-        return []
-    import requests
-
-    try:
-        requests.post(notify.webhook.read(), json=text, timeout=TIMEOUT_SECONDS).raise_for_status()
-    except (requests.RequestException, ValueError) as exc:
-        # The address is a secret: only the kind of failure is told.
-        status = exc.response.status_code if isinstance(exc, requests.HTTPError) else None
-        log.error("the webhook was not told", error=type(exc).__name__, status=status)  # noqa: TRY400
+    if text is not None:
+        post(notify, text)
     return []
 
 
@@ -52,7 +38,9 @@ def message(night: Night, threshold: str, report_url: str | None) -> dict[str, A
     )
     new = {severity: int(count) for severity, count in night.rows(query)}
     unobserved = int(night.one("SELECT count(*) FROM findings WHERE status = 'unobserved'") or 0)
-    expiring = int(night.one("SELECT count(*) FROM exceptions WHERE state IN ('expiring', 'expired')") or 0)
+    # Told once, when it begins: an exception that stays expired is an open finding like any other.
+    query = "SELECT count(*) FROM findings WHERE status IN ('new', 'reopened') AND rule IN ('exception-expiring', 'exception-expired')"
+    expiring = int(night.one(query) or 0)
     failed = int(night.one("SELECT count(DISTINCT rule) FROM rule_results WHERE status = 'error'") or 0)
     parts = []
     if new:

@@ -133,7 +133,7 @@ def _source_control(night: int) -> Iterator[dict[str, Any]]:
                 "seconds_between_requests": 0,
             }
         }
-        if importlib.util.find_spec("sandbox.gitlab") is not None:
+        if importlib.util.find_spec("sandbox.gitlab") and importlib.util.find_spec("sandbox.gitlab.server"):
             from sandbox.gitlab.server import GitLabSandbox, settings
 
             gitlab = stack.enter_context(GitLabSandbox(night=night))

@@ -53,7 +53,7 @@ class AnalysisError(Exception):
 class AnalyzeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the configuration says of analysis."""
 
-    rule_params: dict[str, dict[str, float | int | str]] = {}
+    rule_params: dict[str, dict[str, float | int | str | list[str]]] = {}
     """Thresholds by rule id."""
     disabled: list[str] = []
     """Rule ids that do not run."""

@@ -303,9 +303,12 @@ def demo(
 
 @app.command("check-config")
 def check_config(config: ConfigOption = Path("config.yaml")) -> None:
-    """Validate the configuration, and say what it would scan. Sends nothing."""
+    """Validate the configuration and the files it names, and say what it would scan. Sends nothing."""
+    from scanner.pipeline import check_inputs
+
     with _exit_codes():
         loaded = _load(config, None)
+        check_inputs(loaded.settings, _now(None))
         for name, sections in sorted(loaded.settings.collectors.items()):
             typer.echo(f"{name}: {len(sections)} section{'s' if len(sections) != 1 else ''}")
         typer.echo(f"{loaded.path} is valid")

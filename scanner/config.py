@@ -6,23 +6,33 @@ names file, line and column. Secrets are only referred to, as ``${env:NAME}`` or
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
-from pydantic_core import CoreSchema, ErrorDetails, core_schema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from scanner.collect import collector_names, load_collector
+from scanner.document import Document, DocumentError, Where, nearest
 from scanner.findings import Severity  # noqa: TC001  pydantic reads the annotations at run time
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
 
+
+SectionT = TypeVar("SectionT", bound="Section")
 
 _REFERENCE = re.compile(r"\A\$\{(env|file):([^}]+)\}\Z")
 
@@ -60,6 +70,10 @@ class SecretRef:
             raise SecretMissingError(f"{self.reference} is not set or empty")
         return value.strip()
 
+    def under(self, folder: Path) -> SecretRef:
+        """Return the reference with a relative path resolved from a folder."""
+        return SecretRef(f"${{file:{folder / self._where}}}") if self._kind == "file" else self
+
     def __repr__(self) -> str:
         return f"SecretRef({self.reference!r})"
 
@@ -87,7 +101,7 @@ class SecretRef:
 class RuleSettings(Section):
     """Thresholds of the rules, and where more rules are."""
 
-    params: dict[str, dict[str, float | int | str]] = {}
+    params: dict[str, dict[str, float | int | str | list[str]]] = {}
     """Thresholds by rule id: ``credential-unused: {days: 30}``."""
     disabled: list[str] = []
     """Rule ids that do not run."""
@@ -102,8 +116,8 @@ class ReportSettings(Section):
 
     formats: list[str] = ["html", "csv", "json"]
     """Reports to write: the module names under ``reports/``."""
-    csv_delimiter: str = Field(default=",", min_length=1, max_length=1)
-    """One character between cells."""
+    csv_delimiter: str = Field(default=",", pattern=r"^[,;|\t]$")
+    """One character between cells: comma, semicolon, tab or ``|``."""
     csv_bom: bool = False
     """Start CSV files with a byte order mark, for Excel."""
     csv_raw: bool = False
@@ -112,6 +126,16 @@ class ReportSettings(Section):
     """Split CSV files after this many rows; 0 keeps each in one file."""
     title: str = "Identity sprawl"
     """Heading of the HTML report."""
+
+    @field_validator("formats")
+    @classmethod
+    def _known(cls, formats: list[str]) -> list[str]:
+        from scanner.pipeline import report_names
+
+        for name in formats:
+            if name not in report_names():
+                raise ValueError(f"no report `{name}`; {nearest(name, report_names())}")
+        return formats
 
 
 class NotifySettings(Section):
@@ -126,7 +150,7 @@ class NotifySettings(Section):
     prometheus_textfile: Path | None = None
     """File for node_exporter's textfile collector."""
     ping_url: SecretRef | None = None
-    """Dead-man ping: ``/start`` and ``/fail`` are appended as in healthchecks.io."""
+    """Dead-man ping of ``run``: ``/start`` and ``/fail`` are appended as in healthchecks.io."""
 
 
 class Limits(Section):
@@ -190,154 +214,153 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """sha256 of the file's bytes; it holds no secrets."""
 
 
-class ConfigError(Exception):
+class ConfigError(DocumentError):
     """config.yaml is wrong. One line a problem: ``file:line:column: key: what; what to do``."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
-def _position(document: Any, where: tuple[str | int, ...]) -> tuple[int, int]:
-    """Return line and column, from 1, of a key path in a round-trip document; of its nearest parent if absent."""
-    line, column = 1, 1
-    node = document
-    for part in where:
-        marks = getattr(node, "lc", None)
-        if marks is None or marks.data is None or part not in marks.data:
-            break
-        line, column = marks.data[part][0] + 1, marks.data[part][1] + 1
-        node = node[part]
-    return line, column
-
-
-def _known_keys(model: type[BaseModel], where: tuple[str | int, ...]) -> list[str]:
-    """Return the keys that are known at a place of a model."""
-    current: Any = model
-    for part in where:
-        if isinstance(part, int) or not (isinstance(current, type) and issubclass(current, BaseModel)):
-            continue
-        field = current.model_fields.get(part)
-        if field is None:
-            return []
-        kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        current = next(
-            (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None
-        )
-    if isinstance(current, type) and issubclass(current, BaseModel):
-        return sorted(current.model_fields)
-    return []
-
-
-def _problem(
-    path: Path, document: Any, model: type[BaseModel], prefix: tuple[str | int, ...], error: ErrorDetails
-) -> str:
-    where = tuple(part for part in error["loc"] if isinstance(part, int) or not part.startswith("function-"))
-    line, column = _position(document, (*prefix, *where))
-    key = ".".join(str(part) for part in (*prefix, *where))
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(model, where[:-1])
-        near = difflib.get_close_matches(str(where[-1]), known, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"
-        what = f"unknown key; {hint}"
-    elif error["type"] == "missing":
-        what = "is missing; add it"
-    else:
-        what = error["msg"].removeprefix("Value error, ")
-    return f"{path}:{line}:{column}: {key}: {what}"
 
 
 def load(path: Path) -> Loaded:
     """Read and validate config.yaml. Raises `ConfigError` with every problem found."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
     try:
         raw = path.read_bytes()
+        document = Document(path, raw.decode("utf-8-sig"))
     except OSError as exc:
-        raise ConfigError(
-            [
-                f"{path}: {exc.strerror}. Copy config.example.yaml to config.yaml, or name a file with --config."
-            ]
-        ) from None
-    yaml = YAML(typ="rt")
-    yaml.allow_duplicate_keys = False
-    try:
-        document = yaml.load(raw)
-    except MarkedYAMLError as exc:
-        mark = exc.problem_mark
-        at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise ConfigError([f"{path}{at}: not valid YAML: {exc.problem}"]) from None
-    except (YAMLError, UnicodeDecodeError) as exc:
-        raise ConfigError([f"{path}: not valid YAML: {exc}"]) from None
-    if not isinstance(document, dict):
-        raise ConfigError(
-            [f"{path}:1:1: must be a mapping with the key `collectors`; see config.example.yaml"]
-        )
-    settings = _validated(path.resolve(), document)
+        advice = "Copy config.example.yaml to config.yaml, or name a file with --config."
+        raise ConfigError([f"{path}: {exc.strerror}. {advice}"]) from None
+    except UnicodeDecodeError as exc:
+        raise ConfigError([f"{path}: not UTF-8: {exc.reason}"]) from None
+    except DocumentError as exc:
+        raise ConfigError(exc.problems) from None
+    settings = _from_folder(_validated(document), path.resolve().parent)
+    _check_rules(document, settings.rules)
     return Loaded(settings=settings, path=path.resolve(), digest=hashlib.sha256(raw).hexdigest())
 
 
-def _validated(path: Path, document: dict[str, Any]) -> Settings:
+def _validated(document: Document) -> Settings:
+    if not isinstance(document.value, dict):
+        what = "must be a mapping with the key `collectors`; see config.example.yaml"
+        raise ConfigError([document.problem((), what)])
+    chosen = document.value.get("collectors")
+    if not isinstance(chosen, dict) or not chosen:
+        what = f"name at least one of: {', '.join(collector_names())}"
+        raise ConfigError([document.problem(("collectors",), what)])
     problems: list[str] = []
     sections: dict[str, list[Section]] = {}
-    chosen = document.get("collectors")
-    if not isinstance(chosen, dict) or not chosen:
-        line, column = _position(document, ("collectors",))
-        names = ", ".join(collector_names())
-        raise ConfigError([f"{path}:{line}:{column}: collectors: name at least one of: {names}"])
-    for name, given in chosen.items():
+    for key, given in chosen.items():
+        name = str(key)
         try:
-            model = load_collector(str(name)).Config
+            model = load_collector(name).Config
         except LookupError:
-            line, column = _position(document, ("collectors", name))
-            near = difflib.get_close_matches(str(name), collector_names(), n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(collector_names())}"
-            problems.append(f"{path}:{line}:{column}: collectors.{name}: no such collector; {hint}")
+            what = f"no such collector; {nearest(name, collector_names())}"
+            problems.append(document.problem(("collectors", name), what))
             continue
         several = isinstance(given, list)
+        if several and not given:
+            problems.append(document.problem(("collectors", name), "an empty list; give a section"))
         for index, part in enumerate(given if several else [given]):
-            prefix: tuple[str | int, ...] = ("collectors", name, *((index,) if several else ()))
             try:
-                section = model.model_validate(_plain(part) or {})
-                sections.setdefault(str(name), []).append(section)
+                section = model.model_validate({} if part is None else part)
+                sections.setdefault(name, []).append(section)
             except ValidationError as exc:
-                problems += [_problem(path, document, model, prefix, error) for error in exc.errors()]
-    rest = {key: _plain(value) for key, value in document.items() if key != "collectors"}
+                prefix = ("collectors", name, *((index,) if several else ()))
+                problems += _problems(document, model, prefix, exc)
     try:
+        # null stands for the default: a key whose lines are all commented out.
+        rest = {str(key): value for key, value in document.value.items() if value is not None}
         settings = Settings.model_validate({**rest, "collectors": {}})
     except ValidationError as exc:
-        problems += [_problem(path, document, Settings, (), error) for error in exc.errors()]
+        problems += _problems(document, Settings, (), exc)
     if problems:
         raise ConfigError(problems)
-    return _from_folder(settings.model_copy(update={"collectors": sections}), path.parent)
+    return settings.model_copy(update={"collectors": sections})
 
 
-def _plain(value: Any) -> Any:
-    """Return a round-trip value as plain Python."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
+def _problems(document: Document, model: type[BaseModel], prefix: Where, found: ValidationError) -> list[str]:
+    """Return one line for each place that is wrong, whatever alternatives it could have been."""
+    places: dict[Where, list[str]] = {}
+    for error in found.errors():
+        where = _place(document.value, (*prefix, *error["loc"]), missing=error["type"] == "missing")
+        if error["type"] == "extra_forbidden":
+            what = f"unknown key; {nearest(str(where[-1]), _known_keys(model, where[len(prefix) : -1]))}"
+        elif error["type"] == "missing":
+            what = "is missing; add it"
+        else:
+            what = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        places.setdefault(where, []).append(what)
+    return [document.problem(where, " or ".join(dict.fromkeys(what))) for where, what in places.items()]
 
 
-def _from_folder(settings: Settings, folder: Path) -> Settings:
+def _place(value: Any, loc: Where, *, missing: bool) -> Where:
+    """Return the keys among the parts of pydantic's location, which also names validators and alternatives."""
+    where: list[str | int] = []
+    for number, part in enumerate(loc):
+        keys = {str(key): key for key in value} if isinstance(value, dict) else {}
+        if isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        elif str(part) in keys:
+            value = value[keys[str(part)]]
+        elif not (missing and number == len(loc) - 1):
+            continue
+        where.append(part)
+    return tuple(where)
+
+
+def _known_keys(model: type[BaseModel], where: Where) -> list[str]:
+    """Return the keys that are known at a place of a model."""
+    current = model
+    for part in where:
+        field = current.model_fields.get(str(part))
+        if field is not None:
+            kinds = [field.annotation, *get_args(field.annotation)]
+            current = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return list(current.model_fields)
+
+
+def _check_rules(document: Document, settings: RuleSettings) -> None:
+    """Refuse what is said of rules that do not exist: a misspelt threshold would silently be the default."""
+    from scanner.rule import RuleError, choose, load_rules
+
+    try:
+        rules = load_rules(settings.custom)
+    except DocumentError as exc:
+        raise ConfigError(exc.problems) from None
+    known = [rule.id for rule in rules]
+    places: list[tuple[Where, str]] = [(("rules", "params", name), name) for name in settings.params]
+    places += [(("rules", "disabled", index), name) for index, name in enumerate(settings.disabled)]
+    problems = [
+        document.problem(where, f"no rule `{name}`; {nearest(name, known)}")
+        for where, name in places
+        if name not in known
+    ]
+    for name, params in settings.params.items():
+        for param in params if name in known else ():
+            try:
+                choose(rules, {name: {param: params[param]}}, [])
+            except RuleError as exc:
+                key = f"rules.params.{name}.{param}: "
+                where = ("rules", "params", name, param)
+                problems += [document.problem(where, problem.removeprefix(key)) for problem in exc.problems]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _from_folder(section: SectionT, folder: Path) -> SectionT:
     """Resolve relative paths from the folder of config.yaml, so that a scheduler's folder does not matter."""
 
-    def at(path: Path | None) -> Path | None:
-        return folder / path if path is not None else None
+    def resolved(value: Any) -> Any:
+        if isinstance(value, Path):
+            return folder / value.expanduser()
+        if isinstance(value, SecretRef):
+            return value.under(folder)
+        if isinstance(value, Section):
+            return _from_folder(value, folder)
+        if isinstance(value, list | tuple):
+            return type(value)(resolved(item) for item in value)
+        if isinstance(value, dict):
+            return {key: resolved(item) for key, item in value.items()}
+        return value
 
-    return settings.model_copy(
-        update={
-            "state": folder / settings.state,
-            "exceptions": at(settings.exceptions),
-            "owners": at(settings.owners),
-            "rules": settings.rules.model_copy(update={"custom": at(settings.rules.custom)}),
-            "notify": settings.notify.model_copy(
-                update={"prometheus_textfile": at(settings.notify.prometheus_textfile)}
-            ),
-        }
+    return section.model_copy(
+        update={name: resolved(getattr(section, name)) for name in type(section).model_fields}
     )
 
 

@@ -20,6 +20,10 @@ Where: TypeAlias = "tuple[str | int, ...]"
 T = TypeVar("T")
 
 
+MAX_DEPTH = 60
+"""Deeper than anybody writes: an alias to what it stands in has no end."""
+
+
 class DocumentError(Exception):
     """A file is not what it must be. One line a problem: ``file:line:column: key: what``."""
 
@@ -52,6 +56,8 @@ class Document:
             loader.dispose()
 
     def _mark(self, node: yaml.Node | None, where: Where) -> None:
+        if len(where) > MAX_DEPTH:
+            raise DocumentError([f"{self.at(where)}: nested too deeply"])
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 place = (*where, str(key.value))

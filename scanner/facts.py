@@ -77,6 +77,8 @@ _SUBJECTS: dict[str, dict[str, str]] = {
     "credentials": {
         "kind": "kind",
         "name": "name",
+        # Exceptions may name what an identity holds by the identity's address.
+        "address": "(SELECT i.address FROM identities AS i WHERE i.id = t.identity_id)",
         "identity_id": "identity_id",
         "owner": "owner",
         "resource": "location",
@@ -97,6 +99,7 @@ _SUBJECTS: dict[str, dict[str, str]] = {
     "grants": {
         "kind": "breadth",
         "name": "coalesce((SELECT i.name FROM identities AS i WHERE i.id = t.identity_id) || ': ', '') || role",
+        "address": "(SELECT i.address FROM identities AS i WHERE i.id = t.identity_id)",
         "identity_id": "identity_id",
         "resource": "resource",
         "grant_id": "id",
@@ -106,6 +109,7 @@ _SUBJECTS: dict[str, dict[str, str]] = {
     "trusts": {
         "kind": "kind",
         "name": "coalesce((SELECT i.name FROM identities AS i WHERE i.id = t.identity_id), identity_id)",
+        "address": "(SELECT i.address FROM identities AS i WHERE i.id = t.identity_id)",
         "identity_id": "identity_id",
         "resource": "issuer",
         "exposure": "exposure",

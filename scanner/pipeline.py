@@ -17,8 +17,9 @@ from filelock import FileLock, Timeout
 
 from scanner.findings import SEVERITIES, Severity
 from scanner.night import open_night
+from scanner.notify import Watched
 from scanner.run import NothingCollectedError, Progress, collect_snapshot, free_space_message
-from scanner.snapshot import SnapshotError, list_sealed, write_private
+from scanner.snapshot import SnapshotError, list_sealed, run_id_of, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,10 @@ class Exit(IntEnum):
 PRECEDENCE = (Exit.INTERNAL, Exit.USAGE, Exit.LOCKED, Exit.DEADLINE, Exit.COVERAGE, Exit.FINDINGS)
 
 
+NOTICES = ["prometheus", "webhook"]
+"""Reports that tell others; each does nothing unless ``notify`` configures it. Written after every run."""
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What one night came to; written as ``run.json`` beside the reports."""
 
@@ -62,7 +67,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     new: dict[Severity, int]
     """Of these, new and reopened ones by severity."""
     reports: list[str]
-    """Files written, relative to the report's folder."""
+    """Files written in the report's folder, relative to it."""
 
 
 class Report(Protocol):
@@ -143,6 +148,20 @@ def analyze_settings(settings: Settings) -> AnalyzeSettings:
         memory=settings.limits.memory,
         threads=settings.limits.threads,
     )
+
+
+def check_inputs(settings: Settings, as_of: datetime) -> None:
+    """Read the files that people write, so that one that is broken is told before hours of collecting.
+
+    Raises `DocumentError`.
+    """
+    from scanner.exceptions import read_exceptions
+    from scanner.owners import read_owners
+
+    if settings.exceptions is not None:
+        read_exceptions(settings.exceptions, [], as_of)
+    if settings.owners is not None:
+        read_owners(settings.owners)
 
 
 def analyze_run(settings: Settings, run_id: str) -> AnalysisSummary:
@@ -242,34 +261,43 @@ def run_night(
 ) -> Outcome:
     """Collect, analyse and report one night, or the first of these stages. Returns what it came to.
 
-    Raises `LockedError`, `NothingCollectedError`, `SnapshotError`, and OSError for a full disk.
+    Raises `LockedError`, `DocumentError`, `NothingCollectedError`, `SnapshotError`, and OSError for a full disk.
     """
     settings = loaded.settings
     with locked(settings.state, wait_lock), told_to_stop(settings.limits.deadline_minutes) as stopping:
-        manifest = collect_snapshot(
-            settings,
-            digest=loaded.digest,
-            as_of=as_of,
-            stopping=stopping,
-            progress=progress,
-            only=only,
-            resume=resume,
-        )
-        log.info("snapshot sealed", run=manifest.run_id, coverage=manifest.coverage, partial=manifest.partial)
-        written: list[Path] = []
-        analysed = "analyze" in stages
-        if analysed:
-            analyze_run(settings, manifest.run_id)
-        if "report" in stages:
-            written = write_reports(settings, manifest.run_id, settings.reports.formats)
-        folder = settings.state / "reports" / manifest.run_id
-        names = [str(path.relative_to(folder)) for path in written]
-        outcome = judge(settings, manifest, names, analysed=analysed, stopped=stopping.is_set())
-        if "report" in stages:
-            write_private(
-                folder / "run.json", msgspec.json.format(msgspec.json.encode(outcome), indent=1) + b"\n"
+        watched = Watched(settings.notify, run_id_of(as_of)) if "report" in stages else None
+        with watched or contextlib.nullcontext():
+            if "analyze" in stages:
+                check_inputs(settings, as_of)
+            manifest = collect_snapshot(
+                settings,
+                digest=loaded.digest,
+                as_of=as_of,
+                stopping=stopping,
+                progress=progress,
+                only=only,
+                resume=resume,
             )
-        return outcome
+            log.info(
+                "snapshot sealed", run=manifest.run_id, coverage=manifest.coverage, partial=manifest.partial
+            )
+            if "analyze" in stages:
+                analyze_run(settings, manifest.run_id)
+            folder = settings.state / "reports" / manifest.run_id
+            names: list[str] = []
+            if "report" in stages:
+                formats = dict.fromkeys([*settings.reports.formats, *NOTICES])
+                written = write_reports(settings, manifest.run_id, list(formats))
+                names = [str(path.relative_to(folder)) for path in written if path.is_relative_to(folder)]
+            outcome = judge(
+                settings, manifest, names, analysed="analyze" in stages, stopped=stopping.is_set()
+            )
+            if watched:
+                write_private(
+                    folder / "run.json", msgspec.json.format(msgspec.json.encode(outcome), indent=1) + b"\n"
+                )
+                watched.ended(sound=outcome.exit_code in (Exit.OK, Exit.FINDINGS))
+            return outcome
 
 
 __all__ = ["Exit", "LockedError", "NothingCollectedError", "Outcome", "free_space_message", "run_night"]

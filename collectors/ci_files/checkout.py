@@ -33,7 +33,7 @@ class Config(Section):
     """Local checkouts whose pipeline definitions are read."""
 
     paths: list[Path] = Field(default_factory=list)
-    """Folders, each a checkout or a folder of checkouts; relative ones from the working folder."""
+    """Folders, each a checkout or a folder of checkouts; relative ones from the folder of config.yaml."""
     include: list[str] = Field(default_factory=lambda: ["*"])
     """Globs of paths inside the folder; only files that match one are read."""
     exclude: list[str] = Field(default_factory=list)

@@ -245,8 +245,10 @@ def scripts(workflow: Workflow, job: RawJob, step: Step, run: Scalar) -> Iterato
             yield _unredacted(line_number, job.key)
     published = _PUBLISH.search(script)
     if published is not None and published.lastgroup and not _has_login(workflow, job, published.lastgroup):
-        held = [name for name in secret_names(step.env, job.env, workflow.env, run) if name != "GITHUB_TOKEN"]
-        if held:
+        stored = [
+            name for name in secret_names(step.env, job.env, workflow.env, run) if name != "GITHUB_TOKEN"
+        ]
+        if stored:
             line_number = start + script.count("\n", 0, published.start(published.lastgroup))
             yield stored_publishing(line_number, job.key, published.lastgroup)
     events = {"pull_request_target", "workflow_run"} & set(workflow.triggers)

@@ -222,7 +222,7 @@ def _environment(named: str | None, matrix: dict[str, list[str]]) -> str | None:
 
 def _matrix(node: Node | None) -> dict[str, list[str]]:
     """Return the scalar values that each key of a static matrix takes."""
-    values: dict[str, list[str]] = {}
+    values: dict[str, dict[str, None]] = {}
     for key, value in mapping(node).pairs:
         if key.text in {"include", "exclude"}:
             continue
@@ -231,14 +231,12 @@ def _matrix(node: Node | None) -> dict[str, list[str]]:
     for item in items(mapping(node).get("include")):
         for key, value in mapping(item).pairs:
             _matrix_values(key.text, value, values)
-    return values
+    return {path: list(found) for path, found in values.items()}
 
 
-def _matrix_values(path: str, node: Node, values: dict[str, list[str]]) -> None:
+def _matrix_values(path: str, node: Node, values: dict[str, dict[str, None]]) -> None:
     if isinstance(node, Scalar):
-        values.setdefault(path, [])
-        if node.text not in values[path]:
-            values[path].append(node.text)
+        values.setdefault(path, {})[node.text] = None
     elif isinstance(node, Mapping):
         for key, value in node.pairs:
             _matrix_values(f"{path}.{key.text}", value, values)
@@ -273,7 +271,7 @@ def expand(value: str, env: dict[str, str], matrix: dict[str, list[str]], depth:
     results = [""]
     at = 0
     for number, found in enumerate(expressions(value)):
-        if number >= _MOST_EXPRESSIONS:
+        if number >= (_MOST_EXPRESSIONS if depth == 0 else 4):
             break
         end = found.start + len(found.body) + 5
         read = [path for path, _ in paths(found.body)]
