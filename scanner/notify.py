@@ -1,0 +1,82 @@
+"""Tells others how a run goes: the webhook, and a dead-man ping.
+
+The addresses are secrets: of what goes wrong only the kind is logged. Nothing here fails a night, whose files matter
+more than the news of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import structlog
+
+from scanner.config import SecretMissingError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from scanner.config import NotifySettings, SecretRef
+
+log = structlog.get_logger()
+
+WEBHOOK_SECONDS = 15
+PING_SECONDS = 10
+
+
+def _send(whom: str, address: SecretRef, suffix: str, message: dict[str, Any] | None, seconds: int) -> None:
+    import requests
+
+    try:
+        url = address.read().rstrip("/") + suffix
+        if message is None:
+            answer = requests.get(url, timeout=seconds)
+        else:
+            answer = requests.post(url, json=message, timeout=seconds)
+        answer.raise_for_status()
+    except SecretMissingError as exc:
+        log.error("not told", whom=whom, error=str(exc))  # noqa: TRY400
+    except (requests.RequestException, ValueError) as exc:
+        status = exc.response.status_code if isinstance(exc, requests.HTTPError) else None
+        log.error("not told", whom=whom, error=type(exc).__name__, status=status)  # noqa: TRY400
+
+
+def post(notify: NotifySettings, message: dict[str, Any]) -> None:
+    """POST a message as JSON to ``notify.webhook``, where one is configured."""
+    if notify.webhook is not None:
+        _send("webhook", notify.webhook, "", message, WEBHOOK_SECONDS)
+
+
+def ping(notify: NotifySettings, step: Literal["start", "done", "fail"]) -> None:
+    """GET ``notify.ping_url``, where one is configured, as https://healthchecks.io/docs/http_api/ asks."""
+    if notify.ping_url is not None:
+        _send("dead-man ping", notify.ping_url, "" if step == "done" else f"/{step}", None, PING_SECONDS)
+
+
+class Watched:
+    """A run that others wait for: says that it begins, and how it ended.
+
+    What is raised inside, and a run for which `ended` was never told, is a failure. The message names only the kind
+    of error: its text may quote a provider.
+    """
+
+    def __init__(self, notify: NotifySettings, run_id: str) -> None:
+        self._notify = notify
+        self._run_id = run_id
+        self._sound = False
+
+    def ended(self, *, sound: bool) -> None:
+        """Tell how the run came out; it is not sound when it missed part of its work."""
+        self._sound = sound
+
+    def __enter__(self) -> Self:
+        ping(self._notify, "start")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ping(self._notify, "done" if kind is None and self._sound else "fail")
+        if kind is not None:
+            text = f"sprawlscan {self._run_id}: the run failed ({kind.__name__}). Its log says why."
+            post(self._notify, {"text": text, "run_id": self._run_id, "failed": kind.__name__})
