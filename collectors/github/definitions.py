@@ -47,6 +47,10 @@ class BlobFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The owner of everything, of a CODEOWNERS file."""
 
 
+_FACTS = msgspec.json.Decoder(BlobFacts)
+"""Made at import: msgspec crashes when two threads are the first to decode a type at the same time."""
+
+
 class Definitions:
     """The definition files of one page of repositories. Thread-safe once `prefetch` is done."""
 
@@ -63,7 +67,7 @@ class Definitions:
             for file in (*(repository.files or ()), *((repository.owners,) if repository.owners else ())):
                 known = self._memory.blob(file.oid)
                 if known is not None:
-                    self._facts[file.oid] = msgspec.json.decode(known, type=BlobFacts)
+                    self._facts[file.oid] = _FACTS.decode(known)
                 elif file.oid not in unseen:
                     unseen[file.oid] = (repository, file)
         for batch in _batches(unseen):

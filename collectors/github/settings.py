@@ -34,6 +34,10 @@ class Facts(msgspec.Struct, kw_only=True):
     """The repository's variables that name something: see `secrets.identifier`."""
 
 
+_FACTS = msgspec.json.Decoder(Facts)
+"""Made at import: msgspec crashes when two threads are the first to decode a type at the same time."""
+
+
 class Organisation(msgspec.Struct, kw_only=True):
     """What the organisation's settings say about the workflows of all repositories."""
 
@@ -79,7 +83,7 @@ def settings(
     """Yield what REST tells of a repository, tonight or from the last night that asked."""
     reading = night.memory.reading(repository.number)
     if reading is not None and not _due(scope, night, repository, reading.read_at, reading.digest):
-        held = msgspec.json.decode(reading.facts, type=Facts)
+        held = _FACTS.decode(reading.facts)
         for field in facts.__struct_fields__:
             setattr(facts, field, getattr(held, field))
         with night.lock:
