@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -404,3 +407,32 @@ def test_odd_shapes_give_a_definition_or_the_one_error(path: str, document: dict
         assert str(exc)  # noqa: PT017  either outcome is right
         return
     assert found.path == path
+
+
+HEAD = "on: pull_request_target\npermissions: {}\n"
+STEP = f"{HEAD}jobs:\n  a:\n    steps:\n      - run: |\n"
+HOSTILE = [
+    (".github/workflows/a.yml", STEP + "          echo ${{ github.event.issue.title }}\n" * 20_000),
+    (".github/workflows/a.yml", STEP + "          curl " + "curl " * 200_000 + "\n"),
+    (".github/workflows/a.yml", STEP + "          " + "${{ " * 200_000 + "\n"),
+    (".github/workflows/a.yml", f"{HEAD}jobs:\n  a:\n    steps:\n      - run: '{'${{ github.head_ref }} ' * 50_000}'\n"),
+    (".github/workflows/a.yml", f"{HEAD}env:\n{''.join(f'  A{n}: x' + chr(10) for n in range(5000))}jobs:\n  a:\n    steps:\n{'      - run: x' + chr(10)}" + "      - run: x\n" * 5000),
+    (".github/workflows/a.yml", HEAD + "env:\n" + "".join(f"  A{n}: '{f'${{{{ env.A{n + 1} }}}}' * 300}'\n" for n in range(8)) + "jobs: {a: {environment: '${{ env.A0 }}', steps: [{uses: azure/login@v2, with: {client-id: '${{ env.A0 }}'}}]}}\n"),
+    (".gitlab-ci.yml", "".join(f".a{n}: {{extends: [{', '.join([f'.a{n + 1}'] * 50)}]}}\n" for n in range(11)) + "j: {extends: .a0, script: x}\n"),
+    (".gitlab-ci.yml", "".join(f".a{n}: {{script: [{', '.join([f'!reference [.a{n + 1}, script]'] * 50)}]}}\n" for n in range(9)) + ".a9: {script: [x]}\nj: {script: [!reference [.a0, script]]}\n"),
+    (".gitlab-ci.yml", "".join(f".a{n}: {{extends: .a{n + 1}}}\n" for n in range(3000)) + "j: {extends: .a0, script: x}\n"),
+    (".gitlab-ci.yml", "".join(f".a{n}: {{script: [!reference [.a{n + 1}, script]]}}\n" for n in range(3000)) + "j: {script: [!reference [.a0, script]]}\n"),
+    (".gitlab-ci.yml", "a: {extends: b, script: [!reference [a, script]]}\nb: {extends: a}\n"),
+    (".gitlab-ci.yml", "variables:\n" + "".join(f"  A{n}: '{f'$A{n + 1}' * 90}'\n" for n in range(6)) + f"j: {{script: ['{'$A0 ' * 40_000}aws lambda update-function-code --function-name $A0']}}\n"),
+    ("Jenkinsfile", "sh '''" * 30_000),
+    ("Jenkinsfile", "withAWS(" * 30_000),
+    ("Jenkinsfile", "/*" * 100_000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "source"), HOSTILE)
+def test_hostile_definitions_do_not_hang(path: str, source: str) -> None:
+    begun = time.process_time()
+    with contextlib.suppress(DefinitionError):
+        read(path, source)
+    assert time.process_time() - begun < 20

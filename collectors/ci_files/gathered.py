@@ -54,6 +54,7 @@ _STATIC = {
     "KUBECONFIG_DATA": "kubernetes",
     "VAULT_TOKEN": "vault",
 }
+_LONGEST_COMMAND = 400_000
 _LONGEST_VALUE = 300
 """Longer values are not filled into commands: no name or ARN is as long."""
 _ECHO = re.compile(r"^\s*(?:-\s*)?(?:echo|printf|print|Write-Host|Write-Output)\b|\b(?:env|printenv)\s*$")
@@ -315,9 +316,9 @@ def fill(script: str, env: dict[str, str], depth: int = 0) -> str:
         return known if name in env and len(known) <= _LONGEST_VALUE else match.group()
 
     filled = _VARIABLE.sub(value, script)
-    return (
-        fill(filled, env, depth + 1) if filled != script and depth < 3 and len(filled) < 500_000 else filled
-    )
+    if filled == script or len(filled) > _LONGEST_COMMAND:
+        return script
+    return fill(filled, env, depth + 1) if depth < 3 else filled
 
 
 def joined(node: Node | None) -> str:

@@ -80,10 +80,13 @@ _HIDDEN = re.compile(
 )
 
 
+_LONGEST_FOLDED = 20_000
+
+
 def _line(workflow: Workflow, scalar: Scalar, found: Found) -> int:
     """Return the line of an expression. Folding loses line breaks: there its text is searched for."""
     line, _ = position(scalar, found.start)
-    if scalar.style == "|" or (scalar.style != ">" and "\n" not in scalar.text and len(scalar.text) < 60):
+    if scalar.style == "|" or len(scalar.text) > _LONGEST_FOLDED:
         return line
     first = scalar.line - 1
     wanted = found.body.strip()
@@ -104,10 +107,15 @@ def injections(workflow: Workflow, job: RawJob, step: Step) -> Iterator[Problem]
     env = literals(workflow.env, job.env, step.env)
     for where, scalar in places:
         told: set[tuple[int, str]] = set()
+        judged: dict[str, tuple[Severity, str] | None] = {}
         for found in expressions(scalar.text):
+            if found.body not in judged:
+                judged[found.body] = _worst(workflow, job, env, found.body)
+            worst = judged[found.body]
+            if worst is None:
+                continue
             line = _line(workflow, scalar, found)
-            worst = _worst(workflow, job, env, found.body)
-            if worst is None or (line, worst[1]) in told:
+            if (line, worst[1]) in told:
                 continue
             told.add((line, worst[1]))
             severity, path = worst

@@ -43,6 +43,8 @@ _UNTRUSTED = re.compile(
     r"MERGE_REQUEST_(?:TITLE|DESCRIPTION|SOURCE_BRANCH_NAME|LABELS))"
 )
 _MOST_LINES = 20_000
+_MOST_LEVELS = 50
+"""Of ``extends`` and ``!reference``; GitLab allows eleven and ten."""
 _INPUT = re.compile(r"\$\[\[\s*inputs\.(?P<name>[\w-]+)")
 
 
@@ -62,6 +64,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = 
         _images(out, holder, None)
     triggers: dict[str, list[str]] = {}
     templates = _Templates(root, out)
+    unfolded = _Scripts(root)
     for key, node in root.pairs:
         if key.text in _RESERVED or not isinstance(node, Mapping):
             continue
@@ -70,7 +73,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = 
             # A template: jobs that extend it are read with what it gives; its own values count once.
             out.values(node.get("variables"), key.text)
             continue
-        _job(out, key, merged, root, variables)
+        _job(out, key, merged, unfolded, variables)
     for job in out.jobs:
         for ref in job.refs:
             if ref not in triggers.setdefault("push", []):
@@ -89,7 +92,7 @@ class _Templates:
         self._done: dict[str, Mapping] = {}
         self._open: set[str] = set()
 
-    def merged(self, key: Scalar, node: Mapping) -> Mapping:
+    def merged(self, key: Scalar, node: Mapping, depth: int = 0) -> Mapping:
         """Return a job with what it extends, as far as that stands in the file."""
         known = self._done.get(key.text)
         if known is not None:
@@ -102,8 +105,8 @@ class _Templates:
                 self._out.indirect.append(
                     f"line {key.line}: `{key.text}` extends {name}, which is not in this file"
                 )
-            elif name not in self._open:
-                above = self.merged(self._root.key(name) or key, parent)
+            elif name not in self._open and depth < _MOST_LEVELS:
+                above = self.merged(self._root.key(name) or key, parent, depth + 1)
                 for pair in above.pairs:
                     pairs[pair[0].text] = _both(pairs.get(pair[0].text), pair)
         for pair in node.pairs:
@@ -125,7 +128,8 @@ def _both(above: tuple[Scalar, Node] | None, pair: tuple[Scalar, Node]) -> tuple
     return pair[0], Mapping(list(merged.values()), pair[1].line, pair[1].column, pair[1].tag)
 
 
-def _job(out: Gathered, key: Scalar, node: Mapping, root: Mapping, variables: dict[str, str]) -> None:
+def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: _Scripts, variables: dict[str, str]) -> None:
+    root = unfolded.root
     name = key.text
     environment = text(node.get("environment")) or text_at(node, "environment", "name")
     shown = "*" if environment and "$" in environment else environment
@@ -138,7 +142,7 @@ def _job(out: Gathered, key: Scalar, node: Mapping, root: Mapping, variables: di
     own = [key.text for key, _ in tokens.pairs]
     scripts: list[Scalar] = []
     for part in _SCRIPTS:
-        scripts += _lines(root, node.get(part) or root.get(part) or mapping(root.get("default")).get(part), 0)
+        scripts += unfolded.lines(node.get(part) or root.get(part) or mapping(root.get("default")).get(part))
     known = {**env, **dict.fromkeys(own, "")}
     for scalar in scripts:
         out.script(scalar, job=name, env={k: v for k, v in known.items() if k not in own}, environment=shown)
@@ -174,23 +178,37 @@ def _job(out: Gathered, key: Scalar, node: Mapping, root: Mapping, variables: di
     )
 
 
-def _lines(root: Mapping, node: Node | None, depth: int) -> list[Scalar]:
-    """Return the lines of a script with ``!reference`` resolved where its target stands in the file."""
-    if isinstance(node, Scalar):
-        return [node]
-    if not isinstance(node, Sequence) or depth > 10:
-        return []
-    if node.tag == "!reference":
-        target: Node | None = root
-        for part in texts(node):
-            target = mapping(target).get(part)
-        return _lines(root, target, depth + 1)
-    lines: list[Scalar] = []
-    for item in node.items:
-        lines += _lines(root, item, depth + 1)
-        if len(lines) > _MOST_LINES:
-            raise DefinitionError("truncated", f"a script of more than {_MOST_LINES} lines", node.line)
-    return lines
+class _Scripts:
+    """Script lines with ``!reference`` resolved where its target stands in the file, each list worked out once."""
+
+    def __init__(self, root: Mapping) -> None:
+        self.root = root
+        self._done: dict[int, list[Scalar]] = {}
+
+    def lines(self, node: Node | None, depth: int = 0) -> list[Scalar]:
+        """Return the lines of a script. Raises `DefinitionError` when it unfolds beyond measure."""
+        if isinstance(node, Scalar):
+            return [node]
+        if not isinstance(node, Sequence) or depth > _MOST_LEVELS:
+            return []
+        known = self._done.get(id(node))
+        if known is not None:
+            return known
+        lines: list[Scalar] = []
+        self._done[id(node)] = lines  # a list that refers to itself adds nothing
+        if node.tag == "!reference":
+            target: Node | None = self.root
+            for part in texts(node):
+                target = mapping(target).get(part)
+            lines += self.lines(target, depth + 1)
+        else:
+            for item in node.items:
+                lines += list(self.lines(item, depth + 1))
+                if len(lines) > _MOST_LINES:
+                    raise DefinitionError(
+                        "truncated", f"a script of more than {_MOST_LINES} lines", node.line
+                    )
+        return lines
 
 
 def _id_token_logins(

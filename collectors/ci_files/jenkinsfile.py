@@ -47,8 +47,10 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
     text = _COMMENT.sub(lambda match: "\n" * match.group().count("\n"), source)
     out = Gathered(path, "jenkinsfile", fingerprint)
 
+    whole = Scalar(text, 1, 1, None, "")
+
     def line(offset: int) -> int:
-        return text.count("\n", 0, offset) + 1
+        return whole.line_breaks(offset)[0] + 1
 
     for match in _CREDENTIAL.finditer(text):
         out.secrets.append(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from scanner.detectors import Fingerprint, Seen
 
 MAX_SCRIPT = 200_000
+MAX_LINE = 5_000
+"""Characters of one command that are judged: longer ones are data, not commands."""
 _ASSIGNMENT = re.compile(
     r"(?:^|[;&|\s])(?:export\s+|set\s+|ENV\s+|declare\s+-x\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]{2,80})=(?P<quote>[\"']?)(?P<value>[^\s\"';&|]{3,4000})(?P=quote)"
 )
@@ -44,7 +46,10 @@ def deploy_targets(script: str, resolve: Callable[[str], str]) -> Iterator[tuple
     for number, line in _commands(script):
         if not _DEPLOYING.search(line):
             continue
-        words = _words(resolve(line))
+        filled = resolve(line)
+        if len(filled) > MAX_LINE:
+            continue
+        words = _words(filled)
         for start, word in enumerate(words):
             program = word.rsplit("/", 1)[-1]
             rest = words[start + 1 :]
@@ -227,5 +232,5 @@ def hard_coded(
 def pipes_download_into_shell(script: str) -> Iterator[int]:
     """Yield the lines (from 0) on which a download is run without having been checked."""
     for number, line in enumerate(script[:MAX_SCRIPT].split("\n")):
-        if ("curl" in line or "wget" in line or "iex" in line) and _CURL_SHELL.search(line):
+        if ("curl" in line or "wget" in line or "iex" in line) and _CURL_SHELL.search(line[:MAX_LINE]):
             yield number
