@@ -11,6 +11,7 @@ import hashlib
 import sqlite3
 import threading
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     records: list[Record]
 
 
+@cache
 def code_version() -> str:
     """Return a digest of the code that makes records: what older code made is not carried forward."""
     here = Path(__file__).resolve().parent
