@@ -33,7 +33,7 @@ def person(user: Json) -> Json:
     return {key: user[key] for key in ("id", "username", "name", "state", "locked", "avatar_url", "web_url")}
 
 
-def user(number: int, username: str, name: str, *, created: float = 900, **more: object) -> Json:
+def user(number: int, username: str, name: str, **more: object) -> Json:
     """Return a user as an administrator sees it: https://docs.gitlab.com/api/users/#as-an-administrator"""
     return {
         "id": number,
@@ -43,13 +43,13 @@ def user(number: int, username: str, name: str, *, created: float = 900, **more:
         "locked": False,
         "avatar_url": None,
         "web_url": f"{WEB}/{username}",
-        "created_at": ago(created),
+        "created_at": ago(900),
         "bio": "",
         "bot": False,
         "email": f"{username}@lanternpay.example",
         "public_email": None,
         "last_sign_in_at": ago(2),
-        "confirmed_at": ago(created),
+        "confirmed_at": ago(900),
         "last_activity_on": day(-2),
         "current_sign_in_at": ago(1),
         "identities": [],

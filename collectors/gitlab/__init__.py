@@ -1,0 +1,211 @@
+"""GitLab: top-level groups on gitlab.com, GitLab Self-Managed and GitLab Dedicated, and whole instances.
+
+Needs: a token with the scope ``read_api`` whose user is Owner of each group; a Maintainer sees the projects but not
+the group's own tokens, webhooks and variables. On a self-managed instance an administrator's token (also with
+``read_api`` only) sees everybody's personal access tokens, impersonation tokens and the instance's own settings.
+``sprawlscan permissions gitlab`` lists what each role opens. Only GET and GraphQL queries are sent.
+
+Cannot see: when a variable was made or changed, or by whom; the value of a hidden variable, of a webhook's secret token
+or of a token; whether a webhook is signed; when a deploy token or deploy key was last used; when a deploy token was
+made; when a trigger token was made where GraphQL lists it (it is asked without the token itself, which REST cannot do);
+personal access tokens and SSH keys of people without an administrator's token; projects in people's own namespaces
+without one; CI definitions that are included from elsewhere. What was asked for and refused is a Gap: 403 and 404
+both mean "could not read".
+
+Why variables are read by REST, with their values: GraphQL can leave the value out, but then nothing tells a secret
+from a setting, and the id of an access key cannot be joined to the key at its cloud. A token that may list variables may
+read them anyway. Each value is judged in memory by `scanner.detectors.inspect` and dropped: its detector's name, its
+length and a keyed fingerprint are kept. Trigger tokens need no judging: GraphQL lists them without.
+
+Kinds beside the usual: accounts ``gitlab-instance``; identities ``gitlab-group`` (all members of a group, as one that is
+invited elsewhere), ``gitlab-schedule``, ``gitlab-deploy-token``, ``gitlab-deploy-key``, ``gitlab-trigger``,
+``gitlab-webhook``, ``gitlab-integration``, ``gitlab-application``; credentials ``ssh-certificate``; stores
+``gitlab-variable``, ``gitlab-schedule-variable``; controls ``two-factor-requirement``, ``branch-protection`` (of the default
+branch), ``protected-branch`` (of others), ``environment-approval``, ``environment-protection``, ``merge-approval``,
+``job-token-scope``, ``webhook-tls``, ``runner-exposure``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003  pydantic reads the annotations at run time
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from pydantic import Field, field_validator
+
+from scanner.collect import Target
+from scanner.config import SecretRef, Section
+from scanner.records import record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.gitlab.client import Client
+    from scanner.collect import Run
+    from scanner.records import Record
+
+
+class Projects(Section):
+    """Which projects are read, by full path."""
+
+    include: tuple[str, ...] = ("*",)
+    """Glob patterns (``acme/payments/*``); a project must match one."""
+    exclude: tuple[str, ...] = ()
+    """Glob patterns; a project must match none."""
+
+
+class Config(Section):
+    """The section ``gitlab`` of config.yaml."""
+
+    base_url: str = "https://gitlab.com"
+    """Address of the instance, without ``/api/v4``."""
+    token: SecretRef
+    """A personal, group or service account token with the scope ``read_api``."""
+    groups: tuple[str, ...] = ()
+    """Full paths of groups; empty means every top-level group that the token sees."""
+    instance: bool | None = None
+    """Whether the instance itself is read (people, their tokens, instance variables); by default when the token is an
+    administrator's."""
+    projects: Projects = Projects()
+    """Which projects are read."""
+    ca_bundle: Path | None = None
+    """PEM file of the certificate authorities to trust."""
+    oidc_issuer: str | None = None
+    """Issuer of ID tokens, where it is not ``base_url``."""
+    archived: bool = False
+    """Whether archived projects are read in full; they run no pipelines."""
+    deployments: int = Field(default=100, ge=0, le=100)
+    """How many of a project's last deployments are read."""
+    impersonation_tokens: bool = True
+    """Whether each person's impersonation tokens are read, one request a person; only with an administrator's token."""
+    workers: int = Field(default=4, ge=1, le=32)
+    """Requests at the same time, for each group."""
+    retries: int = Field(default=10, ge=0)
+    """How often a request is repeated after a rate limit, a cut connection or a server error."""
+    longest_wait_seconds: float = Field(default=900, ge=0)
+    """A rate limit that ends later than this is a Gap at once."""
+    timeout_seconds: int = Field(default=30, ge=1)
+    """How long one answer may take."""
+    max_pages: int = Field(default=10_000, ge=1)
+    """After so many pages a list is given up as truncated."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _whole_url(cls, value: str) -> str:
+        url = urlsplit(value)
+        if url.scheme not in {"http", "https"} or not url.hostname or url.username or url.query:
+            raise ValueError("must be a URL such as https://gitlab.com")
+        return value.rstrip("/").removesuffix("/api/v4")
+
+    @property
+    def issuer(self) -> str:
+        """Issuer of ID tokens: https://docs.gitlab.com/ci/secrets/id_token_authentication/"""
+        return (self.oidc_issuer or self.base_url).rstrip("/")
+
+    @property
+    def public(self) -> bool:
+        """Whether this is gitlab.com, whose instance runners are GitLab's own."""
+        return urlsplit(self.base_url).hostname == "gitlab.com"
+
+
+def targets(config: Config, run: Run) -> Iterator[Target]:
+    """Yield one target for each group, and one for the instance. A group that cannot be read is a target, too."""
+    from collectors.gitlab.client import Client
+    from collectors.gitlab.failures import readable
+
+    client = Client(config, run)
+    try:
+        admin = False
+        if config.instance is None:
+            with readable():
+                admin = bool(client.one("/user").get("is_admin"))
+        if config.instance or admin:
+            host = urlsplit(config.issuer).netloc
+            yield Target(
+                collector="gitlab",
+                name=f"instance {host}",
+                account_id=record_id("gitlab", "instance", host),
+                params={"instance": host},
+            )
+        if config.groups:
+            for path in config.groups:
+                yield _named(client, path)
+        else:
+            yield from _seen(client)
+    finally:
+        client.close()
+
+
+def _target(path: str, number: object, **params: str) -> Target:
+    return Target(
+        collector="gitlab",
+        name=path,
+        account_id=record_id("gitlab", "group", str(number)),
+        params={"group": path, **params},
+    )
+
+
+def _named(client: Client, path: str) -> Target:
+    from collectors.gitlab.failures import readable
+
+    number: object = path
+    with readable():
+        number = client.one(f"/groups/{quote(path, safe='')}", {"with_projects": "false"}).get("id", path)
+    return _target(path, number)
+
+
+def _seen(client: Client) -> Iterator[Target]:
+    """Yield the top-level groups that the token sees; one target that tells why when they cannot be listed."""
+    from collectors.gitlab.failures import GitLabError, readable
+
+    done = False
+    why = "the groups could not be listed"
+    parameters = {"top_level_only": "true", "pagination": "keyset", "order_by": "name", "sort": "asc"}
+    with readable() as failed:
+        for group in client.items("/groups", parameters):
+            if "full_path" not in group or "id" not in group:
+                raise GitLabError("malformed", "/groups: a group without id and full_path")
+            yield _target(str(group["full_path"]), group["id"])
+        done = True
+    if not done:
+        yield _target("groups", "groups", problem=f"{why}: {failed[0].detail}", reason=failed[0].reason)
+
+
+def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
+    """Yield what one group, or the instance, holds. Never raises for what GitLab answers: that is a Gap."""
+    from collectors.gitlab import instance, night
+    from collectors.gitlab.client import Client
+
+    client = Client(config, run)
+    try:
+        if "instance" in target.params:
+            yield from instance.night(client, target, config, run)
+        else:
+            yield from night.night(client, target, config, run)
+    finally:
+        client.close()
+
+
+def permissions() -> str:
+    """Return the smallest read-only rights of this collector's token."""
+    return _PERMISSIONS
+
+
+_PERMISSIONS = """\
+Token for sprawlscan: scope read_api, nothing else. It writes nothing: only GET and GraphQL queries are sent.
+https://docs.gitlab.com/user/permissions/ https://docs.gitlab.com/api/personal_access_tokens/
+
+GitLab.com, or a part of an instance: a service account (or a group access token) with the role Owner in each top-level
+group. Roles are for the whole group: GitLab has no read-only role for what follows.
+  Developer    members, projects, .gitlab-ci.yml, protected branches, schedules, agents, deployments
+  Maintainer   project variables, deploy tokens, deploy keys, project access tokens, triggers, webhooks, integrations,
+               job token scope, protected environments, runners, schedule variables
+  Owner        group variables, group access tokens, group webhooks, service accounts and their tokens, SSH certificates
+
+Self-managed: a personal access token of an administrator, scope read_api (with Admin Mode: also admin_mode).
+  It sees besides: everybody's personal access tokens, impersonation tokens, last activity and second factor, instance
+  variables, system hooks, OAuth applications, projects in people's own namespaces.
+
+A service account's token should end within a year and be kept where the scanner runs only: with the role Owner and the
+scope read_api it reads the values of variables.
+"""

@@ -1,0 +1,372 @@
+"""The gates between a commit and a deployment: protected branches and environments, approvals, job tokens, webhooks."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from collectors.gitlab import powers
+from collectors.gitlab.failures import explain_unsupported
+from collectors.gitlab.scope import Place, Scope, path_of, time
+from scanner.records import Control, Grant, Identity, level_of, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.gitlab.projects import Project
+    from scanner.records import Enforcement, Record, Stage
+
+_PREMIUM = "Offered in GitLab Premium and Ultimate."
+
+
+def control(
+    place: Place,
+    kind: str,
+    native_id: str,
+    *,
+    stage: Stage,
+    name: str,
+    enforcement: Enforcement,
+    target: str | None = None,
+    detail: str | None = None,
+    approvers: list[str] | None = None,
+    bypass: list[str] | None = None,
+) -> Control:
+    """Return a control of an account."""
+    return Control(
+        id=record_id("gitlab", kind, native_id),
+        provider="gitlab",
+        account_id=place.account_id,
+        stage=stage,
+        kind=kind,
+        name=name,
+        enforcement=enforcement,
+        target=target,
+        detail=detail,
+        approvers=approvers or [],
+        bypass=bypass or [],
+    )
+
+
+def _who(levels: list[dict[str, Any]]) -> list[str]:
+    """Return who a list of access levels lets through."""
+    names = []
+    for level in levels:
+        if level.get("user_id"):
+            names.append(f"user {level['user_id']}")
+        elif level.get("group_id"):
+            names.append(f"group {level['group_id']}")
+        elif level.get("deploy_key_id"):
+            names.append(f"deploy key {level['deploy_key_id']}")
+        elif level.get("access_level") is not None:
+            number = int(level["access_level"])
+            names.append("no one" if number == 0 else powers.ROLES.get(number, str(number)))
+    return names
+
+
+def protected_branches(scope: Scope, project: Project) -> Iterator[Record]:
+    """Yield a project's protected branches. https://docs.gitlab.com/api/protected_branches/
+
+    One on the default branch that lets every Developer push protects nothing: it counts as absent.
+    """
+    place = project.place
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        name = str(item["name"])
+        push, merge = _who(item.get("push_access_levels") or []), _who(item.get("merge_access_levels") or [])
+        open_to_all = "Developer" in push
+        demands = [f"push: {', '.join(push) or 'no one'}", f"merge: {', '.join(merge) or 'no one'}"]
+        if item.get("allow_force_push"):
+            demands.append("force push allowed")
+        if item.get("code_owner_approval_required"):
+            demands.append("approval by code owners")
+        default = project.branch is None or fnmatchcase(project.branch, name)
+        yield control(
+            place,
+            "branch-protection" if default else "protected-branch",
+            f"{place.number}/{item['id']}",
+            stage="source",
+            name=name,
+            enforcement="absent" if open_to_all else "enforced",
+            target=name,
+            detail=", ".join(demands),
+            bypass=[who for who in push if who.startswith(("user ", "deploy key "))],
+        )
+
+    yield from scope.listing(
+        "/projects/:id/protected_branches",
+        convert,
+        table="controls",
+        kind="branch-protection",
+        needs="Developer of the project",
+        place=place,
+        fills=("controls/protected-branch",),
+    )
+
+
+def approvals(scope: Scope, project: Project) -> Iterator[Record]:
+    """Yield whether merge requests need an approval. https://docs.gitlab.com/api/merge_request_approvals/"""
+    place = project.place
+
+    def read() -> Iterator[Record]:
+        required = 0
+        for item in scope.client.items(path_of("/projects/:id/approval_rules", place)):
+            required = max(required, int(item.get("approvals_required") or 0))
+        yield control(
+            place,
+            "merge-approval",
+            place.number,
+            stage="source",
+            name="merge request approvals",
+            enforcement="enforced" if required else "absent",
+            target=place.account_id,
+            detail=f"{required} approval(s) before a merge.",
+        )
+
+    yield from scope.told(
+        read(),
+        scope.asked(
+            "controls",
+            "GET /projects/:id/approval_rules",
+            kind="merge-approval",
+            needs="Developer of the project",
+            place=place,
+        ),
+        explained=explain_unsupported(_PREMIUM),
+    )
+
+
+def environments(scope: Scope, project: Project) -> Iterator[Record]:
+    """Yield for each environment whether somebody approves deployments to it, and who may deploy.
+
+    https://docs.gitlab.com/api/protected_environments/ https://docs.gitlab.com/ci/environments/deployment_approvals/
+    """
+    place = project.place
+    needs = "Maintainer of the project (GitLab Premium)"
+
+    def read() -> Iterator[Record]:
+        guarded = {
+            str(item["name"]): item
+            for item in scope.client.items(path_of("/projects/:id/protected_environments", place))
+        }
+        names = {
+            str(item["name"]): str(item["id"])
+            for item in scope.client.items(path_of("/projects/:id/environments", place))
+        }
+        for name in sorted({*names, *guarded}):
+            yield from _environment(place, name, names.get(name, name), guarded.get(name))
+
+    yield from scope.told(
+        read(),
+        scope.asked(
+            "controls",
+            "GET /projects/:id/protected_environments",
+            kind="environment-approval",
+            needs=needs,
+            place=place,
+        ),
+        fills=("controls/environment-protection",),
+        explained=explain_unsupported(_PREMIUM),
+    )
+
+
+def _environment(place: Place, name: str, number: str, guard: dict[str, Any] | None) -> Iterator[Record]:
+    deploy = _who((guard or {}).get("deploy_access_levels") or [])
+    rules = (guard or {}).get("approval_rules") or []
+    required = sum(int(rule.get("required_approvals") or 0) for rule in rules)
+    required = max(required, int((guard or {}).get("required_approval_count") or 0))
+    yield control(
+        place,
+        "environment-approval",
+        f"{place.number}/{number}",
+        stage="deploy",
+        name=name,
+        enforcement="enforced" if required else "absent",
+        target=name,
+        approvers=_who(rules),
+        detail=f"{required} approval(s) before a deployment." if required else "Nobody approves deployments.",
+    )
+    yield control(
+        place,
+        "environment-protection",
+        f"{place.number}/{number}",
+        stage="deploy",
+        name=name,
+        enforcement="enforced" if guard and "Developer" not in deploy else "absent",
+        target=name,
+        detail=f"May deploy: {', '.join(deploy) or 'no one'}."
+        if guard
+        else "Everybody who runs pipelines may deploy.",
+    )
+
+
+def job_token_scope(scope: Scope, project: Project) -> Iterator[Record]:
+    """Yield whether other projects' job tokens are let in, and those that are.
+
+    https://docs.gitlab.com/ci/jobs/ci_job_token/ https://docs.gitlab.com/api/project_job_token_scopes/
+    """
+    place = project.place
+
+    def setting() -> Iterator[Record]:
+        item = scope.client.one(path_of("/projects/:id/job_token_scope", place))
+        limited = bool(item["inbound_enabled"])
+        yield control(
+            place,
+            "job-token-scope",
+            place.number,
+            stage="build",
+            name="job token allowlist",
+            enforcement="enforced" if limited else "absent",
+            target=place.account_id,
+            detail="Only listed projects' job tokens are let in."
+            if limited
+            else "Every project's job token is let in, with the rights of the user who started the job.",
+        )
+
+    def allowed(item: dict[str, Any]) -> Iterator[Record]:
+        if str(item["id"]) == place.number:
+            return
+        yield _job_token(
+            place, f"{item['id']}/{place.number}", record_id("gitlab", "pipeline", str(item["id"]))
+        )
+
+    def allowed_group(item: dict[str, Any]) -> Iterator[Record]:
+        path = str(item.get("full_path") or item.get("web_url") or item["id"])
+        yield control(
+            place,
+            "job-token-group",
+            f"{place.number}/{item['id']}",
+            stage="build",
+            name=path,
+            enforcement="enforced",
+            target=place.account_id,
+            detail=f"Job tokens of every project of {path} are let in.",
+        )
+
+    needs = "Maintainer of the project"
+    yield from scope.told(
+        setting(),
+        scope.asked(
+            "controls", "GET /projects/:id/job_token_scope", kind="job-token-scope", needs=needs, place=place
+        ),
+    )
+    yield from scope.listing(
+        "/projects/:id/job_token_scope/allowlist",
+        allowed,
+        table="grants",
+        kind="job-token",
+        needs=needs,
+        place=place,
+    )
+    yield from scope.listing(
+        "/projects/:id/job_token_scope/groups_allowlist",
+        allowed_group,
+        table="controls",
+        kind="job-token-group",
+        needs=needs,
+        place=place,
+        explained=explain_unsupported("Offered since GitLab 17.0."),
+    )
+
+
+def _job_token(place: Place, native_id: str, pipeline: str) -> Grant:
+    """Return what a job token opens in another project: https://docs.gitlab.com/ci/jobs/ci_job_token/#job-token-access"""
+    can = powers.of_scopes(("read_repository", "write_package_registry"))
+    return Grant(
+        id=record_id("gitlab", "grant", f"job-token/{native_id}"),
+        provider="gitlab",
+        account_id=place.account_id,
+        identity_id=pipeline,
+        role="CI_JOB_TOKEN",
+        resource=place.address,
+        breadth="resource",
+        powers=can,
+        level=level_of(can),
+        # What the user who starts the job may not do, its token cannot do either.
+        conditional=True,
+        via="job token allowlist",
+    )
+
+
+def webhooks(scope: Scope, place: Place) -> Iterator[Record]:
+    """Yield the webhooks of a project, a group or the instance, and whether they verify TLS.
+
+    https://docs.gitlab.com/api/project_webhooks/ : the secret token is never shown, nor whether there is one.
+    """
+    call = "/hooks" if place.kind == "instance" else f"/{place.kind}s/:id/hooks"
+    needs = {
+        "instance": "an administrator's token",
+        "group": "Owner of the group (GitLab Premium)",
+        "project": "Maintainer of the project",
+    }[place.kind]
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        url = urlsplit(str(item["url"]))
+        host = url.hostname or "unknown host"
+        identity = record_id("gitlab", "webhook", f"{place.kind}/{item['id']}")
+        yield Identity(
+            id=identity,
+            provider="gitlab",
+            account_id=place.account_id,
+            surface="automation",
+            kind="gitlab-webhook",
+            native_id=str(item["id"]),
+            name=host,
+            address=f"{place.address} webhook {item['id']}",
+            enabled=item.get("alert_status", "executable") != "disabled",
+            created_at=time(item.get("created_at")),
+        )
+        sound = url.scheme == "https" and bool(item["enable_ssl_verification"])
+        yield control(
+            place,
+            "webhook-tls",
+            f"{place.kind}/{item['id']}",
+            stage="source",
+            name=host,
+            enforcement="enforced" if sound else "absent",
+            target=identity,
+            detail="Verifies the receiver's certificate."
+            if sound
+            else "Does not verify the receiver's certificate.",
+        )
+
+    yield from scope.listing(
+        call,
+        convert,
+        table="controls",
+        kind="webhook-tls",
+        needs=needs,
+        place=place,
+        fills=("identities/gitlab-webhook",),
+        explained=explain_unsupported(_PREMIUM),
+    )
+
+
+def integrations(scope: Scope, project: Project) -> Iterator[Record]:
+    """Yield the integrations that are switched on. https://docs.gitlab.com/api/project_integrations/"""
+    place = project.place
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        yield Identity(
+            id=record_id("gitlab", "integration", f"{place.number}/{item['id']}"),
+            provider="gitlab",
+            account_id=place.account_id,
+            surface="automation",
+            kind="gitlab-integration",
+            native_id=str(item["id"]),
+            name=str(item["slug"]),
+            address=f"{place.address} integration {item['slug']}",
+            enabled=bool(item["active"]),
+            created_at=time(item.get("created_at")),
+            tags={"inherited": "true"} if item.get("inherited") else {},
+        )
+
+    yield from scope.listing(
+        "/projects/:id/integrations",
+        convert,
+        table="identities",
+        kind="gitlab-integration",
+        needs="Maintainer of the project",
+        place=place,
+    )

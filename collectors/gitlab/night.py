@@ -1,0 +1,152 @@
+"""One top-level group's night: in which order its listings are read, and what is known to be invisible."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import msgspec
+
+from collectors.gitlab import controls, credentials, groups, powers, projects, runners, secrets
+from collectors.gitlab.failures import GitLabError, explain, readable
+from collectors.gitlab.scope import Place, Scope, path_of
+from scanner.collect import Asked, gap, or_gap
+from scanner.collect import Failure as Failed
+from scanner.records import TABLES, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.gitlab import Config
+    from collectors.gitlab.client import Client
+    from scanner.collect import Run, Target
+    from scanner.records import Record
+
+_BELOW = [
+    name for name in TABLES if name not in {"accounts", "gaps", "coverage", "trusts", "artifacts", "rollouts"}
+]
+"""Tables that are in doubt when projects or subgroups could not be listed."""
+
+
+def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[Record]:
+    """Yield everything of one top-level group."""
+    found: list[dict[str, Any]] = []
+
+    def itself() -> Iterator[Record]:
+        if "problem" in target.params:
+            raise GitLabError(msgspec.convert(target.params["reason"], Reason), target.params["problem"])
+        group = client.one(f"/groups/{quote(target.params['group'], safe='')}", {"with_projects": "false"})
+        yield groups.account(group)
+        found.append(group)
+
+    asked = Asked(
+        provider="gitlab",
+        account_id=target.account_id,
+        collector="gitlab",
+        target=target.name,
+        table="*",
+        call="GET /groups/:id",
+        needs="a member of the group",
+    )
+    for record in or_gap(itself(), asked, explain):
+        if not record.id.startswith("gitlab:coverage:"):
+            yield record
+    if not found:
+        return
+    top = found[0]
+    place = groups.group_place(top)
+    scope = Scope(
+        client=client, run=run, target=target, config=config, place=place, role=_own_role(client, place)
+    )
+    yield from scope.told(
+        groups.settings(top), scope.asked("controls", "GET /groups/:id", kind="two-factor-requirement")
+    )
+    below: list[dict[str, Any]] = []
+    yield from _listed(scope, "/groups/:id/descendant_groups", "gitlab-group", groups.account, below)
+    identifiers: dict[str, dict[str, str]] = {}
+    for group in (top, *below):
+        yield from _group(scope, group, identifiers)
+    yield from credentials.service_accounts(scope)
+    yield from credentials.ssh_certificates(scope)
+    yield from runners.runners(scope)
+    rows: list[dict[str, Any]] = []
+    yield from _listed(scope, "/groups/:id/projects", "gitlab-project", projects.account, rows)
+    wanted = [projects.read_project(row) for row in rows if scope.wants(str(row["path_with_namespace"]))]
+    yield from projects.everything(scope, wanted, identifiers)
+    yield from _unseen(scope)
+
+
+def _own_role(client: Client, place: Place) -> int | None:
+    """Return the token's own role in the group; `powers.ADMIN` for an administrator, None where it is not told."""
+    with readable():
+        me = client.one("/user")
+        if me.get("is_admin"):
+            return powers.ADMIN
+        member = client.one(path_of("/groups/:id/members/all/:user", place, user=str(me["id"])))
+        return int(member["access_level"])
+    return None
+
+
+def _listed(scope: Scope, call: str, kind: str, account: Any, rows: list[dict[str, Any]]) -> Iterator[Record]:
+    """Yield groups or projects as accounts; when they cannot all be listed, every table is in doubt."""
+    parameters: dict[str, str | int] = (
+        {"include_subgroups": "true", "with_shared": "false", "order_by": "id", "sort": "asc"}
+        if kind == "gitlab-project"
+        else {}
+    )
+    failures: list[Failed] = []
+
+    def read() -> Iterator[Record]:
+        for row in scope.client.items(path_of(call, scope.place), parameters):
+            if kind == "gitlab-project" and not scope.wants(str(row["path_with_namespace"])):
+                continue
+            yield account(row)
+            rows.append(row)
+
+    def noted(exc: Exception) -> Failed | None:
+        failure = explain(exc)
+        failures.append(failure or Failed(reason="bug", detail=type(exc).__name__))
+        return failure
+
+    asked = scope.asked("accounts", f"GET {call}", kind=kind, needs="a member of the group")
+    yield from or_gap(read(), asked, noted)
+    for table in _BELOW if failures else ():
+        yield gap(scope.asked(table, f"GET {call}", needs="a member of the group"), failures[0])
+
+
+def _group(scope: Scope, group: dict[str, Any], identifiers: dict[str, dict[str, str]]) -> Iterator[Record]:
+    """Yield what hangs on one group; fills ``identifiers`` with what its variables and its parents' name."""
+    place = groups.group_place(group)
+    named = dict(identifiers.get(str(group.get("parent_id")), {}))
+    own: dict[str, str] = {}
+    yield from groups.membership(scope, group)
+    yield from groups.members(scope, place)
+    yield from secrets.variables(scope, place, own)
+    identifiers[place.number] = named | own
+    yield from credentials.deploy_tokens(scope, place)
+    yield from credentials.access_tokens(scope, place)
+    yield from controls.webhooks(scope, place)
+
+
+def _unseen(scope: Scope) -> Iterator[Record]:
+    """Yield what nobody, or not this token, can see."""
+    yield scope.unseen(
+        "controls",
+        "webhook-signature",
+        "webhook secret tokens",
+        "GitLab does not show whether a webhook has a secret token.",
+    )
+    if scope.role != powers.ADMIN:
+        yield scope.unseen(
+            "credentials",
+            "personal-access-token",
+            "GET /personal_access_tokens",
+            "Other people's personal access tokens are shown to administrators of the instance only.",
+            needs="an administrator's token (self-managed)",
+        )
+        yield scope.unseen(
+            "credentials",
+            "ssh-key",
+            "GET /users/:id/keys",
+            "People's SSH keys were not read.",
+        )

@@ -1,0 +1,189 @@
+"""One group, or the instance, being read: its client, and the one shape in which every listing is asked for."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import msgspec
+
+from collectors.gitlab.failures import explain
+from scanner.collect import Asked, Failure, Run, Target, gap, or_gap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+
+    from collectors.gitlab import Config
+    from collectors.gitlab.client import Client
+    from scanner.records import Record
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A group, a project or the instance: what a listing hangs on."""
+
+    kind: str
+    """``group``, ``project`` or ``instance``."""
+    number: str
+    """Its immutable id."""
+    address: str
+    """Its full path."""
+    account_id: str
+
+
+class People:
+    """Which identities were told already: the same person is a member of many groups. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+        self._lock = threading.Lock()
+
+    def first(self, identity_id: str) -> bool:
+        """Tell whether this identity comes up for the first time, and note it."""
+        with self._lock:
+            new = identity_id not in self._told
+            self._told.add(identity_id)
+        return new
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """What every listing of one target needs."""
+
+    client: Client
+    run: Run
+    target: Target
+    config: Any
+    """`collectors.gitlab.Config`."""
+    place: Place
+    """The top-level group, or the instance."""
+    role: int | None = None
+    """The token's own role in the group; 60 for an administrator, None where that could not be read."""
+    people: People = msgspec.field(default_factory=People)
+
+    @property
+    def settings(self) -> Config:
+        """The configuration, typed."""
+        config: Config = self.config
+        return config
+
+    def wants(self, project: str) -> bool:
+        """Tell whether the configuration asks for the project of this full path."""
+        chosen = self.settings.projects
+        return any(fnmatchcase(project, pattern) for pattern in chosen.include) and not any(
+            fnmatchcase(project, pattern) for pattern in chosen.exclude
+        )
+
+    def asked(
+        self,
+        table: str,
+        call: str,
+        *,
+        kind: str | None = None,
+        needs: str | None = None,
+        place: Place | None = None,
+    ) -> Asked:
+        """Describe a listing."""
+        return Asked(
+            provider="gitlab",
+            account_id=(place or self.place).account_id,
+            collector="gitlab",
+            target=self.target.name,
+            table=table,
+            call=call,
+            kind=kind,
+            needs=needs,
+        )
+
+    def listing(
+        self,
+        call: str,
+        convert: Callable[[dict[str, Any]], Iterable[Record]],
+        *,
+        table: str,
+        place: Place,
+        kind: str | None = None,
+        needs: str | None = None,
+        fills: Sequence[str] = (),
+        parameters: Mapping[str, str | int] | None = None,
+        limit: int | None = None,
+        explained: Callable[[Exception], Failure | None] = explain,
+        item: str | None = None,
+        **names: str,
+    ) -> Iterator[Record]:
+        """Read a list. ``call`` is GitLab's documented path (``/projects/:id/hooks``), filled with ``names``.
+
+        ``fills`` names what else the same list fills, as ``table/kind``: each gets a Coverage or Gap of its own.
+        ``item`` tells listings apart that share a call and an account.
+        """
+
+        def read() -> Iterator[Record]:
+            for row in self.client.items(path_of(call, place, **names), parameters, limit=limit):
+                yield from convert(row)
+
+        yield from self.told(
+            read(),
+            self.asked(
+                table, f"GET {call} ({item})" if item else f"GET {call}", kind=kind, needs=needs, place=place
+            ),
+            fills=fills,
+            explained=explained,
+        )
+
+    def told(
+        self,
+        listing: Iterable[Record],
+        asked: Asked,
+        *,
+        fills: Sequence[str] = (),
+        explained: Callable[[Exception], Failure | None] = explain,
+    ) -> Generator[Record, None, None]:
+        """Yield a listing, then its Coverage or Gap: for its own table and for each that it also fills."""
+        failures: list[Failure] = []
+
+        def noted(exc: Exception) -> Failure | None:
+            failure = explained(exc)
+            failures.append(failure or Failure(reason="bug", detail=type(exc).__name__))
+            return failure
+
+        yield from or_gap(listing, asked, noted)
+        for name in fills:
+            table, _, kind = name.partition("/")
+            other = msgspec.structs.replace(asked, table=table, kind=kind or None)
+            if failures:
+                yield gap(other, failures[0])
+            else:
+                yield from or_gap((), other, explained)
+
+    def unseen(
+        self,
+        table: str,
+        kind: str,
+        call: str,
+        detail: str,
+        *,
+        needs: str | None = None,
+        place: Place | None = None,
+    ) -> Record:
+        """Return the Gap for what GitLab shows to nobody, or not to this token."""
+        return gap(
+            self.asked(table, call, kind=kind, needs=needs, place=place),
+            Failure(reason="unsupported", detail=detail),
+        )
+
+
+def path_of(call: str, place: Place, **names: str) -> str:
+    """Fill GitLab's documented path with a place's id and other values, quoted."""
+    parts = {"id": place.number, **names}
+    return "/".join(
+        quote(parts[part[1:]], safe="") if part.startswith(":") else part for part in call.split("/")
+    )
+
+
+def time(text: str | None) -> datetime | None:
+    """Read GitLab's times and dates as aware UTC; None stays None. A date means its first moment."""
+    if not text:
+        return None
+    read = datetime.fromisoformat(text)
+    return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
