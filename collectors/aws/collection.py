@@ -195,6 +195,9 @@ def _with_details(
         scps=levels,
         resource_policies=sorted(found.resource_policies, key=lambda policy: policy.arn),
         compute=sorted(found.compute, key=lambda compute: (compute.arn, compute.role_arn)),
+        compute_listed=frozenset(
+            kind for kind, calls in _COMPUTE_CALLS.items() if _unless(failed, kind, *calls) is not None
+        ),
         oidc_providers=providers or [],
         eks_issuers=_unless(failed, live, "eks:ListClusters"),
         pod_identity_roles=_unless(
@@ -207,6 +210,20 @@ def _with_details(
     yield from place.ask(
         judge(facts, place.run.as_of), GRAPH, ("grants", None), ("trusts", None), ("links", "can_become")
     )
+
+
+_COMPUTE_CALLS = {
+    "lambda-function": ("lambda:ListFunctions",),
+    "ec2-instance": ("ec2:DescribeInstances",),
+    "ecs-service": (
+        "ecs:ListClusters",
+        "ecs:ListServices",
+        "ecs:DescribeServices",
+        "ecs:DescribeTaskDefinition",
+    ),
+    "codebuild-project": ("codebuild:ListProjects", "codebuild:BatchGetProjects"),
+}
+"""What must have been answered in every region for compute of a kind to be known in full."""
 
 
 def _unless(failed: Mapping[str, object], value: T, *calls: str) -> T | None:
