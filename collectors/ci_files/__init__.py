@@ -41,7 +41,8 @@ from __future__ import annotations
 from collectors.ci_files.checkout import Config, collect, targets
 from collectors.ci_files.definition import Definition, DefinitionError, Problem
 from collectors.ci_files.formats import format_of, parse
-from collectors.ci_files.records import Context, definition_records, identity_id
+from collectors.ci_files.records import definition_records, identity_id
+from collectors.ci_files.tokens import Context
 
 __all__ = [
     "Config",

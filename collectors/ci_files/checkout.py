@@ -13,7 +13,8 @@ from pydantic import Field
 
 from collectors.ci_files.definition import DefinitionError
 from collectors.ci_files.formats import format_of, parse
-from collectors.ci_files.records import Context, definition_records
+from collectors.ci_files.records import definition_records
+from collectors.ci_files.tokens import Context
 from collectors.ci_files.yaml_nodes import MAX_BYTES
 from scanner.collect import Asked, Failure, Run, Target, TargetError, gap, or_gap
 from scanner.config import Section

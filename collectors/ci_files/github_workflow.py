@@ -45,28 +45,15 @@ from collectors.ci_files.github_steps import (
     split_uses,
     steps_of,
 )
+from collectors.ci_files.github_triggers import DANGEROUS, inputs_of, triggers_of
 from collectors.ci_files.shell_commands import deploy_targets, hard_coded
-from collectors.ci_files.yaml_nodes import Mapping, Scalar, Sequence, mapping, read, scalars, text, texts
+from collectors.ci_files.yaml_nodes import Mapping, Scalar, Sequence, mapping, read, scalars, text
 from scanner.detectors import inspect
 
 if TYPE_CHECKING:
     from collectors.ci_files.definition import Scope
     from collectors.ci_files.yaml_nodes import Document, Node
     from scanner.detectors import Fingerprint
-
-DANGEROUS = (
-    "pull_request_target",
-    "workflow_run",
-    "issue_comment",
-    "issues",
-    "discussion",
-    "discussion_comment",
-    "pull_request_review",
-    "pull_request_review_comment",
-    "fork",
-    "watch",
-)
-"""Events that a stranger can cause and that run with the repository's secrets; worst first."""
 
 
 _MOST_WORK = 1_000_000
@@ -89,33 +76,6 @@ def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = 
     if not isinstance(root.get("jobs"), Mapping):
         raise DefinitionError("malformed", "the workflow has no jobs")
     return reader.workflow()
-
-
-def triggers_of(node: Node | None) -> dict[str, list[str]]:
-    """Return event to git refs. An event without a filter has none, which means any."""
-    if isinstance(node, Mapping):
-        return {key.text: _refs(mapping(value)) for key, value in node.pairs}
-    return {event: [] for event in texts(node)}
-
-
-def _refs(filters: Mapping) -> list[str]:
-    refs = [f"refs/heads/{_glob(value)}" for value in texts(filters.get("branches")) if value[:1] != "!"]
-    refs += [f"refs/tags/{_glob(value)}" for value in texts(filters.get("tags")) if value[:1] != "!"]
-    if not refs and ("branches-ignore" in filters) != ("tags-ignore" in filters):
-        refs = ["refs/heads/*"] if "branches-ignore" in filters else ["refs/tags/*"]
-    return refs
-
-
-def _glob(pattern: str) -> str:
-    """Return a branch filter in which only ``*`` is special; the rarer signs widen to it."""
-    out: list[str] = []
-    for sign in pattern:
-        star = sign in "*?+[]"
-        if not star:
-            out.append(sign)
-        elif not out or out[-1] != "*":
-            out.append("*")
-    return "".join(out)
 
 
 class _Reader:
@@ -166,7 +126,7 @@ class _Reader:
                     lines=self.lines,
                     on_line=_line(self.root, "on"),
                     on_lines={key.text: key.line for key, _ in mapping(self.root.get("on")).pairs},
-                    inputs=_inputs(self.root),
+                    inputs=inputs_of(self.root),
                     jobs=jobs,
                     uses=self.uses,
                     logins=self.logins,
@@ -489,13 +449,3 @@ def _may_ask_for_token(permissions: dict[str, str] | None) -> bool:
 def _line(node: Mapping, key: str) -> int:
     found = node.key(key)
     return found.line if found else node.line
-
-
-def _inputs(root: Mapping) -> dict[str, str]:
-    """Return the inputs of workflow_call and workflow_dispatch with their type; ``string`` by default."""
-    inputs: dict[str, str] = {}
-    on = mapping(root.get("on"))
-    for event in ("workflow_call", "workflow_dispatch"):
-        for key, value in mapping(mapping(on.get(event)).get("inputs")).pairs:
-            inputs[key.text] = text(mapping(value).get("type")) or "string"
-    return inputs
