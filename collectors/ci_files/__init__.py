@@ -1,11 +1,12 @@
 """Pipeline definition files: of local checkouts here, and of GitHub and GitLab through `parse` and `definition_records`.
 
 Needs: read access to the folders in ``paths``. Nothing is run, fetched or evaluated, git is not called, symbolic
-links are not followed.
+links that leave the folder are not followed.
 
 Cannot see: what reusable workflows, templates, includes and computed expressions hide (each is named in a control of
 kind ``unresolved-reference``), stored secrets' values, the role of a CodeBuild project or a service connection, and in a
-Jenkinsfile, which is a program, anything but what stands in it literally (confidence low).
+Jenkinsfile, which is a program, anything but what stands in it literally (confidence low). A GitLab job gets every CI
+variable of its project that is in scope; only those that the file reads are listed.
 
 For other collectors, this is the whole interface::
 
@@ -33,7 +34,7 @@ Codes of problems: ``unpinned-uses``, ``unpinned-images``, ``third-party-sees-se
 ``artipacked``, ``artifact-poisoning``, ``cache-poisoning``, ``use-trusted-publishing``, ``static-cloud-login``,
 ``oidc-without-permission``, ``bot-conditions``, ``confused-deputy-auto-merge``, ``unsound-condition``, ``unsound-contains``,
 ``insecure-commands``, ``github-env``, ``github-app``, ``github-app-key``, ``unverified-script``, ``debug-enabled``,
-``archived-uses``, ``duplicate-key``, ``unpinned-include``, ``clear-text-secret-variable``.
+``archived-uses``, ``duplicate-key``, ``unpinned-include``.
 """
 
 from __future__ import annotations

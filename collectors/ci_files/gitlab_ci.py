@@ -95,12 +95,10 @@ def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Scripts, variables
     scripts: list[Scalar] = []
     for part in _SCRIPTS:
         scripts += unfolded.lines(node.get(part) or root.get(part) or mapping(root.get("default")).get(part))
-    known = {**env, **dict.fromkeys(own, "")}
+    known = {**env, **dict.fromkeys(own, "")}  # a token that the job is given is no stored secret
     for scalar in scripts:
-        out.script(scalar, job=name, env={k: v for k, v in known.items() if k not in own}, environment=shown)
+        out.script(scalar, job=name, env=known, environment=shown)
         _injection(out, scalar, name)
-    out.secrets[:] = [ref for ref in out.secrets if not (ref.job == name and ref.name in own)]
-    out.variables[:] = [ref for ref in out.variables if not (ref.job == name and ref.name in own)]
     whole = "\n".join(scalar.text for scalar in scripts)
     values = "\n".join(f"{k}={v}" for k, v in env.items())
     _id_token_logins(out, key, node, whole, env=env, environment=shown)
