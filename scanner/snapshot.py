@@ -103,6 +103,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: list[ShardFile]
 
 
+# Made once: msgspec 0.22 crashes when several threads are the first to decode one type.
+_RUN = msgspec.json.Decoder(RunInfo)
+_TARGET = msgspec.json.Decoder(TargetDone)
+_MANIFEST = msgspec.json.Decoder(Manifest)
+
+
 def run_id_of(as_of: datetime) -> str:
     """Return the folder name of a run: its time in UTC, to the second."""
     return as_of.astimezone(UTC).strftime(RUN_ID_FORMAT)
@@ -304,7 +310,7 @@ def begin(folder: Path, info: RunInfo) -> None:
 def read_run(folder: Path) -> RunInfo:
     """Return how an unsealed snapshot's run began. Raises `SnapshotError` when that cannot be read."""
     try:
-        return msgspec.json.decode((folder / "run.json").read_bytes(), type=RunInfo)
+        return _RUN.decode((folder / "run.json").read_bytes())
     except (OSError, msgspec.MsgspecError) as exc:
         raise SnapshotError(
             f"{folder}/run.json cannot be read ({exc}): remove {folder} and run again."
@@ -313,10 +319,7 @@ def read_run(folder: Path) -> RunInfo:
 
 def finished_targets(folder: Path) -> list[TargetDone]:
     """Return the targets that an unsealed snapshot holds whole."""
-    return [
-        msgspec.json.decode(path.read_bytes(), type=TargetDone)
-        for path in sorted((folder / "targets").glob("*.json"))
-    ]
+    return [_TARGET.decode(path.read_bytes()) for path in sorted((folder / "targets").glob("*.json"))]
 
 
 def seal(folder: Path, info: RunInfo, not_started: Sequence[str] = (), *, partial: bool = False) -> Manifest:
@@ -359,7 +362,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Read the seal. Raises `SnapshotError` when there is none, or it is of a newer schema."""
     path = folder / "manifest.json"
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        manifest = _MANIFEST.decode(path.read_bytes())
     except FileNotFoundError:
         raise SnapshotError(
             f"{folder} is not sealed: its run did not end. Resume it with `sprawlscan run --resume`, or remove it."

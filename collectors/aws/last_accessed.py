@@ -154,10 +154,14 @@ def _finished(iam: Any, job_id: str) -> Use | None:
     return use
 
 
+# Made once: msgspec 0.22 crashes when several threads are the first to decode one type.
+_KEPT = msgspec.json.Decoder(dict[str, Kept])
+
+
 def _load(path: Path) -> dict[str, Kept]:
     """Return what was kept; nothing when the file is not there or not ours."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Kept])
+        return _KEPT.decode(path.read_bytes())
     except (OSError, msgspec.DecodeError):
         return {}
 
