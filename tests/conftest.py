@@ -1,0 +1,64 @@
+"""The demo, run once as a process for every test that reads what it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from filelock import FileLock
+
+_CODE = """
+import json, os, sys
+from sandbox.aws.keys import ISSUED
+from scanner.cli import main
+try:
+    main()
+finally:
+    with open(os.environ["DEMO_SECRETS"], "w") as file:
+        json.dump(sorted(ISSUED), file)
+"""
+
+
+class Demo(NamedTuple):
+    """What ``sprawlscan demo`` left. Tests copy the folder before they change it."""
+
+    folder: Path
+    out: str
+    err: str
+    secrets: list[str]
+    """Every secret value that the sandboxes made."""
+
+
+def run_demo(folder: Path, *arguments: str) -> Demo:
+    """Run ``sprawlscan demo`` into a folder."""
+    kept = folder.parent / f"{folder.name}.secrets"
+    done = subprocess.run(
+        [sys.executable, "-c", _CODE, "demo", "--folder", str(folder), *arguments],
+        env={**os.environ, "DEMO_SECRETS": str(kept)},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return Demo(folder, done.stdout, done.stderr, json.loads(kept.read_text()))
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """Run the demo once, also when several workers ask for it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "demo-shared"
+    shared.mkdir(exist_ok=True)
+    result = shared / "result.json"
+    with FileLock(shared / "result.lock"):
+        if not result.is_file():
+            made = run_demo(shared / "demo")
+            result.write_text(json.dumps([str(made.folder), made.out, made.err, made.secrets]))
+    folder, out, err, secrets = json.loads(result.read_text())
+    return Demo(Path(folder), out, err, secrets)
