@@ -62,9 +62,8 @@ class Document:
             for key, value in node.value:
                 place = (*where, str(key.value))
                 if place in self._marks:
-                    raise DocumentError(
-                        [f"{self.path}:{key.start_mark.line + 1}: {self.key(place)}: stands here twice"]
-                    )
+                    at = f"{key.start_mark.line + 1}:{key.start_mark.column + 1}"
+                    raise DocumentError([f"{self.path}:{at}: {self.key(place)}: stands here twice"])
                 self._marks[place] = (key.start_mark.line + 1, key.start_mark.column + 1)
                 self._mark(value, place)
         elif isinstance(node, yaml.SequenceNode):

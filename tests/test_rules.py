@@ -77,7 +77,7 @@ def test_a_custom_rule_is_loaded_and_tested_like_our_own(tmp_path: Path) -> None
         (("created_at: -91d", "made_at: -91d"), "examples[0].given.credentials[0].made_at: unknown key"),
         (("finds: [old]", "find: [old]"), "examples[0].find: unknown key; did you mean `finds`?"),
         (("{days} days", "{day} days"), "title: {day} is no parameter; did you mean `days`?"),
-        (("params: {days: 90}", "params: {days: 90, days: 80}"), "own-rule.yaml:6: params.days: stands here twice"),
+        (("params: {days: 90}", "params: {days: 90, days: 80}"), "own-rule.yaml:6:20: params.days: stands here twice"),
         (("why: It is old. It should go.\n", ""), "Object missing required field `why`"),
         (("title:", "title: ["), "not valid YAML"),
     ],
