@@ -101,7 +101,8 @@ def protected_branches(scope: Scope, project: Project) -> Iterator[Record]:
         kind="branch-protection",
         needs="Developer of the project",
         place=place,
-        fills=("controls/protected-branch",),
+        # GitLab has no rulesets besides: with this list, all that guards branches was seen.
+        fills=("controls/protected-branch", "controls/ruleset"),
     )
 
 

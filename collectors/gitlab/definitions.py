@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from collectors.gitlab.projects import Project
     from collectors.gitlab.scope import Place, Scope
-    from scanner.records import Record
+    from scanner.records import Power, Record
 
 _LARGEST = 10_000_000
 _CLAIMS = ["project_path", "ref_type", "ref"]
@@ -95,11 +95,11 @@ def _records(scope: Scope, project: Project, identifiers: dict[str, str]) -> Ite
 
 
 def _job_token(place: Place, identity: Identity, *, pushes: bool) -> Grant:
-    """Return what the pipeline's CI_JOB_TOKEN may do at home. https://docs.gitlab.com/ci/jobs/ci_job_token/"""
-    from collectors.gitlab import powers
+    """Return what the pipeline's CI_JOB_TOKEN may do at home: publish packages and images, and read what it builds.
 
-    scopes = ["read_repository", "write_registry", "write_package_registry"]
-    can = powers.of_scopes([*scopes, "write_repository"] if pushes else scopes)
+    https://docs.gitlab.com/ci/jobs/ci_job_token/
+    """
+    can: list[Power] = ["change-delivery", "read"]
     return Grant(
         id=record_id("gitlab", "grant", f"job-token/{place.number}"),
         provider="gitlab",
@@ -110,5 +110,5 @@ def _job_token(place: Place, identity: Identity, *, pushes: bool) -> Grant:
         breadth="resource",
         powers=can,
         level=level_of(can),
-        via="job token",
+        via="job token, which may push to the repository" if pushes else "job token",
     )

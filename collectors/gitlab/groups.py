@@ -167,7 +167,7 @@ def _member(scope: Scope, place: Place) -> Callable[[dict[str, Any]], Iterator[R
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         identity = user(scope, item)
-        if scope.people.first(identity.id):
+        if not scope.people_elsewhere and scope.people.first(identity.id):
             yield identity
         if place.kind == "group":
             yield Link(

@@ -55,8 +55,15 @@ def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[
         return
     top = found[0]
     place = groups.group_place(top)
+    role = _own_role(client, place)
     scope = Scope(
-        client=client, run=run, target=target, config=config, place=place, role=_own_role(client, place)
+        client=client,
+        run=run,
+        target=target,
+        config=config,
+        place=place,
+        role=role,
+        people_elsewhere=role == powers.ADMIN and config.instance is not False,
     )
     yield from scope.told(
         groups.settings(top), scope.asked("controls", "GET /groups/:id", kind="two-factor-requirement")

@@ -43,7 +43,7 @@ def schedules(scope: Scope, project: Project) -> Iterator[Record]:
             tags={"cron": str(item.get("cron")), "owner_state": str(owner.get("state") or "unknown")},
         )
         if owner.get("id") is not None:
-            if scope.people.first(user_id(owner["id"])):
+            if not scope.people_elsewhere and scope.people.first(user_id(owner["id"])):
                 yield user(scope, owner)
             yield _link(place, number, user_id(owner["id"]), "owns", identity)
         yield _link(place, number, identity, "uses", record_id("gitlab", "pipeline", place.number))

@@ -61,6 +61,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     role: int | None = None
     """The token's own role in the group; 60 for an administrator, None where that could not be read."""
     people: People = msgspec.field(default_factory=People)
+    people_elsewhere: bool = False
+    """Whether the instance's own target tells of all users, and more of each than a list of members does."""
 
     @property
     def settings(self) -> Config:
