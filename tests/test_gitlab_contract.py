@@ -1,0 +1,261 @@
+"""Whatever GitLab answers, a night ends with Gaps: never an exception, never an empty success."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, get_args
+
+import msgspec
+import pytest
+
+from sandbox.gitlab import GitLabSandbox
+from scanner.records import Coverage, Gap, Identity, Reason
+from tests.github_night import gaps, of
+from tests.gitlab_night import collected, config, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox.gitlab.server import Fault
+    from scanner.records import Record
+
+TROUBLES: list[Fault] = [403, 404, "too-many-bare", 500, "cut", "malformed"]
+ENTRANCE = {"GET /groups/:id", "GET /user"}
+"""Without these nothing else is asked for; they have tests of their own."""
+WITHIN = {
+    "GET /projects/:id/environments": "GET /projects/:id/protected_environments",
+    "GET /projects/:id/cluster_agents/:agent_id/tokens/:token_id": "GET /projects/:id/cluster_agents/:agent_id/tokens",
+    "GET /projects/:id/pipeline_schedules/:schedule_id": "GET /projects/:id/pipeline_schedules/:pipeline_schedule_id",
+    "GET /users/:id/impersonation_tokens": "GET /users/:user_id/impersonation_tokens",
+}
+"""Routes that are read within a listing of another name."""
+
+
+def listing(row: Gap | Coverage) -> str:
+    """The route that a row speaks of."""
+    return row.call.split(" (")[0]
+
+
+def spoken_of(records: list[Record], kind: type[Gap | Coverage]) -> set[str]:
+    return {listing(row) for row in of(records, kind)}
+
+
+@cache
+def asked() -> list[str]:
+    """Every route that a night asks for, in the order of their names."""
+    import tempfile
+    from pathlib import Path
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        GitLabSandbox() as sandbox,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        collected(config(sandbox, patch), run(Path(folder)))
+        return sorted(call for call in sandbox.calls if call.startswith("GET ") and call not in ENTRANCE)
+
+
+@pytest.mark.parametrize("turn", range(len(TROUBLES)))
+def test_every_listing_that_fails_is_a_gap(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, turn: int
+) -> None:
+    """Each listing meets each trouble once over the six turns; a neighbour's trouble is always another one."""
+    with GitLabSandbox() as sandbox:
+        for place, route in enumerate(asked()):
+            if route != "GET /groups/:id/projects":
+                sandbox.fail(route, TROUBLES[(place + turn) % len(TROUBLES)])
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+        met = {call for call in sandbox.calls if call in asked() and call != "GET /groups/:id/projects"}
+    missing, told = spoken_of(records, Gap), spoken_of(records, Coverage)
+    for route in met - {"GET /groups/:id/members/all/:user_id"}:
+        row = WITHIN.get(route, route)
+        assert row in missing, route
+        assert row not in told, route
+    assert {row.reason for row in gaps(records)} <= set(get_args(Reason)) - {"bug"}
+
+
+def test_a_listing_that_fails_takes_nothing_else_with_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    parents = {"GET /groups/:id/projects", "GET /users", "GET /groups/:id/descendant_groups"}
+    with GitLabSandbox() as sandbox:
+        options = config(sandbox, monkeypatch)
+        whole = spoken_of(collected(options, run(tmp_path)), Coverage)
+        for route in asked():
+            if route in parents:
+                continue  # others depend on these, and say so
+            sandbox.fail(route, 403)
+            lost = whole - spoken_of(collected(options, run(tmp_path)), Coverage)
+            sandbox.faults.clear()
+            row = WITHIN.get(route, route)
+            assert row in lost, route
+            assert all(one.startswith(row) for one in lost), (route, lost)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_lists_by_graphql_that_fail_are_gaps(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Fault
+) -> None:
+    with GitLabSandbox() as sandbox:
+        sandbox.fail("/api/graphql", trouble)
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    lost = {(row.table, row.kind) for row in gaps(records) if row.call.startswith("POST /api/graphql")}
+    assert lost == {
+        ("credentials", "trigger-token"),
+        ("identities", "gitlab-trigger"),
+        ("identities", "gitlab-runner"),
+        ("controls", "runner-exposure"),
+    }
+    assert not any(row.call.startswith("POST /api/graphql") for row in of(records, Coverage))
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("route", ["GET /groups/:id", "GET /user"])
+def test_what_cannot_be_entered_is_one_gap_for_everything(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Fault, route: str
+) -> None:
+    with GitLabSandbox() as sandbox:
+        sandbox.fail(route, trouble)
+        records = collected(config(sandbox, monkeypatch, instance=True), run(tmp_path))
+    whole = [row for row in gaps(records) if row.table == "*"]
+    assert [row.call for row in whole] == [route]
+    assert not any(row.table == "*" for row in of(records, Coverage))
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("route", ["GET /groups/:id/projects", "GET /groups/:id/descendant_groups"])
+def test_projects_that_cannot_be_listed_leave_every_table_in_doubt(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Fault, route: str
+) -> None:
+    with GitLabSandbox() as sandbox:
+        sandbox.fail(route, trouble)
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    assert {row.table for row in gaps(records) if row.call == route} == {
+        "accounts",
+        "identities",
+        "credentials",
+        "secrets",
+        "grants",
+        "links",
+        "controls",
+        "deployments",
+    }
+
+
+def test_groups_that_cannot_be_listed_are_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitLabSandbox() as sandbox:
+        sandbox.fail("GET /groups", 500)
+        records = collected(config(sandbox, monkeypatch, groups=[], instance=False), run(tmp_path))
+    assert [(row.table, row.reason) for row in gaps(records)] == [("*", "unreachable")]
+    assert len(records) == 1
+
+
+def test_without_names_every_top_level_group_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitLabSandbox() as sandbox:
+        named = collected(config(sandbox, monkeypatch), run(tmp_path))
+        seen = collected(config(sandbox, monkeypatch, groups=[]), run(tmp_path))
+    assert {msgspec.json.encode(row) for row in seen} == {msgspec.json.encode(row) for row in named}
+
+
+DEVELOPER = {
+    ("secrets", "gitlab-variable"): "Maintainer of the project",
+    ("credentials", "deploy-token"): "Maintainer of the project",
+    ("credentials", "deploy-key"): "Maintainer of the project",
+    ("credentials", "project-access-token"): "Maintainer of the project",
+    ("credentials", "trigger-token"): "Maintainer of the project",
+    ("controls", "job-token-scope"): "Maintainer of the project",
+    ("controls", "webhook-tls"): "Maintainer of the project",
+    ("controls", "environment-approval"): "Maintainer of the project (GitLab Premium)",
+    ("secrets", "gitlab-schedule-variable"): "Maintainer of the project, or the schedule's owner",
+}
+"""What a Developer's token cannot see of a project, and the role that would."""
+
+
+def test_a_developers_token_sees_less_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitLabSandbox() as sandbox:
+        records = collected(config(sandbox, monkeypatch, token=sandbox.member_token), run(tmp_path))
+    denied = {
+        (row.table, row.kind): row.needs
+        for row in gaps(records)
+        if row.account_id == "gitlab:project:9002" and row.reason == "denied"
+    }
+    assert DEVELOPER.items() <= denied.items()
+    covered = {
+        (row.table, row.kind) for row in of(records, Coverage) if row.account_id == "gitlab:project:9002"
+    }
+    # The list of schedules is shown, without variables: that is no coverage of the variables.
+    assert not covered & (set(DEVELOPER) - {("secrets", "gitlab-schedule-variable")})
+    assert ("identities", "gitlab-pipeline") in covered
+    of_group = {row.kind: row.needs for row in gaps(records) if row.account_id == "gitlab:group:8001"}
+    assert of_group["gitlab-runner"] == "Maintainer of the top-level group"
+    assert of_group["group-access-token"] == "Owner of the group"
+    assert of_group["personal-access-token"]
+
+
+def test_an_owners_token_sees_the_whole_group_but_not_peoples_tokens(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with GitLabSandbox() as sandbox:
+        records = collected(config(sandbox, monkeypatch, token=sandbox.owner_token), run(tmp_path))
+    assert {(row.table, row.kind, row.reason) for row in gaps(records)} == {
+        ("controls", "webhook-signature", "unsupported"),
+        ("credentials", "personal-access-token", "unsupported"),
+        ("credentials", "ssh-key", "unsupported"),
+    }
+    assert {row.name for row in of(records, Identity) if row.kind == "gitlab-user"} >= {
+        "maya.ops",
+        "lena.left",
+    }
+
+
+@pytest.mark.parametrize("which", ["wrong", "missing"])
+def test_a_token_that_is_refused_or_missing_is_a_gap(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, which: str
+) -> None:
+    with GitLabSandbox() as sandbox:
+        options = config(sandbox, monkeypatch, token="glpat-wrong")
+        if which == "missing":
+            monkeypatch.delenv("TEST_GITLAB_TOKEN")
+        records = collected(options, run(tmp_path))
+    assert [(row.table, row.reason) for row in gaps(records)] == [("*", "denied")]
+    assert len(records) == 1
+
+
+def test_a_server_that_is_not_there_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitLabSandbox() as sandbox:
+        records = collected(config(sandbox, monkeypatch, base_url="http://127.0.0.1:9"), run(tmp_path))
+    assert [(row.table, row.reason) for row in gaps(records)] == [("*", "unreachable")]
+
+
+def test_a_run_that_is_stopped_leaves_gaps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitLabSandbox() as sandbox:
+        night = run(tmp_path)
+        night.stopping.set()
+        records = collected(config(sandbox, monkeypatch), night)
+    assert [(row.table, row.reason) for row in gaps(records)] == [("*", "deadline")]
+    assert not sandbox.log
+
+
+def test_nothing_but_reads_is_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitLabSandbox() as sandbox:
+        collected(config(sandbox, monkeypatch), run(tmp_path))
+        sent = {call if call.startswith("POST") else call.split(" ")[0] for call in sandbox.calls}
+    assert sent == {"GET", "POST /api/graphql"}
+
+
+def test_two_nights_give_the_same_records(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with GitLabSandbox() as sandbox:
+        options = config(sandbox, monkeypatch)
+        first, second = (collected(options, run(tmp_path / name)) for name in ("a", "b"))
+    assert sorted(msgspec.json.encode(row) for row in first) == sorted(
+        msgspec.json.encode(row) for row in second
+    )
+
+
+def test_ids_are_unique_in_their_table_within_a_target(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with GitLabSandbox() as sandbox:
+        records = collected(config(sandbox, monkeypatch, instance=False), run(tmp_path))
+    keys = [(type(row), row.id) for row in records]
+    assert len(keys) == len(set(keys))
