@@ -106,8 +106,10 @@ class Place:
         (self.workflows / f"{name}.yml").write_text(text)
 
     def configure(self, **notify: Any) -> Loaded:
-        top = {key: notify.pop(key) for key in ("fail_on", "min_coverage", "exceptions") if key in notify}
-        document = {
+        top: dict[str, Any] = {
+            key: notify.pop(key) for key in ("fail_on", "min_coverage", "exceptions") if key in notify
+        }
+        document: dict[str, Any] = {
             "collectors": {"ci-files": {"paths": ["quiet-name"]}},
             "reports": {"formats": []},
             "notify": notify,
@@ -164,9 +166,9 @@ def test_the_message_names_no_identity_and_no_credential(place: Place, listener:
 
 
 def test_findings_below_the_threshold_are_not_told(place: Place, listener: Listener) -> None:
-    place.write("surprise-name", DANGEROUS)
+    place.write("surprise-name", SAFE.replace("{}", "write-all"))
     outcome = place.night(1, place.configure(**WEBHOOK, webhook_threshold="critical"))
-    assert outcome.new["critical"] == 0
+    assert outcome.new["critical"] == 0 < outcome.new["high"]
     assert listener.told == []
 
 
@@ -254,8 +256,8 @@ def test_a_run_that_finds_the_lock_taken_tells_nobody(place: Place, listener: Li
 def test_an_exception_about_to_end_is_told_when_it_begins_to(place: Place, listener: Listener) -> None:
     entry = {
         "id": "RISK-1",
-        "rule": "workflow-dangerous-trigger",
-        "subject": "*",
+        "rule": "workflow-excess-permissions",
+        "subject": "ci-files:ci-pipeline:quiet-name:.github/workflows/surprise-name.yml",
         "owner": "platform",
         "approver": "ciso@lanternpay.example",
         "reason": "accepted-risk",
@@ -265,7 +267,7 @@ def test_an_exception_about_to_end_is_told_when_it_begins_to(place: Place, liste
         "expires": "2026-11-30",
     }
     (place.folder / "exceptions.yaml").write_text(json.dumps({"exceptions": [entry]}))
-    place.write("surprise-name", DANGEROUS)
+    place.write("surprise-name", SAFE.replace("{}", "write-all"))
     loaded = place.configure(**WEBHOOK, webhook_threshold="critical", exceptions="exceptions.yaml")
     place.night(1, loaded)
     place.night(2, loaded)
@@ -295,7 +297,7 @@ def test_prometheus_reads_the_figures_of_every_run(place: Place) -> None:
         key[2]: value for key, value in found.items() if key[0] == "sprawlscan_findings" and key[3] == "new"
     }
     assert new == {severity: count for severity, count in outcome.new.items() if count}
-    assert found["sprawlscan_rule_results", "ok"] > 0
+    assert found["sprawlscan_rule_results", "evaluated"] > 0
     assert path.stat().st_mode & 0o777 == 0o644
     assert outcome.reports == []
 
