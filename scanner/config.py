@@ -107,6 +107,8 @@ class RuleSettings(Section):
     """Rule ids that do not run."""
     custom: Path | None = None
     """A folder of rules of your own, of the same shape as the built-in ones."""
+    frameworks: list[str] | None = None
+    """Frameworks whose controls findings cite: ``owasp-nhi``, ``cis-aws``, ...; all when left out."""
     due_days: dict[Severity, int] = {"critical": 7, "high": 30, "medium": 60, "low": 90}
     """Days from the first night until a finding is overdue."""
 

@@ -144,6 +144,7 @@ def analyze_settings(settings: Settings) -> AnalyzeSettings:
         custom_rules=settings.rules.custom,
         exceptions=settings.exceptions,
         owners=settings.owners,
+        frameworks=settings.rules.frameworks,
         due_days=dict(settings.rules.due_days),
         memory=settings.limits.memory,
         threads=settings.limits.threads,
