@@ -45,7 +45,7 @@ def run_demo(folder: Path, *arguments: str) -> Demo:
         timeout=280,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stderr[-800:]
     return Demo(folder, done.stdout, done.stderr, json.loads(kept.read_text()))
 
 

@@ -1,0 +1,433 @@
+"""The command line: every command, and each exit code from a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from sandbox.aws.estate import build, settings
+from sandbox.aws.server import AwsSandbox
+from sandbox.estate import FIRST_NIGHT
+from scanner.cli import app
+from scanner.pipeline import PRECEDENCE, Exit
+from scanner.snapshot import list_sealed, read_manifest
+from tests.plugin import install
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Demo
+
+FIRST, SECOND = "20261122T020000Z", "20261123T020000Z"
+COMMANDS = (
+    ["run"],
+    ["collect"],
+    ["analyze"],
+    ["report"],
+    ["demo"],
+    ["check-config"],
+    ["schema"],
+    ["permissions"],
+    ["explain"],
+    ["diff"],
+    ["verify"],
+    ["prune"],
+    ["rules", "list"],
+    ["rules", "show"],
+    ["rules", "test"],
+)
+
+
+def call(*arguments: object) -> tuple[int, str, str]:
+    """Run a command in this process: all but its exit as a process."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def process(folder: Path, *arguments: object, **environment: str) -> tuple[int, str, str]:
+    """Run a command as a process, where its exit code matters."""
+    code = "from scanner.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *(str(argument) for argument in arguments)],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(autouse=True)
+def _umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def state(demo: Demo, tmp_path: Path) -> Path:
+    """A demo's state that a test may change."""
+    folder = tmp_path / "demo"
+    shutil.copytree(demo.folder, folder)
+    return folder
+
+
+# Help
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help(command: list[str]) -> None:
+    code, out, _ = call(*command, "--help")
+    assert code == 0
+    assert "Usage:" in out
+    assert len(out.splitlines()[2].strip()) > 20
+
+
+def test_the_commands_are_those_listed_here() -> None:
+    named = {command[0] for command in COMMANDS}
+    out = call("--help")[1]
+    listed = out.split("Commands:")[1].splitlines()
+    assert named == {line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "}
+
+
+def test_nothing_said_shows_help_and_an_unknown_command_is_refused() -> None:
+    assert "Usage:" in "".join(call()[1:])
+    assert call("scan")[0] == Exit.USAGE
+
+
+def test_version() -> None:
+    code, out, _ = call("--version")
+    assert (code, out.count(".")) == (0, 2)
+
+
+# Commands over an analysed state
+
+
+def test_diff_tells_what_only_one_night_has(demo: Demo) -> None:
+    code, out, _ = call("diff", FIRST, SECOND, "--state", demo.folder)
+    assert code == 0
+    *lines, summary = out.splitlines()
+    more, fewer = (sum(line.startswith(mark) for line in lines) for mark in ("+ ", "- "))
+    assert more
+    assert fewer
+    assert summary.startswith(f"{more} more, {fewer} fewer, ")
+    assert call("diff", FIRST, FIRST, "--state", demo.folder)[1].startswith("0 more, 0 fewer")
+
+
+def test_verify_counts_files(demo: Demo) -> None:
+    code, out, _ = call("verify", "--state", demo.folder)
+    files = len(read_manifest(demo.folder / "snapshots" / SECOND).files)
+    assert (code, out) == (0, f"{SECOND}: {files} files as sealed\n")
+
+
+@pytest.mark.parametrize(
+    "command", [["verify"], ["explain", "abc"], ["diff", FIRST], ["report"], ["analyze"]], ids=" ".join
+)
+def test_a_run_that_is_not_there_is_named(demo: Demo, command: list[str]) -> None:
+    missing = "20200101T000000Z"
+    given = [missing] if command[0] == "diff" else ["--run", missing]
+    config = demo.folder / "config.yaml"
+    code, _, err = call(*command, *given, "--config", config)
+    assert code == Exit.INTERNAL
+    assert f"no sealed snapshot {missing}; there are: {FIRST}, {SECOND}." in err
+
+
+def test_an_empty_state_says_what_to_do(tmp_path: Path) -> None:
+    code, _, err = call("verify", "--state", tmp_path)
+    assert code == Exit.INTERNAL
+    assert "run `sprawlscan run` first" in err
+
+
+def test_report_writes_what_is_asked_for(state: Path) -> None:
+    shutil.rmtree(state / "reports" / SECOND)
+    code, out, _ = call("report", "--config", state / "config.yaml", "--format", "json")
+    folder = state / "reports" / SECOND
+    assert code == 0
+    assert {Path(line).name for line in out.splitlines()} == {"findings.jsonl", "summary.json"}
+    assert {path.name for path in folder.iterdir()} == {"findings.jsonl", "summary.json"}
+
+
+def test_a_report_that_is_not_there_is_refused(demo: Demo) -> None:
+    code, _, err = call("report", "--config", demo.folder / "config.yaml", "--format", "nothing")
+    assert code == Exit.USAGE
+    assert "--format nothing: there is csv, html, json, prometheus, webhook." in err
+
+
+def test_prune_lists_before_it_deletes(state: Path) -> None:
+    config = json.loads((state / "config.yaml").read_text().partition("\n")[2])
+    config["retention"] = {"daily": 1, "monthly": 0, "yearly": 0}
+    (state / "config.yaml").write_text(json.dumps(config))
+    arguments = ("prune", "--config", state / "config.yaml")
+    # Open findings were first seen on the first night: it is evidence.
+    assert call(*arguments, "--delete")[1] == "nothing to delete\n"
+    assert call(*arguments, "--force")[1] == f"would delete (add --delete) {FIRST}\n"
+    assert len(list_sealed(state / "snapshots")) == 2
+    assert call(*arguments, "--force", "--delete")[1] == f"deleted {FIRST}\n"
+    assert [folder.name for folder in list_sealed(state / "snapshots")] == [SECOND]
+    code, out, _ = call("analyze", "--config", state / "config.yaml")
+    assert (code, out.split(":")[0]) == (0, f"run {SECOND}")
+
+
+def test_a_tampered_snapshot_is_told_by_every_command_that_reads_it(state: Path) -> None:
+    path = next((state / "snapshots" / SECOND / "identities").glob("aws-2*.parquet"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    for command in ("verify", "analyze"):
+        code, _, err = call(command, "--config", state / "config.yaml")
+        assert code == Exit.INTERNAL
+        assert f"{path} differs from the manifest (sha256)" in err
+    assert call("verify", "--state", state, "--run", FIRST)[0] == 0
+
+
+@pytest.mark.parametrize("text", ["{", '{"schema_version": 1}', ""])
+def test_a_damaged_manifest_is_told(state: Path, text: str) -> None:
+    (state / "snapshots" / SECOND / "manifest.json").write_text(text)
+    code, _, err = call("verify", "--state", state)
+    assert code == Exit.INTERNAL
+    assert "manifest.json is damaged" in err
+
+
+# Commands without a state
+
+
+def test_rules_are_listed_shown_and_refused() -> None:
+    out = call("rules", "list")[1]
+    assert "credential-unused" in [line.split()[0] for line in out.splitlines()]
+    shown = call("rules", "show", "credential-unused")[1]
+    assert "days = " in shown
+    assert "Fix: " in shown
+    code, _, err = call("rules", "show", "credential-unsed")
+    assert (code, "no rule 'credential-unsed'" in err) == (Exit.USAGE, True)
+
+
+def test_examples_of_custom_rules_are_run(tmp_path: Path) -> None:
+    source = Path("scanner/rules/human-without-mfa.yaml")
+    (tmp_path / "my-own.yaml").write_text(source.read_text().replace("finds: [", "finds: [nobody, ", 1))
+    code, out, _ = call("rules", "test", "--custom", tmp_path)
+    assert code == Exit.INTERNAL
+    assert [line.split(":")[0] for line in out.splitlines()] == ["my-own"]
+
+
+@pytest.mark.parametrize(
+    ("collector", "word"), [("aws", "iam:GetAccountAuthorizationDetails"), ("github", "read")]
+)
+def test_permissions_are_printed(collector: str, word: str) -> None:
+    code, out, _ = call("permissions", collector)
+    assert code == 0
+    assert word in out
+
+
+def test_permissions_of_local_files_are_none_and_unknown_collectors_are_refused() -> None:
+    assert "reads local files" in call("permissions", "ci-files")[1]
+    code, _, err = call("permissions", "gcq")
+    assert code == Exit.USAGE
+    assert "there are: aws, ci-files, " in err
+
+
+def test_the_schema_is_json() -> None:
+    assert json.loads(call("schema")[1])["properties"]["collectors"]["minProperties"] == 1
+
+
+def test_check_config_reads_what_the_configuration_names(demo: Demo, state: Path) -> None:
+    assert "is valid" in call("check-config", "--config", demo.folder / "config.yaml")[1]
+    (state / "owners.csv").write_text("who,what\n")
+    code, _, err = call("check-config", "--config", state / "config.yaml")
+    assert code == Exit.USAGE
+    assert "owners.csv:1: no column `match`" in err
+
+
+def test_a_configuration_that_is_not_there_is_2(tmp_path: Path) -> None:
+    code, _, err = call("run", "--config", tmp_path / "config.yaml")
+    assert code == Exit.USAGE
+    assert "Copy config.example.yaml to config.yaml" in err
+
+
+def test_the_demo_does_not_touch_other_folders(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    code, _, err = call("demo", "--folder", tmp_path)
+    assert code == Exit.INTERNAL
+    assert "not empty and not a demo" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+# Exit codes, as processes
+
+
+WORKFLOW = (
+    "on: push\npermissions: write-all\njobs:\n  b:\n    runs-on: ubuntu-latest\n    steps: [{run: make}]\n"
+)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout with one workflow that gives a finding of severity high."""
+    folder = tmp_path / "checkout" / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    (folder / "build.yml").write_text(WORKFLOW)
+    return tmp_path / "checkout"
+
+
+def night(tmp_path: Path, checkout: Path, day: int, *more: str) -> tuple[int, str, str]:
+    when = f"2026-11-{day}T02:00:00"
+    return process(tmp_path, "run", "--path", checkout, "--state", "state", "--as-of", when, *more)
+
+
+def test_findings_are_3_when_they_are_new_and_when_they_are_open(tmp_path: Path, checkout: Path) -> None:
+    code, out, err = night(tmp_path, checkout, 22)
+    assert (code, err and "Traceback" in err) == (0, False)
+    assert "coverage: 100.0%" in out
+    assert night(tmp_path, checkout, 23, "--fail-on", "new:high")[0] == Exit.OK
+    code, out, _ = night(tmp_path, checkout, 24, "--fail-on", "high")
+    assert code == Exit.FINDINGS
+    assert out.endswith("exit 3: FINDINGS\n")
+    (checkout / ".github" / "workflows" / "other.yml").write_text(WORKFLOW)
+    assert night(tmp_path, checkout, 25, "--fail-on", "new:high")[0] == Exit.FINDINGS
+    outcome = json.loads((tmp_path / "state" / "reports" / "20261125T020000Z" / "run.json").read_text())
+    assert outcome["exit_code"] == 3
+    assert outcome["conditions"] == ["FINDINGS"]
+    assert outcome["new"]["high"] >= 1
+
+
+def test_coverage_is_4_and_goes_before_findings(tmp_path: Path, checkout: Path) -> None:
+    (checkout / ".github" / "workflows" / "broken.yml").write_text("on: [push\n}{")
+    code, out, _ = night(tmp_path, checkout, 22, "--min-coverage", "1", "--fail-on", "high")
+    assert code == Exit.COVERAGE
+    assert out.endswith("exit 4: COVERAGE, FINDINGS\n")
+    assert night(tmp_path, checkout, 23, "--min-coverage", "0.1")[0] == Exit.OK
+
+
+def test_the_deadline_is_6_and_goes_before_coverage_and_findings(tmp_path: Path) -> None:
+    plugins = install(tmp_path / "plugins")
+    document = {
+        "collectors": {"made-up": {"names": ["a", "b", "c"], "seconds": 2}},
+        "limits": {"workers": 1},
+        "fail_on": "info",
+    }
+    (tmp_path / "config.yaml").write_text(json.dumps(document))
+    code, out, err = process(tmp_path, "run", "--deadline", "3s", PYTHONPATH=str(plugins))
+    assert code == Exit.DEADLINE, err
+    assert "exit 6: DEADLINE, COVERAGE" in out
+    assert "(partial: stopped before every target was done)" in out
+
+
+def test_where_several_apply_the_order_is_1_2_5_6_4_3() -> None:
+    assert [int(code) for code in PRECEDENCE] == [1, 2, 5, 6, 4, 3]
+    assert set(PRECEDENCE) == set(Exit) - {Exit.OK}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--fail-on", "new:hihg"],
+        ["--min-coverage", "90"],
+        ["--as-of", "yesterday"],
+        ["--deadline", "soon"],
+        ["--only", "aws"],
+    ],
+    ids=" ".join,
+)
+def test_bad_options_are_2(tmp_path: Path, checkout: Path, arguments: list[str]) -> None:
+    code, _, err = call("run", "--path", checkout, "--state", tmp_path / "state", *arguments)
+    assert code == Exit.USAGE
+    assert arguments[0] in err or arguments[1] in err
+    assert not list_sealed(tmp_path / "state" / "snapshots")
+
+
+def test_local_checkouts_need_no_configuration(tmp_path: Path, checkout: Path) -> None:
+    code, out, err = process(tmp_path, "collect", "--only", "ci-files", "--path", checkout)
+    assert code == Exit.OK, err
+    assert "coverage 100.0%" in out
+    assert len(list_sealed(tmp_path / "state" / "snapshots")) == 1
+
+
+def test_a_path_that_is_no_folder_is_2(tmp_path: Path) -> None:
+    code, _, err = call("collect", "--path", tmp_path / "nothing", "--state", tmp_path / "state")
+    assert code == Exit.USAGE
+    assert "is no folder that can be read" in err
+
+
+# AWS that does not let us in
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[AwsSandbox]:
+    with AwsSandbox(as_of=FIRST_NIGHT) as sandbox:
+        build(sandbox, 1)
+        yield sandbox
+
+
+def scan(
+    folder: Path, aws: AwsSandbox, environment: dict[str, str | None], **options: Any
+) -> tuple[int, str, str]:
+    """Collect from the sandbox as a process; None takes a variable away."""
+    section = {**settings(aws), "max_attempts": 1, **options}
+    (folder / "config.yaml").write_text(json.dumps({"collectors": {"aws": section}}))
+    given = {**os.environ, **aws.environment(), **environment}
+    code = "from scanner.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "collect", "--as-of", "2026-11-22T02:00:00"],
+        cwd=folder,
+        env={name: value for name, value in given.items() if value is not None},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_an_expired_token_is_2_and_says_so(tmp_path: Path, aws: AwsSandbox) -> None:
+    aws.fail("*", "expired")
+    try:
+        code, _, err = scan(tmp_path, aws, {})
+    finally:
+        aws.heal()
+    assert code == Exit.USAGE, err
+    assert "expired" in err
+    assert "Traceback" not in err
+    assert list_sealed(tmp_path / "state" / "snapshots") == []
+
+
+def test_wrong_credentials_are_2(tmp_path: Path, aws: AwsSandbox) -> None:
+    wrong = {
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "x" * 40,
+        "AWS_SESSION_TOKEN": None,
+    }
+    code, _, err = scan(tmp_path, aws, wrong)
+    assert code == Exit.USAGE, err
+    assert "aws: " in err
+    assert "Traceback" not in err
+
+
+def test_no_credentials_are_2(tmp_path: Path, aws: AwsSandbox) -> None:
+    none = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"))
+    code, _, err = scan(tmp_path, aws, none)
+    assert code == Exit.USAGE, err
+    assert "credentials" in err
+    assert "Traceback" not in err
+
+
+def test_no_region_is_no_problem_and_a_refusing_account_is_a_gap(tmp_path: Path, aws: AwsSandbox) -> None:
+    code, _, err = scan(tmp_path, aws, {"AWS_DEFAULT_REGION": None, "AWS_REGION": None})
+    assert code == Exit.OK, err
+    (folder,) = list_sealed(tmp_path / "state" / "snapshots")
+    manifest = read_manifest(folder)
+    refused = next(target for target in manifest.targets if target.target == "400000000004")
+    assert refused.gaps
+    assert not refused.complete
+    events = [json.loads(line) for line in err.splitlines()]
+    assert [event for event in events if event["level"] != "info"] == []
