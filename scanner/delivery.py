@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from scanner.findings import Edge, Excess
+from scanner.findings import Excess
 from scanner.records import POWERS, Level, Power, level_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from scanner.night import Tables
-    from scanner.reach import Graph
 
 DELIVERING: frozenset[Power] = frozenset({"deploy", "change-delivery", "read"})
 """What every pipeline needs in order to deliver."""
@@ -34,50 +33,109 @@ class Own(NamedTuple):
     resource: dict[Power, str]
 
 
+class Step(NamedTuple):
+    """An edge as it is walked: where it leads, and its part of a path."""
+
+    target: str
+    part: str
+
+
+class Graph(NamedTuple):
+    """What can be reached from the pipelines and workloads that are compared."""
+
+    steps: dict[str, list[Step]]
+    """By source, targets in order of their ids."""
+    names: dict[str, str]
+    own: dict[str, Own]
+
+    def name(self, identity: str) -> str:
+        """Return what people call an identity."""
+        return self.names.get(identity, identity)
+
+
 class Closure(NamedTuple):
     """What an identity is granted and can reach."""
 
     powers: list[Power]
-    way: dict[Power, list[Edge]]
+    way: dict[Power, list[str]]
     holder: dict[Power, str]
     unknown: bool
     nodes: frozenset[str]
 
 
+# A definition file often names a workload without its account: such a link ends at ``provider:kind-name:NAME``.
+DEPLOYED_NAMES = """
+    CREATE OR REPLACE TABLE deployed_names AS
+    WITH asked AS (
+        SELECT DISTINCT target_id, regexp_extract(target_id, '^([^:]+):([^:]+)-name:(.+)$', ['provider', 'kind', 'name']) AS part
+        FROM links WHERE relation = 'deploys' AND regexp_matches(target_id, '^[^:]+:[^:]+-name:.+$')
+    )
+    SELECT asked.target_id, i.id, i.account_id
+    FROM asked JOIN identities i ON i.provider = asked.part.provider AND i.kind = asked.part.kind
+         AND (i.name = asked.part.name OR ends_with(i.address, '/' || asked.part.name)
+              OR ends_with(i.address, ':' || asked.part.name))
+"""
+"""What a deployed name may stand for."""
+
+COMPARED = """
+    CREATE OR REPLACE TABLE compared AS
+    SELECT DISTINCT id FROM (SELECT source_id AS id FROM links WHERE relation = 'deploys' UNION ALL
+                             SELECT target_id FROM links WHERE relation = 'deploys' UNION ALL
+                             SELECT id FROM deployed_names)
+"""
+"""The pipelines, and what they deploy."""
+
+_NEAR = """
+    CREATE OR REPLACE TABLE near AS
+    WITH RECURSIVE walked AS (
+        SELECT node FROM nodes WHERE id IN (SELECT id FROM compared)
+        UNION
+        SELECT s.target FROM walked AS w JOIN steps AS s ON s.source = w.node
+    )
+    SELECT n.id, n.node, n.name FROM walked AS w JOIN nodes AS n ON n.node = w.node
+"""
+
+
+def _graph(tables: Tables) -> Graph:
+    """Read the part of the graph that can be reached from what is compared: usually a small one."""
+    steps: dict[str, list[Step]] = {}
+    query = """
+        SELECT a.id, b.id, s.part FROM steps AS s JOIN near AS a ON a.node = s.source JOIN near AS b ON b.node = s.target
+        ORDER BY s.step
+    """
+    for source, target, part in tables.rows(query):
+        steps.setdefault(source, []).append(Step(target, part))
+    return Graph(steps, dict(tables.rows("SELECT id, name FROM near")), _own(tables))
+
+
 def _own(tables: Tables) -> dict[str, Own]:
     query = """
-        SELECT identity_id, list(DISTINCT powers), bool_or(level = 'unknown' OR confidence = 'low'),
+        SELECT identity_id, bool_or(level = 'unknown' OR confidence = 'low'),
                list({'powers': powers, 'role': role, 'resource': resource} ORDER BY id)
-        FROM grants
-        WHERE identity_id IN (SELECT source_id FROM edges UNION ALL SELECT target_id FROM edges
-                              UNION ALL SELECT source_id FROM links WHERE relation = 'deploys'
-                              UNION ALL SELECT target_id FROM links WHERE relation = 'deploys')
-        GROUP BY identity_id
+        FROM grants WHERE identity_id IN (SELECT id FROM near UNION ALL SELECT id FROM compared) GROUP BY identity_id
     """
     found: dict[str, Own] = {}
-    for identity, sets, unknown, grants in tables.rows(query):
+    for identity, unknown, grants in tables.rows(query):
         role: dict[Power, str] = {}
         resource: dict[Power, str] = {}
         for grant in grants:
             for power in grant["powers"]:
                 role.setdefault(power, grant["role"])
                 resource.setdefault(power, grant["resource"])
-        found[identity] = Own(
-            frozenset(power for powers in sets for power in powers), bool(unknown), role, resource
-        )
+        found[identity] = Own(frozenset(role), bool(unknown), role, resource)
     return found
 
 
-def _closure(start: str, graph: Graph, own: dict[str, Own]) -> Closure:
+def _closure(start: str, graph: Graph) -> Closure:
     """Walk forward from an identity and gather every power on the way, nearest holder first."""
-    way: dict[str, list[Edge]] = {start: []}
-    powers: dict[Power, list[Edge]] = {}
+    way: dict[str, list[str]] = {start: []}
+    powers: dict[Power, list[str]] = {}
     holder: dict[Power, str] = {}
     unknown = False
     queue = deque([start])
     while queue:
         node = queue.popleft()
-        mine = own.get(node)
+        mine = graph.own.get(node)
         if mine is not None:
             unknown |= mine.unknown
             for power in mine.powers:
@@ -87,10 +145,10 @@ def _closure(start: str, graph: Graph, own: dict[str, Own]) -> Closure:
         if len(way) > MAX_NODES:
             unknown = True
             break
-        for edge in sorted(graph.outgoing.get(node, ()), key=lambda edge: edge.target_id):
-            if edge.target_id not in way:
-                way[edge.target_id] = [*way[node], edge]
-                queue.append(edge.target_id)
+        for step in graph.steps.get(node, ()):
+            if step.target not in way:
+                way[step.target] = [*way[node], step.part]
+                queue.append(step.target)
     return Closure([power for power in POWERS if power in powers], powers, holder, unknown, frozenset(way))
 
 
@@ -103,28 +161,6 @@ def _why(pipeline: str, workload: str, excess: list[Power], level: Level, comple
     return f"No excess of {pipeline} over {workload} was seen, and part of it could not be read."
 
 
-def _named(tables: Tables) -> dict[str, list[tuple[str, str]]]:
-    """Return what a deployed name may stand for: ``(identity id, account id)`` of each identity so named.
-
-    A definition file often names a workload without its account: such a link ends at ``provider:kind-name:NAME``.
-    """
-    query = """
-        WITH asked AS (
-            SELECT DISTINCT target_id, regexp_extract(target_id, '^([^:]+):([^:]+)-name:(.+)$', ['provider', 'kind', 'name']) AS part
-            FROM links WHERE relation = 'deploys' AND regexp_matches(target_id, '^[^:]+:[^:]+-name:.+$')
-        )
-        SELECT asked.target_id, i.id, i.account_id
-        FROM asked JOIN identities i ON i.provider = asked.part.provider AND i.kind = asked.part.kind
-             AND (i.name = asked.part.name OR ends_with(i.address, '/' || asked.part.name)
-                  OR ends_with(i.address, ':' || asked.part.name))
-        ORDER BY ALL
-    """
-    found: dict[str, list[tuple[str, str]]] = {}
-    for target, identity, account in tables.rows(query):
-        found.setdefault(target, []).append((identity, account))
-    return found
-
-
 class Delivery(NamedTuple):
     """A pipeline, and a workload that it deploys; the workload is unknown when its id is None."""
 
@@ -134,42 +170,48 @@ class Delivery(NamedTuple):
     workload: str | None
 
 
-def _deliveries(
-    tables: Tables, reached: dict[str, Closure], graph: Graph, own: dict[str, Own]
-) -> Iterator[Delivery]:
+def _deliveries(tables: Tables, reached: dict[str, Closure], graph: Graph) -> Iterator[Delivery]:
     """Yield what is delivered. A name that several accounts have stands for those that the pipeline can sign in to."""
-    named = _named(tables)
+    named: dict[str, list[tuple[str, str]]] = {}
+    for target, identity, account in tables.rows("FROM deployed_names ORDER BY ALL"):
+        named.setdefault(target, []).append((identity, account))
     accounts = dict(
-        tables.rows("SELECT id, account_id FROM identities WHERE id IN (SELECT target_id FROM edges)")
+        tables.rows(
+            "SELECT id, account_id FROM identities "
+            "WHERE id IN (SELECT n.id FROM near AS n JOIN steps AS s ON s.target = n.node)"
+        )
     )
     query = """
         SELECT DISTINCT l.source_id, coalesce(p.name, l.source_id), l.target_id, w.id
         FROM links l LEFT JOIN identities p ON p.id = l.source_id LEFT JOIN identities w ON w.id = l.target_id
         WHERE l.relation = 'deploys' ORDER BY 1, 3
     """
-    for pipeline, name, target, workload in list(tables.rows(query)):
+    for pipeline, name, target, workload in tables.rows(query):
         candidates = [(workload, "")] if workload else named.get(target, [])
         if len(candidates) > 1:
             if pipeline not in reached:
-                reached[pipeline] = _closure(pipeline, graph, own)
+                reached[pipeline] = _closure(pipeline, graph)
             homes = {accounts.get(node) for node in reached[pipeline].nodes}
             candidates = [pair for pair in candidates if pair[1] in homes]
         for identity, _ in candidates or [(None, "")]:
             yield Delivery(pipeline, name, target, identity)
 
 
-def compare(tables: Tables, graph: Graph) -> Iterator[Excess]:
+def compare(tables: Tables) -> Iterator[Excess]:
     """Yield one row for each pipeline and workload that it deploys, by pipeline and workload id.
 
     A workload that is deployed but not known by the scan gives a row without powers, marked incomplete.
+    ``tables`` has the tables of both queries above, and the nodes and steps of `scanner.reach`.
     """
-    own = _own(tables)
+    tables.con.execute(_NEAR)
+    graph = _graph(tables)
     reached: dict[str, Closure] = {}
     deliveries = sorted(
-        set(_deliveries(tables, reached, graph, own)),
+        set(_deliveries(tables, reached, graph)),
         key=lambda one: (one.pipeline, one.target, one.workload or ""),
     )
     blind = _blind(tables)
+    tables.con.execute("DROP TABLE near")
     seen: set[tuple[str, str]] = set()
     for delivery in deliveries:
         workload = delivery.workload or delivery.target
@@ -178,16 +220,16 @@ def compare(tables: Tables, graph: Graph) -> Iterator[Excess]:
         seen.add((delivery.pipeline, workload))
         for identity in (delivery.pipeline, workload):
             if identity not in reached:
-                reached[identity] = _closure(identity, graph, own)
+                reached[identity] = _closure(identity, graph)
         unseen = delivery.pipeline in blind or workload in blind
-        yield _compared(delivery, reached, graph, own, blind=unseen)
+        yield _compared(delivery, reached, graph, blind=unseen)
 
 
 def _blind(tables: Tables) -> set[str]:
     """Return the pipelines and workloads of whose powers something could not be read."""
     query = """
         SELECT DISTINCT i.id FROM gaps g JOIN identities i ON i.account_id = g.account_id
-        WHERE (i.surface = 'workload' OR i.id IN (SELECT source_id FROM links WHERE relation = 'deploys'))
+        WHERE i.id IN (SELECT id FROM compared)
           AND (g."table" = '*' OR g."table" IN ('grants', 'trusts', 'links') AND coalesce(g.kind, '') NOT IN
                                                    ('last-accessed', 'fine-grained-pat', 'resource-policy')
                OR g."table" = 'identities' AND (g.kind IS NULL OR g.kind IN (i.kind, 'iam-role')))
@@ -195,9 +237,7 @@ def _blind(tables: Tables) -> set[str]:
     return {row[0] for row in tables.rows(query)}
 
 
-def _compared(
-    delivery: Delivery, reached: dict[str, Closure], graph: Graph, own: dict[str, Own], *, blind: bool
-) -> Excess:
+def _compared(delivery: Delivery, reached: dict[str, Closure], graph: Graph, *, blind: bool) -> Excess:
     known = delivery.workload is not None
     workload = delivery.workload or delivery.target
     left, right = reached[delivery.pipeline], reached[workload]
@@ -211,8 +251,9 @@ def _compared(
     way: list[str] = []
     if excess:
         holder = left.holder[excess[0]]
-        mine = own[holder]
-        way = graph.steps(left.way[excess[0]], None, excess[0])
+        mine = graph.own[holder]
+        steps = left.way[excess[0]]
+        way = [graph.name(delivery.pipeline), *steps] if steps else []
         way.append(f"has {excess[0]} on {mine.resource[excess[0]]} through {mine.role[excess[0]]}")
     name = graph.name(workload) if known else delivery.target
     return Excess(

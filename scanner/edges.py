@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,11 +10,13 @@ import msgspec
 
 from scanner.findings import Edge
 from scanner.records import Test
+from scanner.snapshot import write_table
 from scanner.trust import intersects, literal_prefix, matches, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
+    from pathlib import Path
 
     from scanner.night import Tables
 
@@ -29,60 +32,69 @@ class Token(NamedTuple):
     claims: dict[str, str]
 
 
-def find_edges(tables: Tables, as_of: datetime) -> Iterator[Edge]:
-    """Yield every edge once. ``tables`` has the record views with addresses resolved."""
+def write_edges(tables: Tables, as_of: datetime, path: Path) -> None:
+    """Write every edge once, by source, target and kind. ``tables`` has the record views with addresses resolved.
+
+    Links and stored keys are joins, and there may be very many: SQL finds them. Tokens and trusts are judged one by one.
+    """
+    judged = path.with_name("edges-judged.parquet")
+    write_table(judged, Edge, _judged(tables))
+    tables.view("edges_judged", Edge, [judged])
+    tables.copy(
+        f"SELECT source_id, target_id, kind, evidence, why FROM ({_LINKS} UNION ALL {_HELD_KEYS} "
+        "UNION ALL SELECT source_id, target_id, kind, evidence, why FROM edges_judged) WHERE source_id <> target_id ORDER BY source_id, target_id, kind",
+        path,
+        {"as_of": as_of.replace(tzinfo=None)},
+    )
+    tables.con.execute("DROP VIEW edges_judged")
+    judged.unlink()
+    tables.view("edges", Edge, [path])
+
+
+def _judged(tables: Tables) -> Iterator[Edge]:
     seen: set[tuple[str, str, str]] = set()
-    for edge in (*_links(tables), *_held_keys(tables, as_of), *_tokens(tables), *_principals(tables)):
+    for edge in itertools.chain(_tokens(tables), _principals(tables)):
         key = (edge.source_id, edge.target_id, edge.kind)
-        if key not in seen and edge.source_id != edge.target_id:
+        if key not in seen:
             seen.add(key)
             yield edge
 
 
-_KINDS = {"runs_as": "runs_as", "member_of": "member_of", "can_become": "escalation", "uses": "uses"}
+# A pipeline that asks for a role gets it only when the role's trust lets it in: such a link counts only where the
+# target has no trust of its own to ask (a user whose keys are used).
+_LINKS = """
+    SELECT source_id, target_id, CASE relation WHEN 'can_become' THEN 'escalation' ELSE relation END AS kind,
+           first.evidence AS evidence, first.why AS why
+    FROM (SELECT l.source_id, l.target_id, l.relation,
+                 arg_min({'evidence': coalesce(l.evidence, l.id), 'why': l.why}, l.id) AS first
+          FROM links l
+          WHERE (l.relation IN ('runs_as', 'member_of', 'can_become')
+                 OR l.relation = 'uses' AND l.target_id NOT IN (SELECT identity_id FROM trusts))
+            AND l.source_id IN (SELECT id FROM identities) AND l.target_id IN (SELECT id FROM identities)
+          GROUP BY ALL)
+"""
 
-
-def _links(tables: Tables) -> Iterator[Edge]:
-    """Yield links between known identities.
-
-    A pipeline that asks for a role gets it only when the role's trust lets it in: such a link counts only where the
-    target has no trust of its own to ask (a user whose keys are used).
-    """
-    query = """
-        SELECT l.source_id, l.target_id, l.relation, coalesce(l.evidence, l.id), l.why
-        FROM links l JOIN identities s ON s.id = l.source_id JOIN identities t ON t.id = l.target_id
-        WHERE l.relation IN ('runs_as', 'member_of', 'can_become')
-           OR l.relation = 'uses' AND NOT EXISTS (SELECT 1 FROM trusts WHERE trusts.identity_id = l.target_id)
-        ORDER BY l.id
-    """
-    for source, target, relation, evidence, why in tables.rows(query):
-        yield Edge(source_id=source, target_id=target, kind=_KINDS[relation], evidence=evidence, why=why)
-
-
-def _held_keys(tables: Tables, as_of: datetime) -> Iterator[Edge]:
-    """Yield an edge from whoever gets a stored copy of a credential to the identity that the credential proves."""
-    query = """
-        WITH held AS (
-            SELECT s.id, s.store, s.name, s.holder_id AS source, c.identity_id AS target
-            FROM secrets s JOIN credentials c ON c.id = s.credential_id
-            WHERE s.holder_id IS NOT NULL AND coalesce(c.enabled, true) AND coalesce(c.expires_at > $as_of, true)
-            UNION
-            SELECT s.id, s.store, s.name, i.id, c.identity_id
-            FROM secrets s JOIN credentials c ON c.id = s.credential_id
-            JOIN identities i ON i.account_id = s.account_id
-                 OR i.account_id IN (SELECT id FROM accounts WHERE parent_id = s.account_id)
-            WHERE s.holder_id IS NULL AND i.surface = 'automation' AND list_has_any(list_concat(i.secrets, i.variables), [s.name, '*'])
-              AND (s.environment IS NULL OR list_has_any(i.environments, [s.environment, '*']))
-              AND coalesce(c.enabled, true) AND coalesce(c.expires_at > $as_of, true)
-        )
-        SELECT held.source, held.target, min(held.id), arg_min(held.store || ' ' || held.name, held.id)
-        FROM held JOIN identities t ON t.id = held.target JOIN identities s ON s.id = held.source
-        GROUP BY 1, 2 ORDER BY 1, 2
-    """
-    for source, target, secret, where in tables.rows(query, {"as_of": as_of.replace(tzinfo=None)}):
-        yield Edge(
-            source_id=source, target_id=target, kind="holds-key", evidence=secret, why=f"key in {where}"
-        )
+# From whoever gets a stored copy of a credential to the identity that the credential proves.
+_HELD_KEYS = """
+    SELECT source AS source_id, target AS target_id, 'holds-key' AS kind, min(id) AS evidence,
+           'key in ' || arg_min(store || ' ' || name, id) AS why
+    FROM (
+        SELECT s.id, s.store, s.name, s.holder_id AS source, c.identity_id AS target
+        FROM secrets s JOIN credentials c ON c.id = s.credential_id
+        WHERE s.holder_id IS NOT NULL AND coalesce(c.enabled, true) AND coalesce(c.expires_at > $as_of, true)
+        UNION
+        SELECT s.id, s.store, s.name, i.id, c.identity_id
+        FROM secrets s JOIN credentials c ON c.id = s.credential_id
+        JOIN identities i ON i.account_id = s.account_id
+             OR i.account_id IN (SELECT id FROM accounts WHERE parent_id = s.account_id)
+        WHERE s.holder_id IS NULL AND i.surface = 'automation'
+          AND list_has_any(list_concat(i.secrets, i.variables), [s.name, '*'])
+          AND (s.environment IS NULL OR list_has_any(i.environments, [s.environment, '*']))
+          AND coalesce(c.enabled, true) AND coalesce(c.expires_at > $as_of, true)
+    )
+    WHERE source IN (SELECT id FROM identities) AND target IN (SELECT id FROM identities)
+    GROUP BY source, target
+"""
 
 
 class Subjects:

@@ -99,6 +99,7 @@ class Tables:
         temporary.touch(mode=0o600)
         options = "FORMAT parquet, COMPRESSION zstd, PRESERVE_ORDER true"
         self.con.execute(f"COPY ({query}) TO {_quoted(str(temporary))} ({options})", params or {})
+        temporary.chmod(0o600)  # DuckDB makes the file anew.
         temporary.replace(path)
 
     def close(self) -> None:

@@ -1,23 +1,22 @@
 """Who can reach what: the shortest path from every identity to each power that matters.
 
 A path runs over `Edge` rows (trusts that a token passes, links, escalations) to an identity's own grant.
-For each power the walk goes backwards from all its holders at once, so that the work grows with the edges and
-not with the pairs: twenty thousand pipelines behind one open role cost twenty thousand steps.
+For each power the walk goes backwards from all its holders at once, one step of all paths in one join, so that the
+work grows with the edges and not with the pairs: twenty thousand pipelines behind one open role cost twenty thousand
+steps.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from scanner.delivery import compare
-from scanner.edges import find_edges
-from scanner.findings import Edge, Excess, Reach
-from scanner.records import POWERS, Power, level_of
+from scanner.delivery import COMPARED, DEPLOYED_NAMES, compare
+from scanner.edges import write_edges
+from scanner.findings import Excess, Reach
+from scanner.records import Power, level_of
 from scanner.snapshot import write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -35,51 +34,21 @@ FAR_POWERS: tuple[Power, ...] = (
 )
 """Powers worth a path. Plain reading is left out: nearly everything can."""
 
-NEAR_LEVELS = ("admin", "escalation")
-"""An identity's own grant is listed as reach of 0 steps at these levels, and for reading secrets."""
-
 MAX_STEPS = 8
 """Longer paths are real but nobody acts on them; the shortest one is what a reviewer reads."""
 
-
-class Holding(NamedTuple):
-    """The grant by which an identity holds a power itself."""
-
-    grant_id: str
-    account_id: str
-    role: str
-    resource: str
-
-
-class Graph:
-    """Edges by source and by target, and the names of the identities on them."""
-
-    def __init__(self, edges: Iterable[Edge], names: dict[str, str]) -> None:
-        self.outgoing: dict[str, list[Edge]] = {}
-        self.incoming: dict[str, list[Edge]] = {}
-        for edge in edges:
-            self.outgoing.setdefault(edge.source_id, []).append(edge)
-            self.incoming.setdefault(edge.target_id, []).append(edge)
-        self.names = names
-
-    def name(self, identity: str) -> str:
-        """Return what people call an identity."""
-        return self.names.get(identity, identity)
-
-    def nodes(self) -> set[str]:
-        """Return every identity that an edge touches."""
-        return self.outgoing.keys() | self.incoming.keys()
-
-    def steps(self, edges: list[Edge], holding: Holding | None, power: Power) -> list[str]:
-        """Write a path for a reader: one part a step, the power last."""
-        parts = [self.name(edges[0].source_id)] if edges else []
-        for edge in edges:
-            how = f" ({edge.why})" if edge.why else ""
-            parts.append(f"{_VERBS.get(edge.kind, edge.kind)} {self.name(edge.target_id)}{how}")
-        if holding is not None:
-            parts.append(f"has {power} on {holding.resource} through {holding.role}")
-        return parts
-
+_NODES = """
+    CREATE OR REPLACE TABLE nodes AS
+    SELECT i.id, row_number() OVER (ORDER BY i.id) AS node, coalesce(
+           -- A pipeline's own name says little without its repository.
+           CASE WHEN i.location IS NOT NULL AND i.address IS NOT NULL THEN i.address
+                WHEN i.kind = 'iam-role' THEN i.name || ' (role)'
+                WHEN i.kind = 'iam-user' THEN i.name || ' (user)' ELSE i.name END, i.id) AS name
+    FROM identities AS i
+    WHERE i.id IN (SELECT source_id FROM edges UNION ALL SELECT target_id FROM edges)
+       OR i.id IN (SELECT id FROM compared)
+"""
+"""The identities that paths and comparisons are about, by number, with what people call them."""
 
 _VERBS = {
     "trust": "can sign in as",
@@ -91,86 +60,77 @@ _VERBS = {
     "escalation": "can make itself",
 }
 
+_STEPS = f"""
+    CREATE OR REPLACE TABLE steps AS
+    SELECT row_number() OVER (ORDER BY s.node, t.node, e.kind) AS step, s.node AS source, t.node AS target,
+           CASE e.kind {" ".join(f"WHEN '{kind}' THEN '{verb}'" for kind, verb in _VERBS.items())} ELSE e.kind END
+           || ' ' || t.name || CASE WHEN e.why <> '' THEN ' (' || e.why || ')' ELSE '' END AS part
+    FROM edges AS e JOIN nodes AS s ON s.id = e.source_id JOIN nodes AS t ON t.id = e.target_id
+"""
+"""The edges by number, each with its part of a path as a reader sees it."""
 
-def _nearest(graph: Graph, holders: dict[str, Holding]) -> Iterator[tuple[str, list[Edge], Holding]]:
-    """Yield every identity that reaches a holder by one or more edges, with the shortest way.
+_WIDEST = """CASE breadth WHEN 'organisation' THEN '0' WHEN 'account' THEN '1' WHEN 'group' THEN '2' ELSE '3' END
+             || CASE WHEN conditional THEN '1' ELSE '0' END || id"""
+"""The smallest is the widest grant; its id follows the first two characters."""
 
-    Ties go to the smaller id, so that the same night gives the same paths.
-    """
-    towards: dict[str, Edge] = {}
-    distance = dict.fromkeys(sorted(holder for holder in holders if holder in graph.incoming), 0)
-    queue = deque(distance)
-    while queue:
-        node = queue.popleft()
-        if distance[node] >= MAX_STEPS:
-            continue
-        for edge in sorted(graph.incoming.get(node, ()), key=lambda edge: edge.source_id):
-            if edge.source_id in distance:
-                continue
-            distance[edge.source_id] = distance[node] + 1
-            towards[edge.source_id] = edge
-            queue.append(edge.source_id)
-    for start in towards:
-        if start in holders:
-            continue
-        way: list[Edge] = []
-        node = start
-        while node in towards:
-            way.append(towards[node])
-            node = towards[node].target_id
-        yield start, way, holders[node]
+_HOLDINGS = f"""
+    CREATE OR REPLACE TABLE holdings AS
+    SELECT w.power, w.node, g.id AS grant_id, g.account_id,
+           'has ' || w.power || ' on ' || g.resource || ' through ' || g.role AS part
+    FROM (SELECT power, node, substr(min(widest), 3) AS id
+          FROM (SELECT unnest(g.powers) AS power, n.node, {_WIDEST.replace("|| id", "|| g.id")} AS widest
+                FROM grants AS g JOIN nodes AS n ON n.id = g.identity_id WHERE len(g.powers) > 0)
+          WHERE power IN ({", ".join(f"'{power}'" for power in FAR_POWERS)})
+          GROUP BY power, node) AS w
+         JOIN grants AS g ON g.id = w.id
+"""
+"""The widest grant by which each identity on a path holds each power itself."""
 
+_START = """
+    CREATE OR REPLACE TABLE reached AS
+    SELECT power, node, 0 AS steps, row_number() OVER (PARTITION BY power ORDER BY node) AS place, node AS holder,
+           []::VARCHAR[] AS path
+    FROM holdings WHERE node IN (SELECT target FROM steps)
+"""
 
-def _holdings(tables: Tables, nodes: set[str]) -> dict[Power, dict[str, Holding]]:
-    """Return, for each power, the widest grant by which each identity on the graph holds it."""
-    query = """
-        SELECT identity_id, unnest(powers) AS power,
-               arg_min({'grant_id': id, 'account_id': account_id, 'role': role, 'resource': resource},
-                       {'breadth': CASE breadth WHEN 'organisation' THEN 0 WHEN 'account' THEN 1
-                                   WHEN 'group' THEN 2 ELSE 3 END,
-                        'conditional': coalesce(conditional, false), 'id': id}) AS widest
-        FROM grants WHERE len(powers) > 0
-          AND identity_id IN (SELECT source_id FROM edges UNION ALL SELECT target_id FROM edges)
-        GROUP BY 1, 2
-    """
-    found: dict[Power, dict[str, Holding]] = {power: {} for power in POWERS}
-    for identity, power, widest in tables.rows(query):
-        if identity in nodes:
-            found[power][identity] = Holding(**widest)
-    return found
+_ONE_STEP_BACK = """
+    INSERT INTO reached
+    SELECT b.power, s.source, $far + 1, row_number() OVER (PARTITION BY b.power ORDER BY f.place, s.source), f.holder,
+           list_prepend(s.part, f.path)
+    FROM (SELECT f.power, min(f.place * 1_000_000_000 + s.step) AS best
+          FROM reached AS f JOIN steps AS s ON s.target = f.node
+          WHERE f.steps = $far
+            AND NOT EXISTS (SELECT 1 FROM reached AS r WHERE r.power = f.power AND r.node = s.source)
+            AND NOT EXISTS (SELECT 1 FROM holdings AS h WHERE h.power = f.power AND h.node = s.source)
+          GROUP BY f.power, s.source) AS b
+         JOIN reached AS f ON f.power = b.power AND f.steps = $far AND f.place = b.best // 1_000_000_000
+         JOIN steps AS s ON s.step = b.best % 1_000_000_000
+"""
+"""Ties go to the smaller id, so that the same night gives the same paths."""
 
+_FAR = f"""
+    SELECT n.id AS identity_id, t.id AS target_id, h.grant_id, r.power,
+           CASE r.power {" ".join(f"WHEN '{power}' THEN '{level_of([power])}'" for power in FAR_POWERS)} END AS level,
+           h.account_id, r.steps::BIGINT AS steps, list_append(list_prepend(n.name, r.path), h.part) AS path
+    FROM reached AS r JOIN nodes AS n ON n.node = r.node JOIN nodes AS t ON t.node = r.holder
+         JOIN holdings AS h ON h.power = r.power AND h.node = r.holder
+    WHERE r.steps > 0
+"""
 
-def find_reach(tables: Tables, graph: Graph) -> Iterator[Reach]:
-    """Yield the shortest path from each identity to each power that another identity holds."""
-    holdings = _holdings(tables, graph.nodes())
-    for power in FAR_POWERS:
-        holders = holdings[power]
-        for start, way, holding in _nearest(graph, holders):
-            yield Reach(
-                identity_id=start,
-                target_id=way[-1].target_id,
-                grant_id=holding.grant_id,
-                power=power,
-                level=level_of([power]),
-                account_id=holding.account_id,
-                steps=len(way),
-                path=graph.steps(way, holding, power),
-            )
-
-
-_WIDEST = """struct_pack(breadth := CASE breadth WHEN 'organisation' THEN 0 WHEN 'account' THEN 1 WHEN 'group' THEN 2
-                              ELSE 3 END, conditional := coalesce(conditional, false), id := id)"""
-
+# An identity's own grant is listed as reach of 0 steps at these levels, and for reading secrets.
 _OWN = f"""
-    SELECT identity_id, identity_id AS target_id, arg_min(id, {_WIDEST}) AS grant_id, power,
-           CASE WHEN power = 'admin' THEN 'admin'
-                WHEN power IN ('grant-access', 'become-other') THEN 'escalation' ELSE 'write' END AS level,
-           arg_min(account_id, {_WIDEST}) AS account_id, 0::BIGINT AS steps,
-           ['has ' || power || ' on ' || arg_min(resource, {_WIDEST}) || ' through ' || arg_min(role, {_WIDEST})] AS path
-    FROM (SELECT *, unnest(powers) AS power FROM grants)
-    WHERE level IN ('admin', 'escalation') AND power IN ('admin', 'grant-access', 'become-other')
-       OR power = 'read-secrets'
-    GROUP BY identity_id, power
+    SELECT g.identity_id, g.identity_id AS target_id, g.id AS grant_id, w.power,
+           CASE WHEN w.power = 'admin' THEN 'admin'
+                WHEN w.power IN ('grant-access', 'become-other') THEN 'escalation' ELSE 'write' END AS level,
+           g.account_id, 0::BIGINT AS steps,
+           ['has ' || w.power || ' on ' || g.resource || ' through ' || g.role] AS path
+    FROM (SELECT identity_id, power, substr(min(widest), 3) AS id
+          FROM (SELECT identity_id, level, unnest(powers) AS power, {_WIDEST} AS widest FROM grants
+                WHERE level IN ('admin', 'escalation') OR list_contains(powers, 'read-secrets'))
+          WHERE level IN ('admin', 'escalation') AND power IN ('admin', 'grant-access', 'become-other')
+             OR power = 'read-secrets'
+          GROUP BY identity_id, power) AS w
+         JOIN grants AS g ON g.id = w.id
 """
 
 
@@ -179,36 +139,19 @@ def compute(tables: Tables, out: Path, as_of: datetime) -> None:
 
     ``tables`` has the record views, with the ends of links, grants and trusts resolved to identity ids.
     """
-    edges = sorted(
-        find_edges(tables, as_of),
-        key=lambda edge: (edge.source_id, edge.target_id, edge.kind, edge.evidence or ""),
-    )
-    write_table(out / "edges.parquet", Edge, edges)
-    tables.view("edges", Edge, [out / "edges.parquet"])
-    graph = Graph(edges, _names(tables))
-    write_table(out / "reach-far.parquet", Reach, find_reach(tables, graph))
-    tables.view("reach_far", Reach, [out / "reach-far.parquet"])
+    write_edges(tables, as_of, out / "edges.parquet")
+    for query in (DEPLOYED_NAMES, COMPARED, _NODES, _STEPS, _HOLDINGS, _START):
+        tables.con.execute(query)
+    for far in range(MAX_STEPS):
+        tables.con.execute(_ONE_STEP_BACK, {"far": far})
     tables.copy(
-        f"SELECT * FROM reach_far UNION ALL BY NAME ({_OWN}) ORDER BY identity_id, power, steps, target_id",
-        out / "reach.parquet",
+        f"({_FAR} UNION ALL {_OWN}) ORDER BY identity_id, power, steps, target_id", out / "reach.parquet"
     )
-    (out / "reach-far.parquet").unlink()
+    tables.con.execute("DROP TABLE reached; DROP TABLE holdings")
     tables.view("reach", Reach, [out / "reach.parquet"])
-    write_table(out / "excess.parquet", Excess, compare(tables, graph))
+    write_table(out / "excess.parquet", Excess, compare(tables))
+    tables.con.execute("DROP TABLE steps; DROP TABLE nodes; DROP TABLE compared; DROP TABLE deployed_names")
     tables.view("excess", Excess, [out / "excess.parquet"])
 
 
-def _names(tables: Tables) -> dict[str, str]:
-    """Return what people call the identities on a path. A pipeline's own name says little without its repository."""
-    query = """
-        SELECT i.id, CASE WHEN i.location IS NOT NULL AND i.address IS NOT NULL THEN i.address
-                          WHEN i.kind = 'iam-role' THEN i.name || ' (role)'
-                          WHEN i.kind = 'iam-user' THEN i.name || ' (user)' ELSE i.name END
-        FROM identities i
-        WHERE i.id IN (SELECT source_id FROM edges UNION ALL SELECT target_id FROM edges)
-           OR i.id IN (SELECT source_id FROM links WHERE relation = 'deploys') OR i.surface = 'workload'
-    """
-    return dict(tables.rows(query))
-
-
-__all__ = ["Graph", "Holding", "compute", "find_reach"]
+__all__ = ["compute"]

@@ -169,18 +169,17 @@ def sql_columns(record: type[msgspec.Struct]) -> dict[str, str]:
     return {field.name: _sql_type(field.type) for field in arrow_schema(record)}
 
 
-def rows_of(records: Iterable[msgspec.Struct]) -> list[dict[str, Any]]:
-    """Return records as rows that pyarrow takes: maps as pairs, nested structs as dicts."""
-    rows = []
-    for record in records:
-        row = msgspec.structs.asdict(record)
-        for name, value in row.items():
-            if type(value) is dict:
-                row[name] = list(value.items())
-            elif type(value) is list and value and isinstance(value[0], msgspec.Struct):
-                row[name] = [msgspec.structs.asdict(item) for item in value]
-        rows.append(row)
-    return rows
+def batch_of(schema: pa.Schema, records: Sequence[msgspec.Struct]) -> pa.RecordBatch:
+    """Return records of one class as Arrow columns."""
+    columns = []
+    for field in schema:
+        values = [getattr(record, field.name) for record in records]
+        if pa.types.is_map(field.type):
+            values = [list(value.items()) for value in values]
+        elif pa.types.is_list(field.type) and pa.types.is_struct(field.type.value_type):
+            values = [[msgspec.structs.asdict(item) for item in value] for value in values]
+        columns.append(pa.array(values, field.type))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def write_table(path: Path, record: type[msgspec.Struct], records: Iterable[msgspec.Struct]) -> int:
@@ -193,10 +192,10 @@ def write_table(path: Path, record: type[msgspec.Struct], records: Iterable[msgs
         for item in records:
             batch.append(item)
             if len(batch) >= BATCH_ROWS:
-                writer.write_batch(pa.RecordBatch.from_pylist(rows_of(batch), schema=schema))
+                writer.write_batch(batch_of(schema, batch))
                 total += len(batch)
                 batch.clear()
-        writer.write_batch(pa.RecordBatch.from_pylist(rows_of(batch), schema=schema))
+        writer.write_batch(batch_of(schema, batch))
         total += len(batch)
     temporary.replace(path)
     return total
@@ -265,7 +264,7 @@ class TargetWriter:
         schema = arrow_schema(TABLES[table])
         if table not in self._writers:
             self._writers[table] = _opened(self._folder / table / f"{self._name}.parquet", schema)
-        self._writers[table].write_batch(pa.RecordBatch.from_pylist(rows_of(batch), schema=schema))
+        self._writers[table].write_batch(batch_of(schema, batch))
         self._rows[table] = self._rows.get(table, 0) + len(batch)
 
     def finish(self, seconds: float) -> TargetDone:
