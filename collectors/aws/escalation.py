@@ -14,9 +14,9 @@ import msgspec
 from collectors.aws.actions import catalogue
 from collectors.aws.conditions import Truth
 from collectors.aws.effective import Asking, Judge
-from collectors.aws.escalation_paths import Path, Step, assume_role, implied, paths
+from collectors.aws.escalation_paths import TAGGING, Path, Step, assume_role, implied, paths, tagging
 from collectors.aws.grants import names_service
-from collectors.aws.policy import glob
+from collectors.aws.policy import glob, overlaps
 from collectors.aws.role_trust import RoleTrust, role_trust, trusts
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ class Search:
             for role in self._reachable(holder, ("sts:AssumeRole",), (trusting,)):
                 truth = trusts(self.trust[role.arn], principal, named=False)
                 if truth is not Truth.NO:
-                    yield role, min(truth, holder.judge.on("sts:AssumeRole", role.arn, _about(role)))
+                    yield role, min(truth, self._tagged(holder.judge, "sts:AssumeRole", role, {}))
 
     def _reachable(
         self, holder: Holder, actions: tuple[str, ...], indexes: Iterable[Index]
@@ -461,7 +461,7 @@ class Search:
         trust = self.trust.get(target.arn)
         services = [name for name in path.services if trust is not None and name in trust.services]
         return self._most(
-            holder.judge.on(action, target.arn, _about(target, {"iam:passedtoservice": (service,)}))
+            self._tagged(holder.judge, action, target, {"iam:passedtoservice": (service,)})
             for service in services
         )
 
@@ -471,17 +471,27 @@ class Search:
             "iam:permissionsboundary": (target.boundary_arn,) if target.boundary_arn else None
         }
         if not action.startswith("iam:Attach"):
-            return judge.on(action, target.arn, _about(target, boundary))
+            return self._tagged(judge, action, target, boundary)
         return self._most(
-            judge.on(action, target.arn, _about(target, {**boundary, "iam:policyarn": (arn,)}))
-            for arn in self.strong
+            self._tagged(judge, action, target, {**boundary, "iam:policyarn": (arn,)}) for arn in self.strong
         )
+
+    @staticmethod
+    def _tagged(
+        judge: Judge, action: str, target: Principal, known: dict[str, tuple[str, ...] | None]
+    ) -> Truth:
+        """Judge by the tags that a principal has; by any tags, on a condition, for whoever may change them."""
+        truth = judge.on(action, target.arn, _about(target, known))
+        if truth is not Truth.NO or not any(row.actions & tagging() for row in judge.allows):
+            return truth
+        if all(judge.on(name, target.arn, _about(target)) is Truth.NO for name in TAGGING):
+            return truth
+        return min(Truth.NARROW, judge.on(action, target.arn, Asking(known=known)))
 
     def _on_compute(self, judge: Judge, path: Path, action: str, compute: Compute | None) -> Truth:
         assert path.arn is not None
         if compute is None:
-            # Nobody knows its name: only a pattern that leaves the name open reaches it.
-            return judge.somewhere(action, self._arn(path.arn).replace("{name}", "name-that-nobody-knows"))
+            return self._on_unlisted(judge, path, action)
         if path.compute != "ecs-service":
             return judge.on(action, compute.arn)
         place, _, rest = compute.arn.partition(":service/")
@@ -489,6 +499,24 @@ class Search:
         return self._most(
             judge.on(action, arn)
             for arn in (f"{place}:task/{cluster}/any-task", f"{place}:cluster/{cluster}", compute.arn)
+        )
+
+    def _on_unlisted(self, judge: Judge, path: Path, action: str) -> Truth:
+        """Judge an action on compute that was not listed: what a policy names is taken to exist.
+
+        What it names and is known runs with a role that is known, and is judged by that.
+        """
+        template = self._arn(path.arn or "").replace("{name}", "*")
+        mask = catalogue().of([action])
+        known = [one.arn for one in self.compute.get(path.compute or "", ())]
+        patterns = dict.fromkeys(
+            pattern for row in judge.allows if row.actions & mask for pattern in row.resources
+        )
+        return self._most(
+            judge.somewhere(action, template if glob(pattern, template) else pattern)
+            for pattern in patterns
+            if overlaps(pattern, template)
+            and (_open_name(pattern) or not any(glob(pattern, one) for one in known))
         )
 
     def _policies(self, principal: Principal | None, path: Path) -> list[str]:
@@ -523,6 +551,12 @@ def _new(policy: str) -> dict[str, tuple[str, ...] | None]:
     if policy:
         known["iam:policyarn"] = (policy,)
     return known
+
+
+def _open_name(pattern: str) -> bool:
+    """Say whether an ARN pattern leaves open which resource of a region it is."""
+    parts = pattern.split(":", 5)
+    return len(parts) < 6 or "*" in parts[5] or "?" in parts[5]
 
 
 def _about(target: Principal, known: dict[str, tuple[str, ...] | None] | None = None) -> Asking:

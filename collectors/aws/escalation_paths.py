@@ -21,6 +21,10 @@ Target = Literal[
 ]  # fmt: skip
 
 
+TAGGING = ("iam:TagUser", "iam:UntagUser", "iam:TagRole", "iam:UntagRole")
+"""Who may set a tag decides what a condition on it lets through."""
+
+
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One permission of a path."""
 
@@ -91,7 +95,13 @@ def interesting() -> int:
     for path in paths():
         for step in path.steps:
             found |= step.mask
-    return found
+    return found | tagging()
+
+
+@functools.cache
+def tagging() -> int:
+    """Return the set of actions that change the tags which conditions on a user or a role read."""
+    return catalogue().of(TAGGING)
 
 
 @functools.cache

@@ -1,0 +1,169 @@
+"""How many of the published ways to more permissions are found, and how many safe look-alikes are told as one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import yaml
+
+from scanner.records import Grant, Link, Record
+from tests.aws_iam import (
+    ACCOUNT,
+    ADMINISTRATOR,
+    arn,
+    compute,
+    document,
+    facts,
+    group,
+    policy,
+    records,
+    role,
+    trusting,
+    user,
+)
+
+Shape: TypeAlias = dict[str, Any]
+
+LABELLED: Shape = yaml.safe_load(
+    (Path(__file__).parent / "data" / "labelled_policies.yaml").read_text(encoding="utf-8")
+)
+SERVICES = ["ec2", "lambda", "cloudformation", "glue", "ecs-tasks", "codebuild", "sagemaker"]
+
+
+def full(text: str) -> str:
+    """Spell out ``role/x``, ``root`` and the account's number."""
+    if text == "root":
+        return f"arn:aws:iam::{ACCOUNT}:root"
+    kind, _, rest = text.partition("/")
+    if kind in {"user", "role", "group", "policy"} and rest:
+        return arn(kind, rest)
+    return text.replace("ACCOUNT", ACCOUNT)
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def spelled(block: Shape) -> Shape:
+    """Spell out a Condition."""
+    return {
+        operator: {key: [full(value) for value in listed(values)] for key, values in tests.items()}
+        for operator, tests in block.items()
+    }
+
+
+def statement(short: Shape, effect: str = "Allow") -> Shape:
+    found: Shape = {"Effect": short.get("effect", effect)}
+    found |= {"NotAction": listed(short["but"])} if "but" in short else {"Action": listed(short["do"])}
+    if "except" in short:
+        found["NotResource"] = [full(one) for one in listed(short["except"])]
+    else:
+        found["Resource"] = [full(one) for one in listed(short.get("at", "*"))]
+    return found | ({"Condition": spelled(short["if"])} if "if" in short else {})
+
+
+def trust(short: Shape) -> Shape:
+    principal: Any = short.get("trust", {"AWS": "arn:aws:iam::999999999999:root"})
+    if isinstance(principal, dict):
+        principal = {
+            kind: [f"{one}.amazonaws.com" if kind == "Service" else full(one) for one in listed(names)]
+            for kind, names in principal.items()
+        }
+    more = {"Condition": spelled(short["when"])} if "when" in short else {}
+    return trusting(principal, short.get("by", "sts:AssumeRole"), **more)
+
+
+def held(short: Shape) -> tuple[str, ...]:
+    strong = [ADMINISTRATOR] if short.get("admin") else []
+    return (*strong, *(full(one) for one in short.get("attached", ())))
+
+
+def statements(short: Shape) -> list[Shape]:
+    allowed = [statement(one) for one in short.get("can", ())]
+    return allowed + [statement(one, "Deny") for one in short.get("cannot", ())]
+
+
+def account_of(case: Shape, **more: Any) -> Any:
+    """Build the account of a case."""
+    serving = trusting({"Service": [f"{one}.amazonaws.com" for one in case.get("services", SERVICES)]})
+    everyone = {"Service": [f"{one}.amazonaws.com" for one in SERVICES]}
+    policies = [
+        policy(
+            name,
+            *statements(short),
+            others=tuple(statement(one) for version in short.get("before", ()) for one in version),
+        )
+        for name, short in case.get("policies", {}).items()
+    ]
+    attached = list(held(case))
+    for name, given in (("subject", statements(case)), ("also", statements({"can": case.get("also", ())}))):
+        if given:
+            policies.append(policy(name, *given))
+            attached.append(arn("policy", name))
+    boundary = None
+    if "limit" in case:
+        policies.append(policy("boundary", *(statement(one) for one in case["limit"])))
+        boundary = arn("policy", "boundary")
+    roles = [role("harmless-service", trust=trusting(everyone))]
+    if case.get("services", SERVICES):
+        roles.append(role("admin-service", trust=serving, managed=(ADMINISTRATOR,)))
+    roles += [
+        role(name, *statements(short), trust=trust(short), managed=held(short))
+        for name, short in case.get("roles", {}).items()
+    ]
+    users = [user("boss", managed=(ADMINISTRATOR,)), user("clerk")]
+    if case.get("as", "user") == "user":
+        groups = tuple(case.get("in", ()))
+        users.append(
+            user("subject", managed=tuple(attached), groups=groups, boundary=boundary, tags=case.get("tags"))
+        )
+    else:
+        roles.append(role("subject", managed=tuple(attached), boundary=boundary, tags=case.get("tags")))
+    return facts(
+        users=users,
+        groups=[
+            group("admins", managed=(ADMINISTRATOR,)),
+            group("staff"),
+            *(group(name, *statements(short)) for name, short in case.get("groups", {}).items()),
+        ],
+        roles=roles,
+        policies=[
+            {
+                "PolicyName": "AdministratorAccess",
+                "Arn": ADMINISTRATOR,
+                "PolicyVersionList": [
+                    {
+                        "VersionId": "v1",
+                        "IsDefaultVersion": True,
+                        "Document": document({"Effect": "Allow", "Action": "*", "Resource": "*"}),
+                    }
+                ],
+            },
+            *policies,
+        ],
+        compute=[compute(one["kind"], full(one["arn"]), one["role"]) for one in case.get("compute", ())],
+        compute_listed=frozenset(case.get("listed", ())),
+        **more,
+    )
+
+
+def gains(found: list[Record]) -> bool:
+    """Say whether the subject is told as an administrator, or as one who can become more or somebody strong."""
+    strong = {one.identity_id for one in found if isinstance(one, Grant) and one.level == "admin"}
+    mine = [one for one in found if isinstance(one, Grant) and one.identity_id.endswith("SUBJECT")]
+    if any(one.level in {"admin", "escalation"} for one in mine):
+        return True
+    return any(
+        isinstance(one, Link)
+        and one.relation == "can_become"
+        and one.source_id.endswith("SUBJECT")
+        and one.target_id in strong
+        for one in found
+    )
+
+
+@pytest.mark.parametrize("case", LABELLED["cases"], ids=lambda case: str(case["id"]))
+def test_escalation(case: Shape) -> None:
+    assert gains(records(account_of(case))) is case["escalates"]
