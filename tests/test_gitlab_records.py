@@ -1,0 +1,433 @@
+"""What the collector makes of Lantern's GitLab, and that no secret value leaves it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+import collectors.gitlab
+from collectors.gitlab import powers
+from sandbox.aws.keys import ISSUED, key_id
+from sandbox.estate import DEV, PROJECTS
+from sandbox.gitlab import GitLabSandbox, build
+from sandbox.gitlab.entities import access_token, bound_token, group, project, protected_branch, runner
+from scanner.records import (
+    Account,
+    Control,
+    Coverage,
+    Credential,
+    Deployment,
+    Grant,
+    Identity,
+    Link,
+    Secret,
+    level_of,
+)
+from tests.github_night import gaps, of
+from tests.gitlab_night import collected, config, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sandbox.gitlab.instance import Instance
+    from scanner.records import Record
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Record]]:
+    with pytest.MonkeyPatch.context() as patch, GitLabSandbox() as sandbox:
+        yield collected(config(sandbox, patch), run(tmp_path_factory.mktemp("night")))
+
+
+def read(
+    instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **options: object
+) -> list[Record]:
+    with GitLabSandbox(instance=instance) as sandbox:
+        return collected(config(sandbox, monkeypatch, **options), run(tmp_path))
+
+
+def secret(records: list[Record], name: str) -> Secret:
+    return next(row for row in of(records, Secret) if row.name == name)
+
+
+def credential(records: list[Record], identifier: str) -> Credential:
+    return next(row for row in of(records, Credential) if row.id == identifier)
+
+
+def identity(records: list[Record], identifier: str) -> Identity:
+    return next(row for row in of(records, Identity) if row.id == identifier)
+
+
+def control(records: list[Record], identifier: str) -> Control:
+    return next(row for row in of(records, Control) if row.id == identifier)
+
+
+def grants(records: list[Record], holder: str) -> list[Grant]:
+    return [row for row in of(records, Grant) if row.identity_id == holder]
+
+
+@pytest.mark.parametrize("which", ["token", "owner_token", "member_token"])
+@pytest.mark.parametrize("without", [frozenset[str](), frozenset({"lastUsed", "runUntagged"})])
+def test_no_secret_value_leaves_the_collector(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, which: str, without: frozenset[str]
+) -> None:
+    with GitLabSandbox(without=without) as sandbox:
+        records = collected(config(sandbox, monkeypatch, token=getattr(sandbox, which)), run(tmp_path))
+        # Older GitLabs and other tokens must not open other doors: values are in what the server sent.
+        values = {value for value in ISSUED if len(value) >= 16}
+    written = msgspec.json.encode(records).decode()
+    assert values
+    assert [value[:4] for value in values if value in written] == []
+
+
+def test_the_projects_are_those_of_the_company(night: list[Record]) -> None:
+    found = {row.id: row for row in of(night, Account) if row.kind == "gitlab-project"}
+    for one in PROJECTS:
+        row = found[f"gitlab:project:{one.id}"]
+        assert (row.address, row.parent_id) == (f"lantern/{one.name}", "gitlab:group:8001")
+    assert {row.id for row in of(night, Account) if row.kind == "gitlab-group"} == {
+        "gitlab:group:8001",
+        "gitlab:group:8002",
+    }
+
+
+def test_a_readable_variable_leaves_detector_length_and_key_id(night: list[Record]) -> None:
+    seen = secret(night, "AWS_ACCESS_KEY_ID")
+    assert seen.credential_id == f"aws:access-key:{key_id(DEV, 'ci-fraud')}"
+    assert (seen.masked, seen.protected, seen.readable, seen.length) == (False, False, True, 20)
+    assert seen.holder_id == "gitlab:pipeline:9002"
+    assert secret(night, "AWS_SECRET_ACCESS_KEY").looks_like == "aws-secret-key"
+    assert secret(night, "RISK_DB_PASSWORD").environment == "production"
+    assert not any(row.name in {"NPM_REGISTRY", "DEPLOY_ROLE_ARN"} for row in of(night, Secret))
+
+
+def test_a_hidden_variable_is_there_without_a_value(night: list[Record]) -> None:
+    hidden = secret(night, "SENTRY_AUTH_TOKEN")
+    assert (hidden.readable, hidden.fingerprint, hidden.length) == (False, None, None)
+
+
+def test_equal_values_have_equal_fingerprints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    instance = build()
+    copy = dict(instance.lists["/projects/9002/variables"][1])
+    instance.lists["/projects/9003/variables"] = [copy]
+    records = read(instance, tmp_path, monkeypatch)
+    prints = [row.fingerprint for row in of(records, Secret) if row.name == "AWS_SECRET_ACCESS_KEY"]
+    assert len(prints) == 2
+    assert len(set(prints)) == 1
+
+
+def test_the_same_name_in_two_environments_is_two_secrets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = build()
+    given = instance.lists["/projects/9002/variables"]
+    given.append({**given[3], "environment_scope": "development"})
+    records = read(instance, tmp_path, monkeypatch)
+    found = [row for row in of(records, Secret) if row.name == "MODEL_REGISTRY_TOKEN"]
+    assert {row.environment for row in found} == {"production", "development"}
+    assert len({row.id for row in found}) == 2
+
+
+def test_a_pipeline_signs_in_by_its_own_token(night: list[Record]) -> None:
+    pipeline = identity(night, "gitlab:pipeline:9001")
+    assert pipeline.kind == "gitlab-pipeline"
+    assert pipeline.issuer == "https://gitlab.com"
+    assert pipeline.subjects == ["project_path:lantern/risk-engine:ref_type:branch:ref:main"]
+    assert pipeline.claims["aud"] == "https://gitlab.com"
+    links = {(row.relation, row.target_id) for row in of(night, Link) if row.source_id == pipeline.id}
+    assert links == {
+        ("uses", "arn:aws:iam::200000000002:role/deploy-risk"),
+        ("deploys", "aws:ecs-service-name:core/risk-engine"),
+    }
+
+
+def test_a_role_that_a_variable_names_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    instance = build()
+    path = "9001/.gitlab-ci.yml"
+    instance.files[path] = instance.files[path].replace(
+        "arn:aws:iam::200000000002:role/deploy-risk", "$DEPLOY_ROLE_ARN"
+    )
+    records = read(instance, tmp_path, monkeypatch)
+    used = {row.target_id for row in of(records, Link) if row.source_id == "gitlab:pipeline:9001"}
+    assert "arn:aws:iam::200000000002:role/deploy-risk" in used
+
+
+def test_a_pipeline_gets_every_variable(night: list[Record]) -> None:
+    assert identity(night, "gitlab:pipeline:9002").secrets[0] == "*"
+    assert identity(night, "gitlab:pipeline:9002").logins == ["aws:static"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"ci_config_path": "ci.yml@lantern/templates"}, "unsupported"),
+        ({"ci_config_path": "https://elsewhere.example/ci.yml"}, "unsupported"),
+    ],
+)
+def test_a_definition_that_stands_elsewhere_is_a_gap(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: dict[str, str], reason: str
+) -> None:
+    instance = build()
+    instance.projects[9003].update(change)
+    records = read(instance, tmp_path, monkeypatch)
+    lost = [row for row in gaps(records) if row.account_id == "gitlab:project:9003"]
+    assert {row.reason for row in lost} == {reason}
+    assert "gitlab-pipeline" in {row.kind for row in lost}
+
+
+def test_a_definition_that_cannot_be_parsed_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    instance = build()
+    instance.files["9003/.gitlab-ci.yml"] = "jobs: [unclosed"
+    records = read(instance, tmp_path, monkeypatch)
+    assert ("gitlab:project:9003", "gitlab-pipeline", "malformed") in {
+        (row.account_id, row.kind, row.reason) for row in gaps(records)
+    }
+
+
+def test_a_project_without_the_file_has_no_pipeline_and_that_is_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = build()
+    del instance.files["9003/.gitlab-ci.yml"]
+    records = read(instance, tmp_path, monkeypatch)
+    assert not any(row.id == "gitlab:pipeline:9003" for row in of(records, Identity))
+    assert ("gitlab:project:9003", "gitlab-pipeline") in {
+        (row.account_id, row.kind) for row in of(records, Coverage)
+    }
+    assert not any(row.account_id == "gitlab:project:9003" for row in gaps(records))
+
+
+def test_tokens_have_their_dates(night: list[Record]) -> None:
+    unused = credential(night, "gitlab:project-access-token:612")
+    assert (unused.never_used, unused.never_expires, unused.lifetime) == (True, False, "expiring")
+    assert unused.expires_at is not None
+    endless = credential(night, "gitlab:deploy-token:501")
+    assert (endless.never_expires, endless.created_at, endless.last_used_at) == (True, None, None)
+    assert endless.never_used is None
+    assert endless.read_only
+    mighty = credential(night, "gitlab:personal-access-token:701")
+    assert (mighty.identity_id, mighty.never_expires) == ("gitlab:user:201", True)
+    key = credential(night, "gitlab:deploy-key:9002/522")
+    assert (key.read_only, key.never_used, key.last_used_at) == (False, None, None)
+    agent = credential(night, "gitlab:agent-token:582")
+    assert agent.last_used_at is not None
+
+
+def test_users_are_told_apart(night: list[Record]) -> None:
+    kinds = {row.name: row.kind for row in of(night, Identity) if row.id.startswith("gitlab:user:")}
+    assert kinds["maya.ops"] == "gitlab-user"
+    assert kinds["project_9002_bot_1f0c"] == "gitlab-bot"
+    assert kinds["service_account_group_8001_deploy"] == "gitlab-service-account"
+    left = identity(night, "gitlab:user:103")
+    assert (left.enabled, left.surface) == (False, "human")
+    assert identity(night, "gitlab:user:105").mfa is False
+
+
+def test_a_bot_may_do_what_its_token_may(night: list[Record]) -> None:
+    (reader,) = grants(night, "gitlab:user:302")
+    assert (reader.role, reader.level, reader.powers) == ("Reporter", "read", ["read-data"])
+    (owner,) = grants(night, "gitlab:user:303")
+    assert (owner.level, owner.breadth, owner.resource) == ("admin", "organisation", "lantern/*")
+
+
+@pytest.mark.parametrize(
+    ("role", "level"),
+    [(50, "admin"), (40, "escalation"), (30, "write"), (20, "read"), (10, "read"), (0, "unknown")],
+)
+def test_roles_are_levels(role: int, level: str) -> None:
+    assert level_of(powers.of_role(role)) == level
+
+
+@pytest.mark.parametrize(
+    ("scopes", "role", "can"),
+    [
+        (["read_api"], 20, ["read-data"]),
+        (["read_api"], 40, ["read-secrets", "read-data"]),
+        (["write_repository"], None, ["change-delivery", "read-data"]),
+        (["sudo"], 60, ["become-other"]),
+        (["a_scope_of_tomorrow"], None, ["read"]),
+        ([], 50, []),
+    ],
+)
+def test_scopes_are_powers(scopes: list[str], role: int | None, can: list[str]) -> None:
+    assert powers.of_scopes(scopes, role) == can
+
+
+def test_a_token_that_ended_can_do_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    instance = build()
+    base = access_token(613, "ended", 301, "api", created=400, used=300, ends=-30)
+    instance.lists["/projects/9002/access_tokens"].append(bound_token(base, 40, "project", 9002))
+    records = read(instance, tmp_path, monkeypatch)
+    assert credential(records, "gitlab:project-access-token:613").enabled is False
+    ended = next(row for row in of(records, Grant) if row.id.endswith("project-access-token/613"))
+    assert ended.powers == []
+
+
+def test_guards_are_controls(night: list[Record]) -> None:
+    enforced = {
+        "gitlab:branch-protection:9001/901",
+        "gitlab:environment-approval:9001/541",
+        "gitlab:environment-protection:9001/541",
+        "gitlab:job-token-scope:9001",
+        "gitlab:merge-approval:9001",
+        "gitlab:webhook-tls:project/811",
+        "gitlab:runner-exposure:402",
+        "gitlab:runner-exposure:403",
+        "gitlab:two-factor-requirement:8001",
+    }
+    absent = {
+        "gitlab:environment-approval:9002/543",
+        "gitlab:environment-protection:9002/543",
+        "gitlab:job-token-scope:9002",
+        "gitlab:merge-approval:9002",
+        "gitlab:webhook-tls:project/812",
+        "gitlab:runner-exposure:401",
+    }
+    found = {row.id: row.enforcement for row in of(night, Control)}
+    assert {key for key in enforced if found[key] == "enforced"} == enforced
+    assert {key for key in absent if found[key] == "absent"} == absent
+    assert control(night, "gitlab:environment-approval:9001/541").approvers == ["user 101"]
+
+
+@pytest.mark.parametrize(
+    ("name", "push", "kind", "enforcement"),
+    [
+        ("main", 40, "branch-protection", "enforced"),
+        ("m*", 0, "branch-protection", "enforced"),
+        ("main", 30, "branch-protection", "absent"),
+        ("release/*", 40, "protected-branch", "enforced"),
+    ],
+)
+def test_only_a_rule_on_the_default_branch_that_stops_developers_protects_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, push: int, kind: str, enforcement: str
+) -> None:
+    instance = build()
+    instance.lists["/projects/9002/protected_branches"] = [protected_branch(7, name, push=push)]
+    records = read(instance, tmp_path, monkeypatch)
+    assert control(records, f"gitlab:{kind}:9002/7").enforcement == enforcement
+
+
+def test_a_group_that_is_invited_holds_a_grant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    instance = build()
+    instance.projects[9001]["shared_with_groups"] = [
+        {
+            "group_id": 8900,
+            "group_name": "Contractors",
+            "group_full_path": "contractors",
+            "group_access_level": 40,
+            "expires_at": None,
+        }
+    ]
+    records = read(instance, tmp_path, monkeypatch)
+    (given,) = grants(records, "gitlab:group-members:8900")
+    assert (given.role, given.level, given.resource) == ("Maintainer", "escalation", "lantern/risk-engine")
+    assert identity(records, "gitlab:group-members:8900").name == "contractors"
+
+
+def test_a_project_on_the_allowlist_holds_a_grant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    instance = build()
+    instance.lists["/projects/9001/job_token_scope/allowlist"].append(instance.projects[9002])
+    records = read(instance, tmp_path, monkeypatch)
+    across = [row for row in grants(records, "gitlab:pipeline:9002") if row.resource == "lantern/risk-engine"]
+    assert [(row.role, row.conditional) for row in across] == [("CI_JOB_TOKEN", True)]
+
+
+def test_a_schedule_runs_as_its_owner(night: list[Record]) -> None:
+    orphan = identity(night, "gitlab:schedule:562")
+    assert (orphan.owner, orphan.tags["owner_state"]) == ("lena.left", "blocked")
+    links = {(row.source_id, row.relation) for row in of(night, Link) if row.target_id == orphan.id}
+    assert links == {("gitlab:user:103", "owns")}
+    assert secret(night, "EXPORT_TOKEN").store == "gitlab-schedule-variable"
+
+
+def test_deployments_are_told(night: list[Record]) -> None:
+    found = {(row.pipeline_id, row.environment, row.deployed_by) for row in of(night, Deployment)}
+    assert found == {
+        ("gitlab:pipeline:9001", "production", "maya.ops"),
+        ("gitlab:pipeline:9002", "development", "finn.data"),
+    }
+
+
+def test_an_older_gitlab_is_read_by_rest(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, night: list[Record]
+) -> None:
+    with GitLabSandbox(without=frozenset({"lastUsed", "runUntagged"})) as sandbox:
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+        assert sandbox.calls["GET /projects/:id/triggers"] == len(PROJECTS)
+        assert sandbox.calls["GET /runners/:id"] == len(sandbox.instance.runners)
+    for kind in (Identity, Control):
+        runners = [row for row in of(night, kind) if "runner" in row.id]
+        assert runners
+        assert runners == [row for row in of(records, kind) if "runner" in row.id]
+    new, old = (credential(rows, "gitlab:trigger-token:532") for rows in (night, records))
+    assert (new.last_used_at, new.never_expires, new.owner) == (
+        old.last_used_at,
+        old.never_expires,
+        old.owner,
+    )
+    # Only REST tells when a trigger was made; only GraphQL can leave its token out.
+    assert new.created_at is None
+    assert old.created_at is not None
+
+
+def test_runners_and_triggers_of_many_pages_are_read_to_the_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = build()
+    instance.runners = [runner(number, f"r{number}", "GROUP_TYPE") for number in range(1, 231)]
+    records = read(instance, tmp_path, monkeypatch)
+    assert len([row for row in of(records, Identity) if row.kind == "gitlab-runner"]) == 230
+
+
+def test_which_projects_are_read_is_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    chosen = {"include": ["lantern/*"], "exclude": ["lantern/hand*", "*/fraud-model"]}
+    records = read(build(), tmp_path, monkeypatch, projects=chosen)
+    assert {row.name for row in of(records, Account) if row.kind == "gitlab-project"} == {"risk-engine"}
+
+
+def test_projects_of_subgroups_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    instance = build()
+    instance.projects[9050] = project(9050, "papers", instance.groups[8002])
+    instance.objects["/projects/9050/job_token_scope"] = {"inbound_enabled": True, "outbound_enabled": False}
+    records = read(instance, tmp_path, monkeypatch)
+    row = next(row for row in of(records, Account) if row.id == "gitlab:project:9050")
+    assert (row.address, row.parent_id) == ("lantern/research/papers", "gitlab:group:8002")
+
+
+def test_an_archived_project_still_shows_what_opens_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = build()
+    instance.projects[9002]["archived"] = True
+    records = read(instance, tmp_path, monkeypatch)
+    mine = [row for row in records if row.account_id == "gitlab:project:9002"]
+    assert {row.kind for row in of(mine, Credential)} == {
+        "deploy-key",
+        "deploy-token",
+        "project-access-token",
+    }
+    assert [(row.table, row.reason) for row in gaps(mine)] == [("secrets", "unsupported")]
+    assert not of(mine, Secret)
+
+
+def test_projects_in_peoples_own_namespaces_are_read_with_the_instance(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = build()
+    own = project(9070, "playground", group(70, "maya.ops", "Maya Ops"))
+    own["namespace"]["kind"] = "user"
+    instance.projects[9070] = own
+    instance.objects["/projects/9070/job_token_scope"] = {"inbound_enabled": False, "outbound_enabled": False}
+    records = read(instance, tmp_path, monkeypatch)
+    row = next(row for row in of(records, Account) if row.id == "gitlab:project:9070")
+    assert row.parent_id is None
+    assert control(records, "gitlab:job-token-scope:9070").enforcement == "absent"
+
+
+def test_permissions_are_read_only() -> None:
+    text = collectors.gitlab.permissions()
+    assert "read_api" in text
+    assert "write" not in text.replace("It writes nothing", "")

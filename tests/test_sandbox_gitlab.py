@@ -1,0 +1,331 @@
+"""The make-believe GitLab answers as GitLab documents it."""
+
+from __future__ import annotations
+
+import json
+import time
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+import yaml
+from jsonschema import Draft7Validator  # type: ignore[import-untyped]
+
+from sandbox.aws.keys import ISSUED, key_id, key_secret
+from sandbox.estate import DEV, GITLAB_GROUP, GITLAB_GROUP_ID, PROJECTS
+from sandbox.gitlab import GitLabSandbox, build, settings
+from sandbox.gitlab.entities import variable
+from sandbox.gitlab.routes import ROUTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BASIC = "id username name state locked avatar_url web_url"
+TOKEN = "id name revoked created_at description scopes user_id last_used_at active expires_at"
+VARIABLE = "variable_type key value hidden protected masked raw environment_scope description"
+EVENTS = (
+    "push_events push_events_branch_filter branch_filter_strategy issues_events confidential_issues_events merge_requests_events "
+    "tag_push_events note_events job_events pipeline_events wiki_page_events deployment_events releases_events "
+    "resource_access_token_events"
+)
+HOOK = (
+    f"id url name description {EVENTS} enable_ssl_verification alert_status disabled_until repository_update_events url_variables "
+    "custom_webhook_template custom_headers token_present signing_token_present created_at"
+)
+DOCUMENTED = {
+    # https://docs.gitlab.com/api/project_level_variables/#list-project-variables
+    "/projects/9002/variables": VARIABLE,
+    # https://docs.gitlab.com/api/group_level_variables/#list-group-variables
+    "/groups/8001/variables": VARIABLE,
+    # https://docs.gitlab.com/api/deploy_tokens/#list-project-deploy-tokens
+    "/projects/9002/deploy_tokens": "id name username expires_at revoked expired scopes",
+    "/groups/8001/deploy_tokens": "id name username expires_at revoked expired scopes",
+    # https://docs.gitlab.com/api/deploy_keys/#list-deploy-keys-for-project
+    "/projects/9002/deploy_keys": "id title key fingerprint fingerprint_sha256 created_at expires_at can_push",
+    # https://docs.gitlab.com/api/project_access_tokens/#list-all-project-access-tokens
+    "/projects/9002/access_tokens": f"{TOKEN} access_level resource_type resource_id",
+    # https://docs.gitlab.com/api/group_access_tokens/#list-all-group-access-tokens
+    "/groups/8001/access_tokens": f"{TOKEN} access_level resource_type resource_id",
+    # https://docs.gitlab.com/api/personal_access_tokens/#list-all-personal-access-tokens
+    "/personal_access_tokens": TOKEN,
+    # https://docs.gitlab.com/api/user_tokens/#list-all-impersonation-tokens-for-a-user
+    "/users/102/impersonation_tokens": f"{TOKEN} impersonation",
+    # https://docs.gitlab.com/api/service_accounts/#list-all-group-service-accounts
+    "/groups/8001/service_accounts": "id username name email public_email",
+    # https://docs.gitlab.com/api/service_accounts/#list-all-personal-access-tokens-for-a-group-service-account
+    "/groups/8001/service_accounts/201/personal_access_tokens": TOKEN,
+    # https://docs.gitlab.com/api/group_members/#list-all-members-of-a-group
+    "/groups/8001/members": (
+        f"{BASIC} access_level created_at created_by expires_at membership_state group_saml_identity member_role"
+    ),
+    # https://docs.gitlab.com/api/pipeline_triggers/#list-project-trigger-tokens
+    "/projects/9002/triggers": "id description created_at last_used token updated_at owner expires_at",
+    # https://docs.gitlab.com/api/pipeline_schedules/#list-all-pipeline-schedules
+    "/projects/9002/pipeline_schedules": (
+        "id description ref cron cron_timezone next_run_at active created_at updated_at owner project_id"
+    ),
+    # https://docs.gitlab.com/api/protected_branches/#list-protected-branches
+    "/projects/9001/protected_branches": (
+        "id name push_access_levels merge_access_levels unprotect_access_levels allow_force_push "
+        "code_owner_approval_required inherited"
+    ),
+    # https://docs.gitlab.com/api/protected_environments/#list-protected-environments
+    "/projects/9001/protected_environments": "name deploy_access_levels required_approval_count approval_rules",
+    # https://docs.gitlab.com/api/environments/#list-environments
+    "/projects/9001/environments": (
+        "id name slug description external_url created_at updated_at tier state auto_stop_at auto_stop_setting "
+        "kubernetes_namespace flux_resource_path"
+    ),
+    # https://docs.gitlab.com/api/deployments/#list-project-deployments
+    "/projects/9001/deployments": (
+        "id iid ref sha created_at updated_at status user environment deployable pending_approval_count"
+    ),
+    # https://docs.gitlab.com/api/cluster_agents/#list-the-agents-for-a-project
+    "/projects/9002/cluster_agents": "id name config_project created_at created_by_user_id is_receptive",
+    # https://docs.gitlab.com/api/cluster_agents/#list-tokens-for-an-agent : without last_used_at
+    "/projects/9002/cluster_agents/572/tokens": "id name description agent_id status created_at created_by_user_id",
+    # https://docs.gitlab.com/api/project_webhooks/#list-webhooks-for-a-project
+    "/projects/9002/hooks": f"{HOOK} project_id",
+    # https://docs.gitlab.com/api/group_webhooks/#list-group-hooks
+    "/groups/8001/hooks": f"{HOOK} group_id",
+    # https://docs.gitlab.com/api/system_hooks/#list-system-hooks
+    "/hooks": (
+        "id url name description created_at push_events tag_push_events merge_requests_events repository_update_events "
+        "enable_ssl_verification url_variables token_present signing_token_present"
+    ),
+    # https://docs.gitlab.com/api/applications/#list-all-applications
+    "/applications": "id application_id application_name callback_url confidential scopes",
+    # https://docs.gitlab.com/api/merge_request_approvals/#list-all-approval-rules-for-a-project : the fields in use
+    "/projects/9001/approval_rules": "id name rule_type approvals_required",
+    # https://docs.gitlab.com/api/runners/#list-all-runners-in-a-group : without tags, groups, last contact
+    "/groups/8001/runners": (
+        "id description ip_address active paused is_shared runner_type name online created_by created_at status "
+        "job_execution_status"
+    ),
+}
+"""The fields of a list's rows, as GitLab documents them."""
+ONE = {
+    # https://docs.gitlab.com/api/project_job_token_scopes/#get-a-projects-cicd-job-token-access-settings
+    "/projects/9002/job_token_scope": "inbound_enabled outbound_enabled",
+    # https://docs.gitlab.com/api/cluster_agents/#retrieve-an-agent-token
+    "/projects/9002/cluster_agents/572/tokens/582": (
+        "id name description agent_id status created_at created_by_user_id last_used_at"
+    ),
+    # https://docs.gitlab.com/api/pipeline_schedules/#retrieve-a-pipeline-schedule
+    "/projects/9002/pipeline_schedules/562": (
+        "id description ref cron cron_timezone next_run_at active created_at updated_at owner project_id last_pipeline variables"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[GitLabSandbox]:
+    with GitLabSandbox() as served:
+        yield served
+
+
+def get(sandbox: GitLabSandbox, path: str, token: str | None = None, **query: Any) -> requests.Response:
+    return requests.get(
+        f"{sandbox.url}/api/v4{path}",
+        headers={"PRIVATE-TOKEN": token or sandbox.token},
+        params=query,
+        timeout=10,
+        allow_redirects=False,
+    )
+
+
+def ask(sandbox: GitLabSandbox, query: str, token: str | None = None) -> dict[str, Any]:
+    answer = requests.post(
+        f"{sandbox.url}/api/graphql",
+        headers={"Authorization": f"Bearer {token or sandbox.token}"},
+        json={"query": query},
+        timeout=10,
+    )
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+@pytest.mark.parametrize("path", sorted(DOCUMENTED))
+def test_rows_have_the_documented_fields(sandbox: GitLabSandbox, path: str) -> None:
+    rows = get(sandbox, path).json()
+    assert rows
+    for row in rows:
+        assert set(row) == set(DOCUMENTED[path].split())
+
+
+@pytest.mark.parametrize("path", sorted(ONE))
+def test_objects_have_the_documented_fields(sandbox: GitLabSandbox, path: str) -> None:
+    assert set(get(sandbox, path).json()) == set(ONE[path].split())
+
+
+def test_a_runners_detail_has_what_the_list_lacks(sandbox: GitLabSandbox) -> None:
+    row = get(sandbox, "/runners/401").json()
+    assert set(row) - set(DOCUMENTED["/groups/8001/runners"].split()) == {
+        "tag_list",
+        "run_untagged",
+        "locked",
+        "maximum_timeout",
+        "access_level",
+        "version",
+        "contacted_at",
+        "projects",
+        "groups",
+    }
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.template)
+def test_every_route_is_closed_to_strangers_and_to_lesser_roles(sandbox: GitLabSandbox, route: Any) -> None:
+    ids = {
+        ":agent_id": "572",
+        ":token_id": "582",
+        ":schedule_id": "562",
+        ":user_id": "201",
+        ":file_path": ".gitlab-ci.yml",
+    }
+    home = "8001" if route.template.startswith("/groups") else "9002"
+    home = {"/users": "102", "/runne": "401"}.get(route.template[:6], home)
+    path = "/".join(ids.get(part, home if part == ":id" else part) for part in route.template.split("/"))
+    if path == "/personal_access_tokens/self":
+        return
+    assert get(sandbox, path, "glpat-unknown").status_code == 401
+    assert get(sandbox, path).status_code == 200
+    developer = get(sandbox, path, sandbox.member_token).status_code
+    assert developer == (200 if route.role <= 30 else 403)
+
+
+@pytest.mark.parametrize(
+    "path", ["/projects/1", "/groups/1", "/projects/lantern%2Fnothing", "/no/such/route"]
+)
+def test_what_is_not_there_is_404(sandbox: GitLabSandbox, path: str) -> None:
+    assert get(sandbox, path).status_code == 404
+
+
+def test_a_project_is_found_by_its_quoted_path(sandbox: GitLabSandbox) -> None:
+    assert get(sandbox, "/projects/lantern%2Ffraud-model").json()["id"] == 9002
+    assert get(sandbox, "/projects/lantern%2Ffraud-model/hooks").json()[0]["id"] == 812
+
+
+def test_only_its_creator_sees_a_whole_trigger_token(sandbox: GitLabSandbox) -> None:
+    others = get(sandbox, "/projects/9001/triggers").json()[0]["token"]
+    own = get(sandbox, "/projects/9001/triggers", sandbox.owner_token).json()[0]["token"]
+    assert len(others) == 4
+    assert own.startswith(others)
+    assert own in ISSUED
+
+
+def test_a_project_shows_its_runners_token_to_maintainers(sandbox: GitLabSandbox) -> None:
+    assert "runners_token" in get(sandbox, "/projects/9002").json()
+    assert "runners_token" not in get(sandbox, "/projects/9002", sandbox.member_token).json()
+
+
+def test_schedule_variables_are_shown_to_maintainers(sandbox: GitLabSandbox) -> None:
+    path = "/projects/9002/pipeline_schedules/562"
+    assert get(sandbox, path).json()["variables"]
+    assert "variables" not in get(sandbox, path, sandbox.member_token).json()
+
+
+def test_offset_pages_have_links_on_their_own_host_and_no_total_when_long() -> None:
+    instance = build()
+    instance.lists["/projects/9003/variables"] = [variable(f"N{number}", "x") for number in range(45)]
+    with GitLabSandbox(instance=instance, total=40) as sandbox:
+        first = get(sandbox, "/projects/9003/variables")
+        assert len(first.json()) == 20
+        assert "x-total" not in first.headers
+        assert "last" not in first.links
+        assert first.links["next"]["url"].startswith(sandbox.url)
+        assert first.headers["x-next-page"] == "2"
+        last = get(sandbox, "/projects/9003/variables", page=3)
+        assert len(last.json()) == 5
+        assert "next" not in last.links
+        short = get(sandbox, "/projects/9002/variables")
+        assert short.headers["x-total"] == "4"
+
+
+def test_keyset_pages_have_a_cursor_and_no_total(sandbox: GitLabSandbox) -> None:
+    page = get(sandbox, "/projects", pagination="keyset", order_by="id", per_page=2)
+    assert "x-total" not in page.headers
+    assert "cursor=" in page.links["next"]["url"]
+    rest = requests.get(page.links["next"]["url"], headers={"PRIVATE-TOKEN": sandbox.token}, timeout=10)
+    assert [row["id"] for row in [*page.json(), *rest.json()]] == [9001, 9002, 9003]
+    assert "next" not in rest.links
+
+
+def test_graphql_gives_an_empty_list_to_who_may_not_see_one(sandbox: GitLabSandbox) -> None:
+    query = '{ project(fullPath: "lantern/fraud-model") { userPermissions { adminProject } pipelineTriggers { nodes { id } } } }'
+    seen = ask(sandbox, query)["data"]["project"]
+    unseen = ask(sandbox, query, sandbox.member_token)["data"]["project"]
+    assert (seen["userPermissions"]["adminProject"], len(seen["pipelineTriggers"]["nodes"])) == (True, 1)
+    assert (unseen["userPermissions"]["adminProject"], unseen["pipelineTriggers"]["nodes"]) == (False, [])
+
+
+def test_graphql_refuses_what_the_schema_lacks() -> None:
+    with GitLabSandbox(without=frozenset({"lastUsed"})) as old:
+        answer = ask(
+            old, '{ project(fullPath: "lantern/handbook") { pipelineTriggers { nodes { lastUsed } } } }'
+        )
+    assert "lastUsed" in answer["errors"][0]["message"]
+    assert "data" not in answer
+
+
+@pytest.mark.parametrize(
+    ("trouble", "named"),
+    [
+        ("too-many", {"retry-after", "ratelimit-reset"}),
+        ("too-many-reset", {"ratelimit-reset"}),
+        ("too-many-bare", set()),
+    ],
+)
+def test_rate_limits_come_in_three_shapes(trouble: Any, named: set[str]) -> None:
+    with GitLabSandbox() as sandbox:
+        sandbox.fail("*", trouble)
+        answer = get(sandbox, "/user")
+        assert answer.status_code == 429
+        assert {name.lower() for name in answer.headers} & {"retry-after", "ratelimit-reset"} == named
+        assert abs(int(answer.headers.get("ratelimit-reset", time.time())) - time.time()) < 5
+        assert "errors" in ask(sandbox, "{ project(fullPath: 1) { id } }")
+
+
+def test_the_company_is_that_of_the_estate() -> None:
+    instance = build()
+    assert instance.groups[GITLAB_GROUP_ID]["full_path"] == GITLAB_GROUP
+    assert {number: one["path"] for number, one in instance.projects.items()} == {
+        one.id: one.name for one in PROJECTS
+    }
+    for one in PROJECTS:
+        text = instance.files[f"{one.id}/.gitlab-ci.yml"]
+        assert ("id_tokens" in text) == (one.login == "oidc")
+        if one.role:
+            assert f"arn:aws:iam::{one.account}:role/{one.role}" in text
+        if one.environment:
+            assert f"name: {one.environment}" in text
+        for word in (one.workload or "").partition(":")[2].split("/"):
+            assert word in text
+    values = {row["key"]: row["value"] for row in instance.lists["/projects/9002/variables"]}
+    assert values["AWS_ACCESS_KEY_ID"] == key_id(DEV, "ci-fraud")
+    assert values["AWS_SECRET_ACCESS_KEY"] == key_secret(DEV, "ci-fraud")
+
+
+def test_a_night_is_always_the_same_and_the_second_differs() -> None:
+    assert build(1) == build(1)
+    assert build(2) == build(2)
+    assert build(1) != build(2)
+
+
+def test_the_settings_configure_the_collector(sandbox: GitLabSandbox) -> None:
+    section, environment = settings(sandbox)
+    assert section["base_url"] == sandbox.url
+    assert list(environment.values()) == [sandbox.token]
+    assert section["token"] == f"${{env:{next(iter(environment))}}}"
+
+
+SCHEMA = json.loads(
+    (files("check_jsonschema") / "builtin_schemas/vendor/gitlab-ci.json").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("name", [one.name for one in PROJECTS])
+def test_pipelines_are_what_gitlab_runs(name: str) -> None:
+    text = (files("sandbox.gitlab") / f"pipelines/{name}.yml").read_text(encoding="utf-8")
+    errors = [error.message[:200] for error in Draft7Validator(SCHEMA).iter_errors(yaml.safe_load(text))]
+    assert not errors
