@@ -1,6 +1,7 @@
 """What was listed tonight, and so what a rule's silence proves.
 
-A rule needs tables, or kinds of a table, in the account of its subject, or everywhere. Of each account a rule is
+A rule needs tables, or kinds of a table, in the account of its subject, there or in an account above it, or
+everywhere. Of each account a rule is
 
 - evaluated: everything it needs was listed in full;
 - incomplete: something was not; its findings are true, its silence proves nothing;
@@ -58,14 +59,31 @@ _LISTED = f"""
     FROM given GROUP BY account_id, "table", kind
 """
 
+_ACCOUNTS_ABOVE = """
+    CREATE OR REPLACE TABLE accounts_above AS
+    WITH RECURSIVE up AS (
+        SELECT id AS account_id, parent_id AS ancestor FROM accounts WHERE parent_id IS NOT NULL
+        UNION
+        SELECT up.account_id, a.parent_id FROM up JOIN accounts AS a ON a.id = up.ancestor
+        WHERE a.parent_id IS NOT NULL
+    )
+    SELECT account_id, ancestor FROM up WHERE ancestor <> account_id
+"""
+
 _RULE_STATES = """
     CREATE OR REPLACE TABLE rule_states AS
-    WITH by_table AS (
-        SELECT n.rule, l.account_id, min(l.provider) AS provider, l."table", bool_or(NOT n.everywhere) AS here,
+    WITH seen AS (
+        SELECT account_id AS for_account, false AS from_above, * FROM listed
+        UNION ALL
+        SELECT o.account_id, true, l.* FROM accounts_above AS o JOIN listed AS l ON l.account_id = o.ancestor
+    ), by_table AS (
+        SELECT n.rule, l.for_account AS account_id, min(l.provider) AS provider, l."table",
+               bool_or(NOT n.everywhere) AS here, bool_and(l.from_above) AS only_above,
                bool_or(l.covered) AS covered, bool_or(l.gapped) AS gapped, min(l.what) AS what
-        FROM listed AS l JOIN rule_needs AS n
+        FROM seen AS l JOIN rule_needs AS n
              ON n."table" = l."table" AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)
-        GROUP BY n.rule, l.account_id, l."table"
+                AND (n.above OR NOT l.from_above)
+        GROUP BY n.rule, l.for_account, l."table"
     ), elsewhere AS (
         SELECT n.rule, arg_min(l.what || ', in ' || l.account_id, l.account_id || l.what) AS what,
                count(*) AS places
@@ -78,12 +96,15 @@ _RULE_STATES = """
                     WHEN bool_or(gapped) THEN 'incomplete' ELSE 'evaluated' END AS status,
                min(CASE WHEN gapped THEN "table" || ': ' || what END) AS reason
         FROM by_table WHERE here GROUP BY rule, account_id
-        HAVING count(*) = (SELECT count(*) FROM (SELECT DISTINCT "table" FROM rule_needs AS n
-                                                 WHERE n.rule = by_table.rule AND NOT n.everywhere))
+        HAVING NOT bool_and(only_above)
+               AND count(*) = (SELECT count(*) FROM (SELECT DISTINCT "table" FROM rule_needs AS n
+                                                     WHERE n.rule = by_table.rule AND NOT n.everywhere))
     )
     SELECT h.rule, h.account_id, h.provider, h.status AS status_here,
            CASE WHEN h.status = 'evaluated' AND e.rule IS NOT NULL THEN 'incomplete' ELSE h.status END AS status,
-           coalesce(h.reason, e.places || ' listings that its paths need are missing, such as ' || e.what) AS reason
+           coalesce(h.reason, CASE WHEN e.places = 1 THEN 'a listing elsewhere that it needs is missing: '
+                             ELSE e.places || ' listings elsewhere that it needs are missing, such as ' END || e.what)
+           AS reason
     FROM here AS h LEFT JOIN elsewhere AS e ON e.rule = h.rule
 """
 
@@ -114,11 +135,17 @@ def judge(tables: Tables, rules: Iterable[Rule]) -> None:
     """Make the table ``rule_states``: rule, account, status, reason, and the status by the account alone."""
     tables.con.execute(_LISTED)
     tables.con.execute(
-        'CREATE OR REPLACE TABLE rule_needs(rule VARCHAR, "table" VARCHAR, kind VARCHAR, everywhere BOOLEAN)'
+        'CREATE OR REPLACE TABLE rule_needs(rule VARCHAR, "table" VARCHAR, kind VARCHAR, everywhere BOOLEAN, '
+        "above BOOLEAN)"
     )
-    needs = [(rule.id, need.table, need.kind, need.everywhere) for rule in rules for need in rule.inputs]
+    needs = [
+        (rule.id, need.table, need.kind, need.everywhere, need.above)
+        for rule in rules
+        for need in rule.inputs
+    ]
     if needs:
-        tables.con.executemany("INSERT INTO rule_needs VALUES (?, ?, ?, ?)", needs)
+        tables.con.executemany("INSERT INTO rule_needs VALUES (?, ?, ?, ?, ?)", needs)
+    tables.con.execute(_ACCOUNTS_ABOVE)
     tables.con.execute(_RULE_STATES)
 
 

@@ -56,7 +56,8 @@ LOST = """
     FROM (SELECT DISTINCT rule, account_id, last_seen FROM known WHERE status <> 'resolved') AS k
          JOIN rule_needs AS n ON n.rule = k.rule
          JOIN listings AS l ON l."table" = n."table" AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)
-              AND (n.everywhere OR l.account_id = k.account_id)
+              AND (n.everywhere OR l.account_id = k.account_id
+                   OR n.above AND (k.account_id, l.account_id) IN (SELECT account_id, ancestor FROM accounts_above))
     WHERE k.last_seen BETWEEN l.first_complete AND l.last_complete AND l.last_complete <> $run_id
     GROUP BY k.rule, k.account_id, k.last_seen
 """

@@ -69,13 +69,16 @@ class RuleError(DocumentError):
 
 
 class Need(msgspec.Struct, frozen=True):
-    """One input of a rule, written ``table``, ``table/kind``, or either with `` everywhere`` behind it."""
+    """One input of a rule: ``table`` or ``table/kind``, and behind it nothing, `` above`` or `` everywhere``."""
 
     table: str
     kind: str | None = None
     """None means every kind of the table."""
     everywhere: bool = False
     """True when the rule joins rows of other accounts: a gap in any account makes its silence prove nothing."""
+    above: bool = False
+    """True when rows may stand in the subject's account or in one above it: people in the organisation, what they may
+    do in the repository. A gap in any of these accounts makes silence prove nothing."""
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -136,7 +139,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     def inputs(self) -> list[Need]:
         """The needs, with tables of analysis replaced by what they are made of."""
         found = {need for text in self.needs for need in parse_need(text)}
-        return sorted(found, key=lambda need: (need.table, need.kind or "", need.everywhere))
+        return sorted(found, key=lambda need: (need.table, need.kind or "", need.everywhere, need.above))
 
     @property
     def version(self) -> str:
@@ -145,22 +148,22 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
 
 
-_NEED = re.compile(r"\A([a-z_]+)(?:/([^\s/]+))?( everywhere)?\Z")
+_NEED = re.compile(r"\A([a-z_]+)(?:/([^\s/]+))?(?: (above|everywhere))?\Z")
 
 
 def parse_need(text: str) -> list[Need]:
     """Return the inputs that a need names. Raises ValueError for what is no need."""
     match = _NEED.match(text)
     if match is None:
-        raise ValueError("write `table`, `table/kind` or `table/kind everywhere`")
-    table, kind, everywhere = match.groups()
+        raise ValueError("write `table` or `table/kind`, alone or with ` above` or ` everywhere` behind it")
+    table, kind, where = match.groups()
     if table in ANALYSIS_NEEDS:
         return [Need(table=part, everywhere=True) for part in ANALYSIS_NEEDS[table]]
     if table == "exceptions":
         return []
     if table not in TABLES:
         raise ValueError(nearest(table, [*TABLES, *ANALYSIS_NEEDS, "exceptions"]))
-    return [Need(table=table, kind=kind, everywhere=everywhere is not None)]
+    return [Need(table=table, kind=kind, everywhere=where == "everywhere", above=where == "above")]
 
 
 _ID = re.compile(r"\A[a-z][a-z0-9-]{2,60}\Z")

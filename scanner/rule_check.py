@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
+import duckdb
 import msgspec
 
 from scanner.completeness import define_complete
@@ -16,7 +18,7 @@ from scanner.findings import RESULT_TABLES, SEVERITIES
 from scanner.hits import QueryError, columns, parameters, write_hits
 from scanner.night import Tables
 from scanner.records import TABLES
-from scanner.rule import ANALYSIS_NEEDS, Example, with_params
+from scanner.rule import ANALYSIS_NEEDS, Example, parse_need, with_params
 from scanner.snapshot import write_table
 
 if TYPE_CHECKING:
@@ -75,7 +77,41 @@ def _lint(rule: Rule, used: set[str]) -> list[str]:
     }
     if rule.subject not in needed:
         problems.append(f"needs does not name `{rule.subject}`, the table of the subject")
+    answered = {need.table for text in rule.needs for need in parse_need(text)}
+    problems += [
+        f"the query reads `{table}`, which needs does not name: without it the rule's silence would prove nothing"
+        for table in sorted(_tables_read(rule.query))
+        if not {*(ANALYSIS_NEEDS.get(table, (table,)))} <= answered
+    ]
     return problems
+
+
+_COMPLETE = re.compile(r"\bcomplete\([^']*'([a-z_]+)'")
+
+
+def _tables_read(query: str) -> set[str]:
+    """Return the tables whose rows a query's answer depends on; not those that only name or grade what was found.
+
+    The right side of a LEFT JOIN, and what stands in the outermost SELECT list, take no row away. A table that
+    ``complete`` asks about does.
+    """
+    parsed = duckdb.execute("SELECT json_serialize_sql($query)", {"query": query}).fetchall()[0][0]
+    found = set(_COMPLETE.findall(query))
+    for statement in json.loads(parsed).get("statements", []):
+        outermost = {key: value for key, value in statement["node"].items() if key != "select_list"}
+        found |= _base_tables(outermost)
+    return (found & {*TABLES, *ANALYSIS_NEEDS}) - {"coverage", "gaps"}
+
+
+def _base_tables(node: Any) -> set[str]:
+    if isinstance(node, list):
+        return {name for item in node for name in _base_tables(item)}
+    if not isinstance(node, dict):
+        return set()
+    if node.get("type") == "BASE_TABLE":
+        return {node["table_name"]}
+    skipped = "right" if node.get("join_type") == "LEFT" else None
+    return {name for key, value in node.items() if key != skipped for name in _base_tables(value)}
 
 
 def _lint_examples(rule: Rule) -> list[str]:
