@@ -198,7 +198,6 @@ def test_an_owners_token_sees_the_whole_group_but_not_peoples_tokens(
     with GitLabSandbox() as sandbox:
         records = collected(config(sandbox, monkeypatch, token=sandbox.owner_token), run(tmp_path))
     assert {(row.table, row.kind, row.reason) for row in gaps(records)} == {
-        ("controls", "webhook-signature", "unsupported"),
         ("credentials", "personal-access-token", "unsupported"),
         ("credentials", "ssh-key", "unsupported"),
     }

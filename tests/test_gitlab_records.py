@@ -310,6 +310,21 @@ def test_only_a_rule_on_the_default_branch_that_stops_developers_protects_it(
     assert control(records, f"gitlab:{kind}:9002/7").enforcement == enforcement
 
 
+def test_an_older_gitlab_does_not_tell_whether_webhooks_have_a_token(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, night: list[Record]
+) -> None:
+    found = {row.id: row.enforcement for row in of(night, Control) if row.kind == "webhook-signature"}
+    assert found["gitlab:webhook-signature:project/812"] == "absent"
+    assert found["gitlab:webhook-signature:project/811"] == "enforced"
+    instance = build()
+    for given in instance.lists["/projects/9002/hooks"]:
+        del given["token_present"], given["signing_token_present"]
+    records = read(instance, tmp_path, monkeypatch)
+    assert [row.account_id for row in gaps(records) if row.kind == "webhook-signature"] == [
+        "gitlab:project:9002"
+    ]
+
+
 def test_a_group_that_is_invited_holds_a_grant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     instance = build()
     instance.projects[9001]["shared_with_groups"] = [

@@ -6,7 +6,7 @@ the group's own tokens, webhooks and variables. On a self-managed instance an ad
 ``sprawlscan permissions gitlab`` lists what each role opens. Only GET and GraphQL queries are sent.
 
 Cannot see: when a variable was made or changed, or by whom; the value of a hidden variable, of a webhook's secret token
-or of a token; whether a webhook is signed; when a deploy token or deploy key was last used; when a deploy token was
+or of a token; before GitLab 19, whether a webhook has such a token; when a deploy token or deploy key was last used; when a deploy token was
 made; when a trigger token was made where GraphQL lists it (it is asked without the token itself, which REST cannot do);
 personal access tokens and SSH keys of people without an administrator's token; projects in people's own namespaces
 without one; CI definitions that are included from elsewhere. What was asked for and refused is a Gap: 403 and 404
@@ -22,7 +22,7 @@ invited elsewhere), ``gitlab-schedule``, ``gitlab-deploy-token``, ``gitlab-deplo
 ``gitlab-webhook``, ``gitlab-integration``, ``gitlab-application``; credentials ``ssh-certificate``; stores
 ``gitlab-variable``, ``gitlab-schedule-variable``; controls ``two-factor-requirement``, ``branch-protection`` (of the default
 branch), ``protected-branch`` (of others), ``environment-approval``, ``environment-protection``, ``merge-approval``,
-``job-token-scope``, ``webhook-tls``, ``runner-exposure``.
+``job-token-scope``, ``job-token-group``, ``webhook-tls``, ``webhook-signature``, ``runner-exposure``.
 """
 
 from __future__ import annotations

@@ -293,8 +293,10 @@ def _job_token(place: Place, native_id: str, pipeline: str) -> Grant:
 def webhooks(scope: Scope, place: Place) -> Iterator[Record]:
     """Yield the webhooks of a project, a group or the instance, and whether they verify TLS.
 
-    https://docs.gitlab.com/api/project_webhooks/ : the secret token is never shown, nor whether there is one.
+    https://docs.gitlab.com/api/project_webhooks/ : secret and signing token are never shown; whether there is one,
+    only by GitLab 19 and later (``token_present``, ``signing_token_present``).
     """
+    silent: list[str] = []
     call = "/hooks" if place.kind == "instance" else f"/{place.kind}s/:id/hooks"
     needs = {
         "instance": "an administrator's token",
@@ -331,6 +333,23 @@ def webhooks(scope: Scope, place: Place) -> Iterator[Record]:
             if sound
             else "Does not verify the receiver's certificate.",
         )
+        if "token_present" not in item:
+            silent.append(host)
+            return
+        signed = bool(item.get("signing_token_present"))
+        known = signed or bool(item["token_present"])
+        yield control(
+            place,
+            "webhook-signature",
+            f"{place.kind}/{item['id']}",
+            stage="source",
+            name=host,
+            enforcement="enforced" if known else "absent",
+            target=identity,
+            detail=f"Sends {'a signature' if signed else 'a secret token'}."
+            if known
+            else "Sends neither a signature nor a secret token.",
+        )
 
     yield from scope.listing(
         call,
@@ -339,9 +358,18 @@ def webhooks(scope: Scope, place: Place) -> Iterator[Record]:
         kind="webhook-tls",
         needs=needs,
         place=place,
-        fills=("identities/gitlab-webhook",),
+        fills=("identities/gitlab-webhook", "controls/webhook-signature"),
         explained=explain_unsupported(_PREMIUM),
     )
+    if silent:
+        yield scope.unseen(
+            "controls",
+            "webhook-signature",
+            f"GET {call} (tokens)",
+            f"This GitLab does not show whether webhooks have a secret token: {len(silent)} of them.",
+            needs="GitLab 19 or later",
+            place=place,
+        )
 
 
 def integrations(scope: Scope, project: Project) -> Iterator[Record]:

@@ -137,12 +137,6 @@ def _group(scope: Scope, group: dict[str, Any], identifiers: dict[str, dict[str,
 
 def _unseen(scope: Scope) -> Iterator[Record]:
     """Yield what nobody, or not this token, can see."""
-    yield scope.unseen(
-        "controls",
-        "webhook-signature",
-        "webhook secret tokens",
-        "GitLab does not show whether a webhook has a secret token.",
-    )
     if scope.role != powers.ADMIN:
         yield scope.unseen(
             "credentials",

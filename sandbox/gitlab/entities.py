@@ -226,7 +226,7 @@ def bound_token(base: Json, level: int, resource_type: str, resource_id: int) ->
     return {**base, "access_level": level, "resource_type": resource_type, "resource_id": resource_id}
 
 
-def hook(number: int, url: str, place: tuple[str, int], *, verify: bool = True, created: float = 300) -> Json:
+def hook(number: int, url: str, place: tuple[str, int], *, verify: bool = True, token: bool = True) -> Json:
     """Return a webhook: https://docs.gitlab.com/api/project_webhooks/"""
     return {
         "id": number,
@@ -255,7 +255,9 @@ def hook(number: int, url: str, place: tuple[str, int], *, verify: bool = True, 
         "url_variables": [],
         "custom_webhook_template": "",
         "custom_headers": [],
-        "created_at": ago(created),
+        "token_present": token,
+        "signing_token_present": False,
+        "created_at": ago(300),
     }
 
 

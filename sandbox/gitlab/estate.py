@@ -252,7 +252,7 @@ def _fraud_model(out: Instance, night: int) -> None:
     out.lists[f"{base}/cluster_agents"] = [give.agent(572, "dev-cluster", home, created=500)]
     _agent_token(out, base, give.agent_token(582, "dev", 572, created=500, used=210))
     out.lists[f"{base}/hooks"] = [
-        give.hook(812, "https://10.20.0.31/train", ("project", FRAUD), verify=night > 1)
+        give.hook(812, "https://10.20.0.31/train", ("project", FRAUD), verify=night > 1, token=False)
     ]
     out.lists[f"{base}/integrations"] = [give.integration(822, "jenkins", "Jenkins")]
     out.lists[f"{base}/approval_rules"] = []
@@ -314,6 +314,8 @@ def _instance(out: Instance) -> None:
             "repository_update_events": True,
             "enable_ssl_verification": True,
             "url_variables": [],
+            "token_present": True,
+            "signing_token_present": True,
         }
     ]
     out.lists["/applications"] = [give.application(841, "intranet", "openid", "read_user")]

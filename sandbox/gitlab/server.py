@@ -230,7 +230,7 @@ class GitLabSandbox:
         everybody = token.access_level >= ADMIN
         match route.template:
             case "/version":
-                return {"version": "18.6.0-ee", "revision": "5f9de3b1a2c"}
+                return {"version": "19.6.0-ee", "revision": "5f9de3b1a2c"}
             case "/user":
                 mine = held.users[token.user_id]
                 return mine if everybody else {k: v for k, v in mine.items() if k != "is_admin"}
@@ -360,7 +360,7 @@ def _runner_detail(one: Json, held: Instance) -> Json:
         "locked": one["locked"],
         "maximum_timeout": None,
         "access_level": one["accessLevel"].lower(),
-        "version": "18.6.0",
+        "version": "19.6.0",
         "contacted_at": one["contactedAt"],
         "projects": [
             {key: held.projects[number][key] for key in ("id", "name", "path", "path_with_namespace")}
