@@ -21,6 +21,7 @@ from tests.aws_iam import (
     records,
     role,
     trusting,
+    trusts,
     user,
 )
 
@@ -29,6 +30,7 @@ Shape: TypeAlias = dict[str, Any]
 LABELLED: Shape = yaml.safe_load(
     (Path(__file__).parent / "data" / "labelled_policies.yaml").read_text(encoding="utf-8")
 )
+BY = {"web": "sts:AssumeRoleWithWebIdentity", "saml": "sts:AssumeRoleWithSAML"}
 SERVICES = ["ec2", "lambda", "cloudformation", "glue", "ecs-tasks", "codebuild", "sagemaker"]
 
 
@@ -37,7 +39,7 @@ def full(text: str) -> str:
     if text == "root":
         return f"arn:aws:iam::{ACCOUNT}:root"
     kind, _, rest = text.partition("/")
-    if kind in {"user", "role", "group", "policy"} and rest:
+    if kind in {"user", "role", "group", "policy", "oidc-provider", "saml-provider"} and rest:
         return arn(kind, rest)
     return text.replace("ACCOUNT", ACCOUNT)
 
@@ -72,7 +74,12 @@ def trust(short: Shape) -> Shape:
             for kind, names in principal.items()
         }
     more = {"Condition": spelled(short["when"])} if "when" in short else {}
-    return trusting(principal, short.get("by", "sts:AssumeRole"), **more)
+    by = short.get("by", "sts:AssumeRole")
+    found = trusting(principal, BY.get(by, by) if isinstance(by, str) else by, **more)
+    if short.get("negated"):
+        (said,) = found["Statement"]
+        said["NotPrincipal"] = said.pop("Principal")
+    return found
 
 
 def held(short: Shape) -> tuple[str, ...]:
@@ -164,6 +171,36 @@ def gains(found: list[Record]) -> bool:
     )
 
 
+def lets_in(case: Shape) -> bool:
+    """Say whether a trust is told as too wide: from medium on, or as a service that may be led astray."""
+    can_write = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}
+    found = trusts(
+        facts(
+            roles=[role("subject", can_write, trust=trust(case))],
+            organisation_id="o-own",
+            organisation_accounts=frozenset({ACCOUNT, "888888888888"}),
+        )
+    )
+    assert found
+    return any(one.severity in {"critical", "high", "medium"} or one.problem == "SVC-1" for one in found)
+
+
 @pytest.mark.parametrize("case", LABELLED["cases"], ids=lambda case: str(case["id"]))
 def test_escalation(case: Shape) -> None:
     assert gains(records(account_of(case))) is case["escalates"]
+
+
+@pytest.mark.parametrize("case", LABELLED["trusts"], ids=lambda case: str(case["id"]))
+def test_trust(case: Shape) -> None:
+    assert lets_in(case) is case["open"]
+
+
+def test_there_are_enough_cases_of_both_labels() -> None:
+    labels = [case["escalates"] for case in LABELLED["cases"]] + [case["open"] for case in LABELLED["trusts"]]
+    assert labels.count(True) >= 180
+    assert labels.count(False) >= 70
+    names = [case["id"] for case in (*LABELLED["cases"], *LABELLED["trusts"])]
+    assert len(names) == len(set(names))
+    assert {case["source"][0] for case in (*LABELLED["cases"], *LABELLED["trusts"])} <= set(
+        LABELLED["sources"]
+    )
