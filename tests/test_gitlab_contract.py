@@ -207,6 +207,24 @@ def test_an_owners_token_sees_the_whole_group_but_not_peoples_tokens(
     }
 
 
+def test_an_administrator_without_admin_mode_is_no_administrator(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with GitLabSandbox() as sandbox:
+        ordinary = sandbox.make_token("no-admin-mode", 1, 0)
+        records = collected(config(sandbox, monkeypatch, token=ordinary, groups=["lantern"]), run(tmp_path))
+    lost = {(row.table, row.kind) for row in gaps(records)}
+    # Every list of the instance, and the group, which this token cannot even enter.
+    assert {
+        ("identities", "gitlab-user"),
+        ("grants", "administrator"),
+        ("credentials", "personal-access-token"),
+    } <= lost
+    assert ("*", None) in lost
+    covered = {(row.table, row.kind) for row in of(records, Coverage)}
+    assert not covered & {("grants", "administrator"), ("identities", "gitlab-runner")}
+
+
 @pytest.mark.parametrize("which", ["wrong", "missing"])
 def test_a_token_that_is_refused_or_missing_is_a_gap(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, which: str

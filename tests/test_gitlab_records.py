@@ -144,6 +144,24 @@ def test_a_pipeline_signs_in_by_its_own_token(night: list[Record]) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("components", "subject"),
+    [
+        (["project_path"], "project_path:lantern/risk-engine"),
+        (["project_path", "ref_type"], "project_path:lantern/risk-engine:ref_type:branch"),
+        (["project_id", "ref"], "project_id:9001:ref:main"),
+        (["something_new"], "something_new:*"),
+    ],
+)
+def test_a_project_may_compose_its_own_subject(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, components: list[str], subject: str
+) -> None:
+    instance = build()
+    instance.projects[9001]["ci_id_token_sub_claim_components"] = components
+    records = read(instance, tmp_path, monkeypatch)
+    assert identity(records, "gitlab:pipeline:9001").subjects == [subject]
+
+
 def test_a_role_that_a_variable_names_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     instance = build()
     path = "9001/.gitlab-ci.yml"

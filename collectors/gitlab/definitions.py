@@ -37,7 +37,7 @@ def pipeline(scope: Scope, project: Project, identifiers: dict[str, str]) -> Ite
             needs="Developer of the project",
             place=place,
         ),
-        fills=("grants/gitlab-pipeline", "links/gitlab-pipeline", "secrets/ci-file"),
+        fills=("grants/gitlab-pipeline", "links/gitlab-pipeline", "secrets/ci-file", "controls/definition"),
     )
     if project.auto_devops:
         yield scope.unseen(
@@ -80,7 +80,6 @@ def _records(scope: Scope, project: Project, identifiers: dict[str, str]) -> Ite
         default_branch=project.branch,
         visibility=project.visibility,
         issuer=scope.settings.issuer,
-        claim_keys=None if project.claims in ([], _CLAIMS) else project.claims,
         variables=identifiers,
         archived=project.archived,
         url=f"{project.url}/-/blob/{project.branch or 'HEAD'}/{path}" if project.url else None,
@@ -88,10 +87,26 @@ def _records(scope: Scope, project: Project, identifiers: dict[str, str]) -> Ite
     for record in definition_records(definition, context=context):
         if isinstance(record, Identity) and record.kind == "gitlab-pipeline":
             # Every job gets every variable whose scope and protection fit, named in the file or not.
-            yield msgspec.structs.replace(record, secrets=sorted({*record.secrets, "*"}))
+            subjects = [_subject(subject, record.claims, project.claims) for subject in record.subjects]
+            yield msgspec.structs.replace(
+                record, secrets=sorted({*record.secrets, "*"}), subjects=sorted(set(subjects))
+            )
             yield _job_token(project.place, record, pushes=project.pushes)
         else:
             yield record
+
+
+def _subject(default: str, claims: dict[str, str], components: list[str]) -> str:
+    """Return the subject of a project that composes its own: ``project_path:acme/app:ref_type:branch``.
+
+    https://docs.gitlab.com/ci/secrets/id_token_authentication/#id-token-authentication-with-other-third-party-services
+    """
+    if components in ([], _CLAIMS):
+        return default
+    path, _, rest = default.removeprefix("project_path:").partition(":ref_type:")
+    kind, _, ref = rest.partition(":ref:")
+    known = {**claims, "project_path": path, "ref_type": kind, "ref": ref}
+    return ":".join(f"{name}:{known.get(name, '*')}" for name in components)
 
 
 def _job_token(place: Place, identity: Identity, *, pushes: bool) -> Grant:

@@ -78,6 +78,10 @@ def _users(scope: Scope, people: dict[str, Identity]) -> Iterator[Record]:
     """Yield every user. https://docs.gitlab.com/api/users/"""
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
+        if "is_admin" not in item:
+            raise GitLabError(
+                "denied", "users are shown as to anybody: with Admin Mode, the scope admin_mode is needed"
+            )
         identity = groups.user(scope, item)
         people[identity.native_id] = identity
         if scope.people.first(identity.id):

@@ -84,11 +84,17 @@ def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[
 
 
 def _own_role(client: Client, place: Place) -> int | None:
-    """Return the token's own role in the group; `powers.ADMIN` for an administrator, None where it is not told."""
+    """Return the token's own role in the group; `powers.ADMIN` for an administrator, None where it is not told.
+
+    With Admin Mode, an administrator's token without its scope is an ordinary one: only to the others does the list of
+    users show who is administrator. https://docs.gitlab.com/administration/settings/sign_in_restrictions/#admin-mode
+    """
     with readable():
         me = client.one("/user")
         if me.get("is_admin"):
-            return powers.ADMIN
+            for shown in client.items("/users", {"per_page": 1}, limit=1):
+                if "is_admin" in shown:
+                    return powers.ADMIN
         member = client.one(path_of("/groups/:id/members/all/:user", place, user=str(me["id"])))
         return int(member["access_level"])
     return None
