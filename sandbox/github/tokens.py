@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from sandbox.aws.keys import ISSUED
 from sandbox.github.access import READ_ONLY_APP, Token
 from sandbox.github.route import RefusedError
 
@@ -49,6 +50,7 @@ class Tokens:
     def _add(self, token: Token) -> str:
         with self._lock:
             self._tokens[token.value] = token
+        ISSUED.add(token.value)
         return token.value
 
     def _value(self, prefix: str) -> str:
@@ -121,6 +123,7 @@ class Tokens:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
+        ISSUED.add(pem.decode())
         own = self.organisation.installations[0]
         return AppKey(
             app_id=own.app_id,
