@@ -171,6 +171,10 @@ def summarise(pieces: Sequence[Piece], unknown: tuple[str, ...], reach: Reach) -
         given = [(piece, piece.actions & actions) for piece in pieces if piece.actions & actions]
         if power == "grant-access":
             given = [(piece, some) for piece, some in given if names_service(piece.row.statement, some)]
+        elif power == "read-secrets":
+            given = [(piece, some) for piece, some in given if not _no_secret(piece)]
+        elif power == "read":
+            given += [(piece, piece.actions & sets.secrets) for piece in pieces if _no_secret(piece)]
         _add(held, power, given)
     left = _union(pieces)
     widest_piece = max(pieces, key=_width, default=None)
@@ -238,6 +242,20 @@ def _granting(piece: Piece, reach: Reach) -> int:
         ):
             found |= bit
     return found
+
+
+NO_SECRETS = (
+    "arn:*:ssm:*:*:parameter/AmazonCloudWatch-*",
+    "arn:*:ssm:*:*:parameter/aws/service/*",
+)
+"""Parameters that hold no secret: the CloudWatch agent's configuration, and what AWS publishes.
+
+https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters.html
+"""
+
+
+def _no_secret(piece: Piece) -> bool:
+    return any(glob(pattern, piece.resource) for pattern in NO_SECRETS)
 
 
 def _tagged(statement: Statement) -> bool:

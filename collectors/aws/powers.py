@@ -45,6 +45,8 @@ READ_SECRETS = (
     "gamelift:GetInstanceAccess", "bedrock-agentcore:GetResourceApiKey", "bedrock-agentcore:GetResourceOauth2Token",
     "cloud9:CreateEnvironmentToken", "iot:CreateKeysAndCertificate", "snowball:GetJobUnlockCode",
     "wafv2:GetDecryptedAPIKey", "mediapackage:RotateChannelCredentials",
+    "elasticmapreduce:GetClusterSessionCredentials", "emr-containers:GetManagedEndpointSessionCredentials",
+    "bedrock-agentcore:GetWorkloadAccessToken*",
 )  # fmt: skip
 """Reads that give credentials or secret values."""
 READ_DATA = (
@@ -128,6 +130,8 @@ TELEMETRY = (
     "kms:GenerateDataKey*", "kms:Encrypt", "kms:ReEncryptTo", "iam:ChangePassword", "iam:*MFADevice", "iam:GetUser",
     "iam:CreateServiceLinkedRole", "codebuild:CreateReportGroup", "codebuild:CreateReport",
     "codebuild:UpdateReport", "codebuild:BatchPutTestCases", "codebuild:BatchPutCodeCoverages",
+    "cloudwatch:CreateOneTimeDeepLinkCode", "*:CallWithBearerToken", "kms:GenerateRandom", "kms:GenerateMac",
+    "datapipeline:Report*", "datapipeline:PollForTask",
 )  # fmt: skip
 """Writes by which a workload reports on itself, gets its network card or encrypts: they change nobody's data."""
 
@@ -141,6 +145,8 @@ class Powers(msgspec.Struct, frozen=True, kw_only=True):
     """`IAM_GRANTING`."""
     becoming: int
     """`BECOMING`."""
+    secrets: int
+    """`READ_SECRETS`."""
     harmful: int
     """Everything that is more than reading what there is."""
 
@@ -185,5 +191,6 @@ def powers() -> Powers:
         by_power=tuple((power, by_power[power]) for power in POWERS if power in by_power),
         iam_granting=iam_granting,
         becoming=becoming,
+        secrets=secrets,
         harmful=known.everything & ~reads & ~telemetry,
     )
