@@ -22,21 +22,23 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
+from sandbox.faults import Faults
 from sandbox.github import code_routes, org_routes, people_routes, repo_routes, user_routes
 from sandbox.github.access import SCOPES, Need, Token
-from sandbox.github.faults import Faults, Trouble
 from sandbox.github.limits import Limiter, Limits, Resource, Window
 from sandbox.github.paging import page
 from sandbox.github.route import Ask, Edition, Items, RefusedError, Route
 from sandbox.github.shapes import Site
 from sandbox.github.tokens import AppKey, Tokens
-from sandbox.github.wire import Reply, Request, Server, limit_headers, message, phrase
-from sandbox.github.wire import reply as reply_with
+from sandbox.github.wire import Request, limit_headers, message, phrase
+from sandbox.http_server import Reply, Server
+from sandbox.http_server import reply as reply_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
+    from sandbox.github.faults import Trouble
     from sandbox.github.organisation import Organisation, Repository
 
 ROUTES: tuple[Route, ...] = (
@@ -92,10 +94,10 @@ class GitHubSandbox:
         self.log: list[Call] = []
         """Every request in order of arrival."""
         self.limiter = Limiter(limits or Limits())
-        self.faults = Faults()
+        self.faults: Faults[Trouble] = Faults()
         self._lock = threading.Lock()
         self._routes = [(route, _pattern(route.template)) for route in ROUTES]
-        self._server = Server(self.answer)
+        self._server = Server(self.answer, "github.com")
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self.origin = f"http://127.0.0.1:{self._server.server_address[1]}"
         self.prefix = "/api/v3" if shape == "ghes" else ""

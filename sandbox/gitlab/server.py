@@ -18,14 +18,14 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from sandbox.aws.keys import token as made
 from sandbox.estate import GITLAB_GROUP_ID
-from sandbox.github.faults import Faults, Trouble
-from sandbox.github.wire import Reply, Server
-from sandbox.github.wire import reply as reply_with
+from sandbox.faults import Faults
 from sandbox.gitlab.entities import WEB
 from sandbox.gitlab.estate import build
 from sandbox.gitlab.graphql import execute
 from sandbox.gitlab.instance import ADMIN, DEVELOPER, MAINTAINER, OWNER, Instance, Json, Token
 from sandbox.gitlab.routes import Route, route_of
+from sandbox.http_server import Reply, Server
+from sandbox.http_server import reply as reply_with
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -37,12 +37,27 @@ COUNTED = 10_000
 TOKEN = "SPRAWLSCAN_DEMO_GITLAB_TOKEN"
 """The environment variable that the demo's configuration refers to."""
 
-Fault: TypeAlias = Trouble | Literal["too-many-reset", "redirect"]
-"""`sandbox.github.faults.Trouble`, of which a server knows the statuses, ``cut``, ``malformed``, ``foreign-next``,
-``looping-next``, ``too-many`` (429 with Retry-After) and ``too-many-bare``; and
+Fault: TypeAlias = (
+    int
+    | Literal[
+        "cut",
+        "malformed",
+        "foreign-next",
+        "looping-next",
+        "redirect",
+        "too-many",
+        "too-many-bare",
+        "too-many-reset",
+    ]
+)
+"""A status, or:
 
-- ``too-many-reset``: 429 with ``RateLimit-Reset`` alone, as some proxies leave it;
-- ``redirect``: 302 to another host.
+- ``cut``: the connection closes in the middle of the body;
+- ``malformed``: a body that is no JSON: a sign-in page;
+- ``foreign-next``, ``looping-next``: a ``Link: rel=next`` to another host, or back to the same page;
+- ``redirect``: 302 to another host;
+- ``too-many``, ``too-many-bare``, ``too-many-reset``: 429 with ``Retry-After``, with nothing, and with
+  ``RateLimit-Reset`` alone, as some proxies leave it.
 """
 
 
@@ -77,13 +92,13 @@ class GitLabSandbox:
         """Every request in order: method, path and query."""
         self.headers: list[dict[str, str]] = []
         """The headers of every request, names in lower case."""
-        self.faults = Faults()
+        self.faults: Faults[Fault] = Faults()
         self._without = without
         self._total = total
         self._latency = latency
         self._lock = threading.Lock()
         self._tokens: dict[str, Token] = {}
-        self._server = Server(self.answer)
+        self._server = Server(self.answer, "gitlab")
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         """The base URL, without ``/api/v4``."""
@@ -117,7 +132,7 @@ class GitLabSandbox:
 
     def fail(self, pattern: str, trouble: Fault, times: int | None = None) -> None:
         """Switch on a fault for the paths or templates that match."""
-        self.faults.add(pattern, trouble, times)  # type: ignore[arg-type]  # it only hands them back
+        self.faults.add(pattern, trouble, times)
 
     # Requests
 
@@ -128,7 +143,7 @@ class GitLabSandbox:
         path = parts.path.removeprefix(API)
         found = None if graphql else route_of(path)
         template = GRAPHQL if graphql else found[0].template if found else path
-        trouble: Any = self.faults.strike(method, path, template)
+        trouble = self.faults.strike(method, path, template)
         with self._lock:
             self.calls[f"{method} {template}"] += 1
             self.log.append(f"{method} {target}")
@@ -161,7 +176,7 @@ class GitLabSandbox:
             reply.headers["Link"] = f'<{origin}{target}>; rel="next"'
         return reply
 
-    def _trouble(self, trouble: Any, *, graphql: bool) -> Reply | None:
+    def _trouble(self, trouble: Fault | None, *, graphql: bool) -> Reply | None:
         match trouble:
             case int():
                 return reply_with(trouble, {"message": f"{trouble} (made by the sandbox)"})
