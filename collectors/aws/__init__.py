@@ -18,7 +18,7 @@ Kinds of its own: credentials ``connection``, ``ec2-key-pair``, ``ssm-activation
 ``access-analyzer``, ``build-visibility``, ``central-root-management``, ``image-scanning``, ``imdsv2``, ``rcp``,
 ``scp``, ``tag-immutability``, ``trust-anchor``, ``webhook-authentication``. A gap or coverage row of the kind
 ``resource-policy`` (policies on resources), ``last-accessed`` or ``unused-access`` (use of granted services) tells of
-a part of ``grants``.
+a part of ``grants`` or ``trusts``.
 """
 
 from __future__ import annotations

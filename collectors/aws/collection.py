@@ -80,6 +80,11 @@ def read_account(place: Place, org: Reading) -> Iterator[Record]:
         ("credentials", "signing-certificate"),
         needs="iam:GenerateCredentialReport, iam:GetCredentialReport",
     )
+    if report is None:
+        # Without it nobody knows who has a password or a second factor, nor when users and root were last seen.
+        yield from place.missing(
+            "iam:GenerateCredentialReport", ("identities", "iam-user"), ("identities", "root")
+        )
     details = yield from place.ask(
         iam.principals(place, report),
         GRAPH,
@@ -139,8 +144,20 @@ def read_account(place: Place, org: Reading) -> Iterator[Record]:
             needs="iam:GetCredentialReport, iam:ListAccessKeys, iam:GetAccessKeyLastUsed",
         )
     if details is None:
-        yield from place.missing(GRAPH, ("grants", None), ("trusts", None), ("links", "can_become"))
+        yield from place.missing(
+            GRAPH,
+            ("grants", None),
+            ("trusts", None),
+            ("links", "can_become"),
+            # The report names users by ARN; ids, and so the ids of what they hold, are known from the graph alone.
+            ("credentials", "access-key"),
+            ("credentials", "password"),
+            ("credentials", "signing-certificate"),
+        )
         return
+    if numbers is None:
+        # Whether an account is one of ours or a stranger's is judged by this list.
+        yield from place.missing("organizations:ListAccounts", ("trusts", "account"))
     yield from _with_details(
         place, org, details, about=about, numbers=numbers, levels=levels, providers=providers
     )

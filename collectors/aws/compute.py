@@ -69,6 +69,7 @@ def lambda_region(place: Place) -> Iterator[Record]:
         ("secrets", "lambda-env"),
         ("links", "runs_as"),
         ("grants", "resource-policy"),
+        ("trusts", "resource-policy"),
     )
     if found is None:
         return
@@ -82,7 +83,9 @@ def lambda_region(place: Place) -> Iterator[Record]:
             lambda _: arns,
             lambda client, arn: client.get_policy(FunctionName=arn).get("Policy"),
         )
-        yield from place.ask(read, "lambda:GetPolicy", ("grants", "resource-policy"))
+        yield from place.ask(
+            read, "lambda:GetPolicy", ("grants", "resource-policy"), ("trusts", "resource-policy")
+        )
 
 
 def _lambda_functions(place: Place) -> Generator[Record, None, tuple[list[str], list[str]]]:

@@ -34,6 +34,7 @@ def ecr_region(place: Place) -> Iterator[Record]:
         ("controls", "image-scanning"),
         ("artifacts", "image"),
         ("grants", "resource-policy"),
+        ("trusts", "resource-policy"),
     )
     if repositories and place.config.images_per_repository:
         yield from place.ask(_images(place, repositories), "ecr:DescribeImages", ("artifacts", "image"))
@@ -51,6 +52,7 @@ def ecr_region(place: Place) -> Iterator[Record]:
             ),
             "ecr:GetRepositoryPolicy",
             ("grants", "resource-policy"),
+            ("trusts", "resource-policy"),
             needs="ecr:GetRepositoryPolicy, ecr:GetRegistryPolicy",
         )
 

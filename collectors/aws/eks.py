@@ -49,6 +49,7 @@ def eks_region(place: Place) -> Iterator[Record]:
         ("accounts", "eks-cluster"),
         ("identities", "eks-service-account"),
         ("grants", "eks-access-entry"),
+        ("trusts", "pod-identity"),
         needs="eks:ListClusters, eks:DescribeCluster",
     )
     if not clusters:
@@ -58,6 +59,7 @@ def eks_region(place: Place) -> Iterator[Record]:
         "eks:ListPodIdentityAssociations",
         ("identities", "eks-service-account"),
         ("links", "runs_as"),
+        ("trusts", "pod-identity"),
         needs="eks:ListPodIdentityAssociations, eks:DescribePodIdentityAssociation",
     )
     yield from place.ask(

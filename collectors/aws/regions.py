@@ -44,6 +44,7 @@ REGIONAL: tuple[tuple[str, str | None], ...] = (
     ("artifacts", "image"),
     ("links", "runs_as"),
     ("grants", "resource-policy"),
+    ("trusts", "resource-policy"),
 )
 """What is missing of an account whose regions could not be listed."""
 

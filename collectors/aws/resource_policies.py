@@ -56,6 +56,7 @@ def buckets(place: Place) -> Iterator[Record]:
         ),
         "s3:GetBucketPolicy",
         ("grants", "resource-policy"),
+        ("trusts", "resource-policy"),
         needs="s3:ListAllMyBuckets, s3:GetBucketPolicy",
     )
 
@@ -71,6 +72,7 @@ def keys(place: Place) -> Iterator[Record]:
         ),
         "kms:GetKeyPolicy",
         ("grants", "resource-policy"),
+        ("trusts", "resource-policy"),
         needs="kms:ListKeys, kms:ListAliases, kms:GetKeyPolicy",
     )
 
@@ -104,6 +106,7 @@ def queues(place: Place) -> Iterator[Record]:
         policies_of(place, "sqs", listed, policy),
         "sqs:GetQueueAttributes",
         ("grants", "resource-policy"),
+        ("trusts", "resource-policy"),
         needs="sqs:ListQueues, sqs:GetQueueAttributes",
     )
 
@@ -119,5 +122,6 @@ def topics(place: Place) -> Iterator[Record]:
         ),
         "sns:GetTopicAttributes",
         ("grants", "resource-policy"),
+        ("trusts", "resource-policy"),
         needs="sns:ListTopics, sns:GetTopicAttributes",
     )

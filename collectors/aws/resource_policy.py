@@ -51,7 +51,7 @@ def resource_records(facts: AwsFacts, found: Directory, as_of: datetime) -> Iter
     for policy in facts.resource_policies:
         document = parse(policy.document)
         if document.broken is not None:
-            yield _gap(facts, policy, document.broken)
+            yield from _gaps(facts, policy, document.broken)
         for number, statement in enumerate(document.statements, start=1):
             if statement.allow:
                 yield from _statement(
@@ -59,17 +59,18 @@ def resource_records(facts: AwsFacts, found: Directory, as_of: datetime) -> Iter
                 )
 
 
-def _gap(facts: AwsFacts, policy: ResourcePolicy, broken: str) -> Record:
-    asked = Asked(
-        provider="aws",
-        account_id=facts.account_ref,
-        collector="aws",
-        target=facts.account_id,
-        table="grants",
-        kind="resource-policy",
-        call=f"policy of {policy.arn}",
-    )
-    return gap(asked, Failure(reason="malformed", detail=f"policy of {policy.arn}: {broken}"))
+def _gaps(facts: AwsFacts, policy: ResourcePolicy, broken: str) -> Iterator[Record]:
+    for table in ("grants", "trusts"):
+        asked = Asked(
+            provider="aws",
+            account_id=facts.account_ref,
+            collector="aws",
+            target=facts.account_id,
+            table=table,
+            kind="resource-policy",
+            call=f"policy of {policy.arn}",
+        )
+        yield gap(asked, Failure(reason="malformed", detail=f"policy of {policy.arn}: {broken}"))
 
 
 def _statement(

@@ -27,6 +27,7 @@ def secrets_manager_region(place: Place) -> Iterator[Record]:
         "secretsmanager:ListSecrets",
         ("secrets", "secrets-manager"),
         ("grants", "resource-policy"),
+        ("trusts", "resource-policy"),
     )
     if arns and "secretsmanager" in place.config.resource_policies:
         yield from place.ask(
@@ -38,6 +39,7 @@ def secrets_manager_region(place: Place) -> Iterator[Record]:
             ),
             "secretsmanager:GetResourcePolicy",
             ("grants", "resource-policy"),
+            ("trusts", "resource-policy"),
         )
 
 
