@@ -17,7 +17,7 @@ import msgspec
 from collectors.github import powers
 from collectors.github.failures import GitHubError
 from collectors.github.oidc import Template, issuer
-from scanner.records import Grant, Identity, Link, level_of, record_id
+from scanner.records import Coverage, Grant, Identity, Link, level_of, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,6 +49,8 @@ class BlobFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 _FACTS = msgspec.json.Decoder(BlobFacts)
 """Made at import: msgspec crashes when two threads are the first to decode a type at the same time."""
+_FILLS = ("grants/github-workflow", "links/github-workflow", "secrets/ci-file", "controls/definition")
+"""What a definition gives beside its identity. ``definition`` stands for every problem that a parser finds in one."""
 
 
 class Definitions:
@@ -71,7 +73,7 @@ class Definitions:
                 elif file.oid not in unseen:
                     unseen[file.oid] = (repository, file)
         for batch in _batches(unseen):
-            yield from self._scope.told(
+            told = self._scope.told(
                 self._fetch(batch),
                 self._scope.asked(
                     "identities",
@@ -80,6 +82,8 @@ class Definitions:
                     needs="contents: read",
                 ),
             )
+            # A batch is of tonight only: its Coverage would be a listing that is lost tomorrow.
+            yield from (record for record in told if not isinstance(record, Coverage))
 
     def _fetch(self, batch: list[tuple[Repository, File]]) -> Iterator[Record]:
         by_repository: dict[str, list[File]] = {}
@@ -151,20 +155,27 @@ class Definitions:
         """Yield what the parser says of a repository's definition files; notes in ``pipelines`` which of them name
         which environment.
         """
-        fills = ("grants/github-workflow", "links/github-workflow", "secrets/ci-file")
+        yield from self._scope.told(
+            self._of_repository(repository, facts, organisation, pipelines),
+            self._scope.asked(
+                "identities",
+                "POST /graphql repository.object",
+                kind="github-workflow",
+                needs="contents: read",
+                account_id=repository.account_id,
+            ),
+            fills=_FILLS,
+        )
+
+    def _of_repository(
+        self, repository: Repository, facts: Facts, organisation: Organisation, pipelines: dict[str, set[str]]
+    ) -> Iterator[Record]:
+        """Yield the records of every file, and a Gap for one that cannot be read.
+
+        What is complete is told of the repository, not of each file: a file that is deleted is no listing lost.
+        """
         if repository.files is None:
-            yield from self._scope.told(
-                _refused(repository),
-                self._scope.asked(
-                    "identities",
-                    "POST /graphql repository.object",
-                    kind="github-workflow",
-                    needs="contents: read",
-                    account_id=repository.account_id,
-                ),
-                fills=fills,
-            )
-            return
+            raise GitHubError("denied", f"{repository.full_name}: its files are not shown")
         for file in repository.files:
             for record in self._scope.told(
                 self._known(repository, file, facts, organisation),
@@ -174,8 +185,10 @@ class Definitions:
                     kind="github-workflow",
                     account_id=repository.account_id,
                 ),
-                fills=fills,
+                fills=_FILLS,
             ):
+                if isinstance(record, Coverage):
+                    continue
                 if isinstance(record, Identity):
                     for environment in record.environments:
                         pipelines.setdefault(environment, set()).add(record.id)
@@ -324,11 +337,6 @@ def _token_grant(repository: Repository, workflow: Identity, default: str | None
         via=f"default permissions ({default or 'unknown'})" if falls_back else "permissions of the workflow",
         actions=[f"{name}:{level}" for name, level in ranked[:10]],
     )
-
-
-def _refused(repository: Repository) -> Iterator[Record]:
-    raise GitHubError("denied", f"{repository.full_name}: its files are not shown")
-    yield  # a generator, so that the refusal is met where it is read
 
 
 def _batches(unseen: dict[str, tuple[Repository, File]]) -> Iterator[list[tuple[Repository, File]]]:
