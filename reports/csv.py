@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = "1.0"
 """The last column of every file. Columns are only ever added, before it; a change of meaning gets a new file name."""
 
-SLICE_ROWS = 25_000
-"""Rows formatted and sorted at once: bounds memory."""
+SLICE_ROWS = 10_000
+"""Rows sorted at once, more or less: bounds memory."""
+
+SAMPLED = 100
+"""One key in so many is looked at to find the ranges of about as many rows each."""
 
 FORMULA = r"^[\s\x00]*[=+\-@\t\r＝＋－＠]"
 """What makes a spreadsheet compute a cell: also behind white space, and in full width."""
@@ -378,27 +381,27 @@ def _lines(night: Night, sheet: Sheet, params: dict[str, Any], settings: dict[st
 
     The tables are read once, and wide rows are never in memory together.
     """
-    keys = f"SELECT {sheet.key} AS _key FROM {sheet.source}"
-    marks = (
-        f"SELECT DISTINCT _key FROM (SELECT _key, row_number() OVER (ORDER BY _key) - 1 AS n FROM ({keys})) "
-        f"WHERE n % {SLICE_ROWS} = 0 ORDER BY _key"
+    sample = (
+        f"SELECT _key FROM (SELECT {sheet.key} AS _key FROM {sheet.source}) "
+        f"WHERE hash(_key) % {SAMPLED} = 0 ORDER BY _key"
     )
-    starts = [row[0] for row in night.rows(marks, _named(marks, params))]
+    sampled = [row[0] for row in night.rows(sample, _named(sample, params))]
+    bounds = sampled[SLICE_ROWS // SAMPLED :: SLICE_ROWS // SAMPLED]
     query = _query(night, sheet, params, settings)
-    rows = night.rows(query, _named(query, params), batch=2_000)
-    if len(starts) < 2:
+    rows = night.rows(query, _named(query, params), batch=1_000)
+    if not bounds:
         yield from _in_order(rows)
         return
     with TemporaryDirectory(dir=night.tables.temp) as folder:
-        slices = [Path(folder) / str(number) for number in range(len(starts))]
-        while batch := list(itertools.islice(rows, 20_000)):
+        slices = [Path(folder) / str(number) for number in range(len(bounds) + 1)]
+        while batch := list(itertools.islice(rows, 4_000)):
             parts: dict[int, list[tuple[Any, ...]]] = {}
             for row in batch:
-                parts.setdefault(bisect_right(starts, row[0]) - 1, []).append(row)
+                parts.setdefault(bisect_right(bounds, row[0]), []).append(row)
             for number, part in parts.items():
                 with slices[number].open("ab") as file:
                     file.write(msgspec.json.encode(part) + b"\n")
-        for path in slices:
+        for path in filter(Path.exists, slices):
             with path.open("rb") as file:
                 yield from _in_order(
                     row for part in file for row in msgspec.json.decode(part, type=list[tuple[str, str, int]])
