@@ -196,6 +196,7 @@ def test_azure_pipelines() -> None:
     assert [(hard.name, hard.line) for hard in found.hard_coded] == [("API_PASSWORD", 6)]
     assert codes(found) == {
         ("unpinned-include", 15),
+        ("self-hosted-runner", 23),
         ("artipacked", 29),
         ("template-injection", 36),
         ("template-injection", 37),

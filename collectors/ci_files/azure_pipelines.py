@@ -172,9 +172,15 @@ class _Reader:
         for step in self._steps(node):
             self._step(step, name, env, environment)
         if len(self.out.jobs) == before:
-            self.out.jobs.append(
-                Job(name=name, line=node.line, environment=environment, runner=self._pool(node.get("pool") or self.root.get("pool")))
-            )  # fmt: skip
+            pool = node.get("pool") or self.root.get("pool")
+            runner = self._pool(pool)
+            self.out.jobs.append(Job(name=name, line=node.line, environment=environment, runner=runner))
+            if runner.kind == "self-hosted" and pool is not None:
+                told = "pr" in self.root and text(self.root.get("pr")) != "none"
+                self.out.problem(
+                    "self-hosted-runner", pool.line, f"runs on agents of its own, in the pool {runner.group or 'named by demands'}" + (", for pull requests, too" if told else ""),
+                    severity="high" if told else "medium", fix="Use agents that are thrown away after each job, and hosted ones for pull requests.", job=name,
+                )  # fmt: skip
 
     def _steps(self, node: Mapping) -> list[Mapping]:
         steps = [mapping(item) for item in items(node.get("steps"))]
@@ -196,7 +202,7 @@ class _Reader:
     def _pool(node: Node | None) -> Runner:
         image = text_at(node, "vmImage")
         name = text(node) or text_at(node, "name")
-        if image or (name or "").lower() == "azure pipelines" or node is None:
+        if image or (name or "").lower().startswith(("azure pipelines", "hosted ")) or node is None:
             return Runner(kind="hosted", labels=[image] if image else [])
         kind: RunnerKind = "unknown" if name and "$" in name else "self-hosted"
         return Runner(kind=kind, labels=texts(mapping(node).get("demands")), group=name)

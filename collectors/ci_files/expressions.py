@@ -25,6 +25,7 @@ _TOKEN = re.compile(
 _PART = re.compile(
     r"\.\s*(?P<name>[A-Za-z_][\w-]*|\*)|\[\s*(?:'(?P<quoted>[^']*)'|(?P<index>\d+|\*)|[^\]]*)\s*\]"
 )
+_INDEXED = re.compile(r"\s*\[\s*'([A-Za-z_][\w-]*)'\s*\]")
 _CONTEXTS = frozenset(
     (
         "github",
@@ -102,9 +103,14 @@ def expressions(text: str) -> Iterator[Found]:
 
 
 def condition(scalar: Scalar) -> str:
-    """Return the body of an ``if:``, which may stand without ``${{ }}``."""
+    """Return the body of an ``if:``, which may stand without ``${{ }}``, with names dotted."""
     found = list(expressions(scalar.text))
-    return " ".join(part.body for part in found) if found else scalar.text
+    return dotted(" ".join(part.body for part in found) if found else scalar.text)
+
+
+def dotted(body: str) -> str:
+    """Return an expression with ``github['actor']`` as ``github.actor``, which means the same."""
+    return _INDEXED.sub(r".\1", body)
 
 
 def paths(body: str) -> Iterator[tuple[str, int]]:

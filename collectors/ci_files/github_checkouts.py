@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from collectors.ci_files.definition import Problem, Severity
+from collectors.ci_files.expressions import dotted
 from collectors.ci_files.github_steps import (
     PRIVILEGED,
     RawJob,
@@ -78,7 +79,8 @@ def _takes_head(step: Step, env: dict[str, str], job: RawJob) -> str | None:
             for made in expand(value.text, env, job.matrix) if value else []:
                 if "${{" not in made and not _HEAD_REF.search(made):
                     continue
-                if _HEAD.search(made.lower()) or _HEAD_REF.search(made) or _HEAD_OUTPUT.search(made):
+                named = dotted(made)
+                if _HEAD.search(named.lower()) or _HEAD_REF.search(made) or _HEAD_OUTPUT.search(named):
                     return "the head of a pull request"
         return None
     if step.run is None:
@@ -88,13 +90,13 @@ def _takes_head(step: Step, env: dict[str, str], job: RawJob) -> str | None:
         return "a pull request with gh"
     if not _GIT.search(script):
         return None
-    heads = [re.escape(name) for name, value in env.items() if _HEAD.search(value.lower())]
+    heads = [re.escape(name) for name, value in env.items() if _HEAD.search(dotted(value).lower())]
     held = re.compile(rf"\$\{{?(?:{'|'.join(heads)})\b") if heads else None
     for line in script.split("\n"):
         if not _GIT.search(line):
             continue
         tainted = held is not None and held.search(line)
-        if tainted or _HEAD_REF.search(line) or ("${{" in line and _HEAD.search(line.lower())):
+        if tainted or _HEAD_REF.search(line) or ("${{" in line and _HEAD.search(dotted(line).lower())):
             return "the head of a pull request with git"
     return None
 

@@ -158,7 +158,7 @@ def _is_job_token(values: list[str]) -> bool:
 
 
 _CLI_LOGIN = re.compile(
-    r"aws\s+configure\s+set\s+(?P<aws>aws_secret_access_key)|az\s+login\b[^\n]*(?P<azure>--password|\s-p\s)|"
+    r"(?P<aws>aws\s+configure\s+set\s+aws_secret_access_key|AWS_SECRET_ACCESS_KEY\s*=\s*[\"']?\$\{\{\s*secrets)|az\s+login\b[^\n]*(?P<azure>--password|\s-p\s)|"
     r"gcloud\s+auth\s+(?P<gcp>activate-service-account)|docker\s+login\b[^\n]*(?P<registry>--password\b|\s-p\s|--password-stdin)|"
     r"npm\s+(?:config\s+)?set\s+[^\n]*(?P<npm>_authToken)"
 )

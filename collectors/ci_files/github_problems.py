@@ -14,9 +14,16 @@ import re
 from typing import TYPE_CHECKING
 
 from collectors.ci_files.definition import Problem, Reference, Severity
-from collectors.ci_files.expressions import condition, expressions
+from collectors.ci_files.expressions import condition, expressions, paths
 from collectors.ci_files.github_checkouts import checkouts, foreign_artifacts, kept_tokens
-from collectors.ci_files.github_scripts import BOT, injections, publishes, scripts, stored_publishing
+from collectors.ci_files.github_scripts import (
+    BOT,
+    injections,
+    publishes,
+    scripts,
+    stored_publishing,
+    structured_secrets,
+)
 from collectors.ci_files.github_steps import (
     PRIVILEGED,
     RawJob,
@@ -29,6 +36,8 @@ from collectors.ci_files.yaml_nodes import Mapping, Scalar, boolean, mapping, te
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from collectors.ci_files.yaml_nodes import Node
 
 _PUBLIC = PRIVILEGED | {"pull_request"}
 _CONTAINS = re.compile(
@@ -271,7 +280,7 @@ def _triggers(workflow: Workflow) -> Iterator[Problem]:
             fix="Use pull_request, or split off the part that needs rights and never run the stranger's code in it.",
         )  # fmt: skip
     released = "release" in workflow.triggers or any(
-        ref.startswith("refs/tags/") for ref in workflow.triggers.get("push", [])
+        ref.startswith(("refs/tags/", "refs/heads/release")) for ref in workflow.triggers.get("push", [])
     )
     for job in workflow.jobs:
         if not released and not any(_publishes(step) for step in job.steps):
@@ -309,14 +318,27 @@ def _caches(step: Step) -> bool:
     return value != "true" if name.startswith("-") else value not in {"", "false"}
 
 
+def _insecure(line: int, job: str | None) -> Problem:
+    return Problem(
+        code="insecure-commands", line=line, job=job, severity="high",
+        detail="workflow commands that anything printed to the log can give are allowed",
+        fix="Remove ACTIONS_ALLOW_UNSECURE_COMMANDS and write to $GITHUB_ENV instead.",
+    )  # fmt: skip
+
+
+def _environment_of_matrix(job: RawJob, node: Node | None) -> Iterator[Problem]:
+    """Yield what ``env: ${{ matrix.env }}`` brings along."""
+    for found in expressions(node.text) if isinstance(node, Scalar) else []:
+        for path, _ in paths(found.body):
+            values = job.matrix.get(f"{path.removeprefix('matrix.')}.ACTIONS_ALLOW_UNSECURE_COMMANDS", [])
+            if path.startswith("matrix.") and any(value.lower() == "true" for value in values):
+                yield _insecure(node.line if node else job.line, job.key)
+
+
 def _environment(env: Mapping, job: str | None) -> Iterator[Problem]:
     for key, value in env.pairs:
         if key.text == "ACTIONS_ALLOW_UNSECURE_COMMANDS" and boolean(value):
-            yield Problem(
-                code="insecure-commands", line=key.line, job=job, severity="high",
-                detail="workflow commands that anything printed to the log can give are allowed",
-                fix="Remove ACTIONS_ALLOW_UNSECURE_COMMANDS and write to $GITHUB_ENV instead.",
-            )  # fmt: skip
+            yield _insecure(key.line, job)
         elif key.text in {"ACTIONS_STEP_DEBUG", "ACTIONS_RUNNER_DEBUG"} and boolean(value):
             yield Problem(
                 code="debug-enabled", line=key.line, job=job, severity="low",
@@ -333,8 +355,11 @@ def _job(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
     if not workflow.composite:
         yield from checkouts(workflow, job)
     uploads = any(step.action == "actions/upload-artifact" for step in job.steps)
+    yield from structured_secrets(job)
+    yield from _environment_of_matrix(job, job.node.get("env"))
     for step in job.steps:
         yield from _environment(step.env, job.key)
+        yield from _environment_of_matrix(job, step.node.get("env"))
         yield from _conditions(workflow, job, step.condition)
         yield from injections(workflow, job, step)
         yield from kept_tokens(job, step, uploads)
@@ -398,10 +423,8 @@ def _conditions(workflow: Workflow, job: RawJob, node: object) -> Iterator[Probl
     if found and node.style in {"|", ">"} and node.text != node.text.rstrip("\n"):
         always = True
     else:
-        stripped = node.text.strip()
-        always = bool(found) and not (
-            stripped.startswith("${{") and stripped.endswith("}}") and len(found) == 1
-        )
+        whole = node.text.startswith("${{") and node.text.endswith("}}") and len(found) == 1
+        always = bool(found) and not whole
     if always:
         yield Problem(
             code="unsound-condition", line=node.line, job=job.key, severity="high",

@@ -19,8 +19,8 @@ from collectors.ci_files.github_steps import (
     literals,
     secret_names,
 )
-from collectors.ci_files.shell_commands import pipes_download_into_shell
-from collectors.ci_files.yaml_nodes import Scalar
+from collectors.ci_files.shell_commands import MAX_SCRIPT, pipes_download_into_shell
+from collectors.ci_files.yaml_nodes import Scalar, scalars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,11 +62,26 @@ _SCRIPT_INPUTS = {
 _ENV_FILE = re.compile(
     r">>?\s*[\"']?\$\{?(?:env:)?GITHUB_(?:ENV|PATH)\b|GITHUB_(?:ENV|PATH)[\"']?\)?\s*(?:-Append)?|tee\s+(?:-a\s+)?[\"']?\$\{?GITHUB_(?:ENV|PATH)"
 )
+_GAP = r"(?:[ \t]|[\\`]\r?\n)+"
+"""Between the words of a command, which may go on in the next line."""
+_REST = r"(?:[^\n]|(?<=[\\`])\n){0,500}"
 _PUBLISH = re.compile(
-    r"(?m)^\s*(?:sudo\s+)?(?:[\w./-]*/)?(?:(?:python3?\s+-m\s+|uv\s+run\s+|uvx\s+|pipx\s+run\s+|poetry\s+run\s+)*"
-    r"(?P<pypi>twine\s+upload|(?:uv|poetry|flit|hatch|pdm|maturin)\s+publish)|(?P<npm>(?:npm|yarn(?:\s+npm)?|pnpm|bun)\s+(?:-\S+\s+|run\s+)*publish\b)|"
-    r"(?P<rubygems>gem\s+push|(?:bundle\s+exec\s+)?rake\s+release)|(?P<crates>cargo\s+(?:\+\S+\s+)?publish)|(?P<nuget>dotnet\s+nuget\s+push|nuget\s+push))(?![^\n]*--dry-run)"
+    (
+        r"(?m)(?:^|&&|\|\||;|\bthen\b|\bdo\b)[ \t]*(?:sudo~)?(?:\w{1,80}=\S{0,200}~)*(?:[\w./-]{0,200}/)?(?:"
+        r"(?:(?:python[\d.]*~-m|uv~run|uvx|pipx~run|poetry~run)~)*(?P<pypi>twine(?:==[\w.]+)?~upload|(?:uv|poetry|flit|hatch|pdm|maturin)~publish)|"
+        r"(?P<npm>(?:npm|yarn(?:~npm)?|pnpm|bun)~(?:-\S{1,100}~|run~)*publish\b|(?:npx|yarn|pnpm(?:~exec)?)~(?:lerna|changeset)~publish\b)|"
+        r"(?P<rubygems>(?:bundle~exec~)?(?:gem~push|rake~release))|(?P<crates>cargo~(?:\+\S+~)?publish(?!@~-n\b))|"
+        r"(?P<nuget>(?:dotnet~nuget|nuget(?:\.exe)?)~push))(?!@--dry-run)"
+    )
+    .replace("~", _GAP)
+    .replace("@", _REST)
 )
+_ELSEWHERE = re.compile(
+    r"--registry(?:[ =][\"']?)(?!https?://registry\.npmjs\.org)\S|--(?:repository-url|publish-url)[ =][\"']?(?!https?://(?:upload|test)\.pypi\.org)\S|"
+    r"(?:--repository|-r)[ =](?!\S{0,200}pypi)\S|--host[ =](?!https?://rubygems\.org)\S|(?:--source|-s)[ =][\"']?(?!\S{0,200}nuget\.org)\S|"
+    r"npm\s+config\s+set\s+registry[ =](?!https?://registry\.npmjs\.org)\S"
+)
+"""Options that name another registry than the public one."""
 _FLAGS = re.compile(
     r"\s*(?:!|(?:hashFiles|contains|startsWith|endsWith|success|failure|always|cancelled)\s*\()[^&|]*"
 )
@@ -76,11 +91,21 @@ _CHOICE = re.compile(r"[^|]*&&\s*(?:'[^']*'|\d+)\s*\|\|\s*(?:'[^']*'|\d+)\s*")
 
 _ECHO = re.compile(r"\b(?:echo|printf|print|Write-Host|Write-Output|cat\s*<<)\b")
 _HIDDEN = re.compile(
-    r"::add-mask::|\||>\s*(?!\s*[\"']?\$\{?GITHUB_(?:OUTPUT|STEP_SUMMARY|ENV))|\bbase64\b|--password-stdin"
+    r"::add-mask::|\||>>?(?!>)\s*(?!\s*[\"']?\$\{?GITHUB_(?:OUTPUT|STEP_SUMMARY|ENV))|\bbase64\b|--password-stdin"
 )
 
 
 _LONGEST_FOLDED = 20_000
+_FIXED_TEXT = re.compile(
+    r"\s*(?:echo|printf)\s+(?:-\w+\s+)*[^$`%<]*>>?\s*[\"']?[$%][{(]?(?:env:)?GITHUB_(?:ENV|PATH)[})%]?[\"']?\s*"
+)
+"""A line that writes only what stands in it."""
+_SAFE_EXPRESSION = re.compile(r"\$\{\{[^}]*\}\}")
+
+
+def _blank_if_safe(match: re.Match[str]) -> str:
+    read = [path for path, _ in paths(match.group()[3:-2])]
+    return "" if read and all(taint(path) == "none" for path in read) else match.group()
 
 
 def _line(workflow: Workflow, scalar: Scalar, found: Found) -> int:
@@ -99,6 +124,9 @@ def _line(workflow: Workflow, scalar: Scalar, found: Found) -> int:
 def injections(workflow: Workflow, job: RawJob, step: Step) -> Iterator[Problem]:
     """Yield the expressions that are pasted into code, by who can write them."""
     places: list[tuple[str, Scalar]] = [("run", step.run)] if step.run is not None else []
+    shell = step.node.get("shell")
+    if isinstance(shell, Scalar):
+        places.append(("shell", shell))
     if step.uses and step.action in _SCRIPT_INPUTS:
         for name in _SCRIPT_INPUTS[step.action]:
             value = step.input(name)
@@ -189,9 +217,21 @@ def publishes(workflow: Workflow, job: str | None, service: str) -> bool:
         for step in found.steps:
             if _PUBLISHERS.get(step.action) == service:
                 return True
-            if step.run is not None and any(m.lastgroup == service for m in _PUBLISH.finditer(step.run.text)):
+            if step.run is not None and any(kind == service for kind, _ in _publishing(found, step.run.text)):
                 return True
     return False
+
+
+def _publishing(job: RawJob, script: str) -> Iterator[tuple[str, int]]:
+    """Yield service and offset of the commands that publish to a public registry."""
+    if len(script) > MAX_SCRIPT or _ELSEWHERE.search(script):
+        return
+    named = [step.input("registry-url") for step in job.steps if step.action == "actions/setup-node"]
+    private = any(url is not None and "registry.npmjs.org" not in url.text for url in named)
+    for match in _PUBLISH.finditer(script):
+        service = match.lastgroup
+        if service is not None and not (private and service == "npm"):
+            yield service, match.start(service)
 
 
 def stored_publishing(line: int, job: str, service: str) -> Problem:
@@ -207,14 +247,19 @@ def scripts(workflow: Workflow, job: RawJob, step: Step, run: Scalar) -> Iterato
     """Yield what one script shows: writes to the environment, unchecked downloads, printed secrets, publishing."""
     script = run.text
     start = run.line + (1 if run.style in {"|", ">"} else 0)
-    if PRIVILEGED & set(workflow.triggers) and _ENV_FILE.search(script):
+    if (workflow.composite or PRIVILEGED & set(workflow.triggers)) and _ENV_FILE.search(script):
+        started = (
+            "in whatever run uses this action" if workflow.composite else "in a run that strangers can start"
+        )
         for number, line in enumerate(script.split("\n")):
-            if _ENV_FILE.search(line) and not re.search(
-                r">>?\s*[\"']?\$\{?GITHUB_(?:OUTPUT|STEP_SUMMARY)", line
+            if (
+                _ENV_FILE.search(line)
+                and not re.search(r">>?\s*[\"']?\$\{?GITHUB_(?:OUTPUT|STEP_SUMMARY)", line)
+                and not _FIXED_TEXT.fullmatch(_SAFE_EXPRESSION.sub(_blank_if_safe, line))
             ):
                 yield Problem(
-                    code="github-env", line=start + number, job=job.key, severity="high",
-                    detail="writes to GITHUB_ENV or GITHUB_PATH in a run that strangers can start: what they bring can become a variable",
+                    code="github-env", line=start + number, job=job.key, severity="medium" if workflow.composite else "high",
+                    detail=f"writes to GITHUB_ENV or GITHUB_PATH {started}: what they bring can become a variable",
                     fix="Use GITHUB_OUTPUT, and never write a stranger's text there.",
                 )  # fmt: skip
                 break
@@ -247,18 +292,12 @@ def scripts(workflow: Workflow, job: RawJob, step: Step, run: Scalar) -> Iterato
                 detail="prints a secret to the log or an output, where masking is the only guard",
                 fix="Do not print it; hand it on by `env:`.",
             )  # fmt: skip
-    for found in expressions(script):
-        if re.search(r"(?i)fromjson\(\s*secrets\.", found.body):
-            line_number, _ = position(run, found.start)
-            yield _unredacted(line_number, job.key)
-    published = _PUBLISH.search(script)
-    if published is not None and published.lastgroup and not _has_login(workflow, job, published.lastgroup):
-        stored = [
-            name for name in secret_names(step.env, job.env, workflow.env, run) if name != "GITHUB_TOKEN"
-        ]
-        if stored:
-            line_number = start + script.count("\n", 0, published.start(published.lastgroup))
-            yield stored_publishing(line_number, job.key, published.lastgroup)
+    for service, offset in _publishing(job, script):
+        read = secret_names(step.env, job.env, workflow.env, run)
+        stored = set(read) - {"GITHUB_TOKEN"} or (not read and not _may_federate(workflow, job))
+        if stored and not _has_login(workflow, job, service):
+            yield stored_publishing(start + script.count("\n", 0, offset), job.key, service)
+        break
     events = {"pull_request_target", "workflow_run"} & set(workflow.triggers)
     if events and re.search(r"\bgh\s+pr\s+(?:merge|review\s+[^\n]*--approve)", script):
         guards = [node for node in (job.node.get("if"), step.condition) if isinstance(node, Scalar)]
@@ -270,8 +309,29 @@ def scripts(workflow: Workflow, job: RawJob, step: Step, run: Scalar) -> Iterato
             )  # fmt: skip
 
 
+def _may_federate(workflow: Workflow, job: RawJob) -> bool:
+    """Tell whether a job can ask for an identity token: if not, it publishes with something stored."""
+    if workflow.composite or (job.permissions is None and set(workflow.triggers) == {"workflow_call"}):
+        return True
+    given = job.permissions or {}
+    return "write" in {given.get("id-token"), given.get("*")}
+
+
 def _has_login(workflow: Workflow, job: RawJob, service: str) -> bool:
     return any(login.service == service and login.job in {job.key, None} for login in workflow.logins)
+
+
+def structured_secrets(job: RawJob) -> Iterator[Problem]:
+    """Yield the places of a job that take a part out of a structured secret."""
+    for _, scalar in scalars(job.node):
+        if "${{" not in scalar.text or "fromjson" not in scalar.text.lower():
+            continue
+        for found in expressions(scalar.text):
+            if _STRUCTURED.search(found.body):
+                yield _unredacted(position(scalar, found.start)[0], job.key)
+
+
+_STRUCTURED = re.compile(r"(?i)fromjson\(\s*secrets\s*[.\[]")
 
 
 def _unredacted(line: int, job: str) -> Problem:

@@ -228,6 +228,10 @@ def _matrix(node: Node | None) -> dict[str, list[str]]:
             continue
         for item in value.items if isinstance(value, Sequence) else []:
             _matrix_values(key.text, item, values)
+    for item in items(mapping(node).get("exclude")):
+        pairs = mapping(item).pairs
+        if len(pairs) == 1 and isinstance(pairs[0][1], Scalar):
+            values.get(pairs[0][0].text, {}).pop(pairs[0][1].text, None)
     for item in items(mapping(node).get("include")):
         for key, value in mapping(item).pairs:
             _matrix_values(key.text, value, values)

@@ -35,6 +35,7 @@ from collectors.ci_files.github_steps import (
     RawJob,
     Step,
     Workflow,
+    expand,
     image_pin,
     is_third_party,
     job_of,
@@ -304,9 +305,9 @@ class _Reader:
         if node is None or not image:
             return
         self._values(mapping(mapping(node).get("env")), job.key)
-        self._image(
-            image.removeprefix("docker://"), node.line, job.key, secret_names(mapping(node).get("env"))
-        )
+        secrets = secret_names(mapping(node).get("env"))
+        for made in expand(image, {}, job.matrix):
+            self._image(made.removeprefix("docker://"), node.line, job.key, secrets)
         password = mapping(mapping(node).get("credentials")).get("password")
         if isinstance(password, Scalar) and password.text and "${{" not in password.text:
             seen = inspect(f"{what}_password", password.text, self.fingerprint)

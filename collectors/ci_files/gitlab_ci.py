@@ -326,7 +326,8 @@ _KEYWORDS = frozenset(
 
 def _debug(out: Gathered, node: Node | None, job: str | None) -> None:
     for key, value in mapping(node).pairs:
-        if key.text in {"CI_DEBUG_TRACE", "CI_DEBUG_SERVICES"} and boolean(value):
+        given = value.get("value") if isinstance(value, Mapping) else value
+        if key.text in {"CI_DEBUG_TRACE", "CI_DEBUG_SERVICES"} and boolean(given):
             out.problem(
                 "debug-enabled",
                 key.line,

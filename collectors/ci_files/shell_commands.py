@@ -31,8 +31,17 @@ _DEPLOYING = re.compile(
 )
 _CURL_SHELL = re.compile(
     r"\b(?:curl|wget)\b[^|;&\n]*\|\s*(?:sudo\s+(?:-\w+\s+)*)?(?:ba|z|k|da)?sh\b|\b(?:ba|z)?sh\s+(?:-\w+\s+)*[\"']?(?:<\(|\$\()\s*(?:curl|wget)\b|"
-    r"\biex\b[^\n]{0,80}(?:DownloadString|iwr|Invoke-WebRequest)|\b(?:curl|wget)\b[^|;&\n]*\|\s*(?:sudo\s+)?python3?\b"
+    r"(?i:\b(?:iex|Invoke-Expression)\b[^\n]{0,80}(?:DownloadString|iwr|irm|Invoke-WebRequest|Invoke-RestMethod))|"
+    r"(?i:\b(?:iwr|irm|Invoke-WebRequest|Invoke-RestMethod|DownloadString)\b[^|;&\n]*\|\s*(?:iex|Invoke-Expression)\b)|"
+    r"\b(?:curl|wget)\b[^|;&\n]*\|\s*(?:sudo\s+(?:-\w+\s+)*)?(?:python3?|perl|php|node|ruby)(?=\s*$|\s+-\s*$|\s+-\s|\s*[;&|])|"
+    r"\bsource\s+<\(\s*curl\b|\bdeno\s+(?:run|install)\s+(?:-A|--allow-all)\b[^\n]*https://"
 )
+_FETCHERS = ("curl", "wget", "iex", "iwr", "irm", "Invoke-", "deno", "DownloadString")
+_FIXED_FILE = re.compile(
+    r"https://(?:raw\.githubusercontent\.com/[^/\s]+/[^/\s]+|github\.com/[^/\s]+/[^/\s]+/raw)/[0-9a-f]{40}/"
+)
+_FETCH_AND_RUN = re.compile(r"\b(?:curl|wget)\b[^\n]{0,400}\bchmod\s+(?:[augo]*\+r?x|[75]\d\d)")
+_CHECKED = re.compile(r"(?i)sha\d+sum|shasum|\bgpg\b|\bcosign\b|minisign|Get-FileHash|\bopenssl\s+dgst")
 
 
 def deploy_targets(script: str, resolve: Callable[[str], str]) -> Iterator[tuple[str, int]]:
@@ -230,7 +239,14 @@ def hard_coded(
 
 
 def pipes_download_into_shell(script: str) -> Iterator[int]:
-    """Yield the lines (from 0) on which a download is run without having been checked."""
+    """Yield the lines (from 0) on which a download is run without having been checked.
+
+    A file of a repository at a full commit SHA cannot change and is left out.
+    """
+    checked = _CHECKED.search(script[:MAX_SCRIPT]) is not None
     for number, line in enumerate(script[:MAX_SCRIPT].split("\n")):
-        if ("curl" in line or "wget" in line or "iex" in line) and _CURL_SHELL.search(line[:MAX_LINE]):
+        if not any(word in line for word in _FETCHERS) or _FIXED_FILE.search(line[:MAX_LINE]):
+            continue
+        shown = line[:MAX_LINE]
+        if _CURL_SHELL.search(shown) or (not checked and _FETCH_AND_RUN.search(shown)):
             yield number

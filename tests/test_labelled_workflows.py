@@ -1,0 +1,119 @@
+"""Labelled definitions after public corpora: every planted weakness is told, and no look-alike is.
+
+The cases were written for this project; ``source`` in each file of ``tests/data/labelled_workflows`` names the
+public material whose labels they follow. Print recall and false alarms by code with
+``python -m tests.test_labelled_workflows``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from ruamel.yaml import YAML
+
+from collectors.ci_files import parse
+from scanner.detectors import Fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOLDER = Path(__file__).parent / "data" / "labelled_workflows"
+SHA = "11bd71901bbe5b1630ceea73d27597364c9af683"
+FP = Fingerprint(b"test-key")
+
+
+class Case:
+    """One definition with the codes that it must and must not show."""
+
+    def __init__(self, family: str, fields: dict[str, object], code: object, vulnerable: bool) -> None:
+        self.id = f"{family}/{'vulnerable' if vulnerable else 'sound'}/{fields['id']}"
+        self.path = str(fields.get("file", ".github/workflows/ci.yml"))
+        self.text = _text(fields).replace("SHA40", SHA)
+        named = _names(fields, "present" if vulnerable else "absent") or ([code] if code else [])
+        self.codes = [str(name) for name in [*named, *_names(fields, "also")]]
+        self.vulnerable = vulnerable
+
+    def found(self) -> set[str]:
+        """Return the codes that the parser tells."""
+        return {problem.code for problem in parse(self.path, self.text, FP, owner="lanternpay").problems}
+
+
+def _names(fields: dict[str, object], key: str) -> list[object]:
+    names = fields.get(key)
+    return list(names) if isinstance(names, list) else []
+
+
+def _text(fields: dict[str, object]) -> str:
+    """Return the whole text, or a workflow of one job around the steps that are given."""
+    if "text" in fields:
+        return str(fields["text"])
+    lines = [
+        f"on: {fields.get('on', 'push')}",
+        f"permissions: {fields.get('permissions', '{}')}",
+        "jobs:",
+        "  job:",
+        f"    runs-on: {fields.get('runs-on', 'ubuntu-24.04')}",
+    ]
+    if "job" in fields:
+        lines.append(f"    {fields['job']}")
+    lines.append("    steps:")
+    lines += [f"      {line}" for line in str(fields["steps"]).split("\n")]
+    return "\n".join(lines) + "\n"
+
+
+def cases() -> list[Case]:
+    """Return every labelled case, in the order of files."""
+    return [
+        Case(path.stem, fields, content.get("code"), vulnerable)
+        for path in sorted(FOLDER.glob("*.yaml"))
+        for content in [YAML(typ="safe").load(path.read_text(encoding="utf-8"))]
+        for vulnerable in (True, False)
+        for fields in content["vulnerable" if vulnerable else "sound"]
+    ]
+
+
+CASES = cases()
+
+
+def test_the_set_is_whole() -> None:
+    assert sum(case.vulnerable for case in CASES) >= 80
+    assert sum(not case.vulnerable for case in CASES) >= 50
+    assert len({case.id for case in CASES}) == len(CASES)
+    assert all(case.codes for case in CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_a_labelled_definition(case: Case) -> None:
+    found = case.found()
+    if case.vulnerable:
+        assert set(case.codes) <= found
+    else:
+        assert not set(case.codes) & found
+
+
+def rates() -> Iterator[tuple[str, str]]:
+    """Yield code and its recall and false alarms as text."""
+    planted: Counter[str] = Counter()
+    told: Counter[str] = Counter()
+    alike: Counter[str] = Counter()
+    alarms: Counter[str] = Counter()
+    for case in CASES:
+        found = case.found()
+        for code in case.codes:
+            (planted if case.vulnerable else alike)[code] += 1
+            if code in found:
+                (told if case.vulnerable else alarms)[code] += 1
+    for code in sorted(planted | alike):
+        yield code, f"told {told[code]} of {planted[code]}, false alarms {alarms[code]} of {alike[code]}"
+    yield (
+        "all",
+        (f"told {told.total()} of {planted.total()}, false alarms {alarms.total()} of {alike.total()}"),
+    )
+
+
+if __name__ == "__main__":
+    for name, figures in rates():
+        print(f"{name:34} {figures}")  # noqa: T201  this is what it is run for
