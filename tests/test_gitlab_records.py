@@ -12,7 +12,15 @@ from collectors.gitlab import powers
 from sandbox.aws.keys import ISSUED, key_id
 from sandbox.estate import DEV, PROJECTS
 from sandbox.gitlab import GitLabSandbox, build
-from sandbox.gitlab.entities import access_token, bound_token, group, project, protected_branch, runner
+from sandbox.gitlab.entities import (
+    access_token,
+    bound_token,
+    group,
+    project,
+    protected_branch,
+    runner,
+    variable,
+)
 from scanner.records import (
     Account,
     Control,
@@ -428,6 +436,25 @@ def test_projects_of_subgroups_are_read(monkeypatch: pytest.MonkeyPatch, tmp_pat
     records = read(instance, tmp_path, monkeypatch)
     row = next(row for row in of(records, Account) if row.id == "gitlab:project:9050")
     assert (row.address, row.parent_id) == ("lantern/research/papers", "gitlab:group:8002")
+
+
+def test_a_variable_of_a_group_above_names_the_role_below(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = build()
+    inner = group(8003, "ai", "Ai", parent=instance.groups[8002])
+    # Sorted by name, the inner group comes first.
+    instance.groups = {8001: instance.groups[8001], 8003: inner, 8002: instance.groups[8002]}
+    instance.projects[9051] = project(9051, "train", inner)
+    instance.lists["/groups/8002/variables"].append(
+        variable("TRAIN_ROLE", "arn:aws:iam::300000000003:role/train")
+    )
+    instance.files["9051/.gitlab-ci.yml"] = instance.files["9001/.gitlab-ci.yml"].replace(
+        "arn:aws:iam::200000000002:role/deploy-risk", "$TRAIN_ROLE"
+    )
+    records = read(instance, tmp_path, monkeypatch)
+    used = {row.target_id for row in of(records, Link) if row.source_id == "gitlab:pipeline:9051"}
+    assert "arn:aws:iam::300000000003:role/train" in used
 
 
 def test_an_archived_project_still_shows_what_opens_it(

@@ -67,9 +67,8 @@ def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[
     yield from secrets.variables(scope, place, {})
     yield from controls.webhooks(scope, place)
     yield from _applications(scope)
-    rows: list[dict[str, Any]] = []
-    yield from _personal_projects(scope, rows)
-    wanted = [projects.read_project(row) for row in rows]
+    wanted: list[projects.Project] = []
+    yield from _personal_projects(scope, wanted)
     yield from projects.everything(scope, wanted, {})
     yield scope.unseen("credentials", "ssh-key", "GET /users/:id/keys", "People's SSH keys were not read.")
 
@@ -188,7 +187,7 @@ def _applications(scope: Scope) -> Iterator[Record]:
     )
 
 
-def _personal_projects(scope: Scope, rows: list[dict[str, Any]]) -> Iterator[Record]:
+def _personal_projects(scope: Scope, wanted: list[projects.Project]) -> Iterator[Record]:
     """Yield the projects in people's own namespaces; those of groups are read with their group."""
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
@@ -196,7 +195,7 @@ def _personal_projects(scope: Scope, rows: list[dict[str, Any]]) -> Iterator[Rec
             str(item["path_with_namespace"])
         ):
             yield projects.account(item)
-            rows.append(item)
+            wanted.append(projects.read_project(item))
 
     yield from scope.listing(
         "/projects",

@@ -15,12 +15,13 @@ from scanner.collect import Failure as Failed
 from scanner.records import TABLES, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from collectors.gitlab import Config
     from collectors.gitlab.client import Client
+    from collectors.gitlab.projects import Project
     from scanner.collect import Run, Target
-    from scanner.records import Record
+    from scanner.records import Account, Record
 
 _BELOW = [
     name for name in TABLES if name not in {"accounts", "gaps", "coverage", "trusts", "artifacts", "rollouts"}
@@ -69,16 +70,23 @@ def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[
         groups.settings(top), scope.asked("controls", "GET /groups/:id", kind="two-factor-requirement")
     )
     below: list[dict[str, Any]] = []
-    yield from _listed(scope, "/groups/:id/descendant_groups", "gitlab-group", groups.account, below)
+    yield from _listed(scope, "/groups/:id/descendant_groups", "gitlab-group", groups.account, below.append)
+    # Parents first: what their variables name, their children's pipelines use.
+    below.sort(key=lambda group: (str(group["full_path"]).count("/"), str(group["full_path"])))
     identifiers: dict[str, dict[str, str]] = {}
     for group in (top, *below):
         yield from _group(scope, group, identifiers)
     yield from credentials.service_accounts(scope)
     yield from credentials.ssh_certificates(scope)
     yield from runners.runners(scope)
-    rows: list[dict[str, Any]] = []
-    yield from _listed(scope, "/groups/:id/projects", "gitlab-project", projects.account, rows)
-    wanted = [projects.read_project(row) for row in rows if scope.wants(str(row["path_with_namespace"]))]
+    wanted: list[Project] = []
+    yield from _listed(
+        scope,
+        "/groups/:id/projects",
+        "gitlab-project",
+        projects.account,
+        lambda row: wanted.append(projects.read_project(row)),
+    )
     yield from projects.everything(scope, wanted, identifiers)
     yield from _unseen(scope)
 
@@ -100,8 +108,14 @@ def _own_role(client: Client, place: Place) -> int | None:
     return None
 
 
-def _listed(scope: Scope, call: str, kind: str, account: Any, rows: list[dict[str, Any]]) -> Iterator[Record]:
-    """Yield groups or projects as accounts; when they cannot all be listed, every table is in doubt."""
+def _listed(
+    scope: Scope,
+    call: str,
+    kind: str,
+    account: Callable[[dict[str, Any]], Account],
+    keep: Callable[[dict[str, Any]], None],
+) -> Iterator[Record]:
+    """Yield groups or projects as accounts, and keep each; when they cannot all be listed, every table is in doubt."""
     parameters: dict[str, str | int] = (
         {"include_subgroups": "true", "with_shared": "false", "order_by": "id", "sort": "asc"}
         if kind == "gitlab-project"
@@ -114,7 +128,7 @@ def _listed(scope: Scope, call: str, kind: str, account: Any, rows: list[dict[st
             if kind == "gitlab-project" and not scope.wants(str(row["path_with_namespace"])):
                 continue
             yield account(row)
-            rows.append(row)
+            keep(row)
 
     def noted(exc: Exception) -> Failed | None:
         failure = explain(exc)
