@@ -101,9 +101,10 @@ def _load(
 
 
 def _stop(code: int, message: str) -> typer.Exit:
+    from scanner.plain import plain_lines
     from scanner.redact import redact
 
-    typer.echo(redact(message), err=True)
+    typer.echo(plain_lines(redact(message)), err=True)
     return typer.Exit(code)
 
 
@@ -447,9 +448,10 @@ def rules_test(
 
 def _redacted_traceback(kind: type[BaseException], exc: BaseException, trace: TracebackType | None) -> None:
     """Print what nobody foresaw, without the secrets that messages of SDKs may quote."""
+    from scanner.plain import plain_lines
     from scanner.redact import redact
 
-    sys.stderr.write(redact("".join(traceback.format_exception(kind, exc, trace))))
+    sys.stderr.write(plain_lines(redact("".join(traceback.format_exception(kind, exc, trace)))))
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scanner.night import open_night
+from scanner.plain import plain
 from scanner.snapshot import SnapshotError
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def explain(state: Path, run_id: str, finding: str) -> str:
         if len(found) > 1:
             ids = ", ".join(row["id"] for row in found[:5])
             raise SnapshotError(f"{finding!r} is the start of several findings: {ids}. Give more of it.")
-        return "\n".join(_lines(night, found[0])) + "\n"
+        # A name with a line break or an escape sequence must neither forge a line nor command the terminal.
+        return "\n".join(plain(line) for line in _lines(night, found[0])) + "\n"
 
 
 def _lines(night: Night, finding: dict[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from scanner.plain import plain_lines
 from scanner.redact import redact
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ def _redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMa
     return {key: _redacted(value) for key, value in event.items()}
 
 
+def _printable_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Let no name command the terminal; JSON escapes such characters by itself."""
+    return {key: plain_lines(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
 def configure(*, terminal: bool, verbose: bool = False) -> None:
     """Set up logging for the process: ours, and what the SDKs log, warnings and above.
 
@@ -41,6 +47,8 @@ def configure(*, terminal: bool, verbose: bool = False) -> None:
     ]
     if not terminal:
         shared.append(structlog.processors.TimeStamper(fmt="iso", utc=True))
+    if terminal:
+        shared.append(_printable_event)
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=False) if terminal else structlog.processors.JSONRenderer()
     )

@@ -8,6 +8,8 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from scanner.plain import plain
+
 if TYPE_CHECKING:
     from scanner.collect import Target
     from scanner.snapshot import TargetDone
@@ -42,7 +44,7 @@ class TerminalProgress:
         self._bar.advance(self._task)
         if result.gaps:
             self._console.print(
-                f"{target.collector}/{target.name}: {result.gaps} listings could not be read in full",
+                f"{target.collector}/{plain(target.name)}: {result.gaps} listings could not be read in full",
                 markup=False,
                 highlight=False,
             )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scanner.findings import SEVERITIES, Severity
+from scanner.history import superseded
 from scanner.night import open_night
 from scanner.pipeline import Outcome, counts_by_severity, resolve_run
+from scanner.plain import plain
 from scanner.snapshot import list_sealed, prune, read_manifest, remove
 
 if TYPE_CHECKING:
@@ -58,32 +60,41 @@ def analysis_lines(state: Path, run_id: str) -> list[str]:
 
 
 def diff_lines(state: Path, earlier: str, later: str) -> list[str]:
-    """Compare the findings of two analysed runs: what only one of them has open."""
-    query = (
-        "SELECT id, severity, title, subject_name, coalesce(owner, 'no owner'), status FROM findings "
-        "WHERE status IN ('new', 'open', 'reopened', 'unobserved') ORDER BY rank DESC, id"
-    )
-    with open_night(state, earlier) as night:
-        before = {row[0]: row for row in night.rows(query)}
-    with open_night(state, later) as night:
-        after = {row[0]: row for row in night.rows(query)}
+    """Compare the findings of two analysed runs: what only one of them has open, and what became of what went.
+
+    A finding that the later run could not check, whose rule failed, or that an exception covers, is not gone.
+    """
+    query = "SELECT id, severity, title, subject_name, coalesce(owner, 'no owner'), status FROM findings ORDER BY rank DESC, id"
+    runs: list[dict[str, tuple[str, ...]]] = []
+    for run in (earlier, later):
+        with open_night(state, run) as night:
+            runs.append({row[0]: row for row in night.rows(query)})
+    every = [{key: row for key, row in run.items() if row[5] != "resolved"} for run in runs]
+    before, after = every
+    told = {"excepted": ", excepted", "unobserved": ", could not be checked", "error": ", its rule failed"}
     lines = [
-        f"{mark} {row[0]}  {row[1]:8}  {row[2]}: {row[3]} ({row[4]})"
+        f"{mark} {row[0]}  {row[1]:8}  {row[2]}: {row[3]} ({row[4]}{told.get(row[5], '')})"
         for mark, rows, other in (("+", after, before), ("-", before, after))
         for key, row in rows.items()
         if key not in other
     ]
+    lines += [
+        f"~ {row[0]}  {row[1]:8}  {row[2]}: {row[3]} ({row[4]}{told[row[5]]})"
+        for key, row in after.items()
+        if key in before and row[5] in told and row[5] != before[key][5]
+    ]
+    unchecked = sum(row[5] in ("unobserved", "error") for row in after.values())
     return [
-        *lines,
+        *(plain(line) for line in lines),
         (
             f"{len(after.keys() - before.keys())} more, {len(before.keys() - after.keys())} fewer, "
-            f"{len(after.keys() & before.keys())} in both"
+            f"{len(after.keys() & before.keys())} in both; {unchecked} could not be checked in {later}"
         ),
     ]
 
 
 def prune_lines(settings: Settings, *, delete: bool, force: bool) -> list[str]:
-    """Apply retention; say what went or would go."""
+    """Apply retention to snapshots, and delete histories that newer ones hold; say what went or would go."""
     snapshots = settings.state / "snapshots"
     cited: set[str] = set()
     sealed = list_sealed(snapshots)
@@ -93,10 +104,15 @@ def prune_lines(settings: Settings, *, delete: bool, force: bool) -> list[str]:
             cited = {row[0] for row in night.rows(query)}
     keep = settings.retention
     gone = prune(snapshots, daily=keep.daily, monthly=keep.monthly, yearly=keep.yearly, cited=cited)
-    for folder in gone if delete else []:
-        remove(folder)
+    old = superseded(settings.state)
+    if delete:
+        for folder in gone:
+            remove(folder)
+        for path in old:
+            path.unlink()
     verb = "deleted" if delete else "would delete (add --delete)"
-    return [f"{verb} {folder.name}" for folder in gone] or ["nothing to delete"]
+    names = [folder.name for folder in gone] + [f"history/{path.name}" for path in old]
+    return [f"{verb} {name}" for name in names] or ["nothing to delete"]
 
 
 def rule_lines(rule: Rule) -> list[str]:
