@@ -50,6 +50,17 @@ def history_before(state: Path, run_id: str) -> str | None:
     return next((name for name in reversed(names) if name < run_id), None)
 
 
+KEPT = 3
+"""Histories that `superseded` leaves: the newest holds everything, the others allow to analyse a night or two anew."""
+
+
+def superseded(state: Path) -> list[Path]:
+    """Return the files of older histories, oldest first: each newer one holds all that they hold."""
+    files = sorted((state / "history").glob("*.parquet"))
+    runs = sorted({path.name.partition(".")[0] for path in files})
+    return [path for path in files if path.name.partition(".")[0] in runs[:-KEPT]]
+
+
 LOST = """
     CREATE OR REPLACE TABLE lost AS
     SELECT k.rule, k.account_id, k.last_seen, min(l.what) AS what
