@@ -46,6 +46,7 @@ SEED = 20261122
 SCANNER_ROLE = "sprawlscan-scanner"
 """The role in the management account with which the scanner signs."""
 _OPEN = threading.Lock()
+_REPETITION = {"ClientToken", "clientToken", "ClientRequestToken", "clientRequestToken"}
 
 
 class Fault(msgspec.Struct, kw_only=True):
@@ -294,7 +295,9 @@ class AwsSandbox:
             backend.ensure_managed(call.account, call.params["PolicyArn"])
         if changes(call):
             # An id depends on what is made, not on what moto happened to draw before: the same in every build.
-            made = f"{call.account}/{call.region}/{call.action}/{sorted(call.params.items())}"
+            # boto3 makes up a token for each call, against repetition.
+            given = sorted((name, value) for name, value in call.params.items() if name not in _REPETITION)
+            made = f"{call.account}/{call.region}/{call.action}/{given}"
             self._made[made] += 1
             backend.reseed(f"{made}/{self._made[made]}")
         own = handler(call.service, call.operation) if changes(call) else None
