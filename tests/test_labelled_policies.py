@@ -121,6 +121,7 @@ def account_of(case: Shape, **more: Any) -> Any:
         for name, short in case.get("roles", {}).items()
     ]
     users = [user("boss", managed=(ADMINISTRATOR,)), user("clerk")]
+    users += [user(name, *statements(short)) for name, short in case.get("users", {}).items()]
     if case.get("as", "user") == "user":
         groups = tuple(case.get("in", ()))
         users.append(
@@ -193,6 +194,25 @@ def test_escalation(case: Shape) -> None:
 @pytest.mark.parametrize("case", LABELLED["trusts"], ids=lambda case: str(case["id"]))
 def test_trust(case: Shape) -> None:
     assert lets_in(case) is case["open"]
+
+
+@pytest.mark.parametrize("case", LABELLED["keepers"], ids=lambda case: str(case["id"]))
+def test_somebody_with_data(case: Shape) -> None:
+    keeper = {
+        "can": [
+            {"do": ["s3:GetObject", "s3:ListBucket"], "at": ["arn:aws:s3:::vault", "arn:aws:s3:::vault/*"]}
+        ]
+    }
+    more = {f"{case['keeper']}s": {"keeper": keeper | ({"trust": case["trust"]} if "trust" in case else {})}}
+    subject = {key: value for key, value in case.items() if key != "trust"} | {"services": []}
+    found = records(account_of(subject | more))
+    assert not gains(found)
+    become = {
+        one.target_id
+        for one in found
+        if isinstance(one, Link) and one.relation == "can_become" and one.source_id.endswith("SUBJECT")
+    }
+    assert any(target.endswith("KEEPER") for target in become) is case["becomes"]
 
 
 def test_there_are_enough_cases_of_both_labels() -> None:

@@ -88,6 +88,8 @@ class Index:
 
 
 EMPTY = Index(())
+TAKING = frozenset({"principal-access", "new-passrole"})
+"""The families by which an existing identity is become."""
 OWN_PATHS = frozenset({"self", "nothing", "any-user", "any-role", "assumable-role"})
 """The targets that need nobody privileged."""
 SHARED_COVERS = frozenset({"anything", "self", "own-policy", "own-group", "other-user", "role", "user"})
@@ -176,10 +178,12 @@ class Search:
     def beyond(self, powers: Callable[[str], frozenset[Power]]) -> dict[str, list[Hit]]:
         """Return who can become somebody that is not privileged and yet has a power that the holder lacks.
 
-        Roles that may be assumed, and existing compute that the holder may change; by the holder's ARN.
+        Roles that may be assumed, users and roles whose access the holder may take over, and existing compute that
+        it may change; by the holder's ARN.
         """
-        self.fresh = {"role": Index(self.all["role"].by_arn.values())}
+        self._index(set(self.by_arn))
         found: dict[str, list[Hit]] = {}
+        shared: dict[tuple[object, ...], list[Hit]] = {}
         for holder in self.holders.values():
             principal = holder.principal
             if principal.arn in self.privileged or principal.kind == "iam-group":
@@ -192,15 +196,36 @@ class Search:
                 )
                 if truth is not Truth.NO
             ]
-            for path in self._walkable(holder) if self.compute else ():
-                if path.compute is not None and path.compute in self.compute:
-                    before = self._steps(holder, path, None, None, shared=True)
-                    if before is not Truth.NO:
-                        hits += self._through_known(holder, path, before)
-            more = [hit for hit in hits if hit.target is not None and powers(hit.target.arn) - own]
+            if holder.actions:
+                taken = shared.get(holder.key)
+                if taken is None:
+                    taken = shared[holder.key] = list(self._taken(holder))
+                hits += taken
+            more = [
+                hit
+                for hit in hits
+                if hit.target is not None and hit.target.arn != principal.arn and powers(hit.target.arn) - own
+            ]
             if more:
                 found[principal.arn] = _best(more)
         return found
+
+    def _taken(self, holder: Holder) -> Iterator[Hit]:
+        """Yield whose access the holder may take over, and what it becomes through compute that exists."""
+        for path in self._walkable(holder):
+            known = path.compute is not None and path.compute in self.compute
+            if not known and (path.family not in TAKING or path.target not in {"user", "role"}):
+                continue
+            before = self._steps(holder, path, None, None, shared=True)
+            if before is Truth.NO:
+                continue
+            if known:
+                yield from self._through_known(holder, path, before)
+                continue
+            for target, trusted in itertools.islice(self._candidates(holder, path), MOST_LOOKED_AT):
+                truth = min(before, trusted, self._steps(holder, path, target, None, shared=False))
+                if truth is not Truth.NO:
+                    yield Hit(path=path, target=target, truth=truth)
 
     def _index(self, fresh: set[str]) -> None:
         """Sort those who are newly privileged by how they can be reached."""
