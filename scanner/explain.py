@@ -58,8 +58,9 @@ def _lines(night: Night, finding: dict[str, Any]) -> Iterator[str]:
     yield f"Change:  {finding['fix']}"
     if finding["url"]:
         yield f"See:     {finding['url']}"
-    yield f"To accept it, exceptions.yaml takes: rule: {finding['rule']}, subject: {finding['subject']!r}, "
-    yield f"  state_hash: {finding['state_hash']}"
+    if finding["status"] != "resolved":
+        yield f"To accept it, exceptions.yaml takes: rule: {finding['rule']}, subject: {finding['subject']!r},"
+        yield f"  state_hash: {finding['state_hash']}"
 
 
 def _numbered(title: str, steps: list[str] | None) -> Iterator[str]:

@@ -73,10 +73,15 @@ def diff_lines(state: Path, earlier: str, later: str) -> list[str]:
     before, after = every
     told = {"excepted": ", excepted", "unobserved": ", could not be checked", "error": ", its rule failed"}
     lines = [
-        f"{mark} {row[0]}  {row[1]:8}  {row[2]}: {row[3]} ({row[4]}{told.get(row[5], '')})"
-        for mark, rows, other in (("+", after, before), ("-", before, after))
-        for key, row in rows.items()
-        if key not in other
+        f"+ {row[0]}  {row[1]:8}  {row[2]}: {row[3]} ({row[4]}{told.get(row[5], '')})"
+        for key, row in after.items()
+        if key not in before
+    ]
+    lines += [
+        f"- {row[0]}  {row[1]:8}  {row[2]}: {row[3]} "
+        f"({row[4]}, {'resolved' if key in runs[1] else f'not in {later}'})"
+        for key, row in before.items()
+        if key not in after
     ]
     lines += [
         f"~ {row[0]}  {row[1]:8}  {row[2]}: {row[3]} ({row[4]}{told[row[5]]})"

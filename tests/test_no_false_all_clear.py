@@ -1,0 +1,175 @@
+"""A permission that is taken away resolves nothing: night 1 sees everything, night 2 is the same world, less one right.
+
+Each night is collected by the real collectors over HTTP and analysed by the rules that found something on night 1.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sandbox.aws.estate import build
+from sandbox.aws.server import AwsSandbox
+from sandbox.estate import FIRST_NIGHT, GITHUB_ORG, PROD, REGION
+from sandbox.github.server import GitHubSandbox
+from scanner.analyze import AnalyzeSettings, analyze
+from scanner.config import load
+from scanner.night import open_night
+from scanner.progress import LogProgress
+from scanner.rule import load_rules
+from scanner.run import collect_snapshot
+from scanner.snapshot import run_id_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+LATER = FIRST_NIGHT + timedelta(hours=1)
+"""The second night; so near that nothing grows old in between."""
+GITHUB_KEY = "TEST_ALL_CLEAR_GITHUB_KEY"
+
+
+class Estate:
+    """A state folder with one analysed night, and the findings that it has open."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.before: dict[str, str] = {}
+        self.silent: list[str] = []
+
+    def first(self, section: dict[str, Any]) -> None:
+        self._night(self.state, section, FIRST_NIGHT)
+        self.before = _statuses(self.state, FIRST_NIGHT)
+        found = {line.split(" ", 1)[0] for line in self.before}
+        self.silent = [rule.id for rule in load_rules() if rule.id not in found]
+
+    def second(self, section: dict[str, Any], folder: Path) -> dict[str, str]:
+        """Analyse a later night in a copy of the state; returns what became of the findings of the first."""
+        copy = folder / "state"
+        shutil.copytree(self.state, copy)
+        self._night(copy, section, LATER)
+        after = _statuses(copy, LATER)
+        return {finding: after.get(finding, "absent") for finding in self.before}
+
+    def _night(self, state: Path, section: dict[str, Any], as_of: datetime) -> None:
+        config = state.parent / f"{state.name}.yaml"
+        config.write_text(json.dumps({"state": str(state), "collectors": section}), encoding="utf-8")
+        manifest = collect_snapshot(
+            load(config).settings,
+            digest="",
+            as_of=as_of,
+            stopping=threading.Event(),
+            progress=LogProgress(),
+        )
+        analyze(state, manifest.run_id, settings=AnalyzeSettings(disabled=self.silent))
+
+
+def _statuses(state: Path, as_of: datetime) -> dict[str, str]:
+    with open_night(state, run_id_of(as_of)) as night:
+        return dict(night.rows("SELECT rule || ' ' || subject, status FROM findings"))
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AwsSandbox, Estate, dict[str, Any]]]:
+    with AwsSandbox(as_of=FIRST_NIGHT) as sandbox, pytest.MonkeyPatch.context() as patch:
+        build(sandbox, 1)
+        signed = {name.upper(): value for name, value in sandbox.credentials(PROD).items()}
+        for name, value in {**sandbox.environment(), **signed}.items():
+            patch.setenv(name, value)
+        section = {"aws": {"regions": [REGION], "endpoint_url": sandbox.url, "max_attempts": 1}}
+        estate = Estate(tmp_path_factory.mktemp("aws") / "state")
+        estate.first(section)
+        yield sandbox, estate, section
+
+
+@pytest.fixture(scope="module")
+def github(tmp_path_factory: pytest.TempPathFactory) -> Estate:
+    estate = Estate(tmp_path_factory.mktemp("github") / "state")
+    with GitHubSandbox(night=1) as sandbox, pytest.MonkeyPatch.context() as patch:
+        estate.first(_github(sandbox, patch))
+    return estate
+
+
+def _github(sandbox: GitHubSandbox, patch: pytest.MonkeyPatch) -> dict[str, Any]:
+    patch.setenv(GITHUB_KEY, sandbox.app.private_key)
+    return {
+        "github": {
+            "organisations": [GITHUB_ORG],
+            "base_url": sandbox.url,
+            "app": {
+                "app_id": sandbox.app.app_id,
+                "installation_id": sandbox.app.installation_id,
+                "private_key": f"${{env:{GITHUB_KEY}}}",
+            },
+            "seconds_between_requests": 0,
+            "secondary_wait_seconds": 0.01,
+            "retries": 1,
+        }
+    }
+
+
+def _cleared(became: dict[str, str]) -> dict[str, str]:
+    return {finding: status for finding, status in became.items() if status not in ("open", "unobserved")}
+
+
+@pytest.mark.parametrize(
+    ("action", "doubted"),
+    [
+        ("iam:GetAccountAuthorizationDetails", "trust-open"),
+        ("iam:GetCredentialReport", "identity-unused"),
+        ("iam:ListAccessKeys", "credential-old"),
+        ("iam:GetAccountSummary", "aws-root-used"),
+        ("iam:ListServiceSpecificCredentials", "service-credential-without-expiry"),
+        ("ecr:DescribeRepositories", "artifact-mutable-tag"),
+        ("eks:ListPodIdentityAssociations", "aws-pod-identity-role-unused"),
+        ("lambda:ListFunctions", "secret-in-environment"),
+        ("lambda:GetPolicy", "public-resource-policy"),
+        ("s3:GetBucketPolicy", "public-resource-policy"),
+        ("secretsmanager:ListSecrets", "secret-without-rotation"),
+        ("ssm:DescribeParameters", "aws-parameter-in-clear"),
+    ],
+)
+def test_an_action_that_is_denied_resolves_nothing(
+    aws: tuple[AwsSandbox, Estate, dict[str, Any]], tmp_path: Path, action: str, doubted: str
+) -> None:
+    sandbox, estate, section = aws
+    sandbox.deny = {PROD: {action}}
+    became = estate.second(section, tmp_path)
+    assert not _cleared(became)
+    assert "unobserved" in {status for finding, status in became.items() if finding.startswith(f"{doubted} ")}
+
+
+@pytest.mark.parametrize(
+    ("permission", "doubted"),
+    [
+        ("members", "outside-collaborator-admin"),
+        ("contents", "workflow-dangerous-trigger"),
+        ("administration", "deploy-key-write"),
+        ("secrets", "secret-old"),
+        ("organization_personal_access_tokens", "token-without-expiry"),
+        ("actions", "environment-without-approval"),
+    ],
+)
+def test_a_permission_that_is_revoked_resolves_nothing(
+    github: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, permission: str, doubted: str
+) -> None:
+    with GitHubSandbox(night=1) as sandbox:
+        sandbox.revoke(permission)
+        became = github.second(_github(sandbox, monkeypatch), tmp_path)
+    assert not _cleared(became)
+    assert "unobserved" in {status for finding, status in became.items() if finding.startswith(f"{doubted} ")}
+
+
+def test_the_same_night_again_leaves_everything_open(
+    aws: tuple[AwsSandbox, Estate, dict[str, Any]], tmp_path: Path
+) -> None:
+    sandbox, estate, section = aws
+    sandbox.deny = {}
+    assert set(estate.second(section, tmp_path).values()) == {"open"}
+    assert len(estate.before) > 30
