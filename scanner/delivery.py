@@ -155,7 +155,7 @@ def _closure(start: str, graph: Graph) -> Closure:
 def _why(pipeline: str, workload: str, excess: list[Power], level: Level, complete: bool) -> str:
     if excess:
         more = ", ".join(excess)
-        return f"{pipeline} can {more} where {workload}, which it delivers, cannot: its level is {level}."
+        return f"{pipeline} has {more} beyond {workload}, which it delivers; its level is {level}."
     if complete:
         return f"{pipeline} has nothing that {workload} lacks, beside what delivering needs."
     return f"No excess of {pipeline} over {workload} was seen, and part of it could not be read."

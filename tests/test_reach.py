@@ -263,7 +263,7 @@ def test_the_excess_is_what_delivering_does_not_need_and_the_workload_does_not_h
         assert row["excess"] == ["read-secrets"]
         assert row["complete"]
         assert row["path"][-1] == "has read-secrets on * through DeployerPolicy"
-        assert row["why"].startswith("deploy can read-secrets where api, which it delivers, cannot")
+        assert row["why"].startswith("deploy has read-secrets beyond api, which it delivers")
 
 
 def test_equal_signatures_have_no_excess(tmp_path: Path) -> None:
