@@ -7,6 +7,7 @@ public material whose labels they follow. Print recall and false alarms by code 
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,6 +93,55 @@ def test_a_labelled_definition(case: Case) -> None:
         assert set(case.codes) <= found
     else:
         assert not set(case.codes) & found
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "; a=a" * 40_000,
+        "do/" * 66_000,
+        "npm publish;" * 16_000,
+        "echo " + "-a " * 60_000 + " $GITHUB_ENV",
+        "echo " + "> " * 90_000 + ">> $GITHUB_ENV",
+        "npm " + "-r=-r " * 30_000,
+        "npm" + " " * 190_000 + "x",
+    ],
+    ids=["assignments", "paths", "commands", "options", "signs", "registries", "blanks"],
+)
+def test_a_hostile_script_costs_little(script: str) -> None:
+    text = f"on: pull_request_target\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: |\n          {script}\n"
+    start = time.process_time()
+    parse(".github/workflows/ci.yml", text, FP)
+    assert time.process_time() - start < 5
+
+
+ROLE = "arn:aws:iam::200000000002:role/deploy"
+
+
+@pytest.mark.parametrize(
+    ("job", "steps", "expected"),
+    [
+        ("", f"- run: aws sts assume-role-with-web-identity --role-arn {ROLE} --role-session-name x", ROLE),
+        (f"env: {{AWS_ROLE_ARN: '{ROLE}', AWS_WEB_IDENTITY_TOKEN_FILE: /tmp/t}}", "- run: aws s3 ls", ROLE),
+        ("env: {ARM_USE_OIDC: true, ARM_CLIENT_ID: abc}", "- run: terraform apply", "abc"),
+        (
+            "",
+            (
+                "- uses: aws-actions/configure-aws-credentials@v4\n  with:\n"
+                f"    role-to-assume: ${{{{ github.ref == 'x' && '{ROLE}' || '{ROLE}-test' }}}}"
+            ),
+            f"{ROLE} {ROLE}-test",
+        ),
+    ],
+    ids=["command", "aws variables", "azure variables", "choice"],
+)
+def test_federated_sign_ins_outside_login_actions(job: str, steps: str, expected: str) -> None:
+    fields: dict[str, object] = {"steps": steps, "permissions": "{id-token: write}"}
+    text = _text({**fields, "job": job} if job else fields)
+    logins = parse(".github/workflows/ci.yml", text, FP).logins
+    assert [(login.how, " ".join(login.targets), login.token_allowed) for login in logins] == [
+        ("oidc", expected, True)
+    ]
 
 
 def rates() -> Iterator[tuple[str, str]]:

@@ -11,8 +11,9 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from collectors.ci_files.definition import Login
+from collectors.ci_files.gathered import roles_in
 from collectors.ci_files.github_steps import expand, literals, secret_names
-from collectors.ci_files.shell_commands import ecs_service, lambda_function
+from collectors.ci_files.shell_commands import MAX_SCRIPT, ecs_service, lambda_function
 from collectors.ci_files.yaml_nodes import Mapping, Scalar, text
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ def step_logins(step: Step, job: RawJob, env: dict[str, str], token_allowed: boo
         )  # fmt: skip
 
     def resolved(scalar: Scalar) -> list[str]:
-        return expand(scalar.text.strip(), env, job.matrix)
+        made = expand(scalar.text.strip(), env, job.matrix)
+        return [value for text_ in made for value in _choices(text_)]
 
     static: dict[str, list[str]] = {}
     for key, value in step.inputs.pairs:
@@ -136,6 +138,9 @@ def step_logins(step: Step, job: RawJob, env: dict[str, str], token_allowed: boo
         yield login("vault", "oidc", resolved(role) if role else [], [], text(audience))
     elif action == "pypa/gh-action-pypi-publish" and not static and step.input("user") is None:
         yield login("pypi", "oidc", [], [], "pypi")
+    if step.run is not None and "assume-role-with-web-identity" in step.run.text[:MAX_SCRIPT]:
+        roles = roles_in(step.run.text[:MAX_SCRIPT], env)
+        yield login("aws", "oidc", roles, [], "sts.amazonaws.com")
     for service, stored in _run_logins(step, job):
         yield login(service, "static", [], stored)
 
@@ -145,6 +150,16 @@ def _audience(service: str, role: Scalar, default: str | None) -> str | None:
     if service == "gcp" and "${{" not in role.text:
         return f"https://iam.googleapis.com/{role.text.strip()}"
     return default
+
+
+def _choices(value: str) -> list[str]:
+    """Return the roles that an expression chooses between when they stand in it, else the value itself."""
+    if not value.startswith("${{"):
+        return [value]
+    return [match.group(1) for match in _QUOTED_ROLE.finditer(value)] or [value]
+
+
+_QUOTED_ROLE = re.compile(r"'(arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+)'")
 
 
 def _secrets_of(values: list[str]) -> list[str]:
@@ -174,8 +189,29 @@ def _run_logins(step: Step, job: RawJob) -> Iterator[tuple[str, list[str]]]:
             yield match.lastgroup, names
 
 
-def environment_logins(env: Mapping, line: int, job: str | None, environment: str | None) -> Iterator[Login]:
+_FEDERATED_ENV = (
+    ("aws", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "sts.amazonaws.com"),
+    ("azure", "ARM_USE_OIDC", "ARM_CLIENT_ID", "api://AzureADTokenExchange"),
+)
+"""Service, the variable that turns federation on, the one that names whom it becomes, and the audience.
+
+https://docs.aws.amazon.com/sdkref/latest/guide/feature-assume-role-credentials.html,
+https://registry.terraform.io/providers/hashicorp/azurerm/latest/docs/guides/service_principal_oidc.
+"""
+
+
+def environment_logins(
+    env: Mapping, line: int, job: str | None, environment: str | None, token: bool | None = None
+) -> Iterator[Login]:
     """Yield the sign-ins that an ``env:`` block amounts to: ``AWS_SECRET_ACCESS_KEY: ${{ secrets.X }}``."""
+    for federated, switch, whom, audience in _FEDERATED_ENV:
+        if text(env.get(switch)) in {None, "", "false"}:
+            continue
+        named = text(env.get(whom))
+        yield Login(
+            service=federated, how="oidc", targets=_choices(named) if named else [], audience=audience,
+            line=getattr(env.key(switch), "line", line), job=job, environment=environment, token_allowed=token,
+        )  # fmt: skip
     found: dict[str, list[str]] = {}
     at: dict[str, int] = {}
     for key, value in env.pairs:

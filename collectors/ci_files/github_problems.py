@@ -56,7 +56,7 @@ _ARCHIVED = frozenset(
         "justinribeiro/lighthouse-action", "grafana/k6-action", "helaili/github-graphql-action", "helaili/jekyll-action",
         "juliaregistries/tagbot", "marvinpinto/action-automatic-releases", "repo-sync/pull-request", "snow-actions/composer-install",
         "stefanprodan/kube-tools", "thollander/actions-comment-pull-request-archived", "xt0rted/markdownlint-problem-matcher",
-        "dawidd6/action-delete-branch-archived", "trilom/file-changes-action", "gaurav-nelson/github-action-markdown-link-check",
+        "dawidd6/action-delete-branch-archived", "trilom/file-changes-action", "jakejarvis/s3-sync-action", "gaurav-nelson/github-action-markdown-link-check",
     )
 )  # fmt: skip
 _CACHING = {

@@ -67,7 +67,7 @@ _GAP = r"(?:[ \t]|[\\`]\r?\n)+"
 _REST = r"(?:[^\n]|(?<=[\\`])\n){0,500}"
 _PUBLISH = re.compile(
     (
-        r"(?m)(?:^|&&|\|\||;|\bthen\b|\bdo\b)[ \t]*(?:sudo~)?(?:\w{1,80}=\S{0,200}~)*(?:[\w./-]{0,200}/)?(?:"
+        r"(?m)(?:^|&&|\|\||;|\bthen\b|\bdo\b)[ \t]*(?:sudo~)?(?:\w{1,80}=\S{0,200}~){0,9}(?:[\w./-]{0,200}/)?(?:"
         r"(?:(?:python[\d.]*~-m|uv~run|uvx|pipx~run|poetry~run)~)*(?P<pypi>twine(?:==[\w.]+)?~upload|(?:uv|poetry|flit|hatch|pdm|maturin)~publish)|"
         r"(?P<npm>(?:npm|yarn(?:~npm)?|pnpm|bun)~(?:-\S{1,100}~|run~)*publish\b|(?:npx|yarn|pnpm(?:~exec)?)~(?:lerna|changeset)~publish\b)|"
         r"(?P<rubygems>(?:bundle~exec~)?(?:gem~push|rake~release))|(?P<crates>cargo~(?:\+\S+~)?publish(?!@~-n\b))|"
@@ -97,7 +97,7 @@ _HIDDEN = re.compile(
 
 _LONGEST_FOLDED = 20_000
 _FIXED_TEXT = re.compile(
-    r"\s*(?:echo|printf)\s+(?:-\w+\s+)*[^$`%<]*>>?\s*[\"']?[$%][{(]?(?:env:)?GITHUB_(?:ENV|PATH)[})%]?[\"']?\s*"
+    r"\s*(?:echo|printf)\s[^$`%<]*>>?\s*[\"']?[$%][{(]?(?:env:)?GITHUB_(?:ENV|PATH)[})%]?[\"']?\s*"
 )
 """A line that writes only what stands in it."""
 _SAFE_EXPRESSION = re.compile(r"\$\{\{[^}]*\}\}")

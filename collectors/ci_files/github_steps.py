@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collectors.ci_files.definition import Pin, RunnerKind
     from collectors.ci_files.yaml_nodes import Node
 
-_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SHA = re.compile(r"[0-9a-f]{40}")
 _VERSION = re.compile(
     r"v?\d+(?:\.\d+)*(?:[-+._]?(?:rc|alpha|beta|pre|post)?[\w.]*)?|(?:release|rel)[-_]v?\d[\w.]*"
 )

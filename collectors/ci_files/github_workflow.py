@@ -246,7 +246,7 @@ class _Reader:
         token = None if job.permissions is None and called else _may_ask_for_token(job.permissions)
         self._references(job.node, "job", job.key, job.environment)
         self._values(job.env, job.key)
-        self.logins += environment_logins(job.env, job.line, job.key, job.environment)
+        self.logins += environment_logins(job.env, job.line, job.key, job.environment, token)
         if job.calls is not None:
             self._call(job)
         container = job.node.get("container")
@@ -338,7 +338,7 @@ class _Reader:
             if step.uses is not None:
                 self._step_use(step, job, job_secrets)
             self.logins += step_logins(step, job, env, token)
-            self.logins += environment_logins(step.env, step.line, job.key, job.environment)
+            self.logins += environment_logins(step.env, step.line, job.key, job.environment, token)
             self._values(step.env, job.key)
             self._values(step.inputs, job.key)
             for target in step_deploys(step, job, env):
