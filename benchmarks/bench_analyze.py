@@ -1,6 +1,7 @@
 """Analysis of a second night of 1 M identities, 1 M credentials and 2 M grants: all rules, reach, comparison.
 
 The estate is made by SQL: 1,000 accounts of 1,000 identities each, of which a fiftieth changes between the nights.
+10,000 pipelines sign in by OIDC, each to its own role and to one that all may use; 10,000 deploy a workload.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ ESTATE = {
                CASE WHEN n % 10 < 6 THEN 'iam-role' WHEN n % 10 < 8 THEN 'lambda-function' ELSE 'iam-user' END AS kind,
                'aws:' || kind || ':ID' || n AS id, 'ID' || n AS native_id, 'identity-' || n AS name,
                'arn:aws:iam::' || lpad((n // 1000)::VARCHAR, 12, '0') || ':x/identity-' || n AS address,
+               CASE WHEN n % 100 = 3 THEN 'https://token.actions.githubusercontent.com' END AS issuer,
+               CASE WHEN n % 100 = 3 THEN ['repo:acme/app-' || n || ':environment:production'] ELSE [] END AS subjects,
                true AS enabled, $as_of - to_days(10 + (n * 7 % 900)::INT) AS created_at,
                CASE WHEN n % 5 < 3 THEN $as_of - to_days((n * 13 % 100)::INT) END AS last_used_at,
                n % 50 = 4 AS never_used, 400 AS usage_window_days, n % 3 > 0 AS mfa,
@@ -102,8 +105,18 @@ ESTATE = {
                CASE WHEN n % 2 = 0 THEN 'arn:aws:iam::' || lpad((n // 100)::VARCHAR, 12, '0') || ':x/identity-'
                                         || (n * 10 + 1) ELSE 'lambda.amazonaws.com' END AS issuer,
                CASE n % 100 WHEN 0 THEN 'anyone' WHEN 1 THEN 'another-tenant' ELSE 'exact' END AS exposure,
-               CASE WHEN n % 100 < 2 THEN 'XACCT-1' END AS problem
+               CASE WHEN n % 100 < 2 THEN 'XACCT-1' END AS problem,
+               []::STRUCT(claim VARCHAR, operator VARCHAR, "values" VARCHAR[], optional BOOLEAN)[] AS tests
         FROM range($n // 10) AS t(n)
+        UNION ALL
+        SELECT 'aws:trust:O' || n, 'aws', 'aws:account:' || lpad((n // 10)::VARCHAR, 12, '0'),
+               'aws:iam-role:ID' || n * 100 + 5, 'oidc', 'token.actions.githubusercontent.com',
+               CASE WHEN n = 7 THEN 'organisation' ELSE 'exact' END, CASE WHEN n = 7 THEN 'OIDC-4' END,
+               [{'claim': 'sub', 'operator': CASE WHEN n = 7 THEN 'glob' ELSE 'equals' END,
+                 'values': [CASE WHEN n = 7 THEN 'repo:acme/*' ELSE 'repo:acme/app-' || n * 100 + 3
+                                                                   || ':environment:production' END],
+                 'optional': false}]
+        FROM range($n // 100) AS t(n)
     """,
     "links": """
         SELECT 'aws:link:L' || n AS id, 'aws' AS provider,
@@ -113,6 +126,10 @@ ESTATE = {
                'arn:aws:iam::' || lpad(((n * 5) // 1000)::VARCHAR, 12, '0') || ':x/identity-' || n * 5 // 10 * 10
                AS target_id
         FROM range($n // 5) AS t(n)
+        UNION ALL
+        SELECT 'aws:link:D' || n, 'aws', 'aws:account:' || lpad((n // 10)::VARCHAR, 12, '0'),
+               'aws:iam-role:ID' || n * 100 + 3, 'deploys', 'aws:lambda-function:ID' || n * 100 + 6
+        FROM range($n // 100) AS t(n)
     """,
     "coverage": """
         SELECT 'aws:coverage:' || n || '-' || name AS id, 'aws' AS provider,
@@ -183,13 +200,14 @@ def run() -> dict[str, float]:
         settings = AnalyzeSettings(threads=2)
         started = time.perf_counter()
         analyze(state, first, settings=settings)
-        between = time.perf_counter()
+        cpu, between = time.process_time(), time.perf_counter()
         summary = analyze(state, second, settings=settings)
-        ended = time.perf_counter()
+        cpu, ended = time.process_time() - cpu, time.perf_counter()
         size = sum(path.stat().st_size for path in (state / "analysis" / second).rglob("*.parquet"))
         return {
             "seconds, first night": between - started,
             "seconds, second night": ended - between,
+            "CPU seconds, second night": cpu,
             "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "findings": sum(count for counts in summary.findings.values() for count in counts.values()),
             "rules times accounts": sum(summary.rule_results.values()),
