@@ -484,10 +484,12 @@ class Search:
         if action != "iam:PassRole":
             return self._on(holder.judge, action, target)
         trust = self.trust.get(target.arn)
-        services = [name for name in path.services if trust is not None and name in trust.services]
+        if trust is None or not any(name in trust.services for name in path.services):
+            return Truth.NO
+        # Which service a role is passed to is not always the one that it trusts: GameLift takes roles for EC2.
         return self._most(
             self._tagged(holder.judge, action, target, {"iam:passedtoservice": (service,)})
-            for service in services
+            for service in path.services
         )
 
     def _on(self, judge: Judge, action: str, target: Principal) -> Truth:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collectors.aws.principals import Principal
 
 
+COGNITO = "cognito-identity.amazonaws.com"
+"""A service that gives out roles, and yet is trusted as an identity provider."""
+
+
 class RoleTrust(msgspec.Struct, frozen=True, kw_only=True):
     """A role's trust policy, sorted by who it names."""
 
@@ -67,6 +71,9 @@ def _sort(document: Document, account: str, partition: str, as_of: datetime) -> 
                     services[value.lower()] = max(truth, services.get(value.lower(), Truth.NO))
             elif kind == "Federated":
                 federated.append(value)
+                if value.lower() == COGNITO and statement.covers_action("sts:AssumeRoleWithWebIdentity"):
+                    truth = holds(statement.conditions, context, allow=True)
+                    services[COGNITO] = max(truth, services.get(COGNITO, Truth.NO))
             elif kind == "*" or value in {account, root}:
                 whole.append(statement)
             elif kind == "AWS":
