@@ -174,6 +174,7 @@ class _Analysis:
         completeness.judge(self.tables, self.rules)
         self.tables.con.execute(_EXCEPTIONS_JUDGED.format(rules=_names(about_exceptions)))
         self.tables.con.execute(history.LOST, {"run_id": self.manifest.run_id})
+        self.tables.con.execute(history.BLOCKED)
         self._candidates(about_records, "candidates", f"rule NOT IN ({_names(about_exceptions)})")
         states = self._exceptions()
         self._candidates(about_exceptions, "candidates-exceptions", f"rule IN ({_names(about_exceptions)})")

@@ -74,6 +74,21 @@ LOST = """
 """
 """Listings that were complete when a finding was last seen and are not tonight."""
 
+BLOCKED = """
+    CREATE OR REPLACE TABLE blocked AS
+    SELECT DISTINCT k.rule, k.account_id, k.subject_table, coalesce(k.subject_kind, '') AS subject_kind
+    FROM (SELECT DISTINCT rule, account_id, subject_table, subject_kind FROM known WHERE status <> 'resolved') AS k
+         JOIN rule_needs AS n ON n.rule = k.rule AND NOT n.everywhere
+         JOIN listed AS l ON l.gapped AND l."table" = n."table"
+              AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)
+              AND (l.account_id = k.account_id
+                   OR n.above AND (k.account_id, l.account_id) IN (SELECT account_id, ancestor FROM accounts_above))
+    WHERE NOT (l."table" = k.subject_table AND l."table" IN ('credentials', 'identities', 'secrets')
+               AND l.kind IS NOT NULL AND l.kind <> coalesce(k.subject_kind, l.kind))
+"""
+"""Findings that a gap of tonight may hide. A gap of another kind than the subject's hides it not: what a provider never
+shows (the OAuth apps of an organisation) would else keep every finding about credentials from being resolved."""
+
 _SPELL = "CASE WHEN {0} IN ('new', 'open', 'reopened') THEN 'open' ELSE {0} END"
 
 
@@ -110,18 +125,20 @@ def not_seen_tonight() -> str:
                CASE WHEN k.status = 'resolved' THEN 'resolved'
                     WHEN t.rule IS NULL THEN 'unobserved'
                     WHEN t.error IS NOT NULL THEN 'error'
-                    WHEN s.rule IS NULL OR s.status_here <> 'evaluated' OR l.rule IS NOT NULL THEN 'unobserved'
+                    WHEN s.rule IS NULL OR b.rule IS NOT NULL OR l.rule IS NOT NULL THEN 'unobserved'
                     ELSE 'resolved' END AS now,
                CASE WHEN t.rule IS NULL THEN 'its rule is disabled or gone'
                     WHEN t.error IS NOT NULL THEN 'its rule failed: ' || t.error
                     WHEN s.rule IS NULL THEN 'nothing that its rule needs was listed in its account'
-                    WHEN s.status_here <> 'evaluated' THEN s.reason
+                    WHEN b.rule IS NOT NULL THEN s.reason
                     ELSE 'was complete when this was last seen, and is not tonight: ' || l.what END AS because
         FROM known AS k
              LEFT JOIN hits AS h ON h.rule = k.rule AND h.subject = k.subject
              LEFT JOIN rules AS t ON t.rule = k.rule
              LEFT JOIN rule_states AS s ON s.rule = k.rule AND s.account_id = k.account_id
              LEFT JOIN lost AS l ON l.rule = k.rule AND l.account_id = k.account_id AND l.last_seen = k.last_seen
+             LEFT JOIN blocked AS b ON b.rule = k.rule AND b.account_id = k.account_id
+                  AND b.subject_table = k.subject_table AND b.subject_kind = coalesce(k.subject_kind, '')
         WHERE h.rule IS NULL
     """
     kept = "list_filter(map_entries(g.evidence), lambda entry: entry.key <> 'not observed')"

@@ -66,9 +66,9 @@ def test_open_then_resolved_then_silent_then_reopened(tmp_path: Path) -> None:
         pytest.param([denied("credentials")], "credentials: list: denied (needs iam:ListAccessKeys)", id="denied"),
         pytest.param([denied("*", call="collect")], "credentials: collect: denied", id="whole target"),
         pytest.param(
-            [listed("credentials", call="other"), denied("credentials", kind="password")],
+            [listed("credentials", call="other"), denied("credentials", kind="access-key")],
             "credentials: list: denied",
-            id="another kind of a rule that needs all",
+            id="the subject's kind of a rule that needs all",
         ),
         pytest.param([], "nothing that its rule needs was listed in its account", id="not asked for"),
         pytest.param(
@@ -115,6 +115,13 @@ def test_another_account_without_gap_does_not_resolve_for_this_one(tmp_path: Pat
 def test_a_gap_of_another_kind_or_table_does_not_hold_a_finding_open(tmp_path: Path) -> None:
     analysed(tmp_path, 1, [*BASE, key("A")])
     analysed(tmp_path, 2, [*BASE, denied("secrets")])
+    assert findings(tmp_path, 2, RULE) == {"A": "resolved after new"}
+
+
+def test_what_a_provider_never_shows_does_not_hold_findings_of_other_kinds_open(tmp_path: Path) -> None:
+    blind = denied("credentials", kind="oauth-app", call="OAuth apps")
+    analysed(tmp_path, 1, [*BASE, blind, key("A")])
+    analysed(tmp_path, 2, [*BASE, blind])
     assert findings(tmp_path, 2, RULE) == {"A": "resolved after new"}
 
 
