@@ -37,7 +37,12 @@ def why_of(summary: Summary, attachment: Attachment) -> str:
     text += f", which {MEANS[held.power]}"
     if held.truth is not Truth.YES:
         keys = ", ".join(dict.fromkeys(condition.key for condition in statement.conditions))
-        text += f", on condition of {keys}" if keys else ", unless a conditional Deny stops it"
+        if keys:
+            text += f", on condition of {keys}"
+        elif held.power == "become-other":
+            text += " where a role of another account lets it in"
+        else:
+            text += ", unless a conditional Deny stops it"
     return text + "."
 
 
