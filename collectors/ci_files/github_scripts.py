@@ -69,7 +69,7 @@ _PUBLISH = re.compile(
     (
         r"(?m)(?:^|&&|\|\||;|\bthen\b|\bdo\b)[ \t]*(?:sudo~)?(?:\w{1,80}=\S{0,200}~){0,9}(?:[\w./-]{0,200}/)?(?:"
         r"(?:(?:python[\d.]*~-m|uv~run|uvx|pipx~run|poetry~run)~)*(?P<pypi>twine(?:==[\w.]+)?~upload|(?:uv|poetry|flit|hatch|pdm|maturin)~publish)|"
-        r"(?P<npm>(?:npm|yarn(?:~npm)?|pnpm|bun)~(?:-\S{1,100}~|run~)*publish\b|(?:npx|yarn|pnpm(?:~exec)?)~(?:lerna|changeset)~publish\b)|"
+        r"(?P<npm>(?:(?:bunx|npx)~)?(?:npm|yarn(?:~npm)?|pnpm|bun)~(?:-\S{1,100}~|run~)*publish\b|(?:npx|yarn|pnpm(?:~exec)?)~(?:lerna|changeset)~publish\b)|"
         r"(?P<rubygems>(?:bundle~exec~)?(?:gem~push|rake~release))|(?P<crates>cargo~(?:\+\S+~)?publish(?!@~-n\b))|"
         r"(?P<nuget>(?:dotnet~nuget|nuget(?:\.exe)?)~push))(?!@--dry-run)"
     )
