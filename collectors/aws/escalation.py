@@ -292,12 +292,30 @@ class Search:
         principal = holder.principal
         for role in named.get(principal.arn, ()):
             if role.arn != principal.arn and not holder.judge.denied("sts:AssumeRole", role.arn):
-                yield role, trusts(self.trust[role.arn], principal, named=True)
+                yield role, self._trusted(holder, role, named=True)
         if holder.actions & assume_role().steps[0].mask:
             for role in self._reachable(holder, ("sts:AssumeRole",), (trusting,)):
-                truth = trusts(self.trust[role.arn], principal, named=False)
+                truth = self._trusted(holder, role, named=False)
                 if truth is not Truth.NO:
                     yield role, min(truth, self._tagged(holder.judge, "sts:AssumeRole", role, {}))
+
+    def _trusted(self, holder: Holder, role: Principal, *, named: bool) -> Truth:
+        """Say how far a role trusts a holder, who may be able to give itself the tags that are asked for."""
+        principal = holder.principal
+        truth = trusts(self.trust[role.arn], principal, named=named)
+        own = "iam:TagUser" if principal.kind == "iam-user" else "iam:TagRole"
+        if truth is not Truth.NO or not any(row.actions & tagging() for row in holder.judge.allows):
+            return truth
+        if holder.judge.on(own, principal.arn, _about(principal)) is Truth.NO:
+            return truth
+        known = {
+            key: values
+            for key, values in principal.context.known.items()
+            if not key.startswith("aws:principaltag/")
+        }
+        context = msgspec.structs.replace(principal.context, known=known, tags_final=False)
+        tagged = msgspec.structs.replace(principal, context=context)
+        return min(Truth.NARROW, trusts(self.trust[role.arn], tagged, named=named))
 
     def _reachable(
         self, holder: Holder, actions: tuple[str, ...], indexes: Iterable[Index]
