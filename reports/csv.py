@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = "1.0"
 """The last column of every file. Columns are only ever added, before it; a change of meaning gets a new file name."""
 
-SLICE_ROWS = 10_000
+SLICE_ROWS = 5_000
 """Rows sorted at once, more or less: bounds memory."""
 
 SAMPLED = 100
@@ -388,13 +388,13 @@ def _lines(night: Night, sheet: Sheet, params: dict[str, Any], settings: dict[st
     sampled = [row[0] for row in night.rows(sample, _named(sample, params))]
     bounds = sampled[SLICE_ROWS // SAMPLED :: SLICE_ROWS // SAMPLED]
     query = _query(night, sheet, params, settings)
-    rows = night.rows(query, _named(query, params), batch=1_000)
+    rows = night.rows(query, _named(query, params), batch=500)
     if not bounds:
         yield from _in_order(rows)
         return
     with TemporaryDirectory(dir=night.tables.temp) as folder:
         slices = [Path(folder) / str(number) for number in range(len(bounds) + 1)]
-        while batch := list(itertools.islice(rows, 4_000)):
+        while batch := list(itertools.islice(rows, 2_000)):
             parts: dict[int, list[tuple[Any, ...]]] = {}
             for row in batch:
                 parts.setdefault(bisect_right(bounds, row[0]), []).append(row)
