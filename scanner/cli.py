@@ -394,7 +394,7 @@ def prune(
         bool, typer.Option("--force", help="Also delete what open findings cite as evidence.")
     ] = False,
 ) -> None:
-    """List, or delete, the snapshots that retention no longer wants. History and reports stay."""
+    """List, or delete, the snapshots that retention no longer wants, and all but the newest three histories. Reports stay."""
     from scanner.pipeline import locked
     from scanner.summary import prune_lines
 

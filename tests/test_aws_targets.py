@@ -218,7 +218,10 @@ def test_more_resources_than_the_limit_are_told(
     section = config(sandbox, regions=[REGION], resource_policy_limit=2)
     (target,) = aws.targets(section, run)
     told = [gap for gap in aws.collect(target, section, run) if isinstance(gap, Gap)]
-    assert [(gap.call, gap.reason) for gap in told] == [("s3:GetBucketPolicy", "truncated")]
+    assert [(gap.table, gap.call, gap.reason) for gap in told] == [
+        ("grants", "s3:GetBucketPolicy", "truncated"),
+        ("trusts", "s3:GetBucketPolicy", "truncated"),
+    ]
 
 
 def test_a_report_that_lacks_a_user_is_truncated(
