@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from docs import write_or_check
 from scanner.collect import collector_names, load_collector
 from scanner.config import SecretRef, Settings
 
@@ -138,17 +139,5 @@ def _settle(lines: list[str]) -> list[str]:
     return settled
 
 
-def main() -> int:
-    """Write the example, or compare it."""
-    text = render()
-    if "--check" not in sys.argv:
-        EXAMPLE.write_text(text, encoding="utf-8")
-        return 0
-    if EXAMPLE.is_file() and EXAMPLE.read_text(encoding="utf-8") == text:
-        return 0
-    sys.stderr.write(f"{EXAMPLE} is not fresh: run `make docs` and commit it.\n")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(EXAMPLE, render()))

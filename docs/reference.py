@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import typer.main
 from pydantic import BaseModel
 
+from docs import write_or_check
 from scanner.cli import app
 from scanner.collect import collector_names, load_collector
 from scanner.config import Settings
@@ -168,17 +169,5 @@ def render() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def main() -> int:
-    """Write the reference, or compare it."""
-    text = render()
-    if "--check" not in sys.argv:
-        REFERENCE.write_text(text, encoding="utf-8")
-        return 0
-    if REFERENCE.is_file() and REFERENCE.read_text(encoding="utf-8") == text:
-        return 0
-    sys.stderr.write(f"{REFERENCE} is not fresh: run `make docs` and commit it.\n")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(REFERENCE, render()))

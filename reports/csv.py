@@ -341,7 +341,7 @@ def _query(night: Night, sheet: Sheet, params: dict[str, Any], settings: dict[st
     """Return the query for a sheet's keys, lines (quoted where the dialect asks for it) and dangerous cells a line."""
     chosen = ", ".join(f'{sql} AS "{header}"' for header, sql in sheet.columns.items())
     inner = f"SELECT {chosen}, {sheet.key} AS _key FROM {sheet.source}"
-    kinds = {row[0]: row[1] for row in night.rows(f"DESCRIBE {inner}", _named(inner, params))}
+    kinds = {row[0]: row[1] for row in night.rows(f"DESCRIBE {inner}", params)}
     delimiter = settings.get("csv_delimiter", ",")
     texts = {
         header: _text(header, raw=bool(settings.get("csv_raw")))
@@ -385,10 +385,10 @@ def _lines(night: Night, sheet: Sheet, params: dict[str, Any], settings: dict[st
         f"SELECT _key FROM (SELECT {sheet.key} AS _key FROM {sheet.source}) "
         f"WHERE hash(_key) % {SAMPLED} = 0 ORDER BY _key"
     )
-    sampled = [row[0] for row in night.rows(sample, _named(sample, params))]
+    sampled = [row[0] for row in night.rows(sample, params)]
     bounds = sampled[SLICE_ROWS // SAMPLED :: SLICE_ROWS // SAMPLED]
     query = _query(night, sheet, params, settings)
-    rows = night.rows(query, _named(query, params), batch=500)
+    rows = night.rows(query, params, batch=500)
     if not bounds:
         yield from _in_order(rows)
         return
@@ -412,11 +412,6 @@ def _lines(night: Night, sheet: Sheet, params: dict[str, Any], settings: dict[st
 def _in_order(rows: Iterable[tuple[Any, ...]]) -> Iterator[Line]:
     for _, text, guarded in sorted(rows):
         yield Line(text, guarded)
-
-
-def _named(query: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters that a query has: DuckDB refuses those that it has not."""
-    return {name: value for name, value in params.items() if f"${name}" in query}
 
 
 def _parts(lines: Iterator[Line], most: int) -> Iterator[Iterator[Line]]:

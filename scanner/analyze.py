@@ -26,7 +26,7 @@ from scanner.framework import load_frameworks, references
 from scanner.history import Known
 from scanner.hits import QueryError, plain_utc, write_hits
 from scanner.metrics import measure
-from scanner.night import Tables
+from scanner.night import Tables, quoted
 from scanner.owners import read_owners
 from scanner.reach import compute
 from scanner.resolve import resolve
@@ -233,7 +233,7 @@ class _Analysis:
                 queries.append(history.seen_tonight(facts(used)))
             for number, query in enumerate(queries):
                 written.append(self.work / f"{name}-{part}-{number}.parquet")
-                tables.copy(query, written[-1], self._arguments(query))
+                tables.copy(query, written[-1], self.night)
         tables.view("candidates", Known, written)
         self.candidates += written
         twice = tables.one("SELECT id FROM candidates GROUP BY id HAVING count(*) > 1 ORDER BY id LIMIT 1")
@@ -294,7 +294,7 @@ class _Analysis:
             con.executemany("INSERT INTO rules VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         files = [path for rule in rules if (path := folder / f"{rule.id}.parquet").is_file()]
         if files:
-            listed = ", ".join(_quoted(str(path.resolve())) for path in files)
+            listed = ", ".join(quoted(str(path.resolve())) for path in files)
             query = f"SELECT * FROM read_parquet([{listed}])"
         else:
             query = _NO_HITS
@@ -314,7 +314,7 @@ class _Analysis:
         self.tables.view("candidates", Known, self.candidates)
         query = history.settled({str(name): days for name, days in self.settings.due_days.items()})
         path = self.work / "settled.parquet"
-        self.tables.copy(query, path, self._arguments(query))
+        self.tables.copy(query, path, self.night)
         self.tables.view("settled", Known, [path])
         self.tables.copy(history.FINDINGS, self.out / "findings.parquet")
         self.tables.view("findings", Finding, [self.out / "findings.parquet"])
@@ -366,11 +366,6 @@ class _Analysis:
         ]
         write_private(self.out / "rules.json", _pretty(rules))
 
-    def _arguments(self, *queries: str) -> dict[str, Any]:
-        """Return the parameters that a query has: DuckDB refuses those that it has not."""
-        text = " ".join(queries)
-        return {name: value for name, value in self.night.items() if f"${name}" in text}
-
 
 _NO_HITS = """
     SELECT NULL::VARCHAR AS rule, NULL::VARCHAR AS subject, NULL::VARCHAR AS account_id, NULL::VARCHAR AS fix,
@@ -419,11 +414,7 @@ def _count(names: Any) -> dict[str, int]:
 
 
 def _names(rules: Sequence[Rule]) -> str:
-    return ", ".join(_quoted(rule.id) for rule in rules) or "''"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return ", ".join(quoted(rule.id) for rule in rules) or "''"
 
 
 def _pretty(value: Any) -> bytes:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scanner.night import quoted
 from scanner.records import TABLES
 
 if TYPE_CHECKING:
@@ -160,11 +161,9 @@ def remember_listings(tables: Tables, before: Path | None, run_id: str, path: Pa
         nothing = ", ".join(f'NULL::VARCHAR AS "{name}"' for name in columns)
         empty = f"SELECT {nothing} WHERE false"
     else:
-        empty = f"SELECT * FROM read_parquet('{_escaped(before)}')"
+        empty = f"SELECT * FROM read_parquet({quoted(str(before.resolve()))})"
     tables.con.execute(f"CREATE OR REPLACE VIEW listings_before AS {empty}")
     tables.copy(_LISTINGS, path, {"run_id": run_id})
-    tables.con.execute(f"CREATE OR REPLACE VIEW listings AS SELECT * FROM read_parquet('{_escaped(path)}')")
-
-
-def _escaped(path: Path) -> str:
-    return str(path.resolve()).replace("'", "''")
+    tables.con.execute(
+        f"CREATE OR REPLACE VIEW listings AS SELECT * FROM read_parquet({quoted(str(path.resolve()))})"
+    )

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from scanner.records import Exposure, Level, Power, Surface
+from scanner.records import Level, Power, Surface  # noqa: TC001  Arrow schemas read the annotations at run time
 
 Severity: TypeAlias = Literal["critical", "high", "medium", "low", "info"]
 Category: TypeAlias = Literal[
@@ -248,5 +248,3 @@ RESULT_TABLES: dict[str, type[msgspec.Struct]] = {
     "metrics": Metric,
 }
 """Table name to class: the names in SQL and the file stems in an analysis folder."""
-
-__all__ = ["RESULT_TABLES", "SEVERITIES", "Exposure"]

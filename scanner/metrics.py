@@ -134,7 +134,7 @@ def measure(tables: Tables, as_of: datetime) -> Iterator[Metric]:
                 f"SELECT {column} AS value, ({figure})::DOUBLE FROM findings WHERE {condition} "
                 "GROUP BY 1 ORDER BY 1"
             )
-            rows = list(tables.rows(query, _only(query, as_of)))
+            rows = list(tables.rows(query, {"as_of": as_of}))
             if not rows and dimension == "all" and unit == "count":
                 rows = [("", 0.0)]
             for value, number in rows:
@@ -144,7 +144,7 @@ def measure(tables: Tables, as_of: datetime) -> Iterator[Metric]:
     for metric, (table, figure, unit) in _BY_PROVIDER.items():
         for dimension, column in (("all", "''"), ("provider", "provider")):
             query = f"SELECT {column} AS value, ({figure})::DOUBLE FROM {table} GROUP BY 1 ORDER BY 1"
-            for value, number in tables.rows(query, _only(query, as_of)):
+            for value, number in tables.rows(query, {"as_of": as_of}):
                 if number is not None:
                     yield Metric(
                         metric=metric, dimension=dimension, dimension_value=value, value=number, unit=unit
@@ -153,8 +153,3 @@ def measure(tables: Tables, as_of: datetime) -> Iterator[Metric]:
         number = tables.one(query)
         if number is not None:
             yield Metric(metric=metric, dimension="all", dimension_value="", value=float(number), unit=unit)
-
-
-def _only(query: str, as_of: datetime) -> dict[str, datetime]:
-    """Return the parameters that a query has: DuckDB refuses those that it has not."""
-    return {"as_of": as_of} if "$as_of" in query else {}

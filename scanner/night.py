@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import msgspec
+
+_PARAMETER = re.compile(r"\$([A-Za-z_]\w*)")
 
 
 class Tables:
@@ -43,7 +46,7 @@ class Tables:
                 "allow_persistent_secrets": "false",
             }
         )
-        allowed = ", ".join(_quoted(str(folder.resolve())) for folder in [*folders, self.temp])
+        allowed = ", ".join(quoted(str(folder.resolve())) for folder in [*folders, self.temp])
         self.con.execute(f"set allowed_directories=[{allowed}]")
         self.con.execute("set enable_external_access=false")
 
@@ -54,7 +57,7 @@ class Tables:
         chosen = ", ".join(f'"{column}"' for column in columns)
         query = f"SELECT {empty} WHERE false"
         if files:
-            paths = ", ".join(_quoted(str(path.resolve())) for path in files)
+            paths = ", ".join(quoted(str(path.resolve())) for path in files)
             read = f"SELECT * FROM read_parquet([{paths}], union_by_name=true)"
             query = f"SELECT {chosen} FROM ({query} UNION ALL BY NAME {read})"
         self.con.execute(f'CREATE OR REPLACE VIEW "{name}" AS {query}')
@@ -66,10 +69,13 @@ class Tables:
     def rows(
         self, query: str, params: dict[str, Any] | None = None, batch: int = 10_000
     ) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a query, in batches. Uses a cursor of its own, so that queries may be nested."""
+        """Yield the rows of a query, in batches. Uses a cursor of its own, so that queries may be nested.
+
+        Parameters that the query does not name are left out, here and in the other ways to ask.
+        """
         cursor = self.con.cursor()
         try:
-            cursor.execute(query, params or {})
+            cursor.execute(query, _given(query, params))
             while chunk := cursor.fetchmany(batch):
                 yield from chunk
         finally:
@@ -79,7 +85,7 @@ class Tables:
         """Yield the rows of a query as dicts."""
         cursor = self.con.cursor()
         try:
-            cursor.execute(query, params or {})
+            cursor.execute(query, _given(query, params))
             names = [column[0] for column in cursor.description or []]
             while chunk := cursor.fetchmany(10_000):
                 for row in chunk:
@@ -98,7 +104,7 @@ class Tables:
         temporary = path.with_suffix(".tmp")
         temporary.touch(mode=0o600)
         options = "FORMAT parquet, COMPRESSION zstd, PRESERVE_ORDER true"
-        self.con.execute(f"COPY ({query}) TO {_quoted(str(temporary))} ({options})", params or {})
+        self.con.execute(f"COPY ({query}) TO {quoted(str(temporary))} ({options})", _given(query, params))
         temporary.chmod(0o600)  # DuckDB makes the file anew.
         temporary.replace(path)
 
@@ -108,7 +114,14 @@ class Tables:
         shutil.rmtree(self.temp, ignore_errors=True)
 
 
-def _quoted(text: str) -> str:
+def _given(query: str, params: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the parameters that a query names: DuckDB refuses those that it does not."""
+    named = set(_PARAMETER.findall(query)) if params else set()
+    return {name: value for name, value in (params or {}).items() if name in named}
+
+
+def quoted(text: str) -> str:
+    """Return text as a literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from scanner.delivery import COMPARED, DEPLOYED_NAMES, compare
 from scanner.edges import write_edges
 from scanner.findings import Excess, Reach
-from scanner.records import Power, level_of
+from scanner.records import POWERS, Power, level_of
 from scanner.snapshot import write_table
 
 if TYPE_CHECKING:
@@ -22,16 +22,7 @@ if TYPE_CHECKING:
 
     from scanner.night import Tables
 
-FAR_POWERS: tuple[Power, ...] = (
-    "admin",
-    "grant-access",
-    "become-other",
-    "read-secrets",
-    "change-delivery",
-    "deploy",
-    "change-data",
-    "read-data",
-)
+FAR_POWERS: tuple[Power, ...] = tuple(power for power in POWERS if power != "read")
 """Powers worth a path. Plain reading is left out: nearly everything can."""
 
 MAX_STEPS = 8
