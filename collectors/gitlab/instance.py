@@ -99,6 +99,20 @@ def _users(scope: Scope, people: dict[str, Identity]) -> Iterator[Record]:
                 level=level_of(can),
                 via="administrator of the instance",
             )
+        if item.get("is_auditor"):
+            # Reads every group and project, but neither their settings nor their variables.
+            yield Grant(
+                id=record_id("gitlab", "grant", f"auditor/{item['id']}"),
+                provider="gitlab",
+                account_id=scope.place.account_id,
+                identity_id=identity.id,
+                role="Auditor",
+                resource="*",
+                breadth="organisation",
+                powers=["read-data"],
+                level=level_of(["read-data"]),
+                via="auditor of the instance",
+            )
 
     yield from scope.listing(
         "/users",
