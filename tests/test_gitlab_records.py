@@ -24,6 +24,7 @@ from sandbox.gitlab.entities import (
     protected_branch,
     runner,
     share,
+    user,
     variable,
 )
 from sandbox.gitlab.views import basic_group
@@ -295,6 +296,23 @@ def test_users_are_told_apart(night: list[Record]) -> None:
     bot = identity(night, "gitlab:user:303")
     assert (bot.owner, bot.owner_source) == ("maya.ops", "creator")
     assert identity(night, "gitlab:user:102").owner is None
+
+
+def test_tokens_of_a_service_account_of_any_name_are_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = build()
+    instance.users[202] = user(202, "release-train", "Release train", bot=True)
+    tokens = instance.lists["/personal_access_tokens"]
+    tokens += [
+        access_token(715, "train", 202, "api", created=30, used=1, ends=9),
+        access_token(614, "bot's own", 301, "api", created=30, used=1, ends=9),
+    ]
+    records = read(instance, tmp_path, monkeypatch)
+    found = {row.id for row in of(records, Credential) if row.kind == "personal-access-token"}
+    assert "gitlab:personal-access-token:715" in found
+    assert "gitlab:personal-access-token:614" not in found
+    assert identity(records, "gitlab:user:202").surface == "automation"
 
 
 def test_an_auditor_reads_everything(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

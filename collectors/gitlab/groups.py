@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
     from scanner.records import Breadth, Record
 
-_BOT = re.compile(r"(?:project|group)_\d+_bot(?:_[0-9a-f]+)?\d*|ghost|support-bot|alert-bot|GitLabDuo")
-"""User names that GitLab makes: https://docs.gitlab.com/user/project/settings/project_access_tokens/#bot-users-for-projects"""
+TOKEN_BOT = re.compile(r"(?:project|group)_\d+_bot(?:_[0-9a-f]+)?\d*")
+"""User names of the bots of access tokens, which nobody can choose.
+
+https://docs.gitlab.com/user/project/settings/project_access_tokens/#bot-users-for-projects
+"""
+_INTERNAL = {"ghost", "support-bot", "alert-bot", "GitLabDuo"}
+"""User names of GitLab's own users: https://docs.gitlab.com/administration/internal_users/"""
 _SERVICE = re.compile(r"service_account(?:_group_\d+|_project_\d+)?_\w+")
 """User names of service accounts where nobody chose another: https://docs.gitlab.com/user/profile/service_accounts/"""
 
@@ -151,7 +156,7 @@ def user(scope: Scope, item: dict[str, Any], kind: str | None = None) -> Identit
     """Return a user as an identity: a person, a service account or the bot of an access token."""
     name = str(item.get("username") or item["id"])
     if kind is None:
-        machine = _BOT.fullmatch(name) or item.get("bot")
+        machine = TOKEN_BOT.fullmatch(name) or name in _INTERNAL or item.get("bot")
         kind = (
             "gitlab-service-account"
             if _SERVICE.fullmatch(name)
@@ -178,7 +183,7 @@ def user(scope: Scope, item: dict[str, Any], kind: str | None = None) -> Identit
         owner=creator,
         owner_source="creator" if creator else None,
         mfa=item.get("two_factor_enabled") if kind == "gitlab-user" else None,
-        managed_by="provider" if name in {"ghost", "support-bot", "alert-bot", "GitLabDuo"} else None,
+        managed_by="provider" if name in _INTERNAL else None,
         url=item.get("web_url"),
         tags={"state": str(state)} if state else {},
     )

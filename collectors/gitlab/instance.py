@@ -129,12 +129,13 @@ def _users(scope: Scope, people: dict[str, Identity]) -> Iterator[Record]:
 def _tokens(scope: Scope, people: dict[str, Identity]) -> Iterator[Record]:
     """Yield everybody's personal access tokens. https://docs.gitlab.com/api/personal_access_tokens/
 
-    Tokens of the bots of projects and groups are told where the project or group is read.
+    Tokens of the bots of projects and groups are told where the project or group is read. A service account is a bot to
+    GitLab, too, and may have any name: its tokens are told here.
     """
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         owner = people.get(str(item["user_id"]))
-        if owner is None or owner.kind != "gitlab-bot":
+        if owner is None or not groups.TOKEN_BOT.fullmatch(owner.name):
             yield credentials.access_token(scope.place, item, "personal-access-token")
 
     yield from scope.listing(

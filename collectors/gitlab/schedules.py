@@ -78,7 +78,7 @@ def _variables(scope: Scope, place: Place, number: str) -> Iterator[Record]:
     holder = record_id("gitlab", "pipeline", place.number)
     for given in item["variables"]:
         yield from variable(scope, given, place, {}, holder=holder, schedule=number)
-    # Inputs are no place for secrets, and hidden from nobody who sees the schedule.
+    # Inputs are not made for secrets, and so neither masked nor protected.
     for given in item.get("inputs") or []:
         if isinstance(given["value"], str):
             shown = {"key": given["name"], "value": given["value"]}
