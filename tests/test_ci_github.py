@@ -153,7 +153,7 @@ PROBLEMS = [
     ("template-injection", job("      - run: echo ${{ github.ref_name }}\n"), job("      - run: echo ${{ github.ref_name == 'main' && 'prod' || 'dev' }}\n")),
     ("template-injection", job("      - run: echo ${{ inputs.name }}\n", on="{workflow_dispatch: {inputs: {name: {type: string}}}}"), job("      - run: echo ${{ inputs.name }}\n", on="{workflow_dispatch: {inputs: {name: {type: choice, options: [a]}}}}")),
     ("template-injection", job("      - run: echo ${{ matrix.v }}\n", head="    strategy: {matrix: {v: '${{ fromJSON(needs.a.outputs.v) }}'}}\n"), job("      - run: echo ${{ matrix.v }}\n", head="    strategy: {matrix: {v: [1, 2]}}\n")),
-    ("template-injection", job("      - run: echo ${{ steps.a.outputs.b }}\n"), job("      - run: echo ${{ steps.a.outcome }}\n")),
+    ("template-injection", job("      - id: a\n        run: echo b=${{ github.head_ref }} >> $GITHUB_OUTPUT\n      - run: echo ${{ steps.a.outputs.b }}\n"), job("      - id: a\n        run: echo b=1 >> $GITHUB_OUTPUT\n      - run: echo ${{ steps.a.outputs.b }}\n")),
     ("secrets-inherit", "on: push\npermissions: {}\njobs:\n  a:\n    uses: ./.github/workflows/x.yml\n    secrets: inherit\n", "on: push\npermissions: {}\njobs:\n  a:\n    uses: ./.github/workflows/x.yml\n    secrets: {A: '${{ secrets.A }}'}\n"),
     ("overprovisioned-secrets", job("      - run: x\n        env: {ALL: '${{ toJSON(secrets) }}'}\n"), job("      - run: x\n        env: {ALL: '${{ toJSON(vars) }}'}\n")),
     ("overprovisioned-secrets", job("      - run: x\n        env: {ONE: '${{ secrets[matrix.name] }}'}\n"), job("      - run: x\n        env: {ONE: \"${{ secrets['NAME'] }}\"}\n")),

@@ -41,6 +41,12 @@ _FIXED_FILE = re.compile(
     r"https://(?:raw\.githubusercontent\.com/[^/\s]+/[^/\s]+|github\.com/[^/\s]+/[^/\s]+/raw)/[0-9a-f]{40}/"
 )
 _FETCH_AND_RUN = re.compile(r"\b(?:curl|wget)\b[^\n]{0,400}\bchmod\s+(?:[augo]*\+r?x|[75]\d\d)")
+_HELD = re.compile(r"^\s*\$?(?P<name>[A-Za-z_]\w*)=[\"']?(?:\$\(|`)\s*(?:curl|wget)\b", re.MULTILINE)
+_SAVED = re.compile(
+    r"\bcurl\b[^\n|;&]*?\s(?:-\w*o|--output)[ =]?[\"']?(?P<curl>[\w./${}-]+)|\bcurl\b[^\n|;&]*?>\s*[\"']?(?P<sent>[\w./${}-]+)|"
+    r"\bcurl\b[^\n|;&]*?\s-\w*O\w*\b[^\n|;&]*?/(?P<named>[\w.-]+\.(?:sh|py|pl|rb|ps1|run))[\"']?(?:\s|$)|"
+    r"\bwget\b[^\n|;&]*?\s-\w*O[ =]?[\"']?(?P<wget>[\w./${}-]+)|\bwget\b(?![^\n|;&]*\s-\w*O)[^\n|;&]*?/(?P<last>[\w.-]+\.(?:sh|py|pl|rb|run))[\"']?(?:\s|$)"
+)
 _CHECKED = re.compile(r"(?i)sha\d+sum|shasum|\bgpg\b|\bcosign\b|minisign|Get-FileHash|\bopenssl\s+dgst")
 
 
@@ -248,5 +254,35 @@ def pipes_download_into_shell(script: str) -> Iterator[int]:
         if not any(word in line for word in _FETCHERS) or _FIXED_FILE.search(line[:MAX_LINE]):
             continue
         shown = line[:MAX_LINE]
-        if _CURL_SHELL.search(shown) or (not checked and _FETCH_AND_RUN.search(shown)):
+        if (
+            _CURL_SHELL.search(shown)
+            or (not checked and _FETCH_AND_RUN.search(shown))
+            or (not checked and _runs_later(shown, script[:MAX_SCRIPT]))
+        ):
             yield number
+
+
+def _runs_later(line: str, script: str) -> bool:
+    """Tell whether what a line downloads is run elsewhere in the script."""
+    held = _HELD.match(line)
+    if held is not None:
+        name = held["name"]
+        return (
+            re.search(
+                rf"(?:\b(?:eval|(?:ba|z)?sh\s+-c)\s+[\"']?\$\{{?{name}\b|\$\{{?{name}\b[^\n]{{0,80}}\|\s*(?:sudo\s+)?(?:ba|z)?sh\b)",
+                script,
+            )
+            is not None
+        )
+    saved = _SAVED.search(line)
+    file = saved[saved.lastgroup] if saved is not None and saved.lastgroup else ""
+    if file in {"", "-"} or file.startswith("/dev/"):
+        return False
+    return (
+        re.search(
+            rf"(?m)(?:^|[;&|]|\bthen\b)\s*(?:sudo\s+(?:-\w+\s+)*)?(?:(?:ba|z)?sh|python3?|perl|ruby|source|\.)\s+(?:-\w+\s+)*[\"']?(?:\./)?{re.escape(file)}(?![\w.-])|"
+            rf"(?:^|[;&|]|\bthen\b)\s*(?:sudo\s+)?[\"']?(?:\./|(?=/)){re.escape(file.removeprefix('./'))}(?![\w.-])",
+            script,
+        )
+        is not None
+    )
