@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from collectors.ci_files.definition import Problem, Severity
 from collectors.ci_files.expressions import dotted
-from collectors.ci_files.github_conditions import Guard, is_mutable, reached
+from collectors.ci_files.github_conditions import is_mutable, reached
 from collectors.ci_files.github_steps import (
     PRIVILEGED,
+    Guard,
     RawJob,
     Step,
     Workflow,
@@ -118,7 +119,7 @@ def checkouts(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
         )  # fmt: skip
 
 
-def _held_back(step: Step, env: dict[str, str], job: RawJob, event: str, gates: set[Guard]) -> bool:
+def _held_back(step: Step, env: dict[str, str], job: RawJob, event: str, gates: frozenset[Guard]) -> bool:
     """Tell whether the gates before a checkout keep strangers' code out of it.
 
     An author with rights changes only a pull request of their own; a label, or a comment, stays while

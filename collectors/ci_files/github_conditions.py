@@ -9,20 +9,16 @@ https://securitylab.github.com/resources/github-actions-new-patterns-and-mitigat
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from collectors.ci_files.expressions import condition
-from collectors.ci_files.github_steps import PRIVILEGED
+from collectors.ci_files.github_steps import PRIVILEGED, Guard
 from collectors.ci_files.yaml_nodes import Scalar, text, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from collectors.ci_files.github_steps import RawJob, Step, Workflow
-
-Guard: TypeAlias = Literal["event", "repository", "person", "label"]
-"""``event``: the event does not get there; ``repository``: only branches of this repository do; ``person``: only
-who has rights starts it; ``label``: only what a maintainer has labelled since its last change."""
 
 _EVENT_IS = re.compile(r"(?i)github\.event_name\s*(?P<sign>[!=]=)\s*'(?P<name>\w+)'")
 _HEAD_REPOSITORY = r"github\.event\.(?:pull_request\.head\.repo|workflow_run\.head_repository)"
@@ -115,24 +111,46 @@ def _unwrapped(body: str) -> str | None:
     return body[1:-1].strip()
 
 
-def guards(workflow: Workflow, job: RawJob, step: Step | None, event: str) -> set[Guard]:
+def guards(workflow: Workflow, job: RawJob, step: Step | None, event: str) -> frozenset[Guard]:
     """Return what stands between a privileged event and a step, or a whole job."""
+    mine: set[Guard] = set()
+    for needed in needs(workflow, job):
+        mine |= _own_gates(workflow, needed, event)
+        if needed is not job and _first_check(workflow, needed) is not None:
+            mine.add("person")
+    if step is not None and step.condition is not None:
+        mine |= _gates_of(workflow, condition(step.condition), event)
+    check = _first_check(workflow, job)
+    if check is not None and (step is None or check < step.line):
+        mine.add("person")
+    return frozenset(mine)
+
+
+def _own_gates(workflow: Workflow, job: RawJob, event: str) -> frozenset[Guard]:
+    known = workflow.gates.get((job.key, event))
+    if known is None:
+        own = job.node.get("if")
+        known = frozenset()
+        if isinstance(own, Scalar) and not _is_text(own):
+            known = frozenset(_gates_of(workflow, condition(own), event))
+        workflow.gates[job.key, event] = known
+    return known
+
+
+def _gates_of(workflow: Workflow, body: str, event: str) -> set[Guard]:
     found: set[Guard] = set()
-    for body in _conditions(workflow, job, step):
-        if _BROAD.search(body) is None:
-            continue
-        if holds(body, lambda term: _is_other_event(term, event)):
-            found.add("event")
-        if holds(body, lambda term: _is_other_event(term, event) or bool(_SAME_REPOSITORY.match(term))):
-            found.add("repository")
-        if holds(body, lambda term: _is_other_event(term, event) or bool(_PERSON.match(term))):
-            found.add("person")
-        if _labels_fade(workflow, event) and holds(
-            body, lambda term: _is_other_event(term, event) or bool(_LABEL.match(term))
-        ):
-            found.add("label")
-    if _checked(workflow, job, step):
+    if _BROAD.search(body) is None:
+        return found
+    if holds(body, lambda term: _is_other_event(term, event)):
+        found.add("event")
+    if holds(body, lambda term: _is_other_event(term, event) or bool(_SAME_REPOSITORY.match(term))):
+        found.add("repository")
+    if holds(body, lambda term: _is_other_event(term, event) or bool(_PERSON.match(term))):
         found.add("person")
+    if _labels_fade(workflow, event) and holds(
+        body, lambda term: _is_other_event(term, event) or bool(_LABEL.match(term))
+    ):
+        found.add("label")
     return found
 
 
@@ -147,16 +165,6 @@ def _is_other_event(term: str, event: str) -> bool:
 def _labels_fade(workflow: Workflow, event: str) -> bool:
     """Tell whether a run starts only when a label is set: else a label stays while its pull request changes."""
     return set(workflow.activities.get(event, [])) == {"labeled"}
-
-
-def _conditions(workflow: Workflow, job: RawJob, step: Step | None) -> Iterator[str]:
-    """Yield the conditions that must hold before a step runs: its own, its job's, and those of the jobs needed."""
-    if step is not None and step.condition is not None:
-        yield condition(step.condition)
-    for needed in needs(workflow, job):
-        own = needed.node.get("if")
-        if isinstance(own, Scalar) and not _is_text(own):
-            yield condition(own)
 
 
 def _is_text(node: Scalar) -> bool:
@@ -183,23 +191,23 @@ def needs(workflow: Workflow, job: RawJob) -> list[RawJob]:
     return list(found.values())
 
 
-def _checked(workflow: Workflow, job: RawJob, before: Step | None) -> bool:
-    """Tell whether an earlier step asks GitHub for the rights of who started the run."""
-    for needed in needs(workflow, job):
-        for step in needed.steps:
-            if step is before:
-                break
-            if _CHECKING_ACTIONS.search(step.action):
-                return True
-            script = step.run or (step.input("script") if step.action == "actions/github-script" else None)
-            if script is not None and _CHECKING_SCRIPT.search(script.text[:50_000]):
-                return True
-    return False
+def _first_check(workflow: Workflow, job: RawJob) -> int | None:
+    """Return the line of the first step that asks GitHub for the rights of who started the run."""
+    if job.key not in workflow.checks:
+        workflow.checks[job.key] = next((step.line for step in job.steps if _asks_for_rights(step)), None)
+    return workflow.checks[job.key]
 
 
-def reached(workflow: Workflow, job: RawJob, step: Step | None = None) -> dict[str, set[Guard]]:
+def _asks_for_rights(step: Step) -> bool:
+    if _CHECKING_ACTIONS.search(step.action):
+        return True
+    script = step.run or (step.input("script") if step.action == "actions/github-script" else None)
+    return script is not None and _CHECKING_SCRIPT.search(script.text[:50_000]) is not None
+
+
+def reached(workflow: Workflow, job: RawJob, step: Step | None = None) -> dict[str, frozenset[Guard]]:
     """Return the privileged events by which strangers get to a step, each with the gates that they must pass."""
-    events: dict[str, set[Guard]] = {}
+    events: dict[str, frozenset[Guard]] = {}
     for event in sorted(PRIVILEGED & set(workflow.triggers)):
         found = guards(workflow, job, step, event)
         if not found & {"event", "repository"}:

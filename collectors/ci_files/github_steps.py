@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
@@ -98,6 +98,11 @@ class RawJob(msgspec.Struct, frozen=True, kw_only=True):
     group: str | None
 
 
+Guard: TypeAlias = Literal["event", "repository", "person", "label"]
+"""``event``: the event does not get there; ``repository``: only branches of this repository do; ``person``: only
+who has rights starts it; ``label``: only what a maintainer has labelled since its last change."""
+
+
 class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     """What the checks look at."""
 
@@ -120,6 +125,10 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     logins: list[Login]
     secrets: list[Reference]
     composite: bool
+    gates: dict[tuple[str, str], frozenset[Guard]] = msgspec.field(default_factory=dict)
+    """Job and event to what the job's own condition keeps out, once it was found."""
+    checks: dict[str, int | None] = msgspec.field(default_factory=dict)
+    """Job to the line of its first step that asks for somebody's rights, once it was found."""
 
 
 def split_uses(uses: str) -> tuple[str, str | None]:

@@ -250,39 +250,45 @@ def pipes_download_into_shell(script: str) -> Iterator[int]:
     A file of a repository at a full commit SHA cannot change and is left out.
     """
     checked = _CHECKED.search(script[:MAX_SCRIPT]) is not None
+    executed: set[str] | None = None
     for number, line in enumerate(script[:MAX_SCRIPT].split("\n")):
         if not any(word in line for word in _FETCHERS) or _FIXED_FILE.search(line[:MAX_LINE]):
             continue
         shown = line[:MAX_LINE]
-        if (
-            _CURL_SHELL.search(shown)
-            or (not checked and _FETCH_AND_RUN.search(shown))
-            or (not checked and _runs_later(shown, script[:MAX_SCRIPT]))
-        ):
+        found = bool(_CURL_SHELL.search(shown) or (not checked and _FETCH_AND_RUN.search(shown)))
+        if not found and not checked:
+            executed = _executed(script[:MAX_SCRIPT]) if executed is None else executed
+            found = _runs_later(shown, executed)
+        if found:
             yield number
 
 
-def _runs_later(line: str, script: str) -> bool:
+def _runs_later(line: str, executed: set[str]) -> bool:
     """Tell whether what a line downloads is run elsewhere in the script."""
     held = _HELD.match(line)
     if held is not None:
-        name = held["name"]
-        return (
-            re.search(
-                rf"(?:\b(?:eval|(?:ba|z)?sh\s+-c)\s+[\"']?\$\{{?{name}\b|\$\{{?{name}\b[^\n]{{0,80}}\|\s*(?:sudo\s+)?(?:ba|z)?sh\b)",
-                script,
-            )
-            is not None
-        )
+        return f"${held['name']}" in executed
     saved = _SAVED.search(line)
     file = saved[saved.lastgroup] if saved is not None and saved.lastgroup else ""
-    if file in {"", "-"} or file.startswith("/dev/"):
-        return False
-    return (
-        re.search(
-            rf"(?m)(?:^|[;&|]|\bthen\b)\s*(?:sudo\s+(?:-\w+\s+)*)?(?:(?:ba|z)?sh|python3?|perl|ruby|source|\.)\s+(?:-\w+\s+)*[\"']?(?:\./)?{re.escape(file)}(?![\w.-])|"
-            rf"(?:^|[;&|]|\bthen\b)\s*(?:sudo\s+)?[\"']?(?:\./|(?=/)){re.escape(file.removeprefix('./'))}(?![\w.-])",
-            script,
+    return file not in {"", "-"} and not file.startswith("/dev/") and file.removeprefix("./") in executed
+
+
+_EXECUTED = re.compile(
+    r"(?:^|[;&|({]|\bthen\b|\bdo\b)[ \t]*(?:sudo[ \t]+(?:-\w+[ \t]+)*)?(?:"
+    r"(?:(?:ba|z)?sh|python3?|perl|ruby|source|eval|\.)[ \t]+(?:-\w+[ \t]+)*[\"']?(?P<given>[^\s\"';&|)]+)|"
+    r"[\"']?(?P<named>\.?/[^\s\"';&|)]+)|(?:echo|printf)[ \t]+(?:-\w+[ \t]+|[\"']%s\S*[ \t]+)*[\"']?(?P<piped>\$\{?\w+)\}?[\"']?[ \t]*\|[ \t]*(?:sudo[ \t]+)?(?:ba|z)?sh\b)",
+    re.MULTILINE,
+)
+
+
+def _executed(script: str) -> set[str]:
+    """Return the files, without ``./``, and the variables, ``$name``, that a script runs."""
+    found = set()
+    for match in _EXECUTED.finditer(script):
+        word = match["given"] or match["named"] or match["piped"]
+        found.add(
+            word.replace("{", "").replace("}", "").removeprefix("./")
+            if word.startswith("$")
+            else word.removeprefix("./")
         )
-        is not None
-    )
+    return found
