@@ -76,6 +76,9 @@ _DOWNLOADS = re.compile(
 )
 
 
+_READS_FILE = re.compile(r"\$\(\s*<|\b(?:cat|head|tail|jq|yq|sed|awk)\s+[^|>\n]*[\w.]|readFileSync")
+
+
 def runs_code(step: Step) -> bool:
     """Tell whether a step runs something that can come from the job's folder."""
     if step.run is not None:
@@ -212,8 +215,11 @@ def _is_head_output(workflow: Workflow, job: RawJob, text_: str, depth: int = 0)
             maker = next((step for step in job.steps if text(step.node.get("id")) == match["id"]), None)
         script = _script(maker) if maker is not None else None
         if script is not None:
-            if _MAKES_HEAD.search(dotted(script.text[:50_000])):
+            shown = dotted(script.text[:50_000])
+            if _MAKES_HEAD.search(shown):
                 return True
+            if _READS_FILE.search(shown) and any(_fetches_artifact(other) for other in job.steps):
+                return True  # a file in an artifact says what to check out
         elif _HEAD_OUTPUT.search(text_):
             return True
     return False
@@ -272,10 +278,17 @@ def _runs_from(step: Step, folder: re.Match[str]) -> bool:
 
 
 def _downloads(workflow: Workflow, job: RawJob, step: Step) -> bool:
+    return _fetches_artifact(step) or (
+        step.action == "actions/download-artifact" and _built_from_head(workflow, job)
+    )
+
+
+def _fetches_artifact(step: Step) -> bool:
+    """Tell whether a step fetches an artifact of another run."""
     if step.action in _DOWNLOADERS:
         return True
     if step.action == "actions/download-artifact":
-        return step.input("run-id") is not None or _built_from_head(workflow, job)
+        return step.input("run-id") is not None
     if step.action == "actions/github-script":
         return "downloadArtifact" in (text(step.input("script")) or "")
     script = step.run.text[:50_000] if step.run is not None else ""

@@ -23,6 +23,7 @@ from collectors.ci_files.github_environment import environment_files
 from collectors.ci_files.github_scripts import (
     BOT,
     injections,
+    placements,
     publishes,
     scripts,
     stored_publishing,
@@ -329,6 +330,7 @@ def _job(workflow: Workflow, job: RawJob, taint: Taint) -> Iterator[Problem]:
     yield from _containers(job)
     yield from _conditions(workflow, job, job.node.get("if"))
     yield from unchecked_commands(workflow, job)
+    yield from placements(workflow, job, taint)
     yield from checkouts(workflow, job)
     yield from poisoned_caches(workflow, job, taint)
     uploads = any(step.action == "actions/upload-artifact" for step in job.steps)

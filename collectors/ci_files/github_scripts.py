@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 
 from collectors.ci_files.definition import Problem, Severity
 from collectors.ci_files.expressions import Found, condition, expressions, paths, position
+from collectors.ci_files.github_conditions import reached
 from collectors.ci_files.github_steps import (
+    PRIVILEGED,
     RawJob,
     Step,
     Workflow,
     literals,
     secret_names,
 )
-from collectors.ci_files.shell_commands import MAX_SCRIPT, pipes_download_into_shell
+from collectors.ci_files.shell_commands import MAX_LINE, MAX_SCRIPT, pipes_download_into_shell
 from collectors.ci_files.yaml_nodes import Scalar, scalars
 
 if TYPE_CHECKING:
@@ -127,11 +129,37 @@ def injections(workflow: Workflow, job: RawJob, step: Step, taint_of: Taint) -> 
                 continue
             told.add((line, worst[1]))
             severity, path = worst
+            if severity == "high" and _only_trusted(workflow, job, step):
+                severity = "low"
             yield Problem(
                 code="template-injection", line=line, job=job.key, severity=severity,
                 detail=f"`{path}` is pasted into `{where}` before it runs: whoever writes it writes code",
                 fix="Put the expression into `env:` and use the variable, quoted, in the script.",
             )  # fmt: skip
+
+
+def placements(workflow: Workflow, job: RawJob, taint_of: Taint) -> Iterator[Problem]:
+    """Yield the expressions by which strangers choose the runner or the image of a job."""
+    env = literals(workflow.env, job.env)
+    for name in ("runs-on", "container", "services"):
+        for key, scalar in scalars(job.node.get(name), job.node.key(name)):
+            if "${{" not in scalar.text or (key is not None and key.text in {"username", "password"}):
+                continue
+            for found in expressions(scalar.text):
+                worst = taint_of.worst(job, env, found.body)
+                if worst is not None and worst[0] == "high":
+                    yield Problem(
+                        code="template-injection", line=_line(workflow, scalar, found), job=job.key, severity="medium",
+                        detail=f"`{worst[1]}` is a part of `{name}`: whoever writes it chooses where the job runs",
+                        fix="Name the runner and the image in the file, or choose among fixed ones.",
+                    )  # fmt: skip
+
+
+def _only_trusted(workflow: Workflow, job: RawJob, step: Step) -> bool:
+    """Tell whether every event of strangers that starts the workflow is kept away from a step by its conditions."""
+    if not PRIVILEGED & set(workflow.triggers) or "pull_request" in workflow.triggers:
+        return False
+    return all(reached(workflow, job, step).values())
 
 
 _PUBLISHERS = {"pypa/gh-action-pypi-publish": "pypi", "js-devtools/npm-publish": "npm", "rubygems/release-gem": "rubygems",
@@ -206,6 +234,13 @@ def scripts(workflow: Workflow, job: RawJob, step: Step, run: Scalar) -> Iterato
                 fix="Do not print it; hand it on by `env:`.",
             )  # fmt: skip
     yield from _in_commands(job, run, start)
+    for number, line in enumerate(script.split("\n")):
+        if _REVERSE_SHELL.search(line[:MAX_LINE]):
+            yield Problem(
+                code="reverse-shell", line=start + number, job=job.key, severity="high",
+                detail="connects a shell of the runner to another machine, which then gives the commands",
+                fix="Remove it, find out who added it, and replace every secret that the job could read.",
+            )  # fmt: skip
     for service, offset in _publishing(job, script):
         read = secret_names(step.env, job.env, workflow.env, run)
         stored = set(read) - {"GITHUB_TOKEN"} or (not read and not _may_federate(workflow, job))
@@ -245,6 +280,10 @@ def _in_commands(job: RawJob, run: Scalar, start: int) -> Iterator[Problem]:
             return
 
 
+_REVERSE_SHELL = re.compile(
+    r"\b(?:ba|z|k)?sh\s+-i\b[^\n]*(?:/dev/tcp/|\bn(?:et)?cat\b|\bnc\b)|/dev/tcp/[^\s/]+/\d+[^\n]*\b(?:ba|z)?sh\b|\b(?:nc|ncat|netcat)\b[^\n]*\s-\w*[ec]\w*\s+\S*sh\b|"
+    r"\bmkfifo\b[^\n]*\b(?:nc|ncat|netcat)\b"
+)
 _COMPARED = re.compile(r"==|!=|&&|\|\|")
 
 
