@@ -26,17 +26,19 @@ class Advisory(msgspec.Struct, frozen=True, kw_only=True):
     """The first version without it."""
     commits: tuple[str, ...] = ()
     """Full SHAs that have it: those of tags that were, and those that attackers made tags point to."""
+    moved: bool = False
+    """Whether tags were moved to code of attackers: who had pinned the commit that a tag used to mean was never hit."""
     what: str
 
 
 _ADVISORIES = (
     Advisory(id="CVE-2025-30066", action="tj-actions/changed-files", fixed="46.0.1", commits=("0e58ed8671d6b60d0890c21b07f8835ace038e67",),
-             what="its tags were moved to code that prints secrets"),
+             moved=True, what="its tags were moved to code that prints secrets"),
     Advisory(id="CVE-2023-51664", action="tj-actions/changed-files", fixed="41", what="names of files become commands"),
     Advisory(id="CVE-2025-30154", action="reviewdog/action-setup", fixed="0", commits=("f0d342d24037bb11d26b9bd8496e0808ba32e9ec",),
-             what="this commit prints secrets"),
-    Advisory(id="CVE-2026-33634", action="aquasecurity/trivy-action", fixed="0.35.0", what="its tags were moved to code that steals secrets"),
-    Advisory(id="CVE-2026-33634", action="aquasecurity/setup-trivy", fixed="0.2.6", what="its tags were moved to code that steals secrets"),
+             moved=True, what="this commit prints secrets"),
+    Advisory(id="CVE-2026-33634", action="aquasecurity/trivy-action", fixed="0.35.0", moved=True, what="its tags were moved to code that steals secrets"),
+    Advisory(id="CVE-2026-33634", action="aquasecurity/setup-trivy", fixed="0.2.6", moved=True, what="its tags were moved to code that steals secrets"),
     Advisory(id="CVE-2025-54416", action="tj-actions/branch-names", fixed="9", what="names of branches become commands"),
     Advisory(id="CVE-2023-49291", action="tj-actions/branch-names", fixed="7.0.7", what="names of branches become commands"),
     Advisory(id="CVE-2023-52137", action="tj-actions/verify-changed-files", fixed="17", what="names of files become commands"),
@@ -79,8 +81,9 @@ def advisories(action: str, ref: str | None, line: str) -> Iterator[Advisory]:
         return
     named = _VERSION.fullmatch(ref)
     comment = _COMMENT.search(line) if len(ref) == 40 else None
-    version = named[1] if named else (comment["version"] if comment else None)
     for advisory in known:
+        pinned = comment if not advisory.moved else None
+        version = named[1] if named else (pinned["version"] if pinned else None)
         if ref in advisory.commits or (version is not None and _affected(version, advisory)):
             yield advisory
             return
