@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
+import pytest
 
 from collectors.github.client import Client
 from collectors.github.tokens import installation_token
 from sandbox.github.limits import Limits
 from sandbox.github.organisation import (
+    Installation,
     Organisation,
     Protection,
     Repositories,
@@ -27,8 +29,6 @@ from tests.github_night import app_config, collected, config, gaps, of, run
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 OLD = datetime(2025, 1, 1, tzinfo=UTC)
 WORKFLOW = "on: push\njobs: {a: {runs-on: ubuntu-24.04, steps: [{run: make}]}}\n"
@@ -79,16 +79,63 @@ def test_more_repositories_than_a_page_shows(monkeypatch: pytest.MonkeyPatch, tm
     assert not [row for row in gaps(records) if "graphql" in row.call]
 
 
-def test_repositories_that_a_token_is_not_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("permissions", "repositories", "detail"),
+    [
+        (
+            {"organization_administration": "read"},
+            ["app-1"],
+            "1 of 3 repositories are shown to this token.",
+        ),
+        (
+            {"metadata": "read"},
+            ["app-1"],
+            "1 repositories are shown; how many there are is not told to this token.",
+        ),
+        (
+            {"metadata": "read"},
+            None,
+            "3 repositories are shown; how many there are is not told to this token.",
+        ),
+        ({"organization_administration": "read"}, None, None),
+    ],
+)
+def test_repositories_that_a_token_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    permissions: dict[str, str],
+    repositories: list[str] | None,
+    detail: str | None,
+) -> None:
     apps = [repository(id=number, name=f"app-{number}") for number in (1, 2, 3)]
     with GitHubSandbox(organisation=organisation(*apps)) as sandbox:
-        token = sandbox.fine_grained_token({"metadata": "read"}, repositories=["app-1"])
+        token = sandbox.fine_grained_token(permissions, repositories=repositories)
         records = collected(config(sandbox, monkeypatch, token=token), run(tmp_path))
-    (row,) = [row for row in gaps(records) if row.call.endswith("totalCount")]
-    assert (row.table, row.kind, row.detail) == (
-        "accounts",
-        "github-repository",
-        "1 of 3 repositories are shown to this token.",
+    rows = [row for row in gaps(records) if row.call.endswith("totalCount")]
+    assert [(row.table, row.kind, row.detail) for row in rows] == (
+        [("accounts", "github-repository", detail)] if detail else []
+    )
+
+
+@pytest.mark.parametrize(("selection", "few"), [("all", False), ("selected", True)])
+def test_an_app_knows_whether_it_was_given_all(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, selection: Literal["all", "selected"], few: bool
+) -> None:
+    made = organisation(repository())
+    own = Installation(
+        id=9,
+        app_id=90,
+        slug="sprawlscan",
+        client_id="Iv1.9",
+        permissions={"metadata": "read"},
+        created_at=OLD,
+        updated_at=OLD,
+        repository_selection=selection,
+    )
+    with GitHubSandbox(organisation=msgspec.structs.replace(made, installations=(own,))) as sandbox:
+        records = collected(app_config(sandbox, monkeypatch), run(tmp_path))
+    assert [row.detail for row in gaps(records) if row.call.endswith("totalCount")] == (
+        ["The App was given some repositories only: 1 are shown."] if few else []
     )
 
 

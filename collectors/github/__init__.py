@@ -79,7 +79,7 @@ class Config(Section):
     oidc_issuer: str | None = None
     """Issuer of workflow tokens, where an enterprise has one of its own (with its slug at the end)."""
     repositories: Repositories = Repositories()
-    """Which repositories are read."""
+    """Which repositories are read; of the others no more is told than that they exist."""
     deployments: bool = True
     """Whether the last deployments are read."""
     audit_log: bool = True
@@ -181,7 +181,8 @@ def _installed(client: Client, config: Config) -> Iterator[Target]:
             if chosen is not None and item["id"] != chosen:
                 continue
             missing.pop(login.lower(), None)
-            yield _target(login, holder["id"], installation=str(item["id"]))
+            selection = str(item.get("repository_selection") or "selected")
+            yield _target(login, holder["id"], installation=str(item["id"]), selection=selection)
     except (GitHubError, OSError, ValueError) as exc:
         problem = f"the App's installations could not be listed: {exc}"
         if not missing:

@@ -51,6 +51,8 @@ def _all(scope: Scope, night: Night) -> Generator[Record, None, None]:
             first = False
         forbidden += page.forbidden
         chosen = [repository for repository in page.repositories if scope.wants(repository.name)]
+        # One that the configuration leaves out exists all the same: a trust in it is no trust in nothing.
+        yield from (_account(scope, one, None) for one in page.repositories if not scope.wants(one.name))
         definitions = Definitions(scope, night.memory)
         yield from definitions.prefetch(chosen)
         rules = {
@@ -85,8 +87,18 @@ def _all(scope: Scope, night: Night) -> Generator[Record, None, None]:
 def _repository(
     scope: Scope, night: Night, definitions: Definitions, repository: Repository
 ) -> Iterator[Record]:
-    owner = definitions.owner(repository)
-    yield Account(
+    yield _account(scope, repository, definitions.owner(repository))
+    yield from _structure(scope, repository)
+    facts = Facts()
+    yield from settings(scope, night, definitions, repository, facts)
+    pipelines: dict[str, set[str]] = {}
+    yield from definitions.records(repository, facts, night.organisation, pipelines)
+    if scope.settings.deployments:
+        yield from _deployments(scope, repository, pipelines)
+
+
+def _account(scope: Scope, repository: Repository, owner: str | None) -> Account:
+    return Account(
         id=repository.account_id,
         provider="github",
         account_id=repository.account_id,
@@ -104,13 +116,6 @@ def _repository(
         url=repository.url,
         tags={"default_branch": repository.branch or "", "fork": "true" if repository.fork else "false"},
     )
-    yield from _structure(scope, repository)
-    facts = Facts()
-    yield from settings(scope, night, definitions, repository, facts)
-    pipelines: dict[str, set[str]] = {}
-    yield from definitions.records(repository, facts, night.organisation, pipelines)
-    if scope.settings.deployments:
-        yield from _deployments(scope, repository, pipelines)
 
 
 _CALL = "POST /graphql organization.repositories"
