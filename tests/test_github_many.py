@@ -13,6 +13,7 @@ from collectors.github.client import Client
 from collectors.github.tokens import installation_token
 from sandbox.github.limits import Limits
 from sandbox.github.organisation import (
+    Actions,
     Installation,
     Organisation,
     Protection,
@@ -61,13 +62,90 @@ def test_more_rules_and_people_than_a_page_shows(monkeypatch: pytest.MonkeyPatch
             for number in range(1, 9)
         ),
         collaborators={f"user-{number}": "write" for number in range(2, 40)},
+        files={"README.md": "x"},
     )
     with GitHubSandbox(organisation=organisation(app, people=40)) as sandbox:
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
     kinds = [row.kind for row in of(records, Control)]
-    assert kinds.count("branch-protection") == 8
+    # None of them is about the default branch.
+    assert (kinds.count("protected-branch"), kinds.count("branch-protection")) == (8, 0)
     assert kinds.count("ruleset") == 8
     assert len([row for row in of(records, Grant) if row.via == "repository collaborator"]) == 38
+
+
+def test_a_list_of_allowed_actions_that_lets_all_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    files = {".github/workflows/a.yml": WORKFLOW}
+    own = repository(files=files, actions=Actions(allowed="selected", patterns=("acme/*", "*")))
+    made = msgspec.structs.replace(organisation(own), actions=Actions(allowed="all"))
+    with GitHubSandbox(organisation=made) as sandbox:
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    (row,) = [row for row in of(records, Control) if row.kind == "selected-actions"]
+    assert (row.account_id, row.enforcement) == ("github:repo:11", "absent")
+
+
+def test_a_page_that_github_could_not_make_in_time_is_asked_for_again_smaller(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    many = [repository(id=number, name=f"app-{number}") for number in range(1, 61)]
+    with GitHubSandbox(organisation=organisation(*many)) as sandbox:
+        sandbox.fail("/graphql", "timeout", times=1)
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    assert len({row.account_id for row in records if row.account_id.startswith("github:repo:")}) == 60
+    assert not [row for row in gaps(records) if "graphql" in row.call]
+
+
+@pytest.mark.parametrize("rulesets", [1, 8])
+@pytest.mark.parametrize(
+    ("changes", "target"),
+    [
+        ({}, "branch"),
+        ({"refs": ("refs/heads/release/*",)}, "branch-other"),
+        ({"approvals": None}, "branch-other"),
+        ({"approvals": None, "rules": ("required_status_checks",)}, "branch"),
+        ({"target": "tag", "refs": ("~ALL",)}, "tag"),
+    ],
+)
+def test_which_rulesets_are_a_gate_to_the_default_branch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rulesets: int, changes: dict[str, object], target: str
+) -> None:
+    one = msgspec.structs.replace(Ruleset(id=1, name="r", created_at=OLD, updated_at=OLD), **changes)
+    others = [
+        Ruleset(id=number, name="t", created_at=OLD, updated_at=OLD, target="tag", refs=("~ALL",))
+        for number in range(2, rulesets + 1)
+    ]
+    app = repository(rulesets=(one, *others), files={"README.md": "x"})
+    with GitHubSandbox(organisation=organisation(app)) as sandbox:
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    assert {row.id: row.target for row in of(records, Control)}["github:ruleset:11/1"] == target
+
+
+@pytest.mark.parametrize(
+    ("pattern", "kind"),
+    [
+        ("main", "branch-protection"),
+        ("ma*", "branch-protection"),
+        ("**/main", "branch-protection"),
+        ("release/*", "protected-branch"),
+        ("*/main", "protected-branch"),
+        ("maint", "protected-branch"),
+    ],
+)
+def test_a_protection_of_another_branch_does_not_protect_the_default_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pattern: str, kind: str
+) -> None:
+    app = repository(protections=(Protection(id=1, pattern=pattern),), files={"README.md": "x"})
+    with GitHubSandbox(organisation=organisation(app)) as sandbox:
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    assert [row.kind for row in of(records, Control) if row.name == pattern] == [kind]
+
+
+def test_who_does_not_administer_a_repository_does_not_know_that_it_is_unprotected(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with GitHubSandbox(organisation=organisation(repository())) as sandbox:
+        token = sandbox.fine_grained_token({"metadata": "read", "contents": "read"})
+        records = collected(config(sandbox, monkeypatch, token=token), run(tmp_path))
+    assert [row.reason for row in gaps(records) if row.kind == "branch-protection"] == ["denied"]
 
 
 def test_more_repositories_than_a_page_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

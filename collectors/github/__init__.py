@@ -15,7 +15,8 @@ Kinds beside the usual: identities ``github-team``, ``github-hosted-runner``, ``
 credentials ``app-installation`` (its tokens live an hour; the App's private key is never visible),
 ``fine-grained-pat-request`` (not approved yet), ``gpg-key``; stores
 ``github-scanning-alert`` (a secret that GitHub found in a repository's history); controls ``two-factor-requirement``,
-``base-permission``, ``branch-protection``, ``ruleset``, ``environment-approval``, ``environment-branch-policy``,
+``base-permission``, ``branch-protection`` (of the default branch; ``protected-branch`` for others, and where it demands
+nothing), ``ruleset`` (its target is ``branch-other`` where it is no gate to the default branch), ``environment-approval``, ``environment-branch-policy``,
 ``environment-wait-timer``, ``environment-custom-rule``, ``workflow-token-default``, ``workflow-approval``,
 ``allowed-actions``, ``selected-actions``, ``action-sha-pinning``, ``actions-disabled``, ``fork-pr-approval``,
 ``repository-runners``, ``runner-group``, ``oidc-subject-template``, ``webhook-signature``, ``webhook-tls``,
