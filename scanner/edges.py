@@ -193,6 +193,8 @@ def _tokens(tables: Tables) -> Iterator[Edge]:
         tests = msgspec.convert(raw or [], list[Test])
         best: dict[str, tuple[int, str]] = {}
         for token in _candidates(known, tests):
+            if sure and token.identity_id in best and best[token.identity_id][0] == 0:
+                continue
             verdict = simulate(tests, token.claims, _CHOSEN)
             if verdict == "no":
                 continue

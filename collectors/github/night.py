@@ -126,6 +126,14 @@ def _hidden(scope: Scope, tonight: Night) -> str | None:
             return f"{tonight.shown} repositories are shown; how many there are is not told to this token."
 
 
+def _counted(scope: Scope, tonight: Night) -> Iterator[Record]:
+    """Yield nothing: what it leaves is the Coverage or Gap of seeing every repository."""
+    hidden = _hidden(scope, tonight)
+    if hidden is not None:
+        raise GitHubError("denied", hidden)
+    yield from ()
+
+
 def _unseen(scope: Scope, tonight: Night) -> Iterator[Record]:
     """Yield what nobody can see, and what was not looked at tonight."""
 
@@ -155,17 +163,15 @@ def _unseen(scope: Scope, tonight: Night) -> Iterator[Record]:
             f"The public keys of {len(scope.logins)} people were not read.",
             "public_keys_up_to: a higher number",
         )
-    hidden = _hidden(scope, tonight)
-    if hidden is not None:
-        yield gap(
-            scope.asked(
-                "accounts",
-                "POST /graphql organization.repositories.totalCount",
-                kind="github-repository",
-                needs="the App or token on all repositories",
-            ),
-            Failure(reason="denied", detail=hidden),
-        )
+    yield from scope.told(
+        _counted(scope, tonight),
+        scope.asked(
+            "accounts",
+            "POST /graphql organization.repositories.totalCount",
+            kind="github-repository",
+            needs="the App or token on all repositories",
+        ),
+    )
     if tonight.archived:
         yield unseen(
             "secrets",
