@@ -1,7 +1,7 @@
 """What was listed tonight, and so what a rule's silence proves.
 
-A rule needs tables, or kinds of a table, in the account of its subject, there or in an account above it, or
-everywhere. Of each account a rule is
+A rule needs tables, or kinds of a table, in the account of its subject, there or in an account above it, everywhere, or
+somewhere: then one of several kinds must have been listed at all. Of each account a rule is
 
 - evaluated: everything it needs was listed in full;
 - incomplete: something was not; its findings are true, its silence proves nothing;
@@ -91,6 +91,11 @@ _RULE_STATES = """
         FROM listed AS l JOIN rule_needs AS n
              ON n."table" = l."table" AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)
         WHERE n.everywhere AND l.gapped GROUP BY n.rule
+    ), nowhere AS (
+        SELECT n.rule, string_agg(DISTINCT n."table" || coalesce('/' || n.kind, ''), ', ') AS what
+        FROM rule_needs AS n LEFT JOIN listed AS l ON l."table" = n."table" AND l.covered
+             AND (n.kind IS NULL OR l.kind = n.kind)
+        WHERE n.somewhere GROUP BY n.rule HAVING count(l.account_id) = 0
     ), here AS (
         SELECT rule, account_id, min(provider) AS provider,
                CASE WHEN bool_or(gapped AND NOT covered) THEN 'not-evaluated'
@@ -102,11 +107,12 @@ _RULE_STATES = """
                                                      WHERE n.rule = by_table.rule AND NOT n.everywhere))
     )
     SELECT h.rule, h.account_id, h.provider, h.status AS status_here,
-           CASE WHEN h.status = 'evaluated' AND e.rule IS NOT NULL THEN 'incomplete' ELSE h.status END AS status,
-           coalesce(h.reason, CASE WHEN e.places = 1 THEN 'a listing elsewhere that it needs is missing: '
+           CASE WHEN n.rule IS NOT NULL THEN 'not-evaluated'
+                WHEN h.status = 'evaluated' AND e.rule IS NOT NULL THEN 'incomplete' ELSE h.status END AS status,
+           coalesce(h.reason, 'nothing was listed of what it looks for elsewhere: ' || n.what, CASE WHEN e.places = 1 THEN 'a listing elsewhere that it needs is missing: '
                              ELSE e.places || ' listings elsewhere that it needs are missing, such as ' END || e.what)
            AS reason
-    FROM here AS h LEFT JOIN elsewhere AS e ON e.rule = h.rule
+    FROM here AS h LEFT JOIN elsewhere AS e ON e.rule = h.rule LEFT JOIN nowhere AS n ON n.rule = h.rule
 """
 
 _KEY = """md5(to_json([collector, target, account_id, "table", kind, call, region])::VARCHAR)"""
@@ -137,15 +143,15 @@ def judge(tables: Tables, rules: Iterable[Rule]) -> None:
     tables.con.execute(_LISTED)
     tables.con.execute(
         'CREATE OR REPLACE TABLE rule_needs(rule VARCHAR, "table" VARCHAR, kind VARCHAR, everywhere BOOLEAN, '
-        "above BOOLEAN)"
+        "above BOOLEAN, somewhere BOOLEAN)"
     )
     needs = [
-        (rule.id, need.table, need.kind, need.everywhere, need.above)
+        (rule.id, need.table, need.kind, need.everywhere, need.above, need.somewhere)
         for rule in rules
         for need in rule.inputs
     ]
     if needs:
-        tables.con.executemany("INSERT INTO rule_needs VALUES (?, ?, ?, ?, ?)", needs)
+        tables.con.executemany("INSERT INTO rule_needs VALUES (?, ?, ?, ?, ?, ?)", needs)
     tables.con.execute(_ACCOUNTS_ABOVE)
     tables.con.execute(_RULE_STATES)
 

@@ -1,7 +1,11 @@
 """The signature comparison: what a pipeline reaches, and the workload that it delivers does not have.
 
 Delivering needs to deploy and to change what is delivered; reading follows from nearly everything. What is left
-of a pipeline's powers after that, and after the powers of the workload itself, is the excess.
+of a pipeline's powers after that, and after the powers of the workload itself, is the excess. What a pipeline may do on
+its own platform, in its repository, is not compared with what a workload may do in the cloud.
+
+A comparison is complete only when nothing on the way, of the pipeline's and of the workload's, could hide a power: no gap
+in an account that is passed, no role that is not in the inventory, no stored key of which nobody knows whose it is.
 """
 
 from __future__ import annotations
@@ -47,6 +51,8 @@ class Graph(NamedTuple):
     """By source, targets in order of their ids."""
     names: dict[str, str]
     own: dict[str, Own]
+    dark: frozenset[str]
+    """Identities of whose powers something may be hidden: see `_DARK`."""
 
     def name(self, identity: str) -> str:
         """Return what people call an identity."""
@@ -63,12 +69,30 @@ class Closure(NamedTuple):
     nodes: frozenset[str]
 
 
+# What a called pipeline deploys, its callers deploy, with their rights.
+DELIVERING_LINKS = """
+    CREATE OR REPLACE TABLE delivering AS
+    WITH RECURSIVE told AS (
+        SELECT source_id AS pipeline, target_id AS target FROM links WHERE relation = 'deploys'
+        UNION
+        SELECT u.source_id, t.target FROM told AS t JOIN links AS u ON u.relation = 'uses' AND u.target_id = t.pipeline
+        JOIN identities AS called ON called.id = t.pipeline AND list_contains(called.triggers, 'workflow_call')
+        JOIN identities AS caller ON caller.id = u.source_id AND caller.surface = 'automation'
+    )
+    SELECT t.pipeline, t.target FROM told AS t LEFT JOIN identities AS p ON p.id = t.pipeline
+    WHERE coalesce(p.enabled, true)
+      AND NOT (coalesce(p.triggers = ['workflow_call'], false)
+               AND EXISTS (FROM links AS u WHERE u.relation = 'uses' AND u.target_id = t.pipeline))
+"""
+"""Which pipelines deliver what."""
+
 # A definition file often names a workload without its account: such a link ends at ``provider:kind-name:NAME``.
 DEPLOYED_NAMES = """
     CREATE OR REPLACE TABLE deployed_names AS
     WITH asked AS (
-        SELECT DISTINCT target_id, regexp_extract(target_id, '^([^:]+):([^:]+)-name:(.+)$', ['provider', 'kind', 'name']) AS part
-        FROM links WHERE relation = 'deploys' AND regexp_matches(target_id, '^[^:]+:[^:]+-name:.+$')
+        SELECT DISTINCT target AS target_id,
+               regexp_extract(target, '^([^:]+):([^:]+)-name:(.+)$', ['provider', 'kind', 'name']) AS part
+        FROM delivering WHERE regexp_matches(target, '^[^:]+:[^:]+-name:.+$')
     )
     SELECT asked.target_id, i.id, i.account_id
     FROM asked JOIN identities i ON i.provider = asked.part.provider AND i.kind = asked.part.kind
@@ -79,8 +103,8 @@ DEPLOYED_NAMES = """
 
 COMPARED = """
     CREATE OR REPLACE TABLE compared AS
-    SELECT DISTINCT id FROM (SELECT source_id AS id FROM links WHERE relation = 'deploys' UNION ALL
-                             SELECT target_id FROM links WHERE relation = 'deploys' UNION ALL
+    SELECT DISTINCT id FROM (SELECT pipeline AS id FROM delivering UNION ALL
+                             SELECT target FROM delivering UNION ALL
                              SELECT id FROM deployed_names)
 """
 """The pipelines, and what they deploy."""
@@ -105,7 +129,31 @@ def _graph(tables: Tables) -> Graph:
     """
     for source, target, part in tables.rows(query):
         steps.setdefault(source, []).append(Step(target, part))
-    return Graph(steps, dict(tables.rows("SELECT id, name FROM near")), _own(tables))
+    dark = frozenset(row[0] for row in tables.rows(_DARK))
+    return Graph(steps, dict(tables.rows("SELECT id, name FROM near")), _own(tables), dark)
+
+
+_DARK = """
+    WITH around AS (SELECT id FROM near UNION SELECT id FROM compared)
+    SELECT i.id FROM gaps AS g JOIN identities AS i ON i.account_id = g.account_id JOIN around AS a ON a.id = i.id
+    WHERE g."table" = '*' OR g."table" IN ('grants', 'trusts', 'links') AND coalesce(g.kind, '') NOT IN
+                                              ('last-accessed', 'fine-grained-pat', 'resource-policy')
+       OR g."table" = 'identities' AND (g.kind IS NULL OR g.kind IN (i.kind, 'iam-role'))
+    UNION
+    SELECT l.source_id FROM links AS l JOIN around AS a ON a.id = l.source_id
+    WHERE l.relation IN ('uses', 'runs_as') AND l.target_id NOT IN (SELECT id FROM identities)
+    UNION
+    SELECT i.id FROM identities AS i JOIN around AS a ON a.id = i.id
+    WHERE list_has_any(i.logins, (SELECT list(DISTINCT coalesce(w.provider, split_part(d.target, ':', 1)) || ':static')
+                                  FROM delivering AS d LEFT JOIN identities AS w ON w.id = d.target))
+      AND NOT EXISTS (FROM edges AS e WHERE e.source_id = i.id AND e.kind = 'holds-key')
+    UNION
+    SELECT i.id FROM identities AS i JOIN around AS a ON a.id = i.id
+    WHERE i.triggers = ['workflow_call']
+      AND NOT EXISTS (FROM links AS u WHERE u.relation = 'uses' AND u.target_id = i.id)
+"""
+"""Of whose powers something may be hidden: an account with a gap; a role that is used and not in the inventory; a static
+sign-in to the workload's cloud with a key that is not known; a pipeline whose callers were not seen."""
 
 
 def _own(tables: Tables) -> dict[str, Own]:
@@ -126,8 +174,11 @@ def _own(tables: Tables) -> dict[str, Own]:
     return found
 
 
-def _closure(start: str, graph: Graph) -> Closure:
-    """Walk forward from an identity and gather every power on the way, nearest holder first."""
+def _closure(start: str, graph: Graph, *, own: bool = True) -> Closure:
+    """Walk forward from an identity and gather every power on the way, nearest holder first.
+
+    ``own`` says whether what the identity itself is granted counts.
+    """
     way: dict[str, list[str]] = {start: []}
     powers: dict[Power, list[str]] = {}
     holder: dict[Power, str] = {}
@@ -135,7 +186,8 @@ def _closure(start: str, graph: Graph) -> Closure:
     queue = deque([start])
     while queue:
         node = queue.popleft()
-        mine = graph.own.get(node)
+        mine = graph.own.get(node) if own or node != start else None
+        unknown |= node in graph.dark
         if mine is not None:
             unknown |= mine.unknown
             for power in mine.powers:
@@ -168,6 +220,8 @@ class Delivery(NamedTuple):
     pipeline_name: str
     target: str
     workload: str | None
+    sure: bool = True
+    """False where the name is all that says so, and nothing the pipeline reaches lies in the workload's account."""
 
 
 def _deliveries(tables: Tables, reached: dict[str, Closure], graph: Graph) -> Iterator[Delivery]:
@@ -182,19 +236,23 @@ def _deliveries(tables: Tables, reached: dict[str, Closure], graph: Graph) -> It
         )
     )
     query = """
-        SELECT DISTINCT l.source_id, coalesce(p.name, l.source_id), l.target_id, w.id
-        FROM links l LEFT JOIN identities p ON p.id = l.source_id LEFT JOIN identities w ON w.id = l.target_id
-        WHERE l.relation = 'deploys' ORDER BY 1, 3
+        SELECT DISTINCT d.pipeline, coalesce(p.name, d.pipeline), d.target, w.id
+        FROM delivering d LEFT JOIN identities p ON p.id = d.pipeline LEFT JOIN identities w ON w.id = d.target
+        ORDER BY 1, 3
     """
     for pipeline, name, target, workload in tables.rows(query):
-        candidates = [(workload, "")] if workload else named.get(target, [])
+        if workload is not None:
+            yield Delivery(pipeline, name, target, workload)
+            continue
+        candidates: list[tuple[str | None, str]] = list(named.get(target, []))
+        if candidates and pipeline not in reached:
+            reached[pipeline] = _closure(pipeline, graph)
+        homes = {accounts.get(node) for node in reached[pipeline].nodes} if candidates else set()
+        near = [pair for pair in candidates if pair[1] in homes]
         if len(candidates) > 1:
-            if pipeline not in reached:
-                reached[pipeline] = _closure(pipeline, graph)
-            homes = {accounts.get(node) for node in reached[pipeline].nodes}
-            candidates = [pair for pair in candidates if pair[1] in homes]
+            candidates = near
         for identity, _ in candidates or [(None, "")]:
-            yield Delivery(pipeline, name, target, identity)
+            yield Delivery(pipeline, name, target, identity, identity is None or bool(near))
 
 
 def compare(tables: Tables) -> Iterator[Excess]:
@@ -210,44 +268,34 @@ def compare(tables: Tables) -> Iterator[Excess]:
         set(_deliveries(tables, reached, graph)),
         key=lambda one: (one.pipeline, one.target, one.workload or ""),
     )
-    blind = _blind(tables)
+    provider = dict(tables.rows("SELECT id, provider FROM identities WHERE id IN (SELECT id FROM compared)"))
     tables.con.execute("DROP TABLE near")
+    abroad: dict[str, Closure] = {}
     seen: set[tuple[str, str]] = set()
     for delivery in deliveries:
         workload = delivery.workload or delivery.target
         if (delivery.pipeline, workload) in seen:
             continue
         seen.add((delivery.pipeline, workload))
-        for identity in (delivery.pipeline, workload):
-            if identity not in reached:
-                reached[identity] = _closure(identity, graph)
-        unseen = delivery.pipeline in blind or workload in blind
-        yield _compared(delivery, reached, graph, blind=unseen)
+        own = provider.get(delivery.pipeline) == provider.get(workload)
+        kept = reached if own else abroad
+        if delivery.pipeline not in kept:
+            kept[delivery.pipeline] = _closure(delivery.pipeline, graph, own=own)
+        if workload not in reached:
+            reached[workload] = _closure(workload, graph)
+        yield _compared(delivery, kept[delivery.pipeline], reached[workload], graph)
 
 
-def _blind(tables: Tables) -> set[str]:
-    """Return the pipelines and workloads of whose powers something could not be read."""
-    query = """
-        SELECT DISTINCT i.id FROM gaps g JOIN identities i ON i.account_id = g.account_id
-        WHERE i.id IN (SELECT id FROM compared)
-          AND (g."table" = '*' OR g."table" IN ('grants', 'trusts', 'links') AND coalesce(g.kind, '') NOT IN
-                                                   ('last-accessed', 'fine-grained-pat', 'resource-policy')
-               OR g."table" = 'identities' AND (g.kind IS NULL OR g.kind IN (i.kind, 'iam-role')))
-    """
-    return {row[0] for row in tables.rows(query)}
-
-
-def _compared(delivery: Delivery, reached: dict[str, Closure], graph: Graph, *, blind: bool) -> Excess:
+def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph) -> Excess:
     known = delivery.workload is not None
     workload = delivery.workload or delivery.target
-    left, right = reached[delivery.pipeline], reached[workload]
     allowed = DELIVERING | set(right.powers)
     excess = (
         [power for power in left.powers if power not in allowed]
         if known and "admin" not in right.powers
         else []
     )
-    complete = known and not blind and not left.unknown and not right.unknown
+    complete = known and delivery.sure and not left.unknown and not right.unknown
     way: list[str] = []
     if excess:
         holder = left.holder[excess[0]]

@@ -30,6 +30,7 @@ class Token(NamedTuple):
     identity_id: str
     subject: str
     claims: dict[str, str]
+    """``sub`` among them."""
 
 
 def write_edges(tables: Tables, as_of: datetime, path: Path) -> None:
@@ -41,7 +42,7 @@ def write_edges(tables: Tables, as_of: datetime, path: Path) -> None:
     write_table(judged, Edge, _judged(tables))
     tables.view("edges_judged", Edge, [judged])
     tables.copy(
-        f"SELECT source_id, target_id, kind, evidence, why FROM ({_LINKS} UNION ALL {_HELD_KEYS} "
+        f"SELECT source_id, target_id, kind, evidence, why FROM (({_LINKS}) UNION ALL ({_HELD_KEYS}) "
         "UNION ALL SELECT source_id, target_id, kind, evidence, why FROM edges_judged) WHERE source_id <> target_id ORDER BY source_id, target_id, kind",
         path,
         {"as_of": as_of.replace(tzinfo=None)},
@@ -74,23 +75,34 @@ _LINKS = """
           GROUP BY ALL)
 """
 
-# From whoever gets a stored copy of a credential to the identity that the credential proves.
+# From whoever gets a stored copy of a credential to the identity that the credential proves: its holder, or the
+# pipelines below the place where it is stored that name it. Places and environments limit who gets it; names are
+# compared without case, since GitHub does.
 _HELD_KEYS = """
+    WITH RECURSIVE stored AS (
+        SELECT s.*, c.identity_id AS proves FROM secrets s JOIN credentials c ON c.id = s.credential_id
+        WHERE coalesce(c.enabled, true) AND coalesce(c.expires_at > $as_of, true)
+    ), places AS (
+        SELECT DISTINCT account_id AS place, account_id FROM stored
+        UNION
+        SELECT p.place, a.id FROM places p JOIN accounts a ON a.parent_id = p.account_id
+    )
     SELECT source AS source_id, target AS target_id, 'holds-key' AS kind, min(id) AS evidence,
            'key in ' || arg_min(store || ' ' || name, id) AS why
     FROM (
-        SELECT s.id, s.store, s.name, s.holder_id AS source, c.identity_id AS target
-        FROM secrets s JOIN credentials c ON c.id = s.credential_id
-        WHERE s.holder_id IS NOT NULL AND coalesce(c.enabled, true) AND coalesce(c.expires_at > $as_of, true)
+        SELECT id, store, name, holder_id AS source, proves AS target FROM stored WHERE holder_id IS NOT NULL
         UNION
-        SELECT s.id, s.store, s.name, i.id, c.identity_id
-        FROM secrets s JOIN credentials c ON c.id = s.credential_id
-        JOIN identities i ON i.account_id = s.account_id
-             OR i.account_id IN (SELECT id FROM accounts WHERE parent_id = s.account_id)
-        WHERE s.holder_id IS NULL AND i.surface = 'automation'
-          AND list_has_any(list_concat(i.secrets, i.variables), [s.name, '*'])
-          AND (s.environment IS NULL OR list_has_any(i.environments, [s.environment, '*']))
-          AND coalesce(c.enabled, true) AND coalesce(c.expires_at > $as_of, true)
+        SELECT s.id, s.store, s.name, i.id, s.proves
+        FROM stored s JOIN places p ON p.place = s.account_id JOIN identities i ON i.account_id = p.account_id
+        LEFT JOIN accounts a ON a.id = i.account_id
+        WHERE s.holder_id IS NULL AND i.surface = 'automation' AND coalesce(i.enabled, true)
+          AND list_has_any([upper(x) FOR x IN list_concat(i.secrets, i.variables)], [upper(s.name), '*'])
+          AND (s.environment IS NULL
+               OR len([1 FOR x IN i.environments IF x = '*' OR regexp_full_match(
+                       lower(x), replace(regexp_escape(lower(s.environment)), '\\*', '.*'))]) > 0)
+          AND (coalesce(s.visibility, 'all') <> 'private' OR coalesce(a.visibility, 'private') <> 'public')
+          AND (coalesce(s.visibility, 'all') <> 'selected' OR i.account_id = s.account_id
+               OR list_contains(string_split(coalesce(s.tags['repositories'], ''), ','), a.name))
     )
     WHERE source IN (SELECT id FROM identities) AND target IN (SELECT id FROM identities)
     GROUP BY source, target
@@ -141,40 +153,69 @@ def _prefixes(tests: list[Test]) -> list[str]:
     return [""]
 
 
+# What whoever asks chooses, unless the issuer fixes it: the audience, and the name of the session.
+_CHOSEN = {"aud": "*", "sts:rolesessionname": "*"}
+_VERDICTS = ("exact", "pattern", "unknown")
+"""Surest first."""
+
+
+def _presented(tables: Tables) -> dict[str, list[Token]]:
+    """Return the tokens by issuer. What is disabled, such as a pipeline of an archived repository, presents none."""
+    found: dict[str, list[Token]] = {}
+    query = """
+        SELECT id, issuer, subjects, tokens FROM identities WHERE issuer IS NOT NULL AND coalesce(enabled, true) ORDER BY id
+    """
+    for identity, issuer, subjects, tokens in tables.rows(query):
+        for claims in tokens or [{"sub": subject} for subject in subjects or []]:
+            found.setdefault(_host(issuer), []).append(Token(identity, claims["sub"], claims))
+    return found
+
+
 def _tokens(tables: Tables) -> Iterator[Edge]:
-    """Yield the identities whose tokens pass an OIDC trust."""
-    issuers: dict[str, list[Token]] = {}
-    query = "SELECT id, issuer, subjects, claims FROM identities WHERE issuer IS NOT NULL ORDER BY id"
-    for identity, issuer, subjects, claims in tables.rows(query):
-        for subject in subjects or []:
-            issuers.setdefault(_host(issuer), []).append(Token(identity, subject, claims or {}))
-    indexed = {issuer: Subjects(tokens) for issuer, tokens in issuers.items()}
+    """Yield the identities whose tokens pass an OIDC trust: of each, the token that passes most surely.
+
+    Where nobody presents a token of an issuer whose address is a part of one that is known
+    (``token.actions.githubusercontent.com/acme``), tenants of the known one may have that issuer for themselves.
+    """
+    indexed = {issuer: Subjects(tokens) for issuer, tokens in _presented(tables).items()}
     trusts = """
         SELECT t.id, t.identity_id, t.issuer, t.tests FROM trusts t JOIN identities i ON i.id = t.identity_id
-        WHERE t.kind = 'oidc' ORDER BY t.id
+        WHERE t.kind = 'oidc' AND coalesce(t.exposure, 'unknown') <> 'nobody' ORDER BY t.id
     """
     for trust, target, issuer, raw in tables.rows(trusts):
-        known = indexed.get(_host(issuer))
+        host = _host(issuer)
+        known = indexed.get(host)
+        sure = known is not None
+        if known is None:
+            known = indexed.get(host.rpartition("/")[0])
         if known is None:
             continue
         tests = msgspec.convert(raw or [], list[Test])
-        done: set[str] = set()
-        for prefix in _prefixes(tests):
-            for token in known.candidates(prefix):
-                if token.identity_id in done:
-                    continue
-                # Whoever asks for a token chooses its audience, unless the issuer fixes it.
-                verdict = simulate(tests, {"aud": "*", **token.claims, "sub": token.subject})
-                if verdict == "no":
-                    continue
-                done.add(token.identity_id)
-                yield Edge(
-                    source_id=token.identity_id,
-                    target_id=target,
-                    kind="trust" if verdict == "exact" else "trust-pattern",
-                    evidence=trust,
-                    why=_said(token.subject, verdict),
-                )
+        best: dict[str, tuple[int, str]] = {}
+        for token in _candidates(known, tests):
+            if sure and token.identity_id in best and best[token.identity_id][0] == 0:
+                continue
+            verdict = simulate(tests, token.claims, _CHOSEN)
+            if verdict == "no":
+                continue
+            rank = _VERDICTS.index(verdict if sure else "unknown")
+            if token.identity_id not in best or rank < best[token.identity_id][0]:
+                best[token.identity_id] = (rank, token.subject)
+        for identity, (rank, subject) in best.items():
+            yield Edge(
+                source_id=identity,
+                target_id=target,
+                kind="trust" if rank == 0 else "trust-pattern",
+                evidence=trust,
+                why=_said(subject, _VERDICTS[rank])
+                if sure
+                else f"its token {subject} may pass: its issuer may be {issuer}",
+            )
+
+
+def _candidates(known: Subjects, tests: list[Test]) -> Iterator[Token]:
+    for prefix in _prefixes(tests):
+        yield from known.candidates(prefix)
 
 
 def _said(subject: str, verdict: str) -> str:
@@ -201,7 +242,8 @@ def _principals(tables: Tables) -> Iterator[Edge]:
     """
     query = """
         SELECT t.id, t.identity_id, i.address, i.account_id, t.issuer, t.tests, t.provider
-        FROM trusts t JOIN identities i ON i.id = t.identity_id WHERE t.kind = 'account' ORDER BY t.id
+        FROM trusts t JOIN identities i ON i.id = t.identity_id
+        WHERE t.kind = 'account' AND coalesce(t.exposure, 'unknown') <> 'nobody' ORDER BY t.id
     """
     trusts = list(tables.rows(query))
     if not trusts:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanner.delivery import COMPARED, DEPLOYED_NAMES, compare
+from scanner.delivery import COMPARED, DELIVERING_LINKS, DEPLOYED_NAMES, compare
 from scanner.edges import write_edges
 from scanner.findings import Excess, Reach
 from scanner.records import POWERS, Power, level_of
@@ -131,7 +131,7 @@ def compute(tables: Tables, out: Path, as_of: datetime) -> None:
     ``tables`` has the record views, with the ends of links, grants and trusts resolved to identity ids.
     """
     write_edges(tables, as_of, out / "edges.parquet")
-    for query in (DEPLOYED_NAMES, COMPARED, _NODES, _STEPS, _HOLDINGS, _START):
+    for query in (DELIVERING_LINKS, DEPLOYED_NAMES, COMPARED, _NODES, _STEPS, _HOLDINGS, _START):
         tables.con.execute(query)
     for far in range(MAX_STEPS):
         tables.con.execute(_ONE_STEP_BACK, {"far": far})
@@ -141,7 +141,9 @@ def compute(tables: Tables, out: Path, as_of: datetime) -> None:
     tables.con.execute("DROP TABLE reached; DROP TABLE holdings")
     tables.view("reach", Reach, [out / "reach.parquet"])
     write_table(out / "excess.parquet", Excess, compare(tables))
-    tables.con.execute("DROP TABLE steps; DROP TABLE nodes; DROP TABLE compared; DROP TABLE deployed_names")
+    tables.con.execute(
+        "DROP TABLE steps; DROP TABLE nodes; DROP TABLE compared; DROP TABLE deployed_names; DROP TABLE delivering"
+    )
     tables.view("excess", Excess, [out / "excess.parquet"])
 
 

@@ -174,8 +174,9 @@ class Identity(Record, frozen=True, kw_only=True, gc=False):
     """``https://...`` issuer of the tokens it can present."""
     subjects: list[str] = []
     """The ``sub`` values it can present; a ``*`` stands for any text where a trigger allows many."""
-    claims: dict[str, str] = {}
-    """Other claims its tokens carry: ``repository_id``, ``aud``, ``job_workflow_ref``; ``*`` as in subjects."""
+    tokens: list[dict[str, str]] = []
+    """The claims of each kind of token it can present, ``sub`` among them; ``*`` as in subjects, an empty text for a
+    claim that such a token surely lacks. Empty where no more is known than the subjects."""
     managed_by: str | None = None
     """``provider`` for service-linked and platform-managed identities."""
     mfa: bool | None = None

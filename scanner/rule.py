@@ -69,7 +69,7 @@ class RuleError(DocumentError):
 
 
 class Need(msgspec.Struct, frozen=True):
-    """One input of a rule: ``table`` or ``table/kind``, and behind it nothing, `` above`` or `` everywhere``."""
+    """One input of a rule: ``table`` or ``table/kind``, and behind it `` above``, `` everywhere``, `` somewhere`` or nothing."""
 
     table: str
     kind: str | None = None
@@ -79,6 +79,9 @@ class Need(msgspec.Struct, frozen=True):
     above: bool = False
     """True when rows may stand in the subject's account or in one above it: people in the organisation, what they may
     do in the repository. A gap in any of these accounts makes silence prove nothing."""
+    somewhere: bool = False
+    """As `everywhere`, and of all such needs of a rule at least one must have been listed at all: a rule about
+    repositories says nothing where no platform of repositories was read."""
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -148,14 +151,16 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
 
 
-_NEED = re.compile(r"\A([a-z_]+)(?:/([^\s/]+))?(?: (above|everywhere))?\Z")
+_NEED = re.compile(r"\A([a-z_]+)(?:/([^\s/]+))?(?: (above|everywhere|somewhere))?\Z")
 
 
 def parse_need(text: str) -> list[Need]:
     """Return the inputs that a need names. Raises ValueError for what is no need."""
     match = _NEED.match(text)
     if match is None:
-        raise ValueError("write `table` or `table/kind`, alone or with ` above` or ` everywhere` behind it")
+        raise ValueError(
+            "write `table` or `table/kind`, alone or with ` above`, ` everywhere` or ` somewhere` behind it"
+        )
     table, kind, where = match.groups()
     if table in ANALYSIS_NEEDS:
         return [Need(table=part, everywhere=True) for part in ANALYSIS_NEEDS[table]]
@@ -163,7 +168,15 @@ def parse_need(text: str) -> list[Need]:
         return []
     if table not in TABLES:
         raise ValueError(nearest(table, [*TABLES, *ANALYSIS_NEEDS, "exceptions"]))
-    return [Need(table=table, kind=kind, everywhere=where == "everywhere", above=where == "above")]
+    return [
+        Need(
+            table=table,
+            kind=kind,
+            everywhere=where in {"everywhere", "somewhere"},
+            above=where == "above",
+            somewhere=where == "somewhere",
+        )
+    ]
 
 
 _ID = re.compile(r"\A[a-z][a-z0-9-]{2,60}\Z")

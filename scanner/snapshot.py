@@ -178,6 +178,8 @@ def batch_of(schema: pa.Schema, records: Sequence[msgspec.Struct]) -> pa.RecordB
             values = [list(value.items()) for value in values]
         elif pa.types.is_list(field.type) and pa.types.is_struct(field.type.value_type):
             values = [[msgspec.structs.asdict(item) for item in value] for value in values]
+        elif pa.types.is_list(field.type) and pa.types.is_map(field.type.value_type):
+            values = [[list(item.items()) for item in value] for value in values]
         columns.append(pa.array(values, field.type))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 

@@ -1,8 +1,9 @@
 """Simulates tokens against the tests of a trust: would this token pass?
 
 A token is the claims that a known identity can present. A ``*`` in a claim stands for any text, where a trigger
-allows many subjects or the caller chooses the value. Whether a trust admits strangers too is not asked here: that
-is its `scanner.records.Exposure`, judged by the collector.
+allows many subjects or the caller chooses the value; an empty text says that the token surely lacks the claim; a claim
+that is not there is not known. Whether a trust admits strangers too is not asked here: that is its
+`scanner.records.Exposure`, judged by the collector.
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ def _one(pattern: str, claim: str, *, glob: bool, ignore_case: bool) -> Verdict:
         passed = matches(pattern, claim) if glob else pattern == claim
         return "exact" if passed else "no"
     if glob:
-        # A pattern that takes any filler for the claim's stars admits every such token.
-        if matches(pattern, claim.replace("*", "\0" * 9)):
+        # A pattern that takes any filler for the claim's stars, long or empty, admits every such token.
+        if matches(pattern, claim.replace("*", "\0" * 9)) and matches(pattern, claim.replace("*", "")):
             return "exact"
         return "pattern" if intersects(pattern, claim) else "no"
     return "pattern" if matches(claim, pattern) else "no"
@@ -87,14 +88,18 @@ def _best(verdicts: Iterable[Verdict]) -> Verdict:
     return next((verdict for verdict in order if verdict in found), "no")
 
 
+_NOTHING: Mapping[str, str] = {}
+
+
 def judge(test: Test, token: Mapping[str, str]) -> Verdict:
     """Judge one test. Claims are looked up without regard to case, as AWS does with condition keys."""
     claim = token.get(test.claim, token.get(test.claim.lower()))
-    if test.operator == "exists":
-        wanted = "false" not in test.values
-        return "exact" if (claim is not None) == wanted else ("no" if claim is not None else "unknown")
     if claim is None:
-        return "exact" if test.optional else "unknown"
+        return "exact" if test.optional and test.operator != "exists" else "unknown"
+    if test.operator == "exists":
+        return "exact" if (claim != "") == ("false" not in test.values) else "no"
+    if claim == "" and test.operator != "cel":
+        return "exact" if test.optional else "no"
     match test.operator:
         case "equals" | "principal":
             return _best(_one(value, claim, glob=False, ignore_case=False) for value in test.values)
@@ -118,9 +123,19 @@ def judge(test: Test, token: Mapping[str, str]) -> Verdict:
             return "unknown"
 
 
-def simulate(tests: Iterable[Test], token: Mapping[str, str]) -> Verdict:
-    """Judge all tests of a trust: one ``no`` refuses the token, then one ``unknown`` leaves it open."""
-    verdicts = {judge(test, token) for test in tests}
+def simulate(
+    tests: Iterable[Test], token: Mapping[str, str], chosen: Mapping[str, str] = _NOTHING
+) -> Verdict:
+    """Judge all tests of a trust: one ``no`` refuses the token, then one ``unknown`` leaves it open.
+
+    ``chosen`` are claims that whoever asks for the token fills in, where the token does not fix them: a test that some
+    text passes is passed.
+    """
+    verdicts = set()
+    for test in tests:
+        free = test.claim.lower() in chosen and token.get(test.claim.lower(), "*") == "*"
+        verdict = judge(test, chosen if free else token)
+        verdicts.add("exact" if free and verdict == "pattern" else verdict)
     order: tuple[Verdict, ...] = ("no", "unknown", "pattern")
     return next((verdict for verdict in order if verdict in verdicts), "exact")
 

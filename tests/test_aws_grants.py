@@ -363,6 +363,30 @@ def test_a_deny_for_everybody_counts() -> None:
     assert resource_records("s3", BUCKET, principal("*"), refuse) == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "exposure"),
+    [
+        ({}, "organisation"),
+        ({"Action": ["s3:*"], "Resource": [BUCKET, f"{BUCKET}/*"]}, "organisation"),
+        # One that speaks of less, or of others, leaves the rest open to everybody.
+        ({"Action": "s3:PutObject"}, "anyone"),
+        ({"Resource": f"{BUCKET}/private/*"}, "anyone"),
+        ({"Principal": {"AWS": "arn:aws:iam::999999999999:root"}}, "anyone"),
+    ],
+)
+def test_a_deny_on_a_condition_binds_whom_and_what_it_names(changes: dict[str, Any], exposure: str) -> None:
+    refuse = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"{BUCKET}/*",
+        "Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-1"}},
+    }
+    found = resource_records("s3", BUCKET, principal("*"), refuse | changes)
+    (trust,) = [one for one in found if isinstance(one, Trust)]
+    assert trust.exposure == exposure
+
+
 def test_a_broken_resource_policy_is_a_gap() -> None:
     broken = ResourcePolicy(service="s3", arn=BUCKET, record_id=BUCKET, document="{")
     found = gaps(facts(resource_policies=[broken]))

@@ -57,7 +57,16 @@ SUBJECTS = [
     ("workflow_dispatch", "", [f"{REPO}:ref:refs/heads/*", f"{REPO}:ref:refs/tags/*"]),
     ("[push, pull_request]", "    environment: production\n", [f"{REPO}:environment:production"]),
     ("push", "    environment: {name: 'a:b'}\n", [f"{REPO}:environment:a%3Ab"]),
-    ("push", "    environment: ${{ inputs.e }}\n", [f"{REPO}:environment:*"]),
+    (
+        "{push: {branches: [main]}}",
+        "    environment: ${{ inputs.e }}\n",
+        [f"{REPO}:environment:*", f"{REPO}:ref:refs/heads/main"],
+    ),
+    ("pull_request_target", "", [f"{REPO}:pull_request", f"{REPO}:ref:refs/heads/main"]),
+    ("{pull_request_target: {branches: [v1]}}", "", [f"{REPO}:pull_request", f"{REPO}:ref:refs/heads/main"]),
+    ("deployment_status", "", [f"{REPO}:ref:refs/heads/*", f"{REPO}:ref:refs/tags/*"]),
+    ("registry_package", "", [f"{REPO}:ref:refs/heads/*", f"{REPO}:ref:refs/tags/*"]),
+    ("pull_request_review", "", [f"{REPO}:pull_request", f"{REPO}:ref:refs/pull/*/merge"]),
     ("push", "    permissions: {}\n", []),
     ("workflow_call", "", []),
 ]
@@ -72,7 +81,7 @@ def test_subjects_of_github_tokens(on: str, head: str, subjects: list[str]) -> N
 
 def test_without_the_permission_there_is_no_token() -> None:
     found = identity(workflow("push", permissions="{contents: read}"))
-    assert (found.subjects, found.issuer, found.claims) == ([], None, {})
+    assert (found.subjects, found.issuer, found.tokens) == ([], None, [])
 
 
 def test_immutable_subjects() -> None:
@@ -100,7 +109,10 @@ def test_claims_of_github_tokens() -> None:
         "[{run: x}]", login
     )
     found = identity(source, msgspec.structs.replace(GITHUB, visibility="private"))
-    assert found.claims == {
+    (token,) = found.tokens
+    assert token == {
+        "sub": f"{REPO}:ref:refs/heads/main",
+        "environment": "",
         "repository": "lanternpay/payments-api",
         "repository_id": "5001",
         "repository_owner": "lanternpay",
@@ -126,7 +138,7 @@ def test_claims_of_github_tokens() -> None:
 )
 def test_a_called_workflow_is_named_in_the_token(calls: str, job_workflow_ref: str) -> None:
     source = f"on: {{push: {{branches: [main]}}}}\npermissions: {{id-token: write}}\njobs:\n  a: {{uses: {calls}}}\n"
-    assert identity(source).claims["job_workflow_ref"] == job_workflow_ref
+    assert {token["job_workflow_ref"] for token in identity(source).tokens} == {job_workflow_ref}
 
 
 def test_the_identity_of_a_workflow() -> None:
@@ -257,7 +269,9 @@ def test_gitlab_pipelines() -> None:
     )
     assert found.issuer == "https://gitlab.com"
     assert found.subjects == ["project_path:lantern/risk-engine:ref_type:branch:ref:trunk"]
-    assert found.claims == {
+    (token,) = found.tokens
+    assert token == {
+        "sub": "project_path:lantern/risk-engine:ref_type:branch:ref:trunk",
         "project_path": "lantern/risk-engine",
         "project_id": "9001",
         "namespace_path": "lantern",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
+import pytest
 
 from collectors.github.client import Client
 from collectors.github.tokens import installation_token
 from sandbox.github.limits import Limits
 from sandbox.github.organisation import (
+    Actions,
+    Installation,
     Organisation,
     Protection,
     Repositories,
@@ -27,8 +30,6 @@ from tests.github_night import app_config, collected, config, gaps, of, run
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 OLD = datetime(2025, 1, 1, tzinfo=UTC)
 WORKFLOW = "on: push\njobs: {a: {runs-on: ubuntu-24.04, steps: [{run: make}]}}\n"
@@ -61,13 +62,90 @@ def test_more_rules_and_people_than_a_page_shows(monkeypatch: pytest.MonkeyPatch
             for number in range(1, 9)
         ),
         collaborators={f"user-{number}": "write" for number in range(2, 40)},
+        files={"README.md": "x"},
     )
     with GitHubSandbox(organisation=organisation(app, people=40)) as sandbox:
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
     kinds = [row.kind for row in of(records, Control)]
-    assert kinds.count("branch-protection") == 8
+    # None of them is about the default branch.
+    assert (kinds.count("protected-branch"), kinds.count("branch-protection")) == (8, 0)
     assert kinds.count("ruleset") == 8
     assert len([row for row in of(records, Grant) if row.via == "repository collaborator"]) == 38
+
+
+def test_a_list_of_allowed_actions_that_lets_all_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    files = {".github/workflows/a.yml": WORKFLOW}
+    own = repository(files=files, actions=Actions(allowed="selected", patterns=("acme/*", "*")))
+    made = msgspec.structs.replace(organisation(own), actions=Actions(allowed="all"))
+    with GitHubSandbox(organisation=made) as sandbox:
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    (row,) = [row for row in of(records, Control) if row.kind == "selected-actions"]
+    assert (row.account_id, row.enforcement) == ("github:repo:11", "absent")
+
+
+def test_a_page_that_github_could_not_make_in_time_is_asked_for_again_smaller(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    many = [repository(id=number, name=f"app-{number}") for number in range(1, 61)]
+    with GitHubSandbox(organisation=organisation(*many)) as sandbox:
+        sandbox.fail("/graphql", "timeout", times=1)
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    assert len({row.account_id for row in records if row.account_id.startswith("github:repo:")}) == 60
+    assert not [row for row in gaps(records) if "graphql" in row.call]
+
+
+@pytest.mark.parametrize("rulesets", [1, 8])
+@pytest.mark.parametrize(
+    ("changes", "target"),
+    [
+        ({}, "branch"),
+        ({"refs": ("refs/heads/release/*",)}, "branch-other"),
+        ({"approvals": None}, "branch-other"),
+        ({"approvals": None, "rules": ("required_status_checks",)}, "branch"),
+        ({"target": "tag", "refs": ("~ALL",)}, "tag"),
+    ],
+)
+def test_which_rulesets_are_a_gate_to_the_default_branch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rulesets: int, changes: dict[str, object], target: str
+) -> None:
+    one = msgspec.structs.replace(Ruleset(id=1, name="r", created_at=OLD, updated_at=OLD), **changes)
+    others = [
+        Ruleset(id=number, name="t", created_at=OLD, updated_at=OLD, target="tag", refs=("~ALL",))
+        for number in range(2, rulesets + 1)
+    ]
+    app = repository(rulesets=(one, *others), files={"README.md": "x"})
+    with GitHubSandbox(organisation=organisation(app)) as sandbox:
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    assert {row.id: row.target for row in of(records, Control)}["github:ruleset:11/1"] == target
+
+
+@pytest.mark.parametrize(
+    ("pattern", "kind"),
+    [
+        ("main", "branch-protection"),
+        ("ma*", "branch-protection"),
+        ("**/main", "branch-protection"),
+        ("release/*", "protected-branch"),
+        ("*/main", "protected-branch"),
+        ("maint", "protected-branch"),
+    ],
+)
+def test_a_protection_of_another_branch_does_not_protect_the_default_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pattern: str, kind: str
+) -> None:
+    app = repository(protections=(Protection(id=1, pattern=pattern),), files={"README.md": "x"})
+    with GitHubSandbox(organisation=organisation(app)) as sandbox:
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    assert [row.kind for row in of(records, Control) if row.name == pattern] == [kind]
+
+
+def test_who_does_not_administer_a_repository_does_not_know_that_it_is_unprotected(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with GitHubSandbox(organisation=organisation(repository())) as sandbox:
+        token = sandbox.fine_grained_token({"metadata": "read", "contents": "read"})
+        records = collected(config(sandbox, monkeypatch, token=token), run(tmp_path))
+    assert [row.reason for row in gaps(records) if row.kind == "branch-protection"] == ["denied"]
 
 
 def test_more_repositories_than_a_page_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -79,16 +157,63 @@ def test_more_repositories_than_a_page_shows(monkeypatch: pytest.MonkeyPatch, tm
     assert not [row for row in gaps(records) if "graphql" in row.call]
 
 
-def test_repositories_that_a_token_is_not_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("permissions", "repositories", "detail"),
+    [
+        (
+            {"organization_administration": "read"},
+            ["app-1"],
+            "1 of 3 repositories are shown to this token.",
+        ),
+        (
+            {"metadata": "read"},
+            ["app-1"],
+            "1 repositories are shown; how many there are is not told to this token.",
+        ),
+        (
+            {"metadata": "read"},
+            None,
+            "3 repositories are shown; how many there are is not told to this token.",
+        ),
+        ({"organization_administration": "read"}, None, None),
+    ],
+)
+def test_repositories_that_a_token_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    permissions: dict[str, str],
+    repositories: list[str] | None,
+    detail: str | None,
+) -> None:
     apps = [repository(id=number, name=f"app-{number}") for number in (1, 2, 3)]
     with GitHubSandbox(organisation=organisation(*apps)) as sandbox:
-        token = sandbox.fine_grained_token({"metadata": "read"}, repositories=["app-1"])
+        token = sandbox.fine_grained_token(permissions, repositories=repositories)
         records = collected(config(sandbox, monkeypatch, token=token), run(tmp_path))
-    (row,) = [row for row in gaps(records) if row.call.endswith("totalCount")]
-    assert (row.table, row.kind, row.detail) == (
-        "accounts",
-        "github-repository",
-        "1 of 3 repositories are shown to this token.",
+    rows = [row for row in gaps(records) if row.call.endswith("totalCount")]
+    assert [(row.table, row.kind, row.detail) for row in rows] == (
+        [("accounts", "github-repository", detail)] if detail else []
+    )
+
+
+@pytest.mark.parametrize(("selection", "few"), [("all", False), ("selected", True)])
+def test_an_app_knows_whether_it_was_given_all(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, selection: Literal["all", "selected"], few: bool
+) -> None:
+    made = organisation(repository())
+    own = Installation(
+        id=9,
+        app_id=90,
+        slug="sprawlscan",
+        client_id="Iv1.9",
+        permissions={"metadata": "read"},
+        created_at=OLD,
+        updated_at=OLD,
+        repository_selection=selection,
+    )
+    with GitHubSandbox(organisation=msgspec.structs.replace(made, installations=(own,))) as sandbox:
+        records = collected(app_config(sandbox, monkeypatch), run(tmp_path))
+    assert [row.detail for row in gaps(records) if row.call.endswith("totalCount")] == (
+        ["The App was given some repositories only: 1 are shown."] if few else []
     )
 
 

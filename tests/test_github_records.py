@@ -673,4 +673,5 @@ def test_repositories_are_chosen_by_name(monkeypatch: pytest.MonkeyPatch, tmp_pa
         )
         asked = [call.path for call in sandbox.log if "/repos/acme/app" in call.path]
     assert not asked
-    assert not [row for row in records if row.account_id == "github:repo:11"]
+    # That it exists is told: a trust in it is no trust in a repository that is gone.
+    assert [type(row) for row in records if row.account_id == "github:repo:11"] == [r.Account]

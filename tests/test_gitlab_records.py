@@ -151,7 +151,7 @@ def test_a_pipeline_signs_in_by_its_own_token(night: list[Record]) -> None:
     assert pipeline.kind == "gitlab-pipeline"
     assert pipeline.issuer == "https://gitlab.com"
     assert pipeline.subjects == ["project_path:lantern/risk-engine:ref_type:branch:ref:main"]
-    assert pipeline.claims["aud"] == "https://gitlab.com"
+    assert {token["aud"] for token in pipeline.tokens} == {"https://gitlab.com"}
     links = {(row.relation, row.target_id) for row in of(night, Link) if row.source_id == pipeline.id}
     assert links == {
         ("uses", "arn:aws:iam::200000000002:role/deploy-risk"),

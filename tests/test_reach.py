@@ -144,8 +144,8 @@ def test_a_condition_on_an_immutable_claim_refuses_the_renamed_repository(tmp_pa
     )
     with analysed(
         tmp_path,
-        pipeline("right", "repo:acme/app:ref:refs/heads/main", claims={"repository_id": "5001"}),
-        pipeline("recycled", "repo:acme/app:ref:refs/heads/main", claims={"repository_id": "6666"}),
+        pipeline("right", tokens=[{"sub": "repo:acme/app:ref:refs/heads/main", "repository_id": "5001"}]),
+        pipeline("recycled", tokens=[{"sub": "repo:acme/app:ref:refs/heads/main", "repository_id": "6666"}]),
         identity("role"),
         trust("role", *tests),
     ) as tables:

@@ -160,7 +160,7 @@ def _literal(value: str) -> str:
 
 
 _REPO = re.compile(r"repo:(?P<owner>[^/:@*?]+)(?P<owner_id>@[0-9]+)?(@\*)?/")
-_NAMED = re.compile(r"repo:(?P<owner>[^/:@*?]+)(@[^/]*)?/(?P<name>[^/:@*?]+)(?P<id>@[0-9]+)?(@\*)?:")
+_NAMED = re.compile(r"repo:(?P<owner>[^/:@*?]+)(@[^/]*)?/(?P<name>[^/:@*?]+)(?P<id>@[0-9]+)?(@\*)?(?::|$)")
 
 
 def _github(value: str) -> Grade:
@@ -184,10 +184,11 @@ def _github(value: str) -> Grade:
             names_only=names_only,
             example=f"{start}/REPOSITORY:environment:ENVIRONMENT",
         )
-    start = value[: named.end()]
+    start = value[: named.end()].rstrip(":") + ":"
     rest = value[named.end() :]
     names_only = names_only or named["id"] is None
-    if "*" in rest or "?" in rest or rest == "pull_request":
+    # A template of ``repo`` alone gives one subject to all runs of a repository.
+    if "*" in rest or "?" in rest or rest in {"", "pull_request"}:
         return Grade(
             exposure="repository",
             problem="OIDC-5",
@@ -197,28 +198,42 @@ def _github(value: str) -> Grade:
     return Grade(exposure="exact", problem=None, names_only=names_only)
 
 
+_CLAIM = re.compile(
+    r"(?:^|:)(repository_owner_id|repository_owner|repository_id|repository|enterprise_id|enterprise|job_workflow_ref"
+    r"|workflow_ref):([^:]*)"
+)
+_WHOLE = frozenset({"repository_id", "repository", "workflow_ref"})
+_GITHUB_CLAIM = re.compile(
+    r"(?:actor|actor_id|base_ref|environment|event_name|head_ref|ref|ref_type|repository_visibility|runner_environment"
+    r"|workflow|repo_property_\w+|sha|run_id):|pull_request$"
+)
+
+
 def _template(value: str) -> Grade:
-    """Grade a subject that an organisation's template makes of other claims: ``repository_owner_id:1:...``."""
-    literal = value if not re.search(r"[*?]", value) else _literal(value).rpartition(":")[0]
-    pairs = re.findall(
-        r"(repository_owner_id|repository_owner|repository_id|repository|enterprise_id|enterprise|job_workflow_ref):([^:]+)",
-        literal,
-    )
-    keys = {key for key, _ in pairs}
+    """Grade a subject that an organisation's template makes of other claims: ``repository_owner_id:1:...``.
+
+    Every organisation chooses its own template, so that a subject without an owner in it can be anybody's.
+    """
     wild = bool(re.search(r"[*?]", value))
-    if keys & {"repository_id", "repository"}:
+    pairs = _CLAIM.findall(value)
+    keys = {key for key, text in pairs if text and not re.search(r"[*?]", text)}
+    owners = {key for key, text in pairs if re.match(r"[^/*?]+/", text) and key not in keys}
+    starts = {key for key, text in pairs if _literal(text) and key not in keys | owners}
+    if keys & _WHOLE:
         names_only = "repository_id" not in keys
         if wild:
             return Grade(exposure="repository", problem="OIDC-5", names_only=names_only)
         return Grade(exposure="exact", problem=None, names_only=names_only)
-    if keys:
+    if keys or owners:
         return Grade(
             exposure="organisation",
             problem="OIDC-4",
             names_only=not keys & {"repository_owner_id", "enterprise_id"},
         )
-    if wild:
-        return Grade(exposure="anyone", problem="OIDC-2")
+    if starts:
+        return Grade(exposure="another-tenant", problem="OIDC-3", names_only=True)
+    if wild or _GITHUB_CLAIM.match(value):
+        return Grade(exposure="anyone", problem="OIDC-2" if wild else "OIDC-1")
     return Grade(exposure="exact", problem=None, names_only=True)
 
 

@@ -40,6 +40,7 @@ SEVERITY: dict[str, Severity] = {
     "IRSA-3": "low",
 }
 MEANS = {
+    "OIDC-1": "no owner stands in it, and every organisation chooses what its subjects are made of",
     "OIDC-2": "the wildcard stands before the owner is complete, so that anybody's subject can match",
     "OIDC-3": "nothing delimits the owner, so that an owner whose name begins so matches too",
     "OIDC-4": "everything of one organisation matches",

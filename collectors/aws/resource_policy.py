@@ -20,7 +20,7 @@ from collectors.aws.grants import breadth_of
 from collectors.aws.policy import Document, Statement, glob, parse
 from collectors.aws.powers import powers
 from collectors.aws.trust_policy import DELETED, NUMBER
-from collectors.aws.trust_tests import claims_of, said, tests_of
+from collectors.aws.trust_tests import binds, claims_of, said, tests_of
 from scanner.collect import Asked, Failure, gap
 from scanner.records import Exposure, Grant, Power, Record, Test, Trust, level_of, record_id
 
@@ -93,7 +93,8 @@ def _statement(
         actions = _actions(statement, policy) & ~_denied(denies, policy, kind, value, context)
         if not actions:
             continue
-        tests = tests_of(statement, denies, kind, value)
+        refusing = [deny for deny in denies if binds(deny, kind, value) and _covers(deny, statement)]
+        tests = tests_of(statement, refusing, kind, value, variables=document.variables)
         have = [power for power, some in powers().by_power if some & actions]
         reached = _reached(facts, kind, value, tests, have)
         if reached is None:
@@ -136,6 +137,15 @@ def _statement(
                 fix=f"Remove {value} from {statement.label} of the policy of {policy.arn}.",
                 actions=names,
             )
+
+
+def _covers(deny: Statement, statement: Statement) -> bool:
+    """Whether a Deny speaks of all that an Allow gives: only then does its condition bind everybody who is let in."""
+    if deny.not_actions or deny.not_resources or statement.not_actions or statement.not_resources:
+        return False
+    return all(any(glob(wide, one) for wide in deny.actions) for one in statement.actions) and all(
+        any(glob(wide, one) for wide in deny.resources) for one in statement.resources
+    )
 
 
 def _actions(statement: Statement, policy: ResourcePolicy) -> int:

@@ -28,7 +28,7 @@ import msgspec
 from collectors.aws.conditions import Context, Truth, holds
 from collectors.aws.oidc_trust import Verdict, judge_oidc
 from collectors.aws.policy import Statement, glob
-from collectors.aws.trust_tests import claims_of, said, tests_of
+from collectors.aws.trust_tests import claims_of, denies_to, foreign_keys, said, tests_of
 from scanner.collect import Asked, Failure, gap
 from scanner.records import Exposure, Record, Test, Trust, record_id
 
@@ -85,7 +85,10 @@ def role_trusts(
             continue
         pairs = statement.principals or ((("NotPrincipal", "*"),) if statement.not_principals else ())
         for place, (kind, value) in enumerate(pairs, start=1):
-            tests = tests_of(statement, denies, kind, value)
+            refusing = denies_to(denies, action_of(kind, value), kind, value)
+            if any(not deny.conditions for deny in refusing):
+                continue
+            tests = tests_of(statement, refusing, kind, value, variables=document.variables)
             found = reader.judge(kind, value, statement, tests)
             if found is None:
                 continue
@@ -129,7 +132,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     fix: str | None = None
 
 
-ACTION = {"oidc": "sts:AssumeRoleWithWebIdentity", "saml": "sts:AssumeRoleWithSAML"}
+def action_of(kind: str, value: str) -> str:
+    """Return the action by which a principal becomes a role."""
+    if kind != "Federated":
+        return "sts:AssumeRole"
+    return "sts:AssumeRoleWithSAML" if ":saml-provider/" in value else "sts:AssumeRoleWithWebIdentity"
 
 
 class _Reader:
@@ -143,13 +150,13 @@ class _Reader:
 
     def judge(self, kind: str, value: str, statement: Statement, tests: list[Test]) -> Found | None:
         """Judge one principal of one statement; None when the statement does not let it become the role."""
+        if not statement.covers_action(action_of(kind, value)):
+            return None
         match kind:
             case "Federated" if ":saml-provider/" in value:
-                found = self._saml(value, tests) if statement.covers_action(ACTION["saml"]) else None
+                found = self._saml(value, tests)
             case "Federated":
-                found = self._oidc(value, tests) if statement.covers_action(ACTION["oidc"]) else None
-            case _ if not statement.covers_action("sts:AssumeRole"):
-                return None
+                found = self._oidc(value, tests)
             case "Service":
                 found = self._service(value, tests)
             case "*" | "NotPrincipal":
@@ -163,10 +170,9 @@ class _Reader:
                     exposure="unknown",
                     why=f"names {kind} {value}, which is not understood",
                 )
-        if (
-            found is not None
-            and holds(statement.conditions, Context(as_of=self.as_of), allow=True) is Truth.NO
-        ):
+        known: dict[str, tuple[str, ...] | None] = dict.fromkeys(foreign_keys(statement, kind, value))
+        context = Context(as_of=self.as_of, known=known)
+        if holds(statement.conditions, context, allow=True) is Truth.NO:
             return self._never(found, statement)
         return found
 

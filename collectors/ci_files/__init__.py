@@ -20,7 +20,7 @@ For other collectors, this is the whole interface::
         yield from definition_records(definition, context=context)
 
 Records of a definition: one `Identity` (``github:workflow:<repo id>:<path>``, ``github:action:...`` for composite actions,
-``gitlab:pipeline:<project id>``, ``ci-files:ci-pipeline:<repository>:<path>``) with issuer, subjects and claims, triggers, token
+``gitlab:pipeline:<project id>``, ``ci-files:ci-pipeline:<repository>:<path>``) with issuer, subjects and tokens, triggers, token
 permissions, names of secrets and variables, environments, runners and logins (``aws:oidc``, ``aws:static``); a `Secret` of store
 ``ci-file`` for each hard-coded value; a `Link` ``uses`` for each role it signs in to by OIDC; a `Link` ``deploys`` for each
 workload that it visibly deploys (an ARN, ``aws:ecs-service-name:CLUSTER/NAME``, ``aws:lambda-function-name:NAME``,

@@ -108,6 +108,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         account_id=target.account_id,
         repository=remote.repository if remote else target.name,
         default_branch=remote.default_branch if remote else None,
+        immutable_subject=None,
     )
     counts = dict.fromkeys(_FILLED, 0)
     only = target.params.get("file")

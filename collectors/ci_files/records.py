@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Literal
 
-from collectors.ci_files.tokens import Context, shared_claims
+from collectors.ci_files.tokens import Context
 from collectors.ci_files.tokens import tokens as presented
 from scanner.records import Control, Identity, Link, Record, Secret, record_id
 
@@ -47,9 +47,9 @@ def _kind(definition: Definition, context: Context) -> str:
 
 
 def _identity(definition: Definition, context: Context, me: str) -> Identity:
-    issuer, tokens = presented(definition, context)
+    issuer, given = presented(definition, context)
+    tokens = [token for number, token in enumerate(given) if token not in given[:number]]
     subjects = sorted({token["sub"] for token in tokens})
-    claims = shared_claims(tokens)
     environments = sorted({job.environment for job in definition.jobs if job.environment})
     return Identity(
         id=me,
@@ -66,7 +66,7 @@ def _identity(definition: Definition, context: Context, me: str) -> Identity:
         environment=environments[0] if len(environments) == 1 and environments != ["*"] else None,
         issuer=issuer if tokens else None,
         subjects=subjects,
-        claims=claims,
+        tokens=tokens,
         dangerous_triggers=definition.dangerous_triggers,
         url=context.url,
         location=f"{definition.path}:{definition.line}",

@@ -8,21 +8,27 @@ https://docs.gitlab.com/ci/secrets/id_token_authentication/.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
+
+from collectors.ci_files.definition import Job  # noqa: TC001  msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.ci_files.definition import Definition, Job
+    from collectors.ci_files.definition import Definition
 
 GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
 GITLAB_ISSUER = "https://gitlab.com"
 _ON_DEFAULT_BRANCH = frozenset((
-    "schedule", "workflow_run", "issues", "issue_comment", "repository_dispatch", "discussion", "discussion_comment", "fork", "watch", "star", "gollum", "label", "milestone", "public", "page_build", "status", "check_run", "check_suite", "branch_protection_rule", "member", "project", "project_card", "registry_package", "deployment_status", "delete",
+    "schedule", "workflow_run", "issues", "issue_comment", "repository_dispatch", "discussion", "discussion_comment", "fork", "watch", "star", "gollum", "label", "milestone", "public", "page_build", "status", "check_run", "check_suite", "branch_protection_rule", "member", "project", "project_card", "delete", "image_version",
 ))  # fmt: skip
-_ON_PULL_REQUEST = frozenset(("pull_request", "pull_request_review", "pull_request_review_comment"))
+_ON_REVIEW = frozenset(("pull_request_review", "pull_request_review_comment"))
+_FULL = re.compile(r"@(?:refs/|[0-9a-f]{40}$)")
+_DEEPEST = 10
+"""How deep reusable workflows nest at most:
+https://docs.github.com/en/actions/reference/workflows-and-actions/reusing-workflow-configurations."""
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +49,15 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """``public``, ``internal`` or ``private``."""
     issuer: str | None = None
     """Issuer of the platform's tokens; None for the platform's public service. GHES: ``https://HOST/_services/token``."""
-    immutable_subject: bool = False
-    """True when subjects are ``repo:OWNER@ID/REPO@ID:...``."""
+    immutable_subject: bool | None = False
+    """True when subjects are ``repo:OWNER@ID/REPO@ID:...``; None when that is not known, so that both forms count."""
     claim_keys: list[str] | None = None
-    """``include_claim_keys`` of a customised subject template; None for the default one."""
+    """What a customised subject is made of: GitHub's ``include_claim_keys``, GitLab's
+    ``ci_id_token_sub_claim_components``; None for the default one."""
+    maybe_keys: list[str] | None = None
+    """Another template that may be in force, where the repository's own settings could not be read."""
+    called: dict[str, list[Job]] = {}
+    """Jobs of the repository's own reusable workflows, by path: their environments are in the tokens of who calls."""
     variables: dict[str, str] = {}
     """Values of plain, unsecret variables: used to resolve role ARNs and names of workloads; never written down
     otherwise."""
@@ -67,58 +78,102 @@ def tokens(definition: Definition, context: Context) -> tuple[str | None, list[d
     return None, []
 
 
+class _Ran(NamedTuple):
+    """One job as it runs: the calling workflow's own, or one of a workflow that it calls."""
+
+    environment: str | None
+    workflow: str
+    """The path of the workflow file that holds the job, or what ``uses:`` says of one in another repository."""
+
+
+def _runs(job: Job, path: str, context: Context, depth: int = 0) -> Iterator[_Ran]:
+    """Yield the jobs that a job comes to. A token has the called job's environment, and the caller's repository.
+
+    https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-with-reusable-workflows
+    """
+    if job.identity_token is False:
+        return
+    if job.calls is None:
+        yield _Ran(job.environment, path)
+        if job.environment == "*":
+            # What is computed can come out empty, and the job then has no environment.
+            yield _Ran(None, path)
+        return
+    inside = context.called.get(job.calls.removeprefix("./")) if job.calls.startswith("./") else None
+    if inside is None or depth >= _DEEPEST:
+        # What stands in the called file is not known: its jobs may name any environment, or none.
+        called = job.calls.removeprefix("./")
+        yield _Ran(None, called)
+        yield _Ran("*", called)
+        return
+    for one in inside:
+        yield from _runs(one, job.calls.removeprefix("./"), context, depth + 1)
+
+
 def _github_tokens(definition: Definition, context: Context) -> Iterator[dict[str, str]]:
-    owner, _, name = context.repository.partition("/")
-    repo = f"repo:{context.repository}"
-    if context.immutable_subject:
-        repo = f"repo:{owner}@{context.owner_id or '*'}/{name}@{context.repository_id or '*'}"
-    seen: set[tuple[str, str, str]] = set()
+    found: dict[tuple[str, str, str, str], dict[str, str]] = {}
     for job in definition.jobs:
-        if job.identity_token is False:
-            continue
-        for event, refs in definition.triggers.items():
-            if event == "workflow_call":
-                continue
-            for ref in _github_refs(event, refs, context):
-                audience = _audience(definition, job)
-                where = job.environment.replace(":", "%3A") if job.environment else None
-                if where:
-                    place = f"environment:{where}"
-                else:
-                    place = "pull_request" if ref == "pull_request" else f"ref:{ref}"
-                key = (place, ref, event)
-                if key in seen:
+        audience = _audience(definition, job)
+        for ran in dict.fromkeys(_runs(job, definition.path, context)):
+            for event, refs in definition.triggers.items():
+                if event == "workflow_call":
                     continue
-                seen.add(key)
-                real_ref = "refs/pull/*/merge" if ref == "pull_request" else ref
-                called = job.calls if job.calls and not job.calls.startswith("./") else None
-                local = job.calls.removeprefix("./") if job.calls and called is None else definition.path
-                claims = {
-                    "repository": context.repository,
-                    "repository_owner": owner,
-                    "workflow": definition.name,
-                    "workflow_ref": f"{context.repository}/{definition.path}@{real_ref}",
-                    "job_workflow_ref": called or f"{context.repository}/{local}@{real_ref}",
-                    "ref": real_ref,
-                    "ref_type": "tag" if real_ref.startswith("refs/tags/") else "branch",
-                    "event_name": event,
-                    "aud": audience,
-                }
-                if called and "@" in called and not re.search(r"@[0-9a-f]{40}$", called):
-                    # A tag or branch comes out in full; which of the two cannot be seen here.
-                    claims["job_workflow_ref"] = called.replace("@", "@refs/*/", 1)
-                if context.repository_id:
-                    claims["repository_id"] = context.repository_id
-                if context.owner_id:
-                    claims["repository_owner_id"] = context.owner_id
-                if context.visibility:
-                    claims["repository_visibility"] = context.visibility
-                if where:
-                    claims["environment"] = job.environment or ""
-                claims["sub"] = f"{repo}:{place}"
-                if context.claim_keys is not None:
-                    claims["sub"] = _custom_subject(context.claim_keys, claims, repo, place)
-                yield claims
+                for ref in _github_refs(event, refs, context):
+                    claims = _github_claims(definition, context, ran, ref)
+                    key = (claims["environment"], ref, claims["job_workflow_ref"], audience)
+                    known = found.setdefault(key, claims | {"aud": audience, "event_name": event})
+                    if known["event_name"] != event:
+                        known["event_name"] = "*"
+    for (_, ref, _, _), claims in found.items():
+        where = claims["environment"].replace(":", "%3A")
+        place = (
+            f"environment:{where}" if where else ("pull_request" if ref == "pull_request" else f"ref:{ref}")
+        )
+        for repo in _repo_claims(context):
+            for keys in (context.claim_keys, *([context.maybe_keys] if context.maybe_keys else [])):
+                subject = f"{repo}:{place}"
+                if keys is not None:
+                    if "environment" in keys and not where:
+                        # GitHub gives no token to a job that lacks an environment which the template asks for.
+                        continue
+                    subject = _custom_subject(keys, claims, repo, place)
+                yield {"sub": subject, **claims}
+
+
+def _repo_claims(context: Context) -> list[str]:
+    """Return how a subject may begin: with names, with names and ids, or with either where that is not known."""
+    owner, _, name = context.repository.partition("/")
+    names = f"repo:{context.repository}"
+    ids = f"repo:{owner}@{context.owner_id or '*'}/{name}@{context.repository_id or '*'}"
+    return {True: [ids], False: [names], None: [names, ids]}[context.immutable_subject]
+
+
+def _github_claims(definition: Definition, context: Context, ran: _Ran, ref: str) -> dict[str, str]:
+    """Return the claims of one token, but for those that its subject is made of."""
+    real_ref = "refs/pull/*/merge" if ref == "pull_request" else ref
+    holder = ran.workflow
+    if "@" not in holder:
+        holder = f"{context.repository}/{holder}@{real_ref}"
+    elif not _FULL.search(holder):
+        # A tag or branch comes out in full; which of the two cannot be seen here.
+        holder = holder.replace("@", "@refs/*/", 1)
+    claims = {
+        "repository": context.repository,
+        "repository_owner": context.repository.partition("/")[0],
+        "workflow": definition.name,
+        "workflow_ref": f"{context.repository}/{definition.path}@{real_ref}",
+        "job_workflow_ref": holder,
+        "ref": real_ref,
+        "ref_type": "tag" if real_ref.startswith("refs/tags/") else "branch",
+        "environment": ran.environment or "",
+    }
+    if context.repository_id:
+        claims["repository_id"] = context.repository_id
+    if context.owner_id:
+        claims["repository_owner_id"] = context.owner_id
+    if context.visibility:
+        claims["repository_visibility"] = context.visibility
+    return claims
 
 
 def _custom_subject(keys: list[str], claims: dict[str, str], repo: str, place: str) -> str:
@@ -138,11 +193,15 @@ def _github_refs(event: str, refs: list[str], context: Context) -> list[str]:
     default = f"refs/heads/{context.default_branch}" if context.default_branch else "refs/heads/*"
     if event == "push":
         return refs or ["refs/heads/*", "refs/tags/*"]
-    if event in _ON_PULL_REQUEST:
+    if event == "pull_request":
         return ["pull_request"]
+    if event in _ON_REVIEW:
+        # Events about a pull request, with its ref: which of the two their subject names is not documented.
+        return ["pull_request", "refs/pull/*/merge"]
     if event == "pull_request_target":
-        # It runs on the base branch; which subject its token carries differs by account: both are possible.
-        return ["pull_request", *(refs or ["refs/heads/*"])]
+        # It runs on the default branch, on older servers on the base branch. Its subject may name the pull request.
+        older = (refs or ["refs/heads/*"]) if (context.issuer or "").endswith("/_services/token") else []
+        return list(dict.fromkeys(["pull_request", default, *older]))
     if event == "release":
         return ["refs/tags/*"]
     if event == "merge_group":
@@ -171,41 +230,18 @@ def _gitlab_tokens(definition: Definition, context: Context) -> Iterator[dict[st
             name = ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
             if name == "$CI_DEFAULT_BRANCH":
                 name = context.default_branch or "*"
-            kind = "tag" if ref.startswith("refs/tags/") else "branch"
             claims = {
-                "sub": f"project_path:{context.repository}:ref_type:{kind}:ref:{name}",
                 "project_path": context.repository,
                 "namespace_path": namespace,
                 "ref": name,
-                "ref_type": kind,
+                "ref_type": "tag" if ref.startswith("refs/tags/") else "branch",
+                "environment": job.environment or "",
                 "aud": _audience(definition, job),
             }
             if context.repository_id:
                 claims["project_id"] = context.repository_id
             if context.owner_id:
                 claims["namespace_id"] = context.owner_id
-            if job.environment:
-                claims["environment"] = job.environment
-            yield claims
-
-
-def shared_claims(tokens: list[dict[str, str]]) -> dict[str, str]:
-    """Return the claims that every token has; where their values differ, a ``*`` stands for the rest."""
-    if not tokens:
-        return {}
-    shared = {}
-    for key in tokens[0]:
-        values = {token.get(key) for token in tokens}
-        if key != "sub" and None not in values:
-            shared[key] = _covering([token[key] for token in tokens])
-    return shared
-
-
-def _covering(values: list[str]) -> str:
-    """Return the value, or the shortest pattern ``prefix*`` that covers them all."""
-    if len(set(values)) == 1:
-        return values[0]
-    first, last = min(values), max(values)
-    same = next((at for at, sign in enumerate(first) if at >= len(last) or last[at] != sign), len(first))
-    prefix = first[:same]
-    return prefix if prefix.endswith("*") else f"{prefix}*"
+            keys = context.claim_keys or ["project_path", "ref_type", "ref"]
+            # What is not known of a component, or empty, may be any text.
+            yield {"sub": ":".join(f"{key}:{claims.get(key) or '*'}" for key in keys), **claims}

@@ -15,7 +15,8 @@ Kinds beside the usual: identities ``github-team``, ``github-hosted-runner``, ``
 credentials ``app-installation`` (its tokens live an hour; the App's private key is never visible),
 ``fine-grained-pat-request`` (not approved yet), ``gpg-key``; stores
 ``github-scanning-alert`` (a secret that GitHub found in a repository's history); controls ``two-factor-requirement``,
-``base-permission``, ``branch-protection``, ``ruleset``, ``environment-approval``, ``environment-branch-policy``,
+``base-permission``, ``branch-protection`` (of the default branch; ``protected-branch`` for others, and where it demands
+nothing), ``ruleset`` (its target is ``branch-other`` where it is no gate to the default branch), ``environment-approval``, ``environment-branch-policy``,
 ``environment-wait-timer``, ``environment-custom-rule``, ``workflow-token-default``, ``workflow-approval``,
 ``allowed-actions``, ``selected-actions``, ``action-sha-pinning``, ``actions-disabled``, ``fork-pr-approval``,
 ``repository-runners``, ``runner-group``, ``oidc-subject-template``, ``webhook-signature``, ``webhook-tls``,
@@ -79,7 +80,7 @@ class Config(Section):
     oidc_issuer: str | None = None
     """Issuer of workflow tokens, where an enterprise has one of its own (with its slug at the end)."""
     repositories: Repositories = Repositories()
-    """Which repositories are read."""
+    """Which repositories are read; of the others no more is told than that they exist."""
     deployments: bool = True
     """Whether the last deployments are read."""
     audit_log: bool = True
@@ -181,7 +182,8 @@ def _installed(client: Client, config: Config) -> Iterator[Target]:
             if chosen is not None and item["id"] != chosen:
                 continue
             missing.pop(login.lower(), None)
-            yield _target(login, holder["id"], installation=str(item["id"]))
+            selection = str(item.get("repository_selection") or "selected")
+            yield _target(login, holder["id"], installation=str(item["id"]), selection=selection)
     except (GitHubError, OSError, ValueError) as exc:
         problem = f"the App's installations could not be listed: {exc}"
         if not missing:

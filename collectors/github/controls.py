@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from collectors.github.failures import GitHubError, explain_unsupported
@@ -51,8 +52,24 @@ def control(
     )
 
 
+_GATES = frozenset(("pull_request", "update", "merge_queue", "required_status_checks", "required_deployments", "lock_branch", "workflows"))  # fmt: skip
+"""Rules that keep whoever may push from changing a branch alone."""
+
+
+def _covers(pattern: str, branch: str) -> bool:
+    """Whether a branch protection's pattern names a branch: a single ``*`` does not reach over a slash.
+
+    https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/managing-protected-branches/managing-a-branch-protection-rule
+    """
+    parts = (
+        ".*" if part == "**" else "[^/]*" if part == "*" else "[^/]" if part == "?" else re.escape(part)
+        for part in re.split(r"(\*\*|\*|\?)", pattern.replace("**/", "**"))
+    )
+    return re.fullmatch("".join(parts), branch) is not None
+
+
 def branch_protection(repository: Repository, rule: dict[str, Any]) -> Control:
-    """Return one branch protection rule, as GraphQL tells it.
+    """Return one branch protection rule, as GraphQL tells it: ``protected-branch`` where it is no gate to the default one.
 
     https://docs.github.com/en/graphql/reference/objects#branchprotectionrule
     """
@@ -65,13 +82,14 @@ def branch_protection(repository: Repository, rule: dict[str, Any]) -> Control:
         demands.append("status checks")
     if rule.get("restrictsPushes"):
         demands.append("restricted pushes")
+    gate = bool(demands) and (repository.branch is None or _covers(str(rule["pattern"]), repository.branch))
     if rule.get("allowsForcePushes"):
         demands.append("force pushes allowed")
     if rule.get("allowsDeletions"):
         demands.append("deletion allowed")
     return control(
         repository.account_id,
-        "branch-protection",
+        "branch-protection" if gate else "protected-branch",
         f"{repository.number}/{rule.get('databaseId') or rule['pattern']}",
         stage="source",
         name=str(rule["pattern"]),
@@ -82,25 +100,38 @@ def branch_protection(repository: Repository, rule: dict[str, Any]) -> Control:
     )
 
 
-def ruleset(account_id: str, owner: str, rule: dict[str, Any]) -> Control:
+def ruleset(
+    account_id: str, owner: str, rule: dict[str, Any], rules: dict[int, list[str]] | None = None
+) -> Control:
     """Return one ruleset, by REST or GraphQL. Who may bypass it is shown only to those who may change it.
 
-    https://docs.github.com/en/rest/repos/rules
+    ``rules`` are those in force on the default branch, by ruleset. The target of one that is no gate to that branch is
+    ``branch-other``. https://docs.github.com/en/rest/repos/rules
     """
     source = rule.get("source")
     if isinstance(source, dict):
         source = (
             source.get("login") or source.get("nameWithOwner") or source.get("name") or source.get("slug")
         )
+    target = str(rule.get("target") or "branch").lower()
+    enforcement = _RULESET.get(str(rule["enforcement"]).lower(), "documented")
+    number = rule.get("databaseId") or rule.get("id")
+    detail = f"Defined by {source}." if source else None
+    if target == "branch" and enforcement == "enforced" and rules is not None:
+        demands = rules.get(int(number or 0), [])
+        if not _GATES & set(demands):
+            target = "branch-other"
+        words = ", ".join(demands).replace("_", " ") or "nothing"
+        detail = f"{detail or ''} On the default branch it demands {words}.".strip()
     return control(
         account_id,
         "ruleset",
-        f"{owner}/{rule.get('databaseId') or rule.get('id')}",
+        f"{owner}/{number}",
         stage="source",
         name=str(rule["name"]),
-        enforcement=_RULESET.get(str(rule["enforcement"]).lower(), "documented"),
-        target=str(rule.get("target") or "branch").lower(),
-        detail=f"Defined by {source}." if source else None,
+        enforcement=enforcement,
+        target=target,
+        detail=detail,
     )
 
 
@@ -181,31 +212,35 @@ def allowed_actions(account_id: str, native_id: str, body: dict[str, Any]) -> It
         )
 
 
+def selected_actions(account_id: str, native_id: str, body: dict[str, Any]) -> Iterator[Control]:
+    """Yield which actions are among those that workflows may run.
+
+    https://docs.github.com/en/rest/actions/permissions#get-allowed-actions-and-reusable-workflows-for-a-repository
+    """
+    patterns = [str(pattern) for pattern in body.get("patterns_allowed") or []]
+    verified = "yes" if body.get("verified_allowed") else "no"
+    yield control(
+        account_id,
+        "selected-actions",
+        native_id,
+        stage="build",
+        name="selected actions",
+        enforcement="absent" if any(pattern in {"*", "*/*"} for pattern in patterns) else "enforced",
+        target=account_id,
+        detail=f"Verified creators: {verified}; patterns: {', '.join(patterns[:20]) or 'none'}.",
+    )
+
+
 def organisation_actions(scope: Scope, facts: Organisation) -> Iterator[Record]:
     """Yield what holds for workflows in the whole organisation; notes the defaults in ``facts``."""
-    choices: list[str] = []
 
     def default(body: dict[str, Any]) -> Iterator[Control]:
         facts.token = str(body["default_workflow_permissions"])
         yield from workflow_defaults(scope.account_id, f"org/{scope.number}", body)
 
     def allowed(body: dict[str, Any]) -> Iterator[Control]:
-        choices.append(str(body.get("allowed_actions") or "all"))
+        facts.allowed = str(body.get("allowed_actions") or "all")
         yield from allowed_actions(scope.account_id, f"org/{scope.number}", body)
-
-    def selected(body: dict[str, Any]) -> Iterator[Control]:
-        patterns = [str(pattern) for pattern in body.get("patterns_allowed") or []]
-        verified = "yes" if body.get("verified_allowed") else "no"
-        yield control(
-            scope.account_id,
-            "selected-actions",
-            f"org/{scope.number}",
-            stage="build",
-            name="selected actions",
-            enforcement="absent" if any(pattern in {"*", "*/*"} for pattern in patterns) else "enforced",
-            target=scope.account_id,
-            detail=f"Verified creators: {verified}; patterns: {', '.join(patterns[:20]) or 'none'}.",
-        )
 
     def forks(body: dict[str, Any]) -> Iterator[Control]:
         policy = str(body["approval_policy"])
@@ -245,10 +280,10 @@ def organisation_actions(scope: Scope, facts: Organisation) -> Iterator[Record]:
     yield from scope.object(
         "/orgs/{org}/actions/permissions", allowed, table="controls", kind="allowed-actions", needs=needs
     )
-    if choices == ["selected"]:
+    if facts.allowed == "selected":
         yield from scope.object(
             "/orgs/{org}/actions/permissions/selected-actions",
-            selected,
+            lambda body: selected_actions(scope.account_id, f"org/{scope.number}", body),
             table="controls",
             kind="selected-actions",
             needs=needs,

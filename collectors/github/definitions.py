@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from collectors.ci_files.definition import Job  # noqa: TC001  msgspec reads the annotations at run time
 from collectors.github import powers
 from collectors.github.failures import GitHubError
 from collectors.github.oidc import Template, issuer
@@ -45,6 +46,8 @@ class BlobFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a workflow asks for ``id-token: write``."""
     owner: str | None = None
     """The owner of everything, of a CODEOWNERS file."""
+    jobs: list[Job] | None = None
+    """The jobs of a reusable workflow: their environments are in the tokens of whoever calls it."""
 
 
 _FACTS = msgspec.json.Decoder(BlobFacts)
@@ -111,9 +114,25 @@ class Definitions:
             facts = BlobFacts(owner=_owner(text))
         else:
             self._texts[file.oid] = text
-            facts = BlobFacts(mints=bool(_MINTS.search(text)))
+            facts = BlobFacts(mints=bool(_MINTS.search(text)), jobs=self._reusable(file, text))
         self._facts[file.oid] = facts
         self._memory.keep_blob(file.oid, msgspec.json.encode(facts))
+
+    def _reusable(self, file: File, text: str) -> list[Job] | None:
+        """Return the jobs of a reusable workflow; None for other files, and for one that cannot be understood."""
+        from collectors.ci_files import DefinitionError, parse
+
+        if "workflow_call" not in text:
+            return None
+        try:
+            return parse(file.path, text, self._scope.run.fingerprint).jobs
+        except DefinitionError:
+            return None
+
+    def called(self, repository: Repository) -> dict[str, list[Job]]:
+        """Return the jobs of the repository's reusable workflows, by path."""
+        known = {file.path: self._facts.get(file.oid, BlobFacts()).jobs for file in repository.files or ()}
+        return {path: jobs for path, jobs in known.items() if jobs is not None}
 
     def owner(self, repository: Repository) -> str | None:
         """Return who CODEOWNERS says answers for the whole repository."""
@@ -198,7 +217,7 @@ class Definitions:
         self, repository: Repository, file: File, facts: Facts, organisation: Organisation
     ) -> Iterator[Record]:
         """Yield a file's records: remembered when neither its content nor its surroundings changed."""
-        context = _context(self._scope, repository, file, facts, organisation)
+        context = _context(self._scope, repository, file, facts, organisation, called=self.called(repository))
         token = facts.token or organisation.token
         own = {environment.name: environment.identifiers for environment in facts.environments}
         surroundings = msgspec.json.encode((file.path, file.oid, token, context, own), order="deterministic")
@@ -257,11 +276,19 @@ class Definitions:
 
 
 def _context(
-    scope: Scope, repository: Repository, file: File, facts: Facts, organisation: Organisation
+    scope: Scope,
+    repository: Repository,
+    file: File,
+    facts: Facts,
+    organisation: Organisation,
+    *,
+    called: dict[str, list[Job]],
 ) -> Context:
     from collectors.ci_files import Context
 
     template = facts.template or Template()
+    default = Template().claims
+    maybe = organisation.template.claims if facts.template is None and organisation.template else default
     return Context(
         provider="github",
         account_id=repository.account_id,
@@ -271,8 +298,11 @@ def _context(
         default_branch=repository.branch,
         visibility=repository.visibility,
         issuer=issuer(scope.settings),
-        immutable_subject=bool(template.immutable),
-        claim_keys=None if template.claims == Template().claims else list(template.claims),
+        # Servers have no ids in subjects.
+        immutable_subject=False if scope.settings.server else template.immutable,
+        claim_keys=None if template.claims == default else list(template.claims),
+        maybe_keys=None if maybe == default else list(maybe),
+        called=called,
         variables=organisation.identifiers(repository) | facts.identifiers,
         archived=repository.archived,
         url=f"{repository.url}/blob/{repository.branch}/{file.path}" if repository.url else None,

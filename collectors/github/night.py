@@ -109,6 +109,31 @@ def _keys_wanted(scope: Scope) -> bool:
     return len(scope.logins) <= scope.settings.public_keys_up_to
 
 
+def _hidden(scope: Scope, tonight: Night) -> str | None:
+    """Say that repositories are hidden from us, or may be; None when all are shown.
+
+    The organisation tells its number of private repositories to some tokens only, and an App whether it was given all.
+    """
+    if tonight.there is not None:
+        few = tonight.shown < tonight.there
+        return f"{tonight.shown} of {tonight.there} repositories are shown to this token." if few else None
+    match scope.target.params.get("selection"):
+        case "all":
+            return None
+        case "selected":
+            return f"The App was given some repositories only: {tonight.shown} are shown."
+        case _:
+            return f"{tonight.shown} repositories are shown; how many there are is not told to this token."
+
+
+def _counted(scope: Scope, tonight: Night) -> Iterator[Record]:
+    """Yield nothing: what it leaves is the Coverage or Gap of seeing every repository."""
+    hidden = _hidden(scope, tonight)
+    if hidden is not None:
+        raise GitHubError("denied", hidden)
+    yield from ()
+
+
 def _unseen(scope: Scope, tonight: Night) -> Iterator[Record]:
     """Yield what nobody can see, and what was not looked at tonight."""
 
@@ -138,19 +163,15 @@ def _unseen(scope: Scope, tonight: Night) -> Iterator[Record]:
             f"The public keys of {len(scope.logins)} people were not read.",
             "public_keys_up_to: a higher number",
         )
-    if tonight.there is not None and tonight.shown < tonight.there:
-        yield gap(
-            scope.asked(
-                "accounts",
-                "POST /graphql organization.repositories.totalCount",
-                kind="github-repository",
-                needs="the App or token on all repositories",
-            ),
-            Failure(
-                reason="denied",
-                detail=f"{tonight.shown} of {tonight.there} repositories are shown to this token.",
-            ),
-        )
+    yield from scope.told(
+        _counted(scope, tonight),
+        scope.asked(
+            "accounts",
+            "POST /graphql organization.repositories.totalCount",
+            kind="github-repository",
+            needs="the App or token on all repositories",
+        ),
+    )
     if tonight.archived:
         yield unseen(
             "secrets",

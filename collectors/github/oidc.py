@@ -31,7 +31,7 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
     claims: tuple[str, ...] = _DEFAULT
     """Claim names in order; ``repo, context`` is GitHub's default."""
     immutable: bool | None = None
-    """True when ids stand beside the names: ``repo:acme@1/app@2:...``; None where GitHub does not say."""
+    """True when ids stand beside the names: ``repo:acme@1/app@2:...``; None where that is not known."""
 
 
 def issuer(config: Config) -> str:
@@ -51,7 +51,12 @@ def issuer(config: Config) -> str:
 
 def _template(body: dict[str, Any]) -> Template:
     keys = tuple(str(key) for key in body.get("include_claim_keys") or [])
-    return Template(claims=keys or _DEFAULT, immutable=body.get("use_immutable_subject"))
+    immutable = body.get("use_immutable_subject")
+    # Repositories made, renamed or moved since July 2026 have ids in their subjects whatever the setting says: what a
+    # subject begins with is the surer word. https://docs.github.com/en/actions/reference/security/oidc
+    if body.get("sub_claim_prefix"):
+        immutable = "@" in str(body["sub_claim_prefix"])
+    return Template(claims=keys or _DEFAULT, immutable=immutable)
 
 
 def organisation_template(scope: Scope, found: list[Template]) -> Iterator[Record]:

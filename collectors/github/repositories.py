@@ -11,7 +11,7 @@ from collectors.github.definitions import Definitions
 from collectors.github.failures import GitHubError
 from collectors.github.organization import user_id
 from collectors.github.scope import Scope, time
-from collectors.github.settings import Facts, settings
+from collectors.github.settings import Facts, settings, sure_of_zero
 from collectors.github.structure import Repository, more_protections, pages
 from scanner.collect import side_by_side
 from scanner.records import Account, Deployment, Grant, level_of, record_id
@@ -51,6 +51,8 @@ def _all(scope: Scope, night: Night) -> Generator[Record, None, None]:
             first = False
         forbidden += page.forbidden
         chosen = [repository for repository in page.repositories if scope.wants(repository.name)]
+        # One that the configuration leaves out exists all the same: a trust in it is no trust in nothing.
+        yield from (_account(scope, one, None) for one in page.repositories if not scope.wants(one.name))
         definitions = Definitions(scope, night.memory)
         yield from definitions.prefetch(chosen)
         rules = {
@@ -85,8 +87,18 @@ def _all(scope: Scope, night: Night) -> Generator[Record, None, None]:
 def _repository(
     scope: Scope, night: Night, definitions: Definitions, repository: Repository
 ) -> Iterator[Record]:
-    owner = definitions.owner(repository)
-    yield Account(
+    yield _account(scope, repository, definitions.owner(repository))
+    yield from _structure(scope, repository)
+    facts = Facts()
+    yield from settings(scope, night, definitions, repository, facts)
+    pipelines: dict[str, set[str]] = {}
+    yield from definitions.records(repository, facts, night.organisation, pipelines)
+    if scope.settings.deployments:
+        yield from _deployments(scope, repository, pipelines)
+
+
+def _account(scope: Scope, repository: Repository, owner: str | None) -> Account:
+    return Account(
         id=repository.account_id,
         provider="github",
         account_id=repository.account_id,
@@ -104,13 +116,6 @@ def _repository(
         url=repository.url,
         tags={"default_branch": repository.branch or "", "fork": "true" if repository.fork else "false"},
     )
-    yield from _structure(scope, repository)
-    facts = Facts()
-    yield from settings(scope, night, definitions, repository, facts)
-    pipelines: dict[str, set[str]] = {}
-    yield from definitions.records(repository, facts, night.organisation, pipelines)
-    if scope.settings.deployments:
-        yield from _deployments(scope, repository, pipelines)
 
 
 _CALL = "POST /graphql organization.repositories"
@@ -154,24 +159,32 @@ def _structure(scope: Scope, repository: Repository) -> Iterator[Record]:
             ),
         )
     else:
+        # Whoever does not administer a repository is shown no rules, which is not the same as none.
+        hidden = not repository.protections and not sure_of_zero(scope, repository)
         yield from part(
             None
-            if repository.protections is None
+            if repository.protections is None or hidden
             else [controls.branch_protection(repository, rule) for rule in repository.protections],
             table="controls",
             kind="branch-protection",
             field="branchProtectionRules",
             needs="administration: read",
         )
+    rules = repository.rules
+    if rules is None and repository.branch is not None and (repository.rulesets or repository.more_rulesets):
+        found: dict[int, list[str]] = {}
+        yield from _rules(scope, repository, repository.branch, found)
+        rules = found or None
     if repository.more_rulesets:
         yield from scope.listing(
             "/repos/{org}/{repo}/rulesets",
-            lambda rule: (controls.ruleset(repository.account_id, str(repository.number), rule),),
+            lambda rule: (controls.ruleset(repository.account_id, str(repository.number), rule, rules),),
             table="controls",
             kind="ruleset",
             needs="metadata: read",
             account_id=repository.account_id,
             parameters={"includes_parents": "true"},
+            salt=str(sorted((rules or {}).items())),
             repo=repository.name,
         )
     else:
@@ -179,7 +192,7 @@ def _structure(scope: Scope, repository: Repository) -> Iterator[Record]:
             None
             if repository.rulesets is None
             else [
-                controls.ruleset(repository.account_id, str(repository.number), rule)
+                controls.ruleset(repository.account_id, str(repository.number), rule, rules)
                 for rule in repository.rulesets
             ],
             table="controls",
@@ -212,6 +225,32 @@ def _structure(scope: Scope, repository: Repository) -> Iterator[Record]:
             field="collaborators",
             needs="metadata: read, and push access for users",
         )
+
+
+def _rules(
+    scope: Scope, repository: Repository, branch: str, found: dict[int, list[str]]
+) -> Iterator[Record]:
+    """Fill ``found`` with the rules in force on a branch, by ruleset. Yields no record but Coverage or Gap.
+
+    https://docs.github.com/en/rest/repos/rules#get-rules-for-a-branch
+    """
+
+    def read() -> Iterator[Record]:
+        path = f"/repos/{scope.login}/{repository.name}/rules/branches/{scope.quoted(branch)}"
+        for item in scope.client.items(path):
+            found.setdefault(int(item["ruleset_id"]), []).append(str(item["type"]))
+        yield from ()
+
+    yield from scope.told(
+        read(),
+        scope.asked(
+            "controls",
+            "GET /repos/{owner}/{repo}/rules/branches/{branch}",
+            kind="ruleset",
+            needs="metadata: read",
+            account_id=repository.account_id,
+        ),
+    )
 
 
 def _role(scope: Scope, repository: Repository, user: object, role: str) -> Grant:

@@ -103,11 +103,18 @@ def identifier(name: str, value: str) -> str | None:
 
 
 def variable(
-    scope: Scope, item: dict[str, Any], place: Place, app: str, identifiers: dict[str, str]
+    scope: Scope,
+    item: dict[str, Any],
+    place: Place,
+    app: str,
+    *,
+    identifiers: dict[str, str],
+    repositories: str = "",
 ) -> Iterator[Secret]:
     """Yield a variable if its value or name says that it is a secret, and what can be said without the value.
 
-    One that only names something goes into ``identifiers`` instead.
+    One that only names something goes into ``identifiers`` instead. ``repositories`` are those that get it, where it is
+    for some.
     """
     name, value = str(item["name"]), str(item.get("value") or "")
     seen = inspect(name, value, scope.run.fingerprint)
@@ -140,6 +147,7 @@ def variable(
         created_at=time(item.get("created_at")),
         updated_at=time(item.get("updated_at")),
         location=place.address,
+        tags={"repositories": repositories} if repositories else {},
     )
 
 
@@ -159,7 +167,7 @@ def _variables(
 
     def read() -> Iterator[Record]:
         for held in scope.client.items(path, {"per_page": 30}, inside="variables"):
-            yield from variable(scope, held, place, app, identifiers)
+            yield from variable(scope, held, place, app, identifiers=identifiers)
 
     documented = call.replace("/repos/{org}/", "/repos/{owner}/")
     yield from scope.told(
@@ -221,23 +229,23 @@ def _organisation_variables(
 ) -> Iterator[Record]:
     base = f"/orgs/{scope.login}/{app}/variables"
     for item in scope.client.items(base, {"per_page": 30}, inside="variables"):
-        named: dict[str, str] = {}
-        yield from variable(scope, item, place, app, named)
-        for name, value in named.items():
-            repositories: tuple[str, ...] = ()
-            if item.get("visibility") == "selected":
-                path = f"{base}/{scope.quoted(name)}/repositories"
-                repositories = tuple(
-                    str(one["name"]) for one in scope.client.items(path, inside="repositories")
-                )
-            found.append(
-                Identifier(
-                    name=name,
-                    value=value,
-                    visibility=str(item.get("visibility")),
-                    repositories=repositories,
-                )
+        repositories: tuple[str, ...] = ()
+        if item.get("visibility") == "selected":
+            path = f"{base}/{scope.quoted(str(item['name']))}/repositories"
+            repositories = tuple(
+                sorted(str(one["name"]) for one in scope.client.items(path, inside="repositories"))
             )
+        named: dict[str, str] = {}
+        yield from variable(scope, item, place, app, identifiers=named, repositories=",".join(repositories))
+        found += [
+            Identifier(
+                name=name,
+                value=value,
+                visibility=str(item.get("visibility")),
+                repositories=repositories,
+            )
+            for name, value in named.items()
+        ]
 
 
 def _explained(app: str) -> Callable[[Exception], Failure | None]:

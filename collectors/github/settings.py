@@ -44,6 +44,8 @@ class Organisation(msgspec.Struct, kw_only=True):
     token: str | None = None
     """Default GITHUB_TOKEN permissions: ``read`` or ``write``."""
     template: Template | None = None
+    allowed: str | None = None
+    """Which actions workflows may run: ``all``, ``local_only`` or ``selected``."""
     repository_runners: bool = True
     """Whether repositories may register runners."""
     variables: list[secrets.Identifier] = []
@@ -129,7 +131,7 @@ def _due(scope: Scope, night: Night, repository: Repository, read_at: datetime, 
 def _read(
     scope: Scope, night: Night, definitions: Definitions, repository: Repository, facts: Facts
 ) -> Iterator[Record]:
-    if repository.keys == 0 and _sure_of_zero(scope, repository):
+    if repository.keys == 0 and sure_of_zero(scope, repository):
         yield from scope.told(
             (),
             scope.asked(
@@ -178,8 +180,8 @@ def rare_secrets(scope: Scope, night: Night) -> bool:
     return not (night.rotate or scope.settings.server) if asked is None else asked
 
 
-def _sure_of_zero(scope: Scope, repository: Repository) -> bool:
-    """Tell whether GraphQL's zero deploy keys is a fact: only administrators, and Apps allowed to, see keys."""
+def sure_of_zero(scope: Scope, repository: Repository) -> bool:
+    """Tell whether GraphQL's zero is a fact: only administrators, and Apps allowed to, see keys and protection rules."""
     permissions = scope.client.permissions
     if permissions:
         return permissions.get("administration") in {"read", "write"}
@@ -200,14 +202,31 @@ def _workflow_settings(scope: Scope, night: Night, repository: Repository, facts
         account_id=repository.account_id,
         repo=repository.name,
     )
+    choices: list[str] = []
+
+    def allowed(body: dict[str, Any]) -> Iterator[Record]:
+        choices.append(str(body.get("allowed_actions")))
+        yield from controls.allowed_actions(repository.account_id, str(repository.number), body)
+
     yield from scope.object(
         "/repos/{org}/{repo}/actions/permissions",
-        lambda body: controls.allowed_actions(repository.account_id, str(repository.number), body),
+        allowed,
         table="controls",
         kind="allowed-actions",
         needs="administration: read",
         account_id=repository.account_id,
         repo=repository.name,
     )
+    if choices == ["selected"] and night.organisation.allowed != "selected":
+        # A choice of the repository's own; the organisation's is read once.
+        yield from scope.object(
+            "/repos/{org}/{repo}/actions/permissions/selected-actions",
+            lambda body: controls.selected_actions(repository.account_id, str(repository.number), body),
+            table="controls",
+            kind="selected-actions",
+            needs="administration: read",
+            account_id=repository.account_id,
+            repo=repository.name,
+        )
     if night.organisation.repository_runners:
         yield from actions.repository_runners(scope, repository)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from scanner.records import Power, Record
 
 _LARGEST = 10_000_000
-_CLAIMS = ["project_path", "ref_type", "ref"]
 
 
 def pipeline(scope: Scope, project: Project, identifiers: dict[str, str]) -> Iterator[Record]:
@@ -80,6 +79,7 @@ def _records(scope: Scope, project: Project, identifiers: dict[str, str]) -> Ite
         default_branch=project.branch,
         visibility=project.visibility,
         issuer=scope.settings.issuer,
+        claim_keys=project.claims or None,
         variables=identifiers,
         archived=project.archived,
         url=f"{project.url}/-/blob/{project.branch or 'HEAD'}/{path}" if project.url else None,
@@ -87,26 +87,10 @@ def _records(scope: Scope, project: Project, identifiers: dict[str, str]) -> Ite
     for record in definition_records(definition, context=context):
         if isinstance(record, Identity) and record.kind == "gitlab-pipeline":
             # Every job gets every variable whose scope and protection fit, named in the file or not.
-            subjects = [_subject(subject, record.claims, project.claims) for subject in record.subjects]
-            yield msgspec.structs.replace(
-                record, secrets=sorted({*record.secrets, "*"}), subjects=sorted(set(subjects))
-            )
+            yield msgspec.structs.replace(record, secrets=sorted({*record.secrets, "*"}))
             yield _job_token(project.place, record, pushes=project.pushes)
         else:
             yield record
-
-
-def _subject(default: str, claims: dict[str, str], components: list[str]) -> str:
-    """Return the subject of a project that composes its own: ``project_path:acme/app:ref_type:branch``.
-
-    https://docs.gitlab.com/ci/secrets/id_token_authentication/#id-token-authentication-with-other-third-party-services
-    """
-    if components in ([], _CLAIMS):
-        return default
-    path, _, rest = default.removeprefix("project_path:").partition(":ref_type:")
-    kind, _, ref = rest.partition(":ref:")
-    known = {**claims, "project_path": path, "ref_type": kind, "ref": ref}
-    return ":".join(f"{name}:{known.get(name, '*')}" for name in components)
 
 
 def _job_token(place: Place, identity: Identity, *, pushes: bool) -> Grant:

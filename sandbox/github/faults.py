@@ -19,6 +19,7 @@ Trouble: TypeAlias = (
         "RATE_LIMITED",
         "RATE_LIMIT",
         "FORBIDDEN",
+        "timeout",
     ]
 )
 """A status, or:
@@ -30,5 +31,6 @@ Trouble: TypeAlias = (
 - ``secondary``, ``secondary-bare``: 403 of the secondary limit with and without ``Retry-After``;
 - ``too-many``, ``too-many-bare``: 429 with and without ``Retry-After``;
 - ``RATE_LIMITED``, ``RATE_LIMIT``: GraphQL's limit inside a 200, in both spellings that were seen;
+- ``timeout``: GraphQL gave up after its ten seconds: an error without a type in a 200, and null for the data asked for;
 - ``FORBIDDEN``: GraphQL answers the first repository with an error and the rest with data.
 """

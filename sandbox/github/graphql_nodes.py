@@ -15,7 +15,7 @@ from graphql import GraphQLError
 
 from sandbox.github.organisation import blob_sha, head, tree
 from sandbox.github.repo_routes import strongest_role, with_access
-from sandbox.github.ruleset_shapes import applies
+from sandbox.github.ruleset_shapes import applies, covers
 from sandbox.github.shapes import node_id, when
 
 if TYPE_CHECKING:
@@ -522,7 +522,6 @@ class Graph:
     def ruleset(self, one: Ruleset, repository: Repository | None) -> Node:
         """Return a ruleset; its bypass actors only for who may write it."""
         own = repository is not None and one in repository.rulesets
-        kinds = [*one.rules, *(["pull_request"] if one.approvals is not None else [])]
         may_write = (
             self.token.has_scope({"repo"} if own else {"admin:org"})
             if self.token.kind == "classic"
@@ -560,10 +559,15 @@ class Graph:
                 if own
                 else {"include": list(one.repositories), "exclude": [], "protected": False},
             },
-            "rules": connection(
-                kinds, lambda kind: {"id": node_id("RRU", f"{one.id}-{kind}"), "type": kind.upper()}
-            ),
+            "rules": connection(_rule_types(one), lambda kind: self._ruleset_rule(one, kind, repository)),
             "bypassActors": connection(actors, lambda actor: actor) if may_write else None,
+        }
+
+    def _ruleset_rule(self, one: Ruleset, kind: str, repository: Repository | None) -> Node:
+        return {
+            "id": node_id("RRU", f"{one.id}-{kind}"),
+            "type": kind.upper(),
+            "repositoryRuleset": lambda _info: self.ruleset(one, repository),
         }
 
     def _bypass(self, kind: str, number: int | None) -> Node | None:
@@ -595,8 +599,19 @@ class Graph:
             "id": node_id("REF", f"{one.id}:{one.default_branch}"),
             "name": one.default_branch,
             "prefix": "refs/heads/",
+            "rules": connection(self._in_force(one), lambda rule: self._ruleset_rule(rule[0], rule[1], one)),
             "target": lambda _info: self._commit(one),
         }
+
+    def _in_force(self, one: Repository) -> list[tuple[Ruleset, str]]:
+        """Return the rules of active rulesets that apply to the default branch."""
+        above = [ruleset for ruleset in self.organisation.rulesets if applies(ruleset, one)]
+        return [
+            (ruleset, kind)
+            for ruleset in (*one.rulesets, *above)
+            if ruleset.enforcement == "active" and covers(ruleset, one, one.default_branch)
+            for kind in _rule_types(ruleset)
+        ]
 
     def _commit(self, one: Repository) -> Node:
         sha = head(one)
@@ -673,3 +688,7 @@ def _blob(text: str) -> Node:
         "isTruncated": len(data) > TEXT_LIMIT,
         "text": None if binary else data[:TEXT_LIMIT].decode(errors="ignore"),
     }
+
+
+def _rule_types(one: Ruleset) -> list[str]:
+    return [*one.rules, *(["pull_request"] if one.approvals is not None else [])]

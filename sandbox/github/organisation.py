@@ -276,6 +276,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     claims: tuple[str, ...] = ()
     immutable: bool = False
     """True for ``repo:OWNER@OWNER-ID/NAME@ID:...``."""
+    opted_in: bool | None = None
+    """What ``use_immutable_subject`` says, where that is not ``immutable``: young repositories have ids without it."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

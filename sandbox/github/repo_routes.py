@@ -226,7 +226,7 @@ def oidc_subject(ask: Ask) -> Answer:
         answer["include_claim_keys"] = list(subject.claims)
     if ask.edition != "ghes":
         owner, name = ask.organisation.login, ask.repository.name
-        answer["use_immutable_subject"] = subject.immutable
+        answer["use_immutable_subject"] = subject.immutable if subject.opted_in is None else subject.opted_in
         answer["sub_claim_prefix"] = (
             f"repo:{owner}@{ask.organisation.id}/{name}@{ask.repository.id}"
             if subject.immutable

@@ -455,6 +455,11 @@ class GitHubSandbox:
                 return self._secondary(retry_after=None, status=429)
             case "RATE_LIMITED" | "RATE_LIMIT":
                 return self._graphql_limited(token, str(request.trouble))
+            case "timeout":
+                words = (
+                    "Something went wrong while executing your query. This may be the result of a timeout."
+                )
+                return reply_with(200, {"data": {"organization": None}, "errors": [{"message": words}]})
             case _:
                 return None
 

@@ -1,0 +1,266 @@
+"""The signature comparison where it is easy to get wrong: nights written by hand, and what each pipeline has too much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scanner.records import Account, Credential, Gap, Secret, Test
+from tests.test_reach import PROD, analysed, grant, identity, link, pipeline, trust
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scanner.records import Record
+
+OTHER = "aws:account:2"
+PASSES = Test(claim="sub", operator="equals", values=["s"])
+
+
+def gap(account_id: str, table: str = "grants", kind: str | None = None) -> Gap:
+    return Gap(
+        id=f"gap-{account_id}-{table}",
+        provider="aws",
+        account_id=account_id,
+        collector="aws",
+        target="1",
+        table=table,
+        kind=kind,
+        call="c",
+        reason="denied",
+        detail="no",
+    )
+
+
+def workload(name: str, **more: Any) -> Record:
+    return identity(name, surface="workload", kind="lambda-function", **more)
+
+
+NIGHT: tuple[Record, ...] = (
+    identity("deployer"),
+    identity("runtime"),
+    workload("api"),
+    trust("deployer", PASSES),
+    link("deploy", "deploys", "api"),
+    link("api", "runs_as", "runtime"),
+    grant("runtime", "read-data"),
+    grant("deployer", "deploy"),
+)
+"""A pipeline ``deploy``, to be added, that is equal to what it delivers."""
+
+
+def compared(folder: Path, *records: Record) -> dict[tuple[str, str], tuple[list[str], bool]]:
+    """Return excess and completeness by pipeline and workload."""
+    with analysed(folder, *records) as tables:
+        query = "SELECT pipeline_id, workload_id, excess, complete FROM excess"
+        return {(one, other): (excess, complete) for one, other, excess, complete in tables.rows(query)}
+
+
+def test_an_equal_pipeline_is_said_to_be_equal(tmp_path: Path) -> None:
+    assert compared(tmp_path, *NIGHT, pipeline("deploy", "s")) == {("deploy", "api"): ([], True)}
+
+
+def test_each_of_several_workloads_is_compared_with_what_it_has_itself(tmp_path: Path) -> None:
+    found = compared(
+        tmp_path,
+        *NIGHT,
+        pipeline("deploy", "s"),
+        grant("deployer", "change-data", role="more"),
+        workload("worker"),
+        identity("worker-role"),
+        link("deploy", "deploys", "worker"),
+        link("worker", "runs_as", "worker-role"),
+        grant("worker-role", "change-data"),
+    )
+    assert found == {("deploy", "api"): (["change-data"], True), ("deploy", "worker"): ([], True)}
+
+
+def test_a_workload_whose_role_is_not_in_the_inventory_is_no_clean_comparison(tmp_path: Path) -> None:
+    found = compared(
+        tmp_path,
+        *NIGHT,
+        pipeline("deploy", "s"),
+        workload("far"),
+        link("deploy", "deploys", "far"),
+        link("far", "runs_as", "arn:aws:iam::999999999999:role/unseen"),
+    )
+    assert found[("deploy", "far")] == ([], False)
+
+
+def test_a_pipeline_that_asks_for_a_role_nobody_listed_is_no_clean_comparison(tmp_path: Path) -> None:
+    asking = link("deploy", "uses", "arn:aws:iam::999999999999:role/unseen")
+    assert compared(tmp_path, *NIGHT, asking, pipeline("deploy", "s")) == {("deploy", "api"): ([], False)}
+
+
+def test_a_chain_of_roles_is_followed_to_its_end_and_its_gaps_count(tmp_path: Path) -> None:
+    chain = (
+        pipeline("deploy", "s"),
+        identity("boss", account_id=OTHER, address="arn:aws:iam::2:role/boss"),
+        link("deployer", "can_become", "boss"),
+    )
+    found = compared(tmp_path, *NIGHT, *chain, grant("boss", "admin"))
+    assert found == {("deploy", "api"): (["admin"], True)}
+    (tmp_path / "denied").mkdir()
+    found = compared(tmp_path / "denied", *NIGHT, *chain, gap(OTHER))
+    assert found == {("deploy", "api"): ([], False)}
+
+
+def test_a_gap_where_nothing_is_passed_through_changes_nothing(tmp_path: Path) -> None:
+    elsewhere = (gap(OTHER), identity("stranger", account_id=OTHER))
+    assert compared(tmp_path, *NIGHT, *elsewhere, pipeline("deploy", "s")) == {("deploy", "api"): ([], True)}
+
+
+def test_a_stored_key_counts_and_one_that_nobody_knows_leaves_a_doubt(tmp_path: Path) -> None:
+    signing = pipeline(
+        "deploy", "s", logins=["aws:static"], secrets=["AWS_SECRET_ACCESS_KEY", "aws_access_key_id"]
+    )
+    assert compared(tmp_path, *NIGHT, signing) == {("deploy", "api"): ([], False)}
+    key = Credential(
+        id="key",
+        provider="aws",
+        account_id=PROD,
+        identity_id="user",
+        kind="access-key",
+        native_id="AKIA",
+        name="k",
+        lifetime="static",
+    )
+    stored = Secret(
+        id="stored",
+        provider="github",
+        account_id="github:repo:1",
+        store="github-variable",
+        name="AWS_ACCESS_KEY_ID",
+        credential_id="key",
+    )
+    (tmp_path / "known").mkdir()
+    user = (identity("user", kind="iam-user"), grant("user", "read-secrets"))
+    found = compared(tmp_path / "known", *NIGHT, signing, key, stored, *user)
+    assert found == {("deploy", "api"): (["read-secrets"], True)}
+
+
+def test_a_name_is_taken_for_a_workload_of_an_account_that_the_pipeline_reaches(tmp_path: Path) -> None:
+    named = link("deploy", "deploys", "aws:lambda-function-name:mail")
+    mail = workload("mail", address="arn:aws:lambda:eu-west-1:1:function:mail")
+    found = compared(tmp_path, *NIGHT, named, mail, pipeline("deploy", "s"))
+    assert found[("deploy", "mail")] == ([], True)
+    (tmp_path / "far").mkdir()
+    far = workload("mail", account_id=OTHER, address="arn:aws:lambda:eu-west-1:2:function:mail")
+    found = compared(tmp_path / "far", *NIGHT, named, far, pipeline("deploy", "s"))
+    assert found[("deploy", "mail")] == ([], False)
+
+
+def test_what_a_called_workflow_deploys_its_callers_deploy(tmp_path: Path) -> None:
+    found = compared(
+        tmp_path,
+        *(record for record in NIGHT if record.id != "deploy-deploys-api"),
+        pipeline("caller", "s"),
+        pipeline("called", triggers=["workflow_call"]),
+        link("caller", "uses", "called"),
+        link("called", "deploys", "api"),
+        grant("deployer", "read-secrets", role="more"),
+    )
+    assert found == {("caller", "api"): (["read-secrets"], True)}
+
+
+def test_a_called_workflow_without_a_caller_is_no_clean_comparison(tmp_path: Path) -> None:
+    found = compared(tmp_path, *NIGHT, pipeline("deploy", triggers=["workflow_call"]))
+    assert found == {("deploy", "api"): ([], False)}
+
+
+def test_what_a_pipeline_may_do_in_its_own_repository_is_not_compared(tmp_path: Path) -> None:
+    own = grant("deploy", "change-data", "read-data", role="GITHUB_TOKEN")
+    assert compared(tmp_path, *NIGHT, own, pipeline("deploy", "s")) == {("deploy", "api"): ([], True)}
+    (tmp_path / "both").mkdir()
+    both = (own, grant("deployer", "change-data", role="more"))
+    found = compared(tmp_path / "both", *NIGHT, *both, pipeline("deploy", "s"))
+    assert found == {("deploy", "api"): (["change-data"], True)}
+
+
+def test_a_pipeline_of_an_archived_repository_delivers_nothing(tmp_path: Path) -> None:
+    assert compared(tmp_path, *NIGHT, pipeline("deploy", "s", enabled=False)) == {}
+
+
+def held(folder: Path, *records: Record) -> list[str]:
+    """Return who holds the key of the user."""
+    key = Credential(
+        id="key",
+        provider="aws",
+        account_id=PROD,
+        identity_id="user",
+        kind="access-key",
+        native_id="AKIA",
+        name="k",
+        lifetime="static",
+    )
+    with analysed(folder, key, identity("user", kind="iam-user"), *records) as tables:
+        return [
+            row[0] for row in tables.rows("SELECT source_id FROM edges WHERE kind = 'holds-key' ORDER BY 1")
+        ]
+
+
+def place(name: str, parent: str | None = None, visibility: str = "private") -> Account:
+    return Account(
+        id=name,
+        provider="github",
+        account_id=name,
+        kind="github-repository",
+        native_id=name,
+        name=name,
+        parent_id=parent,
+        visibility=visibility,
+    )
+
+
+def stored(account_id: str, **more: Any) -> Secret:
+    return Secret(
+        id="stored",
+        provider="github",
+        account_id=account_id,
+        store="github-variable",
+        name="AWS_KEY_ID",
+        credential_id="key",
+        **more,
+    )
+
+
+def reader(name: str, account_id: str, **more: Any) -> Record:
+    return identity(
+        name,
+        account_id=account_id,
+        provider="github",
+        kind="github-workflow",
+        variables=["aws_key_id"],
+        **more,
+    )
+
+
+PLACES = (
+    place("top"),
+    place("sub", "top"),
+    place("deep", "sub"),
+    place("open", "top", "public"),
+    reader("in-deep", "deep", environments=["production/eu"]),
+    reader("in-open", "open"),
+    reader("elsewhere", "other"),
+)
+
+
+def test_a_key_of_a_group_reaches_the_pipelines_of_all_its_projects(tmp_path: Path) -> None:
+    assert held(tmp_path, *PLACES, stored("top")) == ["in-deep", "in-open"]
+
+
+def test_a_key_for_some_repositories_reaches_those(tmp_path: Path) -> None:
+    chosen = stored("top", visibility="selected", tags={"repositories": "deep,x"})
+    assert held(tmp_path, *PLACES, chosen) == ["in-deep"]
+
+
+def test_a_key_for_private_repositories_does_not_reach_a_public_one(tmp_path: Path) -> None:
+    assert held(tmp_path, *PLACES, stored("top", visibility="private")) == ["in-deep"]
+
+
+def test_a_key_of_an_environment_reaches_the_jobs_that_name_it(tmp_path: Path) -> None:
+    assert held(tmp_path, *PLACES, stored("deep", environment="Production/*")) == ["in-deep"]
+
+
+def test_a_key_of_another_environment_reaches_nobody(tmp_path: Path) -> None:
+    assert held(tmp_path, *PLACES, stored("deep", environment="staging")) == []
