@@ -13,7 +13,7 @@ def _set(words: str) -> frozenset[str]:
 
 
 _WORDS = {
-    "password": "password", "passwords": "password", "passwd": "password", "pwd": "password", "passphrase": "password",
+    "password": "password", "passwords": "password", "passwd": "password", "pwd": "password", "pw": "password", "storepass": "password", "keypass": "password", "passphrase": "password",
     "secret": "secret", "secrets": "secret", "token": "token", "pat": "token", "jwt": "token", "bearer": "token",
     "apikey": "api-key", "apikeys": "api-key", "appkey": "api-key", "privatekey": "private-key", "accesskey": "access-key",
     "secretkey": "secret", "credential": "credential", "credentials": "credential", "creds": "credential",
@@ -67,7 +67,7 @@ _CHATS = _set("slack discord teams mattermost office chat lark feishu dingtalk")
 _REFERRING = (["pull", "secret"], ["pull", "secrets"], ["existing", "secret"], ["docker", "secret"])
 """Such settings name a stored secret."""
 _WEAK = _set(
-    "key keys auth salt pin signature hmac seed session cert certificate pass private webhook dsn cookie code"
+    "key keys auth oauth salt pin signature hmac seed session cert certificate pass private webhook dsn cookie code"
 )
 _PUBLIC = _set(
     "id ids arn sha sha1 commit revision rev version hash digest checksum fingerprint thumbprint public pub name etag url uri host "

@@ -145,9 +145,9 @@ class _Reader:
                 env[name] = value.text
                 self.out.value(name, value, job)
         shell = Shell(env)
-        for _, value in found:
+        for name, value in found:
             if isinstance(value, Scalar):
-                self.out.reads(value, job=job, shell=shell, scope="job" if job else "workflow")
+                self.out.reads(value, job=job, shell=shell, scope="job" if job else "workflow", under=name)
         self._debug(env, getattr(node, "line", 1), job)
         return env
 
@@ -259,7 +259,8 @@ class _Reader:
         environment = text(node.get("environment")) or text_at(node, "environment", "name")
         if environment is not None:
             environment = self._filled(environment, env)
-            environment = "*" if "$" in environment else environment
+            # environment.resource names a resource in it: a cluster's namespace, a machine.
+            environment = "*" if "$" in environment else environment.partition(".")[0]
         container = node.get("container")
         image = text(container) or text_at(container, "image")
         if image not in self.containers:
@@ -314,7 +315,7 @@ class _Reader:
             )  # fmt: skip
         else:
             self.out.value(name, value, job)
-            self.out.reads(value, job=job, shell=shell, scope="step")
+            self.out.reads(value, job=job, shell=shell, scope="step", under=name)
 
     def _step(self, step: Mapping, job: str, env: dict[str, str], environment: str | None) -> None:
         out = self.out
@@ -323,7 +324,7 @@ class _Reader:
         shell = Shell(env)
         for name, value in given:
             out.value(name, value, job)
-            out.reads(value, job=job, shell=shell, scope="step")
+            out.reads(value, job=job, shell=shell, scope="step", under=name)
         shell.hand(((name, value.text) for name, value in given), macros=True)
         shell.env.update((name, value.text) for name, value in given)
         for key in _SCRIPT_KEYS:

@@ -102,13 +102,13 @@ def _image(out: Gathered, node: Node | None, job: str | None) -> None:
     shell = Shell({})
     for key, value in mapping(mapping(node).get("aws")).pairs:
         if key.text in {"access-key", "secret-key"} and isinstance(value, Scalar):
-            out.reads(value, job=job, shell=shell)
+            out.reads(value, job=job, shell=shell, under="secret")
             out.logins.append(
                 Login(service="aws", how="static", secrets=[value.text.strip("${}")], line=key.line, job=job)
             )
     password = mapping(node).get("password")
     if isinstance(password, Scalar) and password.text.startswith("$"):
-        out.reads(password, job=job, shell=shell)
+        out.reads(password, job=job, shell=shell, under="password")
         out.logins.append(
             Login(
                 service="registry",
@@ -133,7 +133,8 @@ def _step(out: Gathered, found: tuple[Mapping, str | None], pipeline: str, refs:
     step, environment = found
     name = f"{pipeline}: {text(step.get('name')) or 'step'}"
     _image(out, step.get("image"), name)
-    token = boolean(step.get("oidc")) is True
+    asked = step.get("oidc")
+    token = boolean(asked) is True or isinstance(asked, Mapping)
     labels = texts(step.get("runs-on"))
     pipes: list[Mapping] = []
     scripts: list[Scalar] = []
@@ -158,6 +159,7 @@ def _step(out: Gathered, found: tuple[Mapping, str | None], pipeline: str, refs:
                 service=_service(roles, joined(step).lower()),
                 how="oidc",
                 targets=list(dict.fromkeys(roles)),
+                audience=text_at(asked, "audience"),
                 line=step.line,
                 job=name,
                 environment=environment,
@@ -223,9 +225,9 @@ def _pipe(
     name = f"docker://{name}" if named.startswith("docker://") else name
     env = shell.env
     given = out.values(node.get("variables"), job)
-    for _, value in mapping(node.get("variables")).pairs:
+    for key, value in mapping(node.get("variables")).pairs:
         if isinstance(value, Scalar):
-            out.reads(value, job=job, shell=shell, environment=environment, scope="step")
+            out.reads(value, job=job, shell=shell, environment=environment, scope="step", under=key.text)
     shell.hand(given.items(), macros=False)
     if name.startswith("atlassian/google-") and "KEY_FILE" in given:
         shell.hand([("GCP_KEY_FILE", given["KEY_FILE"])], macros=False)

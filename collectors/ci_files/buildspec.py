@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collectors.ci_files.yaml_nodes import Node
     from scanner.detectors import Fingerprint
 
-_WHO = "the role of the CodeBuild project"
-
 
 def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
     """Read a build specification. Raises `DefinitionError`."""
@@ -44,7 +42,6 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
             for item in items(mapping(phase).get(part)):
                 if isinstance(item, Scalar):
                     out.script(item, job=key.text, shell=shell, scope="step")
-                    out.assumes(item, shell.env, _WHO)
     out.static_logins(shell, root.line, job="build", environment=None, stored=stored)
     exported = env_node.get("exported-variables")
     for name in texts(exported):

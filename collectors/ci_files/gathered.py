@@ -34,8 +34,13 @@ ROLE_ARN = re.compile(
 _ROLE_OPTION = re.compile(
     r"(?:--role-arn[ =]|\bAWS_ROLE_ARN=)[\"']?(?P<role>\$\{?\w+\}?|\$\([\w.]+\))(?![\w:/])"
 )
+_ASSUMES = re.compile(r"\b(?:sts\s+assume-role|update-kubeconfig)\s[^\n]{0,2000}")
+_CONTINUED = re.compile(r"\\\n\s*")
+_ONE_VARIABLE = re.compile(r"\$\{?\w+\}?|\$\([\w.-]+\)")
 _ECHO = re.compile(r"^\s*(?:-\s*)?(?:echo|printf|print|Write-Host|Write-Output)\b|\b(?:env|printenv)\s*$")
 _HIDDEN = re.compile(r"[|>]")
+_QUOTED = re.compile(r"'[^'\"]*'")
+"""What a shell does not fill in; in double quotes a single quote means nothing."""
 
 
 class Gathered:
@@ -163,6 +168,11 @@ class Gathered:
         script = scalar.text
         self.reads(scalar, job=job, shell=shell, environment=environment, scope=scope, sets_own=True)
         shell.run(script, start)
+        for command in _ASSUMES.finditer(_CONTINUED.sub(" ", script)):
+            self.indirect += [
+                f"line {start}: assumes the role {role} with the identity that the job has"
+                for role in roles_in(command.group(), shell.env)
+            ]
         for target, line in deploy_targets(script, lambda command: fill(command, shell.env), shell.clusters):
             if "$" not in target:
                 self.deploys.append(
@@ -182,8 +192,9 @@ class Gathered:
         for number, line_text in enumerate(script.split("\n")):
             if not _ECHO.search(line_text) or _HIDDEN.search(line_text) or "issecret=true" in line_text:
                 continue
-            printed = [name for name, _ in variables_in(line_text, macros=self.macros) if secret_name(name)]
-            if printed and "'" not in line_text:
+            expanded = _QUOTED.sub("", line_text)
+            printed = [name for name, _ in variables_in(expanded, macros=self.macros) if secret_name(name)]
+            if printed:
                 self.problem(
                     "secrets-in-output",
                     start + number,
@@ -207,8 +218,13 @@ class Gathered:
         environment: str | None = None,
         scope: Scope = "job",
         sets_own: bool = False,
+        under: str = "",
     ) -> None:
-        """Note the variables that a text reads and the file does not set: by name, secret or plain."""
+        """Note the variables that a text reads and the file does not set: by name, secret or plain.
+
+        ``under`` is the name that a text with one variable is given to: what becomes ``DB_PASSWORD`` is a secret.
+        """
+        given = secret_name(under) is not None and _ONE_VARIABLE.fullmatch(scalar.text.strip()) is not None
         for name, offset in shell.outside(scalar.text, macros=self.macros, sets_own=sets_own):
             if is_platform_variable(name):
                 continue
@@ -221,7 +237,8 @@ class Gathered:
                 job=job,
                 environment=environment,
             )
-            (self.secrets if secret_name(name) or service_of(name) else self.variables).append(reference)
+            secret = given or secret_name(name) or service_of(name)
+            (self.secrets if secret else self.variables).append(reference)
 
     def static_logins(
         self,
@@ -266,13 +283,6 @@ class Gathered:
                 )
             )
 
-    def assumes(self, scalar: Scalar, env: dict[str, str], who: str) -> None:
-        """Note the roles that a script takes on with an identity that the file does not name."""
-        if "assume-role" not in scalar.text and "--role-arn" not in scalar.text:
-            return
-        for role in roles_in(scalar.text, env):
-            self.indirect.append(f"line {scalar.line}: assumes the role {role} with {who}")
-
 
 def _static(logins: list[Login]) -> Iterator[Problem]:
     for login in logins:
@@ -314,7 +324,7 @@ _PLATFORM = re.compile(
 )
 _PLATFORM_SECRETS = frozenset(
     ("CI_JOB_TOKEN", "CI_JOB_JWT", "CI_JOB_JWT_V1", "CI_JOB_JWT_V2", "CI_REGISTRY_PASSWORD", "CI_DEPENDENCY_PROXY_PASSWORD",
-     "CI_DEPLOY_PASSWORD", "CI_RUNNER_SHORT_TOKEN", "CI_TRIGGER_SHORT_TOKEN", "CI_SERVER_TLS_KEY_FILE", "BITBUCKET_STEP_OIDC_TOKEN")
+     "CI_DEPLOY_PASSWORD", "CI_RUNNER_SHORT_TOKEN", "CI_TRIGGER_SHORT_TOKEN", "CI_SERVER_TLS_KEY_FILE", "BITBUCKET_STEP_OIDC_TOKEN", "idToken")
 )  # fmt: skip
 
 

@@ -58,8 +58,8 @@ def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = 
     root = document.root
     out = Gathered(path, "gitlab-ci", fingerprint)
     variables = out.values(root.get("variables"), None)
-    for scalar in _values(root.get("variables")):
-        out.reads(scalar, job=None, shell=Shell(variables), scope="workflow")
+    for given, scalar in _values(root.get("variables")):
+        out.reads(scalar, job=None, shell=Shell(variables), scope="workflow", under=given)
     _debug(out, root.get("variables"), None)
     _includes(out, root.get("include"), owner)
     default = mapping(root.get("default"))
@@ -107,8 +107,8 @@ def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Scripts, variables
     shell = Shell(
         {**env, **dict.fromkeys([*own, *(k.text for k, _ in mapping(node.get("secrets")).pairs)], "")}
     )
-    for scalar in _values(node.get("variables")):
-        out.reads(scalar, job=name, shell=shell, environment=shown)
+    for given, scalar in _values(node.get("variables")):
+        out.reads(scalar, job=name, shell=shell, environment=shown, under=given)
     shell.hand(env.items(), macros=False)
     scripts: list[Scalar] = []
     hooks = mapping(node.get("hooks") or _default(root, node, "hooks"))
@@ -145,11 +145,11 @@ def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Scripts, variables
     )
 
 
-def _values(node: Node | None) -> Iterator[Scalar]:
-    for _, value in mapping(node).pairs:
+def _values(node: Node | None) -> Iterator[tuple[str, Scalar]]:
+    for key, value in mapping(node).pairs:
         scalar = mapping(value).get("value") if isinstance(value, Mapping) else value
         if isinstance(scalar, Scalar) and "$" in scalar.text:
-            yield scalar
+            yield key.text, scalar
 
 
 def _default(root: Mapping, node: Mapping, key: str) -> Node | None:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(
     r"""(?xs)
       (?P<comment> /\* (?: [^*] | \*(?!/) )*+ (?: \*/ | \Z ) | (?<! [:\w\\] ) // [^\n]*+ )
-    | (?P<triple> \"\"\" (?: [^"\\] | \\. | "(?!"") )*+ (?: \"\"\" | \Z ) | ''' (?: [^'\\] | \\. | '(?!'') )*+ (?: ''' | \Z ) )
-    | (?P<single> " (?: [^"\\\n] | \\. )*+ (?: " | (?=\n) | \Z ) | ' (?: [^'\\\n] | \\. )*+ (?: ' | (?=\n) | \Z ) )
+    | (?P<triple> \"\"\" (?: [^"\\] | \\. | "(?!"") )*+ (?: \"\"\" | \\?\Z ) | ''' (?: [^'\\] | \\. | '(?!'') )*+ (?: ''' | \\?\Z ) )
+    | (?P<single> " (?: [^"\\\n] | \\. )*+ (?: " | (?=\n) | \\?\Z ) | ' (?: [^'\\\n] | \\. )*+ (?: ' | (?=\n) | \\?\Z ) )
     """
 )
 _ESCAPE = re.compile(r"\\(?P<sign>[\s\S])")
@@ -74,14 +74,16 @@ def masked(text: str, texts: list[Text]) -> str:
     return "".join([*pieces, text[at:]])
 
 
-def closing(code: str, start: int, limit: int = 8_000) -> int:
-    """Return the offset of the bracket that closes the one at ``start`` in masked code; at most ``limit`` further on."""
-    depth = 0
-    for match in _BRACKET.finditer(code, start, start + limit):
-        depth += 1 if match.group() in "([{" else -1
-        if depth == 0:
-            return match.start()
-    return min(len(code), start + limit)
+def closings(code: str) -> dict[int, int]:
+    """Return the offset of each opening bracket in masked code to that of the bracket that closes it."""
+    found: dict[int, int] = {}
+    stack: list[int] = []
+    for match in _BRACKET.finditer(code):
+        if match.group() in "([{":
+            stack.append(match.start())
+        elif stack:
+            found[stack.pop()] = match.start()
+    return found
 
 
 _BRACKET = re.compile(r"[()\[\]{}]")

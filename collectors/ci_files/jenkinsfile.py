@@ -6,13 +6,15 @@ https://www.jenkins.io/doc/pipeline/steps/pipeline-aws/, https://plugins.jenkins
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import re
 from typing import TYPE_CHECKING
 
 from collectors.ci_files.definition import HardCoded, Job, Login, Reference, Runner, Use
 from collectors.ci_files.gathered import Gathered
-from collectors.ci_files.groovy import closing, masked, strings, without_comments
-from collectors.ci_files.shell import Shell
+from collectors.ci_files.groovy import closings, masked, strings, without_comments
+from collectors.ci_files.shell import Shell, service_of
 from collectors.ci_files.yaml_nodes import Scalar
 from scanner.detectors import inspect
 
@@ -24,9 +26,11 @@ if TYPE_CHECKING:
 _VALUE = r"""(?:['"]|[A-Za-z_][\w.]*)"""
 _ID = re.compile(
     rf"\b(?P<key>\w*[cC]redentials?Id)\s*[:=(]\s*(?P<id>{_VALUE})|\bcredentials\s*\(\s*(?P<helper>{_VALUE})"
+    rf"|\bazureServicePrincipal\s*\(\s*(?P<only>['\"])|\bauthentication\s*:\s*(?P<login>['\"])"
     rf"|\bwithAWS\s*\([^()]{{0,300}}?\bcredentials\s*:\s*(?P<aws>{_VALUE})"
     rf"|\bdocker\.with(?:Registry|Server)\s*\(\s*[^(),]{{0,300}},\s*(?P<registry>{_VALUE})"
 )
+_GROUPS = ("id", "helper", "only", "login", "aws", "registry")
 _SSHAGENT = re.compile(r"""\bsshagent\b\s*(?P<open>[(\[{]|['"])""")
 _BINDING = re.compile(
     r"\b(?P<kind>aws|azureServicePrincipal|string|usernamePassword|usernameColonPassword|file|zip|certificate|sshUserPrivateKey|"
@@ -55,10 +59,14 @@ _LIBRARY = re.compile(
 )
 _IMAGE = re.compile(r"""(?:\bdocker\.image\s*\(\s*|\bimage\s*[:(]?\s*)['"]""")
 _POD_IMAGE = re.compile(r"""(?m)^[ \t]*(?:-[ \t]+)?image:[ \t]*["']?(?P<image>[^\s"'#$]+)""")
-_SHELL = re.compile(r"\b(?:sh|bat|powershell|pwsh)\b[ \t]*(?:[^;{}\n()=]{0,200}|\([^;{}()]{0,400})\Z")
+_SHELL = re.compile(r"\b(?:sh|bat|powershell|pwsh)\b")
+_GIVEN = re.compile(r"[ \t]*(?:[^;{}\n()=]{0,200}|\([^;{}()]{0,400})")
+"""What stands between the name of a shell step and its script."""
 _ASSIGNED = re.compile(r"(?:\b(?:env|params)\.|\A|[\s;{(])(?P<name>[A-Za-z_]\w*)\s*=\s*\Z")
 _NAMED = re.compile(r"\b(?P<name>[A-Za-z_]\w*)\s*:\s*\Z")
-_DEFAULT_VALUE = re.compile(r"""\bname\s*:\s*['"](?P<mask>\x01+)['"][^()\n]{0,200}\bdefaultValue\s*:\s*\Z""")
+_DEFAULT_VALUE = re.compile(
+    r"""\bname\s*:\s*['"](?P<mask>\x01{1,100})['"][^()\n]{0,200}\b(?:defaultV|v)alue\s*:\s*\Z"""
+)
 _PASSWORD_PARAMETER = re.compile(r"\bpassword\s*\(?[^()\n]{0,300}\Z")
 _PAIR = re.compile(r"(?P<name>[A-Za-z_]\w{2,80})=(?P<value>.{3,4000})", re.DOTALL)
 _CHOSEN = re.compile(r"""\b(?:choice|booleanParam)\s*\(?[^()\n]{0,200}?\bname\s*:\s*['"]""")
@@ -74,6 +82,9 @@ _ADDED = re.compile(
     r"\b(?:sh|bat|powershell|pwsh)\b[^;{}\n]{0,300}?\+\s*(?:env\.)?(?P<name>params\.\w+|CHANGE_\w+|BRANCH_NAME|GIT_BRANCH|TAG_NAME)"
 )
 _FILLED = re.compile(r"(?<!\\)\$[{\w]")
+_LONGEST_CALL = 8_000
+_MOST_CALLS = 2_000
+"""Of a kind; real files have some dozens."""
 _BEFORE = 450
 """Signs before a string that are looked at for what it is given to."""
 
@@ -91,6 +102,8 @@ class _Reader:
         self.texts = list(strings(text))
         self.code = masked(text, self.texts)
         self.at = {found.opening: found for found in self.texts}
+        self.openings = [found.opening for found in self.texts]
+        self.closings = closings(self.code)
         self.whole = Scalar(text, 1, 1, None, "")
         self.constants: dict[str, str] = {}
         self.shell = Shell({})
@@ -127,6 +140,16 @@ class _Reader:
 
     def _line(self, offset: int) -> int:
         return self.whole.line_breaks(offset)[0] + 1
+
+    def _closing(self, opening: int) -> int:
+        """Return the offset of the bracket that closes one, at most so far on as a call is long."""
+        end = min(len(self.code), opening + _LONGEST_CALL)
+        return min(self.closings.get(opening, end), end)
+
+    def _within(self, start: int, end: int) -> list[Text]:
+        """Return the strings between two offsets."""
+        first = bisect.bisect_left(self.openings, start)
+        return self.texts[first : bisect.bisect_right(self.openings, end)]
 
     def _string(self, opening: int) -> str | None:
         """Return the string literal whose opening quotes stand at an offset."""
@@ -174,20 +197,23 @@ class _Reader:
 
     def _bindings(self) -> None:
         """Note the variables that ``withCredentials`` binds, and the sign-ins that its kinds are."""
-        for match in _BINDING.finditer(self.code):
+        for match in itertools.islice(_BINDING.finditer(self.code), _MOST_CALLS):
             kind = match["kind"] or _CLASSES.get(self._string(match.start("class") - 1) or "", "")
-            end = closing(self.code, match.start("open") if match["kind"] else match.start())
+            end = self._closing(match.start("open") if match["kind"] else match.start())
             found = _ID.search(self.code, match.start(), end)
-            if found is None or found["id"] is None:
+            group = "id" if found and found["id"] else "only"
+            if found is None or not found[group]:
                 continue
-            at = found.start("id")
-            name = self._value(at, found["id"])
-            bound = (self._string(var.end() - 1) for var in _VARIABLE.finditer(self.code, match.start(), end))
-            for variable in [*(variable for variable in bound if variable), *_DEFAULTS.get(kind, ())]:
+            at = found.start(group)
+            name = self._value(at, found[group])
+            named = (self._string(var.end() - 1) for var in _VARIABLE.finditer(self.code, match.start(), end))
+            bound = [*(variable for variable in named if variable), *_DEFAULTS.get(kind, ())]
+            for variable in bound:
                 self.stored.setdefault(variable, name or "")
                 self.shell.env.setdefault(variable, "")
-            service = _CLOUDS.get(kind)
-            if service is not None:
+            # A plain secret under a name that a cloud's tools read is a sign-in to it, too.
+            services = {_CLOUDS.get(kind), *(service_of(variable) for variable in bound)} - {None}
+            for service in sorted(service for service in services if service):
                 self._login(service, name, at)
 
     def _login(self, service: str, name: str | None, at: int) -> None:
@@ -205,7 +231,7 @@ class _Reader:
         """Note the ids of stored credentials, in the order of the file."""
         found: dict[int, str] = {}
         for match in _ID.finditer(self.code):
-            group = next(group for group in ("id", "helper", "aws", "registry") if match[group])
+            group = next(group for group in _GROUPS if match[group])
             at, seen = match.start(group), match[group]
             name = self._value(at, seen)
             if name is None:
@@ -224,22 +250,21 @@ class _Reader:
                 for suffix in ("", "_USR", "_PSW") if variable else ():
                     self.stored.setdefault(f"{variable['name'] if variable else ''}{suffix}", name)
                     self.shell.env.setdefault(f"{variable['name'] if variable else ''}{suffix}", "")
-        for match in _SSHAGENT.finditer(self.code):
+        for match in itertools.islice(_SSHAGENT.finditer(self.code), _MOST_CALLS):
             opening = match.start("open")
-            end = closing(self.code, opening) if match["open"] in "([{" else opening
-            for text in self.texts:
-                if opening <= text.opening <= end:
-                    found.setdefault(text.opening, text.value)
+            end = self._closing(opening) if match["open"] in "([{" else opening
+            for text in self._within(opening, end):
+                found.setdefault(text.opening, text.value)
         for at in sorted(found):
             if found[at]:
                 self._refer(found[at], at, "jenkins-credentials")
 
     def _vault(self) -> None:
         """Note what HashiCorp Vault's plugin reads: ``withVault(...)`` and its older wrapper."""
-        for match in _VAULT.finditer(self.code):
+        for match in itertools.islice(_VAULT.finditer(self.code), _MOST_CALLS):
             if match["class"] and self._string(match.start("class") - 1) != "VaultBuildWrapper":
                 continue
-            end = closing(self.code, match.start("open") if match["open"] else match.start())
+            end = self._closing(match.start("open") if match["open"] else match.start())
             login = _VAULT_LOGIN.search(self.code, match.start(), end)
             self._login(
                 "vault", self._value(login.start("id"), login["id"]) if login else None, match.start()
@@ -254,10 +279,10 @@ class _Reader:
                     self.shell.env.setdefault(variable, "")
 
     def _libraries(self) -> None:
-        for match in _LIBRARY.finditer(self.code):
+        for match in itertools.islice(_LIBRARY.finditer(self.code), _MOST_CALLS):
             if match["open"] == "[":
-                end = closing(self.code, match.end() - 1)
-                found = [text for text in self.texts if match.end() <= text.opening <= end]
+                end = self._closing(match.end() - 1)
+                found = self._within(match.end(), end)
             else:
                 found = [text for text in (self.at.get(match.end()),) if text]
             for text in found:
@@ -277,8 +302,10 @@ class _Reader:
 
     def _scripts(self) -> None:
         chosen = {self._string(match.end() - 1) for match in _CHOSEN.finditer(self.code)}
+        steps = [match.end() for match in _SHELL.finditer(self.code)]
         for found in self.texts:
-            if not _SHELL.search(self.code[max(0, found.opening - _BEFORE) : found.opening]):
+            last = bisect.bisect_right(steps, found.opening) - 1
+            if last < 0 or not _GIVEN.fullmatch(self.code, steps[last], found.opening):
                 continue
             value = found.value.replace("\\$", "$") if found.filled else found.value
             script = Scalar(value, self._line(found.start), 1, None, "")

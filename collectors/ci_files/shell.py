@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _VARIABLE = re.compile(
-    r"\$\{(?P<braced>[A-Za-z_]\w*)[^}]*\}|\$\((?P<round>[A-Za-z_][\w.-]*)\)|\$env:(?P<power>[A-Za-z_]\w*)|\$(?P<bare>[A-Za-z_]\w*)"
+    r"\$\{(?P<braced>[A-Za-z_]\w*)[^}]{0,300}\}|\$\((?P<round>[A-Za-z_][\w.-]*)\)|\$env:(?P<power>[A-Za-z_]\w*)|\$(?P<bare>[A-Za-z_]\w*)"
     r"|%(?P<batch>[A-Z][A-Z0-9_]{2,})%"
 )
+_COMMENT = re.compile(r"(?m)^[ \t]*(?:#(?!#vso)|REM[ \t]|::).*$")
 _COMMANDS = frozenset(("pwd", "date", "whoami", "nproc", "hostname", "ls", "uname", "id", "arch", "tty"))
 _LONGEST = 200_000
 _LONGEST_COMMAND = 400_000
 _LONGEST_VALUE = 300
 """Longer values are not filled into commands: no name or ARN is as long."""
 _SERVICES = (
-    ("aws", re.compile(r"\w*AWS\w*SECRET\w*KEY\w*|\w*AWS_ACCESS_KEY(?:_ID)?|\w+_AWS_ACCESS_KEY_ID\w*")),
+    ("aws", re.compile(r"\w*AWS\w*SECRET\w*KEY\w*|\w*AWS_(?:\w+_)?ACCESS_KEY(?:_ID)?(?:_\w+)?")),
     ("gcp", re.compile(r"(?:\w+_)?(?:GCP|GCLOUD|GOOGLE|GKE)_(?:\w+_)?(?:KEY|KEYFILE|KEY_FILE|CREDENTIALS?|SA_JSON|KEY_JSON)(?:_\w+)?|GOOGLE_CREDENTIALS")),
     ("azure", re.compile(r"(?:\w+_)?(?:ARM|AZURE|AZ)_(?:\w+_)?(?:SECRET|PASSWORD|CREDENTIALS|ACCESS_KEY)(?:_\w+)?")),
     ("npm", re.compile(r"NPM_TOKEN|NODE_AUTH_TOKEN|NPM_AUTH_TOKEN")),
@@ -87,6 +88,8 @@ class Shell:
 
         ``sets_own``: whether it is a script, and not the value of a variable.
         """
+        if sets_own:
+            script = _COMMENT.sub(lambda match: " " * len(match.group()), script)
         sets: dict[str, tuple[str, int]] = {}
         for name, value, offset in assigned(script) if sets_own else ():
             known = sets.get(name)

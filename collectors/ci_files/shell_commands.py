@@ -27,10 +27,13 @@ __all__ = [
 ]
 
 _ASSIGNMENT = re.compile(
-    r"(?:^|[;&|\s])(?:export\s+|set\s+|ENV\s+|declare\s+-x\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]{2,80})=(?P<quote>[\"']?)(?P<value>[^\s\"';&|]{3,4000})(?P=quote)"
+    r"(?:^|[;&|\s\"'])(?:export\s+|set\s+|ENV\s+|declare\s+-x\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]{2,80})=(?P<quote>[\"']?)(?P<value>[^\s\"';&|]{3,4000})(?P=quote)"
+)
+_POWERSHELL = re.compile(
+    r"\$(?:env:)?(?P<name>[A-Za-z_]\w{2,80})\s*=\s*(?P<quote>[\"'])(?P<value>[^\"'\n]{3,4000})(?P=quote)"
 )
 _OPTION = re.compile(
-    r"(?:^|\s)--?(?P<name>(?:[a-z]+-)?(?:password|passwd|token|secret|api-key|apikey|access-key|secret-key|client-secret|auth-token))[ =](?P<quote>[\"']?)(?P<value>[^\s\"';&|-][^\s\"';&|]{2,4000})(?P=quote)"
+    r"(?:^|\s)--?(?P<name>(?:[a-z]+-)?(?:password|passwd|passphrase|storepass|keypass|secret-string|token|secret|api-key|apikey|access-key|secret-key|client-secret|auth-token))[ =](?P<quote>[\"']?)(?P<value>[^\s\"';&|-][^\s\"';&|]{2,4000})(?P=quote)"
 )
 _MOUNTED = re.compile(r"(?:id|type|src|source|env|target)=")
 """``--secret id=...`` of a docker build names a mount."""
@@ -238,7 +241,7 @@ def hard_coded(
             continue
         comment = line.lstrip().startswith("#")
         named = False
-        for pattern in (_ASSIGNMENT, _OPTION):
+        for pattern in (_ASSIGNMENT, _POWERSHELL, _OPTION):
             for match in pattern.finditer(line):
                 value = match["value"]
                 if is_computed(value) or _MOUNTED.match(value):

@@ -176,8 +176,8 @@ def assigned(script: str) -> Iterator[tuple[str, str, int]]:
         return
     for match in _LOCAL.finditer(script[:MAX_SCRIPT]):
         name = match["name"] or match["power"] or match["loop"] or match["read"]
-        end = _STATEMENT.search(script, match.end())
+        end = _STATEMENT.search(script, match.end(), match.end() + MAX_LINE)
         after = script[match.end() : match.end() + 1]
         plain = match["name"] is not None and after in {"", " ", "\n", ";", "&", "\t", "\r"}
         value = match["value"].strip("\"'") if plain else ""
-        yield name, value, end.start() if end else len(script)
+        yield name, value, end.start() if end else match.end() + MAX_LINE

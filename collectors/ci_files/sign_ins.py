@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _WANTED = re.compile(
     r"\blogin\b|\bauth\b|configure\s+set|set-credentials|\b(?:curl|wget|sshpass|mysql|mysqldump|mariadb|redis-cli|twine|poetry|uv|sonar-scanner|"
-    r"mvn|mvnw|gradle|gradlew|ansible-playbook|terraform|dotnet|psql|pg_dump|mongo|mongosh|mongodump|snyk|doctl|ibmcloud|npm|yarn|pnpm)\b|from-literal"
+    r"mvn|mvnw|gradle|gradlew|ansible-playbook|terraform|dotnet|psql|pg_dump|mongo|mongosh|mongodump|snyk|doctl|ibmcloud|npm|yarn|pnpm|htpasswd|lftp|openssl|sqlcmd|sqlplus|helm)\b|from-literal|put-parameter|keyvault|extraheader|"
+    r"ConvertTo-SecureString|\baz\s.*\s-p\s"
 )
 _REGISTRIES = frozenset(
     ("docker", "podman", "buildah", "skopeo", "nerdctl", "oras", "crane", "helm", "img", "regctl")
@@ -182,6 +183,37 @@ def _carried(command: Command) -> Iterator[tuple[str, str]]:
         yield "password", next((w[2:] for w in words if re.fullmatch(r"-p[^=].*", w)), "")
     elif program == "redis-cli":
         yield "password", option(words, "-a", "--pass") or ""
+    elif program in {"aws", "az"}:
+        yield "password", _stored_value(words)
+    elif program == "htpasswd":
+        yield (
+            "password",
+            words[-1] if len(words) > 3 and any(re.fullmatch(r"-\w*b\w*", w) for w in words) else "",
+        )
+    elif program == "lftp":
+        yield "password", (option(words, "-u", "--user") or "").partition(",")[2]
+    elif program == "openssl":
+        yield (
+            "password",
+            option(words, "-k")
+            or (option(words, "-pass", "-passin", "-passout") or "").removeprefix("pass:"),
+        )
+    elif program == "sqlcmd":
+        yield "password", option(words, "-P") or ""
+    elif program == "sqlplus":
+        found = next(
+            (re.fullmatch(r"[\w.]+/(?P<secret>[^@/]{3,})@.*", word) for word in words[1:] if "@" in word),
+            None,
+        )
+        yield "password", found["secret"] if found else ""
+    elif program == "git" and any("extraheader" in word for word in words):
+        header = _HEADER.fullmatch(words[-1].strip())
+        yield "token", header["value"] if header else ""
+    elif program == "ConvertTo-SecureString" and len(words) > 1:
+        yield (
+            "password",
+            next((w for w in (option(words, "-String"), words[1]) if w and not w.startswith("-")), ""),
+        )
     elif program == "snyk" and words[1:2] == ["auth"] and len(words) > 2:
         yield "token", words[2]
     elif program == "doctl" and "init" in words:
@@ -195,6 +227,10 @@ def _carried(command: Command) -> Iterator[tuple[str, str]]:
             pair = _PAIR.fullmatch(word.partition("=")[2] or (words[at + 1] if at + 1 < len(words) else ""))
         elif word in {"-e", "--extra-vars", "-var", "--var"} and at + 1 < len(words):
             pair = _PAIR.fullmatch(words[at + 1])
+        elif word in {"--set", "--set-string"} and at + 1 < len(words):
+            for part in words[at + 1].split(","):
+                name, _, value = part.partition("=")
+                yield name.replace(".", "_"), value
         elif word.startswith(("-var=", "--var=", "--extra-vars=")):
             pair = _PAIR.fullmatch(word.partition("=")[2])
         if pair is not None:
@@ -202,6 +238,13 @@ def _carried(command: Command) -> Iterator[tuple[str, str]]:
         url = _DATABASE_URL.search(word)
         if url is not None and url["secret"] != url["user"] and not _LOCAL_HOST.match(url["host"]):
             yield "password", url["secret"]
+
+
+def _stored_value(words: list[str]) -> str:
+    """Return a value that a command writes to a store, or the password of an administrator that it makes."""
+    if "SecureString" in words or ("keyvault" in words and "secret" in words and "set" in words):
+        return option(words, "--value") or ""
+    return option(words, "-p") or "" if words[0].endswith("az") and option(words, "-u") else ""
 
 
 def _requested(words: list[str]) -> Iterator[tuple[str, str]]:
