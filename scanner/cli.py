@@ -39,7 +39,10 @@ ConfigOption = Annotated[
 OnlyOption = Annotated[list[str] | None, typer.Option("--only", help="Only this collector; may be repeated.")]
 PathOption = Annotated[
     list[Path] | None,
-    typer.Option("--path", help="With --only ci-files: a local checkout; needs no configuration."),
+    typer.Option(
+        "--path",
+        help="With --only ci-files: a local checkout, a folder of definition files, or one file; needs no configuration.",
+    ),
 ]
 StateOption = Annotated[
     Path | None, typer.Option("--state", help="The state folder, instead of the configured one.")

@@ -13,7 +13,7 @@ from collectors.ci_files import Config, collect, targets
 from collectors.ci_files.checkout import remote_of
 from scanner.collect import Run, TargetError, load_collector
 from scanner.detectors import Fingerprint
-from scanner.records import Account, Coverage, Gap, Identity, Record
+from scanner.records import Account, Control, Coverage, Gap, Identity, Record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,6 +184,109 @@ def test_two_folders_of_one_name_stay_apart(tmp_path: Path, run: Run) -> None:
     assert len(ids) == len(set(ids))
 
 
+ORDINARY = {
+    "docker-compose.yml": "services:\n  web: {image: nginx}\n",
+    "k8s/job.yaml": "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\nspec: {template: {}}\n",
+    "openapi.yaml": "openapi: 3.1.0\npaths: {}\n",
+    ".circleci/config.yml": "version: 2.1\njobs: {a: {steps: [{run: x}]}}\nworkflows: {}\n",
+    ".travis.yml": "language: go\nstages:\n  - test\njobs:\n  include:\n    - script: make\n",
+    "broken.yml": "a: [\n",
+}
+"""YAML of a repository that no pipeline is made of."""
+FLAT = {
+    "one.yml": WORKFLOW,
+    "two.yaml": '{"on": "push", "jobs": {"a": {"runs-on": "ubuntu-24.04", "steps": [{"run": "x"}]}}}\n',
+    "set/three.yml": "\ufeff'on':\r\n  push:\r\njobs:\r\n  a:\r\n    runs-on: ubuntu-24.04\r\n    steps: [{run: x}]\r\n",
+    "workflows/four.yaml": "jobs:\n  a: {uses: o/r/.github/workflows/x.yml@main}\non: [push]\n",
+    "five.yml": "name: a\nruns:\n  using: composite\n  steps: []\n",
+    "six.yml": "stages:\n  - build\nbuild:\n  stage: build\n  script:\n    - make\n",
+    "seven.yml": "trigger: [main]\npool: {vmImage: ubuntu-24.04}\nsteps:\n  - script: make\n",
+    "eight.yml": "pipelines:\n  default:\n    - step:\n        script: [make]\n",
+    "nine.yml": "version: 0.2\nphases: {build: {commands: [make]}}\n",
+    "ten.yml": "steps:\n  - name: gcr.io/cloud-builders/docker\n    args: [build, .]\n",
+}
+
+
+def identities(found: list[Record]) -> list[str]:
+    return [record.native_id for record in found if isinstance(record, Identity)]
+
+
+def test_a_plain_folder_is_read_by_what_its_files_say(tmp_path: Path, run: Run) -> None:
+    for path, text in {**ORDINARY, **FLAT, "case-12/.github/workflows/x.yml": WORKFLOW}.items():
+        put(tmp_path / "set", path, text)
+    found = scan(Config(paths=[tmp_path / "set"]), run)
+    assert sorted(identities(found)) == sorted(
+        f"set:{path}" for path in [*FLAT, "case-12/.github/workflows/x.yml"]
+    )
+    assert not [record for record in found if isinstance(record, Gap)]
+    lines = [record.name for record in found if isinstance(record, Control)]
+    assert {"set/three.yml:1", "workflows/four.yaml:2"} <= set(lines)
+
+
+@pytest.mark.parametrize("mark", [".git/config", ".github/dependabot.yml"])
+def test_a_checkout_is_read_by_names(tmp_path: Path, run: Run, mark: str) -> None:
+    for path, text in {**ORDINARY, **FLAT, mark: "", "Jenkinsfile": "node {}"}.items():
+        put(tmp_path / "shop", path, text)
+    assert identities(scan(Config(paths=[tmp_path / "shop"]), run)) == ["shop:Jenkinsfile"]
+    assert identities(scan(Config(paths=[tmp_path]), run)) == [f"{tmp_path.name}:shop/Jenkinsfile"]
+
+
+def test_a_checkout_without_a_definition_by_name_is_read_by_what_its_files_say(
+    tmp_path: Path, run: Run
+) -> None:
+    for path, text in {**ORDINARY, ".git/config": "", "cases/a.yml": WORKFLOW}.items():
+        put(tmp_path / "set", path, text)
+    assert identities(scan(Config(paths=[tmp_path / "set"]), run)) == ["set:cases/a.yml"]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("set/one.yml", "set:one.yml"),
+        ("shop/.github/workflows/ci.yml", "shop:.github/workflows/ci.yml"),
+        ("shop/examples/flow.yml", "shop:examples/flow.yml"),
+        ("set/flow.txt", "set:flow.txt"),
+    ],
+)
+def test_a_path_may_be_one_file(tmp_path: Path, run: Run, path: str, expected: str) -> None:
+    put(tmp_path, "shop/.git/config", "")
+    put(tmp_path, "set/another.yml")
+    put(tmp_path, path)
+    found = scan(Config(paths=[tmp_path / path]), run)
+    assert identities(found) == [expected]
+    assert not [record for record in found if isinstance(record, Gap)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("compose.yml", "services: {}\n", "unsupported"),
+        ("notes.txt", "hello\n", "unsupported"),
+        ("empty.yml", "", "unsupported"),
+        ("ci.yml", "on: push\njobs:\n  a: [\n    runs-on: x\n", "malformed"),
+        (".gitlab-ci.yml", "", "malformed"),
+    ],
+)
+def test_a_file_that_was_named_is_a_gap_when_it_is_nothing_that_is_known(
+    tmp_path: Path, run: Run, name: str, text: str, reason: str
+) -> None:
+    put(tmp_path, name, text)
+    found = scan(Config(paths=[tmp_path / name]), run)
+    assert identities(found) == []
+    assert {(record.reason, record.call) for record in found if isinstance(record, Gap)} == {
+        (reason, f"read {name}")
+    }
+
+
+def test_two_files_of_one_folder_stay_apart(tmp_path: Path, run: Run) -> None:
+    put(tmp_path, "set/a.yml")
+    put(tmp_path, "set/b.yml")
+    found = scan(Config(paths=[tmp_path / "set/a.yml", tmp_path / "set/b.yml"]), run)
+    assert identities(found) == ["set:a.yml", "set#2:b.yml"]
+    ids = [record.id for record in found]
+    assert len(ids) == len(set(ids))
+
+
 def test_a_missing_folder_is_told(tmp_path: Path, run: Run) -> None:
-    with pytest.raises(TargetError, match="no folder"):
+    with pytest.raises(TargetError, match="no folder or file"):
         list(targets(Config(paths=[tmp_path / "none"]), run))

@@ -153,7 +153,7 @@ PROBLEMS = [
     ("template-injection", job("      - run: echo ${{ github.ref_name }}\n"), job("      - run: echo ${{ github.ref_name == 'main' && 'prod' || 'dev' }}\n")),
     ("template-injection", job("      - run: echo ${{ inputs.name }}\n", on="{workflow_dispatch: {inputs: {name: {type: string}}}}"), job("      - run: echo ${{ inputs.name }}\n", on="{workflow_dispatch: {inputs: {name: {type: choice, options: [a]}}}}")),
     ("template-injection", job("      - run: echo ${{ matrix.v }}\n", head="    strategy: {matrix: {v: '${{ fromJSON(needs.a.outputs.v) }}'}}\n"), job("      - run: echo ${{ matrix.v }}\n", head="    strategy: {matrix: {v: [1, 2]}}\n")),
-    ("template-injection", job("      - run: echo ${{ steps.a.outputs.b }}\n"), job("      - run: echo ${{ steps.a.outcome }}\n")),
+    ("template-injection", job("      - id: a\n        run: echo b=${{ github.head_ref }} >> $GITHUB_OUTPUT\n      - run: echo ${{ steps.a.outputs.b }}\n"), job("      - id: a\n        run: echo b=1 >> $GITHUB_OUTPUT\n      - run: echo ${{ steps.a.outputs.b }}\n")),
     ("secrets-inherit", "on: push\npermissions: {}\njobs:\n  a:\n    uses: ./.github/workflows/x.yml\n    secrets: inherit\n", "on: push\npermissions: {}\njobs:\n  a:\n    uses: ./.github/workflows/x.yml\n    secrets: {A: '${{ secrets.A }}'}\n"),
     ("overprovisioned-secrets", job("      - run: x\n        env: {ALL: '${{ toJSON(secrets) }}'}\n"), job("      - run: x\n        env: {ALL: '${{ toJSON(vars) }}'}\n")),
     ("overprovisioned-secrets", job("      - run: x\n        env: {ONE: '${{ secrets[matrix.name] }}'}\n"), job("      - run: x\n        env: {ONE: \"${{ secrets['NAME'] }}\"}\n")),
@@ -239,6 +239,36 @@ def test_running_what_was_checked_out_is_worse(steps: str, severity: str) -> Non
     assert [p.severity for p in found.problems if p.code == "untrusted-checkout"] == [severity]
     assert found.untrusted_checkout
     assert found.dangerous_triggers == ["pull_request_target"]
+
+
+@pytest.mark.parametrize(
+    ("on", "condition", "severity"),
+    [
+        ("issues", "github.actor == 'ada'", "low"),
+        ("issues", "github.actor != 'ada'", "high"),
+        ("issues", "github.event.issue.pull_request", "high"),
+        ("[issues, pull_request]", "github.actor == 'ada'", "high"),
+        ("[issues, push]", "github.event_name == 'push'", "low"),
+    ],
+)
+def test_text_that_only_trusted_people_bring_is_milder(on: str, condition: str, severity: str) -> None:
+    source = job(
+        "      - run: echo ${{ github.event.issue.title }}\n", on=on, head=f'    if: "{condition}"\n'
+    )
+    found = workflow(source).problems
+    assert [p.severity for p in found if p.code == "template-injection"] == [severity]
+
+
+def test_a_gated_branch_says_what_is_wrong_with_the_gate() -> None:
+    source = job(
+        CHECKOUT + ", ref: '${{ github.head_ref }}'}\n" + RUN,
+        on="{pull_request_target: {types: [labeled]}}",
+        head="    if: github.event.label.name == 'checked'\n",
+    )
+    (problem,) = [p for p in workflow(source).problems if p.code == "untrusted-checkout"]
+    assert problem.severity == "high"
+    assert "the branch can change in between" in problem.detail
+    assert problem.fix == "Check out the very commit that was approved, by its SHA."
 
 
 def test_logins_say_whom_they_ask_for() -> None:

@@ -356,7 +356,7 @@ def test_local_checkouts_need_no_configuration(tmp_path: Path, checkout: Path) -
 def test_a_path_that_is_no_folder_is_2(tmp_path: Path) -> None:
     code, _, err = call("collect", "--path", tmp_path / "nothing", "--state", tmp_path / "state")
     assert code == Exit.USAGE
-    assert "is no folder that can be read" in err
+    assert "is no folder or file that can be read" in err
 
 
 # AWS that does not let us in

@@ -186,6 +186,8 @@ def test_a_developers_token_sees_less_and_says_so(monkeypatch: pytest.MonkeyPatc
     # The list of schedules is shown, without variables: that is no coverage of the variables.
     assert not covered & (set(DEVELOPER) - {("secrets", "gitlab-schedule-variable")})
     assert ("identities", "gitlab-pipeline") in covered
+    settings = [row.needs for row in gaps(records) if row.call.endswith("(CI/CD settings)")]
+    assert settings == ["Maintainer of the project"] * 3
     of_group = {row.kind: row.needs for row in gaps(records) if row.account_id == "gitlab:group:8001"}
     assert of_group["gitlab-runner"] == "Maintainer of the top-level group"
     assert of_group["group-access-token"] == "Owner of the group"

@@ -10,17 +10,24 @@ import pytest
 import collectors.gitlab
 from collectors.gitlab import powers
 from sandbox.aws.keys import ISSUED, key_id
+from sandbox.aws.keys import token as made
 from sandbox.estate import DEV, PROJECTS
 from sandbox.gitlab import GitLabSandbox, build
 from sandbox.gitlab.entities import (
+    access,
     access_token,
+    approval_rule,
     bound_token,
+    granular,
     group,
     project,
     protected_branch,
     runner,
+    share,
+    user,
     variable,
 )
+from sandbox.gitlab.views import basic_group
 from scanner.records import (
     Account,
     Control,
@@ -237,9 +244,45 @@ def test_tokens_have_their_dates(night: list[Record]) -> None:
     mighty = credential(night, "gitlab:personal-access-token:701")
     assert (mighty.identity_id, mighty.never_expires) == ("gitlab:user:201", True)
     key = credential(night, "gitlab:deploy-key:9002/522")
-    assert (key.read_only, key.never_used, key.last_used_at) == (False, None, None)
+    assert (key.read_only, key.never_used) == (False, False)
+    assert key.last_used_at is not None
     agent = credential(night, "gitlab:agent-token:582")
     assert agent.last_used_at is not None
+
+
+def test_an_older_gitlab_does_not_tell_when_a_deploy_key_was_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = build()
+    del instance.lists["/projects/9002/deploy_keys"][0]["last_used_at"]
+    instance.lists["/projects/9001/deploy_keys"][0]["last_used_at"] = None
+    records = read(instance, tmp_path, monkeypatch)
+    untold, never = (credential(records, f"gitlab:deploy-key:{key}") for key in ("9002/522", "9001/521"))
+    assert (untold.never_used, untold.last_used_at) == (None, None)
+    assert (never.never_used, never.last_used_at) == (True, None)
+
+
+def test_a_fine_grained_token_has_permissions_for_scopes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = build()
+    tokens = instance.lists["/personal_access_tokens"]
+    plain = access_token(714, "unsaid", 102, created=3, used=None, ends=20)
+    tokens += [
+        granular(access_token(713, "ci", 102, created=3, used=None, ends=20), "read_job", project_id=9001),
+        {**plain, "scopes": ["granular"], "granular": True},
+    ]
+    bound = bound_token(
+        granular(access_token(614, "robot", 301, created=3, used=1, ends=9)), 40, "project", 9002
+    )
+    bound["granular_scopes"][0]["permissions"] = ["read_job", "create_pipeline"]
+    instance.lists["/projects/9002/access_tokens"].append(bound)
+    records = read(instance, tmp_path, monkeypatch)
+    told, unsaid = (credential(records, f"gitlab:personal-access-token:{number}") for number in (713, 714))
+    assert (told.scopes, told.read_only) == (["granular", "read_job"], True)
+    assert (unsaid.scopes, unsaid.read_only) == (["granular"], None)
+    given = next(row for row in of(records, Grant) if row.id.endswith("project-access-token/614"))
+    assert given.powers == ["change-delivery", "change-data", "read-data"]
 
 
 def test_users_are_told_apart(night: list[Record]) -> None:
@@ -250,6 +293,66 @@ def test_users_are_told_apart(night: list[Record]) -> None:
     left = identity(night, "gitlab:user:103")
     assert (left.enabled, left.surface) == (False, "human")
     assert identity(night, "gitlab:user:105").mfa is False
+    bot = identity(night, "gitlab:user:303")
+    assert (bot.owner, bot.owner_source) == ("maya.ops", "creator")
+    assert identity(night, "gitlab:user:102").owner is None
+
+
+def test_tokens_of_a_service_account_of_any_name_are_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = build()
+    instance.users[202] = user(202, "release-train", "Release train", bot=True)
+    tokens = instance.lists["/personal_access_tokens"]
+    tokens += [
+        access_token(715, "train", 202, "api", created=30, used=1, ends=9),
+        access_token(614, "bot's own", 301, "api", created=30, used=1, ends=9),
+    ]
+    records = read(instance, tmp_path, monkeypatch)
+    found = {row.id for row in of(records, Credential) if row.kind == "personal-access-token"}
+    assert "gitlab:personal-access-token:715" in found
+    assert "gitlab:personal-access-token:614" not in found
+    assert identity(records, "gitlab:user:202").surface == "automation"
+
+
+def test_an_auditor_reads_everything(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    instance = build()
+    instance.users[104]["is_auditor"] = True
+    records = read(instance, tmp_path, monkeypatch)
+    (given,) = (row for row in grants(records, "gitlab:user:104") if row.role == "Auditor")
+    assert (given.resource, given.powers) == ("*", ["read-data"])
+
+
+@pytest.mark.parametrize(
+    ("permissions", "can", "confidence"),
+    [
+        ({}, ["change-delivery", "change-data", "read-data"], "low"),
+        ({"admin_vulnerability": True}, ["change-delivery", "change-data", "read-data"], "high"),
+        (
+            {"admin_cicd_variables": True, "admin_runners": False},
+            ["read-secrets", "change-delivery", "change-data", "read-data"],
+            "high",
+        ),
+        (
+            {"manage_group_access_tokens": True},
+            ["grant-access", "become-other", "change-delivery", "change-data", "read-data"],
+            "high",
+        ),
+    ],
+)
+def test_a_custom_role_can_what_its_permissions_add(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    permissions: dict[str, bool],
+    can: list[str],
+    confidence: str,
+) -> None:
+    instance = build()
+    role = {"id": 9, "name": "Release manager", "base_access_level": 30, **permissions}
+    instance.lists["/groups/8001/members"][1]["member_role"] = role
+    records = read(instance, tmp_path, monkeypatch)
+    given = next(row for row in of(records, Grant) if row.id.endswith("member/group/8001/102"))
+    assert (given.role, given.powers, given.confidence) == ("Release manager", can, confidence)
 
 
 def test_a_bot_may_do_what_its_token_may(night: list[Record]) -> None:
@@ -276,10 +379,36 @@ def test_roles_are_levels(role: int, level: str) -> None:
         (["sudo"], 60, ["become-other"]),
         (["a_scope_of_tomorrow"], None, ["read"]),
         ([], 50, []),
+        (["granular"], 20, ["read-data"]),
+        (["granular", "read_job"], 40, ["read-data"]),
+        (["granular", "read_variable"], 40, ["read-secrets", "read-data"]),
+        (["granular", "read_variable"], 20, ["read-data"]),
+        (["granular", "create_pipeline"], 30, ["change-delivery", "change-data"]),
+        (["granular", "create_pipeline"], 20, ["read"]),
+        (["granular", "create_project_access_token"], 40, ["grant-access"]),
+        (["granular", "create_deployment"], 40, ["deploy"]),
     ],
 )
 def test_scopes_are_powers(scopes: list[str], role: int | None, can: list[str]) -> None:
     assert powers.of_scopes(scopes, role) == can
+
+
+@pytest.mark.parametrize(
+    ("scopes", "only"),
+    [
+        (["read_api", "read_user", "openid"], True),
+        (["api"], False),
+        (["read_api", "create_runner"], False),
+        (["k8s_proxy"], False),
+        (["write_registry"], False),
+        (["a_scope_of_tomorrow"], None),
+        (["granular"], None),
+        (["granular", "read_job"], True),
+        (["granular", "read_job", "delete_job"], False),
+    ],
+)
+def test_what_only_reads_is_told(scopes: list[str], only: bool | None) -> None:
+    assert powers.read_only(scopes) is only
 
 
 def test_a_token_that_ended_can_do_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -336,6 +465,44 @@ def test_only_a_rule_on_the_default_branch_that_stops_developers_protects_it(
     assert control(records, f"gitlab:{kind}:9002/7").enforcement == enforcement
 
 
+def test_who_pushes_past_a_protected_branch_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    instance = build()
+    guard = protected_branch(7, "main", push=40)
+    guard["push_access_levels"] += [
+        access(None, group_id=8002),
+        access(None, member_role_id=9, member_role_name="Release manager"),
+        access(40, deploy_key_id=522),
+    ]
+    instance.lists["/projects/9002/protected_branches"] = [guard]
+    records = read(instance, tmp_path, monkeypatch)
+    assert control(records, "gitlab:branch-protection:9002/7").bypass == [
+        "group 8002",
+        "custom role Release manager",
+        "deploy key 522",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "enforcement"),
+    [
+        ({}, "enforced"),
+        ({"protected_branches": [{"name": "release/*"}]}, "absent"),
+        ({"protected_branches": [{"name": "ma*"}]}, "enforced"),
+        ({"protected_branches": [{"name": "x"}], "applies_to_all_protected_branches": True}, "enforced"),
+        ({"rule_type": "report_approver", "report_type": "scan_finding"}, "absent"),
+        ({"rule_type": "report_approver", "report_type": "any_merge_request"}, "enforced"),
+        ({"approvals_required": 0}, "absent"),
+    ],
+)
+def test_only_a_rule_for_the_default_branch_is_an_approval(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rule: dict[str, object], enforcement: str
+) -> None:
+    instance = build()
+    instance.lists["/projects/9002/approval_rules"] = [approval_rule(3, "Security", 1, **rule)]
+    records = read(instance, tmp_path, monkeypatch)
+    assert control(records, "gitlab:merge-approval:9002").enforcement == enforcement
+
+
 def test_an_older_gitlab_does_not_tell_whether_webhooks_have_a_token(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, night: list[Record]
 ) -> None:
@@ -353,19 +520,51 @@ def test_an_older_gitlab_does_not_tell_whether_webhooks_have_a_token(
 
 def test_a_group_that_is_invited_holds_a_grant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     instance = build()
-    instance.projects[9001]["shared_with_groups"] = [
-        {
-            "group_id": 8900,
-            "group_name": "Contractors",
-            "group_full_path": "contractors",
-            "group_access_level": 40,
-            "expires_at": None,
-        }
-    ]
+    instance.projects[9001]["shared_with_groups"] = [share(8900, "Contractors", "contractors", 40)]
     records = read(instance, tmp_path, monkeypatch)
     (given,) = grants(records, "gitlab:group-members:8900")
     assert (given.role, given.level, given.resource) == ("Maintainer", "escalation", "lantern/risk-engine")
     assert identity(records, "gitlab:group-members:8900").name == "contractors"
+
+
+def test_a_group_that_is_invited_to_a_subgroup_holds_a_grant(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = build()
+    instance.groups[8002]["shared_with_groups"] = [
+        {**share(8900, "Contractors", "contractors", 40, ends=30), "member_role_id": 9}
+    ]
+    records = read(instance, tmp_path, monkeypatch)
+    (given,) = grants(records, "gitlab:group-members:8900")
+    assert (given.resource, given.level, given.confidence) == ("lantern/research/*", "escalation", "low")
+    assert given.expires_at is not None
+    with GitLabSandbox(instance=instance) as sandbox:
+        sandbox.fail("/groups/8002", 403)
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    assert not grants(records, "gitlab:group-members:8900")
+    assert ("gitlab:group:8002", "grants", "invited-group", "denied") in {
+        (row.account_id, row.table, row.kind, row.reason) for row in gaps(records)
+    }
+
+
+def test_a_group_that_is_being_deleted_is_no_longer_active(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = build()
+    instance.groups[8002]["marked_for_deletion_on"] = "2026-11-20"
+    records = read(instance, tmp_path, monkeypatch)
+    active = {row.id: row.active for row in of(records, Account) if row.kind == "gitlab-group"}
+    assert active == {"gitlab:group:8001": True, "gitlab:group:8002": False}
+
+
+def test_a_group_on_the_allowlist_is_named_by_its_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = build()
+    allowed = basic_group(instance.groups[8002])
+    instance.lists["/projects/9001/job_token_scope/groups_allowlist"] = [allowed]
+    records = read(instance, tmp_path, monkeypatch)
+    assert control(records, "gitlab:job-token-group:9001/8002").name == "lantern/research"
 
 
 def test_a_project_on_the_allowlist_holds_a_grant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -382,6 +581,24 @@ def test_a_schedule_runs_as_its_owner(night: list[Record]) -> None:
     links = {(row.source_id, row.relation) for row in of(night, Link) if row.target_id == orphan.id}
     assert links == {("gitlab:user:103", "owns")}
     assert secret(night, "EXPORT_TOKEN").store == "gitlab-schedule-variable"
+
+
+def test_a_secret_among_the_inputs_of_a_schedule_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = build()
+    token = made("gitlab/test/input", 40, "xoxb-")
+    instance.objects["/projects/9002/pipeline_schedules/562"]["inputs"] = [
+        {"name": "depth", "value": 3},
+        {"name": "EXPORT_TOKEN", "value": token},
+    ]
+    records = read(instance, tmp_path, monkeypatch)
+    found = [row for row in of(records, Secret) if row.name == "EXPORT_TOKEN"]
+    assert {row.location for row in found} == {
+        "lantern/fraud-model schedule 562",
+        "lantern/fraud-model schedule 562 inputs",
+    }
+    assert token not in msgspec.json.encode(records).decode()
 
 
 def test_deployments_are_told(night: list[Record]) -> None:
@@ -403,6 +620,7 @@ def test_an_older_gitlab_is_read_by_rest(
         runners = [row for row in of(night, kind) if "runner" in row.id]
         assert runners
         assert runners == [row for row in of(records, kind) if "runner" in row.id]
+    assert identity(records, "gitlab:runner:402").owner == "maya.ops"
     new, old = (credential(rows, "gitlab:trigger-token:532") for rows in (night, records))
     assert (new.last_used_at, new.never_expires, new.owner) == (
         old.last_used_at,

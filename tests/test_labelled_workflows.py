@@ -105,14 +105,62 @@ def test_a_labelled_definition(case: Case) -> None:
         "echo " + "> " * 90_000 + ">> $GITHUB_ENV",
         "npm " + "-r=-r " * 30_000,
         "npm" + " " * 190_000 + "x",
+        "\n          ".join(f"X{n}=$(curl https://example.com/{n})" for n in range(3_000)),
+        "\n          ".join(f"curl -o f{n} https://example.com/{n}" for n in range(3_000)),
+        "\n          ".join(f'echo "a{n}=$(cat f{n})" >> $GITHUB_OUTPUT' for n in range(3_000)),
+        "git log %h " * 12_000 + ">> $GITHUB_ENV",
     ],
-    ids=["assignments", "paths", "commands", "options", "signs", "registries", "blanks"],
+    ids=[
+        "assignments",
+        "paths",
+        "commands",
+        "options",
+        "signs",
+        "registries",
+        "blanks",
+        "held",
+        "saved",
+        "written",
+        "history",
+    ],
 )
 def test_a_hostile_script_costs_little(script: str) -> None:
     text = f"on: pull_request_target\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: |\n          {script}\n"
     start = time.process_time()
     parse(".github/workflows/ci.yml", text, FP)
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        "".join(
+            f"  j{n}:\n    needs: [{', '.join(f'j{k}' for k in range(max(0, n - 30), n))}]\n    if: github.actor == 'x'\n"
+            f"    runs-on: x\n    outputs: {{x: '${{{{ needs.j{max(0, n - 1)}.outputs.x }}}}'}}\n    steps:\n"
+            f"      - uses: actions/checkout@v4\n        with: {{ref: '${{{{ github.head_ref }}}}'}}\n"
+            for n in range(300)
+        ),
+        "  a:\n    runs-on: x\n    steps:\n"
+        + "".join(
+            f"      - id: s{n}\n        run: echo x=${{{{ steps.s{n + 1}.outputs.x }}}} >> $GITHUB_OUTPUT\n"
+            for n in range(3_000)
+        ),
+        "  a:\n    runs-on: x\n    steps:\n"
+        + "".join(
+            f"      - run: echo A{n}=$B >> $GITHUB_ENV\n      - run: echo ${{{{ env.Z{n} }}}}\n"
+            for n in range(1_000)
+        ),
+        (
+            f"  a:\n    runs-on: x\n    if: {'(' * 3_000}github.actor == 'x'{')' * 3_000}\n    steps:\n"
+            "      - uses: actions/checkout@v4\n        with: {ref: '${{ github.head_ref }}'}\n"
+        ),
+    ],
+    ids=["needs", "outputs", "variables", "brackets"],
+)
+def test_a_hostile_workflow_costs_little(jobs: str) -> None:
+    start = time.process_time()
+    parse(".github/workflows/ci.yml", f"on: pull_request_target\njobs:\n{jobs}", FP)
+    assert time.process_time() - start < 10
 
 
 ROLE = "arn:aws:iam::200000000002:role/deploy"

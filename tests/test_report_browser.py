@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import io
 import os
 import shutil
-import subprocess
-import tarfile
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,39 +23,12 @@ if TYPE_CHECKING:
 
     from scanner.findings import Finding
 
-CACHE = Path(__file__).parent.parent / ".cache" / "axe"
-AXE = "axe-core-4.14.1.tgz"
-AXE_INTEGRITY = "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
-"""base64 sha512 that the registry gives for the package. axe-core is MPL-2.0: fetched for tests, never shipped."""
-
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.fixture(scope="session")
 def axe() -> str:
-    archive = CACHE / AXE
-    if not archive.is_file():
-        if shutil.which("npm") is None and os.environ.get("CI") != "true":
-            pytest.skip("npm is needed to fetch axe-core")
-        CACHE.mkdir(parents=True, exist_ok=True)
-        fresh = CACHE / f"{os.getpid()}"
-        fresh.mkdir(exist_ok=True)
-        subprocess.run(
-            ["npm", "pack", "axe-core@4.14.1", "--silent", "--pack-destination", str(fresh)],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            cwd=fresh,
-        )
-        (fresh / AXE).replace(archive)
-        fresh.rmdir()
-    data = archive.read_bytes()
-    if base64.b64encode(hashlib.sha512(data).digest()).decode() != AXE_INTEGRITY:
-        archive.unlink()
-        pytest.fail(f"{archive} is not the package that was pinned")
-    with tarfile.open(fileobj=io.BytesIO(data)) as package:
-        script = package.extractfile("package/axe.min.js")
-        assert script is not None
-        return script.read().decode()
+    return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

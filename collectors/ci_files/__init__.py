@@ -10,7 +10,7 @@ variable of its project that is in scope; only those that the file reads are lis
 
 For other collectors, this is the whole interface::
 
-    if format_of(path) is not None:
+    if format_of(path) is not None:  # by its name; format_by_content(text) tells of files of any name
         try:
             definition = parse(path, text, run.fingerprint, owner="lanternpay")
         except DefinitionError as exc:            # one file's `Gap`: Failure(reason=exc.reason, detail=str(exc))
@@ -34,14 +34,19 @@ Codes of problems: ``unpinned-uses``, ``unpinned-images``, ``third-party-sees-se
 ``artipacked``, ``artifact-poisoning``, ``cache-poisoning``, ``use-trusted-publishing``, ``static-cloud-login``,
 ``oidc-without-permission``, ``bot-conditions``, ``confused-deputy-auto-merge``, ``unsound-condition``, ``unsound-contains``,
 ``insecure-commands``, ``github-env``, ``github-app``, ``github-app-key``, ``unverified-script``, ``debug-enabled``,
-``archived-uses``, ``duplicate-key``, ``unpinned-include``.
+``archived-uses``, ``duplicate-key``, ``unpinned-include``, ``known-vulnerable-uses``, ``unchecked-commenter``,
+``secrets-in-workflow-env``, ``secrets-in-command-line``, ``reverse-shell``.
+
+Of GitHub workflows: outputs and variables are followed through steps and jobs as far as the file shows them
+(`github_taint`, `shell_flow`), and conditions that keep strangers out are believed where every alternative of them does
+(`github_conditions`).
 """
 
 from __future__ import annotations
 
 from collectors.ci_files.checkout import Config, collect, targets
 from collectors.ci_files.definition import Definition, DefinitionError, Problem
-from collectors.ci_files.formats import format_of, parse
+from collectors.ci_files.formats import format_by_content, format_of, parse
 from collectors.ci_files.records import definition_records, identity_id
 from collectors.ci_files.tokens import Context
 
@@ -53,6 +58,7 @@ __all__ = [
     "Problem",
     "collect",
     "definition_records",
+    "format_by_content",
     "format_of",
     "identity_id",
     "parse",

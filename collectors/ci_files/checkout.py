@@ -1,4 +1,11 @@
-"""The collector over local checkouts: ``sprawlscan collect --only ci-files --path DIR``."""
+"""The collector over local checkouts: ``sprawlscan collect --only ci-files --path DIR``.
+
+What is read: definition files by their name (``.github/workflows/ci.yml``). In a folder that is no checkout, that is,
+has neither ``.git`` nor ``.github`` in it or above it, YAML files are read, too, whose content is unmistakable
+(``on:`` with ``jobs:``), whatever they are called; so they are in a checkout that has no definition by name. In every
+other checkout such a file is an example or a template that nothing runs. A path may also be one file: then
+it is read, or a `Gap` says why not.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +19,7 @@ import msgspec
 from pydantic import Field
 
 from collectors.ci_files.definition import DefinitionError
-from collectors.ci_files.formats import format_of, parse
+from collectors.ci_files.formats import format_by_content, format_of, parse
 from collectors.ci_files.records import definition_records
 from collectors.ci_files.tokens import Context
 from collectors.ci_files.yaml_nodes import MAX_BYTES
@@ -34,7 +41,8 @@ class Config(Section):
     """Local checkouts whose pipeline definitions are read."""
 
     paths: list[Path] = Field(default_factory=list)
-    """Folders, each a checkout or a folder of checkouts; relative ones from the folder of config.yaml."""
+    """Folders, each a checkout, a folder of checkouts or of definition files, or single files; relative ones from the
+    folder of config.yaml."""
     include: list[str] = Field(default_factory=lambda: ["*"])
     """Globs of paths inside the folder; only files that match one are read."""
     exclude: list[str] = Field(default_factory=list)
@@ -53,12 +61,13 @@ class Remote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:  # noqa: ARG001  the shape of every collector
-    """Yield one target a folder. Raises `TargetError` for a folder that is not there."""
+    """Yield one target a path. Raises `TargetError` for a path that is not there."""
     names: dict[str, int] = {}
     for path in config.paths:
-        folder = path.expanduser().absolute()
-        if not folder.is_dir():
-            raise TargetError(f"ci-files: {path} is no folder that can be read; check `paths`")
+        named = path.expanduser().absolute()
+        folder = named if named.is_dir() else _root_of(named)
+        if not named.exists() or not folder.is_dir():
+            raise TargetError(f"ci-files: {path} is no folder or file that can be read; check `paths`")
         remote = remote_of(folder)
         name = remote.repository if remote else folder.name or "root"
         names[name] = names.get(name, 0) + 1
@@ -67,8 +76,18 @@ def targets(config: Config, run: Run) -> Iterator[Target]:  # noqa: ARG001  the 
             collector="ci-files",
             name=unique,
             account_id=f"ci-files:checkout:{unique}",
-            params={"path": str(folder)},
+            params={"path": str(folder)}
+            | ({} if named == folder else {"file": named.relative_to(folder).as_posix()}),
         )
+
+
+def _root_of(file: Path) -> Path:
+    """Return the checkout that a file lies in, else the folder that it lies in."""
+    for parent in file.parents:
+        if (parent / ".git").exists():
+            return parent
+    above = file.as_posix().rpartition("/.github/")[0]
+    return Path(above) if above else file.parent
 
 
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
@@ -91,7 +110,10 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         default_branch=remote.default_branch if remote else None,
     )
     counts = dict.fromkeys(_FILLED, 0)
-    for path, skipped in definition_files(folder, config):
+    only = target.params.get("file")
+    for path, skipped in (
+        definition_files(folder, config) if only is None else [_judged(folder, only, config)]
+    ):
         if run.stopping.is_set():
             skipped = Failure(reason="deadline", detail="the run was told to stop")  # noqa: PLW2901
         for record in _file(folder, path, skipped, context, remote, target, run):
@@ -176,34 +198,57 @@ def definition_files(folder: Path, config: Config) -> Iterator[tuple[str, Failur
 
     A symbolic link that leaves the folder is not followed: what it leads to is not this checkout's.
     """
-    inside = folder.resolve()
     unreadable: list[OSError] = []
+    checkouts: set[str] = set()
+    named = False
+    others: list[str] = []
     for parent, folders, files in os.walk(folder, onerror=unreadable.append, followlinks=False):
+        if os.path.dirname(parent) in checkouts or {".git", ".github"} & {*folders, *files}:  # noqa: PTH120  a Path costs more than the walk
+            checkouts.add(parent)
         folders[:] = sorted(name for name in folders if name not in _SKIPPED)
         for name in sorted(files):
-            full = Path(parent) / name
-            path = full.relative_to(folder).as_posix()
-            if format_of(path) is None or not _wanted(path, config):
+            path = (Path(parent) / name).relative_to(folder).as_posix()
+            if not _wanted(path, config):
                 continue
-            if full.is_symlink() and not full.resolve().is_relative_to(inside):
-                yield (
-                    path,
-                    Failure(
-                        reason="unsupported", detail=f"{path} is a link that leaves the folder: not followed"
-                    ),
-                )
-            elif not full.is_file():
-                yield path, Failure(reason="unsupported", detail=f"{path} is no regular file")
-            elif full.stat().st_size > config.max_bytes:
-                yield (
-                    path,
-                    Failure(reason="truncated", detail=f"{path} is larger than {config.max_bytes} bytes"),
-                )
-            else:
-                yield path, None
+            if format_of(path) is not None:
+                named = True
+                yield _judged(folder, path, config)
+            elif name.endswith((".yml", ".yaml")):
+                if parent in checkouts:
+                    others.append(path)
+                elif (found := _by_content(folder, path, config)) is not None:
+                    yield found
+    for path in [] if named else others:
+        if (found := _by_content(folder, path, config)) is not None:
+            yield found
     for exc in unreadable:
         where = Path(exc.filename).relative_to(folder).as_posix()
         yield where, _explain(exc)
+
+
+def _judged(folder: Path, path: str, config: Config) -> tuple[str, Failure | None]:
+    """Return a path with why the file is not to be read, if it is not."""
+    full = folder / path
+    if full.is_symlink() and not full.resolve().is_relative_to(folder.resolve()):
+        return path, Failure(
+            reason="unsupported", detail=f"{path} is a link that leaves the folder: not followed"
+        )
+    if not full.is_file():
+        return path, Failure(reason="unsupported", detail=f"{path} is no regular file")
+    if full.stat().st_size > config.max_bytes:
+        return path, Failure(reason="truncated", detail=f"{path} is larger than {config.max_bytes} bytes")
+    return path, None
+
+
+def _by_content(folder: Path, path: str, config: Config) -> tuple[str, Failure | None] | None:
+    """Return a file whose name tells nothing, if its content tells what it is."""
+    if _judged(folder, path, config)[1] is not None:
+        return None  # a link, a device or a huge file under any name: nothing says that it is a definition
+    try:
+        known = format_by_content(_text(folder / path))
+    except OSError as exc:
+        return path, _explain(exc)
+    return (path, None) if known is not None else None
 
 
 def _wanted(path: str, config: Config) -> bool:

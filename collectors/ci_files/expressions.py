@@ -56,6 +56,8 @@ _STRANGER = re.compile(
         | \.workflow_run\.(?:head_branch|display_title|head_commit\.(?:message|author\.(?:email|name))|head_repository\.description
             |pull_requests(?:\.\*|\.\d+)?(?:\.head\.ref)?)
         | \.workflow_run
+        | \.merge_group\.(?:head_ref|head_commit(?:\..+)?)
+        | \.commits\.[\w-]+\.(?:message|(?:author|committer)\.(?:email|name))
         | \.check_(?:suite|run)\.head_branch | \.check_run\.check_suite\.head_branch
         | \.(?:issue|pull_request|comment|review|discussion|pull_request\.head|pull_request\.head\.repo)
         | \.changes(?:\.\w+)*\.from
@@ -131,6 +133,13 @@ def paths(body: str) -> Iterator[tuple[str, int]]:
             piece = part["name"] or part["quoted"] or part["index"] or "[]"
             parts.append(piece if keep else piece.lower())
         yield ".".join(parts), match.start()
+
+
+def is_safe_field(field: str) -> bool:
+    """Tell whether a field of an answer of GitHub's, ``.head.sha``, is one that nobody chooses freely."""
+    return bool(_SAFE_LEAF.search(field.lower())) or field.lower().endswith(
+        (".mergeable", ".mergeable_state")
+    )
 
 
 def taint(path: str) -> Taint:

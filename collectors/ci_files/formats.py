@@ -1,4 +1,4 @@
-"""Which file names are pipeline definitions, and which parser reads them."""
+"""Which files are pipeline definitions, by name or by what they say, and which parser reads them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,41 @@ _NAMES: tuple[tuple[Format, re.Pattern[str]], ...] = (
     ("jenkinsfile", re.compile(r"(?:.*/)?(?:Jenkinsfile[\w.-]*|[\w.-]+\.[jJ]enkinsfile)")),
 )  # fmt: skip
 
+_ON = r"^[\"']?on[\"']?[ \t]*:"
+_SIGNS: tuple[tuple[Format, tuple[re.Pattern[str], ...]], ...] = tuple(
+    (name, tuple(re.compile(sign, re.MULTILINE) for sign in signs))  # type: ignore[misc]
+    for name, signs in (
+        ("github-workflow", (_ON, r"^[\"']?jobs[\"']?[ \t]*:", r"\b(?:runs-on|steps|uses)[\"']?[ \t]*:")),
+        ("github-action", (r"^[\"']?runs[\"']?[ \t]*:", r"\busing[\"']?[ \t]*:[ \t]*[\"']?(?:composite|docker|node\d+)\b")),
+        ("bitbucket-pipelines", (r"^pipelines[ \t]*:", r"^[ \t]+(?:default|branches|pull-requests|tags|custom)[ \t]*:", r"-[ \t]+step[ \t]*:")),
+        ("buildspec", (r"^version[ \t]*:[ \t]*[\"']?0\.[12]\b", r"^phases[ \t]*:")),
+        ("cloudbuild", (r"^steps[ \t]*:", r"\bname[ \t]*:[ \t]*[\"']?(?:gcr\.io/(?:cloud-builders|google\.com/cloudsdktool)|[\w-]+-docker\.pkg\.dev/)|^availableSecrets[ \t]*:")),
+        ("azure-pipelines", (r"^(?:trigger|pr|pool|stages|jobs|steps|extends|resources|parameters)[ \t]*:", r"-[ \t]+task[ \t]*:[ \t]*[\"']?[\w.-]+@\d|\bvmImage[ \t]*:")),
+        ("gitlab-ci", (r"\A(?![\s\S]*^(?:language|jobs|workflows|apiVersion)[ \t]*:)", r"^stages[ \t]*:[ \t]*(?:\[|(?:#.*)?\r?\n(?:[ \t]*(?:#.*)?\r?\n)*[ \t]*-[ \t]+[\"']?[\w ./-]+[\"']?[ \t]*(?:#.*)?\r?$)", r"^[ \t]+(?:script|trigger)[ \t]*:")),
+        ("jenkinsfile", (r"^[ \t]*pipeline[ \t]*\{", r"\bagent\b", r"\bstage[ \t]*\(")),
+    )
+)  # fmt: skip
+"""Format to what all stands in such a file, and together in no other."""
+_INLINE = re.compile(r"\s*\{")
+
+
+def format_by_content(text: str) -> Format | None:
+    """Return which definition a text is, where nothing else looks like it; None if that is not sure.
+
+    A workflow has ``on:`` and ``jobs:`` at its top, an action has ``runs:`` with ``using:``, and so on.
+    """
+    shown = text[:_JUDGED].removeprefix("\ufeff")
+    if _INLINE.match(shown):  # written as one value, in JSON's way: its keys do not start lines
+        shown = re.sub(r"[{,][ \t]*(?=[\"']?[\w-]+[\"']?[ \t]*:)", "\n", shown)
+    for name, signs in _SIGNS:
+        if all(sign.search(shown) for sign in signs):
+            return name
+    return None
+
+
+_JUDGED = 500_000
+"""Characters that are looked at to tell a format."""
+
 
 def format_of(path: str) -> Format | None:
     """Return which definition a file is, by its path with ``/``; None if it is none."""
@@ -33,8 +68,9 @@ def parse(path: str, text: str, fingerprint: Fingerprint, *, owner: str | None =
     """Read one definition file. Raises `DefinitionError`, and nothing else, for what cannot be read.
 
     ``owner`` is the GitHub account or GitLab group whose actions and templates are its own, not third-party.
+    A file whose name tells nothing is judged by its content.
     """
-    kind = format_of(path)
+    kind = format_of(path) or format_by_content(text)
     if len(text) > MAX_BYTES:
         raise DefinitionError("truncated", f"larger than {MAX_BYTES} bytes")
     match kind:

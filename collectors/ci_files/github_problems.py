@@ -13,26 +13,34 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from collectors.ci_files.action_advisories import advisories
 from collectors.ci_files.definition import Problem, Reference, Severity
 from collectors.ci_files.expressions import condition, expressions, paths
+from collectors.ci_files.github_caches import poisoned_caches
 from collectors.ci_files.github_checkouts import checkouts, foreign_artifacts, kept_tokens
+from collectors.ci_files.github_commands import unchecked_commands
+from collectors.ci_files.github_environment import environment_files
 from collectors.ci_files.github_scripts import (
     BOT,
     injections,
+    placements,
     publishes,
     scripts,
     stored_publishing,
     structured_secrets,
 )
 from collectors.ci_files.github_steps import (
+    HOSTED,
     PRIVILEGED,
     RawJob,
     Step,
     Workflow,
     listed,
     runner_kind,
+    secret_names,
 )
-from collectors.ci_files.yaml_nodes import Mapping, Scalar, boolean, mapping, text
+from collectors.ci_files.github_taint import Taint
+from collectors.ci_files.yaml_nodes import Mapping, Scalar, boolean, mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +48,10 @@ if TYPE_CHECKING:
     from collectors.ci_files.yaml_nodes import Node
 
 _PUBLIC = PRIVILEGED | {"pull_request"}
+_RENTED = re.compile(
+    r"(?i)buildjet|blacksmith|depot|namespace|nscloud|warp|ubicloud|github-hosted|ubuntu|windows|macos"
+)
+"""Labels of those who rent out runners, and of larger runners by their image."""
 _CONTAINS = re.compile(
     r"(?i)contains\(\s*'[^']*'\s*,\s*(?:github\.(?:ref|ref_name|head_ref|base_ref|actor|triggering_actor)|env\.|inputs\.)"
 )
@@ -59,27 +71,6 @@ _ARCHIVED = frozenset(
         "dawidd6/action-delete-branch-archived", "trilom/file-changes-action", "jakejarvis/s3-sync-action", "gaurav-nelson/github-action-markdown-link-check",
     )
 )  # fmt: skip
-_CACHING = {
-    "actions/cache": None,
-    "actions/cache/restore": None,
-    "swatinem/rust-cache": None,
-    "actions/setup-node": "cache",
-    "actions/setup-python": "cache",
-    "actions/setup-java": "cache",
-    "actions/setup-dotnet": "cache",
-    "ruby/setup-ruby": "bundler-cache",
-    "gradle/actions/setup-gradle": None,
-    "gradle/gradle-build-action": None,
-    "mozilla-actions/sccache-action": None,
-    "hynek/build-and-inspect-python-package": None,
-    "nix-community/cache-nix-action": None,
-    "determinatesystems/magic-nix-cache-action": None,
-    "actions/setup-go": "+cache",
-    "astral-sh/setup-uv": "+enable-cache",
-    "prefix-dev/setup-pixi": "+cache",
-    "golangci/golangci-lint-action": "-skip-cache",
-}
-"""Action to the input that turns its cache on; None: it always caches; ``+``: on unless set to false; ``-``: off when true."""
 
 
 def find(workflow: Workflow) -> Iterator[Problem]:
@@ -91,8 +82,10 @@ def find(workflow: Workflow) -> Iterator[Problem]:
         yield from _permissions(workflow)
         yield from _triggers(workflow)
     yield from _environment(workflow.env, None)
+    yield from _shared_secrets(workflow)
+    taint = Taint(workflow)
     for job in workflow.jobs:
-        yield from _job(workflow, job)
+        yield from _job(workflow, job, taint)
 
 
 def _uses(workflow: Workflow) -> Iterator[Problem]:
@@ -111,6 +104,13 @@ def _uses(workflow: Workflow) -> Iterator[Problem]:
                 code="archived-uses", line=use.line, job=use.job, severity="low",
                 detail=f"{use.name} is archived: nobody mends it any more",
                 fix="Use a maintained action, or the tool itself.",
+            )  # fmt: skip
+        shown = workflow.lines[use.line - 1] if 0 < use.line <= len(workflow.lines) else ""
+        for advisory in advisories(use.name, use.ref, shown):
+            yield Problem(
+                code="known-vulnerable-uses", line=use.line, job=use.job, severity="high",
+                detail=f"{name} has {advisory.id}: {advisory.what}",
+                fix=f"Use {use.name} {advisory.fixed} or later." if advisory.fixed != "0" else "Use another commit.",
             )  # fmt: skip
         if use.pin not in {"none", "tag", "branch", "expression"}:
             continue
@@ -202,6 +202,20 @@ def _secret_reads(workflow: Workflow) -> Iterator[Problem]:
         )  # fmt: skip
 
 
+def _shared_secrets(workflow: Workflow) -> Iterator[Problem]:
+    """Yield the secrets that every step of every job gets, whether it needs them or not."""
+    if sum(len(job.steps) for job in workflow.jobs) < 2:
+        return
+    for key, value in workflow.env.pairs:
+        names = [name for name in secret_names(value) if name != "GITHUB_TOKEN"]
+        if names and "*" not in names:
+            yield Problem(
+                code="secrets-in-workflow-env", line=key.line, severity="low",
+                detail=f"{listed(names)} is in the environment of every step of every job",
+                fix="Set it in the `env:` of the step that needs it.",
+            )  # fmt: skip
+
+
 _SENSITIVE = frozenset(
     ("actions", "contents", "deployments", "id-token", "packages", "attestations", "pages", "security-events", "pull-requests")
 )  # fmt: skip
@@ -279,43 +293,6 @@ def _triggers(workflow: Workflow) -> Iterator[Problem]:
             detail=f"{event} runs with the repository's secrets and token on what a stranger sent",
             fix="Use pull_request, or split off the part that needs rights and never run the stranger's code in it.",
         )  # fmt: skip
-    released = "release" in workflow.triggers or any(
-        ref.startswith(("refs/tags/", "refs/heads/release")) for ref in workflow.triggers.get("push", [])
-    )
-    for job in workflow.jobs:
-        if not released and not any(_publishes(step) for step in job.steps):
-            continue
-        for step in job.steps:
-            if _caches(step):
-                yield Problem(
-                    code="cache-poisoning", line=step.line, job=job.key, severity="low",
-                    detail=f"{step.uses} restores a cache, which other branches can fill, into a release",
-                    fix="Build releases without a cache.",
-                )  # fmt: skip
-
-
-_PUBLISHERS = frozenset(
-    ("pypa/gh-action-pypi-publish", "rubygems/release-gem", "js-devtools/npm-publish", "softprops/action-gh-release",
-     "goreleaser/goreleaser-action", "ncipollo/release-action", "svenstaro/upload-release-action", "katyo/publish-crates")
-)  # fmt: skip
-
-
-def _publishes(step: Step) -> bool:
-    if step.action == "docker/build-push-action":
-        return boolean(step.input("push")) is True
-    return step.action in _PUBLISHERS
-
-
-def _caches(step: Step) -> bool:
-    if step.action not in _CACHING:
-        return False
-    name = _CACHING[step.action]
-    if name is None:
-        return (text(step.input("lookup-only")) or "").lower() != "true"
-    value = (text(step.input(name.lstrip("+-"))) or "").lower()
-    if name.startswith("+"):
-        return value != "false"
-    return value != "true" if name.startswith("-") else value not in {"", "false"}
 
 
 def _insecure(line: int, job: str | None) -> Problem:
@@ -347,13 +324,15 @@ def _environment(env: Mapping, job: str | None) -> Iterator[Problem]:
             )  # fmt: skip
 
 
-def _job(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
+def _job(workflow: Workflow, job: RawJob, taint: Taint) -> Iterator[Problem]:
     yield from _environment(job.env, job.key)
     yield from _runner(workflow, job)
     yield from _containers(job)
     yield from _conditions(workflow, job, job.node.get("if"))
-    if not workflow.composite:
-        yield from checkouts(workflow, job)
+    yield from unchecked_commands(workflow, job)
+    yield from placements(workflow, job, taint)
+    yield from checkouts(workflow, job)
+    yield from poisoned_caches(workflow, job, taint)
     uploads = any(step.action == "actions/upload-artifact" for step in job.steps)
     yield from structured_secrets(job)
     yield from _environment_of_matrix(job, job.node.get("env"))
@@ -361,7 +340,8 @@ def _job(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
         yield from _environment(step.env, job.key)
         yield from _environment_of_matrix(job, step.node.get("env"))
         yield from _conditions(workflow, job, step.condition)
-        yield from injections(workflow, job, step)
+        yield from injections(workflow, job, step, taint)
+        yield from environment_files(workflow, job, step, taint)
         yield from kept_tokens(job, step, uploads)
         yield from foreign_artifacts(workflow, job, step)
         yield from _app_token(job, step)
@@ -376,10 +356,19 @@ def _job(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
 
 
 def _runner(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
-    if runner_kind(job.runs_on, job.group) != "self-hosted" and not (job.group and not job.runs_on):
-        return
     public = sorted(_PUBLIC & set(workflow.triggers))
     key = job.node.key("runs-on")
+    kind = runner_kind(job.runs_on, job.group)
+    named = [label for label in job.runs_on if "${{" not in label and not HOSTED.fullmatch(label.strip())]
+    if public and kind == "unknown" and named and not any(_RENTED.search(label) for label in named):
+        yield Problem(
+            code="self-hosted-runner", line=key.line if key else job.line, job=job.key, severity="low",
+            detail=f"job {job.key}, which strangers can start by {', '.join(public)}, runs on {', '.join(named[:6])}: "
+            "a self-hosted or a larger runner, the label does not tell",
+            fix="Use hosted runners for pull requests; if this is a larger one, name it after its image.",
+        )  # fmt: skip
+    if kind != "self-hosted" and not (job.group and not job.runs_on):
+        return
     where = f"in group {job.group}" if job.group else f"with labels {', '.join(job.runs_on[:6])}"
     told = f", and strangers can start it by {', '.join(public)}" if public else ""
     yield Problem(

@@ -9,21 +9,23 @@ import re
 from typing import TYPE_CHECKING
 
 from collectors.ci_files.definition import Problem, Severity
-from collectors.ci_files.expressions import Found, condition, expressions, paths, position, taint
+from collectors.ci_files.expressions import Found, condition, expressions, paths, position
+from collectors.ci_files.github_conditions import reached
 from collectors.ci_files.github_steps import (
     PRIVILEGED,
     RawJob,
     Step,
     Workflow,
-    expand,
     literals,
     secret_names,
 )
-from collectors.ci_files.shell_commands import MAX_SCRIPT, pipes_download_into_shell
+from collectors.ci_files.shell_commands import MAX_LINE, MAX_SCRIPT, pipes_download_into_shell
 from collectors.ci_files.yaml_nodes import Scalar, scalars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from collectors.ci_files.github_taint import Taint
 
 BOT = re.compile(
     r"(?i)github\.(?:actor|triggering_actor|event\.pull_request\.sender\.login|event\.sender\.login)\s*==\s*'[^']*\[bot\]'|"
@@ -59,9 +61,6 @@ _SCRIPT_INPUTS = {
     "bitnami/kubectl": ("args",),
     "gautamkrishnar/keepalive-workflow": (),
 }
-_ENV_FILE = re.compile(
-    r">>?\s*[\"']?\$\{?(?:env:)?GITHUB_(?:ENV|PATH)\b|GITHUB_(?:ENV|PATH)[\"']?\)?\s*(?:-Append)?|tee\s+(?:-a\s+)?[\"']?\$\{?GITHUB_(?:ENV|PATH)"
-)
 _GAP = r"(?:[ \t]|[\\`]\r?\n)+"
 """Between the words of a command, which may go on in the next line."""
 _REST = r"(?:[^\n]|(?<=[\\`])\n){0,500}"
@@ -82,13 +81,6 @@ _ELSEWHERE = re.compile(
     r"npm\s+config\s+set\s+registry[ =](?!https?://registry\.npmjs\.org)\S"
 )
 """Options that name another registry than the public one."""
-_FLAGS = re.compile(
-    r"\s*(?:!|(?:hashFiles|contains|startsWith|endsWith|success|failure|always|cancelled)\s*\()[^&|]*"
-)
-_COMPARISON = re.compile(r"(?:[^&|]*(?:==|!=|<|>)[^&|]*)(?:(?:&&|\|\|)[^&|]*(?:==|!=|<|>)[^&|]*)*")
-_CHOICE = re.compile(r"[^|]*&&\s*(?:'[^']*'|\d+)\s*\|\|\s*(?:'[^']*'|\d+)\s*")
-
-
 _ECHO = re.compile(r"\b(?:echo|printf|print|Write-Host|Write-Output|cat\s*<<)\b")
 _HIDDEN = re.compile(
     r"::add-mask::|\||>>?(?!>)\s*(?!\s*[\"']?\$\{?GITHUB_(?:OUTPUT|STEP_SUMMARY|ENV))|\bbase64\b|--password-stdin"
@@ -96,16 +88,6 @@ _HIDDEN = re.compile(
 
 
 _LONGEST_FOLDED = 20_000
-_FIXED_TEXT = re.compile(
-    r"\s*(?:echo|printf)\s[^$`%<]*>>?\s*[\"']?[$%][{(]?(?:env:)?GITHUB_(?:ENV|PATH)[})%]?[\"']?\s*"
-)
-"""A line that writes only what stands in it."""
-_SAFE_EXPRESSION = re.compile(r"\$\{\{[^}]*\}\}")
-
-
-def _blank_if_safe(match: re.Match[str]) -> str:
-    read = [path for path, _ in paths(match.group()[3:-2])]
-    return "" if read and all(taint(path) == "none" for path in read) else match.group()
 
 
 def _line(workflow: Workflow, scalar: Scalar, found: Found) -> int:
@@ -121,7 +103,7 @@ def _line(workflow: Workflow, scalar: Scalar, found: Found) -> int:
     return line
 
 
-def injections(workflow: Workflow, job: RawJob, step: Step) -> Iterator[Problem]:
+def injections(workflow: Workflow, job: RawJob, step: Step, taint_of: Taint) -> Iterator[Problem]:
     """Yield the expressions that are pasted into code, by who can write them."""
     places: list[tuple[str, Scalar]] = [("run", step.run)] if step.run is not None else []
     shell = step.node.get("shell")
@@ -138,7 +120,7 @@ def injections(workflow: Workflow, job: RawJob, step: Step) -> Iterator[Problem]
         judged: dict[str, tuple[Severity, str] | None] = {}
         for found in expressions(scalar.text):
             if found.body not in judged:
-                judged[found.body] = _worst(workflow, job, env, found.body)
+                judged[found.body] = taint_of.worst(job, env, found.body, step)
             worst = judged[found.body]
             if worst is None:
                 continue
@@ -147,6 +129,8 @@ def injections(workflow: Workflow, job: RawJob, step: Step) -> Iterator[Problem]
                 continue
             told.add((line, worst[1]))
             severity, path = worst
+            if severity == "high" and _only_trusted(workflow, job, step):
+                severity = "low"
             yield Problem(
                 code="template-injection", line=line, job=job.key, severity=severity,
                 detail=f"`{path}` is pasted into `{where}` before it runs: whoever writes it writes code",
@@ -154,55 +138,28 @@ def injections(workflow: Workflow, job: RawJob, step: Step) -> Iterator[Problem]
             )  # fmt: skip
 
 
-def _worst(workflow: Workflow, job: RawJob, env: dict[str, str], body: str) -> tuple[Severity, str] | None:
-    rank: dict[Severity, int] = {"high": 0, "medium": 1, "low": 2, "info": 3}
-    worst: tuple[Severity, str] | None = None
-    if _FLAGS.fullmatch(body) or _yields_flag(body):
-        return None
-    for path, _ in paths(body):
-        severity = _severity(workflow, job, env, path)
-        if severity is not None and (worst is None or rank[severity] < rank[worst[0]]):
-            worst = (severity, path)
-    return worst
+def placements(workflow: Workflow, job: RawJob, taint_of: Taint) -> Iterator[Problem]:
+    """Yield the expressions by which strangers choose the runner or the image of a job."""
+    env = literals(workflow.env, job.env)
+    for name in ("runs-on", "container", "services"):
+        for key, scalar in scalars(job.node.get(name), job.node.key(name)):
+            if "${{" not in scalar.text or (key is not None and key.text in {"username", "password"}):
+                continue
+            for found in expressions(scalar.text):
+                worst = taint_of.worst(job, env, found.body)
+                if worst is not None and worst[0] == "high":
+                    yield Problem(
+                        code="template-injection", line=_line(workflow, scalar, found), job=job.key, severity="medium",
+                        detail=f"`{worst[1]}` is a part of `{name}`: whoever writes it chooses where the job runs",
+                        fix="Name the runner and the image in the file, or choose among fixed ones.",
+                    )  # fmt: skip
 
 
-def _yields_flag(body: str) -> bool:
-    """Tell whether an expression gives a truth value or one of two fixed texts, whatever it reads."""
-    return bool(_CHOICE.fullmatch(body) or _COMPARISON.fullmatch(body))
-
-
-def _severity(workflow: Workflow, job: RawJob, env: dict[str, str], path: str) -> Severity | None:
-    root, _, name = path.partition(".")
-    kind = taint(path)
-    if kind == "none":
-        return None
-    if root == "inputs" or path.startswith("github.event.inputs."):
-        name = path.rsplit(".", 1)[-1]
-        if workflow.inputs.get(name) in {"boolean", "number", "choice", "environment"}:
-            return None
-        return "medium" if workflow.composite or "workflow_call" in workflow.triggers else "low"
-    if root == "env":
-        value = env.get(name)
-        if value is None:
-            return "low"
-        made = expand(value, env, job.matrix)
-        inner = [p for text_ in made for found in expressions(text_) for p, _ in paths(found.body)]
-        levels = [_severity(workflow, job, {}, p) for p in inner if not p.startswith("env.")]
-        return next((level for level in ("high", "medium", "low", "info") if level in levels), None)
-    if root == "matrix":
-        values = job.matrix.get(name)
-        if values is None and any(key.startswith(f"{name}.") for key in job.matrix):
-            return None
-        if values is None:
-            return "low"
-        inner = [p for value in values for found in expressions(value) for p, _ in paths(found.body)]
-        levels = [_severity(workflow, job, env, p) for p in inner if not p.startswith("matrix.")]
-        return next((level for level in ("high", "medium", "low", "info") if level in levels), None)
-    if root in {"steps", "needs", "jobs"}:
-        return None if name.endswith((".outcome", ".conclusion", ".result")) else "info"
-    if kind == "stranger":
-        return "high"
-    return "medium" if kind == "collaborator" else "low"
+def _only_trusted(workflow: Workflow, job: RawJob, step: Step) -> bool:
+    """Tell whether every event of strangers that starts the workflow is kept away from a step by its conditions."""
+    if not PRIVILEGED & set(workflow.triggers) or "pull_request" in workflow.triggers:
+        return False
+    return all(reached(workflow, job, step).values())
 
 
 _PUBLISHERS = {"pypa/gh-action-pypi-publish": "pypi", "js-devtools/npm-publish": "npm", "rubygems/release-gem": "rubygems",
@@ -244,25 +201,9 @@ def stored_publishing(line: int, job: str, service: str) -> Problem:
 
 
 def scripts(workflow: Workflow, job: RawJob, step: Step, run: Scalar) -> Iterator[Problem]:
-    """Yield what one script shows: writes to the environment, unchecked downloads, printed secrets, publishing."""
+    """Yield what one script shows: unchecked downloads, printed secrets, publishing."""
     script = run.text
     start = run.line + (1 if run.style in {"|", ">"} else 0)
-    if (workflow.composite or PRIVILEGED & set(workflow.triggers)) and _ENV_FILE.search(script):
-        started = (
-            "in whatever run uses this action" if workflow.composite else "in a run that strangers can start"
-        )
-        for number, line in enumerate(script.split("\n")):
-            if (
-                _ENV_FILE.search(line)
-                and not re.search(r">>?\s*[\"']?\$\{?GITHUB_(?:OUTPUT|STEP_SUMMARY)", line)
-                and not _FIXED_TEXT.fullmatch(_SAFE_EXPRESSION.sub(_blank_if_safe, line))
-            ):
-                yield Problem(
-                    code="github-env", line=start + number, job=job.key, severity="medium" if workflow.composite else "high",
-                    detail=f"writes to GITHUB_ENV or GITHUB_PATH {started}: what they bring can become a variable",
-                    fix="Use GITHUB_OUTPUT, and never write a stranger's text there.",
-                )  # fmt: skip
-                break
     for number in pipes_download_into_shell(script):
         yield Problem(
             code="unverified-script", line=start + number, job=job.key, severity="low",
@@ -292,6 +233,14 @@ def scripts(workflow: Workflow, job: RawJob, step: Step, run: Scalar) -> Iterato
                 detail="prints a secret to the log or an output, where masking is the only guard",
                 fix="Do not print it; hand it on by `env:`.",
             )  # fmt: skip
+    yield from _in_commands(job, run, start)
+    for number, line in enumerate(script.split("\n")):
+        if _REVERSE_SHELL.search(line[:MAX_LINE]):
+            yield Problem(
+                code="reverse-shell", line=start + number, job=job.key, severity="high",
+                detail="connects a shell of the runner to another machine, which then gives the commands",
+                fix="Remove it, find out who added it, and replace every secret that the job could read.",
+            )  # fmt: skip
     for service, offset in _publishing(job, script):
         read = secret_names(step.env, job.env, workflow.env, run)
         stored = set(read) - {"GITHUB_TOKEN"} or (not read and not _may_federate(workflow, job))
@@ -307,6 +256,35 @@ def scripts(workflow: Workflow, job: RawJob, step: Step, run: Scalar) -> Iterato
                 detail="merges or approves a pull request because of a bot's name, which a stranger can borrow",
                 fix="Test github.event.pull_request.user.login, and let branch protection demand a review.",
             )  # fmt: skip
+
+
+def _in_commands(job: RawJob, run: Scalar, start: int) -> Iterator[Problem]:
+    """Yield the first secret that is pasted into a command: other programs of the runner see its arguments."""
+    for number, line in enumerate(run.text.split("\n")):
+        if "secrets" not in line.lower() or _ECHO.search(line):
+            continue
+        names = [
+            path.partition(".")[2]
+            for found in expressions(line)
+            for path, _ in paths(found.body)
+            if path.startswith("secrets.")
+            and path != "secrets.GITHUB_TOKEN"
+            and not _COMPARED.search(found.body)
+        ]
+        if names:
+            yield Problem(
+                code="secrets-in-command-line", line=start + number, job=job.key, severity="low",
+                detail=f"pastes {names[0]} into the script: it stands in the process list, and a quote in it breaks the command",
+                fix="Hand it on by `env:` and use the variable, quoted.",
+            )  # fmt: skip
+            return
+
+
+_REVERSE_SHELL = re.compile(
+    r"\b(?:ba|z|k)?sh\s+-i\b[^\n]*(?:/dev/tcp/|\bn(?:et)?cat\b|\bnc\b)|/dev/tcp/[^\s/]+/\d+[^\n]*\b(?:ba|z)?sh\b|\b(?:nc|ncat|netcat)\b[^\n]*\s-\w*[ec]\w*\s+\S*sh\b|"
+    r"\bmkfifo\b[^\n]*\b(?:nc|ncat|netcat)\b"
+)
+_COMPARED = re.compile(r"==|!=|&&|\|\|")
 
 
 def _may_federate(workflow: Workflow, job: RawJob) -> bool:

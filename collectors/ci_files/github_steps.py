@@ -5,8 +5,9 @@ Syntax: https://docs.github.com/en/actions/reference/workflows-and-actions/workf
 
 from __future__ import annotations
 
+import posixpath
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
@@ -40,8 +41,12 @@ PRIVILEGED = frozenset(
     )
 )
 """Events of strangers that run with secrets and a writable token."""
+_DETOUR = re.compile(r"[^./]/+(?:/|\.{1,2}(?:/|$))|[^/.]/$")
+"""``actions/checkout/./`` is ``actions/checkout``, whatever a search for the name finds."""
 _MOST_EXPRESSIONS = 20
 _FIRST_PARTY = frozenset(("actions", "github"))
+_OWN = ("./", "$/")
+"""What a ``uses:`` of the same repository starts with: of the checkout, of the commit that runs."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +65,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def action(self) -> str:
         """The action's name in lower case, which is how GitHub compares it; empty for ``run`` steps."""
-        return (self.uses or "").lower()
+        name = (self.uses or "").lower()
+        return posixpath.normpath(name) if _DETOUR.search(name) else name
 
     def input(self, *names: str) -> Scalar | None:
         """Return the first input of these names that is set; names compare without case, as on GitHub."""
@@ -92,11 +98,18 @@ class RawJob(msgspec.Struct, frozen=True, kw_only=True):
     group: str | None
 
 
+Guard: TypeAlias = Literal["event", "repository", "person", "label"]
+"""``event``: the event does not get there; ``repository``: only branches of this repository do; ``person``: only
+who has rights starts it; ``label``: only what a maintainer has labelled since its last change."""
+
+
 class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     """What the checks look at."""
 
     env: Mapping
     triggers: dict[str, list[str]]
+    activities: dict[str, list[str]]
+    """Event to its ``types:``, where it has any."""
     permissions: dict[str, str] | None
     permissions_line: int
     permission_lines: dict[str, int]
@@ -112,6 +125,10 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     logins: list[Login]
     secrets: list[Reference]
     composite: bool
+    gates: dict[tuple[str, str], frozenset[Guard]] = msgspec.field(default_factory=dict)
+    """Job and event to what the job's own condition keeps out, once it was found."""
+    checks: dict[str, int | None] = msgspec.field(default_factory=dict)
+    """Job to the line of its first step that asks for somebody's rights, once it was found."""
 
 
 def split_uses(uses: str) -> tuple[str, str | None]:
@@ -122,7 +139,7 @@ def split_uses(uses: str) -> tuple[str, str | None]:
 
 def pin_of(uses: str, ref: str | None) -> Pin:
     """Tell how firmly a ``uses:`` is pinned."""
-    if uses.startswith("./"):
+    if uses.startswith(_OWN):
         return "local"
     if uses.startswith("docker://"):
         return image_pin(f"{uses}@{ref}" if ref else uses)
@@ -147,7 +164,7 @@ def image_pin(image: str) -> Pin:
 
 def is_third_party(uses: str, owner: str | None) -> bool:
     """Tell whether an action is neither GitHub's, nor local, nor of the same owner."""
-    if uses.startswith("./"):
+    if uses.startswith(_OWN):
         return False
     return uses.split("/", 1)[0].lower() not in _FIRST_PARTY | {(owner or "").lower()}
 
@@ -201,7 +218,7 @@ def job_of(key: Scalar, node: Mapping, workflow_permissions: dict[str, str] | No
         key=key.text,
         node=node,
         line=key.line,
-        steps=steps_of(node.get("steps")),
+        steps=steps_of(node.get("steps") or (node if "run" in node else None)),
         env=mapping(node.get("env")),
         permissions=permissions_of(own) if own is not None else workflow_permissions,
         own_permissions=own is not None,
@@ -251,7 +268,7 @@ def _matrix_values(path: str, node: Node, values: dict[str, dict[str, None]]) ->
 
 def runner_kind(labels: list[str], group: str | None) -> RunnerKind:
     """Tell a GitHub-hosted runner from a self-hosted one, by its labels."""
-    if any(label.strip().lower() == "self-hosted" for label in labels):
+    if any("self-hosted" in label.lower() and "${{" not in label for label in labels):
         return "self-hosted"
     if labels and all(HOSTED.fullmatch(label.strip()) for label in labels):
         return "hosted"

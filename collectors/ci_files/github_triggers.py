@@ -34,6 +34,11 @@ def triggers_of(node: Node | None) -> dict[str, list[str]]:
     return {event: [] for event in texts(node)}
 
 
+def activities_of(node: Node | None) -> dict[str, list[str]]:
+    """Return event to the activity types that it is limited to."""
+    return {key.text: texts(mapping(value).get("types")) for key, value in mapping(node).pairs}
+
+
 def _refs(filters: Mapping) -> list[str]:
     refs = [f"refs/heads/{_glob(value)}" for value in texts(filters.get("branches")) if value[:1] != "!"]
     refs += [f"refs/tags/{_glob(value)}" for value in texts(filters.get("tags")) if value[:1] != "!"]

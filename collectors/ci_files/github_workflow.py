@@ -46,7 +46,7 @@ from collectors.ci_files.github_steps import (
     split_uses,
     steps_of,
 )
-from collectors.ci_files.github_triggers import DANGEROUS, inputs_of, triggers_of
+from collectors.ci_files.github_triggers import DANGEROUS, activities_of, inputs_of, triggers_of
 from collectors.ci_files.shell_commands import deploy_targets, hard_coded
 from collectors.ci_files.yaml_nodes import Mapping, Scalar, Sequence, mapping, read, scalars, text
 from scanner.detectors import inspect
@@ -119,6 +119,7 @@ class _Reader:
                 Workflow(
                     env=self.env,
                     triggers=triggers,
+                    activities=activities_of(self.root.get("on")),
                     permissions=permissions,
                     permissions_line=_line(self.root, "permissions"),
                     permission_lines={
@@ -179,6 +180,7 @@ class _Reader:
                 Workflow(
                     env=self.env,
                     triggers={},
+                    activities={},
                     permissions=None,
                     permissions_line=1,
                     permission_lines={},

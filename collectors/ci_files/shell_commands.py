@@ -52,6 +52,12 @@ _FIXED_FILE = re.compile(
     r"https://(?:raw\.githubusercontent\.com/[^/\s]+/[^/\s]+|github\.com/[^/\s]+/[^/\s]+/raw)/[0-9a-f]{40}/"
 )
 _FETCH_AND_RUN = re.compile(r"\b(?:curl|wget)\b[^\n]{0,400}\bchmod\s+(?:[augo]*\+r?x|[75]\d\d)")
+_HELD = re.compile(r"^\s*\$?(?P<name>[A-Za-z_]\w*)=[\"']?(?:\$\(|`)\s*(?:curl|wget)\b", re.MULTILINE)
+_SAVED = re.compile(
+    r"\bcurl\b[^\n|;&]*?\s(?:-\w*o|--output)[ =]?[\"']?(?P<curl>[\w./${}-]+)|\bcurl\b[^\n|;&]*?>\s*[\"']?(?P<sent>[\w./${}-]+)|"
+    r"\bcurl\b[^\n|;&]*?\s-\w*O\w*\b[^\n|;&]*?/(?P<named>[\w.-]+\.(?:sh|py|pl|rb|ps1|run))[\"']?(?:\s|$)|"
+    r"\bwget\b[^\n|;&]*?\s-\w*O[ =]?[\"']?(?P<wget>[\w./${}-]+)|\bwget\b(?![^\n|;&]*\s-\w*O)[^\n|;&]*?/(?P<last>[\w.-]+\.(?:sh|py|pl|rb|run))[\"']?(?:\s|$)"
+)
 _CHECKED = re.compile(r"(?i)sha\d+sum|shasum|\bgpg\b|\bcosign\b|minisign|Get-FileHash|\bopenssl\s+dgst")
 
 
@@ -267,9 +273,45 @@ def pipes_download_into_shell(script: str) -> Iterator[int]:
     A file of a repository at a full commit SHA cannot change and is left out.
     """
     checked = _CHECKED.search(script[:MAX_SCRIPT]) is not None
+    executed: set[str] | None = None
     for number, line in enumerate(script[:MAX_SCRIPT].split("\n")):
         if not any(word in line for word in _FETCHERS) or _FIXED_FILE.search(line[:MAX_LINE]):
             continue
         shown = line[:MAX_LINE]
-        if _CURL_SHELL.search(shown) or (not checked and _FETCH_AND_RUN.search(shown)):
+        found = bool(_CURL_SHELL.search(shown) or (not checked and _FETCH_AND_RUN.search(shown)))
+        if not found and not checked:
+            executed = _executed(script[:MAX_SCRIPT]) if executed is None else executed
+            found = _runs_later(shown, executed)
+        if found:
             yield number
+
+
+def _runs_later(line: str, executed: set[str]) -> bool:
+    """Tell whether what a line downloads is run elsewhere in the script."""
+    held = _HELD.match(line)
+    if held is not None:
+        return f"${held['name']}" in executed
+    saved = _SAVED.search(line)
+    file = saved[saved.lastgroup] if saved is not None and saved.lastgroup else ""
+    return file not in {"", "-"} and not file.startswith("/dev/") and file.removeprefix("./") in executed
+
+
+_EXECUTED = re.compile(
+    r"(?:^|[;&|({]|\bthen\b|\bdo\b)[ \t]*(?:sudo[ \t]+(?:-\w+[ \t]+)*)?(?:"
+    r"(?:(?:ba|z)?sh|python3?|perl|ruby|source|eval|\.)[ \t]+(?:-\w+[ \t]+)*[\"']?(?P<given>[^\s\"';&|)]+)|"
+    r"[\"']?(?P<named>\.?/[^\s\"';&|)]+)|(?:echo|printf)[ \t]+(?:-\w+[ \t]+|[\"']%s\S*[ \t]+)*[\"']?(?P<piped>\$\{?\w+)\}?[\"']?[ \t]*\|[ \t]*(?:sudo[ \t]+)?(?:ba|z)?sh\b)",
+    re.MULTILINE,
+)
+
+
+def _executed(script: str) -> set[str]:
+    """Return the files, without ``./``, and the variables, ``$name``, that a script runs."""
+    found = set()
+    for match in _EXECUTED.finditer(script):
+        word = match["given"] or match["named"] or match["piped"]
+        found.add(
+            word.replace("{", "").replace("}", "").removeprefix("./")
+            if word.startswith("$")
+            else word.removeprefix("./")
+        )
+    return found

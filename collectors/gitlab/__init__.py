@@ -6,10 +6,11 @@ the group's own tokens, webhooks and variables. On a self-managed instance an ad
 ``sprawlscan permissions gitlab`` lists what each role opens. Only GET and GraphQL queries are sent.
 
 Cannot see: when a variable was made or changed, or by whom; the value of a hidden variable, of a webhook's secret token
-or of a token; before GitLab 19, whether a webhook has such a token; when a deploy token or deploy key was last used; when a deploy token was
-made; when a trigger token was made where GraphQL lists it (it is asked without the token itself, which REST cannot do);
-personal access tokens and SSH keys of people without an administrator's token; projects in people's own namespaces
-without one; CI definitions that are included from elsewhere. What was asked for and refused is a Gap: 403 and 404
+or of a token; before GitLab 19, whether a webhook has such a token; when a deploy token was made or last used; in older
+GitLabs, when a deploy key was last used; when a trigger token was made where GraphQL lists it (it is asked without the token itself, which REST cannot do);
+personal access tokens and SSH keys of people, and tokens of service accounts that belong to a project, without an
+administrator's token; projects in people's own namespaces without one; a fine-grained token's permissions where they are not
+shown; environments that a group protects for its projects; CI definitions that are included from elsewhere. What was asked for and refused is a Gap: 403 and 404
 both mean "could not read".
 
 Why variables are read by REST, with their values: GraphQL can leave the value out, but then nothing tells a secret
@@ -198,8 +199,9 @@ https://docs.gitlab.com/user/permissions/ https://docs.gitlab.com/api/personal_a
 GitLab.com, or a part of an instance: a service account (or a group access token) with the role Owner in each top-level
 group. Roles are for the whole group: GitLab has no read-only role for what follows.
   Developer    members, projects, .gitlab-ci.yml, protected branches, schedules, agents, deployments
-  Maintainer   project variables, deploy tokens, deploy keys, project access tokens, triggers, webhooks, integrations,
-               job token scope, protected environments, runners, schedule variables
+  Maintainer   project variables and CI/CD settings (subjects of ID tokens), deploy tokens, deploy keys, project access
+               tokens, triggers, webhooks, integrations, job token scope, protected environments, runners, schedule
+               variables
   Owner        group variables, group access tokens, group webhooks, service accounts and their tokens, SSH certificates
 
 Self-managed: a personal access token of an administrator, scope read_api (with Admin Mode: also admin_mode).

@@ -59,6 +59,8 @@ def _who(levels: list[dict[str, Any]]) -> list[str]:
             names.append(f"group {level['group_id']}")
         elif level.get("deploy_key_id"):
             names.append(f"deploy key {level['deploy_key_id']}")
+        elif level.get("member_role_id"):
+            names.append(f"custom role {level.get('member_role_name') or level['member_role_id']}")
         elif level.get("access_level") is not None:
             number = int(level["access_level"])
             names.append("no one" if number == 0 else powers.ROLES.get(number, str(number)))
@@ -91,7 +93,9 @@ def protected_branches(scope: Scope, project: Project) -> Iterator[Record]:
             enforcement="absent" if open_to_all else "enforced",
             target=name,
             detail=", ".join(demands),
-            bypass=[who for who in push if who.startswith(("user ", "deploy key "))],
+            bypass=[
+                who for who in push if who.startswith(("user ", "group ", "deploy key ", "custom role "))
+            ],
         )
 
     yield from scope.listing(
@@ -107,13 +111,26 @@ def protected_branches(scope: Scope, project: Project) -> Iterator[Record]:
 
 
 def approvals(scope: Scope, project: Project) -> Iterator[Record]:
-    """Yield whether merge requests need an approval. https://docs.gitlab.com/api/merge_request_approvals/"""
+    """Yield whether merge requests into the default branch need an approval.
+
+    https://docs.gitlab.com/api/merge_request_approvals/ : a rule can hold for some branches only, or where a scan finds
+    something; such a one guards nothing here.
+    """
     place = project.place
+
+    def holds(rule: dict[str, Any]) -> bool:
+        if rule.get("rule_type") == "report_approver" and rule.get("report_type") != "any_merge_request":
+            return False
+        branches = rule.get("protected_branches") or []
+        if rule.get("applies_to_all_protected_branches") or not branches or project.branch is None:
+            return True
+        return any(fnmatchcase(project.branch, str(one["name"])) for one in branches)
 
     def read() -> Iterator[Record]:
         required = 0
         for item in scope.client.items(path_of("/projects/:id/approval_rules", place)):
-            required = max(required, int(item.get("approvals_required") or 0))
+            if holds(item):
+                required = max(required, int(item.get("approvals_required") or 0))
         yield control(
             place,
             "merge-approval",
@@ -233,7 +250,8 @@ def job_token_scope(scope: Scope, project: Project) -> Iterator[Record]:
         )
 
     def allowed_group(item: dict[str, Any]) -> Iterator[Record]:
-        path = str(item.get("full_path") or item.get("web_url") or item["id"])
+        # The list has no path: https://gitlab.example.com/groups/acme/payments
+        path = str(item.get("web_url") or "").partition("/groups/")[2] or str(item.get("name") or item["id"])
         yield control(
             place,
             "job-token-group",

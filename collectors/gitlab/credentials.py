@@ -103,7 +103,7 @@ def deploy_tokens(scope: Scope, place: Place) -> Iterator[Record]:
 
 
 def deploy_keys(scope: Scope, project: Project) -> Iterator[Record]:
-    """Yield a project's deploy keys. https://docs.gitlab.com/api/deploy_keys/ : their last use is not shown.
+    """Yield a project's deploy keys. https://docs.gitlab.com/api/deploy_keys/ : older GitLabs do not show their last use.
 
     One key can serve many projects: its id is the key's in this project, since it may push here and only read there.
     """
@@ -135,6 +135,8 @@ def deploy_keys(scope: Scope, project: Project) -> Iterator[Record]:
             name=str(item["title"]),
             lifetime="expiring" if expires else "static",
             created_at=time(item.get("created_at")),
+            last_used_at=time(item.get("last_used_at")),
+            never_used=item["last_used_at"] is None if "last_used_at" in item else None,
             expires_at=time(expires),
             never_expires="expires_at" in item and expires is None,
             read_only=not writes,
@@ -165,10 +167,14 @@ def deploy_keys(scope: Scope, project: Project) -> Iterator[Record]:
 def access_token(place: Place, item: dict[str, Any], kind: str) -> Credential:
     """Return an access token of a person, a project, a group or a service account.
 
-    https://docs.gitlab.com/api/personal_access_tokens/ : ``last_used_at`` is null when it was never used.
+    https://docs.gitlab.com/api/personal_access_tokens/ : ``last_used_at`` is null when it was never used. A fine-grained
+    token has the one scope ``granular``, and permissions, which not every list shows; its scopes are both.
     """
     number, expires = str(item["id"]), item.get("expires_at")
-    scopes = sorted(str(scope) for scope in item.get("scopes") or [])
+    scopes = {str(scope) for scope in item.get("scopes") or []}
+    if item.get("granular"):
+        scopes |= {powers.GRANULAR}
+        scopes |= {str(one) for given in item.get("granular_scopes") or [] for one in given["permissions"]}
     return Credential(
         id=record_id("gitlab", kind, number),
         provider="gitlab",
@@ -184,10 +190,8 @@ def access_token(place: Place, item: dict[str, Any], kind: str) -> Credential:
         never_used="last_used_at" in item and item["last_used_at"] is None,
         expires_at=time(expires),
         never_expires="expires_at" in item and expires is None,
-        read_only=not any(
-            scope in {"api", "sudo", "admin_mode"} or scope.startswith("write") for scope in scopes
-        ),
-        scopes=scopes,
+        read_only=powers.read_only(scopes),
+        scopes=sorted(scopes),
         location=place.address,
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from collectors.gitlab import powers
 from collectors.gitlab.controls import control
-from collectors.gitlab.scope import Place, Scope, time
+from collectors.gitlab.scope import Place, Scope, path_of, time
 from scanner.records import Account, Grant, Identity, Link, level_of, record_id
 
 if TYPE_CHECKING:
@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
     from scanner.records import Breadth, Record
 
-_BOT = re.compile(r"(?:project|group)_\d+_bot(?:_[0-9a-f]+)?\d*|ghost|support-bot|alert-bot|GitLabDuo")
-"""User names that GitLab makes: https://docs.gitlab.com/user/project/settings/project_access_tokens/#bot-users-for-projects"""
+TOKEN_BOT = re.compile(r"(?:project|group)_\d+_bot(?:_[0-9a-f]+)?\d*")
+"""User names of the bots of access tokens, which nobody can choose.
+
+https://docs.gitlab.com/user/project/settings/project_access_tokens/#bot-users-for-projects
+"""
+_INTERNAL = {"ghost", "support-bot", "alert-bot", "GitLabDuo"}
+"""User names of GitLab's own users: https://docs.gitlab.com/administration/internal_users/"""
 _SERVICE = re.compile(r"service_account(?:_group_\d+|_project_\d+)?_\w+")
 """User names of service accounts where nobody chose another: https://docs.gitlab.com/user/profile/service_accounts/"""
 
@@ -45,7 +50,9 @@ def account(group: dict[str, Any]) -> Account:
         name=str(group["name"]),
         address=place.address,
         parent_id=record_id("gitlab", "group", str(parent)) if parent else None,
-        active=None if group.get("archived") is None else not group["archived"],
+        active=None
+        if group.get("archived") is None
+        else not group["archived"] and group.get("marked_for_deletion_on") is None,
         created_at=time(group.get("created_at")),
         visibility=group.get("visibility"),
         url=group.get("web_url"),
@@ -75,11 +82,26 @@ def members_id(number: object) -> str:
 
 
 def membership(scope: Scope, group: dict[str, Any]) -> Iterator[Record]:
-    """Yield the identity that stands for a group's members, and what groups that are invited may do in it."""
+    """Yield the identity that stands for a group's members, and what groups that are invited may do in it.
+
+    Only a single group shows the groups that are invited, no list of groups: https://docs.gitlab.com/api/groups/
+    """
     place = group_place(group)
     if scope.people.first(members_id(place.number)):
         yield _members_identity(scope, place.number, place.address)
-    yield from shares(scope, place, group, "group")
+
+    def read() -> Iterator[Record]:
+        whole = group
+        if "shared_with_groups" not in group:
+            whole = scope.client.one(path_of("/groups/:id", place), {"with_projects": "false"})
+        yield from shares(scope, place, whole, "group")
+
+    yield from scope.told(
+        read(),
+        scope.asked(
+            "grants", "GET /groups/:id", kind="invited-group", needs="a member of the group", place=place
+        ),
+    )
 
 
 def _members_identity(scope: Scope, number: object, path: str) -> Identity:
@@ -118,6 +140,8 @@ def shares(scope: Scope, place: Place, item: dict[str, Any], breadth: Breadth) -
             breadth=breadth,
             powers=can,
             level=level_of(can),
+            # What an invitation with a custom role adds to its base role is not shown.
+            confidence="low" if share.get("member_role_id") else "high",
             via=f"invited {place.kind}",
             expires_at=time(share.get("expires_at")),
         )
@@ -132,7 +156,7 @@ def user(scope: Scope, item: dict[str, Any], kind: str | None = None) -> Identit
     """Return a user as an identity: a person, a service account or the bot of an access token."""
     name = str(item.get("username") or item["id"])
     if kind is None:
-        machine = _BOT.fullmatch(name) or item.get("bot")
+        machine = TOKEN_BOT.fullmatch(name) or name in _INTERNAL or item.get("bot")
         kind = (
             "gitlab-service-account"
             if _SERVICE.fullmatch(name)
@@ -141,6 +165,9 @@ def user(scope: Scope, item: dict[str, Any], kind: str | None = None) -> Identit
             else "gitlab-user"
         )
     state = item.get("state")
+    # The row of a member has times and makers, too, but of the membership.
+    whole = "last_activity_on" in item
+    creator = (item.get("created_by") or {}).get("username") if whole and kind != "gitlab-user" else None
     return Identity(
         id=user_id(item["id"]),
         provider="gitlab",
@@ -151,10 +178,12 @@ def user(scope: Scope, item: dict[str, Any], kind: str | None = None) -> Identit
         name=name,
         address=name,
         enabled=None if state is None else state == "active" and not item.get("locked"),
-        created_at=time(item.get("created_at")) if "last_activity_on" in item else None,
+        created_at=time(item.get("created_at")) if whole else None,
         last_used_at=time(item.get("last_activity_on")),
+        owner=creator,
+        owner_source="creator" if creator else None,
         mfa=item.get("two_factor_enabled") if kind == "gitlab-user" else None,
-        managed_by="provider" if name in {"ghost", "support-bot", "alert-bot", "GitLabDuo"} else None,
+        managed_by="provider" if name in _INTERNAL else None,
         url=item.get("web_url"),
         tags={"state": str(state)} if state else {},
     )
@@ -183,7 +212,7 @@ def _member(scope: Scope, place: Place) -> Callable[[dict[str, Any]], Iterator[R
             return  # A bot acts by its token alone: its grant is the token's.
         level = int(item["access_level"])
         role = item.get("member_role") or {}
-        can = powers.of_role(level)
+        can = powers.of_custom_role(level, role)
         yield Grant(
             id=record_id("gitlab", "grant", f"member/{place.kind}/{place.number}/{item['id']}"),
             provider="gitlab",
@@ -194,8 +223,8 @@ def _member(scope: Scope, place: Place) -> Callable[[dict[str, Any]], Iterator[R
             breadth=breadth,
             powers=can,
             level=level_of(can) if can or level == 0 else "unknown",
-            # A custom role adds permissions to its base role, which the list does not show.
-            confidence="low" if role else "high",
+            # Older GitLabs name a custom role, and not what it adds to its base role.
+            confidence="low" if role and not any(isinstance(has, bool) for has in role.values()) else "high",
             via=f"member of the {place.kind}",
             granted_at=time(item.get("created_at")),
             expires_at=time(item.get("expires_at")),

@@ -99,6 +99,20 @@ def _users(scope: Scope, people: dict[str, Identity]) -> Iterator[Record]:
                 level=level_of(can),
                 via="administrator of the instance",
             )
+        if item.get("is_auditor"):
+            # Reads every group and project, but neither their settings nor their variables.
+            yield Grant(
+                id=record_id("gitlab", "grant", f"auditor/{item['id']}"),
+                provider="gitlab",
+                account_id=scope.place.account_id,
+                identity_id=identity.id,
+                role="Auditor",
+                resource="*",
+                breadth="organisation",
+                powers=["read-data"],
+                level=level_of(["read-data"]),
+                via="auditor of the instance",
+            )
 
     yield from scope.listing(
         "/users",
@@ -115,12 +129,13 @@ def _users(scope: Scope, people: dict[str, Identity]) -> Iterator[Record]:
 def _tokens(scope: Scope, people: dict[str, Identity]) -> Iterator[Record]:
     """Yield everybody's personal access tokens. https://docs.gitlab.com/api/personal_access_tokens/
 
-    Tokens of the bots of projects and groups are told where the project or group is read.
+    Tokens of the bots of projects and groups are told where the project or group is read. A service account is a bot to
+    GitLab, too, and may have any name: its tokens are told here.
     """
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         owner = people.get(str(item["user_id"]))
-        if owner is None or owner.kind != "gitlab-bot":
+        if owner is None or not groups.TOKEN_BOT.fullmatch(owner.name):
             yield credentials.access_token(scope.place, item, "personal-access-token")
 
     yield from scope.listing(

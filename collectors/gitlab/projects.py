@@ -8,7 +8,7 @@ import msgspec
 
 from collectors.gitlab import agents, controls, credentials, definitions, groups, schedules, secrets
 from collectors.gitlab.scope import Place, Scope, time
-from scanner.collect import side_by_side
+from scanner.collect import Failure, gap, side_by_side
 from scanner.records import Account, Deployment, record_id
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     pushes: bool
     """Whether its job token may push to its repository."""
     auto_devops: bool
+    settings: bool
+    """Whether its CI/CD settings were shown, on which the three above depend: Maintainers see them."""
     url: str | None
     shares: list[dict[str, Any]]
 
@@ -61,6 +63,7 @@ def read_project(item: dict[str, Any]) -> Project:
         claims=[str(part) for part in item.get("ci_id_token_sub_claim_components") or []],
         pushes=bool(item.get("ci_push_repository_for_job_token_allowed")),
         auto_devops=bool(item.get("auto_devops_enabled")),
+        settings="auto_devops_enabled" in item,
         url=item.get("web_url"),
         shares=list(item.get("shared_with_groups") or []),
     )
@@ -122,6 +125,21 @@ def _project(scope: Scope, project: Project, identifiers: dict[str, str]) -> Ite
     yield from groups.members(scope, place)
     yield from secrets.variables(scope, place, named, holder=pipeline)
     yield from definitions.pipeline(scope, project, identifiers | named)
+    if project.builds and not project.settings:
+        yield gap(
+            scope.asked(
+                "identities",
+                "GET /groups/:id/projects (CI/CD settings)",
+                kind="gitlab-pipeline",
+                needs="Maintainer of the project",
+                place=place,
+            ),
+            Failure(
+                reason="denied",
+                detail="Not shown: what the subjects of its ID tokens are made of, whether its job token may push, and "
+                "whether Auto DevOps runs.",
+            ),
+        )
     yield from credentials.deploy_tokens(scope, place)
     yield from credentials.deploy_keys(scope, project)
     yield from credentials.access_tokens(scope, place)

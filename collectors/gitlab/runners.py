@@ -21,7 +21,7 @@ query Runners($path: ID!, $after: String) {
   group(fullPath: $path) {
     runners(membership: ALL_AVAILABLE, first: 100, after: $after) {
       nodes { id description runnerType runUntagged locked accessLevel paused status contactedAt createdAt tagList
-              projects(first: 20) { nodes { id fullPath } } }
+              createdBy { username } projects(first: 20) { nodes { id fullPath } } }
       pageInfo { endCursor hasNextPage }
     }
   }
@@ -99,6 +99,7 @@ def _as_rest(node: dict[str, Any]) -> dict[str, Any]:
         "status": str(node.get("status") or "").lower(),
         "contacted_at": node.get("contactedAt"),
         "created_at": node.get("createdAt"),
+        "created_by": node.get("createdBy"),
         "tag_list": node.get("tagList") or [],
         "projects": [{"path_with_namespace": one["fullPath"]} for one in projects],
     }
@@ -120,6 +121,7 @@ def _runner(scope: Scope, place: Place, item: dict[str, Any]) -> Iterator[Record
         or "its projects",
     )
     identity = record_id("gitlab", "runner", number)
+    creator = (item.get("created_by") or {}).get("username")
     yield Identity(
         id=identity,
         provider="gitlab",
@@ -133,6 +135,8 @@ def _runner(scope: Scope, place: Place, item: dict[str, Any]) -> Iterator[Record
         created_at=time(item.get("created_at")),
         last_used_at=time(item.get("contacted_at")),
         never_used=str(item.get("status")) == "never_contacted" or None,
+        owner=creator,
+        owner_source="creator" if creator else None,
         managed_by="provider" if hosted else None,
         tags={"type": kind, "labels": ",".join(tags), "status": str(item.get("status") or "")},
     )

@@ -78,6 +78,11 @@ def _variables(scope: Scope, place: Place, number: str) -> Iterator[Record]:
     holder = record_id("gitlab", "pipeline", place.number)
     for given in item["variables"]:
         yield from variable(scope, given, place, {}, holder=holder, schedule=number)
+    # Inputs are not made for secrets, and so neither masked nor protected.
+    for given in item.get("inputs") or []:
+        if isinstance(given["value"], str):
+            shown = {"key": given["name"], "value": given["value"]}
+            yield from variable(scope, shown, place, {}, holder=holder, schedule=f"{number} inputs")
 
 
 def _link(place: Place, number: str, source: str, relation: str, target: str) -> Link:

@@ -30,7 +30,8 @@ def day(days: float | None) -> str | None:
 
 def person(user: Json) -> Json:
     """Return ``UserBasic``: https://docs.gitlab.com/api/users/"""
-    return {key: user[key] for key in ("id", "username", "name", "state", "locked", "avatar_url", "web_url")}
+    shown = ("id", "username", "public_email", "name", "state", "locked", "avatar_url", "web_url")
+    return {key: user[key] for key in shown}
 
 
 def user(number: int, username: str, name: str, **more: object) -> Json:
@@ -38,6 +39,7 @@ def user(number: int, username: str, name: str, **more: object) -> Json:
     return {
         "id": number,
         "username": username,
+        "public_email": "",
         "name": name,
         "state": "active",
         "locked": False,
@@ -45,12 +47,25 @@ def user(number: int, username: str, name: str, **more: object) -> Json:
         "web_url": f"{WEB}/{username}",
         "created_at": ago(900),
         "bio": "",
+        "location": "",
+        "linkedin": "",
+        "twitter": "",
+        "discord": "",
+        "website_url": "",
+        "github": "",
+        "job_title": "",
+        "pronouns": None,
+        "organization": "",
         "bot": False,
-        "email": f"{username}@lanternpay.example",
-        "public_email": None,
+        "work_information": None,
+        "local_time": None,
         "last_sign_in_at": ago(2),
         "confirmed_at": ago(900),
         "last_activity_on": day(-2),
+        "email": f"{username}@lanternpay.example",
+        "theme_id": 1,
+        "color_scheme_id": 1,
+        "projects_limit": 100,
         "current_sign_in_at": ago(1),
         "identities": [],
         "can_create_group": False,
@@ -58,9 +73,14 @@ def user(number: int, username: str, name: str, **more: object) -> Json:
         "two_factor_enabled": True,
         "external": False,
         "private_profile": False,
+        "commit_email": f"{username}@lanternpay.example",
+        "preferred_language": "en",
         "is_admin": False,
+        "note": None,
         "namespace_id": 10_000 + number,
         "created_by": None,
+        "using_license_seat": True,
+        "is_auditor": False,
         **more,
     }
 
@@ -71,7 +91,6 @@ def member(who: Json, level: int, *, since: float = 400, ends: float | None = No
         **person(who),
         "access_level": level,
         "created_at": ago(since),
-        "created_by": None,
         "expires_at": day(ends),
         "membership_state": "active",
         "group_saml_identity": None,
@@ -83,6 +102,7 @@ def group(number: int, path: str, name: str, *, parent: Json | None = None, **mo
     """Return a group: https://docs.gitlab.com/api/groups/"""
     return {
         "id": number,
+        "web_url": f"{WEB}/groups/{path if parent is None else parent['full_path'] + '/' + path}",
         "name": name,
         "path": path,
         "description": "",
@@ -93,28 +113,37 @@ def group(number: int, path: str, name: str, *, parent: Json | None = None, **mo
         "project_creation_level": "maintainer",
         "auto_devops_enabled": None,
         "subgroup_creation_level": "owner",
+        "emails_disabled": False,
+        "emails_enabled": True,
+        "show_diff_preview_in_email": True,
         "mentions_disabled": None,
+        "lfs_enabled": True,
+        "archived": False,
+        "math_rendering_limits_enabled": True,
+        "lock_math_rendering_limits_enabled": False,
+        "crm_enabled": False,
+        "resource_access_token_notify_inherited": False,
+        "lock_resource_access_token_notify_inherited": False,
         "default_branch": None,
         "default_branch_protection": 2,
-        "lfs_enabled": True,
+        "default_branch_protection_defaults": {},
         "avatar_url": None,
-        "web_url": f"{WEB}/groups/{path}",
         "request_access_enabled": False,
-        "full_name": name,
+        "full_name": name if parent is None else f"{parent['full_name']} / {name}",
         "full_path": path if parent is None else f"{parent['full_path']}/{path}",
         "created_at": ago(1400),
         "parent_id": None if parent is None else parent["id"],
         "organization_id": 1,
         "shared_runners_setting": "enabled",
+        "max_artifacts_size": None,
+        "marked_for_deletion_on": None,
         "shared_with_groups": [],
-        "prevent_sharing_groups_outside_hierarchy": True,
-        "membership_lock": False,
         **more,
     }
 
 
 def project(number: int, path: str, namespace: Json, *, created: float = 800, **more: object) -> Json:
-    """Return a project: https://docs.gitlab.com/api/projects/"""
+    """Return a project, but for what `sandbox.gitlab.views` adds: https://docs.gitlab.com/api/projects/"""
     full = f"{namespace['full_path']}/{path}"
     return {
         "id": number,
@@ -127,7 +156,13 @@ def project(number: int, path: str, namespace: Json, *, created: float = 800, **
         "default_branch": "main",
         "tag_list": [],
         "topics": [],
+        "ssh_url_to_repo": f"git@gitlab.com:{full}.git",
+        "http_url_to_repo": f"{WEB}/{full}.git",
         "web_url": f"{WEB}/{full}",
+        "readme_url": None,
+        "forks_count": 0,
+        "avatar_url": None,
+        "star_count": 0,
         "last_activity_at": ago(1),
         "visibility": "private",
         "namespace": {
@@ -140,28 +175,38 @@ def project(number: int, path: str, namespace: Json, *, created: float = 800, **
             "avatar_url": None,
             "web_url": namespace["web_url"],
         },
+        "_links": {"self": f"{WEB}/api/v4/projects/{number}"},
+        "marked_for_deletion_at": None,
+        "marked_for_deletion_on": None,
         "empty_repo": False,
         "archived": False,
-        "marked_for_deletion_on": None,
-        "builds_access_level": "private",
-        "repository_access_level": "private",
-        "environments_access_level": "private",
-        "shared_runners_enabled": True,
-        "group_runners_enabled": True,
-        "ci_config_path": "",
-        "ci_id_token_sub_claim_components": ["project_path", "ref_type", "ref"],
-        "ci_job_token_scope_enabled": False,
-        "ci_push_repository_for_job_token_allowed": False,
-        "public_jobs": False,
-        "auto_devops_enabled": False,
-        "shared_with_groups": [],
         "creator_id": 101,
+        "updated_at": ago(1),
+        "ci_config_path": "",
+        "shared_with_groups": [],
         **more,
     }
 
 
+def project_identity(held: Json) -> Json:
+    """Return ``ProjectIdentity``: all that is shown of an agent's project."""
+    shown = ("id", "description", "name", "name_with_namespace", "path", "path_with_namespace", "created_at")
+    return {key: held[key] for key in shown}
+
+
+def share(number: int, name: str, path: str, level: int, *, ends: float | None = None) -> Json:
+    """Return a group that was invited to a project or group: https://docs.gitlab.com/api/projects/"""
+    return {
+        "group_id": number,
+        "group_name": name,
+        "group_full_path": path,
+        "group_access_level": level,
+        "expires_at": day(ends),
+    }
+
+
 def variable(key: str, value: str | None, **more: object) -> Json:
-    """Return a CI/CD variable: https://docs.gitlab.com/api/project_level_variables/"""
+    """Return a CI/CD variable of a project or group: https://docs.gitlab.com/api/project_level_variables/"""
     return {
         "variable_type": "env_var",
         "key": key,
@@ -189,17 +234,48 @@ def deploy_token(number: int, name: str, *scopes: str, ends: float | None = None
     }
 
 
-def deploy_key(number: int, title: str, *, can_push: bool, created: float, ends: float | None = None) -> Json:
-    """Return a deploy key: https://docs.gitlab.com/api/deploy_keys/"""
+def deploy_key(
+    number: int,
+    title: str,
+    *,
+    can_push: bool,
+    created: float,
+    used: float | None = None,
+    ends: float | None = None,
+) -> Json:
+    """Return a project's deploy key: https://docs.gitlab.com/api/deploy_keys/"""
+    return {
+        "id": number,
+        "title": title,
+        "created_at": ago(created),
+        "expires_at": None if ends is None else ago(-ends),
+        "last_used_at": ago(used),
+        "key": f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{number:043d} {title}",
+        "usage_type": "auth_and_signing",
+        "fingerprint": f"4a:9d:64:15:{number % 100:02d}:3a:e6:07:6e:89:36:b3:3b:03:05:d9",
+        "fingerprint_sha256": f"SHA256:Jrs3LD1Ji30xNLtTVf9NDCj7kkBgPBb2pjvTZ3HfI{number:05d}",
+        "can_push": can_push,
+    }
+
+
+def service_account(number: int, username: str, name: str) -> Json:
+    """Return a service account: https://docs.gitlab.com/api/service_accounts/"""
+    return {
+        "id": number,
+        "username": username,
+        "public_email": "",
+        "name": name,
+        "email": f"{username}@noreply.gitlab.com",
+    }
+
+
+def ssh_certificate(number: int, title: str, *, created: float) -> Json:
+    """Return an authority of SSH certificates: https://docs.gitlab.com/api/group_ssh_certificates/"""
     return {
         "id": number,
         "title": title,
         "key": f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{number:043d} {title}",
-        "fingerprint": f"4a:9d:64:15:{number % 100:02d}:3a:e6:07:6e:89:36:b3:3b:03:05:d9",
-        "fingerprint_sha256": f"SHA256:Jrs3LD1Ji30xNLtTVf9NDCj7kkBgPBb2pjvTZ3HfI{number:05d}",
         "created_at": ago(created),
-        "expires_at": None if ends is None else ago(-ends),
-        "can_push": can_push,
     }
 
 
@@ -216,9 +292,17 @@ def access_token(
         "scopes": list(scopes),
         "user_id": user_id,
         "last_used_at": ago(used),
+        "last_used_ips": [],
         "active": ends is None or ends > 0,
+        "granular": False,
         "expires_at": day(ends),
     }
+
+
+def granular(base: Json, *permissions: str, **where: object) -> Json:
+    """Return a fine-grained token: https://docs.gitlab.com/auth/tokens/fine_grained_access_tokens/"""
+    scope = {"access": "selected_memberships", "permissions": list(permissions), **where}
+    return {**base, "scopes": ["granular"], "granular": True, "granular_scopes": [scope]}
 
 
 def bound_token(base: Json, level: int, resource_type: str, resource_id: int) -> Json:
@@ -226,38 +310,58 @@ def bound_token(base: Json, level: int, resource_type: str, resource_id: int) ->
     return {**base, "access_level": level, "resource_type": resource_type, "resource_id": resource_id}
 
 
-def hook(number: int, url: str, place: tuple[str, int], *, verify: bool = True, token: bool = True) -> Json:
-    """Return a webhook: https://docs.gitlab.com/api/project_webhooks/"""
+_OF_PROJECT = "feature_flag_events resource_deploy_token_events vulnerability_events"
+_OF_GROUP = "feature_flag_events subgroup_events member_events vulnerability_events project_events"
+
+
+def system_hook(
+    number: int, url: str, *, verify: bool = True, token: bool = True, signed: bool = False
+) -> Json:
+    """Return a system hook: https://docs.gitlab.com/api/system_hooks/"""
     return {
         "id": number,
         "url": url,
         "name": "",
         "description": "",
-        f"{place[0]}_id": place[1],
+        "created_at": ago(300),
         "push_events": True,
-        "push_events_branch_filter": "",
+        "tag_push_events": True,
+        "merge_requests_events": True,
+        "repository_update_events": False,
+        "enable_ssl_verification": verify,
+        "organization_id": 1,
+        "alert_status": "executable",
+        "disabled_until": None,
+        "url_variables": [],
+        "push_events_branch_filter": None,
         "branch_filter_strategy": "wildcard",
+        "custom_webhook_template": None,
+        "custom_headers": [],
+        "token_present": token,
+        "signing_token_present": signed,
+    }
+
+
+def hook(number: int, url: str, place: tuple[str, int], *, verify: bool = True, token: bool = True) -> Json:
+    """Return a webhook: https://docs.gitlab.com/api/project_webhooks/ https://docs.gitlab.com/api/group_webhooks/"""
+    shown = system_hook(number, url, verify=verify, token=token)
+    del shown["organization_id"]
+    return {
+        **shown,
+        f"{place[0]}_id": place[1],
         "issues_events": False,
         "confidential_issues_events": False,
-        "merge_requests_events": True,
-        "tag_push_events": True,
         "note_events": False,
-        "job_events": False,
+        "confidential_note_events": None,
         "pipeline_events": True,
         "wiki_page_events": False,
         "deployment_events": True,
+        "job_events": False,
         "releases_events": False,
+        "milestone_events": False,
+        "emoji_events": False,
         "resource_access_token_events": False,
-        "enable_ssl_verification": verify,
-        "alert_status": "executable",
-        "disabled_until": None,
-        "repository_update_events": False,
-        "url_variables": [],
-        "custom_webhook_template": "",
-        "custom_headers": [],
-        "token_present": token,
-        "signing_token_present": False,
-        "created_at": ago(300),
+        **dict.fromkeys((_OF_PROJECT if place[0] == "project" else _OF_GROUP).split(), False),
     }
 
 
@@ -290,15 +394,16 @@ def integration(number: int, slug: str, title: str, *, active: bool = True, inhe
     }
 
 
-def access(level: int | None, *, user_id: int | None = None, group_id: int | None = None) -> Json:
-    """Return an access level of a protected branch or environment."""
+def access(level: int | None, **whose: object) -> Json:
+    """Return an access level of a protected branch or environment; ``whose`` names ``user_id``, ``group_id``, ..."""
     names = {0: "No one", 30: "Developers + Maintainers", 40: "Maintainers", 60: "Administrator"}
     return {
         "id": 1,
         "access_level": level,
         "access_level_description": names.get(level or 0, "Maintainers"),
-        "user_id": user_id,
-        "group_id": group_id,
+        "user_id": None,
+        "group_id": None,
+        **whose,
     }
 
 
@@ -321,9 +426,40 @@ def protected_environment(name: str, deploy: list[Json], rules: list[Json]) -> J
     """Return a protected environment: https://docs.gitlab.com/api/protected_environments/"""
     return {
         "name": name,
-        "deploy_access_levels": deploy,
+        "deploy_access_levels": [{**level, "group_inheritance_type": 0} for level in deploy],
         "required_approval_count": 0,
         "approval_rules": rules,
+    }
+
+
+def approval(number: int, required: int, **whose: object) -> Json:
+    """Return a rule of who approves deployments: https://docs.gitlab.com/api/protected_environments/"""
+    return {
+        **access(None, **whose),
+        "id": number,
+        "required_approvals": required,
+        "group_inheritance_type": 0,
+    }
+
+
+def approval_rule(number: int, name: str, required: int, *branches: Json, **more: object) -> Json:
+    """Return a rule of who approves merge requests; of all branches, where none is given.
+
+    https://docs.gitlab.com/api/merge_request_approvals/
+    """
+    return {
+        "id": number,
+        "name": name,
+        "rule_type": "regular",
+        "eligible_approvers": [],
+        "approvals_required": required,
+        "users": [],
+        "groups": [],
+        "contains_hidden_groups": False,
+        "report_type": None,
+        "protected_branches": list(branches),
+        "applies_to_all_protected_branches": False,
+        **more,
     }
 
 
@@ -357,13 +493,14 @@ def deployment(number: int, sha: str, place: Json, who: Json, *, created: float)
         "updated_at": ago(created - 0.01),
         "status": "success",
         "user": person(who),
-        "environment": {key: place[key] for key in ("id", "name", "slug", "external_url")},
+        "environment": {
+            key: place[key] for key in ("id", "name", "slug", "external_url", "created_at", "updated_at")
+        },
         "deployable": None,
-        "pending_approval_count": 0,
     }
 
 
-def schedule(number: int, description: str, owner: Json, project_id: int, *, active: bool = True) -> Json:
+def schedule(number: int, description: str, owner: Json, *, active: bool = True) -> Json:
     """Return a pipeline schedule: https://docs.gitlab.com/api/pipeline_schedules/"""
     return {
         "id": number,
@@ -376,7 +513,7 @@ def schedule(number: int, description: str, owner: Json, project_id: int, *, act
         "created_at": ago(600),
         "updated_at": ago(600),
         "owner": person(owner),
-        "project_id": project_id,
+        "inputs": [],
     }
 
 
@@ -385,18 +522,7 @@ def agent(number: int, name: str, home: Json, *, created: float) -> Json:
     return {
         "id": number,
         "name": name,
-        "config_project": {
-            key: home[key]
-            for key in (
-                "id",
-                "description",
-                "name",
-                "name_with_namespace",
-                "path",
-                "path_with_namespace",
-                "created_at",
-            )
-        },
+        "config_project": project_identity(home),
         "created_at": ago(created),
         "created_by_user_id": 101,
         "is_receptive": False,
@@ -430,6 +556,7 @@ def runner(number: int, description: str, kind: str, **more: object) -> Json:
         "status": "ONLINE",
         "contactedAt": ago(0.01),
         "createdAt": ago(500),
+        "createdBy": None,
         "tagList": [],
         "projects": [],
         **more,
@@ -467,12 +594,7 @@ def trigger(
         "hasTokenExposed": False,
         "lastUsed": ago(used),
         "expiresAt": None if ends is None else ago(-ends),
-        "owner": {
-            "id": f"gid://gitlab/User/{owner['id']}",
-            "username": owner["username"],
-            "name": owner["name"],
-            "state": owner["state"],
-        },
+        "owner": owner,
     }
 
 

@@ -10,6 +10,7 @@ from sandbox.aws.keys import key_id, key_secret
 from sandbox.aws.keys import token as made
 from sandbox.estate import DEV, GITLAB_GROUP, GITLAB_GROUP_ID, PROD, PROJECTS
 from sandbox.gitlab import entities as give
+from sandbox.gitlab import views
 from sandbox.gitlab.instance import DEVELOPER, MAINTAINER, OWNER, REPORTER, Instance
 
 if TYPE_CHECKING:
@@ -61,10 +62,18 @@ def _people(out: Instance) -> None:
         give.user(304, "group_8001_bot_90d3", "renovate", **bot),
     ):
         out.users[one["id"]] = one
+    for number in (201, 301, 302, 303, 304):
+        out.users[number]["created_by"] = give.person(out.users[101])
 
 
 def _groups(out: Instance, night: int) -> None:
-    lantern = give.group(GITLAB_GROUP_ID, GITLAB_GROUP, "Lantern Pay")
+    lantern = give.group(
+        GITLAB_GROUP_ID,
+        GITLAB_GROUP,
+        "Lantern Pay",
+        prevent_sharing_groups_outside_hierarchy=True,
+        runners_token=made("gitlab/runners/lantern", 20, "GR1348941"),
+    )
     research = give.group(RESEARCH, "research", "Research", parent=lantern)
     out.groups = {GITLAB_GROUP_ID: lantern, RESEARCH: research}
     people = out.users
@@ -109,13 +118,7 @@ def _groups(out: Instance, night: int) -> None:
         ),
     ]
     out.lists[f"{base}/service_accounts"] = [
-        {
-            "id": 201,
-            "username": "service_account_group_8001_deploy",
-            "name": "Deploy service",
-            "email": "service_account_group_8001_deploy@noreply.gitlab.com",
-            "public_email": "",
-        }
+        give.service_account(201, "service_account_group_8001_deploy", "Deploy service")
     ]
     out.lists[f"{base}/service_accounts/201/personal_access_tokens"] = [
         give.access_token(701, "deploy", 201, "api", created=500, used=1, ends=None)
@@ -142,7 +145,9 @@ def _risk_engine(out: Instance) -> None:
         ),
     ]
     out.lists[f"{base}/deploy_tokens"] = [give.deploy_token(511, "risk-pull", "read_registry", ends=60)]
-    out.lists[f"{base}/deploy_keys"] = [give.deploy_key(521, "risk-mirror", can_push=False, created=40)]
+    out.lists[f"{base}/deploy_keys"] = [
+        give.deploy_key(521, "risk-mirror", can_push=False, created=40, used=1)
+    ]
     out.lists[f"{base}/access_tokens"] = [
         give.bound_token(
             give.access_token(611, "release-notes", 302, "read_api", created=60, used=2, ends=120),
@@ -157,7 +162,7 @@ def _risk_engine(out: Instance) -> None:
         )
     ]
     out.objects[f"{base}/job_token_scope"] = {"inbound_enabled": True, "outbound_enabled": False}
-    out.lists[f"{base}/job_token_scope/allowlist"] = [home]
+    out.lists[f"{base}/job_token_scope/allowlist"] = [views.basic_project(home)]
     out.lists[f"{base}/job_token_scope/groups_allowlist"] = []
     out.lists[f"{base}/protected_branches"] = [
         give.protected_branch(901, "main", push=0, code_owner_approval_required=True)
@@ -166,16 +171,14 @@ def _risk_engine(out: Instance) -> None:
     out.lists[f"{base}/environments"] = [production]
     out.lists[f"{base}/protected_environments"] = [
         give.protected_environment(
-            "production",
-            [give.access(MAINTAINER)],
-            [{"id": 1, "user_id": 101, "group_id": None, "access_level": None, "required_approvals": 1}],
+            "production", [give.access(MAINTAINER)], [give.approval(1, 1, user_id=101)]
         )
     ]
     sha = hashlib.sha1(b"risk-engine", usedforsecurity=False).hexdigest()
     out.lists[f"{base}/deployments"] = [give.deployment(551, sha, production, maya, created=3)]
-    out.lists[f"{base}/pipeline_schedules"] = [give.schedule(561, "nightly stress test", maya, RISK)]
+    out.lists[f"{base}/pipeline_schedules"] = [give.schedule(561, "nightly stress test", maya)]
     out.objects[f"{base}/pipeline_schedules/561"] = {
-        **give.schedule(561, "nightly stress test", maya, RISK),
+        **give.schedule(561, "nightly stress test", maya),
         "last_pipeline": None,
         "variables": [{"key": "STRESS_LEVEL", "variable_type": "env_var", "value": "high", "raw": False}],
     }
@@ -187,9 +190,7 @@ def _risk_engine(out: Instance) -> None:
     out.lists[f"{base}/integrations"] = [
         give.integration(821, "slack", "Slack notifications", inherited=True)
     ]
-    out.lists[f"{base}/approval_rules"] = [
-        {"id": 1, "name": "All members", "rule_type": "any_approver", "approvals_required": 2}
-    ]
+    out.lists[f"{base}/approval_rules"] = [give.approval_rule(1, "All Members", 2, rule_type="any_approver")]
 
 
 def _agent_token(out: Instance, base: str, token: Json) -> None:
@@ -217,7 +218,7 @@ def _fraud_model(out: Instance, night: int) -> None:
     out.lists[f"{base}/deploy_tokens"] = [
         give.deploy_token(512, "notebook-push", "read_repository", "write_registry")
     ]
-    out.lists[f"{base}/deploy_keys"] = [give.deploy_key(522, "gpu-box", can_push=True, created=720)]
+    out.lists[f"{base}/deploy_keys"] = [give.deploy_key(522, "gpu-box", can_push=True, created=720, used=3)]
     out.lists[f"{base}/access_tokens"] = [
         give.bound_token(
             give.access_token(612, "nightly-retrain", 301, "api", created=150, used=None, ends=200),
@@ -232,7 +233,7 @@ def _fraud_model(out: Instance, night: int) -> None:
         )
     ]
     out.objects[f"{base}/job_token_scope"] = {"inbound_enabled": False, "outbound_enabled": False}
-    out.lists[f"{base}/job_token_scope/allowlist"] = [home]
+    out.lists[f"{base}/job_token_scope/allowlist"] = [views.basic_project(home)]
     out.lists[f"{base}/job_token_scope/groups_allowlist"] = []
     out.lists[f"{base}/protected_branches"] = []
     development = give.environment(542, "development", tier="development")
@@ -241,10 +242,10 @@ def _fraud_model(out: Instance, night: int) -> None:
     out.lists[f"{base}/protected_environments"] = []
     sha = hashlib.sha1(b"fraud-model", usedforsecurity=False).hexdigest()
     out.lists[f"{base}/deployments"] = [give.deployment(552, sha, development, finn, created=6)]
-    out.lists[f"{base}/pipeline_schedules"] = [give.schedule(562, "weekly retrain", lena, FRAUD)]
+    out.lists[f"{base}/pipeline_schedules"] = [give.schedule(562, "weekly retrain", lena)]
     token = made("gitlab/schedule/export", 30)
     out.objects[f"{base}/pipeline_schedules/562"] = {
-        **give.schedule(562, "weekly retrain", lena, FRAUD),
+        **give.schedule(562, "weekly retrain", lena),
         "last_pipeline": None,
         "variables": [{"key": "EXPORT_TOKEN", "variable_type": "env_var", "value": token, "raw": False}],
     }
@@ -262,7 +263,7 @@ def _handbook(out: Instance) -> None:
     base = f"/projects/{HANDBOOK}"
     out.lists[f"{base}/members"] = []
     out.objects[f"{base}/job_token_scope"] = {"inbound_enabled": True, "outbound_enabled": False}
-    out.lists[f"{base}/job_token_scope/allowlist"] = [out.projects[HANDBOOK]]
+    out.lists[f"{base}/job_token_scope/allowlist"] = [views.basic_project(out.projects[HANDBOOK])]
     out.lists[f"{base}/protected_branches"] = [give.protected_branch(903, "main", push=MAINTAINER)]
     out.lists[f"{base}/environments"] = [give.environment(544, "pages", tier="other")]
 
@@ -270,7 +271,14 @@ def _handbook(out: Instance) -> None:
 def _runners(out: Instance, night: int) -> None:
     out.runners = [
         give.runner(401, "lantern-shared", "GROUP_TYPE", runUntagged=True),
-        give.runner(402, "lantern-deploy", "GROUP_TYPE", tagList=["deploy"], accessLevel="REF_PROTECTED"),
+        give.runner(
+            402,
+            "lantern-deploy",
+            "GROUP_TYPE",
+            tagList=["deploy"],
+            accessLevel="REF_PROTECTED",
+            createdBy=out.users[101],
+        ),
         give.runner(403, "risk-bench", "PROJECT_TYPE", tagList=["bench"], locked=True, projects=[RISK]),
         give.runner(
             404,
@@ -278,7 +286,7 @@ def _runners(out: Instance, night: int) -> None:
             "GROUP_TYPE",
             runUntagged=True,
             paused=True,
-            status="OFFLINE",
+            status="STALE",
             contactedAt=give.ago(90),
         ),
     ]
@@ -294,28 +302,16 @@ def _instance(out: Instance) -> None:
         give.access_token(711, "laptop", 101, "read_api", created=20, used=1, ends=70),
         give.access_token(712, "old-migration", 105, "api", "sudo", created=700, used=350, ends=None),
     ]
-    out.lists["/admin/ci/variables"] = [give.variable("HTTP_PROXY", "http://proxy.lanternpay.example:3128")]
+    out.lists["/admin/ci/variables"] = [
+        views.instance_variable(give.variable("HTTP_PROXY", "http://proxy.lanternpay.example:3128"))
+    ]
     out.lists["/users/102/impersonation_tokens"] = [
         {
             **give.access_token(721, "support", 102, "api", created=90, used=60, ends=20),
             "impersonation": True,
         }
     ]
-    out.lists["/hooks"] = [
-        {
-            "id": 831,
-            "url": "https://audit.lanternpay.example/gitlab",
-            "name": "",
-            "description": "",
-            "created_at": give.ago(700),
-            "push_events": True,
-            "tag_push_events": True,
-            "merge_requests_events": False,
-            "repository_update_events": True,
-            "enable_ssl_verification": True,
-            "url_variables": [],
-            "token_present": True,
-            "signing_token_present": True,
-        }
-    ]
+    out.lists["/hooks"] = [give.system_hook(831, "https://audit.lanternpay.example/gitlab", signed=True)]
     out.lists["/applications"] = [give.application(841, "intranet", "openid", "read_user")]
+    out.lists["/deploy_tokens"] = views.deploy_tokens(out)
+    out.lists["/deploy_keys"] = views.deploy_keys(out)

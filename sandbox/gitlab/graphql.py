@@ -60,6 +60,10 @@ def _page(rows: list[Json], first: int | None, after: str | None) -> Json:
     return {"nodes": part, "pageInfo": {"endCursor": cursor, "hasNextPage": more}}
 
 
+def _user(held: Json | None) -> Json | None:
+    return None if held is None else {**held, "id": f"gid://gitlab/User/{held['id']}"}
+
+
 class _Root:
     def __init__(self, instance: Instance, token: Token) -> None:
         self._instance = instance
@@ -75,7 +79,7 @@ class _Root:
             _info: object, membership: str = "DESCENDANTS", first: int | None = None, after: str | None = None
         ) -> Json:
             rows = [
-                {**row, "projects": self._projects(row)}
+                {**row, "projects": self._projects(row), "createdBy": _user(row["createdBy"])}
                 for row in self._instance.runners
                 if may and (membership == "ALL_AVAILABLE" or row["runnerType"] != "INSTANCE_TYPE")
             ]
@@ -85,10 +89,8 @@ class _Root:
 
     def _projects(self, runner: Json) -> Any:
         def projects(_info: object, first: int | None = None) -> Json:
-            del first
-            return {
-                "nodes": [self._project(self._instance.projects[number]) for number in runner["projects"]]
-            }
+            rows = [self._project(self._instance.projects[number]) for number in runner["projects"]]
+            return _page(rows, first, None)
 
         return projects
 
@@ -101,7 +103,8 @@ class _Root:
 
         def triggers(_info: object, first: int | None = None, after: str | None = None) -> Json:
             rows = self._instance.triggers.get(found["id"], []) if may else []
-            return _page([{**row, "token": row["rest"]["token"]} for row in rows], first, after)
+            shown = [{**row, "token": row["rest"]["token"], "owner": _user(row["owner"])} for row in rows]
+            return _page(shown, first, after)
 
         return {
             "id": f"gid://gitlab/Project/{found['id']}",

@@ -33,7 +33,7 @@ def _objects(role: int, *templates: str) -> tuple[Route, ...]:
 
 
 ROUTES: tuple[Route, ...] = (
-    *_objects(0, "/user", "/version", "/personal_access_tokens/self"),
+    *_objects(0, "/user", "/version"),
     Route(template="/users", role=0, keyset=True),
     Route(template="/projects", role=0, keyset=True),
     Route(template="/groups", role=0, keyset=True),

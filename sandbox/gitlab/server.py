@@ -19,7 +19,8 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from sandbox.aws.keys import token as made
 from sandbox.estate import GITLAB_GROUP_ID
 from sandbox.faults import Faults
-from sandbox.gitlab.entities import WEB
+from sandbox.gitlab import views
+from sandbox.gitlab.entities import WEB, member
 from sandbox.gitlab.estate import build
 from sandbox.gitlab.graphql import execute
 from sandbox.gitlab.instance import ADMIN, DEVELOPER, MAINTAINER, OWNER, Instance, Json, Token
@@ -170,6 +171,8 @@ class GitLabSandbox:
                 return reply_with(404, {"error": "404 Not Found"})
             reply = self._rest(token, found[0], found[1], path, query)
         except RefusedError as refused:
+            if graphql:
+                return reply_with(refused.status, {"errors": [{"message": "Invalid token"}]})
             return reply_with(refused.status, {"message": str(refused)})
         if trouble in {"foreign-next", "looping-next"}:
             origin = "https://elsewhere.example" if trouble == "foreign-next" else self.url
@@ -247,49 +250,42 @@ class GitLabSandbox:
             case "/version":
                 return {"version": "19.6.0-ee", "revision": "5f9de3b1a2c"}
             case "/user":
-                mine = held.users[token.user_id]
-                # An administrator is told so, even when Admin Mode makes the token an ordinary one.
-                return mine if mine["is_admin"] else {k: v for k, v in mine.items() if k != "is_admin"}
+                return views.oneself(held.users[token.user_id])
             case "/users":
-                hidden = () if everybody else ("is_admin", "two_factor_enabled", "last_activity_on", "email")
-                return [{k: v for k, v in one.items() if k not in hidden} for one in held.users.values()]
+                return [views.user(one, token.access_level) for one in held.users.values()]
             case "/groups":
                 top = query.get("top_level_only") == "true"
-                return [one for one in held.groups.values() if not top or one["parent_id"] is None]
+                found = [one for one in held.groups.values() if not top or one["parent_id"] is None]
+                return [views.listed_group(one) for one in found]
             case "/projects":
-                return [self._project(token, one) for one in held.projects.values()]
+                return [views.project(one, token.access_level) for one in held.projects.values()]
             case "/groups/:id":
-                return held.groups[int(values[0])]
+                return views.group(held.groups[int(values[0])], token.access_level)
             case "/groups/:id/descendant_groups":
-                return held.below(held.groups[int(values[0])])
+                return [views.listed_group(one) for one in held.below(held.groups[int(values[0])])]
             case "/groups/:id/projects":
                 below = query.get("include_subgroups") == "true"
                 rows = held.projects_of(held.groups[int(values[0])], subgroups=below)
-                return [self._project(token, one) for one in rows]
+                return [views.project(one, token.access_level) for one in rows]
             case "/groups/:id/members/all/:user_id":
                 if everybody and values[1] == "1":
                     raise RefusedError(404, "404 Not found")
-                return {"id": int(values[1]), "access_level": token.access_level}
+                return member(held.users[int(values[1])], token.access_level)
             case "/projects/:id":
-                return self._project(token, held.projects[int(values[0])])
+                return views.project(held.projects[int(values[0])], token.access_level)
             case "/projects/:id/triggers":
                 return self._triggers(token, int(values[0]))
             case "/groups/:id/runners" | "/runners/all" | "/projects/:id/runners":
-                return [_runner(one) for one in held.runners]
+                return [views.runner(one) for one in held.runners]
             case "/runners/:id":
                 found = [one for one in held.runners if one["id"].endswith(f"/{values[0]}")]
-                return _object({"": _runner_detail(found[0], held)} if found else {}, "")
+                return _object({"": views.single_runner(found[0], held)} if found else {}, "")
             case "/projects/:id/pipeline_schedules/:schedule_id":
                 return self._schedule(token, path)
             case _ if route.one:
                 return _object(held.objects, path)
             case _:
                 return held.lists.get(path, [])
-
-    def _project(self, token: Token, project: Json) -> Json:
-        if token.access_level >= MAINTAINER:
-            return project
-        return {k: v for k, v in project.items() if k != "runners_token"}
 
     def _triggers(self, token: Token, project: int) -> list[Json]:
         rows = [one["rest"] for one in self.instance.triggers.get(project, [])]
@@ -346,44 +342,6 @@ def _object(held: dict[str, Json], path: str) -> Json:
     if path not in held:
         raise RefusedError(404, "404 Not Found")
     return held[path]
-
-
-def _runner(one: Json) -> Json:
-    """Return a runner as lists write it: https://docs.gitlab.com/api/runners/"""
-    kind = one["runnerType"].lower()
-    return {
-        "id": int(one["id"].rpartition("/")[2]),
-        "description": one["description"],
-        "ip_address": "",
-        "active": not one["paused"],
-        "paused": one["paused"],
-        "is_shared": kind == "instance_type",
-        "runner_type": kind,
-        "name": "gitlab-runner",
-        "online": one["status"] == "ONLINE",
-        "created_by": None,
-        "created_at": one["createdAt"],
-        "status": one["status"].lower(),
-        "job_execution_status": "idle",
-    }
-
-
-def _runner_detail(one: Json, held: Instance) -> Json:
-    return {
-        **_runner(one),
-        "tag_list": one["tagList"],
-        "run_untagged": one["runUntagged"],
-        "locked": one["locked"],
-        "maximum_timeout": None,
-        "access_level": one["accessLevel"].lower(),
-        "version": "19.6.0",
-        "contacted_at": one["contactedAt"],
-        "projects": [
-            {key: held.projects[number][key] for key in ("id", "name", "path", "path_with_namespace")}
-            for number in one["projects"]
-        ],
-        "groups": [],
-    }
 
 
 def settings(sandbox: GitLabSandbox) -> tuple[dict[str, Any], dict[str, str]]:
