@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
-from collectors.ci_files.definition import DefinitionError, Job, Runner, Use
+from collectors.ci_files.definition import DefinitionError, Job, Login, Runner, Use
 from collectors.ci_files.gathered import Gathered, text_at
-from collectors.ci_files.gitlab_logins import job_logins
+from collectors.ci_files.gitlab_logins import id_token_logins, vault_secrets
 from collectors.ci_files.gitlab_templates import Scripts, Templates
 from collectors.ci_files.shell import Shell
 from collectors.ci_files.yaml_nodes import (
@@ -94,8 +94,10 @@ def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Scripts, variables
     if shown == "*":
         out.indirect.append(f"line {key.line}: the environment of `{name}` is computed")
     own_values = out.values(node.get("variables"), name)
-    for held in (*items(node.get("rules")), *items(mapping(node.get("parallel")).get("matrix"))):
-        out.values(mapping(held).get("variables") or held, name)
+    for rule in items(node.get("rules")):
+        out.values(mapping(rule).get("variables"), name)
+    for cell in items(mapping(node.get("parallel")).get("matrix")):
+        out.values(cell, name)
     env = {**variables, **own_values}
     _debug(out, node.get("variables"), name)
     _images(out, node, name)
@@ -123,7 +125,12 @@ def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Scripts, variables
         out.script(scalar, job=name, shell=shell, environment=shown)
         _injection(out, scalar, name)
     whole = "\n".join(scalar.text for scalar in scripts)
-    job_logins(out, key, node, tokens, google=google, script=whole, env=env, environment=shown)
+    id_token_logins(out, key, tokens, whole, env=env, environment=shown)
+    vault_secrets(out, name, node, shown)
+    if google:
+        out.logins.append(
+            Login(service="gcp", how="oidc", line=key.line, job=name, environment=shown, token_allowed=True)
+        )
     out.static_logins(shell, key.line, job=name, environment=shown)
     trigger = node.get("trigger")
     if trigger is not None:

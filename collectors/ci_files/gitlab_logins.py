@@ -15,7 +15,7 @@ from collectors.ci_files.yaml_nodes import mapping, text, texts
 
 if TYPE_CHECKING:
     from collectors.ci_files.gathered import Gathered
-    from collectors.ci_files.yaml_nodes import Mapping, Scalar
+    from collectors.ci_files.yaml_nodes import Mapping, Node, Scalar
 
 _STORES = {
     "vault": "vault",
@@ -34,47 +34,39 @@ _OLD_TOKEN = re.compile(r"\$\{?(?P<name>CI_JOB_JWT(?:_V[12])?)\b")
 _CONTINUED = re.compile(r"\\\n\s*")
 
 
-def job_logins(
+def id_token_logins(
     out: Gathered,
     key: Scalar,
-    node: Mapping,
-    tokens: Mapping,
-    *,
-    google: bool,
+    tokens: Node | None,
     script: str,
+    *,
     env: dict[str, str],
     environment: str | None,
 ) -> None:
-    """Note the sign-ins of a job by identity tokens, and the secrets that it takes from stores.
-
-    ``google``: whether it has ``identity: google_cloud``.
-    """
+    """Note the sign-ins of a job's ``id_tokens``, and of the tokens that older versions gave every job."""
     script = _CONTINUED.sub(" ", script)
-    asked = [(name, texts(mapping(settings).get("aud"))) for name, settings in tokens.pairs]
-    for token, audiences in asked:
-        service, targets = _target(token.text, audiences, script, env, alone=len(asked) == 1)
+    asked = [
+        (name, [fill(audience, env) for audience in texts(mapping(settings).get("aud"))])
+        for name, settings in mapping(tokens).pairs
+    ]
+    found = [(name.text, audiences, name.line) for name, audiences in asked]
+    found += [
+        (old, [], key.line) for old in dict.fromkeys(match["name"] for match in _OLD_TOKEN.finditer(script))
+    ]
+    for token, audiences, line in found:
+        service, targets = _target(token, audiences, script, env, alone=len(found) == 1)
         out.logins.append(
             Login(
                 service=service,
                 how="oidc",
                 targets=list(dict.fromkeys(targets)),
                 audience=audiences[0] if len(audiences) == 1 else None,
-                line=token.line,
+                line=line,
                 job=key.text,
                 environment=environment,
                 token_allowed=True,
             )
         )
-    for old in dict.fromkeys(match["name"] for match in _OLD_TOKEN.finditer(script)):
-        service, targets = _target(old, [], script, env, alone=True)
-        out.logins.append(
-            Login(service=service, how="oidc", targets=targets, line=key.line, job=key.text, environment=environment, token_allowed=True)
-        )  # fmt: skip
-    if google:
-        out.logins.append(
-            Login(service="gcp", how="oidc", line=key.line, job=key.text, environment=environment, token_allowed=True)
-        )  # fmt: skip
-    _stores(out, key.text, node, environment)
 
 
 def _target(
@@ -175,7 +167,8 @@ def _option(script: str, env: dict[str, str], *names: str) -> list[str]:
     return []
 
 
-def _stores(out: Gathered, job: str, node: Mapping, environment: str | None) -> None:
+def vault_secrets(out: Gathered, job: str, node: Mapping, environment: str | None) -> None:
+    """Note ``secrets:``: https://docs.gitlab.com/ci/yaml/#secrets."""
     for key, settings in mapping(node.get("secrets")).pairs:
         for kind, store in _STORES.items():
             where = mapping(settings).get(kind)
