@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
-from collectors.ci_files.definition import DefinitionError, Job, Login, Reference, Runner, Use
-from collectors.ci_files.gathered import Gathered, roles_in, text_at
+from collectors.ci_files.definition import DefinitionError, Job, Login, Runner, Use
+from collectors.ci_files.gathered import Gathered, text_at
+from collectors.ci_files.gitlab_logins import id_token_logins, vault_secrets
 from collectors.ci_files.gitlab_templates import Scripts, Templates
+from collectors.ci_files.shell import Shell
 from collectors.ci_files.yaml_nodes import (
     Mapping,
     Scalar,
@@ -24,6 +26,8 @@ from collectors.ci_files.yaml_nodes import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from collectors.ci_files.definition import Definition, Pin
     from collectors.ci_files.yaml_nodes import Node
     from scanner.detectors import Fingerprint
@@ -54,6 +58,8 @@ def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = 
     root = document.root
     out = Gathered(path, "gitlab-ci", fingerprint)
     variables = out.values(root.get("variables"), None)
+    for given, scalar in _values(root.get("variables")):
+        out.reads(scalar, job=None, shell=Shell(variables), scope="workflow", under=given)
     _debug(out, root.get("variables"), None)
     _includes(out, root.get("include"), owner)
     default = mapping(root.get("default"))
@@ -87,34 +93,52 @@ def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Scripts, variables
     shown = "*" if environment and "$" in environment else environment
     if shown == "*":
         out.indirect.append(f"line {key.line}: the environment of `{name}` is computed")
-    env = {**variables, **out.values(node.get("variables"), name)}
+    own_values = out.values(node.get("variables"), name)
+    for rule in items(node.get("rules")):
+        out.values(mapping(rule).get("variables"), name)
+    for cell in items(mapping(node.get("parallel")).get("matrix")):
+        out.values(cell, name)
+    env = {**variables, **own_values}
     _debug(out, node.get("variables"), name)
     _images(out, node, name)
-    tokens = mapping(node.get("id_tokens"))
+    runs = "trigger" not in node  # a job that starts another pipeline runs nothing itself
+    tokens = mapping(node.get("id_tokens") or (_default(root, node, "id_tokens") if runs else None))
+    google = text(node.get("identity") or _default(root, node, "identity")) == "google_cloud"
     own = [key.text for key, _ in tokens.pairs]
+    # A token that the job is given is no stored secret.
+    shell = Shell(
+        {**env, **dict.fromkeys([*own, *(k.text for k, _ in mapping(node.get("secrets")).pairs)], "")}
+    )
+    for given, scalar in _values(node.get("variables")):
+        out.reads(scalar, job=name, shell=shell, environment=shown, under=given)
+    shell.hand(env.items(), macros=False)
     scripts: list[Scalar] = []
-    for part in _SCRIPTS:
-        scripts += unfolded.lines(node.get(part) or root.get(part) or mapping(root.get("default")).get(part))
-    known = {**env, **dict.fromkeys(own, "")}  # a token that the job is given is no stored secret
+    hooks = mapping(node.get("hooks") or _default(root, node, "hooks"))
+    for part in (
+        hooks.get("pre_get_sources_script"),
+        *(node.get(part) or root.get(part) or _default(root, node, part) for part in _SCRIPTS),
+    ):
+        scripts += unfolded.lines(part)
+    for item in items(node.get("run")):
+        scripts += unfolded.lines(mapping(item).get("script"))
     for scalar in scripts:
-        out.script(scalar, job=name, env=known, environment=shown)
+        out.script(scalar, job=name, shell=shell, environment=shown)
         _injection(out, scalar, name)
     whole = "\n".join(scalar.text for scalar in scripts)
-    values = "\n".join(f"{k}={v}" for k, v in env.items())
-    _id_token_logins(out, key, node, whole, env=env, environment=shown)
-    _vault_secrets(out, name, node, shown)
-    if text(node.get("identity")) == "google_cloud":
+    id_token_logins(out, key, tokens, whole, env=env, environment=shown)
+    vault_secrets(out, name, node, shown)
+    if google:
         out.logins.append(
             Login(service="gcp", how="oidc", line=key.line, job=name, environment=shown, token_allowed=True)
         )
-    out.static_logins(whole + "\n" + values, key.line, job=name, environment=shown, env=env)
+    out.static_logins(shell, key.line, job=name, environment=shown)
     trigger = node.get("trigger")
     if trigger is not None:
         where = text(trigger) or text_at(trigger, "project") or "a child pipeline"
         out.indirect.append(f"line {key.line}: `{name}` triggers {where}")
         for item in items(mapping(trigger).get("include")):
             _include(out, item, None)
-    tags = texts(node.get("tags") or mapping(root.get("default")).get("tags"))
+    tags = texts(node.get("tags") or _default(root, node, "tags"))
     hosted = bool(tags) and all(re.match(r"saas-|gitlab-org", tag) for tag in tags)
     out.jobs.append(
         Job(
@@ -122,89 +146,25 @@ def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Scripts, variables
             line=key.line,
             runner=Runner(kind="hosted" if hosted else "unknown", labels=tags),
             environment=shown,
-            identity_token=bool(own) or text(node.get("identity")) is not None,
+            identity_token=bool(own) or google,
             refs=_refs(node),
         )
     )
 
 
-def _id_token_logins(
-    out: Gathered, key: Scalar, node: Mapping, script: str, *, env: dict[str, str], environment: str | None
-) -> None:
-    values = "\n".join(env.values())
-    for token, settings in mapping(node.get("id_tokens")).pairs:
-        audiences = texts(mapping(settings).get("aud"))
-        whole = f"{' '.join(audiences)} {script} {values}"
-        roles = roles_in(f"{script}\n{values}", env)
-        if "AWS_ROLE_ARN" in script and not roles and "AWS_ROLE_ARN" not in env:
-            roles = ["$AWS_ROLE_ARN"]
-        if roles or "amazonaws" in whole or "assume-role-with-web-identity" in script:
-            service, targets = "aws", roles
-        elif "AzureADTokenExchange" in whole or "az login" in script:
-            service, targets = "azure", _option(script, env, "-u", "--username")
-        elif "googleapis" in whole or "workloadIdentityPools" in whole or "gcloud" in script:
-            service = "gcp"
-            targets = re.findall(r"[\w.-]+@[\w-]+\.iam\.gserviceaccount\.com", f"{script}\n{values}")
-        elif "vault" in whole.lower():
-            service, targets = "vault", [env["VAULT_AUTH_ROLE"]] if "VAULT_AUTH_ROLE" in env else []
-        else:
-            service, targets = _other(audiences), []
-        out.logins.append(
-            Login(
-                service=service,
-                how="oidc",
-                targets=list(dict.fromkeys(targets)),
-                audience=audiences[0] if len(audiences) == 1 else None,
-                line=token.line,
-                job=key.text,
-                environment=environment,
-                token_allowed=True,
-            )
-        )
+def _values(node: Node | None) -> Iterator[tuple[str, Scalar]]:
+    for key, value in mapping(node).pairs:
+        scalar = mapping(value).get("value") if isinstance(value, Mapping) else value
+        if isinstance(scalar, Scalar) and "$" in scalar.text:
+            yield key.text, scalar
 
 
-def _other(audiences: list[str]) -> str:
-    match = re.match(r"(?:https?://)?([\w.-]+)", audiences[0]) if audiences else None
-    name = match.group(1) if match else "unknown"
-    return {"pypi": "pypi", "sigstore": "sigstore", "npm:registry.npmjs.org": "npm"}.get(name, name)
-
-
-def _option(script: str, env: dict[str, str], *names: str) -> list[str]:
-    for name in names:
-        match = re.search(rf"(?:^|\s){name}[ =][\"']?\$?\{{?([\w-]+)", script)
-        if match:
-            return [env.get(match.group(1), f"${match.group(1)}")]
-    return []
-
-
-def _vault_secrets(out: Gathered, job: str, node: Mapping, environment: str | None) -> None:
-    """Note ``secrets:``: https://docs.gitlab.com/ci/yaml/#secrets."""
-    stores = {
-        "vault": "vault",
-        "gcp_secret_manager": "secret-manager",
-        "azure_key_vault": "key-vault",
-        "aws_secrets_manager": "secrets-manager",
-        "akeyless": "akeyless",
-    }
-    for key, settings in mapping(node.get("secrets")).pairs:
-        for kind, store in stores.items():
-            where = mapping(settings).get(kind)
-            if where is None:
-                continue
-            named = (
-                text(where) or text_at(where, "name") or text_at(where, "path") or text_at(where, "secret_id")
-            )
-            out.secrets.append(
-                Reference(
-                    name=named or key.text,
-                    line=key.line,
-                    column=key.column,
-                    scope="job",
-                    job=job,
-                    environment=environment,
-                    store=store,
-                )
-            )
+def _default(root: Mapping, node: Mapping, key: str) -> Node | None:
+    """Return what a job takes from ``default:``: https://docs.gitlab.com/ci/yaml/#inheritdefault."""
+    inherit = mapping(node.get("inherit")).get("default")
+    if inherit is not None and boolean(inherit) is not True and key not in texts(inherit):
+        return None
+    return mapping(root.get("default")).get(key)
 
 
 def _images(out: Gathered, node: Mapping, job: str | None) -> None:
