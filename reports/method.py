@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from reports.figures import Cut, cut
+from scanner.framework import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +23,8 @@ class RuleText(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     fix: str
     params: dict[str, Any] = {}
-    controls: list[str] = []
-    """``CIS AWS 5.0: 1.11``."""
+    controls: dict[str, list[str]] = {}
+    """``CIS AWS 5.0: 1.11``, by the provider whose findings are evidence; see `scanner.framework.references`."""
 
 
 class Gaps(NamedTuple):
@@ -92,28 +93,28 @@ def read_rules(night: Night, texts: Mapping[str, RuleText]) -> list[dict[str, An
                 **row,
                 "why": text.why if text else None,
                 "params": ", ".join(f"{name} = {value}" for name, value in params.items()),
-                "controls": ", ".join(text.controls) if text else "",
             }
         )
     return found
 
 
-def read_frameworks(
-    rules: list[dict[str, Any]], texts: Mapping[str, RuleText]
-) -> dict[str, list[dict[str, Any]]]:
+def read_frameworks(night: Night, texts: Mapping[str, RuleText]) -> dict[str, list[dict[str, Any]]]:
     """Return the open findings that give evidence for each control, by framework."""
-    findings = {row["rule"]: row["findings"] for row in rules}
-    cited: dict[tuple[str, str], list[str]] = {}
+    counted: dict[str, dict[str, int]] = {}
+    query = "SELECT rule, provider, sum(findings)::BIGINT FROM rule_results GROUP BY ALL"
+    for rule, provider, findings in night.rows(query):
+        counted.setdefault(rule, {})[provider] = findings
+    totals: dict[tuple[str, str], int] = {}
     for text in texts.values():
-        for control in text.controls:
-            framework, _, code = control.partition(": ")
-            cited.setdefault((framework, code), []).append(text.id)
+        by_provider = counted.get(text.id, {})
+        for provider, controls in text.controls.items():
+            findings = sum(by_provider.values()) if provider == EVERY else by_provider.get(provider, 0)
+            for control in controls:
+                framework, _, code = control.partition(": ")
+                totals[framework, code] = totals.get((framework, code), 0) + findings
     found: dict[str, list[dict[str, Any]]] = {}
-    for (framework, code), names in sorted(
-        cited.items(), key=lambda item: (item[0][0], _numbers(item[0][1]))
-    ):
-        total = sum(findings.get(name, 0) for name in names)
-        found.setdefault(framework, []).append({"code": code, "rules": len(names), "findings": total})
+    for framework, code in sorted(totals, key=lambda key: (key[0], _numbers(key[1]))):
+        found.setdefault(framework, []).append({"code": code, "findings": totals[framework, code]})
     return found
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from scanner import completeness, history
+from scanner.defects import define_defects
 from scanner.exceptions import judge as judge_exceptions
 from scanner.exceptions import read_exceptions
 from scanner.facts import EXCEPTIONS_ACCOUNT, FINDING_ID, facts, stray_subjects
@@ -166,6 +167,7 @@ class _Analysis:
         resolve(self.tables, snapshot, self.manifest, owners, self.out / "records")
         compute(self.tables, self.out, self.manifest.as_of)
         completeness.define_complete(self.tables)
+        define_defects(self.tables)
         self.tables.con.execute(FINDING_ID)
         self.tables.lock()
         self._remember()
@@ -359,7 +361,7 @@ class _Analysis:
                 "params": rule.params,
                 "needs": rule.needs,
                 "custom": rule.custom,
-                "controls": cited.get(rule.id, []),
+                "controls": cited.get(rule.id, {}),
                 "error": self.errors.get(rule.id),
             }
             for rule in self.rules
