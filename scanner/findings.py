@@ -41,6 +41,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """new, open, reopened, resolved, unobserved, excepted or error."""
     previous_status: Status | None = None
     """The status of the night before; None when it was not known then."""
+    changed: list[str] = []
+    """What differs from the night before, beside the status: names of these fields. Nothing for what was not known."""
     confidence: Literal["high", "low"] = "high"
     """low when something that could change the verdict was not readable."""
     rank: float

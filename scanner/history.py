@@ -89,6 +89,13 @@ BLOCKED = """
 """Findings that a gap of tonight may hide. A gap of another kind than the subject's hides it not: what a provider never
 shows (the OAuth apps of an organisation) would else keep every finding about credentials from being resolved."""
 
+COMPARED = (
+    "rule_version", "category", "title", "severity", "confidence", "account_name", "subject_name",
+    "identity_id", "identity_name", "surface", "resource", "owner", "owner_source", "environment", "detail", "fix",
+    "blast", "path", "url",
+)  # fmt: skip
+"""What importers are told of when it differs from the night before."""
+
 _SPELL = "CASE WHEN {0} IN ('new', 'open', 'reopened') THEN 'open' ELSE {0} END"
 
 
@@ -101,15 +108,20 @@ def _chosen(given: dict[str, str]) -> str:
 
 def seen_tonight(facts: str) -> str:
     """Return the query for findings with hits tonight. Parameters: ``$run_id``, ``$as_of``."""
+    differing = ", ".join(
+        f"CASE WHEN f.{name} IS DISTINCT FROM k.{name} THEN '{name}' END" for name in COMPARED
+    )
     columns = {
         **{name: f"f.{name}" for name in Known.__struct_fields__},
         "status": "CASE WHEN k.id IS NULL THEN 'new' WHEN k.status = 'resolved' THEN 'reopened' ELSE 'open' END",
         "previous_status": "k.status",
+        "changed": f"CASE WHEN k.id IS NULL THEN [] ELSE list_filter([{differing}], lambda name: name IS NOT NULL) END",
         "rank": "f.urgency",
         "first_seen": "coalesce(k.first_seen, $as_of)",
         "changed_at": "coalesce(k.changed_at, $as_of)",
-        "due_at": "NULL",
-        "exception_id": "NULL",
+        # As they were; `settled` says what they are.
+        "due_at": "k.due_at",
+        "exception_id": "k.exception_id",
         "gone_in": "NULL",
         "last_seen": "$run_id",
         "shown": "true",
@@ -146,6 +158,7 @@ def not_seen_tonight() -> str:
         **{name: f"g.{name}" for name in Known.__struct_fields__},
         "status": "g.now",
         "previous_status": "g.status",
+        "changed": "[]",
         "gone_in": "CASE WHEN g.now = 'resolved' THEN coalesce(g.gone_in, $run_id) END",
         "shown": "CASE WHEN g.now = 'resolved' THEN g.status <> 'resolved' "
         "ELSE NOT (g.not_run AND g.status = 'unobserved') END",
@@ -169,6 +182,16 @@ def settled(due_days: dict[str, int]) -> str:
         for name in SEVERITIES
         if name in due_days
     )
+    due_at = (
+        f"CASE WHEN c.now = 'resolved' THEN c.due_at ELSE CASE c.severity {due} END END"
+        if due
+        else "NULL::TIMESTAMP"
+    )
+    exception_id = "coalesce(c.covered_by, CASE WHEN c.last_seen <> $run_id THEN c.exception_id END)"
+    later = ", ".join(
+        f"CASE WHEN c.{name} IS DISTINCT FROM ({sql}) THEN '{name}' END"
+        for name, sql in (("due_at", due_at), ("exception_id", exception_id))
+    )
     same = f"coalesce({_SPELL.format('c.previous_status')} = {_SPELL.format('c.now')}, false)"
     columns = {
         **{name: f"c.{name}" for name in Known.__struct_fields__},
@@ -178,10 +201,10 @@ def settled(due_days: dict[str, int]) -> str:
             THEN c.rank + least(greatest(date_diff('day', c.first_seen, $as_of), 0), {MAX_AGE_DAYS})
             ELSE c.rank END""",
         "changed_at": f"CASE WHEN {same} THEN c.changed_at ELSE $as_of END",
-        "due_at": f"CASE WHEN c.now = 'resolved' THEN c.due_at ELSE CASE c.severity {due} END END"
-        if due
-        else "NULL",
-        "exception_id": "coalesce(c.covered_by, CASE WHEN c.last_seen <> $run_id THEN c.exception_id END)",
+        "changed": f"""CASE WHEN c.previous_status IS NULL THEN []
+            ELSE list_concat(c.changed, list_filter([{later}], lambda name: name IS NOT NULL)) END""",
+        "due_at": due_at,
+        "exception_id": exception_id,
         "transitions": f"CASE WHEN {same} THEN c.transitions "
         "ELSE list_append(c.transitions, $run_id || ' ' || c.now) END",
     }
