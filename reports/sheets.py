@@ -105,6 +105,7 @@ _IDENTITIES = {
     "open_findings": "coalesce(o.n, 0)",
     "highest_severity": "o.severity",
     "address": "i.address",
+    "never_used": "i.never_used",
 }
 
 _WORST = """CASE min(CASE severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 WHEN 'low' THEN 3
@@ -121,11 +122,27 @@ _COUNTS = {
                           WHERE status IN ('new', 'open', 'reopened') GROUP BY 1""",
 }
 
-_IDENTITIES_FROM = """
-    identities i LEFT JOIN tenants p ON p.account_id = i.account_id
+
+def _with_gone(table: str, gone: str) -> str:
+    """Return a table's records with what is gone, of which little more is known than the columns ``gone``."""
+    return f"""(SELECT * FROM {table} UNION ALL BY NAME
+        SELECT id, split_part(id, ':', 1) AS provider, account_id, {gone} FROM population
+        WHERE "table" = '{table}' AND removed_at IS NOT NULL)"""
+
+
+def _since(table: str, alias: str) -> str:
+    """Return the join that gives a record its `Member` row, as ``m``."""
+    return f""" LEFT JOIN population m ON m."table" = '{table}' AND m.id = {alias}.id"""
+
+
+_NATIVE_ID = "regexp_extract(id, '^[^:]+:[^:]+:(.*)$', 1) AS native_id"
+_SINCE = {"first_seen_at": "m.first_seen", "removed_at": "m.removed_at"}
+
+_IDENTITIES_FROM = f"""
+    {_with_gone("identities", f"kind, name, surface, {_NATIVE_ID}")} i LEFT JOIN tenants p ON p.account_id = i.account_id
     LEFT JOIN credential_counts c ON c.identity_id = i.id
     LEFT JOIN grant_counts g ON g.identity_id = i.id
-    LEFT JOIN finding_counts o ON o.identity_id = i.id
+    LEFT JOIN finding_counts o ON o.identity_id = i.id {_since("identities", "i")}
 """
 
 _CREDENTIALS = {
@@ -279,15 +296,21 @@ SHEETS = (
         f"{_FINDINGS_FROM} WHERE f.status IS DISTINCT FROM f.previous_status OR len(f.changed) > 0",
         "f.id",
     ),
-    Sheet("identities", _IDENTITIES, _IDENTITIES_FROM, "i.id"),
+    Sheet("identities", _IDENTITIES | _SINCE, _IDENTITIES_FROM, "i.id"),
     Sheet(
         "credentials",
-        _CREDENTIALS,
-        f"credentials c {_PLACES} c.account_id LEFT JOIN identities i ON i.id = c.identity_id",
+        _CREDENTIALS | _SINCE,
+        f"""{_with_gone("credentials", f"kind, name, identity_id, {_NATIVE_ID}")} c {_PLACES} c.account_id
+        LEFT JOIN identities i ON i.id = c.identity_id {_since("credentials", "c")}""",
         "c.id",
     ),
     Sheet("secrets", _SECRETS, f"secrets s {_PLACES} s.account_id", "s.id"),
-    Sheet("grants", _GRANTS, f"grants g {_PLACES} g.account_id", "g.id"),
+    Sheet(
+        "grants",
+        _GRANTS | _SINCE,
+        f"""{_with_gone("grants", "name AS role, identity_id")} g {_PLACES} g.account_id {_since("grants", "g")}""",
+        "g.id",
+    ),
     Sheet("exceptions", _EXCEPTIONS, "exceptions e", "e.id"),
     Sheet("metrics", _METRICS, "metrics", "metric || chr(31) || dimension || chr(31) || dimension_value"),
     Sheet("coverage", _COVERAGE, _COVERAGE_FROM, "c.id || c.status"),

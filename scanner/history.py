@@ -2,7 +2,8 @@
 
 ``history/<run_id>.parquet`` holds every finding ever seen, with its first night, its transitions and its last status,
 so that ages and reopenings outlive pruned snapshots. ``history/<run_id>.listings.parquet`` holds which listing was
-last complete when (`scanner.completeness`). The analysis of a run reads the newest history before it.
+last complete when (`scanner.completeness`), and ``history/<run_id>.identities.parquet`` and its like since when what is
+known (`scanner.population`). The analysis of a run reads the newest history before it.
 
 | seen tonight | known before | status |
 |---|---|---|
@@ -44,9 +45,7 @@ class Known(Finding, frozen=True, kw_only=True, gc=False):
 
 def history_before(state: Path, run_id: str) -> str | None:
     """Return the newest run before this one that was analysed; None on the first night."""
-    names = sorted(
-        path.stem for path in (state / "history").glob("*.parquet") if not path.stem.endswith(".listings")
-    )
+    names = sorted(path.stem for path in (state / "history").glob("*.parquet") if "." not in path.stem)
     return next((name for name in reversed(names) if name < run_id), None)
 
 
