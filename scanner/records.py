@@ -124,7 +124,7 @@ class Account(Record, frozen=True, kw_only=True, gc=False):
     owner: str | None = None
     """Who answers for it."""
     owner_source: str | None = None
-    """Where the owner was read: ``file``, ``tag:owner``, ``CODEOWNERS``, ``creator``."""
+    """Where the owner was read: ``file``, ``tag:owner``, ``CODEOWNERS``, ``creator``, ``account:acme``."""
     active: bool | None = None
     """False for suspended or archived."""
     created_at: datetime | None = None
@@ -167,7 +167,7 @@ class Identity(Record, frozen=True, kw_only=True, gc=False):
     owner: str | None = None
     """Who answers for it."""
     owner_source: str | None = None
-    """Where the owner was read: ``file``, ``tag:owner``, ``CODEOWNERS``, ``creator``."""
+    """Where the owner was read: ``file``, ``tag:owner``, ``CODEOWNERS``, ``creator``, ``account:acme``."""
     environment: str | None = None
     """``production``, ``staging``, ..."""
     issuer: str | None = None
