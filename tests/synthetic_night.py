@@ -451,6 +451,7 @@ def excesses() -> Iterator[Excess]:
             excess=more, pipeline_level=level, workload_level=workload_level, complete=complete, why=why,
             path=[f"{pipeline} asks for deploy-{name}", f"deploy-{name} trusts repo:lanternpay/{name}:*",
                   f"has {more[0]} on * through AdministratorAccess"] if more else [],
+            fix=f"deploy-{name}: Replace the AWS managed policy AdministratorAccess by one of your own." if more else None,
         )  # fmt: skip
 
 
