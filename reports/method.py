@@ -60,12 +60,14 @@ def read_gaps(night: Night) -> Gaps:
     rules = cut(
         night,
         """
-        SELECT r.status, r.reason, count(DISTINCT r.rule) AS rules, count(DISTINCT r.account_id) AS accounts,
+        SELECT r.status, r.said AS reason, count(DISTINCT r.rule) AS rules, count(DISTINCT r.account_id) AS accounts,
                list_slice(list(DISTINCT r.rule ORDER BY r.rule), 1, 12) AS rule_ids,
                list_slice(list(DISTINCT coalesce(a.name, r.account_id) ORDER BY coalesce(a.name, r.account_id)), 1, 4) AS names
-        FROM rule_results r LEFT JOIN accounts a ON a.id = r.account_id WHERE r.status <> 'evaluated'
-        GROUP BY r.status, r.reason
-        ORDER BY list_position(['error', 'not-evaluated', 'incomplete'], r.status), rules DESC, r.reason
+        -- One refused call may hide several tables: what rules say of it differs by the table before the colon.
+        FROM (SELECT *, regexp_replace(reason, '^[a-z]+: ', '') AS said FROM rule_results) r
+             LEFT JOIN accounts a ON a.id = r.account_id WHERE r.status <> 'evaluated'
+        GROUP BY r.status, r.said
+        ORDER BY list_position(['error', 'not-evaluated', 'incomplete'], r.status), rules DESC, r.said
         """,
         100,
     )
@@ -80,7 +82,7 @@ def read_rules(night: Night, texts: Mapping[str, RuleText]) -> list[dict[str, An
         SELECT rule, min(title) AS title, min(severity) AS severity, min(category) AS category,
                count(*) FILTER (WHERE status = 'evaluated') AS evaluated, count(*) FILTER (WHERE status = 'incomplete') AS incomplete,
                count(*) FILTER (WHERE status = 'not-evaluated') AS missing, count(*) FILTER (WHERE status = 'error') AS errors,
-               sum(findings)::BIGINT AS findings
+               sum(findings)::BIGINT AS findings, rule IN (SELECT rule FROM findings) AS told
         FROM rule_results GROUP BY rule
         ORDER BY list_position(['critical', 'high', 'medium', 'low', 'info'], min(severity)), rule
     """
@@ -91,7 +93,8 @@ def read_rules(night: Night, texts: Mapping[str, RuleText]) -> list[dict[str, An
         found.append(
             {
                 **row,
-                "why": text.why if text else None,
+                # Said once, and where there is something to say it of.
+                "why": text.why if text and row["told"] else None,
                 "params": ", ".join(f"{name} = {value}" for name, value in params.items()),
             }
         )
