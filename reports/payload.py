@@ -79,7 +79,7 @@ def _texts(batch: dict[str, Sequence[Any]]) -> dict[str, list[str | None]]:
         if name in DAYS:
             cells[name] = [None if moment is None else moment.strftime("%Y-%m-%d") for moment in values]
         elif name == "path":
-            cells[name] = ["\n".join(plain(step, NAME) for step in steps or ()) or None for steps in values]
+            cells[name] = ["\n".join(plain(step) for step in steps or ()) or None for steps in values]
         elif name == "evidence":
             cells[name] = [_evidence(facts) for facts in values]
         elif name == "url":

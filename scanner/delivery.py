@@ -115,11 +115,9 @@ def _graph(tables: Tables) -> Graph:
     return Graph(steps, dict(tables.rows("SELECT id, name FROM near")), _own(tables))
 
 
-# A collector says of an escalation path what ends it in the grant that opens it; grant and link give the same reason.
 _ESCAPES = """
-    SELECT l.source_id, l.target_id, g.fix
-    FROM links AS l LEFT JOIN grants AS g ON g.identity_id = l.source_id AND g.why = l.why
-    WHERE l.relation = 'can_become' AND l.source_id IN (SELECT id FROM near) ORDER BY l.id, g.id
+    SELECT source_id, target_id, fix FROM links
+    WHERE relation = 'can_become' AND source_id IN (SELECT id FROM near) ORDER BY id
 """
 
 

@@ -394,6 +394,8 @@ class Link(Record, frozen=True, kw_only=True, gc=False):
     """What shows it: an escalation path's id, ``path:line``, a call."""
     why: str | None = None
     """One sentence for a reader."""
+    fix: str | None = None
+    """The smallest change that ends it, for can_become."""
 
 
 class Control(Record, frozen=True, kw_only=True, gc=False):

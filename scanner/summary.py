@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scanner.findings import SEVERITIES, Severity
 from scanner.history import superseded
@@ -42,8 +42,10 @@ def outcome_lines(state: Path, outcome: Outcome) -> list[str]:
     return lines
 
 
-UNCOVERED = 5
+UNCOVERED = 3
 """Gaps that are told after a run; the report has all of them."""
+REASON = 120
+"""Characters of a provider's answer that are told."""
 
 
 def _uncovered(state: Path, run_id: str) -> list[str]:
@@ -56,15 +58,16 @@ def _uncovered(state: Path, run_id: str) -> list[str]:
     with open_night(state, run_id) as night:
         found = list(night.dicts(query))
     lines = [
-        plain(f"not covered: {row['one']}: {row['call']}: {row['reason']}: {row['detail']}")
-        if row["accounts"] == 1
-        else plain(
-            f"not covered in {row['accounts']} accounts: {row['call']}: {row['reason']}: {row['detail']}"
-        )
+        plain(f"not covered in {_place(row)}: {row['call']}: {row['reason']}: ")
+        + plain(row["detail"], REASON)
         for row in found[:UNCOVERED]
     ]
     more = len(found) - UNCOVERED
     return [*lines, *([f"not covered: {more} more; see the report"] if more > 0 else [])]
+
+
+def _place(gap: dict[str, Any]) -> str:
+    return str(gap["one"]) if gap["accounts"] == 1 else f"{gap['accounts']} accounts"
 
 
 def verified_lines(state: Path, run_id: str) -> list[str]:

@@ -306,7 +306,7 @@ def test_a_secret_that_is_missing_is_told_and_nothing_seen_is_not_called_clean(t
     assert code == Exit.COVERAGE
     assert "coverage: 0.0% of the listings asked for\n" in out
     assert (
-        "not covered: github:org:acme: GET /orgs/{org}: denied: ${env:SPRAWLSCAN_NO_SUCH} is not set or empty\n"
+        "not covered in github:org:acme: GET /orgs/{org}: denied: ${env:SPRAWLSCAN_NO_SUCH} is not set or empty\n"
         in out
     )
     assert "open findings: none: nothing was listed, so this says nothing\n" in out

@@ -280,11 +280,10 @@ def test_a_workload_that_is_administrator_leaves_no_excess(tmp_path: Path) -> No
 
 
 def escape(source: str, target: str, fix: str | None) -> tuple[Record, ...]:
-    """Return a link by which an identity makes itself another, and the grant that opens it."""
-    why = f"{source} may pass {target}, and so acts as it."
+    """Return a link by which an identity makes itself another, and a grant that is judged otherwise."""
     return (
-        msgspec.structs.replace(link(source, "can_become", target), why=why),
-        grant(source, "become-other", role=f"passes-{target}", why=why, fix=fix),
+        msgspec.structs.replace(link(source, "can_become", target), fix=fix),
+        grant(source, "become-other", role=f"passes-{target}", fix="Something else."),
     )
 
 

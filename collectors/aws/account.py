@@ -413,6 +413,7 @@ class Account:
                     target_id=target.id,
                     evidence=hit.path.id,
                     why=hit_why(hit, principal),
+                    fix=hit_fix(hit),
                 )
 
     def _own_path(self, principal: Principal, hit: Hit) -> Iterator[Record]:
