@@ -39,7 +39,7 @@ def _all_rules(state: Path, run_id: str) -> None:
             "why": rule.why,
             "fix": rule.fix,
             "params": rule.params,
-            "controls": cited.get(rule.id, []),
+            "controls": cited.get(rule.id, {}),
         }
         for rule in rules
     ]

@@ -21,7 +21,7 @@ from scanner.cli import app
 from scanner.collect import collector_names, load_collector
 from scanner.config import Settings
 from scanner.findings import RESULT_TABLES
-from scanner.framework import load_frameworks
+from scanner.framework import load_frameworks, references
 from scanner.records import TABLES
 from scanner.rule import load_rules
 from scanner.snapshot import sql_columns
@@ -111,11 +111,7 @@ def _collectors() -> Iterator[str]:
 
 def _rules() -> Iterator[str]:
     yield "## Rules\n"
-    mapped: dict[str, list[str]] = {}
-    for framework in load_frameworks():
-        for code, control in framework.controls.items():
-            for rule in control.rules:
-                mapped.setdefault(rule, []).append(f"{framework.short} {framework.version} {code}")
+    mapped = references(load_frameworks())
     rules = load_rules(None)
     yield f"{len(rules)} rules.\n"
     for rule in rules:
@@ -126,7 +122,8 @@ def _rules() -> Iterator[str]:
         yield f"- Needs: {', '.join(f'`{need}`' for need in rule.needs)}"
         if rule.params:
             yield f"- Parameters: {', '.join(f'`{key}: {value}`' for key, value in rule.params.items())}"
-        yield f"- Maps to: {'; '.join(sorted(mapped.get(rule.id, []))) or 'nothing'}\n"
+        codes = sorted(code for codes in mapped.get(rule.id, {}).values() for code in codes)
+        yield f"- Maps to: {'; '.join(codes) or 'nothing'}\n"
 
 
 def _commands() -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from reports.figures import Cut, cut
+from scanner.framework import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +23,8 @@ class RuleText(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     fix: str
     params: dict[str, Any] = {}
-    controls: list[str] = []
-    """``CIS AWS 5.0: 1.11``."""
+    controls: dict[str, list[str]] = {}
+    """``CIS AWS 5.0: 1.11``, by the provider whose findings are evidence; see `scanner.framework.references`."""
 
 
 class Gaps(NamedTuple):
@@ -59,12 +60,14 @@ def read_gaps(night: Night) -> Gaps:
     rules = cut(
         night,
         """
-        SELECT r.status, r.reason, count(DISTINCT r.rule) AS rules, count(DISTINCT r.account_id) AS accounts,
+        SELECT r.status, r.said AS reason, count(DISTINCT r.rule) AS rules, count(DISTINCT r.account_id) AS accounts,
                list_slice(list(DISTINCT r.rule ORDER BY r.rule), 1, 12) AS rule_ids,
                list_slice(list(DISTINCT coalesce(a.name, r.account_id) ORDER BY coalesce(a.name, r.account_id)), 1, 4) AS names
-        FROM rule_results r LEFT JOIN accounts a ON a.id = r.account_id WHERE r.status <> 'evaluated'
-        GROUP BY r.status, r.reason
-        ORDER BY list_position(['error', 'not-evaluated', 'incomplete'], r.status), rules DESC, r.reason
+        -- One refused call may hide several tables: what rules say of it differs by the table before the colon.
+        FROM (SELECT *, regexp_replace(reason, '^[a-z]+: ', '') AS said FROM rule_results) r
+             LEFT JOIN accounts a ON a.id = r.account_id WHERE r.status <> 'evaluated'
+        GROUP BY r.status, r.said
+        ORDER BY list_position(['error', 'not-evaluated', 'incomplete'], r.status), rules DESC, r.said
         """,
         100,
     )
@@ -79,7 +82,7 @@ def read_rules(night: Night, texts: Mapping[str, RuleText]) -> list[dict[str, An
         SELECT rule, min(title) AS title, min(severity) AS severity, min(category) AS category,
                count(*) FILTER (WHERE status = 'evaluated') AS evaluated, count(*) FILTER (WHERE status = 'incomplete') AS incomplete,
                count(*) FILTER (WHERE status = 'not-evaluated') AS missing, count(*) FILTER (WHERE status = 'error') AS errors,
-               sum(findings)::BIGINT AS findings
+               sum(findings)::BIGINT AS findings, rule IN (SELECT rule FROM findings) AS told
         FROM rule_results GROUP BY rule
         ORDER BY list_position(['critical', 'high', 'medium', 'low', 'info'], min(severity)), rule
     """
@@ -90,30 +93,31 @@ def read_rules(night: Night, texts: Mapping[str, RuleText]) -> list[dict[str, An
         found.append(
             {
                 **row,
-                "why": text.why if text else None,
+                # Said once, and where there is something to say it of.
+                "why": text.why if text and row["told"] else None,
                 "params": ", ".join(f"{name} = {value}" for name, value in params.items()),
-                "controls": ", ".join(text.controls) if text else "",
             }
         )
     return found
 
 
-def read_frameworks(
-    rules: list[dict[str, Any]], texts: Mapping[str, RuleText]
-) -> dict[str, list[dict[str, Any]]]:
+def read_frameworks(night: Night, texts: Mapping[str, RuleText]) -> dict[str, list[dict[str, Any]]]:
     """Return the open findings that give evidence for each control, by framework."""
-    findings = {row["rule"]: row["findings"] for row in rules}
-    cited: dict[tuple[str, str], list[str]] = {}
+    counted: dict[str, dict[str, int]] = {}
+    query = "SELECT rule, provider, sum(findings)::BIGINT FROM rule_results GROUP BY ALL"
+    for rule, provider, findings in night.rows(query):
+        counted.setdefault(rule, {})[provider] = findings
+    totals: dict[tuple[str, str], int] = {}
     for text in texts.values():
-        for control in text.controls:
-            framework, _, code = control.partition(": ")
-            cited.setdefault((framework, code), []).append(text.id)
+        by_provider = counted.get(text.id, {})
+        for provider, controls in text.controls.items():
+            findings = sum(by_provider.values()) if provider == EVERY else by_provider.get(provider, 0)
+            for control in controls:
+                framework, _, code = control.partition(": ")
+                totals[framework, code] = totals.get((framework, code), 0) + findings
     found: dict[str, list[dict[str, Any]]] = {}
-    for (framework, code), names in sorted(
-        cited.items(), key=lambda item: (item[0][0], _numbers(item[0][1]))
-    ):
-        total = sum(findings.get(name, 0) for name in names)
-        found.setdefault(framework, []).append({"code": code, "rules": len(names), "findings": total})
+    for framework, code in sorted(totals, key=lambda key: (key[0], _numbers(key[1]))):
+        found.setdefault(framework, []).append({"code": code, "findings": totals[framework, code]})
     return found
 
 

@@ -50,7 +50,7 @@ class Page(NamedTuple):
     disabled_rules: list[str]
     """Built in, and not in force."""
     frameworks: dict[str, list[dict[str, Any]]]
-    """By framework and version: controls with ``code``, ``rules`` and open ``findings``."""
+    """By framework and version: controls with ``code`` and open ``findings``."""
 
 
 def read_page(night: Night, texts: Mapping[str, RuleText]) -> Page:
@@ -91,5 +91,5 @@ def read_page(night: Night, texts: Mapping[str, RuleText]) -> Page:
         rules=rules,
         silent_rules=sorted(set(texts) - ran),
         disabled_rules=sorted({path.stem for path in RULES.glob("*.yaml")} - set(texts)) if texts else [],
-        frameworks=read_frameworks(rules, texts),
+        frameworks=read_frameworks(night, texts),
     )

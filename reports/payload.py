@@ -45,7 +45,7 @@ class Payload(NamedTuple):
     """The embedded findings."""
 
     text: str
-    """base64 of gzip of JSON: ``{"rows", "columns": {name: {"values", "index"?}}, "fixes"}``."""
+    """base64 of gzip of JSON: ``{"rows", "columns": {name: {"values", "index"?}}, "fixes": {rule: text}}``."""
     shown: int
     total: int
 
@@ -61,10 +61,11 @@ def payload(night: Night, fixes: Mapping[str, str], most: int = MOST) -> Payload
         for name, values in _texts(dict(zip(FIELDS, zip(*batch, strict=True), strict=True))).items():
             columns[name].extend(values)
     shown = len(columns["id"].index)
+    told = columns["rule"].places
     data = {
         "rows": shown,
         "columns": {name: column.encoded() for name, column in columns.items()},
-        "fixes": fixes,
+        "fixes": {rule: fix for rule, fix in fixes.items() if rule in told},
     }
     raw = json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
     packed = gzip.compress(raw, compresslevel=9, mtime=0)
@@ -78,7 +79,7 @@ def _texts(batch: dict[str, Sequence[Any]]) -> dict[str, list[str | None]]:
         if name in DAYS:
             cells[name] = [None if moment is None else moment.strftime("%Y-%m-%d") for moment in values]
         elif name == "path":
-            cells[name] = ["\n".join(plain(step, NAME) for step in steps or ()) or None for steps in values]
+            cells[name] = ["\n".join(plain(step) for step in steps or ()) or None for steps in values]
         elif name == "evidence":
             cells[name] = [_evidence(facts) for facts in values]
         elif name == "url":

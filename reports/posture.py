@@ -41,11 +41,32 @@ class Inventory(NamedTuple):
     credentials: Cut
 
 
+class Step(NamedTuple):
+    """A step of a path as a reader sees it."""
+
+    what: str
+    because: str
+    """What shows it; empty where the step says all."""
+
+
+def step_of(text: str) -> Step:
+    """Part a step's sentence from the reason that stands in brackets behind it; ``(role)`` is part of a name."""
+    if not text.endswith(")"):
+        return Step(text, "")
+    depth = 0
+    for at in range(len(text) - 1, 0, -1):
+        depth += (text[at] == ")") - (text[at] == "(")
+        if depth == 0:
+            because = text[at + 1 : -1].removesuffix(".")
+            return Step(text, "") if " " not in because else Step(text[:at].rstrip(), because)
+    return Step(text, "")
+
+
 def read_delivery(night: Night) -> Delivery:
     """Return the pipelines that reach more than the workload they deliver, strongest first."""
     columns = """
         SELECT e.pipeline_id, e.pipeline_name, e.workload_name, e.pipeline_powers, e.workload_powers, e.excess,
-               e.pipeline_level, e.workload_level, e.path, e.complete, e.why, i.owner
+               e.pipeline_level, e.workload_level, e.path, e.fix, e.complete, e.why, i.owner
         FROM excess e LEFT JOIN identities i ON i.id = e.pipeline_id
     """
     excess = cut(
@@ -60,6 +81,10 @@ def read_delivery(night: Night) -> Delivery:
         "ORDER BY e.pipeline_name, e.workload_name, e.pipeline_id, e.workload_id",
         20,
     )
+    for row in excess.rows:
+        # The row begins with the pipeline.
+        path = row["path"][1:] if row["path"][:1] == [row["pipeline_name"]] else row["path"]
+        row["steps"] = [step_of(text) for text in path]
     figures = first(
         night,
         """
@@ -126,6 +151,7 @@ def read_questions(night: Night) -> list[Question]:
         """,
         as_of,
     )
+    figures = dict(night.rows("SELECT metric, value FROM metrics WHERE dimension = 'all'"))
     age = f" Their median age is {ends['age']:,.0f} days." if ends["age"] is not None else ""
     return [
         Question(
@@ -164,12 +190,40 @@ def read_questions(night: Night) -> list[Question]:
         Question(
             "When should that access end?",
             f"{ends['static']:,} of {plural(ends['credentials'], 'credential')} work until somebody revokes them.{age} "
-            f"{ends['soon']:,} end by themselves within 30 days.",
-            f"Last use unknown for {ends['unknown']:,}.",
+            f"{ends['soon']:,} end by themselves within 30 days.{_shares(figures)}",
+            f"Last use unknown for {ends['unknown']:,}.{_unjudged(figures)}",
             "exceptions",
             "Exceptions and their ends",
         ),
     ]
+
+
+def _shares(figures: dict[str, float]) -> str:
+    """Say how many pipelines and identities do without what lasts; nothing of what no figure was kept of."""
+    said = ""
+    for share, total, unknown, one, many, does in (
+        ("pipelines_without_static_secrets", "pipelines", "pipelines_of_unknown_secrets", "pipeline", "pipelines",
+         "read or hold no stored secret"),
+        ("automation_with_short_lived_credentials", "automation_signing_in", "automation_of_unknown_credentials",
+         "automation identity that signs in", "automation identities that sign in",
+         "use only short-lived or federated credentials"),
+    ):  # fmt: skip
+        if share in figures:
+            judged = figures[total] - figures[unknown]
+            said += f" {round(figures[share] * judged):,} of {plural(round(judged), one, many)} {does}."
+    return said
+
+
+def _unjudged(figures: dict[str, float]) -> str:
+    """Say of how many pipelines and identities this could not be told."""
+    pipelines = round(figures.get("pipelines_of_unknown_secrets", 0))
+    automation = round(figures.get("automation_of_unknown_credentials", 0))
+    if not pipelines and not automation:
+        return ""
+    return (
+        f" {plural(pipelines, 'more pipeline', 'more pipelines')} and "
+        f"{plural(automation, 'more automation identity', 'more automation identities')} could not be judged."
+    )
 
 
 def read_owners(night: Night) -> Cut:

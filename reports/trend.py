@@ -57,6 +57,7 @@ CHOSEN = (
     ("pipelines_exceeding_their_workload", "all", ""),
     ("pipelines_reaching_admin", "all", ""),
     ("pipelines_without_static_secrets", "all", ""),
+    ("automation_with_short_lived_credentials", "all", ""),
     ("static_credentials", "all", ""),
     ("share_of_static_credentials", "all", ""),
     ("median_age_of_static_credentials", "all", ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reports.figures import OPEN, Cut, by_severity, cut, first, plural, utc
+from reports.plain import NAME, plain
 
 if TYPE_CHECKING:
     from reports.posture import Delivery
@@ -37,18 +38,22 @@ class Since(NamedTuple):
     arrived: Cut
     gone: Cut
     expiring: int
+    population: list[str]
+    """What came to the inventory and what went from it, a phrase a table."""
 
 
 def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
     figures = first(
         night,
         """
+        WITH dark AS (SELECT account_id FROM gaps WHERE "table" = '*')
         SELECT (SELECT count(*) FROM coverage) AS answered, (SELECT count(*) FROM gaps) AS missed,
                (SELECT count(DISTINCT account_id) FROM gaps) AS accounts_missed,
                (SELECT count(*) FROM (SELECT account_id FROM gaps UNION SELECT account_id FROM coverage
                                       UNION SELECT id FROM accounts)) AS accounts,
-               (SELECT count(DISTINCT rule) FROM rule_results WHERE status <> 'evaluated') AS weak,
-               (SELECT count(DISTINCT rule) FROM rule_results WHERE status IN ('not-evaluated', 'error')) AS silent,
+               (SELECT count(DISTINCT rule) FROM rule_results WHERE status <> 'evaluated' AND account_id NOT IN (FROM dark)) AS weak,
+               (SELECT count(DISTINCT rule) FROM rule_results
+                WHERE status IN ('not-evaluated', 'error') AND account_id NOT IN (FROM dark)) AS silent,
                (SELECT count(DISTINCT rule) FROM rule_results) AS rules
         """,
     )
@@ -57,6 +62,19 @@ def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
     lines = []
     if asked == 0:
         lines.append("Nothing was asked of any provider, so this report proves nothing.")
+    dark = cut(
+        night,
+        """
+        SELECT DISTINCT coalesce(a.name, g.account_id) AS name FROM gaps AS g LEFT JOIN accounts AS a ON a.id = g.account_id
+        WHERE g."table" = '*' ORDER BY name
+        """,
+        5,
+    )
+    if dark.total:
+        names = ", ".join(plain(row["name"], NAME) for row in dark.rows) + (
+            f" and {dark.more:,} more" if dark.more else ""
+        )
+        lines.append(f"Nothing could be read of {plural(dark.total, 'account')}: {names}.")
     if figures["missed"]:
         lines.append(
             f"{figures['missed']:,} of {plural(asked, 'listing')} failed, "
@@ -71,7 +89,8 @@ def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
     elif figures["weak"]:
         part = figures["weak"] - figures["silent"]
         lines.append(
-            f"{figures['silent']:,} of {plural(figures['rules'], 'rule')} could not be evaluated in at least one account"
+            f"{figures['silent']:,} of {plural(figures['rules'], 'rule')} could not be evaluated in at least one "
+            f"{'other ' if dark.total else ''}account"
             + (f", and {part:,} more had only part of their inputs." if part else ".")
         )
     if lines:
@@ -164,7 +183,24 @@ def read_since(night: Night) -> Since:
         arrived=cut(night, arrived, 12),
         gone=cut(night, gone, 12),
         expiring=int(night.one(expiring, {"as_of": utc(night.as_of)})),
+        population=_population(night),
     )
+
+
+def _population(night: Night) -> list[str]:
+    query = """
+        SELECT "table", count(*) FILTER (WHERE first_seen = $as_of) AS came, count(*) FILTER (WHERE removed_at = $as_of) AS went
+        FROM population GROUP BY "table" ORDER BY list_position(['identities', 'credentials', 'grants'], "table")
+    """
+    nouns = {
+        "identities": ("identity", "identities"),
+        "credentials": ("credential", None),
+        "grants": ("grant", None),
+    }
+    return [
+        f"{plural(came, *nouns[table])} came, {went:,} went"
+        for table, came, went in night.rows(query, {"as_of": utc(night.as_of)})
+    ]
 
 
 def read_worst(night: Night) -> Cut:

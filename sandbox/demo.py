@@ -8,7 +8,6 @@ writes are those of a real installation, and every later command works on the fo
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import shutil
@@ -18,7 +17,11 @@ from sandbox.aws.estate import build
 from sandbox.aws.estate import settings as aws_settings
 from sandbox.aws.server import AwsSandbox
 from sandbox.estate import FIRST_NIGHT, GITHUB_ORG, SECOND_NIGHT
+from sandbox.github.estate import build as github_night
 from sandbox.github.server import GitHubSandbox
+from sandbox.gitlab.estate import build as gitlab_night
+from sandbox.gitlab.server import GitLabSandbox
+from sandbox.gitlab.server import settings as gitlab_settings
 from scanner.config import load
 from scanner.pipeline import run_night
 from scanner.summary import outcome_lines
@@ -83,13 +86,24 @@ def run_demo(
     (folder / "exceptions.yaml").write_text(EXCEPTIONS, encoding="utf-8")
     (folder / "owners.csv").write_text(OWNERS, encoding="utf-8")
     outcome: Outcome | None = None
-    with AwsSandbox(as_of=FIRST_NIGHT) as aws, _environment(aws.environment()):
+    with (
+        AwsSandbox(as_of=FIRST_NIGHT) as aws,
+        _environment(aws.environment()),
+        # The same addresses on both nights: what the first remembers, the second need not ask for again.
+        GitHubSandbox() as github,
+        GitLabSandbox() as gitlab,
+    ):
+        given, secrets = gitlab_settings(gitlab)
+        collectors = {"aws": aws_settings(aws), "github": _github_settings(github), "gitlab": given}
+        secrets |= {GITHUB_KEY: github.app.private_key}
+        config = folder / "config.yaml"
+        config.write_text(_configuration(collectors), encoding="utf-8")
         for night, as_of in ((1, FIRST_NIGHT), (2, SECOND_NIGHT)):
             build(aws, night)
+            github.serve(github_night(night))
+            gitlab.instance = gitlab_night(night)
             echo(f"Night {night} of Lantern Pay: {as_of:%Y-%m-%d}")
-            with _source_control(night) as sections:
-                config = folder / "config.yaml"
-                config.write_text(_configuration({"aws": aws_settings(aws), **sections}), encoding="utf-8")
+            with _environment(secrets):
                 outcome = run_night(load(config), as_of=as_of, progress=progress)
             for line in outcome_lines(folder, outcome):
                 echo(f"  {line}")
@@ -113,35 +127,18 @@ def _configuration(collectors: dict[str, Any]) -> str:
     )
 
 
-@contextlib.contextmanager
-def _source_control(night: int) -> Iterator[dict[str, Any]]:
-    """Serve the company's source control as of a night; give the sections of the configuration for it."""
-    with contextlib.ExitStack() as stack:
-        github = stack.enter_context(GitHubSandbox(night=night))
-        app = github.app
-        variables = {GITHUB_KEY: app.private_key}
-        sections: dict[str, Any] = {
-            "github": {
-                "organisations": [GITHUB_ORG],
-                "base_url": github.url,
-                "app": {
-                    "app_id": app.app_id,
-                    "installation_id": app.installation_id,
-                    "private_key": f"${{env:{GITHUB_KEY}}}",
-                },
-                "oidc_issuer": "https://token.actions.githubusercontent.com",
-                "seconds_between_requests": 0,
-            }
-        }
-        if importlib.util.find_spec("sandbox.gitlab") and importlib.util.find_spec("sandbox.gitlab.server"):
-            from sandbox.gitlab.server import GitLabSandbox, settings
-
-            gitlab = stack.enter_context(GitLabSandbox(night=night))
-            given, more = settings(gitlab)
-            sections["gitlab"] = given
-            variables |= more
-        stack.enter_context(_environment(variables))
-        yield sections
+def _github_settings(github: GitHubSandbox) -> dict[str, Any]:
+    return {
+        "organisations": [GITHUB_ORG],
+        "base_url": github.url,
+        "app": {
+            "app_id": github.app.app_id,
+            "installation_id": github.app.installation_id,
+            "private_key": f"${{env:{GITHUB_KEY}}}",
+        },
+        "oidc_issuer": "https://token.actions.githubusercontent.com",
+        "seconds_between_requests": 0,
+    }
 
 
 @contextlib.contextmanager

@@ -5,7 +5,8 @@ bytes. It writes, whole or not at all:
 
 - ``analysis/<run_id>/``: one Parquet file a result table (`scanner.findings`), ``records/`` with what `scanner.resolve`
   changed, ``rules.json`` (the rules in force, with the controls they give evidence for) and ``summary.json``
-- ``history/<run_id>.parquet``, ``.listings.parquet`` and ``.metrics.json``, which outlive pruned snapshots
+- ``history/<run_id>.parquet`` and what else `scanner.history` names, and ``.metrics.json``: they outlive pruned
+  snapshots
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from scanner import completeness, history
+from scanner.defects import define_defects
 from scanner.exceptions import judge as judge_exceptions
 from scanner.exceptions import read_exceptions
 from scanner.facts import EXCEPTIONS_ACCOUNT, FINDING_ID, facts, stray_subjects
@@ -28,6 +30,7 @@ from scanner.hits import QueryError, plain_utc, write_hits
 from scanner.metrics import measure
 from scanner.night import Tables, quoted
 from scanner.owners import read_owners
+from scanner.population import count_population, keep_population
 from scanner.reach import compute
 from scanner.resolve import resolve
 from scanner.rule import Rule, choose, load_rules
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
 DUE_DAYS: dict[Severity, int] = {"critical": 7, "high": 30, "medium": 60, "low": 90}
 
 
-PART_ROWS = 250_000
+PART_ROWS = 500_000
 """Findings that are put together at once."""
 
 
@@ -123,6 +126,7 @@ def analyze(state: Path, run_id: str, *, settings: AnalyzeSettings) -> AnalysisS
     history_file, listings_file = out / "work" / "settled.parquet", out / "work" / "listings.parquet"
     history_file.replace(past / f"{run_id}.parquet")
     listings_file.replace(past / f"{run_id}.listings.parquet")
+    keep_population(out / "population", past, run_id)
     write_private(past / f"{run_id}.metrics.json", (out / "metrics.json").read_bytes())
     (out / "metrics.json").unlink()
     shutil.rmtree(out / "work")
@@ -166,6 +170,7 @@ class _Analysis:
         resolve(self.tables, snapshot, self.manifest, owners, self.out / "records")
         compute(self.tables, self.out, self.manifest.as_of)
         completeness.define_complete(self.tables)
+        define_defects(self.tables)
         self.tables.con.execute(FINDING_ID)
         self.tables.lock()
         self._remember()
@@ -179,6 +184,14 @@ class _Analysis:
         states = self._exceptions()
         self._candidates(about_exceptions, "candidates-exceptions", f"rule IN ({_names(about_exceptions)})")
         self._settle()
+        count_population(
+            self.tables,
+            self.state / "history",
+            baseline=self.baseline,
+            run_id=self.manifest.run_id,
+            as_of=self.as_of,
+            out=self.out / "population",
+        )
         results = self._rule_results()
         metrics = list(measure(self.tables, self.as_of))
         write_table(self.out / "metrics.parquet", Metric, metrics)
@@ -359,7 +372,7 @@ class _Analysis:
                 "params": rule.params,
                 "needs": rule.needs,
                 "custom": rule.custom,
-                "controls": cited.get(rule.id, []),
+                "controls": cited.get(rule.id, {}),
                 "error": self.errors.get(rule.id),
             }
             for rule in self.rules

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from scanner.config import Loaded
+    from scanner.pipeline import Outcome
     from scanner.run import Progress
 
 app = typer.Typer(
@@ -103,38 +104,60 @@ def _load(
     return msgspec.structs.replace(loaded, settings=loaded.settings.model_copy(update=update))
 
 
-def _stop(code: int, message: str) -> typer.Exit:
+def _stop(name: str, message: str) -> typer.Exit:
+    """Print a message; return the exit code of that name."""
+    from scanner.pipeline import Exit
     from scanner.plain import plain_lines
     from scanner.redact import redact
 
     typer.echo(plain_lines(redact(message)), err=True)
-    return typer.Exit(code)
+    return typer.Exit(Exit[name])
 
 
 @contextmanager
 def _exit_codes() -> Iterator[None]:
     """Turn what a command raises into its message and exit code; anything unforeseen ends as a redacted traceback."""
-    from scanner.analyze import AnalysisError
-    from scanner.config import ConfigError, SecretMissingError
-    from scanner.document import DocumentError
-    from scanner.pipeline import Exit, LockedError, NothingCollectedError, free_space_message
-    from scanner.snapshot import SnapshotError
-
-    wrong = (ConfigError, DocumentError, SecretMissingError, UsageError, NothingCollectedError)
+    # Python looks at what an except clause names only when something was raised: nothing is imported for it before.
     try:
         yield
-    except wrong as exc:
-        raise _stop(Exit.USAGE, str(exc)) from None
-    except LockedError as exc:
-        raise _stop(Exit.LOCKED, str(exc)) from None
-    except (SnapshotError, AnalysisError) as exc:
-        raise _stop(Exit.INTERNAL, str(exc)) from None
+    except _usage_errors() as exc:
+        raise _stop("USAGE", str(exc)) from None
+    except _locked_errors() as exc:
+        raise _stop("LOCKED", str(exc)) from None
+    except _internal_errors() as exc:
+        raise _stop("INTERNAL", str(exc)) from None
     except OSError as exc:
+        from scanner.pipeline import free_space_message
+
         where = Path(str(exc.filename)) if exc.filename else Path()
         raise _stop(
-            Exit.INTERNAL,
+            "INTERNAL",
             f"{exc.strerror or exc} ({exc.filename or 'output'}; {free_space_message(where.parent)})",
         ) from None
+
+
+def _usage_errors() -> tuple[type[Exception], ...]:
+    from scanner.config import ConfigError, SecretMissingError
+    from scanner.document import DocumentError
+    from scanner.explain import NoSuchFindingError
+    from scanner.pipeline import NoSuchRunError
+    from scanner.run import NothingCollectedError
+
+    named = (NoSuchRunError, NoSuchFindingError)
+    return (ConfigError, DocumentError, SecretMissingError, UsageError, NothingCollectedError, *named)
+
+
+def _locked_errors() -> type[Exception]:
+    from scanner.pipeline import LockedError
+
+    return LockedError
+
+
+def _internal_errors() -> tuple[type[Exception], ...]:
+    from scanner.analyze import AnalysisError
+    from scanner.snapshot import SnapshotError
+
+    return (SnapshotError, AnalysisError)
 
 
 def _progress() -> Progress:
@@ -171,6 +194,16 @@ def prepare(
     configure(terminal=sys.stderr.isatty() and not os.environ.get("CI"), verbose=verbose)
 
 
+def _collected(loaded: Loaded, only: list[str] | None, path: list[Path] | None, **more: Any) -> Outcome:
+    """Run a night, or the part of it that ``stages`` names, under the options that `run` and `collect` share."""
+    from scanner.pipeline import run_night
+
+    more["as_of"] = _now(more["as_of"])
+    more["wait_lock"] = _minutes(more["wait_lock"]) * 60
+    chosen = ["ci-files"] if path and not only else only
+    return run_night(loaded, progress=_progress(), only=chosen, **more)
+
+
 @app.command()
 def run(
     config: ConfigOption = Path("config.yaml"),
@@ -191,7 +224,6 @@ def run(
     """Collect, analyse and report one night."""
     import msgspec
 
-    from scanner.pipeline import run_night
     from scanner.summary import outcome_lines
 
     with _exit_codes():
@@ -205,15 +237,7 @@ def run(
         ):
             raise UsageError(f"--fail-on {settings.fail_on}: write a severity, or new: and a severity.")
         loaded = msgspec.structs.replace(loaded, settings=settings)
-        only = ["ci-files"] if path and not only else only
-        outcome = run_night(
-            loaded,
-            as_of=_now(as_of),
-            progress=_progress(),
-            only=only,
-            resume=resume,
-            wait_lock=_minutes(wait_lock) * 60,
-        )
+        outcome = _collected(loaded, only, path, as_of=as_of, resume=resume, wait_lock=wait_lock)
         typer.echo("\n".join(outcome_lines(settings.state, outcome)))
         raise typer.Exit(outcome.exit_code)
 
@@ -230,20 +254,12 @@ def collect(
     as_of: AsOfOption = None,
 ) -> None:
     """Collect into a sealed snapshot, and nothing else."""
-    from scanner.pipeline import run_night
     from scanner.summary import snapshot_lines
 
     with _exit_codes():
         loaded = _load(config, state, path, deadline)
-        only = ["ci-files"] if path and not only else only
-        outcome = run_night(
-            loaded,
-            as_of=_now(as_of),
-            progress=_progress(),
-            only=only,
-            resume=resume,
-            wait_lock=_minutes(wait_lock) * 60,
-            stages=("collect",),
+        outcome = _collected(
+            loaded, only, path, as_of=as_of, resume=resume, wait_lock=wait_lock, stages=("collect",)
         )
         typer.echo("\n".join(snapshot_lines(loaded.settings.state)))
         raise typer.Exit(outcome.exit_code)
@@ -312,7 +328,9 @@ def check_config(config: ConfigOption = Path("config.yaml")) -> None:
 
     with _exit_codes():
         loaded = _load(config, None)
-        check_inputs(loaded.settings, _now(None))
+        problems = check_inputs(loaded.settings, _now(None))
+        if problems:
+            raise UsageError("\n".join(problems))
         for name, sections in sorted(loaded.settings.collectors.items()):
             typer.echo(f"{name}: {len(sections)} section{'s' if len(sections) != 1 else ''}")
         typer.echo(f"{loaded.path} is valid")
@@ -378,14 +396,13 @@ def diff(
 def verify(
     config: ConfigOption = Path("config.yaml"), state: StateOption = None, run_id: RunOption = None
 ) -> None:
-    """Compare every file of a sealed snapshot with its manifest."""
+    """Compare every file of a sealed snapshot, and of its CSV export, with its manifest."""
     from scanner.pipeline import resolve_run
-    from scanner.snapshot import verify as verified
+    from scanner.summary import verified_lines
 
     with _exit_codes():
         folder = state.resolve() if state else _load(config, None).settings.state
-        manifest = verified(folder / "snapshots" / resolve_run(folder, run_id))
-        typer.echo(f"{manifest.run_id}: {len(manifest.files)} files as sealed")
+        typer.echo("\n".join(verified_lines(folder, resolve_run(folder, run_id))))
 
 
 @app.command()
@@ -397,7 +414,10 @@ def prune(
         bool, typer.Option("--force", help="Also delete what open findings cite as evidence.")
     ] = False,
 ) -> None:
-    """List, or delete, the snapshots that retention no longer wants, and all but the newest three histories. Reports stay."""
+    """List, or delete, what retention no longer wants: snapshots with their analyses, and all but the newest three histories.
+
+    Reports stay.
+    """
     from scanner.pipeline import locked
     from scanner.summary import prune_lines
 
@@ -425,13 +445,15 @@ def rules_show(
     custom: Annotated[Path | None, typer.Option("--custom", help="A folder of rules of your own.")] = None,
 ) -> None:
     """Show one rule: why, fix, thresholds, query."""
+    from scanner.document import nearest
     from scanner.rule import load_rules
     from scanner.summary import rule_lines
 
     with _exit_codes():
-        chosen = next((found for found in load_rules(custom) if found.id == rule), None)
+        rules = load_rules(custom)
+        chosen = next((found for found in rules if found.id == rule), None)
         if chosen is None:
-            raise UsageError(f"no rule {rule!r}; see `sprawlscan rules list`")
+            raise UsageError(f"no rule {rule!r}; {nearest(rule, [found.id for found in rules])}")
         typer.echo("\n".join(rule_lines(chosen)))
 
 

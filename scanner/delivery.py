@@ -10,6 +10,7 @@ in an account that is passed, no role that is not in the inventory, no stored ke
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,6 +36,10 @@ class Own(NamedTuple):
     unknown: bool
     role: dict[Power, str]
     resource: dict[Power, str]
+    fixes: dict[Power, list[str | None]]
+    """What ends each grant of a power."""
+    escapes: dict[str, str | None]
+    """What ends each way to make itself another identity, by that one's id."""
 
 
 class Step(NamedTuple):
@@ -64,6 +69,8 @@ class Closure(NamedTuple):
 
     powers: list[Power]
     way: dict[Power, list[str]]
+    before: dict[str, str]
+    """By identity, the one that it is reached from."""
     holder: dict[Power, str]
     unknown: bool
     nodes: frozenset[str]
@@ -156,21 +163,34 @@ _DARK = """
 sign-in to the workload's cloud with a key that is not known; a pipeline whose callers were not seen."""
 
 
+_ESCAPES = """
+    SELECT source_id, target_id, fix FROM links
+    WHERE relation = 'can_become' AND source_id IN (SELECT id FROM near) ORDER BY id
+"""
+
+
 def _own(tables: Tables) -> dict[str, Own]:
     query = """
         SELECT identity_id, bool_or(level = 'unknown' OR confidence = 'low'),
-               list({'powers': powers, 'role': role, 'resource': resource} ORDER BY id)
+               list({'powers': powers, 'role': role, 'resource': resource, 'fix': fix} ORDER BY id)
         FROM grants WHERE identity_id IN (SELECT id FROM near UNION ALL SELECT id FROM compared) GROUP BY identity_id
     """
+    escapes: dict[str, dict[str, str | None]] = {}
+    for source, target, fix in tables.rows(_ESCAPES):
+        escapes.setdefault(source, {}).setdefault(target, fix)
     found: dict[str, Own] = {}
     for identity, unknown, grants in tables.rows(query):
         role: dict[Power, str] = {}
         resource: dict[Power, str] = {}
+        fixes: dict[Power, list[str | None]] = {}
         for grant in grants:
             for power in grant["powers"]:
                 role.setdefault(power, grant["role"])
                 resource.setdefault(power, grant["resource"])
-        found[identity] = Own(frozenset(role), bool(unknown), role, resource)
+                fixes.setdefault(power, []).append(grant["fix"])
+        found[identity] = Own(
+            frozenset(role), bool(unknown), role, resource, fixes, escapes.get(identity, {})
+        )
     return found
 
 
@@ -184,6 +204,7 @@ def _closure(start: str, graph: Graph, *, own: bool = True) -> Closure:
     holder: dict[Power, str] = {}
     unknown = False
     queue = deque([start])
+    before: dict[str, str] = {}
     while queue:
         node = queue.popleft()
         mine = graph.own.get(node) if own or node != start else None
@@ -200,8 +221,33 @@ def _closure(start: str, graph: Graph, *, own: bool = True) -> Closure:
         for step in graph.steps.get(node, ()):
             if step.target not in way:
                 way[step.target] = [*way[node], step.part]
+                before[step.target] = node
                 queue.append(step.target)
-    return Closure([power for power in POWERS if power in powers], powers, holder, unknown, frozenset(way))
+    return Closure(
+        [power for power in POWERS if power in powers], powers, before, holder, unknown, frozenset(way)
+    )
+
+
+def _fix(pipeline: str, workload: str, power: Power, left: Closure, graph: Graph) -> str:
+    """Say where the way from a pipeline to a power is cut with the smallest change.
+
+    That is where an identity first makes itself another one, which no delivery needs; else at the grant itself.
+    """
+    chain = [left.holder[power]]
+    while chain[0] != pipeline:
+        chain.insert(0, left.before[chain[0]])
+    for source, target in itertools.pairwise(chain):
+        own = graph.own.get(source)
+        if own is not None and target in own.escapes:
+            fix = own.escapes[target] or f"Take away what lets it become {graph.name(target)}."
+            return f"{graph.name(source)}: {fix}"
+    holder = chain[-1]
+    mine = graph.own[holder]
+    first, *more = mine.fixes[power]
+    fix = first or f"Replace {mine.role[power]} by what it takes to deliver {workload}."
+    if more:
+        fix += f" {len(more)} more of its grants {'gives' if len(more) == 1 else 'give'} {power}, too."
+    return f"{graph.name(holder)}: {fix}"
 
 
 def _why(pipeline: str, workload: str, excess: list[Power], level: Level, complete: bool) -> str:
@@ -297,13 +343,15 @@ def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph) -
     )
     complete = known and delivery.sure and not left.unknown and not right.unknown
     way: list[str] = []
+    fix: str | None = None
+    name = graph.name(workload) if known else delivery.target
     if excess:
         holder = left.holder[excess[0]]
         mine = graph.own[holder]
         steps = left.way[excess[0]]
         way = [graph.name(delivery.pipeline), *steps] if steps else []
         way.append(f"has {excess[0]} on {mine.resource[excess[0]]} through {mine.role[excess[0]]}")
-    name = graph.name(workload) if known else delivery.target
+        fix = _fix(delivery.pipeline, name, excess[0], left, graph)
     return Excess(
         pipeline_id=delivery.pipeline,
         pipeline_name=graph.name(delivery.pipeline),
@@ -315,6 +363,7 @@ def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph) -
         pipeline_level=level_of(left.powers),
         workload_level=level_of(right.powers),
         path=way,
+        fix=fix,
         complete=complete,
         why=_why(graph.name(delivery.pipeline), name, excess, level_of(left.powers), complete)
         if known

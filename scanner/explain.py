@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from scanner.night import open_night
 from scanner.plain import plain
-from scanner.snapshot import SnapshotError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,19 +14,23 @@ if TYPE_CHECKING:
     from scanner.night import Night
 
 
+class NoSuchFindingError(Exception):
+    """No finding, or more than one, has such an id."""
+
+
 def explain(state: Path, run_id: str, finding: str) -> str:
     """Return a finding's facts, statement, path and smallest change. ``finding`` is its id or the start of it.
 
-    Raises `SnapshotError` when no finding, or more than one, has such an id.
+    Raises `NoSuchFindingError`.
     """
     with open_night(state, run_id) as night:
         query = "SELECT * FROM findings WHERE starts_with(id, $wanted) ORDER BY id LIMIT 6"
         found = list(night.dicts(query, {"wanted": finding}))
         if not found:
-            raise SnapshotError(f"run {run_id} has no finding {finding!r}; findings.csv lists the ids.")
+            raise NoSuchFindingError(f"run {run_id} has no finding {finding!r}; findings.csv lists the ids.")
         if len(found) > 1:
             ids = ", ".join(row["id"] for row in found[:5])
-            raise SnapshotError(f"{finding!r} is the start of several findings: {ids}. Give more of it.")
+            raise NoSuchFindingError(f"{finding!r} is the start of several findings: {ids}. Give more of it.")
         # A name with a line break or an escape sequence must neither forge a line nor command the terminal.
         return "\n".join(plain(line) for line in _lines(night, found[0])) + "\n"
 

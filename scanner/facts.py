@@ -13,6 +13,7 @@ Rank, largest first, is ``severity + exposure + reach + confidence + age``:
 from __future__ import annotations
 
 from scanner.records import POWERS, TABLES
+from scanner.resolve import BY_ACCOUNT
 
 _DIGITS = "abcdefghijklmnopqrstuvwxyz234567"
 _GROUPS = " || ".join(
@@ -226,7 +227,7 @@ def facts(tables: list[str]) -> str:
                coalesce(f.owner, i.owner, a.owner) AS owner,
                CASE WHEN f.owner IS NOT NULL THEN coalesce(f.owner_source, i.owner_source, a.owner_source)
                     WHEN i.owner IS NOT NULL THEN i.owner_source
-                    WHEN a.owner IS NOT NULL THEN 'account' END AS owner_source,
+                    ELSE {BY_ACCOUNT.format("a")} END AS owner_source,
                coalesce(f.environment, i.environment, a.environment) AS environment,
                f.detail, coalesce(f.fix, f.subject_fix, f.rule_fix) AS fix,
                coalesce(f.blast,

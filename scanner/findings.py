@@ -41,6 +41,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """new, open, reopened, resolved, unobserved, excepted or error."""
     previous_status: Status | None = None
     """The status of the night before; None when it was not known then."""
+    changed: list[str] = []
+    """What differs from the night before, beside the status: names of these fields. Nothing for what was not known."""
     confidence: Literal["high", "low"] = "high"
     """low when something that could change the verdict was not readable."""
     rank: float
@@ -186,6 +188,8 @@ class Excess(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The level of the second."""
     path: list[str]
     """How the pipeline reaches the strongest of the excess."""
+    fix: str | None = None
+    """Where that way is cut with the smallest change: the identity, and what to change there."""
     complete: bool
     """False when something on either side could not be read."""
     why: str
@@ -223,6 +227,31 @@ class ExceptionState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Why it is void or malformed."""
 
 
+class Member(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One identity, credential or grant of the population, tonight's and those that are gone."""
+
+    table: str
+    """``identities``, ``credentials`` or ``grants``."""
+    id: str
+    """The record's id."""
+    account_id: str
+    """The `Account.id` it belongs to."""
+    kind: str | None = None
+    """Its kind; None for grants."""
+    name: str
+    """What people call it; a grant's role."""
+    identity_id: str | None = None
+    """The `Identity.id` concerned."""
+    surface: Surface | None = None
+    """An identity's surface."""
+    first_seen: datetime
+    """The first night that saw it, before or after a time of absence."""
+    last_seen: str
+    """The run that last saw it."""
+    removed_at: datetime | None = None
+    """The night whose complete listing first lacked it; None while it is there or not known to be gone."""
+
+
 class Metric(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One figure of one night, in tidy form."""
 
@@ -246,5 +275,6 @@ RESULT_TABLES: dict[str, type[msgspec.Struct]] = {
     "excess": Excess,
     "exceptions": ExceptionState,
     "metrics": Metric,
+    "population": Member,
 }
-"""Table name to class: the names in SQL and the file stems in an analysis folder."""
+"""Table name to class: the names in SQL, and of the files, or folders of files, in an analysis folder."""

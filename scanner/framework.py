@@ -6,6 +6,7 @@ A file ``scanner/frameworks/NAME.yaml``::
     short: CIS AWS
     version: "5.0"
     url: https://...
+    provider: aws            # of one provider only: findings of others are no evidence; left out for all
     controls:
       "1.11":
         title: Ensure credentials unused for 45 days or more are disabled
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 FRAMEWORKS = Path(__file__).parent / "frameworks"
 
+EVERY = ""
+"""Stands for every provider."""
+
 
 class Mapped(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One control, and the rules that give evidence for it."""
@@ -44,6 +48,7 @@ class _FrameworkFile(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     url: str
     controls: dict[str, Mapped]
+    provider: str = EVERY
 
 
 class Framework(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +61,8 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
     """How controls of it are cited: ``CIS AWS``."""
     version: str
     url: str
+    provider: str
+    """Whose findings are evidence; `EVERY` for all."""
     controls: dict[str, Mapped]
     """By code, in the framework's order."""
 
@@ -83,17 +90,21 @@ def load_frameworks(known_rules: Iterable[str] | None = None) -> list[Framework]
     return frameworks
 
 
-def references(frameworks: Iterable[Framework], chosen: Iterable[str] | None = None) -> dict[str, list[str]]:
-    """Return the controls that each rule gives evidence for: ``CIS AWS 5.0: 1.11``, in a fixed order.
+def references(
+    frameworks: Iterable[Framework], chosen: Iterable[str] | None = None
+) -> dict[str, dict[str, list[str]]]:
+    """Return the controls that each rule gives evidence for, by the provider of its findings, in a fixed order.
 
-    ``chosen`` are ids of the frameworks to cite; None cites all.
+    ``{"credential-unused": {"": ["OWASP NHI 2025: NHI1:2025"], "aws": ["CIS AWS 5.0: 1.11"]}}``: what stands under
+    `EVERY` holds for each provider. ``chosen`` are ids of the frameworks to cite; None cites all.
     """
     wanted = set(chosen) if chosen is not None else None
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, list[str]]] = {}
     for framework in frameworks:
         if wanted is not None and framework.id not in wanted:
             continue
         for code, control in framework.controls.items():
             for rule in control.rules:
-                found.setdefault(rule, []).append(f"{framework.short} {framework.version}: {code}")
+                cited = found.setdefault(rule, {}).setdefault(framework.provider, [])
+                cited.append(f"{framework.short} {framework.version}: {code}")
     return found

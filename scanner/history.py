@@ -2,7 +2,8 @@
 
 ``history/<run_id>.parquet`` holds every finding ever seen, with its first night, its transitions and its last status,
 so that ages and reopenings outlive pruned snapshots. ``history/<run_id>.listings.parquet`` holds which listing was
-last complete when (`scanner.completeness`). The analysis of a run reads the newest history before it.
+last complete when (`scanner.completeness`), and ``history/<run_id>.identities.parquet`` and its like since when what is
+known (`scanner.population`). The analysis of a run reads the newest history before it.
 
 | seen tonight | known before | status |
 |---|---|---|
@@ -44,9 +45,7 @@ class Known(Finding, frozen=True, kw_only=True, gc=False):
 
 def history_before(state: Path, run_id: str) -> str | None:
     """Return the newest run before this one that was analysed; None on the first night."""
-    names = sorted(
-        path.stem for path in (state / "history").glob("*.parquet") if not path.stem.endswith(".listings")
-    )
+    names = sorted(path.stem for path in (state / "history").glob("*.parquet") if "." not in path.stem)
     return next((name for name in reversed(names) if name < run_id), None)
 
 
@@ -89,6 +88,13 @@ BLOCKED = """
 """Findings that a gap of tonight may hide. A gap of another kind than the subject's hides it not: what a provider never
 shows (the OAuth apps of an organisation) would else keep every finding about credentials from being resolved."""
 
+COMPARED = (
+    "rule_version", "category", "title", "severity", "confidence", "account_name", "subject_name",
+    "identity_id", "identity_name", "surface", "resource", "owner", "owner_source", "environment", "detail", "fix",
+    "blast", "path", "url",
+)  # fmt: skip
+"""What importers are told of when it differs from the night before."""
+
 _SPELL = "CASE WHEN {0} IN ('new', 'open', 'reopened') THEN 'open' ELSE {0} END"
 
 
@@ -101,15 +107,20 @@ def _chosen(given: dict[str, str]) -> str:
 
 def seen_tonight(facts: str) -> str:
     """Return the query for findings with hits tonight. Parameters: ``$run_id``, ``$as_of``."""
+    differing = ", ".join(
+        f"CASE WHEN f.{name} IS DISTINCT FROM k.{name} THEN '{name}' END" for name in COMPARED
+    )
     columns = {
         **{name: f"f.{name}" for name in Known.__struct_fields__},
         "status": "CASE WHEN k.id IS NULL THEN 'new' WHEN k.status = 'resolved' THEN 'reopened' ELSE 'open' END",
         "previous_status": "k.status",
+        "changed": f"CASE WHEN k.id IS NULL THEN [] ELSE list_filter([{differing}], lambda name: name IS NOT NULL) END",
         "rank": "f.urgency",
         "first_seen": "coalesce(k.first_seen, $as_of)",
         "changed_at": "coalesce(k.changed_at, $as_of)",
-        "due_at": "NULL",
-        "exception_id": "NULL",
+        # As they were; `settled` says what they are.
+        "due_at": "k.due_at",
+        "exception_id": "k.exception_id",
         "gone_in": "NULL",
         "last_seen": "$run_id",
         "shown": "true",
@@ -146,6 +157,7 @@ def not_seen_tonight() -> str:
         **{name: f"g.{name}" for name in Known.__struct_fields__},
         "status": "g.now",
         "previous_status": "g.status",
+        "changed": "[]",
         "gone_in": "CASE WHEN g.now = 'resolved' THEN coalesce(g.gone_in, $run_id) END",
         "shown": "CASE WHEN g.now = 'resolved' THEN g.status <> 'resolved' "
         "ELSE NOT (g.not_run AND g.status = 'unobserved') END",
@@ -169,6 +181,16 @@ def settled(due_days: dict[str, int]) -> str:
         for name in SEVERITIES
         if name in due_days
     )
+    due_at = (
+        f"CASE WHEN c.now = 'resolved' THEN c.due_at ELSE CASE c.severity {due} END END"
+        if due
+        else "NULL::TIMESTAMP"
+    )
+    exception_id = "coalesce(c.covered_by, CASE WHEN c.last_seen <> $run_id THEN c.exception_id END)"
+    later = ", ".join(
+        f"CASE WHEN c.{name} IS DISTINCT FROM ({sql}) THEN '{name}' END"
+        for name, sql in (("due_at", due_at), ("exception_id", exception_id))
+    )
     same = f"coalesce({_SPELL.format('c.previous_status')} = {_SPELL.format('c.now')}, false)"
     columns = {
         **{name: f"c.{name}" for name in Known.__struct_fields__},
@@ -178,10 +200,10 @@ def settled(due_days: dict[str, int]) -> str:
             THEN c.rank + least(greatest(date_diff('day', c.first_seen, $as_of), 0), {MAX_AGE_DAYS})
             ELSE c.rank END""",
         "changed_at": f"CASE WHEN {same} THEN c.changed_at ELSE $as_of END",
-        "due_at": f"CASE WHEN c.now = 'resolved' THEN c.due_at ELSE CASE c.severity {due} END END"
-        if due
-        else "NULL",
-        "exception_id": "coalesce(c.covered_by, CASE WHEN c.last_seen <> $run_id THEN c.exception_id END)",
+        "changed": f"""CASE WHEN c.previous_status IS NULL THEN []
+            ELSE list_concat(c.changed, list_filter([{later}], lambda name: name IS NOT NULL)) END""",
+        "due_at": due_at,
+        "exception_id": exception_id,
         "transitions": f"CASE WHEN {same} THEN c.transitions "
         "ELSE list_append(c.transitions, $run_id || ' ' || c.now) END",
     }

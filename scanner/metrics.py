@@ -72,9 +72,41 @@ _BY_PROVIDER = {
 }
 """Table, figure and unit, in all and for each provider."""
 
-_PIPELINE = "surface = 'automation' AND regexp_matches(kind, '(workflow|pipeline|project)$')"
-"""An automation identity of a kind that is called so by its provider."""
-_STATIC_OF_C = "c.lifetime = 'static' AND coalesce(c.enabled, true)"
+_PIPELINE = "surface = 'automation' AND regexp_matches(kind, '(workflow|pipeline|project)$') AND coalesce(enabled, true)"
+"""An automation identity in use, of a kind that is called so by its provider."""
+
+_UNREAD = """
+    EXISTS (SELECT 1 FROM gaps AS g WHERE g.account_id = i.account_id AND (g."table" = '*' OR g."table" IN ({})
+            AND (g.kind IS NULL OR g.reason <> 'unsupported')))
+"""
+"""Something in the identity's account was not read; what a provider never shows counts where it concerns all."""
+
+_PIPELINES = f"""
+    SELECT CASE WHEN len(i.secrets) > 0
+                  OR i.id IN (SELECT holder_id FROM secrets WHERE looks_like IS NOT NULL OR credential_id IS NOT NULL)
+                  OR i.id IN (SELECT source_id FROM edges WHERE kind = 'holds-key') THEN 'static'
+                WHEN {_UNREAD.format("'secrets', 'controls'")} THEN 'unknown' ELSE 'none' END AS found
+    FROM identities AS i WHERE {_PIPELINE}
+"""
+"""Of each pipeline, whether it reads or holds a stored secret."""
+
+_SIGNING_IN = f"""
+    SELECT CASE WHEN i.id IN (SELECT identity_id FROM credentials WHERE lifetime <> 'short-lived' AND coalesce(enabled, true)
+                              AND coalesce(expires_at > $as_of, true))
+                  OR i.id IN (SELECT source_id FROM edges WHERE kind = 'holds-key') THEN 'long-lived'
+                WHEN {_UNREAD.format("'credentials'")} THEN 'unknown' ELSE 'short-lived' END AS found
+    FROM identities AS i
+    WHERE i.surface IN ('automation', 'workload') AND coalesce(i.enabled, true)
+      AND (i.issuer IS NOT NULL OR i.id IN (SELECT identity_id FROM trusts)
+           OR i.id IN (SELECT identity_id FROM credentials) OR i.id IN (SELECT source_id FROM links WHERE relation = 'runs_as'))
+"""
+"""Of each automation or workload identity that is known to sign in, by what: short-lived covers roles and federation."""
+
+
+def _share(query: str, found: str) -> str:
+    """Return the query for a share of those of which it is known."""
+    return f"SELECT count(*) FILTER (found = '{found}') / nullif(count(*) FILTER (found <> 'unknown'), 0) FROM ({query})"
+
 
 _ONCE = {
     "listings_complete": (
@@ -82,36 +114,21 @@ _ONCE = {
         "ratio",
     ),
     "pipelines": (f"SELECT count(*) FROM identities WHERE {_PIPELINE}", "count"),
-    "pipelines_without_static_secrets": (
-        f"""
-        SELECT count(*) FILTER (NOT EXISTS (
-                   SELECT 1 FROM secrets AS s
-                   WHERE s.holder_id = i.id AND (s.looks_like IS NOT NULL OR s.credential_id IS NOT NULL))
-                 AND len(i.secrets) = 0
-                 AND NOT EXISTS (SELECT 1 FROM edges AS e WHERE e.source_id = i.id AND e.kind = 'holds-key')
-               ) / nullif(count(*), 0)
-        FROM identities AS i WHERE {_PIPELINE}
-        """,
-        "ratio",
+    "pipelines_without_static_secrets": (_share(_PIPELINES, "none"), "ratio"),
+    "pipelines_of_unknown_secrets": (
+        f"SELECT count(*) FILTER (found = 'unknown') FROM ({_PIPELINES})",
+        "count",
     ),
-    "automation_with_short_lived_credentials": (
-        f"""
-        SELECT count(*) FILTER (NOT EXISTS (SELECT 1 FROM credentials AS c WHERE c.identity_id = i.id AND {_STATIC_OF_C}))
-               / nullif(count(*), 0)
-        FROM identities AS i
-        WHERE i.surface IN ('automation', 'workload') AND coalesce(i.enabled, true)
-          AND (i.issuer IS NOT NULL
-               OR EXISTS (SELECT 1 FROM trusts AS t WHERE t.identity_id = i.id)
-               OR EXISTS (SELECT 1 FROM credentials AS c WHERE c.identity_id = i.id)
-               OR EXISTS (SELECT 1 FROM links AS l WHERE l.source_id = i.id AND l.relation = 'runs_as'))
-        """,
-        "ratio",
+    "automation_signing_in": (f"SELECT count(*) FROM ({_SIGNING_IN})", "count"),
+    "automation_with_short_lived_credentials": (_share(_SIGNING_IN, "short-lived"), "ratio"),
+    "automation_of_unknown_credentials": (
+        f"SELECT count(*) FILTER (found = 'unknown') FROM ({_SIGNING_IN})",
+        "count",
     ),
     "pipelines_reaching_admin": (
-        """
-        SELECT count(DISTINCT r.identity_id) FROM reach AS r
-        JOIN identities AS i ON i.id = r.identity_id
-        WHERE i.surface = 'automation' AND r.power = 'admin' AND r.steps > 0
+        f"""
+        SELECT count(DISTINCT r.identity_id) FROM reach AS r JOIN identities AS i ON i.id = r.identity_id
+        WHERE {_PIPELINE} AND r.power = 'admin' AND r.steps > 0
         """,
         "count",
     ),
@@ -150,6 +167,6 @@ def measure(tables: Tables, as_of: datetime) -> Iterator[Metric]:
                         metric=metric, dimension=dimension, dimension_value=value, value=number, unit=unit
                     )
     for metric, (query, unit) in _ONCE.items():
-        number = tables.one(query)
+        number = tables.one(query, {"as_of": as_of})
         if number is not None:
             yield Metric(metric=metric, dimension="all", dimension_value="", value=float(number), unit=unit)

@@ -156,7 +156,8 @@ class Night:
             self.tables.view(path.stem, TABLES[path.stem], [path])
         for name, record in RESULT_TABLES.items():
             path = self.analysis / f"{name}.parquet"
-            self.tables.view(name, record, [path] if path.is_file() else [])
+            files = [path] if path.is_file() else sorted((self.analysis / name).glob("*.parquet"))
+            self.tables.view(name, record, files)
         self.tables.lock()
         self.rows = self.tables.rows
         self.dicts = self.tables.dicts

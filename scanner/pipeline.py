@@ -80,6 +80,10 @@ class LockedError(Exception):
     """Another run holds the lock."""
 
 
+class NoSuchRunError(SnapshotError):
+    """There is no run of that name, or none at all."""
+
+
 def report_names() -> list[str]:
     """Return the reports that are installed: modules of ``reports`` that have `write`, and entry points."""
     package = importlib.import_module("reports")
@@ -151,18 +155,22 @@ def analyze_settings(settings: Settings) -> AnalyzeSettings:
     )
 
 
-def check_inputs(settings: Settings, as_of: datetime) -> None:
+def check_inputs(settings: Settings, as_of: datetime) -> list[str]:
     """Read the files that people write, so that one that is broken is told before hours of collecting.
 
-    Raises `DocumentError`.
+    Returns what is wrong with single exceptions: the others hold, and analysis makes findings of these. Raises
+    `DocumentError` for files that cannot be read.
     """
     from scanner.exceptions import read_exceptions
     from scanner.owners import read_owners
+    from scanner.rule import load_rules
 
-    if settings.exceptions is not None:
-        read_exceptions(settings.exceptions, [], as_of)
     if settings.owners is not None:
         read_owners(settings.owners)
+    if settings.exceptions is None:
+        return []
+    rules = [rule.id for rule in load_rules(settings.rules.custom)]
+    return [one.problem for one in read_exceptions(settings.exceptions, rules, as_of) if one.problem]
 
 
 def analyze_run(settings: Settings, run_id: str) -> AnalysisSummary:
@@ -237,16 +245,16 @@ def judge(
 
 
 def resolve_run(state: Path, run_id: str | None) -> str:
-    """Return the named run, or the newest sealed one. Raises `SnapshotError` when there is none."""
+    """Return the named run, or the newest sealed one. Raises `NoSuchRunError` when there is none."""
     sealed = [path.name for path in list_sealed(state / "snapshots")]
     if run_id is None:
         if not sealed:
-            raise SnapshotError(
+            raise NoSuchRunError(
                 f"{state / 'snapshots'} holds no sealed snapshot; run `sprawlscan run` first."
             )
         return sealed[-1]
     if run_id not in sealed:
-        raise SnapshotError(f"no sealed snapshot {run_id}; there are: {', '.join(sealed) or 'none'}.")
+        raise NoSuchRunError(f"no sealed snapshot {run_id}; there are: {', '.join(sealed) or 'none'}.")
     return run_id
 
 
@@ -269,7 +277,8 @@ def run_night(
         watched = Watched(settings.notify, run_id_of(as_of)) if "report" in stages else None
         with watched or contextlib.nullcontext():
             if "analyze" in stages:
-                check_inputs(settings, as_of)
+                for problem in check_inputs(settings, as_of):
+                    log.warning("an exception covers nothing", problem=problem)
             manifest = collect_snapshot(
                 settings,
                 digest=loaded.digest,

@@ -124,7 +124,7 @@ class Account(Record, frozen=True, kw_only=True, gc=False):
     owner: str | None = None
     """Who answers for it."""
     owner_source: str | None = None
-    """Where the owner was read: ``file``, ``tag:owner``, ``CODEOWNERS``, ``creator``."""
+    """Where the owner was read: ``file``, ``tag:owner``, ``CODEOWNERS``, ``creator``, ``account:acme``."""
     active: bool | None = None
     """False for suspended or archived."""
     created_at: datetime | None = None
@@ -167,7 +167,7 @@ class Identity(Record, frozen=True, kw_only=True, gc=False):
     owner: str | None = None
     """Who answers for it."""
     owner_source: str | None = None
-    """Where the owner was read: ``file``, ``tag:owner``, ``CODEOWNERS``, ``creator``."""
+    """Where the owner was read: ``file``, ``tag:owner``, ``CODEOWNERS``, ``creator``, ``account:acme``."""
     environment: str | None = None
     """``production``, ``staging``, ..."""
     issuer: str | None = None
@@ -395,6 +395,8 @@ class Link(Record, frozen=True, kw_only=True, gc=False):
     """What shows it: an escalation path's id, ``path:line``, a call."""
     why: str | None = None
     """One sentence for a reader."""
+    fix: str | None = None
+    """The smallest change that ends it, for can_become."""
 
 
 class Control(Record, frozen=True, kw_only=True, gc=False):

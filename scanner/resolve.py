@@ -2,7 +2,8 @@
 
 - A record that two targets listed is taken from the first file, in the order of the manifest.
 - A reference that is an `Identity.address` becomes that identity's id.
-- Owners: ownership file, then the record's own, then its identity's (credentials, secrets), then its account's.
+- Owners: ownership file, then the record's own, then its identity's (credentials, secrets), then its account's. An
+  account without an owner has that of the nearest account above it which has one, and says so: ``account:acme``.
 
 What differs from the snapshot is written to ``records/`` in the analysis folder; the rest is read where it is.
 """
@@ -50,6 +51,25 @@ _OWNED: dict[str, tuple[str, str, str]] = {
 """Tables with an owner, in the order in which they depend on one another: address, identity's owner, joins."""
 
 
+BY_ACCOUNT = """CASE WHEN starts_with({0}.owner_source, 'account:') THEN {0}.owner_source
+                     WHEN {0}.owner IS NOT NULL THEN 'account:' || coalesce({0}.address, {0}.name) END"""
+"""SQL for the source of an owner that an account passes on: the account that names it."""
+
+MOST_LEVELS = 32
+"""Accounts above one another that are looked at."""
+
+_INHERITED = f"""
+    WITH RECURSIVE up AS (
+        SELECT id, parent_id, 1 AS levels FROM accounts WHERE owner IS NULL AND parent_id IS NOT NULL
+        UNION ALL
+        SELECT up.id, a.parent_id, levels + 1 FROM up JOIN accounts AS a ON a.id = up.parent_id
+        WHERE a.owner IS NULL AND a.parent_id IS NOT NULL AND levels < {MOST_LEVELS}
+    )
+    SELECT up.id, a.owner, {BY_ACCOUNT.format("a")} AS owner_source
+    FROM up JOIN accounts AS a ON a.id = up.parent_id WHERE a.owner IS NOT NULL
+"""
+
+
 def resolve(
     tables: Tables, snapshot: Path, manifest: Manifest, owners: list[OwnerLine], records: Path
 ) -> None:
@@ -64,6 +84,8 @@ def resolve(
     _load_addresses(tables)
     for name in dict.fromkeys([*_OWNED, *REFERENCES]):
         _rewrite(tables, name, records)
+        if name == "accounts":
+            _inherit(tables, records)
     for path in sorted(records.glob("*.once.parquet")):
         name = path.name.removesuffix(".once.parquet")
         final = records / f"{name}.parquet"
@@ -172,11 +194,10 @@ def _rewrite(tables: Tables, name: str, records: Path) -> None:
         changed["owner"] = owner
         if name in ("accounts", "identities"):
             inherited = "NULL" if name == "accounts" else "a.environment"
-            by = "NULL" if name == "accounts" else "'account'"
+            by = "NULL" if name == "accounts" else BY_ACCOUNT.format("a")
             changed["environment"] = f"coalesce({environment}t.environment, {inherited})"
             changed["owner_source"] = f"""
-                CASE WHEN {source} THEN 'file' WHEN t.owner IS NOT NULL THEN t.owner_source
-                     WHEN {by_account} IS NOT NULL THEN {by} END
+                CASE WHEN {source} THEN 'file' WHEN t.owner IS NOT NULL THEN t.owner_source ELSE {by} END
             """
     if not changed:
         return
@@ -187,3 +208,21 @@ def _rewrite(tables: Tables, name: str, records: Path) -> None:
     path = records / f"{name}.parquet"
     tables.copy(f'SELECT {columns} FROM "{name}" AS t{joins} ORDER BY t.id', path)
     tables.view(name, TABLES[name], [path])
+
+
+def _inherit(tables: Tables, records: Path) -> None:
+    """Give accounts without an owner the nearest one above them."""
+    if tables.one(f"SELECT 1 FROM ({_INHERITED}) LIMIT 1") is None:
+        return
+    columns = ", ".join(
+        f'coalesce(t."{column}", o."{column}") AS "{column}"'
+        if column in ("owner", "owner_source")
+        else f't."{column}"'
+        for column in sql_columns(TABLES["accounts"])
+    )
+    path = records / "accounts.parquet"
+    tables.copy(
+        f"SELECT {columns} FROM accounts AS t LEFT JOIN ({_INHERITED}) AS o ON o.id = t.id ORDER BY t.id",
+        path,
+    )
+    tables.view("accounts", TABLES["accounts"], [path])

@@ -16,7 +16,8 @@ The query gives ``subject`` (an id of the subject table) and ``detail`` (one sen
 ``account_id``, ``fix``, ``identity_id``, ``resource``, ``blast`` and ``confidence``. Every further column becomes
 evidence: facts, as text, that an exception accepts and that void it when they change; so no ages in it.
 It reads the record tables (`scanner.records.TABLES`) with owners and addresses resolved, ``edges``, ``reach`` and
-``excess``, the macro ``complete(account_id, table, kind)``, and the parameters ``$as_of`` (UTC) and its own by name.
+``excess``, the macros ``complete(account_id, table, kind)`` and ``defects(kinds)`` (`scanner.defects`), and the
+parameters ``$as_of`` (UTC) and its own by name.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import duckdb
 import msgspec
 
 from scanner.completeness import define_complete
+from scanner.defects import READS, define_defects
 from scanner.findings import RESULT_TABLES, SEVERITIES
 from scanner.hits import QueryError, columns, parameters, write_hits
 from scanner.night import Tables
@@ -110,6 +111,8 @@ def _base_tables(node: Any) -> set[str]:
         return set()
     if node.get("type") == "BASE_TABLE":
         return {node["table_name"]}
+    if node.get("type") == "TABLE_FUNCTION" and node["function"]["function_name"] == "defects":
+        return set(READS)
     skipped = "right" if node.get("join_type") == "LEFT" else None
     return {name for key, value in node.items() if key != skipped for name in _base_tables(value)}
 
@@ -197,6 +200,7 @@ def _empty_tables() -> Iterator[tuple[Tables, Path]]:
             for table, record in _READABLE.items():
                 tables.view(table, record, [])
             define_complete(tables)
+            define_defects(tables)
             tables.lock()
             yield tables, folder
         finally:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from scanner.findings import SEVERITIES, Severity
 from scanner.history import superseded
 from scanner.night import open_night
 from scanner.pipeline import Outcome, counts_by_severity, resolve_run
 from scanner.plain import plain
-from scanner.snapshot import list_sealed, prune, read_manifest, remove
+from scanner.snapshot import SnapshotError, list_sealed, prune, read_manifest, remove, sha256_of, verify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from scanner.config import Settings
     from scanner.rule import Rule
@@ -29,13 +30,67 @@ def outcome_lines(state: Path, outcome: Outcome) -> list[str]:
     lines = [
         f"run {outcome.run_id}{' (partial: stopped before every target was done)' if outcome.partial else ''}",
         f"coverage: {outcome.coverage:.1%} of the listings asked for",
-        f"open findings: {_figures(outcome.findings)}",
+        f"open findings: {_figures(outcome.findings)}"
+        + ("" if outcome.coverage else ": nothing was listed, so this says nothing"),
         f"new since last night: {_figures(outcome.new)}",
     ]
+    lines[2:2] = _uncovered(state, outcome.run_id)
     lines += [f"report: {folder / name}" for name in outcome.reports if name.endswith(".html")]
     lines.append(f"all files: {folder}")
     if outcome.conditions:
         lines.append(f"exit {outcome.exit_code}: {', '.join(outcome.conditions)}")
+    return lines
+
+
+UNCOVERED = 3
+"""Gaps that are told after a run; the report has all of them."""
+REASON = 120
+"""Characters of a provider's answer that are told."""
+
+
+def _uncovered(state: Path, run_id: str) -> list[str]:
+    """Say what was not seen and why, by call, the widest first."""
+    query = """
+        SELECT collector, call, reason, min(detail) AS detail, count(DISTINCT account_id) AS accounts, min(account_id) AS one
+        FROM gaps WHERE reason <> 'unsupported' GROUP BY collector, call, reason
+        ORDER BY accounts DESC, bool_or("table" = '*') DESC, collector, call, reason
+    """
+    with open_night(state, run_id) as night:
+        found = list(night.dicts(query))
+    lines = [
+        plain(f"not covered in {_place(row)}: {row['call']}: {row['reason']}: ")
+        + plain(row["detail"], REASON)
+        for row in found[:UNCOVERED]
+    ]
+    more = len(found) - UNCOVERED
+    return [*lines, *([f"not covered: {more} more; see the report"] if more > 0 else [])]
+
+
+def _place(gap: dict[str, Any]) -> str:
+    return str(gap["one"]) if gap["accounts"] == 1 else f"{gap['accounts']} accounts"
+
+
+def verified_lines(state: Path, run_id: str) -> list[str]:
+    """Compare a snapshot, and the CSV files made of it, with their manifests. Raises `SnapshotError`."""
+    folder = state / "snapshots" / run_id
+    manifest = verify(folder)
+    lines = [
+        f"{run_id}: {len(manifest.files)} files as sealed; manifest sha256 {sha256_of(folder / 'manifest.json')}",
+        f"{run_id}: {manifest.coverage:.1%} of the listings asked for were answered in full, {manifest.rows['gaps']} were not",
+    ]
+    reports = state / "reports" / run_id
+    export = reports / "export-manifest.json"
+    if export.is_file():
+        files = json.loads(export.read_bytes())["files"]
+        for file in files:
+            path = reports / Path(file["file"]).name
+            if not path.is_file() or sha256_of(path) != file["sha256"]:
+                raise SnapshotError(
+                    f"{path} is not what was exported. Write it anew with `sprawlscan report`."
+                )
+        lines.append(
+            f"{run_id}: {len(files)} CSV files as exported, {sum(file['rows'] for file in files)} rows"
+        )
     return lines
 
 
@@ -99,7 +154,7 @@ def diff_lines(state: Path, earlier: str, later: str) -> list[str]:
 
 
 def prune_lines(settings: Settings, *, delete: bool, force: bool) -> list[str]:
-    """Apply retention to snapshots, and delete histories that newer ones hold; say what went or would go."""
+    """Apply retention to snapshots and their analyses, and delete histories that newer ones hold; say what."""
     snapshots = settings.state / "snapshots"
     cited: set[str] = set()
     sealed = list_sealed(snapshots)
@@ -109,6 +164,9 @@ def prune_lines(settings: Settings, *, delete: bool, force: bool) -> list[str]:
             cited = {row[0] for row in night.rows(query)}
     keep = settings.retention
     gone = prune(snapshots, daily=keep.daily, monthly=keep.monthly, yearly=keep.yearly, cited=cited)
+    # Without its snapshot an analysis can neither be read nor reported.
+    kept = {path.name for path in sealed} - {path.name for path in gone}
+    gone += [path for path in sorted((settings.state / "analysis").glob("*Z")) if path.name not in kept]
     old = superseded(settings.state)
     if delete:
         for folder in gone:
@@ -116,8 +174,7 @@ def prune_lines(settings: Settings, *, delete: bool, force: bool) -> list[str]:
         for path in old:
             path.unlink()
     verb = "deleted" if delete else "would delete (add --delete)"
-    names = [folder.name for folder in gone] + [f"history/{path.name}" for path in old]
-    return [f"{verb} {name}" for name in names] or ["nothing to delete"]
+    return [f"{verb} {path.relative_to(settings.state)}" for path in [*gone, *old]] or ["nothing to delete"]
 
 
 def rule_lines(rule: Rule) -> list[str]:

@@ -451,6 +451,7 @@ def excesses() -> Iterator[Excess]:
             excess=more, pipeline_level=level, workload_level=workload_level, complete=complete, why=why,
             path=[f"{pipeline} asks for deploy-{name}", f"deploy-{name} trusts repo:lanternpay/{name}:*",
                   f"has {more[0]} on * through AdministratorAccess"] if more else [],
+            fix=f"deploy-{name}: Replace the AWS managed policy AdministratorAccess by one of your own." if more else None,
         )  # fmt: skip
 
 
@@ -540,9 +541,9 @@ def _history(state: Path, as_of: datetime, nights: int) -> None:
 
 def _rules() -> list[dict[str, object]]:
     controls = {
-        "aws-oidc-trust-no-subject": ["OWASP NHI 2025: NHI4:2025", "CIS AWS 5.0: 1.11"],
-        "access-key-old": ["OWASP NHI 2025: NHI7:2025", "CIS AWS 5.0: 1.9"],
-        "automation-admin": ["OWASP NHI 2025: NHI5:2025", "NIST SP 800-53 r5: AC-6"],
+        "aws-oidc-trust-no-subject": {"": ["OWASP NHI 2025: NHI4:2025"], "aws": ["CIS AWS 5.0: 1.11"]},
+        "access-key-old": {"": ["OWASP NHI 2025: NHI7:2025"], "aws": ["CIS AWS 5.0: 1.9"]},
+        "automation-admin": {"": ["OWASP NHI 2025: NHI5:2025", "NIST SP 800-53 r5: AC-6"]},
     }
     return [
         {
@@ -550,7 +551,7 @@ def _rules() -> list[dict[str, object]]:
             "category": pattern.category, "params": {"days": 90} if pattern.category == "stale" else {},
             "why": "Whoever holds this can act without anybody noticing. It outlives the person and the project it was made for.",
             "fix": "Give each pipeline a login that ends by itself. Then remove the old one, and watch for a week what fails.",
-            "needs": [pattern.table], "custom": False, "controls": controls.get(pattern.rule, []), "error": None,
+            "needs": [pattern.table], "custom": False, "controls": controls.get(pattern.rule, {}), "error": None,
         }
         for pattern in PATTERNS
     ]  # fmt: skip

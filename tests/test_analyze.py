@@ -177,7 +177,7 @@ def test_owners_come_from_file_then_record_then_identity_then_account(tmp_path: 
         ("empty", None, None, None),
         ("exact", "by-address", "file", "staging"),
         ("exotic", "by-glob", "file", None),
-        ("foreign", "by-account-line", "account", None),
+        ("foreign", "by-account-line", "account:account-2", None),
         ("tagged", "tag", "tag:owner", None),
     ]
     assert rows(tmp_path, 1, "SELECT name, owner FROM credentials ORDER BY name") == [
@@ -186,6 +186,45 @@ def test_owners_come_from_file_then_record_then_identity_then_account(tmp_path: 
         ("own", "mine"),
     ]
     assert findings(tmp_path, 1, "identity-without-owner") == {"bare": "new", "empty": "new"}
+
+
+def test_owners_are_inherited_from_the_nearest_account_that_has_one(tmp_path: Path) -> None:
+    group = account(1, owner="platform", owner_source="group owner", address="acme")
+    below = account(2, parent_id="aws:account:1")
+    project = account(3, parent_id="aws:account:2", address="acme/app")
+    own = account(
+        4, parent_id="aws:account:1", owner="payments", owner_source="tag:owner", address="acme/pay"
+    )
+    alone = account(5)
+    rings = [account(6, parent_id="aws:account:7"), account(7, parent_id="aws:account:6")]
+    strays = account(8, parent_id="aws:account:99")
+    accounts = [group, below, project, own, alone, *rings, strays]
+    roles = [role(f"in-{item.name}", owner=None, owner_source=None, account_id=item.id) for item in accounts]
+    analysed(tmp_path, 1, [*accounts, *roles, *everything("aws:account:3"), *everything("aws:account:5")])
+    query = "SELECT id[13:], owner, owner_source FROM accounts ORDER BY id"
+    assert rows(tmp_path, 1, query) == [
+        ("1", "platform", "group owner"),
+        ("2", "platform", "account:acme"),
+        ("3", "platform", "account:acme"),
+        ("4", "payments", "tag:owner"),
+        ("5", None, None),
+        ("6", None, None),
+        ("7", None, None),
+        ("8", None, None),
+    ]
+    query = "SELECT name[12:], owner, owner_source FROM identities ORDER BY name"
+    assert rows(tmp_path, 1, query) == [
+        ("1", "platform", "account:acme"),
+        ("2", "platform", "account:acme"),
+        ("3", "platform", "account:acme"),
+        ("4", "payments", "account:acme/pay"),
+        ("5", None, None),
+        ("6", None, None),
+        ("7", None, None),
+        ("8", None, None),
+    ]
+    assert "in-account-5" in findings(tmp_path, 1, "identity-without-owner")
+    assert "in-account-3" not in findings(tmp_path, 1, "identity-without-owner")
 
 
 def test_an_ownership_file_without_its_columns_is_told(tmp_path: Path) -> None:
@@ -330,7 +369,7 @@ def test_rules_json_says_which_rules_ran_and_for_which_controls(tmp_path: Path) 
         rule["id"]: rule for rule in json.loads((tmp_path / "analysis" / run_id / "rules.json").read_bytes())
     }
     assert "trust-open" not in rules
-    assert rules["credential-unused"]["controls"] == ["CIS AWS 5.0: 1.11"]
+    assert rules["credential-unused"]["controls"] == {"aws": ["CIS AWS 5.0: 1.11"]}
     assert rules["credential-unused"]["params"] == {"days": 45}
 
 

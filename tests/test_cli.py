@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import json
 import os
 import shutil
@@ -128,8 +130,29 @@ def test_diff_tells_what_only_one_night_has(demo: Demo) -> None:
 
 def test_verify_counts_files(demo: Demo) -> None:
     code, out, _ = call("verify", "--state", demo.folder)
-    files = len(read_manifest(demo.folder / "snapshots" / SECOND).files)
-    assert (code, out) == (0, f"{SECOND}: {files} files as sealed\n")
+    manifest = read_manifest(demo.folder / "snapshots" / SECOND)
+    sealed, coverage, exported = out.splitlines()
+    digest = hashlib.sha256((demo.folder / "snapshots" / SECOND / "manifest.json").read_bytes()).hexdigest()
+    assert code == 0
+    assert sealed == f"{SECOND}: {len(manifest.files)} files as sealed; manifest sha256 {digest}"
+    assert coverage == (
+        f"{SECOND}: {manifest.coverage:.1%} of the listings asked for were answered in full, "
+        f"{manifest.rows['gaps']} were not"
+    )
+    files = list((demo.folder / "reports" / SECOND).glob("*.csv"))
+    rows = sum(len(list(csv.DictReader(path.open(encoding="utf-8", newline="")))) for path in files)
+    assert exported == f"{SECOND}: {len(files)} CSV files as exported, {rows} rows"
+
+
+def test_verify_tells_a_changed_export_and_needs_none(state: Path) -> None:
+    path = state / "reports" / SECOND / "grants.csv"
+    path.write_bytes(path.read_bytes().replace(b"admin", b"adm1n"))
+    code, _, err = call("verify", "--state", state)
+    assert (code, f"{path} is not what was exported" in err) == (Exit.INTERNAL, True)
+    path.unlink()
+    assert call("verify", "--state", state)[0] == Exit.INTERNAL
+    shutil.rmtree(path.parent)
+    assert call("verify", "--state", state)[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -140,13 +163,13 @@ def test_a_run_that_is_not_there_is_named(demo: Demo, command: list[str]) -> Non
     given = [missing] if command[0] == "diff" else ["--run", missing]
     config = demo.folder / "config.yaml"
     code, _, err = call(*command, *given, "--config", config)
-    assert code == Exit.INTERNAL
+    assert code == Exit.USAGE
     assert f"no sealed snapshot {missing}; there are: {FIRST}, {SECOND}." in err
 
 
 def test_an_empty_state_says_what_to_do(tmp_path: Path) -> None:
     code, _, err = call("verify", "--state", tmp_path)
-    assert code == Exit.INTERNAL
+    assert code == Exit.USAGE
     assert "run `sprawlscan run` first" in err
 
 
@@ -172,10 +195,14 @@ def test_prune_lists_before_it_deletes(state: Path) -> None:
     arguments = ("prune", "--config", state / "config.yaml")
     # Open findings were first seen on the first night: it is evidence.
     assert call(*arguments, "--delete")[1] == "nothing to delete\n"
-    assert call(*arguments, "--force")[1] == f"would delete (add --delete) {FIRST}\n"
+    gone = [f"snapshots/{FIRST}", f"analysis/{FIRST}"]
+    assert call(*arguments, "--force")[1].splitlines() == [
+        f"would delete (add --delete) {name}" for name in gone
+    ]
     assert len(list_sealed(state / "snapshots")) == 2
-    assert call(*arguments, "--force", "--delete")[1] == f"deleted {FIRST}\n"
+    assert call(*arguments, "--force", "--delete")[1].splitlines() == [f"deleted {name}" for name in gone]
     assert [folder.name for folder in list_sealed(state / "snapshots")] == [SECOND]
+    assert [folder.name for folder in (state / "analysis").iterdir()] == [SECOND]
     code, out, _ = call("analyze", "--config", state / "config.yaml")
     assert (code, out.split(":")[0]) == (0, f"run {SECOND}")
 
@@ -210,7 +237,8 @@ def test_rules_are_listed_shown_and_refused() -> None:
     assert "days = " in shown
     assert "Fix: " in shown
     code, _, err = call("rules", "show", "credential-unsed")
-    assert (code, "no rule 'credential-unsed'" in err) == (Exit.USAGE, True)
+    assert code == Exit.USAGE
+    assert "no rule 'credential-unsed'; did you mean `credential-unused`?" in err
 
 
 def test_examples_of_custom_rules_are_run(tmp_path: Path) -> None:
@@ -247,6 +275,41 @@ def test_check_config_reads_what_the_configuration_names(demo: Demo, state: Path
     code, _, err = call("check-config", "--config", state / "config.yaml")
     assert code == Exit.USAGE
     assert "owners.csv:1: no column `match`" in err
+
+
+def test_check_config_says_where_an_exception_is_wrong(state: Path) -> None:
+    file = state / "exceptions.yaml"
+    file.write_text(
+        file.read_text()
+        .replace("rule: credential-old", "rule: credential-olde")
+        .replace("ticket:", "tiket:", 1)
+    )
+    code, _, err = call("check-config", "--config", state / "config.yaml")
+    assert code == Exit.USAGE
+    assert err.splitlines() == [
+        "exceptions.yaml:10:5: exceptions[0].tiket: unknown key; did you mean `ticket`?",
+        "exceptions.yaml:15:5: exceptions[1].rule: no rule `credential-olde`; did you mean `credential-old`?",
+    ]
+    # A night goes on: the others hold, and these two are findings.
+    assert call("analyze", "--config", state / "config.yaml")[0] == 0
+
+
+def test_a_secret_that_is_missing_is_told_and_nothing_seen_is_not_called_clean(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    section = {
+        "organisations": ["acme"],
+        "token": "${env:SPRAWLSCAN_NO_SUCH}",
+        "base_url": "http://127.0.0.1:9",
+    }
+    config.write_text(json.dumps({"state": str(tmp_path / "state"), "collectors": {"github": section}}))
+    code, out, _ = call("run", "--config", config)
+    assert code == Exit.COVERAGE
+    assert "coverage: 0.0% of the listings asked for\n" in out
+    assert (
+        "not covered in github:org:acme: GET /orgs/{org}: denied: ${env:SPRAWLSCAN_NO_SUCH} is not set or empty\n"
+        in out
+    )
+    assert "open findings: none: nothing was listed, so this says nothing\n" in out
 
 
 def test_a_configuration_that_is_not_there_is_2(tmp_path: Path) -> None:

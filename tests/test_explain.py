@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from scanner.explain import explain
+from scanner.explain import NoSuchFindingError, explain
 from scanner.night import open_night
-from scanner.snapshot import SnapshotError
 
 if TYPE_CHECKING:
     from tests.conftest import Demo
@@ -45,11 +44,11 @@ def test_the_start_of_an_id_is_enough_when_it_is_one_findings_only(demo: Demo) -
     length = next(size for size in range(1, 65) if sum(other.startswith(ids[0][:size]) for other in ids) == 1)
     assert explain(demo.folder, RUN, ids[0][:length]) == explain(demo.folder, RUN, ids[0])
     common = ids[0][: length - 1]
-    with pytest.raises(SnapshotError, match=r"is the start of several findings: .*Give more of it"):
+    with pytest.raises(NoSuchFindingError, match=r"is the start of several findings: .*Give more of it"):
         explain(demo.folder, RUN, common)
 
 
 @pytest.mark.parametrize("given", ["zzzz", "%", "' OR 1=1 --"])
 def test_a_finding_that_is_not_there_is_told(demo: Demo, given: str) -> None:
-    with pytest.raises(SnapshotError, match=r"has no finding .*findings\.csv lists the ids"):
+    with pytest.raises(NoSuchFindingError, match=r"has no finding .*findings\.csv lists the ids"):
         explain(demo.folder, RUN, given)

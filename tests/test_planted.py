@@ -100,6 +100,10 @@ def test_a_look_alike_gives_nothing(
     assert not FOUND & set(found.values()), fact["why"]
 
 
+def test_the_second_night_remembers_the_first(demo: Demo) -> None:
+    assert len(list((demo.folder / "cache").glob("github-*.sqlite"))) == 1
+
+
 @pytest.mark.parametrize(
     ("provider", "change"),
     [

@@ -30,13 +30,15 @@ def test_superseded_histories_go_and_what_they_knew_stays(tmp_path: Path) -> Non
     before = names(history)
     told = prune_lines(settings, delete=False, force=True)
     assert f"would delete (add --delete) history/{run_of(1)}.parquet" in told
+    assert f"would delete (add --delete) analysis/{run_of(1)}" in told
     assert names(history) == before
     told = prune_lines(settings, delete=True, force=True)
     assert f"deleted history/{run_of(2)}.listings.parquet" in told
-    kept = {f"{run_of(night)}{end}" for night in (3, 4, 5) for end in (".parquet", ".listings.parquet")}
+    ends = (".parquet", ".listings.parquet", ".identities.parquet", ".credentials.parquet", ".grants.parquet")
+    kept = {f"{run_of(night)}{end}" for night in (3, 4, 5) for end in ends}
     figures = {f"{run_of(night)}.metrics.json" for night in range(1, 6)}
     assert names(history) == kept | figures
-    assert names(tmp_path / "snapshots") == {run_of(5)}
+    assert names(tmp_path / "snapshots") == names(tmp_path / "analysis") == {run_of(5)}
 
     analysed(tmp_path, 6, BASE)
     assert findings(tmp_path, 6, RULE) == {"A": "resolved after open"}

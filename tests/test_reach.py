@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+import pytest
+
 from scanner.night import Tables
 from scanner.reach import compute
 from scanner.records import (
@@ -274,6 +277,55 @@ def test_equal_signatures_have_no_excess(tmp_path: Path) -> None:
 def test_a_workload_that_is_administrator_leaves_no_excess(tmp_path: Path) -> None:
     with analysed(tmp_path, *delivery(pipeline_powers=("admin",), workload_powers=("admin",))) as tables:
         assert excess(tables)["excess"] == []
+
+
+def escape(source: str, target: str, fix: str | None) -> tuple[Record, ...]:
+    """Return a link by which an identity makes itself another, and a grant that is judged otherwise."""
+    return (
+        msgspec.structs.replace(link(source, "can_become", target), fix=fix),
+        grant(source, "become-other", role=f"passes-{target}", fix="Something else."),
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "fix"),
+    [
+        ((), "deployer (role): Replace DeployerPolicy by what it takes to deliver api."),
+        (
+            (grant("deployer", "admin", role="A", fix="Replace A."),),
+            "deployer (role): Replace A.",
+        ),
+        (
+            (grant("deployer", "admin", role="A", fix="Replace A."), grant("deployer", "admin", role="B")),
+            "deployer (role): Replace A. 1 more of its grants gives admin, too.",
+        ),
+        (
+            (identity("boss"), grant("boss", "admin", fix="Replace it."), *escape("deployer", "boss", "Name the roles.")),
+            "deployer (role): Name the roles.",
+        ),
+        (
+            (identity("boss"), grant("boss", "admin", fix="Replace it."), *escape("deployer", "boss", None)),
+            "deployer (role): Take away what lets it become boss (role).",
+        ),
+        (
+            (identity("boss"), grant("boss", "admin", fix="Replace it."), link("deployer", "runs_as", "boss")),
+            "boss (role): Replace it.",
+        ),
+    ],
+    ids=["no advice known", "a grant", "two grants", "an escape", "an escape without advice", "another identity"],
+)  # fmt: skip
+def test_the_way_to_the_excess_is_cut_with_the_smallest_change(
+    tmp_path: Path, more: tuple[Record, ...], fix: str
+) -> None:
+    powers: tuple[Power, ...] = ("deploy",) if more else ("read-secrets",)
+    given = delivery(*more, pipeline_powers=powers, workload_powers=("read-data",))
+    with analysed(tmp_path, *given) as tables:
+        assert excess(tables)["fix"] == fix
+
+
+def test_without_an_excess_there_is_nothing_to_cut(tmp_path: Path) -> None:
+    with analysed(tmp_path, *delivery(pipeline_powers=("deploy",), workload_powers=("read-data",))) as tables:
+        assert excess(tables)["fix"] is None
 
 
 def test_a_gap_makes_the_comparison_incomplete(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from reports.csv import SHEETS
 from reports.csv import write as write_csv
 from reports.json import write as write_json
+from reports.sheets import SHEETS
+from scanner.history import COMPARED
 from scanner.night import open_night
 from tests.synthetic_night import write_night
 
@@ -146,6 +147,39 @@ def test_the_delta_tells_what_changed(state: Path, tmp_path: Path) -> None:
     for row in rows["findings.csv"]:
         assert (row["status"] != "open") <= (row["finding_id"] in changed)
     assert {row["change_type"] for row in changed.values()} >= {"new", "resolved", "unobserved"}
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "changed", "told"),
+    [
+        (None, "new", [], ("new", "")),
+        ("new", "open", [], ("changed", "status")),
+        ("open", "open", [], None),
+        ("open", "open", ["severity", "owner", "detail", "path", "due_at"],
+         ("changed", "severity|owner|evidence_summary|path|due_at")),
+        ("open", "open", list(COMPARED), ("changed", ("rule_version|category|title|severity|confidence|scope_name|subject_name|"
+         "identity_id|identity_name|identity_type|resource_id|owner|owner_source|environment|evidence_summary|remediation|"
+         "impact|path|remediation_url"))),
+        ("open", "unobserved", [], ("unobserved", "status")),
+        ("unobserved", "unobserved", [], None),
+        ("excepted", "excepted", ["exception_id"], ("changed", "exception_id")),
+        ("excepted", "open", ["exception_id"], ("changed", "status|exception_id")),
+        ("resolved", "reopened", [], ("reopened", "status")),
+        ("open", "open", ["surface"], ("changed", "identity_type")),
+    ],
+)  # fmt: skip
+def test_the_delta_holds_what_changed_and_names_the_columns(
+    tmp_path: Path, before: Any, status: Any, changed: list[str], told: tuple[str, str] | None
+) -> None:
+    write_night(
+        tmp_path / "state",
+        count=1,
+        alter=lambda finding: msgspec.structs.replace(
+            finding, previous_status=before, status=status, changed=changed
+        ),
+    )
+    rows = export(tmp_path / "state", tmp_path / "out")["findings_delta.csv"]
+    assert [(row["change_type"], row["changed_fields"]) for row in rows] == ([told] if told else [])
 
 
 def test_coverage_names_the_missing_permission(state: Path, tmp_path: Path) -> None:

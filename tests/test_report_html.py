@@ -94,7 +94,7 @@ def test_all_that_a_reviewer_must_know_is_there_without_javascript_and_css(tmp_p
     for words in (
         "3 of 5 pipelines that deliver a workload reach more than the workload itself.",
         "4 earlier findings could not be checked tonight and count as neither open nor resolved.",
-        "seen gone in 20261123T020000Z",
+        "Seen gone in 20261123T020000Z",
         "Compared with run 20261122T020000Z",
         "Replace AdministratorAccess on terraform-ledger with the 14 services that it used",
         "everything in lantern-prod, and iam:PassRole into 61 roles",

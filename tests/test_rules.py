@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from scanner.document import DocumentError
@@ -57,8 +58,8 @@ def test_every_rule_gives_evidence_for_some_control() -> None:
 
 def test_references_name_the_version_and_can_be_chosen() -> None:
     frameworks = load_frameworks()
-    assert "CIS AWS 5.0: 1.11" in references(frameworks)["credential-unused"]
-    assert references(frameworks, ["owasp-nhi"])["credential-unused"] == ["OWASP NHI 2025: NHI1:2025"]
+    assert references(frameworks)["credential-unused"]["aws"] == ["CIS AWS 5.0: 1.11"]
+    assert references(frameworks, ["owasp-nhi"])["credential-unused"] == {"": ["OWASP NHI 2025: NHI1:2025"]}
 
 
 def test_a_custom_rule_is_loaded_and_tested_like_our_own(tmp_path: Path) -> None:
@@ -120,6 +121,15 @@ def test_a_wrong_rule_fails_its_test(tmp_path: Path, change: tuple[str, str], pr
         assert found == ""  # the title still uses the parameter
     else:
         assert problem in found
+
+
+def test_needs_are_compared_with_what_defects_reads(tmp_path: Path) -> None:
+    rule = next(rule for rule in RULES if rule.id == "secrets-inherit")
+    assert test_rule(rule) == []
+    problems = test_rule(msgspec.structs.replace(rule, needs=["identities"]))
+    assert problems == [
+        "the query reads `controls`, which needs does not name: without it the rule's silence would prove nothing"
+    ]
 
 
 def test_an_unused_parameter_is_told(tmp_path: Path) -> None:

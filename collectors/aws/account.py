@@ -343,7 +343,7 @@ class Account:
             confidence="low" if low else "high",
             via=attachment.via,
             why=hit_why(hit, principal) if hit is not None else why_of(summary, attachment),
-            fix=hit_fix(hit) if hit is not None else fix_of(summary, attachment, usage),
+            fix=hit_fix(hit, attachment) if hit is not None else fix_of(summary, attachment, usage),
             actions=self._shown(summary, hit),
             unused_actions=usage.unused,
             last_used_at=usage.last_used_at,
@@ -413,6 +413,7 @@ class Account:
                     target_id=target.id,
                     evidence=hit.path.id,
                     why=hit_why(hit, principal),
+                    fix=hit_fix(hit),
                 )
 
     def _own_path(self, principal: Principal, hit: Hit) -> Iterator[Record]:

@@ -60,20 +60,33 @@ def _named(held: Held) -> str:
     return ", ".join(names) if names else "actions"
 
 
+def _managed_by_aws(attachment: Attachment) -> bool:
+    """Say whether a policy is AWS's own, which nobody can edit.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_managed-vs-inline.html
+    """
+    return attachment.arn is not None and ":iam::aws:policy/" in attachment.arn
+
+
 def fix_of(summary: Summary, attachment: Attachment, usage: Usage) -> str | None:
     """Say the smallest change that ends the strongest power."""
     if not summary.held:
         return None
     held = summary.held[0]
     statement = held.piece.row.statement
-    place = f"{statement.label} of policy {attachment.name}"
-    if attachment.arn is not None and ":iam::aws:policy/" in attachment.arn:
-        place = f"the AWS managed policy {attachment.name}"
+    managed = _managed_by_aws(attachment)
+    place = (
+        f"the AWS managed policy {attachment.name}"
+        if managed
+        else f"{statement.label} of policy {attachment.name}"
+    )
     if held.power == "admin":
         if usage.services:
             return f"Replace {place} by a policy for the services that were used: {', '.join(usage.services[:10])}."
         return f"Replace {place} by a policy that names the actions and resources the identity needs."
     names = ", ".join(catalogue().list(held.actions, 3))
+    if managed:
+        return f"Replace {place} by a policy of your own, without {names} or with the ARNs that need it."
     if held.piece.resource == "*":
         return f"In {place}, replace Resource * by the ARNs that {names} is needed on, or remove the action."
     return f"Remove {names} from {place} where it is not needed."
@@ -107,8 +120,10 @@ def hit_why(hit: Hit, principal: Principal) -> str:
     return text + "."
 
 
-def hit_fix(hit: Hit) -> str:
-    """Say the smallest change that ends an escalation path."""
+def hit_fix(hit: Hit, attachment: Attachment | None = None) -> str:
+    """Say the smallest change that ends an escalation path, in the policy that opens it where that is known."""
+    if attachment is not None and _managed_by_aws(attachment):
+        return f"Replace the AWS managed policy {attachment.name} by one of your own. There: {hit_fix(hit)}"
     first = hit.path.steps[0]
     action = first.actions[0]
     if action == "iam:PassRole" and hit.target is not None:
