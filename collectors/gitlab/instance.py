@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from collectors.gitlab import controls, credentials, groups, powers, projects, secrets
 from collectors.gitlab.failures import GitLabError, explain
 from collectors.gitlab.scope import Place, Scope
-from scanner.collect import Asked, or_gap
+from scanner.collect import Asked, entrance
 from scanner.records import Account, Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from collectors.gitlab import Config
     from collectors.gitlab.client import Client
@@ -26,9 +26,8 @@ def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[
     host = target.params["instance"]
     place = Place(kind="instance", number=host, address=host, account_id=target.account_id)
     scope = Scope(client=client, run=run, target=target, config=config, place=place, role=powers.ADMIN)
-    found: list[bool] = []
 
-    def itself() -> Iterator[Record]:
+    def itself() -> Generator[Record, None, bool]:
         me = client.one("/user")
         if not me.get("is_admin"):
             raise GitLabError("denied", "the token is not an administrator's")
@@ -42,7 +41,7 @@ def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[
             address=config.base_url,
             url=config.base_url,
         )
-        found.append(True)
+        return True
 
     asked = Asked(
         provider="gitlab",
@@ -53,10 +52,7 @@ def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[
         call="GET /user",
         needs=_ADMIN,
     )
-    for record in or_gap(itself(), asked, explain):
-        if not record.id.startswith("gitlab:coverage:"):
-            yield record
-    if not found:
+    if not (yield from entrance(itself(), asked, explain)):
         return
     people: dict[str, Identity] = {}
     yield from _users(scope, people)

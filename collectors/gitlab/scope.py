@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from collectors.gitlab.failures import explain
-from scanner.collect import Asked, Failure, Run, Target, gap, or_gap
+from scanner.collect import Asked, Failure, Run, Target, gap, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -139,24 +139,11 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         asked: Asked,
         *,
         fills: Sequence[str] = (),
+        loses: Sequence[str] = (),
         explained: Callable[[Exception], Failure | None] = explain,
     ) -> Generator[Record, None, None]:
-        """Yield a listing, then its Coverage or Gap: for its own table and for each that it also fills."""
-        failures: list[Failure] = []
-
-        def noted(exc: Exception) -> Failure | None:
-            failure = explained(exc)
-            failures.append(failure or Failure(reason="bug", detail=type(exc).__name__))
-            return failure
-
-        yield from or_gap(listing, asked, noted)
-        for name in fills:
-            table, _, kind = name.partition("/")
-            other = msgspec.structs.replace(asked, table=table, kind=kind or None)
-            if failures:
-                yield gap(other, failures[0])
-            else:
-                yield from or_gap((), other, explained)
+        """Yield a listing, then its Coverage or Gap: see `scanner.collect.told`."""
+        return told(listing, asked, explained, fills=fills, loses=loses)
 
     def unseen(
         self,
