@@ -27,7 +27,7 @@ branch), ``protected-branch`` (of others), ``environment-approval``, ``environme
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003  pydantic reads the annotations at run time
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from collectors.gitlab.client import Client
     from scanner.collect import Run
     from scanner.records import Record
+
+_HERE = Path(__file__).resolve().parent
 
 
 class Projects(Section):
@@ -76,6 +78,11 @@ class Config(Section):
     """Whether archived projects are read in full; they run no pipelines."""
     deployments: int = Field(default=100, ge=0, le=100)
     """How many of a project's last deployments are read."""
+    rotate_above: int = Field(default=1000, ge=0)
+    """Up to so many projects in a group, all are read in full every night."""
+    rotation_days: int = Field(default=7, ge=1)
+    """Above that, a project without a visible change is read in full once in so many nights; in between, its records are
+    carried forward and marked."""
     impersonation_tokens: bool = True
     """Whether each person's impersonation tokens are read, one request a person; only with an administrator's token."""
     workers: int = Field(default=4, ge=1, le=32)
@@ -175,15 +182,23 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield what one group, or the instance, holds. Never raises for what GitLab answers: that is a Gap."""
     from collectors.gitlab import instance, night
     from collectors.gitlab.client import Client
+    from collectors.gitlab.scope import once
+    from scanner.memory import Memory, code_version
 
+    memory = Memory(
+        run.cache,
+        "gitlab",
+        f"{config.base_url} {target.name}",
+        as_of=run.as_of,
+        version=f"{code_version(_HERE, _HERE.parent / 'ci_files')} {run.fingerprint('sprawlscan')}",
+    )
     client = Client(config, run)
+    read = instance.night if "instance" in target.params else night.night
     try:
-        if "instance" in target.params:
-            yield from instance.night(client, target, config, run)
-        else:
-            yield from night.night(client, target, config, run)
+        yield from once(read(client, memory, target, config, run))
     finally:
         client.close()
+        memory.close()
 
 
 def permissions() -> str:

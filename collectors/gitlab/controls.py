@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from collectors.gitlab import powers
+from collectors.gitlab.batches import number_of
 from collectors.gitlab.failures import explain_unsupported
 from collectors.gitlab.scope import Place, Scope, path_of, time
 from scanner.records import Control, Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from collectors.gitlab.projects import Project
+    from collectors.gitlab.structure import Structure
     from scanner.records import Enforcement, Record, Stage
 
 _PREMIUM = "Offered in GitLab Premium and Ultimate."
@@ -65,8 +67,10 @@ def _who(levels: list[dict[str, Any]]) -> list[str]:
     return names
 
 
-def protected_branches(scope: Scope, project: Project) -> Iterator[Record]:
-    """Yield a project's protected branches. https://docs.gitlab.com/api/protected_branches/
+def protected_branches(scope: Scope, project: Project, told: list[dict[str, Any]] | None) -> Iterator[Record]:
+    """Yield a project's protected branches, ``told`` by GraphQL or read by REST.
+
+    https://docs.gitlab.com/api/protected_branches/ https://docs.gitlab.com/api/graphql/reference/#branchrule
 
     One on the default branch that lets every Developer push protects nothing: it counts as absent.
     """
@@ -103,17 +107,43 @@ def protected_branches(scope: Scope, project: Project) -> Iterator[Record]:
         place=place,
         # GitLab has no rulesets besides: with this list, all that guards branches was seen.
         fills=("controls/protected-branch", "controls/ruleset"),
+        rows=None if told is None else (_branch_as_rest(rule) for rule in told),
     )
 
 
-def approvals(scope: Scope, project: Project) -> Iterator[Record]:
-    """Yield whether merge requests need an approval. https://docs.gitlab.com/api/merge_request_approvals/"""
+def _branch_as_rest(rule: dict[str, Any]) -> dict[str, Any]:
+    protection = rule["branchProtection"]
+    return {
+        "id": number_of(rule),
+        "name": rule["name"],
+        "push_access_levels": [_level_as_rest(level) for level in protection["pushAccessLevels"]["nodes"]],
+        "merge_access_levels": [_level_as_rest(level) for level in protection["mergeAccessLevels"]["nodes"]],
+        "allow_force_push": protection["allowForcePush"],
+        "code_owner_approval_required": protection.get("codeOwnerApprovalRequired"),
+    }
+
+
+def _level_as_rest(level: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "access_level": level["accessLevel"],
+        "user_id": number_of(level["user"]) if level.get("user") else None,
+        "group_id": number_of(level["group"]) if level.get("group") else None,
+        "deploy_key_id": number_of(level["deployKey"]) if level.get("deployKey") else None,
+    }
+
+
+def approvals(scope: Scope, project: Project, most: int | None) -> Iterator[Record]:
+    """Yield whether merge requests need an approval. https://docs.gitlab.com/api/merge_request_approvals/
+
+    ``most`` is how many approvals a rule demands at the most, where that is known.
+    """
     place = project.place
 
     def read() -> Iterator[Record]:
-        required = 0
-        for item in scope.client.items(path_of("/projects/:id/approval_rules", place)):
-            required = max(required, int(item.get("approvals_required") or 0))
+        required = most or 0
+        if most is None:
+            for item in scope.client.items(path_of("/projects/:id/approval_rules", place)):
+                required = max(required, int(item.get("approvals_required") or 0))
         yield control(
             place,
             "merge-approval",
@@ -138,23 +168,35 @@ def approvals(scope: Scope, project: Project) -> Iterator[Record]:
     )
 
 
-def environments(scope: Scope, project: Project) -> Iterator[Record]:
+def environments(
+    scope: Scope, project: Project, found: list[str], *, deploys: bool
+) -> Generator[Record, None, bool]:
     """Yield for each environment whether somebody approves deployments to it, and who may deploy.
 
     https://docs.gitlab.com/api/protected_environments/ https://docs.gitlab.com/ci/environments/deployment_approvals/
+
+    Fills ``found`` with the names of those that exist; returns whether all of them were seen. Where there are none, and
+    the pipeline ``deploys`` to none, there is nothing to protect.
     """
+    listed: list[bool] = []
     place = project.place
     needs = "Maintainer of the project (GitLab Premium)"
 
     def read() -> Iterator[Record]:
-        guarded = {
-            str(item["name"]): item
-            for item in scope.client.items(path_of("/projects/:id/protected_environments", place))
-        }
         names = {
             str(item["name"]): str(item["id"])
             for item in scope.client.items(path_of("/projects/:id/environments", place))
         }
+        found.extend(names)
+        listed.append(True)
+        guarded = (
+            {
+                str(item["name"]): item
+                for item in scope.client.items(path_of("/projects/:id/protected_environments", place))
+            }
+            if names or deploys
+            else {}
+        )
         for name in sorted({*names, *guarded}):
             yield from _environment(place, name, names.get(name, name), guarded.get(name))
 
@@ -170,6 +212,7 @@ def environments(scope: Scope, project: Project) -> Iterator[Record]:
         fills=("controls/environment-protection",),
         explained=explain_unsupported(_PREMIUM),
     )
+    return bool(listed)
 
 
 def _environment(place: Place, name: str, number: str, guard: dict[str, Any] | None) -> Iterator[Record]:
@@ -202,16 +245,19 @@ def _environment(place: Place, name: str, number: str, guard: dict[str, Any] | N
     )
 
 
-def job_token_scope(scope: Scope, project: Project) -> Iterator[Record]:
+def job_token_scope(scope: Scope, project: Project, structure: Structure) -> Iterator[Record]:
     """Yield whether other projects' job tokens are let in, and those that are.
 
     https://docs.gitlab.com/ci/jobs/ci_job_token/ https://docs.gitlab.com/api/project_job_token_scopes/
+    https://docs.gitlab.com/api/graphql/reference/#cijobtokenscopetype
     """
     place = project.place
 
     def setting() -> Iterator[Record]:
-        item = scope.client.one(path_of("/projects/:id/job_token_scope", place))
-        limited = bool(item["inbound_enabled"])
+        limited = structure.limited
+        if limited is None:
+            item = scope.client.one(path_of("/projects/:id/job_token_scope", place))
+            limited = bool(item["inbound_enabled"])
         yield control(
             place,
             "job-token-scope",
@@ -259,6 +305,7 @@ def job_token_scope(scope: Scope, project: Project) -> Iterator[Record]:
         kind="job-token",
         needs=needs,
         place=place,
+        rows=_numbered(structure.projects_let_in),
     )
     yield from scope.listing(
         "/projects/:id/job_token_scope/groups_allowlist",
@@ -268,7 +315,15 @@ def job_token_scope(scope: Scope, project: Project) -> Iterator[Record]:
         needs=needs,
         place=place,
         explained=explain_unsupported("Offered since GitLab 17.0."),
+        rows=_numbered(structure.groups_let_in),
     )
+
+
+def _numbered(nodes: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+    """Return projects or groups as REST names their fields."""
+    if nodes is None:
+        return None
+    return [{"id": number_of(node), "web_url": node.get("webUrl")} for node in nodes]
 
 
 def _job_token(place: Place, native_id: str, pipeline: str) -> Grant:
@@ -372,7 +427,9 @@ def webhooks(scope: Scope, place: Place) -> Iterator[Record]:
         )
 
 
-def integrations(scope: Scope, project: Project) -> Iterator[Record]:
+def integrations(
+    scope: Scope, project: Project, rows: Iterable[dict[str, Any]] | None = None
+) -> Iterator[Record]:
     """Yield the integrations that are switched on. https://docs.gitlab.com/api/project_integrations/"""
     place = project.place
 
@@ -398,4 +455,5 @@ def integrations(scope: Scope, project: Project) -> Iterator[Record]:
         kind="gitlab-integration",
         needs="Maintainer of the project",
         place=place,
+        rows=rows,
     )

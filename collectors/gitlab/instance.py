@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from collectors.gitlab import Config
     from collectors.gitlab.client import Client
     from scanner.collect import Run, Target
+    from scanner.memory import Memory
     from scanner.records import Record
 
 _ADMIN = "an administrator's token"
 
 
-def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[Record]:
+def night(client: Client, memory: Memory, target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield the instance's people, their tokens, its own variables, hooks and applications, and personal projects."""
     host = target.params["instance"]
     place = Place(kind="instance", number=host, address=host, account_id=target.account_id)
@@ -65,7 +66,7 @@ def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[
     yield from _applications(scope)
     wanted: list[projects.Project] = []
     yield from _personal_projects(scope, wanted)
-    yield from projects.everything(scope, wanted, {})
+    yield from projects.everything(scope, memory, wanted, {})
     yield scope.unseen("credentials", "ssh-key", "GET /users/:id/keys", "People's SSH keys were not read.")
 
 
@@ -79,8 +80,7 @@ def _users(scope: Scope, people: dict[str, Identity]) -> Iterator[Record]:
             )
         identity = groups.user(scope, item)
         people[identity.native_id] = identity
-        if scope.people.first(identity.id):
-            yield identity
+        yield identity
         if item.get("is_admin"):
             can = powers.of_role(powers.ADMIN)
             yield Grant(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collectors.gitlab.client import Client
     from collectors.gitlab.projects import Project
     from scanner.collect import Run, Target
+    from scanner.memory import Memory
     from scanner.records import Account, Record
 
 _BELOW = [
@@ -28,7 +29,7 @@ _BELOW = [
 """Tables that are in doubt when projects or subgroups could not be listed."""
 
 
-def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[Record]:
+def night(client: Client, memory: Memory, target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield everything of one top-level group."""
 
     def itself() -> Generator[Record, None, dict[str, Any]]:
@@ -82,7 +83,7 @@ def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[
         projects.account,
         lambda row: wanted.append(projects.read_project(row)),
     )
-    yield from projects.everything(scope, wanted, identifiers)
+    yield from projects.everything(scope, memory, wanted, identifiers)
     yield from _unseen(scope)
 
 
