@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import requests
-
 from collectors.gitlab.client import QueryError
-from collectors.gitlab.failures import GitLabError
+from collectors.gitlab.failures import GitLabError, explain, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,10 +30,11 @@ class Batches:
         self._size = PAGE
         self._failed = 0
 
-    def halve(self) -> bool:
-        """Ask of half as many projects from now on; False when it is one already."""
-        self._size = max(1, self._size // 2) if self._size > 1 else 0
-        return bool(self._size)
+    def halve(self, asked: int) -> bool:
+        """Ask of half as many projects from now on; False when even one is too much, which says nothing of other fields."""
+        size = min(self._size, asked)
+        self._size = size // 2 or PAGE
+        return size > 1
 
     def asked(
         self, selection: str, numbers: Sequence[str], paths: Sequence[str] = ()
@@ -46,7 +45,7 @@ class Batches:
         this GitLab lacks one of the fields, and where they are too many for one query.
         """
         told: dict[str, dict[str, Any]] = {}
-        for at in range(0, len(numbers), self._size or 1):
+        for at in range(0, len(numbers), self._size):
             told |= self._halving(selection, numbers[at : at + self._size], paths)
         return told
 
@@ -57,10 +56,11 @@ class Batches:
             return {}
         try:
             told = self._page(selection, numbers, paths)
-        except (GitLabError, requests.RequestException) as exc:
+        except refusals() as exc:
             if isinstance(exc, QueryError) and (exc.unknown or exc.too_much):
                 raise
-            if isinstance(exc, GitLabError) and exc.reason != "unreachable":
+            failure = explain(exc)
+            if failure is not None and failure.reason not in {"unreachable", "malformed"}:
                 # Refused, throttled to the end, stopped, or no GraphQL at all: fewer projects change nothing.
                 self._failed = _GIVEN_UP
                 return {}

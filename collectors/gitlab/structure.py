@@ -132,25 +132,25 @@ class Survey:
                     paths if "files" in parts else (),
                 )
             except QueryError as exc:
-                waiting[:0] = self._fewer(parts, exc)
+                waiting[:0] = self._fewer(parts, len(asked), exc)
                 continue
             learned.append(parts)
             for number, node in told.items():
                 nodes.setdefault(number, {}).update(node)
         self._queries = learned
         return {
-            project.place.number: _structure(project, nodes[project.place.number], frozenset(paths))
+            project.place.number: read_structure(project, nodes[project.place.number], frozenset(paths))
             for project in projects
         }
 
-    def _fewer(self, parts: dict[str, str], exc: QueryError) -> list[dict[str, str]]:
+    def _fewer(self, parts: dict[str, str], asked: int, exc: QueryError) -> list[dict[str, str]]:
         """Return what to ask instead of a query that this GitLab cannot answer."""
         if len(parts) > 1:
             names = list(parts)
             half = len(names) // 2
             return [{name: parts[name] for name in some} for some in (names[:half], names[half:])]
         if exc.too_much:
-            return [parts] if self.batches.halve() else []
+            return [parts] if self.batches.halve(asked) else []
         if "branches" in parts and parts["branches"] != _PLAIN:
             return [{"branches": _PLAIN}]
         return []
@@ -162,7 +162,8 @@ def _paths(projects: Iterable[Project]) -> list[str]:
     return [path for path, _ in found.most_common(_PATHS)] or [".gitlab-ci.yml"]
 
 
-def _structure(project: Project, node: dict[str, Any], paths: frozenset[str]) -> Structure:
+def read_structure(project: Project, node: dict[str, Any], paths: frozenset[str]) -> Structure:
+    """Return what the fields of one project tell; ``node`` is empty where GraphQL told nothing of it."""
     administered = bool((node.get("userPermissions") or {}).get("adminProject"))
 
     def told(connection: Any, *, also: bool = True) -> list[dict[str, Any]] | None:

@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from sandbox.aws.keys import token as made
 from sandbox.estate import GITLAB_GROUP_ID
 from sandbox.faults import Faults
+from sandbox.gitlab.complexity import MOST
 from sandbox.gitlab.entities import WEB
 from sandbox.gitlab.estate import build
 from sandbox.gitlab.graphql import execute
@@ -98,6 +99,8 @@ class GitLabSandbox:
         self.faults: Faults[Fault] = Faults()
         self.deny: set[str] = set()
         """Routes that no token may read, whatever its role: ``/projects/:id/variables``. GraphQL hides the same."""
+        self.complexity = MOST
+        """The most that one GraphQL query may ask."""
         self.broken: dict[int, str] = {}
         """By project, the field that GraphQL cannot resolve in time."""
         self._without = without
@@ -181,6 +184,7 @@ class GitLabSandbox:
                         without=self._without,
                         deny=self.deny,
                         broken=self.broken,
+                        most=self.complexity,
                     ),
                 )
             if method != "GET" or found is None or not parts.path.startswith(API):
