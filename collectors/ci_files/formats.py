@@ -29,12 +29,20 @@ def format_of(path: str) -> Format | None:
     return next((name for name, pattern in _NAMES if pattern.fullmatch(path)), None)
 
 
-def parse(path: str, text: str, fingerprint: Fingerprint, *, owner: str | None = None) -> Definition:
+def parse(
+    path: str,
+    text: str,
+    fingerprint: Fingerprint,
+    *,
+    owner: str | None = None,
+    kind: Format | None = None,
+) -> Definition:
     """Read one definition file. Raises `DefinitionError`, and nothing else, for what cannot be read.
 
     ``owner`` is the GitHub account or GitLab group whose actions and templates are its own, not third-party.
+    ``kind`` is what the file is, where somebody says so; else its name does.
     """
-    kind = format_of(path)
+    kind = kind or format_of(path)
     if len(text) > MAX_BYTES:
         raise DefinitionError("truncated", f"larger than {MAX_BYTES} bytes")
     match kind:

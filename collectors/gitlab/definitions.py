@@ -63,18 +63,16 @@ def _records(
     if files.absent(project):
         return
     context = _context(scope, project, identifiers)
-    oid = files.alone(project)
-    around = msgspec.json.encode(
-        (project.ci_path, oid, project.claims, project.pushes, context), order="deterministic"
-    )
+    file = files.file(project)
+    around = msgspec.json.encode((file, project.claims, project.pushes, context), order="deterministic")
     key = hashlib.sha256(around).hexdigest()
-    known = memory.definition(key) if oid is not None else None
+    known = memory.definition(key) if files.alone(project) else None
     if known is None:
         text = files.text(project)
         if text is None:
             return
         known = list(_parsed(scope, project, context, text))
-        if oid is not None:
+        if files.alone(project):
             memory.keep_definition(key, known)
             files.remembered(project)
     yield from known
@@ -103,7 +101,9 @@ def _parsed(scope: Scope, project: Project, context: Context, text: str) -> Iter
 
     path = project.ci_path
     try:
-        definition = parse(path, text, scope.run.fingerprint, owner=project.place.address.split("/", 1)[0])
+        owner = project.place.address.split("/", 1)[0]
+        # The project says what its definition is called: any name will do.
+        definition = parse(path, text, scope.run.fingerprint, owner=owner, kind="gitlab-ci")
     except DefinitionError as exc:
         raise GitLabError(exc.reason, f"{path}: {exc}") from None
     for record in definition_records(definition, context=context):

@@ -109,10 +109,10 @@ class Files:
         """Tell whether it is known that a project has no definition file."""
         return self._told(project) and self.file(project) is None
 
-    def alone(self, project: Project) -> str | None:
-        """Return the id of a definition's content where that is known to be all that it says."""
+    def alone(self, project: Project) -> bool:
+        """Tell whether it is known that the content of a definition is all that it says."""
         file = self.file(project)
-        return file.oid if file is not None and not self._facts(file).includes else None
+        return file is not None and not self._facts(file).includes
 
     def remembered(self, project: Project) -> None:
         """Note that what a project's definition says is remembered, so that its text is not fetched again."""
