@@ -13,7 +13,7 @@ from sandbox.aws.keys import ISSUED
 from sandbox.gitlab import GitLabSandbox
 from sandbox.gitlab import entities as give
 from sandbox.gitlab.instance import DEVELOPER, MAINTAINER, Instance
-from scanner.records import Coverage, Gap, Identity, Link, Secret
+from scanner.records import Coverage, Credential, Gap, Identity, Link, Secret
 from tests.github_night import gaps, of
 from tests.gitlab_night import NIGHT, collected, config, run
 
@@ -206,6 +206,21 @@ def test_what_nothing_shows_is_found_when_its_turn_comes(
             prints.append((hooks, len({row.fingerprint for row in of(records, Secret)})))
     assert [hooks for hooks, _ in prints] == [18, 15, 12, 9, 6, 3, 0]
     assert [different for _, different in prints] == [19, 16, 13, 10, 7, 4, 1]
+
+
+def test_an_administrator_sees_a_new_deploy_key_the_next_night(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with GitLabSandbox(instance=acme(110)) as sandbox:
+        for token, night in ((sandbox.token, 0), (sandbox.owner_token, 10)):
+            options = rotating(sandbox, monkeypatch, token=token, workers=8)
+            collected(options, run(tmp_path / str(night), night))
+            sandbox.instance.lists[f"/projects/{quiet(night + 1)}/deploy_keys"] = [
+                give.deploy_key(night, "new", can_push=True, created=0)
+            ]
+            second = collected(options, run(tmp_path / str(night), night + 1))
+            found = [row.native_id for row in of(second, Credential) if row.name == "new"]
+            assert (str(night) in found) == (token == sandbox.token)
 
 
 def test_a_reading_with_holes_is_not_carried_forward(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

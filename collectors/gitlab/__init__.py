@@ -3,14 +3,23 @@
 Needs: a token with the scope ``read_api`` whose user is Owner of each group; a Maintainer sees the projects but not
 the group's own tokens, webhooks and variables. On a self-managed instance an administrator's token (also with
 ``read_api`` only) sees everybody's personal access tokens, impersonation tokens and the instance's own settings.
-``sprawlscan permissions gitlab`` lists what each role opens. Only GET and GraphQL queries are sent.
+``sprawlscan permissions gitlab`` lists what each role opens. Only GET and GraphQL queries are sent. In a group of more
+than ``rotate_above`` projects, those without a visible change are read in turn, a part each night.
 
 Cannot see: when a variable was made or changed, or by whom; the value of a hidden variable, of a webhook's secret token
 or of a token; before GitLab 19, whether a webhook has such a token; when a deploy token or deploy key was last used; when a deploy token was
 made; when a trigger token was made where GraphQL lists it (it is asked without the token itself, which REST cannot do);
+without an administrator's token, a deploy key, and with any token, a deploy token, a webhook or another value of a
+variable, in a project that was carried forward, before its turn comes: nothing that GitLab shows changes with them;
 personal access tokens and SSH keys of people without an administrator's token; projects in people's own namespaces
 without one; CI definitions that are included from elsewhere. What was asked for and refused is a Gap: 403 and 404
 both mean "could not read".
+
+How many requests: GraphQL tells of a hundred projects at once what each has, and lists in full what it can; REST is
+asked where there is something that only it tells, where GraphQL may not be believed (`structure`), and always for deploy
+keys, deploy tokens, webhooks and environments: about five requests a project. For an administrator's token the instance
+lists all deploy keys at once; its lists of deploy tokens and personal access tokens name no project, and ``/hooks`` are
+its own.
 
 Why variables are read by REST, with their values: GraphQL can leave the value out, but then nothing tells a secret
 from a setting, and the id of an access key cannot be joined to the key at its cloud. A token that may list variables may

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collectors.gitlab import agents, controls, credentials, definitions, groups, powers
+from collectors.gitlab import (
+    agents,
+    controls,
+    credentials,
+    definitions,
+    groups,
+    job_tokens,
+    powers,
+    triggers,
+)
 from collectors.gitlab.batches import PAGE
 from collectors.gitlab.files import Files
 from collectors.gitlab.scope import Place, Scope, time
@@ -177,8 +186,8 @@ def _project(
     if not whole:
         return
     yield from definitions.pipeline(scope, night.memory, files, project, {**identifiers, **facts.identifiers})
-    yield from credentials.triggers(scope, project, structure.triggers)
-    yield from controls.job_token_scope(scope, project, structure)
+    yield from triggers.triggers(scope, project, structure.triggers)
+    yield from job_tokens.job_token_scope(scope, project, structure)
     yield from controls.protected_branches(scope, project, structure.branches)
     yield from controls.approvals(scope, project, structure.approvals)
     yield from agents.agents(scope, project, structure.agents)

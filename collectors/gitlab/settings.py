@@ -7,6 +7,7 @@ documented list of event types promises one for each change of what is carried. 
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -61,7 +62,9 @@ def settings(
     Not ``whole``: only what still opens it. ``deploys``: whether its pipeline may name an environment.
     """
     config, number = scope.settings, int(project.place.number)
-    digest = f"{structure.digest} {whole} {deploys} {config.deployments}"
+    keys = None if night.keys is None else night.keys.get(project.place.number, [])
+    seen = msgspec.json.encode((structure.digest, whole, deploys, config.deployments, keys))
+    digest = hashlib.sha256(seen).hexdigest()[:32]
     reading = night.memory.reading(number) if night.rotate else None
     if reading is not None and not reading.stale(
         number, digest, as_of=scope.run.as_of, days=config.rotation_days
@@ -71,7 +74,7 @@ def settings(
         yield from reading.carried()
         return
     kept: list[Record] = []
-    for record in _read(scope, night, project, structure, facts, whole=whole, deploys=deploys):
+    for record in _read(scope, project, structure, keys, facts, whole=whole, deploys=deploys):
         kept.append(record)
         yield record
     night.memory.keep_reading(number, digest, msgspec.json.encode(facts), kept)
@@ -84,16 +87,15 @@ def _where_any(seen: list[dict[str, Any]] | None) -> Iterable[dict[str, Any]] | 
 
 def _read(
     scope: Scope,
-    night: Night,
     project: Project,
     structure: Structure,
+    keys: list[dict[str, Any]] | None,
     facts: Facts,
     *,
     whole: bool,
     deploys: bool,
 ) -> Iterator[Record]:
     place = project.place
-    keys = None if night.keys is None else night.keys.get(place.number, [])
     yield from groups.members(scope, place, _where_any(structure.members))
     if whole:
         pipeline = record_id("gitlab", "pipeline", place.number) if project.builds else None
