@@ -221,6 +221,7 @@ def test_a_field_that_this_gitlab_lacks_is_told_apart(
         "Field 'lastUsed' doesn't exist on type 'PipelineTrigger'",
         "Field 'runners' doesn't accept argument 'membership'",
         "ALL_AVAILABLE isn't a defined input type",
+        "Argument 'relations' on Field 'projectMembers' has an invalid value ([DIRECT]).",
     ],
 )
 def test_gitlabs_own_words_for_what_it_lacks_are_known(words: str) -> None:

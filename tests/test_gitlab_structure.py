@@ -60,6 +60,8 @@ def rule(*push: Mapping[str, Any]) -> dict[str, Any]:
         ({"repository": {"blobs": nodes({"path": ".gitlab-ci.yml", "oid": "a1", "rawSize": "12"})}}, "files",
          {".gitlab-ci.yml": File(path=".gitlab-ci.yml", oid="a1", size=12)}),
         ({"repository": {"blobs": nodes()}}, "files", {}),
+        ({"repository": {"blobs": nodes({"path": ".gitlab-ci.yml", "oid": None})}}, "files", None),
+        ({"repository": {"blobs": nodes(None)}}, "files", None),
         ({"repository": None}, "files", None),
     ],
 )  # fmt: skip

@@ -33,7 +33,7 @@ _WRITES = re.compile(r"\b(?:mutation|subscription)\b")
 
 
 _UNKNOWN = re.compile(
-    r"doesn't exist|doesn't accept|Cannot query field|Unknown (?:argument|type)|isn't a defined"
+    r"doesn't exist|doesn't accept|Cannot query field|Unknown (?:argument|type)|isn't a defined|has an invalid value"
 )
 _TOO_MUCH = re.compile(r"exceeds max (?:complexity|depth)|query too large", re.IGNORECASE)
 _TOO_SLOW = re.compile(r"\btimeout\b|timed out", re.IGNORECASE)

@@ -242,12 +242,13 @@ def _approvals(rules: list[dict[str, Any]] | None) -> int | None:
 def _files(node: dict[str, Any]) -> dict[str, File] | None:
     """Return the files that were asked for. Who may not read the code gets null, not an empty list."""
     shown = rows((node.get("repository") or {}).get("blobs"))
-    if shown is None:
+    if shown is None or not all(blob.get("path") and blob.get("oid") for blob in shown):
         return None
     return {
-        str(blob["path"]): File(path=str(blob["path"]), oid=str(blob["oid"]), size=int(blob["rawSize"] or 0))
+        str(blob["path"]): File(
+            path=str(blob["path"]), oid=str(blob["oid"]), size=int(blob.get("rawSize") or 0)
+        )
         for blob in shown
-        if blob.get("path") and blob.get("oid")
     }
 
 
