@@ -183,6 +183,66 @@ def or_gap(
     return result
 
 
+def told(
+    listing: Iterable[Record],
+    asked: Asked,
+    explain: Callable[[Exception], Failure | None],
+    *,
+    fills: Sequence[str] = (),
+    loses: Sequence[str] = (),
+) -> Generator[Record, None, None]:
+    """Yield a listing, then its Coverage or Gap: for its own table and for each that it also fills.
+
+    ``fills`` names tables, or ``table/kind``. So does ``loses``: what is in doubt when this fails, and is not proven when
+    it does not.
+    """
+    failures: list[Failure] = []
+
+    def noted(exc: Exception) -> Failure | None:
+        failure = explain(exc)
+        failures.append(failure or Failure(reason="bug", detail=type(exc).__name__))
+        return failure
+
+    yield from or_gap(listing, asked, noted)
+    for name in (*fills, *(loses if failures else ())):
+        table, _, kind = name.partition("/")
+        other = msgspec.structs.replace(asked, table=table, kind=kind or None)
+        if failures:
+            yield gap(other, failures[0])
+        else:
+            yield from or_gap((), other, explain)
+
+
+def entrance(
+    listing: Generator[Record, None, T], asked: Asked, explain: Callable[[Exception], Failure | None]
+) -> Generator[Record, None, T | None]:
+    """Yield the records of a target's first call, without which nothing else is asked, or the Gap for everything.
+
+    Returns what the listing returns; None when it failed. It proves no table complete: no Coverage is yielded.
+    """
+    rows = or_gap(listing, asked, explain)
+    while True:
+        try:
+            record = next(rows)
+        except StopIteration as end:
+            result: T | None = end.value
+            return result
+        if not isinstance(record, Coverage):
+            yield record
+
+
+CARRIED = " [carried forward from "
+"""What stands behind the call of a listing that was not asked again tonight; then a date and ``]``.
+
+It is the same listing: who asks whether one was lost looks at what stands before.
+"""
+
+
+def as_carried(coverage: Coverage, read_at: datetime) -> Coverage:
+    """Return the coverage of a listing of an earlier night, marked as such."""
+    return msgspec.structs.replace(coverage, call=f"{coverage.call}{CARRIED}{read_at:%Y-%m-%d}]")
+
+
 def side_by_side(listings: Sequence[Iterable[Record]], workers: int) -> Iterator[Record]:
     """Yield the records of several listings, read by ``workers`` threads, in the order in which they come.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import collectors.gitlab
@@ -24,8 +24,13 @@ if TYPE_CHECKING:
 NIGHT = datetime(2026, 11, 22, 2, tzinfo=UTC)
 
 
-def run(cache: Path) -> Run:
-    return Run(as_of=NIGHT, fingerprint=Fingerprint(b"k" * 32), cache=cache, stopping=threading.Event())
+def run(cache: Path, nights_later: int = 0) -> Run:
+    return Run(
+        as_of=NIGHT + timedelta(days=nights_later),
+        fingerprint=Fingerprint(b"k" * 32),
+        cache=cache,
+        stopping=threading.Event(),
+    )
 
 
 def config(sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Config:

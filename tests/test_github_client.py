@@ -14,10 +14,10 @@ import requests
 
 from collectors.github.client import Client
 from collectors.github.failures import GitHubError, QueryError, StatusError, explain
-from collectors.github.memory import Memory
 from collectors.github.tokens import user_token
 from sandbox.github.limits import Limits
 from sandbox.github.server import GitHubSandbox
+from scanner.memory import Memory
 from scanner.records import Account
 from tests.github_night import NIGHT, client, config, run
 
@@ -166,7 +166,7 @@ def test_an_unchanged_page_gives_its_records_again_and_not_an_empty_list(
         )
 
     def read() -> list[Record]:
-        memory = Memory(tmp_path, "t", as_of=NIGHT, version="1")
+        memory = Memory(tmp_path, "github", "t", as_of=NIGHT, version="1")
         reader = Client(config(sandbox, monkeypatch), run(tmp_path), token=user_token, memory=memory)
         records = list(reader.records("/orgs/lanternpay/repos", account, {"per_page": 3}))
         memory.close()
@@ -182,7 +182,7 @@ def test_an_unchanged_page_gives_its_records_again_and_not_an_empty_list(
 def test_a_memory_of_another_token_is_not_used(
     sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    memory = Memory(tmp_path, "t", as_of=NIGHT, version="1")
+    memory = Memory(tmp_path, "github", "t", as_of=NIGHT, version="1")
     for token in (sandbox.token, sandbox.classic_token("admin:org", "repo", "admin:org_hook")):
         options = config(sandbox, monkeypatch, token=token)
         reader = Client(options, run(tmp_path), token=user_token, memory=memory)

@@ -78,6 +78,21 @@ def test_a_graphql_limit_with_a_json_body_is_waited_out(
     assert sandbox.calls["POST /api/graphql"] == 2
 
 
+def test_a_limit_that_one_thread_meets_holds_for_all(
+    sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sandbox.fail(VARIABLES, "too-many", times=1)
+    reader = client(sandbox, monkeypatch, tmp_path, retries=2)
+    other = threading.Thread(target=names, args=(reader,))
+    other.start()
+    time.sleep(0.3)
+    begun = time.monotonic()
+    reader.one("/user")
+    assert 0.4 < time.monotonic() - begun < 5
+    other.join()
+    assert [call.split("?")[0] for call in sandbox.log].count("GET /api/v4/user") == 1
+
+
 def test_a_limit_without_end_is_throttled_not_empty(
     sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -165,6 +180,20 @@ def test_no_status_is_an_empty_list(
     assert (failure.reason == "denied") == (status in {401, 402, 403, 404})
 
 
+def test_data_beside_errors_is_kept_only_for_who_asks_of_many(
+    sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sandbox.broken = {9002: "branchRules"}
+    reader = client(sandbox, monkeypatch, tmp_path)
+    query = "query($ids: [ID!]) { projects(ids: $ids) { nodes { id branchRules { nodes { name } } } } }"
+    ids = {"ids": ["gid://gitlab/Project/9002", "gid://gitlab/Project/9003"]}
+    shown = reader.query(query, ids, partial=True)["projects"]["nodes"]
+    assert [node["branchRules"] is None for node in shown] == [False, True]
+    with pytest.raises(QueryError, match="Timeout on Project") as raised:
+        reader.query(query, ids)
+    assert (raised.value.too_slow, raised.value.reason) == (True, "unreachable")
+
+
 def test_only_queries_are_sent(
     sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -192,10 +221,12 @@ def test_a_field_that_this_gitlab_lacks_is_told_apart(
         "Field 'lastUsed' doesn't exist on type 'PipelineTrigger'",
         "Field 'runners' doesn't accept argument 'membership'",
         "ALL_AVAILABLE isn't a defined input type",
+        "Argument 'relations' on Field 'projectMembers' has an invalid value ([DIRECT]).",
     ],
 )
 def test_gitlabs_own_words_for_what_it_lacks_are_known(words: str) -> None:
     assert QueryError([words]).unknown
+    assert not QueryError([words]).too_much
     assert not QueryError(["The resource that you are attempting to access does not exist"]).unknown
 
 

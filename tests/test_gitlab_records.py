@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -495,9 +495,13 @@ def test_who_pushes_past_a_protected_branch_is_told(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_only_a_rule_for_the_default_branch_is_an_approval(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rule: dict[str, object], enforcement: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rule: dict[str, Any], enforcement: str
 ) -> None:
     instance = build()
+    named = [one["name"] for one in rule.get("protected_branches", [])]
+    instance.lists["/projects/9002/protected_branches"] = [
+        protected_branch(8, name, push=40) for name in named
+    ]
     instance.lists["/projects/9002/approval_rules"] = [approval_rule(3, "Security", 1, **rule)]
     records = read(instance, tmp_path, monkeypatch)
     assert control(records, "gitlab:merge-approval:9002").enforcement == enforcement

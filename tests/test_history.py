@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scanner.analyze import AnalyzeSettings, analyze
+from scanner.collect import as_carried
 from scanner.snapshot import remove
 from tests.sealed_night import (
     ACCOUNT,
@@ -92,6 +93,17 @@ def test_a_night_that_did_not_look_resolves_nothing(
     assert findings(tmp_path, 3, RULE) == {"A": "resolved after unobserved"}
     [(evidence,)] = rows(tmp_path, 3, f"SELECT evidence FROM findings WHERE rule = '{RULE}'")
     assert "not observed" not in evidence
+
+
+def test_a_listing_that_was_carried_forward_is_the_one_that_is_read_again_later(tmp_path: Path) -> None:
+    rest = [record for record in BASE if record.id != listed("credentials").id]
+    carried = as_carried(listed("credentials"), on(1))
+    analysed(tmp_path, 1, [*BASE, key("A")])
+    for night in (2, 3):
+        analysed(tmp_path, night, [*rest, carried, key("A")])
+        assert findings(tmp_path, night, RULE)["A"].startswith("open")
+    analysed(tmp_path, 4, BASE)
+    assert findings(tmp_path, 4, RULE) == {"A": "resolved after open"}
 
 
 def test_what_is_unobserved_and_seen_again_is_open_with_its_first_night(tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ import pytest
 
 from sandbox.aws.estate import build
 from sandbox.aws.server import AwsSandbox
-from sandbox.estate import FIRST_NIGHT, GITHUB_ORG, PROD, REGION
+from sandbox.estate import FIRST_NIGHT, GITHUB_ORG, GITLAB_GROUP, PROD, REGION
 from sandbox.github.server import GitHubSandbox
+from sandbox.gitlab import GitLabSandbox
+from sandbox.gitlab.instance import DEVELOPER, GUEST, MAINTAINER, REPORTER
 from scanner.analyze import AnalyzeSettings, analyze
 from scanner.config import load
 from scanner.night import open_night
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 LATER = FIRST_NIGHT + timedelta(hours=1)
 """The second night; so near that nothing grows old in between."""
 GITHUB_KEY = "TEST_ALL_CLEAR_GITHUB_KEY"
+GITLAB_TOKEN = "TEST_ALL_CLEAR_GITLAB_TOKEN"
 
 
 class Estate:
@@ -114,6 +117,27 @@ def _github(sandbox: GitHubSandbox, patch: pytest.MonkeyPatch) -> dict[str, Any]
     }
 
 
+@pytest.fixture(scope="module")
+def gitlab(tmp_path_factory: pytest.TempPathFactory) -> Estate:
+    estate = Estate(tmp_path_factory.mktemp("gitlab") / "state")
+    with GitLabSandbox() as sandbox, pytest.MonkeyPatch.context() as patch:
+        estate.first(_gitlab(sandbox, patch, sandbox.owner_token))
+    return estate
+
+
+def _gitlab(sandbox: GitLabSandbox, patch: pytest.MonkeyPatch, token: str, **options: Any) -> dict[str, Any]:
+    patch.setenv(GITLAB_TOKEN, token)
+    return {
+        "gitlab": {
+            "groups": [GITLAB_GROUP],
+            "base_url": sandbox.url,
+            "token": f"${{env:{GITLAB_TOKEN}}}",
+            "retries": 1,
+            **options,
+        }
+    }
+
+
 def _cleared(became: dict[str, str]) -> dict[str, str]:
     return {finding: status for finding, status in became.items() if status not in ("open", "unobserved")}
 
@@ -164,6 +188,93 @@ def test_a_permission_that_is_revoked_resolves_nothing(
         became = github.second(_github(sandbox, monkeypatch), tmp_path)
     assert not _cleared(became)
     assert "unobserved" in {status for finding, status in became.items() if finding.startswith(f"{doubted} ")}
+
+
+@pytest.mark.parametrize(
+    ("route", "doubted"),
+    [
+        ("/groups/:id", "human-standing-admin"),
+        ("/groups/:id/access_tokens", "automation-admin"),
+        ("/groups/:id/deploy_tokens", "token-without-expiry"),
+        ("/groups/:id/hooks", "identity-without-owner"),
+        ("/groups/:id/members", "human-standing-admin"),
+        ("/groups/:id/projects", "gitlab-job-token-open"),
+        ("/groups/:id/service_accounts", "token-without-expiry"),
+        ("/groups/:id/variables", "gitlab-variable-unprotected"),
+        ("/projects/:id/access_tokens", "credential-never-used"),
+        ("/projects/:id/cluster_agents", "credential-unused"),
+        ("/projects/:id/cluster_agents/:agent_id/tokens", "credential-unused"),
+        ("/projects/:id/deploy_keys", "deploy-key-write"),
+        ("/projects/:id/deploy_tokens", "token-without-expiry"),
+        ("/projects/:id/environments", "environment-without-approval"),
+        ("/projects/:id/hooks", "webhook-insecure"),
+        ("/projects/:id/integrations", "identity-without-owner"),
+        ("/projects/:id/job_token_scope", "gitlab-job-token-open"),
+        ("/projects/:id/pipeline_schedules", "gitlab-schedule-orphan"),
+        ("/projects/:id/pipeline_schedules/:schedule_id", "variable-holds-secret"),
+        ("/projects/:id/protected_branches", "branch-unprotected"),
+        ("/projects/:id/protected_environments", "environment-without-approval"),
+        ("/projects/:id/repository/files/:file_path/raw", "actions-not-pinned"),
+        ("/projects/:id/triggers", "credential-unused"),
+        ("/projects/:id/variables", "gitlab-variable-unprotected"),
+    ],
+)
+def test_a_list_of_gitlabs_that_is_denied_resolves_nothing(
+    gitlab: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, route: str, doubted: str
+) -> None:
+    """REST refuses it, and GraphQL shows what GitLab shows then: often an empty list, and no error."""
+    with GitLabSandbox() as sandbox:
+        sandbox.deny = {route}
+        became = gitlab.second(_gitlab(sandbox, monkeypatch, sandbox.owner_token), tmp_path)
+    assert not _cleared(became)
+    assert "unobserved" in {status for finding, status in became.items() if finding.startswith(f"{doubted} ")}
+
+
+@pytest.mark.parametrize(
+    ("role", "doubted"),
+    [
+        (MAINTAINER, "gitlab-variable-unprotected"),
+        (DEVELOPER, "gitlab-runner-shared-untagged"),
+        (REPORTER, "branch-unprotected"),
+        (GUEST, "environment-without-approval"),
+        (0, "human-standing-admin"),
+    ],
+)
+def test_a_lesser_role_in_gitlab_resolves_nothing(
+    gitlab: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: int, doubted: str
+) -> None:
+    with GitLabSandbox() as sandbox:
+        token = sandbox.make_token("lesser", 101, role)
+        became = gitlab.second(_gitlab(sandbox, monkeypatch, token), tmp_path)
+    assert not _cleared(became)
+    assert "unobserved" in {status for finding, status in became.items() if finding.startswith(f"{doubted} ")}
+
+
+def test_it_does_not_matter_how_gitlab_told_it(
+    gitlab: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with GitLabSandbox(without=frozenset({"projects"})) as sandbox:
+        section = _gitlab(sandbox, monkeypatch, sandbox.owner_token)
+        assert set(gitlab.second(section, tmp_path).values()) == {"open"}
+    assert len(gitlab.before) > 50
+
+
+def test_what_is_carried_forward_stays_open_and_what_is_denied_is_not_carried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estate = Estate(tmp_path / "state")
+    with GitLabSandbox() as sandbox:
+        section = _gitlab(sandbox, monkeypatch, sandbox.owner_token, rotate_above=0)
+        estate.first(section)
+        sandbox.calls.clear()
+        assert set(estate.second(section, tmp_path / "carried").values()) == {"open"}
+        assert not sandbox.calls["GET /projects/:id/hooks"]
+        sandbox.deny = {"/projects/:id/hooks"}
+        became = estate.second(section, tmp_path / "denied")
+    assert not _cleared(became)
+    assert {status for finding, status in became.items() if finding.startswith("webhook-insecure ")} == {
+        "unobserved"
+    }
 
 
 def test_the_same_night_again_leaves_everything_open(

@@ -64,13 +64,20 @@ def format_of(path: str) -> Format | None:
     return next((name for name, pattern in _NAMES if pattern.fullmatch(path)), None)
 
 
-def parse(path: str, text: str, fingerprint: Fingerprint, *, owner: str | None = None) -> Definition:
+def parse(
+    path: str,
+    text: str,
+    fingerprint: Fingerprint,
+    *,
+    owner: str | None = None,
+    kind: Format | None = None,
+) -> Definition:
     """Read one definition file. Raises `DefinitionError`, and nothing else, for what cannot be read.
 
     ``owner`` is the GitHub account or GitLab group whose actions and templates are its own, not third-party.
-    A file whose name tells nothing is judged by its content.
+    ``kind`` is what the file is, where somebody says so; else its name does, and where that tells nothing, its content.
     """
-    kind = format_of(path) or format_by_content(text)
+    kind = kind or format_of(path) or format_by_content(text)
     if len(text) > MAX_BYTES:
         raise DefinitionError("truncated", f"larger than {MAX_BYTES} bytes")
     match kind:

@@ -25,7 +25,7 @@ nothing), ``ruleset`` (its target is ``branch-other`` where it is no gate to the
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003  pydantic reads the annotations at run time
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from collectors.github.tokens import Token
     from scanner.collect import Run
     from scanner.records import Record
+
+_HERE = Path(__file__).resolve().parent
 
 
 class App(Section):
@@ -195,18 +197,19 @@ def _installed(client: Client, config: Config) -> Iterator[Target]:
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield what one organisation holds. Never raises for what GitHub answers: that is a Gap."""
     from collectors.github.client import Client
-    from collectors.github.memory import Memory, code_version
     from collectors.github.night import night
     from collectors.github.tokens import installation_token, user_token
+    from scanner.memory import Memory, code_version
 
     token: Token = user_token
     if "installation" in target.params:
         token = installation_token(int(target.params["installation"]))
     memory = Memory(
         run.cache,
+        "github",
         f"{config.base_url} {target.name}",
         as_of=run.as_of,
-        version=f"{code_version()} {run.fingerprint('sprawlscan')}",
+        version=f"{code_version(_HERE, _HERE.parent / 'ci_files')} {run.fingerprint('sprawlscan')}",
     )
     client = Client(config, run, token=token, memory=memory if config.token is not None else None)
     try:

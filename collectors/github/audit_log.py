@@ -13,8 +13,8 @@ from collectors.github.failures import GitHubError, explain_unsupported
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.github.memory import Memory
     from collectors.github.scope import Scope
+    from scanner.memory import Memory
     from scanner.records import Record
 
 _NOTE = "audit-log-read"

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from github.Requester import Requester
 
     from collectors.github import Config
-    from collectors.github.memory import Memory
     from collectors.github.tokens import Held, Token
     from scanner.collect import Run
+    from scanner.memory import Memory
     from scanner.records import Record
 
 

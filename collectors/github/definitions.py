@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from collectors.ci_files import Context
-    from collectors.github.memory import Memory
     from collectors.github.scope import Scope
     from collectors.github.settings import Facts, Organisation
     from collectors.github.structure import File, Repository
+    from scanner.memory import Memory
     from scanner.records import Record
 
 _BATCH = 50

@@ -19,30 +19,29 @@ from collectors.github import (
 from collectors.github.failures import GitHubError, explain
 from collectors.github.scope import Scope
 from collectors.github.settings import Night, Organisation, rare_secrets
-from scanner.collect import Asked, Failure, gap, or_gap, side_by_side
+from scanner.collect import Asked, Failure, entrance, gap, side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from collectors.github import Config
     from collectors.github.client import Client
-    from collectors.github.memory import Memory
     from collectors.github.oidc import Template
     from scanner.collect import Run, Target
+    from scanner.memory import Memory
     from scanner.records import Record
 
 
 def night(client: Client, memory: Memory, target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield everything of one organisation."""
     login = target.params["login"]
-    found: list[dict[str, Any]] = []
 
-    def itself() -> Iterator[Record]:
+    def itself() -> Generator[Record, None, dict[str, Any]]:
         if "problem" in target.params:
             raise GitHubError("denied", target.params["problem"])
         org = client.one(f"/orgs/{login}")
         yield organization.account(org)
-        found.append(org)
+        return org
 
     asked = Asked(
         provider="github",
@@ -53,13 +52,9 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
         call="GET /orgs/{org}",
         needs="metadata: read",
     )
-    for record in or_gap(itself(), asked, explain):
-        if record.id.startswith("github:coverage:"):
-            continue
-        yield record
-    if not found:
+    org = yield from entrance(itself(), asked, explain)
+    if org is None:
         return
-    org = found[0]
     scope = Scope(
         client=client, run=run, target=target, config=config, login=str(org["login"]), number=int(org["id"])
     )
@@ -189,13 +184,6 @@ def _unseen(scope: Scope, tonight: Night) -> Iterator[Record]:
             "organisations in which everything is read every night.",
             "rare_secrets: true",
         )
-    if tonight.carried and tonight.oldest is not None:
-        yield gap(
-            scope.asked("coverage", "carried forward", kind="carried-forward"),
-            Failure(
-                reason="truncated",
-                detail=f"{tonight.carried} repositories were not asked again tonight, because nothing about them "
-                f"changed visibly; the oldest was read on {tonight.oldest:%Y-%m-%d}.",
-                needs="rotation_days: 1 reads all of them every night",
-            ),
-        )
+    yield from tonight.carried.told(
+        scope.asked("coverage", "carried forward", kind="carried-forward"), "repositories"
+    )

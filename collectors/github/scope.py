@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from collectors.github.failures import explain
-from scanner.collect import Asked, Run, Target, gap, or_gap
+from scanner.collect import Asked, Run, Target, told
 from scanner.records import record_id
 
 if TYPE_CHECKING:
@@ -155,27 +155,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         loses: Sequence[str] = (),
         explained: Callable[[Exception], Failure | None] = explain,
     ) -> Generator[Record, None, None]:
-        """Yield a listing, then its Coverage or Gap: for its own table and for each that it also fills.
-
-        ``loses`` names what is in doubt when this fails, and is not proven when it does not: tables, of which every
-        kind is meant, or ``table/kind``.
-        """
-        failures: list[Failure] = []
-
-        def noted(exc: Exception) -> Failure | None:
-            failure = explained(exc)
-            if failure is not None:
-                failures.append(failure)
-            return failure
-
-        yield from or_gap(listing, asked, noted)
-        for name in (*fills, *(loses if failures else ())):
-            table, _, kind = name.partition("/")
-            other = msgspec.structs.replace(asked, table=table, kind=kind or None)
-            if failures:
-                yield gap(other, failures[0])
-            else:
-                yield from or_gap((), other, explained)
+        """Yield a listing, then its Coverage or Gap: see `scanner.collect.told`."""
+        return told(listing, asked, explained, fills=fills, loses=loses)
 
 
 def _documented(call: str) -> str:

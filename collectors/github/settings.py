@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime  # noqa: TC003  msgspec reads the annotations at run time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,15 +10,15 @@ import msgspec
 from collectors.github import actions, controls, credentials, environments, oidc, secrets
 from collectors.github.environments import Environment  # noqa: TC001
 from collectors.github.oidc import Template  # noqa: TC001
-from scanner.records import Coverage, Gap
+from scanner.memory import Carried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collectors.github.definitions import Definitions
-    from collectors.github.memory import Memory
     from collectors.github.scope import Scope
     from collectors.github.structure import Repository
+    from scanner.memory import Memory, Reading
     from scanner.records import Record
 
 
@@ -69,8 +68,7 @@ class Night(msgspec.Struct, kw_only=True):
     changed: set[str] | None
     """Full names of repositories that changed since the last night, by the audit log; None without one."""
     rotate: bool = False
-    carried: int = 0
-    oldest: datetime | None = None
+    carried: Carried | Any = msgspec.field(default_factory=Carried)
     archived: int = 0
     there: int | None = None
     """How many repositories the organisation says that it has."""
@@ -83,49 +81,33 @@ def settings(
     scope: Scope, night: Night, definitions: Definitions, repository: Repository, facts: Facts
 ) -> Iterator[Record]:
     """Yield what REST tells of a repository, tonight or from the last night that asked."""
-    reading = night.memory.reading(repository.number)
-    if reading is not None and not _due(scope, night, repository, reading.read_at, reading.digest):
+    with night.lock:
+        night.archived += repository.archived
+    reading: Reading | None = night.memory.reading(repository.number)
+    if reading is not None and not _due(scope, night, repository, reading):
         held = _FACTS.decode(reading.facts)
         for field in facts.__struct_fields__:
             setattr(facts, field, getattr(held, field))
-        with night.lock:
-            night.carried += 1
-            night.oldest = min(night.oldest or reading.read_at, reading.read_at)
-            night.archived += repository.archived
-        for record in reading.records:
-            if isinstance(record, Coverage):
-                yield msgspec.structs.replace(
-                    record, call=f"{record.call} [carried forward from {reading.read_at:%Y-%m-%d}]"
-                )
-            else:
-                yield record
+        night.carried.note(reading.read_at)
+        yield from reading.carried()
         return
-    with night.lock:
-        night.archived += repository.archived
     kept: list[Record] = []
-    whole = True
     for record in _read(scope, night, definitions, repository, facts):
         kept.append(record)
-        whole = whole and not (isinstance(record, Gap) and record.reason != "unsupported")
         yield record
-    if whole:
-        night.memory.keep_reading(repository.number, repository.digest, msgspec.json.encode(facts), kept)
-    else:
-        night.memory.forget_reading(repository.number)
+    night.memory.keep_reading(repository.number, repository.digest, msgspec.json.encode(facts), kept)
 
 
-def _due(scope: Scope, night: Night, repository: Repository, read_at: datetime, digest: str) -> bool:
+def _due(scope: Scope, night: Night, repository: Repository, reading: Reading) -> bool:
     """Tell whether REST is asked again tonight: when something changed, and in turn, a part each night."""
-    if not night.rotate or digest != repository.digest:
+    if not night.rotate:
         return True
     days = scope.settings.rotation_days
     if night.changed is not None:
         if repository.full_name in night.changed:
             return True
         days *= 4
-    age = (scope.run.as_of.date() - read_at.date()).days
-    turn = repository.number % days == scope.run.as_of.toordinal() % days
-    return age >= days or (age > 0 and turn)
+    return reading.stale(repository.number, repository.digest, as_of=scope.run.as_of, days=days)
 
 
 def _read(

@@ -3,15 +3,25 @@
 Needs: a token with the scope ``read_api`` whose user is Owner of each group; a Maintainer sees the projects but not
 the group's own tokens, webhooks and variables. On a self-managed instance an administrator's token (also with
 ``read_api`` only) sees everybody's personal access tokens, impersonation tokens and the instance's own settings.
-``sprawlscan permissions gitlab`` lists what each role opens. Only GET and GraphQL queries are sent.
+``sprawlscan permissions gitlab`` lists what each role opens. Only GET and GraphQL queries are sent. In a group of more
+than ``rotate_above`` projects, those without a visible change are read in turn, a part each night.
 
 Cannot see: when a variable was made or changed, or by whom; the value of a hidden variable, of a webhook's secret token
 or of a token; before GitLab 19, whether a webhook has such a token; when a deploy token was made or last used; in older
-GitLabs, when a deploy key was last used; when a trigger token was made where GraphQL lists it (it is asked without the token itself, which REST cannot do);
+GitLabs, when a deploy key was last used; when a trigger token was made where GraphQL lists it (it is asked without the
+token itself, which REST cannot do);
+without an administrator's token, a deploy key, and with any token, a deploy token, a webhook or another value of a
+variable, in a project that was carried forward, before its turn comes: nothing that GitLab shows changes with them;
 personal access tokens and SSH keys of people, and tokens of service accounts that belong to a project, without an
 administrator's token; projects in people's own namespaces without one; a fine-grained token's permissions where they are not
 shown; environments that a group protects for its projects; CI definitions that are included from elsewhere. What was asked for and refused is a Gap: 403 and 404
 both mean "could not read".
+
+How many requests: GraphQL tells of a hundred projects at once what each has, and lists in full what it can; REST is
+asked where there is something that only it tells, where GraphQL may not be believed (`structure`), and always for deploy
+keys, deploy tokens, webhooks and environments: about five requests a project. For an administrator's token the instance
+lists all deploy keys at once; its lists of deploy tokens and personal access tokens name no project, and ``/hooks`` are
+its own.
 
 Why variables are read by REST, with their values: GraphQL can leave the value out, but then nothing tells a secret
 from a setting, and the id of an access key cannot be joined to the key at its cloud. A token that may list variables may
@@ -28,7 +38,7 @@ branch), ``protected-branch`` (of others), ``environment-approval``, ``environme
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003  pydantic reads the annotations at run time
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -44,6 +54,8 @@ if TYPE_CHECKING:
     from collectors.gitlab.client import Client
     from scanner.collect import Run
     from scanner.records import Record
+
+_HERE = Path(__file__).resolve().parent
 
 
 class Projects(Section):
@@ -77,6 +89,11 @@ class Config(Section):
     """Whether archived projects are read in full; they run no pipelines."""
     deployments: int = Field(default=100, ge=0, le=100)
     """How many of a project's last deployments are read."""
+    rotate_above: int = Field(default=1000, ge=0)
+    """Up to so many projects in a group, all are read in full every night."""
+    rotation_days: int = Field(default=7, ge=1)
+    """Above that, a project without a visible change is read in full once in so many nights; in between, its records are
+    carried forward and marked."""
     impersonation_tokens: bool = True
     """Whether each person's impersonation tokens are read, one request a person; only with an administrator's token."""
     workers: int = Field(default=4, ge=1, le=32)
@@ -176,15 +193,23 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield what one group, or the instance, holds. Never raises for what GitLab answers: that is a Gap."""
     from collectors.gitlab import instance, night
     from collectors.gitlab.client import Client
+    from collectors.gitlab.scope import once
+    from scanner.memory import Memory, code_version
 
+    memory = Memory(
+        run.cache,
+        "gitlab",
+        f"{config.base_url} {target.name}",
+        as_of=run.as_of,
+        version=f"{code_version(_HERE, _HERE.parent / 'ci_files')} {run.fingerprint('sprawlscan')}",
+    )
     client = Client(config, run)
+    read = instance.night if "instance" in target.params else night.night
     try:
-        if "instance" in target.params:
-            yield from instance.night(client, target, config, run)
-        else:
-            yield from night.night(client, target, config, run)
+        yield from once(read(client, memory, target, config, run))
     finally:
         client.close()
+        memory.close()
 
 
 def permissions() -> str:

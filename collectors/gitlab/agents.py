@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from collectors.gitlab.batches import number_of
 from collectors.gitlab.scope import Place, Scope, path_of, time
 from scanner.records import Credential, Grant, Identity, level_of, record_id
 
@@ -14,10 +15,14 @@ if TYPE_CHECKING:
     from scanner.records import Power, Record
 
 
-def agents(scope: Scope, project: Project) -> Iterator[Record]:
-    """Yield the agents that a project configures. What an agent may do is decided in its cluster."""
+def agents(scope: Scope, project: Project, told: list[dict[str, Any]] | None) -> Iterator[Record]:
+    """Yield the agents that a project configures, and their tokens: ``told`` by GraphQL, or read by REST.
+
+    What an agent may do is decided in its cluster.
+    """
     place = project.place
     found: list[str] = []
+    tokens = {number_of(agent): agent["tokens"]["nodes"] for agent in told or []}
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         number = str(item["id"])
@@ -58,10 +63,16 @@ def agents(scope: Scope, project: Project) -> Iterator[Record]:
         needs="Developer of the project",
         place=place,
         fills=("credentials/agent-token", "grants/gitlab-agent"),
+        rows=None
+        if told is None
+        else (
+            {"id": number_of(agent), "name": agent["name"], "created_at": agent.get("createdAt")}
+            for agent in told
+        ),
     )
     for number in found:
         yield from scope.told(
-            _tokens(scope, place, number),
+            _tokens(scope, place, number, tokens.get(number)),
             scope.asked(
                 "credentials",
                 f"GET /projects/:id/cluster_agents/:agent_id/tokens ({number})",
@@ -72,12 +83,10 @@ def agents(scope: Scope, project: Project) -> Iterator[Record]:
         )
 
 
-def _tokens(scope: Scope, place: Place, agent: str) -> Iterator[Record]:
-    """Yield an agent's tokens: no part of python-gitlab. Only the single token tells its last use."""
-    base = path_of("/projects/:id/cluster_agents/:agent/tokens", place, agent=agent)
-    for row in list(scope.client.items(base)):
-        number = str(row["id"])
-        item = scope.client.one(f"{base}/{number}")
+def _tokens(scope: Scope, place: Place, agent: str, told: list[dict[str, Any]] | None) -> Iterator[Record]:
+    """Yield an agent's tokens that are in force. https://docs.gitlab.com/api/graphql/reference/#clusteragenttoken"""
+    for item in _read(scope, place, agent) if told is None else map(_as_rest, told):
+        number = str(item["id"])
         yield Credential(
             id=record_id("gitlab", "agent-token", number),
             provider="gitlab",
@@ -95,3 +104,21 @@ def _tokens(scope: Scope, place: Place, agent: str) -> Iterator[Record]:
             never_expires=True,
             location=place.address,
         )
+
+
+def _as_rest(node: dict[str, Any]) -> dict[str, Any]:
+    """Return a token as REST writes it. Only those in force were asked for."""
+    return {
+        "id": number_of(node),
+        "name": node["name"],
+        "status": "active",
+        "created_at": node.get("createdAt"),
+        "last_used_at": node.get("lastUsedAt"),
+    }
+
+
+def _read(scope: Scope, place: Place, agent: str) -> Iterator[dict[str, Any]]:
+    """Read an agent's tokens: no part of python-gitlab. Only the single token tells its last use."""
+    base = path_of("/projects/:id/cluster_agents/:agent/tokens", place, agent=agent)
+    for row in list(scope.client.items(base)):
+        yield scope.client.one(f"{base}/{row['id']}")

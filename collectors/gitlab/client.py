@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -31,19 +32,28 @@ API = "/api/v4"
 _WRITES = re.compile(r"\b(?:mutation|subscription)\b")
 
 
+_UNKNOWN = re.compile(
+    r"doesn't exist|doesn't accept|Cannot query field|Unknown (?:argument|type)|isn't a defined|has an invalid value"
+)
+_TOO_MUCH = re.compile(r"exceeds max (?:complexity|depth)|query too large", re.IGNORECASE)
+_TOO_SLOW = re.compile(r"\btimeout\b|timed out", re.IGNORECASE)
+
+
 class QueryError(GitLabError):
-    """A GraphQL query gave errors. ``unknown`` when this GitLab lacks a field or argument that was asked for."""
+    """A GraphQL query gave errors."""
 
     def __init__(self, messages: list[str]) -> None:
         text = "; ".join(messages[:3]) or "no data"
-        self.unknown = any(
-            re.search(
-                r"doesn't exist|doesn't accept|Cannot query field|Unknown (?:argument|type)|isn't a defined",
-                one,
-            )
-            for one in messages
+        self.unknown = any(_UNKNOWN.search(one) for one in messages)
+        """This GitLab lacks a field or argument that was asked for."""
+        self.too_much = any(_TOO_MUCH.search(one) for one in messages)
+        """One query may not ask so much."""
+        self.too_slow = any(_TOO_SLOW.search(one) for one in messages)
+        """GitLab gave up after its 30 seconds."""
+        super().__init__(
+            "unsupported" if self.unknown or self.too_much else "unreachable" if self.too_slow else "denied",
+            f"GraphQL: {text[:500]}",
         )
-        super().__init__("unsupported" if self.unknown else "denied", f"GraphQL: {text[:500]}")
 
 
 class Client:
@@ -56,6 +66,7 @@ class Client:
         self._open: list[requests.Session] = []
         self._lock = threading.Lock()
         self._token: str | None = None
+        self._resumes = 0.0
         base = urlsplit(config.base_url)
         self._origin = (base.scheme, base.netloc)
         self.requests = 0
@@ -115,9 +126,16 @@ class Client:
             return
         if wait > self._config.longest_wait_seconds:
             raise GitLabError("throttled", f"the rate limit ends only in {wait:.0f} s", 429)
-        if self._run.stopping.wait(wait):
-            raise GitLabError("deadline", "stopped before this was read")
+        with self._lock:
+            self._resumes = max(self._resumes, time.monotonic() + wait)
+        self._pause()
         response.headers["Retry-After"] = "0"
+
+    def _pause(self) -> None:
+        """Wait until the rate limit that any thread met has ended: the limit is the token's, not a thread's."""
+        wait = self._resumes - time.monotonic()
+        if self._run.stopping.wait(wait) if wait > 0 else self._run.stopping.is_set():
+            raise GitLabError("deadline", "stopped before this was read")
 
     def _send(
         self,
@@ -125,11 +143,12 @@ class Client:
         path: str,
         parameters: Mapping[str, str | int] | None = None,
         body: dict[str, Any] | None = None,
+        *,
+        repeat: bool = True,
     ) -> requests.Response:
         import gitlab
 
-        if self._run.stopping.is_set():
-            raise GitLabError("deadline", "stopped before this was read")
+        self._pause()
         self.requests += 1
         try:
             return self._gitlab().http_request(
@@ -138,6 +157,7 @@ class Client:
                 query_data=dict(parameters or {}),
                 post_data=body,
                 obey_rate_limit=True,
+                retry_transient_errors=repeat,
                 max_retries=self._config.retries,
             )
         except gitlab.exceptions.GitlabHttpError as exc:
@@ -208,8 +228,11 @@ class Client:
             raise GitLabError("malformed", f"{path}: the next link leads elsewhere: {url.netloc}{url.path}")
         return dict(parse_qsl(url.query, keep_blank_values=True))
 
-    def query(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    def query(self, document: str, variables: Mapping[str, Any], *, partial: bool = False) -> dict[str, Any]:
         """POST one GraphQL query. Raises ValueError for anything but a query, and `QueryError` for any error.
+
+        With ``partial``, data that comes beside errors is returned, null where it is missing, and what the server fails
+        to do is raised at once: whoever asks of many things asks again of fewer.
 
         https://docs.gitlab.com/api/graphql/ : a rate limit there has a JSON body, which python-gitlab's own GraphQL
         client does not repeat; sent like this, it is waited out as any other.
@@ -217,14 +240,16 @@ class Client:
         if _WRITES.search(document):
             raise ValueError("only queries are sent to GitLab")
         url = f"{self._config.base_url}/api/graphql"
-        response = self._send("post", url, body={"query": document, "variables": dict(variables)})
+        response = self._send(
+            "post", url, body={"query": document, "variables": dict(variables)}, repeat=not partial
+        )
         body = _json("/api/graphql", response.content)
         errors = body.get("errors") if isinstance(body, dict) else None
-        if errors:
+        data = body.get("data") if isinstance(body, dict) else None
+        if errors and not (partial and isinstance(data, dict)):
             raise QueryError(
                 [str(error.get("message") if isinstance(error, dict) else error) for error in errors]
             )
-        data = body.get("data") if isinstance(body, dict) else None
         if not isinstance(data, dict):
             raise GitLabError("malformed", "GraphQL: the answer has no data")
         return data

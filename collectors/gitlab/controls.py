@@ -1,4 +1,4 @@
-"""The gates between a commit and a deployment: protected branches and environments, approvals, job tokens, webhooks."""
+"""The gates between a commit and a deployment: protected branches and environments, approvals, webhooks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from collectors.gitlab import powers
+from collectors.gitlab.batches import number_of
 from collectors.gitlab.failures import explain_unsupported
 from collectors.gitlab.scope import Place, Scope, path_of, time
-from scanner.records import Control, Grant, Identity, level_of, record_id
+from scanner.records import Control, Identity, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from collectors.gitlab.projects import Project
     from scanner.records import Enforcement, Record, Stage
@@ -67,8 +68,10 @@ def _who(levels: list[dict[str, Any]]) -> list[str]:
     return names
 
 
-def protected_branches(scope: Scope, project: Project) -> Iterator[Record]:
-    """Yield a project's protected branches. https://docs.gitlab.com/api/protected_branches/
+def protected_branches(scope: Scope, project: Project, told: list[dict[str, Any]] | None) -> Iterator[Record]:
+    """Yield a project's protected branches, ``told`` by GraphQL or read by REST.
+
+    https://docs.gitlab.com/api/protected_branches/ https://docs.gitlab.com/api/graphql/reference/#branchrule
 
     One on the default branch that lets every Developer push protects nothing: it counts as absent.
     """
@@ -107,14 +110,37 @@ def protected_branches(scope: Scope, project: Project) -> Iterator[Record]:
         place=place,
         # GitLab has no rulesets besides: with this list, all that guards branches was seen.
         fills=("controls/protected-branch", "controls/ruleset"),
+        rows=None if told is None else (_branch_as_rest(rule) for rule in told),
     )
 
 
-def approvals(scope: Scope, project: Project) -> Iterator[Record]:
+def _branch_as_rest(rule: dict[str, Any]) -> dict[str, Any]:
+    protection = rule["branchProtection"]
+    return {
+        "id": number_of(rule),
+        "name": rule["name"],
+        "push_access_levels": [_level_as_rest(level) for level in protection["pushAccessLevels"]["nodes"]],
+        "merge_access_levels": [_level_as_rest(level) for level in protection["mergeAccessLevels"]["nodes"]],
+        "allow_force_push": protection["allowForcePush"],
+        "code_owner_approval_required": protection.get("codeOwnerApprovalRequired"),
+    }
+
+
+def _level_as_rest(level: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "access_level": level["accessLevel"],
+        "user_id": number_of(level["user"]) if level.get("user") else None,
+        "group_id": number_of(level["group"]) if level.get("group") else None,
+        "deploy_key_id": number_of(level["deployKey"]) if level.get("deployKey") else None,
+    }
+
+
+def approvals(scope: Scope, project: Project, most: int | None) -> Iterator[Record]:
     """Yield whether merge requests into the default branch need an approval.
 
     https://docs.gitlab.com/api/merge_request_approvals/ : a rule can hold for some branches only, or where a scan finds
-    something; such a one guards nothing here.
+    something; such a one guards nothing here. ``most`` is how many approvals a rule that does demands at the most, where
+    that is known.
     """
     place = project.place
 
@@ -127,9 +153,10 @@ def approvals(scope: Scope, project: Project) -> Iterator[Record]:
         return any(fnmatchcase(project.branch, str(one["name"])) for one in branches)
 
     def read() -> Iterator[Record]:
-        required = 0
-        for item in scope.client.items(path_of("/projects/:id/approval_rules", place)):
-            if holds(item):
+        required = most or 0
+        if most is None:
+            rules = scope.client.items(path_of("/projects/:id/approval_rules", place))
+            for item in filter(holds, rules):
                 required = max(required, int(item.get("approvals_required") or 0))
         yield control(
             place,
@@ -155,23 +182,35 @@ def approvals(scope: Scope, project: Project) -> Iterator[Record]:
     )
 
 
-def environments(scope: Scope, project: Project) -> Iterator[Record]:
+def environments(
+    scope: Scope, project: Project, found: list[str], *, deploys: bool
+) -> Generator[Record, None, bool]:
     """Yield for each environment whether somebody approves deployments to it, and who may deploy.
 
     https://docs.gitlab.com/api/protected_environments/ https://docs.gitlab.com/ci/environments/deployment_approvals/
+
+    Fills ``found`` with the names of those that exist; returns whether all of them were seen. Where there are none, and
+    the pipeline ``deploys`` to none, there is nothing to protect.
     """
+    listed: list[bool] = []
     place = project.place
     needs = "Maintainer of the project (GitLab Premium)"
 
     def read() -> Iterator[Record]:
-        guarded = {
-            str(item["name"]): item
-            for item in scope.client.items(path_of("/projects/:id/protected_environments", place))
-        }
         names = {
             str(item["name"]): str(item["id"])
             for item in scope.client.items(path_of("/projects/:id/environments", place))
         }
+        found.extend(names)
+        listed.append(True)
+        guarded = (
+            {
+                str(item["name"]): item
+                for item in scope.client.items(path_of("/projects/:id/protected_environments", place))
+            }
+            if names or deploys
+            else {}
+        )
         for name in sorted({*names, *guarded}):
             yield from _environment(place, name, names.get(name, name), guarded.get(name))
 
@@ -187,6 +226,7 @@ def environments(scope: Scope, project: Project) -> Iterator[Record]:
         fills=("controls/environment-protection",),
         explained=explain_unsupported(_PREMIUM),
     )
+    return bool(listed)
 
 
 def _environment(place: Place, name: str, number: str, guard: dict[str, Any] | None) -> Iterator[Record]:
@@ -216,95 +256,6 @@ def _environment(place: Place, name: str, number: str, guard: dict[str, Any] | N
         detail=f"May deploy: {', '.join(deploy) or 'no one'}."
         if guard
         else "Everybody who runs pipelines may deploy.",
-    )
-
-
-def job_token_scope(scope: Scope, project: Project) -> Iterator[Record]:
-    """Yield whether other projects' job tokens are let in, and those that are.
-
-    https://docs.gitlab.com/ci/jobs/ci_job_token/ https://docs.gitlab.com/api/project_job_token_scopes/
-    """
-    place = project.place
-
-    def setting() -> Iterator[Record]:
-        item = scope.client.one(path_of("/projects/:id/job_token_scope", place))
-        limited = bool(item["inbound_enabled"])
-        yield control(
-            place,
-            "job-token-scope",
-            place.number,
-            stage="build",
-            name="job token allowlist",
-            enforcement="enforced" if limited else "absent",
-            target=place.account_id,
-            detail="Only listed projects' job tokens are let in."
-            if limited
-            else "Every project's job token is let in, with the rights of the user who started the job.",
-        )
-
-    def allowed(item: dict[str, Any]) -> Iterator[Record]:
-        if str(item["id"]) == place.number:
-            return
-        yield _job_token(
-            place, f"{item['id']}/{place.number}", record_id("gitlab", "pipeline", str(item["id"]))
-        )
-
-    def allowed_group(item: dict[str, Any]) -> Iterator[Record]:
-        # The list has no path: https://gitlab.example.com/groups/acme/payments
-        path = str(item.get("web_url") or "").partition("/groups/")[2] or str(item.get("name") or item["id"])
-        yield control(
-            place,
-            "job-token-group",
-            f"{place.number}/{item['id']}",
-            stage="build",
-            name=path,
-            enforcement="enforced",
-            target=place.account_id,
-            detail=f"Job tokens of every project of {path} are let in.",
-        )
-
-    needs = "Maintainer of the project"
-    yield from scope.told(
-        setting(),
-        scope.asked(
-            "controls", "GET /projects/:id/job_token_scope", kind="job-token-scope", needs=needs, place=place
-        ),
-    )
-    yield from scope.listing(
-        "/projects/:id/job_token_scope/allowlist",
-        allowed,
-        table="grants",
-        kind="job-token",
-        needs=needs,
-        place=place,
-    )
-    yield from scope.listing(
-        "/projects/:id/job_token_scope/groups_allowlist",
-        allowed_group,
-        table="controls",
-        kind="job-token-group",
-        needs=needs,
-        place=place,
-        explained=explain_unsupported("Offered since GitLab 17.0."),
-    )
-
-
-def _job_token(place: Place, native_id: str, pipeline: str) -> Grant:
-    """Return what a job token opens in another project: https://docs.gitlab.com/ci/jobs/ci_job_token/#job-token-access"""
-    can = powers.of_scopes(("read_repository", "write_package_registry"))
-    return Grant(
-        id=record_id("gitlab", "grant", f"job-token/{native_id}"),
-        provider="gitlab",
-        account_id=place.account_id,
-        identity_id=pipeline,
-        role="CI_JOB_TOKEN",
-        resource=place.address,
-        breadth="resource",
-        powers=can,
-        level=level_of(can),
-        # What the user who starts the job may not do, its token cannot do either.
-        conditional=True,
-        via="job token allowlist",
     )
 
 
@@ -390,7 +341,9 @@ def webhooks(scope: Scope, place: Place) -> Iterator[Record]:
         )
 
 
-def integrations(scope: Scope, project: Project) -> Iterator[Record]:
+def integrations(
+    scope: Scope, project: Project, rows: Iterable[dict[str, Any]] | None = None
+) -> Iterator[Record]:
     """Yield the integrations that are switched on. https://docs.gitlab.com/api/project_integrations/"""
     place = project.place
 
@@ -416,4 +369,5 @@ def integrations(scope: Scope, project: Project) -> Iterator[Record]:
         kind="gitlab-integration",
         needs="Maintainer of the project",
         place=place,
+        rows=rows,
     )

@@ -1,18 +1,17 @@
-"""Credentials that GitLab issued: deploy tokens and keys, access tokens of projects, groups and service accounts, triggers."""
+"""Credentials that GitLab issued: deploy tokens and keys, access tokens of projects, groups and service accounts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from collectors.gitlab import powers
-from collectors.gitlab.client import QueryError
-from collectors.gitlab.failures import GitLabError, explain_unsupported
+from collectors.gitlab.failures import explain_unsupported, readable
 from collectors.gitlab.groups import user, user_id
-from collectors.gitlab.scope import Place, Scope, path_of, time
+from collectors.gitlab.scope import Place, Scope, time
 from scanner.records import Credential, Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from collectors.gitlab.projects import Project
     from scanner.records import Power, Record
@@ -102,7 +101,32 @@ def deploy_tokens(scope: Scope, place: Place) -> Iterator[Record]:
     )
 
 
-def deploy_keys(scope: Scope, project: Project) -> Iterator[Record]:
+_KEY = ("id", "title", "created_at", "expires_at", "last_used_at")
+_READS, _WRITES = "projects_with_readonly_access", "projects_with_write_access"
+
+
+def keys_of_instance(scope: Scope) -> dict[str, list[dict[str, Any]]] | None:
+    """Return the deploy keys of every project of the instance, by its number, as each project's own list writes them.
+
+    https://docs.gitlab.com/api/deploy_keys/#list-all-deploy-keys : None where an administrator's token is lacking, or a
+    GitLab that names the projects in which a key only reads; then each project must be asked.
+    """
+    held: dict[str, list[dict[str, Any]]] = {}
+    with readable():
+        for key in scope.client.items("/deploy_keys"):
+            if _READS not in key or _WRITES not in key:
+                return None
+            own: dict[str, Any] = {name: key[name] for name in _KEY if name in key}
+            for name in (_READS, _WRITES):
+                for project in key[name]:
+                    held.setdefault(str(project["id"]), []).append({**own, "can_push": name == _WRITES})
+        return held
+    return None
+
+
+def deploy_keys(
+    scope: Scope, project: Project, rows: Iterable[dict[str, Any]] | None = None
+) -> Iterator[Record]:
     """Yield a project's deploy keys. https://docs.gitlab.com/api/deploy_keys/ : older GitLabs do not show their last use.
 
     One key can serve many projects: its id is the key's in this project, since it may push here and only read there.
@@ -114,17 +138,16 @@ def deploy_keys(scope: Scope, project: Project) -> Iterator[Record]:
         identity = record_id("gitlab", "deploy-key-user", str(item["id"]))
         expires = item.get("expires_at")
         writes = bool(item["can_push"])
-        if scope.people.first(identity):
-            yield Identity(
-                id=identity,
-                provider="gitlab",
-                account_id=place.account_id,
-                surface="automation",
-                kind="gitlab-deploy-key",
-                native_id=str(item["id"]),
-                name=str(item["title"]),
-                created_at=time(item.get("created_at")),
-            )
+        yield Identity(
+            id=identity,
+            provider="gitlab",
+            account_id=place.account_id,
+            surface="automation",
+            kind="gitlab-deploy-key",
+            native_id=str(item["id"]),
+            name=str(item["title"]),
+            created_at=time(item.get("created_at")),
+        )
         yield Credential(
             id=record_id("gitlab", "deploy-key", number),
             provider="gitlab",
@@ -161,6 +184,7 @@ def deploy_keys(scope: Scope, project: Project) -> Iterator[Record]:
         needs="Maintainer of the project",
         place=place,
         fills=("identities/gitlab-deploy-key", "grants/deploy-key"),
+        rows=rows,
     )
 
 
@@ -196,7 +220,9 @@ def access_token(place: Place, item: dict[str, Any], kind: str) -> Credential:
     )
 
 
-def access_tokens(scope: Scope, place: Place) -> Iterator[Record]:
+def access_tokens(
+    scope: Scope, place: Place, rows: Iterable[dict[str, Any]] | None = None
+) -> Iterator[Record]:
     """Yield the access tokens of a group or project, and the bot that each one is.
 
     https://docs.gitlab.com/api/project_access_tokens/ https://docs.gitlab.com/api/group_access_tokens/
@@ -205,9 +231,8 @@ def access_tokens(scope: Scope, place: Place) -> Iterator[Record]:
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         token = access_token(place, item, kind)
-        if scope.people.first(token.identity_id):
-            shown = {"id": item["user_id"], "username": str(item["name"])}
-            yield user(scope, shown, "gitlab-bot")
+        shown = {"id": item["user_id"], "username": str(item["name"])}
+        yield user(scope, shown, "gitlab-bot")
         yield token
         can = powers.of_scopes(token.scopes, int(item["access_level"]))
         role = powers.ROLES.get(int(item["access_level"]), str(item["access_level"]))
@@ -230,6 +255,7 @@ def access_tokens(scope: Scope, place: Place) -> Iterator[Record]:
         place=place,
         parameters={"state": "active"},
         fills=("identities/gitlab-bot", f"grants/{kind}"),
+        rows=rows,
     )
 
 
@@ -249,8 +275,7 @@ def service_accounts(scope: Scope) -> Iterator[Record]:
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         found.append(item)
-        if scope.people.first(user_id(item["id"])):
-            yield user(scope, item, "gitlab-service-account")
+        yield user(scope, item, "gitlab-service-account")
 
     yield from scope.listing(
         base,
@@ -310,136 +335,4 @@ def ssh_certificates(scope: Scope) -> Iterator[Record]:
         needs="Owner of the top-level group (GitLab.com Premium)",
         place=place,
         explained=explain_unsupported("Offered on GitLab.com in Premium and Ultimate."),
-    )
-
-
-_TRIGGERS = """
-query Triggers($path: ID!, $after: String) {
-  project(fullPath: $path) {
-    userPermissions { adminProject }
-    pipelineTriggers(first: 100, after: $after) {
-      nodes { id description canAccessProject hasTokenExposed lastUsed expiresAt owner { id username name state } }
-      pageInfo { endCursor hasNextPage }
-    }
-  }
-}
-"""
-"""https://docs.gitlab.com/api/graphql/reference/#pipelinetrigger : ``token`` is left out, which REST cannot do."""
-
-
-def triggers(scope: Scope, project: Project) -> Iterator[Record]:
-    """Yield a project's trigger tokens: by GraphQL, where this GitLab has the fields; by REST where not.
-
-    REST shows its creator the whole token; it is dropped unread.
-    """
-    place = project.place
-
-    def read() -> Iterator[Record]:
-        try:
-            rows = _query_triggers(scope, project)
-        except QueryError as exc:
-            if not exc.unknown:
-                raise
-            rows = list(scope.client.items(path_of("/projects/:id/triggers", place)))
-        for row in rows:
-            yield from _trigger(place, row)
-
-    yield from scope.told(
-        read(),
-        scope.asked(
-            "credentials",
-            "POST /api/graphql project.pipelineTriggers",
-            kind="trigger-token",
-            needs="Maintainer of the project",
-            place=place,
-        ),
-        fills=("identities/gitlab-trigger",),
-    )
-
-
-def _query_triggers(scope: Scope, project: Project) -> list[dict[str, Any]]:
-    """Return triggers as REST names their fields. An empty list counts only from who may see a full one."""
-    rows: list[dict[str, Any]] = []
-    after: str | None = None
-    seen: set[str] = set()
-    while True:
-        data = scope.client.query(_TRIGGERS, {"path": project.place.address, "after": after})
-        shown = data.get("project")
-        if (
-            shown is None
-            or not shown["userPermissions"]["adminProject"]
-            or shown.get("pipelineTriggers") is None
-        ):
-            raise GitLabError("denied", "GraphQL shows trigger tokens to Maintainers only")
-        page = shown["pipelineTriggers"]
-        rows += [_as_rest(node) for node in page["nodes"] if node is not None]
-        if not page["pageInfo"]["hasNextPage"]:
-            return rows
-        after = str(page["pageInfo"]["endCursor"])
-        if after in seen:
-            raise GitLabError("malformed", "GraphQL: the next page is one that was read")
-        seen.add(after)
-
-
-def _as_rest(node: dict[str, Any]) -> dict[str, Any]:
-    owner = node.get("owner")
-    return {
-        "id": str(node["id"]).rpartition("/")[2],
-        "description": node.get("description"),
-        "last_used": node.get("lastUsed"),
-        "expires_at": node.get("expiresAt"),
-        "owner": {**owner, "id": str(owner["id"]).rpartition("/")[2]} if owner else None,
-    }
-
-
-def _trigger(place: Place, item: dict[str, Any]) -> Iterator[Record]:
-    number, expires = str(item["id"]), item.get("expires_at")
-    owner = item.get("owner") or {}
-    identity = record_id("gitlab", "trigger", number)
-    name = str(item.get("description") or f"trigger {number}")
-    yield Identity(
-        id=identity,
-        provider="gitlab",
-        account_id=place.account_id,
-        surface="automation",
-        kind="gitlab-trigger",
-        native_id=number,
-        name=name,
-        address=f"{place.address} trigger {number}",
-        created_at=time(item.get("created_at")),
-        owner=owner.get("username"),
-        owner_source="creator" if owner.get("username") else None,
-    )
-    yield Credential(
-        id=record_id("gitlab", "trigger-token", number),
-        provider="gitlab",
-        account_id=place.account_id,
-        identity_id=identity,
-        kind="trigger-token",
-        native_id=number,
-        name=name,
-        lifetime="expiring" if expires else "static",
-        created_at=time(item.get("created_at")),
-        last_used_at=time(item.get("last_used")),
-        never_used="last_used" in item and item["last_used"] is None,
-        expires_at=time(expires),
-        # Before they could end, GitLab did not show the field at all: then they never do.
-        never_expires=expires is None,
-        scopes=["trigger pipelines"],
-        owner=owner.get("username"),
-        location=place.address,
-    )
-    yield Grant(
-        id=record_id("gitlab", "grant", f"trigger/{number}"),
-        provider="gitlab",
-        account_id=place.account_id,
-        identity_id=identity,
-        role="pipeline trigger",
-        resource=place.address,
-        breadth="resource",
-        powers=["deploy"],
-        level=level_of(["deploy"]),
-        via="token",
-        why="Starts a pipeline on any branch, with variables of the caller's choice, as its owner.",
-        expires_at=time(expires),
     )

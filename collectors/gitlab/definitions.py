@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from collectors.gitlab.failures import GitLabError
-from collectors.gitlab.scope import path_of
 from scanner.records import Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from collectors.ci_files import Context
+    from collectors.gitlab.files import Files
     from collectors.gitlab.projects import Project
     from collectors.gitlab.scope import Place, Scope
+    from scanner.memory import Memory
     from scanner.records import Power, Record
 
-_LARGEST = 10_000_000
 
-
-def pipeline(scope: Scope, project: Project, identifiers: dict[str, str]) -> Iterator[Record]:
+def pipeline(
+    scope: Scope, memory: Memory, files: Files, project: Project, identifiers: dict[str, str]
+) -> Iterator[Record]:
     """Yield the project's pipeline as an identity, with its logins, deployments and problems.
 
-    A project without the file has no pipeline; GitLab's answer says that it is the file which is not there.
-    https://docs.gitlab.com/api/repository_files/#get-raw-file-from-repository
+    A project without the file has no pipeline.
     """
     place = project.place
     yield from scope.told(
-        _records(scope, project, identifiers),
+        _records(scope, memory, files, project, identifiers),
         scope.asked(
             "identities",
             "GET /projects/:id/repository/files/:file_path/raw",
@@ -48,29 +50,36 @@ def pipeline(scope: Scope, project: Project, identifiers: dict[str, str]) -> Ite
         )
 
 
-def _records(scope: Scope, project: Project, identifiers: dict[str, str]) -> Iterator[Record]:
-    from collectors.ci_files import Context, DefinitionError, definition_records, parse
-
+def _records(
+    scope: Scope, memory: Memory, files: Files, project: Project, identifiers: dict[str, str]
+) -> Iterator[Record]:
+    """Yield what the definition says: remembered when neither it nor its surroundings changed."""
     if project.empty or not project.builds:
         return
-    path = project.ci_path
-    if "@" in path or path.startswith(("http://", "https://")):
-        raise GitLabError("unsupported", f"the definition stands elsewhere: {path}")
-    try:
-        text = scope.client.text(
-            path_of("/projects/:id/repository/files/:path/raw", project.place, path=path),
-            {"ref": "HEAD"},
-            largest=_LARGEST,
-        )
-    except GitLabError as exc:
-        if exc.status == 404 and "File Not Found" in str(exc):
+    if project.elsewhere:
+        raise GitLabError("unsupported", f"the definition stands elsewhere: {project.ci_path}")
+    if files.absent(project):
+        return
+    context = _context(scope, project, identifiers)
+    file = files.file(project)
+    around = msgspec.json.encode((file, project.claims, project.pushes, context), order="deterministic")
+    key = hashlib.sha256(around).hexdigest()
+    known = memory.definition(key) if files.alone(project) else None
+    if known is None:
+        text = files.text(project)
+        if text is None:
             return
-        raise
-    try:
-        definition = parse(path, text, scope.run.fingerprint, owner=project.place.address.split("/", 1)[0])
-    except DefinitionError as exc:
-        raise GitLabError(exc.reason, f"{path}: {exc}") from None
-    context = Context(
+        known = list(_parsed(scope, project, context, text))
+        if files.alone(project):
+            memory.keep_definition(key, known)
+            files.remembered(project)
+    yield from known
+
+
+def _context(scope: Scope, project: Project, identifiers: dict[str, str]) -> Context:
+    from collectors.ci_files import Context
+
+    return Context(
         provider="gitlab",
         account_id=project.place.account_id,
         repository=project.place.address,
@@ -82,8 +91,20 @@ def _records(scope: Scope, project: Project, identifiers: dict[str, str]) -> Ite
         claim_keys=project.claims or None,
         variables=identifiers,
         archived=project.archived,
-        url=f"{project.url}/-/blob/{project.branch or 'HEAD'}/{path}" if project.url else None,
+        url=f"{project.url}/-/blob/{project.branch or 'HEAD'}/{project.ci_path}" if project.url else None,
     )
+
+
+def _parsed(scope: Scope, project: Project, context: Context, text: str) -> Iterator[Record]:
+    from collectors.ci_files import DefinitionError, definition_records, parse
+
+    path = project.ci_path
+    try:
+        owner = project.place.address.split("/", 1)[0]
+        # The project says what its definition is called: any name will do.
+        definition = parse(path, text, scope.run.fingerprint, owner=owner, kind="gitlab-ci")
+    except DefinitionError as exc:
+        raise GitLabError(exc.reason, f"{path}: {exc}") from None
     for record in definition_records(definition, context=context):
         if isinstance(record, Identity) and record.kind == "gitlab-pipeline":
             # Every job gets every variable whose scope and protection fit, named in the file or not.

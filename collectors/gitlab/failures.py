@@ -72,22 +72,27 @@ def explain_unsupported(why: str) -> Callable[[Exception], Failure | None]:
     return explained
 
 
-@contextlib.contextmanager
-def readable() -> Iterator[list[Failure]]:
-    """Let what GitLab refuses pass, and note it; a bug is raised."""
+def refusals() -> tuple[type[Exception], ...]:
+    """Return what is raised where GitLab refuses or fails; anything else is a bug."""
     import gitlab
     import requests
 
-    failed: list[Failure] = []
-    try:
-        yield failed
-    except (
+    return (
         GitLabError,
         SecretMissingError,
         gitlab.exceptions.GitlabError,
         requests.RequestException,
         OSError,
-    ) as exc:
+    )
+
+
+@contextlib.contextmanager
+def readable() -> Iterator[list[Failure]]:
+    """Let what GitLab refuses pass, and note it; a bug is raised."""
+    failed: list[Failure] = []
+    try:
+        yield failed
+    except refusals() as exc:
         failure = explain(exc)
         if failure is not None:
             failed.append(failure)

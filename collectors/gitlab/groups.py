@@ -11,7 +11,7 @@ from collectors.gitlab.scope import Place, Scope, path_of, time
 from scanner.records import Account, Grant, Identity, Link, level_of, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from scanner.records import Breadth, Record
 
@@ -87,8 +87,7 @@ def membership(scope: Scope, group: dict[str, Any]) -> Iterator[Record]:
     Only a single group shows the groups that are invited, no list of groups: https://docs.gitlab.com/api/groups/
     """
     place = group_place(group)
-    if scope.people.first(members_id(place.number)):
-        yield _members_identity(scope, place.number, place.address)
+    yield _members_identity(scope, place.number, place.address)
 
     def read() -> Iterator[Record]:
         whole = group
@@ -125,10 +124,9 @@ def shares(scope: Scope, place: Place, item: dict[str, Any], breadth: Breadth) -
     for share in item.get("shared_with_groups") or []:
         number, level = share["group_id"], int(share["group_access_level"])
         identity = members_id(number)
-        if scope.people.first(identity):
-            yield _members_identity(
-                scope, number, str(share.get("group_full_path") or share.get("group_name") or number)
-            )
+        yield _members_identity(
+            scope, number, str(share.get("group_full_path") or share.get("group_name") or number)
+        )
         can = powers.of_role(level)
         yield Grant(
             id=record_id("gitlab", "grant", f"share/{place.kind}/{place.number}/{number}"),
@@ -196,7 +194,7 @@ def _member(scope: Scope, place: Place) -> Callable[[dict[str, Any]], Iterator[R
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         identity = user(scope, item)
-        if not scope.people_elsewhere and scope.people.first(identity.id):
+        if not scope.people_elsewhere:
             yield identity
         if place.kind == "group":
             yield Link(
@@ -233,7 +231,7 @@ def _member(scope: Scope, place: Place) -> Callable[[dict[str, Any]], Iterator[R
     return convert
 
 
-def members(scope: Scope, place: Place) -> Iterator[Record]:
+def members(scope: Scope, place: Place, rows: Iterable[dict[str, Any]] | None = None) -> Iterator[Record]:
     """Yield the direct members of a group or project. https://docs.gitlab.com/api/group_members/"""
     fills = ["grants/member", "identities/gitlab-bot", "identities/gitlab-service-account"]
     yield from scope.listing(
@@ -244,4 +242,5 @@ def members(scope: Scope, place: Place) -> Iterator[Record]:
         needs="a member of the group" if place.kind == "group" else "a member of the project",
         place=place,
         fills=[*fills, "links/member_of"] if place.kind == "group" else fills,
+        rows=rows,
     )

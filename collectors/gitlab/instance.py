@@ -7,28 +7,28 @@ from typing import TYPE_CHECKING, Any
 from collectors.gitlab import controls, credentials, groups, powers, projects, secrets
 from collectors.gitlab.failures import GitLabError, explain
 from collectors.gitlab.scope import Place, Scope
-from scanner.collect import Asked, or_gap
+from scanner.collect import Asked, entrance
 from scanner.records import Account, Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from collectors.gitlab import Config
     from collectors.gitlab.client import Client
     from scanner.collect import Run, Target
+    from scanner.memory import Memory
     from scanner.records import Record
 
 _ADMIN = "an administrator's token"
 
 
-def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[Record]:
+def night(client: Client, memory: Memory, target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield the instance's people, their tokens, its own variables, hooks and applications, and personal projects."""
     host = target.params["instance"]
     place = Place(kind="instance", number=host, address=host, account_id=target.account_id)
     scope = Scope(client=client, run=run, target=target, config=config, place=place, role=powers.ADMIN)
-    found: list[bool] = []
 
-    def itself() -> Iterator[Record]:
+    def itself() -> Generator[Record, None, bool]:
         me = client.one("/user")
         if not me.get("is_admin"):
             raise GitLabError("denied", "the token is not an administrator's")
@@ -42,7 +42,7 @@ def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[
             address=config.base_url,
             url=config.base_url,
         )
-        found.append(True)
+        return True
 
     asked = Asked(
         provider="gitlab",
@@ -53,10 +53,7 @@ def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[
         call="GET /user",
         needs=_ADMIN,
     )
-    for record in or_gap(itself(), asked, explain):
-        if not record.id.startswith("gitlab:coverage:"):
-            yield record
-    if not found:
+    if not (yield from entrance(itself(), asked, explain)):
         return
     people: dict[str, Identity] = {}
     yield from _users(scope, people)
@@ -69,7 +66,7 @@ def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[
     yield from _applications(scope)
     wanted: list[projects.Project] = []
     yield from _personal_projects(scope, wanted)
-    yield from projects.everything(scope, wanted, {})
+    yield from projects.everything(scope, memory, wanted, {})
     yield scope.unseen("credentials", "ssh-key", "GET /users/:id/keys", "People's SSH keys were not read.")
 
 
@@ -83,8 +80,7 @@ def _users(scope: Scope, people: dict[str, Identity]) -> Iterator[Record]:
             )
         identity = groups.user(scope, item)
         people[identity.native_id] = identity
-        if scope.people.first(identity.id):
-            yield identity
+        yield identity
         if item.get("is_admin"):
             can = powers.of_role(powers.ADMIN)
             yield Grant(

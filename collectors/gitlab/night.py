@@ -10,17 +10,17 @@ import msgspec
 from collectors.gitlab import controls, credentials, groups, powers, projects, runners, secrets
 from collectors.gitlab.failures import GitLabError, explain, readable
 from collectors.gitlab.scope import Place, Scope, path_of
-from scanner.collect import Asked, gap, or_gap
-from scanner.collect import Failure as Failed
+from scanner.collect import Asked, entrance
 from scanner.records import TABLES, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from collectors.gitlab import Config
     from collectors.gitlab.client import Client
     from collectors.gitlab.projects import Project
     from scanner.collect import Run, Target
+    from scanner.memory import Memory
     from scanner.records import Account, Record
 
 _BELOW = [
@@ -29,16 +29,15 @@ _BELOW = [
 """Tables that are in doubt when projects or subgroups could not be listed."""
 
 
-def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[Record]:
+def night(client: Client, memory: Memory, target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield everything of one top-level group."""
-    found: list[dict[str, Any]] = []
 
-    def itself() -> Iterator[Record]:
+    def itself() -> Generator[Record, None, dict[str, Any]]:
         if "problem" in target.params:
             raise GitLabError(msgspec.convert(target.params["reason"], Reason), target.params["problem"])
         group = client.one(f"/groups/{quote(target.params['group'], safe='')}", {"with_projects": "false"})
         yield groups.account(group)
-        found.append(group)
+        return group
 
     asked = Asked(
         provider="gitlab",
@@ -49,12 +48,9 @@ def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[
         call="GET /groups/:id",
         needs="a member of the group",
     )
-    for record in or_gap(itself(), asked, explain):
-        if not record.id.startswith("gitlab:coverage:"):
-            yield record
-    if not found:
+    top = yield from entrance(itself(), asked, explain)
+    if top is None:
         return
-    top = found[0]
     place = groups.group_place(top)
     role = _own_role(client, place)
     scope = Scope(
@@ -87,7 +83,7 @@ def night(client: Client, target: Target, config: Config, run: Run) -> Iterator[
         projects.account,
         lambda row: wanted.append(projects.read_project(row)),
     )
-    yield from projects.everything(scope, wanted, identifiers)
+    yield from projects.everything(scope, memory, wanted, identifiers)
     yield from _unseen(scope)
 
 
@@ -121,7 +117,6 @@ def _listed(
         if kind == "gitlab-project"
         else {}
     )
-    failures: list[Failed] = []
 
     def read() -> Iterator[Record]:
         for row in scope.client.items(path_of(call, scope.place), parameters):
@@ -130,15 +125,8 @@ def _listed(
             yield account(row)
             keep(row)
 
-    def noted(exc: Exception) -> Failed | None:
-        failure = explain(exc)
-        failures.append(failure or Failed(reason="bug", detail=type(exc).__name__))
-        return failure
-
     asked = scope.asked("accounts", f"GET {call}", kind=kind, needs="a member of the group")
-    yield from or_gap(read(), asked, noted)
-    for table in _BELOW if failures else ():
-        yield gap(scope.asked(table, f"GET {call}", needs="a member of the group"), failures[0])
+    yield from scope.told(read(), asked, loses=_BELOW)
 
 
 def _group(scope: Scope, group: dict[str, Any], identifiers: dict[str, dict[str, str]]) -> Iterator[Record]:

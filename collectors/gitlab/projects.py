@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collectors.gitlab import agents, controls, credentials, definitions, groups, schedules, secrets
+from collectors.gitlab import (
+    agents,
+    controls,
+    credentials,
+    definitions,
+    groups,
+    job_tokens,
+    powers,
+    triggers,
+)
+from collectors.gitlab.batches import PAGE
+from collectors.gitlab.files import Files
 from collectors.gitlab.scope import Place, Scope, time
+from collectors.gitlab.settings import Facts, Night, settings
+from collectors.gitlab.structure import Structure, Survey
 from scanner.collect import Failure, gap, side_by_side
-from scanner.records import Account, Deployment, record_id
+from scanner.records import Account, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from scanner.memory import Memory
     from scanner.records import Record
 
 
@@ -31,7 +46,12 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its repository has no commit."""
     builds: bool
     """Whether CI/CD is switched on."""
+    code: bool
+    """Whether its repository is switched on."""
+    infrastructure: bool
+    """Whether its agents for Kubernetes are switched on."""
     ci_path: str
+    """Where its definition stands: a path in its repository, ``path@other/project``, or a URL."""
     claims: list[str]
     """Parts of the subject of its ID tokens."""
     pushes: bool
@@ -40,7 +60,14 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     settings: bool
     """Whether its CI/CD settings were shown, on which the three above depend: Maintainers see them."""
     url: str | None
+    activity: str | None
+    """When something last happened in it."""
     shares: list[dict[str, Any]]
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether its definition stands outside its repository."""
+        return "@" in self.ci_path or self.ci_path.startswith(("http://", "https://"))
 
 
 def read_project(item: dict[str, Any]) -> Project:
@@ -59,12 +86,15 @@ def read_project(item: dict[str, Any]) -> Project:
         archived=bool(item.get("archived")),
         empty=bool(item.get("empty_repo")),
         builds=item.get("builds_access_level", "enabled") != "disabled",
+        code=item.get("repository_access_level", "enabled") != "disabled",
+        infrastructure=item.get("infrastructure_access_level", "enabled") != "disabled",
         ci_path=str(item.get("ci_config_path") or ".gitlab-ci.yml"),
         claims=[str(part) for part in item.get("ci_id_token_sub_claim_components") or []],
         pushes=bool(item.get("ci_push_repository_for_job_token_allowed")),
         auto_devops=bool(item.get("auto_devops_enabled")),
         settings="auto_devops_enabled" in item,
         url=item.get("web_url"),
+        activity=item.get("last_activity_at"),
         shares=list(item.get("shared_with_groups") or []),
     )
 
@@ -93,38 +123,72 @@ def account(item: dict[str, Any]) -> Account:
 
 
 def everything(
-    scope: Scope, found: Iterable[Project], identifiers: dict[str, dict[str, str]]
+    scope: Scope, memory: Memory, found: Sequence[Project], identifiers: dict[str, dict[str, str]]
 ) -> Iterator[Record]:
-    """Yield what the projects hold; ``identifiers`` are what their groups' variables name, by group id."""
-    listings = [
-        _project(scope, project, dict(identifiers.get(project.namespace or "", {}))) for project in found
-    ]
-    yield from side_by_side(listings, scope.settings.workers)
+    """Yield what the projects hold; ``identifiers`` are what their groups' variables name, by group id.
+
+    A hundred at a time: while REST is asked about some, GraphQL is asked about the next.
+    """
+    config = scope.settings
+    night = Night(
+        memory=memory,
+        rotate=len(found) > config.rotate_above,
+        keys=credentials.keys_of_instance(scope)
+        if scope.role == powers.ADMIN and len(found) >= PAGE
+        else None,
+    )
+    survey = Survey(scope.client, archived=config.archived)
+    pages = [found[at : at + PAGE] for at in range(0, len(found), PAGE)]
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="survey") as ahead:
+
+        def surveyed(page: Sequence[Project]) -> tuple[dict[str, Structure], Files]:
+            structures = survey.of(page)
+            files = Files(scope, memory, structures)
+            files.prefetch(survey.batches, [one for one in page if config.archived or not one.archived])
+            return structures, files
+
+        waiting = ahead.submit(surveyed, pages[0]) if pages else None
+        for number, page in enumerate(pages, 1):
+            assert waiting is not None
+            structures, files = waiting.result()
+            waiting = ahead.submit(surveyed, pages[number]) if number < len(pages) else None
+            yield from side_by_side(
+                [
+                    _project(
+                        scope,
+                        night,
+                        files,
+                        project,
+                        structure=structures[project.place.number],
+                        identifiers=identifiers.get(project.namespace or "", {}),
+                    )
+                    for project in page
+                ],
+                config.workers,
+            )
+            memory.save()
+    yield from night.carried.told(
+        scope.asked("coverage", "carried forward", kind="carried-forward"), "projects"
+    )
 
 
-def _project(scope: Scope, project: Project, identifiers: dict[str, str]) -> Iterator[Record]:
-    place = project.place
-    named: dict[str, str] = {}
-    if project.archived and not scope.settings.archived:
-        # Its keys and tokens still open it; nothing runs.
-        yield from groups.members(scope, place)
-        yield from credentials.deploy_tokens(scope, place)
-        yield from credentials.deploy_keys(scope, project)
-        yield from credentials.access_tokens(scope, place)
-        yield scope.unseen(
-            "secrets",
-            "archived-project",
-            "archived projects",
-            "Archived: its members, keys and tokens were read, its variables, hooks and guards not. It runs no pipelines.",
-            needs="archived: true",
-            place=place,
-        )
+def _project(
+    scope: Scope,
+    night: Night,
+    files: Files,
+    project: Project,
+    *,
+    structure: Structure,
+    identifiers: Mapping[str, str],
+) -> Iterator[Record]:
+    facts = Facts()
+    whole = scope.settings.archived or not project.archived
+    if whole:
+        yield from groups.shares(scope, project.place, {"shared_with_groups": project.shares}, "resource")
+    yield from settings(scope, night, project, structure, facts, whole=whole, deploys=files.deploys(project))
+    if not whole:
         return
-    pipeline = record_id("gitlab", "pipeline", place.number) if project.builds else None
-    yield from groups.shares(scope, place, {"shared_with_groups": project.shares}, "resource")
-    yield from groups.members(scope, place)
-    yield from secrets.variables(scope, place, named, holder=pipeline)
-    yield from definitions.pipeline(scope, project, identifiers | named)
+    yield from definitions.pipeline(scope, night.memory, files, project, {**identifiers, **facts.identifiers})
     if project.builds and not project.settings:
         yield gap(
             scope.asked(
@@ -132,7 +196,7 @@ def _project(scope: Scope, project: Project, identifiers: dict[str, str]) -> Ite
                 "GET /groups/:id/projects (CI/CD settings)",
                 kind="gitlab-pipeline",
                 needs="Maintainer of the project",
-                place=place,
+                place=project.place,
             ),
             Failure(
                 reason="denied",
@@ -140,45 +204,8 @@ def _project(scope: Scope, project: Project, identifiers: dict[str, str]) -> Ite
                 "whether Auto DevOps runs.",
             ),
         )
-    yield from credentials.deploy_tokens(scope, place)
-    yield from credentials.deploy_keys(scope, project)
-    yield from credentials.access_tokens(scope, place)
-    yield from credentials.triggers(scope, project)
-    yield from schedules.schedules(scope, project)
-    yield from controls.job_token_scope(scope, project)
-    yield from controls.protected_branches(scope, project)
-    yield from controls.approvals(scope, project)
-    yield from controls.environments(scope, project)
-    yield from agents.agents(scope, project)
-    yield from controls.webhooks(scope, place)
-    yield from controls.integrations(scope, project)
-    if scope.settings.deployments:
-        yield from _deployments(scope, project)
-
-
-def _deployments(scope: Scope, project: Project) -> Iterator[Record]:
-    """Yield the last deployments. https://docs.gitlab.com/api/deployments/"""
-    place = project.place
-
-    def convert(item: dict[str, Any]) -> Iterator[Record]:
-        yield Deployment(
-            id=record_id("gitlab", "deployment", str(item["id"])),
-            provider="gitlab",
-            account_id=place.account_id,
-            pipeline_id=record_id("gitlab", "pipeline", place.number),
-            environment=(item.get("environment") or {}).get("name"),
-            ref=item.get("sha") or item.get("ref"),
-            deployed_by=(item.get("user") or {}).get("username"),
-            deployed_at=time(item.get("created_at")),
-            state=item.get("status"),
-        )
-
-    yield from scope.listing(
-        "/projects/:id/deployments",
-        convert,
-        table="deployments",
-        needs="Reporter of the project",
-        place=place,
-        parameters={"order_by": "id", "sort": "desc"},
-        limit=scope.settings.deployments,
-    )
+    yield from triggers.triggers(scope, project, structure.triggers)
+    yield from job_tokens.job_token_scope(scope, project, structure)
+    yield from controls.protected_branches(scope, project, structure.branches)
+    yield from controls.approvals(scope, project, structure.approvals)
+    yield from agents.agents(scope, project, structure.agents)

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 
-def schedules(scope: Scope, project: Project) -> Iterator[Record]:
-    """Yield a project's schedules, and the variables of each: only the single schedule shows them."""
+def schedules(scope: Scope, project: Project, count: int | None) -> Iterator[Record]:
+    """Yield a project's schedules, and the variables of each: only the single schedule shows them.
+
+    ``count`` is how many there are, where that is known.
+    """
     place = project.place
     found: list[str] = []
 
@@ -43,7 +46,7 @@ def schedules(scope: Scope, project: Project) -> Iterator[Record]:
             tags={"cron": str(item.get("cron")), "owner_state": str(owner.get("state") or "unknown")},
         )
         if owner.get("id") is not None:
-            if not scope.people_elsewhere and scope.people.first(user_id(owner["id"])):
+            if not scope.people_elsewhere:
                 yield user(scope, owner)
             yield _link(place, number, user_id(owner["id"]), "owns", identity)
         yield _link(place, number, identity, "uses", record_id("gitlab", "pipeline", place.number))
@@ -56,6 +59,7 @@ def schedules(scope: Scope, project: Project) -> Iterator[Record]:
         needs="Developer of the project",
         place=place,
         fills=("secrets/gitlab-schedule-variable", "links/gitlab-schedule"),
+        rows=() if count == 0 else None,
     )
     for number in found:
         yield from scope.told(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,8 @@ from urllib.parse import quote
 import msgspec
 
 from collectors.gitlab.failures import explain
-from scanner.collect import Asked, Failure, Run, Target, gap, or_gap
+from scanner.collect import Asked, Failure, Run, Target, gap, told
+from scanner.records import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -33,19 +33,15 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str
 
 
-class People:
-    """Which identities were told already: the same person is a member of many groups. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._told: set[str] = set()
-        self._lock = threading.Lock()
-
-    def first(self, identity_id: str) -> bool:
-        """Tell whether this identity comes up for the first time, and note it."""
-        with self._lock:
-            new = identity_id not in self._told
-            self._told.add(identity_id)
-        return new
+def once(records: Iterable[Record]) -> Iterator[Record]:
+    """Yield records, and each identity only where it comes up first: the same person is a member of many groups."""
+    told: set[str] = set()
+    for record in records:
+        if isinstance(record, Identity):
+            if record.id in told:
+                continue
+            told.add(record.id)
+        yield record
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +56,6 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """The top-level group, or the instance."""
     role: int | None = None
     """The token's own role in the group; 60 for an administrator, None where that could not be read."""
-    people: People = msgspec.field(default_factory=People)
     people_elsewhere: bool = False
     """Whether the instance's own target tells of all users, and more of each than a list of members does."""
 
@@ -112,16 +107,22 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         limit: int | None = None,
         explained: Callable[[Exception], Failure | None] = explain,
         item: str | None = None,
+        rows: Iterable[dict[str, Any]] | None = None,
         **names: str,
     ) -> Iterator[Record]:
         """Read a list. ``call`` is GitLab's documented path (``/projects/:id/hooks``), filled with ``names``.
 
         ``fills`` names what else the same list fills, as ``table/kind``: each gets a Coverage or Gap of its own.
         ``item`` tells listings apart that share a call and an account.
+        ``rows`` are the list's, where something else told them: then nothing is asked, and it is the same listing still,
+        so that a finding which it gave on another night can be resolved.
         """
 
         def read() -> Iterator[Record]:
-            for row in self.client.items(path_of(call, place, **names), parameters, limit=limit):
+            shown = rows
+            if shown is None:
+                shown = self.client.items(path_of(call, place, **names), parameters, limit=limit)
+            for row in shown:
                 yield from convert(row)
 
         yield from self.told(
@@ -139,24 +140,11 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         asked: Asked,
         *,
         fills: Sequence[str] = (),
+        loses: Sequence[str] = (),
         explained: Callable[[Exception], Failure | None] = explain,
     ) -> Generator[Record, None, None]:
-        """Yield a listing, then its Coverage or Gap: for its own table and for each that it also fills."""
-        failures: list[Failure] = []
-
-        def noted(exc: Exception) -> Failure | None:
-            failure = explained(exc)
-            failures.append(failure or Failure(reason="bug", detail=type(exc).__name__))
-            return failure
-
-        yield from or_gap(listing, asked, noted)
-        for name in fills:
-            table, _, kind = name.partition("/")
-            other = msgspec.structs.replace(asked, table=table, kind=kind or None)
-            if failures:
-                yield gap(other, failures[0])
-            else:
-                yield from or_gap((), other, explained)
+        """Yield a listing, then its Coverage or Gap: see `scanner.collect.told`."""
+        return told(listing, asked, explained, fills=fills, loses=loses)
 
     def unseen(
         self,

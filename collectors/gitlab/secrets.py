@@ -12,7 +12,7 @@ from scanner.detectors import inspect
 from scanner.records import Secret, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from collectors.gitlab.scope import Place, Scope
     from scanner.records import Record
@@ -84,7 +84,12 @@ def variable(
 
 
 def variables(
-    scope: Scope, place: Place, identifiers: dict[str, str], *, holder: str | None = None
+    scope: Scope,
+    place: Place,
+    identifiers: dict[str, str],
+    *,
+    holder: str | None = None,
+    rows: Iterable[dict[str, Any]] | None = None,
 ) -> Iterator[Record]:
     """Yield the variables of a project, a group or the instance; fills ``identifiers``.
 
@@ -98,4 +103,5 @@ def variables(
         kind="gitlab-variable",
         needs=NEEDS[place.kind],
         place=place,
+        rows=rows,
     )

@@ -314,4 +314,3 @@ def _instance(out: Instance) -> None:
     out.lists["/hooks"] = [give.system_hook(831, "https://audit.lanternpay.example/gitlab", signed=True)]
     out.lists["/applications"] = [give.application(841, "intranet", "openid", "read_user")]
     out.lists["/deploy_tokens"] = views.deploy_tokens(out)
-    out.lists["/deploy_keys"] = views.deploy_keys(out)

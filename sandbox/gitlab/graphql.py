@@ -5,21 +5,25 @@ https://docs.gitlab.com/api/graphql/ : who may not see a list gets an empty one,
 
 from __future__ import annotations
 
-import base64
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from graphql import GraphQLError, GraphQLSchema, build_schema, execute_sync, parse, validate
 
-from sandbox.gitlab.instance import MAINTAINER
+from sandbox.gitlab.complexity import MOST, complexity
+from sandbox.gitlab.instance import GUEST, MAINTAINER
+from sandbox.gitlab.project_node import page, project_node, user_node
+from sandbox.gitlab.routes import ROUTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from sandbox.gitlab.instance import Instance, Json, Token
 
-LARGEST = 100
+LONGEST = 10_000
+"""Characters of a query."""
+_ROLES = {route.template: route.role for route in ROUTES}
 
 
 @cache
@@ -33,9 +37,23 @@ def schema(without: frozenset[str] = frozenset()) -> GraphQLSchema:
 
 
 def execute(
-    instance: Instance, token: Token, query: str, variables: Mapping[str, Any], without: frozenset[str]
+    instance: Instance,
+    token: Token,
+    query: str,
+    variables: Mapping[str, Any],
+    *,
+    without: frozenset[str],
+    deny: Collection[str],
+    broken: Mapping[int, str],
+    most: int = MOST,
 ) -> Json:
-    """Return the answer of one query: data, or errors as GitLab words them."""
+    """Return the answer of one query: data, or errors as GitLab words them, or both.
+
+    ``deny`` are REST routes that the token may not read, whatever its role; ``broken`` are fields by project that take
+    too long; ``most`` is the complexity that is allowed.
+    """
+    if len(query) > LONGEST:
+        return {"errors": [{"message": "Query too large"}]}
     built = schema(without)
     try:
         document = parse(query)
@@ -44,53 +62,56 @@ def execute(
     wrong = validate(built, document)
     if wrong:
         return {"errors": [{"message": error.message} for error in wrong]}
-    result = execute_sync(built, document, root_value=_Root(instance, token), variable_values=dict(variables))
+    asked = complexity(document, variables)
+    if asked > most:
+        message = f"Query has complexity of {asked}, which exceeds max complexity of {most}"
+        return {"errors": [{"message": message}]}
+    root = _Root(instance, token, deny, broken)
+    result = execute_sync(built, document, root_value=root, variable_values=dict(variables))
     answer: Json = {"data": result.data}
     if result.errors:
-        answer["errors"] = [{"message": error.message} for error in result.errors]
+        answer["errors"] = [{"message": error.message, "path": error.path} for error in result.errors]
     return answer
 
 
-def _page(rows: list[Json], first: int | None, after: str | None) -> Json:
-    start = int(base64.b64decode(after)) if after else 0
-    size = min(first or LARGEST, LARGEST)
-    part = rows[start : start + size]
-    more = start + size < len(rows)
-    cursor = base64.b64encode(str(start + len(part)).encode()).decode()
-    return {"nodes": part, "pageInfo": {"endCursor": cursor, "hasNextPage": more}}
-
-
-def _user(held: Json | None) -> Json | None:
-    return None if held is None else {**held, "id": f"gid://gitlab/User/{held['id']}"}
-
-
 class _Root:
-    def __init__(self, instance: Instance, token: Token) -> None:
+    def __init__(
+        self, instance: Instance, token: Token, deny: Collection[str], broken: Mapping[int, str]
+    ) -> None:
         self._instance = instance
         self._token = token
+        self._deny = deny
+        self._broken = broken
+
+    def _may(self, route: str) -> bool:
+        if route == "adminProject":
+            # Who administers a project sees all of it.
+            hidden = any(denied.startswith("/projects/") for denied in self._deny)
+            return self._token.access_level >= MAINTAINER and not hidden
+        return self._token.access_level >= _ROLES[route] and route not in self._deny
 
     def group(self, _info: object, fullPath: str) -> Json | None:  # noqa: N803  GraphQL's own spelling
         found = self._instance.group_of(fullPath)
         if found is None:
             return None
-        may = self._token.access_level >= MAINTAINER
+        may = self._may("/groups/:id/runners")
 
         def runners(
             _info: object, membership: str = "DESCENDANTS", first: int | None = None, after: str | None = None
         ) -> Json:
             rows = [
-                {**row, "projects": self._projects(row), "createdBy": _user(row["createdBy"])}
+                {**row, "projects": self._projects(row), "createdBy": user_node(row["createdBy"])}
                 for row in self._instance.runners
                 if may and (membership == "ALL_AVAILABLE" or row["runnerType"] != "INSTANCE_TYPE")
             ]
-            return _page(rows, first, after)
+            return page(rows, first, after)
 
         return {"id": f"gid://gitlab/Group/{found['id']}", "fullPath": fullPath, "runners": runners}
 
     def _projects(self, runner: Json) -> Any:
         def projects(_info: object, first: int | None = None) -> Json:
             rows = [self._project(self._instance.projects[number]) for number in runner["projects"]]
-            return _page(rows, first, None)
+            return page(rows, first, None)
 
         return projects
 
@@ -98,17 +119,24 @@ class _Root:
         found = self._instance.project_of(fullPath)
         return None if found is None else self._project(found)
 
+    def projects(
+        self,
+        _info: object,
+        ids: list[str] | None = None,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Json:
+        held = self._instance.projects
+        if ids is None:
+            numbers = sorted(held, reverse=True)
+        else:
+            asked = {int(one.rpartition("/")[2]) for one in ids}
+            numbers = sorted((number for number in asked if number in held), reverse=True)
+        if self._token.access_level < GUEST:
+            numbers = []
+        shown = page([{"number": number} for number in numbers], first, after)
+        shown["nodes"] = [self._project(held[one["number"]]) for one in shown["nodes"]]
+        return shown
+
     def _project(self, found: Json) -> Json:
-        may = self._token.access_level >= MAINTAINER
-
-        def triggers(_info: object, first: int | None = None, after: str | None = None) -> Json:
-            rows = self._instance.triggers.get(found["id"], []) if may else []
-            shown = [{**row, "token": row["rest"]["token"], "owner": _user(row["owner"])} for row in rows]
-            return _page(shown, first, after)
-
-        return {
-            "id": f"gid://gitlab/Project/{found['id']}",
-            "fullPath": found["path_with_namespace"],
-            "userPermissions": {"adminProject": may},
-            "pipelineTriggers": triggers,
-        }
+        return project_node(self._instance, self._may, found, self._broken.get(found["id"]))

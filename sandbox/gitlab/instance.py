@@ -5,11 +5,27 @@ The entities are those of https://docs.gitlab.com/api/rest/ ; `sandbox.gitlab.en
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import (
+    Callable,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
+from typing import Any, TypeAlias, overload
 
 import msgspec
 
 Json: TypeAlias = dict[str, Any]
+
+_IDENTITY = (
+    "id",
+    "description",
+    "name",
+    "name_with_namespace",
+    "path",
+    "path_with_namespace",
+    "created_at",
+)
 
 GUEST, REPORTER, DEVELOPER, MAINTAINER, OWNER, ADMIN = 10, 20, 30, 40, 50, 60
 
@@ -23,22 +39,44 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     """Its user's role in the top-level group; `ADMIN` for an administrator."""
 
 
+class Rows(Sequence[Json]):
+    """The rows of a list, each made when it is asked for."""
+
+    def __init__(self, count: int, make: Callable[[int], Json]) -> None:
+        self._count = count
+        self._make = make
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Json: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Json]: ...
+
+    def __getitem__(self, index: int | slice) -> Json | list[Json]:
+        if isinstance(index, slice):
+            return [self._make(place) for place in range(self._count)[index]]
+        return self._make(range(self._count)[index])
+
+
 class Instance(msgspec.Struct, kw_only=True):
     """Everything that one sandbox serves."""
 
     users: dict[int, Json] = {}
     groups: dict[int, Json] = {}
     """By id, with ``shared_with_groups``."""
-    projects: dict[int, Json] = {}
-    lists: dict[str, list[Json]] = {}
+    projects: MutableMapping[int, Json] = {}
+    lists: MutableMapping[str, list[Json]] = {}
     """Rows by path: ``/projects/9001/hooks``. A path that is not here has no rows."""
-    objects: dict[str, Json] = {}
+    objects: MutableMapping[str, Json] = {}
     """Objects by path: ``/projects/9001/job_token_scope``."""
-    files: dict[str, str] = {}
+    files: MutableMapping[str, str] = {}
     """Texts by ``<project id>/<path>``, on the default branch."""
     runners: list[Json] = []
     """As GraphQL's ``CiRunner``."""
-    triggers: dict[int, list[Json]] = {}
+    triggers: MutableMapping[int, list[Json]] = {}
     """By project, as GraphQL's ``PipelineTrigger``; with the REST-only fields under their REST names."""
     owners: dict[str, int] = {}
     """For paths whose values only their owner or a Maintainer sees: the owner's user id."""
@@ -56,13 +94,25 @@ class Instance(msgspec.Struct, kw_only=True):
         prefix = f"{group['full_path']}/"
         return [one for one in self.groups.values() if one["full_path"].startswith(prefix)]
 
-    def projects_of(self, group: Json, *, subgroups: bool) -> list[Json]:
+    def deploy_keys(self) -> list[Json]:
+        """Return every deploy key with its projects: https://docs.gitlab.com/api/deploy_keys/"""
+        found: dict[int, Json] = {}
+        for number, project in self.projects.items():
+            for key in self.lists.get(f"/projects/{number}/deploy_keys", []):
+                own = {name: value for name, value in key.items() if name != "can_push"}
+                nowhere: Json = {"projects_with_write_access": [], "projects_with_readonly_access": []}
+                row = found.setdefault(key["id"], own | nowhere)
+                kind = "projects_with_write_access" if key["can_push"] else "projects_with_readonly_access"
+                row[kind].append({name: project[name] for name in _IDENTITY})
+        return list(found.values())
+
+    def projects_of(self, group: Json, *, subgroups: bool) -> Sequence[Json]:
         """Return the projects of a group."""
         inside = {group["id"], *((one["id"] for one in self.below(group)) if subgroups else ())}
         return [one for one in self.projects.values() if one["namespace"]["id"] in inside]
 
 
-def _found(held: dict[int, Json], key: str, name: str) -> Json | None:
+def _found(held: Mapping[int, Json], key: str, name: str) -> Json | None:
     if key.isdigit():
         return held.get(int(key))
     return next((one for one in held.values() if one[name] == key), None)

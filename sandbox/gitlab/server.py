@@ -20,15 +20,18 @@ from sandbox.aws.keys import token as made
 from sandbox.estate import GITLAB_GROUP_ID
 from sandbox.faults import Faults
 from sandbox.gitlab import views
+from sandbox.gitlab.complexity import MOST
 from sandbox.gitlab.entities import WEB, member
 from sandbox.gitlab.estate import build
 from sandbox.gitlab.graphql import execute
-from sandbox.gitlab.instance import ADMIN, DEVELOPER, MAINTAINER, OWNER, Instance, Json, Token
+from sandbox.gitlab.instance import ADMIN, DEVELOPER, MAINTAINER, OWNER, Instance, Json, Rows, Token
+from sandbox.gitlab.limits import Limiter, Limits
 from sandbox.gitlab.routes import Route, route_of
 from sandbox.http_server import Reply, Server
 from sandbox.http_server import reply as reply_with
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
 API = "/api/v4"
@@ -73,8 +76,8 @@ class RefusedError(Exception):
 class GitLabSandbox:
     """Serves one instance. Thread-safe; use it as a context manager.
 
-    ``without`` names GraphQL fields that this GitLab is too old to have, and ``total`` above how many rows the
-    count is left out.
+    ``without`` names GraphQL fields that this GitLab is too old to have, ``total`` above how many rows the
+    count is left out; without ``limits``, requests are not counted.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class GitLabSandbox:
         without: frozenset[str] = frozenset(),
         total: int = COUNTED,
         latency: float = 0.0,
+        limits: Limits | None = None,
     ) -> None:
         self.instance = instance or build(night)
         self.calls: Counter[str] = Counter()
@@ -94,9 +98,16 @@ class GitLabSandbox:
         self.headers: list[dict[str, str]] = []
         """The headers of every request, names in lower case."""
         self.faults: Faults[Fault] = Faults()
+        self.deny: set[str] = set()
+        """Routes that no token may read, whatever its role: ``/projects/:id/variables``. GraphQL hides the same."""
+        self.complexity = MOST
+        """The most that one GraphQL query may ask."""
+        self.broken: dict[int, str] = {}
+        """By project, the field that GraphQL cannot resolve in time."""
         self._without = without
         self._total = total
         self._latency = latency
+        self._limiter = Limiter(limits) if limits else None
         self._lock = threading.Lock()
         self._tokens: dict[str, Token] = {}
         self._server = Server(self.answer, "gitlab")
@@ -158,13 +169,23 @@ class GitLabSandbox:
             return troubled
         try:
             token = self._token(headers)
+            spent = self._limiter.refused(token.value, template) if self._limiter else None
+            if spent is not None:
+                return _too_many(spent, graphql=graphql)
             query = dict(parse_qsl(parts.query, keep_blank_values=True))
             if graphql and method == "POST":
                 asked = json.loads(body)
                 return reply_with(
                     200,
                     execute(
-                        self.instance, token, asked["query"], asked.get("variables") or {}, self._without
+                        self.instance,
+                        token,
+                        asked["query"],
+                        asked.get("variables") or {},
+                        without=self._without,
+                        deny=self.deny,
+                        broken=self.broken,
+                        most=self.complexity,
                     ),
                 )
             if method != "GET" or found is None or not parts.path.startswith(API):
@@ -197,13 +218,7 @@ class GitLabSandbox:
                     headers["RateLimit-Reset"] = str(int(time.time()) + 1)
                 if trouble == "too-many":
                     headers["Retry-After"] = "1"
-                if graphql:
-                    return reply_with(
-                        429,
-                        {"errors": [{"message": "This endpoint has been requested too many times."}]},
-                        headers,
-                    )
-                return Reply(status=429, body=b"Retry later\n", headers=headers)
+                return _too_many(headers, graphql=graphql)
             case _:
                 return None
 
@@ -218,16 +233,14 @@ class GitLabSandbox:
         self, token: Token, route: Route, values: tuple[str, ...], path: str, query: dict[str, str]
     ) -> Reply:
         path, values = self._place(path, values)
-        if token.access_level < route.role:
+        if token.access_level < route.role or route.template in self.deny:
             raise RefusedError(403, "403 Forbidden")
         if route.template.endswith("/raw"):
             return self._file(values)
         answer = self._answer(token, route, values, path, query)
-        if isinstance(answer, list):
-            return self._page(
-                answer, path, query, keyset=route.keyset and query.get("pagination") == "keyset"
-            )
-        return reply_with(200, answer)
+        if isinstance(answer, dict):
+            return reply_with(200, answer)
+        return self._page(answer, path, query, keyset=route.keyset and query.get("pagination") == "keyset")
 
     def _place(self, path: str, values: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         """Return path and values with the id of the group or project that they name by path."""
@@ -243,7 +256,7 @@ class GitLabSandbox:
 
     def _answer(
         self, token: Token, route: Route, values: tuple[str, ...], path: str, query: dict[str, str]
-    ) -> Json | list[Json]:
+    ) -> Json | Sequence[Json]:
         held = self.instance
         everybody = token.access_level >= ADMIN
         match route.template:
@@ -258,7 +271,7 @@ class GitLabSandbox:
                 found = [one for one in held.groups.values() if not top or one["parent_id"] is None]
                 return [views.listed_group(one) for one in found]
             case "/projects":
-                return [views.project(one, token.access_level) for one in held.projects.values()]
+                return self._shown(list(held.projects.values()), token)
             case "/groups/:id":
                 return views.group(held.groups[int(values[0])], token.access_level)
             case "/groups/:id/descendant_groups":
@@ -266,11 +279,13 @@ class GitLabSandbox:
             case "/groups/:id/projects":
                 below = query.get("include_subgroups") == "true"
                 rows = held.projects_of(held.groups[int(values[0])], subgroups=below)
-                return [views.project(one, token.access_level) for one in rows]
+                return self._shown(rows, token)
             case "/groups/:id/members/all/:user_id":
                 if everybody and values[1] == "1":
                     raise RefusedError(404, "404 Not found")
                 return member(held.users[int(values[1])], token.access_level)
+            case "/deploy_keys":
+                return held.deploy_keys()
             case "/projects/:id":
                 return views.project(held.projects[int(values[0])], token.access_level)
             case "/projects/:id/triggers":
@@ -305,7 +320,10 @@ class GitLabSandbox:
             raise RefusedError(404, "404 File Not Found")
         return Reply(status=200, body=text.encode(), headers={"X-Gitlab-Ref": "main"})
 
-    def _page(self, rows: list[Json], path: str, query: dict[str, str], *, keyset: bool) -> Reply:
+    def _shown(self, rows: Sequence[Json], token: Token) -> Sequence[Json]:
+        return Rows(len(rows), lambda place: views.project(rows[place], token.access_level))
+
+    def _page(self, rows: Sequence[Json], path: str, query: dict[str, str], *, keyset: bool) -> Reply:
         size = min(int(query.get("per_page", 20)), 100)
         here = f"{self.url}{API}{path}"
         if keyset:
@@ -338,7 +356,14 @@ class GitLabSandbox:
         return reply_with(200, rows[(number - 1) * size : number * size], headers)
 
 
-def _object(held: dict[str, Json], path: str) -> Json:
+def _too_many(headers: dict[str, str], *, graphql: bool) -> Reply:
+    if graphql:
+        words = "This endpoint has been requested too many times. Try again later."
+        return reply_with(429, {"errors": [{"message": words}]}, headers)
+    return Reply(status=429, body=b"Retry later\n", headers=headers)
+
+
+def _object(held: Mapping[str, Json], path: str) -> Json:
     if path not in held:
         raise RefusedError(404, "404 Not Found")
     return held[path]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.gitlab.entities import person, project_identity
+from sandbox.gitlab.entities import person
 from sandbox.gitlab.instance import ADMIN, MAINTAINER, OWNER
 
 if TYPE_CHECKING:
@@ -134,19 +134,6 @@ def basic_project(held: Json) -> Json:
 def instance_variable(held: Json) -> Json:
     """Return a variable of the instance: never hidden, and bound to no environment."""
     return {key: held[key] for key in held if key not in {"hidden", "environment_scope"}}
-
-
-def deploy_keys(held: Instance) -> list[Json]:
-    """Return the deploy keys of the instance, each with its projects. https://docs.gitlab.com/api/deploy_keys/"""
-    found: dict[int, Json] = {}
-    for number, place in held.projects.items():
-        for row in held.lists.get(f"/projects/{number}/deploy_keys", []):
-            shown = {key: row[key] for key in row if key != "can_push"}
-            lists: Json = {"projects_with_write_access": [], "projects_with_readonly_access": []}
-            key = found.setdefault(row["id"], {**shown, **lists})
-            which = "projects_with_write_access" if row["can_push"] else "projects_with_readonly_access"
-            key[which].append(project_identity(place))
-    return list(found.values())
 
 
 def deploy_tokens(held: Instance) -> list[Json]:

@@ -1,7 +1,10 @@
-"""What earlier nights left: pages by ETag, repositories that were read in full, definitions that were parsed.
+"""What earlier nights left a collector: pages by ETag, things that were read in full, definitions that were parsed.
 
-Holds records and digests, never an answer of GitHub: no variable value and no workflow text is written to disk. May be
+Holds records and digests, never a provider's answer: no variable value and no workflow text is written to disk. May be
 deleted at any time; the next night then reads everything.
+
+A thing (a repository, a project) that shows no change is not read again every night: its last reading is carried
+forward and marked, and all are read in turn.
 """
 
 from __future__ import annotations
@@ -17,14 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scanner.records import TABLE_OF, TABLES, Record
+from scanner.collect import Asked, Failure, as_carried, gap
+from scanner.records import TABLE_OF, TABLES, Coverage, Gap, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _SCHEMA = """
 create table if not exists pages (key text primary key, etag text, next text, count integer, records blob, used text);
-create table if not exists repositories (id integer primary key, read_at text, digest text, facts blob, records blob);
+create table if not exists readings (id integer primary key, read_at text, digest text, facts blob, records blob);
 create table if not exists definitions (key text primary key, records blob, used text);
 create table if not exists blobs (oid text primary key, facts blob, used text);
 create table if not exists notes (name text primary key, value text);
@@ -43,26 +47,69 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """One repository, as it was read in full."""
+    """One thing, as it was read in full."""
 
     read_at: datetime
     digest: str
+    """What could be seen of it without reading it: another digest says that it changed."""
     facts: bytes
     records: list[Record]
 
+    def carried(self) -> Iterator[Record]:
+        """Yield the records of this reading; its listings are marked as an earlier night's."""
+        for record in self.records:
+            yield as_carried(record, self.read_at) if isinstance(record, Coverage) else record
+
+    def stale(self, number: int, digest: str, *, as_of: datetime, days: int) -> bool:
+        """Tell whether the thing of this number is due: it changed visibly, or its turn has come.
+
+        Each night a ``1/days`` part of all is read again, and whatever is ``days`` old because nights were missed.
+        """
+        age = (as_of.date() - self.read_at.date()).days
+        turn = number % days == as_of.toordinal() % days
+        return digest != self.digest or age >= days or (age > 0 and turn)
+
+
+class Carried:
+    """How much was carried forward tonight, and since when. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._oldest: datetime | None = None
+        self._lock = threading.Lock()
+
+    def note(self, read_at: datetime) -> None:
+        """Count one thing that was last read then."""
+        with self._lock:
+            self._count += 1
+            self._oldest = min(self._oldest or read_at, read_at)
+
+    def told(self, asked: Asked, things: str) -> Iterator[Gap]:
+        """Yield the Gap that says how many ``things`` were not asked again, if there are any."""
+        if self._oldest is not None:
+            yield gap(
+                asked,
+                Failure(
+                    reason="truncated",
+                    detail=f"{self._count} {things} were not asked again tonight, because nothing about them "
+                    f"changed visibly; the oldest was read on {self._oldest:%Y-%m-%d}.",
+                    needs="rotation_days: 1 reads all of them every night",
+                ),
+            )
+
 
 @cache
-def code_version() -> str:
-    """Return a digest of the code that makes records: what older code made is not carried forward."""
+def code_version(*folders: Path) -> str:
+    """Return a digest of the code in these folders, and of the engine's that makes records.
+
+    What older code made is not carried forward.
+    """
     here = Path(__file__).resolve().parent
-    engine = here.parent.parent / "scanner"
     files = [
-        *sorted(here.glob("*.py")),
-        *sorted((here.parent / "ci_files").glob("*.py")),
-        engine / "records.py",
-        engine / "detectors.py",
+        *(file for folder in folders for file in sorted(folder.glob("*.py"))),
+        *(here / f"{name}.py" for name in ("collect", "detectors", "memory", "records")),
     ]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files if file.exists())).hexdigest()[:16]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def encode(records: Iterable[Record]) -> bytes:
@@ -84,14 +131,14 @@ def decode(packed: bytes) -> list[Record]:
 class Memory:
     """One target's memory: a SQLite file. Thread-safe. A file that cannot be read is started anew."""
 
-    def __init__(self, folder: Path, name: str, *, as_of: datetime, version: str) -> None:
+    def __init__(self, folder: Path, collector: str, name: str, *, as_of: datetime, version: str) -> None:
+        """``name`` is the target's; what was kept under another ``version`` is forgotten."""
         folder.mkdir(parents=True, exist_ok=True)
         stem = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
         suffix = hashlib.sha256(name.encode()).hexdigest()[:8]
-        self._path = folder / f"github-{stem}-{suffix}.sqlite"
+        self._path = folder / f"{collector}-{stem}-{suffix}.sqlite"
         self._lock = threading.Lock()
         self._night = as_of.isoformat()
-        self._as_of = as_of
         try:
             self._base = self._opened(version)
         except sqlite3.DatabaseError:
@@ -105,7 +152,7 @@ class Memory:
         base.executescript(_SCHEMA)
         held = base.execute("select value from notes where name = 'version'").fetchone()
         if held is None or held[0] != version:
-            for table in ("pages", "repositories", "definitions", "blobs", "notes"):
+            for table in ("pages", "readings", "definitions", "blobs", "notes"):
                 base.execute(f"delete from {table}")
             base.execute("insert into notes values ('version', ?)", (version,))
         base.execute("begin")
@@ -148,11 +195,11 @@ class Memory:
                 (key, etag, following, count, encode(records), self._night),
             )
 
-    def reading(self, repository: int) -> Reading | None:
-        """Return the last full reading of a repository."""
+    def reading(self, number: int) -> Reading | None:
+        """Return the last full reading of a thing."""
         with self._lock:
             row = self._base.execute(
-                "select read_at, digest, facts, records from repositories where id = ?", (repository,)
+                "select read_at, digest, facts, records from readings where id = ?", (number,)
             ).fetchone()
         if row is None:
             return None
@@ -160,18 +207,19 @@ class Memory:
             read_at=datetime.fromisoformat(row[0]), digest=row[1], facts=row[2], records=decode(row[3])
         )
 
-    def keep_reading(self, repository: int, digest: str, facts: bytes, records: list[Record]) -> None:
-        """Remember a repository that was read in full tonight."""
-        with self._lock:
-            self._base.execute(
-                "insert or replace into repositories values (?, ?, ?, ?, ?)",
-                (repository, self._night, digest, facts, encode(records)),
-            )
+    def keep_reading(self, number: int, digest: str, facts: bytes, records: list[Record]) -> None:
+        """Remember a thing that was read tonight, unless the reading has holes: then the next night reads it again.
 
-    def forget_reading(self, repository: int) -> None:
-        """Let the next night read a repository in full: tonight's reading has holes."""
+        What the provider does not offer is no hole.
+        """
         with self._lock:
-            self._base.execute("delete from repositories where id = ?", (repository,))
+            if any(isinstance(record, Gap) and record.reason != "unsupported" for record in records):
+                self._base.execute("delete from readings where id = ?", (number,))
+            else:
+                self._base.execute(
+                    "insert or replace into readings values (?, ?, ?, ?, ?)",
+                    (number, self._night, digest, facts, encode(records)),
+                )
 
     def blob(self, oid: str) -> bytes | None:
         """Return what is known of a file's content, by its object id."""
