@@ -30,7 +30,7 @@ BUDGETS = {
     "owner_first_night_rest_requests": 60_000 * 1.1,
     "owner_first_night_graphql_requests": 600 * 1.1,
     "owner_second_night_share": 0.2,
-    "admin_first_night_rest_requests": 42_000 * 1.1,
+    "admin_first_night_rest_requests": 40_000 * 1.1,
     "admin_second_night_share": 0.2,
     "peak_megabytes": 400,
 }
