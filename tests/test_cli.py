@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from sandbox.aws.estate import build, settings
@@ -72,10 +74,13 @@ def process(folder: Path, *arguments: object, **environment: str) -> tuple[int, 
 
 
 @pytest.fixture(autouse=True)
-def _umask() -> Iterator[None]:
-    before = os.umask(0o022)
+def _as_before() -> Iterator[None]:
+    """Take back what a command does to its process: the umask, and logs to a stream that is closed by now."""
+    mask, handlers = os.umask(0o022), logging.getLogger().handlers
     yield
-    os.umask(before)
+    os.umask(mask)
+    logging.getLogger().handlers = handlers
+    structlog.reset_defaults()
 
 
 @pytest.fixture
@@ -302,7 +307,7 @@ def test_a_secret_that_is_missing_is_told_and_nothing_seen_is_not_called_clean(t
         "base_url": "http://127.0.0.1:9",
     }
     config.write_text(json.dumps({"state": str(tmp_path / "state"), "collectors": {"github": section}}))
-    code, out, _ = call("run", "--config", config)
+    code, out, _ = process(tmp_path, "run", "--config", config)
     assert code == Exit.COVERAGE
     assert "coverage: 0.0% of the listings asked for\n" in out
     assert (
