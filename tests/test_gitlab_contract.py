@@ -77,7 +77,12 @@ def test_every_listing_that_fails_is_a_gap(
 def test_a_listing_that_fails_takes_nothing_else_with_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    parents = {"GET /groups/:id/projects", "GET /users", "GET /groups/:id/descendant_groups"}
+    parents = {
+        "GET /groups/:id/projects",
+        "GET /users",
+        "GET /groups/:id/descendant_groups",
+        "GET /projects/:id/repository/files/:file_path/raw",
+    }
     with GitLabSandbox() as sandbox:
         options = config(sandbox, monkeypatch)
         whole = spoken_of(collected(options, run(tmp_path)), Coverage)

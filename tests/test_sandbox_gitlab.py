@@ -247,7 +247,7 @@ def test_keyset_pages_have_a_cursor_and_no_total(sandbox: GitLabSandbox) -> None
     assert "x-total" not in page.headers
     assert "cursor=" in page.links["next"]["url"]
     rest = requests.get(page.links["next"]["url"], headers={"PRIVATE-TOKEN": sandbox.token}, timeout=10)
-    assert [row["id"] for row in [*page.json(), *rest.json()]] == [9001, 9002, 9003]
+    assert [row["id"] for row in [*page.json(), *rest.json()]] == [9001, 9002, 9003, 9004]
     assert "next" not in rest.links
 
 

@@ -79,7 +79,7 @@ class _Reader:
             triggers["pull_request"] = []
         if root.get("schedules") is not None:
             triggers["schedule"] = []
-        return out.definition(name=text(root.get("name")), document=document, triggers=triggers)
+        return out.definition(name=text(root.get("name")), documents=[document], triggers=triggers)
 
     @staticmethod
     def _branches(node: Node | None) -> list[str]:

@@ -54,4 +54,4 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
                 severity="medium", fix="Let the later stage read the secret itself.",
             )  # fmt: skip
     out.indirect.append(f"line {root.line}: the role is that of the CodeBuild project")
-    return out.definition(document=documents[0])
+    return out.definition(documents=documents[:1])

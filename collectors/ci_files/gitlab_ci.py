@@ -7,11 +7,18 @@ protection fit, named in the file or not: the variables listed here are those th
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from collectors.ci_files.definition import DefinitionError, Job, Login, Reference, Runner, Use
-from collectors.ci_files.gathered import Gathered, roles_in, text_at
-from collectors.ci_files.gitlab_templates import Scripts, Templates
+import msgspec
+
+from collectors.ci_files.definition import FILE, NOWHERE, DefinitionError, Included, Job, Login, Runner
+from collectors.ci_files.gathered import Gathered, fill, text_at
+from collectors.ci_files.gitlab_include import Include, includes_of, note
+from collectors.ci_files.gitlab_logins import id_token_logins, vault_secrets
+from collectors.ci_files.gitlab_placed import placed
+from collectors.ci_files.gitlab_templates import Unfolded, merge
+from collectors.ci_files.gitlab_tree import Grower, NoReader, Repository, in_precedence, roots
+from collectors.ci_files.gitlab_variables import flat, ways
 from collectors.ci_files.yaml_nodes import (
     Mapping,
     Scalar,
@@ -24,16 +31,19 @@ from collectors.ci_files.yaml_nodes import (
 )
 
 if TYPE_CHECKING:
-    from collectors.ci_files.definition import Definition, Pin
-    from collectors.ci_files.yaml_nodes import Node
+    from collectors.ci_files.definition import Definition
+    from collectors.ci_files.gitlab_tree import Branch, Reader
+    from collectors.ci_files.yaml_nodes import Document, Node
     from scanner.detectors import Fingerprint
 
 _RESERVED = frozenset(
     ("default", "include", "stages", "variables", "workflow", "image", "services", "before_script", "after_script", "cache", "spec", "types")
 )  # fmt: skip
 _SCRIPTS = ("before_script", "script", "after_script")
-_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_VERSION = re.compile(r"v?\d+(?:\.\d+)*[\w.+-]*")
+_DEFAULTS = frozenset(("before_script", "after_script", "hooks", "id_tokens", "tags"))
+"""Of what is read here, the keywords that a job takes from ``default:``; the scripts also from the top level."""
+_LEVELS = 2
+"""Of child pipelines, as GitLab allows."""
 _BRANCH_RULE = re.compile(
     r"\$CI_COMMIT_(?:BRANCH|REF_NAME)\s*==\s*(?:[\"'](?P<name>[^\"']+)[\"']|(?P<default>\$CI_DEFAULT_BRANCH))"
 )
@@ -46,75 +56,225 @@ _INPUT = re.compile(r"\$\[\[\s*inputs\.(?P<name>[\w-]+)")
 
 
 def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = None) -> Definition:
-    """Read a pipeline definition. Raises `DefinitionError`."""
+    """Read one definition file by itself. Raises `DefinitionError`."""
+    return pipeline(path, source, fingerprint, NoReader(), owner=owner)[0]
+
+
+def takes_in(source: str) -> bool:
+    """Tell whether a definition includes files. Raises `DefinitionError`."""
+    return bool(includes_of(_root(read(source)).get("include")))
+
+
+def pipeline(
+    path: str,
+    source: str,
+    fingerprint: Fingerprint,
+    reader: Reader,
+    *,
+    owner: str | None = None,
+    repository: Repository | None = None,
+    merged: Mapping | None = None,
+) -> tuple[Definition, list[Branch]]:
+    """Read a definition with all that it includes and starts, and return it with what was included, read or not.
+
+    ``repository`` is where the file stands, if not with its pipeline. ``merged`` is what GitLab made of it: that is the
+    pipeline, then, and the files tell where its parts stand and what GitLab left out. Raises `DefinitionError` for the
+    file itself; what cannot be read of the others stands in the answer.
+    """
     documents = read(source)
-    document = documents[-1] if documents else None
-    if document is None or not isinstance(document.root, Mapping):
-        raise DefinitionError("malformed", "the file is not a mapping")
-    root = document.root
+    root = _root(documents)
     out = Gathered(path, "gitlab-ci", fingerprint)
-    variables = out.values(root.get("variables"), None)
-    _debug(out, root.get("variables"), None)
-    _includes(out, root.get("include"), owner)
-    default = mapping(root.get("default"))
-    for holder in (root, default):
-        _images(out, holder, None)
+    here = repository or Repository()
+    grower = Grower(reader, (here, path), documents, out.included)
+    top = grower.tree(root, includes_of(root.get("include")), here, ((here, path),))
+    beneath, base, elsewhere = reader.beneath(), None, 1
+    if merged is not None:
+        elsewhere = _elsewhere(out, grower.branches, root)
+        base = placed(merged, list(in_precedence(top)), elsewhere)
+        _pasted(out, root)
+    grower.statements += [msgspec.structs.replace(one, line=elsewhere) for one in beneath]
+    configurations = roots(top, base)
+    for include in grower.statements:
+        note(out, include, owner)
+    known = len(grower.statements)
+    reading = _Reading(out)
+    for configuration in configurations:
+        reading.configuration(configuration)
+    reading.started(grower)
+    for include in grower.statements[known:]:
+        note(out, include, owner)
+    reading.told(grower.branches)
     triggers: dict[str, list[str]] = {}
-    templates = Templates(root, out)
-    unfolded = Scripts(root)
-    for key, node in root.pairs:
-        if key.text in _RESERVED or not isinstance(node, Mapping):
-            continue
-        merged = templates.merged(key, node)
-        if key.text.startswith("."):
-            # A template: jobs that extend it are read with what it gives; its own values count once.
-            out.values(node.get("variables"), key.text)
-            continue
-        _job(out, key, merged, unfolded, variables)
     for job in out.jobs:
         for ref in job.refs:
             if ref not in triggers.setdefault("push", []):
                 triggers["push"].append(ref)
     if any(not job.refs for job in out.jobs):
         triggers["push"] = []
-    return out.definition(name=text_at(root, "workflow", "name"), document=document, triggers=triggers)
+    name = text_at(configurations[0], "workflow", "name")
+    return out.definition(name=name, documents=documents, triggers=triggers), grower.branches
 
 
-def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Scripts, variables: dict[str, str]) -> None:
-    root = unfolded.root
+def _root(documents: list[Document]) -> Mapping:
+    root = documents[-1].root if documents else None
+    if not isinstance(root, Mapping):
+        raise DefinitionError("malformed", "the file is not a mapping")
+    return root
+
+
+def _elsewhere(out: Gathered, branches: list[Branch], root: Mapping) -> int:
+    """Return the line of what stands in no file that was read: of the one file that was not, or of the statement."""
+    unread = {branch.read.shown for branch in branches if branch.tree is None and branch.read.merged}
+    key = root.key("include")
+    if len(unread) == 1:
+        out.included.append(Included(path=unread.pop()))
+    else:
+        out.included.append(Included(path=out.path, line=key.line if key else 1))
+    return FILE * len(out.included) + NOWHERE
+
+
+class _Started(msgspec.Struct, frozen=True):
+    """A child pipeline: https://docs.gitlab.com/ci/pipelines/downstream_pipelines/#parent-child-pipelines."""
+
+    job: Scalar
+    includes: list[Include]
+    variables: Mapping
+    level: int
+
+
+class _Reading:
+    """Reads the configurations of one pipeline."""
+
+    def __init__(self, out: Gathered) -> None:
+        self._out = out
+        self._missing: dict[tuple[int, str, str], None] = {}
+        self._extended: set[tuple[int, str, str]] = set()
+        self._waiting: list[_Started] = []
+
+    def configuration(self, root: Mapping, level: int = 0) -> None:
+        """Note what one configuration says."""
+        out = self._out
+        unfolded = Unfolded(root)
+        variables = out.values(unfolded.get("variables"), None)
+        workflow = mapping(unfolded.get("workflow"))
+        _debug(out, root.get("variables"), None)
+        for holder in (root, mapping(unfolded.get("default"))):
+            _images(out, holder, None)
+        for key, node in root.pairs:
+            if key.text in _RESERVED or not isinstance(node, Mapping):
+                continue
+            job = mapping(unfolded.get(key.text))
+            self._extended.update(
+                (key.line, key.text, name) for name in texts(node.get("extends")) if name in root
+            )
+            if key.text.startswith("."):
+                # A template: jobs that extend it are read with what it gives; its own values count once.
+                out.values(node.get("variables"), key.text)
+                continue
+            for env in ways(out, job, key.text, workflow=workflow, variables=variables):
+                _job(out, key, job, unfolded, env)
+            self._trigger(key, job, unfolded, level)
+        self._missing |= dict.fromkeys(unfolded.missing)
+
+    def _trigger(self, key: Scalar, job: Mapping, unfolded: Unfolded, level: int) -> None:
+        trigger = job.get("trigger")
+        if trigger is None:
+            return
+        project = text(trigger) or text_at(trigger, "project")
+        if project is not None:
+            self._out.indirect.append(f"line {key.line}: `{key.text}` triggers {project}")
+            return
+        # Its variables, and those of the pipeline, go before the child's own.
+        passed = merge(mapping(unfolded.get("variables")), mapping(job.get("variables")))
+        includes = includes_of(mapping(trigger).get("include"))
+        self._waiting.append(_Started(key, includes, passed, level + 1))
+
+    def started(self, grower: Grower) -> None:
+        """Note what the pipelines say that jobs start."""
+        done: set[str] = set()
+        for child in self._waiting:
+            signature = repr(([msgspec.structs.asdict(one) for one in child.includes], child.variables))
+            if signature in done:
+                continue
+            done.add(signature)
+            if child.level > _LEVELS:
+                continue
+            tree = grower.tree(mapping(None), child.includes, Repository())
+            if not tree.branches or any(branch.tree is None for branch in tree.branches):
+                self._out.indirect.append(
+                    f"line {child.job.line}: `{child.job.text}` triggers a child pipeline"
+                )
+            variables = Scalar("variables", child.job.line, 1, None, "")
+            over = Mapping([(variables, child.variables)] if child.variables.pairs else [], 1, 1, None)
+            for configuration in roots(tree):
+                self.configuration(merge(configuration, over), child.level)
+
+    def told(self, branches: list[Branch]) -> None:
+        """Note what could not be resolved."""
+        out = self._out
+        where = "in none of the files that were read" if out.included else "not in this file"
+        for line, job, name in self._missing:
+            if (line, job, name) not in self._extended:
+                out.indirect.append(f"line {line}: `{job}` extends {name}, which is {where}")
+        for branch in branches:
+            include, one = branch.include, branch.read
+            if branch.tree is not None or include.kind == "artifact":
+                continue
+            why = f": {one.why}" if one.why else ""
+            if not one.merged:
+                out.indirect.append(f"line {include.line}: includes {one.shown}{why}")
+            elif include.kind != "template":
+                out.indirect.append(
+                    f"line {include.line}: includes {one.shown}, of which what it includes under conditions is not known{why}"
+                )
+        out.indirect.sort(key=_line)
+
+
+def _line(indirect: str) -> int:
+    number = indirect.removeprefix("line ").partition(":")[0]
+    return int(number) if number.isdigit() else 0
+
+
+def _inherited(unfolded: Unfolded, job: Mapping, keyword: str) -> Node | None:
+    """Return a keyword of a job, or what it takes over: https://docs.gitlab.com/ci/yaml/#inherit."""
+    if keyword in job or keyword not in _DEFAULTS:
+        return job.get(keyword)
+    inherit = mapping(job.get("inherit")).get("default")
+    if inherit is not None and boolean(inherit) is not True and keyword not in texts(inherit):
+        return None
+    found = mapping(unfolded.get("default")).get(keyword)
+    return unfolded.get(keyword) if found is None and keyword in _SCRIPTS else found
+
+
+def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Unfolded, env: dict[str, str]) -> None:
     name = key.text
     environment = text(node.get("environment")) or text_at(node, "environment", "name")
-    shown = "*" if environment and "$" in environment else environment
-    if shown == "*":
+    shown = fill(environment, env) if environment else environment
+    if shown and "$" in shown:
+        shown = "*"
         out.indirect.append(f"line {key.line}: the environment of `{name}` is computed")
-    env = {**variables, **out.values(node.get("variables"), name)}
     _debug(out, node.get("variables"), name)
     _images(out, node, name)
-    tokens = mapping(node.get("id_tokens"))
+    tokens = mapping(_inherited(unfolded, node, "id_tokens"))
     own = [key.text for key, _ in tokens.pairs]
-    scripts: list[Scalar] = []
+    hooks = mapping(_inherited(unfolded, node, "hooks")).get("pre_get_sources_script")
+    scripts = unfolded.lines(hooks)
     for part in _SCRIPTS:
-        scripts += unfolded.lines(node.get(part) or root.get(part) or mapping(root.get("default")).get(part))
+        scripts = [*scripts, *unfolded.lines(_inherited(unfolded, node, part))]
     known = {**env, **dict.fromkeys(own, "")}  # a token that the job is given is no stored secret
     for scalar in scripts:
         out.script(scalar, job=name, env=known, environment=shown)
         _injection(out, scalar, name)
     whole = "\n".join(scalar.text for scalar in scripts)
     values = "\n".join(f"{k}={v}" for k, v in env.items())
-    _id_token_logins(out, key, node, whole, env=env, environment=shown)
-    _vault_secrets(out, name, node, shown)
+    id_token_logins(out, key, tokens, whole, env=env, environment=shown)
+    vault_secrets(out, name, node, shown)
     if text(node.get("identity")) == "google_cloud":
         out.logins.append(
             Login(service="gcp", how="oidc", line=key.line, job=name, environment=shown, token_allowed=True)
         )
     out.static_logins(whole + "\n" + values, key.line, job=name, environment=shown, env=env)
-    trigger = node.get("trigger")
-    if trigger is not None:
-        where = text(trigger) or text_at(trigger, "project") or "a child pipeline"
-        out.indirect.append(f"line {key.line}: `{name}` triggers {where}")
-        for item in items(mapping(trigger).get("include")):
-            _include(out, item, None)
-    tags = texts(node.get("tags") or mapping(root.get("default")).get("tags"))
+    tags = texts(_inherited(unfolded, node, "tags"))
     hosted = bool(tags) and all(re.match(r"saas-|gitlab-org", tag) for tag in tags)
     out.jobs.append(
         Job(
@@ -128,85 +288,6 @@ def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Scripts, variables
     )
 
 
-def _id_token_logins(
-    out: Gathered, key: Scalar, node: Mapping, script: str, *, env: dict[str, str], environment: str | None
-) -> None:
-    values = "\n".join(env.values())
-    for token, settings in mapping(node.get("id_tokens")).pairs:
-        audiences = texts(mapping(settings).get("aud"))
-        whole = f"{' '.join(audiences)} {script} {values}"
-        roles = roles_in(f"{script}\n{values}", env)
-        if "AWS_ROLE_ARN" in script and not roles and "AWS_ROLE_ARN" not in env:
-            roles = ["$AWS_ROLE_ARN"]
-        if roles or "amazonaws" in whole or "assume-role-with-web-identity" in script:
-            service, targets = "aws", roles
-        elif "AzureADTokenExchange" in whole or "az login" in script:
-            service, targets = "azure", _option(script, env, "-u", "--username")
-        elif "googleapis" in whole or "workloadIdentityPools" in whole or "gcloud" in script:
-            service = "gcp"
-            targets = re.findall(r"[\w.-]+@[\w-]+\.iam\.gserviceaccount\.com", f"{script}\n{values}")
-        elif "vault" in whole.lower():
-            service, targets = "vault", [env["VAULT_AUTH_ROLE"]] if "VAULT_AUTH_ROLE" in env else []
-        else:
-            service, targets = _other(audiences), []
-        out.logins.append(
-            Login(
-                service=service,
-                how="oidc",
-                targets=list(dict.fromkeys(targets)),
-                audience=audiences[0] if len(audiences) == 1 else None,
-                line=token.line,
-                job=key.text,
-                environment=environment,
-                token_allowed=True,
-            )
-        )
-
-
-def _other(audiences: list[str]) -> str:
-    match = re.match(r"(?:https?://)?([\w.-]+)", audiences[0]) if audiences else None
-    name = match.group(1) if match else "unknown"
-    return {"pypi": "pypi", "sigstore": "sigstore", "npm:registry.npmjs.org": "npm"}.get(name, name)
-
-
-def _option(script: str, env: dict[str, str], *names: str) -> list[str]:
-    for name in names:
-        match = re.search(rf"(?:^|\s){name}[ =][\"']?\$?\{{?([\w-]+)", script)
-        if match:
-            return [env.get(match.group(1), f"${match.group(1)}")]
-    return []
-
-
-def _vault_secrets(out: Gathered, job: str, node: Mapping, environment: str | None) -> None:
-    """Note ``secrets:``: https://docs.gitlab.com/ci/yaml/#secrets."""
-    stores = {
-        "vault": "vault",
-        "gcp_secret_manager": "secret-manager",
-        "azure_key_vault": "key-vault",
-        "aws_secrets_manager": "secrets-manager",
-        "akeyless": "akeyless",
-    }
-    for key, settings in mapping(node.get("secrets")).pairs:
-        for kind, store in stores.items():
-            where = mapping(settings).get(kind)
-            if where is None:
-                continue
-            named = (
-                text(where) or text_at(where, "name") or text_at(where, "path") or text_at(where, "secret_id")
-            )
-            out.secrets.append(
-                Reference(
-                    name=named or key.text,
-                    line=key.line,
-                    column=key.column,
-                    scope="job",
-                    job=job,
-                    environment=environment,
-                    store=store,
-                )
-            )
-
-
 def _images(out: Gathered, node: Mapping, job: str | None) -> None:
     parts = [node.get("image"), *items(node.get("services"))]
     for part in parts:
@@ -216,77 +297,6 @@ def _images(out: Gathered, node: Mapping, job: str | None) -> None:
         if image and not image.startswith("$"):
             out.image(image, part.line, job)
         out.values(mapping(part).get("variables"), job)
-
-
-def _includes(out: Gathered, node: Node | None, owner: str | None) -> None:
-    for item in items(node):
-        _include(out, item, owner)
-
-
-def _include(out: Gathered, item: Node, owner: str | None) -> None:
-    settings = mapping(item)
-    short = text(item)
-    remote = text(settings.get("remote")) or (short if short and short.startswith("http") else None)
-    project, component = text(settings.get("project")), text(settings.get("component"))
-    ref: str | None
-    pin: Pin
-    if project is not None:
-        ref = text(settings.get("ref"))
-        name, pin = project, _pin(ref)
-        own = project.split("/", 1)[0] == owner
-        _use(out, "include", name, ref=ref, pin=pin, third_party=not own, line=item.line)
-    elif component is not None:
-        name, _, version = component.partition("@")
-        own = "$CI_SERVER_FQDN" in name and owner is not None and f"/{owner}/" in name
-        _use(
-            out,
-            "component",
-            name,
-            ref=version or None,
-            pin=_pin(version or None),
-            third_party=not own,
-            line=item.line,
-        )
-    elif remote is not None:
-        pin = "sha" if settings.get("integrity") is not None else "none"
-        _use(out, "include", remote, ref=None, pin=pin, third_party=True, line=item.line)
-    else:
-        named = text(settings.get("local")) or text(settings.get("template")) or short
-        if named is None:
-            return
-        _use(out, "include", named, ref=None, pin="local", third_party=False, line=item.line)
-    out.indirect.append(f"line {item.line}: includes {project or component or remote or named}")
-
-
-def _use(
-    out: Gathered,
-    kind: Literal["include", "component"],
-    name: str,
-    *,
-    ref: str | None,
-    pin: Pin,
-    third_party: bool,
-    line: int,
-) -> None:
-    out.uses.append(Use(kind=kind, name=name, ref=ref, pin=pin, third_party=third_party, line=line))
-    if pin in {"none", "branch", "tag"}:
-        out.problem(
-            "unpinned-include",
-            line,
-            f"includes {name}{'@' + ref if ref else ''} by {'nothing fixed' if pin == 'none' else 'a ' + pin}: its owner can change this pipeline",
-            severity="high" if third_party and pin != "tag" else "low",
-            fix="Pin the include to a full commit SHA (`ref:`), or a remote file with `integrity:`.",
-        )
-
-
-def _pin(ref: str | None) -> Pin:
-    if ref is None:
-        return "none"
-    if "$" in ref:
-        return "expression"
-    if _SHA.fullmatch(ref):
-        return "sha"
-    return "tag" if _VERSION.fullmatch(ref) else "branch"
 
 
 def _refs(node: Mapping) -> list[str]:
@@ -305,7 +315,7 @@ def _refs(node: Mapping) -> list[str]:
         return refs
     rules = node.get("rules")
     refs = []
-    for rule in items(rules):
+    for rule in flat(rules):
         if text(mapping(rule).get("when")) == "never":
             continue
         condition = text(mapping(rule).get("if")) or ""
@@ -360,3 +370,15 @@ def _injection(out: Gathered, scalar: Scalar, job: str) -> None:
                 fix="Put the input into `variables:` and use the variable, quoted.",
                 job=job,
             )
+
+
+def _pasted(out: Gathered, root: Mapping) -> None:
+    """Look for inputs in the scripts of the file itself: in what GitLab merged, they are filled in."""
+    unfolded = Unfolded(root)
+    for key, node in root.pairs:
+        if key.text in _RESERVED or not isinstance(node, Mapping):
+            continue
+        for part in _SCRIPTS:
+            for scalar in unfolded.lines(node.get(part)):
+                if _INPUT.search(scalar.text):
+                    _injection(out, scalar, key.text)

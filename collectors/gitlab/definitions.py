@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from collectors.ci_files import Context, DefinitionError, definition_records
+from collectors.ci_files.gitlab_include import without_secrets
+from collectors.ci_files.gitlab_tree import Repository
 from collectors.gitlab.failures import GitLabError
-from collectors.gitlab.scope import path_of
+from collectors.gitlab.includes import FILLS, definition_of
+from collectors.gitlab.texts import text_of
 from scanner.records import Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
     from collectors.gitlab.scope import Place, Scope
     from scanner.records import Power, Record
 
-_LARGEST = 10_000_000
+_ELSEWHERE = re.compile(r"(?P<path>.+?ya?ml)@(?P<project>[^:]+)(?::(?P<ref>.+))?")
 _CLAIMS = ["project_path", "ref_type", "ref"]
 
 
@@ -37,7 +42,7 @@ def pipeline(scope: Scope, project: Project, identifiers: dict[str, str]) -> Ite
             needs="Developer of the project",
             place=place,
         ),
-        fills=("grants/gitlab-pipeline", "links/gitlab-pipeline", "secrets/ci-file", "controls/definition"),
+        fills=FILLS,
     )
     if project.auto_devops:
         yield scope.unseen(
@@ -50,25 +55,21 @@ def pipeline(scope: Scope, project: Project, identifiers: dict[str, str]) -> Ite
 
 
 def _records(scope: Scope, project: Project, identifiers: dict[str, str]) -> Iterator[Record]:
-    from collectors.ci_files import Context, DefinitionError, definition_records, parse
-
     if project.empty or not project.builds:
         return
-    path = project.ci_path
-    if "@" in path or path.startswith(("http://", "https://")):
-        raise GitLabError("unsupported", f"the definition stands elsewhere: {path}")
+    path, repository = _source(project.ci_path)
+    elsewhere = bool(repository.project)
     try:
-        text = scope.client.text(
-            path_of("/projects/:id/repository/files/:path/raw", project.place, path=path),
-            {"ref": "HEAD"},
-            largest=_LARGEST,
-        )
+        if elsewhere:
+            text = scope.texts.read(scope.client, repository.project, path, repository.ref)
+        else:
+            text = text_of(scope.client, project.place.number, path, "HEAD")
     except GitLabError as exc:
-        if exc.status == 404 and "File Not Found" in str(exc):
+        if exc.status == 404 and "File Not Found" in str(exc) and not elsewhere:
             return
         raise
     try:
-        definition = parse(path, text, scope.run.fingerprint, owner=project.place.address.split("/", 1)[0])
+        definition = yield from definition_of(scope, project, path, text, repository)
     except DefinitionError as exc:
         raise GitLabError(exc.reason, f"{path}: {exc}") from None
     context = Context(
@@ -82,7 +83,7 @@ def _records(scope: Scope, project: Project, identifiers: dict[str, str]) -> Ite
         issuer=scope.settings.issuer,
         variables=identifiers,
         archived=project.archived,
-        url=f"{project.url}/-/blob/{project.branch or 'HEAD'}/{path}" if project.url else None,
+        url=_url(project, path, repository),
     )
     for record in definition_records(definition, context=context):
         if isinstance(record, Identity) and record.kind == "gitlab-pipeline":
@@ -94,6 +95,26 @@ def _records(scope: Scope, project: Project, identifiers: dict[str, str]) -> Ite
             yield _job_token(project.place, record, pushes=project.pushes)
         else:
             yield record
+
+
+def _source(path: str) -> tuple[str, Repository]:
+    """Return a definition's path, and where it stands, if not in its project: ``ci.yml@group/project:ref``.
+
+    https://docs.gitlab.com/ci/pipelines/settings/#specify-a-custom-cicd-configuration-file
+    """
+    if path.startswith(("http://", "https://")):
+        raise GitLabError("unsupported", f"the definition stands elsewhere: {without_secrets(path)}")
+    found = _ELSEWHERE.fullmatch(path)
+    if found is None:
+        return path, Repository()
+    return found["path"], Repository(project=found["project"].lower(), ref=found["ref"] or "HEAD")
+
+
+def _url(project: Project, path: str, repository: Repository) -> str | None:
+    if project.url is None:
+        return None
+    web, here = project.url.removesuffix(project.place.address), project.place.address
+    return f"{web}{repository.project or here}/-/blob/{repository.ref or project.branch or 'HEAD'}/{path}"
 
 
 def _subject(default: str, claims: dict[str, str], components: list[str]) -> str:

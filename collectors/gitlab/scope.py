@@ -11,6 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from collectors.gitlab.failures import explain
+from collectors.gitlab.texts import Texts
 from scanner.collect import Asked, Failure, Run, Target, gap, or_gap
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     role: int | None = None
     """The token's own role in the group; 60 for an administrator, None where that could not be read."""
     people: People = msgspec.field(default_factory=People)
+    texts: Texts = msgspec.field(default_factory=Texts)
     people_elsewhere: bool = False
     """Whether the instance's own target tells of all users, and more of each than a list of members does."""
 
