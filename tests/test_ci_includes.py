@@ -358,6 +358,21 @@ def test_what_refers_to_itself_ends(source: str) -> None:
     assert [job.name for job in read(source).jobs] == ["j"]
 
 
+def test_what_refers_deeply_is_read() -> None:
+    chain = "".join(f".r{n}: {{script: [[[!reference [.r{n + 1}, script]]]]}}\n" for n in range(300))
+    nested = "a: " + "{b: " * 180 + "1" + "}" * 180
+    found = read(f"{chain}.r300: {{script: [x]}}\nj:\n  script: [!reference [.r0, script]]\n  {nested}\n")
+    assert [job.name for job in found.jobs] == ["j"]
+
+
+def test_references_that_double_are_looked_at_once() -> None:
+    doubling = "".join(
+        f".r{n}: {{x: [!reference [.r{n + 1}, x], !reference [.r{n + 1}, x]]}}\n" for n in range(60)
+    )
+    jobs = "".join(f"j{n}: {{script: [x], cache: !reference [.r0, x]}}\n" for n in range(50))
+    assert len(read(f"{doubling}.r60: {{x: [a]}}\n{jobs}").jobs) == 50
+
+
 def test_a_job_takes_defaults_unless_it_says_otherwise() -> None:
     found = read(
         "default:\n  id_tokens: {T: {aud: a}}\n"
@@ -403,6 +418,29 @@ def test_each_way_to_run_is_looked_at() -> None:
     }
     assert {login.audience for login in found.logins} == {"sts.amazonaws.com"}
     assert [(one.name, one.line) for one in found.hard_coded] == [("API_SECRET", 13)]
+
+
+def test_a_secret_is_no_name_of_anything() -> None:
+    found = read(
+        "deploy:\n  variables: {DB_PASSWORD: Hx27Qz-zebra, PLACE: live}\n  environment: $DB_PASSWORD\n"
+        "  id_tokens: {T: {aud: $DB_PASSWORD}}\n"
+        "  script: [aws ecs update-service --cluster core --service $DB_PASSWORD]\n"
+    )
+    assert "zebra" not in repr(found)
+    assert [job.environment for job in found.jobs] == ["*"]
+    assert [one.name for one in found.hard_coded] == ["DB_PASSWORD"]
+
+
+def test_no_file_takes_for_ever() -> None:
+    matrix = "[{A: [" + ",".join(map(str, range(100))) + "]}]"
+    jobs = "".join(
+        f"j{n}: {{parallel: {{matrix: {matrix}}}, environment: $A, script: [x]}}\n" for n in range(200)
+    )
+    found = read(jobs)
+    assert {job.name for job in found.jobs} == {f"j{n}" for n in range(200)}
+    assert len(found.jobs) < 2_500
+    assert {job.name for job in found.jobs if job.environment == "*"} == {f"j{n}" for n in range(200)}
+    assert len(found.indirect) == 200
 
 
 def test_an_address_shows_no_secret_and_the_secret_is_told() -> None:

@@ -146,7 +146,10 @@ def test_one_call_for_who_includes_and_none_for_others(
 
 
 def test_a_template_that_many_include_is_read_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    top = "include: [{project: partner/pipes, file: in.yml}, {project: partner/pipes, file: in.yml}]\na: {extends: .in}\n"
+    top = (
+        "include:\n  - {project: partner/pipes, file: in.yml}\n  - {project: partner/pipes, file: in.yml}\n"
+        "  - {project: partner/pipes, file: gone.yml, rules: [{if: $CI_COMMIT_TAG}]}\na: {extends: .in}\n"
+    )
     instance = shop(top, pipes={"in.yml": TEMPLATE})
     for number in range(9200, 9212):
         instance.projects[number] = project(number, f"copy-{number}", instance.groups[8001])
@@ -154,7 +157,8 @@ def test_a_template_that_many_include_is_read_once(monkeypatch: pytest.MonkeyPat
     with GitLabSandbox(instance=instance) as sandbox:
         records = collected(config(sandbox, monkeypatch, instance=False, workers=8), run(tmp_path))
         reads = [line for line in sandbox.log if "partner%2Fpipes" in line]
-    assert len(reads) == 1
+    # What is refused is asked for once, too.
+    assert sorted(line.rpartition("/files/")[2].partition("/")[0] for line in reads) == ["gone.yml", "in.yml"]
     assert len([row for row in of(records, Identity) if row.logins == ["aws:oidc"]]) == 13
 
 
@@ -279,12 +283,55 @@ def test_an_invalid_definition_is_read_and_told(night: _Collects) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"valid": True, "merged_yaml": 7, "errors": []},
+        {"valid": True, "merged_yaml": "a: [", "errors": [], "includes": []},
+        {"valid": True, "merged_yaml": "a: {}", "errors": [], "includes": ["x"]},
+        {"valid": False, "merged_yaml": None, "errors": "Zx81-unguessable", "includes": None},
+        {"valid": False, "merged_yaml": None, "errors": [{"Zx81-unguessable": 1}], "includes": None},
+    ],
+)
+def test_an_answer_of_another_shape_is_a_gap(night: _Collects, answer: dict[str, object]) -> None:
+    instance = shop("include: [ci/a.yml]\n", {"ci/a.yml": "a: {environment: live, script: [x]}\n"})
+    instance.objects[f"/projects/{SHOP}/ci/lint"] = answer
+    found = night(instance)
+    assert {(row.table, row.kind) for row in found.gaps(LINT)} == TABLES
+    assert {row.reason for row in found.gaps(LINT)} <= {"malformed", "unsupported"}
+    assert [row.environments for row in found.identities] == [["live"]]
+    assert "unguessable" not in msgspec.json.encode(found.records).decode()
+
+
+def test_odd_entries_in_gitlabs_list_name_nothing(night: _Collects) -> None:
+    instance = shop("include: [ci/a.yml]\n", {"ci/a.yml": "a: {environment: live, script: [x]}\n"})
+    rows: list[dict[str, object]] = [
+        {},
+        {"type": "file", "location": None, "extra": "x", "blob": 7, "context_project": None},
+        {"type": "component", "location": "x@1", "blob": "https://x/-/blob/main/x.yml", "extra": None},
+    ]
+    merged = "a: {environment: merged, script: [x]}"
+    answer = {"valid": True, "merged_yaml": merged, "errors": [], "includes": rows}
+    instance.objects[f"/projects/{SHOP}/ci/lint"] = answer
+    found = night(instance)
+    assert [row.environments for row in found.identities] == [["live", "merged"]]
+
+
 def test_what_gitlab_merged_beyond_measure_is_a_gap(night: _Collects) -> None:
     big = "x: [" + "1," * 126_000 + "]\n"
     instance = shop("include: [ci/a.yml, ci/b.yml]\n", {"ci/a.yml": big, "ci/b.yml": big.replace("x", "y")})
     found = night(instance, timeout=60)
     assert {row.reason for row in found.gaps(LINT)} == {"malformed"}
     assert {row.reason for row in found.gaps(INCLUDED)} == {"truncated"}
+
+
+def test_each_rule_stands_on_its_own_line(night: _Collects) -> None:
+    rules = "".join(
+        f'    - if: $N == "{n}"\n      variables: {{DB_PASSWORD: Hx27Qz-{n}zebra}}\n' for n in range(40)
+    )
+    found = night(shop("include: [ci/a.yml]\n", {"ci/a.yml": f"a:\n  script: [x]\n  rules:\n{rules}"}))
+    assert {place for _, place in found.secrets} == {f"ci/a.yml:{5 + 2 * n}" for n in range(40)}
 
 
 REMOTE = "https://example.org/x.yml"
@@ -390,6 +437,24 @@ def test_a_path_that_matches_nothing_is_nothing_to_see(night: _Collects) -> None
     assert not found.gaps(INCLUDED)
 
 
+def test_a_path_that_gitlab_did_not_look_for_is_something_to_see(night: _Collects) -> None:
+    found = night(
+        shop(
+            "include:\n  - {local: ci/tag.yml, rules: [{if: $CI_COMMIT_TAG}]}\n"
+            "up:\n  trigger: {include: ['child/*.yml']}\n",
+            {"ci/tag.yml": "include: ['more/*.yml']\n", "more/a.yml": "a: {script: [x]}\n"},
+        )
+    )
+    assert {place for place, _ in found.unresolved} == {
+        "ci/tag.yml:1",
+        ".gitlab-ci.yml:4",
+        ".gitlab-ci.yml:3",
+    }
+    (row, *_) = found.gaps(INCLUDED)
+    assert "more/*.yml" in row.detail
+    assert "child/*.yml" in row.detail
+
+
 def test_an_older_gitlab_does_not_list_what_it_merged(night: _Collects) -> None:
     instance = shop(
         "include: [{project: partner/pipes, file: in.yml}]\n"
@@ -448,7 +513,7 @@ def test_a_definition_in_another_project_is_read_from_there(night: _Collects) ->
     (pipeline,) = found.identities
     assert (pipeline.location, pipeline.name, pipeline.environments) == (
         "ci/shop.yml@partner/pipes:1",
-        "pipes",
+        "shop.yml",
         [],
     )
     assert pipeline.url == "https://gitlab.com/partner/pipes/-/blob/HEAD/ci/shop.yml"

@@ -39,7 +39,7 @@ class Files:
         self._instance = instance
         self._merged = merged
 
-    def files(self, includes: Sequence[Include], repository: Repository) -> list[list[Read]]:
+    def files(self, includes: Sequence[Include], repository: Repository, *, merged: bool) -> list[list[Read]]:
         return [[self._file(include, repository)] for include in includes]
 
     def beneath(self) -> list[Include]:

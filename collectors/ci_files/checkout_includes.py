@@ -43,7 +43,7 @@ class CheckoutReader:
         self._text = text
         self._listed: list[str] | None = None
 
-    def files(self, includes: Sequence[Include], repository: Repository) -> list[list[Read]]:  # noqa: ARG002  there is one
+    def files(self, includes: Sequence[Include], repository: Repository, *, merged: bool) -> list[list[Read]]:  # noqa: ARG002  there is one repository, and no platform
         """Return the files that each statement names."""
         return [self._files(include) for include in includes]
 

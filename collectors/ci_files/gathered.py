@@ -79,6 +79,7 @@ class Gathered:
         self.problems: list[Problem] = []
         self.indirect: list[str] = []
         self.included: list[Included] = []
+        self._secret: dict[tuple[str, str], bool] = {}
 
     def definition(
         self,
@@ -159,6 +160,16 @@ class Gathered:
                 found[key.text] = scalar.text
                 self.value(key.text, scalar, job)
         return found
+
+    def shown(self, env: dict[str, str]) -> dict[str, str]:
+        """Return variables of which the values may be shown: those that are secrets stand for themselves."""
+        kept: dict[str, str] = {}
+        for name, value in env.items():
+            secret = self._secret.get((name, value))
+            if secret is None:
+                secret = self._secret[name, value] = inspect(name, value, self.fingerprint) is not None
+            kept[name] = f"${name}" if secret else value
+        return kept
 
     def value(self, name: str, scalar: Scalar, job: str | None) -> None:
         """Judge one plain value."""

@@ -18,13 +18,14 @@ from collectors.ci_files.gitlab_logins import id_token_logins, vault_secrets
 from collectors.ci_files.gitlab_placed import placed
 from collectors.ci_files.gitlab_templates import Unfolded, merge
 from collectors.ci_files.gitlab_tree import Grower, NoReader, Repository, in_precedence, roots
-from collectors.ci_files.gitlab_variables import flat, ways
+from collectors.ci_files.gitlab_variables import MOST, MOST_RULES, flat, ways
 from collectors.ci_files.yaml_nodes import (
     Mapping,
     Scalar,
     boolean,
     items,
     mapping,
+    mark,
     read,
     text,
     texts,
@@ -44,6 +45,8 @@ _DEFAULTS = frozenset(("before_script", "after_script", "hooks", "id_tokens", "t
 """Of what is read here, the keywords that a job takes from ``default:``; the scripts also from the top level."""
 _LEVELS = 2
 """Of child pipelines, as GitLab allows."""
+_MOST_WAYS = 2_000
+"""To run the jobs of one pipeline, beside one for each; so that no file takes for ever."""
 _BRANCH_RULE = re.compile(
     r"\$CI_COMMIT_(?:BRANCH|REF_NAME)\s*==\s*(?:[\"'](?P<name>[^\"']+)[\"']|(?P<default>\$CI_DEFAULT_BRANCH))"
 )
@@ -86,11 +89,12 @@ def pipeline(
     out = Gathered(path, "gitlab-ci", fingerprint)
     here = repository or Repository()
     grower = Grower(reader, (here, path), documents, out.included)
-    top = grower.tree(root, includes_of(root.get("include")), here, ((here, path),))
+    includes = includes_of(root.get("include"))
+    top = grower.tree(root, includes, here, above=((here, path),), merged=True)
     beneath, base, elsewhere = reader.beneath(), None, 1
     if merged is not None:
         elsewhere = _elsewhere(out, grower.branches, root)
-        base = placed(merged, list(in_precedence(top)), elsewhere)
+        base = placed(merged, in_precedence(top), elsewhere)
         _pasted(out, root)
     grower.statements += [msgspec.structs.replace(one, line=elsewhere) for one in beneath]
     configurations = roots(top, base)
@@ -112,6 +116,8 @@ def pipeline(
     if any(not job.refs for job in out.jobs):
         triggers["push"] = []
     name = text_at(configurations[0], "workflow", "name")
+    if name is None and repository is not None and repository.project:
+        name = path.removesuffix(f"@{repository.project}").rsplit("/", 1)[-1]
     return out.definition(name=name, documents=documents, triggers=triggers), grower.branches
 
 
@@ -150,6 +156,8 @@ class _Reading:
         self._missing: dict[tuple[int, str, str], None] = {}
         self._extended: set[tuple[int, str, str]] = set()
         self._waiting: list[_Started] = []
+        self._ways = _MOST_WAYS
+        self._done: set[tuple[object, ...]] = set()
 
     def configuration(self, root: Mapping, level: int = 0) -> None:
         """Note what one configuration says."""
@@ -158,8 +166,12 @@ class _Reading:
         variables = out.values(unfolded.get("variables"), None)
         workflow = mapping(unfolded.get("workflow"))
         _debug(out, root.get("variables"), None)
-        for holder in (root, mapping(unfolded.get("default"))):
+        default = mapping(unfolded.get("default"))
+        for holder in (root, default):
             _images(out, holder, None)
+        marks: dict[int, int] = {}
+        shared = [mark(one, marks) for one in (default, workflow, unfolded.get("variables"))]
+        shared += [mark(unfolded.get(one), marks) for one in _SCRIPTS]
         for key, node in root.pairs:
             if key.text in _RESERVED or not isinstance(node, Mapping):
                 continue
@@ -171,8 +183,15 @@ class _Reading:
                 # A template: jobs that extend it are read with what it gives; its own values count once.
                 out.values(node.get("variables"), key.text)
                 continue
-            for env in ways(out, job, key.text, workflow=workflow, variables=variables):
-                _job(out, key, job, unfolded, env)
+            same = (key.text, key.line, mark(job, marks), *shared)
+            if same in self._done:
+                continue  # no condition changes this job
+            self._done.add(same)
+            most = max(1, min(MOST, self._ways))
+            found = ways(out, job, key.text, workflow=workflow, variables=variables, most=most)
+            for env in found:
+                _job(out, key, job, unfolded, out.shown(env))
+            self._ways -= len(found) - 1
             self._trigger(key, job, unfolded, level)
         self._missing |= dict.fromkeys(unfolded.missing)
 
@@ -191,14 +210,16 @@ class _Reading:
 
     def started(self, grower: Grower) -> None:
         """Note what the pipelines say that jobs start."""
-        done: set[str] = set()
+        done: set[tuple[object, ...]] = set()
         for child in self._waiting:
-            signature = repr(([msgspec.structs.asdict(one) for one in child.includes], child.variables))
-            if signature in done:
+            named = [
+                (one.kind, one.name, *one.files, one.ref, one.line, mark(one.inputs, {}))
+                for one in child.includes
+            ]
+            same = (*named, mark(child.variables, {}))
+            if same in done or child.level > _LEVELS:
                 continue
-            done.add(signature)
-            if child.level > _LEVELS:
-                continue
+            done.add(same)
             tree = grower.tree(mapping(None), child.includes, Repository())
             if not tree.branches or any(branch.tree is None for branch in tree.branches):
                 self._out.indirect.append(
@@ -313,9 +334,11 @@ def _refs(node: Mapping) -> list[str]:
             else:
                 return []
         return refs
-    rules = node.get("rules")
+    rules = flat(node.get("rules"))
+    if len(rules) >= MOST_RULES:
+        return []
     refs = []
-    for rule in flat(rules):
+    for rule in rules:
         if text(mapping(rule).get("when")) == "never":
             continue
         condition = text(mapping(rule).get("if")) or ""

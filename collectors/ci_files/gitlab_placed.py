@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 _SHORTEST = 6
 """Characters of a text that is looked up by itself."""
-_MOST = 5_000
+_MOST = 20_000
 """Items of a list with what it refers to."""
-_MOST_MAPPINGS = 200
-"""Mappings of a list that are compared, such as rules."""
+_MOST_MAPPINGS = 30
+"""Mappings of a list, such as rules, that are compared besides the one at the same place."""
 _NUMBER = re.compile(r"-?[\d.]+(?:e[+-]?\d+)?")
 
 
@@ -44,7 +44,7 @@ class _Held:
             if isinstance(one, Scalar):
                 self._lines.setdefault(one.text, []).append(one)
         self.inputs = [lines[-1] for text, lines in self._lines.items() if "$[[" in text]
-        self._mappings = [one for one in flat if isinstance(one, Mapping)][:_MOST_MAPPINGS]
+        self._mappings = [one for one in flat if isinstance(one, Mapping)]
         self._number = 0
 
     def line(self, text: str) -> Scalar | None:
@@ -57,7 +57,7 @@ class _Held:
     def near(self) -> list[Node]:
         """Return the mappings that the next mapping of the list can be, the one at its place first."""
         self._number += 1
-        return [*self._mappings[self._number - 1 : self._number], *self._mappings]
+        return [*self._mappings[self._number - 1 : self._number], *self._mappings[:_MOST_MAPPINGS]]
 
 
 class _Places:

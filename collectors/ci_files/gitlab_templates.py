@@ -116,7 +116,7 @@ def merge(above: Mapping, below: Mapping) -> Mapping:
     merged = {key.text: (key, value) for key, value in above.pairs}
     for key, value in below.pairs:
         _, other = merged.get(key.text, (key, None))
-        if isinstance(other, Mapping) and isinstance(value, Mapping):
+        if isinstance(other, Mapping) and isinstance(value, Mapping) and other is not value:
             merged[key.text] = key, merge(other, value)
         else:
             merged[key.text] = key, value

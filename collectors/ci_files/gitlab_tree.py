@@ -29,6 +29,8 @@ MOST_FILES = 150
 """Files of one pipeline; GitLab allows as many by default."""
 _MOST_CONDITIONS = 20
 """That are looked at one by one; the others are looked at together."""
+_MOST_KEYS = 20_000
+"""Of all configurations that are looked at for conditions; fewer conditions one by one where each is large."""
 
 
 class Repository(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +66,12 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
 class Reader(Protocol):
     """Finds included files."""
 
-    def files(self, includes: Sequence[Include], repository: Repository) -> list[list[Read]]:
-        """Return, for each statement of one file, the files that it names."""
+    def files(self, includes: Sequence[Include], repository: Repository, *, merged: bool) -> list[list[Read]]:
+        """Return, for each statement of one file, the files that it names.
+
+        ``merged`` is False where the platform did not look at the statements, if it was asked at all: in a file that it
+        left out, or in a pipeline that a job starts.
+        """
         ...
 
     def beneath(self) -> list[Include]:
@@ -76,7 +82,7 @@ class Reader(Protocol):
 class NoReader:
     """Reads nothing: one file stands for itself."""
 
-    def files(self, includes: Sequence[Include], repository: Repository) -> list[list[Read]]:  # noqa: ARG002  the protocol's
+    def files(self, includes: Sequence[Include], repository: Repository, *, merged: bool) -> list[list[Read]]:  # noqa: ARG002  the protocol's
         """Return every file as not read."""
         return [[Read(shown=include.shown)] for include in includes]
 
@@ -120,20 +126,29 @@ class Grower:
         self._nodes = sum(document.size for document in documents)
 
     def tree(
-        self, root: Mapping, includes: list[Include], repository: Repository, above: tuple[object, ...] = ()
+        self,
+        root: Mapping,
+        includes: list[Include],
+        repository: Repository,
+        *,
+        above: tuple[object, ...] = (),
+        merged: bool = False,
     ) -> Tree:
-        """Return a configuration with what its statements bring in; ``above`` are the files that include it."""
+        """Return a configuration with what its statements bring in.
+
+        ``above`` are the files that lead to it, itself among them; ``merged`` is as for `Reader.files`.
+        """
         branches: list[Branch] = []
         self.statements += includes
         live = [include for include in includes if not include.never]
-        for include, reads in zip(live, self._reader.files(live, repository), strict=True):
+        for include, reads in zip(live, self._reader.files(live, repository, merged=merged), strict=True):
             for one in reads:
-                branch = self._branch(include, one, above)
+                branch = self._branch(include, one, above, merged and one.merged)
                 branches.append(branch)
                 self.branches.append(branch)
         return Tree(root=without(root, "include"), branches=branches)
 
-    def _branch(self, include: Include, one: Read, above: tuple[object, ...]) -> Branch:
+    def _branch(self, include: Include, one: Read, above: tuple[object, ...], merged: bool) -> Branch:
         file = one.file
         if file is None:
             return Branch(include=include, read=one)
@@ -151,9 +166,8 @@ class Grower:
         except DefinitionError as exc:
             return _unread(include, one, str(exc), exc.reason)
         statements = includes_of(content.get("include"))
-        return Branch(
-            include=include, read=one, tree=self.tree(content, statements, file.repository, (*above, here))
-        )
+        tree = self.tree(content, statements, file.repository, above=(*above, here), merged=merged)
+        return Branch(include=include, read=one, tree=tree)
 
     def _content(self, file: File, inputs: Mapping, above: int) -> Mapping:
         documents = read(file.text, above=above)
@@ -181,24 +195,26 @@ def roots(top: Tree, merged: Mapping | None = None) -> list[Mapping]:
         for chain in _chains(top, ())
         if (_left_out(chain) if merged else chain[-1][1].include.conditional)
     ]
-    groups = [[chain] for chain in chains[:_MOST_CONDITIONS]]
-    if len(chains) > _MOST_CONDITIONS:
-        groups.append(chains)
     found = [_flat(top, ()) if merged is None else merged]
+    most = min(_MOST_CONDITIONS, _MOST_KEYS // (len(found[0].pairs) + 1))
+    groups = [[chain] for chain in chains[:most]]
+    if len(chains) > most:
+        groups.append(chains)
     for group in groups:
         on = tuple(branch for chain in group for _, branch in chain)
         if merged is None:
             found.append(_flat(top, on))
             continue
         with_them = merged
+        includers: dict[int, tuple[int, Tree]] = {}
         for chain in group:
             at = next(at for at, (_, branch) in enumerate(chain) if not branch.read.merged)
             added = chain[at][1].tree
-            if added is None:
-                continue
-            with_them = merge(with_them, _flat(added, on))
-            for includer, _ in reversed(chain[: at + 1]):
-                with_them = merge(with_them, includer.root)
+            if added is not None:
+                with_them = merge(with_them, _flat(added, on))
+            includers |= {id(tree): (depth, tree) for depth, (tree, _) in enumerate(chain[: at + 1])}
+        for _, includer in sorted(includers.values(), key=lambda found: -found[0]):
+            with_them = merge(with_them, includer.root)
         found.append(with_them)
     return found
 
@@ -228,9 +244,17 @@ def _flat(tree: Tree, on: Sequence[Branch]) -> Mapping:
     return merge(result, tree.root)
 
 
-def in_precedence(tree: Tree) -> Iterator[Mapping]:
-    """Yield the configurations of the files that the platform merged, those first that win over others."""
-    yield tree.root
-    for branch in reversed(tree.branches):
-        if branch.tree is not None and branch.read.merged:
-            yield from in_precedence(branch.tree)
+def in_precedence(top: Tree) -> list[Mapping]:
+    """Return the configurations of all files, those first that win over others; last, what may not have been merged."""
+    left_out: list[Mapping] = []
+
+    def walk(tree: Tree, merged: bool) -> Iterator[Mapping]:
+        if merged:
+            yield tree.root
+        else:
+            left_out.append(tree.root)
+        for branch in reversed(tree.branches):
+            if branch.tree is not None:
+                yield from walk(branch.tree, merged and branch.read.merged)
+
+    return [*walk(top, True), *left_out]

@@ -15,15 +15,18 @@ if TYPE_CHECKING:
     from collectors.ci_files.gathered import Gathered
     from collectors.ci_files.yaml_nodes import Node
 
-_MOST = 40
+MOST = 40
 """Ways to run a job that are looked at."""
-_MOST_RULES = 500
+MOST_RULES = 500
 
 
 def ways(
-    out: Gathered, job: Mapping, name: str, *, workflow: Mapping, variables: dict[str, str]
+    out: Gathered, job: Mapping, name: str, *, workflow: Mapping, variables: dict[str, str], most: int
 ) -> list[dict[str, str]]:
-    """Return the sets of variables that a job can run with, and judge their values; at least one."""
+    """Return the sets of variables that a job can run with, and judge their values; at least one.
+
+    Where there are more than ``most``, the last has only what none of them changes: the others stay unknown.
+    """
     inherited = mapping(job.get("inherit")).get("variables")
     if inherited is not None and boolean(inherited) is not True:
         kept = texts(inherited)
@@ -31,8 +34,14 @@ def ways(
     own = out.values(job.get("variables"), name)
     pipeline = [{}] if boolean(inherited) is False else _by_rules(out, workflow.get("rules"), None)
     ruled = _by_rules(out, job.get("rules"), name)
-    runs = itertools.product(pipeline, ruled, _matrix(out, job, name))
-    return [variables | above | own | rule | run for above, rule, run in itertools.islice(runs, _MOST)]
+    matrix = _matrix(out, job, name)
+    runs = itertools.islice(itertools.product(pipeline, ruled, matrix), most + 1)
+    found = [variables | above | own | rule | run for above, rule, run in runs]
+    if len(found) <= most:
+        return found
+    differing = {key for way in (*pipeline, *ruled, *matrix) for key in way}
+    common = {key: value for key, value in (variables | own).items() if key not in differing}
+    return [*found[: most - 1], common]
 
 
 def _by_rules(out: Gathered, rules: Node | None, job: str | None) -> list[dict[str, str]]:
@@ -58,16 +67,16 @@ def _matrix(out: Gathered, job: Mapping, name: str) -> list[dict[str, str]]:
         for key, scalars in zip(keys, values, strict=True):
             for scalar in scalars:
                 out.value(key, scalar, name)
-        runs = itertools.islice(itertools.product(*values), _MOST)
+        runs = itertools.islice(itertools.product(*values), MOST + 1)
         found += [{key: scalar.text for key, scalar in zip(keys, run, strict=True)} for run in runs]
-    return found[:_MOST] or [{}]
+    return found[: MOST + 1] or [{}]
 
 
 def flat(rules: Node | None) -> list[Node]:
     """Return rules, with those of lists within the list."""
     found: list[Node] = []
     waiting = list(reversed(items(rules)))
-    while waiting and len(found) < _MOST_RULES:
+    while waiting and len(found) < MOST_RULES:
         rule = waiting.pop()
         if isinstance(rule, Sequence):
             waiting += reversed(rule.items)

@@ -286,6 +286,28 @@ def texts(node: Node | None) -> list[str]:
     return [item.text for item in items(node) if isinstance(item, Scalar)]
 
 
+def mark(node: Node | None, known: dict[int, int]) -> int:
+    """Return a number that is the same for what says the same in the same places.
+
+    ``known`` keeps the numbers of nodes that live, so that what many places refer to is looked at once.
+    """
+    if node is None:
+        return 0
+    if isinstance(node, Scalar):
+        return hash((node.text, node.line))
+    if id(node) in known:
+        return known[id(node)]
+    parts: list[int] = [node.line]
+    if isinstance(node, Sequence):
+        for item in node.items:
+            parts.append(mark(item, known))  # noqa: PERF401  a comprehension would double the depth of the stack
+    else:
+        for key, value in node.pairs:
+            parts += (mark(key, known), mark(value, known))
+    known[id(node)] = hash((type(node), tuple(parts)))
+    return known[id(node)]
+
+
 def is_null(node: Node) -> bool:
     """Tell whether a node is YAML 1.2's null."""
     return isinstance(node, Scalar) and node.plain and node.text in {"", "~", "null", "Null", "NULL"}

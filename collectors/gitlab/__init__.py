@@ -9,8 +9,11 @@ Cannot see: when a variable was made or changed, or by whom; the value of a hidd
 or of a token; before GitLab 19, whether a webhook has such a token; when a deploy token or deploy key was last used; when a deploy token was
 made; when a trigger token was made where GraphQL lists it (it is asked without the token itself, which REST cannot do);
 personal access tokens and SSH keys of people without an administrator's token; projects in people's own namespaces
-without one; CI definitions that are included from elsewhere. What was asked for and refused is a Gap: 403 and 404
-both mean "could not read".
+without one; a definition at an address outside of GitLab, and what files at such addresses include under conditions;
+pipelines of files that a job makes. What was asked for and refused is a Gap: 403 and 404 both mean "could not read".
+
+A pipeline is read with what it includes, as GitLab itself merges it; `collectors.gitlab.includes` says how. What comes
+out of a file of another project names it as GitLab does: ``deploy.yml@group/project:12``.
 
 Why variables are read by REST, with their values: GraphQL can leave the value out, but then nothing tells a secret
 from a setting, and the id of an access key cannot be joined to the key at its cloud. A token that may list variables may
@@ -197,7 +200,7 @@ https://docs.gitlab.com/user/permissions/ https://docs.gitlab.com/api/personal_a
 
 GitLab.com, or a part of an instance: a service account (or a group access token) with the role Owner in each top-level
 group. Roles are for the whole group: GitLab has no read-only role for what follows.
-  Developer    members, projects, .gitlab-ci.yml, protected branches, schedules, agents, deployments
+  Developer    members, projects, .gitlab-ci.yml and what it includes, protected branches, schedules, agents, deployments
   Maintainer   project variables, deploy tokens, deploy keys, project access tokens, triggers, webhooks, integrations,
                job token scope, protected environments, runners, schedule variables
   Owner        group variables, group access tokens, group webhooks, service accounts and their tokens, SSH certificates

@@ -149,11 +149,13 @@ def _answer(scope: Scope, project: Project) -> Answer:
 
     Raises `GitLabError` when GitLab could not put it together. Its errors are told only where they speak of files.
     """
-    body = scope.client.one(path_of("/projects/:id/ci/lint", project.place))
-    text = body.get("merged_yaml")
-    errors = [str(error) for error in body.get("errors") or []]
+    path = path_of("/projects/:id/ci/lint", project.place)
+    body = scope.client.one(path)
+    text, listed, errors = body.get("merged_yaml"), body.get("includes"), body.get("errors") or []
+    if not isinstance(errors, list) or (listed is not None and not _is_rows(listed)):
+        raise GitLabError("malformed", f"{path}: lists of errors and includes were expected")
     if not isinstance(text, str):
-        known = [error for error in errors if _SPEAKS_OF_FILES.match(error)]
+        known = [str(error) for error in errors if _SPEAKS_OF_FILES.match(str(error))]
         words = without_secrets(known[0])[:300] if known else "it gives no file as the reason"
         denied = any("access denied" in error for error in known)
         raise GitLabError(
@@ -166,8 +168,12 @@ def _answer(scope: Scope, project: Project) -> Answer:
     return Answer(
         merged=mapping(documents[-1].root if documents else None),
         valid=body.get("valid") is True,
-        taken=None if body.get("includes") is None else [_taken(row) for row in body["includes"]],
+        taken=None if listed is None else [_taken(row) for row in listed],
     )
+
+
+def _is_rows(listed: object) -> bool:
+    return isinstance(listed, list) and all(isinstance(row, dict) for row in listed)
 
 
 def _taken(row: dict[str, Any]) -> Taken:
@@ -179,7 +185,8 @@ def _taken(row: dict[str, Any]) -> Taken:
     if kind == "local":
         return msgspec.structs.replace(taken, project=by, ref=commit, path=location)
     if kind == "file":
-        extra = row.get("extra") or {}
+        extra = row.get("extra")
+        extra = extra if isinstance(extra, dict) else {}
         asked = str(extra.get("ref") or "HEAD")
         other = str(extra.get("project") or "").lower()
         ref = found["sha"] if found else asked
@@ -210,34 +217,39 @@ class _Reader:
         base, issuer = (urlsplit(url).netloc for url in (scope.settings.base_url, scope.settings.issuer))
         self._hosts = {base.lower(), issuer.lower()}
         namespace, _, name = project.place.address.rpartition("/")
+        branch = project.branch or "HEAD"
         self._variables = {
             "CI_PROJECT_PATH": project.place.address,
             "CI_PROJECT_NAMESPACE": namespace,
             "CI_PROJECT_ROOT_NAMESPACE": project.place.address.split("/", 1)[0],
             "CI_PROJECT_NAME": name,
+            "CI_DEFAULT_BRANCH": branch,
+            "CI_COMMIT_BRANCH": branch,
+            "CI_COMMIT_REF_NAME": branch,
             "CI_SERVER_FQDN": issuer,
             "CI_SERVER_HOST": issuer.partition(":")[0],
         }
 
-    def files(self, includes: Sequence[Include], repository: Repository) -> list[list[Read]]:
+    def files(self, includes: Sequence[Include], repository: Repository, *, merged: bool) -> list[list[Read]]:
         """Return the files that each statement of one file names."""
         wanted = [(include, name) for include in includes for name in _names(include)]
-        merged = [self._merged(include, name, repository) for include, name in wanted]
-        for places in merged:
+        taken = [self._merged(include, name, repository) if merged else [] for include, name in wanted]
+        for places in taken:
             self._claimed.update(places)
         # Statements for one file under several conditions: which of them GitLab took cannot be told.
-        statements = [{self._taken[place] for place in places} for places in merged]
+        statements = [{self._taken[place] for place in places} for places in taken]
         reads: dict[int, list[Read]] = {id(include): [] for include in includes}
-        for (include, name), places in zip(wanted, merged, strict=True):
+        for (include, name), places in zip(wanted, taken, strict=True):
             for one in dict.fromkeys(self._taken[place] for place in places):
                 times = sum(self._taken[place] == one for place in places)
                 sure = not include.conditional or times >= sum(one in others for others in statements)
                 reads[id(include)].append(self._read(one, merged=sure))
             # A path with wildcards that GitLab looked for and did not find names nothing.
-            nothing = self._listed and include.kind == "local" and "*" in name and not include.conditional
+            plain = merged and not include.conditional
+            nothing = plain and self._listed and include.kind == "local" and "*" in name
             if not places and not nothing:
                 read = self._direct(include, name, repository)
-                unlisted = self._merges and not self._listed and not include.conditional
+                unlisted = plain and self._merges and not self._listed
                 reads[id(include)].append(msgspec.structs.replace(read, merged=unlisted))
         return [reads[id(include)] for include in includes]
 
@@ -307,6 +319,8 @@ class _Reader:
             return Read(shown=include.shown, why="addresses are not fetched")
         if include.kind in {"template", "artifact"}:
             return Read(shown=name, why="it comes with GitLab" if include.kind == "template" else None)
+        if not written:
+            return Read(shown=include.name, why="the statement names no file")
         if "*" in written or "$" in f"{written}{ref}{other}":
             return Read(shown=name, why="it is computed, and GitLab did not merge it")
         if include.kind == "component":
@@ -350,7 +364,7 @@ class _Reader:
 def _names(include: Include) -> list[str]:
     """Return what a statement names, file by file."""
     if include.kind == "project":
-        return [file.lstrip("/") for file in include.files]
+        return [file.lstrip("/") for file in include.files] or [""]
     return [include.name.lstrip("/") if include.kind == "local" else include.name]
 
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 LARGEST = 10_000_000
 """Bytes of a definition file."""
-_KEPT = 500
-"""Texts that are kept; those that were asked for longest ago go first."""
+_KEPT = 50_000_000
+"""Characters that are kept; what was asked for longest ago goes first."""
 
 
 class Texts:
@@ -25,6 +25,7 @@ class Texts:
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[str, str, str], str | GitLabError] = OrderedDict()
         self._reading: dict[tuple[str, str, str], threading.Lock] = {}
+        self._size = 0
 
     def read(self, client: Client, project: str, path: str, ref: str) -> str:
         """Return a file's text. Raises what `Client.text` raises; a refusal is remembered, too."""
@@ -40,9 +41,10 @@ class Texts:
                 known = _asked(client, project, path, ref)
                 with self._lock:
                     self._known[key] = known
+                    self._size += _size(known)
                     self._reading.pop(key, None)
-                    while len(self._known) > _KEPT:
-                        self._known.popitem(last=False)
+                    while self._size > _KEPT:
+                        self._size -= _size(self._known.popitem(last=False)[1])
         if isinstance(known, GitLabError):
             raise known
         return known
@@ -55,6 +57,10 @@ def _asked(client: Client, project: str, path: str, ref: str) -> str | GitLabErr
         if exc.reason == "denied":
             return exc
         raise
+
+
+def _size(known: str | GitLabError) -> int:
+    return len(known) if isinstance(known, str) else 0
 
 
 def text_of(client: Client, project: str, path: str, ref: str) -> str:

@@ -55,7 +55,7 @@ def lint(instance: Instance, project: Json, *, pushes: bool) -> Json:
     text = instance.files.get(f"{project['id']}/{path}")
     if not text:
         # A definition that stands elsewhere is not looked for: the project's own repository has no such file.
-        return _answer(["Please provide content of .gitlab-ci.yml"], {}, [])
+        return _answer(["Please provide content of .gitlab-ci.yml"], None, None)
     merging = _Merging(instance, project, branch=project["default_branch"] if pushes else None)
     try:
         config = merging.configuration(text, {}, project)

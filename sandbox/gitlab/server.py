@@ -282,7 +282,7 @@ class GitLabSandbox:
                 return _object({"": _runner_detail(found[0], held)} if found else {}, "")
             case "/projects/:id/pipeline_schedules/:schedule_id":
                 return self._schedule(token, path)
-            case "/projects/:id/ci/lint":
+            case "/projects/:id/ci/lint" if path not in held.objects:
                 pushes = token.access_level >= MAINTAINER
                 answer = lint(held, held.projects[int(values[0])], pushes=pushes)
                 return {key: value for key, value in answer.items() if key not in self._without}
