@@ -21,6 +21,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import itertools
 import math
 import re
 from collections import Counter
@@ -71,7 +72,8 @@ _B = r"(?<![A-Za-z0-9_])"  # nothing word-like before: a token does not start in
 TOKENS = _compile(
     {
         "github-token": _B + r"(?:gh[pousr]_[A-Za-z0-9_.-]{30,}|github_pat_[A-Za-z0-9_]{36,})",
-        "gitlab-token": _B + r"gl(?:pat|dt|rtr|rt|ptt|ft|imt|agent|oas|cbt|soat|ffct|wt)-[A-Za-z0-9_.-]{16,}",
+        "gitlab-token": _B
+        + r"(?:gl(?:pat|dt|rtr|rt|ptt|ft|imt|agent|oas|cbt|soat|ffct|wt)-[A-Za-z0-9_.-]{16,}|GR1348941[A-Za-z0-9_-]{20})",
         "slack-token": _B + r"(?:xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-\d-[A-Za-z0-9-]{20,})",
         "slack-webhook": r"https://hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,}",
         "discord-webhook": r"https://(?:\w+\.)?discord(?:app)?\.com/api/webhooks/\d{10,}/[A-Za-z0-9_-]{30,}",
@@ -91,7 +93,8 @@ TOKENS = _compile(
         "mailchimp-key": _B + r"[0-9a-f]{32}-us\d{1,2}(?!\w)",
         "twilio-key": _B + r"SK[0-9a-f]{32}(?![0-9a-fA-F])",
         "anthropic-key": _B + r"sk-ant-[A-Za-z0-9_-]{30,}",
-        "openai-key": _B + r"sk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{32,}",
+        "openai-key": _B
+        + r"sk-(?:(?:proj|svcacct|admin|None)-[A-Za-z0-9_-]{32,}|(?:or-v1-)?[A-Za-z0-9]{32,})(?![A-Za-z0-9_-])",
         "huggingface-token": _B + r"hf_[A-Za-z0-9]{30,}",
         "vault-token": _B + r"hv[sbr]\.[A-Za-z0-9_-]{20,}",
         "terraform-token": _B + r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{50,}",
@@ -115,9 +118,56 @@ TOKENS = _compile(
         "crates-token": _B + r"cio[A-Za-z0-9]{32}(?![A-Za-z0-9])",
         "age-secret-key": _B + r"AGE-SECRET-KEY-1[A-Z0-9]{58}",
         "planetscale-token": _B + r"pscale_(?:tkn|pw|oauth)_[A-Za-z0-9_.-]{32,}",
-        "fly-token": r"\bFlyV1 fm\d_[A-Za-z0-9+/=,_-]{40,}",
+        "fly-token": _B + r"fm\dr?_[A-Za-z0-9+/=,_-]{80,}",
         "supabase-token": _B + r"sb(?:p_[0-9a-f]{40}|_secret_[A-Za-z0-9_-]{20,})",
         "netlify-token": _B + r"nf[pcoub]_[A-Za-z0-9]{36}",
+        "azure-platform-key": r"(?<![A-Za-z0-9/+_-])(?:[A-Za-z0-9/+]{76}(?:APIM|ACDb|\+(?:ABa|AMC|ASt))[A-Za-z0-9/+]{5}[AQgw]==|"
+        r"[A-Za-z0-9/+]{33}(?:AIoT|\+(?:ASb|AEh|ARm))[A-Za-z0-9/+]{5}=|[A-Za-z0-9_-]{44}AzFu[A-Za-z0-9_-]{5}[AQgw]==|"
+        r"[A-Za-z0-9]{42}AzSe[A-D][A-Za-z0-9]{5}(?![A-Za-z0-9])|[A-Za-z0-9]{33}AzCa[A-P][A-Za-z0-9]{5}=|[A-Za-z0-9]{42}\+ACR[A-D][A-Za-z0-9]{5}(?![A-Za-z0-9]))",
+        "azure-app-configuration": r";Id=[^;\s]{8,60};Secret=(?P<aac>[A-Za-z0-9+/]{36,}={0,2})",
+        "google-refresh-token": _B + r"1//0[A-Za-z0-9_-]{40,}",
+        "google-hmac-key": _B + r"GOOG1[A-Z0-9]{50,60}(?![A-Z0-9])",
+        "openshift-token": r"(?<![A-Za-z0-9])sha256~[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])",
+        "braintree-token": r"access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32}",
+        "amazon-mws-token": r"(?i:\bamzn\.mws\.)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+        "clojars-token": _B + r"CLOJARS_[0-9a-f]{60}",
+        "typeform-token": _B + r"tfp_[A-Za-z0-9_.-]{40,}",
+        "prefect-token": _B + r"pn[ub]_[A-Za-z0-9]{36}",
+        "easypost-key": _B + r"EZ[AT]K[A-Za-z0-9]{54}",
+        "frameio-token": _B + r"fio-u-[A-Za-z0-9_-]{60,}",
+        "dynatrace-token": _B + r"dt0[a-z]\d\d\.[A-Z0-9]{8,24}\.[A-Z0-9]{64}",
+        "duffel-token": _B + r"duffel_(?:test|live)_[A-Za-z0-9_-]{40,}",
+        "sourcegraph-token": _B + r"(?:sgp_(?:[0-9a-f]{16}_|local_)?[0-9a-f]{40}|slk_[0-9a-f]{64})",
+        "hubspot-token": _B + r"pat-(?:na|eu)\d-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+        "brevo-key": _B + r"xkeysib-[0-9a-f]{64}-[A-Za-z0-9]{16}",
+        "shippo-token": _B + r"shippo_(?:test|live)_[0-9a-f]{40}",
+        "posthog-key": _B + r"phx_[A-Za-z0-9]{40,}",
+        "cloudflare-origin-key": _B + r"v1\.0-[0-9a-f]{24}-[0-9a-f]{146}",
+        "cloudflare-token": _B + r"cf(?:ut|at|k)_[A-Za-z0-9]{40,}",
+        "groq-key": _B + r"gsk_[A-Za-z0-9]{48,}",
+        "replicate-token": _B + r"r8_[A-Za-z0-9]{37}(?![A-Za-z0-9])",
+        "perplexity-key": _B + r"pplx-[A-Za-z0-9]{48,}",
+        "xai-key": _B + r"xai-[A-Za-z0-9]{70,}",
+        "nvidia-key": _B + r"nvapi-[A-Za-z0-9_-]{60,}",
+        "airtable-token": _B + r"pat[A-Za-z0-9]{14}\.[0-9a-f]{64}",
+        "mailersend-token": _B + r"mlsn\.[0-9a-f]{64}",
+        "tailscale-key": _B + r"tskey-[a-z]+-[A-Za-z0-9]{10,}-[A-Za-z0-9]{20,}",
+        "aiven-password": _B + r"AVNS_[A-Za-z0-9_-]{17,24}(?![A-Za-z0-9_-])",
+        "contentful-token": _B + r"CFPAT-[A-Za-z0-9_-]{40,}",
+        "facebook-token": _B + r"EAA[A-Z][A-Za-z0-9]{90,}",
+        "adafruit-key": _B + r"aio_[A-Za-z0-9]{28}(?![A-Za-z0-9])",
+        "flutterwave-key": _B + r"FLWSECK(?:_TEST)?-[0-9a-z]{12,32}(?:-X)?(?![0-9a-z])",
+        "infracost-key": _B + r"ico-[A-Za-z0-9]{32}(?![A-Za-z0-9])",
+        "readme-key": _B + r"rdme_[a-z0-9]{70}",
+        "lob-key": _B + r"(?:live|test)_[0-9a-f]{35}(?![0-9a-f])",
+        "launchdarkly-key": _B + r"sdk-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+        "stytch-secret": _B + r"secret-(?:test|live)-[A-Za-z0-9_-]{34,}=",
+        "snyk-token": _B + r"snyk_(?:uat|sat)\.[0-9a-z]{8}\.[A-Za-z0-9_-]{40,}",
+        "mongodb-atlas-secret": _B + r"mdb_sa_sk_[A-Za-z0-9_-]{40}",
+        "neon-key": _B + r"napi_[a-z0-9]{60,}",
+        "vercel-token": _B + r"vc[pikra]_[A-Za-z0-9]{50,}",
+        "grafana-key": _B + r"eyJrIjoi[A-Za-z0-9]{70,}={0,2}",
+        "tencent-key-id": _B + r"AKID[A-Za-z0-9]{32}(?![A-Za-z0-9])",
         "sonar-token": _B + r"sq[pua]_[0-9a-f]{40}",
         "buildkite-token": _B + r"bk(?:ua|aj|ct|rt)_[0-9A-Za-z]{32,}",
         "circleci-token": _B + r"CCI(?:PAT|PRJ)_[A-Za-z0-9_]{40,}",
@@ -132,6 +182,51 @@ TOKENS = _compile(
 )
 """Tokens that their issuer's own format gives away, wherever they stand in a text. A named group, where there
 is one, is the secret part."""
+
+_HINTS = {
+    "github-token": "gh github_pat_", "gitlab-token": "GR1348941 gl", "slack-token": "xapp- xox",
+    "slack-webhook": "https://hooks.slack", "discord-webhook": ".com/api/webhooks/",
+    "teams-webhook": ".webhook.office.com/webhookb2/", "npm-token": ":_authToken npm_",
+    "pypi-token": "pypi-", "stripe-key": "k_live_ k_test_ whsec_", "google-api-key": "AIza",
+    "google-oauth-secret": "GOCSPX-", "google-access-token": "ya29.", "azure-client-secret": "Q~",
+    "azure-devops-token": "AZDO", "azure-sas": "sig=", "sendgrid-key": "SG.", "mailgun-key": "key-",
+    "mailchimp-key": "-us", "twilio-key": "SK", "anthropic-key": "sk-ant-", "openai-key": "sk-",
+    "huggingface-token": "hf_", "vault-token": "hvb. hvr. hvs.", "terraform-token": ".atlasv1.",
+    "docker-token": "dckr_", "doppler-token": "dp.", "digitalocean-token": "_v1_", "heroku-key": "HRKU-",
+    "shopify-token": "shp", "square-token": "EAAA sq0", "databricks-token": "dapi", "newrelic-key": "NRAK-",
+    "grafana-token": "glc_ glsa_", "pulumi-token": "pul-", "linear-key": "lin_api_",
+    "atlassian-token": "ATATT3 ATBB ATCTT3", "sentry-token": "sntry", "artifactory-token": "AKCp cmVmdGtu",
+    "telegram-token": ":AA", "rubygems-key": "rubygems_", "nuget-key": "oy2", "crates-token": "cio",
+    "age-secret-key": "AGE-SECRET-KEY-1", "planetscale-token": "pscale_", "fly-token": "fm1 fm2",
+    "supabase-token": "sb_secret_ sbp_", "netlify-token": "nf",
+    "azure-platform-key": "+ABa +ACR +AEh +AMC +ARm +ASb +ASt ACDb AIoT APIM AzCa AzFu AzSe",
+    "azure-app-configuration": ";Secret=", "google-refresh-token": "1//0", "google-hmac-key": "GOOG1",
+    "openshift-token": "sha256~", "braintree-token": "access_token$", "clojars-token": "CLOJARS_",
+    "typeform-token": "tfp_", "prefect-token": "pnb_ pnu_", "easypost-key": "EZAK EZTK",
+    "frameio-token": "fio-u-", "dynatrace-token": "dt0", "duffel-token": "duffel_",
+    "sourcegraph-token": "sgp_ slk_", "hubspot-token": "pat-", "brevo-key": "xkeysib-",
+    "shippo-token": "shippo_", "posthog-key": "phx_", "cloudflare-origin-key": "v1.0-",
+    "cloudflare-token": "cfat_ cfk_ cfut_", "groq-key": "gsk_", "replicate-token": "r8_",
+    "perplexity-key": "pplx-", "xai-key": "xai-", "nvidia-key": "nvapi-", "airtable-token": "pat",
+    "mailersend-token": "mlsn.", "tailscale-key": "tskey-", "aiven-password": "AVNS_",
+    "contentful-token": "CFPAT-", "facebook-token": "EAA", "adafruit-key": "aio_",
+    "flutterwave-key": "FLWSECK", "infracost-key": "ico-", "readme-key": "rdme_", "lob-key": "live_ test_",
+    "launchdarkly-key": "sdk-", "stytch-secret": "secret-", "snyk-token": "snyk_",
+    "mongodb-atlas-secret": "mdb_sa_sk_", "neon-key": "napi_", "vercel-token": "vc",
+    "grafana-key": "eyJrIjoi", "tencent-key-id": "AKID", "sonar-token": "sqa_ sqp_ squ_",
+    "buildkite-token": "bkaj_ bkct_ bkrt_ bkua_", "circleci-token": "CCIP", "onepassword-token": "ops_eyJ",
+    "postman-key": "PMAK-", "notion-token": "ntn_ secret_", "figma-token": "fig", "aws-bedrock-key": "ABSK",
+    "aws-session-token": "GZXIvYXdz IQoJb3JpZ2lu", "jwt": ".eyJ",
+}  # fmt: skip
+"""Signs of which one stands in every token of a detector: looked for first, since that costs next to nothing."""
+
+_HINTED = tuple(
+    (hint, detector, pattern)
+    for detector, pattern in TOKENS
+    for hint in (_HINTS[detector].split(" ") if detector in _HINTS else [""])
+)
+_SHORTEST = 18
+"""Signs of the shortest token (an AWS key id is looked for on its own)."""
 
 PRIVATE_KEY = re.compile(
     r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-\d: |\bPRIVATE KEY-----\\n"
@@ -201,7 +296,9 @@ _REFERENCE = re.compile(
         | env | file | sops | secret | secrets | berglas | ref\+\w+ | valueFrom | parameterstore | k8s | kms ) : .*
     | projects/[^/\s]+/secrets/.* | @Microsoft\.KeyVault\(.*\) | ENC\[.*\] | AgICA?H?[A-Za-z0-9+/]{80,}={0,2}
     | AQICAH[A-Za-z0-9+/]{60,}={0,2} | \$ANSIBLE_VAULT;.* | -----BEGIN\ PGP\ MESSAGE-----.*
-    | (?:secrets|vars|env|parameters|variables|inputs|var|local|data|module)\.[\w.\[\]-]+
+    | (?:secrets|vars|env|parameters|variables|inputs|var|local|data|module|params|process\.env|props|config|settings|this|self)\.[\w.\[\]-]+
+    | (?:os\.)?(?:environ|getenv|ENV|env|process\.env)[\[(] .* [\])] | [A-Za-z_][\w.]*\( [^()]* \) | [a-z_][\w.]*\[ ["'] [^\[\]]* ["'] \]
+    | %\(\w+\)s
     """
 )
 """Text that says where a secret is, or holds it encrypted: not the secret."""
@@ -231,12 +328,14 @@ _HOST = re.compile(
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F-]+|sha\d+[:-][A-Za-z0-9+/=]+")
+_PROSE = re.compile(r"(?:[a-z]+|[A-Z]+|[A-Z][a-z]+)(?:[-_./](?:[a-z]+|[A-Z]+|[A-Z][a-z]+))*")
 _PLACEHOLDER = re.compile(
     r"""(?ix)
     change[-_. ]?(?:me|it|this) | replace[-_. ]?(?:me|this|with) | example | placeholder | dummy | (?<![a-z])fake | to[-_ ]?do\b | \btbd\b
     | fix[-_]?me | (?<![a-z])your[-_. ]? | (?<![a-z])my[-_.](?:secret|password|token|api|key|access) | insert[-_ ] | redacted | \bmasked\b
     | \bhidden\b | not[-_ ]?a[-_ ]?(?:real|secret|password|token|key) | not[-_ ]?(?:used|needed|real|set|secret)\b | sample | (?<![a-z])lorem
-    | x{4,} | \*{3,} | \.{3,} | \A<[^<>]*>\Z | \A\[[^\[\]]*\]\Z | \A\{[\w .-]*\}\Z | _{4,} | -{8,}\Z | 0{10,} | \bnone\b | \bempty\b | 1234567890abcdef
+    | fake[-_]?(?:key|secret|token|pass|value|pw|api) | your[-_]?(?:password|secret|token|api|key|access) | Eby8vdM02xNOcqFlqUwJPLlm | C2y6yDjf5/R\+ob0N8A7Cgv30
+    | eyJzdWIiOiIxMjM0NTY3ODkwIi | \A__\w+__\Z | \A@@?[\w.]+@@?\Z | \A\#\{[^{}]*\}\#?\Z | x{4,} | \*{3,} | \.{3,} | \A<[^<>]*>\Z | \A\[[^\[\]]*\]\Z | \A\{[\w .-]*\}\Z | _{4,} | -{8,}\Z | 0{10,} | \bnone\b | \bempty\b | 1234567890abcdef
     | \bset[-_ ](?:me|in|by|via)\b | \bfrom[-_ ](?:vault|secret|env) | unused | \bmock | abcdefghijklmnop
     """
 )
@@ -251,8 +350,25 @@ def entropy(text: str) -> float:
 
 
 def is_placeholder(text: str) -> bool:
-    """Tell whether a text only stands where a secret would: ``changeme``, ``xxxx``, ``<token>``."""
-    return len(set(text)) <= 2 or _PLACEHOLDER.search(text) is not None
+    """Tell whether a text only stands where a secret would: ``changeme``, ``xxxx``, ``<token>``, ``abcdefgh...``."""
+    return len(set(text)) <= 2 or _PLACEHOLDER.search(text) is not None or _is_sequence(text)
+
+
+def _is_sequence(text: str) -> bool:
+    """Tell whether most signs of a text follow one another in the alphabet: what one types for an example."""
+    if len(text) < 12 or len(text) > 200:
+        return False
+    steps = sum(
+        1
+        for a, b in itertools.pairwise(text.lower())
+        if (b.isalnum() and ord(b) - ord(a) == 1) or (a, b) in {("9", "0"), ("z", "0"), ("9", "a")}
+    )
+    return steps * 4 >= (len(text) - 1) * 3 and not text.isdigit()
+
+
+def _is_prose(text: str) -> bool:
+    """Tell whether a text is words with dashes between, all small or all capital letters: a name, no token."""
+    return _PROSE.fullmatch(text) is not None
 
 
 def is_reference(text: str) -> bool:
@@ -303,10 +419,12 @@ def _by_format(name: str, text: str) -> tuple[str, str | None] | None:
     if access_key:
         kind = "aws-access-key-id" if access_key["kind"] == "AKIA" else "aws-temporary-key-id"
         return kind, key_id
-    for detector, pattern in TOKENS:
+    for hint, detector, pattern in _HINTED if len(text) >= _SHORTEST else ():
+        if hint not in text:
+            continue
         for match in pattern.finditer(text):
             secret = next((group for group in match.groups() if group), match.group())
-            if not is_placeholder(secret) and not is_reference(secret):
+            if not is_placeholder(secret) and not is_reference(secret) and not _is_prose(secret):
                 return detector, None
     alibaba = _ALIBABA_KEY.search(text)
     if alibaba and not is_placeholder(alibaba.group()):
@@ -389,6 +507,8 @@ def _by_name(name: str, text: str) -> str | None:
         return None
     if word is not None:
         return f"name:{word}"
+    if re.search(r"(?i)oauth$", name) and re.fullmatch(r"[0-9a-f]{40}", text):
+        return "high-entropy"
     return "high-entropy" if random and not _HEX.fullmatch(text) and entropy(text) > 3.8 else None
 
 

@@ -13,11 +13,11 @@ def _set(words: str) -> frozenset[str]:
 
 
 _WORDS = {
-    "password": "password", "passwords": "password", "passwd": "password", "pwd": "password", "passphrase": "password",
+    "password": "password", "passwords": "password", "passwd": "password", "pwd": "password", "pw": "password", "storepass": "password", "keypass": "password", "passphrase": "password",
     "secret": "secret", "secrets": "secret", "token": "token", "pat": "token", "jwt": "token", "bearer": "token",
     "apikey": "api-key", "apikeys": "api-key", "appkey": "api-key", "privatekey": "private-key", "accesskey": "access-key",
     "secretkey": "secret", "credential": "credential", "credentials": "credential", "creds": "credential",
-    "kubeconfig": "credential", "netrc": "credential", "npmrc": "credential", "dockerconfigjson": "credential",
+    "keyfile": "credential", "kubeconfig": "credential", "netrc": "credential", "npmrc": "credential", "dockerconfigjson": "credential",
     "connectionstring": "connection-string", "connstring": "connection-string", "connstr": "connection-string",
 }  # fmt: skip
 _GLUED = (
@@ -59,8 +59,15 @@ _NOT_SECRET = _set(
     "max min num total count next page continuation pagination sync cancellation csrf xsrf"
 )
 """Before ``key`` or ``token``, these mean an ordinary one."""
+_AFTER_PASS = _set(
+    "docker db database registry ssh sudo root admin mysql postgres user ftp smtp mail git nexus sonar"
+) | {""}
+_CHATS = _set("slack discord teams mattermost office chat lark feishu dingtalk")
+"""A webhook of these is a secret by itself: whoever knows its URL may post."""
+_REFERRING = (["pull", "secret"], ["pull", "secrets"], ["existing", "secret"], ["docker", "secret"])
+"""Such settings name a stored secret."""
 _WEAK = _set(
-    "key keys auth salt pin signature hmac seed session cert certificate pass private webhook dsn cookie code"
+    "key keys auth oauth salt pin signature hmac seed session cert certificate pass private webhook dsn cookie code"
 )
 _PUBLIC = _set(
     "id ids arn sha sha1 commit revision rev version hash digest checksum fingerprint thumbprint public pub name etag url uri host "
@@ -76,7 +83,9 @@ def _judge(words: list[str]) -> str | None:
     """Return the secret word of one component of a name, or None."""
     while words and words[-1].isdigit():
         words = words[:-1]
-    if not words or words[-1] in _ABOUT:
+    if len(words) > 2 and words[-1] in {"url", "uri"} and words[-2] == "webhook":
+        words = words[:-1]
+    if not words or words[-1] in _ABOUT or words[-2:] in _REFERRING:
         return None
     for index in range(len(words) - 1, -1, -1):
         word, before = words[index], words[index - 1] if index else ""
@@ -84,8 +93,10 @@ def _judge(words: list[str]) -> str | None:
             continue
         if word == "string" and before in {"connection", "conn"}:
             return "connection-string"
-        if word == "pass" and index == len(words) - 1 and index:
+        if word == "pass" and (words[index + 1 : index + 2] or [""])[0] in _AFTER_PASS:
             return "password"
+        if word == "webhook" and before in _CHATS:
+            return "webhook"
         if word in {"key", "keys"}:
             if before in _KEY_BEFORE and not (before == "primary" and words[:index] == ["primary"]):
                 return _KEY_BEFORE[before]
@@ -99,9 +110,14 @@ def _judge(words: list[str]) -> str | None:
             "allow",
             "reset",
             "forgot",
+            "is",
+            "has",
         }:
             return _WORDS[word]
-        glued = next((end for end in _GLUED if len(word) > len(end) and word.endswith(end)), None)
+        glued = next(
+            (end for end in _GLUED if len(word) > len(end) and word.endswith(end) and word != "issecret"),
+            None,
+        )
         if glued is not None:
             return _WORDS[glued]
     return None

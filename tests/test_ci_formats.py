@@ -180,8 +180,8 @@ def test_azure_pipelines() -> None:
     found = read("azure-pipelines.yml", AZURE)
     assert found.triggers == {"push": ["refs/heads/main"]}
     assert [(ref.name, ref.line, ref.store) for ref in found.secrets] == [
-        ("production-secrets", 4, "variable-group"),
         ("github-connection", 18, "service-connection"),
+        ("production-secrets", 4, "variable-group"),
         ("prod-connection", 32, "service-connection"),
         ("a", 31, "key-vault:vault-1"),
         ("b", 31, "key-vault:vault-1"),

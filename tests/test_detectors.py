@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.detectors import Fingerprint, inspect, secret_name
+from scanner.detectors import TOKENS, Fingerprint, inspect, secret_name
 
 FP = Fingerprint(b"test-key")
 HEX = "0123456789abcdef"
@@ -109,6 +109,27 @@ SECRETS = [
     ("api-key", "k-17-b", "name:api-key"),
     ("CLIENT_SECRET", "1b4e28ba-2fa1-11d2-883f-0016d3cca427", "name:secret"),
     ("auth_token", "letmein", "name:token"),
+    ("GL", "glcbt-64_" + made(20), "gitlab-token"),
+    ("GL", "GR1348941" + made(20), "gitlab-token"),
+    ("AZ", made(76, WORD + "/+") + "+ASt" + made(5) + "Q==", "azure-platform-key"),
+    ("AZ", made(44) + "AzFu" + made(5) + "w==", "azure-platform-key"),
+    (
+        "AZ",
+        f"Endpoint=https://x.azconfig.io;Id=ab-l0-s0:{made(20)};Secret={made(43)}=",
+        "azure-app-configuration",
+    ),
+    ("G", "1//0" + made(60), "google-refresh-token"),
+    ("OC", "sha256~" + made(43), "openshift-token"),
+    ("DT", "dt0c01." + made(24, "ABCDEFGHKL234567") + "." + made(64, "ABCDEFGHKL234567"), "dynatrace-token"),
+    ("TS", "tskey-auth-" + made(17) + "-" + made(32), "tailscale-key"),
+    ("HS", "pat-na1-1b4e28ba-2fa1-11d2-883f-0016d3cca427", "hubspot-token"),
+    ("SRC", "sgp_" + made(40, HEX), "sourcegraph-token"),
+    ("LLM", "gsk_" + made(52), "groq-key"),
+    ("LLM", "sk-or-v1-" + made(64, HEX), "openai-key"),
+    ("PW", "hunter2", "name:password"),
+    ("PASS_DOCKER", "hunter2", "name:password"),
+    ("STOREPASS", "hunter2", "name:password"),
+    ("GITHUB_OAUTH", made(40, HEX), "high-entropy"),
 ]
 
 LOOK_ALIKES = [
@@ -191,6 +212,27 @@ LOOK_ALIKES = [
     ("EMAIL_TOKEN_SENDER", "ci@acme.io"),
     ("tokenizer", "cl100k_base"),
     ("secretary", "Ms Jones"),
+    ("NAME", "sk-eks-production-cluster-europe-west-one-blue"),
+    ("TOKEN", "ghp_abcdefghijklmnopqrstuvwxyz1234567890"),
+    ("TOKEN", "ghp_123456789012345678901234567890123456"),
+    ("AWS_ACCESS_KEY_ID", "AKIA1234567890123456"),
+    ("api_key", "0123456789abcdef"),
+    ("api_key", "somefakekey"),
+    ("TOKEN", "xoxb-bot-token-of-the-team-goes-here"),
+    (
+        "AZURITE",
+        "AccountName=devstoreaccount1;AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
+    ),
+    ("password", "__DB_PASSWORD__"),
+    ("password", "#{DbPassword}#"),
+    ("password", "%(password)s"),
+    ("password", "process.env.DB_PASSWORD"),
+    ("password", 'os.environ["DB_PASSWORD"]'),
+    ("secret", "get_secret('db')"),
+    ("imagePullSecret", "regcred"),
+    ("issecret", "yes-it-is"),
+    ("hasPassword", "maybe"),
+    ("PASS_THROUGH", "headers"),
 ]
 
 
@@ -249,6 +291,15 @@ def test_lone_surrogates_are_fingerprinted() -> None:
     assert seen.looks_like == "name:password"
 
 
+def test_every_token_has_the_signs_that_are_looked_for_first() -> None:
+    detectors = {detector for detector, _ in TOKENS}
+    for name, value, looks_like in SECRETS:
+        if looks_like in detectors:
+            found = inspect(name, f"see {value} there", FP)
+            assert found is not None
+            assert found.looks_like == looks_like
+
+
 def test_ten_megabytes_are_judged_in_time() -> None:
     assert inspect("x", "aA1+" * 2_500_000, FP) is None
     assert inspect("x", "a" * 10_000_000, FP) is None
@@ -271,6 +322,12 @@ def test_ten_megabytes_are_judged_in_time() -> None:
         ("API_KEY_2", "api-key"),
         ("ConnectionString", "connection-string"),
         ("AWS_SECRET_ACCESS_KEY", "access-key"),
+        ("TEST_PW", "password"),
+        ("SLACK_WEBHOOK_URL", "webhook"),
+        ("GCLOUD_API_KEYFILE", "credential"),
+        ("GITHUB_WEBHOOK_URL", None),
+        ("IS_SECRET", None),
+        ("existingSecret", None),
         ("/prod/payments/region", None),
         ("/prod/secrets/db-host", None),
         ("/prod/payments/token-ttl", None),

@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from collectors.ci_files.definition import DefinitionError, Job, Login, Runner, Use
-from collectors.ci_files.gathered import Gathered, fill, joined, roles_in, text_at
+from collectors.ci_files.definition import DefinitionError, Deploy, Job, Login, Runner, Use
+from collectors.ci_files.gathered import Gathered, joined, roles_in, text_at
+from collectors.ci_files.shell import Shell, fill
+from collectors.ci_files.shell_commands import ecs_service
 from collectors.ci_files.yaml_nodes import Mapping, Scalar, boolean, items, mapping, read, text, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.ci_files.definition import Definition
+    from collectors.ci_files.definition import Definition, Pin
     from collectors.ci_files.yaml_nodes import Node
     from scanner.detectors import Fingerprint
 
@@ -40,6 +42,14 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
         known = triggers.setdefault(event, list(refs))
         if refs and known:
             triggers[event] = list(dict.fromkeys([*known, *refs]))
+        imported = text_at(node, "import")
+        if imported is not None:
+            _import(out, imported, node.line)
+        for item in items(node):
+            for variable in items(mapping(item).get("variables")):
+                default = mapping(variable).get("default")
+                if isinstance(default, Scalar):
+                    out.value(text_at(variable, "name") or "variable", default, None)
         for step in _steps(node):
             _step(out, step, name, refs)
     return out.definition(documents=documents[:1], triggers=triggers)
@@ -89,19 +99,26 @@ def _image(out: Gathered, node: Node | None, job: str | None) -> None:
         return
     out.image(image, node.line, job)
     out.values(node if isinstance(node, Mapping) else None, job)
-    role = text_at(node, "aws", "oidc-role")
-    if role is not None:
-        out.logins.append(
-            Login(service="aws", how="oidc", targets=[role], line=node.line, job=job, token_allowed=True)
-        )
+    shell = Shell({})
     for key, value in mapping(mapping(node).get("aws")).pairs:
         if key.text in {"access-key", "secret-key"} and isinstance(value, Scalar):
-            out.reads(value, job=job, env={})
+            out.reads(value, job=job, shell=shell, under="secret")
             out.logins.append(
                 Login(service="aws", how="static", secrets=[value.text.strip("${}")], line=key.line, job=job)
             )
     password = mapping(node).get("password")
-    if isinstance(password, Scalar) and not password.text.startswith("$"):
+    if isinstance(password, Scalar) and password.text.startswith("$"):
+        out.reads(password, job=job, shell=shell, under="password")
+        out.logins.append(
+            Login(
+                service="registry",
+                how="static",
+                secrets=[password.text.strip("${}")],
+                line=password.line,
+                job=job,
+            )
+        )
+    elif isinstance(password, Scalar):
         out.problem(
             "hardcoded-container-credentials",
             password.line,
@@ -116,7 +133,8 @@ def _step(out: Gathered, found: tuple[Mapping, str | None], pipeline: str, refs:
     step, environment = found
     name = f"{pipeline}: {text(step.get('name')) or 'step'}"
     _image(out, step.get("image"), name)
-    token = boolean(step.get("oidc")) is True
+    asked = step.get("oidc")
+    token = boolean(asked) is True or isinstance(asked, Mapping)
     labels = texts(step.get("runs-on"))
     pipes: list[Mapping] = []
     scripts: list[Scalar] = []
@@ -126,31 +144,29 @@ def _step(out: Gathered, found: tuple[Mapping, str | None], pipeline: str, refs:
                 scripts.append(item)
             elif isinstance(item, Mapping):
                 pipes.append(item)
-    env: dict[str, str] = {}
+    shell = Shell({})
     for scalar in scripts:
-        exported = re.match(r"\s*export\s+(\w+)=[\"']?([^\"'\s]*)[\"']?\s*$", scalar.text)
-        if exported and "$" not in exported.group(2):
-            env[exported.group(1)] = exported.group(2)
-        out.script(scalar, job=name, env=env, environment=environment, scope="step")
+        out.script(scalar, job=name, shell=shell, environment=environment, scope="step")
     whole = "\n".join(scalar.text for scalar in scripts)
-    roles = roles_in(whole, env)
+    role = text_at(step.get("image"), "aws", "oidc-role")
+    roles = [role] if role else []
+    roles += roles_in(whole, shell.env)
     for pipe in pipes:
-        roles += _pipe(out, pipe, name, environment, env)
-    if token:
-        service = "aws" if roles or "aws" in joined(step).lower() else "unknown"
+        roles += _pipe(out, pipe, name, environment, shell, token=token)
+    if token or role:
         out.logins.append(
             Login(
-                service=service,
+                service=_service(roles, joined(step).lower()),
                 how="oidc",
                 targets=list(dict.fromkeys(roles)),
+                audience=text_at(asked, "audience"),
                 line=step.line,
                 job=name,
                 environment=environment,
-                token_allowed=True,
+                token_allowed=token,
             )
         )
-    static = "\n".join([whole, *(joined(pipe) for pipe in pipes)])
-    out.static_logins(static, step.line, job=name, environment=environment, env=env)
+    out.static_logins(shell, step.line, job=name, environment=environment)
     out.jobs.append(
         Job(
             name=name,
@@ -175,16 +191,52 @@ def _step(out: Gathered, found: tuple[Mapping, str | None], pipeline: str, refs:
         )
 
 
-def _pipe(out: Gathered, node: Mapping, job: str, environment: str | None, env: dict[str, str]) -> list[str]:
+def _service(roles: list[str], whole: str) -> str:
+    """Return the cloud that trusts a step's token, by what the step does."""
+    if roles or "aws" in whole:
+        return "aws"
+    for word, service in (("gcloud", "gcp"), ("google", "gcp"), ("azure", "azure"), ("vault", "vault")):
+        if word in whole:
+            return service
+    return "unknown"
+
+
+def _import(out: Gathered, named: str, line: int) -> None:
+    """Note a pipeline of another repository: ``import: repository:tag-or-branch:pipeline``."""
+    name, _, rest = named.partition(":")
+    ref = rest.partition(":")[0] or None
+    pin: Pin = "none" if ref is None else "tag" if _VERSION.fullmatch(ref) else "branch"
+    out.uses.append(Use(kind="include", name=name, ref=ref, pin=pin, third_party=False, line=line))
+    out.indirect.append(f"line {line}: imports the pipeline {named}")
+    out.problem(
+        "unpinned-include", line, f"imports {named}: whoever may push there changes this pipeline",
+        severity="low", fix="Name a tag, and protect it.",
+    )  # fmt: skip
+
+
+def _pipe(
+    out: Gathered, node: Mapping, job: str, environment: str | None, shell: Shell, *, token: bool
+) -> list[str]:
     """Note a pipe. Returns the roles that it asks for."""
     named = text(node.get("pipe"))
     if named is None:
         return []
-    name, _, version = named.partition(":")
+    name, _, version = named.removeprefix("docker://").partition("@")[0].partition(":")
+    name = f"docker://{name}" if named.startswith("docker://") else name
+    env = shell.env
     given = out.values(node.get("variables"), job)
-    for _, value in mapping(node.get("variables")).pairs:
+    for key, value in mapping(node.get("variables")).pairs:
         if isinstance(value, Scalar):
-            out.reads(value, job=job, env=env, environment=environment, scope="step")
+            out.reads(value, job=job, shell=shell, environment=environment, scope="step", under=key.text)
+    shell.hand(given.items(), macros=False)
+    if name.startswith("atlassian/google-") and "KEY_FILE" in given:
+        shell.hand([("GCP_KEY_FILE", given["KEY_FILE"])], macros=False)
+    if (
+        name.startswith("atlassian/aws-")
+        and not token
+        and not any(key.startswith(("AWS_ACCESS_KEY", "AWS_SECRET", "AWS_OIDC")) for key in given)
+    ):
+        shell.read.update(dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")))  # its defaults
     pin = (
         "sha"
         if "@sha256:" in named
@@ -217,9 +269,6 @@ def _pipe(out: Gathered, node: Mapping, job: str, environment: str | None, env: 
         "atlassian/azure-web-apps-deploy": ("azure:webapp-name", "AZURE_APP_NAME"),
         "microsoft/azure-web-apps-deploy": ("azure:webapp-name", "AZURE_APP_NAME"),
     }.get(name)
-    from collectors.ci_files.definition import Deploy
-    from collectors.ci_files.shell_commands import ecs_service
-
     address: str | None = None
     if name == "atlassian/aws-ecs-deploy":
         address = ecs_service(

@@ -1,6 +1,7 @@
 """``buildspec.yml`` of AWS CodeBuild -> `Definition`.
 
-Syntax: https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html. The role is that of the CodeBuild
+Syntax: https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html,
+https://docs.aws.amazon.com/codebuild/latest/userguide/batch-build-buildspec.html. The role is that of the CodeBuild
 project, not of the file.
 """
 
@@ -9,11 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collectors.ci_files.definition import DefinitionError, Job, Reference
-from collectors.ci_files.gathered import Gathered
+from collectors.ci_files.gathered import Gathered, text_at
+from collectors.ci_files.shell import Shell
 from collectors.ci_files.yaml_nodes import Mapping, Scalar, items, mapping, read, texts
 
 if TYPE_CHECKING:
     from collectors.ci_files.definition import Definition
+    from collectors.ci_files.yaml_nodes import Node
     from scanner.detectors import Fingerprint
 
 
@@ -25,33 +28,60 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
     root = documents[0].root
     out = Gathered(path, "buildspec", fingerprint)
     env_node = mapping(root.get("env"))
-    env = out.values(env_node.get("variables"), None)
-    for part, store in (("parameter-store", "parameter-store"), ("secrets-manager", "secrets-manager")):
-        for key, value in mapping(env_node.get(part)).pairs:
-            if not isinstance(value, Scalar):
-                continue
-            name = (
-                value.text
-                if store == "parameter-store" or value.text.startswith("arn:")
-                else value.text.split(":", 1)[0]
-            )
-            out.secrets.append(
-                Reference(name=name, line=key.line, column=key.column, scope="workflow", store=store)
-            )
-            env.setdefault(key.text, "")
-    exported = texts(env_node.get("exported-variables"))
+    shell = Shell(out.values(env_node.get("variables"), None))
+    stored = _stored(out, env_node)
+    for name in stored:
+        shell.env.setdefault(name, "")
+    for _, value in mapping(env_node.get("variables")).pairs:
+        if isinstance(value, Scalar):
+            out.reads(value, job=None, shell=shell)
     out.jobs.append(Job(name="build", line=root.line))
+    _batch(out, mapping(root.get("batch")))
     for key, phase in mapping(root.get("phases")).pairs:
         for part in ("commands", "finally"):
             for item in items(mapping(phase).get(part)):
                 if isinstance(item, Scalar):
-                    out.script(item, job=key.text, env=env, scope="step")
-                    out.static_logins(item.text, item.line, job=key.text, environment=None, env=env)
-    for name in exported:
-        if any(ref.name == name for ref in out.secrets):
+                    out.script(item, job=key.text, shell=shell, scope="step")
+    out.static_logins(shell, root.line, job="build", environment=None, stored=stored)
+    exported = env_node.get("exported-variables")
+    for name in texts(exported):
+        if name in stored and exported is not None:
             out.problem(
-                "secrets-in-output", env_node.line, f"exports {name} to later stages in clear",
+                "secrets-in-output", exported.line, f"exports {name} to later stages in clear",
                 severity="medium", fix="Let the later stage read the secret itself.",
             )  # fmt: skip
     out.indirect.append(f"line {root.line}: the role is that of the CodeBuild project")
     return out.definition(documents=documents[:1])
+
+
+def _stored(out: Gathered, env: Mapping) -> dict[str, str]:
+    """Note the stored secrets that become variables. Returns variable to name in its store."""
+    stored: dict[str, str] = {}
+    for store in ("parameter-store", "secrets-manager"):
+        for key, value in mapping(env.get(store)).pairs:
+            if not isinstance(value, Scalar):
+                continue
+            name = value.text
+            if store == "secrets-manager":
+                # secret-id:json-key:version-stage:version-id; an ARN as secret-id has six colons of its own.
+                name = ":".join(name.split(":")[:7]) if name.startswith("arn:") else name.split(":", 1)[0]
+            out.secrets.append(
+                Reference(name=name, line=key.line, column=key.column, scope="workflow", store=store)
+            )
+            stored[key.text] = name
+    return stored
+
+
+def _batch(out: Gathered, batch: Mapping) -> None:
+    """Note the builds of a batch: each has variables and an image of its own."""
+    matrix = mapping(batch.get("build-matrix"))
+    builds: list[Node] = [
+        *items(batch.get("build-graph")), *items(batch.get("build-list")), *items(batch.get("build-fanout")),
+        *(node for node in (matrix.get("static"), matrix.get("dynamic")) if node is not None),
+    ]  # fmt: skip
+    for item in builds:
+        env = mapping(mapping(item).get("env"))
+        out.values(env.get("variables"), text_at(item, "identifier"))
+        image = text_at(env, "image")
+        if image is not None and not image.startswith("aws/codebuild/"):
+            out.image(image, item.line, text_at(item, "identifier"))

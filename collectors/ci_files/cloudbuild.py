@@ -6,11 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from collectors.ci_files.definition import DefinitionError, Job, Reference, Runner
-from collectors.ci_files.gathered import Gathered, fill, text_at
+from collectors.ci_files.gathered import Gathered, text_at
+from collectors.ci_files.shell import Shell, fill
 from collectors.ci_files.yaml_nodes import Mapping, Scalar, items, mapping, read, text, texts
 
 if TYPE_CHECKING:
     from collectors.ci_files.definition import Definition
+    from collectors.ci_files.yaml_nodes import Node
     from scanner.detectors import Fingerprint
 
 
@@ -46,34 +48,62 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
         Job(name="build", line=root.line, runner=Runner(kind="self-hosted" if pool else "hosted", group=pool))
     )
     for number, item in enumerate(items(root.get("steps"))):
-        step = mapping(item)
-        job = text(step.get("id")) or f"step {number}"
-        seen = [
-            names.get(name, name)
-            for name in [*texts(step.get("secretEnv")), *texts(options.get("secretEnv"))]
-        ]
-        image = text(step.get("name"))
-        if image and not image.startswith("$"):
-            out.image(image, item.line, job, seen)
-        for pair in [*items(step.get("env")), *items(options.get("env"))]:
-            if isinstance(pair, Scalar):
-                key, _, value = pair.text.partition("=")
-                out.value(key, Scalar(value, pair.line, pair.column, None, pair.style), job)
-        script = step.get("script")
-        if isinstance(script, Scalar):
-            out.script(script, job=job, env={**env, **dict.fromkeys(names, "")}, scope="step")
-        args = texts(step.get("args"))
-        if args:
-            program = (text(step.get("entrypoint")) or (image or "").rsplit("/", 1)[-1]).split(":", 1)[0]
-            program = {"cloud-sdk": "gcloud", "google-cloud-cli": "gcloud"}.get(program, program)
-            line = args[-1] if program in {"bash", "sh"} else " ".join([program, *args])
-            out.script(
-                Scalar(fill(line.replace("$$", "$"), env), item.line, item.column, None, ""),
-                job=job,
-                env={**env, **dict.fromkeys(names, "")},
-                scope="step",
-            )
+        _step(out, item, f"step {number}", options=options, env=env, names=names)
     account = text(root.get("serviceAccount"))
     if account is None:
         out.indirect.append(f"line {root.line}: the service account is that of the trigger")
-    return out.definition(documents=documents[:1], service_accounts=[account] if account else [])
+    return out.definition(documents=documents[:1], service_accounts=[fill(account, env)] if account else [])
+
+
+_SHELLS = frozenset(("bash", "sh", "ash", "dash", "zsh", "env"))
+_PROGRAMS = {"cloud-sdk": "gcloud", "google-cloud-cli": "gcloud"}
+
+
+def _step(
+    out: Gathered, item: Node, number: str, *, options: Mapping, env: dict[str, str], names: dict[str, str]
+) -> None:
+    """Note one step. ``names``: variable to the name of the secret that it holds."""
+    step = mapping(item)
+    job = text(step.get("id")) or number
+    held = [*texts(step.get("secretEnv")), *texts(options.get("secretEnv"))]
+    image = text(step.get("name"))
+    if image and not image.startswith("$"):
+        out.image(image, item.line, job, [names.get(name, name) for name in held])
+    shell = Shell({**env, **dict.fromkeys([*names, *held], "")})
+    for pair in [*items(options.get("env")), *items(step.get("env"))]:
+        if isinstance(pair, Scalar):
+            key, _, value = pair.text.partition("=")
+            out.value(key, Scalar(value, pair.line, pair.column, None, pair.style), job)
+            shell.env[key] = value.replace("$$", "$")
+    cluster = fill(shell.env.get("CLOUDSDK_CONTAINER_CLUSTER", ""), shell.env)
+    if cluster and "$" not in cluster:
+        shell.clusters["name"] = (
+            cluster  # https://github.com/GoogleCloudPlatform/cloud-builders/tree/master/kubectl
+        )
+    script = step.get("script")
+    if isinstance(script, Scalar):
+        out.script(script, job=job, shell=shell, scope="step")
+    args = [arg for arg in items(step.get("args")) if isinstance(arg, Scalar)]
+    program = (text(step.get("entrypoint")) or (image or "").rsplit("/", 1)[-1]).split(":", 1)[0]
+    program = program.rsplit("/", 1)[-1]
+    if args and program in _SHELLS:
+        # What follows -c is the script, its line that of the file; $$ is the $ of the shell.
+        flag = next((at for at, arg in enumerate(args) if re.fullmatch(r"-\w*c", arg.text)), -1)
+        given = args[flag + 1] if -1 < flag < len(args) - 1 else args[-1]
+        whole = Scalar(_filled(given.text, env), given.line, given.column, None, given.style)
+        out.script(whole, job=job, shell=shell, scope="step")
+    elif args:
+        words = [_PROGRAMS.get(program, program), *(_quoted(_filled(arg.text, env)) for arg in args)]
+        out.script(
+            Scalar(" ".join(words), item.line, item.column, None, ""), job=job, shell=shell, scope="step"
+        )
+    stored = {name: names.get(name, name) for name in held}
+    out.static_logins(shell, item.line, job=job, environment=None, stored=stored)
+
+
+def _filled(script: str, env: dict[str, str]) -> str:
+    return fill(script.replace("$$", "\0"), env).replace("\0", "$")
+
+
+def _quoted(word: str) -> str:
+    return f"'{word}'" if re.search(r"[\s;&|]", word) and "'" not in word else word

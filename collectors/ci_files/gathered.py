@@ -16,12 +16,13 @@ from collectors.ci_files.definition import (
     Use,
 )
 from collectors.ci_files.github_steps import image_pin
+from collectors.ci_files.shell import Shell, fill, service_of, variables_in
 from collectors.ci_files.shell_commands import deploy_targets, hard_coded, pipes_download_into_shell
-from collectors.ci_files.yaml_nodes import Mapping, Scalar, mapping, scalars, text
+from collectors.ci_files.yaml_nodes import Mapping, Scalar, Sequence, mapping, scalars, text
 from scanner.detectors import inspect, secret_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from collectors.ci_files.definition import Format, Included, Scope, Severity
     from collectors.ci_files.yaml_nodes import Document, Node
@@ -31,35 +32,16 @@ T = TypeVar("T")
 ROLE_ARN = re.compile(
     r"arn:aws[\w-]*:iam::(?:\d{12}|\$\{?\w+\}?|\$\(\w+\)):role/(?:[\w+=,.@/-]|\$\{?\w+\}?|\$\(\w+\))+"
 )
-_ROLE_OPTION = re.compile(r"--role-arn[ =][\"']?(?P<role>[^\s\"']+)")
-_VARIABLE = re.compile(
-    r"\$\{(?P<braced>[A-Za-z_]\w*)[^}]*\}|\$\((?P<round>[A-Za-z_][\w.]*)\)|\$(?P<bare>[A-Za-z_]\w*)"
+_ROLE_OPTION = re.compile(
+    r"(?:--role-arn[ =]|\bAWS_ROLE_ARN=)[\"']?(?P<role>\$\{?\w+\}?|\$\([\w.]+\))(?![\w:/])"
 )
-_CLI_LOGIN = re.compile(
-    r"aws\s+configure\s+set\s+(?P<aws>aws_secret_access_key)|az\s+login\b[^\n]*(?P<azure>--password|\s-p\s)|"
-    r"gcloud\s+auth\s+(?P<gcp>activate-service-account)"
-)
-_STATIC = {
-    "AWS_SECRET_ACCESS_KEY": "aws",
-    "AWS_ACCESS_KEY_ID": "aws",
-    "GOOGLE_CREDENTIALS": "gcp",
-    "GCP_SA_KEY": "gcp",
-    "GCLOUD_SERVICE_KEY": "gcp",
-    "ARM_CLIENT_SECRET": "azure",
-    "AZURE_CLIENT_SECRET": "azure",
-    "AZURE_PASSWORD": "azure",
-    "NPM_TOKEN": "npm",
-    "NODE_AUTH_TOKEN": "npm",
-    "TWINE_PASSWORD": "pypi",
-    "DOCKER_PASSWORD": "docker",
-    "KUBECONFIG_DATA": "kubernetes",
-    "VAULT_TOKEN": "vault",
-}
-_LONGEST_COMMAND = 400_000
-_LONGEST_VALUE = 300
-"""Longer values are not filled into commands: no name or ARN is as long."""
+_ASSUMES = re.compile(r"\b(?:sts\s+assume-role|update-kubeconfig)\s[^\n]{0,2000}")
+_CONTINUED = re.compile(r"\\\n\s*")
+_ONE_VARIABLE = re.compile(r"\$\{?\w+\}?|\$\([\w.-]+\)")
 _ECHO = re.compile(r"^\s*(?:-\s*)?(?:echo|printf|print|Write-Host|Write-Output)\b|\b(?:env|printenv)\s*$")
 _HIDDEN = re.compile(r"[|>]")
+_QUOTED = re.compile(r"'[^'\"]*'")
+"""What a shell does not fill in; in double quotes a single quote means nothing."""
 
 
 class Gathered:
@@ -80,19 +62,20 @@ class Gathered:
         self.indirect: list[str] = []
         self.included: list[Included] = []
         self._secret: dict[tuple[str, str], bool] = {}
+        self._judged: set[tuple[int, int, str]] = set()
 
     def definition(
         self,
         *,
         name: str | None = None,
-        documents: Sequence[Document] = (),
+        documents: list[Document] | None = None,
         triggers: dict[str, list[str]] | None = None,
         dangerous: list[str] | None = None,
         service_accounts: list[str] | None = None,
         low: bool = False,
     ) -> Definition:
         """Return what was gathered."""
-        problems = [*self.problems, *_static(self.logins), *_duplicates(documents)]
+        problems = [*self.problems, *_static(self.logins), *_duplicates(documents or [])]
         unique = {(p.code, p.line, p.job, p.detail): p for p in problems}
         # A value that several jobs take over from one place is one copy.
         copies = {(h.line, h.column, h.seen.fingerprint): h for h in reversed(self.hard_coded)}
@@ -113,7 +96,7 @@ class Gathered:
             problems=sorted(unique.values(), key=lambda p: (p.line, p.code, p.detail)),
             indirect=list(dict.fromkeys(self.indirect)),
             service_accounts=service_accounts or [],
-            confidence="low" if low or any(document.repaired for document in documents) else "high",
+            confidence="low" if low or any(document.repaired for document in documents or []) else "high",
         )
 
     def problem(
@@ -159,6 +142,10 @@ class Gathered:
             if isinstance(scalar, Scalar):
                 found[key.text] = scalar.text
                 self.value(key.text, scalar, job)
+            elif isinstance(scalar, Sequence):  # of a matrix
+                for item in scalar.items:
+                    if isinstance(item, Scalar):
+                        self.value(key.text, item, job)
         return found
 
     def shown(self, env: dict[str, str]) -> dict[str, str]:
@@ -173,6 +160,10 @@ class Gathered:
 
     def value(self, name: str, scalar: Scalar, job: str | None) -> None:
         """Judge one plain value."""
+        place = (scalar.line, scalar.column, name)
+        if place in self._judged:
+            return  # a template's value, which every job has that extends it
+        self._judged.add(place)
         seen = inspect(name, scalar.text, self.fingerprint)
         if seen is not None:
             self.hard_coded.append(
@@ -184,14 +175,21 @@ class Gathered:
         scalar: Scalar,
         *,
         job: str | None,
-        env: dict[str, str],
+        shell: Shell,
         environment: str | None = None,
         scope: Scope = "job",
     ) -> None:
-        """Note what a script deploys, reads, prints and holds."""
+        """Note what a script deploys, reads, prints and holds. What it sets is known to the next one of the shell."""
         start = scalar.line + (1 if scalar.style in {"|", ">"} else 0)
         script = scalar.text
-        for target, line in deploy_targets(script, lambda command: fill(command, env)):
+        self.reads(scalar, job=job, shell=shell, environment=environment, scope=scope, sets_own=True)
+        shell.run(script, start)
+        for command in _ASSUMES.finditer(_CONTINUED.sub(" ", script)):
+            self.indirect += [
+                f"line {start}: assumes the role {role} with the identity that the job has"
+                for role in roles_in(command.group(), shell.env)
+            ]
+        for target, line in deploy_targets(script, lambda command: fill(command, shell.env), shell.clusters):
             if "$" not in target:
                 self.deploys.append(
                     Deploy(target=target, line=start + line, job=job, environment=environment)
@@ -207,12 +205,12 @@ class Gathered:
                 fix="Download, verify a checksum or signature, then run.",
                 job=job,
             )
-        self.reads(scalar, job=job, env=env, environment=environment, scope=scope)
         for number, line_text in enumerate(script.split("\n")):
-            if not _ECHO.search(line_text) or _HIDDEN.search(line_text):
+            if not _ECHO.search(line_text) or _HIDDEN.search(line_text) or "issecret=true" in line_text:
                 continue
-            printed = [name for name, _ in variables_in(line_text) if secret_name(name)]
-            if printed and "'" not in line_text:
+            expanded = _QUOTED.sub("", line_text)
+            printed = [name for name, _ in variables_in(expanded, macros=self.macros) if secret_name(name)]
+            if printed:
                 self.problem(
                     "secrets-in-output",
                     start + number,
@@ -222,18 +220,29 @@ class Gathered:
                     job=job,
                 )
 
+    @property
+    def macros(self) -> bool:
+        """Whether ``$(name)`` is a variable of the format and no command."""
+        return self.kind == "azure-pipelines"
+
     def reads(
         self,
         scalar: Scalar,
         *,
         job: str | None,
-        env: dict[str, str],
+        shell: Shell,
         environment: str | None = None,
         scope: Scope = "job",
+        sets_own: bool = False,
+        under: str = "",
     ) -> None:
-        """Note the variables that a text reads and the file does not set: by name, secret or plain."""
-        for name, offset in variables_in(scalar.text):
-            if name in env or is_platform_variable(name):
+        """Note the variables that a text reads and the file does not set: by name, secret or plain.
+
+        ``under`` is the name that a text with one variable is given to: what becomes ``DB_PASSWORD`` is a secret.
+        """
+        given = secret_name(under) is not None and _ONE_VARIABLE.fullmatch(scalar.text.strip()) is not None
+        for name, offset in shell.outside(scalar.text, macros=self.macros, sets_own=sets_own):
+            if is_platform_variable(name):
                 continue
             breaks, start = scalar.line_breaks(offset)
             reference = Reference(
@@ -244,26 +253,47 @@ class Gathered:
                 job=job,
                 environment=environment,
             )
-            (self.secrets if secret_name(name) or name in _STATIC else self.variables).append(reference)
+            secret = given or secret_name(name) or service_of(name)
+            (self.secrets if secret else self.variables).append(reference)
 
     def static_logins(
-        self, text_of_job: str, line: int, *, job: str | None, environment: str | None, env: dict[str, str]
+        self,
+        shell: Shell,
+        line: int,
+        *,
+        job: str | None,
+        environment: str | None,
+        stored: dict[str, str] | None = None,
     ) -> None:
-        """Note sign-ins with stored credentials that a job's scripts show."""
-        services: dict[str, list[str]] = {}
-        for name, _ in variables_in(text_of_job):
-            if name in _STATIC and name not in env:
-                services.setdefault(_STATIC[name], []).append(name)
-        for match in _CLI_LOGIN.finditer(text_of_job[:200_000]):
-            if match.lastgroup:
-                services.setdefault(match.lastgroup, [])
-        for service, names in services.items():
+        """Note sign-ins with stored credentials that the scripts of a shell show.
+
+        ``stored`` names the secrets that the file hands over as variables: variable to name.
+        """
+        stored = stored or {}
+        services: dict[str, tuple[int, list[str]]] = {}
+        for name in [*shell.read, *stored]:
+            service = service_of(name)
+            if service is not None:
+                services.setdefault(service, (line, []))[1].append(stored.get(name, name))
+        for service, names in shell.keyed.items():
+            services.setdefault(service, (line, []))[1].extend(stored.get(name, name) for name in names)
+        for found, at in shell.sign_ins:
+            used = [name for name, _ in variables_in(found.secret, macros=self.macros)]
+            outside = [n for n in used if n in stored or (n in shell.read and not is_platform_variable(n))]
+            if used and not outside:
+                continue  # the platform gives it, or a command of this script asked for it
+            services.setdefault(found.service, (at, []))[1].extend(stored.get(name, name) for name in outside)
+        for service, (at, held) in services.items():
+            told = [login.secrets for login in self.logins if login.service == service and login.job == job]
+            names = [name for name in held if name and not any(name in known for known in told)]
+            if told and not names:
+                continue
             self.logins.append(
                 Login(
                     service=service,
                     how="static",
                     secrets=list(dict.fromkeys(names)),
-                    line=line,
+                    line=at,
                     job=job,
                     environment=environment,
                 )
@@ -288,7 +318,7 @@ def _once(found: list[T]) -> list[T]:
     return list({repr(one): one for one in found}.values())
 
 
-def _duplicates(documents: Sequence[Document]) -> Iterator[Problem]:
+def _duplicates(documents: list[Document]) -> Iterator[Problem]:
     for key in [key for document in documents for key in document.duplicates]:
         yield Problem(
             code="duplicate-key",
@@ -304,16 +334,8 @@ def roles_in(script: str, env: dict[str, str]) -> list[str]:
     filled = fill(script, env)
     found = dict.fromkeys(match.group().rstrip(".,") for match in ROLE_ARN.finditer(filled))
     for match in _ROLE_OPTION.finditer(filled):
-        if match["role"].startswith("$"):
-            found[match["role"]] = None
+        found[match["role"]] = None
     return list(found)
-
-
-def variables_in(script: str) -> Iterator[tuple[str, int]]:
-    """Yield the variables that a shell or pipeline text reads, with their offset."""
-    for match in _VARIABLE.finditer(script[:200_000]):
-        name = match["braced"] or match["round"] or match["bare"]
-        yield name, match.start()
 
 
 _PLATFORM = re.compile(
@@ -321,25 +343,20 @@ _PLATFORM = re.compile(
     r"PROJECT_ID|PROJECT_NUMBER|COMMIT_SHA|SHORT_SHA|REVISION_ID|REPO_NAME|BRANCH_NAME|TAG_NAME|LOCATION|RANDOM|OLDPWD|HOSTNAME|IFS|LANG|UID|EUID)"
     r"(?:[_.].*)?|[a-z_]{1,3}|_+"
 )
+_PLATFORM_SECRETS = frozenset(
+    ("CI_JOB_TOKEN", "CI_JOB_JWT", "CI_JOB_JWT_V1", "CI_JOB_JWT_V2", "CI_REGISTRY_PASSWORD", "CI_DEPENDENCY_PROXY_PASSWORD",
+     "CI_DEPLOY_PASSWORD", "CI_RUNNER_SHORT_TOKEN", "CI_TRIGGER_SHORT_TOKEN", "CI_SERVER_TLS_KEY_FILE", "BITBUCKET_STEP_OIDC_TOKEN", "idToken")
+)  # fmt: skip
 
 
 def is_platform_variable(name: str) -> bool:
-    """Tell whether a variable comes from the platform or the shell itself."""
-    return _PLATFORM.fullmatch(name) is not None and name not in {"System.AccessToken", "SYSTEM_ACCESSTOKEN"}
+    """Tell whether a variable comes from the platform or the shell itself.
 
-
-def fill(script: str, env: dict[str, str], depth: int = 0) -> str:
-    """Return a text with the variables filled in that the file sets."""
-
-    def value(match: re.Match[str]) -> str:
-        name = match["braced"] or match["round"] or match["bare"]
-        known = env.get(name, "")
-        return known if name in env and len(known) <= _LONGEST_VALUE else match.group()
-
-    filled = _VARIABLE.sub(value, script)
-    if filled == script or len(filled) > _LONGEST_COMMAND:
-        return script
-    return fill(filled, env, depth + 1) if depth < 3 else filled
+    ``GITLAB_TOKEN`` and ``CI_PUSH_TOKEN`` only look as if: they are stored by somebody.
+    """
+    if name in _PLATFORM_SECRETS:
+        return True
+    return _PLATFORM.fullmatch(name) is not None and (len(name) < 4 or secret_name(name) is None)
 
 
 def joined(node: Node | None) -> str:

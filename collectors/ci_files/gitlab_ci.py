@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collectors.ci_files.definition import FILE, NOWHERE, DefinitionError, Included, Job, Login, Runner
-from collectors.ci_files.gathered import Gathered, fill, text_at
+from collectors.ci_files.gathered import Gathered, text_at
 from collectors.ci_files.gitlab_include import Include, includes_of, note
 from collectors.ci_files.gitlab_logins import id_token_logins, vault_secrets
 from collectors.ci_files.gitlab_placed import placed
 from collectors.ci_files.gitlab_templates import Unfolded, merge
 from collectors.ci_files.gitlab_tree import Grower, NoReader, Repository, in_precedence, roots
 from collectors.ci_files.gitlab_variables import MOST, MOST_RULES, flat, ways
+from collectors.ci_files.shell import Shell, fill
 from collectors.ci_files.yaml_nodes import (
     Mapping,
     Scalar,
@@ -32,6 +33,8 @@ from collectors.ci_files.yaml_nodes import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from collectors.ci_files.definition import Definition
     from collectors.ci_files.gitlab_tree import Branch, Reader
     from collectors.ci_files.yaml_nodes import Document, Node
@@ -41,7 +44,7 @@ _RESERVED = frozenset(
     ("default", "include", "stages", "variables", "workflow", "image", "services", "before_script", "after_script", "cache", "spec", "types")
 )  # fmt: skip
 _SCRIPTS = ("before_script", "script", "after_script")
-_DEFAULTS = frozenset(("before_script", "after_script", "hooks", "id_tokens", "tags"))
+_DEFAULTS = frozenset(("before_script", "after_script", "hooks", "id_tokens", "identity", "tags"))
 """Of what is read here, the keywords that a job takes from ``default:``; the scripts also from the top level."""
 _LEVELS = 2
 """Of child pipelines, as GitLab allows."""
@@ -165,6 +168,8 @@ class _Reading:
         unfolded = Unfolded(root)
         variables = out.values(unfolded.get("variables"), None)
         workflow = mapping(unfolded.get("workflow"))
+        for given, scalar in _values(unfolded.get("variables")):
+            out.reads(scalar, job=None, shell=Shell(variables), scope="workflow", under=given)
         _debug(out, root.get("variables"), None)
         default = mapping(unfolded.get("default"))
         for holder in (root, default):
@@ -256,10 +261,18 @@ def _line(indirect: str) -> int:
     return int(number) if number.isdigit() else 0
 
 
+def _values(node: Node | None) -> Iterator[tuple[str, Scalar]]:
+    """Yield the variables whose value reads others, by name."""
+    for key, value in mapping(node).pairs:
+        scalar = mapping(value).get("value") if isinstance(value, Mapping) else value
+        if isinstance(scalar, Scalar) and "$" in scalar.text:
+            yield key.text, scalar
+
+
 def _inherited(unfolded: Unfolded, job: Mapping, keyword: str) -> Node | None:
     """Return a keyword of a job, or what it takes over: https://docs.gitlab.com/ci/yaml/#inherit."""
-    if keyword in job or keyword not in _DEFAULTS:
-        return job.get(keyword)
+    if keyword in job or keyword not in _DEFAULTS or "trigger" in job:
+        return job.get(keyword)  # a job that starts another pipeline runs nothing itself
     inherit = mapping(job.get("inherit")).get("default")
     if inherit is not None and boolean(inherit) is not True and keyword not in texts(inherit):
         return None
@@ -278,23 +291,31 @@ def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Unfolded, env: dic
     _images(out, node, name)
     tokens = mapping(_inherited(unfolded, node, "id_tokens"))
     own = [key.text for key, _ in tokens.pairs]
+    google = text(_inherited(unfolded, node, "identity")) == "google_cloud"
+    # A token that the job is given is no stored secret.
+    shell = Shell(
+        {**env, **dict.fromkeys([*own, *(given.text for given, _ in mapping(node.get("secrets")).pairs)], "")}
+    )
+    for given, scalar in _values(node.get("variables")):
+        out.reads(scalar, job=name, shell=shell, environment=shown, under=given)
+    shell.hand(((given, value) for given, value in env.items() if value != f"${given}"), macros=False)
     hooks = mapping(_inherited(unfolded, node, "hooks")).get("pre_get_sources_script")
     scripts = unfolded.lines(hooks)
     for part in _SCRIPTS:
         scripts = [*scripts, *unfolded.lines(_inherited(unfolded, node, part))]
-    known = {**env, **dict.fromkeys(own, "")}  # a token that the job is given is no stored secret
+    for item in items(node.get("run")):
+        scripts = [*scripts, *unfolded.lines(mapping(item).get("script"))]
     for scalar in scripts:
-        out.script(scalar, job=name, env=known, environment=shown)
+        out.script(scalar, job=name, shell=shell, environment=shown)
         _injection(out, scalar, name)
     whole = "\n".join(scalar.text for scalar in scripts)
-    values = "\n".join(f"{k}={v}" for k, v in env.items())
     id_token_logins(out, key, tokens, whole, env=env, environment=shown)
     vault_secrets(out, name, node, shown)
-    if text(node.get("identity")) == "google_cloud":
+    if google:
         out.logins.append(
             Login(service="gcp", how="oidc", line=key.line, job=name, environment=shown, token_allowed=True)
         )
-    out.static_logins(whole + "\n" + values, key.line, job=name, environment=shown, env=env)
+    out.static_logins(shell, key.line, job=name, environment=shown)
     tags = texts(_inherited(unfolded, node, "tags"))
     hosted = bool(tags) and all(re.match(r"saas-|gitlab-org", tag) for tag in tags)
     out.jobs.append(
@@ -303,7 +324,7 @@ def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Unfolded, env: dic
             line=key.line,
             runner=Runner(kind="hosted" if hosted else "unknown", labels=tags),
             environment=shown,
-            identity_token=bool(own) or text(node.get("identity")) is not None,
+            identity_token=bool(own) or google,
             refs=_refs(node),
         )
     )

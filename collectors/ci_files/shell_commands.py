@@ -7,28 +7,39 @@ https://cloud.google.com/sdk/gcloud/reference/run/deploy, https://learn.microsof
 from __future__ import annotations
 
 import re
-import shlex
 from typing import TYPE_CHECKING
+
+from collectors.ci_files.shell_words import MAX_LINE, MAX_SCRIPT, commands, is_computed, option
+from collectors.ci_files.sign_ins import literals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from scanner.detectors import Fingerprint, Seen
 
-MAX_SCRIPT = 200_000
-MAX_LINE = 5_000
-"""Characters of one command that are judged: longer ones are data, not commands."""
+__all__ = [
+    "MAX_SCRIPT",
+    "deploy_targets",
+    "ecs_service",
+    "hard_coded",
+    "lambda_function",
+    "pipes_download_into_shell",
+]
+
 _ASSIGNMENT = re.compile(
-    r"(?:^|[;&|\s])(?:export\s+|set\s+|ENV\s+|declare\s+-x\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]{2,80})=(?P<quote>[\"']?)(?P<value>[^\s\"';&|]{3,4000})(?P=quote)"
+    r"(?:^|[;&|\s\"'])(?:export\s+|set\s+|ENV\s+|declare\s+-x\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]{2,80})=(?P<quote>[\"']?)(?P<value>[^\s\"';&|]{3,4000})(?P=quote)"
+)
+_POWERSHELL = re.compile(
+    r"\$(?:env:)?(?P<name>[A-Za-z_]\w{2,80})\s*=\s*(?P<quote>[\"'])(?P<value>[^\"'\n]{3,4000})(?P=quote)"
 )
 _OPTION = re.compile(
-    r"--?(?P<name>password|passwd|token|secret|api-key|apikey|access-key|secret-key|client-secret|auth-token)[ =](?P<quote>[\"']?)(?P<value>[^\s\"';&|]{3,4000})(?P=quote)"
+    r"(?:^|\s)--?(?P<name>(?:[a-z]+-)?(?:password|passwd|passphrase|storepass|keypass|secret-string|token|secret|api-key|apikey|access-key|secret-key|client-secret|auth-token))[ =](?P<quote>[\"']?)(?P<value>[^\s\"';&|-][^\s\"';&|]{2,4000})(?P=quote)"
 )
+_MOUNTED = re.compile(r"(?:id|type|src|source|env|target)=")
+"""``--secret id=...`` of a docker build names a mount."""
 _HINT = re.compile(r"[A-Za-z0-9_-]{20}|://|-----BEGIN|[Pp]assword|PASSWORD")
 """What every token has; lines without it are not judged any further."""
-_DEPLOYING = re.compile(
-    r"\b(?:aws|kubectl|helm|gcloud|az|sam|serverless|sls|cdk|terraform|ecs-deploy|eksctl)\b"
-)
+_DEPLOYING = re.compile(r"\b(?:aws|kubectl|oc|helm|gcloud|az|func|ecs-deploy)\b")
 _CURL_SHELL = re.compile(
     r"\b(?:curl|wget)\b[^|;&\n]*\|\s*(?:sudo\s+(?:-\w+\s+)*)?(?:ba|z|k|da)?sh\b|\b(?:ba|z)?sh\s+(?:-\w+\s+)*[\"']?(?:<\(|\$\()\s*(?:curl|wget)\b|"
     r"(?i:\b(?:iex|Invoke-Expression)\b[^\n]{0,80}(?:DownloadString|iwr|irm|Invoke-WebRequest|Invoke-RestMethod))|"
@@ -44,77 +55,44 @@ _FETCH_AND_RUN = re.compile(r"\b(?:curl|wget)\b[^\n]{0,400}\bchmod\s+(?:[augo]*\
 _CHECKED = re.compile(r"(?i)sha\d+sum|shasum|\bgpg\b|\bcosign\b|minisign|Get-FileHash|\bopenssl\s+dgst")
 
 
-def deploy_targets(script: str, resolve: Callable[[str], str]) -> Iterator[tuple[str, int]]:
+def deploy_targets(
+    script: str, resolve: Callable[[str], str], clusters: dict[str, str] | None = None
+) -> Iterator[tuple[str, int]]:
     """Yield address and line (from 0) of the workloads that a script deploys, as far as they stand in it.
 
-    ``resolve`` replaces what is known of variables; a command with an unknown name is left out.
+    ``resolve`` replaces what is known of variables; a command with an unknown name is left out. ``clusters`` keeps,
+    under ``name``, the cluster to which the commands before this script have turned.
     """
     if len(script) > MAX_SCRIPT or not _DEPLOYING.search(script):
         return
-    cluster: str | None = None
-    for number, line in _commands(script):
-        if not _DEPLOYING.search(line):
-            continue
-        filled = resolve(line)
-        if len(filled) > MAX_LINE:
-            continue
-        words = _words(filled)
-        for start, word in enumerate(words):
+    turned = {} if clusters is None else clusters
+    for command in commands(script, _DEPLOYING, resolve):
+        for start, word in enumerate(command.words):
             program = word.rsplit("/", 1)[-1]
-            rest = words[start + 1 :]
-            if program == "aws":
-                if "update-kubeconfig" in rest:
-                    cluster = _option(rest, "--name") or cluster
-                target = _aws(rest)
-            elif program in {"kubectl", "helm"}:
-                target = _kubernetes(program, rest, cluster)
-            elif program == "gcloud":
-                if "get-credentials" in rest:
-                    cluster = _after(rest, "get-credentials") or cluster
-                target = _gcloud(rest)
-            elif program == "az":
-                target = _azure(rest)
-            else:
+            deployed = _PROGRAMS.get(program)
+            if deployed is None:
                 continue
+            rest = command.words[start + 1 :]
+            cluster = _turn(program, rest)
+            if cluster is not None:
+                turned["name"] = cluster
+            target = deployed(rest, turned.get("name"))
             if target is not None and "*" not in target and "$" not in target:
-                yield target, number
+                yield target, command.line
             break
 
 
-def _commands(script: str) -> Iterator[tuple[int, str]]:
-    """Yield the commands of a script with their line, continued lines joined."""
-    held, first = "", 0
-    for number, line in enumerate(script.split("\n")):
-        if not held:
-            first = number
-        stripped = line.rstrip()
-        if stripped.endswith(("\\", "`")):
-            held += stripped[:-1] + " "
-            continue
-        whole = held + line
-        held = ""
-        for part in re.split(r"&&|\|\||;|\|", whole):
-            if not part.lstrip().startswith("#"):
-                yield first, part
-    if held:
-        yield first, held
-
-
-def _words(command: str) -> list[str]:
-    try:
-        return shlex.split(command)
-    except ValueError:
-        return command.split()
-
-
-def _option(words: list[str], *names: str) -> str | None:
-    for at, word in enumerate(words):
-        name, found, value = word.partition("=")
-        if name in names:
-            if found:
-                return value or None
-            following = words[at + 1] if at + 1 < len(words) else ""
-            return following if following and not following.startswith("-") else None
+def _turn(program: str, rest: list[str]) -> str | None:
+    """Return the cluster that a command makes the current one."""
+    if program == "aws" and "update-kubeconfig" in rest:
+        return _known(option(rest, "--name"))
+    if program == "gcloud" and "get-credentials" in rest:
+        return _known(_after(rest, "get-credentials"))
+    if program == "az" and "get-credentials" in rest:
+        return _known(option(rest, "--name", "-n"))
+    if program == "kubectl" and ("use-context" in rest or "set-context" in rest):
+        context = _known(_after(rest, "use-context"))
+        return context.rsplit("/", 1)[-1] if context else None
     return None
 
 
@@ -128,20 +106,25 @@ def _after(words: list[str], *names: str) -> str | None:
 
 def _known(name: str | None) -> str | None:
     """Return a name that stands in full; None when a part of it is computed."""
-    return name if name and not re.search(r"[$`*{}()<>]", name) else None
+    return name if name and not re.search(r"[$`*{}()<>%]", name) else None
 
 
-def _aws(words: list[str]) -> str | None:
+def _aws(words: list[str], _: str | None) -> str | None:
     if "lambda" in words and (
         "update-function-code" in words or "publish-version" in words or "update-alias" in words
     ):
-        return lambda_function(_option(words, "--function-name"))
+        return lambda_function(option(words, "--function-name"))
     if "ecs" in words and ("update-service" in words or "deploy" in words):
-        return ecs_service(_option(words, "--cluster"), _option(words, "--service", "--service-name"))
+        return ecs_service(option(words, "--cluster"), option(words, "--service", "--service-name"))
     if "deploy" in words and "create-deployment" in words:
-        name = _known(_option(words, "--deployment-group-name"))
-        application = _known(_option(words, "--application-name"))
+        name = _known(option(words, "--deployment-group-name"))
+        application = _known(option(words, "--application-name"))
         return f"aws:codedeploy-group-name:{application}/{name}" if name and application else None
+    if "elasticbeanstalk" in words and "update-environment" in words:
+        name = _known(option(words, "--environment-name"))
+        return f"aws:elastic-beanstalk-environment-name:{name}" if name else None
+    if "apprunner" in words and ("start-deployment" in words or "update-service" in words):
+        return _known(option(words, "--service-arn"))
     return None
 
 
@@ -166,68 +149,108 @@ def ecs_service(cluster: str | None, service: str | None) -> str | None:
     return f"aws:ecs-service-name:{where.rsplit('/', 1)[-1]}/{name.rsplit('/', 1)[-1]}" if where else None
 
 
-def _kubernetes(program: str, words: list[str], cluster: str | None) -> str | None:
-    namespace = _known(_option(words, "-n", "--namespace")) or "default"
-    where = _known(_option(words, "--context", "--kube-context") or cluster) or "?"
-    where = where.rsplit("/", 1)[-1]
-    if program == "helm" and ("upgrade" in words or "install" in words):
-        release = _known(_after(words, "upgrade", "install"))
-        return f"kubernetes:helm-release:{where}/{namespace}/{release}" if release else None
-    if program == "kubectl" and ("set" in words or "rollout" in words):
-        named = next(
-            (
-                word
-                for word in words
-                if re.match(r"(?:deploy|deployments?|statefulsets?|daemonsets?|sts|ds)(?:\.apps)?/", word)
-            ),
-            None,
-        )
-        if named is None:
-            kind = next((w for w in words if w in {"deployment", "deploy", "statefulset", "daemonset"}), None)
-            after = _after(words, kind) if kind else None
-            named = f"{kind}/{after}" if after else None
-        name = _known(named.split("/", 1)[1]) if named else None
-        return f"kubernetes:workload:{where}/{namespace}/{name}" if name else None
-    return None
+_CONTROLLER = re.compile(r"(?:deploy|deployments?|statefulsets?|daemonsets?|sts|ds)(?:\.apps)?")
+_CHANGES = frozenset(("set", "patch", "scale", "edit", "replace"))
 
 
-def _gcloud(words: list[str]) -> str | None:
-    if "run" in words and "deploy" in words:
-        name = _known(_after(words, "deploy"))
-        return f"gcp:cloud-run-service-name:{name}" if name else None
-    if "functions" in words and "deploy" in words:
-        name = _known(_after(words, "deploy"))
-        return f"gcp:cloud-function-name:{name}" if name else None
-    return None
+def _context(words: list[str], cluster: str | None) -> str:
+    where = _known(option(words, "--context", "--kube-context") or cluster) or "?"
+    namespace = _known(option(words, "-n", "--namespace")) or "default"
+    return f"{where.rsplit('/', 1)[-1]}/{namespace}"
 
 
-def _azure(words: list[str]) -> str | None:
+def _helm(words: list[str], cluster: str | None) -> str | None:
+    if "upgrade" not in words and "install" not in words:
+        return None
+    if {"plugin", "repo", "search"} & set(words):
+        return None
+    release = _known(_after(words, "upgrade", "install"))
+    return f"kubernetes:helm-release:{_context(words, cluster)}/{release}" if release else None
+
+
+def _kubectl(words: list[str], cluster: str | None) -> str | None:
+    verbs = [word for word in words if not word.startswith("-")]
+    restarts = "rollout" in verbs and ("restart" in verbs or "undo" in verbs)
+    if not restarts and not _CHANGES & set(verbs[:3]):
+        return None
+    name: str | None = None
+    for at, word in enumerate(words):
+        kind, slash, named = word.partition("/")
+        if not _CONTROLLER.fullmatch(kind.lower()):
+            continue
+        name = named if slash else next((w for w in words[at + 1 :] if not w.startswith("-")), None)
+        break
+    known = _known(name)
+    return f"kubernetes:workload:{_context(words, cluster)}/{known}" if known else None
+
+
+def _gcloud(words: list[str], _: str | None) -> str | None:
+    """Services and functions are named after the verb; ``run jobs`` and ``builds`` deploy none of them."""
+    kind = next((kind for kind in ("run", "functions") if kind in words), None)
+    if kind is None or "jobs" in words:
+        return None
+    verb = next((verb for verb in ("deploy", "update", "update-traffic") if verb in words), None)
+    name = _known(_after(words, verb)) if verb else None
+    if name is None:
+        return None
+    return f"gcp:cloud-run-service-name:{name}" if kind == "run" else f"gcp:cloud-function-name:{name}"
+
+
+def _azure(words: list[str], _: str | None) -> str | None:
     for kind in ("webapp", "functionapp", "containerapp"):
-        if kind in words and ({"deploy", "deployment", "update", "up"} & set(words)):
-            name = _known(_option(words, "--name", "-n"))
+        if kind in words and ({"deploy", "deployment", "update", "up", "restart"} & set(words)):
+            name = _known(option(words, "--name", "-n"))
             return f"azure:{kind}-name:{name}" if name else None
     return None
+
+
+def _func(words: list[str], _: str | None) -> str | None:
+    name = _known(_after(words, "publish")) if "azure" in words and "functionapp" in words else None
+    return f"azure:functionapp-name:{name}" if name else None
+
+
+def _ecs_deploy(words: list[str], _: str | None) -> str | None:
+    return ecs_service(
+        option(words, "-c", "--cluster"), option(words, "-n", "--service-name", "-s", "--service")
+    )
+
+
+_PROGRAMS: dict[str, Callable[[list[str], str | None], str | None]] = {
+    "aws": _aws, "kubectl": _kubectl, "oc": _kubectl, "helm": _helm, "gcloud": _gcloud, "az": _azure, "func": _func,
+    "ecs-deploy": _ecs_deploy,
+}  # fmt: skip
 
 
 def hard_coded(
     script: str, judge: Callable[[str, str, Fingerprint], Seen | None], fingerprint: Fingerprint
 ) -> Iterator[tuple[str, int, Seen]]:
-    """Yield name, line (from 0) and verdict of secret values that stand in a script."""
+    """Yield name, line (from 0) and verdict of secret values that stand in a script.
+
+    In a comment a value counts when its own format gives it away; what a name alone would say does not.
+    """
     if len(script) > MAX_SCRIPT:
         script = script[:MAX_SCRIPT]
+    told: set[int] = set()
+    for name, value, at in literals(script):
+        seen = judge(name, value, fingerprint)
+        if seen is not None:
+            told.add(at)
+            yield name, at, seen
     for number, line in enumerate(script.split("\n")):
-        if len(line) < 8:
+        if len(line) < 8 or number in told:
             continue
+        comment = line.lstrip().startswith("#")
         named = False
-        for pattern in (_ASSIGNMENT, _OPTION):
+        for pattern in (_ASSIGNMENT, _POWERSHELL, _OPTION):
             for match in pattern.finditer(line):
                 value = match["value"]
-                if "$" in value or "`" in value:
+                if is_computed(value) or _MOUNTED.match(value):
                     continue
                 seen = judge(match["name"], value, fingerprint)
-                if seen is not None:
-                    named = True
-                    yield match["name"], number, seen
+                if seen is None or (comment and seen.looks_like.startswith(("name:", "high-entropy"))):
+                    continue
+                named = True
+                yield match["name"], number, seen
         if not named and _HINT.search(line):
             seen = judge("script", line, fingerprint)
             if seen is not None and seen.looks_like not in {

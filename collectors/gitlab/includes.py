@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from collectors.ci_files import DefinitionError
-from collectors.ci_files.gathered import fill
 from collectors.ci_files.gitlab_ci import pipeline, takes_in
 from collectors.ci_files.gitlab_include import Include, matches, pin_of, without_secrets
 from collectors.ci_files.gitlab_tree import File, Read, Repository
+from collectors.ci_files.shell import fill
 from collectors.ci_files.yaml_nodes import Mapping, mapping
 from collectors.ci_files.yaml_nodes import read as read_yaml
 from collectors.gitlab.failures import GitLabError, readable
