@@ -99,6 +99,7 @@ def test_what_the_shell_reads_itself_is_none(source: str) -> None:
         ('def password = "${P}"', []),
         ("string(credentialsId: 'deploy-token', variable: 'PASSWORD')", []),
         ("withKubeConfig(credentials: 'kube-prod') {}", []),
+        ("environment { HUB_CREDENTIALS = 'docker-hub' }", []),
     ],
 )
 def test_hard_coded_values(source: str, lines: list[int]) -> None:

@@ -8,6 +8,7 @@ from collectors.ci_files import Definition, parse
 from collectors.ci_files.shell_commands import deploy_targets, hard_coded
 from collectors.ci_files.shell_words import assigned
 from collectors.ci_files.sign_ins import sign_ins
+from collectors.ci_files.stored_secrets import stored_secrets
 from scanner.detectors import Fingerprint, inspect
 
 FP = Fingerprint(b"test-key")
@@ -79,7 +80,7 @@ def test_a_login_names_the_variable_that_comes_from_outside() -> None:
         ("registry", "static", ["REG_PASS"], 4)
     ]
     assert asked.logins == []
-    assert [ref.name for ref in asked.secrets] == []
+    assert [ref.name for ref in asked.secrets] == ["kv/registry"]
     assert platform.logins == []
 
 
@@ -93,6 +94,24 @@ def test_what_a_script_sets_itself_is_no_reference() -> None:
     assert found.logins == []
     itself = read("export AWS_SECRET_ACCESS_KEY=$AWS_SECRET_ACCESS_KEY")
     assert [login.secrets for login in itself.logins] == [["AWS_SECRET_ACCESS_KEY"]]
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("X=$(aws secretsmanager get-secret-value --secret-id prod/db --query SecretString)", [("prod/db", "secrets-manager")]),
+        ("aws ssm get-parameter --name /prod/$STAGE-pw --with-decryption", [("/prod/eu-pw", "parameter-store")]),
+        ("gcloud secrets versions access latest --secret=db", [("db", "secret-manager")]),
+        ("az keyvault secret show --vault-name v --name db -o tsv", [("db", "key-vault:v")]),
+        ("vault kv get -field=pw -mount=kv prod/db", [("kv/prod/db", "vault")]),
+        ("aws ssm get-parameter --name /prod/region", []),
+        ("# vault kv get secret/db", []),
+        ("aws secretsmanager list-secrets", []),
+    ],
+)  # fmt: skip
+def test_secrets_that_a_script_reads_from_a_store(script: str, expected: list[tuple[str, str]]) -> None:
+    found = stored_secrets(script, lambda text: text.replace("$STAGE", "eu"))
+    assert [(read.name, read.store) for read in found] == expected
 
 
 def test_assignments_have_a_value_where_it_stands_in_full() -> None:
@@ -173,6 +192,7 @@ def test_look_alikes_in_commands_are_left_alone(script: str) -> None:
         ("gcloud run jobs deploy nightly", []),
         ("helm plugin install https://x", []),
         ("echo aws ecs update-service --cluster a --service b", []),
+        ('ssh host "cd x && kubectl -n s scale deployment/w --replicas=2"', ["kubernetes:workload:?/s/w"]),
         ("make # aws ecs update-service --cluster a --service b", []),
         ("aws ecs update-service --cluster a --service $(cat name)", []),
     ],

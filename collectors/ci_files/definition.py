@@ -61,7 +61,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     environment: str | None = None
     """The environment of the job, whose secrets come first."""
     store: str | None = None
-    """Where it is kept, when the file says so: ``secrets-manager``, ``parameter-store``, ``vault``, ``variable-group``."""
+    """Where it is kept, when the file says so: ``secrets-manager``, ``parameter-store``, ``secret-manager``, ``key-vault:NAME``,
+    ``vault``, ``variable-group``, ``service-connection``, ``secure-file``, ``jenkins-credentials``."""
     via: str = "name"
     """``name``, ``toJSON``, ``inherit`` or ``index``."""
 

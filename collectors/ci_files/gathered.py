@@ -18,6 +18,7 @@ from collectors.ci_files.definition import (
 from collectors.ci_files.github_steps import image_pin
 from collectors.ci_files.shell import Shell, fill, service_of, variables_in
 from collectors.ci_files.shell_commands import deploy_targets, hard_coded, pipes_download_into_shell
+from collectors.ci_files.stored_secrets import stored_secrets
 from collectors.ci_files.yaml_nodes import Mapping, Scalar, Sequence, mapping, scalars, text
 from scanner.detectors import inspect, secret_name
 
@@ -184,6 +185,12 @@ class Gathered:
         script = scalar.text
         self.reads(scalar, job=job, shell=shell, environment=environment, scope=scope, sets_own=True)
         shell.run(script, start)
+        for read in stored_secrets(script, lambda command: fill(command, shell.env)):
+            self.secrets.append(
+                Reference(
+                    name=read.name, line=start + read.line, column=1, scope=scope, job=job, environment=environment, store=read.store,
+                )
+            )  # fmt: skip
         for command in _ASSUMES.finditer(_CONTINUED.sub(" ", script)):
             self.indirect += [
                 f"line {start}: assumes the role {role} with the identity that the job has"
@@ -240,7 +247,8 @@ class Gathered:
 
         ``under`` is the name that a text with one variable is given to: what becomes ``DB_PASSWORD`` is a secret.
         """
-        given = secret_name(under) is not None and _ONE_VARIABLE.fullmatch(scalar.text.strip()) is not None
+        named = secret_name(under) or service_of(under)
+        given = named is not None and _ONE_VARIABLE.fullmatch(scalar.text.strip()) is not None
         for name, offset in shell.outside(scalar.text, macros=self.macros, sets_own=sets_own):
             if is_platform_variable(name):
                 continue

@@ -187,7 +187,9 @@ class _Reader:
                 continue
             judged = name if assigned or name.lower() not in _NO_SECRET else ""
             seen = inspect(judged, value, self.fingerprint)
-            if seen is None or ("\n" in value and seen.looks_like != "private-key"):
+            if seen is None or seen.looks_like == "name:credential":
+                continue  # the id of a stored one
+            if "\n" in value and seen.looks_like != "private-key":
                 continue  # scripts are judged line by line
             line = self._line(found.opening)
             self.out.hard_coded.append(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scanner.detectors import Fingerprint, Seen
 
 __all__ = [
+    "MAX_LINE",
     "MAX_SCRIPT",
     "deploy_targets",
     "ecs_service",

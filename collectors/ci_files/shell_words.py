@@ -163,6 +163,9 @@ def _whole(words: list[str], number: int, piped: list[str] | None, depth: int) -
             for at, line in enumerate(rest[flag + 1].split("\n")):
                 yield from _commands(line, number + at, depth + 1)
             return
+    elif program == "ssh" and depth < _MOST_LEVELS and re.search(r"\s", rest[-1]):
+        for at, line in enumerate(rest[-1].split("\n")):
+            yield from _commands(line, number + at, depth + 1)
     yield Command(rest, number, piped)
 
 
