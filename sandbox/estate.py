@@ -146,7 +146,21 @@ PROJECTS = (
         user="ci-fraud",
         account=DEV,
         workload="lambda:fraud-score",
-        note="The access key id and secret are plain CI variables, neither masked nor protected.",
+        note=(
+            "The access key id and secret are plain CI variables, neither masked nor protected, and stand once more in a "
+            "file that it includes. A template of ci-templates asks for a role that does not trust it."
+        ),
     ),
-    Repository(name="handbook", id=9003, login="none", note="Look-alike: no cloud access."),
+    Repository(
+        name="handbook",
+        id=9003,
+        login="none",
+        note="Look-alike: no cloud access; all that it includes is pinned.",
+    ),
+    Repository(
+        name="ci-templates",
+        id=9004,
+        login="none",
+        note="What other pipelines include; one of its files includes an address in turn.",
+    ),
 )

@@ -129,9 +129,13 @@ def test_equal_values_have_equal_fingerprints(monkeypatch: pytest.MonkeyPatch, t
     copy = dict(instance.lists["/projects/9002/variables"][1])
     instance.lists["/projects/9003/variables"] = [copy]
     records = read(instance, tmp_path, monkeypatch)
-    prints = [row.fingerprint for row in of(records, Secret) if row.name == "AWS_SECRET_ACCESS_KEY"]
-    assert len(prints) == 2
-    assert len(set(prints)) == 1
+    prints = {
+        row.account_id: row.fingerprint
+        for row in of(records, Secret)
+        if row.name == "AWS_SECRET_ACCESS_KEY" and row.store == "gitlab-variable"
+    }
+    assert set(prints) == {"gitlab:project:9002", "gitlab:project:9003"}
+    assert len(set(prints.values())) == 1
 
 
 def test_the_same_name_in_two_environments_is_two_secrets(
@@ -190,25 +194,7 @@ def test_a_role_that_a_variable_names_is_found(monkeypatch: pytest.MonkeyPatch, 
 
 def test_a_pipeline_gets_every_variable(night: list[Record]) -> None:
     assert identity(night, "gitlab:pipeline:9002").secrets[0] == "*"
-    assert identity(night, "gitlab:pipeline:9002").logins == ["aws:static"]
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"ci_config_path": "ci.yml@lantern/templates"}, "unsupported"),
-        ({"ci_config_path": "https://elsewhere.example/ci.yml"}, "unsupported"),
-    ],
-)
-def test_a_definition_that_stands_elsewhere_is_a_gap(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: dict[str, str], reason: str
-) -> None:
-    instance = build()
-    instance.projects[9003].update(change)
-    records = read(instance, tmp_path, monkeypatch)
-    lost = [row for row in gaps(records) if row.account_id == "gitlab:project:9003"]
-    assert {row.reason for row in lost} == {reason}
-    assert "gitlab-pipeline" in {row.kind for row in lost}
+    assert identity(night, "gitlab:pipeline:9002").logins == ["aws:oidc", "aws:static"]
 
 
 def test_a_definition_that_cannot_be_parsed_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -648,7 +634,10 @@ def test_runners_and_triggers_of_many_pages_are_read_to_the_end(
 def test_which_projects_are_read_is_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     chosen = {"include": ["lantern/*"], "exclude": ["lantern/hand*", "*/fraud-model"]}
     records = read(build(), tmp_path, monkeypatch, projects=chosen)
-    assert {row.name for row in of(records, Account) if row.kind == "gitlab-project"} == {"risk-engine"}
+    assert {row.name for row in of(records, Account) if row.kind == "gitlab-project"} == {
+        "risk-engine",
+        "ci-templates",
+    }
 
 
 def test_projects_of_subgroups_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

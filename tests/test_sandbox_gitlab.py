@@ -150,8 +150,84 @@ def test_keyset_pages_have_a_cursor_and_no_total(sandbox: GitLabSandbox) -> None
     assert "x-total" not in page.headers
     assert "cursor=" in page.links["next"]["url"]
     rest = requests.get(page.links["next"]["url"], headers={"PRIVATE-TOKEN": sandbox.token}, timeout=10)
-    assert [row["id"] for row in [*page.json(), *rest.json()]] == [9001, 9002, 9003]
+    assert [row["id"] for row in [*page.json(), *rest.json()]] == [9001, 9002, 9003, 9004]
     assert "next" not in rest.links
+
+
+def merged(files: dict[str, str], token: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the sandbox makes of handbook with these files, and the configuration in it."""
+    instance = build()
+    instance.files.update({f"9003/{path}": text for path, text in files.items()})
+    with GitLabSandbox(instance=instance) as sandbox:
+        given = getattr(sandbox, token) if token else None
+        answer: dict[str, Any] = get(sandbox, "/projects/9003/ci/lint", given).json()
+    return answer, yaml.safe_load(answer["merged_yaml"] or "{}")
+
+
+def test_a_definition_is_merged_as_gitlab_documents_it() -> None:
+    # https://docs.gitlab.com/ci/yaml/includes/#merge-method-for-include
+    answer, config = merged(
+        {
+            ".gitlab-ci.yml": "include: common.yml\nvariables: {POSTGRES_USER: username}\n"
+            "test:\n  rules: [{if: $CI_PIPELINE_SOURCE, when: manual}]\n  artifacts: {reports: {junit: rspec.xml}}\n",
+            "common.yml": "variables: {POSTGRES_USER: common_username, POSTGRES_PORT: '1'}\n"
+            "test:\n  rules: [{when: never}]\n  script: [rake spec]\n  artifacts: {reports: {dotenv: deploy.env}}\n",
+        }
+    )
+    assert config == {
+        "variables": {"POSTGRES_USER": "username", "POSTGRES_PORT": "1"},
+        "test": {
+            "rules": [{"if": "$CI_PIPELINE_SOURCE", "when": "manual"}],
+            "script": ["rake spec"],
+            "artifacts": {"reports": {"dotenv": "deploy.env", "junit": "rspec.xml"}},
+        },
+    }
+    assert set(answer) == {"valid", "errors", "warnings", "merged_yaml", "includes"}
+    (row,) = answer["includes"]
+    # https://docs.gitlab.com/api/lint/ : the fields of an include
+    assert set(row) == {"type", "location", "blob", "raw", "extra", "context_project", "context_sha"}
+    assert (row["type"], row["location"], row["context_project"]) == (
+        "local",
+        "common.yml",
+        "lantern/handbook",
+    )
+    assert row["blob"].endswith(f"/lantern/handbook/-/blob/{row['context_sha']}/common.yml")
+
+
+def test_extends_stays_and_references_are_resolved_after_it() -> None:
+    _, config = merged(
+        {
+            ".gitlab-ci.yml": ".a: {script: [x], variables: {A: '1', B: '1'}}\n.b: {extends: .a, variables: {B: '2'}}\n"
+            "job: {script: [!reference [.b, script], y], variables: !reference [.b, variables]}\n"
+        }
+    )
+    assert config[".b"] == {"script": ["x"], "variables": {"A": "1", "B": "2"}, "extends": ".a"}
+    assert config["job"] == {"script": [["x"], "y"], "variables": {"A": "1", "B": "2"}}
+
+
+def test_rules_of_includes_see_a_branch_only_for_who_may_push() -> None:
+    files_given = {
+        ".gitlab-ci.yml": 'include:\n  - {local: a.yml, rules: [{if: $CI_COMMIT_BRANCH == "main"}]}\n'
+        "  - {local: b.yml, rules: [{if: $CI_COMMIT_TAG}]}\njob: {script: [x]}\n",
+        "a.yml": "a: {script: [x]}\n",
+        "b.yml": "b: {script: [x]}\n",
+    }
+    assert set(merged(files_given)[1]) == {"a", "job"}
+    assert set(merged(files_given, "member_token")[1]) == {"job"}
+
+
+def test_what_cannot_be_included_leaves_nothing_merged() -> None:
+    answer, _ = merged({".gitlab-ci.yml": "include: gone.yml\njob: {script: [x]}\n"})
+    assert (answer["valid"], answer["merged_yaml"], answer["includes"]) == (False, None, None)
+    assert answer["errors"] == ["Local file `gone.yml` does not exist!"]
+
+
+def test_a_definition_of_another_project_is_not_looked_at() -> None:
+    instance = build()
+    instance.projects[9003]["ci_config_path"] = "pages.yml@lantern/ci-templates"
+    with GitLabSandbox(instance=instance) as sandbox:
+        answer = get(sandbox, "/projects/9003/ci/lint").json()
+    assert answer["errors"] == ["Please provide content of .gitlab-ci.yml"]
 
 
 def test_graphql_gives_an_empty_list_to_who_may_not_see_one(sandbox: GitLabSandbox) -> None:

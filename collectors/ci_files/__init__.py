@@ -3,7 +3,10 @@
 Needs: read access to the folders in ``paths``. Nothing is run, fetched or evaluated, git is not called, symbolic
 links that leave the folder are not followed.
 
-Cannot see: what reusable workflows, templates, includes and computed expressions hide (each is named in a control of
+A GitLab pipeline is read with the files that it includes from its own checkout, also under conditions, and with the
+child pipelines that it starts; these files are no pipelines of their own then.
+
+Cannot see: what reusable workflows, templates, other includes and computed expressions hide (each is named in a control of
 kind ``unresolved-reference``), stored secrets' values, the role of a CodeBuild project or a service connection, and in a
 Jenkinsfile, which is a program, anything but what stands in it literally (confidence low). A GitLab job gets every CI
 variable of its project that is in scope; only those that the file reads are listed.
@@ -18,6 +21,9 @@ For other collectors, this is the whole interface::
         context = Context(provider="github", account_id="github:repo:5001", repository="lanternpay/payments-api",
                           repository_id="5001", owner_id="7001001", default_branch="main", ...)
         yield from definition_records(definition, context=context)
+
+For a GitLab pipeline with what it includes, `collectors.ci_files.gitlab_ci.pipeline` takes the place of `parse`: it is given a
+`collectors.ci_files.gitlab_tree.Reader`, which hands out included files.
 
 Records of a definition: one `Identity` (``github:workflow:<repo id>:<path>``, ``github:action:...`` for composite actions,
 ``gitlab:pipeline:<project id>``, ``ci-files:ci-pipeline:<repository>:<path>``) with issuer, subjects and tokens, triggers, token

@@ -106,7 +106,7 @@ class _Reader:
             triggers["pull_request"] = []
         if root.get("schedules") is not None:
             triggers["schedule"] = []
-        return out.definition(name=text(root.get("name")), document=document, triggers=triggers)
+        return out.definition(name=text(root.get("name")), documents=[document], triggers=triggers)
 
     def _stages(self, stages: Node | None, env: dict[str, str]) -> None:
         for stage in unfolded(stages):

@@ -52,7 +52,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
                     out.value(text_at(variable, "name") or "variable", default, None)
         for step in _steps(node):
             _step(out, step, name, refs)
-    return out.definition(document=documents[0], triggers=triggers)
+    return out.definition(documents=documents[:1], triggers=triggers)
 
 
 def _pipelines(node: Mapping) -> Iterator[tuple[str, str, Node]]:

@@ -51,7 +51,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
                 severity="medium", fix="Let the later stage read the secret itself.",
             )  # fmt: skip
     out.indirect.append(f"line {root.line}: the role is that of the CodeBuild project")
-    return out.definition(document=documents[0])
+    return out.definition(documents=documents[:1])
 
 
 def _stored(out: Gathered, env: Mapping) -> dict[str, str]:

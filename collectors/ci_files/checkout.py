@@ -12,7 +12,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,6 +29,8 @@ from scanner.records import TABLE_OF, Account, Coverage, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from collectors.ci_files.definition import Definition
 
 _SKIPPED = frozenset(
     (".git", ".hg", ".svn", "node_modules", ".venv", "venv", ".terraform", "__pycache__", ".tox")
@@ -112,12 +114,24 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     )
     counts = dict.fromkeys(_FILLED, 0)
     only = target.params.get("file")
-    for path, skipped in (
-        definition_files(folder, config) if only is None else [_judged(folder, only, config)]
-    ):
+    files = definition_files(folder, config) if only is None else [_judged(folder, only, config)]
+    included: set[str] = set()
+    for path, skipped in sorted(files, key=_order):
+        if path in included:
+            continue
         if run.stopping.is_set():
             skipped = Failure(reason="deadline", detail="the run was told to stop")  # noqa: PLW2901
-        for record in _file(folder, path, skipped, context, remote, target, run):
+        file = _File(
+            folder=folder,
+            path=path,
+            context=context,
+            remote=remote,
+            target=target,
+            config=config,
+            run=run,
+            included=included,
+        )
+        for record in _file(file, skipped):
             table = TABLE_OF[type(record)]
             if table in counts:
                 counts[table] += 1
@@ -157,41 +171,96 @@ def _explain(exc: Exception) -> Failure | None:
     return None
 
 
-def _file(  # noqa: PLR0917
-    folder: Path,
-    path: str,
-    skipped: Failure | None,
-    context: Context,
-    remote: Remote | None,
-    target: Target,
-    run: Run,
-) -> Iterator[Record]:
+class _File(msgspec.Struct, frozen=True, kw_only=True):
+    """One definition file, and what is needed to read it."""
+
+    folder: Path
+    path: str
+    context: Context
+    remote: Remote | None
+    target: Target
+    config: Config
+    run: Run
+    included: set[str]
+    """Files that belong to a pipeline that was read: it grows."""
+
+
+def _file(file: _File, skipped: Failure | None) -> Iterator[Record]:
     """Yield the records of one file, or its gaps: one for each table that it would have filled."""
     failures: list[Failure] = [skipped] if skipped else []
 
     def explain(exc: Exception) -> Failure | None:
         known = _explain(exc)
-        failures.append(known or Failure(reason="bug", detail=f"{type(exc).__name__} while reading {path}"))
+        failures.append(
+            known or Failure(reason="bug", detail=f"{type(exc).__name__} while reading {file.path}")
+        )
         return known
 
+    call = f"read {file.path}"
     if skipped is None:
-        yield from or_gap(
-            _records(folder, path, context, remote, run), _asked(target, _FILLED[0], f"read {path}"), explain
-        )
+        yield from or_gap(_records(file), _asked(file.target, _FILLED[0], call), explain)
     for failure in failures:
         for table in _FILLED if skipped else _FILLED[1:]:
-            yield gap(_asked(target, table, f"read {path}"), failure)
+            yield gap(_asked(file.target, table, call), failure)
 
 
-def _records(folder: Path, path: str, context: Context, remote: Remote | None, run: Run) -> Iterator[Record]:
+def _records(file: _File) -> Iterator[Record]:
+    context, remote = file.context, file.remote
     owner = context.repository.split("/", 1)[0]
-    definition = parse(path, _text(folder / path), run.fingerprint, owner=owner)
+    text = _text(file.folder / file.path)
+    gaps: list[Record] = []
+    if format_of(file.path) == "gitlab-ci":
+        definition, gaps = _gitlab(file, text, owner)
+    else:
+        definition = parse(file.path, text, file.run.fingerprint, owner=owner)
     issuer = None
     if remote is not None and remote.host not in {"github.com", "gitlab.com"}:
         # GHES: https://docs.github.com/en/enterprise-server@latest/actions/reference/security/oidc
         suffix = "/_services/token" if definition.format == "github-workflow" else ""
         issuer = f"https://{remote.host}{suffix}"
     yield from definition_records(definition, context=msgspec.structs.replace(context, issuer=issuer))
+    yield from gaps
+
+
+def _gitlab(file: _File, text: str, owner: str) -> tuple[Definition, list[Record]]:
+    """Return a GitLab pipeline with its local includes, and the gaps of those that could not be read."""
+    from collectors.ci_files.checkout_includes import CheckoutReader
+    from collectors.ci_files.gitlab_ci import pipeline
+
+    reader = CheckoutReader(
+        file.folder,
+        _repository(file.folder, file.path),
+        wanted=lambda path: _wanted(path, file.config),
+        largest=file.config.max_bytes,
+        text=_text,
+    )
+    definition, branches = pipeline(file.path, text, file.run.fingerprint, reader, owner=owner)
+    file.included.update(branch.read.shown for branch in branches if branch.tree is not None)
+    unread = {branch.read.shown: branch.read for branch in branches if branch.read.reason is not None}
+    gaps: list[Record] = []
+    for path, read in unread.items():
+        # A file that the walk finds tells its own failure.
+        if read.reason is not None and path not in file.included and format_of(path) is None:
+            file.included.add(path)
+            failure = Failure(reason=read.reason, detail=f"{path}: {read.why}")
+            gaps += [gap(_asked(file.target, table, f"read {path}"), failure) for table in _FILLED]
+    return definition, gaps
+
+
+def _repository(folder: Path, path: str) -> str:
+    """Return the folder, inside the one that is scanned, of the repository that a GitLab pipeline belongs to."""
+    above = [parent.as_posix() for parent in PurePosixPath(path).parents]
+    for marked, name in ((above, ".git"), (above[::-1], ".gitlab-ci.yml")):
+        for parent in marked:
+            if (folder / parent / name).exists():
+                return parent
+    return "."
+
+
+def _order(found: tuple[str, Failure | None]) -> tuple[bool, int]:
+    """Sort the pipelines of GitLab first, and outer ones before inner ones: they take in other definitions."""
+    name, depth = found[0].rsplit("/", 1)[-1], found[0].count("/")
+    return (False, depth) if name in {".gitlab-ci.yml", ".gitlab-ci.yaml"} else (True, 0)
 
 
 def definition_files(folder: Path, config: Config) -> Iterator[tuple[str, Failure | None]]:

@@ -52,7 +52,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
     account = text(root.get("serviceAccount"))
     if account is None:
         out.indirect.append(f"line {root.line}: the service account is that of the trigger")
-    return out.definition(document=documents[0], service_accounts=[fill(account, env)] if account else [])
+    return out.definition(documents=documents[:1], service_accounts=[fill(account, env)] if account else [])
 
 
 _SHELLS = frozenset(("bash", "sh", "ash", "dash", "zsh", "env"))

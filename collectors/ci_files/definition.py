@@ -1,7 +1,11 @@
 """What a pipeline's definition file says, in one provider-neutral shape.
 
-A parser reads one text and evaluates nothing: expressions stay text, includes are not fetched. What hides
+A parser evaluates nothing: expressions stay text, and it reads no file but those that its caller hands it. What hides
 behind a template, an expression or a reusable workflow is named in `Definition.indirect`.
+
+Lines of a definition of several files share one number space: file n starts at n times `FILE`. So what is read out of a
+merged definition keeps one number for where it stands, and arithmetic on lines stays what it is; `Definition.where`
+tells file and line.
 """
 
 from __future__ import annotations
@@ -29,6 +33,11 @@ Scope: TypeAlias = Literal["workflow", "job", "step"]
 Pin: TypeAlias = Literal["sha", "digest", "tag", "branch", "none", "local", "expression"]
 Severity: TypeAlias = Literal["critical", "high", "medium", "low", "info"]
 RunnerKind: TypeAlias = Literal["hosted", "self-hosted", "unknown"]
+
+FILE = 1 << 25
+"""Between the lines of one file and the next: more lines than a file of the largest size has."""
+NOWHERE = FILE >> 1
+"""From here on, the line within a file is not known."""
 
 
 class DefinitionError(Exception):
@@ -152,10 +161,21 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """The reusable workflow that it is, with its ref."""
 
 
-class Definition(msgspec.Struct, frozen=True, kw_only=True):
-    """One definition file."""
+class Included(msgspec.Struct, frozen=True, kw_only=True):
+    """A file besides the definition's own that it consists of."""
 
     path: str
+    """As records name it: ``ci/build.yml``, ``deploy.yml@lantern/templates``, ``https://example.org/ci.yml``."""
+    line: int | None = None
+    """Stands for every line of it, where only the statement is known that brings it in."""
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    """One definition: a file, with what it includes as far as that was read."""
+
+    path: str
+    included: list[Included] = []
+    """The other files, in the order of their lines."""
     format: Format
     name: str
     line: int = 1
@@ -181,3 +201,15 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """The platform account that it runs as, where the file names one (Cloud Build)."""
     confidence: Literal["high", "low"] = "high"
     """low for formats that are programs (Jenkinsfile), and for files that had to be repaired (tabs)."""
+
+    def file_of(self, line: int) -> str:
+        """Return the path of the file that a line of this definition belongs to."""
+        number = line // FILE
+        return self.included[number - 1].path if number else self.path
+
+    def where(self, line: int) -> str:
+        """Return ``path:line``; the path alone where the line is not known."""
+        number, within = divmod(line, FILE)
+        known = within if within < NOWHERE else self.included[number - 1].line if number else None
+        path = self.file_of(line)
+        return path if known is None else f"{path}:{known}"

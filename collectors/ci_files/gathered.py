@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from collectors.ci_files.definition import (
     Definition,
@@ -25,10 +25,11 @@ from scanner.detectors import inspect, secret_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.ci_files.definition import Format, Scope, Severity
+    from collectors.ci_files.definition import Format, Included, Scope, Severity
     from collectors.ci_files.yaml_nodes import Document, Node
     from scanner.detectors import Fingerprint
 
+T = TypeVar("T")
 ROLE_ARN = re.compile(
     r"arn:aws[\w-]*:iam::(?:\d{12}|\$\{?\w+\}?|\$\(\w+\)):role/(?:[\w+=,.@/-]|\$\{?\w+\}?|\$\(\w+\))+"
 )
@@ -60,38 +61,43 @@ class Gathered:
         self.deploys: list[Deploy] = []
         self.problems: list[Problem] = []
         self.indirect: list[str] = []
+        self.included: list[Included] = []
+        self._secret: dict[tuple[str, str], bool] = {}
         self._judged: set[tuple[int, int, str]] = set()
 
     def definition(
         self,
         *,
         name: str | None = None,
-        document: Document | None = None,
+        documents: list[Document] | None = None,
         triggers: dict[str, list[str]] | None = None,
         dangerous: list[str] | None = None,
         service_accounts: list[str] | None = None,
         low: bool = False,
     ) -> Definition:
         """Return what was gathered."""
-        problems = [*self.problems, *_static(self.logins), *_duplicates(document)]
+        problems = [*self.problems, *_static(self.logins), *_duplicates(documents or [])]
         unique = {(p.code, p.line, p.job, p.detail): p for p in problems}
+        # A value that several jobs take over from one place is one copy.
+        copies = {(h.line, h.column, h.seen.fingerprint): h for h in reversed(self.hard_coded)}
         return Definition(
             path=self.path,
+            included=self.included,
             format=self.kind,
             name=name or self.path.rsplit("/", 1)[-1],
             triggers=triggers or {},
-            jobs=self.jobs,
-            secrets=self.secrets,
-            variables=self.variables,
-            logins=self.logins,
-            uses=self.uses,
+            jobs=_once(self.jobs),
+            secrets=_once(self.secrets),
+            variables=_once(self.variables),
+            logins=_once(self.logins),
+            uses=_once(self.uses),
             dangerous_triggers=dangerous or [],
-            hard_coded=self.hard_coded,
-            deploys=self.deploys,
+            hard_coded=list(reversed(copies.values())),
+            deploys=_once(self.deploys),
             problems=sorted(unique.values(), key=lambda p: (p.line, p.code, p.detail)),
-            indirect=self.indirect,
+            indirect=list(dict.fromkeys(self.indirect)),
             service_accounts=service_accounts or [],
-            confidence="low" if low or (document is not None and document.repaired) else "high",
+            confidence="low" if low or any(document.repaired for document in documents or []) else "high",
         )
 
     def problem(
@@ -142,6 +148,16 @@ class Gathered:
                     if isinstance(item, Scalar):
                         self.value(key.text, item, job)
         return found
+
+    def shown(self, env: dict[str, str]) -> dict[str, str]:
+        """Return variables of which the values may be shown: those that are secrets stand for themselves."""
+        kept: dict[str, str] = {}
+        for name, value in env.items():
+            secret = self._secret.get((name, value))
+            if secret is None:
+                secret = self._secret[name, value] = inspect(name, value, self.fingerprint) is not None
+            kept[name] = f"${name}" if secret else value
+        return kept
 
     def value(self, name: str, scalar: Scalar, job: str | None) -> None:
         """Judge one plain value."""
@@ -305,8 +321,13 @@ def _static(logins: list[Login]) -> Iterator[Problem]:
             )
 
 
-def _duplicates(document: Document | None) -> Iterator[Problem]:
-    for key in document.duplicates if document else []:
+def _once(found: list[T]) -> list[T]:
+    """Return what differs, in order: a job that is read under several conditions says most things again."""
+    return list({repr(one): one for one in found}.values())
+
+
+def _duplicates(documents: list[Document]) -> Iterator[Problem]:
+    for key in [key for document in documents for key in document.duplicates]:
         yield Problem(
             code="duplicate-key",
             line=key.line,

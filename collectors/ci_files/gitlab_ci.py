@@ -7,19 +7,26 @@ protection fit, named in the file or not: the variables listed here are those th
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from collectors.ci_files.definition import DefinitionError, Job, Login, Runner, Use
+import msgspec
+
+from collectors.ci_files.definition import FILE, NOWHERE, DefinitionError, Included, Job, Login, Runner
 from collectors.ci_files.gathered import Gathered, text_at
+from collectors.ci_files.gitlab_include import Include, includes_of, note
 from collectors.ci_files.gitlab_logins import id_token_logins, vault_secrets
-from collectors.ci_files.gitlab_templates import Scripts, Templates
-from collectors.ci_files.shell import Shell
+from collectors.ci_files.gitlab_placed import placed
+from collectors.ci_files.gitlab_templates import Unfolded, merge
+from collectors.ci_files.gitlab_tree import Grower, NoReader, Repository, in_precedence, roots
+from collectors.ci_files.gitlab_variables import MOST, MOST_RULES, flat, ways
+from collectors.ci_files.shell import Shell, fill
 from collectors.ci_files.yaml_nodes import (
     Mapping,
     Scalar,
     boolean,
     items,
     mapping,
+    mark,
     read,
     text,
     texts,
@@ -28,16 +35,21 @@ from collectors.ci_files.yaml_nodes import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.ci_files.definition import Definition, Pin
-    from collectors.ci_files.yaml_nodes import Node
+    from collectors.ci_files.definition import Definition
+    from collectors.ci_files.gitlab_tree import Branch, Reader
+    from collectors.ci_files.yaml_nodes import Document, Node
     from scanner.detectors import Fingerprint
 
 _RESERVED = frozenset(
     ("default", "include", "stages", "variables", "workflow", "image", "services", "before_script", "after_script", "cache", "spec", "types")
 )  # fmt: skip
 _SCRIPTS = ("before_script", "script", "after_script")
-_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_VERSION = re.compile(r"v?\d+(?:\.\d+)*[\w.+-]*")
+_DEFAULTS = frozenset(("before_script", "after_script", "hooks", "id_tokens", "identity", "tags"))
+"""Of what is read here, the keywords that a job takes from ``default:``; the scripts also from the top level."""
+_LEVELS = 2
+"""Of child pipelines, as GitLab allows."""
+_MOST_WAYS = 2_000
+"""To run the jobs of one pipeline, beside one for each; so that no file takes for ever."""
 _BRANCH_RULE = re.compile(
     r"\$CI_COMMIT_(?:BRANCH|REF_NAME)\s*==\s*(?:[\"'](?P<name>[^\"']+)[\"']|(?P<default>\$CI_DEFAULT_BRANCH))"
 )
@@ -50,77 +62,249 @@ _INPUT = re.compile(r"\$\[\[\s*inputs\.(?P<name>[\w-]+)")
 
 
 def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = None) -> Definition:
-    """Read a pipeline definition. Raises `DefinitionError`."""
+    """Read one definition file by itself. Raises `DefinitionError`."""
+    return pipeline(path, source, fingerprint, NoReader(), owner=owner)[0]
+
+
+def takes_in(source: str) -> bool:
+    """Tell whether a definition includes files. Raises `DefinitionError`."""
+    return bool(includes_of(_root(read(source)).get("include")))
+
+
+def pipeline(
+    path: str,
+    source: str,
+    fingerprint: Fingerprint,
+    reader: Reader,
+    *,
+    owner: str | None = None,
+    repository: Repository | None = None,
+    merged: Mapping | None = None,
+) -> tuple[Definition, list[Branch]]:
+    """Read a definition with all that it includes and starts, and return it with what was included, read or not.
+
+    ``repository`` is where the file stands, if not with its pipeline. ``merged`` is what GitLab made of it: that is the
+    pipeline, then, and the files tell where its parts stand and what GitLab left out. Raises `DefinitionError` for the
+    file itself; what cannot be read of the others stands in the answer.
+    """
     documents = read(source)
-    document = documents[-1] if documents else None
-    if document is None or not isinstance(document.root, Mapping):
-        raise DefinitionError("malformed", "the file is not a mapping")
-    root = document.root
+    root = _root(documents)
     out = Gathered(path, "gitlab-ci", fingerprint)
-    variables = out.values(root.get("variables"), None)
-    for given, scalar in _values(root.get("variables")):
-        out.reads(scalar, job=None, shell=Shell(variables), scope="workflow", under=given)
-    _debug(out, root.get("variables"), None)
-    _includes(out, root.get("include"), owner)
-    default = mapping(root.get("default"))
-    for holder in (root, default):
-        _images(out, holder, None)
+    here = repository or Repository()
+    grower = Grower(reader, (here, path), documents, out.included)
+    includes = includes_of(root.get("include"))
+    top = grower.tree(root, includes, here, above=((here, path),), merged=True)
+    beneath, base, elsewhere = reader.beneath(), None, 1
+    if merged is not None:
+        elsewhere = _elsewhere(out, grower.branches, root)
+        base = placed(merged, in_precedence(top), elsewhere)
+        _pasted(out, root)
+    grower.statements += [msgspec.structs.replace(one, line=elsewhere) for one in beneath]
+    configurations = roots(top, base)
+    for include in grower.statements:
+        note(out, include, owner)
+    known = len(grower.statements)
+    reading = _Reading(out)
+    for configuration in configurations:
+        reading.configuration(configuration)
+    reading.started(grower)
+    for include in grower.statements[known:]:
+        note(out, include, owner)
+    reading.told(grower.branches)
     triggers: dict[str, list[str]] = {}
-    templates = Templates(root, out)
-    unfolded = Scripts(root)
-    for key, node in root.pairs:
-        if key.text in _RESERVED or not isinstance(node, Mapping):
-            continue
-        merged = templates.merged(key, node)
-        if key.text.startswith("."):
-            # A template: jobs that extend it are read with what it gives; its own values count once.
-            out.values(node.get("variables"), key.text)
-            continue
-        _job(out, key, merged, unfolded, variables)
     for job in out.jobs:
         for ref in job.refs:
             if ref not in triggers.setdefault("push", []):
                 triggers["push"].append(ref)
     if any(not job.refs for job in out.jobs):
         triggers["push"] = []
-    return out.definition(name=text_at(root, "workflow", "name"), document=document, triggers=triggers)
+    name = text_at(configurations[0], "workflow", "name")
+    if name is None and repository is not None and repository.project:
+        name = path.removesuffix(f"@{repository.project}").rsplit("/", 1)[-1]
+    return out.definition(name=name, documents=documents, triggers=triggers), grower.branches
 
 
-def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Scripts, variables: dict[str, str]) -> None:
-    root = unfolded.root
+def _root(documents: list[Document]) -> Mapping:
+    root = documents[-1].root if documents else None
+    if not isinstance(root, Mapping):
+        raise DefinitionError("malformed", "the file is not a mapping")
+    return root
+
+
+def _elsewhere(out: Gathered, branches: list[Branch], root: Mapping) -> int:
+    """Return the line of what stands in no file that was read: of the one file that was not, or of the statement."""
+    unread = {branch.read.shown for branch in branches if branch.tree is None and branch.read.merged}
+    key = root.key("include")
+    if len(unread) == 1:
+        out.included.append(Included(path=unread.pop()))
+    else:
+        out.included.append(Included(path=out.path, line=key.line if key else 1))
+    return FILE * len(out.included) + NOWHERE
+
+
+class _Started(msgspec.Struct, frozen=True):
+    """A child pipeline: https://docs.gitlab.com/ci/pipelines/downstream_pipelines/#parent-child-pipelines."""
+
+    job: Scalar
+    includes: list[Include]
+    variables: Mapping
+    level: int
+
+
+class _Reading:
+    """Reads the configurations of one pipeline."""
+
+    def __init__(self, out: Gathered) -> None:
+        self._out = out
+        self._missing: dict[tuple[int, str, str], None] = {}
+        self._extended: set[tuple[int, str, str]] = set()
+        self._waiting: list[_Started] = []
+        self._ways = _MOST_WAYS
+        self._done: set[tuple[object, ...]] = set()
+
+    def configuration(self, root: Mapping, level: int = 0) -> None:
+        """Note what one configuration says."""
+        out = self._out
+        unfolded = Unfolded(root)
+        variables = out.values(unfolded.get("variables"), None)
+        workflow = mapping(unfolded.get("workflow"))
+        for given, scalar in _values(unfolded.get("variables")):
+            out.reads(scalar, job=None, shell=Shell(variables), scope="workflow", under=given)
+        _debug(out, root.get("variables"), None)
+        default = mapping(unfolded.get("default"))
+        for holder in (root, default):
+            _images(out, holder, None)
+        marks: dict[int, int] = {}
+        shared = [mark(one, marks) for one in (default, workflow, unfolded.get("variables"))]
+        shared += [mark(unfolded.get(one), marks) for one in _SCRIPTS]
+        for key, node in root.pairs:
+            if key.text in _RESERVED or not isinstance(node, Mapping):
+                continue
+            job = mapping(unfolded.get(key.text))
+            self._extended.update(
+                (key.line, key.text, name) for name in texts(node.get("extends")) if name in root
+            )
+            if key.text.startswith("."):
+                # A template: jobs that extend it are read with what it gives; its own values count once.
+                out.values(node.get("variables"), key.text)
+                continue
+            same = (key.text, key.line, mark(job, marks), *shared)
+            if same in self._done:
+                continue  # no condition changes this job
+            self._done.add(same)
+            most = max(1, min(MOST, self._ways))
+            found = ways(out, job, key.text, workflow=workflow, variables=variables, most=most)
+            for env in found:
+                _job(out, key, job, unfolded, out.shown(env))
+            self._ways -= len(found) - 1
+            self._trigger(key, job, unfolded, level)
+        self._missing |= dict.fromkeys(unfolded.missing)
+
+    def _trigger(self, key: Scalar, job: Mapping, unfolded: Unfolded, level: int) -> None:
+        trigger = job.get("trigger")
+        if trigger is None:
+            return
+        project = text(trigger) or text_at(trigger, "project")
+        if project is not None:
+            self._out.indirect.append(f"line {key.line}: `{key.text}` triggers {project}")
+            return
+        # Its variables, and those of the pipeline, go before the child's own.
+        passed = merge(mapping(unfolded.get("variables")), mapping(job.get("variables")))
+        includes = includes_of(mapping(trigger).get("include"))
+        self._waiting.append(_Started(key, includes, passed, level + 1))
+
+    def started(self, grower: Grower) -> None:
+        """Note what the pipelines say that jobs start."""
+        done: set[tuple[object, ...]] = set()
+        for child in self._waiting:
+            named = [
+                (one.kind, one.name, *one.files, one.ref, one.line, mark(one.inputs, {}))
+                for one in child.includes
+            ]
+            same = (*named, mark(child.variables, {}))
+            if same in done or child.level > _LEVELS:
+                continue
+            done.add(same)
+            tree = grower.tree(mapping(None), child.includes, Repository())
+            if not tree.branches or any(branch.tree is None for branch in tree.branches):
+                self._out.indirect.append(
+                    f"line {child.job.line}: `{child.job.text}` triggers a child pipeline"
+                )
+            variables = Scalar("variables", child.job.line, 1, None, "")
+            over = Mapping([(variables, child.variables)] if child.variables.pairs else [], 1, 1, None)
+            for configuration in roots(tree):
+                self.configuration(merge(configuration, over), child.level)
+
+    def told(self, branches: list[Branch]) -> None:
+        """Note what could not be resolved."""
+        out = self._out
+        where = "in none of the files that were read" if out.included else "not in this file"
+        for line, job, name in self._missing:
+            if (line, job, name) not in self._extended:
+                out.indirect.append(f"line {line}: `{job}` extends {name}, which is {where}")
+        for branch in branches:
+            include, one = branch.include, branch.read
+            if branch.tree is not None or include.kind == "artifact":
+                continue
+            why = f": {one.why}" if one.why else ""
+            if not one.merged:
+                out.indirect.append(f"line {include.line}: includes {one.shown}{why}")
+            elif include.kind != "template":
+                out.indirect.append(
+                    f"line {include.line}: includes {one.shown}, of which what it includes under conditions is not known{why}"
+                )
+        out.indirect.sort(key=_line)
+
+
+def _line(indirect: str) -> int:
+    number = indirect.removeprefix("line ").partition(":")[0]
+    return int(number) if number.isdigit() else 0
+
+
+def _values(node: Node | None) -> Iterator[tuple[str, Scalar]]:
+    """Yield the variables whose value reads others, by name."""
+    for key, value in mapping(node).pairs:
+        scalar = mapping(value).get("value") if isinstance(value, Mapping) else value
+        if isinstance(scalar, Scalar) and "$" in scalar.text:
+            yield key.text, scalar
+
+
+def _inherited(unfolded: Unfolded, job: Mapping, keyword: str) -> Node | None:
+    """Return a keyword of a job, or what it takes over: https://docs.gitlab.com/ci/yaml/#inherit."""
+    if keyword in job or keyword not in _DEFAULTS or "trigger" in job:
+        return job.get(keyword)  # a job that starts another pipeline runs nothing itself
+    inherit = mapping(job.get("inherit")).get("default")
+    if inherit is not None and boolean(inherit) is not True and keyword not in texts(inherit):
+        return None
+    found = mapping(unfolded.get("default")).get(keyword)
+    return unfolded.get(keyword) if found is None and keyword in _SCRIPTS else found
+
+
+def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Unfolded, env: dict[str, str]) -> None:
     name = key.text
     environment = text(node.get("environment")) or text_at(node, "environment", "name")
-    shown = "*" if environment and "$" in environment else environment
-    if shown == "*":
+    shown = fill(environment, env) if environment else environment
+    if shown and "$" in shown:
+        shown = "*"
         out.indirect.append(f"line {key.line}: the environment of `{name}` is computed")
-    own_values = out.values(node.get("variables"), name)
-    for rule in items(node.get("rules")):
-        out.values(mapping(rule).get("variables"), name)
-    for cell in items(mapping(node.get("parallel")).get("matrix")):
-        out.values(cell, name)
-    env = {**variables, **own_values}
     _debug(out, node.get("variables"), name)
     _images(out, node, name)
-    runs = "trigger" not in node  # a job that starts another pipeline runs nothing itself
-    tokens = mapping(node.get("id_tokens") or (_default(root, node, "id_tokens") if runs else None))
-    google = text(node.get("identity") or _default(root, node, "identity")) == "google_cloud"
+    tokens = mapping(_inherited(unfolded, node, "id_tokens"))
     own = [key.text for key, _ in tokens.pairs]
+    google = text(_inherited(unfolded, node, "identity")) == "google_cloud"
     # A token that the job is given is no stored secret.
     shell = Shell(
-        {**env, **dict.fromkeys([*own, *(k.text for k, _ in mapping(node.get("secrets")).pairs)], "")}
+        {**env, **dict.fromkeys([*own, *(given.text for given, _ in mapping(node.get("secrets")).pairs)], "")}
     )
     for given, scalar in _values(node.get("variables")):
         out.reads(scalar, job=name, shell=shell, environment=shown, under=given)
-    shell.hand(env.items(), macros=False)
-    scripts: list[Scalar] = []
-    hooks = mapping(node.get("hooks") or _default(root, node, "hooks"))
-    for part in (
-        hooks.get("pre_get_sources_script"),
-        *(node.get(part) or root.get(part) or _default(root, node, part) for part in _SCRIPTS),
-    ):
-        scripts += unfolded.lines(part)
+    shell.hand(((given, value) for given, value in env.items() if value != f"${given}"), macros=False)
+    hooks = mapping(_inherited(unfolded, node, "hooks")).get("pre_get_sources_script")
+    scripts = unfolded.lines(hooks)
+    for part in _SCRIPTS:
+        scripts = [*scripts, *unfolded.lines(_inherited(unfolded, node, part))]
     for item in items(node.get("run")):
-        scripts += unfolded.lines(mapping(item).get("script"))
+        scripts = [*scripts, *unfolded.lines(mapping(item).get("script"))]
     for scalar in scripts:
         out.script(scalar, job=name, shell=shell, environment=shown)
         _injection(out, scalar, name)
@@ -132,13 +316,7 @@ def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Scripts, variables
             Login(service="gcp", how="oidc", line=key.line, job=name, environment=shown, token_allowed=True)
         )
     out.static_logins(shell, key.line, job=name, environment=shown)
-    trigger = node.get("trigger")
-    if trigger is not None:
-        where = text(trigger) or text_at(trigger, "project") or "a child pipeline"
-        out.indirect.append(f"line {key.line}: `{name}` triggers {where}")
-        for item in items(mapping(trigger).get("include")):
-            _include(out, item, None)
-    tags = texts(node.get("tags") or _default(root, node, "tags"))
+    tags = texts(_inherited(unfolded, node, "tags"))
     hosted = bool(tags) and all(re.match(r"saas-|gitlab-org", tag) for tag in tags)
     out.jobs.append(
         Job(
@@ -152,21 +330,6 @@ def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Scripts, variables
     )
 
 
-def _values(node: Node | None) -> Iterator[tuple[str, Scalar]]:
-    for key, value in mapping(node).pairs:
-        scalar = mapping(value).get("value") if isinstance(value, Mapping) else value
-        if isinstance(scalar, Scalar) and "$" in scalar.text:
-            yield key.text, scalar
-
-
-def _default(root: Mapping, node: Mapping, key: str) -> Node | None:
-    """Return what a job takes from ``default:``: https://docs.gitlab.com/ci/yaml/#inheritdefault."""
-    inherit = mapping(node.get("inherit")).get("default")
-    if inherit is not None and boolean(inherit) is not True and key not in texts(inherit):
-        return None
-    return mapping(root.get("default")).get(key)
-
-
 def _images(out: Gathered, node: Mapping, job: str | None) -> None:
     parts = [node.get("image"), *items(node.get("services"))]
     for part in parts:
@@ -176,77 +339,6 @@ def _images(out: Gathered, node: Mapping, job: str | None) -> None:
         if image and not image.startswith("$"):
             out.image(image, part.line, job)
         out.values(mapping(part).get("variables"), job)
-
-
-def _includes(out: Gathered, node: Node | None, owner: str | None) -> None:
-    for item in items(node):
-        _include(out, item, owner)
-
-
-def _include(out: Gathered, item: Node, owner: str | None) -> None:
-    settings = mapping(item)
-    short = text(item)
-    remote = text(settings.get("remote")) or (short if short and short.startswith("http") else None)
-    project, component = text(settings.get("project")), text(settings.get("component"))
-    ref: str | None
-    pin: Pin
-    if project is not None:
-        ref = text(settings.get("ref"))
-        name, pin = project, _pin(ref)
-        own = project.split("/", 1)[0] == owner
-        _use(out, "include", name, ref=ref, pin=pin, third_party=not own, line=item.line)
-    elif component is not None:
-        name, _, version = component.partition("@")
-        own = "$CI_SERVER_FQDN" in name and owner is not None and f"/{owner}/" in name
-        _use(
-            out,
-            "component",
-            name,
-            ref=version or None,
-            pin=_pin(version or None),
-            third_party=not own,
-            line=item.line,
-        )
-    elif remote is not None:
-        pin = "sha" if settings.get("integrity") is not None else "none"
-        _use(out, "include", remote, ref=None, pin=pin, third_party=True, line=item.line)
-    else:
-        named = text(settings.get("local")) or text(settings.get("template")) or short
-        if named is None:
-            return
-        _use(out, "include", named, ref=None, pin="local", third_party=False, line=item.line)
-    out.indirect.append(f"line {item.line}: includes {project or component or remote or named}")
-
-
-def _use(
-    out: Gathered,
-    kind: Literal["include", "component"],
-    name: str,
-    *,
-    ref: str | None,
-    pin: Pin,
-    third_party: bool,
-    line: int,
-) -> None:
-    out.uses.append(Use(kind=kind, name=name, ref=ref, pin=pin, third_party=third_party, line=line))
-    if pin in {"none", "branch", "tag"}:
-        out.problem(
-            "unpinned-include",
-            line,
-            f"includes {name}{'@' + ref if ref else ''} by {'nothing fixed' if pin == 'none' else 'a ' + pin}: its owner can change this pipeline",
-            severity="high" if third_party and pin != "tag" else "low",
-            fix="Pin the include to a full commit SHA (`ref:`), or a remote file with `integrity:`.",
-        )
-
-
-def _pin(ref: str | None) -> Pin:
-    if ref is None:
-        return "none"
-    if "$" in ref:
-        return "expression"
-    if _SHA.fullmatch(ref):
-        return "sha"
-    return "tag" if _VERSION.fullmatch(ref) else "branch"
 
 
 def _refs(node: Mapping) -> list[str]:
@@ -263,9 +355,11 @@ def _refs(node: Mapping) -> list[str]:
             else:
                 return []
         return refs
-    rules = node.get("rules")
+    rules = flat(node.get("rules"))
+    if len(rules) >= MOST_RULES:
+        return []
     refs = []
-    for rule in items(rules):
+    for rule in rules:
         if text(mapping(rule).get("when")) == "never":
             continue
         condition = text(mapping(rule).get("if")) or ""
@@ -320,3 +414,15 @@ def _injection(out: Gathered, scalar: Scalar, job: str) -> None:
                 fix="Put the input into `variables:` and use the variable, quoted.",
                 job=job,
             )
+
+
+def _pasted(out: Gathered, root: Mapping) -> None:
+    """Look for inputs in the scripts of the file itself: in what GitLab merged, they are filled in."""
+    unfolded = Unfolded(root)
+    for key, node in root.pairs:
+        if key.text in _RESERVED or not isinstance(node, Mapping):
+            continue
+        for part in _SCRIPTS:
+            for scalar in unfolded.lines(node.get(part)):
+                if _INPUT.search(scalar.text):
+                    _injection(out, scalar, key.text)

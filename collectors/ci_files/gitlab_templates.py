@@ -1,6 +1,6 @@
-"""Jobs with what they extend, and scripts with what they refer to, as far as it stands in the same file.
+"""Jobs of a GitLab pipeline with what they extend and refer to, as far as it stands in the files that were read.
 
-https://docs.gitlab.com/ci/yaml/yaml_optimization/.
+GitLab resolves ``extends`` first and ``!reference`` after it: https://docs.gitlab.com/ci/yaml/yaml_optimization/.
 """
 
 from __future__ import annotations
@@ -11,87 +11,120 @@ from collectors.ci_files.definition import DefinitionError
 from collectors.ci_files.yaml_nodes import Mapping, Scalar, Sequence, mapping, texts
 
 if TYPE_CHECKING:
-    from collectors.ci_files.gathered import Gathered
     from collectors.ci_files.yaml_nodes import Node
 
 _MOST_LINES = 20_000
 _MOST_LEVELS = 50
-"""Of ``extends`` and ``!reference``; GitLab allows eleven and ten."""
+"""Of ``extends``; GitLab allows eleven."""
+_DEEPEST = 300
+"""Of nodes with what they refer to; GitLab allows ten levels of references."""
 
 
-class Templates:
-    """The jobs of a file with what they extend, each worked out once."""
-
-    def __init__(self, root: Mapping, out: Gathered) -> None:
-        self._root = root
-        self._out = out
-        self._done: dict[str, Mapping] = {}
-        self._open: set[str] = set()
-
-    def merged(self, key: Scalar, node: Mapping, depth: int = 0) -> Mapping:
-        """Return a job with what it extends, as far as that stands in the file."""
-        known = self._done.get(key.text)
-        if known is not None:
-            return known
-        self._open.add(key.text)
-        pairs: dict[str, tuple[Scalar, Node]] = {}
-        for name in dict.fromkeys(texts(node.get("extends"))):
-            parent = self._root.get(name)
-            if not isinstance(parent, Mapping):
-                self._out.indirect.append(
-                    f"line {key.line}: `{key.text}` extends {name}, which is not in this file"
-                )
-            elif name not in self._open and depth < _MOST_LEVELS:
-                above = self.merged(self._root.key(name) or key, parent, depth + 1)
-                for pair in above.pairs:
-                    pairs[pair[0].text] = _both(pairs.get(pair[0].text), pair)
-        for pair in node.pairs:
-            if pair[0].text != "extends":
-                pairs[pair[0].text] = _both(pairs.get(pair[0].text), pair)
-        self._open.discard(key.text)
-        result = Mapping(list(pairs.values()), node.line, node.column, node.tag)
-        self._done[key.text] = result
-        return result
-
-
-def _both(above: tuple[Scalar, Node] | None, pair: tuple[Scalar, Node]) -> tuple[Scalar, Node]:
-    """Merge mappings key by key; everything else is replaced: https://docs.gitlab.com/ci/yaml/#extends."""
-    if above is None or not isinstance(above[1], Mapping) or not isinstance(pair[1], Mapping):
-        return pair
-    merged = {key.text: (key, value) for key, value in above[1].pairs}
-    for key, value in pair[1].pairs:
-        merged[key.text] = _both(merged.get(key.text), (key, value))
-    return pair[0], Mapping(list(merged.values()), pair[1].line, pair[1].column, pair[1].tag)
-
-
-class Scripts:
-    """Script lines with ``!reference`` resolved where its target stands in the file, each list worked out once."""
+class Unfolded:
+    """The top level of a configuration with its jobs unfolded, each worked out once."""
 
     def __init__(self, root: Mapping) -> None:
         self.root = root
-        self._done: dict[int, list[Scalar]] = {}
+        self.missing: list[tuple[int, str, str]] = []
+        """Line and name of a job that extends what is not there, and that name."""
+        self._keys = {key.text: key for key, _ in root.pairs}
+        self._extended: dict[str, Mapping] = {}
+        self._open: set[str] = set()
+        self._resolved: dict[int, Node] = {}
+        self._lines: dict[int, list[Scalar]] = {}
 
-    def lines(self, node: Node | None, depth: int = 0) -> list[Scalar]:
-        """Return the lines of a script. Raises `DefinitionError` when it unfolds beyond measure."""
+    def get(self, name: str) -> Node | None:
+        """Return what stands under a name at the top level: a job, a template, ``default``, ``variables``."""
+        node = self._raw(name)
+        return None if node is None else self._resolve(node, 0)
+
+    def _raw(self, name: str) -> Node | None:
+        node = self.root.get(name)
+        return self._merged(self._keys[name], node) if isinstance(node, Mapping) else node
+
+    def _merged(self, key: Scalar, node: Mapping, depth: int = 0) -> Mapping:
+        """Return a job with what it extends."""
+        known = self._extended.get(key.text)
+        if known is not None:
+            return known
+        self._open.add(key.text)
+        result = Mapping([], node.line, node.column, node.tag)
+        for name in dict.fromkeys(texts(node.get("extends"))):
+            parent = self.root.get(name)
+            if not isinstance(parent, Mapping):
+                self.missing.append((key.line, key.text, name))
+            elif name not in self._open and depth < _MOST_LEVELS:
+                above = self._merged(self._keys[name], parent, depth + 1)
+                result = merge(result, above)
+        self._open.discard(key.text)
+        result = merge(result, without(node, "extends"))
+        self._extended[key.text] = result
+        return result
+
+    def _resolve(self, node: Node, depth: int) -> Node:
+        """Return a node with ``!reference`` replaced by what it names; by nothing where that is not there."""
+        if isinstance(node, Scalar) or depth > _DEEPEST:
+            return node
+        known = self._resolved.get(id(node))
+        if known is not None:
+            return known
+        nothing = Sequence([], node.line, node.column, None)
+        self._resolved[id(node)] = nothing  # what refers to itself adds nothing
+        result: Node
+        if isinstance(node, Mapping):
+            pairs = [(key, self._resolve(value, depth + 1)) for key, value in node.pairs]
+            result = Mapping(pairs, node.line, node.column, node.tag)
+        elif node.tag == "!reference":
+            first, *rest = texts(node) or [""]
+            target = self._raw(first)
+            for part in rest:
+                target = mapping(target).get(part)
+            result = nothing if target is None else self._resolve(target, depth + 1)
+        else:
+            result = Sequence(
+                [self._resolve(item, depth + 1) for item in node.items], node.line, node.column, node.tag
+            )
+        self._resolved[id(node)] = result
+        return result
+
+    def lines(self, node: Node | None) -> list[Scalar]:
+        """Return the lines of a script, lists within lists included. Raises `DefinitionError` beyond measure."""
         if isinstance(node, Scalar):
             return [node]
-        if not isinstance(node, Sequence) or depth > _MOST_LEVELS:
+        if not isinstance(node, Sequence):
             return []
-        known = self._done.get(id(node))
+        known = self._lines.get(id(node))
         if known is not None:
             return known
         lines: list[Scalar] = []
-        self._done[id(node)] = lines  # a list that refers to itself adds nothing
-        if node.tag == "!reference":
-            target: Node | None = self.root
-            for part in texts(node):
-                target = mapping(target).get(part)
-            lines += self.lines(target, depth + 1)
-        else:
-            for item in node.items:
-                lines += list(self.lines(item, depth + 1))
-                if len(lines) > _MOST_LINES:
-                    raise DefinitionError(
-                        "truncated", f"a script of more than {_MOST_LINES} lines", node.line
-                    )
+        for item in node.items:
+            lines += self.lines(item)
+            if len(lines) > _MOST_LINES:
+                raise DefinitionError("truncated", f"a script of more than {_MOST_LINES} lines")
+        self._lines[id(node)] = lines
         return lines
+
+
+def merge(above: Mapping, below: Mapping) -> Mapping:
+    """Merge two mappings key by key; all else is replaced by what stands below.
+
+    So jobs take over what they extend (https://docs.gitlab.com/ci/yaml/#extends), and a file what it includes
+    (https://docs.gitlab.com/ci/yaml/includes/#merge-method-for-include).
+    """
+    if not above.pairs:
+        return below
+    merged = {key.text: (key, value) for key, value in above.pairs}
+    for key, value in below.pairs:
+        _, other = merged.get(key.text, (key, None))
+        if isinstance(other, Mapping) and isinstance(value, Mapping) and other is not value:
+            merged[key.text] = key, merge(other, value)
+        else:
+            merged[key.text] = key, value
+    return Mapping(list(merged.values()), below.line, below.column, below.tag)
+
+
+def without(node: Mapping, name: str) -> Mapping:
+    """Return a mapping without one of its keys."""
+    if name not in node:
+        return node
+    return Mapping([pair for pair in node.pairs if pair[0].text != name], node.line, node.column, node.tag)

@@ -30,8 +30,7 @@ def identity_id(definition: Definition, context: Context) -> str:
 def definition_records(definition: Definition, *, context: Context) -> Iterator[Record]:
     """Yield the records of one definition file: first its `Identity`, then `Secret`, `Link` and `Control`.
 
-    Give every definition of a repository the same context. In GitLab, included local files get the id of
-    the project's pipeline too: give only the top file here, or merge.
+    Give every definition of a repository the same context.
     """
     me = identity_id(definition, context)
     yield _identity(definition, context, me)
@@ -106,11 +105,8 @@ def _secrets(definition: Definition, context: Context, me: str) -> Iterator[Reco
     seen: dict[str, int] = {}
     for found in definition.hard_coded:
         native = me.split(":", 2)[2]
-        base = (
-            f"{native}:{found.name}"
-            if native.endswith(definition.path)
-            else f"{native}:{definition.path}:{found.name}"
-        )
+        path = definition.file_of(found.line)
+        base = f"{native}:{found.name}" if native.endswith(path) else f"{native}:{path}:{found.name}"
         seen[base] = seen.get(base, 0) + 1
         unique = base if seen[base] == 1 else f"{base}#{seen[base]}"
         key_id = found.seen.key_id
@@ -128,7 +124,7 @@ def _secrets(definition: Definition, context: Context, me: str) -> Iterator[Reco
             credential_id=record_id("aws", "access-key", key_id)
             if key_id and found.seen.looks_like.startswith("aws-")
             else None,
-            location=f"{definition.path}:{found.line}",
+            location=definition.where(found.line),
         )
 
 
@@ -161,7 +157,7 @@ def _links(definition: Definition, context: Context, me: str) -> Iterator[Record
             source_id=me,
             relation=relation,
             target_id=target,
-            evidence=f"{definition.path}:{line}",
+            evidence=definition.where(line),
             why=why,
         )
 
@@ -215,7 +211,7 @@ def _controls(definition: Definition, context: Context, me: str) -> Iterator[Rec
 
     def control(kind: str, line: int, detail: str, enforcement: Literal["absent", "documented"]) -> Control:
         # Lines move with every edit: the id is by kind and text, so that a finding keeps its identity.
-        base = _digest(native, definition.path, kind, detail)
+        base = _digest(native, definition.file_of(line), kind, detail)
         seen[base] = seen.get(base, 0) + 1
         return Control(
             id=record_id(context.provider, kind, base if seen[base] == 1 else f"{base}-{seen[base]}"),
@@ -223,7 +219,7 @@ def _controls(definition: Definition, context: Context, me: str) -> Iterator[Rec
             account_id=context.account_id,
             stage=_STAGES.get(kind, "build"),
             kind=kind,
-            name=f"{definition.path}:{line}",
+            name=definition.where(line),
             enforcement=enforcement,
             target=me,
             detail=detail,

@@ -105,35 +105,40 @@ Node: TypeAlias = "Scalar | Sequence | Mapping"
 class Document:
     """One YAML document."""
 
-    __slots__ = ("duplicates", "repaired", "root")
+    __slots__ = ("duplicates", "repaired", "root", "size")
 
-    def __init__(self, root: Node, duplicates: list[Scalar], repaired: bool) -> None:
+    def __init__(self, root: Node, size: int, duplicates: list[Scalar], repaired: bool) -> None:
         self.root = root
+        self.size = size
+        """How many nodes it has, with its aliases expanded."""
         self.duplicates = duplicates
         """Keys that repeat an earlier key of the same mapping."""
         self.repaired = repaired
         """Whether tabs had to be replaced by blanks to make it readable."""
 
 
-def read(text: str) -> list[Document]:
-    """Return the documents of a YAML text. Raises `DefinitionError`, and nothing else."""
+def read(text: str, *, above: int = 0) -> list[Document]:
+    """Return the documents of a YAML text. Raises `DefinitionError`, and nothing else.
+
+    ``above`` is added to the line of every node, so that the nodes of several files can stand in one tree.
+    """
     if len(text) > MAX_BYTES:
         raise DefinitionError("truncated", f"larger than {MAX_BYTES} bytes")
     try:
-        return _documents(text.removeprefix("\ufeff"), repaired=False)
+        return _documents(text.removeprefix("\ufeff"), above, repaired=False)
     except DefinitionError:
         if "\t" not in text:
             raise
-        return _documents(text.expandtabs(2).removeprefix("\ufeff"), repaired=True)
+        return _documents(text.expandtabs(2).removeprefix("\ufeff"), above, repaired=True)
 
 
-def _documents(text: str, *, repaired: bool) -> list[Document]:
+def _documents(text: str, above: int, *, repaired: bool) -> list[Document]:
     import yaml
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is optional in PyYAML's wheels
     try:
         parser = loader(text.encode("utf-8", "replace"))
-        return _Composer(iter(parser.get_event, None), repaired).documents()
+        return _Composer(iter(parser.get_event, None), above, repaired).documents()
     except yaml.MarkedYAMLError as exc:
         line = exc.problem_mark.line + 1 if exc.problem_mark else None
         raise DefinitionError("malformed", f"not valid YAML: {exc.problem or exc.context}", line) from None
@@ -160,8 +165,9 @@ class _Open:
 class _Composer:
     """Builds nodes from events without recursion."""
 
-    def __init__(self, events: Iterator[Any], repaired: bool) -> None:
+    def __init__(self, events: Iterator[Any], above: int, repaired: bool) -> None:
         self._events = events
+        self._first = above + 1
         self._repaired = repaired
 
     def documents(self) -> list[Document]:
@@ -181,7 +187,7 @@ class _Composer:
             if kind is scalar_event:
                 mark = event.start_mark
                 style = event.style or ""
-                node = Scalar(event.value, mark.line + 1, mark.column + 1, event.tag, style)
+                node = Scalar(event.value, mark.line + self._first, mark.column + 1, event.tag, style)
                 if event.anchor:
                     anchors[event.anchor] = (node, 1, 1)
                 size = depth = 1
@@ -213,7 +219,7 @@ class _Composer:
                 continue
             if not stack:
                 duplicates.sort(key=lambda key: (key.line, key.column))
-                documents.append(Document(node, duplicates, self._repaired))
+                documents.append(Document(node, size, duplicates, self._repaired))
                 continue
             top = stack[-1]
             top.children.append(node)
@@ -225,10 +231,10 @@ class _Composer:
                 raise DefinitionError("malformed", f"nested deeper than {MAX_DEPTH}", top.line)
         return documents
 
-    @staticmethod
-    def _closed(done: _Open) -> Sequence | Mapping:
+    def _closed(self, done: _Open) -> Sequence | Mapping:
+        line = done.line - 1 + self._first
         if not done.mapping:
-            return Sequence(done.children, done.line, done.column, done.tag)
+            return Sequence(done.children, line, done.column, done.tag)
         pairs: list[tuple[Scalar, Node]] = []
         merged: list[tuple[Scalar, Node]] = []
         children = iter(done.children)
@@ -246,7 +252,7 @@ class _Composer:
                 if key.text not in own:
                     inherited.setdefault(key.text, (key, value))
             pairs = [*inherited.values(), *pairs]
-        return Mapping(pairs, done.line, done.column, done.tag)
+        return Mapping(pairs, line, done.column, done.tag)
 
 
 def _merged(value: Node) -> list[tuple[Scalar, Node]]:
@@ -278,6 +284,28 @@ def text(node: Node | None) -> str | None:
 def texts(node: Node | None) -> list[str]:
     """Return the texts of a list of scalars, or of one."""
     return [item.text for item in items(node) if isinstance(item, Scalar)]
+
+
+def mark(node: Node | None, known: dict[int, int]) -> int:
+    """Return a number that is the same for what says the same in the same places.
+
+    ``known`` keeps the numbers of nodes that live, so that what many places refer to is looked at once.
+    """
+    if node is None:
+        return 0
+    if isinstance(node, Scalar):
+        return hash((node.text, node.line))
+    if id(node) in known:
+        return known[id(node)]
+    parts: list[int] = [node.line]
+    if isinstance(node, Sequence):
+        for item in node.items:
+            parts.append(mark(item, known))  # noqa: PERF401  a comprehension would double the depth of the stack
+    else:
+        for key, value in node.pairs:
+            parts += (mark(key, known), mark(value, known))
+    known[id(node)] = hash((type(node), tuple(parts)))
+    return known[id(node)]
 
 
 def is_null(node: Node) -> bool:

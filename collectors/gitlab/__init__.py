@@ -10,12 +10,17 @@ Cannot see: when a variable was made or changed, or by whom; the value of a hidd
 or of a token; before GitLab 19, whether a webhook has such a token; when a deploy token was made or last used; in older
 GitLabs, when a deploy key was last used; when a trigger token was made where GraphQL lists it (it is asked without the
 token itself, which REST cannot do);
-without an administrator's token, a deploy key, and with any token, a deploy token, a webhook or another value of a
-variable, in a project that was carried forward, before its turn comes: nothing that GitLab shows changes with them;
+without an administrator's token, a deploy key, and with any token, a deploy token, a webhook, another value of a
+variable or another text of a file that other projects include, in a project that was carried forward, before its turn
+comes: nothing that GitLab shows changes with them;
 personal access tokens and SSH keys of people, and tokens of service accounts that belong to a project, without an
-administrator's token; projects in people's own namespaces without one; a fine-grained token's permissions where they are not
-shown; environments that a group protects for its projects; CI definitions that are included from elsewhere. What was asked for and refused is a Gap: 403 and 404
-both mean "could not read".
+administrator's token; projects in people's own namespaces without one; a fine-grained token's permissions where they are
+not shown; environments that a group protects for its projects; a definition at an address outside of GitLab, and what
+files at such addresses include under conditions; pipelines of files that a job makes. What was asked for and refused is a
+Gap: 403 and 404 both mean "could not read".
+
+A pipeline is read with what it includes, as GitLab itself merges it; `collectors.gitlab.includes` says how. What comes
+out of a file of another project names it as GitLab does: ``deploy.yml@group/project:12``.
 
 How many requests: GraphQL tells of a hundred projects at once what each has, and lists in full what it can; REST is
 asked where there is something that only it tells, where GraphQL may not be believed (`structure`), and always for deploy
@@ -223,7 +228,7 @@ https://docs.gitlab.com/user/permissions/ https://docs.gitlab.com/api/personal_a
 
 GitLab.com, or a part of an instance: a service account (or a group access token) with the role Owner in each top-level
 group. Roles are for the whole group: GitLab has no read-only role for what follows.
-  Developer    members, projects, .gitlab-ci.yml, protected branches, schedules, agents, deployments
+  Developer    members, projects, .gitlab-ci.yml and what it includes, protected branches, schedules, agents, deployments
   Maintainer   project variables and CI/CD settings (subjects of ID tokens), deploy tokens, deploy keys, project access
                tokens, triggers, webhooks, integrations, job token scope, protected environments, runners, schedule
                variables

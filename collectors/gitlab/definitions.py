@@ -1,36 +1,50 @@
-"""A project's pipeline: what its ``.gitlab-ci.yml`` says, on the default branch."""
+"""A project's pipeline: what its ``.gitlab-ci.yml`` says, on the default branch, with what it includes."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from collectors.ci_files import Context, DefinitionError, definition_records
+from collectors.ci_files.gitlab_include import without_secrets
+from collectors.ci_files.gitlab_tree import Repository
 from collectors.gitlab.failures import GitLabError
-from scanner.records import Grant, Identity, level_of, record_id
+from collectors.gitlab.includes import FILLS, definition_of
+from scanner.records import Gap, Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.ci_files import Context
+    from collectors.ci_files import Definition
     from collectors.gitlab.files import Files
     from collectors.gitlab.projects import Project
     from collectors.gitlab.scope import Place, Scope
     from scanner.memory import Memory
     from scanner.records import Power, Record
 
+_ELSEWHERE = re.compile(r"(?P<path>.+?ya?ml)@(?P<project>[^:]+)(?::(?P<ref>.+))?")
+
 
 def pipeline(
-    scope: Scope, memory: Memory, files: Files, project: Project, identifiers: dict[str, str]
+    scope: Scope,
+    memory: Memory,
+    files: Files,
+    project: Project,
+    identifiers: dict[str, str],
+    *,
+    carried: bool,
 ) -> Iterator[Record]:
     """Yield the project's pipeline as an identity, with its logins, deployments and problems.
 
-    A project without the file has no pipeline.
+    A project without the file has no pipeline. ``carried``: whether the project is not asked again tonight, so that what
+    it includes from elsewhere is taken as it was, too.
     """
     place = project.place
     yield from scope.told(
-        _records(scope, memory, files, project, identifiers),
+        _records(scope, memory, files, project, identifiers, carried=carried),
         scope.asked(
             "identities",
             "GET /projects/:id/repository/files/:file_path/raw",
@@ -38,7 +52,7 @@ def pipeline(
             needs="Developer of the project",
             place=place,
         ),
-        fills=("grants/gitlab-pipeline", "links/gitlab-pipeline", "secrets/ci-file", "controls/definition"),
+        fills=FILLS,
     )
     if project.auto_devops:
         yield scope.unseen(
@@ -51,34 +65,45 @@ def pipeline(
 
 
 def _records(
-    scope: Scope, memory: Memory, files: Files, project: Project, identifiers: dict[str, str]
+    scope: Scope,
+    memory: Memory,
+    files: Files,
+    project: Project,
+    identifiers: dict[str, str],
+    *,
+    carried: bool,
 ) -> Iterator[Record]:
     """Yield what the definition says: remembered when neither it nor its surroundings changed."""
-    if project.empty or not project.builds:
+    if project.empty or not project.builds or files.absent(project):
         return
-    if project.elsewhere:
-        raise GitLabError("unsupported", f"the definition stands elsewhere: {project.ci_path}")
-    if files.absent(project):
+    path, repository = _source(project.ci_path)
+    context = _context(scope, project, path, repository, identifiers)
+    alone = files.alone(project)
+    around = (files.file(project), project.ci_path, project.claims, project.pushes, context)
+    key = hashlib.sha256(msgspec.json.encode(around, order="deterministic")).hexdigest()
+    known = memory.definition(key) if alone or carried else None
+    if known is not None:
+        yield from known
         return
-    context = _context(scope, project, identifiers)
-    file = files.file(project)
-    around = msgspec.json.encode((file, project.claims, project.pushes, context), order="deterministic")
-    key = hashlib.sha256(around).hexdigest()
-    known = memory.definition(key) if files.alone(project) else None
-    if known is None:
+    if repository.project:
+        text: str | None = scope.texts.read(scope.client, repository.project, path, repository.ref)
+    else:
         text = files.text(project)
-        if text is None:
-            return
-        known = list(_parsed(scope, project, context, text))
-        if files.alone(project):
-            memory.keep_definition(key, known)
+    if text is None:
+        return
+    kept: list[Record] = []
+    for record in _read(scope, project, context, path, text=text, repository=repository):
+        kept.append(record)
+        yield record
+    if not any(isinstance(record, Gap) for record in kept):
+        memory.keep_definition(key, kept)
+        if alone:
             files.remembered(project)
-    yield from known
 
 
-def _context(scope: Scope, project: Project, identifiers: dict[str, str]) -> Context:
-    from collectors.ci_files import Context
-
+def _context(
+    scope: Scope, project: Project, path: str, repository: Repository, identifiers: dict[str, str]
+) -> Context:
     return Context(
         provider="gitlab",
         account_id=project.place.account_id,
@@ -91,18 +116,15 @@ def _context(scope: Scope, project: Project, identifiers: dict[str, str]) -> Con
         claim_keys=project.claims or None,
         variables=identifiers,
         archived=project.archived,
-        url=f"{project.url}/-/blob/{project.branch or 'HEAD'}/{project.ci_path}" if project.url else None,
+        url=_url(project, path, repository),
     )
 
 
-def _parsed(scope: Scope, project: Project, context: Context, text: str) -> Iterator[Record]:
-    from collectors.ci_files import DefinitionError, definition_records, parse
-
-    path = project.ci_path
+def _read(
+    scope: Scope, project: Project, context: Context, path: str, *, text: str, repository: Repository
+) -> Iterator[Record]:
     try:
-        owner = project.place.address.split("/", 1)[0]
-        # The project says what its definition is called: any name will do.
-        definition = parse(path, text, scope.run.fingerprint, owner=owner, kind="gitlab-ci")
+        definition: Definition = yield from definition_of(scope, project, path, text, repository)
     except DefinitionError as exc:
         raise GitLabError(exc.reason, f"{path}: {exc}") from None
     for record in definition_records(definition, context=context):
@@ -112,6 +134,26 @@ def _parsed(scope: Scope, project: Project, context: Context, text: str) -> Iter
             yield _job_token(project.place, record, pushes=project.pushes)
         else:
             yield record
+
+
+def _source(path: str) -> tuple[str, Repository]:
+    """Return a definition's path, and where it stands, if not in its project: ``ci.yml@group/project:ref``.
+
+    https://docs.gitlab.com/ci/pipelines/settings/#specify-a-custom-cicd-configuration-file
+    """
+    if path.startswith(("http://", "https://")):
+        raise GitLabError("unsupported", f"the definition stands elsewhere: {without_secrets(path)}")
+    found = _ELSEWHERE.fullmatch(path)
+    if found is None:
+        return path, Repository()
+    return found["path"], Repository(project=found["project"].lower(), ref=found["ref"] or "HEAD")
+
+
+def _url(project: Project, path: str, repository: Repository) -> str | None:
+    if project.url is None:
+        return None
+    web, here = project.url.removesuffix(project.place.address), project.place.address
+    return f"{web}{repository.project or here}/-/blob/{repository.ref or project.branch or 'HEAD'}/{path}"
 
 
 def _job_token(place: Place, identity: Identity, *, pushes: bool) -> Grant:

@@ -9,7 +9,7 @@ import msgspec
 from collectors.gitlab.batches import rows
 from collectors.gitlab.client import QueryError
 from collectors.gitlab.failures import GitLabError
-from collectors.gitlab.scope import path_of
+from collectors.gitlab.texts import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collectors.gitlab.structure import File, Structure
     from scanner.memory import Memory
 
-_LARGEST = 10_000_000
 _INLINE = 400_000
 """Longer texts are read by REST."""
 _BATCH_BYTES = 4_000_000
@@ -131,17 +130,12 @@ class Files:
         """Return the text of a project's definition: fetched before, or now, by REST; None when there is none.
 
         GitLab's answer says that it is the file which is not there, and not the project.
-        https://docs.gitlab.com/api/repository_files/#get-raw-file-from-repository
         """
         file = self.file(project)
         if file is not None and file.oid in self._texts:
             return self._texts[file.oid]
         try:
-            text = self._scope.client.text(
-                path_of("/projects/:id/repository/files/:path/raw", project.place, path=project.ci_path),
-                {"ref": "HEAD"},
-                largest=_LARGEST,
-            )
+            text = text_of(self._scope.client, project.place.number, project.ci_path, "HEAD")
         except GitLabError as exc:
             if exc.status == 404 and "File Not Found" in str(exc):
                 return None

@@ -185,10 +185,12 @@ def _project(
     whole = scope.settings.archived or not project.archived
     if whole:
         yield from groups.shares(scope, project.place, {"shared_with_groups": project.shares}, "resource")
-    yield from settings(scope, night, project, structure, facts, whole=whole, deploys=files.deploys(project))
+    deploys = files.deploys(project)
+    carried = yield from settings(scope, night, project, structure, facts, whole=whole, deploys=deploys)
     if not whole:
         return
-    yield from definitions.pipeline(scope, night.memory, files, project, {**identifiers, **facts.identifiers})
+    named = {**identifiers, **facts.identifiers}
+    yield from definitions.pipeline(scope, night.memory, files, project, named, carried=carried)
     if project.builds and not project.settings:
         yield gap(
             scope.asked(

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from collectors.gitlab.failures import explain
+from collectors.gitlab.texts import Texts
 from scanner.collect import Asked, Failure, Run, Target, gap, told
 from scanner.records import Identity
 
@@ -56,6 +57,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """The top-level group, or the instance."""
     role: int | None = None
     """The token's own role in the group; 60 for an administrator, None where that could not be read."""
+    texts: Texts = msgspec.field(default_factory=Texts)
     people_elsewhere: bool = False
     """Whether the instance's own target tells of all users, and more of each than a list of members does."""
 

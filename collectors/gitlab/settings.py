@@ -18,7 +18,7 @@ from scanner.memory import Carried, Memory
 from scanner.records import Deployment, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from collectors.gitlab.projects import Project
     from collectors.gitlab.structure import Structure
@@ -56,10 +56,10 @@ def settings(
     *,
     whole: bool,
     deploys: bool,
-) -> Iterator[Record]:
+) -> Generator[Record, None, bool]:
     """Yield what REST tells of a project, tonight or from the last night that asked; fills ``facts``.
 
-    Not ``whole``: only what still opens it. ``deploys``: whether its pipeline may name an environment.
+    Returns whether it was carried forward from an earlier night. Not ``whole``: only what still opens it. ``deploys``: whether its pipeline may name an environment.
     """
     config, number = scope.settings, int(project.place.number)
     keys = None if night.keys is None else night.keys.get(project.place.number, [])
@@ -72,12 +72,13 @@ def settings(
         facts.identifiers = _FACTS.decode(reading.facts).identifiers
         night.carried.note(reading.read_at)
         yield from reading.carried()
-        return
+        return True
     kept: list[Record] = []
     for record in _read(scope, project, structure, keys, facts, whole=whole, deploys=deploys):
         kept.append(record)
         yield record
     night.memory.keep_reading(number, digest, msgspec.json.encode(facts), kept)
+    return False
 
 
 def _where_any(seen: list[dict[str, Any]] | None) -> Iterable[dict[str, Any]] | None:

@@ -14,9 +14,12 @@ from sandbox.gitlab import views
 from sandbox.gitlab.instance import DEVELOPER, MAINTAINER, OWNER, REPORTER, Instance
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.resources.abc import Traversable
+
     from sandbox.gitlab.instance import Json
 
-RISK, FRAUD, HANDBOOK = (project.id for project in PROJECTS)
+RISK, FRAUD, HANDBOOK, TEMPLATES = (project.id for project in PROJECTS)
 RESEARCH = 8002
 
 
@@ -35,14 +38,38 @@ def build(night: int = 1) -> Instance:
             visibility=visibility,
             runners_token=runners_token,
         )
-        text = (files("sandbox.gitlab") / f"pipelines/{one.name}.yml").read_text(encoding="utf-8")
-        out.files[f"{one.id}/.gitlab-ci.yml"] = text
+        _definitions(out, one.id, one.name)
     _risk_engine(out)
     _fraud_model(out, night)
     _handbook(out)
+    _templates(out)
     _runners(out, night)
     _instance(out)
     return out
+
+
+def _definitions(out: Instance, number: int, name: str) -> None:
+    """Add a project's pipeline definition, and the files beside it that pipelines include."""
+    folder = files("sandbox.gitlab") / "pipelines"
+    out.files[f"{number}/.gitlab-ci.yml"] = (folder / f"{name}.yml").read_text(encoding="utf-8")
+    values = {
+        "{key_id}": key_id(DEV, "ci-fraud"),
+        "{key_secret}": key_secret(DEV, "ci-fraud"),
+        "{release_token}": made("gitlab/release", 20, "glpat-"),
+    }
+    for path, text in _texts(folder / name):
+        for placeholder, value in values.items():
+            text = text.replace(placeholder, value)  # noqa: PLW2901
+        out.files[f"{number}/{path}"] = text
+
+
+def _texts(folder: Traversable, above: str = "") -> Iterator[tuple[str, str]]:
+    if folder.is_dir():
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+            if entry.is_dir():
+                yield from _texts(entry, f"{above}{entry.name}/")
+            else:
+                yield f"{above}{entry.name}", entry.read_text(encoding="utf-8")
 
 
 def _people(out: Instance) -> None:
@@ -266,6 +293,16 @@ def _handbook(out: Instance) -> None:
     out.lists[f"{base}/job_token_scope/allowlist"] = [views.basic_project(out.projects[HANDBOOK])]
     out.lists[f"{base}/protected_branches"] = [give.protected_branch(903, "main", push=MAINTAINER)]
     out.lists[f"{base}/environments"] = [give.environment(544, "pages", tier="other")]
+
+
+def _templates(out: Instance) -> None:
+    base = f"/projects/{TEMPLATES}"
+    out.objects[f"{base}/job_token_scope"] = {"inbound_enabled": True, "outbound_enabled": False}
+    out.lists[f"{base}/job_token_scope/allowlist"] = [views.basic_project(out.projects[TEMPLATES])]
+    out.lists[f"{base}/protected_branches"] = [give.protected_branch(904, "main", push=MAINTAINER)]
+    out.remotes["https://ci.pipeline-kit.example/v2/notify.yml"] = (
+        ".notify:\n  after_script:\n    - curl -fsS https://ci.pipeline-kit.example/done\n"
+    )
 
 
 def _runners(out: Instance, night: int) -> None:

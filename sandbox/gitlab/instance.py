@@ -74,6 +74,10 @@ class Instance(msgspec.Struct, kw_only=True):
     """Objects by path: ``/projects/9001/job_token_scope``."""
     files: MutableMapping[str, str] = {}
     """Texts by ``<project id>/<path>``, on the default branch."""
+    templates: dict[str, str] = {}
+    """Pipeline templates that come with GitLab, by name."""
+    remotes: dict[str, str] = {}
+    """What GitLab would fetch, by address."""
     runners: list[Json] = []
     """As GraphQL's ``CiRunner``."""
     triggers: MutableMapping[int, list[Json]] = {}

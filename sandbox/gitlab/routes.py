@@ -92,6 +92,7 @@ ROUTES: tuple[Route, ...] = (
         "/projects/:id/cluster_agents/:agent_id/tokens/:token_id",
         "/projects/:id/pipeline_schedules/:schedule_id",
         "/projects/:id/repository/files/:file_path/raw",
+        "/projects/:id/ci/lint",
     ),
     *_lists(REPORTER, "/projects/:id/deployments", "/projects/:id/environments"),
 )

@@ -26,6 +26,7 @@ from sandbox.gitlab.estate import build
 from sandbox.gitlab.graphql import execute
 from sandbox.gitlab.instance import ADMIN, DEVELOPER, MAINTAINER, OWNER, Instance, Json, Rows, Token
 from sandbox.gitlab.limits import Limiter, Limits
+from sandbox.gitlab.lint import lint
 from sandbox.gitlab.routes import Route, route_of
 from sandbox.http_server import Reply, Server
 from sandbox.http_server import reply as reply_with
@@ -76,8 +77,8 @@ class RefusedError(Exception):
 class GitLabSandbox:
     """Serves one instance. Thread-safe; use it as a context manager.
 
-    ``without`` names GraphQL fields that this GitLab is too old to have, ``total`` above how many rows the
-    count is left out; without ``limits``, requests are not counted.
+    ``without`` names fields that this GitLab is too old to have, of GraphQL and of the CI lint's answer, ``total`` above
+    how many rows the count is left out; without ``limits``, requests are not counted.
     """
 
     def __init__(
@@ -297,6 +298,10 @@ class GitLabSandbox:
                 return _object({"": views.single_runner(found[0], held)} if found else {}, "")
             case "/projects/:id/pipeline_schedules/:schedule_id":
                 return self._schedule(token, path)
+            case "/projects/:id/ci/lint" if path not in held.objects:
+                pushes = token.access_level >= MAINTAINER
+                answer = lint(held, held.projects[int(values[0])], pushes=pushes)
+                return {key: value for key, value in answer.items() if key not in self._without}
             case _ if route.one:
                 return _object(held.objects, path)
             case _:

@@ -1,0 +1,72 @@
+"""Texts of files in other projects, each read once a target: many pipelines include the same few templates."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from collectors.gitlab.failures import GitLabError
+
+if TYPE_CHECKING:
+    from collectors.gitlab.client import Client
+
+LARGEST = 10_000_000
+"""Bytes of a definition file."""
+_KEPT = 50_000_000
+"""Characters that are kept; what was asked for longest ago goes first."""
+
+
+class Texts:
+    """Reads files by the repository files API, and keeps them. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, str, str], str | GitLabError] = OrderedDict()
+        self._reading: dict[tuple[str, str, str], threading.Lock] = {}
+        self._size = 0
+
+    def read(self, client: Client, project: str, path: str, ref: str) -> str:
+        """Return a file's text. Raises what `Client.text` raises; a refusal is remembered, too."""
+        key = (project, path, ref)
+        with self._lock:
+            mine = self._reading.setdefault(key, threading.Lock())
+        with mine:
+            with self._lock:
+                known = self._known.get(key)
+                if known is not None:
+                    self._known.move_to_end(key)
+            if known is None:
+                known = _asked(client, project, path, ref)
+                with self._lock:
+                    self._known[key] = known
+                    self._size += _size(known)
+                    self._reading.pop(key, None)
+                    while self._size > _KEPT:
+                        self._size -= _size(self._known.popitem(last=False)[1])
+        if isinstance(known, GitLabError):
+            raise known
+        return known
+
+
+def _asked(client: Client, project: str, path: str, ref: str) -> str | GitLabError:
+    try:
+        return text_of(client, project, path, ref)
+    except GitLabError as exc:
+        if exc.reason == "denied":
+            return exc
+        raise
+
+
+def _size(known: str | GitLabError) -> int:
+    return len(known) if isinstance(known, str) else 0
+
+
+def text_of(client: Client, project: str, path: str, ref: str) -> str:
+    """GET one file of a project, which is named by id or full path.
+
+    https://docs.gitlab.com/api/repository_files/#get-raw-file-from-repository
+    """
+    where = f"/projects/{quote(project, safe='')}/repository/files/{quote(path, safe='')}/raw"
+    return client.text(where, {"ref": ref}, largest=LARGEST)
