@@ -147,6 +147,33 @@ def test_an_instances_list_of_deploy_keys_that_fails_is_read_project_by_project(
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
+def test_definitions_that_gitlab_does_not_merge_are_gaps_and_keep_their_own_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Fault
+) -> None:
+    with GitLabSandbox() as sandbox:
+        sandbox.fail("GET /projects/:id/ci/lint", trouble)
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    lost = {
+        (row.account_id, row.table, row.kind) for row in gaps(records) if listing(row).endswith("/ci/lint")
+    }
+    assert lost == {
+        (f"gitlab:project:{number}", table, kind)
+        for number in (9002, 9003)
+        for table, kind in (
+            ("identities", "gitlab-pipeline"),
+            ("grants", "gitlab-pipeline"),
+            ("links", "gitlab-pipeline"),
+            ("secrets", "ci-file"),
+            ("controls", "definition"),
+        )
+    }
+    assert not any(row.call.endswith("/ci/lint") for row in of(records, Coverage))
+    pipelines = {row.id: row for row in of(records, Identity) if row.kind == "gitlab-pipeline"}
+    assert len(pipelines) == 4
+    assert "aws:static" in pipelines["gitlab:pipeline:9002"].logins
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("route", ["GET /groups/:id", "GET /user"])
 def test_what_cannot_be_entered_is_one_gap_for_everything(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Fault, route: str
