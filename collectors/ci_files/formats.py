@@ -27,7 +27,7 @@ _ON = r"^[\"']?on[\"']?[ \t]*:"
 _SIGNS: tuple[tuple[Format, tuple[re.Pattern[str], ...]], ...] = tuple(
     (name, tuple(re.compile(sign, re.MULTILINE) for sign in signs))  # type: ignore[misc]
     for name, signs in (
-        ("github-workflow", (_ON, r"^[\"']?jobs[\"']?[ \t]*:", r"\b(?:runs-on|steps|uses)[\"']?[ \t]*:")),
+        ("github-workflow", (_ON, r"^[\"']?jobs[\"']?[ \t]*:")),
         ("github-action", (r"^[\"']?runs[\"']?[ \t]*:", r"\busing[\"']?[ \t]*:[ \t]*[\"']?(?:composite|docker|node\d+)\b")),
         ("bitbucket-pipelines", (r"^pipelines[ \t]*:", r"^[ \t]+(?:default|branches|pull-requests|tags|custom)[ \t]*:", r"-[ \t]+step[ \t]*:")),
         ("buildspec", (r"^version[ \t]*:[ \t]*[\"']?0\.[12]\b", r"^phases[ \t]*:")),
