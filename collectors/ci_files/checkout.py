@@ -23,7 +23,7 @@ from collectors.ci_files.formats import format_by_content, format_of, parse
 from collectors.ci_files.records import definition_records
 from collectors.ci_files.tokens import Context
 from collectors.ci_files.yaml_nodes import MAX_BYTES
-from scanner.collect import Asked, Failure, Run, Target, TargetError, gap, or_gap
+from scanner.collect import Asked, Failure, Run, Target, TargetError, gap, told
 from scanner.config import Section
 from scanner.records import TABLE_OF, Account, Coverage, Record
 
@@ -186,22 +186,13 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _file(file: _File, skipped: Failure | None) -> Iterator[Record]:
-    """Yield the records of one file, or its gaps: one for each table that it would have filled."""
-    failures: list[Failure] = [skipped] if skipped else []
-
-    def explain(exc: Exception) -> Failure | None:
-        known = _explain(exc)
-        failures.append(
-            known or Failure(reason="bug", detail=f"{type(exc).__name__} while reading {file.path}")
-        )
-        return known
-
+    """Yield the records of one file; of each table that it fills, whether it was read: one bad file weighs as one."""
     call = f"read {file.path}"
-    if skipped is None:
-        yield from or_gap(_records(file), _asked(file.target, _FILLED[0], call), explain)
-    for failure in failures:
-        for table in _FILLED if skipped else _FILLED[1:]:
-            yield gap(_asked(file.target, table, call), failure)
+    if skipped is not None:
+        yield from (gap(_asked(file.target, table, call), skipped) for table in _FILLED)
+        return
+    first, *others = _FILLED
+    yield from told(_records(file), _asked(file.target, first, call), _explain, fills=others)
 
 
 def _records(file: _File) -> Iterator[Record]:
