@@ -11,6 +11,7 @@ from sandbox.gitlab import GitLabSandbox, build
 from sandbox.gitlab.entities import (
     access,
     agent_token,
+    approval_rule,
     protected_branch,
 )
 from sandbox.gitlab.estate import FRAUD, HANDBOOK, RISK, TEMPLATES
@@ -94,6 +95,15 @@ def rich() -> Instance:
                 {**access(40), "access_level_description": "mirror", "deploy_key_id": 521},
             ],
         },
+    ]
+    release = instance.lists[f"{base}/protected_branches"][1]
+    instance.lists[f"{base}/approval_rules"] = [
+        approval_rule(1, "All", 1, rule_type="any_approver"),
+        approval_rule(2, "Release", 4, release),
+        approval_rule(3, "Protected", 2, applies_to_all_protected_branches=True),
+    ]
+    instance.lists[f"/projects/{FRAUD}/approval_rules"] = [
+        approval_rule(4, "Scan", 3, rule_type="report_approver", report_type="scan_finding")
     ]
     instance.lists[f"{base}/job_token_scope/allowlist"].append(instance.projects[FRAUD])
     instance.lists[f"{base}/job_token_scope/groups_allowlist"] = [

@@ -28,6 +28,12 @@ def level(number: int, words: str, **who: Any) -> dict[str, Any]:
     return {"accessLevel": number, "accessLevelDescription": words, **who}
 
 
+def demand(number: int | None, name: str, *required: int, kind: str = "REGULAR") -> dict[str, Any]:
+    rules = nodes(*({"approvalsRequired": one, "type": kind} for one in required))
+    own = None if number is None else f"gid://gitlab/Projects::BranchRule/{number}"
+    return {"id": own, "name": name, "approvalRules": rules}
+
+
 def rule(*push: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": "gid://gitlab/Projects::BranchRule/7",
@@ -48,7 +54,14 @@ def rule(*push: Mapping[str, Any]) -> dict[str, Any]:
         ({"ciCdSettings": {"inboundJobTokenScopeEnabled": False}}, "limited", False),
         ({"ciCdSettings": None}, "limited", None),
         ({"clusterAgents": nodes({"id": "1", "tokens": nodes(more=True)})}, "agents", None),
-        ({"approvals": nodes({"approvalRules": nodes({"approvalsRequired": 2})}, {"approvalRules": nodes()})}, "approvals", 2),
+        ({"approvals": nodes(demand(None, "All branches", 2), demand(None, "All protected branches"))}, "approvals", 2),
+        ({"approvals": nodes(demand(None, "All protected branches", 1, 3), demand(7, "main", 2))}, "approvals", 3),
+        # Those of other branches guard nothing here.
+        ({"approvals": nodes(demand(7, "ma*", 2), demand(8, "release", 5))}, "approvals", 2),
+        ({"approvals": nodes(demand(8, "release", 5))}, "approvals", 0),
+        # Whether it is for every merge request, or for what a scan found, is not told.
+        ({"approvals": nodes(demand(None, "All branches", 2, kind="REPORT_APPROVER"))}, "approvals", None),
+        ({"approvals": nodes({"approvalRules": nodes({"approvalsRequired": 2})})}, "approvals", None),
         ({"approvals": nodes({"approvalRules": None})}, "approvals", None),
         ({"branches": nodes({"id": None, "name": "All branches", "branchProtection": None})}, "branches", []),
         ({"branches": nodes(rule(level(40, "Maintainers")))}, "branches", [rule(level(40, "Maintainers"))]),

@@ -236,7 +236,7 @@ def _approvals(rules: list[dict[str, Any]] | None, branch: str | None) -> int | 
     most = 0
     for rule in rules:
         approvals = rows(rule.get("approvalRules"))
-        if approvals is None or any(one.get("type") == "REPORT_APPROVER" for one in approvals):
+        if approvals is None or any(one.get("type") in {None, "REPORT_APPROVER"} for one in approvals):
             return None
         if _of_branch(rule) and branch is not None and not fnmatchcase(branch, str(rule["name"])):
             continue
