@@ -292,3 +292,27 @@ def test_neither_records_nor_memory_hold_a_value_or_a_text(
             assert canary not in held
     assert VALUE.encode() not in written
     assert any(getattr(row, "credential_id", None) == f"aws:access-key:{VALUE}" for row in records)
+
+
+def test_what_was_deleted_last_is_seen_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The list that held it is told complete by the same name, so that its findings resolve."""
+
+    def listings(records: list[Record]) -> set[str]:
+        return {
+            row.id
+            for row in of(records, Coverage)
+            if row.account_id == "github:repo:1" and row.kind in {"deploy-key", "environment-approval"}
+        }
+
+    with GitHubSandbox(organisation=acme()) as sandbox:
+        options = config(sandbox, monkeypatch)
+        before = listings(collected(options, run(tmp_path)))
+        emptied = changed(acme(), 1, deploy_keys=(), environments=())
+        sandbox.organisation, sandbox.site = emptied, Site(emptied, sandbox.url, "https://github.com")
+        sent = len(sandbox.log)
+        after = listings(collected(options, run(tmp_path, 1)))
+        paths = [call.path.split("?")[0] for call in sandbox.log[sent:]]
+    assert len(before) == 2
+    assert after == before
+    assert "/repos/acme/app-1/keys" not in paths
+    assert "/repos/acme/app-1/environments" not in paths

@@ -326,8 +326,8 @@ def webhook(item: dict[str, Any], account_id: str) -> Iterator[Record]:
         )
 
 
-def deploy_keys(scope: Scope, repository: Repository) -> Iterator[Record]:
-    """Yield a repository's deploy keys."""
+def deploy_keys(scope: Scope, repository: Repository, *, empty: bool) -> Iterator[Record]:
+    """Yield a repository's deploy keys; nothing is asked when it is known that there are none."""
 
     def key(item: dict[str, Any]) -> Iterator[Record]:
         number = str(item["id"])
@@ -390,6 +390,7 @@ def deploy_keys(scope: Scope, repository: Repository) -> Iterator[Record]:
         needs="administration: read",
         account_id=repository.account_id,
         fills=("identities/github-deploy-key", "grants/github-deploy-key"),
+        empty=empty,
         repo=repository.name,
     )
 

@@ -31,7 +31,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def guards(scope: Scope, repository: Repository, found: list[Environment]) -> Iterator[Record]:
-    """Yield the guards of a repository's environments; fills ``found``.
+    """Yield the guards of a repository's environments; fills ``found``. Nothing is asked when GraphQL counted none.
 
     https://docs.github.com/en/rest/deployments/environments
     """
@@ -111,6 +111,8 @@ def guards(scope: Scope, repository: Repository, found: list[Environment]) -> It
                 )
 
     def read() -> Iterator[Record]:
+        if repository.environments == 0:
+            return
         path = f"/repos/{scope.login}/{repository.name}/environments"
         for item in scope.client.items(path, inside="environments"):
             yield from environment(item)

@@ -98,17 +98,19 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         explained: Callable[[Exception], Failure | None] = explain,
         item: str | None = None,
         salt: str = "",
+        empty: bool = False,
         **names: str,
     ) -> Iterator[Record]:
         """Read a list. ``call`` is GitHub's documented path (``/orgs/{org}/hooks``), filled with ``names``.
 
         ``fills`` names what else the same list fills, as ``table/kind``: each gets a Coverage or Gap of its own.
         ``item`` tells listings apart that share a call and an account: a team, an environment.
-        ``salt`` names what the records depend on beside the list itself.
+        ``salt`` names what the records depend on beside the list itself. ``empty``: it is known that there is nothing, so
+        nothing is asked; it is the same listing all the same, and what it held yesterday is gone.
         """
         path = call.format(org=self.login, **{name: self.quoted(value) for name, value in names.items()})
         yield from self.told(
-            self.client.records(path, convert, parameters, inside=inside, salt=salt),
+            () if empty else self.client.records(path, convert, parameters, inside=inside, salt=salt),
             self.asked(
                 table,
                 f"GET {_documented(call)} ({item})" if item else f"GET {_documented(call)}",

@@ -113,40 +113,19 @@ def _due(scope: Scope, night: Night, repository: Repository, reading: Reading) -
 def _read(
     scope: Scope, night: Night, definitions: Definitions, repository: Repository, facts: Facts
 ) -> Iterator[Record]:
-    if repository.keys == 0 and sure_of_zero(scope, repository):
-        yield from scope.told(
-            (),
-            scope.asked(
-                "credentials",
-                "POST /graphql repository.deployKeys",
-                kind="deploy-key",
-                account_id=repository.account_id,
-            ),
-        )
-    else:
-        yield from credentials.deploy_keys(scope, repository)
+    none = repository.keys == 0 and sure_of_zero(scope, repository)
+    yield from credentials.deploy_keys(scope, repository, empty=none)
     yield from credentials.repository_webhooks(scope, repository)
     if repository.archived:
         return
     yield from secrets.of_repository(
         scope, repository, rare=rare_secrets(scope, night), identifiers=facts.identifiers
     )
-    if repository.environments != 0:
-        yield from environments.guards(scope, repository, facts.environments)
-        for environment in facts.environments:
-            if environment.custom_branches:
-                yield from environments.branch_policies(scope, repository, environment)
-            yield from secrets.of_environment(scope, repository, environment)
-    else:
-        yield from scope.told(
-            (),
-            scope.asked(
-                "controls",
-                "POST /graphql repository.environments",
-                kind="environment-approval",
-                account_id=repository.account_id,
-            ),
-        )
+    yield from environments.guards(scope, repository, facts.environments)
+    for environment in facts.environments:
+        if environment.custom_branches:
+            yield from environments.branch_policies(scope, repository, environment)
+        yield from secrets.of_environment(scope, repository, environment)
     if not repository.workflows:
         return
     yield from _workflow_settings(scope, night, repository, facts)
