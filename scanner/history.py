@@ -107,8 +107,11 @@ def _chosen(given: dict[str, str]) -> str:
 
 def seen_tonight(facts: str) -> str:
     """Return the query for findings with hits tonight. Parameters: ``$run_id``, ``$as_of``."""
-    differing = ", ".join(
-        f"CASE WHEN f.{name} IS DISTINCT FROM k.{name} THEN '{name}' END" for name in COMPARED
+    # Hashes of both sides: the join would else carry every sentence of the night before.
+    differing = ", ".join(f"CASE WHEN hash(f.{name}) <> k.{name} THEN '{name}' END" for name in COMPARED)
+    before = ", ".join(
+        ["id", "status", "first_seen", "changed_at", "due_at", "exception_id", "transitions"]
+        + [f"hash({name}) AS {name}" for name in COMPARED]
     )
     columns = {
         **{name: f"f.{name}" for name in Known.__struct_fields__},
@@ -126,7 +129,7 @@ def seen_tonight(facts: str) -> str:
         "shown": "true",
         "transitions": "coalesce(k.transitions, [])",
     }
-    return f"SELECT {_chosen(columns)} FROM ({facts}) AS f LEFT JOIN known AS k ON k.id = f.id"
+    return f"SELECT {_chosen(columns)} FROM ({facts}) AS f LEFT JOIN (SELECT {before} FROM known) AS k ON k.id = f.id"
 
 
 def not_seen_tonight() -> str:

@@ -103,27 +103,22 @@ _SIGNING_IN = f"""
 """Of each automation or workload identity that is known to sign in, by what: short-lived covers roles and federation."""
 
 
-def _share(query: str, found: str) -> str:
-    """Return the query for a share of those of which it is known."""
-    return f"SELECT count(*) FILTER (found = '{found}') / nullif(count(*) FILTER (found <> 'unknown'), 0) FROM ({query})"
-
+_SHARES = (
+    ("pipelines", "pipelines_without_static_secrets", "pipelines_of_unknown_secrets", _PIPELINES, "none"),
+    (
+        "automation_signing_in",
+        "automation_with_short_lived_credentials",
+        "automation_of_unknown_credentials",
+        _SIGNING_IN,
+        "short-lived",
+    ),
+)
+"""How many there are, the share of those that are well among those of which it is known, and of how many it is not."""
 
 _ONCE = {
     "listings_complete": (
         "SELECT count(*) / nullif(count(*) + (SELECT count(*) FROM gaps), 0) FROM coverage",
         "ratio",
-    ),
-    "pipelines": (f"SELECT count(*) FROM identities WHERE {_PIPELINE}", "count"),
-    "pipelines_without_static_secrets": (_share(_PIPELINES, "none"), "ratio"),
-    "pipelines_of_unknown_secrets": (
-        f"SELECT count(*) FILTER (found = 'unknown') FROM ({_PIPELINES})",
-        "count",
-    ),
-    "automation_signing_in": (f"SELECT count(*) FROM ({_SIGNING_IN})", "count"),
-    "automation_with_short_lived_credentials": (_share(_SIGNING_IN, "short-lived"), "ratio"),
-    "automation_of_unknown_credentials": (
-        f"SELECT count(*) FILTER (found = 'unknown') FROM ({_SIGNING_IN})",
-        "count",
     ),
     "pipelines_reaching_admin": (
         f"""
@@ -170,3 +165,11 @@ def measure(tables: Tables, as_of: datetime) -> Iterator[Metric]:
         number = tables.one(query, {"as_of": as_of})
         if number is not None:
             yield Metric(metric=metric, dimension="all", dimension_value="", value=float(number), unit=unit)
+    for total, share, unknown, query, well in _SHARES:
+        counts = dict(tables.rows(f"SELECT found, count(*) FROM ({query}) GROUP BY ALL", {"as_of": as_of}))
+        every, dark = sum(counts.values()), counts.get("unknown", 0)
+        figures = [(total, every, "count"), (unknown, dark, "count")]
+        if every > dark:
+            figures.append((share, counts.get(well, 0) / (every - dark), "ratio"))
+        for metric, value, unit in figures:
+            yield Metric(metric=metric, dimension="all", dimension_value="", value=float(value), unit=unit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -59,6 +59,23 @@ def test_open_then_resolved_then_silent_then_reopened(tmp_path: Path) -> None:
     analysed(tmp_path, 5, [*BASE, key("A"), key("B")])
     assert findings(tmp_path, 5, RULE) == {"A": "open after open", "B": "open after reopened"}
     assert rows(tmp_path, 5, seen)[1] == ("B", first, fourth)
+
+
+def test_what_differs_from_the_night_before_is_named(tmp_path: Path) -> None:
+    def night(owner: str, **changes: Any) -> list[Record]:
+        return [account(), role("deploy", owner=owner), *everything(), key("A", **changes)]
+
+    def changed(number: int) -> list[str]:
+        [(names,)] = rows(tmp_path, number, f"SELECT changed FROM findings WHERE rule = '{RULE}'")
+        return list(names)
+
+    analysed(tmp_path, 1, night("platform"))
+    analysed(tmp_path, 2, night("platform"))
+    analysed(tmp_path, 3, night("data"))
+    analysed(tmp_path, 4, night("data", unused_days=99))
+    analysed(tmp_path, 5, night("data", unused_days=99), due_days={"medium": 5})
+    analysed(tmp_path, 6, [account(), role("deploy"), denied("credentials")], due_days={"medium": 5})
+    assert [changed(number) for number in range(1, 7)] == [[], [], ["owner"], ["detail"], ["due_at"], []]
 
 
 @pytest.mark.parametrize(

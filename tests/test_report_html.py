@@ -15,16 +15,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.html import render, write
+from reports.html import render, rules_in_force, write
+from reports.method import read_frameworks
 from reports.payload import SENTENCES, payload
 from reports.plain import plain, web_address
+from reports.posture import step_of
 from scanner.night import open_night
+from tests.sealed_night import account, analysed, denied, everything, key, role, run_of
 from tests.synthetic_night import AS_OF, NAMES, PATTERNS, PREVIOUS, PROD, finding, write_night
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from scanner.findings import Finding
+    from scanner.records import Record
 
 ORDER = (
     "verdict", "since", "worst", "delivery", "questions", "owners", "trend", "gaps", "exceptions", "findings",
@@ -112,6 +116,54 @@ def test_all_that_a_reviewer_must_know_is_there_without_javascript_and_css(tmp_p
     ):
         assert words in text
     assert text.count("Any GitHub repository can become this role") >= 5
+
+
+def test_accounts_of_which_nothing_was_read_are_named(tmp_path: Path) -> None:
+    gap = denied("*", call="sts:AssumeRole")
+    analysed(tmp_path, 1, [account(name="lantern-legacy"), gap], [account(2), *everything("aws:account:2")])
+    with open_night(tmp_path, run_of(1)) as night:
+        text = Read(render(night)).text
+    assert "Nothing could be read of 1 account: lantern-legacy." in text
+    # What rules lacked there is said by that already.
+    assert "could not be evaluated" not in text
+
+
+def test_what_came_and_went_is_counted(tmp_path: Path) -> None:
+    analysed(tmp_path, 1, [account(), role("deploy"), *everything(), key("A")])
+    analysed(tmp_path, 2, [account(), role("deploy"), *everything(), key("B"), key("C")])
+    with open_night(tmp_path, run_of(2), previous=run_of(1)) as night:
+        text = Read(render(night)).text
+    assert "Of the inventory: 0 identities came, 0 went; 2 credentials came, 1 went." in text
+
+
+@pytest.mark.parametrize(
+    ("text", "step"),
+    [
+        ("can sign in as deploy (role) (its token x passes the trust)", ("can sign in as deploy (role)", "its token x passes the trust")),
+        ("can make itself boss (role) (it may use a (b) and c.)", ("can make itself boss (role)", "it may use a (b) and c")),
+        ("runs as deploy (role)", ("runs as deploy (role)", "")),
+        ("has admin on * through AdministratorAccess", ("has admin on * through AdministratorAccess", "")),
+        ("a ) b)", ("a ) b)", "")),
+        (")", (")", "")),
+        ("", ("", "")),
+    ],
+)  # fmt: skip
+def test_a_step_is_parted_from_its_reason(text: str, step: tuple[str, str]) -> None:
+    assert step_of(text) == step
+
+
+def test_findings_of_other_providers_are_no_evidence_for_a_benchmark_of_one(tmp_path: Path) -> None:
+    place = "github:org:1"
+    theirs: list[Record] = [
+        msgspec.structs.replace(record, provider="github")
+        for record in (key("B", account_id=place), *everything(place))
+    ]
+    analysed(tmp_path, 1, [account(), role("deploy"), *everything(), key("A"), *theirs])
+    with open_night(tmp_path, run_of(1)) as night:
+        found = read_frameworks(night, rules_in_force(night))
+    counted = {name: {row["code"]: row["findings"] for row in rows} for name, rows in found.items()}
+    assert counted["CIS AWS 5.0"]["1.11"] == 1
+    assert counted["OWASP NHI 2025"]["NHI1:2025"] == 2
 
 
 def test_no_owner_is_a_row_of_its_own_before_all_others(tmp_path: Path) -> None:
