@@ -94,7 +94,7 @@ _RULE_STATES = """
              ON n."table" = l."table" AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)
         WHERE n.everywhere AND l.gapped GROUP BY n.rule
     ), nowhere AS (
-        SELECT n.rule, string_agg(DISTINCT n."table" || coalesce('/' || n.kind, ''), ', ') AS what
+        SELECT n.rule, string_agg(DISTINCT n."table" || coalesce('/' || n.kind, ''), ', ' ORDER BY n."table" || coalesce('/' || n.kind, '')) AS what
         FROM rule_needs AS n LEFT JOIN listed AS l ON l."table" = n."table" AND l.covered
              AND (n.kind IS NULL OR l.kind = n.kind)
         WHERE n.somewhere GROUP BY n.rule HAVING count(l.account_id) = 0
