@@ -61,7 +61,7 @@ DOCUMENTS = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(document=DOCUMENTS)
 def test_nothing_raises(document: Any) -> None:
     holder = user("u") | {"UserPolicyList": [{"PolicyName": "p", "PolicyDocument": document}]}

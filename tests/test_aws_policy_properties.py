@@ -78,7 +78,7 @@ def strength(found: set[Power]) -> int:
     return max((len(POWERS) - POWERS.index(power) for power in found), default=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(policy=POLICY, more=statements(effect="Deny"))
 def test_a_deny_never_adds(policy: list[dict[str, Any]], more: dict[str, Any]) -> None:
     before = effective_actions(identity=[document(*policy)], as_of=AS_OF)
@@ -87,13 +87,13 @@ def test_a_deny_never_adds(policy: list[dict[str, Any]], more: dict[str, Any]) -
     assert all((name, resource) in best and truth <= best[name, resource] for name, resource, truth in after)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(policy=POLICY, more=statements(effect="Deny"))
 def test_a_deny_never_adds_power(policy: list[dict[str, Any]], more: dict[str, Any]) -> None:
     assert strength(powers([*policy, more])) <= strength(powers(policy))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(actions=st.lists(ACTIONS, min_size=1, max_size=3), resource=RESOURCES, condition=CONDITIONS)
 def test_a_narrower_resource_never_adds_power(
     actions: list[str], resource: str, condition: dict[str, Any] | None
@@ -104,20 +104,20 @@ def test_a_narrower_resource_never_adds_power(
     assert strength(powers([narrow])) <= strength(powers([narrow | {"Resource": "*"}]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(policy=POLICY, data=st.data())
 def test_order_does_not_matter(policy: list[dict[str, Any]], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(policy))
     assert powers(policy) == powers(shuffled)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(policy=POLICY)
 def test_splitting_a_policy_changes_nothing(policy: list[dict[str, Any]]) -> None:
     assert strength(powers(policy)) == strength(powers(*([one] for one in policy)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(one=statements())
 def test_scalar_and_list_agree(one: dict[str, Any]) -> None:
     scalar = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import gzip
 import json
 import re
@@ -183,4 +184,9 @@ def test_the_key_of_fingerprints_is_in_no_other_file(demo: Demo) -> None:
 
 
 def test_every_file_is_its_owners_alone(demo: Demo) -> None:
-    assert [path for path in (demo.folder, *demo.folder.rglob("*")) if path.stat().st_mode & 0o077] == []
+    open_to_others = []
+    for path in (demo.folder, *demo.folder.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):  # another worker's command tidied up after itself
+            if path.stat().st_mode & 0o077:
+                open_to_others.append(path)
+    assert open_to_others == []

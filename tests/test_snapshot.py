@@ -197,7 +197,7 @@ def record_of(cls: Any) -> Any:
 
 
 @pytest.mark.parametrize("cls", [*TABLES.values(), *RESULT_TABLES.values()], ids=lambda cls: cls.__name__)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_every_record_comes_back_as_it_went_in(
     tmp_path_factory: pytest.TempPathFactory, cls: Any, data: Any
