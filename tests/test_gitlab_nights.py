@@ -307,6 +307,9 @@ def test_what_a_carried_variable_names_is_found_in_a_new_pipeline(
     }
 
 
+LINT = "GET /projects/:id/ci/lint"
+
+
 def texts(sandbox: GitLabSandbox) -> tuple[int, int]:
     """How many requests a night sent for texts: by GraphQL, beside four for what there is and one for runners; by REST."""
     graphql = sandbox.calls["POST /api/graphql"] - 5
@@ -324,9 +327,11 @@ def test_a_text_is_fetched_once_and_again_when_it_changed_or_includes_others(
         held.files[f"{FIRST + 1}/other.yml"] = DEFINITION
         options = rotating(sandbox, monkeypatch)
         collected(options, run(tmp_path))
+        assert sandbox.calls[LINT] == 1
         assert texts(sandbox) == (1, 1)
         # Nothing else changed here: what is included is taken as it was.
         collected(options, run(tmp_path, 1))
+        assert sandbox.calls[LINT] == 0
         assert texts(sandbox) == (1, 0)
         held.files[f"{FIRST + 1}/.gitlab-ci.yml"] = DEFINITION
         collected(options, run(tmp_path, 2))
