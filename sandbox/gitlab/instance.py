@@ -15,17 +15,9 @@ from typing import Any, TypeAlias, overload
 
 import msgspec
 
-Json: TypeAlias = dict[str, Any]
+from sandbox.gitlab.entities import project_identity
 
-_IDENTITY = (
-    "id",
-    "description",
-    "name",
-    "name_with_namespace",
-    "path",
-    "path_with_namespace",
-    "created_at",
-)
+Json: TypeAlias = dict[str, Any]
 
 GUEST, REPORTER, DEVELOPER, MAINTAINER, OWNER, ADMIN = 10, 20, 30, 40, 50, 60
 
@@ -107,7 +99,7 @@ class Instance(msgspec.Struct, kw_only=True):
                 nowhere: Json = {"projects_with_write_access": [], "projects_with_readonly_access": []}
                 row = found.setdefault(key["id"], own | nowhere)
                 kind = "projects_with_write_access" if key["can_push"] else "projects_with_readonly_access"
-                row[kind].append({name: project[name] for name in _IDENTITY})
+                row[kind].append(project_identity(project))
         return list(found.values())
 
     def projects_of(self, group: Json, *, subgroups: bool) -> Sequence[Json]:
