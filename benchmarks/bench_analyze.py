@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from scanner.analyze import AnalyzeSettings, analyze
+from scanner.analyze.steps import AnalyzeSettings, analyze
 from scanner.records import TABLES
 from scanner.snapshot import (
     RunInfo,
@@ -111,7 +111,7 @@ ESTATE = {
         UNION ALL
         SELECT 'aws:trust:O' || n, 'aws', 'aws:account:' || lpad((n // 10)::VARCHAR, 12, '0'),
                'aws:iam-role:ID' || n * 100 + 5, 'oidc', 'token.actions.githubusercontent.com',
-               CASE WHEN n = 7 THEN 'organisation' ELSE 'exact' END, CASE WHEN n = 7 THEN 'OIDC-4' END,
+               CASE WHEN n = 7 THEN 'organization' ELSE 'exact' END, CASE WHEN n = 7 THEN 'OIDC-4' END,
                [{'claim': 'sub', 'operator': CASE WHEN n = 7 THEN 'glob' ELSE 'equals' END,
                  'values': [CASE WHEN n = 7 THEN 'repo:acme/*' ELSE 'repo:acme/app-' || n * 100 + 3
                                                                    || ':environment:production' END],

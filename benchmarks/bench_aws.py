@@ -34,8 +34,8 @@ with AwsSandbox() as sandbox:
 def _collect(url: str, region: str) -> Counter[str]:
     """Collect the account as a scan does; return the records by class."""
     import collectors.aws
-    from scanner.collect import Run
-    from scanner.detectors import Fingerprint
+    from scanner.collect.collector import Run
+    from scanner.secrets.detectors import Fingerprint
 
     kinds: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,7 @@ BUDGETS = {"seconds": 60.0}
 def run() -> dict[str, float]:
     """Return wall and CPU seconds and the peak memory; the sandbox servers are in the same process and count."""
     with tempfile.TemporaryDirectory() as folder:
-        code = f"import sys; sys.argv = ['sprawlscan', 'demo', '--folder', {folder!r}]; from scanner.cli import main; main()"
+        code = f"import sys; sys.argv = ['sprawlscan', 'demo', '--folder', {folder!r}]; from scanner.command.cli import main; main()"
         started = time.perf_counter()
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
         seconds = time.perf_counter() - started

@@ -1,7 +1,7 @@
-"""Two nights of a GitHub organisation of 10,000 repositories, against the sandbox in a process of its own.
+"""Two nights of a GitHub organization of 10,000 repositories, against the sandbox in a process of its own.
 
 Every answer takes 20 ms, and GitHub's limits hold in scaled time: an hour passes in half a minute. The plan for a first
-night is about 66,000 REST requests, 250 for the organisation, and 560 GraphQL requests; a second night is to need at
+night is about 66,000 REST requests, 250 for the organization, and 560 GraphQL requests; a second night is to need at
 most a fifth. ``BENCH_GITHUB_REPOSITORIES`` makes it smaller; the request budgets are for 10,000.
 """
 
@@ -19,8 +19,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import collectors.github
-from scanner.collect import Run
-from scanner.detectors import Fingerprint
+from scanner.collect.collector import Run
+from scanner.secrets.detectors import Fingerprint
 
 REPOSITORIES = int(os.environ.get("BENCH_GITHUB_REPOSITORIES", "10000"))
 BUDGETS = {
@@ -36,7 +36,7 @@ from sandbox.github import GitHubSandbox, build_large
 from sandbox.github.limits import Limits
 from sandbox.github.shapes import Site
 count = int(sys.argv[1])
-with GitHubSandbox(organisation=build_large(count), limits=Limits(scale=120), latency=0.02) as sandbox:
+with GitHubSandbox(organization=build_large(count), limits=Limits(scale=120), latency=0.02) as sandbox:
     print(sandbox.url, flush=True)
     print(sandbox.app.app_id, flush=True)
     print(sandbox.app.private_key.replace(chr(10), "|"), flush=True)
@@ -44,7 +44,7 @@ with GitHubSandbox(organisation=build_large(count), limits=Limits(scale=120), la
     for line in sys.stdin:
         if line.strip() == "night":
             later = build_large(count, night=2)
-            sandbox.organisation, sandbox.site = later, Site(later, sandbox.url, "https://github.com")
+            sandbox.organization, sandbox.site = later, Site(later, sandbox.url, "https://github.com")
         graphql = sandbox.calls["POST /graphql"]
         rest = sum(sandbox.calls.values()) - graphql
         print(rest - before[0], graphql - before[1], flush=True)

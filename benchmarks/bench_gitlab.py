@@ -22,8 +22,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import collectors.gitlab
-from scanner.collect import Run
-from scanner.detectors import Fingerprint
+from scanner.collect.collector import Run
+from scanner.secrets.detectors import Fingerprint
 
 PROJECTS = int(os.environ.get("BENCH_GITLAB_PROJECTS", "10000"))
 BUDGETS = {

@@ -11,7 +11,7 @@ BUDGETS = {"help_seconds": 0.3}
 
 def run() -> dict[str, float]:
     """Return the best of five whole processes, in seconds."""
-    code = "import sys; sys.argv = ['sprawlscan', '--help']; from scanner.cli import main; main()"
+    code = "import sys; sys.argv = ['sprawlscan', '--help']; from scanner.command.cli import main; main()"
     figures = []
     for _ in range(5):
         started = time.perf_counter()

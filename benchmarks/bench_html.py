@@ -13,10 +13,10 @@ import msgspec
 from playwright.sync_api import Page, expect, sync_playwright
 
 from reports.html import write
+from scanner.analyze.framework import load_frameworks, references
+from scanner.analyze.rule import load_rules
 from scanner.findings import RuleResult
-from scanner.framework import load_frameworks, references
 from scanner.night import open_night
-from scanner.rule import load_rules
 from scanner.snapshot import write_table
 from tests.synthetic_night import NAMES, PREVIOUS, write_night
 

@@ -11,8 +11,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from collectors.aws.facts import AwsFacts
-from collectors.aws.judge import judge
+from collectors.aws.evaluator.facts import AwsFacts
+from collectors.aws.evaluator.judge import judge
 
 BUDGETS = {"cpu_seconds_at_1000_roles": 2.0, "cpu_seconds_at_100000_roles": 60.0, "peak_mb": 1500.0}
 

@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from docs import write_or_check
-from scanner.collect import collector_names, load_collector
 from scanner.config import SecretRef, Settings
+from scanner.plugins import collector_names, load_collector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +26,10 @@ EXAMPLE = Path(__file__).parents[1] / "config.example.yaml"
 
 ACTIVE: dict[str, Any] = {
     "collectors.aws": None,
-    "collectors.aws.organization": True,
+    "collectors.aws.listings.organization": True,
     "collectors.aws.external_id": "${env:SPRAWLSCAN_EXTERNAL_ID}",
     "collectors.github": None,
-    "collectors.github.organisations": ["acme"],
+    "collectors.github.organizations": ["acme"],
     "collectors.github.app": None,
     "collectors.github.app.app_id": 123456,
     "collectors.github.app.private_key": "${file:/run/secrets/github-app.pem}",

@@ -17,13 +17,13 @@ import typer.main
 from pydantic import BaseModel
 
 from docs import write_or_check
-from scanner.cli import app
-from scanner.collect import collector_names, load_collector
+from scanner.analyze.framework import load_frameworks, references
+from scanner.analyze.rule import load_rules
+from scanner.command.cli import app
 from scanner.config import Settings
 from scanner.findings import RESULT_TABLES
-from scanner.framework import load_frameworks, references
+from scanner.plugins import collector_names, load_collector
 from scanner.records import TABLES
-from scanner.rule import load_rules
 from scanner.snapshot import sql_columns
 
 if TYPE_CHECKING:

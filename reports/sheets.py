@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from scanner.framework import EVERY
+from scanner.analyze.framework import EVERY
 
 if TYPE_CHECKING:
     from scanner.night import Night

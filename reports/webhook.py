@@ -1,7 +1,7 @@
 """Tells a webhook of a night worth telling: new findings above a threshold, coverage lost, exceptions about to end.
 
 Sends counts and a link, nothing that names an identity or a credential. Sends nothing on a quiet night. It is sent
-only where ``notify.webhook`` is configured, after every ``run``. A run that failed is told by `scanner.notify`.
+only where ``notify.webhook`` is configured, after every ``run``. A run that failed is told by `scanner.pipeline.notify`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scanner.findings import SEVERITIES
-from scanner.notify import post
+from scanner.pipeline.notify import post
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,16 +22,16 @@ from sandbox.github.server import GitHubSandbox
 from sandbox.gitlab.estate import build as gitlab_night
 from sandbox.gitlab.server import GitLabSandbox
 from sandbox.gitlab.server import settings as gitlab_settings
+from scanner.command.summary import outcome_lines
 from scanner.config import load
-from scanner.pipeline import run_night
-from scanner.summary import outcome_lines
+from scanner.pipeline.stages import run_night
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from scanner.pipeline import Outcome
-    from scanner.run import Progress
+    from scanner.collect.run import Progress
+    from scanner.pipeline.stages import Outcome
 
 GITHUB_KEY = "SPRAWLSCAN_DEMO_GITHUB_APP_KEY"
 """The environment variable that the demo's configuration refers to."""
@@ -129,7 +129,7 @@ def _configuration(collectors: dict[str, Any]) -> str:
 
 def _github_settings(github: GitHubSandbox) -> dict[str, Any]:
     return {
-        "organisations": [GITHUB_ORG],
+        "organizations": [GITHUB_ORG],
         "base_url": github.url,
         "app": {
             "app_id": github.app.app_id,

@@ -23,7 +23,7 @@ REGION = "eu-west-1"
 SECOND_REGION = "us-east-1"
 
 MANAGEMENT = "100000000001"
-"""AWS account: the organisation's management account."""
+"""AWS account: the organization's management account."""
 PROD = "200000000002"
 """AWS account: production workloads."""
 DEV = "300000000003"
@@ -84,7 +84,7 @@ REPOSITORIES = (
         login="oidc",
         role="deploy-data",
         workload="lambda:nightly-export",
-        note="The role trusts the whole organisation: repo:lanternpay/*.",
+        note="The role trusts the whole organization: repo:lanternpay/*.",
     ),
     Repository(
         name="infra",

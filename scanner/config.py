@@ -24,9 +24,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from scanner.collect import collector_names, load_collector
 from scanner.document import Document, DocumentError, Where, nearest
 from scanner.findings import Severity  # noqa: TC001  pydantic reads the annotations at run time
+from scanner.plugins import collector_names, load_collector, report_names
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
@@ -132,7 +132,6 @@ class ReportSettings(Section):
     @field_validator("formats")
     @classmethod
     def _known(cls, formats: list[str]) -> list[str]:
-        from scanner.pipeline import report_names
 
         for name in formats:
             if name not in report_names():
@@ -319,7 +318,7 @@ def _known_keys(model: type[BaseModel], where: Where) -> list[str]:
 
 def _check_rules(document: Document, settings: RuleSettings) -> None:
     """Refuse what is said of rules that do not exist: a misspelt threshold would silently be the default."""
-    from scanner.rule import RuleError, choose, load_rules
+    from scanner.analyze.rule import RuleError, choose, load_rules
 
     try:
         rules = load_rules(settings.custom)

@@ -33,10 +33,10 @@ Power: TypeAlias = Literal[
     "read",
 ]
 Level: TypeAlias = Literal["admin", "escalation", "write", "read", "unknown"]
-Breadth: TypeAlias = Literal["organisation", "account", "group", "resource"]
+Breadth: TypeAlias = Literal["organization", "account", "group", "resource"]
 Lifetime: TypeAlias = Literal["static", "expiring", "short-lived"]
 Exposure: TypeAlias = Literal[
-    "anyone", "another-tenant", "organisation", "repository", "exact", "nobody", "unknown"
+    "anyone", "another-tenant", "organization", "repository", "exact", "nobody", "unknown"
 ]
 Relation: TypeAlias = Literal["uses", "runs_as", "deploys", "member_of", "owns", "can_become"]
 Enforcement: TypeAlias = Literal["enforced", "audited", "documented", "absent"]
@@ -101,16 +101,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: str
     """``provider:kind:native-id``; unique in its table."""
     provider: str
-    """The system that was asked: ``aws``, ``github``, ``gitlab``, ``ci-files``."""
+    """The system that was asked: ``aws``, ``github``, ``gitlab``, ``definitions``."""
     account_id: str
     """The `Account.id` that owns this, and by which coverage is judged."""
 
 
 class Account(Record, frozen=True, kw_only=True, gc=False):
-    """A place that owns things: an AWS account, a GitHub organisation or repository, a cluster, a namespace."""
+    """A place that owns things: an AWS account, a GitHub organization or repository, a cluster, a namespace."""
 
     kind: str
-    """The provider's own word: ``aws-account``, ``github-organisation``, ``github-repository``, ``eks-cluster``."""
+    """The provider's own word: ``aws-account``, ``github-organization``, ``github-repository``, ``eks-cluster``."""
     native_id: str
     """The provider's immutable id."""
     name: str
@@ -118,7 +118,7 @@ class Account(Record, frozen=True, kw_only=True, gc=False):
     address: str | None = None
     """The provider's mutable full name: ``acme/app``, an ARN."""
     parent_id: str | None = None
-    """The `Account.id` above: the organisation of a repository, the organisational unit of an account."""
+    """The `Account.id` above: the organization of a repository, the organizational unit of an account."""
     environment: str | None = None
     """``production``, ``staging``, ...: from tags, or from the configuration."""
     owner: str | None = None
@@ -266,7 +266,7 @@ class Secret(Record, frozen=True, kw_only=True, gc=False):
     visibility: str | None = None
     """Who can use it: ``all``, ``private``, ``selected``, ``repository``, ``environment``."""
     looks_like: str | None = None
-    """The detector that recognised the value or, with ``name:`` before it, the name."""
+    """The detector that recognized the value or, with ``name:`` before it, the name."""
     length: int | None = None
     """Length of a readable value, in characters."""
     fingerprint: str | None = None
@@ -309,7 +309,7 @@ class Grant(Record, frozen=True, kw_only=True, gc=False):
     resource: str
     """The widest resource pattern it reaches, in the provider's words; ``*`` is everything in the account."""
     breadth: Breadth
-    """organisation, account, group (many resources by pattern) or resource."""
+    """organization, account, group (many resources by pattern) or resource."""
     powers: list[Power] = []
     """What it effectively allows, strongest first; empty when it could not be judged."""
     level: Level = "unknown"
@@ -371,7 +371,7 @@ class Trust(Record, frozen=True, kw_only=True, gc=False):
     exposure: Exposure = "unknown"
     """Who can pass, at the widest, beside the identities that we know."""
     external: bool | None = None
-    """True when the trusted party lies outside the scanned organisation."""
+    """True when the trusted party lies outside the scanned organization."""
     problem: str | None = None
     """The code of the ladder that it falls on: ``OIDC-2``, ``XACCT-1``; None when it is sound."""
     severity: Literal["critical", "high", "medium", "low", "info"] | None = None

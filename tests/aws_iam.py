@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from collectors.aws.account import Account
-from collectors.aws.facts import AwsFacts, Compute
-from collectors.aws.judge import judge
+from collectors.aws.evaluator.account import Account
+from collectors.aws.evaluator.facts import AwsFacts, Compute
+from collectors.aws.evaluator.judge import judge
 from scanner.records import Gap, Grant, Link, Record, Trust
 
 AS_OF = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)

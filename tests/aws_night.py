@@ -10,9 +10,9 @@ import msgspec
 
 import collectors.aws as aws
 from sandbox.aws.estate import settings
-from scanner.collect import Run, Target
-from scanner.detectors import Fingerprint
+from scanner.collect.collector import Run, Target
 from scanner.records import TABLE_OF, Coverage, Gap
+from scanner.secrets.detectors import Fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ settings.load_profile("untimed")
 _CODE = """
 import json, os, sys
 from sandbox.aws.keys import ISSUED
-from scanner.cli import main
+from scanner.command.cli import main
 try:
     main()
 finally:

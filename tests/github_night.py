@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import collectors.github
 from collectors.github.client import Client
 from collectors.github.tokens import user_token
-from scanner.collect import Run
-from scanner.detectors import Fingerprint
+from scanner.collect.collector import Run
 from scanner.records import Coverage, Gap, Record
+from scanner.secrets.detectors import Fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,7 +41,7 @@ def config(sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, **options: A
     return collectors.github.Config.model_validate(
         {
             "token": "${env:TEST_GITHUB_TOKEN}",
-            "organisations": [sandbox.organisation.login],
+            "organizations": [sandbox.organization.login],
             "base_url": sandbox.url,
             "seconds_between_requests": 0,
             "secondary_wait_seconds": 0.01,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import collectors.gitlab
 from collectors.gitlab.client import Client
-from scanner.collect import Run
-from scanner.detectors import Fingerprint
+from scanner.collect.collector import Run
 from scanner.records import Gap
+from scanner.secrets.detectors import Fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ Needs: nothing.
 Cannot see: anything real.
 """
 import pathlib, time
-from scanner.collect import Asked, Target, TargetError, or_gap
+from scanner.collect.listings import Asked, Target, TargetError, or_gap
 from scanner.config import Section
 from scanner.records import Account
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from scanner.analyze import AnalysisSummary, AnalyzeSettings, analyze
+from scanner.analyze.rule import load_rules
+from scanner.analyze.steps import AnalysisSummary, AnalyzeSettings, analyze
 from scanner.night import open_night
 from scanner.records import Account, Coverage, Credential, Gap, Identity, Record
-from scanner.rule import load_rules
 from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal
 
 if TYPE_CHECKING:

@@ -306,7 +306,7 @@ def findings(count: int, as_of: datetime, *, first: bool = False) -> Iterator[Fi
 
 
 def records(as_of: datetime) -> Iterator[Record]:
-    """Yield a small inventory: three AWS accounts, an organisation, pipelines, workloads and what they hold."""
+    """Yield a small inventory: three AWS accounts, an organization, pipelines, workloads and what they hold."""
     for account, name in NAMES.items():
         provider = account.split(":")[0]
         yield Account(
@@ -343,7 +343,7 @@ def records(as_of: datetime) -> Iterator[Record]:
         yield Trust(
             id=f"aws:trust:{repository}", provider="aws", account_id=PROD, identity_id=f"aws:iam-role:AROA{number}",
             kind="oidc", issuer="https://token.actions.githubusercontent.com",
-            exposure=("exact", "organisation", "anyone")[number % 3],
+            exposure=("exact", "organization", "anyone")[number % 3],
         )  # fmt: skip
         yield Secret(
             id=f"github:secret:{repository}", provider="github", account_id=ORG, store="github-actions",
@@ -422,7 +422,7 @@ def gaps() -> Iterator[Gap]:
     yield Gap(
         id="github:gap:1", provider="github", account_id=ORG, collector="github", target="lanternpay",
         table="credentials", kind="fine-grained-pat", call="GET /orgs/{org}/personal-access-tokens", reason="denied",
-        detail="Resource not accessible by integration", needs="Personal access tokens (organisation): read",
+        detail="Resource not accessible by integration", needs="Personal access tokens (organization): read",
     )  # fmt: skip
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from scanner.analyze import AnalyzeSettings, analyze
+from scanner.analyze.rule import RuleError
+from scanner.analyze.steps import AnalyzeSettings, analyze
 from scanner.document import DocumentError
 from scanner.records import Grant, Link, Secret, Trust
-from scanner.rule import RuleError
 from scanner.snapshot import SnapshotError
 from tests.sealed_night import (
     ACCOUNT,

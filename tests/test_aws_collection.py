@@ -1,4 +1,4 @@
-"""The AWS collector over the make-believe organisation: what it finds, what it says it missed, what it never sends."""
+"""The AWS collector over the make-believe organization: what it finds, what it says it missed, what it never sends."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from collectors.aws.iam import Details
-from collectors.aws.last_accessed import riskiest
+from collectors.aws.listings.iam import Details
+from collectors.aws.listings.last_accessed import riskiest
 from collectors.aws.permissions import policy
 from sandbox.aws.estate import build
 from sandbox.aws.keys import key_id, key_secret, token
@@ -61,7 +61,7 @@ def links(night: Night, relation: str) -> set[tuple[str, str]]:
     return {(link.source_id, link.target_id) for link in night.of(Link) if link.relation == relation}
 
 
-def test_targets_are_the_organisation_and_its_active_accounts(night: Night) -> None:
+def test_targets_are_the_organization_and_its_active_accounts(night: Night) -> None:
     assert list(night.by_target) == ["organization", MANAGEMENT, PROD, DEV, LEGACY]
 
 
@@ -117,7 +117,7 @@ def test_an_account_that_lets_nobody_in_is_one_gap_and_keeps_its_name(night: Nig
     assert account.name != LEGACY
 
 
-def test_accounts_hang_in_the_organisation(night: Night) -> None:
+def test_accounts_hang_in_the_organization(night: Night) -> None:
     accounts = {account.id: account for account in night.of(Account)}
     production = accounts[f"aws:account:{PROD}"]
     assert production.name == "lantern-prod"

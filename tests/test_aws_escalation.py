@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from collectors.aws.actions import matching
-from collectors.aws.escalation_paths import Path, implied, paths
+from collectors.aws.evaluator.actions import matching
+from collectors.aws.evaluator.escalation_paths import Path, implied, paths
 from tests.aws_iam import (
     ACCOUNT,
     ADMINISTRATOR,
@@ -32,8 +32,8 @@ from tests.aws_iam import (
 )
 
 if TYPE_CHECKING:
-    from collectors.aws.escalation import Hit
-    from collectors.aws.facts import AwsFacts
+    from collectors.aws.evaluator.escalation import Hit
+    from collectors.aws.evaluator.facts import AwsFacts
 
 PATHS = {path.id: path for path in paths()}
 HOLDER = "holder"

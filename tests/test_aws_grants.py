@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
-from collectors.aws.facts import ResourcePolicy
-from collectors.aws.judge import judge_documents
-from collectors.aws.usage import WINDOW
+from collectors.aws.evaluator.facts import ResourcePolicy
+from collectors.aws.evaluator.judge import judge_documents
+from collectors.aws.evaluator.usage import WINDOW
 from scanner.records import Gap, Grant, Trust
 from tests.aws_iam import (
     ACCOUNT,
@@ -320,13 +320,13 @@ def principal(who: Any, action: str = "s3:GetObject", **more: Any) -> dict[str, 
             principal({"AWS": "*"}, Condition={"StringEquals": {"aws:PrincipalOrgID": "o-1"}}),
             None,
             None,
-            "organisation",
+            "organization",
         ),
         (
             principal("*", Condition={"StringEquals": {"aws:SourceVpce": "vpce-1"}}),
             None,
             None,
-            "organisation",
+            "organization",
         ),
         (
             principal("*", Condition={"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}),
@@ -342,7 +342,7 @@ def principal(who: Any, action: str = "s3:GetObject", **more: Any) -> dict[str, 
 def test_resource_policies(
     statement: dict[str, Any], problem: str | None, severity: str | None, exposure: str
 ) -> None:
-    found = resource_records("s3", BUCKET, statement, organisation_accounts=frozenset({ACCOUNT}))
+    found = resource_records("s3", BUCKET, statement, organization_accounts=frozenset({ACCOUNT}))
     (trust,) = [one for one in found if isinstance(one, Trust)]
     assert (trust.problem, trust.severity, trust.exposure) == (problem, severity, exposure)
     assert trust.identity_id == "aws:bucket:data"
@@ -374,8 +374,8 @@ def test_a_deny_for_everybody_counts() -> None:
 @pytest.mark.parametrize(
     ("changes", "exposure"),
     [
-        ({}, "organisation"),
-        ({"Action": ["s3:*"], "Resource": [BUCKET, f"{BUCKET}/*"]}, "organisation"),
+        ({}, "organization"),
+        ({"Action": ["s3:*"], "Resource": [BUCKET, f"{BUCKET}/*"]}, "organization"),
         # One that speaks of less, or of others, leaves the rest open to everybody.
         ({"Action": "s3:PutObject"}, "anyone"),
         ({"Resource": f"{BUCKET}/private/*"}, "anyone"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from collectors.aws.judge import judge_documents
+from collectors.aws.evaluator.judge import judge_documents
 from scanner.records import Grant
 from tests.aws_iam import ACCOUNT, ADMINISTRATOR, AS_OF, role, trusting
 from tests.test_aws_grants import MANAGED, managed_grants

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from collectors.aws.conditions import Truth
-from collectors.aws.effective import can, effective_actions
-from collectors.aws.policy import glob, overlaps, parse
+from collectors.aws.evaluator.conditions import Truth
+from collectors.aws.evaluator.effective import can, effective_actions
+from collectors.aws.evaluator.policy import glob, overlaps, parse
 from tests.aws_iam import ACCOUNT, AS_OF, allow, deny, document
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/app"

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.aws.facts import ResourcePolicy
-from collectors.aws.judge import judge_documents
+from collectors.aws.evaluator.facts import ResourcePolicy
+from collectors.aws.evaluator.judge import judge_documents
 from tests.aws_iam import ACCOUNT, AS_OF, facts, records, role, user
 
 WORDS = st.sampled_from(
@@ -71,8 +71,8 @@ def test_nothing_raises(document: Any) -> None:
         roles=[role("r", trust=document)],
         scps=[[document]] if isinstance(document, dict) else [],
         resource_policies=[given_policy],
-        organisation_accounts=frozenset({ACCOUNT}),
-        organisation_id="o-1",
+        organization_accounts=frozenset({ACCOUNT}),
+        organization_id="o-1",
         oidc_providers=[{"arn": "x"}],
         eks_issuers=frozenset(),
         pod_identity_roles=frozenset(),

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.aws.effective import effective_actions
-from collectors.aws.policy import glob, overlaps
+from collectors.aws.evaluator.effective import effective_actions
+from collectors.aws.evaluator.policy import glob, overlaps
 from scanner.records import POWERS, Grant, Power
 from tests.aws_iam import ACCOUNT, ADMINISTRATOR, AS_OF, ROOT, arn, document, facts, grants, role, trusting
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from collectors.aws.client import Access, items, pages, sign_in
+from collectors.aws.config import Config
 from collectors.aws.failures import DeadlineError, MalformedError, NotReadOnlyError, explain
 from collectors.aws.permissions import OPERATIONS, OPTIONAL_OPERATIONS, SIGN_IN, action_of, is_listed, policy
-from collectors.aws.session import Access, items, pages, sign_in
-from collectors.aws.settings import Config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

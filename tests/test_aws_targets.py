@@ -11,20 +11,20 @@ import pytest
 from pydantic import ValidationError
 
 import collectors.aws as aws
-from collectors.aws.collection import _elsewhere
-from collectors.aws.credential_report import Report
-from collectors.aws.credentials import reported
+from collectors.aws.client import sign_in as sign_in_access
 from collectors.aws.failures import TruncatedError
-from collectors.aws.iam import Details
+from collectors.aws.listings.credential_report import Report
+from collectors.aws.listings.credentials import reported
+from collectors.aws.listings.iam import Details
 from collectors.aws.place import Place
-from collectors.aws.session import sign_in as sign_in_access
+from collectors.aws.plan import _elsewhere
 from sandbox.aws.account import Account
 from sandbox.aws.documents import service_trust
 from sandbox.aws.server import AwsSandbox
 from sandbox.estate import DEV, FIRST_NIGHT, MANAGEMENT, PROD, REGION
-from scanner.collect import Run, TargetError
-from scanner.detectors import Fingerprint
+from scanner.collect.collector import Run, TargetError
 from scanner.records import Coverage, Gap, Identity, Link
+from scanner.secrets.detectors import Fingerprint
 from tests.aws_night import sign_in
 
 if TYPE_CHECKING:
@@ -114,21 +114,21 @@ def test_an_external_id_that_is_not_set(
     assert "SCANNER_EXTERNAL_ID" in gap.detail
 
 
-def test_an_organisation_that_is_not_there(
+def test_an_organization_that_is_not_there(
     sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign_in(monkeypatch, sandbox)
-    with pytest.raises(TargetError, match="is in no organisation"):
+    with pytest.raises(TargetError, match="is in no organization"):
         list(aws.targets(config(sandbox, organization=True), run))
 
 
-def test_an_organisation_that_may_not_be_listed(
+def test_an_organization_that_may_not_be_listed(
     sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign_in(monkeypatch, sandbox)
     sandbox.fail("organizations:DescribeOrganization", "denied")
     with pytest.raises(
-        TargetError, match=r"cannot list the accounts of the organisation.*DescribeOrganization"
+        TargetError, match=r"cannot list the accounts of the organization.*DescribeOrganization"
     ):
         list(aws.targets(config(sandbox, organization=True), run))
     sandbox.heal()
@@ -142,7 +142,7 @@ def test_without_a_region_the_home_region_is_us_east_1(
     assert [target.name for target in aws.targets(config(sandbox), run)] == [MANAGEMENT]
 
 
-def test_an_account_of_its_own_is_read_without_an_organisation(
+def test_an_account_of_its_own_is_read_without_an_organization(
     sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first thing that a user tries: one account, no configuration, all enabled regions."""

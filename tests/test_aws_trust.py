@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from scanner.trust import simulate
+from scanner.analyze.trust import simulate
 from tests.aws_iam import ACCOUNT, allow, document, facts, gaps, role, trusting, trusts
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def sub(value: str | list[str], operator: str = "StringLike") -> dict[str, Any]:
         ("*:acme/app:*", "OIDC-2", "critical", "anyone"),
         ("repo:acme*", "OIDC-3", "high", "another-tenant"),
         ("repo:acme*/app:ref:refs/heads/main", "OIDC-3", "high", "another-tenant"),
-        ("repo:acme/*", "OIDC-4", "medium", "organisation"),
-        ("repo:acme/app*", "OIDC-4", "medium", "organisation"),
-        ("repo:acme/*:environment:production", "OIDC-4", "medium", "organisation"),
-        ("repo:acme@1/*", "OIDC-4", "medium", "organisation"),
+        ("repo:acme/*", "OIDC-4", "medium", "organization"),
+        ("repo:acme/app*", "OIDC-4", "medium", "organization"),
+        ("repo:acme/*:environment:production", "OIDC-4", "medium", "organization"),
+        ("repo:acme@1/*", "OIDC-4", "medium", "organization"),
         ("repo:acme/app:*", "OIDC-5", "medium", "repository"),
         ("repo:acme/app:pull_request", "OIDC-5", "medium", "repository"),
         ("repo:acme/app:ref:refs/heads/*", "OIDC-5", "low", "repository"),
@@ -61,7 +61,7 @@ def sub(value: str | list[str], operator: str = "StringLike") -> dict[str, Any]:
         ("repo:acme/app:environment:production", "OIDC-9", "info", "exact"),
         ("repo:acme@*/app@*:ref:refs/heads/main", "OIDC-9", "info", "exact"),
         ("repo:acme@1/app@2:ref:refs/heads/main", None, None, "exact"),
-        ("repository_owner_id:1:*", "OIDC-4", "medium", "organisation"),
+        ("repository_owner_id:1:*", "OIDC-4", "medium", "organization"),
         ("repository_owner_id:1:repository_id:2:ref:refs/heads/main", None, None, "exact"),
         ("repository_owner_id:*", "OIDC-2", "critical", "anyone"),
         (["repo:acme/app:ref:refs/heads/main", "repo:*"], "OIDC-2", "critical", "anyone"),
@@ -87,14 +87,14 @@ def test_github_subjects(value: str | list[str], problem: str, severity: str, ex
         ({"StringEquals": {"aud": "x", "sub": "repo:acme/*"}}, "OIDC-7", "nobody"),
         ({"ForAnyValue:StringEquals": {"sub": "repo:acme/app:environment:p"}}, "OIDC-8", "exact"),
         ({"StringEquals": {"aud": "x", "repository_id": "2"}}, "OIDC-5", "repository"),
-        ({"StringEquals": {"aud": "x", "repository_owner_id": "1"}}, "OIDC-4", "organisation"),
+        ({"StringEquals": {"aud": "x", "repository_owner_id": "1"}}, "OIDC-4", "organization"),
         ({"StringEquals": {"aud": "x", "repository_id": "2", "environment": "production"}}, None, "exact"),
         (
             {"StringEquals": {"aud": "x", "sub": "repo:acme/app:environment:p", "repository_id": "2"}},
             None,
             "exact",
         ),
-        ({"StringEquals": {"aud": "x"}, "StringLike": {"repository": "acme/*"}}, "OIDC-4", "organisation"),
+        ({"StringEquals": {"aud": "x"}, "StringLike": {"repository": "acme/*"}}, "OIDC-4", "organization"),
         ({"StringEquals": {"aud": "x"}, "StringLike": {"repository": "*/app"}}, "OIDC-2", "anyone"),
     ],
 )
@@ -139,7 +139,7 @@ def test_the_value_to_pin_is_told() -> None:
     assert "repo:acme/REPOSITORY" in (oidc(GITHUB, sub("repo:acme/*")).fix or "")
     assert oidc(GITHUB, sub("repo:acme/*")).why == (
         "Statement 1 of the trust policy of ci trusts https://token.actions.githubusercontent.com where aud equals"
-        " sts.amazonaws.com and sub glob repo:acme/*: everything of one organisation matches."
+        " sts.amazonaws.com and sub glob repo:acme/*: everything of one organization matches."
     )
 
 
@@ -157,20 +157,20 @@ def test_tests_are_what_tokens_are_simulated_against() -> None:
         ("gitlab.com", sub("*"), "OIDC-2", "critical", "anyone"),
         ("gitlab.com", sub("project_path:*:ref_type:branch:ref:main"), "OIDC-2", "critical", "anyone"),
         ("gitlab.com", sub("project_path:grp*"), "OIDC-3", "high", "another-tenant"),
-        ("gitlab.com", sub("project_path:grp/*"), "OIDC-4", "medium", "organisation"),
+        ("gitlab.com", sub("project_path:grp/*"), "OIDC-4", "medium", "organization"),
         ("gitlab.com", sub("project_path:grp/app:*"), "OIDC-5", "medium", "repository"),
         ("gitlab.com", sub("project_path:grp/app:ref_type:branch:ref:main"), None, None, "exact"),
         ("gitlab.com", {"StringEquals": {"aud": "x"}}, "OIDC-1", "critical", "anyone"),
-        ("gitlab.acme.example", {"StringEquals": {"aud": "x"}}, "OIDC-1", "medium", "organisation"),
+        ("gitlab.acme.example", {"StringEquals": {"aud": "x"}}, "OIDC-1", "medium", "organization"),
         ("app.terraform.io", sub("organization:*"), "OIDC-2", "critical", "anyone"),
         ("app.terraform.io", sub("organization:acme*"), "OIDC-3", "high", "another-tenant"),
-        ("app.terraform.io", sub("organization:acme:*"), "OIDC-4", "medium", "organisation"),
-        ("app.terraform.io", sub("organization:acme:project:p:workspace:*"), "OIDC-4", "medium", "organisation"),
+        ("app.terraform.io", sub("organization:acme:*"), "OIDC-4", "medium", "organization"),
+        ("app.terraform.io", sub("organization:acme:project:p:workspace:*"), "OIDC-4", "medium", "organization"),
         ("app.terraform.io", sub("organization:acme:project:p:workspace:w:run_phase:*"), "OIDC-5", "low", "repository"),
         ("app.terraform.io", sub("organization:acme:project:p:workspace:w:run_phase:apply"), None, None, "exact"),
-        ("agent.buildkite.com", sub("organization:acme:pipeline:*"), "OIDC-4", "medium", "organisation"),
+        ("agent.buildkite.com", sub("organization:acme:pipeline:*"), "OIDC-4", "medium", "organization"),
         ("oidc.codefresh.io", sub("*"), "OIDC-2", "critical", "anyone"),
-        ("api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc", None, "OIDC-4", "medium", "organisation"),
+        ("api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc", None, "OIDC-4", "medium", "organization"),
         (
             "api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc",
             sub("{11111111-2222-3333-4444-555555555555}:*"),
@@ -179,14 +179,14 @@ def test_tests_are_what_tokens_are_simulated_against() -> None:
             "repository",
         ),
         ("oidc.circleci.com/org/0000-1111", sub("org/0000-1111/project/2222-3333-4444/user/*"), None, None, "repository"),
-        ("oidc.circleci.com/org/0000-1111", sub("org/0000-1111/project/*"), "OIDC-4", "medium", "organisation"),
+        ("oidc.circleci.com/org/0000-1111", sub("org/0000-1111/project/*"), "OIDC-4", "medium", "organization"),
         ("api.pulumi.com/oidc", None, "OIDC-1", "critical", "anyone"),
-        ("api.pulumi.com/oidc", {"StringEquals": {"aud": "aws:acme"}}, None, None, "organisation"),
+        ("api.pulumi.com/oidc", {"StringEquals": {"aud": "aws:acme"}}, None, None, "organization"),
         ("accounts.google.com", None, "OIDC-1", "critical", "anyone"),
         ("accounts.google.com", {"StringEquals": {"aud": "1234"}}, None, None, "exact"),
-        (EKS, {"StringEquals": {"aud": "sts.amazonaws.com"}}, "IRSA-1", "high", "organisation"),
-        (EKS, sub("system:serviceaccount:*"), "IRSA-1", "high", "organisation"),
-        (EKS, sub("system:serviceaccount:*:*"), "IRSA-1", "high", "organisation"),
+        (EKS, {"StringEquals": {"aud": "sts.amazonaws.com"}}, "IRSA-1", "high", "organization"),
+        (EKS, sub("system:serviceaccount:*"), "IRSA-1", "high", "organization"),
+        (EKS, sub("system:serviceaccount:*:*"), "IRSA-1", "high", "organization"),
         (EKS, sub("system:serviceaccount:web:*"), "IRSA-2", "medium", "repository"),
         (EKS, sub("system:serviceaccount:web:app", "StringEquals"), None, None, "exact"),
         (EKS, {"StringEquals": {"sub": "system:serviceaccount:web:app"}}, "IRSA-3", "low", "exact"),
@@ -284,9 +284,9 @@ EXTERNAL_ID = {"StringEquals": {"sts:ExternalId": "8f14e45fceea167a5a36dedd4bea2
         ({"AWS": ["*"]}, EXTERNAL_ID, "XACCT-1", "high", "another-tenant"),
         ({"AWS": "*"}, {"StringLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/ci"}}, "XACCT-1", "critical", "anyone"),
         ({"AWS": "*"}, {"StringLike": {"aws:PrincipalOrgID": "*"}}, "XACCT-1", "critical", "anyone"),
-        ({"AWS": "*"}, {"StringEquals": {"aws:PrincipalOrgID": "o-own"}}, None, None, "organisation"),
+        ({"AWS": "*"}, {"StringEquals": {"aws:PrincipalOrgID": "o-own"}}, None, None, "organization"),
         ({"AWS": "*"}, {"StringEquals": {"aws:PrincipalOrgID": "o-other"}}, "XACCT-3", "low", "another-tenant"),
-        ({"AWS": "*"}, {"StringEquals": {"aws:PrincipalAccount": ACCOUNT}}, None, None, "organisation"),
+        ({"AWS": "*"}, {"StringEquals": {"aws:PrincipalAccount": ACCOUNT}}, None, None, "organization"),
         ({"AWS": "*"}, {"ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/ci"}}, None, None, "exact"),
         ({"AWS": OTHER}, None, "XACCT-2", "high", "another-tenant"),
         ({"AWS": "999999999999"}, None, "XACCT-2", "high", "another-tenant"),
@@ -296,9 +296,9 @@ EXTERNAL_ID = {"StringEquals": {"sts:ExternalId": "8f14e45fceea167a5a36dedd4bea2
         ({"AWS": OTHER}, {"StringEqualsIfExists": EXTERNAL_ID["StringEquals"]}, "XACCT-2", "high", "another-tenant"),
         ({"AWS": OTHER}, EXTERNAL_ID, "XACCT-3", "low", "another-tenant"),
         ({"AWS": "arn:aws:iam::999999999999:role/vendor"}, EXTERNAL_ID, None, None, "another-tenant"),
-        ({"AWS": "arn:aws:iam::888888888888:root"}, None, None, None, "organisation"),
+        ({"AWS": "arn:aws:iam::888888888888:root"}, None, None, None, "organization"),
         ({"AWS": "arn:aws:iam::888888888888:role/ci"}, None, None, None, "exact"),
-        ({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, None, None, None, "organisation"),
+        ({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, None, None, None, "organization"),
         ({"AWS": "AROAJQABLZS4A3QDU576Q"}, None, "DANGLING-1", "low", "nobody"),
         ({"AWS": "AIDAJQABLZS4A3QDU576Q"}, None, "DANGLING-1", "low", "nobody"),
     ],
@@ -309,8 +309,8 @@ def test_accounts(
     found = one(
         principal,
         condition=condition,
-        organisation_id="o-own",
-        organisation_accounts=frozenset({ACCOUNT, "888888888888"}),
+        organization_id="o-own",
+        organization_accounts=frozenset({ACCOUNT, "888888888888"}),
     )
     assert (found.problem, found.severity, found.exposure) == (problem, severity, exposure)
     assert found.external is (exposure in {"anyone", "another-tenant"}) or found.problem == "DANGLING-1"
@@ -322,7 +322,7 @@ def test_everybody_but_a_few() -> None:
     assert (found.kind, found.problem, found.exposure) == ("anyone", "XACCT-1", "anyone")
 
 
-def test_an_organisation_that_is_not_known() -> None:
+def test_an_organization_that_is_not_known() -> None:
     found = one({"AWS": OTHER})
     assert (found.problem, found.severity, found.external) == ("XACCT-2", "medium", None)
 

@@ -20,8 +20,8 @@ from typer.testing import CliRunner
 from sandbox.aws.estate import build, settings
 from sandbox.aws.server import AwsSandbox
 from sandbox.estate import FIRST_NIGHT
-from scanner.cli import app
-from scanner.pipeline import PRECEDENCE, Exit
+from scanner.command.cli import app
+from scanner.pipeline.stages import PRECEDENCE, Exit
 from scanner.snapshot import list_sealed, read_manifest
 from tests.plugin import install
 
@@ -60,7 +60,7 @@ def call(*arguments: object) -> tuple[int, str, str]:
 
 def process(folder: Path, *arguments: object, **environment: str) -> tuple[int, str, str]:
     """Run a command as a process, where its exit code matters."""
-    code = "from scanner.cli import main; main()"
+    code = "from scanner.command.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, *(str(argument) for argument in arguments)],
         cwd=folder,
@@ -247,7 +247,7 @@ def test_rules_are_listed_shown_and_refused() -> None:
 
 
 def test_examples_of_custom_rules_are_run(tmp_path: Path) -> None:
-    source = Path("scanner/rules/human-without-mfa.yaml")
+    source = Path("scanner/analyze/rules/human-without-mfa.yaml")
     (tmp_path / "my-own.yaml").write_text(source.read_text().replace("finds: [", "finds: [nobody, ", 1))
     code, out, _ = call("rules", "test", "--custom", tmp_path)
     assert code == Exit.INTERNAL
@@ -264,10 +264,10 @@ def test_permissions_are_printed(collector: str, word: str) -> None:
 
 
 def test_permissions_of_local_files_are_none_and_unknown_collectors_are_refused() -> None:
-    assert "reads local files" in call("permissions", "ci-files")[1]
+    assert "reads local files" in call("permissions", "definitions")[1]
     code, _, err = call("permissions", "gcq")
     assert code == Exit.USAGE
-    assert "there are: aws, ci-files, " in err
+    assert "there are: aws, definitions, " in err
 
 
 def test_the_schema_is_json() -> None:
@@ -302,7 +302,7 @@ def test_check_config_says_where_an_exception_is_wrong(state: Path) -> None:
 def test_a_secret_that_is_missing_is_told_and_nothing_seen_is_not_called_clean(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     section = {
-        "organisations": ["acme"],
+        "organizations": ["acme"],
         "token": "${env:SPRAWLSCAN_NO_SUCH}",
         "base_url": "http://127.0.0.1:9",
     }
@@ -415,7 +415,7 @@ def test_bad_options_are_2(tmp_path: Path, checkout: Path, arguments: list[str])
 
 
 def test_local_checkouts_need_no_configuration(tmp_path: Path, checkout: Path) -> None:
-    code, out, err = process(tmp_path, "collect", "--only", "ci-files", "--path", checkout)
+    code, out, err = process(tmp_path, "collect", "--only", "definitions", "--path", checkout)
     assert code == Exit.OK, err
     assert "coverage 100.0%" in out
     assert len(list_sealed(tmp_path / "state" / "snapshots")) == 1
@@ -444,7 +444,7 @@ def scan(
     section = {**settings(aws), "max_attempts": 1, **options}
     (folder / "config.yaml").write_text(json.dumps({"collectors": {"aws": section}}))
     given = {**os.environ, **aws.environment(), **environment}
-    code = "from scanner.cli import main; main()"
+    code = "from scanner.command.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "collect", "--as-of", "2026-11-22T02:00:00"],
         cwd=folder,

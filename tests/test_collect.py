@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from scanner.collect import Asked, Failure, collector_names, load_collector, or_gap, side_by_side
+from scanner.collect.listings import Asked, Failure, or_gap, side_by_side
+from scanner.plugins import collector_names, load_collector
 from scanner.records import Account, Coverage, Gap, Record
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from scanner.collect import collector_names, load_collector
 from scanner.config import ConfigError, Loaded, SecretMissingError, SecretRef, Settings, json_schema, load
+from scanner.plugins import collector_names, load_collector
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,7 +33,7 @@ def problems(folder: Path, text: str) -> list[str]:
 
 
 AWS = "collectors: {aws: }\n"
-GITHUB = "collectors:\n  github:\n    organisations: [acme]\n"
+GITHUB = "collectors:\n  github:\n    organizations: [acme]\n"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ GITHUB = "collectors:\n  github:\n    organisations: [acme]\n"
         ),
         (
             f"{GITHUB}    token: ${{env:T}}\n    repositories: {{inclde: []}}\n",
-            "5:20: collectors.github.repositories.inclde: unknown key; did you mean `include`?",
+            "5:20: collectors.github.listings.repositories.inclde: unknown key; did you mean `include`?",
         ),
         (
             f"{AWS}retention: {{hourly: 3}}\n",
@@ -66,7 +66,7 @@ GITHUB = "collectors:\n  github:\n    organisations: [acme]\n"
         ("collectors:\n  aws: all\n", "2:3: collectors.aws: must be a valid dictionary or instance of Config"),
         # Types, missing keys and bounds.
         ("collectors: {aws: {accounts: [100000000001]}}\n", "1:31: collectors.aws.accounts[0]: must be a valid string"),
-        ("collectors:\n  aws:\n    regions: eu\n", "3:5: collectors.aws.regions: must be a valid list"),
+        ("collectors:\n  aws:\n    regions: eu\n", "3:5: collectors.aws.listings.regions: must be a valid list"),
         (f"{GITHUB}    app:\n      app_id: 1\n", "4:5: collectors.github.app.private_key: is missing; add it"),
         (f"{GITHUB}", "2:3: collectors.github: give either token or app"),
         (f"{AWS}limits: {{workers: 0}}\n", "2:10: limits.workers: must be greater than or equal to 1"),
@@ -100,7 +100,7 @@ def test_a_problem_is_told_with_its_place(tmp_path: Path, text: str, problem: st
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     text = "collectors:\n  aws: {regions: 1}\n  github: {}\nlimits: {threads: 0}\nstat: x\n"
     assert [problem.split(": ")[1] for problem in problems(tmp_path, text)] == [
-        "collectors.aws.regions",
+        "collectors.aws.listings.regions",
         "collectors.github",
         "limits.threads",
         "stat",
@@ -171,8 +171,8 @@ def test_relative_paths_are_those_of_the_files_folder(
         "notify": {"prometheus_textfile": "out.prom", "webhook": "${file:hook}", "ping_url": "${file:/run/ping}"},
         "collectors": {
             "aws": {"ca_bundle": "ca.pem"},
-            "ci-files": [{"paths": ["checkout", "/srv/other"]}],
-            "github": {"organisations": ["a"], "token": "${env:TOKEN}"},
+            "definitions": [{"paths": ["checkout", "/srv/other"]}],
+            "github": {"organizations": ["a"], "token": "${env:TOKEN}"},
         },
     }  # fmt: skip
     settings = loaded_from(tmp_path, monkeypatch, document).settings
@@ -186,7 +186,7 @@ def test_relative_paths_are_those_of_the_files_folder(
     assert settings.notify.ping_url == SecretRef("${file:/run/ping}")
     (aws,) = settings.collectors["aws"]
     assert aws.model_dump()["ca_bundle"] == here / "ca.pem"
-    (checkouts,) = settings.collectors["ci-files"]
+    (checkouts,) = settings.collectors["definitions"]
     assert checkouts.model_dump()["paths"] == [here / "checkout", Path("/srv/other")]
     (github,) = settings.collectors["github"]
     assert github.model_dump(mode="json")["token"] == "${env:TOKEN}"

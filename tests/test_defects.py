@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from scanner.defects import define_defects
+from scanner.analyze.defects import define_defects
 from scanner.night import Tables
 from scanner.records import Control, Identity
 from scanner.snapshot import write_table

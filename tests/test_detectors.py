@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.detectors import TOKENS, Fingerprint, inspect, secret_name
+from scanner.secrets.detectors import TOKENS, Fingerprint, inspect, secret_name
 
 FP = Fingerprint(b"test-key")
 HEX = "0123456789abcdef"
@@ -237,7 +237,7 @@ LOOK_ALIKES = [
 
 
 @pytest.mark.parametrize(("name", "value", "looks_like"), SECRETS)
-def test_secrets_are_recognised(name: str, value: str, looks_like: str) -> None:
+def test_secrets_are_recognized(name: str, value: str, looks_like: str) -> None:
     seen = inspect(name, value, FP)
     assert seen is not None
     assert seen.looks_like == looks_like

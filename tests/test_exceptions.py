@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from scanner.analyze.exceptions import REASONS, problems, read_exceptions
+from scanner.analyze.rule import load_rules
 from scanner.document import DocumentError
-from scanner.exceptions import REASONS, problems, read_exceptions
-from scanner.rule import load_rules
 from tests.sealed_night import account, analysed, everything, findings, key, on, role, rows
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from scanner.explain import NoSuchFindingError, explain
+from scanner.analyze.explain import NoSuchFindingError, explain
 from scanner.night import open_night
 
 if TYPE_CHECKING:

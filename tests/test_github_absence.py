@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from sandbox.github.organisation import Organisation, Repositories, Repository, User
+from sandbox.github.organization import Organization, Repositories, Repository, User
 from sandbox.github.server import GitHubSandbox
-from scanner.analyze import AnalyzeSettings, analyze
+from scanner.analyze.rule import load_rules
+from scanner.analyze.steps import AnalyzeSettings, analyze
 from scanner.records import Test, Trust
-from scanner.rule import load_rules
 from tests.github_night import collected, config, run
 from tests.sealed_night import ACCOUNT, account, everything, role, rows, seal_night
 
@@ -26,12 +26,12 @@ OLD = datetime(2025, 1, 1, tzinfo=UTC)
 ISSUER = "https://token.actions.githubusercontent.com"
 
 
-def acme(*names: str, **changes: Any) -> Organisation:
+def acme(*names: str, **changes: Any) -> Organization:
     repositories = [
         msgspec.structs.replace(Repository(id=number, name=name, created_at=OLD, pushed_at=OLD), **changes)
         for number, name in enumerate(names, 11)
     ]
-    return Organisation(
+    return Organization(
         id=1,
         login="acme",
         name="Acme",
@@ -80,7 +80,7 @@ def judged(state: Path, records: list[Any], repository: str = "old", night: int 
 def test_a_night_that_saw_everything_says_what_is_gone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, repository: str, found: list[str]
 ) -> None:
-    with GitHubSandbox(organisation=acme("app")) as sandbox:
+    with GitHubSandbox(organization=acme("app")) as sandbox:
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
     assert judged(tmp_path, records, repository) == (found, "evaluated")
 
@@ -88,7 +88,7 @@ def test_a_night_that_saw_everything_says_what_is_gone(
 def test_a_repository_that_the_configuration_leaves_out_is_not_gone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with GitHubSandbox(organisation=acme("app", "old")) as sandbox:
+    with GitHubSandbox(organization=acme("app", "old")) as sandbox:
         section = config(sandbox, monkeypatch, repositories={"exclude": ["old"]})
         records = collected(section, run(tmp_path))
     assert judged(tmp_path, records)[0] == []
@@ -98,7 +98,7 @@ def test_a_repository_that_the_configuration_leaves_out_is_not_gone(
 def test_a_token_that_sees_some_repositories_claims_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, permissions: dict[str, str]
 ) -> None:
-    with GitHubSandbox(organisation=acme("app", "old")) as sandbox:
+    with GitHubSandbox(organization=acme("app", "old")) as sandbox:
         token = sandbox.fine_grained_token(permissions, repositories=["app"])
         records = collected(config(sandbox, monkeypatch, token=token), run(tmp_path))
     assert judged(tmp_path, records) == ([], "incomplete")
@@ -108,7 +108,7 @@ def test_a_token_that_sees_some_repositories_claims_nothing(
 def test_a_night_on_which_github_did_not_answer_claims_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str
 ) -> None:
-    with GitHubSandbox(organisation=acme("app")) as sandbox:
+    with GitHubSandbox(organization=acme("app")) as sandbox:
         sandbox.fail(path, 403)
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
     assert judged(tmp_path, records) == ([], "not-evaluated")
@@ -122,7 +122,7 @@ def test_a_night_without_github_claims_nothing(tmp_path: Path) -> None:
 def test_what_was_gone_is_not_back_because_less_was_seen(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seen: str
 ) -> None:
-    with GitHubSandbox(organisation=acme("app")) as sandbox:
+    with GitHubSandbox(organization=acme("app")) as sandbox:
         assert judged(tmp_path, collected(config(sandbox, monkeypatch), run(tmp_path)))[0] == ["aws:trust:1"]
         records: list[Any] = []
         if seen == "some":

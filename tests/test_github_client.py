@@ -17,7 +17,7 @@ from collectors.github.failures import GitHubError, QueryError, StatusError, exp
 from collectors.github.tokens import user_token
 from sandbox.github.limits import Limits
 from sandbox.github.server import GitHubSandbox
-from scanner.memory import Memory
+from scanner.collect.memory import Memory
 from scanner.records import Account
 from tests.github_night import NIGHT, client, config, run
 
@@ -175,7 +175,7 @@ def test_an_unchanged_page_gives_its_records_again_and_not_an_empty_list(
     first = read()
     sent = len(sandbox.log)
     assert read() == first
-    assert len(first) == len(sandbox.organisation.repositories)
+    assert len(first) == len(sandbox.organization.repositories)
     assert {call.status for call in sandbox.log[sent:]} == {304}
 
 
@@ -218,10 +218,10 @@ import collectors.github, threading, pathlib
 from collectors.github.client import Client
 from collectors.github.tokens import user_token
 from collectors.github.failures import GitHubError
-from scanner.collect import Run
-from scanner.detectors import Fingerprint
+from scanner.collect.listings import Run
+from scanner.secrets.detectors import Fingerprint
 import datetime
-config = collectors.github.Config(token="${{env:T}}", organisations=["lanternpay"], base_url="{sandbox.url}")
+config = collectors.github.Config(token="${{env:T}}", organizations=["lanternpay"], base_url="{sandbox.url}")
 run = Run(as_of=datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC), fingerprint=Fingerprint(b"k"),
           cache=pathlib.Path("{tmp_path}"), stopping=threading.Event())
 try:

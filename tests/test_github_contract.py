@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 import collectors.github
-from collectors.github.bypass import Bypass
 from collectors.github.client import Client
+from collectors.github.listings.bypass import Bypass
 from collectors.github.scope import Scope
 from collectors.github.tokens import user_token
 from sandbox.github.limits import Limits
@@ -106,7 +106,7 @@ def test_a_listing_that_fails_takes_nothing_else_with_it(
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_an_organisation_that_cannot_be_read_is_one_gap_for_everything(
+def test_an_organization_that_cannot_be_read_is_one_gap_for_everything(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Trouble
 ) -> None:
     with GitHubSandbox(limits=FREE) as sandbox:
@@ -150,7 +150,7 @@ def test_a_repository_that_is_not_shown_is_a_gap_and_the_rest_is_kept(
     with GitHubSandbox(limits=FREE) as sandbox:
         sandbox.fail("/graphql", "FORBIDDEN")
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
-        there = len(sandbox.organisation.repositories)
+        there = len(sandbox.organization.repositories)
     read = {record.id for record in records if record.id.startswith("github:repo:")}
     assert len(read) == there - 1
     lost = [row for row in gaps(records) if row.call == "POST /graphql organization.repositories"]
@@ -207,17 +207,17 @@ def test_a_token_that_is_missing_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_an_app_key_that_cannot_sign_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with GitHubSandbox(limits=FREE) as sandbox:
-        options = app_config(sandbox, monkeypatch, organisations=["lanternpay"])
+        options = app_config(sandbox, monkeypatch, organizations=["lanternpay"])
         monkeypatch.setenv("TEST_GITHUB_KEY", "not a key")
         records = collected(options, run(tmp_path))
     assert [(row.table, row.reason) for row in gaps(records)] == [("*", "denied")]
     assert "not a key" not in gaps(records)[0].detail
 
 
-def test_an_organisation_without_the_app_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_organization_without_the_app_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with GitHubSandbox(limits=FREE) as sandbox:
         records = collected(
-            app_config(sandbox, monkeypatch, organisations=["lanternpay", "elsewhere"]), run(tmp_path)
+            app_config(sandbox, monkeypatch, organizations=["lanternpay", "elsewhere"]), run(tmp_path)
         )
     assert [row.target for row in gaps(records) if row.table == "*"] == ["elsewhere"]
 
@@ -266,7 +266,7 @@ def test_a_part_that_graphql_refuses_does_not_take_the_repositories_with_it(
     with GitHubSandbox(limits=FREE) as sandbox:
         sandbox.revoke(permission)
         records = collected(app_config(sandbox, monkeypatch), run(tmp_path))
-        there = {f"github:repo:{repository.id}" for repository in sandbox.organisation.repositories}
+        there = {f"github:repo:{repository.id}" for repository in sandbox.organization.repositories}
     assert {row.id for row in of(records, Account)} - {"github:org:7001001"} == there
     assert {row.account_id for row in gaps(records) if (row.table, row.kind) == REFUSED[permission]} == there
 

@@ -12,10 +12,10 @@ import pytest
 from collectors.github.client import Client
 from collectors.github.tokens import installation_token
 from sandbox.github.limits import Limits
-from sandbox.github.organisation import (
+from sandbox.github.organization import (
     Actions,
     Installation,
-    Organisation,
+    Organization,
     Protection,
     Repositories,
     Repository,
@@ -24,8 +24,8 @@ from sandbox.github.organisation import (
     Variable,
 )
 from sandbox.github.server import GitHubSandbox
-from scanner.detectors import Fingerprint, inspect
 from scanner.records import Control, Gap, Grant, Identity, Secret
+from scanner.secrets.detectors import Fingerprint, inspect
 from tests.github_night import app_config, collected, config, gaps, of, run
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ OLD = datetime(2025, 1, 1, tzinfo=UTC)
 WORKFLOW = "on: push\njobs: {a: {runs-on: ubuntu-24.04, steps: [{run: make}]}}\n"
 
 
-def organisation(*repositories: Repository, people: int = 1) -> Organisation:
-    return Organisation(
+def organization(*repositories: Repository, people: int = 1) -> Organization:
+    return Organization(
         id=1,
         login="acme",
         name="Acme",
@@ -64,7 +64,7 @@ def test_more_rules_and_people_than_a_page_shows(monkeypatch: pytest.MonkeyPatch
         collaborators={f"user-{number}": "write" for number in range(2, 40)},
         files={"README.md": "x"},
     )
-    with GitHubSandbox(organisation=organisation(app, people=40)) as sandbox:
+    with GitHubSandbox(organization=organization(app, people=40)) as sandbox:
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
     kinds = [row.kind for row in of(records, Control)]
     # None of them is about the default branch.
@@ -76,8 +76,8 @@ def test_more_rules_and_people_than_a_page_shows(monkeypatch: pytest.MonkeyPatch
 def test_a_list_of_allowed_actions_that_lets_all_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     files = {".github/workflows/a.yml": WORKFLOW}
     own = repository(files=files, actions=Actions(allowed="selected", patterns=("acme/*", "*")))
-    made = msgspec.structs.replace(organisation(own), actions=Actions(allowed="all"))
-    with GitHubSandbox(organisation=made) as sandbox:
+    made = msgspec.structs.replace(organization(own), actions=Actions(allowed="all"))
+    with GitHubSandbox(organization=made) as sandbox:
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
     (row,) = [row for row in of(records, Control) if row.kind == "selected-actions"]
     assert (row.account_id, row.enforcement) == ("github:repo:11", "absent")
@@ -87,7 +87,7 @@ def test_a_page_that_github_could_not_make_in_time_is_asked_for_again_smaller(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     many = [repository(id=number, name=f"app-{number}") for number in range(1, 61)]
-    with GitHubSandbox(organisation=organisation(*many)) as sandbox:
+    with GitHubSandbox(organization=organization(*many)) as sandbox:
         sandbox.fail("/graphql", "timeout", times=1)
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
     assert len({row.account_id for row in records if row.account_id.startswith("github:repo:")}) == 60
@@ -114,7 +114,7 @@ def test_which_rulesets_are_a_gate_to_the_default_branch(
         for number in range(2, rulesets + 1)
     ]
     app = repository(rulesets=(one, *others), files={"README.md": "x"})
-    with GitHubSandbox(organisation=organisation(app)) as sandbox:
+    with GitHubSandbox(organization=organization(app)) as sandbox:
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
     assert {row.id: row.target for row in of(records, Control)}["github:ruleset:11/1"] == target
 
@@ -134,7 +134,7 @@ def test_a_protection_of_another_branch_does_not_protect_the_default_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pattern: str, kind: str
 ) -> None:
     app = repository(protections=(Protection(id=1, pattern=pattern),), files={"README.md": "x"})
-    with GitHubSandbox(organisation=organisation(app)) as sandbox:
+    with GitHubSandbox(organization=organization(app)) as sandbox:
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
     assert [row.kind for row in of(records, Control) if row.name == pattern] == [kind]
 
@@ -142,7 +142,7 @@ def test_a_protection_of_another_branch_does_not_protect_the_default_one(
 def test_who_does_not_administer_a_repository_does_not_know_that_it_is_unprotected(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with GitHubSandbox(organisation=organisation(repository())) as sandbox:
+    with GitHubSandbox(organization=organization(repository())) as sandbox:
         token = sandbox.fine_grained_token({"metadata": "read", "contents": "read"})
         records = collected(config(sandbox, monkeypatch, token=token), run(tmp_path))
     assert [row.reason for row in gaps(records) if row.kind == "branch-protection"] == ["denied"]
@@ -150,7 +150,7 @@ def test_who_does_not_administer_a_repository_does_not_know_that_it_is_unprotect
 
 def test_more_repositories_than_a_page_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     many = [repository(id=number, name=f"app-{number}") for number in range(1, 121)]
-    with GitHubSandbox(organisation=organisation(*many)) as sandbox:
+    with GitHubSandbox(organization=organization(*many)) as sandbox:
         sandbox.fail("/graphql", 502, times=2)
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
     assert len({row.account_id for row in records if row.account_id.startswith("github:repo:")}) == 120
@@ -186,7 +186,7 @@ def test_repositories_that_a_token_is_not_shown(
     detail: str | None,
 ) -> None:
     apps = [repository(id=number, name=f"app-{number}") for number in (1, 2, 3)]
-    with GitHubSandbox(organisation=organisation(*apps)) as sandbox:
+    with GitHubSandbox(organization=organization(*apps)) as sandbox:
         token = sandbox.fine_grained_token(permissions, repositories=repositories)
         records = collected(config(sandbox, monkeypatch, token=token), run(tmp_path))
     rows = [row for row in gaps(records) if row.call.endswith("totalCount")]
@@ -199,7 +199,7 @@ def test_repositories_that_a_token_is_not_shown(
 def test_an_app_knows_whether_it_was_given_all(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, selection: Literal["all", "selected"], few: bool
 ) -> None:
-    made = organisation(repository())
+    made = organization(repository())
     own = Installation(
         id=9,
         app_id=90,
@@ -210,7 +210,7 @@ def test_an_app_knows_whether_it_was_given_all(
         updated_at=OLD,
         repository_selection=selection,
     )
-    with GitHubSandbox(organisation=msgspec.structs.replace(made, installations=(own,))) as sandbox:
+    with GitHubSandbox(organization=msgspec.structs.replace(made, installations=(own,))) as sandbox:
         records = collected(app_config(sandbox, monkeypatch), run(tmp_path))
     assert [row.detail for row in gaps(records) if row.call.endswith("totalCount")] == (
         ["The App was given some repositories only: 1 are shown."] if few else []
@@ -227,7 +227,7 @@ def test_texts_that_are_long_broken_or_no_text(monkeypatch: pytest.MonkeyPatch, 
             "Jenkinsfile": "pipeline { agent any; stages { stage('x') { steps { sh 'make' } } } }",
         }
     )
-    with GitHubSandbox(organisation=organisation(app)) as sandbox:
+    with GitHubSandbox(organization=organization(app)) as sandbox:
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
         assert sandbox.calls["GET /repos/{owner}/{repo}/git/blobs/{file_sha}"] == 1
     workflows = {row.native_id for row in of(records, Identity) if row.kind == "github-workflow"}
@@ -249,7 +249,7 @@ def test_a_token_that_ends_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_no_planted_value_comes_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with GitHubSandbox() as sandbox:
-        there = sandbox.organisation
+        there = sandbox.organization
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
     memory = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     variables: list[Variable] = list(there.variables)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from sandbox.github.organisation import (
+from sandbox.github.organization import (
     AuditEvent,
     DeployKey,
     Environment,
     Hook,
-    Organisation,
+    Organization,
     Repositories,
     Repository,
     Secret,
@@ -59,8 +59,8 @@ def repository(number: int) -> Repository:
     )
 
 
-def acme(count: int = 21, **changes: object) -> Organisation:
-    organisation = Organisation(
+def acme(count: int = 21, **changes: object) -> Organization:
+    organization = Organization(
         id=1,
         login="acme",
         name="Acme",
@@ -69,16 +69,16 @@ def acme(count: int = 21, **changes: object) -> Organisation:
         repositories=Repositories.of([repository(number) for number in range(1, count + 1)]),
         users=(User(id=1, login="ann", created_at=OLD, role="admin"),),
     )
-    return msgspec.structs.replace(organisation, **changes)
+    return msgspec.structs.replace(organization, **changes)
 
 
-def changed(organisation: Organisation, number: int, **changes: object) -> Organisation:
+def changed(organization: Organization, number: int, **changes: object) -> Organization:
     return msgspec.structs.replace(
-        organisation,
+        organization,
         repositories=Repositories.of(
             [
                 msgspec.structs.replace(one, **changes) if one.id == number else one
-                for one in organisation.repositories
+                for one in organization.repositories
             ]
         ),
     )
@@ -97,7 +97,7 @@ def facts(records: list[Record]) -> set[bytes]:
 def test_a_second_night_gives_the_same_and_asks_a_seventh(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with GitHubSandbox(organisation=acme()) as sandbox:
+    with GitHubSandbox(organization=acme()) as sandbox:
         options = config(sandbox, monkeypatch, rotate_above=10, audit_log=False)
         first = collected(options, run(tmp_path))
         sent = len(sandbox.log)
@@ -119,7 +119,7 @@ def test_a_second_night_gives_the_same_and_asks_a_seventh(
 def test_every_repository_is_asked_again_within_a_week(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with GitHubSandbox(organisation=acme()) as sandbox:
+    with GitHubSandbox(organization=acme()) as sandbox:
         options = config(sandbox, monkeypatch, rotate_above=10, audit_log=False)
         collected(options, run(tmp_path))
         sent = len(sandbox.log)
@@ -130,7 +130,7 @@ def test_every_repository_is_asked_again_within_a_week(
 
 
 def test_nights_that_were_missed_are_made_up_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with GitHubSandbox(organisation=acme()) as sandbox:
+    with GitHubSandbox(organization=acme()) as sandbox:
         options = config(sandbox, monkeypatch, rotate_above=10, audit_log=False)
         collected(options, run(tmp_path))
         sent = len(sandbox.log)
@@ -138,10 +138,10 @@ def test_nights_that_were_missed_are_made_up_for(monkeypatch: pytest.MonkeyPatch
         assert len(asked_for(sandbox, sent)) == 21
 
 
-def test_a_small_organisation_is_read_in_full_every_night(
+def test_a_small_organization_is_read_in_full_every_night(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with GitHubSandbox(organisation=acme()) as sandbox:
+    with GitHubSandbox(organization=acme()) as sandbox:
         options = config(sandbox, monkeypatch)
         collected(options, run(tmp_path))
         sent = len(sandbox.log)
@@ -167,11 +167,11 @@ def test_a_repository_that_changed_visibly_is_asked_again(
     night = NIGHT + timedelta(days=1)
     quiet = next(number for number in range(1, 7) if number % 7 != night.toordinal() % 7)
     later = changed(acme(), quiet, **change)
-    with GitHubSandbox(organisation=acme()) as sandbox:
+    with GitHubSandbox(organization=acme()) as sandbox:
         options = config(sandbox, monkeypatch, rotate_above=10, audit_log=False)
         collected(options, run(tmp_path))
         sent = len(sandbox.log)
-        sandbox.organisation = later
+        sandbox.organization = later
         sandbox.site = Site(later, sandbox.url, sandbox.url)
         collected(options, run(tmp_path, 1))
         again = asked_for(sandbox, sent)
@@ -180,7 +180,7 @@ def test_a_repository_that_changed_visibly_is_asked_again(
 
 
 def test_a_reading_with_holes_is_not_carried_forward(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with GitHubSandbox(organisation=acme()) as sandbox:
+    with GitHubSandbox(organization=acme()) as sandbox:
         options = config(sandbox, monkeypatch, rotate_above=10, audit_log=False)
         for number in range(1, 22):
             sandbox.fail(f"/repos/acme/app-{number}/hooks", 403)
@@ -207,7 +207,7 @@ def test_the_audit_log_names_what_changed(monkeypatch: pytest.MonkeyPatch, tmp_p
             [("hook.create", quiet[0]), ("git.clone", quiet[1]), ("repo.actions_secret_created", quiet[2])]
         )
     )
-    with GitHubSandbox(organisation=acme(audit_log=log)) as sandbox:
+    with GitHubSandbox(organization=acme(audit_log=log)) as sandbox:
         options = config(sandbox, monkeypatch, rotate_above=10)
         collected(options, run(tmp_path))
         sent = len(sandbox.log)
@@ -218,7 +218,7 @@ def test_the_audit_log_names_what_changed(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_without_an_audit_log_the_rotation_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with GitHubSandbox(organisation=acme(), shape="team") as sandbox:
+    with GitHubSandbox(organization=acme(), shape="team") as sandbox:
         options = config(sandbox, monkeypatch, rotate_above=10)
         collected(options, run(tmp_path))
         sent = len(sandbox.log)
@@ -230,7 +230,7 @@ def test_without_an_audit_log_the_rotation_goes_on(monkeypatch: pytest.MonkeyPat
 def test_a_stable_token_asks_with_etags_and_an_app_does_not(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with GitHubSandbox(organisation=acme()) as sandbox:
+    with GitHubSandbox(organization=acme()) as sandbox:
         options = config(sandbox, monkeypatch)
         first = collected(options, run(tmp_path / "token"))
         sent = len(sandbox.log)
@@ -246,7 +246,7 @@ def test_a_stable_token_asks_with_etags_and_an_app_does_not(
 
 
 def test_files_are_fetched_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with GitHubSandbox(organisation=acme()) as sandbox:
+    with GitHubSandbox(organization=acme()) as sandbox:
         options = config(sandbox, monkeypatch)
         collected(options, run(tmp_path))
         first = sandbox.calls["POST /graphql"]
@@ -258,7 +258,7 @@ def test_files_are_fetched_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_archived_repositories_keep_their_keys_and_hooks_only(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with GitHubSandbox(organisation=acme(7)) as sandbox:
+    with GitHubSandbox(organization=acme(7)) as sandbox:
         collected(config(sandbox, monkeypatch), run(tmp_path))
         asked = {call.template for call in sandbox.log if "/app-7/" in call.path}
     assert asked == {"/repos/{owner}/{repo}/keys", HOOKS}
@@ -267,7 +267,7 @@ def test_archived_repositories_keep_their_keys_and_hooks_only(
 def test_a_memory_that_is_damaged_or_gone_is_read_anew(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with GitHubSandbox(organisation=acme()) as sandbox:
+    with GitHubSandbox(organization=acme()) as sandbox:
         options = config(sandbox, monkeypatch, rotate_above=10)
         first = collected(options, run(tmp_path))
         memory = next(tmp_path.glob("*.sqlite"))
@@ -281,7 +281,7 @@ def test_a_memory_that_is_damaged_or_gone_is_read_anew(
 def test_neither_records_nor_memory_hold_a_value_or_a_text(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with GitHubSandbox(organisation=acme()) as sandbox:
+    with GitHubSandbox(organization=acme()) as sandbox:
         options = config(sandbox, monkeypatch)
         records = [row for night in (0, 1) for row in collected(options, run(tmp_path, night))]
         token = sandbox.token
@@ -304,11 +304,11 @@ def test_what_was_deleted_last_is_seen_gone(monkeypatch: pytest.MonkeyPatch, tmp
             if row.account_id == "github:repo:1" and row.kind in {"deploy-key", "environment-approval"}
         }
 
-    with GitHubSandbox(organisation=acme()) as sandbox:
+    with GitHubSandbox(organization=acme()) as sandbox:
         options = config(sandbox, monkeypatch)
         before = listings(collected(options, run(tmp_path)))
         emptied = changed(acme(), 1, deploy_keys=(), environments=())
-        sandbox.organisation, sandbox.site = emptied, Site(emptied, sandbox.url, "https://github.com")
+        sandbox.organization, sandbox.site = emptied, Site(emptied, sandbox.url, "https://github.com")
         sent = len(sandbox.log)
         after = listings(collected(options, run(tmp_path, 1)))
         paths = [call.path.split("?")[0] for call in sandbox.log[sent:]]

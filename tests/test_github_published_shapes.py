@@ -64,7 +64,7 @@ def test_whatever_github_describes_is_read(
     config = collectors.github.Config.model_validate(
         {
             "token": "${env:TEST_GITHUB_TOKEN}",
-            "organisations": ["acme"],
+            "organizations": ["acme"],
             "base_url": server,
             "seconds_between_requests": 0,
             "rare_secrets": True,

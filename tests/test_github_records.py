@@ -1,4 +1,4 @@
-"""One organisation with one of everything: what goes in, and the records that come out."""
+"""One organization with one of everything: what goes in, and the records that come out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 import collectors.github
-from collectors.github import oidc
-from collectors.github.secrets import identifier
-from sandbox.github.organisation import (
+from collectors.github.listings import oidc
+from collectors.github.listings.secrets import identifier
+from sandbox.github.organization import (
     Actions,
     Authorization,
     Bypass,
@@ -23,7 +23,7 @@ from sandbox.github.organisation import (
     Hook,
     Installation,
     Invitation,
-    Organisation,
+    Organization,
     Protection,
     Repositories,
     Repository,
@@ -158,7 +158,7 @@ APP = Repository(
     collaborators={"guest": "admin"},
     runners=(Runner(id=71, name="under-the-desk", labels=("self-hosted", "linux")),),
 )
-ACME = Organisation(
+ACME = Organization(
     id=1,
     login="acme",
     name="Acme",
@@ -293,7 +293,7 @@ ACME = Organisation(
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Record]]:
-    with pytest.MonkeyPatch.context() as patch, GitHubSandbox(organisation=ACME) as sandbox:
+    with pytest.MonkeyPatch.context() as patch, GitHubSandbox(organization=ACME) as sandbox:
         yield collected(config(sandbox, patch), run(tmp_path_factory.mktemp("cache")))
 
 
@@ -315,8 +315,8 @@ def as_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Record]]:
         created_at=OLD,
         updated_at=OLD,
     )
-    organisation = msgspec.structs.replace(ACME, installations=(own, *ACME.installations))
-    with pytest.MonkeyPatch.context() as patch, GitHubSandbox(organisation=organisation) as sandbox:
+    organization = msgspec.structs.replace(ACME, installations=(own, *ACME.installations))
+    with pytest.MonkeyPatch.context() as patch, GitHubSandbox(organization=organization) as sandbox:
         yield collected(app_config(sandbox, patch), run(tmp_path_factory.mktemp("cache")))
 
 
@@ -331,10 +331,10 @@ def controls(records: list[Record], kind: str) -> list[tuple[str, str, str | Non
 
 
 def test_accounts(night: list[Record]) -> None:
-    organisation, app = of(night, r.Account)
-    assert (organisation.id, organisation.kind, organisation.name) == (
+    organization, app = of(night, r.Account)
+    assert (organization.id, organization.kind, organization.name) == (
         "github:org:1",
-        "github-organisation",
+        "github-organization",
         "acme",
     )
     assert app.id == app.account_id == "github:repo:11"
@@ -371,10 +371,10 @@ def test_what_people_may_do(night: list[Record]) -> None:
         and row.role not in {"token scopes", "fine-grained token"}
     }
     assert held == {
-        ("user:101", "organisation owner"): ("organisation", "admin"),
-        ("user:102", "base permission: read"): ("organisation", "read"),
-        ("user:103", "base permission: read"): ("organisation", "read"),
-        ("user:102", "secret-keeper"): ("organisation", "write"),
+        ("user:101", "organization owner"): ("organization", "admin"),
+        ("user:102", "base permission: read"): ("organization", "read"),
+        ("user:103", "base permission: read"): ("organization", "read"),
+        ("user:102", "secret-keeper"): ("organization", "write"),
         ("user:104", "admin"): ("resource", "admin"),
         ("team:201", "release-manager"): ("resource", "write"),
     }
@@ -403,7 +403,7 @@ def test_apps(night: list[Record]) -> None:
     assert (robot.name, robot.enabled, old.enabled) == ("release-robot", True, False)
     grants = {row.identity_id: row for row in of(night, r.Grant) if row.role == "App permissions"}
     assert grants[robot.id].powers == ["change-delivery", "read-data", "read"]
-    assert (grants[robot.id].resource, grants[robot.id].breadth) == ("acme/*", "organisation")
+    assert (grants[robot.id].resource, grants[robot.id].breadth) == ("acme/*", "organization")
     assert (grants[old.id].level, grants[old.id].breadth) == ("admin", "group")
     assert one(night, r.Credential, "app-installation:501").scopes == [
         "contents:write",
@@ -638,7 +638,7 @@ def test_identifiers_are_kept_and_secrets_are_not() -> None:
 )
 def test_issuers(base_url: str, issuer: str) -> None:
     options = collectors.github.Config.model_validate(
-        {"token": "${env:X}", "organisations": ["acme"], "base_url": base_url}
+        {"token": "${env:X}", "organizations": ["acme"], "base_url": base_url}
     )
     assert oidc.issuer(options) == issuer
 
@@ -648,11 +648,11 @@ def test_issuers(base_url: str, issuer: str) -> None:
     [
         {},
         {"token": "${env:X}"},
-        {"token": "ghp_in_clear", "organisations": ["a"]},
-        {"token": "${env:X}", "app": {"app_id": 1, "private_key": "${env:Y}"}, "organisations": ["a"]},
-        {"token": "${env:X}", "organisations": ["a"], "base_url": "ghe.example"},
-        {"token": "${env:X}", "organisations": ["a"], "base_url": "https://user:pw@ghe.example"},
-        {"token": "${env:X}", "organisations": ["a"], "unknown": 1},
+        {"token": "ghp_in_clear", "organizations": ["a"]},
+        {"token": "${env:X}", "app": {"app_id": 1, "private_key": "${env:Y}"}, "organizations": ["a"]},
+        {"token": "${env:X}", "organizations": ["a"], "base_url": "ghe.example"},
+        {"token": "${env:X}", "organizations": ["a"], "base_url": "https://user:pw@ghe.example"},
+        {"token": "${env:X}", "organizations": ["a"], "unknown": 1},
     ],
 )
 def test_configurations_that_are_refused(section: dict[str, object]) -> None:
@@ -667,7 +667,7 @@ def test_permissions_name_every_permission_that_is_needed(as_app: list[Record]) 
 
 
 def test_repositories_are_chosen_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with GitHubSandbox(organisation=ACME) as sandbox:
+    with GitHubSandbox(organization=ACME) as sandbox:
         records = collected(
             config(sandbox, monkeypatch, repositories={"include": ["*"], "exclude": ["a*"]}), run(tmp_path)
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from sandbox.github.organisation import Organisation, Repositories, Repository, Subject, User
+from sandbox.github.organization import Organization, Repositories, Repository, Subject, User
 from sandbox.github.server import GitHubSandbox
 from scanner.records import Identity
 from tests.github_night import collected, config, gaps, of, run
@@ -35,14 +35,14 @@ NAMES, IDS = "repo:acme/app:ref:refs/heads/main", "repo:acme@1/app@11:ref:refs/h
 OWNER = "repository_owner:acme:ref:refs/heads/main"
 
 
-def acme(subject: Subject, *, organisation: Subject | None = None, **changes: object) -> Organisation:
-    return Organisation(
+def acme(subject: Subject, *, organization: Subject | None = None, **changes: object) -> Organization:
+    return Organization(
         id=1,
         login="acme",
         name="Acme",
         created_at=OLD,
         updated_at=OLD,
-        subject=organisation or Subject(claims=("repo", "context")),
+        subject=organization or Subject(claims=("repo", "context")),
         repositories=Repositories.of([msgspec.structs.replace(APP, subject=subject, **changes)]),
         users=(User(id=1, login="ann", created_at=OLD, role="admin"),),
     )
@@ -55,7 +55,7 @@ def subjects(sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, folder: Pa
 
 
 @pytest.mark.parametrize(
-    ("subject", "organisation", "expected"),
+    ("subject", "organization", "expected"),
     [
         (Subject(), None, [NAMES]),
         (Subject(immutable=True), None, [IDS]),
@@ -71,10 +71,10 @@ def test_subjects(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     subject: Subject,
-    organisation: Subject | None,
+    organization: Subject | None,
     expected: list[str],
 ) -> None:
-    with GitHubSandbox(organisation=acme(subject, organisation=organisation)) as sandbox:
+    with GitHubSandbox(organization=acme(subject, organization=organization)) as sandbox:
         assert subjects(sandbox, monkeypatch, tmp_path) == {"deploy.yml": expected}
 
 
@@ -82,13 +82,13 @@ def test_where_the_template_is_not_shown_every_form_is_possible(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     custom = Subject(claims=("repository_owner", "context"))
-    with GitHubSandbox(organisation=acme(Subject(), organisation=custom)) as sandbox:
+    with GitHubSandbox(organization=acme(Subject(), organization=custom)) as sandbox:
         sandbox.fail("/repos/acme/app/actions/oidc/customization/sub", 403)
         assert subjects(sandbox, monkeypatch, tmp_path) == {"deploy.yml": [NAMES, IDS, OWNER]}
 
 
 def test_a_server_has_no_ids_in_subjects(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with GitHubSandbox(organisation=acme(Subject()), shape="ghes") as sandbox:
+    with GitHubSandbox(organization=acme(Subject()), shape="ghes") as sandbox:
         assert subjects(sandbox, monkeypatch, tmp_path) == {"deploy.yml": [NAMES]}
 
 
@@ -96,7 +96,7 @@ def test_a_called_workflow_gives_its_caller_its_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     files = {".github/workflows/deploy.yml": CALLER, ".github/workflows/called.yml": CALLED}
-    with GitHubSandbox(organisation=acme(Subject(), files=files)) as sandbox:
+    with GitHubSandbox(organization=acme(Subject(), files=files)) as sandbox:
         first = subjects(sandbox, monkeypatch, tmp_path)
         # The second night remembers both files, and fetches neither.
         assert subjects(sandbox, monkeypatch, tmp_path) == first

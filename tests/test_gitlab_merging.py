@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from collectors.ci_files.gitlab_ci import pipeline
-from collectors.ci_files.gitlab_tree import File, Read, Repository
-from collectors.ci_files.yaml_nodes import mapping, read
+from collectors.definitions.gitlab.ci import pipeline
+from collectors.definitions.gitlab.tree import File, Read, Repository
+from collectors.definitions.yaml_nodes import mapping, read
 from sandbox.gitlab import build
 from sandbox.gitlab.entities import project
 from sandbox.gitlab.lint import lint
-from scanner.detectors import Fingerprint
+from scanner.secrets.detectors import Fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from collectors.ci_files import Definition
-    from collectors.ci_files.gitlab_include import Include
+    from collectors.definitions import Definition
+    from collectors.definitions.gitlab.include import Include
     from sandbox.gitlab.instance import Instance, Json
 
 OWN, OTHER = 9100, 9101

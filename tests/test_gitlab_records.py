@@ -345,7 +345,7 @@ def test_a_bot_may_do_what_its_token_may(night: list[Record]) -> None:
     (reader,) = grants(night, "gitlab:user:302")
     assert (reader.role, reader.level, reader.powers) == ("Reporter", "read", ["read-data"])
     (owner,) = grants(night, "gitlab:user:303")
-    assert (owner.level, owner.breadth, owner.resource) == ("admin", "organisation", "lantern/*")
+    assert (owner.level, owner.breadth, owner.resource) == ("admin", "organization", "lantern/*")
 
 
 @pytest.mark.parametrize(

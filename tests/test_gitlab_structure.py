@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from collectors.gitlab.projects import read_project
-from collectors.gitlab.structure import File, read_structure
+from collectors.gitlab.listings.projects import read_project
+from collectors.gitlab.listings.structure import File, read_structure
 from sandbox.gitlab.entities import group, project
 from sandbox.gitlab.estate import RISK
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from scanner.analyze import AnalyzeSettings, analyze
-from scanner.collect import as_carried
+from scanner.analyze.steps import AnalyzeSettings, analyze
+from scanner.collect.listings import as_carried
 from scanner.snapshot import remove
 from tests.sealed_night import (
     ACCOUNT,

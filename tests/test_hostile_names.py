@@ -6,10 +6,10 @@ import csv
 from typing import TYPE_CHECKING
 
 from reports.csv import write
-from scanner.explain import explain
+from scanner.analyze.explain import explain
+from scanner.command.summary import diff_lines
 from scanner.night import open_night
-from scanner.plain import plain_lines
-from scanner.summary import diff_lines
+from scanner.safe_text import plain_lines
 from tests.sealed_night import account, analysed, everything, key, role, run_of
 
 if TYPE_CHECKING:

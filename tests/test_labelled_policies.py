@@ -178,8 +178,8 @@ def lets_in(case: Shape) -> bool:
     found = trusts(
         facts(
             roles=[role("subject", can_write, trust=trust(case))],
-            organisation_id="o-own",
-            organisation_accounts=frozenset({ACCOUNT, "888888888888"}),
+            organization_id="o-own",
+            organization_accounts=frozenset({ACCOUNT, "888888888888"}),
         )
     )
     assert found

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 from ruamel.yaml import YAML
 
-from collectors.ci_files import parse
-from scanner.detectors import Fingerprint
+from collectors.definitions import parse
+from scanner.secrets.detectors import Fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,12 +19,12 @@ from sandbox.estate import FIRST_NIGHT, GITHUB_ORG, GITLAB_GROUP, PROD, REGION
 from sandbox.github.server import GitHubSandbox
 from sandbox.gitlab import GitLabSandbox
 from sandbox.gitlab.instance import DEVELOPER, GUEST, MAINTAINER, REPORTER
-from scanner.analyze import AnalyzeSettings, analyze
+from scanner.analyze.rule import load_rules
+from scanner.analyze.steps import AnalyzeSettings, analyze
+from scanner.collect.run import collect_snapshot
+from scanner.command.progress import LogProgress
 from scanner.config import load
 from scanner.night import open_night
-from scanner.progress import LogProgress
-from scanner.rule import load_rules
-from scanner.run import collect_snapshot
 from scanner.snapshot import run_id_of
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _github(sandbox: GitHubSandbox, patch: pytest.MonkeyPatch) -> dict[str, Any]
     patch.setenv(GITHUB_KEY, sandbox.app.private_key)
     return {
         "github": {
-            "organisations": [GITHUB_ORG],
+            "organizations": [GITHUB_ORG],
             "base_url": sandbox.url,
             "app": {
                 "app_id": sandbox.app.app_id,

@@ -13,11 +13,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
+from scanner.command.progress import LogProgress
 from scanner.config import Loaded, load
 from scanner.document import DocumentError
 from scanner.night import open_night
-from scanner.pipeline import Exit, LockedError, NothingCollectedError, Outcome, locked, run_night
-from scanner.progress import LogProgress
+from scanner.pipeline.stages import Exit, LockedError, NothingCollectedError, Outcome, locked, run_night
 from scanner.snapshot import SnapshotError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Place:
             key: notify.pop(key) for key in ("fail_on", "min_coverage", "exceptions") if key in notify
         }
         document: dict[str, Any] = {
-            "collectors": {"ci-files": {"paths": ["quiet-name"]}},
+            "collectors": {"definitions": {"paths": ["quiet-name"]}},
             "reports": {"formats": []},
             "notify": notify,
             **top,
@@ -257,7 +257,7 @@ def test_an_exception_about_to_end_is_told_when_it_begins_to(place: Place, liste
     entry = {
         "id": "RISK-1",
         "rule": "workflow-excess-permissions",
-        "subject": "ci-files:ci-pipeline:quiet-name:.github/workflows/surprise-name.yml",
+        "subject": "definitions:ci-pipeline:quiet-name:.github/workflows/surprise-name.yml",
         "owner": "platform",
         "approver": "ciso@lanternpay.example",
         "reason": "accepted-risk",
@@ -292,7 +292,7 @@ def test_prometheus_reads_the_figures_of_every_run(place: Place) -> None:
     assert found["sprawlscan_last_run_timestamp_seconds",] == FIRST.timestamp()
     assert found["sprawlscan_coverage_ratio",] == outcome.coverage == 1.0
     assert found["sprawlscan_partial",] == 0
-    assert found["sprawlscan_gaps", "ci-files"] == 0
+    assert found["sprawlscan_gaps", "definitions"] == 0
     new = {
         key[2]: value for key, value in found.items() if key[0] == "sprawlscan_findings" and key[3] == "new"
     }

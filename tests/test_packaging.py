@@ -60,8 +60,8 @@ def test_it_holds_the_five_packages_and_nothing_else(wheel: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "scanner/rules/credential-unused.yaml",
-        "scanner/frameworks/owasp-nhi.yaml",
+        "scanner/analyze/rules/credential-unused.yaml",
+        "scanner/analyze/frameworks/owasp-nhi.yaml",
         "templates/report.html.j2",
         "templates/report.css",
         "templates/report.js",
@@ -112,7 +112,7 @@ def test_what_is_installed_from_it_runs_apart_from_this_checkout(wheel: Path, tm
         return done.stdout
 
     assert run("--version").strip() == PROJECT["project"]["version"]
-    assert run("rules", "list").count("\n") == len(list((ROOT / "scanner/rules").glob("*.yaml")))
+    assert run("rules", "list").count("\n") == len(list((ROOT / "scanner/analyze/rules").glob("*.yaml")))
     workflow = tmp_path / "checkout" / ".github" / "workflows" / "build.yml"
     workflow.parent.mkdir(parents=True)
     workflow.write_text("on: push\njobs: {b: {runs-on: ubuntu-latest, steps: [{run: make}]}}\n")

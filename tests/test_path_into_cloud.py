@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import pytest
 
-from collectors.ci_files import Context, definition_records, parse
-from scanner.detectors import Fingerprint
+from collectors.definitions import Context, definition_records, parse
 from scanner.records import Identity
+from scanner.secrets.detectors import Fingerprint
 from tests.aws_iam import ACCOUNT, allow, document, facts, role, trusts
 from tests.test_reach import analysed, edges, identity
 
@@ -280,7 +280,7 @@ ISSUERS: list[tuple[str | None, str, str | None]] = [
     ("https://ghes.acme.example/_services/token", G, NOT),
     (f"https://{G}/acme", f"{G}/acme", SURE),
     (f"https://{G}/acme", G, NOT),
-    # Whether an enterprise has an issuer of its own is not shown to its organisations.
+    # Whether an enterprise has an issuer of its own is not shown to its organizations.
     (None, f"{G}/acme", SOME),
     (None, "gitlab.com", NOT),
     ("https://token.actions.acme.ghe.com", "token.actions.acme.ghe.com", SURE),
@@ -388,13 +388,13 @@ def test_a_policy_of_2008_knows_no_variables() -> None:
         (like("ref:refs/heads/main"), "anyone", "OIDC-1"),
         (like("pull_request"), "anyone", "OIDC-1"),
         (like("environment:*"), "anyone", "OIDC-2"),
-        (like("repository:acme/*"), "organisation", "OIDC-4"),
+        (like("repository:acme/*"), "organization", "OIDC-4"),
         (like("repository:acme*"), "another-tenant", "OIDC-3"),
-        (like("repository_owner:acme"), "organisation", "OIDC-4"),
-        (like("repository_owner:acme:*"), "organisation", "OIDC-4"),
+        (like("repository_owner:acme"), "organization", "OIDC-4"),
+        (like("repository_owner:acme:*"), "organization", "OIDC-4"),
         (like("repository_owner:acme*"), "another-tenant", "OIDC-3"),
-        (like("job_workflow_ref:acme/ci/.github/workflows/d.yml@*"), "organisation", "OIDC-4"),
-        (like("environment:production:repository_owner:acme"), "organisation", "OIDC-4"),
+        (like("job_workflow_ref:acme/ci/.github/workflows/d.yml@*"), "organization", "OIDC-4"),
+        (like("environment:production:repository_owner:acme"), "organization", "OIDC-4"),
         (like("workflow_ref:acme/app/.github/workflows/d.yml@refs/heads/main"), "exact", "OIDC-9"),
         ({"StringLike": {f"{L}:sub": "project_path:acme/*"}}, "nobody", None),
         (equal("repo:acme/${aws:PrincipalTag/x}:ref:refs/heads/main"), "anyone", "OIDC-6"),

@@ -75,7 +75,7 @@ def subjects(night: Night, provider: str, fact: dict[str, Any]) -> dict[str, str
 
 
 def _in_account(wanted: str, place: list[Any], subject: str) -> bool:
-    """Whether the finding is in the account of a line; what an organisation defines may show in its repositories."""
+    """Whether the finding is in the account of a line; what an organization defines may show in its repositories."""
     return (
         any(str(part) == wanted or str(part).startswith(f"{wanted}/") for part in place) or wanted in subject
     )

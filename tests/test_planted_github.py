@@ -20,13 +20,13 @@ from scanner.records import TABLES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sandbox.github.organisation import Hook, Organisation, Repository
+    from sandbox.github.organization import Hook, Organization, Repository
 
 SECTION: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parents[1] / "sandbox/planted.yaml").read_text(encoding="utf-8")
 )["github"]
 FACTS: list[dict[str, Any]] = [*SECTION["planted"], *SECTION["look_alikes"]]
-NIGHTS: dict[int, Organisation] = {1: build(1), 2: build(2)}
+NIGHTS: dict[int, Organization] = {1: build(1), 2: build(2)}
 
 
 class Named(Protocol):
@@ -65,8 +65,8 @@ def repository_names(one: Repository) -> set[str]:
     )
 
 
-def organisation_names(one: Organisation) -> set[str]:
-    """Return every name and number by which a record of the organisation can be called."""
+def organization_names(one: Organization) -> set[str]:
+    """Return every name and number by which a record of the organization can be called."""
     return set().union(
         names(one.secrets, one.variables, one.tokens, one.runner_groups, one.rulesets),
         numbers(one.installations, one.hooks, one.rulesets, one.runner_groups),
@@ -77,12 +77,12 @@ def organisation_names(one: Organisation) -> set[str]:
     )
 
 
-def found(fact: dict[str, Any], organisation: Organisation) -> bool:
+def found(fact: dict[str, Any], organization: Organization) -> bool:
     owner, _, name = fact["account"].partition("/")
-    repository = organisation.repositories.named(name)
+    repository = organization.repositories.named(name)
     if not name:
         assert owner == GITHUB_ORG
-        known = organisation_names(organisation)
+        known = organization_names(organization)
     else:
         if repository is None:
             return False
@@ -102,7 +102,7 @@ def test_a_fact_is_there_on_its_nights_and_on_no_other(fact: dict[str, Any]) -> 
     if fact["account"].isdigit():
         assert fact["table"] == "trusts"
         return
-    nights = [night for night, organisation in NIGHTS.items() if found(fact, organisation)]
+    nights = [night for night, organization in NIGHTS.items() if found(fact, organization)]
     if fact["rule"] == "webhook-insecure" and "nights" in fact:
         insecure = [n for n, one in NIGHTS.items() if any(hook.insecure_ssl for hook in one.hooks)]
         assert fact["nights"] == insecure
@@ -127,9 +127,9 @@ def test_most_rules_have_a_planted_fact_and_a_look_alike() -> None:
 
 
 def test_the_repositories_are_those_of_the_company() -> None:
-    organisation = NIGHTS[1]
+    organization = NIGHTS[1]
     for one in REPOSITORIES:
-        repository = organisation.repositories.named(one.name)
+        repository = organization.repositories.named(one.name)
         assert repository is not None
         assert (repository.id, repository.archived) == (one.id, one.archived)
         text = "\n".join(repository.files.values())
@@ -144,7 +144,7 @@ def test_the_repositories_are_those_of_the_company() -> None:
         if one.workload is not None:
             for word in one.workload.partition(":")[2].split("/"):
                 assert word in text
-    ids = [repository.id for repository in organisation.repositories]
+    ids = [repository.id for repository in organization.repositories]
     assert ids == sorted(set(ids))
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reports.csv import write
-from scanner.analyze import AnalyzeSettings, analyze
+from scanner.analyze.population import KEPT_DAYS
+from scanner.analyze.steps import AnalyzeSettings, analyze
+from scanner.command.summary import prune_lines
 from scanner.config import Retention, Settings
 from scanner.night import open_night
-from scanner.population import KEPT_DAYS
 from scanner.records import Grant
-from scanner.summary import prune_lines
 from tests.sealed_night import (
     ACCOUNT,
     account,

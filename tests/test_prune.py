@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scanner.analyze.history import superseded
+from scanner.command.summary import prune_lines
 from scanner.config import Retention, Settings
-from scanner.history import superseded
-from scanner.summary import prune_lines
 from tests.sealed_night import account, analysed, everything, findings, key, role, rows, run_of
 
 if TYPE_CHECKING:

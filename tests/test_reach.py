@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from scanner.analyze.reach import compute
 from scanner.night import Tables
-from scanner.reach import compute
 from scanner.records import (
     TABLES,
     Credential,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.redact import redact
+from scanner.secrets.redact import redact
 
 SECRET = "Zq7" + "pW2xK9vT4mB8" * 3
 AWS_SECRET = "kD9v2Lx7Qw4Rt6Yb1Nz8" + "Mc3Hf5Js0Pg+Ua/Ei7Wo"
@@ -52,7 +52,7 @@ def test_secrets_are_removed(text: str, secret: str) -> None:
         "commit da39a3ee5e6b4b0d3255bfef95601890afd80709",
         "needs the permission organization_administration: read",
         "role/service-role/AWSServiceRoleForAmazonElasticFileSystem",
-        "collectors/github/organisation.py line 40 in CollectorOfOrganisationsAndRepositories",
+        "collectors/github/organization.py line 40 in CollectorOfOrganizationsAndRepositories",
         "secret_arn: arn:aws:secretsmanager:eu-west-1:200000000002:secret:db",
     ],
 )

@@ -14,7 +14,7 @@ import pytest
 from reports.csv import write as write_csv
 from reports.json import write as write_json
 from reports.sheets import SHEETS
-from scanner.history import COMPARED
+from scanner.analyze.history import COMPARED
 from scanner.night import open_night
 from tests.synthetic_night import write_night
 

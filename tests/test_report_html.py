@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.html import render, rules_in_force, write
-from reports.method import read_frameworks
-from reports.payload import SENTENCES, payload
-from reports.plain import plain, web_address
-from reports.posture import step_of
+from reports.html.method import read_frameworks
+from reports.html.payload import SENTENCES, payload
+from reports.html.plain import plain, web_address
+from reports.html.posture import step_of
 from scanner.night import open_night
 from tests.sealed_night import account, analysed, denied, everything, key, role, run_of
 from tests.synthetic_night import AS_OF, NAMES, PATTERNS, PREVIOUS, PROD, finding, write_night
@@ -106,7 +106,7 @@ def test_all_that_a_reviewer_must_know_is_there_without_javascript_and_css(tmp_p
         "pr-preview, which lanternpay/pr-preview/.github/workflows/deploy.yml deploys, is not in the inventory",
         "When should that access end?",
         "organizations:ListPoliciesForTarget was denied",
-        "github: Personal access tokens (organisation): read",
+        "github: Personal access tokens (organization): read",
         "not evaluated",
         "approved by m.okafor@lanternpay.example",
         "The facts it accepted changed: the role gained a second trust.",

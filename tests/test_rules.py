@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from scanner.analyze.framework import load_frameworks, references
+from scanner.analyze.rule import Rule, RuleError, choose, load_rules, test_rule
 from scanner.document import DocumentError
-from scanner.framework import load_frameworks, references
-from scanner.rule import Rule, RuleError, choose, load_rules, test_rule
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -37,7 +37,7 @@ class Box:
 
     def start(self, *arguments: str, prelude: str = "") -> subprocess.Popen[str]:
         """Start the command; ``prelude`` is Python that runs first."""
-        code = f"{prelude}\nfrom scanner.cli import main; main()"
+        code = f"{prelude}\nfrom scanner.command.cli import main; main()"
         return subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             cwd=self.folder,

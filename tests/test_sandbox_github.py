@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from sandbox.github import GitHubSandbox, build, build_large
 from sandbox.github.limits import Limits
-from sandbox.github.organisation import blob_sha
+from sandbox.github.organization import blob_sha
 from sandbox.github.server import ROUTES, TOKEN_ROUTE
 
 if TYPE_CHECKING:
@@ -121,26 +121,26 @@ def undeclared(schemas: list[dict[str, Any]], answer: Any, where: str = "") -> I
 
 
 def addresses(sandbox: GitHubSandbox, template: str) -> Iterator[str]:
-    """Yield every address that a template can have in the sandbox's organisation."""
-    organisation = sandbox.organisation
+    """Yield every address that a template can have in the sandbox's organization."""
+    organization = sandbox.organization
     values: dict[str, list[str]] = {
         "org": [ORG],
         "owner": [ORG],
-        "username": [user.login for user in organisation.users],
-        "team_slug": [team.slug for team in organisation.teams],
-        "secret_name": [one.name for one in organisation.secrets if one.visibility == "selected"],
-        "name": [one.name for one in organisation.variables if one.visibility == "selected"],
-        "pat_id": [str(one.id) for one in organisation.tokens],
-        "pat_request_id": [str(one.id) for one in organisation.tokens],
-        "runner_group_id": [str(group.id) for group in organisation.runner_groups],
-        "role_id": [str(role.id) for role in organisation.organization_roles],
-        "installation_id": [str(organisation.installations[0].id)],
-        "ruleset_id": [str(one.id) for one in organisation.rulesets],
+        "username": [user.login for user in organization.users],
+        "team_slug": [team.slug for team in organization.teams],
+        "secret_name": [one.name for one in organization.secrets if one.visibility == "selected"],
+        "name": [one.name for one in organization.variables if one.visibility == "selected"],
+        "pat_id": [str(one.id) for one in organization.tokens],
+        "pat_request_id": [str(one.id) for one in organization.tokens],
+        "runner_group_id": [str(group.id) for group in organization.runner_groups],
+        "role_id": [str(role.id) for role in organization.organization_roles],
+        "installation_id": [str(organization.installations[0].id)],
+        "ruleset_id": [str(one.id) for one in organization.rulesets],
     }
     if "{repo}" not in template:
         yield from expand(template, values)
         return
-    for repository in organisation.repositories:
+    for repository in organization.repositories:
         yield from expand(
             template,
             values
@@ -148,7 +148,7 @@ def addresses(sandbox: GitHubSandbox, template: str) -> Iterator[str]:
                 "repo": [repository.name],
                 "environment_name": [one.name for one in repository.environments],
                 "branch": [repository.default_branch],
-                "ruleset_id": [str(one.id) for one in (*repository.rulesets, *organisation.rulesets)],
+                "ruleset_id": [str(one.id) for one in (*repository.rulesets, *organization.rulesets)],
                 "deployment_id": [str(one.id) for one in repository.deployments],
                 "subject_digest": list(repository.attested),
                 "path": [".github/workflows", *list(repository.files)[:2]],
@@ -200,7 +200,7 @@ def test_every_answer_is_what_github_describes(cloud: GitHubSandbox, route: Rout
         errors = [f"{error.json_path}: {error.message[:300]}" for error in check.iter_errors(answer.json())]
         assert not errors, path
         assert not set(undeclared([DESCRIPTION["operations"][name]["200"]], answer.json())), path
-    # All Actions are allowed in the whole organisation, so there is no selection to show.
+    # All Actions are allowed in the whole organization, so there is no selection to show.
     assert seen or route.template == "/orgs/{org}/actions/permissions/selected-actions"
 
 
@@ -256,10 +256,10 @@ def test_pages_follow_link_headers_to_the_end(cloud: GitHubSandbox) -> None:
     assert answer.links["last"]["url"].endswith("page=6")
     while "next" in answer.links:
         # Addresses by id, as on github.com.
-        assert f"/organizations/{cloud.organisation.id}/repos" in answer.links["next"]["url"]
+        assert f"/organizations/{cloud.organization.id}/repos" in answer.links["next"]["url"]
         answer = get(cloud, answer.links["next"]["url"])
         names += [one["name"] for one in answer.json()]
-    assert names == [one.name for one in cloud.organisation.repositories]
+    assert names == [one.name for one in cloud.organization.repositories]
     assert answer.links["first"]["url"].endswith("page=1")
 
 
@@ -279,7 +279,7 @@ def test_the_audit_log_pages_by_cursor(cloud: GitHubSandbox) -> None:
         assert "after=" in answer.links["next"]["url"]
         answer = get(cloud, answer.links["next"]["url"])
         actions += [one["action"] for one in answer.json()]
-    assert actions == [event.action for event in cloud.organisation.audit_log]
+    assert actions == [event.action for event in cloud.organization.audit_log]
     found = get(cloud, f"/orgs/{ORG}/audit-log?phrase=action:public_key.create+repo:{ORG}/infra").json()
     assert [one["name"] for one in found] == ["atlantis"]
     assert get(cloud, f"/orgs/{ORG}/audit-log?after=nonsense").status_code == 422
@@ -588,7 +588,7 @@ def test_graphql_pages_and_minds_its_limits(cloud: GitHubSandbox) -> None:
         if not found["pageInfo"]["hasNextPage"]:
             break
         after = found["pageInfo"]["endCursor"]
-    assert names == [one.name for one in cloud.organisation.repositories]
+    assert names == [one.name for one in cloud.organization.repositories]
     assert query(cloud, document, n=101)["errors"][0]["type"] == "EXCESSIVE_PAGINATION"
     unbounded = '{organization(login: "lanternpay") {repositories {nodes {name}}}}'
     assert query(cloud, unbounded)["errors"][0]["type"] == "MISSING_PAGINATION_BOUNDARIES"
@@ -630,8 +630,8 @@ def test_graphql_faults() -> None:
 
 
 def test_ten_thousand_repositories_are_made_when_asked_for() -> None:
-    organisation = build_large(10_000)
-    with GitHubSandbox(organisation=organisation) as sandbox:
+    organization = build_large(10_000)
+    with GitHubSandbox(organization=organization) as sandbox:
         answer = get(sandbox, f"/orgs/{ORG}/repos?per_page=100&page=100")
         assert [answer.json()[0]["name"], answer.json()[-1]["name"]] == ["service-09900", "service-09999"]
         assert "next" not in answer.links
@@ -642,7 +642,7 @@ def test_ten_thousand_repositories_are_made_when_asked_for() -> None:
         assert sum(1 for node in nodes if node["workflows"]) == 30
 
 
-def test_the_second_night_of_a_large_organisation_changes_one_in_fifty() -> None:
+def test_the_second_night_of_a_large_organization_changes_one_in_fifty() -> None:
     first, second = build_large(1_000), build_large(1_000, night=2)
     changed = [one.name for one in first.repositories if second.repositories.named(one.name) != one]
     assert len(changed) == 20

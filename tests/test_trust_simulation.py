@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scanner.analyze.trust import intersects, literal_prefix, matches, simulate
 from scanner.records import Operator, Test
-from scanner.trust import intersects, literal_prefix, matches, simulate
 
 SUB = "repo:acme/app:ref:refs/heads/main"
 

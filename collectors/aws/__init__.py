@@ -27,18 +27,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.aws import failures, organization
+from collectors.aws import failures
+from collectors.aws.config import Config
 from collectors.aws.failures import DeadlineError, MalformedError
+from collectors.aws.listings import organization
 from collectors.aws.permissions import permissions
-from collectors.aws.settings import Config
-from scanner.collect import Asked, Target, TargetError, or_gap
+from scanner.collect.collector import Target, TargetError
+from scanner.collect.listings import Asked, or_gap
 from scanner.records import record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.aws.organization import Reading
-    from scanner.collect import Run
+    from collectors.aws.listings.organization import Reading
+    from scanner.collect.collector import Run
     from scanner.records import Record
 
 __all__ = ["Config", "collect", "permissions", "targets"]
@@ -48,16 +50,16 @@ ORGANIZATION = "organization"
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:
-    """Yield a target an account, and one for the organisation itself. Raises `TargetError`."""
+    """Yield a target an account, and one for the organization itself. Raises `TargetError`."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from collectors.aws.session import sign_in
+    from collectors.aws.client import sign_in
 
     what = "cannot sign in to AWS"
     try:
         org = organization.reading(config, run, lambda: sign_in(config, run.stopping))
         caller = org.access.client("sts").get_caller_identity()
-        what = "cannot list the accounts of the organisation"
+        what = "cannot list the accounts of the organization"
         found = list(_targets(config, org, caller["Account"], str(caller["Arn"]).split(":")[1]))
     except DeadlineError:
         return
@@ -76,7 +78,7 @@ def _targets(config: Config, org: Reading, home: str, partition: str) -> Iterato
         about = org.organization()
         if about.id is None:
             raise TargetError(
-                f"organization: true, but account {home} is in no organisation; name accounts instead, or leave both out."
+                f"organization: true, but account {home} is in no organization; name accounts instead, or leave both out."
             )
         ref = organization.organization_ref(about.id)
         params = {"organization": about.id, "partition": partition}
@@ -94,10 +96,10 @@ def _targets(config: Config, org: Reading, home: str, partition: str) -> Iterato
 
 
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
-    """Yield everything of one account, or of the organisation itself."""
-    from collectors.aws.collection import enter, read_account, read_organization
+    """Yield everything of one account, or of the organization itself."""
+    from collectors.aws.client import sign_in
     from collectors.aws.place import Place
-    from collectors.aws.session import sign_in
+    from collectors.aws.plan import enter, read_account, read_organization
 
     org = organization.reading(config, run, lambda: sign_in(config, run.stopping))
     if "organization" in target.params:

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
-from collectors.aws.facts import ResourcePolicy
+from collectors.aws.client import document
+from collectors.aws.evaluator.facts import ResourcePolicy
 from collectors.aws.failures import DeadlineError, MalformedError, PartlyReadError, TruncatedError, explain
-from collectors.aws.session import document
-from scanner.collect import Asked, Failure, gap, or_gap
-from scanner.detectors import inspect
+from scanner.collect.listings import Asked, Failure, gap, or_gap
 from scanner.records import TABLE_OF, Coverage, Gap, Link, Secret, record_id
+from scanner.secrets.detectors import inspect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from collectors.aws.facts import Compute
-    from collectors.aws.session import Access
-    from collectors.aws.settings import Config
-    from scanner.collect import Run, Target
+    from collectors.aws.client import Access
+    from collectors.aws.config import Config
+    from collectors.aws.evaluator.facts import Compute
+    from scanner.collect.collector import Run, Target
     from scanner.records import Record, Relation
 
 T = TypeVar("T")

@@ -1,13 +1,13 @@
-"""GitHub: organisations on github.com, GitHub Enterprise Cloud and GitHub Enterprise Server.
+"""GitHub: organizations on github.com, GitHub Enterprise Cloud and GitHub Enterprise Server.
 
-Needs: a GitHub App, installed in each organisation on all repositories, with the read permissions that
-``sprawlscan permissions github`` prints. A fine-grained or classic token of an organisation owner works, too; it sees
-single sign-on authorisations, which an App does not, and cannot see fine-grained tokens, which only an App may.
+Needs: a GitHub App, installed in each organization on all repositories, with the read permissions that
+``sprawlscan permissions github`` prints. A fine-grained or classic token of an organization owner works, too; it sees
+single sign-on authorizations, which an App does not, and cannot see fine-grained tokens, which only an App may.
 Only GET, GraphQL queries and the exchange of the App's key for a token are sent.
 
-Cannot see: the value, creator or last use of a secret; classic tokens, SSH keys and OAuth tokens of organisations
+Cannot see: the value, creator or last use of a secret; classic tokens, SSH keys and OAuth tokens of organizations
 without SAML single sign-on; OAuth apps; which repositories another App was given when it was given some; who may bypass
-a ruleset, and the organisation's own list of rulesets, without permission to change them; organisation Codespaces
+a ruleset, and the organization's own list of rulesets, without permission to change them; organization Codespaces
 secrets with an App; when a self-hosted runner last worked; workflows that exist on other branches only. Each of these
 that was asked for and refused is a Gap: 403 and 404 both mean "could not read".
 
@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from scanner.collect import Target
+from scanner.collect.collector import Target
 from scanner.config import SecretRef, Section
 from scanner.records import record_id
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from collectors.github.client import Client
     from collectors.github.tokens import Token
-    from scanner.collect import Run
+    from scanner.collect.collector import Run
     from scanner.records import Record
 
 _HERE = Path(__file__).resolve().parent
@@ -54,7 +54,7 @@ class App(Section):
     private_key: SecretRef
     """Its private key, PEM."""
     installation_id: int | None = None
-    """The one installation to read; by default all, or those of ``organisations``."""
+    """The one installation to read; by default all, or those of ``organizations``."""
 
 
 class Repositories(Section):
@@ -69,8 +69,8 @@ class Repositories(Section):
 class Config(Section):
     """The section ``github`` of config.yaml."""
 
-    organisations: tuple[str, ...] = ()
-    """Logins. With an App, empty means every organisation that installed it."""
+    organizations: tuple[str, ...] = ()
+    """Logins. With an App, empty means every organization that installed it."""
     base_url: str = "https://api.github.com"
     """``https://HOST/api/v3`` for GitHub Enterprise Server, ``https://api.NAME.ghe.com`` with data residency."""
     token: SecretRef | None = None
@@ -86,7 +86,7 @@ class Config(Section):
     deployments: bool = True
     """Whether the last deployments are read."""
     audit_log: bool = True
-    """Whether the audit log tells which repositories changed, in organisations of more than ``rotate_above``."""
+    """Whether the audit log tells which repositories changed, in organizations of more than ``rotate_above``."""
     rotate_above: int = Field(default=1000, ge=0)
     """Up to so many repositories, all are read in full every night."""
     rotation_days: int = Field(default=7, ge=1)
@@ -96,9 +96,9 @@ class Config(Section):
     """Whether repositories' Codespaces and agents secrets are read; by default on github.com, where all is read every
     night."""
     public_keys_up_to: int = Field(default=100, ge=0)
-    """People's SSH and GPG keys are read, two requests a person, in organisations of at most so many people."""
+    """People's SSH and GPG keys are read, two requests a person, in organizations of at most so many people."""
     workers: int = Field(default=4, ge=1, le=32)
-    """Requests at the same time, for each organisation."""
+    """Requests at the same time, for each organization."""
     seconds_between_requests: float = Field(default=0.07, ge=0)
     """Pace of one token over all workers; GitHub allows 900 points a minute."""
     secondary_wait_seconds: float = Field(default=60, ge=0)
@@ -127,20 +127,20 @@ class Config(Section):
     def _one_way_in(self) -> Config:
         if (self.token is None) == (self.app is None):
             raise ValueError("give either token or app")
-        if self.token is not None and not self.organisations:
-            raise ValueError("organisations: name at least one when token is used")
+        if self.token is not None and not self.organizations:
+            raise ValueError("organizations: name at least one when token is used")
         return self
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:
-    """Yield one target for each organisation. One that cannot be found is a target, too: its reading tells why."""
+    """Yield one target for each organization. One that cannot be found is a target, too: its reading tells why."""
     from collectors.github.client import Client
     from collectors.github.tokens import app_token, user_token
 
     client = Client(config, run, token=user_token if config.app is None else app_token)
     try:
         if config.app is None:
-            for login in config.organisations:
+            for login in config.organizations:
                 yield _named(client, login)
         else:
             yield from _installed(client, config)
@@ -167,18 +167,18 @@ def _named(client: Client, login: str) -> Target:
 
 
 def _installed(client: Client, config: Config) -> Iterator[Target]:
-    """Yield the App's installations in organisations, and a target for each one asked for that has none."""
+    """Yield the App's installations in organizations, and a target for each one asked for that has none."""
     from collectors.github.failures import GitHubError
 
     chosen = config.app.installation_id if config.app else None
-    missing = {login.lower(): login for login in config.organisations}
-    problem = "the App is not installed in this organisation"
+    missing = {login.lower(): login for login in config.organizations}
+    problem = "the App is not installed in this organization"
     try:
         for item in client.items("/app/installations"):
             holder = item.get("account") or {}
             login = str(holder.get("login") or holder.get("slug"))
             if item.get("target_type") != "Organization" or (
-                config.organisations and login.lower() not in missing
+                config.organizations and login.lower() not in missing
             ):
                 continue
             if chosen is not None and item["id"] != chosen:
@@ -195,11 +195,11 @@ def _installed(client: Client, config: Config) -> Iterator[Target]:
 
 
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
-    """Yield what one organisation holds. Never raises for what GitHub answers: that is a Gap."""
+    """Yield what one organization holds. Never raises for what GitHub answers: that is a Gap."""
     from collectors.github.client import Client
-    from collectors.github.night import night
+    from collectors.github.plan import night
     from collectors.github.tokens import installation_token, user_token
-    from scanner.memory import Memory, code_version
+    from scanner.collect.memory import Memory, code_version
 
     token: Token = user_token
     if "installation" in target.params:
@@ -209,7 +209,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         "github",
         f"{config.base_url} {target.name}",
         as_of=run.as_of,
-        version=f"{code_version(_HERE, _HERE.parent / 'ci_files')} {run.fingerprint('sprawlscan')}",
+        version=f"{code_version(_HERE, _HERE.parent / 'definitions')} {run.fingerprint('sprawlscan')}",
     )
     client = Client(config, run, token=token, memory=memory if config.token is not None else None)
     try:
@@ -226,7 +226,7 @@ def permissions() -> str:
 
 _PERMISSIONS = """\
 GitHub App for sprawlscan: read-only. Create it under Settings > Developer settings > GitHub Apps, without a webhook,
-and install it on all repositories of the organisation.
+and install it on all repositories of the organization.
 https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps
 
 Repository permissions (all "Read-only"):
@@ -257,6 +257,6 @@ Organization permissions (all "Read-only"):
   Variables             values are judged and dropped
   Webhooks
 
-Not to be had read-only, and therefore a Gap: organisation rulesets, who may bypass a ruleset, organisation Codespaces
-secrets, and the classic tokens of organisations without SAML single sign-on.
+Not to be had read-only, and therefore a Gap: organization rulesets, who may bypass a ruleset, organization Codespaces
+secrets, and the classic tokens of organizations without SAML single sign-on.
 """

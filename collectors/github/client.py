@@ -22,8 +22,8 @@ import msgspec
 import requests
 
 from collectors.github.failures import GitHubError, QueryError, StatusError
-from collectors.github.limiter import Limiter
 from collectors.github.tokens import API_VERSION
+from scanner.collect.limiter import Limiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from collectors.github import Config
     from collectors.github.tokens import Held, Token
-    from scanner.collect import Run
-    from scanner.memory import Memory
+    from scanner.collect.collector import Run
+    from scanner.collect.memory import Memory
     from scanner.records import Record
 
 

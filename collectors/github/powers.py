@@ -122,8 +122,8 @@ def of_scopes(scopes: Iterable[str]) -> list[Power]:
     return _ordered(powers)
 
 
-def of_organisation_role(role: Mapping[str, Any]) -> list[Power]:
-    """Return what an organisation role allows: by its base repository role and the names of its permissions."""
+def of_organization_role(role: Mapping[str, Any]) -> list[Power]:
+    """Return what an organization role allows: by its base repository role and the names of its permissions."""
     can: set[Power] = set(of_role(str(role.get("base_role") or "")))
     for permission in role.get("permissions") or []:
         match str(permission).split("_", 1)[0]:

@@ -1,4 +1,4 @@
-"""One organisation being read: its client, its ids, and the one shape in which every listing is asked for."""
+"""One organization being read: its client, its ids, and the one shape in which every listing is asked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from collectors.github.failures import explain
-from scanner.collect import Asked, Run, Target, told
+from scanner.collect.listings import Asked, told
 from scanner.records import record_id
 
 if TYPE_CHECKING:
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
     from collectors.github import Config
     from collectors.github.client import Client
-    from scanner.collect import Failure
+    from scanner.collect.collector import Run, Target
+    from scanner.collect.listings import Failure
     from scanner.records import Record
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """What every listing of one organisation needs."""
+    """What every listing of one organization needs."""
 
     client: Client
     run: Run
@@ -31,7 +32,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     config: Any
     """`collectors.github.Config`."""
     login: str
-    """The organisation's login, as GitHub spells it."""
+    """The organization's login, as GitHub spells it."""
     number: int
     """Its immutable id."""
     roles: dict[str, str] = msgspec.field(default_factory=dict)
@@ -47,7 +48,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def account_id(self) -> str:
-        """The organisation's `Account.id`."""
+        """The organization's `Account.id`."""
         return record_id("github", "org", str(self.number))
 
     def wants(self, repository: str) -> bool:
@@ -157,7 +158,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         loses: Sequence[str] = (),
         explained: Callable[[Exception], Failure | None] = explain,
     ) -> Generator[Record, None, None]:
-        """Yield a listing, then its Coverage or Gap: see `scanner.collect.told`."""
+        """Yield a listing, then its Coverage or Gap: see `scanner.collect.listings.told`."""
         return told(listing, asked, explained, fills=fills, loses=loses)
 
 

@@ -19,7 +19,7 @@ not shown; environments that a group protects for its projects; a definition at 
 files at such addresses include under conditions; pipelines of files that a job makes. What was asked for and refused is a
 Gap: 403 and 404 both mean "could not read".
 
-A pipeline is read with what it includes, as GitLab itself merges it; `collectors.gitlab.includes` says how. What comes
+A pipeline is read with what it includes, as GitLab itself merges it; `collectors.gitlab.listings.includes` says how. What comes
 out of a file of another project names it as GitLab does: ``deploy.yml@group/project:12``.
 
 How many requests: GraphQL tells of a hundred projects at once what each has, and lists in full what it can; REST is
@@ -30,7 +30,7 @@ its own.
 
 Why variables are read by REST, with their values: GraphQL can leave the value out, but then nothing tells a secret
 from a setting, and the id of an access key cannot be joined to the key at its cloud. A token that may list variables may
-read them anyway. Each value is judged in memory by `scanner.detectors.inspect` and dropped: its detector's name, its
+read them anyway. Each value is judged in memory by `scanner.secrets.detectors.inspect` and dropped: its detector's name, its
 length and a keyed fingerprint are kept. Trigger tokens need no judging: GraphQL lists them without.
 
 Kinds beside the usual: accounts ``gitlab-instance``; identities ``gitlab-group`` (all members of a group, as one that is
@@ -49,7 +49,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field, field_validator
 
-from scanner.collect import Target
+from scanner.collect.collector import Target
 from scanner.config import SecretRef, Section
 from scanner.records import record_id
 
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collectors.gitlab.client import Client
-    from scanner.collect import Run
+    from scanner.collect.collector import Run
     from scanner.records import Record
 
 _HERE = Path(__file__).resolve().parent
@@ -196,17 +196,18 @@ def _seen(client: Client) -> Iterator[Target]:
 
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield what one group, or the instance, holds. Never raises for what GitLab answers: that is a Gap."""
-    from collectors.gitlab import instance, night
+    from collectors.gitlab import plan as night
     from collectors.gitlab.client import Client
+    from collectors.gitlab.listings import instance
     from collectors.gitlab.scope import once
-    from scanner.memory import Memory, code_version
+    from scanner.collect.memory import Memory, code_version
 
     memory = Memory(
         run.cache,
         "gitlab",
         f"{config.base_url} {target.name}",
         as_of=run.as_of,
-        version=f"{code_version(_HERE, _HERE.parent / 'ci_files')} {run.fingerprint('sprawlscan')}",
+        version=f"{code_version(_HERE, _HERE.parent / 'definitions')} {run.fingerprint('sprawlscan')}",
     )
     client = Client(config, run)
     read = instance.night if "instance" in target.params else night.night

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import requests
 
     from collectors.gitlab import Config
-    from scanner.collect import Run
+    from scanner.collect.collector import Run
 
 API = "/api/v4"
 _WRITES = re.compile(r"\b(?:mutation|subscription)\b")

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import msgspec
 
 from collectors.gitlab.failures import explain
-from collectors.gitlab.texts import Texts
-from scanner.collect import Asked, Failure, Run, Target, gap, told
+from collectors.gitlab.listings.texts import Texts
+from scanner.collect.listings import Asked, Failure, gap, told
 from scanner.records import Identity
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from collectors.gitlab import Config
     from collectors.gitlab.client import Client
+    from scanner.collect.collector import Run, Target
     from scanner.records import Record
 
 
@@ -145,7 +146,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         loses: Sequence[str] = (),
         explained: Callable[[Exception], Failure | None] = explain,
     ) -> Generator[Record, None, None]:
-        """Yield a listing, then its Coverage or Gap: see `scanner.collect.told`."""
+        """Yield a listing, then its Coverage or Gap: see `scanner.collect.listings.told`."""
         return told(listing, asked, explained, fills=fills, loses=loses)
 
     def unseen(

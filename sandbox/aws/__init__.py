@@ -1,1 +1,1 @@
-"""Lantern Pay's AWS organisation on loopback: moto, and answers of our own where moto has none."""
+"""Lantern Pay's AWS organization on loopback: moto, and answers of our own where moto has none."""

@@ -90,7 +90,7 @@ def policy_id(account: str, arn: str) -> str:
 
 
 def number_account(management: str, name: str, number: str) -> None:
-    """Give a member account of the organisation its number."""
+    """Give a member account of the organization its number."""
     from moto.organizations.models import organizations_backends
 
     for account in organizations_backends[management]["aws"].accounts:

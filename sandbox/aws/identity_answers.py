@@ -94,7 +94,7 @@ def account_summary(state: State, call: Call, forward: Forward) -> dict[str, Any
 
 
 def organizations_features(state: State, call: Call, forward: Forward) -> dict[str, Any]:
-    """Say which central root features the organisation has."""
+    """Say which central root features the organization has."""
     found = state.known.get((call.account, "organizations-features", ""))
     if found is None:
         raise AwsError(

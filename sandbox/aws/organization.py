@@ -1,4 +1,4 @@
-"""The organisation: management account, members, service control policies, and who lives in the management account."""
+"""The organization: management account, members, service control policies, and who lives in the management account."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NO_KEYS = {
 
 
 def build_organization(sandbox: AwsSandbox) -> str:
-    """Create the organisation; returns its id."""
+    """Create the organization; returns its id."""
     home = Account(sandbox, MANAGEMENT)
     client = home.client("organizations")
     organization = str(client.create_organization(FeatureSet="ALL")["Organization"]["Id"])
@@ -86,7 +86,7 @@ def build_organization(sandbox: AwsSandbox) -> str:
 
 
 def _member(sandbox: AwsSandbox, number: str) -> None:
-    """Create what every member account has: the organisation's own role, and the scanner's."""
+    """Create what every member account has: the organization's own role, and the scanner's."""
     account = Account(sandbox, number)
     account.client("iam").create_account_alias(AccountAlias=MEMBERS[number])
     account.role(

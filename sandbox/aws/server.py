@@ -1,4 +1,4 @@
-"""One endpoint on loopback that answers as AWS does for the whole make-believe organisation.
+"""One endpoint on loopback that answers as AWS does for the whole make-believe organization.
 
     with AwsSandbox() as sandbox:
         build(sandbox, night=1)

@@ -1,7 +1,7 @@
 """AWS's protocols on the server's side: a request becomes a `Call`, an answer becomes bytes.
 
 Botocore's service models say what a request and an answer look like (https://github.com/boto/botocore, folder
-``data``); moto brings the router, the request parser and the serialiser that read them.
+``data``); moto brings the router, the request parser and the serializer that read them.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def understand(environ: WSGIEnvironment, signed: Scope, account: str) -> Call:
 
 
 def written(call: Call, result: Mapping[str, Any]) -> Answer:
-    """Serialise an answer in the operation's protocol."""
+    """Serialize an answer in the operation's protocol."""
     from moto.core.serialize import get_serializer_class
 
     made = get_serializer_class(call.service, call.protocol)(call.model).serialize(dict(result))

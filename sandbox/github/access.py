@@ -58,8 +58,8 @@ READ_ONLY_APP = {
     "organization_custom_org_roles": "read",
     "organization_custom_roles": "read",
 }
-"""What a read-only inventory App can be given. Organisation rulesets and bypass actors need write, and
-organisation Codespaces secrets are closed to Apps: these three stay out of its reach."""
+"""What a read-only inventory App can be given. Organization rulesets and bypass actors need write, and
+organization Codespaces secrets are closed to Apps: these three stay out of its reach."""
 
 Kind = Literal["anonymous", "jwt", "installation", "fine-grained", "classic"]
 
@@ -121,7 +121,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     def refusal(self, token: Token, *, about_repository: bool, private: bool) -> tuple[int, str] | None:
         """Return the status and message with which GitHub refuses the token, or None when it may pass.
 
-        A classic token that lacks a scope is told 404 about private things and 403 about the organisation's
+        A classic token that lacks a scope is told 404 about private things and 403 about the organization's
         settings; fine-grained tokens and Apps are told 403.
         """
         name, _, level = (self.permission or "metadata").partition(":")

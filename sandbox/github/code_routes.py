@@ -9,17 +9,17 @@ import hashlib
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from sandbox.github.organisation import Entry, blob_sha, head, tree
+from sandbox.github.organization import Entry, blob_sha, head, tree
 from sandbox.github.route import Answer, Ask, Items, RefusedError, Route, need
 from sandbox.github.ruleset_shapes import applies, covers, rules_of, ruleset_detail, ruleset_row
 from sandbox.github.shapes import Json, node_id, when
 
 if TYPE_CHECKING:
-    from sandbox.github.organisation import Deployment, Protection, Ruleset
+    from sandbox.github.organization import Deployment, Protection, Ruleset
 
 
 def _web(ask: Ask) -> str:
-    return f"{ask.site.web}/{ask.organisation.login}/{ask.repository.name}"
+    return f"{ask.site.web}/{ask.organization.login}/{ask.repository.name}"
 
 
 def _content(ask: Ask, entry: Entry) -> Json:
@@ -296,7 +296,7 @@ def protection(ask: Ask) -> Answer:
 
 
 def _rulesets(ask: Ask) -> list[Ruleset]:
-    above = [one for one in ask.organisation.rulesets if applies(one, ask.repository)]
+    above = [one for one in ask.organization.rulesets if applies(one, ask.repository)]
     return [*ask.repository.rulesets, *above]
 
 

@@ -1,4 +1,4 @@
-"""Dates of the make-believe organisation, counted back from the demo's first night."""
+"""Dates of the make-believe organization, counted back from the demo's first night."""
 
 from __future__ import annotations
 

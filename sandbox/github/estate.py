@@ -1,4 +1,4 @@
-"""Lantern Pay on GitHub: the organisation, its people, Apps, tokens, runners and settings.
+"""Lantern Pay on GitHub: the organization, its people, Apps, tokens, runners and settings.
 
 What is wrong on purpose, and what only looks wrong, is listed under ``github`` in ``sandbox/planted.yaml``.
 """
@@ -9,7 +9,7 @@ from sandbox.aws.keys import token
 from sandbox.estate import GITHUB_ORG, GITHUB_ORG_ID
 from sandbox.github.access import READ_ONLY_APP
 from sandbox.github.dates import ago
-from sandbox.github.organisation import (
+from sandbox.github.organization import (
     Actions,
     AuditEvent,
     Authorization,
@@ -20,7 +20,7 @@ from sandbox.github.organisation import (
     HostedRunner,
     Installation,
     Invitation,
-    Organisation,
+    Organization,
     Repositories,
     Role,
     Ruleset,
@@ -561,14 +561,14 @@ def _audit_log(night: int) -> tuple[AuditEvent, ...]:
     )
 
 
-def build(night: int = 1) -> Organisation:
-    """Return the organisation as it is on the first or the second night.
+def build(night: int = 1) -> Organization:
+    """Return the organization as it is on the first or the second night.
 
-    The second night brings a deploy key that can write (hotfix-laptop), an organisation secret that every
+    The second night brings a deploy key that can write (hotfix-laptop), an organization secret that every
     repository gets (RELEASE_PAT) and new deployments; it takes away the runner of the public docs-site and the
-    insecure organisation webhook.
+    insecure organization webhook.
     """
-    return Organisation(
+    return Organization(
         id=GITHUB_ORG_ID,
         login=GITHUB_ORG,
         name="Lantern Pay",

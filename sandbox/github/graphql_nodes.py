@@ -1,4 +1,4 @@
-"""The organisation as GraphQL nodes: every node is a mapping from field to value, or to a function that makes it.
+"""The organization as GraphQL nodes: every node is a mapping from field to value, or to a function that makes it.
 
 Fields and their nullability: https://docs.github.com/en/graphql/reference/objects. A field that the token may
 not see raises an error of type ``FORBIDDEN``; GraphQL then blanks the nearest nullable thing above it, which is
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphql import GraphQLError
 
-from sandbox.github.organisation import blob_sha, head, tree
+from sandbox.github.organization import blob_sha, head, tree
 from sandbox.github.repo_routes import strongest_role, with_access
 from sandbox.github.ruleset_shapes import applies, covers
 from sandbox.github.shapes import node_id, when
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sandbox.github.access import Token
     from sandbox.github.limits import Window
-    from sandbox.github.organisation import (
+    from sandbox.github.organization import (
         Deployment,
         Environment,
         Protection,
@@ -107,7 +107,7 @@ class Graph:
 
     def __init__(self, site: Site, token: Token, window: Window, *, forbidden: bool) -> None:
         self.site = site
-        self.organisation = site.organisation
+        self.org = site.organization
         self.token = token
         self.window = window
         self.forbidden = forbidden
@@ -164,13 +164,13 @@ class Graph:
         return when(datetime.fromtimestamp(self.window.reset, UTC))
 
     def _organization(self, _info: Info, login: str) -> Node:
-        if login.lower() != self.organisation.login:
+        if login.lower() != self.org.login:
             raise refused("NOT_FOUND", f"Could not resolve to an Organization with the login of '{login}'.")
-        return self.organization()
+        return self.org()
 
     def _repository(self, _info: Info, owner: str, name: str, **_asked: Any) -> Node:
-        found = self.organisation.repositories.named(name)
-        if owner.lower() != self.organisation.login or found is None or not self.visible(found):
+        found = self.org.repositories.named(name)
+        if owner.lower() != self.org.login or found is None or not self.visible(found):
             raise refused("NOT_FOUND", f"Could not resolve to a Repository with the name '{owner}/{name}'.")
         return self.repository(found)
 
@@ -180,10 +180,10 @@ class Graph:
         return self.user(self.site.users[self.token.login])
 
     def _node(self, wanted: str) -> Node | GraphQLError:
-        if wanted == node_id("O", self.organisation.id):
-            return self.organization()
+        if wanted == node_id("O", self.org.id):
+            return self.org()
         if wanted.startswith("R_"):
-            for found in self.organisation.repositories:
+            for found in self.org.repositories:
                 if node_id("R", found.id) == wanted and self.visible(found):
                     return self.repository(found)
         if wanted.startswith("BPR_"):
@@ -199,7 +199,7 @@ class Graph:
             number = int(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).split(b"-")[0])
         except ValueError:
             return None
-        repositories = self.organisation.repositories
+        repositories = self.org.repositories
         place = bisect_left(repositories, number, key=lambda one: one.id)
         if place == len(repositories) or repositories[place].id != number:
             return None
@@ -217,26 +217,26 @@ class Graph:
             None,
         )
 
-    # Organisation and people
+    # Organization and people
 
     def organization(self) -> Node:
-        """Return the organisation."""
-        organisation = self.organisation
-        web = f"{self.site.web}/{organisation.login}"
-        members = [user for user in organisation.users if user.role != "outside"]
+        """Return the organization."""
+        organization = self.org
+        web = f"{self.site.web}/{organization.login}"
+        members = [user for user in organization.users if user.role != "outside"]
         return {
             "__typename": "Organization",
-            "id": node_id("O", organisation.id),
-            "databaseId": organisation.id,
-            "login": organisation.login,
-            "name": organisation.name,
-            "createdAt": when(organisation.created_at),
+            "id": node_id("O", organization.id),
+            "databaseId": organization.id,
+            "login": organization.login,
+            "name": organization.name,
+            "createdAt": when(organization.created_at),
             "url": web,
-            "resourcePath": f"/{organisation.login}",
+            "resourcePath": f"/{organization.login}",
             "viewerCanAdminister": self.token.kind == "classic",
             "viewerIsAMember": self.token.login is not None,
             "repositories": self._repositories,
-            "repository": lambda info, name, **_asked: self._repository(info, organisation.login, name),
+            "repository": lambda info, name, **_asked: self._repository(info, organization.login, name),
             "membersWithRole": self._allow(
                 "members",
                 connection(
@@ -248,15 +248,15 @@ class Graph:
                     },
                 ),
             ),
-            "teams": self._allow("members", connection(organisation.teams, self.team)),
+            "teams": self._allow("members", connection(organization.teams, self.team)),
             "rulesets": self._allow(
                 "organization_administration:write",
-                connection(organisation.rulesets, lambda one: self.ruleset(one, None)),
+                connection(organization.rulesets, lambda one: self.ruleset(one, None)),
             ),
         }
 
     def _repositories(self, info: Info, **asked: Any) -> Node:
-        rows: Sequence[Repository] = self.organisation.repositories
+        rows: Sequence[Repository] = self.org.repositories
         tests: list[Callable[[Repository], bool]] = []
         if self.token.repositories is not None or not self._sees_private():
             tests.append(self.visible)
@@ -321,22 +321,22 @@ class Graph:
             "databaseId": team.id,
             "name": team.slug,
             "slug": team.slug,
-            "combinedSlug": f"{self.organisation.login}/{team.slug}",
+            "combinedSlug": f"{self.org.login}/{team.slug}",
         }
 
     # Repositories
 
     def repository(self, one: Repository) -> Node:
         """Return a repository."""
-        full_name = f"{self.organisation.login}/{one.name}"
-        above = [ruleset for ruleset in self.organisation.rulesets if applies(ruleset, one)]
+        full_name = f"{self.org.login}/{one.name}"
+        above = [ruleset for ruleset in self.org.rulesets if applies(ruleset, one)]
         return {
             "__typename": "Repository",
             "id": node_id("R", one.id),
             "databaseId": one.id,
             "name": one.name,
             "nameWithOwner": full_name,
-            "owner": lambda _info: self.organization(),
+            "owner": lambda _info: self.org(),
             "description": one.description,
             "createdAt": when(one.created_at),
             "pushedAt": when(one.pushed_at),
@@ -552,7 +552,7 @@ class Graph:
             "target": one.target.upper(),
             "source": (lambda _info: self.repository(repository))
             if own and repository
-            else (lambda _info: self.organization()),
+            else (lambda _info: self.org()),
             "conditions": {
                 "refName": {"include": list(one.refs), "exclude": []},
                 "repositoryName": None
@@ -572,7 +572,7 @@ class Graph:
 
     def _bypass(self, kind: str, number: int | None) -> Node | None:
         if kind == "Team":
-            return next((self.team(team) for team in self.organisation.teams if team.id == number), None)
+            return next((self.team(team) for team in self.org.teams if team.id == number), None)
         if kind == "Integration":
             return next(
                 (
@@ -583,7 +583,7 @@ class Graph:
                         "name": one.slug,
                         "slug": one.slug,
                     }
-                    for one in self.organisation.installations
+                    for one in self.org.installations
                     if one.app_id == number
                 ),
                 None,
@@ -605,7 +605,7 @@ class Graph:
 
     def _in_force(self, one: Repository) -> list[tuple[Ruleset, str]]:
         """Return the rules of active rulesets that apply to the default branch."""
-        above = [ruleset for ruleset in self.organisation.rulesets if applies(ruleset, one)]
+        above = [ruleset for ruleset in self.org.rulesets if applies(ruleset, one)]
         return [
             (ruleset, kind)
             for ruleset in (*one.rulesets, *above)

@@ -1,7 +1,7 @@
-"""An organisation of any size for load tests: repositories are made when they are asked for, and forgotten again.
+"""An organization of any size for load tests: repositories are made when they are asked for, and forgotten again.
 
 Of every ten repositories six have workflows, two have environments (two each), one to two have deploy keys, one
-logs in to the cloud by OIDC, and one is archived: the mix of a large organisation.
+logs in to the cloud by OIDC, and one is archived: the mix of a large organization.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from sandbox.aws.keys import token
 from sandbox.estate import GITHUB_ORG, GITHUB_ORG_ID, PROD
 from sandbox.github.access import READ_ONLY_APP
 from sandbox.github.dates import ago
-from sandbox.github.organisation import (
+from sandbox.github.organization import (
     Actions,
     AuditEvent,
     DeployKey,
@@ -18,7 +18,7 @@ from sandbox.github.organisation import (
     Environment,
     Hook,
     Installation,
-    Organisation,
+    Organization,
     Protection,
     Repositories,
     Repository,
@@ -201,8 +201,8 @@ def _position(name: str, count: int) -> int | None:
     return int(number)
 
 
-def build_large(repos: int = 10_000, night: int = 1, members: int = 300) -> Organisation:
-    """Return an organisation of ``repos`` repositories, named ``service-00000`` and so on.
+def build_large(repos: int = 10_000, night: int = 1, members: int = 300) -> Organization:
+    """Return an organization of ``repos`` repositories, named ``service-00000`` and so on.
 
     On the second night one repository of fifty was pushed to, and some of them have a new deploy key; the audit
     log says which.
@@ -230,7 +230,7 @@ def build_large(repos: int = 10_000, night: int = 1, members: int = 300) -> Orga
         for index in range(repos)
         if _changed(index, night)
     )
-    return Organisation(
+    return Organization(
         id=GITHUB_ORG_ID,
         login=GITHUB_ORG,
         name="Lantern Pay at scale",

@@ -20,7 +20,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much one token may ask. ``scale`` shortens every window: 60 makes an hour pass in a minute."""
 
     core: int = 15_000
-    """REST requests an hour; an App on an Enterprise Cloud organisation has 15,000, a person 5,000."""
+    """REST requests an hour; an App on an Enterprise Cloud organization has 15,000, a person 5,000."""
     graphql: int = 10_000
     """GraphQL points an hour."""
     audit_log: int = 1_750

@@ -1,4 +1,4 @@
-"""The organisation's endpoints: https://docs.github.com/en/rest/orgs and the organisation half of Actions."""
+"""The organization's endpoints: https://docs.github.com/en/rest/orgs and the organization half of Actions."""
 
 # ruff: noqa: D103  an answer is documented by GitHub under the template that names it in ROUTES
 
@@ -14,7 +14,7 @@ from sandbox.github.shapes import Json, maybe, when
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sandbox.github.organisation import (
+    from sandbox.github.organization import (
         AuditEvent,
         Hook,
         HostedRunner,
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 def named(ask: Ask, names: Sequence[str]) -> list[Repository]:
-    """Return the repositories of those names, in the order of the organisation's list."""
-    found = [ask.organisation.repositories.named(name) for name in names]
+    """Return the repositories of those names, in the order of the organization's list."""
+    found = [ask.organization.repositories.named(name) for name in names]
     return sorted((one for one in found if one), key=lambda one: one.id)
 
 
@@ -37,7 +37,7 @@ def repository_items(ask: Ask, rows: Sequence[Repository], wrap: str | None = No
 
 
 def secrets(store: str) -> Callable[[Ask], Answer]:
-    """Answer the organisation's secrets of one store."""
+    """Answer the organization's secrets of one store."""
 
     def answer(ask: Ask) -> Answer:
         base = f"{ask.site.org_url}/{store}/secrets"
@@ -53,17 +53,17 @@ def secrets(store: str) -> Callable[[Ask], Answer]:
                 row["selected_repositories_url"] = f"{base}/{secret.name}/repositories"
             return row
 
-        rows = [secret for secret in ask.organisation.secrets if secret.store == store]
+        rows = [secret for secret in ask.organization.secrets if secret.store == store]
         return Items(rows=rows, write=write, wrap="secrets")
 
     return answer
 
 
 def secret_repositories(store: str) -> Callable[[Ask], Answer]:
-    """Answer the repositories that were given an organisation secret by name."""
+    """Answer the repositories that were given an organization secret by name."""
 
     def answer(ask: Ask) -> Answer:
-        for secret in ask.organisation.secrets:
+        for secret in ask.organization.secrets:
             if secret.store == store and secret.name == ask.path["secret_name"]:
                 if secret.visibility != "selected":
                     raise RefusedError(409, "Conflict")
@@ -74,7 +74,7 @@ def secret_repositories(store: str) -> Callable[[Ask], Answer]:
 
 
 def variables(store: str) -> Callable[[Ask], Answer]:
-    """Answer the organisation's variables, values in clear, at most 30 a page."""
+    """Answer the organization's variables, values in clear, at most 30 a page."""
 
     def answer(ask: Ask) -> Answer:
         base = f"{ask.site.org_url}/{store}/variables"
@@ -91,17 +91,17 @@ def variables(store: str) -> Callable[[Ask], Answer]:
                 row["selected_repositories_url"] = f"{base}/{variable.name}/repositories"
             return row
 
-        rows = [variable for variable in ask.organisation.variables if variable.store == store]
+        rows = [variable for variable in ask.organization.variables if variable.store == store]
         return Items(rows=rows, write=write, wrap="variables", largest=30, usual=10)
 
     return answer
 
 
 def variable_repositories(store: str) -> Callable[[Ask], Answer]:
-    """Answer the repositories that were given an organisation variable by name."""
+    """Answer the repositories that were given an organization variable by name."""
 
     def answer(ask: Ask) -> Answer:
-        for variable in ask.organisation.variables:
+        for variable in ask.organization.variables:
             if variable.store == store and variable.name == ask.path["name"]:
                 if variable.visibility != "selected":
                     raise RefusedError(409, "Conflict")
@@ -111,8 +111,8 @@ def variable_repositories(store: str) -> Callable[[Ask], Answer]:
     return answer
 
 
-def organisation(ask: Ask) -> Answer:
-    told = ask.site.organisation_full()
+def organization(ask: Ask) -> Answer:
+    told = ask.site.organization_full()
     token = ask.token
     if not (token.has_scope({"admin:org"}) or token.may("organization_administration")):
         # What only owners see: https://docs.github.com/en/rest/orgs/orgs#get-an-organization
@@ -122,7 +122,7 @@ def organisation(ask: Ask) -> Answer:
 
 
 def repositories(ask: Ask) -> Answer:
-    rows: Sequence[Repository] = ask.organisation.repositories
+    rows: Sequence[Repository] = ask.organization.repositories
     match ask.query.get("type", "all"):
         case "public" | "private" | "internal" as kind:
             rows = [one for one in rows if one.visibility == kind]
@@ -138,7 +138,7 @@ def repositories(ask: Ask) -> Answer:
 
 
 def hook_json(hook: Hook, url: str) -> Json:
-    """Write what a webhook of the organisation and one of a repository have in common."""
+    """Write what a webhook of the organization and one of a repository have in common."""
     config: Json = {
         "url": hook.url,
         "content_type": hook.content_type,
@@ -162,11 +162,11 @@ def hook_json(hook: Hook, url: str) -> Json:
 
 
 def hooks(ask: Ask) -> Answer:
-    return Items(rows=ask.organisation.hooks, write=lambda hook: hook_json(hook, ask.site.org_url))
+    return Items(rows=ask.organization.hooks, write=lambda hook: hook_json(hook, ask.site.org_url))
 
 
 def actions_permissions(ask: Ask) -> Answer:
-    actions = ask.organisation.actions
+    actions = ask.organization.actions
     return {
         "enabled_repositories": "all" if actions.enabled else "none",
         "allowed_actions": actions.allowed,
@@ -176,11 +176,11 @@ def actions_permissions(ask: Ask) -> Answer:
 
 
 def enabled_repositories(ask: Ask) -> Answer:
-    return repository_items(ask, ask.organisation.repositories, "repositories")
+    return repository_items(ask, ask.organization.repositories, "repositories")
 
 
 def workflow_permissions(ask: Ask) -> Answer:
-    actions = ask.organisation.actions
+    actions = ask.organization.actions
     return {
         "default_workflow_permissions": actions.token,
         "can_approve_pull_request_reviews": actions.approves_pull_requests,
@@ -188,7 +188,7 @@ def workflow_permissions(ask: Ask) -> Answer:
 
 
 def selected_actions(ask: Ask) -> Answer:
-    actions = ask.organisation.actions
+    actions = ask.organization.actions
     if actions.allowed != "selected":
         raise RefusedError(409, "Allowed actions are not set to selected")
     return {
@@ -203,11 +203,11 @@ def self_hosted_policy(ask: Ask) -> Answer:
 
 
 def fork_approval(ask: Ask) -> Answer:
-    return {"approval_policy": ask.organisation.actions.fork_approval}
+    return {"approval_policy": ask.organization.actions.fork_approval}
 
 
 def oidc_subject(ask: Ask) -> Answer:
-    subject = ask.organisation.subject
+    subject = ask.organization.subject
     answer: Json = {"include_claim_keys": list(subject.claims)}
     if ask.edition != "ghes":
         answer["use_immutable_subject"] = subject.immutable
@@ -240,7 +240,7 @@ def runner_json(runner: Runner) -> Json:
 
 
 def runners(ask: Ask) -> Answer:
-    rows = [runner for group in ask.organisation.runner_groups for runner in group.runners]
+    rows = [runner for group in ask.organization.runner_groups for runner in group.runners]
     return Items(rows=rows, write=runner_json, wrap="runners")
 
 
@@ -263,11 +263,11 @@ def runner_groups(ask: Ask) -> Answer:
             row["selected_repositories_url"] = f"{url}/repositories"
         return row
 
-    return Items(rows=ask.organisation.runner_groups, write=write, wrap="runner_groups")
+    return Items(rows=ask.organization.runner_groups, write=write, wrap="runner_groups")
 
 
 def _group(ask: Ask) -> RunnerGroup:
-    for group in ask.organisation.runner_groups:
+    for group in ask.organization.runner_groups:
         if str(group.id) == ask.path["runner_group_id"]:
             return group
     raise RefusedError(404, "Not Found")
@@ -302,27 +302,27 @@ def hosted_runners(ask: Ask) -> Answer:
             "last_active_on": maybe(runner.last_active_on),
         }
 
-    return Items(rows=ask.organisation.hosted_runners, write=write, wrap="runners")
+    return Items(rows=ask.organization.hosted_runners, write=write, wrap="runners")
 
 
 def rulesets(ask: Ask) -> Answer:
-    return Items(rows=ask.organisation.rulesets, write=lambda one: ruleset_row(ask, one, None))
+    return Items(rows=ask.organization.rulesets, write=lambda one: ruleset_row(ask, one, None))
 
 
 def ruleset(ask: Ask) -> Answer:
-    for one in ask.organisation.rulesets:
+    for one in ask.organization.rulesets:
         if str(one.id) == ask.path["ruleset_id"]:
             return ruleset_detail(ask, one, None)
     raise RefusedError(404, "Not Found")
 
 
 def attesting_repositories(ask: Ask) -> Answer:
-    rows = [one for one in ask.organisation.repositories if one.attested]
+    rows = [one for one in ask.organization.repositories if one.attested]
     return Items(rows=rows, write=lambda one: {"id": one.id, "name": one.name}, cursor=True)
 
 
 def audit_log(ask: Ask) -> Answer:
-    organisation = ask.organisation
+    organization = ask.organization
 
     def write(event: AuditEvent) -> Json:
         at = int(event.at.timestamp() * 1000)
@@ -333,17 +333,17 @@ def audit_log(ask: Ask) -> Answer:
             "actor": event.actor,
             "actor_id": ask.site.users[event.actor].id if event.actor in ask.site.users else 0,
             "created_at": at,
-            "org": organisation.login,
-            "org_id": organisation.id,
+            "org": organization.login,
+            "org_id": organization.id,
             "operation_type": "modify",
         }
         if event.repository:
-            row["repo"] = f"{organisation.login}/{event.repository}"
+            row["repo"] = f"{organization.login}/{event.repository}"
         if event.name:
             row["name"] = event.name
         return row
 
-    rows = list(organisation.audit_log)
+    rows = list(organization.audit_log)
     for word in ask.query.get("phrase", "").split():
         key, _, value = word.partition(":")
         match key:
@@ -352,7 +352,7 @@ def audit_log(ask: Ask) -> Answer:
             case "actor":
                 rows = [event for event in rows if event.actor == value]
             case "repo":
-                rows = [event for event in rows if f"{organisation.login}/{event.repository}" == value]
+                rows = [event for event in rows if f"{organization.login}/{event.repository}" == value]
             case "created":
                 day = value.lstrip("><=")
                 rows = [event for event in rows if when(event.at)[: len(day)] >= day]
@@ -363,7 +363,7 @@ def audit_log(ask: Ask) -> Answer:
 
 ORG = "/orgs/{org}"
 ROUTES = (
-    Route(template=ORG, answer=organisation, need=need(None, "read:org", "repo", "user")),
+    Route(template=ORG, answer=organization, need=need(None, "read:org", "repo", "user")),
     Route(template=f"{ORG}/repos", answer=repositories, need=need("metadata")),
     Route(
         template=f"{ORG}/actions/secrets",

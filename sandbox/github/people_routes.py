@@ -1,4 +1,4 @@
-"""Who is in the organisation and what acts for them: members, teams, roles, Apps, tokens, authorised credentials.
+"""Who is in the organization and what acts for them: members, teams, roles, Apps, tokens, authorized credentials.
 
 https://docs.github.com/en/rest/orgs and /teams.
 """
@@ -16,7 +16,7 @@ from sandbox.github.shapes import Json, Site, maybe, node_id, permissions_of, wh
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.github.organisation import (
+    from sandbox.github.organization import (
         Authorization,
         FineGrainedToken,
         Invitation,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def installations(ask: Ask) -> Answer:
-    rows = ask.organisation.installations
+    rows = ask.organization.installations
     return Items(rows=rows, write=ask.site.installation, wrap="installations")
 
 
@@ -55,7 +55,7 @@ def tokens(section: str, *, pending: bool) -> Callable[[Ask], Answer]:
     """Answer the fine-grained tokens, or the requests for some."""
 
     def answer(ask: Ask) -> Answer:
-        rows = [token for token in ask.organisation.tokens if token.pending is pending]
+        rows = [token for token in ask.organization.tokens if token.pending is pending]
         if "token_id" in ask.query:
             rows = [token for token in rows if str(token.token_id) == ask.query["token_id"]]
         return Items(rows=rows, write=lambda token: _token(ask.site, token, section))
@@ -67,11 +67,11 @@ def token_repositories(key: str, *, pending: bool) -> Callable[[Ask], Answer]:
     """Answer the repositories that a fine-grained token reaches."""
 
     def answer(ask: Ask) -> Answer:
-        for token in ask.organisation.tokens:
+        for token in ask.organization.tokens:
             if str(token.id) == ask.path[key] and token.pending is pending:
                 match token.selection:
                     case "all":
-                        return repository_items(ask, ask.organisation.repositories)
+                        return repository_items(ask, ask.organization.repositories)
                     case "none":
                         return repository_items(ask, [])
                     case "subset":
@@ -100,12 +100,12 @@ def authorizations(ask: Ask) -> Answer:
             row |= {"token_last_eight": one.last_eight or f"{one.id:08d}", "scopes": list(one.scopes)}
         return row
 
-    rows = [one for one in ask.organisation.authorizations if ask.query.get("login") in {None, one.login}]
+    rows = [one for one in ask.organization.authorizations if ask.query.get("login") in {None, one.login}]
     return Items(rows=rows, write=write)
 
 
 def members(ask: Ask) -> Answer:
-    rows = [user for user in ask.organisation.users if user.role != "outside"]
+    rows = [user for user in ask.organization.users if user.role != "outside"]
     if ask.query.get("role", "all") != "all":
         rows = [user for user in rows if user.role == ask.query["role"]]
     if ask.query.get("filter") == "2fa_disabled":
@@ -124,13 +124,13 @@ def membership(ask: Ask) -> Answer:
         "state": "active",
         "role": user.role,
         "organization_url": ask.site.org_url,
-        "organization": ask.site.organisation_simple(),
+        "organization": ask.site.organization_simple(),
         "user": ask.site.user(user.login),
     }
 
 
 def outside_collaborators(ask: Ask) -> Answer:
-    rows = [user for user in ask.organisation.users if user.role == "outside"]
+    rows = [user for user in ask.organization.users if user.role == "outside"]
     if ask.query.get("filter") == "2fa_disabled":
         rows = [user for user in rows if not user.two_factor]
     return Items(rows=rows, write=lambda user: ask.site.account(user.login, user.id))
@@ -153,11 +153,11 @@ def invitations(ask: Ask) -> Answer:
             "invitation_source": "member",
         }
 
-    return Items(rows=ask.organisation.invitations, write=write)
+    return Items(rows=ask.organization.invitations, write=write)
 
 
 def teams(ask: Ask) -> Answer:
-    return Items(rows=ask.organisation.teams, write=ask.site.team)
+    return Items(rows=ask.organization.teams, write=ask.site.team)
 
 
 def _team(ask: Ask) -> Team:
@@ -189,7 +189,7 @@ def team_repositories(ask: Ask) -> Answer:
 
 
 def organization_roles(ask: Ask) -> Answer:
-    roles = ask.organisation.organization_roles
+    roles = ask.organization.organization_roles
 
     def write(role: Role) -> Json:
         return {**ask.site.role(role), "source": "Predefined" if role.predefined else "Organization"}
@@ -198,7 +198,7 @@ def organization_roles(ask: Ask) -> Answer:
 
 
 def _role(ask: Ask) -> Role:
-    for role in ask.organisation.organization_roles:
+    for role in ask.organization.organization_roles:
         if str(role.id) == ask.path["role_id"]:
             return role
     raise RefusedError(404, "Not Found")
@@ -220,7 +220,7 @@ def role_teams(ask: Ask) -> Answer:
 
 
 def custom_roles(ask: Ask) -> Answer:
-    roles = ask.organisation.repository_roles
+    roles = ask.organization.repository_roles
     return {"total_count": len(roles), "custom_roles": [ask.site.role(role) for role in roles]}
 
 

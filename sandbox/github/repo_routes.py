@@ -13,7 +13,7 @@ from sandbox.github.shapes import LADDER, PERMISSIONS, Json, Site, maybe, node_i
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.github.organisation import Alert, DeployKey, Environment, Hook, Repository, Secret, Variable
+    from sandbox.github.organization import Alert, DeployKey, Environment, Hook, Repository, Secret, Variable
 
 
 def _secret(secret: Secret) -> Json:
@@ -58,10 +58,10 @@ def _given(one: Secret | Variable, to: Repository) -> bool:
 
 
 def organization_secrets(store: str) -> Callable[[Ask], Answer]:
-    """Answer the organisation's secrets that this repository gets."""
+    """Answer the organization's secrets that this repository gets."""
 
     def answer(ask: Ask) -> Answer:
-        rows = [one for one in ask.organisation.secrets if one.store == store and _given(one, ask.repository)]
+        rows = [one for one in ask.organization.secrets if one.store == store and _given(one, ask.repository)]
         return Items(rows=rows, write=_secret, wrap="secrets")
 
     return answer
@@ -78,11 +78,11 @@ def variables(store: str) -> Callable[[Ask], Answer]:
 
 
 def organization_variables(store: str) -> Callable[[Ask], Answer]:
-    """Answer the organisation's variables that this repository gets."""
+    """Answer the organization's variables that this repository gets."""
 
     def answer(ask: Ask) -> Answer:
         rows = [
-            one for one in ask.organisation.variables if one.store == store and _given(one, ask.repository)
+            one for one in ask.organization.variables if one.store == store and _given(one, ask.repository)
         ]
         return Items(rows=rows, write=_variable, wrap="variables", largest=30, usual=10)
 
@@ -225,10 +225,10 @@ def oidc_subject(ask: Ask) -> Answer:
     if subject.claims:
         answer["include_claim_keys"] = list(subject.claims)
     if ask.edition != "ghes":
-        owner, name = ask.organisation.login, ask.repository.name
+        owner, name = ask.organization.login, ask.repository.name
         answer["use_immutable_subject"] = subject.immutable if subject.opted_in is None else subject.opted_in
         answer["sub_claim_prefix"] = (
-            f"repo:{owner}@{ask.organisation.id}/{name}@{ask.repository.id}"
+            f"repo:{owner}@{ask.organization.id}/{name}@{ask.repository.id}"
             if subject.immutable
             else f"repo:{owner}/{name}"
         )
@@ -242,18 +242,18 @@ def runners(ask: Ask) -> Answer:
 def strongest_role(site: Site, repository: Repository, login: str) -> str | None:
     """Return the strongest role that a user has on a repository, by whatever way, or None."""
     user = site.users[login]
-    organisation = site.organisation
+    organization = site.organization
     if user.role == "admin":
         return "admin"
     roles = [
         team.repositories[repository.name]
-        for team in organisation.teams
+        for team in organization.teams
         if login in {*team.members, *team.maintainers} and repository.name in team.repositories
     ]
     if login in repository.collaborators:
         roles.append(repository.collaborators[login])
-    if user.role == "member" and organisation.default_repository_permission != "none":
-        roles.append(organisation.default_repository_permission)
+    if user.role == "member" and organization.default_repository_permission != "none":
+        roles.append(organization.default_repository_permission)
     return max(roles, key=lambda role: LADDER.index(PERMISSIONS[role]), default=None)
 
 
@@ -278,7 +278,7 @@ def collaborators(ask: Ask) -> Answer:
 
 
 def teams(ask: Ask) -> Answer:
-    rows = [team for team in ask.organisation.teams if ask.repository.name in team.repositories]
+    rows = [team for team in ask.organization.teams if ask.repository.name in team.repositories]
     return Items(rows=rows, write=lambda team: ask.site.team(team, team.repositories[ask.repository.name]))
 
 
@@ -294,7 +294,7 @@ def alert_json(ask: Ask, owner: Repository, alert: Alert) -> Json:
         "created_at": when(alert.created_at),
         "updated_at": when(alert.created_at),
         "url": f"{url}/secret-scanning/alerts/{alert.number}",
-        "html_url": f"{ask.site.web}/{ask.organisation.login}/{owner.name}/security/secret-scanning/{alert.number}",
+        "html_url": f"{ask.site.web}/{ask.organization.login}/{owner.name}/security/secret-scanning/{alert.number}",
         "locations_url": f"{url}/secret-scanning/alerts/{alert.number}/locations",
         "state": alert.state,
         "resolution": "revoked" if alert.state == "resolved" else None,
@@ -323,7 +323,7 @@ def secret_alerts(ask: Ask) -> Answer:
 def organization_secret_alerts(ask: Ask) -> Answer:
     rows = [
         (owner, alert)
-        for owner in ask.organisation.repositories
+        for owner in ask.organization.repositories
         for alert in owner.alerts
         if ask.query.get("state") in {None, alert.state}
     ]

@@ -12,7 +12,7 @@ from importlib.resources import files
 from sandbox.aws.keys import digest, key_id, token
 from sandbox.estate import PROD
 from sandbox.github.dates import ago
-from sandbox.github.organisation import (
+from sandbox.github.organization import (
     Actions,
     Alert,
     Bypass,

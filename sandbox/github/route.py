@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from sandbox.github.access import Need, Token
-from sandbox.github.organisation import Environment, Organisation, Repository  # noqa: TC001
+from sandbox.github.organization import Environment, Organization, Repository  # noqa: TC001
 from sandbox.github.shapes import Json, Site
 
 Edition = Literal["cloud", "team", "ghes"]
@@ -28,7 +28,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One request that was let in."""
 
     site: Site
-    organisation: Organisation
+    organization: Organization
     token: Token
     edition: Edition
     path: dict[str, str]

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from sandbox.github.shapes import Json, node_id, when
 
 if TYPE_CHECKING:
-    from sandbox.github.organisation import Repository, Ruleset
+    from sandbox.github.organization import Repository, Ruleset
     from sandbox.github.route import Ask
 
 
 def applies(ruleset: Ruleset, repository: Repository) -> bool:
-    """Tell whether a ruleset of the organisation covers a repository."""
+    """Tell whether a ruleset of the organization covers a repository."""
     return any(pattern == "~ALL" or fnmatchcase(repository.name, pattern) for pattern in ruleset.repositories)
 
 
@@ -57,9 +57,9 @@ def _links(ask: Ask, ruleset: Ruleset, repository: Repository | None) -> tuple[s
     if repository is None:
         return (
             f"{site.org_url}/rulesets/{ruleset.id}",
-            f"{site.web}/organizations/{ask.organisation.login}/settings/rules/{ruleset.id}",
+            f"{site.web}/organizations/{ask.organization.login}/settings/rules/{ruleset.id}",
         )
-    full_name = f"{ask.organisation.login}/{repository.name}"
+    full_name = f"{ask.organization.login}/{repository.name}"
     return (
         f"{site.repository_url(repository)}/rulesets/{ruleset.id}",
         f"{site.web}/{full_name}/rules/{ruleset.id}",
@@ -75,9 +75,9 @@ def ruleset_row(ask: Ask, ruleset: Ruleset, repository: Repository | None) -> Js
         "name": ruleset.name,
         "target": ruleset.target,
         "source_type": "Repository" if own else "Organization",
-        "source": f"{ask.organisation.login}/{repository.name}"
+        "source": f"{ask.organization.login}/{repository.name}"
         if own and repository
-        else ask.organisation.login,
+        else ask.organization.login,
         "enforcement": ruleset.enforcement,
         "node_id": node_id("RRS", ruleset.id),
         "_links": {"self": {"href": api}, "html": {"href": web}},

@@ -4,7 +4,7 @@
         requests.get(f"{sandbox.url}/orgs/lanternpay/hooks", headers={"Authorization": f"token {sandbox.token}"})
 
 It answers the read endpoints of https://docs.github.com/en/rest and GraphQL queries, with GitHub's pagination,
-permissions, ETags and limits. The organisation never changes while it is served: a second night is a second
+permissions, ETags and limits. The organization never changes while it is served: a second night is a second
 sandbox.
 """
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sandbox.github.faults import Trouble
-    from sandbox.github.organisation import Organisation, Repository
+    from sandbox.github.organization import Organization, Repository
 
 ROUTES: tuple[Route, ...] = (
     *user_routes.ROUTES,
@@ -67,10 +67,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class GitHubSandbox:
-    """Serves one organisation. Thread-safe; use it as a context manager.
+    """Serves one organization. Thread-safe; use it as a context manager.
 
     ``shape`` is ``cloud`` (github.com with Enterprise Cloud), ``team`` (github.com without: no audit log, no
-    credential authorisations, no custom roles) or ``ghes`` (Enterprise Server 3.19 under ``/api/v3``, without
+    credential authorizations, no custom roles) or ``ghes`` (Enterprise Server 3.19 under ``/api/v3``, without
     what that edition lacks, without rate limits). ``latency`` is added to every answer, in seconds.
     """
 
@@ -79,14 +79,14 @@ class GitHubSandbox:
         night: int = 1,
         shape: Edition = "cloud",
         *,
-        organisation: Organisation | None = None,
+        organization: Organization | None = None,
         limits: Limits | None = None,
         latency: float = 0.0,
     ) -> None:
-        if organisation is None:
+        if organization is None:
             from sandbox.github.estate import build
 
-            organisation = build(night)
+            organization = build(night)
         self.shape: Edition = shape
         self.latency = latency
         self.calls: Counter[str] = Counter()
@@ -104,16 +104,16 @@ class GitHubSandbox:
         self.url = self.origin + self.prefix
         """The base URL for REST clients."""
         self.graphql_url = self.origin + ("/api/graphql" if shape == "ghes" else GRAPHQL)
-        self.tokens = Tokens(organisation, self.limiter.limits.scale)
-        self.serve(organisation)
+        self.tokens = Tokens(organization, self.limiter.limits.scale)
+        self.serve(organization)
         self.token = self.tokens.classic_token(*SCOPES)
-        """A classic token of an owner of the organisation, with every scope."""
+        """A classic token of an owner of the organization, with every scope."""
 
-    def serve(self, organisation: Organisation) -> None:
-        """Serve another organisation, or another night of the same, from now on; tokens stay valid."""
+    def serve(self, organization: Organization) -> None:
+        """Serve another organization, or another night of the same, from now on; tokens stay valid."""
         web = "https://github.lanternpay.example" if self.shape == "ghes" else "https://github.com"
-        self.organisation = organisation
-        self.site = Site(organisation, self.url, web)
+        self.organization = organization
+        self.site = Site(organization, self.url, web)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -166,14 +166,14 @@ class GitHubSandbox:
 
         The addresses by id that GitHub writes into ``Link`` headers lead to the same routes.
         """
-        organisation = self.organisation
-        path = path.replace(f"/organizations/{organisation.id}/", f"/orgs/{organisation.login}/", 1)
+        organization = self.organization
+        path = path.replace(f"/organizations/{organization.id}/", f"/orgs/{organization.login}/", 1)
         by_id = re.match(r"/repositories/(\d+)(?=/|$)", path)
         if by_id:
-            found = organisation.repositories.numbered(int(by_id[1]))
+            found = organization.repositories.numbered(int(by_id[1]))
             if found is None:
                 return None
-            path = f"/repos/{organisation.login}/{found.name}{path[by_id.end() :]}"
+            path = f"/repos/{organization.login}/{found.name}{path[by_id.end() :]}"
         for route, pattern in self._routes:
             match = pattern.fullmatch(path)
             if match and route.method == method:
@@ -279,7 +279,7 @@ class GitHubSandbox:
         if (not route.ghes and self.shape == "ghes") or (route.enterprise and self.shape == "team"):
             raise RefusedError(404, "Not Found")
         owner = values.get("owner") or values.get("org")
-        if owner is not None and owner.lower() != self.organisation.login:
+        if owner is not None and owner.lower() != self.organization.login:
             raise RefusedError(404, "Not Found")
         repository = self._repository(token, values["repo"]) if "repo" in values else None
         refusal = route.need.refusal(
@@ -292,7 +292,7 @@ class GitHubSandbox:
         answer = route.answer(
             Ask(
                 site=self.site,
-                organisation=self.organisation,
+                organization=self.organization,
                 token=token,
                 edition=self.shape,
                 path=values,
@@ -307,15 +307,15 @@ class GitHubSandbox:
 
     def _list_url(self, path: str, repository: Repository | None) -> str:
         """Return a list's address as ``Link`` writes it: by id on github.com, as it was asked on a server."""
-        organisation = self.organisation
+        organization = self.organization
         if self.shape != "ghes":
             if repository is not None:
                 path = re.sub(r"^/repos/[^/]+/[^/]+", f"/repositories/{repository.id}", path)
-            path = re.sub(rf"^/orgs/{organisation.login}(?=/)", f"/organizations/{organisation.id}", path)
+            path = re.sub(rf"^/orgs/{organization.login}(?=/)", f"/organizations/{organization.id}", path)
         return self.url + path
 
     def _repository(self, token: Token, name: str) -> Repository:
-        repository = self.organisation.repositories.named(name)
+        repository = self.organization.repositories.named(name)
         if repository is None or (repository.private and not token.sees(name)):
             raise RefusedError(404, "Not Found")
         if repository.private and token.kind == "classic" and not token.has_scope({"repo"}):
@@ -327,7 +327,7 @@ class GitHubSandbox:
     def _installation_token(self, token: Token, installation: str, body: bytes) -> Reply:
         if token.kind != "jwt":
             raise RefusedError(401, "A JSON web token could not be decoded")
-        own = self.organisation.installations[0]
+        own = self.organization.installations[0]
         if installation != str(own.id):
             raise RefusedError(404, "Not Found")
         if own.suspended_at is not None:
@@ -414,7 +414,7 @@ class GitHubSandbox:
     def _exhausted(self, token: Token, resource: Resource) -> Reply:
         who = "installation ID" if token.kind == "installation" else "user ID"
         window = self.limiter.primary(token.value, resource)
-        reply = message(403, f"API rate limit exceeded for {who} {self.organisation.id}.")
+        reply = message(403, f"API rate limit exceeded for {who} {self.organization.id}.")
         headers = limit_headers(window, resource)
         headers["X-RateLimit-Remaining"] = "0"
         reply.headers |= headers
@@ -430,7 +430,7 @@ class GitHubSandbox:
         return reply
 
     def _graphql_limited(self, token: Token, kind: str) -> Reply:
-        error = {"type": kind, "message": f"API rate limit exceeded for user ID {self.organisation.id}."}
+        error = {"type": kind, "message": f"API rate limit exceeded for user ID {self.organization.id}."}
         reply = reply_with(200, {"errors": [error]})
         reply.headers |= limit_headers(self.limiter.primary(token.value, "graphql"), "graphql")
         reply.headers["X-RateLimit-Remaining"] = "0"

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from sandbox.github.access import Token
-    from sandbox.github.organisation import (
+    from sandbox.github.organization import (
         Environment,
         Installation,
-        Organisation,
+        Organization,
         Repository,
         Role,
         Team,
@@ -106,21 +106,21 @@ def _status(on: bool) -> dict[str, str]:
 
 
 class Site:
-    """Writes the organisation's things as JSON, with the addresses of one server."""
+    """Writes the organization's things as JSON, with the addresses of one server."""
 
-    def __init__(self, organisation: Organisation, api: str, web: str) -> None:
-        self.organisation = organisation
+    def __init__(self, organization: Organization, api: str, web: str) -> None:
+        self.organization = organization
         self.api = api
         self.web = web
-        self.users = {user.login: user for user in organisation.users}
-        self.teams = {team.slug: team for team in organisation.teams}
-        self.org_url = f"{api}/orgs/{organisation.login}"
+        self.users = {user.login: user for user in organization.users}
+        self.teams = {team.slug: team for team in organization.teams}
+        self.org_url = f"{api}/orgs/{organization.login}"
 
     def repository_url(self, repository: Repository) -> str:
-        return f"{self.api}/repos/{self.organisation.login}/{repository.name}"
+        return f"{self.api}/repos/{self.organization.login}/{repository.name}"
 
     def account(self, login: str, number: int, kind: str = "User") -> Json:
-        """Write a simple user: a person, a bot or the organisation itself."""
+        """Write a simple user: a person, a bot or the organization itself."""
         url = f"{self.api}/users/{login}"
         return {
             "login": login,
@@ -144,13 +144,13 @@ class Site:
         return self.account(login, known.id if known else 10137)
 
     def owner(self) -> Json:
-        return self.account(self.organisation.login, self.organisation.id, "Organization")
+        return self.account(self.organization.login, self.organization.id, "Organization")
 
-    def organisation_simple(self) -> Json:
+    def organization_simple(self) -> Json:
         return {
-            "login": self.organisation.login,
-            "id": self.organisation.id,
-            "node_id": node_id("O", self.organisation.id),
+            "login": self.organization.login,
+            "id": self.organization.id,
+            "node_id": node_id("O", self.organization.id),
             "url": self.org_url,
             "repos_url": f"{self.org_url}/repos",
             "events_url": f"{self.org_url}/events",
@@ -158,16 +158,16 @@ class Site:
             "issues_url": f"{self.org_url}/issues",
             "members_url": f"{self.org_url}/members{{/member}}",
             "public_members_url": f"{self.org_url}/public_members{{/member}}",
-            "avatar_url": f"{self.web}/avatars/u/{self.organisation.id}?v=4",
-            "description": f"{self.organisation.name}, a make-believe company",
+            "avatar_url": f"{self.web}/avatars/u/{self.organization.id}?v=4",
+            "description": f"{self.organization.name}, a make-believe company",
         }
 
-    def organisation_full(self) -> Json:
-        organisation = self.organisation
-        repositories = organisation.repositories
+    def organization_full(self) -> Json:
+        organization = self.organization
+        repositories = organization.repositories
         return {
-            **self.organisation_simple(),
-            "name": organisation.name,
+            **self.organization_simple(),
+            "name": organization.name,
             "is_verified": True,
             "has_organization_projects": True,
             "has_repository_projects": True,
@@ -175,24 +175,24 @@ class Site:
             "public_gists": 0,
             "followers": 0,
             "following": 0,
-            "html_url": f"{self.web}/{organisation.login}",
+            "html_url": f"{self.web}/{organization.login}",
             "type": "Organization",
             "total_private_repos": len(repositories),
             "owned_private_repos": len(repositories),
-            "default_repository_permission": organisation.default_repository_permission,
-            "members_can_create_repositories": organisation.members_can_create_repositories,
-            "two_factor_requirement_enabled": organisation.two_factor_required,
+            "default_repository_permission": organization.default_repository_permission,
+            "members_can_create_repositories": organization.members_can_create_repositories,
+            "two_factor_requirement_enabled": organization.two_factor_required,
             "members_can_fork_private_repositories": False,
             "web_commit_signoff_required": False,
-            "deploy_keys_enabled_for_repositories": organisation.deploy_keys_enabled,
-            "created_at": when(organisation.created_at),
-            "updated_at": when(organisation.updated_at),
+            "deploy_keys_enabled_for_repositories": organization.deploy_keys_enabled,
+            "created_at": when(organization.created_at),
+            "updated_at": when(organization.updated_at),
             "archived_at": None,
             "plan": {
                 "name": "enterprise",
                 "space": 976562499,
                 "private_repos": 999999,
-                "filled_seats": len(organisation.users),
+                "filled_seats": len(organization.users),
                 "seats": 50,
             },
         }
@@ -200,7 +200,7 @@ class Site:
     def repository_simple(self, repository: Repository) -> Json:
         """Write what every repository object has."""
         url = self.repository_url(repository)
-        full_name = f"{self.organisation.login}/{repository.name}"
+        full_name = f"{self.organization.login}/{repository.name}"
         return {
             "id": repository.id,
             "node_id": node_id("R", repository.id),
@@ -217,7 +217,7 @@ class Site:
 
     def repository(self, repository: Repository, role: str = "admin") -> Json:
         """Write a repository as lists do."""
-        full_name = f"{self.organisation.login}/{repository.name}"
+        full_name = f"{self.organization.login}/{repository.name}"
         host = self.web.removeprefix("https://")
         return {
             **self.repository_simple(repository),
@@ -294,17 +294,17 @@ class Site:
             "privacy": "closed",
             "notification_setting": "notifications_enabled",
             "permission": PERMISSIONS.get(permission, permission),
-            "url": f"{self.api}/organizations/{self.organisation.id}/team/{team.id}",
-            "html_url": f"{self.web}/orgs/{self.organisation.login}/teams/{team.slug}",
-            "members_url": f"{self.api}/organizations/{self.organisation.id}/team/{team.id}/members{{/member}}",
-            "repositories_url": f"{self.api}/organizations/{self.organisation.id}/team/{team.id}/repos",
+            "url": f"{self.api}/organizations/{self.organization.id}/team/{team.id}",
+            "html_url": f"{self.web}/orgs/{self.organization.login}/teams/{team.slug}",
+            "members_url": f"{self.api}/organizations/{self.organization.id}/team/{team.id}/members{{/member}}",
+            "repositories_url": f"{self.api}/organizations/{self.organization.id}/team/{team.id}/repos",
             "type": "organization",
-            "organization_id": self.organisation.id,
+            "organization_id": self.organization.id,
         }
 
     def app(self, slug: str) -> Json:
         """Write an App by slug, with nothing that only its owner may see."""
-        known = next((one for one in self.organisation.installations if one.slug == slug), None)
+        known = next((one for one in self.organization.installations if one.slug == slug), None)
         number = known.app_id if known else 15368
         return {
             "id": number,
@@ -324,7 +324,7 @@ class Site:
 
     def installation(self, installation: Installation) -> Json:
         number = installation.id
-        web = f"{self.web}/organizations/{self.organisation.login}/settings/installations/{number}"
+        web = f"{self.web}/organizations/{self.organization.login}/settings/installations/{number}"
         return {
             "id": number,
             "account": self.owner(),
@@ -335,7 +335,7 @@ class Site:
             "app_id": installation.app_id,
             "client_id": installation.client_id,
             "app_slug": installation.slug,
-            "target_id": self.organisation.id,
+            "target_id": self.organization.id,
             "target_type": "Organization",
             "permissions": dict(installation.permissions),
             "events": list(installation.events),
@@ -386,7 +386,7 @@ class Site:
                     "type": "branch_policy",
                 }
             )
-        full_name = f"{self.organisation.login}/{repository.name}"
+        full_name = f"{self.organization.login}/{repository.name}"
         return {
             "id": environment.id,
             "node_id": node_id("EN", environment.id),
@@ -406,7 +406,7 @@ class Site:
         }
 
     def role(self, role: Role) -> Json:
-        """Write an organisation role or a custom repository role."""
+        """Write an organization role or a custom repository role."""
         return {
             "id": role.id,
             "name": role.name,

@@ -21,7 +21,7 @@ from sandbox.github.route import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sandbox.github.organisation import Organisation
+    from sandbox.github.organization import Organization
 
 
 class AppKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,13 +35,13 @@ class AppKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tokens:
-    """Makes, knows and revokes the tokens of one organisation. Thread-safe.
+    """Makes, knows and revokes the tokens of one organization. Thread-safe.
 
     ``scale`` shortens the hour of an installation token as it shortens the windows of the limits.
     """
 
-    def __init__(self, organisation: Organisation, scale: float) -> None:
-        self.organisation = organisation
+    def __init__(self, organization: Organization, scale: float) -> None:
+        self.organization = organization
         self._scale = scale
         self._lock = threading.Lock()
         self._tokens: dict[str, Token] = {}
@@ -55,12 +55,12 @@ class Tokens:
 
     def _value(self, prefix: str) -> str:
         with self._lock:
-            seed = f"{prefix}{len(self._tokens)}{self.organisation.id}"
+            seed = f"{prefix}{len(self._tokens)}{self.organization.id}"
         return prefix + hashlib.sha256(seed.encode()).hexdigest()[:36]
 
     def classic_token(self, *scopes: str, login: str | None = None, expires_in: float | None = None) -> str:
         """Make a classic personal access token of an owner (or of ``login``) with those scopes."""
-        owner = next(user.login for user in self.organisation.users if user.role == "admin")
+        owner = next(user.login for user in self.organization.users if user.role == "admin")
         return self._add(
             Token(
                 value=self._value("ghp_"),
@@ -75,7 +75,7 @@ class Tokens:
         self, permissions: dict[str, str], repositories: Iterable[str] | None = None
     ) -> str:
         """Make a fine-grained token of an owner with those permissions, on all or on some repositories."""
-        owner = next(user.login for user in self.organisation.users if user.role == "admin")
+        owner = next(user.login for user in self.organization.users if user.role == "admin")
         return self._add(
             Token(
                 value=self._value("github_pat_"),
@@ -99,7 +99,7 @@ class Tokens:
             permissions=self.app_permissions if permissions is None else dict(permissions),
             repositories=None if repositories is None else frozenset(repositories),
             expires_at=time.time() + 3600 / self._scale,
-            installation_id=self.organisation.installations[0].id,
+            installation_id=self.organization.installations[0].id,
         )
         self._add(token)
         return token
@@ -107,7 +107,7 @@ class Tokens:
     @property
     def app_permissions(self) -> dict[str, str]:
         """What the inventory App may do: the permissions of the first installation, less what was revoked."""
-        installations = self.organisation.installations
+        installations = self.organization.installations
         held = installations[0].permissions if installations else READ_ONLY_APP
         return {name: level for name, level in held.items() if name not in self._revoked}
 
@@ -124,7 +124,7 @@ class Tokens:
             serialization.NoEncryption(),
         )
         ISSUED.add(pem.decode())
-        own = self.organisation.installations[0]
+        own = self.organization.installations[0]
         return AppKey(
             app_id=own.app_id,
             installation_id=own.id,

@@ -11,7 +11,7 @@ from sandbox.github.route import Answer, Ask, Items, RefusedError, Route, need
 from sandbox.github.shapes import Json, maybe, when
 
 if TYPE_CHECKING:
-    from sandbox.github.organisation import GpgKey, Installation, SshKey, User
+    from sandbox.github.organization import GpgKey, Installation, SshKey, User
 
 
 def myself(ask: Ask) -> Answer:
@@ -73,7 +73,7 @@ def gpg_keys(ask: Ask) -> Answer:
 
 
 def _own(ask: Ask) -> Installation:
-    return ask.organisation.installations[0]
+    return ask.organization.installations[0]
 
 
 def app(ask: Ask) -> Answer:
@@ -96,7 +96,7 @@ def installation_repositories(ask: Ask) -> Answer:
             403,
             "You must authenticate with an installation access token in order to list repositories for an installation.",
         )
-    rows = [one for one in ask.organisation.repositories if ask.token.sees(one.name)]
+    rows = [one for one in ask.organization.repositories if ask.token.sees(one.name)]
     selection = "all" if ask.token.repositories is None else "selected"
     return Items(
         rows=rows,

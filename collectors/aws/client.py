@@ -1,0 +1,210 @@
+"""Clients of one account that can only read.
+
+Every client is made here, so that each carries the same retries, endpoint, certificate authorities and hooks:
+
+- before a call: an operation that `permissions` does not list is refused, and so is every call once the run was
+  told to stop;
+- before an answer is parsed: a body that is not of the protocol is refused. botocore makes an empty answer of a JSON
+  body that it cannot parse, and of EC2's XML when it is some other document: both would read as "there is none".
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+from collectors.aws.failures import DeadlineError, MalformedError, NotReadOnlyError, TruncatedError
+from collectors.aws.permissions import is_listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.aws.config import Config
+
+_TOKENS = (("Marker", "Marker"), ("NextToken", "NextToken"), ("nextToken", "nextToken"))
+"""Names of request and answer tokens where botocore has no paginator."""
+
+_loading = threading.Lock()
+"""Making clients reads and caches service models, which botocore does not guard."""
+_loaders: list[Any] = []
+"""The one loader of service models, shared by the sessions of all accounts: a model takes up to a second."""
+
+
+class Access:
+    """Signed-in access to one account: makes clients, and keeps one a service and region."""
+
+    def __init__(self, config: Config, stopping: threading.Event, session: Any) -> None:
+        self._config = config
+        self._stopping = stopping
+        self._session = session
+        self._clients: dict[tuple[str, str], Any] = {}
+        session.register("before-call", self._before_call, unique_id="sprawlscan-before-call")
+        session.register("before-parse", _before_parse, unique_id="sprawlscan-before-parse")
+
+    @property
+    def home_region(self) -> str:
+        """The region of calls that belong to no region."""
+        return str(
+            self._config.home_region
+            or self._session.get_config_variable("region")
+            or (self._config.regions[0] if self._config.regions else "us-east-1")
+        )
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """Return a client. Raises botocore's exceptions for missing credentials and unknown services."""
+        from botocore.config import Config as ClientConfig
+
+        key = (service, region or self.home_region)
+        with _loading:
+            if key not in self._clients:
+                self._clients[key] = self._session.create_client(
+                    service,
+                    region_name=key[1],
+                    endpoint_url=self._config.endpoint_url,
+                    verify=str(self._config.ca_bundle) if self._config.ca_bundle else None,
+                    config=ClientConfig(
+                        retries={
+                            # With a single attempt there is nothing to adapt to.
+                            "mode": "adaptive" if self._config.max_attempts > 1 else "standard",
+                            "total_max_attempts": self._config.max_attempts,
+                        },
+                        connect_timeout=min(10, self._config.timeout_seconds),
+                        read_timeout=self._config.timeout_seconds,
+                        max_pool_connections=self._config.workers,
+                        user_agent_extra="sprawlscan",
+                        # A bucket's own region answers on a path when the sandbox has no wildcard name.
+                        s3={"addressing_style": "path"} if self._config.endpoint_url else {},
+                    ),
+                )
+            return self._clients[key]
+
+    def is_offered(self, service: str, region: str) -> bool:
+        """Tell whether a service that has no address in a region may have one: botocore lists it elsewhere only."""
+        with _loading:
+            partition = self._session.get_partition_for_region(region)
+            known = self._session.get_available_regions(service, partition)
+        return not known or region in known
+
+    def assume(self, role_arn: str, external_id: str | None) -> Access:
+        """Return access as another role; the session renews itself. Raises botocore's ``ClientError`` when refused."""
+        from botocore.credentials import RefreshableCredentials
+
+        arguments = {"RoleArn": role_arn, "RoleSessionName": "sprawlscan"}
+        if external_id:
+            arguments["ExternalId"] = external_id
+
+        def assumed() -> dict[str, str]:
+            answer = self.client("sts").assume_role(**arguments)["Credentials"]
+            return {
+                "access_key": answer["AccessKeyId"],
+                "secret_key": answer["SecretAccessKey"],
+                "token": answer["SessionToken"],
+                "expiry_time": answer["Expiration"].isoformat(),
+            }
+
+        session = new_session(self._config)
+        # Asked for here and not at first use, which botocore logs with a traceback when it is refused.
+        session._credentials = RefreshableCredentials.create_from_metadata(  # noqa: SLF001  as boto3's users must
+            metadata=assumed(), refresh_using=assumed, method="assume-role"
+        )
+        return Access(self._config, self._stopping, session)
+
+    def _before_call(self, model: Any, **_: Any) -> None:
+        service, operation = model.service_model.service_name, model.name
+        if not is_listed(service, operation):
+            raise NotReadOnlyError(f"{service}:{operation} is not on the list of permitted reads")
+        if self._stopping.is_set():
+            raise DeadlineError
+
+
+def new_session(config: Config) -> Any:
+    """Return a botocore session on the default credential chain. Raises ``ProfileNotFound`` at first use."""
+    import botocore.loaders
+    import botocore.session
+
+    with _loading:
+        if not _loaders:
+            _loaders.append(botocore.loaders.create_loader())
+        session = botocore.session.Session(profile=config.profile)
+        session.register_component("data_loader", _loaders[0])
+        return session
+
+
+def sign_in(config: Config, stopping: threading.Event) -> Access:
+    """Return access with the credentials that the process has."""
+    return Access(config, stopping, new_session(config))
+
+
+def pages(client: Any, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+    """Yield the pages of an operation (``list_roles``), with or without botocore's paginator.
+
+    Raises `MalformedError` when a page repeats the token it was asked with, `TruncatedError` when an answer says
+    that there is more and does not say where.
+    """
+    if client.can_paginate(operation):
+        yield from client.get_paginator(operation).paginate(**arguments)
+        return
+    token: dict[str, str] = {}
+    while True:
+        page = getattr(client, operation)(**arguments, **token)
+        yield page
+        following = {asked: page[answered] for asked, answered in _TOKENS if page.get(answered)}
+        if not following:
+            if page.get("IsTruncated"):
+                raise TruncatedError(f"{operation}: the answer is cut off and names no next page")
+            return
+        if following == token:
+            raise MalformedError(f"{operation}: a page names itself as the next one")
+        token = following
+
+
+def items(client: Any, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
+    """Yield the members of the list ``key`` of every page. Raises `MalformedError` when a page has no such list."""
+    for page in pages(client, operation, **arguments):
+        if not isinstance(page.get(key, []), list):
+            raise MalformedError(f"{operation}: {key} is not a list")
+        yield from page.get(key, [])
+
+
+def _before_parse(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
+    """Refuse a successful answer whose body cannot be of its protocol."""
+    if response_dict["status_code"] >= 300 or operation_model.output_shape is None:
+        return
+    body = response_dict.get("body")
+    if not isinstance(body, bytes) or operation_model.has_streaming_output:
+        return
+    protocol = operation_model.service_model.resolved_protocol
+    name = operation_model.name
+    text = body.strip()
+    match protocol:
+        case "json" | "rest-json":
+            sound = _is_json_object(text)
+        case "query" | "ec2":
+            sound = f"<{name}Response".encode() in text[:1000] and text.endswith(
+                f"</{name}Response>".encode()
+            )
+        case "rest-xml" if name == "ListBuckets":
+            sound = b"<ListAllMyBucketsResult" in text[:1000]
+        case _:
+            sound = bool(text)
+    if not sound:
+        raise MalformedError(f"{name}: an answer of {len(body)} bytes is no {protocol} document")
+
+
+def _is_json_object(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+def document(value: Any) -> dict[str, Any] | str:
+    """Return a policy document parsed, or as it is when it is not JSON: the evaluator says what that means."""
+    if isinstance(value, dict):
+        return value
+    try:
+        parsed = json.loads(value)
+    except (TypeError, ValueError):
+        return str(value)
+    return parsed if isinstance(parsed, dict) else str(value)

@@ -1,0 +1,115 @@
+"""The escalation paths of ``escalation.yaml``, read once."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path as File
+from typing import Literal
+
+import msgspec
+import yaml
+
+from collectors.aws.evaluator.actions import catalogue
+
+Coverage = Literal[
+    "self", "own-policy", "own-group", "target", "policy-of-target", "other-user", "compute", "saml-provider",
+    "oidc-provider", "role", "user", "anything",
+]  # fmt: skip
+Target = Literal[
+    "self", "nothing", "role", "user", "group", "assumed-role", "assumable-role", "any-role", "any-user",
+    "federated-role", "dangling-federated-role", "compute",
+]  # fmt: skip
+
+
+TAGGING = ("iam:TagUser", "iam:UntagUser", "iam:TagRole", "iam:UntagRole")
+"""Who may set a tag decides what a condition on it lets through."""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One permission of a path."""
+
+    actions: tuple[str, ...]
+    """Alternatives."""
+    covers: Coverage
+    """What it must be allowed on."""
+    mask: int
+    """The set of the alternatives."""
+
+
+class Path(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to more permissions."""
+
+    id: str
+    family: str
+    target: Target
+    steps: tuple[Step, ...]
+    reference: str
+    services: tuple[str, ...] = ()
+    """The principals of which the target's role must trust one."""
+    compute: str | None = None
+    """The kind of compute that exists."""
+    arn: str | None = None
+    """Its ARN, with ``{partition}``, ``{account}`` and ``{name}``."""
+    holder: str | None = None
+    """``user`` or ``role``."""
+    requires: str | None = None
+    prerequisite: str | None = None
+
+
+@functools.cache
+def paths() -> tuple[Path, ...]:
+    """Read the paths, shortest first."""
+    raw = yaml.safe_load((File(__file__).parent / "escalation.yaml").read_text(encoding="utf-8"))
+    kinds = raw["compute"]
+    found = []
+    for item in raw["paths"]:
+        kind = item.get("compute")
+        services = item.get("service") or (kinds[kind]["service"] if kind else "")
+        found.append(
+            Path(
+                id=item["id"],
+                family=item["family"],
+                target=item["target"],
+                steps=tuple(_step(names, covers) for names, covers in item["actions"].items()),
+                reference=item["reference"],
+                services=tuple(filter(None, services.split("|"))),
+                compute=kind,
+                arn=kinds[kind]["arn"] if kind else None,
+                holder=item.get("holder"),
+                requires=item.get("requires"),
+                prerequisite=item.get("prerequisite"),
+            )
+        )
+    return tuple(sorted(found, key=lambda path: len(path.steps)))
+
+
+def _step(names: str, covers: Coverage) -> Step:
+    actions = tuple(names.split("|"))
+    return Step(actions=actions, covers=covers, mask=catalogue().of(actions))
+
+
+@functools.cache
+def interesting() -> int:
+    """Return the set of actions that any path needs."""
+    found = 0
+    for path in paths():
+        for step in path.steps:
+            found |= step.mask
+    return found | tagging()
+
+
+@functools.cache
+def tagging() -> int:
+    """Return the set of actions that change the tags which conditions on a user or a role read."""
+    return catalogue().of(TAGGING)
+
+
+@functools.cache
+def assume_role() -> Path:
+    """Return the path by which a role is assumed."""
+    return next(path for path in paths() if path.target == "assumed-role")
+
+
+def implied(longer: Path, shorter: Path) -> bool:
+    """Say whether whoever walks the longer path can walk the shorter one: it needs nothing else."""
+    return all(any(step.mask & other.mask for other in longer.steps) for step in shorter.steps)

@@ -1,0 +1,140 @@
+"""Why a grant is what it is, and the smallest change that ends it: one sentence each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from collectors.aws.evaluator.actions import catalogue
+from collectors.aws.evaluator.conditions import Truth
+
+if TYPE_CHECKING:
+    from collectors.aws.evaluator.escalation import Hit
+    from collectors.aws.evaluator.grants import Held, Summary
+    from collectors.aws.evaluator.principals import Attachment, Principal
+    from collectors.aws.evaluator.usage import Usage
+
+MEANS = {
+    "admin": "makes an administrator",
+    "grant-access": "changes who may do what",
+    "become-other": "acts as another identity",
+    "read-secrets": "reads secrets",
+    "change-delivery": "changes what is built and delivered",
+    "deploy": "puts things into operation",
+    "change-data": "changes data or settings",
+    "read-data": "reads data",
+    "read": "reads what there is",
+}
+
+
+def why_of(summary: Summary, attachment: Attachment) -> str:
+    """Say which statement of which policy gives the strongest power."""
+    if not summary.held:
+        named = ", ".join(summary.unknown[:3])
+        return f"Policy {attachment.name} names no action that AWS is known to have ({named})."
+    held = summary.held[0]
+    statement = held.piece.row.statement
+    text = f"{_sentence(statement.label)} of policy {attachment.name} allows {_named(held)} on {held.piece.resource}"
+    text += f", which {MEANS[held.power]}"
+    if held.truth is not Truth.YES:
+        keys = ", ".join(dict.fromkeys(condition.key for condition in statement.conditions))
+        if keys:
+            text += f", on condition of {keys}"
+        elif held.power == "become-other":
+            text += " where a role of another account lets it in"
+        else:
+            text += ", unless a conditional Deny stops it"
+    return text + "."
+
+
+def _sentence(label: str) -> str:
+    return label[0].upper() + label[1:]
+
+
+def _named(held: Held) -> str:
+    statement = held.piece.row.statement
+    if statement.not_actions:
+        return f"everything but {', '.join(statement.not_actions[:3])}"
+    if any(pattern in {"*", "*:*"} for pattern in statement.actions):
+        return "every action"
+    names = catalogue().list(held.actions & held.piece.actions, 3)
+    return ", ".join(names) if names else "actions"
+
+
+def _managed_by_aws(attachment: Attachment) -> bool:
+    """Say whether a policy is AWS's own, which nobody can edit.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_managed-vs-inline.html
+    """
+    return attachment.arn is not None and ":iam::aws:policy/" in attachment.arn
+
+
+def fix_of(summary: Summary, attachment: Attachment, usage: Usage) -> str | None:
+    """Say the smallest change that ends the strongest power."""
+    if not summary.held:
+        return None
+    held = summary.held[0]
+    statement = held.piece.row.statement
+    managed = _managed_by_aws(attachment)
+    place = (
+        f"the AWS managed policy {attachment.name}"
+        if managed
+        else f"{statement.label} of policy {attachment.name}"
+    )
+    if held.power == "admin":
+        if usage.services:
+            return f"Replace {place} by a policy for the services that were used: {', '.join(usage.services[:10])}."
+        return f"Replace {place} by a policy that names the actions and resources the identity needs."
+    names = ", ".join(catalogue().list(held.actions, 3))
+    if managed:
+        return f"Replace {place} by a policy of your own, without {names} or with the ARNs that need it."
+    if held.piece.resource == "*":
+        return f"In {place}, replace Resource * by the ARNs that {names} is needed on, or remove the action."
+    return f"Remove {names} from {place} where it is not needed."
+
+
+def hit_why(hit: Hit, principal: Principal) -> str:
+    """Say how a holder walks an escalation path."""
+    steps = " and ".join(" or ".join(step.actions[:2]) for step in hit.path.steps)
+    end = (
+        "an administrator"
+        if hit.target is None
+        else f"{hit.target.kind.removeprefix('iam-')} {hit.target.name}"
+    )
+    text = f"{principal.name} may use {steps}"
+    if hit.compute is not None:
+        text += f" on {hit.compute.arn}"
+    if hit.target is None:
+        text += f", and so becomes {end}"
+    elif hit.path.target in {"any-user", "any-role", "assumable-role"}:
+        text += f", and so makes {end} an administrator and acts as it"
+    elif hit.path.target == "group":
+        text += f", and so gets what {end} has"
+    else:
+        text += f", and so acts as {end}, which has more power"
+    if hit.truth is not Truth.YES:
+        text += ", on a condition"
+    if hit.assumed:
+        text += ", where a resource of that kind runs with it"
+    if hit.path.prerequisite:
+        text += f" (needs {hit.path.prerequisite})"
+    return text + "."
+
+
+def hit_fix(hit: Hit, attachment: Attachment | None = None) -> str:
+    """Say the smallest change that ends an escalation path, in the policy that opens it where that is known."""
+    if attachment is not None and _managed_by_aws(attachment):
+        return f"Replace the AWS managed policy {attachment.name} by one of your own. There: {hit_fix(hit)}"
+    first = hit.path.steps[0]
+    action = first.actions[0]
+    if action == "iam:PassRole" and hit.target is not None:
+        return (
+            f"Name the roles that may be passed in the Resource of iam:PassRole, without {hit.target.arn},"
+            " and pin iam:PassedToService."
+        )
+    if action == "sts:AssumeRole" and hit.target is not None:
+        return f"Remove the holder from the trust policy of {hit.target.name}, or {hit.target.arn} from sts:AssumeRole."
+    if hit.compute is not None:
+        return f"Remove {action} on {hit.compute.arn}, or give that resource a role with less power."
+    if hit.target is not None:
+        return f"Remove {action} on {hit.target.arn}."
+    return f"Remove {action}, or limit its Resource to identities and policies that the holder does not use."

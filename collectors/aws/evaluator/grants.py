@@ -1,0 +1,364 @@
+"""What is left of one policy attachment, said in powers."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from collectors.aws.evaluator.actions import all_of, catalogue
+from collectors.aws.evaluator.conditions import NEGATED, Context, Truth, holds
+from collectors.aws.evaluator.policy import glob
+from collectors.aws.evaluator.powers import powers
+from scanner.records import POWERS, Breadth, Power
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from collectors.aws.evaluator.effective import Piece
+    from collectors.aws.evaluator.policy import Statement
+
+SHOWN: dict[str, tuple[str, ...]] = {
+    "admin": (
+        "iam:AttachRolePolicy", "iam:PutUserPolicy", "iam:CreateAccessKey", "iam:CreatePolicyVersion",
+        "iam:PassRole", "sts:AssumeRole", "organizations:LeaveOrganization", "kms:PutKeyPolicy",
+        "secretsmanager:GetSecretValue", "s3:GetObject",
+    ),
+    "read-secrets": ("secretsmanager:GetSecretValue", "ssm:GetParameter", "ssm:GetParameters"),
+    "change-delivery": ("ecr:PutImage", "codebuild:StartBuild", "codepipeline:UpdatePipeline", "codecommit:GitPush"),
+    "deploy": ("lambda:UpdateFunctionCode", "cloudformation:CreateStack", "ecs:UpdateService", "ec2:RunInstances"),
+    "change-data": ("s3:PutObject", "s3:DeleteObject", "dynamodb:PutItem", "kms:PutKeyPolicy", "s3:PutBucketPolicy"),
+    "read-data": ("s3:GetObject", "dynamodb:GetItem", "sqs:ReceiveMessage", "kms:Decrypt", "ecr:BatchGetImage"),
+    "read": ("ec2:DescribeInstances", "s3:ListBucket", "iam:ListRoles"),
+}  # fmt: skip
+"""Actions that a reader recognizes, shown first."""
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """One power that an attachment gives."""
+
+    power: Power
+    truth: Truth
+    """YES without condition, NARROW on a condition, UNKNOWN on one that could not be judged."""
+    actions: int
+    """The set of actions that give it."""
+    piece: Piece
+    """The widest piece that gives it."""
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """One attachment, after everything that limits it."""
+
+    held: tuple[Held, ...]
+    """Strongest first."""
+    actions: int
+    """Every action that is left."""
+    resource: str
+    """The widest resource pattern that is left."""
+    breadth: Breadth
+    wildcard: str | None
+    unknown: tuple[str, ...]
+    """Action patterns that match no action known to AWS's reference."""
+    admin: bool
+    """Whether it alone makes an administrator."""
+    shown: list[str]
+    """At most ten actions that show the strongest powers, those first that a reader recognizes."""
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """What exists that a resource pattern may reach."""
+
+    account: str
+    partition: str
+    as_of: datetime
+    arns: dict[str, tuple[tuple[str, dict[str, str]], ...]]
+    """``user``, ``group``, ``role``, ``policy`` -> ARNs with tags (lower-case keys), without those that AWS owns."""
+    strong: tuple[str, ...]
+    """ARNs of policies that make an administrator of whoever they are attached to."""
+
+
+GRANTING_ON = {
+    "iam:attachuserpolicy": "user", "iam:putuserpolicy": "user", "iam:attachgrouppolicy": "group",
+    "iam:putgrouppolicy": "group", "iam:addusertogroup": "group", "iam:attachrolepolicy": "role",
+    "iam:putrolepolicy": "role", "iam:updateassumerolepolicy": "role", "iam:createpolicyversion": "policy",
+    "iam:setdefaultpolicyversion": "policy",
+}  # fmt: skip
+"""The kind of resource that each granting action changes."""
+
+
+def is_admin(pieces: Iterable[Piece], reach: Reach) -> Truth:
+    """Say how far pieces make an administrator by themselves.
+
+    Whoever can attach or write policies on every role and make or open a role to itself, or the same for users and
+    their keys, can do everything: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_job-functions.html
+    """
+    known = catalogue()
+    best = Truth.NO
+    total: dict[Truth, int] = {Truth.UNKNOWN: 0, Truth.NARROW: 0, Truth.YES: 0}
+    role = f"arn:{reach.partition}:iam::{reach.account}:role/any-role-of-this-account"
+    user = f"arn:{reach.partition}:iam::{reach.account}:user/any-user-of-this-account"
+    iam = _iam_sets()
+    for piece in pieces:
+        if not piece.actions & (iam[0] | iam[1]) or _tagged(piece.row.statement):
+            continue
+        covers = glob(piece.resource, role), glob(piece.resource, user)
+        if any(glob(own, role) or glob(own, user) for own in piece.excluded):
+            continue
+        actions = (piece.actions & iam[0] if covers[0] else 0) | (piece.actions & iam[1] if covers[1] else 0)
+        actions &= ~_pinned(piece.row.statement, reach)
+        for truth in total:
+            if piece.truth >= truth:
+                total[truth] |= actions
+    for truth, actions in total.items():
+        on_roles = actions & known.of(["iam:AttachRolePolicy", "iam:PutRolePolicy"])
+        to_roles = actions & known.of(["iam:CreateRole", "iam:UpdateAssumeRolePolicy"])
+        on_users = actions & known.of(["iam:AttachUserPolicy", "iam:PutUserPolicy"])
+        to_users = actions & known.of(["iam:CreateAccessKey", "iam:CreateLoginProfile"])
+        if (on_roles and to_roles) or (on_users and to_users):
+            best = max(best, truth)
+    return best
+
+
+def iam_making() -> int:
+    """Return the actions of which some together make an administrator."""
+    on_roles, on_users = _iam_sets()
+    return on_roles | on_users
+
+
+@functools.cache
+def _iam_sets() -> tuple[int, int]:
+    known = catalogue()
+    return (
+        known.of(
+            ["iam:AttachRolePolicy", "iam:PutRolePolicy", "iam:CreateRole", "iam:UpdateAssumeRolePolicy"]
+        ),
+        known.of(
+            ["iam:AttachUserPolicy", "iam:PutUserPolicy", "iam:CreateAccessKey", "iam:CreateLoginProfile"]
+        ),
+    )
+
+
+def summarize(pieces: Sequence[Piece], unknown: tuple[str, ...], reach: Reach) -> Summary:
+    """Sum up what is left of one attachment."""
+    sets = powers()
+    held: dict[Power, Held] = {}
+    admin = is_admin(pieces, reach)
+    if admin is not Truth.NO:
+        iam = _iam_sets()
+        widest = [piece for piece in pieces if piece.actions & (iam[0] | iam[1]) and piece.truth >= admin]
+        held["admin"] = Held(
+            power="admin",
+            truth=admin,
+            actions=_union(widest),
+            piece=max(widest, key=_width, default=pieces[0]),
+        )
+    granting = [
+        (piece, found)
+        for piece in pieces
+        if (found := _granting(piece, reach)) and piece.truth is not Truth.NO
+    ]
+    _add(held, "grant-access", granting)
+    assuming = catalogue().of(["sts:AssumeRole"])
+    _add(
+        held,
+        "become-other",
+        [(piece, assuming) for piece in pieces if piece.actions & assuming and _beyond(piece, reach)],
+        at_most=Truth.UNKNOWN,
+    )
+    for power, actions in sets.by_power:
+        given = [(piece, piece.actions & actions) for piece in pieces if piece.actions & actions]
+        if power == "grant-access":
+            given = [(piece, some) for piece, some in given if names_service(piece.row.statement, some)]
+        elif power == "read-secrets":
+            given = [(piece, some) for piece, some in given if not _no_secret(piece)]
+        elif power == "read":
+            given += [(piece, piece.actions & sets.secrets) for piece in pieces if _no_secret(piece)]
+        _add(held, power, given)
+    left = _union(pieces)
+    widest_piece = max(pieces, key=_width, default=None)
+    resource = "" if widest_piece is None else widest_piece.resource
+    ordered = tuple(held[power] for power in POWERS if power in held)
+    return Summary(
+        held=ordered,
+        shown=_shown(ordered),
+        actions=left,
+        resource=resource,
+        breadth=breadth_of(resource),
+        wildcard=_wildcard(pieces),
+        unknown=unknown,
+        admin=admin is Truth.YES,
+    )
+
+
+def _add(
+    held: dict[Power, Held], power: Power, found: Sequence[tuple[Piece, int]], *, at_most: Truth = Truth.YES
+) -> None:
+    if not found:
+        return
+    actions = 0
+    for _, some in found:
+        actions |= some
+    truth = max(piece.truth for piece, _ in found)
+    best = max((piece for piece, _ in found if piece.truth is truth), key=_width)
+    truth = min(truth, at_most)
+    before = held.get(power)
+    if before is not None:
+        truth, actions = max(truth, before.truth), actions | before.actions
+        best = max(best, before.piece, key=_width)
+    held[power] = Held(power=power, truth=truth, actions=actions, piece=best)
+
+
+def _union(pieces: Iterable[Piece]) -> int:
+    actions = 0
+    for piece in pieces:
+        actions |= piece.actions
+    return actions
+
+
+def _granting(piece: Piece, reach: Reach) -> int:
+    """Return the granting actions of a piece that reach identities by a wildcard.
+
+    A single named identity is judged by the escalation paths: it counts when the holder can become it.
+    """
+    statement = piece.row.statement
+    some = piece.actions & powers().iam_granting & ~_pinned(statement, reach)
+    if not some or not ("*" in piece.resource or "?" in piece.resource):
+        return 0
+    found = 0
+    known = catalogue()
+    tagged = _tagged(statement)
+    for action, kind in GRANTING_ON.items():
+        bit = 1 << known.bits[action]
+        if not some & bit:
+            continue
+        wide = all_of(piece.resource) and kind != "group" and not tagged
+        if wide or any(
+            glob(piece.resource, arn)
+            and not any(glob(own, arn) for own in piece.excluded)
+            and (not tagged or _tags_fit(statement, reach, tags))
+            for arn, tags in reach.arns[kind]
+        ):
+            found |= bit
+    return found
+
+
+NO_SECRETS = (
+    "arn:*:ssm:*:*:parameter/AmazonCloudWatch-*",
+    "arn:*:ssm:*:*:parameter/aws/service/*",
+)
+"""Parameters that hold no secret: the CloudWatch agent's configuration, and what AWS publishes.
+
+https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters.html
+"""
+
+
+def _no_secret(piece: Piece) -> bool:
+    return any(glob(pattern, piece.resource) for pattern in NO_SECRETS)
+
+
+def _tagged(statement: Statement) -> bool:
+    """Say whether a statement only speaks of resources with certain tags."""
+    return any(condition.key.startswith(RESOURCE_TAGS) for condition in statement.conditions)
+
+
+RESOURCE_TAGS = ("aws:resourcetag/", "iam:resourcetag/")
+
+
+def _tags_fit(statement: Statement, reach: Reach, tags: dict[str, str]) -> bool:
+    context = Context(as_of=reach.as_of, resource_tags=tags)
+    asked = [condition for condition in statement.conditions if condition.key.startswith(RESOURCE_TAGS)]
+    return holds(asked, context, allow=True) is not Truth.NO
+
+
+def _pinned(statement: Statement, reach: Reach) -> int:
+    """Return the granting actions that a condition makes harmless.
+
+    Only under a given permissions boundary, or only of given policies, none of which makes an administrator.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+    """
+    known = catalogue()
+    for condition in statement.conditions:
+        if condition.if_exists or condition.qualifier == "all" or condition.operator in NEGATED:
+            continue
+        if condition.key == "iam:permissionsboundary" and condition.operator != "null":
+            if not any(glob(value, arn) for value in condition.values for arn in reach.strong):
+                return known.of(["iam:*"])
+        elif condition.key == "iam:policyarn" and not any(
+            glob(value, arn) for value in condition.values for arn in reach.strong
+        ):
+            return known.of(["iam:Attach*Policy"])
+    return 0
+
+
+def _beyond(piece: Piece, reach: Reach) -> bool:
+    """Say whether a piece assumes roles of other accounts, of which nothing is known here."""
+    if not names_service(piece.row.statement, piece.actions & catalogue().of(["sts:AssumeRole"])):
+        return False
+    if glob(piece.resource, "arn:aws:iam::000000000000:role/any-role"):
+        return piece.truth is Truth.YES
+    parts = piece.resource.split(":")
+    return len(parts) > 5 and parts[4].isdigit() and parts[4] != reach.account
+
+
+def names_service(statement: Statement, actions: int) -> bool:
+    """Say whether a statement names the service of some actions, and does not only include it in everything.
+
+    What only the management account can do, or what only matters elsewhere, counts where somebody meant it.
+    """
+    services = {name.partition(":")[0].lower() for name in catalogue().list(actions)}
+    return any(pattern.partition(":")[0] in services for pattern in statement.actions)
+
+
+def breadth_of(resource: str) -> Breadth:
+    """Return how much a resource pattern reaches."""
+    if not resource:
+        return "resource"
+    if all_of(resource):
+        return "account"
+    return "group" if "*" in resource or "?" in resource else "resource"
+
+
+def _width(piece: Piece) -> tuple[int, int, int, str]:
+    """Order pieces by how much their resource reaches."""
+    resource = piece.resource
+    if all_of(resource):
+        return (3 if not piece.excluded else 2, 0, int(piece.truth), resource)
+    wild = "*" in resource or "?" in resource
+    return (1 if wild else 0, -len(resource) if wild else 0, int(piece.truth), resource)
+
+
+def _wildcard(pieces: Iterable[Piece]) -> str | None:
+    """Return the widest wildcard that the statements behind some pieces use."""
+    found: list[tuple[int, str]] = []
+    for piece in pieces:
+        statement = piece.row.statement
+        if statement.not_actions:
+            found.append((1, "NotAction"))
+        for pattern in statement.actions:
+            if pattern in {"*", "*:*"}:
+                found.append((0, "*"))
+            elif pattern.endswith(":*"):
+                found.append((2, pattern))
+            elif "*" in pattern or "?" in pattern:
+                found.append((3, pattern))
+        if statement.not_resources:
+            found.append((4, "NotResource"))
+    return min(found)[1] if found else None
+
+
+def _shown(held: Sequence[Held], limit: int = 10) -> list[str]:
+    known = catalogue()
+    names: list[str] = []
+    for one in held[:3]:
+        bits = [known.bits.get(name.lower()) for name in SHOWN.get(one.power, ())]
+        first = [known.names[bit] for bit in bits if bit is not None and one.actions >> bit & 1]
+        for name in [*first, *known.list(one.actions, limit)]:
+            if name not in names:
+                names.append(name)
+            if len(names) >= limit:
+                return names
+        if len(names) >= 4:
+            break
+    return names

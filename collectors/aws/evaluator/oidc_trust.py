@@ -1,0 +1,285 @@
+"""How wide a trust in an OpenID Connect issuer is: the ladder from anyone to one exact subject."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import msgspec
+
+from collectors.aws.evaluator.issuers import ORDER, Grade, Issuer, grade_subject, issuer_of
+from collectors.aws.evaluator.trust_tests import PINS, claims_of, said
+
+if TYPE_CHECKING:
+    from scanner.records import Exposure, Test
+
+Severity: TypeAlias = Literal["critical", "high", "medium", "low", "info"]
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """How wide the trust is."""
+
+    exposure: Exposure
+    why: str
+    """Continues "trusts https://issuer ..."."""
+    problem: str | None = None
+    severity: Severity | None = None
+    fix: str | None = None
+
+
+SEVERITY: dict[str, Severity] = {
+    "OIDC-1": "critical",
+    "OIDC-2": "critical",
+    "OIDC-3": "high",
+    "OIDC-4": "medium",
+    "OIDC-5": "low",
+    "OIDC-7": "info",
+    "OIDC-8": "low",
+    "OIDC-9": "info",
+    "IRSA-1": "high",
+    "IRSA-2": "medium",
+    "IRSA-3": "low",
+}
+MEANS = {
+    "OIDC-1": "no owner stands in it, and every organization chooses what its subjects are made of",
+    "OIDC-2": "the wildcard stands before the owner is complete, so that anybody's subject can match",
+    "OIDC-3": "nothing delimits the owner, so that an owner whose name begins so matches too",
+    "OIDC-4": "everything of one organization matches",
+    "OIDC-5": "every branch, tag or pull request of one repository may match",
+    "IRSA-1": "any pod of the cluster can become the role",
+    "IRSA-2": "any service account of a namespace matches",
+}
+GITHUB_PINS: dict[str, tuple[Exposure, str | None, bool]] = {
+    "repository_id": ("repository", "OIDC-5", False),
+    "repository": ("repository", "OIDC-5", True),
+    "repository_owner_id": ("organization", "OIDC-4", False),
+    "repository_owner": ("organization", "OIDC-4", True),
+    "enterprise_id": ("organization", "OIDC-4", False),
+    "enterprise": ("organization", "OIDC-4", True),
+    "job_workflow_ref": ("organization", "OIDC-4", True),
+    "workflow_ref": ("repository", "OIDC-5", True),
+}
+"""Claims beside ``sub`` that STS evaluates, what they leave open and whether they rest on names.
+https://aws.amazon.com/about-aws/whats-new/2026/01/aws-sts-supports-validation-identity-provider-claims"""
+
+
+def judge_oidc(name: str, tests: list[Test], *, writes: bool) -> Verdict:
+    """Judge a trust in the issuer ``name`` (without ``https://``)."""
+    issuer = issuer_of(name)
+    pins = claims_of(tests)
+    misconfigured = _misconfigured(tests)
+    if misconfigured is not None:
+        return misconfigured
+    match issuer.family:
+        case "cognito":
+            return _cognito(pins, tests)
+        case "audience" | "google":
+            return _by_audience(issuer, pins, tests, name)
+        case _:
+            return _by_subject(issuer, name, pins, tests, writes=writes)
+
+
+def _misconfigured(tests: list[Test]) -> Verdict | None:
+    """Find a wildcard where text is compared as it stands: nobody passes."""
+    for test in tests:
+        if (
+            test.operator == "equals"
+            and test.values
+            and not test.optional
+            and all("*" in value for value in test.values)
+        ):
+            return Verdict(
+                exposure="nobody",
+                problem="OIDC-7",
+                severity="info",
+                why=f"where {test.claim} equals {test.values[0]} to the letter, which no token has",
+                fix=f"Compare {test.claim} with StringLike, or write the value out.",
+            )
+    return None
+
+
+def _grades(issuer: Issuer, pins: dict[str, Test]) -> list[Grade]:
+    """Grade what each pinned claim leaves open."""
+    found: list[Grade] = []
+    subject = pins.get("sub")
+    if subject is not None:
+        values = [value for value in subject.values if subject.operator != "equals" or "*" not in value]
+        if subject.operator == "prefix":
+            values = [f"{value}*" for value in values]
+        grades = [grade_subject(issuer, value) for value in values]
+        if subject.operator == "equals":
+            grades = [grade_subject(issuer, value) for value in values]
+        found.append(min(grades, key=lambda grade: ORDER.index(grade.exposure)))
+    if issuer.family == "github":
+        found += [grade for claim, test in pins.items() if (grade := _claim(claim, test)) is not None]
+    elif issuer.family == "gitlab":
+        for claim in ("project_id", "project_path", "namespace_id", "namespace_path"):
+            test = pins.get(claim)
+            if test is not None and not any("*" in value for value in test.values):
+                wide = claim.startswith("namespace")
+                found.append(
+                    Grade(
+                        exposure="organization" if wide else "repository",
+                        problem="OIDC-4" if wide else "OIDC-5",
+                        names_only=claim.endswith("path"),
+                    )
+                )
+    return found
+
+
+def _claim(claim: str, test: Test) -> Grade | None:
+    known = GITHUB_PINS.get(claim)
+    if known is None:
+        return None
+    exposure, problem, names_only = known
+    wild = [value for value in test.values if test.operator == "glob" and ("*" in value or "?" in value)]
+    for value in wild:
+        literal = value.partition("*")[0].partition("?")[0]
+        if "/" not in literal or literal.startswith("/"):
+            return None
+        if claim == "repository" or (claim == "workflow_ref" and literal.count("/") < 2):
+            exposure, problem = "organization", "OIDC-4"
+    return Grade(exposure=exposure, problem=problem, names_only=names_only)
+
+
+def _by_subject(
+    issuer: Issuer, name: str, pins: dict[str, Test], tests: list[Test], *, writes: bool
+) -> Verdict:
+    grades = _grades(issuer, pins)
+    if not grades:
+        return _unpinned(issuer, name, tests)
+    best = max(grades, key=lambda grade: (ORDER.index(grade.exposure), grade.problem is None))
+    exposure, problem = best.exposure, best.problem
+    if (
+        problem == "OIDC-5"
+        and any(claim in pins for claim in ("ref", "environment", "job_workflow_ref"))
+        and issuer.family == "github"
+    ):
+        exposure, problem = "exact", None
+    names_only = all(grade.names_only for grade in grades)
+    severity = SEVERITY.get(problem or "")
+    if problem in {"OIDC-1", "OIDC-2"} and not issuer.shared:
+        severity = "medium"
+        exposure = "organization"
+    if problem == "OIDC-5" and writes:
+        strangers = issuer.family in {"github", "gitlab"} and _pull_request(pins)
+        severity = "medium" if exposure == "repository" and strangers else "low"
+    audience = "aud" in pins
+    why = said(tests)
+    if problem is not None:
+        why += f": {MEANS.get(problem, '')}"
+    elif not audience:
+        problem = "IRSA-3" if issuer.family == "eks" else "OIDC-8"
+        severity = SEVERITY[problem]
+        why += ", and no test of aud"
+    elif names_only and issuer.family == "github":
+        problem, severity = "OIDC-9", "info"
+        why += ": names only, which another owner can take over once they are free"
+    return Verdict(
+        exposure=exposure, problem=problem, severity=severity, why=why, fix=_fix(issuer, name, problem, best)
+    )
+
+
+def _pull_request(pins: dict[str, Test]) -> bool:
+    subject = pins.get("sub")
+    return subject is not None and any(
+        value.endswith((":pull_request", ":*", ":p*")) or not value.partition(":")[2]
+        for value in subject.values
+    )
+
+
+def _unpinned(issuer: Issuer, name: str, tests: list[Test]) -> Verdict:
+    """Judge a trust in which no claim tells who asks."""
+    present = [test for test in tests if test.claim.lower() in {"sub", *GITHUB_PINS}]
+    weak = [test for test in present if test.optional or test.operator not in PINS]
+    wild = [test for test in present if test not in weak]
+    code = "OIDC-6" if weak else ("OIDC-2" if wild else "OIDC-1")
+    if issuer.family == "eks":
+        code = "IRSA-1"
+    why = "without a test of sub"
+    if weak:
+        why = f"with a test of {weak[0].claim} that passes when the claim is absent, or only excludes values"
+    elif wild:
+        why = f"with a test of {wild[0].claim} that every value passes"
+    severity: Severity = "critical" if issuer.shared else ("high" if issuer.family == "eks" else "medium")
+    exposure: Exposure = "anyone" if issuer.shared else "organization"
+    problem = "OIDC-4" if issuer.family == "bitbucket" else code
+    return Verdict(
+        exposure=exposure,
+        problem=problem,
+        severity=severity,
+        why=why,
+        fix=f'Add StringEquals "{name}:sub": "{issuer.example}".'
+        if "*" not in issuer.example
+        else f'Add StringLike "{name}:sub": "{issuer.example}".',
+    )
+
+
+def _fix(issuer: Issuer, name: str, problem: str | None, grade: Grade) -> str | None:
+    match problem:
+        case None:
+            return None
+        case "OIDC-8" | "IRSA-3":
+            return f'Add StringEquals "{name}:aud": "sts.amazonaws.com".'
+        case "OIDC-9":
+            return f'Add StringEquals "{name}:repository_id" with the id of the repository, or the subject with ids.'
+        case _:
+            value = grade.example or issuer.example
+            if problem == "OIDC-5" and issuer.family == "github":
+                branch = value.replace("environment:ENVIRONMENT", "ref:refs/heads/main")
+                return f'Pin StringEquals "{name}:sub": "{value}", or "{branch}".'
+            operator = "StringLike" if "*" in value else "StringEquals"
+            return f'Pin {operator} "{name}:sub": "{value}".'
+
+
+def _by_audience(issuer: Issuer, pins: dict[str, Test], tests: list[Test], name: str) -> Verdict:
+    """Judge an issuer whose tenants the audience tells apart."""
+    who = [claim for claim in ("aud", "sub", "oaud", "app_id", "azp", "email") if claim in pins]
+    wild = [claim for claim in who if any(value.startswith("*") for value in pins[claim].values)]
+    who = [claim for claim in who if claim not in wild]
+    if not who:
+        return Verdict(
+            exposure="anyone",
+            problem="OIDC-1",
+            severity="critical",
+            why="without a test of aud or sub, by which alone its tenants differ",
+            fix=f'Add StringEquals "{name}:aud": "{issuer.example}".',
+        )
+    exact = "sub" in who and "*" not in "".join(pins["sub"].values)
+    if issuer.family == "google" and "aud" in who:
+        exact = True
+    return Verdict(exposure="exact" if exact else "organization", why=said(tests))
+
+
+def _cognito(pins: dict[str, Test], tests: list[Test]) -> Verdict:
+    name = "cognito-identity.amazonaws.com"
+    amr = [
+        value.lower()
+        for test in tests
+        if test.claim == "amr" and test.operator in PINS
+        for value in test.values
+    ]
+    if "aud" not in pins:
+        return Verdict(
+            exposure="anyone",
+            problem="COGNITO-1",
+            severity="critical",
+            why="without a test of aud: any identity pool of any account can hand out the role",
+            fix=f'Add StringEquals "{name}:aud" with the id of the identity pool.',
+        )
+    if any(value == "unauthenticated" for value in amr):
+        return Verdict(
+            exposure="anyone",
+            problem="COGNITO-2",
+            severity="high",
+            why="for guests, who do not sign in",
+            fix=f'Pin ForAnyValue:StringLike "{name}:amr": "authenticated", or switch guest access off.',
+        )
+    if not any(value.startswith("authenticated") or value not in {"", "*"} for value in amr):
+        return Verdict(
+            exposure="another-tenant",
+            problem="COGNITO-3",
+            severity="medium",
+            why="without a test of amr: guests are not excluded",
+            fix=f'Add ForAnyValue:StringLike "{name}:amr": "authenticated".',
+        )
+    return Verdict(exposure="organization", why=said(tests))

@@ -1,0 +1,196 @@
+"""From AWS actions to the provider-neutral powers.
+
+The access level of AWS's own reference is the start; what it says too coarsely is told here: which reads give data
+and which give secrets, which writes change who may do what, what is delivered and what is deployed.
+
+Source of the corrections: https://docs.aws.amazon.com/service-authorization/latest/reference/ read action by action.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import msgspec
+
+from collectors.aws.evaluator.actions import catalogue
+from scanner.records import POWERS, Power
+
+IAM_GRANTING = (
+    "iam:AttachGroupPolicy", "iam:AttachRolePolicy", "iam:AttachUserPolicy", "iam:PutGroupPolicy",
+    "iam:PutRolePolicy", "iam:PutUserPolicy", "iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion",
+    "iam:AddUserToGroup", "iam:UpdateAssumeRolePolicy",
+)  # fmt: skip
+"""Actions that change what an IAM identity may do, or who may become it. Judged by what they reach."""
+
+BECOMING = (
+    "iam:PassRole", "iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile",
+    "iam:UpdateAssumeRolePolicy", "sts:AssumeRole",
+)  # fmt: skip
+"""Actions that make the caller, or what it runs, somebody else. Judged by whom they reach."""
+
+GRANT_ACCESS = (
+    "organizations:AttachPolicy", "organizations:DetachPolicy", "organizations:UpdatePolicy",
+    "organizations:DisablePolicyType", "lakeformation:GrantPermissions", "lakeformation:PutDataLakeSettings",
+)  # fmt: skip
+"""Actions that give access wherever they reach."""
+
+READ_SECRETS = (
+    "secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue", "ssm:GetParameter",
+    "ssm:GetParameters", "ssm:GetParametersByPath", "ssm:GetParameterHistory", "ec2:GetPasswordData",
+    "lightsail:DownloadDefaultKeyPair", "lightsail:GetInstanceAccessDetails",
+    "lightsail:GetRelationalDatabaseMasterUserPassword", "redshift:GetClusterCredentials",
+    "redshift:GetClusterCredentialsWithIAM", "redshift-serverless:GetCredentials", "acm:ExportCertificate",
+    "codeartifact:GetAuthorizationToken", "appflow:UseConnectorProfile",
+    "connect:GetFederationToken", "gamelift:RequestUploadCredentials",
+    "gamelift:GetInstanceAccess", "bedrock-agentcore:GetResourceApiKey", "bedrock-agentcore:GetResourceOauth2Token",
+    "cloud9:CreateEnvironmentToken", "iot:CreateKeysAndCertificate", "snowball:GetJobUnlockCode",
+    "wafv2:GetDecryptedAPIKey", "mediapackage:RotateChannelCredentials",
+    "elasticmapreduce:GetClusterSessionCredentials", "emr-containers:GetManagedEndpointSessionCredentials",
+    "bedrock-agentcore:GetWorkloadAccessToken*",
+)  # fmt: skip
+"""Reads that give credentials or secret values."""
+READ_DATA = (
+    "s3:GetObject*", "s3-object-lambda:GetObject*", "s3express:CreateSession",
+    "s3tables:GetTableData", "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:Scan",
+    "dynamodb:PartiQLSelect", "dynamodb:GetRecords", "dynamodb:ExportTableToPointInTime", "dax:GetItem",
+    "dax:BatchGetItem", "dax:Query", "dax:Scan", "sqs:ReceiveMessage", "kinesis:GetRecords",
+    "kinesis:SubscribeToShard", "rds-data:ExecuteStatement", "rds-data:BatchExecuteStatement",
+    "rds-data:ExecuteSql", "rds-db:connect", "rds:StartExportTask", "rds:DownloadDBLogFilePortion",
+    "rds:DownloadCompleteDBLogFile", "redshift-data:ExecuteStatement", "redshift-data:BatchExecuteStatement",
+    "redshift-data:GetStatementResult*", "athena:GetQueryResults*", "athena:StartQueryExecution",
+    "logs:GetLogEvents", "logs:FilterLogEvents", "logs:GetLogRecord", "logs:StartQuery", "logs:GetQueryResults",
+    "logs:StartLiveTail", "logs:Unmask", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "codecommit:GitPull",
+    "codecommit:GetFile", "codecommit:GetBlob", "codecommit:GetFolder", "codecommit:GetDifferences",
+    "codeartifact:ReadFromRepository", "codeartifact:GetPackageVersionAsset", "lambda:GetFunction",
+    "lambda:GetLayerVersion", "ebs:GetSnapshotBlock", "ebs:ListSnapshotBlocks", "ec2:GetConsoleOutput",
+    "ec2:GetConsoleScreenshot", "ec2:ExportImage", "ec2:CreateStoreImageTask", "elasticfilesystem:ClientMount",
+    "es:ESHttpGet", "es:ESHttpHead", "aoss:APIAccessAll", "glacier:GetJobOutput", "mediastore:GetObject",
+    "kms:Decrypt", "kms:ReEncryptFrom", "cassandra:Select", "timestream:Select", "qldb:PartiQLSelect",
+    "neptune-db:ReadDataViaQuery", "neptune-db:connect", "healthlake:ReadResource", "healthlake:Search*",
+    "cognito-idp:ListUsers", "cognito-idp:AdminGetUser", "cognito-sync:ListRecords",
+    "cloudtrail:GetQueryResults", "cloudtrail:LookupEvents", "glue:GetConnection*", "glue:GetTable*",
+    "macie2:GetSensitiveDataOccurrences", "comprehend:Detect*", "s3-outposts:GetObject*", "sdb:Select",
+    "sdb:GetAttributes", "kafka-cluster:ReadData", "docdb-elastic:*Restore*", "appconfig:GetLatestConfiguration",
+    "appconfig:GetConfiguration", "apigateway:GET", "lakeformation:GetDataAccess", "backup:StartRestoreJob",
+    "transcribe:GetTranscriptionJob", "execute-api:Invoke", "geo:GetDevicePosition*", "polly:GetSpeechSynthesisTask",
+)  # fmt: skip
+"""Reads that give what is stored, not only what there is."""
+
+CHANGE_DELIVERY = (
+    "codecommit:GitPush", "codecommit:Merge*", "codecommit:PutFile", "codecommit:CreateCommit",
+    "codecommit:CreateBranch", "codecommit:DeleteBranch", "codecommit:UpdateDefaultBranch",
+    "codecommit:UpdatePullRequestApproval*", "codecommit:OverridePullRequestApprovalRules",
+    "codecommit:*ApprovalRule*", "codebuild:CreateProject", "codebuild:UpdateProject", "codebuild:StartBuild*",
+    "codebuild:CreateWebhook", "codebuild:UpdateWebhook", "codebuild:ImportSourceCredentials",
+    "codebuild:RetryBuild*", "codebuild:InvalidateProjectCache", "codepipeline:CreatePipeline",
+    "codepipeline:UpdatePipeline", "codepipeline:StartPipelineExecution", "codepipeline:PutApprovalResult",
+    "codepipeline:PutJobSuccessResult", "codepipeline:PutThirdPartyJobSuccessResult", "codepipeline:PutWebhook",
+    "codepipeline:CreateCustomActionType", "codepipeline:RetryStageExecution", "codepipeline:OverrideStageCondition",
+    "codepipeline:EnableStageTransition", "ecr:PutImage", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload",
+    "ecr:InitiateLayerUpload", "ecr:PutImageTagMutability", "ecr:PutReplicationConfiguration",
+    "ecr:CreatePullThroughCacheRule", "ecr:BatchDeleteImage", "ecr-public:PutImage",
+    "ecr-public:UploadLayerPart", "ecr-public:CompleteLayerUpload", "ecr-public:InitiateLayerUpload",
+    "codeartifact:PublishPackageVersion", "codeartifact:CopyPackageVersions", "codeartifact:PutPackageMetadata",
+    "codeartifact:UpdatePackageVersionsStatus", "codeartifact:AssociateExternalConnection",
+    "codeartifact:UpdateRepository", "codeartifact:PutPackageOriginConfiguration", "imagebuilder:Create*",
+    "imagebuilder:Update*", "imagebuilder:StartImagePipelineExecution", "signer:StartSigningJob", "signer:SignPayload",
+    "lambda:PublishLayerVersion", "lambda:UpdateCodeSigningConfig", "lambda:DeleteFunctionCodeSigningConfig",
+    "codestar-connections:CreateConnection", "codestar-connections:UseConnection",
+    "codeconnections:CreateConnection", "codeconnections:UseConnection",
+    "servicecatalog:CreateProduct", "servicecatalog:CreateProvisioningArtifact", "amplify:StartJob",
+)  # fmt: skip
+"""Writes to source, builds, images and packages."""
+
+DEPLOY_SERVICES = (
+    "apprunner", "appstream", "autoscaling", "autoscaling-plans", "batch", "beanstalk", "bedrock-agentcore",
+    "cloudformation", "cloudfront", "codedeploy", "ecs", "eks", "elasticbeanstalk", "elasticloadbalancing",
+    "elasticmapreduce", "emr-containers", "emr-serverless", "lambda", "lightsail", "opsworks", "outposts", "proton",
+    "sagemaker", "serverlessrepo", "states", "imagebuilder", "amplify", "airflow", "glue", "appmesh", "datapipeline",
+)  # fmt: skip
+"""Services of which a write puts something into operation."""
+DEPLOY = (
+    "ec2:RunInstances", "ec2:StartInstances", "ec2:StopInstances", "ec2:RebootInstances", "ec2:TerminateInstances",
+    "iam:PassRole", "ec2:ModifyInstance*", "ec2:CreateLaunchTemplate*", "ec2:ModifyLaunchTemplate", "ec2:CreateFleet",
+    "ec2:ModifyFleet", "ec2:RequestSpot*", "ec2:AssociateIamInstanceProfile", "ec2:ReplaceIamInstanceProfile*",
+    "ec2:CreateImage", "ec2:RegisterImage", "ssm:SendCommand", "ssm:StartSession", "ssm:StartAutomationExecution",
+    "ssm:CreateAssociation", "ssm:UpdateAssociation", "ssm:CreateDocument", "ssm:UpdateDocument",
+    "ssm:UpdateDocumentDefaultVersion", "ec2-instance-connect:*", "scheduler:CreateSchedule",
+    "scheduler:UpdateSchedule", "events:PutTargets", "pipes:CreatePipe", "pipes:UpdatePipe",
+)  # fmt: skip
+"""Other writes that put something into operation, or run something in it."""
+DEPLOY_NOT = ("glue:*Table*", "glue:*Partition*", "glue:*Database*", "glue:*Schema*", "glue:*Catalog*")
+
+TELEMETRY = (
+    "logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:PutRetentionPolicy",
+    "cloudwatch:PutMetricData", "xray:Put*", "xray:GetSampling*", "ssmmessages:*", "ec2messages:*",
+    "ssm:UpdateInstanceInformation", "ssm:PutInventory", "ssm:PutComplianceItems", "ssm:UpdateInstanceAssociationStatus",
+    "ssm:PutConfigurePackageResult", "ssm:UpdateAssociationStatus",
+    "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses", "aps:RemoteWrite", "sts:*", "autoscaling:CompleteLifecycleAction",
+    "kms:GenerateDataKey*", "kms:Encrypt", "kms:ReEncryptTo", "iam:ChangePassword", "iam:*MFADevice", "iam:GetUser",
+    "iam:CreateServiceLinkedRole", "codebuild:CreateReportGroup", "codebuild:CreateReport",
+    "codebuild:UpdateReport", "codebuild:BatchPutTestCases", "codebuild:BatchPutCodeCoverages",
+    "cloudwatch:CreateOneTimeDeepLinkCode", "*:CallWithBearerToken", "kms:GenerateRandom", "kms:GenerateMac",
+    "datapipeline:Report*", "datapipeline:PollForTask",
+)  # fmt: skip
+"""Writes by which a workload reports on itself, gets its network card or encrypts: they change nobody's data."""
+
+
+class Powers(msgspec.Struct, frozen=True, kw_only=True):
+    """Action sets."""
+
+    by_power: tuple[tuple[Power, int], ...]
+    """Strongest first, ``admin`` excepted. Of ``grant-access`` and ``become-other`` only what always gives them."""
+    iam_granting: int
+    """`IAM_GRANTING`."""
+    becoming: int
+    """`BECOMING`."""
+    secrets: int
+    """`READ_SECRETS`."""
+    harmful: int
+    """Everything that is more than reading what there is."""
+
+
+@functools.cache
+def powers() -> Powers:
+    """Return the action sets of the powers."""
+    known = catalogue()
+    iam_granting = known.of(IAM_GRANTING)
+    becoming = known.of(BECOMING)
+    granting = known.of(GRANT_ACCESS)
+    secrets = known.of(READ_SECRETS)
+    data = known.of(READ_DATA)
+    telemetry = known.of(TELEMETRY)
+    misfiled = known.level("WTP") & known.of(["*:Get*", "*:List*", "*:Describe*"])
+    writes = known.level("WTP") & ~telemetry & ~misfiled
+    delivery = known.of(CHANGE_DELIVERY) & writes
+    deploys = (
+        known.of([f"{service}:*" for service in DEPLOY_SERVICES]) & known.level("WP") & ~known.of(DEPLOY_NOT)
+    )
+    deploys = (
+        (deploys | known.of(DEPLOY))
+        & writes
+        & ~delivery
+        & ~data
+        & ~known.of(
+            [f"{service}:{verb}*" for service in DEPLOY_SERVICES for verb in ("Tag", "Untag", "Invoke")]
+        )
+    )
+    changes = writes & ~delivery & ~deploys & ~secrets & ~data
+    reads = (known.level("RL") | misfiled) & ~secrets & ~data
+    by_power: dict[Power, int] = {
+        "grant-access": granting,
+        "read-secrets": secrets,
+        "change-delivery": delivery,
+        "deploy": deploys,
+        "change-data": changes,
+        "read-data": data,
+        "read": reads | telemetry,
+    }
+    return Powers(
+        by_power=tuple((power, by_power[power]) for power in POWERS if power in by_power),
+        iam_granting=iam_granting,
+        becoming=becoming,
+        secrets=secrets,
+        harmful=known.everything & ~reads & ~telemetry,
+    )

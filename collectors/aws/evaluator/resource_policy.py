@@ -1,0 +1,323 @@
+"""Policies of resources: whom a bucket, a key, a secret, a queue or a function lets in without asking IAM.
+
+A statement that names the account itself delegates to IAM, and is told by IAM's grants. PUBLIC-1 is a resource that
+anyone may use; XACCT-3 one that all of an account outside the organization may use; SVC-1 an AWS service without a
+test of whose resource it acts for; DANGLING-1 a principal that was deleted.
+
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_identity-vs-resource.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from collectors.aws.evaluator.actions import all_of, applicable, catalogue, matching
+from collectors.aws.evaluator.conditions import Context, Truth, holds
+from collectors.aws.evaluator.explain import MEANS
+from collectors.aws.evaluator.grants import breadth_of
+from collectors.aws.evaluator.policy import Document, Statement, glob, parse
+from collectors.aws.evaluator.powers import powers
+from collectors.aws.evaluator.trust_policy import DELETED, NUMBER
+from collectors.aws.evaluator.trust_tests import binds, claims_of, said, tests_of
+from scanner.collect.listings import Asked, Failure, gap
+from scanner.records import Exposure, Grant, Power, Record, Test, Trust, level_of, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from collectors.aws.evaluator.facts import AwsFacts, ResourcePolicy
+    from collectors.aws.evaluator.principals import Directory
+
+
+class Reached(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom one statement lets in."""
+
+    kind: str
+    issuer: str
+    exposure: Exposure
+    external: bool | None = False
+    problem: str | None = None
+    severity: Literal["critical", "high", "medium", "low", "info"] | None = None
+    why: str
+    fix: str | None = None
+
+
+def resource_records(facts: AwsFacts, found: Directory, as_of: datetime) -> Iterator[Record]:
+    """Yield a grant for each principal that a resource policy names, and a trust for whom it lets in."""
+    known = {one.arn: one.id for one in found.principals}
+    for policy in facts.resource_policies:
+        document = parse(policy.document)
+        if document.broken is not None:
+            yield from _gaps(facts, policy, document.broken)
+        for number, statement in enumerate(document.statements, start=1):
+            if statement.allow:
+                yield from _statement(
+                    facts, policy, document, statement=statement, number=number, known=known, as_of=as_of
+                )
+
+
+def _gaps(facts: AwsFacts, policy: ResourcePolicy, broken: str) -> Iterator[Record]:
+    for table in ("grants", "trusts"):
+        asked = Asked(
+            provider="aws",
+            account_id=facts.account_ref,
+            collector="aws",
+            target=facts.account_id,
+            table=table,
+            kind="resource-policy",
+            call=f"policy of {policy.arn}",
+        )
+        yield gap(asked, Failure(reason="malformed", detail=f"policy of {policy.arn}: {broken}"))
+
+
+def _statement(
+    facts: AwsFacts,
+    policy: ResourcePolicy,
+    document: Document,
+    *,
+    statement: Statement,
+    number: int,
+    known: dict[str, str],
+    as_of: datetime,
+) -> Iterator[Record]:
+    context = Context(as_of=as_of)
+    truth = holds(statement.conditions, context, allow=True, variables=document.variables)
+    if truth is Truth.NO:
+        return
+    denies = [one for one in document.statements if not one.allow]
+    pairs = statement.principals or ((("NotPrincipal", "*"),) if statement.not_principals else ())
+    for place, (kind, value) in enumerate(pairs, start=1):
+        actions = _actions(statement, policy) & ~_denied(denies, policy, kind, value, context)
+        if not actions:
+            continue
+        refusing = [deny for deny in denies if binds(deny, kind, value) and _covers(deny, statement)]
+        tests = tests_of(statement, refusing, kind, value, variables=document.variables)
+        have = [power for power, some in powers().by_power if some & actions]
+        reached = _reached(facts, kind, value, tests, have)
+        if reached is None:
+            continue
+        native = f"{policy.arn}:{number}" + (f":{place}" if len(pairs) > 1 else "")
+        names = catalogue().list(actions, 10)
+        text = f"{statement.label[0].upper()}{statement.label[1:]} of the policy of {policy.arn} lets {reached.why} use {', '.join(names[:3])}"
+        yield Trust(
+            id=record_id("aws", "trust", native),
+            provider="aws",
+            account_id=facts.account_ref,
+            identity_id=policy.record_id,
+            kind=reached.kind,
+            issuer=reached.issuer,
+            tests=tests,
+            exposure=reached.exposure,
+            external=reached.external,
+            problem=reached.problem,
+            severity=reached.severity,
+            why=f"{text}.",
+            fix=reached.fix,
+        )
+        if kind in {"AWS", "Federated"} and value != "*" and not DELETED.match(value):
+            holder = known.get(value) or facts.ids.get(value) or reached.issuer
+            yield Grant(
+                id=record_id("aws", "grant", native),
+                provider="aws",
+                account_id=facts.account_ref,
+                identity_id=holder,
+                role=f"{policy.service} resource policy",
+                resource=policy.arn,
+                breadth=breadth_of(policy.arn),
+                powers=have,
+                level=level_of(have),
+                conditional=truth is not Truth.YES,
+                wildcard=_wildcard(statement),
+                confidence="low" if truth is Truth.UNKNOWN or document.broken else "high",
+                via="resource policy",
+                why=f"{text}, which {MEANS[have[0]]}." if have else f"{text}.",
+                fix=f"Remove {value} from {statement.label} of the policy of {policy.arn}.",
+                actions=names,
+            )
+
+
+def _covers(deny: Statement, statement: Statement) -> bool:
+    """Whether a Deny speaks of all that an Allow gives: only then does its condition bind everybody who is let in."""
+    if deny.not_actions or deny.not_resources or statement.not_actions or statement.not_resources:
+        return False
+    return all(any(glob(wide, one) for wide in deny.actions) for one in statement.actions) and all(
+        any(glob(wide, one) for wide in deny.resources) for one in statement.resources
+    )
+
+
+def _actions(statement: Statement, policy: ResourcePolicy) -> int:
+    """Return the actions of the policy's own service that a statement speaks of."""
+    found = 0
+    for pattern in statement.actions or statement.not_actions:
+        found |= matching(pattern)
+    if statement.not_actions:
+        found = catalogue().everything & ~found
+    first, end = catalogue().services.get(policy.service, (0, 0))
+    own = (1 << end) - (1 << first)
+    resources = [one for one in statement.resources if not all_of(one)]
+    if resources:
+        on = 0
+        for resource in resources:
+            on |= applicable(resource)
+        found &= on
+    return found & own
+
+
+def _denied(denies: list[Statement], policy: ResourcePolicy, kind: str, value: str, context: Context) -> int:
+    """Return the actions that a Deny without a way around it takes from a principal."""
+    found = 0
+    for deny in denies:
+        touches = any(own in {"*", kind} and glob(pattern, value) for own, pattern in deny.principals) or (
+            bool(deny.not_principals) and not any(glob(pattern, value) for _, pattern in deny.not_principals)
+        )
+        if touches and holds(deny.conditions, context, allow=False) is Truth.YES:
+            whole = deny.resources and all(
+                all_of(one) or glob(one, policy.arn) or glob(one, f"{policy.arn}/any")
+                for one in deny.resources
+            )
+            found |= _actions(deny, policy) if whole or not deny.resources else 0
+    return found
+
+
+def _reached(facts: AwsFacts, kind: str, value: str, tests: list[Test], have: list[Power]) -> Reached | None:
+    """Say whom a statement lets in; None for the account itself, which then decides by IAM."""
+    pins = claims_of(tests)
+    match kind:
+        case "Service":
+            sourced = any(
+                claim.startswith(("aws:sourcearn", "aws:sourceaccount", "aws:sourceorg")) for claim in pins
+            )
+            return Reached(
+                kind="service",
+                issuer=value,
+                exposure="exact",
+                problem=None if sourced else "SVC-1",
+                severity=None if sourced else "info",
+                why=f"the service {value}" + ("" if sourced else ", for anybody's resources,"),
+                fix=None if sourced else f'Add StringEquals "aws:SourceAccount": "{facts.account_id}".',
+            )
+        case "*" | "NotPrincipal":
+            return _public(facts, pins, tests, have)
+        case "AWS" if DELETED.match(value):
+            return Reached(
+                kind="account",
+                issuer=value,
+                exposure="nobody",
+                external=None,
+                problem="DANGLING-1",
+                severity="low",
+                why=f"the deleted principal {value}",
+                fix="Remove the principal from the statement.",
+            )
+        case "AWS":
+            return _account(facts, value)
+        case _:
+            return Reached(
+                kind="account", issuer=value, exposure="unknown", external=None, why=f"{kind} {value}"
+            )
+
+
+def _account(facts: AwsFacts, value: str) -> Reached | None:
+    issuer = f"arn:{facts.partition}:iam::{value}:root" if NUMBER.match(value) else value
+    parts = issuer.split(":")
+    account = parts[4] if len(parts) > 5 else ""
+    whole = issuer.endswith(":root")
+    if account == facts.account_id:
+        return None if whole else Reached(kind="account", issuer=issuer, exposure="exact", why=issuer)
+    accounts = facts.organization_accounts
+    if accounts is not None and account in accounts:
+        return Reached(
+            kind="account", issuer=issuer, exposure="organization" if whole else "exact", why=issuer
+        )
+    outside = accounts is not None
+    return Reached(
+        kind="account",
+        issuer=issuer,
+        exposure="another-tenant",
+        external=True if outside else None,
+        problem="XACCT-3" if outside and whole else None,
+        severity="low" if outside and whole else None,
+        why=f"{issuer}, {'outside the organization,' if outside else 'another account,'}",
+        fix="Name the role of the other account that needs it." if whole else None,
+    )
+
+
+OWN = (
+    "aws:principalorgid",
+    "aws:principalorgpaths",
+    "aws:principalaccount",
+    "kms:calleraccount",
+    "aws:sourceorgid",
+)
+SOURCED = (
+    "aws:sourcearn",
+    "aws:sourceaccount",
+    "aws:sourceowner",
+    "aws:sourceorgid",
+    "lambda:eventsourcetoken",
+)
+
+
+def _public(facts: AwsFacts, pins: dict[str, Test], tests: list[Test], have: list[Power]) -> Reached:
+    """Judge a statement for everybody by what else it demands."""
+    arns = pins.get("aws:principalarn")
+    org = pins.get("aws:principalorgid")
+    if org is not None and facts.organization_id is not None and facts.organization_id not in org.values:
+        return Reached(
+            kind="account",
+            issuer="*",
+            exposure="another-tenant",
+            external=True,
+            problem="XACCT-3",
+            severity="low",
+            why=f"everybody of another organization, {said(tests)},",
+            fix="Name the principals of the other organization that need it.",
+        )
+    if any(claim in pins for claim in OWN) or (
+        arns is not None and all(NUMBER.match((value.split(":") + [""] * 5)[4]) for value in arns.values)
+    ):
+        return Reached(kind="account", issuer="*", exposure="organization", why=f"everybody {said(tests)}")
+    if any(claim in pins for claim in SOURCED):
+        return Reached(kind="service", issuer="*", exposure="exact", why=f"callers {said(tests)}")
+    network = [
+        claim
+        for claim in pins
+        if claim.startswith(("aws:sourcevpc", "aws:vpc", "aws:sourceip", "s3:dataaccesspoint"))
+    ]
+    signed = (
+        "aws_iam" in {value.lower() for value in pins["lambda:functionurlauthtype"].values}
+        if "lambda:functionurlauthtype" in pins
+        else False
+    )
+    if network or signed or any(claim.startswith(("kms:", "aws:principal")) for claim in pins):
+        inside = any(claim.startswith(("aws:sourcevpc", "s3:dataaccesspoint")) for claim in network)
+        return Reached(
+            kind="anyone",
+            issuer="*",
+            exposure="organization" if inside else "another-tenant",
+            external=not inside,
+            problem=None if inside else "PUBLIC-1",
+            severity=None if inside else "high",
+            why=f"everybody {said(tests)}",
+            fix=None if inside else 'Add StringEquals "aws:PrincipalOrgID" with the id of the organization.',
+        )
+    grave = any(power not in {"read", "read-data"} for power in have)
+    return Reached(
+        kind="anyone",
+        issuer="*",
+        exposure="anyone",
+        external=True,
+        problem="PUBLIC-1",
+        severity="critical" if grave else "high",
+        why="anyone",
+        fix='Name the principals, or add StringEquals "aws:PrincipalOrgID" with the id of the organization.',
+    )
+
+
+def _wildcard(statement: Statement) -> str | None:
+    if statement.not_actions:
+        return "NotAction"
+    return next((pattern for pattern in statement.actions if "*" in pattern), None)

@@ -1,0 +1,127 @@
+"""Who a role's trust policy lets in, as far as the walk over one account needs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from collectors.aws.evaluator.conditions import Context, Truth, holds
+from collectors.aws.evaluator.policy import Document, Statement, glob
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from collectors.aws.evaluator.principals import Principal
+
+
+COGNITO = "cognito-identity.amazonaws.com"
+"""A service that gives out roles, and yet is trusted as an identity provider."""
+
+
+class RoleTrust(msgspec.Struct, frozen=True, kw_only=True):
+    """A role's trust policy, sorted by who it names."""
+
+    services: dict[str, Truth]
+    """Service principal -> how far it is trusted."""
+    named: dict[str, tuple[Statement, ...]]
+    """ARN of a user or role of the same account -> the statements that name it."""
+    account: tuple[Statement, ...]
+    """Statements that name the account, or everybody: who has the permission besides gets in."""
+    federated: tuple[str, ...]
+    """ARNs of identity providers."""
+    denies: tuple[Statement, ...]
+
+
+_SORTED: dict[tuple[str, str, str, datetime], RoleTrust] = {}
+_SORTED_MAX = 20_000
+
+
+def role_trust(document: Document, account: str, partition: str, as_of: datetime) -> RoleTrust:
+    """Sort a trust policy by who it names; each distinct document once."""
+    key = (document.key, account, partition, as_of)
+    found = _SORTED.get(key)
+    if found is None:
+        if len(_SORTED) >= _SORTED_MAX:
+            _SORTED.clear()
+        found = _SORTED[key] = _sort(document, account, partition, as_of)
+    return found
+
+
+def _sort(document: Document, account: str, partition: str, as_of: datetime) -> RoleTrust:
+    services: dict[str, Truth] = {}
+    named: dict[str, list[Statement]] = {}
+    whole: list[Statement] = []
+    federated: list[str] = []
+    denies: list[Statement] = []
+    root = f"arn:{partition}:iam::{account}:root"
+    context = Context(
+        as_of=as_of, known={"aws:sourceaccount": (account,), "aws:principalisawsservice": ("true",)}
+    )
+    for statement in document.statements:
+        if not statement.allow:
+            denies.append(statement)
+            continue
+        if statement.not_principals:
+            whole.append(statement)
+        for kind, value in statement.principals:
+            if kind == "Service":
+                truth = holds(statement.conditions, context, allow=True)
+                if truth is not Truth.NO and _assumes(statement):
+                    services[value.lower()] = max(truth, services.get(value.lower(), Truth.NO))
+            elif kind == "Federated":
+                federated.append(value)
+                if value.lower() == COGNITO and statement.covers_action("sts:AssumeRoleWithWebIdentity"):
+                    truth = holds(statement.conditions, context, allow=True)
+                    services[COGNITO] = max(truth, services.get(COGNITO, Truth.NO))
+            elif kind == "*" or value in {account, root}:
+                whole.append(statement)
+            elif kind == "AWS":
+                named.setdefault(_principal(value), []).append(statement)
+    return RoleTrust(
+        services=services,
+        named={arn: tuple(statements) for arn, statements in named.items()},
+        account=tuple(whole),
+        federated=tuple(federated),
+        denies=tuple(denies),
+    )
+
+
+def _assumes(statement: Statement) -> bool:
+    return statement.covers_action("sts:AssumeRole")
+
+
+def _principal(arn: str) -> str:
+    """Return the role behind ``arn:aws:sts::123456789012:assumed-role/name/session``, and other ARNs as they are."""
+    if ":assumed-role/" not in arn:
+        return arn
+    head, _, rest = arn.partition(":assumed-role/")
+    return f"{head.replace(':sts:', ':iam:')}:role/{rest.partition('/')[0]}"
+
+
+def trusts(trust: RoleTrust, holder: Principal, *, named: bool) -> Truth:
+    """Say how far a role trusts a principal of its own account, by name or by way of the account."""
+    best = Truth.NO
+    statements = trust.named.get(holder.arn, ()) if named else trust.account
+    for statement in statements:
+        if any(glob(value, holder.arn) for _, value in statement.not_principals):
+            continue
+        if _assumes(statement):
+            best = max(best, holds(statement.conditions, holder.context, allow=True))
+    for statement in trust.denies:
+        if best is Truth.NO:
+            break
+        hit = any(
+            kind == "*" or glob(value, holder.arn) or value.endswith(":root")
+            for kind, value in statement.principals
+        )
+        hit = hit or (
+            bool(statement.not_principals)
+            and not any(
+                glob(value, holder.arn) or value.endswith(":root") for _, value in statement.not_principals
+            )
+        )
+        if hit and _assumes(statement):
+            denied = holds(statement.conditions, holder.context, allow=False)
+            best = Truth.NO if denied is Truth.YES else (best if denied is Truth.NO else min(best, denied))
+    return best

@@ -1,0 +1,168 @@
+"""Conditions of trust policies as provider-neutral tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scanner.records import Operator, Test
+
+if TYPE_CHECKING:
+    from collectors.aws.evaluator.policy import Condition, Statement
+
+NAMES = {
+    name.lower(): name
+    for name in (
+        "sts:ExternalId", "sts:RoleSessionName", "sts:SourceIdentity", "aws:PrincipalArn", "aws:PrincipalAccount",
+        "aws:PrincipalOrgID", "aws:PrincipalOrgPaths", "aws:PrincipalType", "aws:SourceArn", "aws:SourceAccount",
+        "aws:SourceOrgID", "aws:SourceIp", "aws:SourceVpc", "aws:SourceVpce", "aws:MultiFactorAuthPresent",
+        "aws:MultiFactorAuthAge", "aws:CurrentTime", "aws:EpochTime", "SAML:aud", "SAML:iss", "SAML:sub",
+        "SAML:sub_type", "SAML:doc", "SAML:namequalifier", "SAML:eduPersonAffiliation", "SAML:eduPersonOrgDN",
+        "aws:SecureTransport", "aws:TagKeys", "aws:ViaAWSService", "aws:userid", "aws:username",
+    )
+}  # fmt: skip
+"""Condition keys as AWS writes them; policies may write them in any case."""
+POSITIVE: dict[str, Operator] = {
+    "stringequals": "equals",
+    "stringequalsignorecase": "equals-ignore-case",
+    "stringlike": "glob",
+    "arnequals": "glob",
+    "arnlike": "glob",
+    "bool": "equals-ignore-case",
+}
+NEGATIVE: dict[str, Operator] = {
+    "stringnotequals": "not-equals",
+    "stringnotlike": "not-glob",
+    "arnnotequals": "not-glob",
+    "arnnotlike": "not-glob",
+}
+OPPOSITE: dict[str, Operator] = {
+    "stringnotequals": "equals",
+    "stringnotequalsignorecase": "equals-ignore-case",
+    "stringnotlike": "glob",
+    "arnnotequals": "glob",
+    "arnnotlike": "glob",
+    "stringequals": "not-equals",
+    "stringlike": "not-glob",
+    "arnlike": "not-glob",
+    "arnequals": "not-glob",
+}
+"""What a Deny on a condition demands of who passes."""
+
+
+def tests_of(
+    statement: Statement, denies: list[Statement], kind: str, principal: str, *, variables: bool
+) -> list[Test]:
+    """Return the tests of an Allow, and those that a Deny with one condition adds.
+
+    ``denies`` are those that bind all that the Allow gives this principal; ``variables`` says whether the document expands
+    ``${...}``.
+    """
+    issuer = issuer_name(principal) if kind == "Federated" else None
+    tests = [_test(condition, issuer, variables=variables) for condition in statement.conditions]
+    for deny in denies:
+        if len(deny.conditions) != 1:
+            continue
+        condition = deny.conditions[0]
+        operator = OPPOSITE.get(condition.operator)
+        if operator is None or condition.qualifier or (variables and _has_variable(condition)):
+            continue
+        tests.append(
+            Test(
+                claim=claim_name(condition.key, issuer),
+                operator=operator,
+                values=list(condition.values),
+                # An absent key denies where the condition is negated, or ends in IfExists.
+                optional=operator.startswith("not-") and not condition.if_exists,
+            )
+        )
+    return tests
+
+
+def denies_to(denies: list[Statement], action: str, kind: str, principal: str) -> list[Statement]:
+    """Return the Deny statements that speak of this action of this principal.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
+    """
+    return [deny for deny in denies if deny.covers_action(action) and binds(deny, kind, principal)]
+
+
+def binds(deny: Statement, kind: str, principal: str) -> bool:
+    """Whether a Deny names all of a principal of an Allow; one that names a part of it leaves the rest."""
+    if deny.not_principals:
+        return kind != "*" and (kind, principal) not in deny.not_principals
+    return any(own == "*" or (own, value) == (kind, principal) for own, value in deny.principals)
+
+
+def foreign_keys(statement: Statement, kind: str, principal: str) -> list[str]:
+    """Return the condition keys that requests of this principal surely lack: those of another token issuer.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif
+    """
+    own = issuer_name(principal).rstrip("/") if kind == "Federated" else ""
+    return [
+        condition.key
+        for condition in statement.conditions
+        if "." in (issuer := condition.key.rpartition(":")[0]) and issuer.rstrip("/") != own
+    ]
+
+
+def issuer_name(principal: str) -> str:
+    """Return an issuer as IAM's condition keys begin with it: without ``https://``."""
+    return (principal.partition(":oidc-provider/")[2] or principal).lower()
+
+
+def claim_name(key: str, issuer: str | None) -> str:
+    """Return a claim's name without the issuer: ``sub`` of ``token.actions.githubusercontent.com:sub``."""
+    if issuer is not None:
+        owner, _, claim = key.rpartition(":")
+        if owner.rstrip("/") == issuer.rstrip("/"):
+            return claim
+    return NAMES.get(key, key)
+
+
+def _has_variable(condition: Condition) -> bool:
+    return any("${" in value for value in condition.values)
+
+
+def _test(condition: Condition, issuer: str | None, *, variables: bool) -> Test:
+    optional = condition.if_exists or condition.qualifier == "all"
+    values = list(condition.values)
+    claim = claim_name(condition.key, issuer)
+    if condition.operator == "null":
+        absent = "true" in {value.lower() for value in values}
+        return Test(claim=claim, operator="exists", values=["false" if absent else "true"])
+    operator = POSITIVE.get(condition.operator)
+    if variables and _has_variable(condition):
+        # What a policy variable stands for, only the request will tell.
+        return Test(claim=claim, operator="unknown", values=values, optional=optional)
+    if operator is not None:
+        return Test(claim=claim, operator=operator, values=values, optional=optional)
+    negative = NEGATIVE.get(condition.operator)
+    if negative is not None:
+        return Test(claim=claim, operator=negative, values=values, optional=condition.qualifier != "any")
+    return Test(claim=claim, operator="unknown", values=values, optional=optional)
+
+
+PINS: tuple[Operator, ...] = ("equals", "equals-ignore-case", "glob", "prefix")
+
+
+def claims_of(tests: list[Test]) -> dict[str, Test]:
+    """Return the tests that pin a claim, by its lower-case name: positive, and failed by an absent claim."""
+    return {
+        test.claim.lower(): test
+        for test in tests
+        if test.operator in PINS
+        and not test.optional
+        and test.values
+        and not all(_open(test, value) for value in test.values)
+    }
+
+
+def _open(test: Test, value: str) -> bool:
+    return test.operator in {"glob", "prefix"} and not value.strip("*")
+
+
+def said(tests: list[Test]) -> str:
+    """Say the tests in a few words."""
+    words = [f"{test.claim} {test.operator} {' or '.join(test.values[:3])}" for test in tests[:4]]
+    return f"where {' and '.join(words)}" if words else "without a condition"

@@ -1,0 +1,153 @@
+"""CodeDeploy: deployment groups and their roles, servers with static IAM keys, GitHub tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.aws.client import items
+from collectors.aws.evaluator.facts import Compute
+from collectors.aws.failures import MalformedError
+from collectors.aws.place import PROVIDER, tags_of
+from collectors.aws.times import utc
+from scanner.records import Credential, Identity, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.aws.place import Place
+    from scanner.records import Record
+
+
+def codedeploy_region(place: Place) -> Iterator[Record]:
+    """Yield everything of CodeDeploy in the region."""
+    yield from place.ask(
+        _groups(place),
+        "codedeploy:BatchGetDeploymentGroups",
+        ("identities", "codedeploy-group"),
+        ("links", "runs_as"),
+        needs="codedeploy:ListApplications, codedeploy:ListDeploymentGroups, codedeploy:BatchGetDeploymentGroups",
+    )
+    yield from place.ask(
+        _on_premises(place),
+        "codedeploy:BatchGetOnPremisesInstances",
+        ("identities", "codedeploy-on-premises-instance"),
+        ("links", "runs_as"),
+        needs="codedeploy:ListOnPremisesInstances, codedeploy:BatchGetOnPremisesInstances",
+    )
+    yield from place.ask(
+        _github_tokens(place), "codedeploy:ListGitHubAccountTokenNames", ("credentials", "source-credential")
+    )
+
+
+def _groups(place: Place) -> Iterator[Record]:
+    client = place.client("codedeploy")
+    for application in items(client, "list_applications", "applications"):
+        names = list(items(client, "list_deployment_groups", "deploymentGroups", applicationName=application))
+        for start in range(0, len(names), 100):
+            chunk = names[start : start + 100]
+            answer = client.batch_get_deployment_groups(
+                applicationName=application, deploymentGroupNames=chunk
+            )
+            groups = answer.get("deploymentGroupsInfo") or []
+            for group in groups:
+                yield from _group(place, application, group)
+            if len(groups) < len(chunk):
+                raise MalformedError(
+                    f"BatchGetDeploymentGroups: {len(groups)} of {len(chunk)} groups of {application} came back: "
+                    f"{answer.get('errorMessage') or 'no reason given'}"
+                )
+
+
+def _group(place: Place, application: str, group: dict[str, Any]) -> Iterator[Record]:
+    name, native = group["deploymentGroupName"], group["deploymentGroupId"]
+    arn = place.arn("codedeploy", f"deploymentgroup:{application}/{name}")
+    group_id, role = record_id(PROVIDER, "codedeploy-group", native), group.get("serviceRoleArn")
+    with place.found.lock:
+        place.found.ids[arn] = group_id
+        if role:
+            found = Compute(kind="codedeploy-group", arn=arn, role_arn=role, record_id=group_id)
+            place.found.compute.append(found)
+    yield Identity(
+        id=group_id,
+        provider=PROVIDER,
+        account_id=place.ref,
+        surface="automation",
+        kind="codedeploy-group",
+        native_id=native,
+        name=f"{application}/{name}",
+        address=arn,
+        last_used_at=utc((group.get("lastAttemptedDeployment") or {}).get("createTime")),
+        environment=place.environment(),
+    )
+    if role:
+        yield place.link(
+            group_id, "runs_as", place.id_of(role), evidence="codedeploy:BatchGetDeploymentGroups"
+        )
+    for service in group.get("ecsServices") or []:
+        target = place.arn("ecs", f"service/{service.get('clusterName')}/{service.get('serviceName')}")
+        yield place.link(group_id, "deploys", target, evidence="codedeploy:BatchGetDeploymentGroups")
+
+
+def _on_premises(place: Place) -> Iterator[Record]:
+    """Yield servers outside AWS. One registered with an IAM user holds that user's access key in a file."""
+    client = place.client("codedeploy")
+    names = list(
+        items(client, "list_on_premises_instances", "instanceNames", registrationStatus="Registered")
+    )
+    for start in range(0, len(names), 25):
+        chunk = names[start : start + 25]
+        answer = client.batch_get_on_premises_instances(instanceNames=chunk)
+        instances = answer.get("instanceInfos") or []
+        for instance in instances:
+            arn = instance.get("instanceArn") or place.arn(
+                "codedeploy", f"instance/{instance['instanceName']}"
+            )
+            instance_id = record_id(PROVIDER, "codedeploy-on-premises-instance", arn)
+            tags = tags_of(instance.get("tags"))
+            owner, owner_source = place.owner(tags)
+            yield Identity(
+                id=instance_id,
+                provider=PROVIDER,
+                account_id=place.ref,
+                surface="workload",
+                kind="codedeploy-on-premises-instance",
+                native_id=arn,
+                name=instance["instanceName"],
+                address=arn,
+                enabled=instance.get("deregisterTime") is None,
+                created_at=utc(instance.get("registerTime")),
+                owner=owner,
+                owner_source=owner_source,
+                environment=place.environment(tags),
+                tags=tags,
+            )
+            user, session = instance.get("iamUserArn"), instance.get("iamSessionArn")
+            call = "codedeploy:BatchGetOnPremisesInstances"
+            if user:
+                with place.found.lock:
+                    place.found.servers.setdefault(user, set()).add(instance["instanceName"])
+                yield place.link(
+                    instance_id, "runs_as", place.id_of(user), evidence=call, why="static keys on its disk"
+                )
+            elif session:
+                yield place.link(instance_id, "runs_as", place.id_of(session), evidence=call)
+        if len(instances) < len(chunk):
+            raise MalformedError(f"BatchGetOnPremisesInstances: {len(instances)} of {len(chunk)} came back")
+
+
+def _github_tokens(place: Place) -> Iterator[Record]:
+    for name in items(place.client("codedeploy"), "list_git_hub_account_token_names", "tokenNameList"):
+        native = f"{place.account}/{place.region}/codedeploy/{name}"
+        yield Credential(
+            id=record_id(PROVIDER, "source-credential", native),
+            provider=PROVIDER,
+            account_id=place.ref,
+            identity_id=place.ref,
+            kind="source-credential",
+            native_id=native,
+            name=f"GitHub token {name} of CodeDeploy",
+            lifetime="static",
+            enabled=True,
+            scopes=["OAUTH"],
+            location=place.region,
+        )

@@ -1,0 +1,225 @@
+"""EKS clusters: the issuer of their service accounts, Pod Identity associations, and who may enter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.aws.client import items
+from collectors.aws.failures import MalformedError
+from collectors.aws.listings.compute import workload
+from collectors.aws.place import PROVIDER, Tally, tags_of
+from collectors.aws.times import utc
+from scanner.records import Account, Grant, Power, level_of, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from collectors.aws.place import Place
+    from scanner.records import Record
+
+ACCESS_POLICIES: dict[str, tuple[Power, ...]] = {
+    "AmazonEKSClusterAdminPolicy": ("admin",),
+    "AmazonEKSAdminPolicy": (
+        "grant-access",
+        "become-other",
+        "read-secrets",
+        "deploy",
+        "change-data",
+        "read-data",
+        "read",
+    ),
+    "AmazonEKSEditPolicy": ("become-other", "read-secrets", "deploy", "change-data", "read-data", "read"),
+    "AmazonEKSSecretReaderPolicy": ("read-secrets", "read"),
+    "AmazonEKSAdminViewPolicy": ("read-secrets", "read-data", "read"),
+    "AmazonEKSViewPolicy": ("read-data", "read"),
+}
+"""Access policies by what their Kubernetes permissions come to:
+https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html. Edit may run pods under any service
+account of a namespace, and so become it."""
+
+_NODES = frozenset({"EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "HYBRID_LINUX", "EC2", "HYPERPOD_LINUX"})
+"""Access entry types that only let nodes join."""
+
+
+def eks_region(place: Place) -> Iterator[Record]:
+    """Yield everything of EKS in the region."""
+    clusters = yield from place.ask(
+        _clusters(place),
+        "eks:ListClusters",
+        ("accounts", "eks-cluster"),
+        ("identities", "eks-service-account"),
+        ("grants", "eks-access-entry"),
+        ("trusts", "pod-identity"),
+        needs="eks:ListClusters, eks:DescribeCluster",
+    )
+    if not clusters:
+        return
+    yield from place.ask(
+        _pod_identities(place, clusters),
+        "eks:ListPodIdentityAssociations",
+        ("identities", "eks-service-account"),
+        ("links", "runs_as"),
+        ("trusts", "pod-identity"),
+        needs="eks:ListPodIdentityAssociations, eks:DescribePodIdentityAssociation",
+    )
+    yield from place.ask(
+        _access_entries(place, clusters),
+        "eks:ListAccessEntries",
+        ("grants", "eks-access-entry"),
+        needs="eks:ListAccessEntries, eks:DescribeAccessEntry, eks:ListAssociatedAccessPolicies",
+    )
+
+
+def _clusters(place: Place) -> Generator[Record, None, list[dict[str, Any]]]:
+    """Yield clusters as places. Returns them."""
+    client = place.client("eks")
+    found: list[dict[str, Any]] = []
+    tally = Tally()
+    for name in items(client, "list_clusters", "clusters"):
+        read = tally.read(name, lambda: client.describe_cluster(name=name))  # noqa: B023
+        cluster = (read or {}).get("cluster")
+        if cluster is None:
+            continue
+        found.append(cluster)
+        issuer = ((cluster.get("identity") or {}).get("oidc") or {}).get("issuer")
+        if issuer:
+            with place.found.lock:
+                place.found.eks_issuers.add(issuer)
+        tags = tags_of(cluster.get("tags"))
+        owner, owner_source = place.owner(tags)
+        cluster_id = record_id(PROVIDER, "eks-cluster", cluster["arn"])
+        with place.found.lock:
+            place.found.ids[cluster["arn"]] = cluster_id
+        yield Account(
+            id=cluster_id,
+            provider=PROVIDER,
+            account_id=place.ref,
+            kind="eks-cluster",
+            native_id=cluster["arn"],
+            name=name,
+            address=cluster["arn"],
+            parent_id=place.ref,
+            environment=place.environment(tags),
+            owner=owner,
+            owner_source=owner_source,
+            active=cluster.get("status") == "ACTIVE" if cluster.get("status") else None,
+            created_at=utc(cluster.get("createdAt")),
+            issuer=issuer,
+            tags=tags,
+        )
+    tally.end()
+    return found
+
+
+def _pod_identities(place: Place, clusters: list[dict[str, Any]]) -> Iterator[Record]:
+    """Yield service accounts that EKS Pod Identity gives a role; the list alone does not name the role."""
+    client = place.client("eks")
+    tally = Tally()
+    for cluster in clusters:
+        name = cluster["name"]
+        issuer = ((cluster.get("identity") or {}).get("oidc") or {}).get("issuer")
+        for entry in items(client, "list_pod_identity_associations", "associations", clusterName=name):
+            native = entry["associationId"]
+            read = tally.read(
+                f"{name}/{native}",
+                lambda: client.describe_pod_identity_association(clusterName=name, associationId=native),  # noqa: B023
+            )
+            association = (read or {}).get("association") or entry
+            namespace, account = association["namespace"], association["serviceAccount"]
+            role = association.get("roleArn")
+            if role:
+                with place.found.lock:
+                    place.found.pod_identity_roles.add(role)
+            yield from workload(
+                place,
+                "eks-service-account",
+                f"{cluster['arn']}/{namespace}/{account}",
+                name=f"{namespace}/{account}",
+                role_arn=role,
+                tags=tags_of(association.get("tags")),
+                evidence=association.get("associationArn") or native,
+                created_at=utc(association.get("createdAt")),
+                issuer=issuer,
+                subjects=[f"system:serviceaccount:{namespace}:{account}"],
+            )
+            target = association.get("targetRoleArn")
+            if role and target:
+                why = f"Pod Identity association {native} chains to a role of another account"
+                yield place.link(place.id_of(role), "uses", place.id_of(target), evidence=native, why=why)
+    tally.end()
+
+
+def _access_entries(place: Place, clusters: list[dict[str, Any]]) -> Iterator[Record]:
+    """Yield what IAM principals may do in a cluster by access entries."""
+    client = place.client("eks")
+    tally = Tally()
+    for cluster in clusters:
+        name, arn = cluster["name"], cluster["arn"]
+        for principal in items(client, "list_access_entries", "accessEntries", clusterName=name):
+            entry = tally.read(
+                principal,
+                lambda: client.describe_access_entry(clusterName=name, principalArn=principal)["accessEntry"],  # noqa: B023
+            )
+            if entry is None or entry.get("type") in _NODES:
+                continue
+            groups = sorted(entry.get("kubernetesGroups") or [])
+            for group in groups:
+                powers: tuple[Power, ...] = ("admin",) if group == "system:masters" else ()
+                yield _grant(place, principal, arn, f"group {group}", powers=powers, where="*", entry=entry)
+            policies = tally.read(
+                principal,
+                lambda: list(
+                    items(
+                        client,
+                        "list_associated_access_policies",
+                        "associatedAccessPolicies",
+                        clusterName=name,  # noqa: B023
+                        principalArn=principal,  # noqa: B023
+                    )
+                ),
+            )
+            for policy in policies or []:
+                title = str(policy.get("policyArn", "")).rsplit("/", 1)[-1]
+                scope = policy.get("accessScope") or {}
+                where = ", ".join(scope.get("namespaces") or []) if scope.get("type") == "namespace" else "*"
+                yield _grant(
+                    place,
+                    principal,
+                    arn,
+                    title,
+                    powers=ACCESS_POLICIES.get(title, ()),
+                    where=where,
+                    entry=entry,
+                )
+    tally.end()
+
+
+def _grant(
+    place: Place,
+    principal: str,
+    cluster: str,
+    role: str,
+    *,
+    powers: tuple[Power, ...],
+    where: str,
+    entry: dict[str, Any],
+) -> Grant:
+    if not cluster:
+        raise MalformedError("DescribeCluster: a cluster without ARN")
+    return Grant(
+        id=record_id(PROVIDER, "eks-access-entry", f"{cluster}>{principal}>{role}>{where}"),
+        provider=PROVIDER,
+        account_id=place.ref,
+        identity_id=place.id_of(principal),
+        role=role,
+        resource=cluster if where == "*" else f"{cluster} namespaces {where}",
+        breadth="resource",
+        powers=list(powers),
+        level=level_of(powers),
+        conditional=False,
+        confidence="high" if powers else "low",
+        via="EKS access entry",
+        why=f"The access entry of {principal} has {role} on {'the whole cluster' if where == '*' else where}.",
+        fix=f"Scope the access entry to the namespaces it needs, with a lesser policy than {role}.",
+        granted_at=utc(entry.get("createdAt")),
+    )

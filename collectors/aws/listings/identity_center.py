@@ -1,0 +1,107 @@
+"""IAM Identity Center: its people and groups, and which permission set gives whom a role in which account.
+
+What a permission set allows stands in the role ``AWSReservedSSO_<set>_<hash>`` that AWS keeps in each account.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from collectors.aws.client import items
+from collectors.aws.place import PROVIDER
+from scanner.records import Identity, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.aws.client import Access
+    from collectors.aws.listings.iam import Details
+    from collectors.aws.listings.organization import Reading
+    from collectors.aws.place import Place
+    from scanner.records import Record
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """A user or group that has a permission set in an account."""
+
+    account: str
+    permission_set: str
+    """Its name."""
+    principal: str
+    """Record id of the user or group."""
+
+
+def people(place: Place, region: str) -> Iterator[Record]:
+    """Yield users and groups of the identity store."""
+    for store in _instances(place.access, region).values():
+        client = place.access.client("identitystore", region)
+        for user in items(client, "list_users", "Users", IdentityStoreId=store):
+            state = user.get("UserStatus")
+            yield Identity(
+                id=record_id(PROVIDER, "identity-center-user", user["UserId"]),
+                provider=PROVIDER,
+                account_id=place.ref,
+                surface="human",
+                kind="identity-center-user",
+                native_id=user["UserId"],
+                name=user.get("UserName") or user["UserId"],
+                address=f"{store}/{user['UserId']}",
+                enabled=state == "ENABLED" if state else None,
+            )
+        for group in items(client, "list_groups", "Groups", IdentityStoreId=store):
+            yield Identity(
+                id=record_id(PROVIDER, "identity-center-group", group["GroupId"]),
+                provider=PROVIDER,
+                account_id=place.ref,
+                surface="human",
+                kind="identity-center-group",
+                native_id=group["GroupId"],
+                name=group.get("DisplayName") or group["GroupId"],
+                address=f"{store}/{group['GroupId']}",
+            )
+
+
+def assignments(place: Place, org: Reading, details: Details, region: str) -> Iterator[Record]:
+    """Yield who uses which role of this account by way of a permission set."""
+    roles = {role["RoleName"]: place.id_of(role["Arn"]) for role in details.roles}
+    for assignment in org.once("identity-center", lambda: _assignments(org.access, region)):
+        if assignment.account != place.account:
+            continue
+        start = f"AWSReservedSSO_{assignment.permission_set}_"
+        for name, role_id in roles.items():
+            if name.startswith(start) and "_" not in name[len(start) :]:
+                yield place.link(
+                    assignment.principal,
+                    "uses",
+                    role_id,
+                    evidence="sso:ListAccountAssignments",
+                    why=f"permission set {assignment.permission_set}",
+                )
+
+
+def _instances(access: Access, region: str) -> dict[str, str]:
+    """Return ARN -> identity store id."""
+    found = items(access.client("sso-admin", region), "list_instances", "Instances")
+    return {entry["InstanceArn"]: entry["IdentityStoreId"] for entry in found}
+
+
+def _assignments(access: Access, region: str) -> list[Assignment]:
+    client = access.client("sso-admin", region)
+    found: dict[tuple[str, str, str], Assignment] = {}
+    for instance in _instances(access, region):
+        for permission_set in items(client, "list_permission_sets", "PermissionSets", InstanceArn=instance):
+            of_set = {"InstanceArn": instance, "PermissionSetArn": permission_set}
+            name = client.describe_permission_set(**of_set)["PermissionSet"]["Name"]
+            accounts = items(client, "list_accounts_for_provisioned_permission_set", "AccountIds", **of_set)
+            for account in accounts:
+                for entry in items(
+                    client, "list_account_assignments", "AccountAssignments", AccountId=account, **of_set
+                ):
+                    kind = "user" if entry.get("PrincipalType") == "USER" else "group"
+                    principal = record_id(PROVIDER, f"identity-center-{kind}", entry["PrincipalId"])
+                    found[account, name, principal] = Assignment(
+                        account=account, permission_set=name, principal=principal
+                    )
+    return list(found.values())

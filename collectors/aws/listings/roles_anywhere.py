@@ -1,0 +1,120 @@
+"""IAM Roles Anywhere: trust anchors, profiles, and the certificates that were seen to sign in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.aws.client import items
+from collectors.aws.place import PROVIDER
+from collectors.aws.times import utc
+from scanner.records import Control, Credential, Identity, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.aws.place import Place
+    from scanner.records import Record
+
+
+def roles_anywhere_region(place: Place) -> Iterator[Record]:
+    """Yield everything of IAM Roles Anywhere in the region."""
+    yield from place.ask(
+        _anchors(place),
+        "rolesanywhere:ListTrustAnchors",
+        ("controls", "trust-anchor"),
+        ("trusts", "certificate"),
+    )
+    yield from place.ask(
+        _profiles(place),
+        "rolesanywhere:ListProfiles",
+        ("identities", "roles-anywhere-profile"),
+        ("links", "uses"),
+    )
+    yield from place.ask(
+        _subjects(place),
+        "rolesanywhere:ListSubjects",
+        ("identities", "roles-anywhere-subject"),
+        ("credentials", "certificate"),
+    )
+
+
+def _anchors(place: Place) -> Iterator[Record]:
+    for anchor in items(place.client("rolesanywhere"), "list_trust_anchors", "trustAnchors"):
+        arn = anchor["trustAnchorArn"]
+        with place.found.lock:
+            place.found.anchors.append(arn)
+        source = str((anchor.get("source") or {}).get("sourceType") or "unknown")
+        yield Control(
+            id=record_id(PROVIDER, "trust-anchor", arn),
+            provider=PROVIDER,
+            account_id=place.ref,
+            stage="runtime",
+            kind="trust-anchor",
+            name=anchor.get("name") or arn,
+            enforcement="enforced" if anchor.get("enabled") else "absent",
+            target=arn,
+            detail=f"Certificates of {source} sign in while it is enabled.",
+        )
+
+
+def _profiles(place: Place) -> Iterator[Record]:
+    for profile in items(place.client("rolesanywhere"), "list_profiles", "profiles"):
+        arn = profile["profileArn"]
+        profile_id = record_id(PROVIDER, "roles-anywhere-profile", arn)
+        with place.found.lock:
+            place.found.ids[arn] = profile_id
+        yield Identity(
+            id=profile_id,
+            provider=PROVIDER,
+            account_id=place.ref,
+            surface="workload",
+            kind="roles-anywhere-profile",
+            native_id=arn,
+            name=profile.get("name") or arn,
+            address=arn,
+            enabled=profile.get("enabled"),
+            created_at=utc(profile.get("createdAt")),
+            environment=place.environment(),
+        )
+        for role in profile.get("roleArns") or []:
+            yield place.link(profile_id, "uses", place.id_of(role), evidence="rolesanywhere:ListProfiles")
+
+
+def _subjects(place: Place) -> Iterator[Record]:
+    for subject in items(place.client("rolesanywhere"), "list_subjects", "subjects"):
+        yield from _subject(place, subject)
+
+
+def _subject(place: Place, subject: dict[str, Any]) -> Iterator[Record]:
+    native, name = subject["subjectId"], subject.get("x509Subject") or subject["subjectId"]
+    subject_id = record_id(PROVIDER, "roles-anywhere-subject", native)
+    seen, created = utc(subject.get("lastSeenAt")), utc(subject.get("createdAt"))
+    yield Identity(
+        id=subject_id,
+        provider=PROVIDER,
+        account_id=place.ref,
+        surface="workload",
+        kind="roles-anywhere-subject",
+        native_id=native,
+        name=name,
+        address=subject.get("subjectArn"),
+        enabled=subject.get("enabled"),
+        created_at=created,
+        last_used_at=seen,
+        never_used=False if seen else None,
+        environment=place.environment(),
+    )
+    yield Credential(
+        id=record_id(PROVIDER, "certificate", native),
+        provider=PROVIDER,
+        account_id=place.ref,
+        identity_id=subject_id,
+        kind="certificate",
+        native_id=native,
+        name=name,
+        lifetime="expiring",
+        enabled=subject.get("enabled"),
+        created_at=created,
+        last_used_at=seen,
+        never_used=False if seen else None,
+    )

@@ -1,0 +1,161 @@
+"""Where copies of credentials are kept: Secrets Manager and SSM parameters, by their metadata alone."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from collectors.aws.client import items
+from collectors.aws.listings.resource_policies import policies_of
+from collectors.aws.place import PROVIDER, tags_of
+from collectors.aws.times import utc
+from scanner.records import Credential, Secret, record_id
+from scanner.secrets.detectors import secret_name
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from datetime import datetime
+
+    from collectors.aws.place import Place
+    from scanner.records import Record
+
+
+def secrets_manager_region(place: Place) -> Iterator[Record]:
+    """Yield the secrets of Secrets Manager, then read their resource policies."""
+    arns = yield from place.ask(
+        _secrets(place),
+        "secretsmanager:ListSecrets",
+        ("secrets", "secrets-manager"),
+        ("grants", "resource-policy"),
+        ("trusts", "resource-policy"),
+    )
+    if arns and "secretsmanager" in place.config.resource_policies:
+        yield from place.ask(
+            policies_of(
+                place,
+                "secretsmanager",
+                lambda _: arns,
+                lambda client, arn: client.get_resource_policy(SecretId=arn).get("ResourcePolicy"),
+            ),
+            "secretsmanager:GetResourcePolicy",
+            ("grants", "resource-policy"),
+            ("trusts", "resource-policy"),
+        )
+
+
+def _secrets(place: Place) -> Generator[Record, None, list[str]]:
+    arns: list[str] = []
+    for item in items(place.client("secretsmanager"), "list_secrets", "SecretList"):
+        arn = item["ARN"]
+        arns.append(arn)
+        tags = tags_of(item.get("Tags"))
+        owner, _ = place.owner(tags)
+        secret_id = record_id(PROVIDER, "secrets-manager", arn)
+        with place.found.lock:
+            place.found.ids[arn] = secret_id
+        read_at = utc(item.get("LastAccessedDate"))
+        yield Secret(
+            id=secret_id,
+            provider=PROVIDER,
+            account_id=place.ref,
+            store="secrets-manager",
+            name=item["Name"],
+            environment=place.environment(tags),
+            readable=False,
+            looks_like=_by_name(item["Name"]),
+            managed_by=item.get("OwningService"),
+            encrypted=True,
+            rotation_enabled=bool(item.get("RotationEnabled")),
+            created_at=utc(item.get("CreatedDate")),
+            updated_at=utc(item.get("LastChangedDate")),
+            rotated_at=utc(item.get("LastRotatedDate")),
+            # The field is left out when the secret was never read in the region:
+            # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_SecretListEntry.html
+            last_used_at=read_at,
+            never_used=read_at is None,
+            expires_at=utc(item.get("DeletedDate")),
+            owner=owner,
+            location=arn,
+            tags=tags,
+        )
+    return arns
+
+
+def ssm_region(place: Place) -> Iterator[Record]:
+    """Yield SSM parameters that hold secrets, and hybrid activations."""
+    yield from place.ask(_parameters(place), "ssm:DescribeParameters", ("secrets", "ssm-parameter"))
+    yield from place.ask(_activations(place), "ssm:DescribeActivations", ("credentials", "ssm-activation"))
+
+
+def _parameters(place: Place) -> Iterator[Record]:
+    """Yield encrypted parameters, and plain ones whose name speaks of a secret."""
+    pages = items(place.client("ssm"), "describe_parameters", "Parameters", PaginationConfig={"PageSize": 50})
+    for item in pages:
+        name, encrypted = item["Name"], item.get("Type") == "SecureString"
+        looks_like = _by_name(name)
+        if not encrypted and looks_like is None:
+            continue
+        arn = item.get("ARN") or place.arn("ssm", f"parameter/{name.lstrip('/')}")
+        yield Secret(
+            id=record_id(PROVIDER, "ssm-parameter", arn),
+            provider=PROVIDER,
+            account_id=place.ref,
+            store="ssm-parameter",
+            name=name,
+            environment=place.environment(),
+            readable=False,
+            looks_like=looks_like,
+            encrypted=encrypted,
+            rotation_enabled=False,
+            updated_at=utc(item.get("LastModifiedDate")),
+            expires_at=_expiration(item.get("Policies") or []),
+            location=arn,
+        )
+
+
+def _expiration(policies: list[dict[str, Any]]) -> datetime | None:
+    """Return when a parameter deletes itself.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-policies.html
+    """
+    from datetime import datetime
+
+    for policy in policies:
+        if policy.get("PolicyType") == "Expiration":
+            try:
+                text = json.loads(policy.get("PolicyText") or "{}")["Attributes"]["Timestamp"]
+                return utc(datetime.fromisoformat(text))
+            except (ValueError, KeyError, TypeError):
+                return None
+    return None
+
+
+def _activations(place: Place) -> Iterator[Record]:
+    for item in items(place.client("ssm"), "describe_activations", "ActivationList"):
+        native, role = item["ActivationId"], str(item.get("IamRole") or "")
+        role_arn = (
+            role if role.startswith("arn:") else f"arn:{place.partition}:iam::{place.account}:role/{role}"
+        )
+        tags = tags_of(item.get("Tags"))
+        limit, count = item.get("RegistrationLimit"), item.get("RegistrationsCount")
+        yield Credential(
+            id=record_id(PROVIDER, "ssm-activation", native),
+            provider=PROVIDER,
+            account_id=place.ref,
+            identity_id=place.id_of(role_arn),
+            kind="ssm-activation",
+            native_id=native,
+            name=item.get("Description") or item.get("DefaultInstanceName") or native,
+            lifetime="expiring",
+            enabled=not item.get("Expired") and (limit is None or count is None or count < limit),
+            created_at=utc(item.get("CreatedDate")),
+            rotated_at=utc(item.get("CreatedDate")),
+            expires_at=utc(item.get("ExpirationDate")),
+            owner=place.owner(tags)[0],
+            location=place.region,
+        )
+
+
+def _by_name(name: str) -> str | None:
+    word = secret_name(name)
+    return f"name:{word}" if word else None

@@ -1,0 +1,72 @@
+"""Pipeline definition files: of local checkouts here, and of GitHub and GitLab through `parse` and `definition_records`.
+
+Needs: read access to the folders in ``paths``. Nothing is run, fetched or evaluated, git is not called, symbolic
+links that leave the folder are not followed.
+
+A GitLab pipeline is read with the files that it includes from its own checkout, also under conditions, and with the
+child pipelines that it starts; these files are no pipelines of their own then.
+
+Cannot see: what reusable workflows, templates, other includes and computed expressions hide (each is named in a control of
+kind ``unresolved-reference``), stored secrets' values, the role of a CodeBuild project or a service connection, and in a
+Jenkinsfile, which is a program, anything but what stands in it literally (confidence low). A GitLab job gets every CI
+variable of its project that is in scope; only those that the file reads are listed.
+
+For other collectors, this is the whole interface::
+
+    if format_of(path) is not None:  # by its name; format_by_content(text) tells of files of any name
+        try:
+            definition = parse(path, text, run.fingerprint, owner="lanternpay")
+        except DefinitionError as exc:            # one file's `Gap`: Failure(reason=exc.reason, detail=str(exc))
+            ...
+        context = Context(provider="github", account_id="github:repo:5001", repository="lanternpay/payments-api",
+                          repository_id="5001", owner_id="7001001", default_branch="main", ...)
+        yield from definition_records(definition, context=context)
+
+For a GitLab pipeline with what it includes, `collectors.definitions.gitlab.ci.pipeline` takes the place of `parse`: it is given a
+`collectors.definitions.gitlab.tree.Reader`, which hands out included files.
+
+Records of a definition: one `Identity` (``github:workflow:<repo id>:<path>``, ``github:action:...`` for composite actions,
+``gitlab:pipeline:<project id>``, ``definitions:ci-pipeline:<repository>:<path>``) with issuer, subjects and tokens, triggers, token
+permissions, names of secrets and variables, environments, runners and logins (``aws:oidc``, ``aws:static``); a `Secret` of store
+``ci-file`` for each hard-coded value; a `Link` ``uses`` for each role it signs in to by OIDC; a `Link` ``deploys`` for each
+workload that it visibly deploys (an ARN, ``aws:ecs-service-name:CLUSTER/NAME``, ``aws:lambda-function-name:NAME``,
+``kubernetes:workload:CLUSTER/NAMESPACE/NAME``, ``kubernetes:helm-release:...``, ``gcp:cloud-run-service-name:NAME``,
+``azure:webapp-name:NAME``); a `Control` with enforcement ``absent`` for each `Problem`: ``kind`` is its code, ``name`` is
+``path:line``, ``target`` is the identity, ``detail`` starts with the severity in brackets (``[high] ...``).
+
+Codes of problems: ``unpinned-uses``, ``unpinned-images``, ``third-party-sees-secrets``, ``excessive-permissions``,
+``dangerous-triggers``, ``untrusted-checkout``, ``template-injection``, ``secrets-inherit``, ``overprovisioned-secrets``,
+``unredacted-secrets``, ``secrets-outside-env``, ``secrets-in-output``, ``hardcoded-container-credentials``, ``self-hosted-runner``,
+``artipacked``, ``artifact-poisoning``, ``cache-poisoning``, ``use-trusted-publishing``, ``static-cloud-login``,
+``oidc-without-permission``, ``bot-conditions``, ``confused-deputy-auto-merge``, ``unsound-condition``, ``unsound-contains``,
+``insecure-commands``, ``github-env``, ``github-app``, ``github-app-key``, ``unverified-script``, ``debug-enabled``,
+``archived-uses``, ``duplicate-key``, ``unpinned-include``, ``known-vulnerable-uses``, ``unchecked-commenter``,
+``secrets-in-workflow-env``, ``secrets-in-command-line``, ``reverse-shell``.
+
+Of GitHub workflows: outputs and variables are followed through steps and jobs as far as the file shows them
+(`github_taint`, `shell_flow`), and conditions that keep strangers out are believed where every alternative of them does
+(`github_conditions`).
+"""
+
+from __future__ import annotations
+
+from collectors.definitions.checkout import Config, collect, targets
+from collectors.definitions.definition import Definition, DefinitionError, Problem
+from collectors.definitions.formats import format_by_content, format_of, parse
+from collectors.definitions.records import definition_records, identity_id
+from collectors.definitions.tokens import Context
+
+__all__ = [
+    "Config",
+    "Context",
+    "Definition",
+    "DefinitionError",
+    "Problem",
+    "collect",
+    "definition_records",
+    "format_by_content",
+    "format_of",
+    "identity_id",
+    "parse",
+    "targets",
+]

@@ -1,0 +1,398 @@
+"""``azure-pipelines.yml`` -> `Definition`.
+
+Syntax: https://learn.microsoft.com/azure/devops/pipelines/yaml-schema/. A service connection decides, outside the file,
+whether it signs in by federation or by a stored secret: it is listed as a reference of store ``service-connection``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from collectors.definitions.azure.templates import filled, kind_of, pairs, unfolded
+from collectors.definitions.definition import DefinitionError, Deploy, Job, Reference, Runner, Use
+from collectors.definitions.gathered import Gathered, text_at
+from collectors.definitions.shell.variables import Shell
+from collectors.definitions.yaml_nodes import Mapping, Scalar, boolean, items, mapping, read, text, texts
+
+if TYPE_CHECKING:
+    from collectors.definitions.definition import Definition, Pin, RunnerKind
+    from collectors.definitions.yaml_nodes import Document, Node
+    from scanner.secrets.detectors import Fingerprint
+
+_CONNECTION = re.compile(
+    r"(?!connectedservicenameselector$|azurecontainerregistry$|connection(?:type|string)|use)"
+    r"(?:\w*(?:service|connected|registry|container|feed|ssh|publish|custom|upload|download|hub|kubernetes|external|upstream|azure|server|jira|slack|vault|"
+    r"artifactory|xray|octopus|docker|snyk|nuget|npm|maven|cargo|manager|platform|aws|gcp|arm)\w*(?:connections?|endpoints?)(?:name)?(?:arm|aws|gcp|azurerm|ssh|foracr|forsecrets)?"
+    r"|\w*connectedservicename(?:arm|ssh)?|azuresubscription(?:for\w+|id|name)?|environmentservicename\w*|backendservice(?:arm|aws|gcp|oci)|awscredentials|gcpcredentials"
+    r"|sonar(?:qube|cloud)|\w*feedcredentials|containerregistry|endpoint|serviceconnection\w*|githubconnection|connection)"
+)
+"""Names of inputs that take a service connection, in small letters: each task has a spelling of its own."""
+_NO_CONNECTION = re.compile(
+    r"(?i)\s*|true|false|none|.*://.*|[./~\\].*|internal|external|azure resource manager|kubernetes service connection"
+)
+_UNTRUSTED = re.compile(
+    r"\$\((?P<name>Build\.(?:SourceBranch(?:Name)?|SourceVersionMessage|SourceVersionAuthor|RequestedFor)|"
+    r"System\.PullRequest\.(?:SourceBranch|SourceRepositoryURI|TargetBranch(?:Name)?)|Build\.PullRequest\.\w+)\)",
+    re.IGNORECASE,
+)
+_PARAMETER = re.compile(r"\$\{\{\s*parameters(?:\.(?P<name>\w+)|\['(?P<index>\w+)'\])\s*\}\}")
+_SHA = re.compile(r"[0-9a-f]{40}")
+_SCRIPT_KEYS = ("script", "bash", "pwsh", "powershell")
+_SCRIPT_INPUTS = frozenset(
+    ("inlinescript", "script", "inline", "scriptinline", "inlinescripts", "customcommand")
+)
+_DEPLOYS = {
+    "azurewebapp": ("azure:webapp-name", "appname"),
+    "azurermwebappdeployment": ("azure:webapp-name", "webappname", "appname"),
+    "azureappservicemanage": ("azure:webapp-name", "webappname"),
+    "azurefunctionapp": ("azure:functionapp-name", "appname"),
+    "azurefunctionappcontainer": ("azure:functionapp-name", "appname"),
+    "azurecontainerapps": ("azure:containerapp-name", "containerappname"),
+    "azurewebappcontainer": ("azure:webapp-name", "appname"),
+    "lambdadeployfunction": ("aws:lambda-function-name", "functionname"),
+}
+
+
+def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
+    """Read a pipeline definition or template. Raises `DefinitionError`."""
+    documents = read(source)
+    if not documents or not isinstance(documents[0].root, Mapping):
+        raise DefinitionError("malformed", "the file is not a mapping")
+    return _Reader(path, documents[0].root, fingerprint).definition(documents[0])
+
+
+def _names_connection(name: str) -> bool:
+    return len(name) <= 80 and _CONNECTION.fullmatch(name) is not None
+
+
+class _Reader:
+    def __init__(self, path: str, root: Mapping, fingerprint: Fingerprint) -> None:
+        self.out = Gathered(path, "azure-pipelines", fingerprint)
+        self.root = root
+        self.parameters: dict[str | None, str] = {}
+        self.defaults: dict[str, str] = {}
+        self.pins: dict[str, Pin] = {}
+        self.containers: set[str] = set()
+        self._parameters(root.get("parameters"))
+
+    def _parameters(self, node: Node | None) -> None:
+        """Note the parameters of a pipeline or template: types of those that take any text, and defaults."""
+        for key, value in mapping(node).pairs:  # the old form: name and default
+            if isinstance(value, Scalar):
+                self.defaults[key.text.lower()] = value.text
+                self.out.value(key.text, value, None)
+        for item in items(node):
+            name, default = text_at(item, "name"), mapping(item).get("default")
+            if name is None or not isinstance(item, Mapping):
+                continue
+            if isinstance(default, Scalar):
+                self.defaults[name.lower()] = default.text
+                self.out.value(name, default, None)
+            if item.get("values") is None:
+                self.parameters[name] = text(item.get("type")) or "string"
+
+    def definition(self, document: Document) -> Definition:
+        out, root = self.out, self.root
+        self._resources(mapping(root.get("resources")))
+        env = self._variables(root.get("variables"), None)
+        self._template(root.get("extends"), None, env)
+        self._jobs(root, "pipeline", env, None)
+        self._stages(root.get("stages"), env)
+        triggers: dict[str, list[str]] = {}
+        if "trigger" not in root or text(root.get("trigger")) != "none":
+            triggers["push"] = self._branches(root.get("trigger"))
+        if root.get("pr") is not None and text(root.get("pr")) != "none":
+            triggers["pull_request"] = []
+        if root.get("schedules") is not None:
+            triggers["schedule"] = []
+        return out.definition(name=text(root.get("name")), documents=[document], triggers=triggers)
+
+    def _stages(self, stages: Node | None, env: dict[str, str]) -> None:
+        for stage in unfolded(stages):
+            node = mapping(stage)
+            self._template(stage, None, env)
+            name = text(node.get("stage")) or "stage"
+            self._jobs(node, name, {**env, **self._variables(node.get("variables"), name)}, node.get("pool"))
+
+    @staticmethod
+    def _branches(node: Node | None) -> list[str]:
+        branches = mapping(node).get("branches") if isinstance(node, Mapping) else node
+        names = texts(mapping(branches).get("include") if isinstance(branches, Mapping) else branches)
+        return [name if name.startswith("refs/") else f"refs/heads/{name}" for name in names]
+
+    def _filled(self, value: str, env: dict[str, str]) -> str:
+        return filled(value, {key.lower(): known for key, known in env.items()}, self.defaults)
+
+    def _variables(self, node: Node | None, job: str | None) -> dict[str, str]:
+        env: dict[str, str] = {}
+        found: list[tuple[str, Node]] = []
+        if isinstance(node, Mapping):
+            found = [(key.text, value) for key, value in pairs(node)]
+        for item in unfolded(node) if not isinstance(node, Mapping) else ():
+            part = mapping(item)
+            group = part.get("group")
+            if isinstance(group, Scalar):
+                self.out.secrets.append(
+                    Reference(name=self._filled(group.text, env), line=group.line, column=group.column, scope="job" if job else "workflow", job=job, store="variable-group")
+                )  # fmt: skip
+            self._template(item, job, env)
+            name, value = text(part.get("name")), part.get("value")
+            if name and value is not None:
+                found.append((name, value))
+        for name, value in found:
+            if isinstance(value, Scalar):
+                env[name] = value.text
+                self.out.value(name, value, job)
+        shell = Shell(env)
+        for name, value in found:
+            if isinstance(value, Scalar):
+                self.out.reads(value, job=job, shell=shell, scope="job" if job else "workflow", under=name)
+        self._debug(env, getattr(node, "line", 1), job)
+        return env
+
+    def _debug(self, env: dict[str, str], line: int, job: str | None) -> None:
+        if any(key.lower() == "system.debug" and value.lower() == "true" for key, value in env.items()):
+            self.out.problem(
+                "debug-enabled", line, "system.debug writes more to the log than is good for secrets",
+                severity="low", fix="Remove it; ask for diagnostics in a single run.", job=job,
+            )  # fmt: skip
+
+    def _resources(self, node: Mapping) -> None:
+        for item in unfolded(node.get("repositories")):
+            part = mapping(item)
+            endpoint = part.get("endpoint")
+            if isinstance(endpoint, Scalar):
+                self._connection(endpoint, None, {})
+            ref = text(part.get("ref"))
+            name = text(part.get("name")) or text(part.get("repository")) or "repository"
+            pin: Pin = (
+                "none"
+                if not ref
+                else "tag"
+                if ref.startswith("refs/tags/")
+                else "sha"
+                if _SHA.fullmatch(ref)
+                else "branch"
+            )
+            self.pins[text(part.get("repository")) or name] = pin
+            foreign = text(part.get("type")) in {"github", "bitbucket"}
+            self.out.uses.append(
+                Use(kind="template", name=name, ref=ref, pin=pin, third_party=foreign, line=item.line)
+            )
+            if pin == "sha":
+                continue
+            self.out.problem(
+                "unpinned-include", item.line, f"repository {name} is taken by {'a ' + pin if ref else 'its default branch'}: templates from it can change this pipeline",
+                severity="medium" if foreign else "low", fix="Name a tag or commit in `ref:` and protect it.",
+            )  # fmt: skip
+        for item in unfolded(node.get("containers")):
+            self.containers.add(text_at(item, "container") or "")
+            self.out.image(text_at(item, "image"), item.line, None)
+        for kind in ("containers", "packages", "webhooks", "builds"):
+            for item in unfolded(node.get(kind)):
+                for key in ("endpoint", "connection", "azureSubscription"):
+                    found = mapping(item).get(key)
+                    if isinstance(found, Scalar):
+                        self._connection(found, None, {})
+
+    def _template(self, node: Node | None, job: str | None, env: dict[str, str]) -> None:
+        """Note a template, the connections that it is given, and the steps, jobs and stages in its parameters."""
+        name = text_at(node, "template")
+        if node is None or name is None:
+            return
+        path, _, repository = name.partition("@")
+        pin: Pin = "local" if not repository or repository == "self" else self.pins.get(repository, "branch")
+        self.out.uses.append(
+            Use(
+                kind="template",
+                name=path,
+                ref=repository or None,
+                pin=pin,
+                third_party=False,
+                line=node.line,
+                job=job,
+            )
+        )
+        self.out.indirect.append(f"line {node.line}: the template {name}")
+        shell = Shell(env)
+        for key, value in pairs(mapping(node).get("parameters")):
+            if isinstance(value, Scalar):
+                self._input(key.text.lower(), value, job, env, shell)
+                continue
+            match kind_of(value):
+                case "stages":
+                    self._stages(value, env)
+                case "jobs":
+                    self._jobs(
+                        Mapping(
+                            [(Scalar("jobs", key.line, key.column, None, ""), value)],
+                            key.line,
+                            key.column,
+                            None,
+                        ),
+                        key.text,
+                        env,
+                        None,
+                    )
+                case "steps":
+                    for step in unfolded(value):
+                        self._step(mapping(step), job or key.text, env, None)
+                case _:
+                    pass
+
+    def _jobs(self, node: Mapping, stage: str, env: dict[str, str], pool: Node | None) -> None:
+        for item in unfolded(node.get("jobs")):
+            part = mapping(item)
+            self._template(item, None, env)
+            name = text(part.get("job")) or text(part.get("deployment")) or stage
+            if "template" not in part:
+                self._job(part, name, env, pool)
+        if node.get("steps") is not None:
+            self._job(node, stage, env, pool)
+
+    def _job(self, node: Mapping, name: str, env: dict[str, str], pool: Node | None) -> None:
+        env = {
+            **env,
+            **(self._variables(node.get("variables"), name) if "job" in node or "deployment" in node else {}),
+        }
+        environment = text(node.get("environment")) or text_at(node, "environment", "name")
+        if environment is not None:
+            environment = self._filled(environment, env)
+            # environment.resource names a resource in it: a cluster's namespace, a machine.
+            environment = "*" if "$" in environment else environment.partition(".")[0]
+        container = node.get("container")
+        image = text(container) or text_at(container, "image")
+        if image not in self.containers:
+            self.out.image(image, node.line, name)
+        for step in self._steps(node):
+            self._step(step, name, env, environment)
+        pool = node.get("pool") or pool or self.root.get("pool")
+        runner = self._pool(pool, env)
+        self.out.jobs.append(Job(name=name, line=node.line, environment=environment, runner=runner))
+        if runner.kind == "self-hosted" and pool is not None:
+            told = "pr" in self.root and text(self.root.get("pr")) != "none"
+            self.out.problem(
+                "self-hosted-runner", pool.line, f"runs on agents of its own, in the pool {runner.group or 'named by demands'}" + (", for pull requests, too" if told else ""),
+                severity="high" if told else "medium", fix="Use agents that are thrown away after each job, and hosted ones for pull requests.", job=name,
+            )  # fmt: skip
+
+    def _steps(self, node: Mapping) -> list[Mapping]:
+        steps = list(unfolded(node.get("steps")))
+        for _, strategy in mapping(node.get("strategy")).pairs:
+            for _, phase in mapping(strategy).pairs:
+                steps += unfolded(mapping(phase).get("steps"))
+                for _, inner in mapping(phase).pairs:
+                    steps += unfolded(mapping(inner).get("steps"))
+        return [mapping(step) for step in steps]
+
+    def _pool(self, node: Node | None, env: dict[str, str]) -> Runner:
+        image = text_at(node, "vmImage")
+        name = text(node) or text_at(node, "name")
+        name = self._filled(name, env) if name else None
+        if image or (name or "").lower().startswith(("azure pipelines", "hosted ")) or node is None:
+            return Runner(kind="hosted", labels=[self._filled(image, env)] if image else [])
+        if name in {"server", "None"}:
+            return Runner(kind="hosted", group=name)
+        kind: RunnerKind = "unknown" if name and "$" in name else "self-hosted"
+        return Runner(kind=kind, labels=texts(mapping(node).get("demands")), group=name)
+
+    def _connection(self, scalar: Scalar, job: str | None, env: dict[str, str]) -> None:
+        for name in re.split(r"\s*[,\n]\s*", self._filled(scalar.text.strip(), env)):
+            if _NO_CONNECTION.fullmatch(name):
+                continue
+            self.out.secrets.append(
+                Reference(name=name, line=scalar.line, column=scalar.column, scope="step" if job else "workflow", job=job, store="service-connection")
+            )  # fmt: skip
+
+    def _input(self, name: str, value: Scalar, job: str | None, env: dict[str, str], shell: Shell) -> None:
+        """Judge one input of a task or parameter of a template, by its name in small letters."""
+        if _names_connection(name) and not _NO_CONNECTION.fullmatch(value.text):
+            self._connection(value, job, env)
+        elif "securefile" in name and not _NO_CONNECTION.fullmatch(value.text):
+            self.out.secrets.append(
+                Reference(name=self._filled(value.text, env), line=value.line, column=value.column, scope="step", job=job, store="secure-file")
+            )  # fmt: skip
+        else:
+            self.out.value(name, value, job)
+            self.out.reads(value, job=job, shell=shell, scope="step", under=name)
+
+    def _step(self, step: Mapping, job: str, env: dict[str, str], environment: str | None) -> None:
+        out = self.out
+        self._template(step, job, env)
+        given = [(key.text, value) for key, value in pairs(step.get("env")) if isinstance(value, Scalar)]
+        shell = Shell(env)
+        for name, value in given:
+            out.value(name, value, job)
+            out.reads(value, job=job, shell=shell, scope="step", under=name)
+        shell.hand(((name, value.text) for name, value in given), macros=True)
+        shell.env.update((name, value.text) for name, value in given)
+        for key in _SCRIPT_KEYS:
+            script = step.get(key)
+            if isinstance(script, Scalar):
+                self._script(script, job, shell, environment)
+        if text(step.get("checkout")) not in {None, "none"} and boolean(step.get("persistCredentials")):
+            out.problem(
+                "artipacked", step.line, "the checkout leaves the job's token in .git/config",
+                severity="medium", fix="Remove `persistCredentials: true`.", job=job,
+            )  # fmt: skip
+        task = text(step.get("task"))
+        if task is not None:
+            self._task(task, step, job, env=env, shell=shell, environment=environment)
+        out.static_logins(shell, step.line, job=job, environment=environment)
+
+    def _task(
+        self,
+        task: str,
+        step: Mapping,
+        job: str,
+        *,
+        env: dict[str, str],
+        shell: Shell,
+        environment: str | None,
+    ) -> None:
+        out = self.out
+        name = task.split("@", 1)[0].lower().rsplit(".", 1)[-1]
+        inputs = {key.text.lower(): value for key, value in pairs(step.get("inputs"))}
+        for key_text, value in inputs.items():
+            if not isinstance(value, Scalar):
+                continue
+            if key_text in _SCRIPT_INPUTS:
+                self._script(value, job, shell, environment)
+            else:
+                self._input(key_text, value, job, env, shell)
+        if name == "azurekeyvault":
+            vault = self._filled(text(inputs.get("keyvaultname")) or "?", env)
+            wanted = text(inputs.get("secretsfilter")) or "*"
+            for secret in re.split(r"\s*,\s*", self._filled(wanted, env)):
+                out.secrets.append(
+                    Reference(name=secret, line=step.line, column=step.column, scope="step", job=job, store=f"key-vault:{vault}", via="name" if secret != "*" else "index")  # noqa: S105
+                )  # fmt: skip
+        if name in _DEPLOYS:
+            prefix, *keys = _DEPLOYS[name]
+            target = next((text(inputs[key]) for key in keys if text(inputs.get(key))), None)
+            target = self._filled(target, env) if target else None
+            if target and "$" not in target:
+                out.deploys.append(
+                    Deploy(target=f"{prefix}:{target}", line=step.line, job=job, environment=environment)
+                )
+
+    def _script(self, script: Scalar, job: str, shell: Shell, environment: str | None) -> None:
+        out = self.out
+        out.script(script, job=job, shell=shell, environment=environment, scope="step")
+        start = script.line + (1 if script.style in {"|", ">"} else 0)
+        for number, line in enumerate(script.text.split("\n")):
+            if line.lstrip().startswith(("#", "REM ", "rem ", "::")) and not line.startswith("##vso"):
+                continue
+            untrusted = _UNTRUSTED.search(line)
+            if untrusted is not None:
+                out.problem(
+                    "template-injection", start + number, f"$({untrusted['name']}) is pasted into the script before it runs: whoever names the branch writes code",
+                    severity="high", fix="Hand it over by `env:` and use the variable, quoted.", job=job,
+                )  # fmt: skip
+            for given in _PARAMETER.finditer(line):
+                if self.parameters.get(given["name"] or given["index"]) == "string":
+                    out.problem(
+                        "template-injection", start + number, f"the parameter `{given['name'] or given['index']}` is pasted into the script before it runs",
+                        severity="medium", fix="Limit it with `values:`, or hand it over by `env:`.", job=job,
+                    )  # fmt: skip

@@ -1,0 +1,360 @@
+"""The collector over local checkouts: ``sprawlscan collect --only definitions --path DIR``.
+
+What is read: definition files by their name (``.github/workflows/ci.yml``). In a folder that is no checkout, that is,
+has neither ``.git`` nor ``.github`` in it or above it, YAML files are read, too, whose content is unmistakable
+(``on:`` with ``jobs:``), whatever they are called; so they are in a checkout that has no definition by name. In every
+other checkout such a file is an example or a template that nothing runs. A path may also be one file: then
+it is read, or a `Gap` says why not.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import msgspec
+from pydantic import Field
+
+from collectors.definitions.definition import DefinitionError
+from collectors.definitions.formats import format_by_content, format_of, parse
+from collectors.definitions.records import definition_records
+from collectors.definitions.tokens import Context
+from collectors.definitions.yaml_nodes import MAX_BYTES
+from scanner.collect.collector import Run, Target, TargetError
+from scanner.collect.listings import Asked, Failure, gap, told
+from scanner.config import Section
+from scanner.records import TABLE_OF, Account, Coverage, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.definitions.definition import Definition
+
+_SKIPPED = frozenset(
+    (".git", ".hg", ".svn", "node_modules", ".venv", "venv", ".terraform", "__pycache__", ".tox")
+)
+_FILLED = ("identities", "links", "secrets", "controls")
+"""Tables that a definition file fills; one that cannot be read leaves a `Gap` in each."""
+
+
+class Config(Section):
+    """Local checkouts whose pipeline definitions are read."""
+
+    paths: list[Path] = Field(default_factory=list)
+    """Folders, each a checkout, a folder of checkouts or of definition files, or single files; relative ones from the
+    folder of config.yaml."""
+    include: list[str] = Field(default_factory=lambda: ["*"])
+    """Globs of paths inside the folder; only files that match one are read."""
+    exclude: list[str] = Field(default_factory=list)
+    """Globs of paths inside the folder that are left out."""
+    max_bytes: int = Field(default=MAX_BYTES, ge=1, le=MAX_BYTES)
+    """Larger files are not read, and are reported as a gap."""
+
+
+class Remote(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a checkout came from."""
+
+    host: str
+    repository: str
+    """Full name on the host."""
+    default_branch: str | None = None
+
+
+def targets(config: Config, run: Run) -> Iterator[Target]:  # noqa: ARG001  the shape of every collector
+    """Yield one target a path. Raises `TargetError` for a path that is not there."""
+    names: dict[str, int] = {}
+    for path in config.paths:
+        named = path.expanduser().absolute()
+        folder = named if named.is_dir() else _root_of(named)
+        if not named.exists() or not folder.is_dir():
+            raise TargetError(f"definitions: {path} is no folder or file that can be read; check `paths`")
+        remote = remote_of(folder)
+        name = remote.repository if remote else folder.name or "root"
+        names[name] = names.get(name, 0) + 1
+        unique = name if names[name] == 1 else f"{name}#{names[name]}"
+        yield Target(
+            collector="definitions",
+            name=unique,
+            account_id=f"definitions:checkout:{unique}",
+            params={"path": str(folder)}
+            | ({} if named == folder else {"file": named.relative_to(folder).as_posix()}),
+        )
+
+
+def _root_of(file: Path) -> Path:
+    """Return the checkout that a file lies in, else the folder that it lies in."""
+    for parent in file.parents:
+        if (parent / ".git").exists():
+            return parent
+    above = file.as_posix().rpartition("/.github/")[0]
+    return Path(above) if above else file.parent
+
+
+def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
+    """Yield the checkout as an `Account` and the records of its definition files; a bad file costs only itself."""
+    folder = Path(target.params["path"])
+    remote = remote_of(folder)
+    yield Account(
+        id=target.account_id,
+        provider="definitions",
+        account_id=target.account_id,
+        kind="checkout",
+        native_id=target.name,
+        name=target.name,
+        address=f"{remote.host}/{remote.repository}" if remote else None,
+    )
+    context = Context(
+        provider="definitions",
+        account_id=target.account_id,
+        repository=remote.repository if remote else target.name,
+        default_branch=remote.default_branch if remote else None,
+        immutable_subject=None,
+    )
+    counts = dict.fromkeys(_FILLED, 0)
+    only = target.params.get("file")
+    files = definition_files(folder, config) if only is None else [_judged(folder, only, config)]
+    included: set[str] = set()
+    for path, skipped in sorted(files, key=_order):
+        if path in included:
+            continue
+        if run.stopping.is_set():
+            skipped = Failure(reason="deadline", detail="the run was told to stop")  # noqa: PLW2901
+        file = _File(
+            folder=folder,
+            path=path,
+            context=context,
+            remote=remote,
+            target=target,
+            config=config,
+            run=run,
+            included=included,
+        )
+        for record in _file(file, skipped):
+            table = TABLE_OF[type(record)]
+            if table in counts:
+                counts[table] += 1
+            yield record
+    for table, items in counts.items():
+        yield Coverage(
+            id=f"definitions:coverage:{target.name}:{table}",
+            provider="definitions",
+            account_id=target.account_id,
+            collector="definitions",
+            target=target.name,
+            table=table,
+            call="walk",
+            items=items,
+        )
+
+
+def _asked(target: Target, table: str, call: str) -> Asked:
+    return Asked(
+        provider="definitions",
+        account_id=target.account_id,
+        collector="definitions",
+        target=target.name,
+        table=table,
+        call=call,
+        needs="read access to the folder",
+    )
+
+
+def _explain(exc: Exception) -> Failure | None:
+    if isinstance(exc, DefinitionError):
+        return Failure(reason=exc.reason, detail=str(exc))
+    if isinstance(exc, PermissionError):
+        return Failure(reason="denied", detail=f"{exc.filename}: {exc.strerror}")
+    if isinstance(exc, OSError):
+        return Failure(reason="unreachable", detail=f"{exc.filename}: {exc.strerror}")
+    return None
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True):
+    """One definition file, and what is needed to read it."""
+
+    folder: Path
+    path: str
+    context: Context
+    remote: Remote | None
+    target: Target
+    config: Config
+    run: Run
+    included: set[str]
+    """Files that belong to a pipeline that was read: it grows."""
+
+
+def _file(file: _File, skipped: Failure | None) -> Iterator[Record]:
+    """Yield the records of one file; of each table that it fills, whether it was read: one bad file weighs as one."""
+    call = f"read {file.path}"
+    if skipped is not None:
+        yield from (gap(_asked(file.target, table, call), skipped) for table in _FILLED)
+        return
+    first, *others = _FILLED
+    yield from told(_records(file), _asked(file.target, first, call), _explain, fills=others)
+
+
+def _records(file: _File) -> Iterator[Record]:
+    context, remote = file.context, file.remote
+    owner = context.repository.split("/", 1)[0]
+    text = _text(file.folder / file.path)
+    gaps: list[Record] = []
+    if format_of(file.path) == "gitlab-ci":
+        definition, gaps = _gitlab(file, text, owner)
+    else:
+        definition = parse(file.path, text, file.run.fingerprint, owner=owner)
+    issuer = None
+    if remote is not None and remote.host not in {"github.com", "gitlab.com"}:
+        # GHES: https://docs.github.com/en/enterprise-server@latest/actions/reference/security/oidc
+        suffix = "/_services/token" if definition.format == "github-workflow" else ""
+        issuer = f"https://{remote.host}{suffix}"
+    yield from definition_records(definition, context=msgspec.structs.replace(context, issuer=issuer))
+    yield from gaps
+
+
+def _gitlab(file: _File, text: str, owner: str) -> tuple[Definition, list[Record]]:
+    """Return a GitLab pipeline with its local includes, and the gaps of those that could not be read."""
+    from collectors.definitions.gitlab.checkout_includes import CheckoutReader
+    from collectors.definitions.gitlab.ci import pipeline
+
+    reader = CheckoutReader(
+        file.folder,
+        _repository(file.folder, file.path),
+        wanted=lambda path: _wanted(path, file.config),
+        largest=file.config.max_bytes,
+        text=_text,
+    )
+    definition, branches = pipeline(file.path, text, file.run.fingerprint, reader, owner=owner)
+    file.included.update(branch.read.shown for branch in branches if branch.tree is not None)
+    unread = {branch.read.shown: branch.read for branch in branches if branch.read.reason is not None}
+    gaps: list[Record] = []
+    for path, read in unread.items():
+        # A file that the walk finds tells its own failure.
+        if read.reason is not None and path not in file.included and format_of(path) is None:
+            file.included.add(path)
+            failure = Failure(reason=read.reason, detail=f"{path}: {read.why}")
+            gaps += [gap(_asked(file.target, table, f"read {path}"), failure) for table in _FILLED]
+    return definition, gaps
+
+
+def _repository(folder: Path, path: str) -> str:
+    """Return the folder, inside the one that is scanned, of the repository that a GitLab pipeline belongs to."""
+    above = [parent.as_posix() for parent in PurePosixPath(path).parents]
+    for marked, name in ((above, ".git"), (above[::-1], ".gitlab-ci.yml")):
+        for parent in marked:
+            if (folder / parent / name).exists():
+                return parent
+    return "."
+
+
+def _order(found: tuple[str, Failure | None]) -> tuple[bool, int]:
+    """Sort the pipelines of GitLab first, and outer ones before inner ones: they take in other definitions."""
+    name, depth = found[0].rsplit("/", 1)[-1], found[0].count("/")
+    return (False, depth) if name in {".gitlab-ci.yml", ".gitlab-ci.yaml"} else (True, 0)
+
+
+def definition_files(folder: Path, config: Config) -> Iterator[tuple[str, Failure | None]]:
+    """Yield the definition files below a folder, in order, each with why it is not to be read.
+
+    A symbolic link that leaves the folder is not followed: what it leads to is not this checkout's.
+    """
+    unreadable: list[OSError] = []
+    checkouts: set[str] = set()
+    named = False
+    others: list[str] = []
+    for parent, folders, files in os.walk(folder, onerror=unreadable.append, followlinks=False):
+        if os.path.dirname(parent) in checkouts or {".git", ".github"} & {*folders, *files}:  # noqa: PTH120  a Path costs more than the walk
+            checkouts.add(parent)
+        folders[:] = sorted(name for name in folders if name not in _SKIPPED)
+        for name in sorted(files):
+            path = (Path(parent) / name).relative_to(folder).as_posix()
+            if not _wanted(path, config):
+                continue
+            if format_of(path) is not None:
+                named = True
+                yield _judged(folder, path, config)
+            elif name.endswith((".yml", ".yaml")):
+                if parent in checkouts:
+                    others.append(path)
+                elif (found := _by_content(folder, path, config)) is not None:
+                    yield found
+    for path in [] if named else others:
+        if (found := _by_content(folder, path, config)) is not None:
+            yield found
+    for exc in unreadable:
+        where = Path(exc.filename).relative_to(folder).as_posix()
+        yield where, _explain(exc)
+
+
+def _judged(folder: Path, path: str, config: Config) -> tuple[str, Failure | None]:
+    """Return a path with why the file is not to be read, if it is not."""
+    full = folder / path
+    if full.is_symlink() and not full.resolve().is_relative_to(folder.resolve()):
+        return path, Failure(
+            reason="unsupported", detail=f"{path} is a link that leaves the folder: not followed"
+        )
+    if not full.is_file():
+        return path, Failure(reason="unsupported", detail=f"{path} is no regular file")
+    if full.stat().st_size > config.max_bytes:
+        return path, Failure(reason="truncated", detail=f"{path} is larger than {config.max_bytes} bytes")
+    return path, None
+
+
+def _by_content(folder: Path, path: str, config: Config) -> tuple[str, Failure | None] | None:
+    """Return a file whose name tells nothing, if its content tells what it is."""
+    if _judged(folder, path, config)[1] is not None:
+        return None  # a link, a device or a huge file under any name: nothing says that it is a definition
+    try:
+        known = format_by_content(_text(folder / path))
+    except OSError as exc:
+        return path, _explain(exc)
+    return (path, None) if known is not None else None
+
+
+def _wanted(path: str, config: Config) -> bool:
+    return any(fnmatch.fnmatchcase(path, glob) for glob in config.include) and not any(
+        fnmatch.fnmatchcase(path, glob) for glob in config.exclude
+    )
+
+
+def _text(path: Path) -> str:
+    """Return a file's text: UTF-8, or UTF-16 with a byte order mark; what is neither stays readable in part."""
+    raw = path.read_bytes()
+    if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        return raw.decode("utf-16", "replace")
+    return raw.decode("utf-8-sig", "replace")
+
+
+_REMOTE = re.compile(
+    r"(?:[a-z+]+://(?:[^@/\s]*@)?|(?:[\w.-]+@)?)(?P<host>[\w.-]+)(?::\d+/|[:/])(?P<path>[\w./~-]+?)(?:\.git)?/?"
+)
+
+
+def remote_of(folder: Path) -> Remote | None:
+    """Return the remote ``origin`` of a checkout, read from .git/config; None when there is none that is readable."""
+    git = folder / ".git"
+    try:
+        if git.is_symlink() or not git.is_dir():
+            return None
+        config = (git / "config").read_text(encoding="utf-8", errors="replace")[:1_000_000]
+        head = git / "refs" / "remotes" / "origin" / "HEAD"
+        branch = head.read_text(encoding="utf-8", errors="replace")[:500] if head.is_file() else ""
+    except OSError:
+        return None
+    section, url = "", None
+    for line in config.splitlines():
+        stripped = line.strip()
+        if stripped.startswith("["):
+            section = stripped
+        elif section == '[remote "origin"]' and url is None:
+            key, _, value = stripped.partition("=")
+            url = value.strip() if key.strip() == "url" else None
+    match = _REMOTE.fullmatch(url or "")
+    if match is None or "/" not in match["path"].strip("/"):
+        return None
+    default = branch.strip().partition("ref: refs/remotes/origin/")[2]
+    return Remote(
+        host=match["host"].lower(), repository=match["path"].strip("/"), default_branch=default or None
+    )

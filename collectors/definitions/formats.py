@@ -1,0 +1,113 @@
+"""Which files are pipeline definitions, by name or by what they say, and which parser reads them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from collectors.definitions.definition import DefinitionError
+from collectors.definitions.yaml_nodes import MAX_BYTES
+
+if TYPE_CHECKING:
+    from collectors.definitions.definition import Definition, Format
+    from scanner.secrets.detectors import Fingerprint
+
+_NAMES: tuple[tuple[Format, re.Pattern[str]], ...] = (
+    ("github-workflow", re.compile(r"(?:.*/)?\.github/workflows/[^/]+\.ya?ml")),
+    ("github-action", re.compile(r"(?:.*/)?action\.ya?ml")),
+    ("gitlab-ci", re.compile(r"(?:.*/)?(?:\.gitlab-ci\.ya?ml|[^/]*\.gitlab-ci\.ya?ml|\.gitlab/ci/.*\.ya?ml)")),
+    ("azure-pipelines", re.compile(r"(?:.*/)?(?:azure-pipelines?[\w.-]*\.ya?ml|\.azure-pipelines/.*\.ya?ml|\.?azuredevops/.*\.ya?ml)")),
+    ("bitbucket-pipelines", re.compile(r"(?:.*/)?bitbucket-pipelines\.ya?ml")),
+    ("cloudbuild", re.compile(r"(?:.*/)?cloudbuild[\w.-]*\.(?:ya?ml|json)")),
+    ("buildspec", re.compile(r"(?:.*/)?buildspec[\w.-]*\.ya?ml")),
+    ("jenkinsfile", re.compile(r"(?:.*/)?(?:Jenkinsfile[\w.-]*|[\w.-]+\.[jJ]enkinsfile)")),
+)  # fmt: skip
+
+_ON = r"^[\"']?on[\"']?[ \t]*:"
+_SIGNS: tuple[tuple[Format, tuple[re.Pattern[str], ...]], ...] = tuple(
+    (name, tuple(re.compile(sign, re.MULTILINE) for sign in signs))  # type: ignore[misc]
+    for name, signs in (
+        ("github-workflow", (_ON, r"^[\"']?jobs[\"']?[ \t]*:")),
+        ("github-action", (r"^[\"']?runs[\"']?[ \t]*:", r"\busing[\"']?[ \t]*:[ \t]*[\"']?(?:composite|docker|node\d+)\b")),
+        ("bitbucket-pipelines", (r"^pipelines[ \t]*:", r"^[ \t]+(?:default|branches|pull-requests|tags|custom)[ \t]*:", r"-[ \t]+step[ \t]*:")),
+        ("buildspec", (r"^version[ \t]*:[ \t]*[\"']?0\.[12]\b", r"^phases[ \t]*:")),
+        ("cloudbuild", (r"^steps[ \t]*:", r"\bname[ \t]*:[ \t]*[\"']?(?:gcr\.io/(?:cloud-builders|google\.com/cloudsdktool)|[\w-]+-docker\.pkg\.dev/)|^availableSecrets[ \t]*:")),
+        ("azure-pipelines", (r"^(?:trigger|pr|pool|stages|jobs|steps|extends|resources|parameters)[ \t]*:", r"-[ \t]+task[ \t]*:[ \t]*[\"']?[\w.-]+@\d|\bvmImage[ \t]*:")),
+        ("gitlab-ci", (r"\A(?![\s\S]*^(?:language|jobs|workflows|apiVersion)[ \t]*:)", r"^stages[ \t]*:[ \t]*(?:\[|(?:#.*)?\r?\n(?:[ \t]*(?:#.*)?\r?\n)*[ \t]*-[ \t]+[\"']?[\w ./-]+[\"']?[ \t]*(?:#.*)?\r?$)", r"^[ \t]+(?:script|trigger)[ \t]*:")),
+        ("jenkinsfile", (r"^[ \t]*pipeline[ \t]*\{", r"\bagent\b", r"\bstage[ \t]*\(")),
+    )
+)  # fmt: skip
+"""Format to what all stands in such a file, and together in no other."""
+_INLINE = re.compile(r"\s*\{")
+
+
+def format_by_content(text: str) -> Format | None:
+    """Return which definition a text is, where nothing else looks like it; None if that is not sure.
+
+    A workflow has ``on:`` and ``jobs:`` at its top, an action has ``runs:`` with ``using:``, and so on.
+    """
+    shown = text[:_JUDGED].removeprefix("\ufeff")
+    if _INLINE.match(shown):  # written as one value, in JSON's way: its keys do not start lines
+        shown = re.sub(r"[{,][ \t]*(?=[\"']?[\w-]+[\"']?[ \t]*:)", "\n", shown)
+    for name, signs in _SIGNS:
+        if all(sign.search(shown) for sign in signs):
+            return name
+    return None
+
+
+_JUDGED = 500_000
+"""Characters that are looked at to tell a format."""
+
+
+def format_of(path: str) -> Format | None:
+    """Return which definition a file is, by its path with ``/``; None if it is none."""
+    return next((name for name, pattern in _NAMES if pattern.fullmatch(path)), None)
+
+
+def parse(
+    path: str,
+    text: str,
+    fingerprint: Fingerprint,
+    *,
+    owner: str | None = None,
+    kind: Format | None = None,
+) -> Definition:
+    """Read one definition file. Raises `DefinitionError`, and nothing else, for what cannot be read.
+
+    ``owner`` is the GitHub account or GitLab group whose actions and templates are its own, not third-party.
+    ``kind`` is what the file is, where somebody says so; else its name does, and where that tells nothing, its content.
+    """
+    kind = kind or format_of(path) or format_by_content(text)
+    if len(text) > MAX_BYTES:
+        raise DefinitionError("truncated", f"larger than {MAX_BYTES} bytes")
+    match kind:
+        case "github-workflow" | "github-action":
+            from collectors.definitions.github import workflow as github_workflow
+
+            return github_workflow.parse(path, text, fingerprint, owner)
+        case "gitlab-ci":
+            from collectors.definitions.gitlab import ci as gitlab_ci
+
+            return gitlab_ci.parse(path, text, fingerprint, owner)
+        case "azure-pipelines":
+            from collectors.definitions.azure import pipelines as azure_pipelines
+
+            return azure_pipelines.parse(path, text, fingerprint)
+        case "bitbucket-pipelines":
+            from collectors.definitions.bitbucket import pipelines as bitbucket_pipelines
+
+            return bitbucket_pipelines.parse(path, text, fingerprint)
+        case "cloudbuild":
+            from collectors.definitions.cloudbuild import build as cloudbuild
+
+            return cloudbuild.parse(path, text, fingerprint)
+        case "buildspec":
+            from collectors.definitions.codebuild import buildspec
+
+            return buildspec.parse(path, text, fingerprint)
+        case "jenkinsfile":
+            from collectors.definitions.jenkins import jenkinsfile
+
+            return jenkinsfile.parse(path, text, fingerprint)
+        case None:
+            raise DefinitionError("unsupported", f"{path} is no definition file that is known here")

@@ -1,0 +1,314 @@
+"""What of a stranger's a GitHub workflow fetches, and what its checkouts leave behind.
+
+Background: https://securitylab.github.com/resources/github-actions-preventing-pwn-requests/,
+https://github.com/actions/checkout#usage.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from collectors.definitions.definition import Problem, Severity
+from collectors.definitions.github.conditions import is_mutable, reached
+from collectors.definitions.github.expressions import dotted
+from collectors.definitions.github.steps import (
+    PRIVILEGED,
+    Guard,
+    RawJob,
+    Step,
+    Workflow,
+    expand,
+    listed,
+    literals,
+    secret_names,
+)
+from collectors.definitions.yaml_nodes import Scalar, boolean, mapping, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HEAD = re.compile(
+    r"github\.head_ref|github\.event\.pull_request\.(?:head\.(?:sha|ref|label|repo)|merge_commit_sha|number)|"
+    r"github\.event\.workflow_run\.(?:head_(?:sha|branch|commit|repository)|head\.|number|pull_requests)|github\.event\.(?:issue\.)?number|"
+    r"github\.event\.issue\.(?:number|pull_request)|github\.event\.(?:check_suite|check_run|review|comment)\."
+)
+_HEAD_OUTPUT = re.compile(
+    r"(?i)(?:steps|needs)\.[\w.-]*(?:head|sha|ref|branch|commit|pull|pr[_-]?|merge)[\w-]*|\)\s*\.(?:head[._])?(?:sha|ref|repo|label|branch)\b"
+)
+_OUTPUT = re.compile(r"(?i)\b(?P<kind>steps|needs)\.(?P<id>[\w-]+)\.outputs\.(?P<name>[\w-]+)")
+_MAKES_HEAD = re.compile(
+    r"(?i)head\.(?:sha|ref|repo|label)|head_?(?:sha|ref|branch)|headRef(?:Name|Oid)|pulls\.get|/pulls/|gh\s+pr\s+(?:view|list)|pull/|"
+    r"pull_request\.url|merge_commit_sha|event\.(?:issue\.)?number"
+)
+_HEAD_REF = re.compile(r"refs/(?:remotes/)?pull/|pull/[^\s]*/(?:head|merge)")
+_GIT = re.compile(
+    r"\bgit\s+(?:-[Cc]\s+\S+\s+)*(?:checkout|fetch|pull|clone|merge|switch|reset|worktree|rebase|cherry-pick|am|apply)\b"
+)
+_GH_CHECKOUT = re.compile(
+    r"\b(?:gh|hub)\s+(?:pr\s+checkout|co)\b|\bgh\s+pr\s+diff\b[^\n]*\|\s*(?:git\s+apply|patch)\b"
+)
+_FETCHED_HEAD = re.compile(
+    r"^\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)=.*(?:headRefName|headRefOid|\.head\.(?:ref|sha|repo)|head_ref|head_sha|headRepository)", re.MULTILINE
+)  # fmt: skip
+_BUILDS = re.compile(
+    r"\b(?:make|cmake|ninja|npm|npx|yarn|pnpm|bun|pip3?|pipx|uv|tox|nox|pytest|poetry|hatch|cargo|go|gradlew?|mvnw?|ant|bazel|bundle|rake|composer|dotnet|msbuild|"
+    r"terraform|tofu|docker|pre-commit|eslint|prettier|mkdocs|jekyll|sphinx-build|bash|sh|zsh|pwsh|python[\d.]*|node|deno|ruby|perl|php|java|swift|source)\b"
+    r"|(?:^|[\s;&|(\"'`=])\.{1,2}/[\w.-]|\bsed\s+-f|\bawk\s+-f|(?:^|[;&|]\s*)\.\s+\S"
+)
+_DOWNLOADERS = frozenset(
+    (
+        "dawidd6/action-download-artifact",
+        "aochmann/actions-download-artifact",
+        "bettermarks/action-artifact-download",
+        "levonet/action-download-last-artifact",
+        "ishworkh/docker-image-artifact-download",
+        "ishworkh/container-image-artifact-download",
+        "marcofaggian/action-download-multiple-artifacts",
+        "blablacar/action-download-last-artifact",
+        "redhat-plumbers-in-action/download-artifact",
+        "alehechka/download-artifact",
+        "marocchino/on_artifact",
+    )
+)
+_DOWNLOADS = re.compile(
+    r"\bgh\s+run\s+download\b|/actions/(?:artifacts|runs)/[^\s]*(?:zip|artifacts)|archive_download_url|\bartifacts_url\b"
+)
+
+
+_READS_FILE = re.compile(r"\$\(\s*<|\b(?:cat|head|tail|jq|yq|sed|awk)\s+[^|>\n]*[\w.]|readFileSync")
+
+
+def runs_code(step: Step) -> bool:
+    """Tell whether a step runs something that can come from the job's folder."""
+    if step.run is not None:
+        return _BUILDS.search(step.run.text[:50_000]) is not None
+    return (step.uses or "").startswith("./")
+
+
+def checkouts(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
+    """Yield the steps that fetch a stranger's code in a run with rights."""
+    if not PRIVILEGED & set(workflow.triggers):
+        yield from _called(workflow, job)
+        return
+    for at, step in enumerate(job.steps):
+        env = literals(workflow.env, job.env, step.env)
+        what = _takes_head(workflow, step, env, job)
+        if what is None:
+            continue
+        open_events = {
+            event: gates
+            for event, gates in reached(workflow, job, step).items()
+            if not _held_back(step, env, job, event, gates)
+        }
+        if not open_events:
+            continue
+        gated = all(open_events.values())
+        runs = any(runs_code(after) or after.run is not None for after in job.steps[at + 1 :])
+        runs = runs or (step.run is not None and runs_code(step))
+        secrets = [name for name in secret_names(workflow.env, job.node) if name != "GITHUB_TOKEN"]
+        writes = job.permissions is None or any(level == "write" for level in job.permissions.values())
+        severity: Severity = "critical" if runs and not gated and (secrets or writes) else "high"
+        reach = listed(secrets) if secrets else ("a writable token" if writes else "a read-only token")
+        told = f"under {', '.join(open_events)} it checks out {what}" + (
+            f" and runs code with {reach}" if runs else f" beside {reach}"
+        )
+        if gated:
+            told += "; who approves it sees another commit than the one that runs, for the branch can change in between"
+        yield Problem(
+            code="untrusted-checkout", line=step.line, job=job.key, severity=severity, detail=told,
+            fix="Build strangers' code under pull_request, without secrets; pass results on as data."
+            if not gated else "Check out the very commit that was approved, by its SHA.",
+        )  # fmt: skip
+
+
+def _held_back(step: Step, env: dict[str, str], job: RawJob, event: str, gates: frozenset[Guard]) -> bool:
+    """Tell whether the gates before a checkout keep strangers' code out of it.
+
+    An author with rights changes only a pull request of their own; a label, or a comment, stays while
+    somebody else's branch moves on.
+    """
+    if not gates:
+        return False
+    if "person" in gates and event not in {"issue_comment", "issues", "discussion", "discussion_comment"}:
+        return True
+    if step.action != "actions/checkout":
+        return "head.sha" in (step.run.text if step.run is not None else "")
+    ref = step.input("ref")
+    shown = " ".join(expand(ref.text, env, job.matrix)) if ref is not None else "head.ref"
+    return not is_mutable(dotted(shown), event)
+
+
+def _called(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
+    """Yield checkouts of a pull request's head in what other workflows call, with whatever rights they have."""
+    if not workflow.composite and "workflow_call" not in workflow.triggers:
+        return
+    for at, step in enumerate(job.steps):
+        env = literals(workflow.env, job.env, step.env)
+        if _takes_head(workflow, step, env, job) is None:
+            continue
+        runs = any(runs_code(after) for after in job.steps[at + 1 :])
+        yield Problem(
+            code="untrusted-checkout", line=step.line, job=job.key, severity="medium" if runs else "low",
+            detail="checks out the head of a pull request" + (" and runs code of it" if runs else "")
+            + " with the rights of whatever calls it: strangers' code, if that is started by pull_request_target",
+            fix="Call it under pull_request only, and say so where it is called.",
+        )  # fmt: skip
+
+
+def _takes_head(workflow: Workflow, step: Step, env: dict[str, str], job: RawJob) -> str | None:
+    """Tell what of a stranger's a step fetches; None if nothing."""
+    if step.action == "actions/checkout":
+        for name in ("ref", "repository"):
+            value = step.input(name)
+            for made in expand(value.text, env, job.matrix) if value else []:
+                if "${{" not in made and not _HEAD_REF.search(made):
+                    continue
+                named = dotted(made)
+                if (
+                    _HEAD.search(named.lower())
+                    or _HEAD_REF.search(made)
+                    or _is_head_output(workflow, job, named)
+                ):
+                    return "the head of a pull request"
+        return None
+    if step.run is None:
+        return None
+    script = step.run.text
+    if _GH_CHECKOUT.search(script):
+        return "a pull request with gh"
+    if not _GIT.search(script):
+        return None
+    heads = [name for name, value in env.items() if _HEAD.search(dotted(value).lower()) or ("${{" in value and _is_head_output(workflow, job, dotted(value)))]  # fmt: skip
+    heads += [match["name"] for match in _FETCHED_HEAD.finditer(script[:50_000])]
+    held = re.compile(rf"\$\{{?(?:{'|'.join(map(re.escape, heads))})\b") if heads else None
+    for line in script.split("\n"):
+        if not _GIT.search(line):
+            continue
+        tainted = held is not None and held.search(line)
+        named = dotted(line)
+        if (
+            tainted
+            or _HEAD_REF.search(line)
+            or ("${{" in line and (_HEAD.search(named.lower()) or _is_head_output(workflow, job, named)))
+        ):
+            return "the head of a pull request with git"
+    return None
+
+
+def _is_head_output(workflow: Workflow, job: RawJob, text_: str, depth: int = 0) -> bool:
+    """Tell whether a text reads an output that leads to a pull request's head: by what makes it, else by its name."""
+    for match in _OUTPUT.finditer(text_):
+        maker = None
+        if match["kind"].lower() == "needs":
+            needed = next((other for other in workflow.jobs if other.key == match["id"]), None)
+            made = (
+                text(mapping(needed.node.get("outputs")).get(match["name"])) if needed is not None else None
+            )
+            if needed is not None and made is not None and depth < 5:
+                if _HEAD.search(dotted(made).lower()) or _is_head_output(
+                    workflow, needed, dotted(made), depth + 1
+                ):
+                    return True
+                continue
+        else:
+            maker = next((step for step in job.steps if text(step.node.get("id")) == match["id"]), None)
+        script = _script(maker) if maker is not None else None
+        if script is not None:
+            shown = dotted(script.text[:50_000])
+            if _MAKES_HEAD.search(shown):
+                return True
+            if _READS_FILE.search(shown) and any(_fetches_artifact(other) for other in job.steps):
+                return True  # a file in an artifact says what to check out
+        elif _HEAD_OUTPUT.search(text_):
+            return True
+    return False
+
+
+def _script(step: Step) -> Scalar | None:
+    return step.input("script") if step.action == "actions/github-script" else step.run
+
+
+def kept_tokens(job: RawJob, step: Step, uploads: bool) -> Iterator[Problem]:
+    """Yield a checkout that leaves the job's token on disk."""
+    if step.action != "actions/checkout":
+        return
+    value = step.input("persist-credentials")
+    if value is not None and boolean(value) is False:
+        return
+    yield Problem(
+        code="artipacked", line=step.line, job=job.key, severity="medium" if uploads else "low",
+        detail="the checkout leaves the job's token in .git/config" + (", and the job uploads artifacts" if uploads else ""),
+        fix="Set `persist-credentials: false` on the checkout.",
+    )  # fmt: skip
+
+
+def foreign_artifacts(workflow: Workflow, job: RawJob, step: Step) -> Iterator[Problem]:
+    """Yield a step that takes another run's artifact, or one of a stranger's code, into a run with rights."""
+    if not {"workflow_run", "pull_request_target", "issue_comment"} & set(workflow.triggers):
+        return
+    if not _downloads(workflow, job, step) or not reached(workflow, job, step):
+        return
+    later = job.steps[job.steps.index(step) + 1 :]
+    apart = _APART.match((text(step.input("path")) or "").strip())
+    if apart is not None and not any(_runs_from(after, apart) for after in later):
+        return
+    running = next((after for after in [step, *later] if runs_code(after)), None)
+    fix = "Unpack it into a folder of its own, treat it as data, and check what it holds."
+    yield Problem(
+        code="artifact-poisoning", line=step.line, job=job.key, severity="medium" if running is None else "high",
+        detail="takes an artifact of another run, which a pull request may have made, into a run with rights", fix=fix,
+    )  # fmt: skip
+    if running is not None and running is not step:
+        yield Problem(
+            code="artifact-poisoning", line=running.line, job=job.key, severity="high", fix=fix,
+            detail="runs what may have come with an artifact of another run, which a pull request may have made",
+        )  # fmt: skip
+
+
+_APART = re.compile(r"(?:\$\{\{\s*runner\.temp\s*\}\}|/tmp|/var/tmp|\$RUNNER_TEMP)(?:/[\w./-]*)?")
+"""A folder outside of the checkout, where an artifact overwrites nothing."""
+
+
+def _runs_from(step: Step, folder: re.Match[str]) -> bool:
+    """Tell whether a step runs something out of a folder."""
+    script = step.run.text[:50_000] if step.run is not None else ""
+    last = folder.group().rstrip("/").rsplit("/", 1)[-1]
+    return re.search(rf"(?:^|[\s;&|])(?:(?:ba|z)?sh|python3?|node|chmod|source|\.)\s+[^\n]*{re.escape(last)}|^\s*[\"']?[^\s\"']*{re.escape(last)}/\S", script, re.MULTILINE) is not None  # fmt: skip
+
+
+def _downloads(workflow: Workflow, job: RawJob, step: Step) -> bool:
+    return _fetches_artifact(step) or (
+        step.action == "actions/download-artifact" and _built_from_head(workflow, job)
+    )
+
+
+def _fetches_artifact(step: Step) -> bool:
+    """Tell whether a step fetches an artifact of another run."""
+    if step.action in _DOWNLOADERS:
+        return True
+    if step.action == "actions/download-artifact":
+        return step.input("run-id") is not None
+    if step.action == "actions/github-script":
+        return "downloadArtifact" in (text(step.input("script")) or "")
+    script = step.run.text[:50_000] if step.run is not None else ""
+    return _DOWNLOADS.search(script) is not None and re.search(r"\b(?:gh|curl|wget)\b", script) is not None
+
+
+def _built_from_head(workflow: Workflow, job: RawJob) -> bool:
+    """Tell whether another job of the run makes an artifact from a stranger's code."""
+    for other in workflow.jobs:
+        if other.key == job.key or not any(step.action == "actions/upload-artifact" for step in other.steps):
+            continue
+        for step in other.steps:
+            env = literals(workflow.env, other.env, step.env)
+            if _takes_head(workflow, step, env, other) is not None and reached(workflow, other, step):
+                return True
+    return False
+
+
+def brings_foreign_files(workflow: Workflow, job: RawJob, step: Step) -> bool:
+    """Tell whether a step puts files of a stranger's into the job's folder."""
+    return _downloads(workflow, job, step) or (
+        _takes_head(workflow, step, literals(workflow.env, job.env, step.env), job) is not None
+    )

@@ -1,0 +1,172 @@
+"""Finds what GitHub expressions (``${{ }}``) read, without evaluating them.
+
+Grammar: https://docs.github.com/en/actions/reference/workflows-and-actions/expressions. Which parts of an event
+a stranger writes: https://docs.github.com/en/actions/reference/security/secure-use#understanding-the-risk-of-script-injections
+and https://securitylab.github.com/resources/github-actions-untrusted-input/.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.definitions.yaml_nodes import Scalar
+
+Taint: TypeAlias = Literal["stranger", "collaborator", "unknown", "none"]
+"""Who can write a value: anyone who opens an issue or pull request; who may push or dispatch; cannot tell; nobody."""
+
+_BODY = re.compile(r"(?:'[^']*+'|[^'}]|\}(?!\}))*+\}\}")
+_TOKEN = re.compile(
+    r"'[^']*+'|(?P<name>[A-Za-z_][\w-]*+)(?P<path>(?:\s*+\.\s*+(?:[A-Za-z_][\w-]*+|\*)|\s*+\[(?:'[^']*+'|[^\[\]'])*+\])*+)(?P<call>\s*+\()?"
+)
+_PART = re.compile(
+    r"\.\s*(?P<name>[A-Za-z_][\w-]*|\*)|\[\s*(?:'(?P<quoted>[^']*)'|(?P<index>\d+|\*)|[^\]]*)\s*\]"
+)
+_INDEXED = re.compile(r"\s*\[\s*'([A-Za-z_][\w-]*)'\s*\]")
+_CONTEXTS = frozenset(
+    (
+        "github",
+        "env",
+        "vars",
+        "job",
+        "jobs",
+        "steps",
+        "runner",
+        "secrets",
+        "strategy",
+        "matrix",
+        "needs",
+        "inputs",
+    )
+)
+
+_STRANGER = re.compile(
+    r"""(?x)
+    github\.head_ref
+    | github\.event(?:
+        \.(?:issue|pull_request|discussion|milestone)\.(?:title|body)
+        | \.pull_request\.head\.(?:ref|label)
+        | \.pull_request\.head\.repo\.(?:default_branch|description|homepage)
+        | \.(?:comment|review|review_comment)\.body
+        | \.pages(?:\.\*|\.\d+)?(?:\.page_name|\.title|\.summary)?
+        | \.(?:commits(?:\.\*|\.\d+)?|head_commit)(?:\.(?:message|author\.(?:email|name)|committer\.(?:email|name)))?
+        | \.workflow_run\.(?:head_branch|display_title|head_commit\.(?:message|author\.(?:email|name))|head_repository\.description
+            |pull_requests(?:\.\*|\.\d+)?(?:\.head\.ref)?)
+        | \.workflow_run
+        | \.merge_group\.(?:head_ref|head_commit(?:\..+)?)
+        | \.commits\.[\w-]+\.(?:message|(?:author|committer)\.(?:email|name))
+        | \.check_(?:suite|run)\.head_branch | \.check_run\.check_suite\.head_branch
+        | \.(?:issue|pull_request|comment|review|discussion|pull_request\.head|pull_request\.head\.repo)
+        | \.changes(?:\.\w+)*\.from
+        | \.answer\.body | \.forkee\.\w+
+    )?
+    | github
+    """
+)
+_COLLABORATOR = re.compile(
+    r"""(?x)
+    github\.(?:ref_name|ref|base_ref|workflow_ref|workflow)
+    | github\.event\.(?:inputs|client_payload)(?:\..+)?
+    | github\.event\.(?:release|label|ref|base_ref|deployment|milestone|pull_request\.(?:base\.ref|labels.*|milestone\..+)|issue\.(?:labels.*|milestone\..+)|repository\.(?:description|homepage)|workflow_run\.name)(?:\..+)?
+    | inputs(?:\..+)?
+    """
+)
+_SAFE_LEAF = re.compile(
+    r"(?:^|[._])(?:id|ids|number|sha|node_id|created_at|updated_at|draft|merged|login|type|state|action|html_url|url|git_url|"
+    r"clone_url|diff_url|patch_url|full_name|merge_commit_sha|before|after|fork|private|tag_name_id|run_id|run_number|run_attempt|"
+    r"conclusion|status|event|count|additions|deletions|changed_files|commits_url|default_branch_id|author_association|size|locked|prerelease)$"
+)
+_SAFE_ROOT = frozenset(("runner", "job", "strategy", "vars", "secrets"))
+
+
+class Found:
+    """One expression in a text."""
+
+    __slots__ = ("body", "start")
+
+    def __init__(self, body: str, start: int) -> None:
+        self.body = body
+        self.start = start
+
+
+def expressions(text: str) -> Iterator[Found]:
+    """Yield the expressions of a text with their offset."""
+    at = text.find("${{")
+    while at >= 0:
+        match = _BODY.match(text, at + 3)
+        if match is None:
+            at = text.find("${{", at + 3) if text.find("}}", at) >= 0 else -1
+            continue
+        yield Found(match.group()[:-2], at)
+        at = text.find("${{", match.end())
+
+
+def condition(scalar: Scalar) -> str:
+    """Return the body of an ``if:``, which may stand without ``${{ }}``, with names dotted."""
+    found = list(expressions(scalar.text))
+    return dotted(" ".join(part.body for part in found) if found else scalar.text)
+
+
+def dotted(body: str) -> str:
+    """Return an expression with ``github['actor']`` as ``github.actor``, which means the same."""
+    return _INDEXED.sub(r".\1", body)
+
+
+def paths(body: str) -> Iterator[tuple[str, int]]:
+    """Yield what an expression reads as dotted lower-case paths with their offset: ``github.event.issue.title``.
+
+    The name after ``secrets.``, ``vars.`` and ``env.`` keeps its case. A computed index is ``[]``.
+    """
+    for match in _TOKEN.finditer(body):
+        name = match["name"]
+        if name is None or (match["call"] and not match["path"]):
+            continue
+        root = name.lower()
+        if root not in _CONTEXTS:
+            continue
+        keep = root in {"secrets", "vars", "env", "inputs", "matrix", "steps", "needs"}
+        parts = [root]
+        for part in _PART.finditer(match["path"] or ""):
+            piece = part["name"] or part["quoted"] or part["index"] or "[]"
+            parts.append(piece if keep else piece.lower())
+        yield ".".join(parts), match.start()
+
+
+def is_safe_field(field: str) -> bool:
+    """Tell whether a field of an answer of GitHub's, ``.head.sha``, is one that nobody chooses freely."""
+    return bool(_SAFE_LEAF.search(field.lower())) or field.lower().endswith(
+        (".mergeable", ".mergeable_state")
+    )
+
+
+def taint(path: str) -> Taint:
+    """Tell who can write what a path reads."""
+    root = path.split(".", 1)[0]
+    if root in _SAFE_ROOT:
+        return "none"
+    if _STRANGER.fullmatch(path):
+        return "stranger"
+    if root == "github":
+        if path.endswith(".*") or path in {"github.event", "github.*"}:
+            return "stranger"
+        if _SAFE_LEAF.search(path) and not path.startswith("github.event.inputs"):
+            return "none"
+        if _COLLABORATOR.fullmatch(path):
+            return "collaborator"
+        return "unknown" if path.startswith("github.event.") else "none"
+    if root == "inputs":
+        return "collaborator"
+    return "unknown"
+
+
+def position(scalar: Scalar, offset: int) -> tuple[int, int]:
+    """Return line and column of an offset into a scalar's text; the line alone is sure in folded scalars."""
+    lines, start = scalar.line_breaks(offset)
+    if scalar.style in {"|", ">"}:
+        return scalar.line + 1 + lines, offset - start + 1
+    if lines:
+        return scalar.line + lines, 1
+    return scalar.line, scalar.column + offset + (0 if scalar.plain else 1)

@@ -1,0 +1,281 @@
+"""The steps of GitHub workflows by which a job signs in somewhere, or deploys something.
+
+Inputs are those of each action's own action.yml: https://github.com/aws-actions/configure-aws-credentials,
+https://github.com/google-github-actions/auth, https://github.com/Azure/login, https://github.com/hashicorp/vault-action,
+https://github.com/pypa/gh-action-pypi-publish, https://github.com/docker/login-action, ...
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+from collectors.definitions.definition import Login
+from collectors.definitions.gathered import roles_in
+from collectors.definitions.github.steps import expand, literals, secret_names
+from collectors.definitions.shell.commands import MAX_SCRIPT, ecs_service, lambda_function
+from collectors.definitions.yaml_nodes import Mapping, Scalar, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.definitions.github.steps import RawJob, Step
+    from collectors.definitions.yaml_nodes import Node
+
+_STATIC_ENV = {
+    "aws": ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_KEY", "AWS_ACCESS_KEY"),
+    "azure": ("AZURE_CREDENTIALS", "ARM_CLIENT_SECRET", "AZURE_CLIENT_SECRET", "AZURE_PASSWORD"),
+    "gcp": ("GOOGLE_CREDENTIALS", "GCP_SA_KEY", "GCLOUD_SERVICE_KEY", "GOOGLE_APPLICATION_CREDENTIALS_JSON", "GCP_CREDENTIALS"),
+    "npm": ("NODE_AUTH_TOKEN", "NPM_TOKEN", "NPM_AUTH_TOKEN"),
+    "pypi": ("TWINE_PASSWORD", "UV_PUBLISH_TOKEN", "POETRY_PYPI_TOKEN_PYPI", "PYPI_TOKEN", "FLIT_PASSWORD", "HATCH_INDEX_AUTH"),
+    "crates": ("CARGO_REGISTRY_TOKEN",),
+    "rubygems": ("GEM_HOST_API_KEY", "RUBYGEMS_API_KEY"),
+    "nuget": ("NUGET_API_KEY", "NUGET_TOKEN"),
+    "terraform": ("TF_API_TOKEN", "TFE_TOKEN", "TF_TOKEN_app_terraform_io"),
+    "vault": ("VAULT_TOKEN",),
+    "kubernetes": ("KUBECONFIG", "KUBE_CONFIG", "KUBE_CONFIG_DATA", "KUBECONFIG_DATA"),
+    "cloudflare": ("CLOUDFLARE_API_TOKEN", "CF_API_TOKEN"),
+    "pulumi": ("PULUMI_ACCESS_TOKEN",),
+    "docker": ("DOCKER_PASSWORD", "DOCKERHUB_TOKEN", "DOCKER_HUB_TOKEN"),
+}  # fmt: skip
+_SERVICE_OF_ENV = {name: service for service, names in _STATIC_ENV.items() for name in names}
+_AWS_INPUTS = frozenset(
+    ("awsaccesskeyid", "awssecretaccesskey", "awsaccesskey", "awssecretkey", "awskeyid", "awssecretid")
+)
+_STATIC_INPUTS = {
+    "google-github-actions/setup-gcloud": ("gcp", ("service_account_key",)),
+    "google-github-actions/deploy-cloudrun": ("gcp", ("credentials",)),
+    "azure/webapps-deploy": ("azure", ("publish-profile",)),
+    "azure/functions-action": ("azure", ("publish-profile",)),
+    "azure/docker-login": ("registry", ("password",)),
+    "azure/k8s-set-context": ("kubernetes", ("kubeconfig", "k8s-secret")),
+    "actions/create-github-app-token": ("github-app", ("private-key",)),
+    "tibdex/github-app-token": ("github-app", ("private_key",)),
+    "getsentry/action-github-app-token": ("github-app", ("private_key",)),
+    "peter-murray/workflow-application-token-action": ("github-app", ("application_private_key",)),
+    "hashicorp/setup-terraform": ("terraform", ("cli_config_credentials_token",)),
+    "webfactory/ssh-agent": ("ssh", ("ssh-private-key",)),
+    "appleboy/ssh-action": ("ssh", ("key", "password")),
+    "appleboy/scp-action": ("ssh", ("key", "password")),
+    "burnett01/rsync-deployments": ("ssh", ("remote_key",)),
+    "shimataro/ssh-key-action": ("ssh", ("key",)),
+    "js-devtools/npm-publish": ("npm", ("token",)),
+    "w9jds/firebase-action": ("gcp", ()),
+    "firebaseextended/action-hosting-deploy": ("gcp", ("firebaseserviceaccount",)),
+    "cloudflare/wrangler-action": ("cloudflare", ("apitoken",)),
+    "digitalocean/action-doctl": ("digitalocean", ("token",)),
+    "rubygems/configure-rubygems-credentials": ("rubygems", ("api-token",)),
+    "pypa/gh-action-pypi-publish": ("pypi", ("password",)),
+    "hashicorp/vault-action": ("vault", ("token", "secretid")),
+    "docker/login-action": ("registry", ("password",)),
+    "redhat-actions/podman-login": ("registry", ("password",)),
+    "google-github-actions/auth": ("gcp", ("credentials_json",)),
+    "azure/login": ("azure", ("creds",)),
+    "jfrog/setup-jfrog-cli": ("jfrog", ()),
+}  # fmt: skip
+"""Action to service and the inputs that carry a stored credential."""
+_OIDC_INPUTS = {
+    "aws-actions/configure-aws-credentials": ("aws", ("role-to-assume",), "audience", "sts.amazonaws.com"),
+    "google-github-actions/auth": ("gcp", ("workload_identity_provider",), "audience", None),
+    "azure/login": ("azure", ("client-id",), "audience", "api://AzureADTokenExchange"),
+    "rubygems/configure-rubygems-credentials": ("rubygems", ("role-to-assume",), "audience", "rubygems.org"),
+    "jfrog/setup-jfrog-cli": ("jfrog", ("oidc-provider-name",), "oidc-audience", None),
+    "pulumi/auth-actions": ("pulumi", ("organization",), "audience", None),
+}  # fmt: skip
+"""Action to service, the input that names whom it becomes, the input of the audience, and the audience by default."""
+
+
+def step_logins(step: Step, job: RawJob, env: dict[str, str], token_allowed: bool | None) -> Iterator[Login]:
+    """Yield the sign-ins of one step. ``env`` is the environment in force at the step."""
+    action = step.action
+
+    def login(
+        service: str,
+        how: Literal["oidc", "static"],
+        targets: list[str],
+        secrets: list[str],
+        audience: str | None = None,
+    ) -> Login:
+        return Login(
+            service=service, how=how, targets=targets, audience=audience, secrets=secrets, line=step.line, job=job.key,
+            environment=job.environment, token_allowed=token_allowed if how == "oidc" else None,
+        )  # fmt: skip
+
+    def resolved(scalar: Scalar) -> list[str]:
+        made = expand(scalar.text.strip(), env, job.matrix)
+        return [value for text_ in made for value in _choices(text_)]
+
+    static: dict[str, list[str]] = {}
+    for key, value in step.inputs.pairs:
+        if re.sub(r"[^a-z]", "", key.text.lower()) in _AWS_INPUTS and text(value):
+            static.setdefault("aws", []).extend(secret_names(value))
+    if action in _STATIC_INPUTS:
+        service, names = _STATIC_INPUTS[action]
+        for name in names:
+            given = step.input(name)
+            if given is not None and not _is_job_token(resolved(given)):
+                static.setdefault(service, []).extend(_secrets_of(resolved(given)))
+    for service, found in static.items():
+        yield login(service, "static", [], list(dict.fromkeys(found)))
+    if action in _OIDC_INPUTS:
+        service, names, audience_input, default = _OIDC_INPUTS[action]
+        role = step.input(*names)
+        chained = (text(step.input("role-chaining")) or "").lower() == "true"
+        if role is not None and service not in static and not chained:
+            account = step.input("service_account")
+            whom = resolved(role) + (resolved(account) if account else [])
+            audience = step.input(audience_input)
+            yield login(
+                service,
+                "oidc",
+                whom,
+                [],
+                resolved(audience)[0] if audience else _audience(service, role, default),
+            )
+    elif action == "hashicorp/vault-action" and text(step.input("method")) == "jwt":
+        role = step.input("role")
+        audience = step.input("jwtGithubAudience")
+        yield login("vault", "oidc", resolved(role) if role else [], [], text(audience))
+    elif action == "pypa/gh-action-pypi-publish" and not static and step.input("user") is None:
+        yield login("pypi", "oidc", [], [], "pypi")
+    if step.run is not None and "assume-role-with-web-identity" in step.run.text[:MAX_SCRIPT]:
+        roles = roles_in(step.run.text[:MAX_SCRIPT], env)
+        yield login("aws", "oidc", roles, [], "sts.amazonaws.com")
+    for service, stored in _run_logins(step, job):
+        yield login(service, "static", [], stored)
+
+
+def _audience(service: str, role: Scalar, default: str | None) -> str | None:
+    """Return the audience that an action asks for when none is set: Google's is the provider's own address."""
+    if service == "gcp" and "${{" not in role.text:
+        return f"https://iam.googleapis.com/{role.text.strip()}"
+    return default
+
+
+def _choices(value: str) -> list[str]:
+    """Return the roles that an expression chooses between when they stand in it, else the value itself."""
+    if not value.startswith("${{"):
+        return [value]
+    return [match.group(1) for match in _QUOTED_ROLE.finditer(value)] or [value]
+
+
+_QUOTED_ROLE = re.compile(r"'(arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+)'")
+
+
+def _secrets_of(values: list[str]) -> list[str]:
+    return secret_names(*(Scalar(value, 1, 1, None, "") for value in values))
+
+
+def _is_job_token(values: list[str]) -> bool:
+    """Tell whether a value is the job's own short-lived token."""
+    names = _secrets_of(values)
+    return bool(names) and set(names) <= {"GITHUB_TOKEN"}
+
+
+_CLI_LOGIN = re.compile(
+    r"(?P<aws>aws\s+configure\s+set\s+aws_secret_access_key|AWS_SECRET_ACCESS_KEY\s*=\s*[\"']?\$\{\{\s*secrets)|az\s+login\b[^\n]*(?P<azure>--password|\s-p\s)|"
+    r"gcloud\s+auth\s+(?P<gcp>activate-service-account)|docker\s+login\b[^\n]*(?P<registry>--password\b|\s-p\s|--password-stdin)|"
+    r"npm\s+(?:config\s+)?set\s+[^\n]*(?P<npm>_authToken)"
+)
+
+
+def _run_logins(step: Step, job: RawJob) -> Iterator[tuple[str, list[str]]]:
+    """Yield service and secrets of the sign-ins in a step's script."""
+    if step.run is None:
+        return
+    for match in _CLI_LOGIN.finditer(step.run.text[:200_000]):
+        names = holders(step.run) or holders(step.env) or holders(job.env)
+        if names and match.lastgroup:
+            yield match.lastgroup, names
+
+
+_FEDERATED_ENV = (
+    ("aws", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "sts.amazonaws.com"),
+    ("azure", "ARM_USE_OIDC", "ARM_CLIENT_ID", "api://AzureADTokenExchange"),
+)
+"""Service, the variable that turns federation on, the one that names whom it becomes, and the audience.
+
+https://docs.aws.amazon.com/sdkref/latest/guide/feature-assume-role-credentials.html,
+https://registry.terraform.io/providers/hashicorp/azurerm/latest/docs/guides/service_principal_oidc.
+"""
+
+
+def environment_logins(
+    env: Mapping, line: int, job: str | None, environment: str | None, token: bool | None = None
+) -> Iterator[Login]:
+    """Yield the sign-ins that an ``env:`` block amounts to: ``AWS_SECRET_ACCESS_KEY: ${{ secrets.X }}``."""
+    for federated, switch, whom, audience in _FEDERATED_ENV:
+        if text(env.get(switch)) in {None, "", "false"}:
+            continue
+        named = text(env.get(whom))
+        yield Login(
+            service=federated, how="oidc", targets=_choices(named) if named else [], audience=audience,
+            line=getattr(env.key(switch), "line", line), job=job, environment=environment, token_allowed=token,
+        )  # fmt: skip
+    found: dict[str, list[str]] = {}
+    at: dict[str, int] = {}
+    for key, value in env.pairs:
+        service = _SERVICE_OF_ENV.get(key.text)
+        names = [name for name in secret_names(value) if name != "GITHUB_TOKEN"] if service else []
+        if service and names:
+            found.setdefault(service, []).extend(names)
+            at.setdefault(service, key.line)
+    for service, names in found.items():
+        yield Login(
+            service=service,
+            how="static",
+            secrets=list(dict.fromkeys(names)),
+            line=at.get(service, line),
+            job=job,
+            environment=environment,
+        )
+
+
+def step_deploys(step: Step, job: RawJob, env: dict[str, str]) -> Iterator[str]:
+    """Yield the addresses of what a step's action deploys."""
+
+    def values(*names: str) -> list[str]:
+        found = step.input(*names)
+        return expand(found.text.strip(), env, job.matrix) if found else []
+
+    action = step.action
+    if action == "aws-actions/amazon-ecs-deploy-task-definition":
+        clusters: list[str] = values("cluster")
+        for service in values("service"):
+            for cluster in clusters or [""]:
+                yield ecs_service(cluster or None, service) or ""
+    elif action in {"aws-actions/aws-lambda-deploy", "appleboy/lambda-action", "int128/deploy-lambda-action"}:
+        for name in values("function-name", "function_name"):
+            yield lambda_function(name) or ""
+    kinds = {
+        "azure/webapps-deploy": ("azure:webapp-name", "app-name"),
+        "azure/functions-action": ("azure:functionapp-name", "app-name"),
+        "azure/container-apps-deploy-action": ("azure:containerapp-name", "containerAppName"),
+        "google-github-actions/deploy-cloudrun": ("gcp:cloud-run-service-name", "service"),
+        "google-github-actions/deploy-cloud-functions": ("gcp:cloud-function-name", "name"),
+    }
+    if action in kinds:
+        prefix, name = kinds[action]
+        for value in values(name):
+            yield f"{prefix}:{value}" if "${{" not in value else ""
+
+
+def fill(script: str, env: dict[str, str], matrix: dict[str, list[str]]) -> str:
+    """Return a shell command with the variables and expressions filled in that stand in the file."""
+    filled = expand(script, env, matrix)[0]
+
+    def variable(match: re.Match[str]) -> str:
+        value = env.get(match["name"])
+        return value if value is not None and "${{" not in value else match.group()
+
+    return re.sub(r"\$\{?(?P<name>[A-Za-z_]\w*)\}?", variable, filled)
+
+
+def step_environment(workflow_env: Mapping, job: RawJob, step: Step) -> dict[str, str]:
+    """Return the variables in force at a step."""
+    return literals(workflow_env, job.env, step.env)
+
+
+def holders(node: Node | None) -> list[str]:
+    """Return the secrets below a node but the job's own token."""
+    return [name for name in secret_names(node) if name != "GITHUB_TOKEN"]

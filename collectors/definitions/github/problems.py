@@ -1,0 +1,442 @@
+"""Weaknesses that a GitHub workflow shows by itself.
+
+The codes are those of zizmor (https://docs.zizmor.sh/audits/) where it has one for the same thing, so that
+a reader can compare; beside these: ``untrusted-checkout``, ``third-party-sees-secrets``, ``static-cloud-login``,
+``oidc-without-permission``, ``secrets-in-output``, ``unverified-script``, ``debug-enabled``,
+``confused-deputy-auto-merge``, ``artifact-poisoning``. Background:
+https://docs.github.com/en/actions/reference/security/secure-use and
+https://securitylab.github.com/resources/github-actions-preventing-pwn-requests/.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from collectors.definitions.definition import Problem, Reference, Severity
+from collectors.definitions.github.action_advisories import advisories
+from collectors.definitions.github.caches import poisoned_caches
+from collectors.definitions.github.checkouts import checkouts, foreign_artifacts, kept_tokens
+from collectors.definitions.github.commands import unchecked_commands
+from collectors.definitions.github.environment import environment_files
+from collectors.definitions.github.expressions import condition, expressions, paths
+from collectors.definitions.github.scripts import (
+    BOT,
+    injections,
+    placements,
+    publishes,
+    scripts,
+    stored_publishing,
+    structured_secrets,
+)
+from collectors.definitions.github.steps import (
+    HOSTED,
+    PRIVILEGED,
+    RawJob,
+    Step,
+    Workflow,
+    listed,
+    runner_kind,
+    secret_names,
+)
+from collectors.definitions.github.taint import Taint
+from collectors.definitions.yaml_nodes import Mapping, Scalar, boolean, mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.definitions.yaml_nodes import Node
+
+_PUBLIC = PRIVILEGED | {"pull_request"}
+_RENTED = re.compile(
+    r"(?i)buildjet|blacksmith|depot|namespace|nscloud|warp|ubicloud|github-hosted|ubuntu|windows|macos"
+)
+"""Labels of those who rent out runners, and of larger runners by their image."""
+_CONTAINS = re.compile(
+    r"(?i)contains\(\s*'[^']*'\s*,\s*(?:github\.(?:ref|ref_name|head_ref|base_ref|actor|triggering_actor)|env\.|inputs\.)"
+)
+_TRUSTED = frozenset(("pypi", "npm", "rubygems", "crates", "nuget"))
+_FEDERATED = frozenset(("aws", "gcp", "azure"))
+_ARCHIVED = frozenset(
+    (
+        "actions/create-release", "actions/upload-release-asset", "actions/setup-ruby", "actions/setup-elixir",
+        "actions/setup-haskell", "actions-rs/audit-check", "actions-rs/cargo", "actions-rs/clippy-check",
+        "actions-rs/components-nightly", "actions-rs/install", "actions-rs/tarpaulin", "actions-rs/toolchain",
+        "andrewmcodes-archive/rubocop-linter-action", "artichoke/setup-rust", "aslafy-z/conventional-pr-title-action",
+        "azure/container-actions", "azure/container-scan", "azure/get-keyvault-secrets", "azure/k8s-actions",
+        "azure/powershell", "cedrickring/golang-action", "decathlon/pull-request-labeler-action",
+        "justinribeiro/lighthouse-action", "grafana/k6-action", "helaili/github-graphql-action", "helaili/jekyll-action",
+        "juliaregistries/tagbot", "marvinpinto/action-automatic-releases", "repo-sync/pull-request", "snow-actions/composer-install",
+        "stefanprodan/kube-tools", "thollander/actions-comment-pull-request-archived", "xt0rted/markdownlint-problem-matcher",
+        "dawidd6/action-delete-branch-archived", "trilom/file-changes-action", "jakejarvis/s3-sync-action", "gaurav-nelson/github-action-markdown-link-check",
+    )
+)  # fmt: skip
+
+
+def find(workflow: Workflow) -> Iterator[Problem]:
+    """Yield the problems of a workflow or composite action."""
+    yield from _uses(workflow)
+    yield from _logins(workflow)
+    yield from _secret_reads(workflow)
+    if not workflow.composite:
+        yield from _permissions(workflow)
+        yield from _triggers(workflow)
+    yield from _environment(workflow.env, None)
+    yield from _shared_secrets(workflow)
+    taint = Taint(workflow)
+    for job in workflow.jobs:
+        yield from _job(workflow, job, taint)
+
+
+def _uses(workflow: Workflow) -> Iterator[Problem]:
+    for use in workflow.uses:
+        name = f"{use.name}@{use.ref}" if use.ref and use.kind != "image" else use.name
+        if use.kind == "image":
+            if use.pin in {"none", "tag"}:
+                yield Problem(
+                    code="unpinned-images", line=use.line, job=use.job, severity="medium" if use.pin == "none" else "low",
+                    detail=f"image {name} is not pinned to a digest: what runs can change without a change here",
+                    fix="Name the image with @sha256:<digest>.",
+                )  # fmt: skip
+            continue
+        if use.name.lower() in _ARCHIVED:
+            yield Problem(
+                code="archived-uses", line=use.line, job=use.job, severity="low",
+                detail=f"{use.name} is archived: nobody mends it any more",
+                fix="Use a maintained action, or the tool itself.",
+            )  # fmt: skip
+        shown = workflow.lines[use.line - 1] if 0 < use.line <= len(workflow.lines) else ""
+        for advisory in advisories(use.name, use.ref, shown):
+            yield Problem(
+                code="known-vulnerable-uses", line=use.line, job=use.job, severity="high",
+                detail=f"{name} has {advisory.id}: {advisory.what}",
+                fix=f"Use {use.name} {advisory.fixed} or later." if advisory.fixed != "0" else "Use another commit.",
+            )  # fmt: skip
+        if use.pin not in {"none", "tag", "branch", "expression"}:
+            continue
+        severity: Severity = "high" if use.pin in {"branch", "none"} and use.third_party else "medium"
+        if not use.third_party:
+            severity = "low"
+        yield Problem(
+            code="unpinned-uses", line=use.line, job=use.job, severity=severity,
+            detail=f"{name} is pinned to {_article(use.pin)}, which its owner can move",
+            fix=f"Pin {use.name} to the full commit SHA, with the version in a comment.",
+        )  # fmt: skip
+        handed = [name for name in use.secrets if name != "GITHUB_TOKEN"]
+        if handed and use.third_party:
+            yield Problem(
+                code="third-party-sees-secrets", line=use.line, job=use.job, severity="high",
+                detail=f"{name} is not pinned to a commit and sees {listed(handed)}",
+                fix=f"Pin {use.name} to a full commit SHA, and hand it no more secrets than it needs.",
+            )  # fmt: skip
+
+
+def _article(pin: str) -> str:
+    return {"none": "nothing", "expression": "an expression"}.get(pin, f"a {pin}")
+
+
+def _logins(workflow: Workflow) -> Iterator[Problem]:
+    for login in workflow.logins:
+        if login.how == "oidc":
+            if login.token_allowed is False:
+                yield Problem(
+                    code="oidc-without-permission", line=login.line, job=login.job, severity="low",
+                    detail=f"the {login.service} login wants an identity token, but the job lacks id-token: write",
+                    fix="Give the job `permissions: id-token: write`, or remove the login.",
+                )  # fmt: skip
+            continue
+        names = listed(login.secrets) if login.secrets else "a value in the file"
+        if login.service in _TRUSTED:
+            if not publishes(workflow, login.job, login.service):
+                continue  # a token to install with: https://docs.npmjs.com/using-private-packages-in-a-ci-cd-workflow
+            yield Problem(
+                code="use-trusted-publishing", line=login.line, job=login.job, severity="medium",
+                detail=f"publishes to {login.service} with the stored credential {names}",
+                fix=f"Set up trusted publishing at {login.service} and delete the stored token.",
+            )  # fmt: skip
+        elif login.service in _FEDERATED:
+            yield Problem(
+                code="static-cloud-login", line=login.line, job=login.job, severity="high",
+                detail=f"signs in to {login.service} with the stored credential {names}",
+                fix=f"Let {login.service} trust this repository's OIDC tokens and delete the stored credential.",
+            )  # fmt: skip
+        elif login.service == "github-app":
+            yield Problem(
+                code="github-app-key", line=login.line, job=login.job, severity="low",
+                detail=f"holds the private key of a GitHub App in {names}",
+                fix="Limit the App to the permissions and repositories this needs; rotate its key.",
+            )  # fmt: skip
+
+
+def _secret_reads(workflow: Workflow) -> Iterator[Problem]:
+    outside: dict[str, list[Reference]] = {}
+    calls = {
+        job.key for job in workflow.jobs if job.calls is not None
+    }  # no job that calls a workflow has an environment
+    for reference in workflow.secrets:
+        if reference.via == "inherit":
+            yield Problem(
+                code="secrets-inherit", line=reference.line, job=reference.job, severity="medium",
+                detail="hands every secret to the called workflow",
+                fix="Name the secrets that the called workflow needs under `secrets:`.",
+            )  # fmt: skip
+        elif reference.name == "*":
+            yield Problem(
+                code="overprovisioned-secrets", line=reference.line, job=reference.job, severity="medium",
+                detail="reads the whole secrets context, so the runner gets every secret",
+                fix="Name each secret that is needed.",
+            )  # fmt: skip
+        if (
+            reference.name.upper() != "GITHUB_TOKEN"
+            and reference.environment is None
+            and reference.job is not None
+            and reference.job not in calls
+        ):
+            outside.setdefault(reference.job, []).append(reference)
+    for job, references in outside.items():
+        names = list(dict.fromkeys(reference.name for reference in references))
+        yield Problem(
+            code="secrets-outside-env", line=references[0].line, job=job, severity="info",
+            detail=f"reads {listed(names)} without an environment, so no rule guards who gets them",
+            fix="Keep the secrets in an environment with protection rules, and name it in the job.",
+        )  # fmt: skip
+
+
+def _shared_secrets(workflow: Workflow) -> Iterator[Problem]:
+    """Yield the secrets that every step of every job gets, whether it needs them or not."""
+    if sum(len(job.steps) for job in workflow.jobs) < 2:
+        return
+    for key, value in workflow.env.pairs:
+        names = [name for name in secret_names(value) if name != "GITHUB_TOKEN"]
+        if names and "*" not in names:
+            yield Problem(
+                code="secrets-in-workflow-env", line=key.line, severity="low",
+                detail=f"{listed(names)} is in the environment of every step of every job",
+                fix="Set it in the `env:` of the step that needs it.",
+            )  # fmt: skip
+
+
+_SENSITIVE = frozenset(
+    ("actions", "contents", "deployments", "id-token", "packages", "attestations", "pages", "security-events", "pull-requests")
+)  # fmt: skip
+
+
+def _permissions(workflow: Workflow) -> Iterator[Problem]:
+    risky = bool(PRIVILEGED & set(workflow.triggers))
+    given = workflow.permissions
+    if given is None:
+        unset: Severity = "high" if risky else "medium"
+        open_jobs = [job for job in workflow.jobs if not job.own_permissions]
+        if set(workflow.triggers) == {"workflow_call"}:
+            open_jobs = []
+        if open_jobs and len(open_jobs) == len(workflow.jobs):
+            told = "no permissions are set, so the default of repository or organization applies"
+            yield _excess(1, None, told, unset)
+        else:
+            for job in open_jobs:
+                yield _excess(
+                    job.line, job.key, f"job {job.key} sets no permissions, so the default applies", unset
+                )
+    elif given.get("*"):
+        level = given["*"]
+        told = f"permissions: {level}-all for every job"
+        yield _excess(workflow.permissions_line, None, told, "high" if level == "write" else "medium")
+    else:
+        several = len(workflow.jobs) > 1
+        for scope, level in given.items():
+            if level != "write":
+                continue
+            severity: Severity = (
+                "low"  # to a single job it makes no difference but to the next one that is added
+            )
+            if several:
+                severity = "high" if scope in _SENSITIVE else "medium"
+            told = f"{scope}: write is given to " + (
+                "every job of the workflow" if several else "the workflow, not to its job"
+            )
+            yield _excess(
+                workflow.permission_lines.get(scope, workflow.permissions_line), None, told, severity
+            )
+    for job in workflow.jobs:
+        if job.own_permissions and job.permissions and job.permissions.get("*"):
+            level = job.permissions["*"]
+            key = job.node.key("permissions")
+            told = f"permissions: {level}-all in job {job.key}"
+            yield _excess(
+                key.line if key else job.line, job.key, told, "high" if level == "write" else "medium"
+            )
+
+
+def _excess(line: int, job: str | None, detail: str, severity: Severity) -> Problem:
+    return Problem(
+        code="excessive-permissions", line=line, job=job, detail=detail, severity=severity,
+        fix="Set `permissions: {}` for the workflow and give each job the scopes it needs.",
+    )  # fmt: skip
+
+
+_DANGEROUS: tuple[tuple[str, Severity], ...] = (
+    ("pull_request_target", "high"),
+    ("workflow_run", "high"),
+    ("issue_comment", "medium"),
+)
+
+
+def _triggers(workflow: Workflow) -> Iterator[Problem]:
+    # A workflow of actions/labeler alone reads paths and runs nothing of the pull request: its documented use.
+    steps = [step for job in workflow.jobs for step in job.steps]
+    harmless = bool(steps) and all(step.action == "actions/labeler" for step in steps)
+    for event, severity in _DANGEROUS:
+        if event not in workflow.triggers or (harmless and event == "pull_request_target"):
+            continue
+        yield Problem(
+            code="dangerous-triggers", line=workflow.on_lines.get(event, workflow.on_line), severity=severity,
+            detail=f"{event} runs with the repository's secrets and token on what a stranger sent",
+            fix="Use pull_request, or split off the part that needs rights and never run the stranger's code in it.",
+        )  # fmt: skip
+
+
+def _insecure(line: int, job: str | None) -> Problem:
+    return Problem(
+        code="insecure-commands", line=line, job=job, severity="high",
+        detail="workflow commands that anything printed to the log can give are allowed",
+        fix="Remove ACTIONS_ALLOW_UNSECURE_COMMANDS and write to $GITHUB_ENV instead.",
+    )  # fmt: skip
+
+
+def _environment_of_matrix(job: RawJob, node: Node | None) -> Iterator[Problem]:
+    """Yield what ``env: ${{ matrix.env }}`` brings along."""
+    for found in expressions(node.text) if isinstance(node, Scalar) else []:
+        for path, _ in paths(found.body):
+            values = job.matrix.get(f"{path.removeprefix('matrix.')}.ACTIONS_ALLOW_UNSECURE_COMMANDS", [])
+            if path.startswith("matrix.") and any(value.lower() == "true" for value in values):
+                yield _insecure(node.line if node else job.line, job.key)
+
+
+def _environment(env: Mapping, job: str | None) -> Iterator[Problem]:
+    for key, value in env.pairs:
+        if key.text == "ACTIONS_ALLOW_UNSECURE_COMMANDS" and boolean(value):
+            yield _insecure(key.line, job)
+        elif key.text in {"ACTIONS_STEP_DEBUG", "ACTIONS_RUNNER_DEBUG"} and boolean(value):
+            yield Problem(
+                code="debug-enabled", line=key.line, job=job, severity="low",
+                detail=f"{key.text} writes more to the log than is good for secrets",
+                fix="Remove it; debug logging can be asked for in a single re-run.",
+            )  # fmt: skip
+
+
+def _job(workflow: Workflow, job: RawJob, taint: Taint) -> Iterator[Problem]:
+    yield from _environment(job.env, job.key)
+    yield from _runner(workflow, job)
+    yield from _containers(job)
+    yield from _conditions(workflow, job, job.node.get("if"))
+    yield from unchecked_commands(workflow, job)
+    yield from placements(workflow, job, taint)
+    yield from checkouts(workflow, job)
+    yield from poisoned_caches(workflow, job, taint)
+    uploads = any(step.action == "actions/upload-artifact" for step in job.steps)
+    yield from structured_secrets(job)
+    yield from _environment_of_matrix(job, job.node.get("env"))
+    for step in job.steps:
+        yield from _environment(step.env, job.key)
+        yield from _environment_of_matrix(job, step.node.get("env"))
+        yield from _conditions(workflow, job, step.condition)
+        yield from injections(workflow, job, step, taint)
+        yield from environment_files(workflow, job, step, taint)
+        yield from kept_tokens(job, step, uploads)
+        yield from foreign_artifacts(workflow, job, step)
+        yield from _app_token(job, step)
+        if step.run is not None:
+            yield from scripts(workflow, job, step, step.run)
+        elif (
+            step.action == "pypa/gh-action-pypi-publish"
+            and step.input("user")
+            and step.input("password") is None
+        ):
+            yield stored_publishing(step.line, job.key, "pypi")
+
+
+def _runner(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
+    public = sorted(_PUBLIC & set(workflow.triggers))
+    key = job.node.key("runs-on")
+    kind = runner_kind(job.runs_on, job.group)
+    named = [label for label in job.runs_on if "${{" not in label and not HOSTED.fullmatch(label.strip())]
+    if public and kind == "unknown" and named and not any(_RENTED.search(label) for label in named):
+        yield Problem(
+            code="self-hosted-runner", line=key.line if key else job.line, job=job.key, severity="low",
+            detail=f"job {job.key}, which strangers can start by {', '.join(public)}, runs on {', '.join(named[:6])}: "
+            "a self-hosted or a larger runner, the label does not tell",
+            fix="Use hosted runners for pull requests; if this is a larger one, name it after its image.",
+        )  # fmt: skip
+    if kind != "self-hosted" and not (job.group and not job.runs_on):
+        return
+    where = f"in group {job.group}" if job.group else f"with labels {', '.join(job.runs_on[:6])}"
+    told = f", and strangers can start it by {', '.join(public)}" if public else ""
+    yield Problem(
+        code="self-hosted-runner", line=key.line if key else job.line, job=job.key, severity="high" if public else "medium",
+        detail=f"job {job.key} runs on a self-hosted runner {where}{told}",
+        fix="Use ephemeral runners in a group limited to this repository, and hosted runners for pull requests.",
+    )  # fmt: skip
+
+
+def _containers(job: RawJob) -> Iterator[Problem]:
+    parts = [("container", job.node.get("container"))]
+    parts += [(f"service {key.text}", value) for key, value in mapping(job.node.get("services")).pairs]
+    for what, node in parts:
+        password = mapping(mapping(node).get("credentials")).get("password")
+        if isinstance(password, Scalar) and password.text.strip() and "${{" not in password.text:
+            yield Problem(
+                code="hardcoded-container-credentials", line=password.line, job=job.key, severity="high",
+                detail=f"the registry password of {what} stands in the file",
+                fix="Keep it in a secret, and revoke the one that stood here.",
+            )  # fmt: skip
+
+
+def _conditions(workflow: Workflow, job: RawJob, node: object) -> Iterator[Problem]:
+    if not isinstance(node, Scalar):
+        return
+    body = condition(node)
+    if BOT.search(body):
+        yield Problem(
+            code="bot-conditions", line=node.line, job=job.key,
+            severity="high" if PRIVILEGED & set(workflow.triggers) else "medium",
+            detail="trusts the name of the last actor, which a stranger can make a bot's",
+            fix="Test github.event.pull_request.user.login, and demand a review.",
+        )  # fmt: skip
+    if _CONTAINS.search(body):
+        yield Problem(
+            code="unsound-contains", line=node.line, job=job.key, severity="high",
+            detail="contains() with a text as its first argument also matches parts of names",
+            fix="Use contains(fromJSON('[\"refs/heads/main\"]'), github.ref).",
+        )  # fmt: skip
+    found = list(expressions(node.text))
+    if found and node.style in {"|", ">"} and node.text != node.text.rstrip("\n"):
+        always = True
+    else:
+        whole = node.text.startswith("${{") and node.text.endswith("}}") and len(found) == 1
+        always = bool(found) and not whole
+    if always:
+        yield Problem(
+            code="unsound-condition", line=node.line, job=job.key, severity="high",
+            detail="text around the expression makes the condition a text, which is always true",
+            fix="Write the whole condition as one expression, without ${{ }} and without a trailing line break.",
+        )  # fmt: skip
+
+
+def _app_token(job: RawJob, step: Step) -> Iterator[Problem]:
+    if step.action != "actions/create-github-app-token":
+        return
+    scoped = any(key.text.lower().startswith("permission-") for key, _ in step.inputs.pairs)
+    whole = step.input("owner") is not None and step.input("repositories") is None
+    kept = boolean(step.input("skip-token-revoke")) is True
+    if scoped and not whole and not kept:
+        return
+    parts = [
+        *(["every permission of the App"] if not scoped else []),
+        *(["every repository of the owner"] if whole else []),
+        *(["and is not revoked at the end"] if kept else []),
+    ]
+    yield Problem(
+        code="github-app", line=step.line, job=job.key, severity="high" if whole else "medium",
+        detail=f"the App token carries {', '.join(parts)}",
+        fix="Name `repositories:` and `permission-...:` inputs, and let the token be revoked.",
+    )  # fmt: skip

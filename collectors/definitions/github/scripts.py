@@ -1,0 +1,320 @@
+"""What a GitHub workflow's scripts show: text pasted into code, printed secrets, publishing with stored tokens.
+
+Background: https://docs.github.com/en/actions/reference/security/secure-use, https://docs.zizmor.sh/audits/#template-injection.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from collectors.definitions.definition import Problem, Severity
+from collectors.definitions.github.conditions import reached
+from collectors.definitions.github.expressions import Found, condition, expressions, paths, position
+from collectors.definitions.github.steps import (
+    PRIVILEGED,
+    RawJob,
+    Step,
+    Workflow,
+    literals,
+    secret_names,
+)
+from collectors.definitions.shell.commands import MAX_LINE, MAX_SCRIPT, pipes_download_into_shell
+from collectors.definitions.yaml_nodes import Scalar, scalars
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.definitions.github.taint import Taint
+
+BOT = re.compile(
+    r"(?i)github\.(?:actor|triggering_actor|event\.pull_request\.sender\.login|event\.sender\.login)\s*==\s*'[^']*\[bot\]'|"
+    r"'[^']*\[bot\]'\s*==\s*github\.(?:actor|triggering_actor)|"
+    r"github\.(?:actor_id|event\.pull_request\.sender\.id)\s*==\s*'?(?:49699333|41898282|27856297|29139614|46447321)'?|"
+    r"(?:contains|startsWith|endsWith)\(\s*github\.(?:actor|triggering_actor)\s*,\s*'[^']*bot[^']*'"
+)
+_SCRIPT_INPUTS = {
+    "actions/github-script": ("script",),
+    "azure/cli": ("inlineScript",),
+    "azure/powershell": ("inlineScript",),
+    "appleboy/ssh-action": ("script", "script_stop"),
+    "jannekem/run-python-script-action": ("script",),
+    "cardinalby/js-eval-action": ("expression",),
+    "amadevus/pwsh-script": ("script",),
+    "nick-fields/retry": ("command", "on_retry_command", "new_command_on_retry"),
+    "nick-invision/retry": ("command",),
+    "sergeysova/jq-action": ("cmd",),
+    "mikefarah/yq": ("cmd",),
+    "roots/issue-closer-action": ("issue-close-message", "pr-close-message"),
+    "cloudflare/wrangler-action": ("preCommands", "postCommands", "command"),
+    "docker/build-push-action": ("build-args",),
+    "addnab/docker-run-action": ("run", "options"),
+    "google-github-actions/ssh-compute": ("command",),
+    "lycheeverse/lychee-action": ("args",),
+    "reactivecircus/android-emulator-runner": ("script",),
+    "pyiron/actions/run-python-script": ("script",),
+    "rtcamp/action-slack-notify": (),
+    "devcontainers/ci": ("runCmd",),
+    "codecov/codecov-action": (),
+    "aws-powershell-tools/powershell": ("script",),
+    "zcong1993/setup-timezone": (),
+    "bitnami/kubectl": ("args",),
+    "gautamkrishnar/keepalive-workflow": (),
+}
+_GAP = r"(?:[ \t]|[\\`]\r?\n)+"
+"""Between the words of a command, which may go on in the next line."""
+_REST = r"(?:[^\n]|(?<=[\\`])\n){0,500}"
+_PUBLISH = re.compile(
+    (
+        r"(?m)(?:^|&&|\|\||;|\bthen\b|\bdo\b)[ \t]*(?:sudo~)?(?:\w{1,80}=\S{0,200}~){0,9}(?:[\w./-]{0,200}/)?(?:"
+        r"(?:(?:python[\d.]*~-m|uv~run|uvx|pipx~run|poetry~run)~)*(?P<pypi>twine(?:==[\w.]+)?~upload|(?:uv|poetry|flit|hatch|pdm|maturin)~publish)|"
+        r"(?P<npm>(?:(?:bunx|npx)~)?(?:npm|yarn(?:~npm)?|pnpm|bun)~(?:-\S{1,100}~|run~)*publish\b|(?:npx|yarn|pnpm(?:~exec)?)~(?:lerna|changeset)~publish\b)|"
+        r"(?P<rubygems>(?:bundle~exec~)?(?:gem~push|rake~release))|(?P<crates>cargo~(?:\+\S+~)?publish(?!@~-n\b))|"
+        r"(?P<nuget>(?:dotnet~nuget|nuget(?:\.exe)?)~push))(?!@--dry-run)"
+    )
+    .replace("~", _GAP)
+    .replace("@", _REST)
+)
+_ELSEWHERE = re.compile(
+    r"--registry(?:[ =][\"']?)(?!https?://registry\.npmjs\.org)\S|--(?:repository-url|publish-url)[ =][\"']?(?!https?://(?:upload|test)\.pypi\.org)\S|"
+    r"(?:--repository|-r)[ =](?!\S{0,200}pypi)\S|--host[ =](?!https?://rubygems\.org)\S|(?:--source|-s)[ =][\"']?(?!\S{0,200}nuget\.org)\S|"
+    r"npm\s+config\s+set\s+registry[ =](?!https?://registry\.npmjs\.org)\S"
+)
+"""Options that name another registry than the public one."""
+_ECHO = re.compile(r"\b(?:echo|printf|print|Write-Host|Write-Output|cat\s*<<)\b")
+_HIDDEN = re.compile(
+    r"::add-mask::|\||>>?(?!>)\s*(?!\s*[\"']?\$\{?GITHUB_(?:OUTPUT|STEP_SUMMARY|ENV))|\bbase64\b|--password-stdin"
+)
+
+
+_LONGEST_FOLDED = 20_000
+
+
+def _line(workflow: Workflow, scalar: Scalar, found: Found) -> int:
+    """Return the line of an expression. Folding loses line breaks: there its text is searched for."""
+    line, _ = position(scalar, found.start)
+    if scalar.style == "|" or len(scalar.text) > _LONGEST_FOLDED:
+        return line
+    first = scalar.line - 1
+    wanted = found.body.strip()
+    for number, shown in enumerate(workflow.lines[first : first + 200], first + 1):
+        if number >= line and "${{" in shown and wanted in shown:
+            return number
+    return line
+
+
+def injections(workflow: Workflow, job: RawJob, step: Step, taint_of: Taint) -> Iterator[Problem]:
+    """Yield the expressions that are pasted into code, by who can write them."""
+    places: list[tuple[str, Scalar]] = [("run", step.run)] if step.run is not None else []
+    shell = step.node.get("shell")
+    if isinstance(shell, Scalar):
+        places.append(("shell", shell))
+    if step.uses and step.action in _SCRIPT_INPUTS:
+        for name in _SCRIPT_INPUTS[step.action]:
+            value = step.input(name)
+            if value is not None:
+                places.append((name, value))
+    env = literals(workflow.env, job.env, step.env)
+    for where, scalar in places:
+        told: set[tuple[int, str]] = set()
+        judged: dict[str, tuple[Severity, str] | None] = {}
+        for found in expressions(scalar.text):
+            if found.body not in judged:
+                judged[found.body] = taint_of.worst(job, env, found.body, step)
+            worst = judged[found.body]
+            if worst is None:
+                continue
+            line = _line(workflow, scalar, found)
+            if (line, worst[1]) in told:
+                continue
+            told.add((line, worst[1]))
+            severity, path = worst
+            if severity == "high" and _only_trusted(workflow, job, step):
+                severity = "low"
+            yield Problem(
+                code="template-injection", line=line, job=job.key, severity=severity,
+                detail=f"`{path}` is pasted into `{where}` before it runs: whoever writes it writes code",
+                fix="Put the expression into `env:` and use the variable, quoted, in the script.",
+            )  # fmt: skip
+
+
+def placements(workflow: Workflow, job: RawJob, taint_of: Taint) -> Iterator[Problem]:
+    """Yield the expressions by which strangers choose the runner or the image of a job."""
+    env = literals(workflow.env, job.env)
+    for name in ("runs-on", "container", "services"):
+        for key, scalar in scalars(job.node.get(name), job.node.key(name)):
+            if "${{" not in scalar.text or (key is not None and key.text in {"username", "password"}):
+                continue
+            for found in expressions(scalar.text):
+                worst = taint_of.worst(job, env, found.body)
+                if worst is not None and worst[0] == "high":
+                    yield Problem(
+                        code="template-injection", line=_line(workflow, scalar, found), job=job.key, severity="medium",
+                        detail=f"`{worst[1]}` is a part of `{name}`: whoever writes it chooses where the job runs",
+                        fix="Name the runner and the image in the file, or choose among fixed ones.",
+                    )  # fmt: skip
+
+
+def _only_trusted(workflow: Workflow, job: RawJob, step: Step) -> bool:
+    """Tell whether every event of strangers that starts the workflow is kept away from a step by its conditions."""
+    if not PRIVILEGED & set(workflow.triggers) or "pull_request" in workflow.triggers:
+        return False
+    return all(reached(workflow, job, step).values())
+
+
+_PUBLISHERS = {"pypa/gh-action-pypi-publish": "pypi", "js-devtools/npm-publish": "npm", "rubygems/release-gem": "rubygems",
+               "rubygems/configure-rubygems-credentials": "rubygems"}  # fmt: skip
+
+
+def publishes(workflow: Workflow, job: str | None, service: str) -> bool:
+    """Tell whether a job, or any job where none is named, publishes to a registry."""
+    for found in workflow.jobs:
+        if job is not None and found.key != job:
+            continue
+        for step in found.steps:
+            if _PUBLISHERS.get(step.action) == service:
+                return True
+            if step.run is not None and any(kind == service for kind, _ in _publishing(found, step.run.text)):
+                return True
+    return False
+
+
+def _publishing(job: RawJob, script: str) -> Iterator[tuple[str, int]]:
+    """Yield service and offset of the commands that publish to a public registry."""
+    if len(script) > MAX_SCRIPT or _ELSEWHERE.search(script):
+        return
+    named = [step.input("registry-url") for step in job.steps if step.action == "actions/setup-node"]
+    private = any(url is not None and "registry.npmjs.org" not in url.text for url in named)
+    for match in _PUBLISH.finditer(script):
+        service = match.lastgroup
+        if service is not None and not (private and service == "npm"):
+            yield service, match.start(service)
+
+
+def stored_publishing(line: int, job: str, service: str) -> Problem:
+    """Return the problem of publishing with a stored token where the registry trusts OIDC tokens."""
+    return Problem(
+        code="use-trusted-publishing", line=line, job=job, severity="medium",
+        detail=f"publishes to {service} with a stored credential",
+        fix=f"Set up trusted publishing at {service} and delete the stored token.",
+    )  # fmt: skip
+
+
+def scripts(workflow: Workflow, job: RawJob, step: Step, run: Scalar) -> Iterator[Problem]:
+    """Yield what one script shows: unchecked downloads, printed secrets, publishing."""
+    script = run.text
+    start = run.line + (1 if run.style in {"|", ">"} else 0)
+    for number in pipes_download_into_shell(script):
+        yield Problem(
+            code="unverified-script", line=start + number, job=job.key, severity="low",
+            detail="runs a download without checking it",
+            fix="Download, verify a checksum or signature, then run.",
+        )  # fmt: skip
+    env_secrets = {
+        key.text
+        for env in (workflow.env, job.env, step.env)
+        for key, value in env.pairs
+        if secret_names(value)
+    }
+    held = (
+        re.compile(rf"\$\{{?(?:env:)?(?:{'|'.join(map(re.escape, sorted(env_secrets)))})\b")
+        if env_secrets
+        else None
+    )
+    for number, line in enumerate(script.split("\n")):
+        if not _ECHO.search(line) or _HIDDEN.search(line):
+            continue
+        direct = "secrets." in line and any(
+            path.startswith("secrets") for found in expressions(line) for path, _ in paths(found.body)
+        )
+        if direct or (held is not None and held.search(line)):
+            yield Problem(
+                code="secrets-in-output", line=start + number, job=job.key, severity="medium",
+                detail="prints a secret to the log or an output, where masking is the only guard",
+                fix="Do not print it; hand it on by `env:`.",
+            )  # fmt: skip
+    yield from _in_commands(job, run, start)
+    for number, line in enumerate(script.split("\n")):
+        if _REVERSE_SHELL.search(line[:MAX_LINE]):
+            yield Problem(
+                code="reverse-shell", line=start + number, job=job.key, severity="high",
+                detail="connects a shell of the runner to another machine, which then gives the commands",
+                fix="Remove it, find out who added it, and replace every secret that the job could read.",
+            )  # fmt: skip
+    for service, offset in _publishing(job, script):
+        read = secret_names(step.env, job.env, workflow.env, run)
+        stored = set(read) - {"GITHUB_TOKEN"} or (not read and not _may_federate(workflow, job))
+        if stored and not _has_login(workflow, job, service):
+            yield stored_publishing(start + script.count("\n", 0, offset), job.key, service)
+        break
+    events = {"pull_request_target", "workflow_run"} & set(workflow.triggers)
+    if events and re.search(r"\bgh\s+pr\s+(?:merge|review\s+[^\n]*--approve)", script):
+        guards = [node for node in (job.node.get("if"), step.condition) if isinstance(node, Scalar)]
+        if any(BOT.search(condition(node)) for node in guards):
+            yield Problem(
+                code="confused-deputy-auto-merge", line=start, job=job.key, severity="high",
+                detail="merges or approves a pull request because of a bot's name, which a stranger can borrow",
+                fix="Test github.event.pull_request.user.login, and let branch protection demand a review.",
+            )  # fmt: skip
+
+
+def _in_commands(job: RawJob, run: Scalar, start: int) -> Iterator[Problem]:
+    """Yield the first secret that is pasted into a command: other programs of the runner see its arguments."""
+    for number, line in enumerate(run.text.split("\n")):
+        if "secrets" not in line.lower() or _ECHO.search(line):
+            continue
+        names = [
+            path.partition(".")[2]
+            for found in expressions(line)
+            for path, _ in paths(found.body)
+            if path.startswith("secrets.")
+            and path != "secrets.GITHUB_TOKEN"
+            and not _COMPARED.search(found.body)
+        ]
+        if names:
+            yield Problem(
+                code="secrets-in-command-line", line=start + number, job=job.key, severity="low",
+                detail=f"pastes {names[0]} into the script: it stands in the process list, and a quote in it breaks the command",
+                fix="Hand it on by `env:` and use the variable, quoted.",
+            )  # fmt: skip
+            return
+
+
+_REVERSE_SHELL = re.compile(
+    r"\b(?:ba|z|k)?sh\s+-i\b[^\n]*(?:/dev/tcp/|\bn(?:et)?cat\b|\bnc\b)|/dev/tcp/[^\s/]+/\d+[^\n]*\b(?:ba|z)?sh\b|\b(?:nc|ncat|netcat)\b[^\n]*\s-\w*[ec]\w*\s+\S*sh\b|"
+    r"\bmkfifo\b[^\n]*\b(?:nc|ncat|netcat)\b"
+)
+_COMPARED = re.compile(r"==|!=|&&|\|\|")
+
+
+def _may_federate(workflow: Workflow, job: RawJob) -> bool:
+    """Tell whether a job can ask for an identity token: if not, it publishes with something stored."""
+    if workflow.composite or (job.permissions is None and set(workflow.triggers) == {"workflow_call"}):
+        return True
+    given = job.permissions or {}
+    return "write" in {given.get("id-token"), given.get("*")}
+
+
+def _has_login(workflow: Workflow, job: RawJob, service: str) -> bool:
+    return any(login.service == service and login.job in {job.key, None} for login in workflow.logins)
+
+
+def structured_secrets(job: RawJob) -> Iterator[Problem]:
+    """Yield the places of a job that take a part out of a structured secret."""
+    for _, scalar in scalars(job.node):
+        if "${{" not in scalar.text or "fromjson" not in scalar.text.lower():
+            continue
+        for found in expressions(scalar.text):
+            if _STRUCTURED.search(found.body):
+                yield _unredacted(position(scalar, found.start)[0], job.key)
+
+
+_STRUCTURED = re.compile(r"(?i)fromjson\(\s*secrets\s*[.\[]")
+
+
+def _unredacted(line: int, job: str) -> Problem:
+    return Problem(
+        code="unredacted-secrets", line=line, job=job, severity="medium",
+        detail="takes a part out of a structured secret: the log masks the whole, not its parts",
+        fix="Store each part as a secret of its own.",
+    )  # fmt: skip

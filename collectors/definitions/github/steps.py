@@ -1,0 +1,338 @@
+"""The jobs and steps of a GitHub workflow as nodes, before anything is judged.
+
+Syntax: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import msgspec
+
+from collectors.definitions.definition import Login, Reference, Use  # noqa: TC001  msgspec reads annotations
+from collectors.definitions.github.expressions import expressions, paths
+from collectors.definitions.yaml_nodes import Mapping, Scalar, Sequence, items, mapping, scalars, text, texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.definitions.definition import Pin, RunnerKind
+    from collectors.definitions.yaml_nodes import Node
+
+_SHA = re.compile(r"[0-9a-f]{40}")
+_VERSION = re.compile(
+    r"v?\d+(?:\.\d+)*(?:[-+._]?(?:rc|alpha|beta|pre|post)?[\w.]*)?|(?:release|rel)[-_]v?\d[\w.]*"
+)
+HOSTED = re.compile(
+    r"(?i)(?:ubuntu|windows|macos)-(?:latest|slim|\d[\w.]*)(?:-(?:large|xlarge|arm|arm64|intel|\d+-?cores?|vs\d+))*"
+)
+PRIVILEGED = frozenset(
+    (
+        "pull_request_target",
+        "workflow_run",
+        "issue_comment",
+        "issues",
+        "discussion",
+        "discussion_comment",
+        "pull_request_review",
+        "pull_request_review_comment",
+    )
+)
+"""Events of strangers that run with secrets and a writable token."""
+_DETOUR = re.compile(r"[^./]/+(?:/|\.{1,2}(?:/|$))|[^/.]/$")
+"""``actions/checkout/./`` is ``actions/checkout``, whatever a search for the name finds."""
+_MOST_EXPRESSIONS = 20
+_FIRST_PARTY = frozenset(("actions", "github"))
+_OWN = ("./", "$/")
+"""What a ``uses:`` of the same repository starts with: of the checkout, of the commit that runs."""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One step."""
+
+    node: Mapping
+    line: int
+    uses: str | None
+    """Action without its ref, as written."""
+    ref: str | None
+    run: Scalar | None
+    inputs: Mapping
+    env: Mapping
+    condition: Scalar | None
+
+    @property
+    def action(self) -> str:
+        """The action's name in lower case, which is how GitHub compares it; empty for ``run`` steps."""
+        name = (self.uses or "").lower()
+        return posixpath.normpath(name) if _DETOUR.search(name) else name
+
+    def input(self, *names: str) -> Scalar | None:
+        """Return the first input of these names that is set; names compare without case, as on GitHub."""
+        wanted = {name.lower() for name in names}
+        for key, value in self.inputs.pairs:
+            if key.text.lower() in wanted and isinstance(value, Scalar) and value.text.strip():
+                return value
+        return None
+
+
+class RawJob(msgspec.Struct, frozen=True, kw_only=True):
+    """One job: nodes, and what is plain to see."""
+
+    key: str
+    node: Mapping
+    line: int
+    steps: list[Step]
+    env: Mapping
+    """The job's own environment."""
+    permissions: dict[str, str] | None
+    """Effective; None when the default decides."""
+    own_permissions: bool
+    environment: str | None
+    calls: str | None
+    matrix: dict[str, list[str]]
+    """Static values of the matrix."""
+    runs_on: list[str]
+    """Labels, with what the matrix gives."""
+    group: str | None
+
+
+Guard: TypeAlias = Literal["event", "repository", "person", "label"]
+"""``event``: the event does not get there; ``repository``: only branches of this repository do; ``person``: only
+who has rights starts it; ``label``: only what a maintainer has labelled since its last change."""
+
+
+class Workflow(msgspec.Struct, frozen=True, kw_only=True):
+    """What the checks look at."""
+
+    env: Mapping
+    triggers: dict[str, list[str]]
+    activities: dict[str, list[str]]
+    """Event to its ``types:``, where it has any."""
+    permissions: dict[str, str] | None
+    permissions_line: int
+    permission_lines: dict[str, int]
+    """Scope to its line, of the workflow's own permissions."""
+    lines: list[str]
+    """The file's lines, to find expressions in folded texts."""
+    on_line: int
+    on_lines: dict[str, int]
+    inputs: dict[str, str]
+    """Input to its type."""
+    jobs: list[RawJob]
+    uses: list[Use]
+    logins: list[Login]
+    secrets: list[Reference]
+    composite: bool
+    gates: dict[tuple[str, str], frozenset[Guard]] = msgspec.field(default_factory=dict)
+    """Job and event to what the job's own condition keeps out, once it was found."""
+    checks: dict[str, int | None] = msgspec.field(default_factory=dict)
+    """Job to the line of its first step that asks for somebody's rights, once it was found."""
+
+
+def split_uses(uses: str) -> tuple[str, str | None]:
+    """Return an action without its ref, and the ref."""
+    name, _, ref = uses.strip().partition("@")
+    return name, ref or None
+
+
+def pin_of(uses: str, ref: str | None) -> Pin:
+    """Tell how firmly a ``uses:`` is pinned."""
+    if uses.startswith(_OWN):
+        return "local"
+    if uses.startswith("docker://"):
+        return image_pin(f"{uses}@{ref}" if ref else uses)
+    if ref is None:
+        return "none"
+    if "${{" in ref or "${{" in uses:
+        return "expression"
+    if _SHA.fullmatch(ref):
+        return "sha"
+    return "tag" if _VERSION.fullmatch(ref) else "branch"
+
+
+def image_pin(image: str) -> Pin:
+    """Tell how firmly a container image is pinned: digest, tag, or not (``latest`` and no tag)."""
+    if "@sha256:" in image:
+        return "digest"
+    if "${{" in image or "$" in image:
+        return "expression"
+    tag = image.rsplit("/", 1)[-1].partition(":")[2]
+    return "tag" if tag and tag != "latest" else "none"
+
+
+def is_third_party(uses: str, owner: str | None) -> bool:
+    """Tell whether an action is neither GitHub's, nor local, nor of the same owner."""
+    if uses.startswith(_OWN):
+        return False
+    return uses.split("/", 1)[0].lower() not in _FIRST_PARTY | {(owner or "").lower()}
+
+
+def permissions_of(node: Node | None) -> dict[str, str] | None:
+    """Return a ``permissions:`` block as scope to level; ``*`` for read-all and write-all; None when absent."""
+    if node is None:
+        return None
+    if isinstance(node, Scalar):
+        level = {"read-all": "read", "write-all": "write"}.get(node.text.strip())
+        return {"*": level} if level else {}
+    return {key.text: value.text for key, value in mapping(node).pairs if isinstance(value, Scalar)}
+
+
+def steps_of(node: Node | None) -> list[Step]:
+    """Return the steps of a job or composite action."""
+    steps = []
+    for item in items(node):
+        if not isinstance(item, Mapping):
+            continue
+        uses = text(item.get("uses"))
+        name, ref = split_uses(uses) if uses else (None, None)
+        run = item.get("run")
+        condition = item.get("if")
+        steps.append(
+            Step(
+                node=item,
+                line=item.line,
+                uses=name,
+                ref=ref,
+                run=run if isinstance(run, Scalar) else None,
+                inputs=mapping(item.get("with")),
+                env=mapping(item.get("env")),
+                condition=condition if isinstance(condition, Scalar) else None,
+            )
+        )
+    return steps
+
+
+def job_of(key: Scalar, node: Mapping, workflow_permissions: dict[str, str] | None) -> RawJob:
+    """Return a job with its steps."""
+    environment = node.get("environment")
+    named = text(environment) or text(mapping(environment).get("name"))
+    own = node.get("permissions")
+    calls = text(node.get("uses"))
+    matrix = _matrix(mapping(node.get("strategy")).get("matrix"))
+    runs_on = node.get("runs-on")
+    group = text(mapping(runs_on).get("group")) if isinstance(runs_on, Mapping) else None
+    labels = texts(mapping(runs_on).get("labels") if isinstance(runs_on, Mapping) else runs_on)
+    return RawJob(
+        key=key.text,
+        node=node,
+        line=key.line,
+        steps=steps_of(node.get("steps") or (node if "run" in node else None)),
+        env=mapping(node.get("env")),
+        permissions=permissions_of(own) if own is not None else workflow_permissions,
+        own_permissions=own is not None,
+        environment=_environment(named, matrix),
+        calls=calls,
+        matrix=matrix,
+        runs_on=[value for label in labels for value in expand(label, {}, matrix)],
+        group=group,
+    )
+
+
+def _environment(named: str | None, matrix: dict[str, list[str]]) -> str | None:
+    if named is None or "${{" not in named:
+        return named
+    values = expand(named, {}, matrix)
+    return values[0] if len(values) == 1 and "${{" not in values[0] else "*"
+
+
+def _matrix(node: Node | None) -> dict[str, list[str]]:
+    """Return the scalar values that each key of a static matrix takes."""
+    values: dict[str, dict[str, None]] = {}
+    for key, value in mapping(node).pairs:
+        if key.text in {"include", "exclude"}:
+            continue
+        for item in value.items if isinstance(value, Sequence) else []:
+            _matrix_values(key.text, item, values)
+    for item in items(mapping(node).get("exclude")):
+        pairs = mapping(item).pairs
+        if len(pairs) == 1 and isinstance(pairs[0][1], Scalar):
+            values.get(pairs[0][0].text, {}).pop(pairs[0][1].text, None)
+    for item in items(mapping(node).get("include")):
+        for key, value in mapping(item).pairs:
+            _matrix_values(key.text, value, values)
+    return {path: list(found) for path, found in values.items()}
+
+
+def _matrix_values(path: str, node: Node, values: dict[str, dict[str, None]]) -> None:
+    if isinstance(node, Scalar):
+        values.setdefault(path, {})[node.text] = None
+    elif isinstance(node, Mapping):
+        for key, value in node.pairs:
+            _matrix_values(f"{path}.{key.text}", value, values)
+    else:
+        for item in node.items:
+            _matrix_values(path, item, values)
+
+
+def runner_kind(labels: list[str], group: str | None) -> RunnerKind:
+    """Tell a GitHub-hosted runner from a self-hosted one, by its labels."""
+    if any("self-hosted" in label.lower() and "${{" not in label for label in labels):
+        return "self-hosted"
+    if labels and all(HOSTED.fullmatch(label.strip()) for label in labels):
+        return "hosted"
+    return "unknown" if labels or group else "hosted"
+
+
+def literals(*environments: Mapping) -> dict[str, str]:
+    """Return the variables of ``env:`` blocks, the innermost last, as text."""
+    return {
+        key.text: value.text for env in environments for key, value in env.pairs if isinstance(value, Scalar)
+    }
+
+
+def expand(value: str, env: dict[str, str], matrix: dict[str, list[str]], depth: int = 0) -> list[str]:
+    """Return what a text can be once ``env.`` and ``matrix.`` are filled in; what is unknown stays an expression.
+
+    At most 20 results, and the first 20 expressions: a role or a name has one or two.
+    """
+    if "${{" not in value or depth > 4:
+        return [value]
+    results = [""]
+    at = 0
+    for number, found in enumerate(expressions(value)):
+        if number >= (_MOST_EXPRESSIONS if depth == 0 else 4):
+            break
+        end = found.start + len(found.body) + 5
+        read = [path for path, _ in paths(found.body)]
+        choices = [value[found.start : end]]
+        if len(read) == 1 and re.fullmatch(r"\s*[\w.-]+\s*", found.body):
+            root, _, name = read[0].partition(".")
+            if root == "env" and name in env and env[name] != value:
+                choices = expand(env[name], env, matrix, depth + 1)
+            elif root == "matrix" and matrix.get(name):
+                choices = [choice for item in matrix[name] for choice in expand(item, env, matrix, depth + 1)]
+        head = value[at : found.start]
+        results = [f"{result}{head}{choice}" for result in results for choice in choices][:20]
+        at = end
+    return [result + value[at:] for result in results]
+
+
+def secret_names(*nodes: Node | None) -> list[str]:
+    """Return the names of the secrets that expressions below these nodes read, once each; ``*`` for all."""
+    names: dict[str, None] = {}
+    for node in nodes:
+        for _, scalar in scalars(node):
+            if "${{" not in scalar.text:
+                continue
+            for found in expressions(scalar.text):
+                for path, _ in paths(found.body):
+                    root, _, name = path.partition(".")
+                    if root == "secrets":
+                        names["*" if name in {"", "*", "[]"} else name] = None
+                    elif path == "github.token":
+                        names["GITHUB_TOKEN"] = None
+    return list(names)
+
+
+def walk(node: Node) -> Iterator[Scalar]:
+    """Yield the scalars below a node."""
+    for _, scalar in scalars(node):
+        yield scalar
+
+
+def listed(names: list[str]) -> str:
+    """Return at most four names of secrets as a reader sees them."""
+    shown = ["every secret" if name == "*" else name for name in names[:4]]
+    return ", ".join(shown) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

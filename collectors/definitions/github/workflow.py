@@ -1,0 +1,454 @@
+"""GitHub workflows and composite actions -> `Definition`.
+
+Syntax: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax and
+https://docs.github.com/en/actions/reference/workflows-and-actions/metadata-syntax. Which triggers run with the
+repository's own rights on a stranger's word:
+https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from collectors.definitions.definition import (
+    Definition,
+    DefinitionError,
+    Deploy,
+    HardCoded,
+    Job,
+    Login,
+    Problem,
+    Reference,
+    Runner,
+    Use,
+)
+from collectors.definitions.github import problems as github_problems
+from collectors.definitions.github.expressions import expressions, paths, position
+from collectors.definitions.github.logins import (
+    environment_logins,
+    fill,
+    step_deploys,
+    step_environment,
+    step_logins,
+)
+from collectors.definitions.github.steps import (
+    RawJob,
+    Step,
+    Workflow,
+    expand,
+    image_pin,
+    is_third_party,
+    job_of,
+    permissions_of,
+    pin_of,
+    runner_kind,
+    secret_names,
+    split_uses,
+    steps_of,
+)
+from collectors.definitions.github.triggers import DANGEROUS, activities_of, inputs_of, triggers_of
+from collectors.definitions.shell.commands import deploy_targets, hard_coded
+from collectors.definitions.yaml_nodes import Mapping, Scalar, Sequence, mapping, read, scalars, text
+from scanner.secrets.detectors import inspect
+
+if TYPE_CHECKING:
+    from collectors.definitions.definition import Scope
+    from collectors.definitions.yaml_nodes import Document, Node
+    from scanner.secrets.detectors import Fingerprint
+
+
+_MOST_WORK = 1_000_000
+"""Steps times variables. The largest public workflows have some ten thousand."""
+
+
+def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = None) -> Definition:
+    """Read a workflow, or an action.yml. Raises `DefinitionError`.
+
+    ``owner`` is the account whose actions count as its own.
+    """
+    documents = read(source)
+    root = documents[0].root if documents else None
+    if not isinstance(root, Mapping):
+        raise DefinitionError("malformed", "the file is not a mapping")
+    reader = _Reader(path, documents[0], root, fingerprint, owner)
+    reader.lines = source.splitlines()
+    if "runs" in root and "jobs" not in root:
+        return reader.action()
+    if not isinstance(root.get("jobs"), Mapping):
+        raise DefinitionError("malformed", "the workflow has no jobs")
+    return reader.workflow()
+
+
+class _Reader:
+    """Gathers what a workflow says, job by job."""
+
+    def __init__(
+        self, path: str, document: Document, root: Mapping, fingerprint: Fingerprint, owner: str | None
+    ) -> None:
+        self.path = path
+        self.document = document
+        self.root = root
+        self.fingerprint = fingerprint
+        self.owner = owner
+        self.lines: list[str] = []
+        self.env = mapping(root.get("env"))
+        self.secrets: list[Reference] = []
+        self.variables: list[Reference] = []
+        self.logins: list[Login] = []
+        self.uses: list[Use] = []
+        self.hard_coded: list[HardCoded] = []
+        self.deploys: list[Deploy] = []
+        self.indirect: list[str] = []
+
+    def workflow(self) -> Definition:
+        triggers = triggers_of(self.root.get("on"))
+        permissions = permissions_of(self.root.get("permissions"))
+        jobs = [
+            job_of(key, node, permissions)
+            for key, node in mapping(self.root.get("jobs")).pairs
+            if isinstance(node, Mapping)
+        ]
+        self._guard(jobs)
+        self._references(self.env, "workflow", None, None)
+        self._values(self.env, None)
+        self.logins += environment_logins(self.env, 1, None, None)
+        called = set(triggers) == {"workflow_call"}
+        made = [self._job(job, called) for job in jobs]
+        problems = list(
+            github_problems.find(
+                Workflow(
+                    env=self.env,
+                    triggers=triggers,
+                    activities=activities_of(self.root.get("on")),
+                    permissions=permissions,
+                    permissions_line=_line(self.root, "permissions"),
+                    permission_lines={
+                        key.text: key.line for key, _ in mapping(self.root.get("permissions")).pairs
+                    },
+                    lines=self.lines,
+                    on_line=_line(self.root, "on"),
+                    on_lines={key.text: key.line for key, _ in mapping(self.root.get("on")).pairs},
+                    inputs=inputs_of(self.root),
+                    jobs=jobs,
+                    uses=self.uses,
+                    logins=self.logins,
+                    secrets=self.secrets,
+                    composite=False,
+                )
+            )
+        )
+        dangerous = [event for event in DANGEROUS if event in triggers]
+        return self._definition(
+            name=text(self.root.get("name")) or self.path.rsplit("/", 1)[-1],
+            triggers=triggers,
+            jobs=made,
+            permissions=permissions,
+            dangerous=dangerous,
+            problems=problems,
+        )
+
+    def _guard(self, jobs: list[RawJob]) -> None:
+        """Refuse a file whose steps and variables multiply beyond what any real workflow has."""
+        shared = len(self.env.pairs)
+        work = sum(len(job.steps) * (shared + len(job.env.pairs) + 1) for job in jobs)
+        if work > _MOST_WORK:
+            raise DefinitionError("truncated", f"{work} pairs of step and variable: more than are judged")
+
+    def action(self) -> Definition:
+        runs = mapping(self.root.get("runs"))
+        steps = steps_of(runs.get("steps"))
+        job = RawJob(
+            key="action",
+            node=runs,
+            line=runs.line,
+            steps=steps,
+            env=mapping(runs.get("env")),
+            permissions=None,
+            own_permissions=False,
+            environment=None,
+            calls=None,
+            matrix={},
+            runs_on=[],
+            group=None,
+        )
+        image = text(runs.get("image"))
+        if image and image.startswith("docker://"):
+            self._image(image.removeprefix("docker://"), _line(runs, "image"), None, [])
+        self._steps(job, None)
+        problems = list(
+            github_problems.find(
+                Workflow(
+                    env=self.env,
+                    triggers={},
+                    activities={},
+                    permissions=None,
+                    permissions_line=1,
+                    permission_lines={},
+                    lines=self.lines,
+                    on_line=1,
+                    on_lines={},
+                    inputs=dict.fromkeys(
+                        (key.text for key, _ in mapping(self.root.get("inputs")).pairs), "string"
+                    ),
+                    jobs=[job],
+                    uses=self.uses,
+                    logins=self.logins,
+                    secrets=self.secrets,
+                    composite=True,
+                )
+            )
+        )
+        made = [Job(name="action", line=runs.line)] if steps else []
+        name = text(self.root.get("name")) or self.path
+        return self._definition(
+            name=name, triggers={}, jobs=made, permissions=None, dangerous=[], problems=problems
+        )
+
+    def _definition(
+        self,
+        *,
+        name: str,
+        triggers: dict[str, list[str]],
+        jobs: list[Job],
+        permissions: dict[str, str] | None,
+        dangerous: list[str],
+        problems: list[Problem],
+    ) -> Definition:
+        problems += [
+            Problem(
+                code="duplicate-key",
+                line=key.line,
+                detail=f"the key `{key.text[:80]}` stands twice: GitHub refuses the file, other readers take one of them",
+                severity="low",
+                fix="Keep one of the two.",
+            )
+            for key in self.document.duplicates
+        ]
+        return Definition(
+            path=self.path,
+            format="github-workflow" if "jobs" in self.root else "github-action",
+            name=name,
+            triggers=triggers,
+            jobs=jobs,
+            permissions=permissions,
+            secrets=self.secrets,
+            variables=self.variables,
+            logins=self.logins,
+            uses=self.uses,
+            dangerous_triggers=dangerous,
+            untrusted_checkout=any(problem.code == "untrusted-checkout" for problem in problems),
+            hard_coded=self.hard_coded,
+            deploys=self.deploys,
+            problems=sorted(problems, key=lambda problem: (problem.line, problem.code, problem.detail)),
+            indirect=self.indirect,
+            confidence="low" if self.document.repaired else "high",
+        )
+
+    def _job(self, job: RawJob, called: bool) -> Job:
+        token = None if job.permissions is None and called else _may_ask_for_token(job.permissions)
+        self._references(job.node, "job", job.key, job.environment)
+        self._values(job.env, job.key)
+        self.logins += environment_logins(job.env, job.line, job.key, job.environment, token)
+        if job.calls is not None:
+            self._call(job)
+        container = job.node.get("container")
+        self._container(container, job, "container")
+        for _, service in mapping(job.node.get("services")).pairs:
+            self._container(service, job, "service")
+        self._steps(job, token)
+        kind = runner_kind(job.runs_on, job.group)
+        if kind == "unknown" and any("${{" in label for label in job.runs_on):
+            self.indirect.append(f"line {job.line}: the runner of job `{job.key}` is computed")
+        if job.environment == "*":
+            self.indirect.append(f"line {job.line}: the environment of job `{job.key}` is computed")
+        return Job(
+            name=job.key,
+            line=job.line,
+            runner=None if job.calls else Runner(kind=kind, labels=job.runs_on, group=job.group),
+            environment=job.environment,
+            permissions=job.permissions,
+            identity_token=token,
+            calls=job.calls,
+        )
+
+    def _call(self, job: RawJob) -> None:
+        name, ref = split_uses(job.calls or "")
+        passed = job.node.get("secrets")
+        names = ["*"] if text(passed) == "inherit" else secret_names(passed, job.node.get("with"))
+        if text(passed) == "inherit":
+            line = _line(job.node, "secrets")
+            self.secrets.append(
+                Reference(
+                    name="*",
+                    line=line,
+                    column=passed.column if passed else 1,
+                    scope="job",
+                    job=job.key,
+                    environment=job.environment,
+                    via="inherit",
+                )
+            )
+        self.uses.append(
+            Use(
+                kind="reusable-workflow",
+                name=name,
+                ref=ref,
+                pin=pin_of(name, ref),
+                third_party=is_third_party(name, self.owner),
+                secrets=names,
+                line=_line(job.node, "uses"),
+                job=job.key,
+            )
+        )
+        self.indirect.append(f"line {job.line}: job `{job.key}` is the reusable workflow {job.calls}")
+
+    def _container(self, node: Node | None, job: RawJob, what: str) -> None:
+        image = text(node) or text(mapping(node).get("image"))
+        if node is None or not image:
+            return
+        self._values(mapping(mapping(node).get("env")), job.key)
+        secrets = secret_names(mapping(node).get("env"))
+        for made in expand(image, {}, job.matrix):
+            self._image(made.removeprefix("docker://"), node.line, job.key, secrets)
+        password = mapping(mapping(node).get("credentials")).get("password")
+        if isinstance(password, Scalar) and password.text and "${{" not in password.text:
+            seen = inspect(f"{what}_password", password.text, self.fingerprint)
+            if seen is not None:
+                self._hard(f"{what}.credentials.password", password.line, password.column, seen, job.key)
+
+    def _image(self, image: str, line: int, job: str | None, secrets: list[str]) -> None:
+        if not image.strip() or image.strip().startswith("${{"):
+            return
+        name = image.split("@", 1)[0]
+        self.uses.append(
+            Use(
+                kind="image",
+                name=name,
+                ref=image.partition("@")[2] or None,
+                pin=image_pin(image),
+                third_party=True,
+                secrets=secrets,
+                line=line,
+                job=job,
+            )
+        )
+
+    def _steps(self, job: RawJob, token: bool | None) -> None:
+        job_secrets = secret_names(self.env, job.env)
+        for step in job.steps:
+            env = step_environment(self.env, job, step)
+            if step.uses is not None:
+                self._step_use(step, job, job_secrets)
+            self.logins += step_logins(step, job, env, token)
+            self.logins += environment_logins(step.env, step.line, job.key, job.environment, token)
+            self._values(step.env, job.key)
+            self._values(step.inputs, job.key)
+            for target in step_deploys(step, job, env):
+                self._deploy(target, step.line, job)
+            if step.run is None:
+                continue
+            start = step.run.line + (1 if step.run.style in {"|", ">"} else 0)
+            for target, line in deploy_targets(
+                step.run.text,
+                lambda command, env=env: fill(command, env, job.matrix),  # type: ignore[misc]
+            ):
+                self._deploy(target, start + line, job)
+            for name, line, seen in hard_coded(step.run.text, inspect, self.fingerprint):
+                self._hard(name, start + line, 1, seen, job.key)
+
+    def _step_use(self, step: Step, job: RawJob, job_secrets: list[str]) -> None:
+        name = step.uses or ""
+        line = _line(step.node, "uses")
+        seen = list(dict.fromkeys([*secret_names(step.inputs, step.env), *job_secrets]))
+        if name.startswith("docker://"):
+            image = f"{name}@{step.ref}" if step.ref else name
+            self._image(image.removeprefix("docker://"), line, job.key, seen)
+            return
+        self.uses.append(
+            Use(
+                kind="action",
+                name=name,
+                ref=step.ref,
+                pin=pin_of(name, step.ref),
+                third_party=is_third_party(name, self.owner),
+                secrets=seen,
+                line=line,
+                job=job.key,
+            )
+        )
+
+    def _deploy(self, target: str, line: int, job: RawJob) -> None:
+        if target and "${{" not in target and "$" not in target:
+            self.deploys.append(Deploy(target=target, line=line, job=job.key, environment=job.environment))
+
+    def _hard(self, name: str, line: int, column: int, seen: object, job: str | None) -> None:
+        from scanner.secrets.detectors import Seen
+
+        if isinstance(seen, Seen):
+            self.hard_coded.append(HardCoded(name=name, line=line, column=column, seen=seen, job=job))
+
+    def _values(self, node: Mapping, job: str | None) -> None:
+        """Judge the literal values of ``env:`` and ``with:`` blocks."""
+        for key, value in node.pairs:
+            if isinstance(value, Sequence | Mapping) or "${{" in value.text:
+                continue
+            seen = inspect(key.text, value.text, self.fingerprint)
+            if seen is not None:
+                self._hard(key.text, value.line, value.column, seen, job)
+
+    def _references(self, node: Node, scope: Scope, job: str | None, environment: str | None) -> None:
+        """Record what is read from ``secrets`` and ``vars`` below a node."""
+        steps = mapping(node).get("steps") if scope == "job" else None
+        inside = {id(step) for step in (steps.items if isinstance(steps, Sequence) else [])}
+        parts: list[tuple[Scope, Node]] = [(scope, node)]
+        if inside and isinstance(node, Mapping) and isinstance(steps, Sequence):
+            rest = [(key, value) for key, value in node.pairs if value is not steps]
+            parts = [(scope, Mapping(rest, node.line, node.column, None))]
+            parts += [("step", step) for step in steps.items]
+        for where, part in parts:
+            for key, scalar in scalars(part):
+                bare = key is not None and key.text == "if" and "${{" not in scalar.text
+                if bare:
+                    self._reads(scalar, scalar.text, 0, scope=where, job=job, environment=environment)
+                elif "${{" in scalar.text:
+                    for found in expressions(scalar.text):
+                        self._reads(
+                            scalar, found.body, found.start + 3, scope=where, job=job, environment=environment
+                        )
+
+    def _reads(
+        self,
+        scalar: Scalar,
+        body: str,
+        start: int,
+        *,
+        scope: Scope,
+        job: str | None,
+        environment: str | None,
+    ) -> None:
+        for path, offset in paths(body):
+            root, _, name = path.partition(".")
+            if root not in {"secrets", "vars"}:
+                continue
+            line, column = position(scalar, start + offset)
+            if name == "[]":
+                name, via = "*", "index"
+            elif name in {"", "*"}:
+                name, via = "*", "toJSON"
+            else:
+                via = "name"
+            reference = Reference(
+                name=name, line=line, column=column, scope=scope, job=job, environment=environment, via=via
+            )
+            (self.secrets if root == "secrets" else self.variables).append(reference)
+
+
+def _may_ask_for_token(permissions: dict[str, str] | None) -> bool:
+    """Tell whether a job may ask for an OIDC token. No default of GitHub's includes it."""
+    given = permissions or {}
+    return given.get("id-token") == "write" or given.get("*") == "write"
+
+
+def _line(node: Mapping, key: str) -> int:
+    found = node.key(key)
+    return found.line if found else node.line

@@ -1,0 +1,238 @@
+"""A `Definition` -> records: the pipeline as an identity, its logins and deployments as links, its problems as controls."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Literal
+
+from collectors.definitions.tokens import Context
+from collectors.definitions.tokens import tokens as presented
+from scanner.records import Control, Identity, Link, Record, Secret, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.definitions.definition import Definition, Login
+    from scanner.records import Stage
+
+
+def identity_id(definition: Definition, context: Context) -> str:
+    """Return the `Identity.id` of a definition: by repository id and path; GitLab has one pipeline a project."""
+    if context.provider == "github":
+        kind = "action" if definition.format == "github-action" else "workflow"
+        return record_id("github", kind, f"{context.repository_id or context.repository}:{definition.path}")
+    if context.provider == "gitlab":
+        return record_id("gitlab", "pipeline", context.repository_id or context.repository)
+    return record_id("definitions", "ci-pipeline", f"{context.repository}:{definition.path}")
+
+
+def definition_records(definition: Definition, *, context: Context) -> Iterator[Record]:
+    """Yield the records of one definition file: first its `Identity`, then `Secret`, `Link` and `Control`.
+
+    Give every definition of a repository the same context.
+    """
+    me = identity_id(definition, context)
+    yield _identity(definition, context, me)
+    yield from _secrets(definition, context, me)
+    yield from _links(definition, context, me)
+    yield from _controls(definition, context, me)
+
+
+def _kind(definition: Definition, context: Context) -> str:
+    if context.provider == "github":
+        return "github-workflow" if definition.format == "github-workflow" else "github-action"
+    return "gitlab-pipeline" if context.provider == "gitlab" else "ci-pipeline"
+
+
+def _identity(definition: Definition, context: Context, me: str) -> Identity:
+    issuer, given = presented(definition, context)
+    tokens = [token for number, token in enumerate(given) if token not in given[:number]]
+    subjects = sorted({token["sub"] for token in tokens})
+    environments = sorted({job.environment for job in definition.jobs if job.environment})
+    return Identity(
+        id=me,
+        provider=context.provider,
+        account_id=context.account_id,
+        surface="automation",
+        kind=_kind(definition, context),
+        native_id=me.split(":", 2)[2],
+        name=definition.name,
+        address=context.repository
+        if context.provider == "gitlab"
+        else f"{context.repository}/{definition.path}",
+        enabled=False if context.archived else None,
+        environment=environments[0] if len(environments) == 1 and environments != ["*"] else None,
+        issuer=issuer if tokens else None,
+        subjects=subjects,
+        tokens=tokens,
+        dangerous_triggers=definition.dangerous_triggers,
+        url=context.url,
+        location=f"{definition.path}:{definition.line}",
+        triggers=sorted(definition.triggers),
+        permissions=_permissions(definition),
+        secrets=sorted({reference.name for reference in definition.secrets}),
+        variables=sorted({reference.name for reference in definition.variables}),
+        environments=environments,
+        runner=_runner(definition),
+        logins=sorted({f"{login.service}:{login.how}" for login in definition.logins}),
+    )
+
+
+def _runner(definition: Definition) -> str | None:
+    """Return the class of runner that matters most: self-hosted, then unknown, then hosted."""
+    kinds = {job.runner.kind for job in definition.jobs if job.runner}
+    return next((kind for kind in ("self-hosted", "unknown", "hosted") if kind in kinds), None)
+
+
+def _permissions(definition: Definition) -> list[str]:
+    """Return the widest token permission over the jobs, scope by scope."""
+    rank = {"none": 0, "read": 1, "write": 2}
+    widest: dict[str, str] = {}
+    default = False
+    for job in definition.jobs:
+        given = job.permissions
+        if given is None:
+            default = default or definition.format == "github-workflow"
+            continue
+        for scope, level in given.items():
+            if rank.get(level, 0) > rank.get(widest.get(scope, "none"), 0):
+                widest[scope] = level
+    return sorted(f"{scope}:{level}" for scope, level in widest.items()) + (["default"] if default else [])
+
+
+def _secrets(definition: Definition, context: Context, me: str) -> Iterator[Record]:
+    seen: dict[str, int] = {}
+    for found in definition.hard_coded:
+        native = me.split(":", 2)[2]
+        path = definition.file_of(found.line)
+        base = f"{native}:{found.name}" if native.endswith(path) else f"{native}:{path}:{found.name}"
+        seen[base] = seen.get(base, 0) + 1
+        unique = base if seen[base] == 1 else f"{base}#{seen[base]}"
+        key_id = found.seen.key_id
+        yield Secret(
+            id=record_id(context.provider, "ci-file", unique),
+            provider=context.provider,
+            account_id=context.account_id,
+            store="ci-file",
+            name=found.name,
+            holder_id=me,
+            readable=True,
+            looks_like=found.seen.looks_like,
+            length=found.seen.length,
+            fingerprint=found.seen.fingerprint,
+            credential_id=record_id("aws", "access-key", key_id)
+            if key_id and found.seen.looks_like.startswith("aws-")
+            else None,
+            location=definition.where(found.line),
+        )
+
+
+def _resolved(text: str, context: Context) -> str:
+    """Fill in plain variables: ``${{ vars.ROLE }}``, ``$ROLE``."""
+
+    def github(match: re.Match[str]) -> str:
+        store, name = match["store"], match["name"]
+        values = context.variables if store == "vars" else context.secret_values
+        return values.get(name, values.get(name.upper(), match.group()))
+
+    def gitlab(match: re.Match[str]) -> str:
+        return context.variables.get(match["name"], match.group())
+
+    text = re.sub(r"\$\{\{\s*(?P<store>vars|secrets)\.(?P<name>\w+)\s*\}\}", github, text)
+    return text if "${{" in text else re.sub(r"\$\{?(?P<name>[A-Za-z_]\w*)\}?", gitlab, text)
+
+
+def _links(definition: Definition, context: Context, me: str) -> Iterator[Record]:
+    told: set[tuple[str, str]] = set()
+
+    def link(relation: Literal["uses", "deploys"], target: str, line: int, why: str) -> Iterator[Record]:
+        if (relation, target) in told:
+            return
+        told.add((relation, target))
+        yield Link(
+            id=record_id(context.provider, "link", _digest(me, relation, target)),
+            provider=context.provider,
+            account_id=context.account_id,
+            source_id=me,
+            relation=relation,
+            target_id=target,
+            evidence=definition.where(line),
+            why=why,
+        )
+
+    for login in definition.logins:
+        if login.how != "oidc":
+            continue
+        for asked in login.targets:
+            target = _login_target(login, _resolved(asked, context))
+            if target is not None:
+                where = f" in job {login.job}" if login.job else ""
+                yield from link("uses", target, login.line, f"signs in to {login.service} as {target}{where}")
+    owner = context.repository.split("/", 1)[0]
+    for use in definition.uses:
+        # A called workflow runs with the caller's token; those of other owners are no identities of this scan.
+        if use.kind == "reusable-workflow" and "${{" not in use.name:
+            name = use.name
+            if name.startswith("./"):
+                name = f"{context.repository}/{name.removeprefix('./')}"
+            if name.split("/", 1)[0] == owner:
+                yield from link("uses", name, use.line, f"calls the workflow {name}")
+    for account in definition.service_accounts:
+        target = _resolved(account, context).rsplit("/", 1)[-1]
+        if "$" not in target:
+            yield from link("uses", f"gcp:service-account:{target}", 1, f"runs as {target}")
+    for deploy in definition.deploys:
+        target = _resolved(deploy.target, context)
+        where = f" in job {deploy.job}" if deploy.job else ""
+        yield from link("deploys", target, deploy.line, f"deploys {target}{where}")
+
+
+def _login_target(login: Login, asked: str) -> str | None:
+    """Return the address of the identity that a login asks for; None when it could not be resolved."""
+    if "$" in asked or "{{" in asked or not asked.strip():
+        return None
+    asked = asked.strip()
+    if login.service == "aws":
+        return asked if asked.startswith("arn:") else None
+    if login.service == "gcp":
+        return f"gcp:service-account:{asked}" if "@" in asked else None
+    if login.service == "azure":
+        return f"entra:application:{asked}"
+    return f"{login.service}:role:{asked}" if login.service == "vault" else None
+
+
+_STAGES: dict[str, Stage] = {"artipacked": "source", "untrusted-checkout": "source"}
+
+
+def _controls(definition: Definition, context: Context, me: str) -> Iterator[Record]:
+    seen: dict[str, int] = {}
+    native = me.split(":", 2)[2]
+
+    def control(kind: str, line: int, detail: str, enforcement: Literal["absent", "documented"]) -> Control:
+        # Lines move with every edit: the id is by kind and text, so that a finding keeps its identity.
+        base = _digest(native, definition.file_of(line), kind, detail)
+        seen[base] = seen.get(base, 0) + 1
+        return Control(
+            id=record_id(context.provider, kind, base if seen[base] == 1 else f"{base}-{seen[base]}"),
+            provider=context.provider,
+            account_id=context.account_id,
+            stage=_STAGES.get(kind, "build"),
+            kind=kind,
+            name=definition.where(line),
+            enforcement=enforcement,
+            target=me,
+            detail=detail,
+        )
+
+    for problem in definition.problems:
+        where = f" (job {problem.job})" if problem.job else ""
+        detail = f"[{problem.severity}] {problem.detail}{where}. {problem.fix}"
+        yield control(problem.code, problem.line, detail, "absent")
+    for text in definition.indirect:
+        line, _, what = text.removeprefix("line ").partition(": ")
+        yield control("unresolved-reference", int(line) if line.isdigit() else 1, what or text, "documented")
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:24]

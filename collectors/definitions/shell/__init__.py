@@ -1,0 +1,1 @@
+"""Shell text inside pipeline steps, whatever system runs it."""

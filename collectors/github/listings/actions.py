@@ -1,0 +1,125 @@
+"""Self-hosted runners and the groups that say who may use them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.github.failures import explain_unsupported
+from collectors.github.listings.controls import control
+from collectors.github.scope import time
+from scanner.records import Identity, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.github.listings.structure import Repository
+    from collectors.github.scope import Scope
+    from scanner.records import Record
+
+
+def _runner(item: dict[str, Any], account_id: str, place: str) -> Identity:
+    labels = sorted(str(label["name"]) for label in item.get("labels") or [])
+    return Identity(
+        id=record_id("github", "runner", f"{place}/{item['id']}"),
+        provider="github",
+        account_id=account_id,
+        surface="automation",
+        kind="github-runner",
+        native_id=str(item["id"]),
+        name=str(item["name"]),
+        enabled=item.get("status") == "online",
+        tags={
+            "os": str(item.get("os")),
+            "status": str(item.get("status")),
+            "labels": ",".join(labels),
+            "group": str(item.get("runner_group_id") or ""),
+            "ephemeral": {True: "true", False: "false"}.get(item.get("ephemeral"), "unknown"),  # type: ignore[arg-type]
+        },
+    )
+
+
+def organization_runners(scope: Scope) -> Iterator[Record]:
+    """Yield the organization's runners and runner groups. GitHub does not tell when a runner last worked."""
+    yield from scope.listing(
+        "/orgs/{org}/actions/runners",
+        lambda item: (_runner(item, scope.account_id, f"org/{scope.number}"),),
+        table="identities",
+        kind="github-runner",
+        needs="organization_self_hosted_runners: read",
+        inside="runners",
+    )
+
+    def hosted(item: dict[str, Any]) -> Iterator[Record]:
+        yield Identity(
+            id=record_id("github", "hosted-runner", str(item["id"])),
+            provider="github",
+            account_id=scope.account_id,
+            surface="automation",
+            kind="github-hosted-runner",
+            native_id=str(item["id"]),
+            name=str(item["name"]),
+            enabled=item.get("status") != "Shutdown",
+            last_used_at=time(item.get("last_active_on")),
+            managed_by="provider",
+            tags={"group": str(item.get("runner_group_id") or "")},
+        )
+
+    yield from scope.listing(
+        "/orgs/{org}/actions/hosted-runners",
+        hosted,
+        table="identities",
+        kind="github-hosted-runner",
+        needs="organization_administration: read",
+        inside="runners",
+        explained=explain_unsupported("Larger hosted runners are not offered on every plan."),
+    )
+
+    def group(item: dict[str, Any]) -> Iterator[Record]:
+        public = bool(item.get("allows_public_repositories"))
+        reached = ""
+        if item.get("visibility") == "selected":
+            path = f"/orgs/{scope.login}/actions/runner-groups/{item['id']}/repositories"
+            names = sorted(str(one["name"]) for one in scope.client.items(path, inside="repositories"))
+            reached = f" ({', '.join(names[:20])})"
+        workflows = [str(name) for name in item.get("selected_workflows") or []]
+        restricted = bool(item.get("restricted_to_workflows"))
+        open_to_all = item.get("visibility") == "all"
+        yield control(
+            scope.account_id,
+            "runner-group",
+            f"{scope.number}/{item['id']}",
+            stage="build",
+            name=str(item["name"]),
+            enforcement="enforced" if not public and (restricted or not open_to_all) else "absent",
+            target=f"runner group {item['id']}",
+            detail=f"Open to {item.get('visibility')} repositories{reached}; public repositories: "
+            f"{'yes' if public else 'no'}; workflows: {', '.join(workflows[:10]) if restricted else 'any'}.",
+        )
+
+    def groups() -> Iterator[Record]:
+        for item in scope.client.items(f"/orgs/{scope.login}/actions/runner-groups", inside="runner_groups"):
+            yield from group(item)
+
+    yield from scope.told(
+        groups(),
+        scope.asked(
+            "controls",
+            "GET /orgs/{org}/actions/runner-groups",
+            kind="runner-group",
+            needs="organization_self_hosted_runners: read",
+        ),
+    )
+
+
+def repository_runners(scope: Scope, repository: Repository) -> Iterator[Record]:
+    """Yield the runners that one repository registered."""
+    yield from scope.listing(
+        "/repos/{org}/{repo}/actions/runners",
+        lambda item: (_runner(item, repository.account_id, f"repo/{repository.number}"),),
+        table="identities",
+        kind="github-runner",
+        needs="administration: read",
+        inside="runners",
+        account_id=repository.account_id,
+        repo=repository.name,
+    )

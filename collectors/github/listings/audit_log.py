@@ -1,0 +1,63 @@
+"""Which repositories changed since an earlier night, by the organization's audit log (GitHub Enterprise Cloud).
+
+https://docs.github.com/en/rest/orgs/orgs#get-the-audit-log-for-an-organization
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from collectors.github.failures import GitHubError, explain_unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.github.scope import Scope
+    from scanner.collect.memory import Memory
+    from scanner.records import Record
+
+_NOTE = "audit-log-read"
+_MOST = 20_000
+"""More events than this say that the log is no shortcut; its own limit is 1,750 requests an hour."""
+_NOISE = ("git.", "workflows.", "pull_request", "issue", "packages.", "copilot")
+"""Events that change none of what REST is asked about."""
+
+
+def changed(scope: Scope, memory: Memory, found: list[set[str]]) -> Iterator[Record]:
+    """Fill ``found`` with the full names of the repositories that changed since the last night that looked.
+
+    Without an audit log, ``found`` stays empty, and repositories are read in turn.
+    """
+    since = memory.note(_NOTE)
+    if since is None:
+        memory.keep_note(_NOTE, scope.run.as_of.isoformat())
+        return
+
+    def read() -> Iterator[Record]:
+        start = datetime.fromisoformat(since) - timedelta(days=1)
+        repositories: set[str] = set()
+        events = scope.client.items(
+            f"/orgs/{scope.login}/audit-log",
+            {"phrase": f"created:>={start:%Y-%m-%d}", "include": "web", "order": "asc"},
+        )
+        for count, event in enumerate(events):
+            if count >= _MOST:
+                raise GitHubError("truncated", f"more than {_MOST} events since {start:%Y-%m-%d}")
+            name = event.get("repo") or event.get("repository")
+            if name and not str(event.get("action")).startswith(_NOISE):
+                repositories.add(str(name))
+        found.append(repositories)
+        memory.keep_note(_NOTE, scope.run.as_of.isoformat())
+        yield from ()
+
+    yield from scope.told(
+        read(),
+        scope.asked(
+            "coverage",
+            "GET /orgs/{org}/audit-log",
+            kind="audit-log",
+            needs="organization_administration: read, or an owner's token with read:audit_log",
+        ),
+        explained=explain_unsupported("The audit log's API is a feature of GitHub Enterprise Cloud."),
+    )

@@ -1,0 +1,124 @@
+"""Agents for Kubernetes and their tokens. https://docs.gitlab.com/api/cluster_agents/"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.gitlab.listings.batches import number_of
+from collectors.gitlab.scope import Place, Scope, path_of, time
+from scanner.records import Credential, Grant, Identity, level_of, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.gitlab.listings.projects import Project
+    from scanner.records import Power, Record
+
+
+def agents(scope: Scope, project: Project, told: list[dict[str, Any]] | None) -> Iterator[Record]:
+    """Yield the agents that a project configures, and their tokens: ``told`` by GraphQL, or read by REST.
+
+    What an agent may do is decided in its cluster.
+    """
+    place = project.place
+    found: list[str] = []
+    tokens = {number_of(agent): agent["tokens"]["nodes"] for agent in told or []}
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        number = str(item["id"])
+        found.append(number)
+        identity = record_id("gitlab", "agent", number)
+        yield Identity(
+            id=identity,
+            provider="gitlab",
+            account_id=place.account_id,
+            surface="automation",
+            kind="gitlab-agent",
+            native_id=number,
+            name=str(item["name"]),
+            address=f"{place.address}:{item['name']}",
+            created_at=time(item.get("created_at")),
+        )
+        can: list[Power] = ["deploy"]
+        yield Grant(
+            id=record_id("gitlab", "grant", f"agent/{number}"),
+            provider="gitlab",
+            account_id=place.account_id,
+            identity_id=identity,
+            role="agent",
+            resource=f"cluster of {item['name']}",
+            breadth="resource",
+            powers=can,
+            level=level_of(can),
+            # The cluster's own RBAC says what this is; it can be cluster-admin.
+            confidence="low",
+            via="agent for Kubernetes",
+        )
+
+    yield from scope.listing(
+        "/projects/:id/cluster_agents",
+        convert,
+        table="identities",
+        kind="gitlab-agent",
+        needs="Developer of the project",
+        place=place,
+        fills=("credentials/agent-token", "grants/gitlab-agent"),
+        rows=None
+        if told is None
+        else (
+            {"id": number_of(agent), "name": agent["name"], "created_at": agent.get("createdAt")}
+            for agent in told
+        ),
+    )
+    for number in found:
+        yield from scope.told(
+            _tokens(scope, place, number, tokens.get(number)),
+            scope.asked(
+                "credentials",
+                f"GET /projects/:id/cluster_agents/:agent_id/tokens ({number})",
+                kind="agent-token",
+                needs="Developer of the project",
+                place=place,
+            ),
+        )
+
+
+def _tokens(scope: Scope, place: Place, agent: str, told: list[dict[str, Any]] | None) -> Iterator[Record]:
+    """Yield an agent's tokens that are in force. https://docs.gitlab.com/api/graphql/reference/#clusteragenttoken"""
+    for item in _read(scope, place, agent) if told is None else map(_as_rest, told):
+        number = str(item["id"])
+        yield Credential(
+            id=record_id("gitlab", "agent-token", number),
+            provider="gitlab",
+            account_id=place.account_id,
+            identity_id=record_id("gitlab", "agent", agent),
+            kind="agent-token",
+            native_id=number,
+            name=str(item["name"]),
+            lifetime="static",
+            enabled=item.get("status") == "active",
+            created_at=time(item.get("created_at")),
+            last_used_at=time(item.get("last_used_at")),
+            never_used="last_used_at" in item and item["last_used_at"] is None,
+            # https://docs.gitlab.com/user/clusters/agent/work_with_agent/ : agent tokens do not end.
+            never_expires=True,
+            location=place.address,
+        )
+
+
+def _as_rest(node: dict[str, Any]) -> dict[str, Any]:
+    """Return a token as REST writes it. Only those in force were asked for."""
+    return {
+        "id": number_of(node),
+        "name": node["name"],
+        "status": "active",
+        "created_at": node.get("createdAt"),
+        "last_used_at": node.get("lastUsedAt"),
+    }
+
+
+def _read(scope: Scope, place: Place, agent: str) -> Iterator[dict[str, Any]]:
+    """Read an agent's tokens: no part of python-gitlab. Only the single token tells its last use."""
+    base = path_of("/projects/:id/cluster_agents/:agent/tokens", place, agent=agent)
+    for row in list(scope.client.items(base)):
+        yield scope.client.one(f"{base}/{row['id']}")

@@ -1,0 +1,373 @@
+"""The gates between a commit and a deployment: protected branches and environments, approvals, webhooks."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from collectors.gitlab import powers
+from collectors.gitlab.failures import explain_unsupported
+from collectors.gitlab.listings.batches import number_of
+from collectors.gitlab.scope import Place, Scope, path_of, time
+from scanner.records import Control, Identity, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+    from collectors.gitlab.listings.projects import Project
+    from scanner.records import Enforcement, Record, Stage
+
+_PREMIUM = "Offered in GitLab Premium and Ultimate."
+
+
+def control(
+    place: Place,
+    kind: str,
+    native_id: str,
+    *,
+    stage: Stage,
+    name: str,
+    enforcement: Enforcement,
+    target: str | None = None,
+    detail: str | None = None,
+    approvers: list[str] | None = None,
+    bypass: list[str] | None = None,
+) -> Control:
+    """Return a control of an account."""
+    return Control(
+        id=record_id("gitlab", kind, native_id),
+        provider="gitlab",
+        account_id=place.account_id,
+        stage=stage,
+        kind=kind,
+        name=name,
+        enforcement=enforcement,
+        target=target,
+        detail=detail,
+        approvers=approvers or [],
+        bypass=bypass or [],
+    )
+
+
+def _who(levels: list[dict[str, Any]]) -> list[str]:
+    """Return who a list of access levels lets through."""
+    names = []
+    for level in levels:
+        if level.get("user_id"):
+            names.append(f"user {level['user_id']}")
+        elif level.get("group_id"):
+            names.append(f"group {level['group_id']}")
+        elif level.get("deploy_key_id"):
+            names.append(f"deploy key {level['deploy_key_id']}")
+        elif level.get("member_role_id"):
+            names.append(f"custom role {level.get('member_role_name') or level['member_role_id']}")
+        elif level.get("access_level") is not None:
+            number = int(level["access_level"])
+            names.append("no one" if number == 0 else powers.ROLES.get(number, str(number)))
+    return names
+
+
+def protected_branches(scope: Scope, project: Project, told: list[dict[str, Any]] | None) -> Iterator[Record]:
+    """Yield a project's protected branches, ``told`` by GraphQL or read by REST.
+
+    https://docs.gitlab.com/api/protected_branches/ https://docs.gitlab.com/api/graphql/reference/#branchrule
+
+    One on the default branch that lets every Developer push protects nothing: it counts as absent.
+    """
+    place = project.place
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        name = str(item["name"])
+        push, merge = _who(item.get("push_access_levels") or []), _who(item.get("merge_access_levels") or [])
+        open_to_all = "Developer" in push
+        demands = [f"push: {', '.join(push) or 'no one'}", f"merge: {', '.join(merge) or 'no one'}"]
+        if item.get("allow_force_push"):
+            demands.append("force push allowed")
+        if item.get("code_owner_approval_required"):
+            demands.append("approval by code owners")
+        default = project.branch is None or fnmatchcase(project.branch, name)
+        yield control(
+            place,
+            "branch-protection" if default else "protected-branch",
+            f"{place.number}/{item['id']}",
+            stage="source",
+            name=name,
+            enforcement="absent" if open_to_all else "enforced",
+            target=name,
+            detail=", ".join(demands),
+            bypass=[
+                who for who in push if who.startswith(("user ", "group ", "deploy key ", "custom role "))
+            ],
+        )
+
+    yield from scope.listing(
+        "/projects/:id/protected_branches",
+        convert,
+        table="controls",
+        kind="branch-protection",
+        needs="Developer of the project",
+        place=place,
+        # GitLab has no rulesets besides: with this list, all that guards branches was seen.
+        fills=("controls/protected-branch", "controls/ruleset"),
+        rows=None if told is None else (_branch_as_rest(rule) for rule in told),
+    )
+
+
+def _branch_as_rest(rule: dict[str, Any]) -> dict[str, Any]:
+    protection = rule["branchProtection"]
+    return {
+        "id": number_of(rule),
+        "name": rule["name"],
+        "push_access_levels": [_level_as_rest(level) for level in protection["pushAccessLevels"]["nodes"]],
+        "merge_access_levels": [_level_as_rest(level) for level in protection["mergeAccessLevels"]["nodes"]],
+        "allow_force_push": protection["allowForcePush"],
+        "code_owner_approval_required": protection.get("codeOwnerApprovalRequired"),
+    }
+
+
+def _level_as_rest(level: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "access_level": level["accessLevel"],
+        "user_id": number_of(level["user"]) if level.get("user") else None,
+        "group_id": number_of(level["group"]) if level.get("group") else None,
+        "deploy_key_id": number_of(level["deployKey"]) if level.get("deployKey") else None,
+    }
+
+
+def approvals(scope: Scope, project: Project, most: int | None) -> Iterator[Record]:
+    """Yield whether merge requests into the default branch need an approval.
+
+    https://docs.gitlab.com/api/merge_request_approvals/ : a rule can hold for some branches only, or where a scan finds
+    something; such a one guards nothing here. ``most`` is how many approvals a rule that does demands at the most, where
+    that is known.
+    """
+    place = project.place
+
+    def holds(rule: dict[str, Any]) -> bool:
+        if rule.get("rule_type") == "report_approver" and rule.get("report_type") != "any_merge_request":
+            return False
+        branches = rule.get("protected_branches") or []
+        if rule.get("applies_to_all_protected_branches") or not branches or project.branch is None:
+            return True
+        return any(fnmatchcase(project.branch, str(one["name"])) for one in branches)
+
+    def read() -> Iterator[Record]:
+        required = most or 0
+        if most is None:
+            rules = scope.client.items(path_of("/projects/:id/approval_rules", place))
+            for item in filter(holds, rules):
+                required = max(required, int(item.get("approvals_required") or 0))
+        yield control(
+            place,
+            "merge-approval",
+            place.number,
+            stage="source",
+            name="merge request approvals",
+            enforcement="enforced" if required else "absent",
+            target=place.account_id,
+            detail=f"{required} approval(s) before a merge.",
+        )
+
+    yield from scope.told(
+        read(),
+        scope.asked(
+            "controls",
+            "GET /projects/:id/approval_rules",
+            kind="merge-approval",
+            needs="Developer of the project",
+            place=place,
+        ),
+        explained=explain_unsupported(_PREMIUM),
+    )
+
+
+def environments(
+    scope: Scope, project: Project, found: list[str], *, deploys: bool
+) -> Generator[Record, None, bool]:
+    """Yield for each environment whether somebody approves deployments to it, and who may deploy.
+
+    https://docs.gitlab.com/api/protected_environments/ https://docs.gitlab.com/ci/environments/deployment_approvals/
+
+    Fills ``found`` with the names of those that exist; returns whether all of them were seen. Where there are none, and
+    the pipeline ``deploys`` to none, there is nothing to protect.
+    """
+    listed: list[bool] = []
+    place = project.place
+    needs = "Maintainer of the project (GitLab Premium)"
+
+    def read() -> Iterator[Record]:
+        names = {
+            str(item["name"]): str(item["id"])
+            for item in scope.client.items(path_of("/projects/:id/environments", place))
+        }
+        found.extend(names)
+        listed.append(True)
+        guarded = (
+            {
+                str(item["name"]): item
+                for item in scope.client.items(path_of("/projects/:id/protected_environments", place))
+            }
+            if names or deploys
+            else {}
+        )
+        for name in sorted({*names, *guarded}):
+            yield from _environment(place, name, names.get(name, name), guarded.get(name))
+
+    yield from scope.told(
+        read(),
+        scope.asked(
+            "controls",
+            "GET /projects/:id/protected_environments",
+            kind="environment-approval",
+            needs=needs,
+            place=place,
+        ),
+        fills=("controls/environment-protection",),
+        explained=explain_unsupported(_PREMIUM),
+    )
+    return bool(listed)
+
+
+def _environment(place: Place, name: str, number: str, guard: dict[str, Any] | None) -> Iterator[Record]:
+    deploy = _who((guard or {}).get("deploy_access_levels") or [])
+    rules = (guard or {}).get("approval_rules") or []
+    required = sum(int(rule.get("required_approvals") or 0) for rule in rules)
+    required = max(required, int((guard or {}).get("required_approval_count") or 0))
+    yield control(
+        place,
+        "environment-approval",
+        f"{place.number}/{number}",
+        stage="deploy",
+        name=name,
+        enforcement="enforced" if required else "absent",
+        target=name,
+        approvers=_who(rules),
+        detail=f"{required} approval(s) before a deployment." if required else "Nobody approves deployments.",
+    )
+    yield control(
+        place,
+        "environment-protection",
+        f"{place.number}/{number}",
+        stage="deploy",
+        name=name,
+        enforcement="enforced" if guard and "Developer" not in deploy else "absent",
+        target=name,
+        detail=f"May deploy: {', '.join(deploy) or 'no one'}."
+        if guard
+        else "Everybody who runs pipelines may deploy.",
+    )
+
+
+def webhooks(scope: Scope, place: Place) -> Iterator[Record]:
+    """Yield the webhooks of a project, a group or the instance, and whether they verify TLS.
+
+    https://docs.gitlab.com/api/project_webhooks/ : secret and signing token are never shown; whether there is one,
+    only by GitLab 19 and later (``token_present``, ``signing_token_present``).
+    """
+    silent: list[str] = []
+    call = "/hooks" if place.kind == "instance" else f"/{place.kind}s/:id/hooks"
+    needs = {
+        "instance": "an administrator's token",
+        "group": "Owner of the group (GitLab Premium)",
+        "project": "Maintainer of the project",
+    }[place.kind]
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        url = urlsplit(str(item["url"]))
+        host = url.hostname or "unknown host"
+        identity = record_id("gitlab", "webhook", f"{place.kind}/{item['id']}")
+        yield Identity(
+            id=identity,
+            provider="gitlab",
+            account_id=place.account_id,
+            surface="automation",
+            kind="gitlab-webhook",
+            native_id=str(item["id"]),
+            name=host,
+            address=f"{place.address} webhook {item['id']}",
+            enabled=item.get("alert_status", "executable") != "disabled",
+            created_at=time(item.get("created_at")),
+        )
+        sound = url.scheme == "https" and bool(item["enable_ssl_verification"])
+        yield control(
+            place,
+            "webhook-tls",
+            f"{place.kind}/{item['id']}",
+            stage="source",
+            name=host,
+            enforcement="enforced" if sound else "absent",
+            target=identity,
+            detail="Verifies the receiver's certificate."
+            if sound
+            else "Does not verify the receiver's certificate.",
+        )
+        if "token_present" not in item:
+            silent.append(host)
+            return
+        signed = bool(item.get("signing_token_present"))
+        known = signed or bool(item["token_present"])
+        yield control(
+            place,
+            "webhook-signature",
+            f"{place.kind}/{item['id']}",
+            stage="source",
+            name=host,
+            enforcement="enforced" if known else "absent",
+            target=identity,
+            detail=f"Sends {'a signature' if signed else 'a secret token'}."
+            if known
+            else "Sends neither a signature nor a secret token.",
+        )
+
+    yield from scope.listing(
+        call,
+        convert,
+        table="controls",
+        kind="webhook-tls",
+        needs=needs,
+        place=place,
+        fills=("identities/gitlab-webhook", "controls/webhook-signature"),
+        explained=explain_unsupported(_PREMIUM),
+    )
+    if silent:
+        yield scope.unseen(
+            "controls",
+            "webhook-signature",
+            f"GET {call} (tokens)",
+            f"This GitLab does not show whether webhooks have a secret token: {len(silent)} of them.",
+            needs="GitLab 19 or later",
+            place=place,
+        )
+
+
+def integrations(
+    scope: Scope, project: Project, rows: Iterable[dict[str, Any]] | None = None
+) -> Iterator[Record]:
+    """Yield the integrations that are switched on. https://docs.gitlab.com/api/project_integrations/"""
+    place = project.place
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        yield Identity(
+            id=record_id("gitlab", "integration", f"{place.number}/{item['id']}"),
+            provider="gitlab",
+            account_id=place.account_id,
+            surface="automation",
+            kind="gitlab-integration",
+            native_id=str(item["id"]),
+            name=str(item["slug"]),
+            address=f"{place.address} integration {item['slug']}",
+            enabled=bool(item["active"]),
+            created_at=time(item.get("created_at")),
+            tags={"inherited": "true"} if item.get("inherited") else {},
+        )
+
+    yield from scope.listing(
+        "/projects/:id/integrations",
+        convert,
+        table="identities",
+        kind="gitlab-integration",
+        needs="Maintainer of the project",
+        place=place,
+        rows=rows,
+    )

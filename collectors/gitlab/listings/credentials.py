@@ -1,0 +1,338 @@
+"""Credentials that GitLab issued: deploy tokens and keys, access tokens of projects, groups and service accounts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.gitlab import powers
+from collectors.gitlab.failures import explain_unsupported, readable
+from collectors.gitlab.listings.groups import user, user_id
+from collectors.gitlab.scope import Place, Scope, time
+from scanner.records import Credential, Grant, Identity, level_of, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from collectors.gitlab.listings.projects import Project
+    from scanner.records import Power, Record
+
+_PREMIUM = "Offered in GitLab Premium and Ultimate."
+_MAINTAINER = {"group": "Maintainer of the group", "project": "Maintainer of the project"}
+
+
+def _grant(
+    place: Place,
+    native_id: str,
+    identity_id: str,
+    role: str,
+    can: list[Power],
+    *,
+    scopes: list[str],
+    expires: Any,
+) -> Grant:
+    return Grant(
+        id=record_id("gitlab", "grant", native_id),
+        provider="gitlab",
+        account_id=place.account_id,
+        identity_id=identity_id,
+        role=role,
+        resource="*"
+        if place.kind == "instance"
+        else f"{place.address}/*"
+        if place.kind == "group"
+        else place.address,
+        breadth="resource" if place.kind == "project" else "organization",
+        powers=can,
+        level=level_of(can),
+        via="token",
+        actions=sorted(scopes)[:10],
+        expires_at=time(expires),
+    )
+
+
+def deploy_tokens(scope: Scope, place: Place) -> Iterator[Record]:
+    """Yield deploy tokens. https://docs.gitlab.com/api/deploy_tokens/ : neither their making nor their use is shown."""
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        number, scopes = str(item["id"]), [str(scope) for scope in item.get("scopes") or []]
+        identity = record_id("gitlab", "deploy-token-user", number)
+        enabled = not item.get("revoked") and not item.get("expired")
+        expires = item.get("expires_at")
+        yield Identity(
+            id=identity,
+            provider="gitlab",
+            account_id=place.account_id,
+            surface="automation",
+            kind="gitlab-deploy-token",
+            native_id=number,
+            name=str(item["name"]),
+            address=f"{place.address} deploy token {item.get('username') or number}",
+            enabled=enabled,
+        )
+        yield Credential(
+            id=record_id("gitlab", "deploy-token", number),
+            provider="gitlab",
+            account_id=place.account_id,
+            identity_id=identity,
+            kind="deploy-token",
+            native_id=number,
+            name=str(item["name"]),
+            lifetime="expiring" if expires else "static",
+            enabled=enabled,
+            expires_at=time(expires),
+            never_expires="expires_at" in item and expires is None,
+            read_only=not any(scope.startswith("write") for scope in scopes),
+            scopes=sorted(scopes),
+            location=place.address,
+        )
+        can = powers.of_scopes(scopes)
+        yield _grant(
+            place, f"deploy-token/{number}", identity, "deploy token", can, scopes=scopes, expires=expires
+        )
+
+    yield from scope.listing(
+        f"/{place.kind}s/:id/deploy_tokens",
+        convert,
+        table="credentials",
+        kind="deploy-token",
+        needs=_MAINTAINER[place.kind],
+        place=place,
+        fills=("identities/gitlab-deploy-token", "grants/deploy-token"),
+    )
+
+
+_KEY = ("id", "title", "created_at", "expires_at", "last_used_at")
+_READS, _WRITES = "projects_with_readonly_access", "projects_with_write_access"
+
+
+def keys_of_instance(scope: Scope) -> dict[str, list[dict[str, Any]]] | None:
+    """Return the deploy keys of every project of the instance, by its number, as each project's own list writes them.
+
+    https://docs.gitlab.com/api/deploy_keys/#list-all-deploy-keys : None where an administrator's token is lacking, or a
+    GitLab that names the projects in which a key only reads; then each project must be asked.
+    """
+    held: dict[str, list[dict[str, Any]]] = {}
+    with readable():
+        for key in scope.client.items("/deploy_keys"):
+            if _READS not in key or _WRITES not in key:
+                return None
+            own: dict[str, Any] = {name: key[name] for name in _KEY if name in key}
+            for name in (_READS, _WRITES):
+                for project in key[name]:
+                    held.setdefault(str(project["id"]), []).append({**own, "can_push": name == _WRITES})
+        return held
+    return None
+
+
+def deploy_keys(
+    scope: Scope, project: Project, rows: Iterable[dict[str, Any]] | None = None
+) -> Iterator[Record]:
+    """Yield a project's deploy keys. https://docs.gitlab.com/api/deploy_keys/ : older GitLabs do not show their last use.
+
+    One key can serve many projects: its id is the key's in this project, since it may push here and only read there.
+    """
+    place = project.place
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        number = f"{place.number}/{item['id']}"
+        identity = record_id("gitlab", "deploy-key-user", str(item["id"]))
+        expires = item.get("expires_at")
+        writes = bool(item["can_push"])
+        yield Identity(
+            id=identity,
+            provider="gitlab",
+            account_id=place.account_id,
+            surface="automation",
+            kind="gitlab-deploy-key",
+            native_id=str(item["id"]),
+            name=str(item["title"]),
+            created_at=time(item.get("created_at")),
+        )
+        yield Credential(
+            id=record_id("gitlab", "deploy-key", number),
+            provider="gitlab",
+            account_id=place.account_id,
+            identity_id=identity,
+            kind="deploy-key",
+            native_id=str(item["id"]),
+            name=str(item["title"]),
+            lifetime="expiring" if expires else "static",
+            created_at=time(item.get("created_at")),
+            last_used_at=time(item.get("last_used_at")),
+            never_used=item["last_used_at"] is None if "last_used_at" in item else None,
+            expires_at=time(expires),
+            never_expires="expires_at" in item and expires is None,
+            read_only=not writes,
+            location=place.address,
+        )
+        scopes = ["write_repository"] if writes else ["read_repository"]
+        yield _grant(
+            place,
+            f"deploy-key/{number}",
+            identity,
+            "deploy key",
+            powers.of_scopes(scopes),
+            scopes=scopes,
+            expires=expires,
+        )
+
+    yield from scope.listing(
+        "/projects/:id/deploy_keys",
+        convert,
+        table="credentials",
+        kind="deploy-key",
+        needs="Maintainer of the project",
+        place=place,
+        fills=("identities/gitlab-deploy-key", "grants/deploy-key"),
+        rows=rows,
+    )
+
+
+def access_token(place: Place, item: dict[str, Any], kind: str) -> Credential:
+    """Return an access token of a person, a project, a group or a service account.
+
+    https://docs.gitlab.com/api/personal_access_tokens/ : ``last_used_at`` is null when it was never used. A fine-grained
+    token has the one scope ``granular``, and permissions, which not every list shows; its scopes are both.
+    """
+    number, expires = str(item["id"]), item.get("expires_at")
+    scopes = {str(scope) for scope in item.get("scopes") or []}
+    if item.get("granular"):
+        scopes |= {powers.GRANULAR}
+        scopes |= {str(one) for given in item.get("granular_scopes") or [] for one in given["permissions"]}
+    return Credential(
+        id=record_id("gitlab", kind, number),
+        provider="gitlab",
+        account_id=place.account_id,
+        identity_id=user_id(item["user_id"]),
+        kind=kind,
+        native_id=number,
+        name=str(item["name"]),
+        lifetime="expiring" if expires else "static",
+        enabled=bool(item["active"]) and not item.get("revoked"),
+        created_at=time(item.get("created_at")),
+        last_used_at=time(item.get("last_used_at")),
+        never_used="last_used_at" in item and item["last_used_at"] is None,
+        expires_at=time(expires),
+        never_expires="expires_at" in item and expires is None,
+        read_only=powers.read_only(scopes),
+        scopes=sorted(scopes),
+        location=place.address,
+    )
+
+
+def access_tokens(
+    scope: Scope, place: Place, rows: Iterable[dict[str, Any]] | None = None
+) -> Iterator[Record]:
+    """Yield the access tokens of a group or project, and the bot that each one is.
+
+    https://docs.gitlab.com/api/project_access_tokens/ https://docs.gitlab.com/api/group_access_tokens/
+    """
+    kind = f"{place.kind}-access-token"
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        token = access_token(place, item, kind)
+        shown = {"id": item["user_id"], "username": str(item["name"])}
+        yield user(scope, shown, "gitlab-bot")
+        yield token
+        can = powers.of_scopes(token.scopes, int(item["access_level"]))
+        role = powers.ROLES.get(int(item["access_level"]), str(item["access_level"]))
+        yield _grant(
+            place,
+            f"{kind}/{item['id']}",
+            token.identity_id,
+            role,
+            can if token.enabled else [],
+            scopes=token.scopes,
+            expires=item.get("expires_at"),
+        )
+
+    yield from scope.listing(
+        f"/{place.kind}s/:id/access_tokens",
+        convert,
+        table="credentials",
+        kind=kind,
+        needs="Owner of the group" if place.kind == "group" else "Maintainer of the project",
+        place=place,
+        parameters={"state": "active"},
+        fills=("identities/gitlab-bot", f"grants/{kind}"),
+        rows=rows,
+    )
+
+
+def service_accounts(scope: Scope) -> Iterator[Record]:
+    """Yield the group's service accounts and their tokens, which may live for ever.
+
+    https://docs.gitlab.com/api/group_service_accounts/
+    """
+    place = scope.place
+    base = "/service_accounts" if place.kind == "instance" else "/groups/:id/service_accounts"
+    needs = (
+        "Owner of the top-level group (GitLab Premium)"
+        if place.kind == "group"
+        else "an administrator's token"
+    )
+    found: list[dict[str, Any]] = []
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        found.append(item)
+        yield user(scope, item, "gitlab-service-account")
+
+    yield from scope.listing(
+        base,
+        convert,
+        table="identities",
+        kind="gitlab-service-account",
+        needs=needs,
+        place=place,
+        # Without the list, nobody knows whose tokens to ask for.
+        explained=explain_unsupported(_PREMIUM),
+        fills=("credentials/personal-access-token",) if place.kind == "group" else (),
+    )
+    if place.kind == "instance":
+        return  # Their tokens are in the instance's list.
+    for account in found:
+        number = str(account["id"])
+        yield from scope.listing(
+            "/groups/:id/service_accounts/:user_id/personal_access_tokens",
+            lambda item: (access_token(place, item, "personal-access-token"),),
+            table="credentials",
+            kind="personal-access-token",
+            needs=needs,
+            place=place,
+            parameters={"state": "active"},
+            item=number,
+            user_id=number,
+        )
+
+
+def ssh_certificates(scope: Scope) -> Iterator[Record]:
+    """Yield the certificate authorities whose SSH certificates the group accepts.
+
+    https://docs.gitlab.com/api/group_ssh_certificates/ : no part of python-gitlab.
+    """
+    place = scope.place
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        number = str(item["id"])
+        yield Credential(
+            id=record_id("gitlab", "ssh-certificate", number),
+            provider="gitlab",
+            account_id=place.account_id,
+            identity_id=record_id("gitlab", "group-members", place.number),
+            kind="ssh-certificate",
+            native_id=number,
+            name=str(item["title"]),
+            lifetime="static",
+            created_at=time(item.get("created_at")),
+            location=place.address,
+        )
+
+    yield from scope.listing(
+        "/groups/:id/ssh_certificates",
+        convert,
+        table="credentials",
+        kind="ssh-certificate",
+        needs="Owner of the top-level group (GitLab.com Premium)",
+        place=place,
+        explained=explain_unsupported("Offered on GitLab.com in Premium and Ultimate."),
+    )

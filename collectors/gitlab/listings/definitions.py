@@ -1,0 +1,176 @@
+"""A project's pipeline: what its ``.gitlab-ci.yml`` says, on the default branch, with what it includes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from collectors.definitions import Context, DefinitionError, definition_records
+from collectors.definitions.gitlab.include import without_secrets
+from collectors.definitions.gitlab.tree import Repository
+from collectors.gitlab.failures import GitLabError
+from collectors.gitlab.listings.includes import FILLS, definition_of
+from scanner.records import Gap, Grant, Identity, level_of, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.definitions import Definition
+    from collectors.gitlab.listings.files import Files
+    from collectors.gitlab.listings.projects import Project
+    from collectors.gitlab.scope import Place, Scope
+    from scanner.collect.memory import Memory
+    from scanner.records import Power, Record
+
+_ELSEWHERE = re.compile(r"(?P<path>.+?ya?ml)@(?P<project>[^:]+)(?::(?P<ref>.+))?")
+
+
+def pipeline(
+    scope: Scope,
+    memory: Memory,
+    files: Files,
+    project: Project,
+    identifiers: dict[str, str],
+    *,
+    carried: bool,
+) -> Iterator[Record]:
+    """Yield the project's pipeline as an identity, with its logins, deployments and problems.
+
+    A project without the file has no pipeline. ``carried``: whether the project is not asked again tonight, so that what
+    it includes from elsewhere is taken as it was, too.
+    """
+    place = project.place
+    yield from scope.told(
+        _records(scope, memory, files, project, identifiers, carried=carried),
+        scope.asked(
+            "identities",
+            "GET /projects/:id/repository/files/:file_path/raw",
+            kind="gitlab-pipeline",
+            needs="Developer of the project",
+            place=place,
+        ),
+        fills=FILLS,
+    )
+    if project.auto_devops:
+        yield scope.unseen(
+            "identities",
+            "auto-devops",
+            "Auto DevOps",
+            "Where the file is missing, pipelines of GitLab's own templates may run.",
+            place=place,
+        )
+
+
+def _records(
+    scope: Scope,
+    memory: Memory,
+    files: Files,
+    project: Project,
+    identifiers: dict[str, str],
+    *,
+    carried: bool,
+) -> Iterator[Record]:
+    """Yield what the definition says: remembered when neither it nor its surroundings changed."""
+    if project.empty or not project.builds or files.absent(project):
+        return
+    path, repository = _source(project.ci_path)
+    context = _context(scope, project, path, repository, identifiers)
+    alone = files.alone(project)
+    around = (files.file(project), project.ci_path, project.claims, project.pushes, context)
+    key = hashlib.sha256(msgspec.json.encode(around, order="deterministic")).hexdigest()
+    known = memory.definition(key) if alone or carried else None
+    if known is not None:
+        yield from known
+        return
+    if repository.project:
+        text: str | None = scope.texts.read(scope.client, repository.project, path, repository.ref)
+    else:
+        text = files.text(project)
+    if text is None:
+        return
+    kept: list[Record] = []
+    for record in _read(scope, project, context, path, text=text, repository=repository):
+        kept.append(record)
+        yield record
+    if not any(isinstance(record, Gap) for record in kept):
+        memory.keep_definition(key, kept)
+        if alone:
+            files.remembered(project)
+
+
+def _context(
+    scope: Scope, project: Project, path: str, repository: Repository, identifiers: dict[str, str]
+) -> Context:
+    return Context(
+        provider="gitlab",
+        account_id=project.place.account_id,
+        repository=project.place.address,
+        repository_id=project.place.number,
+        owner_id=project.namespace,
+        default_branch=project.branch,
+        visibility=project.visibility,
+        issuer=scope.settings.issuer,
+        claim_keys=project.claims or None,
+        variables=identifiers,
+        archived=project.archived,
+        url=_url(project, path, repository),
+    )
+
+
+def _read(
+    scope: Scope, project: Project, context: Context, path: str, *, text: str, repository: Repository
+) -> Iterator[Record]:
+    try:
+        definition: Definition = yield from definition_of(scope, project, path, text, repository)
+    except DefinitionError as exc:
+        raise GitLabError(exc.reason, f"{path}: {exc}") from None
+    for record in definition_records(definition, context=context):
+        if isinstance(record, Identity) and record.kind == "gitlab-pipeline":
+            # Every job gets every variable whose scope and protection fit, named in the file or not.
+            yield msgspec.structs.replace(record, secrets=sorted({*record.secrets, "*"}))
+            yield _job_token(project.place, record, pushes=project.pushes)
+        else:
+            yield record
+
+
+def _source(path: str) -> tuple[str, Repository]:
+    """Return a definition's path, and where it stands, if not in its project: ``ci.yml@group/project:ref``.
+
+    https://docs.gitlab.com/ci/pipelines/settings/#specify-a-custom-cicd-configuration-file
+    """
+    if path.startswith(("http://", "https://")):
+        raise GitLabError("unsupported", f"the definition stands elsewhere: {without_secrets(path)}")
+    found = _ELSEWHERE.fullmatch(path)
+    if found is None:
+        return path, Repository()
+    return found["path"], Repository(project=found["project"].lower(), ref=found["ref"] or "HEAD")
+
+
+def _url(project: Project, path: str, repository: Repository) -> str | None:
+    if project.url is None:
+        return None
+    web, here = project.url.removesuffix(project.place.address), project.place.address
+    return f"{web}{repository.project or here}/-/blob/{repository.ref or project.branch or 'HEAD'}/{path}"
+
+
+def _job_token(place: Place, identity: Identity, *, pushes: bool) -> Grant:
+    """Return what the pipeline's CI_JOB_TOKEN may do at home: publish packages and images, and read what it builds.
+
+    https://docs.gitlab.com/ci/jobs/ci_job_token/
+    """
+    can: list[Power] = ["change-delivery", "read"]
+    return Grant(
+        id=record_id("gitlab", "grant", f"job-token/{place.number}"),
+        provider="gitlab",
+        account_id=place.account_id,
+        identity_id=identity.id,
+        role="CI_JOB_TOKEN",
+        resource=place.address,
+        breadth="resource",
+        powers=can,
+        level=level_of(can),
+        via="job token, which may push to the repository" if pushes else "job token",
+    )

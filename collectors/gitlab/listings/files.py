@@ -1,0 +1,150 @@
+"""The definition files of a page of projects: their texts by GraphQL, once for each content that no night has seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from collectors.gitlab.client import QueryError
+from collectors.gitlab.failures import GitLabError
+from collectors.gitlab.listings.batches import rows
+from collectors.gitlab.listings.texts import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from collectors.gitlab.listings.batches import Batches
+    from collectors.gitlab.listings.projects import Project
+    from collectors.gitlab.listings.structure import File, Structure
+    from collectors.gitlab.scope import Scope
+    from scanner.collect.memory import Memory
+
+_INLINE = 400_000
+"""Longer texts are read by REST."""
+_BATCH_BYTES = 4_000_000
+_TEXTS = "repository { blobs(paths: $paths) { nodes { path oid rawTextBlob } } }"
+
+
+class BlobFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is remembered of a definition file's content."""
+
+    includes: bool = True
+    """Whether it may include other files, so that it says only part of what it means."""
+    environments: bool = True
+    """Whether it may name an environment."""
+
+
+_FACTS = msgspec.json.Decoder(BlobFacts)
+"""Made at import: msgspec crashes when two threads are the first to decode a type at the same time."""
+
+
+class Files:
+    """The definition files of one page of projects. Thread-safe once `prefetch` is done."""
+
+    def __init__(self, scope: Scope, memory: Memory, structures: Mapping[str, Structure]) -> None:
+        self._scope = scope
+        self._memory = memory
+        self._structures = structures
+        self._texts: dict[str, str] = {}
+
+    def prefetch(self, batches: Batches, projects: Sequence[Project]) -> None:
+        """Fetch the texts that are not remembered. One that does not come is read by REST when it is needed."""
+        unseen: dict[str, Project] = {}
+        for project in projects:
+            file = self.file(project)
+            if file is None or file.size > _INLINE:
+                continue
+            if self._facts(file).includes or self._memory.blob(_seen_here(project, file)) is None:
+                unseen.setdefault(file.oid, project)
+        for part in self._parts(unseen):
+            paths = sorted({project.ci_path for project in part.values()})
+            try:
+                told = batches.asked(_TEXTS, [project.place.number for project in part.values()], paths)
+            except QueryError:
+                return
+            for oid, project in part.items():
+                for blob in (
+                    rows((told.get(project.place.number, {}).get("repository") or {}).get("blobs")) or []
+                ):
+                    if blob.get("oid") == oid and isinstance(blob.get("rawTextBlob"), str):
+                        self._learn(oid, blob["rawTextBlob"])
+
+    def _parts(self, unseen: Mapping[str, Project]) -> Iterator[dict[str, Project]]:
+        """Yield contents by their ids, not too many bytes at once."""
+        part: dict[str, Project] = {}
+        size = 0
+        for oid, project in unseen.items():
+            file = self.file(project)
+            assert file is not None
+            if part and size + file.size > _BATCH_BYTES:
+                yield part
+                part, size = {}, 0
+            part[oid] = project
+            size += file.size
+        if part:
+            yield part
+
+    def _learn(self, oid: str, text: str) -> None:
+        self._texts[oid] = text
+        includes = "include" in text
+        facts = BlobFacts(includes=includes, environments=includes or "environment" in text)
+        self._memory.keep_blob(oid, msgspec.json.encode(facts))
+
+    def _facts(self, file: File) -> BlobFacts:
+        known = self._memory.blob(file.oid)
+        return BlobFacts() if known is None else _FACTS.decode(known)
+
+    def _told(self, project: Project) -> bool:
+        structure = self._structures[project.place.number]
+        return structure.files is not None and project.ci_path in structure.paths
+
+    def file(self, project: Project) -> File | None:
+        """Return a project's definition file, if GraphQL told of it."""
+        files = self._structures[project.place.number].files
+        return files.get(project.ci_path) if files is not None else None
+
+    def absent(self, project: Project) -> bool:
+        """Tell whether it is known that a project has no definition file."""
+        return self._told(project) and self.file(project) is None
+
+    def alone(self, project: Project) -> bool:
+        """Tell whether it is known that the content of a definition is all that it says."""
+        file = self.file(project)
+        return file is not None and not self._facts(file).includes
+
+    def remembered(self, project: Project) -> None:
+        """Note that what a project's definition says is remembered, so that its text is not fetched again."""
+        file = self.file(project)
+        if file is not None:
+            self._memory.keep_blob(_seen_here(project, file), b"")
+
+    def deploys(self, project: Project) -> bool:
+        """Tell whether a project's pipeline may name an environment; True where that is not known."""
+        if project.empty or not project.builds or self.absent(project):
+            return False
+        file = self.file(project)
+        return file is None or self._facts(file).environments
+
+    def text(self, project: Project) -> str | None:
+        """Return the text of a project's definition: fetched before, or now, by REST; None when there is none.
+
+        GitLab's answer says that it is the file which is not there, and not the project.
+        """
+        file = self.file(project)
+        if file is not None and file.oid in self._texts:
+            return self._texts[file.oid]
+        try:
+            text = text_of(self._scope.client, project.place.number, project.ci_path, "HEAD")
+        except GitLabError as exc:
+            if exc.status == 404 and "File Not Found" in str(exc):
+                return None
+            raise
+        if file is not None:
+            self._learn(file.oid, text)
+        return text
+
+
+def _seen_here(project: Project, file: File) -> str:
+    """Name a content in a project: another with the same content is parsed in other surroundings."""
+    return f"{file.oid} {project.place.number}"

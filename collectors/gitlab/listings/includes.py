@@ -1,0 +1,384 @@
+"""What a pipeline includes: from elsewhere in its project, from other projects, from GitLab, from any address.
+
+GitLab itself is asked to put a project's definition together, once for each project that includes anything:
+`GET /projects/:id/ci/lint <https://docs.gitlab.com/api/lint/#validate-an-existing-cicd-configuration>`_ gives the
+merged configuration with inputs, nested files and wildcards resolved, and a list of the files. That is the pipeline.
+The files themselves are read besides, where they stand in a repository of this GitLab, for three things that the answer
+does not have: the lines, who includes whom, and what is included under conditions that did not hold when it was asked
+(``$CI_COMMIT_TAG``). Addresses that a definition names are never fetched: their content is known from GitLab only.
+
+The call looks at a file of the project's own repository; a definition that stands in another project
+(``ci.yml@group/project``) is read from there, with what it includes from repositories.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from collectors.definitions import DefinitionError
+from collectors.definitions.gitlab.ci import pipeline, takes_in
+from collectors.definitions.gitlab.include import Include, matches, pin_of, without_secrets
+from collectors.definitions.gitlab.tree import File, Read, Repository
+from collectors.definitions.shell.variables import fill
+from collectors.definitions.yaml_nodes import Mapping, mapping
+from collectors.definitions.yaml_nodes import read as read_yaml
+from collectors.gitlab.failures import GitLabError, readable
+from collectors.gitlab.listings.texts import text_of
+from collectors.gitlab.scope import path_of
+from scanner.collect.listings import Failure, gap
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from collectors.definitions.definition import Definition
+    from collectors.definitions.gitlab.tree import Branch
+    from collectors.gitlab.listings.projects import Project
+    from collectors.gitlab.scope import Scope
+    from scanner.records import Reason, Record
+
+FILLS = ("grants/gitlab-pipeline", "links/gitlab-pipeline", "secrets/ci-file", "controls/definition")
+"""What a pipeline's definition fills besides its identity."""
+_BLOB = re.compile(r"(?P<sha>[0-9a-f]{40}|[0-9a-f]{64})/(?P<path>.+)")
+_SPEAKS_OF_FILES = re.compile(
+    r"(?:Project|Local file|Remote file|Included file|Template file|Component|Maximum of|Request timed out|Please provide)\b"
+)
+"""How those of GitLab's errors begin that do not repeat what stands in a file."""
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """One file that GitLab merged."""
+
+    kind: str
+    """``local``, ``file`` (of another project), ``remote``, ``template`` or ``component``."""
+    location: str
+    by: str
+    """Full path of the project whose file includes it, in lower case."""
+    by_commit: str
+    project: str = ""
+    """Full path of the project that it stands in; empty when it is in no repository."""
+    ref: str = ""
+    """The commit, or the ref where the commit is not told."""
+    path: str = ""
+    asked: str = ""
+    """The ref by which it is included."""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What GitLab made of a definition."""
+
+    merged: Mapping
+    valid: bool
+    taken: list[Taken] | None
+    """None of a GitLab that is too old to tell."""
+
+
+def definition_of(
+    scope: Scope, project: Project, path: str, text: str, repository: Repository
+) -> Generator[Record, None, Definition]:
+    """Return a pipeline's definition with what it includes, and yield what the calls for it left: Coverage or Gaps.
+
+    ``repository`` is where the file stands, if not in the project. Raises `DefinitionError` for the file itself.
+    """
+    home = repository == Repository()
+    answers: list[Answer] = []
+
+    def asked() -> Iterator[Record]:
+        answers.append(_answer(scope, project))
+        yield from ()
+
+    if home and takes_in(text):
+        told = scope.asked(
+            "identities",
+            "GET /projects/:id/ci/lint",
+            kind="gitlab-pipeline",
+            needs="Developer of the project, and of those that it includes from",
+            place=project.place,
+        )
+        yield from scope.told(asked(), told, fills=FILLS)
+    answer = answers[0] if answers else None
+    reader = _Reader(scope, project, answer, path, repository)
+    definition, branches = pipeline(
+        path if home else f"{path}@{repository.project}",
+        text,
+        scope.run.fingerprint,
+        reader,
+        owner=project.place.address.split("/", 1)[0],
+        repository=repository,
+        merged=answer.merged if answer else None,
+    )
+    unseen = _unseen(branches)
+    if unseen is not None:
+        for table, kind in [("identities", "gitlab-pipeline"), *(name.split("/") for name in FILLS)]:
+            lost = scope.asked(
+                table,
+                "GET /projects/:id/repository/files/:file_path/raw (included)",
+                kind=kind,
+                needs="Developer of the projects that it includes from",
+                place=project.place,
+            )
+            yield gap(lost, unseen)
+    if answer is not None and not answer.valid:
+        why = "line 1: GitLab finds what it merged invalid, so that it may not run"
+        return msgspec.structs.replace(definition, indirect=[*definition.indirect, why])
+    return definition
+
+
+def _unseen(branches: list[Branch]) -> Failure | None:
+    """Say what was not seen: neither in its file nor in what GitLab merged."""
+    unseen = [
+        branch.read
+        for branch in branches
+        if branch.tree is None
+        and branch.include.kind != "artifact"
+        and (branch.read.reason is not None or not branch.read.merged)
+    ]
+    if not unseen:
+        return None
+    names = list(dict.fromkeys(f"{read.shown} ({read.why})" if read.why else read.shown for read in unseen))
+    reason: Reason = next((read.reason for read in unseen if read.reason is not None), "unsupported")
+    detail = f"not seen, of {len(branches)} included files: {', '.join(names[:10])}"
+    return Failure(reason=reason, detail=detail)
+
+
+def _answer(scope: Scope, project: Project) -> Answer:
+    """Ask GitLab what the definition on the default branch comes to.
+
+    Raises `GitLabError` when GitLab could not put it together. Its errors are told only where they speak of files.
+    """
+    path = path_of("/projects/:id/ci/lint", project.place)
+    body = scope.client.one(path)
+    text, listed, errors = body.get("merged_yaml"), body.get("includes"), body.get("errors") or []
+    if not isinstance(errors, list) or (listed is not None and not _is_rows(listed)):
+        raise GitLabError("malformed", f"{path}: lists of errors and includes were expected")
+    if not isinstance(text, str):
+        known = [str(error) for error in errors if _SPEAKS_OF_FILES.match(str(error))]
+        words = without_secrets(known[0])[:300] if known else "it gives no file as the reason"
+        denied = any("access denied" in error for error in known)
+        raise GitLabError(
+            "denied" if denied else "unsupported", f"GitLab could not merge the definition: {words}"
+        )
+    try:
+        documents = read_yaml(text)
+    except DefinitionError as exc:
+        raise GitLabError(exc.reason, f"what GitLab merged cannot be read: {exc}") from None
+    return Answer(
+        merged=mapping(documents[-1].root if documents else None),
+        valid=body.get("valid") is True,
+        taken=None if listed is None else [_taken(row) for row in listed],
+    )
+
+
+def _is_rows(listed: object) -> bool:
+    return isinstance(listed, list) and all(isinstance(row, dict) for row in listed)
+
+
+def _taken(row: dict[str, Any]) -> Taken:
+    kind, location = str(row.get("type")), str(row.get("location") or "")
+    by, commit = str(row.get("context_project") or "").lower(), str(row.get("context_sha") or "")
+    taken = Taken(kind=kind, location=location, by=by, by_commit=commit)
+    web, _, blob = str(row.get("blob") or "").partition("/-/blob/")
+    found = _BLOB.fullmatch(blob)
+    if kind == "local":
+        return msgspec.structs.replace(taken, project=by, ref=commit, path=location)
+    if kind == "file":
+        extra = row.get("extra")
+        extra = extra if isinstance(extra, dict) else {}
+        asked = str(extra.get("ref") or "HEAD")
+        other = str(extra.get("project") or "").lower()
+        ref = found["sha"] if found else asked
+        return msgspec.structs.replace(taken, project=other, ref=ref, path=location, asked=asked)
+    if kind == "component" and found:
+        # gitlab.example.com/group/project/name@1.0 stands in group/project.
+        other = location.partition("@")[0].partition("/")[2].rpartition("/")[0]
+        if other and web.lower().endswith(f"/{other.lower()}"):
+            return msgspec.structs.replace(taken, project=other.lower(), ref=found["sha"], path=found["path"])
+    return taken
+
+
+class _Reader:
+    """Hands out the files that GitLab merged, and those of its repositories that it left out."""
+
+    def __init__(
+        self, scope: Scope, project: Project, answer: Answer | None, path: str, repository: Repository
+    ) -> None:
+        self._scope = scope
+        self._project = project
+        self._own = project.place.address.lower()
+        listed = answer.taken if answer else None
+        self._listed = listed is not None
+        self._merges = answer is not None
+        self._taken = listed or []
+        self._claimed: set[int] = set()
+        self._source = None if repository == Repository() else (path, repository)
+        base, issuer = (urlsplit(url).netloc for url in (scope.settings.base_url, scope.settings.issuer))
+        self._hosts = {base.lower(), issuer.lower()}
+        namespace, _, name = project.place.address.rpartition("/")
+        branch = project.branch or "HEAD"
+        self._variables = {
+            "CI_PROJECT_PATH": project.place.address,
+            "CI_PROJECT_NAMESPACE": namespace,
+            "CI_PROJECT_ROOT_NAMESPACE": project.place.address.split("/", 1)[0],
+            "CI_PROJECT_NAME": name,
+            "CI_DEFAULT_BRANCH": branch,
+            "CI_COMMIT_BRANCH": branch,
+            "CI_COMMIT_REF_NAME": branch,
+            "CI_SERVER_FQDN": issuer,
+            "CI_SERVER_HOST": issuer.partition(":")[0],
+        }
+
+    def files(self, includes: Sequence[Include], repository: Repository, *, merged: bool) -> list[list[Read]]:
+        """Return the files that each statement of one file names."""
+        wanted = [(include, name) for include in includes for name in _names(include)]
+        taken = [self._merged(include, name, repository) if merged else [] for include, name in wanted]
+        for places in taken:
+            self._claimed.update(places)
+        # Statements for one file under several conditions: which of them GitLab took cannot be told.
+        statements = [{self._taken[place] for place in places} for places in taken]
+        reads: dict[int, list[Read]] = {id(include): [] for include in includes}
+        for (include, name), places in zip(wanted, taken, strict=True):
+            for one in dict.fromkeys(self._taken[place] for place in places):
+                times = sum(self._taken[place] == one for place in places)
+                sure = not include.conditional or times >= sum(one in others for others in statements)
+                reads[id(include)].append(self._read(one, merged=sure))
+            # A path with wildcards that GitLab looked for and did not find names nothing.
+            plain = merged and not include.conditional
+            nothing = plain and self._listed and include.kind == "local" and "*" in name
+            if not places and not nothing:
+                read = self._direct(include, name, repository)
+                unlisted = plain and self._merges and not self._listed
+                reads[id(include)].append(msgspec.structs.replace(read, merged=unlisted))
+        return [reads[id(include)] for include in includes]
+
+    def beneath(self) -> list[Include]:
+        """Return what files include that were not read; a definition that stands elsewhere is included itself."""
+        found = [
+            _statement(one)
+            for number, one in enumerate(self._taken)
+            if number not in self._claimed and one.kind in {"file", "remote", "component"}
+        ]
+        if self._source is not None:
+            path, repository = self._source
+            ref = None if repository.ref == "HEAD" else repository.ref
+            found.append(
+                Include(
+                    kind="project",
+                    name=repository.project,
+                    files=[path],
+                    ref=ref,
+                    pin=pin_of(ref),
+                    inputs=mapping(None),
+                    line=1,
+                )
+            )
+        return found
+
+    def _merged(self, include: Include, name: str, repository: Repository) -> list[int]:
+        """Return the places in GitLab's list that a statement can mean."""
+        by = repository.project or self._own
+        found: list[int] = []
+        for number, one in enumerate(self._taken):
+            if one.by != by or repository.ref not in {"", "HEAD", one.by_commit}:
+                continue
+            match include.kind, one.kind:
+                case ("local", "local") | ("remote", "remote") | ("template", "template"):
+                    same = matches(name, one.location, computed=True)
+                case ("component", "component"):
+                    same = matches(f"{name}@{include.ref or ''}", one.location, computed=True)
+                case ("project", "file"):
+                    same = (
+                        matches(include.name.lower(), one.project, computed=True)
+                        and matches(include.ref or "HEAD", one.asked, computed=True)
+                        and matches(name, one.location, computed=True)
+                    )
+                case _:
+                    same = False
+            if same:
+                found.append(number)
+        return found
+
+    def _read(self, one: Taken, *, merged: bool) -> Read:
+        if one.kind == "remote":
+            return Read(shown=without_secrets(one.location), merged=merged)
+        if not one.project:
+            return Read(shown=one.location, merged=merged)
+        own = one.project == self._own
+        return self._file(
+            Repository() if own else Repository(project=one.project, ref=one.ref), one.path, merged
+        )
+
+    def _direct(self, include: Include, name: str, repository: Repository) -> Read:
+        """Read what GitLab did not merge, or was not asked for."""
+        written = fill(name, self._variables)
+        ref = fill(include.ref or "HEAD", self._variables)
+        other = fill(include.name, self._variables)
+        if include.kind == "remote":
+            return Read(shown=include.shown, why="addresses are not fetched")
+        if include.kind in {"template", "artifact"}:
+            return Read(shown=name, why="it comes with GitLab" if include.kind == "template" else None)
+        if not written:
+            return Read(shown=include.name, why="the statement names no file")
+        if "*" in written or "$" in f"{written}{ref}{other}":
+            return Read(shown=name, why="it is computed, and GitLab did not merge it")
+        if include.kind == "component":
+            return self._component(written, ref)
+        if include.kind == "project":
+            own = other.lower() == self._own and ref == "HEAD"
+            repository = Repository() if own else Repository(project=other.lower(), ref=ref)
+        return self._file(repository, written, merged=False)
+
+    def _component(self, address: str, version: str) -> Read:
+        """Read a component by a commit, tag or branch: https://docs.gitlab.com/ci/components/#component-versions."""
+        shown = f"{address}@{version}"
+        host, _, path = address.partition("/")
+        project, _, name = path.rpartition("/")
+        if host.lower() not in self._hosts or not project or version.startswith("~") or version == "HEAD":
+            return Read(shown=shown, why="its version is not one ref of a repository here")
+        repository = Repository(project=project.lower(), ref=version)
+        first = self._file(repository, f"templates/{name}.yml", merged=False)
+        if first.file is not None:
+            return first
+        second = self._file(repository, f"templates/{name}/template.yml", merged=False)
+        return second if second.file is not None else msgspec.structs.replace(first, shown=shown)
+
+    def _file(self, repository: Repository, path: str, merged: bool) -> Read:
+        path = path.lstrip("/")
+        client, own = self._scope.client, not repository.project
+        shown = path if own else f"{path}@{repository.project}"
+        with readable() as failed:
+            if own:
+                text = text_of(client, self._project.place.number, path, "HEAD")
+            else:
+                text = self._scope.texts.read(client, repository.project, path, repository.ref)
+            return Read(
+                shown=shown,
+                file=File(repository=repository, path=path, shown=shown, text=text),
+                merged=merged,
+            )
+        return Read(shown=shown, why=failed[0].detail, reason=failed[0].reason, merged=merged)
+
+
+def _names(include: Include) -> list[str]:
+    """Return what a statement names, file by file."""
+    if include.kind == "project":
+        return [file.lstrip("/") for file in include.files] or [""]
+    return [include.name.lstrip("/") if include.kind == "local" else include.name]
+
+
+def _statement(one: Taken) -> Include:
+    """Return the statement by which a file was included, as far as GitLab's list tells it."""
+    statement = Include(kind="remote", name=one.location, pin="expression", inputs=mapping(None), line=1)
+    if one.kind == "file":
+        ref = None if one.asked == "HEAD" else one.asked
+        return msgspec.structs.replace(
+            statement, kind="project", name=one.project, files=[one.path], ref=ref, pin=pin_of(ref)
+        )
+    if one.kind == "component":
+        name, _, version = one.location.partition("@")
+        ref = version or None
+        return msgspec.structs.replace(statement, kind="component", name=name, ref=ref, pin=pin_of(ref))
+    # Whether a remote file is held by a checksum stands in the file that includes it.
+    return statement

@@ -1,0 +1,120 @@
+"""Whose job tokens a project lets in. https://docs.gitlab.com/ci/jobs/ci_job_token/"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.gitlab import powers
+from collectors.gitlab.failures import explain_unsupported
+from collectors.gitlab.listings.batches import number_of
+from collectors.gitlab.listings.controls import control
+from collectors.gitlab.scope import Place, Scope, path_of
+from scanner.records import Grant, level_of, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.gitlab.listings.projects import Project
+    from collectors.gitlab.listings.structure import Structure
+    from scanner.records import Record
+
+
+def job_token_scope(scope: Scope, project: Project, structure: Structure) -> Iterator[Record]:
+    """Yield whether other projects' job tokens are let in, and those that are.
+
+    https://docs.gitlab.com/ci/jobs/ci_job_token/ https://docs.gitlab.com/api/project_job_token_scopes/
+    https://docs.gitlab.com/api/graphql/reference/#cijobtokenscopetype
+    """
+    place = project.place
+
+    def setting() -> Iterator[Record]:
+        limited = structure.limited
+        if limited is None:
+            item = scope.client.one(path_of("/projects/:id/job_token_scope", place))
+            limited = bool(item["inbound_enabled"])
+        yield control(
+            place,
+            "job-token-scope",
+            place.number,
+            stage="build",
+            name="job token allowlist",
+            enforcement="enforced" if limited else "absent",
+            target=place.account_id,
+            detail="Only listed projects' job tokens are let in."
+            if limited
+            else "Every project's job token is let in, with the rights of the user who started the job.",
+        )
+
+    def allowed(item: dict[str, Any]) -> Iterator[Record]:
+        if str(item["id"]) == place.number:
+            return
+        yield _job_token(
+            place, f"{item['id']}/{place.number}", record_id("gitlab", "pipeline", str(item["id"]))
+        )
+
+    def allowed_group(item: dict[str, Any]) -> Iterator[Record]:
+        # The list has no path: https://gitlab.example.com/groups/acme/payments
+        path = str(item.get("web_url") or "").partition("/groups/")[2] or str(item.get("name") or item["id"])
+        yield control(
+            place,
+            "job-token-group",
+            f"{place.number}/{item['id']}",
+            stage="build",
+            name=path,
+            enforcement="enforced",
+            target=place.account_id,
+            detail=f"Job tokens of every project of {path} are let in.",
+        )
+
+    needs = "Maintainer of the project"
+    yield from scope.told(
+        setting(),
+        scope.asked(
+            "controls", "GET /projects/:id/job_token_scope", kind="job-token-scope", needs=needs, place=place
+        ),
+    )
+    yield from scope.listing(
+        "/projects/:id/job_token_scope/allowlist",
+        allowed,
+        table="grants",
+        kind="job-token",
+        needs=needs,
+        place=place,
+        rows=_numbered(structure.projects_let_in),
+    )
+    yield from scope.listing(
+        "/projects/:id/job_token_scope/groups_allowlist",
+        allowed_group,
+        table="controls",
+        kind="job-token-group",
+        needs=needs,
+        place=place,
+        explained=explain_unsupported("Offered since GitLab 17.0."),
+        rows=_numbered(structure.groups_let_in),
+    )
+
+
+def _numbered(nodes: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+    """Return projects or groups as REST names their fields."""
+    if nodes is None:
+        return None
+    return [{"id": number_of(node), "web_url": node.get("webUrl")} for node in nodes]
+
+
+def _job_token(place: Place, native_id: str, pipeline: str) -> Grant:
+    """Return what a job token opens in another project: https://docs.gitlab.com/ci/jobs/ci_job_token/#job-token-access"""
+    can = powers.of_scopes(("read_repository", "write_package_registry"))
+    return Grant(
+        id=record_id("gitlab", "grant", f"job-token/{native_id}"),
+        provider="gitlab",
+        account_id=place.account_id,
+        identity_id=pipeline,
+        role="CI_JOB_TOKEN",
+        resource=place.address,
+        breadth="resource",
+        powers=can,
+        level=level_of(can),
+        # What the user who starts the job may not do, its token cannot do either.
+        conditional=True,
+        via="job token allowlist",
+    )

@@ -1,0 +1,101 @@
+"""Pipeline schedules: who they run as, and what variables they hand in. https://docs.gitlab.com/api/pipeline_schedules/"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.gitlab.failures import GitLabError
+from collectors.gitlab.listings.groups import user, user_id
+from collectors.gitlab.listings.secrets import variable
+from collectors.gitlab.scope import Place, Scope, path_of, time
+from scanner.records import Identity, Link, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.gitlab.listings.projects import Project
+    from scanner.records import Record
+
+
+def schedules(scope: Scope, project: Project, count: int | None) -> Iterator[Record]:
+    """Yield a project's schedules, and the variables of each: only the single schedule shows them.
+
+    ``count`` is how many there are, where that is known.
+    """
+    place = project.place
+    found: list[str] = []
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        number, owner = str(item["id"]), item.get("owner") or {}
+        found.append(number)
+        identity = record_id("gitlab", "schedule", number)
+        yield Identity(
+            id=identity,
+            provider="gitlab",
+            account_id=place.account_id,
+            surface="automation",
+            kind="gitlab-schedule",
+            native_id=number,
+            name=str(item.get("description") or f"schedule {number}"),
+            address=f"{place.address} schedule {number}",
+            enabled=bool(item["active"]),
+            created_at=time(item.get("created_at")),
+            owner=owner.get("username"),
+            owner_source="creator" if owner.get("username") else None,
+            triggers=["schedule"],
+            tags={"cron": str(item.get("cron")), "owner_state": str(owner.get("state") or "unknown")},
+        )
+        if owner.get("id") is not None:
+            if not scope.people_elsewhere:
+                yield user(scope, owner)
+            yield _link(place, number, user_id(owner["id"]), "owns", identity)
+        yield _link(place, number, identity, "uses", record_id("gitlab", "pipeline", place.number))
+
+    yield from scope.listing(
+        "/projects/:id/pipeline_schedules",
+        convert,
+        table="identities",
+        kind="gitlab-schedule",
+        needs="Developer of the project",
+        place=place,
+        fills=("secrets/gitlab-schedule-variable", "links/gitlab-schedule"),
+        rows=() if count == 0 else None,
+    )
+    for number in found:
+        yield from scope.told(
+            _variables(scope, place, number),
+            scope.asked(
+                "secrets",
+                f"GET /projects/:id/pipeline_schedules/:pipeline_schedule_id ({number})",
+                kind="gitlab-schedule-variable",
+                needs="Maintainer of the project, or the schedule's owner",
+                place=place,
+            ),
+        )
+
+
+def _variables(scope: Scope, place: Place, number: str) -> Iterator[Record]:
+    path = path_of("/projects/:id/pipeline_schedules/:schedule", place, schedule=number)
+    item = scope.client.one(path)
+    if "variables" not in item:
+        raise GitLabError("denied", "the schedule's variables are shown to Maintainers and its owner only")
+    holder = record_id("gitlab", "pipeline", place.number)
+    for given in item["variables"]:
+        yield from variable(scope, given, place, {}, holder=holder, schedule=number)
+    # Inputs are not made for secrets, and so neither masked nor protected.
+    for given in item.get("inputs") or []:
+        if isinstance(given["value"], str):
+            shown = {"key": given["name"], "value": given["value"]}
+            yield from variable(scope, shown, place, {}, holder=holder, schedule=f"{number} inputs")
+
+
+def _link(place: Place, number: str, source: str, relation: str, target: str) -> Link:
+    return Link(
+        id=record_id("gitlab", "link", f"schedule/{number}/{relation}"),
+        provider="gitlab",
+        account_id=place.account_id,
+        source_id=source,
+        relation="owns" if relation == "owns" else "uses",
+        target_id=target,
+        evidence=f"schedule {number}",
+    )

@@ -1,0 +1,108 @@
+"""Trigger tokens of projects: who holds one starts a pipeline. https://docs.gitlab.com/ci/triggers/"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.gitlab.listings.batches import number_of
+from collectors.gitlab.scope import Place, Scope, path_of, time
+from scanner.records import Credential, Grant, Identity, level_of, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.gitlab.listings.projects import Project
+    from scanner.records import Record
+
+
+def triggers(scope: Scope, project: Project, told: list[dict[str, Any]] | None) -> Iterator[Record]:
+    """Yield a project's trigger tokens: ``told`` by GraphQL, which leaves the tokens out; by REST where it was not.
+
+    REST shows its creator the whole token; it is dropped unread.
+    """
+    place = project.place
+
+    def read() -> Iterator[Record]:
+        if told is not None:
+            for node in told:
+                yield from _trigger(place, _as_rest(node))
+        else:
+            for row in scope.client.items(path_of("/projects/:id/triggers", place)):
+                yield from _trigger(place, row)
+
+    yield from scope.told(
+        read(),
+        scope.asked(
+            "credentials",
+            "POST /api/graphql project.pipelineTriggers",
+            kind="trigger-token",
+            needs="Maintainer of the project",
+            place=place,
+        ),
+        fills=("identities/gitlab-trigger",),
+    )
+
+
+def _as_rest(node: dict[str, Any]) -> dict[str, Any]:
+    """Return a trigger as REST writes it: https://docs.gitlab.com/api/graphql/reference/#pipelinetrigger"""
+    owner = node.get("owner")
+    return {
+        "id": number_of(node),
+        "description": node.get("description"),
+        "last_used": node.get("lastUsed"),
+        "expires_at": node.get("expiresAt"),
+        "owner": {**owner, "id": number_of(owner)} if owner else None,
+    }
+
+
+def _trigger(place: Place, item: dict[str, Any]) -> Iterator[Record]:
+    number, expires = str(item["id"]), item.get("expires_at")
+    owner = item.get("owner") or {}
+    identity = record_id("gitlab", "trigger", number)
+    name = str(item.get("description") or f"trigger {number}")
+    yield Identity(
+        id=identity,
+        provider="gitlab",
+        account_id=place.account_id,
+        surface="automation",
+        kind="gitlab-trigger",
+        native_id=number,
+        name=name,
+        address=f"{place.address} trigger {number}",
+        created_at=time(item.get("created_at")),
+        owner=owner.get("username"),
+        owner_source="creator" if owner.get("username") else None,
+    )
+    yield Credential(
+        id=record_id("gitlab", "trigger-token", number),
+        provider="gitlab",
+        account_id=place.account_id,
+        identity_id=identity,
+        kind="trigger-token",
+        native_id=number,
+        name=name,
+        lifetime="expiring" if expires else "static",
+        created_at=time(item.get("created_at")),
+        last_used_at=time(item.get("last_used")),
+        never_used="last_used" in item and item["last_used"] is None,
+        expires_at=time(expires),
+        # Before they could end, GitLab did not show the field at all: then they never do.
+        never_expires=expires is None,
+        scopes=["trigger pipelines"],
+        owner=owner.get("username"),
+        location=place.address,
+    )
+    yield Grant(
+        id=record_id("gitlab", "grant", f"trigger/{number}"),
+        provider="gitlab",
+        account_id=place.account_id,
+        identity_id=identity,
+        role="pipeline trigger",
+        resource=place.address,
+        breadth="resource",
+        powers=["deploy"],
+        level=level_of(["deploy"]),
+        via="token",
+        why="Starts a pipeline on any branch, with variables of the caller's choice, as its owner.",
+        expires_at=time(expires),
+    )

@@ -1,0 +1,151 @@
+"""The report for security reviewers: one HTML file that needs no network, and reads without JavaScript and without CSS.
+
+Its Content-Security-Policy allows exactly the style and the script that it carries, by their hashes, and nothing else
+(https://www.w3.org/TR/CSP3/#framework-directive-source-list). Texts of providers pass `reports.html.plain` and the template
+engine's escaping; the table's data is base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from reports.html.figures import plural
+from reports.html.method import RuleText
+from reports.html.page import read_page
+from reports.html.payload import MOST, payload
+from reports.html.plain import NAME, plain, web_address
+from reports.html.trend import HEIGHT, WIDTH, read_trend
+from scanner.findings import SEVERITIES
+from scanner.snapshot import sha256_of, write_private
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from scanner.night import Night
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+
+
+def write(night: Night, folder: Path) -> list[Path]:
+    """Write ``report.html`` into a folder. Same night, same bytes. Returns its path."""
+    path = folder / "report.html"
+    write_private(path, render(night).encode())
+    return [path]
+
+
+def render(night: Night, most: int = MOST) -> str:
+    """Return the report of a night as HTML, with at most so many findings in its table."""
+    from markupsafe import Markup
+
+    rules = rules_in_force(night)
+    style = _packed(TEMPLATES / "report.css")
+    script = _packed(TEMPLATES / "report.js")
+    data = payload(night, {rule.id: rule.fix for rule in rules.values()}, most)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            title=night.settings.get("title", "Identity sprawl"),
+            night=night,
+            manifest=night.manifest,
+            manifest_sha256=sha256_of(night.snapshot / "manifest.json"),
+            page=read_page(night, rules),
+            trend=read_trend(night),
+            payload=data,
+            policy=content_security_policy(style, script),
+            style=Markup(style),  # noqa: S704  our own file
+            script=Markup(script),  # noqa: S704  our own file
+        )
+    )
+
+
+def _packed(path: Path) -> str:
+    """Return a style or script without its indentation and its lines of comment: neither has text over lines."""
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
+
+
+def content_security_policy(style: str, script: str) -> str:
+    """Return a policy that allows one style, one script and images in the file itself."""
+    return (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def rules_in_force(night: Night) -> dict[str, RuleText]:
+    """Return the rules that the night ran, by id: the analysis keeps their texts, so that a report can be made anew."""
+    path = night.analysis / "rules.json"
+    found = msgspec.json.decode(path.read_bytes(), type=list[RuleText]) if path.is_file() else []
+    return {rule.id: rule for rule in found}
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "day": _day,
+        "moment": _moment,
+        "web_address": web_address,
+        "name": _name,
+        "figure": _figure,
+    }
+    environment.globals |= {
+        "plural": plural,
+        "severities": SEVERITIES,
+        "spark_width": WIDTH,
+        "spark_height": HEIGHT,
+    }
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    """Return what an expression prints: every text that is not markup is made plain; unknown is said."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return plain(value)
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def _name(value: str | None) -> str:
+    """Clip a name shorter than a sentence."""
+    return "unknown" if value is None else plain(value, NAME)
+
+
+def _figure(value: float, unit: str) -> str:
+    """Return a metric with its unit."""
+    if unit == "ratio":
+        return f"{value * 100:.1f} %"
+    if unit == "days":
+        return plural(round(value), "day")
+    return f"{value:,.0f}"
+
+
+def _day(value: datetime) -> str:
+    return value.strftime("%Y-%m-%d")
+
+
+def _moment(value: datetime) -> str:
+    aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+    return aware.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

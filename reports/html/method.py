@@ -1,0 +1,126 @@
+"""How far the HTML report can be relied on: what was not covered, the rules in force, and how each fared."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from reports.html.figures import Cut, cut
+from scanner.analyze.framework import EVERY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scanner.night import Night
+
+
+class RuleText(msgspec.Struct, frozen=True, kw_only=True):
+    """What the analysis keeps of a rule in force: an entry of ``rules.json``."""
+
+    id: str
+    why: str
+    fix: str
+    params: dict[str, Any] = {}
+    controls: dict[str, list[str]] = {}
+    """``CIS AWS 5.0: 1.11``, by the provider whose findings are evidence; see `scanner.analyze.framework.references`."""
+
+
+class Gaps(NamedTuple):
+    """What was not covered."""
+
+    groups: Cut
+    needs: list[str]
+    rules: Cut
+    not_started: list[str]
+
+
+def read_gaps(night: Night) -> Gaps:
+    """Return what failed, grouped by collector, call, reason and missing permission; and the rules that lacked it."""
+    groups = cut(
+        night,
+        """
+        SELECT g.collector, g.call, g.reason, g.needs, min(g.detail) AS detail,
+               list_sort(list(DISTINCT CASE WHEN g.table = '*' THEN 'everything' ELSE concat_ws('/', g.table, g.kind) END)) AS missing,
+               list(DISTINCT g.region ORDER BY g.region) FILTER (WHERE g.region IS NOT NULL) AS regions,
+               count(DISTINCT g.account_id) AS accounts,
+               list_slice(list(DISTINCT coalesce(a.name, g.account_id) ORDER BY coalesce(a.name, g.account_id)), 1, 4) AS names
+        FROM gaps g LEFT JOIN accounts a ON a.id = g.account_id
+        GROUP BY g.collector, g.call, g.reason, g.needs
+        ORDER BY accounts DESC, g.collector, g.call, g.reason, g.needs
+        """,
+        100,
+    )
+    needs = night.rows(
+        "SELECT DISTINCT provider, needs FROM gaps WHERE needs IS NOT NULL "
+        # This tool only reads: nobody should be invited to give it more.
+        "AND NOT regexp_matches(needs, '[=:] ?write') ORDER BY ALL LIMIT 200"
+    )
+    rules = cut(
+        night,
+        """
+        SELECT r.status, r.said AS reason, count(DISTINCT r.rule) AS rules, count(DISTINCT r.account_id) AS accounts,
+               list_slice(list(DISTINCT r.rule ORDER BY r.rule), 1, 12) AS rule_ids,
+               list_slice(list(DISTINCT coalesce(a.name, r.account_id) ORDER BY coalesce(a.name, r.account_id)), 1, 4) AS names
+        -- One refused call may hide several tables: what rules say of it differs by the table before the colon.
+        FROM (SELECT *, regexp_replace(reason, '^[a-z]+: ', '') AS said FROM rule_results) r
+             LEFT JOIN accounts a ON a.id = r.account_id WHERE r.status <> 'evaluated'
+        GROUP BY r.status, r.said
+        ORDER BY list_position(['error', 'not-evaluated', 'incomplete'], r.status), rules DESC, r.said
+        """,
+        100,
+    )
+    return Gaps(
+        groups, [f"{provider}: {need}" for provider, need in needs], rules, night.manifest.not_started
+    )
+
+
+def read_rules(night: Night, texts: Mapping[str, RuleText]) -> list[dict[str, Any]]:
+    """Return the rules that ran, worst first, with the number of accounts in each state."""
+    query = """
+        SELECT rule, min(title) AS title, min(severity) AS severity, min(category) AS category,
+               count(*) FILTER (WHERE status = 'evaluated') AS evaluated, count(*) FILTER (WHERE status = 'incomplete') AS incomplete,
+               count(*) FILTER (WHERE status = 'not-evaluated') AS missing, count(*) FILTER (WHERE status = 'error') AS errors,
+               sum(findings)::BIGINT AS findings, rule IN (SELECT rule FROM findings) AS told
+        FROM rule_results GROUP BY rule
+        ORDER BY list_position(['critical', 'high', 'medium', 'low', 'info'], min(severity)), rule
+    """
+    found = []
+    for row in night.dicts(query):
+        text = texts.get(row["rule"])
+        params = text.params if text else {}
+        found.append(
+            {
+                **row,
+                # Said once, and where there is something to say it of.
+                "why": text.why if text and row["told"] else None,
+                "params": ", ".join(f"{name} = {value}" for name, value in params.items()),
+            }
+        )
+    return found
+
+
+def read_frameworks(night: Night, texts: Mapping[str, RuleText]) -> dict[str, list[dict[str, Any]]]:
+    """Return the open findings that give evidence for each control, by framework."""
+    counted: dict[str, dict[str, int]] = {}
+    query = "SELECT rule, provider, sum(findings)::BIGINT FROM rule_results GROUP BY ALL"
+    for rule, provider, findings in night.rows(query):
+        counted.setdefault(rule, {})[provider] = findings
+    totals: dict[tuple[str, str], int] = {}
+    for text in texts.values():
+        by_provider = counted.get(text.id, {})
+        for provider, controls in text.controls.items():
+            findings = sum(by_provider.values()) if provider == EVERY else by_provider.get(provider, 0)
+            for control in controls:
+                framework, _, code = control.partition(": ")
+                totals[framework, code] = totals.get((framework, code), 0) + findings
+    found: dict[str, list[dict[str, Any]]] = {}
+    for framework, code in sorted(totals, key=lambda key: (key[0], _numbers(key[1]))):
+        found.setdefault(framework, []).append({"code": code, "findings": totals[framework, code]})
+    return found
+
+
+def _numbers(code: str) -> list[tuple[int, str]]:
+    """Sort 1.9 before 1.11, and NHI2 before NHI10."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", code)]

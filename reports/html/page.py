@@ -1,0 +1,95 @@
+"""All that the HTML report says of a night, section by section. The templates only lay it out.
+
+Every list that may grow with the estate is cut, and says by how much.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reports.html.figures import Cut, cut, plural
+from reports.html.method import Gaps, RuleText, read_frameworks, read_gaps, read_rules
+from reports.html.posture import (
+    Delivery,
+    Inventory,
+    Question,
+    read_delivery,
+    read_inventory,
+    read_owners,
+    read_questions,
+)
+from reports.html.verdict import Since, Verdict, read_since, read_verdict, read_worst
+from scanner.analyze.rule import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scanner.night import Night
+
+WORST = 10
+
+
+class Page(NamedTuple):
+    """All that the templates lay out."""
+
+    scope: str
+    providers: list[dict[str, Any]]
+    verdict: Verdict
+    since: Since
+    worst: list[dict[str, Any]]
+    table: Cut
+    delivery: Delivery
+    questions: list[Question]
+    owners: Cut
+    gaps: Gaps
+    exceptions: Cut
+    inventory: Inventory
+    rules: list[dict[str, Any]]
+    silent_rules: list[str]
+    """In force, and without an account to look at."""
+    disabled_rules: list[str]
+    """Built in, and not in force."""
+    frameworks: dict[str, list[dict[str, Any]]]
+    """By framework and version: controls with ``code`` and open ``findings``."""
+
+
+def read_page(night: Night, texts: Mapping[str, RuleText]) -> Page:
+    """Return what the report of a night says. ``texts`` are the rules in force, by id."""
+    delivery = read_delivery(night)
+    worst = read_worst(night)
+    rules = read_rules(night, texts)
+    providers = list(
+        night.dicts(
+            """
+            SELECT provider, count(DISTINCT account_id) AS accounts
+            FROM (SELECT provider, account_id FROM coverage UNION SELECT provider, account_id FROM gaps
+                  UNION SELECT provider, id FROM accounts)
+            GROUP BY provider ORDER BY provider
+            """
+        )
+    )
+    ran = {row["rule"] for row in rules}
+    return Page(
+        scope=", ".join(f"{row['provider']} ({plural(row['accounts'], 'account')})" for row in providers)
+        or "nothing was asked for",
+        providers=providers,
+        verdict=read_verdict(night, delivery),
+        since=read_since(night),
+        worst=worst.rows[:WORST],
+        table=worst,
+        delivery=delivery,
+        questions=read_questions(night),
+        owners=read_owners(night),
+        gaps=read_gaps(night),
+        exceptions=cut(
+            night,
+            "SELECT * FROM exceptions ORDER BY list_position(['malformed', 'void', 'expired', 'unmatched', 'expiring', "
+            "'active'], state), expires_at, id, rule, selector",
+            100,
+        ),
+        inventory=read_inventory(night),
+        rules=rules,
+        silent_rules=sorted(set(texts) - ran),
+        disabled_rules=sorted({path.stem for path in RULES.glob("*.yaml")} - set(texts)) if texts else [],
+        frameworks=read_frameworks(night, texts),
+    )

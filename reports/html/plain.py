@@ -1,0 +1,23 @@
+"""Text and addresses from providers, made safe to show in a report: everything that it shows passes here."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from scanner.safe_text import NAME, SENTENCE, plain
+
+__all__ = ["ADDRESS", "NAME", "SENTENCE", "plain", "web_address"]
+
+ADDRESS = 2000
+"""Longest address that is made a link."""
+
+
+def web_address(text: str | None) -> str | None:
+    """Return an address that is safe as a link: http or https, with a host, printable; None for everything else."""
+    if text is None or len(text) > ADDRESS or not text.isprintable() or " " in text:
+        return None
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return None
+    return text if parts.scheme in ("http", "https") and parts.hostname else None

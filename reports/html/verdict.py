@@ -1,0 +1,213 @@
+"""What the HTML report says first: coverage, what the night says, what changed, and what to act on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reports.html.figures import OPEN, Cut, by_severity, cut, first, plural, utc
+from reports.html.plain import NAME, plain
+
+if TYPE_CHECKING:
+    from reports.html.posture import Delivery
+    from scanner.night import Night
+
+TABLE = 25
+"""Rows of the table that is there without JavaScript."""
+EXPIRING_DAYS = 14
+
+
+class Verdict(NamedTuple):
+    """Coverage first, then what the night says."""
+
+    complete: bool
+    coverage: list[str]
+    words: list[str]
+    open: dict[str, int]
+    new: dict[str, int]
+    total: int
+    unowned: int
+    overdue: int
+    unobserved: int
+
+
+class Since(NamedTuple):
+    """What changed since the night before."""
+
+    baseline: str | None
+    rows: list[dict[str, Any]]
+    arrived: Cut
+    gone: Cut
+    expiring: int
+    population: list[str]
+    """What came to the inventory and what went from it, a phrase a table."""
+
+
+def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
+    figures = first(
+        night,
+        """
+        WITH dark AS (SELECT account_id FROM gaps WHERE "table" = '*')
+        SELECT (SELECT count(*) FROM coverage) AS answered, (SELECT count(*) FROM gaps) AS missed,
+               (SELECT count(DISTINCT account_id) FROM gaps) AS accounts_missed,
+               (SELECT count(*) FROM (SELECT account_id FROM gaps UNION SELECT account_id FROM coverage
+                                      UNION SELECT id FROM accounts)) AS accounts,
+               (SELECT count(DISTINCT rule) FROM rule_results WHERE status <> 'evaluated' AND account_id NOT IN (FROM dark)) AS weak,
+               (SELECT count(DISTINCT rule) FROM rule_results
+                WHERE status IN ('not-evaluated', 'error') AND account_id NOT IN (FROM dark)) AS silent,
+               (SELECT count(DISTINCT rule) FROM rule_results) AS rules
+        """,
+    )
+    manifest = night.manifest
+    asked = figures["answered"] + figures["missed"]
+    lines = []
+    if asked == 0:
+        lines.append("Nothing was asked of any provider, so this report proves nothing.")
+    dark = cut(
+        night,
+        """
+        SELECT DISTINCT coalesce(a.name, g.account_id) AS name FROM gaps AS g LEFT JOIN accounts AS a ON a.id = g.account_id
+        WHERE g."table" = '*' ORDER BY name
+        """,
+        5,
+    )
+    if dark.total:
+        names = ", ".join(plain(row["name"], NAME) for row in dark.rows) + (
+            f" and {dark.more:,} more" if dark.more else ""
+        )
+        lines.append(f"Nothing could be read of {plural(dark.total, 'account')}: {names}.")
+    if figures["missed"]:
+        lines.append(
+            f"{figures['missed']:,} of {plural(asked, 'listing')} failed, "
+            f"in {figures['accounts_missed']:,} of {plural(figures['accounts'], 'account')}."
+        )
+    if manifest.partial or manifest.not_started:
+        lines.append(
+            f"The run was stopped before its end: {plural(len(manifest.not_started), 'target')} not started."
+        )
+    if figures["rules"] == 0:
+        lines.append("No rule was evaluated.")
+    elif figures["weak"]:
+        part = figures["weak"] - figures["silent"]
+        lines.append(
+            f"{figures['silent']:,} of {plural(figures['rules'], 'rule')} could not be evaluated in at least one "
+            f"{'other ' if dark.total else ''}account"
+            + (f", and {part:,} more had only part of their inputs." if part else ".")
+        )
+    if lines:
+        return False, [*lines, "Where something was not seen, the absence of findings proves nothing."]
+    return True, [
+        (
+            f"All {plural(asked, 'listing')} asked for were answered in full, in {plural(figures['accounts'], 'account')}, "
+            f"and all {plural(figures['rules'], 'rule')} had their inputs."
+        )
+    ]
+
+
+def read_verdict(night: Night, delivery: Delivery) -> Verdict:
+    """Return the verdict: what was not seen, then what was."""
+    complete, coverage = _coverage_lines(night)
+    still = by_severity(night, OPEN)
+    new = by_severity(night, "status IN ('new', 'reopened')")
+    figures = first(
+        night,
+        f"""
+        SELECT count(*) FILTER (WHERE {OPEN}) AS total, count(*) FILTER (WHERE {OPEN} AND owner IS NULL) AS unowned,
+               count(*) FILTER (WHERE {OPEN} AND due_at::DATE < $as_of::DATE) AS overdue,
+               count(*) FILTER (WHERE status = 'unobserved') AS unobserved,
+               count(*) FILTER (WHERE status = 'error') AS errors
+        FROM findings
+        """,
+        {"as_of": utc(night.as_of)},
+    )
+    words = []
+    if delivery.pipelines_in_excess:
+        words.append(
+            f"{delivery.pipelines_in_excess:,} of {plural(delivery.pipelines, 'pipeline')} that deliver a workload "
+            f"{'reaches' if delivery.pipelines_in_excess == 1 else 'reach'} more than the workload itself."
+        )
+    if figures["total"]:
+        urgent = still["critical"] + still["high"]
+        words.append(
+            f"{plural(figures['total'], 'finding')} {'is' if figures['total'] == 1 else 'are'} open, {urgent:,} of them critical or high"
+            + (f"; {figures['unowned']:,} have no owner" if figures["unowned"] else "")
+            + (f"; {figures['overdue']:,} are overdue." if figures["overdue"] else ".")
+        )
+    else:
+        words.append("No open finding in what was seen and what the rules look at.")
+    if figures["unobserved"]:
+        words.append(
+            f"{plural(figures['unobserved'], 'earlier finding')} could not be checked tonight and count as neither open nor resolved."
+        )
+    if figures["errors"]:
+        words.append(f"{plural(figures['errors'], 'subject')} could not be judged because of an error.")
+    return Verdict(
+        complete=complete,
+        coverage=coverage,
+        words=words,
+        open=still,
+        new=new,
+        total=int(figures["total"]),
+        unowned=int(figures["unowned"]),
+        overdue=int(figures["overdue"]),
+        unobserved=int(figures["unobserved"]),
+    )
+
+
+_BRIEF = (
+    "id, severity, status, title, subject_name, account_name, owner, gone_in, previous_status, first_seen"
+)
+
+
+def read_since(night: Night) -> Since:
+    """Return what became of findings since the night before."""
+    rows = []
+    for status, meaning in (
+        ("new", "first seen tonight"),
+        ("reopened", "was resolved, is back"),
+        ("resolved", "seen gone, with all inputs complete"),
+        ("unobserved", "not looked at tonight, so not resolved"),
+        ("excepted", "covered by an exception in force"),
+    ):
+        counts = by_severity(night, f"status = '{status}'")
+        rows.append({"status": status, "meaning": meaning, "counts": counts, "total": sum(counts.values())})
+    order = "ORDER BY rank DESC, id"
+    arrived = f"SELECT {_BRIEF} FROM findings WHERE status IN ('new', 'reopened') {order}"
+    gone = f"SELECT {_BRIEF} FROM findings WHERE status = 'resolved' {order}"
+    expiring = (
+        "SELECT count(*) FROM exceptions WHERE state IN ('active', 'expiring') AND expires_at >= $as_of "
+        f"AND expires_at < $as_of + to_days({EXPIRING_DAYS})"
+    )
+    return Since(
+        baseline=night.previous_run_id,
+        rows=rows,
+        arrived=cut(night, arrived, 12),
+        gone=cut(night, gone, 12),
+        expiring=int(night.one(expiring, {"as_of": utc(night.as_of)})),
+        population=_population(night),
+    )
+
+
+def _population(night: Night) -> list[str]:
+    query = """
+        SELECT "table", count(*) FILTER (WHERE first_seen = $as_of) AS came, count(*) FILTER (WHERE removed_at = $as_of) AS went
+        FROM population GROUP BY "table" ORDER BY list_position(['identities', 'credentials', 'grants'], "table")
+    """
+    nouns = {
+        "identities": ("identity", "identities"),
+        "credentials": ("credential", None),
+        "grants": ("grant", None),
+    }
+    return [
+        f"{plural(came, *nouns[table])} came, {went:,} went"
+        for table, came, went in night.rows(query, {"as_of": utc(night.as_of)})
+    ]
+
+
+def read_worst(night: Night) -> Cut:
+    """Return the open findings to act on first."""
+    query = f"""
+        SELECT id, rule, title, severity, status, confidence, provider, account_name, account_id, subject, subject_kind,
+               subject_name, owner, owner_source, environment, detail, fix, blast, path, url, first_seen, due_at
+        FROM findings WHERE {OPEN} ORDER BY rank DESC, id
+    """
+    return cut(night, query, TABLE)

@@ -1,0 +1,180 @@
+"""What was listed tonight, and so what a rule's silence proves.
+
+A rule needs tables, or kinds of a table, in the account of its subject, there or in an account above it, everywhere, or
+somewhere: then one of several kinds must have been listed at all. Of each account a rule is
+
+- evaluated: everything it needs was listed in full;
+- incomplete: something was not; its findings are true, its silence proves nothing;
+- not-evaluated: of something it needs, nothing was listed;
+- error: the rule itself failed.
+
+A rule says nothing of an account where some table that it needs is never asked for.
+
+A finding that is no longer seen is resolved only when its rule's needs were met in its account, and when no listing
+that was complete on the night that last saw it is missing tonight: a region or a service taken out of the
+configuration closes nothing. For needs ``everywhere`` the second condition holds for the listings of all accounts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from scanner.collect.listings import CARRIED
+from scanner.night import quoted
+from scanner.records import TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from scanner.analyze.rule import Rule
+    from scanner.night import Tables
+
+COMPLETE = """
+    CREATE OR REPLACE MACRO complete(an_account, a_table, a_kind) AS (
+        EXISTS (FROM coverage AS c WHERE c.account_id = an_account AND c."table" = a_table
+                AND (c.kind IS NULL OR a_kind IS NULL OR c.kind = a_kind))
+        AND NOT EXISTS (FROM gaps AS g WHERE g.account_id = an_account AND g."table" IN (a_table, '*')
+                AND (g.kind IS NULL OR a_kind IS NULL OR g.kind = a_kind)))
+"""
+"""``complete(account_id, 'credentials', 'access-key')``: listed there tonight, with no gap. For rules about absence."""
+
+_NAMES = ", ".join(f"'{name}'" for name in TABLES)
+
+_LISTED = f"""
+    CREATE OR REPLACE TABLE listed AS
+    WITH given AS (
+        SELECT account_id, provider, "table", kind, false AS gap, NULL AS what FROM coverage
+        UNION ALL
+        SELECT account_id, provider, "table", kind, true,
+               call || coalesce(' in ' || region, '') || ': ' || reason
+               || coalesce(' (needs ' || needs || ')', '')
+        FROM gaps WHERE "table" <> '*'
+        UNION ALL
+        SELECT account_id, provider, unnest([{_NAMES}]), NULL, true,
+               call || coalesce(' in ' || region, '') || ': ' || reason
+               || coalesce(' (needs ' || needs || ')', '')
+        FROM gaps WHERE "table" = '*'
+    )
+    SELECT account_id, min(provider) AS provider, "table", kind, bool_or(NOT gap) AS covered, bool_or(gap) AS gapped,
+           min(what) AS what, count(*) FILTER (gap) AS gaps
+    FROM given GROUP BY account_id, "table", kind
+"""
+
+_ACCOUNTS_ABOVE = """
+    CREATE OR REPLACE TABLE accounts_above AS
+    WITH RECURSIVE up AS (
+        SELECT id AS account_id, parent_id AS ancestor FROM accounts WHERE parent_id IS NOT NULL
+        UNION
+        SELECT up.account_id, a.parent_id FROM up JOIN accounts AS a ON a.id = up.ancestor
+        WHERE a.parent_id IS NOT NULL
+    )
+    SELECT account_id, ancestor FROM up WHERE ancestor <> account_id
+"""
+
+_RULE_STATES = """
+    CREATE OR REPLACE TABLE rule_states AS
+    WITH seen AS (
+        SELECT account_id AS for_account, false AS from_above, * FROM listed
+        UNION ALL
+        SELECT o.account_id, true, l.* FROM accounts_above AS o JOIN listed AS l ON l.account_id = o.ancestor
+    ), by_table AS (
+        SELECT n.rule, l.for_account AS account_id, min(l.provider) AS provider, l."table",
+               bool_or(NOT n.everywhere) AS here, bool_and(l.from_above) AS only_above,
+               bool_or(l.covered) AS covered, bool_or(l.gapped) AS gapped, min(l.what) AS what
+        FROM seen AS l JOIN rule_needs AS n
+             ON n."table" = l."table" AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)
+                AND (n.above OR NOT l.from_above)
+        GROUP BY n.rule, l.for_account, l."table"
+    ), elsewhere AS (
+        SELECT n.rule, arg_min(l.what || ', in ' || l.account_id, l.account_id || l.what) AS what,
+               count(*) AS places
+        FROM listed AS l JOIN rule_needs AS n
+             ON n."table" = l."table" AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)
+        WHERE n.everywhere AND l.gapped GROUP BY n.rule
+    ), nowhere AS (
+        SELECT n.rule, string_agg(DISTINCT n."table" || coalesce('/' || n.kind, ''), ', ' ORDER BY n."table" || coalesce('/' || n.kind, '')) AS what
+        FROM rule_needs AS n LEFT JOIN listed AS l ON l."table" = n."table" AND l.covered
+             AND (n.kind IS NULL OR l.kind = n.kind)
+        WHERE n.somewhere GROUP BY n.rule HAVING count(l.account_id) = 0
+    ), here AS (
+        SELECT rule, account_id, min(provider) AS provider,
+               CASE WHEN bool_or(gapped AND NOT covered) THEN 'not-evaluated'
+                    WHEN bool_or(gapped) THEN 'incomplete' ELSE 'evaluated' END AS status,
+               min(CASE WHEN gapped THEN "table" || ': ' || what END) AS reason
+        FROM by_table WHERE here GROUP BY rule, account_id
+        HAVING NOT bool_and(only_above)
+               AND count(*) = (SELECT count(*) FROM (SELECT DISTINCT "table" FROM rule_needs AS n
+                                                     WHERE n.rule = by_table.rule AND NOT n.everywhere))
+    )
+    SELECT h.rule, h.account_id, h.provider, h.status AS status_here,
+           CASE WHEN n.rule IS NOT NULL THEN 'not-evaluated'
+                WHEN h.status = 'evaluated' AND e.rule IS NOT NULL THEN 'incomplete' ELSE h.status END AS status,
+           coalesce(h.reason, 'nothing was listed of what it looks for elsewhere: ' || n.what, CASE WHEN e.places = 1 THEN 'a listing elsewhere that it needs is missing: '
+                             ELSE e.places || ' listings elsewhere that it needs are missing, such as ' END || e.what)
+           AS reason
+    FROM here AS h LEFT JOIN elsewhere AS e ON e.rule = h.rule LEFT JOIN nowhere AS n ON n.rule = h.rule
+"""
+
+_CALL = f"regexp_replace(call, '{re.escape(CARRIED)}.*$', '')"
+"""What was carried forward from an earlier night is the same listing as on the night that read it."""
+
+_KEY = f"""md5(to_json([collector, target, account_id, "table", kind, {_CALL}, region])::VARCHAR)"""
+
+_LISTINGS = f"""
+    SELECT coalesce(now_complete.id, before.id) AS id,
+           coalesce(now_complete.account_id, before.account_id) AS account_id,
+           coalesce(now_complete."table", before."table") AS "table",
+           CASE WHEN now_complete.id IS NULL THEN before.kind ELSE now_complete.kind END AS kind,
+           coalesce(now_complete.what, before.what) AS what,
+           coalesce(before.first_complete, now_complete.last_complete) AS first_complete,
+           coalesce(now_complete.last_complete, before.last_complete) AS last_complete
+    FROM (SELECT {_KEY} AS id, min(account_id) AS account_id, min("table") AS "table", min(kind) AS kind,
+                 min(call || coalesce(' in ' || region, '')) AS what, $run_id AS last_complete
+          FROM coverage WHERE {_KEY} NOT IN (SELECT {_KEY} FROM gaps) GROUP BY 1) AS now_complete
+    FULL JOIN listings_before AS before ON before.id = now_complete.id
+    ORDER BY id
+"""
+
+
+def define_complete(tables: Tables) -> None:
+    """Define the macro ``complete(account_id, table, kind)``."""
+    tables.con.execute(COMPLETE)
+
+
+def judge(tables: Tables, rules: Iterable[Rule]) -> None:
+    """Make the table ``rule_states``: rule, account, status, reason, and the status by the account alone."""
+    tables.con.execute(_LISTED)
+    tables.con.execute(
+        'CREATE OR REPLACE TABLE rule_needs(rule VARCHAR, "table" VARCHAR, kind VARCHAR, everywhere BOOLEAN, '
+        "above BOOLEAN, somewhere BOOLEAN)"
+    )
+    needs = [
+        (rule.id, need.table, need.kind, need.everywhere, need.above, need.somewhere)
+        for rule in rules
+        for need in rule.inputs
+    ]
+    if needs:
+        tables.con.executemany("INSERT INTO rule_needs VALUES (?, ?, ?, ?, ?, ?)", needs)
+    tables.con.execute(_ACCOUNTS_ABOVE)
+    tables.con.execute(_RULE_STATES)
+
+
+def remember_listings(tables: Tables, before: Path | None, run_id: str, path: Path) -> None:
+    """Write in which runs each listing was complete first and last, and make the view ``listings`` of it.
+
+    ``before`` is the file of the night before; listings that were complete then and are not asked for any more
+    stay in it.
+    """
+    columns = ("id", "account_id", "table", "kind", "what", "first_complete", "last_complete")
+    if before is None:
+        nothing = ", ".join(f'NULL::VARCHAR AS "{name}"' for name in columns)
+        empty = f"SELECT {nothing} WHERE false"
+    else:
+        empty = f"SELECT * FROM read_parquet({quoted(str(before.resolve()))})"
+    tables.con.execute(f"CREATE OR REPLACE VIEW listings_before AS {empty}")
+    tables.copy(_LISTINGS, path, {"run_id": run_id})
+    tables.con.execute(
+        f"CREATE OR REPLACE VIEW listings AS SELECT * FROM read_parquet({quoted(str(path.resolve()))})"
+    )

@@ -1,0 +1,151 @@
+"""Runs rules: one locked-down SELECT a rule, its hits into one Parquet file.
+
+What is checked before a query runs: it is exactly one SELECT, it does not look at the clock, at chance or at files,
+and it gives the columns that a rule must give. The connection itself refuses the rest, see `scanner.night.Tables`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from scanner.analyze.rule import COLUMNS
+from scanner.document import nearest
+from scanner.findings import SEVERITIES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scanner.analyze.rule import Rule
+    from scanner.night import Tables
+
+_IMPURE = re.compile(
+    r"\b(current_date|current_timestamp|current_time|localtime|localtimestamp)\b"
+    r"|\b(now|today|age|get_current_timestamp|get_current_time|transaction_timestamp|random|setseed|uuid|uuidv4"
+    r"|uuidv7|gen_random_uuid|nextval|currval|read_\w+|glob|sniff_csv|parquet_\w+|query|query_table|getvariable"
+    r"|getenv|current_setting|duckdb_\w+|pragma_\w+|which_secret|txid_current|write_log)\s*\(",
+    re.IGNORECASE,
+)
+_NOT_CODE = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
+
+_DEFAULTS = dict.fromkeys(COLUMNS[2:], "NULL::VARCHAR")
+
+
+class QueryError(Exception):
+    """A rule's query is refused, or what it gives is no result. The message says what to change."""
+
+    def __init__(self, message: str, *, duplicate: bool = False) -> None:
+        super().__init__(message)
+        self.duplicate = duplicate
+        """True when a subject was given twice: ids would collide."""
+
+
+def plain_utc(moment: datetime) -> datetime:
+    """Return a time as SQL holds it: UTC without a zone."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _arguments(rule: Rule, as_of: datetime, used: set[str]) -> dict[str, Any]:
+    given: dict[str, Any] = {"as_of": plain_utc(as_of), **rule.params}
+    return {name: value for name, value in given.items() if name in used}
+
+
+def parameters(tables: Tables, rule: Rule) -> set[str]:
+    """Return the names of the ``$parameters`` of a query. Raises `QueryError` unless it is one pure SELECT."""
+    try:
+        statements = tables.con.extract_statements(rule.query)
+    except duckdb.Error as exc:
+        raise QueryError(f"query does not parse: {_first_line(exc)}") from None
+    if len(statements) != 1 or statements[0].type.name != "SELECT":
+        raise QueryError("query must be exactly one SELECT")
+    impure = _IMPURE.search(_NOT_CODE.sub(" ", rule.query))
+    if impure is not None:
+        word = impure.group(0).rstrip("( ")
+        raise QueryError(f"query must not use `{word}`: use $as_of, the tables and the parameters only")
+    used: set[str] = set(statements[0].named_parameters)
+    unknown = sorted(used - {"as_of", *rule.params})
+    if unknown:
+        raise QueryError(f"${unknown[0]} is no parameter; {nearest(unknown[0], ['as_of', *rule.params])}")
+    return used
+
+
+def columns(tables: Tables, rule: Rule, as_of: datetime) -> dict[str, str]:
+    """Return the columns that a query gives and their types. Raises `QueryError` when a mandatory one is missing."""
+    used = parameters(tables, rule)
+    try:
+        described = list(tables.rows(f"DESCRIBE {rule.query}", _arguments(rule, as_of, used)))
+    except duckdb.Error as exc:
+        raise QueryError(f"query is refused: {_first_line(exc)}") from None
+    names = {row[0]: str(row[1]) for row in described}
+    if len(names) < len(described):
+        raise QueryError("query gives two columns of one name")
+    missing = [name for name in COLUMNS[:2] if name not in names]
+    if missing:
+        raise QueryError(f"query gives no column `{missing[0]}`")
+    return names
+
+
+def write_hits(tables: Tables, rule: Rule, as_of: datetime, path: Path) -> None:
+    """Run a rule and write its hits, by subject. Raises `QueryError`; a broken rule is never a pass."""
+    names = columns(tables, rule, as_of)
+    given = {**_DEFAULTS, **{name: f'"{name}"::VARCHAR' for name in names if name in COLUMNS}}
+    evidence = ", ".join(
+        f"{{'key': {_text(name)}, 'value': {_as_text(name, kind)}}}"
+        for name, kind in names.items()
+        if name not in COLUMNS
+    )
+    severities = ", ".join(_text(name) for name in SEVERITIES)
+    chosen = ", ".join(
+        f"{sql} AS {name}" for name, sql in given.items() if name not in ("severity", "detail")
+    )
+    query = f"""
+        SELECT {_text(rule.id)} AS rule, {chosen},
+               coalesce({given["detail"]}, {_text(rule.title)}) AS detail,
+               CASE WHEN {given["severity"]} IN ({severities}) THEN {given["severity"]}
+                    ELSE {_text(rule.severity)} END AS severity,
+               {_evidence(evidence)} AS evidence
+        FROM ({rule.query}
+        ) ORDER BY subject
+    """
+    try:
+        tables.copy(query, path, _arguments(rule, as_of, parameters(tables, rule)))
+        wrong = tables.one(_WRONG.format(file=_text(str(path))))
+    except duckdb.Error as exc:
+        raise QueryError(f"query failed: {_first_line(exc)}") from None
+    if wrong is not None:
+        path.unlink()
+        raise QueryError(str(wrong), duplicate=str(wrong).endswith(" times"))
+
+
+_WRONG = """
+    SELECT CASE WHEN subject IS NULL THEN 'query gives a subject that is NULL'
+                ELSE 'query gives the subject ' || subject || ' ' || count(*) || ' times' END
+    FROM read_parquet({file}) GROUP BY subject HAVING count(*) > 1 OR subject IS NULL ORDER BY subject LIMIT 1
+"""
+
+
+def _as_text(name: str, kind: str) -> str:
+    """Return the SQL for a column as text; times as in ISO 8601, lists joined."""
+    column = '"' + name.replace('"', '""') + '"'
+    if kind.startswith("TIMESTAMP"):
+        return f"strftime({column}, '%Y-%m-%dT%H:%M:%SZ')"
+    if kind == "VARCHAR[]":
+        return f"nullif(array_to_string({column}, ', '), '')"
+    return f"{column}::VARCHAR"
+
+
+def _evidence(pairs: str) -> str:
+    if not pairs:
+        return "MAP {}::MAP(VARCHAR, VARCHAR)"
+    return f"map_from_entries(list_filter([{pairs}], lambda pair: pair.value IS NOT NULL))"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _first_line(exc: duckdb.Error) -> str:
+    return str(exc).split("\n", maxsplit=1)[0][:300]

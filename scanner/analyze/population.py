@@ -1,0 +1,95 @@
+"""Since when each identity, credential and grant is known, and which are gone: `Member` rows.
+
+``analysis/<run_id>/population/<table>.parquet`` holds tonight's, and ``history/<run_id>.<table>.parquet`` the same for
+the next night, so that both dates outlive pruned snapshots. Like a finding, a member is gone only when tonight's listing
+of its table and kind in its account was complete, and no listing that was complete when it was last seen is missing.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from scanner.findings import Member
+from scanner.snapshot import sql_columns
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from scanner.night import Tables
+
+COUNTED = {
+    "identities": {"kind": "kind", "name": "name", "identity_id": "id", "surface": "surface"},
+    "credentials": {"kind": "kind", "name": "name", "identity_id": "identity_id", "surface": "NULL"},
+    "grants": {"kind": "NULL", "name": "role", "identity_id": "identity_id", "surface": "NULL"},
+}
+"""What is kept of each table's records: enough to name what is gone."""
+
+KEPT_DAYS = 400
+"""How long what is gone stays listed: a yearly review sees it."""
+
+_PROVEN = """
+    CREATE OR REPLACE TABLE proven_gone AS
+    SELECT b.account_id, coalesce(b.kind, '') AS kind, b.last_seen
+    FROM (SELECT DISTINCT account_id, kind, last_seen FROM members_before WHERE removed_at IS NULL) AS b
+    WHERE EXISTS (FROM listed AS l WHERE l.covered AND l.account_id = b.account_id AND l."table" = '{table}'
+                  AND (l.kind IS NULL OR b.kind IS NULL OR l.kind = b.kind))
+      AND NOT EXISTS (FROM listed AS l WHERE l.gapped AND l.account_id = b.account_id AND l."table" = '{table}'
+                      AND (l.kind IS NULL OR b.kind IS NULL OR l.kind = b.kind))
+      AND NOT EXISTS (FROM listings AS l WHERE l.account_id = b.account_id AND l."table" = '{table}'
+                      AND (l.kind IS NULL OR b.kind IS NULL OR l.kind = b.kind)
+                      AND b.last_seen BETWEEN l.first_complete AND l.last_complete AND l.last_complete <> $run_id)
+"""
+"""Of which accounts and kinds tonight's silence proves something."""
+
+
+def _members(table: str) -> str:
+    """Return the query for tonight's members of a table, by id. Parameters: ``$run_id``, ``$as_of``."""
+    kept = {"account_id": "account_id", **COUNTED[table]}
+    now = ", ".join(f"{sql} AS {name}" for name, sql in kept.items())
+    columns = {
+        "table": f"'{table}'",
+        "id": "coalesce(n.id, b.id)",
+        **{name: f"CASE WHEN n.id IS NULL THEN b.{name} ELSE n.{name} END" for name in kept},
+        "first_seen": "coalesce(b.first_seen, $as_of)",
+        "last_seen": "CASE WHEN n.id IS NULL THEN b.last_seen ELSE $run_id END",
+        "removed_at": """CASE WHEN n.id IS NULL THEN coalesce(b.removed_at, CASE
+            WHEN (b.account_id, coalesce(b.kind, ''), b.last_seen) IN (FROM proven_gone) THEN $as_of END) END""",
+    }
+    chosen = ", ".join(
+        f'CAST({columns[name]} AS {kind}) AS "{name}"' for name, kind in sql_columns(Member).items()
+    )
+    return f"""
+        SELECT {chosen} FROM (SELECT id, {now} FROM "{table}") AS n
+        FULL JOIN (FROM members_before WHERE removed_at IS NULL OR removed_at > $as_of - to_days({KEPT_DAYS})) AS b
+             ON b.id = n.id
+        ORDER BY id
+    """
+
+
+def count_population(
+    tables: Tables, past: Path, *, baseline: str | None, run_id: str, as_of: datetime, out: Path
+) -> None:
+    """Write tonight's members into a folder and make the view ``population`` of them.
+
+    ``past`` is the folder of the history, ``as_of`` without a zone. Reads the record tables, ``listed`` and ``listings``
+    (`scanner.analyze.completeness`).
+    """
+    out.mkdir(mode=0o700)
+    night = {"run_id": run_id, "as_of": as_of}
+    for table in COUNTED:
+        before = past / f"{baseline}.{table}.parquet"
+        tables.view("members_before", Member, [before] if baseline and before.is_file() else [])
+        tables.con.execute(_PROVEN.format(table=table), {"run_id": run_id})
+        tables.copy(_members(table), out / f"{table}.parquet", night)
+    tables.view("population", Member, sorted(out.glob("*.parquet")))
+
+
+def keep_population(population: Path, past: Path, run_id: str) -> None:
+    """Copy a night's members into the history."""
+    for path in population.glob("*.parquet"):
+        kept = past / f"{run_id}.{path.name}"
+        shutil.copyfile(path, kept.with_suffix(".tmp"))
+        kept.with_suffix(".tmp").chmod(0o600)
+        kept.with_suffix(".tmp").replace(kept)

@@ -1,0 +1,150 @@
+"""Who can reach what: the shortest path from every identity to each power that matters.
+
+A path runs over `Edge` rows (trusts that a token passes, links, escalations) to an identity's own grant.
+For each power the walk goes backwards from all its holders at once, one step of all paths in one join, so that the
+work grows with the edges and not with the pairs: twenty thousand pipelines behind one open role cost twenty thousand
+steps.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scanner.analyze.delivery import COMPARED, DELIVERING_LINKS, DEPLOYED_NAMES, compare
+from scanner.analyze.edges import write_edges
+from scanner.findings import Excess, Reach
+from scanner.records import POWERS, Power, level_of
+from scanner.snapshot import write_table
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from scanner.night import Tables
+
+FAR_POWERS: tuple[Power, ...] = tuple(power for power in POWERS if power != "read")
+"""Powers worth a path. Plain reading is left out: nearly everything can."""
+
+MAX_STEPS = 8
+"""Longer paths are real but nobody acts on them; the shortest one is what a reviewer reads."""
+
+_NODES = """
+    CREATE OR REPLACE TABLE nodes AS
+    SELECT i.id, row_number() OVER (ORDER BY i.id) AS node, coalesce(
+           -- A pipeline's own name says little without its repository.
+           CASE WHEN i.location IS NOT NULL AND i.address IS NOT NULL THEN i.address
+                WHEN i.kind = 'iam-role' THEN i.name || ' (role)'
+                WHEN i.kind = 'iam-user' THEN i.name || ' (user)' ELSE i.name END, i.id) AS name
+    FROM identities AS i
+    WHERE i.id IN (SELECT source_id FROM edges UNION ALL SELECT target_id FROM edges)
+       OR i.id IN (SELECT id FROM compared)
+"""
+"""The identities that paths and comparisons are about, by number, with what people call them."""
+
+_VERBS = {
+    "trust": "can sign in as",
+    "trust-pattern": "can sign in, from some runs, as",
+    "uses": "uses",
+    "holds-key": "holds a key of",
+    "runs_as": "runs as",
+    "member_of": "is member of",
+    "escalation": "can make itself",
+}
+
+_STEPS = f"""
+    CREATE OR REPLACE TABLE steps AS
+    SELECT row_number() OVER (ORDER BY s.node, t.node, e.kind) AS step, s.node AS source, t.node AS target,
+           CASE e.kind {" ".join(f"WHEN '{kind}' THEN '{verb}'" for kind, verb in _VERBS.items())} ELSE e.kind END
+           || ' ' || t.name || CASE WHEN e.why <> '' THEN ' (' || e.why || ')' ELSE '' END AS part
+    FROM edges AS e JOIN nodes AS s ON s.id = e.source_id JOIN nodes AS t ON t.id = e.target_id
+"""
+"""The edges by number, each with its part of a path as a reader sees it."""
+
+_WIDEST = """CASE breadth WHEN 'organization' THEN '0' WHEN 'account' THEN '1' WHEN 'group' THEN '2' ELSE '3' END
+             || CASE WHEN conditional THEN '1' ELSE '0' END || id"""
+"""The smallest is the widest grant; its id follows the first two characters."""
+
+_HOLDINGS = f"""
+    CREATE OR REPLACE TABLE holdings AS
+    SELECT w.power, w.node, g.id AS grant_id, g.account_id,
+           'has ' || w.power || ' on ' || g.resource || ' through ' || g.role AS part
+    FROM (SELECT power, node, substr(min(widest), 3) AS id
+          FROM (SELECT unnest(g.powers) AS power, n.node, {_WIDEST.replace("|| id", "|| g.id")} AS widest
+                FROM grants AS g JOIN nodes AS n ON n.id = g.identity_id WHERE len(g.powers) > 0)
+          WHERE power IN ({", ".join(f"'{power}'" for power in FAR_POWERS)})
+          GROUP BY power, node) AS w
+         JOIN grants AS g ON g.id = w.id
+"""
+"""The widest grant by which each identity on a path holds each power itself."""
+
+_START = """
+    CREATE OR REPLACE TABLE reached AS
+    SELECT power, node, 0 AS steps, row_number() OVER (PARTITION BY power ORDER BY node) AS place, node AS holder,
+           []::VARCHAR[] AS path
+    FROM holdings WHERE node IN (SELECT target FROM steps)
+"""
+
+_ONE_STEP_BACK = """
+    INSERT INTO reached
+    SELECT b.power, s.source, $far + 1, row_number() OVER (PARTITION BY b.power ORDER BY f.place, s.source), f.holder,
+           list_prepend(s.part, f.path)
+    FROM (SELECT f.power, min(f.place * 1_000_000_000 + s.step) AS best
+          FROM reached AS f JOIN steps AS s ON s.target = f.node
+          WHERE f.steps = $far
+            AND NOT EXISTS (SELECT 1 FROM reached AS r WHERE r.power = f.power AND r.node = s.source)
+            AND NOT EXISTS (SELECT 1 FROM holdings AS h WHERE h.power = f.power AND h.node = s.source)
+          GROUP BY f.power, s.source) AS b
+         JOIN reached AS f ON f.power = b.power AND f.steps = $far AND f.place = b.best // 1_000_000_000
+         JOIN steps AS s ON s.step = b.best % 1_000_000_000
+"""
+"""Ties go to the smaller id, so that the same night gives the same paths."""
+
+_FAR = f"""
+    SELECT n.id AS identity_id, t.id AS target_id, h.grant_id, r.power,
+           CASE r.power {" ".join(f"WHEN '{power}' THEN '{level_of([power])}'" for power in FAR_POWERS)} END AS level,
+           h.account_id, r.steps::BIGINT AS steps, list_append(list_prepend(n.name, r.path), h.part) AS path
+    FROM reached AS r JOIN nodes AS n ON n.node = r.node JOIN nodes AS t ON t.node = r.holder
+         JOIN holdings AS h ON h.power = r.power AND h.node = r.holder
+    WHERE r.steps > 0
+"""
+
+# An identity's own grant is listed as reach of 0 steps at these levels, and for reading secrets.
+_OWN = f"""
+    SELECT g.identity_id, g.identity_id AS target_id, g.id AS grant_id, w.power,
+           CASE WHEN w.power = 'admin' THEN 'admin'
+                WHEN w.power IN ('grant-access', 'become-other') THEN 'escalation' ELSE 'write' END AS level,
+           g.account_id, 0::BIGINT AS steps,
+           ['has ' || w.power || ' on ' || g.resource || ' through ' || g.role] AS path
+    FROM (SELECT identity_id, power, substr(min(widest), 3) AS id
+          FROM (SELECT identity_id, level, unnest(powers) AS power, {_WIDEST} AS widest FROM grants
+                WHERE level IN ('admin', 'escalation') OR list_contains(powers, 'read-secrets'))
+          WHERE level IN ('admin', 'escalation') AND power IN ('admin', 'grant-access', 'become-other')
+             OR power = 'read-secrets'
+          GROUP BY identity_id, power) AS w
+         JOIN grants AS g ON g.id = w.id
+"""
+
+
+def compute(tables: Tables, out: Path, as_of: datetime) -> None:
+    """Write edges, reach and excess of a snapshot into an analysis folder, and make views of them.
+
+    ``tables`` has the record views, with the ends of links, grants and trusts resolved to identity ids.
+    """
+    write_edges(tables, as_of, out / "edges.parquet")
+    for query in (DELIVERING_LINKS, DEPLOYED_NAMES, COMPARED, _NODES, _STEPS, _HOLDINGS, _START):
+        tables.con.execute(query)
+    for far in range(MAX_STEPS):
+        tables.con.execute(_ONE_STEP_BACK, {"far": far})
+    tables.copy(
+        f"({_FAR} UNION ALL {_OWN}) ORDER BY identity_id, power, steps, target_id", out / "reach.parquet"
+    )
+    tables.con.execute("DROP TABLE reached; DROP TABLE holdings")
+    tables.view("reach", Reach, [out / "reach.parquet"])
+    write_table(out / "excess.parquet", Excess, compare(tables))
+    tables.con.execute(
+        "DROP TABLE steps; DROP TABLE nodes; DROP TABLE compared; DROP TABLE deployed_names; DROP TABLE delivering"
+    )
+    tables.view("excess", Excess, [out / "excess.parquet"])
+
+
+__all__ = ["compute"]

@@ -1,0 +1,255 @@
+"""Lints a rule and runs its examples: the rows given are real tables, and the query runs as it does at night."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+import duckdb
+import msgspec
+
+from scanner.analyze.completeness import define_complete
+from scanner.analyze.defects import READS, define_defects
+from scanner.analyze.hits import QueryError, columns, parameters, write_hits
+from scanner.analyze.rule import ANALYSIS_NEEDS, Example, parse_need, with_params
+from scanner.findings import RESULT_TABLES, SEVERITIES
+from scanner.night import Tables
+from scanner.records import TABLES
+from scanner.snapshot import write_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scanner.analyze.rule import Rule
+
+AS_OF = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+"""The night of every example."""
+
+_READABLE: dict[str, type[msgspec.Struct]] = {
+    **TABLES,
+    **{name: RESULT_TABLES[name] for name in (*ANALYSIS_NEEDS, "exceptions")},
+}
+_RELATIVE = re.compile(r"\A([+-])(\d+)([dh])\Z")
+
+
+class ExampleError(Exception):
+    """An example's rows are no rows."""
+
+
+def check(rule: Rule) -> list[str]:
+    """Return what is wrong with a rule: conventions first, then its examples."""
+    with _empty_tables() as (tables, folder):
+        try:
+            used = parameters(tables, rule)
+            columns(tables, rule, AS_OF)
+        except QueryError as exc:
+            return [str(exc)]
+        problems = _lint(rule, used)
+        seen: set[str] = set()
+        for number, example in enumerate(rule.examples):
+            label = f"example {number + 1}" + (f" ({example.name})" if example.name else "")
+            try:
+                problems += [f"{label}: {what}" for what in _run(rule, example, tables, folder, seen)]
+            except (ExampleError, QueryError) as exc:
+                problems.append(f"{label}: {exc}")
+    return problems + _lint_examples(rule)
+
+
+def _lint(rule: Rule, used: set[str]) -> list[str]:
+    problems = []
+    if len(rule.title) > 80:
+        problems.append(f"title has {len(rule.title)} characters; at most 80")
+    for name, text in (("why", rule.why), ("fix", rule.fix)):
+        sentences = len(re.findall(r"[.?!](?=\s|$)", text))
+        if not 2 <= sentences <= 4:
+            problems.append(f"{name} has {sentences} sentences; write two or three")
+    problems += [
+        f"parameter `{name}` is used neither in the query nor in the title"
+        for name in rule.params
+        if name not in used and f"{{{name}}}" not in rule.template
+    ]
+    needed = {need.table for need in rule.inputs if not need.everywhere} | {
+        text for text in rule.needs if text == "exceptions"
+    }
+    if rule.subject not in needed:
+        problems.append(f"needs does not name `{rule.subject}`, the table of the subject")
+    answered = {need.table for text in rule.needs for need in parse_need(text)}
+    problems += [
+        f"the query reads `{table}`, which needs does not name: without it the rule's silence would prove nothing"
+        for table in sorted(_tables_read(rule.query))
+        if not {*(ANALYSIS_NEEDS.get(table, (table,)))} <= answered
+    ]
+    return problems
+
+
+_COMPLETE = re.compile(r"\bcomplete\([^']*'([a-z_]+)'")
+
+
+def _tables_read(query: str) -> set[str]:
+    """Return the tables whose rows a query's answer depends on; not those that only name or grade what was found.
+
+    The right side of a LEFT JOIN, and what stands in the outermost SELECT list, take no row away. A table that
+    ``complete`` asks about does.
+    """
+    parsed = duckdb.execute("SELECT json_serialize_sql($query)", {"query": query}).fetchall()[0][0]
+    found = set(_COMPLETE.findall(query))
+    for statement in json.loads(parsed).get("statements", []):
+        outermost = {key: value for key, value in statement["node"].items() if key != "select_list"}
+        found |= _base_tables(outermost)
+    return (found & {*TABLES, *ANALYSIS_NEEDS}) - {"coverage", "gaps"}
+
+
+def _base_tables(node: Any) -> set[str]:
+    if isinstance(node, list):
+        return {name for item in node for name in _base_tables(item)}
+    if not isinstance(node, dict):
+        return set()
+    if node.get("type") == "BASE_TABLE":
+        return {node["table_name"]}
+    if node.get("type") == "TABLE_FUNCTION" and node["function"]["function_name"] == "defects":
+        return set(READS)
+    skipped = "right" if node.get("join_type") == "LEFT" else None
+    return {name for key, value in node.items() if key != skipped for name in _base_tables(value)}
+
+
+def _lint_examples(rule: Rule) -> list[str]:
+    found = {subject for example in rule.examples for subject in example.finds}
+    given = {
+        str(row.get("id", "")) for example in rule.examples for row in example.given.get(rule.subject, [])
+    }
+    every = [row for example in rule.examples for rows in example.given.values() for row in rows]
+    problems = []
+    if not any("unknown" in str(row.get("id", "")) for row in every):
+        problems.append("no example shows what is unknown: name a row `unknown` or `unknown-...`")
+    if not found:
+        problems.append("no example finds anything")
+    if not given - found:
+        problems.append(f"no example gives a row of {rule.subject} that is not found")
+    return problems
+
+
+def _run(rule: Rule, example: Example, tables: Tables, folder: Path, seen: set[str]) -> list[str]:
+    chosen = with_params(rule, example.params)
+    for name, record in _READABLE.items():
+        rows = [_row(name, record, number, row) for number, row in enumerate(example.given.get(name, []))]
+        path = folder / f"{name}.parquet"
+        path.unlink(missing_ok=True)
+        if rows:
+            write_table(path, record, rows)
+        if rows or name in seen:
+            tables.view(name, record, [path] if rows else [])
+        (seen.add if rows else seen.discard)(name)
+    hits = _hits(chosen, tables, folder, AS_OF)
+    problems = []
+    if set(hits) != set(example.finds):
+        problems.append(f"finds {sorted(hits)}, not {sorted(example.finds)}")
+    if len(example.finds) != len(set(example.finds)):
+        problems.append("names a subject twice")
+    known = {row.get("id") for row in example.given.get(rule.subject, [])}
+    problems += [
+        f"subject {subject} is no id of the {rule.subject} given" for subject in hits if subject not in known
+    ]
+    for subject, severity in example.severity.items():
+        if subject in hits and hits[subject]["severity"] != severity:
+            problems.append(f"{subject} has severity {hits[subject]['severity']}, not {severity}")
+    for subject, hit in hits.items():
+        if not hit["given_detail"]:
+            problems.append(f"{subject}: detail is NULL; guard what may be unknown with coalesce")
+        if hit["given_severity"] not in (None, *SEVERITIES):
+            problems.append(f"{subject}: `{hit['given_severity']}` is no severity")
+        if hit["confidence"] not in (None, "high", "low"):
+            problems.append(f"{subject}: confidence is high or low, not `{hit['confidence']}`")
+    later = _hits(chosen, tables, folder, AS_OF + timedelta(days=1))
+    problems += [
+        f"{subject}: evidence changes from night to night; give the time, not the age"
+        for subject, hit in hits.items()
+        if subject in later and later[subject]["evidence"] != hit["evidence"]
+    ]
+    return problems
+
+
+def _hits(rule: Rule, tables: Tables, folder: Path, as_of: datetime) -> dict[str, dict[str, Any]]:
+    path = folder / "hits.parquet"
+    write_hits(tables, rule, as_of, path)
+    # What the query itself says, before the engine fills it in.
+    names = columns(tables, rule, as_of)
+    severity = "severity::VARCHAR" if "severity" in names else "NULL"
+    arguments = {"as_of": as_of.replace(tzinfo=None), **rule.params}
+    used = parameters(tables, rule)
+    raw = tables.dicts(
+        f"SELECT subject::VARCHAR AS subject, detail::VARCHAR AS given_detail, {severity} AS given_severity "
+        f"FROM ({rule.query}\n)",
+        {name: value for name, value in arguments.items() if name in used},
+    )
+    said = {row["subject"]: row for row in raw}
+    written = tables.dicts(f"SELECT * FROM read_parquet('{path}')")
+    return {row["subject"]: {**row, **said[row["subject"]]} for row in written}
+
+
+@contextmanager
+def _empty_tables() -> Iterator[tuple[Tables, Path]]:
+    with tempfile.TemporaryDirectory(prefix="sprawlscan-rule-") as name:
+        folder = Path(name).resolve()
+        tables = Tables([folder], memory="256MB", threads=1)
+        try:
+            for table, record in _READABLE.items():
+                tables.view(table, record, [])
+            define_complete(tables)
+            define_defects(tables)
+            tables.lock()
+            yield tables, folder
+        finally:
+            tables.close()
+
+
+def _row(table: str, record: type[msgspec.Struct], number: int, given: dict[str, Any]) -> msgspec.Struct:
+    """Return a row of an example as a record. Text that a record must have and the row does not name is invented."""
+    hints = get_type_hints(record)
+    row: dict[str, Any] = {}
+    for field in msgspec.structs.fields(record):
+        hint = hints[field.name]
+        if field.name in given:
+            row[field.name] = _value(hint, given[field.name])
+        elif field.required:
+            row[field.name] = _invented(table, field.name, number, hint)
+    try:
+        return msgspec.convert(row, type=record)
+    except msgspec.ValidationError as exc:
+        raise ExampleError(f"{table}[{number}]: {exc}") from None
+
+
+def _value(hint: Any, given: Any) -> Any:
+    if datetime not in (hint, *get_args(hint)) or given is None:
+        return given
+    if isinstance(given, str) and (match := _RELATIVE.match(given)):
+        sign, count, unit = match.groups()
+        length = timedelta(days=int(count)) if unit == "d" else timedelta(hours=int(count))
+        return AS_OF + length if sign == "+" else AS_OF - length
+    if isinstance(given, datetime):
+        return given if given.tzinfo else given.replace(tzinfo=UTC)
+    if isinstance(given, date):
+        return datetime.combine(given, time(), tzinfo=UTC)
+    raise ExampleError(f"{given!r} is no time: write -91d, +12h or 2026-11-23")
+
+
+def _invented(table: str, name: str, number: int, hint: Any) -> Any:
+    if get_origin(hint) is Literal:
+        return get_args(hint)[0]
+    if hint is datetime:
+        return AS_OF
+    if hint in (int, float):
+        return 0
+    if hint is bool:
+        return False
+    if get_origin(hint) is list:
+        return []
+    if name == "provider":
+        return "example"
+    if name == "account_id":
+        return "account"
+    return f"{table}-{number}" if name == "id" else name

@@ -1,0 +1,486 @@
+"""Arguments only: each command reads them, calls one function, and turns what it raised into an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import traceback
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from scanner.collect.run import Progress
+    from scanner.config import Loaded
+    from scanner.pipeline.stages import Outcome
+
+app = typer.Typer(
+    name="sprawlscan",
+    help="Lists the identities, credentials, secrets, grants and trusts along a software delivery path, "
+    "and says what is static, over-scoped, stale or too widely trusted.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+rules_app = typer.Typer(help="List, show and test the rules.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(rules_app, name="rules")
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", help="The configuration file.", envvar="SPRAWLSCAN_CONFIG")
+]
+OnlyOption = Annotated[list[str] | None, typer.Option("--only", help="Only this collector; may be repeated.")]
+PathOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--path",
+        help="With --only definitions: a local checkout, a folder of definition files, or one file; needs no configuration.",
+    ),
+]
+StateOption = Annotated[
+    Path | None, typer.Option("--state", help="The state folder, instead of the configured one.")
+]
+RunOption = Annotated[
+    str | None, typer.Option("--run", help="A run id such as 20261123T020000Z; the newest if left out.")
+]
+AsOfOption = Annotated[
+    datetime | None,
+    typer.Option("--as-of", help="The night's time in UTC; now if left out.", formats=["%Y-%m-%dT%H:%M:%S"]),
+]
+WaitOption = Annotated[
+    str, typer.Option("--wait-lock", help="How long to wait for another run: 90s, 10m, 1h.")
+]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with a run that did not end.")]
+DeadlineOption = Annotated[
+    str | None, typer.Option("--deadline", help="Begin no target after this long: 90m, 5h.")
+]
+
+
+class UsageError(Exception):
+    """Arguments that do not fit; the message says which and what would."""
+
+
+def _minutes(text: str) -> float:
+    match = re.fullmatch(r"(\d+)([smh]?)", text)
+    if match is None:
+        raise UsageError(f"{text!r} is not a time: write 90s, 10m or 5h.")
+    return int(match[1]) * {"s": 1 / 60, "m": 1, "h": 60, "": 1 / 60}[match[2]]
+
+
+def _load(
+    config: Path, state: Path | None, paths: list[Path] | None = None, deadline: str | None = None
+) -> Loaded:
+    """Read the configuration; with ``paths`` a missing one is made up of a definitions section."""
+    import msgspec
+
+    from scanner.config import Loaded, Settings, load
+    from scanner.plugins import load_collector
+
+    if paths:
+        section = load_collector("definitions").Config(paths=[path.resolve() for path in paths])
+        if config.is_file():
+            loaded = load(config)
+            collectors = {**loaded.settings.collectors, "definitions": [section]}
+        else:
+            loaded = Loaded(settings=Settings(collectors={}), path=config, digest="")
+            collectors = {"definitions": [section]}
+        loaded = msgspec.structs.replace(
+            loaded, settings=loaded.settings.model_copy(update={"collectors": collectors})
+        )
+    else:
+        loaded = load(config)
+    update: dict[str, Any] = {"state": state.resolve()} if state else {}
+    if deadline:
+        limits = loaded.settings.limits.model_copy(update={"deadline_minutes": _minutes(deadline)})
+        update["limits"] = limits
+    return msgspec.structs.replace(loaded, settings=loaded.settings.model_copy(update=update))
+
+
+def _stop(name: str, message: str) -> typer.Exit:
+    """Print a message; return the exit code of that name."""
+    from scanner.pipeline.stages import Exit
+    from scanner.safe_text import plain_lines
+    from scanner.secrets.redact import redact
+
+    typer.echo(plain_lines(redact(message)), err=True)
+    return typer.Exit(Exit[name])
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Turn what a command raises into its message and exit code; anything unforeseen ends as a redacted traceback."""
+    # Python looks at what an except clause names only when something was raised: nothing is imported for it before.
+    try:
+        yield
+    except _usage_errors() as exc:
+        raise _stop("USAGE", str(exc)) from None
+    except _locked_errors() as exc:
+        raise _stop("LOCKED", str(exc)) from None
+    except _internal_errors() as exc:
+        raise _stop("INTERNAL", str(exc)) from None
+    except OSError as exc:
+        from scanner.pipeline.stages import free_space_message
+
+        where = Path(str(exc.filename)) if exc.filename else Path()
+        raise _stop(
+            "INTERNAL",
+            f"{exc.strerror or exc} ({exc.filename or 'output'}; {free_space_message(where.parent)})",
+        ) from None
+
+
+def _usage_errors() -> tuple[type[Exception], ...]:
+    from scanner.analyze.explain import NoSuchFindingError
+    from scanner.collect.run import NothingCollectedError
+    from scanner.config import ConfigError, SecretMissingError
+    from scanner.document import DocumentError
+    from scanner.pipeline.stages import NoSuchRunError
+
+    named = (NoSuchRunError, NoSuchFindingError)
+    return (ConfigError, DocumentError, SecretMissingError, UsageError, NothingCollectedError, *named)
+
+
+def _locked_errors() -> type[Exception]:
+    from scanner.pipeline.stages import LockedError
+
+    return LockedError
+
+
+def _internal_errors() -> tuple[type[Exception], ...]:
+    from scanner.analyze.steps import AnalysisError
+    from scanner.snapshot import SnapshotError
+
+    return (SnapshotError, AnalysisError)
+
+
+def _progress() -> Progress:
+    from scanner.command.progress import LogProgress, TerminalProgress
+
+    terminal = sys.stderr.isatty() and not os.environ.get("CI")
+    return TerminalProgress() if terminal else LogProgress()
+
+
+def _now(as_of: datetime | None) -> datetime:
+    """Read the clock: the only place that does, unless the time was given."""
+    return (as_of or datetime.now(UTC)).replace(tzinfo=UTC, microsecond=0)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from scanner import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def prepare(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on a terminal.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Set up logs and file permissions before any command runs."""
+    from scanner.command.log import configure
+
+    os.umask(0o077)
+    configure(terminal=sys.stderr.isatty() and not os.environ.get("CI"), verbose=verbose)
+
+
+def _collected(loaded: Loaded, only: list[str] | None, path: list[Path] | None, **more: Any) -> Outcome:
+    """Run a night, or the part of it that ``stages`` names, under the options that `run` and `collect` share."""
+    from scanner.pipeline.stages import run_night
+
+    more["as_of"] = _now(more["as_of"])
+    more["wait_lock"] = _minutes(more["wait_lock"]) * 60
+    chosen = ["definitions"] if path and not only else only
+    return run_night(loaded, progress=_progress(), only=chosen, **more)
+
+
+@app.command()
+def run(
+    config: ConfigOption = Path("config.yaml"),
+    only: OnlyOption = None,
+    path: PathOption = None,
+    state: StateOption = None,
+    resume: ResumeOption = False,
+    wait_lock: WaitOption = "0s",
+    deadline: DeadlineOption = None,
+    fail_on: Annotated[
+        str | None, typer.Option("--fail-on", help="Exit with 3 at or above: high, new:high.")
+    ] = None,
+    min_coverage: Annotated[
+        float | None, typer.Option("--min-coverage", min=0, max=1, help="Exit with 4 below.")
+    ] = None,
+    as_of: AsOfOption = None,
+) -> None:
+    """Collect, analyse and report one night."""
+    import msgspec
+
+    from scanner.command.summary import outcome_lines
+
+    with _exit_codes():
+        loaded = _load(config, state, path, deadline)
+        given = {"fail_on": fail_on, "min_coverage": min_coverage}
+        settings = loaded.settings.model_copy(
+            update={key: value for key, value in given.items() if value is not None}
+        )
+        if settings.fail_on and not re.fullmatch(
+            r"(new:|open:)?(critical|high|medium|low|info)", settings.fail_on
+        ):
+            raise UsageError(f"--fail-on {settings.fail_on}: write a severity, or new: and a severity.")
+        loaded = msgspec.structs.replace(loaded, settings=settings)
+        outcome = _collected(loaded, only, path, as_of=as_of, resume=resume, wait_lock=wait_lock)
+        typer.echo("\n".join(outcome_lines(settings.state, outcome)))
+        raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def collect(
+    config: ConfigOption = Path("config.yaml"),
+    only: OnlyOption = None,
+    path: PathOption = None,
+    state: StateOption = None,
+    resume: ResumeOption = False,
+    wait_lock: WaitOption = "0s",
+    deadline: DeadlineOption = None,
+    as_of: AsOfOption = None,
+) -> None:
+    """Collect into a sealed snapshot, and nothing else."""
+    from scanner.command.summary import snapshot_lines
+
+    with _exit_codes():
+        loaded = _load(config, state, path, deadline)
+        outcome = _collected(
+            loaded, only, path, as_of=as_of, resume=resume, wait_lock=wait_lock, stages=("collect",)
+        )
+        typer.echo("\n".join(snapshot_lines(loaded.settings.state)))
+        raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def analyze(
+    config: ConfigOption = Path("config.yaml"), state: StateOption = None, run_id: RunOption = None
+) -> None:
+    """Run the rules over a sealed snapshot, and compare it with the night before."""
+    from scanner.command.summary import analysis_lines
+    from scanner.pipeline.stages import analyze_run, locked, resolve_run
+
+    with _exit_codes():
+        settings = _load(config, state).settings
+        with locked(settings.state, 0):
+            chosen = resolve_run(settings.state, run_id)
+            analyze_run(settings, chosen)
+        typer.echo("\n".join(analysis_lines(settings.state, chosen)))
+
+
+@app.command()
+def report(
+    config: ConfigOption = Path("config.yaml"),
+    state: StateOption = None,
+    run_id: RunOption = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", "-f", help="html, csv, json; may be repeated.")
+    ] = None,
+) -> None:
+    """Write the reports of an analysed run."""
+    from scanner.pipeline.stages import resolve_run, write_reports
+    from scanner.plugins import report_names
+
+    with _exit_codes():
+        settings = _load(config, state).settings
+        chosen = resolve_run(settings.state, run_id)
+        for name in formats or []:
+            if name not in report_names():
+                raise UsageError(f"--format {name}: there is {', '.join(report_names())}.")
+        for written in write_reports(settings, chosen, formats or settings.reports.formats):
+            typer.echo(written)
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path, typer.Option("--folder", help="Where the demo keeps its state and reports.")
+    ] = Path("demo"),
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Add nights to an earlier demo instead of starting anew.")
+    ] = False,
+) -> None:
+    """Scan a make-believe company on this machine, two nights in a row. Needs no account and no network."""
+    with _exit_codes():
+        try:
+            from sandbox.demo import run_demo
+        except ImportError as exc:
+            raise UsageError(f"the demo needs {exc.name}: pip install 'sprawlscan[demo]'") from None
+        run_demo(folder.resolve(), progress=_progress(), echo=typer.echo, keep=keep)
+
+
+@app.command("check-config")
+def check_config(config: ConfigOption = Path("config.yaml")) -> None:
+    """Validate the configuration and the files it names, and say what it would scan. Sends nothing."""
+    from scanner.pipeline.stages import check_inputs
+
+    with _exit_codes():
+        loaded = _load(config, None)
+        problems = check_inputs(loaded.settings, _now(None))
+        if problems:
+            raise UsageError("\n".join(problems))
+        for name, sections in sorted(loaded.settings.collectors.items()):
+            typer.echo(f"{name}: {len(sections)} section{'s' if len(sections) != 1 else ''}")
+        typer.echo(f"{loaded.path} is valid")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration, for editors."""
+    from scanner.config import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2, sort_keys=True))
+
+
+@app.command()
+def permissions(collector: Annotated[str, typer.Argument(help="aws, github, gitlab, ...")]) -> None:
+    """Print the least privilege that a collector needs."""
+    from scanner.plugins import collector_names, load_collector
+
+    with _exit_codes():
+        try:
+            module = load_collector(collector)
+        except LookupError:
+            raise UsageError(
+                f"no collector {collector!r}; there are: {', '.join(collector_names())}"
+            ) from None
+        printer = getattr(module, "permissions", None)
+        typer.echo(printer() if printer else f"{collector} needs no permission: it reads local files.")
+
+
+@app.command()
+def explain(
+    finding: Annotated[str, typer.Argument(help="A finding's id, or the first characters of it.")],
+    config: ConfigOption = Path("config.yaml"),
+    state: StateOption = None,
+    run_id: RunOption = None,
+) -> None:
+    """Print why a finding is one: its facts, its path, the statement behind it, and the smallest change that ends it."""
+    from scanner.analyze.explain import explain as explained
+    from scanner.pipeline.stages import resolve_run
+
+    with _exit_codes():
+        folder = state.resolve() if state else _load(config, None).settings.state
+        typer.echo(explained(folder, resolve_run(folder, run_id), finding))
+
+
+@app.command()
+def diff(
+    earlier: Annotated[str, typer.Argument(help="A run id.")],
+    later: Annotated[str, typer.Argument(help="A run id.")],
+    config: ConfigOption = Path("config.yaml"),
+    state: StateOption = None,
+) -> None:
+    """Compare the findings of two analysed runs."""
+    from scanner.command.summary import diff_lines
+    from scanner.pipeline.stages import resolve_run
+
+    with _exit_codes():
+        folder = state.resolve() if state else _load(config, None).settings.state
+        typer.echo("\n".join(diff_lines(folder, resolve_run(folder, earlier), resolve_run(folder, later))))
+
+
+@app.command()
+def verify(
+    config: ConfigOption = Path("config.yaml"), state: StateOption = None, run_id: RunOption = None
+) -> None:
+    """Compare every file of a sealed snapshot, and of its CSV export, with its manifest."""
+    from scanner.command.summary import verified_lines
+    from scanner.pipeline.stages import resolve_run
+
+    with _exit_codes():
+        folder = state.resolve() if state else _load(config, None).settings.state
+        typer.echo("\n".join(verified_lines(folder, resolve_run(folder, run_id))))
+
+
+@app.command()
+def prune(
+    config: ConfigOption = Path("config.yaml"),
+    state: StateOption = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete; without it, only list.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also delete what open findings cite as evidence.")
+    ] = False,
+) -> None:
+    """List, or delete, what retention no longer wants: snapshots with their analyses, and all but the newest three histories.
+
+    Reports stay.
+    """
+    from scanner.command.summary import prune_lines
+    from scanner.pipeline.stages import locked
+
+    with _exit_codes():
+        settings = _load(config, state).settings
+        with locked(settings.state, 0):
+            typer.echo("\n".join(prune_lines(settings, delete=delete, force=force)))
+
+
+@rules_app.command("list")
+def rules_list(
+    custom: Annotated[Path | None, typer.Option("--custom", help="A folder of rules of your own.")] = None,
+) -> None:
+    """List the rules: id, severity, title."""
+    from scanner.analyze.rule import load_rules
+
+    with _exit_codes():
+        for rule in load_rules(custom):
+            typer.echo(f"{rule.id:40} {rule.severity:9} {rule.title}")
+
+
+@rules_app.command("show")
+def rules_show(
+    rule: Annotated[str, typer.Argument(help="A rule's id.")],
+    custom: Annotated[Path | None, typer.Option("--custom", help="A folder of rules of your own.")] = None,
+) -> None:
+    """Show one rule: why, fix, thresholds, query."""
+    from scanner.analyze.rule import load_rules
+    from scanner.command.summary import rule_lines
+    from scanner.document import nearest
+
+    with _exit_codes():
+        rules = load_rules(custom)
+        chosen = next((found for found in rules if found.id == rule), None)
+        if chosen is None:
+            raise UsageError(f"no rule {rule!r}; {nearest(rule, [found.id for found in rules])}")
+        typer.echo("\n".join(rule_lines(chosen)))
+
+
+@rules_app.command("test")
+def rules_test(
+    custom: Annotated[Path | None, typer.Option("--custom", help="A folder of rules of your own.")] = None,
+) -> None:
+    """Run every rule's examples and lint. Exits with 1 when one fails."""
+    from scanner.analyze.rule import load_rules, test_rule
+
+    with _exit_codes():
+        rules = load_rules(custom)
+        problems = [f"{rule.id}: {problem}" for rule in rules for problem in test_rule(rule)]
+        typer.echo("\n".join(problems) or f"{len(rules)} rules, all examples as stated")
+        raise typer.Exit(1 if problems else 0)
+
+
+def _redacted_traceback(kind: type[BaseException], exc: BaseException, trace: TracebackType | None) -> None:
+    """Print what nobody foresaw, without the secrets that messages of SDKs may quote."""
+    from scanner.safe_text import plain_lines
+    from scanner.secrets.redact import redact
+
+    sys.stderr.write(plain_lines(redact("".join(traceback.format_exception(kind, exc, trace)))))
+
+
+def main() -> None:
+    """Entry point of the command ``sprawlscan``."""
+    sys.excepthook = _redacted_traceback
+    app()

@@ -1,0 +1,71 @@
+"""How a night goes, for people at a terminal and for logs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from scanner.safe_text import plain
+
+if TYPE_CHECKING:
+    from scanner.collect.collector import Target
+    from scanner.snapshot import TargetDone
+
+log = structlog.get_logger()
+
+
+class TerminalProgress:
+    """A bar on stderr; a line for every target that left a gap."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+        )
+
+    def begin(self, total: int, skipped: int) -> None:
+        """Show the bar."""
+        self._task = self._bar.add_task("Collecting", total=total, completed=skipped)
+        self._left = total - skipped
+        if self._left:
+            self._bar.start()
+
+    def done(self, target: Target, result: TargetDone) -> None:
+        """Move the bar by one."""
+        self._left -= 1
+        self._bar.advance(self._task)
+        if result.gaps:
+            self._console.print(
+                f"{target.collector}/{plain(target.name)}: {result.gaps} listings could not be read in full",
+                markup=False,
+                highlight=False,
+            )
+        if not self._left:
+            self._bar.stop()
+
+
+class LogProgress:
+    """A log line for every target."""
+
+    def begin(self, total: int, skipped: int) -> None:
+        """Log how many there are."""
+        log.info("collecting", targets=total, skipped=skipped)
+
+    def done(self, target: Target, result: TargetDone) -> None:
+        """Log one target."""
+        log.info(
+            "target done",
+            collector=target.collector,
+            target=target.name,
+            records=result.records,
+            gaps=result.gaps,
+            seconds=result.seconds,
+        )

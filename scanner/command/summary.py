@@ -1,0 +1,191 @@
+"""What commands print: lines for people, from files on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scanner.analyze.history import superseded
+from scanner.findings import SEVERITIES, Severity
+from scanner.night import open_night
+from scanner.pipeline.stages import Outcome, counts_by_severity, resolve_run
+from scanner.safe_text import plain
+from scanner.snapshot import SnapshotError, list_sealed, prune, read_manifest, remove, sha256_of, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scanner.analyze.rule import Rule
+    from scanner.config import Settings
+
+
+def _figures(counts: Mapping[Severity, int]) -> str:
+    return ", ".join(f"{counts[name]} {name}" for name in SEVERITIES if counts.get(name)) or "none"
+
+
+def outcome_lines(state: Path, outcome: Outcome) -> list[str]:
+    """Say what a night came to, coverage first."""
+    folder = state / "reports" / outcome.run_id
+    lines = [
+        f"run {outcome.run_id}{' (partial: stopped before every target was done)' if outcome.partial else ''}",
+        f"coverage: {outcome.coverage:.1%} of the listings asked for",
+        f"open findings: {_figures(outcome.findings)}"
+        + ("" if outcome.coverage else ": nothing was listed, so this says nothing"),
+        f"new since last night: {_figures(outcome.new)}",
+    ]
+    lines[2:2] = _uncovered(state, outcome.run_id)
+    lines += [f"report: {folder / name}" for name in outcome.reports if name.endswith(".html")]
+    lines.append(f"all files: {folder}")
+    if outcome.conditions:
+        lines.append(f"exit {outcome.exit_code}: {', '.join(outcome.conditions)}")
+    return lines
+
+
+UNCOVERED = 3
+"""Gaps that are told after a run; the report has all of them."""
+REASON = 120
+"""Characters of a provider's answer that are told."""
+
+
+def _uncovered(state: Path, run_id: str) -> list[str]:
+    """Say what was not seen and why, by call, the widest first."""
+    query = """
+        SELECT collector, call, reason, min(detail) AS detail, count(DISTINCT account_id) AS accounts, min(account_id) AS one
+        FROM gaps WHERE reason <> 'unsupported' GROUP BY collector, call, reason
+        ORDER BY accounts DESC, bool_or("table" = '*') DESC, collector, call, reason
+    """
+    with open_night(state, run_id) as night:
+        found = list(night.dicts(query))
+    lines = [
+        plain(f"not covered in {_place(row)}: {row['call']}: {row['reason']}: ")
+        + plain(row["detail"], REASON)
+        for row in found[:UNCOVERED]
+    ]
+    more = len(found) - UNCOVERED
+    return [*lines, *([f"not covered: {more} more; see the report"] if more > 0 else [])]
+
+
+def _place(gap: dict[str, Any]) -> str:
+    return str(gap["one"]) if gap["accounts"] == 1 else f"{gap['accounts']} accounts"
+
+
+def verified_lines(state: Path, run_id: str) -> list[str]:
+    """Compare a snapshot, and the CSV files made of it, with their manifests. Raises `SnapshotError`."""
+    folder = state / "snapshots" / run_id
+    manifest = verify(folder)
+    lines = [
+        f"{run_id}: {len(manifest.files)} files as sealed; manifest sha256 {sha256_of(folder / 'manifest.json')}",
+        f"{run_id}: {manifest.coverage:.1%} of the listings asked for were answered in full, {manifest.rows['gaps']} were not",
+    ]
+    reports = state / "reports" / run_id
+    export = reports / "export-manifest.json"
+    if export.is_file():
+        files = json.loads(export.read_bytes())["files"]
+        for file in files:
+            path = reports / Path(file["file"]).name
+            if not path.is_file() or sha256_of(path) != file["sha256"]:
+                raise SnapshotError(
+                    f"{path} is not what was exported. Write it anew with `sprawlscan report`."
+                )
+        lines.append(
+            f"{run_id}: {len(files)} CSV files as exported, {sum(file['rows'] for file in files)} rows"
+        )
+    return lines
+
+
+def snapshot_lines(state: Path) -> list[str]:
+    """Say what the newest snapshot holds."""
+    run_id = resolve_run(state, None)
+    manifest = read_manifest(state / "snapshots" / run_id)
+    rows = [f"  {table}: {count}" for table, count in manifest.rows.items() if count]
+    return [f"{state / 'snapshots' / run_id}, coverage {manifest.coverage:.1%}", *rows]
+
+
+def analysis_lines(state: Path, run_id: str) -> list[str]:
+    """Say what an analysis found."""
+    with open_night(state, run_id) as night:
+        return [
+            f"run {run_id}: open findings: {_figures(counts_by_severity(night, ('new', 'open', 'reopened')))}",
+            (
+                f"new: {_figures(counts_by_severity(night, ('new', 'reopened')))}; resolved: {_figures(counts_by_severity(night, ('resolved',)))}; "
+                f"unobserved: {_figures(counts_by_severity(night, ('unobserved',)))}"
+            ),
+        ]
+
+
+def diff_lines(state: Path, earlier: str, later: str) -> list[str]:
+    """Compare the findings of two analysed runs: what only one of them has open, and what became of what went.
+
+    A finding that the later run could not check, whose rule failed, or that an exception covers, is not gone.
+    """
+    query = "SELECT id, severity, title, subject_name, coalesce(owner, 'no owner'), status FROM findings ORDER BY rank DESC, id"
+    runs: list[dict[str, tuple[str, ...]]] = []
+    for run in (earlier, later):
+        with open_night(state, run) as night:
+            runs.append({row[0]: row for row in night.rows(query)})
+    every = [{key: row for key, row in run.items() if row[5] != "resolved"} for run in runs]
+    before, after = every
+    told = {"excepted": ", excepted", "unobserved": ", could not be checked", "error": ", its rule failed"}
+    lines = [
+        f"+ {row[0]}  {row[1]:8}  {row[2]}: {row[3]} ({row[4]}{told.get(row[5], '')})"
+        for key, row in after.items()
+        if key not in before
+    ]
+    lines += [
+        f"- {row[0]}  {row[1]:8}  {row[2]}: {row[3]} "
+        f"({row[4]}, {'resolved' if key in runs[1] else f'not in {later}'})"
+        for key, row in before.items()
+        if key not in after
+    ]
+    lines += [
+        f"~ {row[0]}  {row[1]:8}  {row[2]}: {row[3]} ({row[4]}{told[row[5]]})"
+        for key, row in after.items()
+        if key in before and row[5] in told and row[5] != before[key][5]
+    ]
+    unchecked = sum(row[5] in ("unobserved", "error") for row in after.values())
+    return [
+        *(plain(line) for line in lines),
+        (
+            f"{len(after.keys() - before.keys())} more, {len(before.keys() - after.keys())} fewer, "
+            f"{len(after.keys() & before.keys())} in both; {unchecked} could not be checked in {later}"
+        ),
+    ]
+
+
+def prune_lines(settings: Settings, *, delete: bool, force: bool) -> list[str]:
+    """Apply retention to snapshots and their analyses, and delete histories that newer ones hold; say what."""
+    snapshots = settings.state / "snapshots"
+    cited: set[str] = set()
+    sealed = list_sealed(snapshots)
+    if sealed and not force:
+        with open_night(settings.state, sealed[-1].name) as night:
+            query = "SELECT DISTINCT strftime(first_seen, '%Y%m%dT%H%M%SZ') FROM findings WHERE status <> 'resolved'"
+            cited = {row[0] for row in night.rows(query)}
+    keep = settings.retention
+    gone = prune(snapshots, daily=keep.daily, monthly=keep.monthly, yearly=keep.yearly, cited=cited)
+    # Without its snapshot an analysis can neither be read nor reported.
+    kept = {path.name for path in sealed} - {path.name for path in gone}
+    gone += [path for path in sorted((settings.state / "analysis").glob("*Z")) if path.name not in kept]
+    old = superseded(settings.state)
+    if delete:
+        for folder in gone:
+            remove(folder)
+        for path in old:
+            path.unlink()
+    verb = "deleted" if delete else "would delete (add --delete)"
+    return [f"{verb} {path.relative_to(settings.state)}" for path in [*gone, *old]] or ["nothing to delete"]
+
+
+def rule_lines(rule: Rule) -> list[str]:
+    """Show one rule."""
+    return [
+        f"{rule.id}: {rule.title}",
+        f"severity {rule.severity}, category {rule.category}, needs {', '.join(rule.needs)}",
+        *(f"{name} = {value}" for name, value in rule.params.items()),
+        "",
+        f"Why: {rule.why.strip()}",
+        f"Fix: {rule.fix.strip()}",
+        "",
+        rule.query.strip(),
+    ]

@@ -1,0 +1,281 @@
+"""collect -> analyze -> report, and what the night amounts to as an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+from filelock import FileLock, Timeout
+
+from scanner.collect.run import NothingCollectedError, Progress, collect_snapshot, free_space_message
+from scanner.findings import SEVERITIES, Severity
+from scanner.night import open_night
+from scanner.pipeline.notify import Watched
+from scanner.plugins import load_report
+from scanner.snapshot import SnapshotError, list_sealed, run_id_of, write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from scanner.analyze.steps import AnalysisSummary, AnalyzeSettings
+    from scanner.config import Loaded, Settings
+    from scanner.night import Night
+    from scanner.snapshot import Manifest
+
+log = structlog.get_logger()
+
+
+class Exit(IntEnum):
+    """Exit codes; none has two meanings. Where several apply, the first of `PRECEDENCE` wins."""
+
+    OK = 0
+    INTERNAL = 1
+    USAGE = 2
+    FINDINGS = 3
+    COVERAGE = 4
+    LOCKED = 5
+    DEADLINE = 6
+
+
+PRECEDENCE = (Exit.INTERNAL, Exit.USAGE, Exit.LOCKED, Exit.DEADLINE, Exit.COVERAGE, Exit.FINDINGS)
+
+
+NOTICES = ["prometheus", "webhook"]
+"""Reports that tell others; each does nothing unless ``notify`` configures it. Written after every run."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What one night came to; written as ``run.json`` beside the reports."""
+
+    run_id: str
+    exit_code: int
+    conditions: list[str]
+    """Every exit code that applies, by name."""
+    partial: bool
+    coverage: float
+    findings: dict[Severity, int]
+    """Open findings by severity, exceptions left out."""
+    new: dict[Severity, int]
+    """Of these, new and reopened ones by severity."""
+    reports: list[str]
+    """Files written in the report's folder, relative to it."""
+
+
+class LockedError(Exception):
+    """Another run holds the lock."""
+
+
+class NoSuchRunError(SnapshotError):
+    """There is no run of that name, or none at all."""
+
+
+@contextlib.contextmanager
+def locked(state: Path, wait_seconds: float) -> Iterator[None]:
+    """Hold the state folder's lock. Raises `LockedError` when another run has it for longer than that."""
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        with FileLock(state / "lock", timeout=wait_seconds, mode=0o600):
+            yield
+    except Timeout:
+        raise LockedError(
+            f"another run holds {state / 'lock'}. Wait for it (--wait-lock 10m), or stop it; nothing was changed."
+        ) from None
+
+
+@contextlib.contextmanager
+def told_to_stop(deadline_minutes: float) -> Iterator[threading.Event]:
+    """Give an event that is set by SIGTERM, SIGINT or the deadline; put the signals back afterwards."""
+    stopping = threading.Event()
+    timer = threading.Timer(deadline_minutes * 60, stopping.set)
+    timer.daemon = True
+    timer.start()
+    signals = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in signals}
+    try:
+        yield stopping
+    finally:
+        timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def analyze_settings(settings: Settings) -> AnalyzeSettings:
+    """Return the part of the configuration that analysis reads."""
+    from scanner.analyze.steps import AnalyzeSettings
+
+    return AnalyzeSettings(
+        rule_params=settings.rules.params,
+        disabled=settings.rules.disabled,
+        custom_rules=settings.rules.custom,
+        exceptions=settings.exceptions,
+        owners=settings.owners,
+        frameworks=settings.rules.frameworks,
+        due_days=dict(settings.rules.due_days),
+        memory=settings.limits.memory,
+        threads=settings.limits.threads,
+    )
+
+
+def check_inputs(settings: Settings, as_of: datetime) -> list[str]:
+    """Read the files that people write, so that one that is broken is told before hours of collecting.
+
+    Returns what is wrong with single exceptions: the others hold, and analysis makes findings of these. Raises
+    `DocumentError` for files that cannot be read.
+    """
+    from scanner.analyze.exceptions import read_exceptions
+    from scanner.analyze.owners import read_owners
+    from scanner.analyze.rule import load_rules
+
+    if settings.owners is not None:
+        read_owners(settings.owners)
+    if settings.exceptions is None:
+        return []
+    rules = [rule.id for rule in load_rules(settings.rules.custom)]
+    return [one.problem for one in read_exceptions(settings.exceptions, rules, as_of) if one.problem]
+
+
+def analyze_run(settings: Settings, run_id: str) -> AnalysisSummary:
+    """Analyse a sealed snapshot."""
+    from scanner.analyze.steps import analyze
+
+    return analyze(settings.state, run_id, settings=analyze_settings(settings))
+
+
+def previous_run(state: Path, run_id: str) -> str | None:
+    """Return the newest run before this one that was analysed, or None: no baseline."""
+    earlier = sorted(path.name.split(".")[0] for path in (state / "history").glob("*.parquet"))
+    return next((name for name in reversed(earlier) if name < run_id), None)
+
+
+def report_options(settings: Settings) -> dict[str, object]:
+    """Return what reports may read of the configuration."""
+    return {**settings.reports.model_dump(), "notify": settings.notify}
+
+
+def write_reports(settings: Settings, run_id: str, formats: list[str]) -> list[Path]:
+    """Write the reports of an analysed run. Returns the files."""
+    folder = settings.state / "reports" / run_id
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    written: list[Path] = []
+    previous = previous_run(settings.state, run_id)
+    with open_night(settings.state, run_id, previous=previous, settings=report_options(settings)) as night:
+        for name in formats:
+            written += load_report(name).write(night, folder)
+    return written
+
+
+def counts_by_severity(night: Night, statuses: tuple[str, ...]) -> dict[Severity, int]:
+    """Count findings in these statuses, by severity, worst first."""
+    marks = ", ".join(f"'{status}'" for status in statuses)
+    query = f"SELECT severity, count(*) FROM findings WHERE status IN ({marks}) GROUP BY severity"
+    found = dict(night.rows(query))
+    return {severity: int(found.get(severity, 0)) for severity in SEVERITIES}
+
+
+def judge(
+    settings: Settings, manifest: Manifest, reports: list[str], *, analysed: bool, stopped: bool
+) -> Outcome:
+    """Weigh a night against the deadline, ``min_coverage`` and, when it was analysed, ``fail_on``."""
+    still_open = new = dict.fromkeys(SEVERITIES, 0)
+    if analysed:
+        with open_night(settings.state, manifest.run_id) as night:
+            still_open = counts_by_severity(night, ("new", "open", "reopened"))
+            new = counts_by_severity(night, ("new", "reopened"))
+    conditions: list[Exit] = []
+    if stopped or manifest.partial:
+        conditions.append(Exit.DEADLINE)
+    if manifest.coverage < settings.min_coverage:
+        conditions.append(Exit.COVERAGE)
+    if settings.fail_on:
+        scope, _, severity = settings.fail_on.rpartition(":")
+        counts = new if scope == "new" else still_open
+        worst = SEVERITIES[: [str(name) for name in SEVERITIES].index(severity) + 1]
+        if any(counts[name] for name in worst):
+            conditions.append(Exit.FINDINGS)
+    code = next((code for code in PRECEDENCE if code in conditions), Exit.OK)
+    return Outcome(
+        run_id=manifest.run_id,
+        exit_code=int(code),
+        conditions=[condition.name for condition in conditions],
+        partial=manifest.partial,
+        coverage=manifest.coverage,
+        findings={**still_open},
+        new={**new},
+        reports=reports,
+    )
+
+
+def resolve_run(state: Path, run_id: str | None) -> str:
+    """Return the named run, or the newest sealed one. Raises `NoSuchRunError` when there is none."""
+    sealed = [path.name for path in list_sealed(state / "snapshots")]
+    if run_id is None:
+        if not sealed:
+            raise NoSuchRunError(
+                f"{state / 'snapshots'} holds no sealed snapshot; run `sprawlscan run` first."
+            )
+        return sealed[-1]
+    if run_id not in sealed:
+        raise NoSuchRunError(f"no sealed snapshot {run_id}; there are: {', '.join(sealed) or 'none'}.")
+    return run_id
+
+
+def run_night(
+    loaded: Loaded,
+    *,
+    as_of: datetime,
+    progress: Progress,
+    only: list[str] | None = None,
+    resume: bool = False,
+    wait_lock: float = 0,
+    stages: tuple[str, ...] = ("collect", "analyze", "report"),
+) -> Outcome:
+    """Collect, analyse and report one night, or the first of these stages. Returns what it came to.
+
+    Raises `LockedError`, `DocumentError`, `NothingCollectedError`, `SnapshotError`, and OSError for a full disk.
+    """
+    settings = loaded.settings
+    with locked(settings.state, wait_lock), told_to_stop(settings.limits.deadline_minutes) as stopping:
+        watched = Watched(settings.notify, run_id_of(as_of)) if "report" in stages else None
+        with watched or contextlib.nullcontext():
+            if "analyze" in stages:
+                for problem in check_inputs(settings, as_of):
+                    log.warning("an exception covers nothing", problem=problem)
+            manifest = collect_snapshot(
+                settings,
+                digest=loaded.digest,
+                as_of=as_of,
+                stopping=stopping,
+                progress=progress,
+                only=only,
+                resume=resume,
+            )
+            log.info(
+                "snapshot sealed", run=manifest.run_id, coverage=manifest.coverage, partial=manifest.partial
+            )
+            if "analyze" in stages:
+                analyze_run(settings, manifest.run_id)
+            folder = settings.state / "reports" / manifest.run_id
+            names: list[str] = []
+            if "report" in stages:
+                formats = dict.fromkeys([*settings.reports.formats, *NOTICES])
+                written = write_reports(settings, manifest.run_id, list(formats))
+                names = [str(path.relative_to(folder)) for path in written if path.is_relative_to(folder)]
+            outcome = judge(
+                settings, manifest, names, analysed="analyze" in stages, stopped=stopping.is_set()
+            )
+            if watched:
+                write_private(
+                    folder / "run.json", msgspec.json.format(msgspec.json.encode(outcome), indent=1) + b"\n"
+                )
+                watched.ended(sound=outcome.exit_code in (Exit.OK, Exit.FINDINGS))
+            return outcome
+
+
+__all__ = ["Exit", "LockedError", "NothingCollectedError", "Outcome", "free_space_message", "run_night"]

@@ -1,0 +1,76 @@
+"""Finds collectors and reports by name: our own modules and entry points. Nothing is registered anywhere.
+
+The folders ``collectors`` and ``reports`` are found by name and never imported by name in ``scanner``, so that an
+installation without an extra works, and so that a plug-in is the equal of a module of ours.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import pkgutil
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scanner.collect.collector import Collector
+    from scanner.night import Night
+
+COLLECTORS = "sprawlscan.collectors"
+"""The entry point group of collectors."""
+REPORTS = "sprawlscan.reports"
+"""The entry point group of reports."""
+
+
+class Report(Protocol):
+    """The shape of a report module."""
+
+    def write(self, night: Night, folder: Path) -> list[Path]:
+        """Write this report's files into the folder, and return their paths."""
+
+
+def _modules(package: str) -> set[str]:
+    found = importlib.import_module(package)
+    return {module.name for module in pkgutil.iter_modules(found.__path__) if not module.name.startswith("_")}
+
+
+def _entries(group: str) -> dict[str, importlib.metadata.EntryPoint]:
+    return {entry.name: entry for entry in importlib.metadata.entry_points(group=group)}
+
+
+def collector_names() -> list[str]:
+    """Return the names of the collectors that are installed (``azure-devops`` is the module ``azure_devops``)."""
+    return sorted(name.replace("_", "-") for name in _modules("collectors") | set(_entries(COLLECTORS)))
+
+
+def load_collector(name: str) -> Collector:
+    """Import the collector ``name``. Raises LookupError if there is none."""
+    entry = _entries(COLLECTORS).get(name)
+    if entry is not None:
+        loaded: Collector = entry.load()
+        return loaded
+    if name not in collector_names():
+        raise LookupError(name)
+    module: Any = importlib.import_module(f"collectors.{name.replace('-', '_')}")
+    return module  # type: ignore[no-any-return]
+
+
+def report_names() -> list[str]:
+    """Return the reports that are installed: modules of ``reports`` that have `write`, and entry points."""
+    found = {
+        name for name in _modules("reports") if hasattr(importlib.import_module(f"reports.{name}"), "write")
+    }
+    return sorted(found | set(_entries(REPORTS)))
+
+
+def load_report(name: str) -> Report:
+    """Import a report module. Raises LookupError when there is none."""
+    entry = _entries(REPORTS).get(name)
+    if entry is not None:
+        loaded: Report = entry.load()
+        return loaded
+    if name not in report_names():
+        raise LookupError(name)
+    module: Report = importlib.import_module(f"reports.{name}")
+    return module
