@@ -26,7 +26,7 @@ EXAMPLE = Path(__file__).parents[1] / "config.example.yaml"
 
 ACTIVE: dict[str, Any] = {
     "collectors.aws": None,
-    "collectors.aws.listings.organization": True,
+    "collectors.aws.organization": True,
     "collectors.aws.external_id": "${env:SPRAWLSCAN_EXTERNAL_ID}",
     "collectors.github": None,
     "collectors.github.organizations": ["acme"],

@@ -15,7 +15,8 @@ Needs: nothing.
 Cannot see: anything real.
 """
 import pathlib, time
-from scanner.collect.listings import Asked, Target, TargetError, or_gap
+from scanner.collect.collector import Target, TargetError
+from scanner.collect.listings import Asked, or_gap
 from scanner.config import Section
 from scanner.records import Account
 

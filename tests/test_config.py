@@ -52,7 +52,7 @@ GITHUB = "collectors:\n  github:\n    organizations: [acme]\n"
         ),
         (
             f"{GITHUB}    token: ${{env:T}}\n    repositories: {{inclde: []}}\n",
-            "5:20: collectors.github.listings.repositories.inclde: unknown key; did you mean `include`?",
+            "5:20: collectors.github.repositories.inclde: unknown key; did you mean `include`?",
         ),
         (
             f"{AWS}retention: {{hourly: 3}}\n",
@@ -66,7 +66,7 @@ GITHUB = "collectors:\n  github:\n    organizations: [acme]\n"
         ("collectors:\n  aws: all\n", "2:3: collectors.aws: must be a valid dictionary or instance of Config"),
         # Types, missing keys and bounds.
         ("collectors: {aws: {accounts: [100000000001]}}\n", "1:31: collectors.aws.accounts[0]: must be a valid string"),
-        ("collectors:\n  aws:\n    regions: eu\n", "3:5: collectors.aws.listings.regions: must be a valid list"),
+        ("collectors:\n  aws:\n    regions: eu\n", "3:5: collectors.aws.regions: must be a valid list"),
         (f"{GITHUB}    app:\n      app_id: 1\n", "4:5: collectors.github.app.private_key: is missing; add it"),
         (f"{GITHUB}", "2:3: collectors.github: give either token or app"),
         (f"{AWS}limits: {{workers: 0}}\n", "2:10: limits.workers: must be greater than or equal to 1"),
@@ -100,7 +100,7 @@ def test_a_problem_is_told_with_its_place(tmp_path: Path, text: str, problem: st
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     text = "collectors:\n  aws: {regions: 1}\n  github: {}\nlimits: {threads: 0}\nstat: x\n"
     assert [problem.split(": ")[1] for problem in problems(tmp_path, text)] == [
-        "collectors.aws.listings.regions",
+        "collectors.aws.regions",
         "collectors.github",
         "limits.threads",
         "stat",

@@ -65,7 +65,7 @@ def test_it_holds_the_five_packages_and_nothing_else(wheel: Path) -> None:
         "templates/report.html.j2",
         "templates/report.css",
         "templates/report.js",
-        "collectors/aws/escalation.yaml",
+        "collectors/aws/evaluator/escalation.yaml",
         "sandbox/planted.yaml",
         "sandbox/github/schema.graphql",
         "sandbox/github/workflows/payments-api.deploy.yml",
@@ -76,9 +76,9 @@ def test_data_files_are_in_it(wheel: Path, name: str) -> None:
 
 
 def test_the_snapshot_of_actions_is_in_it(wheel: Path) -> None:
-    data = {path.name for path in (ROOT / "collectors/aws/data").iterdir() if path.is_file()}
+    data = {path.name for path in (ROOT / "collectors/aws/evaluator/data").iterdir() if path.is_file()}
     assert data
-    assert {f"collectors/aws/data/{name}" for name in data} <= set(names(wheel))
+    assert {f"collectors/aws/evaluator/data/{name}" for name in data} <= set(names(wheel))
 
 
 def test_the_licence_is_in_it(wheel: Path) -> None:

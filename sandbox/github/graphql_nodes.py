@@ -166,7 +166,7 @@ class Graph:
     def _organization(self, _info: Info, login: str) -> Node:
         if login.lower() != self.org.login:
             raise refused("NOT_FOUND", f"Could not resolve to an Organization with the login of '{login}'.")
-        return self.org()
+        return self.organization()
 
     def _repository(self, _info: Info, owner: str, name: str, **_asked: Any) -> Node:
         found = self.org.repositories.named(name)
@@ -181,7 +181,7 @@ class Graph:
 
     def _node(self, wanted: str) -> Node | GraphQLError:
         if wanted == node_id("O", self.org.id):
-            return self.org()
+            return self.organization()
         if wanted.startswith("R_"):
             for found in self.org.repositories:
                 if node_id("R", found.id) == wanted and self.visible(found):
@@ -336,7 +336,7 @@ class Graph:
             "databaseId": one.id,
             "name": one.name,
             "nameWithOwner": full_name,
-            "owner": lambda _info: self.org(),
+            "owner": lambda _info: self.organization(),
             "description": one.description,
             "createdAt": when(one.created_at),
             "pushedAt": when(one.pushed_at),
@@ -552,7 +552,7 @@ class Graph:
             "target": one.target.upper(),
             "source": (lambda _info: self.repository(repository))
             if own and repository
-            else (lambda _info: self.org()),
+            else (lambda _info: self.organization()),
             "conditions": {
                 "refName": {"include": list(one.refs), "exclude": []},
                 "repositoryName": None
