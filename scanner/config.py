@@ -219,13 +219,20 @@ class ConfigError(DocumentError):
     """config.yaml is wrong. One line a problem: ``file:line:column: key: what; what to do``."""
 
 
+def example() -> str:
+    """Return config.example.yaml: every option with its default and what it means."""
+    top = Path(__file__).parents[1]
+    installed = top / "sprawlscan" / "config.example.yaml"
+    return (installed if installed.is_file() else top / "config.example.yaml").read_text(encoding="utf-8")
+
+
 def load(path: Path) -> Loaded:
     """Read and validate config.yaml. Raises `ConfigError` with every problem found."""
     try:
         raw = path.read_bytes()
         document = Document(path, raw.decode("utf-8-sig"))
     except OSError as exc:
-        advice = "Copy config.example.yaml to config.yaml, or name a file with --config."
+        advice = "`sprawlscan example > config.yaml` writes one to edit; --config names another file."
         raise ConfigError([f"{path}: {exc.strerror}. {advice}"]) from None
     except UnicodeDecodeError as exc:
         raise ConfigError([f"{path}: not UTF-8: {exc.reason}"]) from None
@@ -238,7 +245,7 @@ def load(path: Path) -> Loaded:
 
 def _validated(document: Document) -> Settings:
     if not isinstance(document.value, dict):
-        what = "must be a mapping with the key `collectors`; see config.example.yaml"
+        what = "must be a mapping with the key `collectors`; see `sprawlscan example`"
         raise ConfigError([document.problem((), what)])
     chosen = document.value.get("collectors")
     if not isinstance(chosen, dict) or not chosen:

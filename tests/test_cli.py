@@ -320,7 +320,7 @@ def test_a_secret_that_is_missing_is_told_and_nothing_seen_is_not_called_clean(t
 def test_a_configuration_that_is_not_there_is_2(tmp_path: Path) -> None:
     code, _, err = call("run", "--config", tmp_path / "config.yaml")
     assert code == Exit.USAGE
-    assert "Copy config.example.yaml to config.yaml" in err
+    assert "`sprawlscan example > config.yaml` writes one" in err
 
 
 def test_the_demo_does_not_touch_other_folders(tmp_path: Path) -> None:

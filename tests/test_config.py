@@ -85,8 +85,8 @@ GITHUB = "collectors:\n  github:\n    organizations: [acme]\n"
         (f"{AWS}rules: {{params: {{credential-unused: {{day: 3}}}}}}\n", "2:38: rules.params.credential-unused.day: no such threshold; did you mean `days`?"),
         (f"{AWS}rules: {{params: {{credential-unused: {{days: soon}}}}}}\n", "2:38: rules.params.credential-unused.days: must be like 45, not 'soon'"),
         # Not YAML, or not a mapping.
-        ("", "1:1: must be a mapping with the key `collectors`; see config.example.yaml"),
-        ("- aws\n", "1:1: must be a mapping with the key `collectors`; see config.example.yaml"),
+        ("", "1:1: must be a mapping with the key `collectors`; see `sprawlscan example`"),
+        ("- aws\n", "1:1: must be a mapping with the key `collectors`; see `sprawlscan example`"),
         ("collectors: {aws: \n", "2:1: not valid YAML: did not find expected node content"),
         (f"{AWS}limits: {{workers: 1, workers: 2}}\n", "2:22: limits.workers: stands here twice"),
         (f"{AWS}{AWS}", "2:1: collectors: stands here twice"),
@@ -121,7 +121,9 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, text: 
 
 
 def test_a_file_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nothing\.yaml: No such file.*Copy config\.example\.yaml"):
+    with pytest.raises(
+        ConfigError, match=r"nothing\.yaml: No such file.*`sprawlscan example > config\.yaml`"
+    ):
         load(tmp_path / "nothing.yaml")
 
 

@@ -47,11 +47,13 @@ def test_every_tracked_file_of_the_packages_is_in_it(wheel: Path) -> None:
     assert set(tracked()) <= set(names(wheel))
 
 
-def test_it_holds_the_five_packages_and_nothing_else(wheel: Path) -> None:
+def test_it_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     top = {name.split("/")[0] for name in names(wheel)}
     version = PROJECT["project"]["version"]
     assert sorted(top) == sorted([*PACKAGES, f"sprawlscan-{version}.dist-info"])
-    assert len(PACKAGES) == 5
+    assert sorted(PACKAGES) == sorted(
+        ["sprawlscan", "scanner", "collectors", "reports", "templates", "sandbox"]
+    )
     assert not [
         name for name in names(wheel) if "__pycache__" in name or "test" in name.split("/")[-1].split("_")
     ]
@@ -60,6 +62,9 @@ def test_it_holds_the_five_packages_and_nothing_else(wheel: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        "sprawlscan/py.typed",
+        "sprawlscan/config.example.yaml",
+        "scanner/py.typed",
         "scanner/analyze/rules/credential-unused.yaml",
         "scanner/analyze/frameworks/owasp-nhi.yaml",
         "templates/report.html.j2",
@@ -112,6 +117,7 @@ def test_what_is_installed_from_it_runs_apart_from_this_checkout(wheel: Path, tm
         return done.stdout
 
     assert run("--version").strip() == PROJECT["project"]["version"]
+    assert run("example") == (ROOT / "config.example.yaml").read_text()
     assert run("rules", "list").count("\n") == len(list((ROOT / "scanner/analyze/rules").glob("*.yaml")))
     workflow = tmp_path / "checkout" / ".github" / "workflows" / "build.yml"
     workflow.parent.mkdir(parents=True)

@@ -346,6 +346,14 @@ def schema() -> None:
 
 
 @app.command()
+def example() -> None:
+    """Print a configuration with every option, its default and what it means: a start for config.yaml."""
+    from scanner.config import example as example_config
+
+    typer.echo(example_config(), nl=False)
+
+
+@app.command()
 def permissions(collector: Annotated[str, typer.Argument(help="aws, github, gitlab, ...")]) -> None:
     """Print the least privilege that a collector needs."""
     from scanner.plugins import collector_names, load_collector

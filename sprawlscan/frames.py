@@ -1,6 +1,6 @@
 """A night as pandas DataFrames, for notebooks.
 
-    >>> from reports.dataframes import Frames
+    >>> from sprawlscan import Frames
     >>> with Frames("state") as night:                       # the newest analysed run
     ...     night.findings.groupby(["owner", "severity"]).size()
     ...     night.query("SELECT kind, count(*) AS n FROM credentials GROUP BY kind")
@@ -12,15 +12,14 @@ takes about a gigabyte, so narrow big tables with `Frames.query` first.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from scanner.findings import RESULT_TABLES
-from scanner.night import Night
 from scanner.records import TABLES
-from scanner.snapshot import SnapshotError
+from sprawlscan.nights import night_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
     import pandas as pd
@@ -30,20 +29,12 @@ class Frames:
     """One analysed night. Use it as a context manager, or call `close`.
 
     ``state`` is the state folder; ``run_id`` names a run, and is the newest analysed one when left out. Raises
-    `scanner.snapshot.SnapshotError` when there is none.
+    `sprawlscan.SnapshotError` when there is none. Needs pandas: ``pip install 'sprawlscan[notebook]'``.
     """
 
     def __init__(self, state: str | Path, run_id: str | None = None) -> None:
-        folder = Path(state)
-        analysed = sorted(path.name for path in (folder / "analysis").glob("*Z") if path.is_dir())
-        if not analysed or (run_id is not None and run_id not in analysed):
-            wanted = run_id or "an analysed run"
-            raise SnapshotError(
-                f"{folder} does not hold {wanted}; there are: {', '.join(analysed) or 'none'}."
-            )
-        self.run_id = run_id or analysed[-1]
-        earlier = [name for name in analysed if name < self.run_id]
-        self._night = Night(folder, self.run_id, previous=earlier[-1] if earlier else None, settings={})
+        self._night = night_of(state, run_id)
+        self.run_id = self._night.run_id
         self.as_of = self._night.as_of
 
     def query(self, sql: str, **params: Any) -> pd.DataFrame:

@@ -1,0 +1,6 @@
+"""``python -m sprawlscan``: the command line."""
+
+from scanner.command.cli import main
+
+if __name__ == "__main__":
+    main()
