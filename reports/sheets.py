@@ -264,16 +264,16 @@ _COVERAGE = {
     "reason_code": "reason",
     "reason": "detail",
     "missing_permission": "needs",
-    "data_as_of": "$as_of::TIMESTAMP",
+    "data_as_of": "coalesce(c.carried_from, $as_of::TIMESTAMP)",
 }
 
 _COVERAGE_FROM = """
     (SELECT id, collector, provider, account_id, "table", kind, call, region, 'complete' AS status, items,
-            NULL AS reason, NULL AS detail, NULL AS needs FROM coverage
+            NULL AS reason, NULL AS detail, NULL AS needs, carried_from FROM coverage
      UNION ALL
      SELECT id, collector, provider, account_id, "table", kind, call, region,
             CASE reason WHEN 'deadline' THEN 'skipped' WHEN 'truncated' THEN 'partial' ELSE 'failed' END, NULL,
-            reason, detail, needs FROM gaps) c LEFT JOIN tenants p ON p.account_id = c.account_id
+            reason, detail, needs, NULL FROM gaps) c LEFT JOIN tenants p ON p.account_id = c.account_id
 """
 
 _PLACES = "LEFT JOIN tenants p ON p.account_id ="

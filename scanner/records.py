@@ -524,7 +524,9 @@ class Coverage(Record, frozen=True, kw_only=True, gc=False):
     region: str | None = None
     """The region that was asked, where there is one."""
     items: int
-    """How many records it gave."""
+    """How many records of that table and kind it gave; what several listings give is counted by each of them."""
+    carried_from: datetime | None = None
+    """The night that really read it, where tonight's records were carried forward; NULL when it was read tonight."""
 
 
 TABLES: dict[str, type[Record]] = {

@@ -16,7 +16,7 @@ Cannot see: anything real.
 """
 import pathlib, time
 from scanner.collect.collector import Target, TargetError
-from scanner.collect.listings import Asked, or_gap
+from scanner.collect.listings import ListingRequest, with_coverage
 from scanner.config import Section
 from scanner.records import Account
 
@@ -47,9 +47,9 @@ def collect(target, config, run):
             ledger.write(target.name + chr(10))
     if target.name == config.crash:
         raise RuntimeError("a bug in the collector, password=hunter2hunter2")
-    asked = Asked(provider="made-up", account_id=target.account_id, collector="made-up", target=target.name,
+    asked = ListingRequest(provider="made-up", account_id=target.account_id, collector="made-up", target=target.name,
                   table="accounts", kind="made-up", call="list")
-    yield from or_gap(listing(target, config, run), asked, lambda exc: None)
+    yield from with_coverage(listing(target, config, run), asked, lambda exc: None)
 
 
 def listing(target, config, run):

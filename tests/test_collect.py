@@ -1,4 +1,4 @@
-"""or_gap keeps what came, says what did not, and never lets an exception pass."""
+"""with_coverage keeps what came, says what did not, and never lets an exception pass."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from scanner.collect.listings import Asked, Failure, or_gap, side_by_side
+from scanner.collect.failures import Failure
+from scanner.collect.listings import ListingRequest, side_by_side, with_coverage
 from scanner.plugins import collector_names, load_collector
 from scanner.records import Account, Coverage, Gap, Record
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-ASKED = Asked(
+ASKED = ListingRequest(
     provider="aws",
     account_id="aws:account:1",
     collector="aws",
@@ -45,20 +46,20 @@ def failing(after: int, exc: Exception) -> Iterator[Record]:
 
 
 def test_a_full_listing_ends_with_its_coverage() -> None:
-    *rows, last = or_gap((account(number) for number in range(3)), ASKED, lambda _: None)
+    *rows, last = with_coverage((account(number) for number in range(3)), ASKED, lambda _: None)
     assert [row.id for row in rows] == ["aws:account:0", "aws:account:1", "aws:account:2"]
     assert isinstance(last, Coverage)
     assert (last.items, last.table, last.kind, last.call) == (3, "accounts", "aws-account", ASKED.call)
 
 
 def test_an_empty_listing_is_covered_and_not_a_gap() -> None:
-    (only,) = or_gap(iter(()), ASKED, lambda _: None)
+    (only,) = with_coverage(iter(()), ASKED, lambda _: None)
     assert isinstance(only, Coverage)
     assert only.items == 0
 
 
 def test_a_failure_keeps_what_came_and_gives_no_coverage() -> None:
-    *rows, last = or_gap(
+    *rows, last = with_coverage(
         failing(2, PermissionError("no")), ASKED, lambda exc: Failure(reason="denied", detail=str(exc))
     )
     assert len(rows) == 2
@@ -67,7 +68,7 @@ def test_a_failure_keeps_what_came_and_gives_no_coverage() -> None:
 
 
 def test_what_nobody_can_explain_is_a_bug_with_its_traceback() -> None:
-    (last,) = or_gap(failing(0, ZeroDivisionError("x")), ASKED, lambda _: None)
+    (last,) = with_coverage(failing(0, ZeroDivisionError("x")), ASKED, lambda _: None)
     assert isinstance(last, Gap)
     assert last.reason == "bug"
     assert "ZeroDivisionError" in last.detail
@@ -76,7 +77,7 @@ def test_what_nobody_can_explain_is_a_bug_with_its_traceback() -> None:
 
 def test_a_gap_never_carries_a_secret() -> None:
     secret = "ghp_" + "a1B2" * 9
-    (last,) = or_gap(failing(0, ValueError(f"Authorization: Bearer {secret}")), ASKED, lambda _: None)
+    (last,) = with_coverage(failing(0, ValueError(f"Authorization: Bearer {secret}")), ASKED, lambda _: None)
     assert isinstance(last, Gap)
     assert secret not in last.detail
 
@@ -91,7 +92,7 @@ def test_the_value_of_the_listing_comes_back_and_is_none_on_failure() -> None:
     results: list[dict[str, int] | None] = []
 
     def outer(bad: bool) -> Iterator[Record]:
-        results.append((yield from or_gap(listing(bad), ASKED, lambda _: None)))
+        results.append((yield from with_coverage(listing(bad), ASKED, lambda _: None)))
 
     for bad in (False, True):
         list(outer(bad))
@@ -99,10 +100,10 @@ def test_the_value_of_the_listing_comes_back_and_is_none_on_failure() -> None:
 
 
 def test_the_same_listing_has_the_same_id_every_night_and_another_region_has_another() -> None:
-    ids = {next(iter(or_gap(iter(()), ASKED, lambda _: None))).id for _ in range(2)}
+    ids = {next(iter(with_coverage(iter(()), ASKED, lambda _: None))).id for _ in range(2)}
     assert len(ids) == 1
     elsewhere = msgspec.structs.replace(ASKED, region="eu-west-1")
-    assert next(iter(or_gap(iter(()), elsewhere, lambda _: None))).id not in ids
+    assert next(iter(with_coverage(iter(()), elsewhere, lambda _: None))).id not in ids
 
 
 @pytest.mark.parametrize("workers", [1, 4])

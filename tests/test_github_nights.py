@@ -109,7 +109,11 @@ def test_a_second_night_gives_the_same_and_asks_a_seventh(
     (row,) = [row for row in gaps(second) if row.kind == "carried-forward"]
     assert "18 repositories" in row.detail
     assert "2026-11-22" in row.detail
-    carried = [row for row in of(second, Coverage) if "carried forward from 2026-11-22" in row.call]
+    carried = [
+        row
+        for row in of(second, Coverage)
+        if row.carried_from is not None and row.carried_from.date().isoformat() == "2026-11-22"
+    ]
     assert {row.account_id for row in carried} == {f"github:repo:{number}" for number in range(1, 22)} - {
         f"github:repo:{name.removeprefix('app-')}" for name in again
     }

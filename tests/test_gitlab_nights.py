@@ -98,7 +98,9 @@ def test_a_second_night_gives_the_same_and_asks_a_seventh(
     assert "2026-11-22" in row.detail
     assert row.needs == "rotation_days: 1 reads all of them every night"
     carried = {
-        row.account_id for row in of(second, Coverage) if "carried forward from 2026-11-22" in row.call
+        row.account_id
+        for row in of(second, Coverage)
+        if row.carried_from is not None and row.carried_from.date().isoformat() == "2026-11-22"
     }
     assert carried == {
         f"gitlab:project:{number}" for number in range(FIRST, FIRST + COUNT) if number not in again

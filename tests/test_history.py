@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scanner.analyze.steps import AnalyzeSettings, analyze
-from scanner.collect.listings import as_carried
+from scanner.collect.memory import carried_forward
 from scanner.snapshot import remove
 from tests.sealed_night import (
     ACCOUNT,
@@ -114,7 +114,7 @@ def test_a_night_that_did_not_look_resolves_nothing(
 
 def test_a_listing_that_was_carried_forward_is_the_one_that_is_read_again_later(tmp_path: Path) -> None:
     rest = [record for record in BASE if record.id != listed("credentials").id]
-    carried = as_carried(listed("credentials"), on(1))
+    carried = carried_forward(listed("credentials"), on(1))
     analysed(tmp_path, 1, [*BASE, key("A")])
     for night in (2, 3):
         analysed(tmp_path, night, [*rest, carried, key("A")])

@@ -33,7 +33,7 @@ from collectors.aws.failures import DeadlineError, MalformedError
 from collectors.aws.listings import organization
 from collectors.aws.permissions import permissions
 from scanner.collect.collector import Target, TargetError
-from scanner.collect.listings import Asked, or_gap
+from scanner.collect.listings import ListingRequest, with_coverage
 from scanner.records import record_id
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         yield from read_organization(whole, org)
         return
     role = target.params["role"]
-    asked = Asked(
+    asked = ListingRequest(
         provider=NAME,
         account_id=target.account_id,
         collector=target.collector,
@@ -124,7 +124,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         call="sts:AssumeRole" if role else "sts:GetCallerIdentity",
         needs=f"sts:AssumeRole on {role}, with its External ID" if role else None,
     )
-    place = yield from or_gap(enter(target, config, run, org), asked, failures.explain)
+    place = yield from with_coverage(enter(target, config, run, org), asked, failures.explain)
     if place is not None:
         yield from read_account(place, org)
     elif config.organization:
@@ -134,4 +134,4 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         named = msgspec.structs.replace(
             asked, table="accounts", kind="aws-account", call="organizations:ListAccounts"
         )
-        yield from or_gap(known, named, failures.explain)
+        yield from with_coverage(known, named, failures.explain)

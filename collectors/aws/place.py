@@ -10,7 +10,8 @@ import msgspec
 from collectors.aws.client import document
 from collectors.aws.evaluator.facts import ResourcePolicy
 from collectors.aws.failures import DeadlineError, MalformedError, PartlyReadError, TruncatedError, explain
-from scanner.collect.listings import Asked, Failure, gap, or_gap
+from scanner.collect.failures import Failure
+from scanner.collect.listings import ListingRequest, gap, with_coverage
 from scanner.records import TABLE_OF, Coverage, Gap, Link, Secret, record_id
 from scanner.secrets.detectors import inspect
 
@@ -132,14 +133,14 @@ class Place:
         needs: str | None = None,
         service: str | None = None,
     ) -> Generator[Record, None, Any]:
-        """Yield a listing through `or_gap`, with a `Gap` or a `Coverage` for every table and kind that it fills.
+        """Yield a listing through `with_coverage`, with a `Gap` or a `Coverage` for every table and kind that it fills.
 
         ``call`` is ``iam:ListUsers``; ``service`` is boto3's name of the service, where it is another.
         """
         asked = [self.asked(table, kind, call, needs) for table, kind in fills]
         counts: dict[tuple[str, str | None], int] = {}
         outcome: Gap | Coverage | None = None
-        records = or_gap(
+        records = with_coverage(
             self._unless_stopped(listing),
             asked[0],
             self._explainer(service or call.split(":", maxsplit=1)[0]),
@@ -177,9 +178,9 @@ class Place:
         for table, kind in fills if failure else ():
             yield gap(self.asked(table, kind, call), failure or Failure(reason="bug", detail=call))
 
-    def asked(self, table: str, kind: str | None, call: str, needs: str | None = None) -> Asked:
+    def asked(self, table: str, kind: str | None, call: str, needs: str | None = None) -> ListingRequest:
         """Say what a listing of this place is asked for."""
-        return Asked(
+        return ListingRequest(
             provider=PROVIDER,
             account_id=self.ref,
             collector=self.target.collector,
@@ -363,7 +364,7 @@ def _first(tags: Mapping[str, str], wanted: list[str]) -> tuple[str | None, str 
     return next((lower[name.lower()] for name in wanted if name.lower() in lower), (None, None))
 
 
-def _coverage(asked: Asked, items: int) -> Iterator[Record]:
+def _coverage(asked: ListingRequest, items: int) -> Iterator[Record]:
     """Yield the `Coverage` of one more table that a listing filled."""
-    for record in or_gap((), asked, lambda _: None):
+    for record in with_coverage((), asked, lambda _: None):
         yield msgspec.structs.replace(record, items=items) if isinstance(record, Coverage) else record

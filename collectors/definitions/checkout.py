@@ -24,7 +24,8 @@ from collectors.definitions.records import definition_records
 from collectors.definitions.tokens import Context
 from collectors.definitions.yaml_nodes import MAX_BYTES
 from scanner.collect.collector import Run, Target, TargetError
-from scanner.collect.listings import Asked, Failure, gap, told
+from scanner.collect.failures import Failure
+from scanner.collect.listings import ListingRequest, gap, with_coverage
 from scanner.config import Section
 from scanner.records import TABLE_OF, Account, Coverage, Record
 
@@ -150,8 +151,8 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         )
 
 
-def _asked(target: Target, table: str, call: str) -> Asked:
-    return Asked(
+def _asked(target: Target, table: str, call: str) -> ListingRequest:
+    return ListingRequest(
         provider="definitions",
         account_id=target.account_id,
         collector="definitions",
@@ -193,7 +194,7 @@ def _file(file: _File, skipped: Failure | None) -> Iterator[Record]:
         yield from (gap(_asked(file.target, table, call), skipped) for table in _FILLED)
         return
     first, *others = _FILLED
-    yield from told(_records(file), _asked(file.target, first, call), _explain, fills=others)
+    yield from with_coverage(_records(file), _asked(file.target, first, call), _explain, fills=others)
 
 
 def _records(file: _File) -> Iterator[Record]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanner.collect.listings import Failure
+from scanner.collect.failures import Failure
 from scanner.config import SecretMissingError
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from collectors.github.listings import (
 )
 from collectors.github.listings.settings import Night, Organization, rare_secrets
 from collectors.github.scope import Scope
-from scanner.collect.listings import Asked, Failure, entrance, gap, side_by_side
+from scanner.collect.failures import Failure
+from scanner.collect.listings import ListingRequest, gap, preflight, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -43,7 +44,7 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
         yield organization.account(org)
         return org
 
-    asked = Asked(
+    asked = ListingRequest(
         provider="github",
         account_id=target.account_id,
         collector="github",
@@ -52,7 +53,7 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
         call="GET /orgs/{org}",
         needs="metadata: read",
     )
-    org = yield from entrance(itself(), asked, explain)
+    org = yield from preflight(itself(), asked, explain)
     if org is None:
         return
     scope = Scope(
@@ -184,6 +185,6 @@ def _unseen(scope: Scope, tonight: Night) -> Iterator[Record]:
             "organizations in which everything is read every night.",
             "rare_secrets: true",
         )
-    yield from tonight.carried.told(
+    yield from tonight.carried.gaps(
         scope.asked("coverage", "carried forward", kind="carried-forward"), "repositories"
     )

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from collectors.github.failures import explain
-from scanner.collect.listings import Asked, told
+from scanner.collect.listings import ListingRequest, with_coverage
 from scanner.records import record_id
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collectors.github import Config
     from collectors.github.client import Client
     from scanner.collect.collector import Run, Target
-    from scanner.collect.listings import Failure
+    from scanner.collect.failures import Failure
     from scanner.records import Record
 
 
@@ -71,9 +71,9 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         kind: str | None = None,
         needs: str | None = None,
         account_id: str | None = None,
-    ) -> Asked:
+    ) -> ListingRequest:
         """Describe a listing."""
-        return Asked(
+        return ListingRequest(
             provider="github",
             account_id=account_id or self.account_id,
             collector="github",
@@ -152,14 +152,14 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     def told(
         self,
         listing: Iterable[Record],
-        asked: Asked,
+        asked: ListingRequest,
         *,
         fills: Sequence[str] = (),
         loses: Sequence[str] = (),
         explained: Callable[[Exception], Failure | None] = explain,
     ) -> Generator[Record, None, None]:
         """Yield a listing, then its Coverage or Gap: see `scanner.collect.listings.told`."""
-        return told(listing, asked, explained, fills=fills, loses=loses)
+        return with_coverage(listing, asked, explained, fills=fills, loses=loses)
 
 
 def _documented(call: str) -> str:

@@ -11,7 +11,7 @@ from collectors.gitlab import powers
 from collectors.gitlab.failures import GitLabError, explain, readable
 from collectors.gitlab.listings import controls, credentials, groups, projects, runners, secrets
 from collectors.gitlab.scope import Place, Scope, path_of
-from scanner.collect.listings import Asked, entrance
+from scanner.collect.listings import ListingRequest, preflight
 from scanner.records import TABLES, Reason
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
         yield groups.account(group)
         return group
 
-    asked = Asked(
+    asked = ListingRequest(
         provider="gitlab",
         account_id=target.account_id,
         collector="gitlab",
@@ -49,7 +49,7 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
         call="GET /groups/:id",
         needs="a member of the group",
     )
-    top = yield from entrance(itself(), asked, explain)
+    top = yield from preflight(itself(), asked, explain)
     if top is None:
         return
     place = groups.group_place(top)

@@ -11,7 +11,8 @@ import msgspec
 
 from collectors.gitlab.failures import explain
 from collectors.gitlab.listings.texts import Texts
-from scanner.collect.listings import Asked, Failure, gap, told
+from scanner.collect.failures import Failure
+from scanner.collect.listings import ListingRequest, gap, with_coverage
 from scanner.records import Identity
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         kind: str | None = None,
         needs: str | None = None,
         place: Place | None = None,
-    ) -> Asked:
+    ) -> ListingRequest:
         """Describe a listing."""
-        return Asked(
+        return ListingRequest(
             provider="gitlab",
             account_id=(place or self.place).account_id,
             collector="gitlab",
@@ -140,14 +141,14 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     def told(
         self,
         listing: Iterable[Record],
-        asked: Asked,
+        asked: ListingRequest,
         *,
         fills: Sequence[str] = (),
         loses: Sequence[str] = (),
         explained: Callable[[Exception], Failure | None] = explain,
     ) -> Generator[Record, None, None]:
         """Yield a listing, then its Coverage or Gap: see `scanner.collect.listings.told`."""
-        return told(listing, asked, explained, fills=fills, loses=loses)
+        return with_coverage(listing, asked, explained, fills=fills, loses=loses)
 
     def unseen(
         self,

@@ -17,10 +17,8 @@ configuration closes nothing. For needs ``everywhere`` the second condition hold
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from scanner.collect.listings import CARRIED
 from scanner.night import quoted
 from scanner.records import TABLES
 
@@ -117,10 +115,7 @@ _RULE_STATES = """
     FROM here AS h LEFT JOIN elsewhere AS e ON e.rule = h.rule LEFT JOIN nowhere AS n ON n.rule = h.rule
 """
 
-_CALL = f"regexp_replace(call, '{re.escape(CARRIED)}.*$', '')"
-"""What was carried forward from an earlier night is the same listing as on the night that read it."""
-
-_KEY = f"""md5(to_json([collector, target, account_id, "table", kind, {_CALL}, region])::VARCHAR)"""
+_KEY = """md5(to_json([collector, target, account_id, "table", kind, call, region])::VARCHAR)"""
 
 _LISTINGS = f"""
     SELECT coalesce(now_complete.id, before.id) AS id,

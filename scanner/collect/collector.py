@@ -7,7 +7,7 @@ three names::
     targets(config, run) -> Iterator[Target]     independent units of work
     collect(target, config, run) -> Iterator[Record]
 
-Inside, one generator a listing, each wrapped in `scanner.collect.listings.or_gap`, the one place that catches a broad
+Inside, one generator a listing, each wrapped in `scanner.collect.listings.with_coverage`, the one place that catches a broad
 exception.
 """
 

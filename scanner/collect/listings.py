@@ -1,4 +1,13 @@
-"""Listings: records out, failures turned into `Gap` rows, answers into `Coverage` rows."""
+"""Listings: records out, failures turned into `Gap` rows, answers into `Coverage` rows.
+
+A listing is a generator of records for one question put to the source: "which deploy keys has this repository?". It
+yields what it finds, may return a value for whoever asks on, and raises when it fails. It is always read through
+`with_coverage`::
+
+    keys = yield from with_coverage(deploy_keys(client), request, fills=["grants"])
+
+`with_coverage` is the only place in the program that catches a broad exception.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +15,23 @@ import contextlib
 import hashlib
 import queue
 import threading
-import traceback
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime  # noqa: TC003  msgspec reads the annotations at run time
 from typing import TYPE_CHECKING, TypeVar, overload
 
 import msgspec
 
-from scanner.records import Coverage, Gap, Reason, Record
+from scanner.collect.failures import Classify, Failure, bug, classify_error
+from scanner.records import TABLE_OF, Coverage, Gap, Record
 from scanner.secrets.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
 
 T = TypeVar("T")
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class ListingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a listing was asked for: who, which table, which call, which permission."""
 
     provider: str
@@ -32,78 +40,124 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     table: str
     call: str
+    """The provider's documented name of the call, the same every night."""
     kind: str | None = None
     region: str | None = None
     needs: str | None = None
 
-
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """What a collector says of an exception that its provider's SDK raised."""
-
-    reason: Reason
-    detail: str
-    needs: str | None = None
+    def but(self, table_and_kind: str) -> ListingRequest:
+        """Return the same request for another table (``grants``) or kind of a table (``secrets/ci-variable``)."""
+        table, _, kind = table_and_kind.partition("/")
+        return msgspec.structs.replace(self, table=table, kind=kind or None)
 
 
-Explain = "Callable[[Exception], Failure | None]"
-
-
-def _row_id(asked: Asked) -> str:
+def _row_id(request: ListingRequest) -> str:
     """Return an id that is the same every night for the same listing."""
     parts = (
-        asked.collector,
-        asked.target,
-        asked.account_id,
-        asked.table,
-        asked.kind,
-        asked.call,
-        asked.region,
+        request.collector,
+        request.target,
+        request.account_id,
+        request.table,
+        request.kind,
+        request.call,
+        request.region,
     )
     return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()[:24]
 
 
-def gap(asked: Asked, failure: Failure) -> Gap:
+def gap(request: ListingRequest, failure: Failure) -> Gap:
     """Return the `Gap` for a listing that failed."""
     return Gap(
-        id=f"{asked.provider}:gap:{_row_id(asked)}",
-        provider=asked.provider,
-        account_id=asked.account_id,
-        collector=asked.collector,
-        target=asked.target,
-        table=asked.table,
-        kind=asked.kind,
-        call=asked.call,
-        region=asked.region,
+        id=f"{request.provider}:gap:{_row_id(request)}",
+        provider=request.provider,
+        account_id=request.account_id,
+        collector=request.collector,
+        target=request.target,
+        table=request.table,
+        kind=request.kind,
+        call=request.call,
+        region=request.region,
         reason=failure.reason,
         detail=redact(failure.detail)[:2000],
-        needs=failure.needs or asked.needs,
+        needs=failure.needs or request.needs,
     )
 
 
+def coverage(request: ListingRequest, items: int) -> Coverage:
+    """Return the `Coverage` for a listing that was read in full and gave so many records."""
+    return Coverage(
+        id=f"{request.provider}:coverage:{_row_id(request)}",
+        provider=request.provider,
+        account_id=request.account_id,
+        collector=request.collector,
+        target=request.target,
+        table=request.table,
+        kind=request.kind,
+        call=request.call,
+        region=request.region,
+        items=items,
+    )
+
+
+class _Count:
+    """The records that a listing gave, by table and kind; the same record twice counts once."""
+
+    def __init__(self, requests: Iterable[ListingRequest]) -> None:
+        self._ids: dict[str, dict[str | None, set[str]]] = {request.table: {} for request in requests}
+
+    def add(self, record: Record) -> None:
+        kinds = self._ids.get(TABLE_OF[type(record)])
+        if kinds is not None:
+            kind = getattr(record, "kind", None) or getattr(record, "store", None)
+            kinds.setdefault(kind, set()).add(record.id)
+
+    def of(self, request: ListingRequest) -> int:
+        """Return how many records of the request's table and kind came; of the whole table where it has no kinds."""
+        kinds = self._ids[request.table]
+        if request.kind is None or set(kinds) == {None}:
+            return sum(len(ids) for ids in kinds.values())
+        return len(kinds.get(request.kind, ()))
+
+
 @overload
-def or_gap(  # type: ignore[overload-overlap]  # a generator has a value to hand on, another iterable has none
-    listing: Generator[Record, None, T], asked: Asked, explain: Callable[[Exception], Failure | None]
+def with_coverage(  # type: ignore[overload-overlap]  # a generator has a value to hand on, another iterable has none
+    listing: Generator[Record, None, T],
+    request: ListingRequest,
+    classify: Classify = ...,
+    *,
+    fills: Sequence[str] = ...,
+    loses: Sequence[str] = ...,
 ) -> Generator[Record, None, T | None]: ...
 
 
 @overload
-def or_gap(
-    listing: Iterable[Record], asked: Asked, explain: Callable[[Exception], Failure | None]
+def with_coverage(
+    listing: Iterable[Record],
+    request: ListingRequest,
+    classify: Classify = ...,
+    *,
+    fills: Sequence[str] = ...,
+    loses: Sequence[str] = ...,
 ) -> Generator[Record, None, None]: ...
 
 
-def or_gap(
+def with_coverage(
     listing: Iterable[Record] | Generator[Record, None, T],
-    asked: Asked,
-    explain: Callable[[Exception], Failure | None],
+    request: ListingRequest,
+    classify: Classify = classify_error,
+    *,
+    fills: Sequence[str] = (),
+    loses: Sequence[str] = (),
 ) -> Generator[Record, None, T | None]:
-    """Yield what the listing yields, then its `Coverage`; on failure keep what came and append a `Gap`.
+    """Yield what the listing yields, then its `Coverage`; when it fails, keep what came and append a `Gap`.
 
-    The value that the listing's generator returns is returned; None when it failed or returns none.
-    ``explain`` says what an SDK's exception means; what it does not know is a ``bug``, told with its traceback.
-    This is the only place that catches a broad exception.
+    Returns the value that the listing returns; None when it failed.
+    ``fills`` names what the same answer fills besides (``grants``, ``credentials/deploy-key``): each gets a Coverage or
+    Gap of its own, with its own number of records. ``loses`` names what is in doubt when this fails, and is not proven
+    when it does not. ``classify`` says what an exception means; what it does not know is a ``bug``.
     """
-    items = 0
+    asked = [request, *(request.but(name) for name in fills)]
+    count = _Count(asked)
     iterator = iter(listing)
     try:
         while True:
@@ -112,68 +166,26 @@ def or_gap(
             except StopIteration as end:
                 result: T | None = end.value
                 break
-            if not isinstance(record, Gap | Coverage):
-                items += 1
+            count.add(record)
             yield record
-    except Exception as exc:  # noqa: BLE001  the one place: see the docstring
-        failure = explain(exc) or Failure(
-            reason="bug", detail="".join(traceback.format_exception(exc, limit=-4)).strip()
-        )
-        yield gap(asked, failure)
+    except Exception as exc:  # noqa: BLE001  the one place: see the module's docstring
+        failure = classify(exc) or bug(exc)
+        for one in (*asked, *(request.but(name) for name in loses)):
+            yield gap(one, failure)
         return None
-    yield Coverage(
-        id=f"{asked.provider}:coverage:{_row_id(asked)}",
-        provider=asked.provider,
-        account_id=asked.account_id,
-        collector=asked.collector,
-        target=asked.target,
-        table=asked.table,
-        kind=asked.kind,
-        call=asked.call,
-        region=asked.region,
-        items=items,
-    )
+    for one in asked:
+        yield coverage(one, count.of(one))
     return result
 
 
-def told(
-    listing: Iterable[Record],
-    asked: Asked,
-    explain: Callable[[Exception], Failure | None],
-    *,
-    fills: Sequence[str] = (),
-    loses: Sequence[str] = (),
-) -> Generator[Record, None, None]:
-    """Yield a listing, then its Coverage or Gap: for its own table and for each that it also fills.
-
-    ``fills`` names tables, or ``table/kind``. So does ``loses``: what is in doubt when this fails, and is not proven when
-    it does not.
-    """
-    failures: list[Failure] = []
-
-    def noted(exc: Exception) -> Failure | None:
-        failure = explain(exc)
-        failures.append(failure or Failure(reason="bug", detail=type(exc).__name__))
-        return failure
-
-    yield from or_gap(listing, asked, noted)
-    for name in (*fills, *(loses if failures else ())):
-        table, _, kind = name.partition("/")
-        other = msgspec.structs.replace(asked, table=table, kind=kind or None)
-        if failures:
-            yield gap(other, failures[0])
-        else:
-            yield from or_gap((), other, explain)
-
-
-def entrance(
-    listing: Generator[Record, None, T], asked: Asked, explain: Callable[[Exception], Failure | None]
+def preflight(
+    listing: Generator[Record, None, T], request: ListingRequest, classify: Classify = classify_error
 ) -> Generator[Record, None, T | None]:
     """Yield the records of a target's first call, without which nothing else is asked, or the Gap for everything.
 
     Returns what the listing returns; None when it failed. It proves no table complete: no Coverage is yielded.
     """
-    rows = or_gap(listing, asked, explain)
+    rows = with_coverage(listing, request, classify)
     while True:
         try:
             record = next(rows)
@@ -184,22 +196,10 @@ def entrance(
             yield record
 
 
-CARRIED = " [carried forward from "
-"""What stands behind the call of a listing that was not asked again tonight; then a date and ``]``.
-
-It is the same listing: who asks whether one was lost looks at what stands before.
-"""
-
-
-def as_carried(coverage: Coverage, read_at: datetime) -> Coverage:
-    """Return the coverage of a listing of an earlier night, marked as such."""
-    return msgspec.structs.replace(coverage, call=f"{coverage.call}{CARRIED}{read_at:%Y-%m-%d}]")
-
-
 def side_by_side(listings: Sequence[Iterable[Record]], workers: int) -> Iterator[Record]:
     """Yield the records of several listings, read by ``workers`` threads, in the order in which they come.
 
-    The listings must not raise: wrap each in `or_gap`. When the caller stops reading, the threads stop.
+    The listings must not raise: wrap each in `with_coverage`. When the caller stops reading, the threads stop.
     """
     if workers <= 1 or len(listings) <= 1:
         for listing in listings:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scanner.collect.listings import Asked, Failure, as_carried, gap
+from scanner.collect.failures import Failure
+from scanner.collect.listings import ListingRequest, gap
 from scanner.records import TABLE_OF, TABLES, Coverage, Gap, Record
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     records: list[Record]
 
     def carried(self) -> Iterator[Record]:
-        """Yield the records of this reading; its listings are marked as an earlier night's."""
+        """Yield the records of this reading; the Coverage of its listings says which night read them."""
         for record in self.records:
-            yield as_carried(record, self.read_at) if isinstance(record, Coverage) else record
+            yield carried_forward(record, self.read_at) if isinstance(record, Coverage) else record
 
     def stale(self, number: int, digest: str, *, as_of: datetime, days: int) -> bool:
         """Tell whether the thing of this number is due: it changed visibly, or its turn has come.
@@ -68,6 +69,11 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         age = (as_of.date() - self.read_at.date()).days
         turn = number % days == as_of.toordinal() % days
         return digest != self.digest or age >= days or (age > 0 and turn)
+
+
+def carried_forward(coverage: Coverage, read_at: datetime) -> Coverage:
+    """Return the coverage of a listing that an earlier night read."""
+    return msgspec.structs.replace(coverage, carried_from=read_at)
 
 
 class Carried:
@@ -84,11 +90,11 @@ class Carried:
             self._count += 1
             self._oldest = min(self._oldest or read_at, read_at)
 
-    def told(self, asked: Asked, things: str) -> Iterator[Gap]:
+    def gaps(self, request: ListingRequest, things: str) -> Iterator[Gap]:
         """Yield the Gap that says how many ``things`` were not asked again, if there are any."""
         if self._oldest is not None:
             yield gap(
-                asked,
+                request,
                 Failure(
                     reason="truncated",
                     detail=f"{self._count} {things} were not asked again tonight, because nothing about them "

@@ -13,7 +13,8 @@ import structlog
 
 from scanner import __version__
 from scanner.collect.collector import Run, Target, TargetError
-from scanner.collect.listings import Asked, Failure, gap, or_gap
+from scanner.collect.failures import Failure
+from scanner.collect.listings import ListingRequest, gap, with_coverage
 from scanner.plugins import collector_names, load_collector
 from scanner.records import Coverage
 from scanner.secrets.detectors import Fingerprint
@@ -124,8 +125,8 @@ def _numbered(target: Target, index: int) -> Target:
     )
 
 
-def _asked(target: Target, call: str = COLLECTION) -> Asked:
-    return Asked(
+def _asked(target: Target, call: str = COLLECTION) -> ListingRequest:
+    return ListingRequest(
         provider=target.collector,
         account_id=target.account_id,
         collector=target.collector,
@@ -147,7 +148,7 @@ def collect_target(plan: Planned, run: Run, folder: Path) -> TargetDone:
         return writer.finish(time.monotonic() - started)
     try:
         collector = load_collector(target.collector)
-        records = or_gap(collector.collect(target, plan.config, run), _asked(target), lambda _: None)
+        records = with_coverage(collector.collect(target, plan.config, run), _asked(target), lambda _: None)
         for record in records:
             if isinstance(record, Coverage) and record.table == "*":
                 continue  # the stand-in for the whole target: its listings speak for themselves

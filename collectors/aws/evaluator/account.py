@@ -17,7 +17,8 @@ from collectors.aws.evaluator.policy import Document, parse
 from collectors.aws.evaluator.powers import powers
 from collectors.aws.evaluator.principals import Attachment, Principal, directory
 from collectors.aws.evaluator.usage import usage_of
-from scanner.collect.listings import Asked, Failure, gap
+from scanner.collect.failures import Failure
+from scanner.collect.listings import ListingRequest, gap
 from scanner.records import POWERS, Grant, Link, Power, level_of, record_id
 
 if TYPE_CHECKING:
@@ -376,7 +377,7 @@ class Account:
         return marks
 
     def _gap(self, detail: str, place: str) -> Record:
-        asked = Asked(
+        asked = ListingRequest(
             provider="aws",
             account_id=self.facts.account_ref,
             collector="aws",

@@ -21,7 +21,8 @@ from collectors.aws.evaluator.policy import Document, Statement, glob, parse
 from collectors.aws.evaluator.powers import powers
 from collectors.aws.evaluator.trust_policy import DELETED, NUMBER
 from collectors.aws.evaluator.trust_tests import binds, claims_of, said, tests_of
-from scanner.collect.listings import Asked, Failure, gap
+from scanner.collect.failures import Failure
+from scanner.collect.listings import ListingRequest, gap
 from scanner.records import Exposure, Grant, Power, Record, Test, Trust, level_of, record_id
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def resource_records(facts: AwsFacts, found: Directory, as_of: datetime) -> Iter
 
 def _gaps(facts: AwsFacts, policy: ResourcePolicy, broken: str) -> Iterator[Record]:
     for table in ("grants", "trusts"):
-        asked = Asked(
+        asked = ListingRequest(
             provider="aws",
             account_id=facts.account_ref,
             collector="aws",

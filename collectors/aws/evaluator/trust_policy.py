@@ -29,7 +29,8 @@ from collectors.aws.evaluator.conditions import Context, Truth, holds
 from collectors.aws.evaluator.oidc_trust import Verdict, judge_oidc
 from collectors.aws.evaluator.policy import Statement, glob
 from collectors.aws.evaluator.trust_tests import claims_of, denies_to, foreign_keys, said, tests_of
-from scanner.collect.listings import Asked, Failure, gap
+from scanner.collect.failures import Failure
+from scanner.collect.listings import ListingRequest, gap
 from scanner.records import Exposure, Record, Test, Trust, record_id
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def role_trusts(
     document = principal.trust
     if document is None or document.broken is not None:
         broken = "it was not given" if document is None else document.broken
-        asked = Asked(
+        asked = ListingRequest(
             provider="aws",
             account_id=facts.account_ref,
             collector="aws",

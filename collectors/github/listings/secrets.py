@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from collectors.github.listings.environments import Environment
     from collectors.github.listings.structure import Repository
-    from scanner.collect.listings import Failure
+    from scanner.collect.failures import Failure
     from scanner.records import Record
 
 _ORGANIZATION_NEEDS = {

@@ -29,7 +29,8 @@ from collectors.definitions.yaml_nodes import read as read_yaml
 from collectors.gitlab.failures import GitLabError, readable
 from collectors.gitlab.listings.texts import text_of
 from collectors.gitlab.scope import path_of
-from scanner.collect.listings import Failure, gap
+from scanner.collect.failures import Failure
+from scanner.collect.listings import gap
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence

@@ -8,7 +8,7 @@ from collectors.gitlab import powers
 from collectors.gitlab.failures import GitLabError, explain
 from collectors.gitlab.listings import controls, credentials, groups, projects, secrets
 from collectors.gitlab.scope import Place, Scope
-from scanner.collect.listings import Asked, entrance
+from scanner.collect.listings import ListingRequest, preflight
 from scanner.records import Account, Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
         )
         return True
 
-    asked = Asked(
+    asked = ListingRequest(
         provider="gitlab",
         account_id=place.account_id,
         collector="gitlab",
@@ -54,7 +54,7 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
         call="GET /user",
         needs=_ADMIN,
     )
-    if not (yield from entrance(itself(), asked, explain)):
+    if not (yield from preflight(itself(), asked, explain)):
         return
     people: dict[str, Identity] = {}
     yield from _users(scope, people)

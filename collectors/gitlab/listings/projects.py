@@ -22,7 +22,8 @@ from collectors.gitlab.listings.files import Files
 from collectors.gitlab.listings.settings import Facts, Night, settings
 from collectors.gitlab.listings.structure import Structure, Survey
 from collectors.gitlab.scope import Place, Scope, time
-from scanner.collect.listings import Failure, gap, side_by_side
+from scanner.collect.failures import Failure
+from scanner.collect.listings import gap, side_by_side
 from scanner.records import Account, record_id
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def everything(
                 config.workers,
             )
             memory.save()
-    yield from night.carried.told(
+    yield from night.carried.gaps(
         scope.asked("coverage", "carried forward", kind="carried-forward"), "projects"
     )
 

@@ -1,0 +1,109 @@
+"""What can go wrong between a collector and its source, and what each failure means for completeness.
+
+A source is what a collector reads: a provider's API, a cluster, a folder. The client raises `SourceError` for
+whatever the source answered; `classify_error` turns it, and what the HTTP library and the operating system raise, into
+a `Failure`, which becomes a `Gap` row. What it does not know is a bug of ours, and is reported as one.
+
+A provider adds to it with a function of the same shape that asks `classify_error` last::
+
+    def classify(exc: Exception) -> Failure | None:
+        match exc:
+            case jwt.PyJWTError():
+                return Failure(reason="denied", detail="the App's private key cannot sign")
+        return classify_error(exc)
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+from scanner.config import SecretMissingError
+from scanner.records import Reason  # noqa: TC001  msgspec reads the annotations at run time
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a listing could not be read: what its `Gap` says."""
+
+    reason: Reason
+    detail: str
+    """What the source said. Redacted when it becomes a `Gap`."""
+    needs: str | None = None
+    """The permission that would help, where the source named one."""
+
+
+Classify: TypeAlias = Callable[[Exception], Failure | None]
+"""Says what an exception means; None for what only a bug can cause."""
+
+
+class SourceError(Exception):
+    """The source's answer is no use: refused, limited, cut, malformed, or not whole."""
+
+    def __init__(
+        self, reason: Reason, detail: str, *, status: int | None = None, needs: str | None = None
+    ) -> None:
+        """``status`` is the HTTP status, where one came; ``needs`` a permission that the source named."""
+        super().__init__(detail)
+        self.reason: Reason = reason
+        self.detail = detail
+        self.status = status
+        self.needs = needs
+
+
+def reason_of(status: int) -> Reason:
+    """Return what an HTTP status means. 403 and 404 both say "you may not see this", never "there is none"."""
+    match status:
+        case 401 | 402 | 403 | 404 | 407 | 410 | 451:
+            return "denied"
+        case 429:
+            return "throttled"
+        case 405 | 409 | 422 | 501:
+            return "unsupported"
+        case 408 | 425:
+            return "unreachable"
+        case _ if status >= 500:
+            return "unreachable"
+        case _:
+            return "malformed"
+
+
+def classify_error(exc: Exception) -> Failure | None:
+    """Say what an exception means; None for what only a bug of ours can cause."""
+    import requests
+
+    match exc:
+        case SourceError():
+            return Failure(reason=exc.reason, detail=exc.detail, needs=exc.needs)
+        case SecretMissingError():
+            return Failure(reason="denied", detail=str(exc))
+        case requests.exceptions.SSLError():
+            return Failure(
+                reason="unreachable", detail=f"{exc} (behind a proxy that inspects TLS, set ca_bundle)"
+            )
+        case requests.RequestException() | OSError():
+            return Failure(reason="unreachable", detail=f"{type(exc).__name__}: {exc}")
+        case _:
+            return None
+
+
+def unsupported_on(statuses: Collection[int], why: str, classify: Classify = classify_error) -> Classify:
+    """Return a `Classify` for a listing that some editions or versions lack: there, 404 can mean "not offered"."""
+
+    def classified(exc: Exception) -> Failure | None:
+        failure = classify(exc)
+        if failure is not None and isinstance(exc, SourceError) and exc.status in statuses:
+            return Failure(reason="unsupported", detail=f"{failure.detail}. {why}", needs=failure.needs)
+        return failure
+
+    return classified
+
+
+def bug(exc: Exception) -> Failure:
+    """Return the failure for an exception that no `Classify` knows, with the end of its traceback."""
+    return Failure(reason="bug", detail="".join(traceback.format_exception(exc, limit=-4)).strip())
