@@ -136,7 +136,7 @@ ESTATE = {
                'aws:account:' || lpad(n::VARCHAR, 12, '0') AS account_id, 'aws' AS collector,
                lpad(n::VARCHAR, 12, '0') AS target, name AS "table", 'list-' || name AS call, 1000 AS items
         FROM range($n // 1000) AS t(n), (SELECT unnest(['accounts', 'identities', 'credentials', 'secrets', 'grants',
-                                                        'trusts', 'links', 'controls', 'artifacts']) AS name)
+                                                        'trusts', 'links', 'controls', 'weaknesses', 'artifacts']) AS name)
     """,
     "gaps": """
         SELECT 'aws:gap:' || n AS id, 'aws' AS provider, 'aws:account:' || lpad((n * 50)::VARCHAR, 12, '0') AS account_id,

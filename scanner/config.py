@@ -25,8 +25,8 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from scanner.document import Document, DocumentError, Where, nearest
-from scanner.findings import Severity  # noqa: TC001  pydantic reads the annotations at run time
 from scanner.plugins import collector_names, load_collector, report_names
+from scanner.records import Severity  # noqa: TC001  pydantic reads the annotations at run time
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue

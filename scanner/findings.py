@@ -10,9 +10,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from scanner.records import Level, Power, Surface  # noqa: TC001  Arrow schemas read the annotations at run time
+from scanner.records import Level, Power, Severity, Surface  # noqa: TC001  Arrow schemas read the annotations at run time
 
-Severity: TypeAlias = Literal["critical", "high", "medium", "low", "info"]
 Category: TypeAlias = Literal[
     "static-secret", "over-scope", "stale", "trust", "ownership", "integrity", "runtime", "exception"
 ]

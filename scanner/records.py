@@ -20,6 +20,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+Severity: TypeAlias = Literal["critical", "high", "medium", "low", "info"]
 Surface: TypeAlias = Literal["human", "automation", "artifact", "workload"]
 Power: TypeAlias = Literal[
     "admin",
@@ -374,7 +375,7 @@ class Trust(Record, frozen=True, kw_only=True, gc=False):
     """True when the trusted party lies outside the scanned organization."""
     problem: str | None = None
     """The code of the ladder that it falls on: ``OIDC-2``, ``XACCT-1``; None when it is sound."""
-    severity: Literal["critical", "high", "medium", "low", "info"] | None = None
+    severity: Severity | None = None
     """Severity of that problem."""
     why: str | None = None
     """One sentence: which statement, which condition is missing."""
@@ -418,6 +419,29 @@ class Control(Record, frozen=True, kw_only=True, gc=False):
     """Who may go around it."""
     detail: str | None = None
     """What it demands, in one sentence."""
+
+
+class Weakness(Record, frozen=True, kw_only=True, gc=False):
+    """Something wrong inside a definition or a setting, with its file and line."""
+
+    subject_id: str
+    """The `Identity.id` of the pipeline whose definition shows it."""
+    code: str
+    """What kind of weakness: ``template-injection``, ``unpinned-uses``, ``unresolved-reference``, ..."""
+    severity: Severity
+    """How bad this one is, where it stands."""
+    what: str
+    """A clause without a full stop: ``x/y@v2 is pinned to a tag``."""
+    fix: str
+    """The smallest change that ends it: one or two sentences."""
+    path: str | None = None
+    """The file that it stands in, which may be another one than the pipeline's own; None for a setting."""
+    line: int | None = None
+    """The line in that file, from 1; None where it is not known."""
+    job: str | None = None
+    """The job of the pipeline, where it lies in one."""
+    confidence: Literal["high", "low"] = "high"
+    """low where the definition is a program, or had to be repaired to be read."""
 
 
 class Artifact(Record, frozen=True, kw_only=True, gc=False):
@@ -538,6 +562,7 @@ TABLES: dict[str, type[Record]] = {
     "trusts": Trust,
     "links": Link,
     "controls": Control,
+    "weaknesses": Weakness,
     "artifacts": Artifact,
     "deployments": Deployment,
     "rollouts": Rollout,

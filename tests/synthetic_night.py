@@ -19,7 +19,6 @@ from scanner.findings import (
     Metric,
     Reach,
     RuleResult,
-    Severity,
     Status,
 )
 from scanner.records import (
@@ -37,8 +36,10 @@ from scanner.records import (
     Record,
     Rollout,
     Secret,
+    Severity,
     Surface,
     Trust,
+    Weakness,
 )
 from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal, write_table
 
@@ -335,6 +336,11 @@ def records(as_of: datetime) -> Iterator[Record]:
         yield Control(
             id=f"github:control:{repository}", provider="github", account_id=ORG, stage="source",
             kind="branch-protection", name="main", enforcement=("enforced", "audited", "absent")[number % 3],
+        )  # fmt: skip
+        yield Weakness(
+            id=f"github:weakness:{repository}", provider="github", account_id=ORG, code="unpinned-uses",
+            subject_id=f"github:workflow:500{number}:deploy.yml", severity=("low", "medium", "high")[number % 3],
+            what="x/y@v2 is pinned to a tag", fix="Pin it to the full commit.", path="deploy.yml", line=number + 1,
         )  # fmt: skip
         yield Rollout(
             id=f"aws:rollout:{repository}", provider="aws", account_id=PROD,

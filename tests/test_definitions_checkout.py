@@ -13,7 +13,7 @@ from collectors.definitions import Config, collect, targets
 from collectors.definitions.checkout import remote_of
 from scanner.collect.collector import Run, TargetError
 from scanner.plugins import load_collector
-from scanner.records import Account, Control, Coverage, Gap, Identity, Record
+from scanner.records import Account, Coverage, Gap, Identity, Record, Weakness
 from scanner.secrets.detectors import Fingerprint
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def test_definition_files_become_identities(tmp_path: Path, run: Run) -> None:
         for record in found
         if isinstance(record, Coverage) and record.call == "walk"
     }
-    assert walked == {"identities": 2, "links": 0, "secrets": 0, "controls": 1}
+    assert walked == {"identities": 2, "links": 0, "secrets": 0, "weaknesses": 1}
 
 
 def test_a_bad_file_is_a_gap_in_each_table_and_never_a_stop(tmp_path: Path, run: Run) -> None:
@@ -84,10 +84,10 @@ def test_a_bad_file_is_a_gap_in_each_table_and_never_a_stop(tmp_path: Path, run:
         ("read .github/workflows/d.yml", "malformed"),
     }
     assert sorted(gap.table for gap in gaps if "a.yml" in gap.call) == [
-        "controls",
         "identities",
         "links",
         "secrets",
+        "weaknesses",
     ]
     assert len({record.id for record in found}) == len(found)
 
@@ -224,7 +224,7 @@ def test_a_plain_folder_is_read_by_what_its_files_say(tmp_path: Path, run: Run) 
         f"set:{path}" for path in [*FLAT, "case-12/.github/workflows/x.yml"]
     )
     assert not [record for record in found if isinstance(record, Gap)]
-    lines = [record.name for record in found if isinstance(record, Control)]
+    lines = [f"{record.path}:{record.line}" for record in found if isinstance(record, Weakness)]
     assert {"set/three.yml:1", "workflows/four.yaml:2"} <= set(lines)
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.definitions import Definition, DefinitionError, parse
+from collectors.definitions.definition import Unresolved
 from scanner.secrets.detectors import Fingerprint
 
 FP = Fingerprint(b"test-key")
@@ -118,9 +119,9 @@ def test_gitlab_static_login_and_look_alike() -> None:
 
 def test_gitlab_extends_that_is_elsewhere_is_told() -> None:
     found = read(".gitlab-ci.yml", "a:\n  extends: .hidden\n  script: x\nb:\n  trigger: lantern/other\n")
-    assert found.indirect == [
-        "line 1: `a` extends .hidden, which is not in this file",
-        "line 4: `b` triggers lantern/other",
+    assert found.unresolved == [
+        Unresolved(line=1, what="`a` extends .hidden, which is not in this file"),
+        Unresolved(line=4, what="`b` triggers lantern/other"),
     ]
 
 
@@ -201,7 +202,7 @@ def test_azure_pipelines() -> None:
         ("template-injection", 36),
         ("template-injection", 37),
     }
-    assert found.indirect == ["line 42: the template steps/test.yml@shared"]
+    assert found.unresolved == [Unresolved(line=42, what="the template steps/test.yml@shared")]
 
 
 BITBUCKET = """\
@@ -307,7 +308,7 @@ def test_buildspec() -> None:
     ]
     assert [(hard.name, hard.line) for hard in found.hard_coded] == [("DB_PASSWORD", 3)]
     assert [deploy.target for deploy in found.deploys] == ["aws:lambda-function-name:fn-prod"]
-    assert found.indirect == ["line 1: the role is that of the CodeBuild project"]
+    assert found.unresolved == [Unresolved(line=1, what="the role is that of the CodeBuild project")]
 
 
 JENKINS = """\

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.definitions import Definition, DefinitionError, format_of, parse
+from collectors.definitions.definition import Unresolved
 from collectors.definitions.github.expressions import expressions, paths, taint
 from scanner.secrets.detectors import Fingerprint
 
@@ -112,9 +113,8 @@ def test_a_workflow_is_read_whole() -> None:
         ("someone/notify", "v2", "tag", True, ["SLACK"]),
         ("lanternpay/shared-actions/.github/workflows/deploy.yml", "main", "branch", False, ["*"]),
     ]
-    assert found.indirect == [
-        "line 36: job `call` is the reusable workflow lanternpay/shared-actions/.github/workflows/deploy.yml@main"
-    ]
+    called = "lanternpay/shared-actions/.github/workflows/deploy.yml@main"
+    assert found.unresolved == [Unresolved(line=36, what=f"job `call` is the reusable workflow {called}")]
 
 
 RUN = "      - run: echo hi\n"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collectors.definitions import Config, collect, parse, targets
+from collectors.definitions.definition import Unresolved
 from collectors.definitions.gitlab.include import matches, without_secrets
-from scanner.records import Control, Coverage, Gap, Identity, Link, Secret
+from scanner.records import Coverage, Gap, Identity, Link, Secret, Weakness
 from scanner.secrets.detectors import Fingerprint
 from tests.gitlab_night import run
 
@@ -46,11 +47,11 @@ def secrets(records: list[Record]) -> list[tuple[str, str | None]]:
     return [(row.name, row.location) for row in records if isinstance(row, Secret)]
 
 
-def unresolved(records: list[Record]) -> set[tuple[str, str | None]]:
+def unresolved(records: list[Record]) -> set[tuple[str, str]]:
     return {
-        (row.name, row.detail)
+        (f"{row.path}:{row.line}", row.what)
         for row in records
-        if isinstance(row, Control) and row.kind == "unresolved-reference"
+        if isinstance(row, Weakness) and row.code == "unresolved-reference"
     }
 
 
@@ -145,16 +146,14 @@ def test_in_a_folder_of_checkouts_each_includes_its_own(tmp_path: Path) -> None:
 )
 def test_what_stands_elsewhere_stays_unresolved(tmp_path: Path, statement: str, what: str) -> None:
     found = scan(tmp_path, {".gitlab-ci.yml": f"include:\n  - {statement}\na: {{script: [x]}}\n"})
-    assert any(
-        place == ".gitlab-ci.yml:2" and str(detail).endswith(what) for place, detail in unresolved(found)
-    )
+    assert any(place == ".gitlab-ci.yml:2" and detail.endswith(what) for place, detail in unresolved(found))
     assert not gaps(found)
 
 
 def test_a_control_character_in_a_path_is_no_crash(tmp_path: Path) -> None:
     found = scan(tmp_path, {".gitlab-ci.yml": 'include: "ci/\\0.yml"\na: {script: [x]}\n'})
     ((_, detail),) = unresolved(found)
-    assert str(detail).startswith("includes ci/\0.yml: it")
+    assert detail.startswith("includes ci/\0.yml: it")
 
 
 def test_nothing_outside_the_checkout_is_read(tmp_path: Path) -> None:
@@ -173,7 +172,7 @@ def test_nothing_outside_the_checkout_is_read(tmp_path: Path) -> None:
         },
     )
     assert secrets(found) == [("DB_PASSWORD", "ci/inside.yml:2")]
-    told = {str(detail).removeprefix("includes ") for _, detail in unresolved(found)}
+    told = {detail.removeprefix("includes ") for _, detail in unresolved(found)}
     leaves = "it leads out of the folder: not followed"
     assert told == {
         f"ci/link.yml: {leaves}",
@@ -205,7 +204,7 @@ def test_includes_that_cannot_be_read_are_gaps(tmp_path: Path) -> None:
         ("read ci/large.yml", "truncated"),
         ("read ci/pipe.yml", "unsupported"),
     }
-    told = {str(detail) for _, detail in unresolved(found)}
+    told = {detail for _, detail in unresolved(found)}
     assert "includes ci/bad.yml: line 2: not valid YAML: did not find expected node content" in told
     assert "includes ci/out.yml: the configuration leaves it out" in told
     assert len({row.id for row in found}) == len(found)
@@ -232,7 +231,7 @@ def test_circles_and_crowds_end(tmp_path: Path) -> None:
     }
     files |= {f"many/{number:03}.yml": f"j{number}: {{script: [x]}}\n" for number in range(200)}
     found = scan(tmp_path, files)
-    told = {str(detail) for _, detail in unresolved(found)}
+    told = {detail for _, detail in unresolved(found)}
     assert "includes ci/a.yml: it includes itself" in told
     assert "includes .gitlab-ci.yml: it includes itself" in told
     assert any("the pipeline has more than 150 files" in detail for detail in told)
@@ -244,7 +243,7 @@ def test_circles_and_crowds_end(tmp_path: Path) -> None:
 def test_doubling_includes_end(tmp_path: Path) -> None:
     files = {f"ci/{n}.yml": f"include: [ci/{n + 1}.yml, ci/{n + 1}.yml]\n" for n in range(40)}
     files |= {".gitlab-ci.yml": "include: ci/0.yml\n", "ci/40.yml": "a: {script: [x]}\n"}
-    assert any("more than 150 files" in str(detail) for _, detail in unresolved(scan(tmp_path, files)))
+    assert any("more than 150 files" in detail for _, detail in unresolved(scan(tmp_path, files)))
 
 
 def test_files_that_expand_beyond_measure_are_gaps(tmp_path: Path) -> None:
@@ -440,14 +439,16 @@ def test_no_file_takes_for_ever() -> None:
     assert {job.name for job in found.jobs} == {f"j{n}" for n in range(200)}
     assert len(found.jobs) < 2_500
     assert {job.name for job in found.jobs if job.environment == "*"} == {f"j{n}" for n in range(200)}
-    assert len(found.indirect) == 200
+    assert len(found.unresolved) == 200
 
 
 def test_an_address_shows_no_secret_and_the_secret_is_told() -> None:
     address = "https://ci:Zx81-unguessable@example.org/ci.yml?private_token=glpat-AbCdEfGhIjKlMnOpQrSt"
     found = read(f"include:\n  - remote: {address}\na: {{script: [x]}}\n")
     assert [(one.name, one.line) for one in found.hard_coded] == [("include", 2)]
-    assert found.indirect == ["line 2: includes https://example.org/ci.yml?private_token=..."]
+    assert found.unresolved == [
+        Unresolved(line=2, what="includes https://example.org/ci.yml?private_token=...")
+    ]
     assert [use.name for use in found.uses] == ["https://example.org/ci.yml?private_token=..."]
     for part in ("Zx81", "AbCdEfGh"):
         assert part not in repr(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from collectors.definitions import Definition, parse
+from collectors.definitions.definition import Unresolved
 from scanner.secrets.detectors import Fingerprint
 
 FP = Fingerprint(b"test-key")
@@ -234,4 +235,5 @@ def test_buildspec_secrets_batches_and_roles() -> None:
         (problem.code, problem.line) for problem in found.problems if problem.code == "secrets-in-output"
     ] == [("secrets-in-output", 6)]
     assert [deploy.target for deploy in found.deploys] == ["kubernetes:workload:c1/default/w"]
-    assert f"line 15: assumes the role {ROLE} with the identity that the job has" in found.indirect
+    assumed = f"assumes the role {ROLE} with the identity that the job has"
+    assert Unresolved(line=15, what=assumed) in found.unresolved

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from collectors.definitions import Context, Definition, definition_records, parse
-from scanner.records import Control, Identity, Link, Record, Secret
+from scanner.records import Identity, Link, Record, Secret, Weakness
 from scanner.secrets.detectors import Fingerprint
 
 FP = Fingerprint(b"test-key")
@@ -226,16 +226,18 @@ def test_hard_coded_values_become_secrets_without_their_value() -> None:
     assert "hunter2" not in repr(found)
 
 
-def test_problems_become_controls_that_keep_their_id_when_lines_move() -> None:
+def test_problems_become_weaknesses_that_keep_their_id_when_lines_move() -> None:
     source = (
         "on: pull_request_target\npermissions: {}\njobs: {a: {runs-on: ubuntu-24.04, steps: [{run: x}]}}\n"
     )
-    (before,) = records(Control, parse(".github/workflows/d.yml", source, FP), GITHUB)
-    (after,) = records(Control, parse(".github/workflows/d.yml", "# moved\n" + source, FP), GITHUB)
-    assert (before.kind, before.enforcement, before.stage) == ("dangerous-triggers", "absent", "build")
-    assert (before.name, after.name) == (".github/workflows/d.yml:1", ".github/workflows/d.yml:2")
-    assert before.target == "github:workflow:5001:.github/workflows/d.yml"
-    assert (before.detail or "").startswith("[high] ")
+    (before,) = records(Weakness, parse(".github/workflows/d.yml", source, FP), GITHUB)
+    (after,) = records(Weakness, parse(".github/workflows/d.yml", "# moved\n" + source, FP), GITHUB)
+    assert (before.code, before.severity, before.confidence) == ("dangerous-triggers", "high", "high")
+    assert before.path == after.path == ".github/workflows/d.yml"
+    assert (before.line, after.line) == (1, 2)
+    assert before.subject_id == "github:workflow:5001:.github/workflows/d.yml"
+    assert before.fix.endswith(".")
+    assert not before.what.endswith(".")
     assert before.id == after.id
 
 

@@ -139,6 +139,7 @@ def test_repositories_that_cannot_be_listed_leave_every_table_in_doubt(
         "grants",
         "links",
         "controls",
+        "weaknesses",
         "deployments",
     }
     assert not any(row.call.startswith("POST /graphql") for row in of(records, Coverage))

@@ -233,7 +233,7 @@ def test_texts_that_are_long_broken_or_no_text(monkeypatch: pytest.MonkeyPatch, 
     workflows = {row.native_id for row in of(records, Identity) if row.kind == "github-workflow"}
     assert workflows == {"11:.github/workflows/long.yml", "11:.github/workflows/good.yml"}
     broken = [row for row in gaps(records) if "broken.yml" in row.call]
-    assert {row.table for row in broken} == {"identities", "grants", "links", "secrets", "controls"}
+    assert {row.table for row in broken} == {"identities", "grants", "links", "secrets", "weaknesses"}
     assert {row.reason for row in broken} == {"malformed"}
 
 

@@ -164,7 +164,7 @@ def test_definitions_that_gitlab_does_not_merge_are_gaps_and_keep_their_own_word
             ("grants", "gitlab-pipeline"),
             ("links", "gitlab-pipeline"),
             ("secrets", "ci-file"),
-            ("controls", "definition"),
+            ("weaknesses", None),
         )
     }
     assert not any(row.call.endswith("/ci/lint") for row in of(records, Coverage))
@@ -202,6 +202,7 @@ def test_projects_that_cannot_be_listed_leave_every_table_in_doubt(
         "grants",
         "links",
         "controls",
+        "weaknesses",
         "deployments",
     }
 

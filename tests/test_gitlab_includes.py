@@ -11,7 +11,7 @@ from sandbox.aws.keys import ISSUED
 from sandbox.gitlab import GitLabSandbox, build
 from sandbox.gitlab.entities import group, project
 from sandbox.gitlab.lint import commit
-from scanner.records import Control, Coverage, Identity, Link, Secret
+from scanner.records import Coverage, Identity, Link, Secret, Weakness
 from tests.github_night import gaps, of
 from tests.gitlab_night import collected, config, run
 
@@ -33,7 +33,7 @@ TABLES = {
     ("grants", "gitlab-pipeline"),
     ("links", "gitlab-pipeline"),
     ("secrets", "ci-file"),
-    ("controls", "definition"),
+    ("weaknesses", None),
 }
 TEMPLATE = f".in:\n  id_tokens: {{T: {{aud: sts.amazonaws.com}}}}\n  script: ['{SIGN_IN}']\n"
 
@@ -68,9 +68,13 @@ class Night:
         self.identities = [row for row in of(self.records, Identity) if row.kind == "gitlab-pipeline"]
         self.links = {(row.target_id, row.evidence) for row in of(self.records, Link)}
         self.secrets = [(row.name, row.location) for row in of(self.records, Secret)]
-        own = [row for row in of(self.records, Control) if row.target == f"gitlab:pipeline:{SHOP}"]
-        self.problems = {(row.kind, row.name) for row in own if row.kind != "unresolved-reference"}
-        self.unresolved = {(row.name, row.detail) for row in own if row.kind == "unresolved-reference"}
+        own = [row for row in of(self.records, Weakness) if row.subject_id == f"gitlab:pipeline:{SHOP}"]
+        self.problems = {
+            (row.code, f"{row.path}:{row.line}") for row in own if row.code != "unresolved-reference"
+        }
+        self.unresolved = {
+            (f"{row.path}:{row.line}", row.what) for row in own if row.code == "unresolved-reference"
+        }
 
     def gaps(self, call: str) -> list[Gap]:
         return [row for row in gaps(self.records) if row.call == call]
@@ -209,9 +213,7 @@ def test_an_included_file_that_cannot_be_read_is_a_gap(night: _Collects, trouble
     assert {(row.table, row.kind, row.reason) for row in found.gaps(INCLUDED)} == {
         (*one, reason) for one in TABLES
     }
-    assert any(
-        "what it includes under conditions is not known" in str(detail) for _, detail in found.unresolved
-    )
+    assert any("what it includes under conditions is not known" in detail for _, detail in found.unresolved)
     assert found.covered(LINT) == TABLES
 
 
@@ -278,7 +280,7 @@ def test_an_invalid_definition_is_read_and_told(night: _Collects) -> None:
         shop("include: [ci/a.yml]\n", {"ci/a.yml": ".a: {variables: {DB_PASSWORD: Hx27Qz-zebra}}\n"})
     )
     assert found.secrets == [("DB_PASSWORD", "ci/a.yml:1")]
-    assert {str(detail) for _, detail in found.unresolved} == {
+    assert {detail for _, detail in found.unresolved} == {
         "GitLab finds what it merged invalid, so that it may not run"
     }
 

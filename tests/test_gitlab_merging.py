@@ -179,5 +179,5 @@ def test_both_ways_give_the_same(seed: int) -> None:
     theirs, _ = pipeline(path, top, FP, Files(instance, merged=True), owner="lantern", merged=merged)
     ours, _ = pipeline(path, top, FP, Files(instance, merged=False), owner="lantern")
     assert facts(theirs) == facts(ours)
-    assert theirs.indirect == ours.indirect == []
+    assert theirs.unresolved == ours.unresolved == []
     assert ours.jobs

@@ -55,7 +55,7 @@ def test_pipelines_that_read_or_hold_a_stored_secret_are_told_from_those_that_do
         role("no-pipeline"),
         pipeline("dark", account_id=OTHER),
         pipeline("dark-and-reads", account_id=OTHER, secrets=["NPM_TOKEN"]),
-        denied("controls", kind="definition", account_id=OTHER),
+        denied("weaknesses", account_id=OTHER),
     ]
     analysed(tmp_path, 1, night)
     assert figures(tmp_path, *PIPELINES) == [6, 2 / 5, 1]

@@ -123,12 +123,12 @@ def test_a_wrong_rule_fails_its_test(tmp_path: Path, change: tuple[str, str], pr
         assert problem in found
 
 
-def test_needs_are_compared_with_what_defects_reads(tmp_path: Path) -> None:
+def test_needs_are_compared_with_what_the_macro_reads(tmp_path: Path) -> None:
     rule = next(rule for rule in RULES if rule.id == "secrets-inherit")
     assert test_rule(rule) == []
     problems = test_rule(msgspec.structs.replace(rule, needs=["identities"]))
     assert problems == [
-        "the query reads `controls`, which needs does not name: without it the rule's silence would prove nothing"
+        "the query reads `weaknesses`, which needs does not name: without it the rule's silence would prove nothing"
     ]
 
 

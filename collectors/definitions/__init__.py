@@ -6,8 +6,8 @@ links that leave the folder are not followed.
 A GitLab pipeline is read with the files that it includes from its own checkout, also under conditions, and with the
 child pipelines that it starts; these files are no pipelines of their own then.
 
-Cannot see: what reusable workflows, templates, other includes and computed expressions hide (each is named in a control of
-kind ``unresolved-reference``), stored secrets' values, the role of a CodeBuild project or a service connection, and in a
+Cannot see: what reusable workflows, templates, other includes and computed expressions hide (each is named in a weakness of
+code ``unresolved-reference``), stored secrets' values, the role of a CodeBuild project or a service connection, and in a
 Jenkinsfile, which is a program, anything but what stands in it literally (confidence low). A GitLab job gets every CI
 variable of its project that is in scope; only those that the file reads are listed.
 
@@ -31,8 +31,8 @@ permissions, names of secrets and variables, environments, runners and logins (`
 ``ci-file`` for each hard-coded value; a `Link` ``uses`` for each role it signs in to by OIDC; a `Link` ``deploys`` for each
 workload that it visibly deploys (an ARN, ``aws:ecs-service-name:CLUSTER/NAME``, ``aws:lambda-function-name:NAME``,
 ``kubernetes:workload:CLUSTER/NAMESPACE/NAME``, ``kubernetes:helm-release:...``, ``gcp:cloud-run-service-name:NAME``,
-``azure:webapp-name:NAME``); a `Control` with enforcement ``absent`` for each `Problem`: ``kind`` is its code, ``name`` is
-``path:line``, ``target`` is the identity, ``detail`` starts with the severity in brackets (``[high] ...``).
+``azure:webapp-name:NAME``); a `Weakness` of the identity for each `Problem`, and one of code
+``unresolved-reference`` for each reference that hides something.
 
 Codes of problems: ``unpinned-uses``, ``unpinned-images``, ``third-party-sees-secrets``, ``excessive-permissions``,
 ``dangerous-triggers``, ``untrusted-checkout``, ``template-injection``, ``secrets-inherit``, ``overprovisioned-secrets``,

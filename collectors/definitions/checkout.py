@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _SKIPPED = frozenset(
     (".git", ".hg", ".svn", "node_modules", ".venv", "venv", ".terraform", "__pycache__", ".tox")
 )
-_FILLED = ("identities", "links", "secrets", "controls")
+_FILLED = ("identities", "links", "secrets", "weaknesses")
 """Tables that a definition file fills; one that cannot be read leaves a `Gap` in each."""
 
 

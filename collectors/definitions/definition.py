@@ -1,7 +1,7 @@
 """What a pipeline's definition file says, in one provider-neutral shape.
 
 A parser evaluates nothing: expressions stay text, and it reads no file but those that its caller hands it. What hides
-behind a template, an expression or a reusable workflow is named in `Definition.indirect`.
+behind a template, an expression or a reusable workflow is named in `Definition.unresolved`.
 
 Lines of a definition of several files share one number space: file n starts at n times `FILE`. So what is read out of a
 merged definition keeps one number for where it stands, and arithmetic on lines stays what it is; `Definition.where`
@@ -17,6 +17,7 @@ import msgspec
 if TYPE_CHECKING:
     from scanner.records import Reason
 
+from scanner.records import Severity  # noqa: TC001  msgspec reads the annotations at run time
 from scanner.secrets.detectors import Seen  # noqa: TC001  msgspec reads the annotations at run time
 
 Format: TypeAlias = Literal[
@@ -31,7 +32,6 @@ Format: TypeAlias = Literal[
 ]
 Scope: TypeAlias = Literal["workflow", "job", "step"]
 Pin: TypeAlias = Literal["sha", "digest", "tag", "branch", "none", "local", "expression"]
-Severity: TypeAlias = Literal["critical", "high", "medium", "low", "info"]
 RunnerKind: TypeAlias = Literal["hosted", "self-hosted", "unknown"]
 
 FILE = 1 << 25
@@ -135,6 +135,14 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     job: str | None = None
 
 
+class Unresolved(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that the file refers to and does not show: a template, a computed name, a called workflow."""
+
+    line: int
+    what: str
+    """A clause: "the template build.yml"."""
+
+
 class Runner(msgspec.Struct, frozen=True, kw_only=True):
     """Where a job runs."""
 
@@ -195,8 +203,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     hard_coded: list[HardCoded] = []
     deploys: list[Deploy] = []
     problems: list[Problem] = []
-    indirect: list[str] = []
-    """What could not be resolved, each with its line."""
+    unresolved: list[Unresolved] = []
+    """What could not be resolved."""
     service_accounts: list[str] = []
     """The platform account that it runs as, where the file names one (Cloud Build)."""
     confidence: Literal["high", "low"] = "high"
@@ -207,9 +215,14 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
         number = line // FILE
         return self.included[number - 1].path if number else self.path
 
+    def line_in_file(self, line: int) -> int | None:
+        """Return the line within its file; None where that is not known."""
+        number, within = divmod(line, FILE)
+        if within < NOWHERE:
+            return within
+        return self.included[number - 1].line if number else None
+
     def where(self, line: int) -> str:
         """Return ``path:line``; the path alone where the line is not known."""
-        number, within = divmod(line, FILE)
-        known = within if within < NOWHERE else self.included[number - 1].line if number else None
-        path = self.file_of(line)
+        path, known = self.file_of(line), self.line_in_file(line)
         return path if known is None else f"{path}:{known}"

@@ -13,6 +13,7 @@ from collectors.definitions.definition import (
     Login,
     Problem,
     Reference,
+    Unresolved,
     Use,
 )
 from collectors.definitions.github.steps import image_pin
@@ -25,8 +26,9 @@ from scanner.secrets.detectors import inspect, secret_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.definitions.definition import Format, Included, Scope, Severity
+    from collectors.definitions.definition import Format, Included, Scope
     from collectors.definitions.yaml_nodes import Document, Node
+    from scanner.records import Severity
     from scanner.secrets.detectors import Fingerprint
 
 T = TypeVar("T")
@@ -60,7 +62,7 @@ class Gathered:
         self.hard_coded: list[HardCoded] = []
         self.deploys: list[Deploy] = []
         self.problems: list[Problem] = []
-        self.indirect: list[str] = []
+        self.unresolved: list[Unresolved] = []
         self.included: list[Included] = []
         self._secret: dict[tuple[str, str], bool] = {}
         self._judged: set[tuple[int, int, str]] = set()
@@ -95,7 +97,7 @@ class Gathered:
             hard_coded=list(reversed(copies.values())),
             deploys=_once(self.deploys),
             problems=sorted(unique.values(), key=lambda p: (p.line, p.code, p.detail)),
-            indirect=list(dict.fromkeys(self.indirect)),
+            unresolved=list(dict.fromkeys(self.unresolved)),
             service_accounts=service_accounts or [],
             confidence="low" if low or any(document.repaired for document in documents or []) else "high",
         )
@@ -192,8 +194,8 @@ class Gathered:
                 )
             )  # fmt: skip
         for command in _ASSUMES.finditer(_CONTINUED.sub(" ", script)):
-            self.indirect += [
-                f"line {start}: assumes the role {role} with the identity that the job has"
+            self.unresolved += [
+                Unresolved(line=start, what=f"assumes the role {role} with the identity that the job has")
                 for role in roles_in(command.group(), shell.env)
             ]
         for target, line in deploy_targets(script, lambda command: fill(command, shell.env), shell.clusters):

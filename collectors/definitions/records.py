@@ -1,4 +1,4 @@
-"""A `Definition` -> records: the pipeline as an identity, its logins and deployments as links, its problems as controls."""
+"""A `Definition` -> records: the pipeline as an identity, its logins and deployments as links, its problems as weaknesses."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Literal
 
+from collectors.definitions.definition import Problem
 from collectors.definitions.tokens import Context
 from collectors.definitions.tokens import tokens as presented
-from scanner.records import Control, Identity, Link, Record, Secret, record_id
+from scanner.records import Identity, Link, Record, Secret, Weakness, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collectors.definitions.definition import Definition, Login
-    from scanner.records import Stage
 
 
 def identity_id(definition: Definition, context: Context) -> str:
@@ -28,7 +28,7 @@ def identity_id(definition: Definition, context: Context) -> str:
 
 
 def definition_records(definition: Definition, *, context: Context) -> Iterator[Record]:
-    """Yield the records of one definition file: first its `Identity`, then `Secret`, `Link` and `Control`.
+    """Yield the records of one definition file: first its `Identity`, then `Secret`, `Link` and `Weakness`.
 
     Give every definition of a repository the same context.
     """
@@ -36,7 +36,7 @@ def definition_records(definition: Definition, *, context: Context) -> Iterator[
     yield _identity(definition, context, me)
     yield from _secrets(definition, context, me)
     yield from _links(definition, context, me)
-    yield from _controls(definition, context, me)
+    yield from _weaknesses(definition, context, me)
 
 
 def _kind(definition: Definition, context: Context) -> str:
@@ -202,36 +202,46 @@ def _login_target(login: Login, asked: str) -> str | None:
     return f"{login.service}:role:{asked}" if login.service == "vault" else None
 
 
-_STAGES: dict[str, Stage] = {"artipacked": "source", "untrusted-checkout": "source"}
+_UNRESOLVED_FIX = "Write it out where that is possible. Otherwise read by hand what it stands for."
 
 
-def _controls(definition: Definition, context: Context, me: str) -> Iterator[Record]:
+def _weaknesses(definition: Definition, context: Context, me: str) -> Iterator[Record]:
     seen: dict[str, int] = {}
     native = me.split(":", 2)[2]
 
-    def control(kind: str, line: int, detail: str, enforcement: Literal["absent", "documented"]) -> Control:
-        # Lines move with every edit: the id is by kind and text, so that a finding keeps its identity.
-        base = _digest(native, definition.file_of(line), kind, detail)
+    def weakness(problem: Problem, confidence: Literal["high", "low"]) -> Weakness:
+        path = definition.file_of(problem.line)
+        # Lines move with every edit: the id is by code and text, so that a weakness keeps its identity.
+        base = _digest(native, path, problem.code, problem.detail, problem.job or "")
         seen[base] = seen.get(base, 0) + 1
-        return Control(
-            id=record_id(context.provider, kind, base if seen[base] == 1 else f"{base}-{seen[base]}"),
+        return Weakness(
+            id=record_id(context.provider, problem.code, base if seen[base] == 1 else f"{base}-{seen[base]}"),
             provider=context.provider,
             account_id=context.account_id,
-            stage=_STAGES.get(kind, "build"),
-            kind=kind,
-            name=definition.where(line),
-            enforcement=enforcement,
-            target=me,
-            detail=detail,
+            subject_id=me,
+            code=problem.code,
+            severity=problem.severity,
+            what=problem.detail,
+            fix=problem.fix,
+            path=path,
+            line=definition.line_in_file(problem.line),
+            job=problem.job,
+            confidence=confidence,
         )
 
     for problem in definition.problems:
-        where = f" (job {problem.job})" if problem.job else ""
-        detail = f"[{problem.severity}] {problem.detail}{where}. {problem.fix}"
-        yield control(problem.code, problem.line, detail, "absent")
-    for text in definition.indirect:
-        line, _, what = text.removeprefix("line ").partition(": ")
-        yield control("unresolved-reference", int(line) if line.isdigit() else 1, what or text, "documented")
+        yield weakness(problem, definition.confidence)
+    for one in definition.unresolved:
+        yield weakness(
+            Problem(
+                code="unresolved-reference",
+                line=one.line,
+                detail=one.what,
+                severity="info",
+                fix=_UNRESOLVED_FIX,
+            ),
+            "low",
+        )
 
 
 def _digest(*parts: str) -> str:

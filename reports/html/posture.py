@@ -249,7 +249,16 @@ def read_inventory(night: Night) -> Inventory:
     )
     counted = " UNION ALL ".join(
         f"SELECT '{table}' AS name, provider FROM {table}"
-        for table in ("accounts", "credentials", "secrets", "grants", "trusts", "controls", "artifacts")
+        for table in (
+            "accounts",
+            "credentials",
+            "secrets",
+            "grants",
+            "trusts",
+            "controls",
+            "weaknesses",
+            "artifacts",
+        )
     )
     tables = night.dicts(
         f"SELECT name, provider, count(*) AS total FROM ({counted}) GROUP BY ALL ORDER BY ALL"

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from scanner.document import Document, DocumentError, nearest, read_document
-from scanner.findings import SEVERITIES, ExceptionState, Severity
+from scanner.findings import SEVERITIES, ExceptionState
 from scanner.glob import is_glob, like_pattern
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scanner.night import Tables
+    from scanner.records import Severity
 
 REASONS = (
     "accepted-risk",

@@ -122,6 +122,15 @@ _SUBJECTS: dict[str, dict[str, str]] = {
         "identity_id": "source_id",
     },
     "controls": {"kind": "kind", "name": "name", "resource": "target"},
+    "weaknesses": {
+        "kind": "code",
+        "name": "what",
+        "address": "(SELECT i.address FROM identities AS i WHERE i.id = t.subject_id)",
+        "identity_id": "subject_id",
+        "resource": "path || coalesce(':' || line, '')",
+        "fix": "fix",
+        "confidence": "confidence",
+    },
     "artifacts": {"kind": "kind", "name": "name", "identity_id": "builder_id", "resource": "digest"},
     "deployments": {
         "kind": "'deployment'",

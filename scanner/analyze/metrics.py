@@ -85,7 +85,7 @@ _PIPELINES = f"""
     SELECT CASE WHEN len(i.secrets) > 0
                   OR i.id IN (SELECT holder_id FROM secrets WHERE looks_like IS NOT NULL OR credential_id IS NOT NULL)
                   OR i.id IN (SELECT source_id FROM edges WHERE kind = 'holds-key') THEN 'static'
-                WHEN {_UNREAD.format("'secrets', 'controls'")} THEN 'unknown' ELSE 'none' END AS found
+                WHEN {_UNREAD.format("'secrets', 'weaknesses'")} THEN 'unknown' ELSE 'none' END AS found
     FROM identities AS i WHERE {_PIPELINE}
 """
 """Of each pipeline, whether it reads or holds a stored secret."""

@@ -16,7 +16,7 @@ The query gives ``subject`` (an id of the subject table) and ``detail`` (one sen
 ``account_id``, ``fix``, ``identity_id``, ``resource``, ``blast`` and ``confidence``. Every further column becomes
 evidence: facts, as text, that an exception accepts and that void it when they change; so no ages in it.
 It reads the record tables (`scanner.records.TABLES`) with owners and addresses resolved, ``edges``, ``reach`` and
-``excess``, the macros ``complete(account_id, table, kind)`` and ``defects(kinds)`` (`scanner.analyze.defects`), and the
+``excess``, the macros ``complete(account_id, table, kind)`` and ``weak_identities(codes)`` (`scanner.analyze.weaknesses`), and the
 parameters ``$as_of`` (UTC) and its own by name.
 """
 
@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from scanner.document import Document, DocumentError, nearest, read_document
-from scanner.findings import RESULT_TABLES, Category, Severity
-from scanner.records import TABLES
+from scanner.findings import RESULT_TABLES, Category
+from scanner.records import TABLES, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

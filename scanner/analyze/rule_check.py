@@ -14,9 +14,9 @@ import duckdb
 import msgspec
 
 from scanner.analyze.completeness import define_complete
-from scanner.analyze.defects import READS, define_defects
 from scanner.analyze.hits import QueryError, columns, parameters, write_hits
 from scanner.analyze.rule import ANALYSIS_NEEDS, Example, parse_need, with_params
+from scanner.analyze.weaknesses import READS, define_weak_identities
 from scanner.findings import RESULT_TABLES, SEVERITIES
 from scanner.night import Tables
 from scanner.records import TABLES
@@ -111,7 +111,7 @@ def _base_tables(node: Any) -> set[str]:
         return set()
     if node.get("type") == "BASE_TABLE":
         return {node["table_name"]}
-    if node.get("type") == "TABLE_FUNCTION" and node["function"]["function_name"] == "defects":
+    if node.get("type") == "TABLE_FUNCTION" and node["function"]["function_name"] == "weak_identities":
         return set(READS)
     skipped = "right" if node.get("join_type") == "LEFT" else None
     return {name for key, value in node.items() if key != skipped for name in _base_tables(value)}
@@ -200,7 +200,7 @@ def _empty_tables() -> Iterator[tuple[Tables, Path]]:
             for table, record in _READABLE.items():
                 tables.view(table, record, [])
             define_complete(tables)
-            define_defects(tables)
+            define_weak_identities(tables)
             tables.lock()
             yield tables, folder
         finally:

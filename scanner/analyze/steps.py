@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from scanner.analyze import completeness, history
-from scanner.analyze.defects import define_defects
 from scanner.analyze.exceptions import judge as judge_exceptions
 from scanner.analyze.exceptions import read_exceptions
 from scanner.analyze.finding_facts import EXCEPTIONS_ACCOUNT, FINDING_ID, facts, stray_subjects
@@ -32,8 +31,10 @@ from scanner.analyze.population import count_population, keep_population
 from scanner.analyze.reach import compute
 from scanner.analyze.resolve import resolve
 from scanner.analyze.rule import Rule, choose, load_rules
-from scanner.findings import SEVERITIES, ExceptionState, Finding, Metric, RuleResult, Severity
+from scanner.analyze.weaknesses import define_weak_identities
+from scanner.findings import SEVERITIES, ExceptionState, Finding, Metric, RuleResult
 from scanner.night import Tables, quoted
+from scanner.records import Severity  # noqa: TC001  msgspec reads the annotations at run time
 from scanner.snapshot import verify, write_private, write_table
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class _Analysis:
         resolve(self.tables, snapshot, self.manifest, owners, self.out / "records")
         compute(self.tables, self.out, self.manifest.as_of)
         completeness.define_complete(self.tables)
-        define_defects(self.tables)
+        define_weak_identities(self.tables)
         self.tables.con.execute(FINDING_ID)
         self.tables.lock()
         self._remember()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scanner.analyze.history import superseded
-from scanner.findings import SEVERITIES, Severity
+from scanner.findings import SEVERITIES
 from scanner.night import open_night
 from scanner.pipeline.stages import Outcome, counts_by_severity, resolve_run
 from scanner.safe_text import plain
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from scanner.analyze.rule import Rule
     from scanner.config import Settings
+    from scanner.records import Severity
 
 
 def _figures(counts: Mapping[Severity, int]) -> str:

@@ -13,7 +13,7 @@ import structlog
 from filelock import FileLock, Timeout
 
 from scanner.collect.run import NothingCollectedError, Progress, collect_snapshot, free_space_message
-from scanner.findings import SEVERITIES, Severity
+from scanner.findings import SEVERITIES
 from scanner.night import open_night
 from scanner.pipeline.notify import Watched
 from scanner.plugins import load_report
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from scanner.analyze.steps import AnalysisSummary, AnalyzeSettings
     from scanner.config import Loaded, Settings
     from scanner.night import Night
+    from scanner.records import Severity
     from scanner.snapshot import Manifest
 
 log = structlog.get_logger()

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from collectors.definitions.azure.templates import filled, kind_of, pairs, unfolded
-from collectors.definitions.definition import DefinitionError, Deploy, Job, Reference, Runner, Use
+from collectors.definitions.definition import DefinitionError, Deploy, Job, Reference, Runner, Unresolved, Use
 from collectors.definitions.gathered import Gathered, text_at
 from collectors.definitions.shell.variables import Shell
 from collectors.definitions.yaml_nodes import Mapping, Scalar, boolean, items, mapping, read, text, texts
@@ -214,7 +214,7 @@ class _Reader:
                 job=job,
             )
         )
-        self.out.indirect.append(f"line {node.line}: the template {name}")
+        self.out.unresolved.append(Unresolved(line=node.line, what=f"the template {name}"))
         shell = Shell(env)
         for key, value in pairs(mapping(node).get("parameters")):
             if isinstance(value, Scalar):

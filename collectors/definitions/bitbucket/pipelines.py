@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from collectors.definitions.definition import DefinitionError, Deploy, Job, Login, Runner, Use
+from collectors.definitions.definition import DefinitionError, Deploy, Job, Login, Runner, Unresolved, Use
 from collectors.definitions.gathered import Gathered, joined, roles_in, text_at
 from collectors.definitions.shell.commands import ecs_service
 from collectors.definitions.shell.variables import Shell, fill
@@ -207,7 +207,7 @@ def _import(out: Gathered, named: str, line: int) -> None:
     ref = rest.partition(":")[0] or None
     pin: Pin = "none" if ref is None else "tag" if _VERSION.fullmatch(ref) else "branch"
     out.uses.append(Use(kind="include", name=name, ref=ref, pin=pin, third_party=False, line=line))
-    out.indirect.append(f"line {line}: imports the pipeline {named}")
+    out.unresolved.append(Unresolved(line=line, what=f"imports the pipeline {named}"))
     out.problem(
         "unpinned-include", line, f"imports {named}: whoever may push there changes this pipeline",
         severity="low", fix="Name a tag, and protect it.",

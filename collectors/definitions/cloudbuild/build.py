@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from collectors.definitions.definition import DefinitionError, Job, Reference, Runner
+from collectors.definitions.definition import DefinitionError, Job, Reference, Runner, Unresolved
 from collectors.definitions.gathered import Gathered, text_at
 from collectors.definitions.shell.variables import Shell, fill
 from collectors.definitions.yaml_nodes import Mapping, Scalar, items, mapping, read, text, texts
@@ -51,7 +51,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
         _step(out, item, f"step {number}", options=options, env=env, names=names)
     account = text(root.get("serviceAccount"))
     if account is None:
-        out.indirect.append(f"line {root.line}: the service account is that of the trigger")
+        out.unresolved.append(Unresolved(line=root.line, what="the service account is that of the trigger"))
     return out.definition(documents=documents[:1], service_accounts=[fill(account, env)] if account else [])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from collectors.definitions.definition import DefinitionError, Job, Reference
+from collectors.definitions.definition import DefinitionError, Job, Reference, Unresolved
 from collectors.definitions.gathered import Gathered, text_at
 from collectors.definitions.shell.variables import Shell
 from collectors.definitions.yaml_nodes import Mapping, Scalar, items, mapping, read, texts
@@ -50,7 +50,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
                 "secrets-in-output", exported.line, f"exports {name} to later stages in clear",
                 severity="medium", fix="Let the later stage read the secret itself.",
             )  # fmt: skip
-    out.indirect.append(f"line {root.line}: the role is that of the CodeBuild project")
+    out.unresolved.append(Unresolved(line=root.line, what="the role is that of the CodeBuild project"))
     return out.definition(documents=documents[:1])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from collectors.definitions.definition import Problem, Severity
+from collectors.definitions.definition import Problem
 from collectors.definitions.github.conditions import is_mutable, reached
 from collectors.definitions.github.expressions import dotted
 from collectors.definitions.github.steps import (
@@ -27,6 +27,8 @@ from collectors.definitions.yaml_nodes import Scalar, boolean, mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from scanner.records import Severity
 
 _HEAD = re.compile(
     r"github\.head_ref|github\.event\.pull_request\.(?:head\.(?:sha|ref|label|repo)|merge_commit_sha|number)|"

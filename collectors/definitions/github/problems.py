@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from collectors.definitions.definition import Problem, Reference, Severity
+from collectors.definitions.definition import Problem, Reference
 from collectors.definitions.github.action_advisories import advisories
 from collectors.definitions.github.caches import poisoned_caches
 from collectors.definitions.github.checkouts import checkouts, foreign_artifacts, kept_tokens
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collectors.definitions.yaml_nodes import Node
+    from scanner.records import Severity
 
 _PUBLIC = PRIVILEGED | {"pull_request"}
 _RENTED = re.compile(

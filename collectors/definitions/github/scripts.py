@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from collectors.definitions.definition import Problem, Severity
+from collectors.definitions.definition import Problem
 from collectors.definitions.github.conditions import reached
 from collectors.definitions.github.expressions import Found, condition, expressions, paths, position
 from collectors.definitions.github.steps import (
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collectors.definitions.github.taint import Taint
+    from scanner.records import Severity
 
 BOT = re.compile(
     r"(?i)github\.(?:actor|triggering_actor|event\.pull_request\.sender\.login|event\.sender\.login)\s*==\s*'[^']*\[bot\]'|"

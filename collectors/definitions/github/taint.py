@@ -17,7 +17,7 @@ from collectors.definitions.shell.flow import Written, flow
 from collectors.definitions.yaml_nodes import Scalar, mapping, text
 
 if TYPE_CHECKING:
-    from collectors.definitions.definition import Severity
+    from scanner.records import Severity
 
 _RANK: dict[Severity, int] = {"critical": 0, "high": 1, "medium": 2, "low": 3, "info": 4}
 _FLAGS = re.compile(

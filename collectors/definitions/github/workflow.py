@@ -20,6 +20,7 @@ from collectors.definitions.definition import (
     Problem,
     Reference,
     Runner,
+    Unresolved,
     Use,
 )
 from collectors.definitions.github import problems as github_problems
@@ -98,7 +99,7 @@ class _Reader:
         self.uses: list[Use] = []
         self.hard_coded: list[HardCoded] = []
         self.deploys: list[Deploy] = []
-        self.indirect: list[str] = []
+        self.unresolved: list[Unresolved] = []
 
     def workflow(self) -> Definition:
         triggers = triggers_of(self.root.get("on"))
@@ -240,7 +241,7 @@ class _Reader:
             hard_coded=self.hard_coded,
             deploys=self.deploys,
             problems=sorted(problems, key=lambda problem: (problem.line, problem.code, problem.detail)),
-            indirect=self.indirect,
+            unresolved=self.unresolved,
             confidence="low" if self.document.repaired else "high",
         )
 
@@ -258,9 +259,13 @@ class _Reader:
         self._steps(job, token)
         kind = runner_kind(job.runs_on, job.group)
         if kind == "unknown" and any("${{" in label for label in job.runs_on):
-            self.indirect.append(f"line {job.line}: the runner of job `{job.key}` is computed")
+            self.unresolved.append(
+                Unresolved(line=job.line, what=f"the runner of job `{job.key}` is computed")
+            )
         if job.environment == "*":
-            self.indirect.append(f"line {job.line}: the environment of job `{job.key}` is computed")
+            self.unresolved.append(
+                Unresolved(line=job.line, what=f"the environment of job `{job.key}` is computed")
+            )
         return Job(
             name=job.key,
             line=job.line,
@@ -300,7 +305,9 @@ class _Reader:
                 job=job.key,
             )
         )
-        self.indirect.append(f"line {job.line}: job `{job.key}` is the reusable workflow {job.calls}")
+        self.unresolved.append(
+            Unresolved(line=job.line, what=f"job `{job.key}` is the reusable workflow {job.calls}")
+        )
 
     def _container(self, node: Node | None, job: RawJob, what: str) -> None:
         image = text(node) or text(mapping(node).get("image"))

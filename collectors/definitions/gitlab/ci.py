@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.definitions.definition import FILE, NOWHERE, DefinitionError, Included, Job, Login, Runner
+from collectors.definitions.definition import (
+    FILE,
+    NOWHERE,
+    DefinitionError,
+    Included,
+    Job,
+    Login,
+    Runner,
+    Unresolved,
+)
 from collectors.definitions.gathered import Gathered, text_at
 from collectors.definitions.gitlab.include import Include, includes_of, note
 from collectors.definitions.gitlab.logins import id_token_logins, vault_secrets
@@ -206,7 +215,7 @@ class _Reading:
             return
         project = text(trigger) or text_at(trigger, "project")
         if project is not None:
-            self._out.indirect.append(f"line {key.line}: `{key.text}` triggers {project}")
+            self._out.unresolved.append(Unresolved(line=key.line, what=f"`{key.text}` triggers {project}"))
             return
         # Its variables, and those of the pipeline, go before the child's own.
         passed = merge(mapping(unfolded.get("variables")), mapping(job.get("variables")))
@@ -227,8 +236,8 @@ class _Reading:
             done.add(same)
             tree = grower.tree(mapping(None), child.includes, Repository())
             if not tree.branches or any(branch.tree is None for branch in tree.branches):
-                self._out.indirect.append(
-                    f"line {child.job.line}: `{child.job.text}` triggers a child pipeline"
+                self._out.unresolved.append(
+                    Unresolved(line=child.job.line, what=f"`{child.job.text}` triggers a child pipeline")
                 )
             variables = Scalar("variables", child.job.line, 1, None, "")
             over = Mapping([(variables, child.variables)] if child.variables.pairs else [], 1, 1, None)
@@ -241,24 +250,22 @@ class _Reading:
         where = "in none of the files that were read" if out.included else "not in this file"
         for line, job, name in self._missing:
             if (line, job, name) not in self._extended:
-                out.indirect.append(f"line {line}: `{job}` extends {name}, which is {where}")
+                out.unresolved.append(Unresolved(line=line, what=f"`{job}` extends {name}, which is {where}"))
         for branch in branches:
             include, one = branch.include, branch.read
             if branch.tree is not None or include.kind == "artifact":
                 continue
             why = f": {one.why}" if one.why else ""
             if not one.merged:
-                out.indirect.append(f"line {include.line}: includes {one.shown}{why}")
+                out.unresolved.append(Unresolved(line=include.line, what=f"includes {one.shown}{why}"))
             elif include.kind != "template":
-                out.indirect.append(
-                    f"line {include.line}: includes {one.shown}, of which what it includes under conditions is not known{why}"
+                out.unresolved.append(
+                    Unresolved(
+                        line=include.line,
+                        what=f"includes {one.shown}, of which what it includes under conditions is not known{why}",
+                    )
                 )
-        out.indirect.sort(key=_line)
-
-
-def _line(indirect: str) -> int:
-    number = indirect.removeprefix("line ").partition(":")[0]
-    return int(number) if number.isdigit() else 0
+        out.unresolved.sort(key=lambda one: one.line)
 
 
 def _values(node: Node | None) -> Iterator[tuple[str, Scalar]]:
@@ -286,7 +293,7 @@ def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Unfolded, env: dic
     shown = fill(environment, env) if environment else environment
     if shown and "$" in shown:
         shown = "*"
-        out.indirect.append(f"line {key.line}: the environment of `{name}` is computed")
+        out.unresolved.append(Unresolved(line=key.line, what=f"the environment of `{name}` is computed"))
     _debug(out, node.get("variables"), name)
     _images(out, node, name)
     tokens = mapping(_inherited(unfolded, node, "id_tokens"))

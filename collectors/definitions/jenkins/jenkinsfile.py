@@ -11,7 +11,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
-from collectors.definitions.definition import HardCoded, Job, Login, Reference, Runner, Use
+from collectors.definitions.definition import HardCoded, Job, Login, Reference, Runner, Unresolved, Use
 from collectors.definitions.gathered import Gathered
 from collectors.definitions.jenkins.groovy import closings, masked, strings, without_comments
 from collectors.definitions.shell.variables import Shell, service_of
@@ -119,12 +119,17 @@ class _Reader:
         for match in _ROLE.finditer(self.code):
             # The plugin assumes the role with the agent's or a stored identity: no OIDC token is in play.
             role = self._string(match.end() - 1)
-            out.indirect.append(
-                f"line {self._line(match.start())}: assumes the role {role} with the agent's own identity"
+            out.unresolved.append(
+                Unresolved(
+                    line=self._line(match.start()),
+                    what=f"assumes the role {role} with the agent's own identity",
+                )
             )
         for match in _ROLE_ACCOUNT.finditer(self.code):
             account = self._string(match.end() - 1)
-            out.indirect.append(f"line {self._line(match.start())}: assumes a role in account {account}")
+            out.unresolved.append(
+                Unresolved(line=self._line(match.start()), what=f"assumes a role in account {account}")
+            )
         self._libraries()
         self._images()
         self._scripts()
@@ -132,8 +137,10 @@ class _Reader:
         labels = list(dict.fromkeys(label for label in found if label))
         out.jobs.append(Job(name="pipeline", line=1, runner=Runner(kind="self-hosted", labels=labels)))
         if "pipeline" in self.code or "node" in self.code:
-            out.indirect.append(
-                "line 1: a Jenkinsfile is a program: only what stands in it literally is seen"
+            out.unresolved.append(
+                Unresolved(
+                    line=1, what="a Jenkinsfile is a program: only what stands in it literally is seen"
+                )
             )
         out.static_logins(self.shell, 1, job=None, environment=None, stored=self.stored)
         return out.definition(low=True)
@@ -238,8 +245,10 @@ class _Reader:
             name = self._value(at, seen)
             if name is None:
                 if seen not in {"'", '"', "null", "it"}:
-                    self.out.indirect.append(
-                        f"line {self._line(at)}: the id of a credential is {seen}, which is computed"
+                    self.out.unresolved.append(
+                        Unresolved(
+                            line=self._line(at), what=f"the id of a credential is {seen}, which is computed"
+                        )
                     )
                 continue
             found[at] = name

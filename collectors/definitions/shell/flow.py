@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.definitions.definition import Severity  # noqa: TC001  msgspec reads the annotations at run time
 from collectors.definitions.github.expressions import expressions
+from scanner.records import Severity  # noqa: TC001  msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
     from collections.abc import Callable

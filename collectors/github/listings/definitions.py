@@ -52,8 +52,8 @@ class BlobFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 _FACTS = msgspec.json.Decoder(BlobFacts)
 """Made at import: msgspec crashes when two threads are the first to decode a type at the same time."""
-_FILLS = ("grants/github-workflow", "links/github-workflow", "secrets/ci-file", "controls/definition")
-"""What a definition gives beside its identity. ``definition`` stands for every problem that a parser finds in one."""
+_FILLS = ("grants/github-workflow", "links/github-workflow", "secrets/ci-file", "weaknesses")
+"""What a definition gives beside its identity."""
 
 
 class Definitions:

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from collectors.github.listings.settings import Night
     from scanner.records import Record
 
-_TABLES = ("identities", "credentials", "secrets", "grants", "links", "controls", "deployments")
+_TABLES = (
+    "identities",
+    "credentials",
+    "secrets",
+    "grants",
+    "links",
+    "controls",
+    "weaknesses",
+    "deployments",
+)
 """What is missing with a repository that is not shown."""
 
 

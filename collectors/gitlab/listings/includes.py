@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from collectors.definitions import DefinitionError
+from collectors.definitions.definition import Unresolved
 from collectors.definitions.gitlab.ci import pipeline, takes_in
 from collectors.definitions.gitlab.include import Include, matches, pin_of, without_secrets
 from collectors.definitions.gitlab.tree import File, Read, Repository
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from collectors.gitlab.scope import Scope
     from scanner.records import Reason, Record
 
-FILLS = ("grants/gitlab-pipeline", "links/gitlab-pipeline", "secrets/ci-file", "controls/definition")
+FILLS = ("grants/gitlab-pipeline", "links/gitlab-pipeline", "secrets/ci-file", "weaknesses")
 """What a pipeline's definition fills besides its identity."""
 _BLOB = re.compile(r"(?P<sha>[0-9a-f]{40}|[0-9a-f]{64})/(?P<path>.+)")
 _SPEAKS_OF_FILES = re.compile(
@@ -123,8 +124,8 @@ def definition_of(
             )
             yield gap(lost, unseen)
     if answer is not None and not answer.valid:
-        why = "line 1: GitLab finds what it merged invalid, so that it may not run"
-        return msgspec.structs.replace(definition, indirect=[*definition.indirect, why])
+        why = Unresolved(line=1, what="GitLab finds what it merged invalid, so that it may not run")
+        return msgspec.structs.replace(definition, unresolved=[*definition.unresolved, why])
     return definition
 
 
