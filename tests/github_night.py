@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from collectors.github import Config
+    from collectors.github.config import Config
     from sandbox.github.server import GitHubSandbox
 
 R = TypeVar("R", bound=Record)

@@ -218,7 +218,7 @@ import collectors.github, threading, pathlib
 from collectors.github.client import Client
 from collectors.github.tokens import user_token
 from collectors.github.failures import GitHubError
-from scanner.collect.listings import Run
+from scanner.collect.collector import Run
 from scanner.secrets.detectors import Fingerprint
 import datetime
 config = collectors.github.Config(token="${{env:T}}", organizations=["lanternpay"], base_url="{sandbox.url}")

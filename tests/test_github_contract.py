@@ -284,7 +284,7 @@ def test_rules_are_kept_when_their_bypass_is_not_shown(
                 client=Client(options, run(tmp_path), token=user_token),
                 run=run(tmp_path),
                 target=next(collectors.github.targets(options, run(tmp_path))),
-                config=options,
+                settings=options,
                 login="lanternpay",
                 number=7001001,
             )

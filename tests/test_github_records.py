@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 import collectors.github
-from collectors.github.listings import oidc
 from collectors.github.listings.secrets import identifier
 from sandbox.github.organization import (
     Actions,
@@ -640,7 +639,7 @@ def test_issuers(base_url: str, issuer: str) -> None:
     options = collectors.github.Config.model_validate(
         {"token": "${env:X}", "organizations": ["acme"], "base_url": base_url}
     )
-    assert oidc.issuer(options) == issuer
+    assert options.token_issuer == issuer
 
 
 @pytest.mark.parametrize(

@@ -27,12 +27,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
-
+from collectors.github.config import Config
 from scanner.collect.collector import Target
-from scanner.config import SecretRef, Section
 from scanner.records import record_id
 
 if TYPE_CHECKING:
@@ -43,93 +40,8 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Record
 
+__all__ = ["Config", "collect", "permissions", "targets"]
 _HERE = Path(__file__).resolve().parent
-
-
-class App(Section):
-    """A GitHub App: https://docs.github.com/en/apps/creating-github-apps"""
-
-    app_id: int | str
-    """The App's id or client id."""
-    private_key: SecretRef
-    """Its private key, PEM."""
-    installation_id: int | None = None
-    """The one installation to read; by default all, or those of ``organizations``."""
-
-
-class Repositories(Section):
-    """Which repositories are read, by name."""
-
-    include: tuple[str, ...] = ("*",)
-    """Glob patterns; a repository must match one."""
-    exclude: tuple[str, ...] = ()
-    """Glob patterns; a repository must match none."""
-
-
-class Config(Section):
-    """The section ``github`` of config.yaml."""
-
-    organizations: tuple[str, ...] = ()
-    """Logins. With an App, empty means every organization that installed it."""
-    base_url: str = "https://api.github.com"
-    """``https://HOST/api/v3`` for GitHub Enterprise Server, ``https://api.NAME.ghe.com`` with data residency."""
-    token: SecretRef | None = None
-    """A fine-grained or classic token. Either this or ``app``."""
-    app: App | None = None
-    """A GitHub App. Either this or ``token``."""
-    ca_bundle: Path | None = None
-    """PEM file of the certificate authorities to trust."""
-    oidc_issuer: str | None = None
-    """Issuer of workflow tokens, where an enterprise has one of its own (with its slug at the end)."""
-    repositories: Repositories = Repositories()
-    """Which repositories are read; of the others no more is told than that they exist."""
-    deployments: bool = True
-    """Whether the last deployments are read."""
-    audit_log: bool = True
-    """Whether the audit log tells which repositories changed, in organizations of more than ``rotate_above``."""
-    rotate_above: int = Field(default=1000, ge=0)
-    """Up to so many repositories, all are read in full every night."""
-    rotation_days: int = Field(default=7, ge=1)
-    """Above that, a repository without a visible change is read in full once in so many nights (four times as many
-    when the audit log tells what changed); in between, its records are carried forward and marked."""
-    rare_secrets: bool | None = None
-    """Whether repositories' Codespaces and agents secrets are read; by default on github.com, where all is read every
-    night."""
-    public_keys_up_to: int = Field(default=100, ge=0)
-    """People's SSH and GPG keys are read, two requests a person, in organizations of at most so many people."""
-    workers: int = Field(default=4, ge=1, le=32)
-    """Requests at the same time, for each organization."""
-    seconds_between_requests: float = Field(default=0.07, ge=0)
-    """Pace of one token over all workers; GitHub allows 900 points a minute."""
-    secondary_wait_seconds: float = Field(default=60, ge=0)
-    """First wait after a rate limit that names no end; doubles each time."""
-    longest_wait_seconds: float = Field(default=3900, ge=0)
-    """A rate limit that ends later than this is a Gap at once."""
-    retries: int = Field(default=3, ge=0)
-    """How often a request is repeated after a cut connection or a server error."""
-    timeout_seconds: int = Field(default=30, ge=1)
-    """How long one answer may take."""
-
-    @property
-    def server(self) -> bool:
-        """Whether this is a GitHub Enterprise Server."""
-        return self.base_url.endswith("/api/v3")
-
-    @field_validator("base_url")
-    @classmethod
-    def _whole_url(cls, value: str) -> str:
-        url = urlsplit(value)
-        if url.scheme not in {"http", "https"} or not url.hostname or url.username or url.query:
-            raise ValueError("must be a URL such as https://api.github.com or https://HOST/api/v3")
-        return value.rstrip("/")
-
-    @model_validator(mode="after")
-    def _one_way_in(self) -> Config:
-        if (self.token is None) == (self.app is None):
-            raise ValueError("give either token or app")
-        if self.token is not None and not self.organizations:
-            raise ValueError("organizations: name at least one when token is used")
-        return self
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from github.Requester import Requester
 
-    from collectors.github import Config
+    from collectors.github.config import Config
     from collectors.github.tokens import Held, Token
     from scanner.collect.collector import Run
     from scanner.collect.memory import Memory

@@ -25,8 +25,8 @@ from scanner.collect.listings import ListingRequest, gap, preflight, side_by_sid
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from collectors.github import Config
     from collectors.github.client import Client
+    from collectors.github.config import Config
     from collectors.github.listings.oidc import Template
     from scanner.collect.collector import Run, Target
     from scanner.collect.memory import Memory
@@ -57,7 +57,7 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
     if org is None:
         return
     scope = Scope(
-        client=client, run=run, target=target, config=config, login=str(org["login"]), number=int(org["id"])
+        client=client, run=run, target=target, settings=config, login=str(org["login"]), number=int(org["id"])
     )
     yield from scope.told(
         organization.settings(scope, org),

@@ -16,8 +16,8 @@ from scanner.records import record_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
-    from collectors.github import Config
     from collectors.github.client import Client
+    from collectors.github.config import Config
     from scanner.collect.collector import Run, Target
     from scanner.collect.failures import Failure
     from scanner.records import Record
@@ -29,8 +29,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     client: Client
     run: Run
     target: Target
-    config: Any
-    """`collectors.github.Config`."""
+    settings: Config
     login: str
     """The organization's login, as GitHub spells it."""
     number: int
@@ -39,12 +38,6 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """Custom repository roles, by the base role that each extends."""
     logins: dict[str, str] = msgspec.field(default_factory=dict)
     """Login to `Identity.id`, of the people that were listed."""
-
-    @property
-    def settings(self) -> Config:
-        """The configuration, typed."""
-        config: Config = self.config
-        return config
 
     @property
     def account_id(self) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from github import GithubIntegration
     from github.Auth import AppAuth
 
-    from collectors.github import Config
+    from collectors.github.config import Config
 
     Token = Callable[[Config], "Held"]
 

@@ -17,7 +17,7 @@ import msgspec
 from collectors.definitions.definition import Job  # noqa: TC001  msgspec reads the annotations at run time
 from collectors.github import powers
 from collectors.github.failures import GitHubError
-from collectors.github.listings.oidc import Template, issuer
+from collectors.github.listings.oidc import Template
 from scanner.records import Coverage, Grant, Identity, Link, level_of, record_id
 
 if TYPE_CHECKING:
@@ -297,7 +297,7 @@ def _context(
         owner_id=str(scope.number),
         default_branch=repository.branch,
         visibility=repository.visibility,
-        issuer=issuer(scope.settings),
+        issuer=scope.settings.token_issuer,
         # Servers have no ids in subjects.
         immutable_subject=False if scope.settings.server else template.immutable,
         claim_keys=None if template.claims == default else list(template.claims),

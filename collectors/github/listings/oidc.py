@@ -7,7 +7,6 @@ https://docs.github.com/en/rest/actions/oidc
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,7 +16,6 @@ from collectors.github.listings.controls import control
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.github import Config
     from collectors.github.listings.structure import Repository
     from collectors.github.scope import Scope
     from scanner.records import Record
@@ -32,21 +30,6 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
     """Claim names in order; ``repo, context`` is GitHub's default."""
     immutable: bool | None = None
     """True when ids stand beside the names: ``repo:acme@1/app@2:...``; None where that is not known."""
-
-
-def issuer(config: Config) -> str:
-    """Return the issuer of workflow tokens: the server's own, a data residency tenant's, or else github.com's.
-
-    https://docs.github.com/en/enterprise-server@latest/actions/how-tos/security-for-github-actions/security-hardening-your-deployments
-    """
-    if config.oidc_issuer is not None:
-        return config.oidc_issuer
-    host = urlsplit(config.base_url).netloc
-    if config.server:
-        return f"https://{host}/_services/token"
-    if host.startswith("api.") and host.endswith(".ghe.com"):
-        return f"https://token.actions.{host.removeprefix('api.')}"
-    return "https://token.actions.githubusercontent.com"
 
 
 def _template(body: dict[str, Any]) -> Template:
