@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from reports.html import write
 from scanner.analyze.framework import load_frameworks, references
-from scanner.analyze.rule import load_rules
+from scanner.analyze.rule_files import load_rules
 from scanner.findings import RuleResult
 from scanner.night import open_night
 from scanner.snapshot import write_table

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from docs import write_or_check
 from scanner.analyze.framework import load_frameworks, references
-from scanner.analyze.rule import load_rules
+from scanner.analyze.rule_files import load_rules
 from scanner.command.cli import app
 from scanner.config import Settings
 from scanner.findings import RESULT_TABLES

@@ -325,7 +325,7 @@ def _known_keys(model: type[BaseModel], where: Where) -> list[str]:
 
 def _check_rules(document: Document, settings: RuleSettings) -> None:
     """Refuse what is said of rules that do not exist: a misspelt threshold would silently be the default."""
-    from scanner.analyze.rule import RuleError, choose, load_rules
+    from scanner.analyze.rule_files import RuleError, choose, load_rules
 
     try:
         rules = load_rules(settings.custom)

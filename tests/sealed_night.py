@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from scanner.analyze.rule import load_rules
+from scanner.analyze.rule_files import load_rules
 from scanner.analyze.steps import AnalysisSummary, AnalyzeSettings, analyze
 from scanner.night import open_night
 from scanner.records import Account, Coverage, Credential, Gap, Identity, Record

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from scanner.analyze.rule import RuleError
+from scanner.analyze.rule_files import RuleError
 from scanner.analyze.steps import AnalyzeSettings, analyze
 from scanner.document import DocumentError
 from scanner.records import Grant, Link, Secret, Trust

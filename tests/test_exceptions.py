@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scanner.analyze.exceptions import REASONS, problems, read_exceptions
-from scanner.analyze.rule import load_rules
+from scanner.analyze.rule_files import load_rules
 from scanner.document import DocumentError
 from tests.sealed_night import account, analysed, everything, findings, key, on, role, rows
 

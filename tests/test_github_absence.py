@@ -13,7 +13,7 @@ import pytest
 
 from sandbox.github.organization import Organization, Repositories, Repository, User
 from sandbox.github.server import GitHubSandbox
-from scanner.analyze.rule import load_rules
+from scanner.analyze.rule_files import load_rules
 from scanner.analyze.steps import AnalyzeSettings, analyze
 from scanner.records import Test, Trust
 from tests.github_night import collected, config, run

@@ -19,7 +19,7 @@ from sandbox.estate import FIRST_NIGHT, GITHUB_ORG, GITLAB_GROUP, PROD, REGION
 from sandbox.github.server import GitHubSandbox
 from sandbox.gitlab import GitLabSandbox
 from sandbox.gitlab.instance import DEVELOPER, GUEST, MAINTAINER, REPORTER
-from scanner.analyze.rule import load_rules
+from scanner.analyze.rule_files import load_rules
 from scanner.analyze.steps import AnalyzeSettings, analyze
 from scanner.collect.run import collect_snapshot
 from scanner.command.progress import LogProgress

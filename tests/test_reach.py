@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from scanner.analyze.reach import compute
-from scanner.night import Tables
 from scanner.records import (
     TABLES,
     Credential,
@@ -26,6 +25,7 @@ from scanner.records import (
     level_of,
 )
 from scanner.snapshot import write_table
+from scanner.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,11 +8,14 @@ import msgspec
 import pytest
 
 from scanner.analyze.framework import load_frameworks, references
-from scanner.analyze.rule import Rule, RuleError, choose, load_rules, test_rule
+from scanner.analyze.rule_check import check_rule
+from scanner.analyze.rule_files import RuleError, choose, load_rules
 from scanner.document import DocumentError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from scanner.analyze.rule import Rule
 
 RULES = load_rules()
 
@@ -47,7 +50,7 @@ def own_rule(tmp_path: Path, text: str) -> Rule:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_examples_and_conventions(rule: Rule) -> None:
-    assert test_rule(rule) == []
+    assert check_rule(rule) == []
 
 
 def test_every_rule_gives_evidence_for_some_control() -> None:
@@ -65,7 +68,7 @@ def test_references_name_the_version_and_can_be_chosen() -> None:
 def test_a_custom_rule_is_loaded_and_tested_like_our_own(tmp_path: Path) -> None:
     rule = own_rule(tmp_path, GOOD)
     assert rule.title == "Credential older than 90 days"
-    assert test_rule(rule) == []
+    assert check_rule(rule) == []
 
 
 @pytest.mark.parametrize(
@@ -116,7 +119,7 @@ def test_a_wrong_rule_file_is_told_where_and_what(
 def test_a_wrong_rule_fails_its_test(tmp_path: Path, change: tuple[str, str], problem: str | None) -> None:
     text = GOOD.replace(change[0], change[1], 1)
     assert text != GOOD
-    found = "\n".join(test_rule(own_rule(tmp_path, text)))
+    found = "\n".join(check_rule(own_rule(tmp_path, text)))
     if problem is None:
         assert found == ""  # the title still uses the parameter
     else:
@@ -125,8 +128,8 @@ def test_a_wrong_rule_fails_its_test(tmp_path: Path, change: tuple[str, str], pr
 
 def test_needs_are_compared_with_what_the_macro_reads(tmp_path: Path) -> None:
     rule = next(rule for rule in RULES if rule.id == "secrets-inherit")
-    assert test_rule(rule) == []
-    problems = test_rule(msgspec.structs.replace(rule, needs=["identities"]))
+    assert check_rule(rule) == []
+    problems = check_rule(msgspec.structs.replace(rule, needs=["identities"]))
     assert problems == [
         "the query reads `weaknesses`, which needs does not name: without it the rule's silence would prove nothing"
     ]
@@ -134,7 +137,7 @@ def test_needs_are_compared_with_what_the_macro_reads(tmp_path: Path) -> None:
 
 def test_an_unused_parameter_is_told(tmp_path: Path) -> None:
     rule = own_rule(tmp_path, GOOD.replace("{days: 90}", "{days: 90, hours: 3}"))
-    assert test_rule(rule) == ["parameter `hours` is used neither in the query nor in the title"]
+    assert check_rule(rule) == ["parameter `hours` is used neither in the query nor in the title"]
 
 
 def test_a_custom_rule_cannot_replace_a_built_in_one(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scanner.findings import RESULT_TABLES
-from scanner.night import Tables
 from scanner.records import TABLES, Account, Gap, Identity, Test, Trust
 from scanner.snapshot import (
     RunInfo,
@@ -32,6 +31,7 @@ from scanner.snapshot import (
     verify,
     write_table,
 )
+from scanner.tables import Tables
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from scanner.analyze.weaknesses import define_weak_identities
-from scanner.night import Tables
 from scanner.records import Identity, Weakness
 from scanner.snapshot import write_table
+from scanner.tables import Tables
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ from reports.html.posture import (
     read_questions,
 )
 from reports.html.verdict import Since, Verdict, read_since, read_verdict, read_worst
-from scanner.analyze.rule import RULES
+from scanner.analyze.rule_files import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

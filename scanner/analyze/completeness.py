@@ -19,15 +19,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanner.night import quoted
 from scanner.records import TABLES
+from scanner.tables import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from scanner.analyze.rule import Rule
-    from scanner.night import Tables
+    from scanner.tables import Tables
 
 COMPLETE = """
     CREATE OR REPLACE MACRO complete(an_account, a_table, a_kind) AS (

@@ -20,7 +20,7 @@ from scanner.records import POWERS, Level, Power, level_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from scanner.night import Tables
+    from scanner.tables import Tables
 
 DELIVERING: frozenset[Power] = frozenset({"deploy", "change-delivery", "read"})
 """What every pipeline needs in order to deliver."""

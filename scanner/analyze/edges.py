@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from scanner.night import Tables
+    from scanner.tables import Tables
 
 ASSUMING = ("admin", "become-other")
 """Powers by which an identity may call a role that trusts its whole account."""

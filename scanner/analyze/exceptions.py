@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from scanner.night import Tables
     from scanner.records import Severity
+    from scanner.tables import Tables
 
 REASONS = (
     "accepted-risk",

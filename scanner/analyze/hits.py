@@ -1,7 +1,7 @@
 """Runs rules: one locked-down SELECT a rule, its hits into one Parquet file.
 
 What is checked before a query runs: it is exactly one SELECT, it does not look at the clock, at chance or at files,
-and it gives the columns that a rule must give. The connection itself refuses the rest, see `scanner.night.Tables`.
+and it gives the columns that a rule must give. The connection itself refuses the rest, see `scanner.tables.Tables`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scanner.analyze.rule import Rule
-    from scanner.night import Tables
+    from scanner.tables import Tables
 
 _IMPURE = re.compile(
     r"\b(current_date|current_timestamp|current_time|localtime|localtimestamp)\b"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from scanner.night import Tables
+    from scanner.tables import Tables
 
 _OPEN = "status IN ('new', 'open', 'reopened')"
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from scanner.night import Tables
+    from scanner.tables import Tables
 
 COUNTED = {
     "identities": {"kind": "kind", "name": "name", "identity_id": "id", "surface": "surface"},

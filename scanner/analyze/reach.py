@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from scanner.night import Tables
+    from scanner.tables import Tables
 
 FAR_POWERS: tuple[Power, ...] = tuple(power for power in POWERS if power != "read")
 """Powers worth a path. Plain reading is left out: nearly everything can."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scanner.analyze.owners import OwnerLine
-    from scanner.night import Tables
     from scanner.snapshot import Manifest
+    from scanner.tables import Tables
 
 REFERENCES: dict[str, tuple[str, ...]] = {
     "credentials": ("identity_id",),

@@ -15,12 +15,13 @@ import msgspec
 
 from scanner.analyze.completeness import define_complete
 from scanner.analyze.hits import QueryError, columns, parameters, write_hits
-from scanner.analyze.rule import ANALYSIS_NEEDS, Example, parse_need, with_params
+from scanner.analyze.rule import ANALYSIS_NEEDS, Example, parse_need
+from scanner.analyze.rule_files import with_params
 from scanner.analyze.weaknesses import READS, define_weak_identities
 from scanner.findings import RESULT_TABLES, SEVERITIES
-from scanner.night import Tables
 from scanner.records import TABLES
 from scanner.snapshot import write_table
+from scanner.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ class ExampleError(Exception):
     """An example's rows are no rows."""
 
 
-def check(rule: Rule) -> list[str]:
+def check_rule(rule: Rule) -> list[str]:
     """Return what is wrong with a rule: conventions first, then its examples."""
     with _empty_tables() as (tables, folder):
         try:

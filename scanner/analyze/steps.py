@@ -30,17 +30,18 @@ from scanner.analyze.owners import read_owners
 from scanner.analyze.population import count_population, keep_population
 from scanner.analyze.reach import compute
 from scanner.analyze.resolve import resolve
-from scanner.analyze.rule import Rule, choose, load_rules
+from scanner.analyze.rule_files import choose, load_rules
 from scanner.analyze.weaknesses import define_weak_identities
 from scanner.findings import SEVERITIES, ExceptionState, Finding, Metric, RuleResult
-from scanner.night import Tables, quoted
 from scanner.records import Severity  # noqa: TC001  msgspec reads the annotations at run time
 from scanner.snapshot import verify, write_private, write_table
+from scanner.tables import Tables, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scanner.analyze.exceptions import Accepted
+    from scanner.analyze.rule import Rule
     from scanner.snapshot import Manifest
 
 DUE_DAYS: dict[Severity, int] = {"critical": 7, "high": 30, "medium": 60, "low": 90}

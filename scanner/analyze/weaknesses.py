@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scanner.findings import SEVERITIES
 
 if TYPE_CHECKING:
-    from scanner.night import Tables
+    from scanner.tables import Tables
 
 READS = frozenset({"weaknesses", "identities"})
 """The tables that the macro reads."""

@@ -441,7 +441,7 @@ def rules_list(
     custom: Annotated[Path | None, typer.Option("--custom", help="A folder of rules of your own.")] = None,
 ) -> None:
     """List the rules: id, severity, title."""
-    from scanner.analyze.rule import load_rules
+    from scanner.analyze.rule_files import load_rules
 
     with _exit_codes():
         for rule in load_rules(custom):
@@ -454,7 +454,7 @@ def rules_show(
     custom: Annotated[Path | None, typer.Option("--custom", help="A folder of rules of your own.")] = None,
 ) -> None:
     """Show one rule: why, fix, thresholds, query."""
-    from scanner.analyze.rule import load_rules
+    from scanner.analyze.rule_files import load_rules
     from scanner.command.summary import rule_lines
     from scanner.document import nearest
 
@@ -471,11 +471,12 @@ def rules_test(
     custom: Annotated[Path | None, typer.Option("--custom", help="A folder of rules of your own.")] = None,
 ) -> None:
     """Run every rule's examples and lint. Exits with 1 when one fails."""
-    from scanner.analyze.rule import load_rules, test_rule
+    from scanner.analyze.rule_check import check_rule
+    from scanner.analyze.rule_files import load_rules
 
     with _exit_codes():
         rules = load_rules(custom)
-        problems = [f"{rule.id}: {problem}" for rule in rules for problem in test_rule(rule)]
+        problems = [f"{rule.id}: {problem}" for rule in rules for problem in check_rule(rule)]
         typer.echo("\n".join(problems) or f"{len(rules)} rules, all examples as stated")
         raise typer.Exit(1 if problems else 0)
 

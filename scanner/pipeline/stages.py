@@ -132,7 +132,7 @@ def check_inputs(settings: Settings, as_of: datetime) -> list[str]:
     """
     from scanner.analyze.exceptions import read_exceptions
     from scanner.analyze.owners import read_owners
-    from scanner.analyze.rule import load_rules
+    from scanner.analyze.rule_files import load_rules
 
     if settings.owners is not None:
         read_owners(settings.owners)
