@@ -59,6 +59,10 @@ def shop(top: str, own: dict[str, str] | None = None, **others: dict[str, str]) 
     return instance
 
 
+def where(row: Weakness) -> str | None:
+    return row.path if row.line is None else f"{row.path}:{row.line}"
+
+
 class Night:
     """What a night says of shop's pipeline, and what was asked for."""
 
@@ -69,12 +73,8 @@ class Night:
         self.links = {(row.target_id, row.evidence) for row in of(self.records, Link)}
         self.secrets = [(row.name, row.location) for row in of(self.records, Secret)]
         own = [row for row in of(self.records, Weakness) if row.subject_id == f"gitlab:pipeline:{SHOP}"]
-        self.problems = {
-            (row.code, f"{row.path}:{row.line}") for row in own if row.code != "unresolved-reference"
-        }
-        self.unresolved = {
-            (f"{row.path}:{row.line}", row.what) for row in own if row.code == "unresolved-reference"
-        }
+        self.problems = {(row.code, where(row)) for row in own if row.code != "unresolved-reference"}
+        self.unresolved = {(where(row), row.what) for row in own if row.code == "unresolved-reference"}
 
     def gaps(self, call: str) -> list[Gap]:
         return [row for row in gaps(self.records) if row.call == call]

@@ -114,11 +114,12 @@ def definition_of(
     )
     unseen = _unseen(branches)
     if unseen is not None:
-        for table, kind in [("identities", "gitlab-pipeline"), *(name.split("/") for name in FILLS)]:
+        for name in ("identities/gitlab-pipeline", *FILLS):
+            table, _, kind = name.partition("/")
             lost = scope.asked(
                 table,
                 "GET /projects/:id/repository/files/:file_path/raw (included)",
-                kind=kind,
+                kind=kind or None,
                 needs="Developer of the projects that it includes from",
                 place=project.place,
             )
