@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from collectors.aws.evaluator.account import Account
+from collectors.aws.evaluator.account import AccountEvaluation
 from collectors.aws.evaluator.facts import AwsFacts, Compute
 from collectors.aws.evaluator.judge import judge
 from scanner.records import Gap, Grant, Link, Record, Trust
@@ -144,8 +144,8 @@ def compute(kind: str, address: str, role_name: str) -> Compute:
     return Compute(kind=kind, arn=address, role_arn=arn("role", role_name), record_id=address)
 
 
-def account(of: AwsFacts) -> Account:
-    return Account(of, AS_OF)
+def account(of: AwsFacts) -> AccountEvaluation:
+    return AccountEvaluation(of, AS_OF)
 
 
 def records(of: AwsFacts) -> list[Record]:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from collectors.aws.evaluator.actions import matching
-from collectors.aws.evaluator.escalation_paths import Path, implied, paths
+from collectors.aws.evaluator.escalation_paths import EscalationPath, implied, paths
 from tests.aws_iam import (
     ACCOUNT,
     ADMINISTRATOR,
@@ -56,7 +56,7 @@ HARMLESS = {
 class Case:
     """One account in which a holder walks one path, and ways to spoil it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: EscalationPath) -> None:
         self.path = path
         self.holder_kind = path.holder or "user"
         self.holder = arn(self.holder_kind, HOLDER)

@@ -7,13 +7,28 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collectors.aws.evaluator.actions import catalogue
-from collectors.aws.evaluator.conditions import Context, Truth
-from collectors.aws.evaluator.effective import Judge, Limits, Row, Rows, pieces, reading, resolve
+from collectors.aws.evaluator.conditions import RequestContext, Truth
+from collectors.aws.evaluator.effective import (
+    Judge,
+    PolicyLimits,
+    ResolvedDocument,
+    ResolvedStatement,
+    pieces,
+    reading,
+    resolve,
+)
 from collectors.aws.evaluator.escalation import Hit, Holder, Search
 from collectors.aws.evaluator.escalation_paths import interesting
 from collectors.aws.evaluator.explain import fix_of, hit_fix, hit_why, why_of
-from collectors.aws.evaluator.grants import Reach, Summary, breadth_of, iam_making, is_admin, summarize
-from collectors.aws.evaluator.policy import Document, parse
+from collectors.aws.evaluator.grants import (
+    ReachableResources,
+    Summary,
+    breadth_of,
+    iam_making,
+    is_admin,
+    summarize,
+)
+from collectors.aws.evaluator.policy import PolicyDocument, parse
 from collectors.aws.evaluator.powers import powers
 from collectors.aws.evaluator.principals import Attachment, Principal, directory
 from collectors.aws.evaluator.usage import usage_of
@@ -35,7 +50,7 @@ MOST_LINKS = 5
 """How many links ``can_become`` one holder gets."""
 
 
-class Account:
+class AccountEvaluation:
     """One account, evaluated."""
 
     def __init__(self, facts: AwsFacts, as_of: datetime) -> None:
@@ -43,24 +58,24 @@ class Account:
         self.as_of = as_of
         self.directory = directory(facts, as_of)
         self.by_arn = {one.arn: one for one in self.directory.principals}
-        self.scps: list[list[Document]] = (
+        self.scps: list[list[PolicyDocument]] = (
             [] if facts.management else [[parse(item) for item in level] for level in facts.scps or []]
         )
         self.scps_unknown = facts.scps is None and facts.management is not True
         self.reach = self._reach()
         self.interned: dict[tuple[object, ...], tuple[object, ...]] = {}
-        self.limits_of: dict[tuple[object, ...], Limits] = {}
+        self.limits_of: dict[tuple[object, ...], PolicyLimits] = {}
         self.summaries: dict[tuple[object, ...], Summary] = {}
         self.admins: dict[tuple[object, ...], bool] = {}
         self.denying: dict[str, bool] = {}
-        self.limited: dict[str, tuple[tuple[object, ...], Limits]] = {}
-        self.wanted: dict[tuple[object, ...], tuple[tuple[Row, ...], int]] = {}
+        self.limited: dict[str, tuple[tuple[object, ...], PolicyLimits]] = {}
+        self.wanted: dict[tuple[object, ...], tuple[tuple[ResolvedStatement, ...], int]] = {}
         self.holders = {one.arn: self._holder(one) for one in self.directory.principals}
         search = Search(facts, self.directory, self.holders, self.reach.strong)
         self.hits: dict[str, list[Hit]] = search.run()
         self.beyond: dict[str, list[Hit]] = search.beyond(self._strong)
 
-    def _reach(self) -> Reach:
+    def _reach(self) -> ReachableResources:
         """Return what exists in the account for patterns to reach."""
         principals = [one for one in self.directory.principals if not one.service_linked]
         arns = {
@@ -78,35 +93,35 @@ class Account:
             f"arn:{self.facts.partition}:iam::aws:policy/{name}"
             for name in ("AdministratorAccess", "IAMFullAccess")
         ]
-        reach = Reach(
+        reach = ReachableResources(
             account=self.facts.account_id,
             partition=self.facts.partition,
             as_of=self.as_of,
             arns={**arns, "policy": tuple(own.items())},
             strong=tuple(named),
         )
-        nobody = Context(as_of=self.as_of)
+        nobody = RequestContext(as_of=self.as_of)
         strong = [
             policy.arn
             for policy in self.directory.policies.values()
             if policy.document is not None
-            and is_admin(pieces(resolve(policy.document, nobody).allows, Limits()), reach) is Truth.YES
+            and is_admin(pieces(resolve(policy.document, nobody).allows, PolicyLimits()), reach) is Truth.YES
         ]
         return msgspec.structs.replace(reach, strong=tuple(dict.fromkeys([*named, *strong])))
 
-    def _rows(self, principal: Principal, document: Document) -> Rows:
+    def _rows(self, principal: Principal, document: PolicyDocument) -> ResolvedDocument:
         return resolve(document, principal.context)
 
-    def _part(self, principal: Principal, document: Document) -> tuple[object, ...]:
+    def _part(self, principal: Principal, document: PolicyDocument) -> tuple[object, ...]:
         part = (document.key, reading(document, principal.context))
         return self.interned.setdefault(part, part)
 
-    def _above(self, principal: Principal) -> list[list[Document]]:
+    def _above(self, principal: Principal) -> list[list[PolicyDocument]]:
         """Return the layers that bound a principal: its boundary, and the SCPs where they apply."""
         layers = [[principal.boundary]] if principal.boundary is not None else []
         return layers if principal.service_linked else layers + self.scps
 
-    def _limits(self, principal: Principal) -> tuple[tuple[object, ...], Limits]:
+    def _limits(self, principal: Principal) -> tuple[tuple[object, ...], PolicyLimits]:
         """Return what limits a principal, and a key that is equal for equal limits."""
         above = self._above(principal)
         key: tuple[object, ...]
@@ -123,31 +138,31 @@ class Account:
         found = self.limits_of.get(key)
         if found is None:
             layers = [[self._rows(principal, document) for document in layer] for layer in above]
-            denies: dict[int, Row] = {}
+            denies: dict[int, ResolvedStatement] = {}
             for rows in [
                 *(self._rows(principal, one) for one in own),
                 *(one for layer in layers for one in layer),
             ]:
                 denies |= {id(row): row for row in rows.denies}
-            found = self.limits_of[key] = Limits(
+            found = self.limits_of[key] = PolicyLimits(
                 layers=tuple(tuple(row for rows in layer for row in rows.allows) for layer in layers),
                 denies=tuple(denies.values()),
             )
         return key, found
 
-    def _limits_once(self, principal: Principal) -> tuple[tuple[object, ...], Limits]:
+    def _limits_once(self, principal: Principal) -> tuple[tuple[object, ...], PolicyLimits]:
         found = self.limited.get(principal.arn)
         if found is None:
             found = self.limited[principal.arn] = self._limits(principal)
         return found
 
-    def _has_deny(self, document: Document) -> bool:
+    def _has_deny(self, document: PolicyDocument) -> bool:
         found = self.denying.get(document.key)
         if found is None:
             found = self.denying[document.key] = any(not statement.allow for statement in document.statements)
         return found
 
-    def summary(self, principal: Principal, document: Document) -> Summary:
+    def summary(self, principal: Principal, document: PolicyDocument) -> Summary:
         """Sum up one document for one principal; the same answer is computed once."""
         limits_key, limits = self._limits_once(principal)
         key = (self._part(principal, document), limits_key)
@@ -160,7 +175,7 @@ class Account:
     def _holder(self, principal: Principal) -> Holder:
         documents = [one.document for one in principal.attachments if one.document is not None]
         limits_key, limits = self._limits_once(principal)
-        some: list[Row] = []
+        some: list[ResolvedStatement] = []
         actions = 0
         parts: set[tuple[object, ...]] = set()
         admin = on_condition = False
@@ -195,8 +210,8 @@ class Account:
         )
 
     def _wanted(
-        self, principal: Principal, document: Document, part: tuple[object, ...]
-    ) -> tuple[tuple[Row, ...], int]:
+        self, principal: Principal, document: PolicyDocument, part: tuple[object, ...]
+    ) -> tuple[tuple[ResolvedStatement, ...], int]:
         """Return the rows of a document that matter to an escalation path, and their actions."""
         found = self.wanted.get(part)
         if found is None:
@@ -219,12 +234,12 @@ class Account:
         return found
 
     def _admin_with(
-        self, principal: Principal, documents: list[Document], above: list[list[Document]]
+        self, principal: Principal, documents: list[PolicyDocument], above: list[list[PolicyDocument]]
     ) -> Truth:
         """Say how far a principal would be an administrator with other documents."""
         own = [self._rows(principal, document) for document in documents]
         layers = [[self._rows(principal, document) for document in layer] for layer in above]
-        limits = Limits(
+        limits = PolicyLimits(
             layers=tuple(tuple(row for rows in layer for row in rows.allows) for layer in layers),
             denies=tuple(
                 row for rows in [*own, *(one for layer in layers for one in layer)] for row in rows.denies

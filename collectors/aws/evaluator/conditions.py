@@ -39,7 +39,7 @@ Outcome: TypeAlias = Literal["true", "false", "chosen", "easy", "narrow", "vacuo
 out; ``narrow``: circumstances decide; ``vacuous``: circumstances decide, and it is true when the key is absent."""
 
 
-class Context(msgspec.Struct, frozen=True, kw_only=True):
+class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a request before it is made."""
 
     as_of: datetime
@@ -55,9 +55,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     def with_known(
         self, more: dict[str, tuple[str, ...] | None], resource_tags: dict[str, str] | None = None
-    ) -> Context:
+    ) -> RequestContext:
         """Return a context that knows more of the request, and of the resource that it asks for."""
-        return Context(
+        return RequestContext(
             as_of=self.as_of,
             known={**self.known, **more},
             mfa=self.mfa,
@@ -113,7 +113,9 @@ OPERATORS = NEGATED | frozenset(
 )  # fmt: skip
 
 
-def holds(conditions: Iterable[Condition], context: Context, *, allow: bool, variables: bool = True) -> Truth:
+def holds(
+    conditions: Iterable[Condition], context: RequestContext, *, allow: bool, variables: bool = True
+) -> Truth:
     """Say how far the conditions of one statement hold.
 
     For an Allow: how far a caller can meet them. For a Deny: YES only when no caller can avoid them.
@@ -153,7 +155,7 @@ _DENY: dict[Outcome, Truth] = {
 }
 
 
-def judge_condition(condition: Condition, context: Context, *, variables: bool = True) -> Outcome:
+def judge_condition(condition: Condition, context: RequestContext, *, variables: bool = True) -> Outcome:
     """Judge one condition against what is known."""
     if condition.operator not in OPERATORS:
         return "unknown"
@@ -183,7 +185,7 @@ def _never_with_mfa(condition: Condition, values: tuple[str, ...]) -> Outcome:
     return "true" if condition.if_exists else "narrow"
 
 
-def _actual(key: str, context: Context) -> tuple[str, ...] | Literal["open"] | None:
+def _actual(key: str, context: RequestContext) -> tuple[str, ...] | Literal["open"] | None:
     """Return the key's values, None when it is absent, or ``open`` when only the request will tell."""
     if key in context.known:
         return context.known[key]
@@ -203,7 +205,7 @@ def _actual(key: str, context: Context) -> tuple[str, ...] | Literal["open"] | N
     return "open"
 
 
-def _without_value(condition: Condition, values: tuple[str, ...], context: Context) -> Outcome:
+def _without_value(condition: Condition, values: tuple[str, ...], context: RequestContext) -> Outcome:
     """Judge a condition on a key whose value only the request will tell."""
     key = condition.key
     chosen = key.startswith(CHOSEN)

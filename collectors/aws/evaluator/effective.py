@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from collectors.aws.evaluator.actions import all_of, applicable, catalogue, matching
-from collectors.aws.evaluator.conditions import Context, Truth, holds
+from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
 from collectors.aws.evaluator.policy import (
-    Document,
+    PolicyDocument,
     Statement,
     glob,
     overlaps,
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ResolvedStatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One statement, resolved for one principal."""
 
     statement: Statement
-    document: Document
+    document: PolicyDocument
     actions: int
     """The set of actions that it speaks of."""
     resources: tuple[str, ...]
@@ -54,11 +54,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         )
 
 
-class Rows(msgspec.Struct, frozen=True, kw_only=True):
+class ResolvedDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A document, resolved for one principal."""
 
-    allows: tuple[Row, ...]
-    denies: tuple[Row, ...]
+    allows: tuple[ResolvedStatement, ...]
+    denies: tuple[ResolvedStatement, ...]
     unknown: tuple[str, ...]
     """Action patterns that match no action known to AWS's reference."""
 
@@ -70,24 +70,24 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     excluded: tuple[str, ...]
     actions: int
     truth: Truth
-    row: Row
+    row: ResolvedStatement
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What bounds a principal from above, and what denies it."""
 
-    layers: tuple[tuple[Row, ...], ...] = ()
+    layers: tuple[tuple[ResolvedStatement, ...], ...] = ()
     """The Allow rows of the boundary and of each SCP level; each layer must allow."""
-    denies: tuple[Row, ...] = ()
+    denies: tuple[ResolvedStatement, ...] = ()
     """The Deny rows of every document that applies."""
 
 
 _USES: dict[str, frozenset[str]] = {}
-_ROWS: dict[tuple[str, tuple[Any, ...]], Rows] = {}
+_ROWS: dict[tuple[str, tuple[Any, ...]], ResolvedDocument] = {}
 _ROWS_MAX = 50_000
 
 
-def uses(document: Document) -> frozenset[str]:
+def uses(document: PolicyDocument) -> frozenset[str]:
     """Return the condition keys and policy variables that a document reads, in lower case."""
     found = _USES.get(document.key)
     if found is None:
@@ -101,7 +101,7 @@ def uses(document: Document) -> frozenset[str]:
     return found
 
 
-def reading(document: Document, context: Context) -> tuple[Any, ...]:
+def reading(document: PolicyDocument, context: RequestContext) -> tuple[Any, ...]:
     """Return what the document makes of the context: equal for two principals that it cannot tell apart."""
     keys = uses(document)
     if not keys:
@@ -114,7 +114,7 @@ def reading(document: Document, context: Context) -> tuple[Any, ...]:
     )
 
 
-def resolve(document: Document, context: Context) -> Rows:
+def resolve(document: PolicyDocument, context: RequestContext) -> ResolvedDocument:
     """Resolve a document for a principal; each distinct answer is computed once."""
     key = (document.key, reading(document, context))
     found = _ROWS.get(key)
@@ -125,9 +125,9 @@ def resolve(document: Document, context: Context) -> Rows:
     return found
 
 
-def _resolve(document: Document, context: Context) -> Rows:
-    allows: list[Row] = []
-    denies: list[Row] = []
+def _resolve(document: PolicyDocument, context: RequestContext) -> ResolvedDocument:
+    allows: list[ResolvedStatement] = []
+    denies: list[ResolvedStatement] = []
     unknown: list[str] = []
     variables = context.variables(uses(document)) if document.variables else {}
     for statement in document.statements:
@@ -142,7 +142,7 @@ def _resolve(document: Document, context: Context) -> Rows:
             actions |= found
         if statement.not_actions:
             actions = catalogue().everything & ~actions
-        row = Row(
+        row = ResolvedStatement(
             statement=statement,
             document=document,
             actions=actions,
@@ -159,7 +159,7 @@ def _resolve(document: Document, context: Context) -> Rows:
             truth=truth,
         )
         (allows if statement.allow else denies).append(row)
-    return Rows(allows=tuple(allows), denies=tuple(denies), unknown=tuple(unknown))
+    return ResolvedDocument(allows=tuple(allows), denies=tuple(denies), unknown=tuple(unknown))
 
 
 def _open_to_requests(statement: Statement) -> bool:
@@ -182,7 +182,7 @@ def _expand(
     return tuple(found)
 
 
-def pieces(rows: Iterable[Row], limits: Limits) -> list[Piece]:
+def pieces(rows: Iterable[ResolvedStatement], limits: PolicyLimits) -> list[Piece]:
     """Return what is left of some Allow rows, by resource pattern, after denies and within every layer."""
     left: list[Piece] = []
     for row in rows:
@@ -202,7 +202,7 @@ def pieces(rows: Iterable[Row], limits: Limits) -> list[Piece]:
     return left
 
 
-def unbounded(layer: Iterable[Row]) -> bool:
+def unbounded(layer: Iterable[ResolvedStatement]) -> bool:
     """Say whether a layer allows everything."""
     everything = catalogue().everything
     return any(
@@ -214,7 +214,7 @@ def unbounded(layer: Iterable[Row]) -> bool:
     )
 
 
-def _within(piece: Piece, layer: Iterable[Row]) -> Iterable[Piece]:
+def _within(piece: Piece, layer: Iterable[ResolvedStatement]) -> Iterable[Piece]:
     whole: dict[Truth, int] = {}
     for row in layer:
         if row.truth is Truth.NO or not row.actions & piece.actions:
@@ -241,7 +241,7 @@ def _within(piece: Piece, layer: Iterable[Row]) -> Iterable[Piece]:
         )
 
 
-def _minus(piece: Piece, deny: Row) -> Iterable[Piece]:
+def _minus(piece: Piece, deny: ResolvedStatement) -> Iterable[Piece]:
     hit = piece.actions & deny.actions
     if not hit or deny.truth is Truth.NO or not deny.covers(piece.resource):
         yield piece
@@ -268,9 +268,9 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
 class Judge(msgspec.Struct, frozen=True, kw_only=True):
     """Answers for one principal: its rows, its limits, and what is known of it."""
 
-    allows: tuple[Row, ...]
-    limits: Limits
-    context: Context
+    allows: tuple[ResolvedStatement, ...]
+    limits: PolicyLimits
+    context: RequestContext
 
     def on(self, action: str, arn: str, asking: Asking | None = None) -> Truth:
         """Say how far the principal can do ``action`` on the resource ``arn``."""
@@ -305,12 +305,12 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
                     best = max(best, min(truth, self._survives(bit, narrower, context)))
         return best
 
-    def _context(self, asking: Asking | None) -> Context:
+    def _context(self, asking: Asking | None) -> RequestContext:
         if asking is None:
             return self.context
         return self.context.with_known(asking.known, asking.resource_tags)
 
-    def _less_denied(self, bit: int, arn: str, truth: Truth, context: Context) -> Truth:
+    def _less_denied(self, bit: int, arn: str, truth: Truth, context: RequestContext) -> Truth:
         if truth is Truth.NO:
             return truth
         for row in self.limits.denies:
@@ -322,7 +322,7 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
                     truth = min(truth, denied)
         return truth
 
-    def _survives(self, bit: int, resource: str, context: Context) -> Truth:
+    def _survives(self, bit: int, resource: str, context: RequestContext) -> Truth:
         truth = Truth.YES
         for layer in self.limits.layers:
             best = Truth.NO
@@ -342,7 +342,7 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
         return truth
 
 
-def _truth(row: Row, context: Context) -> Truth:
+def _truth(row: ResolvedStatement, context: RequestContext) -> Truth:
     """Return how far a row's conditions hold, for a request of which more may be known than of the principal."""
     if not row.statement.conditions:
         return row.truth
@@ -351,7 +351,7 @@ def _truth(row: Row, context: Context) -> Truth:
     )
 
 
-def _most(rows: Iterable[Row], bit: int, arn: str, context: Context) -> Truth:
+def _most(rows: Iterable[ResolvedStatement], bit: int, arn: str, context: RequestContext) -> Truth:
     best = Truth.NO
     for row in rows:
         if row.actions & bit and row.matches(arn):
@@ -362,10 +362,10 @@ def _most(rows: Iterable[Row], bit: int, arn: str, context: Context) -> Truth:
 
 
 def judge_of(
-    identity: Sequence[Document],
-    context: Context,
-    boundary: Sequence[Document] | None = None,
-    scps: Sequence[Sequence[Document]] | None = None,
+    identity: Sequence[PolicyDocument],
+    context: RequestContext,
+    boundary: Sequence[PolicyDocument] | None = None,
+    scps: Sequence[Sequence[PolicyDocument]] | None = None,
 ) -> Judge:
     """Put documents together. ``boundary`` and ``scps`` never grant; None means that there is none."""
     own = [resolve(document, context) for document in identity]
@@ -378,7 +378,7 @@ def judge_of(
     denies += [row for layer in above for rows in layer for row in rows.denies]
     return Judge(
         allows=tuple(row for rows in own for row in rows.allows),
-        limits=Limits(
+        limits=PolicyLimits(
             layers=tuple(tuple(row for rows in layer for row in rows.allows) for layer in above),
             denies=tuple({id(row): row for row in denies}.values()),
         ),
@@ -402,7 +402,7 @@ def can(
     """
     judge = judge_of(
         [parse(document) for document in identity],
-        Context(as_of=as_of, known=known or {}),
+        RequestContext(as_of=as_of, known=known or {}),
         None if boundary is None else [parse(boundary)],
         [[parse(document) for document in level] for level in scps],
     )
@@ -420,7 +420,7 @@ def effective_actions(
     """Return ``(action, resource pattern, how far)`` for all that documents allow, in the order of the catalogue."""
     judge = judge_of(
         [parse(document) for document in identity],
-        Context(as_of=as_of, known=known or {}),
+        RequestContext(as_of=as_of, known=known or {}),
         None if boundary is None else [parse(boundary)],
         [[parse(document) for document in level] for level in scps],
     )

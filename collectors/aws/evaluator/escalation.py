@@ -16,8 +16,8 @@ from collectors.aws.evaluator.conditions import Truth
 from collectors.aws.evaluator.effective import Asking, Judge
 from collectors.aws.evaluator.escalation_paths import (
     TAGGING,
-    Path,
-    Step,
+    EscalationPath,
+    PathStep,
     assume_role,
     implied,
     paths,
@@ -45,7 +45,7 @@ MOST_ROUNDS = 12
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
     """A path that somebody can walk."""
 
-    path: Path
+    path: EscalationPath
     target: Principal | None
     """Who is reached; None for oneself or a new identity."""
     truth: Truth
@@ -138,7 +138,7 @@ class Search:
             self.compute.setdefault(one.kind, []).append(one)
         self.fresh: dict[str, Index] = {}
         self.fresh_named: dict[str, list[Principal]] = {}
-        self.walkable: dict[int, tuple[Path, ...]] = {}
+        self.walkable: dict[int, tuple[EscalationPath, ...]] = {}
 
     def run(self) -> dict[str, list[Hit]]:
         """Return the hits of every holder that is no administrator already, by its ARN.
@@ -255,7 +255,7 @@ class Search:
                 self.fresh_named.setdefault(arn, []).append(role)
         self.fresh |= {service: Index(serving[service]) for service in serving}
 
-    def _walkable(self, holder: Holder) -> tuple[Path, ...]:
+    def _walkable(self, holder: Holder) -> tuple[EscalationPath, ...]:
         """Return the paths of which the holder has every action somewhere."""
         found = self.walkable.get(holder.actions)
         if found is None:
@@ -341,7 +341,7 @@ class Search:
                         seen.add(one.arn)
                         yield one
 
-    def _walk(self, holder: Holder, path: Path) -> Iterator[Hit]:
+    def _walk(self, holder: Holder, path: EscalationPath) -> Iterator[Hit]:
         """Yield at most a few targets that the holder reaches on a path, all of whose actions it holds."""
         principal = holder.principal
         if path.holder is not None and principal.kind != f"iam-{path.holder}":
@@ -375,7 +375,7 @@ class Search:
                 if found >= MOST_TARGETS:
                     return
 
-    def _candidates(self, holder: Holder, path: Path) -> Iterable[tuple[Principal, Truth]]:
+    def _candidates(self, holder: Holder, path: EscalationPath) -> Iterable[tuple[Principal, Truth]]:
         actions = next((step.actions for step in path.steps if step.covers == "target"), None)
         match path.target:
             case "role" if path.services and actions is not None:
@@ -423,7 +423,7 @@ class Search:
                     yield role, Truth.YES
                     break
 
-    def _through_compute(self, holder: Holder, path: Path, before: Truth) -> Iterator[Hit]:
+    def _through_compute(self, holder: Holder, path: EscalationPath, before: Truth) -> Iterator[Hit]:
         found = False
         for hit in self._through_known(holder, path, before):
             found = True
@@ -435,7 +435,7 @@ class Search:
             if truth is not Truth.NO:
                 yield Hit(path=path, target=target, truth=truth, assumed=True)
 
-    def _through_known(self, holder: Holder, path: Path, before: Truth) -> Iterator[Hit]:
+    def _through_known(self, holder: Holder, path: EscalationPath, before: Truth) -> Iterator[Hit]:
         """Yield what the holder becomes through compute that is known to exist."""
         found = 0
         for one in self.compute.get(path.compute or "", ()):
@@ -450,7 +450,13 @@ class Search:
                 return
 
     def _steps(
-        self, holder: Holder, path: Path, target: Principal | None, compute: Compute | None, *, shared: bool
+        self,
+        holder: Holder,
+        path: EscalationPath,
+        target: Principal | None,
+        compute: Compute | None,
+        *,
+        shared: bool,
     ) -> Truth:
         """Say how far the steps are allowed that are the same for every target, or those that are not."""
         truth = Truth.YES
@@ -468,8 +474,8 @@ class Search:
     def _step(
         self,
         holder: Holder,
-        path: Path,
-        step: Step,
+        path: EscalationPath,
+        step: PathStep,
         action: str,
         *,
         target: Principal | None,
@@ -506,7 +512,7 @@ class Search:
                 arns = [arn for arn in (trust.federated if trust else ()) if f":{step.covers}/" in arn]
                 return self._most(judge.on(action, arn) for arn in arns)
 
-    def _on_target(self, holder: Holder, path: Path, action: str, target: Principal) -> Truth:
+    def _on_target(self, holder: Holder, path: EscalationPath, action: str, target: Principal) -> Truth:
         if action != "iam:PassRole":
             return self._on(holder.judge, action, target)
         trust = self.trust.get(target.arn)
@@ -541,7 +547,7 @@ class Search:
             return truth
         return min(Truth.NARROW, judge.on(action, target.arn, Asking(known=known)))
 
-    def _on_compute(self, judge: Judge, path: Path, action: str, compute: Compute | None) -> Truth:
+    def _on_compute(self, judge: Judge, path: EscalationPath, action: str, compute: Compute | None) -> Truth:
         assert path.arn is not None
         if compute is None:
             return self._on_unlisted(judge, path, action)
@@ -554,7 +560,7 @@ class Search:
             for arn in (f"{place}:task/{cluster}/any-task", f"{place}:cluster/{cluster}", compute.arn)
         )
 
-    def _on_unlisted(self, judge: Judge, path: Path, action: str) -> Truth:
+    def _on_unlisted(self, judge: Judge, path: EscalationPath, action: str) -> Truth:
         """Judge an action on compute that was not listed: what a policy names is taken to exist.
 
         What it names and is known runs with a role that is known, and is judged by that.
@@ -572,7 +578,7 @@ class Search:
             and (_open_name(pattern) or not any(glob(pattern, one) for one in known))
         )
 
-    def _policies(self, principal: Principal | None, path: Path) -> list[str]:
+    def _policies(self, principal: Principal | None, path: EscalationPath) -> list[str]:
         """Return the customer managed policies that a principal holds, whose text the account can change."""
         if principal is None:
             return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path as File
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -25,7 +25,7 @@ TAGGING = ("iam:TagUser", "iam:UntagUser", "iam:TagRole", "iam:UntagRole")
 """Who may set a tag decides what a condition on it lets through."""
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class PathStep(msgspec.Struct, frozen=True, kw_only=True):
     """One permission of a path."""
 
     actions: tuple[str, ...]
@@ -36,13 +36,13 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """The set of the alternatives."""
 
 
-class Path(msgspec.Struct, frozen=True, kw_only=True):
+class EscalationPath(msgspec.Struct, frozen=True, kw_only=True):
     """One way to more permissions."""
 
     id: str
     family: str
     target: Target
-    steps: tuple[Step, ...]
+    steps: tuple[PathStep, ...]
     reference: str
     services: tuple[str, ...] = ()
     """The principals of which the target's role must trust one."""
@@ -57,16 +57,16 @@ class Path(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @functools.cache
-def paths() -> tuple[Path, ...]:
+def paths() -> tuple[EscalationPath, ...]:
     """Read the paths, shortest first."""
-    raw = yaml.safe_load((File(__file__).parent / "escalation.yaml").read_text(encoding="utf-8"))
+    raw = yaml.safe_load((Path(__file__).parent / "escalation.yaml").read_text(encoding="utf-8"))
     kinds = raw["compute"]
     found = []
     for item in raw["paths"]:
         kind = item.get("compute")
         services = item.get("service") or (kinds[kind]["service"] if kind else "")
         found.append(
-            Path(
+            EscalationPath(
                 id=item["id"],
                 family=item["family"],
                 target=item["target"],
@@ -83,9 +83,9 @@ def paths() -> tuple[Path, ...]:
     return tuple(sorted(found, key=lambda path: len(path.steps)))
 
 
-def _step(names: str, covers: Coverage) -> Step:
+def _step(names: str, covers: Coverage) -> PathStep:
     actions = tuple(names.split("|"))
-    return Step(actions=actions, covers=covers, mask=catalogue().of(actions))
+    return PathStep(actions=actions, covers=covers, mask=catalogue().of(actions))
 
 
 @functools.cache
@@ -105,11 +105,11 @@ def tagging() -> int:
 
 
 @functools.cache
-def assume_role() -> Path:
+def assume_role() -> EscalationPath:
     """Return the path by which a role is assumed."""
     return next(path for path in paths() if path.target == "assumed-role")
 
 
-def implied(longer: Path, shorter: Path) -> bool:
+def implied(longer: EscalationPath, shorter: EscalationPath) -> bool:
     """Say whether whoever walks the longer path can walk the shorter one: it needs nothing else."""
     return all(any(step.mask & other.mask for other in longer.steps) for step in shorter.steps)

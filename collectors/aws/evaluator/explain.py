@@ -9,7 +9,7 @@ from collectors.aws.evaluator.conditions import Truth
 
 if TYPE_CHECKING:
     from collectors.aws.evaluator.escalation import Hit
-    from collectors.aws.evaluator.grants import Held, Summary
+    from collectors.aws.evaluator.grants import HeldPower, Summary
     from collectors.aws.evaluator.principals import Attachment, Principal
     from collectors.aws.evaluator.usage import Usage
 
@@ -50,7 +50,7 @@ def _sentence(label: str) -> str:
     return label[0].upper() + label[1:]
 
 
-def _named(held: Held) -> str:
+def _named(held: HeldPower) -> str:
     statement = held.piece.row.statement
     if statement.not_actions:
         return f"everything but {', '.join(statement.not_actions[:3])}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collectors.aws.evaluator.actions import all_of, catalogue
-from collectors.aws.evaluator.conditions import NEGATED, Context, Truth, holds
+from collectors.aws.evaluator.conditions import NEGATED, RequestContext, Truth, holds
 from collectors.aws.evaluator.policy import glob
 from collectors.aws.evaluator.powers import powers
 from scanner.records import POWERS, Breadth, Power
@@ -36,7 +36,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
 """Actions that a reader recognizes, shown first."""
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class HeldPower(msgspec.Struct, frozen=True, kw_only=True):
     """One power that an attachment gives."""
 
     power: Power
@@ -51,7 +51,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """One attachment, after everything that limits it."""
 
-    held: tuple[Held, ...]
+    held: tuple[HeldPower, ...]
     """Strongest first."""
     actions: int
     """Every action that is left."""
@@ -67,7 +67,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """At most ten actions that show the strongest powers, those first that a reader recognizes."""
 
 
-class Reach(msgspec.Struct, frozen=True, kw_only=True):
+class ReachableResources(msgspec.Struct, frozen=True, kw_only=True):
     """What exists that a resource pattern may reach."""
 
     account: str
@@ -88,7 +88,7 @@ GRANTING_ON = {
 """The kind of resource that each granting action changes."""
 
 
-def is_admin(pieces: Iterable[Piece], reach: Reach) -> Truth:
+def is_admin(pieces: Iterable[Piece], reach: ReachableResources) -> Truth:
     """Say how far pieces make an administrator by themselves.
 
     Whoever can attach or write policies on every role and make or open a role to itself, or the same for users and
@@ -140,15 +140,15 @@ def _iam_sets() -> tuple[int, int]:
     )
 
 
-def summarize(pieces: Sequence[Piece], unknown: tuple[str, ...], reach: Reach) -> Summary:
+def summarize(pieces: Sequence[Piece], unknown: tuple[str, ...], reach: ReachableResources) -> Summary:
     """Sum up what is left of one attachment."""
     sets = powers()
-    held: dict[Power, Held] = {}
+    held: dict[Power, HeldPower] = {}
     admin = is_admin(pieces, reach)
     if admin is not Truth.NO:
         iam = _iam_sets()
         widest = [piece for piece in pieces if piece.actions & (iam[0] | iam[1]) and piece.truth >= admin]
-        held["admin"] = Held(
+        held["admin"] = HeldPower(
             power="admin",
             truth=admin,
             actions=_union(widest),
@@ -193,7 +193,11 @@ def summarize(pieces: Sequence[Piece], unknown: tuple[str, ...], reach: Reach) -
 
 
 def _add(
-    held: dict[Power, Held], power: Power, found: Sequence[tuple[Piece, int]], *, at_most: Truth = Truth.YES
+    held: dict[Power, HeldPower],
+    power: Power,
+    found: Sequence[tuple[Piece, int]],
+    *,
+    at_most: Truth = Truth.YES,
 ) -> None:
     if not found:
         return
@@ -207,7 +211,7 @@ def _add(
     if before is not None:
         truth, actions = max(truth, before.truth), actions | before.actions
         best = max(best, before.piece, key=_width)
-    held[power] = Held(power=power, truth=truth, actions=actions, piece=best)
+    held[power] = HeldPower(power=power, truth=truth, actions=actions, piece=best)
 
 
 def _union(pieces: Iterable[Piece]) -> int:
@@ -217,7 +221,7 @@ def _union(pieces: Iterable[Piece]) -> int:
     return actions
 
 
-def _granting(piece: Piece, reach: Reach) -> int:
+def _granting(piece: Piece, reach: ReachableResources) -> int:
     """Return the granting actions of a piece that reach identities by a wildcard.
 
     A single named identity is judged by the escalation paths: it counts when the holder can become it.
@@ -266,13 +270,13 @@ def _tagged(statement: Statement) -> bool:
 RESOURCE_TAGS = ("aws:resourcetag/", "iam:resourcetag/")
 
 
-def _tags_fit(statement: Statement, reach: Reach, tags: dict[str, str]) -> bool:
-    context = Context(as_of=reach.as_of, resource_tags=tags)
+def _tags_fit(statement: Statement, reach: ReachableResources, tags: dict[str, str]) -> bool:
+    context = RequestContext(as_of=reach.as_of, resource_tags=tags)
     asked = [condition for condition in statement.conditions if condition.key.startswith(RESOURCE_TAGS)]
     return holds(asked, context, allow=True) is not Truth.NO
 
 
-def _pinned(statement: Statement, reach: Reach) -> int:
+def _pinned(statement: Statement, reach: ReachableResources) -> int:
     """Return the granting actions that a condition makes harmless.
 
     Only under a given permissions boundary, or only of given policies, none of which makes an administrator.
@@ -292,7 +296,7 @@ def _pinned(statement: Statement, reach: Reach) -> int:
     return 0
 
 
-def _beyond(piece: Piece, reach: Reach) -> bool:
+def _beyond(piece: Piece, reach: ReachableResources) -> bool:
     """Say whether a piece assumes roles of other accounts, of which nothing is known here."""
     if not names_service(piece.row.statement, piece.actions & catalogue().of(["sts:AssumeRole"])):
         return False
@@ -348,7 +352,7 @@ def _wildcard(pieces: Iterable[Piece]) -> str | None:
     return min(found)[1] if found else None
 
 
-def _shown(held: Sequence[Held], limit: int = 10) -> list[str]:
+def _shown(held: Sequence[HeldPower], limit: int = 10) -> list[str]:
     known = catalogue()
     names: list[str] = []
     for one in held[:3]:

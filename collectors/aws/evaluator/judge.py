@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.aws.evaluator.account import Account
+from collectors.aws.evaluator.account import AccountEvaluation
 from collectors.aws.evaluator.facts import AwsFacts, Compute, ResourcePolicy
 from collectors.aws.evaluator.resource_policy import resource_records
 from collectors.aws.evaluator.trust_policy import role_trusts
@@ -25,7 +25,7 @@ __all__ = ["AwsFacts", "Compute", "ResourcePolicy", "judge", "judge_documents"]
 
 def judge(facts: AwsFacts, as_of: datetime) -> Iterator[Record]:
     """Yield the grants, trusts, links and gaps of the account. Never raises on what a policy says."""
-    account = Account(facts, as_of)
+    account = AccountEvaluation(facts, as_of)
     yield from account.grants()
     yield from account.escalations()
     for principal in account.directory.principals:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Severity: TypeAlias = Literal["critical", "high", "medium", "low", "info"]
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class OidcVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """How wide the trust is."""
 
     exposure: Exposure
@@ -62,7 +62,7 @@ GITHUB_PINS: dict[str, tuple[Exposure, str | None, bool]] = {
 https://aws.amazon.com/about-aws/whats-new/2026/01/aws-sts-supports-validation-identity-provider-claims"""
 
 
-def judge_oidc(name: str, tests: list[Test], *, writes: bool) -> Verdict:
+def judge_oidc(name: str, tests: list[Test], *, writes: bool) -> OidcVerdict:
     """Judge a trust in the issuer ``name`` (without ``https://``)."""
     issuer = issuer_of(name)
     pins = claims_of(tests)
@@ -78,7 +78,7 @@ def judge_oidc(name: str, tests: list[Test], *, writes: bool) -> Verdict:
             return _by_subject(issuer, name, pins, tests, writes=writes)
 
 
-def _misconfigured(tests: list[Test]) -> Verdict | None:
+def _misconfigured(tests: list[Test]) -> OidcVerdict | None:
     """Find a wildcard where text is compared as it stands: nobody passes."""
     for test in tests:
         if (
@@ -87,7 +87,7 @@ def _misconfigured(tests: list[Test]) -> Verdict | None:
             and not test.optional
             and all("*" in value for value in test.values)
         ):
-            return Verdict(
+            return OidcVerdict(
                 exposure="nobody",
                 problem="OIDC-7",
                 severity="info",
@@ -143,7 +143,7 @@ def _claim(claim: str, test: Test) -> Grade | None:
 
 def _by_subject(
     issuer: Issuer, name: str, pins: dict[str, Test], tests: list[Test], *, writes: bool
-) -> Verdict:
+) -> OidcVerdict:
     grades = _grades(issuer, pins)
     if not grades:
         return _unpinned(issuer, name, tests)
@@ -174,7 +174,7 @@ def _by_subject(
     elif names_only and issuer.family == "github":
         problem, severity = "OIDC-9", "info"
         why += ": names only, which another owner can take over once they are free"
-    return Verdict(
+    return OidcVerdict(
         exposure=exposure, problem=problem, severity=severity, why=why, fix=_fix(issuer, name, problem, best)
     )
 
@@ -187,7 +187,7 @@ def _pull_request(pins: dict[str, Test]) -> bool:
     )
 
 
-def _unpinned(issuer: Issuer, name: str, tests: list[Test]) -> Verdict:
+def _unpinned(issuer: Issuer, name: str, tests: list[Test]) -> OidcVerdict:
     """Judge a trust in which no claim tells who asks."""
     present = [test for test in tests if test.claim.lower() in {"sub", *GITHUB_PINS}]
     weak = [test for test in present if test.optional or test.operator not in PINS]
@@ -203,7 +203,7 @@ def _unpinned(issuer: Issuer, name: str, tests: list[Test]) -> Verdict:
     severity: Severity = "critical" if issuer.shared else ("high" if issuer.family == "eks" else "medium")
     exposure: Exposure = "anyone" if issuer.shared else "organization"
     problem = "OIDC-4" if issuer.family == "bitbucket" else code
-    return Verdict(
+    return OidcVerdict(
         exposure=exposure,
         problem=problem,
         severity=severity,
@@ -231,13 +231,13 @@ def _fix(issuer: Issuer, name: str, problem: str | None, grade: Grade) -> str | 
             return f'Pin {operator} "{name}:sub": "{value}".'
 
 
-def _by_audience(issuer: Issuer, pins: dict[str, Test], tests: list[Test], name: str) -> Verdict:
+def _by_audience(issuer: Issuer, pins: dict[str, Test], tests: list[Test], name: str) -> OidcVerdict:
     """Judge an issuer whose tenants the audience tells apart."""
     who = [claim for claim in ("aud", "sub", "oaud", "app_id", "azp", "email") if claim in pins]
     wild = [claim for claim in who if any(value.startswith("*") for value in pins[claim].values)]
     who = [claim for claim in who if claim not in wild]
     if not who:
-        return Verdict(
+        return OidcVerdict(
             exposure="anyone",
             problem="OIDC-1",
             severity="critical",
@@ -247,10 +247,10 @@ def _by_audience(issuer: Issuer, pins: dict[str, Test], tests: list[Test], name:
     exact = "sub" in who and "*" not in "".join(pins["sub"].values)
     if issuer.family == "google" and "aud" in who:
         exact = True
-    return Verdict(exposure="exact" if exact else "organization", why=said(tests))
+    return OidcVerdict(exposure="exact" if exact else "organization", why=said(tests))
 
 
-def _cognito(pins: dict[str, Test], tests: list[Test]) -> Verdict:
+def _cognito(pins: dict[str, Test], tests: list[Test]) -> OidcVerdict:
     name = "cognito-identity.amazonaws.com"
     amr = [
         value.lower()
@@ -259,7 +259,7 @@ def _cognito(pins: dict[str, Test], tests: list[Test]) -> Verdict:
         for value in test.values
     ]
     if "aud" not in pins:
-        return Verdict(
+        return OidcVerdict(
             exposure="anyone",
             problem="COGNITO-1",
             severity="critical",
@@ -267,7 +267,7 @@ def _cognito(pins: dict[str, Test], tests: list[Test]) -> Verdict:
             fix=f'Add StringEquals "{name}:aud" with the id of the identity pool.',
         )
     if any(value == "unauthenticated" for value in amr):
-        return Verdict(
+        return OidcVerdict(
             exposure="anyone",
             problem="COGNITO-2",
             severity="high",
@@ -275,11 +275,11 @@ def _cognito(pins: dict[str, Test], tests: list[Test]) -> Verdict:
             fix=f'Pin ForAnyValue:StringLike "{name}:amr": "authenticated", or switch guest access off.',
         )
     if not any(value.startswith("authenticated") or value not in {"", "*"} for value in amr):
-        return Verdict(
+        return OidcVerdict(
             exposure="another-tenant",
             problem="COGNITO-3",
             severity="medium",
             why="without a test of amr: guests are not excluded",
             fix=f'Add ForAnyValue:StringLike "{name}:amr": "authenticated".',
         )
-    return Verdict(exposure="organization", why=said(tests))
+    return OidcVerdict(exposure="organization", why=said(tests))

@@ -65,7 +65,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
         return any(glob(pattern, lowered) for pattern in self.actions)
 
 
-class Document(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A parsed policy document."""
 
     key: str
@@ -176,18 +176,18 @@ def load(document: dict[str, Any] | str) -> dict[str, Any]:
     return loaded
 
 
-_PARSED: dict[str, Document] = {}
+_PARSED: dict[str, PolicyDocument] = {}
 _PARSED_MAX = 20_000
 
 
-def parse(document: dict[str, Any] | str) -> Document:
+def parse(document: dict[str, Any] | str) -> PolicyDocument:
     """Parse a document; each distinct one once. Never raises: what is not understood is told in ``broken``."""
     try:
         raw = load(document)
         canonical = json.dumps(raw, sort_keys=True, separators=(",", ":"))
     except (ValueError, TypeError, RecursionError) as exc:
         text = repr(document)
-        return Document(key=_hash(text), statements=(), variables=True, broken=f"not JSON: {exc}")
+        return PolicyDocument(key=_hash(text), statements=(), variables=True, broken=f"not JSON: {exc}")
     found = _PARSED.get(canonical)
     if found is None:
         if len(_PARSED) >= _PARSED_MAX:
@@ -200,7 +200,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _parse(raw: dict[str, Any], key: str) -> Document:
+def _parse(raw: dict[str, Any], key: str) -> PolicyDocument:
     problems: list[str] = []
     statements: list[Statement] = []
     folded = {str(name).lower(): value for name, value in raw.items()}
@@ -215,7 +215,7 @@ def _parse(raw: dict[str, Any], key: str) -> Document:
             problems.append(f"statement {number}: {exc}")
     if not statements and not problems:
         problems.append("it has no statement")
-    return Document(
+    return PolicyDocument(
         key=key,
         statements=tuple(statements),
         variables=str(folded.get("version", "2008-10-17")) != "2008-10-17",

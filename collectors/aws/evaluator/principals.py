@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from collectors.aws.evaluator.conditions import Context, moment
-from collectors.aws.evaluator.policy import Document, parse
+from collectors.aws.evaluator.conditions import RequestContext, moment
+from collectors.aws.evaluator.policy import PolicyDocument, parse
 from scanner.records import record_id
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     arn: str | None
     """None for an inline policy."""
-    document: Document | None
+    document: PolicyDocument | None
     """None when the document was not given."""
     via: str
     """``managed``, ``inline``, ``group Developers``, ``group Developers, inline``."""
@@ -57,9 +57,9 @@ class ManagedPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     arn: str
     name: str
-    document: Document | None
+    document: PolicyDocument | None
     """The default version's."""
-    others: tuple[tuple[str, Document], ...]
+    others: tuple[tuple[str, PolicyDocument], ...]
     """``(version id, document)`` of the versions that are not the default."""
 
 
@@ -74,21 +74,21 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     native_id: str
     attachments: tuple[Attachment, ...]
     """Its own, and those of its groups."""
-    boundary: Document | None = None
+    boundary: PolicyDocument | None = None
     boundary_arn: str | None = None
     """ARN of the permissions boundary; None when there is none."""
     groups: tuple[str, ...] = ()
     """ARNs of a user's groups."""
     members: int = 0
     """How many users a group has."""
-    trust: Document | None = None
+    trust: PolicyDocument | None = None
     """A role's trust policy."""
     tags: dict[str, str] = {}
     service_linked: bool = False
     """Whether AWS owns the role, which no SCP binds and nobody else can change."""
     created_at: datetime | None = None
     """Aware UTC."""
-    context: Context
+    context: RequestContext
     """What is known of its requests."""
 
 
@@ -107,10 +107,10 @@ class Directory(msgspec.Struct, frozen=True, kw_only=True):
 
 def directory(facts: AwsFacts, as_of: datetime) -> Directory:
     """Read the principals of an account."""
-    return _Reader(facts, as_of).read()
+    return _DetailsReader(facts, as_of).read()
 
 
-class _Reader:
+class _DetailsReader:
     """Reads the lists of GetAccountAuthorizationDetails, keeping what several entries share."""
 
     def __init__(self, facts: AwsFacts, as_of: datetime) -> None:
@@ -156,7 +156,7 @@ class _Reader:
             groups=tuple(arns),
             tags=tags,
             created_at=_time(user.get("CreateDate")),
-            context=Context(as_of=self.as_of, known=known, tags_final=True),
+            context=RequestContext(as_of=self.as_of, known=known, tags_final=True),
         )
 
     def _group(self, group: dict[str, Any], members: dict[str, int]) -> Principal:
@@ -173,7 +173,7 @@ class _Reader:
             attachments=tuple(self._attached(group, "GroupPolicyList", "")),
             members=members.get(name, 0),
             created_at=_time(group.get("CreateDate")),
-            context=Context(as_of=self.as_of, known=known),
+            context=RequestContext(as_of=self.as_of, known=known),
         )
 
     def _role(self, role: dict[str, Any]) -> Principal:
@@ -199,7 +199,7 @@ class _Reader:
             service_linked=str(role.get("Path", "")).startswith("/aws-service-role/")
             or ":role/aws-service-role/" in arn,
             created_at=_time(role.get("CreateDate")),
-            context=Context(
+            context=RequestContext(
                 as_of=self.as_of,
                 known=known,
                 mfa=trust is None or _humans_may(trust),
@@ -242,7 +242,7 @@ class _Reader:
                 via=f"{group}, inline" if group else "inline",
             )
 
-    def _document(self, arn: str | None) -> Document | None:
+    def _document(self, arn: str | None) -> PolicyDocument | None:
         if arn is None:
             return None
         policy = self.policies.get(arn)
@@ -256,8 +256,8 @@ class _Reader:
 
 def _managed(policy: dict[str, Any]) -> ManagedPolicy:
     arn = str(policy.get("Arn", ""))
-    default: Document | None = None
-    others: list[tuple[str, Document]] = []
+    default: PolicyDocument | None = None
+    others: list[tuple[str, PolicyDocument]] = []
     for version in policy.get("PolicyVersionList") or ():
         if not version.get("Document"):
             continue
@@ -295,7 +295,7 @@ def _time(value: object) -> datetime | None:
     return moment(value) if isinstance(value, str) else None
 
 
-def _humans_may(trust: Document) -> bool:
+def _humans_may(trust: PolicyDocument) -> bool:
     """Say whether somebody with a second factor may be behind a session: an IAM principal or a SAML user."""
     return any(
         kind in {"AWS", "*"} or (kind == "Federated" and ":saml-provider/" in value)
@@ -305,5 +305,5 @@ def _humans_may(trust: Document) -> bool:
     )
 
 
-def _allows(trust: Document, action: str) -> bool:
+def _allows(trust: PolicyDocument, action: str) -> bool:
     return any(statement.allow and statement.covers_action(action) for statement in trust.statements)

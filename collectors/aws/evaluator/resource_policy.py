@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from collectors.aws.evaluator.actions import all_of, applicable, catalogue, matching
-from collectors.aws.evaluator.conditions import Context, Truth, holds
+from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
 from collectors.aws.evaluator.explain import MEANS
 from collectors.aws.evaluator.grants import breadth_of
-from collectors.aws.evaluator.policy import Document, Statement, glob, parse
+from collectors.aws.evaluator.policy import PolicyDocument, Statement, glob, parse
 from collectors.aws.evaluator.powers import powers
 from collectors.aws.evaluator.trust_policy import DELETED, NUMBER
 from collectors.aws.evaluator.trust_tests import binds, claims_of, said, tests_of
@@ -77,14 +77,14 @@ def _gaps(facts: AwsFacts, policy: ResourcePolicy, broken: str) -> Iterator[Reco
 def _statement(
     facts: AwsFacts,
     policy: ResourcePolicy,
-    document: Document,
+    document: PolicyDocument,
     *,
     statement: Statement,
     number: int,
     known: dict[str, str],
     as_of: datetime,
 ) -> Iterator[Record]:
-    context = Context(as_of=as_of)
+    context = RequestContext(as_of=as_of)
     truth = holds(statement.conditions, context, allow=True, variables=document.variables)
     if truth is Truth.NO:
         return
@@ -167,7 +167,9 @@ def _actions(statement: Statement, policy: ResourcePolicy) -> int:
     return found & own
 
 
-def _denied(denies: list[Statement], policy: ResourcePolicy, kind: str, value: str, context: Context) -> int:
+def _denied(
+    denies: list[Statement], policy: ResourcePolicy, kind: str, value: str, context: RequestContext
+) -> int:
     """Return the actions that a Deny without a way around it takes from a principal."""
     found = 0
     for deny in denies:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.aws.evaluator.conditions import Context, Truth, holds
-from collectors.aws.evaluator.policy import Document, Statement, glob
+from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
+from collectors.aws.evaluator.policy import PolicyDocument, Statement, glob
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,7 +37,7 @@ _SORTED: dict[tuple[str, str, str, datetime], RoleTrust] = {}
 _SORTED_MAX = 20_000
 
 
-def role_trust(document: Document, account: str, partition: str, as_of: datetime) -> RoleTrust:
+def role_trust(document: PolicyDocument, account: str, partition: str, as_of: datetime) -> RoleTrust:
     """Sort a trust policy by who it names; each distinct document once."""
     key = (document.key, account, partition, as_of)
     found = _SORTED.get(key)
@@ -48,14 +48,14 @@ def role_trust(document: Document, account: str, partition: str, as_of: datetime
     return found
 
 
-def _sort(document: Document, account: str, partition: str, as_of: datetime) -> RoleTrust:
+def _sort(document: PolicyDocument, account: str, partition: str, as_of: datetime) -> RoleTrust:
     services: dict[str, Truth] = {}
     named: dict[str, list[Statement]] = {}
     whole: list[Statement] = []
     federated: list[str] = []
     denies: list[Statement] = []
     root = f"arn:{partition}:iam::{account}:root"
-    context = Context(
+    context = RequestContext(
         as_of=as_of, known={"aws:sourceaccount": (account,), "aws:principalisawsservice": ("true",)}
     )
     for statement in document.statements:

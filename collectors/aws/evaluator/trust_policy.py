@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from collectors.aws.evaluator.conditions import Context, Truth, holds
-from collectors.aws.evaluator.oidc_trust import Verdict, judge_oidc
+from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
+from collectors.aws.evaluator.oidc_trust import OidcVerdict, judge_oidc
 from collectors.aws.evaluator.policy import Statement, glob
 from collectors.aws.evaluator.trust_tests import claims_of, denies_to, foreign_keys, said, tests_of
 from scanner.collect.failures import Failure
@@ -79,7 +79,7 @@ def role_trusts(
         yield gap(asked, Failure(reason="malformed", detail=f"trust policy of {principal.name}: {broken}"))
     if document is None:
         return
-    reader = _Reader(principal, facts, as_of, writes=writes)
+    reader = RoleTrustReader(principal, facts, as_of, writes=writes)
     denies = [statement for statement in document.statements if not statement.allow]
     for number, statement in enumerate(document.statements, start=1):
         if not statement.allow:
@@ -119,7 +119,7 @@ def role_trusts(
             )
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class TrustVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """What one statement and principal come to."""
 
     kind: str
@@ -140,7 +140,7 @@ def action_of(kind: str, value: str) -> str:
     return "sts:AssumeRoleWithSAML" if ":saml-provider/" in value else "sts:AssumeRoleWithWebIdentity"
 
 
-class _Reader:
+class RoleTrustReader:
     """Judges the statements of one role."""
 
     def __init__(self, principal: Principal, facts: AwsFacts, as_of: datetime, *, writes: bool) -> None:
@@ -149,7 +149,7 @@ class _Reader:
         self.as_of = as_of
         self.writes = writes
 
-    def judge(self, kind: str, value: str, statement: Statement, tests: list[Test]) -> Found | None:
+    def judge(self, kind: str, value: str, statement: Statement, tests: list[Test]) -> TrustVerdict | None:
         """Judge one principal of one statement; None when the statement does not let it become the role."""
         if not statement.covers_action(action_of(kind, value)):
             return None
@@ -165,19 +165,19 @@ class _Reader:
             case "AWS":
                 found = self._account(value, tests)
             case _:
-                found = Found(
+                found = TrustVerdict(
                     kind="account",
                     issuer=value,
                     exposure="unknown",
                     why=f"names {kind} {value}, which is not understood",
                 )
         known: dict[str, tuple[str, ...] | None] = dict.fromkeys(foreign_keys(statement, kind, value))
-        context = Context(as_of=self.as_of, known=known)
+        context = RequestContext(as_of=self.as_of, known=known)
         if holds(statement.conditions, context, allow=True) is Truth.NO:
             return self._never(found, statement)
         return found
 
-    def _never(self, found: Found, statement: Statement) -> Found:
+    def _never(self, found: TrustVerdict, statement: Statement) -> TrustVerdict:
         """Say that nobody passes: a condition is never true."""
         keys = ", ".join(dict.fromkeys(condition.key for condition in statement.conditions))
         literal = any(
@@ -186,7 +186,7 @@ class _Reader:
             and any("*" in value for value in condition.values)
             for condition in statement.conditions
         )
-        return Found(
+        return TrustVerdict(
             kind=found.kind,
             issuer=found.issuer,
             exposure="nobody",
@@ -199,12 +199,12 @@ class _Reader:
             else None,
         )
 
-    def _oidc(self, value: str, tests: list[Test]) -> Found:
+    def _oidc(self, value: str, tests: list[Test]) -> TrustVerdict:
         name = value.partition(":oidc-provider/")[2] or value
-        verdict: Verdict = judge_oidc(name, tests, writes=self.writes)
+        verdict: OidcVerdict = judge_oidc(name, tests, writes=self.writes)
         gone = self._gone(value, name)
         if gone is not None:
-            return Found(
+            return TrustVerdict(
                 kind="oidc",
                 issuer=f"https://{name}",
                 exposure=verdict.exposure,
@@ -213,7 +213,7 @@ class _Reader:
                 why=f"trusts https://{name}, {gone}",
                 fix="Remove the statement, or the role.",
             )
-        return Found(
+        return TrustVerdict(
             kind="oidc",
             issuer=f"https://{name}",
             exposure=verdict.exposure,
@@ -242,12 +242,12 @@ class _Reader:
             return "a provider that the account no longer has"
         return None
 
-    def _saml(self, value: str, tests: list[Test]) -> Found:
+    def _saml(self, value: str, tests: list[Test]) -> TrustVerdict:
         pins = claims_of(tests)
         reserved = ":role/aws-reserved/" in self.principal.arn
         provider = value.rpartition("/")[2]
         if "saml:aud" not in pins:
-            return Found(
+            return TrustVerdict(
                 kind="saml",
                 issuer=value,
                 exposure="organization",
@@ -262,13 +262,13 @@ class _Reader:
             if claim.startswith("saml:") and claim not in {"saml:aud", "saml:iss", "saml:doc"}
         ]
         if user or reserved or any(claim.startswith("aws:principaltag/") for claim in pins):
-            return Found(
+            return TrustVerdict(
                 kind="saml",
                 issuer=value,
                 exposure="exact",
                 why=f"trusts users of the SAML provider {provider} {said(tests)}",
             )
-        return Found(
+        return TrustVerdict(
             kind="saml",
             issuer=value,
             exposure="organization",
@@ -278,7 +278,7 @@ class _Reader:
             fix="Test who the user is as well, for instance SAML:sub, SAML:eduPersonAffiliation or a session tag.",
         )
 
-    def _service(self, value: str, tests: list[Test]) -> Found:
+    def _service(self, value: str, tests: list[Test]) -> TrustVerdict:
         service = value.lower()
         pins = claims_of(tests)
         if service == "rolesanywhere.amazonaws.com":
@@ -286,7 +286,7 @@ class _Reader:
         if service == "pods.eks.amazonaws.com":
             known = self.facts.pod_identity_roles
             unused = known is not None and self.principal.arn not in known
-            return Found(
+            return TrustVerdict(
                 kind="pod-identity",
                 issuer=service,
                 exposure="nobody" if unused else "exact",
@@ -305,8 +305,8 @@ class _Reader:
         family = service.split(".")[0]
         compute = service in COMPUTE_SERVICES or any(service.endswith(f".{one}") for one in COMPUTE_SERVICES)
         if sourced or compute or self.principal.service_linked or family in {"ssm", "vmie"}:
-            return Found(kind="service", issuer=service, exposure="exact", why=f"trusts {service}")
-        return Found(
+            return TrustVerdict(kind="service", issuer=service, exposure="exact", why=f"trusts {service}")
+        return TrustVerdict(
             kind="service",
             issuer=service,
             exposure="exact",
@@ -316,7 +316,7 @@ class _Reader:
             fix=f'Add StringEquals "aws:SourceAccount": "{self.facts.account_id}".',
         )
 
-    def _roles_anywhere(self, pins: dict[str, Test], tests: list[Test]) -> Found:
+    def _roles_anywhere(self, pins: dict[str, Test], tests: list[Test]) -> TrustVerdict:
         anchor = pins.get("aws:sourcearn")
         subject = any(claim.startswith("aws:principaltag/x509") for claim in pins)
         issuer = "rolesanywhere.amazonaws.com"
@@ -326,7 +326,7 @@ class _Reader:
             and anchors is not None
             and not any(glob(value, arn) for value in anchor.values for arn in anchors)
         ):
-            return Found(
+            return TrustVerdict(
                 kind="certificate",
                 issuer=issuer,
                 exposure="nobody",
@@ -336,7 +336,7 @@ class _Reader:
                 fix="Remove the statement, or the role.",
             )
         if anchor is not None and subject:
-            return Found(
+            return TrustVerdict(
                 kind="certificate", issuer=issuer, exposure="exact", why=f"trusts certificates {said(tests)}"
             )
         missing = (
@@ -344,7 +344,7 @@ class _Reader:
             if anchor is None and not subject
             else ("aws:SourceArn" if anchor is None else "a tag of the certificate")
         )
-        return Found(
+        return TrustVerdict(
             kind="certificate",
             issuer=issuer,
             exposure="organization",
@@ -354,7 +354,7 @@ class _Reader:
             fix="Pin aws:SourceArn to the ARN of the trust anchor and aws:PrincipalTag/x509Subject/CN to the certificate.",
         )
 
-    def _anyone(self, tests: list[Test], *, negated: bool) -> Found:
+    def _anyone(self, tests: list[Test], *, negated: bool) -> TrustVerdict:
         who = "everybody but a few" if negated else "everybody"
         pins = claims_of(tests)
         org = pins.get("aws:principalorgid") or pins.get("aws:principalorgpaths")
@@ -379,7 +379,7 @@ class _Reader:
             if external_id is not None
             else "only where a call comes from"
         )
-        return Found(
+        return TrustVerdict(
             kind="anyone",
             issuer="*",
             exposure="another-tenant" if some else "anyone",
@@ -391,9 +391,11 @@ class _Reader:
             fix='Name the principal, or add StringEquals "aws:PrincipalOrgID" with the id of the organization.',
         )
 
-    def _named_by_condition(self, issuer: str, *, inside: bool, exact: bool, tests: list[Test]) -> Found:
+    def _named_by_condition(
+        self, issuer: str, *, inside: bool, exact: bool, tests: list[Test]
+    ) -> TrustVerdict:
         if inside:
-            return Found(
+            return TrustVerdict(
                 kind="account",
                 issuer=issuer,
                 exposure="exact" if exact else "organization",
@@ -406,10 +408,10 @@ class _Reader:
             return True
         return account in (self.facts.organization_accounts or ())
 
-    def _account(self, value: str, tests: list[Test]) -> Found:
+    def _account(self, value: str, tests: list[Test]) -> TrustVerdict:
         pins = claims_of(tests)
         if DELETED.match(value):
-            return Found(
+            return TrustVerdict(
                 kind="account",
                 issuer=value,
                 exposure="nobody",
@@ -424,7 +426,7 @@ class _Reader:
         account = parts[4] if len(parts) > 5 else ""
         whole = issuer.endswith(":root")
         if not NUMBER.match(account):
-            return Found(
+            return TrustVerdict(
                 kind="account",
                 issuer=issuer,
                 exposure="unknown",
@@ -432,7 +434,7 @@ class _Reader:
                 why=f"names {value}, which is not understood",
             )
         if self._inside(account) or self._own_organization(pins):
-            return Found(
+            return TrustVerdict(
                 kind="account",
                 issuer=issuer,
                 exposure="organization" if whole else "exact",
@@ -445,12 +447,12 @@ class _Reader:
         own = self.facts.organization_id
         return org is not None and own is not None and org.values == [own]
 
-    def _foreign(self, issuer: str, pins: dict[str, Test], *, whole: bool, known: bool) -> Found:
+    def _foreign(self, issuer: str, pins: dict[str, Test], *, whole: bool, known: bool) -> TrustVerdict:
         """Judge an account that is not, or not known to be, of our organization."""
         where = "an account outside the organization" if known else "an account that is not known to be ours"
         external_id = pins.get("sts:externalid")
         if external_id is None and "aws:principalorgid" not in pins:
-            return Found(
+            return TrustVerdict(
                 kind="account",
                 issuer=issuer,
                 exposure="another-tenant",
@@ -462,7 +464,7 @@ class _Reader:
             )
         weak = external_id is not None and self._weak(external_id, issuer)
         if weak:
-            return Found(
+            return TrustVerdict(
                 kind="account",
                 issuer=issuer,
                 exposure="another-tenant",
@@ -472,7 +474,7 @@ class _Reader:
                 why=f"trusts {issuer}, {where}, with an sts:ExternalId that can be guessed: {weak}",
                 fix="Use a random external id of at least 16 characters.",
             )
-        return Found(
+        return TrustVerdict(
             kind="account",
             issuer=issuer,
             exposure="another-tenant",
