@@ -32,7 +32,7 @@ from tests.aws_iam import (
 )
 
 if TYPE_CHECKING:
-    from collectors.aws.evaluator.escalation import Hit
+    from collectors.aws.evaluator.escalation_hits import Hit
     from collectors.aws.evaluator.facts import AwsFacts
 
 PATHS = {path.id: path for path in paths()}

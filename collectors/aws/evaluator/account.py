@@ -1,4 +1,4 @@
-"""All principals of one account, each policy attachment summed up once, and the grants and links that come of it."""
+"""All principals of one account, each policy attachment summed up once, and the escalation paths among them."""
 
 from __future__ import annotations
 
@@ -6,48 +6,33 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.aws.evaluator.actions import catalogue
+from collectors.aws.evaluator.authorizer import Authorizer
 from collectors.aws.evaluator.conditions import RequestContext, Truth
-from collectors.aws.evaluator.effective import (
-    Judge,
-    PolicyLimits,
-    ResolvedDocument,
-    ResolvedStatement,
-    pieces,
-    reading,
-    resolve,
-)
-from collectors.aws.evaluator.escalation import Hit, Holder, Search
+from collectors.aws.evaluator.effective import PolicyLimits, pieces
+from collectors.aws.evaluator.escalation import Search
+from collectors.aws.evaluator.escalation_hits import Hit, Holder
 from collectors.aws.evaluator.escalation_paths import interesting
-from collectors.aws.evaluator.explain import fix_of, hit_fix, hit_why, why_of
 from collectors.aws.evaluator.grants import (
     ReachableResources,
     Summary,
-    breadth_of,
     iam_making,
     is_admin,
     summarize,
 )
 from collectors.aws.evaluator.policy import PolicyDocument, parse
-from collectors.aws.evaluator.powers import powers
-from collectors.aws.evaluator.principals import Attachment, Principal, directory
-from collectors.aws.evaluator.usage import usage_of
-from scanner.collect.failures import Failure
-from scanner.collect.listings import ListingRequest, gap
-from scanner.records import POWERS, Grant, Link, Power, level_of, record_id
+from collectors.aws.evaluator.principals import Principal, directory
+from collectors.aws.evaluator.resolved import ResolvedDocument, ResolvedStatement, reading, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
     from collectors.aws.evaluator.facts import AwsFacts
-    from scanner.records import Record
+    from scanner.records import Power
 
 EVERYTHING = parse(
     {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 )
-MOST_LINKS = 5
-"""How many links ``can_become`` one holder gets."""
 
 
 class AccountEvaluation:
@@ -199,7 +184,7 @@ class AccountEvaluation:
             admin = together
         return Holder(
             principal=principal,
-            judge=Judge(allows=tuple(some), limits=limits, context=principal.context),
+            authorizer=Authorizer(allows=tuple(some), limits=limits, context=principal.context),
             actions=actions,
             key=key,
             admin=admin,
@@ -287,180 +272,4 @@ class AccountEvaluation:
             for attachment in principal.attachments
             if attachment.document is not None
             for one in self.summary(principal, attachment.document).held
-        )
-
-    def grants(self) -> Iterator[Record]:
-        """Yield a grant for each policy that an identity holds, and a gap for each that could not be judged."""
-        for principal in self.directory.principals:
-            if principal.kind == "iam-group" and principal.members:
-                continue
-            seen: dict[str, int] = {}
-            for attachment in principal.attachments:
-                place = f"{attachment.via}:{attachment.arn or attachment.name}"
-                seen[place] = seen.get(place, 0) + 1
-                suffix = f":{seen[place]}" if seen[place] > 1 else ""
-                yield from self._grant(principal, attachment, place + suffix)
-
-    def _grant(self, principal: Principal, attachment: Attachment, place: str) -> Iterator[Record]:
-        grant_id = record_id("aws", "grant", f"{principal.native_id}:{place}")
-        document = attachment.document
-        broken = "its document was not given" if document is None else document.broken
-        if broken is not None:
-            yield self._gap(f"policy {attachment.name} of {principal.name}: {broken}", place)
-        if document is None or (broken is not None and not document.statements):
-            yield Grant(
-                id=grant_id,
-                provider="aws",
-                account_id=self.facts.account_ref,
-                identity_id=principal.id,
-                role=attachment.name,
-                resource="unknown",
-                breadth="resource",
-                confidence="low",
-                via=attachment.via,
-                why=f"Policy {attachment.name} could not be judged: {broken}.",
-            )
-            return
-        summary = self.summary(principal, document)
-        marks = self._marks(principal, summary)
-        have: list[Power] = [
-            power for power in POWERS if power in marks or any(one.power == power for one in summary.held)
-        ]
-        unjudged = broken is not None or (bool(summary.unknown) and not summary.actions)
-        if not have and not unjudged:
-            return
-        strongest = max((one.truth for one in summary.held), default=Truth.YES)
-        hit = next((marks[power] for power in have[:1] if power in marks), None)
-        low = (
-            (hit is not None and (hit.assumed or hit.truth is Truth.UNKNOWN))
-            or self.scps_unknown
-            or broken is not None
-            or bool(summary.unknown)
-            or (principal.boundary_arn is not None and principal.boundary is None)
-            or strongest is Truth.UNKNOWN
-            or (bool(summary.held) and summary.held[0].truth is Truth.UNKNOWN)
-        )
-        usage = usage_of(self.facts, principal, summary.actions, self.as_of)
-        yield Grant(
-            id=grant_id,
-            provider="aws",
-            account_id=self.facts.account_ref,
-            identity_id=principal.id,
-            role=attachment.name,
-            resource=summary.resource or "unknown",
-            breadth=summary.breadth,
-            powers=[] if unjudged else have,
-            level="unknown" if unjudged else level_of(have),
-            conditional=None
-            if unjudged
-            else all(one.truth is not Truth.YES for one in summary.held)
-            and not (hit is not None and hit.truth is Truth.YES),
-            wildcard=summary.wildcard,
-            confidence="low" if low else "high",
-            via=attachment.via,
-            why=hit_why(hit, principal) if hit is not None else why_of(summary, attachment),
-            fix=hit_fix(hit, attachment) if hit is not None else fix_of(summary, attachment, usage),
-            actions=self._shown(summary, hit),
-            unused_actions=usage.unused,
-            last_used_at=usage.last_used_at,
-            never_used=usage.never_used,
-        )
-
-    def _shown(self, summary: Summary, hit: Hit | None) -> list[str]:
-        names = summary.shown
-        if hit is not None:
-            known = catalogue()
-            needed = [
-                known.names[known.bits[action.lower()]]
-                for step in hit.path.steps
-                for action in step.actions
-                if action.lower() in known.bits and summary.actions >> known.bits[action.lower()] & 1
-            ]
-            names = list(dict.fromkeys([*needed, *names]))[:10]
-        return names
-
-    def _marks(self, principal: Principal, summary: Summary) -> dict[Power, Hit]:
-        """Return the powers that an attachment has because of whom it reaches, and the path that shows each."""
-        marks: dict[Power, Hit] = {}
-        for hit in self.hits.get(principal.arn, ()):
-            first = hit.path.steps[0]
-            if not summary.actions & first.mask:
-                continue
-            granting = bool(first.mask & powers().iam_granting) or hit.path.family == "identity-center"
-            power: Power = "grant-access" if granting else "become-other"
-            marks.setdefault(power, hit)
-        return marks
-
-    def _gap(self, detail: str, place: str) -> Record:
-        asked = ListingRequest(
-            provider="aws",
-            account_id=self.facts.account_ref,
-            collector="aws",
-            target=self.facts.account_id,
-            table="grants",
-            call=f"policy document {place}",
-        )
-        return gap(asked, Failure(reason="malformed", detail=detail))
-
-    def escalations(self) -> Iterator[Record]:
-        """Yield a grant for each path to more power of one's own, and links to the identities that can be become."""
-        for arn in sorted({*self.hits, *self.beyond}):
-            principal = self.by_arn[arn]
-            if principal.kind == "iam-group" and principal.members:
-                continue
-            linked: set[str] = set()
-            told: set[str] = set()
-            for hit in self.hits.get(arn, ()):
-                for grant in self._own_path(principal, hit):
-                    if grant.id not in told:
-                        told.add(grant.id)
-                        yield grant
-            for hit in (*self.hits.get(arn, ()), *self.beyond.get(arn, ())):
-                target = hit.target
-                if target is None or target.arn in linked or len(linked) >= MOST_LINKS:
-                    continue
-                linked.add(target.arn)
-                yield Link(
-                    id=record_id("aws", "link", f"{principal.native_id}:can_become:{target.native_id}"),
-                    provider="aws",
-                    account_id=self.facts.account_ref,
-                    source_id=principal.id,
-                    relation="can_become",
-                    target_id=target.id,
-                    evidence=hit.path.id,
-                    why=hit_why(hit, principal),
-                    fix=hit_fix(hit),
-                )
-
-    def _own_path(self, principal: Principal, hit: Hit) -> Iterator[Record]:
-        own = hit.target is None or hit.path.target in {"group", "any-user", "any-role", "assumable-role"}
-        if not own and any(
-            one.document is not None
-            and self.summary(principal, one.document).actions & hit.path.steps[0].mask
-            for one in principal.attachments
-        ):
-            return  # the grant of that attachment says it
-        have: list[Power] = ["admin"] if own else ["become-other"]
-        target = hit.target.arn if hit.target is not None else ""
-        resource = target or principal.arn
-        yield Grant(
-            id=record_id(
-                "aws",
-                "grant",
-                f"{principal.native_id}:escalation:{hit.path.id}" + (f":{target}" if not own else ""),
-            ),
-            provider="aws",
-            account_id=self.facts.account_ref,
-            identity_id=principal.id,
-            role=f"escalation:{hit.path.id}",
-            resource="*" if own else resource,
-            breadth="account" if own else breadth_of(resource),
-            powers=have,
-            level="escalation",
-            conditional=hit.truth is not Truth.YES,
-            confidence="low" if hit.assumed or hit.truth is Truth.UNKNOWN or self.scps_unknown else "high",
-            via=f"escalation {hit.path.id}",
-            why=hit_why(hit, principal),
-            fix=hit_fix(hit),
-            actions=[action for step in hit.path.steps for action in step.actions][:10],
         )

@@ -8,7 +8,7 @@ from collectors.aws.evaluator.actions import catalogue
 from collectors.aws.evaluator.conditions import Truth
 
 if TYPE_CHECKING:
-    from collectors.aws.evaluator.escalation import Hit
+    from collectors.aws.evaluator.escalation_hits import Hit
     from collectors.aws.evaluator.grants import HeldPower, Summary
     from collectors.aws.evaluator.principals import Attachment, Principal
     from collectors.aws.evaluator.usage import Usage

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.aws.evaluator.account import AccountEvaluation
+from collectors.aws.evaluator.account_records import escalation_records, grant_records
 from collectors.aws.evaluator.facts import AwsFacts, Compute, ResourcePolicy
 from collectors.aws.evaluator.resource_policy import resource_records
 from collectors.aws.evaluator.trust_policy import role_trusts
@@ -26,8 +27,8 @@ __all__ = ["AwsFacts", "Compute", "ResourcePolicy", "judge", "judge_documents"]
 def judge(facts: AwsFacts, as_of: datetime) -> Iterator[Record]:
     """Yield the grants, trusts, links and gaps of the account. Never raises on what a policy says."""
     account = AccountEvaluation(facts, as_of)
-    yield from account.grants()
-    yield from account.escalations()
+    yield from grant_records(account)
+    yield from escalation_records(account)
     for principal in account.directory.principals:
         if principal.kind == "iam-role":
             yield from role_trusts(principal, facts, as_of, writes=account.writes(principal))

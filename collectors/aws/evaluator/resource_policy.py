@@ -19,8 +19,8 @@ from collectors.aws.evaluator.explain import MEANS
 from collectors.aws.evaluator.grants import breadth_of
 from collectors.aws.evaluator.policy import PolicyDocument, Statement, glob, parse
 from collectors.aws.evaluator.powers import powers
-from collectors.aws.evaluator.trust_policy import DELETED, NUMBER
 from collectors.aws.evaluator.trust_tests import binds, claims_of, said, tests_of
+from collectors.aws.evaluator.trust_verdict import DELETED, NUMBER
 from scanner.collect.failures import Failure
 from scanner.collect.listings import ListingRequest, gap
 from scanner.records import Exposure, Grant, Power, Record, Test, Trust, level_of, record_id

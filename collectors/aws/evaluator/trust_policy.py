@@ -20,42 +20,25 @@ https://docs.aws.amazon.com/rolesanywhere/latest/userguide/trust-model.html.
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
-import msgspec
-
+from collectors.aws.evaluator.account_trust import account_verdict, anyone_verdict
 from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
 from collectors.aws.evaluator.oidc_trust import OidcVerdict, judge_oidc
-from collectors.aws.evaluator.policy import Statement, glob
+from collectors.aws.evaluator.service_trust import service_verdict
 from collectors.aws.evaluator.trust_tests import claims_of, denies_to, foreign_keys, said, tests_of
+from collectors.aws.evaluator.trust_verdict import TrustVerdict
 from scanner.collect.failures import Failure
 from scanner.collect.listings import ListingRequest, gap
-from scanner.records import Exposure, Record, Test, Trust, record_id
+from scanner.records import Record, Test, Trust, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
     from collectors.aws.evaluator.facts import AwsFacts
+    from collectors.aws.evaluator.policy import Statement
     from collectors.aws.evaluator.principals import Principal
-
-COMPUTE_SERVICES = frozenset(
-    {
-        "ec2.amazonaws.com", "lambda.amazonaws.com", "edgelambda.amazonaws.com", "ecs-tasks.amazonaws.com",
-        "ecs.amazonaws.com", "codebuild.amazonaws.com", "pods.eks.amazonaws.com", "eks.amazonaws.com",
-        "eks-fargate-pods.amazonaws.com", "sagemaker.amazonaws.com", "glue.amazonaws.com", "states.amazonaws.com",
-        "batch.amazonaws.com", "cloudformation.amazonaws.com", "codepipeline.amazonaws.com",
-        "codedeploy.amazonaws.com", "elasticmapreduce.amazonaws.com", "tasks.apprunner.amazonaws.com",
-        "build.apprunner.amazonaws.com", "elasticbeanstalk.amazonaws.com", "ssm.amazonaws.com",
-        "bedrock-agentcore.amazonaws.com", "autoscaling.amazonaws.com", "spotfleet.amazonaws.com",
-        "rds.amazonaws.com", "monitoring.rds.amazonaws.com", "datapipeline.amazonaws.com",
-    }
-)  # fmt: skip
-"""Services that only run what the account itself set up with a role."""
-DELETED = re.compile(r"^(AIDA|AROA|AGPA|ANPA)[A-Z0-9]{12,}$")
-NUMBER = re.compile(r"^[0-9]{12}$")
-TagKey: TypeAlias = Literal["aws:principaltag/x509"]
 
 
 def role_trusts(
@@ -119,20 +102,6 @@ def role_trusts(
             )
 
 
-class TrustVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What one statement and principal come to."""
-
-    kind: str
-    issuer: str
-    exposure: Exposure
-    why: str
-    """Continues "Statement 1 of the trust policy of NAME ..."."""
-    external: bool | None = False
-    problem: str | None = None
-    severity: Literal["critical", "high", "medium", "low", "info"] | None = None
-    fix: str | None = None
-
-
 def action_of(kind: str, value: str) -> str:
     """Return the action by which a principal becomes a role."""
     if kind != "Federated":
@@ -159,11 +128,11 @@ class RoleTrustReader:
             case "Federated":
                 found = self._oidc(value, tests)
             case "Service":
-                found = self._service(value, tests)
+                found = service_verdict(self.facts, self.principal, value, tests)
             case "*" | "NotPrincipal":
-                found = self._anyone(tests, negated=kind == "NotPrincipal")
+                found = anyone_verdict(self.facts, tests, negated=kind == "NotPrincipal")
             case "AWS":
-                found = self._account(value, tests)
+                found = account_verdict(self.facts, value, tests)
             case _:
                 found = TrustVerdict(
                     kind="account",
@@ -277,221 +246,3 @@ class RoleTrustReader:
             why=f"trusts every user of the SAML provider {provider} whom the provider gives the role: only SAML:aud is tested",
             fix="Test who the user is as well, for instance SAML:sub, SAML:eduPersonAffiliation or a session tag.",
         )
-
-    def _service(self, value: str, tests: list[Test]) -> TrustVerdict:
-        service = value.lower()
-        pins = claims_of(tests)
-        if service == "rolesanywhere.amazonaws.com":
-            return self._roles_anywhere(pins, tests)
-        if service == "pods.eks.amazonaws.com":
-            known = self.facts.pod_identity_roles
-            unused = known is not None and self.principal.arn not in known
-            return TrustVerdict(
-                kind="pod-identity",
-                issuer=service,
-                exposure="nobody" if unused else "exact",
-                problem="DANGLING-3" if unused else None,
-                severity="low" if unused else None,
-                why="trusts EKS Pod Identity, and no association names the role"
-                if unused
-                else "trusts EKS Pod Identity",
-                fix="Remove the role, or associate it with the service account that needs it."
-                if unused
-                else None,
-            )
-        sourced = any(
-            claim.startswith(("aws:sourcearn", "aws:sourceaccount", "aws:sourceorg")) for claim in pins
-        )
-        family = service.split(".")[0]
-        compute = service in COMPUTE_SERVICES or any(service.endswith(f".{one}") for one in COMPUTE_SERVICES)
-        if sourced or compute or self.principal.service_linked or family in {"ssm", "vmie"}:
-            return TrustVerdict(kind="service", issuer=service, exposure="exact", why=f"trusts {service}")
-        return TrustVerdict(
-            kind="service",
-            issuer=service,
-            exposure="exact",
-            problem="SVC-1",
-            severity="info",
-            why=f"trusts {service} without aws:SourceArn or aws:SourceAccount",
-            fix=f'Add StringEquals "aws:SourceAccount": "{self.facts.account_id}".',
-        )
-
-    def _roles_anywhere(self, pins: dict[str, Test], tests: list[Test]) -> TrustVerdict:
-        anchor = pins.get("aws:sourcearn")
-        subject = any(claim.startswith("aws:principaltag/x509") for claim in pins)
-        issuer = "rolesanywhere.amazonaws.com"
-        anchors = self.facts.roles_anywhere_anchors
-        if (
-            anchor is not None
-            and anchors is not None
-            and not any(glob(value, arn) for value in anchor.values for arn in anchors)
-        ):
-            return TrustVerdict(
-                kind="certificate",
-                issuer=issuer,
-                exposure="nobody",
-                problem="DANGLING-4",
-                severity="medium",
-                why=f"trusts certificates of the trust anchor {', '.join(anchor.values)}, which is gone",
-                fix="Remove the statement, or the role.",
-            )
-        if anchor is not None and subject:
-            return TrustVerdict(
-                kind="certificate", issuer=issuer, exposure="exact", why=f"trusts certificates {said(tests)}"
-            )
-        missing = (
-            "aws:SourceArn and a tag of the certificate"
-            if anchor is None and not subject
-            else ("aws:SourceArn" if anchor is None else "a tag of the certificate")
-        )
-        return TrustVerdict(
-            kind="certificate",
-            issuer=issuer,
-            exposure="organization",
-            problem="RA-1" if anchor is None and not subject else "RA-2",
-            severity="high" if anchor is None and not subject else "medium",
-            why=f"trusts IAM Roles Anywhere without a test of {missing}",
-            fix="Pin aws:SourceArn to the ARN of the trust anchor and aws:PrincipalTag/x509Subject/CN to the certificate.",
-        )
-
-    def _anyone(self, tests: list[Test], *, negated: bool) -> TrustVerdict:
-        who = "everybody but a few" if negated else "everybody"
-        pins = claims_of(tests)
-        org = pins.get("aws:principalorgid") or pins.get("aws:principalorgpaths")
-        accounts = pins.get("aws:principalaccount")
-        arns = pins.get("aws:principalarn")
-        if arns is not None and all(NUMBER.match((value.split(":") + [""] * 5)[4]) for value in arns.values):
-            inside = all(self._inside(value.split(":")[4]) for value in arns.values)
-            exact = not any("*" in value or "?" in value for value in arns.values)
-            return self._named_by_condition("*", inside=inside, exact=exact, tests=tests)
-        if accounts is not None and all(NUMBER.match(value) for value in accounts.values):
-            inside = all(self._inside(value) for value in accounts.values)
-            return self._named_by_condition("*", inside=inside, exact=False, tests=tests)
-        if org is not None and not any(value.strip("*") == "" or value == "o-*" for value in org.values):
-            own = self.facts.organization_id
-            foreign = own is not None and not any(value.partition("/")[0] == own for value in org.values)
-            return self._named_by_condition("*", inside=not foreign, exact=False, tests=tests)
-        external_id = pins.get("sts:externalid")
-        network = [claim for claim in pins if claim.startswith(("aws:source", "aws:vpc"))]
-        some = external_id is not None or bool(network)
-        guard = (
-            "only an external id, which is no secret,"
-            if external_id is not None
-            else "only where a call comes from"
-        )
-        return TrustVerdict(
-            kind="anyone",
-            issuer="*",
-            exposure="another-tenant" if some else "anyone",
-            external=True,
-            problem="XACCT-1",
-            severity="high" if some else "critical",
-            why=f"trusts {who}"
-            + (f", with {guard} as a guard" if some else " without a condition on who they are"),
-            fix='Name the principal, or add StringEquals "aws:PrincipalOrgID" with the id of the organization.',
-        )
-
-    def _named_by_condition(
-        self, issuer: str, *, inside: bool, exact: bool, tests: list[Test]
-    ) -> TrustVerdict:
-        if inside:
-            return TrustVerdict(
-                kind="account",
-                issuer=issuer,
-                exposure="exact" if exact else "organization",
-                why=f"trusts everybody {said(tests)}",
-            )
-        return self._foreign(issuer, claims_of(tests), whole=not exact, known=True)
-
-    def _inside(self, account: str) -> bool:
-        if account == self.facts.account_id:
-            return True
-        return account in (self.facts.organization_accounts or ())
-
-    def _account(self, value: str, tests: list[Test]) -> TrustVerdict:
-        pins = claims_of(tests)
-        if DELETED.match(value):
-            return TrustVerdict(
-                kind="account",
-                issuer=value,
-                exposure="nobody",
-                external=None,
-                problem="DANGLING-1",
-                severity="low",
-                why=f"names {value}, a principal that was deleted",
-                fix="Remove the principal from the statement.",
-            )
-        issuer = f"arn:{self.facts.partition}:iam::{value}:root" if NUMBER.match(value) else value
-        parts = issuer.split(":")
-        account = parts[4] if len(parts) > 5 else ""
-        whole = issuer.endswith(":root")
-        if not NUMBER.match(account):
-            return TrustVerdict(
-                kind="account",
-                issuer=issuer,
-                exposure="unknown",
-                external=None,
-                why=f"names {value}, which is not understood",
-            )
-        if self._inside(account) or self._own_organization(pins):
-            return TrustVerdict(
-                kind="account",
-                issuer=issuer,
-                exposure="organization" if whole else "exact",
-                why=f"trusts {issuer}" + (f" {said(tests)}" if tests else ""),
-            )
-        return self._foreign(issuer, pins, whole=whole, known=self.facts.organization_accounts is not None)
-
-    def _own_organization(self, pins: dict[str, Test]) -> bool:
-        org = pins.get("aws:principalorgid")
-        own = self.facts.organization_id
-        return org is not None and own is not None and org.values == [own]
-
-    def _foreign(self, issuer: str, pins: dict[str, Test], *, whole: bool, known: bool) -> TrustVerdict:
-        """Judge an account that is not, or not known to be, of our organization."""
-        where = "an account outside the organization" if known else "an account that is not known to be ours"
-        external_id = pins.get("sts:externalid")
-        if external_id is None and "aws:principalorgid" not in pins:
-            return TrustVerdict(
-                kind="account",
-                issuer=issuer,
-                exposure="another-tenant",
-                external=True if known else None,
-                problem="XACCT-2",
-                severity="high" if known else "medium",
-                why=f"trusts {issuer}, {where}, without sts:ExternalId",
-                fix='Add StringEquals "sts:ExternalId" with a random value that the other party keeps for this account.',
-            )
-        weak = external_id is not None and self._weak(external_id, issuer)
-        if weak:
-            return TrustVerdict(
-                kind="account",
-                issuer=issuer,
-                exposure="another-tenant",
-                external=True if known else None,
-                problem="XACCT-2",
-                severity="medium",
-                why=f"trusts {issuer}, {where}, with an sts:ExternalId that can be guessed: {weak}",
-                fix="Use a random external id of at least 16 characters.",
-            )
-        return TrustVerdict(
-            kind="account",
-            issuer=issuer,
-            exposure="another-tenant",
-            external=True if known else None,
-            problem="XACCT-3" if whole else None,
-            severity="low" if whole else None,
-            why=f"trusts {issuer}, {where}"
-            + (", as a whole instead of a named principal" if whole else ", with an external id"),
-            fix="Name the role of the other account that needs it." if whole else None,
-        )
-
-    def _weak(self, test: Test, issuer: str) -> str | None:
-        for value in test.values:
-            if test.operator == "glob" and ("*" in value or "?" in value):
-                return "it has a wildcard"
-            if value == self.facts.account_id or (value and value in issuer):
-                return "it is an account number"
-            if len(value) < 16:
-                return f"it has {len(value)} characters"
-        return None

@@ -1,0 +1,168 @@
+"""Trust in AWS accounts, their principals, and everybody.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from collectors.aws.evaluator.trust_tests import claims_of, said
+from collectors.aws.evaluator.trust_verdict import DELETED, NUMBER, TrustVerdict
+
+if TYPE_CHECKING:
+    from collectors.aws.evaluator.facts import AwsFacts
+    from scanner.records import Test
+
+
+def anyone_verdict(facts: AwsFacts, tests: list[Test], *, negated: bool) -> TrustVerdict:
+    """Judge a statement for everybody, or for everybody but those it names (``negated``), by its conditions."""
+    who = "everybody but a few" if negated else "everybody"
+    pins = claims_of(tests)
+    org = pins.get("aws:principalorgid") or pins.get("aws:principalorgpaths")
+    accounts = pins.get("aws:principalaccount")
+    arns = pins.get("aws:principalarn")
+    if arns is not None and all(NUMBER.match((value.split(":") + [""] * 5)[4]) for value in arns.values):
+        inside = all(_inside(facts, value.split(":")[4]) for value in arns.values)
+        exact = not any("*" in value or "?" in value for value in arns.values)
+        return _named_by_condition(facts, "*", inside=inside, exact=exact, tests=tests)
+    if accounts is not None and all(NUMBER.match(value) for value in accounts.values):
+        inside = all(_inside(facts, value) for value in accounts.values)
+        return _named_by_condition(facts, "*", inside=inside, exact=False, tests=tests)
+    if org is not None and not any(value.strip("*") == "" or value == "o-*" for value in org.values):
+        own = facts.organization_id
+        foreign = own is not None and not any(value.partition("/")[0] == own for value in org.values)
+        return _named_by_condition(facts, "*", inside=not foreign, exact=False, tests=tests)
+    external_id = pins.get("sts:externalid")
+    network = [claim for claim in pins if claim.startswith(("aws:source", "aws:vpc"))]
+    some = external_id is not None or bool(network)
+    guard = (
+        "only an external id, which is no secret,"
+        if external_id is not None
+        else "only where a call comes from"
+    )
+    return TrustVerdict(
+        kind="anyone",
+        issuer="*",
+        exposure="another-tenant" if some else "anyone",
+        external=True,
+        problem="XACCT-1",
+        severity="high" if some else "critical",
+        why=f"trusts {who}"
+        + (f", with {guard} as a guard" if some else " without a condition on who they are"),
+        fix='Name the principal, or add StringEquals "aws:PrincipalOrgID" with the id of the organization.',
+    )
+
+
+def account_verdict(facts: AwsFacts, value: str, tests: list[Test]) -> TrustVerdict:
+    """Judge a statement for an account or for a principal of one: an ARN, an account number, the id of what is deleted."""
+    pins = claims_of(tests)
+    if DELETED.match(value):
+        return TrustVerdict(
+            kind="account",
+            issuer=value,
+            exposure="nobody",
+            external=None,
+            problem="DANGLING-1",
+            severity="low",
+            why=f"names {value}, a principal that was deleted",
+            fix="Remove the principal from the statement.",
+        )
+    issuer = f"arn:{facts.partition}:iam::{value}:root" if NUMBER.match(value) else value
+    parts = issuer.split(":")
+    account = parts[4] if len(parts) > 5 else ""
+    whole = issuer.endswith(":root")
+    if not NUMBER.match(account):
+        return TrustVerdict(
+            kind="account",
+            issuer=issuer,
+            exposure="unknown",
+            external=None,
+            why=f"names {value}, which is not understood",
+        )
+    if _inside(facts, account) or _own_organization(facts, pins):
+        return TrustVerdict(
+            kind="account",
+            issuer=issuer,
+            exposure="organization" if whole else "exact",
+            why=f"trusts {issuer}" + (f" {said(tests)}" if tests else ""),
+        )
+    return _foreign(facts, issuer, pins, whole=whole, known=facts.organization_accounts is not None)
+
+
+def _named_by_condition(
+    facts: AwsFacts, issuer: str, *, inside: bool, exact: bool, tests: list[Test]
+) -> TrustVerdict:
+    if inside:
+        return TrustVerdict(
+            kind="account",
+            issuer=issuer,
+            exposure="exact" if exact else "organization",
+            why=f"trusts everybody {said(tests)}",
+        )
+    return _foreign(facts, issuer, claims_of(tests), whole=not exact, known=True)
+
+
+def _inside(facts: AwsFacts, account: str) -> bool:
+    if account == facts.account_id:
+        return True
+    return account in (facts.organization_accounts or ())
+
+
+def _own_organization(facts: AwsFacts, pins: dict[str, Test]) -> bool:
+    org = pins.get("aws:principalorgid")
+    own = facts.organization_id
+    return org is not None and own is not None and org.values == [own]
+
+
+def _foreign(
+    facts: AwsFacts, issuer: str, pins: dict[str, Test], *, whole: bool, known: bool
+) -> TrustVerdict:
+    """Judge an account that is not, or not known to be, of our organization."""
+    where = "an account outside the organization" if known else "an account that is not known to be ours"
+    external_id = pins.get("sts:externalid")
+    if external_id is None and "aws:principalorgid" not in pins:
+        return TrustVerdict(
+            kind="account",
+            issuer=issuer,
+            exposure="another-tenant",
+            external=True if known else None,
+            problem="XACCT-2",
+            severity="high" if known else "medium",
+            why=f"trusts {issuer}, {where}, without sts:ExternalId",
+            fix='Add StringEquals "sts:ExternalId" with a random value that the other party keeps for this account.',
+        )
+    weak = external_id is not None and _weak(facts, external_id, issuer)
+    if weak:
+        return TrustVerdict(
+            kind="account",
+            issuer=issuer,
+            exposure="another-tenant",
+            external=True if known else None,
+            problem="XACCT-2",
+            severity="medium",
+            why=f"trusts {issuer}, {where}, with an sts:ExternalId that can be guessed: {weak}",
+            fix="Use a random external id of at least 16 characters.",
+        )
+    return TrustVerdict(
+        kind="account",
+        issuer=issuer,
+        exposure="another-tenant",
+        external=True if known else None,
+        problem="XACCT-3" if whole else None,
+        severity="low" if whole else None,
+        why=f"trusts {issuer}, {where}"
+        + (", as a whole instead of a named principal" if whole else ", with an external id"),
+        fix="Name the role of the other account that needs it." if whole else None,
+    )
+
+
+def _weak(facts: AwsFacts, test: Test, issuer: str) -> str | None:
+    for value in test.values:
+        if test.operator == "glob" and ("*" in value or "?" in value):
+            return "it has a wildcard"
+        if value == facts.account_id or (value and value in issuer):
+            return "it is an account number"
+        if len(value) < 16:
+            return f"it has {len(value)} characters"
+    return None

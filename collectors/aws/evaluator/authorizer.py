@@ -1,0 +1,130 @@
+"""Whether one principal may do one action on one resource: allows, minus denies, within its boundary and every SCP level.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from collectors.aws.evaluator.actions import applicable, matching
+from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
+from collectors.aws.evaluator.policy import (
+    glob,
+    overlaps,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from collectors.aws.evaluator.effective import PolicyLimits
+    from collectors.aws.evaluator.resolved import ResolvedStatement
+
+
+class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a request beside its action and its resource."""
+
+    known: dict[str, tuple[str, ...] | None] = {}
+    """Lower-case condition key -> its values; None when it is absent."""
+    resource_tags: dict[str, str] | None = None
+    """Tags of the resource (lower-case keys), where it is known."""
+
+
+class Authorizer(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers for one principal: its rows, its limits, and what is known of it."""
+
+    allows: tuple[ResolvedStatement, ...]
+    limits: PolicyLimits
+    context: RequestContext
+
+    def on(self, action: str, arn: str, asking: RequestFacts | None = None) -> Truth:
+        """Say how far the principal can do ``action`` on the resource ``arn``."""
+        bit = matching(action.lower())
+        context = self._context(asking)
+        truth = _most(self.allows, bit, arn, context)
+        for layer in self.limits.layers:
+            if truth is Truth.NO:
+                return truth
+            truth = min(truth, _most(layer, bit, arn, context))
+        return self._less_denied(bit, arn, truth, context)
+
+    def denied(self, action: str, arn: str, asking: RequestFacts | None = None) -> bool:
+        """Say whether a Deny stops the principal from ``action`` on ``arn`` whatever allows it."""
+        bit = matching(action.lower())
+        return self._less_denied(bit, arn, Truth.YES, self._context(asking)) is Truth.NO
+
+    def somewhere(
+        self, action: str, template: str | None = None, asking: RequestFacts | None = None
+    ) -> Truth:
+        """Say how far the principal can do ``action`` on any resource at all, or on any that ``template`` names."""
+        bit = matching(action.lower())
+        context = self._context(asking)
+        best = Truth.NO
+        for row in self.allows:
+            if not row.actions & bit:
+                continue
+            truth = _truth(row, context)
+            for resource in row.resources if truth > best else ():
+                if not applicable(resource) & bit or (template and not overlaps(resource, template)):
+                    continue
+                narrower = template if template and glob(resource, template) else resource
+                if not any(glob(pattern, narrower) for pattern in row.excluded):
+                    best = max(best, min(truth, self._survives(bit, narrower, context)))
+        return best
+
+    def _context(self, asking: RequestFacts | None) -> RequestContext:
+        if asking is None:
+            return self.context
+        return self.context.with_known(asking.known, asking.resource_tags)
+
+    def _less_denied(self, bit: int, arn: str, truth: Truth, context: RequestContext) -> Truth:
+        if truth is Truth.NO:
+            return truth
+        for row in self.limits.denies:
+            if row.actions & bit and row.matches(arn):
+                denied = _truth(row, context)
+                if denied is Truth.YES:
+                    return Truth.NO
+                if denied is not Truth.NO:
+                    truth = min(truth, denied)
+        return truth
+
+    def _survives(self, bit: int, resource: str, context: RequestContext) -> Truth:
+        truth = Truth.YES
+        for layer in self.limits.layers:
+            best = Truth.NO
+            for row in layer:
+                if row.actions & bit and any(
+                    applicable(own) & bit and overlaps(own, resource) for own in row.resources
+                ):
+                    best = max(best, _truth(row, context))
+            truth = min(truth, best)
+        for row in self.limits.denies:
+            if row.actions & bit and row.covers(resource):
+                denied = _truth(row, context)
+                if denied is Truth.YES:
+                    return Truth.NO
+                if denied is not Truth.NO:
+                    truth = min(truth, denied)
+        return truth
+
+
+def _truth(row: ResolvedStatement, context: RequestContext) -> Truth:
+    """Return how far a row's conditions hold, for a request of which more may be known than of the principal."""
+    if not row.statement.conditions:
+        return row.truth
+    return holds(
+        row.statement.conditions, context, allow=row.statement.allow, variables=row.document.variables
+    )
+
+
+def _most(rows: Iterable[ResolvedStatement], bit: int, arn: str, context: RequestContext) -> Truth:
+    best = Truth.NO
+    for row in rows:
+        if row.actions & bit and row.matches(arn):
+            best = max(best, _truth(row, context))
+            if best is Truth.YES:
+                break
+    return best

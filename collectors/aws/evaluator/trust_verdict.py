@@ -1,0 +1,28 @@
+"""What one statement and principal of a trust policy come to."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from scanner.records import Exposure
+
+DELETED = re.compile(r"^(AIDA|AROA|AGPA|ANPA)[A-Z0-9]{12,}$")
+NUMBER = re.compile(r"^[0-9]{12}$")
+
+
+class TrustVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What one statement and principal come to."""
+
+    kind: str
+    issuer: str
+    exposure: Exposure
+    why: str
+    """Continues "Statement 1 of the trust policy of NAME ..."."""
+    external: bool | None = False
+    problem: str | None = None
+    severity: Literal["critical", "high", "medium", "low", "info"] | None = None
+    fix: str | None = None
