@@ -1,6 +1,7 @@
-"""Writes docs/reference.md from the code: commands, options, records, rules, collectors.
+"""Writes docs/reference.md from the code: commands, options, records, rules, collectors, columns of CSV files.
 
-``python -m docs.reference`` writes it; ``--check`` fails when it is not fresh, or when something is undocumented.
+``python -m docs.reference`` writes it, and the order of the CSV files' columns, to which it only ever adds;
+``--check`` fails when one of the two is not fresh, or when something is undocumented.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import typer.main
 from pydantic import BaseModel
 
 from docs import write_or_check
+from reports.csv.sheets import ORDER, SHEETS, column_order
 from scanner.analyze.framework import load_frameworks, references
 from scanner.analyze.rule_files import load_rules
 from scanner.command.cli import app
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import msgspec
+
+    from reports.csv.sheets import Sheet
 
 REFERENCE = Path(__file__).with_name("reference.md")
 
@@ -72,6 +76,37 @@ def _tables(title: str, tables: dict[str, type[msgspec.Struct]]) -> Iterator[str
                 raise UndocumentedError(f"{record.__name__}.{column} has no sentence under it")
             yield f"| `{column}` | {kind} | {_cell(texts[column])} |"
         yield ""
+
+
+def _csv_files() -> Iterator[str]:
+    yield "## CSV files\n"
+    yield "Columns never move. New ones are added at the end, before `schema_version`, which ends every row.\n"
+    known: dict[str, str] = {}
+    for sheet in SHEETS:
+        yield f"### {sheet.name}.csv\n"
+        yield "| column | field | meaning |\n|---|---|---|"
+        rows = _csv_columns(sheet)
+        if sheet.name == "findings_delta":
+            yield from (row for header, row in rows.items() if header not in known)
+            yield "\nThen the columns of findings.csv.\n"
+            continue
+        yield from rows.values()
+        yield ""
+        known = rows
+
+
+def _csv_columns(sheet: Sheet) -> dict[str, str]:
+    rows = {}
+    fields = sheet.fields()
+    for header in sheet.columns():
+        if header in fields:
+            record = next(record for record in sheet.records if fields[header] in record.__struct_fields__)
+            field = f"`{record.__name__}.{fields[header]}`"
+            text = field_texts(record)[fields[header]]
+        else:
+            field, text = "", sheet.derived[header].text
+        rows[header] = f"| `{header}` | {field} | {_cell(text)} |"
+    return rows
 
 
 def _default(value: Any) -> str:
@@ -162,9 +197,10 @@ def render() -> str:
         *_rules(),
         *_tables("Records", dict(TABLES)),
         *_tables("Results", RESULT_TABLES),
+        *_csv_files(),
     ]
     return "\n".join(parts).rstrip() + "\n"
 
 
 if __name__ == "__main__":
-    sys.exit(write_or_check(REFERENCE, render()))
+    sys.exit(write_or_check(ORDER, column_order()) | write_or_check(REFERENCE, render()))

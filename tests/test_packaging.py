@@ -67,6 +67,7 @@ def test_it_holds_the_packages_and_nothing_else(wheel: Path) -> None:
         "scanner/py.typed",
         "scanner/analyze/rules/credential-unused.yaml",
         "scanner/analyze/frameworks/owasp-nhi.yaml",
+        "reports/csv/columns.json",
         "templates/report.html.j2",
         "templates/report.css",
         "templates/report.js",

@@ -12,10 +12,11 @@ import msgspec
 import pytest
 
 from reports.csv import write as write_csv
+from reports.csv.sheets import ORDER, SHEETS, column_order
 from reports.json import write as write_json
-from reports.sheets import SHEETS
 from scanner.analyze.history import COMPARED
 from scanner.night import open_night
+from scanner.records import Secret
 from tests.synthetic_night import write_night
 
 if TYPE_CHECKING:
@@ -72,9 +73,35 @@ def test_every_sheet_is_there_with_its_columns_and_reconciles(state: Path, tmp_p
     assert len(rows["findings.csv"]) == 60
     for sheet in SHEETS:
         header = next(csv.reader((tmp_path / "out" / f"{sheet.name}.csv").open(encoding="utf-8", newline="")))
-        assert header == [*sheet.columns, "schema_version"]
+        assert header == [*sheet.columns(), "schema_version"]
         assert all(re.fullmatch(r"[a-z][a-z0-9_]{0,29}", name) for name in header)
         assert len(set(header)) == len(header)
+
+
+def test_the_order_of_columns_is_kept_and_up_to_date() -> None:
+    """A column that is added, removed or renamed shows here; ``make docs`` adds, and refuses the rest."""
+    assert column_order() == ORDER.read_text()
+
+
+def test_a_new_field_of_a_record_is_a_column_at_the_end(state: Path, tmp_path: Path) -> None:
+    wider = msgspec.defstruct(
+        "Wider", [("reviewers", list[str], [])], bases=(Secret,), frozen=True, kw_only=True
+    )
+    secrets = next(sheet for sheet in SHEETS if sheet.name == "secrets")
+    order = json.loads(ORDER.read_text())["secrets"]
+    columns = secrets._replace(records=(wider,)).columns()
+    assert list(columns) == [*order, "reviewers"]
+    assert columns["reviewers"] == "array_to_string(r.\"reviewers\", '|')"
+
+
+def test_a_column_on_which_importers_rely_cannot_be_lost() -> None:
+    secrets = next(sheet for sheet in SHEETS if sheet.name == "secrets")
+    for changed in (
+        secrets._replace(left_out=frozenset({"store"})),
+        secrets._replace(headers=secrets.headers | {"store": "kept_in"}),
+    ):
+        with pytest.raises(LookupError, match=r"secrets\.csv has lost store"):
+            changed.columns()
 
 
 def test_the_dialect(state: Path, tmp_path: Path) -> None:

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from reports.sheets import SHEETS, join_tables
+from reports.csv.sheets import SHEETS, join_tables
 from scanner.snapshot import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from reports.sheets import Sheet
+    from reports.csv.sheets import Sheet
     from scanner.night import Night
 
 SCHEMA_VERSION = "1.0"
@@ -74,17 +74,18 @@ def _text(column: str, *, raw: bool) -> tuple[str, str]:
 
 def _query(night: Night, sheet: Sheet, params: dict[str, Any], settings: dict[str, Any]) -> str:
     """Return the query for a sheet's keys, lines (quoted where the dialect asks for it) and dangerous cells a line."""
-    chosen = ", ".join(f'{sql} AS "{header}"' for header, sql in sheet.columns.items())
+    columns = sheet.columns()
+    chosen = ", ".join(f'{sql} AS "{header}"' for header, sql in columns.items())
     inner = f"SELECT {chosen}, {sheet.key} AS _key FROM {sheet.source}"
     kinds = {row[0]: row[1] for row in night.rows(f"DESCRIBE {inner}", params)}
     delimiter = settings.get("csv_delimiter", ",")
     texts = {
         header: _text(header, raw=bool(settings.get("csv_raw")))
-        for header in sheet.columns
+        for header in columns
         if kinds[header] == "VARCHAR"
     }
     cells = []
-    for header in sheet.columns:
+    for header in columns:
         if header in texts:
             cells.append(
                 f"""CASE WHEN contains("{header}", '{delimiter}') OR contains("{header}", '"')
@@ -196,7 +197,7 @@ def write(night: Night, folder: Path) -> list[Path]:
     written: list[Written] = []
     for sheet in SHEETS:
         lines = _lines(night, sheet, params, settings)
-        header = [*sheet.columns, "schema_version"]
+        header = [*sheet.columns(), "schema_version"]
         for number, part in enumerate(_parts(lines, int(settings.get("csv_max_rows", 0)))):
             name = f"{sheet.name}.csv" if number == 0 else f"{sheet.name}.{number + 1}.csv"
             written.append(_write(folder / name, header, part, settings))
