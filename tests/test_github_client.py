@@ -13,10 +13,11 @@ import pytest
 import requests
 
 from collectors.github.client import Client
-from collectors.github.failures import GitHubError, QueryError, StatusError, explain
+from collectors.github.failures import QueryError, StatusError, explain
 from collectors.github.tokens import user_token
 from sandbox.github.limits import Limits
 from sandbox.github.server import GitHubSandbox
+from scanner.collect.failures import SourceError
 from scanner.collect.memory import Memory
 from scanner.records import Account
 from tests.github_night import NIGHT, client, config, run
@@ -71,7 +72,7 @@ def test_a_primary_limit_that_ends_too_late_is_given_up_at_once(
 ) -> None:
     sandbox.fail("/orgs/{org}/hooks", "primary")
     begun = time.monotonic()
-    with pytest.raises(GitHubError, match="ends only in") as raised:
+    with pytest.raises(SourceError, match="ends only in") as raised:
         list(client(sandbox, monkeypatch, tmp_path, longest_wait_seconds=1).items(HOOKS))
     assert raised.value.reason == "throttled"
     assert time.monotonic() - begun < 5
@@ -85,7 +86,7 @@ def test_stopping_ends_a_wait(
     reader = Client(config(sandbox, monkeypatch), night, token=user_token)
     threading.Timer(0.3, night.stopping.set).start()
     begun = time.monotonic()
-    with pytest.raises(GitHubError) as raised:
+    with pytest.raises(SourceError) as raised:
         list(reader.items(HOOKS))
     assert raised.value.reason == "deadline"
     assert time.monotonic() - begun < 5
@@ -95,7 +96,7 @@ def test_a_limit_without_end_is_throttled_not_empty(
     sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     sandbox.fail("/orgs/{org}/hooks", "too-many-bare")
-    with pytest.raises(GitHubError) as raised:
+    with pytest.raises(SourceError) as raised:
         list(client(sandbox, monkeypatch, tmp_path, secondary_wait_seconds=0.001).items(HOOKS))
     assert raised.value.reason == "throttled"
 
@@ -204,7 +205,7 @@ def test_a_bad_page_is_malformed(
     sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Trouble
 ) -> None:
     sandbox.fail("/orgs/{org}/repos", trouble)
-    with pytest.raises(GitHubError) as raised:
+    with pytest.raises(SourceError) as raised:
         repositories(client(sandbox, monkeypatch, tmp_path))
     assert raised.value.reason == "malformed"
     assert len(sandbox.log) <= 2
@@ -217,7 +218,7 @@ def test_a_foreign_next_link_is_refused_without_assertions(sandbox: GitHubSandbo
 import collectors.github, threading, pathlib
 from collectors.github.client import Client
 from collectors.github.tokens import user_token
-from collectors.github.failures import GitHubError
+from scanner.collect.failures import SourceError
 from scanner.collect.collector import Run
 from scanner.secrets.detectors import Fingerprint
 import datetime
@@ -226,7 +227,7 @@ run = Run(as_of=datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC), fingerprin
           cache=pathlib.Path("{tmp_path}"), stopping=threading.Event())
 try:
     list(Client(config, run, token=user_token).items("/orgs/lanternpay/repos"))
-except GitHubError as refused:
+except SourceError as refused:
     print(refused.reason)
 """
     done = subprocess.run(

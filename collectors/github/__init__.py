@@ -70,17 +70,17 @@ def _target(login: str, number: object, **params: str) -> Target:
 
 
 def _named(client: Client, login: str) -> Target:
-    from collectors.github.failures import GitHubError
+    from scanner.collect.failures import SourceError
 
     try:
         return _target(login, client.one(f"/orgs/{login}")["id"])
-    except (GitHubError, OSError, KeyError, ValueError):
+    except (SourceError, OSError, KeyError, ValueError):
         return _target(login, login)
 
 
 def _installed(client: Client, config: Config) -> Iterator[Target]:
     """Yield the App's installations in organizations, and a target for each one asked for that has none."""
-    from collectors.github.failures import GitHubError
+    from scanner.collect.failures import SourceError
 
     chosen = config.app.installation_id if config.app else None
     missing = {login.lower(): login for login in config.organizations}
@@ -98,7 +98,7 @@ def _installed(client: Client, config: Config) -> Iterator[Target]:
             missing.pop(login.lower(), None)
             selection = str(item.get("repository_selection") or "selected")
             yield _target(login, holder["id"], installation=str(item["id"]), selection=selection)
-    except (GitHubError, OSError, ValueError) as exc:
+    except (SourceError, OSError, ValueError) as exc:
         problem = f"the App's installations could not be listed: {exc}"
         if not missing:
             missing = {"": "installations"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanner.collect.failures import Failure
+from scanner.collect.failures import Failure, SourceError
 from scanner.config import SecretMissingError
 
 if TYPE_CHECKING:
@@ -13,13 +13,11 @@ if TYPE_CHECKING:
     from scanner.records import Reason
 
 
-class GitHubError(Exception):
+class GitHubError(SourceError):
     """A listing could not be read. ``reason`` is the `Gap` reason, ``needs`` a permission that GitHub named."""
 
     def __init__(self, reason: Reason, detail: str, needs: str | None = None) -> None:
-        super().__init__(detail)
-        self.reason: Reason = reason
-        self.needs = needs
+        super().__init__(reason, detail, needs=needs)
 
 
 class StatusError(GitHubError):
@@ -64,7 +62,7 @@ def explain(exc: Exception) -> Failure | None:
     import requests
 
     match exc:
-        case GitHubError():
+        case SourceError():
             return Failure(reason=exc.reason, detail=str(exc), needs=exc.needs)
         case SecretMissingError():
             return Failure(reason="denied", detail=str(exc))

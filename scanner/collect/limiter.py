@@ -1,6 +1,7 @@
-"""Paces and pauses requests: the one place that waits for GitHub.
+"""Paces and pauses requests: the one place that waits for a source's rate limits.
 
-https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+A credential has one limiter, shared by every client and thread that uses it. A limiter has buckets, one for each limit
+that the source counts apart (REST, GraphQL, search).
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 import threading
 import time
 
-from collectors.github.failures import GitHubError
+from scanner.collect.failures import SourceError
+
+_CLOSED_AFTER = 10
 
 
 class Limiter:
-    """Paces and pauses all requests of one token, over all threads, for each of GitHub's rate-limit resources."""
+    """Paces and pauses all requests of one credential, over all threads."""
 
     def __init__(self, *, spacing: float, longest_wait: float, stopping: threading.Event) -> None:
+        """``spacing`` and ``longest_wait`` are seconds."""
         self._spacing = spacing
         self._longest_wait = longest_wait
         self._stopping = stopping
@@ -23,35 +27,38 @@ class Limiter:
         self._until: dict[str, float] = {}
         self._given_up: dict[str, int] = {}
 
-    def admit(self, resource: str) -> None:
-        """Wait for this request's turn. Raises `GitHubError` when the run stops or the wait is too long."""
-        if self._given_up.get(resource, 0) >= 10:
-            raise GitHubError(
-                "throttled", f"the {resource} rate limit did not end; no more requests are sent"
+    def admit(self, bucket: str) -> None:
+        """Wait for this request's turn. Raises `SourceError` when the run stops or the wait is too long."""
+        if self._given_up.get(bucket, 0) >= _CLOSED_AFTER:
+            raise SourceError(
+                "throttled", f"the rate limit of {bucket} did not end; no more requests are sent"
             )
         while True:
-            if self._stopping.is_set():
-                raise GitHubError("deadline", "stopped before this was read")
             with self._lock:
                 now = time.monotonic()
-                wait = max(self._next, self._until.get(resource, 0.0)) - now
-                if wait <= 0:
+                wait = max(self._next, self._until.get(bucket, 0.0)) - now
+                if wait <= 0 and not self._stopping.is_set():
                     self._next = now + self._spacing
                     return
             if wait > self._longest_wait:
-                raise GitHubError("throttled", f"the {resource} rate limit ends only in {wait:.0f} s")
-            self._stopping.wait(min(wait, 5.0))
+                raise SourceError("throttled", f"the rate limit of {bucket} ends only in {wait:.0f} s")
+            self.sleep(min(wait, 5.0))
 
-    def pause(self, resource: str, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
+        """Wait. Raises `SourceError` as soon as the run stops."""
+        if self._stopping.wait(max(seconds, 0.0)):
+            raise SourceError("deadline", "the run was told to stop before this was read")
+
+    def pause(self, bucket: str, seconds: float) -> None:
         """Let nothing pass for so many seconds."""
         with self._lock:
-            self._until[resource] = max(self._until.get(resource, 0.0), time.monotonic() + seconds)
+            self._until[bucket] = max(self._until.get(bucket, 0.0), time.monotonic() + seconds)
 
-    def gave_up(self, resource: str) -> None:
-        """Count a request that was throttled to the end; after ten in a row the resource is closed."""
+    def gave_up(self, bucket: str) -> None:
+        """Count a request that was throttled to the end; after ten in a row the bucket is closed."""
         with self._lock:
-            self._given_up[resource] = self._given_up.get(resource, 0) + 1
+            self._given_up[bucket] = self._given_up.get(bucket, 0) + 1
 
-    def passed(self, resource: str) -> None:
+    def passed(self, bucket: str) -> None:
         """Note a request that was not throttled."""
-        self._given_up[resource] = 0
+        self._given_up[bucket] = 0

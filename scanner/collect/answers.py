@@ -1,0 +1,140 @@
+"""Reads what came over HTTP: JSON within bounds, an error's own words, and how long a rate limit asks to wait."""
+
+from __future__ import annotations
+
+import re
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from scanner.collect.failures import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LARGEST_DEPTH = 100
+"""No API nests deeper; what does is meant to break its reader."""
+_SURROGATES = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+_SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*")
+_EPOCH = 100_000_000.0
+"""A reset later than this is a time since 1970, an earlier one a number of seconds from now."""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request gave."""
+
+    status: int
+    headers: dict[str, str]
+    """Names in lower case."""
+    body: Any
+    """The JSON; None where there is none (304, 204, text)."""
+    content: bytes = b""
+
+
+def read_json(content: bytes) -> Any:
+    """Return the JSON of an answer. Invalid Unicode in it becomes U+FFFD: a lone surrogate cannot be written anywhere.
+
+    Raises `SourceError` (malformed) when it is empty, no JSON, or nested deeper than `LARGEST_DEPTH`.
+    """
+    if not content.strip():
+        raise SourceError("malformed", "the answer is empty")
+    try:
+        try:
+            body = msgspec.json.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            body = msgspec.json.decode(_repaired(content))
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise SourceError("malformed", f"the answer is not JSON: {exc}") from None
+    except RecursionError:
+        raise SourceError("malformed", "the answer's JSON is nested too deep") from None
+    if content.count(b"[") + content.count(b"{") > LARGEST_DEPTH and _too_deep(body):
+        raise SourceError("malformed", "the answer's JSON is nested too deep")
+    return body
+
+
+def _repaired(content: bytes) -> bytes:
+    text = content.decode("utf-8", errors="replace").encode()
+    return _SURROGATES.sub(lambda match: b"\\ufffd" if match.group(1) else match.group(0), text)
+
+
+def _too_deep(body: Any) -> bool:
+    level = [body]
+    for _ in range(LARGEST_DEPTH):
+        below: list[Any] = []
+        for one in level:
+            values = one.values() if isinstance(one, dict) else one
+            below += [value for value in values if isinstance(value, (dict, list))]
+        if not below:
+            return False
+        level = below
+    return True
+
+
+def is_page_for_people(headers: Mapping[str, str]) -> bool:
+    """Tell whether an answer is HTML: what a sign-in page or a proxy sends in an API's place."""
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind in {"text/html", "application/xhtml+xml"}
+
+
+def words_of(content: bytes) -> str:
+    """Return the source's own words out of an error's body; never the body itself."""
+    try:
+        body = read_json(content)
+    except SourceError:
+        return "no message"
+    return _words(body)[:300] or "no message"
+
+
+def _words(body: Any) -> str:
+    match body:
+        case str():
+            return body
+        case [first, *_]:
+            return _words(first)
+        case dict():
+            for key in ("message", "error_description", "error", "errors", "detail", "title", "code"):
+                if words := _words(body.get(key)):
+                    return words
+    return ""
+
+
+def named_wait(headers: Mapping[str, str], *, exhausted: bool) -> float | None:
+    """Return the seconds that an answer asks to wait; None where it names none.
+
+    ``exhausted``: the answer is a rate limit, so that the time of reset counts even when nothing says that no request
+    is left. Times are compared with the answer's own Date, not with our clock.
+    https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+    https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
+    """
+    after = headers.get("retry-after", "")
+    if match := _SECONDS.fullmatch(after):
+        return float(match.group(1))
+    if after and (moment := _moment(after)) is not None:
+        return max(moment - _now(headers), 0.0)
+    for name in ("retry-after-ms", "x-ms-retry-after-ms"):
+        if match := _SECONDS.fullmatch(headers.get(name, "")):
+            return float(match.group(1)) / 1000
+    left = headers.get("x-ratelimit-remaining", headers.get("ratelimit-remaining"))
+    if left != "0" and (left is not None or not exhausted):
+        return None
+    match = _SECONDS.fullmatch(headers.get("x-ratelimit-reset", headers.get("ratelimit-reset", "")))
+    if match is None:
+        return None
+    reset = float(match.group(1))
+    return max(reset - _now(headers), 0.0) + 1.0 if reset > _EPOCH else reset + 1.0
+
+
+def _moment(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _now(headers: Mapping[str, str]) -> float:
+    moment = _moment(headers.get("date", ""))
+    return time.time() if moment is None else moment

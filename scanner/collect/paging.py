@@ -1,0 +1,333 @@
+"""How a source cuts a list into pages. Each way is a small record of names; `read_pages` does what all have in common.
+
+What all have in common: an answer without the list is malformed, never an empty list; a page or link that comes twice
+is a loop; a link to another host is refused by the client; an empty page may have a next one, but not for ever; fewer
+items than the source's own total is a truncated list.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+import msgspec
+
+from scanner.collect.answers import Answer  # noqa: TC001  msgspec reads the annotations at run time
+from scanner.collect.failures import SourceError
+from scanner.records import Record  # noqa: TC001
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+_NEXT = re.compile(r'<([^>]*)>\s*;[^,<]*\brel="?next\b"?', re.IGNORECASE)
+_EMPTY_PAGES = 20
+"""So many empty pages in a row may have a next one; then it is a loop."""
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """One page that was read."""
+
+    path: str
+    """Where it was read from, with its query."""
+    parameters: dict[str, str]
+    """The query."""
+    answer: Answer
+    items: list[dict[str, Any]]
+    """Empty when the page is remembered."""
+    count: int
+    """How many items it has."""
+    before: int
+    """How many items came on the pages before."""
+    total: int | None
+    """How many the source says there are."""
+    remembered: list[Record] | None = None
+    """The records of a page that the source calls unchanged (304), from the memory."""
+    following: str | None = None
+    """Where the next page is."""
+
+
+class Paginator(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the ways to cut a list; itself the way that does not: all comes at once."""
+
+    at: str = ""
+    """Where the list is in the body: ``value``, ``data/items``; empty when the body is the list."""
+    total: str = ""
+    """Where the source says how many there are: a header (``x-total``) or a place in the body (``total_count``)."""
+
+    def first(self, parameters: Mapping[str, str | int]) -> dict[str, str | int]:
+        """Return the query of the first page."""
+        return dict(parameters)
+
+    def following(self, page: Page) -> str | dict[str, str] | None:  # noqa: ARG002  what subclasses need
+        """Return the link to the next page, or what changes in the query; None after the last."""
+        return None
+
+
+class LinkHeader(Paginator, frozen=True, kw_only=True):
+    """``Link: <https://...>; rel="next"`` (GitHub, GitLab, Okta). https://www.rfc-editor.org/rfc/rfc8288"""
+
+    size: int = 100
+    size_parameter: str = "per_page"
+    query_only: bool = False
+    """Take only the query from the link: behind a proxy, some servers write it with their own idea of their address."""
+
+    def first(self, parameters: Mapping[str, str | int]) -> dict[str, str | int]:
+        """Return the query of the first page."""
+        return {self.size_parameter: self.size, **parameters}
+
+    def following(self, page: Page) -> str | dict[str, str] | None:
+        """Return the link, or its query."""
+        match = _NEXT.search(page.answer.headers.get("link", ""))
+        if match is None:
+            return None
+        if not self.query_only:
+            return match.group(1)
+        url = urlsplit(match.group(1))
+        if url.path.rsplit("/", 1)[-1] != page.path.partition("?")[0].rsplit("/", 1)[-1]:
+            raise SourceError("malformed", f"the next link leads elsewhere: {url.netloc}{url.path}")
+        return dict(parse_qsl(url.query, keep_blank_values=True))
+
+
+class NextLink(Paginator, frozen=True, kw_only=True):
+    """A link in the body (OData: Microsoft Graph, Azure Resource Manager)."""
+
+    at: str = "value"
+    link: str = "@odata.nextLink"
+
+    def following(self, page: Page) -> str | dict[str, str] | None:
+        """Return the link."""
+        return _text(page.answer.body, self.link)
+
+
+class TokenInBody(Paginator, frozen=True, kw_only=True):
+    """A continuation token in the body (Google Cloud, Kubernetes ``metadata/continue``, Slack)."""
+
+    at: str = "items"
+    token: str = "nextPageToken"  # noqa: S105  a place in the answer
+    parameter: str = "pageToken"
+
+    def following(self, page: Page) -> str | dict[str, str] | None:
+        """Return the token as a parameter."""
+        token = _text(page.answer.body, self.token)
+        return {self.parameter: token} if token else None
+
+
+class TokenInHeader(Paginator, frozen=True, kw_only=True):
+    """A continuation token in a header (Azure DevOps ``x-ms-continuationtoken``, Oracle ``opc-next-page``)."""
+
+    header: str
+    parameter: str
+
+    def following(self, page: Page) -> str | dict[str, str] | None:
+        """Return the token as a parameter."""
+        token = page.answer.headers.get(self.header.lower())
+        return {self.parameter: token} if token else None
+
+
+class PageNumber(Paginator, frozen=True, kw_only=True):
+    """``?page=2``. The last page is the empty one, or the one that reaches the total: a short page proves nothing, since
+    servers cap the size that was asked for.
+    """
+
+    page: str = "page"
+    size_parameter: str = "per_page"
+    size: int = 100
+    start: int = 1
+
+    def first(self, parameters: Mapping[str, str | int]) -> dict[str, str | int]:
+        """Return the query of the first page."""
+        return {self.page: self.start, self.size_parameter: self.size, **parameters}
+
+    def following(self, page: Page) -> str | dict[str, str] | None:
+        """Return the next number."""
+        if not page.items or _reached(page):
+            return None
+        return {self.page: str(int(page.parameters[self.page]) + 1)}
+
+
+class Offset(Paginator, frozen=True, kw_only=True):
+    """``?offset=100`` (SCIM ``startIndex``, from 1). Ends as `PageNumber` does."""
+
+    offset: str = "offset"
+    size_parameter: str = "limit"
+    size: int = 100
+    start: int = 0
+
+    def first(self, parameters: Mapping[str, str | int]) -> dict[str, str | int]:
+        """Return the query of the first page."""
+        return {self.offset: self.start, self.size_parameter: self.size, **parameters}
+
+    def following(self, page: Page) -> str | dict[str, str] | None:
+        """Return the next offset."""
+        if not page.items or _reached(page):
+            return None
+        return {self.offset: str(self.start + page.before + len(page.items))}
+
+
+class Keyset(Paginator, frozen=True, kw_only=True):
+    """``?id_after=...``: the last item's key. Ends with the empty page, or with the one that reaches the total."""
+
+    key: str = "id"
+    parameter: str = "id_after"
+    size_parameter: str = "per_page"
+    size: int = 100
+
+    def first(self, parameters: Mapping[str, str | int]) -> dict[str, str | int]:
+        """Return the query of the first page."""
+        return {self.size_parameter: self.size, **parameters}
+
+    def following(self, page: Page) -> str | dict[str, str] | None:
+        """Return the last item's key."""
+        if not page.items or _reached(page):
+            return None
+        last = page.items[-1].get(self.key)
+        if last is None:
+            raise SourceError("malformed", f"the last item has no {self.key}")
+        return {self.parameter: str(last)}
+
+
+class RememberedPage(Protocol):
+    """A page of an earlier night."""
+
+    @property
+    def etag(self) -> str: ...  # noqa: D102
+    @property
+    def next(self) -> str | None: ...  # noqa: D102
+    @property
+    def count(self) -> int: ...  # noqa: D102
+    @property
+    def records(self) -> list[Record]: ...  # noqa: D102
+
+
+class PageSource(Protocol):
+    """What `read_pages` needs of the client and its memory."""
+
+    def get(self, path: str, *, etag: str = "") -> Answer: ...  # noqa: D102
+    def local(self, link: str) -> str: ...  # noqa: D102
+    def remembered(self, path: str) -> RememberedPage | None: ...  # noqa: D102
+
+
+def read_pages(
+    source: PageSource,
+    path: str,
+    parameters: Mapping[str, str | int],
+    paginator: Paginator,
+    max_pages: int,
+) -> Iterator[Page]:
+    """Yield the pages of a list. Raises `SourceError`: truncated when fewer items came than the source says there are."""
+    asked = with_query(path, paginator.first(parameters))
+    seen: set[str] = set()
+    digests: set[bytes] = set()
+    total: int | None = None
+    count = empty = 0
+    while True:
+        if asked in seen:
+            raise SourceError("malformed", f"{path}: the next link leads back to a page that was read")
+        if len(seen) >= max_pages:
+            raise SourceError("truncated", f"{path}: more than {max_pages} pages")
+        seen.add(asked)
+        page = _read_page(source, path, asked, paginator, before=count, total=total)
+        total = page.total
+        digest = hashlib.sha256(msgspec.msgpack.encode(page.items)).digest()
+        if page.items and digest in digests:
+            raise SourceError("malformed", f"{path}: the same page came twice")
+        digests.add(digest)
+        count += page.count
+        empty = 0 if page.count else empty + 1
+        yield page
+        if page.following is None:
+            break
+        if empty > _EMPTY_PAGES:
+            raise SourceError("malformed", f"{path}: {empty} empty pages in a row, each with a next one")
+        asked = page.following
+    if total is not None and count < total:
+        raise SourceError("truncated", f"{path}: {count} of {total} came")
+
+
+def _read_page(
+    source: PageSource, path: str, asked: str, paginator: Paginator, *, before: int, total: int | None
+) -> Page:
+    known = source.remembered(asked)
+    answer = source.get(asked, etag=known.etag if known is not None else "")
+    query = dict(parse_qsl(urlsplit(asked).query, keep_blank_values=True))
+    if answer.status == 304:
+        if known is None:
+            raise SourceError("malformed", f"{path}: 304 to a request without a condition")
+        return Page(
+            path=asked,
+            parameters=query,
+            answer=answer,
+            items=[],
+            count=known.count,
+            before=before,
+            total=total,
+            remembered=known.records,
+            following=known.next,
+        )
+    told = _total(answer, paginator.total)
+    items = list_in(answer.body, paginator.at, path)
+    page = Page(
+        path=asked,
+        parameters=query,
+        answer=answer,
+        items=items,
+        count=len(items),
+        before=before,
+        total=total if told is None else told,
+    )
+    following = paginator.following(page)
+    if isinstance(following, dict):
+        following = with_query(asked.partition("?")[0], {**query, **following})
+    elif following is not None:
+        following = source.local(following)
+    return msgspec.structs.replace(page, following=following)
+
+
+def with_query(path: str, parameters: Mapping[str, str | int]) -> str:
+    """Return a path with its query, in one order always."""
+    if not parameters:
+        return path
+    return f"{path}?{urlencode(sorted(parameters.items()), quote_via=quote)}"
+
+
+def place_in(body: Any, at: str) -> Any:
+    """Return what stands at a place of a body (``metadata/continue``); None where there is nothing."""
+    for key in at.split("/") if at else ():
+        body = body.get(key) if isinstance(body, dict) else None
+    return body
+
+
+def list_in(body: Any, at: str, path: str) -> list[dict[str, Any]]:
+    """Return the list at a place of a body. Raises `SourceError` (malformed) when it is missing or no list of objects."""
+    found = place_in(body, at)
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise SourceError(
+            "malformed",
+            f"{path}: a list of objects was expected{f' in {at}' if at else ''}, and did not come",
+        )
+    return found
+
+
+def _text(body: Any, at: str) -> str | None:
+    found = place_in(body, at)
+    if found is not None and not isinstance(found, str):
+        raise SourceError("malformed", f"{at} is no text")
+    return found or None
+
+
+def _total(answer: Answer, at: str) -> int | None:
+    """Return the source's total; None where it tells none."""
+    if not at:
+        return None
+    header = answer.headers.get(at.lower(), "")
+    if header.isdigit():
+        return int(header)
+    found = place_in(answer.body, at)
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def _reached(page: Page) -> bool:
+    return page.total is not None and page.before + len(page.items) >= page.total

@@ -1,0 +1,382 @@
+"""A client for one source's REST API: GET, and the read-only POSTs that are named. Nothing else can be sent.
+
+A collector makes one client for each target, with a `scanner.collect.auth.Auth`, and reads through it::
+
+    client = RestClient(config.base_url, config, run, auth=auth)
+    for hook in client.items("/orgs/acme/hooks", paginator=LinkHeader()):
+        yield webhook(hook)
+
+What the source does its own way (names of rate-limit buckets, what a 403 means) is a `Dialect`. What no collector
+should have to think of is here: one limiter for each credential, waits that the source asks for, repetitions, renewal
+of tokens, the hosts that may be contacted, redirects, and answers that are no JSON. Every failure is a `SourceError`.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+import msgspec
+
+from scanner.collect.answers import Answer, is_page_for_people, named_wait, read_json, words_of
+from scanner.collect.failures import SourceError, reason_of
+from scanner.collect.limiter import Limiter
+from scanner.collect.paging import Paginator, RememberedPage, read_pages, with_query
+from scanner.collect.transport import CutError, RawAnswer, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from scanner.collect.auth import Auth
+    from scanner.collect.collector import Run
+    from scanner.collect.http_config import HttpConfig
+    from scanner.collect.memory import Memory
+    from scanner.records import Reason, Record
+
+USER_AGENT = "sprawlscan"
+_THROTTLED_TRIES = 4
+"""How often a request is sent again after a rate limit, before it is given up."""
+_REDIRECTS = 3
+_BACKOFF_SECONDS = 0.5
+_ONE_PAGE = Paginator()
+_UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
+
+
+class Dialect:
+    """What a source does its own way. Subclass it where these defaults do not fit."""
+
+    headers: Mapping[str, str] = {"Accept": "application/json"}
+    """Sent with every request."""
+
+    def bucket(self, method: str, path: str) -> str:  # noqa: ARG002  what subclasses need
+        """Return the rate limit that a request counts against; ``path`` is without its query."""
+        return "requests"
+
+    def throttled(self, answer: Answer) -> bool:
+        """Tell whether an answer is a rate limit."""
+        headers = answer.headers
+        left = headers.get("x-ratelimit-remaining", headers.get("ratelimit-remaining"))
+        return answer.status == 429 or (
+            answer.status in {403, 503} and ("retry-after" in headers or left == "0")
+        )
+
+    def reason(self, status: int) -> Reason:
+        """Return what an HTTP status means."""
+        return reason_of(status)
+
+    def needs(self, answer: Answer) -> str | None:  # noqa: ARG002  what subclasses need
+        """Return the permission that a refusal names."""
+        return None
+
+
+class RestClient:
+    """Reads one source with one credential. Thread-safe; each thread has its own connection."""
+
+    def __init__(
+        self,
+        base_url: str,
+        config: HttpConfig,
+        run: Run,
+        *,
+        auth: Auth,
+        dialect: Dialect | None = None,
+        origins: Sequence[str] = (),
+        posts: Collection[str] = (),
+        memory: Memory | None = None,
+        limiter: Limiter | None = None,
+    ) -> None:
+        """Paths are below ``base_url``; ``origins`` are base URLs that may be contacted besides, with the same credential.
+
+        ``posts`` are the paths of read-only POSTs. ``memory`` keeps pages by their ETag, where the credential is the same
+        every night. ``limiter`` is shared by clients that use one credential.
+        """
+        self.config = config
+        self.run = run
+        self._base = base_url.rstrip("/")
+        self._origins = [_origin(url) for url in (base_url, *origins)]
+        self._auth = auth
+        self._dialect = dialect or Dialect()
+        self._posts = frozenset(posts)
+        self._memory = memory
+        self._limiter = limiter or Limiter(
+            spacing=config.seconds_between_requests,
+            longest_wait=config.longest_wait_seconds,
+            stopping=run.stopping,
+        )
+        self._transport = Transport(config, run.stopping)
+        self._lock = threading.Lock()
+        self.requests = 0
+        """How many requests were sent, with repetitions."""
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._transport.close()
+
+    def get(
+        self,
+        path: str,
+        parameters: Mapping[str, str | int] | None = None,
+        *,
+        etag: str = "",
+        also: Collection[int] = (),
+    ) -> Answer:
+        """GET one path (``/orgs/acme``), or a URL at an allowed origin. Raises `SourceError` for all but 200.
+
+        ``also`` are other statuses that are an answer: 404 where it says "none", 204. Their body is None.
+        """
+        headers = {"If-None-Match": etag} if etag else {}
+        expected = {200, *also, *({304} if etag else ())}
+        return self._ask("GET", with_query(path, parameters or {}), headers=headers, expected=expected)
+
+    def one(self, path: str, parameters: Mapping[str, str | int] | None = None) -> dict[str, Any]:
+        """GET one object."""
+        body = self.get(path, parameters).body
+        if not isinstance(body, dict):
+            raise SourceError("malformed", f"{path}: an object was expected, and did not come")
+        return body
+
+    def text(self, path: str, parameters: Mapping[str, str | int] | None = None, *, largest: int) -> str:
+        """GET one file of at most ``largest`` bytes, as it is."""
+        answer = self._ask("GET", with_query(path, parameters or {}), text=True, largest=largest)
+        try:
+            return answer.content.decode("utf-8")
+        except UnicodeDecodeError:
+            raise SourceError("malformed", f"{path}: the file is not text") from None
+
+    def post(self, path: str, body: Any, *, retries: int | None = None) -> Answer:
+        """POST a question. Raises ValueError for a path that is not among the read-only ones.
+
+        ``retries`` replaces the configured number of repetitions after a server's error.
+        """
+        if path not in self._posts:
+            raise ValueError(f"POST {path} is not among the read-only requests")
+        return self._ask(
+            "POST",
+            path,
+            headers={"Content-Type": "application/json"},
+            body=msgspec.json.encode(body),
+            retries=retries,
+        )
+
+    def items(
+        self,
+        path: str,
+        parameters: Mapping[str, str | int] | None = None,
+        *,
+        paginator: Paginator = _ONE_PAGE,
+        limit: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the items of a list, page by page; with ``limit``, at most so many, and no more is asked then."""
+        count = 0
+        for page in read_pages(_Unremembered(self), path, parameters or {}, paginator, self.config.max_pages):
+            for item in page.items:
+                yield item
+                count += 1
+                if count == limit:
+                    return
+
+    def records(
+        self,
+        path: str,
+        convert: Callable[[dict[str, Any]], Iterable[Record]],
+        parameters: Mapping[str, str | int] | None = None,
+        *,
+        paginator: Paginator = _ONE_PAGE,
+        salt: str = "",
+    ) -> Iterator[Record]:
+        """Yield what ``convert`` makes of each item of a list; ``salt`` names what else its records depend on.
+
+        A page that the source calls unchanged (304) is not converted again: its records come from the memory, which
+        never holds an answer itself.
+        """
+        source = _Remembering(self, self._memory, salt) if self._memory is not None else _Unremembered(self)
+        for page in read_pages(source, path, parameters or {}, paginator, self.config.max_pages):
+            if page.remembered is not None:
+                yield from page.remembered
+                continue
+            records = [record for item in page.items for record in convert(item)]
+            etag = page.answer.headers.get("etag", "")
+            if self._memory is not None and etag:
+                key = self.page_key(page.path, salt)
+                self._memory.keep_page(key, etag, page.following, page.count, records)
+            yield from records
+
+    def page_key(self, path: str, salt: str) -> str:
+        """Name a page in the memory: an ETag is good for one credential and one server only."""
+        credential = self.run.fingerprint(repr(sorted(self._auth.headers().items())))
+        return f"{self._base} {credential} {salt} {path}"
+
+    def local(self, link: str) -> str:
+        """Return a link as a path below the base URL where it is one. Raises `SourceError` for another host."""
+        url = self._url(urljoin(f"{self._base}/", link))
+        return url.removeprefix(self._base) if url.startswith(f"{self._base}/") else url
+
+    def _url(self, path: str) -> str:
+        """Return the URL of a path, or an allowed URL. Raises `SourceError` for one that leads elsewhere."""
+        url = f"{self._base}{path}" if path.startswith("/") else path
+        parts = urlsplit(url)
+        dots = any(unquote(part) in {".", ".."} for part in parts.path.split("/"))
+        if _UNSAFE.search(url) or dots or parts.username is not None or parts.fragment:
+            raise SourceError("malformed", f"no address that is asked: {path[:200]!r}")
+        scheme, host, _ = _origin(url)
+        if not any(
+            (scheme, host) == (known_scheme, known_host) and f"{parts.path}/".startswith(f"{prefix}/")
+            for known_scheme, known_host, prefix in self._origins
+        ):
+            raise SourceError("malformed", f"leads to another host: {scheme}://{host}")
+        return url
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        expected: Collection[int] = (200,),
+        text: bool = False,
+        largest: int | None = None,
+        retries: int | None = None,
+    ) -> Answer:
+        """Send one request until it is answered, or given up."""
+        url = self._url(path)
+        bucket = self._dialect.bucket(method, urlsplit(path).path)
+        left = self.config.retries if retries is None else retries
+        repeated = throttled = redirects = 0
+        waited = 0.0
+        renewed = False
+        while True:
+            self._limiter.admit(bucket)
+            credential = self._auth.headers()
+            with self._lock:
+                self.requests += 1
+            try:
+                raw = self._transport.send(
+                    method,
+                    url,
+                    headers={"User-Agent": USER_AGENT, **self._dialect.headers, **(headers or {})},
+                    credential=credential,
+                    body=body,
+                    largest=largest,
+                )
+            except CutError:
+                if repeated >= left:
+                    raise
+                repeated += 1
+                self._limiter.sleep(_BACKOFF_SECONDS * 2 ** (repeated - 1))
+                continue
+            if raw.status == 401 and not renewed and self._auth.renew(credential):
+                renewed = True
+                continue
+            if raw.status in {301, 302, 307, 308} and method == "GET" and redirects < _REDIRECTS:
+                url = self._redirected(url, raw)
+                redirects += 1
+                continue
+            answer = _read(raw, expected, text=text)
+            if self._dialect.throttled(answer):
+                named = named_wait(raw.headers, exhausted=True)
+                wait = self.config.throttled_wait_seconds * 2**throttled if named is None else named
+                throttled += 1
+                waited += wait
+                self._limiter.pause(bucket, wait)
+                if throttled > _THROTTLED_TRIES or waited > self.config.longest_wait_seconds:
+                    self._limiter.gave_up(bucket)
+                    raise self._failure(raw, answer, credential, "throttled", ", waiting did not help")
+                continue
+            if raw.status >= 500 and repeated < left:
+                repeated += 1
+                self._limiter.sleep(_BACKOFF_SECONDS * 2 ** (repeated - 1))
+                continue
+            break
+        self._limiter.passed(bucket)
+        wait = named_wait(raw.headers, exhausted=False) or 0.0
+        if wait > 0:
+            self._limiter.pause(bucket, wait)
+        if raw.status in expected:
+            return answer
+        raise self._failure(raw, answer, credential, self._dialect.reason(raw.status))
+
+    def _redirected(self, url: str, raw: RawAnswer) -> str:
+        """Return where a redirect leads, at an allowed origin. Raises `SourceError` for anywhere else."""
+        try:
+            return self._url(urljoin(url, raw.headers.get("location", "")))
+        except (SourceError, ValueError) as exc:
+            raise SourceError(
+                "malformed", f"HTTP {raw.status}: redirected: {exc}", status=raw.status
+            ) from None
+
+    def _failure(
+        self,
+        raw: RawAnswer,
+        answer: Answer,
+        credential: Mapping[str, str],
+        reason: Reason,
+        more: str = "",
+    ) -> SourceError:
+        """Return what an error's answer means, in the source's own words, without our credential if it is echoed."""
+        words = (
+            "an HTML page, not the API's answer" if is_page_for_people(raw.headers) else words_of(raw.content)
+        )
+        for value in credential.values():
+            for secret in value.split():
+                words = words.replace(secret, "[credential]") if len(secret) >= 8 else words
+        return SourceError(
+            reason,
+            f"HTTP {raw.status}: {words}{more}",
+            status=raw.status,
+            needs=self._dialect.needs(answer),
+        )
+
+
+class _Unremembered:
+    """A client as `read_pages` wants it, without a memory."""
+
+    def __init__(self, client: RestClient) -> None:
+        self._client = client
+        self.local = client.local
+
+    def get(self, path: str, *, etag: str = "") -> Answer:
+        return self._client.get(path, etag=etag)
+
+    def remembered(self, path: str) -> RememberedPage | None:  # noqa: ARG002  the protocol's
+        return None
+
+
+class _Remembering(_Unremembered):
+    """The same with pages of earlier nights."""
+
+    def __init__(self, client: RestClient, memory: Memory, salt: str) -> None:
+        super().__init__(client)
+        self._memory = memory
+        self._salt = salt
+
+    def remembered(self, path: str) -> RememberedPage | None:
+        return self._memory.page(self._client.page_key(path, self._salt))
+
+
+def _origin(url: str) -> tuple[str, str, str]:
+    """Return scheme, host with port, and base path."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        raise SourceError("malformed", f"no address: {url[:200]!r}") from None
+    return parts.scheme, f"{(parts.hostname or '').lower()}:{port}", parts.path.rstrip("/")
+
+
+def _read(raw: RawAnswer, expected: Collection[int], *, text: bool) -> Answer:
+    """Return an answer with its JSON. Raises `SourceError` when one that should have it has none."""
+    body: Any = None
+    if raw.status == 200 and 200 in expected:
+        if is_page_for_people(raw.headers):
+            raise SourceError(
+                "malformed", "an HTML page came, not the API's answer: a sign-in page, or a proxy's"
+            )
+        if not text:
+            body = read_json(raw.content)
+    elif raw.status == 203:
+        # How Azure DevOps asks a client to sign in.
+        raise SourceError("denied", "HTTP 203: a sign-in page came, not the API's answer", status=203)
+    return Answer(status=raw.status, headers=raw.headers, body=body, content=raw.content)

@@ -1,0 +1,304 @@
+"""Sends one HTTP request and reads one whole answer, within bounds. `scanner.collect.rest` decides what is sent.
+
+The bounds that the libraries below do not keep:
+
+- A timeout of ``requests`` is per read: an answer that drips one byte a second lasts for ever. Here the whole answer
+  has a deadline, from the first byte sent to the last byte read.
+- A thread that waits for a socket does not hear that the run must stop. Here a watchdog shuts the socket down.
+- A megabyte of gzip can be a gigabyte. Here the decompressed bytes are counted as they come.
+- No redirect is followed: the credential goes nowhere that was not asked for by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from scanner.collect.failures import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from scanner.collect.http_config import HttpConfig
+
+_CHUNK = 2**16
+_CONNECT_SECONDS = 8.0
+"""A connection takes at most so long, however long answers may take: the run stops within 10 s."""
+_TICK = 0.25
+_here = threading.local()
+
+
+class CutError(SourceError):
+    """The connection was refused, cut, or silent for too long: the same request may succeed a moment later."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("unreachable", detail)
+
+
+class RawAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One whole answer, decompressed."""
+
+    status: int
+    headers: dict[str, str]
+    """Names in lower case."""
+    content: bytes
+
+
+class _Watched:
+    """A request under way: its socket, once there is one, and why it was cut."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.failure: SourceError | None = None
+        self._socket: Any = None
+        self._lock = threading.Lock()
+
+    def on(self, connected: Any) -> None:
+        """Watch this socket; one that comes too late is shut at once."""
+        with self._lock:
+            # TLS through a TLS proxy: the socket is inside.
+            self._socket = getattr(connected, "socket", connected)
+            if self.failure is not None:
+                self._shut()
+
+    def cut(self, failure: SourceError) -> None:
+        """End the request: whoever reads from the socket meets its end."""
+        with self._lock:
+            if self.failure is None:
+                self.failure = failure
+                self._shut()
+
+    def _shut(self) -> None:
+        if isinstance(self._socket, socket.socket):
+            with contextlib.suppress(OSError):
+                # Not SSLSocket.shutdown, which takes the TLS state away from under the thread that reads.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+class _Watchdog:
+    """Cuts requests that are out of time, and all of them when the run stops. One thread, only while it is needed."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        self._stopping = stopping
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._watched: set[_Watched] = set()
+        self._thread: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def watching(self, seconds: float) -> Iterator[_Watched]:
+        """Watch the request that this thread sends."""
+        watched = _Watched(time.monotonic() + seconds)
+        with self._lock:
+            self._watched.add(watched)
+            if self._thread is None:
+                self._closed.clear()
+                self._thread = threading.Thread(target=self._run, name="http-watchdog", daemon=True)
+                self._thread.start()
+        _here.watched = watched
+        try:
+            yield watched
+        finally:
+            _here.watched = None
+            with self._lock:
+                self._watched.discard(watched)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed.set()
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        while not self._closed.wait(_TICK):
+            with self._lock:
+                watched = list(self._watched)
+            now = time.monotonic()
+            for one in watched:
+                if self._stopping.is_set():
+                    one.cut(SourceError("deadline", "the run was told to stop before this was read"))
+                elif now > one.deadline:
+                    one.cut(SourceError("unreachable", "the answer did not end in time (answer_seconds)"))
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    """Tells the watchdog which socket this thread waits for."""
+
+    def getresponse(self) -> urllib3.response.HTTPResponse:  # type: ignore[override]  # urllib3's own override
+        _watch(self.sock)
+        return super().getresponse()
+
+
+class _TlsConnection(urllib3.connection.HTTPSConnection):
+    """The same with TLS."""
+
+    def getresponse(self) -> urllib3.response.HTTPResponse:  # type: ignore[override]  # urllib3's own override
+        _watch(self.sock)
+        return super().getresponse()
+
+
+def _watch(connected: Any) -> None:
+    watched = getattr(_here, "watched", None)
+    if watched is not None:
+        watched.on(connected)
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Makes connections that are watched. Repeats nothing: the client does."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **options)
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        return manager
+
+
+class _Carried(AuthBase):
+    """Puts our headers last. Without an ``auth`` of its own, requests takes passwords from ~/.netrc."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.update(self._headers)
+        return request
+
+
+class Transport:
+    """Sends requests. Thread-safe; each thread has its own connections."""
+
+    def __init__(self, config: HttpConfig, stopping: threading.Event) -> None:
+        self._config = config
+        self._stopping = stopping
+        self._watchdog = _Watchdog(stopping)
+        self._threads = threading.local()
+        self._open: list[requests.Session] = []
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._watchdog.close()
+        with self._lock:
+            for session in self._open:
+                session.close()
+            self._open.clear()
+            self._threads = threading.local()
+
+    def _session(self) -> requests.Session:
+        mine: requests.Session | None = getattr(self._threads, "session", None)
+        if mine is None:
+            mine = requests.Session()
+            for scheme in ("http://", "https://"):
+                mine.mount(scheme, _Adapter(pool_connections=4, pool_maxsize=1, max_retries=0))
+            self._threads.session = mine
+            with self._lock:
+                self._open.append(mine)
+        mine.cookies.clear()
+        return mine
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        credential: Mapping[str, str],
+        body: bytes | None = None,
+        largest: int | None = None,
+    ) -> RawAnswer:
+        """Send one request, follow nothing, and return the whole answer.
+
+        ``credential`` are the headers that sign in; ``largest`` is in bytes, by default ``largest_answer_mb``.
+        Raises `CutError` for what may be tried again, `SourceError` for what may not.
+        """
+        if self._stopping.is_set():
+            raise SourceError("deadline", "the run was told to stop before this was read")
+        config = self._config
+        bound = largest if largest is not None else int(config.largest_answer_mb * 2**20)
+        silence = min(config.timeout_seconds, config.answer_seconds)
+        with self._watchdog.watching(config.answer_seconds) as watched:
+            try:
+                response = self._session().request(
+                    method,
+                    url,
+                    headers={"Accept-Encoding": "gzip, deflate", **headers},
+                    auth=_Carried(credential),
+                    data=body,
+                    timeout=(min(_CONNECT_SECONDS, silence), silence),
+                    verify=str(config.ca_bundle) if config.ca_bundle else True,
+                    allow_redirects=False,
+                    stream=True,
+                )
+                try:
+                    content = _read(response, bound)
+                finally:
+                    response.close()
+            except requests.exceptions.SSLError:
+                raise watched.failure or CutError(_TLS) from None
+            except (
+                requests.RequestException,
+                urllib3.exceptions.HTTPError,
+                http.client.HTTPException,
+                OSError,
+            ) as exc:
+                if watched.failure is None and isinstance(exc, urllib3.exceptions.DecodeError):
+                    raise SourceError("malformed", "the answer is compressed, and broken") from None
+                raise watched.failure or CutError(_said(exc)) from None
+            if watched.failure is not None:
+                raise watched.failure
+        return RawAnswer(
+            status=response.status_code,
+            headers={name.lower(): value for name, value in response.headers.items()},
+            content=content,
+        )
+
+
+def _read(response: requests.Response, bound: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    for part in response.raw.stream(_CHUNK, decode_content=True):
+        size += len(part)
+        if size > bound:
+            raise SourceError(
+                "truncated", f"the answer is larger than {bound} bytes", status=response.status_code
+            )
+        parts.append(part)
+    return b"".join(parts)
+
+
+_TLS = (
+    "TLS failed: the certificate is not trusted, or not TLS (behind a proxy that inspects TLS, set ca_bundle)"
+)
+
+
+def _said(exc: Exception) -> str:
+    """Return what an HTTP library said, without addresses of objects, which differ from night to night."""
+    inner: Any = exc
+    while inner.args and isinstance(inner.args[0], Exception):
+        inner = inner.args[0]
+    reason = getattr(inner, "reason", None) or inner
+    text = str(reason).rpartition("object at 0x")[2].partition(">: ")[2] or str(reason)
+    return f"{type(exc).__name__}: {text}"[:500]
