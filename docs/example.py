@@ -41,7 +41,7 @@ SHOWN: dict[str, Any] = {
     "exceptions": "exceptions.yaml",
     "owners": "owners.csv",
     "rules.params": {"credential-unused": {"days": 30}},
-    "rules.disabled": ["oidc-name-only"],
+    "rules.disabled": ["trust-names-only"],
     "rules.custom": "rules",
     "notify.webhook": "${env:SPRAWLSCAN_WEBHOOK}",
     "notify.report_url": "https://reports.example/sprawlscan/",

@@ -29,7 +29,9 @@ def test_every_finding_of_the_demo_can_be_explained(demo: Demo) -> None:
 
 def test_a_path_is_numbered_and_the_statement_behind_it_shown(demo: Demo) -> None:
     with open_night(demo.folder, RUN) as night:
-        finding = night.one("SELECT id FROM findings WHERE rule = 'pipeline-to-admin' ORDER BY id LIMIT 1")
+        finding = night.one(
+            "SELECT id FROM findings WHERE rule = 'pipeline-reaches-admin' ORDER BY id LIMIT 1"
+        )
         steps = night.one("SELECT path FROM findings WHERE id = $id", {"id": finding})
     text = explain(demo.folder, RUN, finding)
     for number, step in enumerate(steps, 1):

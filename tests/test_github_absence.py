@@ -61,15 +61,15 @@ def judged(state: Path, records: list[Any], repository: str = "old", night: int 
     only = [
         rule.id
         for rule in load_rules()
-        if rule.id != "trust-repository-gone" and rule.category != "exception"
+        if rule.id != "trust-repository-deleted" and rule.category != "exception"
     ]
     run_id = seal_night(state, night, trusting(repository), records)
     analyze(state, run_id, settings=AnalyzeSettings(disabled=only))
-    found = rows(state, night, "SELECT subject FROM findings WHERE rule = 'trust-repository-gone'")
+    found = rows(state, night, "SELECT subject FROM findings WHERE rule = 'trust-repository-deleted'")
     ((status,),) = rows(
         state,
         night,
-        f"SELECT status FROM rule_results WHERE rule = 'trust-repository-gone' AND account_id = '{ACCOUNT}'",
+        f"SELECT status FROM rule_results WHERE rule = 'trust-repository-deleted' AND account_id = '{ACCOUNT}'",
     )
     return [row[0] for row in found], status
 
@@ -132,6 +132,6 @@ def test_what_was_gone_is_not_back_because_less_was_seen(
             sandbox.fail("/graphql", 403)
             records = collected(config(sandbox, monkeypatch), run(tmp_path, 1))
     assert judged(tmp_path, records, night=2)[0] == ["aws:trust:1"]
-    assert rows(tmp_path, 2, "SELECT status FROM findings WHERE rule = 'trust-repository-gone'") == [
+    assert rows(tmp_path, 2, "SELECT status FROM findings WHERE rule = 'trust-repository-deleted'") == [
         ("unobserved",)
     ]

@@ -155,8 +155,8 @@ def _cleared(became: dict[str, str]) -> dict[str, str]:
         ("lambda:ListFunctions", "secret-in-environment"),
         ("lambda:GetPolicy", "public-resource-policy"),
         ("s3:GetBucketPolicy", "public-resource-policy"),
-        ("secretsmanager:ListSecrets", "secret-without-rotation"),
-        ("ssm:DescribeParameters", "aws-parameter-in-clear"),
+        ("secretsmanager:ListSecrets", "stored-secret-not-rotated"),
+        ("ssm:DescribeParameters", "aws-parameter-unencrypted"),
     ],
 )
 def test_an_action_that_is_denied_resolves_nothing(
@@ -173,9 +173,9 @@ def test_an_action_that_is_denied_resolves_nothing(
     ("permission", "doubted"),
     [
         ("members", "outside-collaborator-admin"),
-        ("contents", "workflow-dangerous-trigger"),
+        ("contents", "workflow-untrusted-checkout"),
         ("administration", "deploy-key-write"),
-        ("secrets", "secret-old"),
+        ("secrets", "pipeline-secret-not-rotated"),
         ("organization_personal_access_tokens", "token-without-expiry"),
         ("actions", "environment-without-approval"),
     ],
@@ -214,7 +214,7 @@ def test_a_permission_that_is_revoked_resolves_nothing(
         ("/projects/:id/pipeline_schedules/:schedule_id", "variable-holds-secret"),
         ("/projects/:id/protected_branches", "branch-unprotected"),
         ("/projects/:id/protected_environments", "environment-without-approval"),
-        ("/projects/:id/repository/files/:file_path/raw", "actions-not-pinned"),
+        ("/projects/:id/repository/files/:file_path/raw", "unpinned-action-or-image"),
         ("/projects/:id/triggers", "credential-unused"),
         ("/projects/:id/variables", "gitlab-variable-unprotected"),
     ],
