@@ -47,12 +47,12 @@
   reachable();
 
   if (typeof DecompressionStream === "undefined") return;
-  const packed = atob(byId("payload").textContent);
+  const packed = atob(byId("embedded-findings").textContent);
   const bytes = new Uint8Array(packed.length);
   for (let i = 0; i < packed.length; i++) bytes[i] = packed.charCodeAt(i);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   const data = JSON.parse(await new Response(stream).text());
-  byId("payload").remove();
+  byId("embedded-findings").remove();
 
   const total = data.rows;
   const columns = data.columns;

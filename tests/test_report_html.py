@@ -16,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.html import render, rules_in_force, write
+from reports.html.delivery import step_of
+from reports.html.findings import SENTENCES, embed_findings
+from reports.html.links import web_address
 from reports.html.method import read_frameworks
-from reports.html.payload import SENTENCES, payload
-from reports.html.plain import plain, web_address
-from reports.html.posture import step_of
 from scanner.night import open_night
+from scanner.safe_text import plain
 from tests.sealed_night import account, analysed, denied, everything, key, role, run_of
 from tests.synthetic_night import AS_OF, NAMES, PATTERNS, PREVIOUS, PROD, finding, write_night
 
@@ -327,10 +328,10 @@ def cells(data: dict[str, Any], name: str) -> list[str | None]:
     return found
 
 
-def test_payload_gives_back_every_finding(tmp_path: Path) -> None:
+def test_the_page_gives_back_every_finding(tmp_path: Path) -> None:
     run_id = write_night(tmp_path, count=500)
     with open_night(tmp_path, run_id) as night:
-        data = unpacked(payload(night, {}).text)
+        data = unpacked(embed_findings(night, {}).text)
         rows = list(night.dicts("SELECT * FROM findings ORDER BY rank DESC, id"))
     assert data["rows"] == len(rows) == 500
     for name in (
@@ -353,11 +354,11 @@ def test_payload_gives_back_every_finding(tmp_path: Path) -> None:
     assert "index" not in data["columns"]["id"]
 
 
-def test_payload_holds_what_is_urgent_when_there_is_too_much(tmp_path: Path) -> None:
+def test_the_page_holds_what_is_urgent_when_there_is_too_much(tmp_path: Path) -> None:
     run_id = write_night(tmp_path, count=500)
     with open_night(tmp_path, run_id) as night:
-        found = payload(night, {}, most=400)
-        few = payload(night, {}, most=20)
+        found = embed_findings(night, {}, most=400)
+        few = embed_findings(night, {}, most=20)
     data = unpacked(found.text)
     assert found.total == 500
     assert found.shown == data["rows"] < 400

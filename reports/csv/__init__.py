@@ -44,7 +44,7 @@ FORMULA = r"^[\s\x00]*[=+\-@\t\r＝＋－＠]"
 """What makes a spreadsheet compute a cell: also behind white space, and in full width."""
 
 
-class Written(msgspec.Struct, frozen=True, kw_only=True):
+class CsvFile(msgspec.Struct, frozen=True, kw_only=True):
     """What the export manifest says of one file."""
 
     file: str
@@ -105,14 +105,14 @@ def _query(night: Night, sheet: Sheet, params: dict[str, Any], settings: dict[st
     )
 
 
-class Line(NamedTuple):
+class CsvLine(NamedTuple):
     """A row as it is written, and how many of its cells were dangerous."""
 
     text: str
     guarded: int
 
 
-def _lines(night: Night, sheet: Sheet, params: dict[str, Any], settings: dict[str, Any]) -> Iterator[Line]:
+def _lines(night: Night, sheet: Sheet, params: dict[str, Any], settings: dict[str, Any]) -> Iterator[CsvLine]:
     """Yield a sheet's rows in order of its key: distributed over files by ranges of the key, then sorted one by one.
 
     The tables are read once, and wide rows are never in memory together.
@@ -145,12 +145,12 @@ def _lines(night: Night, sheet: Sheet, params: dict[str, Any], settings: dict[st
             path.unlink()
 
 
-def _in_order(rows: Iterable[tuple[Any, ...]]) -> Iterator[Line]:
+def _in_order(rows: Iterable[tuple[Any, ...]]) -> Iterator[CsvLine]:
     for _, text, guarded in sorted(rows):
-        yield Line(text, guarded)
+        yield CsvLine(text, guarded)
 
 
-def _parts(lines: Iterator[Line], most: int) -> Iterator[Iterator[Line]]:
+def _parts(lines: Iterator[CsvLine], most: int) -> Iterator[Iterator[CsvLine]]:
     """Cut lines into parts of at most ``most``; 0 keeps them together. There is always a first part."""
     first = next(lines, None)
     yield _part(first, lines, most)
@@ -158,14 +158,14 @@ def _parts(lines: Iterator[Line], most: int) -> Iterator[Iterator[Line]]:
         yield _part(first, lines, most)
 
 
-def _part(first: Line | None, lines: Iterator[Line], most: int) -> Iterator[Line]:
+def _part(first: CsvLine | None, lines: Iterator[CsvLine], most: int) -> Iterator[CsvLine]:
     if first is None:
         return
     yield first
     yield from itertools.islice(lines, most - 1) if most else lines
 
 
-def _write(path: Path, header: list[str], lines: Iterator[Line], settings: dict[str, Any]) -> Written:
+def _write(path: Path, header: list[str], lines: Iterator[CsvLine], settings: dict[str, Any]) -> CsvFile:
     temporary = path.with_name(path.name + ".tmp")
     count = guarded = 0
     sha256 = hashlib.sha256()
@@ -180,7 +180,7 @@ def _write(path: Path, header: list[str], lines: Iterator[Line], settings: dict[
             guarded += sum(line.guarded for line in batch)
             count += len(batch)
     temporary.replace(path)
-    return Written(
+    return CsvFile(
         file=path.name, rows=count, sha256=sha256.hexdigest(), guarded_cells=guarded, columns=header
     )
 
@@ -194,7 +194,7 @@ def write(night: Night, folder: Path) -> list[Path]:
         "as_of": night.as_of.replace(tzinfo=None),
         "version": night.manifest.tool_version,
     }
-    written: list[Written] = []
+    written: list[CsvFile] = []
     for sheet in SHEETS:
         lines = _lines(night, sheet, params, settings)
         header = [*sheet.columns(), "schema_version"]

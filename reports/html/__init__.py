@@ -1,7 +1,7 @@
 """The report for security reviewers: one HTML file that needs no network, and reads without JavaScript and without CSS.
 
 Its Content-Security-Policy allows exactly the style and the script that it carries, by their hashes, and nothing else
-(https://www.w3.org/TR/CSP3/#framework-directive-source-list). Texts of providers pass `reports.html.plain` and the template
+(https://www.w3.org/TR/CSP3/#framework-directive-source-list). Texts of providers pass `scanner.safe_text.plain` and the template
 engine's escaping; the table's data is base64.
 """
 
@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from reports.html.figures import plural
+from reports.html.findings import MOST, embed_findings
+from reports.html.links import web_address
 from reports.html.method import RuleText
 from reports.html.page import read_page
-from reports.html.payload import MOST, payload
-from reports.html.plain import NAME, plain, web_address
+from reports.html.queries import plural
 from reports.html.trend import HEIGHT, WIDTH, read_trend
 from scanner.findings import SEVERITIES
+from scanner.safe_text import NAME, plain
 from scanner.snapshot import sha256_of, write_private
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def render(night: Night, most: int = MOST) -> str:
     rules = rules_in_force(night)
     style = _packed(TEMPLATES / "report.css")
     script = _packed(TEMPLATES / "report.js")
-    data = payload(night, {rule.id: rule.fix for rule in rules.values()}, most)
+    data = embed_findings(night, {rule.id: rule.fix for rule in rules.values()}, most)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -58,7 +59,7 @@ def render(night: Night, most: int = MOST) -> str:
             manifest_sha256=sha256_of(night.snapshot / "manifest.json"),
             page=read_page(night, rules),
             trend=read_trend(night),
-            payload=data,
+            embedded=data,
             policy=content_security_policy(style, script),
             style=Markup(style),  # noqa: S704  our own file
             script=Markup(script),  # noqa: S704  our own file

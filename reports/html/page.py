@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reports.html.figures import Cut, cut, plural
-from reports.html.method import Gaps, RuleText, read_frameworks, read_gaps, read_rules
-from reports.html.posture import (
-    Delivery,
-    Inventory,
-    Question,
-    read_delivery,
-    read_inventory,
-    read_owners,
-    read_questions,
-)
-from reports.html.verdict import Since, Verdict, read_since, read_verdict, read_worst
+from reports.html.delivery import DeliveryComparison, read_delivery
+from reports.html.exceptions import read_exceptions
+from reports.html.gaps import Gaps, read_gaps
+from reports.html.inventory import Inventory, read_inventory
+from reports.html.method import RuleText, read_frameworks, read_rules
+from reports.html.owners import read_owners
+from reports.html.queries import Cut, plural
+from reports.html.questions import Question, read_questions
+from reports.html.since import Since, read_since
+from reports.html.verdict import Verdict, read_verdict
+from reports.html.worst import WORST, read_worst
 from scanner.analyze.rule_files import RULES
 
 if TYPE_CHECKING:
@@ -26,10 +25,8 @@ if TYPE_CHECKING:
 
     from scanner.night import Night
 
-WORST = 10
 
-
-class Page(NamedTuple):
+class ReportPage(NamedTuple):
     """All that the templates lay out."""
 
     scope: str
@@ -38,7 +35,7 @@ class Page(NamedTuple):
     since: Since
     worst: list[dict[str, Any]]
     table: Cut
-    delivery: Delivery
+    delivery: DeliveryComparison
     questions: list[Question]
     owners: Cut
     gaps: Gaps
@@ -53,7 +50,7 @@ class Page(NamedTuple):
     """By framework and version: controls with ``code`` and open ``findings``."""
 
 
-def read_page(night: Night, texts: Mapping[str, RuleText]) -> Page:
+def read_page(night: Night, texts: Mapping[str, RuleText]) -> ReportPage:
     """Return what the report of a night says. ``texts`` are the rules in force, by id."""
     delivery = read_delivery(night)
     worst = read_worst(night)
@@ -69,7 +66,7 @@ def read_page(night: Night, texts: Mapping[str, RuleText]) -> Page:
         )
     )
     ran = {row["rule"] for row in rules}
-    return Page(
+    return ReportPage(
         scope=", ".join(f"{row['provider']} ({plural(row['accounts'], 'account')})" for row in providers)
         or "nothing was asked for",
         providers=providers,
@@ -81,12 +78,7 @@ def read_page(night: Night, texts: Mapping[str, RuleText]) -> Page:
         questions=read_questions(night),
         owners=read_owners(night),
         gaps=read_gaps(night),
-        exceptions=cut(
-            night,
-            "SELECT * FROM exceptions ORDER BY list_position(['malformed', 'void', 'expired', 'unmatched', 'expiring', "
-            "'active'], state), expires_at, id, rule, selector",
-            100,
-        ),
+        exceptions=read_exceptions(night),
         inventory=read_inventory(night),
         rules=rules,
         silent_rules=sorted(set(texts) - ran),

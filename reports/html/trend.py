@@ -16,7 +16,7 @@ WIDTH, HEIGHT = 180, 32
 """Size of a line, in pixels."""
 
 
-class Line(NamedTuple):
+class TrendLine(NamedTuple):
     """One figure over the nights."""
 
     name: str
@@ -44,7 +44,7 @@ class Trend(NamedTuple):
 
     nights: list[str]
     """Days, ``2026-11-23``."""
-    lines: list[Line]
+    lines: list[TrendLine]
 
 
 CHOSEN = (
@@ -100,7 +100,7 @@ def _figures(metrics: list[Metric]) -> Figures:
     return found
 
 
-def _line(key: tuple[str, str, str], figures: list[tuple[float, str] | None]) -> Line:
+def _line(key: tuple[str, str, str], figures: list[tuple[float, str] | None]) -> TrendLine:
     values = [None if figure is None else figure[0] for figure in figures]
     known = [value for value in values if value is not None]
     low, high = min(known), max(known)
@@ -116,7 +116,7 @@ def _line(key: tuple[str, str, str], figures: list[tuple[float, str] | None]) ->
     unit = next(figure[1] for figure in figures if figure is not None)
     name, _, part = key
     words = name.replace("_", " ")
-    return Line(
+    return TrendLine(
         name=f"{words}, {part}" if part else words,
         unit=unit,
         values=values,

@@ -1,19 +1,15 @@
-"""What the HTML report says first: coverage, what the night says, what changed, and what to act on."""
+"""The verdict: coverage first, then what the night says."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from reports.html.figures import OPEN, Cut, by_severity, cut, first, plural, utc
-from reports.html.plain import NAME, plain
+from reports.html.queries import OPEN, by_severity, cut, first, plural, utc
+from scanner.safe_text import NAME, plain
 
 if TYPE_CHECKING:
-    from reports.html.posture import Delivery
+    from reports.html.delivery import DeliveryComparison
     from scanner.night import Night
-
-TABLE = 25
-"""Rows of the table that is there without JavaScript."""
-EXPIRING_DAYS = 14
 
 
 class Verdict(NamedTuple):
@@ -28,18 +24,6 @@ class Verdict(NamedTuple):
     unowned: int
     overdue: int
     unobserved: int
-
-
-class Since(NamedTuple):
-    """What changed since the night before."""
-
-    baseline: str | None
-    rows: list[dict[str, Any]]
-    arrived: Cut
-    gone: Cut
-    expiring: int
-    population: list[str]
-    """What came to the inventory and what went from it, a phrase a table."""
 
 
 def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
@@ -103,7 +87,7 @@ def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
     ]
 
 
-def read_verdict(night: Night, delivery: Delivery) -> Verdict:
+def read_verdict(night: Night, delivery: DeliveryComparison) -> Verdict:
     """Return the verdict: what was not seen, then what was."""
     complete, coverage = _coverage_lines(night)
     still = by_severity(night, OPEN)
@@ -151,63 +135,3 @@ def read_verdict(night: Night, delivery: Delivery) -> Verdict:
         overdue=int(figures["overdue"]),
         unobserved=int(figures["unobserved"]),
     )
-
-
-_BRIEF = (
-    "id, severity, status, title, subject_name, account_name, owner, gone_in, previous_status, first_seen"
-)
-
-
-def read_since(night: Night) -> Since:
-    """Return what became of findings since the night before."""
-    rows = []
-    for status, meaning in (
-        ("new", "first seen tonight"),
-        ("reopened", "was resolved, is back"),
-        ("resolved", "seen gone, with all inputs complete"),
-        ("unobserved", "not looked at tonight, so not resolved"),
-        ("excepted", "covered by an exception in force"),
-    ):
-        counts = by_severity(night, f"status = '{status}'")
-        rows.append({"status": status, "meaning": meaning, "counts": counts, "total": sum(counts.values())})
-    order = "ORDER BY rank DESC, id"
-    arrived = f"SELECT {_BRIEF} FROM findings WHERE status IN ('new', 'reopened') {order}"
-    gone = f"SELECT {_BRIEF} FROM findings WHERE status = 'resolved' {order}"
-    expiring = (
-        "SELECT count(*) FROM exceptions WHERE state IN ('active', 'expiring') AND expires_at >= $as_of "
-        f"AND expires_at < $as_of + to_days({EXPIRING_DAYS})"
-    )
-    return Since(
-        baseline=night.previous_run_id,
-        rows=rows,
-        arrived=cut(night, arrived, 12),
-        gone=cut(night, gone, 12),
-        expiring=int(night.one(expiring, {"as_of": utc(night.as_of)})),
-        population=_population(night),
-    )
-
-
-def _population(night: Night) -> list[str]:
-    query = """
-        SELECT "table", count(*) FILTER (WHERE first_seen = $as_of) AS came, count(*) FILTER (WHERE removed_at = $as_of) AS went
-        FROM population GROUP BY "table" ORDER BY list_position(['identities', 'credentials', 'grants'], "table")
-    """
-    nouns = {
-        "identities": ("identity", "identities"),
-        "credentials": ("credential", None),
-        "grants": ("grant", None),
-    }
-    return [
-        f"{plural(came, *nouns[table])} came, {went:,} went"
-        for table, came, went in night.rows(query, {"as_of": utc(night.as_of)})
-    ]
-
-
-def read_worst(night: Night) -> Cut:
-    """Return the open findings to act on first."""
-    query = f"""
-        SELECT id, rule, title, severity, status, confidence, provider, account_name, account_id, subject, subject_kind,
-               subject_name, owner, owner_source, environment, detail, fix, blast, path, url, first_seen, due_at
-        FROM findings WHERE {OPEN} ORDER BY rank DESC, id
-    """
-    return cut(night, query, TABLE)

@@ -1,24 +1,13 @@
-"""How the estate stands: pipelines against their workloads, the five questions, owners, and what was counted."""
+"""The section of the five questions that a next stage asks of the one before."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from reports.html.figures import OPEN, ROWS, Cut, cut, first, plural, utc
-from scanner.findings import SEVERITIES
+from reports.html.queries import first, plural, utc
 
 if TYPE_CHECKING:
     from scanner.night import Night
-
-
-class Delivery(NamedTuple):
-    """The signature comparison."""
-
-    excess: Cut
-    equal: int
-    unknown: Cut
-    pipelines: int
-    pipelines_in_excess: int
 
 
 class Question(NamedTuple):
@@ -31,71 +20,6 @@ class Question(NamedTuple):
     label: str
     category: str = ""
     """The category of findings that the link shows."""
-
-
-class Inventory(NamedTuple):
-    """How many things of which sort were seen."""
-
-    identities: list[dict[str, Any]]
-    tables: list[dict[str, Any]]
-    credentials: Cut
-
-
-class Step(NamedTuple):
-    """A step of a path as a reader sees it."""
-
-    what: str
-    because: str
-    """What shows it; empty where the step says all."""
-
-
-def step_of(text: str) -> Step:
-    """Part a step's sentence from the reason that stands in brackets behind it; ``(role)`` is part of a name."""
-    if not text.endswith(")"):
-        return Step(text, "")
-    depth = 0
-    for at in range(len(text) - 1, 0, -1):
-        depth += (text[at] == ")") - (text[at] == "(")
-        if depth == 0:
-            because = text[at + 1 : -1].removesuffix(".")
-            return Step(text, "") if " " not in because else Step(text[:at].rstrip(), because)
-    return Step(text, "")
-
-
-def read_delivery(night: Night) -> Delivery:
-    """Return the pipelines that reach more than the workload they deliver, strongest first."""
-    columns = """
-        SELECT e.pipeline_id, e.pipeline_name, e.workload_name, e.pipeline_powers, e.workload_powers, e.excess,
-               e.pipeline_level, e.workload_level, e.path, e.fix, e.complete, e.why, i.owner
-        FROM excess e LEFT JOIN identities i ON i.id = e.pipeline_id
-    """
-    excess = cut(
-        night,
-        f"""{columns} WHERE len(e.excess) > 0
-        ORDER BY list_position(['admin', 'escalation', 'write', 'read', 'unknown'], e.pipeline_level),
-                 len(e.excess) DESC, e.pipeline_name, e.workload_name, e.pipeline_id, e.workload_id""",
-    )
-    unknown = cut(
-        night,
-        f"{columns} WHERE len(e.excess) = 0 AND NOT e.complete "
-        "ORDER BY e.pipeline_name, e.workload_name, e.pipeline_id, e.workload_id",
-        20,
-    )
-    for row in excess.rows:
-        # The row begins with the pipeline.
-        path = row["path"][1:] if row["path"][:1] == [row["pipeline_name"]] else row["path"]
-        row["steps"] = [step_of(text) for text in path]
-    figures = first(
-        night,
-        """
-        SELECT count(*) FILTER (WHERE len(excess) = 0 AND complete) AS equal, count(DISTINCT pipeline_id) AS pipelines,
-               count(DISTINCT pipeline_id) FILTER (WHERE len(excess) > 0) AS in_excess
-        FROM excess
-        """,
-    )
-    return Delivery(
-        excess, int(figures["equal"]), unknown, int(figures["pipelines"]), int(figures["in_excess"])
-    )
 
 
 def read_questions(night: Night) -> list[Question]:
@@ -224,53 +148,3 @@ def _unjudged(figures: dict[str, float]) -> str:
         f" {plural(pipelines, 'more pipeline', 'more pipelines')} and "
         f"{plural(automation, 'more automation identity', 'more automation identities')} could not be judged."
     )
-
-
-def read_owners(night: Night) -> Cut:
-    """Return the work-lists: open findings by owner; those of nobody come first."""
-    counts = ", ".join(f"count(*) FILTER (WHERE severity = '{name}') AS {name}" for name in SEVERITIES)
-    query = f"""
-        SELECT owner, count(*) AS total, {counts}, min(first_seen) AS oldest,
-               count(*) FILTER (WHERE due_at::DATE < $as_of::DATE) AS overdue, count(*) FILTER (WHERE status <> 'open') AS new
-        FROM findings WHERE {OPEN} GROUP BY owner
-        ORDER BY owner IS NULL DESC, critical DESC, high DESC, medium DESC, low DESC, info DESC, owner
-    """
-    return cut(night, query, ROWS, {"as_of": utc(night.as_of)})
-
-
-def read_inventory(night: Night) -> Inventory:
-    """Return what was counted, by provider."""
-    surfaces = ", ".join(
-        f"count(*) FILTER (WHERE surface = '{name}') AS {name}"
-        for name in ("human", "automation", "artifact", "workload")
-    )
-    identities = night.dicts(
-        f"SELECT provider, {surfaces}, count(*) AS total FROM identities GROUP BY provider ORDER BY provider"
-    )
-    counted = " UNION ALL ".join(
-        f"SELECT '{table}' AS name, provider FROM {table}"
-        for table in (
-            "accounts",
-            "credentials",
-            "secrets",
-            "grants",
-            "trusts",
-            "controls",
-            "weaknesses",
-            "artifacts",
-        )
-    )
-    tables = night.dicts(
-        f"SELECT name, provider, count(*) AS total FROM ({counted}) GROUP BY ALL ORDER BY ALL"
-    )
-    credentials = cut(
-        night,
-        """
-        SELECT provider, kind, count(*) AS total, count(*) FILTER (WHERE lifetime = 'static') AS static,
-               count(*) FILTER (WHERE never_expires) AS endless, count(*) FILTER (WHERE never_used) AS never,
-               count(*) FILTER (WHERE last_used_at IS NULL AND never_used IS NOT true) AS unknown
-        FROM credentials GROUP BY provider, kind ORDER BY total DESC, provider, kind
-        """,
-        40,
-    )
-    return Inventory(list(identities), list(tables), credentials)

@@ -13,7 +13,8 @@ import json
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reports.html.plain import NAME, SENTENCE, plain, web_address
+from reports.html.links import web_address
+from scanner.safe_text import NAME, SENTENCE, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +42,7 @@ DAYS = ("first_seen", "changed_at", "due_at")
 BATCH = 10_000
 
 
-class Payload(NamedTuple):
+class EmbeddedFindings(NamedTuple):
     """The embedded findings."""
 
     text: str
@@ -50,7 +51,7 @@ class Payload(NamedTuple):
     total: int
 
 
-def payload(night: Night, fixes: Mapping[str, str], most: int = MOST) -> Payload:
+def embed_findings(night: Night, fixes: Mapping[str, str], most: int = MOST) -> EmbeddedFindings:
     """Return the findings of a night, most urgent first, and what each rule advises, once."""
     total = int(night.one("SELECT count(*) FROM findings"))
     where = f"WHERE {URGENT}" if total > most else ""
@@ -69,7 +70,7 @@ def payload(night: Night, fixes: Mapping[str, str], most: int = MOST) -> Payload
     }
     raw = json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
     packed = gzip.compress(raw, compresslevel=9, mtime=0)
-    return Payload(base64.b64encode(packed).decode("ascii"), shown, total)
+    return EmbeddedFindings(base64.b64encode(packed).decode("ascii"), shown, total)
 
 
 def _texts(batch: dict[str, Sequence[Any]]) -> dict[str, list[str | None]]:

@@ -1,12 +1,8 @@
-"""Text and addresses from providers, made safe to show in a report: everything that it shows passes here."""
+"""Addresses from providers, made safe to show as links."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
-
-from scanner.safe_text import NAME, SENTENCE, plain
-
-__all__ = ["ADDRESS", "NAME", "SENTENCE", "plain", "web_address"]
 
 ADDRESS = 2000
 """Longest address that is made a link."""

@@ -1,0 +1,20 @@
+"""The section of exceptions: accepted risks, those that need somebody first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports.html.queries import Cut, cut
+
+if TYPE_CHECKING:
+    from scanner.night import Night
+
+
+def read_exceptions(night: Night) -> Cut:
+    """Return the exceptions, malformed ones first and those in force last."""
+    return cut(
+        night,
+        "SELECT * FROM exceptions ORDER BY list_position(['malformed', 'void', 'expired', 'unmatched', 'expiring', "
+        "'active'], state), expires_at, id, rule, selector",
+        100,
+    )

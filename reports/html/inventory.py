@@ -1,0 +1,56 @@
+"""The section of the inventory: how much was counted, by provider."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reports.html.queries import Cut, cut
+
+if TYPE_CHECKING:
+    from scanner.night import Night
+
+
+class Inventory(NamedTuple):
+    """How many things of which sort were seen."""
+
+    identities: list[dict[str, Any]]
+    tables: list[dict[str, Any]]
+    credentials: Cut
+
+
+def read_inventory(night: Night) -> Inventory:
+    """Return what was counted, by provider."""
+    surfaces = ", ".join(
+        f"count(*) FILTER (WHERE surface = '{name}') AS {name}"
+        for name in ("human", "automation", "artifact", "workload")
+    )
+    identities = night.dicts(
+        f"SELECT provider, {surfaces}, count(*) AS total FROM identities GROUP BY provider ORDER BY provider"
+    )
+    counted = " UNION ALL ".join(
+        f"SELECT '{table}' AS name, provider FROM {table}"
+        for table in (
+            "accounts",
+            "credentials",
+            "secrets",
+            "grants",
+            "trusts",
+            "controls",
+            "weaknesses",
+            "artifacts",
+        )
+    )
+    tables = night.dicts(
+        f"SELECT name, provider, count(*) AS total FROM ({counted}) GROUP BY ALL ORDER BY ALL"
+    )
+    credentials = cut(
+        night,
+        """
+        SELECT provider, kind, count(*) AS total, count(*) FILTER (WHERE lifetime = 'static') AS static,
+               count(*) FILTER (WHERE never_expires) AS endless, count(*) FILTER (WHERE never_used) AS never,
+               count(*) FILTER (WHERE last_used_at IS NULL AND never_used IS NOT true) AS unknown
+        FROM credentials GROUP BY provider, kind ORDER BY total DESC, provider, kind
+        """,
+        40,
+    )
+    return Inventory(list(identities), list(tables), credentials)

@@ -1,0 +1,23 @@
+"""The section of owners: open findings by who must act."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports.html.queries import OPEN, ROWS, Cut, cut, utc
+from scanner.findings import SEVERITIES
+
+if TYPE_CHECKING:
+    from scanner.night import Night
+
+
+def read_owners(night: Night) -> Cut:
+    """Return the work-lists: open findings by owner; those of nobody come first."""
+    counts = ", ".join(f"count(*) FILTER (WHERE severity = '{name}') AS {name}" for name in SEVERITIES)
+    query = f"""
+        SELECT owner, count(*) AS total, {counts}, min(first_seen) AS oldest,
+               count(*) FILTER (WHERE due_at::DATE < $as_of::DATE) AS overdue, count(*) FILTER (WHERE status <> 'open') AS new
+        FROM findings WHERE {OPEN} GROUP BY owner
+        ORDER BY owner IS NULL DESC, critical DESC, high DESC, medium DESC, low DESC, info DESC, owner
+    """
+    return cut(night, query, ROWS, {"as_of": utc(night.as_of)})

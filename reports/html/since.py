@@ -1,0 +1,75 @@
+"""The section of what changed since the night before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reports.html.queries import Cut, by_severity, cut, plural, utc
+
+if TYPE_CHECKING:
+    from scanner.night import Night
+
+EXPIRING_DAYS = 14
+"""Exceptions that end within so many days are counted."""
+
+
+class Since(NamedTuple):
+    """What changed since the night before."""
+
+    baseline: str | None
+    rows: list[dict[str, Any]]
+    arrived: Cut
+    gone: Cut
+    expiring: int
+    population: list[str]
+    """What came to the inventory and what went from it, a phrase a table."""
+
+
+_BRIEF = (
+    "id, severity, status, title, subject_name, account_name, owner, gone_in, previous_status, first_seen"
+)
+
+
+def read_since(night: Night) -> Since:
+    """Return what became of findings since the night before."""
+    rows = []
+    for status, meaning in (
+        ("new", "first seen tonight"),
+        ("reopened", "was resolved, is back"),
+        ("resolved", "seen gone, with all inputs complete"),
+        ("unobserved", "not looked at tonight, so not resolved"),
+        ("excepted", "covered by an exception in force"),
+    ):
+        counts = by_severity(night, f"status = '{status}'")
+        rows.append({"status": status, "meaning": meaning, "counts": counts, "total": sum(counts.values())})
+    order = "ORDER BY rank DESC, id"
+    arrived = f"SELECT {_BRIEF} FROM findings WHERE status IN ('new', 'reopened') {order}"
+    gone = f"SELECT {_BRIEF} FROM findings WHERE status = 'resolved' {order}"
+    expiring = (
+        "SELECT count(*) FROM exceptions WHERE state IN ('active', 'expiring') AND expires_at >= $as_of "
+        f"AND expires_at < $as_of + to_days({EXPIRING_DAYS})"
+    )
+    return Since(
+        baseline=night.previous_run_id,
+        rows=rows,
+        arrived=cut(night, arrived, 12),
+        gone=cut(night, gone, 12),
+        expiring=int(night.one(expiring, {"as_of": utc(night.as_of)})),
+        population=_population(night),
+    )
+
+
+def _population(night: Night) -> list[str]:
+    query = """
+        SELECT "table", count(*) FILTER (WHERE first_seen = $as_of) AS came, count(*) FILTER (WHERE removed_at = $as_of) AS went
+        FROM population GROUP BY "table" ORDER BY list_position(['identities', 'credentials', 'grants'], "table")
+    """
+    nouns = {
+        "identities": ("identity", "identities"),
+        "credentials": ("credential", None),
+        "grants": ("grant", None),
+    }
+    return [
+        f"{plural(came, *nouns[table])} came, {went:,} went"
+        for table, came, went in night.rows(query, {"as_of": utc(night.as_of)})
+    ]
