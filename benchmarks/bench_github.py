@@ -33,10 +33,10 @@ BUDGETS = {
 _SANDBOX = """
 import sys
 from sandbox.github import GitHubSandbox, build_large
-from sandbox.github.limits import Limits
+from sandbox.github.limits import GitHubLimits
 from sandbox.github.shapes import Site
 count = int(sys.argv[1])
-with GitHubSandbox(organization=build_large(count), limits=Limits(scale=120), latency=0.02) as sandbox:
+with GitHubSandbox(organization=build_large(count), limits=GitHubLimits(scale=120), latency=0.02) as sandbox:
     print(sandbox.url, flush=True)
     print(sandbox.app.app_id, flush=True)
     print(sandbox.app.private_key.replace(chr(10), "|"), flush=True)

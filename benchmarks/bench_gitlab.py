@@ -38,9 +38,9 @@ _SANDBOX = """
 import sys
 from sandbox.gitlab import GitLabSandbox
 from sandbox.gitlab.large import build_large
-from sandbox.gitlab.limits import Limits
+from sandbox.gitlab.limits import GitLabLimits
 count = int(sys.argv[1])
-with GitLabSandbox(instance=build_large(count), limits=Limits(scale=12), latency=0.02) as sandbox:
+with GitLabSandbox(instance=build_large(count), limits=GitLabLimits(scale=12), latency=0.02) as sandbox:
     print(sandbox.url, flush=True)
     print(sandbox.owner_token, flush=True)
     print(sandbox.token, flush=True)

@@ -19,7 +19,7 @@ settings.load_profile("untimed")
 
 _CODE = """
 import json, os, sys
-from sandbox.aws.keys import ISSUED
+from sandbox.kit.issued import ISSUED
 from scanner.command.cli import main
 try:
     main()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import graphql
 
-from sandbox.http_server import Answerer, Reply, Server, reply
+from sandbox.kit.http import Reply, reply
+from sandbox.kit.server import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sandbox.kit.server import Answerer
 
 TEXTS = {
     "date-time": ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.678+02:00"],
@@ -140,13 +142,5 @@ class Draw:
 @contextmanager
 def served(answer: Answerer) -> Iterator[str]:
     """Serve answers on 127.0.0.1; gives the base URL."""
-    running = Server(answer, "drawn")
-    thread = threading.Thread(target=running.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{running.server_address[1]}"
-    finally:
-        running.shutdown()
-        running.cut_all()
-        running.server_close()
-        thread.join()
+    with LoopbackServer(answer, "drawn") as running:
+        yield running.origin

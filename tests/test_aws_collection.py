@@ -15,10 +15,11 @@ from collectors.aws.listings.iam import Details
 from collectors.aws.listings.last_accessed import riskiest
 from collectors.aws.permissions import policy
 from sandbox.aws.estate import build
-from sandbox.aws.keys import key_id, key_secret, token
+from sandbox.aws.keys import key_id, key_secret
 from sandbox.aws.organization import LEGACY
 from sandbox.aws.server import AwsSandbox
 from sandbox.estate import DEV, MANAGEMENT, PROD, REGION
+from sandbox.kit.issued import secret_value
 from scanner.records import Account, Control, Coverage, Credential, Gap, Identity, Link, Secret
 from tests.aws_night import Night, collect, key_of, run_of, sign_in, table_of
 
@@ -311,7 +312,7 @@ def test_no_secret_value_leaves_the_collector(night: Night, sandbox: AwsSandbox)
     written = msgspec.json.encode(list(night.all())).decode()
     assert mine in written  # the public half of a key may be told
     values = {value for value in planted.values() if value != mine}
-    values |= {key_secret(DEV, "svc-feature-store"), token("webhook")}
+    values |= {key_secret(DEV, "svc-feature-store"), secret_value("webhook")}
     assert len(values) >= 4
     assert [value for value in values if value in written] == []
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.aws.estate import build
-from sandbox.aws.server import AwsSandbox, FaultKind
+from sandbox.aws.server import AwsSandbox
 from sandbox.estate import DEV, PROD, REGION
 from scanner.records import Coverage, Credential, Gap
 from tests.aws_night import Night, collect, key_of, sign_in
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-REASONS: dict[FaultKind, set[str]] = {
-    "denied": {"denied"},
-    "throttled": {"throttled"},
-    "error": {"unreachable"},
-    "cut": {"unreachable"},
+    from sandbox.kit.faults import Trouble
+
+REASONS: dict[Trouble, set[str]] = {
+    403: {"denied"},
+    "too-many": {"throttled"},
+    500: {"unreachable"},
+    "closed": {"unreachable"},
     "malformed": {"malformed", "unreachable"},
 }
 TARGETS = ("organization", PROD, DEV)
@@ -63,7 +65,7 @@ def actions(sandbox: AwsSandbox, whole: Night) -> frozenset[str]:
 
 @pytest.mark.parametrize("kind", list(REASONS))
 def test_a_call_that_fails_is_a_gap(
-    sandbox: AwsSandbox, whole: Night, actions: frozenset[str], tmp_path: Path, kind: FaultKind
+    sandbox: AwsSandbox, whole: Night, actions: frozenset[str], tmp_path: Path, kind: Trouble
 ) -> None:
     """Fail all calls at once, then those that were not reached because of it, and so on."""
     left = set(actions - SIGN_IN)
@@ -91,9 +93,9 @@ def test_a_call_that_fails_is_a_gap(
         left -= asked
 
 
-@pytest.mark.parametrize("kind", ["denied", "throttled", "error", "cut", "malformed", "expired"])
+@pytest.mark.parametrize("kind", [403, "too-many", 500, "closed", "malformed", 401])
 def test_an_account_that_cannot_be_entered_is_one_gap(
-    sandbox: AwsSandbox, tmp_path: Path, kind: FaultKind
+    sandbox: AwsSandbox, tmp_path: Path, kind: Trouble
 ) -> None:
     sandbox.fail("sts:GetCallerIdentity", kind, account=PROD)
     night = collect(sandbox, tmp_path, PROD)

@@ -89,7 +89,7 @@ def test_wrong_credentials(sandbox: AwsSandbox, run: Run, monkeypatch: pytest.Mo
 
 def test_expired_session(sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     sign_in(monkeypatch, sandbox)
-    sandbox.fail("sts:GetCallerIdentity", "expired", times=1)
+    sandbox.fail("sts:GetCallerIdentity", 401, times=1)
     with pytest.raises(TargetError, match="expired: sign in again"):
         list(aws.targets(config(sandbox), run))
     sandbox.heal()
@@ -126,7 +126,7 @@ def test_an_organization_that_may_not_be_listed(
     sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign_in(monkeypatch, sandbox)
-    sandbox.fail("organizations:DescribeOrganization", "denied")
+    sandbox.fail("organizations:DescribeOrganization", 403)
     with pytest.raises(
         TargetError, match=r"cannot list the accounts of the organization.*DescribeOrganization"
     ):
@@ -251,7 +251,7 @@ def test_regions_that_cannot_be_listed_are_told_for_all_that_is_in_them(
     sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign_in(monkeypatch, sandbox)
-    sandbox.fail("ec2:DescribeRegions", "denied")
+    sandbox.fail("ec2:DescribeRegions", 403)
     section = config(sandbox)
     (target,) = aws.targets(section, run)
     records = list(aws.collect(target, section, run))

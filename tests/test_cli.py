@@ -458,7 +458,7 @@ def scan(
 
 
 def test_an_expired_token_is_2_and_says_so(tmp_path: Path, aws: AwsSandbox) -> None:
-    aws.fail("*", "expired")
+    aws.fail("*", 401)
     try:
         code, _, err = scan(tmp_path, aws, {})
     finally:

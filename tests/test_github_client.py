@@ -15,7 +15,7 @@ import requests
 from collectors.github.client import Client
 from collectors.github.failures import QueryError, StatusError, explain
 from collectors.github.tokens import user_token
-from sandbox.github.limits import Limits
+from sandbox.github.limits import GitHubLimits
 from sandbox.github.server import GitHubSandbox
 from scanner.collect.failures import SourceError
 from scanner.collect.memory import Memory
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from sandbox.github.faults import Trouble
+    from sandbox.kit.faults import Trouble
     from scanner.records import Record
 
 HOOKS = "/orgs/lanternpay/hooks"
@@ -60,7 +60,7 @@ def test_a_passing_trouble_is_waited_out(
 def test_a_graphql_limit_inside_a_200_is_waited_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spelling: Trouble
 ) -> None:
-    with GitHubSandbox(limits=Limits(scale=3600)) as sandbox:
+    with GitHubSandbox(limits=GitHubLimits(scale=3600)) as sandbox:
         sandbox.fail("/graphql", spelling, times=1)
         answer = client(sandbox, monkeypatch, tmp_path).query(QUERY, {"org": "lanternpay"})
         assert answer.data["organization"]["login"] == "lanternpay"

@@ -14,7 +14,7 @@ from collectors.github.client import Client
 from collectors.github.listings.bypass import Bypass
 from collectors.github.scope import Scope
 from collectors.github.tokens import user_token
-from sandbox.github.limits import Limits
+from sandbox.github.limits import GitHubLimits
 from sandbox.github.server import GitHubSandbox
 from scanner.records import Account, Control, Coverage, Gap, Reason
 from tests.github_night import app_config, collected, config, gaps, of, run
@@ -22,11 +22,11 @@ from tests.github_night import app_config, collected, config, gaps, of, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandbox.github.faults import Trouble
+    from sandbox.kit.faults import Trouble
     from scanner.records import Record
 
 TROUBLES: list[Trouble] = [403, 404, "too-many-bare", 500, "cut", "malformed"]
-FREE = Limits(core=10**6, graphql=10**6, rest_points=10**6, graphql_points=10**6)
+FREE = GitHubLimits(core=10**6, graphql=10**6, rest_points=10**6, graphql_points=10**6)
 SMALL = {"repositories": {"include": ["payments-api", "pr-preview"]}, "workers": 2, "timeout_seconds": 5}
 REPOSITORIES = {"github:repo:5001", "github:repo:5008"}
 

@@ -11,7 +11,7 @@ import pytest
 
 from collectors.github.client import Client
 from collectors.github.tokens import installation_token
-from sandbox.github.limits import Limits
+from sandbox.github.limits import GitHubLimits
 from sandbox.github.organization import (
     Actions,
     Installation,
@@ -238,7 +238,7 @@ def test_texts_that_are_long_broken_or_no_text(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_token_that_ends_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with GitHubSandbox(limits=Limits(scale=3600)) as sandbox:
+    with GitHubSandbox(limits=GitHubLimits(scale=3600)) as sandbox:
         options = app_config(sandbox, monkeypatch)
         reader = Client(options, run(tmp_path), token=installation_token(sandbox.app.installation_id))
         first = reader.one("/orgs/lanternpay")

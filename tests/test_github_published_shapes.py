@@ -17,13 +17,15 @@ import graphql
 import pytest
 
 import collectors.github
-from sandbox.http_server import Answerer, Reply, reply
+from sandbox.kit.http import Reply, reply
 from scanner.records import Gap
 from tests.drawn_answers import Draw, served
 from tests.github_night import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sandbox.kit.server import Answerer
 
 DESCRIPTION: dict[str, Any] = json.loads(
     gzip.decompress((Path(__file__).parent / "data/github-openapi.json.gz").read_bytes())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sandbox.gitlab.server import Fault
+    from sandbox.kit.faults import Trouble
 
 MANY = 250
 VARIABLES = "/projects/9003/variables"
@@ -57,12 +57,12 @@ def test_keyset_pages_are_followed_and_asked_for_where_they_are_offered_only(
     assert found == sorted(sandbox.instance.users)
     assert sandbox.calls["GET /users"] == -(-len(found) // 2)
     names(reader)
-    assert not any("keyset" in call for call in sandbox.log if "/variables" in call)
+    assert not any("keyset" in call.path for call in sandbox.log if "/variables" in call.path)
 
 
 @pytest.mark.parametrize("trouble", ["too-many", "too-many-bare", "too-many-reset", 500, 502, 503, "cut"])
 def test_a_passing_trouble_is_waited_out(
-    sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Fault
+    sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Trouble
 ) -> None:
     sandbox.fail(VARIABLES, trouble, times=1)
     assert len(names(client(sandbox, monkeypatch, tmp_path, retries=2))) == MANY
@@ -70,7 +70,7 @@ def test_a_passing_trouble_is_waited_out(
 
 @pytest.mark.parametrize("trouble", ["too-many", "too-many-bare", "too-many-reset"])
 def test_a_graphql_limit_with_a_json_body_is_waited_out(
-    sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Fault
+    sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Trouble
 ) -> None:
     sandbox.fail("/api/graphql", trouble, times=1)
     data = client(sandbox, monkeypatch, tmp_path, retries=2).query(QUERY, {"path": "lantern/handbook"})
@@ -90,7 +90,7 @@ def test_a_limit_that_one_thread_meets_holds_for_all(
     reader.one("/user")
     assert 0.4 < time.monotonic() - begun < 5
     other.join()
-    assert [call.split("?")[0] for call in sandbox.log].count("GET /api/v4/user") == 1
+    assert [call.line.split("?")[0] for call in sandbox.log].count("GET /api/v4/user") == 1
 
 
 def test_a_limit_without_end_is_throttled_not_empty(
@@ -153,7 +153,7 @@ def test_a_next_link_to_another_host_gets_no_token(
 def test_a_redirect_to_another_host_is_not_followed(
     sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    sandbox.fail(VARIABLES, "redirect")
+    sandbox.fail(VARIABLES, "foreign-redirect")
     with pytest.raises(GitLabError, match="redirected to another host") as raised:
         names(client(sandbox, monkeypatch, tmp_path))
     assert raised.value.reason == "malformed"
@@ -234,8 +234,8 @@ def test_a_person_is_asked_for_with_the_token_in_its_own_header(
     sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     client(sandbox, monkeypatch, tmp_path).one("/user")
-    assert sandbox.headers[0]["private-token"] == sandbox.token
-    assert sandbox.headers[0]["user-agent"] == "sprawlscan"
+    assert sandbox.log[0].headers["private-token"] == sandbox.token
+    assert sandbox.log[0].headers["user-agent"] == "sprawlscan"
 
 
 def test_the_module_needs_no_sdk() -> None:

@@ -17,10 +17,10 @@ from tests.gitlab_night import collected, config, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandbox.gitlab.server import Fault
+    from sandbox.kit.faults import Trouble
     from scanner.records import Record
 
-TROUBLES: list[Fault] = [403, 404, "too-many-bare", 500, "cut", "malformed"]
+TROUBLES: list[Trouble] = [403, 404, "too-many-bare", 500, "cut", "malformed"]
 ENTRANCE = {"GET /groups/:id", "GET /user"}
 """Without these nothing else is asked for; they have tests of their own."""
 WITHIN = {
@@ -113,7 +113,7 @@ def test_a_listing_that_fails_takes_nothing_else_with_it(
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_without_graphql_runners_are_a_gap_and_projects_are_read_by_rest(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Fault
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Trouble
 ) -> None:
     with GitLabSandbox() as sandbox:
         whole = {
@@ -134,7 +134,7 @@ def test_without_graphql_runners_are_a_gap_and_projects_are_read_by_rest(
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_an_instances_list_of_deploy_keys_that_fails_is_read_project_by_project(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Fault
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Trouble
 ) -> None:
     with GitLabSandbox(instance=build_large(110)) as sandbox:
         options = config(sandbox, monkeypatch, instance=False, workers=8)
@@ -148,7 +148,7 @@ def test_an_instances_list_of_deploy_keys_that_fails_is_read_project_by_project(
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_definitions_that_gitlab_does_not_merge_are_gaps_and_keep_their_own_words(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Fault
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Trouble
 ) -> None:
     with GitLabSandbox() as sandbox:
         sandbox.fail("GET /projects/:id/ci/lint", trouble)
@@ -176,7 +176,7 @@ def test_definitions_that_gitlab_does_not_merge_are_gaps_and_keep_their_own_word
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("route", ["GET /groups/:id", "GET /user"])
 def test_what_cannot_be_entered_is_one_gap_for_everything(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Fault, route: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Trouble, route: str
 ) -> None:
     with GitLabSandbox() as sandbox:
         sandbox.fail(route, trouble)
@@ -189,7 +189,7 @@ def test_what_cannot_be_entered_is_one_gap_for_everything(
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("route", ["GET /groups/:id/projects", "GET /groups/:id/descendant_groups"])
 def test_projects_that_cannot_be_listed_leave_every_table_in_doubt(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Fault, route: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Trouble, route: str
 ) -> None:
     with GitLabSandbox() as sandbox:
         sandbox.fail(route, trouble)

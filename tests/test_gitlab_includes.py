@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from sandbox.aws.keys import ISSUED
 from sandbox.gitlab import GitLabSandbox, build
 from sandbox.gitlab.entities import group, project
 from sandbox.gitlab.lint import commit
+from sandbox.kit.issued import ISSUED
 from scanner.records import Coverage, Identity, Link, Secret, Weakness
 from tests.github_night import gaps, of
 from tests.gitlab_night import collected, config, run
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox.gitlab.instance import Instance
-    from sandbox.gitlab.server import Fault
+    from sandbox.kit.faults import Trouble
     from scanner.records import Gap, Record
 
 LINT = "GET /projects/:id/ci/lint"
@@ -100,7 +100,7 @@ class _Collects:
         self,
         instance: Instance,
         *,
-        trouble: tuple[str, Fault] | None = None,
+        trouble: tuple[str, Trouble] | None = None,
         member: bool = False,
         without: frozenset[str] = frozenset(),
         timeout: int = 5,
@@ -113,7 +113,7 @@ class _Collects:
             records = collected(options, run(self._folder))
             written = msgspec.json.encode(records).decode()
             assert [value[:4] for value in ISSUED if len(value) >= 16 and value in written] == []
-            return Night(records, sandbox.log)
+            return Night(records, [call.line for call in sandbox.log])
 
 
 def test_an_included_template_is_part_of_the_pipeline(night: _Collects) -> None:
@@ -141,7 +141,11 @@ def test_one_call_for_who_includes_and_none_for_others(
 ) -> None:
     with GitLabSandbox() as sandbox:
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
-        asked = [line.removeprefix("GET /api/v4/projects/") for line in sandbox.log if "/ci/lint" in line]
+        asked = [
+            line.removeprefix("GET /api/v4/projects/")
+            for line in (call.line for call in sandbox.log)
+            if "/ci/lint" in line
+        ]
     assert sorted(asked) == ["9002/ci/lint", "9003/ci/lint"]
     assert {row.account_id for row in of(records, Coverage) if row.call == LINT} == {
         "gitlab:project:9002",
@@ -160,13 +164,13 @@ def test_a_template_that_many_include_is_read_once(monkeypatch: pytest.MonkeyPat
         instance.files[f"{number}/.gitlab-ci.yml"] = top
     with GitLabSandbox(instance=instance) as sandbox:
         records = collected(config(sandbox, monkeypatch, instance=False, workers=8), run(tmp_path))
-        reads = [line for line in sandbox.log if "partner%2Fpipes" in line]
+        reads = [line for line in (call.line for call in sandbox.log) if "partner%2Fpipes" in line]
     # What is refused is asked for once, too.
     assert sorted(line.rpartition("/files/")[2].partition("/")[0] for line in reads) == ["gone.yml", "in.yml"]
     assert len([row for row in of(records, Identity) if row.logins == ["aws:oidc"]]) == 13
 
 
-TROUBLES: list[tuple[Fault, str]] = [
+TROUBLES: list[tuple[Trouble, str]] = [
     (403, "denied"),
     (404, "denied"),
     ("too-many-bare", "throttled"),
@@ -177,7 +181,7 @@ TROUBLES: list[tuple[Fault, str]] = [
 
 
 @pytest.mark.parametrize(("trouble", "reason"), TROUBLES)
-def test_where_gitlab_does_not_answer_the_files_stay(night: _Collects, trouble: Fault, reason: str) -> None:
+def test_where_gitlab_does_not_answer_the_files_stay(night: _Collects, trouble: Trouble, reason: str) -> None:
     instance = shop(
         "include:\n  - {project: partner/pipes, file: in.yml}\n  - ci/a.yml\n  - ci/*.yml\n"
         "  - {remote: 'https://example.org/x.yml'}\n  - {template: Y.gitlab-ci.yml}\n"
@@ -201,7 +205,9 @@ def test_where_gitlab_does_not_answer_the_files_stay(night: _Collects, trouble: 
 
 
 @pytest.mark.parametrize(("trouble", "reason"), TROUBLES)
-def test_an_included_file_that_cannot_be_read_is_a_gap(night: _Collects, trouble: Fault, reason: str) -> None:
+def test_an_included_file_that_cannot_be_read_is_a_gap(
+    night: _Collects, trouble: Trouble, reason: str
+) -> None:
     instance = shop(
         "include: [{project: partner/pipes, file: in.yml}]\n"
         f"deploy:\n  extends: .in\n  variables: {{ROLE: {ROLE}shop}}\n",

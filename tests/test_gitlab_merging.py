@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from collectors.definitions import Definition
     from collectors.definitions.gitlab.include import Include
-    from sandbox.gitlab.instance import Instance, Json
+    from sandbox.gitlab.instance import Instance
+    from sandbox.kit.http import Json
 
 OWN, OTHER = 9100, 9101
 ROLE = "arn:aws:iam::111111111111:role/"

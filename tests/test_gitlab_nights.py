@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 import collectors.gitlab
-from sandbox.aws.keys import ISSUED
 from sandbox.gitlab import GitLabSandbox
 from sandbox.gitlab import entities as give
 from sandbox.gitlab.instance import DEVELOPER, MAINTAINER, Instance
+from sandbox.kit.issued import ISSUED
 from scanner.records import Coverage, Credential, Gap, Identity, Link, Secret
 from tests.github_night import gaps, of
 from tests.gitlab_night import NIGHT, collected, config, run
@@ -66,7 +66,7 @@ def rotating(sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, **options:
 
 def asked_for(sandbox: GitLabSandbox, since: int = 0) -> list[int]:
     """Projects whose webhooks were asked for."""
-    paths = [call.split(" ")[1].split("?")[0].split("/") for call in sandbox.log[since:]]
+    paths = [call.path.split("?")[0].split("/") for call in sandbox.log[since:]]
     return [int(path[4]) for path in paths if path[-1] == "hooks" and path[3] == "projects"]
 
 

@@ -24,8 +24,9 @@ from tests.gitlab_night import collected, config, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandbox.gitlab.instance import Instance, Json
-    from sandbox.gitlab.server import Fault
+    from sandbox.gitlab.instance import Instance
+    from sandbox.kit.faults import Trouble
+    from sandbox.kit.http import Json
     from scanner.records import Record
 
 EACH = {
@@ -307,7 +308,7 @@ SOME = {"members": 2, "access_tokens": 2, "variables": 2, "integrations": 2, "pi
 
 @pytest.mark.parametrize("trouble", [500, 503, "cut", "malformed"])
 def test_graphql_that_fails_for_many_is_asked_about_fewer(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Fault
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Trouble
 ) -> None:
     with GitLabSandbox(instance=build_large(110, people=3)) as sandbox:
         options = config(sandbox, monkeypatch, token=sandbox.owner_token, workers=8, retries=1)

@@ -13,13 +13,15 @@ import pytest
 import yaml
 
 import collectors.gitlab
-from sandbox.http_server import Answerer, Reply, reply
+from sandbox.kit.http import Reply, reply
 from scanner.records import Gap
 from tests.drawn_answers import Draw, served
 from tests.gitlab_night import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sandbox.kit.server import Answerer
 
 DESCRIPTION: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parent / "data/gitlab-openapi.yaml").read_text(encoding="utf-8")

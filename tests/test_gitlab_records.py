@@ -9,8 +9,7 @@ import pytest
 
 import collectors.gitlab
 from collectors.gitlab import powers
-from sandbox.aws.keys import ISSUED, key_id
-from sandbox.aws.keys import token as made
+from sandbox.aws.keys import key_id
 from sandbox.estate import DEV, PROJECTS
 from sandbox.gitlab import GitLabSandbox, build
 from sandbox.gitlab.entities import (
@@ -28,6 +27,7 @@ from sandbox.gitlab.entities import (
     variable,
 )
 from sandbox.gitlab.views import basic_group
+from sandbox.kit.issued import ISSUED, secret_value
 from scanner.records import (
     Account,
     Control,
@@ -577,7 +577,7 @@ def test_a_secret_among_the_inputs_of_a_schedule_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     instance = build()
-    token = made("gitlab/test/input", 40, "xoxb-")
+    token = secret_value("gitlab/test/input", 40, "xoxb-")
     instance.objects["/projects/9002/pipeline_schedules/562"]["inputs"] = [
         {"name": "depth", "value": 3},
         {"name": "EXPORT_TOKEN", "value": token},

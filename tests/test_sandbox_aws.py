@@ -17,10 +17,11 @@ from botocore.parsers import ResponseParserError
 from sandbox.aws import identity_answers
 from sandbox.aws.answers import SHELVES
 from sandbox.aws.estate import build
-from sandbox.aws.keys import ISSUED, key_id, key_secret
+from sandbox.aws.keys import key_id, key_secret
 from sandbox.aws.organization import EXTERNAL_ID, LEGACY, ROLE_NAME
 from sandbox.aws.server import AwsSandbox
 from sandbox.estate import DEV, FIRST_NIGHT, MANAGEMENT, PROD, REGION
+from sandbox.kit.issued import ISSUED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,7 +190,7 @@ def test_what_the_scanner_lacks_is_refused_in_the_protocols_own_form(company: Aw
     subjects = checked(scanner(company, PROD, "rolesanywhere"), "ListSubjects", pageSize=2)
     rest = checked(scanner(company, PROD, "rolesanywhere"), "ListSubjects", nextToken=subjects["nextToken"])
     assert len(subjects["subjects"] + rest["subjects"]) == 3
-    company.fail("ec2:DescribeRegions", "denied")
+    company.fail("ec2:DescribeRegions", 403)
     with pytest.raises(ClientError) as ec2_error:
         scanner(company, PROD, "ec2").describe_regions()
     assert ec2_error.value.response["Error"]["Code"] == "UnauthorizedOperation"
@@ -360,17 +361,17 @@ def test_credential_report(company: AwsSandbox) -> None:
 
 def test_faults(company: AwsSandbox) -> None:
     iam = scanner(company, PROD, "iam")
-    company.fail("iam:ListUsers", "throttled", times=1)
+    company.fail("iam:ListUsers", "too-many", times=1)
     with pytest.raises(ClientError, match="Throttling"):
         iam.list_users()
     assert iam.list_users()["Users"]
-    company.fail("iam:ListUsers", "error", account=DEV)
+    company.fail("iam:ListUsers", 500, account=DEV)
     assert iam.list_users()["Users"]
     with pytest.raises(ClientError) as error:
         scanner(company, DEV, "iam").list_users()
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
     company.heal()
-    company.fail("*", "expired")
+    company.fail("*", 401)
     with pytest.raises(ClientError, match="ExpiredToken"):
         iam.list_users()
     company.heal()
@@ -379,6 +380,10 @@ def test_faults(company: AwsSandbox) -> None:
         iam.list_users()
     company.heal()
     company.fail("iam:ListUsers", "cut", region=REGION)
+    with pytest.raises(ResponseParserError):
+        iam.list_users()
+    company.heal()
+    company.fail("iam:ListUsers", "closed", region=REGION)
     with pytest.raises((ConnectionClosedError, HTTPClientError)):
         iam.list_users()
 

@@ -17,14 +17,14 @@ import requests
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from sandbox.github import GitHubSandbox, build, build_large
-from sandbox.github.limits import Limits
+from sandbox.github.limits import GitHubLimits
 from sandbox.github.organization import blob_sha
 from sandbox.github.server import ROUTES, TOKEN_ROUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox.github.route import Route
+    from sandbox.github.route import GitHubRoute
 
 DESCRIPTION: dict[str, Any] = json.loads(
     gzip.decompress((Path(__file__).parent / "data/github-openapi.json.gz").read_bytes())
@@ -50,7 +50,7 @@ ORG = "lanternpay"
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[GitHubSandbox]:
     # Asking for everything takes more than the 900 requests that GitHub allows in a minute.
-    with GitHubSandbox(limits=Limits(rest_points=100_000)) as sandbox:
+    with GitHubSandbox(limits=GitHubLimits(rest_points=100_000)) as sandbox:
         yield sandbox
 
 
@@ -168,7 +168,7 @@ def expand(template: str, values: dict[str, list[str]]) -> Iterator[str]:
         yield from expand(head + value + tail, values)
 
 
-def fitting(sandbox: GitHubSandbox, route: Route) -> str:
+def fitting(sandbox: GitHubSandbox, route: GitHubRoute) -> str:
     """Return a token of the kind that the route is for."""
     if route.need.app_itself:
         return app_jwt(sandbox)
@@ -183,7 +183,7 @@ def app_jwt(sandbox: GitHubSandbox, **changes: Any) -> str:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.template)
-def test_every_answer_is_what_github_describes(cloud: GitHubSandbox, route: Route) -> None:
+def test_every_answer_is_what_github_describes(cloud: GitHubSandbox, route: GitHubRoute) -> None:
     name = f"GET {route.template}"
     check = validator(name)
     token = fitting(cloud, route)
@@ -423,11 +423,11 @@ def test_a_secret_scanning_alert_hides_its_secret_when_asked_to(cloud: GitHubSan
     assert not any("secret" in alert for alert in get(cloud, f"{path}?hide_secret=true").json())
 
 
-# Limits and faults
+# GitHubLimits and faults
 
 
 def test_the_hourly_limit_ends_with_its_window() -> None:
-    with GitHubSandbox(limits=Limits(core=3, scale=3600)) as sandbox:
+    with GitHubSandbox(limits=GitHubLimits(core=3, scale=3600)) as sandbox:
         statuses = [get(sandbox, f"/orgs/{ORG}/hooks").status_code for _ in range(3)]
         refused = get(sandbox, f"/orgs/{ORG}/hooks")
         assert (statuses, refused.status_code) == ([200, 200, 200], 403)
@@ -440,7 +440,7 @@ def test_the_hourly_limit_ends_with_its_window() -> None:
 
 
 def test_the_secondary_limit_counts_a_minute() -> None:
-    with GitHubSandbox(limits=Limits(rest_points=2)) as sandbox:
+    with GitHubSandbox(limits=GitHubLimits(rest_points=2)) as sandbox:
         answers = [get(sandbox, f"/orgs/{ORG}/hooks") for _ in range(3)]
         assert [one.status_code for one in answers] == [200, 200, 403]
         assert "secondary rate limit" in answers[2].json()["message"]
@@ -450,7 +450,7 @@ def test_the_secondary_limit_counts_a_minute() -> None:
 
 
 def test_too_many_requests_at_once_meet_the_secondary_limit() -> None:
-    with GitHubSandbox(limits=Limits(concurrent=2), latency=0.5) as sandbox:
+    with GitHubSandbox(limits=GitHubLimits(concurrent=2), latency=0.5) as sandbox:
         with ThreadPoolExecutor(6) as pool:
             answers = list(pool.map(lambda _: get(sandbox, f"/orgs/{ORG}/hooks"), range(6)))
         statuses = Counter(answer.status_code for answer in answers)
@@ -490,7 +490,7 @@ def test_connections_are_cut_bodies_spoiled_and_links_lead_astray() -> None:
         with pytest.raises(requests.JSONDecodeError):
             get(sandbox, f"/orgs/{ORG}/hooks").json()
         sandbox.fail("/orgs/{org}/hooks", "foreign-next", times=1)
-        assert "attacker.example" in get(sandbox, f"/orgs/{ORG}/hooks").links["next"]["url"]
+        assert "elsewhere.example" in get(sandbox, f"/orgs/{ORG}/hooks").links["next"]["url"]
         sandbox.fail("/orgs/{org}/hooks", "looping-next")
         link = get(sandbox, f"/orgs/{ORG}/hooks").links["next"]["url"]
         assert get(sandbox, link).links["next"]["url"] == link

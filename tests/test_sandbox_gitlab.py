@@ -12,12 +12,13 @@ import requests
 import yaml
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 
-from sandbox.aws.keys import ISSUED, key_id, key_secret
+from sandbox.aws.keys import key_id, key_secret
 from sandbox.estate import DEV, GITLAB_GROUP, GITLAB_GROUP_ID, PROJECTS
 from sandbox.gitlab import GitLabSandbox, build, settings
 from sandbox.gitlab.entities import variable
 from sandbox.gitlab.routes import ROUTES
 from sandbox.gitlab.views import CI_SETTINGS
+from sandbox.kit.issued import ISSUED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from sandbox.gitlab import GitLabSandbox
 from sandbox.gitlab.complexity import complexity as complexity_of
 from sandbox.gitlab.instance import REPORTER
 from sandbox.gitlab.large import build_large
-from sandbox.gitlab.limits import Limits
+from sandbox.gitlab.limits import GitLabLimits
 from tests.test_sandbox_gitlab import ask, get
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def test_the_instance_lists_each_deploy_key_with_its_projects(sandbox: GitLabSan
 
 
 def test_rate_limits_hold_in_scaled_time() -> None:
-    with GitLabSandbox(limits=Limits(minute=5, scale=60)) as sandbox:
+    with GitLabSandbox(limits=GitLabLimits(minute=5, scale=60)) as sandbox:
         codes = [get(sandbox, "/version").status_code for _ in range(7)]
         answer = get(sandbox, "/version")
         assert codes == [200] * 5 + [429] * 2

@@ -15,14 +15,15 @@ from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[impor
 
 from sandbox.gitlab import GitLabSandbox, build
 from sandbox.gitlab import entities as give
-from sandbox.gitlab.routes import ROUTES, Route, route_of
+from sandbox.gitlab.routes import ROUTES, GitLabRoute, route_of
 from sandbox.gitlab.views import basic_group
 from tests.gitlab_night import collected, config, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox.gitlab.instance import Instance, Json
+    from sandbox.gitlab.instance import Instance
+    from sandbox.kit.http import Json
 
 DESCRIPTION: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parent / "data/gitlab-openapi.yaml").read_text(encoding="utf-8")
@@ -106,7 +107,7 @@ def crowded() -> Instance:
 ESTATES = {"first night": build, "second night": lambda: build(2), "crowded": crowded}
 
 
-def paths(route: Route, instance: Instance) -> list[str]:
+def paths(route: GitLabRoute, instance: Instance) -> list[str]:
     """Return every path of a route that the instance has something to say to."""
     template = route.template
     if "/files/" in template:
@@ -265,7 +266,7 @@ def test_the_collector_asks_for_nothing_that_gitlab_does_not_have(
             ):
                 collected(config(sandbox, monkeypatch, token=token, groups=groups), run(tmp_path))
             asked |= {call for call in sandbox.calls if call.startswith("GET ")}
-            for line in sandbox.log:
+            for line in (call.line for call in sandbox.log):
                 method, _, target = line.partition(" ")
                 parts = urlsplit(target)
                 found = route_of(parts.path.removeprefix("/api/v4"))

@@ -11,18 +11,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sandbox.aws import identity_answers
+from sandbox.aws.operation import paged
 from sandbox.aws.wire import AwsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeAlias
-
+    from sandbox.aws.operation import Forward, Handler
     from sandbox.aws.state import State
-    from sandbox.aws.wire import Call
-
-    Forward: TypeAlias = Callable[[], dict[str, Any]]
-    """Asks moto the same, and returns its answer with the state's dates."""
-    Handler: TypeAlias = Callable[[State, Call, Forward], dict[str, Any]]
+    from sandbox.aws.wire import AwsCall
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,16 +120,6 @@ SHELVES: dict[tuple[str, str], Listing | One | Batch] = {
 }
 """(service, operation) -> how it is answered."""
 
-TOKENS = (
-    ("nextToken", "nextToken", "maxResults"),
-    ("NextToken", "NextToken", "MaxResults"),
-    ("Marker", "NextMarker", "MaxItems"),
-    ("Marker", "Marker", "MaxItems"),
-    ("NextToken", "NextToken", "MaxItems"),
-    ("nextToken", "nextToken", "pageSize"),
-)
-"""Names of token in, token out and limit, as the services spell them."""
-
 
 def handler(service: str, operation: str) -> Handler | None:
     """Return what answers an operation; None where moto does."""
@@ -144,7 +129,7 @@ def handler(service: str, operation: str) -> Handler | None:
     return _from_shelf if (service, operation) in SHELVES else None
 
 
-def _from_shelf(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def _from_shelf(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     how = SHELVES[call.service, call.operation]
     if isinstance(how, Listing):
         return _list(state, call, how)
@@ -157,7 +142,7 @@ def _from_shelf(state: State, call: Call, forward: Forward) -> dict[str, Any]:
     return {how.member: [item for item in wanted if item[how.name] in names]}
 
 
-def _list(state: State, call: Call, how: Listing) -> dict[str, Any]:
+def _list(state: State, call: AwsCall, how: Listing) -> dict[str, Any]:
     items: list[Any] = [item for item in state.shelf(call, how.shelf) if _fits(item, how.by, call.params)]
     if how.only:
         items = [item[how.only] for item in items]
@@ -166,7 +151,7 @@ def _list(state: State, call: Call, how: Listing) -> dict[str, Any]:
     return paged(call, how.member, items, how.page)
 
 
-def _cluster_exists(state: State, call: Call) -> None:
+def _cluster_exists(state: State, call: AwsCall) -> None:
     name = call.params["clusterName"]
     if not any(item["name"] == name for item in state.shelf(call, "clusters")):
         raise AwsError("ResourceNotFoundException", f"No cluster found for name: {name}.", 404)
@@ -174,33 +159,3 @@ def _cluster_exists(state: State, call: Call) -> None:
 
 def _fits(item: dict[str, Any], by: tuple[str, ...], params: dict[str, Any]) -> bool:
     return all(params.get(name) in (None, item.get(name)) for name in by)
-
-
-def paged(call: Call, member: str, items: list[Any], size: int) -> dict[str, Any]:
-    """Return the page that a call asks for, with the token of the next, in the operation's own spelling."""
-    given, shown = set(call.model.input_shape.members), set(call.model.output_shape.members)
-    names = next(
-        (three for three in TOKENS if three[0] in given and three[1] in shown and three[2] in given), None
-    )
-    names = names or next((three for three in TOKENS if three[0] in given and three[1] in shown), None)
-    if names is None:
-        return {member: items}
-    token_in, token_out, limit = names
-    start = position(call.params.get(token_in))
-    end = start + min(int(call.params.get(limit) or size), size if size < 100 else 1000)
-    answer: dict[str, Any] = {member: items[start:end]}
-    if "IsTruncated" in shown:
-        answer["IsTruncated"] = end < len(items)
-    if end < len(items):
-        answer[token_out] = f"page-{end}"
-    return answer
-
-
-def position(token: Any) -> int:
-    """Return where a token says that its page begins; raises `AwsError` for a token that is none of ours."""
-    if not token:
-        return 0
-    text = str(token)
-    if not text.startswith("page-") or not text[5:].isdigit():
-        raise AwsError("InvalidNextTokenException", "The token is not valid")
-    return int(text[5:])

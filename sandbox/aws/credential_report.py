@@ -13,9 +13,9 @@ from sandbox.aws.wire import AwsError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sandbox.aws.answers import Forward
+    from sandbox.aws.operation import Forward
     from sandbox.aws.state import State
-    from sandbox.aws.wire import Call
+    from sandbox.aws.wire import AwsCall
 
 REPORT_TIME = "%Y-%m-%dT%H:%M:%S+00:00"
 COLUMNS = (
@@ -45,7 +45,7 @@ COLUMNS = (
 """Of the credential report (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.html)."""
 
 
-def generate(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def generate(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Start the credential report: STARTED at first, COMPLETE when asked again."""
     job = (call.account, "credential-report", "")
     asked = state.known.get(job, 0)
@@ -55,7 +55,7 @@ def generate(state: State, call: Call, forward: Forward) -> dict[str, Any]:
     return {"State": "STARTED", "Description": "No report exists. Starting a new report generation task"}
 
 
-def get(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def get(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Write the report: moto's users, the state's dates, and the root row that moto lacks."""
     if not state.known.get((call.account, "credential-report", "")):
         raise AwsError("ReportNotPresent", "Credential report not present. Generate the report first.", 410)
@@ -66,7 +66,7 @@ def get(state: State, call: Call, forward: Forward) -> dict[str, Any]:
     }
 
 
-def _report(state: State, call: Call) -> bytes:
+def _report(state: State, call: AwsCall) -> bytes:
     account = call.account
     out = io.StringIO()
     rows = csv.DictWriter(out, COLUMNS, lineterminator="\n")

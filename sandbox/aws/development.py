@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from sandbox.aws.account import GITHUB, GITLAB, Account
 from sandbox.aws.documents import allow, policy, service_trust, trust
-from sandbox.aws.keys import key_id, key_secret, serial, token
+from sandbox.aws.keys import key_id, key_secret, serial
 from sandbox.estate import DEV, REGION
+from sandbox.kit.issued import secret_value
 
 if TYPE_CHECKING:
     from sandbox.aws.server import AwsSandbox
@@ -238,7 +239,7 @@ def _delivery_services(account: Account) -> None:
             "targetAction": "Checkout",
             "filters": [{"jsonPath": "$.ref", "matchEquals": "refs/heads/{Branch}"}],
             "authentication": "GITHUB_HMAC",
-            "authenticationConfiguration": {"SecretToken": token("webhook")},
+            "authenticationConfiguration": {"SecretToken": secret_value("webhook")},
         },
         url=f"https://{REGION}.webhooks.aws/trigger?t={serial('webhook')}&v=1",
         arn=account.arn("codepipeline", "webhook:model-release-source"),
@@ -305,8 +306,8 @@ def _on_premises(account: Account) -> None:
 
 
 def _stores(account: Account) -> None:
-    account.parameter("/dev/sendgrid/api_key", token("sendgrid", 22), secure=False)
-    account.parameter("/dev/docs/algolia_key", token("algolia"), secure=True)
+    account.parameter("/dev/sendgrid/api_key", secret_value("sendgrid", 22), secure=False)
+    account.parameter("/dev/docs/algolia_key", secret_value("algolia"), secure=True)
     account.parameter("/dev/features/password_min_length", "14", secure=False)
     account.secret("dev/docs", created=200, changed=40, read=0, owner="web")
     account.repository("model-train", immutable=False)

@@ -7,15 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from sandbox.aws import answers, backend, credential_report
+from sandbox.aws import backend, credential_report
 from sandbox.aws.keys import serial
+from sandbox.aws.operation import position
 from sandbox.aws.wire import AwsError
 from sandbox.estate import MANAGEMENT
 
 if TYPE_CHECKING:
-    from sandbox.aws.answers import Forward, Handler
+    from sandbox.aws.operation import Forward, Handler
     from sandbox.aws.state import State
-    from sandbox.aws.wire import Call
+    from sandbox.aws.wire import AwsCall
 
 LISTS = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
 ALL_SERVICES = (
@@ -40,13 +41,13 @@ ALL_SERVICES = (
 """What a grant of everything counts as, in the answers about last access."""
 
 
-def authorization_details(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def authorization_details(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Page through the identity graph; moto gives it whole, without names of policies and users' boundaries."""
     wanted = tuple(sorted(call.params.get("Filter") or []))
     items: list[tuple[str, Any]] = state.kept(
         ("authorization-details", call.account, wanted), lambda: _details(call.account, forward())
     )
-    start = answers.position(call.params.get("Marker"))
+    start = position(call.params.get("Marker"))
     end = start + int(call.params.get("MaxItems") or 100)
     page: dict[str, Any] = {member: [] for member in LISTS}
     for member, item in items[start:end]:
@@ -72,7 +73,7 @@ def _details(account: str, whole: dict[str, Any]) -> list[tuple[str, Any]]:
     return items
 
 
-def key_last_used(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def key_last_used(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Answer GetAccessKeyLastUsed; a key that was never used shows ``N/A``."""
     key = call.params["AccessKeyId"]
     owner = backend.account_of_key(key)
@@ -82,7 +83,7 @@ def key_last_used(state: State, call: Call, forward: Forward) -> dict[str, Any]:
     return {"UserName": owner[1], "AccessKeyLastUsed": used or {"ServiceName": "N/A", "Region": "N/A"}}
 
 
-def account_summary(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def account_summary(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Add what moto leaves out about root."""
     told = state.told(call.account, "iam", "root", "<root_account>")
     root = {
@@ -93,7 +94,7 @@ def account_summary(state: State, call: Call, forward: Forward) -> dict[str, Any
     return {"SummaryMap": forward()["SummaryMap"] | root}
 
 
-def organizations_features(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def organizations_features(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Say which central root features the organization has."""
     found = state.known.get((call.account, "organizations-features", ""))
     if found is None:
@@ -105,7 +106,7 @@ def organizations_features(state: State, call: Call, forward: Forward) -> dict[s
     return dict(found)
 
 
-def user_boundary(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def user_boundary(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Set or remove a user's permissions boundary."""
     arn = call.params.get("PermissionsBoundary")
     boundary = {"PermissionsBoundaryType": "PermissionsBoundaryPolicy", "PermissionsBoundaryArn": arn}
@@ -114,7 +115,7 @@ def user_boundary(state: State, call: Call, forward: Forward) -> dict[str, Any]:
     return {}
 
 
-def start_last_accessed(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def start_last_accessed(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Start a report about which services a principal used."""
     arn = call.params["Arn"]
     job = serial(f"{call.key_id}/{arn}/{call.params.get('Granularity')}")
@@ -122,7 +123,7 @@ def start_last_accessed(state: State, call: Call, forward: Forward) -> dict[str,
     return {"JobId": job}
 
 
-def last_accessed(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def last_accessed(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Answer it; a job is known to the session that started it, and only to that."""
     arn, owner = state.known.get((call.account, "last-accessed", call.params["JobId"]), ("", ""))
     if not arn or owner != state.sessions[call.key_id].arn:
@@ -130,7 +131,7 @@ def last_accessed(state: State, call: Call, forward: Forward) -> dict[str, Any]:
     told: dict[str, datetime | None] | None = state.known.get((call.account, "services", arn))
     services = told if told is not None else _granted(state, call.account, arn)
     done = state.as_of - timedelta(minutes=5)
-    start = answers.position(call.params.get("Marker"))
+    start = position(call.params.get("Marker"))
     end = start + int(call.params.get("MaxItems") or 100)
     items = [_service(namespace, used, arn) for namespace, used in sorted(services.items())]
     return {
@@ -193,7 +194,7 @@ def _actions(document: Any) -> list[str]:
     return actions
 
 
-def assume_role(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def assume_role(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Open a session where the role exists, the account does not refuse, and the External ID fits."""
     arn = call.params["RoleArn"]
     account, name = arn.split(":")[4], arn.rsplit("/", 1)[1]
@@ -230,7 +231,7 @@ def _external_ids(document: str) -> set[str]:
     return found
 
 
-def caller_identity(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def caller_identity(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Say who signs."""
     session = state.sessions.get(call.key_id)
     if session is None:
@@ -238,7 +239,7 @@ def caller_identity(state: State, call: Call, forward: Forward) -> dict[str, Any
     return {"UserId": session.user_id, "Account": session.account, "Arn": session.arn}
 
 
-def virtual_mfa(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def virtual_mfa(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Add root's device, where root has one."""
     devices = forward().get("VirtualMFADevices", [])
     told = state.told(call.account, "iam", "root", "<root_account>")
@@ -256,7 +257,7 @@ def virtual_mfa(state: State, call: Call, forward: Forward) -> dict[str, Any]:
     return {"VirtualMFADevices": devices, "IsTruncated": False}
 
 
-def roles_without_last_use(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def roles_without_last_use(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Leave out when a role was last used: https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html."""
     answer = forward()
     for role in answer.get("Roles", []):
@@ -264,19 +265,19 @@ def roles_without_last_use(state: State, call: Call, forward: Forward) -> dict[s
     return answer
 
 
-def regions(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def regions(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Show the company's regions as enabled, and no other."""
     kept = [region for region in forward()["Regions"] if region["RegionName"] in state.regions]
     wanted = call.params.get("RegionNames")
     return {"Regions": [region for region in kept if not wanted or region["RegionName"] in wanted]}
 
 
-def identity_center(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def identity_center(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Show the instance in the management account alone; moto shows one in every account."""
     return forward() if call.account == MANAGEMENT else {"Instances": []}
 
 
-def function_policy(state: State, call: Call, forward: Forward) -> dict[str, Any]:
+def function_policy(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Write how a function URL is guarded as the condition that it is in AWS; moto makes it an element."""
     answer = forward()
     document = json.loads(answer["Policy"])

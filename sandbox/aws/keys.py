@@ -1,32 +1,17 @@
-"""Access key ids, secret keys and other secret values of the make-believe company: made from names, always the same.
+"""Access key ids and secret keys of AWS: made from names, always the same.
 
-Values are generated and written nowhere, so that no secret scanner takes this repository for a leak. Other
-sandbox servers (a CI variable that holds the key of ``ci-fraud``) use the same functions and so the same values.
+Other sandboxes use the same functions and so the same values: a CI variable holds the key of ``ci-fraud``.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import string
+
+from sandbox.kit.issued import ISSUED, WORD, text_of
 
 _OFFSET = 549755813888
 _ID = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_WORD = string.ascii_letters + string.digits
-
-ISSUED: set[str] = set()
-"""Every secret value that was made in this process: no record, report or log may hold one."""
-
-
-def _text(seed: str, length: int, alphabet: str) -> str:
-    """Return ``length`` characters that depend on the seed alone."""
-    out = ""
-    turn = 0
-    while len(out) < length:
-        for byte in hashlib.sha256(f"lantern/{seed}/{turn}".encode()).digest():
-            out += alphabet[byte % len(alphabet)]
-        turn += 1
-    return out[:length]
 
 
 def unique_id(prefix: str, account: str, name: str) -> str:
@@ -36,7 +21,7 @@ def unique_id(prefix: str, account: str, name: str) -> str:
     """
     number = int(account)
     part = base64.b32encode((number // 2 + _OFFSET).to_bytes(5, "big")).decode()
-    rest = _text(f"{prefix}/{account}/{name}", 20 if prefix in {"AKIA", "ASIA"} else 21, _ID)
+    rest = text_of(f"{prefix}/{account}/{name}", 20 if prefix in {"AKIA", "ASIA"} else 21, _ID)
     middle = _ID[16 + _ID.index(rest[0]) % 16] if number % 2 else _ID[_ID.index(rest[0]) % 16]
     length = 20 if prefix in {"AKIA", "ASIA"} else 21
     return (prefix + part + middle + rest[1:])[:length]
@@ -49,14 +34,7 @@ def key_id(account: str, user: str, number: int = 1) -> str:
 
 def key_secret(account: str, user: str, number: int = 1) -> str:
     """Return the secret of that key: 40 characters."""
-    made = _text(f"secret/{account}/{user}/{number}", 40, _WORD + "/+")
-    ISSUED.add(made)
-    return made
-
-
-def token(name: str, length: int = 32, prefix: str = "") -> str:
-    """Return a secret value of letters and digits that depends on its name alone."""
-    made = prefix + _text(f"token/{name}", length, _WORD)
+    made = text_of(f"secret/{account}/{user}/{number}", 40, WORD + "/+")
     ISSUED.add(made)
     return made
 

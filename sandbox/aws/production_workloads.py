@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 from sandbox.aws.documents import allow, policy, service_trust
-from sandbox.aws.keys import serial, token
+from sandbox.aws.keys import serial
 from sandbox.estate import PROD, REGION, SECOND_REGION
+from sandbox.kit.issued import secret_value
 
 if TYPE_CHECKING:
     from sandbox.aws.account import Account
@@ -53,10 +54,13 @@ def build_workloads(account: Account) -> None:
     account.function(
         "nightly-export",
         exports,
-        environment={"BUCKET": "lantern-exports", "STRIPE_API_KEY": token("stripe", 24, "sk_" + "live_")},
+        environment={
+            "BUCKET": "lantern-exports",
+            "STRIPE_API_KEY": secret_value("stripe", 24, "sk_" + "live_"),
+        },
         owner="data",
     )
-    database = token("ledger-database", 28)
+    database = secret_value("ledger-database", 28)
     report = account.role(
         "ledger-report-runtime",
         service_trust("lambda"),
@@ -304,11 +308,11 @@ def build_stores(account: Account, organization: str) -> None:
     account.secret(
         "rds!cluster-5f0e2a77", created=700, changed=3, read=0, rotated=3, owner="core", OwningService="rds"
     )
-    account.parameter("/prod/ledger/db_password", token("ledger-parameter"), secure=False)
+    account.parameter("/prod/ledger/db_password", secret_value("ledger-parameter"), secure=False)
     account.parameter("/prod/ledger/db_host", "ledger.db.lanternpay.example", secure=False)
-    account.parameter("/prod/web/session_secret", token("web-session"), secure=True)
+    account.parameter("/prod/web/session_secret", secret_value("web-session"), secure=True)
     account.parameter("/prod/auth/token_url", "https://login.lanternpay.example/oauth/token", secure=False)
-    account.parameter("/prod/partner/api_key", token("partner-api"), secure=True, region=SECOND_REGION)
+    account.parameter("/prod/partner/api_key", secret_value("partner-api"), secure=True, region=SECOND_REGION)
     account.put(
         "activations",
         ActivationId=serial("branch-office"),

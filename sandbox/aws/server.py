@@ -11,25 +11,26 @@ process, so that one sandbox can be open at a time.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import io
-import logging
 import os
-import socket
 import threading
-import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
 from sandbox.aws import backend, wire
 from sandbox.aws.answers import handler
-from sandbox.aws.keys import key_id, token, unique_id
-from sandbox.aws.state import Session, State, changes, is_answer, overlaid
-from sandbox.aws.wire import Answer, AwsError, Call
+from sandbox.aws.keys import key_id, unique_id
+from sandbox.aws.operation import TOKENS
+from sandbox.aws.state import AwsSession, State, changes, is_answer, overlaid
+from sandbox.aws.wire import AwsCall, AwsError
 from sandbox.estate import FIRST_NIGHT, MANAGEMENT, REGION, SECOND_REGION
+from sandbox.kit.api import ApiCall, HttpSandbox
+from sandbox.kit.http import HttpRequest, Reply
+from sandbox.kit.issued import secret_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,35 +38,41 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
 
-FaultKind: TypeAlias = Literal["denied", "throttled", "error", "cut", "malformed", "truncated", "expired"]
-"""cut ends the connection without an answer; malformed halves the body; truncated halves a file within a sound body
-(the credential report); the others are what AWS answers."""
+    from sandbox.kit.authority import CertificateAuthority
+    from sandbox.kit.faults import SetFault, Trouble
+
 SEED = 20261122
 SCANNER_ROLE = "sprawlscan-scanner"
 """The role in the management account with which the scanner signs."""
 _OPEN = threading.Lock()
 _REPETITION = {"ClientToken", "clientToken", "ClientRequestToken", "clientRequestToken"}
+_DENIED = {"query": "AccessDenied", "ec2": "UnauthorizedOperation", "rest-xml": "AccessDenied"}
+_THROTTLED = {"query": "Throttling", "ec2": "RequestLimitExceeded", "rest-xml": "SlowDown"}
 
 
-class Fault(msgspec.Struct, kw_only=True):
-    """Something that goes wrong."""
+class Understood(msgspec.Struct, kw_only=True):
+    """A request, as far as it could be understood."""
 
-    action: str
-    """``iam:ListUsers``, or ``*``."""
-    kind: FaultKind
-    account: str | None
-    region: str | None
-    left: int | None
-    """How many times more; None for always."""
+    environ: WSGIEnvironment
+    protocol: str = "query"
+    call: AwsCall | None = None
+    session: AwsSession | None = None
+    error: AwsError | None = None
+    """Why it could not."""
 
 
-class AwsSandbox:
+class AwsSandbox(HttpSandbox):
     """The endpoint, from entering the context to leaving it.
 
     ``as_of`` is the night that ages are counted back from (aware UTC); ``deny`` lists, by account number, the
     IAM actions that the scanner lacks there; ``refuse`` are the accounts that let nobody assume a role.
+
+    Routes are IAM actions (``iam:ListUsers``). ``calls`` and ``log`` hold what scanners asked; the sandbox's own
+    building is not counted. Of the statuses, 401 is ExpiredToken, 403 the service's AccessDenied, 429 its throttling
+    and 500 InternalFailure. Besides the faults of the kit it knows ``truncated``: half of a file within a sound body
+    (the credential report).
     """
 
     def __init__(
@@ -74,59 +81,36 @@ class AwsSandbox:
         *,
         deny: Mapping[str, Iterable[str]] | None = None,
         refuse: Iterable[str] = (),
+        authority: CertificateAuthority | None = None,
     ) -> None:
+        super().__init__("amazonaws.com", authority=authority)
         self.state = State(as_of)
         self.state.refusing.update(refuse)
         self.state.regions = [REGION, SECOND_REGION]
         self.deny = {account: set(actions) for account, actions in (deny or {}).items()}
-        self.calls: Counter[str] = Counter()
-        """Requests of scanners by IAM action (``iam:ListUsers``); the sandbox's own building is not counted."""
-        self.latency = 0.0
-        """Seconds that every answer to a scanner takes longer."""
-        self.url = ""
-        """``http://127.0.0.1:PORT`` while the sandbox is open."""
+        self.url = self.origin
+        """``http://127.0.0.1:PORT``."""
         self.night = 0
         """Which night was built; 0 for none."""
         self._made: Counter[str] = Counter()
-        self._faults: list[Fault] = []
-        self._lock = threading.Lock()
         self._clients: dict[tuple[str, str, str], Any] = {}
-        self._server: Any = None
 
     def __enter__(self) -> Self:
-        from moto.moto_server.werkzeug_app import (
-            DomainDispatcherApplication,
-            MotoRequestHandler,
-            create_backend_app,
-        )
-        from werkzeug.serving import make_server
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
         if not _OPEN.acquire(blocking=False):
             raise RuntimeError(
                 "An AWS sandbox is open in this process already; moto's state is one a process."
             )
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)
         backend.reset(SEED)
         self._moto = DomainDispatcherApplication(create_backend_app)
-        quiet = type(
-            "Handler",
-            (MotoRequestHandler,),
-            {"protocol_version": "HTTP/1.1", "disable_nagle_algorithm": True, "log_request": _silent},
-        )
-        self._server = make_server("127.0.0.1", 0, self._application, threaded=True, request_handler=quiet)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        ).start()
-        return self
+        return super().__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._server.shutdown()
-            self._server.server_close()
+            super().__exit__(kind, error, trace)
             backend.reset(SEED)
         finally:
             _OPEN.release()
@@ -148,7 +132,7 @@ class AwsSandbox:
         from botocore.config import Config
 
         name = key_id(account, "sandbox-builder")
-        self.state.sessions[name] = Session(
+        self.state.sessions[name] = AwsSession(
             account=account, arn=f"arn:aws:iam::{account}:root", user_id=account, builder=True
         )
         if (account, service, region) not in self._clients:
@@ -157,7 +141,7 @@ class AwsSandbox:
                 region_name=region,
                 endpoint_url=self.url,
                 aws_access_key_id=name,
-                aws_secret_access_key=token(name, 40),
+                aws_secret_access_key=secret_value(name, 40),
                 config=Config(retries={"total_max_attempts": 1}, proxies={}),
             )
         return self._clients[account, service, region]
@@ -184,76 +168,123 @@ class AwsSandbox:
 
     def fail(
         self,
-        action: str,
-        kind: FaultKind,
+        pattern: str,
+        kind: Trouble,
+        times: int | None = None,
         *,
+        from_request: int = 1,
+        after_bytes: int | None = None,
+        after_uses: int = 0,
         account: str | None = None,
         region: str | None = None,
-        times: int | None = None,
     ) -> None:
-        """Let an action (``iam:ListUsers``, or ``*``) go wrong, always or ``times`` times."""
-        self._faults.append(Fault(action=action, kind=kind, account=account, region=region, left=times))
-
-    def heal(self) -> None:
-        """End every fault."""
-        self._faults.clear()
-
-    def _fault(self, call: Call) -> FaultKind | None:
-        with self._lock:
-            for fault in self._faults:
-                if (
-                    fault.left != 0
-                    and fault.action in {"*", call.action}
-                    and fault.account in {None, call.account}
-                    and fault.region in {None, call.region}
-                ):
-                    fault.left = None if fault.left is None else fault.left - 1
-                    return fault.kind
-        return None
-
-    def _application(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        environ["wsgi.input"] = io.BytesIO(
-            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        """Let an action (``iam:ListUsers``, or ``*``) go wrong, everywhere or in an account or region."""
+        if account is not None or region is not None:
+            pattern = f"{pattern} {account or '*'} {region or '*'}"
+        super().fail(
+            pattern, kind, times, from_request=from_request, after_bytes=after_bytes, after_uses=after_uses
         )
-        answer = self._answer(environ)
-        headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-length"}
-        start(f"{answer.status} Sandbox", [*headers.items(), ("Content-Length", str(len(answer.body)))])
-        return [answer.body]
 
-    def _answer(self, environ: WSGIEnvironment) -> Answer:
+    # Requests
+
+    def recognize(self, request: HttpRequest) -> ApiCall:
+        """Return the action of a request."""
+        understood = self._understood(_environ(request, self.origin))
+        call, session = understood.call, understood.session
+        action = call.action if call else request.path
+        return ApiCall(
+            request=request,
+            name=action,
+            template=action,
+            path=f"{action} {call.account} {call.region}" if call else action,
+            route=understood,
+            caller=session.arn if session else "",
+            counted=session is not None and not session.builder,
+        )
+
+    def _understood(self, environ: WSGIEnvironment) -> Understood:
+        understood = Understood(environ=environ)
         signed = wire.scope(environ)
         if signed is None:
-            return wire.refused(
-                "query",
-                AwsError("MissingAuthenticationToken", "Request is missing Authentication Token", 403),
+            understood.error = AwsError(
+                "MissingAuthenticationToken", "Request is missing Authentication Token", 403
             )
-        protocol = "query"
+            return understood
         try:
-            session = self._session(signed.key_id)
-            call = wire.understand(environ, signed, session.account)
-            protocol = call.protocol
-            if session.builder:
-                return self._build(environ, call)
-            with self._lock:
-                self.calls[call.action] += 1
-            if self.latency:
-                time.sleep(self.latency)
-            fault = self._fault(call)
-            self._gate(call, session, fault)
-            answer = self._ask(environ, call)
+            understood.session = self._session(signed.key_id)
+            understood.call = wire.understand(environ, signed, understood.session.account)
+            understood.protocol = understood.call.protocol
         except AwsError as error:
-            return wire.refused(protocol, error)
-        if fault == "cut":
-            with contextlib.suppress(OSError):
-                environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-        if fault == "truncated":
-            whole = wire.read(call, answer)
-            return wire.written(call, {name: _half(value) for name, value in whole.items()})
-        if fault == "malformed":
-            return Answer(status=200, headers=answer.headers, body=answer.body[: len(answer.body) // 2])
-        return answer
+            understood.error = error
+        return understood
 
-    def _session(self, key: str) -> Session:
+    def answer(self, call: ApiCall) -> Reply:
+        """Answer one request."""
+        understood: Understood = call.route
+        if understood.error is not None:
+            return wire.refused(understood.protocol, understood.error)
+        asked, session = understood.call, understood.session
+        assert asked is not None
+        assert session is not None
+        if not session.builder and asked.action in self.deny.get(asked.account, ()):
+            return self.refusal(call, 403)
+        try:
+            return (self._build if session.builder else self._ask)(understood.environ, asked)
+        except AwsError as error:
+            return wire.refused(asked.protocol, error)
+
+    def refusal(self, call: ApiCall, status: int, text: str | None = None) -> Reply:
+        """Return an error in the protocol of the operation."""
+        protocol = call.route.protocol
+        match status:
+            case 401:
+                words = "The security token included in the request is expired"
+                error = AwsError("ExpiredToken", words, 403)
+            case 403:
+                words = (
+                    f"User: {call.caller} is not authorized to perform: {call.name} on resource: * because no "
+                    f"identity-based policy allows the {call.name} action"
+                )
+                error = AwsError(
+                    _DENIED.get(protocol, "AccessDeniedException"), words, 403 if protocol != "json" else 400
+                )
+            case 404:
+                error = AwsError("UnknownOperationException", f"No operation for {call.request.path}", 404)
+            case 429:
+                error = AwsError(_THROTTLED.get(protocol, "ThrottlingException"), "Rate exceeded", 400)
+            case _:
+                error = AwsError("InternalFailure", text or "The request processing has failed.", status)
+        return wire.refused(protocol, error)
+
+    def trouble(self, call: ApiCall, fault: SetFault) -> Reply | None:
+        """Return AWS's own throttling."""
+        return self.refusal(call, 429) if fault.kind in {"too-many", "too-many-bare"} else None
+
+    def spoil(self, call: ApiCall, answer: Reply, fault: SetFault) -> None:
+        """Spoil an answer; a file within it can be spoiled alone."""
+        asked: AwsCall | None = call.route.call
+        if fault.kind != "truncated" or asked is None:
+            super().spoil(call, answer, fault)
+            return
+        whole = wire.read(asked, answer)
+        answer.body = wire.written(asked, {name: _half(value) for name, value in whole.items()}).body
+
+    def lead_on(self, call: ApiCall, answer: Reply, url: str) -> None:
+        """Say that a page follows that is this page again: AWS has tokens, not addresses."""
+        asked: AwsCall | None = call.route.call
+        if asked is None or asked.model.output_shape is None or asked.model.input_shape is None:
+            return
+        given, shown = asked.model.input_shape.members, asked.model.output_shape.members
+        for token_in, token_out, _ in TOKENS:
+            if token_in in given and token_out in shown:
+                whole = wire.read(asked, answer)
+                whole[token_out] = asked.params.get(token_in) or "page-0"
+                if "IsTruncated" in shown:
+                    whole["IsTruncated"] = True
+                answer.body = wire.written(asked, whole).body
+                return
+
+    def _session(self, key: str) -> AwsSession:
         found = self.state.sessions.get(key)
         if found is not None:
             return found
@@ -263,7 +294,7 @@ class AwsSandbox:
                 "InvalidClientTokenId", "The security token included in the request is invalid.", 403
             )
         account, user = owner
-        made = Session(
+        made = AwsSession(
             account=account,
             arn=f"arn:aws:iam::{account}:user/{user}",
             user_id=str(backend.iam(account).users[user].id),
@@ -271,25 +302,7 @@ class AwsSandbox:
         self.state.sessions[key] = made
         return made
 
-    def _gate(self, call: Call, session: Session, fault: FaultKind | None) -> None:
-        """Raise what stops a call: a missing permission, or a fault that a test switched on."""
-        if fault == "denied" or call.action in self.deny.get(call.account, ()):
-            code = {"query": "AccessDenied", "ec2": "UnauthorizedOperation", "rest-xml": "AccessDenied"}
-            raise AwsError(
-                code.get(call.protocol, "AccessDeniedException"),
-                f"User: {session.arn} is not authorized to perform: {call.action} on resource: * because no "
-                f"identity-based policy allows the {call.action} action",
-                403 if call.protocol != "json" else 400,
-            )
-        if fault == "throttled":
-            codes = {"query": "Throttling", "ec2": "RequestLimitExceeded", "rest-xml": "SlowDown"}
-            raise AwsError(codes.get(call.protocol, "ThrottlingException"), "Rate exceeded", 400)
-        if fault == "error":
-            raise AwsError("InternalFailure", "The request processing has failed.", 500)
-        if fault == "expired":
-            raise AwsError("ExpiredToken", "The security token included in the request is expired", 403)
-
-    def _build(self, environ: WSGIEnvironment, call: Call) -> Answer:
+    def _build(self, environ: WSGIEnvironment, call: AwsCall) -> Reply:
         """Answer the sandbox's own client: moto as it is, and what moto cannot write."""
         if "PolicyArn" in call.params:
             backend.ensure_managed(call.account, call.params["PolicyArn"])
@@ -312,7 +325,7 @@ class AwsSandbox:
             self.state.version += 1
         return answer
 
-    def _ask(self, environ: WSGIEnvironment, call: Call) -> Answer:
+    def _ask(self, environ: WSGIEnvironment, call: AwsCall) -> Reply:
         if call.service == "s3" and call.operation != "ListBuckets":
             return self._moto_answer(environ, call.account)
 
@@ -330,7 +343,7 @@ class AwsSandbox:
         except _MotoError as raw:
             return raw.answer
 
-    def _moto_answer(self, environ: WSGIEnvironment, account: str) -> Answer:
+    def _moto_answer(self, environ: WSGIEnvironment, account: str) -> Reply:
         from werkzeug.test import run_wsgi_app
 
         environ["wsgi.input"].seek(0)
@@ -338,13 +351,13 @@ class AwsSandbox:
         for cached in ("werkzeug.request", "wsgi.input_terminated"):
             asked.pop(cached, None)
         chunks, status, headers = run_wsgi_app(self._moto, asked, buffered=True)
-        return Answer(status=int(status.split()[0]), headers=dict(headers), body=b"".join(chunks))
+        return Reply(status=int(status.split()[0]), headers=dict(headers), body=b"".join(chunks))
 
 
 class _MotoError(Exception):
     """An error of moto's own, which goes back as it is."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Reply) -> None:
         super().__init__(answer.status)
         self.answer = answer
 
@@ -361,5 +374,30 @@ def _boto() -> Any:
     return boto3.session.Session()
 
 
-def _silent(_handler: Any, *_args: Any) -> None:
-    """Write no line a request."""
+def _environ(request: HttpRequest, origin: str) -> WSGIEnvironment:
+    """Return a request as moto's applications want it (https://peps.python.org/pep-3333/#environ-variables)."""
+    host, _, port = origin.partition("://")[2].partition(":")
+    environ: WSGIEnvironment = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(request.path).decode("latin-1"),
+        "QUERY_STRING": request.target.partition("?")[2],
+        "REQUEST_URI": request.target,
+        "RAW_URI": request.target,
+        "SERVER_NAME": host,
+        "SERVER_PORT": port,
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": origin.partition("://")[0],
+        "wsgi.input": io.BytesIO(request.body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "CONTENT_LENGTH": str(len(request.body)),
+    }
+    for name, value in request.headers.items():
+        key = name.upper().replace("-", "_")
+        environ[key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"] = value
+    return environ

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sandbox.aws.keys import key_id, token
+from sandbox.aws.keys import key_id
+from sandbox.kit.issued import secret_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.aws.wire import Answer, Call
+    from sandbox.aws.wire import AwsCall
+    from sandbox.kit.http import Reply
 
 STAMP = timedelta(days=300)
 """Age of what nobody gave a date, so that nothing carries the day on which the sandbox was started."""
@@ -37,7 +39,7 @@ def settled(value: Any, as_of: datetime) -> Any:
     return value
 
 
-class Session(msgspec.Struct, frozen=True, kw_only=True):
+class AwsSession(msgspec.Struct, frozen=True, kw_only=True):
     """Who signs with an access key id."""
 
     account: str
@@ -54,7 +56,7 @@ class State:
         self.as_of = as_of
         self.first_night = as_of
         self.started = datetime.now(UTC) - timedelta(minutes=1)
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, AwsSession] = {}
         self.members: dict[tuple[str, str], dict[str, dict[str, dict[str, Any]]]] = {}
         self.shelves: defaultdict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
         self.known: dict[tuple[str, str, str], Any] = {}
@@ -83,7 +85,7 @@ class State:
         self.shelves[account, region, shelf].append(item)
         self.version += 1
 
-    def shelf(self, call: Call, name: str) -> list[dict[str, Any]]:
+    def shelf(self, call: AwsCall, name: str) -> list[dict[str, Any]]:
         """Return the resources of a shelf in the account and region of a call."""
         region = "global" if call.service == "iam" else call.region
         return [settled(item, self.as_of) for item in self.shelves[call.account, region, name]]
@@ -101,15 +103,15 @@ class State:
         with self._lock:
             key = "ASIA" + key_id(account, f"session/{role}/{name}/{len(self.sessions)}")[4:]
             arn = f"arn:aws:sts::{account}:assumed-role/{role}/{name}"
-            self.sessions[key] = Session(account=account, arn=arn, user_id=f"{user_id}:{name}")
+            self.sessions[key] = AwsSession(account=account, arn=arn, user_id=f"{user_id}:{name}")
         return {
             "AccessKeyId": key,
-            "SecretAccessKey": token(f"session/{key}", 40),
-            "SessionToken": token(f"session-token/{key}", 300),
+            "SecretAccessKey": secret_value(f"session/{key}", 40),
+            "SessionToken": secret_value(f"session-token/{key}", 300),
         }
 
 
-def overlaid(state: State, call: Call, shape: Any, value: Any) -> Any:
+def overlaid(state: State, call: AwsCall, shape: Any, value: Any) -> Any:
     """Return a parsed answer of moto with what the state knows, and without the day of the sandbox's start."""
     told = state.members.get((call.account, call.service), {})
     stamp = state.first_night - STAMP
@@ -141,11 +143,11 @@ def overlaid(state: State, call: Call, shape: Any, value: Any) -> Any:
     return walk(shape, value)
 
 
-def changes(call: Call) -> bool:
+def changes(call: AwsCall) -> bool:
     """Tell whether a call may change something."""
     return not call.operation.startswith(("List", "Describe", "Get", "BatchGet", "Generate"))
 
 
-def is_answer(answer: Answer) -> bool:
+def is_answer(answer: Reply) -> bool:
     """Tell an answer from an error."""
     return answer.status < 300

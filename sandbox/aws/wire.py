@@ -1,4 +1,4 @@
-"""AWS's protocols on the server's side: a request becomes a `Call`, an answer becomes bytes.
+"""AWS's protocols on the server's side: a request becomes a `AwsCall`, an answer becomes bytes.
 
 Botocore's service models say what a request and an answer look like (https://github.com/boto/botocore, folder
 ``data``); moto brings the router, the request parser and the serializer that read them.
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 import msgspec
+
+from sandbox.kit.http import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +31,7 @@ IAM_ACTION = {
 (https://docs.aws.amazon.com/service-authorization/latest/reference/)."""
 
 
-class Scope(msgspec.Struct, frozen=True, kw_only=True):
+class SigningScope(msgspec.Struct, frozen=True, kw_only=True):
     """The credential scope of a SigV4 signature."""
 
     key_id: str
@@ -42,7 +44,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         return SIGNED_AS.get(self.signing_name, self.signing_name)
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True):
+class AwsCall(msgspec.Struct, frozen=True, kw_only=True):
     """One request, understood."""
 
     account: str
@@ -59,14 +61,6 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """The operation's model (moto's subclass of botocore's ``OperationModel``)."""
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes back."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
 class AwsError(Exception):
     """An error that the service answers."""
 
@@ -77,7 +71,7 @@ class AwsError(Exception):
         self.status = status
 
 
-def scope(environ: WSGIEnvironment) -> Scope | None:
+def scope(environ: WSGIEnvironment) -> SigningScope | None:
     """Read the credential scope of the Authorization header; None for an unsigned request."""
     header = environ.get("HTTP_AUTHORIZATION", "")
     if "Credential=" not in header:
@@ -86,10 +80,10 @@ def scope(environ: WSGIEnvironment) -> Scope | None:
     if len(parts) != 5:
         return None
     key, _, region, service, _ = parts
-    return Scope(key_id=key, region=region, signing_name=service)
+    return SigningScope(key_id=key, region=region, signing_name=service)
 
 
-def understand(environ: WSGIEnvironment, signed: Scope, account: str) -> Call:
+def understand(environ: WSGIEnvironment, signed: SigningScope, account: str) -> AwsCall:
     """Find the operation that a request asks for, and its parameters.
 
     Raises `AwsError` for an operation that the service does not have. The body can be read again afterwards.
@@ -121,7 +115,7 @@ def understand(environ: WSGIEnvironment, signed: Scope, account: str) -> Call:
             }
         )
     name = f"{signed.signing_name}:{model.name}"
-    return Call(
+    return AwsCall(
         action=IAM_ACTION.get(name, name),
         account=account,
         region=signed.region,
@@ -134,20 +128,20 @@ def understand(environ: WSGIEnvironment, signed: Scope, account: str) -> Call:
     )
 
 
-def written(call: Call, result: Mapping[str, Any]) -> Answer:
+def written(call: AwsCall, result: Mapping[str, Any]) -> Reply:
     """Serialize an answer in the operation's protocol."""
     from moto.core.serialize import get_serializer_class
 
     made = get_serializer_class(call.service, call.protocol)(call.model).serialize(dict(result))
     body = made["body"]
-    return Answer(
+    return Reply(
         status=made["status_code"],
         headers={"x-amzn-RequestId": "sandbox", **dict(made["headers"])},
         body=body if isinstance(body, bytes) else body.encode(),
     )
 
 
-def read(call: Call, answer: Answer) -> dict[str, Any]:
+def read(call: AwsCall, answer: Reply) -> dict[str, Any]:
     """Parse an answer as a client would."""
     from botocore.parsers import create_parser
 
@@ -159,7 +153,7 @@ def read(call: Call, answer: Answer) -> dict[str, Any]:
     return parsed
 
 
-def refused(protocol: str, error: AwsError) -> Answer:
+def refused(protocol: str, error: AwsError) -> Reply:
     """Write an error in a protocol's own form (https://smithy.io/2.0/aws/protocols/)."""
     if protocol in {"json", "rest-json"}:
         text = json.dumps({"__type": error.code, "message": error.message, "Message": error.message})
@@ -174,7 +168,7 @@ def refused(protocol: str, error: AwsError) -> Answer:
             f"<ErrorResponse><Error><Type>Sender</Type>{inner}</Error><RequestId>sandbox</RequestId></ErrorResponse>",
         )
         headers = {"Content-Type": "text/xml"}
-    return Answer(status=error.status, headers={"x-amzn-RequestId": "sandbox", **headers}, body=text.encode())
+    return Reply(status=error.status, headers={"x-amzn-RequestId": "sandbox", **headers}, body=text.encode())
 
 
 class _Headers(dict[str, str]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.github.estate import build
 from sandbox.github.large import build_large
-from sandbox.github.server import Call, GitHubSandbox
+from sandbox.github.server import GitHubSandbox
 from sandbox.github.tokens import AppKey
 
-__all__ = ["AppKey", "Call", "GitHubSandbox", "build", "build_large"]
+__all__ = ["AppKey", "GitHubSandbox", "build", "build_large"]

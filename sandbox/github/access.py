@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+
+from sandbox.kit.tokens import IssuedToken
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -64,19 +65,14 @@ organization Codespaces secrets are closed to Apps: these three stay out of its 
 Kind = Literal["anonymous", "jwt", "installation", "fine-grained", "classic"]
 
 
-class Token(msgspec.Struct, kw_only=True, gc=False):
-    """A token that the sandbox knows. ``permissions`` and ``scopes`` shrink when a test revokes some."""
+class GitHubToken(IssuedToken, kw_only=True, gc=False):
+    """A token of GitHub's."""
 
-    value: str
     kind: Kind
     login: str | None = None
     """The user behind it; None for an App."""
-    scopes: set[str] = set()
-    permissions: dict[str, str] = {}
     repositories: frozenset[str] | None = None
     """The repositories that it sees, by name; None for all."""
-    expires_at: float | None = None
-    """Seconds since the epoch."""
     installation_id: int | None = None
 
     def has_scope(self, wanted: AbstractSet[str]) -> bool:
@@ -92,10 +88,6 @@ class Token(msgspec.Struct, kw_only=True, gc=False):
     def sees(self, repository: str) -> bool:
         """Tell whether the repository is among those the token was given."""
         return self.repositories is None or repository in self.repositories
-
-    @property
-    def expired(self) -> bool:
-        return self.expires_at is not None and self.expires_at <= time.time()
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +110,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
         name, _, level = (self.permission or "metadata").partition(":")
         return f"{name}={level or 'read'}"
 
-    def refusal(self, token: Token, *, about_repository: bool, private: bool) -> tuple[int, str] | None:
+    def refusal(self, token: GitHubToken, *, about_repository: bool, private: bool) -> tuple[int, str] | None:
         """Return the status and message with which GitHub refuses the token, or None when it may pass.
 
         A classic token that lacks a scope is told 404 about private things and 403 about the organization's

@@ -10,9 +10,10 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from sandbox.github.organization import Entry, blob_sha, head, tree
-from sandbox.github.route import Answer, Ask, Items, RefusedError, Route, need
+from sandbox.github.route import Answer, Ask, GitHubRoute, Items, need
 from sandbox.github.ruleset_shapes import applies, covers, rules_of, ruleset_detail, ruleset_row
 from sandbox.github.shapes import Json, node_id, when
+from sandbox.kit.http import RefusedError
 
 if TYPE_CHECKING:
     from sandbox.github.organization import Deployment, Protection, Ruleset
@@ -402,31 +403,33 @@ def attestations(ask: Ask) -> Answer:
 
 REPO = "/repos/{owner}/{repo}"
 ROUTES = (
-    Route(template=f"{REPO}/contents/{{path}}", answer=contents, need=need("contents", "repo")),
-    Route(template=f"{REPO}/git/trees/{{tree_sha}}", answer=git_tree, need=need("contents", "repo")),
-    Route(template=f"{REPO}/git/blobs/{{file_sha}}", answer=git_blob, need=need("contents", "repo")),
-    Route(template=f"{REPO}/actions/workflows", answer=workflows, need=need("actions", "repo")),
-    Route(template=f"{REPO}/branches", answer=branches, need=need("contents", "repo")),
-    Route(template=f"{REPO}/branches/{{branch}}", answer=branch, need=need("contents", "repo")),
-    Route(
+    GitHubRoute(template=f"{REPO}/contents/{{path}}", answer=contents, need=need("contents", "repo")),
+    GitHubRoute(template=f"{REPO}/git/trees/{{tree_sha}}", answer=git_tree, need=need("contents", "repo")),
+    GitHubRoute(template=f"{REPO}/git/blobs/{{file_sha}}", answer=git_blob, need=need("contents", "repo")),
+    GitHubRoute(template=f"{REPO}/actions/workflows", answer=workflows, need=need("actions", "repo")),
+    GitHubRoute(template=f"{REPO}/branches", answer=branches, need=need("contents", "repo")),
+    GitHubRoute(template=f"{REPO}/branches/{{branch}}", answer=branch, need=need("contents", "repo")),
+    GitHubRoute(
         template=f"{REPO}/branches/{{branch}}/protection",
         answer=protection,
         need=need("administration", "repo"),
     ),
-    Route(template=f"{REPO}/rulesets", answer=rulesets, need=need("metadata", "repo")),
-    Route(template=f"{REPO}/rulesets/{{ruleset_id}}", answer=ruleset, need=need("metadata", "repo")),
-    Route(template=f"{REPO}/rules/branches/{{branch}}", answer=branch_rules, need=need("metadata", "repo")),
-    Route(
+    GitHubRoute(template=f"{REPO}/rulesets", answer=rulesets, need=need("metadata", "repo")),
+    GitHubRoute(template=f"{REPO}/rulesets/{{ruleset_id}}", answer=ruleset, need=need("metadata", "repo")),
+    GitHubRoute(
+        template=f"{REPO}/rules/branches/{{branch}}", answer=branch_rules, need=need("metadata", "repo")
+    ),
+    GitHubRoute(
         template=f"{REPO}/deployments",
         answer=deployments,
         need=need("deployments", "repo", "repo_deployment"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{REPO}/deployments/{{deployment_id}}/statuses",
         answer=deployment_statuses,
         need=need("deployments", "repo", "repo_deployment"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{REPO}/attestations/{{subject_digest}}",
         answer=attestations,
         need=need("attestations", "repo"),

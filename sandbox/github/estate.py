@@ -5,7 +5,6 @@ What is wrong on purpose, and what only looks wrong, is listed under ``github`` 
 
 from __future__ import annotations
 
-from sandbox.aws.keys import token
 from sandbox.estate import GITHUB_ORG, GITHUB_ORG_ID
 from sandbox.github.access import READ_ONLY_APP
 from sandbox.github.dates import ago
@@ -41,6 +40,7 @@ from sandbox.github.repositories import (
     HOOK_TOKEN,
     repositories,
 )
+from sandbox.kit.issued import secret_value
 
 SECRET_VALUES = (
     EXPORT_TOKEN,
@@ -48,7 +48,7 @@ SECRET_VALUES = (
     DATABASE_URL.split(":")[2].split("@")[0],
     HOOK_TOKEN,
     ALERTED_TOKEN,
-    token("github/revoked", 35, "AIza"),
+    secret_value("github/revoked", 35, "AIza"),
 )
 """Every secret value that the sandbox answers somewhere: none of them may leave a collector."""
 

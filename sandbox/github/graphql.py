@@ -39,9 +39,9 @@ from sandbox.github.graphql_nodes import Graph, refused
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sandbox.github.access import Token
-    from sandbox.github.limits import Window
+    from sandbox.github.access import GitHubToken
     from sandbox.github.shapes import Json, Site
+    from sandbox.kit.limits import RateWindow
 
 NODE_LIMIT = 500_000
 PAGE_LIMIT = 100
@@ -175,8 +175,8 @@ def execute(
     query: str,
     variables: dict[str, Any],
     site: Site,
-    token: Token,
-    window: Window,
+    token: GitHubToken,
+    window: RateWindow,
     *,
     forbidden: bool = False,
 ) -> tuple[Json, int]:

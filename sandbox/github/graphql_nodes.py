@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from graphql import GraphQLResolveInfo
 
-    from sandbox.github.access import Token
-    from sandbox.github.limits import Window
+    from sandbox.github.access import GitHubToken
     from sandbox.github.organization import (
         Deployment,
         Environment,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
         User,
     )
     from sandbox.github.shapes import Site
+    from sandbox.kit.limits import RateWindow
 
 Node: TypeAlias = dict[str, Any]
 Field: TypeAlias = "Callable[..., Any]"
@@ -105,7 +105,7 @@ def connection(
 class Graph:
     """Writes nodes for one query of one token."""
 
-    def __init__(self, site: Site, token: Token, window: Window, *, forbidden: bool) -> None:
+    def __init__(self, site: Site, token: GitHubToken, window: RateWindow, *, forbidden: bool) -> None:
         self.site = site
         self.org = site.organization
         self.token = token

@@ -6,7 +6,6 @@ logs in to the cloud by OIDC, and one is archived: the mix of a large organizati
 
 from __future__ import annotations
 
-from sandbox.aws.keys import token
 from sandbox.estate import GITHUB_ORG, GITHUB_ORG_ID, PROD
 from sandbox.github.access import READ_ONLY_APP
 from sandbox.github.dates import ago
@@ -31,6 +30,7 @@ from sandbox.github.organization import (
     Variable,
 )
 from sandbox.github.repositories import commit
+from sandbox.kit.issued import secret_value
 
 FIRST_ID = 100_000
 CHANGED_EACH_NIGHT = 50
@@ -152,7 +152,7 @@ def _repository(index: int, night: int) -> Repository:
                 (
                     Variable(
                         name="API_PASSWORD",
-                        value=token(f"github/large/{index}", 24),
+                        value=secret_value(f"github/large/{index}", 24),
                         created_at=ago(90),
                         updated_at=ago(90),
                     ),

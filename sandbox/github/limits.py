@@ -1,4 +1,4 @@
-"""GitHub's rate limits, in real or scaled time.
+"""GitHub's rate limits.
 
 - https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
 - https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
@@ -6,17 +6,17 @@
 
 from __future__ import annotations
 
-import math
-import time
-from threading import Lock
 from typing import Literal
 
 import msgspec
 
+from sandbox.kit.limits import RateBuckets, RateWindow
+
 Resource = Literal["core", "graphql", "audit_log"]
+_HOUR, _MINUTE = 3600, 60
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class GitHubLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How much one token may ask. ``scale`` shortens every window: 60 makes an hour pass in a minute."""
 
     core: int = 15_000
@@ -34,87 +34,59 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     scale: float = 1.0
 
 
-class Window(msgspec.Struct, kw_only=True):
-    """What is left of one allowance."""
-
-    limit: int
-    used: int = 0
-    ends_at: float = 0.0
-    """Seconds since the epoch."""
-
-    @property
-    def remaining(self) -> int:
-        return max(0, self.limit - self.used)
-
-    @property
-    def reset(self) -> int:
-        """Whole seconds since the epoch, rounded up: a client that waits until then finds a fresh window."""
-        return math.ceil(self.ends_at)
+UNLIMITED = GitHubLimits(core=10**6, graphql=10**6, rest_points=10**6, graphql_points=10**6, concurrent=10**3)
 
 
-class Limiter:
-    """Counts what each token used. Thread-safe."""
+class GitHubLimiter:
+    """What each token used of each resource. Thread-safe."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: GitHubLimits) -> None:
         self.limits = limits
-        self._windows: dict[tuple[str, str], Window] = {}
-        self._lock = Lock()
-        self._running = 0
+        self._buckets = RateBuckets(limits.scale, limits.concurrent)
 
-    def _window(self, token: str, resource: str, limit: int, seconds: float) -> Window:
-        now = time.time()
-        window = self._windows.get((token, resource))
-        if window is None or window.ends_at <= now:
-            window = Window(limit=limit, ends_at=now + seconds / self.limits.scale)
-            self._windows[token, resource] = window
-        return window
+    def _limit(self, resource: Resource) -> int:
+        limit: int = getattr(self.limits, resource)
+        return limit
 
-    def primary(self, token: str, resource: Resource) -> Window:
+    def primary(self, token: str, resource: Resource) -> RateWindow:
         """Return the hourly window of a token."""
-        with self._lock:
-            return self._window(token, resource, getattr(self.limits, resource), 3600)
+        return self._buckets.window(token, resource, self._limit(resource), _HOUR)
 
-    def spend(self, token: str, resource: Resource, points: int) -> Window | None:
+    def spend(self, token: str, resource: Resource, points: int) -> RateWindow | None:
         """Take points from the hourly window; None when they are not there."""
-        with self._lock:
-            window = self._window(token, resource, getattr(self.limits, resource), 3600)
-            if window.remaining < max(points, 1):
-                return None
-            window.used += points
-            return window
+        window, there = self._buckets.spend(token, resource, self._limit(resource), _HOUR, points)
+        return window if there else None
 
     def refund(self, token: str, resource: Resource) -> None:
         """Give one request back: a 304 does not count against the primary limit."""
-        with self._lock:
-            window = self._windows.get((token, resource))
-            if window is not None and window.used:
-                window.used -= 1
+        self._buckets.refund(token, resource)
 
     def burst(self, token: str, *, graphql: bool) -> int | None:
         """Count one request against the secondary limit; the seconds to wait when it is used up."""
         limit = self.limits.graphql_points if graphql else self.limits.rest_points
-        with self._lock:
-            window = self._window(token, "graphql-burst" if graphql else "rest-burst", limit, 60)
-            if window.remaining < 1:
-                return max(1, math.ceil(window.ends_at - time.time()))
-            window.used += 1
-            return None
+        bucket = "graphql-burst" if graphql else "rest-burst"
+        window, there = self._buckets.spend(token, bucket, limit, _MINUTE)
+        return None if there else window.retry_after
 
     def enter(self) -> bool:
-        """Begin a request; False when too many run already."""
-        with self._lock:
-            if self._running >= self.limits.concurrent:
-                return False
-            self._running += 1
-            return True
+        """Begin a request; False when too many are running already."""
+        return self._buckets.enter()
 
     def leave(self) -> None:
         """End a request that `enter` let in."""
-        with self._lock:
-            self._running -= 1
+        self._buckets.leave()
 
     def exhaust(self, token: str, resource: Resource) -> None:
         """Use up a token's hourly window: what a test does to see a client wait."""
-        with self._lock:
-            window = self._window(token, resource, getattr(self.limits, resource), 3600)
-            window.used = window.limit
+        self._buckets.exhaust(token, resource, self._limit(resource), _HOUR)
+
+
+def limit_headers(window: RateWindow, resource: Resource) -> dict[str, str]:
+    """Return the headers that tell a client what is left of its hour."""
+    return {
+        "X-RateLimit-Limit": str(window.limit),
+        "X-RateLimit-Remaining": str(window.remaining),
+        "X-RateLimit-Used": str(window.used),
+        "X-RateLimit-Reset": str(window.reset),
+        "X-RateLimit-Resource": resource,
+    }

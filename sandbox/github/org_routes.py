@@ -7,9 +7,10 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from sandbox.github.route import Answer, Ask, Items, RefusedError, Route, need
+from sandbox.github.route import Answer, Ask, GitHubRoute, Items, need
 from sandbox.github.ruleset_shapes import ruleset_detail, ruleset_row
 from sandbox.github.shapes import Json, maybe, when
+from sandbox.kit.http import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -363,159 +364,159 @@ def audit_log(ask: Ask) -> Answer:
 
 ORG = "/orgs/{org}"
 ROUTES = (
-    Route(template=ORG, answer=organization, need=need(None, "read:org", "repo", "user")),
-    Route(template=f"{ORG}/repos", answer=repositories, need=need("metadata")),
-    Route(
+    GitHubRoute(template=ORG, answer=organization, need=need(None, "read:org", "repo", "user")),
+    GitHubRoute(template=f"{ORG}/repos", answer=repositories, need=need("metadata")),
+    GitHubRoute(
         template=f"{ORG}/actions/secrets",
         answer=secrets("actions"),
         need=need("organization_secrets", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/actions/secrets/{{secret_name}}/repositories",
         answer=secret_repositories("actions"),
         need=need("organization_secrets", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/dependabot/secrets",
         answer=secrets("dependabot"),
         need=need("organization_dependabot_secrets", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/dependabot/secrets/{{secret_name}}/repositories",
         answer=secret_repositories("dependabot"),
         need=need("organization_dependabot_secrets", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/codespaces/secrets",
         answer=secrets("codespaces"),
         need=need("organization_codespaces_secrets", "admin:org", apps=False),
         ghes=False,
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/codespaces/secrets/{{secret_name}}/repositories",
         answer=secret_repositories("codespaces"),
         need=need("organization_codespaces_secrets", "admin:org", apps=False),
         ghes=False,
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/agents/secrets",
         answer=secrets("agents"),
         need=need("organization_agent_secrets", "admin:org"),
         ghes=False,
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/agents/secrets/{{secret_name}}/repositories",
         answer=secret_repositories("agents"),
         need=need("organization_agent_secrets", "admin:org"),
         ghes=False,
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/actions/variables",
         answer=variables("actions"),
         need=need("organization_actions_variables", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/actions/variables/{{name}}/repositories",
         answer=variable_repositories("actions"),
         need=need("organization_actions_variables", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/agents/variables",
         answer=variables("agents"),
         need=need("organization_agent_variables", "admin:org"),
         ghes=False,
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/agents/variables/{{name}}/repositories",
         answer=variable_repositories("agents"),
         need=need("organization_agent_variables", "admin:org"),
         ghes=False,
     ),
-    Route(template=f"{ORG}/hooks", answer=hooks, need=need("organization_hooks", "admin:org_hook")),
-    Route(
+    GitHubRoute(template=f"{ORG}/hooks", answer=hooks, need=need("organization_hooks", "admin:org_hook")),
+    GitHubRoute(
         template=f"{ORG}/actions/permissions",
         answer=actions_permissions,
         need=need("organization_administration", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/actions/permissions/repositories",
         answer=enabled_repositories,
         need=need("organization_administration", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/actions/permissions/workflow",
         answer=workflow_permissions,
         need=need("organization_administration", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/actions/permissions/selected-actions",
         answer=selected_actions,
         need=need("organization_administration", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/actions/permissions/self-hosted-runners",
         answer=self_hosted_policy,
         need=need("organization_administration", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/actions/permissions/fork-pr-contributor-approval",
         answer=fork_approval,
         need=need("organization_administration", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/actions/oidc/customization/sub",
         answer=oidc_subject,
         need=need("organization_administration", "read:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/actions/oidc/customization/properties/repo",
         answer=oidc_properties,
         need=need("organization_administration", "read:org"),
         ghes=False,
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/actions/runners",
         answer=runners,
         need=need("organization_self_hosted_runners", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/actions/runner-groups",
         answer=runner_groups,
         need=need("organization_self_hosted_runners", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/actions/runner-groups/{{runner_group_id}}/runners",
         answer=group_runners,
         need=need("organization_self_hosted_runners", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/actions/runner-groups/{{runner_group_id}}/repositories",
         answer=group_repositories,
         need=need("organization_self_hosted_runners", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/actions/hosted-runners",
         answer=hosted_runners,
         need=need("organization_administration", "admin:org"),
         ghes=False,
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/rulesets",
         answer=rulesets,
         need=need("organization_administration:write", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/rulesets/{{ruleset_id}}",
         answer=ruleset,
         need=need("organization_administration:write", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/attestations/repositories",
         answer=attesting_repositories,
         need=need("attestations", "repo", "read:org"),
         ghes=False,
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/audit-log",
         answer=audit_log,
         need=need("organization_administration", "read:audit_log"),

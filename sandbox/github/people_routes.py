@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.github.org_routes import ORG, named, repository_items
-from sandbox.github.route import Answer, Ask, Items, RefusedError, Route, need
+from sandbox.github.route import Answer, Ask, GitHubRoute, Items, need
 from sandbox.github.shapes import Json, Site, maybe, node_id, permissions_of, when
+from sandbox.kit.http import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,71 +226,75 @@ def custom_roles(ask: Ask) -> Answer:
 
 
 ROUTES = (
-    Route(
+    GitHubRoute(
         template=f"{ORG}/installations",
         answer=installations,
         need=need("organization_administration", "admin:read", "read:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/personal-access-tokens",
         answer=tokens("personal-access-tokens", pending=False),
         need=need("organization_personal_access_tokens", only_apps=True),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/personal-access-tokens/{{pat_id}}/repositories",
         answer=token_repositories("pat_id", pending=False),
         need=need("organization_personal_access_tokens", only_apps=True),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/personal-access-token-requests",
         answer=tokens("personal-access-token-requests", pending=True),
         need=need("organization_personal_access_token_requests", only_apps=True),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/personal-access-token-requests/{{pat_request_id}}/repositories",
         answer=token_repositories("pat_request_id", pending=True),
         need=need("organization_personal_access_token_requests", only_apps=True),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/credential-authorizations",
         answer=authorizations,
         need=need("organization_administration", "read:org"),
         ghes=False,
         enterprise=True,
     ),
-    Route(template=f"{ORG}/members", answer=members, need=need("members", "read:org")),
-    Route(template=f"{ORG}/memberships/{{username}}", answer=membership, need=need("members", "read:org")),
-    Route(
+    GitHubRoute(template=f"{ORG}/members", answer=members, need=need("members", "read:org")),
+    GitHubRoute(
+        template=f"{ORG}/memberships/{{username}}", answer=membership, need=need("members", "read:org")
+    ),
+    GitHubRoute(
         template=f"{ORG}/outside_collaborators",
         answer=outside_collaborators,
         need=need("members", "read:org"),
     ),
-    Route(template=f"{ORG}/invitations", answer=invitations, need=need("members", "admin:org"), ghes=False),
-    Route(template=f"{ORG}/teams", answer=teams, need=need("members", "read:org")),
-    Route(
+    GitHubRoute(
+        template=f"{ORG}/invitations", answer=invitations, need=need("members", "admin:org"), ghes=False
+    ),
+    GitHubRoute(template=f"{ORG}/teams", answer=teams, need=need("members", "read:org")),
+    GitHubRoute(
         template=f"{ORG}/teams/{{team_slug}}/members", answer=team_members, need=need("members", "read:org")
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/teams/{{team_slug}}/repos",
         answer=team_repositories,
         need=need("members", "read:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/organization-roles",
         answer=organization_roles,
         need=need("organization_custom_org_roles", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/organization-roles/{{role_id}}/users",
         answer=role_users,
         need=need("organization_custom_org_roles", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/organization-roles/{{role_id}}/teams",
         answer=role_teams,
         need=need("organization_custom_org_roles", "admin:org"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ORG}/custom-repository-roles",
         answer=custom_roles,
         need=need("organization_custom_roles", "admin:org", "read:org"),

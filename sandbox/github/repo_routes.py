@@ -7,8 +7,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.github.org_routes import hook_json, runner_json
-from sandbox.github.route import Answer, Ask, Items, RefusedError, Route, need
+from sandbox.github.route import Answer, Ask, GitHubRoute, Items, need
 from sandbox.github.shapes import LADDER, PERMISSIONS, Json, Site, maybe, node_id, permissions_of, when
+from sandbox.kit.http import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -338,120 +339,122 @@ def organization_secret_alerts(ask: Ask) -> Answer:
 REPO = "/repos/{owner}/{repo}"
 ENVIRONMENT = f"{REPO}/environments/{{environment_name}}"
 ROUTES = (
-    Route(template=REPO, answer=repository, need=need("metadata", "repo", "public_repo")),
-    Route(template=f"{REPO}/actions/secrets", answer=secrets("actions"), need=need("secrets", "repo")),
-    Route(
+    GitHubRoute(template=REPO, answer=repository, need=need("metadata", "repo", "public_repo")),
+    GitHubRoute(template=f"{REPO}/actions/secrets", answer=secrets("actions"), need=need("secrets", "repo")),
+    GitHubRoute(
         template=f"{REPO}/actions/organization-secrets",
         answer=organization_secrets("actions"),
         need=need("secrets", "repo"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{REPO}/dependabot/secrets",
         answer=secrets("dependabot"),
         need=need("dependabot_secrets", "repo"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{REPO}/codespaces/secrets",
         answer=secrets("codespaces"),
         need=need("codespaces_secrets", "repo"),
         ghes=False,
     ),
-    Route(
+    GitHubRoute(
         template=f"{REPO}/agents/secrets",
         answer=secrets("agents"),
         need=need("agent_secrets", "repo"),
         ghes=False,
     ),
-    Route(
+    GitHubRoute(
         template=f"{REPO}/agents/organization-secrets",
         answer=organization_secrets("agents"),
         need=need("agent_secrets", "repo"),
         ghes=False,
     ),
-    Route(
+    GitHubRoute(
         template=f"{REPO}/actions/variables",
         answer=variables("actions"),
         need=need("actions_variables", "repo"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{REPO}/actions/organization-variables",
         answer=organization_variables("actions"),
         need=need("actions_variables", "repo"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{REPO}/agents/variables",
         answer=variables("agents"),
         need=need("agent_variables", "repo"),
         ghes=False,
     ),
-    Route(
+    GitHubRoute(
         template=f"{REPO}/agents/organization-variables",
         answer=organization_variables("agents"),
         need=need("agent_variables", "repo"),
         ghes=False,
     ),
-    Route(template=f"{REPO}/environments", answer=environments, need=need("actions", "repo")),
-    Route(template=ENVIRONMENT, answer=environment, need=need("actions", "repo")),
-    Route(template=f"{ENVIRONMENT}/secrets", answer=environment_secrets, need=need("environments", "repo")),
-    Route(
+    GitHubRoute(template=f"{REPO}/environments", answer=environments, need=need("actions", "repo")),
+    GitHubRoute(template=ENVIRONMENT, answer=environment, need=need("actions", "repo")),
+    GitHubRoute(
+        template=f"{ENVIRONMENT}/secrets", answer=environment_secrets, need=need("environments", "repo")
+    ),
+    GitHubRoute(
         template=f"{ENVIRONMENT}/variables",
         answer=environment_variables,
         need=need("environments", "repo"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ENVIRONMENT}/deployment-branch-policies",
         answer=branch_policies,
         need=need("actions", "repo"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{ENVIRONMENT}/deployment_protection_rules",
         answer=protection_rules,
         need=need("actions", "repo"),
     ),
-    Route(template=f"{REPO}/keys", answer=deploy_keys, need=need("administration", "repo")),
-    Route(
+    GitHubRoute(template=f"{REPO}/keys", answer=deploy_keys, need=need("administration", "repo")),
+    GitHubRoute(
         template=f"{REPO}/hooks",
         answer=hooks,
         need=need("repository_hooks", "repo", "admin:repo_hook", "read:repo_hook"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{REPO}/actions/permissions",
         answer=actions_permissions,
         need=need("administration", "repo"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{REPO}/actions/permissions/workflow",
         answer=workflow_permissions,
         need=need("administration", "repo"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{REPO}/actions/permissions/selected-actions",
         answer=selected_actions,
         need=need("administration", "repo"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{REPO}/actions/permissions/access",
         answer=workflow_access,
         need=need("administration", "repo"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{REPO}/actions/permissions/fork-pr-contributor-approval",
         answer=fork_approval,
         need=need("administration", "repo"),
     ),
-    Route(
+    GitHubRoute(
         template=f"{REPO}/actions/oidc/customization/sub", answer=oidc_subject, need=need("actions", "repo")
     ),
-    Route(template=f"{REPO}/actions/runners", answer=runners, need=need("administration", "repo")),
-    Route(template=f"{REPO}/collaborators", answer=collaborators, need=need("metadata", "repo")),
-    Route(template=f"{REPO}/teams", answer=teams, need=need("administration", "repo")),
-    Route(template=f"{REPO}/invitations", answer=invitations, need=need("administration", "repo")),
-    Route(
+    GitHubRoute(template=f"{REPO}/actions/runners", answer=runners, need=need("administration", "repo")),
+    GitHubRoute(template=f"{REPO}/collaborators", answer=collaborators, need=need("metadata", "repo")),
+    GitHubRoute(template=f"{REPO}/teams", answer=teams, need=need("administration", "repo")),
+    GitHubRoute(template=f"{REPO}/invitations", answer=invitations, need=need("administration", "repo")),
+    GitHubRoute(
         template=f"{REPO}/secret-scanning/alerts",
         answer=secret_alerts,
         need=need("secret_scanning_alerts", "repo", "security_events"),
     ),
-    Route(
+    GitHubRoute(
         template="/orgs/{org}/secret-scanning/alerts",
         answer=organization_secret_alerts,
         need=need("secret_scanning_alerts", "repo", "security_events"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from importlib.resources import files
 
-from sandbox.aws.keys import digest, key_id, token
+from sandbox.aws.keys import digest, key_id
 from sandbox.estate import PROD
 from sandbox.github.dates import ago
 from sandbox.github.organization import (
@@ -30,15 +30,18 @@ from sandbox.github.organization import (
     Subject,
     Variable,
 )
+from sandbox.kit.issued import secret_value
 
 CI_BOT = "lantern-ci-bot"
-EXPORT_TOKEN = token("github/export", 36, "ghp_")
+EXPORT_TOKEN = secret_value("github/export", 36, "ghp_")
 """Written into a workflow of data-jobs."""
-DATABASE_URL = f"postgresql://export:{token('github/warehouse', 24)}@warehouse.lanternpay.example:5432/export"
+DATABASE_URL = (
+    f"postgresql://export:{secret_value('github/warehouse', 24)}@warehouse.lanternpay.example:5432/export"
+)
 """A variable of data-jobs, for anyone who can read variables."""
-HOOK_TOKEN = token("github/chat-hook", 32)
+HOOK_TOKEN = secret_value("github/chat-hook", 32)
 """Part of the address of a webhook."""
-ALERTED_TOKEN = token("github/alerted", 36, "ghp_")
+ALERTED_TOKEN = secret_value("github/alerted", 36, "ghp_")
 """Found by secret scanning."""
 
 
@@ -478,7 +481,7 @@ def _docs_site(night: int) -> Repository:
                 number=1,
                 secret_type="google_api_key",
                 display_name="Google API Key",
-                secret=token("github/revoked", 35, "AIza"),
+                secret=secret_value("github/revoked", 35, "AIza"),
                 created_at=ago(300),
                 state="resolved",
                 validity="inactive",

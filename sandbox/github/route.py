@@ -7,21 +7,13 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from sandbox.github.access import Need, Token
+from sandbox.github.access import GitHubToken, Need
 from sandbox.github.organization import Environment, Organization, Repository  # noqa: TC001
 from sandbox.github.shapes import Json, Site
+from sandbox.kit.http import RefusedError
 
 Edition = Literal["cloud", "team", "ghes"]
 """github.com with Enterprise Cloud, github.com without it, GitHub Enterprise Server."""
-
-
-class RefusedError(Exception):
-    """GitHub's own refusal of a request: a status and a message."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +21,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
     site: Site
     organization: Organization
-    token: Token
+    token: GitHubToken
     edition: Edition
     path: dict[str, str]
     """Values of the path's parameters."""
@@ -78,7 +70,7 @@ class Items(msgspec.Struct, frozen=True, kw_only=True):
 Answer: TypeAlias = Json | list[Json] | Items
 
 
-class Route(msgspec.Struct, frozen=True, kw_only=True):
+class GitHubRoute(msgspec.Struct, frozen=True, kw_only=True):
     """One endpoint. ``template`` is written as in GitHub's OpenAPI description."""
 
     template: str
@@ -94,6 +86,3 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 def need(permission: str | None, *scopes: str, apps: bool = True, only_apps: bool = False) -> Need:
     """Abbreviate `Need` for the tables of routes."""
     return Need(permission=permission, scopes=frozenset(scopes), apps=apps, only_apps=only_apps)
-
-
-__all__ = ["Answer", "Ask", "Edition", "Items", "Need", "RefusedError", "Route", "Token", "need"]

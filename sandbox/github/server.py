@@ -10,68 +10,61 @@ sandbox.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import threading
-import time
-from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
-from urllib.parse import parse_qsl, unquote, urlsplit
+from http.client import responses
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
-import msgspec
-
-from sandbox.faults import Faults
 from sandbox.github import code_routes, org_routes, people_routes, repo_routes, user_routes
-from sandbox.github.access import SCOPES, Need, Token
-from sandbox.github.limits import Limiter, Limits, Resource, Window
+from sandbox.github.access import SCOPES, GitHubToken, Need
+from sandbox.github.limits import GitHubLimiter, GitHubLimits, Resource, limit_headers
 from sandbox.github.paging import page
-from sandbox.github.route import Ask, Edition, Items, RefusedError, Route
+from sandbox.github.route import Ask, Edition, GitHubRoute, Items
 from sandbox.github.shapes import Site
-from sandbox.github.tokens import AppKey, Tokens
-from sandbox.github.wire import Request, limit_headers, message, phrase
-from sandbox.http_server import Reply, Server
-from sandbox.http_server import reply as reply_with
+from sandbox.github.tokens import AppKey, GitHubTokens
+from sandbox.kit.api import ApiCall, HttpSandbox
+from sandbox.kit.conditional import conditional
+from sandbox.kit.faults import RETRY_AFTER, SetFault
+from sandbox.kit.http import HttpRequest, RefusedError, Reply, reply
+from sandbox.kit.routes import RouteTable, pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
 
-    from sandbox.github.faults import Trouble
     from sandbox.github.organization import Organization, Repository
+    from sandbox.kit.authority import CertificateAuthority
+    from sandbox.kit.limits import RateWindow
 
-ROUTES: tuple[Route, ...] = (
+ROUTES: tuple[GitHubRoute, ...] = (
     *user_routes.ROUTES,
     *org_routes.ROUTES,
     *people_routes.ROUTES,
     *repo_routes.ROUTES,
     *code_routes.ROUTES,
 )
+_TABLE = RouteTable((route.method, route.template, route) for route in ROUTES)
 TOKEN_ROUTE = "/app/installations/{installation_id}/access_tokens"
+_TOKEN_PATH = pattern(TOKEN_ROUTE)
 GRAPHQL = "/graphql"
+DOCUMENTATION = "https://docs.github.com/rest"
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One request that was answered."""
-
-    method: str
-    path: str
-    template: str
-    """The route, as in ``calls``."""
-    status: int
-    token: str
-    """The kind of token."""
-    conditional: bool
-    """Whether it carried ``If-None-Match``."""
-
-
-class GitHubSandbox:
+class GitHubSandbox(HttpSandbox):
     """Serves one organization. Thread-safe; use it as a context manager.
 
     ``shape`` is ``cloud`` (github.com with Enterprise Cloud), ``team`` (github.com without: no audit log, no
     credential authorizations, no custom roles) or ``ghes`` (Enterprise Server 3.19 under ``/api/v3``, without
     what that edition lacks, without rate limits). ``latency`` is added to every answer, in seconds.
+
+    Besides the faults of the kit (`sandbox.kit.faults`) it knows GitHub's own:
+
+    - ``primary``: 403 with ``X-RateLimit-Remaining: 0`` and the reset time;
+    - ``secondary``, ``secondary-bare``: 403 of the secondary limit with and without ``Retry-After``;
+    - ``RATE_LIMITED``, ``RATE_LIMIT``: GraphQL's limit inside a 200, in both spellings that were seen;
+    - ``timeout``: GraphQL gave up after its ten seconds: an error without a type in a 200, and null for the data;
+    - ``FORBIDDEN``: GraphQL answers the first repository with an error and the rest with data.
     """
 
     def __init__(
@@ -80,31 +73,22 @@ class GitHubSandbox:
         shape: Edition = "cloud",
         *,
         organization: Organization | None = None,
-        limits: Limits | None = None,
+        limits: GitHubLimits | None = None,
         latency: float = 0.0,
+        authority: CertificateAuthority | None = None,
     ) -> None:
+        super().__init__("github.com", latency=latency, authority=authority)
         if organization is None:
             from sandbox.github.estate import build
 
             organization = build(night)
         self.shape: Edition = shape
-        self.latency = latency
-        self.calls: Counter[str] = Counter()
-        """Requests by route: ``GET /repos/{owner}/{repo}/keys``."""
-        self.log: list[Call] = []
-        """Every request in order of arrival."""
-        self.limiter = Limiter(limits or Limits())
-        self.faults: Faults[Trouble] = Faults()
-        self._lock = threading.Lock()
-        self._routes = [(route, _pattern(route.template)) for route in ROUTES]
-        self._server = Server(self.answer, "github.com")
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self.origin = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.limiter = GitHubLimiter(limits or GitHubLimits())
         self.prefix = "/api/v3" if shape == "ghes" else ""
         self.url = self.origin + self.prefix
         """The base URL for REST clients."""
         self.graphql_url = self.origin + ("/api/graphql" if shape == "ghes" else GRAPHQL)
-        self.tokens = Tokens(organization, self.limiter.limits.scale)
+        self.tokens = GitHubTokens(organization, self.limiter.limits.scale)
         self.serve(organization)
         self.token = self.tokens.classic_token(*SCOPES)
         """A classic token of an owner of the organization, with every scope."""
@@ -115,21 +99,6 @@ class GitHubSandbox:
         self.organization = organization
         self.site = Site(organization, self.url, web)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.cut_all()
-        self._server.server_close()
-        self._thread.join()
-
     @property
     def app(self) -> AppKey:
         """The inventory App: its ids and its private key, made for this sandbox."""
@@ -138,6 +107,10 @@ class GitHubSandbox:
     def revoke(self, permission: str) -> None:
         """Take a permission (``organization_secrets``) or a classic scope (``admin:org``) from every token."""
         self.tokens.revoke(permission)
+
+    def restore(self) -> None:
+        """Give back everything that was revoked."""
+        self.tokens.restore()
 
     def classic_token(self, *scopes: str, login: str | None = None, expires_in: float | None = None) -> str:
         """Make a classic personal access token of an owner (or of ``login``) with those scopes."""
@@ -155,17 +128,34 @@ class GitHubSandbox:
         """Make an installation token, as the App would get one; for tests that need no App of their own."""
         return self.tokens.installation_token(permissions, repositories).value
 
-    def fail(self, pattern: str, trouble: Trouble, times: int | None = None) -> None:
-        """Switch on a fault for the paths that match: see `sandbox.github.faults`."""
-        self.faults.add(pattern, trouble, times)
-
     # Requests
 
-    def route(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        """Return the route of a path and the values of its parameters.
+    def recognize(self, request: HttpRequest) -> ApiCall:
+        """Return the route of a request.
 
         The addresses by id that GitHub writes into ``Link`` headers lead to the same routes.
         """
+        if self.origin + request.path == self.graphql_url:
+            return ApiCall(
+                request=request, name=f"{request.method} {GRAPHQL}", template=GRAPHQL, path=GRAPHQL
+            )
+        path = request.path.removeprefix(self.prefix)
+        inside = request.path.startswith(self.prefix)
+        found = self._find(request.method, path) if inside else None
+        if found is None:
+            template = TOKEN_ROUTE if _TOKEN_PATH.fullmatch(path) else path
+            return ApiCall(request=request, name=f"{request.method} {template}", template=template, path=path)
+        route, values = found
+        return ApiCall(
+            request=request,
+            name=f"{request.method} {route.template}",
+            template=route.template,
+            path=path,
+            route=route,
+            values={key: unquote(value) for key, value in values.items()},
+        )
+
+    def _find(self, method: str, path: str) -> tuple[GitHubRoute, dict[str, str]] | None:
         organization = self.organization
         path = path.replace(f"/organizations/{organization.id}/", f"/orgs/{organization.login}/", 1)
         by_id = re.match(r"/repositories/(\d+)(?=/|$)", path)
@@ -174,106 +164,59 @@ class GitHubSandbox:
             if found is None:
                 return None
             path = f"/repos/{organization.login}/{found.name}{path[by_id.end() :]}"
-        for route, pattern in self._routes:
-            match = pattern.fullmatch(path)
-            if match and route.method == method:
-                return route, {key: unquote(value) for key, value in match.groupdict().items()}
-        return None
+        return _TABLE.find(method, path)
 
-    def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply | None:
-        """Answer one request; None means that the connection is to be cut."""
-        parts = urlsplit(target)
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        graphql = self.origin + parts.path == self.graphql_url
-        path = GRAPHQL if graphql else parts.path.removeprefix(self.prefix)
-        inside = graphql or parts.path.startswith(self.prefix)
-        found = self.route(method, path) if inside else None
-        template = GRAPHQL if graphql else found[0].template if found else _known(path)
-        trouble = self.faults.strike(method, path, template)
-        kind, reply = "unknown", None
-        try:
-            token = self.tokens.authenticate(headers.get("authorization"))
-            kind = token.kind
-            request = Request(
-                method=method,
-                path=path if inside else "",
-                query=query,
-                headers=headers,
-                body=body,
-                token=token,
-                route=found[0] if found else None,
-                values=found[1] if found else {},
-                trouble=trouble,
-            )
-            reply = self._trouble(request)
-            if reply is None and trouble != "cut":
-                reply = self._answer(request)
-        except RefusedError as refused:
-            reply = message(refused.status, refused.message)
-        if reply is not None:
-            self._damage(reply, trouble, f"{self.origin}{target}")
-        with self._lock:
-            self.calls[f"{method} {template}"] += 1
-            self.log.append(
-                Call(
-                    method=method,
-                    path=target,
-                    template=template,
-                    status=reply.status if reply else 0,
-                    token=kind,
-                    conditional="if-none-match" in headers,
-                )
-            )
-        return reply
+    def answer(self, call: ApiCall) -> Reply:
+        """Answer one request, or refuse it because of a secondary limit."""
+        token = self._token(call)
+        if call.path == "/rate_limit":
+            return self._rate_limit(token)
+        graphql = call.path == GRAPHQL
+        wait = self.limiter.burst(token.value, graphql=graphql) if self._limited else None
+        if wait is not None:
+            return self._secondary(retry_after=wait)
+        return self._graphql(call, token) if graphql else self._limited_rest(call, token)
 
-    def _answer(self, request: Request) -> Reply:
-        if request.path == "/rate_limit":
-            return self._rate_limit(request.token)
-        if not self.limiter.enter():
-            return self._secondary(retry_after=1)
-        try:
-            graphql = request.path == GRAPHQL
-            wait = self.limiter.burst(request.token.value, graphql=graphql) if self._limited else None
-            if wait is not None:
-                return self._secondary(retry_after=wait)
-            if self.latency:
-                time.sleep(self.latency)
-            return self._graphql(request) if graphql else self._limited_rest(request)
-        finally:
-            self.limiter.leave()
+    def admit(self, call: ApiCall) -> Reply | None:
+        """Refuse what exceeds the requests at once."""
+        return None if self.limiter.enter() else self._secondary(retry_after=RETRY_AFTER)
+
+    def finish(self, call: ApiCall) -> None:
+        """Make room for another request."""
+        self.limiter.leave()
+
+    def _token(self, call: ApiCall) -> GitHubToken:
+        call.caller = "unknown"
+        token = self.tokens.authenticate(call.request.headers.get("authorization"))
+        call.caller = token.kind
+        return token
 
     @property
     def _limited(self) -> bool:
         return self.shape != "ghes"
 
-    def _limited_rest(self, request: Request) -> Reply:
+    def _limited_rest(self, call: ApiCall, token: GitHubToken) -> Reply:
         """Answer a REST request: count it, write its headers, and say 304 where nothing changed."""
-        token = request.token
-        resource: Resource = "audit_log" if request.path.endswith("/audit-log") else "core"
-        window: Window | None = self.limiter.primary(token.value, resource)
+        resource: Resource = "audit_log" if call.path.endswith("/audit-log") else "core"
+        window: RateWindow | None = self.limiter.primary(token.value, resource)
         if self._limited:
             window = self.limiter.spend(token.value, resource, 1)
         if window is None:
             return self._exhausted(token, resource)
-        reply = self._rest(request)
-        reply.headers |= self._token_headers(token, request.route.need if request.route else Need())
-        if reply.status == 200:
-            # Without the port, so that a later sandbox gives the same tag where nothing changed.
-            content = reply.body.replace(self.origin.encode(), b"")
-            etag = hashlib.sha256(f"{token.value}\0".encode() + content).hexdigest()
-            reply.headers["ETag"] = f'W/"{etag}"'
-            if _same(request.headers.get("if-none-match", ""), etag):
-                reply.status, reply.body = 304, b""
-                if self._limited:
-                    self.limiter.refund(token.value, resource)
+        answered = self._rest(call, token)
+        answered.headers |= self._token_headers(token, call.route.need if call.route else Need())
+        unchanged = conditional(call.request, answered, varies=token.value, origin=self.origin)
         if self._limited:
-            reply.headers |= limit_headers(window, resource)
-        return reply
+            if unchanged:
+                self.limiter.refund(token.value, resource)
+            answered.headers |= limit_headers(window, resource)
+        return answered
 
-    def _rest(self, request: Request) -> Reply:
-        token, route, values = request.token, request.route, request.values
-        if request.method == "POST" and (made := re.fullmatch(_pattern(TOKEN_ROUTE), request.path)):
-            return self._installation_token(token, made["installation_id"], request.body)
+    def _rest(self, call: ApiCall, token: GitHubToken) -> Reply:
+        values = call.values
+        if call.method == "POST" and (made := _TOKEN_PATH.fullmatch(call.path)):
+            return self._installation_token(token, made["installation_id"], call.request.body)
+        route: GitHubRoute | None = call.route
         if route is None:
             raise RefusedError(404, "Not Found")
         if (not route.ghes and self.shape == "ghes") or (route.enterprise and self.shape == "team"):
@@ -282,13 +225,13 @@ class GitHubSandbox:
         if owner is not None and owner.lower() != self.organization.login:
             raise RefusedError(404, "Not Found")
         repository = self._repository(token, values["repo"]) if "repo" in values else None
-        refusal = route.need.refusal(
+        refused = route.need.refusal(
             token,
             about_repository=repository is not None,
             private=repository is not None and repository.private,
         )
-        if refusal is not None:
-            return message(*refusal)
+        if refused is not None:
+            return message(*refused)
         answer = route.answer(
             Ask(
                 site=self.site,
@@ -296,14 +239,14 @@ class GitHubSandbox:
                 token=token,
                 edition=self.shape,
                 path=values,
-                query=request.query,
+                query=call.request.query,
                 found=repository,
             )
         )
         if isinstance(answer, Items):
-            written, link = page(answer, request.query, self._list_url(request.path, repository))
-            return reply_with(200, written, {"Link": link} if link else {})
-        return reply_with(200, answer)
+            written, link = page(answer, call.request.query, self._list_url(call.path, repository))
+            return reply(200, written, {"Link": link} if link else {})
+        return reply(200, answer)
 
     def _list_url(self, path: str, repository: Repository | None) -> str:
         """Return a list's address as ``Link`` writes it: by id on github.com, as it was asked on a server."""
@@ -314,7 +257,7 @@ class GitHubSandbox:
             path = re.sub(rf"^/orgs/{organization.login}(?=/)", f"/organizations/{organization.id}", path)
         return self.url + path
 
-    def _repository(self, token: Token, name: str) -> Repository:
+    def _repository(self, token: GitHubToken, name: str) -> Repository:
         repository = self.organization.repositories.named(name)
         if repository is None or (repository.private and not token.sees(name)):
             raise RefusedError(404, "Not Found")
@@ -324,7 +267,7 @@ class GitHubSandbox:
                 raise RefusedError(404, "Not Found")
         return repository
 
-    def _installation_token(self, token: Token, installation: str, body: bytes) -> Reply:
+    def _installation_token(self, token: GitHubToken, installation: str, body: bytes) -> Reply:
         if token.kind != "jwt":
             raise RefusedError(401, "A JSON web token could not be decoded")
         own = self.organization.installations[0]
@@ -339,7 +282,7 @@ class GitHubSandbox:
             raise RefusedError(422, "The permissions requested are not granted to this installation.")
         made = self.tokens.installation_token(asked, wish.get("repositories") or None)
         ends = datetime.fromtimestamp(made.expires_at or 0.0, UTC)
-        return reply_with(
+        return reply(
             201,
             {
                 "token": made.value,
@@ -349,34 +292,32 @@ class GitHubSandbox:
             },
         )
 
-    def _graphql(self, request: Request) -> Reply:
+    def _graphql(self, call: ApiCall, token: GitHubToken) -> Reply:
         from sandbox.github.graphql import execute
 
-        token = request.token
-        if request.method != "POST":
+        if call.method != "POST":
             raise RefusedError(404, "Not Found")
         if token.kind in {"anonymous", "jwt"}:
             raise RefusedError(401, "This endpoint requires you to be authenticated.")
         try:
-            asked = json.loads(request.body)
+            asked = json.loads(call.request.body)
             query, variables = str(asked["query"]), asked.get("variables") or {}
         except (ValueError, KeyError, TypeError, AttributeError):
             raise RefusedError(400, "Problems parsing JSON") from None
         window = self.limiter.primary(token.value, "graphql")
-        answer, cost = execute(
-            query, variables, self.site, token, window, forbidden=request.trouble == "FORBIDDEN"
-        )
+        forbidden = call.fault is not None and call.fault.kind == "FORBIDDEN"
+        answer, cost = execute(query, variables, self.site, token, window, forbidden=forbidden)
         if self._limited and self.limiter.spend(token.value, "graphql", cost) is None:
             return self._graphql_limited(token, "RATE_LIMITED")
-        reply = reply_with(200, answer)
-        reply.headers |= self._token_headers(token, Need())
+        answered = reply(200, answer)
+        answered.headers |= self._token_headers(token, Need())
         if self._limited:
-            reply.headers |= limit_headers(self.limiter.primary(token.value, "graphql"), "graphql")
-        return reply
+            answered.headers |= limit_headers(self.limiter.primary(token.value, "graphql"), "graphql")
+        return answered
 
     # Headers, limits and faults
 
-    def _token_headers(self, token: Token, needs: Need) -> dict[str, str]:
+    def _token_headers(self, token: GitHubToken, needs: Need) -> dict[str, str]:
         headers = {"X-GitHub-Media-Type": "github.v3; format=json"}
         if self.shape == "ghes":
             headers["X-GitHub-Enterprise-Version"] = "3.19.1"
@@ -392,7 +333,7 @@ class GitHubSandbox:
             headers["github-authentication-token-expiration"] = ends.strftime("%Y-%m-%d %H:%M:%S UTC")
         return headers
 
-    def _rate_limit(self, token: Token) -> Reply:
+    def _rate_limit(self, token: GitHubToken) -> Reply:
         if self.shape == "ghes":
             raise RefusedError(404, "Rate limiting is not enabled.")
         windows = {
@@ -409,88 +350,66 @@ class GitHubSandbox:
             }
             for name, window in windows.items()
         }
-        return reply_with(200, {"resources": resources, "rate": resources["core"]})
+        return reply(200, {"resources": resources, "rate": resources["core"]})
 
-    def _exhausted(self, token: Token, resource: Resource) -> Reply:
+    def _exhausted(self, token: GitHubToken, resource: Resource) -> Reply:
         who = "installation ID" if token.kind == "installation" else "user ID"
         window = self.limiter.primary(token.value, resource)
-        reply = message(403, f"API rate limit exceeded for {who} {self.organization.id}.")
+        refused = message(403, f"API rate limit exceeded for {who} {self.organization.id}.")
         headers = limit_headers(window, resource)
         headers["X-RateLimit-Remaining"] = "0"
-        reply.headers |= headers
-        return reply
+        refused.headers |= headers
+        return refused
 
     def _secondary(self, *, retry_after: int | None, status: int = 403) -> Reply:
-        reply = message(
+        refused = message(
             status,
             "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
         )
         if retry_after is not None:
-            reply.headers["Retry-After"] = str(retry_after)
-        return reply
+            refused.headers["Retry-After"] = str(retry_after)
+        return refused
 
-    def _graphql_limited(self, token: Token, kind: str) -> Reply:
+    def _graphql_limited(self, token: GitHubToken, kind: str) -> Reply:
         error = {"type": kind, "message": f"API rate limit exceeded for user ID {self.organization.id}."}
-        reply = reply_with(200, {"errors": [error]})
-        reply.headers |= limit_headers(self.limiter.primary(token.value, "graphql"), "graphql")
-        reply.headers["X-RateLimit-Remaining"] = "0"
-        return reply
+        limited = reply(200, {"errors": [error]})
+        limited.headers |= limit_headers(self.limiter.primary(token.value, "graphql"), "graphql")
+        limited.headers["X-RateLimit-Remaining"] = "0"
+        return limited
 
-    def _trouble(self, request: Request) -> Reply | None:
-        """Return the answer that a fault gives in place of the real one."""
-        token = request.token
-        match request.trouble:
-            case int(trouble):
-                text = "Resource not accessible by integration" if trouble == 403 else phrase(trouble)
-                return message(trouble, text)
+    def refusal(self, call: ApiCall, status: int, text: str | None = None) -> Reply:
+        """Return a refusal as GitHub words it."""
+        usual = "Resource not accessible by integration" if status == 403 else responses.get(status, "Error")
+        return message(status, text or usual)
+
+    def trouble(self, call: ApiCall, fault: SetFault) -> Reply | None:
+        """Return GitHub's own ways to limit, and its GraphQL's to fail."""
+        match fault.kind:
             case "primary":
-                return self._exhausted(token, "core")
+                return self._exhausted(self._token(call), "core")
             case "secondary":
-                return self._secondary(retry_after=1)
+                return self._secondary(retry_after=RETRY_AFTER)
             case "secondary-bare":
                 return self._secondary(retry_after=None)
             case "too-many":
-                return self._secondary(retry_after=1, status=429)
+                return self._secondary(retry_after=RETRY_AFTER, status=429)
             case "too-many-bare":
                 return self._secondary(retry_after=None, status=429)
             case "RATE_LIMITED" | "RATE_LIMIT":
-                return self._graphql_limited(token, str(request.trouble))
+                return self._graphql_limited(self._token(call), str(fault.kind))
             case "timeout":
                 words = (
                     "Something went wrong while executing your query. This may be the result of a timeout."
                 )
-                return reply_with(200, {"data": {"organization": None}, "errors": [{"message": words}]})
+                return reply(200, {"data": {"organization": None}, "errors": [{"message": words}]})
             case _:
                 return None
 
-    @staticmethod
-    def _damage(reply: Reply, trouble: Trouble | None, url: str) -> None:
-        """Spoil an answer that was otherwise right."""
-        match trouble:
-            case "malformed":
-                reply.body = reply.body[: max(1, len(reply.body) // 2)] + b"\x00<html>"
-            case "foreign-next":
-                reply.headers["Link"] = '<http://attacker.example/stolen?page=2>; rel="next"'
-            case "looping-next":
-                reply.headers["Link"] = f'<{url}>; rel="next"'
 
-
-def _pattern(template: str) -> re.Pattern[str]:
-    names = re.split(r"\{(\w+)\}", template)
-    parts = [
-        (r"(?P<path>.*)" if text == "path" else rf"(?P<{text}>[^/]+)") if index % 2 else re.escape(text)
-        for index, text in enumerate(names)
-    ]
-    return re.compile("".join(parts))
-
-
-def _known(path: str) -> str:
-    return TOKEN_ROUTE if re.fullmatch(_pattern(TOKEN_ROUTE), path) else path
+def message(status: int, text: str) -> Reply:
+    """Return an error as GitHub words it."""
+    return reply(status, {"message": text, "documentation_url": DOCUMENTATION, "status": str(status)})
 
 
 def _resource(name: str) -> Resource:
     return "graphql" if name == "graphql" else "core"
-
-
-def _same(header: str, etag: str) -> bool:
-    return any(part.strip().removeprefix("W/").strip('"') == etag for part in header.split(","))

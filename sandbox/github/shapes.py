@@ -12,7 +12,7 @@ from datetime import datetime  # noqa: TC003
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from sandbox.github.access import Token
+    from sandbox.github.access import GitHubToken
     from sandbox.github.organization import (
         Environment,
         Installation,
@@ -418,7 +418,7 @@ class Site:
             "updated_at": when(role.created_at),
         }
 
-    def person(self, user: User, token: Token) -> Json:
+    def person(self, user: User, token: GitHubToken) -> Json:
         """Write a public user; the private half only for the token's own user."""
         return {
             **self.account(user.login, user.id),

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import threading
 import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from sandbox.aws.keys import ISSUED
-from sandbox.github.access import READ_ONLY_APP, Token
-from sandbox.github.route import RefusedError
+from sandbox.github.access import READ_ONLY_APP, GitHubToken
+from sandbox.kit.http import RefusedError
+from sandbox.kit.issued import ISSUED
+from sandbox.kit.tokens import TokenStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +34,7 @@ class AppKey(msgspec.Struct, frozen=True, kw_only=True):
     """PEM."""
 
 
-class Tokens:
+class GitHubTokens:
     """Makes, knows and revokes the tokens of one organization. Thread-safe.
 
     ``scale`` shortens the hour of an installation token as it shortens the windows of the limits.
@@ -43,41 +43,32 @@ class Tokens:
     def __init__(self, organization: Organization, scale: float) -> None:
         self.organization = organization
         self._scale = scale
-        self._lock = threading.Lock()
-        self._tokens: dict[str, Token] = {}
-        self._revoked: set[str] = set()
-
-    def _add(self, token: Token) -> str:
-        with self._lock:
-            self._tokens[token.value] = token
-        ISSUED.add(token.value)
-        return token.value
+        self._store: TokenStore[GitHubToken] = TokenStore()
 
     def _value(self, prefix: str) -> str:
-        with self._lock:
-            seed = f"{prefix}{len(self._tokens)}{self.organization.id}"
+        seed = f"{prefix}{len(self._store)}{self.organization.id}"
         return prefix + hashlib.sha256(seed.encode()).hexdigest()[:36]
 
     def classic_token(self, *scopes: str, login: str | None = None, expires_in: float | None = None) -> str:
         """Make a classic personal access token of an owner (or of ``login``) with those scopes."""
         owner = next(user.login for user in self.organization.users if user.role == "admin")
-        return self._add(
-            Token(
+        return self._store.add(
+            GitHubToken(
                 value=self._value("ghp_"),
                 kind="classic",
                 login=login or owner,
                 scopes=set(scopes),
                 expires_at=None if expires_in is None else time.time() + expires_in,
             )
-        )
+        ).value
 
     def fine_grained_token(
         self, permissions: dict[str, str], repositories: Iterable[str] | None = None
     ) -> str:
         """Make a fine-grained token of an owner with those permissions, on all or on some repositories."""
         owner = next(user.login for user in self.organization.users if user.role == "admin")
-        return self._add(
-            Token(
+        return self._store.add(
+            GitHubToken(
                 value=self._value("github_pat_"),
                 kind="fine-grained",
                 login=owner,
@@ -85,31 +76,31 @@ class Tokens:
                 repositories=None if repositories is None else frozenset(repositories),
                 expires_at=time.time() + 30 * 86_400,
             )
-        )
+        ).value
 
     def installation_token(
         self,
         permissions: dict[str, str] | None = None,
         repositories: Iterable[str] | None = None,
-    ) -> Token:
+    ) -> GitHubToken:
         """Make the App's token for an hour: with all of its permissions, or some; on all repositories, or some."""
-        token = Token(
-            value="ghs_" + secrets.token_hex(18),
-            kind="installation",
-            permissions=self.app_permissions if permissions is None else dict(permissions),
-            repositories=None if repositories is None else frozenset(repositories),
-            expires_at=time.time() + 3600 / self._scale,
-            installation_id=self.organization.installations[0].id,
+        return self._store.add(
+            GitHubToken(
+                value="ghs_" + secrets.token_hex(18),
+                kind="installation",
+                permissions=self.app_permissions if permissions is None else dict(permissions),
+                repositories=None if repositories is None else frozenset(repositories),
+                expires_at=time.time() + 3600 / self._scale,
+                installation_id=self.organization.installations[0].id,
+            )
         )
-        self._add(token)
-        return token
 
     @property
     def app_permissions(self) -> dict[str, str]:
         """What the inventory App may do: the permissions of the first installation, less what was revoked."""
         installations = self.organization.installations
         held = installations[0].permissions if installations else READ_ONLY_APP
-        return {name: level for name, level in held.items() if name not in self._revoked}
+        return {name: level for name, level in held.items() if name not in self._store.revoked}
 
     @cached_property
     def app(self) -> AppKey:
@@ -134,22 +125,21 @@ class Tokens:
 
     def revoke(self, permission: str) -> None:
         """Take a permission (``organization_secrets``) or a classic scope (``admin:org``) from every token."""
-        with self._lock:
-            self._revoked.add(permission)
-            for token in self._tokens.values():
-                token.permissions.pop(permission, None)
-                token.scopes.discard(permission)
+        self._store.revoke(permission)
 
-    def authenticate(self, header: str | None) -> Token:
+    def restore(self) -> None:
+        """Give back everything that was revoked."""
+        self._store.restore()
+
+    def authenticate(self, header: str | None) -> GitHubToken:
         """Return the token that a request carries.
 
         Raises `RefusedError` 401 for one that is unknown or expired.
         """
         if not header:
-            return Token(value="anonymous", kind="anonymous")
+            return GitHubToken(value="anonymous", kind="anonymous")
         value = header.split(" ", 1)[-1].strip()
-        with self._lock:
-            token = self._tokens.get(value)
+        token = self._store.get(value)
         if token is not None:
             if token.expired:
                 raise RefusedError(401, "Bad credentials")
@@ -158,7 +148,7 @@ class Tokens:
             return self._app_token(value)
         raise RefusedError(401, "Bad credentials")
 
-    def _app_token(self, value: str) -> Token:
+    def _app_token(self, value: str) -> GitHubToken:
         """Check an App's JWT: RS256, ten minutes at most, issued by the App's id or client id."""
         import jwt
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -178,4 +168,4 @@ class Tokens:
             raise RefusedError(401, "'Expiration time' claim ('exp') is too far in the future")
         if str(claims["iss"]) not in {str(self.app.app_id), self.app.client_id}:
             raise RefusedError(401, "Integration not found")
-        return Token(value=value, kind="jwt")
+        return GitHubToken(value=value, kind="jwt")

@@ -7,8 +7,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.github.access import Need
-from sandbox.github.route import Answer, Ask, Items, RefusedError, Route, need
+from sandbox.github.route import Answer, Ask, GitHubRoute, Items, need
 from sandbox.github.shapes import Json, maybe, when
+from sandbox.kit.http import RefusedError
 
 if TYPE_CHECKING:
     from sandbox.github.organization import GpgKey, Installation, SshKey, User
@@ -115,16 +116,18 @@ def meta(ask: Ask) -> Answer:
 
 APP = Need(app_itself=True)
 ROUTES = (
-    Route(template="/user", answer=myself),
-    Route(template="/users/{username}", answer=user, need=Need(public=True)),
-    Route(template="/users/{username}/keys", answer=ssh_keys, need=Need(public=True)),
-    Route(template="/users/{username}/ssh_signing_keys", answer=signing_keys, need=Need(public=True)),
-    Route(template="/users/{username}/gpg_keys", answer=gpg_keys, need=Need(public=True)),
-    Route(template="/app", answer=app, need=APP),
-    Route(template="/app/installations", answer=app_installations, need=APP),
-    Route(template="/app/installations/{installation_id}", answer=app_installation, need=APP),
-    Route(template="/orgs/{org}/installation", answer=app_installation, need=APP),
-    Route(template="/repos/{owner}/{repo}/installation", answer=app_installation, need=APP),
-    Route(template="/installation/repositories", answer=installation_repositories, need=need("metadata")),
-    Route(template="/meta", answer=meta, need=Need(public=True)),
+    GitHubRoute(template="/user", answer=myself),
+    GitHubRoute(template="/users/{username}", answer=user, need=Need(public=True)),
+    GitHubRoute(template="/users/{username}/keys", answer=ssh_keys, need=Need(public=True)),
+    GitHubRoute(template="/users/{username}/ssh_signing_keys", answer=signing_keys, need=Need(public=True)),
+    GitHubRoute(template="/users/{username}/gpg_keys", answer=gpg_keys, need=Need(public=True)),
+    GitHubRoute(template="/app", answer=app, need=APP),
+    GitHubRoute(template="/app/installations", answer=app_installations, need=APP),
+    GitHubRoute(template="/app/installations/{installation_id}", answer=app_installation, need=APP),
+    GitHubRoute(template="/orgs/{org}/installation", answer=app_installation, need=APP),
+    GitHubRoute(template="/repos/{owner}/{repo}/installation", answer=app_installation, need=APP),
+    GitHubRoute(
+        template="/installation/repositories", answer=installation_repositories, need=need("metadata")
+    ),
+    GitHubRoute(template="/meta", answer=meta, need=Need(public=True)),
 )

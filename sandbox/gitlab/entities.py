@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sandbox.estate import FIRST_NIGHT
 
 if TYPE_CHECKING:
-    from sandbox.gitlab.instance import Json
+    from sandbox.kit.http import Json
 
 WEB = "https://gitlab.com"
 

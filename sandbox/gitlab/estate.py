@@ -7,17 +7,17 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from sandbox.aws.keys import key_id, key_secret
-from sandbox.aws.keys import token as made
 from sandbox.estate import DEV, GITLAB_GROUP, GITLAB_GROUP_ID, PROD, PROJECTS
 from sandbox.gitlab import entities as give
 from sandbox.gitlab import views
 from sandbox.gitlab.instance import DEVELOPER, MAINTAINER, OWNER, REPORTER, Instance
+from sandbox.kit.issued import secret_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.resources.abc import Traversable
 
-    from sandbox.gitlab.instance import Json
+    from sandbox.kit.http import Json
 
 RISK, FRAUD, HANDBOOK, TEMPLATES = (project.id for project in PROJECTS)
 RESEARCH = 8002
@@ -30,7 +30,7 @@ def build(night: int = 1) -> Instance:
     _groups(out, night)
     for one in PROJECTS:
         visibility = "internal" if one.id == HANDBOOK else "private"
-        runners_token = made(f"gitlab/runners/{one.name}", 20, "GR1348941")
+        runners_token = secret_value(f"gitlab/runners/{one.name}", 20, "GR1348941")
         out.projects[one.id] = give.project(
             one.id,
             one.name,
@@ -55,7 +55,7 @@ def _definitions(out: Instance, number: int, name: str) -> None:
     values = {
         "{key_id}": key_id(DEV, "ci-fraud"),
         "{key_secret}": key_secret(DEV, "ci-fraud"),
-        "{release_token}": made("gitlab/release", 20, "glpat-"),
+        "{release_token}": secret_value("gitlab/release", 20, "glpat-"),
     }
     for path, text in _texts(folder / name):
         for placeholder, value in values.items():
@@ -99,7 +99,7 @@ def _groups(out: Instance, night: int) -> None:
         GITLAB_GROUP,
         "Lantern Pay",
         prevent_sharing_groups_outside_hierarchy=True,
-        runners_token=made("gitlab/runners/lantern", 20, "GR1348941"),
+        runners_token=secret_value("gitlab/runners/lantern", 20, "GR1348941"),
     )
     research = give.group(RESEARCH, "research", "Research", parent=lantern)
     out.groups = {GITLAB_GROUP_ID: lantern, RESEARCH: research}
@@ -115,16 +115,18 @@ def _groups(out: Instance, night: int) -> None:
     ]
     out.lists[f"{base}/variables"] = [
         give.variable("NPM_REGISTRY", "https://npm.lanternpay.example/"),
-        give.variable("SLACK_BOT_TOKEN", made("gitlab/slack", 40, "xoxb-"), masked=True, protected=True),
-        give.variable("REGISTRY_PASSWORD", made("gitlab/registry", 24), masked=True),
+        give.variable(
+            "SLACK_BOT_TOKEN", secret_value("gitlab/slack", 40, "xoxb-"), masked=True, protected=True
+        ),
+        give.variable("REGISTRY_PASSWORD", secret_value("gitlab/registry", 24), masked=True),
         give.variable("SENTRY_AUTH_TOKEN", None, protected=True),
     ]
     if night > 1:
         out.lists[f"{base}/variables"].append(
-            give.variable("ARTIFACTORY_TOKEN", made("gitlab/artifactory", 64, "AKCp"))
+            give.variable("ARTIFACTORY_TOKEN", secret_value("gitlab/artifactory", 64, "AKCp"))
         )
     out.lists[f"/groups/{RESEARCH}/variables"] = [
-        give.variable("DATASET_PASSWORD", made("gitlab/dataset", 24), masked=True, protected=True)
+        give.variable("DATASET_PASSWORD", secret_value("gitlab/dataset", 24), masked=True, protected=True)
     ]
     out.lists[f"{base}/deploy_tokens"] = [
         give.deploy_token(501, "registry-pull", "read_registry", "read_package_registry"),
@@ -165,7 +167,7 @@ def _risk_engine(out: Instance) -> None:
         give.variable("DEPLOY_ROLE_ARN", f"arn:aws:iam::{PROD}:role/deploy-risk", protected=True),
         give.variable(
             "RISK_DB_PASSWORD",
-            made("gitlab/risk-db", 24),
+            secret_value("gitlab/risk-db", 24),
             masked=True,
             protected=True,
             environment_scope="production",
@@ -185,7 +187,13 @@ def _risk_engine(out: Instance) -> None:
     ]
     out.triggers[RISK] = [
         give.trigger(
-            531, "nightly-stress", maya, made("gitlab/trigger/531", 32, "glptt-"), created=70, used=1, ends=90
+            531,
+            "nightly-stress",
+            maya,
+            secret_value("gitlab/trigger/531", 32, "glptt-"),
+            created=70,
+            used=1,
+            ends=90,
         )
     ]
     out.objects[f"{base}/job_token_scope"] = {"inbound_enabled": True, "outbound_enabled": False}
@@ -239,7 +247,10 @@ def _fraud_model(out: Instance, night: int) -> None:
         give.variable("AWS_SECRET_ACCESS_KEY", key_secret(DEV, "ci-fraud")),
         give.variable("MODEL_REGISTRY_URL", "https://models.lanternpay.example/"),
         give.variable(
-            "MODEL_REGISTRY_TOKEN", made("gitlab/models", 40), masked=True, environment_scope="production"
+            "MODEL_REGISTRY_TOKEN",
+            secret_value("gitlab/models", 40),
+            masked=True,
+            environment_scope="production",
         ),
     ]
     out.lists[f"{base}/deploy_tokens"] = [
@@ -256,7 +267,13 @@ def _fraud_model(out: Instance, night: int) -> None:
     ]
     out.triggers[FRAUD] = [
         give.trigger(
-            532, "jenkins", finn, made("gitlab/trigger/532", 32, "glptt-"), created=800, used=400, ends=None
+            532,
+            "jenkins",
+            finn,
+            secret_value("gitlab/trigger/532", 32, "glptt-"),
+            created=800,
+            used=400,
+            ends=None,
         )
     ]
     out.objects[f"{base}/job_token_scope"] = {"inbound_enabled": False, "outbound_enabled": False}
@@ -270,7 +287,7 @@ def _fraud_model(out: Instance, night: int) -> None:
     sha = hashlib.sha1(b"fraud-model", usedforsecurity=False).hexdigest()
     out.lists[f"{base}/deployments"] = [give.deployment(552, sha, development, finn, created=6)]
     out.lists[f"{base}/pipeline_schedules"] = [give.schedule(562, "weekly retrain", lena)]
-    token = made("gitlab/schedule/export", 30)
+    token = secret_value("gitlab/schedule/export", 30)
     out.objects[f"{base}/pipeline_schedules/562"] = {
         **give.schedule(562, "weekly retrain", lena),
         "last_pipeline": None,

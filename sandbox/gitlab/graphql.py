@@ -19,7 +19,8 @@ from sandbox.gitlab.routes import ROUTES
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from sandbox.gitlab.instance import Instance, Json, Token
+    from sandbox.gitlab.instance import GitLabToken, Instance
+    from sandbox.kit.http import Json
 
 LONGEST = 10_000
 """Characters of a query."""
@@ -38,7 +39,7 @@ def schema(without: frozenset[str] = frozenset()) -> GraphQLSchema:
 
 def execute(
     instance: Instance,
-    token: Token,
+    token: GitLabToken,
     query: str,
     variables: Mapping[str, Any],
     *,
@@ -76,7 +77,7 @@ def execute(
 
 class _Root:
     def __init__(
-        self, instance: Instance, token: Token, deny: Collection[str], broken: Mapping[int, str]
+        self, instance: Instance, token: GitLabToken, deny: Collection[str], broken: Mapping[int, str]
     ) -> None:
         self._instance = instance
         self._token = token

@@ -11,27 +11,26 @@ from collections.abc import (
     MutableMapping,
     Sequence,
 )
-from typing import Any, TypeAlias, overload
+from typing import overload
 
 import msgspec
 
 from sandbox.gitlab.entities import project_identity
-
-Json: TypeAlias = dict[str, Any]
+from sandbox.kit.http import Json
+from sandbox.kit.tokens import IssuedToken
 
 GUEST, REPORTER, DEVELOPER, MAINTAINER, OWNER, ADMIN = 10, 20, 30, 40, 50, 60
 
 
-class Token(msgspec.Struct, frozen=True, kw_only=True):
+class GitLabToken(IssuedToken, kw_only=True, gc=False):
     """A token that may call the API."""
 
-    value: str
     user_id: int
     access_level: int
     """Its user's role in the top-level group; `ADMIN` for an administrator."""
 
 
-class Rows(Sequence[Json]):
+class MadeRows(Sequence[Json]):
     """The rows of a list, each made when it is asked for."""
 
     def __init__(self, count: int, make: Callable[[int], Json]) -> None:

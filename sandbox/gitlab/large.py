@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from sandbox.aws.keys import token as made
 from sandbox.estate import GITLAB_GROUP, GITLAB_GROUP_ID, PROD
 from sandbox.gitlab import entities as give
-from sandbox.gitlab.instance import DEVELOPER, MAINTAINER, OWNER, Instance, Json, Rows
+from sandbox.gitlab.instance import DEVELOPER, MAINTAINER, OWNER, Instance, MadeRows
+from sandbox.kit.http import Json  # noqa: TC001  msgspec reads the annotations at run time
+from sandbox.kit.issued import secret_value
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -60,7 +61,7 @@ class LargeInstance(Instance, kw_only=True):
         """Return the projects of the group, page by page; those of a subgroup alone nobody asks for."""
         assert subgroups
         assert group["id"] == GITLAB_GROUP_ID
-        return Rows(self.count, lambda index: _project(index, self.groups, self.night))
+        return MadeRows(self.count, lambda index: _project(index, self.groups, self.night))
 
     def deploy_keys(self) -> list[Json]:
         """Return every deploy key with its projects."""
@@ -193,7 +194,7 @@ def _triggers(index: int, users: dict[int, Json]) -> list[Json]:
     if index % 25:
         return []
     number = FIRST_ID + index
-    secret = made(f"gitlab/large/trigger/{index}", 32, "glptt-")
+    secret = secret_value(f"gitlab/large/trigger/{index}", 32, "glptt-")
     return [give.trigger(number, "nightly", users[1000], secret, created=300, used=1, ends=None)]
 
 
@@ -219,7 +220,7 @@ def _rows(
             )
             return [give.bound_token(token, MAINTAINER, "project", number)]
         case "variables" if index % 10 < 2:
-            secret = made(f"gitlab/large/{index}", 24)
+            secret = secret_value(f"gitlab/large/{index}", 24)
             return [
                 give.variable("STAGE", "prod"),
                 give.variable("API_PASSWORD", secret, masked=index % 20 == 0, protected=index % 3 == 0),

@@ -1,15 +1,13 @@
-"""GitLab.com's rate limits, in real or scaled time.
+"""GitLab.com's rate limits.
 
 https://docs.gitlab.com/security/rate_limits/ https://docs.gitlab.com/administration/settings/user_and_ip_rate_limits/
 """
 
 from __future__ import annotations
 
-import math
-import time
-from threading import Lock
-
 import msgspec
+
+from sandbox.kit.limits import RateBuckets, RateWindow
 
 ROUTES: dict[str, tuple[int, float]] = {
     "/projects": (2000, 600),
@@ -21,7 +19,7 @@ ROUTES: dict[str, tuple[int, float]] = {
 """Requests, and the seconds in which a user may send them, of the routes that have limits of their own."""
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class GitLabLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How much one token may ask. ``scale`` shortens every window: 60 makes a minute pass in a second."""
 
     minute: int = 2_000
@@ -29,33 +27,30 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     scale: float = 1.0
 
 
-class Limiter:
+class GitLabLimiter:
     """Counts what each token used. Thread-safe."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: GitLabLimits) -> None:
         self._limits = limits
-        self._windows: dict[tuple[str, str], tuple[float, int]] = {}
-        self._lock = Lock()
+        self._buckets = RateBuckets(limits.scale)
 
     def refused(self, token: str, template: str) -> dict[str, str] | None:
         """Count one request; the headers of the 429 when its allowance is used up."""
-        own = ROUTES.get(template)
-        with self._lock:
-            for name, (limit, seconds) in {
-                "": (self._limits.minute, 60.0),
-                **({template: own} if own else {}),
-            }.items():
-                now = time.time()
-                ends, used = self._windows.get((token, name), (0.0, 0))
-                if ends <= now:
-                    ends, used = now + seconds / self._limits.scale, 0
-                self._windows[token, name] = (ends, used + 1)
-                if used >= limit:
-                    return {
-                        "RateLimit-Limit": str(limit),
-                        "RateLimit-Observed": str(used + 1),
-                        "RateLimit-Remaining": "0",
-                        "RateLimit-Reset": str(math.ceil(ends)),
-                        "Retry-After": str(max(1, math.ceil(ends - now))),
-                    }
+        allowances = {"": (self._limits.minute, 60.0)}
+        if template in ROUTES:
+            allowances[template] = ROUTES[template]
+        for bucket, (limit, seconds) in allowances.items():
+            window, there = self._buckets.spend(token, bucket, limit, seconds)
+            if not there:
+                return _headers(window)
         return None
+
+
+def _headers(window: RateWindow) -> dict[str, str]:
+    return {
+        "RateLimit-Limit": str(window.limit),
+        "RateLimit-Observed": str(window.limit + 1),
+        "RateLimit-Remaining": "0",
+        "RateLimit-Reset": str(window.reset),
+        "Retry-After": str(window.retry_after),
+    }

@@ -17,7 +17,8 @@ import yaml
 from sandbox.gitlab.entities import WEB
 
 if TYPE_CHECKING:
-    from sandbox.gitlab.instance import Instance, Json
+    from sandbox.gitlab.instance import Instance
+    from sandbox.kit.http import Json
 
 MOST = 150
 """Included files, with those that they include."""

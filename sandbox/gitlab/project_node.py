@@ -15,7 +15,8 @@ from graphql import GraphQLError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sandbox.gitlab.instance import Instance, Json
+    from sandbox.gitlab.instance import Instance
+    from sandbox.kit.http import Json
 
 LARGEST = 100
 _REFUSED = "The resource that you are attempting to access does not exist or you don't have permission to perform this action"

@@ -5,14 +5,13 @@ https://docs.gitlab.com/api/rest/ https://docs.gitlab.com/user/permissions/
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from sandbox.gitlab.instance import ADMIN, DEVELOPER, GUEST, MAINTAINER, OWNER, REPORTER
+from sandbox.kit.routes import RouteTable
 
 
-class Route(msgspec.Struct, frozen=True, kw_only=True):
+class GitLabRoute(msgspec.Struct, frozen=True, kw_only=True):
     """One endpoint."""
 
     template: str
@@ -24,19 +23,19 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it pages by keyset when asked to."""
 
 
-def _lists(role: int, *templates: str) -> tuple[Route, ...]:
-    return tuple(Route(template=template, role=role) for template in templates)
+def _lists(role: int, *templates: str) -> tuple[GitLabRoute, ...]:
+    return tuple(GitLabRoute(template=template, role=role) for template in templates)
 
 
-def _objects(role: int, *templates: str) -> tuple[Route, ...]:
-    return tuple(Route(template=template, role=role, one=True) for template in templates)
+def _objects(role: int, *templates: str) -> tuple[GitLabRoute, ...]:
+    return tuple(GitLabRoute(template=template, role=role, one=True) for template in templates)
 
 
-ROUTES: tuple[Route, ...] = (
+ROUTES: tuple[GitLabRoute, ...] = (
     *_objects(0, "/user", "/version"),
-    Route(template="/users", role=0, keyset=True),
-    Route(template="/projects", role=0, keyset=True),
-    Route(template="/groups", role=0, keyset=True),
+    GitLabRoute(template="/users", role=0, keyset=True),
+    GitLabRoute(template="/projects", role=0, keyset=True),
+    GitLabRoute(template="/groups", role=0, keyset=True),
     *_lists(
         ADMIN,
         "/personal_access_tokens",
@@ -97,13 +96,9 @@ ROUTES: tuple[Route, ...] = (
     *_lists(REPORTER, "/projects/:id/deployments", "/projects/:id/environments"),
 )
 
-_PATTERNS = [(route, re.compile(re.sub(r":\w+", "([^/]+)", route.template))) for route in ROUTES]
+_TABLE = RouteTable(("GET", route.template, route) for route in ROUTES)
 
 
-def route_of(path: str) -> tuple[Route, tuple[str, ...]] | None:
+def route_of(path: str) -> tuple[GitLabRoute, dict[str, str]] | None:
     """Return the route of a path, as it was sent, and the values of its parameters, still quoted."""
-    for route, pattern in _PATTERNS:
-        match = pattern.fullmatch(path)
-        if match is not None:
-            return route, match.groups()
-    return None
+    return _TABLE.find("GET", path)

@@ -10,30 +10,31 @@ It answers read endpoints of https://docs.gitlab.com/api/rest/ and GraphQL queri
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
-from sandbox.aws.keys import token as made
 from sandbox.estate import GITLAB_GROUP_ID
-from sandbox.faults import Faults
 from sandbox.gitlab import views
 from sandbox.gitlab.complexity import MOST
 from sandbox.gitlab.entities import WEB, member
 from sandbox.gitlab.estate import build
 from sandbox.gitlab.graphql import execute
-from sandbox.gitlab.instance import ADMIN, DEVELOPER, MAINTAINER, OWNER, Instance, Json, Rows, Token
-from sandbox.gitlab.limits import Limiter, Limits
+from sandbox.gitlab.instance import ADMIN, DEVELOPER, MAINTAINER, OWNER, GitLabToken, Instance, MadeRows
+from sandbox.gitlab.limits import GitLabLimiter, GitLabLimits
 from sandbox.gitlab.lint import lint
-from sandbox.gitlab.routes import Route, route_of
-from sandbox.http_server import Reply, Server
-from sandbox.http_server import reply as reply_with
+from sandbox.gitlab.routes import GitLabRoute, route_of
+from sandbox.kit.api import ApiCall, HttpSandbox
+from sandbox.kit.faults import RETRY_AFTER, SetFault
+from sandbox.kit.http import HttpRequest, Json, RefusedError, Reply, reply
+from sandbox.kit.issued import secret_value
+from sandbox.kit.paging import keyset, link_header, numbered, whole_number
+from sandbox.kit.tokens import TokenStore, bearer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
+
+    from sandbox.kit.authority import CertificateAuthority
 
 API = "/api/v4"
 GRAPHQL = "/api/graphql"
@@ -42,43 +43,13 @@ COUNTED = 10_000
 TOKEN = "SPRAWLSCAN_DEMO_GITLAB_TOKEN"
 """The environment variable that the demo's configuration refers to."""
 
-Fault: TypeAlias = (
-    int
-    | Literal[
-        "cut",
-        "malformed",
-        "foreign-next",
-        "looping-next",
-        "redirect",
-        "too-many",
-        "too-many-bare",
-        "too-many-reset",
-    ]
-)
-"""A status, or:
 
-- ``cut``: the connection closes in the middle of the body;
-- ``malformed``: a body that is no JSON: a sign-in page;
-- ``foreign-next``, ``looping-next``: a ``Link: rel=next`` to another host, or back to the same page;
-- ``redirect``: 302 to another host;
-- ``too-many``, ``too-many-bare``, ``too-many-reset``: 429 with ``Retry-After``, with nothing, and with
-  ``RateLimit-Reset`` alone, as some proxies leave it.
-"""
-
-
-class RefusedError(Exception):
-    """GitLab's own refusal of a request."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class GitLabSandbox:
+class GitLabSandbox(HttpSandbox):
     """Serves one instance. Thread-safe; use it as a context manager.
 
     ``without`` names fields that this GitLab is too old to have, of GraphQL and of the CI lint's answer, ``total`` above
-    how many rows the count is left out; without ``limits``, requests are not counted.
+    how many rows the count is left out; without ``limits``, requests are not counted. Besides the faults of the kit
+    (`sandbox.kit.faults`) it knows ``too-many-reset``: 429 with ``RateLimit-Reset`` alone, as some proxies leave it.
     """
 
     def __init__(
@@ -89,16 +60,11 @@ class GitLabSandbox:
         without: frozenset[str] = frozenset(),
         total: int = COUNTED,
         latency: float = 0.0,
-        limits: Limits | None = None,
+        limits: GitLabLimits | None = None,
+        authority: CertificateAuthority | None = None,
     ) -> None:
+        super().__init__("gitlab", latency=latency, authority=authority)
         self.instance = instance or build(night)
-        self.calls: Counter[str] = Counter()
-        """Requests by route: ``GET /projects/:id/hooks``."""
-        self.log: list[str] = []
-        """Every request in order: method, path and query."""
-        self.headers: list[dict[str, str]] = []
-        """The headers of every request, names in lower case."""
-        self.faults: Faults[Fault] = Faults()
         self.deny: set[str] = set()
         """Routes that no token may read, whatever its role: ``/projects/:id/variables``. GraphQL hides the same."""
         self.complexity = MOST
@@ -107,13 +73,9 @@ class GitLabSandbox:
         """By project, the field that GraphQL cannot resolve in time."""
         self._without = without
         self._total = total
-        self._latency = latency
-        self._limiter = Limiter(limits) if limits else None
-        self._lock = threading.Lock()
-        self._tokens: dict[str, Token] = {}
-        self._server = Server(self.answer, "gitlab")
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._limiter = GitLabLimiter(limits) if limits else None
+        self._tokens: TokenStore[GitLabToken] = TokenStore()
+        self.url = self.origin
         """The base URL, without ``/api/v4``."""
         self.token = self.make_token("root", 1, ADMIN)
         """A token of an administrator, with the scope read_api."""
@@ -122,125 +84,94 @@ class GitLabSandbox:
         self.member_token = self.make_token("reader", 104, DEVELOPER)
         """A token of a Developer."""
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.cut_all()
-        self._server.server_close()
-        self._thread.join()
-
     def make_token(self, name: str, user_id: int, access_level: int) -> str:
         """Make a token of a user with a role in the top-level group."""
-        value = made(f"gitlab/sandbox/{name}", 20, "glpat-")
-        self._tokens[value] = Token(value=value, user_id=user_id, access_level=access_level)
-        return value
-
-    def fail(self, pattern: str, trouble: Fault, times: int | None = None) -> None:
-        """Switch on a fault for the paths or templates that match."""
-        self.faults.add(pattern, trouble, times)
+        value = secret_value(f"gitlab/sandbox/{name}", 20, "glpat-")
+        return self._tokens.add(GitLabToken(value=value, user_id=user_id, access_level=access_level)).value
 
     # Requests
 
-    def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply | None:
-        """Answer one request; None means that the connection is to be cut."""
-        parts = urlsplit(target)
-        graphql = parts.path == GRAPHQL
-        path = parts.path.removeprefix(API)
-        found = None if graphql else route_of(path)
-        template = GRAPHQL if graphql else found[0].template if found else path
-        trouble = self.faults.strike(method, path, template)
-        with self._lock:
-            self.calls[f"{method} {template}"] += 1
-            self.log.append(f"{method} {target}")
-            self.headers.append(headers)
-        if self._latency:
-            time.sleep(self._latency)
-        if trouble == "cut":
-            return None
-        troubled = self._trouble(trouble, graphql=graphql)
-        if troubled is not None:
-            return troubled
-        try:
-            token = self._token(headers)
-            spent = self._limiter.refused(token.value, template) if self._limiter else None
-            if spent is not None:
-                return _too_many(spent, graphql=graphql)
-            query = dict(parse_qsl(parts.query, keep_blank_values=True))
-            if graphql and method == "POST":
-                asked = json.loads(body)
-                return reply_with(
-                    200,
-                    execute(
-                        self.instance,
-                        token,
-                        asked["query"],
-                        asked.get("variables") or {},
-                        without=self._without,
-                        deny=self.deny,
-                        broken=self.broken,
-                        most=self.complexity,
-                    ),
-                )
-            if method != "GET" or found is None or not parts.path.startswith(API):
-                return reply_with(404, {"error": "404 Not Found"})
-            reply = self._rest(token, found[0], found[1], path, query)
-        except RefusedError as refused:
-            if graphql:
-                return reply_with(refused.status, {"errors": [{"message": "Invalid token"}]})
-            return reply_with(refused.status, {"message": str(refused)})
-        if trouble in {"foreign-next", "looping-next"}:
-            origin = "https://elsewhere.example" if trouble == "foreign-next" else self.url
-            reply.headers["Link"] = f'<{origin}{target}>; rel="next"'
-        return reply
+    def credential(self, request: HttpRequest) -> str:
+        """Return the token of a request."""
+        return request.headers.get("private-token") or bearer(request.headers)
 
-    def _trouble(self, trouble: Fault | None, *, graphql: bool) -> Reply | None:
-        match trouble:
-            case int():
-                return reply_with(trouble, {"message": f"{trouble} (made by the sandbox)"})
-            case "malformed":
-                return Reply(status=200, body=b"<html>Sign in</html>", headers={})
-            case "redirect":
-                return Reply(status=302, body=b"", headers={"Location": "http://127.0.0.1:9/api/v4/user"})
-            case "too-many" | "too-many-bare" | "too-many-reset":
-                headers = {
-                    "RateLimit-Limit": "60",
-                    "RateLimit-Observed": "61",
-                    "RateLimit-Remaining": "0",
-                }
-                if trouble != "too-many-bare":
-                    headers["RateLimit-Reset"] = str(int(time.time()) + 1)
-                if trouble == "too-many":
-                    headers["Retry-After"] = "1"
-                return _too_many(headers, graphql=graphql)
-            case _:
-                return None
+    def recognize(self, request: HttpRequest) -> ApiCall:
+        """Return the route of a request."""
+        path = request.path.removeprefix(API)
+        if request.path == GRAPHQL:
+            return ApiCall(
+                request=request, name=f"{request.method} {GRAPHQL}", template=GRAPHQL, path=GRAPHQL
+            )
+        found = route_of(path)
+        template = found[0].template if found else path
+        return ApiCall(
+            request=request,
+            name=f"{request.method} {template}",
+            template=template,
+            path=path,
+            route=found[0] if found else None,
+            values=found[1] if found else {},
+        )
 
-    def _token(self, headers: dict[str, str]) -> Token:
-        value = headers.get("private-token") or headers.get("authorization", "").removeprefix("Bearer ")
-        token = self._tokens.get(value)
+    def answer(self, call: ApiCall) -> Reply:
+        """Answer one request."""
+        graphql = call.template == GRAPHQL
+        token = self._tokens.get(self.credential(call.request))
         if token is None:
-            raise RefusedError(401, "401 Unauthorized")
-        return token
+            raise RefusedError(401, "Invalid token" if graphql else "401 Unauthorized")
+        spent = self._limiter.refused(token.value, call.template) if self._limiter else None
+        if spent is not None:
+            return _too_many(spent, graphql=graphql)
+        if graphql and call.method == "POST":
+            return self._graphql(call, token)
+        if call.method != "GET" or call.route is None or not call.request.path.startswith(API):
+            return reply(404, {"error": "404 Not Found"})
+        return self._rest(token, call)
 
-    def _rest(
-        self, token: Token, route: Route, values: tuple[str, ...], path: str, query: dict[str, str]
-    ) -> Reply:
-        path, values = self._place(path, values)
+    def refusal(self, call: ApiCall, status: int, text: str | None = None) -> Reply:
+        """Return an error as GitLab words it."""
+        if text is not None and call.template == GRAPHQL:
+            return reply(status, {"errors": [{"message": text}]})
+        return reply(status, {"message": text or f"{status} (made by the sandbox)"})
+
+    def trouble(self, call: ApiCall, fault: SetFault) -> Reply | None:
+        """Return GitLab's rate limit, in three shapes."""
+        if fault.kind not in {"too-many", "too-many-bare", "too-many-reset"}:
+            return None
+        headers = {"RateLimit-Limit": "60", "RateLimit-Observed": "61", "RateLimit-Remaining": "0"}
+        if fault.kind != "too-many-bare":
+            headers["RateLimit-Reset"] = str(int(time.time()) + RETRY_AFTER)
+        if fault.kind == "too-many":
+            headers["Retry-After"] = str(RETRY_AFTER)
+        return _too_many(headers, graphql=call.template == GRAPHQL)
+
+    def _graphql(self, call: ApiCall, token: GitLabToken) -> Reply:
+        asked = json.loads(call.request.body)
+        return reply(
+            200,
+            execute(
+                self.instance,
+                token,
+                asked["query"],
+                asked.get("variables") or {},
+                without=self._without,
+                deny=self.deny,
+                broken=self.broken,
+                most=self.complexity,
+            ),
+        )
+
+    def _rest(self, token: GitLabToken, call: ApiCall) -> Reply:
+        route: GitLabRoute = call.route
+        query = call.request.query
+        path, values = self._place(call.path, tuple(call.values.values()))
         if token.access_level < route.role or route.template in self.deny:
             raise RefusedError(403, "403 Forbidden")
         if route.template.endswith("/raw"):
             return self._file(values)
-        answer = self._answer(token, route, values, path, query)
+        answer = self._answer_of(token, route, values, path, query)
         if isinstance(answer, dict):
-            return reply_with(200, answer)
+            return reply(200, answer)
         return self._page(answer, path, query, keyset=route.keyset and query.get("pagination") == "keyset")
 
     def _place(self, path: str, values: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
@@ -255,8 +186,13 @@ class GitLabSandbox:
         number = str(found["id"])
         return path.replace(values[0], number, 1), (number, *values[1:])
 
-    def _answer(
-        self, token: Token, route: Route, values: tuple[str, ...], path: str, query: dict[str, str]
+    def _answer_of(
+        self,
+        token: GitLabToken,
+        route: GitLabRoute,
+        values: tuple[str, ...],
+        path: str,
+        query: dict[str, str],
     ) -> Json | Sequence[Json]:
         held = self.instance
         everybody = token.access_level >= ADMIN
@@ -307,13 +243,13 @@ class GitLabSandbox:
             case _:
                 return held.lists.get(path, [])
 
-    def _triggers(self, token: Token, project: int) -> list[Json]:
+    def _triggers(self, token: GitLabToken, project: int) -> list[Json]:
         rows = [one["rest"] for one in self.instance.triggers.get(project, [])]
         return [
             row if row["owner"]["id"] == token.user_id else {**row, "token": row["token"][:4]} for row in rows
         ]
 
-    def _schedule(self, token: Token, path: str) -> Json:
+    def _schedule(self, token: GitLabToken, path: str) -> Json:
         found = _object(self.instance.objects, path)
         if token.access_level >= MAINTAINER or self.instance.owners.get(path) == token.user_id:
             return found
@@ -325,46 +261,46 @@ class GitLabSandbox:
             raise RefusedError(404, "404 File Not Found")
         return Reply(status=200, body=text.encode(), headers={"X-Gitlab-Ref": "main"})
 
-    def _shown(self, rows: Sequence[Json], token: Token) -> Sequence[Json]:
-        return Rows(len(rows), lambda place: views.project(rows[place], token.access_level))
+    def _shown(self, rows: Sequence[Json], token: GitLabToken) -> Sequence[Json]:
+        return MadeRows(len(rows), lambda place: views.project(rows[place], token.access_level))
 
     def _page(self, rows: Sequence[Json], path: str, query: dict[str, str], *, keyset: bool) -> Reply:
-        size = min(int(query.get("per_page", 20)), 100)
+        size = whole_number(query.get("per_page"), 20, 100)
         here = f"{self.url}{API}{path}"
         if keyset:
-            order = query.get("order_by", "id")
-            rows = sorted(rows, key=lambda row: row[order])
-            after = query.get("cursor")
-            if after is not None:
-                rows = [row for row in rows if str(row[order]).zfill(20) > after]
-            headers = {}
-            if len(rows) > size:
-                cursor = str(rows[size - 1][order]).zfill(20)
-                headers["Link"] = f'<{here}?{urlencode({**query, "cursor": cursor})}>; rel="next"'
-            return reply_with(200, rows[:size], headers)
-        number = int(query.get("page", 1))
-        pages = max(1, -(-len(rows) // size))
-        more = number < pages
+            return _after_key(rows, here, query, size)
+        number = whole_number(query.get("page"), 1)
+        cut = numbered(rows, number, size)
+        pages = max(1, -(-cut.total // size))
         headers = {
             "X-Page": str(number),
             "X-Per-Page": str(size),
-            "X-Next-Page": str(number + 1) if more else "",
+            "X-Next-Page": str(number + 1) if cut.more else "",
             "X-Prev-Page": str(number - 1) if number > 1 else "",
         }
-        links = {"first": 1} | ({"next": number + 1} if more else {})
-        if len(rows) <= self._total:
-            headers |= {"X-Total": str(len(rows)), "X-Total-Pages": str(pages)}
-            links["last"] = pages
-        headers["Link"] = ", ".join(
-            f'<{here}?{urlencode({**query, "page": page})}>; rel="{name}"' for name, page in links.items()
-        )
-        return reply_with(200, rows[(number - 1) * size : number * size], headers)
+        links = {"first": {"page": "1"}} | ({"next": {"page": str(number + 1)}} if cut.more else {})
+        if cut.total <= self._total:
+            headers |= {"X-Total": str(cut.total), "X-Total-Pages": str(pages)}
+            links["last"] = {"page": str(pages)}
+        headers["Link"] = link_header(here, query, links)
+        return reply(200, cut.rows, headers)
+
+
+def _after_key(rows: Sequence[Json], here: str, query: dict[str, str], size: int) -> Reply:
+    order = query.get("order_by", "id")
+
+    def key(row: Json) -> str:
+        return str(row[order]).zfill(20)
+
+    cut = keyset(sorted(rows, key=lambda row: row[order]), key, query.get("cursor"), size)
+    more = {"next": {"cursor": key(cut.rows[-1])}} if cut.more else {}
+    return reply(200, cut.rows, {"Link": link_header(here, query, more)} if more else {})
 
 
 def _too_many(headers: dict[str, str], *, graphql: bool) -> Reply:
     if graphql:
         words = "This endpoint has been requested too many times. Try again later."
-        return reply_with(429, {"errors": [{"message": words}]}, headers)
+        return reply(429, {"errors": [{"message": words}]}, headers)
     return Reply(status=429, body=b"Retry later\n", headers=headers)
 
 

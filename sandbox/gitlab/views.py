@@ -11,7 +11,8 @@ from sandbox.gitlab.entities import person
 from sandbox.gitlab.instance import ADMIN, MAINTAINER, OWNER
 
 if TYPE_CHECKING:
-    from sandbox.gitlab.instance import Instance, Json
+    from sandbox.gitlab.instance import Instance
+    from sandbox.kit.http import Json
 
 ADMIN_ONLY = ("is_admin", "note", "namespace_id", "created_by", "using_license_seat", "is_auditor")
 DETAIL = ("shared_with_groups", "prevent_sharing_groups_outside_hierarchy", "runners_token")
