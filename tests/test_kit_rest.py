@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox.http_server import Reply, Server, reply
+from sandbox.kit.http import Reply, reply
+from sandbox.kit.server import LoopbackServer
 from scanner.collect.auth import IssuedToken, NoAuth, TokenAuth
 from scanner.collect.collector import Run
 from scanner.collect.failures import SourceError, classify_error
@@ -37,29 +38,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2026, 11, 22, 2, tzinfo=UTC)
+CUT = Reply(status=200, body=b'[{"id": 1', headers={}, length=4096)
+"""An answer that ends too early."""
 
 
 class Source:
     """A server whose next answers a test lines up; the last one stays."""
 
     def __init__(self) -> None:
-        self.answers: list[Reply | Callable[[str], Reply | None] | None] = []
+        self.answers: list[Reply | Callable[[str], Reply]] = []
         self.seen: list[tuple[str, str, dict[str, str]]] = []
-        self.server = Server(self._answer, "source")
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.server = LoopbackServer(self._answer, "source")
+        self.url = self.server.origin
+        self.server.__enter__()
 
-    def _answer(self, method: str, target: str, headers: dict[str, str], _body: bytes) -> Reply | None:
+    def _answer(self, method: str, target: str, headers: dict[str, str], _body: bytes) -> Reply:
         self.seen.append((method, target, headers))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return answer(target) if callable(answer) else answer
 
     def close(self) -> None:
-        self.server.cut_all()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        self.server.__exit__(None, None, None)
 
 
 @pytest.fixture
@@ -325,7 +324,7 @@ def test_one_request_waits_no_longer_in_all_than_the_configuration_says(
 
 
 def test_server_errors_and_cut_answers_are_repeated(source: Source, tmp_path: Path) -> None:
-    source.answers = [reply(502, {}), None, reply(200, {"id": 1})]
+    source.answers = [reply(502, {}), CUT, reply(200, {"id": 1})]
     assert client(source, tmp_path, config={"retries": 2}).one("/x") == {"id": 1}
     source.answers = [reply(502, {"message": "bad gateway"})]
     problem = failure(lambda: client(source, tmp_path, config={"retries": 1}).one("/x"))

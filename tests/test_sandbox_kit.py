@@ -23,7 +23,7 @@ from sandbox.kit.faults import DEPTH, HUGE
 from sandbox.kit.http import HttpRequest, RefusedError, Reply, reply, request
 from sandbox.kit.limits import RateBuckets
 from sandbox.kit.routes import RouteTable
-from sandbox.kit.tokens import IssuedToken, TokenStore
+from sandbox.kit.tokens import KnownToken, TokenStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -253,9 +253,9 @@ def test_the_first_route_that_fits_wins_and_parameters_stay_quoted() -> None:
 
 
 def test_what_is_revoked_is_revoked_everywhere_and_can_be_given_back() -> None:
-    store: TokenStore[IssuedToken] = TokenStore()
-    first = store.add(IssuedToken(value="a", scopes={"repo", "user"}))
-    second = store.add(IssuedToken(value="b", permissions={"repo": "read"}))
+    store: TokenStore[KnownToken] = TokenStore()
+    first = store.add(KnownToken(value="a", scopes={"repo", "user"}))
+    second = store.add(KnownToken(value="b", permissions={"repo": "read"}))
     store.revoke("repo")
     assert (first.scopes, second.permissions) == ({"user"}, {})
     assert store.revoked == {"repo"}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from sandbox.kit.tokens import IssuedToken
+from sandbox.kit.tokens import KnownToken
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -65,7 +65,7 @@ organization Codespaces secrets are closed to Apps: these three stay out of its 
 Kind = Literal["anonymous", "jwt", "installation", "fine-grained", "classic"]
 
 
-class GitHubToken(IssuedToken, kw_only=True, gc=False):
+class GitHubToken(KnownToken, kw_only=True, gc=False):
     """A token of GitHub's."""
 
     kind: Kind

@@ -17,12 +17,12 @@ import msgspec
 
 from sandbox.gitlab.entities import project_identity
 from sandbox.kit.http import Json
-from sandbox.kit.tokens import IssuedToken
+from sandbox.kit.tokens import KnownToken
 
 GUEST, REPORTER, DEVELOPER, MAINTAINER, OWNER, ADMIN = 10, 20, 30, 40, 50, 60
 
 
-class GitLabToken(IssuedToken, kw_only=True, gc=False):
+class GitLabToken(KnownToken, kw_only=True, gc=False):
     """A token that may call the API."""
 
     user_id: int

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class IssuedToken(msgspec.Struct, kw_only=True, gc=False):
+class KnownToken(msgspec.Struct, kw_only=True, gc=False):
     """A token that the sandbox knows. ``permissions`` and ``scopes`` shrink when a test revokes some."""
 
     value: str
@@ -29,7 +29,7 @@ class IssuedToken(msgspec.Struct, kw_only=True, gc=False):
         return self.expires_at is not None and self.expires_at <= time.time()
 
 
-T = TypeVar("T", bound=IssuedToken)
+T = TypeVar("T", bound=KnownToken)
 
 
 class TokenStore(Generic[T]):
