@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from reports.csv import write
+from reports.csv import Config, write
 from scanner.night import open_night
 
 BUDGETS = {"seconds": 10.0, "peak_mb": 250.0}
@@ -27,7 +27,7 @@ def run() -> dict[str, float]:
         out.mkdir()
         with open_night(state, run_id) as night:
             cpu, started = time.process_time(), time.perf_counter()
-            write(night, out)
+            write(night, out, Config())
             cpu, seconds = time.process_time() - cpu, time.perf_counter() - started
         size = (out / "findings.csv").stat().st_size
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -12,7 +12,7 @@ from statistics import median
 import msgspec
 from playwright.sync_api import Page, expect, sync_playwright
 
-from reports.html import write
+from reports.html import Config, write
 from scanner.analyze.framework import load_frameworks, references
 from scanner.analyze.rule_files import load_rules
 from scanner.findings import RuleResult
@@ -67,7 +67,7 @@ def _report(count: int) -> tuple[Path, float]:
     _all_rules(state, run_id)
     with open_night(state, run_id, previous=PREVIOUS) as night:
         started = time.perf_counter()
-        (path,) = write(night, state / "reports")
+        (path,) = write(night, state / "reports", Config())
     return path, time.perf_counter() - started
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from docs import write_or_check
-from scanner.config import SecretRef, Settings
+from scanner.config import ReportSettings, SecretRef, Settings, reports_section
 from scanner.plugins import collector_names, load_collector
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ SHOWN: dict[str, Any] = {
     "rules.custom": "rules",
     "notify.webhook": "${env:SPRAWLSCAN_WEBHOOK}",
     "notify.report_url": "https://reports.example/sprawlscan/",
-    "notify.prometheus_textfile": "/var/lib/node_exporter/sprawlscan.prom",
+    "reports.prometheus.textfile": "/var/lib/node_exporter/sprawlscan.prom",
     "notify.ping_url": "${env:SPRAWLSCAN_PING}",
 }
 """Values shown for options whose default says nothing."""
@@ -89,6 +89,8 @@ def _options(model: type[BaseModel], path: str, indent: int, *, active: bool) ->
         for line in textwrap.wrap(" ".join((field.description or "").split()), 110 - len(pad)):
             yield f"{pad}# {line}".replace("``", "`")
         inner = _model_of(field.annotation)
+        if inner is ReportSettings:
+            inner = reports_section()
         default = field.get_default(call_default_factory=True)
         if inner is not None and "list" not in str(field.annotation):
             open_here = on or (active and default is not None and default is not PydanticUndefined)

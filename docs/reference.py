@@ -22,7 +22,7 @@ from reports.csv.sheets import ORDER, SHEETS, column_order
 from scanner.analyze.framework import load_frameworks, references
 from scanner.analyze.rule_files import load_rules
 from scanner.command.cli import app
-from scanner.config import Settings
+from scanner.config import ReportSettings, Settings, reports_section
 from scanner.findings import RESULT_TABLES
 from scanner.plugins import collector_names, load_collector
 from scanner.records import TABLES
@@ -123,6 +123,8 @@ def _options(model: type[BaseModel], prefix: str, where: str) -> Iterator[str]:
             raise UndocumentedError(f"{where}: option {prefix}{name} has no text under it")
         yield f"| `{prefix}{name}` | {_default(field.get_default(call_default_factory=True))} | {_cell(field.description)} |"
         kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        if field.annotation is ReportSettings:
+            kinds = [reports_section()]
         for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 is_list = "list" in str(field.annotation)

@@ -1,30 +1,35 @@
 """Figures of a night for Prometheus, as a file for node_exporter's textfile collector.
 
-Written only where ``notify.prometheus_textfile`` names a file. Without timestamps, and whole or not at all, as
+Without timestamps, and whole or not at all, as
 https://github.com/prometheus/node_exporter#textfile-collector asks.
 """
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003  pydantic reads the annotations at run time
 from typing import TYPE_CHECKING
 
 import structlog
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from scanner.config import Section
 
+if TYPE_CHECKING:
     from scanner.night import Night
 
 
 log = structlog.get_logger()
 
 
-def write(night: Night, folder: Path) -> list[Path]:  # noqa: ARG001  the file's place is configured
-    """Write the figures to the configured file. Returns it, or nothing when none is configured."""
-    notify = night.settings.get("notify")
-    path: Path | None = getattr(notify, "prometheus_textfile", None)
-    if path is None:
-        return []
+class Config(Section):
+    """Figures of a run for Prometheus; written when ``formats`` names ``prometheus``."""
+
+    textfile: Path
+    """File for node_exporter's textfile collector: ``/var/lib/node_exporter/sprawlscan.prom``."""
+
+
+def write(night: Night, folder: Path, config: Config) -> list[Path]:  # noqa: ARG001  the file's place is configured
+    """Write the figures to the configured file. Returns it, or nothing when it cannot be written."""
+    path = config.textfile
     from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
     registry = CollectorRegistry()

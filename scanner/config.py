@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -20,12 +21,13 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     ValidationError,
+    create_model,
     field_validator,
 )
 from pydantic_core import CoreSchema, core_schema
 
 from scanner.document import Document, DocumentError, Where, nearest
-from scanner.plugins import collector_names, load_collector, report_names
+from scanner.plugins import collector_names, load_collector, report_config, report_names
 from scanner.records import Severity  # noqa: TC001  pydantic reads the annotations at run time
 
 if TYPE_CHECKING:
@@ -114,20 +116,15 @@ class RuleSettings(Section):
 
 
 class ReportSettings(Section):
-    """What is written, and how."""
+    """Which reports are written. Beside it stands a section for each report that has options: ``csv: {delimiter: ";"}``."""
 
     formats: list[str] = ["html", "csv", "json"]
-    """Reports to write: the module names under ``reports/``."""
-    csv_delimiter: str = Field(default=",", pattern=r"^[,;|\t]$")
-    """One character between cells: comma, semicolon, tab or ``|``."""
-    csv_bom: bool = False
-    """Start CSV files with a byte order mark, for Excel."""
-    csv_raw: bool = False
-    """Do not guard cells against spreadsheet formulas."""
-    csv_max_rows: int = Field(default=0, ge=0)
-    """Split CSV files after this many rows; 0 keeps each in one file."""
-    title: str = "Identity sprawl"
-    """Heading of the HTML report."""
+    """Reports to write after every run: the module names under ``reports/``."""
+
+    def of(self, name: str) -> Section | None:
+        """Return the options of a report, or None where config.yaml gives none."""
+        found: Section | None = getattr(self, name, None)
+        return found
 
     @field_validator("formats")
     @classmethod
@@ -140,7 +137,7 @@ class ReportSettings(Section):
 
 
 class NotifySettings(Section):
-    """Whom to tell after a night."""
+    """Whom to tell how a run went."""
 
     webhook: SecretRef | None = None
     """Where to POST the summary: a reference, since such addresses hold secrets."""
@@ -148,8 +145,6 @@ class NotifySettings(Section):
     """Tell of new or reopened findings at or above this severity; coverage loss and failures are always told."""
     report_url: str | None = None
     """Where readers find the report; put into the message."""
-    prometheus_textfile: Path | None = None
-    """File for node_exporter's textfile collector."""
     ping_url: SecretRef | None = None
     """Dead-man ping of ``run``: ``/start`` and ``/fail`` are appended as in healthchecks.io."""
 
@@ -192,9 +187,9 @@ class Settings(Section):
     owners: Path | None = None
     """CSV file of owners: columns ``match`` (id, address or glob), ``owner``, and optionally ``environment``."""
     reports: ReportSettings = ReportSettings()
-    """What is written, and how."""
+    """Which reports are written, and how."""
     notify: NotifySettings = NotifySettings()
-    """Whom to tell after a night."""
+    """Whom to tell how a run went."""
     limits: Limits = Limits()
     """Time and machine."""
     retention: Retention = Retention()
@@ -251,6 +246,8 @@ def _validated(document: Document) -> Settings:
     if not isinstance(chosen, dict) or not chosen:
         what = f"name at least one of: {', '.join(collector_names())}"
         raise ConfigError([document.problem(("collectors",), what)])
+    # null stands for the default: a key whose lines are all commented out.
+    rest = {str(key): value for key, value in document.value.items() if value is not None}
     problems: list[str] = []
     sections: dict[str, list[Section]] = {}
     for key, given in chosen.items():
@@ -272,14 +269,46 @@ def _validated(document: Document) -> Settings:
                 prefix = ("collectors", name, *((index,) if several else ()))
                 problems += _problems(document, model, prefix, exc)
     try:
-        # null stands for the default: a key whose lines are all commented out.
-        rest = {str(key): value for key, value in document.value.items() if value is not None}
-        settings = Settings.model_validate({**rest, "collectors": {}})
+        settings = Settings.model_validate({**rest, "collectors": {}, "reports": {}})
     except ValidationError as exc:
         problems += _problems(document, Settings, (), exc)
+    model = reports_section()
+    try:
+        reports = model.model_validate(rest.get("reports", {}))
+        problems += _mismatched(document, reports)
+    except ValidationError as exc:
+        problems += _problems(document, model, ("reports",), exc)
     if problems:
         raise ConfigError(problems)
-    return settings.model_copy(update={"collectors": sections})
+    return settings.model_copy(update={"collectors": sections, "reports": reports})
+
+
+@cache
+def reports_section() -> type[ReportSettings]:
+    """Return the model of the section ``reports``: a key for each installed report that has options."""
+    models = {name: report_config(name) for name in report_names()}
+    fields: dict[str, Any] = {
+        name: (model | None, Field(default=None, description=model.__doc__))
+        for name, model in models.items()
+        if model is not None
+    }
+    return create_model("Reports", __base__=ReportSettings, **fields)
+
+
+def _mismatched(document: Document, reports: ReportSettings) -> list[str]:
+    """Return a problem for each report that has options and is not written, or is written and lacks an option."""
+    problems = []
+    for name in reports.formats:
+        model: type[BaseModel] | None = report_config(name)
+        needed = [key for key, field in model.model_fields.items() if field.is_required()] if model else []
+        if needed and reports.of(name) is None:
+            what = f"is missing; the report needs {', '.join(needed)}"
+            problems.append(document.problem(("reports", name), what))
+    return problems + [
+        document.problem(("reports", name), f"is not written; add {name} to reports.formats, or remove this")
+        for name in type(reports).model_fields
+        if reports.of(name) is not None and name != "formats" and name not in reports.formats
+    ]
 
 
 def _problems(document: Document, model: type[BaseModel], prefix: Where, found: ValidationError) -> list[str]:
@@ -373,7 +402,7 @@ def _from_folder(section: SectionT, folder: Path) -> SectionT:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of config.yaml, for editors, with the sections of every installed collector."""
+    """Return the JSON schema of config.yaml, for editors, with the sections of every installed collector and report."""
     schema = Settings.model_json_schema()
     definitions = schema.setdefault("$defs", {})
     collectors: dict[str, Any] = {}
@@ -384,6 +413,10 @@ def json_schema() -> dict[str, Any]:
         definitions[name] = part
         reference = {"$ref": f"#/$defs/{name}"}
         collectors[name] = {"anyOf": [reference, {"type": "array", "items": reference}, {"type": "null"}]}
+    reports = reports_section().model_json_schema(ref_template="#/$defs/reports.{model}")
+    for key, value in reports.pop("$defs", {}).items():
+        definitions[f"reports.{key}"] = value
+    definitions[ReportSettings.__name__] = reports
     schema["properties"]["collectors"] = {
         "type": "object",
         "description": "A section for each system; a list of sections where there are several of one kind.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scanner.findings import RESULT_TABLES
 from scanner.records import TABLES
@@ -28,7 +28,7 @@ class Night:
     Views: the record tables (`scanner.records.TABLES`) and the result tables (`scanner.findings.RESULT_TABLES`).
     """
 
-    def __init__(self, state: Path, run_id: str, *, previous: str | None, settings: dict[str, Any]) -> None:
+    def __init__(self, state: Path, run_id: str, *, previous: str | None) -> None:
         self.state = state
         self.run_id = run_id
         self.previous_run_id = previous
@@ -37,8 +37,6 @@ class Night:
         self.analysis = state / "analysis" / run_id
         self.manifest = read_manifest(self.snapshot)
         self.as_of: datetime = self.manifest.as_of
-        self.settings = settings
-        """The report's options from config.yaml."""
         # One thread: reports read wide rows, and a second would hold 60 MB more to save a second or two.
         self.tables = Tables([self.snapshot, self.analysis], threads=1)
         view_snapshot(self.tables, self.snapshot, self.manifest)
@@ -60,11 +58,9 @@ class Night:
 
 
 @contextmanager
-def open_night(
-    state: Path, run_id: str, *, previous: str | None = None, settings: dict[str, Any] | None = None
-) -> Iterator[Night]:
+def open_night(state: Path, run_id: str, *, previous: str | None = None) -> Iterator[Night]:
     """Open an analysed night of a state folder, and close it afterwards. Raises `SnapshotError`."""
-    night = Night(state, run_id, previous=previous, settings=settings or {})
+    night = Night(state, run_id, previous=previous)
     try:
         yield night
     finally:

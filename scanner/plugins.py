@@ -24,9 +24,18 @@ REPORTS = "sprawlscan.reports"
 
 
 class Report(Protocol):
-    """The shape of a report module."""
+    """The shape of a report module without options."""
 
     def write(self, night: Night, folder: Path) -> list[Path]:
+        """Write this report's files into the folder, and return their paths."""
+
+
+class ReportWithOptions(Protocol):
+    """The shape of a report module with options: a `scanner.config.Section`, its part of config.yaml."""
+
+    Config: type[Any]
+
+    def write(self, night: Night, folder: Path, config: Any) -> list[Path]:
         """Write this report's files into the folder, and return their paths."""
 
 
@@ -64,13 +73,19 @@ def report_names() -> list[str]:
     return sorted(found | set(_entries(REPORTS)))
 
 
-def load_report(name: str) -> Report:
+def load_report(name: str) -> Report | ReportWithOptions:
     """Import a report module. Raises LookupError when there is none."""
     entry = _entries(REPORTS).get(name)
     if entry is not None:
-        loaded: Report = entry.load()
+        loaded: Report | ReportWithOptions = entry.load()
         return loaded
     if name not in report_names():
         raise LookupError(name)
-    module: Report = importlib.import_module(f"reports.{name}")
-    return module
+    module: Any = importlib.import_module(f"reports.{name}")
+    return module  # type: ignore[no-any-return]
+
+
+def report_config(name: str) -> type[Any] | None:
+    """Return the options of a report, or None when it has none. Raises LookupError when there is no such report."""
+    found: type[Any] | None = getattr(load_report(name), "Config", None)
+    return found

@@ -41,4 +41,4 @@ def night_of(state: str | Path, run_id: str | None) -> Night:
         raise SnapshotError(f"{state} does not hold {wanted}; there are: {', '.join(analysed) or 'none'}.")
     chosen = run_id or analysed[-1]
     earlier = [name for name in analysed if name < chosen]
-    return Night(Path(state), chosen, previous=earlier[-1] if earlier else None, settings={})
+    return Night(Path(state), chosen, previous=earlier[-1] if earlier else None)

@@ -190,7 +190,7 @@ def test_report_writes_what_is_asked_for(state: Path) -> None:
 def test_a_report_that_is_not_there_is_refused(demo: Demo) -> None:
     code, _, err = call("report", "--config", demo.folder / "config.yaml", "--format", "nothing")
     assert code == Exit.USAGE
-    assert "--format nothing: there is csv, html, json, prometheus, webhook." in err
+    assert "--format nothing: there is csv, html, json, prometheus." in err
 
 
 def test_prune_lists_before_it_deletes(state: Path) -> None:

@@ -10,6 +10,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 
+from reports.prometheus import Config
 from scanner.config import ConfigError, Loaded, SecretMissingError, SecretRef, Settings, json_schema, load
 from scanner.plugins import collector_names, load_collector
 
@@ -78,8 +79,13 @@ GITHUB = "collectors:\n  github:\n    organizations: [acme]\n"
         (f"{AWS}notify: {{webhook_threshold: hihg}}\n", "2:10: notify.webhook_threshold: must be 'critical', 'high', 'medium', 'low' or 'info'"),
         (f"{AWS}rules: {{due_days: {{critcal: 1}}}}\n", "2:20: rules.due_days.critcal: must be 'critical', 'high', 'medium', 'low' or 'info'"),
         # Reports and rules that do not exist.
-        (f"{AWS}reports: {{formats: [html, pdf]}}\n", "2:11: reports.formats: no report `pdf`; known: csv, html, json, prometheus, webhook"),
-        (f"{AWS}reports: {{csv_delimiter: ab}}\n", "2:11: reports.csv_delimiter: String should match pattern '^[,;|\\t]$'"),
+        (f"{AWS}reports: {{formats: [html, pdf]}}\n", "2:11: reports.formats: no report `pdf`; known: csv, html, json, prometheus"),
+        (f"{AWS}reports: {{csv: {{delimiter: ab}}}}\n", "2:17: reports.csv.delimiter: must be ',', ';', '|' or '\\t'"),
+        (f"{AWS}reports: {{csv: {{delimeter: ;}}}}\n", "2:17: reports.csv.delimeter: unknown key; did you mean `delimiter`?"),
+        (f"{AWS}reports: {{cvs: {{delimiter: ;}}}}\n", "2:11: reports.cvs: unknown key; did you mean `csv`?"),
+        (f"{AWS}reports: {{json: {{indent: 2}}}}\n", "2:11: reports.json: unknown key; known: csv, formats, html, prometheus"),
+        (f"{AWS}reports: {{prometheus: {{textfile: x}}}}\n", "2:11: reports.prometheus: is not written; add prometheus to reports.formats, or remove this"),
+        (f"{AWS}reports: {{formats: [prometheus]}}\n", "2:1: reports.prometheus: is missing; the report needs textfile"),
         (f"{AWS}rules: {{disabled: [credential-old, credential-od]}}\n", "2:36: rules.disabled[1]: no rule `credential-od`; did you mean `credential-old`?"),
         (f"{AWS}rules: {{params: {{credential-unsed: {{days: 3}}}}}}\n", "2:18: rules.params.credential-unsed: no rule `credential-unsed`; did you mean `credential-unused`?"),
         (f"{AWS}rules: {{params: {{credential-unused: {{day: 3}}}}}}\n", "2:38: rules.params.credential-unused.day: no such threshold; did you mean `days`?"),
@@ -170,7 +176,8 @@ def test_relative_paths_are_those_of_the_files_folder(
         "exceptions": "../exceptions.yaml",
         "owners": "/etc/owners.csv",
         "rules": {"custom": str(tmp_path / "rules")},
-        "notify": {"prometheus_textfile": "out.prom", "webhook": "${file:hook}", "ping_url": "${file:/run/ping}"},
+        "reports": {"formats": ["prometheus"], "prometheus": {"textfile": "out.prom"}},
+        "notify": {"webhook": "${file:hook}", "ping_url": "${file:/run/ping}"},
         "collectors": {
             "aws": {"ca_bundle": "ca.pem"},
             "definitions": [{"paths": ["checkout", "/srv/other"]}],
@@ -183,7 +190,7 @@ def test_relative_paths_are_those_of_the_files_folder(
     assert settings.exceptions is not None
     assert settings.exceptions.resolve() == tmp_path / "exceptions.yaml"
     assert settings.owners == Path("/etc/owners.csv")
-    assert settings.notify.prometheus_textfile == here / "out.prom"
+    assert settings.reports.of("prometheus") == Config(textfile=here / "out.prom")
     assert settings.notify.webhook == SecretRef(f"${{file:{here}/hook}}")
     assert settings.notify.ping_url == SecretRef("${file:/run/ping}")
     (aws,) = settings.collectors["aws"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
-from reports.csv import write
+from reports.csv import Config, write
 from scanner.analyze.explain import explain
 from scanner.command.summary import diff_lines
 from scanner.night import open_night
@@ -41,7 +41,7 @@ def test_no_cell_computes_or_breaks_its_row(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     with open_night(tmp_path, run_of(1)) as night:
-        written = [path for path in write(night, out) if path.suffix == ".csv"]
+        written = [path for path in write(night, out, Config()) if path.suffix == ".csv"]
     cells = []
     for path in written:
         with path.open(encoding="utf-8", newline="") as text:

@@ -105,13 +105,16 @@ class Place:
     def write(self, name: str, text: str) -> None:
         (self.workflows / f"{name}.yml").write_text(text)
 
-    def configure(self, **notify: Any) -> Loaded:
+    def configure(self, prometheus: str | None = None, **notify: Any) -> Loaded:
         top: dict[str, Any] = {
             key: notify.pop(key) for key in ("fail_on", "min_coverage", "exceptions") if key in notify
         }
         document: dict[str, Any] = {
             "collectors": {"definitions": {"paths": ["quiet-name"]}},
-            "reports": {"formats": []},
+            "reports": {
+                "formats": ["prometheus"] if prometheus else [],
+                **({"prometheus": {"textfile": prometheus}} if prometheus else {}),
+            },
             "notify": notify,
             **top,
         }
@@ -285,7 +288,7 @@ def samples(path: Path) -> dict[tuple[str, ...], float]:
 
 def test_prometheus_reads_the_figures_of_every_run(place: Place) -> None:
     place.write("surprise-name", DANGEROUS)
-    loaded = place.configure(prometheus_textfile="metrics/sprawlscan.prom")
+    loaded = place.configure(prometheus="metrics/sprawlscan.prom")
     outcome = place.night(1, loaded)
     path = place.folder / "metrics" / "sprawlscan.prom"
     found = samples(path)
@@ -303,7 +306,7 @@ def test_prometheus_reads_the_figures_of_every_run(place: Place) -> None:
 
 
 def test_the_figures_are_replaced_whole(place: Place) -> None:
-    loaded = place.configure(prometheus_textfile="sprawlscan.prom")
+    loaded = place.configure(prometheus="sprawlscan.prom")
     place.night(1, loaded)
     path = place.folder / "sprawlscan.prom"
     before = path.read_text()
@@ -316,7 +319,7 @@ def test_the_figures_are_replaced_whole(place: Place) -> None:
 
 def test_figures_that_cannot_be_written_do_not_fail_the_night(place: Place) -> None:
     (place.folder / "file").touch()
-    loaded = place.configure(prometheus_textfile="file/sprawlscan.prom")
+    loaded = place.configure(prometheus="file/sprawlscan.prom")
     with capture_logs() as logs:
         assert place.night(1, loaded).exit_code == Exit.OK
     assert "no figures for Prometheus" in [entry["event"] for entry in logs]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reports.csv import write
+from reports.csv import Config, write
 from scanner.analyze.population import KEPT_DAYS
 from scanner.analyze.steps import AnalyzeSettings, analyze
 from scanner.command.summary import prune_lines
@@ -133,7 +133,7 @@ def test_the_csv_files_list_what_is_gone_once(tmp_path: Path) -> None:
     analysed(tmp_path, 2, [*BASE, key("B"), key("C")])
     (tmp_path / "out").mkdir()
     with open_night(tmp_path, run_of(2), previous=run_of(1)) as night:
-        write(night, tmp_path / "out")
+        write(night, tmp_path / "out", Config())
 
     def sheet(name: str, *columns: str) -> list[tuple[str, ...]]:
         with (tmp_path / "out" / f"{name}.csv").open(encoding="utf-8", newline="") as file:

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from reports.html import write
+from reports.html import Config, write
 from scanner.night import open_night
 from tests.synthetic_night import PREVIOUS, write_night
 
@@ -46,7 +46,7 @@ def browser() -> Iterator[Browser]:
 def make(folder: Path, *, previous: str | None = PREVIOUS, **options: Any) -> str:
     run_id = write_night(folder, **options)
     with open_night(folder, run_id, previous=previous) as night:
-        (path,) = write(night, folder / "reports")
+        (path,) = write(night, folder / "reports", Config())
     return path.as_uri()
 
 

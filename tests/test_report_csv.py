@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from reports.csv import Config
 from reports.csv import write as write_csv
 from reports.csv.sheets import ORDER, SHEETS, column_order
 from reports.json import write as write_json
@@ -29,13 +30,14 @@ def export(state: Path, out: Path, **settings: Any) -> dict[str, list[dict[str, 
     """Write the sheets of the synthetic night and read them as an importer does."""
     out.mkdir(exist_ok=True)
     (run_id,) = (path.name for path in (state / "snapshots").iterdir())
-    with open_night(state, run_id, settings=settings) as night:
-        paths = write_csv(night, out)
+    config = Config.model_validate(settings)
+    with open_night(state, run_id) as night:
+        paths = write_csv(night, out, config)
     rows: dict[str, list[dict[str, str]]] = {}
     for path in paths:
         if path.suffix == ".csv":
-            with path.open(encoding="utf-8-sig" if settings.get("csv_bom") else "utf-8", newline="") as file:
-                rows[path.name] = list(csv.DictReader(file, delimiter=settings.get("csv_delimiter", ",")))
+            with path.open(encoding="utf-8-sig" if config.bom else "utf-8", newline="") as file:
+                rows[path.name] = list(csv.DictReader(file, delimiter=config.delimiter))
     return rows
 
 
@@ -144,7 +146,7 @@ def test_no_spreadsheet_computes_a_cell(tmp_path: Path) -> None:
 
 def test_raw_cells_on_request(tmp_path: Path) -> None:
     write_night(tmp_path / "state", count=200, alter=dangerous)
-    rows = export(tmp_path / "state", tmp_path / "out", csv_raw=True)["findings.csv"]
+    rows = export(tmp_path / "state", tmp_path / "out", raw=True)["findings.csv"]
     assert "=HYPERLINK(1)" in {row["subject_name"] for row in rows}
 
 
@@ -155,7 +157,7 @@ def test_figures_are_not_taken_for_formulas(state: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("most", [1, 7, 59, 60, 61, 1000])
 def test_splitting_loses_no_row(state: Path, tmp_path: Path, most: int) -> None:
-    rows = export(state, tmp_path / "out", csv_max_rows=most)
+    rows = export(state, tmp_path / "out", max_rows=most)
     parts = {name: part for name, part in rows.items() if re.fullmatch(r"findings(\.\d+)?\.csv", name)}
     assert sum(len(part) for part in parts.values()) == 60
     assert all(len(part) <= most for part in parts.values())
@@ -163,7 +165,7 @@ def test_splitting_loses_no_row(state: Path, tmp_path: Path, most: int) -> None:
 
 
 def test_delimiter_and_byte_order_mark_on_request(state: Path, tmp_path: Path) -> None:
-    rows = export(state, tmp_path / "out", csv_delimiter=";", csv_bom=True)
+    rows = export(state, tmp_path / "out", delimiter=";", bom=True)
     assert len(rows["findings.csv"]) == 60
     assert rows["findings.csv"][0]["schema_version"] == "1.0"
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.html import render, rules_in_force, write
+from reports.html import Config, render, rules_in_force, write
 from reports.html.delivery import step_of
 from reports.html.findings import SENTENCES, embed_findings
 from reports.html.links import web_address
@@ -72,14 +72,14 @@ class Read(HTMLParser):
 def report(state: Path, *, previous: str | None = PREVIOUS, **options: Any) -> str:
     run_id = write_night(state, **options)
     with open_night(state, run_id, previous=previous) as night:
-        return render(night)
+        return render(night, Config())
 
 
 def test_same_night_same_bytes_in_a_private_file(tmp_path: Path) -> None:
     run_id = write_night(tmp_path)
     for folder in ("a", "b"):
         with open_night(tmp_path, run_id, previous=PREVIOUS) as night:
-            (path,) = write(night, tmp_path / folder)
+            (path,) = write(night, tmp_path / folder, Config())
         assert path.name == "report.html"
         assert path.stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "a/report.html").read_bytes() == (tmp_path / "b/report.html").read_bytes()
@@ -123,7 +123,7 @@ def test_accounts_of_which_nothing_was_read_are_named(tmp_path: Path) -> None:
     gap = denied("*", call="sts:AssumeRole")
     analysed(tmp_path, 1, [account(name="lantern-legacy"), gap], [account(2), *everything("aws:account:2")])
     with open_night(tmp_path, run_of(1)) as night:
-        text = Read(render(night)).text
+        text = Read(render(night, Config())).text
     assert "Nothing could be read of 1 account: lantern-legacy." in text
     # What rules lacked there is said by that already.
     assert "could not be evaluated" not in text
@@ -133,7 +133,7 @@ def test_what_came_and_went_is_counted(tmp_path: Path) -> None:
     analysed(tmp_path, 1, [account(), role("deploy"), *everything(), key("A")])
     analysed(tmp_path, 2, [account(), role("deploy"), *everything(), key("B"), key("C")])
     with open_night(tmp_path, run_of(2), previous=run_of(1)) as night:
-        text = Read(render(night)).text
+        text = Read(render(night, Config())).text
     assert "Of the inventory: 0 identities came, 0 went; 2 credentials came, 1 went." in text
 
 
@@ -370,7 +370,7 @@ def test_the_page_holds_what_is_urgent_when_there_is_too_much(tmp_path: Path) ->
 def test_the_page_says_that_it_does_not_show_all(tmp_path: Path) -> None:
     run_id = write_night(tmp_path, count=500)
     with open_night(tmp_path, run_id) as night:
-        text = Read(render(night, most=400)).text
+        text = Read(render(night, Config(), most=400)).text
     assert re.search(r"Showing \d+ of 500 ?: .* The complete set is findings.csv ?\.", text)
 
 
@@ -433,6 +433,6 @@ def test_identities_without_known_use_are_said(tmp_path: Path) -> None:
         unknown = night.one(
             "SELECT count(*) FROM identities WHERE last_used_at IS NULL AND never_used IS NOT true"
         )
-        text = Read(render(night)).text
+        text = Read(render(night, Config())).text
     assert unknown > 0
     assert f"Last use unknown for {unknown}." in text

@@ -18,11 +18,13 @@ import os
 from bisect import bisect_right
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
+from pydantic import Field
 
 from reports.csv.sheets import SHEETS, join_tables
+from scanner.config import Section
 from scanner.snapshot import write_private
 
 if TYPE_CHECKING:
@@ -42,6 +44,19 @@ SAMPLED = 100
 
 FORMULA = r"^[\s\x00]*[=+\-@\t\r＝＋－＠]"
 """What makes a spreadsheet compute a cell: also behind white space, and in full width."""
+
+
+class Config(Section):
+    """CSV files for GRC tools."""
+
+    delimiter: Literal[",", ";", "|", "\t"] = ","
+    """The character between cells: comma, semicolon, ``|`` or a tab (``"\\t"``)."""
+    bom: bool = False
+    """Start the files with a byte order mark, for Excel."""
+    raw: bool = False
+    """Do not guard cells against spreadsheet formulas."""
+    max_rows: int = Field(default=0, ge=0)
+    """Split files after this many rows; 0 keeps each in one file."""
 
 
 class CsvFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,18 +87,14 @@ def _text(column: str, *, raw: bool) -> tuple[str, str]:
     return f"CASE WHEN {test} THEN chr(39) ELSE '' END || {line}", test
 
 
-def _query(night: Night, sheet: Sheet, params: dict[str, Any], settings: dict[str, Any]) -> str:
+def _query(night: Night, sheet: Sheet, params: dict[str, Any], config: Config) -> str:
     """Return the query for a sheet's keys, lines (quoted where the dialect asks for it) and dangerous cells a line."""
     columns = sheet.columns()
     chosen = ", ".join(f'{sql} AS "{header}"' for header, sql in columns.items())
     inner = f"SELECT {chosen}, {sheet.key} AS _key FROM {sheet.source}"
     kinds = {row[0]: row[1] for row in night.rows(f"DESCRIBE {inner}", params)}
-    delimiter = settings.get("csv_delimiter", ",")
-    texts = {
-        header: _text(header, raw=bool(settings.get("csv_raw")))
-        for header in columns
-        if kinds[header] == "VARCHAR"
-    }
+    delimiter = config.delimiter
+    texts = {header: _text(header, raw=config.raw) for header in columns if kinds[header] == "VARCHAR"}
     cells = []
     for header in columns:
         if header in texts:
@@ -112,7 +123,7 @@ class CsvLine(NamedTuple):
     guarded: int
 
 
-def _lines(night: Night, sheet: Sheet, params: dict[str, Any], settings: dict[str, Any]) -> Iterator[CsvLine]:
+def _lines(night: Night, sheet: Sheet, params: dict[str, Any], config: Config) -> Iterator[CsvLine]:
     """Yield a sheet's rows in order of its key: distributed over files by ranges of the key, then sorted one by one.
 
     The tables are read once, and wide rows are never in memory together.
@@ -123,7 +134,7 @@ def _lines(night: Night, sheet: Sheet, params: dict[str, Any], settings: dict[st
     )
     sampled = [row[0] for row in night.rows(sample, params)]
     bounds = sampled[SLICE_ROWS // SAMPLED :: SLICE_ROWS // SAMPLED]
-    query = _query(night, sheet, params, settings)
+    query = _query(night, sheet, params, config)
     rows = night.rows(query, params, batch=500)
     if not bounds:
         yield from _in_order(rows)
@@ -165,13 +176,13 @@ def _part(first: CsvLine | None, lines: Iterator[CsvLine], most: int) -> Iterato
     yield from itertools.islice(lines, most - 1) if most else lines
 
 
-def _write(path: Path, header: list[str], lines: Iterator[CsvLine], settings: dict[str, Any]) -> CsvFile:
+def _write(path: Path, header: list[str], lines: Iterator[CsvLine], config: Config) -> CsvFile:
     temporary = path.with_name(path.name + ".tmp")
     count = guarded = 0
     sha256 = hashlib.sha256()
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        first = settings.get("csv_delimiter", ",").join(header) + "\r\n"
-        data = first.encode("utf-8-sig" if settings.get("csv_bom") else "utf-8")
+        first = config.delimiter.join(header) + "\r\n"
+        data = first.encode("utf-8-sig" if config.bom else "utf-8")
         while data:
             sha256.update(data)
             file.write(data)
@@ -185,10 +196,9 @@ def _write(path: Path, header: list[str], lines: Iterator[CsvLine], settings: di
     )
 
 
-def write(night: Night, folder: Path) -> list[Path]:
+def write(night: Night, folder: Path, config: Config) -> list[Path]:
     """Write every sheet and ``export-manifest.json`` into a folder. Returns the files."""
     join_tables(night)
-    settings = night.settings
     params = {
         "run_id": night.run_id,
         "as_of": night.as_of.replace(tzinfo=None),
@@ -196,11 +206,11 @@ def write(night: Night, folder: Path) -> list[Path]:
     }
     written: list[CsvFile] = []
     for sheet in SHEETS:
-        lines = _lines(night, sheet, params, settings)
+        lines = _lines(night, sheet, params, config)
         header = [*sheet.columns(), "schema_version"]
-        for number, part in enumerate(_parts(lines, int(settings.get("csv_max_rows", 0)))):
+        for number, part in enumerate(_parts(lines, config.max_rows)):
             name = f"{sheet.name}.csv" if number == 0 else f"{sheet.name}.{number + 1}.csv"
-            written.append(_write(folder / name, header, part, settings))
+            written.append(_write(folder / name, header, part, config))
     manifest = {
         "run_id": night.run_id,
         "as_of": night.as_of.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -209,12 +219,12 @@ def write(night: Night, folder: Path) -> list[Path]:
         "coverage": night.manifest.coverage,
         "gaps": night.manifest.rows["gaps"],
         "dialect": {
-            "encoding": "utf-8-sig" if settings.get("csv_bom") else "utf-8",
-            "delimiter": settings.get("csv_delimiter", ","),
+            "encoding": "utf-8-sig" if config.bom else "utf-8",
+            "delimiter": config.delimiter,
             "line_terminator": "\r\n",
             "unknown": "",
             "list_separator": "|",
-            "formula_guard": not settings.get("csv_raw"),
+            "formula_guard": not config.raw,
         },
         "files": written,
     }

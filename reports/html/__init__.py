@@ -22,6 +22,7 @@ from reports.html.method import RuleText
 from reports.html.page import read_page
 from reports.html.queries import plural
 from reports.html.trend import HEIGHT, WIDTH, read_trend
+from scanner.config import Section
 from scanner.findings import SEVERITIES
 from scanner.safe_text import NAME, plain
 from scanner.snapshot import sha256_of, write_private
@@ -34,14 +35,21 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parents[2] / "templates"
 
 
-def write(night: Night, folder: Path) -> list[Path]:
+class Config(Section):
+    """The HTML report."""
+
+    title: str = "Identity sprawl"
+    """Heading of the report."""
+
+
+def write(night: Night, folder: Path, config: Config) -> list[Path]:
     """Write ``report.html`` into a folder. Same night, same bytes. Returns its path."""
     path = folder / "report.html"
-    write_private(path, render(night).encode())
+    write_private(path, render(night, config).encode())
     return [path]
 
 
-def render(night: Night, most: int = MOST) -> str:
+def render(night: Night, config: Config, most: int = MOST) -> str:
     """Return the report of a night as HTML, with at most so many findings in its table."""
     from markupsafe import Markup
 
@@ -53,7 +61,7 @@ def render(night: Night, most: int = MOST) -> str:
         _environment()
         .get_template("report.html.j2")
         .render(
-            title=night.settings.get("title", "Identity sprawl"),
+            title=config.title,
             night=night,
             manifest=night.manifest,
             manifest_sha256=sha256_of(night.snapshot / "manifest.json"),

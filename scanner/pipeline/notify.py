@@ -1,6 +1,8 @@
 """Tells others how a run goes: the webhook, and a dead-man ping.
 
-The addresses are secrets: of what goes wrong only the kind is logged. Nothing here fails a night, whose files matter
+The webhook is told of a night worth telling (new findings above a threshold, coverage lost, exceptions about to end)
+and of a run that failed; a quiet night sends nothing. It gets counts and a link, nothing that names an identity or a
+credential. The addresses are secrets: of what goes wrong only the kind is logged. Nothing here fails a night, whose files matter
 more than the news of them.
 """
 
@@ -11,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import structlog
 
 from scanner.config import SecretMissingError
+from scanner.findings import SEVERITIES
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
     from scanner.config import NotifySettings, SecretRef
+    from scanner.night import Night
 
 log = structlog.get_logger()
 
@@ -51,6 +55,55 @@ def ping(notify: NotifySettings, step: Literal["start", "done", "fail"]) -> None
     """GET ``notify.ping_url``, where one is configured, as https://healthchecks.io/docs/http_api/ asks."""
     if notify.ping_url is not None:
         _send("dead-man ping", notify.ping_url, "" if step == "done" else f"/{step}", None, PING_SECONDS)
+
+
+def tell_of_night(notify: NotifySettings, night: Night) -> None:
+    """Send the message of a night that is worth telling, where a webhook is configured."""
+    text = message(night, notify.webhook_threshold, notify.report_url) if notify.webhook else None
+    if text is not None:
+        post(notify, text)
+
+
+def message(night: Night, threshold: str, report_url: str | None) -> dict[str, Any] | None:
+    """Return what to send, or None on a quiet night. ``text`` is what Slack, Teams and Mattermost show."""
+    worst = [str(name) for name in SEVERITIES][: [str(name) for name in SEVERITIES].index(threshold) + 1]
+    marks = ", ".join(f"'{name}'" for name in worst)
+    query = (
+        f"SELECT severity, count(*) FROM findings WHERE status IN ('new', 'reopened') AND severity IN ({marks}) "
+        "GROUP BY severity"
+    )
+    new = {severity: int(count) for severity, count in night.rows(query)}
+    unobserved = int(night.one("SELECT count(*) FROM findings WHERE status = 'unobserved'") or 0)
+    # Told once, when it begins: an exception that stays expired is an open finding like any other.
+    query = "SELECT count(*) FROM findings WHERE status IN ('new', 'reopened') AND rule IN ('exception-expiring', 'exception-expired')"
+    expiring = int(night.one(query) or 0)
+    failed = int(night.one("SELECT count(DISTINCT rule) FROM rule_results WHERE status = 'error'") or 0)
+    parts = []
+    if new:
+        counts = ", ".join(f"{new[name]} {name}" for name in SEVERITIES if name in new)
+        parts.append(f"new or reopened: {counts}")
+    if unobserved:
+        parts.append(f"{unobserved} findings could not be looked at again")
+    if night.manifest.partial:
+        parts.append("the run was stopped before every target was done")
+    if expiring:
+        parts.append(f"{expiring} exceptions have ended or end soon")
+    if failed:
+        parts.append(f"{failed} rules failed")
+    if not parts:
+        return None
+    link = f" {report_url}" if report_url else ""
+    text = f"sprawlscan {night.run_id}: {'; '.join(parts)}. Coverage {night.manifest.coverage:.1%}.{link}"
+    return {
+        "text": text,
+        "run_id": night.run_id,
+        "new": new,
+        "unobserved": unobserved,
+        "coverage": night.manifest.coverage,
+        "partial": night.manifest.partial,
+        "exceptions_ending": expiring,
+        "report_url": report_url,
+    }
 
 
 class Watched:

@@ -6,17 +6,19 @@ import contextlib
 import signal
 import threading
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from scanner.collect.run import NothingCollectedError, Progress, collect_snapshot, free_space_message
+from scanner.config import ConfigError
 from scanner.findings import SEVERITIES
 from scanner.night import open_night
-from scanner.pipeline.notify import Watched
-from scanner.plugins import load_report
+from scanner.pipeline.notify import Watched, tell_of_night
+from scanner.plugins import load_report, report_config
 from scanner.snapshot import SnapshotError, list_sealed, run_id_of, write_private
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scanner.analyze.steps import AnalysisSummary, AnalyzeSettings
-    from scanner.config import Loaded, Settings
+    from scanner.config import Loaded, Section, Settings
     from scanner.night import Night
     from scanner.records import Severity
     from scanner.snapshot import Manifest
@@ -46,10 +48,6 @@ class Exit(IntEnum):
 
 
 PRECEDENCE = (Exit.INTERNAL, Exit.USAGE, Exit.LOCKED, Exit.DEADLINE, Exit.COVERAGE, Exit.FINDINGS)
-
-
-NOTICES = ["prometheus", "webhook"]
-"""Reports that tell others; each does nothing unless ``notify`` configures it. Written after every run."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,20 +153,29 @@ def previous_run(state: Path, run_id: str) -> str | None:
     return next((name for name in reversed(earlier) if name < run_id), None)
 
 
-def report_options(settings: Settings) -> dict[str, object]:
-    """Return what reports may read of the configuration."""
-    return {**settings.reports.model_dump(), "notify": settings.notify}
-
-
 def write_reports(settings: Settings, run_id: str, formats: list[str]) -> list[Path]:
-    """Write the reports of an analysed run. Returns the files."""
+    """Write the reports of an analysed run. Returns the files. Raises `ConfigError` for options that are missing."""
     folder = settings.state / "reports" / run_id
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     written: list[Path] = []
     previous = previous_run(settings.state, run_id)
-    with open_night(settings.state, run_id, previous=previous, settings=report_options(settings)) as night:
+    with open_night(settings.state, run_id, previous=previous) as night:
         for name in formats:
-            written += load_report(name).write(night, folder)
+            written += _write_report(night, folder, name, settings.reports.of(name))
+    return written
+
+
+def _write_report(night: Night, folder: Path, name: str, config: Section | None) -> list[Path]:
+    report: Any = load_report(name)
+    model = report_config(name)
+    if model is None:
+        written: list[Path] = report.write(night, folder)
+        return written
+    try:
+        written = report.write(night, folder, config or model())
+    except ValidationError as exc:
+        missing = ", ".join(str(error["loc"][0]) for error in exc.errors())
+        raise ConfigError([f"reports.{name}: the report needs {missing}; set it in config.yaml"]) from None
     return written
 
 
@@ -265,8 +272,9 @@ def run_night(
             folder = settings.state / "reports" / manifest.run_id
             names: list[str] = []
             if "report" in stages:
-                formats = dict.fromkeys([*settings.reports.formats, *NOTICES])
-                written = write_reports(settings, manifest.run_id, list(formats))
+                written = write_reports(settings, manifest.run_id, settings.reports.formats)
+                with open_night(settings.state, manifest.run_id) as night:
+                    tell_of_night(settings.notify, night)
                 names = [str(path.relative_to(folder)) for path in written if path.is_relative_to(folder)]
             outcome = judge(
                 settings, manifest, names, analysed="analyze" in stages, stopped=stopping.is_set()
