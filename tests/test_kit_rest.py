@@ -13,11 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox.kit.http import Reply, reply
-from sandbox.kit.server import LoopbackServer
-from scanner.collect.auth import IssuedToken, NoAuth, TokenAuth
-from scanner.collect.collector import Run
-from scanner.collect.failures import SourceError, classify_error
-from scanner.collect.http_config import HttpConfig
+from scanner.collect.auth import IssuedToken, TokenAuth
 from scanner.collect.memory import Memory
 from scanner.collect.paging import (
     Keyset,
@@ -29,36 +25,13 @@ from scanner.collect.paging import (
     TokenInBody,
     TokenInHeader,
 )
-from scanner.collect.rest import Dialect, RestClient
+from scanner.collect.rest import Dialect
 from scanner.records import Account
-from scanner.secrets.detectors import Fingerprint
+from tests.kit_source import CUT, NOW, Source, client, failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-NOW = datetime(2026, 11, 22, 2, tzinfo=UTC)
-CUT = Reply(status=200, body=b'[{"id": 1', headers={}, length=4096)
-"""An answer that ends too early."""
-
-
-class Source:
-    """A server whose next answers a test lines up; the last one stays."""
-
-    def __init__(self) -> None:
-        self.answers: list[Reply | Callable[[str], Reply]] = []
-        self.seen: list[tuple[str, str, dict[str, str]]] = []
-        self.server = LoopbackServer(self._answer, "source")
-        self.url = self.server.origin
-        self.server.__enter__()
-
-    def _answer(self, method: str, target: str, headers: dict[str, str], _body: bytes) -> Reply:
-        self.seen.append((method, target, headers))
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return answer(target) if callable(answer) else answer
-
-    def close(self) -> None:
-        self.server.__exit__(None, None, None)
 
 
 @pytest.fixture
@@ -66,30 +39,6 @@ def source() -> Iterator[Source]:
     made = Source()
     yield made
     made.close()
-
-
-def client(
-    source: Source, tmp_path: Path, stopping: threading.Event | None = None, **options: Any
-) -> RestClient:
-    settings: dict[str, Any] = {"retries": 0, "throttled_wait_seconds": 0.01, "longest_wait_seconds": 5}
-    settings |= options.pop("config", {})
-    run = Run(
-        as_of=NOW, fingerprint=Fingerprint(b"k" * 32), cache=tmp_path, stopping=stopping or threading.Event()
-    )
-    return RestClient(
-        options.pop("base", source.url),
-        HttpConfig(**settings),
-        run,
-        auth=options.pop("auth", NoAuth()),
-        **options,
-    )
-
-
-def failure(ask: Callable[[], object]) -> SourceError:
-    with pytest.raises(SourceError) as caught:
-        ask()
-    assert classify_error(caught.value) is not None
-    return caught.value
 
 
 def page(*numbers: int, **headers: str) -> Reply:

@@ -23,7 +23,7 @@ import msgspec
 from scanner.collect.answers import Answer, is_page_for_people, named_wait, read_json, words_of
 from scanner.collect.failures import SourceError, reason_of
 from scanner.collect.limiter import Limiter
-from scanner.collect.paging import Paginator, RememberedPage, read_pages, with_query
+from scanner.collect.paging import Paginator, RememberedPage, place_in, read_pages, with_query
 from scanner.collect.transport import CutError, RawAnswer, Transport
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ _THROTTLED_TRIES = 4
 _REDIRECTS = 3
 _BACKOFF_SECONDS = 0.5
 _ONE_PAGE = Paginator()
+_LIMITED = {"RATE_LIMITED", "RATE_LIMIT", "THROTTLED", "TOO_MANY_REQUESTS"}
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
 
 
@@ -55,11 +56,13 @@ class Dialect:
         return "requests"
 
     def throttled(self, answer: Answer) -> bool:
-        """Tell whether an answer is a rate limit."""
+        """Tell whether an answer is a rate limit: by its status, or by a GraphQL error inside a 200."""
         headers = answer.headers
         left = headers.get("x-ratelimit-remaining", headers.get("ratelimit-remaining"))
-        return answer.status == 429 or (
-            answer.status in {403, 503} and ("retry-after" in headers or left == "0")
+        return (
+            answer.status == 429
+            or (answer.status in {403, 503} and ("retry-after" in headers or left == "0"))
+            or _is_limited_inside(answer.body)
         )
 
     def reason(self, status: int) -> Reason:
@@ -354,6 +357,14 @@ class _Remembering(_Unremembered):
 
     def remembered(self, path: str) -> RememberedPage | None:
         return self._memory.page(self._client.page_key(path, self._salt))
+
+
+def _is_limited_inside(body: Any) -> bool:
+    errors = body.get("errors") if isinstance(body, dict) else None
+    return isinstance(errors, list) and any(
+        isinstance(error, dict) and str(error.get("type") or place_in(error, "extensions/code")) in _LIMITED
+        for error in errors
+    )
 
 
 def _origin(url: str) -> tuple[str, str, str]:

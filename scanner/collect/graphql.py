@@ -1,0 +1,347 @@
+"""GraphQL: queries only, errors inside a 200, and answers that are not whole.
+
+`GraphqlClient` sends one query, over a `scanner.collect.rest.RestClient` that names its URL among its ``posts``.
+`PartsQuery` asks one thing of many objects, where nobody knows beforehand what the server can answer: in another
+edition or version it lacks a field, and of a large estate it cannot answer for a hundred objects at once. It learns
+which parts to leave out, which to ask apart, and of how many objects at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from scanner.collect.failures import SourceError
+from scanner.collect.paging import place_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from scanner.collect.rest import RestClient
+    from scanner.records import Reason
+
+_WRITES = re.compile(r"\b(?:mutation|subscription)\b")
+_STRINGS = re.compile(r'"(?:[^"\\\n]|\\.)*"|#[^\n]*')
+_LACKS = re.compile(
+    r"doesn't exist|doesn't accept|Cannot query field|Unknown (?:argument|type|field)|isn't a defined|"
+    r"has an invalid value|No such type|can't be spread|must have selections|Selections can't be made"
+)
+_TOO_COMPLEX = re.compile(
+    r"exceeds max (?:complexity|depth)|query too large|exceeds? the maximum (?:node )?limit", re.IGNORECASE
+)
+_TOO_SLOW = re.compile(
+    r"\btimeout\b|timed out|resource limits? .*exceeded|something went wrong", re.IGNORECASE
+)
+_REFUSED = re.compile(
+    r"permission|forbidden|not (?:authorized|accessible)|could not resolve to|does not exist", re.IGNORECASE
+)
+_REFUSALS = {"FORBIDDEN", "NOT_FOUND", "INSUFFICIENT_SCOPES", "UNAUTHORIZED", "UNAUTHENTICATED"}
+_QUOTED = re.compile(r"['\"`](\w+)['\"`]")
+
+
+class GraphqlError(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of ``errors``. https://spec.graphql.org/October2021/#sec-Errors"""
+
+    message: str
+    type: str
+    """The server's word for it (``FORBIDDEN``), from ``type`` or ``extensions.code``; may be empty."""
+    path: list[str | int]
+    field: str
+    """The field that a server lacks, where it names one."""
+
+    @property
+    def lacks(self) -> bool:
+        """Whether the server lacks a field, argument or type that was asked for."""
+        return bool(_LACKS.search(self.message)) or self.type.lower().startswith("undefined")
+
+    @property
+    def too_complex(self) -> bool:
+        """Whether one query may never ask so much, whatever it is about."""
+        return self.type == "MAX_NODE_LIMIT_EXCEEDED" or bool(_TOO_COMPLEX.search(self.message))
+
+    @property
+    def too_slow(self) -> bool:
+        """Whether the server gave up: fewer objects may do."""
+        return self.type == "RESOURCE_LIMITS_EXCEEDED" or bool(_TOO_SLOW.search(self.message))
+
+
+class QueryError(SourceError):
+    """A query gave errors, and no data that can be used."""
+
+    def __init__(self, errors: Sequence[GraphqlError]) -> None:
+        self.errors = list(errors)
+        self.lacks = any(error.lacks for error in errors)
+        self.too_complex = any(error.too_complex for error in errors)
+        self.too_slow = any(error.too_slow for error in errors)
+        words = "; ".join(_words(error) for error in errors[:3])
+        super().__init__(self._reason(), f"GraphQL: {words or 'no data'}"[:500])
+
+    def _reason(self) -> Reason:
+        if self.lacks or self.too_complex:
+            return "unsupported"
+        refused = any(error.type in _REFUSALS or _REFUSED.search(error.message) for error in self.errors)
+        return "denied" if refused and not self.too_slow else "unreachable"
+
+
+class QueryAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a query gave; errors beside the data tell which parts of it are missing."""
+
+    data: dict[str, Any]
+    errors: list[GraphqlError] = []
+
+
+class GraphqlClient:
+    """Sends queries to one URL of a source."""
+
+    def __init__(self, client: RestClient, url: str) -> None:
+        """``url`` is among the client's ``posts``, and at one of its origins."""
+        self._client = client
+        self._url = url
+
+    def query(
+        self, document: str, variables: Mapping[str, Any], *, retries: int | None = None
+    ) -> QueryAnswer:
+        """Send one query. Raises ValueError for anything but a query, `QueryError` when no data came.
+
+        ``retries`` replaces the configured number of repetitions after a server's error: 0 for who asks for less then.
+        """
+        if _WRITES.search(_STRINGS.sub("", document)):
+            raise ValueError("only queries are sent")
+        body = self._client.post(
+            self._url, {"query": document, "variables": dict(variables)}, retries=retries
+        ).body
+        errors = _errors(body)
+        data = body.get("data") if isinstance(body, dict) else None
+        if not isinstance(data, dict):
+            if not errors:
+                raise SourceError("malformed", "GraphQL: the answer has neither data nor errors")
+            raise QueryError(errors)
+        return QueryAnswer(data=data, errors=errors)
+
+    def connection(
+        self, document: str, variables: Mapping[str, Any], *, at: str, cursor: str = "cursor"
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the nodes of a connection, page by page; ``at`` is its place in the data, ``cursor`` the variable.
+
+        The document asks for ``nodes`` and for ``pageInfo { hasNextPage endCursor }``. Raises `SourceError`: denied when
+        the connection is not shown, truncated when fewer nodes came than its ``totalCount``.
+        """
+        after: str | None = None
+        seen: set[str | None] = set()
+        count = 0
+        while after not in seen:
+            seen.add(after)
+            answer = self.query(document, {**variables, cursor: after})
+            shown = place_in(answer.data, at)
+            if not isinstance(shown, dict):
+                raise (
+                    QueryError(answer.errors)
+                    if answer.errors
+                    else SourceError("denied", f"{at} is not shown")
+                )
+            found = [node for node in shown.get("nodes") or [] if isinstance(node, dict)]
+            count += len(shown.get("nodes") or [])
+            yield from found
+            if not place_in(shown, "pageInfo/hasNextPage"):
+                total = shown.get("totalCount")
+                if isinstance(total, int) and count < total:
+                    raise SourceError("truncated", f"{at}: {count} of {total} came")
+                return
+            after = str(place_in(shown, "pageInfo/endCursor"))
+        raise SourceError("malformed", f"{at}: the cursor leads back to a page that was read")
+
+
+class PartsQuery:
+    """One query about many objects, made of parts. Learns what the server can answer. Used by one thread at a time."""
+
+    def __init__(
+        self,
+        client: GraphqlClient,
+        document: Callable[[str], str],
+        parts: Mapping[str, Sequence[str]],
+        *,
+        largest: int,
+        smallest: int = 1,
+    ) -> None:
+        """``document`` makes the query of the parts' selections, joined. ``parts`` has for each name one or more
+        selections, the richest first: where the server lacks a field of one, the next is asked.
+
+        ``largest`` and ``smallest`` are of how many objects a query asks.
+        """
+        self._client = client
+        self._document = document
+        self._parts = {name: list(choices) for name, choices in parts.items()}
+        self._groups: list[list[str]] = [list(parts)]
+        self._largest = largest
+        self._smallest = smallest
+        self.size = largest
+        """Of how many objects the next query asks."""
+        self.left_out: dict[str, str] = {}
+        """Parts that are not asked for, and the server's words for why."""
+
+    def leave_out(self, name: str, words: str) -> None:
+        """Ask for a part no more."""
+        if self._parts.pop(name, None) is not None:
+            self.left_out[name] = words
+            self._groups = [group for group in ([n for n in g if n != name] for g in self._groups) if group]
+            self._groups = self._groups or [[]]
+
+    def ask(
+        self, variables: Callable[[int], Mapping[str, Any]], *, without: Collection[str] = ()
+    ) -> QueryAnswer:
+        """Ask about some objects, and again with what is left when the server cannot answer.
+
+        ``variables`` makes the query's variables for so many objects as it is given. ``without`` are parts that are not
+        asked for this time. Raises `SourceError` when the server cannot even answer for ``smallest`` objects; ``size`` is
+        then what it was asked for last.
+        """
+        answered: dict[tuple[str, ...], QueryAnswer] = {}
+        while True:
+            size = self.size
+            try:
+                for group in list(self._groups):
+                    names = tuple(name for name in group if name not in without)
+                    if names not in answered and (names or len(self._groups) == 1):
+                        answered[names] = self._part(names, variables(size), last=size <= self._smallest)
+            except SourceError as exc:
+                if not self._learn(exc, list(names), size):
+                    raise
+                if self.size != size:
+                    answered.clear()
+                continue
+            self.size = min(self._largest, size * 2)
+            return _joined(list(answered.values()))
+
+    def _part(self, names: Sequence[str], variables: Mapping[str, Any], *, last: bool) -> QueryAnswer:
+        selection = " ".join(self._parts[name][0] for name in names)
+        answer = self._client.query(self._document(selection), variables, retries=0)
+        if any(error.too_slow for error in answer.errors) and not last:
+            raise QueryError(answer.errors)
+        if answer.errors and not any(value is not None for value in answer.data.values()):
+            raise QueryError(answer.errors)
+        return answer
+
+    def _learn(self, exc: SourceError, names: list[str], size: int) -> bool:
+        """Change what is asked so that the server may answer; False when nothing is left to change."""
+        if isinstance(exc, QueryError) and exc.lacks:
+            if not names:
+                return False
+            found = self._named(exc, names)
+            if found or len(names) == 1:
+                for name in found or names:
+                    self._poorer(name, str(exc))
+            else:
+                self._split(names)
+            return True
+        if isinstance(exc, QueryError) and exc.too_complex:
+            if len(names) > 1:
+                self._split(names)
+                return True
+            if size > 1:
+                self._largest = self.size = size // 2
+                return True
+            for name in names:
+                self.leave_out(name, str(exc))
+            return bool(names)
+        if exc.reason not in {"unreachable", "malformed"} or size <= self._smallest:
+            return False
+        self.size = max(self._smallest, size // 2)
+        return True
+
+    def _named(self, exc: QueryError, names: Sequence[str]) -> list[str]:
+        """Return the parts that the server's errors name, one for each error; none when an error names no single one."""
+        found: list[str] = []
+        for error in exc.errors:
+            word = error.field or next(iter(_QUOTED.findall(error.message)), "")
+            holding = [
+                name for name in names if word and re.search(rf"\b{re.escape(word)}\b", self._parts[name][0])
+            ]
+            if len(holding) != 1:
+                return []
+            found += [name for name in holding if name not in found]
+        return found
+
+    def _poorer(self, name: str, words: str) -> None:
+        choices = self._parts[name]
+        if len(choices) > 1:
+            choices.pop(0)
+        else:
+            self.leave_out(name, words)
+
+    def _split(self, names: list[str]) -> None:
+        half = len(names) // 2
+        for group in self._groups:
+            if set(names) <= set(group):
+                left = [name for name in group if name not in names]
+                parts = (names[:half], names[half:], left)
+                at = self._groups.index(group)
+                self._groups[at : at + 1] = [part for part in parts if part]
+                return
+
+
+def nodes_of(connection: Any, *, whole: bool = True) -> list[dict[str, Any]] | None:
+    """Return the nodes of a connection; None when it is not shown.
+
+    With ``whole``, None also when it has more: a next page, a larger ``totalCount``, or a node that is null (withheld, or
+    lost to an error of its own).
+    """
+    nodes = connection.get("nodes") if isinstance(connection, dict) else None
+    if not isinstance(nodes, list):
+        return None
+    shown = [node for node in nodes if isinstance(node, dict)]
+    total = connection.get("totalCount")
+    more = place_in(connection, "pageInfo/hasNextPage") or (isinstance(total, int) and total > len(shown))
+    return None if whole and (more or len(shown) < len(nodes)) else shown
+
+
+def _errors(body: Any) -> list[GraphqlError]:
+    errors = body.get("errors") if isinstance(body, dict) else None
+    return [_error(error) for error in errors] if isinstance(errors, list) else []
+
+
+def _error(error: Any) -> GraphqlError:
+    if not isinstance(error, dict):
+        return GraphqlError(message=str(error)[:500], type="", path=[], field="")
+    more = error.get("extensions")
+    more = more if isinstance(more, dict) else {}
+    path = error.get("path")
+    return GraphqlError(
+        message=str(error.get("message"))[:500],
+        type=str(error.get("type") or more.get("code") or ""),
+        path=[part for part in path if isinstance(part, (str, int))] if isinstance(path, list) else [],
+        field=str(more.get("fieldName") or ""),
+    )
+
+
+def _words(error: GraphqlError) -> str:
+    return f"{error.type}: {error.message}" if error.type else error.message
+
+
+def _joined(answers: Sequence[QueryAnswer]) -> QueryAnswer:
+    """Return the answers to the same question about several parts as one."""
+    data: Any = {}
+    for answer in answers:
+        data = _merged(data, answer.data)
+    return QueryAnswer(data=data, errors=[error for answer in answers for error in answer.errors])
+
+
+def _merged(one: Any, other: Any) -> Any:
+    """Merge two answers of one shape: objects by key, lists by position. What one does not show, the other may."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        if "id" in one and "id" in other and one["id"] != other["id"]:
+            raise SourceError(
+                "malformed", "GraphQL: two answers about the same objects differ in their order"
+            )
+        return {
+            **one,
+            **{key: _merged(one[key], value) if key in one else value for key, value in other.items()},
+        }
+    if isinstance(one, list) and isinstance(other, list):
+        if len(one) != len(other):
+            raise SourceError(
+                "malformed", "GraphQL: two answers about the same objects differ in their number"
+            )
+        return [_merged(mine, its) for mine, its in zip(one, other, strict=True)]
+    return other if one is None else one
