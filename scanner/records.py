@@ -266,6 +266,8 @@ class Secret(Record, frozen=True, kw_only=True, gc=False):
     """Whether only protected branches or environments get it."""
     visibility: str | None = None
     """Who can use it: ``all``, ``private``, ``selected``, ``repository``, ``environment``."""
+    available_to: list[str] = []
+    """The `Account.id`s of the places that can use it, where ``visibility`` is ``selected``."""
     looks_like: str | None = None
     """The detector that recognized the value or, with ``name:`` before it, the name."""
     length: int | None = None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import collectors.github
-from collectors.github.client import Client
+from collectors.github.client import GitHubClient
 from collectors.github.tokens import user_token
 from scanner.collect.collector import Run
 from scanner.records import Coverage, Gap, Record
@@ -90,5 +90,7 @@ def covered(records: Iterable[Record]) -> set[tuple[str, str, str | None]]:
     return {(row.account_id, row.table, row.kind) for row in of(records, Coverage)}
 
 
-def client(sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, cache: Path, **options: Any) -> Client:
-    return Client(config(sandbox, monkeypatch, **options), run(cache), token=user_token)
+def client(
+    sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, cache: Path, **options: Any
+) -> GitHubClient:
+    return GitHubClient(config(sandbox, monkeypatch, **options), run(cache), token=user_token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -111,6 +112,21 @@ def test_side_by_side_gives_everything(workers: int) -> None:
     listings = [[account(10 * part + number) for number in range(5)] for part in range(6)]
     got = sorted(record.id for record in side_by_side(listings, workers))
     assert got == sorted(record.id for part in listings for record in part)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_side_by_side_returns_the_values_of_its_listings_in_their_order(workers: int) -> None:
+    def numbered(number: int) -> Generator[Record, None, int]:
+        yield account(number)
+        time.sleep(0.02 * (4 - number))
+        return number
+
+    def read() -> Generator[Record, None, None]:
+        values.append((yield from side_by_side([numbered(number) for number in range(4)], workers)))
+
+    values: list[list[int | None]] = []
+    list(read())
+    assert values == [[0, 1, 2, 3]]
 
 
 def test_side_by_side_stops_its_threads_when_the_reader_leaves() -> None:

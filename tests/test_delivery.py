@@ -250,7 +250,7 @@ def test_a_key_of_a_group_reaches_the_pipelines_of_all_its_projects(tmp_path: Pa
 
 
 def test_a_key_for_some_repositories_reaches_those(tmp_path: Path) -> None:
-    chosen = stored("top", visibility="selected", tags={"repositories": "deep,x"})
+    chosen = stored("top", visibility="selected", available_to=["deep", "x"])
     assert held(tmp_path, *PLACES, chosen) == ["in-deep"]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from collectors.github.client import Client
+from collectors.github.client import GitHubClient
 from collectors.github.failures import QueryError, StatusError, explain
 from collectors.github.tokens import user_token
 from sandbox.github.limits import GitHubLimits
@@ -40,7 +40,7 @@ def sandbox() -> Iterator[GitHubSandbox]:
         yield served
 
 
-def repositories(reader: Client) -> list[str]:
+def repositories(reader: GitHubClient) -> list[str]:
     return [item["name"] for item in reader.items("/orgs/lanternpay/repos", {"per_page": 3})]
 
 
@@ -83,7 +83,7 @@ def test_stopping_ends_a_wait(
 ) -> None:
     sandbox.fail("/orgs/{org}/hooks", "primary")
     night = run(tmp_path)
-    reader = Client(config(sandbox, monkeypatch), night, token=user_token)
+    reader = GitHubClient(config(sandbox, monkeypatch), night, token=user_token)
     threading.Timer(0.3, night.stopping.set).start()
     begun = time.monotonic()
     with pytest.raises(SourceError) as raised:
@@ -168,7 +168,7 @@ def test_an_unchanged_page_gives_its_records_again_and_not_an_empty_list(
 
     def read() -> list[Record]:
         memory = Memory(tmp_path, "github", "t", as_of=NIGHT, version="1")
-        reader = Client(config(sandbox, monkeypatch), run(tmp_path), token=user_token, memory=memory)
+        reader = GitHubClient(config(sandbox, monkeypatch), run(tmp_path), token=user_token, memory=memory)
         records = list(reader.records("/orgs/lanternpay/repos", account, {"per_page": 3}))
         memory.close()
         return records
@@ -186,7 +186,7 @@ def test_a_memory_of_another_token_is_not_used(
     memory = Memory(tmp_path, "github", "t", as_of=NIGHT, version="1")
     for token in (sandbox.token, sandbox.classic_token("admin:org", "repo", "admin:org_hook")):
         options = config(sandbox, monkeypatch, token=token)
-        reader = Client(options, run(tmp_path), token=user_token, memory=memory)
+        reader = GitHubClient(options, run(tmp_path), token=user_token, memory=memory)
         list(reader.records("/orgs/lanternpay/repos", lambda _item: ()))
     assert not any(call.conditional for call in sandbox.log)
 
@@ -216,7 +216,7 @@ def test_a_foreign_next_link_is_refused_without_assertions(sandbox: GitHubSandbo
     sandbox.fail("/orgs/{org}/repos", "foreign-next")
     program = f"""
 import collectors.github, threading, pathlib
-from collectors.github.client import Client
+from collectors.github.client import GitHubClient
 from collectors.github.tokens import user_token
 from scanner.collect.failures import SourceError
 from scanner.collect.collector import Run
@@ -226,7 +226,7 @@ config = collectors.github.Config(token="${{env:T}}", organizations=["lanternpay
 run = Run(as_of=datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC), fingerprint=Fingerprint(b"k"),
           cache=pathlib.Path("{tmp_path}"), stopping=threading.Event())
 try:
-    list(Client(config, run, token=user_token).items("/orgs/lanternpay/repos"))
+    list(GitHubClient(config, run, token=user_token).items("/orgs/lanternpay/repos"))
 except SourceError as refused:
     print(refused.reason)
 """

@@ -10,14 +10,15 @@ import msgspec
 import pytest
 
 import collectors.github
-from collectors.github.client import Client
-from collectors.github.listings.bypass import Bypass
-from collectors.github.scope import Scope
+from collectors.github.client import GitHubClient
+from collectors.github.listings.branch_bypass import BypassBatches
+from collectors.github.scope import OrganizationScope
 from collectors.github.tokens import user_token
 from sandbox.github.limits import GitHubLimits
 from sandbox.github.server import GitHubSandbox
+from scanner.collect.memory import Memory
 from scanner.records import Account, Control, Coverage, Gap, Reason
-from tests.github_night import app_config, collected, config, gaps, of, run
+from tests.github_night import NIGHT, app_config, collected, config, gaps, of, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -279,12 +280,13 @@ def test_rules_are_kept_when_their_bypass_is_not_shown(
         whole = collected(config(sandbox, monkeypatch), run(tmp_path))
         sandbox.fail("/graphql", 500)
         options = config(sandbox, monkeypatch)
-        bypass = Bypass(
-            Scope(
-                client=Client(options, run(tmp_path), token=user_token),
+        bypass = BypassBatches(
+            OrganizationScope(
+                client=GitHubClient(options, run(tmp_path), token=user_token),
                 run=run(tmp_path),
                 target=next(collectors.github.targets(options, run(tmp_path))),
-                settings=options,
+                config=options,
+                memory=Memory(tmp_path, "github", "t", as_of=NIGHT, version="1"),
                 login="lanternpay",
                 number=7001001,
             )

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 import collectors.github
-from collectors.github.listings.secrets import identifier
+from collectors.github.listings.variables import identifier
 from sandbox.github.organization import (
     Actions,
     Authorization,
@@ -478,7 +478,7 @@ def test_secrets(night: list[Record]) -> None:
         "github-actions:repo/11/DB_PASSWORD": ("repository", None, False, NEW),
         "github-actions:repo/11/env/21/SIGNING_KEY": ("environment", "production", True, OLD),
     }
-    assert one(night, r.Secret, "github-actions:org/1/SHARED").tags == {"repositories": "app"}
+    assert one(night, r.Secret, "github-actions:org/1/SHARED").available_to == ["github:repo:11"]
 
 
 def test_a_key_id_in_a_variable_is_joined_to_the_key(night: list[Record]) -> None:

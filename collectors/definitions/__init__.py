@@ -51,7 +51,7 @@ Of GitHub workflows: outputs and variables are followed through steps and jobs a
 from __future__ import annotations
 
 from collectors.definitions.checkout import Config, collect, targets
-from collectors.definitions.definition import Definition, DefinitionError, Problem
+from collectors.definitions.definition import Definition, DefinitionError, Job, Problem
 from collectors.definitions.formats import format_by_content, format_of, parse
 from collectors.definitions.records import definition_records, identity_id
 from collectors.definitions.tokens import Context
@@ -61,6 +61,7 @@ __all__ = [
     "Context",
     "Definition",
     "DefinitionError",
+    "Job",
     "Problem",
     "collect",
     "definition_records",

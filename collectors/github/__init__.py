@@ -35,7 +35,7 @@ from scanner.records import record_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.github.client import Client
+    from collectors.github.client import GitHubClient
     from collectors.github.tokens import Token
     from scanner.collect.collector import Run
     from scanner.records import Record
@@ -46,10 +46,10 @@ _HERE = Path(__file__).resolve().parent
 
 def targets(config: Config, run: Run) -> Iterator[Target]:
     """Yield one target for each organization. One that cannot be found is a target, too: its reading tells why."""
-    from collectors.github.client import Client
+    from collectors.github.client import GitHubClient
     from collectors.github.tokens import app_token, user_token
 
-    client = Client(config, run, token=user_token if config.app is None else app_token)
+    client = GitHubClient(config, run, token=user_token if config.app is None else app_token)
     try:
         if config.app is None:
             for login in config.organizations:
@@ -69,7 +69,7 @@ def _target(login: str, number: object, **params: str) -> Target:
     )
 
 
-def _named(client: Client, login: str) -> Target:
+def _named(client: GitHubClient, login: str) -> Target:
     from scanner.collect.failures import SourceError
 
     try:
@@ -78,7 +78,7 @@ def _named(client: Client, login: str) -> Target:
         return _target(login, login)
 
 
-def _installed(client: Client, config: Config) -> Iterator[Target]:
+def _installed(client: GitHubClient, config: Config) -> Iterator[Target]:
     """Yield the App's installations in organizations, and a target for each one asked for that has none."""
     from scanner.collect.failures import SourceError
 
@@ -108,7 +108,7 @@ def _installed(client: Client, config: Config) -> Iterator[Target]:
 
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield what one organization holds. Never raises for what GitHub answers: that is a Gap."""
-    from collectors.github.client import Client
+    from collectors.github.client import GitHubClient
     from collectors.github.plan import night
     from collectors.github.tokens import installation_token, user_token
     from scanner.collect.memory import Memory, code_version
@@ -123,7 +123,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         as_of=run.as_of,
         version=f"{code_version(_HERE, _HERE.parent / 'definitions')} {run.fingerprint('sprawlscan')}",
     )
-    client = Client(config, run, token=token, memory=memory if config.token is not None else None)
+    client = GitHubClient(config, run, token=token, memory=memory if config.token is not None else None)
     try:
         yield from night(client, memory, target, config, run)
     finally:

@@ -26,12 +26,12 @@ from collectors.github.tokens import API_VERSION
 from scanner.collect.limiter import Limiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
     from github.Requester import Requester
 
     from collectors.github.config import Config
-    from collectors.github.tokens import Held, Token
+    from collectors.github.tokens import HeldToken, Token
     from scanner.collect.collector import Run
     from scanner.collect.memory import Memory
     from scanner.records import Record
@@ -44,7 +44,7 @@ _WRITES = re.compile(r"\b(?:mutation|subscription)\b")
 _SECONDARY = ("secondary rate limit", "please retry your request again later", "please wait a few minutes")
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class RestAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What one REST request gave: ``body`` is None for a 304."""
 
     status: int
@@ -59,7 +59,7 @@ class Queried(msgspec.Struct, frozen=True, kw_only=True):
     errors: list[dict[str, Any]]
 
 
-class Client:
+class GitHubClient:
     """Reads one GitHub with one token. Thread-safe; each thread has its own connection."""
 
     def __init__(self, config: Config, run: Run, *, token: Token, memory: Memory | None = None) -> None:
@@ -78,7 +78,7 @@ class Client:
         self._threads = threading.local()
         self._open: list[Requester] = []
         self._lock = threading.Lock()
-        self._token: Held | None = None
+        self._token: HeldToken | None = None
         self.requests = 0
         """How many requests were sent."""
 
@@ -89,7 +89,7 @@ class Client:
                 requester.close()
             self._open.clear()
 
-    def _held(self) -> Held:
+    def _held(self) -> HeldToken:
         """Return a token that is good for some minutes more."""
         with self._lock:
             if self._token is None or time.monotonic() >= self._token.until:
@@ -98,7 +98,7 @@ class Client:
 
     def _renewed(self) -> bool:
         """Drop a token that GitHub refused, if another can be made: an installation's may end early."""
-        refused: Held = self._threads.mine[0]
+        refused: HeldToken = self._threads.mine[0]
         with self._lock:
             if self._token is refused and refused.until != float("inf"):
                 self._token = None
@@ -115,7 +115,7 @@ class Client:
         from urllib3.util.retry import Retry
 
         token = self._held()
-        mine: tuple[Held, Requester] | None = getattr(self._threads, "mine", None)
+        mine: tuple[HeldToken, Requester] | None = getattr(self._threads, "mine", None)
         if mine is not None and mine[0] is token:
             return mine[1]
         retry = Retry(
@@ -144,9 +144,9 @@ class Client:
         self._threads.mine = (token, hub.requester)
         return hub.requester
 
-    def get(self, path: str, parameters: Mapping[str, str | int] | None = None, etag: str = "") -> Answer:
+    def get(self, path: str, parameters: Mapping[str, str | int] | None = None, etag: str = "") -> RestAnswer:
         """GET one path (``/orgs/acme``). Raises `GitHubError` and what ``requests`` raises."""
-        resource = "audit_log" if path.endswith("/audit-log") else "core"
+        resource = "audit_log" if path.partition("?")[0].endswith("/audit-log") else "core"
         cut = 0
         for attempt in range(TRIES):
             self._limiter.admit(resource)
@@ -174,10 +174,10 @@ class Client:
         self._limiter.passed(resource)
         self._heed(resource, answered)
         if status == 304 and etag:
-            return Answer(status=304, headers=answered, body=None)
+            return RestAnswer(status=304, headers=answered, body=None)
         if status != 200:
             raise StatusError(status, _message(text), answered)
-        return Answer(status=status, headers=answered, body=_json(text))
+        return RestAnswer(status=status, headers=answered, body=_json(text))
 
     def one(self, path: str, parameters: Mapping[str, str | int] | None = None) -> dict[str, Any]:
         """GET one object."""
@@ -201,7 +201,7 @@ class Client:
         *,
         inside: str | None = None,
         salt: str = "",
-    ) -> Iterator[Record]:
+    ) -> Generator[Record, None, None]:
         """Yield what ``convert`` makes of each item of a list; ``salt`` names what else its records depend on.
 
         With a token that stays the same over nights, a page that GitHub calls unchanged (304, free of the primary

@@ -4,47 +4,53 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from collectors.github.facts import OrganizationFacts
 from collectors.github.failures import GitHubError, explain
 from collectors.github.listings import (
-    actions,
+    actions_settings,
+    attestations,
     audit_log,
-    controls,
-    credentials,
+    authorizations,
+    definition_texts,
+    fine_grained_tokens,
+    installations,
     oidc,
     organization,
-    repositories,
-    scanning,
+    people,
+    public_keys,
+    repository_pages,
+    roles,
+    runners,
+    secret_scanning,
     secrets,
     teams,
+    variables,
+    webhooks,
 )
-from collectors.github.listings.settings import Night, Organization, rare_secrets
-from collectors.github.scope import Scope
-from scanner.collect.failures import Failure
-from scanner.collect.listings import ListingRequest, gap, preflight, side_by_side
+from collectors.github.listings.branch_bypass import BypassBatches
+from collectors.github.listings.branch_rules import organization_rulesets, protection_ids
+from collectors.github.repository_plan import ReadingPlan, read_repository, repository_account
+from collectors.github.scope import OrganizationScope
+from scanner.collect.listings import ListingRequest, preflight, side_by_side
+from scanner.collect.memory import Carried
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Sequence
 
-    from collectors.github.client import Client
+    from collectors.github.client import GitHubClient
     from collectors.github.config import Config
-    from collectors.github.listings.oidc import Template
+    from collectors.github.facts import RepositoryFacts
     from scanner.collect.collector import Run, Target
     from scanner.collect.memory import Memory
     from scanner.records import Record
 
+_TABLES = ("identities", "credentials", "secrets", "grants", "links", "controls", "weaknesses", "deployments")
+"""What is missing with a repository that is not shown."""
 
-def night(client: Client, memory: Memory, target: Target, config: Config, run: Run) -> Iterator[Record]:
+
+def night(client: GitHubClient, memory: Memory, target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield everything of one organization."""
-    login = target.params["login"]
-
-    def itself() -> Generator[Record, None, dict[str, Any]]:
-        if "problem" in target.params:
-            raise GitHubError("denied", target.params["problem"])
-        org = client.one(f"/orgs/{login}")
-        yield organization.account(org)
-        return org
-
-    asked = ListingRequest(
+    request = ListingRequest(
         provider="github",
         account_id=target.account_id,
         collector="github",
@@ -53,131 +59,125 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
         call="GET /orgs/{org}",
         needs="metadata: read",
     )
-    org = yield from preflight(itself(), asked, explain)
+    org = yield from preflight(_itself(client, target), request, explain)
     if org is None:
         return
-    scope = Scope(
-        client=client, run=run, target=target, settings=config, login=str(org["login"]), number=int(org["id"])
+    scope = OrganizationScope(
+        client=client,
+        run=run,
+        target=target,
+        config=config,
+        memory=memory,
+        login=str(org["login"]),
+        number=int(org["id"]),
     )
-    yield from scope.told(
+    yield from scope.with_coverage(
         organization.settings(scope, org),
-        scope.asked("controls", "GET /orgs/{org}", kind="two-factor-requirement"),
+        scope.request("controls", "GET /orgs/{org}", kind="two-factor-requirement"),
         fills=("accounts/github-organization",),
     )
-    yield from organization.people(scope, org)
-    yield from teams.repository_roles(scope)
-    facts = Organization()
-    templates: list[Template] = []
-    changed: list[set[str]] = []
+    logins = yield from people.people(scope, org.get("default_repository_permission"))
+    facts = yield from _facts(scope)
+    changed = (yield from audit_log.changed(scope)) if config.audit_log else None
+    keys = len(logins) <= config.public_keys_up_to
     yield from side_by_side(
         [
-            teams.teams(scope),
-            *([organization.public_keys(scope)] if _keys_wanted(scope) else []),
-            teams.roles(scope),
-            credentials.installations(scope),
-            credentials.fine_grained(scope),
-            credentials.authorizations(scope),
-            credentials.webhooks(scope),
-            secrets.of_organization(scope, facts.variables),
-            controls.organization_actions(scope, facts),
-            controls.organization_rulesets(scope),
-            controls.secret_scanning(scope),
-            actions.organization_runners(scope),
-            oidc.organization_template(scope, templates),
-            scanning.alerts(scope),
-            scanning.attestations(scope),
-            *([audit_log.changed(scope, memory, changed)] if config.audit_log else []),
+            teams.teams(scope, facts.roles),
+            *([public_keys.public_keys(scope, logins)] if keys else []),
+            roles.organization_roles(scope),
+            installations.installations(scope),
+            fine_grained_tokens.fine_grained_tokens(scope),
+            authorizations.authorizations(scope, logins),
+            webhooks.webhooks(scope),
+            secrets.organization_secrets(scope),
+            organization_rulesets(scope),
+            secret_scanning.secret_scanning(scope),
+            runners.organization_runners(scope),
+            secret_scanning.alerts(scope),
+            attestations.attestations(scope),
         ],
         config.workers,
     )
-    facts.template = templates[0] if templates else None
-    facts.variables.sort(key=lambda variable: variable.name)
-    tonight = Night(memory=memory, organization=facts, changed=changed[0] if changed else None)
     public, private = org.get("public_repos"), org.get("total_private_repos")
-    if isinstance(public, int) and isinstance(private, int):
-        tonight.there = public + private
-    yield from repositories.everything(scope, tonight)
-    yield from _unseen(scope, tonight)
-
-
-def _keys_wanted(scope: Scope) -> bool:
-    """Tell whether people's public keys are read: two requests a person."""
-    return len(scope.logins) <= scope.settings.public_keys_up_to
-
-
-def _hidden(scope: Scope, tonight: Night) -> str | None:
-    """Say that repositories are hidden from us, or may be; None when all are shown.
-
-    The organization tells its number of private repositories to some tokens only, and an App whether it was given all.
-    """
-    if tonight.there is not None:
-        few = tonight.shown < tonight.there
-        return f"{tonight.shown} of {tonight.there} repositories are shown to this token." if few else None
-    match scope.target.params.get("selection"):
-        case "all":
-            return None
-        case "selected":
-            return f"The App was given some repositories only: {tonight.shown} are shown."
-        case _:
-            return f"{tonight.shown} repositories are shown; how many there are is not told to this token."
-
-
-def _counted(scope: Scope, tonight: Night) -> Iterator[Record]:
-    """Yield nothing: what it leaves is the Coverage or Gap of seeing every repository."""
-    hidden = _hidden(scope, tonight)
-    if hidden is not None:
-        raise GitHubError("denied", hidden)
-    yield from ()
-
-
-def _unseen(scope: Scope, tonight: Night) -> Iterator[Record]:
-    """Yield what nobody can see, and what was not looked at tonight."""
-
-    def unseen(table: str, kind: str, call: str, detail: str, needs: str | None = None) -> Record:
-        return gap(
-            scope.asked(table, call, kind=kind, needs=needs), Failure(reason="unsupported", detail=detail)
-        )
-
-    yield unseen(
-        "credentials",
-        "oauth-app",
-        "OAuth apps",
-        "GitHub has no list of the OAuth apps that an organization approved.",
+    there = public + private if isinstance(public, int) and isinstance(private, int) else None
+    yield from scope.with_coverage(
+        _repositories(scope, facts, changed, there),
+        scope.request(
+            "accounts",
+            "POST /graphql organization.repositories",
+            kind="github-repository",
+            needs="metadata: read",
+        ),
+        loses=_TABLES,
     )
-    yield unseen(
-        "controls",
-        "ruleset-bypass",
-        "bypass actors",
-        "Who may bypass a ruleset is shown only to those who may change it.",
-        "administration: write (not asked for: this tool only reads)",
-    )
-    if not _keys_wanted(scope):
-        yield unseen(
+    yield from _invisible(scope)
+    if not keys:
+        yield scope.not_read(
             "credentials",
             "ssh-key",
             "GET /users/{login}/keys",
-            f"The public keys of {len(scope.logins)} people were not read.",
+            f"The public keys of {len(logins)} people were not read.",
             "public_keys_up_to: a higher number",
         )
-    yield from scope.told(
-        _counted(scope, tonight),
-        scope.asked(
-            "accounts",
-            "POST /graphql organization.repositories.totalCount",
-            kind="github-repository",
-            needs="the App or token on all repositories",
-        ),
-    )
-    if tonight.archived:
-        yield unseen(
+
+
+def _itself(client: GitHubClient, target: Target) -> Generator[Record, None, dict[str, Any]]:
+    if "problem" in target.params:
+        raise GitHubError("denied", target.params["problem"])
+    org = client.one(f"/orgs/{target.params['login']}")
+    yield organization.account(org)
+    return org
+
+
+def _facts(scope: OrganizationScope) -> Generator[Record, None, OrganizationFacts]:
+    """Yield the listings on which the reading of repositories depends. Return what they say."""
+    custom_roles = yield from roles.repository_roles(scope)
+    workflows = yield from actions_settings.organization_actions(scope)
+    template = yield from oidc.organization_template(scope)
+    named = yield from variables.organization_variables(scope)
+    return OrganizationFacts(roles=custom_roles, workflows=workflows, template=template, variables=named)
+
+
+def _repositories(
+    scope: OrganizationScope,
+    facts: OrganizationFacts,
+    changed: frozenset[str] | None,
+    there: int | None,
+) -> Generator[Record, None, None]:
+    """Yield all repositories. ``there`` is how many the organization says that it has."""
+    plan: ReadingPlan | None = None
+    bypass = BypassBatches(scope)
+    carried = Carried()
+    forbidden: list[str] = []
+    archived = 0
+    for page in repository_pages.pages(scope):
+        if plan is None:
+            plan = _reading_plan(scope, facts, changed, page.total)
+            yield from _counted(scope, page.total, there)
+        forbidden += page.forbidden
+        chosen = [repository for repository in page.repositories if scope.wants(repository.name)]
+        archived += sum(repository.archived for repository in chosen)
+        # One that the configuration leaves out exists all the same: a trust in it is no trust in nothing.
+        yield from (
+            repository_account(scope, one, None) for one in page.repositories if not scope.wants(one.name)
+        )
+        readings = _side_by_side(scope, plan, carried, chosen)
+        rules = {
+            control: rule for repository in chosen for control, rule in protection_ids(repository).items()
+        }
+        yield from bypass.through(readings, rules)
+        scope.memory.save()
+    yield from bypass.rest()
+    if archived:
+        yield scope.not_read(
             "secrets",
             "archived-repository",
             "archived repositories",
-            f"{tonight.archived} archived repositories: their keys and webhooks were read, their secrets not. "
+            f"{archived} archived repositories: their keys and webhooks were read, their secrets not. "
             "Archived repositories run no workflows.",
         )
-    if not rare_secrets(scope, tonight):
-        yield unseen(
+    if plan is not None and not plan.rare_secrets:
+        yield scope.not_read(
             "secrets",
             "repository-codespaces-and-agents",
             "GET /repos/{owner}/{repo}/codespaces/secrets",
@@ -185,6 +185,96 @@ def _unseen(scope: Scope, tonight: Night) -> Iterator[Record]:
             "organizations in which everything is read every night.",
             "rare_secrets: true",
         )
-    yield from tonight.carried.gaps(
-        scope.asked("coverage", "carried forward", kind="carried-forward"), "repositories"
+    yield from carried.gaps(
+        scope.request("coverage", "carried forward", kind="carried-forward"), "repositories"
+    )
+    if forbidden:
+        raise GitHubError("denied", f"{len(forbidden)} repositories are not shown: {forbidden[0]}")
+
+
+def _side_by_side(
+    scope: OrganizationScope,
+    plan: ReadingPlan,
+    carried: Carried,
+    repositories: Sequence[RepositoryFacts],
+) -> Iterator[Record]:
+    """Yield everything of one page of repositories; notes in ``carried`` which were not asked again."""
+    files = yield from definition_texts.definition_texts(scope, repositories)
+    readings = yield from side_by_side(
+        [
+            scope.with_coverage(
+                read_repository(scope, plan, files, repository),
+                scope.request(
+                    "accounts", "repository", kind="github-repository", account_id=repository.account_id
+                ),
+                loses=_TABLES,
+            )
+            for repository in repositories
+        ],
+        scope.config.workers,
+    )
+    for carried_from in readings:
+        if carried_from is not None:
+            carried.note(carried_from)
+
+
+def _reading_plan(
+    scope: OrganizationScope, facts: OrganizationFacts, changed: frozenset[str] | None, repositories: int
+) -> ReadingPlan:
+    rotate = repositories > scope.config.rotate_above
+    rare = scope.config.rare_secrets
+    return ReadingPlan(
+        organization=facts,
+        changed=changed,
+        rotate=rotate,
+        # Servers have none, and in large organizations they take long.
+        rare_secrets=not (rotate or scope.config.server) if rare is None else rare,
+    )
+
+
+def _counted(scope: OrganizationScope, shown: int, there: int | None) -> Iterator[Record]:
+    """Yield the Coverage or Gap of seeing every repository.
+
+    The organization tells its number of private repositories to some tokens only, and an App whether it was given all.
+    """
+    match scope.target.params.get("selection"):
+        case _ if there is not None:
+            hidden = f"{shown} of {there} repositories are shown to this token." if shown < there else None
+        case "all":
+            hidden = None
+        case "selected":
+            hidden = f"The App was given some repositories only: {shown} are shown."
+        case _:
+            hidden = f"{shown} repositories are shown; how many there are is not told to this token."
+
+    def count() -> Generator[Record, None, None]:
+        if hidden is not None:
+            raise GitHubError("denied", hidden)
+        yield from ()
+
+    yield from scope.with_coverage(
+        count(),
+        scope.request(
+            "accounts",
+            "POST /graphql organization.repositories.totalCount",
+            kind="github-repository",
+            needs="the App or token on all repositories",
+        ),
+    )
+
+
+def _invisible(scope: OrganizationScope) -> Iterator[Record]:
+    """Yield the Gaps for what GitHub shows nobody, or nobody who may only read."""
+    yield scope.not_read(
+        "credentials",
+        "oauth-app",
+        "OAuth apps",
+        "GitHub has no list of the OAuth apps that an organization approved.",
+    )
+    yield scope.not_read(
+        "controls",
+        "ruleset-bypass",
+        "bypass actors",
+        "Who may bypass a ruleset is shown only to those who may change it.",
+        "administration: write (not asked for: this tool only reads)",
     )

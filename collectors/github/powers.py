@@ -109,6 +109,12 @@ def of_permissions(permissions: Mapping[str, str]) -> list[Power]:
     return _ordered(powers)
 
 
+def strongest(permissions: Mapping[str, str]) -> list[str]:
+    """Return at most ten permissions (``contents:write``), those that change something first."""
+    ranked = sorted(permissions.items(), key=lambda item: (item[1] not in {"admin", "write"}, item[0]))
+    return [f"{name}:{level}" for name, level in ranked[:10]]
+
+
 def of_role(role: str) -> list[Power]:
     """Return what a repository role allows. A custom role, whose base is not known, gives nothing: unknown."""
     return _ordered(_ROLES.get(role.lower(), ()))

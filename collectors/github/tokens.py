@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from collectors.github.config import Config
 
-    Token = Callable[[Config], "Held"]
+    Token = Callable[[Config], "HeldToken"]
 
 API_VERSION = "2022-11-28"
 """Pinned: GitHub changes answers between versions."""
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class HeldToken(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A token in use."""
 
     auth: Any
@@ -61,16 +61,16 @@ def _integration(config: Config) -> GithubIntegration:
     )
 
 
-def user_token(config: Config) -> Held:
+def user_token(config: Config) -> HeldToken:
     """Return the token of the configuration: the same every night."""
     import github
 
     if config.token is None:
         raise ValueError("no token in the configuration")
-    return Held(auth=github.Auth.Token(config.token.read()), until=float("inf"))
+    return HeldToken(auth=github.Auth.Token(config.token.read()), until=float("inf"))
 
 
-def app_token(config: Config) -> Held:
+def app_token(config: Config) -> HeldToken:
     """Return the App's own signed token, which lists its installations and nothing else. Good for five minutes."""
     import github
     import jwt
@@ -80,7 +80,7 @@ def app_token(config: Config) -> Held:
         signed = auth.create_jwt()
     except (jwt.PyJWTError, ValueError) as exc:
         raise GitHubError("denied", f"the App's private key cannot sign: {type(exc).__name__}") from None
-    return Held(auth=github.Auth.AppAuthToken(signed), until=time.monotonic() + 200)
+    return HeldToken(auth=github.Auth.AppAuthToken(signed), until=time.monotonic() + 200)
 
 
 def installation_token(installation: int) -> Token:
@@ -90,7 +90,7 @@ def installation_token(installation: int) -> Token:
     https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
     """
 
-    def exchange(config: Config) -> Held:
+    def exchange(config: Config) -> HeldToken:
         import github
         import jwt
 
@@ -101,7 +101,7 @@ def installation_token(installation: int) -> Token:
             raise GitHubError("denied", f"the App's private key cannot sign: {type(exc).__name__}") from None
         finally:
             integration.close()
-        return Held(
+        return HeldToken(
             auth=github.Auth.Token(granted.token),
             until=time.monotonic() + 3000,
             permissions=dict(granted.permissions or {}),

@@ -102,7 +102,7 @@ _HELD_KEYS = """
                        lower(x), replace(regexp_escape(lower(s.environment)), '\\*', '.*'))]) > 0)
           AND (coalesce(s.visibility, 'all') <> 'private' OR coalesce(a.visibility, 'private') <> 'public')
           AND (coalesce(s.visibility, 'all') <> 'selected' OR i.account_id = s.account_id
-               OR list_contains(string_split(coalesce(s.tags['repositories'], ''), ','), a.name))
+               OR list_contains(s.available_to, i.account_id))
     )
     WHERE source IN (SELECT id FROM identities) AND target IN (SELECT id FROM identities)
     GROUP BY source, target

@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import queue
 import threading
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar, overload
 
@@ -25,7 +26,7 @@ from scanner.records import TABLE_OF, Coverage, Gap, Record
 from scanner.secrets.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 
 T = TypeVar("T")
@@ -196,15 +197,34 @@ def preflight(
             yield record
 
 
-def side_by_side(listings: Sequence[Iterable[Record]], workers: int) -> Iterator[Record]:
+@overload
+def side_by_side(  # type: ignore[overload-overlap]  # a generator has a value to hand on, another iterable has none
+    listings: Sequence[Generator[Record, None, T]], workers: int
+) -> Generator[Record, None, list[T | None]]: ...
+
+
+@overload
+def side_by_side(
+    listings: Sequence[Iterable[Record]], workers: int
+) -> Generator[Record, None, list[None]]: ...
+
+
+def side_by_side(
+    listings: Sequence[Iterable[Record]] | Sequence[Generator[Record, None, T]], workers: int
+) -> Generator[Record, None, list[T | None]]:
     """Yield the records of several listings, read by ``workers`` threads, in the order in which they come.
 
+    Returns the value that each listing returns, in the order of the listings.
     The listings must not raise: wrap each in `with_coverage`. When the caller stops reading, the threads stop.
     """
+    values: list[T | None] = [None] * len(listings)
     if workers <= 1 or len(listings) <= 1:
-        for listing in listings:
-            yield from listing
-        return
+        for number, listing in enumerate(listings):
+            if isinstance(listing, Generator):
+                values[number] = yield from listing
+            else:
+                yield from listing
+        return values
     out: queue.Queue[Record | None] = queue.Queue(maxsize=2000)
     closed = threading.Event()
     errors: list[BaseException] = []
@@ -216,9 +236,15 @@ def side_by_side(listings: Sequence[Iterable[Record]], workers: int) -> Iterator
                 return True
         return False
 
-    def drain(listing: Iterable[Record]) -> None:
+    def drain(number: int, listing: Iterable[Record]) -> None:
+        records = iter(listing)
         try:
-            for record in listing:
+            while True:
+                try:
+                    record = next(records)
+                except StopIteration as end:
+                    values[number] = end.value
+                    return
                 if not put(record):
                     return
         except BaseException as exc:  # noqa: BLE001  handed to the reader, who raises it
@@ -228,8 +254,8 @@ def side_by_side(listings: Sequence[Iterable[Record]], workers: int) -> Iterator
 
     with ThreadPoolExecutor(max_workers=workers) as pool:
         try:
-            for listing in listings:
-                pool.submit(drain, listing)
+            for number, listing in enumerate(listings):
+                pool.submit(drain, number, listing)
             left = len(listings)
             while left:
                 record = out.get()
@@ -241,3 +267,4 @@ def side_by_side(listings: Sequence[Iterable[Record]], workers: int) -> Iterator
             closed.set()
     if errors:
         raise errors[0]
+    return values

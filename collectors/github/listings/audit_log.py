@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from collectors.github.failures import GitHubError, explain_unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
-    from collectors.github.scope import Scope
-    from scanner.collect.memory import Memory
+    from collectors.github.scope import OrganizationScope
     from scanner.records import Record
 
 _NOTE = "audit-log-read"
@@ -24,40 +23,41 @@ _NOISE = ("git.", "workflows.", "pull_request", "issue", "packages.", "copilot")
 """Events that change none of what REST is asked about."""
 
 
-def changed(scope: Scope, memory: Memory, found: list[set[str]]) -> Iterator[Record]:
-    """Fill ``found`` with the full names of the repositories that changed since the last night that looked.
+def changed(scope: OrganizationScope) -> Generator[Record, None, frozenset[str] | None]:
+    """Yield no record. Return the full names of the repositories that changed since the last night that looked.
 
-    Without an audit log, ``found`` stays empty, and repositories are read in turn.
+    None on the first night, and without an audit log: repositories are then read in turn.
     """
-    since = memory.note(_NOTE)
+    since = scope.memory.note(_NOTE)
     if since is None:
-        memory.keep_note(_NOTE, scope.run.as_of.isoformat())
-        return
-
-    def read() -> Iterator[Record]:
-        start = datetime.fromisoformat(since) - timedelta(days=1)
-        repositories: set[str] = set()
-        events = scope.client.items(
-            f"/orgs/{scope.login}/audit-log",
-            {"phrase": f"created:>={start:%Y-%m-%d}", "include": "web", "order": "asc"},
+        scope.memory.keep_note(_NOTE, scope.run.as_of.isoformat())
+        return None
+    return (
+        yield from scope.with_coverage(
+            _changed_since(scope, datetime.fromisoformat(since) - timedelta(days=1)),
+            scope.request(
+                "coverage",
+                "GET /orgs/{org}/audit-log",
+                kind="audit-log",
+                needs="organization_administration: read, or an owner's token with read:audit_log",
+            ),
+            classify=explain_unsupported("The audit log's API is a feature of GitHub Enterprise Cloud."),
         )
-        for count, event in enumerate(events):
-            if count >= _MOST:
-                raise GitHubError("truncated", f"more than {_MOST} events since {start:%Y-%m-%d}")
-            name = event.get("repo") or event.get("repository")
-            if name and not str(event.get("action")).startswith(_NOISE):
-                repositories.add(str(name))
-        found.append(repositories)
-        memory.keep_note(_NOTE, scope.run.as_of.isoformat())
-        yield from ()
-
-    yield from scope.told(
-        read(),
-        scope.asked(
-            "coverage",
-            "GET /orgs/{org}/audit-log",
-            kind="audit-log",
-            needs="organization_administration: read, or an owner's token with read:audit_log",
-        ),
-        explained=explain_unsupported("The audit log's API is a feature of GitHub Enterprise Cloud."),
     )
+
+
+def _changed_since(scope: OrganizationScope, start: datetime) -> Generator[Record, None, frozenset[str]]:
+    repositories: set[str] = set()
+    events = scope.client.items(
+        f"/orgs/{scope.login}/audit-log",
+        {"phrase": f"created:>={start:%Y-%m-%d}", "include": "web", "order": "asc"},
+    )
+    for count, event in enumerate(events):
+        if count >= _MOST:
+            raise GitHubError("truncated", f"more than {_MOST} events since {start:%Y-%m-%d}")
+        name = event.get("repo") or event.get("repository")
+        if name and not str(event.get("action")).startswith(_NOISE):
+            repositories.add(str(name))
+    scope.memory.keep_note(_NOTE, scope.run.as_of.isoformat())
+    yield from ()
+    return frozenset(repositories)

@@ -8,104 +8,93 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from collectors.github.facts import DEFAULT_CLAIMS, SubjectTemplate
 from collectors.github.failures import explain_unsupported
-from collectors.github.listings.controls import control
+from collectors.github.records import control
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
-    from collectors.github.listings.structure import Repository
-    from collectors.github.scope import Scope
-    from scanner.records import Record
-
-_DEFAULT = ("repo", "context")
+    from collectors.github.facts import RepositoryFacts
+    from collectors.github.scope import OrganizationScope
+    from scanner.records import Control, Record
 
 
-class Template(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ``sub`` of a repository's tokens is made of."""
+def organization_template(scope: OrganizationScope) -> Generator[Record, None, SubjectTemplate | None]:
+    """Yield the organization's subject template, and return it; None where there is none, or it is not shown."""
 
-    claims: tuple[str, ...] = _DEFAULT
-    """Claim names in order; ``repo, context`` is GitHub's default."""
-    immutable: bool | None = None
-    """True when ids stand beside the names: ``repo:acme@1/app@2:...``; None where that is not known."""
+    def template(body: dict[str, Any]) -> Generator[Record, None, SubjectTemplate]:
+        read = _template(body)
+        yield _control(scope.account_id, f"org/{scope.number}", read)
+        return read
+
+    return (
+        yield from scope.object(
+            "/orgs/{org}/actions/oidc/customization/sub",
+            template,
+            table="controls",
+            kind="oidc-subject-template",
+            needs="organization_administration: read",
+            classify=explain_unsupported(
+                "No organization template is set, or the server does not offer one."
+            ),
+        )
+    )
 
 
-def _template(body: dict[str, Any]) -> Template:
+def repository_template(
+    scope: OrganizationScope, repository: RepositoryFacts, organization: SubjectTemplate | None
+) -> Generator[Record, None, SubjectTemplate | None]:
+    """Yield a repository's subject template, and return it; None where it is not shown.
+
+    ``use_default`` true is GitHub's default; false without keys of its own is the organization's template.
+    """
+
+    def template(body: dict[str, Any]) -> Generator[Record, None, SubjectTemplate]:
+        own = _template(body)
+        if body.get("use_default", True):
+            read = SubjectTemplate(immutable=own.immutable)
+        elif body.get("include_claim_keys"):
+            read = own
+        else:
+            claims = organization.claims if organization else DEFAULT_CLAIMS
+            read = SubjectTemplate(claims=claims, immutable=own.immutable)
+        if read.claims != DEFAULT_CLAIMS or read.immutable:
+            yield _control(repository.account_id, str(repository.number), read)
+        return read
+
+    return (
+        yield from scope.object(
+            "/repos/{org}/{repo}/actions/oidc/customization/sub",
+            template,
+            table="controls",
+            kind="oidc-subject-template",
+            needs="actions: read",
+            account_id=repository.account_id,
+            repo=repository.name,
+        )
+    )
+
+
+def _template(body: dict[str, Any]) -> SubjectTemplate:
     keys = tuple(str(key) for key in body.get("include_claim_keys") or [])
     immutable = body.get("use_immutable_subject")
     # Repositories made, renamed or moved since July 2026 have ids in their subjects whatever the setting says: what a
     # subject begins with is the surer word. https://docs.github.com/en/actions/reference/security/oidc
     if body.get("sub_claim_prefix"):
         immutable = "@" in str(body["sub_claim_prefix"])
-    return Template(claims=keys or _DEFAULT, immutable=immutable)
+    return SubjectTemplate(claims=keys or DEFAULT_CLAIMS, immutable=immutable)
 
 
-def organization_template(scope: Scope, found: list[Template]) -> Iterator[Record]:
-    """Yield the organization's subject template; fills ``found``."""
-
-    def template(body: dict[str, Any]) -> Iterator[Record]:
-        read = _template(body)
-        found.append(read)
-        yield control(
-            scope.account_id,
-            "oidc-subject-template",
-            f"org/{scope.number}",
-            stage="build",
-            name="OIDC subject template",
-            enforcement="documented" if read.claims == _DEFAULT else "enforced",
-            target=scope.account_id,
-            detail=f"Subject claims: {', '.join(read.claims)}; "
-            f"{'with' if read.immutable else 'without'} immutable ids.",
-        )
-
-    yield from scope.object(
-        "/orgs/{org}/actions/oidc/customization/sub",
-        template,
-        table="controls",
-        kind="oidc-subject-template",
-        needs="organization_administration: read",
-        explained=explain_unsupported("No organization template is set, or the server does not offer one."),
-    )
-
-
-def repository_template(
-    scope: Scope, repository: Repository, organization: Template | None, found: list[Template]
-) -> Iterator[Record]:
-    """Yield a repository's subject template; fills ``found``.
-
-    ``use_default`` true is GitHub's default; false without keys of its own is the organization's template.
-    """
-
-    def template(body: dict[str, Any]) -> Iterator[Record]:
-        own = _template(body)
-        if body.get("use_default", True):
-            read = Template(immutable=own.immutable)
-        elif body.get("include_claim_keys"):
-            read = own
-        else:
-            read = Template(claims=organization.claims if organization else _DEFAULT, immutable=own.immutable)
-        found.append(read)
-        if read.claims != _DEFAULT or read.immutable:
-            yield control(
-                repository.account_id,
-                "oidc-subject-template",
-                str(repository.number),
-                stage="build",
-                name="OIDC subject template",
-                enforcement="documented" if read.claims == _DEFAULT else "enforced",
-                target=repository.account_id,
-                detail=f"Subject claims: {', '.join(read.claims)}; "
-                f"{'with' if read.immutable else 'without'} immutable ids.",
-            )
-
-    yield from scope.object(
-        "/repos/{org}/{repo}/actions/oidc/customization/sub",
-        template,
-        table="controls",
-        kind="oidc-subject-template",
-        needs="actions: read",
-        account_id=repository.account_id,
-        repo=repository.name,
+def _control(account_id: str, native_id: str, template: SubjectTemplate) -> Control:
+    return control(
+        account_id,
+        "oidc-subject-template",
+        native_id,
+        stage="build",
+        name="OIDC subject template",
+        enforcement="documented" if template.claims == DEFAULT_CLAIMS else "enforced",
+        target=account_id,
+        detail=f"Subject claims: {', '.join(template.claims)}; "
+        f"{'with' if template.immutable else 'without'} immutable ids.",
     )

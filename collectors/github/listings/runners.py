@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.github.failures import explain_unsupported
-from collectors.github.listings.controls import control
-from collectors.github.scope import time
+from collectors.github.records import control, utc_time
 from scanner.records import Identity, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
-    from collectors.github.listings.structure import Repository
-    from collectors.github.scope import Scope
+    from collectors.github.facts import RepositoryFacts
+    from collectors.github.scope import OrganizationScope
     from scanner.records import Record
 
 
@@ -38,7 +37,7 @@ def _runner(item: dict[str, Any], account_id: str, place: str) -> Identity:
     )
 
 
-def organization_runners(scope: Scope) -> Iterator[Record]:
+def organization_runners(scope: OrganizationScope) -> Iterator[Record]:
     """Yield the organization's runners and runner groups. GitHub does not tell when a runner last worked."""
     yield from scope.listing(
         "/orgs/{org}/actions/runners",
@@ -59,7 +58,7 @@ def organization_runners(scope: Scope) -> Iterator[Record]:
             native_id=str(item["id"]),
             name=str(item["name"]),
             enabled=item.get("status") != "Shutdown",
-            last_used_at=time(item.get("last_active_on")),
+            last_used_at=utc_time(item.get("last_active_on")),
             managed_by="provider",
             tags={"group": str(item.get("runner_group_id") or "")},
         )
@@ -71,16 +70,28 @@ def organization_runners(scope: Scope) -> Iterator[Record]:
         kind="github-hosted-runner",
         needs="organization_administration: read",
         inside="runners",
-        explained=explain_unsupported("Larger hosted runners are not offered on every plan."),
+        classify=explain_unsupported("Larger hosted runners are not offered on every plan."),
     )
 
-    def group(item: dict[str, Any]) -> Iterator[Record]:
+    yield from scope.with_coverage(
+        _groups(scope),
+        scope.request(
+            "controls",
+            "GET /orgs/{org}/actions/runner-groups",
+            kind="runner-group",
+            needs="organization_self_hosted_runners: read",
+        ),
+    )
+
+
+def _groups(scope: OrganizationScope) -> Generator[Record, None, None]:
+    base = f"/orgs/{scope.login}/actions/runner-groups"
+    for item in scope.client.items(base, inside="runner_groups"):
         public = bool(item.get("allows_public_repositories"))
         reached = ""
         if item.get("visibility") == "selected":
-            path = f"/orgs/{scope.login}/actions/runner-groups/{item['id']}/repositories"
-            names = sorted(str(one["name"]) for one in scope.client.items(path, inside="repositories"))
-            reached = f" ({', '.join(names[:20])})"
+            chosen = scope.client.items(f"{base}/{item['id']}/repositories", inside="repositories")
+            reached = f" ({', '.join(sorted(str(one['name']) for one in chosen)[:20])})"
         workflows = [str(name) for name in item.get("selected_workflows") or []]
         restricted = bool(item.get("restricted_to_workflows"))
         open_to_all = item.get("visibility") == "all"
@@ -96,22 +107,8 @@ def organization_runners(scope: Scope) -> Iterator[Record]:
             f"{'yes' if public else 'no'}; workflows: {', '.join(workflows[:10]) if restricted else 'any'}.",
         )
 
-    def groups() -> Iterator[Record]:
-        for item in scope.client.items(f"/orgs/{scope.login}/actions/runner-groups", inside="runner_groups"):
-            yield from group(item)
 
-    yield from scope.told(
-        groups(),
-        scope.asked(
-            "controls",
-            "GET /orgs/{org}/actions/runner-groups",
-            kind="runner-group",
-            needs="organization_self_hosted_runners: read",
-        ),
-    )
-
-
-def repository_runners(scope: Scope, repository: Repository) -> Iterator[Record]:
+def repository_runners(scope: OrganizationScope, repository: RepositoryFacts) -> Iterator[Record]:
     """Yield the runners that one repository registered."""
     yield from scope.listing(
         "/repos/{org}/{repo}/actions/runners",

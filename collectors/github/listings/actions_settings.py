@@ -1,0 +1,220 @@
+"""What the settings of GitHub Actions allow workflows, in the organization and in each repository.
+
+https://docs.github.com/en/rest/actions/permissions
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from collectors.github.facts import WorkflowRules
+from collectors.github.failures import explain_unsupported
+from collectors.github.records import control
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from collectors.github.facts import RepositoryFacts
+    from collectors.github.scope import OrganizationScope
+    from scanner.records import Record
+
+
+def organization_actions(scope: OrganizationScope) -> Generator[Record, None, WorkflowRules]:
+    """Yield what holds for workflows in the whole organization, and return it."""
+    native_id = f"org/{scope.number}"
+    needs = "organization_administration: read"
+    token = yield from scope.object(
+        "/orgs/{org}/actions/permissions/workflow",
+        partial(_workflow_defaults, scope.account_id, native_id),
+        table="controls",
+        kind="workflow-token-default",
+        needs=needs,
+    )
+    allowed = yield from scope.object(
+        "/orgs/{org}/actions/permissions",
+        partial(_allowed_actions, scope.account_id, native_id),
+        table="controls",
+        kind="allowed-actions",
+        needs=needs,
+    )
+    if allowed == "selected":
+        yield from scope.object(
+            "/orgs/{org}/actions/permissions/selected-actions",
+            partial(_selected_actions, scope.account_id, native_id),
+            table="controls",
+            kind="selected-actions",
+            needs=needs,
+        )
+    yield from scope.object(
+        "/orgs/{org}/actions/permissions/fork-pr-contributor-approval",
+        partial(_fork_approval, scope),
+        table="controls",
+        kind="fork-pr-approval",
+        needs=needs,
+        classify=explain_unsupported("Older GitHub Enterprise Servers do not offer this."),
+    )
+    repository_runners = yield from scope.object(
+        "/orgs/{org}/actions/permissions/self-hosted-runners",
+        partial(_repository_runners, scope),
+        table="controls",
+        kind="repository-runners",
+        needs=needs,
+        classify=explain_unsupported("Older GitHub Enterprise Servers do not offer this."),
+    )
+    return WorkflowRules(token=token, allowed=allowed, repository_runners=repository_runners is not False)
+
+
+def repository_actions(
+    scope: OrganizationScope, repository: RepositoryFacts, organization: WorkflowRules
+) -> Generator[Record, None, str | None]:
+    """Yield what a repository's settings allow its workflows. Return the default GITHUB_TOKEN permissions."""
+    native_id = str(repository.number)
+    needs = "administration: read"
+    token = yield from scope.object(
+        "/repos/{org}/{repo}/actions/permissions/workflow",
+        partial(_workflow_defaults, repository.account_id, native_id),
+        table="controls",
+        kind="workflow-token-default",
+        needs=needs,
+        account_id=repository.account_id,
+        repo=repository.name,
+    )
+    allowed = yield from scope.object(
+        "/repos/{org}/{repo}/actions/permissions",
+        partial(_allowed_actions, repository.account_id, native_id),
+        table="controls",
+        kind="allowed-actions",
+        needs=needs,
+        account_id=repository.account_id,
+        repo=repository.name,
+    )
+    if allowed == "selected" and organization.allowed != "selected":
+        # A choice of the repository's own; the organization's is read once.
+        yield from scope.object(
+            "/repos/{org}/{repo}/actions/permissions/selected-actions",
+            partial(_selected_actions, repository.account_id, native_id),
+            table="controls",
+            kind="selected-actions",
+            needs=needs,
+            account_id=repository.account_id,
+            repo=repository.name,
+        )
+    return token
+
+
+def _workflow_defaults(account_id: str, native_id: str, body: dict[str, Any]) -> Generator[Record, None, str]:
+    """Yield what a workflow's token may do where the workflow does not say. Return ``read`` or ``write``.
+
+    https://docs.github.com/en/rest/actions/permissions#get-default-workflow-permissions-for-an-organization
+    """
+    default = str(body["default_workflow_permissions"])
+    yield control(
+        account_id,
+        "workflow-token-default",
+        native_id,
+        stage="build",
+        name="default GITHUB_TOKEN permissions",
+        enforcement="enforced" if default == "read" else "absent",
+        target=account_id,
+        detail=f"GITHUB_TOKEN has {default} access unless the workflow says otherwise.",
+    )
+    yield control(
+        account_id,
+        "workflow-approval",
+        native_id,
+        stage="source",
+        name="workflows may not approve pull requests",
+        enforcement="absent" if body.get("can_approve_pull_request_reviews") else "enforced",
+        target=account_id,
+    )
+    return default
+
+
+def _allowed_actions(account_id: str, native_id: str, body: dict[str, Any]) -> Generator[Record, None, str]:
+    """Yield which third-party actions workflows may run. Return ``all``, ``local_only`` or ``selected``.
+
+    https://docs.github.com/en/rest/actions/permissions
+    """
+    allowed = str(body.get("allowed_actions") or "all")
+    if body.get("enabled") is False or body.get("enabled_repositories") == "none":
+        yield control(
+            account_id,
+            "actions-disabled",
+            native_id,
+            stage="build",
+            name="GitHub Actions is disabled",
+            enforcement="enforced",
+            target=account_id,
+        )
+        return allowed
+    yield control(
+        account_id,
+        "allowed-actions",
+        native_id,
+        stage="build",
+        name="allowed actions",
+        enforcement="absent" if allowed == "all" else "enforced",
+        target=account_id,
+        detail=f"Workflows may run {allowed.replace('_', ' ')} actions.",
+    )
+    if body.get("sha_pinning_required") is not None:
+        yield control(
+            account_id,
+            "action-sha-pinning",
+            native_id,
+            stage="build",
+            name="actions pinned to a commit",
+            enforcement="enforced" if body["sha_pinning_required"] else "absent",
+            target=account_id,
+        )
+    return allowed
+
+
+def _selected_actions(account_id: str, native_id: str, body: dict[str, Any]) -> Generator[Record, None, None]:
+    """Yield which actions are among those that workflows may run.
+
+    https://docs.github.com/en/rest/actions/permissions#get-allowed-actions-and-reusable-workflows-for-a-repository
+    """
+    patterns = [str(pattern) for pattern in body.get("patterns_allowed") or []]
+    verified = "yes" if body.get("verified_allowed") else "no"
+    yield control(
+        account_id,
+        "selected-actions",
+        native_id,
+        stage="build",
+        name="selected actions",
+        enforcement="absent" if any(pattern in {"*", "*/*"} for pattern in patterns) else "enforced",
+        target=account_id,
+        detail=f"Verified creators: {verified}; patterns: {', '.join(patterns[:20]) or 'none'}.",
+    )
+
+
+def _fork_approval(scope: OrganizationScope, body: dict[str, Any]) -> Generator[Record, None, None]:
+    policy = str(body["approval_policy"])
+    yield control(
+        scope.account_id,
+        "fork-pr-approval",
+        f"org/{scope.number}",
+        stage="build",
+        name="approval for workflows of forks",
+        enforcement="enforced" if policy == "all_external_contributors" else "audited",
+        target=scope.account_id,
+        detail=f"Approval is asked for: {policy.replace('_', ' ')}.",
+    )
+
+
+def _repository_runners(scope: OrganizationScope, body: dict[str, Any]) -> Generator[Record, None, bool]:
+    """Yield whether repositories may register runners, and return it."""
+    enabled = str(body["enabled_repositories"])
+    yield control(
+        scope.account_id,
+        "repository-runners",
+        f"org/{scope.number}",
+        stage="build",
+        name="runners registered by repositories",
+        enforcement="enforced" if enabled == "none" else "absent",
+        target=scope.account_id,
+        detail=f"Repositories that may register runners: {enabled}.",
+    )
+    return enabled != "none"

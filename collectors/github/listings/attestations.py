@@ -1,0 +1,45 @@
+"""Which repositories attest what they build.
+
+https://docs.github.com/en/rest/orgs/attestations
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.github.failures import explain_unsupported
+from collectors.github.records import control, repository_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.github.scope import OrganizationScope
+    from scanner.records import Record
+
+
+def attestations(scope: OrganizationScope) -> Iterator[Record]:
+    """Yield which repositories attest what they build."""
+
+    def repository(item: dict[str, Any]) -> Iterator[Record]:
+        if not scope.wants(str(item["name"])):
+            return
+        account_id = repository_id(item["id"])
+        yield control(
+            account_id,
+            "build-attestation",
+            str(item["id"]),
+            stage="artifact",
+            name="build attestations",
+            enforcement="documented",
+            target=account_id,
+            detail="The repository has attested builds; nothing here demands that they are verified.",
+        )
+
+    yield from scope.listing(
+        "/orgs/{org}/attestations/repositories",
+        repository,
+        table="controls",
+        kind="build-attestation",
+        needs="attestations: read",
+        classify=explain_unsupported("GitHub Enterprise Server does not offer attestations."),
+    )

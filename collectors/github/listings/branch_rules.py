@@ -1,0 +1,225 @@
+"""What guards a branch: branch protection rules and rulesets.
+
+https://docs.github.com/en/graphql/reference/objects#branchprotectionrule https://docs.github.com/en/rest/repos/rules
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from collectors.github.failures import GitHubError
+from collectors.github.queries import PROTECTIONS
+from collectors.github.records import control
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from collectors.github.facts import RepositoryFacts
+    from collectors.github.scope import OrganizationScope
+    from scanner.records import Control, Enforcement, Record
+
+_RULESET: dict[str, Enforcement] = {
+    "active": "enforced",
+    "evaluate": "audited",
+    "disabled": "absent",
+}
+_GATES = frozenset(("pull_request", "update", "merge_queue", "required_status_checks", "required_deployments", "lock_branch", "workflows"))  # fmt: skip
+"""Rules that keep whoever may push from changing a branch alone."""
+
+
+def protections(scope: OrganizationScope, repository: RepositoryFacts) -> Iterator[Record]:
+    """Yield a repository's branch protection rules."""
+    if repository.more_protections:
+        yield from scope.with_coverage(
+            _all_protections(scope, repository),
+            scope.request(
+                "controls",
+                "POST /graphql repository.branchProtectionRules",
+                kind="branch-protection",
+                needs="administration: read",
+                account_id=repository.account_id,
+            ),
+        )
+        return
+    # Whoever does not administer a repository is shown no rules, which is not the same as none.
+    hidden = not repository.protections and not scope.sure_of_zero(repository)
+    yield from scope.part(
+        repository,
+        None if hidden else repository.protections,
+        partial(_protection, repository),
+        table="controls",
+        kind="branch-protection",
+        field="branchProtectionRules",
+        needs="administration: read",
+    )
+
+
+def protection_ids(repository: RepositoryFacts) -> dict[str, str]:
+    """Return the GraphQL id of each branch protection rule, by `Control.id`."""
+    return {
+        _protection(repository, rule).id: str(rule["id"])
+        for rule in repository.protections or ()
+        if rule.get("id") and rule.get("pattern")
+    }
+
+
+def _all_protections(scope: OrganizationScope, repository: RepositoryFacts) -> Generator[Record, None, None]:
+    """Yield the rules of a repository that has more of them than a page of repositories shows."""
+    cursor: str | None = None
+    seen: set[str | None] = set()
+    while cursor not in seen:
+        seen.add(cursor)
+        answer = scope.client.query(
+            PROTECTIONS, {"org": scope.login, "name": repository.name, "cursor": cursor}
+        )
+        connection = (answer.data.get("repository") or {}).get("branchProtectionRules")
+        if not isinstance(connection, dict):
+            raise GitHubError("denied", f"{repository.full_name}: branchProtectionRules is not shown")
+        yield from (_protection(repository, rule) for rule in connection["nodes"] if rule is not None)
+        if not connection["pageInfo"]["hasNextPage"]:
+            return
+        cursor = str(connection["pageInfo"]["endCursor"])
+    raise GitHubError("malformed", "the rules' cursor leads back to a page that was read")
+
+
+def rulesets(scope: OrganizationScope, repository: RepositoryFacts) -> Iterator[Record]:
+    """Yield a repository's rulesets, those of its organization and enterprise among them."""
+    rules = repository.rules
+    if rules is None and repository.branch is not None and (repository.rulesets or repository.more_rulesets):
+        rules = yield from scope.with_coverage(
+            _rules_in_force(scope, repository, repository.branch),
+            scope.request(
+                "controls",
+                "GET /repos/{owner}/{repo}/rules/branches/{branch}",
+                kind="ruleset",
+                needs="metadata: read",
+                account_id=repository.account_id,
+            ),
+        )
+    convert = partial(_ruleset, repository.account_id, str(repository.number), rules=rules)
+    if repository.more_rulesets:
+        yield from scope.listing(
+            "/repos/{org}/{repo}/rulesets",
+            lambda rule: (convert(rule),),
+            table="controls",
+            kind="ruleset",
+            needs="metadata: read",
+            account_id=repository.account_id,
+            parameters={"includes_parents": "true"},
+            salt=str(sorted((rules or {}).items())),
+            repo=repository.name,
+        )
+    else:
+        yield from scope.part(
+            repository,
+            repository.rulesets,
+            convert,
+            table="controls",
+            kind="ruleset",
+            field="rulesets",
+            needs="metadata: read",
+        )
+
+
+def _rules_in_force(
+    scope: OrganizationScope, repository: RepositoryFacts, branch: str
+) -> Generator[Record, None, dict[int, list[str]]]:
+    """Yield no record. Return the rules in force on a branch, by ruleset.
+
+    https://docs.github.com/en/rest/repos/rules#get-rules-for-a-branch
+    """
+    yield from ()
+    found: dict[int, list[str]] = {}
+    path = f"/repos/{scope.login}/{repository.name}/rules/branches/{scope.quoted(branch)}"
+    for item in scope.client.items(path):
+        found.setdefault(int(item["ruleset_id"]), []).append(str(item["type"]))
+    return found
+
+
+def organization_rulesets(scope: OrganizationScope) -> Iterator[Record]:
+    """Yield the organization's rulesets. GitHub shows this list only to those who may change it."""
+    yield from scope.listing(
+        "/orgs/{org}/rulesets",
+        lambda rule: (_ruleset(scope.account_id, f"org/{scope.number}", rule),),
+        table="controls",
+        kind="ruleset",
+        needs="organization_administration: write (GitHub offers no read-only permission for this list)",
+    )
+
+
+def _protection(repository: RepositoryFacts, rule: dict[str, Any]) -> Control:
+    """Return one branch protection rule: ``protected-branch`` where it is no gate to the default branch."""
+    demands = []
+    if rule.get("requiresApprovingReviews"):
+        demands.append(f"{rule.get('requiredApprovingReviewCount') or 1} approving review(s)")
+    if rule.get("requiresCodeOwnerReviews"):
+        demands.append("review by code owners")
+    if rule.get("requiresStatusChecks"):
+        demands.append("status checks")
+    if rule.get("restrictsPushes"):
+        demands.append("restricted pushes")
+    gate = bool(demands) and (repository.branch is None or _covers(str(rule["pattern"]), repository.branch))
+    if rule.get("allowsForcePushes"):
+        demands.append("force pushes allowed")
+    if rule.get("allowsDeletions"):
+        demands.append("deletion allowed")
+    return control(
+        repository.account_id,
+        "branch-protection" if gate else "protected-branch",
+        f"{repository.number}/{rule.get('databaseId') or rule['pattern']}",
+        stage="source",
+        name=str(rule["pattern"]),
+        enforcement="enforced",
+        target=str(rule["pattern"]),
+        detail=", ".join(demands) or "no demands",
+        bypass=[] if rule.get("isAdminEnforced") else ["repository administrators"],
+    )
+
+
+def _covers(pattern: str, branch: str) -> bool:
+    """Whether a branch protection's pattern names a branch: a single ``*`` does not reach over a slash.
+
+    https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/managing-protected-branches/managing-a-branch-protection-rule
+    """
+    parts = (
+        ".*" if part == "**" else "[^/]*" if part == "*" else "[^/]" if part == "?" else re.escape(part)
+        for part in re.split(r"(\*\*|\*|\?)", pattern.replace("**/", "**"))
+    )
+    return re.fullmatch("".join(parts), branch) is not None
+
+
+def _ruleset(
+    account_id: str, owner: str, rule: dict[str, Any], rules: dict[int, list[str]] | None = None
+) -> Control:
+    """Return one ruleset, by REST or GraphQL. Who may bypass it is shown only to those who may change it.
+
+    ``rules`` are those in force on the default branch, by ruleset. The target of one that is no gate to that branch is
+    ``branch-other``. https://docs.github.com/en/rest/repos/rules
+    """
+    source = rule.get("source")
+    if isinstance(source, dict):
+        source = (
+            source.get("login") or source.get("nameWithOwner") or source.get("name") or source.get("slug")
+        )
+    target = str(rule.get("target") or "branch").lower()
+    enforcement = _RULESET.get(str(rule["enforcement"]).lower(), "documented")
+    number = rule.get("databaseId") or rule.get("id")
+    detail = f"Defined by {source}." if source else None
+    if target == "branch" and enforcement == "enforced" and rules is not None:
+        demands = rules.get(int(number or 0), [])
+        if not _GATES & set(demands):
+            target = "branch-other"
+        words = ", ".join(demands).replace("_", " ") or "nothing"
+        detail = f"{detail or ''} On the default branch it demands {words}.".strip()
+    return control(
+        account_id,
+        "ruleset",
+        f"{owner}/{number}",
+        stage="source",
+        name=str(rule["name"]),
+        enforcement=enforcement,
+        target=target,
+        detail=detail,
+    )

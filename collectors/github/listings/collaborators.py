@@ -1,0 +1,70 @@
+"""Who was given a role on one repository, beside what membership and teams give.
+
+https://docs.github.com/en/rest/collaborators/collaborators
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from collectors.github import powers
+from collectors.github.records import user_id
+from scanner.records import Grant, level_of, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from collectors.github.facts import RepositoryFacts
+    from collectors.github.scope import OrganizationScope
+    from scanner.records import Record
+
+
+def collaborators(
+    scope: OrganizationScope, repository: RepositoryFacts, roles: Mapping[str, str]
+) -> Iterator[Record]:
+    """Yield the roles of direct collaborators; ``roles`` are custom repository roles with their base roles."""
+    if repository.more_collaborators:
+        yield from scope.listing(
+            "/repos/{org}/{repo}/collaborators",
+            lambda user: (_grant(repository, roles, user["id"], str(user.get("role_name") or "unknown")),),
+            table="grants",
+            kind="github-repository-role",
+            needs="metadata: read",
+            account_id=repository.account_id,
+            parameters={"affiliation": "direct"},
+            salt=str(sorted(roles.items())),
+            repo=repository.name,
+        )
+        return
+    edges = repository.collaborators
+    yield from scope.part(
+        repository,
+        None if edges is None else [edge for edge in edges if edge.get("node")],
+        partial(_from_edge, repository, roles),
+        table="grants",
+        kind="github-repository-role",
+        field="collaborators",
+        needs="metadata: read, and push access for users",
+    )
+
+
+def _from_edge(repository: RepositoryFacts, roles: Mapping[str, str], edge: dict[str, Any]) -> Grant:
+    return _grant(repository, roles, edge["node"]["databaseId"], str(edge["permission"]).lower())
+
+
+def _grant(repository: RepositoryFacts, roles: Mapping[str, str], user: object, role: str) -> Grant:
+    can = powers.of_role(roles.get(role, role))
+    return Grant(
+        id=record_id("github", "grant", f"{repository.number}/{user_id(user)}/{role}"),
+        provider="github",
+        account_id=repository.account_id,
+        identity_id=user_id(user),
+        role=role,
+        resource=repository.full_name,
+        breadth="resource",
+        powers=can,
+        level=level_of(can),
+        confidence="high" if can else "low",
+        via="repository collaborator",
+    )

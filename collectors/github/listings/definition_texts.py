@@ -1,0 +1,89 @@
+"""The texts of definition files, by GraphQL: fifty a request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.github import queries
+from collectors.github.texts import DefinitionFacts, KnownFiles, learn, remembered
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+
+    from collectors.github.facts import DefinitionFile, RepositoryFacts
+    from collectors.github.scope import OrganizationScope
+    from scanner.records import Record
+
+_BATCH = 50
+_BATCH_BYTES = 4_000_000
+_INLINE = 400_000
+"""Bytes. GraphQL cuts longer texts: they are read by REST."""
+
+
+def definition_texts(
+    scope: OrganizationScope, repositories: Iterable[RepositoryFacts]
+) -> Generator[Record, None, KnownFiles]:
+    """Fetch the texts that no earlier night has read. Yields a Gap for each batch that fails."""
+    texts: dict[str, str] = {}
+    facts: dict[str, DefinitionFacts] = {}
+    unseen: dict[str, tuple[RepositoryFacts, DefinitionFile]] = {}
+    for repository in repositories:
+        for file in (*(repository.files or ()), *((repository.owners,) if repository.owners else ())):
+            if file.oid in facts or file.oid in unseen:
+                continue
+            known = remembered(scope.memory, file)
+            if known is None:
+                unseen[file.oid] = (repository, file)
+            else:
+                facts[file.oid] = known
+    for batch in _batches(unseen):
+        fetched = yield from scope.without_coverage(
+            _fetch(scope, batch),
+            scope.request(
+                "identities",
+                f"POST /graphql repository.object ({batch[0][1].oid[:12]})",
+                kind="github-workflow",
+                needs="contents: read",
+            ),
+        )
+        for file, text in fetched or ():
+            facts[file.oid] = learn(scope.memory, file, text, scope.run.fingerprint)
+            texts[file.oid] = text
+    return KnownFiles(texts=texts, facts=facts)
+
+
+def _fetch(
+    scope: OrganizationScope, batch: Sequence[tuple[RepositoryFacts, DefinitionFile]]
+) -> Generator[Record, None, list[tuple[DefinitionFile, str]]]:
+    """Yield no record. Return the texts that GitHub shows in full."""
+    yield from ()
+    files: dict[str, list[DefinitionFile]] = {}
+    for repository, file in batch:
+        files.setdefault(repository.name, []).append(file)
+    answer = scope.client.query(queries.blobs(files), {"org": scope.login})
+    texts = []
+    for index, chosen in enumerate(files.values()):
+        shown: dict[str, Any] = answer.data.get(f"r{index}") or {}
+        for number, file in enumerate(chosen):
+            blob = shown.get(f"b{number}") or {}
+            if blob.get("text") is not None and not blob.get("isTruncated") and not blob.get("isBinary"):
+                texts.append((file, str(blob["text"])))
+    return texts
+
+
+def _batches(
+    unseen: Mapping[str, tuple[RepositoryFacts, DefinitionFile]],
+) -> Iterator[list[tuple[RepositoryFacts, DefinitionFile]]]:
+    """Yield files fifty at a time, and not too many bytes at once; long ones are left for REST."""
+    batch: list[tuple[RepositoryFacts, DefinitionFile]] = []
+    size = 0
+    for repository, file in unseen.values():
+        if file.size > _INLINE:
+            continue
+        if batch and (len(batch) == _BATCH or size + file.size > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append((repository, file))
+        size += file.size
+    if batch:
+        yield batch

@@ -1,0 +1,82 @@
+"""The SSH and GPG keys of people: public, one list a person.
+
+https://docs.github.com/en/rest/users/keys#list-public-keys-for-a-user
+https://docs.github.com/en/rest/users/gpg-keys#list-gpg-keys-for-a-user
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from collectors.github.records import utc_time
+from scanner.records import Credential, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from collectors.github.scope import OrganizationScope
+    from scanner.records import Record
+
+
+def public_keys(scope: OrganizationScope, logins: Mapping[str, str]) -> Iterator[Record]:
+    """Yield the keys of these people: login to `Identity.id`."""
+    for login, identity in sorted(logins.items()):
+        for call, convert, kind in (
+            ("/users/{username}/keys", _ssh_key, "ssh-key"),
+            ("/users/{username}/gpg_keys", _gpg_key, "gpg-key"),
+        ):
+            yield from scope.listing(
+                call,
+                partial(convert, scope, login, identity),
+                table="credentials",
+                kind=kind,
+                needs="none",
+                item=login,
+                username=login,
+            )
+
+
+def _ssh_key(
+    scope: OrganizationScope, login: str, identity: str, item: dict[str, Any]
+) -> tuple[Credential, ...]:
+    return (
+        Credential(
+            id=record_id("github", "user-ssh-key", str(item["id"])),
+            provider="github",
+            account_id=scope.account_id,
+            identity_id=identity,
+            kind="ssh-key",
+            native_id=str(item["id"]),
+            name=f"SSH key {item['id']} of {login}",
+            lifetime="static",
+            enabled=True,
+            created_at=utc_time(item.get("created_at")),
+            last_used_at=utc_time(item.get("last_used")),
+            never_expires=True,
+            owner=login,
+        ),
+    )
+
+
+def _gpg_key(
+    scope: OrganizationScope, login: str, identity: str, item: dict[str, Any]
+) -> tuple[Credential, ...]:
+    expires = utc_time(item.get("expires_at"))
+    return (
+        Credential(
+            id=record_id("github", "gpg-key", str(item["id"])),
+            provider="github",
+            account_id=scope.account_id,
+            identity_id=identity,
+            kind="gpg-key",
+            native_id=str(item["id"]),
+            name=f"GPG key {item.get('key_id')} of {login}",
+            lifetime="expiring" if expires else "static",
+            enabled=not item.get("revoked"),
+            created_at=utc_time(item.get("created_at")),
+            expires_at=expires,
+            never_expires=expires is None,
+            owner=login,
+        ),
+    )

@@ -1,0 +1,108 @@
+"""Whether GitHub looks for secrets in repositories, stops pushes that hold one, and what it found.
+
+https://docs.github.com/en/rest/secret-scanning/secret-scanning
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.github.failures import GitHubError, explain_unsupported
+from collectors.github.records import control, repository_id, utc_time
+from scanner.records import Secret, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from collectors.github.scope import OrganizationScope
+    from scanner.records import Record
+
+
+def secret_scanning(scope: OrganizationScope) -> Iterator[Record]:
+    """Yield for each repository whether GitHub looks for secrets in it and stops pushes that hold one.
+
+    ``security_and_analysis`` is shown to administrators only: repositories without it are a Gap.
+    https://docs.github.com/en/rest/repos/repos#list-organization-repositories
+    """
+
+    def settings(item: dict[str, Any], shown: dict[str, Any]) -> Iterator[Record]:
+        account_id = repository_id(item["id"])
+        for key, kind in (
+            ("secret_scanning", "secret-scanning"),
+            ("secret_scanning_push_protection", "push-protection"),
+        ):
+            status = (shown.get(key) or {}).get("status")
+            if status is not None:
+                yield control(
+                    account_id,
+                    kind,
+                    str(item["id"]),
+                    stage="source",
+                    name=kind.replace("-", " "),
+                    enforcement="enforced" if status == "enabled" else "absent",
+                    target=account_id,
+                )
+
+    def read() -> Generator[Record, None, None]:
+        hidden = 0
+        for item in scope.client.items(f"/orgs/{scope.login}/repos"):
+            shown = item.get("security_and_analysis")
+            if not scope.wants(str(item["name"])) or item.get("archived"):
+                continue
+            if shown is None:
+                hidden += 1
+            else:
+                yield from settings(item, shown)
+        if hidden:
+            raise GitHubError("denied", f"security settings of {hidden} repositories are not shown")
+
+    yield from scope.with_coverage(
+        read(),
+        scope.request(
+            "controls", "GET /orgs/{org}/repos", kind="secret-scanning", needs="administration: read"
+        ),
+        fills=("controls/push-protection",),
+    )
+
+
+def alerts(scope: OrganizationScope) -> Iterator[Record]:
+    """Yield the open secret-scanning alerts. ``hide_secret`` keeps the secret itself out of the answer.
+
+    https://docs.github.com/en/rest/secret-scanning/secret-scanning#list-secret-scanning-alerts-for-an-organization
+    """
+
+    def alert(item: dict[str, Any]) -> Iterator[Record]:
+        repository = item["repository"]
+        if not scope.wants(str(repository["name"])):
+            return
+        yield Secret(
+            id=record_id("github", "github-scanning-alert", f"{repository['id']}/{item['number']}"),
+            provider="github",
+            account_id=repository_id(repository["id"]),
+            store="github-scanning-alert",
+            name=str(item.get("secret_type_display_name") or item.get("secret_type")),
+            readable=True,
+            masked=False,
+            protected=False,
+            visibility="repository",
+            looks_like=str(item.get("secret_type")),
+            created_at=utc_time(item.get("created_at")),
+            updated_at=utc_time(item.get("updated_at")),
+            location=f"{repository['full_name']} alert {item['number']}",
+            tags={
+                "validity": str(item.get("validity") or "unknown"),
+                "publicly_leaked": "true" if item.get("publicly_leaked") else "false",
+            },
+        )
+
+    yield from scope.listing(
+        "/orgs/{org}/secret-scanning/alerts",
+        alert,
+        table="secrets",
+        kind="github-scanning-alert",
+        needs="secret_scanning_alerts: read",
+        parameters={"hide_secret": "true", "state": "open"},
+        classify=explain_unsupported(
+            "Secret scanning is not on for this organization, or not allowed to see."
+        ),
+    )

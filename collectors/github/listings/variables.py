@@ -1,0 +1,225 @@
+"""Variables of the organization, of repositories, of environments.
+
+GitHub shows their values in clear: each is judged here and dropped, unless it only names something.
+https://docs.github.com/en/rest/actions/variables
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from collectors.github.facts import Identifier
+from collectors.github.records import utc_time
+from collectors.github.stores import (
+    ACTIONS,
+    AGENTS,
+    SecretStore,
+    StoragePlace,
+    available_to,
+    environment_place,
+    organization_place,
+    repository_place,
+)
+from scanner.records import Secret, record_id
+from scanner.secrets.detectors import inspect
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from collectors.github.facts import EnvironmentFacts, RepositoryFacts
+    from collectors.github.scope import OrganizationScope
+    from scanner.records import Record
+
+_PAGE = {"per_page": 30}
+"""The most that GitHub gives of variables at once."""
+_NAMES = re.compile(
+    r"ROLE|ACCOUNT|REGION|CLUSTER|SERVICE|FUNCTION|LAMBDA|NAMESPACE|PROJECT|APP|CLIENT_ID", re.IGNORECASE
+)
+_IDENTIFIER = re.compile(
+    r"arn:aws[\w-]*:[\w-]+:[\w-]*:\d{0,12}:[\w+=,.@/:-]{1,200}|\d{12}|[A-Za-z0-9][A-Za-z0-9_./@-]{0,80}"
+)
+
+
+def identifier(name: str, value: str) -> str | None:
+    """Return the value of a variable that names a role, an account or a workload; None for everything else.
+
+    Workflows say ``role-to-assume: ${{ vars.DEPLOY_ROLE }}``: without its value the role stays unknown. Only ARNs,
+    account numbers and, under a telling name, plain words are kept; never what a detector takes for a secret.
+    """
+    text = value.strip()
+    if not _IDENTIFIER.fullmatch(text):
+        return None
+    return text if text.startswith("arn:") or _NAMES.search(name) else None
+
+
+def organization_variables(scope: OrganizationScope) -> Generator[Record, None, tuple[Identifier, ...]]:
+    """Yield the organization's variables that are secrets. Return those that name something, sorted by name."""
+    named: tuple[Identifier, ...] | None = None
+    for store, needs in (
+        (ACTIONS, "organization_actions_variables: read"),
+        (AGENTS, "organization_agent_variables: read"),
+    ):
+        found = yield from scope.with_coverage(
+            _of_organization(scope, store),
+            scope.request(
+                "secrets",
+                f"GET /orgs/{{org}}/{store.app}/variables",
+                kind=_kind(store),
+                needs=needs,
+            ),
+            classify=store.classify,
+        )
+        if store is ACTIONS:
+            named = found
+    return tuple(sorted(named or (), key=lambda one: one.name))
+
+
+def _of_organization(
+    scope: OrganizationScope, store: SecretStore
+) -> Generator[Record, None, tuple[Identifier, ...]]:
+    path = f"/orgs/{scope.login}/{store.app}/variables"
+    named = []
+    for item in scope.client.items(path, _PAGE, inside="variables"):
+        repositories = available_to(scope, path, item)
+        value = yield from _variable(scope, store, organization_place(scope), item, repositories)
+        if value is not None:
+            named.append(
+                Identifier(
+                    name=str(item["name"]),
+                    value=value,
+                    visibility=str(item.get("visibility")),
+                    available_to=tuple(repositories),
+                )
+            )
+    return tuple(named)
+
+
+def repository_variables(
+    scope: OrganizationScope, repository: RepositoryFacts, *, rare: bool
+) -> Generator[Record, None, dict[str, str]]:
+    """Yield a repository's variables that are secrets; ``rare`` asks for agents', too.
+
+    Returns the values of those that name something, by name.
+    """
+    place = repository_place(repository)
+    named = yield from _read(
+        scope,
+        "/repos/{org}/{repo}/actions/variables",
+        ACTIONS,
+        place,
+        needs="actions_variables: read",
+        repo=repository.name,
+    )
+    if rare:
+        yield from _read(
+            scope,
+            "/repos/{org}/{repo}/agents/variables",
+            AGENTS,
+            place,
+            needs="agent_variables: read",
+            repo=repository.name,
+        )
+    return named
+
+
+def environment_variables(
+    scope: OrganizationScope, repository: RepositoryFacts, environment: EnvironmentFacts
+) -> Generator[Record, None, dict[str, str]]:
+    """Yield an environment's variables that are secrets. Return the values of those that name something, by name."""
+    return (
+        yield from _read(
+            scope,
+            "/repos/{org}/{repo}/environments/{environment_name}/variables",
+            ACTIONS,
+            environment_place(repository, environment),
+            needs="environments: read",
+            item=environment.number,
+            repo=repository.name,
+            environment_name=environment.name,
+        )
+    )
+
+
+def _read(
+    scope: OrganizationScope,
+    call: str,
+    store: SecretStore,
+    place: StoragePlace,
+    *,
+    needs: str,
+    item: str | None = None,
+    **names: str,
+) -> Generator[Record, None, dict[str, str]]:
+    """Read a list of variables. Never by ETag: what they name must be at hand, and values are not remembered."""
+    path = call.format(org=scope.login, **{key: scope.quoted(value) for key, value in names.items()})
+
+    def read() -> Generator[Record, None, dict[str, str]]:
+        named = {}
+        for held in scope.client.items(path, _PAGE, inside="variables"):
+            value = yield from _variable(scope, store, place, held)
+            if value is not None:
+                named[str(held["name"])] = value
+        return named
+
+    documented = call.replace("/repos/{org}/", "/repos/{owner}/")
+    found = yield from scope.with_coverage(
+        read(),
+        scope.request(
+            "secrets",
+            f"GET {documented} ({item})" if item else f"GET {documented}",
+            kind=_kind(store),
+            needs=needs,
+            account_id=place.account_id,
+        ),
+        classify=store.classify,
+    )
+    return found or {}
+
+
+def _kind(store: SecretStore) -> str:
+    return "github-variable" if store is ACTIONS else f"github-{store.app}"
+
+
+def _variable(
+    scope: OrganizationScope,
+    store: SecretStore,
+    place: StoragePlace,
+    item: dict[str, Any],
+    repositories: Sequence[str] = (),
+) -> Generator[Record, None, str | None]:
+    """Yield a variable if its value or name says that it is a secret, and what can be said without the value.
+
+    Returns the value of one that only names something, for workflows to be resolved with; None for all others.
+    """
+    name, value = str(item["name"]), str(item.get("value") or "")
+    seen = inspect(name, value, scope.run.fingerprint)
+    if seen is None:
+        return identifier(name, value) if store is ACTIONS else None
+    key_id = seen.key_id
+    path = place.path if store is ACTIONS else f"{place.path}/{store.app}"
+    yield Secret(
+        id=record_id("github", "github-variable", f"{path}/{name}"),
+        provider="github",
+        account_id=place.account_id,
+        store="github-variable",
+        name=name,
+        environment=place.environment,
+        readable=True,
+        masked=False,
+        protected=place.protected,
+        visibility=item.get("visibility") or place.visibility,
+        available_to=list(repositories),
+        looks_like=seen.looks_like,
+        length=seen.length,
+        fingerprint=seen.fingerprint,
+        credential_id=record_id("aws", "access-key", key_id)
+        if key_id and key_id.startswith(("AKIA", "ASIA"))
+        else None,
+        encrypted=False,
+        rotation_enabled=False,
+        created_at=utc_time(item.get("created_at")),
+        updated_at=utc_time(item.get("updated_at")),
+        location=place.address,
+    )
+    return None

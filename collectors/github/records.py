@@ -1,0 +1,58 @@
+"""Ids, times and records that several listings build in the same way."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from scanner.records import Control, record_id
+
+if TYPE_CHECKING:
+    from scanner.records import Enforcement, Stage
+
+
+def utc_time(text: str | None) -> datetime | None:
+    """Read GitHub's times (``2026-11-22T02:00:00Z``, with or without an offset) as aware UTC; None stays None."""
+    if not text:
+        return None
+    read = datetime.fromisoformat(text)
+    return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+
+
+def user_id(number: object) -> str:
+    """Return a user's `Identity.id`."""
+    return record_id("github", "user", str(number))
+
+
+def repository_id(number: object) -> str:
+    """Return a repository's `Account.id`."""
+    return record_id("github", "repo", str(number))
+
+
+def control(
+    account_id: str,
+    kind: str,
+    native_id: str,
+    *,
+    stage: Stage,
+    name: str,
+    enforcement: Enforcement,
+    target: str | None = None,
+    detail: str | None = None,
+    approvers: list[str] | None = None,
+    bypass: list[str] | None = None,
+) -> Control:
+    """Return a control of an account."""
+    return Control(
+        id=record_id("github", kind, native_id),
+        provider="github",
+        account_id=account_id,
+        stage=stage,
+        kind=kind,
+        name=name,
+        enforcement=enforcement,
+        target=target,
+        detail=detail,
+        approvers=approvers or [],
+        bypass=bypass or [],
+    )

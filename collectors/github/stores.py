@@ -1,0 +1,111 @@
+"""The four stores of secrets that GitHub has, and the places that each of them has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from collectors.github.failures import explain, explain_unsupported
+from collectors.github.records import repository_id
+
+if TYPE_CHECKING:
+    from collectors.github.facts import EnvironmentFacts, RepositoryFacts
+    from collectors.github.scope import OrganizationScope
+    from scanner.collect.failures import Classify
+
+
+class SecretStore(msgspec.Struct, frozen=True, kw_only=True):
+    """One store: its name in paths, the permissions that show it, and why it may not be there."""
+
+    app: str
+    """``actions`` in ``/orgs/{org}/actions/secrets``."""
+    organization_needs: str
+    repository_needs: str
+    absent: str | None = None
+    """What a 404 means where whole editions lack the store."""
+
+    @property
+    def classify(self) -> Classify:
+        """What an exception means for a listing of this store."""
+        return explain if self.absent is None else explain_unsupported(self.absent)
+
+
+ACTIONS = SecretStore(
+    app="actions", organization_needs="organization_secrets: read", repository_needs="secrets: read"
+)
+DEPENDABOT = SecretStore(
+    app="dependabot",
+    organization_needs="organization_dependabot_secrets: read",
+    repository_needs="dependabot_secrets: read",
+)
+CODESPACES = SecretStore(
+    app="codespaces",
+    organization_needs="a user token with admin:org (not offered to GitHub Apps)",
+    repository_needs="codespaces_secrets: read",
+    absent="GitHub Enterprise Server has no Codespaces secrets.",
+)
+AGENTS = SecretStore(
+    app="agents",
+    organization_needs="organization_agent_secrets: read",
+    repository_needs="agent_secrets: read",
+    absent="Agents secrets are not offered on every plan, nor on GitHub Enterprise Server.",
+)
+
+
+class StoragePlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where secrets and variables are stored: in the organization, a repository, or an environment of one."""
+
+    account_id: str
+    path: str
+    """Part of the record's id: ``org/7001001``, ``repo/5001``, ``repo/5001/env/3``."""
+    address: str
+    """What people call it: ``acme``, ``acme/app``."""
+    visibility: str
+    """`Secret.visibility` of what does not say."""
+    environment: str | None = None
+    protected: bool | None = None
+
+
+def organization_place(scope: OrganizationScope) -> StoragePlace:
+    """Return the place for what the organization stores."""
+    return StoragePlace(
+        account_id=scope.account_id,
+        path=f"org/{scope.number}",
+        address=scope.login,
+        visibility="all",
+    )
+
+
+def repository_place(repository: RepositoryFacts) -> StoragePlace:
+    """Return the place for what a repository stores."""
+    return StoragePlace(
+        account_id=repository.account_id,
+        path=f"repo/{repository.number}",
+        address=repository.full_name,
+        visibility="repository",
+        protected=False,
+    )
+
+
+def environment_place(repository: RepositoryFacts, environment: EnvironmentFacts) -> StoragePlace:
+    """Return the place for what an environment stores."""
+    return StoragePlace(
+        account_id=repository.account_id,
+        path=f"repo/{repository.number}/env/{environment.number}",
+        address=f"{repository.full_name} environment {environment.name}",
+        visibility="environment",
+        environment=environment.name,
+        protected=environment.protected,
+    )
+
+
+def available_to(scope: OrganizationScope, list_path: str, item: dict[str, Any]) -> list[str]:
+    """Return the `Account.id` of each repository that gets an organization's secret or variable; [] when not selected.
+
+    One list each: https://docs.github.com/en/rest/actions/secrets#list-selected-repositories-for-an-organization-secret
+    """
+    if item.get("visibility") != "selected":
+        return []
+    path = f"{list_path}/{scope.quoted(str(item['name']))}/repositories"
+    return sorted(repository_id(one["id"]) for one in scope.client.items(path, inside="repositories"))

@@ -1,0 +1,125 @@
+"""What is known of the definition files of a page of repositories: their texts, and what the texts say.
+
+A text is fetched once for each object id: what it says is remembered over nights, the text itself is not.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from collectors.definitions import DefinitionError, Job, parse
+from collectors.github.failures import GitHubError
+
+if TYPE_CHECKING:
+    from collectors.github.facts import DefinitionFile, RepositoryFacts
+    from collectors.github.scope import OrganizationScope
+    from scanner.collect.memory import Memory
+    from scanner.secrets.detectors import Fingerprint
+
+_LARGEST = 10_000_000
+"""Bytes. Longer files are not read."""
+_MINTS = re.compile(r"""id-token["']?\s*:\s*["']?write|write-all""")
+
+
+class DefinitionFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is remembered of a file's content."""
+
+    mints: bool = False
+    """Whether a workflow asks for ``id-token: write``."""
+    owner: str | None = None
+    """The owner of everything, of a CODEOWNERS file."""
+    jobs: list[Job] | None = None
+    """The jobs of a reusable workflow: their environments are in the tokens of whoever calls it."""
+
+
+_FACTS = msgspec.json.Decoder(DefinitionFacts)
+"""Made at import: msgspec crashes when two threads are the first to decode a type at the same time."""
+
+
+class KnownFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """The definition files of one page of repositories, by object id."""
+
+    texts: dict[str, str]
+    """Those that were fetched tonight."""
+    facts: dict[str, DefinitionFacts]
+    """Those that were read tonight or on an earlier night."""
+
+    def called(self, repository: RepositoryFacts) -> dict[str, list[Job]]:
+        """Return the jobs of the repository's reusable workflows, by path."""
+        known = {
+            file.path: self.facts.get(file.oid, DefinitionFacts()).jobs for file in repository.files or ()
+        }
+        return {path: jobs for path, jobs in known.items() if jobs is not None}
+
+    def owner(self, repository: RepositoryFacts) -> str | None:
+        """Return who CODEOWNERS says answers for the whole repository."""
+        facts = self.facts.get(repository.owners.oid) if repository.owners else None
+        return facts.owner if facts else None
+
+    def mints(self, repository: RepositoryFacts) -> bool:
+        """Tell whether a workflow of the repository may ask for an OIDC token; True where that is not known."""
+        if repository.files is None:
+            return True
+        return any(
+            self.facts.get(file.oid, DefinitionFacts(mints=True)).mints
+            for file in repository.files
+            if file.path.startswith(".github/")
+        )
+
+
+def remembered(memory: Memory, file: DefinitionFile) -> DefinitionFacts | None:
+    """Return what an earlier night learned of a file's content."""
+    known = memory.blob(file.oid)
+    return None if known is None else _FACTS.decode(known)
+
+
+def learn(memory: Memory, file: DefinitionFile, text: str, fingerprint: Fingerprint) -> DefinitionFacts:
+    """Return what a file's text says, and remember it."""
+    if file.path.endswith("CODEOWNERS"):
+        facts = DefinitionFacts(owner=_owner(text))
+    else:
+        facts = DefinitionFacts(mints=bool(_MINTS.search(text)), jobs=_reusable(file, text, fingerprint))
+    memory.keep_blob(file.oid, msgspec.json.encode(facts))
+    return facts
+
+
+def read_text(scope: OrganizationScope, repository: RepositoryFacts, file: DefinitionFile) -> str:
+    """Return a file's text, by REST. Raises `GitHubError` for what is too long, or no text.
+
+    https://docs.github.com/en/rest/git/blobs#get-a-blob
+    """
+    if file.size > _LARGEST:
+        raise GitHubError("truncated", f"{file.path} is larger than {_LARGEST} bytes")
+    body = scope.client.one(f"/repos/{scope.login}/{repository.name}/git/blobs/{file.oid}")
+    try:
+        return base64.b64decode(body.get("content") or "").decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError, TypeError):
+        raise GitHubError("malformed", f"{file.path} is not text") from None
+
+
+def _reusable(file: DefinitionFile, text: str, fingerprint: Fingerprint) -> list[Job] | None:
+    """Return the jobs of a reusable workflow; None for other files, and for one that cannot be understood."""
+    if "workflow_call" not in text:
+        return None
+    try:
+        return parse(file.path, text, fingerprint).jobs
+    except DefinitionError:
+        return None
+
+
+def _owner(text: str) -> str | None:
+    """Return the first owner that a CODEOWNERS file names for everything.
+
+    https://docs.github.com/en/repositories/managing-your-repositorys-settings-and-features/customizing-your-repository/about-code-owners
+    """
+    owner = None
+    for line in text.splitlines():
+        words = line.split("#", 1)[0].split()
+        if len(words) > 1 and words[0] == "*":
+            owner = words[1].removeprefix("@")
+    return owner
