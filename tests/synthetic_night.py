@@ -150,7 +150,7 @@ PATTERNS = (
         "workload",
         "aws",
         "DB_PASSWORD_{n}",
-        "{name} of {word} is readable in clear by everyone with lambda:GetFunctionConfiguration, and looks like a password of 24 characters.",
+        "{name} of {word} is readable in plaintext by everyone with lambda:GetFunctionConfiguration, and looks like a password of 24 characters.",
         "Move {name} to Secrets Manager, let the function read it at start, and change the password.",
         "the production ledger database",
     ),
@@ -448,9 +448,9 @@ def excesses() -> Iterator[Excess]:
         if more:
             why = f"{pipeline} can {', '.join(more)} where {name}, which it delivers, cannot: its level is {level}."
         elif complete:
-            why = f"{pipeline} has nothing that {name} lacks, beside what delivering needs."
+            why = f"{pipeline} has no permissions beyond those of {name} and of deployment."
         else:
-            why = f"{name}, which {pipeline} deploys, is not in the inventory: it cannot be compared."
+            why = f"{name}, deployed by {pipeline}, is not in the inventory and cannot be compared."
         yield Excess(
             pipeline_id=f"github:workflow:500{number}:deploy.yml", pipeline_name=pipeline,
             workload_id=f"aws:lambda-function:{name}", workload_name=name, pipeline_powers=has, workload_powers=own,

@@ -361,7 +361,7 @@ def test_an_own_path_is_told_as_a_grant() -> None:
     told = {one.role: one for one in grants(of, HOLDER)}
     own = told["escalation:iam-put-user-policy"]
     assert (own.level, own.powers, own.resource) == ("escalation", ["admin"], "*")
-    assert own.why == "holder may use iam:PutUserPolicy, and so becomes an administrator."
+    assert own.why == "holder can use iam:PutUserPolicy and so become an administrator."
     assert told["own"].powers[0] == "grant-access"
 
 

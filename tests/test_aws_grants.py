@@ -78,7 +78,9 @@ def test_nobody_is_told_to_edit_a_policy_of_aws() -> None:
     fixes = {grant.role: grant.fix for grant in managed_grants().values() if grant.fix is not None}
     assert len(fixes) > 1000
     assert [
-        fix for role, fix in fixes.items() if not fix.startswith(f"Replace the AWS managed policy {role} by ")
+        fix
+        for role, fix in fixes.items()
+        if not fix.startswith(f"Replace the AWS managed policy {role} with ")
     ] == []
 
 
@@ -123,11 +125,11 @@ def test_a_grant_explains_itself() -> None:
     grant = only(facts(users=[user("u", allow("s3:ListAllMyBuckets"), reading)]), "u")
     assert grant.powers == ["read-secrets", "read"]
     assert grant.why == (
-        "Statement 'Secrets' of policy own allows secretsmanager:GetSecretValue on *, which reads secrets."
+        "Statement 'Secrets' of policy own allows secretsmanager:GetSecretValue on *, which allows reading secrets."
     )
     assert grant.fix == (
-        "In statement 'Secrets' of policy own, replace Resource * by the ARNs that secretsmanager:GetSecretValue"
-        " is needed on, or remove the action."
+        "In statement 'Secrets' of policy own, replace Resource * with the ARNs that need secretsmanager:GetSecretValue,"
+        " or remove the action."
     )
     assert (grant.via, grant.breadth, grant.confidence, grant.conditional) == (
         "inline",
@@ -178,7 +180,7 @@ def test_conditions_are_told() -> None:
     grant = only(facts(users=[user("u", allow("s3:GetObject", Condition=phone))]), "u")
     assert grant.conditional is True
     assert grant.confidence == "high"
-    assert "on condition of aws:multifactorauthpresent" in (grant.why or "")
+    assert "under a condition on aws:multifactorauthpresent" in (grant.why or "")
     odd = only(facts(users=[user("u", allow("s3:GetObject", Condition={"StringEquals": {"x:y": "z"}}))]), "u")
     assert odd.confidence == "low"
 
@@ -279,7 +281,7 @@ def test_roles_of_other_accounts() -> None:
     grant = only(facts(roles=[role("r", allow("sts:AssumeRole", "arn:aws:iam::999999999999:role/x"))]), "r")
     assert grant.powers[0] == "become-other"
     assert (grant.why or "").endswith(
-        ", which acts as another identity where a role of another account lets it in."
+        ", which allows acting as another identity if a role of another account trusts it."
     )
 
 
@@ -420,5 +422,5 @@ def test_a_path_over_several_users_is_told_once() -> None:
     assert roles.count("escalation:iam-put-user-policy-key") == 1
     why = next(one.why for one in grants(of, "r") if one.role.startswith("escalation"))
     assert why == (
-        "r may use iam:PutUserPolicy and iam:CreateAccessKey, and so makes user app-one an administrator and acts as it."
+        "r can use iam:PutUserPolicy and iam:CreateAccessKey and so make user app-one an administrator and act as it."
     )

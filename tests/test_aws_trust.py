@@ -139,7 +139,7 @@ def test_the_value_to_pin_is_told() -> None:
     assert "repo:acme/REPOSITORY" in (oidc(GITHUB, sub("repo:acme/*")).fix or "")
     assert oidc(GITHUB, sub("repo:acme/*")).why == (
         "Statement 1 of the trust policy of ci trusts https://token.actions.githubusercontent.com where aud equals"
-        " sts.amazonaws.com and sub glob repo:acme/*: everything of one organization matches."
+        " sts.amazonaws.com and sub glob repo:acme/*: every repository of the organization matches."
     )
 
 

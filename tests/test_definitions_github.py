@@ -268,7 +268,7 @@ def test_a_gated_branch_says_what_is_wrong_with_the_gate() -> None:
     (problem,) = [p for p in workflow(source).problems if p.code == "untrusted-checkout"]
     assert problem.severity == "high"
     assert "the branch can change in between" in problem.detail
-    assert problem.fix == "Check out the very commit that was approved, by its SHA."
+    assert problem.fix == "Check out the approved commit by its SHA."
 
 
 def test_logins_say_whom_they_ask_for() -> None:

@@ -266,7 +266,9 @@ def test_the_excess_is_what_delivering_does_not_need_and_the_workload_does_not_h
         assert row["excess"] == ["read-secrets"]
         assert row["complete"]
         assert row["path"][-1] == "has read-secrets on * through DeployerPolicy"
-        assert row["why"].startswith("deploy has read-secrets beyond api, which it delivers")
+        assert row["why"].startswith(
+            "deploy deploys api and can reach permissions it does not have: read-secrets."
+        )
 
 
 def test_equal_signatures_have_no_excess(tmp_path: Path) -> None:
@@ -290,14 +292,14 @@ def escape(source: str, target: str, fix: str | None) -> tuple[Record, ...]:
 @pytest.mark.parametrize(
     ("more", "fix"),
     [
-        ((), "deployer (role): Replace DeployerPolicy by what it takes to deliver api."),
+        ((), "deployer (role): Replace DeployerPolicy with only what deploying api requires."),
         (
             (grant("deployer", "admin", role="A", fix="Replace A."),),
             "deployer (role): Replace A.",
         ),
         (
             (grant("deployer", "admin", role="A", fix="Replace A."), grant("deployer", "admin", role="B")),
-            "deployer (role): Replace A. 1 more of its grants gives admin, too.",
+            "deployer (role): Replace A. 1 more of its grants also gives admin.",
         ),
         (
             (identity("boss"), grant("boss", "admin", fix="Replace it."), *escape("deployer", "boss", "Name the roles.")),
@@ -305,7 +307,7 @@ def escape(source: str, target: str, fix: str | None) -> tuple[Record, ...]:
         ),
         (
             (identity("boss"), grant("boss", "admin", fix="Replace it."), *escape("deployer", "boss", None)),
-            "deployer (role): Take away what lets it become boss (role).",
+            "deployer (role): Remove the permission that lets it become boss (role).",
         ),
         (
             (identity("boss"), grant("boss", "admin", fix="Replace it."), link("deployer", "runs_as", "boss")),
@@ -344,7 +346,7 @@ def test_a_gap_makes_the_comparison_incomplete(tmp_path: Path) -> None:
     with analysed(tmp_path, *given) as tables:
         row = excess(tables)
         assert not row["complete"]
-        assert row["why"].startswith("No excess of deploy over api was seen")
+        assert row["why"].startswith("No excess of deploy over api was found")
 
 
 def test_a_policy_that_could_not_be_judged_makes_the_comparison_incomplete(tmp_path: Path) -> None:

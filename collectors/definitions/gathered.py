@@ -131,7 +131,7 @@ class Gathered:
             self.problem(
                 "unpinned-images",
                 line,
-                f"image {image} is not pinned to a digest: what runs can change without a change here",
+                f"image {image} is not pinned to a digest: it can change without a change to this file",
                 severity="medium" if pin == "none" else "low",
                 fix="Name the image with @sha256:<digest>.",
                 job=job,
@@ -209,9 +209,9 @@ class Gathered:
             self.problem(
                 "unverified-script",
                 start + line,
-                "runs a download without checking it",
+                "runs a downloaded script without verifying it",
                 severity="low",
-                fix="Download, verify a checksum or signature, then run.",
+                fix="Download it, verify a checksum or signature, then run it.",
                 job=job,
             )
         for number, line_text in enumerate(script.split("\n")):
@@ -223,7 +223,7 @@ class Gathered:
                 self.problem(
                     "secrets-in-output",
                     start + number,
-                    f"prints {printed[0]} to the log, where masking is the only guard",
+                    f"prints {printed[0]} to the log, where only masking protects it",
                     severity="medium",
                     fix="Do not print it.",
                     job=job,
@@ -334,8 +334,8 @@ def _duplicates(documents: list[Document]) -> Iterator[Problem]:
             code="duplicate-key",
             line=key.line,
             severity="low",
-            detail=f"the key `{key.text[:80]}` stands twice: the last one wins, silently",
-            fix="Keep one of the two.",
+            detail=f"the key `{key.text[:80]}` is defined twice; the last definition silently wins",
+            fix="Remove one of the two.",
         )
 
 

@@ -239,24 +239,24 @@ def _fix(pipeline: str, workload: str, power: Power, left: Closure, graph: Graph
     for source, target in itertools.pairwise(chain):
         own = graph.own.get(source)
         if own is not None and target in own.escapes:
-            fix = own.escapes[target] or f"Take away what lets it become {graph.name(target)}."
+            fix = own.escapes[target] or f"Remove the permission that lets it become {graph.name(target)}."
             return f"{graph.name(source)}: {fix}"
     holder = chain[-1]
     mine = graph.own[holder]
     first, *more = mine.fixes[power]
-    fix = first or f"Replace {mine.role[power]} by what it takes to deliver {workload}."
+    fix = first or f"Replace {mine.role[power]} with only what deploying {workload} requires."
     if more:
-        fix += f" {len(more)} more of its grants {'gives' if len(more) == 1 else 'give'} {power}, too."
+        fix += f" {len(more)} more of its grants also {'gives' if len(more) == 1 else 'give'} {power}."
     return f"{graph.name(holder)}: {fix}"
 
 
 def _why(pipeline: str, workload: str, excess: list[Power], level: Level, complete: bool) -> str:
     if excess:
         more = ", ".join(excess)
-        return f"{pipeline} has {more} beyond {workload}, which it delivers; its level is {level}."
+        return f"{pipeline} deploys {workload} and can reach permissions it does not have: {more}. Its access level is {level}."
     if complete:
-        return f"{pipeline} has nothing that {workload} lacks, beside what delivering needs."
-    return f"No excess of {pipeline} over {workload} was seen, and part of it could not be read."
+        return f"{pipeline} has no permissions beyond those of {workload} and of deployment."
+    return f"No excess of {pipeline} over {workload} was found, but some inputs could not be read."
 
 
 class Delivery(NamedTuple):
@@ -367,5 +367,5 @@ def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph) -
         complete=complete,
         why=_why(graph.name(delivery.pipeline), name, excess, level_of(left.powers), complete)
         if known
-        else f"{name}, which {graph.name(delivery.pipeline)} deploys, is not in the inventory: it cannot be compared.",
+        else f"{name}, deployed by {graph.name(delivery.pipeline)}, is not in the inventory and cannot be compared.",
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def anyone_verdict(facts: AwsFacts, tests: list[Test], *, negated: bool) -> TrustVerdict:
     """Judge a statement for everybody, or for everybody but those it names (``negated``), by its conditions."""
-    who = "everybody but a few" if negated else "everybody"
+    who = "everyone except the listed principals" if negated else "everyone"
     pins = claims_of(tests)
     org = pins.get("aws:principalorgid") or pins.get("aws:principalorgpaths")
     accounts = pins.get("aws:principalaccount")
@@ -37,9 +37,9 @@ def anyone_verdict(facts: AwsFacts, tests: list[Test], *, negated: bool) -> Trus
     network = [claim for claim in pins if claim.startswith(("aws:source", "aws:vpc"))]
     some = external_id is not None or bool(network)
     guard = (
-        "only an external id, which is no secret,"
+        "limited only by an external ID, which is not a secret"
         if external_id is not None
-        else "only where a call comes from"
+        else "limited only by where the request comes from"
     )
     return TrustVerdict(
         kind="anyone",
@@ -48,9 +48,8 @@ def anyone_verdict(facts: AwsFacts, tests: list[Test], *, negated: bool) -> Trus
         external=True,
         problem="XACCT-1",
         severity="high" if some else "critical",
-        why=f"trusts {who}"
-        + (f", with {guard} as a guard" if some else " without a condition on who they are"),
-        fix='Name the principal, or add StringEquals "aws:PrincipalOrgID" with the id of the organization.',
+        why=f"trusts {who}" + (f", {guard}" if some else " without a condition on the caller"),
+        fix='Name the principal, or add StringEquals "aws:PrincipalOrgID" with your organization ID.',
     )
 
 
@@ -65,7 +64,7 @@ def account_verdict(facts: AwsFacts, value: str, tests: list[Test]) -> TrustVerd
             external=None,
             problem="DANGLING-1",
             severity="low",
-            why=f"names {value}, a principal that was deleted",
+            why=f"names {value}, a deleted principal",
             fix="Remove the principal from the statement.",
         )
     issuer = f"arn:{facts.partition}:iam::{value}:root" if NUMBER.match(value) else value
@@ -78,7 +77,7 @@ def account_verdict(facts: AwsFacts, value: str, tests: list[Test]) -> TrustVerd
             issuer=issuer,
             exposure="unknown",
             external=None,
-            why=f"names {value}, which is not understood",
+            why=f"names {value}, a principal the scanner does not evaluate",
         )
     if _inside(facts, account) or _own_organization(facts, pins):
         return TrustVerdict(
@@ -98,7 +97,7 @@ def _named_by_condition(
             kind="account",
             issuer=issuer,
             exposure="exact" if exact else "organization",
-            why=f"trusts everybody {said(tests)}",
+            why=f"trusts everyone {said(tests)}",
         )
     return _foreign(facts, issuer, claims_of(tests), whole=not exact, known=True)
 
@@ -118,8 +117,12 @@ def _own_organization(facts: AwsFacts, pins: dict[str, Test]) -> bool:
 def _foreign(
     facts: AwsFacts, issuer: str, pins: dict[str, Test], *, whole: bool, known: bool
 ) -> TrustVerdict:
-    """Judge an account that is not, or not known to be, of our organization."""
-    where = "an account outside the organization" if known else "an account that is not known to be ours"
+    """Judge an account that is outside the organization, or not known to be inside."""
+    where = (
+        "an account outside the organization"
+        if known
+        else "an account not known to belong to the organization"
+    )
     external_id = pins.get("sts:externalid")
     if external_id is None and "aws:principalorgid" not in pins:
         return TrustVerdict(
@@ -130,7 +133,7 @@ def _foreign(
             problem="XACCT-2",
             severity="high" if known else "medium",
             why=f"trusts {issuer}, {where}, without sts:ExternalId",
-            fix='Add StringEquals "sts:ExternalId" with a random value that the other party keeps for this account.',
+            fix='Add StringEquals "sts:ExternalId" with a random value that the third party uses for this account only.',
         )
     weak = external_id is not None and _weak(facts, external_id, issuer)
     if weak:
@@ -142,7 +145,7 @@ def _foreign(
             problem="XACCT-2",
             severity="medium",
             why=f"trusts {issuer}, {where}, with an sts:ExternalId that can be guessed: {weak}",
-            fix="Use a random external id of at least 16 characters.",
+            fix="Use a random external ID of at least 16 characters.",
         )
     return TrustVerdict(
         kind="account",
@@ -152,7 +155,7 @@ def _foreign(
         problem="XACCT-3" if whole else None,
         severity="low" if whole else None,
         why=f"trusts {issuer}, {where}"
-        + (", as a whole instead of a named principal" if whole else ", with an external id"),
+        + (", as a whole account instead of a named principal" if whole else ", with an external ID"),
         fix="Name the role of the other account that needs it." if whole else None,
     )
 
@@ -160,9 +163,9 @@ def _foreign(
 def _weak(facts: AwsFacts, test: Test, issuer: str) -> str | None:
     for value in test.values:
         if test.operator == "glob" and ("*" in value or "?" in value):
-            return "it has a wildcard"
+            return "it contains a wildcard"
         if value == facts.account_id or (value and value in issuer):
-            return "it is an account number"
+            return "it is an account ID"
         if len(value) < 16:
-            return f"it has {len(value)} characters"
+            return f"it has only {len(value)} characters"
     return None

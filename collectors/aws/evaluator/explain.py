@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from collectors.aws.evaluator.usage import Usage
 
 MEANS = {
-    "admin": "makes an administrator",
-    "grant-access": "changes who may do what",
-    "become-other": "acts as another identity",
-    "read-secrets": "reads secrets",
-    "change-delivery": "changes what is built and delivered",
-    "deploy": "puts things into operation",
-    "change-data": "changes data or settings",
-    "read-data": "reads data",
-    "read": "reads what there is",
+    "admin": "gives administrator access",
+    "grant-access": "allows changing permissions",
+    "become-other": "allows acting as another identity",
+    "read-secrets": "allows reading secrets",
+    "change-delivery": "allows changing what is built and delivered",
+    "deploy": "allows deploying",
+    "change-data": "allows changing data or settings",
+    "read-data": "allows reading data",
+    "read": "allows reading configuration",
 }
 
 
@@ -30,7 +30,7 @@ def why_of(summary: Summary, attachment: Attachment) -> str:
     """Say which statement of which policy gives the strongest power."""
     if not summary.held:
         named = ", ".join(summary.unknown[:3])
-        return f"Policy {attachment.name} names no action that AWS is known to have ({named})."
+        return f"Policy {attachment.name} names no known AWS action ({named})."
     held = summary.held[0]
     statement = held.piece.row.statement
     text = f"{_sentence(statement.label)} of policy {attachment.name} allows {_named(held)} on {held.piece.resource}"
@@ -38,9 +38,9 @@ def why_of(summary: Summary, attachment: Attachment) -> str:
     if held.truth is not Truth.YES:
         keys = ", ".join(dict.fromkeys(condition.key for condition in statement.conditions))
         if keys:
-            text += f", on condition of {keys}"
+            text += f", under a condition on {keys}"
         elif held.power == "become-other":
-            text += " where a role of another account lets it in"
+            text += " if a role of another account trusts it"
         else:
             text += ", unless a conditional Deny stops it"
     return text + "."
@@ -53,7 +53,7 @@ def _sentence(label: str) -> str:
 def _named(held: HeldPower) -> str:
     statement = held.piece.row.statement
     if statement.not_actions:
-        return f"everything but {', '.join(statement.not_actions[:3])}"
+        return f"everything except {', '.join(statement.not_actions[:3])}"
     if any(pattern in {"*", "*:*"} for pattern in statement.actions):
         return "every action"
     names = catalogue().list(held.actions & held.piece.actions, 3)
@@ -82,14 +82,14 @@ def fix_of(summary: Summary, attachment: Attachment, usage: Usage) -> str | None
     )
     if held.power == "admin":
         if usage.services:
-            return f"Replace {place} by a policy for the services that were used: {', '.join(usage.services[:10])}."
-        return f"Replace {place} by a policy that names the actions and resources the identity needs."
+            return f"Replace {place} with a policy for the services that were used: {', '.join(usage.services[:10])}."
+        return f"Replace {place} with a policy that names the actions and resources the identity needs."
     names = ", ".join(catalogue().list(held.actions, 3))
     if managed:
-        return f"Replace {place} by a policy of your own, without {names} or with the ARNs that need it."
+        return f"Replace {place} with a customer managed policy that omits {names} or limits its Resource."
     if held.piece.resource == "*":
-        return f"In {place}, replace Resource * by the ARNs that {names} is needed on, or remove the action."
-    return f"Remove {names} from {place} where it is not needed."
+        return f"In {place}, replace Resource * with the ARNs that need {names}, or remove the action."
+    return f"Remove {names} from {place} if it is not needed."
 
 
 def hit_why(hit: Hit, principal: Principal) -> str:
@@ -100,21 +100,21 @@ def hit_why(hit: Hit, principal: Principal) -> str:
         if hit.target is None
         else f"{hit.target.kind.removeprefix('iam-')} {hit.target.name}"
     )
-    text = f"{principal.name} may use {steps}"
+    text = f"{principal.name} can use {steps}"
     if hit.compute is not None:
         text += f" on {hit.compute.arn}"
     if hit.target is None:
-        text += f", and so becomes {end}"
+        text += f" and so become {end}"
     elif hit.path.target in {"any-user", "any-role", "assumable-role"}:
-        text += f", and so makes {end} an administrator and acts as it"
+        text += f" and so make {end} an administrator and act as it"
     elif hit.path.target == "group":
-        text += f", and so gets what {end} has"
+        text += f" and so gain the permissions of {end}"
     else:
-        text += f", and so acts as {end}, which has more power"
+        text += f" and so act as {end}, which has more permissions"
     if hit.truth is not Truth.YES:
-        text += ", on a condition"
+        text += ", under a condition"
     if hit.assumed:
-        text += ", where a resource of that kind runs with it"
+        text += ", if a resource of that kind runs with that role"
     if hit.path.prerequisite:
         text += f" (needs {hit.path.prerequisite})"
     return text + "."
@@ -123,18 +123,20 @@ def hit_why(hit: Hit, principal: Principal) -> str:
 def hit_fix(hit: Hit, attachment: Attachment | None = None) -> str:
     """Say the smallest change that ends an escalation path, in the policy that opens it where that is known."""
     if attachment is not None and _managed_by_aws(attachment):
-        return f"Replace the AWS managed policy {attachment.name} by one of your own. There: {hit_fix(hit)}"
+        return f"Replace the AWS managed policy {attachment.name} with a customer managed policy. In it: {hit_fix(hit)}"
     first = hit.path.steps[0]
     action = first.actions[0]
     if action == "iam:PassRole" and hit.target is not None:
         return (
-            f"Name the roles that may be passed in the Resource of iam:PassRole, without {hit.target.arn},"
-            " and pin iam:PassedToService."
+            f"List the roles that may be passed in the Resource of iam:PassRole, without {hit.target.arn},"
+            " and add a condition on iam:PassedToService."
         )
     if action == "sts:AssumeRole" and hit.target is not None:
-        return f"Remove the holder from the trust policy of {hit.target.name}, or {hit.target.arn} from sts:AssumeRole."
+        return f"Remove this identity from the trust policy of {hit.target.name}, or {hit.target.arn} from the Resource of sts:AssumeRole."
     if hit.compute is not None:
-        return f"Remove {action} on {hit.compute.arn}, or give that resource a role with less power."
+        return f"Remove {action} on {hit.compute.arn}, or give that resource a role with fewer permissions."
     if hit.target is not None:
         return f"Remove {action} on {hit.target.arn}."
-    return f"Remove {action}, or limit its Resource to identities and policies that the holder does not use."
+    return (
+        f"Remove {action}, or limit its Resource to identities and policies that this identity does not use."
+    )

@@ -40,13 +40,13 @@ SEVERITY: dict[str, Severity] = {
     "IRSA-3": "low",
 }
 MEANS = {
-    "OIDC-1": "no owner stands in it, and every organization chooses what its subjects are made of",
-    "OIDC-2": "the wildcard stands before the owner is complete, so that anybody's subject can match",
-    "OIDC-3": "nothing delimits the owner, so that an owner whose name begins so matches too",
-    "OIDC-4": "everything of one organization matches",
-    "OIDC-5": "every branch, tag or pull request of one repository may match",
-    "IRSA-1": "any pod of the cluster can become the role",
-    "IRSA-2": "any service account of a namespace matches",
+    "OIDC-1": "the value names no owner, and every organization can customize its subject claim",
+    "OIDC-2": "the wildcard comes before the owner is complete, so subjects of other owners match",
+    "OIDC-3": "no delimiter follows the owner, so owners whose names start the same way match too",
+    "OIDC-4": "every repository of the organization matches",
+    "OIDC-5": "any branch, tag or pull request of the repository can match",
+    "IRSA-1": "any pod of the cluster can assume the role",
+    "IRSA-2": "any service account of the namespace matches",
 }
 GITHUB_PINS: dict[str, tuple[Exposure, str | None, bool]] = {
     "repository_id": ("repository", "OIDC-5", False),
@@ -91,8 +91,8 @@ def _misconfigured(tests: list[Test]) -> OidcVerdict | None:
                 exposure="nobody",
                 problem="OIDC-7",
                 severity="info",
-                why=f"where {test.claim} equals {test.values[0]} to the letter, which no token has",
-                fix=f"Compare {test.claim} with StringLike, or write the value out.",
+                why=f"where {test.claim} equals {test.values[0]} literally, which no token contains",
+                fix=f"Use StringLike for {test.claim}, or write the exact value.",
             )
     return None
 
@@ -170,10 +170,10 @@ def _by_subject(
     elif not audience:
         problem = "IRSA-3" if issuer.family == "eks" else "OIDC-8"
         severity = SEVERITY[problem]
-        why += ", and no test of aud"
+        why += ", without a condition on aud"
     elif names_only and issuer.family == "github":
         problem, severity = "OIDC-9", "info"
-        why += ": names only, which another owner can take over once they are free"
+        why += ": names only, which someone else can register once they are free"
     return OidcVerdict(
         exposure=exposure, problem=problem, severity=severity, why=why, fix=_fix(issuer, name, problem, best)
     )
@@ -195,11 +195,11 @@ def _unpinned(issuer: Issuer, name: str, tests: list[Test]) -> OidcVerdict:
     code = "OIDC-6" if weak else ("OIDC-2" if wild else "OIDC-1")
     if issuer.family == "eks":
         code = "IRSA-1"
-    why = "without a test of sub"
+    why = "without a condition on sub"
     if weak:
-        why = f"with a test of {weak[0].claim} that passes when the claim is absent, or only excludes values"
+        why = f"with a condition on {weak[0].claim} that passes when the claim is absent or only excludes values"
     elif wild:
-        why = f"with a test of {wild[0].claim} that every value passes"
+        why = f"with a condition on {wild[0].claim} that every value satisfies"
     severity: Severity = "critical" if issuer.shared else ("high" if issuer.family == "eks" else "medium")
     exposure: Exposure = "anyone" if issuer.shared else "organization"
     problem = "OIDC-4" if issuer.family == "bitbucket" else code
@@ -221,7 +221,7 @@ def _fix(issuer: Issuer, name: str, problem: str | None, grade: Grade) -> str | 
         case "OIDC-8" | "IRSA-3":
             return f'Add StringEquals "{name}:aud": "sts.amazonaws.com".'
         case "OIDC-9":
-            return f'Add StringEquals "{name}:repository_id" with the id of the repository, or the subject with ids.'
+            return f'Add StringEquals "{name}:repository_id" with the repository ID, or use the subject format with IDs.'
         case _:
             value = grade.example or issuer.example
             if problem == "OIDC-5" and issuer.family == "github":
@@ -241,7 +241,7 @@ def _by_audience(issuer: Issuer, pins: dict[str, Test], tests: list[Test], name:
             exposure="anyone",
             problem="OIDC-1",
             severity="critical",
-            why="without a test of aud or sub, by which alone its tenants differ",
+            why="without a condition on aud or sub, the only claims that tell its tenants apart",
             fix=f'Add StringEquals "{name}:aud": "{issuer.example}".',
         )
     exact = "sub" in who and "*" not in "".join(pins["sub"].values)
@@ -263,23 +263,23 @@ def _cognito(pins: dict[str, Test], tests: list[Test]) -> OidcVerdict:
             exposure="anyone",
             problem="COGNITO-1",
             severity="critical",
-            why="without a test of aud: any identity pool of any account can hand out the role",
-            fix=f'Add StringEquals "{name}:aud" with the id of the identity pool.',
+            why="without a condition on aud: any identity pool of any account can provide the role",
+            fix=f'Add StringEquals "{name}:aud" with the identity pool ID.',
         )
     if any(value == "unauthenticated" for value in amr):
         return OidcVerdict(
             exposure="anyone",
             problem="COGNITO-2",
             severity="high",
-            why="for guests, who do not sign in",
-            fix=f'Pin ForAnyValue:StringLike "{name}:amr": "authenticated", or switch guest access off.',
+            why="for guests (unauthenticated identities)",
+            fix=f'Pin ForAnyValue:StringLike "{name}:amr": "authenticated", or disable guest access.',
         )
     if not any(value.startswith("authenticated") or value not in {"", "*"} for value in amr):
         return OidcVerdict(
             exposure="another-tenant",
             problem="COGNITO-3",
             severity="medium",
-            why="without a test of amr: guests are not excluded",
+            why="without a condition on amr: guests (unauthenticated identities) are not excluded",
             fix=f'Add ForAnyValue:StringLike "{name}:amr": "authenticated".',
         )
     return OidcVerdict(exposure="organization", why=said(tests))

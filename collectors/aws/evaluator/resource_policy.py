@@ -199,7 +199,7 @@ def _reached(facts: AwsFacts, kind: str, value: str, tests: list[Test], have: li
                 exposure="exact",
                 problem=None if sourced else "SVC-1",
                 severity=None if sourced else "info",
-                why=f"the service {value}" + ("" if sourced else ", for anybody's resources,"),
+                why=f"the service {value}" + ("" if sourced else ", acting for any account's resources,"),
                 fix=None if sourced else f'Add StringEquals "aws:SourceAccount": "{facts.account_id}".',
             )
         case "*" | "NotPrincipal":
@@ -276,13 +276,13 @@ def _public(facts: AwsFacts, pins: dict[str, Test], tests: list[Test], have: lis
             external=True,
             problem="XACCT-3",
             severity="low",
-            why=f"everybody of another organization, {said(tests)},",
+            why=f"everyone in another organization, {said(tests)},",
             fix="Name the principals of the other organization that need it.",
         )
     if any(claim in pins for claim in OWN) or (
         arns is not None and all(NUMBER.match((value.split(":") + [""] * 5)[4]) for value in arns.values)
     ):
-        return Reached(kind="account", issuer="*", exposure="organization", why=f"everybody {said(tests)}")
+        return Reached(kind="account", issuer="*", exposure="organization", why=f"everyone {said(tests)}")
     if any(claim in pins for claim in SOURCED):
         return Reached(kind="service", issuer="*", exposure="exact", why=f"callers {said(tests)}")
     network = [
@@ -304,8 +304,8 @@ def _public(facts: AwsFacts, pins: dict[str, Test], tests: list[Test], have: lis
             external=not inside,
             problem=None if inside else "PUBLIC-1",
             severity=None if inside else "high",
-            why=f"everybody {said(tests)}",
-            fix=None if inside else 'Add StringEquals "aws:PrincipalOrgID" with the id of the organization.',
+            why=f"everyone {said(tests)}",
+            fix=None if inside else 'Add StringEquals "aws:PrincipalOrgID" with your organization ID.',
         )
     grave = any(power not in {"read", "read-data"} for power in have)
     return Reached(
@@ -316,7 +316,7 @@ def _public(facts: AwsFacts, pins: dict[str, Test], tests: list[Test], have: lis
         problem="PUBLIC-1",
         severity="critical" if grave else "high",
         why="anyone",
-        fix='Name the principals, or add StringEquals "aws:PrincipalOrgID" with the id of the organization.',
+        fix='Name the principals, or add StringEquals "aws:PrincipalOrgID" with your organization ID.',
     )
 
 

@@ -46,10 +46,10 @@ def service_verdict(facts: AwsFacts, principal: Principal, value: str, tests: li
             exposure="nobody" if unused else "exact",
             problem="DANGLING-3" if unused else None,
             severity="low" if unused else None,
-            why="trusts EKS Pod Identity, and no association names the role"
+            why="trusts EKS Pod Identity, but no association names the role"
             if unused
             else "trusts EKS Pod Identity",
-            fix="Remove the role, or associate it with the service account that needs it."
+            fix="Delete the role, or create an association for the service account that needs it."
             if unused
             else None,
         )
@@ -85,7 +85,7 @@ def _roles_anywhere(facts: AwsFacts, pins: dict[str, Test], tests: list[Test]) -
             exposure="nobody",
             problem="DANGLING-4",
             severity="medium",
-            why=f"trusts certificates of the trust anchor {', '.join(anchor.values)}, which is gone",
+            why=f"trusts certificates of the trust anchor {', '.join(anchor.values)}, which no longer exists",
             fix="Remove the statement, or the role.",
         )
     if anchor is not None and subject:
@@ -93,9 +93,9 @@ def _roles_anywhere(facts: AwsFacts, pins: dict[str, Test], tests: list[Test]) -
             kind="certificate", issuer=issuer, exposure="exact", why=f"trusts certificates {said(tests)}"
         )
     missing = (
-        "aws:SourceArn and a tag of the certificate"
+        "aws:SourceArn and a certificate attribute"
         if anchor is None and not subject
-        else ("aws:SourceArn" if anchor is None else "a tag of the certificate")
+        else ("aws:SourceArn" if anchor is None else "a certificate attribute")
     )
     return TrustVerdict(
         kind="certificate",
@@ -103,6 +103,6 @@ def _roles_anywhere(facts: AwsFacts, pins: dict[str, Test], tests: list[Test]) -
         exposure="organization",
         problem="RA-1" if anchor is None and not subject else "RA-2",
         severity="high" if anchor is None and not subject else "medium",
-        why=f"trusts IAM Roles Anywhere without a test of {missing}",
-        fix="Pin aws:SourceArn to the ARN of the trust anchor and aws:PrincipalTag/x509Subject/CN to the certificate.",
+        why=f"trusts IAM Roles Anywhere without a condition on {missing}",
+        fix="Add conditions on aws:SourceArn (the trust anchor's ARN) and aws:PrincipalTag/x509Subject/CN (the certificate's common name).",
     )

@@ -138,7 +138,7 @@ class RoleTrustReader:
                     kind="account",
                     issuer=value,
                     exposure="unknown",
-                    why=f"names {kind} {value}, which is not understood",
+                    why=f"names {kind} {value}, a principal type the scanner does not evaluate",
                 )
         known: dict[str, tuple[str, ...] | None] = dict.fromkeys(foreign_keys(statement, kind, value))
         context = RequestContext(as_of=self.as_of, known=known)
@@ -147,7 +147,7 @@ class RoleTrustReader:
         return found
 
     def _never(self, found: TrustVerdict, statement: Statement) -> TrustVerdict:
-        """Say that nobody passes: a condition is never true."""
+        """Return the result for a statement that admits nobody because a condition is never true."""
         keys = ", ".join(dict.fromkeys(condition.key for condition in statement.conditions))
         literal = any(
             condition.operator.startswith("string")
@@ -162,10 +162,8 @@ class RoleTrustReader:
             external=found.external,
             problem="OIDC-7" if literal else None,
             severity="info" if literal else None,
-            why=f"lets nobody in, since its condition on {keys} is never true",
-            fix="Compare with StringLike where a value has a wildcard, or write the value out."
-            if literal
-            else None,
+            why=f"admits nobody, because its condition on {keys} is never true",
+            fix="Use StringLike for values with a wildcard, or write the exact value." if literal else None,
         )
 
     def _oidc(self, value: str, tests: list[Test]) -> TrustVerdict:
@@ -194,13 +192,13 @@ class RoleTrustReader:
         )
 
     def _gone(self, value: str, name: str) -> str | None:
-        """Say what of an issuer is gone, when that is known."""
+        """Return which deleted cluster or provider an issuer stands for, or None."""
         issuers = self.facts.eks_issuers
         if name.startswith("oidc.eks.") and issuers is not None:
             own = not value.startswith("arn:") or f":{self.facts.account_id}:" in value
             live = {issuer.removeprefix("https://").rstrip("/").lower() for issuer in issuers}
             if own and name.rstrip("/").lower() not in live:
-                return "the issuer of no cluster that exists"
+                return "the issuer of a cluster that no longer exists"
         providers = {str(provider.get("arn")) for provider in self.facts.oidc_providers}
         if (
             providers
@@ -208,7 +206,7 @@ class RoleTrustReader:
             and value not in providers
             and f":{self.facts.account_id}:" in value
         ):
-            return "a provider that the account no longer has"
+            return "an identity provider that no longer exists in the account"
         return None
 
     def _saml(self, value: str, tests: list[Test]) -> TrustVerdict:
@@ -222,7 +220,7 @@ class RoleTrustReader:
                 exposure="organization",
                 problem="SAML-1",
                 severity="high",
-                why=f"trusts the SAML provider {provider} without a test of SAML:aud",
+                why=f"trusts the SAML provider {provider} without a condition on SAML:aud",
                 fix='Add StringEquals "SAML:aud": "https://signin.aws.amazon.com/saml".',
             )
         user = [
@@ -243,6 +241,6 @@ class RoleTrustReader:
             exposure="organization",
             problem="SAML-2",
             severity="medium",
-            why=f"trusts every user of the SAML provider {provider} whom the provider gives the role: only SAML:aud is tested",
-            fix="Test who the user is as well, for instance SAML:sub, SAML:eduPersonAffiliation or a session tag.",
+            why=f"trusts every user to whom the SAML provider {provider} assigns the role: only SAML:aud is checked",
+            fix="Add a condition on the user, for example on SAML:sub, SAML:eduPersonAffiliation or a session tag.",
         )

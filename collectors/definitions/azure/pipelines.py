@@ -154,8 +154,8 @@ class _Reader:
     def _debug(self, env: dict[str, str], line: int, job: str | None) -> None:
         if any(key.lower() == "system.debug" and value.lower() == "true" for key, value in env.items()):
             self.out.problem(
-                "debug-enabled", line, "system.debug writes more to the log than is good for secrets",
-                severity="low", fix="Remove it; ask for diagnostics in a single run.", job=job,
+                "debug-enabled", line, "system.debug enables debug logging, which can expose secrets in the log",
+                severity="low", fix="Remove it, and enable system diagnostics for a single run when needed.", job=job,
             )  # fmt: skip
 
     def _resources(self, node: Mapping) -> None:
@@ -183,7 +183,7 @@ class _Reader:
             if pin == "sha":
                 continue
             self.out.problem(
-                "unpinned-include", item.line, f"repository {name} is taken by {'a ' + pin if ref else 'its default branch'}: templates from it can change this pipeline",
+                "unpinned-include", item.line, f"repository {name} is referenced by {'a ' + pin if ref else 'its default branch'}: changes to its templates change this pipeline",
                 severity="medium" if foreign else "low", fix="Name a tag or commit in `ref:` and protect it.",
             )  # fmt: skip
         for item in unfolded(node.get("containers")):
@@ -273,8 +273,8 @@ class _Reader:
         if runner.kind == "self-hosted" and pool is not None:
             told = "pr" in self.root and text(self.root.get("pr")) != "none"
             self.out.problem(
-                "self-hosted-runner", pool.line, f"runs on agents of its own, in the pool {runner.group or 'named by demands'}" + (", for pull requests, too" if told else ""),
-                severity="high" if told else "medium", fix="Use agents that are thrown away after each job, and hosted ones for pull requests.", job=name,
+                "self-hosted-runner", pool.line, f"runs on self-hosted agents in the pool {runner.group or 'named by demands'}" + (", including for pull requests" if told else ""),
+                severity="high" if told else "medium", fix="Use ephemeral agents, and Microsoft-hosted agents for pull requests.", job=name,
             )  # fmt: skip
 
     def _steps(self, node: Mapping) -> list[Mapping]:
@@ -387,12 +387,12 @@ class _Reader:
             untrusted = _UNTRUSTED.search(line)
             if untrusted is not None:
                 out.problem(
-                    "template-injection", start + number, f"$({untrusted['name']}) is pasted into the script before it runs: whoever names the branch writes code",
-                    severity="high", fix="Hand it over by `env:` and use the variable, quoted.", job=job,
+                    "template-injection", start + number, f"$({untrusted['name']}) is expanded into the script before it runs: whoever names the branch can run code",
+                    severity="high", fix="Pass it through `env:` and use the quoted variable.", job=job,
                 )  # fmt: skip
             for given in _PARAMETER.finditer(line):
                 if self.parameters.get(given["name"] or given["index"]) == "string":
                     out.problem(
-                        "template-injection", start + number, f"the parameter `{given['name'] or given['index']}` is pasted into the script before it runs",
-                        severity="medium", fix="Limit it with `values:`, or hand it over by `env:`.", job=job,
+                        "template-injection", start + number, f"the parameter `{given['name'] or given['index']}` is expanded into the script before it runs",
+                        severity="medium", fix="Limit it with `values:`, or pass it through `env:`.", job=job,
                     )  # fmt: skip

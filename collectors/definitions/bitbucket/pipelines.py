@@ -122,9 +122,9 @@ def _image(out: Gathered, node: Node | None, job: str | None) -> None:
         out.problem(
             "hardcoded-container-credentials",
             password.line,
-            "the registry password stands in the file",
+            "the registry password is hard-coded in the file",
             severity="high",
-            fix="Keep it in a secured variable, and revoke the one that stood here.",
+            fix="Revoke the password and store the new one as a secured variable.",
             job=job,
         )
 
@@ -186,7 +186,7 @@ def _step(out: Gathered, found: tuple[Mapping, str | None], pipeline: str, refs:
             step.line,
             f"runs on a self-hosted runner with labels {', '.join(labels)}",
             severity="medium",
-            fix="Use ephemeral runners that only this repository reaches.",
+            fix="Use ephemeral runners that only this repository can use.",
             job=name,
         )
 
@@ -209,8 +209,8 @@ def _import(out: Gathered, named: str, line: int) -> None:
     out.uses.append(Use(kind="include", name=name, ref=ref, pin=pin, third_party=False, line=line))
     out.unresolved.append(Unresolved(line=line, what=f"imports the pipeline {named}"))
     out.problem(
-        "unpinned-include", line, f"imports {named}: whoever may push there changes this pipeline",
-        severity="low", fix="Name a tag, and protect it.",
+        "unpinned-include", line, f"imports {named}: anyone who can push there can change this pipeline",
+        severity="low", fix="Reference a tag and protect it.",
     )  # fmt: skip
 
 
@@ -257,9 +257,9 @@ def _pipe(
         out.problem(
             "unpinned-uses",
             node.line,
-            f"pipe {named} can be moved by its owner",
+            f"pipe {named} can be changed by its publisher",
             severity="medium" if third else "low",
-            fix="Use docker://image@sha256:<digest> for pipes of others.",
+            fix="Use docker://image@sha256:<digest> for third-party pipes.",
             job=job,
         )
     role = given.get("AWS_OIDC_ROLE_ARN") or given.get("AWS_ROLE_ARN")

@@ -47,8 +47,8 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
     for name in texts(exported):
         if name in stored and exported is not None:
             out.problem(
-                "secrets-in-output", exported.line, f"exports {name} to later stages in clear",
-                severity="medium", fix="Let the later stage read the secret itself.",
+                "secrets-in-output", exported.line, f"exports {name} to later stages in plaintext",
+                severity="medium", fix="Read the secret from the secret store in the later stage.",
             )  # fmt: skip
     out.unresolved.append(Unresolved(line=root.line, what="the role is that of the CodeBuild project"))
     return out.definition(documents=documents[:1])

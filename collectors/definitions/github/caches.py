@@ -62,13 +62,13 @@ def poisoned_caches(workflow: Workflow, job: RawJob, taint_of: Taint) -> Iterato
         if open_events and (foreign or _named_by_strangers(workflow, job, step, taint_of)):
             yield Problem(
                 code="cache-poisoning", line=step.line, job=job.key, severity="medium",
-                detail=f"under {', '.join(open_events)} strangers fill the cache of {step.uses}, which the default branch reads",
-                fix="Use no cache in runs that strangers start with the repository's rights.",
+                detail=f"under {', '.join(open_events)} outsiders can write the cache of {step.uses}, which the default branch restores",
+                fix="Do not use a cache in privileged runs that outsiders can trigger.",
             )  # fmt: skip
         elif released:
             yield Problem(
                 code="cache-poisoning", line=step.line, job=job.key, severity="low",
-                detail=f"{step.uses} restores a cache, which other branches can fill, into a release",
+                detail=f"{step.uses} restores a cache that other branches can write into a release build",
                 fix="Build releases without a cache.",
             )  # fmt: skip
 

@@ -113,14 +113,14 @@ def checkouts(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
         severity: Severity = "critical" if runs and not gated and (secrets or writes) else "high"
         reach = listed(secrets) if secrets else ("a writable token" if writes else "a read-only token")
         told = f"under {', '.join(open_events)} it checks out {what}" + (
-            f" and runs code with {reach}" if runs else f" beside {reach}"
+            f" and runs code with {reach}" if runs else f" in a job with {reach}"
         )
         if gated:
-            told += "; who approves it sees another commit than the one that runs, for the branch can change in between"
+            told += "; the commit that runs can differ from the approved one, because the branch can change in between"
         yield Problem(
             code="untrusted-checkout", line=step.line, job=job.key, severity=severity, detail=told,
-            fix="Build strangers' code under pull_request, without secrets; pass results on as data."
-            if not gated else "Check out the very commit that was approved, by its SHA.",
+            fix="Build untrusted code under pull_request, without secrets, and pass the results on as data."
+            if not gated else "Check out the approved commit by its SHA.",
         )  # fmt: skip
 
 
@@ -152,9 +152,9 @@ def _called(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
         runs = any(runs_code(after) for after in job.steps[at + 1 :])
         yield Problem(
             code="untrusted-checkout", line=step.line, job=job.key, severity="medium" if runs else "low",
-            detail="checks out the head of a pull request" + (" and runs code of it" if runs else "")
-            + " with the rights of whatever calls it: strangers' code, if that is started by pull_request_target",
-            fix="Call it under pull_request only, and say so where it is called.",
+            detail="checks out the head of a pull request" + (" and runs its code" if runs else "")
+            + " with the caller's permissions: untrusted code if the caller runs on pull_request_target",
+            fix="Call it from workflows that run on pull_request only.",
         )  # fmt: skip
 
 
@@ -256,15 +256,15 @@ def foreign_artifacts(workflow: Workflow, job: RawJob, step: Step) -> Iterator[P
     if apart is not None and not any(_runs_from(after, apart) for after in later):
         return
     running = next((after for after in [step, *later] if runs_code(after)), None)
-    fix = "Unpack it into a folder of its own, treat it as data, and check what it holds."
+    fix = "Extract it into a separate folder, treat it as data and validate its contents."
     yield Problem(
         code="artifact-poisoning", line=step.line, job=job.key, severity="medium" if running is None else "high",
-        detail="takes an artifact of another run, which a pull request may have made, into a run with rights", fix=fix,
+        detail="downloads an artifact of another run, possibly built by a pull request, into a privileged run", fix=fix,
     )  # fmt: skip
     if running is not None and running is not step:
         yield Problem(
             code="artifact-poisoning", line=running.line, job=job.key, severity="high", fix=fix,
-            detail="runs what may have come with an artifact of another run, which a pull request may have made",
+            detail="runs code that may come from an artifact of another run, possibly built by a pull request",
         )  # fmt: skip
 
 

@@ -45,8 +45,8 @@ def unchecked_commands(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
         return
     yield Problem(
         code="unchecked-commenter", line=at.line, job=job.key, severity="medium",
-        detail=f"job {job.key} does what a comment says, whoever wrote it, with {'secrets' if secrets else 'a writable token'}",
-        fix="Demand github.event.comment.author_association of OWNER, MEMBER or COLLABORATOR in the condition.",
+        detail=f"job {job.key} runs a command from a comment by anyone, with {'secrets' if secrets else 'a writable token'}",
+        fix="Require github.event.comment.author_association to be OWNER, MEMBER or COLLABORATOR in the condition.",
     )  # fmt: skip
 
 

@@ -63,18 +63,26 @@ def environment_files(workflow: Workflow, job: RawJob, step: Step, taint_of: Tai
     )
     if not sure and not unsure:
         return
-    where = "in whatever run uses this action" if workflow.composite else "in a run that strangers can start"
-    where += "" if privileged or workflow.composite else ", if without rights for those from forks"
+    where = (
+        "in every workflow that uses this action"
+        if workflow.composite
+        else "in a run that outsiders can trigger"
+    )
+    where += (
+        ""
+        if privileged or workflow.composite
+        else " (without secrets or write access for pull requests from forks)"
+    )
     told = (
-        "writes a stranger's text to GITHUB_ENV or GITHUB_PATH"
+        "writes untrusted text to GITHUB_ENV or GITHUB_PATH"
         if sure
         else "writes to GITHUB_ENV or GITHUB_PATH"
     )
     yield Problem(
         code="github-env", line=start + (sure or unsure)[0], job=job.key,
         severity="medium" if workflow.composite else ("high" if privileged else "low"),
-        detail=f"{told} {where}: what they bring can become a variable",
-        fix="Use GITHUB_OUTPUT, and never write a stranger's text there.",
+        detail=f"{told} {where}, so untrusted input can set environment variables",
+        fix="Use GITHUB_OUTPUT for untrusted text, and never write it to GITHUB_ENV or GITHUB_PATH.",
     )  # fmt: skip
 
 

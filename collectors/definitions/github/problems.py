@@ -96,22 +96,22 @@ def _uses(workflow: Workflow) -> Iterator[Problem]:
             if use.pin in {"none", "tag"}:
                 yield Problem(
                     code="unpinned-images", line=use.line, job=use.job, severity="medium" if use.pin == "none" else "low",
-                    detail=f"image {name} is not pinned to a digest: what runs can change without a change here",
+                    detail=f"image {name} is not pinned to a digest, so it can change without a change to this file",
                     fix="Name the image with @sha256:<digest>.",
                 )  # fmt: skip
             continue
         if use.name.lower() in _ARCHIVED:
             yield Problem(
                 code="archived-uses", line=use.line, job=use.job, severity="low",
-                detail=f"{use.name} is archived: nobody mends it any more",
-                fix="Use a maintained action, or the tool itself.",
+                detail=f"{use.name} is archived and gets no more security fixes",
+                fix="Use a maintained action, or run the tool directly.",
             )  # fmt: skip
         shown = workflow.lines[use.line - 1] if 0 < use.line <= len(workflow.lines) else ""
         for advisory in advisories(use.name, use.ref, shown):
             yield Problem(
                 code="known-vulnerable-uses", line=use.line, job=use.job, severity="high",
                 detail=f"{name} has {advisory.id}: {advisory.what}",
-                fix=f"Use {use.name} {advisory.fixed} or later." if advisory.fixed != "0" else "Use another commit.",
+                fix=f"Use {use.name} {advisory.fixed} or later." if advisory.fixed != "0" else "Pin a commit without the malicious code.",
             )  # fmt: skip
         if use.pin not in {"none", "tag", "branch", "expression"}:
             continue
@@ -120,15 +120,15 @@ def _uses(workflow: Workflow) -> Iterator[Problem]:
             severity = "low"
         yield Problem(
             code="unpinned-uses", line=use.line, job=use.job, severity=severity,
-            detail=f"{name} is pinned to {_article(use.pin)}, which its owner can move",
+            detail=f"{name} is pinned to {_article(use.pin)}, which the publisher can move",
             fix=f"Pin {use.name} to the full commit SHA, with the version in a comment.",
         )  # fmt: skip
         handed = [name for name in use.secrets if name != "GITHUB_TOKEN"]
         if handed and use.third_party:
             yield Problem(
                 code="third-party-sees-secrets", line=use.line, job=use.job, severity="high",
-                detail=f"{name} is not pinned to a commit and sees {listed(handed)}",
-                fix=f"Pin {use.name} to a full commit SHA, and hand it no more secrets than it needs.",
+                detail=f"{name} is not pinned to a commit and receives {listed(handed)}",
+                fix=f"Pin {use.name} to a full commit SHA and pass it only the secrets it needs.",
             )  # fmt: skip
 
 
@@ -142,8 +142,8 @@ def _logins(workflow: Workflow) -> Iterator[Problem]:
             if login.token_allowed is False:
                 yield Problem(
                     code="oidc-without-permission", line=login.line, job=login.job, severity="low",
-                    detail=f"the {login.service} login wants an identity token, but the job lacks id-token: write",
-                    fix="Give the job `permissions: id-token: write`, or remove the login.",
+                    detail=f"the {login.service} sign-in needs an OIDC token, but the job lacks id-token: write",
+                    fix="Give the job `permissions: id-token: write`, or remove the sign-in.",
                 )  # fmt: skip
             continue
         names = listed(login.secrets) if login.secrets else "a value in the file"
@@ -164,8 +164,8 @@ def _logins(workflow: Workflow) -> Iterator[Problem]:
         elif login.service == "github-app":
             yield Problem(
                 code="github-app-key", line=login.line, job=login.job, severity="low",
-                detail=f"holds the private key of a GitHub App in {names}",
-                fix="Limit the App to the permissions and repositories this needs; rotate its key.",
+                detail=f"uses the private key of a GitHub App stored in {names}",
+                fix="Limit the App to the permissions and repositories the workflow needs, and rotate its key.",
             )  # fmt: skip
 
 
@@ -178,14 +178,14 @@ def _secret_reads(workflow: Workflow) -> Iterator[Problem]:
         if reference.via == "inherit":
             yield Problem(
                 code="secrets-inherit", line=reference.line, job=reference.job, severity="medium",
-                detail="hands every secret to the called workflow",
-                fix="Name the secrets that the called workflow needs under `secrets:`.",
+                detail="passes every secret to the called workflow",
+                fix="List the secrets the called workflow needs under `secrets:`.",
             )  # fmt: skip
         elif reference.name == "*":
             yield Problem(
                 code="overprovisioned-secrets", line=reference.line, job=reference.job, severity="medium",
-                detail="reads the whole secrets context, so the runner gets every secret",
-                fix="Name each secret that is needed.",
+                detail="reads the whole secrets context, so the job receives every secret",
+                fix="Reference each secret the job needs by name.",
             )  # fmt: skip
         if (
             reference.name.upper() != "GITHUB_TOKEN"
@@ -198,8 +198,8 @@ def _secret_reads(workflow: Workflow) -> Iterator[Problem]:
         names = list(dict.fromkeys(reference.name for reference in references))
         yield Problem(
             code="secrets-outside-env", line=references[0].line, job=job, severity="info",
-            detail=f"reads {listed(names)} without an environment, so no rule guards who gets them",
-            fix="Keep the secrets in an environment with protection rules, and name it in the job.",
+            detail=f"reads {listed(names)} without an environment, so no protection rule limits which jobs can read them",
+            fix="Move the secrets to an environment with protection rules and set `environment:` on the job.",
         )  # fmt: skip
 
 
@@ -212,7 +212,7 @@ def _shared_secrets(workflow: Workflow) -> Iterator[Problem]:
         if names and "*" not in names:
             yield Problem(
                 code="secrets-in-workflow-env", line=key.line, severity="low",
-                detail=f"{listed(names)} is in the environment of every step of every job",
+                detail=f"{listed(names)} is passed to every step of every job",
                 fix="Set it in the `env:` of the step that needs it.",
             )  # fmt: skip
 
@@ -231,7 +231,7 @@ def _permissions(workflow: Workflow) -> Iterator[Problem]:
         if set(workflow.triggers) == {"workflow_call"}:
             open_jobs = []
         if open_jobs and len(open_jobs) == len(workflow.jobs):
-            told = "no permissions are set, so the default of repository or organization applies"
+            told = "no permissions are set, so the default of the repository or organization applies"
             yield _excess(1, None, told, unset)
         else:
             for job in open_jobs:
@@ -252,8 +252,8 @@ def _permissions(workflow: Workflow) -> Iterator[Problem]:
             )
             if several:
                 severity = "high" if scope in _SENSITIVE else "medium"
-            told = f"{scope}: write is given to " + (
-                "every job of the workflow" if several else "the workflow, not to its job"
+            told = f"{scope}: write is granted to " + (
+                "every job of the workflow" if several else "the workflow instead of its job"
             )
             yield _excess(
                 workflow.permission_lines.get(scope, workflow.permissions_line), None, told, severity
@@ -291,15 +291,15 @@ def _triggers(workflow: Workflow) -> Iterator[Problem]:
             continue
         yield Problem(
             code="dangerous-triggers", line=workflow.on_lines.get(event, workflow.on_line), severity=severity,
-            detail=f"{event} runs with the repository's secrets and token on what a stranger sent",
-            fix="Use pull_request, or split off the part that needs rights and never run the stranger's code in it.",
+            detail=f"{event} runs with the repository's secrets and token on input from outsiders",
+            fix="Use pull_request, or move the privileged part to a separate workflow that never executes untrusted code.",
         )  # fmt: skip
 
 
 def _insecure(line: int, job: str | None) -> Problem:
     return Problem(
         code="insecure-commands", line=line, job=job, severity="high",
-        detail="workflow commands that anything printed to the log can give are allowed",
+        detail="allows insecure workflow commands: anything printed to the log can set environment variables",
         fix="Remove ACTIONS_ALLOW_UNSECURE_COMMANDS and write to $GITHUB_ENV instead.",
     )  # fmt: skip
 
@@ -320,8 +320,8 @@ def _environment(env: Mapping, job: str | None) -> Iterator[Problem]:
         elif key.text in {"ACTIONS_STEP_DEBUG", "ACTIONS_RUNNER_DEBUG"} and boolean(value):
             yield Problem(
                 code="debug-enabled", line=key.line, job=job, severity="low",
-                detail=f"{key.text} writes more to the log than is good for secrets",
-                fix="Remove it; debug logging can be asked for in a single re-run.",
+                detail=f"{key.text} enables debug logging, which can expose secrets in the log",
+                fix="Remove it, and enable debug logging for a single re-run when needed.",
             )  # fmt: skip
 
 
@@ -364,18 +364,18 @@ def _runner(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
     if public and kind == "unknown" and named and not any(_RENTED.search(label) for label in named):
         yield Problem(
             code="self-hosted-runner", line=key.line if key else job.line, job=job.key, severity="low",
-            detail=f"job {job.key}, which strangers can start by {', '.join(public)}, runs on {', '.join(named[:6])}: "
-            "a self-hosted or a larger runner, the label does not tell",
-            fix="Use hosted runners for pull requests; if this is a larger one, name it after its image.",
+            detail=f"job {job.key}, which outsiders can trigger through {', '.join(public)}, runs on {', '.join(named[:6])}: "
+            "a self-hosted or larger runner (the label does not show which)",
+            fix="Use GitHub-hosted runners for pull requests. If this is a larger runner, name it after its image.",
         )  # fmt: skip
     if kind != "self-hosted" and not (job.group and not job.runs_on):
         return
     where = f"in group {job.group}" if job.group else f"with labels {', '.join(job.runs_on[:6])}"
-    told = f", and strangers can start it by {', '.join(public)}" if public else ""
+    told = f", and outsiders can trigger it through {', '.join(public)}" if public else ""
     yield Problem(
         code="self-hosted-runner", line=key.line if key else job.line, job=job.key, severity="high" if public else "medium",
         detail=f"job {job.key} runs on a self-hosted runner {where}{told}",
-        fix="Use ephemeral runners in a group limited to this repository, and hosted runners for pull requests.",
+        fix="Use ephemeral runners in a group limited to this repository, and GitHub-hosted runners for pull requests.",
     )  # fmt: skip
 
 
@@ -387,8 +387,8 @@ def _containers(job: RawJob) -> Iterator[Problem]:
         if isinstance(password, Scalar) and password.text.strip() and "${{" not in password.text:
             yield Problem(
                 code="hardcoded-container-credentials", line=password.line, job=job.key, severity="high",
-                detail=f"the registry password of {what} stands in the file",
-                fix="Keep it in a secret, and revoke the one that stood here.",
+                detail=f"the registry password of {what} is hard-coded in the file",
+                fix="Revoke the password and store the new one as a secret.",
             )  # fmt: skip
 
 
@@ -400,13 +400,13 @@ def _conditions(workflow: Workflow, job: RawJob, node: object) -> Iterator[Probl
         yield Problem(
             code="bot-conditions", line=node.line, job=job.key,
             severity="high" if PRIVILEGED & set(workflow.triggers) else "medium",
-            detail="trusts the name of the last actor, which a stranger can make a bot's",
-            fix="Test github.event.pull_request.user.login, and demand a review.",
+            detail="trusts github.actor, the last account to act, which an attacker can make a bot's",
+            fix="Check github.event.pull_request.user.login instead, and require a review.",
         )  # fmt: skip
     if _CONTAINS.search(body):
         yield Problem(
             code="unsound-contains", line=node.line, job=job.key, severity="high",
-            detail="contains() with a text as its first argument also matches parts of names",
+            detail="contains() with a string as its first argument also matches substrings",
             fix="Use contains(fromJSON('[\"refs/heads/main\"]'), github.ref).",
         )  # fmt: skip
     found = list(expressions(node.text))
@@ -418,7 +418,7 @@ def _conditions(workflow: Workflow, job: RawJob, node: object) -> Iterator[Probl
     if always:
         yield Problem(
             code="unsound-condition", line=node.line, job=job.key, severity="high",
-            detail="text around the expression makes the condition a text, which is always true",
+            detail="text around the expression makes the condition a string, which is always true",
             fix="Write the whole condition as one expression, without ${{ }} and without a trailing line break.",
         )  # fmt: skip
 
@@ -434,10 +434,10 @@ def _app_token(job: RawJob, step: Step) -> Iterator[Problem]:
     parts = [
         *(["every permission of the App"] if not scoped else []),
         *(["every repository of the owner"] if whole else []),
-        *(["and is not revoked at the end"] if kept else []),
+        *(["no revocation at the end of the job"] if kept else []),
     ]
     yield Problem(
         code="github-app", line=step.line, job=job.key, severity="high" if whole else "medium",
         detail=f"the App token carries {', '.join(parts)}",
-        fix="Name `repositories:` and `permission-...:` inputs, and let the token be revoked.",
+        fix="Set the `repositories:` and `permission-...:` inputs, and let the token be revoked.",
     )  # fmt: skip

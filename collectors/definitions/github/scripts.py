@@ -134,8 +134,8 @@ def injections(workflow: Workflow, job: RawJob, step: Step, taint_of: Taint) -> 
                 severity = "low"
             yield Problem(
                 code="template-injection", line=line, job=job.key, severity=severity,
-                detail=f"`{path}` is pasted into `{where}` before it runs: whoever writes it writes code",
-                fix="Put the expression into `env:` and use the variable, quoted, in the script.",
+                detail=f"`{path}` is expanded into `{where}` before it runs, so an attacker who controls it can run code",
+                fix="Pass the expression through `env:` and use the quoted shell variable in the script.",
             )  # fmt: skip
 
 
@@ -151,8 +151,8 @@ def placements(workflow: Workflow, job: RawJob, taint_of: Taint) -> Iterator[Pro
                 if worst is not None and worst[0] == "high":
                     yield Problem(
                         code="template-injection", line=_line(workflow, scalar, found), job=job.key, severity="medium",
-                        detail=f"`{worst[1]}` is a part of `{name}`: whoever writes it chooses where the job runs",
-                        fix="Name the runner and the image in the file, or choose among fixed ones.",
+                        detail=f"`{worst[1]}` is part of `{name}`, so an attacker who controls it chooses where the job runs",
+                        fix="Write the runner and image into the file, or choose from a fixed list.",
                     )  # fmt: skip
 
 
@@ -208,8 +208,8 @@ def scripts(workflow: Workflow, job: RawJob, step: Step, run: Scalar) -> Iterato
     for number in pipes_download_into_shell(script):
         yield Problem(
             code="unverified-script", line=start + number, job=job.key, severity="low",
-            detail="runs a download without checking it",
-            fix="Download, verify a checksum or signature, then run.",
+            detail="runs a downloaded script without verifying it",
+            fix="Download it, verify a checksum or signature, then run it.",
         )  # fmt: skip
     env_secrets = {
         key.text
@@ -231,16 +231,16 @@ def scripts(workflow: Workflow, job: RawJob, step: Step, run: Scalar) -> Iterato
         if direct or (held is not None and held.search(line)):
             yield Problem(
                 code="secrets-in-output", line=start + number, job=job.key, severity="medium",
-                detail="prints a secret to the log or an output, where masking is the only guard",
-                fix="Do not print it; hand it on by `env:`.",
+                detail="prints a secret to the log or an output, where only masking protects it",
+                fix="Do not print it; pass it through `env:`.",
             )  # fmt: skip
     yield from _in_commands(job, run, start)
     for number, line in enumerate(script.split("\n")):
         if _REVERSE_SHELL.search(line[:MAX_LINE]):
             yield Problem(
                 code="reverse-shell", line=start + number, job=job.key, severity="high",
-                detail="connects a shell of the runner to another machine, which then gives the commands",
-                fix="Remove it, find out who added it, and replace every secret that the job could read.",
+                detail="opens a reverse shell from the runner to another machine",
+                fix="Remove it, find out who added it, and rotate every secret the job could read.",
             )  # fmt: skip
     for service, offset in _publishing(job, script):
         read = secret_names(step.env, job.env, workflow.env, run)
@@ -254,8 +254,8 @@ def scripts(workflow: Workflow, job: RawJob, step: Step, run: Scalar) -> Iterato
         if any(BOT.search(condition(node)) for node in guards):
             yield Problem(
                 code="confused-deputy-auto-merge", line=start, job=job.key, severity="high",
-                detail="merges or approves a pull request because of a bot's name, which a stranger can borrow",
-                fix="Test github.event.pull_request.user.login, and let branch protection demand a review.",
+                detail="merges or approves a pull request based on a bot's name, which an attacker can spoof",
+                fix="Check github.event.pull_request.user.login instead, and require a review by branch protection.",
             )  # fmt: skip
 
 
@@ -275,8 +275,8 @@ def _in_commands(job: RawJob, run: Scalar, start: int) -> Iterator[Problem]:
         if names:
             yield Problem(
                 code="secrets-in-command-line", line=start + number, job=job.key, severity="low",
-                detail=f"pastes {names[0]} into the script: it stands in the process list, and a quote in it breaks the command",
-                fix="Hand it on by `env:` and use the variable, quoted.",
+                detail=f"expands {names[0]} into the script, where it shows in the process list and a quote in it breaks the command",
+                fix="Pass it through `env:` and use the quoted shell variable.",
             )  # fmt: skip
             return
 
@@ -316,6 +316,6 @@ _STRUCTURED = re.compile(r"(?i)fromjson\(\s*secrets\s*[.\[]")
 def _unredacted(line: int, job: str) -> Problem:
     return Problem(
         code="unredacted-secrets", line=line, job=job, severity="medium",
-        detail="takes a part out of a structured secret: the log masks the whole, not its parts",
-        fix="Store each part as a secret of its own.",
+        detail="extracts part of a structured secret; the log masks only the whole value",
+        fix="Store each part as a separate secret.",
     )  # fmt: skip

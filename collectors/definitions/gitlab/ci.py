@@ -392,7 +392,7 @@ def _debug(out: Gathered, node: Node | None, job: str | None) -> None:
             out.problem(
                 "debug-enabled",
                 key.line,
-                f"{key.text} prints every variable of the job, secrets included, to the log",
+                f"{key.text} prints every variable of the job to the log, including secrets",
                 severity="high" if key.text == "CI_DEBUG_TRACE" else "low",
                 fix="Remove it.",
                 job=job,
@@ -406,9 +406,9 @@ def _injection(out: Gathered, scalar: Scalar, job: str) -> None:
             out.problem(
                 "template-injection",
                 start + number,
-                "a text that whoever pushes or opens a merge request writes is run as code",
+                "text from a push or merge request is executed as code",
                 severity="high",
-                fix="Use the variable, quoted, as an argument; never with eval or sh -c.",
+                fix="Use the quoted variable as an argument, never with eval or sh -c.",
                 job=job,
             )
         given = _INPUT.search(line)
@@ -416,9 +416,9 @@ def _injection(out: Gathered, scalar: Scalar, job: str) -> None:
             out.problem(
                 "template-injection",
                 start + number,
-                f"the input `{given['name']}` is pasted into the script before it runs",
+                f"the input `{given['name']}` is expanded into the script before it runs",
                 severity="low",
-                fix="Put the input into `variables:` and use the variable, quoted.",
+                fix="Pass the input through `variables:` and use the quoted variable.",
                 job=job,
             )
 

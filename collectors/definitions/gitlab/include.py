@@ -117,9 +117,9 @@ def note(out: Gathered, include: Include, owner: str | None) -> None:
         out.problem(
             "unpinned-include",
             line,
-            f"includes {name}{'@' + ref if ref else ''} by {'nothing fixed' if pin == 'none' else 'a ' + pin}: its owner can change this pipeline",
+            f"includes {name}{'@' + ref if ref else ''} {'without a version' if pin == 'none' else 'by ' + pin}: its owner can change this pipeline",
             severity="high" if third_party and pin != "tag" else "low",
-            fix="Pin the include to a full commit SHA (`ref:`), or a remote file with `integrity:`.",
+            fix="Pin the include to a full commit SHA (`ref:`), or set `integrity:` for a remote file.",
         )
 
 

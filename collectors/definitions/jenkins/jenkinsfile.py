@@ -336,9 +336,9 @@ class _Reader:
     def _injection(self, name: str, line: int) -> None:
         tame = name.startswith(("params.", "BRANCH_NAME", "GIT_BRANCH", "TAG_NAME"))
         self.out.problem(
-            "template-injection", line, f"{name} is pasted into the shell script by Groovy before it runs",
+            "template-injection", line, f"{name} is expanded into the shell script by Groovy before it runs",
             severity="medium" if tame else "high",
-            fix="Write the script in single quotes and let the shell read the variable, quoted.",
+            fix="Write the script in single quotes and use the quoted shell variable.",
         )  # fmt: skip
 
 
@@ -358,6 +358,6 @@ def _library(out: Gathered, library: str, line: int) -> None:
     out.uses.append(Use(kind="library", name=name, ref=ref or None, pin=pin, third_party=False, line=line))
     if pin in {"none", "branch"}:
         out.problem(
-            "unpinned-include", line, f"the shared library {library} is not pinned: whoever may push to it changes this pipeline",
-            severity="low", fix="Name a tag or commit after @, and protect the library's branches.",
+            "unpinned-include", line, f"the shared library {library} is not pinned: anyone who can push to it can change this pipeline",
+            severity="low", fix="Reference a tag or commit after @ and protect the library's branches.",
         )  # fmt: skip
