@@ -90,6 +90,8 @@ class QueryAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     data: dict[str, Any]
     errors: list[GraphqlError] = []
+    size: int = 0
+    """Of how many objects a `PartsQuery` asked."""
 
 
 class GraphqlClient:
@@ -126,7 +128,8 @@ class GraphqlClient:
         """Yield the nodes of a connection, page by page; ``at`` is its place in the data, ``cursor`` the variable.
 
         The document asks for ``nodes`` and for ``pageInfo { hasNextPage endCursor }``. Raises `SourceError`: denied when
-        the connection is not shown, truncated when fewer nodes came than its ``totalCount``.
+        the connection is not shown, truncated when fewer nodes came than its ``totalCount``; errors beside the nodes of a
+        page are raised after them.
         """
         after: str | None = None
         seen: set[str | None] = set()
@@ -144,6 +147,8 @@ class GraphqlClient:
             found = [node for node in shown.get("nodes") or [] if isinstance(node, dict)]
             count += len(shown.get("nodes") or [])
             yield from found
+            if answer.errors:
+                raise QueryError(answer.errors)
             if not place_in(shown, "pageInfo/hasNextPage"):
                 total = shown.get("totalCount")
                 if isinstance(total, int) and count < total:
@@ -164,11 +169,13 @@ class PartsQuery:
         *,
         largest: int,
         smallest: int = 1,
+        bare: bool = True,
     ) -> None:
         """``document`` makes the query of the parts' selections, joined. ``parts`` has for each name one or more
         selections, the richest first: where the server lacks a field of one, the next is asked.
 
-        ``largest`` and ``smallest`` are of how many objects a query asks.
+        ``largest`` and ``smallest`` are of how many objects a query asks. Not ``bare``: without any part the document asks
+        nothing worth knowing, and is not sent.
         """
         self._client = client
         self._document = document
@@ -176,10 +183,16 @@ class PartsQuery:
         self._groups: list[list[str]] = [list(parts)]
         self._largest = largest
         self._smallest = smallest
+        self._bare = bare
         self.size = largest
         """Of how many objects the next query asks."""
         self.left_out: dict[str, str] = {}
         """Parts that are not asked for, and the server's words for why."""
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts that are still asked for."""
+        return list(self._parts)
 
     def leave_out(self, name: str, words: str) -> None:
         """Ask for a part no more."""
@@ -203,7 +216,7 @@ class PartsQuery:
             try:
                 for group in list(self._groups):
                     names = tuple(name for name in group if name not in without)
-                    if names not in answered and (names or len(self._groups) == 1):
+                    if names not in answered and (names or (self._bare and len(self._groups) == 1)):
                         answered[names] = self._part(names, variables(size), last=size <= self._smallest)
             except SourceError as exc:
                 if not self._learn(exc, list(names), size):
@@ -212,7 +225,7 @@ class PartsQuery:
                     answered.clear()
                 continue
             self.size = min(self._largest, size * 2)
-            return _joined(list(answered.values()))
+            return msgspec.structs.replace(_joined(list(answered.values())), size=size)
 
     def _part(self, names: Sequence[str], variables: Mapping[str, Any], *, last: bool) -> QueryAnswer:
         selection = " ".join(self._parts[name][0] for name in names)

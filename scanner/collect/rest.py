@@ -23,7 +23,15 @@ import msgspec
 from scanner.collect.answers import Answer, is_page_for_people, named_wait, read_json, words_of
 from scanner.collect.failures import SourceError, reason_of
 from scanner.collect.limiter import Limiter
-from scanner.collect.paging import Paginator, RememberedPage, place_in, read_pages, with_query
+from scanner.collect.paging import (
+    Page,
+    PageSource,
+    Paginator,
+    RememberedPage,
+    place_in,
+    read_pages,
+    with_query,
+)
 from scanner.collect.transport import CutError, RawAnswer, Transport
 
 if TYPE_CHECKING:
@@ -87,12 +95,13 @@ class RestClient:
         dialect: Dialect | None = None,
         origins: Sequence[str] = (),
         posts: Collection[str] = (),
+        paginator: Paginator = _ONE_PAGE,
         memory: Memory | None = None,
         limiter: Limiter | None = None,
     ) -> None:
         """Paths are below ``base_url``; ``origins`` are base URLs that may be contacted besides, with the same credential.
 
-        ``posts`` are the paths of read-only POSTs. ``memory`` keeps pages by their ETag, where the credential is the same
+        ``posts`` are the paths of read-only POSTs. ``paginator`` is how the source cuts lists. ``memory`` keeps pages by their ETag, where the credential is the same
         every night. ``limiter`` is shared by clients that use one credential.
         """
         self.config = config
@@ -102,6 +111,7 @@ class RestClient:
         self._auth = auth
         self._dialect = dialect or Dialect()
         self._posts = frozenset(posts)
+        self._paginator = paginator
         self._memory = memory
         self._limiter = limiter or Limiter(
             spacing=config.seconds_between_requests,
@@ -168,12 +178,16 @@ class RestClient:
         path: str,
         parameters: Mapping[str, str | int] | None = None,
         *,
-        paginator: Paginator = _ONE_PAGE,
+        paginator: Paginator | None = None,
+        at: str = "",
         limit: int | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Yield the items of a list, page by page; with ``limit``, at most so many, and no more is asked then."""
+        """Yield the items of a list, page by page; with ``limit``, at most so many, and no more is asked then.
+
+        ``paginator`` replaces the client's, ``at`` its place of the list in the answer.
+        """
         count = 0
-        for page in read_pages(_Unremembered(self), path, parameters or {}, paginator, self.config.max_pages):
+        for page in self._pages(_Unremembered(self), path, parameters, paginator, at):
             for item in page.items:
                 yield item
                 count += 1
@@ -186,7 +200,8 @@ class RestClient:
         convert: Callable[[dict[str, Any]], Iterable[Record]],
         parameters: Mapping[str, str | int] | None = None,
         *,
-        paginator: Paginator = _ONE_PAGE,
+        paginator: Paginator | None = None,
+        at: str = "",
         salt: str = "",
     ) -> Iterator[Record]:
         """Yield what ``convert`` makes of each item of a list; ``salt`` names what else its records depend on.
@@ -194,17 +209,33 @@ class RestClient:
         A page that the source calls unchanged (304) is not converted again: its records come from the memory, which
         never holds an answer itself.
         """
-        source = _Remembering(self, self._memory, salt) if self._memory is not None else _Unremembered(self)
-        for page in read_pages(source, path, parameters or {}, paginator, self.config.max_pages):
+        memory = self._memory
+        if memory is None:
+            for item in self.items(path, parameters, paginator=paginator, at=at):
+                yield from convert(item)
+            return
+        for page in self._pages(_Remembering(self, memory, salt), path, parameters, paginator, at):
             if page.remembered is not None:
                 yield from page.remembered
                 continue
             records = [record for item in page.items for record in convert(item)]
             etag = page.answer.headers.get("etag", "")
-            if self._memory is not None and etag:
+            if etag:
                 key = self.page_key(page.path, salt)
-                self._memory.keep_page(key, etag, page.following, page.count, records)
+                memory.keep_page(key, etag, page.following, page.count, records)
             yield from records
+
+    def _pages(
+        self,
+        source: PageSource,
+        path: str,
+        parameters: Mapping[str, str | int] | None,
+        paginator: Paginator | None,
+        at: str,
+    ) -> Iterator[Page]:
+        way = paginator or self._paginator
+        way = msgspec.structs.replace(way, at=at) if at else way
+        return read_pages(source, path, parameters or {}, way, self.config.max_pages)
 
     def page_key(self, path: str, salt: str) -> str:
         """Name a page in the memory: an ETag is good for one credential and one server only."""
@@ -245,6 +276,9 @@ class RestClient:
     ) -> Answer:
         """Send one request until it is answered, or given up."""
         url = self._url(path)
+        sent = {"User-Agent": USER_AGENT, **self._dialect.headers, **(headers or {})}
+        if text:
+            sent["Accept"] = "*/*"
         bucket = self._dialect.bucket(method, urlsplit(path).path)
         left = self.config.retries if retries is None else retries
         repeated = throttled = redirects = 0
@@ -259,7 +293,7 @@ class RestClient:
                 raw = self._transport.send(
                     method,
                     url,
-                    headers={"User-Agent": USER_AGENT, **self._dialect.headers, **(headers or {})},
+                    headers=sent,
                     credential=credential,
                     body=body,
                     largest=largest,
