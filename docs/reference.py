@@ -24,6 +24,7 @@ from scanner.analyze.rule_files import load_rules
 from scanner.command.cli import app
 from scanner.config import ReportSettings, Settings, reports_section
 from scanner.findings import RESULT_TABLES
+from scanner.kinds import declared_by
 from scanner.plugins import collector_names, load_collector
 from scanner.records import TABLES
 from scanner.snapshot import sql_columns
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from reports.csv.sheets import Sheet
+    from scanner.kinds import DeclaredKinds
 
 REFERENCE = Path(__file__).with_name("reference.md")
 
@@ -131,6 +133,13 @@ def _options(model: type[BaseModel], prefix: str, where: str) -> Iterator[str]:
                 yield from _options(kind, f"{prefix}{name}{'[]' if is_list else ''}.", where)
 
 
+def _kinds(declared: DeclaredKinds) -> Iterator[str]:
+    for said, tables in (("Yields", declared.kinds), ("Coverage and gaps tell of the parts", declared.parts)):
+        for table, kinds in tables.items():
+            yield f"- {said} `{table}`: {', '.join(f'`{kind}`' for kind in sorted(kinds))}"
+    yield ""
+
+
 def _collectors() -> Iterator[str]:
     yield "## Collectors\n"
     for name in collector_names():
@@ -141,6 +150,7 @@ def _collectors() -> Iterator[str]:
                 raise UndocumentedError(f"collectors/{name}: no paragraph starting with {paragraph!r}")
         yield f"### {name}\n"
         yield text.replace("``", "`") + "\n"
+        yield from _kinds(declared_by(module))
         yield "| option | default | meaning |\n|---|---|---|"
         yield from _options(module.Config, "", f"collectors/{name}")
         yield ""

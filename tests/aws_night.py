@@ -11,6 +11,7 @@ import msgspec
 import collectors.aws as aws
 from sandbox.aws.estate import settings
 from scanner.collect.collector import Run, Target
+from scanner.kinds import declared_by
 from scanner.records import TABLE_OF, Coverage, Gap
 from scanner.secrets.detectors import Fingerprint
 
@@ -72,7 +73,10 @@ def collect(sandbox: AwsSandbox, cache: Path, *only: str, run: Run | None = None
     """Collect every target, or those that are named."""
     config, run = config_of(sandbox, **more), run or run_of(sandbox, cache)
     chosen: list[Target] = [t for t in aws.targets(config, run) if not only or t.name in only]
-    return Night(by_target={target.name: list(aws.collect(target, config, run)) for target in chosen})
+    night = Night(by_target={target.name: list(aws.collect(target, config, run)) for target in chosen})
+    undeclared = declared_by(aws).undeclared(night.all())
+    assert not undeclared, undeclared
+    return night
 
 
 def key_of(record: Gap | Coverage) -> tuple[str | None, ...]:

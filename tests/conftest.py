@@ -47,7 +47,7 @@ def run_demo(folder: Path, *arguments: str) -> Demo:
         env={**os.environ, "DEMO_SECRETS": str(kept)},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-800:]

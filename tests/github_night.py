@@ -10,6 +10,7 @@ import collectors.github
 from collectors.github.client import GitHubClient
 from collectors.github.tokens import user_token
 from scanner.collect.collector import Run
+from scanner.kinds import declared_by
 from scanner.records import Coverage, Gap, Record
 from scanner.secrets.detectors import Fingerprint
 
@@ -73,6 +74,8 @@ def collected(config: Config, night: Run) -> list[Record]:
         for target in collectors.github.targets(config, night)
         for record in collectors.github.collect(target, config, night)
     ]
+    undeclared = declared_by(collectors.github).undeclared(records)
+    assert not undeclared, undeclared
     bugs = [row.detail for row in gaps(records) if row.reason == "bug"]
     assert not bugs, bugs[0]
     return records

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import collectors.gitlab
 from collectors.gitlab.client import Client
 from scanner.collect.collector import Run
+from scanner.kinds import declared_by
 from scanner.records import Gap
 from scanner.secrets.detectors import Fingerprint
 
@@ -56,6 +57,8 @@ def collected(settings: Config, night: Run) -> list[Record]:
         for target in collectors.gitlab.targets(settings, night)
         for record in collectors.gitlab.collect(target, settings, night)
     ]
+    undeclared = declared_by(collectors.gitlab).undeclared(records)
+    assert not undeclared, undeclared
     bugs = [row.detail for row in records if isinstance(row, Gap) and row.reason == "bug"]
     assert not bugs, bugs[0]
     return records

@@ -21,6 +21,9 @@ from scanner.config import Section
 from scanner.records import Account
 
 
+KINDS = {"accounts": frozenset(("made-up",))}
+
+
 class Config(Section):
     names: list[str] = []
     """Accounts to make up."""

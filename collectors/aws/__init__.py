@@ -12,13 +12,6 @@ customer-managed key without kms:Decrypt; access keys of the last four hours (th
 which Kubernetes service accounts use IRSA (only the roles' trust is visible); when an SSH key, a CodeBuild source
 credential or a CodeDeploy token was last used; role use before the last 400 days; regions that are not enabled, or
 not named where ``regions`` is set.
-
-Kinds of its own: credentials ``connection``, ``ec2-key-pair``, ``ssm-activation``, ``webhook-secret``; identities
-``codedeploy-on-premises-instance``, ``identity-center-group``, ``roles-anywhere-subject``; controls
-``access-analyzer``, ``build-visibility``, ``central-root-management``, ``image-scanning``, ``imdsv2``, ``rcp``,
-``scp``, ``tag-immutability``, ``trust-anchor``, ``webhook-authentication``. A gap or coverage row of the kind
-``resource-policy`` (policies on resources), ``last-accessed`` or ``unused-access`` (use of granted services) tells of
-a part of ``grants`` or ``trusts``.
 """
 
 from __future__ import annotations
@@ -30,6 +23,7 @@ import msgspec
 from collectors.aws import failures
 from collectors.aws.config import Config
 from collectors.aws.failures import DeadlineError, MalformedError
+from collectors.aws.kinds import KINDS, PARTS
 from collectors.aws.listings import organization
 from collectors.aws.permissions import permissions
 from scanner.collect.collector import Target, TargetError
@@ -43,7 +37,7 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Record
 
-__all__ = ["Config", "collect", "permissions", "targets"]
+__all__ = ["KINDS", "PARTS", "Config", "collect", "permissions", "targets"]
 
 NAME = "aws"
 ORGANIZATION = "organization"

@@ -34,15 +34,6 @@ workload that it visibly deploys (an ARN, ``aws:ecs-service-name:CLUSTER/NAME``,
 ``azure:webapp-name:NAME``); a `Weakness` of the identity for each `Problem`, and one of code
 ``unresolved-reference`` for each reference that hides something.
 
-Codes of problems: ``unpinned-uses``, ``unpinned-images``, ``third-party-sees-secrets``, ``excessive-permissions``,
-``dangerous-triggers``, ``untrusted-checkout``, ``template-injection``, ``secrets-inherit``, ``overprovisioned-secrets``,
-``unredacted-secrets``, ``secrets-outside-env``, ``secrets-in-output``, ``hardcoded-container-credentials``, ``self-hosted-runner``,
-``artipacked``, ``artifact-poisoning``, ``cache-poisoning``, ``use-trusted-publishing``, ``static-cloud-login``,
-``oidc-without-permission``, ``bot-conditions``, ``confused-deputy-auto-merge``, ``unsound-condition``, ``unsound-contains``,
-``insecure-commands``, ``github-env``, ``github-app``, ``github-app-key``, ``unverified-script``, ``debug-enabled``,
-``archived-uses``, ``duplicate-key``, ``unpinned-include``, ``known-vulnerable-uses``, ``unchecked-commenter``,
-``secrets-in-workflow-env``, ``secrets-in-command-line``, ``reverse-shell``.
-
 Of GitHub workflows: outputs and variables are followed through steps and jobs as far as the file shows them
 (`github_taint`, `shell_flow`), and conditions that keep strangers out are believed where every alternative of them does
 (`github_conditions`).
@@ -53,10 +44,12 @@ from __future__ import annotations
 from collectors.definitions.checkout import Config, collect, targets
 from collectors.definitions.definition import Definition, DefinitionError, Job, Problem
 from collectors.definitions.formats import format_by_content, format_of, parse
+from collectors.definitions.kinds import KINDS
 from collectors.definitions.records import definition_records, identity_id
 from collectors.definitions.tokens import Context
 
 __all__ = [
+    "KINDS",
     "Config",
     "Context",
     "Definition",

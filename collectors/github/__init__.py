@@ -10,17 +10,6 @@ without SAML single sign-on; OAuth apps; which repositories another App was give
 a ruleset, and the organization's own list of rulesets, without permission to change them; organization Codespaces
 secrets with an App; when a self-hosted runner last worked; workflows that exist on other branches only. Each of these
 that was asked for and refused is a Gap: 403 and 404 both mean "could not read".
-
-Kinds beside the usual: identities ``github-team``, ``github-hosted-runner``, ``github-invitation``, ``github-deploy-key``, ``github-webhook``;
-credentials ``app-installation`` (its tokens live an hour; the App's private key is never visible),
-``fine-grained-pat-request`` (not approved yet), ``gpg-key``; stores
-``github-scanning-alert`` (a secret that GitHub found in a repository's history); controls ``two-factor-requirement``,
-``base-permission``, ``branch-protection`` (of the default branch; ``protected-branch`` for others, and where it demands
-nothing), ``ruleset`` (its target is ``branch-other`` where it is no gate to the default branch), ``environment-approval``, ``environment-branch-policy``,
-``environment-wait-timer``, ``environment-custom-rule``, ``workflow-token-default``, ``workflow-approval``,
-``allowed-actions``, ``selected-actions``, ``action-sha-pinning``, ``actions-disabled``, ``fork-pr-approval``,
-``repository-runners``, ``runner-group``, ``oidc-subject-template``, ``webhook-signature``, ``webhook-tls``,
-``secret-scanning``, ``push-protection``, ``build-attestation``.
 """
 
 from __future__ import annotations
@@ -29,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collectors.github.config import Config
+from collectors.github.kinds import KINDS, PARTS
 from scanner.collect.collector import Target
 from scanner.records import record_id
 
@@ -40,7 +30,7 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Record
 
-__all__ = ["Config", "collect", "permissions", "targets"]
+__all__ = ["KINDS", "PARTS", "Config", "collect", "permissions", "targets"]
 _HERE = Path(__file__).resolve().parent
 
 

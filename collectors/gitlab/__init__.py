@@ -32,13 +32,6 @@ Why variables are read by REST, with their values: GraphQL can leave the value o
 from a setting, and the id of an access key cannot be joined to the key at its cloud. A token that may list variables may
 read them anyway. Each value is judged in memory by `scanner.secrets.detectors.inspect` and dropped: its detector's name, its
 length and a keyed fingerprint are kept. Trigger tokens need no judging: GraphQL lists them without.
-
-Kinds beside the usual: accounts ``gitlab-instance``; identities ``gitlab-group`` (all members of a group, as one that is
-invited elsewhere), ``gitlab-schedule``, ``gitlab-deploy-token``, ``gitlab-deploy-key``, ``gitlab-trigger``,
-``gitlab-webhook``, ``gitlab-integration``, ``gitlab-application``; credentials ``ssh-certificate``; stores
-``gitlab-variable``, ``gitlab-schedule-variable``; controls ``two-factor-requirement``, ``branch-protection`` (of the default
-branch), ``protected-branch`` (of others), ``environment-approval``, ``environment-protection``, ``merge-approval``,
-``job-token-scope``, ``job-token-group``, ``webhook-tls``, ``webhook-signature``, ``runner-exposure``.
 """
 
 from __future__ import annotations
@@ -49,6 +42,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field, field_validator
 
+from collectors.gitlab.kinds import KINDS, PARTS
 from scanner.collect.collector import Target
 from scanner.config import SecretRef, Section
 from scanner.records import record_id
@@ -60,6 +54,7 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Record
 
+__all__ = ["KINDS", "PARTS", "Config", "collect", "permissions", "targets"]
 _HERE = Path(__file__).resolve().parent
 
 

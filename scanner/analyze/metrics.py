@@ -68,6 +68,7 @@ _BY_PROVIDER = {
     "secrets_readable": ("secrets", "count(*) FILTER (readable AND looks_like IS NOT NULL)", "count"),
     "admin_grants": ("grants", "count(*) FILTER (level = 'admin')", "count"),
     "open_trusts": ("trusts", "count(*) FILTER (exposure IN ('anyone', 'another-tenant'))", "count"),
+    "unresolved_references": ("weaknesses", "count(*) FILTER (code = 'unresolved-reference')", "count"),
     "gaps": ("gaps", "count(*)", "count"),
 }
 """Table, figure and unit, in all and for each provider."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from contextlib import contextmanager
@@ -10,15 +9,17 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-import duckdb
 import msgspec
 
 from scanner.analyze.completeness import define_complete
 from scanner.analyze.hits import QueryError, columns, parameters, write_hits
 from scanner.analyze.rule import ANALYSIS_NEEDS, Example, parse_need
 from scanner.analyze.rule_files import with_params
+from scanner.analyze.rule_kinds import named_kinds, syntax_tree
 from scanner.analyze.weaknesses import READS, define_weak_identities
+from scanner.document import nearest
 from scanner.findings import RESULT_TABLES, SEVERITIES
+from scanner.kinds import declared_kinds
 from scanner.records import TABLES
 from scanner.snapshot import write_table
 from scanner.tables import Tables
@@ -85,6 +86,31 @@ def _lint(rule: Rule, used: set[str]) -> list[str]:
         for table in sorted(_tables_read(rule.query))
         if not {*(ANALYSIS_NEEDS.get(table, (table,)))} <= answered
     ]
+    return problems + _lint_kinds(rule)
+
+
+def _lint_kinds(rule: Rule) -> list[str]:
+    """Return the kinds that no collector declares, and the weaknesses that the query reads and needs leaves out."""
+    declared = declared_kinds()
+    named = named_kinds(rule.query)
+    problems = [
+        f"needs names `{need.table}/{need.kind}`, which no collector yields; {nearest(need.kind, declared.of(need.table))}"
+        for need in rule.inputs
+        if need.kind is not None and need.kind not in declared.of(need.table)
+    ]
+    for tables, kind in sorted(named, key=lambda pair: pair[1]):
+        known = {one for table in tables for one in declared.of(table)}
+        if kind not in known:
+            where = " and ".join(sorted(tables))
+            problems.append(
+                f"the query names `{kind}`, a kind of {where} that no collector yields; {nearest(kind, known)}"
+            )
+    needed = {need.kind for need in rule.inputs if need.table == "weaknesses"}
+    problems += [
+        f"the query reads `weaknesses/{kind}`, which needs does not name"
+        for kind in sorted(kind for tables, kind in named if tables == {"weaknesses"})
+        if needed and None not in needed and kind not in needed
+    ]
     return problems
 
 
@@ -97,9 +123,8 @@ def _tables_read(query: str) -> set[str]:
     The right side of a LEFT JOIN, and what stands in the outermost SELECT list, take no row away. A table that
     ``complete`` asks about does.
     """
-    parsed = duckdb.execute("SELECT json_serialize_sql($query)", {"query": query}).fetchall()[0][0]
     found = set(_COMPLETE.findall(query))
-    for statement in json.loads(parsed).get("statements", []):
+    for statement in syntax_tree(query):
         outermost = {key: value for key, value in statement["node"].items() if key != "select_list"}
         found |= _base_tables(outermost)
     return (found & {*TABLES, *ANALYSIS_NEEDS}) - {"coverage", "gaps"}

@@ -1,11 +1,13 @@
 """What a collector is. Read this before you write one.
 
 A collector is a module ``collectors.<name>``, or the entry point ``<name>`` in the group ``sprawlscan.collectors``, with
-three names::
+these names::
 
     Config                                   a `scanner.config.Section`: its part of config.yaml
+    KINDS                                    the kinds of its records, by table; see `scanner.kinds`
     targets(config, run) -> Iterator[Target]     independent units of work
     collect(target, config, run) -> Iterator[Record]
+    PARTS                                    optional: parts of tables, by table; see `scanner.kinds`
 
 Inside, one generator a listing, each wrapped in `scanner.collect.listings.with_coverage`, the one place that catches a broad
 exception.
@@ -23,7 +25,7 @@ import msgspec
 from scanner.secrets.detectors import Fingerprint  # noqa: TC001  msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from scanner.records import Record
 
@@ -64,6 +66,9 @@ class Collector(Protocol):
     """The shape of a collector module."""
 
     Config: type[Any]
+
+    @property
+    def KINDS(self) -> Mapping[str, frozenset[str]]: ...  # noqa: D102, N802  a constant of the module
 
     def targets(self, config: Any, run: Run) -> Iterator[Target]: ...  # noqa: D102
 

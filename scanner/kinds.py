@@ -1,0 +1,82 @@
+"""Kinds of records: what collectors declare that they yield, and so what a rule may name.
+
+A collector declares, by table::
+
+    KINDS    the kinds of its records: `Identity.kind`, `Secret.store`, `Weakness.code`, ...
+    PARTS    names, besides, by which its coverage and gaps tell of a part of a table: ``grants/last-accessed``
+
+A kind that is not declared would be one that no rule can be held to: ``credentials/acess-key`` matches nothing and so
+looks clean. `sprawlscan rules test` refuses it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from scanner.plugins import collector_names, load_collector
+from scanner.records import TABLE_OF, Coverage, Gap, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from scanner.collect.collector import Collector
+
+KIND_COLUMN: dict[str, str] = {
+    "accounts": "kind",
+    "identities": "kind",
+    "credentials": "kind",
+    "secrets": "store",
+    "trusts": "kind",
+    "controls": "kind",
+    "weaknesses": "code",
+    "artifacts": "kind",
+}
+"""The column of a table that holds the kind of its records. The records of other tables have no kinds."""
+
+
+class DeclaredKinds(msgspec.Struct, frozen=True):
+    """What collectors declare, by table."""
+
+    kinds: dict[str, frozenset[str]]
+    """Kinds of records."""
+    parts: dict[str, frozenset[str]]
+    """Names of parts of tables that are no kinds of records."""
+
+    def of(self, table: str) -> frozenset[str]:
+        """Return what a need may name of a table."""
+        return self.kinds.get(table, frozenset()) | self.parts.get(table, frozenset())
+
+    def undeclared(self, records: Iterable[Record]) -> set[str]:
+        """Return ``table/kind`` of records, and of coverage and gaps, that are not declared."""
+        found = set()
+        for record in records:
+            table = TABLE_OF[type(record)]
+            if isinstance(record, Coverage | Gap):
+                if record.kind is not None and record.kind not in self.of(record.table):
+                    found.add(f"{record.table}/{record.kind}")
+            elif table in KIND_COLUMN:
+                kind: str = getattr(record, KIND_COLUMN[table])
+                if kind not in self.kinds.get(table, frozenset()):
+                    found.add(f"{table}/{kind}")
+        return found
+
+
+def declared_by(collector: Collector) -> DeclaredKinds:
+    """Return what one collector declares."""
+    return DeclaredKinds(dict(collector.KINDS), dict(getattr(collector, "PARTS", {})))
+
+
+def declared_kinds() -> DeclaredKinds:
+    """Return what all installed collectors declare together."""
+    every = [declared_by(load_collector(name)) for name in collector_names()]
+    return DeclaredKinds(_union(one.kinds for one in every), _union(one.parts for one in every))
+
+
+def _union(several: Iterable[Mapping[str, frozenset[str]]]) -> dict[str, frozenset[str]]:
+    together: dict[str, frozenset[str]] = {}
+    for one in several:
+        for table, kinds in one.items():
+            together[table] = together.get(table, frozenset()) | kinds
+    return together
