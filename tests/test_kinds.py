@@ -11,7 +11,7 @@ import duckdb
 import msgspec
 import pytest
 
-from reports.sheets import SHEETS
+from reports.csv.sheets import SHEETS
 from scanner.analyze.rule_check import check_rule
 from scanner.analyze.rule_files import load_rules
 from scanner.analyze.rule_kinds import named_kinds, reads_every_kind
@@ -178,7 +178,7 @@ def read_kinds() -> dict[str, set[str]]:
     are: every row of every report names its account.
     """
     declared = declared_kinds()
-    code = sources("scanner/analyze/*.py", "reports/*.py", "reports/html/*.py", "templates/*")
+    code = sources("scanner/analyze/*.py", "reports/**/*.py", "templates/**/*.j2")
     whole = {"accounts", *(sheet.name for sheet in SHEETS)}
     whole |= {rule.subject for rule in RULES.values() if reads_every_kind(rule)}
     found = {table: set(kinds) if table in whole else set() for table, kinds in declared.kinds.items()}
