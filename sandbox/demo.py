@@ -9,32 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from sandbox.aws.estate import build
-from sandbox.aws.estate import settings as aws_settings
-from sandbox.aws.server import AwsSandbox
-from sandbox.estate import FIRST_NIGHT, GITHUB_ORG, SECOND_NIGHT
-from sandbox.github.estate import build as github_night
-from sandbox.github.server import GitHubSandbox
-from sandbox.gitlab.estate import build as gitlab_night
-from sandbox.gitlab.server import GitLabSandbox
-from sandbox.gitlab.server import settings as gitlab_settings
+from sandbox.estate import FIRST_NIGHT, SECOND_NIGHT
+from sandbox.kit.provider import environment, load_package, provider_names
 from scanner.command.summary import outcome_lines
 from scanner.config import load
 from scanner.pipeline.stages import run_night
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from scanner.collect.run import Progress
     from scanner.pipeline.stages import Outcome
 
-GITHUB_KEY = "SPRAWLSCAN_DEMO_GITHUB_APP_KEY"
-"""The environment variable that the demo's configuration refers to."""
+VARIANTS = {"github": "app"}
+"""How the collector signs in, where not in the usual way."""
 
 EXCEPTIONS = """\
 # Accepted risks of the demo. Each ends by itself; see the README.
@@ -86,25 +78,23 @@ def run_demo(
     (folder / "exceptions.yaml").write_text(EXCEPTIONS, encoding="utf-8")
     (folder / "owners.csv").write_text(OWNERS, encoding="utf-8")
     outcome: Outcome | None = None
-    with (
-        AwsSandbox(as_of=FIRST_NIGHT) as aws,
-        _environment(aws.environment()),
+    with contextlib.ExitStack() as stack:
         # The same addresses on both nights: what the first remembers, the second need not ask for again.
-        GitHubSandbox() as github,
-        GitLabSandbox() as gitlab,
-    ):
-        given, secrets = gitlab_settings(gitlab)
-        collectors = {"aws": aws_settings(aws), "github": _github_settings(github), "gitlab": given}
-        secrets |= {GITHUB_KEY: github.app.private_key}
+        sandboxes = [
+            stack.enter_context(load_package(name).open_sandbox("company", VARIANTS.get(name, "")))
+            for name in provider_names()
+        ]
         config = folder / "config.yaml"
-        config.write_text(_configuration(collectors), encoding="utf-8")
+        config.write_text(
+            _configuration({one.provider: one.section() for one in sandboxes}), encoding="utf-8"
+        )
+        for one in sandboxes:
+            stack.enter_context(environment(one.environment()))
         for night, as_of in ((1, FIRST_NIGHT), (2, SECOND_NIGHT)):
-            build(aws, night)
-            github.serve(github_night(night))
-            gitlab.instance = gitlab_night(night)
+            for one in sandboxes:
+                one.show(night)
             echo(f"Night {night} of Lantern Pay: {as_of:%Y-%m-%d}")
-            with _environment(secrets):
-                outcome = run_night(load(config), as_of=as_of, progress=progress)
+            outcome = run_night(load(config), as_of=as_of, progress=progress)
             for line in outcome_lines(folder, outcome):
                 echo(f"  {line}")
     assert outcome is not None
@@ -120,37 +110,8 @@ def _configuration(collectors: dict[str, Any]) -> str:
         "exceptions": "exceptions.yaml",
         "owners": "owners.csv",
         "min_coverage": 0.5,
-        "reports": {"formats": ["html", "csv", "json"], "title": "Lantern Pay: identity sprawl"},
+        "reports": {"formats": ["html", "csv", "json"], "html": {"title": "Lantern Pay: identity sprawl"}},
     }
     return "# Written by `sprawlscan demo`; the servers it names are gone by now.\n" + json.dumps(
         document, indent=2
     )
-
-
-def _github_settings(github: GitHubSandbox) -> dict[str, Any]:
-    return {
-        "organizations": [GITHUB_ORG],
-        "base_url": github.url,
-        "app": {
-            "app_id": github.app.app_id,
-            "installation_id": github.app.installation_id,
-            "private_key": f"${{env:{GITHUB_KEY}}}",
-        },
-        "oidc_issuer": "https://token.actions.githubusercontent.com",
-        "seconds_between_requests": 0,
-    }
-
-
-@contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables, and put the old ones back."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -12,6 +12,7 @@ import pkgutil
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from scanner.collect.collector import Collector
@@ -37,6 +38,14 @@ class ReportWithOptions(Protocol):
 
     def write(self, night: Night, folder: Path, config: Any) -> list[Path]:
         """Write this report's files into the folder, and return their paths."""
+
+
+class Demo(Protocol):
+    """The demo: scans two nights of a make-believe company into a folder."""
+
+    def __call__(  # noqa: D102
+        self, folder: Path, *, progress: Any, echo: Callable[[str], object], keep: bool = ...
+    ) -> object: ...
 
 
 def _modules(package: str) -> set[str]:
@@ -89,3 +98,10 @@ def report_config(name: str) -> type[Any] | None:
     """Return the options of a report, or None when it has none. Raises LookupError when there is no such report."""
     found: type[Any] | None = getattr(load_report(name), "Config", None)
     return found
+
+
+def load_demo() -> Demo:
+    """Import the demo. Raises ImportError naming what an installation without the extra ``demo`` lacks."""
+    module: Any = importlib.import_module("sandbox.demo")
+    run_demo: Demo = module.run_demo
+    return run_demo

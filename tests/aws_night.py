@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import collectors.aws as aws
-from sandbox.aws.estate import settings
 from scanner.collect.collector import Run, Target
 from scanner.kinds import declared_by
 from scanner.records import TABLE_OF, Coverage, Gap
@@ -57,7 +56,7 @@ def sign_in(monkeypatch: pytest.MonkeyPatch, sandbox: AwsSandbox) -> None:
 
 
 def config_of(sandbox: AwsSandbox, **more: Any) -> aws.Config:
-    return aws.Config.model_validate({**settings(sandbox), "max_attempts": 1, **more})
+    return aws.Config.model_validate({**sandbox.section(), "max_attempts": 1, **more})
 
 
 def run_of(sandbox: AwsSandbox, cache: Path) -> Run:

@@ -121,9 +121,6 @@ FORBIDDEN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 DEBTS: dict[str, Edges] = {
-    "the scanner finds collectors, reports and the sandbox by name": {
-        ("scanner.command.cli", "sandbox.demo"),
-    },
     "the ground imports nothing above it": {
         ("scanner.config", "scanner.analyze.rule_files"),
         ("scanner.plugins", "scanner.collect.collector"),

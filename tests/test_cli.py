@@ -17,7 +17,7 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
-from sandbox.aws.estate import build, settings
+from sandbox.aws.estate import build
 from sandbox.aws.server import AwsSandbox
 from sandbox.estate import FIRST_NIGHT
 from scanner.command.cli import app
@@ -441,7 +441,7 @@ def scan(
     folder: Path, aws: AwsSandbox, environment: dict[str, str | None], **options: Any
 ) -> tuple[int, str, str]:
     """Collect from the sandbox as a process; None takes a variable away."""
-    section = {**settings(aws), "max_attempts": 1, **options}
+    section = {**aws.section(), "max_attempts": 1, **options}
     (folder / "config.yaml").write_text(json.dumps({"collectors": {"aws": section}}))
     given = {**os.environ, **aws.environment(), **environment}
     code = "from scanner.command.cli import main; main()"

@@ -18,8 +18,8 @@ from sandbox.aws import identity_answers
 from sandbox.aws.answers import SHELVES
 from sandbox.aws.estate import build
 from sandbox.aws.keys import key_id, key_secret
-from sandbox.aws.organization import EXTERNAL_ID, LEGACY, ROLE_NAME
-from sandbox.aws.server import AwsSandbox
+from sandbox.aws.organization import LEGACY
+from sandbox.aws.server import EXTERNAL_ID, ROLE_NAME, AwsSandbox
 from sandbox.estate import DEV, FIRST_NIGHT, MANAGEMENT, PROD, REGION
 from sandbox.kit.issued import ISSUED
 

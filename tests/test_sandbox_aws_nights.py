@@ -13,7 +13,7 @@ import yaml
 from botocore.exceptions import ClientError
 
 from sandbox.aws.account import Account
-from sandbox.aws.estate import build, settings
+from sandbox.aws.estate import build
 from sandbox.aws.keys import key_id, key_secret, unique_id
 from sandbox.aws.large import build_large
 from sandbox.aws.server import AwsSandbox
@@ -97,7 +97,7 @@ def _observed(sandbox: AwsSandbox) -> dict[str, Any]:
         "roles": roles,
         "graphs": graphs,
         "functions": [_functions(sandbox, account) for account in (PROD, DEV)],
-        "settings": settings(sandbox),
+        "settings": sandbox.section(),
     }
 
 

@@ -14,7 +14,7 @@ from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 
 from sandbox.aws.keys import key_id, key_secret
 from sandbox.estate import DEV, GITLAB_GROUP, GITLAB_GROUP_ID, PROJECTS
-from sandbox.gitlab import GitLabSandbox, build, settings
+from sandbox.gitlab import GitLabSandbox, build
 from sandbox.gitlab.entities import variable
 from sandbox.gitlab.routes import ROUTES
 from sandbox.gitlab.views import CI_SETTINGS
@@ -293,7 +293,7 @@ def test_a_night_is_always_the_same_and_the_second_differs() -> None:
 
 
 def test_the_settings_configure_the_collector(sandbox: GitLabSandbox) -> None:
-    section, environment = settings(sandbox)
+    section, environment = sandbox.section(), sandbox.environment()
     assert section["base_url"] == sandbox.url
     assert list(environment.values()) == [sandbox.token]
     assert section["token"] == f"${{env:{next(iter(environment))}}}"

@@ -34,6 +34,17 @@ ROWS = [{"id": number, "name": f"row {number}"} for number in range(5)]
 class Rows(HttpSandbox):
     """A list of five rows in pages of two."""
 
+    provider = "rows"
+
+    def section(self) -> dict[str, Any]:
+        return {"url": self.origin}
+
+    def environment(self) -> dict[str, str]:
+        return {}
+
+    def show(self, night: int) -> None:
+        pass
+
     def recognize(self, request: HttpRequest) -> ApiCall:
         template = "/rows" if request.path == "/rows" else request.path
         return ApiCall(

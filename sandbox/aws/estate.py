@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sandbox.aws.account import Account
 from sandbox.aws.development import build_development
 from sandbox.aws.keys import key_id
-from sandbox.aws.organization import EXTERNAL_ID, LEGACY, ROLE_NAME, build_management, build_organization
+from sandbox.aws.organization import LEGACY, build_management, build_organization
 from sandbox.aws.production import build_production
-from sandbox.estate import DEV, PROD, REGION, SECOND_NIGHT, SECOND_REGION
+from sandbox.estate import DEV, PROD, SECOND_NIGHT
 
 if TYPE_CHECKING:
     from sandbox.aws.server import AwsSandbox
@@ -31,17 +31,6 @@ def build(sandbox: AwsSandbox, night: int) -> None:
     if night == 2 and sandbox.night < 2:
         _second(sandbox)
         sandbox.night = 2
-
-
-def settings(sandbox: AwsSandbox) -> dict[str, Any]:
-    """Return the AWS collector's section of the configuration for this sandbox."""
-    return {
-        "organization": True,
-        "role_name": ROLE_NAME,
-        "external_id": EXTERNAL_ID,
-        "regions": [REGION, SECOND_REGION],
-        "endpoint_url": sandbox.url,
-    }
 
 
 def _first(sandbox: AwsSandbox) -> None:

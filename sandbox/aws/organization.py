@@ -8,7 +8,7 @@ from sandbox.aws import backend
 from sandbox.aws.account import Account
 from sandbox.aws.documents import allow, policy, service_trust, trust
 from sandbox.aws.keys import unique_id
-from sandbox.aws.server import SCANNER_ROLE
+from sandbox.aws.server import EXTERNAL_ID, ROLE_NAME, SCANNER_ROLE
 from sandbox.estate import ACCOUNT_NAMES, DEV, MANAGEMENT, PROD, REGION, SECOND_REGION
 
 if TYPE_CHECKING:
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
 LEGACY = "400000000004"
 """A member account that lets nobody in."""
-ROLE_NAME = "NhiInventoryReadOnly"
-"""The role that the scanner assumes in the member accounts."""
-EXTERNAL_ID = "lantern-nhi-inventory-7f3a91"
-"""Its External ID."""
 MEMBERS = {PROD: ACCOUNT_NAMES[PROD], DEV: ACCOUNT_NAMES[DEV], LEGACY: "lantern-legacy"}
 NO_KEYS = {
     "Sid": "NoNewKeysInDevelopment",

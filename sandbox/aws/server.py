@@ -33,7 +33,7 @@ from sandbox.kit.http import HttpRequest, Reply
 from sandbox.kit.issued import secret_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
     from types import TracebackType
     from typing import Self
@@ -46,6 +46,10 @@ if TYPE_CHECKING:
 SEED = 20261122
 SCANNER_ROLE = "sprawlscan-scanner"
 """The role in the management account with which the scanner signs."""
+ROLE_NAME = "NhiInventoryReadOnly"
+"""The role that the scanner assumes in the member accounts."""
+EXTERNAL_ID = "lantern-nhi-inventory-7f3a91"
+"""Its External ID."""
 _OPEN = threading.Lock()
 _REPETITION = {"ClientToken", "clientToken", "ClientRequestToken", "clientRequestToken"}
 _DENIED = {"query": "AccessDenied", "ec2": "UnauthorizedOperation", "rest-xml": "AccessDenied"}
@@ -67,7 +71,8 @@ class AwsSandbox(HttpSandbox):
     """The endpoint, from entering the context to leaving it.
 
     ``as_of`` is the night that ages are counted back from (aware UTC); ``deny`` lists, by account number, the
-    IAM actions that the scanner lacks there; ``refuse`` are the accounts that let nobody assume a role.
+    IAM actions that the scanner lacks there; ``refuse`` are the accounts that let nobody assume a role; ``builder``
+    brings the company to a night.
 
     Routes are IAM actions (``iam:ListUsers``). ``calls`` and ``log`` hold what scanners asked; the sandbox's own
     building is not counted. Of the statuses, 401 is ExpiredToken, 403 the service's AccessDenied, 429 its throttling
@@ -75,12 +80,16 @@ class AwsSandbox(HttpSandbox):
     (the credential report).
     """
 
+    provider = "aws"
+    unfit = frozenset({"foreign-next", "short"})
+
     def __init__(
         self,
         as_of: datetime = FIRST_NIGHT,
         *,
         deny: Mapping[str, Iterable[str]] | None = None,
         refuse: Iterable[str] = (),
+        builder: Callable[[AwsSandbox, int], None] | None = None,
         authority: CertificateAuthority | None = None,
     ) -> None:
         super().__init__("amazonaws.com", authority=authority)
@@ -88,10 +97,11 @@ class AwsSandbox(HttpSandbox):
         self.state.refusing.update(refuse)
         self.state.regions = [REGION, SECOND_REGION]
         self.deny = {account: set(actions) for account, actions in (deny or {}).items()}
-        self.url = self.origin
-        """``http://127.0.0.1:PORT``."""
         self.night = 0
         """Which night was built; 0 for none."""
+        self.skips: tuple[str, ...] = ()
+        """Accounts that the collector is configured to leave out."""
+        self._builder = builder
         self._made: Counter[str] = Counter()
         self._clients: dict[tuple[str, str, str], Any] = {}
 
@@ -165,6 +175,27 @@ class AwsSandbox(HttpSandbox):
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
+
+    def section(self) -> dict[str, Any]:
+        """Return the collector's section of config.yaml: the whole organization."""
+        section: dict[str, Any] = {
+            "organization": True,
+            "role_name": ROLE_NAME,
+            "external_id": EXTERNAL_ID,
+            "regions": list(self.state.regions),
+            "endpoint_url": self.url,
+        }
+        if self.skips:
+            section["skip_accounts"] = list(self.skips)
+        if self.bundle is not None:
+            section["ca_bundle"] = str(self.bundle)
+        return section
+
+    def show(self, night: int) -> None:
+        """Bring Lantern Pay to a night."""
+        if self._builder is None:
+            raise ValueError("this sandbox was opened without a company")
+        self._builder(self, night)
 
     def fail(
         self,

@@ -14,7 +14,7 @@ import json
 import re
 from datetime import UTC, datetime
 from http.client import responses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from sandbox.github import code_routes, org_routes, people_routes, repo_routes, user_routes
@@ -51,6 +51,12 @@ GRAPHQL = "/graphql"
 DOCUMENTATION = "https://docs.github.com/rest"
 
 
+APP_KEY = "SPRAWLSCAN_DEMO_GITHUB_APP_KEY"
+"""The environment variable that holds the inventory App's private key."""
+TOKEN = "SPRAWLSCAN_DEMO_GITHUB_TOKEN"
+"""The environment variable that holds the owner's token."""
+
+
 class GitHubSandbox(HttpSandbox):
     """Serves one organization. Thread-safe; use it as a context manager.
 
@@ -65,7 +71,12 @@ class GitHubSandbox(HttpSandbox):
     - ``RATE_LIMITED``, ``RATE_LIMIT``: GraphQL's limit inside a 200, in both spellings that were seen;
     - ``timeout``: GraphQL gave up after its ten seconds: an error without a type in a 200, and null for the data;
     - ``FORBIDDEN``: GraphQL answers the first repository with an error and the rest with data.
+
+    ``repositories`` are those that the collector is configured to read, by name; ``signs_in`` is ``app`` or ``token``.
     """
+
+    provider = "github"
+    reads = frozenset({f"POST {GRAPHQL}", f"POST {TOKEN_ROUTE}"})
 
     def __init__(
         self,
@@ -75,6 +86,8 @@ class GitHubSandbox(HttpSandbox):
         organization: Organization | None = None,
         limits: GitHubLimits | None = None,
         latency: float = 0.0,
+        repositories: tuple[str, ...] = (),
+        signs_in: str = "app",
         authority: CertificateAuthority | None = None,
     ) -> None:
         super().__init__("github.com", latency=latency, authority=authority)
@@ -92,6 +105,47 @@ class GitHubSandbox(HttpSandbox):
         self.serve(organization)
         self.token = self.tokens.classic_token(*SCOPES)
         """A classic token of an owner of the organization, with every scope."""
+
+        self._repositories = repositories
+        self._signs_in = signs_in
+
+    def section(self) -> dict[str, Any]:
+        """Return the collector's section of config.yaml."""
+        section: dict[str, Any] = {
+            "organizations": [self.organization.login],
+            "base_url": self.url,
+        }
+        if self._signs_in == "app":
+            section["app"] = {
+                "app_id": self.app.app_id,
+                "installation_id": self.app.installation_id,
+                "private_key": f"${{env:{APP_KEY}}}",
+            }
+        else:
+            section["token"] = f"${{env:{TOKEN}}}"
+        section |= {
+            "oidc_issuer": "https://token.actions.githubusercontent.com",
+            "seconds_between_requests": 0,
+        }
+        if self._repositories:
+            section["repositories"] = {"include": list(self._repositories)}
+        if self.bundle is not None:
+            section["ca_bundle"] = str(self.bundle)
+        return section
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variable that the section refers to."""
+        return {APP_KEY: self.app.private_key} if self._signs_in == "app" else {TOKEN: self.token}
+
+    def show(self, night: int) -> None:
+        """Serve Lantern Pay as it is on a night."""
+        from sandbox.github.estate import build
+
+        self.serve(build(night))
+
+    def permissions(self) -> tuple[str, ...]:
+        """Return the App's permissions, or the scopes of the owner's token."""
+        return tuple(self.tokens.app_permissions) if self._signs_in == "app" else tuple(SCOPES)
 
     def serve(self, organization: Organization) -> None:
         """Serve another organization, or another night of the same, from now on; tokens stay valid."""

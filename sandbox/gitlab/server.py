@@ -23,7 +23,7 @@ from sandbox.gitlab.graphql import execute
 from sandbox.gitlab.instance import ADMIN, DEVELOPER, MAINTAINER, OWNER, GitLabToken, Instance, MadeRows
 from sandbox.gitlab.limits import GitLabLimiter, GitLabLimits
 from sandbox.gitlab.lint import lint
-from sandbox.gitlab.routes import GitLabRoute, route_of
+from sandbox.gitlab.routes import ROUTES, GitLabRoute, route_of
 from sandbox.kit.api import ApiCall, HttpSandbox
 from sandbox.kit.faults import RETRY_AFTER, SetFault
 from sandbox.kit.http import HttpRequest, Json, RefusedError, Reply, reply
@@ -52,6 +52,9 @@ class GitLabSandbox(HttpSandbox):
     (`sandbox.kit.faults`) it knows ``too-many-reset``: 429 with ``RateLimit-Reset`` alone, as some proxies leave it.
     """
 
+    provider = "gitlab"
+    reads = frozenset({f"POST {GRAPHQL}"})
+
     def __init__(
         self,
         night: int = 1,
@@ -75,14 +78,44 @@ class GitLabSandbox(HttpSandbox):
         self._total = total
         self._limiter = GitLabLimiter(limits) if limits else None
         self._tokens: TokenStore[GitLabToken] = TokenStore()
-        self.url = self.origin
-        """The base URL, without ``/api/v4``."""
         self.token = self.make_token("root", 1, ADMIN)
         """A token of an administrator, with the scope read_api."""
         self.owner_token = self.make_token("maya", 101, OWNER)
         """A token of an Owner of the top-level group, who is no administrator."""
         self.member_token = self.make_token("reader", 104, DEVELOPER)
         """A token of a Developer."""
+
+    def section(self) -> dict[str, Any]:
+        """Return the collector's section of config.yaml."""
+        section = {
+            "base_url": self.url,
+            "token": f"${{env:{TOKEN}}}",
+            "groups": [self.instance.groups[GITLAB_GROUP_ID]["full_path"]],
+            "oidc_issuer": WEB,
+        }
+        if self.bundle is not None:
+            section["ca_bundle"] = str(self.bundle)
+        return section
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variable that the section refers to: the administrator's token."""
+        return {TOKEN: self.token}
+
+    def show(self, night: int) -> None:
+        """Serve Lantern Pay as it is on a night."""
+        self.instance = build(night)
+
+    def permissions(self) -> tuple[str, ...]:
+        """Return the routes that need a role; to take one away hides the same from GraphQL."""
+        return tuple(sorted({route.template for route in ROUTES if route.role}))
+
+    def revoke(self, permission: str) -> None:
+        """Take the right to read a route from every token."""
+        self.deny.add(permission)
+
+    def restore(self) -> None:
+        """Give back everything that was revoked."""
+        self.deny.clear()
 
     def make_token(self, name: str, user_id: int, access_level: int) -> str:
         """Make a token of a user with a role in the top-level group."""
@@ -308,14 +341,3 @@ def _object(held: Mapping[str, Json], path: str) -> Json:
     if path not in held:
         raise RefusedError(404, "404 Not Found")
     return held[path]
-
-
-def settings(sandbox: GitLabSandbox) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the collector's section of config.yaml, and the environment variables that it refers to."""
-    section = {
-        "base_url": sandbox.url,
-        "token": f"${{env:{TOKEN}}}",
-        "groups": [sandbox.instance.groups[GITLAB_GROUP_ID]["full_path"]],
-        "oidc_issuer": WEB,
-    }
-    return section, {TOKEN: sandbox.token}

@@ -10,11 +10,11 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 
-from sandbox.kit.faults import FaultSwitch, SetFault, instead, spoil
+from sandbox.kit.faults import FaultSwitch, SetFault, Trouble, instead, spoil
 from sandbox.kit.http import HttpRequest, RefusedError, Reply, reply, request
 from sandbox.kit.server import LoopbackServer
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sandbox.kit.authority import CertificateAuthority
-    from sandbox.kit.faults import Trouble
 
 
 class ApiCall(msgspec.Struct, kw_only=True):
@@ -63,6 +62,8 @@ class LoggedCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who asked, in the provider's words."""
     headers: dict[str, str]
     """As sent, names in lower case."""
+    fault: Trouble | None = None
+    """The fault that met it."""
 
     @property
     def line(self) -> str:
@@ -78,9 +79,16 @@ class LoggedCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class HttpSandbox(ABC):
     """One API on 127.0.0.1. Thread-safe; it answers while it is used as a context manager.
 
+    `provider` is the name of the collector that reads it; `reads` are the calls other than GET that only read;
+    `unfit` are the faults that the API cannot have.
+
     ``name`` is what the server calls itself, ``latency`` the seconds that every answer takes longer. With an
     ``authority`` it speaks TLS.
     """
+
+    provider: ClassVar[str]
+    reads: ClassVar[frozenset[str]] = frozenset()
+    unfit: ClassVar[frozenset[Trouble]] = frozenset()
 
     def __init__(
         self, name: str, *, latency: float = 0.0, authority: CertificateAuthority | None = None
@@ -98,6 +106,8 @@ class HttpSandbox(ABC):
         self._server = LoopbackServer(self.handle, name, authority)
         self.origin = self._server.origin
         """Scheme, host and port."""
+        self.url = self.origin
+        """The base URL that clients are configured with."""
         self.bundle = authority.bundle if authority else None
         """The PEM file of the authority that signed the server's certificate; None without TLS."""
 
@@ -141,6 +151,31 @@ class HttpSandbox(ABC):
     def heal(self) -> None:
         """Switch all faults off."""
         self.faults.clear()
+
+    # What the collector needs
+
+    @abstractmethod
+    def section(self) -> dict[str, Any]:
+        """Return the collector's section of config.yaml."""
+
+    @abstractmethod
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that the section refers to: tokens and keys."""
+
+    @abstractmethod
+    def show(self, night: int) -> None:
+        """Let the company be as it is on a night, 1 or 2."""
+
+    def permissions(self) -> tuple[str, ...]:
+        """Return what can be taken from the collector's credential."""
+        return ()
+
+    def revoke(self, permission: str) -> None:
+        """Take one of the permissions away. Raises LookupError for an API without any."""
+        raise LookupError(permission)
+
+    def restore(self) -> None:  # noqa: B027  nothing to give back where nothing can be taken
+        """Give back everything that was revoked."""
 
     # What a provider says
 
@@ -213,6 +248,7 @@ class HttpSandbox(ABC):
                     status=answer.status,
                     caller=call.caller,
                     headers=headers,
+                    fault=call.fault.kind if call.fault else None,
                 )
             )
         return answer

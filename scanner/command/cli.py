@@ -314,9 +314,11 @@ def demo(
     ] = False,
 ) -> None:
     """Scan a make-believe company on this machine, two nights in a row. Needs no account and no network."""
+    from scanner.plugins import load_demo
+
     with _exit_codes():
         try:
-            from sandbox.demo import run_demo
+            run_demo = load_demo()
         except ImportError as exc:
             raise UsageError(f"the demo needs {exc.name}: pip install 'sprawlscan[demo]'") from None
         run_demo(folder.resolve(), progress=_progress(), echo=typer.echo, keep=keep)

@@ -1,0 +1,71 @@
+"""``python -m sandbox serve``: one line of JSON says all that a client needs, and a signal ends it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def served(*arguments: str) -> Iterator[tuple[dict[str, Any], subprocess.Popen[str]]]:
+    """Start the command; give what it printed, and the process."""
+    command = [sys.executable, "-m", "sandbox", "serve", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield json.loads(process.stdout.readline()), process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_gitlab_over_tls_until_a_signal(number: signal.Signals) -> None:
+    with served("gitlab") as (told, process):
+        assert told["provider"] == "gitlab"
+        assert told["url"].startswith("https://127.0.0.1:")
+        assert told["config"]["base_url"] == told["url"]
+        assert told["config"]["ca_bundle"] == told["ca_bundle"]
+        (token,) = told["environment"].values()
+        answer = requests.get(
+            f"{told['url']}/api/v4/version",
+            headers={"PRIVATE-TOKEN": token},
+            verify=told["ca_bundle"],
+            timeout=10,
+        )
+        assert answer.json()["version"]
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        assert not Path(told["ca_bundle"]).exists()
+
+
+@pytest.mark.parametrize("variant", ["app", "token"])
+def test_a_variant_says_how_the_collector_signs_in(variant: str) -> None:
+    with served("github", "--plain", "--size", "small", "--variant", variant) as (told, _):
+        assert told["ca_bundle"] is None
+        assert told["url"].startswith("http://")
+        assert variant in told["config"]
+        assert len(told["environment"]) == 1
+
+
+@pytest.mark.parametrize("arguments", [["nobody"], ["github", "--variant", "nothing"]])
+def test_what_there_is_none_of_is_refused_with_the_choices(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sandbox", "serve", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "app" in done.stderr if "github" in arguments else "gitlab" in done.stderr
