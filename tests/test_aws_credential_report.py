@@ -87,5 +87,5 @@ def test_what_is_no_report_is_refused(text: bytes) -> None:
 def test_a_cell_that_aws_never_writes_ends_the_report(before: str, after: str) -> None:
     report = parse(REPORT.replace(before.encode(), after.encode(), 1))
     assert report.problem is not None
-    assert "cut off or altered" in report.problem
+    assert "truncated or altered" in report.problem
     assert list(report.rows) == ["arn:aws:iam::123456789012:root"]

@@ -130,7 +130,7 @@ def test_a_page_that_names_itself_ends_with_an_error(answers: Answers) -> None:
     answers.bodies = [(200, xml.encode())]
     answers.asked = 0
     client = access(answers).client("iam")
-    with pytest.raises(MalformedError, match="names itself"):
+    with pytest.raises(MalformedError, match="links to itself"):
         list(items(client, "list_service_specific_credentials", "ServiceSpecificCredentials", AllUsers=True))
     assert answers.asked == 2
 

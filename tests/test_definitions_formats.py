@@ -308,7 +308,7 @@ def test_buildspec() -> None:
     ]
     assert [(hard.name, hard.line) for hard in found.hard_coded] == [("DB_PASSWORD", 3)]
     assert [deploy.target for deploy in found.deploys] == ["aws:lambda-function-name:fn-prod"]
-    assert found.unresolved == [Unresolved(line=1, what="the role is that of the CodeBuild project")]
+    assert found.unresolved == [Unresolved(line=1, what="the role is set on the CodeBuild project")]
 
 
 JENKINS = """\

@@ -126,22 +126,22 @@ def test_in_a_folder_of_checkouts_each_includes_its_own(tmp_path: Path) -> None:
     [
         (
             "{project: lantern/pipes, file: [/a.yml, b.yml]}",
-            "a.yml@lantern/pipes: it stands in another project",
+            "a.yml@lantern/pipes: it is in another project",
         ),
         (
             "{project: lantern/pipes, file: [/a.yml, b.yml]}",
-            "b.yml@lantern/pipes: it stands in another project",
+            "b.yml@lantern/pipes: it is in another project",
         ),
         (
             "{component: $CI_SERVER_FQDN/lantern/c/x@1}",
-            "$CI_SERVER_FQDN/lantern/c/x: it stands in another project",
+            "$CI_SERVER_FQDN/lantern/c/x: it is in another project",
         ),
-        ("{remote: 'https://example.org/x.yml'}", "https://example.org/x.yml: it stands elsewhere"),
-        ("https://example.org/x.yml", "https://example.org/x.yml: it stands elsewhere"),
-        ("{template: Auto-DevOps.gitlab-ci.yml}", "Auto-DevOps.gitlab-ci.yml: it comes with GitLab"),
-        ("ci/none.yml", "ci/none.yml: it is not there"),
+        ("{remote: 'https://example.org/x.yml'}", "https://example.org/x.yml: it is stored elsewhere"),
+        ("https://example.org/x.yml", "https://example.org/x.yml: it is stored elsewhere"),
+        ("{template: Auto-DevOps.gitlab-ci.yml}", "Auto-DevOps.gitlab-ci.yml: it is a GitLab template"),
+        ("ci/none.yml", "ci/none.yml: it does not exist"),
         ("ci/$NAME.yml", "ci/$NAME.yml: its path is computed"),
-        ("ci/secret.txt", "ci/secret.txt: it is no YAML file"),
+        ("ci/secret.txt", "ci/secret.txt: it is not a YAML file"),
     ],
 )
 def test_what_stands_elsewhere_stays_unresolved(tmp_path: Path, statement: str, what: str) -> None:
@@ -173,12 +173,12 @@ def test_nothing_outside_the_checkout_is_read(tmp_path: Path) -> None:
     )
     assert secrets(found) == [("DB_PASSWORD", "ci/inside.yml:2")]
     told = {detail.removeprefix("includes ") for _, detail in unresolved(found)}
-    leaves = "it leads out of the folder: not followed"
+    leaves = "it points outside the folder, so it was not followed"
     assert told == {
         f"ci/link.yml: {leaves}",
         f"linked/outside.yml: {leaves}",
         f"../outside.yml: {leaves}",
-        "../../etc/x.yml: it is not there",
+        "../../etc/x.yml: it does not exist",
     }
     assert ("read ci/link.yml", "unsupported") in gaps(found)
 
@@ -206,7 +206,7 @@ def test_includes_that_cannot_be_read_are_gaps(tmp_path: Path) -> None:
     }
     told = {detail for _, detail in unresolved(found)}
     assert "includes ci/bad.yml: line 2: not valid YAML: did not find expected node content" in told
-    assert "includes ci/out.yml: the configuration leaves it out" in told
+    assert "includes ci/out.yml: it is excluded by the configuration" in told
     assert len({row.id for row in found}) == len(found)
 
 

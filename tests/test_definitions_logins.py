@@ -235,5 +235,5 @@ def test_buildspec_secrets_batches_and_roles() -> None:
         (problem.code, problem.line) for problem in found.problems if problem.code == "secrets-in-output"
     ] == [("secrets-in-output", 6)]
     assert [deploy.target for deploy in found.deploys] == ["kubernetes:workload:c1/default/w"]
-    assumed = f"assumes the role {ROLE} with the identity that the job has"
+    assumed = f"assumes the role {ROLE} with the job's own identity"
     assert Unresolved(line=15, what=assumed) in found.unresolved

@@ -157,7 +157,7 @@ def test_a_repository_that_is_not_shown_is_a_gap_and_the_rest_is_kept(
     assert len(read) == there - 1
     lost = [row for row in gaps(records) if row.call == "POST /graphql organization.repositories"]
     assert {row.table for row in lost} >= {"accounts", "secrets", "credentials"}
-    assert "1 repositories are not shown" in lost[0].detail
+    assert "1 repositories are not visible" in lost[0].detail
 
 
 PERMISSIONS = {

@@ -163,17 +163,17 @@ def test_more_repositories_than_a_page_shows(monkeypatch: pytest.MonkeyPatch, tm
         (
             {"organization_administration": "read"},
             ["app-1"],
-            "1 of 3 repositories are shown to this token.",
+            "1 of 3 repositories are visible to this token.",
         ),
         (
             {"metadata": "read"},
             ["app-1"],
-            "1 repositories are shown; how many there are is not told to this token.",
+            "1 repositories are visible; this token cannot see the total number.",
         ),
         (
             {"metadata": "read"},
             None,
-            "3 repositories are shown; how many there are is not told to this token.",
+            "3 repositories are visible; this token cannot see the total number.",
         ),
         ({"organization_administration": "read"}, None, None),
     ],
@@ -213,7 +213,7 @@ def test_an_app_knows_whether_it_was_given_all(
     with GitHubSandbox(organization=msgspec.structs.replace(made, installations=(own,))) as sandbox:
         records = collected(app_config(sandbox, monkeypatch), run(tmp_path))
     assert [row.detail for row in gaps(records) if row.call.endswith("totalCount")] == (
-        ["The App was given some repositories only: 1 are shown."] if few else []
+        ["The App is installed on selected repositories only: 1 are visible."] if few else []
     )
 
 

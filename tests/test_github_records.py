@@ -500,12 +500,12 @@ def test_environments(night: list[Record]) -> None:
         [],
         "production",
     )
-    assert production.detail == "Whoever starts a deployment may not approve it."
+    assert production.detail == "The person who starts a deployment cannot approve it."
     staging = one(night, r.Control, "environment-approval:11/22")
     assert (staging.enforcement, staging.approvers) == ("absent", [])
     policies = {row.name: row for row in of(night, r.Control) if row.kind == "environment-branch-policy"}
     assert policies["production"].enforcement == "enforced"
-    assert policies["production"].detail == "Only these deploy: branch main, branch release/*."
+    assert policies["production"].detail == "Only these can deploy: branch main, branch release/*."
     assert policies["staging"].enforcement == "absent"
     assert one(night, r.Control, "environment-wait-timer:11/21").detail == "A deployment waits 10 minutes."
 

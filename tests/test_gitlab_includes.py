@@ -219,7 +219,7 @@ def test_an_included_file_that_cannot_be_read_is_a_gap(
     assert {(row.table, row.kind, row.reason) for row in found.gaps(INCLUDED)} == {
         (*one, reason) for one in TABLES
     }
-    assert any("what it includes under conditions is not known" in detail for _, detail in found.unresolved)
+    assert any("whose conditional includes are not known" in detail for _, detail in found.unresolved)
     assert found.covered(LINT) == TABLES
 
 
@@ -277,7 +277,7 @@ def test_errors_that_do_not_speak_of_files_are_not_repeated(night: _Collects) ->
     )
     found = night(instance)
     assert "unguessable" not in msgspec.json.encode(found.records).decode()
-    assert "gives no file as the reason" in found.gaps(LINT)[0].detail
+    assert "names no file as the reason" in found.gaps(LINT)[0].detail
     assert [row.environments for row in found.identities] == [["live"]]
 
 
@@ -287,7 +287,7 @@ def test_an_invalid_definition_is_read_and_told(night: _Collects) -> None:
     )
     assert found.secrets == [("DB_PASSWORD", "ci/a.yml:1")]
     assert {detail for _, detail in found.unresolved} == {
-        "GitLab finds what it merged invalid, so that it may not run"
+        "GitLab reports the merged definition as invalid, so it may not run"
     }
 
 

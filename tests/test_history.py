@@ -88,7 +88,7 @@ def test_what_differs_from_the_night_before_is_named(tmp_path: Path) -> None:
             "credentials: list: denied",
             id="the subject's kind of a rule that needs all",
         ),
-        pytest.param([], "nothing that its rule needs was listed in its account", id="not asked for"),
+        pytest.param([], "nothing that its rule needs was listed in its account", id="not requested"),
         pytest.param(
             [listed("credentials", call="other")],
             "was complete when this was last seen, and is not tonight: list",

@@ -78,7 +78,7 @@ def test_what_comes_and_goes_has_its_nights(tmp_path: Path) -> None:
         pytest.param(
             [listed("credentials"), denied("credentials", kind="access-key", call="other")], id="its kind"
         ),
-        pytest.param([], id="not asked for"),
+        pytest.param([], id="not requested"),
         pytest.param([listed("credentials", call="other")], id="listing taken out of the configuration"),
         pytest.param([listed("credentials", kind="password")], id="another kind listed"),
     ],

@@ -112,7 +112,7 @@ def test_a_wrong_rule_file_is_told_where_and_what(
         (("needs: [credentials]", "needs: [identities]"), "needs does not name `credentials`"),
         (("why: It is old. It should go.", "why: It is old."), "why has 1 sentences"),
         (("title: Credential", "title: " + "Credential " * 8), "title has 1"),
-        (("created_at: -91d", "created_at: last year"), "'last year' is no time"),
+        (("created_at: -91d", "created_at: last year"), "'last year' is not a time"),
         (("{id: old,", "{id: old, lifetime: forever,"), "credentials[0]: Invalid enum value 'forever'"),
     ],
 )  # fmt: skip

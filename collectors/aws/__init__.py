@@ -72,7 +72,7 @@ def _targets(config: Config, org: Reading, home: str, partition: str) -> Iterato
         about = org.organization()
         if about.id is None:
             raise TargetError(
-                f"organization: true, but account {home} is in no organization; name accounts instead, or leave both out."
+                f"organization: true, but account {home} does not belong to an organization; list accounts instead, or leave both out."
             )
         ref = organization.organization_ref(about.id)
         params = {"organization": about.id, "partition": partition}

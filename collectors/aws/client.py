@@ -152,10 +152,10 @@ def pages(client: Any, operation: str, **arguments: Any) -> Iterator[dict[str, A
         following = {asked: page[answered] for asked, answered in _TOKENS if page.get(answered)}
         if not following:
             if page.get("IsTruncated"):
-                raise TruncatedError(f"{operation}: the answer is cut off and names no next page")
+                raise TruncatedError(f"{operation}: the response is truncated and has no next page")
             return
         if following == token:
-            raise MalformedError(f"{operation}: a page names itself as the next one")
+            raise MalformedError(f"{operation}: a page links to itself as the next page")
         token = following
 
 
@@ -189,7 +189,7 @@ def _before_parse(operation_model: Any, response_dict: dict[str, Any], **_: Any)
         case _:
             sound = bool(text)
     if not sound:
-        raise MalformedError(f"{name}: an answer of {len(body)} bytes is no {protocol} document")
+        raise MalformedError(f"{name}: a response of {len(body)} bytes is not a {protocol} document")
 
 
 def _is_json_object(text: bytes) -> bool:

@@ -105,9 +105,9 @@ def _reason(code: str, status: int) -> Reason:
 
 def _advice(code: str) -> str:
     if code in _EXPIRED:
-        return " The session has expired: sign in again, or run with workload identity, which renews itself."
+        return " The session has expired: sign in again, or use workload identity, which renews itself."
     if code in _WRONG_KEY:
-        return " AWS does not know these credentials: check the profile, the partition (home_region) and the clock."
+        return " AWS does not recognize these credentials: check the profile, the partition (home_region) and the clock."
     return ""
 
 
@@ -134,7 +134,7 @@ def explain(exc: Exception) -> Failure | None:
         case aws.NoCredentialsError() | aws.PartialCredentialsError():
             return Failure(
                 reason="denied",
-                detail=f"{exc}: give the process workload identity, or sign in (aws sso login) and name the profile",
+                detail=f"{exc}: run with workload identity, or sign in (aws sso login) and set the profile",
             )
         case (
             aws.ProfileNotFound()
@@ -164,6 +164,6 @@ def explain(exc: Exception) -> Failure | None:
         case DeniedError():
             return Failure(reason="denied", detail=str(exc), needs=exc.needs)
         case DeadlineError():
-            return Failure(reason="deadline", detail="the run was told to stop before this was read")
+            return Failure(reason="deadline", detail="the run was stopped before this was read")
         case _:
             return None

@@ -206,7 +206,7 @@ class Place:
             failure = explain(exc)
             nowhere = isinstance(exc, EndpointConnectionError) and self.region is not None
             if failure and nowhere and not self.access.is_offered(service, str(self.region)):
-                detail = f"{service} is not known to be offered in {self.region}. {failure.detail}"
+                detail = f"{service} may not be available in {self.region}. {failure.detail}"
                 return Failure(reason="unsupported", detail=detail, needs=failure.needs)
             return failure
 
@@ -224,7 +224,7 @@ class Place:
         """Keep a resource's policy for the evaluator. Raises `MalformedError` when it is no JSON object."""
         parsed = document(policy)
         if isinstance(parsed, str):
-            raise MalformedError("the policy is cut off or no JSON object")
+            raise MalformedError("the policy is truncated or not a JSON object")
         found = ResourcePolicy(service=service, arn=arn, record_id=self.id_of(arn), document=parsed)
         with self.found.lock:
             self.found.resource_policies.append(found)

@@ -71,7 +71,7 @@ def targets(config: Config, run: Run) -> Iterator[Target]:  # noqa: ARG001  the 
         named = path.expanduser().absolute()
         folder = named if named.is_dir() else _root_of(named)
         if not named.exists() or not folder.is_dir():
-            raise TargetError(f"definitions: {path} is no folder or file that can be read; check `paths`")
+            raise TargetError(f"definitions: {path} is not a readable folder or file; check `paths`")
         remote = remote_of(folder)
         name = remote.repository if remote else folder.name or "root"
         names[name] = names.get(name, 0) + 1
@@ -122,7 +122,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         if path in included:
             continue
         if run.stopping.is_set():
-            skipped = Failure(reason="deadline", detail="the run was told to stop")  # noqa: PLW2901
+            skipped = Failure(reason="deadline", detail="the run was stopped")  # noqa: PLW2901
         file = _File(
             folder=folder,
             path=path,
@@ -294,10 +294,10 @@ def _judged(folder: Path, path: str, config: Config) -> tuple[str, Failure | Non
     full = folder / path
     if full.is_symlink() and not full.resolve().is_relative_to(folder.resolve()):
         return path, Failure(
-            reason="unsupported", detail=f"{path} is a link that leaves the folder: not followed"
+            reason="unsupported", detail=f"{path} is a link that leaves the folder, so it was not followed"
         )
     if not full.is_file():
-        return path, Failure(reason="unsupported", detail=f"{path} is no regular file")
+        return path, Failure(reason="unsupported", detail=f"{path} is not a regular file")
     if full.stat().st_size > config.max_bytes:
         return path, Failure(reason="truncated", detail=f"{path} is larger than {config.max_bytes} bytes")
     return path, None

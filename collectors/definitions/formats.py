@@ -110,4 +110,4 @@ def parse(
 
             return jenkinsfile.parse(path, text, fingerprint)
         case None:
-            raise DefinitionError("unsupported", f"{path} is no definition file that is known here")
+            raise DefinitionError("unsupported", f"{path} is not a known definition file")

@@ -195,7 +195,7 @@ class Gathered:
             )  # fmt: skip
         for command in _ASSUMES.finditer(_CONTINUED.sub(" ", script)):
             self.unresolved += [
-                Unresolved(line=start, what=f"assumes the role {role} with the identity that the job has")
+                Unresolved(line=start, what=f"assumes the role {role} with the job's own identity")
                 for role in roles_in(command.group(), shell.env)
             ]
         for target, line in deploy_targets(script, lambda command: fill(command, shell.env), shell.clusters):

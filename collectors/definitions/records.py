@@ -202,7 +202,7 @@ def _login_target(login: Login, asked: str) -> str | None:
     return f"{login.service}:role:{asked}" if login.service == "vault" else None
 
 
-_UNRESOLVED_FIX = "Write it out where that is possible. Otherwise read by hand what it stands for."
+_UNRESOLVED_FIX = "Write the value literally if possible. Otherwise review it by hand."
 
 
 def _weaknesses(definition: Definition, context: Context, me: str) -> Iterator[Record]:

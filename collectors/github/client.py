@@ -183,7 +183,7 @@ class GitHubClient:
         """GET one object."""
         body = self.get(path, parameters).body
         if not isinstance(body, dict):
-            raise GitHubError("malformed", f"{path}: an object was expected, {type(body).__name__} came")
+            raise GitHubError("malformed", f"{path}: expected an object, got {type(body).__name__}")
         return body
 
     def items(
@@ -238,7 +238,7 @@ class GitHubClient:
         count = 0
         while following is not None:
             if following in seen:
-                raise GitHubError("malformed", f"{path}: the next link leads back to a page that was read")
+                raise GitHubError("malformed", f"{path}: the next link points to a page already read")
             seen.add(following)
             known = None
             if self._memory is not None and salt is not None:
@@ -246,7 +246,7 @@ class GitHubClient:
             answer = self.get(following, None, known.etag if known else "")
             if answer.body is None:
                 if known is None:
-                    raise GitHubError("malformed", f"{path}: 304 to a request without a condition")
+                    raise GitHubError("malformed", f"{path}: 304 to an unconditional request")
                 count += known.count
                 yield (
                     _Page(
@@ -264,7 +264,7 @@ class GitHubClient:
             total = total_here if total_here is not None else total
             digest = hashlib.sha256(msgspec.msgpack.encode(items)).digest()
             if items and digest in bodies:
-                raise GitHubError("malformed", f"{path}: the same page came twice")
+                raise GitHubError("malformed", f"{path}: the same page was returned twice")
             bodies.add(digest)
             count += len(items)
             page = _Page(
@@ -279,7 +279,7 @@ class GitHubClient:
             if not items and following is not None:
                 raise GitHubError("malformed", f"{path}: an empty page with a next link")
         if total is not None and count < total:
-            raise GitHubError("truncated", f"{path}: {count} of {total} came")
+            raise GitHubError("truncated", f"{path}: {count} of {total} items were returned")
 
     def _next_path(self, path: str, link: str) -> str | None:
         """Return the path of the next page. A link to another host is refused: it would be sent our token."""
@@ -288,7 +288,7 @@ class GitHubClient:
             return None
         url = urlsplit(match.group(1))
         if (url.scheme, url.netloc) != self._origin or not url.path.startswith(f"{self._prefix}/"):
-            raise GitHubError("malformed", f"{path}: the next link leads to another host: {url.netloc}")
+            raise GitHubError("malformed", f"{path}: the next link points to another host: {url.netloc}")
         return f"{url.path[len(self._prefix) :]}?{url.query}"
 
     def query(self, document: str, variables: Mapping[str, Any]) -> Queried:
@@ -330,7 +330,7 @@ class GitHubClient:
                 )
             return Queried(data=data, errors=errors)
         self._limiter.gave_up("graphql")
-        raise GitHubError("throttled", "the GraphQL rate limit did not end")
+        raise GitHubError("throttled", "the GraphQL rate limit did not reset in time")
 
     def _throttled(self, status: int, headers: Mapping[str, str], text: str, attempt: int) -> float | None:
         """Return how long to wait when this answer is a rate limit: primary or secondary, 403 or 429."""
@@ -377,11 +377,11 @@ def _items(path: str, body: Any, inside: str | None) -> tuple[list[dict[str, Any
     total = None
     if inside is not None:
         if not isinstance(body, dict) or inside not in body:
-            raise GitHubError("malformed", f"{path}: the answer has no {inside}")
+            raise GitHubError("malformed", f"{path}: the response has no {inside}")
         total = body.get("total_count")
         body = body[inside]
     if not isinstance(body, list) or not all(isinstance(item, dict) for item in body):
-        raise GitHubError("malformed", f"{path}: a list of objects was expected")
+        raise GitHubError("malformed", f"{path}: expected a list of objects")
     return body, total if isinstance(total, int) else None
 
 
@@ -389,7 +389,7 @@ def _json(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError) as exc:
-        raise GitHubError("malformed", f"the answer is not JSON: {exc}") from None
+        raise GitHubError("malformed", f"the response is not JSON: {exc}") from None
 
 
 def _message(text: str) -> str:

@@ -173,7 +173,7 @@ def _repositories(
             "secrets",
             "archived-repository",
             "archived repositories",
-            f"{archived} archived repositories: their keys and webhooks were read, their secrets not. "
+            f"{archived} archived repositories: their keys and webhooks were read, but not their secrets. "
             "Archived repositories run no workflows.",
         )
     if plan is not None and not plan.rare_secrets:
@@ -189,7 +189,7 @@ def _repositories(
         scope.request("coverage", "carried forward", kind="carried-forward"), "repositories"
     )
     if forbidden:
-        raise GitHubError("denied", f"{len(forbidden)} repositories are not shown: {forbidden[0]}")
+        raise GitHubError("denied", f"{len(forbidden)} repositories are not visible: {forbidden[0]}")
 
 
 def _side_by_side(
@@ -239,13 +239,13 @@ def _counted(scope: OrganizationScope, shown: int, there: int | None) -> Iterato
     """
     match scope.target.params.get("selection"):
         case _ if there is not None:
-            hidden = f"{shown} of {there} repositories are shown to this token." if shown < there else None
+            hidden = f"{shown} of {there} repositories are visible to this token." if shown < there else None
         case "all":
             hidden = None
         case "selected":
-            hidden = f"The App was given some repositories only: {shown} are shown."
+            hidden = f"The App is installed on selected repositories only: {shown} are visible."
         case _:
-            hidden = f"{shown} repositories are shown; how many there are is not told to this token."
+            hidden = f"{shown} repositories are visible; this token cannot see the total number."
 
     def count() -> Generator[Record, None, None]:
         if hidden is not None:
@@ -258,7 +258,7 @@ def _counted(scope: OrganizationScope, shown: int, there: int | None) -> Iterato
             "accounts",
             "POST /graphql organization.repositories.totalCount",
             kind="github-repository",
-            needs="the App or token on all repositories",
+            needs="access of the App or token to all repositories",
         ),
     )
 
@@ -269,12 +269,12 @@ def _invisible(scope: OrganizationScope) -> Iterator[Record]:
         "credentials",
         "oauth-app",
         "OAuth apps",
-        "GitHub has no list of the OAuth apps that an organization approved.",
+        "GitHub has no API that lists the OAuth apps approved by an organization.",
     )
     yield scope.not_read(
         "controls",
         "ruleset-bypass",
         "bypass actors",
-        "Who may bypass a ruleset is shown only to those who may change it.",
-        "administration: write (not asked for: this tool only reads)",
+        "Ruleset bypass lists are visible only to those who can edit the ruleset.",
+        "administration: write (not requested, because sprawlscan only reads)",
     )

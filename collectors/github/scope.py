@@ -199,7 +199,7 @@ class OrganizationScope(msgspec.Struct, frozen=True, kw_only=True):
 
         def read() -> Generator[Record, None, None]:
             if items is None:
-                raise GitHubError("denied", f"{repository.full_name}: {field} is not shown")
+                raise GitHubError("denied", f"{repository.full_name}: {field} is not visible")
             for item in items:
                 yield convert(item)
 

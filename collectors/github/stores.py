@@ -43,13 +43,13 @@ CODESPACES = SecretStore(
     app="codespaces",
     organization_needs="a user token with admin:org (not offered to GitHub Apps)",
     repository_needs="codespaces_secrets: read",
-    absent="GitHub Enterprise Server has no Codespaces secrets.",
+    absent="Codespaces secrets are not available on GitHub Enterprise Server.",
 )
 AGENTS = SecretStore(
     app="agents",
     organization_needs="organization_agent_secrets: read",
     repository_needs="agent_secrets: read",
-    absent="Agents secrets are not offered on every plan, nor on GitHub Enterprise Server.",
+    absent="Agents secrets are not available on every plan or on GitHub Enterprise Server.",
 )
 
 

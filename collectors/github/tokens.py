@@ -40,7 +40,7 @@ def _app_auth(config: Config) -> AppAuth:
     import github
 
     if config.app is None:
-        raise ValueError("no App in the configuration")
+        raise ValueError("no GitHub App is configured")
     return github.Auth.AppAuth(config.app.app_id, config.app.private_key.read())
 
 
@@ -66,7 +66,7 @@ def user_token(config: Config) -> HeldToken:
     import github
 
     if config.token is None:
-        raise ValueError("no token in the configuration")
+        raise ValueError("no token is configured")
     return HeldToken(auth=github.Auth.Token(config.token.read()), until=float("inf"))
 
 
@@ -79,7 +79,9 @@ def app_token(config: Config) -> HeldToken:
     try:
         signed = auth.create_jwt()
     except (jwt.PyJWTError, ValueError) as exc:
-        raise GitHubError("denied", f"the App's private key cannot sign: {type(exc).__name__}") from None
+        raise GitHubError(
+            "denied", f"the App's private key cannot be used to sign: {type(exc).__name__}"
+        ) from None
     return HeldToken(auth=github.Auth.AppAuthToken(signed), until=time.monotonic() + 200)
 
 
@@ -98,7 +100,9 @@ def installation_token(installation: int) -> Token:
         try:
             granted = integration.get_access_token(installation)
         except (jwt.PyJWTError, ValueError) as exc:
-            raise GitHubError("denied", f"the App's private key cannot sign: {type(exc).__name__}") from None
+            raise GitHubError(
+                "denied", f"the App's private key cannot be used to sign: {type(exc).__name__}"
+            ) from None
         finally:
             integration.close()
         return HeldToken(

@@ -171,7 +171,7 @@ class Client:
         """GET one object."""
         body = _json(path, self._send("get", path, parameters).content)
         if not isinstance(body, dict):
-            raise GitLabError("malformed", f"{path}: an object was expected, {type(body).__name__} came")
+            raise GitLabError("malformed", f"{path}: expected an object, got {type(body).__name__}")
         return body
 
     def text(self, path: str, parameters: Mapping[str, str | int] | None = None, *, largest: int) -> str:
@@ -197,7 +197,7 @@ class Client:
             rows = _rows(path, response.content)
             digest = hashlib.sha256(response.content).digest()
             if rows and digest in bodies:
-                raise GitLabError("malformed", f"{path}: the same page came twice")
+                raise GitLabError("malformed", f"{path}: the same page was returned twice")
             bodies.add(digest)
             for row in rows:
                 yield row
@@ -208,14 +208,14 @@ class Client:
             if following is None:
                 break
             if following in seen:
-                raise GitLabError("malformed", f"{path}: the next link leads back to a page that was read")
+                raise GitLabError("malformed", f"{path}: the next link points to a page already read")
             seen.add(following)
             asked = self._next(path, following)
         else:
             raise GitLabError("truncated", f"{path}: more than {self._config.max_pages} pages")
         total = response.headers.get("x-total", "")
         if total.isdigit() and count < int(total):
-            raise GitLabError("truncated", f"{path}: {count} of {total} came")
+            raise GitLabError("truncated", f"{path}: {count} of {total} items were returned")
 
     def _next(self, path: str, link: str) -> dict[str, str | int]:
         """Return the parameters of the next page. Only they are taken from the link: the token goes nowhere else.
@@ -225,7 +225,9 @@ class Client:
         url = urlsplit(link)
         _, found, rest = url.path.partition(API)
         if not found or rest.rsplit("/", 1)[-1] != path.rsplit("/", 1)[-1]:
-            raise GitLabError("malformed", f"{path}: the next link leads elsewhere: {url.netloc}{url.path}")
+            raise GitLabError(
+                "malformed", f"{path}: the next link points to another host: {url.netloc}{url.path}"
+            )
         return dict(parse_qsl(url.query, keep_blank_values=True))
 
     def query(self, document: str, variables: Mapping[str, Any], *, partial: bool = False) -> dict[str, Any]:
@@ -251,14 +253,14 @@ class Client:
                 [str(error.get("message") if isinstance(error, dict) else error) for error in errors]
             )
         if not isinstance(data, dict):
-            raise GitLabError("malformed", "GraphQL: the answer has no data")
+            raise GitLabError("malformed", "GraphQL: the response has no data")
         return data
 
 
 def _rows(path: str, content: bytes) -> list[dict[str, Any]]:
     body = _json(path, content)
     if not isinstance(body, list) or not all(isinstance(row, dict) for row in body):
-        raise GitLabError("malformed", f"{path}: a list of objects was expected")
+        raise GitLabError("malformed", f"{path}: expected a list of objects")
     return body
 
 
@@ -266,7 +268,7 @@ def _json(path: str, content: bytes) -> Any:
     try:
         return msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeError) as exc:
-        raise GitLabError("malformed", f"{path}: the answer is not JSON: {exc}") from None
+        raise GitLabError("malformed", f"{path}: the response is not JSON: {exc}") from None
 
 
 def _words(exc: gitlab.exceptions.GitlabError) -> str:

@@ -151,12 +151,12 @@ def _unseen(scope: Scope) -> Iterator[Record]:
             "credentials",
             "personal-access-token",
             "GET /personal_access_tokens",
-            "Other people's personal access tokens are shown to administrators of the instance only.",
+            "Personal access tokens of other users are visible to instance administrators only.",
             needs="an administrator's token (self-managed)",
         )
         yield scope.unseen(
             "credentials",
             "ssh-key",
             "GET /users/:id/keys",
-            "People's SSH keys were not read.",
+            "Users' SSH keys were not read.",
         )

@@ -260,7 +260,7 @@ def _value(hint: Any, given: Any) -> Any:
         return given if given.tzinfo else given.replace(tzinfo=UTC)
     if isinstance(given, date):
         return datetime.combine(given, time(), tzinfo=UTC)
-    raise ExampleError(f"{given!r} is no time: write -91d, +12h or 2026-11-23")
+    raise ExampleError(f"{given!r} is not a time: write -91d, +12h or 2026-11-23")
 
 
 def _invented(table: str, name: str, number: int, hint: Any) -> Any:

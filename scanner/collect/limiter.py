@@ -47,7 +47,7 @@ class Limiter:
     def sleep(self, seconds: float) -> None:
         """Wait. Raises `SourceError` as soon as the run stops."""
         if self._stopping.wait(max(seconds, 0.0)):
-            raise SourceError("deadline", "the run was told to stop before this was read")
+            raise SourceError("deadline", "the run was stopped before this was read")
 
     def pause(self, bucket: str, seconds: float) -> None:
         """Let nothing pass for so many seconds."""

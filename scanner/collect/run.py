@@ -155,9 +155,7 @@ def collect_target(plan: Planned, run: Run, folder: Path) -> TargetDone:
             writer.write(record)
             if run.stopping.is_set():
                 records.close()
-                failure = Failure(
-                    reason="deadline", detail="the run was told to stop before this target was done"
-                )
+                failure = Failure(reason="deadline", detail="the run was stopped before this target finished")
                 writer.write(gap(_asked(target), failure))
                 break
         return writer.finish(time.monotonic() - started)
@@ -231,7 +229,7 @@ def collect_snapshot(
     for plan in _work(left, run, folder, settings.limits.workers, progress):
         not_started.append(plan.name)
         writer = TargetWriter(folder, plan.target.collector, plan.target.name, plan.target.account_id)
-        failure = Failure(reason="deadline", detail="the run was told to stop before this target was begun")
+        failure = Failure(reason="deadline", detail="the run was stopped before this target started")
         writer.write(gap(_asked(plan.target), failure))
         writer.finish(0.0)
     return seal(folder, info, not_started, partial=stopping.is_set())

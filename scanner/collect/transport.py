@@ -128,7 +128,7 @@ class _Watchdog:
             now = time.monotonic()
             for one in watched:
                 if self._stopping.is_set():
-                    one.cut(SourceError("deadline", "the run was told to stop before this was read"))
+                    one.cut(SourceError("deadline", "the run was stopped before this was read"))
                 elif now > one.deadline:
                     one.cut(SourceError("unreachable", "the answer did not end in time (answer_seconds)"))
 
@@ -235,7 +235,7 @@ class Transport:
         Raises `CutError` for what may be tried again, `SourceError` for what may not.
         """
         if self._stopping.is_set():
-            raise SourceError("deadline", "the run was told to stop before this was read")
+            raise SourceError("deadline", "the run was stopped before this was read")
         config = self._config
         bound = largest if largest is not None else int(config.largest_answer_mb * 2**20)
         silence = min(config.timeout_seconds, config.answer_seconds)

@@ -47,7 +47,7 @@ def _grant(
 ) -> Iterator[Record]:
     grant_id = record_id("aws", "grant", f"{principal.native_id}:{place}")
     document = attachment.document
-    broken = "its document was not given" if document is None else document.broken
+    broken = "its document was not returned" if document is None else document.broken
     if broken is not None:
         yield _gap(account, f"policy {attachment.name} of {principal.name}: {broken}", place)
     if document is None or (broken is not None and not document.statements):
@@ -61,7 +61,7 @@ def _grant(
             breadth="resource",
             confidence="low",
             via=attachment.via,
-            why=f"Policy {attachment.name} could not be judged: {broken}.",
+            why=f"Policy {attachment.name} could not be evaluated: {broken}.",
         )
         return
     summary = account.summary(principal, document)

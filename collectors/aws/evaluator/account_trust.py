@@ -77,7 +77,7 @@ def account_verdict(facts: AwsFacts, value: str, tests: list[Test]) -> TrustVerd
             issuer=issuer,
             exposure="unknown",
             external=None,
-            why=f"names {value}, a principal the scanner does not evaluate",
+            why=f"names {value}, a principal that is not evaluated",
         )
     if _inside(facts, account) or _own_organization(facts, pins):
         return TrustVerdict(

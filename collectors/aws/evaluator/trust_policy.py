@@ -138,7 +138,7 @@ class RoleTrustReader:
                     kind="account",
                     issuer=value,
                     exposure="unknown",
-                    why=f"names {kind} {value}, a principal type the scanner does not evaluate",
+                    why=f"names {kind} {value}, a principal type that is not evaluated",
                 )
         known: dict[str, tuple[str, ...] | None] = dict.fromkeys(foreign_keys(statement, kind, value))
         context = RequestContext(as_of=self.as_of, known=known)

@@ -47,7 +47,7 @@ def _projects(place: Place) -> Iterator[Record]:
         for project in projects:
             yield from _project(place, project)
         if len(projects) + len(answer.get("projectsNotFound") or []) < len(chunk):
-            raise MalformedError(f"BatchGetProjects: {len(projects)} of {len(chunk)} projects came back")
+            raise MalformedError(f"BatchGetProjects: {len(projects)} of {len(chunk)} projects were returned")
 
 
 def _project(place: Place, project: dict[str, Any]) -> Iterator[Record]:
@@ -107,7 +107,7 @@ def _project(place: Place, project: dict[str, Any]) -> Iterator[Record]:
             account_id=place.ref,
             stage="build",
             kind="build-visibility",
-            name="Builds and their logs are not public",
+            name="builds and their logs are not public",
             enforcement="absent" if public else "enforced",
             target=project_id,
         )
@@ -135,7 +135,7 @@ def _dangerous_triggers(webhook: dict[str, Any]) -> list[str]:
 def _source_credentials(place: Place) -> Iterator[Record]:
     answer = place.client("codebuild").list_source_credentials()
     if "sourceCredentialsInfos" not in answer:
-        raise MalformedError("ListSourceCredentials: the answer holds no list")
+        raise MalformedError("ListSourceCredentials: the response contains no list")
     for item in answer["sourceCredentialsInfos"]:
         how, arn = str(item.get("authType")), item["arn"]
         static = how in _STATIC

@@ -53,7 +53,7 @@ def _groups(place: Place) -> Iterator[Record]:
                 yield from _group(place, application, group)
             if len(groups) < len(chunk):
                 raise MalformedError(
-                    f"BatchGetDeploymentGroups: {len(groups)} of {len(chunk)} groups of {application} came back: "
+                    f"BatchGetDeploymentGroups: {len(groups)} of {len(chunk)} groups of {application} were returned: "
                     f"{answer.get('errorMessage') or 'no reason given'}"
                 )
 
@@ -132,7 +132,9 @@ def _on_premises(place: Place) -> Iterator[Record]:
             elif session:
                 yield place.link(instance_id, "runs_as", place.id_of(session), evidence=call)
         if len(instances) < len(chunk):
-            raise MalformedError(f"BatchGetOnPremisesInstances: {len(instances)} of {len(chunk)} came back")
+            raise MalformedError(
+                f"BatchGetOnPremisesInstances: {len(instances)} of {len(chunk)} were returned"
+            )
 
 
 def _github_tokens(place: Place) -> Iterator[Record]:

@@ -150,7 +150,7 @@ def _ecs(place: Place) -> Iterator[Record]:
                 cluster=cluster, services=arns[start : start + 10], include=["TAGS"]
             )
             if "services" not in answer:
-                raise MalformedError("DescribeServices: the answer holds no services")
+                raise MalformedError("DescribeServices: the response contains no services")
             for service in answer["services"]:
                 definition = service.get("taskDefinition")
                 if definition and definition not in used:
@@ -317,7 +317,7 @@ def _instances(place: Place) -> Iterator[Record]:
                     account_id=place.ref,
                     stage="runtime",
                     kind="imdsv2",
-                    name="Instance metadata by session token only",
+                    name="IMDSv2 required",
                     enforcement="enforced" if tokens == "required" else "absent",
                     target=place.id_of(arn),
                 )

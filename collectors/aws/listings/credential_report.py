@@ -115,7 +115,7 @@ def read(access: Access, wait: Callable[[float], bool]) -> Report:
     answer = iam.get_credential_report()
     content = answer.get("Content")
     if not isinstance(content, bytes) or not content:
-        raise MalformedError("GetCredentialReport: the answer holds no report")
+        raise MalformedError("GetCredentialReport: the response contains no report")
     return parse(content, answer.get("GeneratedTime"))
 
 
@@ -138,16 +138,14 @@ def parse(content: bytes, generated_at: datetime | None = None) -> Report:
             raise MalformedError(f"the credential report has no column {missing[0]}")
         for number, cells in enumerate(lines, start=2):
             if len(cells) != len(header):
-                problem = (
-                    f"line {number} has {len(cells)} of {len(header)} cells: the report is cut off or altered"
-                )
+                problem = f"line {number} has {len(cells)} of {len(header)} cells: the report is truncated or altered"
                 break
             row = _row(dict(zip(header, cells, strict=True)))
             rows[row.arn] = row
     except (csv.Error, ValueError) as exc:
-        problem = f"line {lines.line_num}: {exc}: the report is cut off or altered"
+        problem = f"line {lines.line_num}: {exc}: the report is truncated or altered"
     if not rows and problem is None:
-        problem = "it holds no row, not even the root user's: the report is cut off or altered"
+        problem = "it has no rows, not even the root user's: the report is truncated or altered"
     return Report(rows=rows, generated_at=generated_at, problem=problem)
 
 
@@ -212,7 +210,7 @@ def _time(name: str, text: str) -> datetime | None:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{name} is no time") from None
+        raise ValueError(f"{name} is not a time") from None
     if time.tzinfo is None:
         raise ValueError(f"{name} has no time zone")
     return time.astimezone(UTC)

@@ -223,7 +223,7 @@ def root(place: Place, report: Report | None) -> Iterator[Record]:
     """
     summary = place.client("iam").get_account_summary().get("SummaryMap")
     if not summary:
-        raise MalformedError("GetAccountSummary: the answer holds no summary")
+        raise MalformedError("GetAccountSummary: the response contains no summary")
     row = next((row for row in report.rows.values() if row.user == ROOT), None) if report else None
     root_id = record_id(PROVIDER, "root", place.account)
     address = f"arn:{place.partition}:iam::{place.account}:root"
@@ -283,7 +283,7 @@ def root_management(place: Place) -> Iterator[Record]:
         account_id=place.ref,
         stage="runtime",
         kind="central-root-management",
-        name="Central management of root access",
+        name="centralized root access management",
         enforcement="enforced" if "RootCredentialsManagement" in features else "absent",
         target=place.ref,
         detail=", ".join(sorted(features)) or None,

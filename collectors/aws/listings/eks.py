@@ -220,6 +220,6 @@ def _grant(
         confidence="high" if powers else "low",
         via="EKS access entry",
         why=f"The access entry of {principal} has {role} on {'the whole cluster' if where == '*' else where}.",
-        fix=f"Scope the access entry to the namespaces it needs, with a lesser policy than {role}.",
+        fix=f"Scope the access entry to the namespaces it needs, with a less powerful policy than {role}.",
         granted_at=utc(entry.get("createdAt")),
     )

@@ -21,7 +21,7 @@ def oidc_providers(place: Place) -> Generator[Record, None, list[dict[str, Any]]
     iam = place.client("iam")
     answer = iam.list_open_id_connect_providers()
     if "OpenIDConnectProviderList" not in answer:
-        raise MalformedError("ListOpenIDConnectProviders: the answer holds no list")
+        raise MalformedError("ListOpenIDConnectProviders: the response contains no list")
     tally = Tally()
     found: list[dict[str, Any]] = []
     for entry in answer["OpenIDConnectProviderList"]:
@@ -59,7 +59,7 @@ def saml_providers(place: Place) -> Iterator[Record]:
     """Yield SAML providers, and the certificate that ends with each one's metadata."""
     answer = place.client("iam").list_saml_providers()
     if "SAMLProviderList" not in answer:
-        raise MalformedError("ListSAMLProviders: the answer holds no list")
+        raise MalformedError("ListSAMLProviders: the response contains no list")
     for entry in answer["SAMLProviderList"]:
         arn = entry["Arn"]
         provider_id = record_id(PROVIDER, "saml-provider", arn)

@@ -77,7 +77,9 @@ def last_accessed(place: Place, details: Details) -> Generator[Record, None, dic
         _save(path, fresh)
     tally.end()
     if jobs:
-        raise TruncatedError(f"IAM did not say in time what {len(jobs)} principals used, such as {min(jobs)}")
+        raise TruncatedError(
+            f"IAM did not report in time what {len(jobs)} principals used, such as {min(jobs)}"
+        )
     return {arn: fresh[arn].services for arn in wanted if arn in fresh}
 
 
@@ -146,7 +148,7 @@ def _finished(iam: Any, job_id: str) -> Use | None:
     for page in pages(iam, "get_service_last_accessed_details", JobId=job_id):
         state = page.get("JobStatus")
         if state == "FAILED":
-            raise MalformedError(f"IAM could not say what was used: {page.get('Error')}")
+            raise MalformedError(f"IAM could not report what was used: {page.get('Error')}")
         if state != "COMPLETED":
             return None
         for service in page["ServicesLastAccessed"]:

@@ -149,7 +149,7 @@ def _describe(access: Access) -> Organization:
             return Organization(id=None)
         raise
     if not answer or "Id" not in answer:
-        raise MalformedError("DescribeOrganization: the answer holds no organization")
+        raise MalformedError("DescribeOrganization: the response contains no organization")
     return Organization(id=answer["Id"], arn=answer.get("Arn"), management=answer.get("MasterAccountId"))
 
 
@@ -218,7 +218,7 @@ def levels(org: Reading, account: str) -> Generator[Record, None, list[list[dict
     tree = org.tree()
     if account not in tree.parents:
         raise MalformedError(
-            f"account {account} hangs nowhere in the organization that these credentials see"
+            f"account {account} has no parent in the part of the organization these credentials can see"
         )
     path = [account]
     holder: str | None = tree.parents[account]

@@ -57,7 +57,7 @@ def enabled_regions(place: Place) -> Generator[Record, None, list[str]]:
     answer = place.client("ec2").describe_regions()
     regions = sorted(region["RegionName"] for region in answer.get("Regions") or [])
     if not regions:
-        raise MalformedError("DescribeRegions: the answer names no region")
+        raise MalformedError("DescribeRegions: the response names no region")
     return regions
 
 

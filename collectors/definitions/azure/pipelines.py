@@ -387,7 +387,7 @@ class _Reader:
             untrusted = _UNTRUSTED.search(line)
             if untrusted is not None:
                 out.problem(
-                    "template-injection", start + number, f"$({untrusted['name']}) is expanded into the script before it runs: whoever names the branch can run code",
+                    "template-injection", start + number, f"$({untrusted['name']}) is expanded into the script before it runs: anyone who can name the branch can run code",
                     severity="high", fix="Pass it through `env:` and use the quoted variable.", job=job,
                 )  # fmt: skip
             for given in _PARAMETER.finditer(line):

@@ -51,7 +51,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
         _step(out, item, f"step {number}", options=options, env=env, names=names)
     account = text(root.get("serviceAccount"))
     if account is None:
-        out.unresolved.append(Unresolved(line=root.line, what="the service account is that of the trigger"))
+        out.unresolved.append(Unresolved(line=root.line, what="the service account is set on the trigger"))
     return out.definition(documents=documents[:1], service_accounts=[fill(account, env)] if account else [])
 
 

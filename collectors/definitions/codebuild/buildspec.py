@@ -50,7 +50,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
                 "secrets-in-output", exported.line, f"exports {name} to later stages in plaintext",
                 severity="medium", fix="Read the secret from the secret store in the later stage.",
             )  # fmt: skip
-    out.unresolved.append(Unresolved(line=root.line, what="the role is that of the CodeBuild project"))
+    out.unresolved.append(Unresolved(line=root.line, what="the role is set on the CodeBuild project"))
     return out.definition(documents=documents[:1])
 
 

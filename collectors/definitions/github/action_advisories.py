@@ -1,7 +1,7 @@
 """Actions with published weaknesses, and which of their versions have them.
 
 As of 2026-11: the advisories of https://github.com/advisories?query=type%3Areviewed+ecosystem%3Aactions that let somebody
-run code, read secrets or swap artifacts. A list in a program ages: what is not in it is not thereby sound.
+run code, read secrets or swap artifacts. A list in a program ages: what is not in it does not existby sound.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ class _Reader:
         shared = len(self.env.pairs)
         work = sum(len(job.steps) * (shared + len(job.env.pairs) + 1) for job in jobs)
         if work > _MOST_WORK:
-            raise DefinitionError("truncated", f"{work} pairs of step and variable: more than are judged")
+            raise DefinitionError("truncated", f"{work} pairs of step and variable, more than the limit")
 
     def action(self) -> Definition:
         runs = mapping(self.root.get("runs"))
@@ -219,9 +219,9 @@ class _Reader:
             Problem(
                 code="duplicate-key",
                 line=key.line,
-                detail=f"the key `{key.text[:80]}` stands twice: GitHub refuses the file, other readers take one of them",
+                detail=f"the key `{key.text[:80]}` is defined twice: GitHub rejects the file, and other parsers use one of them",
                 severity="low",
-                fix="Keep one of the two.",
+                fix="Remove one of the two.",
             )
             for key in self.document.duplicates
         ]

@@ -262,7 +262,7 @@ class _Reading:
                 out.unresolved.append(
                     Unresolved(
                         line=include.line,
-                        what=f"includes {one.shown}, of which what it includes under conditions is not known{why}",
+                        what=f"includes {one.shown}, whose conditional includes are not known{why}",
                     )
                 )
         out.unresolved.sort(key=lambda one: one.line)

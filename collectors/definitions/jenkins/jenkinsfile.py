@@ -138,9 +138,7 @@ class _Reader:
         out.jobs.append(Job(name="pipeline", line=1, runner=Runner(kind="self-hosted", labels=labels)))
         if "pipeline" in self.code or "node" in self.code:
             out.unresolved.append(
-                Unresolved(
-                    line=1, what="a Jenkinsfile is a program: only what stands in it literally is seen"
-                )
+                Unresolved(line=1, what="a Jenkinsfile is a program: only literal values are read")
             )
         out.static_logins(self.shell, 1, job=None, environment=None, stored=self.stored)
         return out.definition(low=True)
@@ -246,9 +244,7 @@ class _Reader:
             if name is None:
                 if seen not in {"'", '"', "null", "it"}:
                     self.out.unresolved.append(
-                        Unresolved(
-                            line=self._line(at), what=f"the id of a credential is {seen}, which is computed"
-                        )
+                        Unresolved(line=self._line(at), what=f"the credential id {seen} is computed")
                     )
                 continue
             found[at] = name

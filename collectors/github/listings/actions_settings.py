@@ -52,7 +52,7 @@ def organization_actions(scope: OrganizationScope) -> Generator[Record, None, Wo
         table="controls",
         kind="fork-pr-approval",
         needs=needs,
-        classify=explain_unsupported("Older GitHub Enterprise Servers do not offer this."),
+        classify=explain_unsupported("Not available on older GitHub Enterprise Server versions."),
     )
     repository_runners = yield from scope.object(
         "/orgs/{org}/actions/permissions/self-hosted-runners",
@@ -60,7 +60,7 @@ def organization_actions(scope: OrganizationScope) -> Generator[Record, None, Wo
         table="controls",
         kind="repository-runners",
         needs=needs,
-        classify=explain_unsupported("Older GitHub Enterprise Servers do not offer this."),
+        classify=explain_unsupported("Not available on older GitHub Enterprise Server versions."),
     )
     return WorkflowRules(token=token, allowed=allowed, repository_runners=repository_runners is not False)
 
@@ -117,14 +117,14 @@ def _workflow_defaults(account_id: str, native_id: str, body: dict[str, Any]) ->
         name="default GITHUB_TOKEN permissions",
         enforcement="enforced" if default == "read" else "absent",
         target=account_id,
-        detail=f"GITHUB_TOKEN has {default} access unless the workflow says otherwise.",
+        detail=f"GITHUB_TOKEN has {default} access unless the workflow sets permissions.",
     )
     yield control(
         account_id,
         "workflow-approval",
         native_id,
         stage="source",
-        name="workflows may not approve pull requests",
+        name="workflows cannot approve pull requests",
         enforcement="absent" if body.get("can_approve_pull_request_reviews") else "enforced",
         target=account_id,
     )
@@ -164,7 +164,7 @@ def _allowed_actions(account_id: str, native_id: str, body: dict[str, Any]) -> G
             "action-sha-pinning",
             native_id,
             stage="build",
-            name="actions pinned to a commit",
+            name="actions pinned to a full commit SHA",
             enforcement="enforced" if body["sha_pinning_required"] else "absent",
             target=account_id,
         )
@@ -197,10 +197,10 @@ def _fork_approval(scope: OrganizationScope, body: dict[str, Any]) -> Generator[
         "fork-pr-approval",
         f"org/{scope.number}",
         stage="build",
-        name="approval for workflows of forks",
+        name="approval of workflow runs from forks",
         enforcement="enforced" if policy == "all_external_contributors" else "audited",
         target=scope.account_id,
-        detail=f"Approval is asked for: {policy.replace('_', ' ')}.",
+        detail=f"Approval is required for: {policy.replace('_', ' ')}.",
     )
 
 

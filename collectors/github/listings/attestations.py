@@ -32,7 +32,7 @@ def attestations(scope: OrganizationScope) -> Iterator[Record]:
             name="build attestations",
             enforcement="documented",
             target=account_id,
-            detail="The repository has attested builds; nothing here demands that they are verified.",
+            detail="The repository attests its builds, but nothing on GitHub enforces their verification.",
         )
 
     yield from scope.listing(
@@ -41,5 +41,5 @@ def attestations(scope: OrganizationScope) -> Iterator[Record]:
         table="controls",
         kind="build-attestation",
         needs="attestations: read",
-        classify=explain_unsupported("GitHub Enterprise Server does not offer attestations."),
+        classify=explain_unsupported("Attestations are not available on GitHub Enterprise Server."),
     )

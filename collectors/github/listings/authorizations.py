@@ -72,7 +72,7 @@ def authorizations(scope: OrganizationScope, logins: Mapping[str, str]) -> Itera
                 level=level_of(can),
                 confidence="low",
                 via=f"{kind} {title or number}",
-                why="A classic token's scopes reach whatever its owner reaches.",
+                why="A classic token's scopes apply to everything its owner can access.",
                 actions=scopes[:10],
                 granted_at=utc_time(item.get("credential_authorized_at")),
                 expires_at=expires,

@@ -73,7 +73,7 @@ def _with_bypass(
             names += [f"{more} more"] if more > 0 else []
             yield msgspec.structs.replace(rule, bypass=[*rule.bypass, *names])
     if hidden:
-        raise GitHubError("denied", f"who may bypass {len(hidden)} branch protection rules is not shown")
+        raise GitHubError("denied", f"who may bypass {len(hidden)} branch protection rules is not visible")
 
 
 def _name(actor: dict[str, Any]) -> str:

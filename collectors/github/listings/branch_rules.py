@@ -76,12 +76,12 @@ def _all_protections(scope: OrganizationScope, repository: RepositoryFacts) -> G
         )
         connection = (answer.data.get("repository") or {}).get("branchProtectionRules")
         if not isinstance(connection, dict):
-            raise GitHubError("denied", f"{repository.full_name}: branchProtectionRules is not shown")
+            raise GitHubError("denied", f"{repository.full_name}: branchProtectionRules is not visible")
         yield from (_protection(repository, rule) for rule in connection["nodes"] if rule is not None)
         if not connection["pageInfo"]["hasNextPage"]:
             return
         cursor = str(connection["pageInfo"]["endCursor"])
-    raise GitHubError("malformed", "the rules' cursor leads back to a page that was read")
+    raise GitHubError("malformed", "the cursor of the rules points to a page already read")
 
 
 def rulesets(scope: OrganizationScope, repository: RepositoryFacts) -> Iterator[Record]:
@@ -212,7 +212,7 @@ def _ruleset(
         if not _GATES & set(demands):
             target = "branch-other"
         words = ", ".join(demands).replace("_", " ") or "nothing"
-        detail = f"{detail or ''} On the default branch it demands {words}.".strip()
+        detail = f"{detail or ''} On the default branch it requires {words}.".strip()
     return control(
         account_id,
         "ruleset",

@@ -116,7 +116,7 @@ def _of_repository(around: _Surroundings) -> Generator[Record, None, dict[str, f
     """
     repository = around.repository
     if repository.files is None:
-        raise GitHubError("denied", f"{repository.full_name}: its files are not shown")
+        raise GitHubError("denied", f"{repository.full_name}: its files are not visible")
     pipelines: dict[str, set[str]] = {}
     for file in repository.files:
         for record in around.scope.with_coverage(

@@ -76,7 +76,7 @@ def _environment(
         enforcement="enforced" if reviewers else "absent",
         approvers=reviewers,
         bypass=bypass,
-        detail="Whoever starts a deployment may not approve it."
+        detail="The person who starts a deployment cannot approve it."
         if required and required.get("prevent_self_review")
         else None,
     )
@@ -89,7 +89,7 @@ def _environment(
             name=name,
             target=name,
             enforcement="enforced" if policy else "absent",
-            detail="Only protected branches deploy." if policy else "Every branch and tag deploys.",
+            detail="Only protected branches can deploy." if policy else "Every branch and tag can deploy.",
             bypass=bypass if policy else [],
         )
     if wait:
@@ -114,7 +114,7 @@ def _environment(
                 name=name,
                 target=name,
                 enforcement="enforced",
-                detail=f"An App decides: {kind}.",
+                detail=f"A deployment protection rule of an App applies: {kind}.",
                 bypass=bypass,
             )
     return EnvironmentFacts(
@@ -159,5 +159,5 @@ def _branch_policies(
         name=environment.name,
         target=environment.name,
         enforcement="absent" if every else "enforced",
-        detail=f"Only these deploy: {words}." if words else "No branch may deploy.",
+        detail=f"Only these can deploy: {words}." if words else "No branch can deploy.",
     )

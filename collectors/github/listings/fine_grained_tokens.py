@@ -90,7 +90,7 @@ def fine_grained_tokens(scope: OrganizationScope) -> Iterator[Record]:
             owner=item["owner"].get("login"),
         )
 
-    only_apps = explain_unsupported("Only a GitHub App may list fine-grained tokens.")
+    only_apps = explain_unsupported("Only a GitHub App can list fine-grained tokens.")
     yield from scope.listing(
         "/orgs/{org}/personal-access-tokens",
         pat,

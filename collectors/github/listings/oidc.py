@@ -36,7 +36,7 @@ def organization_template(scope: OrganizationScope) -> Generator[Record, None, S
             kind="oidc-subject-template",
             needs="organization_administration: read",
             classify=explain_unsupported(
-                "No organization template is set, or the server does not offer one."
+                "No organization template is set, or the server does not support it."
             ),
         )
     )

@@ -49,7 +49,9 @@ def settings(scope: OrganizationScope, org: dict[str, Any]) -> Generator[Record,
     two_factor = org.get("two_factor_requirement_enabled")
     if two_factor is not None:
         yield guard(
-            "two-factor-requirement", on=two_factor, detail="Members must sign in with a second factor."
+            "two-factor-requirement",
+            on=two_factor,
+            detail="Two-factor authentication is required for members.",
         )
     base = org.get("default_repository_permission")
     if base is not None:
@@ -62,11 +64,11 @@ def settings(scope: OrganizationScope, org: dict[str, Any]) -> Generator[Record,
         yield guard(
             "visibility-change",
             on=not org["members_can_change_repo_visibility"],
-            detail="Only owners change a repository's visibility.",
+            detail="Only owners can change a repository's visibility.",
         )
     if org.get("members_can_invite_outside_collaborators") is not None:
         yield guard(
             "outside-collaborator-invitation",
             on=not org["members_can_invite_outside_collaborators"],
-            detail="Only owners invite outside collaborators.",
+            detail="Only owners can invite outside collaborators.",
         )

@@ -40,7 +40,9 @@ def people(scope: OrganizationScope, base: str | None) -> Generator[Record, None
             kind="github-user-mfa",
             needs="a token of an organization owner",
         ),
-        classify=explain_unsupported("Only organization owners see who lacks a second factor."),
+        classify=explain_unsupported(
+            "Only organization owners can see who has no two-factor authentication."
+        ),
     )
     logins: dict[str, str] = {}
     for role in ("admin", "member"):
@@ -70,7 +72,7 @@ def people(scope: OrganizationScope, base: str | None) -> Generator[Record, None
         table="identities",
         kind="github-invitation",
         needs="members: read",
-        classify=explain_unsupported("GitHub Enterprise Server has no invitations."),
+        classify=explain_unsupported("Invitations are not available on GitHub Enterprise Server."),
     )
     return logins | (outside or {})
 

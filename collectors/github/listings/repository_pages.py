@@ -41,7 +41,7 @@ def pages(scope: OrganizationScope) -> Generator[RepositoryPage, None, None]:
     cursor: str | None = None
     seen: set[str] = set()
     size = PAGE
-    left_out: dict[str, str] = {} if scope.config.deployments else {"deployments": "not asked for"}
+    left_out: dict[str, str] = {} if scope.config.deployments else {"deployments": "not requested"}
     while True:
         try:
             connection, missing = _page(scope, cursor, size, left_out)
@@ -80,7 +80,7 @@ def pages(scope: OrganizationScope) -> Generator[RepositoryPage, None, None]:
             return
         cursor = str(info["endCursor"])
         if cursor in seen:
-            raise GitHubError("malformed", "the repositories' cursor leads back to a page that was read")
+            raise GitHubError("malformed", "the cursor of the repositories points to a page already read")
         seen.add(cursor)
         size = min(PAGE, size * 2)
 
@@ -99,7 +99,7 @@ def _page(
         if answer.errors and not types:
             # What GitHub could not make in time comes without a type: a smaller page may do.
             raise QueryError([], words)
-        raise GitHubError("denied", f"the organization's repositories are not shown: {words}")
+        raise GitHubError("denied", f"the organization's repositories are not visible: {words}")
     return organization["repositories"], _missing(answer.errors)
 
 

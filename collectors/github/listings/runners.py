@@ -70,7 +70,7 @@ def organization_runners(scope: OrganizationScope) -> Iterator[Record]:
         kind="github-hosted-runner",
         needs="organization_administration: read",
         inside="runners",
-        classify=explain_unsupported("Larger hosted runners are not offered on every plan."),
+        classify=explain_unsupported("Larger hosted runners are not available on every plan."),
     )
 
     yield from scope.with_coverage(

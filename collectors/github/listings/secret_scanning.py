@@ -54,7 +54,7 @@ def secret_scanning(scope: OrganizationScope) -> Iterator[Record]:
             else:
                 yield from settings(item, shown)
         if hidden:
-            raise GitHubError("denied", f"security settings of {hidden} repositories are not shown")
+            raise GitHubError("denied", f"security settings of {hidden} repositories are not visible")
 
     yield from scope.with_coverage(
         read(),
@@ -103,6 +103,6 @@ def alerts(scope: OrganizationScope) -> Iterator[Record]:
         needs="secret_scanning_alerts: read",
         parameters={"hide_secret": "true", "state": "open"},
         classify=explain_unsupported(
-            "Secret scanning is not on for this organization, or not allowed to see."
+            "Secret scanning is not enabled for this organization, or its alerts cannot be read."
         ),
     )

@@ -92,7 +92,7 @@ def _webhook(account_id: str, item: dict[str, Any]) -> Iterator[Record]:
     encrypted = url.scheme == "https" and str(config.get("insecure_ssl") or "0") == "0"
     for kind, sound, detail in (
         ("webhook-signature", signed, "Deliveries are signed with a secret."),
-        ("webhook-tls", encrypted, "Deliveries go over TLS with a verified certificate."),
+        ("webhook-tls", encrypted, "Deliveries use TLS with certificate verification."),
     ):
         yield control(
             account_id,

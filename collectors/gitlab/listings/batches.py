@@ -87,7 +87,7 @@ class Batches:
         )
         nodes = rows(data.get("projects"), whole=False)
         if nodes is None:
-            raise GitLabError("unreachable", "GraphQL: no projects came")
+            raise GitLabError("unreachable", "GraphQL: no projects were returned")
         return {number_of(node): node for node in nodes}
 
 

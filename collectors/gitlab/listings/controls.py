@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collectors.gitlab.listings.projects import Project
     from scanner.records import Enforcement, Record, Stage
 
-_PREMIUM = "Offered in GitLab Premium and Ultimate."
+_PREMIUM = "Available in GitLab Premium and Ultimate."
 
 
 def control(
@@ -243,7 +243,9 @@ def _environment(place: Place, name: str, number: str, guard: dict[str, Any] | N
         enforcement="enforced" if required else "absent",
         target=name,
         approvers=_who(rules),
-        detail=f"{required} approval(s) before a deployment." if required else "Nobody approves deployments.",
+        detail=f"{required} approval(s) before a deployment."
+        if required
+        else "Deployments need no approval.",
     )
     yield control(
         place,
@@ -253,9 +255,9 @@ def _environment(place: Place, name: str, number: str, guard: dict[str, Any] | N
         name=name,
         enforcement="enforced" if guard and "Developer" not in deploy else "absent",
         target=name,
-        detail=f"May deploy: {', '.join(deploy) or 'no one'}."
+        detail=f"Can deploy: {', '.join(deploy) or 'no one'}."
         if guard
-        else "Everybody who runs pipelines may deploy.",
+        else "Everyone who can run pipelines can deploy.",
     )
 
 
@@ -335,7 +337,7 @@ def webhooks(scope: Scope, place: Place) -> Iterator[Record]:
             "controls",
             "webhook-signature",
             f"GET {call} (tokens)",
-            f"This GitLab does not show whether webhooks have a secret token: {len(silent)} of them.",
+            f"This GitLab does not show whether webhooks have a secret token ({len(silent)} webhooks).",
             needs="GitLab 19 or later",
             place=place,
         )

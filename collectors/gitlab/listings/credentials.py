@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collectors.gitlab.listings.projects import Project
     from scanner.records import Power, Record
 
-_PREMIUM = "Offered in GitLab Premium and Ultimate."
+_PREMIUM = "Available in GitLab Premium and Ultimate."
 _MAINTAINER = {"group": "Maintainer of the group", "project": "Maintainer of the project"}
 
 
@@ -334,5 +334,5 @@ def ssh_certificates(scope: Scope) -> Iterator[Record]:
         kind="ssh-certificate",
         needs="Owner of the top-level group (GitLab.com Premium)",
         place=place,
-        explained=explain_unsupported("Offered on GitLab.com in Premium and Ultimate."),
+        explained=explain_unsupported("Available on GitLab.com in Premium and Ultimate."),
     )

@@ -59,7 +59,7 @@ def pipeline(
             "identities",
             "auto-devops",
             "Auto DevOps",
-            "Where the file is missing, pipelines of GitLab's own templates may run.",
+            "Without the file, pipelines from GitLab's own templates may run.",
             place=place,
         )
 
@@ -142,7 +142,7 @@ def _source(path: str) -> tuple[str, Repository]:
     https://docs.gitlab.com/ci/pipelines/settings/#specify-a-custom-cicd-configuration-file
     """
     if path.startswith(("http://", "https://")):
-        raise GitLabError("unsupported", f"the definition stands elsewhere: {without_secrets(path)}")
+        raise GitLabError("unsupported", f"the definition is stored elsewhere: {without_secrets(path)}")
     found = _ELSEWHERE.fullmatch(path)
     if found is None:
         return path, Repository()
@@ -172,5 +172,5 @@ def _job_token(place: Place, identity: Identity, *, pushes: bool) -> Grant:
         breadth="resource",
         powers=can,
         level=level_of(can),
-        via="job token, which may push to the repository" if pushes else "job token",
+        via="job token with push access to the repository" if pushes else "job token",
     )

@@ -69,10 +69,10 @@ def settings(group: dict[str, Any]) -> Iterator[Record]:
             "two-factor-requirement",
             place.number,
             stage="source",
-            name="two factor requirement",
+            name="two-factor authentication",
             enforcement="enforced" if demanded else "absent",
             target=place.account_id,
-            detail="Members must sign in with a second factor.",
+            detail="Two-factor authentication is required for members.",
         )
 
 

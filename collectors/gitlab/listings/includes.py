@@ -97,7 +97,7 @@ def definition_of(
             "identities",
             "GET /projects/:id/ci/lint",
             kind="gitlab-pipeline",
-            needs="Developer of the project, and of those that it includes from",
+            needs="Developer of the project and of the projects it includes from",
             place=project.place,
         )
         yield from scope.told(asked(), told, fills=FILLS)
@@ -120,12 +120,12 @@ def definition_of(
                 table,
                 "GET /projects/:id/repository/files/:file_path/raw (included)",
                 kind=kind or None,
-                needs="Developer of the projects that it includes from",
+                needs="Developer of the projects it includes from",
                 place=project.place,
             )
             yield gap(lost, unseen)
     if answer is not None and not answer.valid:
-        why = Unresolved(line=1, what="GitLab finds what it merged invalid, so that it may not run")
+        why = Unresolved(line=1, what="GitLab reports the merged definition as invalid, so it may not run")
         return msgspec.structs.replace(definition, unresolved=[*definition.unresolved, why])
     return definition
 
@@ -143,7 +143,7 @@ def _unseen(branches: list[Branch]) -> Failure | None:
         return None
     names = list(dict.fromkeys(f"{read.shown} ({read.why})" if read.why else read.shown for read in unseen))
     reason: Reason = next((read.reason for read in unseen if read.reason is not None), "unsupported")
-    detail = f"not seen, of {len(branches)} included files: {', '.join(names[:10])}"
+    detail = f"not read, of {len(branches)} included files: {', '.join(names[:10])}"
     return Failure(reason=reason, detail=detail)
 
 
@@ -156,10 +156,10 @@ def _answer(scope: Scope, project: Project) -> Answer:
     body = scope.client.one(path)
     text, listed, errors = body.get("merged_yaml"), body.get("includes"), body.get("errors") or []
     if not isinstance(errors, list) or (listed is not None and not _is_rows(listed)):
-        raise GitLabError("malformed", f"{path}: lists of errors and includes were expected")
+        raise GitLabError("malformed", f"{path}: expected lists of errors and includes")
     if not isinstance(text, str):
         known = [str(error) for error in errors if _SPEAKS_OF_FILES.match(str(error))]
-        words = without_secrets(known[0])[:300] if known else "it gives no file as the reason"
+        words = without_secrets(known[0])[:300] if known else "it names no file as the reason"
         denied = any("access denied" in error for error in known)
         raise GitLabError(
             "denied" if denied else "unsupported", f"GitLab could not merge the definition: {words}"
@@ -167,7 +167,7 @@ def _answer(scope: Scope, project: Project) -> Answer:
     try:
         documents = read_yaml(text)
     except DefinitionError as exc:
-        raise GitLabError(exc.reason, f"what GitLab merged cannot be read: {exc}") from None
+        raise GitLabError(exc.reason, f"the merged definition cannot be read: {exc}") from None
     return Answer(
         merged=mapping(documents[-1].root if documents else None),
         valid=body.get("valid") is True,
@@ -319,11 +319,11 @@ class _Reader:
         ref = fill(include.ref or "HEAD", self._variables)
         other = fill(include.name, self._variables)
         if include.kind == "remote":
-            return Read(shown=include.shown, why="addresses are not fetched")
+            return Read(shown=include.shown, why="remote URLs are not fetched")
         if include.kind in {"template", "artifact"}:
-            return Read(shown=name, why="it comes with GitLab" if include.kind == "template" else None)
+            return Read(shown=name, why="it is a GitLab template" if include.kind == "template" else None)
         if not written:
-            return Read(shown=include.name, why="the statement names no file")
+            return Read(shown=include.name, why="the include names no file")
         if "*" in written or "$" in f"{written}{ref}{other}":
             return Read(shown=name, why="it is computed, and GitLab did not merge it")
         if include.kind == "component":
@@ -339,7 +339,7 @@ class _Reader:
         host, _, path = address.partition("/")
         project, _, name = path.rpartition("/")
         if host.lower() not in self._hosts or not project or version.startswith("~") or version == "HEAD":
-            return Read(shown=shown, why="its version is not one ref of a repository here")
+            return Read(shown=shown, why="its version is not a single ref of a repository on this instance")
         repository = Repository(project=project.lower(), ref=version)
         first = self._file(repository, f"templates/{name}.yml", merged=False)
         if first.file is not None:

@@ -68,7 +68,7 @@ def night(client: Client, memory: Memory, target: Target, config: Config, run: R
     wanted: list[projects.Project] = []
     yield from _personal_projects(scope, wanted)
     yield from projects.everything(scope, memory, wanted, {})
-    yield scope.unseen("credentials", "ssh-key", "GET /users/:id/keys", "People's SSH keys were not read.")
+    yield scope.unseen("credentials", "ssh-key", "GET /users/:id/keys", "Users' SSH keys were not read.")
 
 
 def _users(scope: Scope, people: dict[str, Identity]) -> Iterator[Record]:
@@ -77,7 +77,8 @@ def _users(scope: Scope, people: dict[str, Identity]) -> Iterator[Record]:
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         if "is_admin" not in item:
             raise GitLabError(
-                "denied", "users are shown as to anybody: with Admin Mode, the scope admin_mode is needed"
+                "denied",
+                "only public user details are visible: with Admin Mode, the scope admin_mode is needed",
             )
         identity = groups.user(scope, item)
         people[identity.native_id] = identity

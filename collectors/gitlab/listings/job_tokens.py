@@ -40,9 +40,9 @@ def job_token_scope(scope: Scope, project: Project, structure: Structure) -> Ite
             name="job token allowlist",
             enforcement="enforced" if limited else "absent",
             target=place.account_id,
-            detail="Only listed projects' job tokens are let in."
+            detail="Only job tokens of projects on the allowlist are accepted."
             if limited
-            else "Every project's job token is let in, with the rights of the user who started the job.",
+            else "Job tokens of every project are accepted, with the permissions of the user who started the job.",
         )
 
     def allowed(item: dict[str, Any]) -> Iterator[Record]:
@@ -63,7 +63,7 @@ def job_token_scope(scope: Scope, project: Project, structure: Structure) -> Ite
             name=path,
             enforcement="enforced",
             target=place.account_id,
-            detail=f"Job tokens of every project of {path} are let in.",
+            detail=f"Job tokens of every project of {path} are accepted.",
         )
 
     needs = "Maintainer of the project"
@@ -89,7 +89,7 @@ def job_token_scope(scope: Scope, project: Project, structure: Structure) -> Ite
         kind="job-token-group",
         needs=needs,
         place=place,
-        explained=explain_unsupported("Offered since GitLab 17.0."),
+        explained=explain_unsupported("Available since GitLab 17.0."),
         rows=_numbered(structure.groups_let_in),
     )
 

@@ -76,13 +76,13 @@ def _query(scope: Scope) -> list[dict[str, Any]]:
         data = scope.client.query(_RUNNERS, {"path": scope.place.address, "after": after})
         page = (data.get("group") or {}).get("runners")
         if page is None:
-            raise GitLabError("denied", "GraphQL does not show the group's runners")
+            raise GitLabError("denied", "GraphQL does not return the group's runners")
         rows += [_as_rest(node) for node in page["nodes"] if node is not None]
         if not page["pageInfo"]["hasNextPage"]:
             return rows
         after = str(page["pageInfo"]["endCursor"])
         if after in seen:
-            raise GitLabError("malformed", "GraphQL: the next page is one that was read")
+            raise GitLabError("malformed", "GraphQL: the next page was already read")
         seen.add(after)
 
 

@@ -78,7 +78,7 @@ def _variables(scope: Scope, place: Place, number: str) -> Iterator[Record]:
     path = path_of("/projects/:id/pipeline_schedules/:schedule", place, schedule=number)
     item = scope.client.one(path)
     if "variables" not in item:
-        raise GitLabError("denied", "the schedule's variables are shown to Maintainers and its owner only")
+        raise GitLabError("denied", "the schedule's variables are visible to Maintainers and its owner only")
     holder = record_id("gitlab", "pipeline", place.number)
     for given in item["variables"]:
         yield from variable(scope, given, place, {}, holder=holder, schedule=number)

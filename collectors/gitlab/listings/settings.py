@@ -111,7 +111,7 @@ def _read(
             "secrets",
             "archived-project",
             "archived projects",
-            "Archived: its members, keys and tokens were read, its variables, hooks and guards not. It runs no pipelines.",
+            "Archived: its members, keys and tokens were read, but not its variables, webhooks and protections. It runs no pipelines.",
             needs="archived: true",
             place=place,
         )

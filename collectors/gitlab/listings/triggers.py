@@ -103,6 +103,6 @@ def _trigger(place: Place, item: dict[str, Any]) -> Iterator[Record]:
         powers=["deploy"],
         level=level_of(["deploy"]),
         via="token",
-        why="Starts a pipeline on any branch, with variables of the caller's choice, as its owner.",
+        why="Starts a pipeline on any branch as its owner, with variables chosen by the caller.",
         expires_at=time(expires),
     )
