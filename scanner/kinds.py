@@ -11,17 +11,14 @@ looks clean. `sprawlscan rules test` refuses it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from scanner.plugins import collector_names, load_collector
 from scanner.records import TABLE_OF, Coverage, Gap, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from scanner.collect.collector import Collector
 
 KIND_COLUMN: dict[str, str] = {
     "accounts": "kind",
@@ -34,6 +31,13 @@ KIND_COLUMN: dict[str, str] = {
     "artifacts": "kind",
 }
 """The column of a table that holds the kind of its records. The records of other tables have no kinds."""
+
+
+class DeclaresKinds(Protocol):
+    """What a collector module says of its kinds; ``PARTS`` is optional."""
+
+    @property
+    def KINDS(self) -> Mapping[str, frozenset[str]]: ...  # noqa: D102, N802  a constant of the module
 
 
 class DeclaredKinds(msgspec.Struct, frozen=True):
@@ -63,20 +67,20 @@ class DeclaredKinds(msgspec.Struct, frozen=True):
         return found
 
 
-def declared_by(collector: Collector) -> DeclaredKinds:
+def declared_by(collector: DeclaresKinds) -> DeclaredKinds:
     """Return what one collector declares."""
     return DeclaredKinds(dict(collector.KINDS), dict(getattr(collector, "PARTS", {})))
 
 
-def declared_kinds() -> DeclaredKinds:
-    """Return what all installed collectors declare together."""
-    every = [declared_by(load_collector(name)) for name in collector_names()]
+def together(several: Iterable[DeclaresKinds]) -> DeclaredKinds:
+    """Return what several collectors declare together."""
+    every = [declared_by(one) for one in several]
     return DeclaredKinds(_union(one.kinds for one in every), _union(one.parts for one in every))
 
 
 def _union(several: Iterable[Mapping[str, frozenset[str]]]) -> dict[str, frozenset[str]]:
-    together: dict[str, frozenset[str]] = {}
+    union: dict[str, frozenset[str]] = {}
     for one in several:
         for table, kinds in one.items():
-            together[table] = together.get(table, frozenset()) | kinds
-    return together
+            union[table] = union.get(table, frozenset()) | kinds
+    return union

@@ -11,11 +11,14 @@ import importlib.metadata
 import pkgutil
 from typing import TYPE_CHECKING, Any, Protocol
 
+from scanner.kinds import together
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from scanner.collect.collector import Collector
+    from scanner.kinds import DeclaredKinds
     from scanner.night import Night
 
 COLLECTORS = "sprawlscan.collectors"
@@ -72,6 +75,11 @@ def load_collector(name: str) -> Collector:
         raise LookupError(name)
     module: Any = importlib.import_module(f"collectors.{name.replace('-', '_')}")
     return module  # type: ignore[no-any-return]
+
+
+def declared_kinds() -> DeclaredKinds:
+    """Return the kinds that all installed collectors declare together."""
+    return together(load_collector(name) for name in collector_names())
 
 
 def report_names() -> list[str]:

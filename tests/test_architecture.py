@@ -81,6 +81,7 @@ GROUND = tuple(
         "document",
         "findings",
         "glob",
+        "kinds",
         "night",
         "plugins",
         "records",

@@ -15,8 +15,8 @@ from reports.csv.sheets import SHEETS
 from scanner.analyze.rule_check import check_rule
 from scanner.analyze.rule_files import load_rules
 from scanner.analyze.rule_kinds import named_kinds, reads_every_kind
-from scanner.kinds import KIND_COLUMN, declared_by, declared_kinds
-from scanner.plugins import collector_names, load_collector
+from scanner.kinds import KIND_COLUMN, declared_by
+from scanner.plugins import collector_names, declared_kinds, load_collector
 from scanner.records import TABLES
 from scanner.snapshot import list_sealed
 

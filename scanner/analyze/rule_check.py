@@ -19,7 +19,7 @@ from scanner.analyze.rule_kinds import named_kinds, syntax_tree
 from scanner.analyze.weaknesses import READS, define_weak_identities
 from scanner.document import nearest
 from scanner.findings import RESULT_TABLES, SEVERITIES
-from scanner.kinds import declared_kinds
+from scanner.plugins import declared_kinds
 from scanner.records import TABLES
 from scanner.snapshot import write_table
 from scanner.tables import Tables

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from scanner.kinds import DeclaresKinds
 from scanner.secrets.detectors import Fingerprint  # noqa: TC001  msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from scanner.records import Record
 
@@ -62,13 +63,10 @@ class TargetError(Exception):
     """A collector cannot even list its targets. The message says what, why, and what to do."""
 
 
-class Collector(Protocol):
+class Collector(DeclaresKinds, Protocol):
     """The shape of a collector module."""
 
     Config: type[Any]
-
-    @property
-    def KINDS(self) -> Mapping[str, frozenset[str]]: ...  # noqa: D102, N802  a constant of the module
 
     def targets(self, config: Any, run: Run) -> Iterator[Target]: ...  # noqa: D102
 
