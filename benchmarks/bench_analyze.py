@@ -18,18 +18,9 @@ import duckdb
 import msgspec
 
 from scanner.analyze.steps import AnalyzeSettings, analyze
+from scanner.parquet import sql_columns
 from scanner.records import TABLES
-from scanner.snapshot import (
-    RunInfo,
-    ShardFile,
-    TargetDone,
-    begin,
-    run_id_of,
-    seal,
-    sha256_of,
-    sql_columns,
-    write_private,
-)
+from scanner.snapshot import RunInfo, ShardFile, TargetDone, begin, run_id_of, seal, sha256_of, write_private
 
 BUDGETS = {"seconds, second night": 60.0, "peak MB": 2048.0}
 

@@ -17,7 +17,7 @@ from scanner.analyze.framework import load_frameworks, references
 from scanner.analyze.rule_files import load_rules
 from scanner.findings import RuleResult
 from scanner.night import open_night
-from scanner.snapshot import write_table
+from scanner.parquet import write_table
 from tests.synthetic_night import NAMES, PREVIOUS, write_night
 
 FINDINGS = 200_000

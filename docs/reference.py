@@ -25,9 +25,9 @@ from scanner.command.cli import app
 from scanner.config import ReportSettings, Settings, reports_section
 from scanner.findings import RESULT_TABLES
 from scanner.kinds import declared_by
+from scanner.parquet import sql_columns
 from scanner.plugins import collector_names, load_collector
 from scanner.records import TABLES
-from scanner.snapshot import sql_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

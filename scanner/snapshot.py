@@ -19,25 +19,22 @@ import hashlib
 import os
 import re
 import shutil
-import types
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from scanner.parquet import BATCH_ROWS, arrow_schema, batch_of, opened
 from scanner.records import TABLE_OF, TABLES, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
+
+    import pyarrow.parquet as pq
 
 SCHEMA_VERSION = 1
 """Raised when a column changes meaning. New columns are read as NULL from older snapshots and need no raise."""
-
-BATCH_ROWS = 20_000
-"""Rows kept in memory before they are written: 3 s and 150 MB per million rows."""
 
 RUN_ID_FORMAT = "%Y%m%dT%H%M%SZ"
 
@@ -114,101 +111,6 @@ def run_id_of(as_of: datetime) -> str:
     return as_of.astimezone(UTC).strftime(RUN_ID_FORMAT)
 
 
-def _arrow_type(hint: Any) -> pa.DataType:
-    origin = get_origin(hint)
-    if origin in (Union, types.UnionType):
-        return _arrow_type(next(arg for arg in get_args(hint) if arg is not type(None)))
-    if origin is Literal:
-        return pa.string()
-    if origin is list:
-        return pa.list_(_arrow_type(get_args(hint)[0]))
-    if origin is dict:
-        return pa.map_(pa.string(), pa.string())
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        return pa.struct(
-            [(name, _arrow_type(field)) for name, field in get_type_hints(hint).items() if name != "__test__"]
-        )
-    plain = {
-        str: pa.string(),
-        bool: pa.bool_(),
-        int: pa.int64(),
-        float: pa.float64(),
-        datetime: pa.timestamp("us"),
-    }
-    return plain[hint]
-
-
-def arrow_schema(record: type[msgspec.Struct]) -> pa.Schema:
-    """Return the Parquet schema of a record class: its fields in order; times as UTC microseconds without a zone."""
-    hints = get_type_hints(record)
-    return pa.schema([(name, _arrow_type(hints[name])) for name in record.__struct_fields__])
-
-
-_SQL_TYPES = {
-    "string": "VARCHAR",
-    "bool": "BOOLEAN",
-    "int64": "BIGINT",
-    "double": "DOUBLE",
-    "timestamp[us]": "TIMESTAMP",
-}
-
-
-def _sql_type(arrow: pa.DataType) -> str:
-    if pa.types.is_list(arrow):
-        return f"{_sql_type(arrow.value_type)}[]"
-    if pa.types.is_map(arrow):
-        return "MAP(VARCHAR, VARCHAR)"
-    if pa.types.is_struct(arrow):
-        fields = ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in arrow)
-        return f"STRUCT({fields})"
-    return _SQL_TYPES[str(arrow)]
-
-
-def sql_columns(record: type[msgspec.Struct]) -> dict[str, str]:
-    """Return a record class's columns and their DuckDB types, in order."""
-    return {field.name: _sql_type(field.type) for field in arrow_schema(record)}
-
-
-def batch_of(schema: pa.Schema, records: Sequence[msgspec.Struct]) -> pa.RecordBatch:
-    """Return records of one class as Arrow columns."""
-    columns = []
-    for field in schema:
-        values = [getattr(record, field.name) for record in records]
-        if pa.types.is_map(field.type):
-            values = [list(value.items()) for value in values]
-        elif pa.types.is_list(field.type) and pa.types.is_struct(field.type.value_type):
-            values = [[msgspec.structs.asdict(item) for item in value] for value in values]
-        elif pa.types.is_list(field.type) and pa.types.is_map(field.type.value_type):
-            values = [[list(item.items()) for item in value] for value in values]
-        columns.append(pa.array(values, field.type))
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def write_table(path: Path, record: type[msgspec.Struct], records: Iterable[msgspec.Struct]) -> int:
-    """Write records of one class to a Parquet file, whole or not at all. Returns the number of rows."""
-    schema = arrow_schema(record)
-    temporary = path.with_suffix(".tmp")
-    total = 0
-    with _opened(temporary, schema) as writer:
-        batch: list[msgspec.Struct] = []
-        for item in records:
-            batch.append(item)
-            if len(batch) >= BATCH_ROWS:
-                writer.write_batch(batch_of(schema, batch))
-                total += len(batch)
-                batch.clear()
-        writer.write_batch(batch_of(schema, batch))
-        total += len(batch)
-    temporary.replace(path)
-    return total
-
-
-def _opened(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
-    return pq.ParquetWriter(path, schema, compression="zstd")
-
-
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file, in hex."""
     with path.open("rb") as file:
@@ -265,7 +167,7 @@ class TargetWriter:
             return
         schema = arrow_schema(TABLES[table])
         if table not in self._writers:
-            self._writers[table] = _opened(self._folder / table / f"{self._name}.parquet", schema)
+            self._writers[table] = opened(self._folder / table / f"{self._name}.parquet", schema)
         self._writers[table].write_batch(batch_of(schema, batch))
         self._rows[table] = self._rows.get(table, 0) + len(batch)
 

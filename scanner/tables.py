@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from scanner.snapshot import sql_columns
+from scanner.parquet import sql_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

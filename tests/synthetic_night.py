@@ -21,6 +21,7 @@ from scanner.findings import (
     RuleResult,
     Status,
 )
+from scanner.parquet import write_table
 from scanner.records import (
     Account,
     Artifact,
@@ -41,7 +42,7 @@ from scanner.records import (
     Trust,
     Weakness,
 )
-from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal, write_table
+from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -83,6 +83,7 @@ GROUND = tuple(
         "glob",
         "kinds",
         "night",
+        "parquet",
         "plugins",
         "records",
         "safe_text",

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from scanner.analyze.reach import compute
+from scanner.parquet import write_table
 from scanner.records import (
     TABLES,
     Credential,
@@ -24,7 +25,6 @@ from scanner.records import (
     Trust,
     level_of,
 )
-from scanner.snapshot import write_table
 from scanner.tables import Tables
 
 if TYPE_CHECKING:

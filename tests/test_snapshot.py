@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scanner.findings import RESULT_TABLES
+from scanner.parquet import arrow_schema, sql_columns, write_table
 from scanner.records import TABLES, Account, Gap, Identity, Test, Trust
 from scanner.snapshot import (
     RunInfo,
     SnapshotError,
     TargetWriter,
-    arrow_schema,
     begin,
     finished_targets,
     is_sealed,
@@ -27,9 +27,7 @@ from scanner.snapshot import (
     prune,
     read_manifest,
     seal,
-    sql_columns,
     verify,
-    write_table,
 )
 from scanner.tables import Tables
 

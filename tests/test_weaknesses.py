@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from scanner.analyze.weaknesses import define_weak_identities
+from scanner.parquet import write_table
 from scanner.records import Identity, Weakness
-from scanner.snapshot import write_table
 from scanner.tables import Tables
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import msgspec
 
 from scanner.analyze.framework import EVERY
 from scanner.findings import ExceptionState, Finding, Metric
+from scanner.parquet import sql_columns
 from scanner.records import Coverage, Credential, Gap, Grant, Identity, Secret
-from scanner.snapshot import sql_columns
 
 if TYPE_CHECKING:
     from scanner.night import Night

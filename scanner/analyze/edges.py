@@ -10,8 +10,8 @@ import msgspec
 
 from scanner.analyze.trust import intersects, literal_prefix, matches, simulate
 from scanner.findings import Edge
+from scanner.parquet import write_table
 from scanner.records import Test
-from scanner.snapshot import write_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

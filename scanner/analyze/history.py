@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from scanner.analyze.finding_facts import MAX_AGE_DAYS
 from scanner.findings import SEVERITIES, Finding
-from scanner.snapshot import sql_columns
+from scanner.parquet import sql_columns
 
 if TYPE_CHECKING:
     from pathlib import Path

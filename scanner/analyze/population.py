@@ -11,7 +11,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from scanner.findings import Member
-from scanner.snapshot import sql_columns
+from scanner.parquet import sql_columns
 
 if TYPE_CHECKING:
     from datetime import datetime

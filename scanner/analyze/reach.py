@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from scanner.analyze.delivery import COMPARED, DELIVERING_LINKS, DEPLOYED_NAMES, compare
 from scanner.analyze.edges import write_edges
 from scanner.findings import Excess, Reach
+from scanner.parquet import write_table
 from scanner.records import POWERS, Power, level_of
-from scanner.snapshot import write_table
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scanner.parquet import sql_columns
 from scanner.records import TABLES
-from scanner.snapshot import sql_columns
 
 if TYPE_CHECKING:
     from pathlib import Path

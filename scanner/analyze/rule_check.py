@@ -19,9 +19,9 @@ from scanner.analyze.rule_kinds import named_kinds, syntax_tree
 from scanner.analyze.weaknesses import READS, define_weak_identities
 from scanner.document import nearest
 from scanner.findings import RESULT_TABLES, SEVERITIES
+from scanner.parquet import write_table
 from scanner.plugins import declared_kinds
 from scanner.records import TABLES
-from scanner.snapshot import write_table
 from scanner.tables import Tables
 
 if TYPE_CHECKING:

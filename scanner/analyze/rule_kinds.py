@@ -41,7 +41,8 @@ def named_kinds(query: str) -> set[tuple[frozenset[str], str]]:
             column, values = _comparison(node)
             tables = _tables_of(column, aliases)
             found |= {(tables, value) for value in values if tables}
-        function, arguments = node.get("function_name"), node.get("arguments", [])
+        function = node.get("function_name")
+        arguments = node.get("arguments", node.get("children", []))
         if function in _MACROS:
             found |= {(frozenset((_MACROS[function],)), value) for value in _constants(arguments)}
         elif function == "complete":
@@ -92,5 +93,8 @@ def _tables_of(column: list[str], aliases: dict[str, str]) -> frozenset[str]:
 
 def _constants(node: Any) -> Iterator[str]:
     for one in _nodes(node):
-        if one.get("class") == "CONSTANT" and one["literal"]["kind"] == "STRING":
-            yield one["literal"]["text"]
+        if one.get("class") == "CONSTANT":
+            # DuckDB 2 writes {"literal": {"text": ...}}, DuckDB 1.5 {"value": {"value": ...}}.
+            text = one["literal"].get("text") if "literal" in one else one["value"].get("value")
+            if isinstance(text, str):
+                yield text

@@ -33,8 +33,9 @@ from scanner.analyze.resolve import resolve
 from scanner.analyze.rule_files import choose, load_rules
 from scanner.analyze.weaknesses import define_weak_identities
 from scanner.findings import SEVERITIES, ExceptionState, Finding, Metric, RuleResult
+from scanner.parquet import write_table
 from scanner.records import Severity  # noqa: TC001  msgspec reads the annotations at run time
-from scanner.snapshot import verify, write_private, write_table
+from scanner.snapshot import verify, write_private
 from scanner.tables import Tables, quoted
 
 if TYPE_CHECKING:
