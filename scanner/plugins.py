@@ -77,6 +77,11 @@ def load_collector(name: str) -> Collector:
     return module  # type: ignore[no-any-return]
 
 
+def after_of(name: str) -> tuple[str, ...]:
+    """Return the tables of tonight that a collector reads: ``table`` or ``table/kind``; none for most."""
+    return tuple(getattr(load_collector(name), "after", ()))
+
+
 def declared_kinds() -> DeclaredKinds:
     """Return the kinds that all installed collectors declare together."""
     return together(load_collector(name) for name in collector_names())

@@ -76,8 +76,6 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     tool_version: str
     config_digest: str
     """sha256 of the configuration's text, which holds no secrets."""
-    targets: list[str] = []
-    """``collector/target`` of everything that was to be collected."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scanner.findings import RESULT_TABLES
-from scanner.parquet import arrow_schema, sql_columns, write_table
+from scanner.parquet import arrow_schema, read_table, sql_columns, write_table
 from scanner.records import TABLES, Account, Gap, Identity, Test, Trust
 from scanner.snapshot import (
     RunInfo,
@@ -214,6 +214,16 @@ def test_every_record_comes_back_as_it_went_in(
                 ]
             got = row[name]
             assert got == expected or (isinstance(got, float) and math.isclose(got, expected)), name
+    assert list(read_table(path, cls)) == records
+
+
+def test_a_column_that_an_older_file_lacks_is_read_as_unknown(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    account_rows = {"id": ["a"], "provider": ["aws"], "account_id": ["a"], "kind": ["k"], "native_id": ["1"]}
+    pq.write_table(pa.table({**account_rows, "name": ["n"], "gone": [1]}), tmp_path / "old.parquet")
+    (row,) = read_table(tmp_path / "old.parquet", Account)
+    assert (row.id, row.owner, row.tags) == ("a", None, {})
 
 
 def test_views_have_the_columns_of_the_records_even_over_older_files(tmp_path: Path) -> None:

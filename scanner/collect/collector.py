@@ -8,6 +8,7 @@ these names::
     targets(config, run) -> Iterator[Target]     independent units of work
     collect(target, config, run) -> Iterator[Record]
     PARTS                                    optional: parts of tables, by table; see `scanner.kinds`
+    after                                    optional: tables of tonight that it reads; see `scanner.collect.tonight`
 
 Inside, one generator a listing, each wrapped in `scanner.collect.listings.with_coverage`, the one place that catches a broad
 exception.
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from scanner.collect.tonight import Tonight  # noqa: TC001
 from scanner.kinds import DeclaresKinds
 from scanner.secrets.detectors import Fingerprint  # noqa: TC001  msgspec reads the annotations at run time
 
@@ -57,6 +59,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A folder for ETags and slow listings; may be empty, may be deleted at any time."""
     stopping: threading.Event
     """Set when the deadline has passed or the process was told to stop."""
+    tonight: Tonight | None = None
+    """What the first wave left of the tables in ``after``; None for a collector that declares none."""
 
 
 class TargetError(Exception):

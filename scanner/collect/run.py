@@ -1,4 +1,8 @@
-"""One night's collection: targets on a thread pool, a deadline, and a sealed snapshot at the end."""
+"""One night's collection: targets on a thread pool, a deadline, and a sealed snapshot at the end.
+
+Collectors that read what others listed tonight (`scanner.collect.tonight`) run in a second wave. It begins when every
+target of the first is done; only then are its targets known.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,15 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 import structlog
 
 from scanner import __version__
 from scanner.collect.collector import Run, Target, TargetError
 from scanner.collect.failures import Failure
 from scanner.collect.listings import ListingRequest, gap, with_coverage
-from scanner.plugins import collector_names, load_collector
+from scanner.collect.tonight import tonight_of
+from scanner.plugins import after_of, collector_names, load_collector
 from scanner.records import Coverage
 from scanner.secrets.detectors import Fingerprint
 from scanner.snapshot import (
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scanner.config import Section, Settings
+    from scanner.records import Record
 
 log = structlog.get_logger()
 
@@ -56,18 +63,31 @@ class Progress(Protocol):
     """Told how the night goes. Called from the main thread only."""
 
     def begin(self, total: int, skipped: int) -> None:
-        """``total`` targets are to be collected, of which ``skipped`` were done by the run that is resumed."""
+        """A wave begins: ``total`` targets, of which ``skipped`` were done by the run that is resumed."""
 
     def done(self, target: Target, result: TargetDone) -> None:
         """One target is finished."""
 
 
 class Planned:
-    """A target with the configuration section and collector that it belongs to."""
+    """A target, the configuration section that it belongs to, and what its collector is given tonight."""
 
-    def __init__(self, target: Target, config: Section) -> None:
+    def __init__(
+        self,
+        target: Target,
+        config: Section,
+        run: Run,
+        *,
+        failure: Failure | None = None,
+        missing: str | None = None,
+    ) -> None:
         self.target = target
         self.config = config
+        self.run = run
+        self.failure = failure
+        """For a stand-in: why the targets of a section are not known, or not all of them."""
+        self.missing = missing
+        """What the first wave did not list of that which this collector reads."""
 
     @property
     def name(self) -> str:
@@ -86,31 +106,55 @@ def fingerprint_key(state: Path) -> Fingerprint:
     return Fingerprint(bytes.fromhex(path.read_text(encoding="ascii").strip()))
 
 
-def _plan(settings: Settings, only: list[str], run: Run) -> tuple[list[Planned], list[Planned], list[str]]:
-    """Return targets, stand-ins for collectors that could not list theirs, and what those said."""
-    planned: list[Planned] = []
-    blind: list[Planned] = []
-    problems: list[str] = []
-    for name, sections in sorted(settings.collectors.items()):
-        if only and name not in only:
-            continue
-        collector = load_collector(name)
+class _Wave:
+    """The targets of one wave."""
+
+    def __init__(self) -> None:
+        self.planned: list[Planned] = []
+        self.stand_ins: list[Planned] = []
+        """One for each section whose targets are not known, or not all of them."""
+        self.problems: list[str] = []
+        """What collectors said that could not list their targets."""
+
+    def plan(self, name: str, sections: list[Section], run: Run) -> None:
+        """List the targets of a collector's sections."""
+        missing = run.tonight.missing() if run.tonight is not None else None
         for index, config in enumerate(sections):
             try:
-                planned += [
-                    Planned(_numbered(target, index), config) for target in collector.targets(config, run)
-                ]
+                targets = [_numbered(target, index) for target in load_collector(name).targets(config, run)]
             except TargetError as exc:
-                problems.append(f"{name}: {exc}")
-                stand_in = Target(
-                    collector=name,
-                    name=f"section-{index}",
-                    account_id=f"{name}:unknown",
-                    section=index,
-                    params={"problem": str(exc)},
+                self.problems.append(f"{name}: {exc}")
+                self.stand_in(name, index, config, run, Failure(reason="denied", detail=str(exc)))
+                continue
+            self.planned += [Planned(target, config, run, missing=missing) for target in targets]
+            if missing is not None:
+                failure = Failure(
+                    reason="truncated", detail=f"there may be more targets; {_incomplete(missing)}"
                 )
-                blind.append(Planned(stand_in, config))
-    return planned, blind, problems
+                self.stand_in(name, index, config, run, failure)
+
+    def stand_in(self, name: str, index: int, config: Section, run: Run, failure: Failure) -> None:
+        """Note a section whose targets are not known."""
+        target = Target(collector=name, name=f"section-{index}", account_id=f"{name}:unknown", section=index)
+        self.stand_ins.append(Planned(target, config, run, failure=failure))
+
+    @property
+    def everything(self) -> list[Planned]:
+        """What is to be done, stand-ins last."""
+        return [*self.planned, *self.stand_ins]
+
+
+def _incomplete(missing: str) -> str:
+    return f"what it reads of tonight's listings is incomplete ({missing})"
+
+
+def _sections(
+    settings: Settings, only: list[str]
+) -> tuple[dict[str, list[Section]], dict[str, list[Section]]]:
+    """Return the sections of the collectors that run, by collector: of the first wave, and of the second."""
+    chosen = {name: found for name, found in sorted(settings.collectors.items()) if not only or name in only}
+    first = {name: found for name, found in chosen.items() if not after_of(name)}
+    return first, {name: found for name, found in chosen.items() if name not in first}
 
 
 def _numbered(target: Target, index: int) -> Target:
@@ -136,15 +180,13 @@ def _asked(target: Target, call: str = COLLECTION) -> ListingRequest:
     )
 
 
-def collect_target(plan: Planned, run: Run, folder: Path) -> TargetDone:
+def collect_target(plan: Planned, folder: Path) -> TargetDone:
     """Collect one target into its own files. Failure becomes a `Gap`; only a full disk or a bug of ours raises."""
-    target = plan.target
+    target, run = plan.target, plan.run
     started = time.monotonic()
     writer = TargetWriter(folder, target.collector, target.name, target.account_id)
-    if "problem" in target.params:
-        writer.write(
-            gap(_asked(target, "targets"), Failure(reason="denied", detail=target.params["problem"]))
-        )
+    if plan.failure is not None:
+        writer.write(gap(_asked(target, "targets"), plan.failure))
         return writer.finish(time.monotonic() - started)
     try:
         collector = load_collector(target.collector)
@@ -152,7 +194,7 @@ def collect_target(plan: Planned, run: Run, folder: Path) -> TargetDone:
         for record in records:
             if isinstance(record, Coverage) and record.table == "*":
                 continue  # the stand-in for the whole target: its listings speak for themselves
-            writer.write(record)
+            writer.write(_doubted(record, plan.missing))
             if run.stopping.is_set():
                 records.close()
                 failure = Failure(reason="deadline", detail="the run was stopped before this target finished")
@@ -162,6 +204,23 @@ def collect_target(plan: Planned, run: Run, folder: Path) -> TargetDone:
     except BaseException:
         writer.discard()
         raise
+
+
+def _doubted(record: Record, missing: str | None) -> Record:
+    """Return a listing's coverage as a gap where what it rests on is incomplete; other records as they are."""
+    if missing is None or not isinstance(record, Coverage):
+        return record
+    asked = ListingRequest(
+        provider=record.provider,
+        account_id=record.account_id,
+        collector=record.collector,
+        target=record.target,
+        table=record.table,
+        call=record.call,
+        kind=record.kind,
+        region=record.region,
+    )
+    return gap(asked, Failure(reason="truncated", detail=_incomplete(missing)))
 
 
 def _resumable(snapshots: Path, *, resume: bool) -> Path | None:
@@ -208,44 +267,71 @@ def collect_snapshot(
     cache = state / "cache"
     cache.mkdir(exist_ok=True, mode=0o700)
     run = Run(as_of=as_of, fingerprint=fingerprint_key(state), cache=cache, stopping=stopping)
-    planned, blind, problems = _plan(settings, only or [], run)
-    if not planned and not stopping.is_set():
-        raise NothingCollectedError("\n".join(problems) or "the configuration names nothing to collect")
-    for problem in problems:
-        log.error("a collector could not begin", problem=problem)
-    todo = [*planned, *blind]
-    info = RunInfo(
-        run_id=run_id,
-        as_of=as_of,
-        tool_version=__version__,
-        config_digest=digest,
-        targets=[plan.name for plan in todo],
-    )
+    first, second = _sections(settings, only or [])
+    wave = _Wave()
+    for name, sections in first.items():
+        wave.plan(name, sections, run)
+    if not wave.planned and (first or not second) and not stopping.is_set():
+        raise NothingCollectedError("\n".join(wave.problems) or "the configuration names nothing to collect")
+    info = RunInfo(run_id=run_id, as_of=as_of, tool_version=__version__, config_digest=digest)
     begin(folder, info)
-    finished = {f"{done.collector}/{done.target}" for done in finished_targets(folder)}
-    progress.begin(len(todo), len(finished))
-    left = [plan for plan in todo if plan.name not in finished]
-    not_started = []
-    for plan in _work(left, run, folder, settings.limits.workers, progress):
-        not_started.append(plan.name)
-        writer = TargetWriter(folder, plan.target.collector, plan.target.name, plan.target.account_id)
-        failure = Failure(reason="deadline", detail="the run was stopped before this target started")
-        writer.write(gap(_asked(plan.target), failure))
-        writer.finish(0.0)
+    not_started = _collect(wave, folder, settings.limits.workers, progress, stopping)
+    if second:
+        done = [one for one in finished_targets(folder) if one.collector in first]
+        wave = _second_wave(second, run, folder, done)
+        if not first and not wave.planned and not stopping.is_set():
+            shutil.rmtree(folder)
+            raise NothingCollectedError("\n".join(wave.problems) or "nothing of tonight names a target")
+        not_started += _collect(wave, folder, settings.limits.workers, progress, stopping)
     return seal(folder, info, not_started, partial=stopping.is_set())
 
 
+def _second_wave(sections: dict[str, list[Section]], run: Run, folder: Path, done: list[TargetDone]) -> _Wave:
+    """Plan the collectors that read what the first wave left; when the run has to stop, name their sections only."""
+    wave = _Wave()
+    for name, configs in sections.items():
+        if run.stopping.is_set():
+            for index, config in enumerate(configs):
+                wave.stand_in(name, index, config, run, _NOT_BEGUN)
+        else:
+            tonight = tonight_of(folder, done, after_of(name))
+            wave.plan(name, configs, msgspec.structs.replace(run, tonight=tonight))
+    return wave
+
+
+_NOT_BEGUN = Failure(reason="deadline", detail="the run was stopped before this target started")
+
+
+def _collect(
+    wave: _Wave, folder: Path, workers: int, progress: Progress, stopping: threading.Event
+) -> list[str]:
+    """Collect what is left of a wave. Returns the names of what was never begun because the run had to stop."""
+    for problem in wave.problems:
+        log.error("a collector could not begin", problem=problem)
+    finished = {f"{done.collector}/{done.target}" for done in finished_targets(folder)}
+    todo = wave.everything
+    left = [plan for plan in todo if plan.name not in finished]
+    progress.begin(len(todo), len(todo) - len(left))
+    not_started = []
+    for plan in _work(left, folder, workers, progress, stopping):
+        not_started.append(plan.name)
+        writer = TargetWriter(folder, plan.target.collector, plan.target.name, plan.target.account_id)
+        writer.write(gap(_asked(plan.target), _NOT_BEGUN))
+        writer.finish(0.0)
+    return not_started
+
+
 def _work(
-    plans: list[Planned], run: Run, folder: Path, workers: int, progress: Progress
+    plans: list[Planned], folder: Path, workers: int, progress: Progress, stopping: threading.Event
 ) -> Iterator[Planned]:
     """Collect the targets, ``workers`` at once. Yields those that were never begun because the run had to stop."""
     waiting = list(reversed(plans))
     running: dict[Future[TargetDone], Planned] = {}
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="target") as pool:
         while waiting or running:
-            while waiting and len(running) < workers and not run.stopping.is_set():
+            while waiting and len(running) < workers and not stopping.is_set():
                 plan = waiting.pop()
-                running[pool.submit(collect_target, plan, run, folder)] = plan
+                running[pool.submit(collect_target, plan, folder)] = plan
             if not running:
                 break
             for future in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
@@ -253,7 +339,7 @@ def _work(
                 try:
                     result = future.result()
                 except BaseException:
-                    run.stopping.set()
+                    stopping.set()
                     raise
                 progress.done(plan.target, result)
     yield from reversed(waiting)

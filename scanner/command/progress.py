@@ -32,7 +32,9 @@ class TerminalProgress:
         )
 
     def begin(self, total: int, skipped: int) -> None:
-        """Show the bar."""
+        """Show the bar of a wave."""
+        for earlier in self._bar.task_ids:
+            self._bar.remove_task(earlier)
         self._task = self._bar.add_task("Collecting", total=total, completed=skipped)
         self._left = total - skipped
         if self._left:
