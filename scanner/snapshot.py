@@ -33,8 +33,12 @@ if TYPE_CHECKING:
 
     import pyarrow.parquet as pq
 
-SCHEMA_VERSION = 1
-"""Raised when a column changes meaning. New columns are read as NULL from older snapshots and need no raise."""
+SCHEMA_VERSION = 2
+"""Raised when a column changes meaning. New columns are read as NULL from older snapshots and need no raise; renamed
+kinds, rules and values are mapped (`scanner.renamed`)."""
+
+OLDEST_SCHEMA_VERSION = 2
+"""The oldest that is read. In version 1 weaknesses of definitions were controls, with everything in one sentence."""
 
 RUN_ID_FORMAT = "%Y%m%dT%H%M%SZ"
 
@@ -272,11 +276,51 @@ def read_manifest(folder: Path) -> Manifest:
         raise SnapshotError(
             f"{path} is damaged ({exc}). Restore it from a backup, or use another snapshot."
         ) from None
+    if manifest.schema_version < OLDEST_SCHEMA_VERSION:
+        raise SnapshotError(
+            f"{path} has schema version {manifest.schema_version}, which is no longer read; the oldest is "
+            f"{OLDEST_SCHEMA_VERSION}. Name a new `state` folder in config.yaml, or remove {folder}."
+        )
     if manifest.schema_version > SCHEMA_VERSION:
         raise SnapshotError(
             f"{path} has schema version {manifest.schema_version}, newer than {SCHEMA_VERSION}: upgrade sprawlscan."
         )
     return manifest
+
+
+_VERSION_FILE = "version.json"
+
+
+class _HistoryVersion(msgspec.Struct, frozen=True):
+    schema_version: int
+
+
+_HISTORY_VERSION = msgspec.json.Decoder(_HistoryVersion)
+
+
+def mark_history(history: Path) -> None:
+    """Note in a history folder which schema version it is written with."""
+    write_private(history / _VERSION_FILE, msgspec.json.encode(_HistoryVersion(SCHEMA_VERSION)) + b"\n")
+
+
+def check_history(history: Path) -> None:
+    """Raise `SnapshotError` for a history folder of a schema version that is not read."""
+    if not any(history.glob("*.parquet")):
+        return
+    try:
+        version = _HISTORY_VERSION.decode((history / _VERSION_FILE).read_bytes()).schema_version
+    except (FileNotFoundError, msgspec.MsgspecError):
+        version = 1  # which noted no version
+    if version < OLDEST_SCHEMA_VERSION:
+        raise SnapshotError(
+            f"{history} has schema version {version}, which is no longer read; the oldest is "
+            f"{OLDEST_SCHEMA_VERSION}. Name a new `state` folder in config.yaml, or remove {history} and the "
+            "snapshots and analyses beside it: findings would otherwise look new and resolved at once."
+        )
+    if version > SCHEMA_VERSION:
+        raise SnapshotError(
+            f"{history} has schema version {version}, newer than {SCHEMA_VERSION}: upgrade sprawlscan."
+        )
 
 
 def verify(folder: Path) -> Manifest:

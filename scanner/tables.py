@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from scanner.parquet import sql_columns
+from scanner.records import TABLES
+from scanner.renamed import todays_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import msgspec
 
+_TABLE_OF: dict[type[msgspec.Struct], str] = {record: name for name, record in TABLES.items()}
 _PARAMETER = re.compile(r"\$([A-Za-z_]\w*)")
 
 
@@ -47,10 +50,16 @@ class Tables:
         self.con.execute("set enable_external_access=false")
 
     def view(self, name: str, record: type[msgspec.Struct], files: list[Path]) -> None:
-        """Make a view of Parquet files with exactly the record's columns; what older files lack is NULL."""
+        """Make a view of Parquet files with exactly the record's columns.
+
+        What older files lack is NULL, and what had another name when they were written has today's.
+        """
         columns = sql_columns(record)
+        today = todays_names(_TABLE_OF.get(record), columns)
         empty = ", ".join(f'NULL::{kind} AS "{column}"' for column, kind in columns.items())
-        chosen = ", ".join(f'"{column}"' for column in columns)
+        chosen = ", ".join(
+            f'{today[column]} AS "{column}"' if column in today else f'"{column}"' for column in columns
+        )
         query = f"SELECT {empty} WHERE false"
         if files:
             paths = ", ".join(quoted(str(path.resolve())) for path in files)

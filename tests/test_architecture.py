@@ -86,6 +86,7 @@ GROUND = tuple(
         "parquet",
         "plugins",
         "records",
+        "renamed",
         "safe_text",
         "secrets",
         "snapshot",

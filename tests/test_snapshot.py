@@ -82,7 +82,7 @@ def test_a_missing_file_is_noticed(tmp_path: Path) -> None:
         verify(tmp_path / "a")
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b'{"schema_version": 1}', b"\xff\xfe"])
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"schema_version": 2}', b"\xff\xfe"])
 def test_a_damaged_manifest_is_an_error_and_not_an_empty_snapshot(tmp_path: Path, damage: bytes) -> None:
     sealed(tmp_path / "a", [account("one")])
     (tmp_path / "a" / "manifest.json").write_bytes(damage)
@@ -93,7 +93,7 @@ def test_a_damaged_manifest_is_an_error_and_not_an_empty_snapshot(tmp_path: Path
 def test_a_newer_schema_is_refused_with_advice(tmp_path: Path) -> None:
     sealed(tmp_path / "a", [account("one")])
     path = tmp_path / "a" / "manifest.json"
-    path.write_bytes(path.read_bytes().replace(b'"schema_version": 1', b'"schema_version": 99'))
+    path.write_bytes(path.read_bytes().replace(b'"schema_version": 2', b'"schema_version": 99'))
     with pytest.raises(SnapshotError, match="upgrade sprawlscan"):
         read_manifest(tmp_path / "a")
 

@@ -35,7 +35,7 @@ from scanner.analyze.weaknesses import define_weak_identities
 from scanner.findings import SEVERITIES, ExceptionState, Finding, Metric, RuleResult
 from scanner.parquet import write_table
 from scanner.records import Severity  # noqa: TC001  msgspec reads the annotations at run time
-from scanner.snapshot import verify, write_private
+from scanner.snapshot import check_history, mark_history, verify, write_private
 from scanner.tables import Tables, quoted
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def analyze(state: Path, run_id: str, *, settings: AnalyzeSettings) -> AnalysisS
     """
     snapshot = state / "snapshots" / run_id
     manifest = verify(snapshot)
+    check_history(state / "history")
     every = load_rules(settings.custom_rules)
     rules = choose(every, settings.rule_params, settings.disabled)
     accepted = (
@@ -130,6 +131,7 @@ def analyze(state: Path, run_id: str, *, settings: AnalyzeSettings) -> AnalysisS
     history_file.replace(past / f"{run_id}.parquet")
     listings_file.replace(past / f"{run_id}.listings.parquet")
     keep_population(out / "population", past, run_id)
+    mark_history(past)
     write_private(past / f"{run_id}.metrics.json", (out / "metrics.json").read_bytes())
     (out / "metrics.json").unlink()
     shutil.rmtree(out / "work")

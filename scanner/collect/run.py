@@ -31,6 +31,7 @@ from scanner.snapshot import (
     TargetDone,
     TargetWriter,
     begin,
+    check_history,
     finished_targets,
     is_sealed,
     latest_unsealed,
@@ -251,6 +252,7 @@ def collect_snapshot(
     state = settings.state
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     snapshots = state / "snapshots"
+    check_history(state / "history")
     unknown = sorted(set(only or []) - set(settings.collectors))
     if unknown:
         raise NothingCollectedError(
