@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import collectors.gitlab
-from collectors.gitlab.client import Client
+from collectors.gitlab.client import GitLabClient
 from scanner.collect.collector import Run
 from scanner.kinds import declared_by
 from scanner.records import Gap
@@ -45,6 +45,7 @@ def config(sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, **options: A
             "oidc_issuer": "https://gitlab.com",
             "retries": 0,
             "timeout_seconds": 5,
+            "throttled_wait_seconds": 0.05,
             **options,
         }
     )
@@ -64,5 +65,7 @@ def collected(settings: Config, night: Run) -> list[Record]:
     return records
 
 
-def client(sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, cache: Path, **options: Any) -> Client:
-    return Client(config(sandbox, monkeypatch, **options), run(cache))
+def client(
+    sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, cache: Path, **options: Any
+) -> GitLabClient:
+    return GitLabClient(config(sandbox, monkeypatch, **options), run(cache))

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 import collectors.gitlab
-from collectors.gitlab.client import Client, QueryError
-from collectors.gitlab.failures import GitLabError, explain
+from collectors.gitlab.client import GitLabClient
 from sandbox.gitlab import GitLabSandbox, build
 from sandbox.gitlab.entities import variable
+from scanner.collect.failures import SourceError, classify_error
+from scanner.collect.graphql import GraphqlError, QueryError
 from tests.gitlab_night import client, config, run
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def sandbox() -> Iterator[GitLabSandbox]:
         yield served
 
 
-def names(reader: Client, path: str = VARIABLES, **parameters: str | int) -> list[str]:
+def names(reader: GitLabClient, path: str = VARIABLES, **parameters: str | int) -> list[str]:
     return [str(item["key"]) for item in reader.items(path, parameters)]
 
 
@@ -73,8 +74,10 @@ def test_a_graphql_limit_with_a_json_body_is_waited_out(
     sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Trouble
 ) -> None:
     sandbox.fail("/api/graphql", trouble, times=1)
-    data = client(sandbox, monkeypatch, tmp_path, retries=2).query(QUERY, {"path": "lantern/handbook"})
-    assert data == {"project": {"id": "gid://gitlab/Project/9003"}}
+    data = client(sandbox, monkeypatch, tmp_path, retries=2).graphql.query(
+        QUERY, {"path": "lantern/handbook"}
+    )
+    assert data.data == {"project": {"id": "gid://gitlab/Project/9003"}}
     assert sandbox.calls["POST /api/graphql"] == 2
 
 
@@ -97,17 +100,17 @@ def test_a_limit_without_end_is_throttled_not_empty(
     sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     sandbox.fail(VARIABLES, "too-many-bare")
-    with pytest.raises(GitLabError) as raised:
+    with pytest.raises(SourceError) as raised:
         names(client(sandbox, monkeypatch, tmp_path, retries=1))
     assert raised.value.reason == "throttled"
-    assert sandbox.calls["GET /projects/:id/variables"] == 2
+    assert sandbox.calls["GET /projects/:id/variables"] == 5
 
 
 def test_a_limit_that_ends_too_late_is_given_up_at_once(
     sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     sandbox.fail(VARIABLES, "too-many")
-    with pytest.raises(GitLabError, match="ends only in"):
+    with pytest.raises(SourceError, match="ends only in"):
         names(client(sandbox, monkeypatch, tmp_path, retries=5, longest_wait_seconds=0.5))
     assert sandbox.calls["GET /projects/:id/variables"] == 1
 
@@ -117,10 +120,10 @@ def test_stopping_ends_a_wait(
 ) -> None:
     sandbox.fail(VARIABLES, "too-many")
     night = run(tmp_path)
-    reader = Client(config(sandbox, monkeypatch, retries=5), night)
+    reader = GitLabClient(config(sandbox, monkeypatch, retries=5), night)
     threading.Timer(0.2, night.stopping.set).start()
     begun = time.monotonic()
-    with pytest.raises(GitLabError) as raised:
+    with pytest.raises(SourceError) as raised:
         names(reader)
     assert raised.value.reason == "deadline"
     assert time.monotonic() - begun < 5
@@ -130,10 +133,10 @@ def test_a_next_link_that_leads_back_is_noticed(
     sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     sandbox.fail(VARIABLES, "looping-next")
-    with pytest.raises(GitLabError) as raised:
+    with pytest.raises(SourceError) as raised:
         names(client(sandbox, monkeypatch, tmp_path))
     assert raised.value.reason == "malformed"
-    assert sandbox.calls["GET /projects/:id/variables"] == 2
+    assert sandbox.calls["GET /projects/:id/variables"] == 1
 
 
 def test_a_next_link_to_another_host_gets_no_token(
@@ -146,7 +149,7 @@ def test_a_next_link_to_another_host_gets_no_token(
         assert len(names(reader)) == MANY
         assert not elsewhere.log
     sandbox.fail(VARIABLES, "foreign-next")
-    with pytest.raises(GitLabError):
+    with pytest.raises(SourceError):
         names(reader)
 
 
@@ -154,7 +157,7 @@ def test_a_redirect_to_another_host_is_not_followed(
     sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     sandbox.fail(VARIABLES, "foreign-redirect")
-    with pytest.raises(GitLabError, match="redirected to another host") as raised:
+    with pytest.raises(SourceError, match="redirected: leads to another host") as raised:
         names(client(sandbox, monkeypatch, tmp_path))
     assert raised.value.reason == "malformed"
 
@@ -162,7 +165,7 @@ def test_a_redirect_to_another_host_is_not_followed(
 def test_a_list_without_end_is_truncated(
     sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with pytest.raises(GitLabError) as raised:
+    with pytest.raises(SourceError) as raised:
         names(client(sandbox, monkeypatch, tmp_path, max_pages=2))
     assert raised.value.reason == "truncated"
 
@@ -172,33 +175,31 @@ def test_no_status_is_an_empty_list(
     sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int
 ) -> None:
     sandbox.fail(VARIABLES, status)
-    with pytest.raises(GitLabError) as raised:
+    with pytest.raises(SourceError) as raised:
         names(client(sandbox, monkeypatch, tmp_path))
     assert raised.value.status == status
-    failure = explain(raised.value)
+    failure = classify_error(raised.value)
     assert failure is not None
     assert (failure.reason == "denied") == (status in {401, 402, 403, 404})
 
 
-def test_data_beside_errors_is_kept_only_for_who_asks_of_many(
+def test_data_beside_errors_is_kept_with_them(
     sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     sandbox.broken = {9002: "branchRules"}
-    reader = client(sandbox, monkeypatch, tmp_path)
     query = "query($ids: [ID!]) { projects(ids: $ids) { nodes { id branchRules { nodes { name } } } } }"
     ids = {"ids": ["gid://gitlab/Project/9002", "gid://gitlab/Project/9003"]}
-    shown = reader.query(query, ids, partial=True)["projects"]["nodes"]
-    assert [node["branchRules"] is None for node in shown] == [False, True]
-    with pytest.raises(QueryError, match="Timeout on Project") as raised:
-        reader.query(query, ids)
-    assert (raised.value.too_slow, raised.value.reason) == (True, "unreachable")
+    answer = client(sandbox, monkeypatch, tmp_path).graphql.query(query, ids)
+    assert [node["branchRules"] is None for node in answer.data["projects"]["nodes"]] == [False, True]
+    assert [(error.too_slow, error.message[:18]) for error in answer.errors] == [(True, "Timeout on Project")]
+    assert QueryError(answer.errors).reason == "unreachable"
 
 
 def test_only_queries_are_sent(
     sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match="only queries"):
-        client(sandbox, monkeypatch, tmp_path).query("mutation { destroy }", {})
+        client(sandbox, monkeypatch, tmp_path).graphql.query("mutation { destroy }", {})
     assert not sandbox.log
 
 
@@ -211,8 +212,8 @@ def test_a_field_that_this_gitlab_lacks_is_told_apart(
             'query { project(fullPath: "lantern/handbook") { pipelineTriggers { nodes { lastUsed } } } }'
         )
         with pytest.raises(QueryError) as raised:
-            reader.query(document, {})
-        assert raised.value.unknown
+            reader.graphql.query(document, {})
+        assert raised.value.lacks
 
 
 @pytest.mark.parametrize(
@@ -225,9 +226,12 @@ def test_a_field_that_this_gitlab_lacks_is_told_apart(
     ],
 )
 def test_gitlabs_own_words_for_what_it_lacks_are_known(words: str) -> None:
-    assert QueryError([words]).unknown
-    assert not QueryError([words]).too_much
-    assert not QueryError(["The resource that you are attempting to access does not exist"]).unknown
+    def error(message: str) -> QueryError:
+        return QueryError([GraphqlError(message=message, type="", path=[], field="")])
+
+    assert error(words).lacks
+    assert not error(words).too_complex
+    assert not error("The resource that you are attempting to access does not exist").lacks
 
 
 def test_a_person_is_asked_for_with_the_token_in_its_own_header(

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from collectors.gitlab.listings.projects import read_project
-from collectors.gitlab.listings.structure import File, read_structure
+from collectors.gitlab.facts import ProjectFile, project_facts
+from collectors.gitlab.survey import read_structure
 from sandbox.gitlab.entities import group, project
 from sandbox.gitlab.estate import RISK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PROJECT = read_project(project(RISK, "risk-engine", group(8001, "lantern", "Lantern Pay")))
+PROJECT = project_facts(project(RISK, "risk-engine", group(8001, "lantern", "Lantern Pay")))
 ADMIN = {"userPermissions": {"adminProject": True}}
 PATHS = frozenset({".gitlab-ci.yml"})
 
@@ -71,7 +71,7 @@ def rule(*push: Mapping[str, Any]) -> dict[str, Any]:
         ({"branches": nodes(rule(level(40, "Maintainers"), level(40, "x", group={"id": "gid://gitlab/Group/9"})))},
          "branches", [rule(level(40, "Maintainers"), level(40, "x", group={"id": "gid://gitlab/Group/9"}))]),
         ({"repository": {"blobs": nodes({"path": ".gitlab-ci.yml", "oid": "a1", "rawSize": "12"})}}, "files",
-         {".gitlab-ci.yml": File(path=".gitlab-ci.yml", oid="a1", size=12)}),
+         {".gitlab-ci.yml": ProjectFile(path=".gitlab-ci.yml", oid="a1", size=12)}),
         ({"repository": {"blobs": nodes()}}, "files", {}),
         ({"repository": {"blobs": nodes({"path": ".gitlab-ci.yml", "oid": None})}}, "files", None),
         ({"repository": {"blobs": nodes(None)}}, "files", None),
@@ -136,7 +136,7 @@ def test_a_feature_that_is_switched_off_may_hide_what_is_still_there(feature: st
         "approvals": nodes(),
     }
     row = project(RISK, "risk-engine", group(8001, "lantern", "Lantern Pay")) | {feature: "disabled"}
-    on, off = read_structure(PROJECT, node, PATHS), read_structure(read_project(row), node, PATHS)
+    on, off = read_structure(PROJECT, node, PATHS), read_structure(project_facts(row), node, PATHS)
     fields = ("triggers", "agents", "branches", "approvals")
     assert {name for name in fields if getattr(on, name) is None} == set()
     assert {name for name in fields if getattr(off, name) is None} == unsure

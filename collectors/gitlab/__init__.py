@@ -40,104 +40,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, field_validator
-
+from collectors.gitlab.config import Config
 from collectors.gitlab.kinds import KINDS, PARTS
 from scanner.collect.collector import Target
-from scanner.config import SecretRef, Section
 from scanner.records import record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.gitlab.client import Client
+    from collectors.gitlab.client import GitLabClient
     from scanner.collect.collector import Run
     from scanner.records import Record
 
 __all__ = ["KINDS", "PARTS", "Config", "collect", "permissions", "targets"]
+
 _HERE = Path(__file__).resolve().parent
-
-
-class Projects(Section):
-    """Which projects are read, by full path."""
-
-    include: tuple[str, ...] = ("*",)
-    """Glob patterns (``acme/payments/*``); a project must match one."""
-    exclude: tuple[str, ...] = ()
-    """Glob patterns; a project must match none."""
-
-
-class Config(Section):
-    """The section ``gitlab`` of config.yaml."""
-
-    base_url: str = "https://gitlab.com"
-    """Address of the instance, without ``/api/v4``."""
-    token: SecretRef
-    """A personal, group or service account token with the scope ``read_api``."""
-    groups: tuple[str, ...] = ()
-    """Full paths of groups; empty means every top-level group that the token sees."""
-    instance: bool | None = None
-    """Whether the instance itself is read (people, their tokens, instance variables); by default when the token is an
-    administrator's."""
-    projects: Projects = Projects()
-    """Which projects are read."""
-    ca_bundle: Path | None = None
-    """PEM file of the certificate authorities to trust."""
-    oidc_issuer: str | None = None
-    """Issuer of ID tokens, where it is not ``base_url``."""
-    archived: bool = False
-    """Whether archived projects are read in full; they run no pipelines."""
-    deployments: int = Field(default=100, ge=0, le=100)
-    """How many of a project's last deployments are read."""
-    rotate_above: int = Field(default=1000, ge=0)
-    """Up to so many projects in a group, all are read in full every night."""
-    rotation_days: int = Field(default=7, ge=1)
-    """Above that, a project without a visible change is read in full once in so many nights; in between, its records are
-    carried forward and marked."""
-    impersonation_tokens: bool = True
-    """Whether each person's impersonation tokens are read, one request a person; only with an administrator's token."""
-    workers: int = Field(default=4, ge=1, le=32)
-    """Requests at the same time, for each group."""
-    retries: int = Field(default=10, ge=0)
-    """How often a request is repeated after a rate limit, a cut connection or a server error."""
-    longest_wait_seconds: float = Field(default=900, ge=0)
-    """A rate limit that ends later than this is a Gap at once."""
-    timeout_seconds: int = Field(default=30, ge=1)
-    """How long one answer may take."""
-    max_pages: int = Field(default=10_000, ge=1)
-    """After so many pages a list is given up as truncated."""
-
-    @field_validator("base_url")
-    @classmethod
-    def _whole_url(cls, value: str) -> str:
-        url = urlsplit(value)
-        if url.scheme not in {"http", "https"} or not url.hostname or url.username or url.query:
-            raise ValueError("must be a URL such as https://gitlab.com")
-        return value.rstrip("/").removesuffix("/api/v4")
-
-    @property
-    def issuer(self) -> str:
-        """Issuer of ID tokens: https://docs.gitlab.com/ci/secrets/id_token_authentication/"""
-        return (self.oidc_issuer or self.base_url).rstrip("/")
-
-    @property
-    def public(self) -> bool:
-        """Whether this is gitlab.com, whose instance runners are GitLab's own."""
-        return urlsplit(self.base_url).hostname == "gitlab.com"
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:
     """Yield one target for each group, and one for the instance. A group that cannot be read is a target, too."""
-    from collectors.gitlab.client import Client
-    from collectors.gitlab.failures import readable
+    from collectors.gitlab.client import GitLabClient
 
-    client = Client(config, run)
+    client = GitLabClient(config, run)
     try:
-        admin = False
-        if config.instance is None:
-            with readable():
-                admin = bool(client.one("/user").get("is_admin"))
-        if config.instance or admin:
+        if config.instance or (config.instance is None and _is_administrator(client)):
             host = urlsplit(config.issuer).netloc
             yield Target(
                 collector="gitlab",
@@ -154,6 +80,15 @@ def targets(config: Config, run: Run) -> Iterator[Target]:
         client.close()
 
 
+def _is_administrator(client: GitLabClient) -> bool:
+    from scanner.collect.failures import SourceError
+
+    try:
+        return bool(client.one("/user").get("is_admin"))
+    except SourceError:
+        return False
+
+
 def _target(path: str, number: object, **params: str) -> Target:
     return Target(
         collector="gitlab",
@@ -163,37 +98,35 @@ def _target(path: str, number: object, **params: str) -> Target:
     )
 
 
-def _named(client: Client, path: str) -> Target:
-    from collectors.gitlab.failures import readable
+def _named(client: GitLabClient, path: str) -> Target:
+    from scanner.collect.failures import SourceError
 
-    number: object = path
-    with readable():
-        number = client.one(f"/groups/{quote(path, safe='')}", {"with_projects": "false"}).get("id", path)
-    return _target(path, number)
+    try:
+        group = client.one(f"/groups/{quote(path, safe='')}", {"with_projects": "false"})
+    except SourceError:
+        return _target(path, path)
+    return _target(path, group.get("id", path))
 
 
-def _seen(client: Client) -> Iterator[Target]:
+def _seen(client: GitLabClient) -> Iterator[Target]:
     """Yield the top-level groups that the token sees; one target that tells why when they cannot be listed."""
-    from collectors.gitlab.failures import GitLabError, readable
+    from scanner.collect.failures import SourceError
 
-    done = False
-    why = "the groups could not be listed"
     parameters = {"top_level_only": "true", "pagination": "keyset", "order_by": "name", "sort": "asc"}
-    with readable() as failed:
+    try:
         for group in client.items("/groups", parameters):
-            if "full_path" not in group or "id" not in group:
-                raise GitLabError("malformed", "/groups: a group without id and full_path")
             yield _target(str(group["full_path"]), group["id"])
-        done = True
-    if not done:
-        yield _target("groups", "groups", problem=f"{why}: {failed[0].detail}", reason=failed[0].reason)
+    except KeyError as exc:
+        yield _target("groups", "groups", problem=f"/groups: a group without {exc}", reason="malformed")
+    except SourceError as exc:
+        problem = f"the groups could not be listed: {exc.detail}"
+        yield _target("groups", "groups", problem=problem, reason=exc.reason)
 
 
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield what one group, or the instance, holds. Never raises for what GitLab answers: that is a Gap."""
-    from collectors.gitlab import plan as night
-    from collectors.gitlab.client import Client
-    from collectors.gitlab.listings import instance
+    from collectors.gitlab.client import GitLabClient
+    from collectors.gitlab.plan import group_night, instance_night
     from collectors.gitlab.scope import once
     from scanner.collect.memory import Memory, code_version
 
@@ -204,10 +137,10 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         as_of=run.as_of,
         version=f"{code_version(_HERE, _HERE.parent / 'definitions')} {run.fingerprint('sprawlscan')}",
     )
-    client = Client(config, run)
-    read = instance.night if "instance" in target.params else night.night
+    client = GitLabClient(config, run)
+    night = instance_night if "instance" in target.params else group_night
     try:
-        yield from once(read(client, memory, target, config, run))
+        yield from once(night(client, memory, target, config, run))
     finally:
         client.close()
         memory.close()

@@ -1,4 +1,4 @@
-"""One top-level group's night: in which order its listings are read, and what is known to be invisible."""
+"""One target's night: in which order its listings are read, and what is known to be invisible."""
 
 from __future__ import annotations
 
@@ -8,143 +8,164 @@ from urllib.parse import quote
 import msgspec
 
 from collectors.gitlab import powers
-from collectors.gitlab.failures import GitLabError, explain, readable
-from collectors.gitlab.listings import controls, credentials, groups, projects, runners, secrets
-from collectors.gitlab.scope import Place, Scope, path_of
-from scanner.collect.listings import ListingRequest, preflight
-from scanner.records import TABLES, Reason
+from collectors.gitlab.facts import GitLabPlace, group_place
+from collectors.gitlab.listings import controls, credentials, groups, instance, projects, runners, secrets
+from collectors.gitlab.project_plan import everything
+from collectors.gitlab.scope import GitLabScope
+from scanner.collect.failures import SourceError
+from scanner.collect.listings import ListingRequest, preflight, with_coverage
+from scanner.records import Account, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Generator, Iterator
 
-    from collectors.gitlab import Config
-    from collectors.gitlab.client import Client
-    from collectors.gitlab.listings.projects import Project
+    from collectors.gitlab.client import GitLabClient
+    from collectors.gitlab.config import Config
     from scanner.collect.collector import Run, Target
     from scanner.collect.memory import Memory
-    from scanner.records import Account, Record
-
-_BELOW = [
-    name for name in TABLES if name not in {"accounts", "gaps", "coverage", "trusts", "artifacts", "rollouts"}
-]
-"""Tables that are in doubt when projects or subgroups could not be listed."""
+    from scanner.records import Record
 
 
-def night(client: Client, memory: Memory, target: Target, config: Config, run: Run) -> Iterator[Record]:
+def group_night(
+    client: GitLabClient, memory: Memory, target: Target, config: Config, run: Run
+) -> Iterator[Record]:
     """Yield everything of one top-level group."""
 
     def itself() -> Generator[Record, None, dict[str, Any]]:
         if "problem" in target.params:
-            raise GitLabError(msgspec.convert(target.params["reason"], Reason), target.params["problem"])
+            raise SourceError(msgspec.convert(target.params["reason"], Reason), target.params["problem"])
         group = client.one(f"/groups/{quote(target.params['group'], safe='')}", {"with_projects": "false"})
         yield groups.account(group)
         return group
 
-    asked = ListingRequest(
+    top = yield from preflight(itself(), _everything(target, "GET /groups/:id", "a member of the group"))
+    if top is None:
+        return
+    place = group_place(top)
+    role = _own_role(client, place)
+    scope = GitLabScope(
+        client=client,
+        run=run,
+        target=target,
+        config=config,
+        memory=memory,
+        account_id=place.account_id,
+        names={"id": place.number},
+        place=place,
+        role=role,
+        people_elsewhere=role == powers.ADMIN and config.instance is not False,
+    )
+    yield from with_coverage(
+        groups.settings(top), scope.request("controls", "GET /groups/:id", kind="two-factor-requirement")
+    )
+    below = yield from groups.subgroups(scope, loses=projects.IN_DOUBT)
+    identifiers: dict[str, dict[str, str]] = {}
+    for group in (top, *below):
+        # Parents come first: what their variables name, their children's pipelines use.
+        inherited = identifiers.get(str(group.get("parent_id")), {})
+        identifiers[str(group["id"])] = inherited | (yield from _group(scope, group))
+    yield from credentials.service_accounts(scope)
+    yield from credentials.ssh_certificates(scope)
+    yield from runners.runners(scope)
+    wanted = yield from projects.projects_of_group(scope)
+    yield from everything(scope, wanted, identifiers)
+    yield from _unseen(scope)
+
+
+def instance_night(
+    client: GitLabClient, memory: Memory, target: Target, config: Config, run: Run
+) -> Iterator[Record]:
+    """Yield the instance's people, their tokens, its own variables, hooks and applications, and personal projects.
+
+    https://docs.gitlab.com/api/rest/
+    """
+    host = target.params["instance"]
+    place = GitLabPlace(kind="instance", number=host, address=host, account_id=target.account_id)
+    scope = GitLabScope(
+        client=client,
+        run=run,
+        target=target,
+        config=config,
+        memory=memory,
+        account_id=place.account_id,
+        place=place,
+        role=powers.ADMIN,
+    )
+
+    def itself() -> Generator[Record, None, bool]:
+        me = client.one("/user")
+        if not me.get("is_admin"):
+            raise SourceError("denied", "the token is not an administrator's")
+        yield Account(
+            id=place.account_id,
+            provider="gitlab",
+            account_id=place.account_id,
+            kind="gitlab-instance",
+            native_id=host,
+            name=host,
+            address=config.base_url,
+            url=config.base_url,
+        )
+        return True
+
+    if not (yield from preflight(itself(), _everything(target, "GET /user", instance.ADMINISTRATOR))):
+        return
+    people = yield from instance.users(scope)
+    yield from credentials.service_accounts(scope)
+    yield from instance.personal_tokens(scope, people)
+    if config.impersonation_tokens:
+        yield from instance.impersonation_tokens(scope, people)
+    yield from secrets.variables(scope, place)
+    yield from controls.webhooks(scope, place)
+    yield from instance.applications(scope)
+    wanted = yield from projects.personal_projects(scope, instance.ADMINISTRATOR)
+    yield from everything(scope, wanted, {})
+    yield scope.unseen("credentials", "ssh-key", "GET /users/:id/keys", "Users' SSH keys were not read.")
+
+
+def _everything(target: Target, call: str, needs: str) -> ListingRequest:
+    """Describe the first call, without which nothing of the target can be read."""
+    return ListingRequest(
         provider="gitlab",
         account_id=target.account_id,
         collector="gitlab",
         target=target.name,
         table="*",
-        call="GET /groups/:id",
-        needs="a member of the group",
+        call=call,
+        needs=needs,
     )
-    top = yield from preflight(itself(), asked, explain)
-    if top is None:
-        return
-    place = groups.group_place(top)
-    role = _own_role(client, place)
-    scope = Scope(
-        client=client,
-        run=run,
-        target=target,
-        config=config,
-        place=place,
-        role=role,
-        people_elsewhere=role == powers.ADMIN and config.instance is not False,
-    )
-    yield from scope.told(
-        groups.settings(top), scope.asked("controls", "GET /groups/:id", kind="two-factor-requirement")
-    )
-    below: list[dict[str, Any]] = []
-    yield from _listed(scope, "/groups/:id/descendant_groups", "gitlab-group", groups.account, below.append)
-    # Parents first: what their variables name, their children's pipelines use.
-    below.sort(key=lambda group: (str(group["full_path"]).count("/"), str(group["full_path"])))
-    identifiers: dict[str, dict[str, str]] = {}
-    for group in (top, *below):
-        yield from _group(scope, group, identifiers)
-    yield from credentials.service_accounts(scope)
-    yield from credentials.ssh_certificates(scope)
-    yield from runners.runners(scope)
-    wanted: list[Project] = []
-    yield from _listed(
-        scope,
-        "/groups/:id/projects",
-        "gitlab-project",
-        projects.account,
-        lambda row: wanted.append(projects.read_project(row)),
-    )
-    yield from projects.everything(scope, memory, wanted, identifiers)
-    yield from _unseen(scope)
 
 
-def _own_role(client: Client, place: Place) -> int | None:
+def _own_role(client: GitLabClient, place: GitLabPlace) -> int | None:
     """Return the token's own role in the group; `powers.ADMIN` for an administrator, None where it is not told.
 
     With Admin Mode, an administrator's token without its scope is an ordinary one: only to the others does the list of
     users show who is administrator. https://docs.gitlab.com/administration/settings/sign_in_restrictions/#admin-mode
     """
-    with readable():
+    try:
         me = client.one("/user")
         if me.get("is_admin"):
             for shown in client.items("/users", {"per_page": 1}, limit=1):
                 if "is_admin" in shown:
                     return powers.ADMIN
-        member = client.one(path_of("/groups/:id/members/all/:user", place, user=str(me["id"])))
-        return int(member["access_level"])
-    return None
+        return int(client.one(f"/groups/{place.number}/members/all/{me['id']}")["access_level"])
+    except SourceError:
+        return None
 
 
-def _listed(
-    scope: Scope,
-    call: str,
-    kind: str,
-    account: Callable[[dict[str, Any]], Account],
-    keep: Callable[[dict[str, Any]], None],
-) -> Iterator[Record]:
-    """Yield groups or projects as accounts, and keep each; when they cannot all be listed, every table is in doubt."""
-    parameters: dict[str, str | int] = (
-        {"include_subgroups": "true", "with_shared": "false", "order_by": "id", "sort": "asc"}
-        if kind == "gitlab-project"
-        else {}
-    )
-
-    def read() -> Iterator[Record]:
-        for row in scope.client.items(path_of(call, scope.place), parameters):
-            if kind == "gitlab-project" and not scope.wants(str(row["path_with_namespace"])):
-                continue
-            yield account(row)
-            keep(row)
-
-    asked = scope.asked("accounts", f"GET {call}", kind=kind, needs="a member of the group")
-    yield from scope.told(read(), asked, loses=_BELOW)
-
-
-def _group(scope: Scope, group: dict[str, Any], identifiers: dict[str, dict[str, str]]) -> Iterator[Record]:
-    """Yield what hangs on one group; fills ``identifiers`` with what its variables and its parents' name."""
-    place = groups.group_place(group)
-    named = dict(identifiers.get(str(group.get("parent_id")), {}))
-    own: dict[str, str] = {}
+def _group(scope: GitLabScope, group: dict[str, Any]) -> Generator[Record, None, dict[str, str]]:
+    """Yield what hangs on one group, and return what its variables name."""
+    place = group_place(group)
     yield from groups.membership(scope, group)
     yield from groups.members(scope, place)
-    yield from secrets.variables(scope, place, own)
-    identifiers[place.number] = named | own
+    identifiers = yield from secrets.variables(scope, place)
     yield from credentials.deploy_tokens(scope, place)
     yield from credentials.access_tokens(scope, place)
     yield from controls.webhooks(scope, place)
+    return identifiers
 
 
-def _unseen(scope: Scope) -> Iterator[Record]:
+def _unseen(scope: GitLabScope) -> Iterator[Record]:
     """Yield what nobody, or not this token, can see."""
     if scope.role != powers.ADMIN:
         yield scope.unseen(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitlab.const import AccessLevel
+
 from scanner.records import POWERS
 
 if TYPE_CHECKING:
@@ -15,19 +17,29 @@ if TYPE_CHECKING:
 
     from scanner.records import Power
 
-ROLES = {
-    0: "No access",
-    5: "Minimal access",
-    10: "Guest",
-    15: "Planner",
-    20: "Reporter",
-    25: "Security manager",
-    30: "Developer",
-    40: "Maintainer",
-    50: "Owner",
-    60: "Administrator",
+ROLES: dict[int, str] = {
+    AccessLevel.NO_ACCESS: "No access",
+    AccessLevel.MINIMAL_ACCESS: "Minimal access",
+    AccessLevel.GUEST: "Guest",
+    AccessLevel.PLANNER: "Planner",
+    AccessLevel.REPORTER: "Reporter",
+    AccessLevel.SECURITY_MANAGER: "Security manager",
+    AccessLevel.DEVELOPER: "Developer",
+    AccessLevel.MAINTAINER: "Maintainer",
+    AccessLevel.OWNER: "Owner",
+    AccessLevel.ADMIN: "Administrator",
 }
-GUEST, REPORTER, DEVELOPER, MAINTAINER, OWNER, ADMIN = 10, 20, 30, 40, 50, 60
+GUEST, REPORTER, DEVELOPER, MAINTAINER, OWNER, ADMIN = (
+    int(level)
+    for level in (
+        AccessLevel.GUEST,
+        AccessLevel.REPORTER,
+        AccessLevel.DEVELOPER,
+        AccessLevel.MAINTAINER,
+        AccessLevel.OWNER,
+        AccessLevel.ADMIN,
+    )
+)
 
 _SCOPES: dict[str, tuple[Power, ...]] = {
     "sudo": ("become-other",),

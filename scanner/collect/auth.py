@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from scanner.collect.failures import SourceError
+from scanner.config import SecretMissingError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -48,10 +51,13 @@ class TokenAuth:
         self._until = 0.0
 
     def headers(self) -> Mapping[str, str]:
-        """Return the header. Raises what ``issue`` raises."""
+        """Return the header. Raises `SourceError` (denied) for a secret that is not there, and what ``issue`` raises."""
         with self._lock:
             if self._token is None or time.monotonic() >= self._until:
-                self._token = self._issue()
+                try:
+                    self._token = self._issue()
+                except SecretMissingError as exc:
+                    raise SourceError("denied", str(exc)) from None
                 good = self._token.seconds
                 self._until = float("inf") if good is None else time.monotonic() + max(good - 60, good / 2)
             return {self._header: self._prefix + self._token.value}

@@ -320,7 +320,9 @@ class RestClient:
                 self._limiter.pause(bucket, wait)
                 if throttled > _THROTTLED_TRIES or waited > self.config.longest_wait_seconds:
                     self._limiter.gave_up(bucket)
-                    raise self._failure(raw, answer, credential, "throttled", ", waiting did not help")
+                    late = wait > self.config.longest_wait_seconds
+                    more = f"; the rate limit ends only in {wait:.0f} s" if late else "; waiting did not help"
+                    raise self._failure(raw, answer, credential, "throttled", more)
                 continue
             if raw.status >= 500 and repeated < left:
                 repeated += 1

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.gitlab.listings.batches import number_of
-from collectors.gitlab.scope import Place, Scope, path_of, time
+from collectors.gitlab.facts import number_of
+from scanner.collect.listings import with_coverage
+from scanner.collect.scope import utc_time
 from scanner.records import Credential, Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.gitlab.listings.projects import Project
+    from collectors.gitlab.facts import GitLabPlace, ProjectFacts
+    from collectors.gitlab.scope import GitLabScope
     from scanner.records import Power, Record
 
 
-def agents(scope: Scope, project: Project, told: list[dict[str, Any]] | None) -> Iterator[Record]:
+def agents(scope: GitLabScope, project: ProjectFacts, told: list[dict[str, Any]] | None) -> Iterator[Record]:
     """Yield the agents that a project configures, and their tokens: ``told`` by GraphQL, or read by REST.
 
     What an agent may do is decided in its cluster.
@@ -37,7 +39,7 @@ def agents(scope: Scope, project: Project, told: list[dict[str, Any]] | None) ->
             native_id=number,
             name=str(item["name"]),
             address=f"{place.address}:{item['name']}",
-            created_at=time(item.get("created_at")),
+            created_at=utc_time(item.get("created_at")),
         )
         can: list[Power] = ["deploy"]
         yield Grant(
@@ -55,13 +57,12 @@ def agents(scope: Scope, project: Project, told: list[dict[str, Any]] | None) ->
             via="agent for Kubernetes",
         )
 
-    yield from scope.listing(
+    yield from scope.at(place).listing(
         "/projects/:id/cluster_agents",
         convert,
         table="identities",
         kind="gitlab-agent",
         needs="Developer of the project",
-        place=place,
         fills=("credentials/agent-token", "grants/gitlab-agent"),
         rows=None
         if told is None
@@ -71,19 +72,20 @@ def agents(scope: Scope, project: Project, told: list[dict[str, Any]] | None) ->
         ),
     )
     for number in found:
-        yield from scope.told(
+        yield from with_coverage(
             _tokens(scope, place, number, tokens.get(number)),
-            scope.asked(
+            scope.at(place).request(
                 "credentials",
                 f"GET /projects/:id/cluster_agents/:agent_id/tokens ({number})",
                 kind="agent-token",
                 needs="Developer of the project",
-                place=place,
             ),
         )
 
 
-def _tokens(scope: Scope, place: Place, agent: str, told: list[dict[str, Any]] | None) -> Iterator[Record]:
+def _tokens(
+    scope: GitLabScope, place: GitLabPlace, agent: str, told: list[dict[str, Any]] | None
+) -> Iterator[Record]:
     """Yield an agent's tokens that are in force. https://docs.gitlab.com/api/graphql/reference/#clusteragenttoken"""
     for item in _read(scope, place, agent) if told is None else map(_as_rest, told):
         number = str(item["id"])
@@ -97,8 +99,8 @@ def _tokens(scope: Scope, place: Place, agent: str, told: list[dict[str, Any]] |
             name=str(item["name"]),
             lifetime="static",
             enabled=item.get("status") == "active",
-            created_at=time(item.get("created_at")),
-            last_used_at=time(item.get("last_used_at")),
+            created_at=utc_time(item.get("created_at")),
+            last_used_at=utc_time(item.get("last_used_at")),
             never_used="last_used_at" in item and item["last_used_at"] is None,
             # https://docs.gitlab.com/user/clusters/agent/work_with_agent/ : agent tokens do not end.
             never_expires=True,
@@ -117,8 +119,8 @@ def _as_rest(node: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read(scope: Scope, place: Place, agent: str) -> Iterator[dict[str, Any]]:
-    """Read an agent's tokens: no part of python-gitlab. Only the single token tells its last use."""
-    base = path_of("/projects/:id/cluster_agents/:agent/tokens", place, agent=agent)
+def _read(scope: GitLabScope, place: GitLabPlace, agent: str) -> Iterator[dict[str, Any]]:
+    """Read an agent's tokens. Only the single token tells its last use."""
+    base = scope.at(place).path("/projects/:id/cluster_agents/:agent/tokens", agent=agent)
     for row in list(scope.client.items(base)):
         yield scope.client.one(f"{base}/{row['id']}")

@@ -7,47 +7,21 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from collectors.gitlab import powers
-from collectors.gitlab.failures import explain_unsupported
-from collectors.gitlab.listings.batches import number_of
-from collectors.gitlab.scope import Place, Scope, path_of, time
-from scanner.records import Control, Identity, record_id
+from collectors.gitlab.facts import number_of
+from collectors.gitlab.records import control
+from scanner.collect.failures import unsupported_on
+from scanner.collect.listings import with_coverage
+from scanner.collect.scope import utc_time
+from scanner.records import Identity, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
-    from collectors.gitlab.listings.projects import Project
-    from scanner.records import Enforcement, Record, Stage
+    from collectors.gitlab.facts import GitLabPlace, ProjectFacts
+    from collectors.gitlab.scope import GitLabScope
+    from scanner.records import Record
 
 _PREMIUM = "Available in GitLab Premium and Ultimate."
-
-
-def control(
-    place: Place,
-    kind: str,
-    native_id: str,
-    *,
-    stage: Stage,
-    name: str,
-    enforcement: Enforcement,
-    target: str | None = None,
-    detail: str | None = None,
-    approvers: list[str] | None = None,
-    bypass: list[str] | None = None,
-) -> Control:
-    """Return a control of an account."""
-    return Control(
-        id=record_id("gitlab", kind, native_id),
-        provider="gitlab",
-        account_id=place.account_id,
-        stage=stage,
-        kind=kind,
-        name=name,
-        enforcement=enforcement,
-        target=target,
-        detail=detail,
-        approvers=approvers or [],
-        bypass=bypass or [],
-    )
 
 
 def _who(levels: list[dict[str, Any]]) -> list[str]:
@@ -68,7 +42,9 @@ def _who(levels: list[dict[str, Any]]) -> list[str]:
     return names
 
 
-def protected_branches(scope: Scope, project: Project, told: list[dict[str, Any]] | None) -> Iterator[Record]:
+def protected_branches(
+    scope: GitLabScope, project: ProjectFacts, told: list[dict[str, Any]] | None
+) -> Iterator[Record]:
     """Yield a project's protected branches, ``told`` by GraphQL or read by REST.
 
     https://docs.gitlab.com/api/protected_branches/ https://docs.gitlab.com/api/graphql/reference/#branchrule
@@ -101,13 +77,12 @@ def protected_branches(scope: Scope, project: Project, told: list[dict[str, Any]
             ],
         )
 
-    yield from scope.listing(
+    yield from scope.at(place).listing(
         "/projects/:id/protected_branches",
         convert,
         table="controls",
         kind="branch-protection",
         needs="Developer of the project",
-        place=place,
         # GitLab has no rulesets besides: with this list, all that guards branches was seen.
         fills=("controls/protected-branch", "controls/ruleset"),
         rows=None if told is None else (_branch_as_rest(rule) for rule in told),
@@ -135,7 +110,7 @@ def _level_as_rest(level: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def approvals(scope: Scope, project: Project, most: int | None) -> Iterator[Record]:
+def approvals(scope: GitLabScope, project: ProjectFacts, most: int | None) -> Iterator[Record]:
     """Yield whether merge requests into the default branch need an approval.
 
     https://docs.gitlab.com/api/merge_request_approvals/ : a rule can hold for some branches only, or where a scan finds
@@ -155,7 +130,7 @@ def approvals(scope: Scope, project: Project, most: int | None) -> Iterator[Reco
     def read() -> Iterator[Record]:
         required = most or 0
         if most is None:
-            rules = scope.client.items(path_of("/projects/:id/approval_rules", place))
+            rules = scope.client.items(scope.at(place).path("/projects/:id/approval_rules"))
             for item in filter(holds, rules):
                 required = max(required, int(item.get("approvals_required") or 0))
         yield control(
@@ -169,44 +144,43 @@ def approvals(scope: Scope, project: Project, most: int | None) -> Iterator[Reco
             detail=f"{required} approval(s) before a merge.",
         )
 
-    yield from scope.told(
+    yield from with_coverage(
         read(),
-        scope.asked(
+        scope.at(place).request(
             "controls",
             "GET /projects/:id/approval_rules",
             kind="merge-approval",
             needs="Developer of the project",
-            place=place,
         ),
-        explained=explain_unsupported(_PREMIUM),
+        classify=unsupported_on({404}, _PREMIUM),
     )
 
 
 def environments(
-    scope: Scope, project: Project, found: list[str], *, deploys: bool
-) -> Generator[Record, None, bool]:
+    scope: GitLabScope, project: ProjectFacts, *, deploys: bool
+) -> Generator[Record, None, list[str] | None]:
     """Yield for each environment whether somebody approves deployments to it, and who may deploy.
 
     https://docs.gitlab.com/api/protected_environments/ https://docs.gitlab.com/ci/environments/deployment_approvals/
 
-    Fills ``found`` with the names of those that exist; returns whether all of them were seen. Where there are none, and
-    the pipeline ``deploys`` to none, there is nothing to protect.
+    Returns the names of those that exist; None when they could not all be seen. Where there are none, and the pipeline
+    ``deploys`` to none, there is nothing to protect.
     """
-    listed: list[bool] = []
+    existing: list[str] | None = None
     place = project.place
     needs = "Maintainer of the project (GitLab Premium)"
 
     def read() -> Iterator[Record]:
+        nonlocal existing
         names = {
             str(item["name"]): str(item["id"])
-            for item in scope.client.items(path_of("/projects/:id/environments", place))
+            for item in scope.client.items(scope.at(place).path("/projects/:id/environments"))
         }
-        found.extend(names)
-        listed.append(True)
+        existing = list(names)
         guarded = (
             {
                 str(item["name"]): item
-                for item in scope.client.items(path_of("/projects/:id/protected_environments", place))
+                for item in scope.client.items(scope.at(place).path("/projects/:id/protected_environments"))
             }
             if names or deploys
             else {}
@@ -214,22 +188,23 @@ def environments(
         for name in sorted({*names, *guarded}):
             yield from _environment(place, name, names.get(name, name), guarded.get(name))
 
-    yield from scope.told(
+    yield from with_coverage(
         read(),
-        scope.asked(
+        scope.at(place).request(
             "controls",
             "GET /projects/:id/protected_environments",
             kind="environment-approval",
             needs=needs,
-            place=place,
         ),
         fills=("controls/environment-protection",),
-        explained=explain_unsupported(_PREMIUM),
+        classify=unsupported_on({404}, _PREMIUM),
     )
-    return bool(listed)
+    return existing
 
 
-def _environment(place: Place, name: str, number: str, guard: dict[str, Any] | None) -> Iterator[Record]:
+def _environment(
+    place: GitLabPlace, name: str, number: str, guard: dict[str, Any] | None
+) -> Iterator[Record]:
     deploy = _who((guard or {}).get("deploy_access_levels") or [])
     rules = (guard or {}).get("approval_rules") or []
     required = sum(int(rule.get("required_approvals") or 0) for rule in rules)
@@ -261,7 +236,7 @@ def _environment(place: Place, name: str, number: str, guard: dict[str, Any] | N
     )
 
 
-def webhooks(scope: Scope, place: Place) -> Iterator[Record]:
+def webhooks(scope: GitLabScope, place: GitLabPlace) -> Iterator[Record]:
     """Yield the webhooks of a project, a group or the instance, and whether they verify TLS.
 
     https://docs.gitlab.com/api/project_webhooks/ : secret and signing token are never shown; whether there is one,
@@ -289,7 +264,7 @@ def webhooks(scope: Scope, place: Place) -> Iterator[Record]:
             name=host,
             address=f"{place.address} webhook {item['id']}",
             enabled=item.get("alert_status", "executable") != "disabled",
-            created_at=time(item.get("created_at")),
+            created_at=utc_time(item.get("created_at")),
         )
         sound = url.scheme == "https" and bool(item["enable_ssl_verification"])
         yield control(
@@ -322,29 +297,27 @@ def webhooks(scope: Scope, place: Place) -> Iterator[Record]:
             else "Sends neither a signature nor a secret token.",
         )
 
-    yield from scope.listing(
+    yield from scope.at(place).listing(
         call,
         convert,
         table="controls",
         kind="webhook-tls",
         needs=needs,
-        place=place,
         fills=("identities/gitlab-webhook", "controls/webhook-signature"),
-        explained=explain_unsupported(_PREMIUM),
+        classify=unsupported_on({404}, _PREMIUM),
     )
     if silent:
-        yield scope.unseen(
+        yield scope.at(place).unseen(
             "controls",
             "webhook-signature",
             f"GET {call} (tokens)",
             f"This GitLab does not show whether webhooks have a secret token ({len(silent)} webhooks).",
             needs="GitLab 19 or later",
-            place=place,
         )
 
 
 def integrations(
-    scope: Scope, project: Project, rows: Iterable[dict[str, Any]] | None = None
+    scope: GitLabScope, project: ProjectFacts, rows: Iterable[dict[str, Any]] | None = None
 ) -> Iterator[Record]:
     """Yield the integrations that are switched on. https://docs.gitlab.com/api/project_integrations/"""
     place = project.place
@@ -360,16 +333,15 @@ def integrations(
             name=str(item["slug"]),
             address=f"{place.address} integration {item['slug']}",
             enabled=bool(item["active"]),
-            created_at=time(item.get("created_at")),
+            created_at=utc_time(item.get("created_at")),
             tags={"inherited": "true"} if item.get("inherited") else {},
         )
 
-    yield from scope.listing(
+    yield from scope.at(place).listing(
         "/projects/:id/integrations",
         convert,
         table="identities",
         kind="gitlab-integration",
         needs="Maintainer of the project",
-        place=place,
         rows=rows,
     )

@@ -5,52 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.gitlab import powers
-from collectors.gitlab.failures import explain_unsupported, readable
-from collectors.gitlab.listings.groups import user, user_id
-from collectors.gitlab.scope import Place, Scope, time
-from scanner.records import Credential, Grant, Identity, level_of, record_id
+from collectors.gitlab.records import access_token, token_grant, user
+from scanner.collect.failures import SourceError, unsupported_on
+from scanner.collect.scope import utc_time
+from scanner.records import Credential, Identity, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from collectors.gitlab.listings.projects import Project
-    from scanner.records import Power, Record
+    from collectors.gitlab.facts import GitLabPlace, ProjectFacts
+    from collectors.gitlab.scope import GitLabScope
+    from scanner.records import Record
 
 _PREMIUM = "Available in GitLab Premium and Ultimate."
 _MAINTAINER = {"group": "Maintainer of the group", "project": "Maintainer of the project"}
 
 
-def _grant(
-    place: Place,
-    native_id: str,
-    identity_id: str,
-    role: str,
-    can: list[Power],
-    *,
-    scopes: list[str],
-    expires: Any,
-) -> Grant:
-    return Grant(
-        id=record_id("gitlab", "grant", native_id),
-        provider="gitlab",
-        account_id=place.account_id,
-        identity_id=identity_id,
-        role=role,
-        resource="*"
-        if place.kind == "instance"
-        else f"{place.address}/*"
-        if place.kind == "group"
-        else place.address,
-        breadth="resource" if place.kind == "project" else "organization",
-        powers=can,
-        level=level_of(can),
-        via="token",
-        actions=sorted(scopes)[:10],
-        expires_at=time(expires),
-    )
-
-
-def deploy_tokens(scope: Scope, place: Place) -> Iterator[Record]:
+def deploy_tokens(scope: GitLabScope, place: GitLabPlace) -> Iterator[Record]:
     """Yield deploy tokens. https://docs.gitlab.com/api/deploy_tokens/ : neither their making nor their use is shown."""
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
@@ -79,24 +50,23 @@ def deploy_tokens(scope: Scope, place: Place) -> Iterator[Record]:
             name=str(item["name"]),
             lifetime="expiring" if expires else "static",
             enabled=enabled,
-            expires_at=time(expires),
+            expires_at=utc_time(expires),
             never_expires="expires_at" in item and expires is None,
             read_only=not any(scope.startswith("write") for scope in scopes),
             scopes=sorted(scopes),
             location=place.address,
         )
         can = powers.of_scopes(scopes)
-        yield _grant(
+        yield token_grant(
             place, f"deploy-token/{number}", identity, "deploy token", can, scopes=scopes, expires=expires
         )
 
-    yield from scope.listing(
+    yield from scope.at(place).listing(
         f"/{place.kind}s/:id/deploy_tokens",
         convert,
         table="credentials",
         kind="deploy-token",
         needs=_MAINTAINER[place.kind],
-        place=place,
         fills=("identities/gitlab-deploy-token", "grants/deploy-token"),
     )
 
@@ -105,14 +75,14 @@ _KEY = ("id", "title", "created_at", "expires_at", "last_used_at")
 _READS, _WRITES = "projects_with_readonly_access", "projects_with_write_access"
 
 
-def keys_of_instance(scope: Scope) -> dict[str, list[dict[str, Any]]] | None:
+def keys_of_instance(scope: GitLabScope) -> dict[str, list[dict[str, Any]]] | None:
     """Return the deploy keys of every project of the instance, by its number, as each project's own list writes them.
 
     https://docs.gitlab.com/api/deploy_keys/#list-all-deploy-keys : None where an administrator's token is lacking, or a
     GitLab that names the projects in which a key only reads; then each project must be asked.
     """
     held: dict[str, list[dict[str, Any]]] = {}
-    with readable():
+    try:
         for key in scope.client.items("/deploy_keys"):
             if _READS not in key or _WRITES not in key:
                 return None
@@ -120,12 +90,13 @@ def keys_of_instance(scope: Scope) -> dict[str, list[dict[str, Any]]] | None:
             for name in (_READS, _WRITES):
                 for project in key[name]:
                     held.setdefault(str(project["id"]), []).append({**own, "can_push": name == _WRITES})
-        return held
-    return None
+    except SourceError:
+        return None
+    return held
 
 
 def deploy_keys(
-    scope: Scope, project: Project, rows: Iterable[dict[str, Any]] | None = None
+    scope: GitLabScope, project: ProjectFacts, rows: Iterable[dict[str, Any]] | None = None
 ) -> Iterator[Record]:
     """Yield a project's deploy keys. https://docs.gitlab.com/api/deploy_keys/ : older GitLabs do not show their last use.
 
@@ -146,7 +117,7 @@ def deploy_keys(
             kind="gitlab-deploy-key",
             native_id=str(item["id"]),
             name=str(item["title"]),
-            created_at=time(item.get("created_at")),
+            created_at=utc_time(item.get("created_at")),
         )
         yield Credential(
             id=record_id("gitlab", "deploy-key", number),
@@ -157,16 +128,16 @@ def deploy_keys(
             native_id=str(item["id"]),
             name=str(item["title"]),
             lifetime="expiring" if expires else "static",
-            created_at=time(item.get("created_at")),
-            last_used_at=time(item.get("last_used_at")),
+            created_at=utc_time(item.get("created_at")),
+            last_used_at=utc_time(item.get("last_used_at")),
             never_used=item["last_used_at"] is None if "last_used_at" in item else None,
-            expires_at=time(expires),
+            expires_at=utc_time(expires),
             never_expires="expires_at" in item and expires is None,
             read_only=not writes,
             location=place.address,
         )
         scopes = ["write_repository"] if writes else ["read_repository"]
-        yield _grant(
+        yield token_grant(
             place,
             f"deploy-key/{number}",
             identity,
@@ -176,52 +147,19 @@ def deploy_keys(
             expires=expires,
         )
 
-    yield from scope.listing(
+    yield from scope.at(place).listing(
         "/projects/:id/deploy_keys",
         convert,
         table="credentials",
         kind="deploy-key",
         needs="Maintainer of the project",
-        place=place,
         fills=("identities/gitlab-deploy-key", "grants/deploy-key"),
         rows=rows,
     )
 
 
-def access_token(place: Place, item: dict[str, Any], kind: str) -> Credential:
-    """Return an access token of a person, a project, a group or a service account.
-
-    https://docs.gitlab.com/api/personal_access_tokens/ : ``last_used_at`` is null when it was never used. A fine-grained
-    token has the one scope ``granular``, and permissions, which not every list shows; its scopes are both.
-    """
-    number, expires = str(item["id"]), item.get("expires_at")
-    scopes = {str(scope) for scope in item.get("scopes") or []}
-    if item.get("granular"):
-        scopes |= {powers.GRANULAR}
-        scopes |= {str(one) for given in item.get("granular_scopes") or [] for one in given["permissions"]}
-    return Credential(
-        id=record_id("gitlab", kind, number),
-        provider="gitlab",
-        account_id=place.account_id,
-        identity_id=user_id(item["user_id"]),
-        kind=kind,
-        native_id=number,
-        name=str(item["name"]),
-        lifetime="expiring" if expires else "static",
-        enabled=bool(item["active"]) and not item.get("revoked"),
-        created_at=time(item.get("created_at")),
-        last_used_at=time(item.get("last_used_at")),
-        never_used="last_used_at" in item and item["last_used_at"] is None,
-        expires_at=time(expires),
-        never_expires="expires_at" in item and expires is None,
-        read_only=powers.read_only(scopes),
-        scopes=sorted(scopes),
-        location=place.address,
-    )
-
-
 def access_tokens(
-    scope: Scope, place: Place, rows: Iterable[dict[str, Any]] | None = None
+    scope: GitLabScope, place: GitLabPlace, rows: Iterable[dict[str, Any]] | None = None
 ) -> Iterator[Record]:
     """Yield the access tokens of a group or project, and the bot that each one is.
 
@@ -236,7 +174,7 @@ def access_tokens(
         yield token
         can = powers.of_scopes(token.scopes, int(item["access_level"]))
         role = powers.ROLES.get(int(item["access_level"]), str(item["access_level"]))
-        yield _grant(
+        yield token_grant(
             place,
             f"{kind}/{item['id']}",
             token.identity_id,
@@ -246,20 +184,19 @@ def access_tokens(
             expires=item.get("expires_at"),
         )
 
-    yield from scope.listing(
+    yield from scope.at(place).listing(
         f"/{place.kind}s/:id/access_tokens",
         convert,
         table="credentials",
         kind=kind,
         needs="Owner of the group" if place.kind == "group" else "Maintainer of the project",
-        place=place,
         parameters={"state": "active"},
         fills=("identities/gitlab-bot", f"grants/{kind}"),
         rows=rows,
     )
 
 
-def service_accounts(scope: Scope) -> Iterator[Record]:
+def service_accounts(scope: GitLabScope) -> Iterator[Record]:
     """Yield the group's service accounts and their tokens, which may live for ever.
 
     https://docs.gitlab.com/api/group_service_accounts/
@@ -277,38 +214,36 @@ def service_accounts(scope: Scope) -> Iterator[Record]:
         found.append(item)
         yield user(scope, item, "gitlab-service-account")
 
-    yield from scope.listing(
+    yield from scope.at(place).listing(
         base,
         convert,
         table="identities",
         kind="gitlab-service-account",
         needs=needs,
-        place=place,
         # Without the list, nobody knows whose tokens to ask for.
-        explained=explain_unsupported(_PREMIUM),
+        classify=unsupported_on({404}, _PREMIUM),
         fills=("credentials/personal-access-token",) if place.kind == "group" else (),
     )
     if place.kind == "instance":
         return  # Their tokens are in the instance's list.
     for account in found:
         number = str(account["id"])
-        yield from scope.listing(
+        yield from scope.at(place).listing(
             "/groups/:id/service_accounts/:user_id/personal_access_tokens",
             lambda item: (access_token(place, item, "personal-access-token"),),
             table="credentials",
             kind="personal-access-token",
             needs=needs,
-            place=place,
             parameters={"state": "active"},
             item=number,
             user_id=number,
         )
 
 
-def ssh_certificates(scope: Scope) -> Iterator[Record]:
+def ssh_certificates(scope: GitLabScope) -> Iterator[Record]:
     """Yield the certificate authorities whose SSH certificates the group accepts.
 
-    https://docs.gitlab.com/api/group_ssh_certificates/ : no part of python-gitlab.
+    https://docs.gitlab.com/api/group_ssh_certificates/
     """
     place = scope.place
 
@@ -323,16 +258,15 @@ def ssh_certificates(scope: Scope) -> Iterator[Record]:
             native_id=number,
             name=str(item["title"]),
             lifetime="static",
-            created_at=time(item.get("created_at")),
+            created_at=utc_time(item.get("created_at")),
             location=place.address,
         )
 
-    yield from scope.listing(
+    yield from scope.at(place).listing(
         "/groups/:id/ssh_certificates",
         convert,
         table="credentials",
         kind="ssh-certificate",
         needs="Owner of the top-level group (GitLab.com Premium)",
-        place=place,
-        explained=explain_unsupported("Available on GitLab.com in Premium and Ultimate."),
+        classify=unsupported_on({404}, "Available on GitLab.com in Premium and Ultimate."),
     )

@@ -11,28 +11,27 @@ import msgspec
 from collectors.definitions import Context, DefinitionError, definition_records
 from collectors.definitions.gitlab.include import without_secrets
 from collectors.definitions.gitlab.tree import Repository
-from collectors.gitlab.failures import GitLabError
-from collectors.gitlab.listings.includes import FILLS, definition_of
+from collectors.gitlab.includes import FILLS, definition_of
+from scanner.collect.failures import SourceError
+from scanner.collect.listings import with_coverage
 from scanner.records import Gap, Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collectors.definitions import Definition
-    from collectors.gitlab.listings.files import Files
-    from collectors.gitlab.listings.projects import Project
-    from collectors.gitlab.scope import Place, Scope
-    from scanner.collect.memory import Memory
+    from collectors.gitlab.facts import GitLabPlace, ProjectFacts
+    from collectors.gitlab.files import DefinitionFiles
+    from collectors.gitlab.scope import GitLabScope
     from scanner.records import Power, Record
 
 _ELSEWHERE = re.compile(r"(?P<path>.+?ya?ml)@(?P<project>[^:]+)(?::(?P<ref>.+))?")
 
 
 def pipeline(
-    scope: Scope,
-    memory: Memory,
-    files: Files,
-    project: Project,
+    scope: GitLabScope,
+    files: DefinitionFiles,
+    project: ProjectFacts,
     identifiers: dict[str, str],
     *,
     carried: bool,
@@ -43,32 +42,29 @@ def pipeline(
     it includes from elsewhere is taken as it was, too.
     """
     place = project.place
-    yield from scope.told(
-        _records(scope, memory, files, project, identifiers, carried=carried),
-        scope.asked(
+    yield from with_coverage(
+        _records(scope, files, project, identifiers, carried=carried),
+        scope.at(place).request(
             "identities",
             "GET /projects/:id/repository/files/:file_path/raw",
             kind="gitlab-pipeline",
             needs="Developer of the project",
-            place=place,
         ),
         fills=FILLS,
     )
     if project.auto_devops:
-        yield scope.unseen(
+        yield scope.at(place).unseen(
             "identities",
             "auto-devops",
             "Auto DevOps",
             "Without the file, pipelines from GitLab's own templates may run.",
-            place=place,
         )
 
 
 def _records(
-    scope: Scope,
-    memory: Memory,
-    files: Files,
-    project: Project,
+    scope: GitLabScope,
+    files: DefinitionFiles,
+    project: ProjectFacts,
     identifiers: dict[str, str],
     *,
     carried: bool,
@@ -81,7 +77,7 @@ def _records(
     alone = files.alone(project)
     around = (files.file(project), project.ci_path, project.claims, project.pushes, context)
     key = hashlib.sha256(msgspec.json.encode(around, order="deterministic")).hexdigest()
-    known = memory.definition(key) if alone or carried else None
+    known = scope.memory.definition(key) if alone or carried else None
     if known is not None:
         yield from known
         return
@@ -96,13 +92,13 @@ def _records(
         kept.append(record)
         yield record
     if not any(isinstance(record, Gap) for record in kept):
-        memory.keep_definition(key, kept)
+        scope.memory.keep_definition(key, kept)
         if alone:
             files.remembered(project)
 
 
 def _context(
-    scope: Scope, project: Project, path: str, repository: Repository, identifiers: dict[str, str]
+    scope: GitLabScope, project: ProjectFacts, path: str, repository: Repository, identifiers: dict[str, str]
 ) -> Context:
     return Context(
         provider="gitlab",
@@ -112,7 +108,7 @@ def _context(
         owner_id=project.namespace,
         default_branch=project.branch,
         visibility=project.visibility,
-        issuer=scope.settings.issuer,
+        issuer=scope.config.issuer,
         claim_keys=project.claims or None,
         variables=identifiers,
         archived=project.archived,
@@ -121,12 +117,18 @@ def _context(
 
 
 def _read(
-    scope: Scope, project: Project, context: Context, path: str, *, text: str, repository: Repository
+    scope: GitLabScope,
+    project: ProjectFacts,
+    context: Context,
+    path: str,
+    *,
+    text: str,
+    repository: Repository,
 ) -> Iterator[Record]:
     try:
         definition: Definition = yield from definition_of(scope, project, path, text, repository)
     except DefinitionError as exc:
-        raise GitLabError(exc.reason, f"{path}: {exc}") from None
+        raise SourceError(exc.reason, f"{path}: {exc}") from None
     for record in definition_records(definition, context=context):
         if isinstance(record, Identity) and record.kind == "gitlab-pipeline":
             # Every job gets every variable whose scope and protection fit, named in the file or not.
@@ -142,21 +144,21 @@ def _source(path: str) -> tuple[str, Repository]:
     https://docs.gitlab.com/ci/pipelines/settings/#specify-a-custom-cicd-configuration-file
     """
     if path.startswith(("http://", "https://")):
-        raise GitLabError("unsupported", f"the definition is stored elsewhere: {without_secrets(path)}")
+        raise SourceError("unsupported", f"the definition is stored elsewhere: {without_secrets(path)}")
     found = _ELSEWHERE.fullmatch(path)
     if found is None:
         return path, Repository()
     return found["path"], Repository(project=found["project"].lower(), ref=found["ref"] or "HEAD")
 
 
-def _url(project: Project, path: str, repository: Repository) -> str | None:
+def _url(project: ProjectFacts, path: str, repository: Repository) -> str | None:
     if project.url is None:
         return None
     web, here = project.url.removesuffix(project.place.address), project.place.address
     return f"{web}{repository.project or here}/-/blob/{repository.ref or project.branch or 'HEAD'}/{path}"
 
 
-def _job_token(place: Place, identity: Identity, *, pushes: bool) -> Grant:
+def _job_token(place: GitLabPlace, identity: Identity, *, pushes: bool) -> Grant:
     """Return what the pipeline's CI_JOB_TOKEN may do at home: publish packages and images, and read what it builds.
 
     https://docs.gitlab.com/ci/jobs/ci_job_token/

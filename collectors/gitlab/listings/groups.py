@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from collectors.gitlab import powers
-from collectors.gitlab.listings.controls import control
-from collectors.gitlab.scope import Place, Scope, path_of, time
-from scanner.records import Account, Grant, Identity, Link, level_of, record_id
+from collectors.gitlab.facts import group_place
+from collectors.gitlab.records import control, members_id, members_identity, user
+from scanner.collect.listings import with_coverage
+from scanner.collect.scope import utc_time
+from scanner.records import Account, Grant, Link, level_of, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
+    from collectors.gitlab.facts import GitLabPlace
+    from collectors.gitlab.scope import GitLabScope
     from scanner.records import Breadth, Record
-
-TOKEN_BOT = re.compile(r"(?:project|group)_\d+_bot(?:_[0-9a-f]+)?\d*")
-"""User names of the bots of access tokens, which nobody can choose.
-
-https://docs.gitlab.com/user/project/settings/project_access_tokens/#bot-users-for-projects
-"""
-_INTERNAL = {"ghost", "support-bot", "alert-bot", "GitLabDuo"}
-"""User names of GitLab's own users: https://docs.gitlab.com/administration/internal_users/"""
-_SERVICE = re.compile(r"service_account(?:_group_\d+|_project_\d+)?_\w+")
-"""User names of service accounts where nobody chose another: https://docs.gitlab.com/user/profile/service_accounts/"""
-
-
-def group_place(group: dict[str, Any]) -> Place:
-    """Return where a group's listings hang."""
-    number = str(group["id"])
-    return Place(
-        kind="group",
-        number=number,
-        address=str(group["full_path"]),
-        account_id=record_id("gitlab", "group", number),
-    )
 
 
 def account(group: dict[str, Any]) -> Account:
@@ -53,10 +35,32 @@ def account(group: dict[str, Any]) -> Account:
         active=None
         if group.get("archived") is None
         else not group["archived"] and group.get("marked_for_deletion_on") is None,
-        created_at=time(group.get("created_at")),
+        created_at=utc_time(group.get("created_at")),
         visibility=group.get("visibility"),
         url=group.get("web_url"),
     )
+
+
+def subgroups(scope: GitLabScope, loses: Sequence[str]) -> Generator[Record, None, list[dict[str, Any]]]:
+    """Yield all groups below a top-level group as accounts, and return them, parents first.
+
+    ``loses`` are the tables that are in doubt when they could not all be listed.
+    """
+    found: list[dict[str, Any]] = []
+
+    def convert(group: dict[str, Any]) -> Iterator[Record]:
+        yield account(group)
+        found.append(group)
+
+    yield from scope.listing(
+        "/groups/:id/descendant_groups",
+        convert,
+        table="accounts",
+        kind="gitlab-group",
+        needs="a member of the group",
+        loses=loses,
+    )
+    return sorted(found, key=lambda group: (str(group["full_path"]).count("/"), str(group["full_path"])))
 
 
 def settings(group: dict[str, Any]) -> Iterator[Record]:
@@ -76,47 +80,31 @@ def settings(group: dict[str, Any]) -> Iterator[Record]:
         )
 
 
-def members_id(number: object) -> str:
-    """Return the identity that stands for all members of a group."""
-    return record_id("gitlab", "group-members", str(number))
-
-
-def membership(scope: Scope, group: dict[str, Any]) -> Iterator[Record]:
+def membership(scope: GitLabScope, group: dict[str, Any]) -> Iterator[Record]:
     """Yield the identity that stands for a group's members, and what groups that are invited may do in it.
 
     Only a single group shows the groups that are invited, no list of groups: https://docs.gitlab.com/api/groups/
     """
     place = group_place(group)
-    yield _members_identity(scope, place.number, place.address)
+    yield members_identity(scope, place.number, place.address)
 
     def read() -> Iterator[Record]:
         whole = group
         if "shared_with_groups" not in group:
-            whole = scope.client.one(path_of("/groups/:id", place), {"with_projects": "false"})
+            whole = scope.client.one(scope.at(place).path("/groups/:id"), {"with_projects": "false"})
         yield from shares(scope, place, whole, "group")
 
-    yield from scope.told(
+    yield from with_coverage(
         read(),
-        scope.asked(
-            "grants", "GET /groups/:id", kind="invited-group", needs="a member of the group", place=place
+        scope.at(place).request(
+            "grants", "GET /groups/:id", kind="invited-group", needs="a member of the group"
         ),
     )
 
 
-def _members_identity(scope: Scope, number: object, path: str) -> Identity:
-    return Identity(
-        id=members_id(number),
-        provider="gitlab",
-        account_id=scope.place.account_id,
-        surface="human",
-        kind="gitlab-group",
-        native_id=str(number),
-        name=path,
-        address=path,
-    )
-
-
-def shares(scope: Scope, place: Place, item: dict[str, Any], breadth: Breadth) -> Iterator[Record]:
+def shares(
+    scope: GitLabScope, place: GitLabPlace, item: dict[str, Any], breadth: Breadth
+) -> Iterator[Record]:
     """Yield what the groups that were invited to a group or project may do there.
 
     https://docs.gitlab.com/user/project/members/sharing_projects_groups/
@@ -124,7 +112,7 @@ def shares(scope: Scope, place: Place, item: dict[str, Any], breadth: Breadth) -
     for share in item.get("shared_with_groups") or []:
         number, level = share["group_id"], int(share["group_access_level"])
         identity = members_id(number)
-        yield _members_identity(
+        yield members_identity(
             scope, number, str(share.get("group_full_path") or share.get("group_name") or number)
         )
         can = powers.of_role(level)
@@ -141,53 +129,11 @@ def shares(scope: Scope, place: Place, item: dict[str, Any], breadth: Breadth) -
             # What an invitation with a custom role adds to its base role is not shown.
             confidence="low" if share.get("member_role_id") else "high",
             via=f"invited {place.kind}",
-            expires_at=time(share.get("expires_at")),
+            expires_at=utc_time(share.get("expires_at")),
         )
 
 
-def user_id(number: object) -> str:
-    """Return the id of a user, whatever kind of user it is: people, service accounts and bots share their numbers."""
-    return record_id("gitlab", "user", str(number))
-
-
-def user(scope: Scope, item: dict[str, Any], kind: str | None = None) -> Identity:
-    """Return a user as an identity: a person, a service account or the bot of an access token."""
-    name = str(item.get("username") or item["id"])
-    if kind is None:
-        machine = TOKEN_BOT.fullmatch(name) or name in _INTERNAL or item.get("bot")
-        kind = (
-            "gitlab-service-account"
-            if _SERVICE.fullmatch(name)
-            else "gitlab-bot"
-            if machine
-            else "gitlab-user"
-        )
-    state = item.get("state")
-    # The row of a member has times and makers, too, but of the membership.
-    whole = "last_activity_on" in item
-    creator = (item.get("created_by") or {}).get("username") if whole and kind != "gitlab-user" else None
-    return Identity(
-        id=user_id(item["id"]),
-        provider="gitlab",
-        account_id=scope.place.account_id,
-        surface="human" if kind == "gitlab-user" else "automation",
-        kind=kind,
-        native_id=str(item["id"]),
-        name=name,
-        address=name,
-        enabled=None if state is None else state == "active" and not item.get("locked"),
-        created_at=time(item.get("created_at")) if whole else None,
-        last_used_at=time(item.get("last_activity_on")),
-        owner=creator,
-        owner_source="creator" if creator else None,
-        mfa=item.get("two_factor_enabled") if kind == "gitlab-user" else None,
-        managed_by="provider" if name in _INTERNAL else None,
-        url=item.get("web_url"),
-        tags={"state": str(state)} if state else {},
-    )
-
-
-def _member(scope: Scope, place: Place) -> Callable[[dict[str, Any]], Iterator[Record]]:
+def _member(scope: GitLabScope, place: GitLabPlace) -> Callable[[dict[str, Any]], Iterator[Record]]:
     breadth: Breadth = "resource"
     if place.kind == "group":
         breadth = "organization" if place.number == scope.place.number else "group"
@@ -224,23 +170,24 @@ def _member(scope: Scope, place: Place) -> Callable[[dict[str, Any]], Iterator[R
             # Older GitLabs name a custom role, and not what it adds to its base role.
             confidence="low" if role and not any(isinstance(has, bool) for has in role.values()) else "high",
             via=f"member of the {place.kind}",
-            granted_at=time(item.get("created_at")),
-            expires_at=time(item.get("expires_at")),
+            granted_at=utc_time(item.get("created_at")),
+            expires_at=utc_time(item.get("expires_at")),
         )
 
     return convert
 
 
-def members(scope: Scope, place: Place, rows: Iterable[dict[str, Any]] | None = None) -> Iterator[Record]:
+def members(
+    scope: GitLabScope, place: GitLabPlace, rows: Iterable[dict[str, Any]] | None = None
+) -> Iterator[Record]:
     """Yield the direct members of a group or project. https://docs.gitlab.com/api/group_members/"""
     fills = ["grants/member", "identities/gitlab-bot", "identities/gitlab-service-account"]
-    yield from scope.listing(
+    yield from scope.at(place).listing(
         f"/{place.kind}s/:id/members",
         _member(scope, place),
         table="identities",
         kind="gitlab-user",
         needs="a member of the group" if place.kind == "group" else "a member of the project",
-        place=place,
         fills=[*fills, "links/member_of"] if place.kind == "group" else fills,
         rows=rows,
     )

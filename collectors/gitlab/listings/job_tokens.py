@@ -5,21 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.gitlab import powers
-from collectors.gitlab.failures import explain_unsupported
-from collectors.gitlab.listings.batches import number_of
-from collectors.gitlab.listings.controls import control
-from collectors.gitlab.scope import Place, Scope, path_of
+from collectors.gitlab.facts import number_of
+from collectors.gitlab.records import control
+from scanner.collect.failures import unsupported_on
+from scanner.collect.listings import with_coverage
 from scanner.records import Grant, level_of, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.gitlab.listings.projects import Project
-    from collectors.gitlab.listings.structure import Structure
+    from collectors.gitlab.facts import GitLabPlace, ProjectFacts, ProjectStructure
+    from collectors.gitlab.scope import GitLabScope
     from scanner.records import Record
 
 
-def job_token_scope(scope: Scope, project: Project, structure: Structure) -> Iterator[Record]:
+def job_token_scope(
+    scope: GitLabScope, project: ProjectFacts, structure: ProjectStructure
+) -> Iterator[Record]:
     """Yield whether other projects' job tokens are let in, and those that are.
 
     https://docs.gitlab.com/ci/jobs/ci_job_token/ https://docs.gitlab.com/api/project_job_token_scopes/
@@ -30,7 +32,7 @@ def job_token_scope(scope: Scope, project: Project, structure: Structure) -> Ite
     def setting() -> Iterator[Record]:
         limited = structure.limited
         if limited is None:
-            item = scope.client.one(path_of("/projects/:id/job_token_scope", place))
+            item = scope.client.one(scope.at(place).path("/projects/:id/job_token_scope"))
             limited = bool(item["inbound_enabled"])
         yield control(
             place,
@@ -67,29 +69,27 @@ def job_token_scope(scope: Scope, project: Project, structure: Structure) -> Ite
         )
 
     needs = "Maintainer of the project"
-    yield from scope.told(
+    yield from with_coverage(
         setting(),
-        scope.asked(
-            "controls", "GET /projects/:id/job_token_scope", kind="job-token-scope", needs=needs, place=place
+        scope.at(place).request(
+            "controls", "GET /projects/:id/job_token_scope", kind="job-token-scope", needs=needs
         ),
     )
-    yield from scope.listing(
+    yield from scope.at(place).listing(
         "/projects/:id/job_token_scope/allowlist",
         allowed,
         table="grants",
         kind="job-token",
         needs=needs,
-        place=place,
         rows=_numbered(structure.projects_let_in),
     )
-    yield from scope.listing(
+    yield from scope.at(place).listing(
         "/projects/:id/job_token_scope/groups_allowlist",
         allowed_group,
         table="controls",
         kind="job-token-group",
         needs=needs,
-        place=place,
-        explained=explain_unsupported("Available since GitLab 17.0."),
+        classify=unsupported_on({404}, "Available since GitLab 17.0."),
         rows=_numbered(structure.groups_let_in),
     )
 
@@ -101,7 +101,7 @@ def _numbered(nodes: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None
     return [{"id": number_of(node), "web_url": node.get("webUrl")} for node in nodes]
 
 
-def _job_token(place: Place, native_id: str, pipeline: str) -> Grant:
+def _job_token(place: GitLabPlace, native_id: str, pipeline: str) -> Grant:
     """Return what a job token opens in another project: https://docs.gitlab.com/ci/jobs/ci_job_token/#job-token-access"""
     can = powers.of_scopes(("read_repository", "write_package_registry"))
     return Grant(

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.gitlab import powers
-from collectors.gitlab.client import QueryError
-from collectors.gitlab.failures import GitLabError
-from collectors.gitlab.listings.controls import control
-from collectors.gitlab.scope import Place, Scope, path_of, time
+from collectors.gitlab.facts import number_of
+from collectors.gitlab.records import control
+from scanner.collect.graphql import QueryError
+from scanner.collect.listings import with_coverage
+from scanner.collect.scope import utc_time
 from scanner.records import Identity, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from collectors.gitlab.facts import GitLabPlace
+    from collectors.gitlab.scope import GitLabScope
     from scanner.records import Record
 
 _RUNNERS = """
@@ -30,7 +33,7 @@ query Runners($path: ID!, $after: String) {
 """https://docs.gitlab.com/api/graphql/reference/#cirunner : REST gives most of this one runner a request."""
 
 
-def runners(scope: Scope) -> Iterator[Record]:
+def runners(scope: GitLabScope) -> Iterator[Record]:
     """Yield every runner that the group's jobs can land on: by GraphQL, where this GitLab has the fields; else by REST.
 
     GraphQL shows an empty list to who may not see a full one, so it is asked only with a Maintainer's role.
@@ -41,55 +44,38 @@ def runners(scope: Scope) -> Iterator[Record]:
         for row in _rows(scope):
             yield from _runner(scope, place, row)
 
-    yield from scope.told(
+    yield from with_coverage(
         read(),
-        scope.asked(
+        scope.at(place).request(
             "identities",
             "POST /api/graphql group.runners",
             kind="gitlab-runner",
             needs="Maintainer of the top-level group",
-            place=place,
         ),
         fills=("controls/runner-exposure",),
     )
 
 
-def _rows(scope: Scope) -> Iterator[dict[str, Any]]:
+def _rows(scope: GitLabScope) -> Iterator[dict[str, Any]]:
     if scope.role is not None and scope.role >= powers.MAINTAINER:
+        asked = {"path": scope.place.address}
+        found = scope.client.graphql.connection(_RUNNERS, asked, at="group/runners", cursor="after")
         try:
-            yield from _query(scope)
+            nodes = list(found)
         except QueryError as exc:
-            if not exc.unknown:
+            if not exc.lacks:
                 raise
         else:
+            yield from map(_as_rest, nodes)
             return
-    for row in list(scope.client.items(path_of("/groups/:id/runners", scope.place))):
+    for row in list(scope.client.items(scope.at(scope.place).path("/groups/:id/runners"))):
         yield scope.client.one(f"/runners/{int(row['id'])}")
-
-
-def _query(scope: Scope) -> list[dict[str, Any]]:
-    """Return runners as REST names their fields."""
-    rows: list[dict[str, Any]] = []
-    after: str | None = None
-    seen: set[str] = set()
-    while True:
-        data = scope.client.query(_RUNNERS, {"path": scope.place.address, "after": after})
-        page = (data.get("group") or {}).get("runners")
-        if page is None:
-            raise GitLabError("denied", "GraphQL does not return the group's runners")
-        rows += [_as_rest(node) for node in page["nodes"] if node is not None]
-        if not page["pageInfo"]["hasNextPage"]:
-            return rows
-        after = str(page["pageInfo"]["endCursor"])
-        if after in seen:
-            raise GitLabError("malformed", "GraphQL: the next page was already read")
-        seen.add(after)
 
 
 def _as_rest(node: dict[str, Any]) -> dict[str, Any]:
     projects = (node.get("projects") or {}).get("nodes") or []
     return {
-        "id": str(node["id"]).rpartition("/")[2],
+        "id": number_of(node),
         "description": node.get("description"),
         "runner_type": str(node["runnerType"]).lower(),
         "run_untagged": node["runUntagged"],
@@ -105,11 +91,11 @@ def _as_rest(node: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _runner(scope: Scope, place: Place, item: dict[str, Any]) -> Iterator[Record]:
+def _runner(scope: GitLabScope, place: GitLabPlace, item: dict[str, Any]) -> Iterator[Record]:
     number, kind = str(item["id"]), str(item["runner_type"])
     name = str(item.get("description") or f"runner {number}")
     shared = kind in {"instance_type", "group_type"}
-    hosted = kind == "instance_type" and scope.settings.public
+    hosted = kind == "instance_type" and scope.config.public
     untagged, protected = bool(item["run_untagged"]), item["access_level"] == "ref_protected"
     tags = sorted(str(tag) for tag in item.get("tag_list") or [])
     reach = {
@@ -132,8 +118,8 @@ def _runner(scope: Scope, place: Place, item: dict[str, Any]) -> Iterator[Record
         name=name,
         address=f"{place.address} runner {number}",
         enabled=not item.get("paused"),
-        created_at=time(item.get("created_at")),
-        last_used_at=time(item.get("contacted_at")),
+        created_at=utc_time(item.get("created_at")),
+        last_used_at=utc_time(item.get("contacted_at")),
         never_used=str(item.get("status")) == "never_contacted" or None,
         owner=creator,
         owner_source="creator" if creator else None,

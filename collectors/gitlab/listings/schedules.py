@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.gitlab.failures import GitLabError
-from collectors.gitlab.listings.groups import user, user_id
-from collectors.gitlab.listings.secrets import variable
-from collectors.gitlab.scope import Place, Scope, path_of, time
-from scanner.records import Identity, Link, record_id
+from collectors.gitlab.records import user, user_id, variable
+from scanner.collect.failures import SourceError
+from scanner.collect.listings import with_coverage
+from scanner.collect.scope import utc_time
+from scanner.records import Identity, Link, Secret, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.gitlab.listings.projects import Project
+    from collectors.gitlab.facts import GitLabPlace, ProjectFacts
+    from collectors.gitlab.scope import GitLabScope
     from scanner.records import Record
 
 
-def schedules(scope: Scope, project: Project, count: int | None) -> Iterator[Record]:
+def schedules(scope: GitLabScope, project: ProjectFacts, count: int | None) -> Iterator[Record]:
     """Yield a project's schedules, and the variables of each: only the single schedule shows them.
 
     ``count`` is how many there are, where that is known.
@@ -39,7 +40,7 @@ def schedules(scope: Scope, project: Project, count: int | None) -> Iterator[Rec
             name=str(item.get("description") or f"schedule {number}"),
             address=f"{place.address} schedule {number}",
             enabled=bool(item["active"]),
-            created_at=time(item.get("created_at")),
+            created_at=utc_time(item.get("created_at")),
             owner=owner.get("username"),
             owner_source="creator" if owner.get("username") else None,
             triggers=["schedule"],
@@ -51,45 +52,47 @@ def schedules(scope: Scope, project: Project, count: int | None) -> Iterator[Rec
             yield _link(place, number, user_id(owner["id"]), "owns", identity)
         yield _link(place, number, identity, "uses", record_id("gitlab", "pipeline", place.number))
 
-    yield from scope.listing(
+    yield from scope.at(place).listing(
         "/projects/:id/pipeline_schedules",
         convert,
         table="identities",
         kind="gitlab-schedule",
         needs="Developer of the project",
-        place=place,
         fills=("secrets/gitlab-schedule-variable", "links/gitlab-schedule"),
         rows=() if count == 0 else None,
     )
     for number in found:
-        yield from scope.told(
+        yield from with_coverage(
             _variables(scope, place, number),
-            scope.asked(
+            scope.at(place).request(
                 "secrets",
                 f"GET /projects/:id/pipeline_schedules/:pipeline_schedule_id ({number})",
                 kind="gitlab-schedule-variable",
                 needs="Maintainer of the project, or the schedule's owner",
-                place=place,
             ),
         )
 
 
-def _variables(scope: Scope, place: Place, number: str) -> Iterator[Record]:
-    path = path_of("/projects/:id/pipeline_schedules/:schedule", place, schedule=number)
+def _variables(scope: GitLabScope, place: GitLabPlace, number: str) -> Iterator[Record]:
+    path = scope.at(place).path("/projects/:id/pipeline_schedules/:schedule", schedule=number)
     item = scope.client.one(path)
     if "variables" not in item:
-        raise GitLabError("denied", "the schedule's variables are visible to Maintainers and its owner only")
+        raise SourceError("denied", "the schedule's variables are visible to Maintainers and its owner only")
     holder = record_id("gitlab", "pipeline", place.number)
     for given in item["variables"]:
-        yield from variable(scope, given, place, {}, holder=holder, schedule=number)
+        found = variable(scope, given, place, holder=holder, schedule=number)
+        if isinstance(found, Secret):
+            yield found
     # Inputs are not made for secrets, and so neither masked nor protected.
     for given in item.get("inputs") or []:
         if isinstance(given["value"], str):
             shown = {"key": given["name"], "value": given["value"]}
-            yield from variable(scope, shown, place, {}, holder=holder, schedule=f"{number} inputs")
+            found = variable(scope, shown, place, holder=holder, schedule=f"{number} inputs")
+            if isinstance(found, Secret):
+                yield found
 
 
-def _link(place: Place, number: str, source: str, relation: str, target: str) -> Link:
+def _link(place: GitLabPlace, number: str, source: str, relation: str, target: str) -> Link:
     return Link(
         id=record_id("gitlab", "link", f"schedule/{number}/{relation}"),
         provider="gitlab",

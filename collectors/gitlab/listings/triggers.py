@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.gitlab.listings.batches import number_of
-from collectors.gitlab.scope import Place, Scope, path_of, time
+from collectors.gitlab.facts import number_of
+from scanner.collect.listings import with_coverage
+from scanner.collect.scope import utc_time
 from scanner.records import Credential, Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.gitlab.listings.projects import Project
+    from collectors.gitlab.facts import GitLabPlace, ProjectFacts
+    from collectors.gitlab.scope import GitLabScope
     from scanner.records import Record
 
 
-def triggers(scope: Scope, project: Project, told: list[dict[str, Any]] | None) -> Iterator[Record]:
+def triggers(
+    scope: GitLabScope, project: ProjectFacts, told: list[dict[str, Any]] | None
+) -> Iterator[Record]:
     """Yield a project's trigger tokens: ``told`` by GraphQL, which leaves the tokens out; by REST where it was not.
 
     REST shows its creator the whole token; it is dropped unread.
@@ -27,17 +31,16 @@ def triggers(scope: Scope, project: Project, told: list[dict[str, Any]] | None) 
             for node in told:
                 yield from _trigger(place, _as_rest(node))
         else:
-            for row in scope.client.items(path_of("/projects/:id/triggers", place)):
+            for row in scope.client.items(scope.at(place).path("/projects/:id/triggers")):
                 yield from _trigger(place, row)
 
-    yield from scope.told(
+    yield from with_coverage(
         read(),
-        scope.asked(
+        scope.at(place).request(
             "credentials",
             "POST /api/graphql project.pipelineTriggers",
             kind="trigger-token",
             needs="Maintainer of the project",
-            place=place,
         ),
         fills=("identities/gitlab-trigger",),
     )
@@ -55,7 +58,7 @@ def _as_rest(node: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _trigger(place: Place, item: dict[str, Any]) -> Iterator[Record]:
+def _trigger(place: GitLabPlace, item: dict[str, Any]) -> Iterator[Record]:
     number, expires = str(item["id"]), item.get("expires_at")
     owner = item.get("owner") or {}
     identity = record_id("gitlab", "trigger", number)
@@ -69,7 +72,7 @@ def _trigger(place: Place, item: dict[str, Any]) -> Iterator[Record]:
         native_id=number,
         name=name,
         address=f"{place.address} trigger {number}",
-        created_at=time(item.get("created_at")),
+        created_at=utc_time(item.get("created_at")),
         owner=owner.get("username"),
         owner_source="creator" if owner.get("username") else None,
     )
@@ -82,10 +85,10 @@ def _trigger(place: Place, item: dict[str, Any]) -> Iterator[Record]:
         native_id=number,
         name=name,
         lifetime="expiring" if expires else "static",
-        created_at=time(item.get("created_at")),
-        last_used_at=time(item.get("last_used")),
+        created_at=utc_time(item.get("created_at")),
+        last_used_at=utc_time(item.get("last_used")),
         never_used="last_used" in item and item["last_used"] is None,
-        expires_at=time(expires),
+        expires_at=utc_time(expires),
         # Before they could end, GitLab did not show the field at all: then they never do.
         never_expires=expires is None,
         scopes=["trigger pipelines"],
@@ -104,5 +107,5 @@ def _trigger(place: Place, item: dict[str, Any]) -> Iterator[Record]:
         level=level_of(["deploy"]),
         via="token",
         why="Starts a pipeline on any branch as its owner, with variables chosen by the caller.",
-        expires_at=time(expires),
+        expires_at=utc_time(expires),
     )

@@ -6,27 +6,22 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.gitlab.client import QueryError
-from collectors.gitlab.failures import GitLabError
-from collectors.gitlab.listings.batches import rows
-from collectors.gitlab.listings.texts import text_of
+from collectors.gitlab.texts import text_of
+from scanner.collect.failures import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from collectors.gitlab.listings.batches import Batches
-    from collectors.gitlab.listings.projects import Project
-    from collectors.gitlab.listings.structure import File, Structure
-    from collectors.gitlab.scope import Scope
-    from scanner.collect.memory import Memory
+    from collectors.gitlab.facts import ProjectFacts, ProjectFile, ProjectStructure
+    from collectors.gitlab.scope import GitLabScope
+    from collectors.gitlab.survey import ProjectSurvey
 
 _INLINE = 400_000
 """Longer texts are read by REST."""
 _BATCH_BYTES = 4_000_000
-_TEXTS = "repository { blobs(paths: $paths) { nodes { path oid rawTextBlob } } }"
 
 
-class BlobFacts(msgspec.Struct, frozen=True, kw_only=True):
+class GitLabBlobFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered of a definition file's content."""
 
     includes: bool = True
@@ -35,22 +30,22 @@ class BlobFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it may name an environment."""
 
 
-_FACTS = msgspec.json.Decoder(BlobFacts)
+_FACTS = msgspec.json.Decoder(GitLabBlobFacts)
 """Made at import: msgspec crashes when two threads are the first to decode a type at the same time."""
 
 
-class Files:
+class DefinitionFiles:
     """The definition files of one page of projects. Thread-safe once `prefetch` is done."""
 
-    def __init__(self, scope: Scope, memory: Memory, structures: Mapping[str, Structure]) -> None:
+    def __init__(self, scope: GitLabScope, structures: Mapping[str, ProjectStructure]) -> None:
         self._scope = scope
-        self._memory = memory
+        self._memory = scope.memory
         self._structures = structures
         self._texts: dict[str, str] = {}
 
-    def prefetch(self, batches: Batches, projects: Sequence[Project]) -> None:
+    def prefetch(self, survey: ProjectSurvey, projects: Sequence[ProjectFacts]) -> None:
         """Fetch the texts that are not remembered. One that does not come is read by REST when it is needed."""
-        unseen: dict[str, Project] = {}
+        unseen: dict[str, ProjectFacts] = {}
         for project in projects:
             file = self.file(project)
             if file is None or file.size > _INLINE:
@@ -59,20 +54,15 @@ class Files:
                 unseen.setdefault(file.oid, project)
         for part in self._parts(unseen):
             paths = sorted({project.ci_path for project in part.values()})
-            try:
-                told = batches.asked(_TEXTS, [project.place.number for project in part.values()], paths)
-            except QueryError:
-                return
+            told = survey.texts(list(part.values()), paths)
             for oid, project in part.items():
-                for blob in (
-                    rows((told.get(project.place.number, {}).get("repository") or {}).get("blobs")) or []
-                ):
+                for blob in told.get(project.place.number, []):
                     if blob.get("oid") == oid and isinstance(blob.get("rawTextBlob"), str):
                         self._learn(oid, blob["rawTextBlob"])
 
-    def _parts(self, unseen: Mapping[str, Project]) -> Iterator[dict[str, Project]]:
+    def _parts(self, unseen: Mapping[str, ProjectFacts]) -> Iterator[dict[str, ProjectFacts]]:
         """Yield contents by their ids, not too many bytes at once."""
-        part: dict[str, Project] = {}
+        part: dict[str, ProjectFacts] = {}
         size = 0
         for oid, project in unseen.items():
             file = self.file(project)
@@ -88,45 +78,45 @@ class Files:
     def _learn(self, oid: str, text: str) -> None:
         self._texts[oid] = text
         includes = "include" in text
-        facts = BlobFacts(includes=includes, environments=includes or "environment" in text)
+        facts = GitLabBlobFacts(includes=includes, environments=includes or "environment" in text)
         self._memory.keep_blob(oid, msgspec.json.encode(facts))
 
-    def _facts(self, file: File) -> BlobFacts:
+    def _facts(self, file: ProjectFile) -> GitLabBlobFacts:
         known = self._memory.blob(file.oid)
-        return BlobFacts() if known is None else _FACTS.decode(known)
+        return GitLabBlobFacts() if known is None else _FACTS.decode(known)
 
-    def _told(self, project: Project) -> bool:
+    def _told(self, project: ProjectFacts) -> bool:
         structure = self._structures[project.place.number]
         return structure.files is not None and project.ci_path in structure.paths
 
-    def file(self, project: Project) -> File | None:
+    def file(self, project: ProjectFacts) -> ProjectFile | None:
         """Return a project's definition file, if GraphQL told of it."""
         files = self._structures[project.place.number].files
         return files.get(project.ci_path) if files is not None else None
 
-    def absent(self, project: Project) -> bool:
+    def absent(self, project: ProjectFacts) -> bool:
         """Tell whether it is known that a project has no definition file."""
         return self._told(project) and self.file(project) is None
 
-    def alone(self, project: Project) -> bool:
+    def alone(self, project: ProjectFacts) -> bool:
         """Tell whether it is known that the content of a definition is all that it says."""
         file = self.file(project)
         return file is not None and not self._facts(file).includes
 
-    def remembered(self, project: Project) -> None:
+    def remembered(self, project: ProjectFacts) -> None:
         """Note that what a project's definition says is remembered, so that its text is not fetched again."""
         file = self.file(project)
         if file is not None:
             self._memory.keep_blob(_seen_here(project, file), b"")
 
-    def deploys(self, project: Project) -> bool:
+    def deploys(self, project: ProjectFacts) -> bool:
         """Tell whether a project's pipeline may name an environment; True where that is not known."""
         if project.empty or not project.builds or self.absent(project):
             return False
         file = self.file(project)
         return file is None or self._facts(file).environments
 
-    def text(self, project: Project) -> str | None:
+    def text(self, project: ProjectFacts) -> str | None:
         """Return the text of a project's definition: fetched before, or now, by REST; None when there is none.
 
         GitLab's answer says that it is the file which is not there, and not the project.
@@ -136,7 +126,7 @@ class Files:
             return self._texts[file.oid]
         try:
             text = text_of(self._scope.client, project.place.number, project.ci_path, "HEAD")
-        except GitLabError as exc:
+        except SourceError as exc:
             if exc.status == 404 and "File Not Found" in str(exc):
                 return None
             raise
@@ -145,6 +135,6 @@ class Files:
         return text
 
 
-def _seen_here(project: Project, file: File) -> str:
+def _seen_here(project: ProjectFacts, file: ProjectFile) -> str:
     """Name a content in a project: another with the same content is parsed in other surroundings."""
     return f"{file.oid} {project.place.number}"

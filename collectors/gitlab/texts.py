@@ -7,10 +7,10 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from collectors.gitlab.failures import GitLabError
+from scanner.collect.failures import SourceError
 
 if TYPE_CHECKING:
-    from collectors.gitlab.client import Client
+    from scanner.collect.rest import RestClient
 
 LARGEST = 10_000_000
 """Bytes of a definition file."""
@@ -18,17 +18,17 @@ _KEPT = 50_000_000
 """Characters that are kept; what was asked for longest ago goes first."""
 
 
-class Texts:
+class RepositoryTexts:
     """Reads files by the repository files API, and keeps them. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[str, str, str], str | GitLabError] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, str], str | SourceError] = OrderedDict()
         self._reading: dict[tuple[str, str, str], threading.Lock] = {}
         self._size = 0
 
-    def read(self, client: Client, project: str, path: str, ref: str) -> str:
-        """Return a file's text. Raises what `Client.text` raises; a refusal is remembered, too."""
+    def read(self, client: RestClient, project: str, path: str, ref: str) -> str:
+        """Return a file's text. Raises what `RestClient.text` raises; a refusal is remembered, too."""
         key = (project, path, ref)
         with self._lock:
             mine = self._reading.setdefault(key, threading.Lock())
@@ -45,25 +45,25 @@ class Texts:
                     self._reading.pop(key, None)
                     while self._size > _KEPT:
                         self._size -= _size(self._known.popitem(last=False)[1])
-        if isinstance(known, GitLabError):
+        if isinstance(known, SourceError):
             raise known
         return known
 
 
-def _asked(client: Client, project: str, path: str, ref: str) -> str | GitLabError:
+def _asked(client: RestClient, project: str, path: str, ref: str) -> str | SourceError:
     try:
         return text_of(client, project, path, ref)
-    except GitLabError as exc:
+    except SourceError as exc:
         if exc.reason == "denied":
             return exc
         raise
 
 
-def _size(known: str | GitLabError) -> int:
+def _size(known: str | SourceError) -> int:
     return len(known) if isinstance(known, str) else 0
 
 
-def text_of(client: Client, project: str, path: str, ref: str) -> str:
+def text_of(client: RestClient, project: str, path: str, ref: str) -> str:
     """GET one file of a project, which is named by id or full path.
 
     https://docs.gitlab.com/api/repository_files/#get-raw-file-from-repository

@@ -27,19 +27,17 @@ from collectors.definitions.gitlab.tree import File, Read, Repository
 from collectors.definitions.shell.variables import fill
 from collectors.definitions.yaml_nodes import Mapping, mapping
 from collectors.definitions.yaml_nodes import read as read_yaml
-from collectors.gitlab.failures import GitLabError, readable
-from collectors.gitlab.listings.texts import text_of
-from collectors.gitlab.scope import path_of
-from scanner.collect.failures import Failure
-from scanner.collect.listings import gap
+from collectors.gitlab.texts import text_of
+from scanner.collect.failures import Failure, SourceError
+from scanner.collect.listings import gap, with_coverage
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from collectors.definitions.definition import Definition
     from collectors.definitions.gitlab.tree import Branch
-    from collectors.gitlab.listings.projects import Project
-    from collectors.gitlab.scope import Scope
+    from collectors.gitlab.facts import ProjectFacts
+    from collectors.gitlab.scope import GitLabScope
     from scanner.records import Reason, Record
 
 FILLS = ("grants/gitlab-pipeline", "links/gitlab-pipeline", "secrets/ci-file", "weaknesses")
@@ -69,7 +67,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """The ref by which it is included."""
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class MergedDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """What GitLab made of a definition."""
 
     merged: Mapping
@@ -79,29 +77,27 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def definition_of(
-    scope: Scope, project: Project, path: str, text: str, repository: Repository
+    scope: GitLabScope, project: ProjectFacts, path: str, text: str, repository: Repository
 ) -> Generator[Record, None, Definition]:
     """Return a pipeline's definition with what it includes, and yield what the calls for it left: Coverage or Gaps.
 
     ``repository`` is where the file stands, if not in the project. Raises `DefinitionError` for the file itself.
     """
     home = repository == Repository()
-    answers: list[Answer] = []
+    answer: MergedDefinition | None = None
 
-    def asked() -> Iterator[Record]:
-        answers.append(_answer(scope, project))
+    def ask() -> Generator[Record, None, MergedDefinition]:
         yield from ()
+        return _answer(scope, project)
 
     if home and takes_in(text):
-        told = scope.asked(
+        request = scope.at(project.place).request(
             "identities",
             "GET /projects/:id/ci/lint",
             kind="gitlab-pipeline",
             needs="Developer of the project and of the projects it includes from",
-            place=project.place,
         )
-        yield from scope.told(asked(), told, fills=FILLS)
-    answer = answers[0] if answers else None
+        answer = yield from with_coverage(ask(), request, fills=FILLS)
     reader = _Reader(scope, project, answer, path, repository)
     definition, branches = pipeline(
         path if home else f"{path}@{repository.project}",
@@ -116,12 +112,11 @@ def definition_of(
     if unseen is not None:
         for name in ("identities/gitlab-pipeline", *FILLS):
             table, _, kind = name.partition("/")
-            lost = scope.asked(
+            lost = scope.at(project.place).request(
                 table,
                 "GET /projects/:id/repository/files/:file_path/raw (included)",
                 kind=kind or None,
                 needs="Developer of the projects it includes from",
-                place=project.place,
             )
             yield gap(lost, unseen)
     if answer is not None and not answer.valid:
@@ -147,28 +142,28 @@ def _unseen(branches: list[Branch]) -> Failure | None:
     return Failure(reason=reason, detail=detail)
 
 
-def _answer(scope: Scope, project: Project) -> Answer:
+def _answer(scope: GitLabScope, project: ProjectFacts) -> MergedDefinition:
     """Ask GitLab what the definition on the default branch comes to.
 
-    Raises `GitLabError` when GitLab could not put it together. Its errors are told only where they speak of files.
+    Raises `SourceError` when GitLab could not put it together. Its errors are told only where they speak of files.
     """
-    path = path_of("/projects/:id/ci/lint", project.place)
+    path = scope.at(project.place).path("/projects/:id/ci/lint")
     body = scope.client.one(path)
     text, listed, errors = body.get("merged_yaml"), body.get("includes"), body.get("errors") or []
     if not isinstance(errors, list) or (listed is not None and not _is_rows(listed)):
-        raise GitLabError("malformed", f"{path}: expected lists of errors and includes")
+        raise SourceError("malformed", f"{path}: expected lists of errors and includes")
     if not isinstance(text, str):
         known = [str(error) for error in errors if _SPEAKS_OF_FILES.match(str(error))]
         words = without_secrets(known[0])[:300] if known else "it names no file as the reason"
         denied = any("access denied" in error for error in known)
-        raise GitLabError(
+        raise SourceError(
             "denied" if denied else "unsupported", f"GitLab could not merge the definition: {words}"
         )
     try:
         documents = read_yaml(text)
     except DefinitionError as exc:
-        raise GitLabError(exc.reason, f"the merged definition cannot be read: {exc}") from None
-    return Answer(
+        raise SourceError(exc.reason, f"the merged definition cannot be read: {exc}") from None
+    return MergedDefinition(
         merged=mapping(documents[-1].root if documents else None),
         valid=body.get("valid") is True,
         taken=None if listed is None else [_taken(row) for row in listed],
@@ -206,7 +201,12 @@ class _Reader:
     """Hands out the files that GitLab merged, and those of its repositories that it left out."""
 
     def __init__(
-        self, scope: Scope, project: Project, answer: Answer | None, path: str, repository: Repository
+        self,
+        scope: GitLabScope,
+        project: ProjectFacts,
+        answer: MergedDefinition | None,
+        path: str,
+        repository: Repository,
     ) -> None:
         self._scope = scope
         self._project = project
@@ -217,7 +217,7 @@ class _Reader:
         self._taken = listed or []
         self._claimed: set[int] = set()
         self._source = None if repository == Repository() else (path, repository)
-        base, issuer = (urlsplit(url).netloc for url in (scope.settings.base_url, scope.settings.issuer))
+        base, issuer = (urlsplit(url).netloc for url in (scope.config.base_url, scope.config.issuer))
         self._hosts = {base.lower(), issuer.lower()}
         namespace, _, name = project.place.address.rpartition("/")
         branch = project.branch or "HEAD"
@@ -351,17 +351,18 @@ class _Reader:
         path = path.lstrip("/")
         client, own = self._scope.client, not repository.project
         shown = path if own else f"{path}@{repository.project}"
-        with readable() as failed:
+        try:
             if own:
                 text = text_of(client, self._project.place.number, path, "HEAD")
             else:
                 text = self._scope.texts.read(client, repository.project, path, repository.ref)
-            return Read(
-                shown=shown,
-                file=File(repository=repository, path=path, shown=shown, text=text),
-                merged=merged,
-            )
-        return Read(shown=shown, why=failed[0].detail, reason=failed[0].reason, merged=merged)
+        except SourceError as exc:
+            return Read(shown=shown, why=exc.detail, reason=exc.reason, merged=merged)
+        return Read(
+            shown=shown,
+            file=File(repository=repository, path=path, shown=shown, text=text),
+            merged=merged,
+        )
 
 
 def _names(include: Include) -> list[str]:

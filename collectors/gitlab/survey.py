@@ -18,51 +18,70 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collectors.gitlab.client import QueryError
-from collectors.gitlab.listings.batches import Batches, rows
+from collectors.gitlab.facts import ProjectFile, ProjectStructure, number_of
+from scanner.collect.failures import SourceError
+from scanner.collect.graphql import PartsQuery, nodes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from collectors.gitlab.client import Client
-    from collectors.gitlab.listings.projects import Project
+    from collectors.gitlab.facts import ProjectFacts
+    from scanner.collect.graphql import GraphqlClient
 
+PAGE = 100
+"""The most projects that one query may ask for: https://docs.gitlab.com/api/graphql/#limits"""
+_SMALLEST = 12
+"""Where GitLab fails even for so few projects, REST is asked about each."""
+_GIVEN_UP = 8
+"""After so many such failures in a row, GraphQL is not asked again: a whole page is lost."""
 _RIGHTS = "userPermissions { adminProject }"
 _RULES = """branches: branchRules(first: 50) { nodes { id name branchProtection { allowForcePush %s
     pushAccessLevels { nodes { accessLevel accessLevelDescription deployKey { id } %s } }
     mergeAccessLevels { nodes { accessLevel accessLevelDescription %s } } } } pageInfo { hasNextPage } }"""
 _PEOPLE = "user { id } group { id }"
-_QUERIES: tuple[dict[str, str], ...] = (
+_PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
     {
-        "variables": """ciVariables(first: 100) {
+        "variables": (
+            """ciVariables(first: 100) {
             nodes { id key environmentScope protected masked } pageInfo { hasNextPage } }""",
-        "members": """projectMembers(relations: [DIRECT], first: 100) {
+        ),
+        "members": (
+            """projectMembers(relations: [DIRECT], first: 100) {
             nodes { id updatedAt } pageInfo { hasNextPage } }""",
-        "schedules": "pipelineScheduleStatusCounts { total }",
-        "integrations": "services(active: true, first: 50) { nodes { active } pageInfo { hasNextPage } }",
+        ),
+        "schedules": ("pipelineScheduleStatusCounts { total }",),
+        "integrations": ("services(active: true, first: 50) { nodes { active } pageInfo { hasNextPage } }",),
     },
     {
-        "triggers": """pipelineTriggers(first: 50) {
+        "triggers": (
+            """pipelineTriggers(first: 50) {
             nodes { id description lastUsed expiresAt owner { id username name state } } pageInfo { hasNextPage } }""",
-        "agents": """clusterAgents(first: 20) { nodes { id name createdAt
+        ),
+        "agents": (
+            """clusterAgents(first: 20) { nodes { id name createdAt
             tokens(status: ACTIVE, first: 20) { nodes { id name createdAt lastUsedAt } pageInfo { hasNextPage } } }
             pageInfo { hasNextPage } }""",
-        "job tokens": "ciCdSettings { inboundJobTokenScopeEnabled }",
-        "allowlists": """ciJobTokenScope { inboundAllowlistCount groupsAllowlistCount
+        ),
+        "job tokens": ("ciCdSettings { inboundJobTokenScopeEnabled }",),
+        "allowlists": (
+            """ciJobTokenScope { inboundAllowlistCount groupsAllowlistCount
             inboundAllowlist(first: 100) { nodes { id } pageInfo { hasNextPage } }
             groupsAllowlist(first: 100) { nodes { id webUrl } pageInfo { hasNextPage } } }""",
+        ),
     },
     {
-        "branches": _RULES % ("codeOwnerApprovalRequired", _PEOPLE, _PEOPLE),
-        "approvals": """approvals: branchRules(first: 50) {
+        # GitLab Community Edition lacks the fields of what it does not offer: rules for single people and code owners.
+        "branches": (_RULES % ("codeOwnerApprovalRequired", _PEOPLE, _PEOPLE), _RULES % ("", "", "")),
+        "approvals": (
+            """approvals: branchRules(first: 50) {
             nodes { id name approvalRules { nodes { approvalsRequired type } pageInfo { hasNextPage } } }
             pageInfo { hasNextPage } }""",
+        ),
     },
-    {"files": "repository { blobs(paths: $paths) { nodes { path oid rawSize } } }"},
+    {"files": ("repository { blobs(paths: $paths) { nodes { path oid rawSize } } }",)},
 )
 """What is asked at once, part by part; a part is left to REST where this GitLab lacks one of its fields."""
-_PLAIN = _RULES % ("", "", "")
-"""GitLab Community Edition lacks the fields of what it does not offer: rules for single people and code owners."""
+_TEXTS = {"texts": ("repository { blobs(paths: $paths) { nodes { path oid rawTextBlob } } }",)}
 _ROLES = {
     0: {"No one"},
     30: {"Developers + Maintainers"},
@@ -74,108 +93,99 @@ _PATHS = 5
 """So many different definition files are asked for at once; others are read by REST."""
 
 
-class File(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of the default branch, by the id of its content."""
-
-    path: str
-    oid: str
-    size: int
-    """Bytes."""
-
-
-class Structure(msgspec.Struct, frozen=True, kw_only=True):
-    """What GraphQL tells of one project, in its own fields; None: REST must be asked."""
-
-    variables: list[dict[str, Any]] | None = None
-    members: list[dict[str, Any]] | None = None
-    """The direct ones. The bots of project access tokens are among them, so that where there are none, there is no such
-    token: https://docs.gitlab.com/user/project/settings/project_access_tokens/#bot-users-for-projects"""
-    schedules: int | None = None
-    integrations: list[dict[str, Any]] | None = None
-    triggers: list[dict[str, Any]] | None = None
-    agents: list[dict[str, Any]] | None = None
-    limited: bool | None = None
-    """Whether only listed projects' job tokens are let in."""
-    projects_let_in: list[dict[str, Any]] | None = None
-    groups_let_in: list[dict[str, Any]] | None = None
-    branches: list[dict[str, Any]] | None = None
-    approvals: int | None = None
-    """The most approvals that a rule demands before a merge into the default branch."""
-    files: dict[str, File] | None = None
-    """Of the paths that were asked for, those that are there."""
-    paths: frozenset[str] = frozenset()
-    """Which paths were asked for."""
-    digest: str = ""
-    """Changes when something changes that REST must be asked about again."""
-
-
-class Survey:
+class ProjectSurvey:
     """Asks GraphQL about one target's projects, and learns what this GitLab can tell. Used by one thread at a time."""
 
-    def __init__(self, client: Client, *, archived: bool) -> None:
+    def __init__(self, client: GraphqlClient, *, archived: bool) -> None:
         """``archived``: whether archived projects are read in full."""
-        self.batches = Batches(client)
         self._archived = archived
-        self._queries = [dict(parts) for parts in _QUERIES]
+        self._queries = [_query(client, parts) for parts in _PARTS]
+        self._texts = _query(client, _TEXTS)
+        self._failed = 0
 
-    def of(self, projects: Sequence[Project]) -> dict[str, Structure]:
+    def structures(self, projects: Sequence[ProjectFacts]) -> dict[str, ProjectStructure]:
         """Return what is told of projects, by number; each has an entry."""
         nodes: dict[str, dict[str, Any]] = {project.place.number: {} for project in projects}
         whole = [project for project in projects if self._archived or not project.archived]
         paths = _paths(whole)
-        waiting, learned = list(self._queries), []
-        while waiting:
-            parts = waiting.pop(0)
-            asked = projects if "members" in parts else whole
-            try:
-                told = self.batches.asked(
-                    f"{_RIGHTS} {' '.join(parts.values())}",
-                    [project.place.number for project in asked],
-                    paths if "files" in parts else (),
-                )
-            except QueryError as exc:
-                waiting[:0] = self._fewer(parts, len(asked), exc)
-                continue
-            learned.append(parts)
+        for query in self._queries:
+            asked = projects if "members" in query.parts else whole
+            told = self._told(
+                query,
+                [project.place.number for project in asked],
+                paths if "files" in query.parts else (),
+            )
             for number, node in told.items():
                 nodes.setdefault(number, {}).update(node)
-        self._queries = learned
         return {
             project.place.number: read_structure(project, nodes[project.place.number], frozenset(paths))
             for project in projects
         }
 
-    def _fewer(self, parts: dict[str, str], asked: int, exc: QueryError) -> list[dict[str, str]]:
-        """Return what to ask instead of a query that this GitLab cannot answer."""
-        if len(parts) > 1:
-            names = list(parts)
-            half = len(names) // 2
-            return [{name: parts[name] for name in some} for some in (names[:half], names[half:])]
-        if exc.too_much:
-            return [parts] if self.batches.halve(asked) else []
-        if "branches" in parts and parts["branches"] != _PLAIN:
-            return [{"branches": _PLAIN}]
-        return []
+    def texts(
+        self, projects: Sequence[ProjectFacts], paths: Sequence[str]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Return the files of each project at some paths, by number, with their texts: ``path``, ``oid``, ``rawTextBlob``."""
+        told = self._told(self._texts, [project.place.number for project in projects], paths)
+        return {
+            number: nodes_of((node.get("repository") or {}).get("blobs")) or []
+            for number, node in told.items()
+        }
+
+    def _told(
+        self, query: PartsQuery, numbers: Sequence[str], paths: Sequence[str]
+    ) -> dict[str, dict[str, Any]]:
+        """Return what GraphQL tells of projects, by number. A project that is missing was not told of: REST knows why."""
+        told: dict[str, dict[str, Any]] = {}
+        left = list(numbers)
+
+        def variables(size: int) -> dict[str, Any]:
+            ids = [f"gid://gitlab/Project/{number}" for number in left[:size]]
+            return {"ids": ids, "first": len(ids), **({"paths": list(paths)} if paths else {})}
+
+        while left and query.parts and self._failed < _GIVEN_UP:
+            try:
+                answer = query.ask(variables)
+            except SourceError as exc:
+                # Refused, throttled to the end, stopped, or no GraphQL at all: fewer projects change nothing.
+                failing = exc.reason in {"unreachable", "malformed"}
+                self._failed = self._failed + 1 if failing else _GIVEN_UP
+                left = left[query.size :]
+                continue
+            nodes = nodes_of(answer.data.get("projects"), whole=False)
+            self._failed = self._failed + 1 if nodes is None else 0
+            told |= {number_of(node): node for node in nodes or []}
+            left = left[answer.size :]
+        return told
 
 
-def _paths(projects: Iterable[Project]) -> list[str]:
+def _query(client: GraphqlClient, parts: Mapping[str, Sequence[str]]) -> PartsQuery:
+    def document(selection: str) -> str:
+        paths = ", $paths: [String!]!" if "$paths" in selection else ""
+        return f"""query Projects($ids: [ID!], $first: Int!{paths}) {{
+            projects(ids: $ids, first: $first) {{ nodes {{ id {_RIGHTS} {selection} }} }} }}"""
+
+    return PartsQuery(client, document, parts, largest=PAGE, smallest=_SMALLEST, bare=False)
+
+
+def _paths(projects: Iterable[ProjectFacts]) -> list[str]:
     """Return the definition files that most projects have."""
     found = Counter(project.ci_path for project in projects if not project.elsewhere)
     return [path for path, _ in found.most_common(_PATHS)] or [".gitlab-ci.yml"]
 
 
-def read_structure(project: Project, node: dict[str, Any], paths: frozenset[str]) -> Structure:
+def read_structure(project: ProjectFacts, node: dict[str, Any], paths: frozenset[str]) -> ProjectStructure:
     """Return what the fields of one project tell; ``node`` is empty where GraphQL told nothing of it."""
     administered = bool((node.get("userPermissions") or {}).get("adminProject"))
 
     def told(connection: Any, *, also: bool = True) -> list[dict[str, Any]] | None:
-        return rows(connection) if administered and also else None
+        return nodes_of(connection) if administered and also else None
 
     jobs = told(node.get("pipelineTriggers"), also=project.builds and project.code)
     branches = told(node.get("branches"), also=project.code)
     scope = node.get("ciJobTokenScope") or {}
     limited = (node.get("ciCdSettings") or {}).get("inboundJobTokenScopeEnabled")
-    found = Structure(
+    found = ProjectStructure(
         variables=told(node.get("ciVariables")),
         members=told(node.get("projectMembers")),
         schedules=(node.get("pipelineScheduleStatusCounts") or {}).get("total"),
@@ -199,7 +209,7 @@ def _counted(shown: list[dict[str, Any]] | None, count: Any) -> list[dict[str, A
 
 
 def _agents(agents: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
-    if agents is None or any(rows(agent.get("tokens")) is None for agent in agents):
+    if agents is None or any(nodes_of(agent.get("tokens")) is None for agent in agents):
         return None
     return agents
 
@@ -212,7 +222,7 @@ def _branches(rules: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None
     for rule in protected:
         protection = rule.get("branchProtection") or {}
         for side in ("pushAccessLevels", "mergeAccessLevels"):
-            levels = rows(protection.get(side))
+            levels = nodes_of(protection.get(side))
             if levels is None or not all(_is_told(level) for level in levels):
                 return None
     return protected
@@ -235,7 +245,7 @@ def _approvals(rules: list[dict[str, Any]] | None, branch: str | None) -> int | 
         return None
     most = 0
     for rule in rules:
-        approvals = rows(rule.get("approvalRules"))
+        approvals = nodes_of(rule.get("approvalRules"))
         if approvals is None or any(one.get("type") in {None, "REPORT_APPROVER"} for one in approvals):
             return None
         if _of_branch(rule) and branch is not None and not fnmatchcase(branch, str(rule["name"])):
@@ -249,20 +259,20 @@ def _of_branch(rule: dict[str, Any]) -> bool:
     return "/Projects::BranchRule/" in str(rule.get("id"))
 
 
-def _files(node: dict[str, Any]) -> dict[str, File] | None:
+def _files(node: dict[str, Any]) -> dict[str, ProjectFile] | None:
     """Return the files that were asked for. Who may not read the code gets null, not an empty list."""
-    shown = rows((node.get("repository") or {}).get("blobs"))
+    shown = nodes_of((node.get("repository") or {}).get("blobs"))
     if shown is None or not all(blob.get("path") and blob.get("oid") for blob in shown):
         return None
     return {
-        str(blob["path"]): File(
+        str(blob["path"]): ProjectFile(
             path=str(blob["path"]), oid=str(blob["oid"]), size=int(blob.get("rawSize") or 0)
         )
         for blob in shown
     }
 
 
-def _digest(project: Project, found: Structure, *, administered: bool) -> str:
+def _digest(project: ProjectFacts, found: ProjectStructure, *, administered: bool) -> str:
     """Digest what can be seen of a project: of its tokens, keys, webhooks and values, nothing can."""
     seen = (
         msgspec.structs.replace(project, shares=[]),

@@ -1,0 +1,63 @@
+"""The section ``gitlab`` of config.yaml."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from scanner.collect.http_config import HttpConfig, origin_url
+from scanner.config import SecretRef, Section
+
+
+class ProjectFilter(Section):
+    """Which projects are read, by full path."""
+
+    include: tuple[str, ...] = ("*",)
+    """Glob patterns (``acme/payments/*``); a project must match one."""
+    exclude: tuple[str, ...] = ()
+    """Glob patterns; a project must match none."""
+
+
+class Config(HttpConfig):
+    """Which groups are read, with which token, and at which pace."""
+
+    base_url: str = "https://gitlab.com"
+    """Address of the instance, without ``/api/v4``. Its host is the only one contacted."""
+    token: SecretRef
+    """A personal, group or service account token with the scope ``read_api``."""
+    groups: tuple[str, ...] = ()
+    """Full paths of groups; empty means every top-level group that the token sees."""
+    instance: bool | None = None
+    """Whether the instance itself is read (people, their tokens, instance variables); by default when the token is an
+    administrator's."""
+    projects: ProjectFilter = ProjectFilter()
+    """Which projects are read."""
+    oidc_issuer: str | None = None
+    """Issuer of ID tokens, where it is not ``base_url``."""
+    archived: bool = False
+    """Whether archived projects are read in full; they run no pipelines."""
+    deployments: int = Field(default=100, ge=0, le=100)
+    """How many of a project's last deployments are read."""
+    rotate_above: int = Field(default=1000, ge=0)
+    """Up to so many projects in a group, all are read in full every night."""
+    rotation_days: int = Field(default=7, ge=1)
+    """Above that, a project without a visible change is read in full once in so many nights; in between, its records are
+    carried forward and marked."""
+    impersonation_tokens: bool = True
+    """Whether each person's impersonation tokens are read, one request a person; only with an administrator's token."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _whole_url(cls, value: str) -> str:
+        return origin_url(value, "https://gitlab.com").removesuffix("/api/v4")
+
+    @property
+    def issuer(self) -> str:
+        """Issuer of ID tokens: https://docs.gitlab.com/ci/secrets/id_token_authentication/"""
+        return (self.oidc_issuer or self.base_url).rstrip("/")
+
+    @property
+    def public(self) -> bool:
+        """Whether this is gitlab.com, whose instance runners are GitLab's own."""
+        return urlsplit(self.base_url).hostname == "gitlab.com"
