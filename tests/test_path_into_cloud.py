@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import pytest
 
-from collectors.definitions import Context, definition_records, parse
+from collectors.definitions import Context, PipelineKind, definition_records, parse
 from scanner.records import Identity
 from scanner.secrets.detectors import Fingerprint
 from tests.aws_iam import ACCOUNT, allow, document, facts, role, trusts
@@ -26,6 +26,10 @@ FP = Fingerprint(b"k")
 G = "token.actions.githubusercontent.com"
 GITHUB = Context(
     provider="github",
+    pipelines={
+        "github-workflow": PipelineKind(id_kind="workflow", kind="github-workflow"),
+        "github-action": PipelineKind(id_kind="action", kind="github-action"),
+    },
     account_id="github:repo:5001",
     repository="acme/app",
     repository_id="5001",
@@ -34,6 +38,8 @@ GITHUB = Context(
 )
 GITLAB = Context(
     provider="gitlab",
+    pipelines={"gitlab-ci": PipelineKind(id_kind="pipeline", kind="gitlab-pipeline")},
+    one_per_repository=True,
     account_id="gitlab:project:9001",
     repository="acme/platform/app",
     repository_id="9001",

@@ -42,11 +42,11 @@ Of GitHub workflows: outputs and variables are followed through steps and jobs a
 from __future__ import annotations
 
 from collectors.definitions.checkout import Config, collect, targets
+from collectors.definitions.context import Context, PipelineKind
 from collectors.definitions.definition import Definition, DefinitionError, Job, Problem
 from collectors.definitions.formats import format_by_content, format_of, parse
 from collectors.definitions.kinds import KINDS
 from collectors.definitions.records import definition_records, identity_id
-from collectors.definitions.tokens import Context
 
 __all__ = [
     "KINDS",
@@ -55,6 +55,7 @@ __all__ = [
     "Definition",
     "DefinitionError",
     "Job",
+    "PipelineKind",
     "Problem",
     "collect",
     "definition_records",

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 import msgspec
 from pydantic import Field
 
+from collectors.definitions.context import Context
 from collectors.definitions.definition import DefinitionError
 from collectors.definitions.formats import format_by_content, format_of, parse
 from collectors.definitions.records import definition_records
-from collectors.definitions.tokens import Context
+from collectors.definitions.tokens import server_issuer
 from collectors.definitions.yaml_nodes import MAX_BYTES
 from scanner.collect.collector import Run, Target, TargetError
 from scanner.collect.failures import Failure
@@ -206,11 +207,7 @@ def _records(file: _File) -> Iterator[Record]:
         definition, gaps = _gitlab(file, text, owner)
     else:
         definition = parse(file.path, text, file.run.fingerprint, owner=owner)
-    issuer = None
-    if remote is not None and remote.host not in {"github.com", "gitlab.com"}:
-        # GHES: https://docs.github.com/en/enterprise-server@latest/actions/reference/security/oidc
-        suffix = "/_services/token" if definition.format == "github-workflow" else ""
-        issuer = f"https://{remote.host}{suffix}"
+    issuer = server_issuer(definition.format, remote.host) if remote is not None else None
     yield from definition_records(definition, context=msgspec.structs.replace(context, issuer=issuer))
     yield from gaps
 

@@ -205,10 +205,27 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     problems: list[Problem] = []
     unresolved: list[Unresolved] = []
     """What could not be resolved."""
+    job_token: bool = False
+    """Whether jobs get a token of the platform, whose rights are its default where the file does not say."""
     service_accounts: list[str] = []
     """The platform account that it runs as, where the file names one (Cloud Build)."""
     confidence: Literal["high", "low"] = "high"
     """low for formats that are programs (Jenkinsfile), and for files that had to be repaired (tabs)."""
+
+    def audience(self, job: Job) -> str:
+        """Return the audience of a job's identity token; ``*`` where it may ask for any.
+
+        Any step of a job that may ask for a token may ask for any audience; the logins say which it asks for.
+        """
+        found = {
+            login.audience
+            for login in self.logins
+            if login.how == "oidc"
+            and login.job == job.name
+            and login.audience
+            and "${{" not in login.audience
+        }
+        return found.pop() if len(found) == 1 else "*"
 
     def file_of(self, line: int) -> str:
         """Return the path of the file that a line of this definition belongs to."""

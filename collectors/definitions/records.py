@@ -7,24 +7,21 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from collectors.definitions.definition import Problem
-from collectors.definitions.tokens import Context
 from collectors.definitions.tokens import tokens as presented
 from scanner.records import Identity, Link, Record, Secret, Weakness, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from collectors.definitions.context import Context
     from collectors.definitions.definition import Definition, Login
 
 
 def identity_id(definition: Definition, context: Context) -> str:
-    """Return the `Identity.id` of a definition: by repository id and path; GitLab has one pipeline a project."""
-    if context.provider == "github":
-        kind = "action" if definition.format == "github-action" else "workflow"
-        return record_id("github", kind, f"{context.repository_id or context.repository}:{definition.path}")
-    if context.provider == "gitlab":
-        return record_id("gitlab", "pipeline", context.repository_id or context.repository)
-    return record_id("definitions", "ci-pipeline", f"{context.repository}:{definition.path}")
+    """Return the `Identity.id` of a definition: by repository id and path, or by the repository alone."""
+    repository = context.repository_id or context.repository
+    native = repository if context.one_per_repository else f"{repository}:{definition.path}"
+    return record_id(context.provider, context.pipeline(definition.format).id_kind, native)
 
 
 def definition_records(definition: Definition, *, context: Context) -> Iterator[Record]:
@@ -39,12 +36,6 @@ def definition_records(definition: Definition, *, context: Context) -> Iterator[
     yield from _weaknesses(definition, context, me)
 
 
-def _kind(definition: Definition, context: Context) -> str:
-    if context.provider == "github":
-        return "github-workflow" if definition.format == "github-workflow" else "github-action"
-    return "gitlab-pipeline" if context.provider == "gitlab" else "ci-pipeline"
-
-
 def _identity(definition: Definition, context: Context, me: str) -> Identity:
     issuer, given = presented(definition, context)
     tokens = [token for number, token in enumerate(given) if token not in given[:number]]
@@ -55,11 +46,11 @@ def _identity(definition: Definition, context: Context, me: str) -> Identity:
         provider=context.provider,
         account_id=context.account_id,
         surface="automation",
-        kind=_kind(definition, context),
+        kind=context.pipeline(definition.format).kind,
         native_id=me.split(":", 2)[2],
         name=definition.name,
         address=context.repository
-        if context.provider == "gitlab"
+        if context.one_per_repository
         else f"{context.repository}/{definition.path}",
         enabled=False if context.archived else None,
         environment=environments[0] if len(environments) == 1 and environments != ["*"] else None,
@@ -93,7 +84,7 @@ def _permissions(definition: Definition) -> list[str]:
     for job in definition.jobs:
         given = job.permissions
         if given is None:
-            default = default or definition.format == "github-workflow"
+            default = definition.job_token
             continue
         for scope, level in given.items():
             if rank.get(level, 0) > rank.get(widest.get(scope, "none"), 0):
@@ -128,19 +119,23 @@ def _secrets(definition: Definition, context: Context, me: str) -> Iterator[Reco
         )
 
 
-def _resolved(text: str, context: Context) -> str:
-    """Fill in plain variables: ``${{ vars.ROLE }}``, ``$ROLE``."""
+_EXPRESSION = re.compile(r"\$\{\{\s*(?P<store>vars|secrets)\.(?P<name>\w+)\s*\}\}")
+_SHELL_VARIABLE = re.compile(r"\$\{?(?P<name>[A-Za-z_]\w*)\}?")
 
-    def github(match: re.Match[str]) -> str:
+
+def _resolved(text: str, context: Context, environment: str | None = None) -> str:
+    """Fill in the plain variables that a job of this environment sees: ``${{ vars.ROLE }}``, ``$ROLE``."""
+    values = context.values(environment)
+
+    def expression(match: re.Match[str]) -> str:
         store, name = match["store"], match["name"]
-        values = context.variables if store == "vars" else context.secret_values
-        return values.get(name, values.get(name.upper(), match.group()))
+        known = values if store == "vars" else context.secret_values
+        return known.get(name, known.get(name.upper(), match.group()))
 
-    def gitlab(match: re.Match[str]) -> str:
-        return context.variables.get(match["name"], match.group())
-
-    text = re.sub(r"\$\{\{\s*(?P<store>vars|secrets)\.(?P<name>\w+)\s*\}\}", github, text)
-    return text if "${{" in text else re.sub(r"\$\{?(?P<name>[A-Za-z_]\w*)\}?", gitlab, text)
+    text = _EXPRESSION.sub(expression, text)
+    if "${{" in text:
+        return text
+    return _SHELL_VARIABLE.sub(lambda match: values.get(match["name"], match.group()), text)
 
 
 def _links(definition: Definition, context: Context, me: str) -> Iterator[Record]:
@@ -165,7 +160,7 @@ def _links(definition: Definition, context: Context, me: str) -> Iterator[Record
         if login.how != "oidc":
             continue
         for asked in login.targets:
-            target = _login_target(login, _resolved(asked, context))
+            target = _login_target(login, _resolved(asked, context, login.environment))
             if target is not None:
                 where = f" in job {login.job}" if login.job else ""
                 yield from link("uses", target, login.line, f"signs in to {login.service} as {target}{where}")
@@ -183,7 +178,7 @@ def _links(definition: Definition, context: Context, me: str) -> Iterator[Record
         if "$" not in target:
             yield from link("uses", f"gcp:service-account:{target}", 1, f"runs as {target}")
     for deploy in definition.deploys:
-        target = _resolved(deploy.target, context)
+        target = _resolved(deploy.target, context, deploy.environment)
         where = f" in job {deploy.job}" if deploy.job else ""
         yield from link("deploys", target, deploy.line, f"deploys {target}{where}")
 

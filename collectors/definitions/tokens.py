@@ -1,247 +1,58 @@
-"""The OIDC tokens that a pipeline's jobs can present: issuer, subjects and other claims, by trigger and environment.
+"""The OIDC tokens that a pipeline's jobs can present: whose they are, and what they say, by the definition's format.
 
-Subjects of GitHub tokens: https://docs.github.com/en/actions/reference/security/oidc#example-subject-claims; custom
-templates: https://docs.github.com/en/actions/reference/security/oidc#customizing-the-token-claims. Of GitLab tokens:
-https://docs.gitlab.com/ci/secrets/id_token_authentication/.
+A format whose jobs get tokens has an entry here, and a module ``tokens`` in its folder.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
-from collectors.definitions.definition import Job  # noqa: TC001  msgspec reads the annotations at run time
+from collectors.definitions.github.tokens import github_tokens
+from collectors.definitions.gitlab.tokens import gitlab_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from collectors.definitions.definition import Definition
-
-GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
-GITLAB_ISSUER = "https://gitlab.com"
-_ON_DEFAULT_BRANCH = frozenset((
-    "schedule", "workflow_run", "issues", "issue_comment", "repository_dispatch", "discussion", "discussion_comment", "fork", "watch", "star", "gollum", "label", "milestone", "public", "page_build", "status", "check_run", "check_suite", "branch_protection_rule", "member", "project", "project_card", "delete", "image_version",
-))  # fmt: skip
-_ON_REVIEW = frozenset(("pull_request_review", "pull_request_review_comment"))
-_FULL = re.compile(r"@(?:refs/|[0-9a-f]{40}$)")
-_DEEPEST = 10
-"""How deep reusable workflows nest at most:
-https://docs.github.com/en/actions/reference/workflows-and-actions/reusing-workflow-configurations."""
+    from collectors.definitions.context import Context
+    from collectors.definitions.definition import Definition, Format
 
 
-class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """What the caller knows of the repository in which a definition stands."""
+class TokenIssuer(NamedTuple):
+    """Who signs the tokens of a format's jobs."""
 
-    provider: Literal["github", "gitlab", "definitions"]
-    account_id: str
-    """The repository's `Account.id`."""
-    repository: str
-    """Full name: ``lanternpay/payments-api``, ``lantern/risk-engine``."""
-    repository_id: str | None = None
-    """The provider's immutable id; None for a local checkout."""
-    owner_id: str | None = None
-    """The immutable id of the owner (GitHub) or of the namespace (GitLab)."""
-    default_branch: str | None = None
-    """``main``; None when unknown."""
-    visibility: str | None = None
-    """``public``, ``internal`` or ``private``."""
-    issuer: str | None = None
-    """Issuer of the platform's tokens; None for the platform's public service. GHES: ``https://HOST/_services/token``."""
-    immutable_subject: bool | None = False
-    """True when subjects are ``repo:OWNER@ID/REPO@ID:...``; None when that is not known, so that both forms count."""
-    claim_keys: list[str] | None = None
-    """What a customized subject is made of: GitHub's ``include_claim_keys``, GitLab's
-    ``ci_id_token_sub_claim_components``; None for the default one."""
-    maybe_keys: list[str] | None = None
-    """Another template that may be in force, where the repository's own settings could not be read."""
-    called: dict[str, list[Job]] = {}
-    """Jobs of the repository's own reusable workflows, by path: their environments are in the tokens of who calls."""
-    variables: dict[str, str] = {}
-    """Values of plain, unsecret variables: used to resolve role ARNs and names of workloads; never written down
-    otherwise."""
-    secret_values: dict[str, str] = {}
-    """Names of secrets whose value is known to be an identifier; as for `variables`."""
-    archived: bool | None = None
-    """True when the repository is archived, so that nothing runs."""
-    url: str | None = None
-    """Where a person looks at the file."""
+    public: str
+    """The issuer of the public service."""
+    host: str
+    """The host of the public service."""
+    server: str
+    """The issuer of a server of one's own, with ``{host}`` in it."""
+    tokens: Callable[[Definition, Context], Iterator[dict[str, str]]]
+    """The claims of every kind of token, ``sub`` included."""
+
+
+ISSUERS: dict[Format, TokenIssuer] = {
+    "github-workflow": TokenIssuer(
+        public="https://token.actions.githubusercontent.com",
+        host="github.com",
+        # https://docs.github.com/en/enterprise-server@latest/actions/reference/security/oidc
+        server="https://{host}/_services/token",
+        tokens=github_tokens,
+    ),
+    "gitlab-ci": TokenIssuer(
+        public="https://gitlab.com", host="gitlab.com", server="https://{host}", tokens=gitlab_tokens
+    ),
+}
 
 
 def tokens(definition: Definition, context: Context) -> tuple[str | None, list[dict[str, str]]]:
     """Return the issuer, and the claims of every kind of token that the jobs can present, ``sub`` included."""
-    if definition.format == "github-workflow" and "/" in context.repository:
-        return context.issuer or GITHUB_ISSUER, list(_github_tokens(definition, context))
-    if definition.format == "gitlab-ci" and "/" in context.repository:
-        return context.issuer or GITLAB_ISSUER, list(_gitlab_tokens(definition, context))
-    return None, []
+    issuer = ISSUERS.get(definition.format)
+    if issuer is None or "/" not in context.repository:
+        return None, []
+    return context.issuer or issuer.public, list(issuer.tokens(definition, context))
 
 
-class _Ran(NamedTuple):
-    """One job as it runs: the calling workflow's own, or one of a workflow that it calls."""
-
-    environment: str | None
-    workflow: str
-    """The path of the workflow file that holds the job, or what ``uses:`` says of one in another repository."""
-
-
-def _runs(job: Job, path: str, context: Context, depth: int = 0) -> Iterator[_Ran]:
-    """Yield the jobs that a job comes to. A token has the called job's environment, and the caller's repository.
-
-    https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-with-reusable-workflows
-    """
-    if job.identity_token is False:
-        return
-    if job.calls is None:
-        yield _Ran(job.environment, path)
-        if job.environment == "*":
-            # What is computed can come out empty, and the job then has no environment.
-            yield _Ran(None, path)
-        return
-    inside = context.called.get(job.calls.removeprefix("./")) if job.calls.startswith("./") else None
-    if inside is None or depth >= _DEEPEST:
-        # What stands in the called file is not known: its jobs may name any environment, or none.
-        called = job.calls.removeprefix("./")
-        yield _Ran(None, called)
-        yield _Ran("*", called)
-        return
-    for one in inside:
-        yield from _runs(one, job.calls.removeprefix("./"), context, depth + 1)
-
-
-def _github_tokens(definition: Definition, context: Context) -> Iterator[dict[str, str]]:
-    found: dict[tuple[str, str, str, str], dict[str, str]] = {}
-    for job in definition.jobs:
-        audience = _audience(definition, job)
-        for ran in dict.fromkeys(_runs(job, definition.path, context)):
-            for event, refs in definition.triggers.items():
-                if event == "workflow_call":
-                    continue
-                for ref in _github_refs(event, refs, context):
-                    claims = _github_claims(definition, context, ran, ref)
-                    key = (claims["environment"], ref, claims["job_workflow_ref"], audience)
-                    known = found.setdefault(key, claims | {"aud": audience, "event_name": event})
-                    if known["event_name"] != event:
-                        known["event_name"] = "*"
-    for (_, ref, _, _), claims in found.items():
-        where = claims["environment"].replace(":", "%3A")
-        place = (
-            f"environment:{where}" if where else ("pull_request" if ref == "pull_request" else f"ref:{ref}")
-        )
-        for repo in _repo_claims(context):
-            for keys in (context.claim_keys, *([context.maybe_keys] if context.maybe_keys else [])):
-                subject = f"{repo}:{place}"
-                if keys is not None:
-                    if "environment" in keys and not where:
-                        # GitHub gives no token to a job that lacks an environment which the template asks for.
-                        continue
-                    subject = _custom_subject(keys, claims, repo, place)
-                yield {"sub": subject, **claims}
-
-
-def _repo_claims(context: Context) -> list[str]:
-    """Return how a subject may begin: with names, with names and ids, or with either where that is not known."""
-    owner, _, name = context.repository.partition("/")
-    names = f"repo:{context.repository}"
-    ids = f"repo:{owner}@{context.owner_id or '*'}/{name}@{context.repository_id or '*'}"
-    return {True: [ids], False: [names], None: [names, ids]}[context.immutable_subject]
-
-
-def _github_claims(definition: Definition, context: Context, ran: _Ran, ref: str) -> dict[str, str]:
-    """Return the claims of one token, but for those that its subject is made of."""
-    real_ref = "refs/pull/*/merge" if ref == "pull_request" else ref
-    holder = ran.workflow
-    if "@" not in holder:
-        holder = f"{context.repository}/{holder}@{real_ref}"
-    elif not _FULL.search(holder):
-        # A tag or branch comes out in full; which of the two cannot be seen here.
-        holder = holder.replace("@", "@refs/*/", 1)
-    claims = {
-        "repository": context.repository,
-        "repository_owner": context.repository.partition("/")[0],
-        "workflow": definition.name,
-        "workflow_ref": f"{context.repository}/{definition.path}@{real_ref}",
-        "job_workflow_ref": holder,
-        "ref": real_ref,
-        "ref_type": "tag" if real_ref.startswith("refs/tags/") else "branch",
-        "environment": ran.environment or "",
-    }
-    if context.repository_id:
-        claims["repository_id"] = context.repository_id
-    if context.owner_id:
-        claims["repository_owner_id"] = context.owner_id
-    if context.visibility:
-        claims["repository_visibility"] = context.visibility
-    return claims
-
-
-def _custom_subject(keys: list[str], claims: dict[str, str], repo: str, place: str) -> str:
-    """Return the subject of a customized template: ``key:value`` for each key, in order."""
-    parts = []
-    for key in keys:
-        if key == "repo":
-            parts.append(repo)
-        elif key == "context":
-            parts.append(place)
-        else:
-            parts.append(f"{key}:{claims.get(key, '*').replace(':', '%3A')}")
-    return ":".join(parts)
-
-
-def _github_refs(event: str, refs: list[str], context: Context) -> list[str]:
-    default = f"refs/heads/{context.default_branch}" if context.default_branch else "refs/heads/*"
-    if event == "push":
-        return refs or ["refs/heads/*", "refs/tags/*"]
-    if event == "pull_request":
-        return ["pull_request"]
-    if event in _ON_REVIEW:
-        # Events about a pull request, with its ref: which of the two their subject names is not documented.
-        return ["pull_request", "refs/pull/*/merge"]
-    if event == "pull_request_target":
-        # It runs on the default branch, on older servers on the base branch. Its subject may name the pull request.
-        older = (refs or ["refs/heads/*"]) if (context.issuer or "").endswith("/_services/token") else []
-        return list(dict.fromkeys(["pull_request", default, *older]))
-    if event == "release":
-        return ["refs/tags/*"]
-    if event == "merge_group":
-        return ["refs/heads/gh-readonly-queue/*"]
-    if event in _ON_DEFAULT_BRANCH:
-        return [default]
-    return ["refs/heads/*", "refs/tags/*"]
-
-
-def _audience(definition: Definition, job: Job) -> str:
-    found = {
-        login.audience
-        for login in definition.logins
-        if login.how == "oidc" and login.job == job.name and login.audience and "${{" not in login.audience
-    }
-    # Any step of a job with the permission may ask for any audience; the logins say which it asks for.
-    return found.pop() if len(found) == 1 else "*"
-
-
-def _gitlab_tokens(definition: Definition, context: Context) -> Iterator[dict[str, str]]:
-    namespace, _, _ = context.repository.rpartition("/")
-    for job in definition.jobs:
-        if not job.identity_token:
-            continue
-        for ref in job.refs or ["refs/heads/*", "refs/tags/*"]:
-            name = ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
-            if name == "$CI_DEFAULT_BRANCH":
-                name = context.default_branch or "*"
-            claims = {
-                "project_path": context.repository,
-                "namespace_path": namespace,
-                "ref": name,
-                "ref_type": "tag" if ref.startswith("refs/tags/") else "branch",
-                "environment": job.environment or "",
-                "aud": _audience(definition, job),
-            }
-            if context.repository_id:
-                claims["project_id"] = context.repository_id
-            if context.owner_id:
-                claims["namespace_id"] = context.owner_id
-            keys = context.claim_keys or ["project_path", "ref_type", "ref"]
-            # What is not known of a component, or empty, may be any text.
-            yield {"sub": ":".join(f"{key}:{claims.get(key) or '*'}" for key in keys), **claims}
+def server_issuer(kind: Format, host: str) -> str | None:
+    """Return the issuer of a repository on a server of one's own; None on the public service, or without tokens."""
+    issuer = ISSUERS.get(kind)
+    return None if issuer is None or host == issuer.host else issuer.server.format(host=host)

@@ -74,5 +74,7 @@ PARTS: dict[str, frozenset[str]] = {
             "project-access-token",
         )
     ),
+    "identities": frozenset(("auto-devops",)),
     "links": frozenset(("gitlab-pipeline", "gitlab-schedule", "member_of")),
+    "secrets": frozenset(("archived-project",)),
 }

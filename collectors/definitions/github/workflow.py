@@ -242,6 +242,7 @@ class _Reader:
             deploys=self.deploys,
             problems=sorted(problems, key=lambda problem: (problem.line, problem.code, problem.detail)),
             unresolved=self.unresolved,
+            job_token="jobs" in self.root,
             confidence="low" if self.document.repaired else "high",
         )
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.definitions import Context, DefinitionError, definition_records, parse
+from collectors.definitions import Context, DefinitionError, PipelineKind, definition_records, parse
 from collectors.github import powers
 from collectors.github.facts import DEFAULT_CLAIMS, SubjectTemplate
 from collectors.github.failures import GitHubError
 from collectors.github.texts import learn, read_text
-from scanner.records import Coverage, Grant, Identity, Link, level_of, record_id
+from scanner.records import Coverage, Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from collectors.github.texts import KnownFiles
     from scanner.records import Record
 
+_PIPELINES = {
+    "github-workflow": PipelineKind(id_kind="workflow", kind="github-workflow"),
+    "github-action": PipelineKind(id_kind="action", kind="github-action"),
+}
 _FILLS = ("grants/github-workflow", "links/github-workflow", "secrets/ci-file", "weaknesses")
 """What a definition gives beside its identity."""
 
@@ -73,11 +77,6 @@ class _Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         """What GITHUB_TOKEN may do where the workflow does not say."""
         return self.settings.token or self.organization.workflows.token
 
-    @property
-    def environments(self) -> dict[str, dict[str, str]]:
-        """The variables that name something, by environment."""
-        return {environment.name: environment.identifiers for environment in self.settings.environments}
-
     def context(self, file: DefinitionFile) -> Context:
         """Return what the parser is told about the file's repository."""
         template = self.settings.template or SubjectTemplate()
@@ -90,6 +89,7 @@ class _Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         return Context(
             provider="github",
             account_id=self.repository.account_id,
+            pipelines=_PIPELINES,
             repository=self.repository.full_name,
             repository_id=str(self.repository.number),
             owner_id=str(self.scope.number),
@@ -102,6 +102,9 @@ class _Surroundings(msgspec.Struct, frozen=True, kw_only=True):
             maybe_keys=None if maybe == default else list(maybe),
             called=self.files.called(self.repository),
             variables=self.organization.identifiers(self.repository) | self.settings.identifiers,
+            environment_variables={
+                environment.name: environment.identifiers for environment in self.settings.environments
+            },
             archived=self.repository.archived,
             url=f"{self.repository.url}/blob/{self.repository.branch}/{file.path}"
             if self.repository.url
@@ -141,7 +144,7 @@ def _of_repository(around: _Surroundings) -> Generator[Record, None, dict[str, f
 def _of_file(around: _Surroundings, file: DefinitionFile) -> Generator[Record, None, None]:
     """Yield a file's records: remembered when neither its content nor its surroundings changed."""
     memory = around.scope.memory
-    depends = (file.path, file.oid, around.token, around.context(file), around.environments)
+    depends = (file.path, file.oid, around.token, around.context(file))
     key = hashlib.sha256(msgspec.json.encode(depends, order="deterministic")).hexdigest()
     known = memory.definition(key)
     if known is None:
@@ -155,41 +158,14 @@ def _of_file(around: _Surroundings, file: DefinitionFile) -> Generator[Record, N
 
 
 def _parsed(around: _Surroundings, file: DefinitionFile, text: str) -> Iterator[Record]:
-    context, own = around.context(file), around.environments
     try:
         definition = parse(file.path, text, around.scope.run.fingerprint, owner=around.scope.login)
     except DefinitionError as exc:
         raise GitHubError(exc.reason, f"{file.path}: {exc}") from None
-    # A job sees its environment's variables before the repository's: its logins are resolved with those.
-    apart = {name for name, identifiers in own.items() if identifiers}
-    main = msgspec.structs.replace(
-        definition,
-        logins=[login for login in definition.logins if login.environment not in apart],
-        deploys=[deploy for deploy in definition.deploys if deploy.environment not in apart],
-    )
-    linked = set()
-    for record in definition_records(main if apart else definition, context=context):
-        if isinstance(record, Identity):
-            logins = sorted({f"{login.service}:{login.how}" for login in definition.logins})
-            identity = msgspec.structs.replace(record, logins=logins)
-            yield identity
-            if identity.kind == "github-workflow":
-                yield _token_grant(around.repository, identity, around.token)
-            continue
-        if isinstance(record, Link):
-            linked.add(record.id)
+    for record in definition_records(definition, context=around.context(file)):
         yield record
-    for name in sorted(apart):
-        part = msgspec.structs.replace(
-            definition,
-            logins=[login for login in definition.logins if login.environment == name],
-            deploys=[deploy for deploy in definition.deploys if deploy.environment == name],
-        )
-        within = msgspec.structs.replace(context, variables=context.variables | own[name])
-        for record in definition_records(part, context=within):
-            if isinstance(record, Link) and record.id not in linked:
-                linked.add(record.id)
-                yield record
+        if isinstance(record, Identity) and record.kind == "github-workflow":
+            yield _token_grant(around.repository, record, around.token)
 
 
 _DEFAULTS = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.definitions import Context, DefinitionError, definition_records
+from collectors.definitions import Context, DefinitionError, PipelineKind, definition_records
 from collectors.definitions.gitlab.include import without_secrets
 from collectors.definitions.gitlab.tree import Repository
 from collectors.gitlab.includes import FILLS, definition_of
@@ -103,6 +103,8 @@ def _context(
     return Context(
         provider="gitlab",
         account_id=project.place.account_id,
+        pipelines={"gitlab-ci": PipelineKind(id_kind="pipeline", kind="gitlab-pipeline")},
+        one_per_repository=True,
         repository=project.place.address,
         repository_id=project.place.number,
         owner_id=project.namespace,
