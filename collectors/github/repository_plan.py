@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collectors.github.facts import EnvironmentFacts, RepositoryFacts
     from collectors.github.scope import OrganizationScope
     from collectors.github.texts import KnownFiles
-    from scanner.collect.memory import Reading
+    from scanner.collect.memory import KeptReading
     from scanner.records import Record
 
 
@@ -128,7 +128,9 @@ def _settings(
     return RepositoryReading(settings=settings)
 
 
-def _due(scope: OrganizationScope, plan: ReadingPlan, repository: RepositoryFacts, earlier: Reading) -> bool:
+def _due(
+    scope: OrganizationScope, plan: ReadingPlan, repository: RepositoryFacts, earlier: KeptReading
+) -> bool:
     """Tell whether REST is asked again tonight: when something changed, and in turn, a part each night."""
     if not plan.rotate:
         return True

@@ -38,7 +38,7 @@ _KEPT_DAYS = 30
 """How long a page or definition that no night asked for is kept."""
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
+class KeptPage(msgspec.Struct, frozen=True, kw_only=True):
     """One page of a list, as records."""
 
     etag: str
@@ -47,7 +47,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     records: list[Record]
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class KeptReading(msgspec.Struct, frozen=True, kw_only=True):
     """One thing, as it was read in full."""
 
     read_at: datetime
@@ -183,7 +183,7 @@ class Memory:
             self._base.execute("commit")
             self._base.execute("begin")
 
-    def page(self, key: str) -> Page | None:
+    def page(self, key: str) -> KeptPage | None:
         """Return what is known of a page."""
         with self._lock:
             row = self._base.execute(
@@ -191,7 +191,9 @@ class Memory:
             ).fetchone()
             if row is not None:
                 self._base.execute("update pages set used = ? where key = ?", (self._night, key))
-        return None if row is None else Page(etag=row[0], next=row[1], count=row[2], records=decode(row[3]))
+        return (
+            None if row is None else KeptPage(etag=row[0], next=row[1], count=row[2], records=decode(row[3]))
+        )
 
     def keep_page(
         self, key: str, etag: str, following: str | None, count: int, records: list[Record]
@@ -203,7 +205,7 @@ class Memory:
                 (key, etag, following, count, encode(records), self._night),
             )
 
-    def reading(self, number: int) -> Reading | None:
+    def reading(self, number: int) -> KeptReading | None:
         """Return the last full reading of a thing."""
         with self._lock:
             row = self._base.execute(
@@ -211,7 +213,7 @@ class Memory:
             ).fetchone()
         if row is None:
             return None
-        return Reading(
+        return KeptReading(
             read_at=datetime.fromisoformat(row[0]), digest=row[1], facts=row[2], records=decode(row[3])
         )
 

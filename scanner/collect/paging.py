@@ -21,6 +21,8 @@ from scanner.records import Record  # noqa: TC001
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from scanner.collect.memory import KeptPage
+
 
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,<]*\brel="?next\b"?', re.IGNORECASE)
 _EMPTY_PAGES = 20
@@ -189,25 +191,12 @@ class Keyset(Paginator, frozen=True, kw_only=True):
         return {self.parameter: str(last)}
 
 
-class RememberedPage(Protocol):
-    """A page of an earlier night."""
-
-    @property
-    def etag(self) -> str: ...  # noqa: D102
-    @property
-    def next(self) -> str | None: ...  # noqa: D102
-    @property
-    def count(self) -> int: ...  # noqa: D102
-    @property
-    def records(self) -> list[Record]: ...  # noqa: D102
-
-
 class PageSource(Protocol):
     """What `read_pages` needs of the client and its memory."""
 
     def get(self, path: str, *, etag: str = "") -> Answer: ...  # noqa: D102
     def local(self, link: str) -> str: ...  # noqa: D102
-    def remembered(self, path: str) -> RememberedPage | None: ...  # noqa: D102
+    def remembered(self, path: str) -> KeptPage | None: ...  # noqa: D102
 
 
 def read_pages(

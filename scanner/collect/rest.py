@@ -27,7 +27,6 @@ from scanner.collect.paging import (
     Page,
     PageSource,
     Paginator,
-    RememberedPage,
     place_in,
     read_pages,
     with_query,
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from scanner.collect.auth import Auth
     from scanner.collect.collector import Run
     from scanner.collect.http_config import HttpConfig
-    from scanner.collect.memory import Memory
+    from scanner.collect.memory import KeptPage, Memory
     from scanner.records import Reason, Record
 
 USER_AGENT = "sprawlscan"
@@ -379,7 +378,7 @@ class _Unremembered:
     def get(self, path: str, *, etag: str = "") -> Answer:
         return self._client.get(path, etag=etag)
 
-    def remembered(self, path: str) -> RememberedPage | None:  # noqa: ARG002  the protocol's
+    def remembered(self, path: str) -> KeptPage | None:  # noqa: ARG002  the protocol's
         return None
 
 
@@ -391,7 +390,7 @@ class _Remembering(_Unremembered):
         self._memory = memory
         self._salt = salt
 
-    def remembered(self, path: str) -> RememberedPage | None:
+    def remembered(self, path: str) -> KeptPage | None:
         return self._memory.page(self._client.page_key(path, self._salt))
 
 
