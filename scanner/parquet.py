@@ -90,8 +90,26 @@ def batch_of(schema: pa.Schema, records: Sequence[msgspec.Struct]) -> pa.RecordB
             values = [[msgspec.structs.asdict(item) for item in value] for value in values]
         elif pa.types.is_list(field.type) and pa.types.is_map(field.type.value_type):
             values = [[list(item.items()) for item in value] for value in values]
-        columns.append(pa.array(values, field.type))
+        try:
+            columns.append(pa.array(values, field.type))
+        except UnicodeEncodeError:
+            columns.append(pa.array(_encodable(values), field.type))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _encodable(value: Any) -> Any:
+    """Return text with what is not Unicode escaped: the name of a file may be any bytes."""
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case tuple():
+            return tuple(_encodable(item) for item in value)
+        case list():
+            return [_encodable(item) for item in value]
+        case dict():
+            return {_encodable(key): _encodable(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def write_table(path: Path, record: type[msgspec.Struct], records: Iterable[msgspec.Struct]) -> int:

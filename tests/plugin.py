@@ -33,6 +33,10 @@ class Config(Section):
     """File to which every collected name is appended."""
     refuse: str = ""
     """What to say instead of listing targets."""
+    break_off: bool = False
+    """Whether to raise after the targets."""
+    odd: bool = False
+    """Whether names have what is no Unicode in them."""
     crash: str = ""
     """The name at which to raise."""
     denied: str = ""
@@ -44,6 +48,8 @@ def targets(config, run):
         raise TargetError(config.refuse)
     for name in config.names:
         yield Target(collector="made-up", name=name, account_id=f"made-up:account:{name}")
+    if config.break_off:
+        raise RuntimeError("a bug among the targets")
 
 
 def collect(target, config, run):
@@ -67,7 +73,8 @@ def listing(target, config, run):
     for part in range(3):
         time.sleep(config.seconds / 3)
         yield Account(id=f"made-up:account:{target.name}-{part}", provider="made-up", account_id=target.account_id,
-                      kind="made-up", native_id=target.name, name=target.name)
+                      kind="made-up", native_id=target.name, name=target.name + chr(0xDCFF) * config.odd,
+                      tags={"spelled": chr(0xD800)} if config.odd else {})
 '''
 
 

@@ -10,6 +10,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from scanner.snapshot import list_sealed, read_manifest, verify
@@ -75,6 +77,33 @@ def test_a_night_is_collected_sealed_and_ends_with_0(box: Box) -> None:
     (folder,) = list_sealed(box.state / "snapshots")
     assert folder.name == "20261123T020000Z"
     assert verify(folder).coverage == 1.0
+
+
+def gaps_of(folder: Path) -> list[tuple[str, str]]:
+    tables = duckdb.connect()
+    try:
+        found = tables.sql(f"SELECT call, reason FROM '{folder}/gaps/*.parquet' ORDER BY ALL").fetchall()
+    finally:
+        tables.close()
+    return [(str(call), str(reason)) for call, reason in found]
+
+
+def test_a_bug_among_the_targets_loses_neither_those_before_it_nor_the_night(box: Box) -> None:
+    box.configure(names=["a", "b", "a"], break_off=True)
+    _, out, err = box.run("collect", "--as-of", NIGHT)
+    assert "accounts: 6" in out, err
+    (folder,) = list_sealed(box.state / "snapshots")
+    assert gaps_of(folder) == [("targets", "bug")]
+
+
+def test_text_that_is_no_unicode_is_escaped_and_ends_no_night(box: Box) -> None:
+    box.configure(names=["a"], odd=True)
+    code, out, err = box.run("collect", "--as-of", NIGHT)
+    assert (code, "accounts: 3" in out) == (0, True), err
+    (folder,) = list_sealed(box.state / "snapshots")
+    (file,) = folder.glob("accounts/*.parquet")
+    rows = pq.read_table(file, columns=["name", "tags"]).to_pylist()
+    assert {(row["name"], *row["tags"][0]) for row in rows} == {("a\\udcff", "spelled", "\\ud800")}
 
 
 def test_the_state_folder_is_private(box: Box) -> None:

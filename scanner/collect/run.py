@@ -18,11 +18,11 @@ import structlog
 
 from scanner import __version__
 from scanner.collect.collector import Run, Target, TargetError
-from scanner.collect.failures import Failure
+from scanner.collect.failures import Failure, classify_error
 from scanner.collect.listings import ListingRequest, gap, with_coverage
 from scanner.collect.tonight import tonight_of
 from scanner.plugins import after_of, collector_names, load_collector
-from scanner.records import Coverage
+from scanner.records import Coverage, Gap
 from scanner.secrets.detectors import Fingerprint
 from scanner.snapshot import (
     Manifest,
@@ -121,14 +121,14 @@ class _Wave:
         """List the targets of a collector's sections."""
         missing = run.tonight.missing() if run.tonight is not None else None
         for index, config in enumerate(sections):
-            try:
-                targets = [_numbered(target, index) for target in load_collector(name).targets(config, run)]
-            except TargetError as exc:
-                self.problems.append(f"{name}: {exc}")
-                self.stand_in(name, index, config, run, Failure(reason="denied", detail=str(exc)))
-                continue
-            self.planned += [Planned(target, config, run, missing=missing) for target in targets]
-            if missing is not None:
+            targets, failure = _targets(name, config, run)
+            self.planned += [
+                Planned(_numbered(target, index), config, run, missing=missing) for target in targets
+            ]
+            if failure is not None:
+                self.problems.append(f"{name}: {failure.detail}")
+                self.stand_in(name, index, config, run, failure)
+            elif missing is not None:
                 failure = Failure(
                     reason="truncated", detail=f"there may be more targets; {_incomplete(missing)}"
                 )
@@ -143,6 +143,35 @@ class _Wave:
     def everything(self) -> list[Planned]:
         """What is to be done, stand-ins last."""
         return [*self.planned, *self.stand_ins]
+
+
+def _targets(name: str, config: Section, run: Run) -> tuple[list[Target], Failure | None]:
+    """Return a section's targets, each once, and why they are not all; whatever it is, other collectors are read."""
+    found: dict[str, Target] = {}
+
+    def listed() -> Iterator[Record]:
+        for target in load_collector(name).targets(config, run):
+            found.setdefault(target.name, target)
+        yield from ()
+
+    stand_in = Target(collector=name, name=name, account_id=f"{name}:unknown")
+    for row in with_coverage(listed(), _asked(stand_in, "targets"), _classify):
+        if isinstance(row, Gap):
+            return list(found.values()), Failure(reason=row.reason, detail=row.detail, needs=row.needs)
+    return list(found.values()), None
+
+
+def _classify(exc: Exception) -> Failure | None:
+    match exc:
+        case TargetError():
+            return Failure(reason="denied", detail=str(exc))
+        case ModuleNotFoundError():
+            return Failure(
+                reason="unsupported",
+                detail=f"the Python package {exc.name} is not installed: install sprawlscan with the collector's extra",
+            )
+        case _:
+            return classify_error(exc)
 
 
 def _incomplete(missing: str) -> str:
@@ -191,7 +220,7 @@ def collect_target(plan: Planned, folder: Path) -> TargetDone:
         return writer.finish(time.monotonic() - started)
     try:
         collector = load_collector(target.collector)
-        records = with_coverage(collector.collect(target, plan.config, run), _asked(target), lambda _: None)
+        records = with_coverage(collector.collect(target, plan.config, run), _asked(target), _classify)
         for record in records:
             if isinstance(record, Coverage) and record.table == "*":
                 continue  # the stand-in for the whole target: its listings speak for themselves
