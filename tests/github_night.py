@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import collectors.github
 from collectors.github.client import GitHubClient
-from collectors.github.tokens import user_token
+from collectors.github.tokens import UserAuth
 from scanner.collect.collector import Run
 from scanner.kinds import declared_by
 from scanner.records import Coverage, Gap, Record
@@ -45,7 +45,7 @@ def config(sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, **options: A
             "organizations": [sandbox.organization.login],
             "base_url": sandbox.url,
             "seconds_between_requests": 0,
-            "secondary_wait_seconds": 0.01,
+            "throttled_wait_seconds": 0.01,
             "retries": 1,
             **options,
         }
@@ -60,7 +60,7 @@ def app_config(sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, **option
             "app": {"app_id": sandbox.app.app_id, "private_key": "${env:TEST_GITHUB_KEY}"},
             "base_url": sandbox.url,
             "seconds_between_requests": 0,
-            "secondary_wait_seconds": 0.01,
+            "throttled_wait_seconds": 0.01,
             "retries": 1,
             **options,
         }
@@ -96,4 +96,5 @@ def covered(records: Iterable[Record]) -> set[tuple[str, str, str | None]]:
 def client(
     sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, cache: Path, **options: Any
 ) -> GitHubClient:
-    return GitHubClient(config(sandbox, monkeypatch, **options), run(cache), token=user_token)
+    section = config(sandbox, monkeypatch, **options)
+    return GitHubClient(section, run(cache), auth=UserAuth(section))

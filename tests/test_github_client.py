@@ -13,11 +13,11 @@ import pytest
 import requests
 
 from collectors.github.client import GitHubClient
-from collectors.github.failures import QueryError, StatusError, explain
-from collectors.github.tokens import user_token
+from collectors.github.tokens import UserAuth
 from sandbox.github.limits import GitHubLimits
 from sandbox.github.server import GitHubSandbox
-from scanner.collect.failures import SourceError
+from scanner.collect.failures import SourceError, classify_error
+from scanner.collect.graphql import QueryError
 from scanner.collect.memory import Memory
 from scanner.records import Account
 from tests.github_night import NIGHT, client, config, run
@@ -62,7 +62,7 @@ def test_a_graphql_limit_inside_a_200_is_waited_out(
 ) -> None:
     with GitHubSandbox(limits=GitHubLimits(scale=3600)) as sandbox:
         sandbox.fail("/graphql", spelling, times=1)
-        answer = client(sandbox, monkeypatch, tmp_path).query(QUERY, {"org": "lanternpay"})
+        answer = client(sandbox, monkeypatch, tmp_path).graphql.query(QUERY, {"org": "lanternpay"})
         assert answer.data["organization"]["login"] == "lanternpay"
         assert sandbox.calls["POST /graphql"] == 2
 
@@ -83,7 +83,8 @@ def test_stopping_ends_a_wait(
 ) -> None:
     sandbox.fail("/orgs/{org}/hooks", "primary")
     night = run(tmp_path)
-    reader = GitHubClient(config(sandbox, monkeypatch), night, token=user_token)
+    options = config(sandbox, monkeypatch)
+    reader = GitHubClient(options, night, auth=UserAuth(options))
     threading.Timer(0.3, night.stopping.set).start()
     begun = time.monotonic()
     with pytest.raises(SourceError) as raised:
@@ -97,7 +98,7 @@ def test_a_limit_without_end_is_throttled_not_empty(
 ) -> None:
     sandbox.fail("/orgs/{org}/hooks", "too-many-bare")
     with pytest.raises(SourceError) as raised:
-        list(client(sandbox, monkeypatch, tmp_path, secondary_wait_seconds=0.001).items(HOOKS))
+        list(client(sandbox, monkeypatch, tmp_path, throttled_wait_seconds=0.001).items(HOOKS))
     assert raised.value.reason == "throttled"
 
 
@@ -108,18 +109,18 @@ def test_good_data_beside_a_forbidden_node_is_kept(
     document = (
         "query($org: String!) { organization(login: $org) { repositories(first: 50) { nodes { name } } } }"
     )
-    answer = client(sandbox, monkeypatch, tmp_path).query(document, {"org": "lanternpay"})
+    answer = client(sandbox, monkeypatch, tmp_path).graphql.query(document, {"org": "lanternpay"})
     nodes = answer.data["organization"]["repositories"]["nodes"]
     assert nodes[0] is None
     assert all(node["name"] for node in nodes[1:])
-    assert answer.errors[0]["type"] == "FORBIDDEN"
+    assert answer.errors[0].type == "FORBIDDEN"
 
 
 def test_a_query_without_data_is_an_error(
     sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with pytest.raises(QueryError):
-        client(sandbox, monkeypatch, tmp_path).query("query { nothing }", {})
+        client(sandbox, monkeypatch, tmp_path).graphql.query("query { nothing }", {})
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_only_queries_are_sent(
     sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, document: str
 ) -> None:
     with pytest.raises(ValueError, match="only queries"):
-        client(sandbox, monkeypatch, tmp_path).query(document, {})
+        client(sandbox, monkeypatch, tmp_path).graphql.query(document, {})
     assert not sandbox.log
 
 
@@ -168,7 +169,8 @@ def test_an_unchanged_page_gives_its_records_again_and_not_an_empty_list(
 
     def read() -> list[Record]:
         memory = Memory(tmp_path, "github", "t", as_of=NIGHT, version="1")
-        reader = GitHubClient(config(sandbox, monkeypatch), run(tmp_path), token=user_token, memory=memory)
+        options = config(sandbox, monkeypatch)
+        reader = GitHubClient(options, run(tmp_path), auth=UserAuth(options), memory=memory)
         records = list(reader.records("/orgs/lanternpay/repos", account, {"per_page": 3}))
         memory.close()
         return records
@@ -186,7 +188,7 @@ def test_a_memory_of_another_token_is_not_used(
     memory = Memory(tmp_path, "github", "t", as_of=NIGHT, version="1")
     for token in (sandbox.token, sandbox.classic_token("admin:org", "repo", "admin:org_hook")):
         options = config(sandbox, monkeypatch, token=token)
-        reader = GitHubClient(options, run(tmp_path), token=user_token, memory=memory)
+        reader = GitHubClient(options, run(tmp_path), auth=UserAuth(options), memory=memory)
         list(reader.records("/orgs/lanternpay/repos", lambda _item: ()))
     assert not any(call.conditional for call in sandbox.log)
 
@@ -195,7 +197,7 @@ def test_a_304_that_nobody_asked_for_is_malformed(
     sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     sandbox.fail("/orgs/{org}/hooks", 304)
-    with pytest.raises(StatusError) as raised:
+    with pytest.raises(SourceError) as raised:
         list(client(sandbox, monkeypatch, tmp_path).items(HOOKS))
     assert raised.value.reason == "malformed"
 
@@ -217,7 +219,7 @@ def test_a_foreign_next_link_is_refused_without_assertions(sandbox: GitHubSandbo
     program = f"""
 import collectors.github, threading, pathlib
 from collectors.github.client import GitHubClient
-from collectors.github.tokens import user_token
+from collectors.github.tokens import UserAuth
 from scanner.collect.failures import SourceError
 from scanner.collect.collector import Run
 from scanner.secrets.detectors import Fingerprint
@@ -226,7 +228,7 @@ config = collectors.github.Config(token="${{env:T}}", organizations=["lanternpay
 run = Run(as_of=datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC), fingerprint=Fingerprint(b"k"),
           cache=pathlib.Path("{tmp_path}"), stopping=threading.Event())
 try:
-    list(GitHubClient(config, run, token=user_token).items("/orgs/lanternpay/repos"))
+    list(GitHubClient(config, run, auth=UserAuth(config)).items("/orgs/lanternpay/repos"))
 except SourceError as refused:
     print(refused.reason)
 """
@@ -265,9 +267,9 @@ def test_a_refusal_names_the_permission(
 ) -> None:
     token = sandbox.installation_token({"metadata": "read"})
     reader = client(sandbox, monkeypatch, tmp_path, token=token)
-    with pytest.raises(StatusError) as raised:
+    with pytest.raises(SourceError) as raised:
         list(reader.items(HOOKS))
-    failure = explain(raised.value)
+    failure = classify_error(raised.value)
     assert failure is not None
     assert failure.reason == "denied"
     assert failure.needs is not None
@@ -275,5 +277,5 @@ def test_a_refusal_names_the_permission(
 
 
 def test_what_only_a_bug_can_cause_is_not_explained() -> None:
-    assert explain(KeyError("name")) is None
-    assert explain(AttributeError("name")) is None
+    assert classify_error(KeyError("name")) is None
+    assert classify_error(AttributeError("name")) is None

@@ -13,7 +13,7 @@ import collectors.github
 from collectors.github.client import GitHubClient
 from collectors.github.listings.branch_bypass import BypassBatches
 from collectors.github.scope import OrganizationScope
-from collectors.github.tokens import user_token
+from collectors.github.tokens import UserAuth
 from sandbox.github.limits import GitHubLimits
 from sandbox.github.server import GitHubSandbox
 from scanner.collect.memory import Memory
@@ -75,7 +75,7 @@ def test_every_listing_that_fails_is_a_gap(
         for place, route in enumerate(troubled):
             sandbox.fail(route, TROUBLES[(place + turn) % len(TROUBLES)])
         records = collected(
-            config(sandbox, monkeypatch, secondary_wait_seconds=0.001, **SMALL), run(tmp_path)
+            config(sandbox, monkeypatch, throttled_wait_seconds=0.001, **SMALL), run(tmp_path)
         )
         met = {call for call in sandbox.calls if call in troubled}
     missing, told = spoken_of(records, Gap), spoken_of(records, Coverage)
@@ -112,7 +112,7 @@ def test_an_organization_that_cannot_be_read_is_one_gap_for_everything(
 ) -> None:
     with GitHubSandbox(limits=FREE) as sandbox:
         sandbox.fail("GET /orgs/{org}", trouble)
-        records = collected(config(sandbox, monkeypatch, secondary_wait_seconds=0.001), run(tmp_path))
+        records = collected(config(sandbox, monkeypatch, throttled_wait_seconds=0.001), run(tmp_path))
     assert [(row.table, row.reason != "bug") for row in gaps(records)] == [("*", True)]
     assert len(records) == 1
 
@@ -124,7 +124,7 @@ def test_repositories_that_cannot_be_listed_leave_every_table_in_doubt(
     with GitHubSandbox(limits=FREE) as sandbox:
         sandbox.fail("/graphql", trouble)
         records = collected(
-            config(sandbox, monkeypatch, secondary_wait_seconds=0.001, longest_wait_seconds=0.5),
+            config(sandbox, monkeypatch, throttled_wait_seconds=0.001, longest_wait_seconds=0.5),
             run(tmp_path),
         )
     doubted = {
@@ -282,13 +282,14 @@ def test_rules_are_kept_when_their_bypass_is_not_shown(
         options = config(sandbox, monkeypatch)
         bypass = BypassBatches(
             OrganizationScope(
-                client=GitHubClient(options, run(tmp_path), token=user_token),
+                client=GitHubClient(options, run(tmp_path), auth=UserAuth(options)),
                 run=run(tmp_path),
                 target=next(collectors.github.targets(options, run(tmp_path))),
                 config=options,
                 memory=Memory(tmp_path, "github", "t", as_of=NIGHT, version="1"),
                 login="lanternpay",
                 number=7001001,
+                account_id="github:org:7001001",
             )
         )
         rules = [row for row in of(whole, Control) if row.kind == "branch-protection"]

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from collectors.github.client import GitHubClient
-from collectors.github.tokens import installation_token
+from collectors.github.tokens import InstallationAuth
 from sandbox.github.limits import GitHubLimits
 from sandbox.github.organization import (
     Actions,
@@ -240,7 +240,9 @@ def test_texts_that_are_long_broken_or_no_text(monkeypatch: pytest.MonkeyPatch, 
 def test_a_token_that_ends_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with GitHubSandbox(limits=GitHubLimits(scale=3600)) as sandbox:
         options = app_config(sandbox, monkeypatch)
-        reader = GitHubClient(options, run(tmp_path), token=installation_token(sandbox.app.installation_id))
+        reader = GitHubClient(
+            options, run(tmp_path), auth=InstallationAuth(options, sandbox.app.installation_id)
+        )
         first = reader.one("/orgs/lanternpay")
         time.sleep(1.2)
         assert reader.one("/orgs/lanternpay") == first

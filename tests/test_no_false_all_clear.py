@@ -111,7 +111,7 @@ def _github(sandbox: GitHubSandbox, patch: pytest.MonkeyPatch) -> dict[str, Any]
                 "private_key": f"${{env:{GITHUB_KEY}}}",
             },
             "seconds_between_requests": 0,
-            "secondary_wait_seconds": 0.01,
+            "throttled_wait_seconds": 0.01,
             "retries": 1,
         }
     }

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collectors.github.client import GitHubClient
-    from collectors.github.tokens import Token
     from scanner.collect.collector import Run
     from scanner.records import Record
 
@@ -37,9 +36,9 @@ _HERE = Path(__file__).resolve().parent
 def targets(config: Config, run: Run) -> Iterator[Target]:
     """Yield one target for each organization. One that cannot be found is a target, too: its reading tells why."""
     from collectors.github.client import GitHubClient
-    from collectors.github.tokens import app_token, user_token
+    from collectors.github.tokens import AppTokenAuth, UserAuth
 
-    client = GitHubClient(config, run, token=user_token if config.app is None else app_token)
+    client = GitHubClient(config, run, auth=UserAuth(config) if config.app is None else AppTokenAuth(config))
     try:
         if config.app is None:
             for login in config.organizations:
@@ -100,12 +99,13 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield what one organization holds. Never raises for what GitHub answers: that is a Gap."""
     from collectors.github.client import GitHubClient
     from collectors.github.plan import night
-    from collectors.github.tokens import installation_token, user_token
+    from collectors.github.tokens import GitHubAuth, InstallationAuth, UserAuth
     from scanner.collect.memory import Memory, code_version
 
-    token: Token = user_token
-    if "installation" in target.params:
-        token = installation_token(int(target.params["installation"]))
+    installation = target.params.get("installation")
+    auth: GitHubAuth = (
+        UserAuth(config) if installation is None else InstallationAuth(config, int(installation))
+    )
     memory = Memory(
         run.cache,
         "github",
@@ -113,7 +113,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         as_of=run.as_of,
         version=f"{code_version(_HERE, _HERE.parent / 'definitions')} {run.fingerprint('sprawlscan')}",
     )
-    client = GitHubClient(config, run, token=token, memory=memory if config.token is not None else None)
+    client = GitHubClient(config, run, auth=auth, memory=memory if config.token is not None else None)
     try:
         yield from night(client, memory, target, config, run)
     finally:

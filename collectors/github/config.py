@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003  pydantic reads the annotations at run time
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from scanner.collect.http_config import HttpConfig, origin_url
 from scanner.config import SecretRef, Section
 
 
@@ -30,7 +30,7 @@ class RepositoryFilter(Section):
     """Glob patterns; a repository must match none."""
 
 
-class Config(Section):
+class Config(HttpConfig):
     """Which organizations are read, with which credential, and at which pace."""
 
     organizations: tuple[str, ...] = ()
@@ -42,8 +42,6 @@ class Config(Section):
     """A fine-grained or classic token. Either this or ``app``."""
     app: AppSection | None = None
     """A GitHub App. Either this or ``token``."""
-    ca_bundle: Path | None = None
-    """PEM file of the certificate authorities to trust."""
     oidc_issuer: str | None = None
     """Issuer of workflow tokens, where an enterprise has one of its own (with its slug at the end)."""
     repositories: RepositoryFilter = RepositoryFilter()
@@ -62,23 +60,23 @@ class Config(Section):
     night."""
     public_keys_up_to: int = Field(default=100, ge=0)
     """People's SSH and GPG keys are read, two requests a person, in organizations of at most so many people."""
-    workers: int = Field(default=4, ge=1, le=32)
-    """Requests at the same time, for each organization."""
     seconds_between_requests: float = Field(default=0.07, ge=0)
     """Pace of one token over all workers; GitHub allows 900 points a minute."""
-    secondary_wait_seconds: float = Field(default=60, ge=0)
-    """First wait after a rate limit that names no end; doubles each time."""
     longest_wait_seconds: float = Field(default=3900, ge=0)
-    """A rate limit that ends later than this is a Gap at once."""
-    retries: int = Field(default=3, ge=0)
-    """How often a request is repeated after a cut connection or a server error."""
-    timeout_seconds: int = Field(default=30, ge=1)
-    """How long one answer may take."""
+    """A rate limit that ends later than this is a Gap at once; the hourly limit ends within an hour."""
 
     @property
     def server(self) -> bool:
         """Whether this is a GitHub Enterprise Server."""
         return self.base_url.endswith("/api/v3")
+
+    @property
+    def graphql_url(self) -> str:
+        """Where GraphQL queries are sent.
+
+        https://docs.github.com/en/enterprise-server@latest/graphql/guides/forming-calls-with-graphql#the-graphql-endpoint
+        """
+        return f"{self.base_url.removesuffix('/v3')}/graphql"
 
     @property
     def token_issuer(self) -> str:
@@ -98,10 +96,7 @@ class Config(Section):
     @field_validator("base_url")
     @classmethod
     def _whole_url(cls, value: str) -> str:
-        url = urlsplit(value)
-        if url.scheme not in {"http", "https"} or not url.hostname or url.username or url.query:
-            raise ValueError("must be a URL such as https://api.github.com or https://HOST/api/v3")
-        return value.rstrip("/")
+        return origin_url(value, "https://api.github.com or https://HOST/api/v3")
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Config:

@@ -97,6 +97,8 @@ class RepositoryFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The CI definitions."""
     owners: DefinitionFile | None
     """CODEOWNERS."""
+    withheld: dict[str, str] = {}
+    """GitHub's words for each field of the query that it does not show."""
     digest: str
     """Changes when something changes that REST must be asked about again."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.github.facts import OrganizationFacts
-from collectors.github.failures import GitHubError, explain
 from collectors.github.listings import (
     actions_settings,
     attestations,
@@ -29,9 +28,11 @@ from collectors.github.listings import (
 )
 from collectors.github.listings.branch_bypass import BypassBatches
 from collectors.github.listings.branch_rules import organization_rulesets, protection_ids
+from collectors.github.records import organization_id
 from collectors.github.repository_plan import ReadingPlan, read_repository, repository_account
 from collectors.github.scope import OrganizationScope
-from scanner.collect.listings import ListingRequest, preflight, side_by_side
+from scanner.collect.failures import SourceError, classify_error
+from scanner.collect.listings import ListingRequest, preflight, side_by_side, with_coverage
 from scanner.collect.memory import Carried
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def night(client: GitHubClient, memory: Memory, target: Target, config: Config, 
         call="GET /orgs/{org}",
         needs="metadata: read",
     )
-    org = yield from preflight(_itself(client, target), request, explain)
+    org = yield from preflight(_itself(client, target), request, classify_error)
     if org is None:
         return
     scope = OrganizationScope(
@@ -70,8 +71,10 @@ def night(client: GitHubClient, memory: Memory, target: Target, config: Config, 
         memory=memory,
         login=str(org["login"]),
         number=int(org["id"]),
+        account_id=organization_id(org["id"]),
+        names={"org": str(org["login"]), "owner": str(org["login"])},
     )
-    yield from scope.with_coverage(
+    yield from with_coverage(
         organization.settings(scope, org),
         scope.request("controls", "GET /orgs/{org}", kind="two-factor-requirement"),
         fills=("accounts/github-organization",),
@@ -100,7 +103,7 @@ def night(client: GitHubClient, memory: Memory, target: Target, config: Config, 
     )
     public, private = org.get("public_repos"), org.get("total_private_repos")
     there = public + private if isinstance(public, int) and isinstance(private, int) else None
-    yield from scope.with_coverage(
+    yield from with_coverage(
         _repositories(scope, facts, changed, there),
         scope.request(
             "accounts",
@@ -112,18 +115,18 @@ def night(client: GitHubClient, memory: Memory, target: Target, config: Config, 
     )
     yield from _invisible(scope)
     if not keys:
-        yield scope.not_read(
+        yield scope.unseen(
             "credentials",
             "ssh-key",
             "GET /users/{login}/keys",
             f"The public keys of {len(logins)} people were not read.",
-            "public_keys_up_to: a higher number",
+            needs="public_keys_up_to: a higher number",
         )
 
 
 def _itself(client: GitHubClient, target: Target) -> Generator[Record, None, dict[str, Any]]:
     if "problem" in target.params:
-        raise GitHubError("denied", target.params["problem"])
+        raise SourceError("denied", target.params["problem"])
     org = client.one(f"/orgs/{target.params['login']}")
     yield organization.account(org)
     return org
@@ -169,7 +172,7 @@ def _repositories(
         scope.memory.save()
     yield from bypass.rest()
     if archived:
-        yield scope.not_read(
+        yield scope.unseen(
             "secrets",
             "archived-repository",
             "archived repositories",
@@ -177,19 +180,19 @@ def _repositories(
             "Archived repositories run no workflows.",
         )
     if plan is not None and not plan.rare_secrets:
-        yield scope.not_read(
+        yield scope.unseen(
             "secrets",
             "repository-codespaces-and-agents",
             "GET /repos/{owner}/{repo}/codespaces/secrets",
             "Repositories' Codespaces and agents secrets were not read: by default only on github.com, in "
             "organizations in which everything is read every night.",
-            "rare_secrets: true",
+            needs="rare_secrets: true",
         )
     yield from carried.gaps(
         scope.request("coverage", "carried forward", kind="carried-forward"), "repositories"
     )
     if forbidden:
-        raise GitHubError("denied", f"{len(forbidden)} repositories are not visible: {forbidden[0]}")
+        raise SourceError("denied", f"{len(forbidden)} repositories are not visible: {forbidden[0]}")
 
 
 def _side_by_side(
@@ -202,10 +205,12 @@ def _side_by_side(
     files = yield from definition_texts.definition_texts(scope, repositories)
     readings = yield from side_by_side(
         [
-            scope.with_coverage(
+            with_coverage(
                 read_repository(scope, plan, files, repository),
-                scope.request(
-                    "accounts", "repository", kind="github-repository", account_id=repository.account_id
+                scope.of(repository).request(
+                    "accounts",
+                    "repository",
+                    kind="github-repository",
                 ),
                 loses=_TABLES,
             )
@@ -249,10 +254,10 @@ def _counted(scope: OrganizationScope, shown: int, there: int | None) -> Iterato
 
     def count() -> Generator[Record, None, None]:
         if hidden is not None:
-            raise GitHubError("denied", hidden)
+            raise SourceError("denied", hidden)
         yield from ()
 
-    yield from scope.with_coverage(
+    yield from with_coverage(
         count(),
         scope.request(
             "accounts",
@@ -265,16 +270,16 @@ def _counted(scope: OrganizationScope, shown: int, there: int | None) -> Iterato
 
 def _invisible(scope: OrganizationScope) -> Iterator[Record]:
     """Yield the Gaps for what GitHub shows nobody, or nobody who may only read."""
-    yield scope.not_read(
+    yield scope.unseen(
         "credentials",
         "oauth-app",
         "OAuth apps",
         "GitHub has no API that lists the OAuth apps approved by an organization.",
     )
-    yield scope.not_read(
+    yield scope.unseen(
         "controls",
         "ruleset-bypass",
         "bypass actors",
         "Ruleset bypass lists are visible only to those who can edit the ruleset.",
-        "administration: write (not requested, because sprawlscan only reads)",
+        needs="administration: write (not requested, because sprawlscan only reads)",
     )

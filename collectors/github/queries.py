@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from collectors.github.facts import DefinitionFile
 
@@ -29,51 +29,62 @@ DEFINITIONS = {
 """CI definitions beside the folders ``.github/workflows`` and ``.github/actions``, by alias."""
 OWNERS = {"owners": ".github/CODEOWNERS", "rootOwners": "CODEOWNERS"}
 """By alias, the surer one first."""
-PARTS = {
-    "deployKeys": "deployKeys(first: 1) { totalCount }",
-    "environments": "environments(first: 10) { totalCount nodes { name } }",
-    "branchProtectionRules": """branchProtectionRules(first: 5) {
+_RULESETS = """rulesets(first: 5) {{
           totalCount
-          nodes { """
-    + _PROTECTION_FIELDS
-    + """ }
-        }""",
-    "rulesets": """rulesets(first: 5) {
-          totalCount
-          nodes {
-            databaseId name target enforcement
-            source { ... on Organization { login } ... on Repository { nameWithOwner } ... on Enterprise { slug } }
-          }
-        }""",
-    "collaborators": """collaborators(affiliation: DIRECT, first: 20) {
+          nodes {{ databaseId name target enforcement {source} }}
+        }}"""
+_SOURCES = "... on Organization { login } ... on Repository { nameWithOwner }"
+PARTS: dict[str, list[str]] = {
+    "defaultBranchRef": [
+        "defaultBranchRef { name rules(first: 30) { totalCount nodes { type repositoryRuleset { databaseId } } } }",
+        "defaultBranchRef { name }",
+    ],
+    "deployKeys": ["deployKeys(first: 1) { totalCount }"],
+    "environments": ["environments(first: 10) { totalCount nodes { name } }"],
+    "branchProtectionRules": [
+        f"branchProtectionRules(first: 5) {{ totalCount nodes {{ {_PROTECTION_FIELDS} }} }}"
+    ],
+    "rulesets": [
+        _RULESETS.format(source=f"source {{ {_SOURCES} ... on Enterprise {{ slug }} }}"),
+        _RULESETS.format(source=f"source {{ {_SOURCES} }}"),
+        _RULESETS.format(source=""),
+    ],
+    "collaborators": [
+        """collaborators(affiliation: DIRECT, first: 20) {
           totalCount
           edges { permission node { databaseId login } }
-        }""",
-    "deployments": """deployments(first: 3, orderBy: {field: CREATED_AT, direction: DESC}) {
+        }"""
+    ],
+    "deployments": [
+        """deployments(first: 3, orderBy: {field: CREATED_AT, direction: DESC}) {
           nodes { databaseId environment createdAt commitOid ref { name } creator { login } state }
-        }""",
-    "workflows": 'workflows: object(expression: "HEAD:.github/workflows") { ...Files }',
-    "composites": """composites: object(expression: "HEAD:.github/actions") {
+        }"""
+    ],
+    "workflows": ['workflows: object(expression: "HEAD:.github/workflows") { ...Files }'],
+    "composites": [
+        """composites: object(expression: "HEAD:.github/actions") {
           ... on Tree { entries { name oid size type object { ...Files } } }
-        }""",
+        }"""
+    ],
     **{
-        alias: f'{alias}: object(expression: "HEAD:{path}") {{ ...File }}'
+        alias: [f'{alias}: object(expression: "HEAD:{path}") {{ ...File }}']
         for alias, path in (DEFINITIONS | OWNERS).items()
     },
 }
-"""What is asked of each repository beside its names: each part can be refused by itself, and is then left out."""
+"""What is asked of each repository beside its names, by the key of the answer. Each part can be refused by itself.
+
+Where a server lacks a field of a part's first selection, the next one is asked.
+"""
 
 
-def repositories(without: Collection[str]) -> str:
-    """Return the query for a page of the organization's repositories, without these of `PARTS`."""
-    parts = {name: part for name, part in PARTS.items() if name not in without}
-    text = " ".join(parts.values())
-    fragments = [
+def repositories(parts: str) -> str:
+    """Return the query for a page of the organization's repositories, with the selections of some `PARTS`."""
+    files = (
         "fragment Files on GitObject { ... on Tree { entries { name oid size type } } }"
-        if "...Files" in text
-        else "",
-        "fragment File on GitObject { ... on Blob { oid byteSize } }" if "...File }" in text else "",
-    ]
+        if "...Files" in parts
+        else ""
+    )
+    file = "fragment File on GitObject { ... on Blob { oid byteSize } }" if "...File }" in parts else ""
     return f"""
 query Repositories($org: String!, $cursor: String, $size: Int!) {{
   organization(login: $org) {{
@@ -81,15 +92,14 @@ query Repositories($org: String!, $cursor: String, $size: Int!) {{
       totalCount
       pageInfo {{ hasNextPage endCursor }}
       nodes {{
-        databaseId name nameWithOwner isArchived isFork visibility viewerCanAdminister
+        id databaseId name nameWithOwner isArchived isFork visibility viewerCanAdminister
         createdAt pushedAt url
-        defaultBranchRef {{ name rules(first: 30) {{ totalCount nodes {{ type repositoryRuleset {{ databaseId }} }} }} }}
-        {text}
+        {parts}
       }}
     }}
   }}
 }}
-{" ".join(fragments)}
+{files} {file}
 """
 
 
@@ -97,6 +107,7 @@ PROTECTIONS = f"""
 query Protections($org: String!, $name: String!, $cursor: String) {{
   repository(owner: $org, name: $name) {{
     branchProtectionRules(first: 100, after: $cursor) {{
+      totalCount
       pageInfo {{ hasNextPage endCursor }}
       nodes {{ {_PROTECTION_FIELDS} }}
     }}
@@ -107,23 +118,27 @@ query Protections($org: String!, $name: String!, $cursor: String) {{
 
 https://docs.github.com/en/graphql/reference/objects#branchprotectionrule
 """
-BYPASS = """
-query Bypass($ids: [ID!]!) {
-  nodes(ids: $ids) {
-    ... on BranchProtectionRule {
-      id
-      bypassPullRequestAllowances(first: 10) {
-        totalCount
-        nodes { actor { ... on User { login } ... on Team { combinedSlug } ... on App { slug } } }
-      }
-    }
-  }
+_ACTORS = "... on User { login } ... on Team { combinedSlug }"
+BYPASS_PARTS = {
+    "allowances": [
+        f"bypassPullRequestAllowances(first: 10) {{ totalCount nodes {{ actor {{ {actors} }} }} }}"
+        for actors in (f"{_ACTORS} ... on App {{ slug }}", _ACTORS)
+    ]
 }
-"""
-"""Who may bypass up to a hundred branch protection rules.
 
-https://docs.github.com/en/graphql/reference/objects#bypasspullrequestallowance
+
+def bypass(parts: str) -> str:
+    """Return the query for who may bypass branch protection rules, with the selection of `BYPASS_PARTS`.
+
+    https://docs.github.com/en/graphql/reference/objects#bypasspullrequestallowance
+    """
+    return f"""
+query Bypass($ids: [ID!]!) {{
+  nodes(ids: $ids) {{ ... on BranchProtectionRule {{ id {parts} }} }}
+}}
 """
+
+
 _BLOB = "{ ... on Blob { oid byteSize isTruncated isBinary text } }"
 
 

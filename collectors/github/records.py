@@ -1,8 +1,7 @@
-"""Ids, times and records that several listings build in the same way."""
+"""Ids and records that several listings build in the same way."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from scanner.records import Control, record_id
@@ -11,17 +10,14 @@ if TYPE_CHECKING:
     from scanner.records import Enforcement, Stage
 
 
-def utc_time(text: str | None) -> datetime | None:
-    """Read GitHub's times (``2026-11-22T02:00:00Z``, with or without an offset) as aware UTC; None stays None."""
-    if not text:
-        return None
-    read = datetime.fromisoformat(text)
-    return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
-
-
 def user_id(number: object) -> str:
     """Return a user's `Identity.id`."""
     return record_id("github", "user", str(number))
+
+
+def organization_id(number: object) -> str:
+    """Return an organization's `Account.id`."""
+    return record_id("github", "org", str(number))
 
 
 def repository_id(number: object) -> str:

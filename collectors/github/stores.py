@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collectors.github.failures import explain, explain_unsupported
 from collectors.github.records import repository_id
+from scanner.collect.failures import classify_error, unsupported_on
 
 if TYPE_CHECKING:
     from collectors.github.facts import EnvironmentFacts, RepositoryFacts
@@ -28,7 +28,7 @@ class SecretStore(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def classify(self) -> Classify:
         """What an exception means for a listing of this store."""
-        return explain if self.absent is None else explain_unsupported(self.absent)
+        return classify_error if self.absent is None else unsupported_on({404}, self.absent)
 
 
 ACTIONS = SecretStore(
@@ -100,12 +100,12 @@ def environment_place(repository: RepositoryFacts, environment: EnvironmentFacts
     )
 
 
-def available_to(scope: OrganizationScope, list_path: str, item: dict[str, Any]) -> list[str]:
+def available_to(scope: OrganizationScope, call: str, item: dict[str, Any]) -> list[str]:
     """Return the `Account.id` of each repository that gets an organization's secret or variable; [] when not selected.
 
-    One list each: https://docs.github.com/en/rest/actions/secrets#list-selected-repositories-for-an-organization-secret
+    ``call`` is that of the list it stands in. One list each: https://docs.github.com/en/rest/actions/secrets#list-selected-repositories-for-an-organization-secret
     """
     if item.get("visibility") != "selected":
         return []
-    path = f"{list_path}/{scope.quoted(str(item['name']))}/repositories"
-    return sorted(repository_id(one["id"]) for one in scope.client.items(path, inside="repositories"))
+    path = scope.path(f"{call}/{{name}}/repositories", name=str(item["name"]))
+    return sorted(repository_id(one["id"]) for one in scope.client.items(path, at="repositories"))

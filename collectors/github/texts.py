@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collectors.definitions import DefinitionError, Job, parse
-from collectors.github.failures import GitHubError
+from scanner.collect.failures import SourceError
 
 if TYPE_CHECKING:
     from collectors.github.facts import DefinitionFile, RepositoryFacts
@@ -89,17 +89,19 @@ def learn(memory: Memory, file: DefinitionFile, text: str, fingerprint: Fingerpr
 
 
 def read_text(scope: OrganizationScope, repository: RepositoryFacts, file: DefinitionFile) -> str:
-    """Return a file's text, by REST. Raises `GitHubError` for what is too long, or no text.
+    """Return a file's text, by REST. Raises `SourceError` for what is too long, or no text.
 
     https://docs.github.com/en/rest/git/blobs#get-a-blob
     """
     if file.size > _LARGEST:
-        raise GitHubError("truncated", f"{file.path} is larger than {_LARGEST} bytes")
-    body = scope.client.one(f"/repos/{scope.login}/{repository.name}/git/blobs/{file.oid}")
+        raise SourceError("truncated", f"{file.path} is larger than {_LARGEST} bytes")
+    body = scope.client.one(
+        scope.of(repository).path("/repos/{owner}/{repo}/git/blobs/{file_sha}", file_sha=file.oid)
+    )
     try:
         return base64.b64decode(body.get("content") or "").decode("utf-8")
     except (binascii.Error, UnicodeDecodeError, TypeError):
-        raise GitHubError("malformed", f"{file.path} is not text") from None
+        raise SourceError("malformed", f"{file.path} is not text") from None
 
 
 def _reusable(file: DefinitionFile, text: str, fingerprint: Fingerprint) -> list[Job] | None:

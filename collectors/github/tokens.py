@@ -1,42 +1,116 @@
-"""The tokens that requests carry: one of the configuration, an App's own, or an installation's.
+"""What signs requests: the token of the configuration, an App's own, or an installation's.
 
+PyGithub signs with the App's key and exchanges it for an installation's token.
 https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
 """
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from collectors.github.failures import GitHubError
+from scanner.collect.auth import IssuedToken, TokenAuth
+from scanner.collect.failures import SourceError, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
-    from github import GithubIntegration
     from github.Auth import AppAuth
 
     from collectors.github.config import Config
 
-    Token = Callable[[Config], "HeldToken"]
-
 API_VERSION = "2022-11-28"
-"""Pinned: GitHub changes answers between versions."""
+"""Pinned: GitHub changes answers between versions. https://docs.github.com/en/rest/about-the-rest-api/api-versions"""
 
 
-class HeldToken(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A token in use."""
+class GitHubAuth(TokenAuth):
+    """A token, and what it is known to permit."""
 
-    auth: Any
-    """PyGithub's ``Auth``."""
-    until: float
-    """The `time.monotonic` at which another must be made."""
-    permissions: dict[str, str] = {}
+    @property
+    def permissions(self) -> Mapping[str, str]:
+        """The permissions of an App's installation (``members: read``); empty where they are not known."""
+        return {}
 
 
-def _app_auth(config: Config) -> AppAuth:
+class UserAuth(GitHubAuth):
+    """The token of the configuration: the same every night."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__(self._read)
+
+    def _read(self) -> IssuedToken:
+        if self._config.token is None:
+            raise ValueError("no token is configured")
+        return IssuedToken(value=self._config.token.read())
+
+
+class AppTokenAuth(GitHubAuth):
+    """The App's own signed token, which lists its installations and nothing else. Good for five minutes."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__(self._sign)
+
+    def _sign(self) -> IssuedToken:
+        import jwt
+
+        try:
+            return IssuedToken(value=_app(self._config).create_jwt(), seconds=300)
+        except (jwt.PyJWTError, ValueError) as exc:
+            raise _cannot_sign(exc) from None
+
+
+class InstallationAuth(GitHubAuth):
+    """An installation's token, for which the App's key is exchanged. Good for an hour.
+
+    The exchange is the one POST beside GraphQL queries:
+    https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
+    """
+
+    def __init__(self, config: Config, installation: int) -> None:
+        self._config = config
+        self._installation = installation
+        self._permissions: dict[str, str] = {}
+        super().__init__(self._exchange)
+
+    @property
+    def permissions(self) -> Mapping[str, str]:
+        """What the installation was granted."""
+        self.headers()
+        return self._permissions
+
+    def _exchange(self) -> IssuedToken:
+        import github
+        import jwt
+
+        config = self._config
+        integration = github.GithubIntegration(
+            auth=_app(config),
+            base_url=config.base_url,
+            verify=str(config.ca_bundle) if config.ca_bundle else True,
+            timeout=int(config.timeout_seconds),
+            user_agent="sprawlscan",
+            retry=config.retries,
+            seconds_between_requests=0,
+            seconds_between_writes=0,
+            api_version=API_VERSION,
+            lazy=True,
+        )
+        try:
+            granted = integration.get_access_token(self._installation)
+        except github.GithubException as exc:
+            raise SourceError(
+                reason_of(exc.status), f"HTTP {exc.status}: {exc.message or ''}", status=exc.status
+            ) from None
+        except (jwt.PyJWTError, ValueError) as exc:
+            raise _cannot_sign(exc) from None
+        finally:
+            integration.close()
+        self._permissions = dict(granted.permissions or {})
+        return IssuedToken(value=granted.token, seconds=3600)
+
+
+def _app(config: Config) -> AppAuth:
     import github
 
     if config.app is None:
@@ -44,71 +118,5 @@ def _app_auth(config: Config) -> AppAuth:
     return github.Auth.AppAuth(config.app.app_id, config.app.private_key.read())
 
 
-def _integration(config: Config) -> GithubIntegration:
-    import github
-
-    return github.GithubIntegration(
-        auth=_app_auth(config),
-        base_url=config.base_url,
-        verify=str(config.ca_bundle) if config.ca_bundle else True,
-        timeout=config.timeout_seconds,
-        user_agent="sprawlscan",
-        retry=config.retries,
-        seconds_between_requests=0,
-        seconds_between_writes=0,
-        api_version=API_VERSION,
-        lazy=True,
-    )
-
-
-def user_token(config: Config) -> HeldToken:
-    """Return the token of the configuration: the same every night."""
-    import github
-
-    if config.token is None:
-        raise ValueError("no token is configured")
-    return HeldToken(auth=github.Auth.Token(config.token.read()), until=float("inf"))
-
-
-def app_token(config: Config) -> HeldToken:
-    """Return the App's own signed token, which lists its installations and nothing else. Good for five minutes."""
-    import github
-    import jwt
-
-    auth = _app_auth(config)
-    try:
-        signed = auth.create_jwt()
-    except (jwt.PyJWTError, ValueError) as exc:
-        raise GitHubError(
-            "denied", f"the App's private key cannot be used to sign: {type(exc).__name__}"
-        ) from None
-    return HeldToken(auth=github.Auth.AppAuthToken(signed), until=time.monotonic() + 200)
-
-
-def installation_token(installation: int) -> Token:
-    """Return what exchanges the App's key for an installation's token, good for an hour.
-
-    The exchange is the one POST beside GraphQL queries:
-    https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
-    """
-
-    def exchange(config: Config) -> HeldToken:
-        import github
-        import jwt
-
-        integration = _integration(config)
-        try:
-            granted = integration.get_access_token(installation)
-        except (jwt.PyJWTError, ValueError) as exc:
-            raise GitHubError(
-                "denied", f"the App's private key cannot be used to sign: {type(exc).__name__}"
-            ) from None
-        finally:
-            integration.close()
-        return HeldToken(
-            auth=github.Auth.Token(granted.token),
-            until=time.monotonic() + 3000,
-            permissions=dict(granted.permissions or {}),
-        )
-
-    return exchange
+def _cannot_sign(exc: Exception) -> SourceError:
+    return SourceError("denied", f"the App's private key cannot be used to sign: {type(exc).__name__}")

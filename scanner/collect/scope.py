@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from scanner.records import Gap, Record
 
+T = TypeVar("T")
 _PLACEHOLDER = re.compile(r"(?<=/):(\w+)|\{(\w+)\}")
 
 
@@ -113,7 +114,7 @@ class SourceScope(msgspec.Struct, frozen=True, kw_only=True):
     def object(
         self,
         call: str,
-        convert: Callable[[dict[str, Any]], Iterable[Record]],
+        convert: Callable[[dict[str, Any]], Generator[Record, None, T]],
         *,
         table: str,
         kind: str | None = None,
@@ -121,14 +122,14 @@ class SourceScope(msgspec.Struct, frozen=True, kw_only=True):
         fills: Sequence[str] = (),
         classify: Classify = classify_error,
         **names: str,
-    ) -> Generator[Record, None, None]:
-        """Read one object as `listing` reads a list."""
+    ) -> Generator[Record, None, T | None]:
+        """Read one object as `listing` reads a list. Returns what ``convert`` returns; None when it was not read."""
 
-        def read() -> Iterator[Record]:
-            yield from convert(self.client.one(self.path(call, **names)))
+        def read() -> Generator[Record, None, T]:
+            return (yield from convert(self.client.one(self.path(call, **names))))
 
         request = self.request(table, f"GET {call}", kind=kind, needs=needs)
-        yield from with_coverage(read(), request, classify, fills=fills)
+        return (yield from with_coverage(read(), request, classify, fills=fills))
 
     def unseen(self, table: str, kind: str, call: str, detail: str, *, needs: str | None = None) -> Gap:
         """Return the Gap for what the provider shows to nobody, or not to this credential."""

@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from collectors.github.facts import WorkflowRules
-from collectors.github.failures import explain_unsupported
 from collectors.github.records import control
+from scanner.collect.failures import unsupported_on
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -52,7 +52,7 @@ def organization_actions(scope: OrganizationScope) -> Generator[Record, None, Wo
         table="controls",
         kind="fork-pr-approval",
         needs=needs,
-        classify=explain_unsupported("Not available on older GitHub Enterprise Server versions."),
+        classify=unsupported_on({404}, "Not available on older GitHub Enterprise Server versions."),
     )
     repository_runners = yield from scope.object(
         "/orgs/{org}/actions/permissions/self-hosted-runners",
@@ -60,7 +60,7 @@ def organization_actions(scope: OrganizationScope) -> Generator[Record, None, Wo
         table="controls",
         kind="repository-runners",
         needs=needs,
-        classify=explain_unsupported("Not available on older GitHub Enterprise Server versions."),
+        classify=unsupported_on({404}, "Not available on older GitHub Enterprise Server versions."),
     )
     return WorkflowRules(token=token, allowed=allowed, repository_runners=repository_runners is not False)
 
@@ -71,34 +71,28 @@ def repository_actions(
     """Yield what a repository's settings allow its workflows. Return the default GITHUB_TOKEN permissions."""
     native_id = str(repository.number)
     needs = "administration: read"
-    token = yield from scope.object(
-        "/repos/{org}/{repo}/actions/permissions/workflow",
+    token = yield from scope.of(repository).object(
+        "/repos/{owner}/{repo}/actions/permissions/workflow",
         partial(_workflow_defaults, repository.account_id, native_id),
         table="controls",
         kind="workflow-token-default",
         needs=needs,
-        account_id=repository.account_id,
-        repo=repository.name,
     )
-    allowed = yield from scope.object(
-        "/repos/{org}/{repo}/actions/permissions",
+    allowed = yield from scope.of(repository).object(
+        "/repos/{owner}/{repo}/actions/permissions",
         partial(_allowed_actions, repository.account_id, native_id),
         table="controls",
         kind="allowed-actions",
         needs=needs,
-        account_id=repository.account_id,
-        repo=repository.name,
     )
     if allowed == "selected" and organization.allowed != "selected":
         # A choice of the repository's own; the organization's is read once.
-        yield from scope.object(
-            "/repos/{org}/{repo}/actions/permissions/selected-actions",
+        yield from scope.of(repository).object(
+            "/repos/{owner}/{repo}/actions/permissions/selected-actions",
             partial(_selected_actions, repository.account_id, native_id),
             table="controls",
             kind="selected-actions",
             needs=needs,
-            account_id=repository.account_id,
-            repo=repository.name,
         )
     return token
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.github.failures import explain_unsupported
 from collectors.github.records import control, repository_id
+from scanner.collect.failures import unsupported_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,5 +41,5 @@ def attestations(scope: OrganizationScope) -> Iterator[Record]:
         table="controls",
         kind="build-attestation",
         needs="attestations: read",
-        classify=explain_unsupported("Attestations are not available on GitHub Enterprise Server."),
+        classify=unsupported_on({404}, "Attestations are not available on GitHub Enterprise Server."),
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from collectors.github.failures import GitHubError, explain_unsupported
+from scanner.collect.failures import SourceError, unsupported_on
+from scanner.collect.listings import with_coverage
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -33,7 +34,7 @@ def changed(scope: OrganizationScope) -> Generator[Record, None, frozenset[str] 
         scope.memory.keep_note(_NOTE, scope.run.as_of.isoformat())
         return None
     return (
-        yield from scope.with_coverage(
+        yield from with_coverage(
             _changed_since(scope, datetime.fromisoformat(since) - timedelta(days=1)),
             scope.request(
                 "coverage",
@@ -41,7 +42,7 @@ def changed(scope: OrganizationScope) -> Generator[Record, None, frozenset[str] 
                 kind="audit-log",
                 needs="organization_administration: read, or an owner's token with read:audit_log",
             ),
-            classify=explain_unsupported("The audit log's API is a feature of GitHub Enterprise Cloud."),
+            classify=unsupported_on({404}, "The audit log's API is a feature of GitHub Enterprise Cloud."),
         )
     )
 
@@ -49,12 +50,12 @@ def changed(scope: OrganizationScope) -> Generator[Record, None, frozenset[str] 
 def _changed_since(scope: OrganizationScope, start: datetime) -> Generator[Record, None, frozenset[str]]:
     repositories: set[str] = set()
     events = scope.client.items(
-        f"/orgs/{scope.login}/audit-log",
+        scope.path("/orgs/{org}/audit-log"),
         {"phrase": f"created:>={start:%Y-%m-%d}", "include": "web", "order": "asc"},
     )
     for count, event in enumerate(events):
         if count >= _MOST:
-            raise GitHubError("truncated", f"more than {_MOST} events since {start:%Y-%m-%d}")
+            raise SourceError("truncated", f"more than {_MOST} events since {start:%Y-%m-%d}")
         name = event.get("repo") or event.get("repository")
         if name and not str(event.get("action")).startswith(_NOISE):
             repositories.add(str(name))

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.github import powers
-from collectors.github.failures import explain_unsupported
-from collectors.github.records import utc_time
+from scanner.collect.failures import unsupported_on
+from scanner.collect.scope import utc_time
 from scanner.records import Credential, Grant, level_of, record_id
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def authorizations(scope: OrganizationScope, logins: Mapping[str, str]) -> Itera
         kind="classic-pat",
         needs="an organization owner's token with read:org, and SAML single sign-on (GitHub Enterprise Cloud)",
         fills=("credentials/oauth-token", "credentials/app-token", "grants/classic-pat"),
-        classify=explain_unsupported(
-            "Classic tokens, SSH keys and OAuth tokens are listed only for organizations with SAML single sign-on."
+        classify=unsupported_on(
+            {404},
+            "Classic tokens, SSH keys and OAuth tokens are listed only for organizations with SAML single sign-on.",
         ),
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collectors.github.failures import GitHubError
-from collectors.github.queries import BYPASS
+from collectors.github.queries import BYPASS_PARTS, bypass
+from scanner.collect.failures import SourceError
+from scanner.collect.graphql import PartsQuery
+from scanner.collect.listings import with_coverage
 from scanner.records import Control
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ class BypassBatches:
         self._scope = scope
         self._held: list[tuple[str, Control]] = []
         self._asked = 0
+        self._query = PartsQuery(scope.client.graphql, bypass, BYPASS_PARTS, largest=BATCH)
 
     def through(self, records: Iterable[Record], rules: Mapping[str, str]) -> Iterator[Record]:
         """Pass records on, but for the controls of ``rules`` (`Control.id` -> GraphQL id), which come later."""
@@ -45,8 +49,8 @@ class BypassBatches:
         held, self._held = self._held, []
         self._asked += 1
         shown = set()
-        for record in self._scope.with_coverage(
-            _with_bypass(self._scope, held),
+        for record in with_coverage(
+            _with_bypass(self._query, held),
             self._scope.request(
                 "controls",
                 f"POST /graphql nodes.bypassPullRequestAllowances ({self._asked})",
@@ -59,21 +63,33 @@ class BypassBatches:
         yield from (control for _, control in held if control.id not in shown)
 
 
-def _with_bypass(
-    scope: OrganizationScope, held: Sequence[tuple[str, Control]]
-) -> Generator[Record, None, None]:
+def _with_bypass(query: PartsQuery, held: Sequence[tuple[str, Control]]) -> Generator[Record, None, None]:
     """Yield the rules of which GitHub shows who may bypass them."""
-    answer = scope.client.query(BYPASS, {"ids": [number for number, _ in held]})
     hidden = dict(held)
-    for node in answer.data.get("nodes") or []:
-        allowances = (node or {}).get("bypassPullRequestAllowances")
-        if allowances is not None and (rule := hidden.pop(str(node["id"]), None)):
-            names = sorted(_name(item.get("actor") or {}) for item in allowances["nodes"] if item is not None)
-            more = int(allowances["totalCount"]) - len(names)
-            names += [f"{more} more"] if more > 0 else []
-            yield msgspec.structs.replace(rule, bypass=[*rule.bypass, *names])
+    numbers = list(hidden)
+    while numbers:
+        answer = query.ask(partial(_first, numbers))
+        nodes = answer.data.get("nodes") or []
+        if not nodes:
+            raise SourceError(
+                "malformed", "who may bypass branch protection rules was asked, and nothing came"
+            )
+        numbers = numbers[len(nodes) :]
+        for node in nodes:
+            allowances = (node or {}).get("bypassPullRequestAllowances")
+            if allowances is not None and (rule := hidden.pop(str(node["id"]), None)):
+                names = sorted(
+                    _name(item.get("actor") or {}) for item in allowances["nodes"] if item is not None
+                )
+                more = int(allowances["totalCount"]) - len(names)
+                names += [f"{more} more"] if more > 0 else []
+                yield msgspec.structs.replace(rule, bypass=[*rule.bypass, *names])
     if hidden:
-        raise GitHubError("denied", f"who may bypass {len(hidden)} branch protection rules is not visible")
+        raise SourceError("denied", f"who may bypass {len(hidden)} branch protection rules is not visible")
+
+
+def _first(numbers: Sequence[str], size: int) -> dict[str, Any]:
+    return {"ids": list(numbers[:size])}
 
 
 def _name(actor: dict[str, Any]) -> str:

@@ -9,9 +9,9 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from collectors.github.failures import GitHubError
 from collectors.github.queries import PROTECTIONS
 from collectors.github.records import control
+from scanner.collect.listings import with_coverage
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -32,14 +32,13 @@ _GATES = frozenset(("pull_request", "update", "merge_queue", "required_status_ch
 def protections(scope: OrganizationScope, repository: RepositoryFacts) -> Iterator[Record]:
     """Yield a repository's branch protection rules."""
     if repository.more_protections:
-        yield from scope.with_coverage(
+        yield from with_coverage(
             _all_protections(scope, repository),
-            scope.request(
+            scope.of(repository).request(
                 "controls",
                 "POST /graphql repository.branchProtectionRules",
                 kind="branch-protection",
                 needs="administration: read",
-                account_id=repository.account_id,
             ),
         )
         return
@@ -67,49 +66,34 @@ def protection_ids(repository: RepositoryFacts) -> dict[str, str]:
 
 def _all_protections(scope: OrganizationScope, repository: RepositoryFacts) -> Generator[Record, None, None]:
     """Yield the rules of a repository that has more of them than a page of repositories shows."""
-    cursor: str | None = None
-    seen: set[str | None] = set()
-    while cursor not in seen:
-        seen.add(cursor)
-        answer = scope.client.query(
-            PROTECTIONS, {"org": scope.login, "name": repository.name, "cursor": cursor}
-        )
-        connection = (answer.data.get("repository") or {}).get("branchProtectionRules")
-        if not isinstance(connection, dict):
-            raise GitHubError("denied", f"{repository.full_name}: branchProtectionRules is not visible")
-        yield from (_protection(repository, rule) for rule in connection["nodes"] if rule is not None)
-        if not connection["pageInfo"]["hasNextPage"]:
-            return
-        cursor = str(connection["pageInfo"]["endCursor"])
-    raise GitHubError("malformed", "the cursor of the rules points to a page already read")
+    names = {"org": scope.login, "name": repository.name}
+    for rule in scope.client.graphql.connection(PROTECTIONS, names, at="repository/branchProtectionRules"):
+        yield _protection(repository, rule)
 
 
 def rulesets(scope: OrganizationScope, repository: RepositoryFacts) -> Iterator[Record]:
     """Yield a repository's rulesets, those of its organization and enterprise among them."""
     rules = repository.rules
     if rules is None and repository.branch is not None and (repository.rulesets or repository.more_rulesets):
-        rules = yield from scope.with_coverage(
+        rules = yield from with_coverage(
             _rules_in_force(scope, repository, repository.branch),
-            scope.request(
+            scope.of(repository).request(
                 "controls",
                 "GET /repos/{owner}/{repo}/rules/branches/{branch}",
                 kind="ruleset",
                 needs="metadata: read",
-                account_id=repository.account_id,
             ),
         )
     convert = partial(_ruleset, repository.account_id, str(repository.number), rules=rules)
     if repository.more_rulesets:
-        yield from scope.listing(
-            "/repos/{org}/{repo}/rulesets",
+        yield from scope.of(repository).listing(
+            "/repos/{owner}/{repo}/rulesets",
             lambda rule: (convert(rule),),
             table="controls",
             kind="ruleset",
             needs="metadata: read",
-            account_id=repository.account_id,
             parameters={"includes_parents": "true"},
             salt=str(sorted((rules or {}).items())),
-            repo=repository.name,
         )
     else:
         yield from scope.part(
@@ -132,7 +116,7 @@ def _rules_in_force(
     """
     yield from ()
     found: dict[int, list[str]] = {}
-    path = f"/repos/{scope.login}/{repository.name}/rules/branches/{scope.quoted(branch)}"
+    path = scope.of(repository).path("/repos/{owner}/{repo}/rules/branches/{branch}", branch=branch)
     for item in scope.client.items(path):
         found.setdefault(int(item["ruleset_id"]), []).append(str(item["type"]))
     return found

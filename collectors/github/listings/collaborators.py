@@ -25,16 +25,14 @@ def collaborators(
 ) -> Iterator[Record]:
     """Yield the roles of direct collaborators; ``roles`` are custom repository roles with their base roles."""
     if repository.more_collaborators:
-        yield from scope.listing(
-            "/repos/{org}/{repo}/collaborators",
+        yield from scope.of(repository).listing(
+            "/repos/{owner}/{repo}/collaborators",
             lambda user: (_grant(repository, roles, user["id"], str(user.get("role_name") or "unknown")),),
             table="grants",
             kind="github-repository-role",
             needs="metadata: read",
-            account_id=repository.account_id,
             parameters={"affiliation": "direct"},
             salt=str(sorted(roles.items())),
-            repo=repository.name,
         )
         return
     edges = repository.collaborators

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from collectors.github import queries
 from collectors.github.texts import DefinitionFacts, KnownFiles, learn, remembered
+from scanner.collect.failures import SourceError
+from scanner.collect.graphql import QueryError
+from scanner.collect.listings import preflight
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -37,7 +40,7 @@ def definition_texts(
             else:
                 facts[file.oid] = known
     for batch in _batches(unseen):
-        fetched = yield from scope.without_coverage(
+        fetched = yield from preflight(
             _fetch(scope, batch),
             scope.request(
                 "identities",
@@ -57,10 +60,27 @@ def _fetch(
 ) -> Generator[Record, None, list[tuple[DefinitionFile, str]]]:
     """Yield no record. Return the texts that GitHub shows in full."""
     yield from ()
+    return _texts(scope, batch)
+
+
+def _texts(
+    scope: OrganizationScope, batch: Sequence[tuple[RepositoryFacts, DefinitionFile]]
+) -> list[tuple[DefinitionFile, str]]:
+    """Return the texts of a batch; what GitHub cannot answer in its ten seconds is asked again in halves."""
     files: dict[str, list[DefinitionFile]] = {}
     for repository, file in batch:
         files.setdefault(repository.name, []).append(file)
-    answer = scope.client.query(queries.blobs(files), {"org": scope.login})
+    half = len(batch) // 2
+    try:
+        answer = scope.client.graphql.query(
+            queries.blobs(files), {"org": scope.login}, retries=0 if half else None
+        )
+        if half and any(error.too_slow for error in answer.errors):
+            raise QueryError(answer.errors)
+    except SourceError as exc:
+        if not half or exc.reason != "unreachable":
+            raise
+        return _texts(scope, batch[:half]) + _texts(scope, batch[half:])
     texts = []
     for index, chosen in enumerate(files.values()):
         shown: dict[str, Any] = answer.data.get(f"r{index}") or {}

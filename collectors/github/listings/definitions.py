@@ -10,8 +10,9 @@ import msgspec
 from collectors.definitions import Context, DefinitionError, PipelineKind, definition_records, parse
 from collectors.github import powers
 from collectors.github.facts import DEFAULT_CLAIMS, SubjectTemplate
-from collectors.github.failures import GitHubError
 from collectors.github.texts import learn, read_text
+from scanner.collect.failures import SourceError
+from scanner.collect.listings import with_coverage
 from scanner.records import Coverage, Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
@@ -49,14 +50,13 @@ def definitions(
     surroundings = _Surroundings(
         scope=scope, files=files, repository=repository, settings=settings, organization=organization
     )
-    found = yield from scope.with_coverage(
+    found = yield from with_coverage(
         _of_repository(surroundings),
-        scope.request(
+        scope.of(repository).request(
             "identities",
             "POST /graphql repository.object",
             kind="github-workflow",
             needs="contents: read",
-            account_id=repository.account_id,
         ),
         fills=_FILLS,
     )
@@ -119,16 +119,15 @@ def _of_repository(around: _Surroundings) -> Generator[Record, None, dict[str, f
     """
     repository = around.repository
     if repository.files is None:
-        raise GitHubError("denied", f"{repository.full_name}: its files are not visible")
+        raise SourceError("denied", f"{repository.full_name}: its files are not visible")
     pipelines: dict[str, set[str]] = {}
     for file in repository.files:
-        for record in around.scope.with_coverage(
+        for record in with_coverage(
             _of_file(around, file),
-            around.scope.request(
+            around.scope.of(repository).request(
                 "identities",
                 f"POST /graphql repository.object ({file.path})",
                 kind="github-workflow",
-                account_id=repository.account_id,
             ),
             fills=_FILLS,
         ):
@@ -161,7 +160,7 @@ def _parsed(around: _Surroundings, file: DefinitionFile, text: str) -> Iterator[
     try:
         definition = parse(file.path, text, around.scope.run.fingerprint, owner=around.scope.login)
     except DefinitionError as exc:
-        raise GitHubError(exc.reason, f"{file.path}: {exc}") from None
+        raise SourceError(exc.reason, f"{file.path}: {exc}") from None
     for record in definition_records(definition, context=around.context(file)):
         yield record
         if isinstance(record, Identity) and record.kind == "github-workflow":

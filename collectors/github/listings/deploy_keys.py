@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.github import powers
-from collectors.github.records import utc_time
+from scanner.collect.scope import utc_time
 from scanner.records import Credential, Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
@@ -75,14 +75,13 @@ def deploy_keys(scope: OrganizationScope, repository: RepositoryFacts, *, empty:
             granted_at=utc_time(item.get("created_at")),
         )
 
-    yield from scope.listing(
-        "/repos/{org}/{repo}/keys",
+    yield from scope.of(repository).listing(
+        "/repos/{owner}/{repo}/keys",
         key,
         table="credentials",
         kind="deploy-key",
         needs="administration: read",
-        account_id=repository.account_id,
         fills=("identities/github-deploy-key", "grants/github-deploy-key"),
-        empty=empty,
-        repo=repository.name,
+        # It is known that there are none: nothing is asked, and what was there yesterday is gone.
+        rows=() if empty else None,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from collectors.github.facts import EnvironmentFacts
 from collectors.github.records import control
+from scanner.collect.listings import with_coverage
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -17,19 +18,20 @@ if TYPE_CHECKING:
     from collectors.github.scope import OrganizationScope
     from scanner.records import Record
 
+_BRANCH_POLICIES = "/repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies"
+
 
 def environments(
     scope: OrganizationScope, repository: RepositoryFacts
 ) -> Generator[Record, None, list[EnvironmentFacts]]:
     """Yield the guards of a repository's environments, and return the environments."""
-    found = yield from scope.with_coverage(
+    found = yield from with_coverage(
         _environments(scope, repository),
-        scope.request(
+        scope.of(repository).request(
             "controls",
             "GET /repos/{owner}/{repo}/environments",
             kind="environment-approval",
             needs="actions: read",
-            account_id=repository.account_id,
         ),
         loses=("secrets/github-actions", "secrets/github-variable", "controls/environment-branch-policy"),
     )
@@ -42,8 +44,8 @@ def _environments(
     if repository.environments == 0:
         return []  # GraphQL counted none
     found = []
-    path = f"/repos/{scope.login}/{repository.name}/environments"
-    for item in scope.client.items(path, inside="environments"):
+    path = scope.of(repository).path("/repos/{owner}/{repo}/environments")
+    for item in scope.client.items(path, at="environments"):
         environment = yield from _environment(scope, repository, item)
         found.append(environment)
     return found
@@ -126,14 +128,14 @@ def branch_policies(
     scope: OrganizationScope, repository: RepositoryFacts, environment: EnvironmentFacts
 ) -> Iterator[Record]:
     """Yield which branches and tags deploy to an environment that names them."""
-    yield from scope.with_coverage(
+    yield from with_coverage(
         _branch_policies(scope, repository, environment),
-        scope.request(
+        scope.of(repository).request(
             "controls",
-            f"GET /repos/{{owner}}/{{repo}}/environments/{{environment_name}}/deployment-branch-policies ({environment.number})",
+            f"GET {_BRANCH_POLICIES}",
+            item=environment.number,
             kind="environment-branch-policy",
             needs="actions: read",
-            account_id=repository.account_id,
         ),
     )
 
@@ -141,13 +143,10 @@ def branch_policies(
 def _branch_policies(
     scope: OrganizationScope, repository: RepositoryFacts, environment: EnvironmentFacts
 ) -> Generator[Record, None, None]:
-    path = (
-        f"/repos/{scope.login}/{repository.name}/environments/{scope.quoted(environment.name)}"
-        "/deployment-branch-policies"
-    )
+    path = scope.of(repository).path(_BRANCH_POLICIES, environment_name=environment.name)
     policies = sorted(
         (str(item.get("type") or "branch"), str(item["name"]))
-        for item in scope.client.items(path, inside="branch_policies")
+        for item in scope.client.items(path, at="branch_policies")
     )
     every = any(pattern in {"*", "**", "**/*"} for _, pattern in policies)
     words = ", ".join(f"{kind} {pattern}" for kind, pattern in policies)

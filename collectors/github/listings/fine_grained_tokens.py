@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.github import powers
-from collectors.github.failures import explain_unsupported
-from collectors.github.records import user_id, utc_time
+from collectors.github.records import user_id
+from scanner.collect.failures import unsupported_on
+from scanner.collect.scope import utc_time
 from scanner.records import Credential, Grant, level_of, record_id
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def fine_grained_tokens(scope: OrganizationScope) -> Iterator[Record]:
             owner=item["owner"].get("login"),
         )
 
-    only_apps = explain_unsupported("Only a GitHub App can list fine-grained tokens.")
+    only_apps = unsupported_on({404}, "Only a GitHub App can list fine-grained tokens.")
     yield from scope.listing(
         "/orgs/{org}/personal-access-tokens",
         pat,

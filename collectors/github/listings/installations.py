@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.github import powers
-from collectors.github.records import utc_time
+from scanner.collect.scope import utc_time
 from scanner.records import Credential, Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
@@ -78,6 +78,6 @@ def installations(scope: OrganizationScope) -> Iterator[Record]:
         table="identities",
         kind="github-app-installation",
         needs="organization_administration: read",
-        inside="installations",
+        at="installations",
         fills=("credentials/app-installation", "grants/github-app-installation"),
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.github.facts import DEFAULT_CLAIMS, SubjectTemplate
-from collectors.github.failures import explain_unsupported
 from collectors.github.records import control
+from scanner.collect.failures import unsupported_on
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -35,8 +35,8 @@ def organization_template(scope: OrganizationScope) -> Generator[Record, None, S
             table="controls",
             kind="oidc-subject-template",
             needs="organization_administration: read",
-            classify=explain_unsupported(
-                "No organization template is set, or the server does not support it."
+            classify=unsupported_on(
+                {404}, "No organization template is set, or the server does not support it."
             ),
         )
     )
@@ -64,14 +64,12 @@ def repository_template(
         return read
 
     return (
-        yield from scope.object(
-            "/repos/{org}/{repo}/actions/oidc/customization/sub",
+        yield from scope.of(repository).object(
+            "/repos/{owner}/{repo}/actions/oidc/customization/sub",
             template,
             table="controls",
             kind="oidc-subject-template",
             needs="actions: read",
-            account_id=repository.account_id,
-            repo=repository.name,
         )
     )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.github.records import control, utc_time
-from scanner.records import Account, record_id
+from collectors.github.records import control, organization_id
+from scanner.collect.scope import utc_time
+from scanner.records import Account
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 def account(org: dict[str, Any]) -> Account:
     """Return the organization as an account."""
     return Account(
-        id=record_id("github", "org", str(org["id"])),
+        id=organization_id(org["id"]),
         provider="github",
-        account_id=record_id("github", "org", str(org["id"])),
+        account_id=organization_id(org["id"]),
         kind="github-organization",
         native_id=str(org["id"]),
         name=org["login"],

@@ -9,8 +9,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from collectors.github import powers
-from collectors.github.failures import explain_unsupported
-from collectors.github.records import user_id, utc_time
+from collectors.github.records import user_id
+from scanner.collect.failures import unsupported_on
+from scanner.collect.listings import with_coverage
+from scanner.collect.scope import utc_time
 from scanner.records import Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def people(scope: OrganizationScope, base: str | None) -> Generator[Record, None
 
     ``base`` is what every member may do on every repository: ``read``; None where it is not shown.
     """
-    lacking = yield from scope.with_coverage(
+    lacking = yield from with_coverage(
         _without_second_factor(scope),
         scope.request(
             "identities",
@@ -40,13 +42,13 @@ def people(scope: OrganizationScope, base: str | None) -> Generator[Record, None
             kind="github-user-mfa",
             needs="a token of an organization owner",
         ),
-        classify=explain_unsupported(
-            "Only organization owners can see who has no two-factor authentication."
+        classify=unsupported_on(
+            {404}, "Only organization owners can see who has no two-factor authentication."
         ),
     )
     logins: dict[str, str] = {}
     for role in ("admin", "member"):
-        members = yield from scope.with_coverage(
+        members = yield from with_coverage(
             _members(scope, role, base, lacking),
             scope.request(
                 "identities",
@@ -57,7 +59,7 @@ def people(scope: OrganizationScope, base: str | None) -> Generator[Record, None
             fills=("grants/github-user",),
         )
         logins |= members or {}
-    outside = yield from scope.with_coverage(
+    outside = yield from with_coverage(
         _outside_collaborators(scope),
         scope.request(
             "identities",
@@ -72,7 +74,7 @@ def people(scope: OrganizationScope, base: str | None) -> Generator[Record, None
         table="identities",
         kind="github-invitation",
         needs="members: read",
-        classify=explain_unsupported("Invitations are not available on GitHub Enterprise Server."),
+        classify=unsupported_on({404}, "Invitations are not available on GitHub Enterprise Server."),
     )
     return logins | (outside or {})
 
@@ -84,7 +86,7 @@ def _without_second_factor(scope: OrganizationScope) -> Generator[Record, None, 
     https://docs.github.com/en/rest/orgs/members#list-organization-members
     """
     yield from ()
-    users = scope.client.items(f"/orgs/{scope.login}/members", {"filter": "2fa_disabled"})
+    users = scope.client.items(scope.path("/orgs/{org}/members"), {"filter": "2fa_disabled"})
     return frozenset(user["id"] for user in users)
 
 
@@ -92,7 +94,7 @@ def _members(
     scope: OrganizationScope, role: str, base: str | None, lacking: frozenset[int] | None
 ) -> Generator[Record, None, dict[str, str]]:
     logins = {}
-    for user in scope.client.items(f"/orgs/{scope.login}/members", {"role": role}):
+    for user in scope.client.items(scope.path("/orgs/{org}/members"), {"role": role}):
         logins[str(user["login"])] = identity = user_id(user["id"])
         mfa = None if lacking is None else user["id"] not in lacking
         yield _user(scope, user, membership="owner" if role == "admin" else "member", mfa=mfa)
@@ -105,7 +107,7 @@ def _members(
 
 def _outside_collaborators(scope: OrganizationScope) -> Generator[Record, None, dict[str, str]]:
     logins = {}
-    for user in scope.client.items(f"/orgs/{scope.login}/outside_collaborators"):
+    for user in scope.client.items(scope.path("/orgs/{org}/outside_collaborators")):
         logins[str(user["login"])] = user_id(user["id"])
         yield _user(scope, user, membership="outside collaborator", mfa=None)
     return logins

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from collectors.github.records import utc_time
+from scanner.collect.scope import utc_time
 from scanner.records import Credential, record_id
 
 if TYPE_CHECKING:

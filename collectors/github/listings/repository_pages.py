@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
-import requests
 
 from collectors.github import queries
 from collectors.github.facts import DefinitionFile, RepositoryFacts
-from collectors.github.failures import GitHubError, QueryError, StatusError
-from collectors.github.records import utc_time
+from scanner.collect.failures import SourceError
+from scanner.collect.graphql import PartsQuery
+from scanner.collect.scope import utc_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator
 
     from collectors.github.scope import OrganizationScope
 
+_Missing: TypeAlias = dict[str, str]
+"""Which fields of a repository GitHub refused, and with which words; "" is the whole repository."""
 PAGE = 50
 """Repositories a request."""
 _OBJECTS = frozenset({"workflows", "composites", *queries.DEFINITIONS, *queries.OWNERS})
@@ -34,44 +36,24 @@ class RepositoryPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def pages(scope: OrganizationScope) -> Generator[RepositoryPage, None, None]:
-    """Yield the organization's repositories page by page. Raises `GitHubError` and what ``requests`` raises.
+    """Yield the organization's repositories page by page. Raises `SourceError`.
 
-    A page that GitHub cannot make in its ten seconds (502, 504, an error without data) is asked for again, smaller.
+    A page that GitHub cannot make in its ten seconds is asked for again, smaller; a part that a server lacks, or
+    refuses for the whole organization, is left out from then on.
     """
+    query = PartsQuery(scope.client.graphql, queries.repositories, queries.PARTS, largest=PAGE)
+    if not scope.config.deployments:
+        query.leave_out("deployments", "not requested")
     cursor: str | None = None
     seen: set[str] = set()
-    size = PAGE
-    left_out: dict[str, str] = {} if scope.config.deployments else {"deployments": "not requested"}
     while True:
-        try:
-            connection, missing = _page(scope, cursor, size, left_out)
-            nodes = list(connection.get("nodes") or [])
-            without: dict[str, str] = {}
-            while fresh := {
-                name: words for name, words in _refused(nodes, missing).items() if name not in without
-            }:
-                # A part that may not be null takes its whole repository with it: ask again without it.
-                without |= fresh
-                again, missing_again = _page(scope, cursor, size, left_out | without)
-                found = list(again.get("nodes") or [])
-                hidden = [index for index, node in enumerate(nodes) if node is None]
-                for index in hidden:
-                    nodes[index] = found[index] if index < len(found) else None
-                    missing[index] = without | missing_again.get(index, {})
-                if len(hidden) == len(nodes):
-                    left_out |= without
-        except (StatusError, QueryError, requests.ConnectionError, requests.Timeout) as exc:
-            if size == 1 or (isinstance(exc, GitHubError) and exc.reason != "unreachable"):
-                raise
-            size = max(1, size // 4)
-            continue
+        connection, nodes, missing = _page(scope, query, cursor)
         repositories, forbidden = [], []
-        for index, node in enumerate(nodes):
-            words = left_out | missing.get(index, {})
+        for node, words in zip(nodes, missing, strict=True):
             if node is None:
-                forbidden.append("; ".join(sorted(set(missing.get(index, {}).values()))) or "not shown")
+                forbidden.append("; ".join(sorted(set(words.values()))) or "not shown")
             else:
-                repositories.append(_repository(node, words))
+                repositories.append(_repository(node, query.left_out | words))
         yield RepositoryPage(
             repositories=repositories, forbidden=forbidden, total=int(connection.get("totalCount") or 0)
         )
@@ -80,49 +62,62 @@ def pages(scope: OrganizationScope) -> Generator[RepositoryPage, None, None]:
             return
         cursor = str(info["endCursor"])
         if cursor in seen:
-            raise GitHubError("malformed", "the cursor of the repositories points to a page already read")
+            raise SourceError("malformed", "the cursor of the repositories points to a page already read")
         seen.add(cursor)
-        size = min(PAGE, size * 2)
 
 
 def _page(
-    scope: OrganizationScope, cursor: str | None, size: int, left_out: Collection[str]
-) -> tuple[dict[str, Any], dict[int, dict[str, str]]]:
-    """Return one page of the connection, and what GitHub refused of it."""
-    answer = scope.client.query(
-        queries.repositories(left_out), {"org": scope.login, "cursor": cursor, "size": size}
-    )
+    scope: OrganizationScope, query: PartsQuery, cursor: str | None
+) -> tuple[dict[str, Any], list[dict[str, Any] | None], list[_Missing]]:
+    """Return one page of the connection, its repositories, and what GitHub refused of each."""
+    connection, nodes, missing = _asked(scope, query, cursor, ())
+    without: _Missing = {}
+    while fresh := _refused(nodes, missing) - without.keys():
+        # A part that may not be null takes its whole repository with it: ask again without it.
+        hidden = [index for index, node in enumerate(nodes) if node is None]
+        words = {name: text for index in hidden for name, text in missing[index].items()}
+        without |= {name: words[name] for name in fresh}
+        again, found, still_missing = _asked(scope, query, cursor, without)
+        if len(found) < len(nodes):
+            connection, nodes, missing = again, nodes[: len(found)], missing[: len(found)]
+        for index, node in enumerate(nodes):
+            if node is None:
+                nodes[index], missing[index] = found[index], without | still_missing[index]
+        if len(hidden) == len(nodes):
+            for name, text in without.items():
+                query.leave_out(name, text)
+    return connection, nodes, missing
+
+
+def _asked(
+    scope: OrganizationScope, query: PartsQuery, cursor: str | None, without: Collection[str]
+) -> tuple[dict[str, Any], list[dict[str, Any] | None], list[_Missing]]:
+    answer = query.ask(lambda size: {"org": scope.login, "cursor": cursor, "size": size}, without=without)
     organization = answer.data.get("organization")
     if not isinstance(organization, dict) or not isinstance(organization.get("repositories"), dict):
-        words = "; ".join(str(error.get("message")) for error in answer.errors[:3])
-        types = sorted({str(error["type"]) for error in answer.errors if error.get("type")})
-        if answer.errors and not types:
-            # What GitHub could not make in time comes without a type: a smaller page may do.
-            raise QueryError([], words)
-        raise GitHubError("denied", f"the organization's repositories are not visible: {words}")
-    return organization["repositories"], _missing(answer.errors)
+        words = "; ".join(error.message for error in answer.errors[:3])
+        raise SourceError("denied", f"the organization's repositories are not visible: {words}")
+    connection: dict[str, Any] = organization["repositories"]
+    nodes = list(connection.get("nodes") or [])
+    missing: list[_Missing] = [{} for _ in nodes]
+    for error in answer.errors:
+        match error.path:
+            case [_, _, "nodes", int(index), *field] if index < len(nodes):
+                missing[index][str(field[0]) if field else ""] = error.message
+            case _:
+                pass
+    return connection, nodes, missing
 
 
-def _refused(nodes: list[Any], missing: dict[int, dict[str, str]]) -> dict[str, str]:
-    """Return the parts for whose sake whole repositories are missing, and GitHub's words."""
+def _refused(nodes: list[dict[str, Any] | None], missing: list[_Missing]) -> set[str]:
+    """Return the parts because of which whole repositories are missing."""
     return {
-        field: words
-        for index, node in enumerate(nodes)
+        field
+        for node, words in zip(nodes, missing, strict=True)
         if node is None
-        for field, words in missing.get(index, {}).items()
+        for field in words
         if field in queries.PARTS
     }
-
-
-def _missing(errors: list[dict[str, Any]]) -> dict[int, dict[str, str]]:
-    """Return for each node of the page which of its fields GitHub refused, and with which words; "" is all of it."""
-    found: dict[int, dict[str, str]] = {}
-    for error in errors:
-        path = error.get("path") or []
-        if len(path) >= 4 and path[2] == "nodes" and isinstance(path[3], int):
-            field = str(path[4]) if len(path) > 4 else ""
-            found.setdefault(path[3], {})[field] = str(error.get("message"))
-    return found
 
 
 def _repository(node: dict[str, Any], missing: dict[str, str]) -> RepositoryFacts:
@@ -184,6 +179,7 @@ def _repository(node: dict[str, Any], missing: dict[str, str]) -> RepositoryFact
             ),
             None,
         ),
+        withheld=missing,
         digest=hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:32],
     )
 

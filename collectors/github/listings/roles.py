@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from collectors.github import powers
-from collectors.github.failures import explain_unsupported
 from collectors.github.records import user_id
+from scanner.collect.failures import unsupported_on
+from scanner.collect.listings import with_coverage
 from scanner.records import Grant, level_of, record_id
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class _Role(msgspec.Struct, frozen=True, kw_only=True):
 
 def repository_roles(scope: OrganizationScope) -> Generator[Record, None, dict[str, str]]:
     """Yield no record. Return the custom repository roles, each with the base role that it extends."""
-    found = yield from scope.with_coverage(
+    found = yield from with_coverage(
         _repository_roles(scope),
         scope.request(
             "grants",
@@ -40,21 +41,21 @@ def repository_roles(scope: OrganizationScope) -> Generator[Record, None, dict[s
             kind="github-custom-repository-role",
             needs="organization_custom_roles: read",
         ),
-        classify=explain_unsupported("Custom repository roles are a feature of GitHub Enterprise Cloud."),
+        classify=unsupported_on({404}, "Custom repository roles are a feature of GitHub Enterprise Cloud."),
     )
     return found or {}
 
 
 def _repository_roles(scope: OrganizationScope) -> Generator[Record, None, dict[str, str]]:
     yield from ()
-    items = scope.client.items(f"/orgs/{scope.login}/custom-repository-roles", inside="custom_roles")
+    items = scope.client.items(scope.path("/orgs/{org}/custom-repository-roles"), at="custom_roles")
     return {str(item["name"]): str(item["base_role"]) for item in items}
 
 
 def organization_roles(scope: OrganizationScope) -> Iterator[Record]:
     """Yield who holds an organization role beside owner and member."""
-    absent = explain_unsupported("Organization roles are a feature of GitHub Enterprise Cloud.")
-    found = yield from scope.with_coverage(
+    absent = unsupported_on({404}, "Organization roles are a feature of GitHub Enterprise Cloud.")
+    found = yield from with_coverage(
         _organization_roles(scope),
         scope.request(
             "grants",
@@ -87,7 +88,7 @@ def _organization_roles(scope: OrganizationScope) -> Generator[Record, None, lis
             powers=powers.of_organization_role(item),
             permissions=[str(name) for name in item.get("permissions") or []],
         )
-        for item in scope.client.items(f"/orgs/{scope.login}/organization-roles", inside="roles")
+        for item in scope.client.items(scope.path("/orgs/{org}/organization-roles"), at="roles")
     ]
 
 

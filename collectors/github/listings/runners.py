@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.github.failures import explain_unsupported
-from collectors.github.records import control, utc_time
+from collectors.github.records import control
+from scanner.collect.failures import unsupported_on
+from scanner.collect.listings import with_coverage
+from scanner.collect.scope import utc_time
 from scanner.records import Identity, record_id
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def organization_runners(scope: OrganizationScope) -> Iterator[Record]:
         table="identities",
         kind="github-runner",
         needs="organization_self_hosted_runners: read",
-        inside="runners",
+        at="runners",
     )
 
     def hosted(item: dict[str, Any]) -> Iterator[Record]:
@@ -69,11 +71,11 @@ def organization_runners(scope: OrganizationScope) -> Iterator[Record]:
         table="identities",
         kind="github-hosted-runner",
         needs="organization_administration: read",
-        inside="runners",
-        classify=explain_unsupported("Larger hosted runners are not available on every plan."),
+        at="runners",
+        classify=unsupported_on({404}, "Larger hosted runners are not available on every plan."),
     )
 
-    yield from scope.with_coverage(
+    yield from with_coverage(
         _groups(scope),
         scope.request(
             "controls",
@@ -85,12 +87,12 @@ def organization_runners(scope: OrganizationScope) -> Iterator[Record]:
 
 
 def _groups(scope: OrganizationScope) -> Generator[Record, None, None]:
-    base = f"/orgs/{scope.login}/actions/runner-groups"
-    for item in scope.client.items(base, inside="runner_groups"):
+    base = scope.path("/orgs/{org}/actions/runner-groups")
+    for item in scope.client.items(base, at="runner_groups"):
         public = bool(item.get("allows_public_repositories"))
         reached = ""
         if item.get("visibility") == "selected":
-            chosen = scope.client.items(f"{base}/{item['id']}/repositories", inside="repositories")
+            chosen = scope.client.items(f"{base}/{item['id']}/repositories", at="repositories")
             reached = f" ({', '.join(sorted(str(one['name']) for one in chosen)[:20])})"
         workflows = [str(name) for name in item.get("selected_workflows") or []]
         restricted = bool(item.get("restricted_to_workflows"))
@@ -110,13 +112,11 @@ def _groups(scope: OrganizationScope) -> Generator[Record, None, None]:
 
 def repository_runners(scope: OrganizationScope, repository: RepositoryFacts) -> Iterator[Record]:
     """Yield the runners that one repository registered."""
-    yield from scope.listing(
-        "/repos/{org}/{repo}/actions/runners",
+    yield from scope.of(repository).listing(
+        "/repos/{owner}/{repo}/actions/runners",
         lambda item: (_runner(item, repository.account_id, f"repo/{repository.number}"),),
         table="identities",
         kind="github-runner",
         needs="administration: read",
-        inside="runners",
-        account_id=repository.account_id,
-        repo=repository.name,
+        at="runners",
     )

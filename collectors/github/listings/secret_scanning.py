@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.github.failures import GitHubError, explain_unsupported
-from collectors.github.records import control, repository_id, utc_time
+from collectors.github.records import control, repository_id
+from scanner.collect.failures import SourceError, unsupported_on
+from scanner.collect.listings import with_coverage
+from scanner.collect.scope import utc_time
 from scanner.records import Secret, record_id
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def secret_scanning(scope: OrganizationScope) -> Iterator[Record]:
 
     def read() -> Generator[Record, None, None]:
         hidden = 0
-        for item in scope.client.items(f"/orgs/{scope.login}/repos"):
+        for item in scope.client.items(scope.path("/orgs/{org}/repos")):
             shown = item.get("security_and_analysis")
             if not scope.wants(str(item["name"])) or item.get("archived"):
                 continue
@@ -54,9 +56,9 @@ def secret_scanning(scope: OrganizationScope) -> Iterator[Record]:
             else:
                 yield from settings(item, shown)
         if hidden:
-            raise GitHubError("denied", f"security settings of {hidden} repositories are not visible")
+            raise SourceError("denied", f"security settings of {hidden} repositories are not visible")
 
-    yield from scope.with_coverage(
+    yield from with_coverage(
         read(),
         scope.request(
             "controls", "GET /orgs/{org}/repos", kind="secret-scanning", needs="administration: read"
@@ -102,7 +104,7 @@ def alerts(scope: OrganizationScope) -> Iterator[Record]:
         kind="github-scanning-alert",
         needs="secret_scanning_alerts: read",
         parameters={"hide_secret": "true", "state": "open"},
-        classify=explain_unsupported(
-            "Secret scanning is not enabled for this organization, or its alerts cannot be read."
+        classify=unsupported_on(
+            {404}, "Secret scanning is not enabled for this organization, or its alerts cannot be read."
         ),
     )

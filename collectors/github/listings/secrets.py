@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from collectors.github.records import utc_time
 from collectors.github.stores import (
     ACTIONS,
     AGENTS,
@@ -23,6 +22,8 @@ from collectors.github.stores import (
     organization_place,
     repository_place,
 )
+from scanner.collect.listings import with_coverage
+from scanner.collect.scope import utc_time
 from scanner.records import Secret, record_id
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 def organization_secrets(scope: OrganizationScope) -> Iterator[Record]:
     """Yield the organization's secrets of all four stores."""
     for store in (ACTIONS, DEPENDABOT, CODESPACES, AGENTS):
-        yield from scope.with_coverage(
+        yield from with_coverage(
             _of_organization(scope, store),
             scope.request(
                 "secrets",
@@ -49,9 +50,9 @@ def organization_secrets(scope: OrganizationScope) -> Iterator[Record]:
 
 
 def _of_organization(scope: OrganizationScope, store: SecretStore) -> Generator[Record, None, None]:
-    path = f"/orgs/{scope.login}/{store.app}/secrets"
-    for item in scope.client.items(path, inside="secrets"):
-        yield _secret(store, organization_place(scope), item, available_to(scope, path, item))
+    call = f"/orgs/{{org}}/{store.app}/secrets"
+    for item in scope.client.items(scope.path(call), at="secrets"):
+        yield _secret(store, organization_place(scope), item, available_to(scope, call, item))
 
 
 def repository_secrets(
@@ -60,16 +61,14 @@ def repository_secrets(
     """Yield a repository's own secrets; ``rare`` asks for Codespaces' and agents', too."""
     place = repository_place(repository)
     for store in (ACTIONS, DEPENDABOT, *((CODESPACES, AGENTS) if rare else ())):
-        yield from scope.listing(
+        yield from scope.of(repository).listing(
             f"/repos/{{org}}/{{repo}}/{store.app}/secrets",
             partial(_secrets, store, place),
             table="secrets",
             kind=f"github-{store.app}",
             needs=store.repository_needs,
-            inside="secrets",
-            account_id=repository.account_id,
+            at="secrets",
             classify=store.classify,
-            repo=repository.name,
         )
 
 
@@ -77,17 +76,15 @@ def environment_secrets(
     scope: OrganizationScope, repository: RepositoryFacts, environment: EnvironmentFacts
 ) -> Iterator[Record]:
     """Yield the secrets of one environment."""
-    yield from scope.listing(
-        "/repos/{org}/{repo}/environments/{environment_name}/secrets",
+    yield from scope.of(repository).listing(
+        "/repos/{owner}/{repo}/environments/{environment_name}/secrets",
         partial(_secrets, ACTIONS, environment_place(repository, environment)),
         table="secrets",
         kind="github-actions",
         needs="environments: read",
-        inside="secrets",
-        account_id=repository.account_id,
+        at="secrets",
         item=environment.number,
         salt=str(environment.protected),
-        repo=repository.name,
         environment_name=environment.name,
     )
 

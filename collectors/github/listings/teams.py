@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from collectors.github import powers
 from collectors.github.records import repository_id, user_id
+from scanner.collect.listings import with_coverage
 from scanner.records import Grant, Identity, Link, level_of, record_id
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def teams(scope: OrganizationScope, roles: Mapping[str, str]) -> Iterator[Record]:
     """Yield teams, their members and their grants; ``roles`` are custom repository roles with their base roles."""
-    found = yield from scope.with_coverage(
+    found = yield from with_coverage(
         _teams(scope),
         scope.request("identities", "GET /orgs/{org}/teams", kind="github-team", needs="members: read"),
         fills=("links/github-team", "grants/github-team"),
@@ -52,7 +53,7 @@ def teams(scope: OrganizationScope, roles: Mapping[str, str]) -> Iterator[Record
 def _teams(scope: OrganizationScope) -> Generator[Record, None, list[tuple[str, str]]]:
     """Yield the teams. Return the id and the slug of each."""
     found = []
-    for item in scope.client.items(f"/orgs/{scope.login}/teams"):
+    for item in scope.client.items(scope.path("/orgs/{org}/teams")):
         found.append((str(item["id"]), str(item["slug"])))
         yield Identity(
             id=record_id("github", "team", str(item["id"])),

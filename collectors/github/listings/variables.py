@@ -10,7 +10,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from collectors.github.facts import Identifier
-from collectors.github.records import utc_time
 from collectors.github.stores import (
     ACTIONS,
     AGENTS,
@@ -21,6 +20,8 @@ from collectors.github.stores import (
     organization_place,
     repository_place,
 )
+from scanner.collect.listings import with_coverage
+from scanner.collect.scope import utc_time
 from scanner.records import Secret, record_id
 from scanner.secrets.detectors import inspect
 
@@ -60,7 +61,7 @@ def organization_variables(scope: OrganizationScope) -> Generator[Record, None, 
         (ACTIONS, "organization_actions_variables: read"),
         (AGENTS, "organization_agent_variables: read"),
     ):
-        found = yield from scope.with_coverage(
+        found = yield from with_coverage(
             _of_organization(scope, store),
             scope.request(
                 "secrets",
@@ -78,10 +79,10 @@ def organization_variables(scope: OrganizationScope) -> Generator[Record, None, 
 def _of_organization(
     scope: OrganizationScope, store: SecretStore
 ) -> Generator[Record, None, tuple[Identifier, ...]]:
-    path = f"/orgs/{scope.login}/{store.app}/variables"
+    call = f"/orgs/{{org}}/{store.app}/variables"
     named = []
-    for item in scope.client.items(path, _PAGE, inside="variables"):
-        repositories = available_to(scope, path, item)
+    for item in scope.client.items(scope.path(call), _PAGE, at="variables"):
+        repositories = available_to(scope, call, item)
         value = yield from _variable(scope, store, organization_place(scope), item, repositories)
         if value is not None:
             named.append(
@@ -104,21 +105,19 @@ def repository_variables(
     """
     place = repository_place(repository)
     named = yield from _read(
-        scope,
-        "/repos/{org}/{repo}/actions/variables",
+        scope.of(repository),
+        "/repos/{owner}/{repo}/actions/variables",
         ACTIONS,
         place,
         needs="actions_variables: read",
-        repo=repository.name,
     )
     if rare:
         yield from _read(
-            scope,
-            "/repos/{org}/{repo}/agents/variables",
+            scope.of(repository),
+            "/repos/{owner}/{repo}/agents/variables",
             AGENTS,
             place,
             needs="agent_variables: read",
-            repo=repository.name,
         )
     return named
 
@@ -129,13 +128,12 @@ def environment_variables(
     """Yield an environment's variables that are secrets. Return the values of those that name something, by name."""
     return (
         yield from _read(
-            scope,
-            "/repos/{org}/{repo}/environments/{environment_name}/variables",
+            scope.of(repository),
+            "/repos/{owner}/{repo}/environments/{environment_name}/variables",
             ACTIONS,
             environment_place(repository, environment),
             needs="environments: read",
             item=environment.number,
-            repo=repository.name,
             environment_name=environment.name,
         )
     )
@@ -151,28 +149,23 @@ def _read(
     item: str | None = None,
     **names: str,
 ) -> Generator[Record, None, dict[str, str]]:
-    """Read a list of variables. Never by ETag: what they name must be at hand, and values are not remembered."""
-    path = call.format(org=scope.login, **{key: scope.quoted(value) for key, value in names.items()})
+    """Read a list of variables; ``scope`` is the repository's. Returns those that name something.
+
+    Never by ETag: what they name must be at hand, and values are not remembered.
+    """
 
     def read() -> Generator[Record, None, dict[str, str]]:
         named = {}
-        for held in scope.client.items(path, _PAGE, inside="variables"):
+        for held in scope.client.items(scope.path(call, **names), _PAGE, at="variables"):
             value = yield from _variable(scope, store, place, held)
             if value is not None:
                 named[str(held["name"])] = value
         return named
 
-    documented = call.replace("/repos/{org}/", "/repos/{owner}/")
-    found = yield from scope.with_coverage(
+    found = yield from with_coverage(
         read(),
-        scope.request(
-            "secrets",
-            f"GET {documented} ({item})" if item else f"GET {documented}",
-            kind=_kind(store),
-            needs=needs,
-            account_id=place.account_id,
-        ),
-        classify=store.classify,
+        scope.request("secrets", f"GET {call}", kind=_kind(store), needs=needs, item=item),
+        store.classify,
     )
     return found or {}
 

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from collectors.github.records import control, utc_time
+from collectors.github.records import control
+from scanner.collect.scope import utc_time
 from scanner.records import Credential, Identity, record_id
 
 if TYPE_CHECKING:
@@ -36,15 +37,13 @@ def webhooks(scope: OrganizationScope) -> Iterator[Record]:
 
 def repository_webhooks(scope: OrganizationScope, repository: RepositoryFacts) -> Iterator[Record]:
     """Yield a repository's webhooks."""
-    yield from scope.listing(
-        "/repos/{org}/{repo}/hooks",
+    yield from scope.of(repository).listing(
+        "/repos/{owner}/{repo}/hooks",
         partial(_webhook, repository.account_id),
         table="credentials",
         kind="webhook-secret",
         needs="repository_hooks: read",
-        account_id=repository.account_id,
         fills=_FILLS,
-        repo=repository.name,
     )
 
 
