@@ -62,7 +62,7 @@ def repository_secrets(
     place = repository_place(repository)
     for store in (ACTIONS, DEPENDABOT, *((CODESPACES, AGENTS) if rare else ())):
         yield from scope.of(repository).listing(
-            f"/repos/{{org}}/{{repo}}/{store.app}/secrets",
+            f"/repos/{{owner}}/{{repo}}/{store.app}/secrets",
             partial(_secrets, store, place),
             table="secrets",
             kind=f"github-{store.app}",
