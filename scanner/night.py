@@ -7,19 +7,13 @@ from typing import TYPE_CHECKING
 
 from scanner.findings import RESULT_TABLES
 from scanner.records import TABLES
-from scanner.snapshot import Manifest, read_manifest
+from scanner.snapshot import read_manifest
 from scanner.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
-
-
-def view_snapshot(tables: Tables, folder: Path, manifest: Manifest) -> None:
-    """Make the views of a sealed snapshot's tables."""
-    for name, record in TABLES.items():
-        tables.view(name, record, [folder / file.path for file in manifest.files if file.table == name])
 
 
 class Night:
@@ -39,14 +33,15 @@ class Night:
         self.as_of: datetime = self.manifest.as_of
         # One thread: reports read wide rows, and a second would hold 60 MB more to save a second or two.
         self.tables = Tables([self.snapshot, self.analysis], threads=1)
-        view_snapshot(self.tables, self.snapshot, self.manifest)
-        # What analysis resolved (owners, addresses, duplicates) stands in for the snapshot's own rows.
-        for path in sorted((self.analysis / "records").glob("*.parquet")):
-            self.tables.view(path.stem, TABLES[path.stem], [path])
-        for name, record in RESULT_TABLES.items():
+        for name, record in TABLES.items():
+            # What analysis resolved (owners, addresses, duplicates) stands in for the snapshot's own rows.
+            resolved = self.analysis / "records" / f"{name}.parquet"
+            given = [self.snapshot / file.path for file in self.manifest.files if file.table == name]
+            self.tables.view(name, record, [resolved] if resolved.is_file() else given)
+        for name, result in RESULT_TABLES.items():
             path = self.analysis / f"{name}.parquet"
             files = [path] if path.is_file() else sorted((self.analysis / name).glob("*.parquet"))
-            self.tables.view(name, record, files)
+            self.tables.view(name, result, files)
         self.tables.lock()
         self.rows = self.tables.rows
         self.dicts = self.tables.dicts

@@ -15,7 +15,7 @@ from scanner.records import TABLES
 from scanner.renamed import todays_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import msgspec
 
@@ -23,12 +23,19 @@ _TABLE_OF: dict[type[msgspec.Struct], str] = {record: name for name, record in T
 _PARAMETER = re.compile(r"\$([A-Za-z_]\w*)")
 
 
+class DefinedTwiceError(Exception):
+    """A view, table or macro was to be defined under a name that is taken: one name means one thing."""
+
+
 class Tables:
-    """A locked-down DuckDB connection with one view a table over Parquet files.
+    """A locked-down DuckDB connection, with views over Parquet files and tables made of queries.
 
     What it uses is in both DuckDB 1.5 and 2.0.
     Its settings refuse files outside the given folders, extensions and configuration changes, see
     https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview.
+
+    Each name is defined once, so that a query means the same wherever it runs: `DefinedTwiceError` otherwise, also
+    after `drop`.
     """
 
     def __init__(self, folders: list[Path], *, memory: str = "1GB", threads: int = 2) -> None:
@@ -48,24 +55,62 @@ class Tables:
         allowed = ", ".join(quoted(str(folder.resolve())) for folder in [*folders, self.temp])
         self.con.execute(f"set allowed_directories=[{allowed}]")
         self.con.execute("set enable_external_access=false")
+        self._kinds: dict[str, str] = {}
 
-    def view(self, name: str, record: type[msgspec.Struct], files: list[Path]) -> None:
+    def _define(self, kind: str, name: str, what: str, params: dict[str, Any] | None = None) -> None:
+        if name in self._kinds:
+            raise DefinedTwiceError(f"{name} is defined already")
+        self._kinds[name] = kind
+        self.con.execute(f'CREATE {kind} "{name}"{what}', _given(what, params))
+
+    def view(
+        self, name: str, record: type[msgspec.Struct], files: list[Path], *, replace: bool = False
+    ) -> None:
         """Make a view of Parquet files with exactly the record's columns.
 
         What older files lack is NULL, and what had another name when they were written has today's.
+        ``replace`` is for the examples of rules, which bring other rows to the same query.
         """
+        if replace:
+            self.drop(name)
+            self._kinds.pop(name, None)
         columns = sql_columns(record)
         today = todays_names(_TABLE_OF.get(record), columns)
-        empty = ", ".join(f'NULL::{kind} AS "{column}"' for column, kind in columns.items())
         chosen = ", ".join(
             f'{today[column]} AS "{column}"' if column in today else f'"{column}"' for column in columns
         )
-        query = f"SELECT {empty} WHERE false"
-        if files:
-            paths = ", ".join(quoted(str(path.resolve())) for path in files)
-            read = f"SELECT * FROM read_parquet([{paths}], union_by_name=true)"
-            query = f"SELECT {chosen} FROM ({query} UNION ALL BY NAME {read})"
-        self.con.execute(f'CREATE OR REPLACE VIEW "{name}" AS {query}')
+        self._define("VIEW", name, f" AS SELECT {chosen} FROM ({typed(record, files)})")
+
+    def view_of(self, name: str, query: str) -> None:
+        """Make a view of a query."""
+        self._define("VIEW", name, f" AS {query}")
+
+    def table_of(self, name: str, query: str, params: dict[str, Any] | None = None) -> None:
+        """Run a query now, and keep its rows as a table."""
+        self._define("TABLE", name, f" AS {query}", params)
+
+    def table_of_rows(self, name: str, columns: dict[str, str], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Keep rows as a table. ``columns`` are names and DuckDB types, in the order of the rows' values."""
+        values = {f"column{number}": [row[number] for row in rows] for number in range(len(columns))}
+        chosen = ", ".join(
+            f'unnest(${parameter}::{kind}[]) AS "{column}"'
+            for parameter, (column, kind) in zip(values, columns.items(), strict=True)
+        )
+        self.table_of(name, f"SELECT {chosen}", values)
+
+    def append(self, name: str, query: str, params: dict[str, Any] | None = None) -> None:
+        """Add a query's rows to a table that grows step by step."""
+        self.con.execute(f'INSERT INTO "{name}" {query}', _given(query, params))
+
+    def macro(self, name: str, parameters: str, body: str) -> None:
+        """Define a macro; a body that begins with ``TABLE`` gives rows."""
+        self._define("MACRO", name, f"({parameters}) AS {body}")
+
+    def drop(self, *names: str) -> None:
+        """Free the memory of tables that no later step reads. Their names stay taken."""
+        for name in names:
+            if name in self._kinds:
+                self.con.execute(f'DROP {self._kinds[name]} "{name}"')
 
     def lock(self) -> None:
         """Refuse every further change of settings. Call before a rule's SQL runs."""
@@ -104,14 +149,21 @@ class Tables:
             return row[0]
         return None
 
-    def copy(self, query: str, path: Path, params: dict[str, Any] | None = None) -> None:
-        """Write a query's rows to a Parquet file, whole or not at all. The query's order is the file's order."""
+    def copy(self, query: str, path: Path, params: dict[str, Any] | None = None) -> int:
+        """Write a query's rows to a Parquet file, whole or not at all, and return how many there are.
+
+        The query's order is the file's order.
+        """
         temporary = path.with_suffix(".tmp")
         temporary.touch(mode=0o600)
         options = "FORMAT parquet, COMPRESSION zstd, PRESERVE_ORDER true"
-        self.con.execute(f"COPY ({query}) TO {quoted(str(temporary))} ({options})", _given(query, params))
+        copied = self.con.execute(
+            f"COPY ({query}) TO {quoted(str(temporary))} ({options})", _given(query, params)
+        )
+        rows = int(copied.fetchall()[0][0])
         temporary.chmod(0o600)  # DuckDB makes the file anew.
         temporary.replace(path)
+        return rows
 
     def close(self) -> None:
         """Close the connection and delete its temporary folder."""
@@ -123,6 +175,22 @@ def _given(query: str, params: dict[str, Any] | None) -> dict[str, Any]:
     """Return the parameters that a query names: DuckDB refuses those that it does not."""
     named = set(_PARAMETER.findall(query)) if params else set()
     return {name: value for name, value in (params or {}).items() if name in named}
+
+
+def typed(record: type[msgspec.Struct], files: list[Path], more: str = "") -> str:
+    """Return a SELECT over Parquet files with at least a record's columns; what older files lack is NULL.
+
+    ``more`` are further arguments of ``read_parquet``, for columns such as ``filename``.
+    """
+    empty = ", ".join(f'NULL::{kind} AS "{column}"' for column, kind in sql_columns(record).items())
+    query = f"SELECT {empty} WHERE false"
+    return f"{query} UNION ALL BY NAME SELECT * FROM {read_parquet(files, more)}" if files else query
+
+
+def read_parquet(files: list[Path], more: str = "") -> str:
+    """Return the table function that reads Parquet files, whose columns are unified by name."""
+    paths = ", ".join(quoted(str(path.resolve())) for path in files)
+    return f"read_parquet([{paths}], union_by_name=true{more})"
 
 
 def quoted(text: str) -> str:

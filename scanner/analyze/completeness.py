@@ -19,8 +19,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scanner.analyze.exceptions import EXCEPTIONS_ACCOUNT
 from scanner.records import TABLES
-from scanner.tables import quoted
+from scanner.tables import read_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from scanner.tables import Tables
 
 COMPLETE = """
-    CREATE OR REPLACE MACRO complete(an_account, a_table, a_kind) AS (
+    (
         EXISTS (FROM coverage AS c WHERE c.account_id = an_account AND c."table" = a_table
                 AND (c.kind IS NULL OR a_kind IS NULL OR c.kind = a_kind))
         AND NOT EXISTS (FROM gaps AS g WHERE g.account_id = an_account AND g."table" IN (a_table, '*')
@@ -41,7 +42,6 @@ COMPLETE = """
 _NAMES = ", ".join(f"'{name}'" for name in TABLES)
 
 _LISTED = f"""
-    CREATE OR REPLACE TABLE listed AS
     WITH given AS (
         SELECT account_id, provider, "table", kind, false AS gap, NULL AS what FROM coverage
         UNION ALL
@@ -61,7 +61,6 @@ _LISTED = f"""
 """
 
 _ACCOUNTS_ABOVE = """
-    CREATE OR REPLACE TABLE accounts_above AS
     WITH RECURSIVE up AS (
         SELECT id AS account_id, parent_id AS ancestor FROM accounts WHERE parent_id IS NOT NULL
         UNION
@@ -72,7 +71,6 @@ _ACCOUNTS_ABOVE = """
 """
 
 _RULE_STATES = """
-    CREATE OR REPLACE TABLE rule_states AS
     WITH seen AS (
         SELECT account_id AS for_account, false AS from_above, * FROM listed
         UNION ALL
@@ -113,7 +111,10 @@ _RULE_STATES = """
                              ELSE e.places || ' listings elsewhere that it needs are missing, such as ' END || e.what)
            AS reason
     FROM here AS h LEFT JOIN elsewhere AS e ON e.rule = h.rule LEFT JOIN nowhere AS n ON n.rule = h.rule
+    UNION ALL
+    SELECT unnest($about_exceptions::VARCHAR[]), $account, 'sprawlscan', 'evaluated', 'evaluated', NULL
 """
+"""exceptions.yaml is read whole or the run ends: rules about it are always evaluated."""
 
 _KEY = """md5(to_json([collector, target, account_id, "table", kind, call, region])::VARCHAR)"""
 
@@ -135,41 +136,53 @@ _LISTINGS = f"""
 
 def define_complete(tables: Tables) -> None:
     """Define the macro ``complete(account_id, table, kind)``."""
-    tables.con.execute(COMPLETE)
+    tables.macro("complete", "an_account, a_table, a_kind", COMPLETE)
+
+
+_NEED_COLUMNS = {
+    "rule": "VARCHAR",
+    "table": "VARCHAR",
+    "kind": "VARCHAR",
+    "everywhere": "BOOLEAN",
+    "above": "BOOLEAN",
+    "somewhere": "BOOLEAN",
+}
 
 
 def judge(tables: Tables, rules: Iterable[Rule]) -> None:
-    """Make the table ``rule_states``: rule, account, status, reason, and the status by the account alone."""
-    tables.con.execute(_LISTED)
-    tables.con.execute(
-        'CREATE OR REPLACE TABLE rule_needs(rule VARCHAR, "table" VARCHAR, kind VARCHAR, everywhere BOOLEAN, '
-        "above BOOLEAN, somewhere BOOLEAN)"
-    )
+    """Make the table ``rule_states``: rule, account, status, reason, and the status by the account alone.
+
+    On the way come ``listed`` (what was listed and what was not, by account, table and kind), ``rule_needs`` and
+    ``accounts_above`` (each account with those above it).
+    """
+    rules = list(rules)
     needs = [
         (rule.id, need.table, need.kind, need.everywhere, need.above, need.somewhere)
         for rule in rules
         for need in rule.inputs
     ]
-    if needs:
-        tables.con.executemany("INSERT INTO rule_needs VALUES (?, ?, ?, ?, ?, ?)", needs)
-    tables.con.execute(_ACCOUNTS_ABOVE)
-    tables.con.execute(_RULE_STATES)
+    tables.table_of("listed", _LISTED)
+    tables.table_of_rows("rule_needs", _NEED_COLUMNS, needs)
+    tables.table_of("accounts_above", _ACCOUNTS_ABOVE)
+    about_exceptions = [rule.id for rule in rules if rule.subject == "exceptions"]
+    tables.table_of(
+        "rule_states", _RULE_STATES, {"about_exceptions": about_exceptions, "account": EXCEPTIONS_ACCOUNT}
+    )
+
+
+_LISTING_COLUMNS = ("id", "account_id", "table", "kind", "what", "first_complete", "last_complete")
 
 
 def remember_listings(tables: Tables, before: Path | None, run_id: str, path: Path) -> None:
     """Write in which runs each listing was complete first and last, and make the view ``listings`` of it.
 
-    ``before`` is the file of the night before; listings that were complete then and are not asked for any more
-    stay in it.
+    ``before`` is the file of the night before, the view ``listings_before``; listings that were complete then and are
+    not asked for any more stay in it.
     """
-    columns = ("id", "account_id", "table", "kind", "what", "first_complete", "last_complete")
-    if before is None:
-        nothing = ", ".join(f'NULL::VARCHAR AS "{name}"' for name in columns)
-        empty = f"SELECT {nothing} WHERE false"
-    else:
-        empty = f"SELECT * FROM read_parquet({quoted(str(before.resolve()))})"
-    tables.con.execute(f"CREATE OR REPLACE VIEW listings_before AS {empty}")
-    tables.copy(_LISTINGS, path, {"run_id": run_id})
-    tables.con.execute(
-        f"CREATE OR REPLACE VIEW listings AS SELECT * FROM read_parquet({quoted(str(path.resolve()))})"
+    nothing = ", ".join(f'NULL::VARCHAR AS "{name}"' for name in _LISTING_COLUMNS)
+    tables.view_of(
+        "listings_before",
+        f"SELECT {nothing} WHERE false" if before is None else f"FROM {read_parquet([before])}",
     )
+    tables.copy(_LISTINGS, path, {"run_id": run_id})
+    tables.view_of("listings", f"FROM {read_parquet([path])}")

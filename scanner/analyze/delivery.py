@@ -78,7 +78,6 @@ class Closure(NamedTuple):
 
 # What a called pipeline deploys, its callers deploy, with their rights.
 DELIVERING_LINKS = """
-    CREATE OR REPLACE TABLE delivering AS
     WITH RECURSIVE told AS (
         SELECT source_id AS pipeline, target_id AS target FROM links WHERE relation = 'deploys'
         UNION
@@ -95,7 +94,6 @@ DELIVERING_LINKS = """
 
 # A definition file often names a workload without its account: such a link ends at ``provider:kind-name:NAME``.
 DEPLOYED_NAMES = """
-    CREATE OR REPLACE TABLE deployed_names AS
     WITH asked AS (
         SELECT DISTINCT target AS target_id,
                regexp_extract(target, '^([^:]+):([^:]+)-name:(.+)$', ['provider', 'kind', 'name']) AS part
@@ -109,7 +107,6 @@ DEPLOYED_NAMES = """
 """What a deployed name may stand for."""
 
 COMPARED = """
-    CREATE OR REPLACE TABLE compared AS
     SELECT DISTINCT id FROM (SELECT pipeline AS id FROM delivering UNION ALL
                              SELECT target FROM delivering UNION ALL
                              SELECT id FROM deployed_names)
@@ -117,7 +114,6 @@ COMPARED = """
 """The pipelines, and what they deploy."""
 
 _NEAR = """
-    CREATE OR REPLACE TABLE near AS
     WITH RECURSIVE walked AS (
         SELECT node FROM nodes WHERE id IN (SELECT id FROM compared)
         UNION
@@ -307,7 +303,7 @@ def compare(tables: Tables) -> Iterator[Excess]:
     A workload that is deployed but not known by the scan gives a row without powers, marked incomplete.
     ``tables`` has the tables of both queries above, and the nodes and steps of `scanner.analyze.reach`.
     """
-    tables.con.execute(_NEAR)
+    tables.table_of("near", _NEAR)
     graph = _graph(tables)
     reached: dict[str, Closure] = {}
     deliveries = sorted(
@@ -315,7 +311,6 @@ def compare(tables: Tables) -> Iterator[Excess]:
         key=lambda one: (one.pipeline, one.target, one.workload or ""),
     )
     provider = dict(tables.rows("SELECT id, provider FROM identities WHERE id IN (SELECT id FROM compared)"))
-    tables.con.execute("DROP TABLE near")
     abroad: dict[str, Closure] = {}
     seen: set[tuple[str, str]] = set()
     for delivery in deliveries:

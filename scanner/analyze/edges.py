@@ -47,7 +47,7 @@ def write_edges(tables: Tables, as_of: datetime, path: Path) -> None:
         path,
         {"as_of": as_of.replace(tzinfo=None)},
     )
-    tables.con.execute("DROP VIEW edges_judged")
+    tables.drop("edges_judged")
     judged.unlink()
     tables.view("edges", Edge, [path])
 

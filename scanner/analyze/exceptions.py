@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from scanner.records import Severity
     from scanner.tables import Tables
 
+EXCEPTIONS_ACCOUNT = "sprawlscan:file:exceptions"
+"""The account of findings about exceptions.yaml itself."""
+
 REASONS = (
     "accepted-risk",
     "compensating-control",
@@ -198,9 +201,8 @@ def _wrong(
 
 
 _MATCHES = r"""
-    CREATE OR REPLACE TABLE matches AS
     SELECT a.place, a.exact, a.state_hash AS accepted_hash, c.id AS finding_id, c.severity, c.state_hash
-    FROM candidates AS c JOIN accepted AS a ON a.rule = c.rule
+    FROM record_candidates AS c JOIN accepted AS a ON a.rule = c.rule
          AND (c.subject = a.subject OR c.subject_address = a.subject
               OR a.pattern IS NOT NULL AND (c.subject LIKE a.pattern ESCAPE '\'
                                             OR c.subject_address LIKE a.pattern ESCAPE '\'))
@@ -214,30 +216,40 @@ _PER_EXCEPTION = """
 """
 
 _COVERED = """
-    CREATE OR REPLACE TABLE covered AS
     SELECT m.finding_id, arg_min(a.id, {'glob': NOT m.exact, 'place': m.place}) AS exception_id
     FROM matches AS m JOIN accepted AS a ON a.place = m.place
     WHERE list_contains($holding, m.place) GROUP BY m.finding_id
 """
 
 
+_ACCEPTED_COLUMNS = {
+    "place": "BIGINT",
+    "id": "VARCHAR",
+    "rule": "VARCHAR",
+    "subject": "VARCHAR",
+    "pattern": "VARCHAR",
+    "exact": "BOOLEAN",
+    "state_hash": "VARCHAR",
+}
+
+
 def judge(tables: Tables, accepted: list[Accepted], as_of: datetime) -> list[ExceptionState]:
-    """Match the exceptions with tonight's ``candidates``; make the table ``covered``; return what became of each."""
-    tables.con.execute(
-        "CREATE OR REPLACE TABLE accepted(place BIGINT, id VARCHAR, rule VARCHAR, subject VARCHAR, "
-        "pattern VARCHAR, exact BOOLEAN, state_hash VARCHAR)"
+    """Match the exceptions with tonight's ``record_candidates``; return what became of each.
+
+    Makes the tables ``accepted`` (the exceptions), ``matches`` (with the findings that each selects) and ``covered``
+    (the findings that an exception in force covers).
+    """
+    tables.table_of_rows(
+        "accepted", _ACCEPTED_COLUMNS, [_row(place, item) for place, item in enumerate(accepted)]
     )
-    rows = [_row(place, item) for place, item in enumerate(accepted)]
-    if rows:
-        tables.con.executemany("INSERT INTO accepted VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-    tables.con.execute(_MATCHES)
+    tables.table_of("matches", _MATCHES)
     found = {
         place: Matched(findings=count, worst=SEVERITIES[worst - 1], other_state=other)
         for place, count, worst, other in tables.rows(_PER_EXCEPTION, {"severities": list(SEVERITIES)})
     }
     states = [_state(item, found.get(place), as_of) for place, item in enumerate(accepted)]
     holding = [place for place, state in enumerate(states) if state.state in ("active", "expiring")]
-    tables.con.execute(_COVERED, {"holding": holding or [-1]})
+    tables.table_of("covered", _COVERED, {"holding": holding or [-1]})
     return states
 
 

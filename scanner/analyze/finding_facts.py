@@ -12,8 +12,14 @@ Rank, largest first, is ``severity + exposure + reach + confidence + age``:
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from scanner.analyze.exceptions import EXCEPTIONS_ACCOUNT
 from scanner.analyze.resolve import BY_ACCOUNT
 from scanner.records import POWERS, TABLES
+
+if TYPE_CHECKING:
+    from scanner.tables import Tables
 
 _DIGITS = "abcdefghijklmnopqrstuvwxyz234567"
 _GROUPS = " || ".join(
@@ -24,15 +30,19 @@ _GROUPS = " || ".join(
     for group in range(7)
 )
 
-FINDING_ID = f"""
-    CREATE OR REPLACE MACRO base32_of_hex(hex) AS (substr({_GROUPS}, 1, 26));
-    CREATE OR REPLACE MACRO finding_id(rule_id, subject_id) AS
-        ('nf1-' || base32_of_hex(sha256(to_json([rule_id, subject_id])::VARCHAR)));
-"""
-"""``nf1-`` and the first 26 base32 digits, lower case, of the sha256 of the canonical JSON ``[rule, subject]``."""
 
-EXCEPTIONS_ACCOUNT = "sprawlscan:file:exceptions"
-"""The account of findings about exceptions.yaml itself."""
+def define_finding_id(tables: Tables) -> None:
+    """Define the macro ``finding_id(rule, subject)``.
+
+    It gives ``nf1-`` and the first 26 base32 digits, lower case, of the sha256 of the canonical JSON ``[rule, subject]``.
+    """
+    tables.macro("base32_of_hex", "hex", f"(substr({_GROUPS}, 1, 26))")
+    tables.macro(
+        "finding_id",
+        "rule_id, subject_id",
+        "('nf1-' || base32_of_hex(sha256(to_json([rule_id, subject_id])::VARCHAR)))",
+    )
+
 
 _COLUMNS = (
     "account_id",
@@ -156,20 +166,20 @@ _SUBJECTS: dict[str, dict[str, str]] = {
 assert _SUBJECTS.keys() == {*TABLES, "exceptions"}
 
 
-def _subjects(table: str) -> str:
+def _subjects(table: str, hits: str) -> str:
     given = {"account_id": "account_id", "provider": "provider", **_SUBJECTS[table]}
     chosen = ", ".join(f"({given.get(column, 'NULL')})::VARCHAR AS {column}" for column in _COLUMNS)
     return f"""
         SELECT '{table}' AS "table", id, {chosen} FROM "{table}" AS t
-        WHERE id IN (SELECT h.subject FROM hits AS h JOIN rules AS r ON r.rule = h.rule WHERE r.subject = '{table}')
+        WHERE id IN (SELECT h.subject FROM {hits} AS h JOIN rules AS r ON r.rule = h.rule WHERE r.subject = '{table}')
     """
 
 
-def stray_subjects(tables: list[str]) -> str:
+def stray_subjects(tables: list[str], hits: str) -> str:
     """Return the query for hits whose subject is no row of the rule's table: a defect of the rule."""
     parts = [
         f"""
-        SELECT h.rule, min(h.subject) AS subject FROM hits AS h JOIN rules AS r ON r.rule = h.rule
+        SELECT h.rule, min(h.subject) AS subject FROM {hits} AS h JOIN rules AS r ON r.rule = h.rule
         WHERE r.subject = '{table}' AND h.subject NOT IN (SELECT id FROM "{table}") GROUP BY h.rule
         """
         for table in tables
@@ -192,12 +202,12 @@ MAX_AGE_DAYS = 49
 _POWER_LIST = ", ".join(f"'{power}'" for power in POWERS)
 
 
-def facts(tables: list[str]) -> str:
+def facts(tables: list[str], hits: str) -> str:
     """Return the query for tonight's findings, without what depends on earlier nights.
 
-    Reads ``hits`` and ``rules``; ``tables`` are the subject tables in use.
+    Reads ``rules`` and the relation ``hits``; ``tables`` are the subject tables in use.
     """
-    subjects = " UNION ALL ".join(_subjects(table) for table in tables)
+    subjects = " UNION ALL ".join(_subjects(table, hits) for table in tables)
     return f"""
         WITH subjects AS MATERIALIZED ({subjects}),
         found AS MATERIALIZED (
@@ -208,7 +218,7 @@ def facts(tables: list[str]) -> str:
                    coalesce(h.resource, s.resource) AS at_resource,
                    coalesce(h.identity_id, s.identity_id) AS identity,
                    coalesce(s.reach_id, h.identity_id, s.identity_id) AS reacher
-            FROM hits AS h JOIN rules AS r ON r.rule = h.rule
+            FROM {hits} AS h JOIN rules AS r ON r.rule = h.rule
                  JOIN subjects AS s ON s."table" = r.subject AND s.id = h.subject
         ),
         furthest AS (  -- reach has one row for an identity, power and number of steps, so there are no ties

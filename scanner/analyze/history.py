@@ -61,9 +61,8 @@ def superseded(state: Path) -> list[Path]:
 
 
 LOST = """
-    CREATE OR REPLACE TABLE lost AS
     SELECT k.rule, k.account_id, k.last_seen, min(l.what) AS what
-    FROM (SELECT DISTINCT rule, account_id, last_seen FROM known WHERE status <> 'resolved') AS k
+    FROM (SELECT DISTINCT rule, account_id, last_seen FROM known_before WHERE status <> 'resolved') AS k
          JOIN rule_needs AS n ON n.rule = k.rule
          JOIN listings AS l ON l."table" = n."table" AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)
               AND (n.everywhere OR l.account_id = k.account_id
@@ -74,9 +73,8 @@ LOST = """
 """Listings that were complete when a finding was last seen and are not tonight."""
 
 BLOCKED = """
-    CREATE OR REPLACE TABLE blocked AS
     SELECT DISTINCT k.rule, k.account_id, k.subject_table, coalesce(k.subject_kind, '') AS subject_kind
-    FROM (SELECT DISTINCT rule, account_id, subject_table, subject_kind FROM known WHERE status <> 'resolved') AS k
+    FROM (SELECT DISTINCT rule, account_id, subject_table, subject_kind FROM known_before WHERE status <> 'resolved') AS k
          JOIN rule_needs AS n ON n.rule = k.rule AND NOT n.everywhere
          JOIN listed AS l ON l.gapped AND l."table" = n."table"
               AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)
@@ -105,8 +103,12 @@ def _chosen(given: dict[str, str]) -> str:
     )
 
 
-def seen_tonight(facts: str) -> str:
-    """Return the query for findings with hits tonight. Parameters: ``$run_id``, ``$as_of``."""
+def seen_tonight(facts: str, known: str) -> str:
+    """Return the query for findings with hits tonight.
+
+    ``facts`` is `scanner.analyze.finding_facts.facts`, ``known`` the relation of what earlier nights knew.
+    Parameters: ``$run_id``, ``$as_of``.
+    """
     # Hashes of both sides: the join would else carry every sentence of the night before.
     differing = ", ".join(f"CASE WHEN hash(f.{name}) <> k.{name} THEN '{name}' END" for name in COMPARED)
     before = ", ".join(
@@ -129,26 +131,31 @@ def seen_tonight(facts: str) -> str:
         "shown": "true",
         "transitions": "coalesce(k.transitions, [])",
     }
-    return f"SELECT {_chosen(columns)} FROM ({facts}) AS f LEFT JOIN (SELECT {before} FROM known) AS k ON k.id = f.id"
+    return f"SELECT {_chosen(columns)} FROM ({facts}) AS f LEFT JOIN (SELECT {before} FROM {known}) AS k ON k.id = f.id"
 
 
-def not_seen_tonight() -> str:
-    """Return the query for known findings without hits tonight. Parameter: ``$run_id``."""
-    judged = """
+def not_seen_tonight(hits: str, known: str, errors: str) -> str:
+    """Return the query for known findings without hits tonight.
+
+    ``hits`` and ``known`` are relations of tonight's hits and of what earlier nights knew, ``errors`` of rules that
+    failed. Parameter: ``$run_id``.
+    """
+    judged = f"""
         SELECT k.*, t.rule IS NULL AS not_run,
                CASE WHEN k.status = 'resolved' THEN 'resolved'
                     WHEN t.rule IS NULL THEN 'unobserved'
-                    WHEN t.error IS NOT NULL THEN 'error'
+                    WHEN e.rule IS NOT NULL THEN 'error'
                     WHEN s.rule IS NULL OR b.rule IS NOT NULL OR l.rule IS NOT NULL THEN 'unobserved'
                     ELSE 'resolved' END AS now,
                CASE WHEN t.rule IS NULL THEN 'its rule is disabled or gone'
-                    WHEN t.error IS NOT NULL THEN 'its rule failed: ' || t.error
+                    WHEN e.rule IS NOT NULL THEN 'its rule failed: ' || e.error
                     WHEN s.rule IS NULL THEN 'nothing that its rule needs was listed in its account'
                     WHEN b.rule IS NOT NULL THEN s.reason
                     ELSE 'was complete when this was last seen, and is not tonight: ' || l.what END AS because
-        FROM known AS k
-             LEFT JOIN hits AS h ON h.rule = k.rule AND h.subject = k.subject
+        FROM {known} AS k
+             LEFT JOIN {hits} AS h ON h.rule = k.rule AND h.subject = k.subject
              LEFT JOIN rules AS t ON t.rule = k.rule
+             LEFT JOIN {errors} AS e ON e.rule = k.rule
              LEFT JOIN rule_states AS s ON s.rule = k.rule AND s.account_id = k.account_id
              LEFT JOIN lost AS l ON l.rule = k.rule AND l.account_id = k.account_id AND l.last_seen = k.last_seen
              LEFT JOIN blocked AS b ON b.rule = k.rule AND b.account_id = k.account_id
@@ -174,7 +181,7 @@ def not_seen_tonight() -> str:
 def settled(due_days: dict[str, int]) -> str:
     """Return the query for all findings as the history keeps them: exceptions applied, dates and rank filled in.
 
-    Reads ``candidates`` (of both queries above) and ``covered`` (finding_id, exception_id).
+    Reads ``candidates`` (of both queries above, for all rules) and ``covered`` (finding_id, exception_id).
     Parameters: ``$run_id``, ``$as_of``.
     """
     status = """CASE WHEN x.exception_id IS NOT NULL AND c.status IN ('new', 'open', 'reopened') THEN 'excepted'

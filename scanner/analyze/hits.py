@@ -72,9 +72,11 @@ def parameters(tables: Tables, rule: Rule) -> set[str]:
     return used
 
 
-def columns(tables: Tables, rule: Rule, as_of: datetime) -> dict[str, str]:
-    """Return the columns that a query gives and their types. Raises `QueryError` when a mandatory one is missing."""
-    used = parameters(tables, rule)
+def columns(tables: Tables, rule: Rule, as_of: datetime, used: set[str]) -> dict[str, str]:
+    """Return the columns that a query gives and their types. ``used`` are its `parameters`.
+
+    Raises `QueryError` when a mandatory one is missing.
+    """
     try:
         described = list(tables.rows(f"DESCRIBE {rule.query}", _arguments(rule, as_of, used)))
     except duckdb.Error as exc:
@@ -88,9 +90,13 @@ def columns(tables: Tables, rule: Rule, as_of: datetime) -> dict[str, str]:
     return names
 
 
-def write_hits(tables: Tables, rule: Rule, as_of: datetime, path: Path) -> None:
-    """Run a rule and write its hits, by subject. Raises `QueryError`; a broken rule is never a pass."""
-    names = columns(tables, rule, as_of)
+def write_hits(tables: Tables, rule: Rule, as_of: datetime, path: Path) -> int:
+    """Run a rule and write its hits, by subject; return how many there are.
+
+    Raises `QueryError`; a broken rule is never a pass.
+    """
+    used = parameters(tables, rule)
+    names = columns(tables, rule, as_of, used)
     given = {**_DEFAULTS, **{name: f'"{name}"::VARCHAR' for name in names if name in COLUMNS}}
     evidence = ", ".join(
         f"{{'key': {_text(name)}, 'value': {_as_text(name, kind)}}}"
@@ -111,13 +117,14 @@ def write_hits(tables: Tables, rule: Rule, as_of: datetime, path: Path) -> None:
         ) ORDER BY subject
     """
     try:
-        tables.copy(query, path, _arguments(rule, as_of, parameters(tables, rule)))
-        wrong = tables.one(_WRONG.format(file=_text(str(path))))
+        rows = tables.copy(query, path, _arguments(rule, as_of, used))
+        wrong = tables.one(_WRONG.format(file=_text(str(path)))) if rows else None
     except duckdb.Error as exc:
         raise QueryError(f"query failed: {_first_line(exc)}") from None
     if wrong is not None:
         path.unlink()
         raise QueryError(str(wrong), duplicate=str(wrong).endswith(" times"))
+    return rows
 
 
 _WRONG = """

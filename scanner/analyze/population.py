@@ -30,9 +30,8 @@ KEPT_DAYS = 400
 """How long what is gone stays listed: a yearly review sees it."""
 
 _PROVEN = """
-    CREATE OR REPLACE TABLE proven_gone AS
     SELECT b.account_id, coalesce(b.kind, '') AS kind, b.last_seen
-    FROM (SELECT DISTINCT account_id, kind, last_seen FROM members_before WHERE removed_at IS NULL) AS b
+    FROM (SELECT DISTINCT account_id, kind, last_seen FROM {table}_before WHERE removed_at IS NULL) AS b
     WHERE EXISTS (FROM listed AS l WHERE l.covered AND l.account_id = b.account_id AND l."table" = '{table}'
                   AND (l.kind IS NULL OR b.kind IS NULL OR l.kind = b.kind))
       AND NOT EXISTS (FROM listed AS l WHERE l.gapped AND l.account_id = b.account_id AND l."table" = '{table}'
@@ -54,15 +53,15 @@ def _members(table: str) -> str:
         **{name: f"CASE WHEN n.id IS NULL THEN b.{name} ELSE n.{name} END" for name in kept},
         "first_seen": "coalesce(b.first_seen, $as_of)",
         "last_seen": "CASE WHEN n.id IS NULL THEN b.last_seen ELSE $run_id END",
-        "removed_at": """CASE WHEN n.id IS NULL THEN coalesce(b.removed_at, CASE
-            WHEN (b.account_id, coalesce(b.kind, ''), b.last_seen) IN (FROM proven_gone) THEN $as_of END) END""",
+        "removed_at": f"""CASE WHEN n.id IS NULL THEN coalesce(b.removed_at, CASE
+            WHEN (b.account_id, coalesce(b.kind, ''), b.last_seen) IN (FROM {table}_proven_gone) THEN $as_of END) END""",
     }
     chosen = ", ".join(
         f'CAST({columns[name]} AS {kind}) AS "{name}"' for name, kind in sql_columns(Member).items()
     )
     return f"""
         SELECT {chosen} FROM (SELECT id, {now} FROM "{table}") AS n
-        FULL JOIN (FROM members_before WHERE removed_at IS NULL OR removed_at > $as_of - to_days({KEPT_DAYS})) AS b
+        FULL JOIN (FROM {table}_before WHERE removed_at IS NULL OR removed_at > $as_of - to_days({KEPT_DAYS})) AS b
              ON b.id = n.id
         ORDER BY id
     """
@@ -74,14 +73,14 @@ def count_population(
     """Write tonight's members into a folder and make the view ``population`` of them.
 
     ``past`` is the folder of the history, ``as_of`` without a zone. Reads the record tables, ``listed`` and ``listings``
-    (`scanner.analyze.completeness`).
+    (`scanner.analyze.completeness`); on the way come ``<table>_before`` and ``<table>_proven_gone``.
     """
     out.mkdir(mode=0o700)
     night = {"run_id": run_id, "as_of": as_of}
     for table in COUNTED:
         before = past / f"{baseline}.{table}.parquet"
-        tables.view("members_before", Member, [before] if baseline and before.is_file() else [])
-        tables.con.execute(_PROVEN.format(table=table), {"run_id": run_id})
+        tables.view(f"{table}_before", Member, [before] if baseline and before.is_file() else [])
+        tables.table_of(f"{table}_proven_gone", _PROVEN.format(table=table), {"run_id": run_id})
         tables.copy(_members(table), out / f"{table}.parquet", night)
     tables.view("population", Member, sorted(out.glob("*.parquet")))
 

@@ -29,7 +29,6 @@ MAX_STEPS = 8
 """Longer paths are real but nobody acts on them; the shortest one is what a reviewer reads."""
 
 _NODES = """
-    CREATE OR REPLACE TABLE nodes AS
     SELECT i.id, row_number() OVER (ORDER BY i.id) AS node, coalesce(
            -- A pipeline's own name says little without its repository.
            CASE WHEN i.location IS NOT NULL AND i.address IS NOT NULL THEN i.address
@@ -52,7 +51,6 @@ _VERBS = {
 }
 
 _STEPS = f"""
-    CREATE OR REPLACE TABLE steps AS
     SELECT row_number() OVER (ORDER BY s.node, t.node, e.kind) AS step, s.node AS source, t.node AS target,
            CASE e.kind {" ".join(f"WHEN '{kind}' THEN '{verb}'" for kind, verb in _VERBS.items())} ELSE e.kind END
            || ' ' || t.name || CASE WHEN e.why <> '' THEN ' (' || e.why || ')' ELSE '' END AS part
@@ -65,7 +63,6 @@ _WIDEST = """CASE breadth WHEN 'organization' THEN '0' WHEN 'account' THEN '1' W
 """The smallest is the widest grant; its id follows the first two characters."""
 
 _HOLDINGS = f"""
-    CREATE OR REPLACE TABLE holdings AS
     SELECT w.power, w.node, g.id AS grant_id, g.account_id,
            'has ' || w.power || ' on ' || g.resource || ' through ' || g.role AS part
     FROM (SELECT power, node, substr(min(widest), 3) AS id
@@ -78,14 +75,12 @@ _HOLDINGS = f"""
 """The widest grant by which each identity on a path holds each power itself."""
 
 _START = """
-    CREATE OR REPLACE TABLE reached AS
     SELECT power, node, 0 AS steps, row_number() OVER (PARTITION BY power ORDER BY node) AS place, node AS holder,
            []::VARCHAR[] AS path
     FROM holdings WHERE node IN (SELECT target FROM steps)
 """
 
 _ONE_STEP_BACK = """
-    INSERT INTO reached
     SELECT b.power, s.source, $far + 1, row_number() OVER (PARTITION BY b.power ORDER BY f.place, s.source), f.holder,
            list_prepend(s.part, f.path)
     FROM (SELECT f.power, min(f.place * 1_000_000_000 + s.step) AS best
@@ -131,19 +126,25 @@ def compute(tables: Tables, out: Path, as_of: datetime) -> None:
     ``tables`` has the record views, with the ends of links, grants and trusts resolved to identity ids.
     """
     write_edges(tables, as_of, out / "edges.parquet")
-    for query in (DELIVERING_LINKS, DEPLOYED_NAMES, COMPARED, _NODES, _STEPS, _HOLDINGS, _START):
-        tables.con.execute(query)
+    for name, query in {
+        "delivering": DELIVERING_LINKS,
+        "deployed_names": DEPLOYED_NAMES,
+        "compared": COMPARED,
+        "nodes": _NODES,
+        "steps": _STEPS,
+        "holdings": _HOLDINGS,
+        "reached": _START,
+    }.items():
+        tables.table_of(name, query)
     for far in range(MAX_STEPS):
-        tables.con.execute(_ONE_STEP_BACK, {"far": far})
+        tables.append("reached", _ONE_STEP_BACK, {"far": far})
     tables.copy(
         f"({_FAR} UNION ALL {_OWN}) ORDER BY identity_id, power, steps, target_id", out / "reach.parquet"
     )
-    tables.con.execute("DROP TABLE reached; DROP TABLE holdings")
+    tables.drop("reached", "holdings")
     tables.view("reach", Reach, [out / "reach.parquet"])
     write_table(out / "excess.parquet", Excess, compare(tables))
-    tables.con.execute(
-        "DROP TABLE steps; DROP TABLE nodes; DROP TABLE compared; DROP TABLE deployed_names; DROP TABLE delivering"
-    )
+    tables.drop("near", "steps", "nodes", "compared", "deployed_names", "delivering")
     tables.view("excess", Excess, [out / "excess.parquet"])
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from scanner.parquet import sql_columns
 from scanner.records import TABLES
+from scanner.tables import read_parquet, typed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,107 +59,111 @@ BY_ACCOUNT = """CASE WHEN starts_with({0}.owner_source, 'account:') THEN {0}.own
 MOST_LEVELS = 32
 """Accounts above one another that are looked at."""
 
-_INHERITED = f"""
-    WITH RECURSIVE up AS (
-        SELECT id, parent_id, 1 AS levels FROM accounts WHERE owner IS NULL AND parent_id IS NOT NULL
+_INHERITING = f"""
+    WITH RECURSIVE owned AS MATERIALIZED ({{accounts}}), up AS (
+        SELECT id, parent_id, 1 AS levels FROM owned WHERE owner IS NULL AND parent_id IS NOT NULL
         UNION ALL
-        SELECT up.id, a.parent_id, levels + 1 FROM up JOIN accounts AS a ON a.id = up.parent_id
+        SELECT up.id, a.parent_id, levels + 1 FROM up JOIN owned AS a ON a.id = up.parent_id
         WHERE a.owner IS NULL AND a.parent_id IS NOT NULL AND levels < {MOST_LEVELS}
+    ), inherited AS (
+        SELECT up.id, a.owner, {BY_ACCOUNT.format("a")} AS owner_source
+        FROM up JOIN owned AS a ON a.id = up.parent_id WHERE a.owner IS NOT NULL
     )
-    SELECT up.id, a.owner, {BY_ACCOUNT.format("a")} AS owner_source
-    FROM up JOIN accounts AS a ON a.id = up.parent_id WHERE a.owner IS NOT NULL
+    SELECT {{columns}} FROM owned AS t LEFT JOIN inherited AS o ON o.id = t.id
 """
+"""Accounts of a query, those without an owner with the nearest one above them."""
 
 
 def resolve(
     tables: Tables, snapshot: Path, manifest: Manifest, owners: list[OwnerLine], records: Path
 ) -> None:
-    """Make the view of every record table, resolved. ``records`` is the folder for what has to be written."""
+    """Make the view of every record table, resolved. ``records`` is the folder for what has to be written.
+
+    While it works, ``given_<table>`` is each table as it was collected, every record once.
+    """
     records.mkdir(mode=0o700, exist_ok=True)
+    given: dict[str, list[Path]] = {}
     for name, record in TABLES.items():
         files = [snapshot / file.path for file in manifest.files if file.table == name]
-        tables.view(name, record, files)
-        if len(files) > 1:
-            _once(tables, name, files, records)
+        given[name] = _once(tables, name, files, records)
+        tables.view(f"given_{name}", record, given[name])
     _load_owners(tables, owners)
-    _load_addresses(tables)
-    for name in dict.fromkeys([*_OWNED, *REFERENCES]):
-        _rewrite(tables, name, records)
-        if name == "accounts":
-            _inherit(tables, records)
-    for path in sorted(records.glob("*.once.parquet")):
-        name = path.name.removesuffix(".once.parquet")
-        final = records / f"{name}.parquet"
-        if final.exists():
-            path.unlink()
-        else:
-            path.replace(final)
-            tables.view(name, TABLES[name], [final])
+    tables.table_of("addresses", _ADDRESSES)
+    for name in dict.fromkeys([*_OWNED, *TABLES]):
+        path = records / f"{name}.parquet"
+        once = [file for file in given[name] if file.parent == records]
+        query = _resolved(tables, name)
+        if query is not None:
+            tables.copy(f"{query} ORDER BY t.id", path)
+            for file in once:
+                file.unlink()
+        elif once:
+            once[0].replace(path)
+        tables.view(name, TABLES[name], [path] if path.exists() else given[name])
+    tables.drop(*(f"given_{name}" for name in TABLES), "addresses")
 
 
-def _once(tables: Tables, name: str, files: list[Path], records: Path) -> None:
-    """Keep the first of records that several targets listed."""
-    if tables.one(f'SELECT id FROM "{name}" GROUP BY id HAVING count(*) > 1 LIMIT 1') is None:
-        return
-    columns = sql_columns(TABLES[name])
-    empty = ", ".join(f'NULL::{kind} AS "{column}"' for column, kind in columns.items())
-    chosen = ", ".join(f'"{column}"' for column in columns)
-    paths = ", ".join("'" + str(path.resolve()).replace("'", "''") + "'" for path in files)
-    # Schemas of older files are unified, as in `Tables.view`.
+def _once(tables: Tables, name: str, files: list[Path], records: Path) -> list[Path]:
+    """Return the files of a table in which each record stands once; of several in the snapshot, the first is taken."""
+    if len(files) < 2:
+        return files
+    twice = f"SELECT id FROM {read_parquet(files)} GROUP BY id HAVING count(*) > 1 LIMIT 1"
+    if tables.one(twice) is None:
+        return files
+    chosen = ", ".join(f'"{column}"' for column in sql_columns(TABLES[name]))
+    rows = typed(TABLES[name], files, ", filename=true, file_row_number=true")
     query = f"""
         SELECT {chosen} FROM (
-            SELECT {empty}, NULL::BIGINT AS place WHERE false
-            UNION ALL BY NAME
-            SELECT *, row_number() OVER (PARTITION BY id ORDER BY filename, file_row_number) AS place
-            FROM read_parquet([{paths}], union_by_name=true, filename=true, file_row_number=true)
+            SELECT *, row_number() OVER (PARTITION BY id ORDER BY filename, file_row_number) AS place FROM ({rows})
         ) WHERE place = 1 ORDER BY id
     """
     path = records / f"{name}.once.parquet"
     tables.copy(query, path)
-    tables.view(name, TABLES[name], [path])
+    return [path]
 
 
 def _load_owners(tables: Tables, owners: list[OwnerLine]) -> None:
-    tables.con.execute(
-        "CREATE OR REPLACE TABLE owner_lines("
-        'line BIGINT, "match" VARCHAR, pattern VARCHAR, owner VARCHAR, environment VARCHAR)'
-    )
+    columns = {
+        "line": "BIGINT",
+        "match": "VARCHAR",
+        "pattern": "VARCHAR",
+        "owner": "VARCHAR",
+        "environment": "VARCHAR",
+    }
     rows = [(line.line, line.match, line.like, line.owner, line.environment) for line in owners]
-    if rows:
-        tables.con.executemany("INSERT INTO owner_lines VALUES (?, ?, ?, ?, ?)", rows)
+    tables.table_of_rows("owner_lines", columns, rows)
 
 
-def _load_addresses(tables: Tables) -> None:
-    """Make the table ``addresses`` of those that some record refers to."""
-    used = " UNION ALL ".join(
-        f'SELECT "{column}" AS address FROM "{name}"'
-        for name, columns in REFERENCES.items()
-        for column in columns
-    )
-    tables.con.execute(f"""
-        CREATE OR REPLACE TABLE addresses AS
-        SELECT i.address, min(i.id) AS id FROM identities AS i
-        WHERE i.address IN (SELECT u.address FROM ({used}) AS u
-                            WHERE u.address IS NOT NULL AND u.address NOT IN (SELECT id FROM identities))
-        GROUP BY i.address
-    """)
+_REFERRED = " UNION ALL ".join(
+    f'SELECT "{column}" AS address FROM given_{name}'
+    for name, columns in REFERENCES.items()
+    for column in columns
+)
+
+_ADDRESSES = f"""
+    SELECT i.address, min(i.id) AS id FROM given_identities AS i
+    WHERE i.address IN (SELECT u.address FROM ({_REFERRED}) AS u
+                        WHERE u.address IS NOT NULL AND u.address NOT IN (SELECT id FROM given_identities))
+    GROUP BY i.address
+"""
+"""The addresses that some record refers to."""
 
 
 def _by_file(tables: Tables, name: str, address: str) -> str:
     """Return a SELECT of id, owner and environment that the ownership file gives to a table's rows."""
     exact = f"""
         SELECT t.id, true AS exact, o.line, o.owner, o.environment
-        FROM "{name}" AS t JOIN owner_lines AS o ON o.pattern IS NULL AND o."match" = t.id
+        FROM given_{name} AS t JOIN owner_lines AS o ON o.pattern IS NULL AND o."match" = t.id
     """
     if address != "NULL":
         exact += f"""
             UNION ALL SELECT t.id, true, o.line, o.owner, o.environment
-            FROM "{name}" AS t JOIN owner_lines AS o ON o.pattern IS NULL AND o."match" = {address}
+            FROM given_{name} AS t JOIN owner_lines AS o ON o.pattern IS NULL AND o."match" = {address}
         """
     if tables.one("SELECT count(*) FROM owner_lines WHERE pattern IS NOT NULL"):
         exact += f"""
             UNION ALL SELECT t.id, false, o.line, o.owner, o.environment
-            FROM "{name}" AS t JOIN owner_lines AS o
+            FROM given_{name} AS t JOIN owner_lines AS o
                  ON o.pattern IS NOT NULL AND (t.id LIKE o.pattern ESCAPE '\\'
                                                OR {address} LIKE o.pattern ESCAPE '\\')
         """
@@ -169,11 +174,14 @@ def _by_file(tables: Tables, name: str, address: str) -> str:
     """
 
 
-def _rewrite(tables: Tables, name: str, records: Path) -> None:
+def _resolved(tables: Tables, name: str) -> str | None:
+    """Return the query of a table whose rows, ``t``, differ from what was collected; None when none does."""
     joins = ""
     changed: dict[str, str] = {}
     for number, column in enumerate(REFERENCES.get(name, ())):
-        if tables.one(f'SELECT 1 FROM "{name}" WHERE "{column}" IN (SELECT address FROM addresses) LIMIT 1'):
+        if tables.one(
+            f'SELECT 1 FROM given_{name} WHERE "{column}" IN (SELECT address FROM addresses) LIMIT 1'
+        ):
             joins += f' LEFT JOIN addresses AS r{number} ON r{number}.address = t."{column}"'
             changed[column] = f'coalesce(r{number}.id, t."{column}")'
     if name in _OWNED:
@@ -200,29 +208,18 @@ def _rewrite(tables: Tables, name: str, records: Path) -> None:
                 CASE WHEN {source} THEN 'file' WHEN t.owner IS NOT NULL THEN t.owner_source ELSE {by} END
             """
     if not changed:
-        return
+        return None
     columns = ", ".join(
         f'{changed[column]} AS "{column}"' if column in changed else f't."{column}"'
         for column in sql_columns(TABLES[name])
     )
-    path = records / f"{name}.parquet"
-    tables.copy(f'SELECT {columns} FROM "{name}" AS t{joins} ORDER BY t.id', path)
-    tables.view(name, TABLES[name], [path])
-
-
-def _inherit(tables: Tables, records: Path) -> None:
-    """Give accounts without an owner the nearest one above them."""
-    if tables.one(f"SELECT 1 FROM ({_INHERITED}) LIMIT 1") is None:
-        return
-    columns = ", ".join(
+    query = f"SELECT {columns} FROM given_{name} AS t{joins}"
+    if name != "accounts":
+        return query
+    inherited = ", ".join(
         f'coalesce(t."{column}", o."{column}") AS "{column}"'
         if column in ("owner", "owner_source")
         else f't."{column}"'
         for column in sql_columns(TABLES["accounts"])
     )
-    path = records / "accounts.parquet"
-    tables.copy(
-        f"SELECT {columns} FROM accounts AS t LEFT JOIN ({_INHERITED}) AS o ON o.id = t.id ORDER BY t.id",
-        path,
-    )
-    tables.view("accounts", TABLES["accounts"], [path])
+    return _INHERITING.format(accounts=query, columns=inherited)

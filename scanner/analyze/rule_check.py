@@ -48,7 +48,7 @@ def check_rule(rule: Rule) -> list[str]:
     with _empty_tables() as (tables, folder):
         try:
             used = parameters(tables, rule)
-            columns(tables, rule, AS_OF)
+            columns(tables, rule, AS_OF, used)
         except QueryError as exc:
             return [str(exc)]
         problems = _lint(rule, used)
@@ -168,7 +168,7 @@ def _run(rule: Rule, example: Example, tables: Tables, folder: Path, seen: set[s
         if rows:
             write_table(path, record, rows)
         if rows or name in seen:
-            tables.view(name, record, [path] if rows else [])
+            tables.view(name, record, [path] if rows else [], replace=True)
         (seen.add if rows else seen.discard)(name)
     hits = _hits(chosen, tables, folder, AS_OF)
     problems = []
@@ -203,10 +203,10 @@ def _hits(rule: Rule, tables: Tables, folder: Path, as_of: datetime) -> dict[str
     path = folder / "hits.parquet"
     write_hits(tables, rule, as_of, path)
     # What the query itself says, before the engine fills it in.
-    names = columns(tables, rule, as_of)
+    used = parameters(tables, rule)
+    names = columns(tables, rule, as_of, used)
     severity = "severity::VARCHAR" if "severity" in names else "NULL"
     arguments = {"as_of": as_of.replace(tzinfo=None), **rule.params}
-    used = parameters(tables, rule)
     raw = tables.dicts(
         f"SELECT subject::VARCHAR AS subject, detail::VARCHAR AS given_detail, {severity} AS given_severity "
         f"FROM ({rule.query}\n)",

@@ -18,7 +18,7 @@ NAMED = 5
 _WORST = " ".join(f"WHEN {place} THEN '{severity}'" for place, severity in enumerate(SEVERITIES, start=1))
 
 _WEAK_IDENTITIES = f"""
-    CREATE OR REPLACE MACRO weak_identities(codes) AS TABLE
+    TABLE
     WITH found AS (
         SELECT i.id, w.code, w.fix, w.line, w.confidence, list_position({list(SEVERITIES)}, w.severity) AS severity,
                coalesce(w.path || coalesce(':' || w.line, ''), w.code) AS location,
@@ -53,4 +53,4 @@ def define_weak_identities(tables: Tables) -> None:
     It gives all that a rule gives (`scanner.analyze.rule`): subject, detail, severity, fix and confidence, with codes
     and lines as evidence.
     """
-    tables.con.execute(_WEAK_IDENTITIES)
+    tables.macro("weak_identities", "codes", _WEAK_IDENTITIES)

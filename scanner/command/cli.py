@@ -154,7 +154,7 @@ def _locked_errors() -> type[Exception]:
 
 
 def _internal_errors() -> tuple[type[Exception], ...]:
-    from scanner.analyze.steps import AnalysisError
+    from scanner.analyze.rule_runs import AnalysisError
     from scanner.snapshot import SnapshotError
 
     return (SnapshotError, AnalysisError)

@@ -1,0 +1,135 @@
+"""Runs the rules of a night, and puts together what they found with what earlier nights knew.
+
+Rules about records run first, then rules about exceptions, which need to know what the exceptions met. Each time the
+results get names of their own: ``record_hits`` and ``exception_hits``, and likewise ``..._errors``, ``..._known`` and
+``..._candidates``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import msgspec
+
+from scanner.analyze.finding_facts import facts, stray_subjects
+from scanner.analyze.history import Known, not_seen_tonight, seen_tonight
+from scanner.analyze.hits import QueryError, write_hits
+from scanner.tables import quoted, read_parquet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from scanner.analyze.rule import Rule
+    from scanner.tables import Tables
+
+About: TypeAlias = Literal["record", "exception"]
+
+PART_ROWS = 500_000
+"""Findings that are put together at once."""
+
+
+class AnalysisError(Exception):
+    """The analysis cannot be trusted and was not written. The message says why and what to do."""
+
+
+class RuleHits(msgspec.Struct, frozen=True, kw_only=True):
+    """What rules found."""
+
+    about: About
+    subjects: list[str]
+    """The tables of the subjects that were found."""
+    errors: dict[str, str]
+    """Rules that failed, and why. A rule that fails is an error, never a pass."""
+
+
+def define_rules(tables: Tables, rules: Sequence[Rule]) -> None:
+    """Make the table ``rules``."""
+    columns = ("rule", "subject", "severity", "category", "title", "version", "fix")
+    rows = [
+        (rule.id, rule.subject, rule.severity, rule.category, rule.title, rule.version, rule.fix)
+        for rule in rules
+    ]
+    tables.table_of_rows("rules", dict.fromkeys(columns, "VARCHAR"), rows)
+
+
+def run_rules(
+    tables: Tables, rules: Sequence[Rule], *, about: About, as_of: datetime, folder: Path
+) -> RuleHits:
+    """Run rules; make the view ``<about>_hits`` and the table ``<about>_errors``.
+
+    Hits are written into ``folder``, one file a rule. Raises `AnalysisError` when a built-in rule gives a subject twice.
+    """
+    folder.mkdir(mode=0o700)
+    errors: dict[str, str] = {}
+    found: dict[str, Path] = {}
+    for rule in rules:
+        path = folder / f"{rule.id}.parquet"
+        try:
+            if write_hits(tables, rule, as_of, path):
+                found[rule.id] = path
+        except QueryError as exc:
+            if exc.duplicate and not rule.custom:
+                raise AnalysisError(
+                    f"rule {rule.id}: {exc}. Nothing was written; please report this."
+                ) from None
+            errors[rule.id] = str(exc)
+    subject_of = {rule.id: rule.subject for rule in rules}
+    if found:
+        subjects = sorted({subject_of[rule] for rule in found})
+        for rule_id, subject in tables.rows(stray_subjects(subjects, read_parquet(list(found.values())))):
+            errors[rule_id] = f"its subject {subject} is no row of {subject_of[rule_id]}"
+            del found[rule_id]
+    tables.view_of(f"{about}_hits", f"FROM {read_parquet(list(found.values()))}" if found else _NO_HITS)
+    tables.table_of_rows(f"{about}_errors", {"rule": "VARCHAR", "error": "VARCHAR"}, list(errors.items()))
+    return RuleHits(about=about, subjects=sorted({subject_of[rule] for rule in found}), errors=errors)
+
+
+_NO_HITS = """
+    SELECT NULL::VARCHAR AS rule, NULL::VARCHAR AS subject, NULL::VARCHAR AS account_id, NULL::VARCHAR AS fix,
+           NULL::VARCHAR AS identity_id, NULL::VARCHAR AS resource, NULL::VARCHAR AS blast,
+           NULL::VARCHAR AS confidence, NULL::VARCHAR AS detail, NULL::VARCHAR AS severity,
+           MAP {}::MAP(VARCHAR, VARCHAR) AS evidence WHERE false
+"""
+
+
+def write_candidates(
+    tables: Tables, hits: RuleHits, exception_rules: Sequence[str], night: dict[str, Any], folder: Path
+) -> list[Path]:
+    """Write the findings of tonight's hits, and the known ones of such rules, with their status; return the files.
+
+    Makes the views ``<about>_known`` and ``<about>_candidates``. ``night`` are ``run_id`` and ``as_of``, a time in UTC
+    without a zone. Raises `AnalysisError` when two findings have one id.
+    """
+    about = hits.about
+    among = "IN" if about == "exception" else "NOT IN"
+    names = ", ".join(quoted(name) for name in exception_rules) or "''"
+    tables.view_of(f"{about}_known", f"SELECT * FROM known_before WHERE rule {among} ({names})")
+    rows = sum(tables.one(f"SELECT count(*) FROM {about}_{what}") for what in ("hits", "known"))
+    parts = rows // PART_ROWS + 1
+    written: list[Path] = []
+    for part in range(parts):
+        # In parts, so that the joins of a very large night stay within the memory given.
+        only = f" WHERE hash(subject) % {parts} = {part}" if parts > 1 else ""
+        found, known = (f"(SELECT * FROM {about}_{what}{only})" for what in ("hits", "known"))
+        queries = [not_seen_tonight(found, known, f"{about}_errors")]
+        if hits.subjects:
+            queries.append(seen_tonight(facts(hits.subjects, found), known))
+        for number, query in enumerate(queries):
+            written.append(folder / f"{about}-candidates-{part}-{number}.parquet")
+            tables.copy(query, written[-1], night)
+    tables.view(f"{about}_candidates", Known, written)
+    _refuse_collisions(tables, f"{about}_candidates")
+    return written
+
+
+def _refuse_collisions(tables: Tables, candidates: str) -> None:
+    twice = tables.one(f"SELECT id FROM {candidates} GROUP BY id HAVING count(*) > 1 ORDER BY id LIMIT 1")
+    if twice is None:
+        return
+    clash = tables.rows(f"SELECT rule, subject FROM {candidates} WHERE id = $id ORDER BY ALL", {"id": twice})
+    raise AnalysisError(
+        f"two findings have the id {twice}: {'; '.join(' '.join(row) for row in clash)}. "
+        "Nothing was written; please report this with both lines."
+    )
