@@ -157,7 +157,7 @@ def test_a_redirect_to_another_host_is_not_followed(
     sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     sandbox.fail(VARIABLES, "foreign-redirect")
-    with pytest.raises(SourceError, match="redirected: leads to another host") as raised:
+    with pytest.raises(SourceError, match="redirected: points to another host") as raised:
         names(client(sandbox, monkeypatch, tmp_path))
     assert raised.value.reason == "malformed"
 

@@ -41,18 +41,18 @@ def read_json(content: bytes) -> Any:
     Raises `SourceError` (malformed) when it is empty, no JSON, or nested deeper than `LARGEST_DEPTH`.
     """
     if not content.strip():
-        raise SourceError("malformed", "the answer is empty")
+        raise SourceError("malformed", "the response is empty")
     try:
         try:
             body = msgspec.json.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError):
             body = msgspec.json.decode(_repaired(content))
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise SourceError("malformed", f"the answer is not JSON: {exc}") from None
+        raise SourceError("malformed", f"the response is not JSON: {exc}") from None
     except RecursionError:
-        raise SourceError("malformed", "the answer's JSON is nested too deep") from None
+        raise SourceError("malformed", "the response's JSON is nested too deeply") from None
     if content.count(b"[") + content.count(b"{") > LARGEST_DEPTH and _too_deep(body):
-        raise SourceError("malformed", "the answer's JSON is nested too deep")
+        raise SourceError("malformed", "the response's JSON is nested too deeply")
     return body
 
 

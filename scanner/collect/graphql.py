@@ -118,7 +118,7 @@ class GraphqlClient:
         data = body.get("data") if isinstance(body, dict) else None
         if not isinstance(data, dict):
             if not errors:
-                raise SourceError("malformed", "GraphQL: the answer has neither data nor errors")
+                raise SourceError("malformed", "GraphQL: the response has neither data nor errors")
             raise QueryError(errors)
         return QueryAnswer(data=data, errors=errors)
 
@@ -152,10 +152,10 @@ class GraphqlClient:
             if not place_in(shown, "pageInfo/hasNextPage"):
                 total = shown.get("totalCount")
                 if isinstance(total, int) and count < total:
-                    raise SourceError("truncated", f"{at}: {count} of {total} came")
+                    raise SourceError("truncated", f"{at}: {count} of {total} items were returned")
                 return
             after = str(place_in(shown, "pageInfo/endCursor"))
-        raise SourceError("malformed", f"{at}: the cursor leads back to a page that was read")
+        raise SourceError("malformed", f"{at}: the cursor points to a page already read")
 
 
 class PartsQuery:
@@ -344,17 +344,13 @@ def _merged(one: Any, other: Any) -> Any:
     """Merge two answers of one shape: objects by key, lists by position. What one does not show, the other may."""
     if isinstance(one, dict) and isinstance(other, dict):
         if "id" in one and "id" in other and one["id"] != other["id"]:
-            raise SourceError(
-                "malformed", "GraphQL: two answers about the same objects differ in their order"
-            )
+            raise SourceError("malformed", "GraphQL: two responses about the same objects differ in order")
         return {
             **one,
             **{key: _merged(one[key], value) if key in one else value for key, value in other.items()},
         }
     if isinstance(one, list) and isinstance(other, list):
         if len(one) != len(other):
-            raise SourceError(
-                "malformed", "GraphQL: two answers about the same objects differ in their number"
-            )
+            raise SourceError("malformed", "GraphQL: two responses about the same objects differ in number")
         return [_merged(mine, its) for mine, its in zip(one, other, strict=True)]
     return other if one is None else one

@@ -89,7 +89,7 @@ class LinkHeader(Paginator, frozen=True, kw_only=True):
             return match.group(1)
         url = urlsplit(match.group(1))
         if url.path.rsplit("/", 1)[-1] != page.path.partition("?")[0].rsplit("/", 1)[-1]:
-            raise SourceError("malformed", f"the next link leads elsewhere: {url.netloc}{url.path}")
+            raise SourceError("malformed", f"the next link points to another list: {url.netloc}{url.path}")
         return dict(parse_qsl(url.query, keep_blank_values=True))
 
 
@@ -214,7 +214,7 @@ def read_pages(
     count = empty = 0
     while True:
         if asked in seen:
-            raise SourceError("malformed", f"{path}: the next link leads back to a page that was read")
+            raise SourceError("malformed", f"{path}: the next link points to a page already read")
         if len(seen) >= max_pages:
             raise SourceError("truncated", f"{path}: more than {max_pages} pages")
         seen.add(asked)
@@ -222,7 +222,7 @@ def read_pages(
         total = page.total
         digest = hashlib.sha256(msgspec.msgpack.encode(page.items)).digest()
         if page.items and digest in digests:
-            raise SourceError("malformed", f"{path}: the same page came twice")
+            raise SourceError("malformed", f"{path}: the same page was returned twice")
         digests.add(digest)
         count += page.count
         empty = 0 if page.count else empty + 1
@@ -230,10 +230,10 @@ def read_pages(
         if page.following is None:
             break
         if empty > _EMPTY_PAGES:
-            raise SourceError("malformed", f"{path}: {empty} empty pages in a row, each with a next one")
+            raise SourceError("malformed", f"{path}: {empty} empty pages in a row, each with a next page")
         asked = page.following
     if total is not None and count < total:
-        raise SourceError("truncated", f"{path}: {count} of {total} came")
+        raise SourceError("truncated", f"{path}: {count} of {total} items were returned")
 
 
 def _read_page(
@@ -295,7 +295,7 @@ def list_in(body: Any, at: str, path: str) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise SourceError(
             "malformed",
-            f"{path}: a list of objects was expected{f' in {at}' if at else ''}, and did not come",
+            f"{path}: expected a list of objects{f' in {at}' if at else ''}",
         )
     return found
 
@@ -303,7 +303,7 @@ def list_in(body: Any, at: str, path: str) -> list[dict[str, Any]]:
 def _text(body: Any, at: str) -> str | None:
     found = place_in(body, at)
     if found is not None and not isinstance(found, str):
-        raise SourceError("malformed", f"{at} is no text")
+        raise SourceError("malformed", f"{at} is not text")
     return found or None
 
 

@@ -146,7 +146,7 @@ class RestClient:
         """GET one object."""
         body = self.get(path, parameters).body
         if not isinstance(body, dict):
-            raise SourceError("malformed", f"{path}: an object was expected, and did not come")
+            raise SourceError("malformed", f"{path}: expected an object")
         return body
 
     def text(self, path: str, parameters: Mapping[str, str | int] | None = None, *, largest: int) -> str:
@@ -252,13 +252,13 @@ class RestClient:
         parts = urlsplit(url)
         dots = any(unquote(part) in {".", ".."} for part in parts.path.split("/"))
         if _UNSAFE.search(url) or dots or parts.username is not None or parts.fragment:
-            raise SourceError("malformed", f"no address that is asked: {path[:200]!r}")
+            raise SourceError("malformed", f"not a valid address: {path[:200]!r}")
         scheme, host, _ = _origin(url)
         if not any(
             (scheme, host) == (known_scheme, known_host) and f"{parts.path}/".startswith(f"{prefix}/")
             for known_scheme, known_host, prefix in self._origins
         ):
-            raise SourceError("malformed", f"leads to another host: {scheme}://{host}")
+            raise SourceError("malformed", f"points to another host: {scheme}://{host}")
         return url
 
     def _ask(
@@ -320,7 +320,11 @@ class RestClient:
                 if throttled > _THROTTLED_TRIES or waited > self.config.longest_wait_seconds:
                     self._limiter.gave_up(bucket)
                     late = wait > self.config.longest_wait_seconds
-                    more = f"; the rate limit ends only in {wait:.0f} s" if late else "; waiting did not help"
+                    more = (
+                        f"; the rate limit ends only in {wait:.0f} s"
+                        if late
+                        else "; waiting did not end the rate limit"
+                    )
                     raise self._failure(raw, answer, credential, "throttled", more)
                 continue
             if raw.status >= 500 and repeated < left:
@@ -355,7 +359,9 @@ class RestClient:
     ) -> SourceError:
         """Return what an error's answer means, in the source's own words, without our credential if it is echoed."""
         words = (
-            "an HTML page, not the API's answer" if is_page_for_people(raw.headers) else words_of(raw.content)
+            "an HTML page instead of the API's response"
+            if is_page_for_people(raw.headers)
+            else words_of(raw.content)
         )
         for value in credential.values():
             for secret in value.split():
@@ -408,7 +414,7 @@ def _origin(url: str) -> tuple[str, str, str]:
     try:
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     except ValueError:
-        raise SourceError("malformed", f"no address: {url[:200]!r}") from None
+        raise SourceError("malformed", f"not a valid address: {url[:200]!r}") from None
     return parts.scheme, f"{(parts.hostname or '').lower()}:{port}", parts.path.rstrip("/")
 
 
@@ -418,11 +424,14 @@ def _read(raw: RawAnswer, expected: Collection[int], *, text: bool) -> Answer:
     if raw.status == 200 and 200 in expected:
         if is_page_for_people(raw.headers):
             raise SourceError(
-                "malformed", "an HTML page came, not the API's answer: a sign-in page, or a proxy's"
+                "malformed",
+                "an HTML page was returned instead of the API's response (a sign-in page or a proxy)",
             )
         if not text:
             body = read_json(raw.content)
     elif raw.status == 203:
         # How Azure DevOps asks a client to sign in.
-        raise SourceError("denied", "HTTP 203: a sign-in page came, not the API's answer", status=203)
+        raise SourceError(
+            "denied", "HTTP 203: a sign-in page was returned instead of the API's response", status=203
+        )
     return Answer(status=raw.status, headers=raw.headers, body=body, content=raw.content)

@@ -130,7 +130,7 @@ class _Watchdog:
                 if self._stopping.is_set():
                     one.cut(SourceError("deadline", "the run was stopped before this was read"))
                 elif now > one.deadline:
-                    one.cut(SourceError("unreachable", "the answer did not end in time (answer_seconds)"))
+                    one.cut(SourceError("unreachable", "the response did not end in time (answer_seconds)"))
 
 
 class _Connection(urllib3.connection.HTTPConnection):
@@ -265,7 +265,7 @@ class Transport:
                 OSError,
             ) as exc:
                 if watched.failure is None and isinstance(exc, urllib3.exceptions.DecodeError):
-                    raise SourceError("malformed", "the answer is compressed, and broken") from None
+                    raise SourceError("malformed", "the compressed response is broken") from None
                 raise watched.failure or CutError(_said(exc)) from None
             if watched.failure is not None:
                 raise watched.failure
@@ -283,7 +283,7 @@ def _read(response: requests.Response, bound: int) -> bytes:
         size += len(part)
         if size > bound:
             raise SourceError(
-                "truncated", f"the answer is larger than {bound} bytes", status=response.status_code
+                "truncated", f"the response is larger than {bound} bytes", status=response.status_code
             )
         parts.append(part)
     return b"".join(parts)
