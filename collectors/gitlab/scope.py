@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 class GitLabScope(SourceScope, frozen=True, kw_only=True):
     """What every listing of one target needs."""
-
-    provider: ClassVar[str] = "gitlab"
 
     client: GitLabClient
     config: Config

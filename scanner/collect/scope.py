@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -33,8 +33,6 @@ _PLACEHOLDER = re.compile(r"(?<=/):(\w+)|\{(\w+)\}")
 class SourceScope(msgspec.Struct, frozen=True, kw_only=True):
     """What every listing of one target needs."""
 
-    provider: ClassVar[str]
-
     client: RestClient
     run: Run
     target: Target
@@ -42,6 +40,11 @@ class SourceScope(msgspec.Struct, frozen=True, kw_only=True):
     """The account that a listing belongs to."""
     names: dict[str, str] = {}
     """What fills the placeholders of a call: ``org`` in ``/orgs/{org}/hooks``, ``id`` in ``/groups/:id/hooks``."""
+
+    @property
+    def provider(self) -> str:
+        """The provider's name in records; the collector's, unless a subclass says otherwise."""
+        return self.target.collector
 
     def within(self, account_id: str, **names: str) -> Self:
         """Return the scope of an account below: a repository, a project."""
