@@ -35,40 +35,29 @@ class Config(HttpConfig):
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:
-    yield Target(collector="toy", name=config.base_url, account_id="toy:registry")
+    yield Target(collector="toy", name="registry", account_id="toy:registry")
 
 
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     auth = TokenAuth(lambda: IssuedToken(value=config.token.read()))
     with closing(RestClient(config.base_url, config, run, auth=auth, paginator=PAGES)) as client:
-        scope = SourceScope(client=client, run=run, target=target, account_id=target.account_id)
-        robots: list[str] = []
-
-        def robot(item: dict[str, Any]) -> Iterator[Record]:
-            row = identity(str(item["id"]), str(item["name"]))
-            robots.append(row.native_id)
-            yield row
-
-        yield from scope.listing(
-            "/robots", robot, table="identities", kind="toy-robot", loses=["credentials"]
-        )
-        for number in robots:
-            call = "/robots/{robot}/keys"
-            yield from scope.listing(
-                call, key, table="credentials", kind="toy-key", item=number, robot=number
-            )
+        yield from robots(SourceScope(client=client, run=run, target=target, account_id=target.account_id))
 
 
-def identity(number: str, name: str) -> Identity:
-    own = record("robot", number)
-    return Identity(**own, surface="automation", kind="toy-robot", native_id=number, name=name)
+def robots(scope: SourceScope) -> Iterator[Record]:
+    found: list[str] = []
+    own: dict[str, Any] = {"provider": "toy", "account_id": scope.account_id}
 
+    def robot(item: dict[str, Any]) -> Iterator[Record]:
+        own.update(id=f"toy:robot:{item['id']}", native_id=str(item["id"]), name=str(item["name"]))
+        found.append(own["native_id"])
+        yield Identity(**own, surface="automation", kind="toy-robot")
 
-def key(item: dict[str, Any]) -> Iterator[Record]:
-    number, robot = str(item["id"]), record("robot", str(item["robot"]))["id"]
-    own = record("key", number)
-    yield Credential(**own, identity_id=robot, kind="toy-key", native_id=number, lifetime="static")
+    def key(item: dict[str, Any]) -> Iterator[Record]:
+        own.update(id=f"toy:key:{item['id']}", native_id=str(item["id"]), name=str(item["id"]))
+        yield Credential(**own, identity_id=f"toy:robot:{item['robot']}", kind="toy-key", lifetime="static")
 
-
-def record(kind: str, number: str) -> dict[str, Any]:
-    return {"id": f"toy:{kind}:{number}", "provider": "toy", "account_id": "toy:registry"}
+    keys = "/robots/{robot}/keys"
+    yield from scope.listing("/robots", robot, table="identities", kind="toy-robot", loses=["credentials"])
+    for number in found:
+        yield from scope.listing(keys, key, table="credentials", kind="toy-key", item=number, robot=number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from collectors.github.client import GitHubClient  # noqa: TC001  msgspec reads the annotations at run time
 from collectors.github.config import Config  # noqa: TC001
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 class OrganizationScope(SourceScope, frozen=True, kw_only=True):
     """What every listing of one organization needs. Calls may have ``{org}`` or ``{owner}`` for its login."""
-
-    provider: ClassVar[str] = "github"
 
     client: GitHubClient
     config: Config
