@@ -14,12 +14,13 @@ import re
 from typing import TYPE_CHECKING
 
 from collectors.definitions.definition import Problem, Reference
-from collectors.definitions.github.action_advisories import advisories
 from collectors.definitions.github.caches import poisoned_caches
 from collectors.definitions.github.checkouts import checkouts, foreign_artifacts, kept_tokens
 from collectors.definitions.github.commands import unchecked_commands
 from collectors.definitions.github.environment import environment_files
 from collectors.definitions.github.expressions import condition, expressions, paths
+from collectors.definitions.github.foreign_code import foreign_code
+from collectors.definitions.github.permissions import excess_permissions
 from collectors.definitions.github.scripts import (
     BOT,
     injections,
@@ -58,82 +59,21 @@ _CONTAINS = re.compile(
 )
 _TRUSTED = frozenset(("pypi", "npm", "rubygems", "crates", "nuget"))
 _FEDERATED = frozenset(("aws", "gcp", "azure"))
-_ARCHIVED = frozenset(
-    (
-        "actions/create-release", "actions/upload-release-asset", "actions/setup-ruby", "actions/setup-elixir",
-        "actions/setup-haskell", "actions-rs/audit-check", "actions-rs/cargo", "actions-rs/clippy-check",
-        "actions-rs/components-nightly", "actions-rs/install", "actions-rs/tarpaulin", "actions-rs/toolchain",
-        "andrewmcodes-archive/rubocop-linter-action", "artichoke/setup-rust", "aslafy-z/conventional-pr-title-action",
-        "azure/container-actions", "azure/container-scan", "azure/get-keyvault-secrets", "azure/k8s-actions",
-        "azure/powershell", "cedrickring/golang-action", "decathlon/pull-request-labeler-action",
-        "justinribeiro/lighthouse-action", "grafana/k6-action", "helaili/github-graphql-action", "helaili/jekyll-action",
-        "juliaregistries/tagbot", "marvinpinto/action-automatic-releases", "repo-sync/pull-request", "snow-actions/composer-install",
-        "stefanprodan/kube-tools", "thollander/actions-comment-pull-request-archived", "xt0rted/markdownlint-problem-matcher",
-        "dawidd6/action-delete-branch-archived", "trilom/file-changes-action", "jakejarvis/s3-sync-action", "gaurav-nelson/github-action-markdown-link-check",
-    )
-)  # fmt: skip
 
 
 def find(workflow: Workflow) -> Iterator[Problem]:
     """Yield the problems of a workflow or composite action."""
-    yield from _uses(workflow)
+    yield from foreign_code(workflow)
     yield from _logins(workflow)
     yield from _secret_reads(workflow)
     if not workflow.composite:
-        yield from _permissions(workflow)
+        yield from excess_permissions(workflow)
         yield from _triggers(workflow)
     yield from _environment(workflow.env, None)
     yield from _shared_secrets(workflow)
     taint = Taint(workflow)
     for job in workflow.jobs:
         yield from _job(workflow, job, taint)
-
-
-def _uses(workflow: Workflow) -> Iterator[Problem]:
-    for use in workflow.uses:
-        name = f"{use.name}@{use.ref}" if use.ref and use.kind != "image" else use.name
-        if use.kind == "image":
-            if use.pin in {"none", "tag"}:
-                yield Problem(
-                    code="unpinned-images", line=use.line, job=use.job, severity="medium" if use.pin == "none" else "low",
-                    detail=f"image {name} is not pinned to a digest, so it can change without a change to this file",
-                    fix="Name the image with @sha256:<digest>.",
-                )  # fmt: skip
-            continue
-        if use.name.lower() in _ARCHIVED:
-            yield Problem(
-                code="archived-uses", line=use.line, job=use.job, severity="low",
-                detail=f"{use.name} is archived and gets no more security fixes",
-                fix="Use a maintained action, or run the tool directly.",
-            )  # fmt: skip
-        shown = workflow.lines[use.line - 1] if 0 < use.line <= len(workflow.lines) else ""
-        for advisory in advisories(use.name, use.ref, shown):
-            yield Problem(
-                code="known-vulnerable-uses", line=use.line, job=use.job, severity="high",
-                detail=f"{name} has {advisory.id}: {advisory.what}",
-                fix=f"Use {use.name} {advisory.fixed} or later." if advisory.fixed != "0" else "Pin a commit without the malicious code.",
-            )  # fmt: skip
-        if use.pin not in {"none", "tag", "branch", "expression"}:
-            continue
-        severity: Severity = "high" if use.pin in {"branch", "none"} and use.third_party else "medium"
-        if not use.third_party:
-            severity = "low"
-        yield Problem(
-            code="unpinned-uses", line=use.line, job=use.job, severity=severity,
-            detail=f"{name} is pinned to {_article(use.pin)}, which the publisher can move",
-            fix=f"Pin {use.name} to the full commit SHA, with the version in a comment.",
-        )  # fmt: skip
-        handed = [name for name in use.secrets if name != "GITHUB_TOKEN"]
-        if handed and use.third_party:
-            yield Problem(
-                code="third-party-sees-secrets", line=use.line, job=use.job, severity="high",
-                detail=f"{name} is not pinned to a commit and receives {listed(handed)}",
-                fix=f"Pin {use.name} to a full commit SHA and pass it only the secrets it needs.",
-            )  # fmt: skip
-
-
-def _article(pin: str) -> str:
-    return {"none": "nothing", "expression": "an expression"}.get(pin, f"a {pin}")
 
 
 def _logins(workflow: Workflow) -> Iterator[Problem]:
@@ -215,64 +155,6 @@ def _shared_secrets(workflow: Workflow) -> Iterator[Problem]:
                 detail=f"{listed(names)} is passed to every step of every job",
                 fix="Set it in the `env:` of the step that needs it.",
             )  # fmt: skip
-
-
-_SENSITIVE = frozenset(
-    ("actions", "contents", "deployments", "id-token", "packages", "attestations", "pages", "security-events", "pull-requests")
-)  # fmt: skip
-
-
-def _permissions(workflow: Workflow) -> Iterator[Problem]:
-    risky = bool(PRIVILEGED & set(workflow.triggers))
-    given = workflow.permissions
-    if given is None:
-        unset: Severity = "high" if risky else "medium"
-        open_jobs = [job for job in workflow.jobs if not job.own_permissions]
-        if set(workflow.triggers) == {"workflow_call"}:
-            open_jobs = []
-        if open_jobs and len(open_jobs) == len(workflow.jobs):
-            told = "no permissions are set, so the default of the repository or organization applies"
-            yield _excess(1, None, told, unset)
-        else:
-            for job in open_jobs:
-                yield _excess(
-                    job.line, job.key, f"job {job.key} sets no permissions, so the default applies", unset
-                )
-    elif given.get("*"):
-        level = given["*"]
-        told = f"permissions: {level}-all for every job"
-        yield _excess(workflow.permissions_line, None, told, "high" if level == "write" else "medium")
-    else:
-        several = len(workflow.jobs) > 1
-        for scope, level in given.items():
-            if level != "write":
-                continue
-            severity: Severity = (
-                "low"  # to a single job it makes no difference but to the next one that is added
-            )
-            if several:
-                severity = "high" if scope in _SENSITIVE else "medium"
-            told = f"{scope}: write is granted to " + (
-                "every job of the workflow" if several else "the workflow instead of its job"
-            )
-            yield _excess(
-                workflow.permission_lines.get(scope, workflow.permissions_line), None, told, severity
-            )
-    for job in workflow.jobs:
-        if job.own_permissions and job.permissions and job.permissions.get("*"):
-            level = job.permissions["*"]
-            key = job.node.key("permissions")
-            told = f"permissions: {level}-all in job {job.key}"
-            yield _excess(
-                key.line if key else job.line, job.key, told, "high" if level == "write" else "medium"
-            )
-
-
-def _excess(line: int, job: str | None, detail: str, severity: Severity) -> Problem:
-    return Problem(
-        code="excessive-permissions", line=line, job=job, detail=detail, severity=severity,
-        fix="Set `permissions: {}` for the workflow and give each job the scopes it needs.",
-    )  # fmt: skip
 
 
 _DANGEROUS: tuple[tuple[str, Severity], ...] = (

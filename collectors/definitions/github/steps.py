@@ -230,6 +230,24 @@ def job_of(key: Scalar, node: Mapping, workflow_permissions: dict[str, str] | No
     )
 
 
+def job_of_action(runs: Mapping, steps: list[Step]) -> RawJob:
+    """Return a composite action as the one job that it is."""
+    return RawJob(
+        key="action",
+        node=runs,
+        line=runs.line,
+        steps=steps,
+        env=mapping(runs.get("env")),
+        permissions=None,
+        own_permissions=False,
+        environment=None,
+        calls=None,
+        matrix={},
+        runs_on=[],
+        group=None,
+    )
+
+
 def _environment(named: str | None, matrix: dict[str, list[str]]) -> str | None:
     if named is None or "${{" not in named:
         return named

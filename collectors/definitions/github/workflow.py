@@ -24,7 +24,6 @@ from collectors.definitions.definition import (
     Use,
 )
 from collectors.definitions.github import problems as github_problems
-from collectors.definitions.github.expressions import expressions, paths, position
 from collectors.definitions.github.logins import (
     environment_logins,
     fill,
@@ -32,6 +31,7 @@ from collectors.definitions.github.logins import (
     step_environment,
     step_logins,
 )
+from collectors.definitions.github.references import references
 from collectors.definitions.github.steps import (
     RawJob,
     Step,
@@ -40,6 +40,7 @@ from collectors.definitions.github.steps import (
     image_pin,
     is_third_party,
     job_of,
+    job_of_action,
     permissions_of,
     pin_of,
     runner_kind,
@@ -49,13 +50,13 @@ from collectors.definitions.github.steps import (
 )
 from collectors.definitions.github.triggers import DANGEROUS, activities_of, inputs_of, triggers_of
 from collectors.definitions.shell.commands import deploy_targets, hard_coded
-from collectors.definitions.yaml_nodes import Mapping, Scalar, Sequence, mapping, read, scalars, text
+from collectors.definitions.yaml_nodes import Mapping, Scalar, Sequence, mapping, read, text
 from scanner.secrets.detectors import inspect
 
 if TYPE_CHECKING:
     from collectors.definitions.definition import Scope
     from collectors.definitions.yaml_nodes import Document, Node
-    from scanner.secrets.detectors import Fingerprint
+    from scanner.secrets.detectors import Fingerprint, Seen
 
 
 _MOST_WORK = 1_000_000
@@ -158,20 +159,7 @@ class _Reader:
     def action(self) -> Definition:
         runs = mapping(self.root.get("runs"))
         steps = steps_of(runs.get("steps"))
-        job = RawJob(
-            key="action",
-            node=runs,
-            line=runs.line,
-            steps=steps,
-            env=mapping(runs.get("env")),
-            permissions=None,
-            own_permissions=False,
-            environment=None,
-            calls=None,
-            matrix={},
-            runs_on=[],
-            group=None,
-        )
+        job = job_of_action(runs, steps)
         image = text(runs.get("image"))
         if image and image.startswith("docker://"):
             self._image(image.removeprefix("docker://"), _line(runs, "image"), None, [])
@@ -389,11 +377,8 @@ class _Reader:
         if target and "${{" not in target and "$" not in target:
             self.deploys.append(Deploy(target=target, line=line, job=job.key, environment=job.environment))
 
-    def _hard(self, name: str, line: int, column: int, seen: object, job: str | None) -> None:
-        from scanner.secrets.detectors import Seen
-
-        if isinstance(seen, Seen):
-            self.hard_coded.append(HardCoded(name=name, line=line, column=column, seen=seen, job=job))
+    def _hard(self, name: str, line: int, column: int, seen: Seen, job: str | None) -> None:
+        self.hard_coded.append(HardCoded(name=name, line=line, column=column, seen=seen, job=job))
 
     def _values(self, node: Mapping, job: str | None) -> None:
         """Judge the literal values of ``env:`` and ``with:`` blocks."""
@@ -406,49 +391,8 @@ class _Reader:
 
     def _references(self, node: Node, scope: Scope, job: str | None, environment: str | None) -> None:
         """Record what is read from ``secrets`` and ``vars`` below a node."""
-        steps = mapping(node).get("steps") if scope == "job" else None
-        inside = {id(step) for step in (steps.items if isinstance(steps, Sequence) else [])}
-        parts: list[tuple[Scope, Node]] = [(scope, node)]
-        if inside and isinstance(node, Mapping) and isinstance(steps, Sequence):
-            rest = [(key, value) for key, value in node.pairs if value is not steps]
-            parts = [(scope, Mapping(rest, node.line, node.column, None))]
-            parts += [("step", step) for step in steps.items]
-        for where, part in parts:
-            for key, scalar in scalars(part):
-                bare = key is not None and key.text == "if" and "${{" not in scalar.text
-                if bare:
-                    self._reads(scalar, scalar.text, 0, scope=where, job=job, environment=environment)
-                elif "${{" in scalar.text:
-                    for found in expressions(scalar.text):
-                        self._reads(
-                            scalar, found.body, found.start + 3, scope=where, job=job, environment=environment
-                        )
-
-    def _reads(
-        self,
-        scalar: Scalar,
-        body: str,
-        start: int,
-        *,
-        scope: Scope,
-        job: str | None,
-        environment: str | None,
-    ) -> None:
-        for path, offset in paths(body):
-            root, _, name = path.partition(".")
-            if root not in {"secrets", "vars"}:
-                continue
-            line, column = position(scalar, start + offset)
-            if name == "[]":
-                name, via = "*", "index"
-            elif name in {"", "*"}:
-                name, via = "*", "toJSON"
-            else:
-                via = "name"
-            reference = Reference(
-                name=name, line=line, column=column, scope=scope, job=job, environment=environment, via=via
-            )
-            (self.secrets if root == "secrets" else self.variables).append(reference)
+        for store, reference in references(node, scope, job=job, environment=environment):
+            (self.secrets if store == "secrets" else self.variables).append(reference)
 
 
 def _may_ask_for_token(permissions: dict[str, str] | None) -> bool:

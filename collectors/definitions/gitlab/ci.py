@@ -6,7 +6,6 @@ protection fit, named in the file or not: the variables listed here are those th
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,24 +15,27 @@ from collectors.definitions.definition import (
     NOWHERE,
     DefinitionError,
     Included,
-    Job,
-    Login,
-    Runner,
     Unresolved,
 )
 from collectors.definitions.gathered import Gathered, text_at
 from collectors.definitions.gitlab.include import Include, includes_of, note
-from collectors.definitions.gitlab.logins import id_token_logins, vault_secrets
+from collectors.definitions.gitlab.jobs import (
+    INPUT,
+    SCRIPTS,
+    debug_switches,
+    images,
+    injections,
+    read_job,
+    values_that_read,
+)
 from collectors.definitions.gitlab.placed import placed
 from collectors.definitions.gitlab.templates import Unfolded, merge
 from collectors.definitions.gitlab.tree import Grower, NoReader, Repository, in_precedence, roots
-from collectors.definitions.gitlab.variables import MOST, MOST_RULES, flat, ways
-from collectors.definitions.shell.variables import Shell, fill
+from collectors.definitions.gitlab.variables import MOST, ways
+from collectors.definitions.shell.variables import Shell
 from collectors.definitions.yaml_nodes import (
     Mapping,
     Scalar,
-    boolean,
-    items,
     mapping,
     mark,
     read,
@@ -42,32 +44,18 @@ from collectors.definitions.yaml_nodes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from collectors.definitions.definition import Definition
     from collectors.definitions.gitlab.tree import Branch, Reader
-    from collectors.definitions.yaml_nodes import Document, Node
+    from collectors.definitions.yaml_nodes import Document
     from scanner.secrets.detectors import Fingerprint
 
 _RESERVED = frozenset(
     ("default", "include", "stages", "variables", "workflow", "image", "services", "before_script", "after_script", "cache", "spec", "types")
 )  # fmt: skip
-_SCRIPTS = ("before_script", "script", "after_script")
-_DEFAULTS = frozenset(("before_script", "after_script", "hooks", "id_tokens", "identity", "tags"))
-"""Of what is read here, the keywords that a job takes from ``default:``; the scripts also from the top level."""
 _LEVELS = 2
 """Of child pipelines, as GitLab allows."""
 _MOST_WAYS = 2_000
 """To run the jobs of one pipeline, beside one for each; so that no file takes for ever."""
-_BRANCH_RULE = re.compile(
-    r"\$CI_COMMIT_(?:BRANCH|REF_NAME)\s*==\s*(?:[\"'](?P<name>[^\"']+)[\"']|(?P<default>\$CI_DEFAULT_BRANCH))"
-)
-_TAG_RULE = re.compile(r"\s*\$CI_COMMIT_TAG\b")
-_UNTRUSTED = re.compile(
-    r"(?:\beval\b|\b(?:ba|z)?sh\s+-c\b|\bpython3?\s+-c\b)[^\n]*\$\{?CI_(?:COMMIT_(?:MESSAGE|TITLE|DESCRIPTION|REF_NAME|BRANCH|TAG|AUTHOR)|"
-    r"MERGE_REQUEST_(?:TITLE|DESCRIPTION|SOURCE_BRANCH_NAME|LABELS))"
-)
-_INPUT = re.compile(r"\$\[\[\s*inputs\.(?P<name>[\w-]+)")
 
 
 def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = None) -> Definition:
@@ -177,15 +165,15 @@ class _Reading:
         unfolded = Unfolded(root)
         variables = out.values(unfolded.get("variables"), None)
         workflow = mapping(unfolded.get("workflow"))
-        for given, scalar in _values(unfolded.get("variables")):
+        for given, scalar in values_that_read(unfolded.get("variables")):
             out.reads(scalar, job=None, shell=Shell(variables), scope="workflow", under=given)
-        _debug(out, root.get("variables"), None)
+        debug_switches(out, root.get("variables"), None)
         default = mapping(unfolded.get("default"))
         for holder in (root, default):
-            _images(out, holder, None)
+            images(out, holder, None)
         marks: dict[int, int] = {}
         shared = [mark(one, marks) for one in (default, workflow, unfolded.get("variables"))]
-        shared += [mark(unfolded.get(one), marks) for one in _SCRIPTS]
+        shared += [mark(unfolded.get(one), marks) for one in SCRIPTS]
         for key, node in root.pairs:
             if key.text in _RESERVED or not isinstance(node, Mapping):
                 continue
@@ -204,7 +192,7 @@ class _Reading:
             most = max(1, min(MOST, self._ways))
             found = ways(out, job, key.text, workflow=workflow, variables=variables, most=most)
             for env in found:
-                _job(out, key, job, unfolded, out.shown(env))
+                read_job(out, key, job, unfolded, out.shown(env))
             self._ways -= len(found) - 1
             self._trigger(key, job, unfolded, level)
         self._missing |= dict.fromkeys(unfolded.missing)
@@ -268,168 +256,13 @@ class _Reading:
         out.unresolved.sort(key=lambda one: one.line)
 
 
-def _values(node: Node | None) -> Iterator[tuple[str, Scalar]]:
-    """Yield the variables whose value reads others, by name."""
-    for key, value in mapping(node).pairs:
-        scalar = mapping(value).get("value") if isinstance(value, Mapping) else value
-        if isinstance(scalar, Scalar) and "$" in scalar.text:
-            yield key.text, scalar
-
-
-def _inherited(unfolded: Unfolded, job: Mapping, keyword: str) -> Node | None:
-    """Return a keyword of a job, or what it takes over: https://docs.gitlab.com/ci/yaml/#inherit."""
-    if keyword in job or keyword not in _DEFAULTS or "trigger" in job:
-        return job.get(keyword)  # a job that starts another pipeline runs nothing itself
-    inherit = mapping(job.get("inherit")).get("default")
-    if inherit is not None and boolean(inherit) is not True and keyword not in texts(inherit):
-        return None
-    found = mapping(unfolded.get("default")).get(keyword)
-    return unfolded.get(keyword) if found is None and keyword in _SCRIPTS else found
-
-
-def _job(out: Gathered, key: Scalar, node: Mapping, unfolded: Unfolded, env: dict[str, str]) -> None:
-    name = key.text
-    environment = text(node.get("environment")) or text_at(node, "environment", "name")
-    shown = fill(environment, env) if environment else environment
-    if shown and "$" in shown:
-        shown = "*"
-        out.unresolved.append(Unresolved(line=key.line, what=f"the environment of `{name}` is computed"))
-    _debug(out, node.get("variables"), name)
-    _images(out, node, name)
-    tokens = mapping(_inherited(unfolded, node, "id_tokens"))
-    own = [key.text for key, _ in tokens.pairs]
-    google = text(_inherited(unfolded, node, "identity")) == "google_cloud"
-    # A token that the job is given is no stored secret.
-    shell = Shell(
-        {**env, **dict.fromkeys([*own, *(given.text for given, _ in mapping(node.get("secrets")).pairs)], "")}
-    )
-    for given, scalar in _values(node.get("variables")):
-        out.reads(scalar, job=name, shell=shell, environment=shown, under=given)
-    shell.hand(((given, value) for given, value in env.items() if value != f"${given}"), macros=False)
-    hooks = mapping(_inherited(unfolded, node, "hooks")).get("pre_get_sources_script")
-    scripts = unfolded.lines(hooks)
-    for part in _SCRIPTS:
-        scripts = [*scripts, *unfolded.lines(_inherited(unfolded, node, part))]
-    for item in items(node.get("run")):
-        scripts = [*scripts, *unfolded.lines(mapping(item).get("script"))]
-    for scalar in scripts:
-        out.script(scalar, job=name, shell=shell, environment=shown)
-        _injection(out, scalar, name)
-    whole = "\n".join(scalar.text for scalar in scripts)
-    id_token_logins(out, key, tokens, whole, env=env, environment=shown)
-    vault_secrets(out, name, node, shown)
-    if google:
-        out.logins.append(
-            Login(service="gcp", how="oidc", line=key.line, job=name, environment=shown, token_allowed=True)
-        )
-    out.static_logins(shell, key.line, job=name, environment=shown)
-    tags = texts(_inherited(unfolded, node, "tags"))
-    hosted = bool(tags) and all(re.match(r"saas-|gitlab-org", tag) for tag in tags)
-    out.jobs.append(
-        Job(
-            name=name,
-            line=key.line,
-            runner=Runner(kind="hosted" if hosted else "unknown", labels=tags),
-            environment=shown,
-            identity_token=bool(own) or google,
-            refs=_refs(node),
-        )
-    )
-
-
-def _images(out: Gathered, node: Mapping, job: str | None) -> None:
-    parts = [node.get("image"), *items(node.get("services"))]
-    for part in parts:
-        if part is None:
-            continue
-        image = text(part) or text_at(part, "name")
-        if image and not image.startswith("$"):
-            out.image(image, part.line, job)
-        out.values(mapping(part).get("variables"), job)
-
-
-def _refs(node: Mapping) -> list[str]:
-    """Return the git refs on which a job runs, as far as its rules say so plainly; empty for any."""
-    only = node.get("only")
-    names = texts(mapping(only).get("refs") if isinstance(only, Mapping) else only)
-    if names:
-        refs = []
-        for name in names:
-            if name == "tags":
-                refs.append("refs/tags/*")
-            elif re.fullmatch(r"[\w./-]+", name) and name not in _KEYWORDS:
-                refs.append(f"refs/heads/{name}")
-            else:
-                return []
-        return refs
-    rules = flat(node.get("rules"))
-    if len(rules) >= MOST_RULES:
-        return []
-    refs = []
-    for rule in rules:
-        if text(mapping(rule).get("when")) == "never":
-            continue
-        condition = text(mapping(rule).get("if")) or ""
-        branch = _BRANCH_RULE.search(condition)
-        if branch is not None and "||" not in condition and "!=" not in condition:
-            refs.append(f"refs/heads/{branch['name'] or '$CI_DEFAULT_BRANCH'}")
-        elif _TAG_RULE.match(condition) and "||" not in condition:
-            refs.append("refs/tags/*")
-        else:
-            return []
-    return list(dict.fromkeys(refs))
-
-
-_KEYWORDS = frozenset(
-    ("branches", "merge_requests", "schedules", "web", "api", "pushes", "triggers", "pipelines", "external", "chat", "external_pull_requests")
-)  # fmt: skip
-
-
-def _debug(out: Gathered, node: Node | None, job: str | None) -> None:
-    for key, value in mapping(node).pairs:
-        given = value.get("value") if isinstance(value, Mapping) else value
-        if key.text in {"CI_DEBUG_TRACE", "CI_DEBUG_SERVICES"} and boolean(given):
-            out.problem(
-                "debug-enabled",
-                key.line,
-                f"{key.text} prints every variable of the job to the log, including secrets",
-                severity="high" if key.text == "CI_DEBUG_TRACE" else "low",
-                fix="Remove it.",
-                job=job,
-            )
-
-
-def _injection(out: Gathered, scalar: Scalar, job: str) -> None:
-    start = scalar.line + (1 if scalar.style in {"|", ">"} else 0)
-    for number, line in enumerate(scalar.text.split("\n")):
-        if _UNTRUSTED.search(line):
-            out.problem(
-                "template-injection",
-                start + number,
-                "text from a push or merge request is executed as code",
-                severity="high",
-                fix="Use the quoted variable as an argument, never with eval or sh -c.",
-                job=job,
-            )
-        given = _INPUT.search(line)
-        if given is not None:
-            out.problem(
-                "template-injection",
-                start + number,
-                f"the input `{given['name']}` is expanded into the script before it runs",
-                severity="low",
-                fix="Pass the input through `variables:` and use the quoted variable.",
-                job=job,
-            )
-
-
 def _pasted(out: Gathered, root: Mapping) -> None:
     """Look for inputs in the scripts of the file itself: in what GitLab merged, they are filled in."""
     unfolded = Unfolded(root)
     for key, node in root.pairs:
         if key.text in _RESERVED or not isinstance(node, Mapping):
             continue
-        for part in _SCRIPTS:
+        for part in SCRIPTS:
             for scalar in unfolded.lines(node.get(part)):
-                if _INPUT.search(scalar.text):
-                    _injection(out, scalar, key.text)
+                if INPUT.search(scalar.text):
+                    injections(out, scalar, key.text)
