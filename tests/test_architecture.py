@@ -179,16 +179,12 @@ def test_an_evaluator_imports_no_client_and_no_sdk() -> None:
     assert not broken, shown(broken)
 
 
-INTERFACE_DEBTS = ("collectors.gitlab",)
-"""Collectors that still reach into `collectors.definitions`: each entry goes when it no longer does; none is added."""
-
-
 def test_a_collector_imports_no_other_collector_but_the_interface_of_definitions() -> None:
     offered = {f"collectors.definitions.{name}" for name in definitions.__all__}
     broken = {
         (name, target)
         for name, module in modules().items()
-        if within(name, "collectors") and name.count(".") and collector_of(name) not in INTERFACE_DEBTS
+        if within(name, "collectors") and name.count(".")
         for target in module.names
         if within(target, "collectors") and collector_of(target) != collector_of(name)
         if target not in {"collectors", "collectors.definitions", *offered}
@@ -239,9 +235,7 @@ NAME_DEBTS = frozenset(
     [
         "Account",
         "Deployment",
-        "Document",
         "Entry",
-        "Found",
         "Graph",
         "Need",
         "Organization",
@@ -249,10 +243,7 @@ NAME_DEBTS = frozenset(
         "QueryError",
         "Report",
         "Repository",
-        "Runner",
         "Secret",
-        "Step",
-        "Tree",
     ]
 )
 """Names that two classes still share: each entry goes when they no longer do, and none is added."""

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from collectors.definitions.definition import DefinitionError
 from collectors.definitions.yaml_nodes import (
     MAX_BYTES,
-    Document,
     Mapping,
     Node,
     Scalar,
     Sequence,
+    YamlDocument,
     boolean,
     is_null,
     mapping,
@@ -163,7 +163,7 @@ def test_ten_megabytes_of_one_text_are_read() -> None:
 
 @given(st.text(alphabet=st.characters(codec=None), max_size=300))
 def test_any_text_gives_nodes_or_the_one_error(source: str) -> None:
-    documents: list[Document] = []
+    documents: list[YamlDocument] = []
     with contextlib.suppress(DefinitionError):
         documents = read(source)
     for document in documents:

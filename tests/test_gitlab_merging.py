@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from collectors.definitions.gitlab.ci import pipeline
-from collectors.definitions.gitlab.tree import File, Read, Repository
-from collectors.definitions.yaml_nodes import mapping, read
+from collectors.definitions.gitlab.ci import gitlab_pipeline, read_merged
+from collectors.definitions.gitlab.tree import IncludedText, IncludeRead, IncludeSource
 from sandbox.gitlab import build
 from sandbox.gitlab.entities import project
 from sandbox.gitlab.lint import lint
@@ -40,20 +39,24 @@ class Files:
         self._instance = instance
         self._merged = merged
 
-    def files(self, includes: Sequence[Include], repository: Repository, *, merged: bool) -> list[list[Read]]:
+    def files(
+        self, includes: Sequence[Include], repository: IncludeSource, *, merged: bool
+    ) -> list[list[IncludeRead]]:
         return [[self._file(include, repository)] for include in includes]
 
     def beneath(self) -> list[Include]:
         return []
 
-    def _file(self, include: Include, repository: Repository) -> Read:
+    def _file(self, include: Include, repository: IncludeSource) -> IncludeRead:
         other = include.kind == "project" or bool(repository.project)
         path = (include.files[0] if include.kind == "project" else include.name).lstrip("/")
         shown = f"{path}@lantern/pipes" if other else path
         text = self._instance.files[f"{OTHER if other else OWN}/{path}"]
-        where = Repository(project="lantern/pipes", ref="HEAD") if other else Repository()
-        return Read(
-            shown=shown, file=File(repository=where, path=path, shown=shown, text=text), merged=self._merged
+        where = IncludeSource(project="lantern/pipes", ref="HEAD") if other else IncludeSource()
+        return IncludeRead(
+            shown=shown,
+            file=IncludedText(repository=where, path=path, shown=shown, text=text),
+            merged=self._merged,
         )
 
 
@@ -174,11 +177,11 @@ def test_both_ways_give_the_same(seed: int) -> None:
     instance.files.update(Maker(seed).files())
     answer: Json = lint(instance, instance.projects[OWN], pushes=True)
     assert answer["errors"] == []
-    merged = mapping(read(answer["merged_yaml"])[-1].root)
+    merged = read_merged(answer["merged_yaml"])
     top = instance.files[f"{OWN}/.gitlab-ci.yml"]
     path = ".gitlab-ci.yml"
-    theirs, _ = pipeline(path, top, FP, Files(instance, merged=True), owner="lantern", merged=merged)
-    ours, _ = pipeline(path, top, FP, Files(instance, merged=False), owner="lantern")
+    theirs, _ = gitlab_pipeline(path, top, FP, Files(instance, merged=True), owner="lantern", merged=merged)
+    ours, _ = gitlab_pipeline(path, top, FP, Files(instance, merged=False), owner="lantern")
     assert facts(theirs) == facts(ours)
     assert theirs.unresolved == ours.unresolved == []
     assert ours.jobs

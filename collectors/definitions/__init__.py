@@ -11,7 +11,8 @@ code ``unresolved-reference``), stored secrets' values, the role of a CodeBuild 
 Jenkinsfile, which is a program, anything but what stands in it literally (confidence low). A GitLab job gets every CI
 variable of its project that is in scope; only those that the file reads are listed.
 
-For other collectors, this is the whole interface::
+For other collectors: `definition_records` gives the records of a definition that `parse` read. What they know of its
+repository, and what they call its pipelines, they say in a `Context`; nothing here knows them by name::
 
     if format_of(path) is not None:  # by its name; format_by_content(text) tells of files of any name
         try:
@@ -19,11 +20,12 @@ For other collectors, this is the whole interface::
         except DefinitionError as exc:            # one file's `Gap`: Failure(reason=exc.reason, detail=str(exc))
             ...
         context = Context(provider="github", account_id="github:repo:5001", repository="lanternpay/payments-api",
+                          pipelines={"github-workflow": PipelineKind(id_kind="workflow", kind="github-workflow")},
                           repository_id="5001", owner_id="7001001", default_branch="main", ...)
         yield from definition_records(definition, context=context)
 
-For a GitLab pipeline with what it includes, `collectors.definitions.gitlab.ci.pipeline` takes the place of `parse`: it is given a
-`collectors.definitions.gitlab.tree.Reader`, which hands out included files.
+For a GitLab pipeline with what it includes, `gitlab_pipeline` takes the place of `parse`: it is given an `IncludeReader`,
+which hands out included files. Nothing else of this package is imported by another collector.
 
 Records of a definition: one `Identity` (``github:workflow:<repo id>:<path>``, ``github:action:...`` for composite actions,
 ``gitlab:pipeline:<project id>``, ``definitions:ci-pipeline:<repository>:<path>``) with issuer, subjects and tokens, triggers, token
@@ -43,10 +45,20 @@ from __future__ import annotations
 
 from collectors.definitions.checkout import Config, collect, targets
 from collectors.definitions.context import Context, PipelineKind
-from collectors.definitions.definition import Definition, DefinitionError, Job, Problem
+from collectors.definitions.definition import Definition, DefinitionError, Job, Problem, Unresolved
 from collectors.definitions.formats import format_by_content, format_of, parse
+from collectors.definitions.gitlab.ci import MergedPipeline, gitlab_pipeline, read_merged, takes_in
+from collectors.definitions.gitlab.include import Include, matches, pin_of, without_secrets
+from collectors.definitions.gitlab.tree import (
+    IncludeBranch,
+    IncludedText,
+    IncludeRead,
+    IncludeReader,
+    IncludeSource,
+)
 from collectors.definitions.kinds import KINDS
 from collectors.definitions.records import definition_records, identity_id
+from collectors.definitions.shell.variables import fill
 
 __all__ = [
     "KINDS",
@@ -54,14 +66,29 @@ __all__ = [
     "Context",
     "Definition",
     "DefinitionError",
+    "Include",
+    "IncludeBranch",
+    "IncludeRead",
+    "IncludeReader",
+    "IncludeSource",
+    "IncludedText",
     "Job",
+    "MergedPipeline",
     "PipelineKind",
     "Problem",
+    "Unresolved",
     "collect",
     "definition_records",
+    "fill",
     "format_by_content",
     "format_of",
+    "gitlab_pipeline",
     "identity_id",
+    "matches",
     "parse",
+    "pin_of",
+    "read_merged",
+    "takes_in",
     "targets",
+    "without_secrets",
 ]

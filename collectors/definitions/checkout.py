@@ -215,7 +215,7 @@ def _records(file: _File) -> Iterator[Record]:
 def _gitlab(file: _File, text: str, owner: str) -> tuple[Definition, list[Record]]:
     """Return a GitLab pipeline with its local includes, and the gaps of those that could not be read."""
     from collectors.definitions.gitlab.checkout_includes import CheckoutReader
-    from collectors.definitions.gitlab.ci import pipeline
+    from collectors.definitions.gitlab.ci import gitlab_pipeline
 
     reader = CheckoutReader(
         file.folder,
@@ -224,7 +224,7 @@ def _gitlab(file: _File, text: str, owner: str) -> tuple[Definition, list[Record
         largest=file.config.max_bytes,
         text=_text,
     )
-    definition, branches = pipeline(file.path, text, file.run.fingerprint, reader, owner=owner)
+    definition, branches = gitlab_pipeline(file.path, text, file.run.fingerprint, reader, owner=owner)
     file.included.update(branch.read.shown for branch in branches if branch.tree is not None)
     unread = {branch.read.shown: branch.read for branch in branches if branch.read.reason is not None}
     gaps: list[Record] = []

@@ -143,7 +143,7 @@ class Unresolved(msgspec.Struct, frozen=True, kw_only=True):
     """A clause: "the template build.yml"."""
 
 
-class Runner(msgspec.Struct, frozen=True, kw_only=True):
+class JobRunner(msgspec.Struct, frozen=True, kw_only=True):
     """Where a job runs."""
 
     kind: RunnerKind
@@ -156,7 +156,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     line: int
-    runner: Runner | None = None
+    runner: JobRunner | None = None
     environment: str | None = None
     """``*`` when it is computed."""
     permissions: dict[str, str] | None = None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collectors.definitions.definition import Format, Included, Scope
-    from collectors.definitions.yaml_nodes import Document, Node
+    from collectors.definitions.yaml_nodes import Node, YamlDocument
     from scanner.records import Severity
     from scanner.secrets.detectors import Fingerprint
 
@@ -71,7 +71,7 @@ class Gathered:
         self,
         *,
         name: str | None = None,
-        documents: list[Document] | None = None,
+        documents: list[YamlDocument] | None = None,
         triggers: dict[str, list[str]] | None = None,
         dangerous: list[str] | None = None,
         service_accounts: list[str] | None = None,
@@ -328,7 +328,7 @@ def _once(found: list[T]) -> list[T]:
     return list({repr(one): one for one in found}.values())
 
 
-def _duplicates(documents: list[Document]) -> Iterator[Problem]:
+def _duplicates(documents: list[YamlDocument]) -> Iterator[Problem]:
     for key in [key for document in documents for key in document.duplicates]:
         yield Problem(
             code="duplicate-key",

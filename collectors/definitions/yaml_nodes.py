@@ -102,7 +102,7 @@ class Mapping:
 Node: TypeAlias = "Scalar | Sequence | Mapping"
 
 
-class Document:
+class YamlDocument:
     """One YAML document."""
 
     __slots__ = ("duplicates", "repaired", "root", "size")
@@ -117,7 +117,7 @@ class Document:
         """Whether tabs had to be replaced by blanks to make it readable."""
 
 
-def read(text: str, *, above: int = 0) -> list[Document]:
+def read(text: str, *, above: int = 0) -> list[YamlDocument]:
     """Return the documents of a YAML text. Raises `DefinitionError`, and nothing else.
 
     ``above`` is added to the line of every node, so that the nodes of several files can stand in one tree.
@@ -132,7 +132,7 @@ def read(text: str, *, above: int = 0) -> list[Document]:
         return _documents(text.expandtabs(2).removeprefix("\ufeff"), above, repaired=True)
 
 
-def _documents(text: str, above: int, *, repaired: bool) -> list[Document]:
+def _documents(text: str, above: int, *, repaired: bool) -> list[YamlDocument]:
     import yaml
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is optional in PyYAML's wheels
@@ -170,10 +170,10 @@ class _Composer:
         self._first = above + 1
         self._repaired = repaired
 
-    def documents(self) -> list[Document]:
+    def documents(self) -> list[YamlDocument]:
         import yaml
 
-        documents: list[Document] = []
+        documents: list[YamlDocument] = []
         stack: list[_Open] = []
         anchors: dict[str, tuple[Node, int, int]] = {}
         duplicates: list[Scalar] = []
@@ -219,7 +219,7 @@ class _Composer:
                 continue
             if not stack:
                 duplicates.sort(key=lambda key: (key.line, key.column))
-                documents.append(Document(node, size, duplicates, self._repaired))
+                documents.append(YamlDocument(node, size, duplicates, self._repaired))
                 continue
             top = stack[-1]
             top.children.append(node)

@@ -19,14 +19,22 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from collectors.definitions import DefinitionError
-from collectors.definitions.definition import Unresolved
-from collectors.definitions.gitlab.ci import pipeline, takes_in
-from collectors.definitions.gitlab.include import Include, matches, pin_of, without_secrets
-from collectors.definitions.gitlab.tree import File, Read, Repository
-from collectors.definitions.shell.variables import fill
-from collectors.definitions.yaml_nodes import Mapping, mapping
-from collectors.definitions.yaml_nodes import read as read_yaml
+from collectors.definitions import (
+    DefinitionError,
+    Include,
+    IncludedText,
+    IncludeRead,
+    IncludeSource,
+    MergedPipeline,
+    Unresolved,
+    fill,
+    gitlab_pipeline,
+    matches,
+    pin_of,
+    read_merged,
+    takes_in,
+    without_secrets,
+)
 from collectors.gitlab.texts import text_of
 from scanner.collect.failures import Failure, SourceError
 from scanner.collect.listings import gap, with_coverage
@@ -34,8 +42,7 @@ from scanner.collect.listings import gap, with_coverage
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from collectors.definitions.definition import Definition
-    from collectors.definitions.gitlab.tree import Branch
+    from collectors.definitions import Definition, IncludeBranch
     from collectors.gitlab.facts import ProjectFacts
     from collectors.gitlab.scope import GitLabScope
     from scanner.records import Reason, Record
@@ -70,20 +77,20 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 class MergedDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """What GitLab made of a definition."""
 
-    merged: Mapping
+    merged: MergedPipeline
     valid: bool
     taken: list[Taken] | None
     """None of a GitLab that is too old to tell."""
 
 
 def definition_of(
-    scope: GitLabScope, project: ProjectFacts, path: str, text: str, repository: Repository
+    scope: GitLabScope, project: ProjectFacts, path: str, text: str, repository: IncludeSource
 ) -> Generator[Record, None, Definition]:
     """Return a pipeline's definition with what it includes, and yield what the calls for it left: Coverage or Gaps.
 
     ``repository`` is where the file stands, if not in the project. Raises `DefinitionError` for the file itself.
     """
-    home = repository == Repository()
+    home = repository == IncludeSource()
     answer: MergedDefinition | None = None
 
     def ask() -> Generator[Record, None, MergedDefinition]:
@@ -99,7 +106,7 @@ def definition_of(
         )
         answer = yield from with_coverage(ask(), request, fills=FILLS)
     reader = _Reader(scope, project, answer, path, repository)
-    definition, branches = pipeline(
+    definition, branches = gitlab_pipeline(
         path if home else f"{path}@{repository.project}",
         text,
         scope.run.fingerprint,
@@ -125,7 +132,7 @@ def definition_of(
     return definition
 
 
-def _unseen(branches: list[Branch]) -> Failure | None:
+def _unseen(branches: list[IncludeBranch]) -> Failure | None:
     """Say what was not seen: neither in its file nor in what GitLab merged."""
     unseen = [
         branch.read
@@ -160,11 +167,11 @@ def _answer(scope: GitLabScope, project: ProjectFacts) -> MergedDefinition:
             "denied" if denied else "unsupported", f"GitLab could not merge the definition: {words}"
         )
     try:
-        documents = read_yaml(text)
+        merged = read_merged(text)
     except DefinitionError as exc:
         raise SourceError(exc.reason, f"the merged definition cannot be read: {exc}") from None
     return MergedDefinition(
-        merged=mapping(documents[-1].root if documents else None),
+        merged=merged,
         valid=body.get("valid") is True,
         taken=None if listed is None else [_taken(row) for row in listed],
     )
@@ -206,7 +213,7 @@ class _Reader:
         project: ProjectFacts,
         answer: MergedDefinition | None,
         path: str,
-        repository: Repository,
+        repository: IncludeSource,
     ) -> None:
         self._scope = scope
         self._project = project
@@ -216,7 +223,7 @@ class _Reader:
         self._merges = answer is not None
         self._taken = listed or []
         self._claimed: set[int] = set()
-        self._source = None if repository == Repository() else (path, repository)
+        self._source = None if repository == IncludeSource() else (path, repository)
         base, issuer = (urlsplit(url).netloc for url in (scope.config.base_url, scope.config.issuer))
         self._hosts = {base.lower(), issuer.lower()}
         namespace, _, name = project.place.address.rpartition("/")
@@ -233,7 +240,9 @@ class _Reader:
             "CI_SERVER_HOST": issuer.partition(":")[0],
         }
 
-    def files(self, includes: Sequence[Include], repository: Repository, *, merged: bool) -> list[list[Read]]:
+    def files(
+        self, includes: Sequence[Include], repository: IncludeSource, *, merged: bool
+    ) -> list[list[IncludeRead]]:
         """Return the files that each statement of one file names."""
         wanted = [(include, name) for include in includes for name in _names(include)]
         taken = [self._merged(include, name, repository) if merged else [] for include, name in wanted]
@@ -241,7 +250,7 @@ class _Reader:
             self._claimed.update(places)
         # Statements for one file under several conditions: which of them GitLab took cannot be told.
         statements = [{self._taken[place] for place in places} for places in taken]
-        reads: dict[int, list[Read]] = {id(include): [] for include in includes}
+        reads: dict[int, list[IncludeRead]] = {id(include): [] for include in includes}
         for (include, name), places in zip(wanted, taken, strict=True):
             for one in dict.fromkeys(self._taken[place] for place in places):
                 times = sum(self._taken[place] == one for place in places)
@@ -273,13 +282,12 @@ class _Reader:
                     files=[path],
                     ref=ref,
                     pin=pin_of(ref),
-                    inputs=mapping(None),
                     line=1,
                 )
             )
         return found
 
-    def _merged(self, include: Include, name: str, repository: Repository) -> list[int]:
+    def _merged(self, include: Include, name: str, repository: IncludeSource) -> list[int]:
         """Return the places in GitLab's list that a statement can mean."""
         by = repository.project or self._own
         found: list[int] = []
@@ -303,51 +311,55 @@ class _Reader:
                 found.append(number)
         return found
 
-    def _read(self, one: Taken, *, merged: bool) -> Read:
+    def _read(self, one: Taken, *, merged: bool) -> IncludeRead:
         if one.kind == "remote":
-            return Read(shown=without_secrets(one.location), merged=merged)
+            return IncludeRead(shown=without_secrets(one.location), merged=merged)
         if not one.project:
-            return Read(shown=one.location, merged=merged)
+            return IncludeRead(shown=one.location, merged=merged)
         own = one.project == self._own
         return self._file(
-            Repository() if own else Repository(project=one.project, ref=one.ref), one.path, merged
+            IncludeSource() if own else IncludeSource(project=one.project, ref=one.ref), one.path, merged
         )
 
-    def _direct(self, include: Include, name: str, repository: Repository) -> Read:
+    def _direct(self, include: Include, name: str, repository: IncludeSource) -> IncludeRead:
         """Read what GitLab did not merge, or was not asked for."""
         written = fill(name, self._variables)
         ref = fill(include.ref or "HEAD", self._variables)
         other = fill(include.name, self._variables)
         if include.kind == "remote":
-            return Read(shown=include.shown, why="remote URLs are not fetched")
+            return IncludeRead(shown=include.shown, why="remote URLs are not fetched")
         if include.kind in {"template", "artifact"}:
-            return Read(shown=name, why="it is a GitLab template" if include.kind == "template" else None)
+            return IncludeRead(
+                shown=name, why="it is a GitLab template" if include.kind == "template" else None
+            )
         if not written:
-            return Read(shown=include.name, why="the include names no file")
+            return IncludeRead(shown=include.name, why="the include names no file")
         if "*" in written or "$" in f"{written}{ref}{other}":
-            return Read(shown=name, why="it is computed, and GitLab did not merge it")
+            return IncludeRead(shown=name, why="it is computed, and GitLab did not merge it")
         if include.kind == "component":
             return self._component(written, ref)
         if include.kind == "project":
             own = other.lower() == self._own and ref == "HEAD"
-            repository = Repository() if own else Repository(project=other.lower(), ref=ref)
+            repository = IncludeSource() if own else IncludeSource(project=other.lower(), ref=ref)
         return self._file(repository, written, merged=False)
 
-    def _component(self, address: str, version: str) -> Read:
+    def _component(self, address: str, version: str) -> IncludeRead:
         """Read a component by a commit, tag or branch: https://docs.gitlab.com/ci/components/#component-versions."""
         shown = f"{address}@{version}"
         host, _, path = address.partition("/")
         project, _, name = path.rpartition("/")
         if host.lower() not in self._hosts or not project or version.startswith("~") or version == "HEAD":
-            return Read(shown=shown, why="its version is not a single ref of a repository on this instance")
-        repository = Repository(project=project.lower(), ref=version)
+            return IncludeRead(
+                shown=shown, why="its version is not a single ref of a repository on this instance"
+            )
+        repository = IncludeSource(project=project.lower(), ref=version)
         first = self._file(repository, f"templates/{name}.yml", merged=False)
         if first.file is not None:
             return first
         second = self._file(repository, f"templates/{name}/template.yml", merged=False)
         return second if second.file is not None else msgspec.structs.replace(first, shown=shown)
 
-    def _file(self, repository: Repository, path: str, merged: bool) -> Read:
+    def _file(self, repository: IncludeSource, path: str, merged: bool) -> IncludeRead:
         path = path.lstrip("/")
         client, own = self._scope.client, not repository.project
         shown = path if own else f"{path}@{repository.project}"
@@ -357,10 +369,10 @@ class _Reader:
             else:
                 text = self._scope.texts.read(client, repository.project, path, repository.ref)
         except SourceError as exc:
-            return Read(shown=shown, why=exc.detail, reason=exc.reason, merged=merged)
-        return Read(
+            return IncludeRead(shown=shown, why=exc.detail, reason=exc.reason, merged=merged)
+        return IncludeRead(
             shown=shown,
-            file=File(repository=repository, path=path, shown=shown, text=text),
+            file=IncludedText(repository=repository, path=path, shown=shown, text=text),
             merged=merged,
         )
 
@@ -374,7 +386,7 @@ def _names(include: Include) -> list[str]:
 
 def _statement(one: Taken) -> Include:
     """Return the statement by which a file was included, as far as GitLab's list tells it."""
-    statement = Include(kind="remote", name=one.location, pin="expression", inputs=mapping(None), line=1)
+    statement = Include(kind="remote", name=one.location, pin="expression", line=1)
     if one.kind == "file":
         ref = None if one.asked == "HEAD" else one.asked
         return msgspec.structs.replace(

@@ -10,14 +10,22 @@ import re
 from typing import TYPE_CHECKING
 
 from collectors.definitions.azure.templates import filled, kind_of, pairs, unfolded
-from collectors.definitions.definition import DefinitionError, Deploy, Job, Reference, Runner, Unresolved, Use
+from collectors.definitions.definition import (
+    DefinitionError,
+    Deploy,
+    Job,
+    JobRunner,
+    Reference,
+    Unresolved,
+    Use,
+)
 from collectors.definitions.gathered import Gathered, text_at
 from collectors.definitions.shell.variables import Shell
 from collectors.definitions.yaml_nodes import Mapping, Scalar, boolean, items, mapping, read, text, texts
 
 if TYPE_CHECKING:
     from collectors.definitions.definition import Definition, Pin, RunnerKind
-    from collectors.definitions.yaml_nodes import Document, Node
+    from collectors.definitions.yaml_nodes import Node, YamlDocument
     from scanner.secrets.detectors import Fingerprint
 
 _CONNECTION = re.compile(
@@ -92,7 +100,7 @@ class _Reader:
             if item.get("values") is None:
                 self.parameters[name] = text(item.get("type")) or "string"
 
-    def definition(self, document: Document) -> Definition:
+    def definition(self, document: YamlDocument) -> Definition:
         out, root = self.out, self.root
         self._resources(mapping(root.get("resources")))
         env = self._variables(root.get("variables"), None)
@@ -286,16 +294,16 @@ class _Reader:
                     steps += unfolded(mapping(inner).get("steps"))
         return [mapping(step) for step in steps]
 
-    def _pool(self, node: Node | None, env: dict[str, str]) -> Runner:
+    def _pool(self, node: Node | None, env: dict[str, str]) -> JobRunner:
         image = text_at(node, "vmImage")
         name = text(node) or text_at(node, "name")
         name = self._filled(name, env) if name else None
         if image or (name or "").lower().startswith(("azure pipelines", "hosted ")) or node is None:
-            return Runner(kind="hosted", labels=[self._filled(image, env)] if image else [])
+            return JobRunner(kind="hosted", labels=[self._filled(image, env)] if image else [])
         if name in {"server", "None"}:
-            return Runner(kind="hosted", group=name)
+            return JobRunner(kind="hosted", group=name)
         kind: RunnerKind = "unknown" if name and "$" in name else "self-hosted"
-        return Runner(kind=kind, labels=texts(mapping(node).get("demands")), group=name)
+        return JobRunner(kind=kind, labels=texts(mapping(node).get("demands")), group=name)
 
     def _connection(self, scalar: Scalar, job: str | None, env: dict[str, str]) -> None:
         for name in re.split(r"\s*[,\n]\s*", self._filled(scalar.text.strip(), env)):

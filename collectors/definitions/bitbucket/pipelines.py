@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from collectors.definitions.definition import DefinitionError, Deploy, Job, Login, Runner, Unresolved, Use
+from collectors.definitions.definition import DefinitionError, Deploy, Job, JobRunner, Login, Unresolved, Use
 from collectors.definitions.gathered import Gathered, joined, roles_in, text_at
 from collectors.definitions.shell.commands import ecs_service
 from collectors.definitions.shell.variables import Shell, fill
@@ -174,7 +174,7 @@ def _step(out: Gathered, found: tuple[Mapping, str | None], pipeline: str, refs:
             environment=environment,
             identity_token=token,
             refs=refs,
-            runner=Runner(
+            runner=JobRunner(
                 kind="self-hosted" if any(label.startswith("self.hosted") for label in labels) else "hosted",
                 labels=labels,
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from collectors.definitions.definition import DefinitionError, Job, Reference, Runner, Unresolved
+from collectors.definitions.definition import DefinitionError, Job, JobRunner, Reference, Unresolved
 from collectors.definitions.gathered import Gathered, text_at
 from collectors.definitions.shell.variables import Shell, fill
 from collectors.definitions.yaml_nodes import Mapping, Scalar, items, mapping, read, text, texts
@@ -45,7 +45,11 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
     options = mapping(root.get("options"))
     pool = text_at(options, "pool", "name")
     out.jobs.append(
-        Job(name="build", line=root.line, runner=Runner(kind="self-hosted" if pool else "hosted", group=pool))
+        Job(
+            name="build",
+            line=root.line,
+            runner=JobRunner(kind="self-hosted" if pool else "hosted", group=pool),
+        )
     )
     for number, item in enumerate(items(root.get("steps"))):
         _step(out, item, f"step {number}", options=options, env=env, names=names)

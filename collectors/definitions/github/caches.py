@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from collectors.definitions.definition import Problem
 from collectors.definitions.github.checkouts import brings_foreign_files
 from collectors.definitions.github.conditions import reached
-from collectors.definitions.github.steps import RawJob, Step, Workflow, literals
+from collectors.definitions.github.steps import RawJob, Workflow, WorkflowStep, literals
 from collectors.definitions.yaml_nodes import boolean, text
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def poisoned_caches(workflow: Workflow, job: RawJob, taint_of: Taint) -> Iterato
             )  # fmt: skip
 
 
-def _named_by_strangers(workflow: Workflow, job: RawJob, step: Step, taint_of: Taint) -> bool:
+def _named_by_strangers(workflow: Workflow, job: RawJob, step: WorkflowStep, taint_of: Taint) -> bool:
     env = literals(workflow.env, job.env, step.env)
     values = [value.text for name in _PLACES if (value := step.input(name)) is not None]
     return any(taint_of.text(job, env, value, step) == "high" for value in values)
@@ -85,13 +85,13 @@ _PUBLISHERS = frozenset(
 )  # fmt: skip
 
 
-def _publishes(step: Step) -> bool:
+def _publishes(step: WorkflowStep) -> bool:
     if step.action == "docker/build-push-action":
         return boolean(step.input("push")) is True
     return step.action in _PUBLISHERS
 
 
-def _caches(step: Step) -> bool:
+def _caches(step: WorkflowStep) -> bool:
     if step.action not in _CACHING:
         return False
     name = _CACHING[step.action]

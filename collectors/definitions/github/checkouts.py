@@ -16,8 +16,8 @@ from collectors.definitions.github.steps import (
     PRIVILEGED,
     Guard,
     RawJob,
-    Step,
     Workflow,
+    WorkflowStep,
     expand,
     listed,
     literals,
@@ -81,7 +81,7 @@ _DOWNLOADS = re.compile(
 _READS_FILE = re.compile(r"\$\(\s*<|\b(?:cat|head|tail|jq|yq|sed|awk)\s+[^|>\n]*[\w.]|readFileSync")
 
 
-def runs_code(step: Step) -> bool:
+def runs_code(step: WorkflowStep) -> bool:
     """Tell whether a step runs something that can come from the job's folder."""
     if step.run is not None:
         return _BUILDS.search(step.run.text[:50_000]) is not None
@@ -124,7 +124,9 @@ def checkouts(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
         )  # fmt: skip
 
 
-def _held_back(step: Step, env: dict[str, str], job: RawJob, event: str, gates: frozenset[Guard]) -> bool:
+def _held_back(
+    step: WorkflowStep, env: dict[str, str], job: RawJob, event: str, gates: frozenset[Guard]
+) -> bool:
     """Tell whether the gates before a checkout keep strangers' code out of it.
 
     An author with rights changes only a pull request of their own; a label, or a comment, stays while
@@ -158,7 +160,7 @@ def _called(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
         )  # fmt: skip
 
 
-def _takes_head(workflow: Workflow, step: Step, env: dict[str, str], job: RawJob) -> str | None:
+def _takes_head(workflow: Workflow, step: WorkflowStep, env: dict[str, str], job: RawJob) -> str | None:
     """Tell what of a stranger's a step fetches; None if nothing."""
     if step.action == "actions/checkout":
         for name in ("ref", "repository"):
@@ -227,11 +229,11 @@ def _is_head_output(workflow: Workflow, job: RawJob, text_: str, depth: int = 0)
     return False
 
 
-def _script(step: Step) -> Scalar | None:
+def _script(step: WorkflowStep) -> Scalar | None:
     return step.input("script") if step.action == "actions/github-script" else step.run
 
 
-def kept_tokens(job: RawJob, step: Step, uploads: bool) -> Iterator[Problem]:
+def kept_tokens(job: RawJob, step: WorkflowStep, uploads: bool) -> Iterator[Problem]:
     """Yield a checkout that leaves the job's token on disk."""
     if step.action != "actions/checkout":
         return
@@ -245,7 +247,7 @@ def kept_tokens(job: RawJob, step: Step, uploads: bool) -> Iterator[Problem]:
     )  # fmt: skip
 
 
-def foreign_artifacts(workflow: Workflow, job: RawJob, step: Step) -> Iterator[Problem]:
+def foreign_artifacts(workflow: Workflow, job: RawJob, step: WorkflowStep) -> Iterator[Problem]:
     """Yield a step that takes another run's artifact, or one of a stranger's code, into a run with rights."""
     if not {"workflow_run", "pull_request_target", "issue_comment"} & set(workflow.triggers):
         return
@@ -272,20 +274,20 @@ _APART = re.compile(r"(?:\$\{\{\s*runner\.temp\s*\}\}|/tmp|/var/tmp|\$RUNNER_TEM
 """A folder outside of the checkout, where an artifact overwrites nothing."""
 
 
-def _runs_from(step: Step, folder: re.Match[str]) -> bool:
+def _runs_from(step: WorkflowStep, folder: re.Match[str]) -> bool:
     """Tell whether a step runs something out of a folder."""
     script = step.run.text[:50_000] if step.run is not None else ""
     last = folder.group().rstrip("/").rsplit("/", 1)[-1]
     return re.search(rf"(?:^|[\s;&|])(?:(?:ba|z)?sh|python3?|node|chmod|source|\.)\s+[^\n]*{re.escape(last)}|^\s*[\"']?[^\s\"']*{re.escape(last)}/\S", script, re.MULTILINE) is not None  # fmt: skip
 
 
-def _downloads(workflow: Workflow, job: RawJob, step: Step) -> bool:
+def _downloads(workflow: Workflow, job: RawJob, step: WorkflowStep) -> bool:
     return _fetches_artifact(step) or (
         step.action == "actions/download-artifact" and _built_from_head(workflow, job)
     )
 
 
-def _fetches_artifact(step: Step) -> bool:
+def _fetches_artifact(step: WorkflowStep) -> bool:
     """Tell whether a step fetches an artifact of another run."""
     if step.action in _DOWNLOADERS:
         return True
@@ -309,7 +311,7 @@ def _built_from_head(workflow: Workflow, job: RawJob) -> bool:
     return False
 
 
-def brings_foreign_files(workflow: Workflow, job: RawJob, step: Step) -> bool:
+def brings_foreign_files(workflow: Workflow, job: RawJob, step: WorkflowStep) -> bool:
     """Tell whether a step puts files of a stranger's into the job's folder."""
     return _downloads(workflow, job, step) or (
         _takes_head(workflow, step, literals(workflow.env, job.env, step.env), job) is not None

@@ -18,7 +18,7 @@ from collectors.definitions.yaml_nodes import Scalar, text, texts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from collectors.definitions.github.steps import RawJob, Step, Workflow
+    from collectors.definitions.github.steps import RawJob, Workflow, WorkflowStep
 
 _EVENT_IS = re.compile(r"(?i)github\.event_name\s*(?P<sign>[!=]=)\s*'(?P<name>\w+)'")
 _HEAD_REPOSITORY = r"github\.event\.(?:pull_request\.head\.repo|workflow_run\.head_repository)"
@@ -111,7 +111,7 @@ def _unwrapped(body: str) -> str | None:
     return body[1:-1].strip()
 
 
-def guards(workflow: Workflow, job: RawJob, step: Step | None, event: str) -> frozenset[Guard]:
+def guards(workflow: Workflow, job: RawJob, step: WorkflowStep | None, event: str) -> frozenset[Guard]:
     """Return what stands between a privileged event and a step, or a whole job."""
     mine: set[Guard] = set()
     for needed in needs(workflow, job):
@@ -198,14 +198,14 @@ def _first_check(workflow: Workflow, job: RawJob) -> int | None:
     return workflow.checks[job.key]
 
 
-def _asks_for_rights(step: Step) -> bool:
+def _asks_for_rights(step: WorkflowStep) -> bool:
     if _CHECKING_ACTIONS.search(step.action):
         return True
     script = step.run or (step.input("script") if step.action == "actions/github-script" else None)
     return script is not None and _CHECKING_SCRIPT.search(script.text[:50_000]) is not None
 
 
-def reached(workflow: Workflow, job: RawJob, step: Step | None = None) -> dict[str, frozenset[Guard]]:
+def reached(workflow: Workflow, job: RawJob, step: WorkflowStep | None = None) -> dict[str, frozenset[Guard]]:
     """Return the privileged events by which strangers get to a step, each with the gates that they must pass."""
     events: dict[str, frozenset[Guard]] = {}
     for event in sorted(PRIVILEGED & set(workflow.triggers)):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from collectors.definitions.definition import Problem
 from collectors.definitions.github.conditions import reached
 from collectors.definitions.github.expressions import paths, taint
-from collectors.definitions.github.steps import PRIVILEGED, RawJob, Step, Workflow, literals
+from collectors.definitions.github.steps import PRIVILEGED, RawJob, Workflow, WorkflowStep, literals
 from collectors.definitions.shell.flow import ONE_LINE, RANDOM
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ _MARKED = re.compile(r"<<[\"']?\$[{(]?\w")
 _ASSIGNED = re.compile(r"^\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)=(?P<value>[^\n]*)$")
 
 
-def environment_files(workflow: Workflow, job: RawJob, step: Step, taint_of: Taint) -> Iterator[Problem]:
+def environment_files(
+    workflow: Workflow, job: RawJob, step: WorkflowStep, taint_of: Taint
+) -> Iterator[Problem]:
     """Yield the first write to the environment that a stranger's text can be in: one that surely has, if any."""
     privileged = bool(PRIVILEGED & set(workflow.triggers))
     if step.run is None or not (workflow.composite or privileged or "pull_request" in workflow.triggers):

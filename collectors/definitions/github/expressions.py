@@ -82,7 +82,7 @@ _SAFE_LEAF = re.compile(
 _SAFE_ROOT = frozenset(("runner", "job", "strategy", "vars", "secrets"))
 
 
-class Found:
+class Expression:
     """One expression in a text."""
 
     __slots__ = ("body", "start")
@@ -92,7 +92,7 @@ class Found:
         self.start = start
 
 
-def expressions(text: str) -> Iterator[Found]:
+def expressions(text: str) -> Iterator[Expression]:
     """Yield the expressions of a text with their offset."""
     at = text.find("${{")
     while at >= 0:
@@ -100,7 +100,7 @@ def expressions(text: str) -> Iterator[Found]:
         if match is None:
             at = text.find("${{", at + 3) if text.find("}}", at) >= 0 else -1
             continue
-        yield Found(match.group()[:-2], at)
+        yield Expression(match.group()[:-2], at)
         at = text.find("${{", match.end())
 
 

@@ -19,7 +19,7 @@ from collectors.definitions.yaml_nodes import Mapping, Scalar, text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.definitions.github.steps import RawJob, Step
+    from collectors.definitions.github.steps import RawJob, WorkflowStep
     from collectors.definitions.yaml_nodes import Node
 
 _STATIC_ENV = {
@@ -85,7 +85,9 @@ _OIDC_INPUTS = {
 """Action to service, the input that names whom it becomes, the input of the audience, and the audience by default."""
 
 
-def step_logins(step: Step, job: RawJob, env: dict[str, str], token_allowed: bool | None) -> Iterator[Login]:
+def step_logins(
+    step: WorkflowStep, job: RawJob, env: dict[str, str], token_allowed: bool | None
+) -> Iterator[Login]:
     """Yield the sign-ins of one step. ``env`` is the environment in force at the step."""
     action = step.action
 
@@ -179,7 +181,7 @@ _CLI_LOGIN = re.compile(
 )
 
 
-def _run_logins(step: Step, job: RawJob) -> Iterator[tuple[str, list[str]]]:
+def _run_logins(step: WorkflowStep, job: RawJob) -> Iterator[tuple[str, list[str]]]:
     """Yield service and secrets of the sign-ins in a step's script."""
     if step.run is None:
         return
@@ -231,7 +233,7 @@ def environment_logins(
         )
 
 
-def step_deploys(step: Step, job: RawJob, env: dict[str, str]) -> Iterator[str]:
+def step_deploys(step: WorkflowStep, job: RawJob, env: dict[str, str]) -> Iterator[str]:
     """Yield the addresses of what a step's action deploys."""
 
     def values(*names: str) -> list[str]:
@@ -271,7 +273,7 @@ def fill(script: str, env: dict[str, str], matrix: dict[str, list[str]]) -> str:
     return re.sub(r"\$\{?(?P<name>[A-Za-z_]\w*)\}?", variable, filled)
 
 
-def step_environment(workflow_env: Mapping, job: RawJob, step: Step) -> dict[str, str]:
+def step_environment(workflow_env: Mapping, job: RawJob, step: WorkflowStep) -> dict[str, str]:
     """Return the variables in force at a step."""
     return literals(workflow_env, job.env, step.env)
 

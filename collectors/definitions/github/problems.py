@@ -34,8 +34,8 @@ from collectors.definitions.github.steps import (
     HOSTED,
     PRIVILEGED,
     RawJob,
-    Step,
     Workflow,
+    WorkflowStep,
     listed,
     runner_kind,
     secret_names,
@@ -305,7 +305,7 @@ def _conditions(workflow: Workflow, job: RawJob, node: object) -> Iterator[Probl
         )  # fmt: skip
 
 
-def _app_token(job: RawJob, step: Step) -> Iterator[Problem]:
+def _app_token(job: RawJob, step: WorkflowStep) -> Iterator[Problem]:
     if step.action != "actions/create-github-app-token":
         return
     scoped = any(key.text.lower().startswith("permission-") for key, _ in step.inputs.pairs)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from collectors.definitions.definition import Problem
 from collectors.definitions.github.conditions import reached
-from collectors.definitions.github.expressions import Found, condition, expressions, paths, position
+from collectors.definitions.github.expressions import Expression, condition, expressions, paths, position
 from collectors.definitions.github.steps import (
     PRIVILEGED,
     RawJob,
-    Step,
     Workflow,
+    WorkflowStep,
     literals,
     secret_names,
 )
@@ -91,7 +91,7 @@ _HIDDEN = re.compile(
 _LONGEST_FOLDED = 20_000
 
 
-def _line(workflow: Workflow, scalar: Scalar, found: Found) -> int:
+def _line(workflow: Workflow, scalar: Scalar, found: Expression) -> int:
     """Return the line of an expression. Folding loses line breaks: there its text is searched for."""
     line, _ = position(scalar, found.start)
     if scalar.style == "|" or len(scalar.text) > _LONGEST_FOLDED:
@@ -104,7 +104,7 @@ def _line(workflow: Workflow, scalar: Scalar, found: Found) -> int:
     return line
 
 
-def injections(workflow: Workflow, job: RawJob, step: Step, taint_of: Taint) -> Iterator[Problem]:
+def injections(workflow: Workflow, job: RawJob, step: WorkflowStep, taint_of: Taint) -> Iterator[Problem]:
     """Yield the expressions that are pasted into code, by who can write them."""
     places: list[tuple[str, Scalar]] = [("run", step.run)] if step.run is not None else []
     shell = step.node.get("shell")
@@ -156,7 +156,7 @@ def placements(workflow: Workflow, job: RawJob, taint_of: Taint) -> Iterator[Pro
                     )  # fmt: skip
 
 
-def _only_trusted(workflow: Workflow, job: RawJob, step: Step) -> bool:
+def _only_trusted(workflow: Workflow, job: RawJob, step: WorkflowStep) -> bool:
     """Tell whether every event of strangers that starts the workflow is kept away from a step by its conditions."""
     if not PRIVILEGED & set(workflow.triggers) or "pull_request" in workflow.triggers:
         return False
@@ -201,7 +201,7 @@ def stored_publishing(line: int, job: str, service: str) -> Problem:
     )  # fmt: skip
 
 
-def scripts(workflow: Workflow, job: RawJob, step: Step, run: Scalar) -> Iterator[Problem]:
+def scripts(workflow: Workflow, job: RawJob, step: WorkflowStep, run: Scalar) -> Iterator[Problem]:
     """Yield what one script shows: unchecked downloads, printed secrets, publishing."""
     script = run.text
     start = run.line + (1 if run.style in {"|", ">"} else 0)

@@ -49,7 +49,7 @@ _OWN = ("./", "$/")
 """What a ``uses:`` of the same repository starts with: of the checkout, of the commit that runs."""
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class WorkflowStep(msgspec.Struct, frozen=True, kw_only=True):
     """One step."""
 
     node: Mapping
@@ -83,7 +83,7 @@ class RawJob(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     node: Mapping
     line: int
-    steps: list[Step]
+    steps: list[WorkflowStep]
     env: Mapping
     """The job's own environment."""
     permissions: dict[str, str] | None
@@ -179,7 +179,7 @@ def permissions_of(node: Node | None) -> dict[str, str] | None:
     return {key.text: value.text for key, value in mapping(node).pairs if isinstance(value, Scalar)}
 
 
-def steps_of(node: Node | None) -> list[Step]:
+def steps_of(node: Node | None) -> list[WorkflowStep]:
     """Return the steps of a job or composite action."""
     steps = []
     for item in items(node):
@@ -190,7 +190,7 @@ def steps_of(node: Node | None) -> list[Step]:
         run = item.get("run")
         condition = item.get("if")
         steps.append(
-            Step(
+            WorkflowStep(
                 node=item,
                 line=item.line,
                 uses=name,
@@ -230,7 +230,7 @@ def job_of(key: Scalar, node: Mapping, workflow_permissions: dict[str, str] | No
     )
 
 
-def job_of_action(runs: Mapping, steps: list[Step]) -> RawJob:
+def job_of_action(runs: Mapping, steps: list[WorkflowStep]) -> RawJob:
     """Return a composite action as the one job that it is."""
     return RawJob(
         key="action",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from collectors.definitions.github.checkouts import brings_foreign_files
 from collectors.definitions.github.conditions import reached
 from collectors.definitions.github.expressions import expressions, is_safe_field, paths, taint
-from collectors.definitions.github.steps import PRIVILEGED, RawJob, Step, Workflow, expand, literals
+from collectors.definitions.github.steps import PRIVILEGED, RawJob, Workflow, WorkflowStep, expand, literals
 from collectors.definitions.shell.flow import Written, flow
 from collectors.definitions.yaml_nodes import Scalar, mapping, text
 
@@ -72,7 +72,7 @@ class Taint:
         )
 
     def worst(
-        self, job: RawJob, env: dict[str, str], body: str, at: Step | None = None, depth: int = 0
+        self, job: RawJob, env: dict[str, str], body: str, at: WorkflowStep | None = None, depth: int = 0
     ) -> tuple[Severity, str] | None:
         """Return the most dangerous path that an expression reads, with its severity."""
         found: tuple[Severity, str] | None = None
@@ -89,18 +89,18 @@ class Taint:
         return found
 
     def text(
-        self, job: RawJob, env: dict[str, str], value: str, at: Step | None = None, depth: int = 0
+        self, job: RawJob, env: dict[str, str], value: str, at: WorkflowStep | None = None, depth: int = 0
     ) -> Severity | None:
         """Return the severity of a text with expressions in it."""
         levels = [self.worst(job, env, found.body, at, depth) for found in expressions(value)]
         return worse(*(level[0] for level in levels if level is not None))
 
-    def written(self, job: RawJob, step: Step) -> Written:
+    def written(self, job: RawJob, step: WorkflowStep) -> Written:
         """Return what a step's script writes to its outputs and to the environment, and how dangerous it is."""
         return self._run(job, step, 0)
 
     def _path(
-        self, job: RawJob, env: dict[str, str], path: str, at: Step | None, depth: int
+        self, job: RawJob, env: dict[str, str], path: str, at: WorkflowStep | None, depth: int
     ) -> Severity | None:
         if depth > _DEEPEST:
             return None
@@ -135,7 +135,7 @@ class Taint:
         return bool(refs) and not any("*" in ref for ref in refs)
 
     def _variable(
-        self, job: RawJob, env: dict[str, str], name: str, at: Step | None, depth: int
+        self, job: RawJob, env: dict[str, str], name: str, at: WorkflowStep | None, depth: int
     ) -> Severity | None:
         value = env.get(name)
         if value is not None:
@@ -165,7 +165,7 @@ class Taint:
         return "info" if unseen else None
 
     def _matrix(
-        self, job: RawJob, env: dict[str, str], name: str, at: Step | None, depth: int
+        self, job: RawJob, env: dict[str, str], name: str, at: WorkflowStep | None, depth: int
     ) -> Severity | None:
         values = job.matrix.get(name)
         if values is None and any(key.startswith(f"{name}.") for key in job.matrix):
@@ -208,7 +208,7 @@ class Taint:
             return outputs.get(output) if output and output != "*" else worse(*outputs.values())
         return self._action_output(job, step, output, depth)
 
-    def _action_output(self, job: RawJob, step: Step, output: str, depth: int) -> Severity | None:
+    def _action_output(self, job: RawJob, step: WorkflowStep, output: str, depth: int) -> Severity | None:
         high: Severity = "high" if self._started_by_strangers else "low"
         if step.action == "actions/github-script":
             return self._script_output(job, step, output, depth)
@@ -228,7 +228,7 @@ class Taint:
             return given
         return "info" if _RANK[given] <= _RANK["medium"] else None
 
-    def _script_output(self, job: RawJob, step: Step, output: str, depth: int) -> Severity | None:
+    def _script_output(self, job: RawJob, step: WorkflowStep, output: str, depth: int) -> Severity | None:
         script = step.input("script")
         if script is None:
             return None
@@ -255,7 +255,7 @@ class Taint:
             )
         return worse(pasted, ("high" if self._started_by_strangers else "low") if shown else None)
 
-    def _run(self, job: RawJob, step: Step, depth: int) -> Written:
+    def _run(self, job: RawJob, step: WorkflowStep, depth: int) -> Written:
         known = self._written.get(id(step.node))
         if known is not None:
             return known
@@ -284,7 +284,7 @@ class Taint:
         self._written[id(step.node)] = made
         return made
 
-    def _foreign_files(self, job: RawJob, at: Step) -> bool:
+    def _foreign_files(self, job: RawJob, at: WorkflowStep) -> bool:
         """Tell whether a stranger's files lie in the job's folder when a step starts, in a run with rights."""
         layout = self._layout(job)
         return layout.foreign is not None and layout.foreign <= layout.places.get(id(at), -1)

@@ -16,10 +16,10 @@ from collectors.definitions.definition import (
     Deploy,
     HardCoded,
     Job,
+    JobRunner,
     Login,
     Problem,
     Reference,
-    Runner,
     Unresolved,
     Use,
 )
@@ -34,8 +34,8 @@ from collectors.definitions.github.logins import (
 from collectors.definitions.github.references import references
 from collectors.definitions.github.steps import (
     RawJob,
-    Step,
     Workflow,
+    WorkflowStep,
     expand,
     image_pin,
     is_third_party,
@@ -55,7 +55,7 @@ from scanner.secrets.detectors import inspect
 
 if TYPE_CHECKING:
     from collectors.definitions.definition import Scope
-    from collectors.definitions.yaml_nodes import Document, Node
+    from collectors.definitions.yaml_nodes import Node, YamlDocument
     from scanner.secrets.detectors import Fingerprint, Seen
 
 
@@ -85,7 +85,7 @@ class _Reader:
     """Gathers what a workflow says, job by job."""
 
     def __init__(
-        self, path: str, document: Document, root: Mapping, fingerprint: Fingerprint, owner: str | None
+        self, path: str, document: YamlDocument, root: Mapping, fingerprint: Fingerprint, owner: str | None
     ) -> None:
         self.path = path
         self.document = document
@@ -258,7 +258,7 @@ class _Reader:
         return Job(
             name=job.key,
             line=job.line,
-            runner=None if job.calls else Runner(kind=kind, labels=job.runs_on, group=job.group),
+            runner=None if job.calls else JobRunner(kind=kind, labels=job.runs_on, group=job.group),
             environment=job.environment,
             permissions=job.permissions,
             identity_token=token,
@@ -352,7 +352,7 @@ class _Reader:
             for name, line, seen in hard_coded(step.run.text, inspect, self.fingerprint):
                 self._hard(name, start + line, 1, seen, job.key)
 
-    def _step_use(self, step: Step, job: RawJob, job_secrets: list[str]) -> None:
+    def _step_use(self, step: WorkflowStep, job: RawJob, job_secrets: list[str]) -> None:
         name = step.uses or ""
         line = _line(step.node, "uses")
         seen = list(dict.fromkeys([*secret_names(step.inputs, step.env), *job_secrets]))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collectors.definitions.gitlab.include import matches
-from collectors.definitions.gitlab.tree import MOST_FILES, File, Read, Repository
+from collectors.definitions.gitlab.tree import MOST_FILES, IncludedText, IncludeRead, IncludeSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +43,13 @@ class CheckoutReader:
         self._text = text
         self._listed: list[str] | None = None
 
-    def files(self, includes: Sequence[Include], repository: Repository, *, merged: bool) -> list[list[Read]]:  # noqa: ARG002  there is one repository, and no platform
+    def files(
+        self,
+        includes: Sequence[Include],
+        repository: IncludeSource,  # noqa: ARG002  there is one repository
+        *,
+        merged: bool,  # noqa: ARG002  there is no platform
+    ) -> list[list[IncludeRead]]:
         """Return the files that each statement names."""
         return [self._files(include) for include in includes]
 
@@ -51,12 +57,12 @@ class CheckoutReader:
         """Return nothing: no platform was asked."""
         return []
 
-    def _files(self, include: Include) -> list[Read]:
+    def _files(self, include: Include) -> list[IncludeRead]:
         if include.kind == "project":
             names = [f"{file.lstrip('/')}@{include.name}" for file in include.files] or [include.name]
-            return [Read(shown=name, why=_ELSEWHERE["project"]) for name in names]
+            return [IncludeRead(shown=name, why=_ELSEWHERE["project"]) for name in names]
         if include.kind != "local":
-            return [Read(shown=include.shown, why=_ELSEWHERE[include.kind])]
+            return [IncludeRead(shown=include.shown, why=_ELSEWHERE[include.kind])]
         if "*" not in include.name:
             return [self._read(include.name.lstrip("/"))]
         found = [path for path in self._yaml_files() if matches(include.name.lstrip("/"), path)]
@@ -73,32 +79,36 @@ class CheckoutReader:
                 ]
         return self._listed
 
-    def _read(self, path: str) -> Read:
+    def _read(self, path: str) -> IncludeRead:
         if "$" in path:
-            return Read(shown=path, why="its path is computed")
+            return IncludeRead(shown=path, why="its path is computed")
         if not path.lower().endswith((".yml", ".yaml")):
-            return Read(shown=path, why="it is not a YAML file")
+            return IncludeRead(shown=path, why="it is not a YAML file")
         full = self._root / path
         try:
             real = full.resolve(strict=True)
             if not real.is_relative_to(self._root.resolve()):
-                return Read(
+                return IncludeRead(
                     shown=path,
                     why="it points outside the folder, so it was not followed",
                     reason="unsupported",
                 )
             shown = Path(os.path.normpath(full)).relative_to(self._folder).as_posix()
             if not real.is_file():
-                return Read(shown=shown, why="it is not a regular file", reason="unsupported")
+                return IncludeRead(shown=shown, why="it is not a regular file", reason="unsupported")
             if real.stat().st_size > self._largest:
-                return Read(shown=shown, why=f"it is larger than {self._largest} bytes", reason="truncated")
+                return IncludeRead(
+                    shown=shown, why=f"it is larger than {self._largest} bytes", reason="truncated"
+                )
             if not self._wanted(shown):
-                return Read(shown=shown, why="it is excluded by the configuration")
-            file = File(repository=Repository(), path=path, shown=shown, text=self._text(real))
+                return IncludeRead(shown=shown, why="it is excluded by the configuration")
+            file = IncludedText(repository=IncludeSource(), path=path, shown=shown, text=self._text(real))
         except FileNotFoundError:
-            return Read(shown=path, why="it does not exist")
+            return IncludeRead(shown=path, why="it does not exist")
         except PermissionError:
-            return Read(shown=path, why="permission denied", reason="denied")
+            return IncludeRead(shown=path, why="permission denied", reason="denied")
         except (OSError, ValueError, RuntimeError) as exc:
-            return Read(shown=path, why=f"it cannot be read: {type(exc).__name__}", reason="unreachable")
-        return Read(shown=shown, file=file)
+            return IncludeRead(
+                shown=path, why=f"it cannot be read: {type(exc).__name__}", reason="unreachable"
+            )
+        return IncludeRead(shown=shown, file=file)

@@ -30,7 +30,7 @@ from collectors.definitions.gitlab.jobs import (
 )
 from collectors.definitions.gitlab.placed import placed
 from collectors.definitions.gitlab.templates import Unfolded, merge
-from collectors.definitions.gitlab.tree import Grower, NoReader, Repository, in_precedence, roots
+from collectors.definitions.gitlab.tree import Grower, IncludeSource, NoReader, in_precedence, roots
 from collectors.definitions.gitlab.variables import MOST, ways
 from collectors.definitions.shell.variables import Shell
 from collectors.definitions.yaml_nodes import (
@@ -45,8 +45,8 @@ from collectors.definitions.yaml_nodes import (
 
 if TYPE_CHECKING:
     from collectors.definitions.definition import Definition
-    from collectors.definitions.gitlab.tree import Branch, Reader
-    from collectors.definitions.yaml_nodes import Document
+    from collectors.definitions.gitlab.tree import IncludeBranch, IncludeReader
+    from collectors.definitions.yaml_nodes import YamlDocument
     from scanner.secrets.detectors import Fingerprint
 
 _RESERVED = frozenset(
@@ -60,7 +60,7 @@ _MOST_WAYS = 2_000
 
 def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = None) -> Definition:
     """Read one definition file by itself. Raises `DefinitionError`."""
-    return pipeline(path, source, fingerprint, NoReader(), owner=owner)[0]
+    return gitlab_pipeline(path, source, fingerprint, NoReader(), owner=owner)[0]
 
 
 def takes_in(source: str) -> bool:
@@ -68,16 +68,28 @@ def takes_in(source: str) -> bool:
     return bool(includes_of(_root(read(source)).get("include")))
 
 
-def pipeline(
+class MergedPipeline(msgspec.Struct, frozen=True):
+    """The configuration that GitLab made of a definition and all that it includes."""
+
+    root: Mapping
+
+
+def read_merged(source: str) -> MergedPipeline:
+    """Read the text of a merged configuration. Raises `DefinitionError`."""
+    documents = read(source)
+    return MergedPipeline(mapping(documents[-1].root if documents else None))
+
+
+def gitlab_pipeline(
     path: str,
     source: str,
     fingerprint: Fingerprint,
-    reader: Reader,
+    reader: IncludeReader,
     *,
     owner: str | None = None,
-    repository: Repository | None = None,
-    merged: Mapping | None = None,
-) -> tuple[Definition, list[Branch]]:
+    repository: IncludeSource | None = None,
+    merged: MergedPipeline | None = None,
+) -> tuple[Definition, list[IncludeBranch]]:
     """Read a definition with all that it includes and starts, and return it with what was included, read or not.
 
     ``repository`` is where the file stands, if not with its pipeline. ``merged`` is what GitLab made of it: that is the
@@ -87,14 +99,14 @@ def pipeline(
     documents = read(source)
     root = _root(documents)
     out = Gathered(path, "gitlab-ci", fingerprint)
-    here = repository or Repository()
+    here = repository or IncludeSource()
     grower = Grower(reader, (here, path), documents, out.included)
     includes = includes_of(root.get("include"))
     top = grower.tree(root, includes, here, above=((here, path),), merged=True)
     beneath, base, elsewhere = reader.beneath(), None, 1
     if merged is not None:
         elsewhere = _elsewhere(out, grower.branches, root)
-        base = placed(merged, in_precedence(top), elsewhere)
+        base = placed(merged.root, in_precedence(top), elsewhere)
         _pasted(out, root)
     grower.statements += [msgspec.structs.replace(one, line=elsewhere) for one in beneath]
     configurations = roots(top, base)
@@ -121,14 +133,14 @@ def pipeline(
     return out.definition(name=name, documents=documents, triggers=triggers), grower.branches
 
 
-def _root(documents: list[Document]) -> Mapping:
+def _root(documents: list[YamlDocument]) -> Mapping:
     root = documents[-1].root if documents else None
     if not isinstance(root, Mapping):
         raise DefinitionError("malformed", "the file is not a mapping")
     return root
 
 
-def _elsewhere(out: Gathered, branches: list[Branch], root: Mapping) -> int:
+def _elsewhere(out: Gathered, branches: list[IncludeBranch], root: Mapping) -> int:
     """Return the line of what stands in no file that was read: of the one file that was not, or of the statement."""
     unread = {branch.read.shown for branch in branches if branch.tree is None and branch.read.merged}
     key = root.key("include")
@@ -222,7 +234,7 @@ class _Reading:
             if same in done or child.level > _LEVELS:
                 continue
             done.add(same)
-            tree = grower.tree(mapping(None), child.includes, Repository())
+            tree = grower.tree(mapping(None), child.includes, IncludeSource())
             if not tree.branches or any(branch.tree is None for branch in tree.branches):
                 self._out.unresolved.append(
                     Unresolved(line=child.job.line, what=f"`{child.job.text}` triggers a child pipeline")
@@ -232,7 +244,7 @@ class _Reading:
             for configuration in roots(tree):
                 self.configuration(merge(configuration, over), child.level)
 
-    def told(self, branches: list[Branch]) -> None:
+    def told(self, branches: list[IncludeBranch]) -> None:
         """Note what could not be resolved."""
         out = self._out
         where = "in none of the files that were read" if out.included else "not in this file"

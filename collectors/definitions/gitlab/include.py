@@ -31,7 +31,7 @@ class Include(msgspec.Struct, frozen=True, kw_only=True):
     """Paths within the project."""
     ref: str | None = None
     pin: Pin = "local"
-    inputs: Mapping
+    inputs: Mapping = msgspec.field(default_factory=lambda: mapping(None))
     conditional: bool = False
     """Whether its rules have conditions."""
     never: bool = False

@@ -13,7 +13,7 @@ from collectors.definitions.definition import DefinitionError
 from collectors.definitions.yaml_nodes import Mapping, Scalar, Sequence, mapping
 
 if TYPE_CHECKING:
-    from collectors.definitions.yaml_nodes import Document, Node
+    from collectors.definitions.yaml_nodes import Node, YamlDocument
 
 BLOCK = re.compile(r"\$\[\[\s*inputs\.(?P<name>[\w-]+)\s*(?:\|\s*expand_vars\s*)?\]\]")
 _LONGEST = 1_000_000
@@ -24,7 +24,7 @@ _MOST = 10_000_000
 """Characters that the texts of one file may grow to."""
 
 
-def content_of(documents: list[Document], given: Mapping) -> Node:
+def content_of(documents: list[YamlDocument], given: Mapping) -> Node:
     """Return the content of an included file with its inputs: what the statement gives, else the header's defaults.
 
     Raises `DefinitionError` when it grows beyond measure.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from collectors.definitions.definition import Job, Login, Runner, Unresolved
+from collectors.definitions.definition import Job, JobRunner, Login, Unresolved
 from collectors.definitions.gathered import text_at
 from collectors.definitions.gitlab.logins import id_token_logins, vault_secrets
 from collectors.definitions.gitlab.variables import MOST_RULES, flat
@@ -95,7 +95,7 @@ def read_job(out: Gathered, key: Scalar, node: Mapping, unfolded: Unfolded, env:
         Job(
             name=name,
             line=key.line,
-            runner=Runner(kind="hosted" if hosted else "unknown", labels=tags),
+            runner=JobRunner(kind="hosted" if hosted else "unknown", labels=tags),
             environment=shown,
             identity_token=bool(own) or google,
             refs=_refs(node),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from collectors.definitions.gitlab.include import Include
-    from collectors.definitions.yaml_nodes import Document
+    from collectors.definitions.yaml_nodes import YamlDocument
     from scanner.records import Reason
 
 MOST_FILES = 150
@@ -33,28 +33,28 @@ _MOST_KEYS = 20_000
 """Of all configurations that are looked at for conditions; fewer conditions one by one where each is large."""
 
 
-class Repository(msgspec.Struct, frozen=True, kw_only=True):
+class IncludeSource(msgspec.Struct, frozen=True, kw_only=True):
     """Where ``include: local`` looks: a project at a ref; empty for the pipeline's own."""
 
     project: str = ""
     ref: str = ""
 
 
-class File(msgspec.Struct, frozen=True, kw_only=True):
+class IncludedText(msgspec.Struct, frozen=True, kw_only=True):
     """One file's text."""
 
-    repository: Repository
+    repository: IncludeSource
     path: str
     shown: str
     """As records name it."""
     text: str
 
 
-class Read(msgspec.Struct, frozen=True, kw_only=True):
+class IncludeRead(msgspec.Struct, frozen=True, kw_only=True):
     """What a reader says of one file that a statement names."""
 
     shown: str
-    file: File | None = None
+    file: IncludedText | None = None
     why: str | None = None
     """Why it was not read, where that is not plain."""
     reason: Reason | None = None
@@ -63,10 +63,12 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the platform itself merged it, so that it is part of the merged configuration."""
 
 
-class Reader(Protocol):
+class IncludeReader(Protocol):
     """Finds included files."""
 
-    def files(self, includes: Sequence[Include], repository: Repository, *, merged: bool) -> list[list[Read]]:
+    def files(
+        self, includes: Sequence[Include], repository: IncludeSource, *, merged: bool
+    ) -> list[list[IncludeRead]]:
         """Return, for each statement of one file, the files that it names.
 
         ``merged`` is False where the platform did not look at the statements, if it was asked at all: in a file that it
@@ -82,45 +84,55 @@ class Reader(Protocol):
 class NoReader:
     """Reads nothing: one file stands for itself."""
 
-    def files(self, includes: Sequence[Include], repository: Repository, *, merged: bool) -> list[list[Read]]:  # noqa: ARG002  the protocol's
+    def files(
+        self,
+        includes: Sequence[Include],
+        repository: IncludeSource,  # noqa: ARG002  the protocol's
+        *,
+        merged: bool,  # noqa: ARG002
+    ) -> list[list[IncludeRead]]:
         """Return every file as not read."""
-        return [[Read(shown=include.shown)] for include in includes]
+        return [[IncludeRead(shown=include.shown)] for include in includes]
 
     def beneath(self) -> list[Include]:
         """Return nothing."""
         return []
 
 
-class Branch(msgspec.Struct, frozen=True, kw_only=True):
+class IncludeBranch(msgspec.Struct, frozen=True, kw_only=True):
     """One file that a statement brings in."""
 
     include: Include
-    read: Read
-    tree: Tree | None = None
+    read: IncludeRead
+    tree: IncludeTree | None = None
     """None when it was not read."""
 
 
-class Tree(msgspec.Struct, frozen=True, kw_only=True):
+class IncludeTree(msgspec.Struct, frozen=True, kw_only=True):
     """One file's configuration, and what it includes."""
 
     root: Mapping
-    branches: list[Branch] = []
+    branches: list[IncludeBranch] = []
 
 
 class Grower:
     """Reads included files, and keeps what is to be told of them."""
 
     def __init__(
-        self, reader: Reader, top: tuple[Repository, str], documents: list[Document], included: list[Included]
+        self,
+        reader: IncludeReader,
+        top: tuple[IncludeSource, str],
+        documents: list[YamlDocument],
+        included: list[Included],
     ) -> None:
         """``top`` is where the pipeline's own file stands, whose documents are given; ``included`` grows."""
         self.statements: list[Include] = []
         """Of all files."""
-        self.branches: list[Branch] = []
+        self.branches: list[IncludeBranch] = []
         """Of all files."""
         self._documents = documents
         self._included = included
-        self._numbers: dict[tuple[Repository, str], int] = {top: 0}
+        self._numbers: dict[tuple[IncludeSource, str], int] = {top: 0}
         self._reader = reader
         self._count = 0
         self._nodes = sum(document.size for document in documents)
@@ -129,16 +141,16 @@ class Grower:
         self,
         root: Mapping,
         includes: list[Include],
-        repository: Repository,
+        repository: IncludeSource,
         *,
         above: tuple[object, ...] = (),
         merged: bool = False,
-    ) -> Tree:
+    ) -> IncludeTree:
         """Return a configuration with what its statements bring in.
 
         ``above`` are the files that lead to it, itself among them; ``merged`` is as for `Reader.files`.
         """
-        branches: list[Branch] = []
+        branches: list[IncludeBranch] = []
         self.statements += includes
         live = [include for include in includes if not include.never]
         for include, reads in zip(live, self._reader.files(live, repository, merged=merged), strict=True):
@@ -146,12 +158,14 @@ class Grower:
                 branch = self._branch(include, one, above, merged and one.merged)
                 branches.append(branch)
                 self.branches.append(branch)
-        return Tree(root=without(root, "include"), branches=branches)
+        return IncludeTree(root=without(root, "include"), branches=branches)
 
-    def _branch(self, include: Include, one: Read, above: tuple[object, ...], merged: bool) -> Branch:
+    def _branch(
+        self, include: Include, one: IncludeRead, above: tuple[object, ...], merged: bool
+    ) -> IncludeBranch:
         file = one.file
         if file is None:
-            return Branch(include=include, read=one)
+            return IncludeBranch(include=include, read=one)
         here = (file.repository, file.path)
         if here in above:
             return _unread(include, one, "it includes itself", "malformed")
@@ -167,9 +181,9 @@ class Grower:
             return _unread(include, one, str(exc), exc.reason)
         statements = includes_of(content.get("include"))
         tree = self.tree(content, statements, file.repository, above=(*above, here), merged=merged)
-        return Branch(include=include, read=one, tree=tree)
+        return IncludeBranch(include=include, read=one, tree=tree)
 
-    def _content(self, file: File, inputs: Mapping, above: int) -> Mapping:
+    def _content(self, file: IncludedText, inputs: Mapping, above: int) -> Mapping:
         documents = read(file.text, above=above)
         self._nodes += sum(document.size for document in documents)
         if self._nodes > MAX_NODES:
@@ -181,11 +195,13 @@ class Grower:
         return content
 
 
-def _unread(include: Include, one: Read, why: str, reason: Reason) -> Branch:
-    return Branch(include=include, read=msgspec.structs.replace(one, file=None, why=why, reason=reason))
+def _unread(include: Include, one: IncludeRead, why: str, reason: Reason) -> IncludeBranch:
+    return IncludeBranch(
+        include=include, read=msgspec.structs.replace(one, file=None, why=why, reason=reason)
+    )
 
 
-def roots(top: Tree, merged: Mapping | None = None) -> list[Mapping]:
+def roots(top: IncludeTree, merged: Mapping | None = None) -> list[Mapping]:
     """Return the configurations that a pipeline can have: without conditions, and with each of them.
 
     ``merged`` is what the platform made of it: then the first, and only what it left out is added.
@@ -206,7 +222,7 @@ def roots(top: Tree, merged: Mapping | None = None) -> list[Mapping]:
             found.append(_flat(top, on))
             continue
         with_them = merged
-        includers: dict[int, tuple[int, Tree]] = {}
+        includers: dict[int, tuple[int, IncludeTree]] = {}
         for chain in group:
             at = next(at for at, (_, branch) in enumerate(chain) if not branch.read.merged)
             added = chain[at][1].tree
@@ -219,7 +235,9 @@ def roots(top: Tree, merged: Mapping | None = None) -> list[Mapping]:
     return found
 
 
-def _chains(tree: Tree, above: tuple[tuple[Tree, Branch], ...]) -> Iterator[tuple[tuple[Tree, Branch], ...]]:
+def _chains(
+    tree: IncludeTree, above: tuple[tuple[IncludeTree, IncludeBranch], ...]
+) -> Iterator[tuple[tuple[IncludeTree, IncludeBranch], ...]]:
     """Yield each branch that was read, with the branches that lead to it and who includes each."""
     for branch in tree.branches:
         chain = (*above, (tree, branch))
@@ -228,13 +246,13 @@ def _chains(tree: Tree, above: tuple[tuple[Tree, Branch], ...]) -> Iterator[tupl
             yield from _chains(branch.tree, chain)
 
 
-def _left_out(chain: Sequence[tuple[Tree, Branch]]) -> bool:
+def _left_out(chain: Sequence[tuple[IncludeTree, IncludeBranch]]) -> bool:
     """Tell whether a branch makes another configuration than the one that the platform merged."""
     *above, branch = (branch for _, branch in chain)
     return not branch.read.merged and (branch.include.conditional or all(one.read.merged for one in above))
 
 
-def _flat(tree: Tree, on: Sequence[Branch]) -> Mapping:
+def _flat(tree: IncludeTree, on: Sequence[IncludeBranch]) -> Mapping:
     """Merge a file with what it includes without conditions, or under those that hold."""
     result = mapping(None)
     for branch in tree.branches:
@@ -244,11 +262,11 @@ def _flat(tree: Tree, on: Sequence[Branch]) -> Mapping:
     return merge(result, tree.root)
 
 
-def in_precedence(top: Tree) -> list[Mapping]:
+def in_precedence(top: IncludeTree) -> list[Mapping]:
     """Return the configurations of all files, those first that win over others; last, what may not have been merged."""
     left_out: list[Mapping] = []
 
-    def walk(tree: Tree, merged: bool) -> Iterator[Mapping]:
+    def walk(tree: IncludeTree, merged: bool) -> Iterator[Mapping]:
         if merged:
             yield tree.root
         else:

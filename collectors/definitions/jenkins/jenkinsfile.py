@@ -11,7 +11,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
-from collectors.definitions.definition import HardCoded, Job, Login, Reference, Runner, Unresolved, Use
+from collectors.definitions.definition import HardCoded, Job, JobRunner, Login, Reference, Unresolved, Use
 from collectors.definitions.gathered import Gathered
 from collectors.definitions.jenkins.groovy import closings, masked, strings, without_comments
 from collectors.definitions.shell.variables import Shell, service_of
@@ -135,7 +135,7 @@ class _Reader:
         self._scripts()
         found = (self._string(match.end() - 1) for match in _LABEL.finditer(self.code))
         labels = list(dict.fromkeys(label for label in found if label))
-        out.jobs.append(Job(name="pipeline", line=1, runner=Runner(kind="self-hosted", labels=labels)))
+        out.jobs.append(Job(name="pipeline", line=1, runner=JobRunner(kind="self-hosted", labels=labels)))
         if "pipeline" in self.code or "node" in self.code:
             out.unresolved.append(
                 Unresolved(line=1, what="a Jenkinsfile is a program: only literal values are read")

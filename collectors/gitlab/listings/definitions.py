@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.definitions import Context, DefinitionError, PipelineKind, definition_records
-from collectors.definitions.gitlab.include import without_secrets
-from collectors.definitions.gitlab.tree import Repository
+from collectors.definitions import (
+    Context,
+    DefinitionError,
+    IncludeSource,
+    PipelineKind,
+    definition_records,
+    without_secrets,
+)
 from collectors.gitlab.includes import FILLS, definition_of
 from scanner.collect.failures import SourceError
 from scanner.collect.listings import with_coverage
@@ -98,7 +103,11 @@ def _records(
 
 
 def _context(
-    scope: GitLabScope, project: ProjectFacts, path: str, repository: Repository, identifiers: dict[str, str]
+    scope: GitLabScope,
+    project: ProjectFacts,
+    path: str,
+    repository: IncludeSource,
+    identifiers: dict[str, str],
 ) -> Context:
     return Context(
         provider="gitlab",
@@ -125,7 +134,7 @@ def _read(
     path: str,
     *,
     text: str,
-    repository: Repository,
+    repository: IncludeSource,
 ) -> Iterator[Record]:
     try:
         definition: Definition = yield from definition_of(scope, project, path, text, repository)
@@ -140,7 +149,7 @@ def _read(
             yield record
 
 
-def _source(path: str) -> tuple[str, Repository]:
+def _source(path: str) -> tuple[str, IncludeSource]:
     """Return a definition's path, and where it stands, if not in its project: ``ci.yml@group/project:ref``.
 
     https://docs.gitlab.com/ci/pipelines/settings/#specify-a-custom-cicd-configuration-file
@@ -149,11 +158,11 @@ def _source(path: str) -> tuple[str, Repository]:
         raise SourceError("unsupported", f"the definition is stored elsewhere: {without_secrets(path)}")
     found = _ELSEWHERE.fullmatch(path)
     if found is None:
-        return path, Repository()
-    return found["path"], Repository(project=found["project"].lower(), ref=found["ref"] or "HEAD")
+        return path, IncludeSource()
+    return found["path"], IncludeSource(project=found["project"].lower(), ref=found["ref"] or "HEAD")
 
 
-def _url(project: ProjectFacts, path: str, repository: Repository) -> str | None:
+def _url(project: ProjectFacts, path: str, repository: IncludeSource) -> str | None:
     if project.url is None:
         return None
     web, here = project.url.removesuffix(project.place.address), project.place.address
