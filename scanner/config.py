@@ -208,6 +208,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """The file, absolute; relative paths in it are resolved from its folder."""
     digest: str
     """sha256 of the file's bytes; it holds no secrets."""
+    document: Document | None = None
+    """The file as it was written, to say where something stands; None when there is none."""
 
 
 class ConfigError(DocumentError):
@@ -222,7 +224,10 @@ def example() -> str:
 
 
 def load(path: Path) -> Loaded:
-    """Read and validate config.yaml. Raises `ConfigError` with every problem found."""
+    """Read and validate config.yaml. Raises `ConfigError` with every problem found.
+
+    What it says of rules is checked with the rules, in `scanner.pipeline.inputs`.
+    """
     try:
         raw = path.read_bytes()
         document = Document(path, raw.decode("utf-8-sig"))
@@ -234,8 +239,8 @@ def load(path: Path) -> Loaded:
     except DocumentError as exc:
         raise ConfigError(exc.problems) from None
     settings = _from_folder(_validated(document), path.resolve().parent)
-    _check_rules(document, settings.rules)
-    return Loaded(settings=settings, path=path.resolve(), digest=hashlib.sha256(raw).hexdigest())
+    digest = hashlib.sha256(raw).hexdigest()
+    return Loaded(settings=settings, path=path.resolve(), digest=digest, document=document)
 
 
 def _validated(document: Document) -> Settings:
@@ -350,34 +355,6 @@ def _known_keys(model: type[BaseModel], where: Where) -> list[str]:
             kinds = [field.annotation, *get_args(field.annotation)]
             current = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
     return list(current.model_fields)
-
-
-def _check_rules(document: Document, settings: RuleSettings) -> None:
-    """Refuse what is said of rules that do not exist: a misspelt threshold would silently be the default."""
-    from scanner.analyze.rule_files import RuleError, choose, load_rules
-
-    try:
-        rules = load_rules(settings.custom)
-    except DocumentError as exc:
-        raise ConfigError(exc.problems) from None
-    known = [rule.id for rule in rules]
-    places: list[tuple[Where, str]] = [(("rules", "params", name), name) for name in settings.params]
-    places += [(("rules", "disabled", index), name) for index, name in enumerate(settings.disabled)]
-    problems = [
-        document.problem(where, f"no rule `{name}`; {nearest(name, known)}")
-        for where, name in places
-        if name not in known
-    ]
-    for name, params in settings.params.items():
-        for param in params if name in known else ():
-            try:
-                choose(rules, {name: {param: params[param]}}, [])
-            except RuleError as exc:
-                key = f"rules.params.{name}.{param}: "
-                where = ("rules", "params", name, param)
-                problems += [document.problem(where, problem.removeprefix(key)) for problem in exc.problems]
-    if problems:
-        raise ConfigError(problems)
 
 
 def _from_folder(section: SectionT, folder: Path) -> SectionT:

@@ -111,7 +111,6 @@ FORBIDDEN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 DEBTS: dict[str, Edges] = {
     "the ground imports nothing above it": {
-        ("scanner.config", "scanner.analyze.rule_files"),
         ("scanner.kinds", "scanner.collect.collector"),
         ("scanner.plugins", "scanner.collect.collector"),
     },

@@ -12,6 +12,7 @@ import yaml
 
 from reports.prometheus import Config
 from scanner.config import ConfigError, Loaded, SecretMissingError, SecretRef, Settings, json_schema, load
+from scanner.pipeline.inputs import read_rules
 from scanner.plugins import collector_names, load_collector
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +28,7 @@ def problems(folder: Path, text: str) -> list[str]:
     """Return what is wrong, each without the path of the file in front."""
     path = given(folder, text)
     with pytest.raises(ConfigError) as caught:
-        load(path)
+        read_rules(load(path))
     for problem in caught.value.problems:
         assert problem.startswith(f"{path}:")
     return [problem.removeprefix(f"{path}:") for problem in caught.value.problems]
@@ -153,7 +154,7 @@ def test_a_custom_rule_that_is_wrong_is_told_with_its_own_place(tmp_path: Path) 
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "my-rule.yaml").write_text("titel: x\n")
     with pytest.raises(ConfigError) as caught:
-        load(given(tmp_path, f"{AWS}rules: {{custom: mine}}\n"))
+        read_rules(load(given(tmp_path, f"{AWS}rules: {{custom: mine}}\n")))
     assert caught.value.problems[0].startswith(
         f"{tmp_path}/mine/my-rule.yaml:1:1: titel: unknown key; did you mean `title`?"
     )
@@ -253,6 +254,7 @@ def test_the_example_is_valid_by_the_schema_and_by_load() -> None:
     path = ROOT / "config.example.yaml"
     assert list(VALIDATOR.iter_errors(yaml.safe_load(path.read_text()))) == []
     assert {"aws", "github"} <= load(path).settings.collectors.keys()
+    assert read_rules(load(path))
 
 
 @pytest.mark.parametrize(

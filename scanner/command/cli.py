@@ -271,13 +271,15 @@ def analyze(
 ) -> None:
     """Run the rules over a sealed snapshot, and compare it with the night before."""
     from scanner.command.summary import analysis_lines
+    from scanner.pipeline.inputs import read_rules
     from scanner.pipeline.stages import analyze_run, locked, resolve_run
 
     with _exit_codes():
-        settings = _load(config, state).settings
+        loaded = _load(config, state)
+        settings = loaded.settings
         with locked(settings.state, 0):
             chosen = resolve_run(settings.state, run_id)
-            analyze_run(settings, chosen)
+            analyze_run(settings, chosen, read_rules(loaded))
         typer.echo("\n".join(analysis_lines(settings.state, chosen)))
 
 
@@ -327,11 +329,11 @@ def demo(
 @app.command("check-config")
 def check_config(config: ConfigOption = Path("config.yaml")) -> None:
     """Validate the configuration and the files it names, and say what it would scan. Sends nothing."""
-    from scanner.pipeline.stages import check_inputs
+    from scanner.pipeline.inputs import check_files, read_rules
 
     with _exit_codes():
         loaded = _load(config, None)
-        problems = check_inputs(loaded.settings, _now(None))
+        problems = check_files(loaded.settings, read_rules(loaded), _now(None))
         if problems:
             raise UsageError("\n".join(problems))
         for name, sections in sorted(loaded.settings.collectors.items()):

@@ -17,15 +17,17 @@ from scanner.collect.run import NothingCollectedError, Progress, collect_snapsho
 from scanner.config import ConfigError
 from scanner.findings import SEVERITIES
 from scanner.night import open_night
+from scanner.pipeline.inputs import check_files, read_rules
 from scanner.pipeline.notify import Watched, tell_of_night
 from scanner.plugins import load_report, report_config
 from scanner.snapshot import SnapshotError, list_sealed, run_id_of, write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from scanner.analyze.rule import Rule
     from scanner.analyze.steps import AnalysisSummary, AnalyzeSettings
     from scanner.config import Loaded, Section, Settings
     from scanner.night import Night
@@ -122,29 +124,11 @@ def analyze_settings(settings: Settings) -> AnalyzeSettings:
     )
 
 
-def check_inputs(settings: Settings, as_of: datetime) -> list[str]:
-    """Read the files that people write, so that one that is broken is told before hours of collecting.
-
-    Returns what is wrong with single exceptions: the others hold, and analysis makes findings of these. Raises
-    `DocumentError` for files that cannot be read.
-    """
-    from scanner.analyze.exceptions import read_exceptions
-    from scanner.analyze.owners import read_owners
-    from scanner.analyze.rule_files import load_rules
-
-    if settings.owners is not None:
-        read_owners(settings.owners)
-    if settings.exceptions is None:
-        return []
-    rules = [rule.id for rule in load_rules(settings.rules.custom)]
-    return [one.problem for one in read_exceptions(settings.exceptions, rules, as_of) if one.problem]
-
-
-def analyze_run(settings: Settings, run_id: str) -> AnalysisSummary:
-    """Analyse a sealed snapshot."""
+def analyze_run(settings: Settings, run_id: str, rules: Sequence[Rule] | None = None) -> AnalysisSummary:
+    """Analyse a sealed snapshot with all ``rules``, which are read when left out."""
     from scanner.analyze.steps import analyze
 
-    return analyze(settings.state, run_id, settings=analyze_settings(settings))
+    return analyze(settings.state, run_id, settings=analyze_settings(settings), rules=rules)
 
 
 def previous_run(state: Path, run_id: str) -> str | None:
@@ -252,8 +236,9 @@ def run_night(
     with locked(settings.state, wait_lock), told_to_stop(settings.limits.deadline_minutes) as stopping:
         watched = Watched(settings.notify, run_id_of(as_of)) if "report" in stages else None
         with watched or contextlib.nullcontext():
+            rules = read_rules(loaded)
             if "analyze" in stages:
-                for problem in check_inputs(settings, as_of):
+                for problem in check_files(settings, rules, as_of):
                     log.warning("an exception covers nothing", problem=problem)
             manifest = collect_snapshot(
                 settings,
@@ -268,7 +253,7 @@ def run_night(
                 "snapshot sealed", run=manifest.run_id, coverage=manifest.coverage, partial=manifest.partial
             )
             if "analyze" in stages:
-                analyze_run(settings, manifest.run_id)
+                analyze_run(settings, manifest.run_id, rules)
             folder = settings.state / "reports" / manifest.run_id
             names: list[str] = []
             if "report" in stages:

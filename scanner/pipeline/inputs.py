@@ -1,0 +1,76 @@
+"""What people wrote beside config.yaml, read before a night begins: rules, thresholds, exceptions, owners.
+
+A file that is broken is told before hours of collecting.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scanner.config import ConfigError
+from scanner.document import DocumentError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from scanner.analyze.rule import Rule
+    from scanner.config import Loaded, RuleSettings, Settings
+    from scanner.document import Document, Where
+
+
+def read_rules(loaded: Loaded) -> list[Rule]:
+    """Return all rules, built-in and custom, as their files have them.
+
+    Raises `ConfigError` for rules that cannot be read, and for what config.yaml says of rules or thresholds that do not
+    exist: a misspelt threshold would silently be the default.
+    """
+    from scanner.analyze.rule_files import load_rules
+
+    try:
+        rules = load_rules(loaded.settings.rules.custom)
+    except DocumentError as exc:
+        raise ConfigError(exc.problems) from None
+    problems = _problems(loaded.document, loaded.settings.rules, rules) if loaded.document else []
+    if problems:
+        raise ConfigError(problems)
+    return rules
+
+
+def _problems(document: Document, settings: RuleSettings, rules: Sequence[Rule]) -> list[str]:
+    from scanner.analyze.rule_files import RuleError, with_params
+
+    known = {rule.id: rule for rule in rules}
+    places: list[tuple[Where, str]] = [(("rules", "params", name), name) for name in settings.params]
+    places += [(("rules", "disabled", index), name) for index, name in enumerate(settings.disabled)]
+    problems = [
+        document.problem(where, f"no rule `{name}`; {nearest(name, known)}")
+        for where, name in places
+        if name not in known
+    ]
+    for name, params in settings.params.items():
+        for param, value in params.items() if name in known else ():
+            try:
+                with_params(known[name], {param: value})
+            except RuleError as exc:
+                key = f"rules.params.{name}.{param}: "
+                where = ("rules", "params", name, param)
+                problems += [document.problem(where, problem.removeprefix(key)) for problem in exc.problems]
+    return problems
+
+
+def check_files(settings: Settings, rules: Sequence[Rule], as_of: datetime) -> list[str]:
+    """Read the owners and the exceptions.
+
+    Returns what is wrong with single exceptions: the others hold, and analysis makes findings of these. Raises
+    `DocumentError` for files that cannot be read.
+    """
+    from scanner.analyze.exceptions import read_exceptions
+    from scanner.analyze.owners import read_owners
+
+    if settings.owners is not None:
+        read_owners(settings.owners)
+    if settings.exceptions is None:
+        return []
+    read = read_exceptions(settings.exceptions, [rule.id for rule in rules], as_of)
+    return [one.problem for one in read if one.problem]
