@@ -237,6 +237,17 @@ def test_texts_that_are_long_broken_or_no_text(monkeypatch: pytest.MonkeyPatch, 
     assert {row.reason for row in broken} == {"malformed"}
 
 
+def test_a_long_text_that_repositories_share_is_read_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    files = {".github/workflows/long.yml": WORKFLOW + "# " + "x" * 600_000}
+    shared = [repository(id=number, name=f"app-{number}", files=files) for number in (11, 12, 13)]
+    with GitHubSandbox(organization=organization(*shared)) as sandbox:
+        records = collected(config(sandbox, monkeypatch, workers=1), run(tmp_path))
+        assert sandbox.calls["GET /repos/{owner}/{repo}/git/blobs/{file_sha}"] == 1
+    assert len([row for row in of(records, Identity) if row.kind == "github-workflow"]) == 3
+
+
 def test_a_token_that_ends_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with GitHubSandbox(limits=GitHubLimits(scale=3600)) as sandbox:
         options = app_config(sandbox, monkeypatch)

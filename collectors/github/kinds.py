@@ -6,7 +6,8 @@ from collectors.definitions import KINDS as DEFINITIONS
 
 KINDS: dict[str, frozenset[str]] = {
     "accounts": frozenset(("github-organization", "github-repository")),
-    "identities": frozenset(
+    "identities": DEFINITIONS["identities"]
+    | frozenset(
         (
             "github-action",
             "github-app-installation",

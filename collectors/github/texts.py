@@ -45,9 +45,20 @@ class KnownFiles(msgspec.Struct, frozen=True, kw_only=True):
     """The definition files of one page of repositories, by object id."""
 
     texts: dict[str, str]
-    """Those that were fetched tonight."""
+    """Those that were fetched tonight; `text` adds to them."""
     facts: dict[str, DefinitionFacts]
     """Those that were read tonight or on an earlier night."""
+
+    def text(self, scope: OrganizationScope, repository: RepositoryFacts, file: DefinitionFile) -> str:
+        """Return a file's text: fetched before, or now, by REST. Raises `SourceError`.
+
+        It is kept for the other repositories of the page, many of which may have the same file.
+        """
+        held = self.texts.get(file.oid)
+        if held is None:
+            held = self.texts[file.oid] = _read(scope, repository, file)
+            learn(scope.memory, file, held, scope.run.fingerprint)
+        return held
 
     def called(self, repository: RepositoryFacts) -> dict[str, list[Job]]:
         """Return the jobs of the repository's reusable workflows, by path."""
@@ -88,7 +99,7 @@ def learn(memory: Memory, file: DefinitionFile, text: str, fingerprint: Fingerpr
     return facts
 
 
-def read_text(scope: OrganizationScope, repository: RepositoryFacts, file: DefinitionFile) -> str:
+def _read(scope: OrganizationScope, repository: RepositoryFacts, file: DefinitionFile) -> str:
     """Return a file's text, by REST. Raises `SourceError` for what is too long, or no text.
 
     https://docs.github.com/en/rest/git/blobs#get-a-blob

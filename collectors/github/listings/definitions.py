@@ -10,7 +10,6 @@ import msgspec
 from collectors.definitions import Context, DefinitionError, PipelineKind, definition_records, parse
 from collectors.github import powers
 from collectors.github.facts import DEFAULT_CLAIMS, SubjectTemplate
-from collectors.github.texts import learn, read_text
 from scanner.collect.failures import SourceError
 from scanner.collect.listings import with_coverage
 from scanner.records import Coverage, Grant, Identity, level_of, record_id
@@ -147,10 +146,7 @@ def _of_file(around: _Surroundings, file: DefinitionFile) -> Generator[Record, N
     key = hashlib.sha256(msgspec.json.encode(depends, order="deterministic")).hexdigest()
     known = memory.definition(key)
     if known is None:
-        text = around.files.texts.get(file.oid)
-        if text is None:
-            text = read_text(around.scope, around.repository, file)
-            learn(memory, file, text, around.scope.run.fingerprint)
+        text = around.files.text(around.scope, around.repository, file)
         known = list(_parsed(around, file, text))
         memory.keep_definition(key, known)
     yield from known
