@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from scanner.collect.failures import Failure
-from scanner.collect.listings import ListingRequest, side_by_side, with_coverage
+from scanner.collect.failures import Failure, SourceError
+from scanner.collect.listings import ListingRequest, preflight, side_by_side, with_coverage
 from scanner.plugins import collector_names, load_collector
-from scanner.records import Account, Coverage, Gap, Record
+from scanner.records import Account, Coverage, Gap, Grant, Identity, Record
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -57,6 +57,89 @@ def test_an_empty_listing_is_covered_and_not_a_gap() -> None:
     (only,) = with_coverage(iter(()), ASKED, lambda _: None)
     assert isinstance(only, Coverage)
     assert only.items == 0
+
+
+def identity(number: int, kind: str) -> Identity:
+    return Identity(
+        id=f"aws:{kind}:{number}",
+        provider="aws",
+        account_id="aws:account:1",
+        surface="automation",
+        kind=kind,
+        native_id=str(number),
+        name=str(number),
+    )
+
+
+def grant(number: int) -> Grant:
+    return Grant(
+        id=f"aws:grant:{number}",
+        provider="aws",
+        account_id="aws:account:1",
+        identity_id="aws:role:1",
+        role="r",
+        resource="*",
+        breadth="account",
+        powers=[],
+        level="read",
+    )
+
+
+def test_coverage_counts_the_records_of_its_own_table_and_kind_each_once() -> None:
+    records: list[Record] = [
+        account(1),
+        identity(1, "role"),
+        identity(2, "role"),
+        identity(3, "user"),
+        grant(1),
+    ]
+    fills = [
+        "identities/role",
+        "identities/user",
+        "identities/group",
+        "identities",
+        "grants/member",
+        "secrets",
+    ]
+    rows = list(with_coverage([*records, *records], ASKED, fills=fills))
+    assert {(row.table, row.kind): row.items for row in rows if isinstance(row, Coverage)} == {
+        ("accounts", "aws-account"): 1,
+        ("identities", "role"): 2,
+        ("identities", "user"): 1,
+        ("identities", "group"): 0,
+        ("identities", None): 3,
+        # Grants have no kind of their own.
+        ("grants", "member"): 1,
+        ("secrets", None): 0,
+    }
+
+
+@pytest.mark.parametrize("bad", [True, False])
+def test_what_is_in_doubt_after_a_failure_is_a_gap_and_no_coverage_otherwise(bad: bool) -> None:
+    listing = failing(1, OSError("gone")) if bad else iter([account(1)])
+    rows = list(with_coverage(listing, ASKED, fills=["grants"], loses=["secrets/x", "links"]))
+    told = {(type(row), row.table, row.kind) for row in rows if isinstance(row, Gap | Coverage)}
+    filled = {("accounts", "aws-account"), ("grants", None)}
+    lost = {("secrets", "x"), ("links", None)}
+    assert told == ({(Gap, *one) for one in filled | lost} if bad else {(Coverage, *one) for one in filled})
+    assert len({row.id for row in rows}) == len(rows)
+
+
+def test_a_first_call_proves_no_table_and_loses_everything() -> None:
+    def itself(bad: bool) -> Generator[Record, None, str]:
+        yield account(1)
+        if bad:
+            raise SourceError("denied", "no", needs="a role")
+        return "found"
+
+    values: list[str | None] = []
+
+    def outer(bad: bool) -> Iterator[Record]:
+        values.append((yield from preflight(itself(bad), ASKED)))
+
+    assert [type(row) for row in outer(False)] == [Account]
+    assert [type(row) for row in outer(True)] == [Account, Gap]
+    assert values == ["found", None]
 
 
 def test_a_failure_keeps_what_came_and_gives_no_coverage() -> None:

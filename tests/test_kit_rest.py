@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sandbox.kit.authority import CertificateAuthority
 from sandbox.kit.http import Reply, reply
+from sandbox.kit.server import LoopbackServer
 from scanner.collect.auth import IssuedToken, TokenAuth
 from scanner.collect.memory import Memory
 from scanner.collect.paging import (
@@ -532,3 +534,41 @@ def test_an_unchanged_page_comes_from_the_memory_for_the_same_credential_only(
         assert [headers.get("if-none-match", "none") for _, _, headers in source.seen] == statuses
         memory.close()
         asking.close()
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def authority() -> Iterator[CertificateAuthority]:
+    with CertificateAuthority() as made:
+        yield made
+
+
+def test_a_certificate_is_trusted_by_the_configured_bundle_alone(
+    authority: CertificateAuthority, source: Source, tmp_path: Path
+) -> None:
+    with LoopbackServer(lambda *_: reply(200, {"id": 1}), "tls", authority) as server:
+        trusting = client(source, tmp_path, base=server.origin, config={"ca_bundle": authority.bundle})
+        assert trusting.one("/x") == {"id": 1}
+        problem = failure(lambda: client(source, tmp_path, base=server.origin).one("/x"))
+        assert (problem.reason, "ca_bundle" in problem.detail) == ("unreachable", True)
+
+
+def test_an_answer_that_drips_over_tls_ends_in_time_and_when_the_run_stops(
+    authority: CertificateAuthority, source: Source, tmp_path: Path
+) -> None:
+    def drip(*_: object) -> Reply:
+        parts = [part for _ in range(200) for part in (b" ", 0.1)]
+        return Reply(status=200, body=b"", headers={}, stream=parts, length=200)
+
+    with LoopbackServer(drip, "tls", authority) as server:
+        bundle = {"ca_bundle": authority.bundle}
+        began = time.monotonic()
+        patient = client(source, tmp_path, base=server.origin, config={**bundle, "answer_seconds": 1})
+        assert failure(lambda: patient.one("/x")).reason == "unreachable"
+        stopping = threading.Event()
+        threading.Timer(0.5, stopping.set).start()
+        stopped = client(source, tmp_path, stopping, base=server.origin, config=bundle)
+        assert failure(lambda: stopped.one("/x")).reason == "deadline"
+        assert time.monotonic() - began < 8
