@@ -251,6 +251,48 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The night whose complete listing first lacked it; None while it is there or not known to be gone."""
 
 
+class TargetCoverage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How much of one target was seen: an account, an organization, a group, a folder."""
+
+    id: str
+    """``collector/target``."""
+    collector: str
+    """The collector that reads it."""
+    target: str
+    """Its name in that collector."""
+    provider: str
+    """Its provider."""
+    account_id: str
+    """The `Account.id` that it covers."""
+    name: str | None = None
+    """What people call that account, as far as any night read it."""
+    kind: str | None = None
+    """The account's kind."""
+    parent_id: str | None = None
+    """The `Account.id` above it."""
+    state: Literal["whole", "part", "dark", "not-asked"]
+    """whole: all that the provider shows was answered; part: some was; dark: nothing was;
+    not-asked: the run was told to read other targets only."""
+    listings_expected: int
+    """Listings asked for tonight, and those of the last night that saw it which could not be asked for."""
+    listings_answered: int
+    """Listings that were read in full."""
+    listings_never_shown: int
+    """Listings that the provider shows to nobody, or not to this kind of credential; expected and not answered."""
+    items: int
+    """Records that the answered listings gave."""
+    items_expected: int
+    """The same, with what the last night listed where tonight could not ask."""
+    seen_in: str | None = None
+    """The last run that saw something of it."""
+    whole_in: str | None = None
+    """The last run that saw all of it."""
+    reason: str | None = None
+    """Why it is not whole: the worst gap."""
+    needs: str | None = None
+    """The missing permission."""
+
+
 class Metric(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One figure of one night, in tidy form."""
 
@@ -273,6 +315,7 @@ RESULT_TABLES: dict[str, type[msgspec.Struct]] = {
     "reach": Reach,
     "excess": Excess,
     "exceptions": ExceptionState,
+    "target_coverage": TargetCoverage,
     "metrics": Metric,
     "population": Member,
 }

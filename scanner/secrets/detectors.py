@@ -249,7 +249,7 @@ _ALIBABA_KEY = re.compile(r"(?<![A-Za-z0-9])LTAI[A-Za-z0-9]{12,26}(?![A-Za-z0-9]
 _FORTY = re.compile(r"(?<![A-Za-z0-9/+])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 _GCP_KEY_ID = re.compile(r'"private_key_id"\s*:\s*"([0-9a-f]{40})"')
 _AWS_WORD = re.compile(r"(?i)aws|secret|access_?key|s3|ses_|smtp")
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]{48,}={0,2}\s*")
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]{48,}+={0,2}\s*+")
 _DATABASES = frozenset(
     {
         "postgres",

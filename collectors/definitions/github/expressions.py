@@ -19,6 +19,9 @@ Taint: TypeAlias = Literal["stranger", "collaborator", "unknown", "none"]
 """Who can write a value: anyone who opens an issue or pull request; who may push or dispatch; cannot tell; nobody."""
 
 _BODY = re.compile(r"(?:'[^']*+'|[^'}]|\}(?!\}))*+\}\}")
+_UNCLOSED = 20
+"""Openings without an end after which a text is given up: GitHub refuses it at the first, and each costs a scan to the
+end of the text."""
 _TOKEN = re.compile(
     r"'[^']*+'|(?P<name>[A-Za-z_][\w-]*+)(?P<path>(?:\s*+\.\s*+(?:[A-Za-z_][\w-]*+|\*)|\s*+\[(?:'[^']*+'|[^\[\]'])*+\])*+)(?P<call>\s*+\()?"
 )
@@ -95,10 +98,13 @@ class Expression:
 def expressions(text: str) -> Iterator[Expression]:
     """Yield the expressions of a text with their offset."""
     at = text.find("${{")
+    unclosed = 0
     while at >= 0:
         match = _BODY.match(text, at + 3)
         if match is None:
-            at = text.find("${{", at + 3) if text.find("}}", at) >= 0 else -1
+            unclosed += 1
+            later = text.find("}}", at) >= 0 and unclosed < _UNCLOSED
+            at = text.find("${{", at + 3) if later else -1
             continue
         yield Expression(match.group()[:-2], at)
         at = text.find("${{", match.end())
