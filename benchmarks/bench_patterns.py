@@ -56,7 +56,9 @@ def _in(value: object, depth: int = 0) -> Iterator[re.Pattern[str]]:
 
 def _texts(pattern: re.Pattern[str]) -> Iterator[str]:
     yield from _RUNS
-    literals = re.findall(r"[A-Za-z0-9 _:/=-]{2,}", re.sub(r"\\[A-Za-z]|\(\?[a-zA-Z]*[:)]|[{][\d,]*[}]", "|", pattern.pattern))
+    literals = re.findall(
+        r"[A-Za-z0-9 _:/=-]{2,}", re.sub(r"\\[A-Za-z]|\(\?[a-zA-Z]*[:)]|[{][\d,]*[}]", "|", pattern.pattern)
+    )
     yield from dict.fromkeys(literals[:12])
 
 

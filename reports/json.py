@@ -64,7 +64,7 @@ def _summary(night: Night) -> dict[str, Any]:
         "tool_version": manifest.tool_version,
         "config_digest": manifest.config_digest,
         "manifest_sha256": sha256_of(night.snapshot / "manifest.json"),
-        "coverage": manifest.coverage,
+        "coverage": msgspec.to_builtins(night.coverage),
         "partial": manifest.partial,
         "rows": manifest.rows,
         "findings": by_status,

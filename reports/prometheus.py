@@ -39,7 +39,10 @@ def write(night: Night, folder: Path, config: Config) -> list[Path]:  # noqa: AR
 
     manifest = night.manifest
     gauge("last_run_timestamp_seconds", "Time of the newest analysed run").set(manifest.as_of.timestamp())
-    gauge("coverage_ratio", "Complete listings of all that were asked for").set(manifest.coverage)
+    gauge("coverage_ratio", "Listings answered in full, of those expected").set(night.coverage.ratio)
+    states = gauge("targets", "Targets by how much of them was seen", "state")
+    for state in ("whole", "part", "dark", "not_asked"):
+        states.labels(state).set(getattr(night.coverage, state))
     gauge("partial", "1 when the run was stopped before every target was done").set(manifest.partial)
     seconds = gauge("collect_seconds", "Time spent on targets", "collector")
     gaps = gauge("gaps", "Listings that could not be read in full", "collector")

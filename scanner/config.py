@@ -197,7 +197,9 @@ class Settings(Section):
     fail_on: str | None = Field(default=None, pattern=r"^(new:|open:)?(critical|high|medium|low|info)$")
     """Exit with 3 when there are findings at or above this: ``new:high`` or ``high``."""
     min_coverage: float = Field(default=0.8, ge=0, le=1)
-    """Exit with 4 when less of what was asked for was answered: 0 to 1."""
+    """Exit with 4 when less of the listings was answered than this, of those expected: 0 to 1."""
+    max_unobserved: float = Field(default=0.2, ge=0, le=1)
+    """Exit with 4 when a larger share of the open findings could not be looked at again: 0 to 1."""
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,6 +212,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """sha256 of the file's bytes; it holds no secrets."""
     document: Document | None = None
     """The file as it was written, to say where something stands; None when there is none."""
+    selected: bool = False
+    """True when the command line names what is read, in place of the file."""
 
 
 class ConfigError(DocumentError):

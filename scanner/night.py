@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from scanner.findings import RESULT_TABLES
 from scanner.records import TABLES
+from scanner.run_coverage import RunCoverage, read_run_coverage
 from scanner.snapshot import read_manifest
 from scanner.tables import Tables
 
@@ -46,6 +48,11 @@ class Night:
         self.rows = self.tables.rows
         self.dicts = self.tables.dicts
         self.one = self.tables.one
+
+    @cached_property
+    def coverage(self) -> RunCoverage:
+        """How much of the targets was seen."""
+        return read_run_coverage(self.tables)
 
     def close(self) -> None:
         """Release the connection and its temporary files."""

@@ -80,6 +80,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     tool_version: str
     config_digest: str
     """sha256 of the configuration's text, which holds no secrets."""
+    selected: bool = False
+    """True when the run was told to read only some of what the configuration names."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +100,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     not_started: list[str] = []
     """``collector/target`` that the deadline left out."""
     coverage: float
-    """Complete listings of all listings that were asked for, 0 to 1."""
+    """Complete listings of all listings that were asked for tonight, 0 to 1. What could not even be asked for is not in it:
+    analysis compares with earlier nights (`scanner.analyze.target_coverage`)."""
+    selected: bool = False
+    """True when the run was told to read only some of what the configuration names."""
     files: list[ShardFile]
 
 
@@ -246,6 +251,7 @@ def seal(folder: Path, info: RunInfo, not_started: Sequence[str] = (), *, partia
         tool_version=info.tool_version,
         config_digest=info.config_digest,
         partial=partial,
+        selected=info.selected,
         rows=rows,
         targets=sorted(done, key=lambda target: (target.collector, target.target)),
         not_started=sorted(not_started),

@@ -392,7 +392,7 @@ def test_figures_of_the_night(tmp_path: Path) -> None:
 def test_an_empty_night_proves_nothing(tmp_path: Path) -> None:
     summary = analysed(tmp_path, 1, [])
     assert summary.findings == {}
-    assert summary.coverage == 0.0
+    assert summary.coverage.ratio == 0.0
     assert set(summary.rule_results) == {"evaluated"}  # the rules about exceptions.yaml, which was read
     assert rows(tmp_path, 1, "SELECT DISTINCT account_id FROM rule_results") == [
         ("sprawlscan:file:exceptions",)

@@ -293,7 +293,7 @@ def test_prometheus_reads_the_figures_of_every_run(place: Place) -> None:
     path = place.folder / "metrics" / "sprawlscan.prom"
     found = samples(path)
     assert found["sprawlscan_last_run_timestamp_seconds",] == FIRST.timestamp()
-    assert found["sprawlscan_coverage_ratio",] == outcome.coverage == 1.0
+    assert found["sprawlscan_coverage_ratio",] == outcome.coverage.ratio == 1.0
     assert found["sprawlscan_partial",] == 0
     assert found["sprawlscan_gaps", "definitions"] == 0
     new = {

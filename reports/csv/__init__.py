@@ -216,7 +216,7 @@ def write(night: Night, folder: Path, config: Config) -> list[Path]:
         "as_of": night.as_of.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "schema_version": SCHEMA_VERSION,
         "complete": not night.manifest.partial and night.manifest.rows["gaps"] == 0,
-        "coverage": night.manifest.coverage,
+        "coverage": msgspec.to_builtins(night.coverage),
         "gaps": night.manifest.rows["gaps"],
         "dialect": {
             "encoding": "utf-8-sig" if config.bom else "utf-8",

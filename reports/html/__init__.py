@@ -24,6 +24,7 @@ from reports.html.queries import plural
 from reports.html.trend import HEIGHT, WIDTH, read_trend
 from scanner.config import Section
 from scanner.findings import SEVERITIES
+from scanner.run_coverage import coverage_sentence
 from scanner.safe_text import NAME, plain
 from scanner.snapshot import sha256_of, write_private
 
@@ -64,6 +65,7 @@ def render(night: Night, config: Config, most: int = MOST) -> str:
             title=config.title,
             night=night,
             manifest=night.manifest,
+            coverage=coverage_sentence(night.coverage),
             manifest_sha256=sha256_of(night.snapshot / "manifest.json"),
             page=read_page(night, rules),
             trend=read_trend(night),

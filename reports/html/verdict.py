@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reports.html.queries import OPEN, by_severity, cut, first, plural, utc
+from reports.html.queries import OPEN, by_severity, first, plural, utc
+from scanner.run_coverage import coverage_sentence
 from scanner.safe_text import NAME, plain
 
 if TYPE_CHECKING:
@@ -27,43 +28,30 @@ class Verdict(NamedTuple):
 
 
 def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
+    coverage, manifest = night.coverage, night.manifest
     figures = first(
         night,
         """
-        WITH dark AS (SELECT account_id FROM gaps WHERE "table" = '*')
-        SELECT (SELECT count(*) FROM coverage) AS answered, (SELECT count(*) FROM gaps) AS missed,
-               (SELECT count(DISTINCT account_id) FROM gaps) AS accounts_missed,
-               (SELECT count(*) FROM (SELECT account_id FROM gaps UNION SELECT account_id FROM coverage
-                                      UNION SELECT id FROM accounts)) AS accounts,
-               (SELECT count(DISTINCT rule) FROM rule_results WHERE status <> 'evaluated' AND account_id NOT IN (FROM dark)) AS weak,
+        WITH dark AS (SELECT account_id FROM target_coverage WHERE state = 'dark')
+        SELECT (SELECT count(DISTINCT rule) FROM rule_results WHERE status <> 'evaluated' AND account_id NOT IN (FROM dark)) AS weak,
                (SELECT count(DISTINCT rule) FROM rule_results
                 WHERE status IN ('not-evaluated', 'error') AND account_id NOT IN (FROM dark)) AS silent,
                (SELECT count(DISTINCT rule) FROM rule_results) AS rules
         """,
     )
-    manifest = night.manifest
-    asked = figures["answered"] + figures["missed"]
     lines = []
-    if asked == 0:
+    if coverage.listings_expected == 0:
         lines.append("Nothing was asked of any provider, so this report proves nothing.")
-    dark = cut(
-        night,
-        """
-        SELECT DISTINCT coalesce(a.name, g.account_id) AS name FROM gaps AS g LEFT JOIN accounts AS a ON a.id = g.account_id
-        WHERE g."table" = '*' ORDER BY name
-        """,
-        5,
-    )
-    if dark.total:
-        names = ", ".join(plain(row["name"], NAME) for row in dark.rows) + (
-            f" and {dark.more:,} more" if dark.more else ""
-        )
-        lines.append(f"Nothing could be read of {plural(dark.total, 'account')}: {names}.")
-    if figures["missed"]:
+    if coverage.dark:
+        few = coverage.dark_targets[:5]
+        names = ", ".join(plain(name, NAME) for name in few)
+        more = coverage.dark - len(few)
         lines.append(
-            f"{figures['missed']:,} of {plural(asked, 'listing')} failed, "
-            f"in {figures['accounts_missed']:,} of {plural(figures['accounts'], 'account')}."
+            f"Nothing could be read of {plural(coverage.dark, 'account')}: {names}"
+            + (f" and {more:,} more." if more else ".")
         )
+    if coverage.listings_answered < coverage.listings_expected:
+        lines.append(coverage_sentence(coverage))
     if manifest.partial or manifest.not_started:
         lines.append(
             f"The run was stopped before its end: {plural(len(manifest.not_started), 'target')} not started."
@@ -74,14 +62,15 @@ def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
         part = figures["weak"] - figures["silent"]
         lines.append(
             f"{figures['silent']:,} of {plural(figures['rules'], 'rule')} could not be evaluated in at least one "
-            f"{'other ' if dark.total else ''}account"
+            f"{'other ' if coverage.dark else ''}account"
             + (f", and {part:,} more had only part of their inputs." if part else ".")
         )
     if lines:
         return False, [*lines, "Where something was not seen, the absence of findings proves nothing."]
     return True, [
         (
-            f"All {plural(asked, 'listing')} asked for were answered in full, in {plural(figures['accounts'], 'account')}, "
+            f"All {plural(coverage.listings_expected, 'listing')} asked for were answered in full, "
+            f"in {plural(coverage.whole, 'account')}, "
             f"and all {plural(figures['rules'], 'rule')} had their inputs."
         )
     ]

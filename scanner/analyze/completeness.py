@@ -113,8 +113,13 @@ _RULE_STATES = """
     FROM here AS h LEFT JOIN elsewhere AS e ON e.rule = h.rule LEFT JOIN nowhere AS n ON n.rule = h.rule
     UNION ALL
     SELECT unnest($about_exceptions::VARCHAR[]), $account, 'sprawlscan', 'evaluated', 'evaluated', NULL
+    UNION ALL
+    SELECT rule, account_id, min(provider), 'evaluated', 'evaluated', NULL
+    FROM (SELECT unnest($about_targets::VARCHAR[]) AS rule),
+         (SELECT account_id, provider FROM target_coverage UNION ALL SELECT account_id, provider FROM targets_before)
+    GROUP BY ALL
 """
-"""exceptions.yaml is read whole or the run ends: rules about it are always evaluated."""
+"""exceptions.yaml is read whole or the run ends, and coverage is counted for every target: such rules are always evaluated."""
 
 _KEY = """md5(to_json([collector, target, account_id, "table", kind, call, region])::VARCHAR)"""
 
@@ -152,7 +157,7 @@ _NEED_COLUMNS = {
 def judge(tables: Tables, rules: Iterable[Rule]) -> None:
     """Make the table ``rule_states``: rule, account, status, reason, and the status by the account alone.
 
-    On the way come ``listed`` (what was listed and what was not, by account, table and kind), ``rule_needs`` and
+    Reads ``target_coverage`` and ``targets_before`` (`scanner.analyze.target_coverage`). On the way come ``listed`` (what was listed and what was not, by account, table and kind), ``rule_needs`` and
     ``accounts_above`` (each account with those above it).
     """
     rules = list(rules)
@@ -165,8 +170,15 @@ def judge(tables: Tables, rules: Iterable[Rule]) -> None:
     tables.table_of_rows("rule_needs", _NEED_COLUMNS, needs)
     tables.table_of("accounts_above", _ACCOUNTS_ABOVE)
     about_exceptions = [rule.id for rule in rules if rule.subject == "exceptions"]
+    about_targets = [rule.id for rule in rules if rule.subject == "target_coverage"]
     tables.table_of(
-        "rule_states", _RULE_STATES, {"about_exceptions": about_exceptions, "account": EXCEPTIONS_ACCOUNT}
+        "rule_states",
+        _RULE_STATES,
+        {
+            "about_exceptions": about_exceptions,
+            "account": EXCEPTIONS_ACCOUNT,
+            "about_targets": about_targets,
+        },
     )
 
 

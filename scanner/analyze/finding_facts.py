@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from scanner.analyze.exceptions import EXCEPTIONS_ACCOUNT
 from scanner.analyze.resolve import BY_ACCOUNT
-from scanner.records import POWERS, TABLES
+from scanner.analyze.rule import SUBJECTS
+from scanner.records import POWERS
 
 if TYPE_CHECKING:
     from scanner.tables import Tables
@@ -151,6 +152,7 @@ _SUBJECTS: dict[str, dict[str, str]] = {
     "rollouts": {"kind": "'rollout'", "name": "coalesce(declared, id)", "identity_id": "workload_id"},
     "gaps": {"kind": "reason", "name": "call", "resource": "needs"},
     "coverage": {"kind": '"table"', "name": "call"},
+    "target_coverage": {"kind": "kind", "name": "coalesce(name, target)", "resource": "needs"},
     "exceptions": {
         "account_id": f"'{EXCEPTIONS_ACCOUNT}'",
         "provider": "'sprawlscan'",
@@ -163,7 +165,7 @@ _SUBJECTS: dict[str, dict[str, str]] = {
 }
 """What a finding takes from its subject's record."""
 
-assert _SUBJECTS.keys() == {*TABLES, "exceptions"}
+assert _SUBJECTS.keys() == {*SUBJECTS}
 
 
 def _subjects(table: str, hits: str) -> str:

@@ -118,7 +118,10 @@ _SHARES = (
 
 _ONCE = {
     "listings_complete": (
-        "SELECT count(*) / nullif(count(*) + (SELECT count(*) FROM gaps), 0) FROM coverage",
+        """
+        SELECT sum(listings_answered) / nullif(sum(listings_expected), 0) FROM target_coverage
+        WHERE state <> 'not-asked'
+        """,
         "ratio",
     ),
     "pipelines_reaching_admin": (

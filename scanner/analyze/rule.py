@@ -55,7 +55,9 @@ ANALYSIS_NEEDS: dict[str, tuple[str, ...]] = {
 }
 """What the tables of analysis are made of. A path may cross accounts, so these are needed everywhere."""
 
-SUBJECTS = (*TABLES, "exceptions")
+ABOUT_THE_RUN = ("exceptions", "target_coverage")
+"""Tables of analysis that may be a rule's subject. They are made whole or the run ends, so such rules are always evaluated."""
+SUBJECTS = (*TABLES, *ABOUT_THE_RUN)
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -141,10 +143,10 @@ def parse_need(text: str) -> list[Need]:
     table, kind, where = match.groups()
     if table in ANALYSIS_NEEDS:
         return [Need(table=part, everywhere=True) for part in ANALYSIS_NEEDS[table]]
-    if table == "exceptions":
+    if table in ABOUT_THE_RUN:
         return []
     if table not in TABLES:
-        raise ValueError(nearest(table, [*TABLES, *ANALYSIS_NEEDS, "exceptions"]))
+        raise ValueError(nearest(table, [*TABLES, *ANALYSIS_NEEDS, *ABOUT_THE_RUN]))
     return [
         Need(
             table=table,

@@ -13,7 +13,7 @@ import msgspec
 
 from scanner.analyze.completeness import define_complete
 from scanner.analyze.hits import QueryError, columns, parameters, write_hits
-from scanner.analyze.rule import ANALYSIS_NEEDS, Example, parse_need
+from scanner.analyze.rule import ABOUT_THE_RUN, ANALYSIS_NEEDS, Example, parse_need
 from scanner.analyze.rule_files import with_params
 from scanner.analyze.rule_kinds import named_kinds, syntax_tree
 from scanner.analyze.weaknesses import READS, define_weak_identities
@@ -34,7 +34,7 @@ AS_OF = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
 _READABLE: dict[str, type[msgspec.Struct]] = {
     **TABLES,
-    **{name: RESULT_TABLES[name] for name in (*ANALYSIS_NEEDS, "exceptions")},
+    **{name: RESULT_TABLES[name] for name in (*ANALYSIS_NEEDS, *ABOUT_THE_RUN)},
 }
 _RELATIVE = re.compile(r"\A([+-])(\d+)([dh])\Z")
 
@@ -76,7 +76,7 @@ def _lint(rule: Rule, used: set[str]) -> list[str]:
         if name not in used and f"{{{name}}}" not in rule.template
     ]
     needed = {need.table for need in rule.inputs if not need.everywhere} | {
-        text for text in rule.needs if text == "exceptions"
+        text for text in rule.needs if text in ABOUT_THE_RUN
     }
     if rule.subject not in needed:
         problems.append(f"needs does not name `{rule.subject}`, the table of the subject")

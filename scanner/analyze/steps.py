@@ -33,10 +33,12 @@ from scanner.analyze.resolve import resolve
 from scanner.analyze.rule_files import choose, load_rules
 from scanner.analyze.rule_results import write_rule_results, write_rules
 from scanner.analyze.rule_runs import define_rules, run_rules, write_candidates
+from scanner.analyze.target_coverage import PlannedTarget, measure_targets
 from scanner.analyze.weaknesses import define_weak_identities
 from scanner.findings import SEVERITIES, ExceptionState, Finding, Metric
 from scanner.parquet import write_table
 from scanner.records import Severity  # noqa: TC001  msgspec reads the annotations at run time
+from scanner.run_coverage import RunCoverage, read_run_coverage
 from scanner.snapshot import check_history, mark_history, verify, write_private
 from scanner.tables import Tables
 
@@ -78,8 +80,8 @@ class AnalysisSummary(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime
     baseline: str | None
     """The run it was compared with; None: no baseline."""
-    coverage: float
-    """Complete listings of all listings that were asked for, 0 to 1."""
+    coverage: RunCoverage
+    """How much of the targets was seen."""
     partial: bool
     """True when the snapshot is partial."""
     findings: dict[str, dict[str, int]]
@@ -127,6 +129,11 @@ def analyze(
     history_file, listings_file = out / "work" / "settled.parquet", out / "work" / "listings.parquet"
     history_file.replace(past / f"{run_id}.parquet")
     listings_file.replace(past / f"{run_id}.listings.parquet")
+    shutil.copyfile(out / "target_coverage.parquet", out / "work" / "targets.parquet")
+    for name in ("targets", "asked"):
+        kept = out / "work" / f"{name}.parquet"
+        kept.chmod(0o600)
+        kept.replace(past / f"{run_id}.{name}.parquet")
     keep_population(out / "population", past, run_id)
     mark_history(past)
     write_private(past / f"{run_id}.metrics.json", (out / "metrics.json").read_bytes())
@@ -172,6 +179,7 @@ class _Analysis(NamedTuple):
         self._define_macros()
         tables.lock()
         define_rules(tables, self.rules)
+        self._measure_targets(baseline)
         self._judge_listings(baseline)
         errors, states = self._judge_findings()
         self._count_population(baseline)
@@ -184,7 +192,7 @@ class _Analysis(NamedTuple):
             run_id=self.manifest.run_id,
             as_of=self.manifest.as_of,
             baseline=baseline,
-            coverage=self.manifest.coverage,
+            coverage=read_run_coverage(tables),
             partial=self.manifest.partial,
             findings=self._counts(),
             rule_results=results,
@@ -207,6 +215,22 @@ class _Analysis(NamedTuple):
         completeness.define_complete(self.tables)
         define_weak_identities(self.tables)
         define_finding_id(self.tables)
+
+    def _measure_targets(self, baseline: str | None) -> None:
+        """Make ``target_coverage`` and what the next night compares it with."""
+        before = (self.past / f"{baseline}.targets.parquet", self.past / f"{baseline}.asked.parquet")
+        measure_targets(
+            self.tables,
+            [
+                PlannedTarget(collector=one.collector, target=one.target, account_id=one.account_id)
+                for one in self.manifest.targets
+            ],
+            before=before if all(path.is_file() for path in before) else None,
+            run_id=self.manifest.run_id,
+            selected=self.manifest.selected,
+            out=self.out / "target_coverage.parquet",
+            asked=self.out / "work" / "asked.parquet",
+        )
 
     def _judge_listings(self, baseline: str | None) -> None:
         """Make ``known_before`` and ``listings``, and say what the silence of each rule proves."""

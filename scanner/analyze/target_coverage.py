@@ -58,7 +58,6 @@ _KEY = "regexp_extract(id, '[^:]+$')"
 """The id of a listing: what the rows of an answer and of a gap have in common."""
 
 _ASKED_TONIGHT = f"""
-    CREATE TABLE asked_tonight AS
     SELECT collector, target, listing, bool_and(answered) AS answered, sum(items)::BIGINT AS items,
            bool_or(lost) AS lost, bool_or(never_shown) AS never_shown
     FROM (
@@ -66,12 +65,11 @@ _ASKED_TONIGHT = f"""
         FROM coverage WHERE "table" <> '*'
         UNION ALL
         SELECT collector, target, {_KEY}, false, 0, reason <> 'unsupported', reason = 'unsupported'
-        FROM gaps WHERE "table" <> '*'
+        FROM gaps WHERE "table" <> '*' AND coalesce(kind, '') <> 'carried-forward'
     ) GROUP BY ALL
 """
 
 _WHOLE_GAPS = """
-    CREATE TABLE whole_gaps AS
     SELECT collector, target, arg_min(reason || ': ' || detail, id) AS reason, arg_min(needs, id) AS needs
     FROM gaps WHERE "table" = '*' GROUP BY ALL
 """
@@ -88,7 +86,8 @@ _STATES = """
         FROM asked_before AS b ANTI JOIN asked_tonight AS n USING (collector, target, listing) GROUP BY ALL
     ), refused AS (
         SELECT collector, target, arg_min(call || ': ' || reason, id) AS reason, arg_min(needs, id) AS needs
-        FROM gaps WHERE "table" <> '*' AND reason <> 'unsupported' GROUP BY ALL
+        FROM gaps WHERE "table" <> '*' AND reason <> 'unsupported'
+          AND coalesce(kind, '') <> 'carried-forward' GROUP BY ALL
     ), every AS (
         SELECT coalesce(p.collector, b.collector) AS collector, coalesce(p.target, b.target) AS target,
                coalesce(p.account_id, b.account_id) AS account_id, p.target IS NOT NULL AS planned,
@@ -157,17 +156,15 @@ def measure_targets(
     ``before`` are the same two files of the night that tonight is compared with. ``selected``: the run was told to read
     only some targets. Reads ``accounts``, ``coverage``, ``gaps`` and the macro ``complete``.
     """
-    con = tables.con
-    con.execute("CREATE TABLE planned_targets(collector VARCHAR, target VARCHAR, account_id VARCHAR)")
-    if planned:
-        con.executemany(
-            "INSERT INTO planned_targets VALUES (?, ?, ?)",
-            [(one.collector, one.target, one.account_id) for one in planned],
-        )
+    tables.table_of_rows(
+        "planned_targets",
+        dict.fromkeys(("collector", "target", "account_id"), "VARCHAR"),
+        [(one.collector, one.target, one.account_id) for one in planned],
+    )
     tables.view("targets_before", TargetCoverage, [before[0]] if before else [])
     tables.view("asked_before", AskedListing, [before[1]] if before else [])
-    con.execute(_ASKED_TONIGHT)
-    con.execute(_WHOLE_GAPS)
+    tables.table_of("asked_tonight", _ASKED_TONIGHT)
+    tables.table_of("whole_gaps", _WHOLE_GAPS)
     tables.copy(_STATES, out, {"run_id": run_id, "selected": selected})
     tables.view("target_coverage", TargetCoverage, [out])
     tables.copy(_ASKED_TO_KEEP, asked, {"run_id": run_id})

@@ -271,6 +271,7 @@ def collect_snapshot(
     stopping: threading.Event,
     progress: Progress,
     only: list[str] | None = None,
+    selected: bool = False,
     resume: bool = False,
 ) -> Manifest:
     """Collect everything that config.yaml names into a new snapshot (or an unfinished one) and seal it.
@@ -304,7 +305,9 @@ def collect_snapshot(
         wave.plan(name, sections, run)
     if not wave.planned and (first or not second) and not stopping.is_set():
         raise NothingCollectedError("\n".join(wave.problems) or "the configuration names nothing to collect")
-    info = RunInfo(run_id=run_id, as_of=as_of, tool_version=__version__, config_digest=digest)
+    info = RunInfo(
+        run_id=run_id, as_of=as_of, tool_version=__version__, config_digest=digest, selected=selected
+    )
     begin(folder, info)
     not_started = _collect(wave, folder, settings.limits.workers, progress, stopping)
     if second:

@@ -93,7 +93,7 @@ def _load(
             loaded = Loaded(settings=Settings(collectors={}), path=config, digest="")
             collectors = {"definitions": [section]}
         loaded = msgspec.structs.replace(
-            loaded, settings=loaded.settings.model_copy(update={"collectors": collectors})
+            loaded, settings=loaded.settings.model_copy(update={"collectors": collectors}), selected=True
         )
     else:
         loaded = load(config)

@@ -10,6 +10,7 @@ from scanner.analyze.history import superseded
 from scanner.findings import SEVERITIES
 from scanner.night import open_night
 from scanner.pipeline.stages import Outcome, counts_by_severity, resolve_run
+from scanner.run_coverage import coverage_sentence
 from scanner.safe_text import plain
 from scanner.snapshot import SnapshotError, list_sealed, prune, read_manifest, remove, sha256_of, verify
 
@@ -30,12 +31,15 @@ def outcome_lines(state: Path, outcome: Outcome) -> list[str]:
     folder = state / "reports" / outcome.run_id
     lines = [
         f"run {outcome.run_id}{' (partial: stopped before every target was done)' if outcome.partial else ''}",
-        f"coverage: {outcome.coverage:.1%} of the listings asked for",
+        coverage_sentence(outcome.coverage),
         f"open findings: {_figures(outcome.findings)}"
-        + ("" if outcome.coverage else ": nothing was listed, so this says nothing"),
+        + ("" if outcome.coverage.ratio else ": nothing was listed, so this says nothing"),
         f"new since last night: {_figures(outcome.new)}",
     ]
-    lines[2:2] = _uncovered(state, outcome.run_id)
+    dark = [f"dark: {plain(name)}" for name in outcome.coverage.dark_targets[:UNCOVERED]]
+    if outcome.coverage.dark > UNCOVERED:
+        dark.append(f"dark: {outcome.coverage.dark - UNCOVERED} more; see the report")
+    lines[2:2] = [*dark, *_uncovered(state, outcome.run_id)]
     lines += [f"report: {folder / name}" for name in outcome.reports if name.endswith(".html")]
     lines.append(f"all files: {folder}")
     if outcome.conditions:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 import structlog
 
 from scanner.config import SecretMissingError
 from scanner.findings import SEVERITIES
+from scanner.run_coverage import coverage_sentence
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -82,6 +84,10 @@ def message(night: Night, threshold: str, report_url: str | None) -> dict[str, A
     if new:
         counts = ", ".join(f"{new[name]} {name}" for name in SEVERITIES if name in new)
         parts.append(f"new or reopened: {counts}")
+    if night.coverage.dark:
+        parts.append(
+            f"{night.coverage.dark} accounts could not be read: {', '.join(night.coverage.dark_targets[:5])}"
+        )
     if unobserved:
         parts.append(f"{unobserved} findings could not be looked at again")
     if night.manifest.partial:
@@ -93,13 +99,13 @@ def message(night: Night, threshold: str, report_url: str | None) -> dict[str, A
     if not parts:
         return None
     link = f" {report_url}" if report_url else ""
-    text = f"sprawlscan {night.run_id}: {'; '.join(parts)}. Coverage {night.manifest.coverage:.1%}.{link}"
+    text = f"sprawlscan {night.run_id}: {'; '.join(parts)}. {coverage_sentence(night.coverage)}{link}"
     return {
         "text": text,
         "run_id": night.run_id,
         "new": new,
         "unobserved": unobserved,
-        "coverage": night.manifest.coverage,
+        "coverage": msgspec.to_builtins(night.coverage),
         "partial": night.manifest.partial,
         "exceptions_ending": expiring,
         "report_url": report_url,

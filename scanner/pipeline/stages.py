@@ -20,6 +20,7 @@ from scanner.night import open_night
 from scanner.pipeline.inputs import check_files, read_rules
 from scanner.pipeline.notify import Watched, tell_of_night
 from scanner.plugins import load_report, report_config
+from scanner.run_coverage import RunCoverage, seen_tonight
 from scanner.snapshot import SnapshotError, list_sealed, run_id_of, write_private
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     conditions: list[str]
     """Every exit code that applies, by name."""
     partial: bool
-    coverage: float
+    coverage: RunCoverage
+    """How much of the targets was seen."""
     findings: dict[Severity, int]
     """Open findings by severity, exceptions left out."""
     new: dict[Severity, int]
@@ -171,19 +173,40 @@ def counts_by_severity(night: Night, statuses: tuple[str, ...]) -> dict[Severity
     return {severity: int(found.get(severity, 0)) for severity in SEVERITIES}
 
 
+_DARK_AND_NOT_EXCEPTED = """
+    SELECT count(*) FROM target_coverage AS t WHERE t.state = 'dark' AND NOT EXISTS (
+        FROM findings AS f WHERE f.rule = 'account-dark' AND f.subject = t.id AND f.status = 'excepted')
+"""
+_UNOBSERVED = """
+    SELECT count(*) FILTER (status = 'unobserved') / nullif(count(*), 0) FROM findings
+    WHERE status IN ('new', 'open', 'reopened', 'unobserved')
+"""
+
+
 def judge(
     settings: Settings, manifest: Manifest, reports: list[str], *, analysed: bool, stopped: bool
 ) -> Outcome:
-    """Weigh a night against the deadline, ``min_coverage`` and, when it was analysed, ``fail_on``."""
+    """Weigh a night against the deadline and its coverage and, when it was analysed, ``fail_on``.
+
+    Coverage is not enough when a target is dark and no exception accepts that, when more of the open findings than
+    ``max_unobserved`` could not be looked at again, or when less than ``min_coverage`` of the listings was answered.
+    """
     still_open = new = dict.fromkeys(SEVERITIES, 0)
+    coverage = seen_tonight(manifest)
+    lost = coverage.dark
+    unobserved = 0.0
     if analysed:
         with open_night(settings.state, manifest.run_id) as night:
             still_open = counts_by_severity(night, ("new", "open", "reopened"))
             new = counts_by_severity(night, ("new", "reopened"))
+            coverage = night.coverage
+            lost = int(night.one(_DARK_AND_NOT_EXCEPTED) or 0)
+            if not manifest.selected:
+                unobserved = float(night.one(_UNOBSERVED) or 0)
     conditions: list[Exit] = []
     if stopped or manifest.partial:
         conditions.append(Exit.DEADLINE)
-    if manifest.coverage < settings.min_coverage:
+    if coverage.ratio < settings.min_coverage or lost or unobserved > settings.max_unobserved:
         conditions.append(Exit.COVERAGE)
     if settings.fail_on:
         scope, _, severity = settings.fail_on.rpartition(":")
@@ -197,7 +220,7 @@ def judge(
         exit_code=int(code),
         conditions=[condition.name for condition in conditions],
         partial=manifest.partial,
-        coverage=manifest.coverage,
+        coverage=coverage,
         findings={**still_open},
         new={**new},
         reports=reports,
@@ -247,10 +270,11 @@ def run_night(
                 stopping=stopping,
                 progress=progress,
                 only=only,
+                selected=bool(only) or loaded.selected,
                 resume=resume,
             )
             log.info(
-                "snapshot sealed", run=manifest.run_id, coverage=manifest.coverage, partial=manifest.partial
+                "snapshot sealed", run=manifest.run_id, listings=manifest.coverage, partial=manifest.partial
             )
             if "analyze" in stages:
                 analyze_run(settings, manifest.run_id, rules)
