@@ -110,7 +110,7 @@ def test_a_target_that_is_lost_counts_with_all_that_it_listed_before(tmp_path: P
     assert second.coverage.listings_expected == 100
     assert second.coverage.ratio == 0.6
     assert second.coverage.dark == 4
-    assert second.coverage.items, second.coverage.items_expected == (600, 1000)
+    assert (second.coverage.items, second.coverage.items_expected) == (600, 1000)
     assert second.coverage.dark_targets == [f"the a{number} (p a{number})" for number in range(4)]
     assert dark_findings(tmp_path, 2) == {f"p/a{number}": "new" for number in range(4)}
 
