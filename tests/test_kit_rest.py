@@ -16,6 +16,7 @@ from sandbox.kit.authority import CertificateAuthority
 from sandbox.kit.http import Reply, reply
 from sandbox.kit.server import LoopbackServer
 from scanner.collect.auth import IssuedToken, TokenAuth
+from scanner.collect.failures import classify_error
 from scanner.collect.memory import Memory
 from scanner.collect.paging import (
     Keyset,
@@ -118,6 +119,18 @@ def test_the_sources_words_are_told_and_our_credential_in_them_is_not(source: So
     problem = failure(lambda: client(source, tmp_path, auth=auth).one("/me"))
     assert (problem.reason, problem.status) == ("denied", 403)
     assert problem.detail == "HTTP 403: token [credential] may not"
+
+
+def test_a_field_that_an_item_lacks_is_the_sources_fault_and_a_key_of_ours_is_a_bug(
+    source: Source, tmp_path: Path
+) -> None:
+    source.answers = [page(1)]
+    (item,) = client(source, tmp_path).items("/things")
+    assert item == {"id": 1}
+    assert item.get("name") is None
+    problem = failure(lambda: item["name"])
+    assert (problem.reason, problem.detail) == ("malformed", "the response lacks the field 'name'")
+    assert classify_error(KeyError("name")) is None
 
 
 # Time

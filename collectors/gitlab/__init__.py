@@ -116,8 +116,6 @@ def _seen(client: GitLabClient) -> Iterator[Target]:
     try:
         for group in client.items("/groups", parameters):
             yield _target(str(group["full_path"]), group["id"])
-    except KeyError as exc:
-        yield _target("groups", "groups", problem=f"/groups: a group without {exc}", reason="malformed")
     except SourceError as exc:
         problem = f"the groups could not be listed: {exc.detail}"
         yield _target("groups", "groups", problem=problem, reason=exc.reason)

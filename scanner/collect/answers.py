@@ -35,6 +35,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     content: bytes = b""
 
 
+class AnswerObject(dict[str, Any]):
+    """An object of an answer. A field that it lacks is the source's fault, and raises `SourceError` (malformed)."""
+
+    def __missing__(self, key: str) -> Any:
+        raise SourceError("malformed", f"the response lacks the field {key!r}")
+
+
 def read_json(content: bytes) -> Any:
     """Return the JSON of an answer. Invalid Unicode in it becomes U+FFFD: a lone surrogate cannot be written anywhere.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from scanner.collect.answers import AnswerObject
 from scanner.collect.failures import SourceError
 from scanner.collect.paging import place_in
 
@@ -144,7 +145,7 @@ class GraphqlClient:
                     if answer.errors
                     else SourceError("denied", f"{at} is not shown")
                 )
-            found = [node for node in shown.get("nodes") or [] if isinstance(node, dict)]
+            found = [AnswerObject(node) for node in shown.get("nodes") or [] if isinstance(node, dict)]
             count += len(shown.get("nodes") or [])
             yield from found
             if answer.errors:
@@ -303,7 +304,7 @@ def nodes_of(connection: Any, *, whole: bool = True) -> list[dict[str, Any]] | N
     nodes = connection.get("nodes") if isinstance(connection, dict) else None
     if not isinstance(nodes, list):
         return None
-    shown = [node for node in nodes if isinstance(node, dict)]
+    shown: list[dict[str, Any]] = [AnswerObject(node) for node in nodes if isinstance(node, dict)]
     total = connection.get("totalCount")
     more = place_in(connection, "pageInfo/hasNextPage") or (isinstance(total, int) and total > len(shown))
     return None if whole and (more or len(shown) < len(nodes)) else shown

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import msgspec
 
-from scanner.collect.answers import Answer, is_page_for_people, named_wait, read_json, words_of
+from scanner.collect.answers import Answer, AnswerObject, is_page_for_people, named_wait, read_json, words_of
 from scanner.collect.failures import SourceError, reason_of
 from scanner.collect.limiter import Limiter
 from scanner.collect.paging import (
@@ -147,7 +147,7 @@ class RestClient:
         body = self.get(path, parameters).body
         if not isinstance(body, dict):
             raise SourceError("malformed", f"{path}: expected an object")
-        return body
+        return AnswerObject(body)
 
     def text(self, path: str, parameters: Mapping[str, str | int] | None = None, *, largest: int) -> str:
         """GET one file of at most ``largest`` bytes, as it is."""
@@ -188,7 +188,7 @@ class RestClient:
         count = 0
         for page in self._pages(_Unremembered(self), path, parameters, paginator, at):
             for item in page.items:
-                yield item
+                yield AnswerObject(item)
                 count += 1
                 if count == limit:
                     return
@@ -217,7 +217,7 @@ class RestClient:
             if page.remembered is not None:
                 yield from page.remembered
                 continue
-            records = [record for item in page.items for record in convert(item)]
+            records = [record for item in page.items for record in convert(AnswerObject(item))]
             etag = page.answer.headers.get("etag", "")
             if etag:
                 key = self.page_key(page.path, salt)
