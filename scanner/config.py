@@ -1,7 +1,7 @@
 """config.yaml -> validated settings.
 
-Each collector brings its own `Section`; unknown keys are refused with the nearest known key, and every error
-names file, line and column. Secrets are only referred to, as ``${env:NAME}`` or ``${file:/path}``.
+Each collector defines its own `Section`. Unknown keys are rejected with the nearest known key, and every error
+names file, line and column. Secrets are only referenced, as ``${env:NAME}`` or ``${file:/path}``.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ _REFERENCE = re.compile(r"\A\$\{(env|file):([^}]+)\}\Z")
 
 
 class Section(BaseModel):
-    """A part of config.yaml: unknown keys are refused, values do not change, each field has a description."""
+    """A section of config.yaml: unknown keys are rejected, values are immutable, each field has a description."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class SecretMissingError(ValueError):
-    """A secret that config.yaml refers to is not there. Names the reference, never a value."""
+    """A secret that config.yaml references is missing. The message names the reference, never a value."""
 
 
 class SecretRef:
-    """Where a secret is: ``${env:NAME}`` or ``${file:/path}``. The value is read at use and kept nowhere."""
+    """Where a secret is: ``${env:NAME}`` or ``${file:/path}``. The value is read when used and never stored."""
 
     def __init__(self, reference: str) -> None:
         match = _REFERENCE.match(reference)
         if match is None:
-            raise ValueError("must be ${env:NAME} or ${file:/path}: secrets do not stand in config.yaml")
+            raise ValueError("must be ${env:NAME} or ${file:/path}: config.yaml must not contain secrets")
         self.reference = reference
         self._kind, self._where = match.groups()
 
@@ -101,28 +101,28 @@ class SecretRef:
 
 
 class RuleSettings(Section):
-    """Thresholds of the rules, and where more rules are."""
+    """Rule parameters and custom rules."""
 
     params: dict[str, dict[str, float | int | str | list[str]]] = {}
-    """Thresholds by rule id: ``credential-unused: {days: 30}``."""
+    """Parameters by rule id: ``credential-unused: {days: 30}``."""
     disabled: list[str] = []
-    """Rule ids that do not run."""
+    """Ids of rules to disable."""
     custom: Path | None = None
-    """A folder of rules of your own, of the same shape as the built-in ones."""
+    """A folder of custom rules, in the same format as the built-in ones."""
     frameworks: list[str] | None = None
-    """Frameworks whose controls findings cite: ``owasp-nhi``, ``cis-aws``, ...; all when left out."""
+    """Frameworks to map findings to: ``owasp-nhi``, ``cis-aws``, ... Default: all."""
     due_days: dict[Severity, int] = {"critical": 7, "high": 30, "medium": 60, "low": 90}
-    """Days from the first night until a finding is overdue."""
+    """Days from first detection until a finding is overdue, by severity."""
 
 
 class ReportSettings(Section):
-    """Which reports are written. Beside it stands a section for each report that has options: ``csv: {delimiter: ";"}``."""
+    """Which reports are written. Each report with options has a section next to it: ``csv: {delimiter: ";"}``."""
 
     formats: list[str] = ["html", "csv", "json"]
     """Reports to write after every run: the module names under ``reports/``."""
 
     def of(self, name: str) -> Section | None:
-        """Return the options of a report, or None where config.yaml gives none."""
+        """Return the options of a report, or None if config.yaml sets none."""
         found: Section | None = getattr(self, name, None)
         return found
 
@@ -137,65 +137,65 @@ class ReportSettings(Section):
 
 
 class NotifySettings(Section):
-    """Whom to tell how a run went."""
+    """Notifications about runs."""
 
     webhook: SecretRef | None = None
-    """Where to POST the summary: a reference, since such addresses hold secrets."""
+    """The URL to POST the summary to, as a reference, because webhook URLs contain secrets."""
     webhook_threshold: Severity = "high"
-    """Tell of new or reopened findings at or above this severity; coverage loss and failures are always told."""
+    """Notify about new and reopened findings of this severity or higher. Coverage loss and failures are always notified."""
     report_url: str | None = None
-    """Where readers find the report; put into the message."""
+    """The URL of the report, included in the message."""
     ping_url: SecretRef | None = None
-    """Dead-man ping of ``run``: ``/start`` and ``/fail`` are appended as in healthchecks.io."""
+    """Heartbeat URL of ``run``: ``/start`` and ``/fail`` are appended as in healthchecks.io."""
 
 
 class Limits(Section):
-    """Time and machine."""
+    """Time and resource limits."""
 
     workers: int = Field(default=8, ge=1, le=64)
-    """Targets collected at once."""
+    """Targets collected in parallel."""
     deadline_minutes: int = Field(default=300, ge=1)
-    """After this long no target is begun, and the snapshot is sealed as partial."""
+    """After this time no new target is started, and the snapshot is sealed as partial."""
     memory: str = Field(default="1GB", pattern=r"^\d+(MB|GB)$")
-    """Memory for analysis; it spills to disk above this."""
+    """Memory limit of the analysis; it spills to disk above this."""
     threads: int = Field(default=2, ge=1, le=64)
     """Threads for analysis."""
 
 
 class Retention(Section):
-    """What `prune` keeps."""
+    """What `sprawlscan prune` keeps."""
 
     daily: int = Field(default=35, ge=1)
-    """Newest snapshot of this many days."""
+    """The newest snapshot of each of this many days."""
     monthly: int = Field(default=14, ge=0)
-    """Newest snapshot of this many months."""
+    """The newest snapshot of each of this many months."""
     yearly: int = Field(default=7, ge=0)
-    """Newest snapshot of this many years."""
+    """The newest snapshot of each of this many years."""
 
 
 class Settings(Section):
-    """All of config.yaml."""
+    """The whole config.yaml."""
 
     state: Path = Path("state")
-    """Folder for snapshots, history and reports; made private (0700)."""
+    """The folder for snapshots, history and reports, created with mode 0700."""
     collectors: dict[str, list[Section]]
-    """A section for each system; a list of sections where there are several of one kind."""
+    """A section for each system, or a list of sections for several systems of one kind."""
     rules: RuleSettings = RuleSettings()
-    """Thresholds, disabled and custom rules."""
+    """Rule parameters, disabled and custom rules."""
     exceptions: Path | None = None
     """exceptions.yaml: accepted risks, each with owner, approver, reason and expiry."""
     owners: Path | None = None
     """CSV file of owners: columns ``match`` (id, address or glob), ``owner``, and optionally ``environment``."""
     reports: ReportSettings = ReportSettings()
-    """Which reports are written, and how."""
+    """Reports and their options."""
     notify: NotifySettings = NotifySettings()
-    """Whom to tell how a run went."""
+    """Notifications about runs."""
     limits: Limits = Limits()
-    """Time and machine."""
+    """Time and resource limits."""
     retention: Retention = Retention()
-    """What `prune` keeps."""
+    """What `sprawlscan prune` keeps."""
     fail_on: str | None = Field(default=None, pattern=r"^(new:|open:)?(critical|high|medium|low|info)$")
-    """Exit with 3 when there are findings at or above this: ``new:high`` or ``high``."""
+    """Exit with code 3 if there are findings of this severity or higher: ``new:high`` or ``high``."""
     min_coverage: float = Field(default=0.8, ge=0, le=1)
     """Exit with 4 when less of the listings was answered than this, of those expected: 0 to 1."""
     max_unobserved: float = Field(default=0.2, ge=0, le=1)
@@ -207,9 +207,9 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
     settings: Settings
     path: Path
-    """The file, absolute; relative paths in it are resolved from its folder."""
+    """The absolute path of the file. Relative paths in it are resolved from its folder."""
     digest: str
-    """sha256 of the file's bytes; it holds no secrets."""
+    """sha256 of the file, which contains no secrets."""
     document: Document | None = None
     """The file as it was written, to say where something stands; None when there is none."""
     selected: bool = False
@@ -217,11 +217,11 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConfigError(DocumentError):
-    """config.yaml is wrong. One line a problem: ``file:line:column: key: what; what to do``."""
+    """config.yaml is invalid. One line for each problem: ``file:line:column: key: what; what to do``."""
 
 
 def example() -> str:
-    """Return config.example.yaml: every option with its default and what it means."""
+    """Return config.example.yaml: every option with its default and its meaning."""
     top = Path(__file__).parents[1]
     installed = top / "sprawlscan" / "config.example.yaml"
     return (installed if installed.is_file() else top / "config.example.yaml").read_text(encoding="utf-8")
@@ -236,7 +236,7 @@ def load(path: Path) -> Loaded:
         raw = path.read_bytes()
         document = Document(path, raw.decode("utf-8-sig"))
     except OSError as exc:
-        advice = "`sprawlscan example > config.yaml` writes one to edit; --config names another file."
+        advice = "Run `sprawlscan example > config.yaml` to create one, or use --config to name another file."
         raise ConfigError([f"{path}: {exc.strerror}. {advice}"]) from None
     except UnicodeDecodeError as exc:
         raise ConfigError([f"{path}: not UTF-8: {exc.reason}"]) from None
@@ -255,7 +255,7 @@ def _validated(document: Document) -> Settings:
     if not isinstance(chosen, dict) or not chosen:
         what = f"name at least one of: {', '.join(collector_names())}"
         raise ConfigError([document.problem(("collectors",), what)])
-    # null stands for the default: a key whose lines are all commented out.
+    # null means the default: a key whose lines are all commented out.
     rest = {str(key): value for key, value in document.value.items() if value is not None}
     problems: list[str] = []
     sections: dict[str, list[Section]] = {}
@@ -269,7 +269,7 @@ def _validated(document: Document) -> Settings:
             continue
         several = isinstance(given, list)
         if several and not given:
-            problems.append(document.problem(("collectors", name), "an empty list; give a section"))
+            problems.append(document.problem(("collectors", name), "must not be an empty list"))
         for index, part in enumerate(given if several else [given]):
             try:
                 section = model.model_validate({} if part is None else part)
@@ -305,7 +305,7 @@ def reports_section() -> type[ReportSettings]:
 
 
 def _mismatched(document: Document, reports: ReportSettings) -> list[str]:
-    """Return a problem for each report that has options and is not written, or is written and lacks an option."""
+    """Return a problem for each report that has options but is not enabled, or is enabled but lacks an option."""
     problems = []
     for name in reports.formats:
         model: type[BaseModel] | None = report_config(name)
@@ -314,14 +314,14 @@ def _mismatched(document: Document, reports: ReportSettings) -> list[str]:
             what = f"is missing; the report needs {', '.join(needed)}"
             problems.append(document.problem(("reports", name), what))
     return problems + [
-        document.problem(("reports", name), f"is not written; add {name} to reports.formats, or remove this")
+        document.problem(("reports", name), f"this report is not enabled; add {name} to reports.formats, or remove this section")
         for name in type(reports).model_fields
         if reports.of(name) is not None and name != "formats" and name not in reports.formats
     ]
 
 
 def _problems(document: Document, model: type[BaseModel], prefix: Where, found: ValidationError) -> list[str]:
-    """Return one line for each place that is wrong, whatever alternatives it could have been."""
+    """Return one line for each invalid place, however many alternatives pydantic tried."""
     places: dict[Where, list[str]] = {}
     for error in found.errors():
         where = _place(document.value, (*prefix, *error["loc"]), missing=error["type"] == "missing")
@@ -336,7 +336,7 @@ def _problems(document: Document, model: type[BaseModel], prefix: Where, found: 
 
 
 def _place(value: Any, loc: Where, *, missing: bool) -> Where:
-    """Return the keys among the parts of pydantic's location, which also names validators and alternatives."""
+    """Return the keys of a pydantic location, without the names of validators and alternatives."""
     where: list[str | int] = []
     for number, part in enumerate(loc):
         keys = {str(key): key for key in value} if isinstance(value, dict) else {}
@@ -351,7 +351,7 @@ def _place(value: Any, loc: Where, *, missing: bool) -> Where:
 
 
 def _known_keys(model: type[BaseModel], where: Where) -> list[str]:
-    """Return the keys that are known at a place of a model."""
+    """Return the valid keys at a place of a model."""
     current = model
     for part in where:
         field = current.model_fields.get(str(part))
@@ -362,7 +362,7 @@ def _known_keys(model: type[BaseModel], where: Where) -> list[str]:
 
 
 def _from_folder(section: SectionT, folder: Path) -> SectionT:
-    """Resolve relative paths from the folder of config.yaml, so that a scheduler's folder does not matter."""
+    """Resolve relative paths from the folder of config.yaml, not from the working directory."""
 
     def resolved(value: Any) -> Any:
         if isinstance(value, Path):
@@ -400,7 +400,7 @@ def json_schema() -> dict[str, Any]:
     definitions[ReportSettings.__name__] = reports
     schema["properties"]["collectors"] = {
         "type": "object",
-        "description": "A section for each system; a list of sections where there are several of one kind.",
+        "description": "A section for each system, or a list of sections for several systems of one kind.",
         "properties": collectors,
         "additionalProperties": False,
         "minProperties": 1,

@@ -1,6 +1,6 @@
-"""YAML files that people write (rules, exceptions, framework mappings), read strictly.
+"""Strict parsing of hand-written YAML files: rules, exceptions and framework mappings.
 
-Every problem names file, line and column, and for an unknown key the nearest known one.
+Every problem names file, line and column, and for an unknown key the nearest known key.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ T = TypeVar("T")
 
 
 MAX_DEPTH = 60
-"""Deeper than anybody writes: an alias to what it stands in has no end."""
+"""The maximum nesting. An alias to its own parent would recurse without end."""
 
 
 class DocumentError(Exception):
-    """A file is not what it must be. One line a problem: ``file:line:column: key: what``."""
+    """A file is invalid. One line for each problem: ``file:line:column: key: what``."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -33,14 +33,14 @@ class DocumentError(Exception):
 
 
 class Document:
-    """A YAML file as plain values, and where in the file each of them stands."""
+    """A YAML file as plain values, with the position of each value."""
 
     def __init__(self, path: Path, text: str) -> None:
-        """Parse the text. Raises `DocumentError` for what is not YAML and for keys given twice."""
+        """Parse the text. Raises `DocumentError` for invalid YAML and for duplicate keys."""
         self.path = path
         self.text = text
         self._marks: dict[Where, tuple[int, int]] = {(): (1, 1)}
-        # CSafeLoader is six times faster, and not in every build of PyYAML.
+        # CSafeLoader is six times faster but not part of every build of PyYAML.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
         try:
             node = loader.get_single_node()
@@ -63,7 +63,7 @@ class Document:
                 place = (*where, str(key.value))
                 if place in self._marks:
                     at = f"{key.start_mark.line + 1}:{key.start_mark.column + 1}"
-                    raise DocumentError([f"{self.path}:{at}: {self.key(place)}: stands here twice"])
+                    raise DocumentError([f"{self.path}:{at}: {self.key(place)}: duplicate key"])
                 self._marks[place] = (key.start_mark.line + 1, key.start_mark.column + 1)
                 self._mark(value, place)
         elif isinstance(node, yaml.SequenceNode):
@@ -74,23 +74,23 @@ class Document:
 
     @staticmethod
     def key(where: Where) -> str:
-        """Return a place as people write it: ``examples[0].given``."""
+        """Return a place as text: ``examples[0].given``."""
         return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
 
     def at(self, where: Where) -> str:
-        """Return ``file:line:column`` of a place, or of its nearest parent that stands in the file."""
+        """Return ``file:line:column`` of a place, or of its nearest parent in the file."""
         while where not in self._marks:
             where = where[:-1]
         line, column = self._marks[where]
         return f"{self.path}:{line}:{column}"
 
     def problem(self, where: Where, what: str) -> str:
-        """Return one problem, with its place."""
+        """Return a problem with its place."""
         key = self.key(where)
         return f"{self.at(where)}: {key}: {what}" if key else f"{self.at(where)}: {what}"
 
     def unknown_keys(self, value: Any, known: Iterable[str], where: Where) -> list[str]:
-        """Return a problem for each key of a mapping that is not known."""
+        """Return a problem for each unknown key of a mapping."""
         names = list(known)
         if not isinstance(value, dict):
             return [self.problem(where, f"must be a mapping with the keys {', '.join(names)}")]
@@ -101,7 +101,7 @@ class Document:
         ]
 
     def convert(self, value: Any, kind: type[T], where: Where = ()) -> T:
-        """Return a part of the file as a struct. Raises `DocumentError` with the place of what does not fit."""
+        """Convert a part of the file to a struct. Raises `DocumentError` with the place of the invalid value."""
         try:
             return msgspec.convert(value, type=kind)
         except msgspec.ValidationError as exc:
@@ -120,7 +120,7 @@ def read_document(path: Path) -> Document:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return what to write instead of an unknown name: the nearest known one, or all of them."""
+    """Return a suggestion for an unknown name: the nearest known name, or all of them."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     return f"did you mean `{near[0]}`?" if near else f"known: {', '.join(names)}"

@@ -1,6 +1,6 @@
-"""What `analyze` writes down: findings, how each rule fared, paths, and the signature comparison.
+"""The result types of `analyze`: findings, rule results, paths, and the comparison of pipeline and workload access.
 
-Like the records, one class is one Parquet schema and one DuckDB table; reports read nothing else.
+Like the records, each class is one Parquet schema and one DuckDB table. Reports read nothing else.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One rule broken by one subject."""
+    """One violation of a rule by one subject."""
 
     id: str
-    """``nf1-`` and 26 characters: a hash of rule and subject id; the same every night, whatever is renamed."""
+    """``nf1-`` and 26 characters: a hash of rule and subject id. It stays the same when things are renamed."""
     rule: str
-    """The rule's id: its file's stem."""
+    """The rule's id."""
     rule_version: str
     """Eight hex digits of the rule's text and parameters."""
     category: Category
@@ -39,73 +39,73 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     status: Status
     """new, open, reopened, resolved, unobserved, excepted or error."""
     previous_status: Status | None = None
-    """The status of the night before; None when it was not known then."""
+    """The status in the previous run; None if the finding is new."""
     changed: list[str] = []
-    """What differs from the night before, beside the status: names of these fields. Nothing for what was not known."""
+    """The names of the fields, other than the status, that differ from the previous run. Empty for new findings."""
     confidence: Literal["high", "low"] = "high"
-    """low when something that could change the verdict was not readable."""
+    """low if some inputs that could change the result were not readable."""
     rank: float
-    """Order of urgency, largest first: severity, exposure, what it can reach, age."""
+    """Urgency, highest first: severity, exposure, reach, age."""
     provider: str
     """The provider of the subject."""
     account_id: str
     """The `Account.id` it belongs to."""
     account_name: str | None = None
-    """What people call that account."""
+    """The display name of that account."""
     subject: str
-    """The id of the record that breaks the rule."""
+    """The id of the record that violates the rule."""
     subject_table: str
     """The table of that record."""
     subject_kind: str | None = None
     """Its kind or store."""
     subject_name: str
-    """What people call it."""
+    """The display name."""
     identity_id: str | None = None
     """The `Identity.id` concerned."""
     identity_name: str | None = None
-    """What people call that identity."""
+    """The display name of that identity."""
     surface: Surface | None = None
     """The surface of that identity."""
     credential_id: str | None = None
-    """The `Credential.id`, when the subject is one."""
+    """The `Credential.id`, if the subject is a credential."""
     grant_id: str | None = None
-    """The `Grant.id`, when the subject is one."""
+    """The `Grant.id`, if the subject is a grant."""
     resource: str | None = None
-    """What it reaches or where it lies."""
+    """The affected resource or location."""
     owner: str | None = None
-    """Who answers for it; None is its own row in every report."""
+    """The person or team responsible for it; None is a separate row in every report."""
     owner_source: str | None = None
-    """Where the owner was read."""
+    """The source of the owner."""
     environment: str | None = None
     """``production``, ..."""
     detail: str
-    """One sentence: why this subject breaks the rule, with its figures."""
+    """One sentence: why this subject violates the rule, with its values."""
     fix: str
-    """The exact action that ends it."""
+    """The exact action that fixes it."""
     blast: str | None = None
-    """What it can reach, in one sentence."""
+    """One sentence: what it can reach."""
     path: list[str] = []
-    """The shortest path to the power that matters, one step an item."""
+    """The shortest path to the power that matters, one item for each step."""
     evidence: dict[str, str] = {}
-    """The rule's further columns."""
+    """The additional columns of the rule's query."""
     url: str | None = None
-    """Where a person looks at it."""
+    """Its page in the provider's web console."""
     first_seen: datetime
-    """The first night that saw it, in this spell or an earlier one."""
+    """The first run that found it, including runs before it was resolved."""
     changed_at: datetime
-    """The night of its last change of status."""
+    """The run in which its status last changed."""
     due_at: datetime | None = None
-    """By when its severity wants it gone, counted from the first night."""
+    """The due date for its severity, counted from the first detection."""
     exception_id: str | None = None
-    """The exception that covers it."""
+    """The exception that accepts it."""
     state_hash: str
-    """Hash of the facts that an exception would accept; another hash voids the exception."""
+    """Hash of the facts that an exception would accept. A different hash voids the exception."""
     gone_in: str | None = None
-    """For resolved ones: the run whose complete inputs no longer show it."""
+    """For resolved findings: the run that no longer found it, with complete inputs."""
 
 
 class RuleResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How one rule fared in one account."""
+    """The result of one rule in one account."""
 
     rule: str
     """The rule's id."""
@@ -120,12 +120,12 @@ class RuleResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     account_id: str
     """The `Account.id`."""
     status: Literal["evaluated", "incomplete", "not-evaluated", "error"]
-    """evaluated: all inputs complete; incomplete: findings are true, silence proves nothing;
-    not-evaluated: none of an input was seen; error: the rule itself failed."""
+    """evaluated: all inputs are complete; incomplete: findings are valid, but their absence proves nothing;
+    not-evaluated: an input was not collected at all; error: the rule failed."""
     findings: int
-    """Open findings, exceptions included."""
+    """Open findings, including accepted ones."""
     reason: str | None = None
-    """What was missing, or the error."""
+    """The missing input, or the error."""
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -138,18 +138,18 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     kind: str
     """``trust``, ``trust-pattern``, ``uses``, ``runs_as``, ``member_of``, ``escalation``."""
     evidence: str | None = None
-    """The `Trust.id`, `Link.id` or escalation path that shows it."""
+    """The `Trust.id`, `Link.id` or escalation path it is based on."""
     why: str | None = None
     """One sentence."""
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The strongest that an identity reaches, and the shortest way there."""
+    """A power that an identity can reach, and the shortest path to it."""
 
     identity_id: str
     """`Identity.id` of the start."""
     target_id: str
-    """`Identity.id` that holds the power."""
+    """`Identity.id` of the holder of the power."""
     grant_id: str
     """The `Grant.id`."""
     power: Power
@@ -157,77 +157,77 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     level: Level
     """Its level."""
     account_id: str
-    """The `Account.id` where it is reached."""
+    """The `Account.id` in which it is reached."""
     steps: int
-    """How many edges; 0 is its own grant."""
+    """The number of edges; 0 for the identity's own grant."""
     path: list[str]
-    """One sentence part a step, from start to power."""
+    """One clause for each step, from start to power."""
 
 
 class Excess(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The signature comparison: what a pipeline reaches and the workload it delivers does not have."""
+    """The comparison of a pipeline with a workload it deploys: permissions of the pipeline that the workload does not have."""
 
     pipeline_id: str
     """`Identity.id` of the pipeline."""
     pipeline_name: str
-    """What people call it."""
+    """The display name."""
     workload_id: str
     """`Identity.id` of the workload."""
     workload_name: str
-    """What people call it."""
+    """The display name."""
     pipeline_powers: list[Power]
-    """What the pipeline reaches in the workload's account."""
+    """The powers that the pipeline reaches."""
     workload_powers: list[Power]
-    """What the workload has."""
+    """The powers of the workload."""
     excess: list[Power]
-    """What the first has and the second has not, less what delivering needs (deploy, change-delivery)."""
+    """Powers of the pipeline that the workload does not have, except those needed to deploy (deploy, change-delivery)."""
     pipeline_level: Level
-    """The level of the first."""
+    """The pipeline's level."""
     workload_level: Level
-    """The level of the second."""
+    """The workload's level."""
     path: list[str]
-    """How the pipeline reaches the strongest of the excess."""
+    """The path of the pipeline to the strongest excess power."""
     fix: str | None = None
-    """Where that way is cut with the smallest change: the identity, and what to change there."""
+    """The smallest change that cuts that path: the identity, and what to change there."""
     complete: bool
-    """False when something on either side could not be read."""
+    """False if inputs on either side could not be read."""
     why: str
-    """One sentence: why the pipeline still has more than the workload."""
+    """One sentence: why the pipeline has more access than the workload."""
 
 
 class ExceptionState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One entry of exceptions.yaml, and what became of it tonight."""
+    """One entry of exceptions.yaml and its state in this run."""
 
     id: str
-    """Its id in the file, or a hash of its text."""
+    """Its id in the file, or a hash of its content."""
     rule: str
-    """Rule id it accepts."""
+    """The id of the accepted rule."""
     selector: str
-    """Exact subject id or anchored glob."""
+    """An exact subject id or an anchored glob."""
     owner: str
-    """Who owns the risk."""
+    """The owner of the risk."""
     approved_by: str
     """Who approved it."""
     approved_at: datetime | None = None
-    """When."""
+    """When it was approved."""
     reason: str
-    """Why, in its own words."""
+    """The reason given."""
     compensating_control: str | None = None
-    """What guards meanwhile."""
+    """The compensating control."""
     ticket: str | None = None
-    """Where it is tracked."""
+    """The ticket that tracks it."""
     expires_at: datetime
-    """When it ends."""
+    """When it expires."""
     state: Literal["active", "expiring", "expired", "unmatched", "void", "malformed"]
-    """What became of it tonight."""
+    """Its state in this run."""
     matched: int
-    """How many findings it covers."""
+    """How many findings it accepts."""
     detail: str | None = None
-    """Why it is void or malformed."""
+    """Why it is in that state."""
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One identity, credential or grant of the population, tonight's and those that are gone."""
+    """One identity, credential or grant of the inventory, current or removed."""
 
     table: str
     """``identities``, ``credentials`` or ``grants``."""
@@ -238,17 +238,17 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     kind: str | None = None
     """Its kind; None for grants."""
     name: str
-    """What people call it; a grant's role."""
+    """The display name; for a grant, its role."""
     identity_id: str | None = None
     """The `Identity.id` concerned."""
     surface: Surface | None = None
     """An identity's surface."""
     first_seen: datetime
-    """The first night that saw it, before or after a time of absence."""
+    """The first run that listed it, even if it was removed in between."""
     last_seen: str
-    """The run that last saw it."""
+    """The last run that listed it."""
     removed_at: datetime | None = None
-    """The night whose complete listing first lacked it; None while it is there or not known to be gone."""
+    """The run whose complete listing first lacked it; None while it exists or its removal is not confirmed."""
 
 
 class TargetCoverage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -294,7 +294,7 @@ class TargetCoverage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One figure of one night, in tidy form."""
+    """One metric of one run, in tidy form."""
 
     metric: str
     """``open_findings``, ``static_credentials``, ``pipelines_without_static_secrets``, ..."""
@@ -303,7 +303,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     dimension_value: str
     """The value of the dimension; empty for ``all``."""
     value: float
-    """The figure."""
+    """The value of the metric."""
     unit: str
     """``count``, ``ratio``, ``days``."""
 
@@ -319,4 +319,4 @@ RESULT_TABLES: dict[str, type[msgspec.Struct]] = {
     "metrics": Metric,
     "population": Member,
 }
-"""Table name to class: the names in SQL, and of the files, or folders of files, in an analysis folder."""
+"""Class by table name. The names are used in SQL and for the files and folders of an analysis."""

@@ -1,4 +1,4 @@
-"""Anchored globs: the whole text must match; ``*`` is any text, ``?`` any one character, all else is itself."""
+"""Anchored globs: the whole text must match. ``*`` matches any text, ``?`` one character, everything else itself."""
 
 from __future__ import annotations
 

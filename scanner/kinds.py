@@ -1,12 +1,12 @@
-"""Kinds of records: what collectors declare that they yield, and so what a rule may name.
+"""Kinds of records: what collectors declare, and what rules may refer to.
 
 A collector declares, by table::
 
     KINDS    the kinds of its records: `Identity.kind`, `Secret.store`, `Weakness.code`, ...
-    PARTS    names, besides, by which its coverage and gaps tell of a part of a table: ``grants/last-accessed``
+    PARTS    additional names that its coverage and gaps use for part of a table: ``grants/last-accessed``
 
-A kind that is not declared would be one that no rule can be held to: ``credentials/acess-key`` matches nothing and so
-looks clean. `sprawlscan rules test` refuses it.
+A misspelled kind such as ``credentials/acess-key`` matches nothing and so looks clean. `sprawlscan rules test` rejects
+kinds that no collector declares.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ class DeclaresKinds(Protocol):
 
 
 class DeclaredKinds(msgspec.Struct, frozen=True):
-    """What collectors declare, by table."""
+    """The kinds and parts that collectors declare, by table."""
 
     kinds: dict[str, frozenset[str]]
     """Kinds of records."""
     parts: dict[str, frozenset[str]]
-    """Names of parts of tables that are no kinds of records."""
+    """Names of parts of tables that are not kinds of records."""
 
     def of(self, table: str) -> frozenset[str]:
-        """Return what a need may name of a table."""
+        """Return the kinds and parts of a table that a rule's ``needs`` may name."""
         return self.kinds.get(table, frozenset()) | self.parts.get(table, frozenset())
 
     def undeclared(self, records: Iterable[Record]) -> set[str]:
-        """Return ``table/kind`` of records, and of coverage and gaps, that are not declared."""
+        """Return each undeclared ``table/kind`` of the given records, coverage and gaps."""
         found = set()
         for record in records:
             table = TABLE_OF[type(record)]

@@ -1,4 +1,4 @@
-"""A read-only view of one analysed night: what reports read. Nothing is loaded before it is asked for."""
+"""A read-only view of one analyzed night, for reports. Nothing is loaded until it is queried."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Night:
-    """One analysed night: run, manifest, and SQL over every record and result table.
+    """One analyzed night: run id, manifest, and SQL over every record and result table.
 
     Views: the record tables (`scanner.records.TABLES`) and the result tables (`scanner.findings.RESULT_TABLES`).
     """
@@ -28,7 +28,7 @@ class Night:
         self.state = state
         self.run_id = run_id
         self.previous_run_id = previous
-        """The run it was compared with; None on the first night ("no baseline")."""
+        """The run it was compared with; None for the first run."""
         self.snapshot = state / "snapshots" / run_id
         self.analysis = state / "analysis" / run_id
         self.manifest = read_manifest(self.snapshot)
@@ -36,7 +36,7 @@ class Night:
         # One thread: reports read wide rows, and a second would hold 60 MB more to save a second or two.
         self.tables = Tables([self.snapshot, self.analysis], threads=1)
         for name, record in TABLES.items():
-            # What analysis resolved (owners, addresses, duplicates) stands in for the snapshot's own rows.
+            # The rows that analysis resolved (owners, addresses, duplicates) replace those of the snapshot.
             resolved = self.analysis / "records" / f"{name}.parquet"
             given = [self.snapshot / file.path for file in self.manifest.files if file.table == name]
             self.tables.view(name, record, [resolved] if resolved.is_file() else given)
@@ -61,7 +61,7 @@ class Night:
 
 @contextmanager
 def open_night(state: Path, run_id: str, *, previous: str | None = None) -> Iterator[Night]:
-    """Open an analysed night of a state folder, and close it afterwards. Raises `SnapshotError`."""
+    """Open an analyzed night of a state folder as a context manager. Raises `SnapshotError`."""
     night = Night(state, run_id, previous=previous)
     try:
         yield night

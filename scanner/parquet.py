@@ -113,7 +113,7 @@ def _encodable(value: Any) -> Any:
 
 
 def write_table(path: Path, record: type[msgspec.Struct], records: Iterable[msgspec.Struct]) -> int:
-    """Write records of one class to a Parquet file, whole or not at all. Returns the number of rows."""
+    """Write records of one class to a Parquet file atomically. Returns the number of rows."""
     schema = arrow_schema(record)
     temporary = path.with_suffix(".tmp")
     total = 0

@@ -1,7 +1,7 @@
-"""Finds collectors and reports by name: our own modules and entry points. Nothing is registered anywhere.
+"""Finds collectors and reports by name, as built-in modules and entry points. There is no registry.
 
-The folders ``collectors`` and ``reports`` are found by name and never imported by name in ``scanner``, so that an
-installation without an extra works, and so that a plug-in is the equal of a module of ours.
+``scanner`` never imports ``collectors`` or ``reports`` directly, so that an installation without an extra works and a
+plugin is equal to a built-in module.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ REPORTS = "sprawlscan.reports"
 
 
 class Report(Protocol):
-    """The shape of a report module without options."""
+    """The interface of a report module without options."""
 
     def write(self, night: Night, folder: Path) -> list[Path]:
         """Write this report's files into the folder, and return their paths."""
 
 
 class ReportWithOptions(Protocol):
-    """The shape of a report module with options: a `scanner.config.Section`, its part of config.yaml."""
+    """The interface of a report module with options: a `scanner.config.Section` for its section of config.yaml."""
 
     Config: type[Any]
 
@@ -44,7 +44,7 @@ class ReportWithOptions(Protocol):
 
 
 class Demo(Protocol):
-    """The demo: scans two nights of a make-believe company into a folder."""
+    """The demo: scans a simulated company twice into a folder."""
 
     def __call__(  # noqa: D102
         self, folder: Path, *, progress: Any, echo: Callable[[str], object], keep: bool = ...
@@ -61,7 +61,7 @@ def _entries(group: str) -> dict[str, importlib.metadata.EntryPoint]:
 
 
 def collector_names() -> list[str]:
-    """Return the names of the collectors that are installed (``azure-devops`` is the module ``azure_devops``)."""
+    """Return the names of the installed collectors (``azure-devops`` is the module ``azure_devops``)."""
     return sorted(name.replace("_", "-") for name in _modules("collectors") | set(_entries(COLLECTORS)))
 
 
@@ -88,7 +88,7 @@ def declared_kinds() -> DeclaredKinds:
 
 
 def report_names() -> list[str]:
-    """Return the reports that are installed: modules of ``reports`` that have `write`, and entry points."""
+    """Return the names of the installed reports: modules of ``reports`` with a `write` function, and entry points."""
     found = {
         name for name in _modules("reports") if hasattr(importlib.import_module(f"reports.{name}"), "write")
     }
@@ -96,7 +96,7 @@ def report_names() -> list[str]:
 
 
 def load_report(name: str) -> Report | ReportWithOptions:
-    """Import a report module. Raises LookupError when there is none."""
+    """Import a report module. Raises LookupError if it does not exist."""
     entry = _entries(REPORTS).get(name)
     if entry is not None:
         loaded: Report | ReportWithOptions = entry.load()
@@ -108,13 +108,13 @@ def load_report(name: str) -> Report | ReportWithOptions:
 
 
 def report_config(name: str) -> type[Any] | None:
-    """Return the options of a report, or None when it has none. Raises LookupError when there is no such report."""
+    """Return the options class of a report, or None. Raises LookupError if the report does not exist."""
     found: type[Any] | None = getattr(load_report(name), "Config", None)
     return found
 
 
 def load_demo() -> Demo:
-    """Import the demo. Raises ImportError naming what an installation without the extra ``demo`` lacks."""
+    """Import the demo. Raises ImportError naming the missing package of the extra ``demo``."""
     module: Any = importlib.import_module("sandbox.demo")
     run_demo: Demo = module.run_demo
     return run_demo

@@ -1,15 +1,15 @@
-"""The record types: what a scan writes down. Read this first.
+"""The record types that a scan produces. Read this module first.
 
-One class is one Parquet schema, one DuckDB table and one section of the reference. The sentence under a
-field is its documentation; the reference is generated from it.
+Each class is one Parquet schema, one DuckDB table and one section of the reference. The docstring under a
+field documents it; the reference is generated from these docstrings.
 
-Laws:
+Rules for every record:
 
 - ``None`` means unknown. "Never" is a fact with its own column.
 - Times are aware UTC datetimes here and plain UTC ``TIMESTAMP`` in Parquet and SQL.
 - An ``id`` is ``provider:kind:native-id``, built with `record_id` from the provider's immutable native id.
-  Where a provider knows a thing only by a mutable address (a Lambda function's ARN), that address is the id.
-- A record never carries a secret value. A value that was readable leaves a detector name, a length and a
+  Where a provider has only a mutable address (a Lambda function's ARN), that address is the id.
+- A record never contains a secret value. For a readable value it keeps a detector name, a length and a
   keyed fingerprint.
 """
 
@@ -83,8 +83,8 @@ def level_of(powers: tuple[Power, ...] | list[Power]) -> Level:
     """Derive a grant's level from its powers.
 
     ``admin`` from admin; ``escalation`` from grant-access or become-other; ``write`` from the powers that
-    change something or read secrets; ``read`` from the rest. No power at all is ``unknown``: a grant that
-    could not be judged must not look harmless.
+    change something or read secrets; ``read`` from the rest. Without any power it is ``unknown``: a grant that
+    could not be evaluated must not look harmless.
     """
     have = set(powers)
     if "admin" in have:
@@ -97,103 +97,103 @@ def level_of(powers: tuple[Power, ...] | list[Power]) -> Level:
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What all records share."""
+    """The fields of every record."""
 
     id: str
     """``provider:kind:native-id``; unique in its table."""
     provider: str
-    """The system that was asked: ``aws``, ``github``, ``gitlab``, ``definitions``."""
+    """The system it was read from: ``aws``, ``github``, ``gitlab``, ``definitions``."""
     account_id: str
-    """The `Account.id` that owns this, and by which coverage is judged."""
+    """The `Account.id` that owns it. Coverage is counted by account."""
 
 
 class Account(Record, frozen=True, kw_only=True, gc=False):
     """A place that owns things: an AWS account, a GitHub organization or repository, a cluster, a namespace."""
 
     kind: str
-    """The provider's own word: ``aws-account``, ``github-organization``, ``github-repository``, ``eks-cluster``."""
+    """The provider's term: ``aws-account``, ``github-organization``, ``github-repository``, ``eks-cluster``."""
     native_id: str
     """The provider's immutable id."""
     name: str
-    """What people call it."""
+    """The display name."""
     address: str | None = None
     """The provider's mutable full name: ``acme/app``, an ARN."""
     parent_id: str | None = None
-    """The `Account.id` above: the organization of a repository, the organizational unit of an account."""
+    """The parent `Account.id`: the organization of a repository, the organizational unit of an account."""
     environment: str | None = None
-    """``production``, ``staging``, ...: from tags, or from the configuration."""
+    """``production``, ``staging``, ..., from tags or from the configuration."""
     owner: str | None = None
-    """Who answers for it."""
+    """The person or team responsible for it."""
     owner_source: str | None = None
-    """Where the owner was read: ``file``, ``tag:owner``, ``CODEOWNERS``, ``creator``, ``account:acme``."""
+    """The source of the owner: ``file``, ``tag:owner``, ``CODEOWNERS``, ``creator``, ``account:acme``."""
     active: bool | None = None
     """False for suspended or archived."""
     created_at: datetime | None = None
-    """When it was made."""
+    """When it was created."""
     pushed_at: datetime | None = None
     """When its content last changed, for repositories."""
     visibility: str | None = None
     """``public``, ``internal`` or ``private``, for repositories."""
     issuer: str | None = None
-    """``https://...`` issuer of the tokens that it signs: a cluster's."""
+    """``https://...`` issuer of the tokens it signs, for clusters."""
     url: str | None = None
-    """Where a person looks at it."""
+    """Its page in the provider's web console."""
     tags: dict[str, str] = {}
     """The provider's tags or labels."""
 
 
 class Identity(Record, frozen=True, kw_only=True, gc=False):
-    """Anything that can act or be run."""
+    """Anything that can act or be executed."""
 
     surface: Surface
     """human, automation (pipeline, app, role, token principal), artifact or workload."""
     kind: str
-    """The provider's own word: ``iam-role``, ``iam-user``, ``lambda-function``, ``github-workflow``."""
+    """The provider's term: ``iam-role``, ``iam-user``, ``lambda-function``, ``github-workflow``."""
     native_id: str
     """The provider's immutable id: ``AROA...``, a numeric id."""
     name: str
-    """What people call it."""
+    """The display name."""
     address: str | None = None
-    """The provider's mutable full name, by which other systems refer to it: an ARN, ``acme/app/.github/workflows/x.yml``."""
+    """The provider's mutable full name, which other systems use to refer to it: an ARN, ``acme/app/.github/workflows/x.yml``."""
     enabled: bool | None = None
     """False for disabled, suspended or archived."""
     created_at: datetime | None = None
-    """When it was made."""
+    """When it was created."""
     last_used_at: datetime | None = None
-    """Last known activity; unknown stays None."""
+    """Last known activity; None if unknown."""
     never_used: bool | None = None
-    """True when the provider says so, or its tracking window covers the identity's whole life."""
+    """True if the provider reports it, or if its tracking period covers the identity's whole lifetime."""
     usage_window_days: int | None = None
-    """How far back the provider's usage data reaches: 400 for AWS roles."""
+    """The length of the provider's usage tracking period: 400 for AWS roles."""
     owner: str | None = None
-    """Who answers for it."""
+    """The person or team responsible for it."""
     owner_source: str | None = None
-    """Where the owner was read: ``file``, ``tag:owner``, ``CODEOWNERS``, ``creator``, ``account:acme``."""
+    """The source of the owner: ``file``, ``tag:owner``, ``CODEOWNERS``, ``creator``, ``account:acme``."""
     environment: str | None = None
     """``production``, ``staging``, ..."""
     issuer: str | None = None
     """``https://...`` issuer of the tokens it can present."""
     subjects: list[str] = []
-    """The ``sub`` values it can present; a ``*`` stands for any text where a trigger allows many."""
+    """The ``sub`` values it can present; ``*`` matches any text where a trigger allows several values."""
     tokens: list[dict[str, str]] = []
-    """The claims of each kind of token it can present, ``sub`` among them; ``*`` as in subjects, an empty text for a
-    claim that such a token surely lacks. Empty where no more is known than the subjects."""
+    """The claims of each kind of token it can present, including ``sub``; ``*`` as in subjects, an empty string for a
+    claim that such a token never has. Empty if only the subjects are known."""
     managed_by: str | None = None
     """``provider`` for service-linked and platform-managed identities."""
     mfa: bool | None = None
-    """Whether a second factor guards a human's sign-in."""
+    """Whether a user's sign-in requires MFA."""
     dangerous_triggers: list[str] = []
-    """Triggers by which strangers run this pipeline: ``pull_request_target``, ``issue_comment``."""
+    """Triggers through which outsiders can run this pipeline: ``pull_request_target``, ``issue_comment``."""
     secrets: list[str] = []
-    """Names of the stored secrets that a pipeline's definition reads; ``*`` for all that are in scope."""
+    """Names of the stored secrets that a pipeline's definition reads; ``*`` for all secrets in scope."""
     permissions: list[str] = []
-    """What a pipeline's own token may do: ``contents:write``, ``id-token:write``."""
+    """Permissions of a pipeline's own token: ``contents:write``, ``id-token:write``."""
     environments: list[str] = []
     """Deployment environments that a pipeline's jobs name."""
     runner: str | None = None
-    """Class of machine that a pipeline runs on: ``hosted``, ``self-hosted``."""
+    """The type of runner that a pipeline uses: ``hosted``, ``self-hosted``."""
     url: str | None = None
-    """Where a person looks at it."""
+    """Its page in the provider's web console."""
     location: str | None = None
     """``path:line`` of the definition file, for pipelines."""
     triggers: list[str] = []
@@ -201,101 +201,101 @@ class Identity(Record, frozen=True, kw_only=True, gc=False):
     variables: list[str] = []
     """Names of the plain variables that a pipeline's definition reads."""
     logins: list[str] = []
-    """How a pipeline signs in elsewhere: ``aws:oidc``, ``aws:static``, ``pypi:static``."""
+    """How a pipeline signs in to other systems: ``aws:oidc``, ``aws:static``, ``pypi:static``."""
     tags: dict[str, str] = {}
     """The provider's tags or labels."""
 
 
 class Credential(Record, frozen=True, kw_only=True, gc=False):
-    """Proves an identity, at its issuer."""
+    """Proves an identity, as registered at its issuer."""
 
     identity_id: str
-    """The `Identity.id` it proves; for a credential of a place (a deploy key), the identity it acts as."""
+    """The `Identity.id` it proves; for a credential of an account (a deploy key), the identity it acts as."""
     kind: str
     """``access-key``, ``password``, ``service-credential``, ``ssh-key``, ``certificate``, ``deploy-key``,
     ``deploy-token``, ``personal-access-token``, ``app-key``, ``source-credential``, ``trigger-token``, ..."""
     native_id: str
-    """The issuer's id of it: an access key id, a numeric id. Never the secret."""
+    """The issuer's id for it: an access key id, a numeric id. Never the secret."""
     name: str
-    """What people call it."""
+    """The display name."""
     lifetime: Lifetime
-    """static (works until revoked), expiring (ends by itself), short-lived (minutes to hours)."""
+    """static (works until revoked), expiring (has an expiration date), short-lived (minutes to hours)."""
     enabled: bool | None = None
     """False for inactive or revoked."""
     created_at: datetime | None = None
-    """When it was made."""
+    """When it was created."""
     rotated_at: datetime | None = None
     """When its secret last changed."""
     last_used_at: datetime | None = None
-    """Last known use; unknown stays None."""
+    """Last known use; None if unknown."""
     last_used_service: str | None = None
-    """What it was last used for."""
+    """The service it was last used with."""
     never_used: bool | None = None
-    """True only when the provider says so."""
+    """True only if the provider reports it."""
     expires_at: datetime | None = None
-    """When it ends by itself."""
+    """When it expires."""
     never_expires: bool | None = None
-    """True when the provider says that it has no end."""
+    """True if the provider reports no expiration date."""
     read_only: bool | None = None
-    """True when it can only read."""
+    """True if it grants read access only."""
     scopes: list[str] = []
     """The issuer's scopes or permissions."""
     owner: str | None = None
-    """Who answers for it, where it differs from the identity's owner."""
+    """The owner, if different from the identity's owner."""
     location: str | None = None
-    """Where it is known to be kept or registered: an on-premises server, a repository."""
+    """Where it is stored or registered, if known: an on-premises server, a repository."""
 
 
 class Secret(Record, frozen=True, kw_only=True, gc=False):
-    """A stored copy of a credential somewhere. Never its value."""
+    """A stored copy of a credential. Never contains its value."""
 
     store: str
-    """Where: ``lambda-env``, ``codebuild-env``, ``ecs-env``, ``secrets-manager``, ``ssm-parameter``,
+    """Where it is stored: ``lambda-env``, ``codebuild-env``, ``ecs-env``, ``secrets-manager``, ``ssm-parameter``,
     ``github-actions``, ``github-variable``, ``gitlab-variable``, ``ci-file``, ..."""
     name: str
     """The name under which it is stored."""
     holder_id: str | None = None
-    """The `Identity.id` that gets it: the function, project or pipeline; None for a store that many read."""
+    """The `Identity.id` that receives it: the function, project or pipeline; None for a shared store."""
     environment: str | None = None
-    """The environment it is bound to."""
+    """The deployment environment it is limited to."""
     readable: bool | None = None
-    """True when the value was visible in clear to this reader."""
+    """True if the scanner could read the plaintext value."""
     masked: bool | None = None
     """Whether job logs hide it."""
     protected: bool | None = None
-    """Whether only protected branches or environments get it."""
+    """Whether only protected branches or environments receive it."""
     visibility: str | None = None
     """Who can use it: ``all``, ``private``, ``selected``, ``repository``, ``environment``."""
     available_to: list[str] = []
-    """The `Account.id`s of the places that can use it, where ``visibility`` is ``selected``."""
+    """The `Account.id`s that can use it, if ``visibility`` is ``selected``."""
     looks_like: str | None = None
-    """The detector that recognized the value or, with ``name:`` before it, the name."""
+    """The detector that recognized the value or, prefixed with ``name:``, the name."""
     length: int | None = None
     """Length of a readable value, in characters."""
     fingerprint: str | None = None
-    """Keyed HMAC of a readable value: equal where the value is equal, within one installation."""
+    """Keyed HMAC of a readable value. Equal values have equal fingerprints within one installation."""
     credential_id: str | None = None
-    """The `Credential.id` that the value is a copy of, where that is known."""
+    """The `Credential.id` that it is a copy of, if known."""
     managed_by: str | None = None
-    """Vault or service that rotates it."""
+    """The vault or service that rotates it."""
     encrypted: bool | None = None
-    """Whether the store encrypts it with a key of its own (SecureString, KMS)."""
+    """Whether the store encrypts it with a separate key (SecureString, KMS)."""
     rotation_enabled: bool | None = None
     """Whether the store rotates it."""
     created_at: datetime | None = None
     """When it was first stored."""
     updated_at: datetime | None = None
-    """When its value last changed, or its metadata where the store does not tell these apart."""
+    """When its value last changed; when its metadata changed, if the store does not distinguish them."""
     rotated_at: datetime | None = None
     """When the store last rotated it."""
     last_used_at: datetime | None = None
     """When it was last read."""
     never_used: bool | None = None
-    """True only when the store says that it was never read."""
+    """True only if the store reports that it was never read."""
     expires_at: datetime | None = None
-    """When it ends by itself."""
+    """When it expires."""
     owner: str | None = None
-    """Who answers for it."""
+    """The person or team responsible for it."""
     location: str | None = None
     """``path:line`` in a definition file; otherwise the resource's address."""
     tags: dict[str, str] = {}
@@ -303,63 +303,63 @@ class Secret(Record, frozen=True, kw_only=True, gc=False):
 
 
 class Grant(Record, frozen=True, kw_only=True, gc=False):
-    """What an identity may do, where: one attached policy, role or permission."""
+    """A permission of an identity: one attached policy, role or permission on a resource."""
 
     identity_id: str
     """The `Identity.id` that holds it."""
     role: str
-    """The policy, role or permission by name."""
+    """The name of the policy, role or permission."""
     resource: str
-    """The widest resource pattern it reaches, in the provider's words; ``*`` is everything in the account."""
+    """The widest resource pattern it covers, in the provider's syntax; ``*`` is everything in the account."""
     breadth: Breadth
-    """organization, account, group (many resources by pattern) or resource."""
+    """organization, account, group (several resources, by pattern) or resource."""
     powers: list[Power] = []
-    """What it effectively allows, strongest first; empty when it could not be judged."""
+    """What it effectively allows, strongest first; empty if it could not be evaluated."""
     level: Level = "unknown"
-    """Derived from the powers with `level_of`."""
+    """Derived from the powers by `level_of`."""
     conditional: bool | None = None
-    """True when every power depends on a condition that narrows it."""
+    """True if every power depends on a condition."""
     wildcard: str | None = None
-    """The widest wildcard it uses: ``*``, ``s3:*``, ``NotAction``; None when it names its actions."""
+    """The widest action wildcard: ``*``, ``s3:*``, ``NotAction``; None if it lists its actions."""
     confidence: Literal["high", "low"] = "high"
-    """low when a boundary, a service control policy or a condition could not be read or judged."""
+    """low if a boundary, a service control policy or a condition could not be read or evaluated."""
     via: str | None = None
-    """How it is held: ``group Developers``, ``inline``, ``resource policy``."""
+    """How it is assigned: ``group Developers``, ``inline``, ``resource policy``."""
     why: str | None = None
-    """Which statement of which policy gives the strongest power, in one sentence."""
+    """One sentence: which policy statement gives the strongest power."""
     fix: str | None = None
-    """The smallest change that ends the strongest power."""
+    """The smallest change that removes the strongest power."""
     actions: list[str] = []
-    """At most ten actions that show the strongest powers."""
+    """At most ten actions, those that give the strongest powers."""
     unused_actions: int | None = None
-    """How many granted services or actions were not used in the tracking window."""
+    """How many granted services or actions were not used in the tracking period."""
     granted_at: datetime | None = None
-    """When it was given."""
+    """When it was granted."""
     expires_at: datetime | None = None
-    """When it ends by itself."""
+    """When it expires."""
     last_used_at: datetime | None = None
-    """When something it allows was last used."""
+    """When one of its permissions was last used."""
     never_used: bool | None = None
-    """True only when the provider says that nothing it allows was used in the window."""
+    """True only if the provider reports that none of its permissions was used in the tracking period."""
 
 
 class Test(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One test of a trust: a claim, an operator and the values of which any may match."""
+    """One condition of a trust: a claim, an operator and values of which any may match."""
 
     __test__ = False  # not a pytest class
 
     claim: str
     """``sub``, ``aud``, ``repository_id``, ``sts:ExternalId``, ``aws:PrincipalArn``, ..."""
     operator: Operator
-    """How values are compared; ``unknown`` for what cannot be judged."""
+    """How values are compared; ``unknown`` if it cannot be evaluated."""
     values: list[str]
-    """Any may match; all of them must fail for the not- operators."""
+    """One must match; for the not- operators, none may match."""
     optional: bool = False
-    """True when the test also passes on an absent claim (IfExists, ForAllValues): no pin."""
+    """True if the test also passes when the claim is absent (IfExists, ForAllValues)."""
 
 
 class Trust(Record, frozen=True, kw_only=True, gc=False):
-    """Who may become an identity: one statement of a trust policy, one federated credential."""
+    """Who may assume an identity: one statement of a trust policy, one federated credential."""
 
     identity_id: str
     """The `Identity.id` that can be assumed."""
@@ -370,23 +370,23 @@ class Trust(Record, frozen=True, kw_only=True, gc=False):
     tests: list[Test] = []
     """All must pass."""
     audience: list[str] = []
-    """Audiences that are accepted; empty when the trust does not look."""
+    """Accepted audiences; empty if the trust does not check the audience."""
     exposure: Exposure = "unknown"
-    """Who can pass, at the widest, beside the identities that we know."""
+    """The widest set of callers that can pass, besides the known identities."""
     external: bool | None = None
-    """True when the trusted party lies outside the scanned organization."""
+    """True if the trusted party is outside the scanned organization."""
     problem: str | None = None
-    """The code of the ladder that it falls on: ``OIDC-2``, ``XACCT-1``; None when it is sound."""
+    """The code of the problem found: ``OIDC-2``, ``XACCT-1``; None if there is none."""
     severity: Severity | None = None
-    """Severity of that problem."""
+    """The severity of that problem."""
     why: str | None = None
-    """One sentence: which statement, which condition is missing."""
+    """One sentence: the statement and the missing condition."""
     fix: str | None = None
-    """The smallest change that ends it: the exact value to pin."""
+    """The smallest change that fixes it: the exact value to pin."""
 
 
 class Link(Record, frozen=True, kw_only=True, gc=False):
-    """A fact between two identities. An end may be an `Identity.address`; the analysis resolves it."""
+    """A relation between two identities. Either end may be an `Identity.address`; the analysis resolves it."""
 
     source_id: str
     """`Identity.id`, or `Identity.address`."""
@@ -395,76 +395,76 @@ class Link(Record, frozen=True, kw_only=True, gc=False):
     target_id: str
     """`Identity.id`, or `Identity.address`."""
     evidence: str | None = None
-    """What shows it: an escalation path's id, ``path:line``, a call."""
+    """The evidence: an escalation path's id, ``path:line``, an API call."""
     why: str | None = None
-    """One sentence for a reader."""
+    """One sentence that explains it."""
     fix: str | None = None
-    """The smallest change that ends it, for can_become."""
+    """The smallest change that removes it, for can_become."""
 
 
 class Control(Record, frozen=True, kw_only=True, gc=False):
-    """A gate or guard, and whether it is enforced, audited or only documented."""
+    """A security control, and whether it is enforced, audited or only documented."""
 
     stage: Stage
     """source, build, artifact, deploy or runtime."""
     kind: str
     """``branch-protection``, ``ruleset``, ``environment-approval``, ``tag-immutability``, ``scp``, ..."""
     name: str
-    """What people call it."""
+    """The display name."""
     enforcement: Enforcement
     """enforced, audited, documented or absent."""
     target: str | None = None
-    """What it guards: a branch, an environment, a repository; an `Identity.id` or `Account.id` where there is one."""
+    """What it protects: a branch, an environment, a repository; an `Identity.id` or `Account.id` if there is one."""
     approvers: list[str] = []
-    """Who may approve."""
+    """Who can approve."""
     bypass: list[str] = []
-    """Who may go around it."""
+    """Who can bypass it."""
     detail: str | None = None
-    """What it demands, in one sentence."""
+    """One sentence: what it requires."""
 
 
 class Weakness(Record, frozen=True, kw_only=True, gc=False):
-    """Something wrong inside a definition or a setting, with its file and line."""
+    """A weakness in a pipeline definition or setting, with file and line."""
 
     subject_id: str
-    """The `Identity.id` of the pipeline whose definition shows it."""
+    """The `Identity.id` of the pipeline whose definition contains it."""
     code: str
-    """What kind of weakness: ``template-injection``, ``unpinned-uses``, ``unresolved-reference``, ..."""
+    """The kind of weakness: ``template-injection``, ``unpinned-uses``, ``unresolved-reference``, ..."""
     severity: Severity
-    """How bad this one is, where it stands."""
+    """The severity of this occurrence."""
     what: str
-    """A clause without a full stop: ``x/y@v2 is pinned to a tag``."""
+    """A clause without a period: ``x/y@v2 is pinned to a tag``."""
     fix: str
-    """The smallest change that ends it: one or two sentences."""
+    """The smallest change that fixes it, in one or two sentences."""
     path: str | None = None
-    """The file that it stands in, which may be another one than the pipeline's own; None for a setting."""
+    """The file that contains it, which may differ from the pipeline's own; None for a setting."""
     line: int | None = None
-    """The line in that file, from 1; None where it is not known."""
+    """The line in that file, from 1; None if unknown."""
     job: str | None = None
-    """The job of the pipeline, where it lies in one."""
+    """The job that contains it, if any."""
     confidence: Literal["high", "low"] = "high"
-    """low where the definition is a program, or had to be repaired to be read."""
+    """low if the definition is a program, or had to be repaired to be read."""
 
 
 class Artifact(Record, frozen=True, kw_only=True, gc=False):
-    """Something that was built."""
+    """A build output: an image, a package, code."""
 
     kind: str
     """``image``, ``package``, ``function-code``."""
     name: str
-    """Its repository and tag, or name."""
+    """Its repository and tag, or its name."""
     digest: str | None = None
     """``sha256:...``."""
     builder_id: str | None = None
     """The `Identity.id` of the pipeline that built it."""
     signed: bool | None = None
-    """Whether a signature was seen."""
+    """Whether a signature was found."""
     provenance: bool | None = None
-    """Whether a build provenance was seen."""
+    """Whether build provenance was found."""
     sbom: bool | None = None
-    """Whether a bill of materials was seen."""
+    """Whether an SBOM was found."""
     mutable_tag: bool | None = None
-    """Whether its tag can be moved to another digest."""
+    """Whether its tag can be moved to a different digest."""
     created_at: datetime | None = None
     """When it was pushed."""
     last_used_at: datetime | None = None
@@ -472,87 +472,87 @@ class Artifact(Record, frozen=True, kw_only=True, gc=False):
 
 
 class Deployment(Record, frozen=True, kw_only=True, gc=False):
-    """Something that was deployed somewhere, by somebody."""
+    """One deployment of an artifact to an environment."""
 
     pipeline_id: str | None = None
     """The `Identity.id` of the pipeline."""
     workload_id: str | None = None
-    """The `Identity.id` (or address) of the workload."""
+    """The `Identity.id` or address of the workload."""
     environment: str | None = None
-    """Where to."""
+    """The target environment."""
     digest: str | None = None
-    """What."""
+    """The digest that was deployed."""
     ref: str | None = None
-    """Commit or ref that was deployed."""
+    """The commit or ref that was deployed."""
     approved_by: list[str] = []
-    """Who approved."""
+    """Who approved it."""
     deployed_by: str | None = None
-    """Who acted."""
+    """Who started it."""
     deployed_at: datetime | None = None
-    """When."""
+    """When it was deployed."""
     state: str | None = None
-    """The provider's word for its outcome."""
+    """The provider's term for its outcome."""
 
 
 class Rollout(Record, frozen=True, kw_only=True, gc=False):
-    """What is declared to run, and what runs."""
+    """The declared and the running version of a workload."""
 
     workload_id: str
     """The `Identity.id` of the workload."""
     declared: str | None = None
-    """The image or code that the definition names."""
+    """The image or code named in the definition."""
     declared_digest: str | None = None
-    """Its digest, when it is pinned."""
+    """Its digest, if pinned."""
     running_digest: str | None = None
-    """The digest that runs."""
+    """The running digest."""
     pinned: bool | None = None
-    """Whether the definition names a digest."""
+    """Whether the definition pins a digest."""
     since: datetime | None = None
-    """Since when."""
+    """When the running version started."""
 
 
 class Gap(Record, frozen=True, kw_only=True, gc=False):
-    """What we were asked to see and could not."""
+    """A listing that failed: data that the scan should have read but could not."""
 
     collector: str
-    """The collector that asked."""
+    """The collector that made the request."""
     target: str
-    """The unit of work that it belongs to."""
+    """The target (unit of work) it belongs to."""
     table: str
-    """The table that is incomplete; ``*`` when everything of the target is."""
+    """The incomplete table; ``*`` if all tables of the target are incomplete."""
     kind: str | None = None
-    """The kind of record that is missing; None means every kind of the table."""
+    """The missing kind of record; None means every kind of the table."""
     call: str
-    """The provider's name of the listing: ``iam:ListUsers``, ``GET /orgs/{org}/hooks``."""
+    """The provider's name for the listing: ``iam:ListUsers``, ``GET /orgs/{org}/hooks``."""
     region: str | None = None
-    """The region that was asked, where there is one."""
+    """The region, if any."""
     reason: Reason
     """denied, throttled, unreachable, unsupported, malformed, truncated, deadline or bug."""
     detail: str
-    """What the provider said, redacted."""
+    """The provider's error message, redacted."""
     needs: str | None = None
-    """The permission that would close it."""
+    """The permission that would fix it."""
 
 
 class Coverage(Record, frozen=True, kw_only=True, gc=False):
-    """One listing that was asked for and answered in full: the positive evidence of completeness."""
+    """One complete listing: the positive evidence that nothing is missing."""
 
     collector: str
-    """The collector that asked."""
+    """The collector that made the request."""
     target: str
-    """The unit of work that it belongs to."""
+    """The target (unit of work) it belongs to."""
     table: str
-    """The table that it fills."""
+    """The table it fills."""
     kind: str | None = None
-    """The kind of record that it gives; None means several."""
+    """The kind of record it returns; None means several."""
     call: str
-    """The provider's name of the listing."""
+    """The provider's name for the listing."""
     region: str | None = None
-    """The region that was asked, where there is one."""
+    """The region, if any."""
     items: int
-    """How many records of that table and kind it gave; what several listings give is counted by each of them."""
+    """How many records of that table and kind it returned. Records returned by several listings count for each."""
     carried_from: datetime | None = None
-    """The night that really read it, where tonight's records were carried forward; NULL when it was read tonight."""
+    """The run that read it, if its records were carried forward; NULL if it was read in this run."""
 
 
 TABLES: dict[str, type[Record]] = {
@@ -571,6 +571,6 @@ TABLES: dict[str, type[Record]] = {
     "gaps": Gap,
     "coverage": Coverage,
 }
-"""Table name to record class: the names in SQL, in the snapshot's folders and in the reference."""
+"""Record class by table name. The names are used in SQL, snapshot folders and the reference."""
 
 TABLE_OF: dict[type[Record], str] = {record: name for name, record in TABLES.items()}

@@ -1,8 +1,8 @@
-"""Text from providers, made safe to show: in a report, on a terminal, in a log for people.
+"""Makes text from providers safe to display in a report, on a terminal or in a log.
 
-Names are chosen by whoever can create a repository or a role. Escaping is a writer's own part; this undoes what
-escaping leaves: characters that reorder or hide text (https://unicode.org/reports/tr36/) or command a terminal, and
-lengths that bury a page.
+Anyone who can create a repository or a role chooses its name. Each writer escapes for its own format; this module
+handles what escaping leaves: characters that reorder or hide text (https://unicode.org/reports/tr36/) or control a
+terminal, and excessive length.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from __future__ import annotations
 import unicodedata
 
 NAME = 200
-"""Characters of a name that are shown."""
+"""Maximum length of a displayed name, in characters."""
 SENTENCE = 1200
-"""Characters of a sentence that are shown."""
+"""Maximum length of a displayed sentence, in characters."""
 _SPACES = frozenset("\t\n\r\u00a0\u202f\u2009")
 
 
 def plain(text: str, limit: int = SENTENCE) -> str:
-    """Return text without characters that reorder, hide or break it, clipped at ``limit`` characters.
+    """Return text without characters that reorder, hide or break it, truncated to ``limit`` characters.
 
-    Such characters are shown as their code point, ``‹U+202E›``, so that a reader sees that somebody put them there.
+    Such characters are replaced by their code point, ``‹U+202E›``, so that readers notice them.
     """
     if len(text) <= limit and text.isprintable():
         return text
@@ -37,5 +37,5 @@ def _shown(character: str) -> str:
 
 
 def plain_lines(text: str) -> str:
-    """Return text of several lines with each line `plain`, whatever its length."""
+    """Apply `plain` to each line of a text, without a length limit."""
     return "\n".join(plain(line, len(line)) for line in text.split("\n"))

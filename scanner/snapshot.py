@@ -1,15 +1,15 @@
 """Write, seal, open and prune snapshots.
 
-A snapshot is a folder, one per run, that never changes once it is sealed::
+A snapshot is one folder for each run. It never changes once it is sealed::
 
     snapshots/20261123T020000Z/
-        run.json                          when it began, with which configuration (no secrets)
+        run.json                          start time and configuration (no secrets)
         targets/aws-123456789012.json     written when a target is finished: what `--resume` skips
         identities/aws-123456789012.parquet
         ...
         manifest.json                     written last: its presence is the seal
 
-``manifest.json`` holds the schema version, the tool's version, ``as_of``, row counts, the sha256 of every file,
+``manifest.json`` contains the schema version, the tool version, ``as_of``, row counts, the sha256 of every file,
 and the coverage. A crash leaves a folder without it, which the next run resumes or discards.
 """
 
@@ -44,7 +44,7 @@ RUN_ID_FORMAT = "%Y%m%dT%H%M%SZ"
 
 
 class SnapshotError(Exception):
-    """A snapshot cannot be read or written; the message names the file and what to do."""
+    """A snapshot cannot be read or written. The message names the file and what to do."""
 
 
 class ShardFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,28 +58,28 @@ class ShardFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetDone(msgspec.Struct, frozen=True, kw_only=True):
-    """What a finished target left: its files and how it went."""
+    """The result of a finished target: its files and statistics."""
 
     collector: str
     target: str
     account_id: str
     complete: bool
-    """False when it left a gap."""
+    """False if it has a gap."""
     gaps: int
     records: int
     seconds: float
-    """How long it took; a fact about the run, never used in analysis."""
+    """Duration in seconds. Never used in analysis."""
     files: list[ShardFile]
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run began."""
+    """The start of a run."""
 
     run_id: str
     as_of: datetime
     tool_version: str
     config_digest: str
-    """sha256 of the configuration's text, which holds no secrets."""
+    """sha256 of the configuration file, which contains no secrets."""
     selected: bool = False
     """True when the run was told to read only some of what the configuration names."""
 
@@ -93,12 +93,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     tool_version: str
     config_digest: str
     partial: bool
-    """True when a deadline or a signal ended the run before every target was done."""
+    """True if a deadline or a signal ended the run before all targets finished."""
     rows: dict[str, int]
     """Rows by table."""
     targets: list[TargetDone]
     not_started: list[str] = []
-    """``collector/target`` that the deadline left out."""
+    """``collector/target`` of targets that the deadline skipped."""
     coverage: float
     """Complete listings of all listings that were asked for tonight, 0 to 1. What could not even be asked for is not in it:
     analysis compares with earlier nights (`scanner.analyze.target_coverage`)."""
@@ -107,7 +107,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: list[ShardFile]
 
 
-# Made once: msgspec 0.22 crashes when several threads are the first to decode one type.
+# Created once: msgspec 0.22 crashes if several threads are the first to decode a type.
 _RUN = msgspec.json.Decoder(RunInfo)
 _TARGET = msgspec.json.Decoder(TargetDone)
 _MANIFEST = msgspec.json.Decoder(Manifest)
@@ -125,7 +125,7 @@ def sha256_of(path: Path) -> str:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
+    """Write a file atomically, readable only by its owner."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = path.with_name(path.name + ".tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -137,13 +137,13 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 def _slug(name: str) -> str:
-    """Return a file name for a target: readable, and unique even when two targets differ only in odd characters."""
+    """Return a readable file name for a target, unique even if two targets differ only in special characters."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:80]
     return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 class TargetWriter:
-    """Writes the records of one target, in batches. Records with an id seen before are the same record: dropped."""
+    """Writes the records of one target in batches. Drops records whose id was written before."""
 
     def __init__(self, folder: Path, collector: str, target: str, account_id: str) -> None:
         self._folder = folder
@@ -156,7 +156,7 @@ class TargetWriter:
         self.gaps = 0
 
     def write(self, record: Record) -> None:
-        """Take one record."""
+        """Add one record."""
         table = TABLE_OF[type(record)]
         seen = self._seen.setdefault(table, set())
         if record.id in seen:
@@ -179,7 +179,7 @@ class TargetWriter:
         self._rows[table] = self._rows.get(table, 0) + len(batch)
 
     def finish(self, seconds: float) -> TargetDone:
-        """Close the files and leave the mark by which a resumed run skips this target."""
+        """Close the files and write the marker that makes a resumed run skip this target."""
         for table in list(self._batches):
             self._flush(table)
         files = []
@@ -206,7 +206,7 @@ class TargetWriter:
         return done
 
     def discard(self) -> None:
-        """Close the files of a target that will not be finished."""
+        """Close the files of an unfinished target."""
         for writer in self._writers.values():
             writer.close()
 
@@ -218,22 +218,22 @@ def begin(folder: Path, info: RunInfo) -> None:
 
 
 def read_run(folder: Path) -> RunInfo:
-    """Return how an unsealed snapshot's run began. Raises `SnapshotError` when that cannot be read."""
+    """Return the start of an unsealed snapshot's run. Raises `SnapshotError` if it cannot be read."""
     try:
         return _RUN.decode((folder / "run.json").read_bytes())
     except (OSError, msgspec.MsgspecError) as exc:
         raise SnapshotError(
-            f"{folder}/run.json cannot be read ({exc}): remove {folder} and run again."
+            f"{folder}/run.json cannot be read ({exc}). Remove {folder} and run again."
         ) from None
 
 
 def finished_targets(folder: Path) -> list[TargetDone]:
-    """Return the targets that an unsealed snapshot holds whole."""
+    """Return the finished targets of an unsealed snapshot."""
     return [_TARGET.decode(path.read_bytes()) for path in sorted((folder / "targets").glob("*.json"))]
 
 
 def seal(folder: Path, info: RunInfo, not_started: Sequence[str] = (), *, partial: bool = False) -> Manifest:
-    """Write the manifest of a snapshot, last. Files of unfinished targets are removed first."""
+    """Seal a snapshot by writing its manifest, after removing the files of unfinished targets."""
     done = finished_targets(folder)
     files = sorted((file for target in done for file in target.files), key=lambda file: file.path)
     named = {file.path for file in files}
@@ -265,18 +265,18 @@ def seal(folder: Path, info: RunInfo, not_started: Sequence[str] = (), *, partia
 
 
 def is_sealed(folder: Path) -> bool:
-    """Whether a folder is a sealed snapshot."""
+    """Return whether a folder is a sealed snapshot."""
     return (folder / "manifest.json").is_file()
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read the seal. Raises `SnapshotError` when there is none, or it is of a newer schema."""
+    """Read the manifest. Raises `SnapshotError` if there is none or its schema is not supported."""
     path = folder / "manifest.json"
     try:
         manifest = _MANIFEST.decode(path.read_bytes())
     except FileNotFoundError:
         raise SnapshotError(
-            f"{folder} is not sealed: its run did not end. Resume it with `sprawlscan run --resume`, or remove it."
+            f"{folder} is not sealed because its run was interrupted. Resume it with `sprawlscan run --resume`, or remove it."
         ) from None
     except msgspec.MsgspecError as exc:
         raise SnapshotError(
@@ -330,18 +330,18 @@ def check_history(history: Path) -> None:
 
 
 def verify(folder: Path) -> Manifest:
-    """Read the seal and compare every file with it. Raises `SnapshotError` naming the first file that differs."""
+    """Compare every file with the manifest and return it. Raises `SnapshotError` naming the first file that differs."""
     manifest = read_manifest(folder)
     for file in manifest.files:
         path = folder / file.path
         if not path.is_file():
             raise SnapshotError(
-                f"{path} is missing, and the manifest names it. Restore the snapshot from a backup."
+                f"{path} is listed in the manifest but missing. Restore the snapshot from a backup."
             )
         if sha256_of(path) != file.sha256:
             raise SnapshotError(
                 f"{path} differs from the manifest (sha256). It was changed after the run, or the disk is failing. "
-                "Restore the snapshot from a backup; findings made from it cannot be trusted."
+                "Restore the snapshot from a backup. Do not trust findings made from it."
             )
     return manifest
 
@@ -352,7 +352,7 @@ def list_sealed(snapshots: Path) -> list[Path]:
 
 
 def latest_unsealed(snapshots: Path) -> Path | None:
-    """Return the newest snapshot whose run did not end, or None."""
+    """Return the newest snapshot of an interrupted run, or None."""
     found = [
         path for path in sorted(snapshots.glob("*Z")) if (path / "run.json").is_file() and not is_sealed(path)
     ]
@@ -360,9 +360,9 @@ def latest_unsealed(snapshots: Path) -> Path | None:
 
 
 def prune(snapshots: Path, *, daily: int, monthly: int, yearly: int, cited: set[str]) -> list[Path]:
-    """Return the snapshots that may go: not among the newest of the last days, months and years, nor cited.
+    """Return the snapshots that retention does not keep: not the newest of a kept day, month or year, and not cited.
 
-    The newest is never among them. ``cited`` are run ids that open findings refer to. Deletes nothing: see `remove`.
+    Never includes the newest. ``cited`` are run ids that open findings refer to. Deletes nothing; see `remove`.
     """
     sealed = list_sealed(snapshots)
     keep = {path.name for path in sealed[-1:]} | cited
@@ -375,6 +375,6 @@ def prune(snapshots: Path, *, daily: int, monthly: int, yearly: int, cited: set[
 
 
 def remove(folder: Path) -> None:
-    """Delete a snapshot; its seal goes first, so that a half-deleted one is never read."""
+    """Delete a snapshot, its manifest first, so that a partly deleted one is never read."""
     (folder / "manifest.json").unlink(missing_ok=True)
     shutil.rmtree(folder)

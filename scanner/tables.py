@@ -1,4 +1,4 @@
-"""DuckDB, locked down: views over Parquet files, queries and copies. The only module that speaks DuckDB's Python API."""
+"""A locked-down DuckDB: views over Parquet files, queries and copies. The only module that uses DuckDB's Python API."""
 
 from __future__ import annotations
 
@@ -113,15 +113,15 @@ class Tables:
                 self.con.execute(f'DROP {self._kinds[name]} "{name}"')
 
     def lock(self) -> None:
-        """Refuse every further change of settings. Call before a rule's SQL runs."""
+        """Reject every further change of settings. Call before a rule's SQL runs."""
         self.con.execute("set lock_configuration=true")
 
     def rows(
         self, query: str, params: dict[str, Any] | None = None, batch: int = 10_000
     ) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a query, in batches. Uses a cursor of its own, so that queries may be nested.
+        """Yield the rows of a query, read in batches. Uses its own cursor, so queries can be nested.
 
-        Parameters that the query does not name are left out, here and in the other ways to ask.
+        Parameters that the query does not use are ignored, here and in the other query methods.
         """
         cursor = self.con.cursor()
         try:
@@ -161,7 +161,7 @@ class Tables:
             f"COPY ({query}) TO {quoted(str(temporary))} ({options})", _given(query, params)
         )
         rows = int(copied.fetchall()[0][0])
-        temporary.chmod(0o600)  # DuckDB makes the file anew.
+        temporary.chmod(0o600)  # DuckDB creates a new file.
         temporary.replace(path)
         return rows
 
@@ -172,7 +172,7 @@ class Tables:
 
 
 def _given(query: str, params: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the parameters that a query names: DuckDB refuses those that it does not."""
+    """Return the given parameters that the query uses: DuckDB rejects others."""
     named = set(_PARAMETER.findall(query)) if params else set()
     return {name: value for name, value in (params or {}).items() if name in named}
 
@@ -194,5 +194,5 @@ def read_parquet(files: list[Path], more: str = "") -> str:
 
 
 def quoted(text: str) -> str:
-    """Return text as a literal of SQL."""
+    """Return text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"

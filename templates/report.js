@@ -25,7 +25,7 @@
       area.remove();
     }
     const before = button.textContent;
-    button.textContent = done ? "Copied" : "Copying is not allowed here";
+    button.textContent = done ? "Copied" : "Copying is not allowed";
     setTimeout(() => { button.textContent = before; }, 1600);
   }
   for (const button of document.querySelectorAll("[data-copy]")) {
@@ -129,7 +129,7 @@
   }
 
   // The table: only the rows in sight exist. Browsers cap the height of an element, so very long lists scroll scaled.
-  const HEAD = [["severity", "Severity"], ["status", "Status"], ["subject_name", "Finding"], ["owner", "Owner"], ["account_name", "Account"], ["first_seen", "Since"], ["due_at", "Due"]];
+  const HEAD = [["severity", "Severity"], ["status", "Status"], ["subject_name", "Finding"], ["owner", "Owner"], ["account_name", "Account"], ["first_seen", "First seen"], ["due_at", "Due"]];
   const CAP = 15e6;
   const grid = byId("grid");
   const body = el("div", { class: "rows" });
@@ -237,18 +237,18 @@
       el("h2", { id: "details-title" }, el("bdi", { text: raw("subject_name", row) })),
       el("p", { class: "quiet", text: raw("title", row) }),
       el("dl", {}, ...[
-        said("What", "detail"), said("Do this", "fix"), said("Reach", "blast"),
-        path ? part("By", el("ol", { class: "path" }, ...path.split("\n").map((step) => el("li", {}, el("bdi", { text: step }))))) : null,
+        said("Finding", "detail"), said("Remediation", "fix"), said("Blast radius", "blast"),
+        path ? part("Attack path", el("ol", { class: "path" }, ...path.split("\n").map((step) => el("li", {}, el("bdi", { text: step }))))) : null,
         why ? part("Why it matters", why.textContent) : null,
-        fix && fix !== value("fix", row) ? part("In general", fix) : null,
+        fix && fix !== value("fix", row) ? part("General remediation", fix) : null,
         part("Owner", owner(raw("owner", row))),
         said("Account", "account_name"), said("Identity", "identity_name"), said("Resource", "resource"),
-        said("Environment", "environment"), said("Since", "first_seen"), said("Changed", "changed_at"), said("Due", "due_at"),
-        said("Exception", "exception_id"), said("Seen gone in", "gone_in"),
+        said("Environment", "environment"), said("First seen", "first_seen"), said("Status changed", "changed_at"), said("Due", "due_at"),
+        said("Exception", "exception_id"), said("Resolved in run", "gone_in"),
         ...evidence.map(([key, text]) => part(key.replaceAll("_", " "), el("bdi", { text }))),
         part("Subject", el("code", { text: value("subject", row) })),
         part("Rule", el("code", { text: raw("rule", row) })),
-        part("Finding", el("code", { text: id })),
+        part("Finding ID", el("code", { text: id })),
       ].filter((node) => node !== null)),
       el("p", { class: "actions" },
         el("button", { type: "button", text: "Copy link", onclick: (event) => copy(here, event.currentTarget) }),
@@ -357,7 +357,7 @@
   // On paper: the first thousand rows of the current filter.
   window.addEventListener("beforeprint", () => {
     const first = rows.slice(0, 1000);
-    const table = el("table", {}, el("caption", { text: rows.length > first.length ? `First ${first.length} of ${rows.length} findings; the rest is in findings.csv` : `${rows.length} findings` }),
+    const table = el("table", {}, el("caption", { text: rows.length > first.length ? `First ${first.length} of ${rows.length} findings; findings.csv has all of them` : `${rows.length} findings` }),
       el("thead", {}, el("tr", {}, ...HEAD.map(([, text]) => el("th", { scope: "col", text })))),
       el("tbody", {}, ...first.map((row) => el("tr", {}, ...cells(row).map((node) => el("td", {}, ...node.childNodes))))));
     for (const button of table.querySelectorAll("button")) button.replaceWith(...button.childNodes);

@@ -358,7 +358,7 @@ def test_a_query_without_a_detail_still_counts(tmp_path: Path) -> None:
 def test_thresholds_and_unknown_rules_in_the_configuration(tmp_path: Path) -> None:
     analysed(tmp_path, 1, [key("A"), *everything()], rule_params={"credential-unused": {"days": 101}})
     assert findings(tmp_path, 1, "credential-unused") == {}
-    with pytest.raises(RuleError, match="no such threshold"):
+    with pytest.raises(RuleError, match="no such parameter"):
         analysed(tmp_path, 2, everything(), rule_params={"credential-unused": {"dys": 1}})
 
 

@@ -129,8 +129,8 @@ def test_diff_tells_what_only_one_night_has(demo: Demo) -> None:
     more, fewer = (sum(line.startswith(mark) for line in lines) for mark in ("+ ", "- "))
     assert more
     assert fewer
-    assert summary.startswith(f"{more} more, {fewer} fewer, ")
-    assert call("diff", FIRST, FIRST, "--state", demo.folder)[1].startswith("0 more, 0 fewer")
+    assert summary.startswith(f"{more} added, {fewer} removed, ")
+    assert call("diff", FIRST, FIRST, "--state", demo.folder)[1].startswith("0 added, 0 removed")
 
 
 def test_verify_counts_files(demo: Demo) -> None:
@@ -139,14 +139,13 @@ def test_verify_counts_files(demo: Demo) -> None:
     sealed, coverage, exported = out.splitlines()
     digest = hashlib.sha256((demo.folder / "snapshots" / SECOND / "manifest.json").read_bytes()).hexdigest()
     assert code == 0
-    assert sealed == f"{SECOND}: {len(manifest.files)} files as sealed; manifest sha256 {digest}"
+    assert sealed == f"{SECOND}: {len(manifest.files)} files match the manifest; manifest sha256 {digest}"
     assert coverage == (
-        f"{SECOND}: {manifest.coverage:.1%} of the listings asked for were answered in full, "
-        f"{manifest.rows['gaps']} were not"
+        f"{SECOND}: {manifest.coverage:.1%} of all listings are complete, {manifest.rows['gaps']} are not"
     )
     files = list((demo.folder / "reports" / SECOND).glob("*.csv"))
     rows = sum(len(list(csv.DictReader(path.open(encoding="utf-8", newline="")))) for path in files)
-    assert exported == f"{SECOND}: {len(files)} CSV files as exported, {rows} rows"
+    assert exported == f"{SECOND}: {len(files)} CSV files match the export manifest, {rows} rows"
 
 
 def test_verify_tells_a_changed_export_and_needs_none(state: Path) -> None:
@@ -169,7 +168,7 @@ def test_a_run_that_is_not_there_is_named(demo: Demo, command: list[str]) -> Non
     config = demo.folder / "config.yaml"
     code, _, err = call(*command, *given, "--config", config)
     assert code == Exit.USAGE
-    assert f"no sealed snapshot {missing}; there are: {FIRST}, {SECOND}." in err
+    assert f"no sealed snapshot {missing}; available: {FIRST}, {SECOND}." in err
 
 
 def test_an_empty_state_says_what_to_do(tmp_path: Path) -> None:
@@ -190,7 +189,7 @@ def test_report_writes_what_is_asked_for(state: Path) -> None:
 def test_a_report_that_is_not_there_is_refused(demo: Demo) -> None:
     code, _, err = call("report", "--config", demo.folder / "config.yaml", "--format", "nothing")
     assert code == Exit.USAGE
-    assert "--format nothing: there is csv, html, json, prometheus." in err
+    assert "--format nothing: available formats are csv, html, json, prometheus." in err
 
 
 def test_prune_lists_before_it_deletes(state: Path) -> None:
@@ -309,12 +308,12 @@ def test_a_secret_that_is_missing_is_told_and_nothing_seen_is_not_called_clean(t
     config.write_text(json.dumps({"state": str(tmp_path / "state"), "collectors": {"github": section}}))
     code, out, _ = process(tmp_path, "run", "--config", config)
     assert code == Exit.COVERAGE
-    assert "coverage: 0.0% of the listings asked for\n" in out
+    assert "coverage: 0.0% of all listings\n" in out
     assert (
         "not covered in github:org:acme: GET /orgs/{org}: denied: ${env:SPRAWLSCAN_NO_SUCH} is not set or empty\n"
         in out
     )
-    assert "open findings: none: nothing was listed, so this says nothing\n" in out
+    assert "open findings: none (nothing was listed, so this proves nothing)\n" in out
 
 
 def test_a_configuration_that_is_not_there_is_2(tmp_path: Path) -> None:
@@ -388,7 +387,7 @@ def test_the_deadline_is_6_and_goes_before_coverage_and_findings(tmp_path: Path)
     code, out, err = process(tmp_path, "run", "--deadline", "3s", PYTHONPATH=str(plugins))
     assert code == Exit.DEADLINE, err
     assert "exit 6: DEADLINE, COVERAGE" in out
-    assert "(partial: stopped before every target was done)" in out
+    assert "(partial: stopped before all targets finished)" in out
 
 
 def test_where_several_apply_the_order_is_1_2_5_6_4_3() -> None:

@@ -64,7 +64,7 @@ GITHUB = "collectors:\n  github:\n    organizations: [acme]\n"
         ("state: x\n", f"1:1: collectors: name at least one of: {', '.join(collector_names())}"),
         ("collectors:\n", f"1:1: collectors: name at least one of: {', '.join(collector_names())}"),
         ("collectors:\n  ams: {}\n", "2:3: collectors.ams: no such collector; did you mean `aws`?"),
-        ("collectors:\n  aws: []\n", "2:3: collectors.aws: an empty list; give a section"),
+        ("collectors:\n  aws: []\n", "2:3: collectors.aws: must not be an empty list"),
         ("collectors:\n  aws: all\n", "2:3: collectors.aws: must be a valid dictionary or instance of Config"),
         # Types, missing keys and bounds.
         ("collectors: {aws: {accounts: [100000000001]}}\n", "1:31: collectors.aws.accounts[0]: must be a valid string"),
@@ -85,18 +85,18 @@ GITHUB = "collectors:\n  github:\n    organizations: [acme]\n"
         (f"{AWS}reports: {{csv: {{delimeter: ;}}}}\n", "2:17: reports.csv.delimeter: unknown key; did you mean `delimiter`?"),
         (f"{AWS}reports: {{cvs: {{delimiter: ;}}}}\n", "2:11: reports.cvs: unknown key; did you mean `csv`?"),
         (f"{AWS}reports: {{json: {{indent: 2}}}}\n", "2:11: reports.json: unknown key; known: csv, formats, html, prometheus"),
-        (f"{AWS}reports: {{prometheus: {{textfile: x}}}}\n", "2:11: reports.prometheus: is not written; add prometheus to reports.formats, or remove this"),
+        (f"{AWS}reports: {{prometheus: {{textfile: x}}}}\n", "2:11: reports.prometheus: this report is not enabled; add prometheus to reports.formats, or remove this section"),
         (f"{AWS}reports: {{formats: [prometheus]}}\n", "2:1: reports.prometheus: is missing; the report needs textfile"),
         (f"{AWS}rules: {{disabled: [credential-old, credential-od]}}\n", "2:36: rules.disabled[1]: no rule `credential-od`; did you mean `credential-old`?"),
         (f"{AWS}rules: {{params: {{credential-unsed: {{days: 3}}}}}}\n", "2:18: rules.params.credential-unsed: no rule `credential-unsed`; did you mean `credential-unused`?"),
-        (f"{AWS}rules: {{params: {{credential-unused: {{day: 3}}}}}}\n", "2:38: rules.params.credential-unused.day: no such threshold; did you mean `days`?"),
-        (f"{AWS}rules: {{params: {{credential-unused: {{days: soon}}}}}}\n", "2:38: rules.params.credential-unused.days: must be like 45, not 'soon'"),
+        (f"{AWS}rules: {{params: {{credential-unused: {{day: 3}}}}}}\n", "2:38: rules.params.credential-unused.day: no such parameter; did you mean `days`?"),
+        (f"{AWS}rules: {{params: {{credential-unused: {{days: soon}}}}}}\n", "2:38: rules.params.credential-unused.days: must have the type of 45, not 'soon'"),
         # Not YAML, or not a mapping.
         ("", "1:1: must be a mapping with the key `collectors`; see `sprawlscan example`"),
         ("- aws\n", "1:1: must be a mapping with the key `collectors`; see `sprawlscan example`"),
         ("collectors: {aws: \n", "2:1: not valid YAML: did not find expected node content"),
-        (f"{AWS}limits: {{workers: 1, workers: 2}}\n", "2:22: limits.workers: stands here twice"),
-        (f"{AWS}{AWS}", "2:1: collectors: stands here twice"),
+        (f"{AWS}limits: {{workers: 1, workers: 2}}\n", "2:22: limits.workers: duplicate key"),
+        (f"{AWS}{AWS}", "2:1: collectors: duplicate key"),
         ("a: &a\n  b: *a\n", "2:3: nested too deeply"),
     ],
 )  # fmt: skip
@@ -123,7 +123,7 @@ SECRET = "ghp_" + "x" * 36
 )
 def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, text: str) -> None:
     (problem,) = problems(tmp_path, text)
-    assert "must be ${env:NAME} or ${file:/path}: secrets do not stand in config.yaml" in problem
+    assert "must be ${env:NAME} or ${file:/path}: config.yaml must not contain secrets" in problem
     assert "x" * 5 not in problem
 
 
@@ -237,7 +237,7 @@ def test_a_secret_that_is_not_there_is_named(reference: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "token", "${env:}", "$TOKEN", "x${env:A}", "${env:A}\n", "${cmd:cat}"])
 def test_what_is_no_reference_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="secrets do not stand in config"):
+    with pytest.raises(ValueError, match="must not contain secrets"):
         SecretRef(text)
 
 

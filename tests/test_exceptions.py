@@ -82,25 +82,25 @@ def test_a_subject_may_be_named_by_its_address(tmp_path: Path) -> None:
 
 
 WRONG = [
-    (changed(expires="2026-11-21"), "expired", "ended on 2026-11-21; 1 findings are open again"),
+    (changed(expires="2026-11-21"), "expired", "expired on 2026-11-21; 1 findings count again"),
     (changed(subject="aws:access-key:C"), "unmatched", "no finding of credential-unused has this subject"),
     (changed(state_hash="st-0"), "void", "approve it with state_hash: "),
     (
         changed(expires="2027-01-20"),
         "malformed",
-        "a medium finding may be accepted for 60 days, here until 2027-01-19",
+        "a medium finding may be accepted for at most 60 days, here until 2027-01-19",
     ),
     (
         changed(rule="credential-unusd"),
         "malformed",
         "rule: no rule `credential-unusd`; did you mean `credential-unused`?",
     ),
-    (changed(reason="because"), "malformed", "reason: no such reason; known: accepted-risk"),
+    (changed(reason="because"), "malformed", "reason: unknown reason; known: accepted-risk"),
     (changed(owner="''"), "malformed", "owner: must not be empty"),
     (changed(subject="'*'"), "malformed", "subject: must not match everything"),
     (changed(subject="'aws:*'", state_hash="st-0"), "malformed", "needs an exact subject"),
-    (changed(approved="2026-12-01"), "malformed", "approved: lies in the future"),
-    (changed(expires="2026-11-19"), "malformed", "expires: lies before the approval"),
+    (changed(approved="2026-12-01"), "malformed", "approved: is in the future"),
+    (changed(expires="2026-11-19"), "malformed", "expires: is before the approval"),
     (changed(expires=None), "malformed", "Object missing required field `expires`"),
     (changed(expires="soon"), "malformed", "expires"),
     (changed(until="2027-01-01"), "malformed", "until: unknown key"),
@@ -223,6 +223,6 @@ def test_what_can_be_told_before_a_night(tmp_path: Path) -> None:
     path = written(tmp_path, changed(expires="2027-11-22"), changed(id="2", reason="x"), changed(id="3"))
     told = problems(read_exceptions(path, severities, on(1)), severities)
     assert [line.split("exceptions.yaml:")[1] for line in told] == [
-        "2:5: longer than the 60 days that its rule's severity allows",
+        "2:5: longer than the 60 days allowed for its rule's severity",
         f"16:5: exceptions[1].reason: no such reason; known: {', '.join(REASONS)}",
     ]

@@ -46,7 +46,7 @@ def test_the_start_of_an_id_is_enough_when_it_is_one_findings_only(demo: Demo) -
     length = next(size for size in range(1, 65) if sum(other.startswith(ids[0][:size]) for other in ids) == 1)
     assert explain(demo.folder, RUN, ids[0][:length]) == explain(demo.folder, RUN, ids[0])
     common = ids[0][: length - 1]
-    with pytest.raises(NoSuchFindingError, match=r"is the start of several findings: .*Give more of it"):
+    with pytest.raises(NoSuchFindingError, match=r"matches several findings: .*Give more characters"):
         explain(demo.folder, RUN, common)
 
 

@@ -72,7 +72,7 @@ def test_a_primary_limit_that_ends_too_late_is_given_up_at_once(
 ) -> None:
     sandbox.fail("/orgs/{org}/hooks", "primary")
     begun = time.monotonic()
-    with pytest.raises(SourceError, match="ends only in") as raised:
+    with pytest.raises(SourceError, match="resets only in") as raised:
         list(client(sandbox, monkeypatch, tmp_path, longest_wait_seconds=1).items(HOOKS))
     assert raised.value.reason == "throttled"
     assert time.monotonic() - begun < 5

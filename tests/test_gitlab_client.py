@@ -110,7 +110,7 @@ def test_a_limit_that_ends_too_late_is_given_up_at_once(
     sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     sandbox.fail(VARIABLES, "too-many")
-    with pytest.raises(SourceError, match="ends only in"):
+    with pytest.raises(SourceError, match="resets only in"):
         names(client(sandbox, monkeypatch, tmp_path, retries=5, longest_wait_seconds=0.5))
     assert sandbox.calls["GET /projects/:id/variables"] == 1
 

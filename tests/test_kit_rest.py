@@ -249,7 +249,7 @@ def test_a_reset_counts_when_nothing_is_left(source: Source, tmp_path: Path) -> 
     asking = client(source, tmp_path)
     assert asking.one("/x") == {"id": 1}
     problem = failure(lambda: asking.one("/x"))
-    assert (problem.reason, "ends only in" in problem.detail) == ("throttled", True)
+    assert (problem.reason, "resets only in" in problem.detail) == ("throttled", True)
 
 
 def test_buckets_are_apart(source: Source, tmp_path: Path) -> None:

@@ -243,7 +243,7 @@ def test_a_run_that_fails_is_told_by_its_kind_alone(
     assert listener.pings() == [f"/{PING}/start", f"/{PING}/fail"]
     (message,) = listener.messages()
     assert message == {
-        "text": f"sprawlscan 20261122T020000Z: the run failed ({kind.__name__}). Its log says why.",
+        "text": f"sprawlscan 20261122T020000Z: the run failed ({kind.__name__}). See its log.",
         "run_id": "20261122T020000Z",
         "failed": kind.__name__,
     }

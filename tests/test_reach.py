@@ -173,7 +173,7 @@ def test_the_shortest_path_is_kept_and_reads_as_a_sentence(tmp_path: Path) -> No
         assert row["path"] == [
             "deploy",
             "can sign in as role (role) (its token s passes the trust)",
-            "can make itself boss (role)",
+            "can escalate to boss (role)",
             "has admin on * through AdministratorAccess",
         ]
         assert tables.one("SELECT steps FROM reach WHERE identity_id = 'boss' AND power = 'admin'") == 0

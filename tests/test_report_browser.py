@@ -207,7 +207,7 @@ def test_export_holds_the_filtered_rows_and_guards_formulas(page: Page, tmp_path
     page.get_by_label("Search").fill("hyperlink")
     expect(page.locator("#count")).to_have_text("4 of 40 findings")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Export these as CSV").click()
+        page.get_by_role("button", name="Export filtered findings as CSV").click()
     raw = download.value.path().read_bytes()
     assert raw.endswith(b"\r\n")
     rows = list(csv.DictReader(io.StringIO(raw.decode(), newline="")))
@@ -263,9 +263,9 @@ def test_under_a_servers_policy_without_script_and_style_it_still_reads(page: Pa
     page.goto("http://build.example/report.html")
     text = page.locator("main").inner_text()
     assert "Not everything was seen" in text
-    assert "Export these as CSV" not in text
+    assert "Export filtered findings as CSV" not in text
     assert (
-        text.index("Verdict") < text.index("Worst first") < text.index("Not covered") < text.index("Method")
+        text.index("Summary") < text.index("Top risks") < text.index("Coverage gaps") < text.index("Method")
     )
 
 

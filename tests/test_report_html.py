@@ -89,29 +89,29 @@ def test_sections_stand_in_reading_order_and_coverage_comes_first(tmp_path: Path
     read = Read(report(tmp_path))
     assert [section["id"] for section in read.all("section")] == list(ORDER)
     text = read.text
-    coverage = text.index("Not everything was seen")
+    coverage = text.index("Coverage is incomplete")
     assert "4 of 19 listings failed, in 3 of 4 accounts." in text
-    assert coverage < text.index("findings are open") < text.index("Since last night", coverage)
+    assert coverage < text.index("findings are open") < text.index("Changes since last run", coverage)
 
 
 def test_all_that_a_reviewer_must_know_is_there_without_javascript_and_css(tmp_path: Path) -> None:
     text = Read(report(tmp_path)).text
     for words in (
-        "3 of 5 pipelines that deliver a workload reach more than the workload itself.",
-        "4 earlier findings could not be checked tonight and count as neither open nor resolved.",
-        "Seen gone in 20261123T020000Z",
+        "3 of 5 pipelines that deploy a workload have more access than the workload.",
+        "4 earlier findings could not be checked in this run and count as neither open nor resolved.",
+        "Confirmed by run 20261123T020000Z",
         "Compared with run 20261122T020000Z",
         "Replace AdministratorAccess on terraform-ledger with the 14 services that it used",
         "everything in lantern-prod, and iam:PassRole into 61 roles",
-        "at least: part was not readable",
-        "pr-preview, which lanternpay/pr-preview/.github/workflows/deploy.yml deploys, is not in the inventory",
+        "at least; some inputs were not readable",
+        "pr-preview, deployed by lanternpay/pr-preview/.github/workflows/deploy.yml, is not in the inventory",
         "When should that access end?",
         "organizations:ListPoliciesForTarget was denied",
         "github: Personal access tokens (organization): read",
         "not evaluated",
         "approved by m.okafor@lanternpay.example",
         "The facts it accepted changed: the role gained a second trust.",
-        "1 exception ends within 14 days",
+        "1 exception expires within 14 days",
         "sha256sum --check",
         "Whoever holds this can act without anybody noticing.",
     ):
@@ -124,7 +124,7 @@ def test_accounts_of_which_nothing_was_read_are_named(tmp_path: Path) -> None:
     analysed(tmp_path, 1, [account(name="lantern-legacy"), gap], [account(2), *everything("aws:account:2")])
     with open_night(tmp_path, run_of(1)) as night:
         text = Read(render(night, Config())).text
-    assert "Nothing could be read of 1 account: lantern-legacy." in text
+    assert "Nothing could be read from 1 account: lantern-legacy." in text
     # What rules lacked there is said by that already.
     assert "could not be evaluated" not in text
 
@@ -134,14 +134,14 @@ def test_what_came_and_went_is_counted(tmp_path: Path) -> None:
     analysed(tmp_path, 2, [account(), role("deploy"), *everything(), key("B"), key("C")])
     with open_night(tmp_path, run_of(2), previous=run_of(1)) as night:
         text = Read(render(night, Config())).text
-    assert "Of the inventory: 0 identities came, 0 went; 2 credentials came, 1 went." in text
+    assert "Inventory: 0 identities added, 0 removed; 2 credentials added, 1 removed." in text
 
 
 @pytest.mark.parametrize(
     ("text", "step"),
     [
         ("can sign in as deploy (role) (its token x passes the trust)", ("can sign in as deploy (role)", "its token x passes the trust")),
-        ("can make itself boss (role) (it may use a (b) and c.)", ("can make itself boss (role)", "it may use a (b) and c")),
+        ("can escalate to boss (role) (it may use a (b) and c.)", ("can escalate to boss (role)", "it may use a (b) and c")),
         ("runs as deploy (role)", ("runs as deploy (role)", "")),
         ("has admin on * through AdministratorAccess", ("has admin on * through AdministratorAccess", "")),
         ("a ) b)", ("a ) b)", "")),
@@ -175,23 +175,23 @@ def test_no_owner_is_a_row_of_its_own_before_all_others(tmp_path: Path) -> None:
 
 def test_first_night_says_that_there_is_no_baseline(tmp_path: Path) -> None:
     text = Read(report(tmp_path, previous=None, first=True)).text
-    assert "No baseline: this is the first night" in text
-    assert "no baseline: first night" in text
-    assert "Went" not in text
+    assert "This is the first run, so every finding counts as new." in text
+    assert "none (first run)" in text
+    assert "New and reopened" not in text
 
 
 def test_a_complete_night_without_findings_claims_no_more_than_it_saw(tmp_path: Path) -> None:
     text = Read(report(tmp_path, count=0, complete=True)).text
-    assert "Everything asked for was seen" in text
-    assert "No open finding in what was seen and what the rules look at." in text
+    assert "Coverage is complete" in text
+    assert "No open findings in the data collected." in text
     for boast in ("all clear", "secure", "no risk"):
         assert boast not in text.lower().replace("insecure", "").replace("security", "")
 
 
 def test_a_night_that_saw_nothing_proves_nothing(tmp_path: Path) -> None:
     text = Read(report(tmp_path, empty=True)).text
-    assert "Not everything was seen" in text
-    assert "Nothing was asked of any provider, so this report proves nothing." in text
+    assert "Coverage is incomplete" in text
+    assert "No provider was scanned, so this report proves nothing." in text
     assert "No rule was evaluated." in text
 
 

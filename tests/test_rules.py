@@ -80,8 +80,8 @@ def test_a_custom_rule_is_loaded_and_tested_like_our_own(tmp_path: Path) -> None
         (("needs: [credentials]", "needs: [credential]"), "own-rule.yaml:7:9: needs[0]: did you mean `credentials`?"),
         (("created_at: -91d", "made_at: -91d"), "examples[0].given.credentials[0].made_at: unknown key"),
         (("finds: [old]", "find: [old]"), "examples[0].find: unknown key; did you mean `finds`?"),
-        (("{days} days", "{day} days"), "title: {day} is no parameter; did you mean `days`?"),
-        (("params: {days: 90}", "params: {days: 90, days: 80}"), "own-rule.yaml:6:20: params.days: stands here twice"),
+        (("{days} days", "{day} days"), "title: {day} is not a parameter; did you mean `days`?"),
+        (("params: {days: 90}", "params: {days: 90, days: 80}"), "own-rule.yaml:6:20: params.days: duplicate key"),
         (("why: It is old. It should go.\n", ""), "Object missing required field `why`"),
         (("title:", "title: ["), "not valid YAML"),
     ],
@@ -106,7 +106,7 @@ def test_a_wrong_rule_file_is_told_where_and_what(
         (("to_days($days)", "to_days(90)"), None),
         (("native_id FROM", "date_diff('day', created_at, $as_of) AS age_days FROM"), "old: evidence changes from night to night"),
         (("'made on ' || created_at", "'made on ' || expires_at"), "old: detail is NULL"),
-        (("id AS subject", "'x' AS subject"), "subject x is no id of the credentials given"),
+        (("id AS subject", "'x' AS subject"), "subject x is not an id of the credentials given"),
         (("{id: unknown}", "{id: other}"), "no example shows what is unknown"),
         ((", {id: young, created_at: -89d}, {id: unknown}", ""), "no example gives a row of credentials that is not found"),
         (("needs: [credentials]", "needs: [identities]"), "needs does not name `credentials`"),
@@ -157,8 +157,8 @@ def test_thresholds_are_configured_by_name_and_kind(tmp_path: Path) -> None:
     assert caught.value.problems == [
         "rules.params: no rule `own-rul`; did you mean `own-rule`?",
         "rules.disabled: no rule `trust-opn`; did you mean `trust-open`?",
-        "rules.params.own-rule.day: no such threshold; did you mean `days`?",
-        "rules.params.own-rule.days: must be like 90, not 'x'",
+        "rules.params.own-rule.day: no such parameter; did you mean `days`?",
+        "rules.params.own-rule.days: must have the type of 90, not 'x'",
     ]
 
 

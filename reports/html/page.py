@@ -68,7 +68,7 @@ def read_page(night: Night, texts: Mapping[str, RuleText]) -> ReportPage:
     ran = {row["rule"] for row in rules}
     return ReportPage(
         scope=", ".join(f"{row['provider']} ({plural(row['accounts'], 'account')})" for row in providers)
-        or "nothing was asked for",
+        or "no provider was scanned",
         providers=providers,
         verdict=read_verdict(night, delivery),
         since=read_since(night),

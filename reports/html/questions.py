@@ -88,16 +88,16 @@ def read_questions(night: Night) -> list[Question]:
         ),
         Question(
             "What could it reach?",
-            f"{plural(reach['admin'], 'automation identity reaches', 'automation identities reach')} administrator rights, {reach['escalation']:,} can escalate. "
-            f"{plural(reach['wide'], 'trust')} may be passed by an organization or wider.",
-            f"{plural(reach['unknown'], 'grant')} could not be judged.",
+            f"{plural(reach['admin'], 'automation identity reaches', 'automation identities reach')} administrator access, {reach['escalation']:,} can escalate privileges. "
+            f"{plural(reach['wide'], 'trust')} can be used by a whole organization or more.",
+            f"{plural(reach['unknown'], 'grant')} could not be evaluated.",
             "delivery",
-            "Pipeline and workload",
+            "Excess pipeline access",
         ),
         Question(
             "What did it produce?",
-            f"{plural(made['artifacts'], 'artifact')} seen: {made['signed']:,} signed, {made['provenance']:,} with provenance, "
-            f"{made['sbom']:,} with a bill of materials.",
+            f"{plural(made['artifacts'], 'artifact')} found: {made['signed']:,} signed, {made['provenance']:,} with provenance, "
+            f"{made['sbom']:,} with an SBOM.",
             f"Signature unknown for {made['unknown']:,}.",
             "inventory",
             "Inventory",
@@ -105,19 +105,19 @@ def read_questions(night: Night) -> list[Question]:
         Question(
             "Should the next stage rely on it?",
             f"{gates['enforced']:,} of {plural(gates['controls'], 'gate')} enforced, {gates['absent']:,} absent. "
-            f"{gates['pinned']:,} of {plural(gates['rollouts'], 'workload')} run a pinned digest. {plural(made['mutable'], 'artifact')} under a tag that can be moved.",
+            f"{gates['pinned']:,} of {plural(gates['rollouts'], 'workload')} run a pinned digest. {plural(made['mutable'], 'artifact')} with a mutable tag.",
             f"Pinning unknown for {gates['unknown']:,}.",
             "findings",
-            "Findings on integrity",
+            "Integrity findings",
             "integrity",
         ),
         Question(
             "When should that access end?",
-            f"{ends['static']:,} of {plural(ends['credentials'], 'credential')} work until somebody revokes them.{age} "
-            f"{ends['soon']:,} end by themselves within 30 days.{_shares(figures)}",
+            f"{ends['static']:,} of {plural(ends['credentials'], 'credential')} are static.{age} "
+            f"{ends['soon']:,} expire within 30 days.{_shares(figures)}",
             f"Last use unknown for {ends['unknown']:,}.{_unjudged(figures)}",
             "exceptions",
-            "Exceptions and their ends",
+            "Exceptions",
         ),
     ]
 
@@ -127,7 +127,7 @@ def _shares(figures: dict[str, float]) -> str:
     said = ""
     for share, total, unknown, one, many, does in (
         ("pipelines_without_static_secrets", "pipelines", "pipelines_of_unknown_secrets", "pipeline", "pipelines",
-         "read or hold no stored secret"),
+         "use no stored secret"),
         ("automation_with_short_lived_credentials", "automation_signing_in", "automation_of_unknown_credentials",
          "automation identity that signs in", "automation identities that sign in",
          "use only short-lived or federated credentials"),
@@ -146,5 +146,5 @@ def _unjudged(figures: dict[str, float]) -> str:
         return ""
     return (
         f" {plural(pipelines, 'more pipeline', 'more pipelines')} and "
-        f"{plural(automation, 'more automation identity', 'more automation identities')} could not be judged."
+        f"{plural(automation, 'more automation identity', 'more automation identities')} could not be evaluated."
     )

@@ -34,11 +34,11 @@ def read_since(night: Night) -> Since:
     """Return what became of findings since the night before."""
     rows = []
     for status, meaning in (
-        ("new", "first seen tonight"),
-        ("reopened", "was resolved, is back"),
-        ("resolved", "seen gone, with all inputs complete"),
-        ("unobserved", "not looked at tonight, so not resolved"),
-        ("excepted", "covered by an exception in force"),
+        ("new", "first found in this run"),
+        ("reopened", "resolved earlier, found again"),
+        ("resolved", "no longer found, with complete inputs"),
+        ("unobserved", "not checked in this run, so not resolved"),
+        ("excepted", "accepted by an active exception"),
     ):
         counts = by_severity(night, f"status = '{status}'")
         rows.append({"status": status, "meaning": meaning, "counts": counts, "total": sum(counts.values())})
@@ -70,6 +70,6 @@ def _population(night: Night) -> list[str]:
         "grants": ("grant", None),
     }
     return [
-        f"{plural(came, *nouns[table])} came, {went:,} went"
+        f"{plural(came, *nouns[table])} added, {went:,} removed"
         for table, came, went in night.rows(query, {"as_of": utc(night.as_of)})
     ]

@@ -41,7 +41,7 @@ def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
     )
     lines = []
     if coverage.listings_expected == 0:
-        lines.append("Nothing was asked of any provider, so this report proves nothing.")
+        lines.append("No provider was scanned, so this report proves nothing.")
     if coverage.dark:
         few = coverage.dark_targets[:5]
         names = ", ".join(plain(name, NAME) for name in few)
@@ -54,7 +54,7 @@ def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
         lines.append(coverage_sentence(coverage))
     if manifest.partial or manifest.not_started:
         lines.append(
-            f"The run was stopped before its end: {plural(len(manifest.not_started), 'target')} not started."
+            f"The run was stopped early: {plural(len(manifest.not_started), 'target')} not started."
         )
     if figures["rules"] == 0:
         lines.append("No rule was evaluated.")
@@ -63,10 +63,10 @@ def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
         lines.append(
             f"{figures['silent']:,} of {plural(figures['rules'], 'rule')} could not be evaluated in at least one "
             f"{'other ' if coverage.dark else ''}account"
-            + (f", and {part:,} more had only part of their inputs." if part else ".")
+            + (f", and {part:,} more had only some of their inputs." if part else ".")
         )
     if lines:
-        return False, [*lines, "Where something was not seen, the absence of findings proves nothing."]
+        return False, [*lines, "Where data is missing, the absence of findings proves nothing."]
     return True, [
         (
             f"All {plural(coverage.listings_expected, 'listing')} asked for were answered in full, "
@@ -95,8 +95,8 @@ def read_verdict(night: Night, delivery: DeliveryComparison) -> Verdict:
     words = []
     if delivery.pipelines_in_excess:
         words.append(
-            f"{delivery.pipelines_in_excess:,} of {plural(delivery.pipelines, 'pipeline')} that deliver a workload "
-            f"{'reaches' if delivery.pipelines_in_excess == 1 else 'reach'} more than the workload itself."
+            f"{delivery.pipelines_in_excess:,} of {plural(delivery.pipelines, 'pipeline')} that deploy a workload "
+            f"{'has' if delivery.pipelines_in_excess == 1 else 'have'} more access than the workload."
         )
     if figures["total"]:
         urgent = still["critical"] + still["high"]
@@ -106,13 +106,13 @@ def read_verdict(night: Night, delivery: DeliveryComparison) -> Verdict:
             + (f"; {figures['overdue']:,} are overdue." if figures["overdue"] else ".")
         )
     else:
-        words.append("No open finding in what was seen and what the rules look at.")
+        words.append("No open findings in the data collected.")
     if figures["unobserved"]:
         words.append(
-            f"{plural(figures['unobserved'], 'earlier finding')} could not be checked tonight and count as neither open nor resolved."
+            f"{plural(figures['unobserved'], 'earlier finding')} could not be checked in this run and count as neither open nor resolved."
         )
     if figures["errors"]:
-        words.append(f"{plural(figures['errors'], 'subject')} could not be judged because of an error.")
+        words.append(f"{plural(figures['errors'], 'subject')} could not be evaluated because of an error.")
     return Verdict(
         complete=complete,
         coverage=coverage,

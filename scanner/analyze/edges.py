@@ -225,7 +225,7 @@ def _said(subject: str, verdict: str) -> str:
         case "pattern":
             return f"some tokens {subject} pass the trust"
         case _:
-            return f"its token {subject} may pass: one condition could not be judged"
+            return f"its token {subject} may pass: one condition could not be evaluated"
 
 
 def _host(issuer: str) -> str:

@@ -129,7 +129,7 @@ def read_exceptions(path: Path, rules: Iterable[str], as_of: datetime) -> list[A
         entry, problem = _entry(document, given, where, known, as_of)
         if name in taken:
             problem = document.problem(
-                where, f"there is an exception `{name}` above; give this one its own id"
+                where, f"duplicate of the exception `{name}` above; give this one a different id"
             )
             name = f"{name}#{index + 1}"
         taken.add(name)
@@ -188,15 +188,15 @@ def _wrong(
     if entry.rule not in rules:
         return document.problem((*where, "rule"), f"no rule `{entry.rule}`; {nearest(entry.rule, rules)}")
     if entry.reason not in REASONS:
-        return document.problem((*where, "reason"), f"no such reason; {nearest(entry.reason, REASONS)}")
+        return document.problem((*where, "reason"), f"unknown reason; {nearest(entry.reason, REASONS)}")
     if not entry.subject.strip("*?"):
         return document.problem((*where, "subject"), "must not match everything; name a subject or a prefix")
     if entry.state_hash is not None and is_glob(entry.subject):
         return document.problem((*where, "state_hash"), "needs an exact subject, not a glob")
     if entry.approved > as_of.astimezone(UTC).date():
-        return document.problem((*where, "approved"), "lies in the future")
+        return document.problem((*where, "approved"), "is in the future")
     if entry.expires < entry.approved:
-        return document.problem((*where, "expires"), "lies before the approval")
+        return document.problem((*where, "expires"), "is before the approval")
     return None
 
 
@@ -287,23 +287,23 @@ def _verdict(item: Accepted, matched: Matched | None, as_of: datetime) -> tuple[
     if item.problem is not None:
         return "malformed", item.problem
     if item.ends < as_of:
-        again = f"; {matched.findings} findings are open again" if matched else ""
-        return "expired", f"ended on {item.entry.expires.isoformat()}{again}"
+        again = f"; {matched.findings} findings count again" if matched else ""
+        return "expired", f"expired on {item.entry.expires.isoformat()}{again}"
     if matched is None:
         return "unmatched", f"{item.place}: no finding of {item.entry.rule} has this subject"
     cap = CAP_DAYS[matched.worst]
     if (item.entry.expires - item.entry.approved).days > cap:
         latest = (item.entry.approved + timedelta(days=cap)).isoformat()
         return "malformed", (
-            f"{item.place}: a {matched.worst} finding may be accepted for {cap} days, here until {latest}"
+            f"{item.place}: a {matched.worst} finding may be accepted for at most {cap} days, here until {latest}"
         )
     if matched.other_state is not None:
         return "void", (
-            f"{item.place}: the facts that were accepted have changed; look again, and if it still holds, "
+            f"{item.place}: the accepted facts have changed; review the finding and, if still acceptable, "
             f"approve it with state_hash: {matched.other_state}"
         )
     if item.ends < as_of + timedelta(days=EXPIRING_DAYS):
-        return "expiring", f"ends on {item.entry.expires.isoformat()}"
+        return "expiring", f"expires on {item.entry.expires.isoformat()}"
     return "active", None
 
 
@@ -316,5 +316,5 @@ def problems(accepted: Iterable[Accepted], severities: Mapping[str, Severity]) -
             continue
         cap = CAP_DAYS[severities[item.entry.rule]]
         if (item.entry.expires - item.entry.approved).days > cap:
-            found.append(f"{item.place}: longer than the {cap} days that its rule's severity allows")
+            found.append(f"{item.place}: longer than the {cap} days allowed for its rule's severity")
     return found

@@ -30,7 +30,7 @@ def explain(state: Path, run_id: str, finding: str) -> str:
             raise NoSuchFindingError(f"run {run_id} has no finding {finding!r}; findings.csv lists the ids.")
         if len(found) > 1:
             ids = ", ".join(row["id"] for row in found[:5])
-            raise NoSuchFindingError(f"{finding!r} is the start of several findings: {ids}. Give more of it.")
+            raise NoSuchFindingError(f"{finding!r} matches several findings: {ids}. Give more characters.")
         # A name with a line break or an escape sequence must neither forge a line nor command the terminal.
         return "\n".join(plain(line) for line in _lines(night, found[0])) + "\n"
 
@@ -52,7 +52,7 @@ def _lines(night: Night, finding: dict[str, Any]) -> Iterator[str]:
         yield f"Reaches: {finding['blast']}"
     yield from _numbered("Path", finding["path"])
     if finding["confidence"] == "low":
-        yield "Confidence is low: something that could change the verdict was not readable."
+        yield "Low confidence: some inputs that could change this result were not readable."
     for key, value in sorted((finding["evidence"] or {}).items()):
         yield f"  {key}: {value}"
     if finding["identity_id"]:
@@ -81,7 +81,7 @@ def _identity(night: Night, identity: str) -> Iterator[str]:
         yield f"Identity {row['name']} ({row['kind']}, {row['surface']}) {row['address'] or ''}".rstrip()
     grants = "SELECT * FROM grants WHERE identity_id = $id ORDER BY level, role, id LIMIT 10"
     for row in night.dicts(grants, {"id": identity}):
-        powers = ", ".join(row["powers"]) or "could not be judged"
+        powers = ", ".join(row["powers"]) or "could not be evaluated"
         yield f"  grant {row['role']} on {row['resource']}: {powers}" + (
             " (conditional)" if row["conditional"] else ""
         )
@@ -92,7 +92,7 @@ def _identity(night: Night, identity: str) -> Iterator[str]:
         tests = "; ".join(
             f"{test['claim']} {test['operator']} {'|'.join(test['values'])}" for test in row["tests"]
         )
-        yield f"  trusted: {row['issuer']} when {tests or 'nothing is tested'} -> {row['exposure']}"
+        yield f"  trusted: {row['issuer']} when {tests or 'unconditionally'} -> {row['exposure']}"
         if row["why"]:
             yield f"    {row['why']}"
     ways = "SELECT * FROM reach WHERE identity_id = $id AND steps > 0 ORDER BY steps, power LIMIT 3"

@@ -68,7 +68,7 @@ def parameters(tables: Tables, rule: Rule) -> set[str]:
     used: set[str] = set(statements[0].named_parameters)
     unknown = sorted(used - {"as_of", *rule.params})
     if unknown:
-        raise QueryError(f"${unknown[0]} is no parameter; {nearest(unknown[0], ['as_of', *rule.params])}")
+        raise QueryError(f"${unknown[0]} is not a parameter; {nearest(unknown[0], ['as_of', *rule.params])}")
     return used
 
 

@@ -46,8 +46,8 @@ _VERBS = {
     "uses": "uses",
     "holds-key": "holds a key of",
     "runs_as": "runs as",
-    "member_of": "is member of",
-    "escalation": "can make itself",
+    "member_of": "is a member of",
+    "escalation": "can escalate to",
 }
 
 _STEPS = f"""

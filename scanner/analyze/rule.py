@@ -138,7 +138,7 @@ def parse_need(text: str) -> list[Need]:
     match = _NEED.match(text)
     if match is None:
         raise ValueError(
-            "write `table` or `table/kind`, alone or with ` above`, ` everywhere` or ` somewhere` behind it"
+            "write `table` or `table/kind`, optionally followed by ` above`, ` everywhere` or ` somewhere`"
         )
     table, kind, where = match.groups()
     if table in ANALYSIS_NEEDS:

@@ -178,7 +178,9 @@ def _run(rule: Rule, example: Example, tables: Tables, folder: Path, seen: set[s
         problems.append("names a subject twice")
     known = {row.get("id") for row in example.given.get(rule.subject, [])}
     problems += [
-        f"subject {subject} is no id of the {rule.subject} given" for subject in hits if subject not in known
+        f"subject {subject} is not an id of the {rule.subject} given"
+        for subject in hits
+        if subject not in known
     ]
     for subject, severity in example.severity.items():
         if subject in hits and hits[subject]["severity"] != severity:
@@ -187,12 +189,12 @@ def _run(rule: Rule, example: Example, tables: Tables, folder: Path, seen: set[s
         if not hit["given_detail"]:
             problems.append(f"{subject}: detail is NULL; guard what may be unknown with coalesce")
         if hit["given_severity"] not in (None, *SEVERITIES):
-            problems.append(f"{subject}: `{hit['given_severity']}` is no severity")
+            problems.append(f"{subject}: `{hit['given_severity']}` is not a severity")
         if hit["confidence"] not in (None, "high", "low"):
-            problems.append(f"{subject}: confidence is high or low, not `{hit['confidence']}`")
+            problems.append(f"{subject}: confidence must be high or low, not `{hit['confidence']}`")
     later = _hits(chosen, tables, folder, AS_OF + timedelta(days=1))
     problems += [
-        f"{subject}: evidence changes from night to night; give the time, not the age"
+        f"{subject}: evidence changes every night; use the time, not the age"
         for subject, hit in hits.items()
         if subject in later and later[subject]["evidence"] != hit["evidence"]
     ]

@@ -52,7 +52,7 @@ def _load(path: Path, *, custom: bool) -> Rule:
     given = document.convert(document.value, _RuleFile)
     problems = _problems(document, given)
     if not _ID.match(path.stem):
-        problems.append(f"{path}: a rule's file is named in lower case with hyphens: it is the rule's id")
+        problems.append(f"{path}: the file name is the rule's id, in lower case with hyphens")
     if problems:
         raise DocumentError(problems)
     return Rule(
@@ -84,12 +84,12 @@ def _problems(document: Document, given: _RuleFile) -> list[str]:
     if not given.needs:
         problems.append(document.problem(("needs",), "name at least one table"))
     problems += [
-        document.problem(("title",), f"{{{name}}} is no parameter; {nearest(name, given.params)}")
+        document.problem(("title",), f"{{{name}}} is not a parameter; {nearest(name, given.params)}")
         for name in re.findall(r"\{(\w*)\}", given.title)
         if name not in given.params
     ]
     problems += [
-        document.problem(("params", name), "is given by the engine; choose another name")
+        document.problem(("params", name), "is set by the engine; choose another name")
         for name in given.params
         if name == "as_of"
     ]
@@ -121,7 +121,7 @@ def load_rules(custom: Path | None = None) -> list[Rule]:
                 problems += exc.problems
                 continue
             if rule.id in rules:
-                problems.append(f"{path}: there is a built-in rule of this name; rename the file")
+                problems.append(f"{path}: a built-in rule has this name; rename the file")
                 continue
             rules[rule.id] = rule
     if problems:
@@ -135,9 +135,9 @@ def with_params(rule: Rule, given: Mapping[str, Param]) -> Rule:
     for name, value in given.items():
         here = f"rules.params.{rule.id}.{name}"
         if name not in rule.params:
-            problems.append(f"{here}: no such threshold; {nearest(name, rule.params)}")
+            problems.append(f"{here}: no such parameter; {nearest(name, rule.params)}")
         elif isinstance(rule.params[name], int | float) != isinstance(value, int | float):
-            problems.append(f"{here}: must be like {rule.params[name]!r}, not {value!r}")
+            problems.append(f"{here}: must have the type of {rule.params[name]!r}, not {value!r}")
     if problems:
         raise RuleError(problems)
     return msgspec.structs.replace(rule, params={**rule.params, **given})

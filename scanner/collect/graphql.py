@@ -143,7 +143,7 @@ class GraphqlClient:
                 raise (
                     QueryError(answer.errors)
                     if answer.errors
-                    else SourceError("denied", f"{at} is not shown")
+                    else SourceError("denied", f"{at} is not visible")
                 )
             found = [AnswerObject(node) for node in shown.get("nodes") or [] if isinstance(node, dict)]
             count += len(shown.get("nodes") or [])

@@ -31,7 +31,7 @@ class Limiter:
         """Wait for this request's turn. Raises `SourceError` when the run stops or the wait is too long."""
         if self._given_up.get(bucket, 0) >= _CLOSED_AFTER:
             raise SourceError(
-                "throttled", f"the rate limit of {bucket} did not end; no more requests are sent"
+                "throttled", f"the rate limit of {bucket} did not reset; no more requests are sent"
             )
         while True:
             with self._lock:
@@ -41,7 +41,7 @@ class Limiter:
                     self._next = now + self._spacing
                     return
             if wait > self._longest_wait:
-                raise SourceError("throttled", f"the rate limit of {bucket} ends only in {wait:.0f} s")
+                raise SourceError("throttled", f"the rate limit of {bucket} resets only in {wait:.0f} s")
             self.sleep(min(wait, 5.0))
 
     def sleep(self, seconds: float) -> None:

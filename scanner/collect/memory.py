@@ -97,8 +97,8 @@ class Carried:
                 request,
                 Failure(
                     reason="truncated",
-                    detail=f"{self._count} {things} were not asked again tonight, because nothing about them "
-                    f"changed visibly; the oldest was read on {self._oldest:%Y-%m-%d}.",
+                    detail=f"{self._count} {things} were not read again tonight because "
+                    f"they show no change; the oldest was read on {self._oldest:%Y-%m-%d}.",
                     needs="rotation_days: 1 reads all of them every night",
                 ),
             )

@@ -244,7 +244,7 @@ def _read_page(
     query = dict(parse_qsl(urlsplit(asked).query, keep_blank_values=True))
     if answer.status == 304:
         if known is None:
-            raise SourceError("malformed", f"{path}: 304 to a request without a condition")
+            raise SourceError("malformed", f"{path}: 304 to an unconditional request")
         return Page(
             path=asked,
             parameters=query,

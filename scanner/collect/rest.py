@@ -163,7 +163,7 @@ class RestClient:
         ``retries`` replaces the configured number of repetitions after a server's error.
         """
         if path not in self._posts:
-            raise ValueError(f"POST {path} is not among the read-only requests")
+            raise ValueError(f"POST {path} is not on the list of read-only requests")
         return self._ask(
             "POST",
             path,
@@ -321,7 +321,7 @@ class RestClient:
                     self._limiter.gave_up(bucket)
                     late = wait > self.config.longest_wait_seconds
                     more = (
-                        f"; the rate limit ends only in {wait:.0f} s"
+                        f"; the rate limit resets only in {wait:.0f} s"
                         if late
                         else "; waiting did not end the rate limit"
                     )

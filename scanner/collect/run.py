@@ -258,7 +258,7 @@ def _resumable(snapshots: Path, *, resume: bool) -> Path | None:
     if resume:
         return latest_unsealed(snapshots)
     while (left := latest_unsealed(snapshots)) is not None:
-        log.warning("discarding a run that did not end", snapshot=left.name)
+        log.warning("discarding an interrupted run", snapshot=left.name)
         shutil.rmtree(left)
     return None
 
@@ -295,7 +295,7 @@ def collect_snapshot(
     run_id = run_id_of(as_of)
     folder = snapshots / run_id
     if is_sealed(folder):
-        raise SnapshotError(f"{folder} exists already and is sealed; a run never changes it.")
+        raise SnapshotError(f"{folder} already exists and is sealed; runs do not change sealed snapshots.")
     cache = state / "cache"
     cache.mkdir(exist_ok=True, mode=0o700)
     run = Run(as_of=as_of, fingerprint=fingerprint_key(state), cache=cache, stopping=stopping)
@@ -304,7 +304,7 @@ def collect_snapshot(
     for name, sections in first.items():
         wave.plan(name, sections, run)
     if not wave.planned and (first or not second) and not stopping.is_set():
-        raise NothingCollectedError("\n".join(wave.problems) or "the configuration names nothing to collect")
+        raise NothingCollectedError("\n".join(wave.problems) or "the configuration has nothing to collect")
     info = RunInfo(
         run_id=run_id, as_of=as_of, tool_version=__version__, config_digest=digest, selected=selected
     )
@@ -341,7 +341,7 @@ def _collect(
 ) -> list[str]:
     """Collect what is left of a wave. Returns the names of what was never begun because the run had to stop."""
     for problem in wave.problems:
-        log.error("a collector could not begin", problem=problem)
+        log.error("a collector could not start", problem=problem)
     finished = {f"{done.collector}/{done.target}" for done in finished_targets(folder)}
     todo = wave.everything
     left = [plan for plan in todo if plan.name not in finished]

@@ -290,7 +290,7 @@ def _read(response: requests.Response, bound: int) -> bytes:
 
 
 _TLS = (
-    "TLS failed: the certificate is not trusted, or not TLS (behind a proxy that inspects TLS, set ca_bundle)"
+    "TLS failed: the certificate is not trusted, or the server does not speak TLS (behind a proxy that inspects TLS, set ca_bundle)"
 )
 
 

@@ -1,4 +1,4 @@
-"""Arguments only: each command reads them, calls one function, and turns what it raised into an exit code."""
+"""The commands. Each reads its arguments, calls one function and turns exceptions into an exit code."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="sprawlscan",
-    help="Lists the identities, credentials, secrets, grants and trusts along a software delivery path, "
-    "and says what is static, over-scoped, stale or too widely trusted.",
+    help="Inventories the identities, credentials, secrets, permissions and trusts of a software delivery path, "
+    "and reports which are static, over-scoped, stale, unowned or too widely trusted.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -37,48 +37,48 @@ app.add_typer(rules_app, name="rules")
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", envvar="SPRAWLSCAN_CONFIG")
 ]
-OnlyOption = Annotated[list[str] | None, typer.Option("--only", help="Only this collector; may be repeated.")]
+OnlyOption = Annotated[list[str] | None, typer.Option("--only", help="Run only this collector. Can be repeated.")]
 PathOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--path",
-        help="With --only definitions: a local checkout, a folder of definition files, or one file; needs no configuration.",
+        help="A local checkout, a folder of definition files or one file for the definitions collector. Needs no configuration.",
     ),
 ]
 StateOption = Annotated[
-    Path | None, typer.Option("--state", help="The state folder, instead of the configured one.")
+    Path | None, typer.Option("--state", help="The state folder; overrides the configuration.")
 ]
 RunOption = Annotated[
-    str | None, typer.Option("--run", help="A run id such as 20261123T020000Z; the newest if left out.")
+    str | None, typer.Option("--run", help="A run id such as 20261123T020000Z. Default: the newest run.")
 ]
 AsOfOption = Annotated[
     datetime | None,
-    typer.Option("--as-of", help="The night's time in UTC; now if left out.", formats=["%Y-%m-%dT%H:%M:%S"]),
+    typer.Option("--as-of", help="The time of the run in UTC. Default: now.", formats=["%Y-%m-%dT%H:%M:%S"]),
 ]
 WaitOption = Annotated[
-    str, typer.Option("--wait-lock", help="How long to wait for another run: 90s, 10m, 1h.")
+    str, typer.Option("--wait-lock", help="How long to wait for another run to finish: 90s, 10m, 1h.")
 ]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with a run that did not end.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")]
 DeadlineOption = Annotated[
-    str | None, typer.Option("--deadline", help="Begin no target after this long: 90m, 5h.")
+    str | None, typer.Option("--deadline", help="Start no new target after this long: 90m, 5h.")
 ]
 
 
 class UsageError(Exception):
-    """Arguments that do not fit; the message says which and what would."""
+    """Invalid arguments. The message says which, and what is valid."""
 
 
 def _minutes(text: str) -> float:
     match = re.fullmatch(r"(\d+)([smh]?)", text)
     if match is None:
-        raise UsageError(f"{text!r} is not a time: write 90s, 10m or 5h.")
+        raise UsageError(f"{text!r} is not a duration: write 90s, 10m or 5h.")
     return int(match[1]) * {"s": 1 / 60, "m": 1, "h": 60, "": 1 / 60}[match[2]]
 
 
 def _load(
     config: Path, state: Path | None, paths: list[Path] | None = None, deadline: str | None = None
 ) -> Loaded:
-    """Read the configuration; with ``paths`` a missing one is made up of a definitions section."""
+    """Load the configuration. With ``paths``, a missing file is replaced by a definitions section."""
     import msgspec
 
     from scanner.config import Loaded, Settings, load
@@ -105,7 +105,7 @@ def _load(
 
 
 def _stop(name: str, message: str) -> typer.Exit:
-    """Print a message; return the exit code of that name."""
+    """Print a message and return the exit with that name."""
     from scanner.pipeline.stages import Exit
     from scanner.safe_text import plain_lines
     from scanner.secrets.redact import redact
@@ -116,8 +116,8 @@ def _stop(name: str, message: str) -> typer.Exit:
 
 @contextmanager
 def _exit_codes() -> Iterator[None]:
-    """Turn what a command raises into its message and exit code; anything unforeseen ends as a redacted traceback."""
-    # Python looks at what an except clause names only when something was raised: nothing is imported for it before.
+    """Turn exceptions into a message and an exit code. Unexpected ones are printed as a redacted traceback."""
+    # Python evaluates an except clause only after an exception, so these imports are lazy.
     try:
         yield
     except _usage_errors() as exc:
@@ -168,7 +168,7 @@ def _progress() -> Progress:
 
 
 def _now(as_of: datetime | None) -> datetime:
-    """Read the clock: the only place that does, unless the time was given."""
+    """Return the given time, or read the clock. No other place reads it."""
     return (as_of or datetime.now(UTC)).replace(tzinfo=UTC, microsecond=0)
 
 
@@ -182,7 +182,7 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def prepare(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on a terminal.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print more details on a terminal.")] = False,
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -195,7 +195,7 @@ def prepare(
 
 
 def _collected(loaded: Loaded, only: list[str] | None, path: list[Path] | None, **more: Any) -> Outcome:
-    """Run a night, or the part of it that ``stages`` names, under the options that `run` and `collect` share."""
+    """Run the given ``stages`` with the options that `run` and `collect` share."""
     from scanner.pipeline.stages import run_night
 
     more["as_of"] = _now(more["as_of"])
@@ -214,14 +214,14 @@ def run(
     wait_lock: WaitOption = "0s",
     deadline: DeadlineOption = None,
     fail_on: Annotated[
-        str | None, typer.Option("--fail-on", help="Exit with 3 at or above: high, new:high.")
+        str | None, typer.Option("--fail-on", help="Exit with code 3 on open findings of this severity or higher: high, new:high.")
     ] = None,
     min_coverage: Annotated[
-        float | None, typer.Option("--min-coverage", min=0, max=1, help="Exit with 4 below.")
+        float | None, typer.Option("--min-coverage", min=0, max=1, help="Exit with code 4 if coverage is below this share.")
     ] = None,
     as_of: AsOfOption = None,
 ) -> None:
-    """Collect, analyse and report one night."""
+    """Collect, analyze and report."""
     import msgspec
 
     from scanner.command.summary import outcome_lines
@@ -253,7 +253,7 @@ def collect(
     deadline: DeadlineOption = None,
     as_of: AsOfOption = None,
 ) -> None:
-    """Collect into a sealed snapshot, and nothing else."""
+    """Collect into a sealed snapshot."""
     from scanner.command.summary import snapshot_lines
 
     with _exit_codes():
@@ -269,7 +269,7 @@ def collect(
 def analyze(
     config: ConfigOption = Path("config.yaml"), state: StateOption = None, run_id: RunOption = None
 ) -> None:
-    """Run the rules over a sealed snapshot, and compare it with the night before."""
+    """Run the rules on a sealed snapshot and compare it with the previous run."""
     from scanner.command.summary import analysis_lines
     from scanner.pipeline.inputs import read_rules
     from scanner.pipeline.stages import analyze_run, locked, resolve_run
@@ -289,10 +289,10 @@ def report(
     state: StateOption = None,
     run_id: RunOption = None,
     formats: Annotated[
-        list[str] | None, typer.Option("--format", "-f", help="html, csv, json; may be repeated.")
+        list[str] | None, typer.Option("--format", "-f", help="A report format such as html, csv or json. Can be repeated.")
     ] = None,
 ) -> None:
-    """Write the reports of an analysed run."""
+    """Write the reports of an analyzed run."""
     from scanner.pipeline.stages import resolve_run, write_reports
     from scanner.plugins import report_names
 
@@ -301,7 +301,7 @@ def report(
         chosen = resolve_run(settings.state, run_id)
         for name in formats or []:
             if name not in report_names():
-                raise UsageError(f"--format {name}: there is {', '.join(report_names())}.")
+                raise UsageError(f"--format {name}: available formats are {', '.join(report_names())}.")
         for written in write_reports(settings, chosen, formats or settings.reports.formats):
             typer.echo(written)
 
@@ -309,13 +309,13 @@ def report(
 @app.command()
 def demo(
     folder: Annotated[
-        Path, typer.Option("--folder", help="Where the demo keeps its state and reports.")
+        Path, typer.Option("--folder", help="The folder for the demo's state and reports.")
     ] = Path("demo"),
     keep: Annotated[
-        bool, typer.Option("--keep", help="Add nights to an earlier demo instead of starting anew.")
+        bool, typer.Option("--keep", help="Add runs to an existing demo instead of starting over.")
     ] = False,
 ) -> None:
-    """Scan a make-believe company on this machine, two nights in a row. Needs no account and no network."""
+    """Scan a simulated company on this machine, twice. Needs no account and no network."""
     from scanner.plugins import load_demo
 
     with _exit_codes():
@@ -328,7 +328,7 @@ def demo(
 
 @app.command("check-config")
 def check_config(config: ConfigOption = Path("config.yaml")) -> None:
-    """Validate the configuration and the files it names, and say what it would scan. Sends nothing."""
+    """Validate the configuration and the files it names, and list what it would scan. Makes no network requests."""
     from scanner.pipeline.inputs import check_files, read_rules
 
     with _exit_codes():
@@ -351,7 +351,7 @@ def schema() -> None:
 
 @app.command()
 def example() -> None:
-    """Print a configuration with every option, its default and what it means: a start for config.yaml."""
+    """Print an example config.yaml with every option, its default and its meaning."""
     from scanner.config import example as example_config
 
     typer.echo(example_config(), nl=False)
@@ -359,7 +359,7 @@ def example() -> None:
 
 @app.command()
 def permissions(collector: Annotated[str, typer.Argument(help="aws, github, gitlab, ...")]) -> None:
-    """Print the least privilege that a collector needs."""
+    """Print the least-privilege permissions that a collector needs."""
     from scanner.plugins import collector_names, load_collector
 
     with _exit_codes():
@@ -367,20 +367,20 @@ def permissions(collector: Annotated[str, typer.Argument(help="aws, github, gitl
             module = load_collector(collector)
         except LookupError:
             raise UsageError(
-                f"no collector {collector!r}; there are: {', '.join(collector_names())}"
+                f"no collector {collector!r}; available: {', '.join(collector_names())}"
             ) from None
         printer = getattr(module, "permissions", None)
-        typer.echo(printer() if printer else f"{collector} needs no permission: it reads local files.")
+        typer.echo(printer() if printer else f"{collector} needs no permissions: it reads local files.")
 
 
 @app.command()
 def explain(
-    finding: Annotated[str, typer.Argument(help="A finding's id, or the first characters of it.")],
+    finding: Annotated[str, typer.Argument(help="The id of a finding, or its first characters.")],
     config: ConfigOption = Path("config.yaml"),
     state: StateOption = None,
     run_id: RunOption = None,
 ) -> None:
-    """Print why a finding is one: its facts, its path, the statement behind it, and the smallest change that ends it."""
+    """Explain a finding: its facts, its path, the policy statement behind it, and the smallest fix."""
     from scanner.analyze.explain import explain as explained
     from scanner.pipeline.stages import resolve_run
 
@@ -396,7 +396,7 @@ def diff(
     config: ConfigOption = Path("config.yaml"),
     state: StateOption = None,
 ) -> None:
-    """Compare the findings of two analysed runs."""
+    """Compare the findings of two analyzed runs."""
     from scanner.command.summary import diff_lines
     from scanner.pipeline.stages import resolve_run
 
@@ -409,7 +409,7 @@ def diff(
 def verify(
     config: ConfigOption = Path("config.yaml"), state: StateOption = None, run_id: RunOption = None
 ) -> None:
-    """Compare every file of a sealed snapshot, and of its CSV export, with its manifest."""
+    """Verify every file of a sealed snapshot and of its CSV export against its manifest."""
     from scanner.command.summary import verified_lines
     from scanner.pipeline.stages import resolve_run
 
@@ -422,14 +422,14 @@ def verify(
 def prune(
     config: ConfigOption = Path("config.yaml"),
     state: StateOption = None,
-    delete: Annotated[bool, typer.Option("--delete", help="Delete; without it, only list.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete. Without this option, only list.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also delete what open findings cite as evidence.")
+        bool, typer.Option("--force", help="Also delete snapshots that open findings cite as evidence.")
     ] = False,
 ) -> None:
-    """List, or delete, what retention no longer wants: snapshots with their analyses, and all but the newest three histories.
+    """List or delete what retention no longer keeps: old snapshots with their analyses, and all but the newest three histories.
 
-    Reports stay.
+    Reports are kept.
     """
     from scanner.command.summary import prune_lines
     from scanner.pipeline.stages import locked
@@ -442,9 +442,9 @@ def prune(
 
 @rules_app.command("list")
 def rules_list(
-    custom: Annotated[Path | None, typer.Option("--custom", help="A folder of rules of your own.")] = None,
+    custom: Annotated[Path | None, typer.Option("--custom", help="A folder of custom rules.")] = None,
 ) -> None:
-    """List the rules: id, severity, title."""
+    """List the rules with id, severity and title."""
     from scanner.analyze.rule_files import load_rules
 
     with _exit_codes():
@@ -454,10 +454,10 @@ def rules_list(
 
 @rules_app.command("show")
 def rules_show(
-    rule: Annotated[str, typer.Argument(help="A rule's id.")],
-    custom: Annotated[Path | None, typer.Option("--custom", help="A folder of rules of your own.")] = None,
+    rule: Annotated[str, typer.Argument(help="The id of a rule.")],
+    custom: Annotated[Path | None, typer.Option("--custom", help="A folder of custom rules.")] = None,
 ) -> None:
-    """Show one rule: why, fix, thresholds, query."""
+    """Show one rule: why it matters, how to fix it, its parameters and its query."""
     from scanner.analyze.rule_files import load_rules
     from scanner.command.summary import rule_lines
     from scanner.document import nearest
@@ -472,21 +472,21 @@ def rules_show(
 
 @rules_app.command("test")
 def rules_test(
-    custom: Annotated[Path | None, typer.Option("--custom", help="A folder of rules of your own.")] = None,
+    custom: Annotated[Path | None, typer.Option("--custom", help="A folder of custom rules.")] = None,
 ) -> None:
-    """Run every rule's examples and lint. Exits with 1 when one fails."""
+    """Lint every rule and run its examples. Exits with code 1 if one fails."""
     from scanner.analyze.rule_check import check_rule
     from scanner.analyze.rule_files import load_rules
 
     with _exit_codes():
         rules = load_rules(custom)
         problems = [f"{rule.id}: {problem}" for rule in rules for problem in check_rule(rule)]
-        typer.echo("\n".join(problems) or f"{len(rules)} rules, all examples as stated")
+        typer.echo("\n".join(problems) or f"{len(rules)} rules passed")
         raise typer.Exit(1 if problems else 0)
 
 
 def _redacted_traceback(kind: type[BaseException], exc: BaseException, trace: TracebackType | None) -> None:
-    """Print what nobody foresaw, without the secrets that messages of SDKs may quote."""
+    """Print an unexpected exception without secrets that SDK messages may contain."""
     from scanner.safe_text import plain_lines
     from scanner.secrets.redact import redact
 

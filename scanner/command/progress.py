@@ -46,7 +46,7 @@ class TerminalProgress:
         self._bar.advance(self._task)
         if result.gaps:
             self._console.print(
-                f"{target.collector}/{plain(target.name)}: {result.gaps} listings could not be read in full",
+                f"{target.collector}/{plain(target.name)}: {result.gaps} listings incomplete",
                 markup=False,
                 highlight=False,
             )

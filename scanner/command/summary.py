@@ -1,4 +1,4 @@
-"""What commands print: lines for people, from files on disk."""
+"""The text that commands print, made from files on disk."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def _figures(counts: Mapping[Severity, int]) -> str:
 
 
 def outcome_lines(state: Path, outcome: Outcome) -> list[str]:
-    """Say what a night came to, coverage first."""
+    """Return the summary of a run, coverage first."""
     folder = state / "reports" / outcome.run_id
     lines = [
-        f"run {outcome.run_id}{' (partial: stopped before every target was done)' if outcome.partial else ''}",
+        f"run {outcome.run_id}{' (partial: stopped before all targets finished)' if outcome.partial else ''}",
         coverage_sentence(outcome.coverage),
         f"open findings: {_figures(outcome.findings)}"
-        + ("" if outcome.coverage.ratio else ": nothing was listed, so this says nothing"),
-        f"new since last night: {_figures(outcome.new)}",
+        + ("" if outcome.coverage.ratio else " (nothing was listed, so this proves nothing)"),
+        f"new since the previous run: {_figures(outcome.new)}",
     ]
     dark = [f"dark: {plain(name)}" for name in outcome.coverage.dark_targets[:UNCOVERED]]
     if outcome.coverage.dark > UNCOVERED:
@@ -48,13 +48,13 @@ def outcome_lines(state: Path, outcome: Outcome) -> list[str]:
 
 
 UNCOVERED = 3
-"""Gaps that are told after a run; the report has all of them."""
+"""Gaps listed after a run; the report lists all of them."""
 REASON = 120
-"""Characters of a provider's answer that are told."""
+"""Characters shown of a provider's response."""
 
 
 def _uncovered(state: Path, run_id: str) -> list[str]:
-    """Say what was not seen and why, by call, the widest first."""
+    """Return what was not covered and why, by call, the most accounts first."""
     query = """
         SELECT collector, call, reason, min(detail) AS detail, count(DISTINCT account_id) AS accounts, min(account_id) AS one
         FROM gaps WHERE reason <> 'unsupported' GROUP BY collector, call, reason
@@ -80,8 +80,8 @@ def verified_lines(state: Path, run_id: str) -> list[str]:
     folder = state / "snapshots" / run_id
     manifest = verify(folder)
     lines = [
-        f"{run_id}: {len(manifest.files)} files as sealed; manifest sha256 {sha256_of(folder / 'manifest.json')}",
-        f"{run_id}: {manifest.coverage:.1%} of the listings asked for were answered in full, {manifest.rows['gaps']} were not",
+        f"{run_id}: {len(manifest.files)} files match the manifest; manifest sha256 {sha256_of(folder / 'manifest.json')}",
+        f"{run_id}: {manifest.coverage:.1%} of all listings are complete, {manifest.rows['gaps']} are not",
     ]
     reports = state / "reports" / run_id
     export = reports / "export-manifest.json"
@@ -91,16 +91,16 @@ def verified_lines(state: Path, run_id: str) -> list[str]:
             path = reports / Path(file["file"]).name
             if not path.is_file() or sha256_of(path) != file["sha256"]:
                 raise SnapshotError(
-                    f"{path} is not what was exported. Write it anew with `sprawlscan report`."
+                    f"{path} differs from the export manifest. Recreate it with `sprawlscan report`."
                 )
         lines.append(
-            f"{run_id}: {len(files)} CSV files as exported, {sum(file['rows'] for file in files)} rows"
+            f"{run_id}: {len(files)} CSV files match the export manifest, {sum(file['rows'] for file in files)} rows"
         )
     return lines
 
 
 def snapshot_lines(state: Path) -> list[str]:
-    """Say what the newest snapshot holds."""
+    """Return what the newest snapshot contains."""
     run_id = resolve_run(state, None)
     manifest = read_manifest(state / "snapshots" / run_id)
     rows = [f"  {table}: {count}" for table, count in manifest.rows.items() if count]
@@ -108,7 +108,7 @@ def snapshot_lines(state: Path) -> list[str]:
 
 
 def analysis_lines(state: Path, run_id: str) -> list[str]:
-    """Say what an analysis found."""
+    """Return the result of an analysis."""
     with open_night(state, run_id) as night:
         return [
             f"run {run_id}: open findings: {_figures(counts_by_severity(night, ('new', 'open', 'reopened')))}",
@@ -120,9 +120,9 @@ def analysis_lines(state: Path, run_id: str) -> list[str]:
 
 
 def diff_lines(state: Path, earlier: str, later: str) -> list[str]:
-    """Compare the findings of two analysed runs: what only one of them has open, and what became of what went.
+    """Compare the findings of two analyzed runs: added, removed, and changed in status.
 
-    A finding that the later run could not check, whose rule failed, or that an exception covers, is not gone.
+    A finding that the later run could not check, whose rule failed or that an exception covers does not count as removed.
     """
     query = "SELECT id, severity, title, subject_name, coalesce(owner, 'no owner'), status FROM findings ORDER BY rank DESC, id"
     runs: list[dict[str, tuple[str, ...]]] = []
@@ -131,7 +131,7 @@ def diff_lines(state: Path, earlier: str, later: str) -> list[str]:
             runs.append({row[0]: row for row in night.rows(query)})
     every = [{key: row for key, row in run.items() if row[5] != "resolved"} for run in runs]
     before, after = every
-    told = {"excepted": ", excepted", "unobserved": ", could not be checked", "error": ", its rule failed"}
+    told = {"excepted": ", excepted", "unobserved": ", could not be checked", "error": ", rule failed"}
     lines = [
         f"+ {row[0]}  {row[1]:8}  {row[2]}: {row[3]} ({row[4]}{told.get(row[5], '')})"
         for key, row in after.items()
@@ -152,14 +152,14 @@ def diff_lines(state: Path, earlier: str, later: str) -> list[str]:
     return [
         *(plain(line) for line in lines),
         (
-            f"{len(after.keys() - before.keys())} more, {len(before.keys() - after.keys())} fewer, "
+            f"{len(after.keys() - before.keys())} added, {len(before.keys() - after.keys())} removed, "
             f"{len(after.keys() & before.keys())} in both; {unchecked} could not be checked in {later}"
         ),
     ]
 
 
 def prune_lines(settings: Settings, *, delete: bool, force: bool) -> list[str]:
-    """Apply retention to snapshots and their analyses, and delete histories that newer ones hold; say what."""
+    """Apply retention to snapshots, analyses and superseded histories. Return one line for each path."""
     snapshots = settings.state / "snapshots"
     cited: set[str] = set()
     sealed = list_sealed(snapshots)

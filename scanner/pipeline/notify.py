@@ -89,11 +89,11 @@ def message(night: Night, threshold: str, report_url: str | None) -> dict[str, A
             f"{night.coverage.dark} accounts could not be read: {', '.join(night.coverage.dark_targets[:5])}"
         )
     if unobserved:
-        parts.append(f"{unobserved} findings could not be looked at again")
+        parts.append(f"{unobserved} findings could not be checked")
     if night.manifest.partial:
-        parts.append("the run was stopped before every target was done")
+        parts.append("the run was stopped before all targets finished")
     if expiring:
-        parts.append(f"{expiring} exceptions have ended or end soon")
+        parts.append(f"{expiring} exceptions have expired or expire soon")
     if failed:
         parts.append(f"{failed} rules failed")
     if not parts:
@@ -137,5 +137,5 @@ class Watched:
     ) -> None:
         ping(self._notify, "done" if kind is None and self._sound else "fail")
         if kind is not None:
-            text = f"sprawlscan {self._run_id}: the run failed ({kind.__name__}). Its log says why."
+            text = f"sprawlscan {self._run_id}: the run failed ({kind.__name__}). See its log."
             post(self._notify, {"text": text, "run_id": self._run_id, "failed": kind.__name__})

@@ -88,7 +88,7 @@ def locked(state: Path, wait_seconds: float) -> Iterator[None]:
             yield
     except Timeout:
         raise LockedError(
-            f"another run holds {state / 'lock'}. Wait for it (--wait-lock 10m), or stop it; nothing was changed."
+            f"another run holds the lock {state / 'lock'}. Wait for it (--wait-lock 10m) or stop it. Nothing was changed."
         ) from None
 
 
@@ -233,11 +233,11 @@ def resolve_run(state: Path, run_id: str | None) -> str:
     if run_id is None:
         if not sealed:
             raise NoSuchRunError(
-                f"{state / 'snapshots'} holds no sealed snapshot; run `sprawlscan run` first."
+                f"{state / 'snapshots'} contains no sealed snapshot; run `sprawlscan run` first."
             )
         return sealed[-1]
     if run_id not in sealed:
-        raise NoSuchRunError(f"no sealed snapshot {run_id}; there are: {', '.join(sealed) or 'none'}.")
+        raise NoSuchRunError(f"no sealed snapshot {run_id}; available: {', '.join(sealed) or 'none'}.")
     return run_id
 
 
@@ -262,7 +262,7 @@ def run_night(
             rules = read_rules(loaded)
             if "analyze" in stages:
                 for problem in check_files(settings, rules, as_of):
-                    log.warning("an exception covers nothing", problem=problem)
+                    log.warning("an exception accepts no finding", problem=problem)
             manifest = collect_snapshot(
                 settings,
                 digest=loaded.digest,

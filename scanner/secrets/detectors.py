@@ -1,12 +1,12 @@
-"""Tells which values and names look like secrets, and fingerprints values without keeping them.
+"""Detects which values and names look like secrets, and fingerprints values without keeping them.
 
-Why our own detectors and not a library: what is judged here is one *named value* in memory (a variable, a
-parameter, a line of a definition file), ten thousands of times a night, and nothing but a verdict may leave.
+Why not a library: the input here is one *named value* in memory (a variable, a parameter, a line of a definition
+file), tens of thousands of times a night, and only a verdict may leave.
 detect-secrets (https://github.com/Yelp/detect-secrets, 1.5.0 of 2024) reads files, keeps an unsalted SHA-1 of
-what it finds, which can be reversed for weak passwords, and its entropy plugins drown the rest. kingfisher
-(https://github.com/mongodb/kingfisher) is a separate binary that compiles hundreds of rules at each start,
-and that by default tries secrets against the live service. Neither takes a name beside a value, and neither
-returns the public key id that joins a copy to its credential at the issuer.
+its findings, which can be reversed for weak passwords, and its entropy plugins produce too much noise. kingfisher
+(https://github.com/mongodb/kingfisher) is a separate binary that compiles hundreds of rules at each start
+and by default validates secrets against the live service. Neither accepts a name together with a value, and neither
+returns the public key id that links a copy to its credential at the issuer.
 
 The formats are those that the issuers publish, for instance
 https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats,
@@ -33,7 +33,7 @@ from scanner.secrets.names import is_public_name, secret_name, weak_secret_name
 __all__ = ["Fingerprint", "Seen", "entropy", "inspect", "secret_name"]
 
 _LIMIT = 1 << 18
-"""Characters of a value that are looked at: more than any store allows (Secrets Manager: 65,536 bytes)."""
+"""Maximum number of characters examined: more than any store allows (Secrets Manager: 65,536 bytes)."""
 
 
 class Fingerprint:
@@ -52,22 +52,22 @@ class Fingerprint:
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of a value: what it looks like, its length, its fingerprint; never the value."""
+    """What is kept of a value: its detector, length and fingerprint, never the value itself."""
 
     looks_like: str
     """Detector: ``aws-access-key-id``, ``aws-secret-key``, ``github-token``, ``private-key``, ``jwt``,
-    ``connection-string``, ``high-entropy``; ``name:password`` when only the name tells."""
+    ``connection-string``, ``high-entropy``; ``name:password`` if only the name matches."""
     length: int
     fingerprint: str
     key_id: str | None = None
-    """The public identifier inside the value (an AWS access key id), where there is one."""
+    """The public identifier inside the value (an AWS access key id), if any."""
 
 
 def _compile(patterns: dict[str, str]) -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple((detector, re.compile(pattern)) for detector, pattern in patterns.items())
 
 
-_B = r"(?<![A-Za-z0-9_])"  # nothing word-like before: a token does not start inside a word
+_B = r"(?<![A-Za-z0-9_])"  # no word character before it: a token does not start inside a word
 
 TOKENS = _compile(
     {
@@ -180,8 +180,8 @@ TOKENS = _compile(
         "jwt": r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*",
     }
 )
-"""Tokens that their issuer's own format gives away, wherever they stand in a text. A named group, where there
-is one, is the secret part."""
+"""Tokens recognizable by their issuer's format anywhere in a text. A named group, if present, is the secret
+part."""
 
 _HINTS = {
     "github-token": "gh github_pat_", "gitlab-token": "GR1348941 gl", "slack-token": "xapp- xox",
@@ -218,7 +218,7 @@ _HINTS = {
     "postman-key": "PMAK-", "notion-token": "ntn_ secret_", "figma-token": "fig", "aws-bedrock-key": "ABSK",
     "aws-session-token": "GZXIvYXdz IQoJb3JpZ2lu", "jwt": ".eyJ",
 }  # fmt: skip
-"""Signs of which one stands in every token of a detector: looked for first, since that costs next to nothing."""
+"""Substrings of which one occurs in every token of a detector. They are searched first because that is cheap."""
 
 _HINTED = tuple(
     (hint, detector, pattern)
@@ -226,7 +226,7 @@ _HINTED = tuple(
     for hint in (_HINTS[detector].split(" ") if detector in _HINTS else [""])
 )
 _SHORTEST = 18
-"""Signs of the shortest token (an AWS key id is looked for on its own)."""
+"""Length of the shortest token (an AWS key id is searched separately)."""
 
 PRIVATE_KEY = re.compile(
     r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-\d: |\bPRIVATE KEY-----\\n"
@@ -234,7 +234,7 @@ PRIVATE_KEY = re.compile(
 USERINFO = re.compile(
     r"\b(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,30})://(?P<user>[^\s/:@'\"<>?#]{0,200}):(?P<secret>[^\s/@'\"]{1,300})@"
 )
-"""A URL with a password in it."""
+"""A URL that contains a password."""
 
 _KEYED = re.compile(
     r"(?i)(?:\A|[;&?\s,{\"'])(?:password|passwd|pwd|user\s?pass(?:word)?|access_?token|api_?key|apikey|client_secret|secret)"
@@ -301,7 +301,7 @@ _REFERENCE = re.compile(
     | %\(\w+\)s
     """
 )
-"""Text that says where a secret is, or holds it encrypted: not the secret."""
+"""Text that references a secret or contains it encrypted, but is not the secret itself."""
 
 _EMBEDDED_REFERENCE = re.compile(
     r"\$\{\{|\$\{[^{}]*\}|\$\([^()]*\)|\{\{[^{}]*\}\}|\A\$[A-Za-z_]\w*|\$[A-Z_][A-Z0-9_]+|%[A-Z_]+%"
@@ -321,7 +321,7 @@ _NAME_VALUE = re.compile(
     r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|"
     r"(?=[\w.-]*(?:secret|token|passwor|credential|key|cred|auth|pat\b))[a-z][a-z]*(?:[-_.][a-z]+)+"
 )
-"""The name of a secret, where its value might stand: ``DB_PASSWORD``, ``payments-db-secret``."""
+"""The name of a secret in place of its value: ``DB_PASSWORD``, ``payments-db-secret``."""
 _HOST = re.compile(
     r"(?i)(?:[a-z0-9-]+\.)+(?:com|net|org|io|dev|cloud|local|internal|co|uk|de|eu|svc)(?::\d+)?"
 )
@@ -342,7 +342,7 @@ _PLACEHOLDER = re.compile(
 
 
 def entropy(text: str) -> float:
-    """Return the Shannon entropy of a text in bits a character, at most ``log2(len(text))``."""
+    """Return the Shannon entropy of a text in bits per character, at most ``log2(len(text))``."""
     size = len(text)
     if not size:
         return 0.0
@@ -350,12 +350,12 @@ def entropy(text: str) -> float:
 
 
 def is_placeholder(text: str) -> bool:
-    """Tell whether a text only stands where a secret would: ``changeme``, ``xxxx``, ``<token>``, ``abcdefgh...``."""
+    """Return whether a text is a placeholder: ``changeme``, ``xxxx``, ``<token>``, ``abcdefgh...``."""
     return len(set(text)) <= 2 or _PLACEHOLDER.search(text) is not None or _is_sequence(text)
 
 
 def _is_sequence(text: str) -> bool:
-    """Tell whether most signs of a text follow one another in the alphabet: what one types for an example."""
+    """Return whether most characters of a text are consecutive in the alphabet, as in typed examples."""
     if len(text) < 12 or len(text) > 200:
         return False
     steps = sum(
@@ -367,17 +367,17 @@ def _is_sequence(text: str) -> bool:
 
 
 def _is_prose(text: str) -> bool:
-    """Tell whether a text is words with dashes between, all small or all capital letters: a name, no token."""
+    """Return whether a text is words joined by dashes in one letter case: a name, not a token."""
     return _PROSE.fullmatch(text) is not None
 
 
 def is_reference(text: str) -> bool:
-    """Tell whether a text says where a secret is (``arn:...``, ``${{ }}``, ``vault:...``), or holds it encrypted."""
+    """Return whether a text references a secret (``arn:...``, ``${{ }}``, ``vault:...``) or contains it encrypted."""
     return _REFERENCE.fullmatch(text) is not None
 
 
 def looks_random(text: str) -> bool:
-    """Tell whether a text without spaces was made by a machine: long, and of mixed characters."""
+    """Return whether a text without spaces looks machine-generated: long, with mixed characters."""
     if len(text) < 16 or re.search(r"\s", text):
         return False
     kinds = sum(1 for kind in (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^A-Za-z0-9]") if re.search(kind, text))
@@ -387,7 +387,7 @@ def looks_random(text: str) -> bool:
 
 
 def is_aws_secret_key(text: str) -> bool:
-    """Tell whether 40 characters can be an AWS secret access key: mixed, random, and no path."""
+    """Return whether 40 characters can be an AWS secret access key: mixed, random and not a path."""
     return (
         re.search(r"[a-z]", text) is not None
         and re.search(r"[A-Z]", text) is not None
@@ -402,7 +402,7 @@ def _seen(looks_like: str, value: str, fingerprint: Fingerprint, key_id: str | N
 
 
 def _by_format(name: str, text: str) -> tuple[str, str | None] | None:
-    """Return detector and key id of what a text holds, judged by its format alone."""
+    """Return the detector and key id of a text, based on its format alone."""
     if '"service_account"' in text and '"private_key"' in text:
         found = _GCP_KEY_ID.search(text)
         return "gcp-service-account-key", found.group(1) if found else None
@@ -433,7 +433,7 @@ def _by_format(name: str, text: str) -> tuple[str, str | None] | None:
 
 
 def _by_structure(text: str) -> tuple[str, str | None] | None:
-    """Return the detector of a text that carries a password in a URL, a connection string or a login file."""
+    """Return the detector of a text with a password in a URL, a connection string or a login file."""
     for match in USERINFO.finditer(text):
         if _is_value(match["secret"]):
             scheme = match["scheme"].lower()
@@ -457,7 +457,7 @@ def _by_structure(text: str) -> tuple[str, str | None] | None:
 
 
 def _is_value(text: str) -> bool:
-    """Tell whether what stands in a secret's place is a value: no reference, no placeholder, no flag."""
+    """Return whether a text is an actual value: not a reference, placeholder or flag."""
     return not (
         is_reference(text)
         or _EMBEDDED_REFERENCE.search(text)
@@ -467,7 +467,7 @@ def _is_value(text: str) -> bool:
 
 
 def _decoded(text: str) -> str | None:
-    """Return the text that a base64 value hides (a kubeconfig, a key file), or None."""
+    """Return the decoded text of a base64 value (a kubeconfig, a key file), or None."""
     if not _BASE64.fullmatch(text):
         return None
     packed = re.sub(r"\s+", "", text)
@@ -479,11 +479,11 @@ def _decoded(text: str) -> str | None:
 
 
 def _by_name(name: str, text: str) -> str | None:
-    """Return what the name, together with a value of no known format, tells."""
+    """Return the detector for a name with a value of unknown format."""
     word = secret_name(name)
     weak = word is None and weak_secret_name(name)
     if word is None and not weak:
-        # An unprefixed key of AWS's alphabet and length is a secret under any name that is not an identifier's.
+        # An unprefixed key of AWS's alphabet and length is a secret unless the name suggests an identifier.
         if (
             _FORTY.fullmatch(text)
             and not is_public_name(name)
@@ -513,7 +513,7 @@ def _by_name(name: str, text: str) -> str | None:
 
 
 def _vendor(name: str, text: str) -> str | None:
-    """Return the detector for formats (plain hex, plain letters) that only the name sets apart."""
+    """Return the detector for formats (plain hex, plain letters) that are secrets only by name."""
     lower = name.lower()
     if re.fullmatch(r"[0-9a-f]{32}|[0-9a-f]{40}", text) and re.search(r"datadog|(?:^|[^a-z])dd_", lower):
         return "datadog-key"
@@ -531,11 +531,11 @@ def _vendor(name: str, text: str) -> str | None:
 
 
 def inspect(name: str, value: str, fingerprint: Fingerprint) -> Seen | None:
-    """Judge one named value. None when it is no secret: empty, a reference, a flag, a URL without userinfo.
+    """Classify one named value. Return None if it is not a secret: empty, a reference, a flag, a URL without userinfo.
 
-    The format of the value is asked first, then what a base64 value hides, then the name. Placeholders
-    (``changeme``, AWS's documented ``...EXAMPLE`` keys) are no secrets. Never raises, and nothing of the value
-    is in the answer but its public key id.
+    Checked in order: the format of the value, the decoded text of a base64 value, the name. Placeholders
+    (``changeme``, AWS's documented ``...EXAMPLE`` keys) are not secrets. Never raises. The result contains nothing of
+    the value except a public key id.
     """
     text = value[:_LIMIT].strip().strip("\"'")
     if len(text) < 3 or is_reference(text):

@@ -1,4 +1,4 @@
-"""Tells from a name alone (``DB_PASSWORD``, ``/prod/payments/api-key``) whether a secret is kept under it."""
+"""Decides from a name alone (``DB_PASSWORD``, ``/prod/payments/api-key``) whether it stores a secret."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _KEY_BEFORE = {
     **dict.fromkeys(("stripe", "sendgrid", "datadog", "openai", "anthropic", "mailgun", "twilio", "algolia", "honeycomb",
                      "newrelic", "sentry", "gcp", "google", "azure", "cloudflare", "fastly", "pagerduty", "opsgenie"), "api-key"),
 }  # fmt: skip
-"""Words before ``key`` that make it a secret; ``primary key`` of a table is told apart below."""
+"""Words before ``key`` that make it a secret. ``primary key`` of a table is excluded below."""
 
 _ABOUT = _set(
     "id ids name names arn arns url urls uri uris path paths file filename files dir directory folder ttl expiry expires expiration "
@@ -52,20 +52,20 @@ _ABOUT = _set(
     "retention env var variable variables engine driver class schema template lambda function created updated date time "
     "fingerprint thumbprint checksum digest"
 )
-"""As the last word, these make the name speak *about* a secret: ``SECRET_NAME``, ``TOKEN_URL``, ``PASSWORD_MIN_LENGTH``."""
+"""As the last word, these mean that the name describes a secret: ``SECRET_NAME``, ``TOKEN_URL``, ``PASSWORD_MIN_LENGTH``."""
 _NOT_SECRET = _set(
     "public pub publishable publish primary sort partition cache foreign hash kms object idempotency trace bucket s3 translation i18n "
     "license host known shard routing dedupe row column feature flag no skip disable require use allow reset forgot change "
     "max min num total count next page continuation pagination sync cancellation csrf xsrf"
 )
-"""Before ``key`` or ``token``, these mean an ordinary one."""
+"""Before ``key`` or ``token``, these mean that it is not a secret."""
 _AFTER_PASS = _set(
     "docker db database registry ssh sudo root admin mysql postgres user ftp smtp mail git nexus sonar"
 ) | {""}
 _CHATS = _set("slack discord teams mattermost office chat lark feishu dingtalk")
-"""A webhook of these is a secret by itself: whoever knows its URL may post."""
+"""Services whose webhook URL is itself a secret: anyone who knows it can post."""
 _REFERRING = (["pull", "secret"], ["pull", "secrets"], ["existing", "secret"], ["docker", "secret"])
-"""Such settings name a stored secret."""
+"""Settings that name a stored secret."""
 _WEAK = _set(
     "key keys auth oauth salt pin signature hmac seed session cert certificate pass private webhook dsn cookie code"
 )
@@ -80,7 +80,7 @@ def _words(component: str) -> list[str]:
 
 
 def _judge(words: list[str]) -> str | None:
-    """Return the secret word of one component of a name, or None."""
+    """Return the word that makes one component of a name a secret, or None."""
     while words and words[-1].isdigit():
         words = words[:-1]
     if len(words) > 2 and words[-1] in {"url", "uri"} and words[-2] == "webhook":
@@ -125,10 +125,10 @@ def _judge(words: list[str]) -> str | None:
 
 @functools.lru_cache(maxsize=65536)
 def secret_name(name: str) -> str | None:
-    """Return what kind of secret a name speaks of: ``password``, ``token``, ``api-key``, ...; None if of none.
+    """Return the kind of secret that a name suggests: ``password``, ``token``, ``api-key``, ... or None.
 
     Names may be variables, settings in camel case, or paths (SSM parameters), of which the last part counts;
-    a parent called ``secrets`` or ``credentials`` counts where the last part says nothing.
+    a parent called ``secrets`` or ``credentials`` counts if the last part is inconclusive.
     """
     parts = [part for part in re.split(r"[/\\]", name[:2048]) if part]
     if not parts:
@@ -153,11 +153,11 @@ def secret_name(name: str) -> str | None:
 
 @functools.lru_cache(maxsize=65536)
 def weak_secret_name(name: str) -> bool:
-    """Tell whether a name leaves room for a secret (``SESSION_KEY``, ``SALT``), if the value looks like one."""
+    """Return whether a name could be that of a secret (``SESSION_KEY``, ``SALT``) if its value looks like one."""
     words = _words(re.split(r"[/\\]", name[:2048])[-1])
     return bool(words) and words[-1] in _WEAK and not any(word in _NOT_SECRET for word in words)
 
 
 def is_public_name(name: str) -> bool:
-    """Tell whether a name promises an identifier or a hash: ``COMMIT_SHA``, ``CLIENT_ID``, ``IMAGE_DIGEST``."""
+    """Return whether a name suggests an identifier or a hash: ``COMMIT_SHA``, ``CLIENT_ID``, ``IMAGE_DIGEST``."""
     return any(word in _PUBLIC for word in _words(name[:2048]))

@@ -1,7 +1,7 @@
-"""Removes what looks like a secret from text that leaves the process: logs, gaps, errors.
+"""Redacts secrets in text that leaves the process: logs, gaps and errors.
 
-The formats are those of `scanner.secrets.detectors`. Public identifiers (access key ids, ARNs, digests) stay: a reader
-needs them to act.
+The formats are those of `scanner.secrets.detectors`. Public identifiers (access key ids, ARNs, digests) are kept
+because readers need them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _assigned(match: re.Match[str]) -> str:
 
 
 def redact(text: str) -> str:
-    """Replace everything that looks like a secret value by ``[redacted:<what>]``. Idempotent."""
+    """Replace everything that looks like a secret value with ``[redacted:<detector>]``. Idempotent."""
     out = _PEM.sub("[redacted:private-key]", text)
     for detector, pattern in TOKENS:
         label = f"[redacted:{detector}]"
