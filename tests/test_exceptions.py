@@ -224,5 +224,5 @@ def test_what_can_be_told_before_a_night(tmp_path: Path) -> None:
     told = problems(read_exceptions(path, severities, on(1)), severities)
     assert [line.split("exceptions.yaml:")[1] for line in told] == [
         "2:5: longer than the 60 days allowed for its rule's severity",
-        f"16:5: exceptions[1].reason: no such reason; known: {', '.join(REASONS)}",
+        f"16:5: exceptions[1].reason: unknown reason; known: {', '.join(REASONS)}",
     ]

@@ -371,7 +371,7 @@ def test_the_page_says_that_it_does_not_show_all(tmp_path: Path) -> None:
     run_id = write_night(tmp_path, count=500)
     with open_night(tmp_path, run_id) as night:
         text = Read(render(night, Config(), most=400)).text
-    assert re.search(r"Showing \d+ of 500 ?: .* The complete set is findings.csv ?\.", text)
+    assert re.search(r"Showing \d+ of 500 ?: .* findings.csv has all of them\.", text)
 
 
 def test_fixed_overhead_is_within_its_budget(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def read_questions(night: Night) -> list[Question]:
             "What could it reach?",
             f"{plural(reach['admin'], 'automation identity reaches', 'automation identities reach')} administrator access, {reach['escalation']:,} can escalate privileges. "
             f"{plural(reach['wide'], 'trust')} can be used by a whole organization or more.",
-            f"{plural(reach['unknown'], 'grant')} could not be evaluated.",
+            f"{plural(reach['unknown'], 'grant')} could not be assessed.",
             "delivery",
             "Excess pipeline access",
         ),
@@ -146,5 +146,5 @@ def _unjudged(figures: dict[str, float]) -> str:
         return ""
     return (
         f" {plural(pipelines, 'more pipeline', 'more pipelines')} and "
-        f"{plural(automation, 'more automation identity', 'more automation identities')} could not be evaluated."
+        f"{plural(automation, 'more automation identity', 'more automation identities')} could not be assessed."
     )
