@@ -314,7 +314,10 @@ def _mismatched(document: Document, reports: ReportSettings) -> list[str]:
             what = f"is missing; the report needs {', '.join(needed)}"
             problems.append(document.problem(("reports", name), what))
     return problems + [
-        document.problem(("reports", name), f"this report is not enabled; add {name} to reports.formats, or remove this section")
+        document.problem(
+            ("reports", name),
+            f"this report is not enabled; add {name} to reports.formats, or remove this section",
+        )
         for name in type(reports).model_fields
         if reports.of(name) is not None and name != "formats" and name not in reports.formats
     ]

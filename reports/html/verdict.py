@@ -53,9 +53,7 @@ def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
     if coverage.listings_answered < coverage.listings_expected:
         lines.append(coverage_sentence(coverage))
     if manifest.partial or manifest.not_started:
-        lines.append(
-            f"The run was stopped early: {plural(len(manifest.not_started), 'target')} not started."
-        )
+        lines.append(f"The run was stopped early: {plural(len(manifest.not_started), 'target')} not started.")
     if figures["rules"] == 0:
         lines.append("No rule was evaluated.")
     elif figures["weak"]:

@@ -289,9 +289,7 @@ def _read(response: requests.Response, bound: int) -> bytes:
     return b"".join(parts)
 
 
-_TLS = (
-    "TLS failed: the certificate is not trusted, or the server does not speak TLS (behind a proxy that inspects TLS, set ca_bundle)"
-)
+_TLS = "TLS failed: the certificate is not trusted, or the server does not speak TLS (behind a proxy that inspects TLS, set ca_bundle)"
 
 
 def _said(exc: Exception) -> str:

@@ -37,7 +37,9 @@ app.add_typer(rules_app, name="rules")
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", envvar="SPRAWLSCAN_CONFIG")
 ]
-OnlyOption = Annotated[list[str] | None, typer.Option("--only", help="Run only this collector. Can be repeated.")]
+OnlyOption = Annotated[
+    list[str] | None, typer.Option("--only", help="Run only this collector. Can be repeated.")
+]
 PathOption = Annotated[
     list[Path] | None,
     typer.Option(
@@ -182,7 +184,9 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def prepare(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print more details on a terminal.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print more details on a terminal.")
+    ] = False,
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -214,10 +218,16 @@ def run(
     wait_lock: WaitOption = "0s",
     deadline: DeadlineOption = None,
     fail_on: Annotated[
-        str | None, typer.Option("--fail-on", help="Exit with code 3 on open findings of this severity or higher: high, new:high.")
+        str | None,
+        typer.Option(
+            "--fail-on", help="Exit with code 3 on open findings of this severity or higher: high, new:high."
+        ),
     ] = None,
     min_coverage: Annotated[
-        float | None, typer.Option("--min-coverage", min=0, max=1, help="Exit with code 4 if coverage is below this share.")
+        float | None,
+        typer.Option(
+            "--min-coverage", min=0, max=1, help="Exit with code 4 if coverage is below this share."
+        ),
     ] = None,
     as_of: AsOfOption = None,
 ) -> None:
@@ -289,7 +299,8 @@ def report(
     state: StateOption = None,
     run_id: RunOption = None,
     formats: Annotated[
-        list[str] | None, typer.Option("--format", "-f", help="A report format such as html, csv or json. Can be repeated.")
+        list[str] | None,
+        typer.Option("--format", "-f", help="A report format such as html, csv or json. Can be repeated."),
     ] = None,
 ) -> None:
     """Write the reports of an analyzed run."""
