@@ -238,7 +238,6 @@ NAME_DEBTS = frozenset(
         "Graph",
         "Need",
         "Organization",
-        "PathStep",
         "QueryError",
         "Report",
         "Repository",

@@ -20,7 +20,7 @@ class DeliveryComparison(NamedTuple):
     pipelines_in_excess: int
 
 
-class PathStep(NamedTuple):
+class ReachStep(NamedTuple):
     """A step of a path as a reader sees it."""
 
     what: str
@@ -28,17 +28,17 @@ class PathStep(NamedTuple):
     """What shows it; empty where the step says all."""
 
 
-def step_of(text: str) -> PathStep:
+def step_of(text: str) -> ReachStep:
     """Part a step's sentence from the reason that stands in brackets behind it; ``(role)`` is part of a name."""
     if not text.endswith(")"):
-        return PathStep(text, "")
+        return ReachStep(text, "")
     depth = 0
     for at in range(len(text) - 1, 0, -1):
         depth += (text[at] == ")") - (text[at] == "(")
         if depth == 0:
             because = text[at + 1 : -1].removesuffix(".")
-            return PathStep(text, "") if " " not in because else PathStep(text[:at].rstrip(), because)
-    return PathStep(text, "")
+            return ReachStep(text, "") if " " not in because else ReachStep(text[:at].rstrip(), because)
+    return ReachStep(text, "")
 
 
 def read_delivery(night: Night) -> DeliveryComparison:

@@ -144,27 +144,23 @@ _ONCE = {
 
 def measure(tables: Tables, as_of: datetime) -> Iterator[Metric]:
     """Yield the figures of a night, in a fixed order. What has no value (a median of nothing) is left out."""
-    for metric, (figure, condition, unit) in _BY_FINDING.items():
-        for dimension, column in _DIMENSIONS.items():
-            query = (
-                f"SELECT {column} AS value, ({figure})::DOUBLE FROM findings WHERE {condition} "
-                "GROUP BY 1 ORDER BY 1"
-            )
-            rows = list(tables.rows(query, {"as_of": as_of}))
+    by_finding = _by_finding(tables, as_of)
+    for metric, (_, _, unit) in _BY_FINDING.items():
+        for dimension in _DIMENSIONS:
+            rows = by_finding[dimension][metric]
             if not rows and dimension == "all" and unit == "count":
-                rows = [("", 0.0)]
-            for value, number in rows:
+                rows = {"": 0.0}
+            for value, number in rows.items():
                 yield Metric(
                     metric=metric, dimension=dimension, dimension_value=value, value=number, unit=unit
                 )
-    for metric, (table, figure, unit) in _BY_PROVIDER.items():
-        for dimension, column in (("all", "''"), ("provider", "provider")):
-            query = f"SELECT {column} AS value, ({figure})::DOUBLE FROM {table} GROUP BY 1 ORDER BY 1"
-            for value, number in tables.rows(query, {"as_of": as_of}):
-                if number is not None:
-                    yield Metric(
-                        metric=metric, dimension=dimension, dimension_value=value, value=number, unit=unit
-                    )
+    by_provider = _by_provider(tables, as_of)
+    for metric, (_, _, unit) in _BY_PROVIDER.items():
+        for dimension in ("all", "provider"):
+            for value, number in by_provider[dimension][metric].items():
+                yield Metric(
+                    metric=metric, dimension=dimension, dimension_value=value, value=number, unit=unit
+                )
     for metric, (query, unit) in _ONCE.items():
         number = tables.one(query, {"as_of": as_of})
         if number is not None:
@@ -177,3 +173,45 @@ def measure(tables: Tables, as_of: datetime) -> Iterator[Metric]:
             figures.append((share, counts.get(well, 0) / (every - dark), "ratio"))
         for metric, value, unit in figures:
             yield Metric(metric=metric, dimension="all", dimension_value="", value=float(value), unit=unit)
+
+
+_Figures = dict[str, dict[str, dict[str, float]]]
+"""Dimension, metric and value of the dimension -> figure; what has none is left out."""
+
+
+def _by_finding(tables: Tables, as_of: datetime) -> _Figures:
+    """Return the figures of findings. One query a dimension reads them all."""
+    figures = ", ".join(
+        f"(CASE WHEN count(*) FILTER ({condition}) > 0 THEN ({figure} FILTER ({condition})) END)::DOUBLE"
+        for figure, condition, _ in _BY_FINDING.values()
+    )
+    return {
+        dimension: _figures(
+            tables, as_of, list(_BY_FINDING), f"SELECT {column} AS value, {figures} FROM findings"
+        )
+        for dimension, column in _DIMENSIONS.items()
+    }
+
+
+def _by_provider(tables: Tables, as_of: datetime) -> _Figures:
+    """Return the figures of records. One query a table and dimension reads them all."""
+    metrics: dict[str, list[str]] = {}
+    for metric, (table, _, _) in _BY_PROVIDER.items():
+        metrics.setdefault(table, []).append(metric)
+    found: _Figures = {"all": {}, "provider": {}}
+    for table, names in metrics.items():
+        figures = ", ".join(f"({_BY_PROVIDER[name][1]})::DOUBLE" for name in names)
+        for dimension, column in (("all", "''"), ("provider", "provider")):
+            query = f"SELECT {column} AS value, {figures} FROM {table}"
+            found[dimension] |= _figures(tables, as_of, names, query)
+    return found
+
+
+def _figures(tables: Tables, as_of: datetime, metrics: list[str], query: str) -> dict[str, dict[str, float]]:
+    """Return metric -> value -> figure, of a query whose first column is the value."""
+    found: dict[str, dict[str, float]] = {metric: {} for metric in metrics}
+    for value, *numbers in tables.rows(f"{query} GROUP BY 1 ORDER BY 1", {"as_of": as_of}):
+        for metric, number in zip(metrics, numbers, strict=True):
+            if number is not None:
+                found[metric][value] = number
+    return found
