@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import types
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 BATCH_ROWS = 20_000
@@ -48,6 +49,7 @@ def _arrow_type(hint: Any) -> pa.DataType:
     return plain[hint]
 
 
+@cache
 def arrow_schema(record: type[msgspec.Struct]) -> pa.Schema:
     """Return the Parquet schema of a record class: its fields in order; times as UTC microseconds without a zone."""
     hints = get_type_hints(record)
@@ -74,7 +76,8 @@ def _sql_type(arrow: pa.DataType) -> str:
     return _SQL_TYPES[str(arrow)]
 
 
-def sql_columns(record: type[msgspec.Struct]) -> dict[str, str]:
+@cache
+def sql_columns(record: type[msgspec.Struct]) -> Mapping[str, str]:
     """Return a record class's columns and their DuckDB types, in order."""
     return {field.name: _sql_type(field.type) for field in arrow_schema(record)}
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import pkgutil
+import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scanner.kinds import together
@@ -57,6 +59,12 @@ def _modules(package: str) -> set[str]:
 
 
 def _entries(group: str) -> dict[str, importlib.metadata.EntryPoint]:
+    return _entries_on(tuple(sys.path), group)
+
+
+@cache
+def _entries_on(_path: tuple[str, ...], group: str) -> dict[str, importlib.metadata.EntryPoint]:
+    """Read the metadata of every package on the path, once: there may be hundreds."""
     return {entry.name: entry for entry in importlib.metadata.entry_points(group=group)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from scanner.analyze.rule_files import load_rules
@@ -129,12 +130,17 @@ def seal_night(state: Path, night: int, *targets: list[Record]) -> str:
     return run_of(night)
 
 
+@cache
+def _others() -> list[str]:
+    return [rule.id for rule in load_rules() if rule.id not in RULES and rule.category != "exception"]
+
+
 def analysed(
     state: Path, night: int, *targets: list[Record], disabled: tuple[str, ...] = (), **settings: Any
 ) -> AnalysisSummary:
     """Seal a night and analyse it with the few built-in rules that these tests speak of."""
-    others = [rule.id for rule in load_rules() if rule.id not in RULES and rule.category != "exception"]
-    given = AnalyzeSettings(disabled=[*others, *disabled], **settings)
+    # One thread: there is little to do, and another worker has the other core.
+    given = AnalyzeSettings(disabled=[*_others(), *disabled], threads=1, **settings)
     return analyze(state, seal_night(state, night, *targets), settings=given)
 
 

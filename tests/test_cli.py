@@ -245,12 +245,17 @@ def test_rules_are_listed_shown_and_refused() -> None:
     assert "no rule 'credential-unsed'; did you mean `credential-unused`?" in err
 
 
-def test_examples_of_custom_rules_are_run(tmp_path: Path) -> None:
+def test_examples_of_rules_are_run(tmp_path: Path) -> None:
+    """Those of all our own rules are run one by one elsewhere."""
     source = Path("scanner/analyze/rules/human-without-mfa.yaml")
     (tmp_path / "my-own.yaml").write_text(source.read_text().replace("finds: [", "finds: [nobody, ", 1))
-    code, out, _ = call("rules", "test", "--custom", tmp_path)
+    code, out, _ = call("rules", "test", "my-own", "human-without-mfa", "--custom", tmp_path)
     assert code == Exit.INTERNAL
     assert [line.split(":")[0] for line in out.splitlines()] == ["my-own"]
+    assert call("rules", "test", "human-without-mfa")[:2] == (0, "1 rule passed\n")
+    code, _, err = call("rules", "test", "my-owm", "--custom", tmp_path)
+    assert code == Exit.USAGE
+    assert "no rule 'my-owm'; did you mean `my-own`?" in err
 
 
 @pytest.mark.parametrize(
@@ -347,9 +352,11 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path / "checkout"
 
 
-def night(tmp_path: Path, checkout: Path, day: int, *more: str) -> tuple[int, str, str]:
+def night(tmp_path: Path, checkout: Path, day: int, *more: str, own: bool = False) -> tuple[int, str, str]:
+    """Run a night in this process, or in one of its own."""
     when = f"2026-11-{day}T02:00:00"
-    return process(tmp_path, "run", "--path", checkout, "--state", "state", "--as-of", when, *more)
+    command = ("run", "--path", checkout, "--state", tmp_path / "state", "--as-of", when, *more)
+    return process(tmp_path, *command) if own else call(*command)
 
 
 def test_findings_are_3_when_they_are_new_and_when_they_are_open(tmp_path: Path, checkout: Path) -> None:
@@ -357,7 +364,7 @@ def test_findings_are_3_when_they_are_new_and_when_they_are_open(tmp_path: Path,
     assert (code, err and "Traceback" in err) == (0, False)
     assert "coverage: 100.0%" in out
     assert night(tmp_path, checkout, 23, "--fail-on", "new:high")[0] == Exit.OK
-    code, out, _ = night(tmp_path, checkout, 24, "--fail-on", "high")
+    code, out, _ = night(tmp_path, checkout, 24, "--fail-on", "high", own=True)
     assert code == Exit.FINDINGS
     assert out.endswith("exit 3: FINDINGS\n")
     (checkout / ".github" / "workflows" / "other.yml").write_text(WORKFLOW)
@@ -370,7 +377,7 @@ def test_findings_are_3_when_they_are_new_and_when_they_are_open(tmp_path: Path,
 
 def test_coverage_is_4_and_goes_before_findings(tmp_path: Path, checkout: Path) -> None:
     (checkout / ".github" / "workflows" / "broken.yml").write_text("on: [push\n}{")
-    code, out, _ = night(tmp_path, checkout, 22, "--min-coverage", "1", "--fail-on", "high")
+    code, out, _ = night(tmp_path, checkout, 22, "--min-coverage", "1", "--fail-on", "high", own=True)
     assert code == Exit.COVERAGE
     assert out.endswith("exit 4: COVERAGE, FINDINGS\n")
     assert night(tmp_path, checkout, 23, "--min-coverage", "0.1")[0] == Exit.OK

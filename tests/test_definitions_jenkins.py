@@ -126,5 +126,5 @@ def test_images_of_pods_and_libraries() -> None:
 )  # fmt: skip
 def test_a_hostile_jenkinsfile_costs_little(piece: str) -> None:
     begun = time.process_time()
-    read(piece * (300_000 // len(piece)))
-    assert time.process_time() - begun < 15
+    read(piece * (150_000 // len(piece)))
+    assert time.process_time() - begun < 4

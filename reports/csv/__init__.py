@@ -124,21 +124,23 @@ class CsvLine(NamedTuple):
 
 
 def _lines(night: Night, sheet: Sheet, params: dict[str, Any], config: Config) -> Iterator[CsvLine]:
-    """Yield a sheet's rows in order of its key: distributed over files by ranges of the key, then sorted one by one.
+    """Yield a sheet's rows in order of its key. The table is read once, and wide rows are never in memory together.
 
-    The tables are read once, and wide rows are never in memory together.
+    Many rows are distributed over files by ranges of the key, which are then sorted one by one.
     """
+    rows = night.rows(_query(night, sheet, params, config), params, batch=500)
+    first = list(itertools.islice(rows, SLICE_ROWS))
+    if len(first) < SLICE_ROWS:
+        yield from _in_order(first)
+        return
     sample = (
         f"SELECT _key FROM (SELECT {sheet.key} AS _key FROM {sheet.source}) "
         f"WHERE hash(_key) % {SAMPLED} = 0 ORDER BY _key"
     )
     sampled = [row[0] for row in night.rows(sample, params)]
     bounds = sampled[SLICE_ROWS // SAMPLED :: SLICE_ROWS // SAMPLED]
-    query = _query(night, sheet, params, config)
-    rows = night.rows(query, params, batch=500)
-    if not bounds:
-        yield from _in_order(rows)
-        return
+    rows = itertools.chain(first, rows)
+    del first
     with TemporaryDirectory(dir=night.tables.temp) as folder:
         slices = [Path(folder) / str(number) for number in range(len(bounds) + 1)]
         while batch := list(itertools.islice(rows, 2_000)):

@@ -24,15 +24,22 @@ def explain(state: Path, run_id: str, finding: str) -> str:
     Raises `NoSuchFindingError`.
     """
     with open_night(state, run_id) as night:
-        query = "SELECT * FROM findings WHERE starts_with(id, $wanted) ORDER BY id LIMIT 6"
-        found = list(night.dicts(query, {"wanted": finding}))
-        if not found:
-            raise NoSuchFindingError(f"run {run_id} has no finding {finding!r}; findings.csv lists the ids.")
-        if len(found) > 1:
-            ids = ", ".join(row["id"] for row in found[:5])
-            raise NoSuchFindingError(f"{finding!r} matches several findings: {ids}. Give more characters.")
-        # A name with a line break or an escape sequence must neither forge a line nor command the terminal.
-        return "\n".join(plain(line) for line in _lines(night, found[0])) + "\n"
+        return explain_finding(night, finding)
+
+
+def explain_finding(night: Night, finding: str) -> str:
+    """Do the same for a night that is open already."""
+    query = "SELECT * FROM findings WHERE starts_with(id, $wanted) ORDER BY id LIMIT 6"
+    found = list(night.dicts(query, {"wanted": finding}))
+    if not found:
+        raise NoSuchFindingError(
+            f"run {night.run_id} has no finding {finding!r}; findings.csv lists the ids."
+        )
+    if len(found) > 1:
+        ids = ", ".join(row["id"] for row in found[:5])
+        raise NoSuchFindingError(f"{finding!r} matches several findings: {ids}. Give more characters.")
+    # A name with a line break or an escape sequence must neither forge a line nor command the terminal.
+    return "\n".join(plain(line) for line in _lines(night, found[0])) + "\n"
 
 
 def _lines(night: Night, finding: dict[str, Any]) -> Iterator[str]:

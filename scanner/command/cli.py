@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
+    from scanner.analyze.rule import Rule
     from scanner.collect.run import Progress
     from scanner.config import Loaded
     from scanner.pipeline.stages import Outcome
@@ -471,28 +472,40 @@ def rules_show(
     """Show one rule: why it matters, how to fix it, its parameters and its query."""
     from scanner.analyze.rule_files import load_rules
     from scanner.command.summary import rule_lines
-    from scanner.document import nearest
 
     with _exit_codes():
         rules = load_rules(custom)
-        chosen = next((found for found in rules if found.id == rule), None)
-        if chosen is None:
-            raise UsageError(f"no rule {rule!r}; {nearest(rule, [found.id for found in rules])}")
+        (chosen,) = _named(rules, [rule])
         typer.echo("\n".join(rule_lines(chosen)))
+
+
+def _named(rules: list[Rule], ids: list[str]) -> list[Rule]:
+    """Return the rules with these ids."""
+    from scanner.document import nearest
+
+    known = {rule.id: rule for rule in rules}
+    for name in ids:
+        if name not in known:
+            raise UsageError(f"no rule {name!r}; {nearest(name, list(known))}")
+    return [known[name] for name in ids]
 
 
 @rules_app.command("test")
 def rules_test(
+    rule: Annotated[list[str] | None, typer.Argument(help="The ids of rules; every rule if omitted.")] = None,
     custom: Annotated[Path | None, typer.Option("--custom", help="A folder of custom rules.")] = None,
 ) -> None:
-    """Lint every rule and run its examples. Exits with code 1 if one fails."""
+    """Lint rules and run their examples. Exits with code 1 if one fails."""
     from scanner.analyze.rule_check import check_rule
     from scanner.analyze.rule_files import load_rules
 
     with _exit_codes():
         rules = load_rules(custom)
-        problems = [f"{rule.id}: {problem}" for rule in rules for problem in check_rule(rule)]
-        typer.echo("\n".join(problems) or f"{len(rules)} rules passed")
+        if rule:
+            rules = _named(rules, rule)
+        problems = [f"{tested.id}: {problem}" for tested in rules for problem in check_rule(tested)]
+        count = "1 rule" if len(rules) == 1 else f"{len(rules)} rules"
+        typer.echo("\n".join(problems) or f"{count} passed")
         raise typer.Exit(1 if problems else 0)
 
 
