@@ -249,6 +249,8 @@ def test_without_environments_their_secrets_are_in_doubt(
     assert {(row.table, row.kind) for row in gaps(records) if row.account_id == "github:repo:5001"} == {
         ("controls", "environment-approval"),
         ("controls", "environment-branch-policy"),
+        ("controls", "environment-custom-rule"),
+        ("controls", "environment-wait-timer"),
         ("secrets", "github-actions"),
         ("secrets", "github-variable"),
     }

@@ -75,9 +75,14 @@ def night(client: GitHubClient, memory: Memory, target: Target, config: Config, 
         names={"org": str(org["login"]), "owner": str(org["login"])},
     )
     yield from with_coverage(
-        organization.settings(scope, org),
+        organization.organization(scope, org),
         scope.request("controls", "GET /orgs/{org}", kind="two-factor-requirement"),
-        fills=("accounts/github-organization",),
+        fills=(
+            "accounts/github-organization",
+            "controls/base-permission",
+            "controls/visibility-change",
+            "controls/outside-collaborator-invitation",
+        ),
     )
     logins = yield from people.people(scope, org.get("default_repository_permission"))
     facts = yield from _facts(scope)
@@ -127,9 +132,8 @@ def night(client: GitHubClient, memory: Memory, target: Target, config: Config, 
 def _itself(client: GitHubClient, target: Target) -> Generator[Record, None, dict[str, Any]]:
     if "problem" in target.params:
         raise SourceError("denied", target.params["problem"])
-    org = client.one(f"/orgs/{target.params['login']}")
-    yield organization.account(org)
-    return org
+    yield from ()
+    return client.one(f"/orgs/{target.params['login']}")
 
 
 def _facts(scope: OrganizationScope) -> Generator[Record, None, OrganizationFacts]:
@@ -203,6 +207,7 @@ def _side_by_side(
 ) -> Iterator[Record]:
     """Yield everything of one page of repositories; notes in ``carried`` which were not asked again."""
     files = yield from definition_texts.definition_texts(scope, repositories)
+    yield from (repository_account(scope, one, files.owner(one)) for one in repositories)
     readings = yield from side_by_side(
         [
             with_coverage(

@@ -86,11 +86,10 @@ def read_repository(
     files: KnownFiles,
     repository: RepositoryFacts,
 ) -> Generator[Record, None, datetime | None]:
-    """Yield everything of one repository.
+    """Yield everything of one repository but its account.
 
     Returns when its settings were read, if they were carried forward from an earlier night.
     """
-    yield repository_account(scope, repository, files.owner(repository))
     yield from branch_rules.protections(scope, repository)
     yield from branch_rules.rulesets(scope, repository)
     yield from collaborators.collaborators(scope, repository, plan.organization.roles)

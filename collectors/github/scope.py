@@ -13,7 +13,7 @@ from scanner.collect.memory import Memory  # noqa: TC001
 from scanner.collect.scope import SourceScope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from collectors.github.facts import RepositoryFacts
     from scanner.records import Record
@@ -61,6 +61,7 @@ class OrganizationScope(SourceScope, frozen=True, kw_only=True):
         kind: str | None,
         field: str,
         needs: str,
+        fills: Sequence[str] = (),
     ) -> Iterator[Record]:
         """Yield what one field of the repositories' query gave for a repository; None, what was refused, is a Gap."""
 
@@ -74,4 +75,4 @@ class OrganizationScope(SourceScope, frozen=True, kw_only=True):
         request = self.of(repository).request(
             table, f"POST /graphql organization.repositories.{field}", kind=kind, needs=needs
         )
-        yield from with_coverage(read(), request)
+        yield from with_coverage(read(), request, fills=fills)

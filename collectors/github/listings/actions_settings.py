@@ -30,6 +30,7 @@ def organization_actions(scope: OrganizationScope) -> Generator[Record, None, Wo
         table="controls",
         kind="workflow-token-default",
         needs=needs,
+        fills=("controls/workflow-approval",),
     )
     allowed = yield from scope.object(
         "/orgs/{org}/actions/permissions",
@@ -37,6 +38,7 @@ def organization_actions(scope: OrganizationScope) -> Generator[Record, None, Wo
         table="controls",
         kind="allowed-actions",
         needs=needs,
+        fills=("controls/action-sha-pinning", "controls/actions-disabled"),
     )
     if allowed == "selected":
         yield from scope.object(
@@ -77,6 +79,7 @@ def repository_actions(
         table="controls",
         kind="workflow-token-default",
         needs=needs,
+        fills=("controls/workflow-approval",),
     )
     allowed = yield from scope.of(repository).object(
         "/repos/{owner}/{repo}/actions/permissions",
@@ -84,6 +87,7 @@ def repository_actions(
         table="controls",
         kind="allowed-actions",
         needs=needs,
+        fills=("controls/action-sha-pinning", "controls/actions-disabled"),
     )
     if allowed == "selected" and organization.allowed != "selected":
         # A choice of the repository's own; the organization's is read once.

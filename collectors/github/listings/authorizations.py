@@ -84,7 +84,12 @@ def authorizations(scope: OrganizationScope, logins: Mapping[str, str]) -> Itera
         table="credentials",
         kind="classic-pat",
         needs="an organization owner's token with read:org, and SAML single sign-on (GitHub Enterprise Cloud)",
-        fills=("credentials/oauth-token", "credentials/app-token", "grants/classic-pat"),
+        fills=(
+            "credentials/ssh-key",
+            "credentials/oauth-token",
+            "credentials/app-token",
+            "grants/classic-pat",
+        ),
         classify=unsupported_on(
             {404},
             "Classic tokens, SSH keys and OAuth tokens are listed only for organizations with SAML single sign-on.",

@@ -40,6 +40,7 @@ def protections(scope: OrganizationScope, repository: RepositoryFacts) -> Iterat
                 kind="branch-protection",
                 needs="administration: read",
             ),
+            fills=("controls/protected-branch",),
         )
         return
     # Whoever does not administer a repository is shown no rules, which is not the same as none.
@@ -50,6 +51,7 @@ def protections(scope: OrganizationScope, repository: RepositoryFacts) -> Iterat
         partial(_protection, repository),
         table="controls",
         kind="branch-protection",
+        fills=("controls/protected-branch",),
         field="branchProtectionRules",
         needs="administration: read",
     )

@@ -31,7 +31,14 @@ _PIPELINES = {
     "github-workflow": PipelineKind(id_kind="workflow", kind="github-workflow"),
     "github-action": PipelineKind(id_kind="action", kind="github-action"),
 }
-_FILLS = ("grants/github-workflow", "links/github-workflow", "secrets/ci-file", "weaknesses")
+_FILLS = (
+    "identities/github-action",
+    "identities/ci-pipeline",
+    "grants/github-workflow",
+    "links/github-workflow",
+    "secrets/ci-file",
+    "weaknesses",
+)
 """What a definition gives beside its identity."""
 
 

@@ -33,7 +33,12 @@ def environments(
             kind="environment-approval",
             needs="actions: read",
         ),
-        loses=("secrets/github-actions", "secrets/github-variable", "controls/environment-branch-policy"),
+        fills=(
+            "controls/environment-branch-policy",
+            "controls/environment-wait-timer",
+            "controls/environment-custom-rule",
+        ),
+        loses=("secrets/github-actions", "secrets/github-variable"),
     )
     return found or []
 

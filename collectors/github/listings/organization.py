@@ -15,25 +15,8 @@ if TYPE_CHECKING:
     from scanner.records import Control, Record
 
 
-def account(org: dict[str, Any]) -> Account:
-    """Return the organization as an account."""
-    return Account(
-        id=organization_id(org["id"]),
-        provider="github",
-        account_id=organization_id(org["id"]),
-        kind="github-organization",
-        native_id=str(org["id"]),
-        name=org["login"],
-        address=org["login"],
-        active=org.get("archived_at") is None,
-        created_at=utc_time(org.get("created_at")),
-        url=org.get("html_url"),
-        tags={"plan": str(org["plan"]["name"])} if org.get("plan") else {},
-    )
-
-
-def settings(scope: OrganizationScope, org: dict[str, Any]) -> Generator[Record, None, None]:
-    """Yield the guards among the organization's settings. A setting that is not shown gives nothing."""
+def organization(scope: OrganizationScope, org: dict[str, Any]) -> Generator[Record, None, None]:
+    """Yield the organization, and the guards among its settings. A setting that is not shown gives nothing."""
 
     def guard(kind: str, *, on: bool, detail: str) -> Control:
         return control(
@@ -47,6 +30,7 @@ def settings(scope: OrganizationScope, org: dict[str, Any]) -> Generator[Record,
             detail=detail,
         )
 
+    yield _account(org)
     two_factor = org.get("two_factor_requirement_enabled")
     if two_factor is not None:
         yield guard(
@@ -73,3 +57,19 @@ def settings(scope: OrganizationScope, org: dict[str, Any]) -> Generator[Record,
             on=not org["members_can_invite_outside_collaborators"],
             detail="Only owners can invite outside collaborators.",
         )
+
+
+def _account(org: dict[str, Any]) -> Account:
+    return Account(
+        id=organization_id(org["id"]),
+        provider="github",
+        account_id=organization_id(org["id"]),
+        kind="github-organization",
+        native_id=str(org["id"]),
+        name=org["login"],
+        address=org["login"],
+        active=org.get("archived_at") is None,
+        created_at=utc_time(org.get("created_at")),
+        url=org.get("html_url"),
+        tags={"plan": str(org["plan"]["name"])} if org.get("plan") else {},
+    )

@@ -56,7 +56,7 @@ def people(scope: OrganizationScope, base: str | None) -> Generator[Record, None
                 kind="github-user",
                 needs="members: read",
             ),
-            fills=("grants/github-user",),
+            fills=("grants/github-user", "identities/github-machine-user"),
         )
         logins |= members or {}
     outside = yield from with_coverage(
@@ -67,6 +67,7 @@ def people(scope: OrganizationScope, base: str | None) -> Generator[Record, None
             kind="github-user",
             needs="members: read",
         ),
+        fills=("identities/github-machine-user",),
     )
     yield from scope.listing(
         "/orgs/{org}/invitations",
