@@ -1,1 +1,1 @@
-"""From a sealed snapshot to findings: pure functions of the snapshot, the configuration and two files."""
+"""Turns a sealed snapshot into findings: pure functions of the snapshot, the configuration and two files."""

@@ -1,18 +1,18 @@
-"""What was listed tonight, and so what a rule's silence proves.
+"""Which listings are complete, and so what the absence of findings proves.
 
-A rule needs tables, or kinds of a table, in the account of its subject, there or in an account above it, everywhere, or
-somewhere: then one of several kinds must have been listed at all. Of each account a rule is
+A rule needs tables, or kinds of a table: in the account of its subject, there or in a parent account, in all accounts,
+or somewhere (then one of several kinds must have been listed at all). In each account the state of a rule is
 
-- evaluated: everything it needs was listed in full;
-- incomplete: something was not; its findings are true, its silence proves nothing;
-- not-evaluated: of something it needs, nothing was listed;
-- error: the rule itself failed.
+- evaluated: everything it needs was listed completely;
+- incomplete: something was not; its findings are valid, but their absence proves nothing;
+- not-evaluated: an input was not listed at all;
+- error: the rule failed.
 
-A rule says nothing of an account where some table that it needs is never asked for.
+A rule has no state in an account where a table it needs is never requested.
 
-A finding that is no longer seen is resolved only when its rule's needs were met in its account, and when no listing
-that was complete on the night that last saw it is missing tonight: a region or a service taken out of the
-configuration closes nothing. For needs ``everywhere`` the second condition holds for the listings of all accounts.
+A finding that is no longer found is resolved only if its rule's needs are met in its account, and if every listing that
+was complete on the night that last found it is complete tonight: removing a region or a service from the
+configuration resolves nothing. For needs ``everywhere`` the second condition applies to the listings of all accounts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ COMPLETE = """
         AND NOT EXISTS (FROM gaps AS g WHERE g.account_id = an_account AND g."table" IN (a_table, '*')
                 AND (g.kind IS NULL OR a_kind IS NULL OR g.kind = a_kind)))
 """
-"""``complete(account_id, 'credentials', 'access-key')``: listed there tonight, with no gap. For rules about absence."""
+"""``complete(account_id, 'credentials', 'access-key')``: listed there tonight without a gap. For rules about absence."""
 
 _NAMES = ", ".join(f"'{name}'" for name in TABLES)
 

@@ -1,11 +1,11 @@
-"""The signature comparison: what a pipeline reaches, and the workload that it delivers does not have.
+"""Compares the powers that a pipeline reaches with those of the workload it deploys.
 
-Delivering needs to deploy and to change what is delivered; reading follows from nearly everything. What is left
-of a pipeline's powers after that, and after the powers of the workload itself, is the excess. What a pipeline may do on
-its own platform, in its repository, is not compared with what a workload may do in the cloud.
+Every deployment needs the powers deploy, change-delivery and read. What else a pipeline reaches and the workload does
+not have is the excess. Powers of a pipeline on its own platform, such as its repository, are not compared with the
+cloud permissions of a workload.
 
-A comparison is complete only when nothing on the way, of the pipeline's and of the workload's, could hide a power: no gap
-in an account that is passed, no role that is not in the inventory, no stored key of which nobody knows whose it is.
+A comparison is complete only if nothing on either path can hide a power: no gap in an account on the path, no role
+missing from the inventory, and no stored key of unknown identity.
 """
 
 from __future__ import annotations
@@ -23,60 +23,60 @@ if TYPE_CHECKING:
     from scanner.tables import Tables
 
 DELIVERING: frozenset[Power] = frozenset({"deploy", "change-delivery", "read"})
-"""What every pipeline needs in order to deliver."""
+"""Powers that every deployment needs."""
 
 MAX_NODES = 5_000
-"""Identities walked from one pipeline; more than this is said to be incomplete."""
+"""Maximum number of identities followed from one pipeline. Beyond it the comparison is incomplete."""
 
 
 class Own(NamedTuple):
-    """What an identity itself is granted."""
+    """The direct grants of an identity."""
 
     powers: frozenset[Power]
     unknown: bool
     role: dict[Power, str]
     resource: dict[Power, str]
     fixes: dict[Power, list[str | None]]
-    """What ends each grant of a power."""
+    """The fix for each grant of a power."""
     escapes: dict[str, str | None]
-    """What ends each way to make itself another identity, by that one's id."""
+    """The fix for each escalation to another identity, by the id of that identity."""
 
 
 class Step(NamedTuple):
-    """An edge as it is walked: where it leads, and its part of a path."""
+    """An edge of the graph: its target and its part of a path."""
 
     target: str
     part: str
 
 
 class Graph(NamedTuple):
-    """What can be reached from the pipelines and workloads that are compared."""
+    """The part of the graph reachable from the compared pipelines and workloads."""
 
     steps: dict[str, list[Step]]
-    """By source, targets in order of their ids."""
+    """By source; targets in the order of their ids."""
     names: dict[str, str]
     own: dict[str, Own]
     dark: frozenset[str]
-    """Identities of whose powers something may be hidden: see `_DARK`."""
+    """Identities whose powers may be incomplete: see `_DARK`."""
 
     def name(self, identity: str) -> str:
-        """Return what people call an identity."""
+        """Return the display name of an identity."""
         return self.names.get(identity, identity)
 
 
 class Closure(NamedTuple):
-    """What an identity is granted and can reach."""
+    """What an identity holds and can reach."""
 
     powers: list[Power]
     way: dict[Power, list[str]]
     before: dict[str, str]
-    """By identity, the one that it is reached from."""
+    """By identity: the previous identity on its path."""
     holder: dict[Power, str]
     unknown: bool
     nodes: frozenset[str]
 
 
-# What a called pipeline deploys, its callers deploy, with their rights.
+# What a called pipeline deploys, its callers deploy with their own permissions.
 DELIVERING_LINKS = """
     WITH RECURSIVE told AS (
         SELECT source_id AS pipeline, target_id AS target FROM links WHERE relation = 'deploys'
@@ -90,9 +90,9 @@ DELIVERING_LINKS = """
       AND NOT (coalesce(p.triggers = ['workflow_call'], false)
                AND EXISTS (FROM links AS u WHERE u.relation = 'uses' AND u.target_id = t.pipeline))
 """
-"""Which pipelines deliver what."""
+"""Which pipeline deploys what."""
 
-# A definition file often names a workload without its account: such a link ends at ``provider:kind-name:NAME``.
+# Definition files often name a workload without its account. Such links end at ``provider:kind-name:NAME``.
 DEPLOYED_NAMES = """
     WITH asked AS (
         SELECT DISTINCT target AS target_id,
@@ -104,14 +104,14 @@ DEPLOYED_NAMES = """
          AND (i.name = asked.part.name OR ends_with(i.address, '/' || asked.part.name)
               OR ends_with(i.address, ':' || asked.part.name))
 """
-"""What a deployed name may stand for."""
+"""The workloads that a deployed name can refer to."""
 
 COMPARED = """
     SELECT DISTINCT id FROM (SELECT pipeline AS id FROM delivering UNION ALL
                              SELECT target FROM delivering UNION ALL
                              SELECT id FROM deployed_names)
 """
-"""The pipelines, and what they deploy."""
+"""The pipelines and what they deploy."""
 
 _NEAR = """
     WITH RECURSIVE walked AS (
@@ -124,7 +124,7 @@ _NEAR = """
 
 
 def _graph(tables: Tables) -> Graph:
-    """Read the part of the graph that can be reached from what is compared: usually a small one."""
+    """Read the part of the graph reachable from the compared identities, usually a small one."""
     steps: dict[str, list[Step]] = {}
     query = """
         SELECT a.id, b.id, s.part FROM steps AS s JOIN near AS a ON a.node = s.source JOIN near AS b ON b.node = s.target
@@ -155,8 +155,8 @@ _DARK = """
     WHERE i.triggers = ['workflow_call']
       AND NOT EXISTS (FROM links AS u WHERE u.relation = 'uses' AND u.target_id = i.id)
 """
-"""Of whose powers something may be hidden: an account with a gap; a role that is used and not in the inventory; a static
-sign-in to the workload's cloud with a key that is not known; a pipeline whose callers were not seen."""
+"""Identities whose powers may be incomplete: those in an account with a gap, those that use a role missing from the
+inventory, those with a static sign-in to the workload's cloud by an unknown key, and pipelines with unknown callers."""
 
 
 _ESCAPES = """
@@ -191,9 +191,9 @@ def _own(tables: Tables) -> dict[str, Own]:
 
 
 def _closure(start: str, graph: Graph, *, own: bool = True) -> Closure:
-    """Walk forward from an identity and gather every power on the way, nearest holder first.
+    """Follow the graph from an identity and collect every power on the way, nearest holder first.
 
-    ``own`` says whether what the identity itself is granted counts.
+    ``own`` says whether the identity's direct grants count.
     """
     way: dict[str, list[str]] = {start: []}
     powers: dict[Power, list[str]] = {}
@@ -225,9 +225,9 @@ def _closure(start: str, graph: Graph, *, own: bool = True) -> Closure:
 
 
 def _fix(pipeline: str, workload: str, power: Power, left: Closure, graph: Graph) -> str:
-    """Say where the way from a pipeline to a power is cut with the smallest change.
+    """Return the smallest change that cuts the path from a pipeline to a power.
 
-    That is where an identity first makes itself another one, which no delivery needs; else at the grant itself.
+    That is the first escalation to another identity, which no deployment needs, or else the grant itself.
     """
     chain = [left.holder[power]]
     while chain[0] != pipeline:
@@ -256,18 +256,18 @@ def _why(pipeline: str, workload: str, excess: list[Power], level: Level, comple
 
 
 class Delivery(NamedTuple):
-    """A pipeline, and a workload that it deploys; the workload is unknown when its id is None."""
+    """A pipeline and a workload it deploys. The workload is unknown if its id is None."""
 
     pipeline: str
     pipeline_name: str
     target: str
     workload: str | None
     sure: bool = True
-    """False where the name is all that says so, and nothing the pipeline reaches lies in the workload's account."""
+    """False if only the name matches and the pipeline reaches nothing in the workload's account."""
 
 
 def _deliveries(tables: Tables, reached: dict[str, Closure], graph: Graph) -> Iterator[Delivery]:
-    """Yield what is delivered. A name that several accounts have stands for those that the pipeline can sign in to."""
+    """Yield what each pipeline deploys. A name found in several accounts means those the pipeline can sign in to."""
     named: dict[str, list[tuple[str, str]]] = {}
     for target, identity, account in tables.rows("FROM deployed_names ORDER BY ALL"):
         named.setdefault(target, []).append((identity, account))
@@ -298,9 +298,9 @@ def _deliveries(tables: Tables, reached: dict[str, Closure], graph: Graph) -> It
 
 
 def compare(tables: Tables) -> Iterator[Excess]:
-    """Yield one row for each pipeline and workload that it deploys, by pipeline and workload id.
+    """Yield one row for each pipeline and each workload it deploys, by pipeline and workload id.
 
-    A workload that is deployed but not known by the scan gives a row without powers, marked incomplete.
+    A deployed workload that is not in the inventory gives a row without powers, marked incomplete.
     ``tables`` has the tables of both queries above, and the nodes and steps of `scanner.analyze.reach`.
     """
     tables.table_of("near", _NEAR)

@@ -1,4 +1,4 @@
-"""Who can become whom: links, credentials that are held, and trusts that a known token passes."""
+"""Which identity can become which: by links, stored credentials, and trusts that a known token passes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scanner.tables import Tables
 
 ASSUMING = ("admin", "become-other")
-"""Powers by which an identity may call a role that trusts its whole account."""
+"""Powers that let an identity assume a role that trusts its whole account."""
 
 
 class Token(NamedTuple):
@@ -30,13 +30,13 @@ class Token(NamedTuple):
     identity_id: str
     subject: str
     claims: dict[str, str]
-    """``sub`` among them."""
+    """Including ``sub``."""
 
 
 def write_edges(tables: Tables, as_of: datetime, path: Path) -> None:
     """Write every edge once, by source, target and kind. ``tables`` has the record views with addresses resolved.
 
-    Links and stored keys are joins, and there may be very many: SQL finds them. Tokens and trusts are judged one by one.
+    Links and stored keys can be numerous, so SQL joins find them. Tokens and trusts are evaluated one by one.
     """
     judged = path.with_name("edges-judged.parquet")
     write_table(judged, Edge, _judged(tables))
@@ -75,7 +75,7 @@ _LINKS = """
           GROUP BY ALL)
 """
 
-# From whoever gets a stored copy of a credential to the identity that the credential proves: its holder, or the
+# From each holder of a stored credential to the identity that the credential proves: the direct holder, or the
 # pipelines below the place where it is stored that name it. Places and environments limit who gets it; names are
 # compared without case, since GitHub does.
 _HELD_KEYS = """
@@ -110,7 +110,7 @@ _HELD_KEYS = """
 
 
 class Subjects:
-    """The tokens of one issuer, found by what their subject begins with."""
+    """The tokens of one issuer, searchable by the prefix of their subject."""
 
     def __init__(self, tokens: list[Token]) -> None:
         self._all = tokens
@@ -123,7 +123,7 @@ class Subjects:
                 self._open.setdefault(literal_prefix(token.subject), []).append(number)
 
     def candidates(self, prefix: str) -> Iterator[Token]:
-        """Yield the tokens whose subject may begin with ``prefix``."""
+        """Yield the tokens whose subject can start with ``prefix``."""
         if not prefix:
             yield from self._all
             return
@@ -138,7 +138,7 @@ class Subjects:
 
 
 def _prefixes(tests: list[Test]) -> list[str]:
-    """Return what a passing subject must begin with: one of these; all of them when no test says."""
+    """Return the prefixes of which a passing subject must have one; an empty prefix if no test limits it."""
     for test in tests:
         if test.claim == "sub" and not test.optional:
             match test.operator:
@@ -153,14 +153,14 @@ def _prefixes(tests: list[Test]) -> list[str]:
     return [""]
 
 
-# What whoever asks chooses, unless the issuer fixes it: the audience, and the name of the session.
+# Chosen by the caller unless the issuer fixes them: the audience and the session name.
 _CHOSEN = {"aud": "*", "sts:rolesessionname": "*"}
 _VERDICTS = ("exact", "pattern", "unknown")
-"""Surest first."""
+"""Most certain first."""
 
 
 def _presented(tables: Tables) -> dict[str, list[Token]]:
-    """Return the tokens by issuer. What is disabled, such as a pipeline of an archived repository, presents none."""
+    """Return the tokens by issuer. Disabled identities, such as pipelines of archived repositories, have none."""
     found: dict[str, list[Token]] = {}
     query = """
         SELECT id, issuer, subjects, tokens FROM identities WHERE issuer IS NOT NULL AND coalesce(enabled, true) ORDER BY id
@@ -172,10 +172,10 @@ def _presented(tables: Tables) -> dict[str, list[Token]]:
 
 
 def _tokens(tables: Tables) -> Iterator[Edge]:
-    """Yield the identities whose tokens pass an OIDC trust: of each, the token that passes most surely.
+    """Yield the identities whose tokens pass an OIDC trust, each with the token that passes most certainly.
 
-    Where nobody presents a token of an issuer whose address is a part of one that is known
-    (``token.actions.githubusercontent.com/acme``), tenants of the known one may have that issuer for themselves.
+    If no identity presents a token of an issuer below a known one (``token.actions.githubusercontent.com/acme``),
+    tenants of the known issuer may use it.
     """
     indexed = {issuer: Subjects(tokens) for issuer, tokens in _presented(tables).items()}
     trusts = """
@@ -229,14 +229,14 @@ def _said(subject: str, verdict: str) -> str:
 
 
 def _host(issuer: str) -> str:
-    """Return an issuer without scheme and trailing slash: AWS names providers so, tokens name them in full."""
+    """Return an issuer without scheme and trailing slash. AWS names providers this way; tokens contain the full URL."""
     return issuer.removeprefix("https://").rstrip("/").lower()
 
 
 def _principals(tables: Tables) -> Iterator[Edge]:
     """Yield the identities that a trust names by address, or whose whole account it trusts.
 
-    Trusting an account hands the decision to that account: there an identity needs a grant that lets it assume
+    Trusting an account delegates the decision to that account: there an identity needs a grant that lets it assume
     (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html). A trust that names
     the principal needs no such grant within one account.
     """
@@ -269,7 +269,7 @@ def _principals(tables: Tables) -> Iterator[Edge]:
 
 
 def _admitted(source: str, target: str, trust: str, issuer: str, tests: list[Test]) -> Iterator[Edge]:
-    """Yield the edge unless a test on who asks surely refuses; what else is tested, an insider can bring along."""
+    """Yield the edge unless a test on the caller certainly fails. An insider can satisfy the other tests."""
     sure = [test for test in tests if test.claim.lower() in ("aws:principalarn", "aws:principalaccount")]
     if simulate(sure, {"aws:principalarn": issuer if ":root" not in issuer else "*"}) != "no":
         yield Edge(
@@ -278,7 +278,7 @@ def _admitted(source: str, target: str, trust: str, issuer: str, tests: list[Tes
 
 
 def _assuming(tables: Tables) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Return, by account, the identities that may assume roles, and on which resources."""
+    """Return the identities that may assume roles by account, with the resources they may assume."""
     query = """
         SELECT i.account_id, g.identity_id, list(DISTINCT g.resource ORDER BY g.resource)
         FROM grants g JOIN identities i ON i.id = g.identity_id

@@ -1,4 +1,4 @@
-"""exceptions.yaml: findings that somebody accepted, for a time.
+"""exceptions.yaml: findings accepted for a limited time.
 
 ::
 
@@ -16,8 +16,8 @@
         expires: 2027-01-15              # last day; at most 7, 30, 60 or 90 days after approval, by severity
         state_hash: 0f3a...              # optional, for an exact subject: void when the accepted facts change
 
-An exception that is expired, void, unmatched or malformed covers nothing and is itself a finding, and so is one that
-expires within 14 days.
+An exception that is expired, void, unmatched or malformed accepts nothing and is itself a finding. So is an exception
+that expires within 14 days.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ REASONS = (
     "provider-limitation",
     "test-data",
 )
-"""Why a finding may stand; the explanation says the rest."""
+"""Valid reasons. The explanation gives the details."""
 
 CAP_DAYS: dict[Severity, int] = {"critical": 7, "high": 30, "medium": 60, "low": 90, "info": 90}
 """Longest time from approval to expiry by severity, as Azure DevOps' attestation caps it
 (https://github.com/azsk/ADOScanner-docs)."""
 
 EXPIRING_DAYS = 14
-"""From when on the end of an exception is announced."""
+"""Days before expiry from which an exception is reported as expiring."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,34 +80,34 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
-    """One exception as read, and what is wrong with it."""
+    """One exception as read, with its problem if any."""
 
     id: str
     entry: Entry
     place: str
     """``file:line:column``."""
     problem: str | None
-    """Why it is malformed: it then covers nothing."""
+    """Why it is malformed. A malformed exception accepts nothing."""
 
     @property
     def ends(self) -> datetime:
-        """The last second that it covers."""
+        """The last second of its validity."""
         return datetime.combine(self.entry.expires, time(23, 59, 59), tzinfo=UTC)
 
 
 class Matched(msgspec.Struct, frozen=True, kw_only=True):
-    """The findings that an exception's selector meets tonight."""
+    """The findings that match an exception's selector tonight."""
 
     findings: int
     worst: Severity
     other_state: str | None
-    """The state hash of a finding that differs from the one that was accepted."""
+    """The state hash of a matching finding that differs from the accepted one."""
 
 
 def read_exceptions(path: Path, rules: Iterable[str], as_of: datetime) -> list[Accepted]:
-    """Read exceptions.yaml. Raises `DocumentError` when the file as a whole cannot be read.
+    """Read exceptions.yaml. Raises `DocumentError` if the file as a whole cannot be read.
 
-    An entry that is wrong is returned with its problem, so that the others still hold.
+    An invalid entry is returned with its problem, so that the others remain valid.
     """
     document = read_document(path)
     if document.value is None:
@@ -133,7 +133,7 @@ def read_exceptions(path: Path, rules: Iterable[str], as_of: datetime) -> list[A
             )
             name = f"{name}#{index + 1}"
         taken.add(name)
-        # Both stand in reports: where the file lies on this machine is nobody's business there.
+        # Both appear in reports, which must not show the path of the file on this machine.
         here = f"{path.parent}/"
         place = document.at(where).removeprefix(here)
         problem = problem.removeprefix(here) if problem else None
@@ -144,10 +144,10 @@ def read_exceptions(path: Path, rules: Iterable[str], as_of: datetime) -> list[A
 def _entry(
     document: Document, given: Any, where: tuple[str | int, ...], rules: set[str], as_of: datetime
 ) -> tuple[Entry, str | None]:
-    """Return an entry and its first problem. What cannot be read of a malformed one is left empty."""
+    """Return an entry and its first problem. Unreadable fields of a malformed entry are empty."""
     problems = document.unknown_keys(given, Entry.__struct_fields__, where)
     if not problems:
-        # Numbers of risks and tickets are names, however they are written.
+        # Ids of risks and tickets are text, even if written as numbers.
         named = {
             name: str(value) if name in ("id", "ticket") and type(value) is int else value
             for name, value in given.items()
@@ -308,7 +308,7 @@ def _verdict(item: Accepted, matched: Matched | None, as_of: datetime) -> tuple[
 
 
 def problems(accepted: Iterable[Accepted], severities: Mapping[str, Severity]) -> list[str]:
-    """Return what can be said of exceptions before a night: malformed ones, and those longer than their rule allows."""
+    """Return the problems of exceptions that need no findings: malformed ones, and those longer than their rule allows."""
     found = []
     for item in accepted:
         if item.problem is not None:

@@ -1,4 +1,4 @@
-"""The whole chain behind one finding, as text: what `sprawlscan explain` prints."""
+"""The facts behind one finding as text, printed by `sprawlscan explain`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class NoSuchFindingError(Exception):
-    """No finding, or more than one, has such an id."""
+    """No finding, or more than one, has this id."""
 
 
 def explain(state: Path, run_id: str, finding: str) -> str:
-    """Return a finding's facts, statement, path and smallest change. ``finding`` is its id or the start of it.
+    """Return a finding's facts, statement, path and smallest fix. ``finding`` is its id or a prefix of it.
 
     Raises `NoSuchFindingError`.
     """
@@ -38,7 +38,7 @@ def explain_finding(night: Night, finding: str) -> str:
     if len(found) > 1:
         ids = ", ".join(row["id"] for row in found[:5])
         raise NoSuchFindingError(f"{finding!r} matches several findings: {ids}. Give more characters.")
-    # A name with a line break or an escape sequence must neither forge a line nor command the terminal.
+    # A name with a line break or an escape sequence must not forge a line or control the terminal.
     return "\n".join(plain(line) for line in _lines(night, found[0])) + "\n"
 
 

@@ -1,8 +1,8 @@
-"""From hits to findings without a status: who and what each is about, what it reaches, how urgent it is.
+"""Turns hits into findings without a status: subject, owner, reach and urgency.
 
-Rank, largest first, is ``severity + exposure + reach + confidence + age``:
+The rank, highest first, is ``severity + exposure + reach + confidence + age``:
 
-- severity: critical 5000, high 4000, medium 3000, low 2000, info 1000; so it always comes first
+- severity: critical 5000, high 4000, medium 3000, low 2000, info 1000, so severity always dominates
 - exposure of the trust, or of the widest trust of the identity: anyone 400, another tenant 300, organization 200,
   repository 100, unknown 50
 - level that the identity reaches: admin 300, escalation 250, write 100, read 20
@@ -77,7 +77,7 @@ _SUBJECTS: dict[str, dict[str, str]] = {
     },
     "identities": {
         "kind": "kind",
-        # A pipeline's own name ("Deploy") says little without its repository.
+        # A pipeline's name ("Deploy") is ambiguous without its repository.
         "name": "CASE WHEN location IS NOT NULL THEN coalesce(address, name) ELSE name END",
         "address": "address",
         "identity_id": "id",
@@ -89,7 +89,7 @@ _SUBJECTS: dict[str, dict[str, str]] = {
     "credentials": {
         "kind": "kind",
         "name": "name",
-        # Exceptions may name what an identity holds by the identity's address.
+        # Exceptions may refer to an identity's grants and credentials by the identity's address.
         "address": "(SELECT i.address FROM identities AS i WHERE i.id = t.identity_id)",
         "identity_id": "identity_id",
         "owner": "owner",
@@ -101,7 +101,7 @@ _SUBJECTS: dict[str, dict[str, str]] = {
         "name": "name",
         "address": "location",
         "identity_id": "holder_id",
-        # A stored copy opens what its credential opens, whoever holds it.
+        # A stored copy gives the access of its credential to every holder.
         "reach_id": "(SELECT c.identity_id FROM credentials AS c WHERE c.id = t.credential_id)",
         "owner": "owner",
         "environment": "environment",
@@ -163,7 +163,7 @@ _SUBJECTS: dict[str, dict[str, str]] = {
         "resource": "selector",
     },
 }
-"""What a finding takes from its subject's record."""
+"""The columns that a finding takes from its subject's record."""
 
 assert _SUBJECTS.keys() == {*SUBJECTS}
 
@@ -178,7 +178,7 @@ def _subjects(table: str, hits: str) -> str:
 
 
 def stray_subjects(tables: list[str], hits: str) -> str:
-    """Return the query for hits whose subject is no row of the rule's table: a defect of the rule."""
+    """Return the query for hits whose subject is not a row of the rule's table, which is a defect of the rule."""
     parts = [
         f"""
         SELECT h.rule, min(h.subject) AS subject FROM {hits} AS h JOIN rules AS r ON r.rule = h.rule
@@ -199,13 +199,13 @@ _EXPOSURE = {"anyone": 400, "another-tenant": 300, "organization": 200, "reposit
 _LEVEL = {"admin": 300, "escalation": 250, "write": 100, "read": 20}
 
 MAX_AGE_DAYS = 49
-"""Beyond this, age adds nothing to the rank."""
+"""The maximum age that counts in the rank, in days."""
 
 _POWER_LIST = ", ".join(f"'{power}'" for power in POWERS)
 
 
 def facts(tables: list[str], hits: str) -> str:
-    """Return the query for tonight's findings, without what depends on earlier nights.
+    """Return the query for tonight's findings, without the columns that depend on earlier nights.
 
     Reads ``rules`` and the relation ``hits``; ``tables`` are the subject tables in use.
     """

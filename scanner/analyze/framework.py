@@ -1,4 +1,4 @@
-"""Framework mappings: which control each rule gives evidence for. Kept out of the rules; each with its version.
+"""Framework mappings: the controls for which each rule is evidence, in one file for each framework version.
 
 A file ``scanner/analyze/frameworks/NAME.yaml``::
 
@@ -6,13 +6,13 @@ A file ``scanner/analyze/frameworks/NAME.yaml``::
     short: CIS AWS
     version: "5.0"
     url: https://...
-    provider: aws            # of one provider only: findings of others are no evidence; left out for all
+    provider: aws            # optional: only findings of this provider are evidence
     controls:
       "1.11":
         title: Ensure credentials unused for 45 days or more are disabled
         rules: [credential-unused]
 
-A finding is evidence about a control, not a verdict on it: no file maps a rule to a control for completeness' sake.
+A finding is evidence about a control, not an assessment of it. Rules are mapped only where they are real evidence.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 FRAMEWORKS = Path(__file__).parent / "frameworks"
 
 EVERY = ""
-"""Stands for every provider."""
+"""Means every provider."""
 
 
 class Mapped(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One control, and the rules that give evidence for it."""
+    """One control, and the rules that are evidence for it."""
 
     title: str
-    """The framework's own wording."""
+    """The framework's own title."""
     rules: list[str] = []
     """Rule ids."""
 
@@ -58,17 +58,17 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
     """The file's stem."""
     title: str
     short: str
-    """How controls of it are cited: ``CIS AWS``."""
+    """The name used to cite its controls: ``CIS AWS``."""
     version: str
     url: str
     provider: str
-    """Whose findings are evidence; `EVERY` for all."""
+    """The provider whose findings are evidence; `EVERY` for all."""
     controls: dict[str, Mapped]
     """By code, in the framework's order."""
 
 
 def load_frameworks(known_rules: Iterable[str] | None = None) -> list[Framework]:
-    """Return the mappings. Raises `DocumentError`, also for a rule that is not among ``known_rules``."""
+    """Return the mappings. Raises `DocumentError`, also for a rule not in ``known_rules``."""
     known = set(known_rules) if known_rules is not None else None
     frameworks = []
     problems: list[str] = []
@@ -93,10 +93,10 @@ def load_frameworks(known_rules: Iterable[str] | None = None) -> list[Framework]
 def references(
     frameworks: Iterable[Framework], chosen: Iterable[str] | None = None
 ) -> dict[str, dict[str, list[str]]]:
-    """Return the controls that each rule gives evidence for, by the provider of its findings, in a fixed order.
+    """Return the controls for which each rule is evidence, by the provider of its findings, in a fixed order.
 
-    ``{"credential-unused": {"": ["OWASP NHI 2025: NHI1:2025"], "aws": ["CIS AWS 5.0: 1.11"]}}``: what stands under
-    `EVERY` holds for each provider. ``chosen`` are ids of the frameworks to cite; None cites all.
+    ``{"credential-unused": {"": ["OWASP NHI 2025: NHI1:2025"], "aws": ["CIS AWS 5.0: 1.11"]}}``: the entry
+    `EVERY` applies to each provider. ``chosen`` are ids of the frameworks to cite; None cites all.
     """
     wanted = set(chosen) if chosen is not None else None
     found: dict[str, dict[str, list[str]]] = {}

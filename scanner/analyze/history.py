@@ -1,21 +1,21 @@
-"""What was known before tonight, and so what each finding's status is.
+"""The findings of earlier nights, and the status of each finding tonight.
 
-``history/<run_id>.parquet`` holds every finding ever seen, with its first night, its transitions and its last status,
-so that ages and reopenings outlive pruned snapshots. ``history/<run_id>.listings.parquet`` holds which listing was
+``history/<run_id>.parquet`` contains every finding ever found, with its first night, its transitions and its last
+status, so that ages and reopenings outlive pruned snapshots. ``history/<run_id>.listings.parquet`` holds which listing was
 last complete when (`scanner.analyze.completeness`), and ``history/<run_id>.identities.parquet`` and its like since when what is
 known (`scanner.analyze.population`). The analysis of a run reads the newest history before it.
 
-| seen tonight | known before | status |
+| found tonight | known before | status |
 |---|---|---|
 | yes | no | new |
 | yes | resolved | reopened |
 | yes | otherwise | open |
-| yes, and covered by a valid exception | any | excepted |
-| no, and its inputs were complete | not resolved | resolved: listed that night, then only in the history |
-| no, and they were not, or were not asked for | not resolved | unobserved, with the reason as evidence |
+| yes, and accepted by a valid exception | any | excepted |
+| no, and its inputs are complete | not resolved | resolved: reported that night, then only in the history |
+| no, and they are incomplete or were not requested | not resolved | unobserved, with the reason as evidence |
 | no, and its rule failed | not resolved | error |
 
-New, open and reopened are one spell: ``changed_at`` and the transitions do not count the steps between them.
+New, open and reopened count as one state for ``changed_at`` and the transitions.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ if TYPE_CHECKING:
 
 
 class Known(Finding, frozen=True, kw_only=True, gc=False):
-    """A finding as the history keeps it."""
+    """A finding as stored in the history."""
 
     subject_address: str | None = None
-    """The subject's address, by which an exception may name it."""
+    """The subject's address, which an exception may use as selector."""
     last_seen: str
-    """The run that last saw it."""
+    """The last run that found it."""
     shown: bool
-    """Whether it stands in its night's findings; resolved ones do so once."""
+    """Whether it is among its night's findings. Resolved findings are reported once."""
     transitions: list[str]
     """Every change of status, oldest first: ``20261123T020000Z new``."""
 
 
 def history_before(state: Path, run_id: str) -> str | None:
-    """Return the newest run before this one that was analysed; None on the first night."""
+    """Return the newest analyzed run before this one; None on the first night."""
     names = sorted(path.stem for path in (state / "history").glob("*.parquet") if "." not in path.stem)
     return next((name for name in reversed(names) if name < run_id), None)
 
 
 KEPT = 3
-"""Histories that `superseded` leaves: the newest holds everything, the others allow to analyse a night or two anew."""
+"""Histories that `superseded` keeps: the newest contains everything, the others allow a night or two to be analyzed again."""
 
 
 def superseded(state: Path) -> list[Path]:
-    """Return the files of older histories, oldest first: each newer one holds all that they hold."""
+    """Return the files of older histories, oldest first. Each newer history contains everything in them."""
     files = sorted((state / "history").glob("*.parquet"))
     runs = sorted({path.name.partition(".")[0] for path in files})
     return [path for path in files if path.name.partition(".")[0] in runs[:-KEPT]]
@@ -70,7 +70,7 @@ LOST = """
     WHERE k.last_seen BETWEEN l.first_complete AND l.last_complete AND l.last_complete <> $run_id
     GROUP BY k.rule, k.account_id, k.last_seen
 """
-"""Listings that were complete when a finding was last seen and are not tonight."""
+"""Listings that were complete when a finding was last found and are not complete tonight."""
 
 BLOCKED = """
     SELECT DISTINCT k.rule, k.account_id, k.subject_table, coalesce(k.subject_kind, '') AS subject_kind
@@ -83,15 +83,15 @@ BLOCKED = """
     WHERE NOT (l."table" = k.subject_table AND l."table" IN ('credentials', 'identities', 'secrets')
                AND l.kind IS NOT NULL AND l.kind <> coalesce(k.subject_kind, l.kind))
 """
-"""Findings that a gap of tonight may hide. A gap of another kind than the subject's hides it not: what a provider never
-shows (the OAuth apps of an organization) would else keep every finding about credentials from being resolved."""
+"""Findings that a gap of tonight can hide. A gap of a different kind than the subject's does not hide it: otherwise what
+a provider never shows (the OAuth apps of an organization) would keep every credential finding from being resolved."""
 
 COMPARED = (
     "rule_version", "category", "title", "severity", "confidence", "account_name", "subject_name",
     "identity_id", "identity_name", "surface", "resource", "owner", "owner_source", "environment", "detail", "fix",
     "blast", "path", "url",
 )  # fmt: skip
-"""What importers are told of when it differs from the night before."""
+"""The fields whose changes since the previous night are reported to importers."""
 
 _SPELL = "CASE WHEN {0} IN ('new', 'open', 'reopened') THEN 'open' ELSE {0} END"
 
@@ -109,7 +109,7 @@ def seen_tonight(facts: str, known: str) -> str:
     ``facts`` is `scanner.analyze.finding_facts.facts`, ``known`` the relation of what earlier nights knew.
     Parameters: ``$run_id``, ``$as_of``.
     """
-    # Hashes of both sides: the join would else carry every sentence of the night before.
+    # Hashes of both sides, so that the join does not carry every sentence of the previous night.
     differing = ", ".join(f"CASE WHEN hash(f.{name}) <> k.{name} THEN '{name}' END" for name in COMPARED)
     before = ", ".join(
         ["id", "status", "first_seen", "changed_at", "due_at", "exception_id", "transitions"]
@@ -123,7 +123,7 @@ def seen_tonight(facts: str, known: str) -> str:
         "rank": "f.urgency",
         "first_seen": "coalesce(k.first_seen, $as_of)",
         "changed_at": "coalesce(k.changed_at, $as_of)",
-        # As they were; `settled` says what they are.
+        # The previous values; `settled` computes the current ones.
         "due_at": "k.due_at",
         "exception_id": "k.exception_id",
         "gone_in": "NULL",
@@ -179,7 +179,7 @@ def not_seen_tonight(hits: str, known: str, errors: str) -> str:
 
 
 def settled(due_days: dict[str, int]) -> str:
-    """Return the query for all findings as the history keeps them: exceptions applied, dates and rank filled in.
+    """Return the query for all findings as stored in the history, with exceptions applied, dates and rank.
 
     Reads ``candidates`` (of both queries above, for all rules) and ``covered`` (finding_id, exception_id).
     Parameters: ``$run_id``, ``$as_of``.
@@ -205,7 +205,7 @@ def settled(due_days: dict[str, int]) -> str:
     columns = {
         **{name: f"c.{name}" for name in Known.__struct_fields__},
         "status": "c.now",
-        # A known finding keeps the rank of its last night; its age is counted anew each night that sees it.
+        # A known finding keeps the rank of its last night. Its age is recomputed each night that finds it.
         "rank": f"""CASE WHEN c.last_seen = $run_id
             THEN c.rank + least(greatest(date_diff('day', c.first_seen, $as_of), 0), {MAX_AGE_DAYS})
             ELSE c.rank END""",
@@ -229,4 +229,4 @@ FINDINGS = f"""
     SELECT {", ".join(f'"{name}"' for name in Finding.__struct_fields__)}
     FROM settled WHERE shown
 """
-"""Tonight's findings out of the history, in its order: rank, largest first, then id."""
+"""Tonight's findings from the history, ordered by rank, highest first, then id."""

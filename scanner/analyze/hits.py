@@ -1,7 +1,7 @@
-"""Runs rules: one locked-down SELECT a rule, its hits into one Parquet file.
+"""Runs rules: one locked-down SELECT for each rule, with its hits in one Parquet file.
 
-What is checked before a query runs: it is exactly one SELECT, it does not look at the clock, at chance or at files,
-and it gives the columns that a rule must give. The connection itself refuses the rest, see `scanner.tables.Tables`.
+Checked before a query runs: it is exactly one SELECT, it does not use the clock, randomness or files, and it returns the
+mandatory columns. The connection itself rejects the rest, see `scanner.tables.Tables`.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _DEFAULTS = dict.fromkeys(COLUMNS[2:], "NULL::VARCHAR")
 
 
 class QueryError(Exception):
-    """A rule's query is refused, or what it gives is no result. The message says what to change."""
+    """A rule's query is rejected or returns an invalid result. The message says what to change."""
 
     def __init__(self, message: str, *, duplicate: bool = False) -> None:
         super().__init__(message)
         self.duplicate = duplicate
-        """True when a subject was given twice: ids would collide."""
+        """True if a subject was returned twice, which would make ids collide."""
 
 
 def plain_utc(moment: datetime) -> datetime:
-    """Return a time as SQL holds it: UTC without a zone."""
+    """Return a time as used in SQL: UTC without a time zone."""
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
@@ -54,7 +54,7 @@ def _arguments(rule: Rule, as_of: datetime, used: set[str]) -> dict[str, Any]:
 
 
 def parameters(tables: Tables, rule: Rule) -> set[str]:
-    """Return the names of the ``$parameters`` of a query. Raises `QueryError` unless it is one pure SELECT."""
+    """Return the names of the ``$parameters`` of a query. Raises `QueryError` unless it is a single pure SELECT."""
     try:
         statements = tables.con.extract_statements(rule.query)
     except duckdb.Error as exc:

@@ -1,6 +1,6 @@
-"""The figures of a night, in tidy form: what trends are made of.
+"""The metrics of a night in tidy form, from which trends are made.
 
-Open means new, open or reopened: not excepted, not resolved, not unobserved.
+Open means new, open or reopened, but not excepted, resolved or unobserved.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _BY_FINDING = {
         "days",
     ),
 }
-"""Figure, condition and unit, for each of the dimensions."""
+"""Metric, expression, condition and unit, computed for each dimension."""
 
 _STATIC = "lifetime = 'static' AND coalesce(enabled, true)"
 
@@ -71,16 +71,16 @@ _BY_PROVIDER = {
     "unresolved_references": ("weaknesses", "count(*) FILTER (code = 'unresolved-reference')", "count"),
     "gaps": ("gaps", "count(*)", "count"),
 }
-"""Table, figure and unit, in all and for each provider."""
+"""Table, metric, expression and unit, computed in total and for each provider."""
 
 _PIPELINE = "surface = 'automation' AND regexp_matches(kind, '(workflow|pipeline|project)$') AND coalesce(enabled, true)"
-"""An automation identity in use, of a kind that is called so by its provider."""
+"""An enabled automation identity whose kind is a pipeline."""
 
 _UNREAD = """
     EXISTS (SELECT 1 FROM gaps AS g WHERE g.account_id = i.account_id AND (g."table" = '*' OR g."table" IN ({})
             AND (g.kind IS NULL OR g.reason <> 'unsupported')))
 """
-"""Something in the identity's account was not read; what a provider never shows counts where it concerns all."""
+"""Something in the identity's account was not read. What a provider never shows counts if it affects all identities."""
 
 _PIPELINES = f"""
     SELECT CASE WHEN len(i.secrets) > 0
@@ -89,7 +89,7 @@ _PIPELINES = f"""
                 WHEN {_UNREAD.format("'secrets', 'weaknesses'")} THEN 'unknown' ELSE 'none' END AS found
     FROM identities AS i WHERE {_PIPELINE}
 """
-"""Of each pipeline, whether it reads or holds a stored secret."""
+"""For each pipeline: whether it reads or holds a stored secret."""
 
 _SIGNING_IN = f"""
     SELECT CASE WHEN i.id IN (SELECT identity_id FROM credentials WHERE lifetime <> 'short-lived' AND coalesce(enabled, true)
@@ -101,7 +101,7 @@ _SIGNING_IN = f"""
       AND (i.issuer IS NOT NULL OR i.id IN (SELECT identity_id FROM trusts)
            OR i.id IN (SELECT identity_id FROM credentials) OR i.id IN (SELECT source_id FROM links WHERE relation = 'runs_as'))
 """
-"""Of each automation or workload identity that is known to sign in, by what: short-lived covers roles and federation."""
+"""For each automation or workload identity known to sign in: how. Short-lived includes roles and federation."""
 
 
 _SHARES = (
@@ -114,7 +114,7 @@ _SHARES = (
         "short-lived",
     ),
 )
-"""How many there are, the share of those that are well among those of which it is known, and of how many it is not."""
+"""The total, the share of good ones among those with a known answer, and the number of unknown ones."""
 
 _ONCE = {
     "listings_complete": (
@@ -143,7 +143,7 @@ _ONCE = {
 
 
 def measure(tables: Tables, as_of: datetime) -> Iterator[Metric]:
-    """Yield the figures of a night, in a fixed order. What has no value (a median of nothing) is left out."""
+    """Yield the metrics of a night in a fixed order. A metric without a value (the median of nothing) is left out."""
     by_finding = _by_finding(tables, as_of)
     for metric, (_, _, unit) in _BY_FINDING.items():
         for dimension in _DIMENSIONS:

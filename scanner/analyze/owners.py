@@ -1,13 +1,13 @@
-"""The ownership file: who answers for what. A CSV file by hand, or an export of a CMDB.
+"""The ownership file: a CSV file of owners, written by hand or exported from a CMDB.
 
-Columns by header, in any order and case; others are ignored:
+Columns are found by header, in any order and case. Other columns are ignored:
 
 - ``match`` (or ``id``, ``arn``, ``address``): an account's or identity's id or address, or a glob over either
 - ``owner`` (or ``owned_by``)
 - ``environment`` (or ``env``): optional
 
-A line for an account holds for everything in it that names no owner itself. An exact line wins over a glob; among
-equals the first line wins.
+A line for an account applies to everything in it without an owner of its own. An exact match takes precedence over a
+glob; among equals the first line wins.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class OwnerLine(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     match: str
     like: str | None
-    """The pattern, when ``match`` is a glob."""
+    """The pattern, if ``match`` is a glob."""
     owner: str
     environment: str | None
 
 
 def read_owners(path: Path) -> list[OwnerLine]:
-    """Read an ownership file. Raises `DocumentError`. Lines without an owner are left out: they say nothing."""
+    """Read an ownership file. Raises `DocumentError`. Lines without an owner are ignored."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as exc:
@@ -87,7 +87,7 @@ def _cells(path: Path, reader: Reader) -> Iterator[list[str]]:
 
 
 def _dialect(text: str) -> type[csv.Dialect]:
-    """Return the dialect: semicolons where the header has them and no comma, as spreadsheets in Europe write."""
+    """Return the dialect: semicolons if the header has them and no comma, as written by European spreadsheets."""
     header = text.split("\n", maxsplit=1)[0]
 
     class Chosen(csv.excel):

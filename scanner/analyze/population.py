@@ -1,8 +1,8 @@
-"""Since when each identity, credential and grant is known, and which are gone: `Member` rows.
+"""When each identity, credential and grant was first listed, and which were removed: `Member` rows.
 
-``analysis/<run_id>/population/<table>.parquet`` holds tonight's, and ``history/<run_id>.<table>.parquet`` the same for
-the next night, so that both dates outlive pruned snapshots. Like a finding, a member is gone only when tonight's listing
-of its table and kind in its account was complete, and no listing that was complete when it was last seen is missing.
+``analysis/<run_id>/population/<table>.parquet`` contains tonight's, and ``history/<run_id>.<table>.parquet`` the same for
+the next night, so that both dates outlive pruned snapshots. Like a finding, a member counts as removed only if tonight's
+listing of its table and kind in its account is complete, and so is every listing that was complete when it was last seen.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ COUNTED = {
     "credentials": {"kind": "kind", "name": "name", "identity_id": "identity_id", "surface": "NULL"},
     "grants": {"kind": "NULL", "name": "role", "identity_id": "identity_id", "surface": "NULL"},
 }
-"""What is kept of each table's records: enough to name what is gone."""
+"""The columns kept of each table's records, enough to name removed ones."""
 
 KEPT_DAYS = 400
-"""How long what is gone stays listed: a yearly review sees it."""
+"""How long removed members stay listed: long enough for a yearly review."""
 
 _PROVEN = """
     SELECT b.account_id, coalesce(b.kind, '') AS kind, b.last_seen
@@ -40,7 +40,7 @@ _PROVEN = """
                       AND (l.kind IS NULL OR b.kind IS NULL OR l.kind = b.kind)
                       AND b.last_seen BETWEEN l.first_complete AND l.last_complete AND l.last_complete <> $run_id)
 """
-"""Of which accounts and kinds tonight's silence proves something."""
+"""The accounts and kinds whose listings are complete tonight."""
 
 
 def _members(table: str) -> str:
@@ -70,7 +70,7 @@ def _members(table: str) -> str:
 def count_population(
     tables: Tables, past: Path, *, baseline: str | None, run_id: str, as_of: datetime, out: Path
 ) -> None:
-    """Write tonight's members into a folder and make the view ``population`` of them.
+    """Write tonight's members into a folder and create the view ``population`` of them.
 
     ``past`` is the folder of the history, ``as_of`` without a zone. Reads the record tables, ``listed`` and ``listings``
     (`scanner.analyze.completeness`); on the way come ``<table>_before`` and ``<table>_proven_gone``.

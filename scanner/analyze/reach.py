@@ -1,9 +1,8 @@
-"""Who can reach what: the shortest path from every identity to each power that matters.
+"""Reach: the shortest path from every identity to each power that matters.
 
 A path runs over `Edge` rows (trusts that a token passes, links, escalations) to an identity's own grant.
-For each power the walk goes backwards from all its holders at once, one step of all paths in one join, so that the
-work grows with the edges and not with the pairs: twenty thousand pipelines behind one open role cost twenty thousand
-steps.
+For each power the search goes backward from all its holders at once, one step of all paths in one join, so that the cost
+grows with the number of edges, not of pairs: twenty thousand pipelines behind one open role cost twenty thousand steps.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ if TYPE_CHECKING:
     from scanner.tables import Tables
 
 FAR_POWERS: tuple[Power, ...] = tuple(power for power in POWERS if power != "read")
-"""Powers worth a path. Plain reading is left out: nearly everything can."""
+"""Powers with paths. Plain reading is left out, because nearly every identity has it."""
 
 MAX_STEPS = 8
-"""Longer paths are real but nobody acts on them; the shortest one is what a reviewer reads."""
+"""Maximum path length. Longer paths exist but are rarely actionable."""
 
 _NODES = """
     SELECT i.id, row_number() OVER (ORDER BY i.id) AS node, coalesce(
@@ -38,7 +37,7 @@ _NODES = """
     WHERE i.id IN (SELECT source_id FROM edges UNION ALL SELECT target_id FROM edges)
        OR i.id IN (SELECT id FROM compared)
 """
-"""The identities that paths and comparisons are about, by number, with what people call them."""
+"""The identities used in paths and comparisons, by number, with display names."""
 
 _VERBS = {
     "trust": "can sign in as",
@@ -56,11 +55,11 @@ _STEPS = f"""
            || ' ' || t.name || CASE WHEN e.why <> '' THEN ' (' || e.why || ')' ELSE '' END AS part
     FROM edges AS e JOIN nodes AS s ON s.id = e.source_id JOIN nodes AS t ON t.id = e.target_id
 """
-"""The edges by number, each with its part of a path as a reader sees it."""
+"""The edges by number, each with its text in a path."""
 
 _WIDEST = """CASE breadth WHEN 'organization' THEN '0' WHEN 'account' THEN '1' WHEN 'group' THEN '2' ELSE '3' END
              || CASE WHEN conditional THEN '1' ELSE '0' END || id"""
-"""The smallest is the widest grant; its id follows the first two characters."""
+"""Sorts the widest grant first; its id follows the first two characters."""
 
 _HOLDINGS = f"""
     SELECT w.power, w.node, g.id AS grant_id, g.account_id,
@@ -72,7 +71,7 @@ _HOLDINGS = f"""
           GROUP BY power, node) AS w
          JOIN grants AS g ON g.id = w.id
 """
-"""The widest grant by which each identity on a path holds each power itself."""
+"""The widest direct grant of each power, for each identity on a path."""
 
 _START = """
     SELECT power, node, 0 AS steps, row_number() OVER (PARTITION BY power ORDER BY node) AS place, node AS holder,
@@ -92,7 +91,7 @@ _ONE_STEP_BACK = """
          JOIN reached AS f ON f.power = b.power AND f.steps = $far AND f.place = b.best // 1_000_000_000
          JOIN steps AS s ON s.step = b.best % 1_000_000_000
 """
-"""Ties go to the smaller id, so that the same night gives the same paths."""
+"""Ties are broken by the smaller id, so that the same snapshot gives the same paths."""
 
 _FAR = f"""
     SELECT n.id AS identity_id, t.id AS target_id, h.grant_id, r.power,
@@ -103,7 +102,7 @@ _FAR = f"""
     WHERE r.steps > 0
 """
 
-# An identity's own grant is listed as reach of 0 steps at these levels, and for reading secrets.
+# Direct grants are listed as reach of 0 steps at these levels, and for reading secrets.
 _OWN = f"""
     SELECT g.identity_id, g.identity_id AS target_id, g.id AS grant_id, w.power,
            CASE WHEN w.power = 'admin' THEN 'admin'
@@ -121,7 +120,7 @@ _OWN = f"""
 
 
 def compute(tables: Tables, out: Path, as_of: datetime) -> None:
-    """Write edges, reach and excess of a snapshot into an analysis folder, and make views of them.
+    """Write the edges, reach and excess of a snapshot into an analysis folder, and create views of them.
 
     ``tables`` has the record views, with the ends of links, grants and trusts resolved to identity ids.
     """

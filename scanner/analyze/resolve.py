@@ -1,11 +1,11 @@
-"""The records of a snapshot as rules see them: each once, addresses resolved to ids, owners found.
+"""The records of a snapshot as rules see them: without duplicates, addresses resolved to ids, owners resolved.
 
-- A record that two targets listed is taken from the first file, in the order of the manifest.
-- A reference that is an `Identity.address` becomes that identity's id.
+- A record listed by two targets is taken from the first file in the order of the manifest.
+- A reference by `Identity.address` is replaced by that identity's id.
 - Owners: ownership file, then the record's own, then its identity's (credentials, secrets), then its account's. An
-  account without an owner has that of the nearest account above it which has one, and says so: ``account:acme``.
+  account without an owner inherits that of its nearest parent with one, with the source ``account:acme``.
 
-What differs from the snapshot is written to ``records/`` in the analysis folder; the rest is read where it is.
+Tables that differ from the snapshot are written to ``records/`` in the analysis folder. The rest is read in place.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ _OWNED: dict[str, tuple[str, str, str]] = {
         "LEFT JOIN accounts AS a ON a.id = t.account_id LEFT JOIN identities AS i ON i.id = t.holder_id",
     ),
 }
-"""Tables with an owner, in the order in which they depend on one another: address, identity's owner, joins."""
+"""Tables with an owner, in dependency order: address, identity's owner, joins."""
 
 
 BY_ACCOUNT = """CASE WHEN starts_with({0}.owner_source, 'account:') THEN {0}.owner_source
                      WHEN {0}.owner IS NOT NULL THEN 'account:' || coalesce({0}.address, {0}.name) END"""
-"""SQL for the source of an owner that an account passes on: the account that names it."""
+"""SQL for the source of an inherited owner: the account that names it."""
 
 MOST_LEVELS = 32
-"""Accounts above one another that are looked at."""
+"""Maximum number of parent levels."""
 
 _INHERITING = f"""
     WITH RECURSIVE owned AS MATERIALIZED ({{accounts}}), up AS (
@@ -150,7 +150,7 @@ _ADDRESSES = f"""
 
 
 def _by_file(tables: Tables, name: str, address: str) -> str:
-    """Return a SELECT of id, owner and environment that the ownership file gives to a table's rows."""
+    """Return a SELECT of id, owner and environment from the ownership file for a table's rows."""
     exact = f"""
         SELECT t.id, true AS exact, o.line, o.owner, o.environment
         FROM given_{name} AS t JOIN owner_lines AS o ON o.pattern IS NULL AND o."match" = t.id

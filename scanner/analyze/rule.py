@@ -1,20 +1,21 @@
-"""A rule: one YAML file that says what is wrong, why, what to do, and finds it with one SELECT.
+"""A rule: one YAML file that describes a problem, why it matters and how to fix it, and finds it with one SELECT.
 
-The file's stem is the rule's id. Its keys::
+The file name without ``.yaml`` is the rule's id. Its keys::
 
     title      at most 80 characters; may hold {param}
-    severity   critical, high, medium, low or info: of findings for which the query gives none
+    severity   critical, high, medium, low or info; the query can override it for each finding
     category   static-secret, over-scope, stale, trust, ownership, integrity, runtime or exception
     why, fix   two or three sentences each, for the person who must act
-    params     thresholds by name; each can be set in config.yaml; a comment names the value's source
-    needs      what must have been listed for silence to prove something; see `Need`
-    subject    the table whose rows break the rule
+    params     parameters by name, configurable in config.yaml; a comment names the source of the default
+    needs      what must be listed completely for "no findings" to prove something; see `Need`
+    subject    the table whose rows can violate the rule
     query      exactly one SELECT; see below
-    examples   rows given, subjects found; see `Example`
+    examples   given rows and expected subjects; see `Example`
 
-The query gives ``subject`` (an id of the subject table) and ``detail`` (one sentence), and optionally ``severity``,
-``account_id``, ``fix``, ``identity_id``, ``resource``, ``blast`` and ``confidence``. Every further column becomes
-evidence: facts, as text, that an exception accepts and that void it when they change; so no ages in it.
+The query returns ``subject`` (an id of the subject table) and ``detail`` (one sentence), and optionally ``severity``,
+``account_id``, ``fix``, ``identity_id``, ``resource``, ``blast`` and ``confidence``. Every other column becomes
+evidence: facts, as text, that an exception accepts. A change of these facts voids the exception, so they must not
+contain ages.
 It reads the record tables (`scanner.records.TABLES`) with owners and addresses resolved, ``edges``, ``reach`` and
 ``excess``, the macros ``complete(account_id, table, kind)`` and ``weak_identities(codes)`` (`scanner.analyze.weaknesses`), and the
 parameters ``$as_of`` (UTC) and its own by name.
@@ -46,14 +47,14 @@ COLUMNS = (
     "blast",
     "confidence",
 )
-"""The columns of a query that have a meaning of their own. The first two are mandatory."""
+"""The columns of a query with a defined meaning. The first two are mandatory."""
 
 ANALYSIS_NEEDS: dict[str, tuple[str, ...]] = {
     "edges": ("trusts", "links"),
     "reach": ("trusts", "links", "grants"),
     "excess": ("trusts", "links", "grants"),
 }
-"""What the tables of analysis are made of. A path may cross accounts, so these are needed everywhere."""
+"""The inputs of the analysis tables. A path can cross accounts, so these are needed everywhere."""
 
 ABOUT_THE_RUN = ("exceptions", "target_coverage")
 """Tables of analysis that may be a rule's subject. They are made whole or the run ends, so such rules are always evaluated."""
@@ -61,43 +62,43 @@ SUBJECTS = (*TABLES, *ABOUT_THE_RUN)
 
 
 class Need(msgspec.Struct, frozen=True):
-    """One input of a rule: ``table`` or ``table/kind``, and behind it `` above``, `` everywhere``, `` somewhere`` or nothing."""
+    """One input of a rule: ``table`` or ``table/kind``, optionally followed by `` above``, `` everywhere`` or `` somewhere``."""
 
     table: str
     kind: str | None = None
     """None means every kind of the table."""
     everywhere: bool = False
-    """True when the rule joins rows of other accounts: a gap in any account makes its silence prove nothing."""
+    """True if the rule joins rows of other accounts: a gap in any account then makes "no findings" inconclusive."""
     above: bool = False
-    """True when rows may stand in the subject's account or in one above it: people in the organization, what they may
-    do in the repository. A gap in any of these accounts makes silence prove nothing."""
+    """True if rows can be in the subject's account or in a parent: members in the organization, their grants in the
+    repository. A gap in any of these accounts makes "no findings" inconclusive."""
     somewhere: bool = False
-    """As `everywhere`, and of all such needs of a rule at least one must have been listed at all: a rule about
-    repositories says nothing where no platform of repositories was read."""
+    """Like `everywhere`, and at least one such need of the rule must have been listed at all: a rule about repositories
+    is not evaluated if no source control system was scanned."""
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Rows given, subjects found."""
+    """Given rows and the subjects that the rule must find."""
 
     name: str = ""
-    """What it shows."""
+    """What the example shows."""
     given: dict[str, list[dict[str, Any]]]
-    """Rows by table. Columns that are not named are unknown; times may be relative: ``-91d``, ``+12h``."""
+    """Rows by table. Omitted columns are unknown. Times can be relative: ``-91d``, ``+12h``."""
     finds: list[str] = []
-    """The subjects found, in any order."""
+    """The expected subjects, in any order."""
     params: dict[str, Param] = {}
-    """Thresholds other than the rule's."""
+    """Parameters that differ from the rule's defaults."""
     severity: dict[str, Severity] = {}
-    """Severity by subject, where the query gives it."""
+    """The expected severity by subject, if the query returns it."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule as loaded, with the thresholds that are in force."""
+    """A loaded rule with its configured parameters."""
 
     id: str
-    """The file's stem."""
+    """The file name without its extension."""
     template: str
-    """The title with its {params} unfilled."""
+    """The title with {params} placeholders."""
     severity: Severity
     category: Category
     why: str
@@ -108,24 +109,24 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     query: str
     examples: list[Example]
     path: str
-    """Where it was read."""
+    """The path of its file."""
     custom: bool
-    """True for a rule of the user's own folder."""
+    """True for a rule from the custom folder."""
 
     @property
     def title(self) -> str:
-        """The title with its parameters filled in."""
+        """The title with its parameters inserted."""
         return self.template.format(**self.params)
 
     @property
     def inputs(self) -> list[Need]:
-        """The needs, with tables of analysis replaced by what they are made of."""
+        """The needs, with analysis tables replaced by their inputs."""
         found = {need for text in self.needs for need in parse_need(text)}
         return sorted(found, key=lambda need: (need.table, need.kind or "", need.everywhere, need.above))
 
     @property
     def version(self) -> str:
-        """Eight hex digits that change with the query, the thresholds, or the severity."""
+        """Eight hex digits that change with the title, query, parameters, needs or severity."""
         parts = [self.template, self.severity, self.query, self.params, self.needs]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
 
@@ -134,7 +135,7 @@ _NEED = re.compile(r"\A([a-z_]+)(?:/([^\s/]+))?(?: (above|everywhere|somewhere))
 
 
 def parse_need(text: str) -> list[Need]:
-    """Return the inputs that a need names. Raises ValueError for what is no need."""
+    """Return the inputs that a need names. Raises ValueError if it is invalid."""
     match = _NEED.match(text)
     if match is None:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Lints a rule and runs its examples: the rows given are real tables, and the query runs as it does at night."""
+"""Lints a rule and runs its examples on real tables, with the query run as in a scan."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from scanner.analyze.rule import Rule
 
 AS_OF = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
-"""The night of every example."""
+"""The time of every example."""
 
 _READABLE: dict[str, type[msgspec.Struct]] = {
     **TABLES,
@@ -40,11 +40,11 @@ _RELATIVE = re.compile(r"\A([+-])(\d+)([dh])\Z")
 
 
 class ExampleError(Exception):
-    """An example's rows are no rows."""
+    """An example contains an invalid row."""
 
 
 def check_rule(rule: Rule) -> list[str]:
-    """Return what is wrong with a rule: conventions first, then its examples."""
+    """Return the problems of a rule: conventions first, then its examples."""
     with _empty_tables() as (tables, folder):
         try:
             used = parameters(tables, rule)
@@ -90,7 +90,7 @@ def _lint(rule: Rule, used: set[str]) -> list[str]:
 
 
 def _lint_kinds(rule: Rule) -> list[str]:
-    """Return the kinds that no collector declares, and the weaknesses that the query reads and needs leaves out."""
+    """Return the kinds that no collector declares, and the weaknesses that the query reads but ``needs`` omits."""
     declared = declared_kinds()
     named = named_kinds(rule.query)
     problems = [
@@ -118,10 +118,9 @@ _COMPLETE = re.compile(r"\bcomplete\([^']*'([a-z_]+)'")
 
 
 def _tables_read(query: str) -> set[str]:
-    """Return the tables whose rows a query's answer depends on; not those that only name or grade what was found.
+    """Return the tables that determine which rows a query finds, not those that only describe or grade them.
 
-    The right side of a LEFT JOIN, and what stands in the outermost SELECT list, take no row away. A table that
-    ``complete`` asks about does.
+    The right side of a LEFT JOIN and the outermost SELECT list do not remove rows. A table checked by ``complete`` does.
     """
     found = set(_COMPLETE.findall(query))
     for statement in syntax_tree(query):
@@ -204,7 +203,7 @@ def _run(rule: Rule, example: Example, tables: Tables, folder: Path, seen: set[s
 def _hits(rule: Rule, tables: Tables, folder: Path, as_of: datetime) -> dict[str, dict[str, Any]]:
     path = folder / "hits.parquet"
     write_hits(tables, rule, as_of, path)
-    # What the query itself says, before the engine fills it in.
+    # The query's own values, before the engine adds defaults.
     used = parameters(tables, rule)
     names = columns(tables, rule, as_of, used)
     severity = "severity::VARCHAR" if "severity" in names else "NULL"
@@ -236,7 +235,7 @@ def _empty_tables() -> Iterator[tuple[Tables, Path]]:
 
 
 def _row(table: str, record: type[msgspec.Struct], number: int, given: dict[str, Any]) -> msgspec.Struct:
-    """Return a row of an example as a record. Text that a record must have and the row does not name is invented."""
+    """Return a row of an example as a record. Mandatory text that the row omits gets a made-up value."""
     hints = get_type_hints(record)
     row: dict[str, Any] = {}
     for field in msgspec.structs.fields(record):

@@ -1,4 +1,4 @@
-"""Reads rule files and chooses the rules that run: the built-in folder, a folder of the user's own, thresholds."""
+"""Loads the built-in and custom rules and applies the configuration: disabled rules and parameters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RULES = Path(__file__).parent / "rules"
 
 
 class RuleError(DocumentError):
-    """A rule, or what config.yaml says of rules, is wrong. One line a problem."""
+    """A rule, or a rule setting in config.yaml, is invalid. One line for each problem."""
 
 
 class _RuleFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +130,7 @@ def load_rules(custom: Path | None = None) -> list[Rule]:
 
 
 def with_params(rule: Rule, given: Mapping[str, Param]) -> Rule:
-    """Return a rule with other thresholds. Raises `RuleError` for a name or a type that it does not have."""
+    """Return a rule with the given parameters. Raises `RuleError` for an unknown name or a wrong type."""
     problems = []
     for name, value in given.items():
         here = f"rules.params.{rule.id}.{name}"
@@ -146,7 +146,7 @@ def with_params(rule: Rule, given: Mapping[str, Param]) -> Rule:
 def choose(
     rules: Iterable[Rule], params: Mapping[str, Mapping[str, Param]], disabled: Iterable[str]
 ) -> list[Rule]:
-    """Return the rules that are to run, with the configured thresholds. Raises `RuleError`."""
+    """Return the enabled rules with their configured parameters. Raises `RuleError`."""
     known = {rule.id: rule for rule in rules}
     off = set(disabled)
     problems = [

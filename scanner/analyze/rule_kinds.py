@@ -1,4 +1,4 @@
-"""The kinds of records that a rule's query names, and whether it reads every kind of its subject's table."""
+"""Finds which kinds of records a rule's query names, and whether it reads every kind of its subject's table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _COMPARED = frozenset(("COMPARE_EQUAL", "COMPARE_NOTEQUAL", "COMPARE_IN", "COMPARE_NOT_IN"))
 _MACROS = {"weak_identities": "weaknesses"}
-"""Table macros whose argument is a list of kinds, and the table of these."""
+"""Table macros that take a list of kinds, with the table of these kinds."""
 
 
 def syntax_tree(query: str) -> list[dict[str, Any]]:
@@ -28,7 +28,7 @@ def syntax_tree(query: str) -> list[dict[str, Any]]:
 
 
 def named_kinds(query: str) -> set[tuple[frozenset[str], str]]:
-    """Return the kinds that a query compares with, each with the tables whose kind it may be."""
+    """Return the kinds that a query compares with, each with the tables it can belong to."""
     found: set[tuple[frozenset[str], str]] = set()
     tree = syntax_tree(query)
     nodes = [node for statement in tree for node in _nodes(statement["node"])]
@@ -55,7 +55,7 @@ def named_kinds(query: str) -> set[tuple[frozenset[str], str]]:
 
 
 def reads_every_kind(rule: Rule) -> bool:
-    """Return whether a rule judges all records of its subject's table, whatever their kind."""
+    """Return whether a rule reads all records of its subject's table, regardless of kind."""
     column = KIND_COLUMN.get(rule.subject)
     named = {table for tables, _ in named_kinds(rule.query) for table in tables}
     return column is not None and rule.subject not in named
@@ -72,7 +72,7 @@ def _nodes(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def _comparison(node: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """Return the column of a comparison, by its parts, and the texts that it is compared with."""
+    """Return the column of a comparison, split into its parts, and the values it is compared with."""
     sides = [node["left"], node["right"]] if "left" in node else list(node["children"])
     columns: list[list[str]] = [side["column_names"] for side in sides if side.get("class") == "COLUMN_REF"]
     values = [text for side in sides if side.get("class") == "CONSTANT" for text in _constants(side)]
@@ -80,7 +80,7 @@ def _comparison(node: dict[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def _tables_of(column: list[str], aliases: dict[str, str]) -> frozenset[str]:
-    """Return the record tables whose kind a column may be: of the table that it names, else of all in the query."""
+    """Return the record tables whose kind a column can be: the table it names, or else all tables of the query."""
     if not column:
         return frozenset()
     name = column[-1]

@@ -1,12 +1,12 @@
-"""Runs the rules over a sealed snapshot and compares with the night before.
+"""Runs the rules on a sealed snapshot and compares the result with the previous night.
 
-Pure: it reads the snapshot, the history, and the files that its settings name, and given the same it writes the same
-bytes. It writes, whole or not at all:
+Deterministic: it reads the snapshot, the history and the files named in its settings, and the same input gives the same
+bytes. It writes atomically:
 
-- ``analysis/<run_id>/``: one Parquet file a result table (`scanner.findings`), ``records/`` with what `scanner.analyze.resolve`
-  changed, ``rules.json`` (the rules in force, with the controls they give evidence for) and ``summary.json``
-- ``history/<run_id>.parquet`` and what else `scanner.analyze.history` names, and ``.metrics.json``: they outlive pruned
-  snapshots
+- ``analysis/<run_id>/``: one Parquet file for each result table (`scanner.findings`), ``records/`` with the tables changed by
+  `scanner.analyze.resolve`, ``rules.json`` (the enabled rules and their mapped controls) and ``summary.json``
+- ``history/<run_id>.parquet``, the other files named in `scanner.analyze.history`, and ``.metrics.json``, which outlive
+  pruned snapshots
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ DUE_DAYS: dict[Severity, int] = {"critical": 7, "high": 30, "medium": 60, "low":
 
 
 class AnalyzeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the configuration says of analysis."""
+    """The settings of an analysis."""
 
     rule_params: dict[str, dict[str, float | int | str | list[str]]] = {}
-    """Thresholds by rule id."""
+    """Parameters by rule id."""
     disabled: list[str] = []
-    """Rule ids that do not run."""
+    """Ids of disabled rules."""
     custom_rules: Path | None = None
-    """A folder of rules of the user's own."""
+    """The folder of custom rules."""
     exceptions: Path | None = None
     """exceptions.yaml."""
     owners: Path | None = None
@@ -68,30 +68,30 @@ class AnalyzeSettings(msgspec.Struct, frozen=True, kw_only=True):
     frameworks: list[str] | None = None
     """Ids of the frameworks to cite; None cites all."""
     due_days: dict[Severity, int] = msgspec.field(default_factory=DUE_DAYS.copy)
-    """Days from the first night until a finding is overdue."""
+    """Days from first detection until a finding is overdue, by severity."""
     memory: str = "1GB"
     threads: int = 2
 
 
 class AnalysisSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a night came to; also ``summary.json``."""
+    """The result of an analysis, also written as ``summary.json``."""
 
     run_id: str
     as_of: datetime
     baseline: str | None
-    """The run it was compared with; None: no baseline."""
+    """The run it was compared with; None for the first run."""
     coverage: RunCoverage
     """How much of the targets was seen."""
     partial: bool
-    """True when the snapshot is partial."""
+    """True if the snapshot is partial."""
     findings: dict[str, dict[str, int]]
-    """Counts by status, then severity."""
+    """Number of findings by status, then severity."""
     rule_results: dict[str, int]
-    """Rules times accounts, by how they fared."""
+    """Number of rule results by status, one result for each rule and account."""
     exceptions: dict[str, int]
-    """Exceptions by what became of them."""
+    """Number of exceptions by state."""
     errors: list[str]
-    """Rules that failed: ``rule: why``. What they look for was not looked for."""
+    """Failed rules as ``rule: error``. Their findings are unknown."""
 
 
 def analyze(

@@ -1,9 +1,9 @@
 """Simulates tokens against the tests of a trust: would this token pass?
 
-A token is the claims that a known identity can present. A ``*`` in a claim stands for any text, where a trigger
-allows many subjects or the caller chooses the value; an empty text says that the token surely lacks the claim; a claim
-that is not there is not known. Whether a trust admits strangers too is not asked here: that is its
-`scanner.records.Exposure`, judged by the collector.
+A token is the set of claims that a known identity can present. A ``*`` in a claim means any text, where a trigger allows
+several subjects or the caller chooses the value. An empty string means that the token never has the claim. A missing
+claim is unknown. Whether a trust also admits outsiders is not decided here but by the collector, as its
+`scanner.records.Exposure`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from scanner.records import Test
 
 Verdict: TypeAlias = Literal["exact", "pattern", "no", "unknown"]
-"""exact: the token passes as it is; pattern: some of the texts that a ``*`` stands for pass; unknown: a test cannot
-be judged, or looks at a claim that is not known."""
+"""exact: the token passes; pattern: some values of a ``*`` pass; unknown: a test cannot be evaluated, or checks an
+unknown claim."""
 
 
 @lru_cache(maxsize=65_536)
@@ -32,12 +32,12 @@ def _compiled(pattern: str, ignore_case: bool) -> re.Pattern[str]:
 
 
 def matches(pattern: str, text: str, *, ignore_case: bool = False) -> bool:
-    """Whether a pattern with ``*`` (any text) and ``?`` (one character) matches the whole text."""
+    """Return whether a pattern with ``*`` (any text) and ``?`` (one character) matches the whole text."""
     return _compiled(pattern, ignore_case).fullmatch(text) is not None
 
 
 def intersects(left: str, right: str) -> bool:
-    """Whether some text matches both patterns. Quadratic in their lengths at worst."""
+    """Return whether some text matches both patterns. At worst quadratic in their lengths."""
     reach = {0}
     reach = _skip_stars(right, reach)
     for char in left:
@@ -57,7 +57,7 @@ def intersects(left: str, right: str) -> bool:
 
 
 def _skip_stars(pattern: str, positions: set[int]) -> set[int]:
-    """Add the positions behind the stars at which a match may stand, since a star may match nothing."""
+    """Add the positions after stars, since a star can match the empty string."""
     found = set(positions)
     for position in positions:
         at = position
@@ -68,14 +68,14 @@ def _skip_stars(pattern: str, positions: set[int]) -> set[int]:
 
 
 def _one(pattern: str, claim: str, *, glob: bool, ignore_case: bool) -> Verdict:
-    """Compare one value of a test with a claim, both of which may be patterns."""
+    """Compare one value of a test with a claim. Both can be patterns."""
     if ignore_case:
         pattern, claim = pattern.lower(), claim.lower()
     if "*" not in claim:
         passed = matches(pattern, claim) if glob else pattern == claim
         return "exact" if passed else "no"
     if glob:
-        # A pattern that takes any filler for the claim's stars, long or empty, admits every such token.
+        # A pattern that matches for any replacement of the claim's stars, long or empty, admits every such token.
         if matches(pattern, claim.replace("*", "\0" * 9)) and matches(pattern, claim.replace("*", "")):
             return "exact"
         return "pattern" if intersects(pattern, claim) else "no"
@@ -92,7 +92,7 @@ _NOTHING: Mapping[str, str] = {}
 
 
 def judge(test: Test, token: Mapping[str, str]) -> Verdict:
-    """Judge one test. Claims are looked up without regard to case, as AWS does with condition keys."""
+    """Evaluate one test. Claim names are case-insensitive, as AWS condition keys are."""
     claim = token.get(test.claim, token.get(test.claim.lower()))
     if claim is None:
         return "exact" if test.optional and test.operator != "exists" else "unknown"
@@ -126,10 +126,10 @@ def judge(test: Test, token: Mapping[str, str]) -> Verdict:
 def simulate(
     tests: Iterable[Test], token: Mapping[str, str], chosen: Mapping[str, str] = _NOTHING
 ) -> Verdict:
-    """Judge all tests of a trust: one ``no`` refuses the token, then one ``unknown`` leaves it open.
+    """Evaluate all tests of a trust: any ``no`` rejects the token; otherwise any ``unknown`` makes the result unknown.
 
-    ``chosen`` are claims that whoever asks for the token fills in, where the token does not fix them: a test that some
-    text passes is passed.
+    ``chosen`` are claims whose value the caller can choose if the token does not fix them: a test that some text
+    passes counts as passed.
     """
     verdicts = set()
     for test in tests:
@@ -141,5 +141,5 @@ def simulate(
 
 
 def literal_prefix(pattern: str) -> str:
-    """Return what a pattern surely begins with."""
+    """Return the literal prefix of a pattern."""
     return re.split(r"[*?]", pattern, maxsplit=1)[0]

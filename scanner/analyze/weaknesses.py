@@ -1,4 +1,4 @@
-"""What is wrong in pipeline definitions, one row a pipeline: the macro that every rule about them is made of."""
+"""The weaknesses of pipeline definitions, one row for each pipeline: a macro for the rules about them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ READS = frozenset({"weaknesses", "identities"})
 """The tables that the macro reads."""
 
 NAMED = 5
-"""Different weaknesses that a sentence names; the rest are counted."""
+"""Maximum number of different weaknesses named in a sentence. The rest are counted."""
 
 _WORST = " ".join(f"WHEN {place} THEN '{severity}'" for place, severity in enumerate(SEVERITIES, start=1))
 
@@ -50,7 +50,7 @@ _WEAK_IDENTITIES = f"""
 def define_weak_identities(tables: Tables) -> None:
     """Define the table macro ``weak_identities(['template-injection', ...])``: a row for each pipeline with such weaknesses.
 
-    It gives all that a rule gives (`scanner.analyze.rule`): subject, detail, severity, fix and confidence, with codes
+    It returns all columns of a rule's query (`scanner.analyze.rule`): subject, detail, severity, fix and confidence, with codes
     and lines as evidence.
     """
     tables.macro("weak_identities", "codes", _WEAK_IDENTITIES)
