@@ -20,9 +20,12 @@ from tests.kit_source import NOW
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sandbox.kit.authority import CertificateAuthority
     from scanner.records import Record
 
-ROUTES = RouteTable(("GET", template, template) for template in ("/robots", "/robots/{robot}/keys"))
+VARIANTS = ("usual",)
+TEMPLATES = ("/registry", "/robots", "/robots/{robot}/keys")
+ROUTES = RouteTable(("GET", template, template) for template in TEMPLATES)
 
 
 class ToySandbox(HttpSandbox):
@@ -46,13 +49,25 @@ class ToySandbox(HttpSandbox):
     def answer(self, call: ApiCall) -> Reply:
         if self.credential(call.request) != "Bearer toy-token-7f3a":
             raise RefusedError(401, "no token")
-        rows: list[dict[str, Any]] = [{"id": n, "name": f"robot {n}"} for n in range(self.robots)]
+        if call.template == "/registry":
+            return reply(200, {"name": "registry", "motto": "Small, and beautiful!"})
+        rows: list[dict[str, Any]] = [
+            {"id": n, "name": f"robot {n}", "note": "Rack 7, the cellar."} for n in range(self.robots)
+        ]
         if robot := call.values.get("robot"):
-            rows = [{"id": f"{robot}-{n}", "robot": robot} for n in range(3)]
+            rows = [
+                {"id": f"{robot}-{n}", "robot": robot, "made_at": "2026-01-02T03:04:05Z"} for n in range(3)
+            ]
         page = numbered(rows, int(call.request.query.get("page", 1)), 2)
         following = {"next": {"page": str(page.end // 2 + 1)}} if page.more else {}
-        link = link_header(f"{self.url}{call.path}", call.request.query, following)
+        link = link_header(call.path, call.request.query, following)
         return reply(200, page.rows, {"X-Total-Count": str(page.total), "Link": link})
+
+
+def open_sandbox(
+    size: str = "small", variant: str = "usual", *, authority: CertificateAuthority | None = None
+) -> ToySandbox:
+    return ToySandbox("toy", authority=authority)
 
 
 def night(sandbox: ToySandbox, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Record]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from scanner.collect.auth import IssuedToken, TokenAuth
 from scanner.collect.collector import Target
 from scanner.collect.http_config import HttpConfig
+from scanner.collect.listings import preflight
 from scanner.collect.paging import LinkHeader
 from scanner.collect.rest import RestClient
 from scanner.collect.scope import SourceScope
@@ -20,12 +21,15 @@ from scanner.config import SecretRef  # noqa: TC001  pydantic reads the annotati
 from scanner.records import Credential, Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from scanner.collect.collector import Run
     from scanner.records import Record
 
-KINDS = {"identities": frozenset(("toy-robot",)), "credentials": frozenset(("toy-key",))}
+KINDS = {
+    "identities": frozenset(("toy-robot",)),
+    "credentials": frozenset(("toy-key",)),
+}
 PAGES = LinkHeader(total="x-total-count")
 
 
@@ -45,19 +49,27 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
 
 
 def robots(scope: SourceScope) -> Iterator[Record]:
-    found: list[str] = []
     own: dict[str, Any] = {"provider": "toy", "account_id": scope.account_id}
+    found: list[str] = []
+
+    def itself() -> Generator[Record, None, bool]:
+        yield from ()
+        return bool(scope.client.one("/registry")["name"])
 
     def robot(item: dict[str, Any]) -> Iterator[Record]:
-        own.update(id=f"toy:robot:{item['id']}", native_id=str(item["id"]), name=str(item["name"]))
-        found.append(own["native_id"])
-        yield Identity(**own, surface="automation", kind="toy-robot")
+        number = str(item["id"])
+        found.append(number)
+        shown: dict[str, Any] = {**own, "id": f"toy:robot:{number}", "native_id": number}
+        yield Identity(**shown, name=str(item["name"]), surface="automation", kind="toy-robot")
 
     def key(item: dict[str, Any]) -> Iterator[Record]:
-        own.update(id=f"toy:key:{item['id']}", native_id=str(item["id"]), name=str(item["id"]))
-        yield Credential(**own, identity_id=f"toy:robot:{item['robot']}", kind="toy-key", lifetime="static")
+        number, robot = str(item["id"]), f"toy:robot:{item['robot']}"
+        shown: dict[str, Any] = {**own, "id": f"toy:key:{number}", "native_id": number, "name": number}
+        yield Credential(**shown, identity_id=robot, kind="toy-key", lifetime="static")
 
-    keys = "/robots/{robot}/keys"
+    if not (yield from preflight(itself(), scope.request("*", "GET /registry"))):
+        return
     yield from scope.listing("/robots", robot, table="identities", kind="toy-robot", loses=["credentials"])
+    keys = "/robots/{robot}/keys"
     for number in found:
         yield from scope.listing(keys, key, table="credentials", kind="toy-key", item=number, robot=number)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import msgspec
 
 from scanner.collect.collector import Run, Target  # noqa: TC001  msgspec reads the annotations at run time
-from scanner.collect.failures import Classify, Failure, classify_error
+from scanner.collect.failures import Classify, Failure, SourceError, classify_error
 from scanner.collect.listings import ListingRequest, gap, with_coverage
 from scanner.collect.rest import RestClient  # noqa: TC001
 
@@ -141,8 +141,14 @@ class SourceScope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def utc_time(text: str | None) -> datetime | None:
-    """Read a provider's ISO 8601 time or date as aware UTC; None stays None. A date means its first moment."""
+    """Read a provider's ISO 8601 time or date as aware UTC; None stays None. A date means its first moment.
+
+    Raises `SourceError` (malformed) for what is none, without showing it.
+    """
     if not text:
         return None
-    read = datetime.fromisoformat(text)
+    try:
+        read = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise SourceError("malformed", "a time in the response is not ISO 8601") from None
     return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)

@@ -86,9 +86,9 @@ def membership(scope: GitLabScope, group: dict[str, Any]) -> Iterator[Record]:
     Only a single group shows the groups that are invited, no list of groups: https://docs.gitlab.com/api/groups/
     """
     place = group_place(group)
-    yield members_identity(scope, place.number, place.address)
 
     def read() -> Iterator[Record]:
+        yield members_identity(scope, place.number, place.address)
         whole = group
         if "shared_with_groups" not in group:
             whole = scope.client.one(scope.at(place).path("/groups/:id"), {"with_projects": "false"})
@@ -99,6 +99,7 @@ def membership(scope: GitLabScope, group: dict[str, Any]) -> Iterator[Record]:
         scope.at(place).request(
             "grants", "GET /groups/:id", kind="invited-group", needs="a member of the group"
         ),
+        fills=["identities/gitlab-group"],
     )
 
 
