@@ -39,6 +39,7 @@ COMMANDS = (
     ["demo"],
     ["check-config"],
     ["schema"],
+    ["example"],
     ["permissions"],
     ["explain"],
     ["diff"],

@@ -1,14 +1,14 @@
-"""What every collector stands on.
+"""The kit that every collector uses.
 
-A collector's author reads, in this order:
+Authors of a collector should read, in this order:
 
-1. `scanner.collect.collector`: what a collector is, its three names, a target and a run;
-2. `scanner.collect.listings`: how records go out, and how a failure becomes a Gap and an answer a Coverage;
-3. `scanner.collect.failures`: the one exception for what a source answers, and what each means;
-4. for an HTTP API, `scanner.collect.rest`: the client, with `auth` (signing in), `paging` (how lists are cut) and
+1. `scanner.collect.collector`: the interface of a collector, with targets and runs;
+2. `scanner.collect.listings`: how records are yielded, failures become a Gap and complete listings a Coverage;
+3. `scanner.collect.failures`: the exception for all errors of a source, and what each error means;
+4. for an HTTP API, `scanner.collect.rest`: the client, with `auth` (signing in), `paging` (pagination) and
    `http_config` (the options of config.yaml); and `scanner.collect.graphql` for GraphQL;
-5. for large estates, `scanner.collect.memory`: pages by ETag, and what is carried forward from an earlier night.
+5. for large organizations, `scanner.collect.memory`: pages by ETag, and records carried forward from earlier nights.
 
-The rest is below these: `transport` sends one request within bounds, `answers` reads what came, `limiter` waits,
-and `run` drives a whole night.
+The rest is internal: `transport` sends one bounded request, `answers` reads the response, `limiter` waits for rate
+limits, and `run` collects a whole night.
 """

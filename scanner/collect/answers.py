@@ -1,4 +1,4 @@
-"""Reads what came over HTTP: JSON within bounds, an error's own words, and how long a rate limit asks to wait."""
+"""Reads HTTP responses: bounded JSON, error messages, and the wait that a rate limit asks for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LARGEST_DEPTH = 100
-"""No API nests deeper; what does is meant to break its reader."""
+"""No API nests deeper than this. Deeper JSON is an attack on the parser."""
 _SURROGATES = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
@@ -25,27 +25,27 @@ _EPOCH = 100_000_000.0
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request gave."""
+    """The response to one request."""
 
     status: int
     headers: dict[str, str]
     """Names in lower case."""
     body: Any
-    """The JSON; None where there is none (304, 204, text)."""
+    """The JSON; None if there is none (304, 204, text)."""
     content: bytes = b""
 
 
 class AnswerObject(dict[str, Any]):
-    """An object of an answer. A field that it lacks is the source's fault, and raises `SourceError` (malformed)."""
+    """An object of a response. A missing field raises `SourceError` (malformed)."""
 
     def __missing__(self, key: str) -> Any:
         raise SourceError("malformed", f"the response lacks the field {key!r}")
 
 
 def read_json(content: bytes) -> Any:
-    """Return the JSON of an answer. Invalid Unicode in it becomes U+FFFD: a lone surrogate cannot be written anywhere.
+    """Return the JSON of a response. Invalid Unicode becomes U+FFFD, because a lone surrogate cannot be encoded.
 
-    Raises `SourceError` (malformed) when it is empty, no JSON, or nested deeper than `LARGEST_DEPTH`.
+    Raises `SourceError` (malformed) if it is empty, not JSON, or nested deeper than `LARGEST_DEPTH`.
     """
     if not content.strip():
         raise SourceError("malformed", "the response is empty")
@@ -82,13 +82,13 @@ def _too_deep(body: Any) -> bool:
 
 
 def is_page_for_people(headers: Mapping[str, str]) -> bool:
-    """Tell whether an answer is HTML: what a sign-in page or a proxy sends in an API's place."""
+    """Return whether a response is HTML, as sent by a sign-in page or a proxy instead of the API."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     return kind in {"text/html", "application/xhtml+xml"}
 
 
 def words_of(content: bytes) -> str:
-    """Return the source's own words out of an error's body; never the body itself."""
+    """Return the error message from an error's body, never the whole body."""
     try:
         body = read_json(content)
     except SourceError:
@@ -110,10 +110,10 @@ def _words(body: Any) -> str:
 
 
 def named_wait(headers: Mapping[str, str], *, exhausted: bool) -> float | None:
-    """Return the seconds that an answer asks to wait; None where it names none.
+    """Return the seconds that a response asks to wait, or None.
 
-    ``exhausted``: the answer is a rate limit, so that the time of reset counts even when nothing says that no request
-    is left. Times are compared with the answer's own Date, not with our clock.
+    ``exhausted``: the response is a rate limit, so its reset time counts even if the remaining count is not zero.
+    Times are compared with the Date header of the response, not with the local clock.
     https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
     https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
     """

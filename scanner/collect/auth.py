@@ -1,4 +1,4 @@
-"""How a request signs in: a credential's headers, made anew when they end or when the source refuses them."""
+"""Authentication of requests: a credential's headers, renewed when they expire or are rejected."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class Auth(Protocol):
-    """What a client asks before each request. Must be thread-safe."""
+    """Provides the headers of each request. Must be thread-safe."""
 
     def headers(self) -> Mapping[str, str]:
-        """Return the headers that sign a request in. May ask a token service; raises `SourceError`."""
+        """Return the headers that authenticate a request. May call a token service. Raises `SourceError`."""
 
     def renew(self, refused: Mapping[str, str]) -> bool:
-        """Drop headers that were refused (401). False when no others can be had, so that asking again is no use."""
+        """Drop headers rejected with 401. Return False if they cannot be renewed, so that a retry is useless."""
 
 
 class IssuedToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,14 +30,14 @@ class IssuedToken(msgspec.Struct, frozen=True, kw_only=True):
 
     value: str
     seconds: float | None = None
-    """How long it is good from now on; None for one that another cannot be asked for."""
+    """Its remaining lifetime in seconds; None if it cannot be renewed."""
 
 
 class TokenAuth:
-    """A token in a header, issued when it is first needed, and again shortly before it ends.
+    """A token in a header, issued when first needed and renewed shortly before it expires.
 
-    ``TokenAuth(lambda: IssuedToken(value=config.token.read()), header="PRIVATE-TOKEN", prefix="")`` for a token of the
-    configuration; for one that a service issues, the callable asks the service and says how long the token is good.
+    ``TokenAuth(lambda: IssuedToken(value=config.token.read()), header="PRIVATE-TOKEN", prefix="")`` for a token from the
+    configuration. For a token issued by a service, the callable calls the service and returns the token's lifetime.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class TokenAuth:
         self._until = 0.0
 
     def headers(self) -> Mapping[str, str]:
-        """Return the header. Raises `SourceError` (denied) for a secret that is not there, and what ``issue`` raises."""
+        """Return the header. Raises `SourceError` (denied) for a missing secret, and what ``issue`` raises."""
         with self._lock:
             if self._token is None or time.monotonic() >= self._until:
                 try:
@@ -63,7 +63,7 @@ class TokenAuth:
             return {self._header: self._prefix + self._token.value}
 
     def renew(self, refused: Mapping[str, str]) -> bool:
-        """Drop the refused token, unless another thread has done so; False for a token of the configuration."""
+        """Drop the rejected token, unless another thread already did. Return False for a token from the configuration."""
         with self._lock:
             if self._token is None:
                 return True
@@ -75,7 +75,7 @@ class TokenAuth:
 
 
 class NoAuth:
-    """Signs nothing."""
+    """No authentication."""
 
     def headers(self) -> Mapping[str, str]:
         """Return no headers."""

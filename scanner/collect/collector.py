@@ -1,4 +1,4 @@
-"""What a collector is. Read this before you write one.
+"""The interface of a collector. Read this before you write one.
 
 A collector is a module ``collectors.<name>``, or the entry point ``<name>`` in the group ``sprawlscan.collectors``, with
 these names::
@@ -10,7 +10,7 @@ these names::
     PARTS                                    optional: parts of tables, by table; see `scanner.kinds`
     after                                    optional: tables of tonight that it reads; see `scanner.collect.tonight`
 
-Inside, one generator a listing, each wrapped in `scanner.collect.listings.with_coverage`, the one place that catches a broad
+Each listing is one generator, wrapped in `scanner.collect.listings.with_coverage`, the only place that catches a broad
 exception.
 """
 
@@ -34,41 +34,41 @@ if TYPE_CHECKING:
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """An independent unit of work: one account, one organization, one folder. Carries no credential."""
+    """An independent unit of work: one account, one organization, one folder. Contains no credential."""
 
     collector: str
     """The collector's module name."""
     name: str
-    """Unique in its collector, and stable over nights: ``123456789012``, ``acme``."""
+    """Unique within its collector and stable across nights: ``123456789012``, ``acme``."""
     account_id: str
-    """The `Account.id` that it covers."""
+    """The `Account.id` it covers."""
     section: int = 0
-    """Which of the collector's sections in config.yaml it came from, when there are several."""
+    """The index of its section in config.yaml, if the collector has several."""
     params: dict[str, str] = {}
-    """What the collector needs besides to find it again."""
+    """Additional data that the collector needs to find it again."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What one night gives every collector. Nothing else below the command line reads the clock."""
+    """The context of one night, passed to every collector. Nothing else below the command line reads the clock."""
 
     as_of: datetime
-    """The night's time, aware UTC."""
+    """The time of the run, aware UTC."""
     fingerprint: Fingerprint
     """Keyed fingerprint of a secret value; see `scanner.secrets.detectors`."""
     cache: Path
     """A folder for ETags and slow listings; may be empty, may be deleted at any time."""
     stopping: threading.Event
-    """Set when the deadline has passed or the process was told to stop."""
+    """Set when the deadline has passed or the process was asked to stop."""
     tonight: Tonight | None = None
-    """What the first wave left of the tables in ``after``; None for a collector that declares none."""
+    """Records of the first wave for the tables in ``after``; None for a collector without ``after``."""
 
 
 class TargetError(Exception):
-    """A collector cannot even list its targets. The message says what, why, and what to do."""
+    """A collector cannot list its targets. The message says what failed, why, and what to do."""
 
 
 class Collector(DeclaresKinds, Protocol):
-    """The shape of a collector module."""
+    """The interface of a collector module."""
 
     Config: type[Any]
 

@@ -1,10 +1,10 @@
-"""What can go wrong between a collector and its source, and what each failure means for completeness.
+"""Errors between a collector and its source, and what each means for completeness.
 
 A source is what a collector reads: a provider's API, a cluster, a folder. The client raises `SourceError` for
-whatever the source answered; `classify_error` turns it, and what the HTTP library and the operating system raise, into
-a `Failure`, which becomes a `Gap` row. What it does not know is a bug of ours, and is reported as one.
+every error response. `classify_error` turns it, and the exceptions of the HTTP library and the operating system, into
+a `Failure`, which becomes a `Gap` row. An unknown exception is a bug of sprawlscan and is reported as one.
 
-A provider adds to it with a function of the same shape that asks `classify_error` last::
+A provider extends it with a function of the same signature that falls back to `classify_error`::
 
     def classify(exc: Exception) -> Failure | None:
         match exc:
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a listing could not be read: what its `Gap` says."""
+    """Why a listing could not be read, as recorded in its `Gap`."""
 
     reason: Reason
     detail: str
-    """What the source said. Redacted when it becomes a `Gap`."""
+    """The source's error message. Redacted when it becomes a `Gap`."""
     needs: str | None = None
-    """The permission that would help, where the source named one."""
+    """The missing permission, if the source named one."""
 
 
 Classify: TypeAlias = Callable[[Exception], Failure | None]
-"""Says what an exception means; None for what only a bug can cause."""
+"""Returns the failure for an exception; None if only a bug can cause it."""
 
 
 class SourceError(Exception):
-    """The source's answer is no use: refused, limited, cut, malformed, or not whole."""
+    """The source's response is unusable: denied, rate limited, truncated or malformed."""
 
     def __init__(
         self, reason: Reason, detail: str, *, status: int | None = None, needs: str | None = None
     ) -> None:
-        """``status`` is the HTTP status, where one came; ``needs`` a permission that the source named."""
+        """``status`` is the HTTP status, if any; ``needs`` is a permission that the source named."""
         super().__init__(detail)
         self.reason: Reason = reason
         self.detail = detail
@@ -57,7 +57,7 @@ class SourceError(Exception):
 
 
 def reason_of(status: int) -> Reason:
-    """Return what an HTTP status means. 403 and 404 both say "you may not see this", never "there is none"."""
+    """Return the reason for an HTTP status. 403 and 404 both mean "not visible", never "does not exist"."""
     match status:
         case 401 | 402 | 403 | 404 | 407 | 410 | 451:
             return "denied"
@@ -74,7 +74,7 @@ def reason_of(status: int) -> Reason:
 
 
 def classify_error(exc: Exception) -> Failure | None:
-    """Say what an exception means; None for what only a bug of ours can cause."""
+    """Return the failure for an exception; None if only a bug of sprawlscan can cause it."""
     import requests
 
     match exc:
@@ -93,7 +93,7 @@ def classify_error(exc: Exception) -> Failure | None:
 
 
 def unsupported_on(statuses: Collection[int], why: str, classify: Classify = classify_error) -> Classify:
-    """Return a `Classify` for a listing that some editions or versions lack: there, 404 can mean "not offered"."""
+    """Return a `Classify` for a listing that some editions or versions lack, where 404 can mean "not offered"."""
 
     def classified(exc: Exception) -> Failure | None:
         failure = classify(exc)
@@ -105,5 +105,5 @@ def unsupported_on(statuses: Collection[int], why: str, classify: Classify = cla
 
 
 def bug(exc: Exception) -> Failure:
-    """Return the failure for an exception that no `Classify` knows, with the end of its traceback."""
+    """Return the failure for an unexpected exception, with the end of its traceback."""
     return Failure(reason="bug", detail="".join(traceback.format_exception(exc, limit=-4)).strip())

@@ -1,9 +1,9 @@
-"""GraphQL: queries only, errors inside a 200, and answers that are not whole.
+"""GraphQL client: queries only, with handling of errors in 200 responses and of partial responses.
 
 `GraphqlClient` sends one query, over a `scanner.collect.rest.RestClient` that names its URL among its ``posts``.
-`PartsQuery` asks one thing of many objects, where nobody knows beforehand what the server can answer: in another
-edition or version it lacks a field, and of a large estate it cannot answer for a hundred objects at once. It learns
-which parts to leave out, which to ask apart, and of how many objects at a time.
+`PartsQuery` reads the same data of many objects if it is unknown what the server supports: other editions or versions
+lack a field, and a large organization's objects may be too many for one query. It learns which parts to leave out,
+which to query separately, and how many objects to query at a time.
 """
 
 from __future__ import annotations
@@ -47,29 +47,29 @@ class GraphqlError(msgspec.Struct, frozen=True, kw_only=True):
 
     message: str
     type: str
-    """The server's word for it (``FORBIDDEN``), from ``type`` or ``extensions.code``; may be empty."""
+    """The server's error type (``FORBIDDEN``), from ``type`` or ``extensions.code``; can be empty."""
     path: list[str | int]
     field: str
-    """The field that a server lacks, where it names one."""
+    """The field that the server lacks, if named."""
 
     @property
     def lacks(self) -> bool:
-        """Whether the server lacks a field, argument or type that was asked for."""
+        """Whether the server lacks a requested field, argument or type."""
         return bool(_LACKS.search(self.message)) or self.type.lower().startswith("undefined")
 
     @property
     def too_complex(self) -> bool:
-        """Whether one query may never ask so much, whatever it is about."""
+        """Whether the query exceeds the server's complexity limit."""
         return self.type == "MAX_NODE_LIMIT_EXCEEDED" or bool(_TOO_COMPLEX.search(self.message))
 
     @property
     def too_slow(self) -> bool:
-        """Whether the server gave up: fewer objects may do."""
+        """Whether the server gave up, so that a query for fewer objects may succeed."""
         return self.type == "RESOURCE_LIMITS_EXCEEDED" or bool(_TOO_SLOW.search(self.message))
 
 
 class QueryError(SourceError):
-    """A query gave errors, and no data that can be used."""
+    """A query returned errors and no usable data."""
 
     def __init__(self, errors: Sequence[GraphqlError]) -> None:
         self.errors = list(errors)
@@ -87,28 +87,28 @@ class QueryError(SourceError):
 
 
 class QueryAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a query gave; errors beside the data tell which parts of it are missing."""
+    """The response to a query. Errors next to the data say which parts are missing."""
 
     data: dict[str, Any]
     errors: list[GraphqlError] = []
     size: int = 0
-    """Of how many objects a `PartsQuery` asked."""
+    """How many objects a `PartsQuery` requested."""
 
 
 class GraphqlClient:
     """Sends queries to one URL of a source."""
 
     def __init__(self, client: RestClient, url: str) -> None:
-        """``url`` is among the client's ``posts``, and at one of its origins."""
+        """``url`` must be in the client's ``posts`` and at one of its origins."""
         self._client = client
         self._url = url
 
     def query(
         self, document: str, variables: Mapping[str, Any], *, retries: int | None = None
     ) -> QueryAnswer:
-        """Send one query. Raises ValueError for anything but a query, `QueryError` when no data came.
+        """Send one query. Raises ValueError for anything but a query, `QueryError` if no data was returned.
 
-        ``retries`` replaces the configured number of repetitions after a server's error: 0 for who asks for less then.
+        ``retries`` replaces the configured number of retries after a server error: 0 if the caller then requests less.
         """
         if _WRITES.search(_STRINGS.sub("", document)):
             raise ValueError("only queries are sent")
@@ -126,11 +126,11 @@ class GraphqlClient:
     def connection(
         self, document: str, variables: Mapping[str, Any], *, at: str, cursor: str = "cursor"
     ) -> Iterator[dict[str, Any]]:
-        """Yield the nodes of a connection, page by page; ``at`` is its place in the data, ``cursor`` the variable.
+        """Yield the nodes of a connection page by page. ``at`` is its place in the data, ``cursor`` the variable.
 
-        The document asks for ``nodes`` and for ``pageInfo { hasNextPage endCursor }``. Raises `SourceError`: denied when
-        the connection is not shown, truncated when fewer nodes came than its ``totalCount``; errors beside the nodes of a
-        page are raised after them.
+        The document must request ``nodes`` and for ``pageInfo { hasNextPage endCursor }``. Raises `SourceError`: denied if
+        the connection is not visible, truncated if it has fewer nodes than its ``totalCount``. Errors next to the nodes of
+        a page are raised after them.
         """
         after: str | None = None
         seen: set[str | None] = set()
@@ -160,7 +160,7 @@ class GraphqlClient:
 
 
 class PartsQuery:
-    """One query about many objects, made of parts. Learns what the server can answer. Used by one thread at a time."""
+    """One query about many objects, made of parts. Learns what the server supports. Not thread-safe."""
 
     def __init__(
         self,
@@ -172,11 +172,11 @@ class PartsQuery:
         smallest: int = 1,
         bare: bool = True,
     ) -> None:
-        """``document`` makes the query of the parts' selections, joined. ``parts`` has for each name one or more
-        selections, the richest first: where the server lacks a field of one, the next is asked.
+        """``document`` builds the query from the joined selections. ``parts`` has one or more selections for each name,
+        the richest first: if the server lacks a field of one, the next is used.
 
-        ``largest`` and ``smallest`` are of how many objects a query asks. Not ``bare``: without any part the document asks
-        nothing worth knowing, and is not sent.
+        ``largest`` and ``smallest`` limit how many objects a query requests. If not ``bare``, the document is not sent
+        without any part.
         """
         self._client = client
         self._document = document
@@ -186,17 +186,17 @@ class PartsQuery:
         self._smallest = smallest
         self._bare = bare
         self.size = largest
-        """Of how many objects the next query asks."""
+        """How many objects the next query requests."""
         self.left_out: dict[str, str] = {}
-        """Parts that are not asked for, and the server's words for why."""
+        """Parts that are no longer requested, with the server's error message."""
 
     @property
     def parts(self) -> list[str]:
-        """The parts that are still asked for."""
+        """The parts that are still requested."""
         return list(self._parts)
 
     def leave_out(self, name: str, words: str) -> None:
-        """Ask for a part no more."""
+        """Stop requesting a part."""
         if self._parts.pop(name, None) is not None:
             self.left_out[name] = words
             self._groups = [group for group in ([n for n in g if n != name] for g in self._groups) if group]
@@ -205,11 +205,11 @@ class PartsQuery:
     def ask(
         self, variables: Callable[[int], Mapping[str, Any]], *, without: Collection[str] = ()
     ) -> QueryAnswer:
-        """Ask about some objects, and again with what is left when the server cannot answer.
+        """Query some objects, reducing the query as long as the server cannot answer it.
 
-        ``variables`` makes the query's variables for so many objects as it is given. ``without`` are parts that are not
-        asked for this time. Raises `SourceError` when the server cannot even answer for ``smallest`` objects; ``size`` is
-        then what it was asked for last.
+        ``variables`` builds the query's variables for the given objects. ``without`` are parts to skip this time.
+        Raises `SourceError` if the server cannot answer even for ``smallest`` objects; ``size`` is then the last number
+        requested.
         """
         answered: dict[tuple[str, ...], QueryAnswer] = {}
         while True:
@@ -238,7 +238,7 @@ class PartsQuery:
         return answer
 
     def _learn(self, exc: SourceError, names: list[str], size: int) -> bool:
-        """Change what is asked so that the server may answer; False when nothing is left to change."""
+        """Reduce the query. Return False if it cannot be reduced further."""
         if isinstance(exc, QueryError) and exc.lacks:
             if not names:
                 return False
@@ -265,7 +265,7 @@ class PartsQuery:
         return True
 
     def _named(self, exc: QueryError, names: Sequence[str]) -> list[str]:
-        """Return the parts that the server's errors name, one for each error; none when an error names no single one."""
+        """Return the parts named by the errors, one for each; none if an error does not name exactly one."""
         found: list[str] = []
         for error in exc.errors:
             word = error.field or next(iter(_QUOTED.findall(error.message)), "")
@@ -296,10 +296,10 @@ class PartsQuery:
 
 
 def nodes_of(connection: Any, *, whole: bool = True) -> list[dict[str, Any]] | None:
-    """Return the nodes of a connection; None when it is not shown.
+    """Return the nodes of a connection, or None if it is not visible.
 
-    With ``whole``, None also when it has more: a next page, a larger ``totalCount``, or a node that is null (withheld, or
-    lost to an error of its own).
+    With ``whole``, also None if it is incomplete: a next page, a larger ``totalCount``, or a null node (withheld, or lost
+    to an error).
     """
     nodes = connection.get("nodes") if isinstance(connection, dict) else None
     if not isinstance(nodes, list):
@@ -334,7 +334,7 @@ def _words(error: GraphqlError) -> str:
 
 
 def _joined(answers: Sequence[QueryAnswer]) -> QueryAnswer:
-    """Return the answers to the same question about several parts as one."""
+    """Return the responses to several parts of one query as one."""
     data: Any = {}
     for answer in answers:
         data = _merged(data, answer.data)
@@ -342,7 +342,7 @@ def _joined(answers: Sequence[QueryAnswer]) -> QueryAnswer:
 
 
 def _merged(one: Any, other: Any) -> Any:
-    """Merge two answers of one shape: objects by key, lists by position. What one does not show, the other may."""
+    """Merge two responses of the same shape: objects by key, lists by position. Each can fill the gaps of the other."""
     if isinstance(one, dict) and isinstance(other, dict):
         if "id" in one and "id" in other and one["id"] != other["id"]:
             raise SourceError("malformed", "GraphQL: two responses about the same objects differ in order")

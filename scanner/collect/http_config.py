@@ -1,4 +1,4 @@
-"""The options that every collector of an HTTP API has in config.yaml, and the bounds that the client keeps to."""
+"""The options in config.yaml of every HTTP collector, and the limits that the client enforces."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from scanner.config import Section
 
 
 class HttpConfig(Section):
-    """Base of the ``Config`` of a collector that reads over HTTP: `scanner.collect.rest.RestClient` takes it as it is."""
+    """Base class for the ``Config`` of HTTP collectors, accepted by `scanner.collect.rest.RestClient`."""
 
     ca_bundle: Path | None = None
     """PEM file of the certificate authorities to trust."""
     workers: int = Field(default=4, ge=1, le=32)
-    """Requests at the same time, for each target."""
+    """Parallel requests for each target."""
     seconds_between_requests: float = Field(default=0.0, ge=0)
-    """Pace of one credential over all workers."""
+    """Maximum request rate of one credential, over all workers."""
     retries: int = Field(default=3, ge=0)
-    """How often a request is repeated after a cut connection or a server error."""
+    """Number of retries after a lost connection or a server error."""
     timeout_seconds: float = Field(default=30, gt=0)
-    """How long the source may be silent."""
+    """Read timeout: the longest time without data."""
     answer_seconds: float = Field(default=120, gt=0)
-    """How long one whole answer may take."""
+    """The longest time for one complete response."""
     largest_answer_mb: float = Field(default=64, gt=0)
-    """An answer that is larger, decompressed, is given up."""
+    """The largest response in bytes, decompressed. Larger ones fail."""
     throttled_wait_seconds: float = Field(default=60, ge=0)
-    """First wait after a rate limit that names no end; doubles each time."""
+    """First wait after a rate limit without a reset time. It doubles each time."""
     longest_wait_seconds: float = Field(default=900, ge=0)
-    """A rate limit that ends later than this is a Gap at once; nor does one request wait longer in all."""
+    """The longest wait for one request. A rate limit that resets later is reported as a Gap immediately."""
     max_pages: int = Field(default=10_000, ge=1)
-    """After so many pages a list is given up as truncated."""
+    """The maximum number of pages of a list. Longer lists are truncated."""
 
 
 def origin_url(value: str, example: str) -> str:
-    """Return a base URL without a slash at its end. Raises ValueError for what is none: for ``field_validator``."""
+    """Return a base URL without a trailing slash. Raises ValueError if invalid, for use in ``field_validator``."""
     url = urlsplit(value)
     bad = url.username or url.password or url.query or url.fragment
     if url.scheme not in {"http", "https"} or not url.hostname or bad:

@@ -1,7 +1,7 @@
-"""Paces and pauses requests: the one place that waits for a source's rate limits.
+"""Paces and pauses requests. The only place that waits for a source's rate limits.
 
-A credential has one limiter, shared by every client and thread that uses it. A limiter has buckets, one for each limit
-that the source counts apart (REST, GraphQL, search).
+Each credential has one limiter, shared by every client and thread that uses it. A limiter has buckets, one for each
+limit that the source counts separately (REST, GraphQL, search).
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class Limiter:
             raise SourceError("deadline", "the run was stopped before this was read")
 
     def pause(self, bucket: str, seconds: float) -> None:
-        """Let nothing pass for so many seconds."""
+        """Block all requests of a bucket for this many seconds."""
         with self._lock:
             self._until[bucket] = max(self._until.get(bucket, 0.0), time.monotonic() + seconds)
 
     def gave_up(self, bucket: str) -> None:
-        """Count a request that was throttled to the end; after ten in a row the bucket is closed."""
+        """Count a request that failed by throttling. After ten in a row the bucket is closed."""
         with self._lock:
             self._given_up[bucket] = self._given_up.get(bucket, 0) + 1
 

@@ -1,7 +1,7 @@
-"""Listings: records out, failures turned into `Gap` rows, answers into `Coverage` rows.
+"""Listings: generators of records, with failures recorded as `Gap` rows and complete results as `Coverage` rows.
 
-A listing is a generator of records for one question put to the source: "which deploy keys has this repository?". It
-yields what it finds, may return a value for whoever asks on, and raises when it fails. It is always read through
+A listing is a generator of records for one question, such as "which deploy keys does this repository have?". It yields
+what it finds, can return a value that its caller needs, and raises if it fails. It is always run through
 `with_coverage`::
 
     keys = yield from with_coverage(deploy_keys(client), request, fills=["grants"])
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class ListingRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a listing was asked for: who, which table, which call, which permission."""
+    """Describes one listing: account, table, API call and required permission."""
 
     provider: str
     account_id: str
@@ -41,7 +41,7 @@ class ListingRequest(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     table: str
     call: str
-    """The provider's documented name of the call, the same every night."""
+    """The provider's documented name of the call. It must not change between nights."""
     kind: str | None = None
     region: str | None = None
     needs: str | None = None
@@ -53,7 +53,7 @@ class ListingRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _row_id(request: ListingRequest) -> str:
-    """Return an id that is the same every night for the same listing."""
+    """Return an id that is stable across nights for the same listing."""
     parts = (
         request.collector,
         request.target,
@@ -85,7 +85,7 @@ def gap(request: ListingRequest, failure: Failure) -> Gap:
 
 
 def coverage(request: ListingRequest, items: int) -> Coverage:
-    """Return the `Coverage` for a listing that was read in full and gave so many records."""
+    """Return the `Coverage` for a complete listing with this number of records."""
     return Coverage(
         id=f"{request.provider}:coverage:{_row_id(request)}",
         provider=request.provider,
@@ -101,7 +101,7 @@ def coverage(request: ListingRequest, items: int) -> Coverage:
 
 
 class _Count:
-    """The records that a listing gave, by table and kind; the same record twice counts once."""
+    """The records of a listing by table and kind. Duplicates count once."""
 
     def __init__(self, requests: Iterable[ListingRequest]) -> None:
         self._ids: dict[str, dict[str | None, set[str]]] = {request.table: {} for request in requests}
@@ -113,7 +113,7 @@ class _Count:
             kinds.setdefault(kind, set()).add(record.id)
 
     def of(self, request: ListingRequest) -> int:
-        """Return how many records of the request's table and kind came; of the whole table where it has no kinds."""
+        """Return the number of records of the request's table and kind, or of the whole table if it has no kinds."""
         kinds = self._ids[request.table]
         if request.kind is None or set(kinds) == {None}:
             return sum(len(ids) for ids in kinds.values())
@@ -150,12 +150,12 @@ def with_coverage(
     fills: Sequence[str] = (),
     loses: Sequence[str] = (),
 ) -> Generator[Record, None, T | None]:
-    """Yield what the listing yields, then its `Coverage`; when it fails, keep what came and append a `Gap`.
+    """Yield what the listing yields, then its `Coverage`. If it fails, keep what was yielded and append a `Gap`.
 
-    Returns the value that the listing returns; None when it failed.
-    ``fills`` names what the same answer fills besides (``grants``, ``credentials/deploy-key``): each gets a Coverage or
-    Gap of its own, with its own number of records. ``loses`` names what is in doubt when this fails, and is not proven
-    when it does not. ``classify`` says what an exception means; what it does not know is a ``bug``.
+    Returns the value of the listing; None if it failed.
+    ``fills`` names other tables filled by the same response (``grants``, ``credentials/deploy-key``): each gets its own
+    Coverage or Gap with its own count. ``loses`` names tables that become incomplete if this fails, but are not proven
+    complete if it succeeds. ``classify`` returns the failure for an exception; an unknown exception is a ``bug``.
     """
     asked = [request, *(request.but(name) for name in fills)]
     count = _Count(asked)
@@ -182,9 +182,9 @@ def with_coverage(
 def preflight(
     listing: Generator[Record, None, T], request: ListingRequest, classify: Classify = classify_error
 ) -> Generator[Record, None, T | None]:
-    """Yield the records of a target's first call, without which nothing else is asked, or the Gap for everything.
+    """Yield the records of a target's first call, which all others depend on, or the Gap for the whole target.
 
-    Returns what the listing returns; None when it failed. It proves no table complete: no Coverage is yielded.
+    Returns the value of the listing; None if it failed. Yields no Coverage, because it proves no table complete.
     """
     rows = with_coverage(listing, request, classify)
     while True:
@@ -212,10 +212,10 @@ def side_by_side(
 def side_by_side(
     listings: Sequence[Iterable[Record]] | Sequence[Generator[Record, None, T]], workers: int
 ) -> Generator[Record, None, list[T | None]]:
-    """Yield the records of several listings, read by ``workers`` threads, in the order in which they come.
+    """Yield the records of several listings, read by ``workers`` threads, in the order of arrival.
 
-    Returns the value that each listing returns, in the order of the listings.
-    The listings must not raise: wrap each in `with_coverage`. When the caller stops reading, the threads stop.
+    Returns the values of the listings, in the order of the listings.
+    The listings must not raise: wrap each in `with_coverage`. The threads stop when the caller stops reading.
     """
     values: list[T | None] = [None] * len(listings)
     if workers <= 1 or len(listings) <= 1:

@@ -1,10 +1,10 @@
-"""What earlier nights left a collector: pages by ETag, things that were read in full, definitions that were parsed.
+"""The cache of a collector between nights: pages by ETag, full readings of objects, parsed definitions.
 
-Holds records and digests, never a provider's answer: no variable value and no workflow text is written to disk. May be
-deleted at any time; the next night then reads everything.
+It contains records and digests, never a provider's response: no variable value and no workflow text is written to disk.
+It can be deleted at any time; the next night then reads everything.
 
-A thing (a repository, a project) that shows no change is not read again every night: its last reading is carried
-forward and marked, and all are read in turn.
+An object (a repository, a project) that shows no change is not read again every night: its last reading is carried
+forward and marked, and all objects are read again in rotation.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ create table if not exists blobs (oid text primary key, facts blob, used text);
 create table if not exists notes (name text primary key, value text);
 """
 _KEPT_DAYS = 30
-"""How long a page or definition that no night asked for is kept."""
+"""How long an unused page or definition is kept."""
 
 
 class KeptPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,23 +48,23 @@ class KeptPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeptReading(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing, as it was read in full."""
+    """One full reading of an object."""
 
     read_at: datetime
     digest: str
-    """What could be seen of it without reading it: another digest says that it changed."""
+    """A digest of its visible state. A different digest means that it changed."""
     facts: bytes
     records: list[Record]
 
     def carried(self) -> Iterator[Record]:
-        """Yield the records of this reading; the Coverage of its listings says which night read them."""
+        """Yield the records of this reading. The Coverage of its listings names the night that read them."""
         for record in self.records:
             yield carried_forward(record, self.read_at) if isinstance(record, Coverage) else record
 
     def stale(self, number: int, digest: str, *, as_of: datetime, days: int) -> bool:
-        """Tell whether the thing of this number is due: it changed visibly, or its turn has come.
+        """Return whether the object with this number must be read: it changed, or its turn in the rotation has come.
 
-        Each night a ``1/days`` part of all is read again, and whatever is ``days`` old because nights were missed.
+        Each night ``1/days`` of all objects are read again, and any that are ``days`` old because nights were missed.
         """
         age = (as_of.date() - self.read_at.date()).days
         turn = number % days == as_of.toordinal() % days
@@ -72,12 +72,12 @@ class KeptReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def carried_forward(coverage: Coverage, read_at: datetime) -> Coverage:
-    """Return the coverage of a listing that an earlier night read."""
+    """Return the coverage of a listing read on an earlier night."""
     return msgspec.structs.replace(coverage, carried_from=read_at)
 
 
 class Carried:
-    """How much was carried forward tonight, and since when. Thread-safe."""
+    """Counts objects carried forward tonight, with the oldest reading. Thread-safe."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -85,13 +85,13 @@ class Carried:
         self._lock = threading.Lock()
 
     def note(self, read_at: datetime) -> None:
-        """Count one thing that was last read then."""
+        """Count one object last read at this time."""
         with self._lock:
             self._count += 1
             self._oldest = min(self._oldest or read_at, read_at)
 
     def gaps(self, request: ListingRequest, things: str) -> Iterator[Gap]:
-        """Yield the Gap that says how many ``things`` were not asked again, if there are any."""
+        """Yield the Gap with the number of ``things`` that were not read again, if any."""
         if self._oldest is not None:
             yield gap(
                 request,
@@ -106,9 +106,9 @@ class Carried:
 
 @cache
 def code_version(*folders: Path) -> str:
-    """Return a digest of the code in these folders, and of the engine's that makes records.
+    """Return a digest of the code in these folders and of the engine code that creates records.
 
-    What older code made is not carried forward.
+    Records made by older code are not carried forward.
     """
     engine = Path(__file__).resolve().parents[1]
     files = [
@@ -132,15 +132,15 @@ _PAIRS = msgspec.msgpack.Decoder(list[tuple[str, msgspec.Raw]])
 
 
 def decode(packed: bytes) -> list[Record]:
-    """Return the records that `encode` packed."""
+    """Return the records packed by `encode`."""
     return [_DECODERS[table].decode(raw) for table, raw in _PAIRS.decode(packed)]
 
 
 class Memory:
-    """One target's memory: a SQLite file. Thread-safe. A file that cannot be read is started anew."""
+    """The cache of one target, a SQLite file. Thread-safe. An unreadable file is replaced by an empty one."""
 
     def __init__(self, folder: Path, collector: str, name: str, *, as_of: datetime, version: str) -> None:
-        """``name`` is the target's; what was kept under another ``version`` is forgotten."""
+        """``name`` is the target's name. Content of a different ``version`` is discarded."""
         folder.mkdir(parents=True, exist_ok=True)
         stem = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
         suffix = hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -167,7 +167,7 @@ class Memory:
         return base
 
     def close(self) -> None:
-        """Forget what no night asked for in a month, and close the file."""
+        """Delete what was not used for a month, and close the file."""
         with self._lock, contextlib.suppress(sqlite3.Error):
             for table in ("pages", "definitions", "blobs"):
                 self._base.execute(
@@ -178,13 +178,13 @@ class Memory:
             self._base.close()
 
     def save(self) -> None:
-        """Make what was kept so far outlive a crash."""
+        """Commit, so that the content so far survives a crash."""
         with self._lock:
             self._base.execute("commit")
             self._base.execute("begin")
 
     def page(self, key: str) -> KeptPage | None:
-        """Return what is known of a page."""
+        """Return a cached page."""
         with self._lock:
             row = self._base.execute(
                 "select etag, next, count, records from pages where key = ?", (key,)
@@ -198,7 +198,7 @@ class Memory:
     def keep_page(
         self, key: str, etag: str, following: str | None, count: int, records: list[Record]
     ) -> None:
-        """Remember a page's records under its ETag."""
+        """Store a page's records with its ETag."""
         with self._lock:
             self._base.execute(
                 "insert or replace into pages values (?, ?, ?, ?, ?, ?)",
@@ -206,7 +206,7 @@ class Memory:
             )
 
     def reading(self, number: int) -> KeptReading | None:
-        """Return the last full reading of a thing."""
+        """Return the last full reading of an object."""
         with self._lock:
             row = self._base.execute(
                 "select read_at, digest, facts, records from readings where id = ?", (number,)
@@ -218,9 +218,9 @@ class Memory:
         )
 
     def keep_reading(self, number: int, digest: str, facts: bytes, records: list[Record]) -> None:
-        """Remember a thing that was read tonight, unless the reading has holes: then the next night reads it again.
+        """Store tonight's reading of an object, unless it has gaps: then the next night reads it again.
 
-        What the provider does not offer is no hole.
+        Data that the provider does not offer is not a gap.
         """
         with self._lock:
             if any(isinstance(record, Gap) and record.reason != "unsupported" for record in records):
@@ -232,7 +232,7 @@ class Memory:
                 )
 
     def blob(self, oid: str) -> bytes | None:
-        """Return what is known of a file's content, by its object id."""
+        """Return the cached facts about a file's content, by its object id."""
         with self._lock:
             row = self._base.execute("select facts from blobs where oid = ?", (oid,)).fetchone()
             if row is not None:
@@ -240,12 +240,12 @@ class Memory:
         return None if row is None else bytes(row[0])
 
     def keep_blob(self, oid: str, facts: bytes) -> None:
-        """Remember what a file's content says."""
+        """Store the facts about a file's content."""
         with self._lock:
             self._base.execute("insert or replace into blobs values (?, ?, ?)", (oid, facts, self._night))
 
     def definition(self, key: str) -> list[Record] | None:
-        """Return the records of a definition file that was parsed before."""
+        """Return the cached records of a definition file."""
         with self._lock:
             row = self._base.execute("select records from definitions where key = ?", (key,)).fetchone()
             if row is not None:
@@ -253,19 +253,19 @@ class Memory:
         return None if row is None else decode(row[0])
 
     def keep_definition(self, key: str, records: list[Record]) -> None:
-        """Remember the records of a definition file."""
+        """Store the records of a definition file."""
         with self._lock:
             self._base.execute(
                 "insert or replace into definitions values (?, ?, ?)", (key, encode(records), self._night)
             )
 
     def note(self, name: str) -> str | None:
-        """Return a noted value."""
+        """Return a stored note."""
         with self._lock:
             row = self._base.execute("select value from notes where name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
     def keep_note(self, name: str, value: str) -> None:
-        """Note a value."""
+        """Store a note."""
         with self._lock:
             self._base.execute("insert or replace into notes values (?, ?)", (name, value))

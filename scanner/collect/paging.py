@@ -1,8 +1,8 @@
-"""How a source cuts a list into pages. Each way is a small record of names; `read_pages` does what all have in common.
+"""Pagination. Each paginator is a small record of parameter names; `read_pages` implements the common rules.
 
-What all have in common: an answer without the list is malformed, never an empty list; a page or link that comes twice
-is a loop; a link to another host is refused by the client; an empty page may have a next one, but not for ever; fewer
-items than the source's own total is a truncated list.
+The common rules: a response without the list is malformed, never an empty list; a repeated page or link is a loop; the
+client rejects links to other hosts; empty pages can have a next page, but only a limited number of times; fewer items
+than the source's own total means a truncated list.
 """
 
 from __future__ import annotations
@@ -26,45 +26,45 @@ if TYPE_CHECKING:
 
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,<]*\brel="?next\b"?', re.IGNORECASE)
 _EMPTY_PAGES = 20
-"""So many empty pages in a row may have a next one; then it is a loop."""
+"""The maximum number of consecutive empty pages with a next page."""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """One page that was read."""
 
     path: str
-    """Where it was read from, with its query."""
+    """Its path with query."""
     parameters: dict[str, str]
     """The query."""
     answer: Answer
     items: list[dict[str, Any]]
-    """Empty when the page is remembered."""
+    """Empty if the page comes from the cache."""
     count: int
     """How many items it has."""
     before: int
-    """How many items came on the pages before."""
+    """The number of items on the pages before."""
     total: int | None
-    """How many the source says there are."""
+    """The source's total."""
     remembered: list[Record] | None = None
-    """The records of a page that the source calls unchanged (304), from the memory."""
+    """The cached records of an unchanged page (304)."""
     following: str | None = None
-    """Where the next page is."""
+    """The link to the next page."""
 
 
 class Paginator(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of the ways to cut a list; itself the way that does not: all comes at once."""
+    """Base class of paginators, and the paginator of lists that are not paged."""
 
     at: str = ""
-    """Where the list is in the body: ``value``, ``data/items``; empty when the body is the list."""
+    """The place of the list in the body: ``value``, ``data/items``; empty if the body is the list."""
     total: str = ""
-    """Where the source says how many there are: a header (``x-total``) or a place in the body (``total_count``)."""
+    """The place of the total: a header (``x-total``) or a place in the body (``total_count``)."""
 
     def first(self, parameters: Mapping[str, str | int]) -> dict[str, str | int]:
         """Return the query of the first page."""
         return dict(parameters)
 
     def following(self, page: Page) -> str | dict[str, str] | None:  # noqa: ARG002  what subclasses need
-        """Return the link to the next page, or what changes in the query; None after the last."""
+        """Return the link to the next page, or the changed query parameters; None after the last page."""
         return None
 
 
@@ -74,7 +74,7 @@ class LinkHeader(Paginator, frozen=True, kw_only=True):
     size: int = 100
     size_parameter: str = "per_page"
     query_only: bool = False
-    """Take only the query from the link: behind a proxy, some servers write it with their own idea of their address."""
+    """Use only the query of the link: behind a proxy, some servers write links with an internal address."""
 
     def first(self, parameters: Mapping[str, str | int]) -> dict[str, str | int]:
         """Return the query of the first page."""
@@ -130,8 +130,8 @@ class TokenInHeader(Paginator, frozen=True, kw_only=True):
 
 
 class PageNumber(Paginator, frozen=True, kw_only=True):
-    """``?page=2``. The last page is the empty one, or the one that reaches the total: a short page proves nothing, since
-    servers cap the size that was asked for.
+    """``?page=2``. The last page is the empty one, or the one that reaches the total. A short page proves nothing, because
+    servers cap the requested size.
     """
 
     page: str = "page"
@@ -151,7 +151,7 @@ class PageNumber(Paginator, frozen=True, kw_only=True):
 
 
 class Offset(Paginator, frozen=True, kw_only=True):
-    """``?offset=100`` (SCIM ``startIndex``, from 1). Ends as `PageNumber` does."""
+    """``?offset=100`` (SCIM ``startIndex``, from 1). Ends like `PageNumber`."""
 
     offset: str = "offset"
     size_parameter: str = "limit"
@@ -170,7 +170,7 @@ class Offset(Paginator, frozen=True, kw_only=True):
 
 
 class Keyset(Paginator, frozen=True, kw_only=True):
-    """``?id_after=...``: the last item's key. Ends with the empty page, or with the one that reaches the total."""
+    """``?id_after=...``: the key of the last item. Ends with the empty page, or with the one that reaches the total."""
 
     key: str = "id"
     parameter: str = "id_after"
@@ -192,7 +192,7 @@ class Keyset(Paginator, frozen=True, kw_only=True):
 
 
 class PageSource(Protocol):
-    """What `read_pages` needs of the client and its memory."""
+    """What `read_pages` needs from the client and its cache."""
 
     def get(self, path: str, *, etag: str = "") -> Answer: ...  # noqa: D102
     def local(self, link: str) -> str: ...  # noqa: D102
@@ -206,7 +206,7 @@ def read_pages(
     paginator: Paginator,
     max_pages: int,
 ) -> Iterator[Page]:
-    """Yield the pages of a list. Raises `SourceError`: truncated when fewer items came than the source says there are."""
+    """Yield the pages of a list. Raises `SourceError`: truncated if there are fewer items than the source's total."""
     asked = with_query(path, paginator.first(parameters))
     seen: set[str] = set()
     digests: set[bytes] = set()
@@ -276,21 +276,21 @@ def _read_page(
 
 
 def with_query(path: str, parameters: Mapping[str, str | int]) -> str:
-    """Return a path with its query, in one order always."""
+    """Return a path with its query in a fixed order."""
     if not parameters:
         return path
     return f"{path}?{urlencode(sorted(parameters.items()), quote_via=quote)}"
 
 
 def place_in(body: Any, at: str) -> Any:
-    """Return what stands at a place of a body (``metadata/continue``); None where there is nothing."""
+    """Return the value at a place of a body (``metadata/continue``), or None."""
     for key in at.split("/") if at else ():
         body = body.get(key) if isinstance(body, dict) else None
     return body
 
 
 def list_in(body: Any, at: str, path: str) -> list[dict[str, Any]]:
-    """Return the list at a place of a body. Raises `SourceError` (malformed) when it is missing or no list of objects."""
+    """Return the list at a place of a body. Raises `SourceError` (malformed) if it is not a list of objects."""
     found = place_in(body, at)
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise SourceError(
@@ -308,7 +308,7 @@ def _text(body: Any, at: str) -> str | None:
 
 
 def _total(answer: Answer, at: str) -> int | None:
-    """Return the source's total; None where it tells none."""
+    """Return the source's total, or None."""
     if not at:
         return None
     header = answer.headers.get(at.lower(), "")

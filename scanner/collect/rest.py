@@ -1,14 +1,14 @@
-"""A client for one source's REST API: GET, and the read-only POSTs that are named. Nothing else can be sent.
+"""A client for one source's REST API. It sends GET and the listed read-only POSTs, and nothing else.
 
-A collector makes one client for each target, with a `scanner.collect.auth.Auth`, and reads through it::
+A collector creates one client for each target, with a `scanner.collect.auth.Auth`::
 
     client = RestClient(config.base_url, config, run, auth=auth)
     for hook in client.items("/orgs/acme/hooks", paginator=LinkHeader()):
         yield webhook(hook)
 
-What the source does its own way (names of rate-limit buckets, what a 403 means) is a `Dialect`. What no collector
-should have to think of is here: one limiter for each credential, waits that the source asks for, repetitions, renewal
-of tokens, the hosts that may be contacted, redirects, and answers that are no JSON. Every failure is a `SourceError`.
+Source-specific behavior (rate limit buckets, the meaning of a 403) is a `Dialect`. The client handles everything else:
+one limiter for each credential, requested waits, retries, token renewal, allowed hosts, redirects and responses that
+are not JSON. Every failure is a `SourceError`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 USER_AGENT = "sprawlscan"
 _THROTTLED_TRIES = 4
-"""How often a request is sent again after a rate limit, before it is given up."""
+"""Maximum number of retries after a rate limit."""
 _REDIRECTS = 3
 _BACKOFF_SECONDS = 0.5
 _ONE_PAGE = Paginator()
@@ -53,17 +53,17 @@ _UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
 
 
 class Dialect:
-    """What a source does its own way. Subclass it where these defaults do not fit."""
+    """Source-specific behavior. Subclass it if the defaults do not fit."""
 
     headers: Mapping[str, str] = {"Accept": "application/json"}
     """Sent with every request."""
 
     def bucket(self, method: str, path: str) -> str:  # noqa: ARG002  what subclasses need
-        """Return the rate limit that a request counts against; ``path`` is without its query."""
+        """Return the rate limit bucket of a request. ``path`` is without its query."""
         return "requests"
 
     def throttled(self, answer: Answer) -> bool:
-        """Tell whether an answer is a rate limit: by its status, or by a GraphQL error inside a 200."""
+        """Return whether a response is a rate limit, by its status or by a GraphQL error in a 200."""
         headers = answer.headers
         left = headers.get("x-ratelimit-remaining", headers.get("ratelimit-remaining"))
         return (
@@ -73,11 +73,11 @@ class Dialect:
         )
 
     def reason(self, status: int) -> Reason:
-        """Return what an HTTP status means."""
+        """Return the reason for an HTTP status."""
         return reason_of(status)
 
     def needs(self, answer: Answer) -> str | None:  # noqa: ARG002  what subclasses need
-        """Return the permission that a refusal names."""
+        """Return the permission named in a denied response."""
         return None
 
 
@@ -98,10 +98,10 @@ class RestClient:
         memory: Memory | None = None,
         limiter: Limiter | None = None,
     ) -> None:
-        """Paths are below ``base_url``; ``origins`` are base URLs that may be contacted besides, with the same credential.
+        """Paths are relative to ``base_url``. ``origins`` are further base URLs that may receive the same credential.
 
-        ``posts`` are the paths of read-only POSTs. ``paginator`` is how the source cuts lists. ``memory`` keeps pages by their ETag, where the credential is the same
-        every night. ``limiter`` is shared by clients that use one credential.
+        ``posts`` are the paths of read-only POSTs. ``paginator`` is the default paginator. ``memory`` caches pages by
+        ETag, if the credential is the same every night. ``limiter`` is shared by clients that use one credential.
         """
         self.config = config
         self.run = run
@@ -120,7 +120,7 @@ class RestClient:
         self._transport = Transport(config, run.stopping)
         self._lock = threading.Lock()
         self.requests = 0
-        """How many requests were sent, with repetitions."""
+        """The number of requests sent, including retries."""
 
     def close(self) -> None:
         """Close every connection."""
@@ -134,9 +134,9 @@ class RestClient:
         etag: str = "",
         also: Collection[int] = (),
     ) -> Answer:
-        """GET one path (``/orgs/acme``), or a URL at an allowed origin. Raises `SourceError` for all but 200.
+        """GET one path (``/orgs/acme``), or a URL at an allowed origin. Raises `SourceError` for any status but 200.
 
-        ``also`` are other statuses that are an answer: 404 where it says "none", 204. Their body is None.
+        ``also`` lists other statuses to accept, such as 204, or 404 if it means "none". Their body is None.
         """
         headers = {"If-None-Match": etag} if etag else {}
         expected = {200, *also, *({304} if etag else ())}
@@ -150,7 +150,7 @@ class RestClient:
         return AnswerObject(body)
 
     def text(self, path: str, parameters: Mapping[str, str | int] | None = None, *, largest: int) -> str:
-        """GET one file of at most ``largest`` bytes, as it is."""
+        """GET the raw content of one file of at most ``largest`` bytes."""
         answer = self._ask("GET", with_query(path, parameters or {}), text=True, largest=largest)
         try:
             return answer.content.decode("utf-8")
@@ -158,9 +158,9 @@ class RestClient:
             raise SourceError("malformed", f"{path}: the file is not text") from None
 
     def post(self, path: str, body: Any, *, retries: int | None = None) -> Answer:
-        """POST a question. Raises ValueError for a path that is not among the read-only ones.
+        """Send a read-only POST. Raises ValueError for a path that is not in ``posts``.
 
-        ``retries`` replaces the configured number of repetitions after a server's error.
+        ``retries`` replaces the configured number of retries after a server error.
         """
         if path not in self._posts:
             raise ValueError(f"POST {path} is not on the list of read-only requests")
@@ -181,9 +181,9 @@ class RestClient:
         at: str = "",
         limit: int | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Yield the items of a list, page by page; with ``limit``, at most so many, and no more is asked then.
+        """Yield the items of a list page by page, at most ``limit`` if given.
 
-        ``paginator`` replaces the client's, ``at`` its place of the list in the answer.
+        ``paginator`` replaces the client's default, ``at`` the place of the list in the body.
         """
         count = 0
         for page in self._pages(_Unremembered(self), path, parameters, paginator, at):
@@ -203,10 +203,9 @@ class RestClient:
         at: str = "",
         salt: str = "",
     ) -> Iterator[Record]:
-        """Yield what ``convert`` makes of each item of a list; ``salt`` names what else its records depend on.
+        """Yield the records that ``convert`` makes of each item of a list. ``salt`` names other inputs of these records.
 
-        A page that the source calls unchanged (304) is not converted again: its records come from the memory, which
-        never holds an answer itself.
+        An unchanged page (304) is not converted again: its records come from the cache, which never contains a response.
         """
         memory = self._memory
         if memory is None:
@@ -237,17 +236,17 @@ class RestClient:
         return read_pages(source, path, parameters or {}, way, self.config.max_pages)
 
     def page_key(self, path: str, salt: str) -> str:
-        """Name a page in the memory: an ETag is good for one credential and one server only."""
+        """Return the cache key of a page. An ETag is valid for one credential and one server only."""
         credential = self.run.fingerprint(repr(sorted(self._auth.headers().items())))
         return f"{self._base} {credential} {salt} {path}"
 
     def local(self, link: str) -> str:
-        """Return a link as a path below the base URL where it is one. Raises `SourceError` for another host."""
+        """Return a link as a path relative to the base URL if possible. Raises `SourceError` for another host."""
         url = self._url(urljoin(f"{self._base}/", link))
         return url.removeprefix(self._base) if url.startswith(f"{self._base}/") else url
 
     def _url(self, path: str) -> str:
-        """Return the URL of a path, or an allowed URL. Raises `SourceError` for one that leads elsewhere."""
+        """Return the URL of a path, or an allowed URL. Raises `SourceError` for another host."""
         url = f"{self._base}{path}" if path.startswith("/") else path
         parts = urlsplit(url)
         dots = any(unquote(part) in {".", ".."} for part in parts.path.split("/"))
@@ -273,7 +272,7 @@ class RestClient:
         largest: int | None = None,
         retries: int | None = None,
     ) -> Answer:
-        """Send one request until it is answered, or given up."""
+        """Send one request with retries."""
         url = self._url(path)
         sent = {"User-Agent": USER_AGENT, **self._dialect.headers, **(headers or {})}
         if text:
@@ -341,7 +340,7 @@ class RestClient:
         raise self._failure(raw, answer, credential, self._dialect.reason(raw.status))
 
     def _redirected(self, url: str, raw: RawAnswer) -> str:
-        """Return where a redirect leads, at an allowed origin. Raises `SourceError` for anywhere else."""
+        """Return the target of a redirect to an allowed origin. Raises `SourceError` for any other."""
         try:
             return self._url(urljoin(url, raw.headers.get("location", "")))
         except (SourceError, ValueError) as exc:
@@ -357,7 +356,7 @@ class RestClient:
         reason: Reason,
         more: str = "",
     ) -> SourceError:
-        """Return what an error's answer means, in the source's own words, without our credential if it is echoed."""
+        """Return the error of a response, with the source's message but without an echoed credential."""
         words = (
             "an HTML page instead of the API's response"
             if is_page_for_people(raw.headers)
@@ -375,7 +374,7 @@ class RestClient:
 
 
 class _Unremembered:
-    """A client as `read_pages` wants it, without a memory."""
+    """Adapts a client to `read_pages`, without a cache."""
 
     def __init__(self, client: RestClient) -> None:
         self._client = client
@@ -389,7 +388,7 @@ class _Unremembered:
 
 
 class _Remembering(_Unremembered):
-    """The same with pages of earlier nights."""
+    """The same with cached pages."""
 
     def __init__(self, client: RestClient, memory: Memory, salt: str) -> None:
         super().__init__(client)
@@ -419,7 +418,7 @@ def _origin(url: str) -> tuple[str, str, str]:
 
 
 def _read(raw: RawAnswer, expected: Collection[int], *, text: bool) -> Answer:
-    """Return an answer with its JSON. Raises `SourceError` when one that should have it has none."""
+    """Return a response with its JSON. Raises `SourceError` if it should have JSON but does not."""
     body: Any = None
     if raw.status == 200 and 200 in expected:
         if is_page_for_people(raw.headers):
@@ -430,7 +429,7 @@ def _read(raw: RawAnswer, expected: Collection[int], *, text: bool) -> Answer:
         if not text:
             body = read_json(raw.content)
     elif raw.status == 203:
-        # How Azure DevOps asks a client to sign in.
+        # Azure DevOps uses this status to request a sign-in.
         raise SourceError(
             "denied", "HTTP 203: a sign-in page was returned instead of the API's response", status=203
         )

@@ -1,7 +1,7 @@
-"""One night's collection: targets on a thread pool, a deadline, and a sealed snapshot at the end.
+"""Collects one night: targets on a thread pool, a deadline, and a sealed snapshot at the end.
 
-Collectors that read what others listed tonight (`scanner.collect.tonight`) run in a second wave. It begins when every
-target of the first is done; only then are its targets known.
+Collectors that read other collectors' records (`scanner.collect.tonight`) run in a second wave, which starts when every
+target of the first wave has finished. Only then are its targets known.
 """
 
 from __future__ import annotations
@@ -53,25 +53,25 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 COLLECTION = "collect"
-"""The call named in a `Gap` that stands for a whole target."""
+"""The call named in the `Gap` of a whole target."""
 
 
 class NothingCollectedError(Exception):
-    """No collector could list a single target: wrong credentials or configuration. One line a collector."""
+    """No collector could list a target: wrong credentials or configuration. One line for each collector."""
 
 
 class Progress(Protocol):
-    """Told how the night goes. Called from the main thread only."""
+    """Receives progress. Called from the main thread only."""
 
     def begin(self, total: int, skipped: int) -> None:
-        """A wave begins: ``total`` targets, of which ``skipped`` were done by the run that is resumed."""
+        """A wave starts with ``total`` targets, of which ``skipped`` were finished by the resumed run."""
 
     def done(self, target: Target, result: TargetDone) -> None:
-        """One target is finished."""
+        """One target has finished."""
 
 
 class Planned:
-    """A target, the configuration section that it belongs to, and what its collector is given tonight."""
+    """A target with its configuration section and its collector's context."""
 
     def __init__(
         self,
@@ -86,9 +86,9 @@ class Planned:
         self.config = config
         self.run = run
         self.failure = failure
-        """For a stand-in: why the targets of a section are not known, or not all of them."""
+        """For a placeholder: why the targets of a section are not, or not completely, known."""
         self.missing = missing
-        """What the first wave did not list of that which this collector reads."""
+        """Gaps of the first wave in the tables that this collector reads."""
 
     @property
     def name(self) -> str:
@@ -97,9 +97,9 @@ class Planned:
 
 
 def fingerprint_key(state: Path) -> Fingerprint:
-    """Return the installation's fingerprint, making its key on first use (32 random bytes, 0600).
+    """Return the installation's fingerprint, creating its key on first use (32 random bytes, mode 0600).
 
-    A lost key only means that fingerprints of earlier nights no longer match.
+    If the key is lost, fingerprints of earlier nights no longer match.
     """
     path = state / "key"
     if not path.is_file():
@@ -113,9 +113,9 @@ class _Wave:
     def __init__(self) -> None:
         self.planned: list[Planned] = []
         self.stand_ins: list[Planned] = []
-        """One for each section whose targets are not known, or not all of them."""
+        """One for each section whose targets are not, or not completely, known."""
         self.problems: list[str] = []
-        """What collectors said that could not list their targets."""
+        """Error messages of collectors that could not list their targets."""
 
     def plan(self, name: str, sections: list[Section], run: Run) -> None:
         """List the targets of a collector's sections."""
@@ -135,18 +135,18 @@ class _Wave:
                 self.stand_in(name, index, config, run, failure)
 
     def stand_in(self, name: str, index: int, config: Section, run: Run, failure: Failure) -> None:
-        """Note a section whose targets are not known."""
+        """Record a section whose targets are not known."""
         target = Target(collector=name, name=f"section-{index}", account_id=f"{name}:unknown", section=index)
         self.stand_ins.append(Planned(target, config, run, failure=failure))
 
     @property
     def everything(self) -> list[Planned]:
-        """What is to be done, stand-ins last."""
+        """The planned targets, placeholders last."""
         return [*self.planned, *self.stand_ins]
 
 
 def _targets(name: str, config: Section, run: Run) -> tuple[list[Target], Failure | None]:
-    """Return a section's targets, each once, and why they are not all; whatever it is, other collectors are read."""
+    """Return a section's targets without duplicates, and why they are incomplete. Other collectors still run."""
     found: dict[str, Target] = {}
 
     def listed() -> Iterator[Record]:
@@ -181,14 +181,14 @@ def _incomplete(missing: str) -> str:
 def _sections(
     settings: Settings, only: list[str]
 ) -> tuple[dict[str, list[Section]], dict[str, list[Section]]]:
-    """Return the sections of the collectors that run, by collector: of the first wave, and of the second."""
+    """Return the enabled sections by collector, of the first and of the second wave."""
     chosen = {name: found for name, found in sorted(settings.collectors.items()) if not only or name in only}
     first = {name: found for name, found in chosen.items() if not after_of(name)}
     return first, {name: found for name, found in chosen.items() if name not in first}
 
 
 def _numbered(target: Target, index: int) -> Target:
-    """Give a target its section, and a name that stays unique where a collector has several sections."""
+    """Give a target its section, and a name that is unique if its collector has several sections."""
     name = target.name if index == 0 else f"{target.name}~{index}"
     return Target(
         collector=target.collector,
@@ -211,7 +211,7 @@ def _asked(target: Target, call: str = COLLECTION) -> ListingRequest:
 
 
 def collect_target(plan: Planned, folder: Path) -> TargetDone:
-    """Collect one target into its own files. Failure becomes a `Gap`; only a full disk or a bug of ours raises."""
+    """Collect one target into its own files. A failure becomes a `Gap`; only a full disk or an internal bug raises."""
     target, run = plan.target, plan.run
     started = time.monotonic()
     writer = TargetWriter(folder, target.collector, target.name, target.account_id)
@@ -223,7 +223,7 @@ def collect_target(plan: Planned, folder: Path) -> TargetDone:
         records = with_coverage(collector.collect(target, plan.config, run), _asked(target), _classify)
         for record in records:
             if isinstance(record, Coverage) and record.table == "*":
-                continue  # the stand-in for the whole target: its listings speak for themselves
+                continue  # the placeholder of the whole target; its listings have their own rows
             writer.write(_doubted(record, plan.missing))
             if run.stopping.is_set():
                 records.close()
@@ -237,7 +237,7 @@ def collect_target(plan: Planned, folder: Path) -> TargetDone:
 
 
 def _doubted(record: Record, missing: str | None) -> Record:
-    """Return a listing's coverage as a gap where what it rests on is incomplete; other records as they are."""
+    """Turn a listing's coverage into a gap if its inputs are incomplete. Return other records unchanged."""
     if missing is None or not isinstance(record, Coverage):
         return record
     asked = ListingRequest(
@@ -254,7 +254,7 @@ def _doubted(record: Record, missing: str | None) -> Record:
 
 
 def _resumable(snapshots: Path, *, resume: bool) -> Path | None:
-    """Return the unsealed snapshot to go on with; without ``resume``, discard what earlier crashes left."""
+    """Return the unsealed snapshot to resume. Without ``resume``, discard snapshots of crashed runs."""
     if resume:
         return latest_unsealed(snapshots)
     while (left := latest_unsealed(snapshots)) is not None:
@@ -274,10 +274,10 @@ def collect_snapshot(
     selected: bool = False,
     resume: bool = False,
 ) -> Manifest:
-    """Collect everything that config.yaml names into a new snapshot (or an unfinished one) and seal it.
+    """Collect everything named in config.yaml into a new or resumed snapshot and seal it.
 
-    Raises `NothingCollectedError` when no collector could begin, `SnapshotError` when the run already exists,
-    and OSError when the disk is full; sealed snapshots are never touched.
+    Raises `NothingCollectedError` if no collector could start, `SnapshotError` if the run already exists,
+    and OSError if the disk is full. Sealed snapshots are never changed.
     """
     state = settings.state
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -321,7 +321,7 @@ def collect_snapshot(
 
 
 def _second_wave(sections: dict[str, list[Section]], run: Run, folder: Path, done: list[TargetDone]) -> _Wave:
-    """Plan the collectors that read what the first wave left; when the run has to stop, name their sections only."""
+    """Plan the second wave. If the run must stop, list its sections only."""
     wave = _Wave()
     for name, configs in sections.items():
         if run.stopping.is_set():
@@ -339,7 +339,7 @@ _NOT_BEGUN = Failure(reason="deadline", detail="the run was stopped before this 
 def _collect(
     wave: _Wave, folder: Path, workers: int, progress: Progress, stopping: threading.Event
 ) -> list[str]:
-    """Collect what is left of a wave. Returns the names of what was never begun because the run had to stop."""
+    """Collect the remaining targets of a wave. Returns the names of targets that were not started before the run stopped."""
     for problem in wave.problems:
         log.error("a collector could not start", problem=problem)
     finished = {f"{done.collector}/{done.target}" for done in finished_targets(folder)}
@@ -358,7 +358,7 @@ def _collect(
 def _work(
     plans: list[Planned], folder: Path, workers: int, progress: Progress, stopping: threading.Event
 ) -> Iterator[Planned]:
-    """Collect the targets, ``workers`` at once. Yields those that were never begun because the run had to stop."""
+    """Collect the targets, ``workers`` in parallel. Yields those that were not started before the run stopped."""
     waiting = list(reversed(plans))
     running: dict[Future[TargetDone], Planned] = {}
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="target") as pool:
@@ -380,6 +380,6 @@ def _work(
 
 
 def free_space_message(path: Path) -> str:
-    """Say how much room a folder's disk has left, for the error after a failed write."""
+    """Return the free space of a folder's disk, for the error after a failed write."""
     usage = shutil.disk_usage(path if path.exists() else os.curdir)
     return f"{usage.free // 2**20} MiB free on the disk of {path}"

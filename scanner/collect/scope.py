@@ -1,6 +1,6 @@
-"""What is being read, and the one shape in which a listing of an HTTP API is asked for.
+"""The scope of listings: the account they read and the common way to run a listing of an HTTP API.
 
-A provider derives its own scope, with what its listings need besides, and each listing is then one call::
+A provider derives its own scope with what its listings need. Each listing is then one call::
 
     yield from scope.within(repository.account_id, repo=repository.name).listing(
         "/repos/{org}/{repo}/hooks", webhook, table="identities", kind="github-webhook", needs="Webhooks: read"
@@ -31,27 +31,27 @@ _PLACEHOLDER = re.compile(r"(?<=/):(\w+)|\{(\w+)\}")
 
 
 class SourceScope(msgspec.Struct, frozen=True, kw_only=True):
-    """What every listing of one target needs."""
+    """The shared context of all listings of one target."""
 
     client: RestClient
     run: Run
     target: Target
     account_id: str
-    """The account that a listing belongs to."""
+    """The account of the listings."""
     names: dict[str, str] = {}
-    """What fills the placeholders of a call: ``org`` in ``/orgs/{org}/hooks``, ``id`` in ``/groups/:id/hooks``."""
+    """The values of placeholders in calls: ``org`` in ``/orgs/{org}/hooks``, ``id`` in ``/groups/:id/hooks``."""
 
     @property
     def provider(self) -> str:
-        """The provider's name in records; the collector's, unless a subclass says otherwise."""
+        """The provider's name in records. Default: the collector's name."""
         return self.target.collector
 
     def within(self, account_id: str, **names: str) -> Self:
-        """Return the scope of an account below: a repository, a project."""
+        """Return the scope of a child account: a repository, a project."""
         return msgspec.structs.replace(self, account_id=account_id, names={**self.names, **names})
 
     def path(self, call: str, **names: str) -> str:
-        """Return the provider's documented call as a path, its placeholders filled and quoted."""
+        """Return the path of a documented call, with its placeholders filled and quoted."""
         known = {**self.names, **names}
         return _PLACEHOLDER.sub(lambda match: quote(known[match.group(1) or match.group(2)], safe=""), call)
 
@@ -64,7 +64,7 @@ class SourceScope(msgspec.Struct, frozen=True, kw_only=True):
         needs: str | None = None,
         item: str | None = None,
     ) -> ListingRequest:
-        """Describe a listing. ``item`` tells listings apart that share a call and an account: a team, an environment."""
+        """Describe a listing. ``item`` distinguishes listings with the same call and account: a team, an environment."""
         return ListingRequest(
             provider=self.provider,
             account_id=self.account_id,
@@ -95,12 +95,12 @@ class SourceScope(msgspec.Struct, frozen=True, kw_only=True):
         classify: Classify = classify_error,
         **names: str,
     ) -> Generator[Record, None, None]:
-        """Read a list, by the client's own way of paging. ``call`` is the documented path.
+        """Read a list with the client's paginator. ``call`` is the documented path.
 
-        ``fills`` and ``loses`` are those of `with_coverage`; ``at`` is where the list is in the answer.
-        ``salt`` names what the records depend on beside the list itself.
-        ``rows`` are the list's, where another answer gave them: then nothing is asked, and it is the same listing still, so
-        that a finding which it gave on another night can be resolved.
+        For ``fills`` and ``loses`` see `with_coverage`. ``at`` is the place of the list in the body.
+        ``salt`` names other inputs of the records besides the list.
+        ``rows`` are the items if another response already contains them: then nothing is requested, but the listing keeps
+        its identity, so that findings from earlier nights can be resolved.
         """
 
         def read() -> Iterator[Record]:
@@ -126,7 +126,7 @@ class SourceScope(msgspec.Struct, frozen=True, kw_only=True):
         classify: Classify = classify_error,
         **names: str,
     ) -> Generator[Record, None, T | None]:
-        """Read one object as `listing` reads a list. Returns what ``convert`` returns; None when it was not read."""
+        """Read one object as `listing` reads a list. Returns the value of ``convert``; None if it was not read."""
 
         def read() -> Generator[Record, None, T]:
             return (yield from convert(self.client.one(self.path(call, **names))))
@@ -135,7 +135,7 @@ class SourceScope(msgspec.Struct, frozen=True, kw_only=True):
         return (yield from with_coverage(read(), request, classify, fills=fills))
 
     def unseen(self, table: str, kind: str, call: str, detail: str, *, needs: str | None = None) -> Gap:
-        """Return the Gap for what the provider shows to nobody, or not to this credential."""
+        """Return the Gap for data that the provider does not offer, or not to this credential."""
         request = self.request(table, call, kind=kind, needs=needs)
         return gap(request, Failure(reason="unsupported", detail=detail))
 

@@ -1,10 +1,9 @@
-"""What the first wave of tonight left to collectors of the second: records of the tables that they named, read-only.
+"""Read-only access of second-wave collectors to tonight's records of the first wave.
 
-A collector declares what it reads: ``after = ("accounts/eks-cluster", "artifacts")``, tables or kinds of them. It then
-runs when all collectors without ``after`` are done, and finds the records in `Run.tonight`, already when it lists its
-targets.
+A collector declares the tables or kinds it reads: ``after = ("accounts/eks-cluster", "artifacts")``. It then runs when
+all collectors without ``after`` have finished, and finds the records in `Run.tonight`, also while it lists its targets.
 
-Where what it named is incomplete, so is what it lists: the engine turns its coverage into gaps that say so.
+If these tables are incomplete, so are its own listings: the engine turns their coverage into gaps.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ R = TypeVar("R", bound=Record)
 
 
 class Tonight(msgspec.Struct, frozen=True, kw_only=True):
-    """Records of the finished targets of the first wave. Holds paths and no records, so that a worker elsewhere can read."""
+    """Records of the finished targets of the first wave. Contains only paths, so that remote workers can read them."""
 
     after: tuple[str, ...]
-    """``table`` or ``table/kind``: what the collector named."""
+    """The collector's ``after``: ``table`` or ``table/kind``."""
     files: dict[str, list[Path]]
-    """Parquet files by table, in the order of their names; those of the tables named, and of coverage and gaps."""
+    """Parquet files by table, sorted by name: those of the tables in ``after``, and of coverage and gaps."""
 
     def records(self, kind: type[R]) -> Iterator[R]:
-        """Yield the records of one class, in the order of the files. Raises ValueError for a table that ``after`` leaves out."""
+        """Yield the records of one class in the order of the files. Raises ValueError for a table not in ``after``."""
         table = TABLE_OF[kind]
         if table not in {name.partition("/")[0] for name in self.after}:
             raise ValueError(f"`after` does not name {table}, so it may not be read")
@@ -42,7 +41,7 @@ class Tonight(msgspec.Struct, frozen=True, kw_only=True):
             yield from read_table(path, kind)
 
     def missing(self) -> str | None:
-        """Return what was not listed in full of the tables named, in one sentence part; None when all was.
+        """Return a clause that names the incomplete tables of ``after``; None if all are complete.
 
         That is a gap in any of them, or that nothing of all of them was listed.
         """
