@@ -1,4 +1,4 @@
-"""Documentation, and the generators of what is generated in it."""
+"""Documentation and its generators."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 def write_or_check(path: Path, text: str) -> int:
-    """Write a generated file; with ``--check`` compare it instead, and return 1 when it is not fresh."""
+    """Write a generated file. With ``--check``, compare it instead and return 1 if it is outdated."""
     if "--check" not in sys.argv:
         path.write_text(text, encoding="utf-8")
         return 0
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return 0
-    sys.stderr.write(f"{path} is not fresh: run `make docs` and commit it.\n")
+    sys.stderr.write(f"{path} is outdated: run `make docs` and commit it.\n")
     return 1

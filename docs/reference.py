@@ -1,7 +1,7 @@
 """Writes docs/reference.md from the code: commands, options, records, rules, collectors, columns of CSV files.
 
-``python -m docs.reference`` writes it, and the order of the CSV files' columns, to which it only ever adds;
-``--check`` fails when one of the two is not fresh, or when something is undocumented.
+``python -m docs.reference`` writes it, and the order of the CSV files' columns, which it only extends;
+``--check`` fails if one of the two is outdated or something is undocumented.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ REFERENCE = Path(__file__).with_name("reference.md")
 
 
 class UndocumentedError(Exception):
-    """Something public has no text."""
+    """A public item has no description."""
 
 
 def field_texts(record: type[msgspec.Struct]) -> dict[str, str]:
-    """Return the sentence under each field of a record class, those of its bases first."""
+    """Return the docstring of each field of a record class, those of its bases first."""
     texts: dict[str, str] = {}
     for kind in reversed(record.__mro__):
         if kind.__module__.split(".")[0] != "scanner":

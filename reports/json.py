@@ -1,7 +1,7 @@
-"""JSON for other programs: the findings of a night with everything that is known of them, one object a line in
-``findings.jsonl``, and the night itself in ``summary.json``.
+"""JSON for other programs: all fields of the findings, one object for each line of ``findings.jsonl``, and a summary
+of the night in ``summary.json``.
 
-Values are raw: nothing is guarded against spreadsheets, since no spreadsheet reads JSON.
+Values are raw, without protection against formula injection, because spreadsheets do not read JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scanner.night import Night
 
 VERSION = 1
-"""Raised when a key changes meaning or goes away; new keys may come at any time."""
+"""Increased when a key changes meaning or is removed. New keys can be added at any time."""
 
 
 def write(night: Night, folder: Path) -> list[Path]:
@@ -44,7 +44,7 @@ def _file(path: Path, rows: int) -> dict[str, Any]:
 
 
 def _utc(row: dict[str, Any]) -> dict[str, Any]:
-    """Write times as UTC with a Z: the tables hold plain UTC."""
+    """Write times as UTC with a Z, because the tables contain plain UTC."""
     return {
         key: value.strftime("%Y-%m-%dT%H:%M:%SZ") if hasattr(value, "strftime") else value
         for key, value in row.items()

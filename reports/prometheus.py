@@ -1,7 +1,7 @@
-"""Figures of a night for Prometheus, as a file for node_exporter's textfile collector.
+"""Metrics of a night for Prometheus, as a file for node_exporter's textfile collector.
 
-Without timestamps, and whole or not at all, as
-https://github.com/prometheus/node_exporter#textfile-collector asks.
+Without timestamps and written atomically, as required by
+https://github.com/prometheus/node_exporter#textfile-collector.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ log = structlog.get_logger()
 
 
 class Config(Section):
-    """Figures of a run for Prometheus; written when ``formats`` names ``prometheus``."""
+    """Metrics of a run for Prometheus, written if ``formats`` contains ``prometheus``."""
 
     textfile: Path
     """File for node_exporter's textfile collector: ``/var/lib/node_exporter/sprawlscan.prom``."""
 
 
 def write(night: Night, folder: Path, config: Config) -> list[Path]:  # noqa: ARG001  the file's place is configured
-    """Write the figures to the configured file. Returns it, or nothing when it cannot be written."""
+    """Write the metrics to the configured file. Returns its path, or nothing if it cannot be written."""
     path = config.textfile
     from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
@@ -38,14 +38,14 @@ def write(night: Night, folder: Path, config: Config) -> list[Path]:  # noqa: AR
         return Gauge(f"sprawlscan_{name}", text, labels, registry=registry)
 
     manifest = night.manifest
-    gauge("last_run_timestamp_seconds", "Time of the newest analysed run").set(manifest.as_of.timestamp())
+    gauge("last_run_timestamp_seconds", "Time of the newest analyzed run").set(manifest.as_of.timestamp())
     gauge("coverage_ratio", "Listings answered in full, of those expected").set(night.coverage.ratio)
     states = gauge("targets", "Targets by how much of them was seen", "state")
     for state in ("whole", "part", "dark", "not_asked"):
         states.labels(state).set(getattr(night.coverage, state))
-    gauge("partial", "1 when the run was stopped before every target was done").set(manifest.partial)
+    gauge("partial", "1 if the run was stopped before all targets finished").set(manifest.partial)
     seconds = gauge("collect_seconds", "Time spent on targets", "collector")
-    gaps = gauge("gaps", "Listings that could not be read in full", "collector")
+    gaps = gauge("gaps", "Incomplete listings", "collector")
     for name in sorted({target.collector for target in manifest.targets}):
         mine = [target for target in manifest.targets if target.collector == name]
         seconds.labels(name).set(sum(target.seconds for target in mine))
@@ -54,16 +54,16 @@ def write(night: Night, folder: Path, config: Config) -> list[Path]:  # noqa: AR
     query = "SELECT status, severity, provider, count(*) FROM findings GROUP BY ALL ORDER BY ALL"
     for status, severity, provider, count in night.rows(query):
         findings.labels(status, severity, provider).set(count)
-    rules = gauge("rule_results", "Rules times accounts, by how they fared", "status")
+    rules = gauge("rule_results", "Rule results by status, one for each rule and account", "status")
     for status, count in night.rows("SELECT status, count(*) FROM rule_results GROUP BY ALL ORDER BY ALL"):
         rules.labels(status).set(count)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_to_textfile(str(path), registry)
-        # node_exporter reads it as another user.
+        # node_exporter reads it as a different user.
         path.chmod(0o644)
     except OSError as exc:
-        # The night's own files matter more; the figure of the last run grows old, which is what alerts watch.
-        log.error("no figures for Prometheus", path=str(path), error=exc.strerror)  # noqa: TRY400
+        # The other reports matter more. The timestamp of the last run then ages, which alerts can detect.
+        log.error("no metrics for Prometheus", path=str(path), error=exc.strerror)  # noqa: TRY400
         return []
     return [path]

@@ -1,8 +1,8 @@
-"""The Python interface of sprawlscan: read analysed nights in a notebook or a script.
+"""The Python API of sprawlscan: read analyzed runs in a notebook or a script.
 
     from sprawlscan import Frames, open_night, runs
 
-    runs("state")                       # ids of the analysed runs, oldest first
+    runs("state")                       # ids of the analyzed runs, oldest first
 
     with Frames("state") as night:      # pandas; needs sprawlscan[notebook]
         night.owners()
@@ -12,9 +12,9 @@
         for row in night.dicts("SELECT * FROM findings WHERE status = 'new' ORDER BY rank DESC"):
             print(row["subject_name"], row["detail"])
 
-docs/reference.md lists the tables and their columns. `SnapshotError` is raised for a run that is not there or is
-damaged. The other packages that are installed with this one (``scanner``, ``collectors``, ``reports``, ``sandbox``,
-``templates``) belong to the program and may change in any release.
+docs/reference.md lists the tables and their columns. `SnapshotError` is raised for a missing or damaged
+run. The other installed packages (``scanner``, ``collectors``, ``reports``, ``sandbox``, ``templates``) are private and
+can change in any release.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # A type checker would take any name for granted.
+if not TYPE_CHECKING:  # Otherwise a type checker would accept any name.
 
     def __getattr__(name: str) -> Any:
-        """Import a name when it is first used, so that ``python -m sprawlscan --help`` loads no database."""
+        """Import a name on first use, so that ``python -m sprawlscan --help`` does not load the database."""
         if name not in _HOMES:
             raise AttributeError(f"module 'sprawlscan' has no attribute {name!r}")
         return getattr(importlib.import_module(_HOMES[name]), name)

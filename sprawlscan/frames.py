@@ -1,13 +1,13 @@
-"""A night as pandas DataFrames, for notebooks.
+"""A run as pandas DataFrames, for notebooks.
 
     >>> from sprawlscan import Frames
-    >>> with Frames("state") as night:                       # the newest analysed run
+    >>> with Frames("state") as night:                       # the newest analyzed run
     ...     night.findings.groupby(["owner", "severity"]).size()
     ...     night.query("SELECT kind, count(*) AS n FROM credentials GROUP BY kind")
 
 Every record and result table is an attribute; the reference lists their columns. Times are ``datetime64`` in UTC,
-unknown is ``NaT``, ``None`` or ``<NA>``. Meant for tables that a person looks at: a frame of a million identities
-takes about a gigabyte, so narrow big tables with `Frames.query` first.
+unknown is ``NaT``, ``None`` or ``<NA>``. A frame of a million identities takes about a gigabyte, so filter large
+tables with `Frames.query` first.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class Frames:
-    """One analysed night. Use it as a context manager, or call `close`.
+    """One analyzed run. Use it as a context manager, or call `close`.
 
-    ``state`` is the state folder; ``run_id`` names a run, and is the newest analysed one when left out. Raises
-    `sprawlscan.SnapshotError` when there is none. Needs pandas: ``pip install 'sprawlscan[notebook]'``.
+    ``state`` is the state folder; ``run_id`` is a run id, by default the newest analyzed run. Raises
+    `sprawlscan.SnapshotError` if there is none. Needs pandas: ``pip install 'sprawlscan[notebook]'``.
     """
 
     def __init__(self, state: str | Path, run_id: str | None = None) -> None:
@@ -38,7 +38,7 @@ class Frames:
         self.as_of = self._night.as_of
 
     def query(self, sql: str, **params: Any) -> pd.DataFrame:
-        """Return the rows of a SELECT over the tables; ``$name`` stands for a parameter."""
+        """Return the rows of a SELECT over the tables. ``$name`` is a parameter."""
         cursor = self._night.tables.con.cursor()
         try:
             frame: pd.DataFrame = cursor.execute(sql, params).df()

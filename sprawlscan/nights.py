@@ -1,4 +1,4 @@
-"""Which runs a state folder holds, and one of them to read."""
+"""Lists the runs of a state folder and opens them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 def runs(state: str | Path) -> list[str]:
-    """Return the ids of the analysed runs in a state folder, oldest first: ``20261123T020000Z``, in UTC."""
+    """Return the ids of the analyzed runs in a state folder, oldest first: ``20261123T020000Z``, in UTC."""
     return sorted(path.name for path in (Path(state) / "analysis").glob("*Z") if path.is_dir())
 
 
 @contextmanager
 def open_night(state: str | Path, run_id: str | None = None) -> Iterator[Night]:
-    """Open an analysed run to read it with SQL: `Night.rows`, `Night.dicts`, `Night.one`; close it afterwards.
+    """Open an analyzed run to read it with SQL: `Night.rows`, `Night.dicts`, `Night.one`. Close it afterwards.
 
-    ``state`` is the state folder of the configuration; without ``run_id`` the newest analysed run is opened. The tables
-    hold times as UTC without a zone, and NULL for what is unknown. Raises `SnapshotError` when there is no such run, or
-    when its snapshot is damaged.
+    ``state`` is the state folder of the configuration. Without ``run_id``, the newest analyzed run is opened. Times in
+    the tables are UTC without a time zone, and NULL means unknown. Raises `SnapshotError` if the run does not exist or
+    its snapshot is damaged.
     """
     night = night_of(state, run_id)
     try:
@@ -34,7 +34,7 @@ def open_night(state: str | Path, run_id: str | None = None) -> Iterator[Night]:
 
 
 def night_of(state: str | Path, run_id: str | None) -> Night:
-    """Return an open night, which the caller closes."""
+    """Return an open night. The caller must close it."""
     analysed = runs(state)
     if not analysed or (run_id is not None and run_id not in analysed):
         wanted = run_id or "an analysed run"

@@ -322,4 +322,4 @@ def test_figures_that_cannot_be_written_do_not_fail_the_night(place: Place) -> N
     loaded = place.configure(prometheus="file/sprawlscan.prom")
     with capture_logs() as logs:
         assert place.night(1, loaded).exit_code == Exit.OK
-    assert "no figures for Prometheus" in [entry["event"] for entry in logs]
+    assert "no metrics for Prometheus" in [entry["event"] for entry in logs]

@@ -1,13 +1,13 @@
-"""CSV for GRC tools: one file a table, joined by id, with a manifest that counts and hashes every row.
+"""CSV for GRC tools: one file for each table, joined by id, with a manifest of row counts and hashes.
 
 The dialect is RFC 4180 (https://www.rfc-editor.org/rfc/rfc4180): UTF-8 without byte order mark, comma, CRLF, quotes
 only where needed. Times are ISO 8601 in UTC, booleans ``true`` and ``false``, several values are joined by ``|``,
-unknown is an empty cell; ``NULL`` is never written, since import sets of ServiceNow clear a field on it. Rows are
-sorted by key, and the main files hold nothing that changes by itself: a night in which nothing changed gives the same
+unknown is an empty cell; ``NULL`` is never written, because import sets of ServiceNow clear a field on it. Rows are
+sorted by key, and the main files contain no values that change by themselves: a night without changes gives the same
 bytes.
 
-Cells that a spreadsheet would take for a formula get a leading apostrophe
-(https://owasp.org/www-community/attacks/CSV_Injection): names and tags are written by strangers.
+Cells that a spreadsheet would interpret as a formula get a leading apostrophe
+(https://owasp.org/www-community/attacks/CSV_Injection): anyone can choose names and tags.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ SCHEMA_VERSION = "1.0"
 """The last column of every file."""
 
 SLICE_ROWS = 5_000
-"""Rows sorted at once, more or less: bounds memory."""
+"""Approximate number of rows sorted at once, which limits memory."""
 
 SAMPLED = 100
-"""One key in so many is looked at to find the ranges of about as many rows each."""
+"""One in this many keys is sampled to find ranges of about equal size."""
 
 FORMULA = r"^[\s\x00]*[=+\-@\t\r＝＋－＠]"
-"""What makes a spreadsheet compute a cell: also behind white space, and in full width."""
+"""Characters that make a spreadsheet evaluate a cell, also after white space and in full width."""
 
 
 class Config(Section):
@@ -52,26 +52,26 @@ class Config(Section):
     delimiter: Literal[",", ";", "|", "\t"] = ","
     """The character between cells: comma, semicolon, ``|`` or a tab (``"\\t"``)."""
     bom: bool = False
-    """Start the files with a byte order mark, for Excel."""
+    """Start each file with a byte order mark, for Excel."""
     raw: bool = False
-    """Do not guard cells against spreadsheet formulas."""
+    """Do not protect cells against formula injection."""
     max_rows: int = Field(default=0, ge=0)
     """Split files after this many rows; 0 keeps each in one file."""
 
 
 class CsvFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What the export manifest says of one file."""
+    """The entry of one file in the export manifest."""
 
     file: str
     rows: int
     sha256: str
     guarded_cells: int
-    """Cells that got an apostrophe, so that no spreadsheet computes them."""
+    """Number of cells that got an apostrophe against formula injection."""
     columns: list[str]
 
 
 _PLAIN = """("{0}" >= 'A' AND "{0}" < '{{' OR "{0}" >= '0' AND "{0}" < ':')"""
-"""Begins with a letter or a digit: needs no look at a regular expression, and nearly every cell does."""
+"""Starts with a letter or a digit, as nearly every cell does, so the regular expression is not needed."""
 
 
 def _text(column: str, *, raw: bool) -> tuple[str, str]:
@@ -88,7 +88,7 @@ def _text(column: str, *, raw: bool) -> tuple[str, str]:
 
 
 def _query(night: Night, sheet: Sheet, params: dict[str, Any], config: Config) -> str:
-    """Return the query for a sheet's keys, lines (quoted where the dialect asks for it) and dangerous cells a line."""
+    """Return the query for a sheet's keys, quoted lines, and number of dangerous cells in each line."""
     columns = sheet.columns()
     chosen = ", ".join(f'{sql} AS "{header}"' for header, sql in columns.items())
     inner = f"SELECT {chosen}, {sheet.key} AS _key FROM {sheet.source}"
@@ -109,7 +109,7 @@ def _query(night: Night, sheet: Sheet, params: dict[str, Any], config: Config) -
     shown = f", '{delimiter}', ".join([*cells, f"'{SCHEMA_VERSION}'"])
     replaced = ", ".join(f'{text} AS "{header}"' for header, (text, _) in texts.items())
     guarded = " + ".join(f"({test})::INT" for _, test in texts.values()) or "0"
-    # concat() takes NULL for an empty cell.
+    # concat() treats NULL as an empty cell.
     return (
         f"SELECT _key, concat({shown}, chr(13), chr(10)), _guarded "
         f"FROM (SELECT * REPLACE ({replaced}), {guarded} AS _guarded FROM ({inner}))"
@@ -117,14 +117,14 @@ def _query(night: Night, sheet: Sheet, params: dict[str, Any], config: Config) -
 
 
 class CsvLine(NamedTuple):
-    """A row as it is written, and how many of its cells were dangerous."""
+    """A row as written, with its number of dangerous cells."""
 
     text: str
     guarded: int
 
 
 def _lines(night: Night, sheet: Sheet, params: dict[str, Any], config: Config) -> Iterator[CsvLine]:
-    """Yield a sheet's rows in order of its key. The table is read once, and wide rows are never in memory together.
+    """Yield a sheet's rows in the order of its key. The table is read once, and wide rows are never all in memory.
 
     Many rows are distributed over files by ranges of the key, which are then sorted one by one.
     """
@@ -164,7 +164,7 @@ def _in_order(rows: Iterable[tuple[Any, ...]]) -> Iterator[CsvLine]:
 
 
 def _parts(lines: Iterator[CsvLine], most: int) -> Iterator[Iterator[CsvLine]]:
-    """Cut lines into parts of at most ``most``; 0 keeps them together. There is always a first part."""
+    """Split lines into parts of at most ``most`` lines; 0 does not split. There is always a first part."""
     first = next(lines, None)
     yield _part(first, lines, most)
     while most and (first := next(lines, None)) is not None:

@@ -1,8 +1,8 @@
-"""The report for security reviewers: one HTML file that needs no network, and reads without JavaScript and without CSS.
+"""The report for security reviewers: one HTML file without network access, readable without JavaScript and CSS.
 
-Its Content-Security-Policy allows exactly the style and the script that it carries, by their hashes, and nothing else
-(https://www.w3.org/TR/CSP3/#framework-directive-source-list). Texts of providers pass `scanner.safe_text.plain` and the template
-engine's escaping; the table's data is base64.
+Its Content-Security-Policy allows only the embedded style and script, by their hashes
+(https://www.w3.org/TR/CSP3/#framework-directive-source-list). Texts from providers pass `scanner.safe_text.plain` and the template
+engine's escaping. The table's data is base64.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ class Config(Section):
     """The HTML report."""
 
     title: str = "Identity sprawl"
-    """Heading of the report."""
+    """The title of the report."""
 
 
 def write(night: Night, folder: Path, config: Config) -> list[Path]:
-    """Write ``report.html`` into a folder. Same night, same bytes. Returns its path."""
+    """Write ``report.html`` into a folder and return its path. The same night gives the same bytes."""
     path = folder / "report.html"
     write_private(path, render(night, config).encode())
     return [path]
 
 
 def render(night: Night, config: Config, most: int = MOST) -> str:
-    """Return the report of a night as HTML, with at most so many findings in its table."""
+    """Return the report of a night as HTML, with at most ``most`` findings in its table."""
     from markupsafe import Markup
 
     rules = rules_in_force(night)
@@ -78,13 +78,13 @@ def render(night: Night, config: Config, most: int = MOST) -> str:
 
 
 def _packed(path: Path) -> str:
-    """Return a style or script without its indentation and its lines of comment: neither has text over lines."""
+    """Return a style or script without indentation and comment lines. Neither has multi-line strings."""
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
 
 
 def content_security_policy(style: str, script: str) -> str:
-    """Return a policy that allows one style, one script and images in the file itself."""
+    """Return a policy that allows one style, one script and embedded images."""
     return (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
@@ -96,7 +96,7 @@ def _hash(text: str) -> str:
 
 
 def rules_in_force(night: Night) -> dict[str, RuleText]:
-    """Return the rules that the night ran, by id: the analysis keeps their texts, so that a report can be made anew."""
+    """Return the rules of the night, by id. The analysis stores their texts, so that a report can be recreated."""
     path = night.analysis / "rules.json"
     found = msgspec.json.decode(path.read_bytes(), type=list[RuleText]) if path.is_file() else []
     return {rule.id: rule for rule in found}
@@ -131,7 +131,7 @@ def _environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """Return what an expression prints: every text that is not markup is made plain; unknown is said."""
+    """Return the output of an expression: text that is not markup is made plain, None becomes "unknown"."""
     if value is None:
         return "unknown"
     if isinstance(value, str) and not hasattr(value, "__html__"):
@@ -140,7 +140,7 @@ def _shown(value: Any) -> Any:
 
 
 def _name(value: str | None) -> str:
-    """Clip a name shorter than a sentence."""
+    """Truncate a name."""
     return "unknown" if value is None else plain(value, NAME)
 
 

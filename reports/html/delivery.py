@@ -1,4 +1,4 @@
-"""The section that compares pipelines with the workloads they deliver."""
+"""The section that compares pipelines with the workloads they deploy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class DeliveryComparison(NamedTuple):
-    """The signature comparison."""
+    """Pipelines with excess access, and comparisons that were not possible."""
 
     excess: Cut
     equal: int
@@ -21,15 +21,15 @@ class DeliveryComparison(NamedTuple):
 
 
 class ReachStep(NamedTuple):
-    """A step of a path as a reader sees it."""
+    """A displayed step of a path."""
 
     what: str
     because: str
-    """What shows it; empty where the step says all."""
+    """The evidence, if any."""
 
 
 def step_of(text: str) -> ReachStep:
-    """Part a step's sentence from the reason that stands in brackets behind it; ``(role)`` is part of a name."""
+    """Split a step into its text and the reason in parentheses at its end. ``(role)`` is part of a name."""
     if not text.endswith(")"):
         return ReachStep(text, "")
     depth = 0
@@ -42,7 +42,7 @@ def step_of(text: str) -> ReachStep:
 
 
 def read_delivery(night: Night) -> DeliveryComparison:
-    """Return the pipelines that reach more than the workload they deliver, strongest first."""
+    """Return the pipelines with more access than the workload they deploy, strongest first."""
     columns = """
         SELECT e.pipeline_id, e.pipeline_name, e.workload_name, e.pipeline_powers, e.workload_powers, e.excess,
                e.pipeline_level, e.workload_level, e.path, e.fix, e.complete, e.why, i.owner
@@ -61,7 +61,7 @@ def read_delivery(night: Night) -> DeliveryComparison:
         20,
     )
     for row in excess.rows:
-        # The row begins with the pipeline.
+        # The row starts with the pipeline.
         path = row["path"][1:] if row["path"][:1] == [row["pipeline_name"]] else row["path"]
         row["steps"] = [step_of(text) for text in path]
     figures = first(

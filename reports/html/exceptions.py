@@ -1,4 +1,4 @@
-"""The section of exceptions: accepted risks, those that need somebody first."""
+"""The section of exceptions, those that need attention first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def read_exceptions(night: Night) -> Cut:
-    """Return the exceptions, malformed ones first and those in force last."""
+    """Return the exceptions, malformed ones first and active ones last."""
     return cut(
         night,
         "SELECT * FROM exceptions ORDER BY list_position(['malformed', 'void', 'expired', 'unmatched', 'expiring', "

@@ -1,8 +1,8 @@
-"""The findings that the HTML report carries for its table: columns, dictionary-encoded, gzip, base64.
+"""The findings embedded in the HTML report's table: columns, dictionary-encoded, gzip, base64.
 
-A column with few distinct values is a dictionary and an index a row. Names that a sentence repeats from its own row
-are replaced by one control character each (`plain` leaves none in a text). So 200,000 findings fit in 10 MB, and base64
-leaves nothing that could end the element that holds it.
+A column with few distinct values is stored as a dictionary with an index for each row. Names repeated in the sentences
+of the same row are replaced by one control character each (`plain` removes these from texts). So 200,000 findings fit
+in 10 MB, and base64 cannot close the element that contains it.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from scanner.night import Night
 
 MOST = 200_000
-"""Findings embedded at the most: about 7 MB."""
+"""Maximum number of embedded findings, about 7 MB."""
 
 URGENT = "status IN ('new', 'reopened') OR (status = 'open' AND severity IN ('critical', 'high'))"
-"""What is embedded when there are more than that."""
+"""The findings to embed if there are more."""
 
 NAMES = ("subject_name", "identity_name", "account_name")
 """Columns whose value is replaced in a row's sentences, by the characters U+0001, U+0002, U+0003."""
 SENTENCES = ("detail", "fix", "blast", "path", "evidence", "url", "subject", "resource")
-"""Columns in which it is replaced."""
+"""Columns in which they are replaced."""
 SHORTEST = 4
 """Names shorter than this are not worth replacing."""
 FIELDS = (
@@ -52,7 +52,7 @@ class EmbeddedFindings(NamedTuple):
 
 
 def embed_findings(night: Night, fixes: Mapping[str, str], most: int = MOST) -> EmbeddedFindings:
-    """Return the findings of a night, most urgent first, and what each rule advises, once."""
+    """Return the findings of a night, most urgent first, and the fix of each rule once."""
     total = int(night.one("SELECT count(*) FROM findings"))
     where = f"WHERE {URGENT}" if total > most else ""
     query = f"SELECT {', '.join(FIELDS)} FROM findings {where} ORDER BY rank DESC, id LIMIT {most}"
@@ -74,7 +74,7 @@ def embed_findings(night: Night, fixes: Mapping[str, str], most: int = MOST) -> 
 
 
 def _texts(batch: dict[str, Sequence[Any]]) -> dict[str, list[str | None]]:
-    """Return the columns as the page needs them: plain text, days, lines of steps and of evidence."""
+    """Return the columns for the page: plain text, dates, and one line for each step and each item of evidence."""
     cells: dict[str, list[str | None]] = {}
     for name, values in batch.items():
         if name in DAYS:
@@ -105,7 +105,7 @@ def _evidence(facts: dict[str, str] | None) -> str | None:
 
 
 class _Column:
-    """A column that is a dictionary from the start, so that equal values are kept once."""
+    """A column stored as a dictionary from the start, so that equal values are kept once."""
 
     def __init__(self) -> None:
         self.places: dict[str | None, int] = {}
@@ -116,7 +116,7 @@ class _Column:
         self.index += [places.setdefault(value, len(places)) for value in values]
 
     def encoded(self) -> dict[str, list[str | None] | list[int]]:
-        """Drop the index when more than an eighth of the values are distinct: it would cost more than it saves."""
+        """Drop the index if more than an eighth of the values are distinct, because it would cost more than it saves."""
         values = list(self.places)
         if len(values) * 8 > len(self.index) > 64:
             return {"values": [values[place] for place in self.index]}

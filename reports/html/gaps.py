@@ -1,4 +1,4 @@
-"""The section of what was not covered."""
+"""The section of coverage gaps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Gaps(NamedTuple):
-    """What was not covered."""
+    """Failed listings, missing permissions and affected rules."""
 
     groups: Cut
     needs: list[str]
@@ -20,7 +20,7 @@ class Gaps(NamedTuple):
 
 
 def read_gaps(night: Night) -> Gaps:
-    """Return what failed, grouped by collector, call, reason and missing permission; and the rules that lacked it."""
+    """Return failed listings grouped by collector, call, reason and missing permission, and the affected rules."""
     groups = cut(
         night,
         """
@@ -37,7 +37,7 @@ def read_gaps(night: Night) -> Gaps:
     )
     needs = night.rows(
         "SELECT DISTINCT provider, needs FROM gaps WHERE needs IS NOT NULL "
-        # This tool only reads: nobody should be invited to give it more.
+        # sprawlscan only reads, so the report must not suggest granting it write permissions.
         "AND NOT regexp_matches(needs, '[=:] ?write') ORDER BY ALL LIMIT 200"
     )
     rules = cut(

@@ -1,4 +1,4 @@
-"""The section of the inventory: how much was counted, by provider."""
+"""The section of the inventory: record counts by provider."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Inventory(NamedTuple):
-    """How many things of which sort were seen."""
+    """Record counts by kind."""
 
     identities: list[dict[str, Any]]
     tables: list[dict[str, Any]]
@@ -19,7 +19,7 @@ class Inventory(NamedTuple):
 
 
 def read_inventory(night: Night) -> Inventory:
-    """Return what was counted, by provider."""
+    """Return the record counts by provider."""
     surfaces = ", ".join(
         f"count(*) FILTER (WHERE surface = '{name}') AS {name}"
         for name in ("human", "automation", "artifact", "workload")

@@ -1,15 +1,15 @@
-"""Addresses from providers, made safe to show as links."""
+"""Makes URLs from providers safe to use as links."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
 ADDRESS = 2000
-"""Longest address that is made a link."""
+"""The longest URL that becomes a link."""
 
 
 def web_address(text: str | None) -> str | None:
-    """Return an address that is safe as a link: http or https, with a host, printable; None for everything else."""
+    """Return a URL if it is safe as a link (http or https, with a host, printable), or None."""
     if text is None or len(text) > ADDRESS or not text.isprintable() or " " in text:
         return None
     try:

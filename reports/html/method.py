@@ -1,4 +1,4 @@
-"""The section of the method: the rules in force, how each fared, and the controls of frameworks."""
+"""The section of the method: the enabled rules with their results, and the controls of frameworks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class RuleText(msgspec.Struct, frozen=True, kw_only=True):
-    """What the analysis keeps of a rule in force: an entry of ``rules.json``."""
+    """What the analysis stores of an enabled rule: an entry of ``rules.json``."""
 
     id: str
     why: str
@@ -27,7 +27,7 @@ class RuleText(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_rules(night: Night, texts: Mapping[str, RuleText]) -> list[dict[str, Any]]:
-    """Return the rules that ran, worst first, with the number of accounts in each state."""
+    """Return the enabled rules, most severe first, with the number of accounts in each state."""
     query = """
         SELECT rule, min(title) AS title, min(severity) AS severity, min(category) AS category,
                count(*) FILTER (WHERE status = 'evaluated') AS evaluated, count(*) FILTER (WHERE status = 'incomplete') AS incomplete,
@@ -43,7 +43,7 @@ def read_rules(night: Night, texts: Mapping[str, RuleText]) -> list[dict[str, An
         found.append(
             {
                 **row,
-                # Said once, and where there is something to say it of.
+                # Shown once, and only for rules with findings.
                 "why": text.why if text and row["told"] else None,
                 "params": ", ".join(f"{name} = {value}" for name, value in params.items()),
             }
@@ -52,7 +52,7 @@ def read_rules(night: Night, texts: Mapping[str, RuleText]) -> list[dict[str, An
 
 
 def read_frameworks(night: Night, texts: Mapping[str, RuleText]) -> dict[str, list[dict[str, Any]]]:
-    """Return the open findings that give evidence for each control, by framework."""
+    """Return the number of open findings mapped to each control, by framework."""
     counted: dict[str, dict[str, int]] = {}
     query = "SELECT rule, provider, sum(findings)::BIGINT FROM rule_results GROUP BY ALL"
     for rule, provider, findings in night.rows(query):

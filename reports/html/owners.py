@@ -1,4 +1,4 @@
-"""The section of owners: open findings by who must act."""
+"""The section of owners: open findings by owner."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def read_owners(night: Night) -> Cut:
-    """Return the work-lists: open findings by owner; those of nobody come first."""
+    """Return the number of open findings by owner, those without an owner first."""
     counts = ", ".join(f"count(*) FILTER (WHERE severity = '{name}') AS {name}" for name in SEVERITIES)
     query = f"""
         SELECT owner, count(*) AS total, {counts}, min(first_seen) AS oldest,

@@ -1,6 +1,6 @@
-"""All that the HTML report says of a night, section by section. The templates only lay it out.
+"""The content of the HTML report, section by section. The templates only lay it out.
 
-Every list that may grow with the estate is cut, and says by how much.
+Every list that grows with the organization is truncated and says by how much.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class ReportPage(NamedTuple):
-    """All that the templates lay out."""
+    """The content of the page."""
 
     scope: str
     providers: list[dict[str, Any]]
@@ -43,15 +43,15 @@ class ReportPage(NamedTuple):
     inventory: Inventory
     rules: list[dict[str, Any]]
     silent_rules: list[str]
-    """In force, and without an account to look at."""
+    """Enabled, but without an account to evaluate."""
     disabled_rules: list[str]
-    """Built in, and not in force."""
+    """Built in, but disabled."""
     frameworks: dict[str, list[dict[str, Any]]]
     """By framework and version: controls with ``code`` and open ``findings``."""
 
 
 def read_page(night: Night, texts: Mapping[str, RuleText]) -> ReportPage:
-    """Return what the report of a night says. ``texts`` are the rules in force, by id."""
+    """Return the content of the report of a night. ``texts`` are the enabled rules by id."""
     delivery = read_delivery(night)
     worst = read_worst(night)
     rules = read_rules(night, texts)

@@ -1,4 +1,4 @@
-"""How the sections of the HTML report read a night: figures, and rows of which only the first are shown."""
+"""Queries shared by the sections of the HTML report: single figures and truncated lists."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 OPEN = "status IN ('new', 'open', 'reopened')"
 ROWS = 60
-"""Rows of a list, where nothing else is said."""
+"""The default maximum number of rows of a list."""
 
 
 class Cut(NamedTuple):
-    """Rows that are shown, and how many there are."""
+    """The rows shown, and the total number."""
 
     rows: list[dict[str, Any]]
     total: int
 
     @property
     def more(self) -> int:
-        """How many are left out."""
+        """The number of rows left out."""
         return self.total - len(self.rows)
 
 
@@ -34,22 +34,22 @@ def plural(count: float, one: str, many: str | None = None) -> str:
 
 
 def cut(night: Night, query: str, limit: int = ROWS, params: dict[str, Any] | None = None) -> Cut:
-    """Return the first rows of a query, and how many there are. The query orders them wholly."""
+    """Return the first rows of a query and the total number. The query must define a total order."""
     total = int(night.one(f"SELECT count(*) FROM ({query})", params))
     return Cut(list(night.dicts(f"{query} LIMIT {limit}", params)), total)
 
 
 def first(night: Night, query: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return the only row of a query of aggregates."""
+    """Return the only row of an aggregate query."""
     return next(night.dicts(query, params))
 
 
 def by_severity(night: Night, where: str) -> dict[str, int]:
-    """Count the findings that meet a condition, by severity, worst first."""
+    """Count the findings that meet a condition by severity, most severe first."""
     found = dict(night.rows(f"SELECT severity, count(*) FROM findings WHERE {where} GROUP BY severity"))
     return {severity: int(found.get(severity, 0)) for severity in SEVERITIES}
 
 
 def utc(moment: datetime) -> datetime:
-    """Return the moment as views hold it: UTC, without a zone."""
+    """Return a time as used in views: UTC without a time zone."""
     return moment.replace(tzinfo=None)

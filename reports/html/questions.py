@@ -1,4 +1,4 @@
-"""The section of the five questions that a next stage asks of the one before."""
+"""The section of the five zero-trust questions about each delivery stage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Question(NamedTuple):
-    """One of the five questions: tonight's answer, what is not known, and where to read on."""
+    """One of the five questions: tonight's answer, what is unknown, and a link to the details."""
 
     question: str
     answer: str
@@ -23,7 +23,7 @@ class Question(NamedTuple):
 
 
 def read_questions(night: Night) -> list[Question]:
-    """Return tonight's answers to the five questions that a next stage asks of the one before."""
+    """Return tonight's answers to the five questions."""
     as_of = {"as_of": utc(night.as_of)}
     who = first(
         night,
@@ -123,7 +123,7 @@ def read_questions(night: Night) -> list[Question]:
 
 
 def _shares(figures: dict[str, float]) -> str:
-    """Say how many pipelines and identities do without what lasts; nothing of what no figure was kept of."""
+    """Return how many pipelines and identities use no static secrets; empty if there is no metric."""
     said = ""
     for share, total, unknown, one, many, does in (
         ("pipelines_without_static_secrets", "pipelines", "pipelines_of_unknown_secrets", "pipeline", "pipelines",
@@ -139,7 +139,7 @@ def _shares(figures: dict[str, float]) -> str:
 
 
 def _unjudged(figures: dict[str, float]) -> str:
-    """Say of how many pipelines and identities this could not be told."""
+    """Return for how many pipelines and identities this is unknown."""
     pipelines = round(figures.get("pipelines_of_unknown_secrets", 0))
     automation = round(figures.get("automation_of_unknown_credentials", 0))
     if not pipelines and not automation:

@@ -1,4 +1,4 @@
-"""The section of what changed since the night before."""
+"""The section of changes since the previous run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from scanner.night import Night
 
 EXPIRING_DAYS = 14
-"""Exceptions that end within so many days are counted."""
+"""Exceptions that expire within this many days are counted."""
 
 
 class Since(NamedTuple):
-    """What changed since the night before."""
+    """Changes since the previous run."""
 
     baseline: str | None
     rows: list[dict[str, Any]]
@@ -22,7 +22,7 @@ class Since(NamedTuple):
     gone: Cut
     expiring: int
     population: list[str]
-    """What came to the inventory and what went from it, a phrase a table."""
+    """Records added to and removed from the inventory, one phrase for each table."""
 
 
 _BRIEF = (
@@ -31,7 +31,7 @@ _BRIEF = (
 
 
 def read_since(night: Night) -> Since:
-    """Return what became of findings since the night before."""
+    """Return the changes of findings since the previous run."""
     rows = []
     for status, meaning in (
         ("new", "first found in this run"),

@@ -1,4 +1,4 @@
-"""The last nights' figures as lines and as a table: ``history/<run id>.metrics.json`` and tonight's metrics."""
+"""The metrics of the last runs as sparklines and as a table: ``history/<run id>.metrics.json`` and tonight's metrics."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ WIDTH, HEIGHT = 180, 32
 
 
 class TrendLine(NamedTuple):
-    """One figure over the nights."""
+    """One metric over the runs."""
 
     name: str
     unit: str
     values: list[float | None]
-    """One a night, oldest first; None where the night has no such figure."""
+    """One value for each run, oldest first; None if the run has no value."""
     points: str
     """SVG polyline points."""
     end: tuple[float, float]
-    """Where the line ends."""
+    """The end point of the line."""
 
     @property
     def known(self) -> list[float]:
-        """The values that are known."""
+        """The known values."""
         return [value for value in self.values if value is not None]
 
     @property
     def change(self) -> float:
-        """Tonight's value less the first known one."""
+        """The last value minus the first known one."""
         return self.known[-1] - self.known[0]
 
 
 class Trend(NamedTuple):
-    """Figures of the nights, oldest first."""
+    """The metrics of the runs, oldest first."""
 
     nights: list[str]
     """Days, ``2026-11-23``."""
@@ -64,13 +64,13 @@ CHOSEN = (
     ("identities_with_owner", "all", ""),
     ("listings_complete", "all", ""),
 )
-"""The figures that a reviewer follows, as metric, dimension and value, in reading order."""
+"""The metrics shown, as metric, dimension and dimension value, in display order."""
 
 Figures = dict[tuple[str, str, str], tuple[float, str]]
 
 
 def read_trend(night: Night) -> Trend:
-    """Return the chosen figures of the last nights, up to this one. Figures that no night has are left out."""
+    """Return the chosen metrics of the last runs up to this one, without metrics that no run has."""
     runs: dict[str, Figures] = {}
     for path in sorted((night.state / "history").glob("*.metrics.json")):
         run = path.name.split(".", maxsplit=1)[0]
@@ -88,7 +88,7 @@ def read_trend(night: Night) -> Trend:
 
 
 def _figures(metrics: list[Metric]) -> Figures:
-    """Return a night's figures, with the share that static credentials have."""
+    """Return a run's metrics, with the share of static credentials added."""
     found = {
         (metric.metric, metric.dimension, metric.dimension_value): (metric.value, metric.unit)
         for metric in metrics

@@ -1,4 +1,4 @@
-"""The verdict: coverage first, then what the night says."""
+"""The summary at the top of the report: coverage first, then the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Verdict(NamedTuple):
-    """Coverage first, then what the night says."""
+    """Coverage and result of the run."""
 
     complete: bool
     coverage: list[str]
@@ -75,7 +75,7 @@ def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
 
 
 def read_verdict(night: Night, delivery: DeliveryComparison) -> Verdict:
-    """Return the verdict: what was not seen, then what was."""
+    """Return the summary: coverage gaps first, then the findings."""
     complete, coverage = _coverage_lines(night)
     still = by_severity(night, OPEN)
     new = by_severity(night, "status IN ('new', 'reopened')")

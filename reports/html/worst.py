@@ -1,4 +1,4 @@
-"""The section of the findings to act on first, and the table that is there without JavaScript."""
+"""The section of the findings to fix first, and the findings table shown without JavaScript."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from scanner.night import Night
 
 WORST = 10
-"""Findings told at length."""
+"""Number of findings shown in detail."""
 
 TABLE = 25
-"""Rows of the table that is there without JavaScript."""
+"""Rows of the table shown without JavaScript."""
 
 
 def read_worst(night: Night) -> Cut:
-    """Return the open findings to act on first."""
+    """Return the open findings to fix first."""
     query = f"""
         SELECT id, rule, title, severity, status, confidence, provider, account_name, account_id, subject, subject_kind,
                subject_name, owner, owner_source, environment, detail, fix, blast, path, url, first_seen, due_at

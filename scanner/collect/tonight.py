@@ -43,7 +43,7 @@ class Tonight(msgspec.Struct, frozen=True, kw_only=True):
     def missing(self) -> str | None:
         """Return a clause that names the incomplete tables of ``after``; None if all are complete.
 
-        That is a gap in any of them, or that nothing of all of them was listed.
+        A table is incomplete if it has a gap. The clause also covers the case that none of them was listed.
         """
         gaps = [
             row for path in self.files.get("gaps", ()) for row in read_table(path, Gap) if self._concerns(row)
@@ -70,7 +70,7 @@ class Tonight(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tonight_of(folder: Path, done: Sequence[TargetDone], after: tuple[str, ...]) -> Tonight:
-    """Return the view on what finished targets of a snapshot left, for a collector that declares ``after``."""
+    """Return the records of a snapshot's finished targets, for a collector that declares ``after``."""
     wanted = {name.partition("/")[0] for name in after} | {"coverage", "gaps"}
     files: dict[str, list[Path]] = {}
     for file in sorted((file for target in done for file in target.files), key=lambda file: file.path):

@@ -1,12 +1,12 @@
-"""Sends one HTTP request and reads one whole answer, within bounds. `scanner.collect.rest` decides what is sent.
+"""Sends one HTTP request and reads one complete response, within limits. `scanner.collect.rest` decides what to send.
 
-The bounds that the libraries below do not keep:
+Limits that the underlying libraries do not enforce:
 
-- A timeout of ``requests`` is per read: an answer that drips one byte a second lasts for ever. Here the whole answer
+- A timeout of ``requests`` applies to each read: a response of one byte a second never ends. Here the whole response
   has a deadline, from the first byte sent to the last byte read.
-- A thread that waits for a socket does not hear that the run must stop. Here a watchdog shuts the socket down.
-- A megabyte of gzip can be a gigabyte. Here the decompressed bytes are counted as they come.
-- No redirect is followed: the credential goes nowhere that was not asked for by name.
+- A thread that waits for a socket does not notice that the run must stop. Here a watchdog shuts the socket down.
+- A megabyte of gzip can be a gigabyte. Here the decompressed bytes are counted as they arrive.
+- Redirects are not followed: the credential is sent only to the requested host.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
 
 _CHUNK = 2**16
 _CONNECT_SECONDS = 8.0
-"""A connection takes at most so long, however long answers may take: the run stops within 10 s."""
+"""Connect timeout in seconds. It is independent of the response timeout, so that the run stops within 10 s."""
 _TICK = 0.25
 _here = threading.local()
 
 
 class CutError(SourceError):
-    """The connection was refused, cut, or silent for too long: the same request may succeed a moment later."""
+    """The connection was refused, lost or timed out. The same request may succeed later."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("unreachable", detail)
 
 
 class RawAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One whole answer, decompressed."""
+    """One complete response, decompressed."""
 
     status: int
     headers: dict[str, str]
@@ -55,7 +55,7 @@ class RawAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Watched:
-    """A request under way: its socket, once there is one, and why it was cut."""
+    """A request in progress: its socket, once connected, and why it was aborted."""
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
@@ -64,7 +64,7 @@ class _Watched:
         self._lock = threading.Lock()
 
     def on(self, connected: Any) -> None:
-        """Watch this socket; one that comes too late is shut at once."""
+        """Watch this socket. If the request was already aborted, shut it down."""
         with self._lock:
             # TLS through a TLS proxy: the socket is inside.
             self._socket = getattr(connected, "socket", connected)
@@ -72,7 +72,7 @@ class _Watched:
                 self._shut()
 
     def cut(self, failure: SourceError) -> None:
-        """End the request: whoever reads from the socket meets its end."""
+        """Abort the request: the reader of the socket gets an end of file."""
         with self._lock:
             if self.failure is None:
                 self.failure = failure
@@ -81,12 +81,12 @@ class _Watched:
     def _shut(self) -> None:
         if isinstance(self._socket, socket.socket):
             with contextlib.suppress(OSError):
-                # Not SSLSocket.shutdown, which takes the TLS state away from under the thread that reads.
+                # Not SSLSocket.shutdown, which removes the TLS state while another thread is reading.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 class _Watchdog:
-    """Cuts requests that are out of time, and all of them when the run stops. One thread, only while it is needed."""
+    """Aborts requests past their deadline, and all requests when the run stops. Runs one thread, only while needed."""
 
     def __init__(self, stopping: threading.Event) -> None:
         self._stopping = stopping
@@ -97,7 +97,7 @@ class _Watchdog:
 
     @contextlib.contextmanager
     def watching(self, seconds: float) -> Iterator[_Watched]:
-        """Watch the request that this thread sends."""
+        """Watch the request sent by this thread."""
         watched = _Watched(time.monotonic() + seconds)
         with self._lock:
             self._watched.add(watched)
@@ -114,7 +114,7 @@ class _Watchdog:
                 self._watched.discard(watched)
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         self._closed.set()
         with self._lock:
             thread, self._thread = self._thread, None
@@ -134,7 +134,7 @@ class _Watchdog:
 
 
 class _Connection(urllib3.connection.HTTPConnection):
-    """Tells the watchdog which socket this thread waits for."""
+    """Registers this thread's socket with the watchdog."""
 
     def getresponse(self) -> urllib3.response.HTTPResponse:  # type: ignore[override]  # urllib3's own override
         _watch(self.sock)
@@ -164,7 +164,7 @@ class _TlsPool(urllib3.HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Makes connections that are watched. Repeats nothing: the client does."""
+    """Creates watched connections. Does not retry; the client does."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
@@ -177,7 +177,7 @@ class _Adapter(HTTPAdapter):
 
 
 class _Carried(AuthBase):
-    """Puts our headers last. Without an ``auth`` of its own, requests takes passwords from ~/.netrc."""
+    """Sets the headers last. Without an ``auth`` object, requests would read passwords from ~/.netrc."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = headers
@@ -229,10 +229,10 @@ class Transport:
         body: bytes | None = None,
         largest: int | None = None,
     ) -> RawAnswer:
-        """Send one request, follow nothing, and return the whole answer.
+        """Send one request without following redirects, and return the complete response.
 
-        ``credential`` are the headers that sign in; ``largest`` is in bytes, by default ``largest_answer_mb``.
-        Raises `CutError` for what may be tried again, `SourceError` for what may not.
+        ``credential`` are the authentication headers; ``largest`` is in bytes, by default ``largest_answer_mb``.
+        Raises `CutError` for errors that can be retried, `SourceError` for others.
         """
         if self._stopping.is_set():
             raise SourceError("deadline", "the run was stopped before this was read")
@@ -293,7 +293,7 @@ _TLS = "TLS failed: the certificate is not trusted, or the server does not speak
 
 
 def _said(exc: Exception) -> str:
-    """Return what an HTTP library said, without addresses of objects, which differ from night to night."""
+    """Return the message of an HTTP library without object addresses, which differ between runs."""
     inner: Any = exc
     while inner.args and isinstance(inner.args[0], Exception):
         inner = inner.args[0]

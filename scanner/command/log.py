@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on stderr, or short lines on a terminal; nothing secret in either."""
+"""Logs: one JSON object for each line on stderr, or short lines on a terminal, without secrets."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def _redacted(value: Any) -> Any:
 
 
 def _redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Redact every text of an event; the last processor before the renderer, so that nothing goes around it."""
+    """Redact every text of an event. The last processor before the renderer, so that nothing bypasses it."""
     return {key: _redacted(value) for key, value in event.items()}
 
 
 def _printable_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Let no name command the terminal; JSON escapes such characters by itself."""
+    """Remove control characters from names on a terminal. JSON escapes them."""
     return {key: plain_lines(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def configure(*, terminal: bool, verbose: bool = False) -> None:
-    """Set up logging for the process: ours, and what the SDKs log, warnings and above.
+    """Set up logging for the process: sprawlscan's own logs, and warnings and errors of the SDKs.
 
-    Wire logs of the SDKs (DEBUG) hold credentials and are never switched on.
+    Wire logs of the SDKs (DEBUG) contain credentials and are never enabled.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,

@@ -1,4 +1,4 @@
-"""How a night goes, for people at a terminal and for logs."""
+"""Progress of a run, on a terminal or in logs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 class TerminalProgress:
-    """A bar on stderr; a line for every target that left a gap."""
+    """A progress bar on stderr, with a line for every target that has gaps."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -41,7 +41,7 @@ class TerminalProgress:
             self._bar.start()
 
     def done(self, target: Target, result: TargetDone) -> None:
-        """Move the bar by one."""
+        """Advance the bar."""
         self._left -= 1
         self._bar.advance(self._task)
         if result.gaps:
@@ -58,7 +58,7 @@ class LogProgress:
     """A log line for every target."""
 
     def begin(self, total: int, skipped: int) -> None:
-        """Log how many there are."""
+        """Log the number of targets."""
         log.info("collecting", targets=total, skipped=skipped)
 
     def done(self, target: Target, result: TargetDone) -> None:

@@ -1,1 +1,1 @@
-"""One night from end to end: the lock, the deadline, the stages, notifications and exit codes."""
+"""Runs one night from end to end: lock, deadline, stages, notifications and exit codes."""

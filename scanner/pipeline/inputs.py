@@ -1,6 +1,6 @@
-"""What people wrote beside config.yaml, read before a night begins: rules, thresholds, exceptions, owners.
+"""Reads the other input files before a run: rules, parameters, exceptions and owners.
 
-A file that is broken is told before hours of collecting.
+An invalid file is reported before hours of collecting.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def read_rules(loaded: Loaded) -> list[Rule]:
-    """Return all rules, built-in and custom, as their files have them.
+    """Return all rules, built-in and custom, with their default parameters.
 
-    Raises `ConfigError` for rules that cannot be read, and for what config.yaml says of rules or thresholds that do not
-    exist: a misspelt threshold would silently be the default.
+    Raises `ConfigError` for invalid rules, and for settings in config.yaml of unknown rules or parameters: a misspelled
+    parameter would silently keep its default.
     """
     from scanner.analyze.rule_files import load_rules
 
@@ -62,8 +62,8 @@ def _problems(document: Document, settings: RuleSettings, rules: Sequence[Rule])
 def check_files(settings: Settings, rules: Sequence[Rule], as_of: datetime) -> list[str]:
     """Read the owners and the exceptions.
 
-    Returns what is wrong with single exceptions: the others hold, and analysis makes findings of these. Raises
-    `DocumentError` for files that cannot be read.
+    Returns the problems of single exceptions: the others remain valid, and the analysis reports these as findings.
+    Raises `DocumentError` for unreadable files.
     """
     from scanner.analyze.exceptions import read_exceptions
     from scanner.analyze.owners import read_owners

@@ -1,9 +1,8 @@
-"""Tells others how a run goes: the webhook, and a dead-man ping.
+"""Notifications about runs: a webhook and a heartbeat.
 
-The webhook is told of a night worth telling (new findings above a threshold, coverage lost, exceptions about to end)
-and of a run that failed; a quiet night sends nothing. It gets counts and a link, nothing that names an identity or a
-credential. The addresses are secrets: of what goes wrong only the kind is logged. Nothing here fails a night, whose files matter
-more than the news of them.
+The webhook is called after a run with news (new findings above a severity, lost coverage, expiring exceptions) and after
+a failed run, but not after a run without news. It receives counts and a link, but no names of identities or credentials.
+The URLs are secrets, so only the kind of an error is logged. A failed notification never fails the run.
 """
 
 from __future__ import annotations
@@ -48,26 +47,26 @@ def _send(whom: str, address: SecretRef, suffix: str, message: dict[str, Any] | 
 
 
 def post(notify: NotifySettings, message: dict[str, Any]) -> None:
-    """POST a message as JSON to ``notify.webhook``, where one is configured."""
+    """POST a message as JSON to ``notify.webhook``, if configured."""
     if notify.webhook is not None:
         _send("webhook", notify.webhook, "", message, WEBHOOK_SECONDS)
 
 
 def ping(notify: NotifySettings, step: Literal["start", "done", "fail"]) -> None:
-    """GET ``notify.ping_url``, where one is configured, as https://healthchecks.io/docs/http_api/ asks."""
+    """GET ``notify.ping_url``, if configured, as described in https://healthchecks.io/docs/http_api/."""
     if notify.ping_url is not None:
         _send("dead-man ping", notify.ping_url, "" if step == "done" else f"/{step}", None, PING_SECONDS)
 
 
 def tell_of_night(notify: NotifySettings, night: Night) -> None:
-    """Send the message of a night that is worth telling, where a webhook is configured."""
+    """Send the message of a run with news, if a webhook is configured."""
     text = message(night, notify.webhook_threshold, notify.report_url) if notify.webhook else None
     if text is not None:
         post(notify, text)
 
 
 def message(night: Night, threshold: str, report_url: str | None) -> dict[str, Any] | None:
-    """Return what to send, or None on a quiet night. ``text`` is what Slack, Teams and Mattermost show."""
+    """Return the message, or None if there is no news. ``text`` is what Slack, Teams and Mattermost show."""
     worst = [str(name) for name in SEVERITIES][: [str(name) for name in SEVERITIES].index(threshold) + 1]
     marks = ", ".join(f"'{name}'" for name in worst)
     query = (
@@ -76,7 +75,7 @@ def message(night: Night, threshold: str, report_url: str | None) -> dict[str, A
     )
     new = {severity: int(count) for severity, count in night.rows(query)}
     unobserved = int(night.one("SELECT count(*) FROM findings WHERE status = 'unobserved'") or 0)
-    # Told once, when it begins: an exception that stays expired is an open finding like any other.
+    # Reported once: an exception that stays expired is an open finding like any other.
     query = "SELECT count(*) FROM findings WHERE status IN ('new', 'reopened') AND rule IN ('exception-expiring', 'exception-expired')"
     expiring = int(night.one(query) or 0)
     failed = int(night.one("SELECT count(DISTINCT rule) FROM rule_results WHERE status = 'error'") or 0)
@@ -113,10 +112,10 @@ def message(night: Night, threshold: str, report_url: str | None) -> dict[str, A
 
 
 class Watched:
-    """A run that others wait for: says that it begins, and how it ended.
+    """Sends the heartbeat at the start and end of a run.
 
-    What is raised inside, and a run for which `ended` was never told, is a failure. The message names only the kind
-    of error: its text may quote a provider.
+    An exception, or a run for which `ended` was not called, is a failure. The message contains only the kind of error,
+    because its text may quote a provider.
     """
 
     def __init__(self, notify: NotifySettings, run_id: str) -> None:
@@ -125,7 +124,7 @@ class Watched:
         self._sound = False
 
     def ended(self, *, sound: bool) -> None:
-        """Tell how the run came out; it is not sound when it missed part of its work."""
+        """Record the result of the run. It is not successful if part of its work is missing."""
         self._sound = sound
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""collect -> analyze -> report, and what the night amounts to as an exit code."""
+"""The stages collect, analyze and report, and the exit code of a run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 class Exit(IntEnum):
-    """Exit codes; none has two meanings. Where several apply, the first of `PRECEDENCE` wins."""
+    """Exit codes, each with one meaning. If several apply, the first in `PRECEDENCE` is used."""
 
     OK = 0
     INTERNAL = 1
@@ -54,21 +54,21 @@ PRECEDENCE = (Exit.INTERNAL, Exit.USAGE, Exit.LOCKED, Exit.DEADLINE, Exit.COVERA
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What one night came to; written as ``run.json`` beside the reports."""
+    """The result of one run, written as ``run.json`` next to the reports."""
 
     run_id: str
     exit_code: int
     conditions: list[str]
-    """Every exit code that applies, by name."""
+    """The names of all exit codes that apply."""
     partial: bool
     coverage: RunCoverage
-    """How much of the targets was seen."""
+    """Coverage of the targets."""
     findings: dict[Severity, int]
-    """Open findings by severity, exceptions left out."""
+    """Open findings by severity, without accepted ones."""
     new: dict[Severity, int]
     """Of these, new and reopened ones by severity."""
     reports: list[str]
-    """Files written in the report's folder, relative to it."""
+    """Files in the report folder, relative to it."""
 
 
 class LockedError(Exception):
@@ -76,12 +76,12 @@ class LockedError(Exception):
 
 
 class NoSuchRunError(SnapshotError):
-    """There is no run of that name, or none at all."""
+    """There is no such run."""
 
 
 @contextlib.contextmanager
 def locked(state: Path, wait_seconds: float) -> Iterator[None]:
-    """Hold the state folder's lock. Raises `LockedError` when another run has it for longer than that."""
+    """Hold the lock of the state folder. Raises `LockedError` if another run holds it for longer than ``wait`` seconds."""
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         with FileLock(state / "lock", timeout=wait_seconds, mode=0o600):
@@ -94,7 +94,7 @@ def locked(state: Path, wait_seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def told_to_stop(deadline_minutes: float) -> Iterator[threading.Event]:
-    """Give an event that is set by SIGTERM, SIGINT or the deadline; put the signals back afterwards."""
+    """Provide an event set by SIGTERM, SIGINT or the deadline. Restores the signal handlers afterwards."""
     stopping = threading.Event()
     timer = threading.Timer(deadline_minutes * 60, stopping.set)
     timer.daemon = True
@@ -110,7 +110,7 @@ def told_to_stop(deadline_minutes: float) -> Iterator[threading.Event]:
 
 
 def analyze_settings(settings: Settings) -> AnalyzeSettings:
-    """Return the part of the configuration that analysis reads."""
+    """Return the part of the configuration used by the analysis."""
     from scanner.analyze.steps import AnalyzeSettings
 
     return AnalyzeSettings(
@@ -127,20 +127,20 @@ def analyze_settings(settings: Settings) -> AnalyzeSettings:
 
 
 def analyze_run(settings: Settings, run_id: str, rules: Sequence[Rule] | None = None) -> AnalysisSummary:
-    """Analyse a sealed snapshot with all ``rules``, which are read when left out."""
+    """Analyze a sealed snapshot with the given ``rules``, or load them."""
     from scanner.analyze.steps import analyze
 
     return analyze(settings.state, run_id, settings=analyze_settings(settings), rules=rules)
 
 
 def previous_run(state: Path, run_id: str) -> str | None:
-    """Return the newest run before this one that was analysed, or None: no baseline."""
+    """Return the newest analyzed run before this one, or None."""
     earlier = sorted(path.name.split(".")[0] for path in (state / "history").glob("*.parquet"))
     return next((name for name in reversed(earlier) if name < run_id), None)
 
 
 def write_reports(settings: Settings, run_id: str, formats: list[str]) -> list[Path]:
-    """Write the reports of an analysed run. Returns the files. Raises `ConfigError` for options that are missing."""
+    """Write the reports of an analyzed run. Returns the files. Raises `ConfigError` for missing options."""
     folder = settings.state / "reports" / run_id
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     written: list[Path] = []
@@ -166,7 +166,7 @@ def _write_report(night: Night, folder: Path, name: str, config: Section | None)
 
 
 def counts_by_severity(night: Night, statuses: tuple[str, ...]) -> dict[Severity, int]:
-    """Count findings in these statuses, by severity, worst first."""
+    """Count findings with these statuses by severity, most severe first."""
     marks = ", ".join(f"'{status}'" for status in statuses)
     query = f"SELECT severity, count(*) FROM findings WHERE status IN ({marks}) GROUP BY severity"
     found = dict(night.rows(query))
@@ -186,10 +186,11 @@ _UNOBSERVED = """
 def judge(
     settings: Settings, manifest: Manifest, reports: list[str], *, analysed: bool, stopped: bool
 ) -> Outcome:
-    """Weigh a night against the deadline and its coverage and, when it was analysed, ``fail_on``.
+    """Return the conditions that a run violates: deadline, coverage and, if analyzed, ``fail_on``.
 
-    Coverage is not enough when a target is dark and no exception accepts that, when more of the open findings than
-    ``max_unobserved`` could not be looked at again, or when less than ``min_coverage`` of the listings was answered.
+    Coverage is insufficient if a target could not be read at all and no exception accepts that, if more than
+    ``max_unobserved`` of the open findings could not be checked, or if less than ``min_coverage`` of the listings is
+    complete.
     """
     still_open = new = dict.fromkeys(SEVERITIES, 0)
     coverage = seen_tonight(manifest)
@@ -228,7 +229,7 @@ def judge(
 
 
 def resolve_run(state: Path, run_id: str | None) -> str:
-    """Return the named run, or the newest sealed one. Raises `NoSuchRunError` when there is none."""
+    """Return the named run, or the newest sealed one. Raises `NoSuchRunError` if there is none."""
     sealed = [path.name for path in list_sealed(state / "snapshots")]
     if run_id is None:
         if not sealed:
@@ -251,7 +252,7 @@ def run_night(
     wait_lock: float = 0,
     stages: tuple[str, ...] = ("collect", "analyze", "report"),
 ) -> Outcome:
-    """Collect, analyse and report one night, or the first of these stages. Returns what it came to.
+    """Collect, analyze and report one night, or only the first of these stages. Returns the result.
 
     Raises `LockedError`, `DocumentError`, `NothingCollectedError`, `SnapshotError`, and OSError for a full disk.
     """
