@@ -173,6 +173,33 @@ def _rules() -> Iterator[str]:
         yield f"- Maps to: {'; '.join(codes) or 'nothing'}\n"
 
 
+def _frameworks() -> Iterator[str]:
+    yield "## Frameworks\n"
+    yield (
+        "A finding is evidence against a control, never a verdict on it. `full`: the rule tests what the control asks; "
+        "`partial`: a part of it; `counter`: a finding counts against the control, and silence says nothing.\n"
+    )
+    for framework in load_frameworks():
+        yield f"### {framework.id}\n"
+        yield f"[{framework.title}]({framework.url}), {framework.version}. Licence: {framework.licence}. Source: {framework.source}.\n"
+        yield "Not claimed:\n"
+        yield from (f"- {sentence}" for sentence in framework.not_claimed)
+        yield "\n| control | words | evidence | silence proves | note |\n|---|---|---|---|---|"
+        for code, control in framework.controls.items():
+            most = {name: f", at most {days} days" for name, days in control.at_most.items()}
+            evidence = [f"`{name}` ({how}{most.get(name, '')})" for name, how in control.rules.items()]
+            evidence += [f"table `{table}`" for table in control.tables]
+            cells = (
+                code,
+                control.title,
+                ", ".join(evidence) or "none",
+                control.silence_proves,
+                control.note or "",
+            )
+            yield f"| {' | '.join(_cell(cell) for cell in cells)} |"
+        yield ""
+
+
 def _commands() -> Iterator[str]:
     yield "## Commands\n"
     group: Any = typer.main.get_command(app)
@@ -207,6 +234,7 @@ def render() -> str:
         "",
         *_collectors(),
         *_rules(),
+        *_frameworks(),
         *_tables("Records", dict(TABLES)),
         *_tables("Results", RESULT_TABLES),
         *_csv_files(),

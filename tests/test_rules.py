@@ -54,7 +54,7 @@ def test_examples_and_conventions(rule: Rule) -> None:
 
 
 def test_every_rule_gives_evidence_for_some_control() -> None:
-    frameworks = load_frameworks({rule.id for rule in RULES})
+    frameworks = load_frameworks(RULES)
     mapped = references(frameworks)
     assert [rule.id for rule in RULES if rule.id not in mapped] == []
 
@@ -164,4 +164,79 @@ def test_thresholds_are_configured_by_name_and_kind(tmp_path: Path) -> None:
 
 def test_a_mapping_to_no_rule_is_told() -> None:
     with pytest.raises(DocumentError, match="no rule `credential-unused`"):
-        load_frameworks({"trust-open"})
+        load_frameworks([rule for rule in RULES if rule.id == "trust-open"])
+
+
+MAPPING = """
+title: A framework of the tests
+short: Tests
+version: "1"
+licence: none
+source: here
+url: https://example.org
+providers: [aws, definitions]
+not_claimed: [Anything.]
+controls:
+  "1":
+    title: Keys end
+    rules: {credential-unused: full, trust-open: counter}
+    at_most: {credential-unused: 45}
+    tables: [credentials]
+  "2": {title: Nothing}
+  "3": {title: Two, rules: {trust-open: partial, credential-unused: full}}
+"""
+
+
+@pytest.fixture
+def mapping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of frameworks with one file in the place of ours."""
+    monkeypatch.setattr("scanner.analyze.framework.FRAMEWORKS", tmp_path)
+    (tmp_path / "tests.yaml").write_text(MAPPING)
+    return tmp_path / "tests.yaml"
+
+
+@pytest.mark.usefixtures("mapping")
+def test_a_mapping_says_what_silence_proves_and_for_whose_findings(tmp_path: Path) -> None:
+    (framework,) = load_frameworks(RULES)
+    assert {code: control.silence_proves for code, control in framework.controls.items()} == {
+        "1": "partial",
+        "2": "none",
+        "3": "partial",
+    }
+    cited = references([framework])["credential-unused"]
+    assert cited == {provider: ["Tests 1: 1", "Tests 1: 3"] for provider in ("aws", "definitions")}
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            ("credential-unused: full, trust", "credential-unusd: full, trust"),
+            "no rule `credential-unusd`; did you mean",
+        ),
+        (("{credential-unused: 45}", "{credential-old: 45}"), "is no rule of this control"),
+        (("{credential-unused: 45}", "{trust-open: 45}"), "has no threshold `days`"),
+        (("[credentials]", "[credential]"), "no table `credential`; did you mean `credentials`"),
+        (("full, trust-open: counter", "wholly, trust-open: counter"), "Invalid enum value 'wholly'"),
+        (("licence: none\n", ""), "licence"),
+    ],
+)
+def test_a_mapping_that_claims_what_it_cannot_is_refused(
+    mapping: Path, change: tuple[str, str], problem: str
+) -> None:
+    text = MAPPING.replace(*change, 1)
+    assert text != MAPPING
+    mapping.write_text(text)
+    with pytest.raises(DocumentError, match=problem):
+        load_frameworks(RULES)
+
+
+def test_our_mappings_hold_the_thresholds_that_their_controls_name() -> None:
+    rules = {rule.id: rule for rule in RULES}
+    for framework in load_frameworks(RULES):
+        assert framework.not_claimed
+        for code, control in framework.controls.items():
+            for name, most in control.at_most.items():
+                days = rules[name].params["days"]
+                assert isinstance(days, int)
+                assert days <= most, f"{framework.id} {code}: {name} asks for {days} days by default"

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from scanner.analyze.exceptions import EXCEPTIONS_ACCOUNT
 from scanner.records import TABLES
+from scanner.renamed import todays_names
 from scanner.tables import read_parquet
 
 if TYPE_CHECKING:
@@ -129,10 +130,14 @@ _LISTINGS = f"""
            coalesce(now_complete."table", before."table") AS "table",
            CASE WHEN now_complete.id IS NULL THEN before.kind ELSE now_complete.kind END AS kind,
            coalesce(now_complete.what, before.what) AS what,
+           coalesce(now_complete.collector, before.collector) AS collector,
+           coalesce(now_complete.target, before.target) AS target,
+           coalesce(now_complete.call, before.call) AS call, coalesce(now_complete.region, before.region) AS region,
            coalesce(before.first_complete, now_complete.last_complete) AS first_complete,
            coalesce(now_complete.last_complete, before.last_complete) AS last_complete
     FROM (SELECT {_KEY} AS id, min(account_id) AS account_id, min("table") AS "table", min(kind) AS kind,
-                 min(call || coalesce(' in ' || region, '')) AS what, $run_id AS last_complete
+                 min(call || coalesce(' in ' || region, '')) AS what, min(collector) AS collector,
+                 min(target) AS target, min(call) AS call, min(region) AS region, $run_id AS last_complete
           FROM coverage WHERE {_KEY} NOT IN (SELECT {_KEY} FROM gaps) GROUP BY 1) AS now_complete
     FULL JOIN listings_before AS before ON before.id = now_complete.id
     ORDER BY id
@@ -182,7 +187,10 @@ def judge(tables: Tables, rules: Iterable[Rule]) -> None:
     )
 
 
-_LISTING_COLUMNS = ("id", "account_id", "table", "kind", "what", "first_complete", "last_complete")
+_LISTING_COLUMNS = (
+    "id", "account_id", "table", "kind", "what", "collector", "target", "call", "region", "first_complete",
+    "last_complete",
+)  # fmt: skip
 
 
 def remember_listings(tables: Tables, before: Path | None, run_id: str, path: Path) -> None:
@@ -192,9 +200,13 @@ def remember_listings(tables: Tables, before: Path | None, run_id: str, path: Pa
     not asked for any more stay in it.
     """
     nothing = ", ".join(f'NULL::VARCHAR AS "{name}"' for name in _LISTING_COLUMNS)
+    today = todays_names(None, dict.fromkeys(_LISTING_COLUMNS, "VARCHAR"))
+    names = ", ".join(f'{sql} AS "{column}"' for column, sql in today.items())
+    kept = f"SELECT {nothing} WHERE false" if before is None else f"FROM {read_parquet([before])}"
+    # A listing whose kind was renamed is the same listing: it is known by what it is called today.
     tables.view_of(
         "listings_before",
-        f"SELECT {nothing} WHERE false" if before is None else f"FROM {read_parquet([before])}",
+        f"SELECT * REPLACE ({_KEY} AS id) FROM (SELECT * REPLACE ({names}) FROM ({kept}))" if names else kept,
     )
     tables.copy(_LISTINGS, path, {"run_id": run_id})
     tables.view_of("listings", f"FROM {read_parquet([path])}")

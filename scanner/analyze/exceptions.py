@@ -104,9 +104,12 @@ class Matched(msgspec.Struct, frozen=True, kw_only=True):
     """The state hash of a matching finding that differs from the accepted one."""
 
 
-def read_exceptions(path: Path, rules: Iterable[str], as_of: datetime) -> list[Accepted]:
+def read_exceptions(
+    path: Path, rules: Iterable[str], as_of: datetime, *, renamed: Mapping[str, str] | None = None
+) -> list[Accepted]:
     """Read exceptions.yaml. Raises `DocumentError` if the file as a whole cannot be read.
 
+    ``rules`` are the ids of all rules; ``renamed`` maps earlier ids to them: entries may still use those.
     An invalid entry is returned with its problem, so that the others remain valid.
     """
     document = read_document(path)
@@ -126,6 +129,8 @@ def read_exceptions(path: Path, rules: Iterable[str], as_of: datetime) -> list[A
         text = json.dumps(given, sort_keys=True, default=str)
         own = given.get("id") if isinstance(given, dict) else None
         name = str(own) if own else "exc-" + hashlib.sha256(text.encode()).hexdigest()[:12]
+        if renamed and isinstance(given, dict) and given.get("rule") in renamed:
+            given = {**given, "rule": renamed[given["rule"]]}  # noqa: PLW2901
         entry, problem = _entry(document, given, where, known, as_of)
         if name in taken:
             problem = document.problem(

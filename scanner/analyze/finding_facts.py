@@ -213,7 +213,7 @@ def facts(tables: list[str], hits: str) -> str:
     return f"""
         WITH subjects AS MATERIALIZED ({subjects}),
         found AS MATERIALIZED (
-            SELECT h.*, r.version, r.category, r.title, r.fix AS rule_fix, s."table", s.provider, s.kind, s.name,
+            SELECT h.*, r.oldest_id, r.version, r.category, r.title, r.fix AS rule_fix, s."table", s.provider, s.kind, s.name,
                    s.address, s.credential_id, s.grant_id, s.owner, s.owner_source, s.environment, s.url,
                    s.fix AS subject_fix, s.confidence AS subject_confidence,
                    s.exposure, coalesce(h.account_id, s.account_id) AS account,
@@ -233,7 +233,7 @@ def facts(tables: list[str], hits: str) -> str:
             SELECT identity_id, max({_ladder("exposure", _EXPOSURE)}) AS exposure FROM trusts
             WHERE identity_id IN (SELECT identity FROM found) GROUP BY identity_id
         )
-        SELECT finding_id(f.rule, f.subject) AS id,
+        SELECT finding_id(f.oldest_id, f.subject) AS id,
                f.rule, f.version AS rule_version, f.category, f.title, f.severity,
                CASE WHEN coalesce(f.confidence, f.subject_confidence) = 'low' THEN 'low' ELSE 'high' END AS confidence,
                {_ladder("f.severity", _SEVERITY)}

@@ -1,54 +1,93 @@
-"""Framework mappings: the controls for which each rule is evidence, in one file for each framework version.
+"""Framework mappings: what each rule is evidence for. Kept out of the rules; each with its version and source.
 
 A file ``scanner/analyze/frameworks/NAME.yaml``::
 
     title: CIS Amazon Web Services Foundations Benchmark
     short: CIS AWS
     version: "5.0"
+    published: "2025-03-31"  # optional
+    aliases: ["5.0.0"]       # other names of this version
+    licence: CC BY-NC-SA 4.0; ids are cited, the words are ours
+    source: where ids and numbers were read
     url: https://...
-    provider: aws            # optional: only findings of this provider are evidence
+    providers: [aws]         # of these only: findings of others are no evidence; left out for all
+    not_claimed:             # what no reader may take from it
+      - A level of the benchmark, or a percentage of it.
     controls:
       "1.11":
-        title: Ensure credentials unused for 45 days or more are disabled
-        rules: [credential-unused]
+        title: Credentials idle for 45 days are disabled
+        rules:
+          credential-unused: full
+        at_most: {credential-unused: 45}
+        tables: [credentials]    # evidence without a rule
+        note: What a reader must know besides.
 
-A finding is evidence about a control, not an assessment of it. Rules are mapped only where they are real evidence.
+A finding is evidence against a control, never a verdict on it. What silence says stands beside each rule (`Relation`),
+and counts only where the rule was evaluated in every account, looked at something, and ran with a threshold that is
+not above ``at_most``. No file maps a rule to a control for completeness' sake.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
 from scanner.document import DocumentError, nearest, read_document
+from scanner.records import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from scanner.analyze.rule import Rule
+    from scanner.document import Document
 
 FRAMEWORKS = Path(__file__).parent / "frameworks"
 
 EVERY = ""
-"""Means every provider."""
+"""Stands for every provider."""
+
+Relation: TypeAlias = Literal["full", "partial", "counter"]
+"""What a rule says of a control: ``full`` tests what the control asks, ``partial`` a part of it; of ``counter`` a finding
+counts against the control, and silence says nothing."""
 
 
-class Mapped(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One control, and the rules that are evidence for it."""
+class MappedControl(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One control, and what is evidence for it."""
 
     title: str
-    """The framework's own title."""
-    rules: list[str] = []
-    """Rule ids."""
+    """Short words: the framework's own where its licence allows, else ours."""
+    rules: dict[str, Relation] = {}
+    """By rule id."""
+    at_most: dict[str, int] = {}
+    """The largest ``days`` of a rule with which it still tests what the control asks, by rule id."""
+    tables: list[str] = []
+    """Tables that are evidence by themselves: an inventory."""
+    note: str | None = None
+    """What a reader must know besides."""
+
+    @property
+    def silence_proves(self) -> Literal["full", "partial", "none"]:
+        """How much of the control it proves when no rule finds anything."""
+        relations = set(self.rules.values())
+        if not relations or relations == {"counter"}:
+            return "none"
+        return "full" if relations == {"full"} else "partial"
 
 
 class _FrameworkFile(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     short: str
     version: str
+    licence: str
+    source: str
     url: str
-    controls: dict[str, Mapped]
-    provider: str = EVERY
+    not_claimed: list[str]
+    controls: dict[str, MappedControl]
+    published: str | None = None
+    aliases: list[str] = []
+    providers: list[str] = []
 
 
 class Framework(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,45 +97,68 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
     """The file's stem."""
     title: str
     short: str
-    """The name used to cite its controls: ``CIS AWS``."""
+    """How controls of it are cited: ``CIS AWS``."""
     version: str
+    licence: str
+    """Under which its text stands, and whose words the titles are."""
+    source: str
+    """Where ids and numbers were read."""
     url: str
-    provider: str
-    """The provider whose findings are evidence; `EVERY` for all."""
-    controls: dict[str, Mapped]
+    not_claimed: list[str]
+    """What no reader may take from a mapping to it, in sentences."""
+    controls: dict[str, MappedControl]
     """By code, in the framework's order."""
+    published: str | None
+    """When this version was: ``2025-08-27``, ``2025-08``."""
+    aliases: list[str]
+    """Other names of this version."""
+    providers: list[str]
+    """Whose findings are evidence; empty for all."""
 
 
-def load_frameworks(known_rules: Iterable[str] | None = None) -> list[Framework]:
-    """Return the mappings. Raises `DocumentError`, also for a rule not in ``known_rules``."""
-    known = set(known_rules) if known_rules is not None else None
+def load_frameworks(rules: Iterable[Rule] | None = None) -> list[Framework]:
+    """Return the mappings. Raises `DocumentError`, also for a rule or a threshold that is not among ``rules``."""
+    known = {rule.id: rule for rule in rules} if rules is not None else None
     frameworks = []
     problems: list[str] = []
     for path in sorted(FRAMEWORKS.glob("*.yaml")):
         document = read_document(path)
-        problems += document.unknown_keys(document.value, _FrameworkFile.__struct_fields__, ())
-        if problems:
-            continue
-        given = document.convert(document.value, _FrameworkFile)
-        problems += [
-            document.problem(("controls", code, "rules", index), f"no rule `{rule}`; {nearest(rule, known)}")
-            for code, control in given.controls.items()
-            for index, rule in enumerate(control.rules)
-            if known is not None and rule not in known
-        ]
-        frameworks.append(Framework(id=path.stem, **msgspec.structs.asdict(given)))
+        wrong = document.unknown_keys(document.value, _FrameworkFile.__struct_fields__, ())
+        if not wrong:
+            given = document.convert(document.value, _FrameworkFile)
+            wrong = list(_problems(document, given, known))
+            frameworks.append(Framework(id=path.stem, **msgspec.structs.asdict(given)))
+        problems += wrong
     if problems:
         raise DocumentError(problems)
     return frameworks
 
 
+def _problems(document: Document, given: _FrameworkFile, known: Mapping[str, Rule] | None) -> Iterator[str]:
+    for code, control in given.controls.items():
+        where = ("controls", code)
+        for rule in control.rules:
+            if known is not None and rule not in known:
+                yield document.problem((*where, "rules", rule), f"no rule `{rule}`; {nearest(rule, known)}")
+        for rule in control.at_most:
+            if rule not in control.rules:
+                yield document.problem((*where, "at_most", rule), "is no rule of this control")
+            elif known is not None and rule in known and "days" not in known[rule].params:
+                yield document.problem((*where, "at_most", rule), "has no threshold `days`")
+        for number, table in enumerate(control.tables):
+            if table not in TABLES:
+                yield document.problem(
+                    (*where, "tables", number), f"no table `{table}`; {nearest(table, TABLES)}"
+                )
+
+
 def references(
     frameworks: Iterable[Framework], chosen: Iterable[str] | None = None
 ) -> dict[str, dict[str, list[str]]]:
-    """Return the controls for which each rule is evidence, by the provider of its findings, in a fixed order.
+    """Return the controls that each rule is evidence for, by the provider of its findings, in a fixed order.
 
-    ``{"credential-unused": {"": ["OWASP NHI 2025: NHI1:2025"], "aws": ["CIS AWS 5.0: 1.11"]}}``: the entry
-    `EVERY` applies to each provider. ``chosen`` are ids of the frameworks to cite; None cites all.
+    ``{"credential-unused": {"": ["OWASP NHI 2025: NHI1:2025"], "aws": ["CIS AWS 5.0: 1.11"]}}``: what stands under
+    `EVERY` holds for each provider. ``chosen`` are ids of the frameworks to cite; None cites all.
     """
     wanted = set(chosen) if chosen is not None else None
     found: dict[str, dict[str, list[str]]] = {}
@@ -105,6 +167,7 @@ def references(
             continue
         for code, control in framework.controls.items():
             for rule in control.rules:
-                cited = found.setdefault(rule, {}).setdefault(framework.provider, [])
-                cited.append(f"{framework.short} {framework.version}: {code}")
+                for provider in framework.providers or [EVERY]:
+                    cited = found.setdefault(rule, {}).setdefault(provider, [])
+                    cited.append(f"{framework.short} {framework.version}: {code}")
     return found

@@ -27,7 +27,10 @@ from scanner.findings import SEVERITIES, Finding
 from scanner.parquet import sql_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from scanner.tables import Tables
 
 
 class Known(Finding, frozen=True, kw_only=True, gc=False):
@@ -41,6 +44,20 @@ class Known(Finding, frozen=True, kw_only=True, gc=False):
     """Whether it is among its night's findings. Resolved findings are reported once."""
     transitions: list[str]
     """Every change of status, oldest first: ``20261123T020000Z new``."""
+
+
+def define_known_before(tables: Tables, renamed: Mapping[str, str]) -> None:
+    """Make the view ``known_before``: what the night before knew (``known_then``), with today's ids of the rules.
+
+    ``renamed`` gives the id of a rule by an earlier one.
+    """
+    tables.table_of_rows("renamed_rules", {"was": "VARCHAR", "rule": "VARCHAR"}, sorted(renamed.items()))
+    rule = (
+        "coalesce((SELECT r.rule FROM renamed_rules AS r WHERE r.was = k.rule), k.rule)"
+        if renamed
+        else "k.rule"
+    )
+    tables.view_of("known_before", f"SELECT k.* REPLACE ({rule} AS rule) FROM known_then AS k")
 
 
 def history_before(state: Path, run_id: str) -> str | None:

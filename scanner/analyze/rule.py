@@ -11,6 +11,7 @@ The file name without ``.yaml`` is the rule's id. Its keys::
     subject    the table whose rows can violate the rule
     query      exactly one SELECT; see below
     examples   given rows and expected subjects; see `Example`
+    was        earlier ids of the rule, oldest first; the id of a finding hashes the oldest, so that history is kept
 
 The query returns ``subject`` (an id of the subject table) and ``detail`` (one sentence), and optionally ``severity``,
 ``account_id``, ``fix``, ``identity_id``, ``resource``, ``blast`` and ``confidence``. Every other column becomes
@@ -112,6 +113,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """The path of its file."""
     custom: bool
     """True for a rule from the custom folder."""
+    was: list[str] = []
+    """Earlier ids, oldest first."""
+
+    @property
+    def oldest_id(self) -> str:
+        """The id that is hashed into the ids of findings: it stays when the rule is renamed."""
+        return self.was[0] if self.was else self.id
 
     @property
     def title(self) -> str:

@@ -35,6 +35,7 @@ class _RuleFile(msgspec.Struct, frozen=True, kw_only=True):
     query: str
     examples: list[Example]
     params: dict[str, Param] = {}
+    was: list[str] = []
 
 
 _ID = re.compile(r"\A[a-z][a-z0-9-]{2,60}\Z")
@@ -69,6 +70,7 @@ def _load(path: Path, *, custom: bool) -> Rule:
         examples=given.examples,
         path=str(path),
         custom=custom,
+        was=given.was,
     )
 
 
@@ -92,6 +94,11 @@ def _problems(document: Document, given: _RuleFile) -> list[str]:
         document.problem(("params", name), "is set by the engine; choose another name")
         for name in given.params
         if name == "as_of"
+    ]
+    problems += [
+        document.problem(("was", number), "is no rule id: lower case with hyphens")
+        for number, name in enumerate(given.was)
+        if not _ID.match(name)
     ]
     tables = [*TABLES, *RESULT_TABLES]
     for index, example in enumerate(given.examples):
@@ -124,9 +131,28 @@ def load_rules(custom: Path | None = None) -> list[Rule]:
                 problems.append(f"{path}: a built-in rule has this name; rename the file")
                 continue
             rules[rule.id] = rule
+    claimed: dict[str, str] = {}
+    for rule in rules.values():
+        for name in rule.was:
+            other = name if name in rules else claimed.get(name)
+            if other is not None:
+                problems.append(f"{rule.path}: was: the id `{name}` belongs to the rule `{other}`")
+            claimed[name] = rule.id
     if problems:
         raise RuleError(problems)
     return [rules[name] for name in sorted(rules)]
+
+
+def todays_ids(rules: Iterable[Rule]) -> dict[str, str]:
+    """Return the id of each rule by its earlier ones."""
+    return {name: rule.id for rule in rules for name in rule.was}
+
+
+def unknown_rule(name: str, known: Iterable[str], renamed: Mapping[str, str]) -> str:
+    """Say what is wrong with a name that is no rule's id."""
+    if name in renamed:
+        return f"the rule `{name}` is called `{renamed[name]}` now"
+    return f"no rule `{name}`; {nearest(name, known)}"
 
 
 def with_params(rule: Rule, given: Mapping[str, Param]) -> Rule:
@@ -149,8 +175,9 @@ def choose(
     """Return the enabled rules with their configured parameters. Raises `RuleError`."""
     known = {rule.id: rule for rule in rules}
     off = set(disabled)
+    renamed = todays_ids(known.values())
     problems = [
-        f"rules.{key}: no rule `{name}`; {nearest(name, known)}"
+        f"rules.{key}: {unknown_rule(name, known, renamed)}"
         for key, names in (("params", params), ("disabled", off))
         for name in sorted(names)
         if name not in known

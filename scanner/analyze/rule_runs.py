@@ -46,9 +46,18 @@ class RuleHits(msgspec.Struct, frozen=True, kw_only=True):
 
 def define_rules(tables: Tables, rules: Sequence[Rule]) -> None:
     """Make the table ``rules``."""
-    columns = ("rule", "subject", "severity", "category", "title", "version", "fix")
+    columns = ("rule", "oldest_id", "subject", "severity", "category", "title", "version", "fix")
     rows = [
-        (rule.id, rule.subject, rule.severity, rule.category, rule.title, rule.version, rule.fix)
+        (
+            rule.id,
+            rule.oldest_id,
+            rule.subject,
+            rule.severity,
+            rule.category,
+            rule.title,
+            rule.version,
+            rule.fix,
+        )
         for rule in rules
     ]
     tables.table_of_rows("rules", dict.fromkeys(columns, "VARCHAR"), rows)

@@ -30,7 +30,7 @@ from scanner.analyze.owners import read_owners
 from scanner.analyze.population import count_population, keep_population
 from scanner.analyze.reach import compute
 from scanner.analyze.resolve import resolve
-from scanner.analyze.rule_files import choose, load_rules
+from scanner.analyze.rule_files import choose, load_rules, todays_ids
 from scanner.analyze.rule_results import write_rule_results, write_rules
 from scanner.analyze.rule_runs import define_rules, run_rules, write_candidates
 from scanner.analyze.target_coverage import PlannedTarget, measure_targets
@@ -110,7 +110,9 @@ def analyze(
     every = load_rules(settings.custom_rules) if rules is None else rules
     chosen = choose(every, settings.rule_params, settings.disabled)
     accepted = (
-        read_exceptions(settings.exceptions, [rule.id for rule in every], manifest.as_of)
+        read_exceptions(
+            settings.exceptions, [rule.id for rule in every], manifest.as_of, renamed=todays_ids(every)
+        )
         if settings.exceptions is not None
         else []
     )
@@ -121,7 +123,7 @@ def analyze(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     tables = Tables([snapshot, out, past], memory=settings.memory, threads=settings.threads)
     try:
-        summary = _Analysis(tables, manifest, chosen, accepted, settings, state, out).run()
+        summary = _Analysis(tables, manifest, chosen, todays_ids(every), accepted, settings, state, out).run()
     finally:
         tables.close()
     for path in out.rglob("*.parquet"):
@@ -154,6 +156,8 @@ class _Analysis(NamedTuple):
     tables: Tables
     manifest: Manifest
     rules: list[Rule]
+    renamed: dict[str, str]
+    """Ids of rules by earlier ones, of rules that are disabled too."""
     accepted: list[Accepted]
     settings: AnalyzeSettings
     state: Path
@@ -235,7 +239,8 @@ class _Analysis(NamedTuple):
     def _judge_listings(self, baseline: str | None) -> None:
         """Make ``known_before`` and ``listings``, and say what the silence of each rule proves."""
         before = [self.past / f"{baseline}.parquet"] if baseline else []
-        self.tables.view("known_before", Known, before)
+        self.tables.view("known_then", Known, before)
+        history.define_known_before(self.tables, self.renamed)
         listings = self.past / f"{baseline}.listings.parquet"
         completeness.remember_listings(
             self.tables,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scanner.config import ConfigError
-from scanner.document import DocumentError, nearest
+from scanner.document import DocumentError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,13 +38,13 @@ def read_rules(loaded: Loaded) -> list[Rule]:
 
 
 def _problems(document: Document, settings: RuleSettings, rules: Sequence[Rule]) -> list[str]:
-    from scanner.analyze.rule_files import RuleError, with_params
+    from scanner.analyze.rule_files import RuleError, todays_ids, unknown_rule, with_params
 
     known = {rule.id: rule for rule in rules}
     places: list[tuple[Where, str]] = [(("rules", "params", name), name) for name in settings.params]
     places += [(("rules", "disabled", index), name) for index, name in enumerate(settings.disabled)]
     problems = [
-        document.problem(where, f"no rule `{name}`; {nearest(name, known)}")
+        document.problem(where, unknown_rule(name, known, todays_ids(rules)))
         for where, name in places
         if name not in known
     ]
@@ -67,10 +67,12 @@ def check_files(settings: Settings, rules: Sequence[Rule], as_of: datetime) -> l
     """
     from scanner.analyze.exceptions import read_exceptions
     from scanner.analyze.owners import read_owners
+    from scanner.analyze.rule_files import todays_ids
 
     if settings.owners is not None:
         read_owners(settings.owners)
     if settings.exceptions is None:
         return []
-    read = read_exceptions(settings.exceptions, [rule.id for rule in rules], as_of)
+    ids = [rule.id for rule in rules]
+    read = read_exceptions(settings.exceptions, ids, as_of, renamed=todays_ids(rules))
     return [one.problem for one in read if one.problem]
