@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from sandbox.aws.keys import unique_id
@@ -14,6 +15,8 @@ def reset(seed: int) -> None:
     """Forget everything in moto, and make its ids the same every time."""
     from moto.moto_api._internal.models import moto_api_backend
 
+    # 1,300 images in each account and region, of which none is used.
+    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     moto_api_backend.reset()
     reseed(seed)
 
