@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.secrets.redact import redact
+from scanner.secrets.redact import redact, redact_json
 
 SECRET = "Zq7" + "pW2xK9vT4mB8" * 3
 AWS_SECRET = "kD9v2Lx7Qw4Rt6Yb1Nz8" + "Mc3Hf5Js0Pg+Ua/Ei7Wo"
@@ -54,6 +54,8 @@ def test_secrets_are_removed(text: str, secret: str) -> None:
         "role/service-role/AWSServiceRoleForAmazonElasticFileSystem",
         "collectors/github/organization.py line 40 in CollectorOfOrganizationsAndRepositories",
         "secret_arn: arn:aws:secretsmanager:eu-west-1:200000000002:secret:db",
+        "not authorized on arn:aws:secretsmanager:eu-west-1:200000000002:secret:prod/payments-AbCdEf",
+        "arn:aws:secretsmanager:*:*:secret:prod/*",
     ],
 )
 def test_what_a_reader_needs_stays(text: str) -> None:
@@ -68,3 +70,45 @@ def test_never_raises(text: str) -> None:
 def test_large_texts_are_read_in_time() -> None:
     for piece in ("-----BEGIN PRIVATE KEY-----", "password", "token ", "://a:", "eyJ", "secret_"):
         redact(piece * 3000)
+
+
+def test_secrets_in_a_document_are_masked_and_the_rest_stays() -> None:
+    document = {
+        "Statement": [
+            {
+                "Sid": f"ghp_{SECRET}",
+                "Resource": ["arn:aws:secretsmanager:*:*:secret:prod/*", "*"],
+                "Condition": {
+                    "StringEquals": {
+                        "aws:RequestTag/password": [SECRET, "hunter2abc"],
+                        "aws:PrincipalTag/secret-reader": "true",
+                        "sts:ExternalId": "f3a91b77c0d24e55",
+                        "token.actions.githubusercontent.com:sub": "repo:acme/app:ref:refs/heads/main",
+                        "ghes.acme.example/_services/token:sub": "repo:acme/app:environment:production",
+                        f"aws:RequestTag/ghp_{SECRET}": "x",
+                    }
+                },
+            }
+        ],
+        "Version": 1,
+    }
+    assert redact_json(document) == {
+        "Statement": [
+            {
+                "Sid": "[redacted:github-token]",
+                "Resource": ["arn:aws:secretsmanager:*:*:secret:prod/*", "*"],
+                "Condition": {
+                    "StringEquals": {
+                        "aws:RequestTag/password": ["[redacted:value]", "[redacted:value]"],
+                        "aws:PrincipalTag/secret-reader": "true",
+                        "sts:ExternalId": "f3a91b77c0d24e55",
+                        "token.actions.githubusercontent.com:sub": "repo:acme/app:ref:refs/heads/main",
+                        "ghes.acme.example/_services/token:sub": "repo:acme/app:environment:production",
+                        "aws:RequestTag/[redacted:github-token]": "x",
+                    }
+                },
+            }
+        ],
+        "Version": 1,
+    }
+    assert redact_json(redact_json(document)) == redact_json(document)
