@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from collectors.aws.evaluator.authorization_details import principal_records
 from collectors.aws.evaluator.facts import AwsFacts
 from collectors.aws.evaluator.judge import judge
 
@@ -119,13 +120,13 @@ def account(roles: int, policies: int) -> AwsFacts:
                 "Tags": [],
             }
         )
+    account_ref = f"aws:account:{ACCOUNT}"
+    principals = principal_records({"RoleDetailList": listed, "Policies": managed}, account_ref, ACCOUNT)
     return AwsFacts(
         account_id=ACCOUNT,
-        account_ref=f"aws:account:{ACCOUNT}",
-        users=[],
-        groups=[],
-        roles=listed,
-        policies=managed,
+        account_ref=account_ref,
+        identities=principals.identities,
+        policies=principals.policies,
         scps=[],
     )
 

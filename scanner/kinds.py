@@ -26,6 +26,7 @@ KIND_COLUMN: dict[str, str] = {
     "credentials": "kind",
     "secrets": "store",
     "trusts": "kind",
+    "policies": "kind",
     "controls": "kind",
     "weaknesses": "code",
     "artifacts": "kind",

@@ -160,4 +160,6 @@ def _restored(value: Any, kind: pa.DataType) -> Any:
         return dict(value)
     if pa.types.is_list(kind):
         return [_restored(item, kind.value_type) for item in value]
+    if pa.types.is_struct(kind):
+        return {field.name: _restored(value[field.name], field.type) for field in kind}
     return value.replace(tzinfo=UTC) if pa.types.is_timestamp(kind) else value

@@ -120,6 +120,10 @@ class Account(Record, frozen=True, kw_only=True, gc=False):
     """The provider's mutable full name: ``acme/app``, an ARN."""
     parent_id: str | None = None
     """The parent `Account.id`: the organization of a repository, the organizational unit of an account."""
+    administrator_id: str | None = None
+    """The `Account.id` that administers an organization, and that the organization's own policies do not bind."""
+    members: list[str] | None = None
+    """The `Account.id` of every account in an organization, scanned or not; NULL when they were not listed."""
     environment: str | None = None
     """``production``, ``staging``, ..., from tags or from the configuration."""
     owner: str | None = None
@@ -140,6 +144,15 @@ class Account(Record, frozen=True, kw_only=True, gc=False):
     """Its page in the provider's web console."""
     tags: dict[str, str] = {}
     """The provider's tags or labels."""
+
+
+class ServiceUse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """When an identity last used one service of its provider."""
+
+    service: str
+    """The provider's name of the service: ``s3``, ``iam``."""
+    last_used_at: datetime | None = None
+    """Last use; NULL means not within the tracking window (`Identity.usage_window_days`)."""
 
 
 class Identity(Record, frozen=True, kw_only=True, gc=False):
@@ -165,6 +178,8 @@ class Identity(Record, frozen=True, kw_only=True, gc=False):
     """True if the provider reports it, or if its tracking period covers the identity's whole lifetime."""
     usage_window_days: int | None = None
     """The length of the provider's usage tracking period: 400 for AWS roles."""
+    service_use: list[ServiceUse] = []
+    """The services that it may use, each with its last use; empty where the provider was not asked."""
     owner: str | None = None
     """The person or team responsible for it."""
     owner_source: str | None = None
@@ -402,6 +417,28 @@ class Link(Record, frozen=True, kw_only=True, gc=False):
     """The smallest change that removes it, for can_become."""
 
 
+class Policy(Record, frozen=True, kw_only=True, gc=False):
+    """A policy, role definition or trust document as the provider gave it, redacted. One row a distinct document."""
+
+    kind: str
+    """``managed-policy``, ``managed-policy-version`` (not in force), ``permissions-boundary``, ``inline-policy``,
+    ``role-trust``, ``resource-policy``, ``scp``, ``rcp``, ..."""
+    native_id: str
+    """The provider's immutable id; the hash of name and document where it has none."""
+    name: str
+    """What people call it."""
+    address: str | None = None
+    """The provider's mutable full name: an ARN."""
+    document: str | None = None
+    """JSON with sorted keys and without spaces, secret values masked; text that is not JSON as it is. NULL when the
+    provider did not give it."""
+    sha256: str | None = None
+    """Of ``document`` in UTF-8, in hex."""
+    attached_to: list[str] = []
+    """What it applies to, in order: ids of identities, accounts and units, the id of the policy of which it is a
+    version; the address of a resource that has no record."""
+
+
 class Control(Record, frozen=True, kw_only=True, gc=False):
     """A security control, and whether it is enforced, audited or only documented."""
 
@@ -563,6 +600,7 @@ TABLES: dict[str, type[Record]] = {
     "grants": Grant,
     "trusts": Trust,
     "links": Link,
+    "policies": Policy,
     "controls": Control,
     "weaknesses": Weakness,
     "artifacts": Artifact,

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from collectors.aws.evaluator.account import AccountEvaluation
+from collectors.aws.evaluator.authorization_details import principal_records
 from collectors.aws.evaluator.facts import AwsFacts, Compute
 from collectors.aws.evaluator.judge import judge
-from scanner.records import Gap, Grant, Link, Record, Trust
+from scanner.records import Gap, Grant, Link, Record, ServiceUse, Trust
 
 AS_OF = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 ACCOUNT = "123456789012"
@@ -127,15 +130,33 @@ def facts(
     groups: list[dict[str, Any]] | None = None,
     roles: list[dict[str, Any]] | None = None,
     policies: list[dict[str, Any]] | None = None,
+    last_accessed: dict[str, dict[str, datetime | None]] | None = None,
     **more: Any,
 ) -> AwsFacts:
+    """Read lists as GetAccountAuthorizationDetails gives them; ``last_accessed`` is ARN -> service -> last use."""
+    dump = {
+        "UserDetailList": users,
+        "GroupDetailList": groups,
+        "RoleDetailList": roles,
+        "Policies": policies,
+    }
+    principals = principal_records(dump, f"aws:account:{ACCOUNT}", ACCOUNT)
+    identities = [
+        msgspec.structs.replace(
+            one,
+            service_use=[
+                ServiceUse(service=service, last_used_at=at)
+                for service, at in (last_accessed or {}).get(one.address or "", {}).items()
+            ],
+        )
+        for one in principals.identities
+    ]
     return AwsFacts(
         account_id=ACCOUNT,
         account_ref=f"aws:account:{ACCOUNT}",
-        users=users or [],
-        groups=groups or [],
-        roles=roles or [],
-        policies=policies or [],
+        identities=identities,
+        memberships=principals.memberships,
+        policies=principals.policies,
         **{"scps": [], **more},
     )
 
@@ -149,7 +170,7 @@ def account(of: AwsFacts) -> AccountEvaluation:
 
 
 def records(of: AwsFacts) -> list[Record]:
-    return list(judge(of, AS_OF))
+    return [*of.memberships, *judge(of, AS_OF)]
 
 
 def grants(of: AwsFacts, name: str) -> list[Grant]:

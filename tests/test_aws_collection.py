@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from collectors.aws.listings.iam import Details
+from collectors.aws.evaluator.authorization_details import principal_records
+from collectors.aws.facts import ListedPrincipals
 from collectors.aws.listings.last_accessed import riskiest
 from collectors.aws.permissions import policy
 from sandbox.aws.estate import build
@@ -347,20 +348,22 @@ def test_last_use_is_kept_for_seven_days(sandbox: AwsSandbox, night: Night, tmp_
 def test_the_riskiest_principals_are_asked_first(sandbox: AwsSandbox, night: Night) -> None:
     client = sandbox.client(PROD, "iam")
     answer = client.get_account_authorization_details(MaxItems=1000)
-    details = Details(
-        users=answer["UserDetailList"],
-        groups=answer["GroupDetailList"],
-        roles=answer["RoleDetailList"],
-        policies=answer["Policies"],
+    found = principal_records(answer, f"aws:account:{PROD}", PROD)
+    principals = ListedPrincipals(
+        identities=found.identities,
+        memberships=found.memberships,
+        policies=found.policies,
+        profile_roles={},
+        ids={},
     )
-    ranked = riskiest(details, 1000)
+    ranked = riskiest(principals, 1000)
     admin, reader = (
         ranked.index(arn(PROD, "role/deploy-payments")),
         ranked.index(arn(PROD, "role/deploy-web")),
     )
     assert admin < reader
     assert not [found for found in ranked if "/aws-service-role/" in found]
-    assert riskiest(details, 3) == ranked[:3]
+    assert riskiest(principals, 3) == ranked[:3]
 
 
 def test_the_policy_is_json_that_fits_into_one_managed_policy() -> None:

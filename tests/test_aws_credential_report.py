@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collectors.aws.credential_report import ROOT, parse
 from collectors.aws.failures import MalformedError
-from collectors.aws.listings.credential_report import ROOT, parse
 
 HEADER = (
     "user,arn,user_creation_time,password_enabled,password_last_used,password_last_changed,password_next_rotation,"

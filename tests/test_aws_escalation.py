@@ -10,6 +10,7 @@ import pytest
 
 from collectors.aws.evaluator.actions import matching
 from collectors.aws.evaluator.escalation_paths import EscalationPath, implied, paths
+from collectors.aws.evaluator.policy_records import MANAGED, TRUST, document_text
 from tests.aws_iam import (
     ACCOUNT,
     ADMINISTRATOR,
@@ -165,7 +166,7 @@ class Case:
             policies=policies,
             compute=existing,
             compute_listed=frozenset({path.compute} if path.compute else ()),
-            oidc_providers=[{"arn": f"{OIDC}-still-there", "url": "x", "client_ids": []}],
+            oidc_providers=frozenset({f"{OIDC}-still-there"}),
         )
 
     @staticmethod
@@ -257,8 +258,15 @@ def test_a_harmless_resource_ends_it(path_id: str, number: int) -> None:
 def test_a_target_without_power_is_none(path_id: str) -> None:
     case = Case(PATHS[path_id])
     of = case.facts(case.steps())
-    weak = [one | {"AttachedManagedPolicies": []} if one["RoleName"] == "target" else one for one in of.roles]
-    of = msgspec.structs.replace(of, roles=weak)
+    (target,) = (one.id for one in of.identities if one.name == "target")
+    weak = [
+        msgspec.structs.replace(one, attached_to=[held for held in one.attached_to if held != target])
+        if one.kind == MANAGED
+        else one
+        for one in of.policies
+    ]
+    assert weak != of.policies
+    of = msgspec.structs.replace(of, policies=weak)
     assert not case.hits(of)
     assert not escalates(of, HOLDER)
 
@@ -268,8 +276,12 @@ def test_a_role_that_trusts_another_service_cannot_be_passed(path_id: str) -> No
     case = Case(PATHS[path_id])
     of = case.facts(case.steps())
     other = trusting({"Service": "pricing.amazonaws.com"})
-    roles = [one | {"AssumeRolePolicyDocument": other} for one in of.roles]
-    assert not case.hits(msgspec.structs.replace(of, roles=roles))
+    policies = [
+        msgspec.structs.replace(one, document=document_text(other)) if one.kind == TRUST else one
+        for one in of.policies
+    ]
+    assert policies != of.policies
+    assert not case.hits(msgspec.structs.replace(of, policies=policies))
 
 
 def test_the_service_that_a_role_may_be_passed_to() -> None:

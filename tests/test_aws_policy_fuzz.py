@@ -73,7 +73,7 @@ def test_nothing_raises(document: Any) -> None:
         resource_policies=[given_policy],
         organization_accounts=frozenset({ACCOUNT}),
         organization_id="o-1",
-        oidc_providers=[{"arn": "x"}],
+        oidc_providers=frozenset({"x"}),
         eks_issuers=frozenset(),
         pod_identity_roles=frozenset(),
         roles_anywhere_anchors=[],

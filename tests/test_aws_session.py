@@ -8,14 +8,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import ValidationError
 
 from collectors.aws.client import Access, items, pages, sign_in
 from collectors.aws.config import Config
 from collectors.aws.failures import DeadlineError, MalformedError, NotReadOnlyError, explain
 from collectors.aws.permissions import OPERATIONS, OPTIONAL_OPERATIONS, SIGN_IN, action_of, is_listed, policy
+from sandbox.aws.server import AwsSandbox
+from sandbox.kit.authority import CertificateAuthority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 class Answers:
@@ -133,6 +137,130 @@ def test_a_page_that_names_itself_ends_with_an_error(answers: Answers) -> None:
     with pytest.raises(MalformedError, match="links to itself"):
         list(items(client, "list_service_specific_credentials", "ServiceSpecificCredentials", AllUsers=True))
     assert answers.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "key", "body"),
+    [
+        ("lambda", "list_functions", "Functions", b"{}"),
+        ("secretsmanager", "list_secrets", "SecretList", b"{}"),
+        ("organizations", "list_accounts", "Accounts", b'{"NextToken": null}'),
+        ("ssm", "describe_parameters", "Parameters", b'{"Parameters": null}'),
+        ("codeconnections", "list_connections", "Connections", b'{"connections": []}'),
+        ("eks", "list_clusters", "clusters", b'{"names": []}'),
+    ],
+)
+def test_a_list_that_is_missing_is_no_empty_list(
+    answers: Answers, service: str, operation: str, key: str, body: bytes
+) -> None:
+    answers.bodies = [(200, body)]
+    client = access(answers).client(service)
+    with pytest.raises(MalformedError, match=key):
+        list(items(client, operation, key))
+
+
+NO_ALIASES = b"""<ListAccountAliasesResponse><ListAccountAliasesResult><AccountAliases/>
+<IsTruncated>false</IsTruncated></ListAccountAliasesResult></ListAccountAliasesResponse>"""
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "key", "body"),
+    [
+        ("lambda", "list_functions", "Functions", b'{"Functions": []}'),
+        ("sqs", "list_queues", "QueueUrls", b"{}"),
+        (
+            "iam",
+            "list_account_aliases",
+            "AccountAliases",
+            NO_ALIASES,
+        ),
+        (
+            "ec2",
+            "describe_key_pairs",
+            "KeyPairs",
+            b"<DescribeKeyPairsResponse><keySet/></DescribeKeyPairsResponse>",
+        ),
+        (
+            "s3",
+            "list_buckets",
+            "Buckets",
+            b"<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>",
+        ),
+    ],
+)
+def test_an_empty_list_is_empty_as_its_service_writes_it(
+    answers: Answers, service: str, operation: str, key: str, body: bytes
+) -> None:
+    answers.bodies = [(200, body)]
+    assert list(items(access(answers).client(service), operation, key)) == []
+
+
+WEB_IDENTITY = b"""<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>
+<AccessKeyId>ASIAQWERTYUIOPASDFGH</AccessKeyId><SecretAccessKey>x</SecretAccessKey><SessionToken>y</SessionToken>
+<Expiration>2199-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult>
+</AssumeRoleWithWebIdentityResponse>"""
+SUMMARY = b"""<GetAccountSummaryResponse><GetAccountSummaryResult><SummaryMap/></GetAccountSummaryResult>
+</GetAccountSummaryResponse>"""
+
+
+@pytest.mark.parametrize("setting", ["endpoint_url", "endpoint_urls"])
+def test_sign_in_goes_where_the_configuration_says(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, setting: str
+) -> None:
+    """botocore makes the client that exchanges a workload identity's token itself."""
+    (tmp_path / "token").write_text("header.payload.signature")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/scanner")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    answers.bodies = [(200, WEB_IDENTITY), (200, SUMMARY)]
+    where: dict[str, Any] = {
+        "endpoint_url": answers.url,
+        "endpoint_urls": {"sts": answers.url, "iam": answers.url},
+    }
+    config = Config.model_validate({"max_attempts": 1, "home_region": "eu-west-1", setting: where[setting]})
+    sign_in(config, threading.Event()).client("iam").get_account_summary()
+    assert answers.asked == 2
+
+
+def test_endpoints_of_single_services_go_before_the_one_for_all() -> None:
+    config = Config(
+        endpoint_url="http://127.0.0.1:1",
+        endpoint_urls={"sts": "https://sts.{region}.vpce.example"},
+        home_region="eu-west-1",
+    )
+    made = sign_in(config, threading.Event())
+    assert made.client("sts", "eu-west-3").meta.endpoint_url == "https://sts.eu-west-3.vpce.example"
+    assert made.client("iam").meta.endpoint_url == "http://127.0.0.1:1"
+    assert Config().endpoint_of("sts", "eu-west-1") is None
+
+
+@pytest.mark.parametrize("url", ["sts.example", "ftp://sts.example", "https://user:word@sts.example"])
+def test_an_endpoint_is_an_address_without_a_password(url: str) -> None:
+    with pytest.raises(ValidationError):
+        Config(endpoint_urls={"sts": url})
+    with pytest.raises(ValidationError):
+        Config(endpoint_url=url)
+
+
+def test_the_certificate_authorities_hold_for_sign_in_as_well(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from botocore.exceptions import ClientError, SSLError
+
+    (tmp_path / "token").write_text("header.payload.signature")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/scanner")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    with CertificateAuthority() as authority, AwsSandbox(authority=authority) as sandbox:
+        unknown = Config(endpoint_url=sandbox.url, max_attempts=1, home_region="eu-west-1")
+        with pytest.raises(SSLError):
+            sign_in(unknown, threading.Event()).client("iam").get_account_summary()
+        known = unknown.model_copy(update={"ca_bundle": sandbox.bundle})
+        # The sandbox takes no such token: it was asked, and so its certificate was good.
+        with pytest.raises(ClientError, match="AssumeRoleWithWebIdentity"):
+            sign_in(known, threading.Event()).client("iam").get_account_summary()
 
 
 @pytest.mark.parametrize(

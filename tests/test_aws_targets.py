@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,12 +12,12 @@ from pydantic import ValidationError
 
 import collectors.aws as aws
 from collectors.aws.client import sign_in as sign_in_access
+from collectors.aws.credential_report import CredentialReport
+from collectors.aws.evaluator.evidence import Evidence
+from collectors.aws.facts import KeySightings, ListedPrincipals
 from collectors.aws.failures import TruncatedError
-from collectors.aws.listings.credential_report import Report
 from collectors.aws.listings.credentials import reported
-from collectors.aws.listings.iam import Details
-from collectors.aws.place import Place
-from collectors.aws.plan import _elsewhere
+from collectors.aws.scope import AwsScope
 from sandbox.aws.account import Account
 from sandbox.aws.documents import service_trust
 from sandbox.aws.server import AwsSandbox
@@ -118,7 +118,7 @@ def test_an_organization_that_is_not_there(
     sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign_in(monkeypatch, sandbox)
-    with pytest.raises(TargetError, match="is in no organization"):
+    with pytest.raises(TargetError, match="does not belong to an organization"):
         list(aws.targets(config(sandbox, organization=True), run))
 
 
@@ -219,6 +219,7 @@ def test_more_resources_than_the_limit_are_told(
     (target,) = aws.targets(section, run)
     told = [gap for gap in aws.collect(target, section, run) if isinstance(gap, Gap)]
     assert [(gap.table, gap.call, gap.reason) for gap in told] == [
+        ("policies", "s3:GetBucketPolicy", "truncated"),
         ("grants", "s3:GetBucketPolicy", "truncated"),
         ("trusts", "s3:GetBucketPolicy", "truncated"),
     ]
@@ -230,7 +231,7 @@ def test_a_report_that_lacks_a_user_is_truncated(
     sign_in(monkeypatch, sandbox)
     section = config(sandbox)
     (target,) = aws.targets(section, run)
-    place = Place(
+    scope = AwsScope(
         config=section,
         run=run,
         target=target,
@@ -238,13 +239,33 @@ def test_a_report_that_lacks_a_user_is_truncated(
         account=MANAGEMENT,
         partition="aws",
     )
-    made = FIRST_NIGHT - timedelta(days=10)
-    missing = {"UserName": "ada", "Arn": f"arn:aws:iam::{MANAGEMENT}:user/ada", "CreateDate": made}
-    young = {**missing, "UserName": "bob", "CreateDate": FIRST_NIGHT}
-    report = Report(rows={}, generated_at=FIRST_NIGHT - timedelta(hours=3))
+    missing = iam_user("ada", FIRST_NIGHT - timedelta(days=10))
+    young = iam_user("bob", FIRST_NIGHT)
+    report = CredentialReport(rows={}, generated_at=FIRST_NIGHT - timedelta(hours=3))
     with pytest.raises(TruncatedError, match="lacks 1 users, such as ada"):
-        list(reported(place, report, Details(users=[missing, young])))
-    assert list(reported(place, report, Details(users=[young]))) == []
+        list(reported(scope.knowing(listed(missing, young)), report, KeySightings()))
+    assert list(reported(scope.knowing(listed(young)), report, KeySightings())) == []
+
+
+def iam_user(name: str, created_at: datetime) -> Identity:
+    return Identity(
+        id=f"aws:iam-user:{name}",
+        provider="aws",
+        account_id=f"aws:account:{MANAGEMENT}",
+        surface="automation",
+        kind="iam-user",
+        native_id=name,
+        name=name,
+        address=f"arn:aws:iam::{MANAGEMENT}:user/{name}",
+        created_at=created_at,
+    )
+
+
+def listed(*identities: Identity) -> ListedPrincipals:
+    ids = {one.address or "": one.id for one in identities}
+    return ListedPrincipals(
+        identities=list(identities), memberships=[], policies=[], profile_roles={}, ids=ids
+    )
 
 
 def test_regions_that_cannot_be_listed_are_told_for_all_that_is_in_them(
@@ -266,9 +287,40 @@ def test_regions_that_cannot_be_listed_are_told_for_all_that_is_in_them(
 
 def test_an_issuer_in_a_region_that_is_not_read_is_not_gone() -> None:
     urls = [f"oidc.eks.{region}.amazonaws.com/id/A" for region in (REGION, "ap-south-1")]
-    providers = [{"url": url} for url in [*urls, "token.actions.githubusercontent.com"]]
-    assert _elsewhere(providers, [REGION]) == {f"https://{urls[1]}"}
-    assert _elsewhere(providers, []) == set()
+    account = f"aws:account:{MANAGEMENT}"
+    evidence = Evidence()
+    for url in [*urls, "token.actions.githubusercontent.com"]:
+        evidence.add(
+            Identity(
+                id=url,
+                provider="aws",
+                account_id=account,
+                surface="automation",
+                kind="oidc-provider",
+                native_id=url,
+                name=url,
+            )
+        )
+    assert evidence.facts(account).eks_issuers is None
+    evidence.add(clusters_listed(account, REGION))
+    assert evidence.facts(account).eks_issuers == frozenset({f"https://{urls[1]}"})
+    evidence.add(clusters_listed(account, "ap-south-1"))
+    assert evidence.facts(account).eks_issuers == frozenset()
+
+
+def clusters_listed(account: str, region: str) -> Coverage:
+    return Coverage(
+        id=region,
+        provider="aws",
+        account_id=account,
+        collector="aws",
+        target=MANAGEMENT,
+        table="accounts",
+        kind="eks-cluster",
+        call="eks:ListClusters",
+        region=region,
+        items=0,
+    )
 
 
 def test_external_ids_are_references_or_text(monkeypatch: pytest.MonkeyPatch) -> None:

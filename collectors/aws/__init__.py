@@ -24,20 +24,22 @@ from collectors.aws import failures
 from collectors.aws.config import Config
 from collectors.aws.failures import DeadlineError, MalformedError
 from collectors.aws.kinds import KINDS, PARTS
-from collectors.aws.listings import organization
+from collectors.aws.listings.organization import listed_accounts
+from collectors.aws.organization import is_active, organization_ref, reader
 from collectors.aws.permissions import permissions
 from scanner.collect.collector import Target, TargetError
 from scanner.collect.listings import ListingRequest, with_coverage
 from scanner.records import record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
-    from collectors.aws.listings.organization import Reading
+    from collectors.aws.organization import OrganizationReader
     from scanner.collect.collector import Run
-    from scanner.records import Record
+    from scanner.records import Policy, Record
 
-__all__ = ["KINDS", "PARTS", "Config", "collect", "permissions", "targets"]
+__all__ = ["KINDS", "PARTS", "Config", "collect", "evaluate", "permissions", "targets"]
 
 NAME = "aws"
 ORGANIZATION = "organization"
@@ -51,7 +53,7 @@ def targets(config: Config, run: Run) -> Iterator[Target]:
 
     what = "cannot sign in to AWS"
     try:
-        org = organization.reading(config, run, lambda: sign_in(config, run.stopping))
+        org = reader(config, run, lambda: sign_in(config, run.stopping))
         caller = org.access.client("sts").get_caller_identity()
         what = "cannot list the accounts of the organization"
         found = list(_targets(config, org, caller["Account"], str(caller["Arn"]).split(":")[1]))
@@ -66,7 +68,7 @@ def targets(config: Config, run: Run) -> Iterator[Target]:
     yield from found
 
 
-def _targets(config: Config, org: Reading, home: str, partition: str) -> Iterator[Target]:
+def _targets(config: Config, org: OrganizationReader, home: str, partition: str) -> Iterator[Target]:
     numbers = set(config.accounts)
     if config.organization:
         about = org.organization()
@@ -74,10 +76,10 @@ def _targets(config: Config, org: Reading, home: str, partition: str) -> Iterato
             raise TargetError(
                 f"organization: true, but account {home} does not belong to an organization; list accounts instead, or leave both out."
             )
-        ref = organization.organization_ref(about.id)
+        ref = organization_ref(about.id)
         params = {"organization": about.id, "partition": partition}
         yield Target(collector=NAME, name=ORGANIZATION, account_id=ref, params=params)
-        numbers |= {number for number, entry in org.accounts().items() if organization.is_active(entry)}
+        numbers |= {number for number, entry in org.accounts().items() if is_active(entry)}
         numbers -= set(config.skip_accounts)
     for number in sorted(numbers or {home}):
         role = "" if number == home else f"arn:{partition}:iam::{number}:role/{config.role_name}"
@@ -89,15 +91,32 @@ def _targets(config: Config, org: Reading, home: str, partition: str) -> Iterato
         )
 
 
+def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datetime) -> Iterator[Record]:
+    """Yield the grants, trusts, ``can_become`` links and gaps that a night's policies and records come to.
+
+    The same as the night itself yielded, entries of EKS clusters excepted, which are no policies; with changed policies,
+    what would be. ``records`` are those of the snapshot, coverage and gaps among them: what is not known follows from
+    these. An account whose users, roles and groups were not read in full is passed over. ``as_of`` is the night's time.
+    """
+    from collectors.aws.evaluator.evidence import Evidence
+    from collectors.aws.evaluator.judge import judge
+
+    evidence = Evidence()
+    evidence.add_all(policies)
+    evidence.add_all(records)
+    for account in evidence.accounts():
+        yield from judge(evidence.facts(account), as_of)
+
+
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield everything of one account, or of the organization itself."""
     from collectors.aws.client import sign_in
-    from collectors.aws.place import Place
     from collectors.aws.plan import enter, read_account, read_organization
+    from collectors.aws.scope import AwsScope
 
-    org = organization.reading(config, run, lambda: sign_in(config, run.stopping))
+    org = reader(config, run, lambda: sign_in(config, run.stopping))
     if "organization" in target.params:
-        whole = Place(
+        whole = AwsScope(
             config=config,
             run=run,
             target=target,
@@ -118,13 +137,13 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         call="sts:AssumeRole" if role else "sts:GetCallerIdentity",
         needs=f"sts:AssumeRole on {role}, with its External ID" if role else None,
     )
-    place = yield from with_coverage(enter(target, config, run, org), asked, failures.explain)
-    if place is not None:
-        yield from read_account(place, org)
+    scope = yield from with_coverage(enter(target, config, run, org), asked, failures.explain)
+    if scope is not None:
+        yield from read_account(scope, org)
     elif config.organization:
         # The gap stays; the report can call the account by its name.
         number = target.params["account"]
-        known = organization.known_accounts(org, lambda each, _: each == number)
+        known = listed_accounts(org, lambda each, _: each == number)
         named = msgspec.structs.replace(
             asked, table="accounts", kind="aws-account", call="organizations:ListAccounts"
         )

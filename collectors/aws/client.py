@@ -61,8 +61,6 @@ class Access:
                 self._clients[key] = self._session.create_client(
                     service,
                     region_name=key[1],
-                    endpoint_url=self._config.endpoint_url,
-                    verify=str(self._config.ca_bundle) if self._config.ca_bundle else None,
                     config=ClientConfig(
                         retries={
                             # With a single attempt there is nothing to adapt to.
@@ -74,7 +72,7 @@ class Access:
                         max_pool_connections=self._config.workers,
                         user_agent_extra="sprawlscan",
                         # A bucket's own region answers on a path when the sandbox has no wildcard name.
-                        s3={"addressing_style": "path"} if self._config.endpoint_url else {},
+                        s3={"addressing_style": "path"} if self._config.endpoint_of("s3", key[1]) else {},
                     ),
                 )
             return self._clients[key]
@@ -121,13 +119,25 @@ class Access:
 def new_session(config: Config) -> Any:
     """Return a botocore session on the default credential chain. Raises ``ProfileNotFound`` at first use."""
     import botocore.loaders
-    import botocore.session
+    from botocore.session import Session
+
+    class ConfiguredSession(Session):
+        """Gives every client the configured hosts, those that botocore makes itself to sign in included."""
+
+        def create_client(  # type: ignore[override]  # botocore passes all else by name
+            self, service_name: str, region_name: str | None = None, **more: Any
+        ) -> Any:
+            region = region_name or self.get_config_variable("region") or "us-east-1"
+            more["endpoint_url"] = more.get("endpoint_url") or config.endpoint_of(service_name, region)
+            return super().create_client(service_name, region_name=region_name, **more)
 
     with _loading:
         if not _loaders:
             _loaders.append(botocore.loaders.create_loader())
-        session = botocore.session.Session(profile=config.profile)
+        session = ConfiguredSession(profile=config.profile)
         session.register_component("data_loader", _loaders[0])
+        if config.ca_bundle:
+            session.set_config_variable("ca_bundle", str(config.ca_bundle))
         return session
 
 
@@ -159,12 +169,21 @@ def pages(client: Any, operation: str, **arguments: Any) -> Iterator[dict[str, A
         token = following
 
 
+LEFT_OUT_WHEN_EMPTY = {("sqs", "list_queues"): "https://github.com/boto/boto3/issues/1813"}
+"""boto3 service and operation -> where it says that an answer without the list means "there is none"."""
+
+
 def items(client: Any, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
-    """Yield the members of the list ``key`` of every page. Raises `MalformedError` when a page has no such list."""
+    """Yield the members of the list ``key`` of every page. Raises `MalformedError` when a page has no such list.
+
+    An empty list is a fact; a list that is missing would read as one, and everything on it as deleted.
+    """
+    absent_is_empty = (client.meta.service_model.service_name, operation) in LEFT_OUT_WHEN_EMPTY
     for page in pages(client, operation, **arguments):
-        if not isinstance(page.get(key, []), list):
-            raise MalformedError(f"{operation}: {key} is not a list")
-        yield from page.get(key, [])
+        members = page.get(key, [] if absent_is_empty else None)
+        if not isinstance(members, list):
+            raise MalformedError(f"{operation}: the response contains no list {key}")
+        yield from members
 
 
 def _before_parse(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
@@ -197,14 +216,3 @@ def _is_json_object(text: bytes) -> bool:
         return isinstance(json.loads(text), dict)
     except ValueError:
         return False
-
-
-def document(value: Any) -> dict[str, Any] | str:
-    """Return a policy document parsed, or as it is when it is not JSON: the evaluator says what that means."""
-    if isinstance(value, dict):
-        return value
-    try:
-        parsed = json.loads(value)
-    except (TypeError, ValueError):
-        return str(value)
-    return parsed if isinstance(parsed, dict) else str(value)

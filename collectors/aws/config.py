@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003  pydantic reads the annotations at run time
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -36,9 +37,13 @@ class Config(Section):
     identity_center_region: str | None = None
     """Region of IAM Identity Center, where it is not the home region."""
     endpoint_url: str | None = None
-    """Send every call here instead of to AWS: for tests and the sandbox."""
+    """Send every call here instead of to AWS, sign-in included: for tests and the sandbox."""
+    endpoint_urls: dict[str, str] = Field(default={})
+    """Addresses of single services by boto3's names (``sts``, ``sso``, ``sso-oidc``, ``iam``): VPC endpoints, isolated
+    partitions. ``{region}`` in one stands for the region; they go before ``endpoint_url``. Hosts of services that are
+    not named follow from the region; credentials of the machine or the container are asked for where the platform says."""
     ca_bundle: Path | None = None
-    """Certificate authorities for a proxy that inspects TLS."""
+    """Certificate authorities of every host, sign-in included: for a proxy that inspects TLS."""
     max_attempts: int = Field(default=10, ge=1, le=20)
     """Attempts a call, the first included, under botocore's adaptive rate limit."""
     timeout_seconds: int = Field(default=30, ge=1, le=300)
@@ -71,6 +76,18 @@ class Config(Section):
     environments: dict[AccountNumber, str] = Field(default={})
     """Environment of whole accounts: ``"200000000002": production``. A resource's own tag goes before."""
 
+    @field_validator("endpoint_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        """Refuse what is no address of a host."""
+        return None if value is None else _checked_url(value)
+
+    @field_validator("endpoint_urls")
+    @classmethod
+    def _addresses(cls, value: dict[str, str]) -> dict[str, str]:
+        """Refuse what is no address of a host."""
+        return {service: _checked_url(url) for service, url in value.items()}
+
     @field_validator("external_id")
     @classmethod
     def _reference_or_text(cls, value: str | None) -> str | None:
@@ -79,8 +96,22 @@ class Config(Section):
             SecretRef(value)
         return value
 
+    def endpoint_of(self, service: str, region: str) -> str | None:
+        """Return the configured address of a service in a region; None where AWS's own is meant."""
+        url = self.endpoint_urls.get(service, self.endpoint_url)
+        return url.replace("{region}", region) if url else None
+
     def read_external_id(self) -> str | None:
         """Return the External ID. Raises `scanner.config.SecretMissingError`."""
         if self.external_id is not None and self.external_id.startswith("$"):
             return SecretRef(self.external_id).read()
         return self.external_id
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an address that begins with https:// (or http://)")
+    if parts.username or parts.password:
+        raise ValueError("must not hold a user or password")
+    return url

@@ -48,6 +48,18 @@ KINDS: dict[str, frozenset[str]] = {
         ("codebuild-env", "ec2-user-data", "ecs-env", "lambda-env", "secrets-manager", "ssm-parameter")
     ),
     "trusts": frozenset(("account", "anyone", "certificate", "oidc", "pod-identity", "saml", "service")),
+    "policies": frozenset(
+        (
+            "inline-policy",
+            "managed-policy",
+            "managed-policy-version",
+            "permissions-boundary",
+            "rcp",
+            "resource-policy",
+            "role-trust",
+            "scp",
+        )
+    ),
     "controls": frozenset(
         (
             "access-analyzer",
@@ -66,9 +78,9 @@ KINDS: dict[str, frozenset[str]] = {
 }
 
 PARTS: dict[str, frozenset[str]] = {
-    "accounts": frozenset(("account-alias", "aws-region")),
+    "accounts": frozenset(("account-alias",)),
     "grants": frozenset(("eks-access-entry", "last-accessed", "resource-policy", "unused-access")),
-    "links": frozenset(("can_become", "member_of", "runs_as", "uses")),
+    "links": frozenset(("can_become", "deploys", "member_of", "runs_as", "uses")),
     "trusts": frozenset(("resource-policy",)),
 }
 """``resource-policy``: policies on resources; ``last-accessed`` and ``unused-access``: use of granted services."""

@@ -119,6 +119,7 @@ SIGN_IN: dict[str, tuple[str, ...]] = {
 """What botocore's credential providers call to get and renew a short-lived session."""
 
 _PREFIX = {"sso-admin": "sso", "accessanalyzer": "access-analyzer"}
+_SERVICE = {prefix: service for service, prefix in _PREFIX.items()}
 _ACTION = {
     ("s3", "ListBuckets"): "s3:ListAllMyBuckets",
     ("accessanalyzer", "ListFindingsV2"): "access-analyzer:ListFindings",
@@ -149,6 +150,12 @@ NEVER = (
 def action_of(service: str, operation: str) -> str:
     """Return the IAM action that an operation of a boto3 service needs."""
     return _ACTION.get((service, operation), f"{_PREFIX.get(service, service)}:{operation}")
+
+
+def service_of(call: str) -> str:
+    """Return boto3's name of the service of a call: ``accessanalyzer`` of ``access-analyzer:ListAnalyzers``."""
+    prefix = call.partition(":")[0]
+    return _SERVICE.get(prefix, prefix)
 
 
 def is_listed(service: str, operation: str) -> bool:

@@ -233,7 +233,8 @@ _IDENTITIES = Sheet(
         "highest_severity": Derived("o.severity", "The highest severity of these."),
         **_SINCE,
     },
-    frozenset({"tokens"}),  # claims of each kind of token: in the snapshot, for the simulation of trusts
+    # Claims of each kind of token, and use by service: in the snapshot, for the simulation of trusts and the evaluator.
+    frozenset({"tokens", "service_use"}),
 )
 
 _CREDENTIALS = Sheet(

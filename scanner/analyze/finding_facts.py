@@ -132,6 +132,7 @@ _SUBJECTS: dict[str, dict[str, str]] = {
         "name": "source_id || ' ' || relation || ' ' || target_id",
         "identity_id": "source_id",
     },
+    "policies": {"kind": "kind", "name": "name", "address": "address"},
     "controls": {"kind": "kind", "name": "name", "resource": "target"},
     "weaknesses": {
         "kind": "code",

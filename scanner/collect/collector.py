@@ -9,6 +9,11 @@ these names::
     collect(target, config, run) -> Iterator[Record]
     PARTS                                    optional: parts of tables, by table; see `scanner.kinds`
     after                                    optional: tables of tonight that it reads; see `scanner.collect.tonight`
+    evaluate(policies, records, as_of) -> Iterator[Record]
+                                             optional: what `Policy` rows come to; pure, without an SDK or the network
+
+``evaluate`` yields the grants, trusts and ``can_become`` links that follow from the policies and the other records of a
+snapshot: for a night's own records what the night yielded, for changed policies what would be.
 
 Each listing is one generator, wrapped in `scanner.collect.listings.with_coverage`, the only place that catches a broad
 exception.

@@ -100,6 +100,10 @@ def coverage(request: ListingRequest, items: int) -> Coverage:
     )
 
 
+_KINDS = ("kind", "store", "relation")
+"""The columns that say of what kind a record is."""
+
+
 class _Count:
     """The records of a listing by table and kind. Duplicates count once."""
 
@@ -109,7 +113,7 @@ class _Count:
     def add(self, record: Record) -> None:
         kinds = self._ids.get(TABLE_OF[type(record)])
         if kinds is not None:
-            kind = getattr(record, "kind", None) or getattr(record, "store", None)
+            kind = next((getattr(record, name) for name in _KINDS if hasattr(record, name)), None)
             kinds.setdefault(kind, set()).add(record.id)
 
     def of(self, request: ListingRequest) -> int:

@@ -8,7 +8,7 @@ import msgspec
 
 from collectors.aws.evaluator.authorizer import Authorizer
 from collectors.aws.evaluator.conditions import RequestContext, Truth
-from collectors.aws.evaluator.effective import PolicyLimits, pieces
+from collectors.aws.evaluator.effective import pieces
 from collectors.aws.evaluator.escalation import Search
 from collectors.aws.evaluator.escalation_hits import Hit, Holder
 from collectors.aws.evaluator.escalation_paths import interesting
@@ -21,7 +21,13 @@ from collectors.aws.evaluator.grants import (
 )
 from collectors.aws.evaluator.policy import PolicyDocument, parse
 from collectors.aws.evaluator.principals import Principal, directory
-from collectors.aws.evaluator.resolved import ResolvedDocument, ResolvedStatement, reading, resolve
+from collectors.aws.evaluator.resolved import (
+    PolicyLimits,
+    ResolvedDocument,
+    ResolvedStatement,
+    reading,
+    resolve,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -83,7 +83,7 @@ def _grant(
         or strongest is Truth.UNKNOWN
         or (bool(summary.held) and summary.held[0].truth is Truth.UNKNOWN)
     )
-    usage = usage_of(account.facts, principal, summary.actions, account.as_of)
+    usage = usage_of(principal, summary.actions, account.as_of)
     yield Grant(
         id=grant_id,
         provider="aws",

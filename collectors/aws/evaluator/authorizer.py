@@ -19,8 +19,7 @@ from collectors.aws.evaluator.policy import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from collectors.aws.evaluator.effective import PolicyLimits
-    from collectors.aws.evaluator.resolved import ResolvedStatement
+    from collectors.aws.evaluator.resolved import PolicyLimits, ResolvedStatement
 
 
 class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from collectors.aws.evaluator.policy import (
     overlaps,
     parse,
 )
-from collectors.aws.evaluator.resolved import ResolvedStatement, resolve
+from collectors.aws.evaluator.resolved import PolicyLimits, ResolvedStatement, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,15 +34,6 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     actions: int
     truth: Truth
     row: ResolvedStatement
-
-
-class PolicyLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What bounds a principal from above, and what denies it."""
-
-    layers: tuple[tuple[ResolvedStatement, ...], ...] = ()
-    """The Allow rows of the boundary and of each SCP level; each layer must allow."""
-    denies: tuple[ResolvedStatement, ...] = ()
-    """The Deny rows of every document that applies."""
 
 
 def pieces(rows: Iterable[ResolvedStatement], limits: PolicyLimits) -> list[Piece]:

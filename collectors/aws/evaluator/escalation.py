@@ -352,7 +352,7 @@ class Search:
                     yield role, self.steps.trust[role.arn].services[service]
 
     def _federated(self, kind: str, *, gone: bool) -> Iterator[tuple[Principal, Truth]]:
-        providers = {str(provider["arn"]) for provider in self.facts.oidc_providers}
+        providers = self.facts.oidc_providers
         for role in self.fresh["role"].by_arn.values():
             trust = self.steps.trust.get(role.arn)
             for arn in trust.federated if trust else ():

@@ -25,7 +25,7 @@ TAGGING = ("iam:TagUser", "iam:UntagUser", "iam:TagRole", "iam:UntagRole")
 """Who may set a tag decides what a condition on it lets through."""
 
 
-class PathStep(msgspec.Struct, frozen=True, kw_only=True):
+class EscalationStep(msgspec.Struct, frozen=True, kw_only=True):
     """One permission of a path."""
 
     actions: tuple[str, ...]
@@ -42,7 +42,7 @@ class EscalationPath(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     family: str
     target: Target
-    steps: tuple[PathStep, ...]
+    steps: tuple[EscalationStep, ...]
     reference: str
     services: tuple[str, ...] = ()
     """The principals of which the target's role must trust one."""
@@ -83,9 +83,9 @@ def paths() -> tuple[EscalationPath, ...]:
     return tuple(sorted(found, key=lambda path: len(path.steps)))
 
 
-def _step(names: str, covers: Coverage) -> PathStep:
+def _step(names: str, covers: Coverage) -> EscalationStep:
     actions = tuple(names.split("|"))
-    return PathStep(actions=actions, covers=covers, mask=catalogue().of(actions))
+    return EscalationStep(actions=actions, covers=covers, mask=catalogue().of(actions))
 
 
 @functools.cache

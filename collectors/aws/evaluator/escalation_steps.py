@@ -10,7 +10,7 @@ from collectors.aws.evaluator.conditions import Truth
 from collectors.aws.evaluator.escalation_paths import (
     TAGGING,
     EscalationPath,
-    PathStep,
+    EscalationStep,
     tagging,
 )
 from collectors.aws.evaluator.policy import glob, overlaps
@@ -72,7 +72,7 @@ class StepAuthorizer:
         self,
         holder: Holder,
         path: EscalationPath,
-        step: PathStep,
+        step: EscalationStep,
         action: str,
         *,
         target: Principal | None,

@@ -1,11 +1,12 @@
-"""What the evaluator of an AWS account is given: the answers of the API, nothing derived."""
+"""What the evaluator of an AWS account is given: records, and what follows from them, nothing of the API."""
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003  msgspec reads the annotations at run time
 from typing import Any
 
 import msgspec
+
+from scanner.records import Identity, Link, Policy  # noqa: TC001  msgspec reads the annotations at run time
 
 
 class ResourcePolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,44 +36,37 @@ class Compute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AwsFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """One account as the API described it. ``None`` is unknown throughout, an empty collection is a fact.
-
-    ``users``, ``groups``, ``roles`` and ``policies`` are the four lists of GetAccountAuthorizationDetails
-    (https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html): as boto3 gives
-    them, or as an AWS CLI dump with documents as text and times as ISO 8601 text.
-    """
+    """One account. ``None`` is unknown throughout, an empty collection is a fact."""
 
     account_id: str
     """Twelve digits."""
     account_ref: str
     """`Account.id` of the account."""
-    users: list[dict[str, Any]]
-    """``UserDetailList``."""
-    groups: list[dict[str, Any]]
-    """``GroupDetailList``."""
-    roles: list[dict[str, Any]]
-    """``RoleDetailList``."""
-    policies: list[dict[str, Any]]
-    """``Policies``: managed policies with their versions."""
     partition: str = "aws"
     """``aws``, ``aws-cn``, ``aws-us-gov``."""
+    identities: list[Identity] = []
+    """Users, groups and roles."""
+    memberships: list[Link] = []
+    """Who is in which group."""
+    policies: list[Policy] = []
+    """Managed, inline and trust policies and permissions boundaries of the account."""
     management: bool | None = None
     """Whether it is the organization's management account, which no service control policy binds."""
     organization_id: str | None = None
     """``o-...``."""
     organization_accounts: frozenset[str] | None = None
     """Account numbers of the organization; None when they could not be read."""
-    scps: list[list[dict[str, Any]]] | None = None
-    """Service control policies, one list a level (root first, account last), each of parsed documents; None when
-    they could not be read; empty when there are none."""
+    scps: list[list[dict[str, Any] | str]] | None = None
+    """Service control policies, one list a level (root first, account last), each of documents, parsed or as JSON
+    text; None when they could not be read; empty when there are none."""
     resource_policies: list[ResourcePolicy] = []
     """Policies attached to resources."""
     compute: list[Compute] = []
     """Compute that exists and has a role."""
     compute_listed: frozenset[str] = frozenset()
     """The kinds of compute of which every one is in ``compute``; of other kinds there may be more, anywhere."""
-    oidc_providers: list[dict[str, Any]] = []
-    """``{"arn": ..., "url": ..., "client_ids": [...]}`` an OIDC provider of the account."""
+    oidc_providers: frozenset[str] = frozenset()
+    """ARNs of the account's OIDC providers; empty when there are none or they are not known."""
     eks_issuers: frozenset[str] | None = None
     """Issuer URLs of the clusters that exist; None when clusters could not be listed."""
     pod_identity_roles: frozenset[str] | None = None
@@ -80,6 +74,4 @@ class AwsFacts(msgspec.Struct, frozen=True, kw_only=True):
     roles_anywhere_anchors: list[str] | None = None
     """ARNs of IAM Roles Anywhere trust anchors; None when they could not be listed."""
     ids: dict[str, str] = {}
-    """ARN -> id of the record that stands for it."""
-    last_accessed: dict[str, dict[str, datetime | None]] = {}
-    """ARN of a principal -> service namespace -> when it was last used (aware UTC); None when never in the window."""
+    """ARN -> id of the identity that stands for it."""

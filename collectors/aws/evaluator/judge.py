@@ -1,7 +1,8 @@
 """Turns one AWS account's policies into grants, trusts and links: what each identity can really do, and become.
 
-`judge` is for the collector, `judge_documents` for a raw dump of GetAccountAuthorizationDetails. Grants of a group
-are told on its members, who may be bounded or denied each in their own way; a group without members tells its own.
+`judge` is for the collector and for `evaluate`, `judge_documents` for a raw dump of GetAccountAuthorizationDetails.
+Grants of a group are told on its members, who may be bounded or denied each in their own way; a group without members
+tells its own.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from collectors.aws.evaluator.account import AccountEvaluation
 from collectors.aws.evaluator.account_records import escalation_records, grant_records
+from collectors.aws.evaluator.authorization_details import principal_records
 from collectors.aws.evaluator.facts import AwsFacts, Compute, ResourcePolicy
 from collectors.aws.evaluator.resource_policy import resource_records
 from collectors.aws.evaluator.trust_policy import role_trusts
-from scanner.records import Link, record_id
+from scanner.records import record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,39 +27,28 @@ __all__ = ["AwsFacts", "Compute", "ResourcePolicy", "judge", "judge_documents"]
 
 
 def judge(facts: AwsFacts, as_of: datetime) -> Iterator[Record]:
-    """Yield the grants, trusts, links and gaps of the account. Never raises on what a policy says."""
+    """Yield the grants, trusts, ``can_become`` links and gaps of the account. Never raises on what a policy says."""
     account = AccountEvaluation(facts, as_of)
     yield from grant_records(account)
     yield from escalation_records(account)
-    for principal in account.directory.principals:
-        if principal.kind == "iam-role":
-            yield from role_trusts(principal, facts, as_of, writes=account.writes(principal))
-        for arn in principal.groups:
-            group = account.by_arn[arn]
-            yield Link(
-                id=record_id("aws", "link", f"{principal.native_id}:member_of:{group.native_id}"),
-                provider="aws",
-                account_id=facts.account_ref,
-                source_id=principal.id,
-                relation="member_of",
-                target_id=group.id,
-                evidence="iam:GetAccountAuthorizationDetails",
-            )
+    for principal in account.directory.of_kind("iam-role"):
+        yield from role_trusts(principal, facts, as_of, writes=account.writes(principal))
     yield from resource_records(facts, account.directory, as_of)
 
 
-def judge_documents(gaad: dict[str, Any], account_id: str, as_of: datetime) -> list[Record]:
+def judge_documents(dump: dict[str, Any], account_id: str, as_of: datetime) -> list[Record]:
     """Judge a dump of GetAccountAuthorizationDetails, with nothing else known of the account.
 
-    ``gaad`` has ``UserDetailList``, ``GroupDetailList``, ``RoleDetailList`` and ``Policies``, as the API or the
+    ``dump`` has ``UserDetailList``, ``GroupDetailList``, ``RoleDetailList`` and ``Policies``, as the API or the
     AWS CLI gives them; documents may be objects or text, URL-encoded or not.
     """
+    account_ref = record_id("aws", "account", account_id)
+    principals = principal_records(dump, account_ref, account_id)
     facts = AwsFacts(
         account_id=account_id,
-        account_ref=record_id("aws", "account", account_id),
-        users=list(gaad.get("UserDetailList") or ()),
-        groups=list(gaad.get("GroupDetailList") or ()),
-        roles=list(gaad.get("RoleDetailList") or ()),
-        policies=list(gaad.get("Policies") or ()),
+        account_ref=account_ref,
+        identities=principals.identities,
+        memberships=principals.memberships,
+        policies=principals.policies,
     )
-    return list(judge(facts, as_of))
+    return [*principals.memberships, *judge(facts, as_of)]

@@ -182,6 +182,8 @@ _PARSED_MAX = 20_000
 
 def parse(document: dict[str, Any] | str) -> PolicyDocument:
     """Parse a document; each distinct one once. Never raises: what is not understood is told in ``broken``."""
+    if isinstance(document, str) and document in _PARSED:
+        return _PARSED[document]
     try:
         raw = load(document)
         canonical = json.dumps(raw, sort_keys=True, separators=(",", ":"))
@@ -192,7 +194,8 @@ def parse(document: dict[str, Any] | str) -> PolicyDocument:
     if found is None:
         if len(_PARSED) >= _PARSED_MAX:
             _PARSED.clear()
-        found = _PARSED[canonical] = _parse(raw, _hash(canonical))
+        # Read in the order of the canonical text, so that equal documents give equal statements.
+        found = _PARSED[canonical] = _parse(json.loads(canonical), _hash(canonical))
     return found
 
 

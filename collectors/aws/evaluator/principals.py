@@ -1,24 +1,21 @@
-"""Users, groups and roles of one account, with the documents that apply to each.
-
-Reads the four lists of GetAccountAuthorizationDetails.
-https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
-"""
+"""Users, groups and roles of one account, with the documents that apply to each, out of the records."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime  # noqa: TC003  msgspec reads the annotations at run time
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from collectors.aws.evaluator.conditions import RequestContext, moment
+from collectors.aws.evaluator import policy_records as records
+from collectors.aws.evaluator.conditions import RequestContext
 from collectors.aws.evaluator.policy import PolicyDocument, parse
-from scanner.records import record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collectors.aws.evaluator.facts import AwsFacts
+    from scanner.records import Identity, Policy
 
 WELL_KNOWN: dict[str, dict[str, Any]] = {
     "AdministratorAccess": {
@@ -88,6 +85,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Whether AWS owns the role, which no SCP binds and nobody else can change."""
     created_at: datetime | None = None
     """Aware UTC."""
+    service_use: dict[str, datetime | None] | None = None
+    """Service namespace -> last use, None for never in the window; None when AWS was not asked."""
     context: RequestContext
     """What is known of its requests."""
 
@@ -96,7 +95,7 @@ class Directory(msgspec.Struct, frozen=True, kw_only=True):
     """All principals of an account."""
 
     principals: tuple[Principal, ...]
-    """Users, then groups, then roles, each in the order of the API."""
+    """Users, then groups, then roles, each by ARN."""
     policies: dict[str, ManagedPolicy]
     """Managed policies by ARN."""
 
@@ -107,98 +106,154 @@ class Directory(msgspec.Struct, frozen=True, kw_only=True):
 
 def directory(facts: AwsFacts, as_of: datetime) -> Directory:
     """Read the principals of an account."""
-    return _DetailsReader(facts, as_of).read()
+    return _DirectoryReader(facts, as_of).read()
 
 
-class _DetailsReader:
-    """Reads the lists of GetAccountAuthorizationDetails, keeping what several entries share."""
+_ORDER = {"iam-user": 0, "iam-group": 1, "iam-role": 2}
+
+
+class _DirectoryReader:
+    """Puts identities and policies together, keeping what several identities share."""
 
     def __init__(self, facts: AwsFacts, as_of: datetime) -> None:
         self.facts = facts
         self.as_of = as_of
-        self.policies = {policy.arn: policy for policy in map(_managed, facts.policies)}
+        self.groups: dict[str, list[str]] = {}
+        self.members: dict[str, int] = {}
+        for link in facts.memberships:
+            self.groups.setdefault(link.source_id, []).append(link.target_id)
+            self.members[link.target_id] = self.members.get(link.target_id, 0) + 1
+        self.policies: dict[str, ManagedPolicy] = {}
+        self.held: dict[str, list[Attachment]] = {}
+        self.held_by_group: dict[str, list[Attachment]] = {}
+        self.boundaries: dict[str, tuple[str, PolicyDocument | None]] = {}
+        self.trusts: dict[str, PolicyDocument] = {}
+        self._sort_policies()
+
+    def _sort_policies(self) -> None:
+        others: dict[str, list[tuple[str, PolicyDocument]]] = {}
+        for policy in sorted(self.facts.policies, key=lambda policy: (policy.address or "", policy.id)):
+            arn, document = policy.address or "", _document(policy)
+            match policy.kind:
+                case records.VERSION:
+                    if document is not None:
+                        others.setdefault(arn, []).append((policy.native_id, document))
+                case records.BOUNDARY:
+                    self.boundaries |= dict.fromkeys(policy.attached_to, (arn, document))
+                case records.TRUST:
+                    if document is not None:
+                        self.trusts |= dict.fromkeys(policy.attached_to, document)
+                case _:
+                    managed = policy.kind == records.MANAGED
+                    if managed:
+                        self.policies[arn] = ManagedPolicy(
+                            arn=arn, name=policy.name, document=document, others=()
+                        )
+                    attachment = Attachment(
+                        name=policy.name,
+                        arn=arn if managed else None,
+                        document=document,
+                        via="managed" if managed else "inline",
+                    )
+                    for identity_id in policy.attached_to:
+                        self.held.setdefault(identity_id, []).append(attachment)
+        for arn, versions in others.items():
+            if arn in self.policies:
+                self.policies[arn] = msgspec.structs.replace(self.policies[arn], others=tuple(versions))
 
     def read(self) -> Directory:
-        groups = {str(group.get("GroupName", "")): group for group in self.facts.groups}
-        members: dict[str, int] = {}
-        for user in self.facts.users:
-            for name in user.get("GroupList") or ():
-                members[name] = members.get(name, 0) + 1
-        found = [self._user(user, groups) for user in self.facts.users]
-        found += [self._group(group, members) for group in self.facts.groups]
-        found += [self._role(role) for role in self.facts.roles]
+        ordered = sorted(
+            self.facts.identities, key=lambda one: (_ORDER.get(one.kind, 3), one.address or "", one.id)
+        )
+        groups = {one.id: one for one in ordered if one.kind == "iam-group"}
+        found: list[Principal] = []
+        for identity in ordered:
+            match identity.kind:
+                case "iam-user":
+                    found.append(self._user(identity, groups))
+                case "iam-group":
+                    found.append(self._group(identity))
+                case "iam-role":
+                    found.append(self._role(identity))
+                case _:
+                    pass
         return Directory(principals=tuple(found), policies=self.policies)
 
-    def _user(self, user: dict[str, Any], groups: dict[str, dict[str, Any]]) -> Principal:
-        name, arn = str(user.get("UserName", "")), str(user.get("Arn", ""))
-        attachments = list(self._attached(user, "UserPolicyList", ""))
-        arns = []
-        for group_name in user.get("GroupList") or ():
-            group = groups.get(group_name)
-            if group is not None:
-                arns.append(str(group.get("Arn", "")))
-                attachments += self._attached(group, "GroupPolicyList", f"group {group_name}")
-        native_id = str(user.get("UserId") or arn)
-        tags = _tags(user)
-        known = self._known(arn, "User", tags)
-        known["aws:username"] = (name,)
-        known["aws:userid"] = (native_id,)
-        boundary_arn = _boundary_arn(user)
+    def _user(self, user: Identity, groups: dict[str, Identity]) -> Principal:
+        attachments = list(self.held.get(user.id, ()))
+        own = sorted(
+            (groups[group_id] for group_id in self.groups.get(user.id, ()) if group_id in groups),
+            key=lambda group: (group.name, group.id),
+        )
+        for group in own:
+            attachments += self._by_group(group)
+        known = self._known(user.address or "", "User", user.tags)
+        known["aws:username"] = (user.name,)
+        known["aws:userid"] = (user.native_id,)
+        boundary_arn, boundary = self.boundaries.get(user.id, (None, None))
         return Principal(
-            id=self._id("iam-user", native_id, arn),
-            arn=arn,
-            name=name,
+            id=user.id,
+            arn=user.address or "",
+            name=user.name,
             kind="iam-user",
-            native_id=native_id,
+            native_id=user.native_id,
             attachments=tuple(attachments),
-            boundary=self._document(boundary_arn),
+            boundary=boundary,
             boundary_arn=boundary_arn,
-            groups=tuple(arns),
-            tags=tags,
-            created_at=_time(user.get("CreateDate")),
+            groups=tuple(group.address or "" for group in own),
+            tags=user.tags,
+            created_at=user.created_at,
+            service_use=_service_use(user),
             context=RequestContext(as_of=self.as_of, known=known, tags_final=True),
         )
 
-    def _group(self, group: dict[str, Any], members: dict[str, int]) -> Principal:
-        name, arn = str(group.get("GroupName", "")), str(group.get("Arn", ""))
-        native_id = str(group.get("GroupId") or arn)
-        known = self._known(arn, "User", {})
+    def _by_group(self, group: Identity) -> list[Attachment]:
+        """Return what a group's members hold by it; the same objects for all of them."""
+        found = self.held_by_group.get(group.id)
+        if found is None:
+            found = self.held_by_group[group.id] = [
+                msgspec.structs.replace(
+                    one, via=f"group {group.name}" if one.arn else f"group {group.name}, inline"
+                )
+                for one in self.held.get(group.id, ())
+            ]
+        return found
+
+    def _group(self, group: Identity) -> Principal:
+        known = self._known(group.address or "", "User", {})
         del known["aws:principalarn"]
         return Principal(
-            id=self._id("iam-group", native_id, arn),
-            arn=arn,
-            name=name,
+            id=group.id,
+            arn=group.address or "",
+            name=group.name,
             kind="iam-group",
-            native_id=native_id,
-            attachments=tuple(self._attached(group, "GroupPolicyList", "")),
-            members=members.get(name, 0),
-            created_at=_time(group.get("CreateDate")),
+            native_id=group.native_id,
+            attachments=tuple(self.held.get(group.id, ())),
+            members=self.members.get(group.id, 0),
+            created_at=group.created_at,
             context=RequestContext(as_of=self.as_of, known=known),
         )
 
-    def _role(self, role: dict[str, Any]) -> Principal:
-        name, arn = str(role.get("RoleName", "")), str(role.get("Arn", ""))
-        native_id = str(role.get("RoleId") or arn)
-        raw = role.get("AssumeRolePolicyDocument")
-        trust = parse(raw) if raw else None
-        tags = _tags(role)
-        known = self._known(arn, "AssumedRole", tags)
+    def _role(self, role: Identity) -> Principal:
+        arn = role.address or ""
+        trust = self.trusts.get(role.id)
+        known = self._known(arn, "AssumedRole", role.tags)
         known["aws:username"] = None
-        boundary_arn = _boundary_arn(role)
+        boundary_arn, boundary = self.boundaries.get(role.id, (None, None))
         return Principal(
-            id=self._id("iam-role", native_id, arn),
+            id=role.id,
             arn=arn,
-            name=name,
+            name=role.name,
             kind="iam-role",
-            native_id=native_id,
-            attachments=tuple(self._attached(role, "RolePolicyList", "")),
-            boundary=self._document(boundary_arn),
+            native_id=role.native_id,
+            attachments=tuple(self.held.get(role.id, ())),
+            boundary=boundary,
             boundary_arn=boundary_arn,
             trust=trust,
-            tags=tags,
-            service_linked=str(role.get("Path", "")).startswith("/aws-service-role/")
-            or ":role/aws-service-role/" in arn,
-            created_at=_time(role.get("CreateDate")),
+            tags=role.tags,
+            service_linked=":role/aws-service-role/" in arn,
+            created_at=role.created_at,
+            service_use=_service_use(role),
             context=RequestContext(
                 as_of=self.as_of,
                 known=known,
@@ -222,77 +277,22 @@ class _DetailsReader:
             known[f"aws:principaltag/{key}".lower()] = (value,)
         return known
 
-    def _id(self, kind: str, native_id: str, arn: str) -> str:
-        return self.facts.ids.get(arn) or record_id("aws", kind, native_id)
 
-    def _attached(self, entity: dict[str, Any], inline: str, group: str) -> Iterator[Attachment]:
-        for policy in entity.get("AttachedManagedPolicies") or ():
-            arn = str(policy.get("PolicyArn", ""))
-            yield Attachment(
-                name=str(policy.get("PolicyName") or arn.rpartition("/")[2]),
-                arn=arn,
-                document=self._document(arn),
-                via=group or "managed",
-            )
-        for policy in entity.get(inline) or ():
-            yield Attachment(
-                name=str(policy.get("PolicyName", "")),
-                arn=None,
-                document=parse(policy.get("PolicyDocument") or ""),
-                via=f"{group}, inline" if group else "inline",
-            )
-
-    def _document(self, arn: str | None) -> PolicyDocument | None:
-        if arn is None:
-            return None
-        policy = self.policies.get(arn)
-        if policy is not None and policy.document is not None:
-            return policy.document
-        if ":iam::aws:policy/" in arn:
-            known = WELL_KNOWN.get(arn.rpartition("/")[2])
-            return parse(known) if known else None
-        return None
-
-
-def _managed(policy: dict[str, Any]) -> ManagedPolicy:
-    arn = str(policy.get("Arn", ""))
-    default: PolicyDocument | None = None
-    others: list[tuple[str, PolicyDocument]] = []
-    for version in policy.get("PolicyVersionList") or ():
-        if not version.get("Document"):
-            continue
-        document = parse(version["Document"])
-        version_id = str(version.get("VersionId", ""))
-        if version.get("IsDefaultVersion") or (
-            "IsDefaultVersion" not in version and version_id == policy.get("DefaultVersionId")
-        ):
-            default = document
-        else:
-            others.append((version_id, document))
-    return ManagedPolicy(
-        arn=arn,
-        name=str(policy.get("PolicyName") or arn.rpartition("/")[2]),
-        document=default,
-        others=tuple(others),
-    )
-
-
-def _boundary_arn(entity: dict[str, Any]) -> str | None:
-    boundary = entity.get("PermissionsBoundary")
-    if isinstance(boundary, dict):
-        arn = boundary.get("PermissionsBoundaryArn")
-        return str(arn) if arn else None
+def _document(policy: Policy) -> PolicyDocument | None:
+    """Return a policy's document parsed; None when it was not given, and is none of AWS's best known ones."""
+    if policy.document is not None:
+        return parse(policy.document)
+    arn = policy.address or ""
+    if ":iam::aws:policy/" in arn:
+        known = WELL_KNOWN.get(arn.rpartition("/")[2])
+        return parse(known) if known else None
     return None
 
 
-def _tags(entity: dict[str, Any]) -> dict[str, str]:
-    return {str(tag["Key"]): str(tag.get("Value", "")) for tag in entity.get("Tags") or () if "Key" in tag}
-
-
-def _time(value: object) -> datetime | None:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-    return moment(value) if isinstance(value, str) else None
+def _service_use(identity: Identity) -> dict[str, datetime | None] | None:
+    if not identity.service_use:
+        return None
+    return {use.service: use.last_used_at for use in identity.service_use}
 
 
 def _humans_may(trust: PolicyDocument) -> bool:

@@ -60,6 +60,15 @@ class ResolvedDocument(msgspec.Struct, frozen=True, kw_only=True):
     """Action patterns that match no action known to AWS's reference."""
 
 
+class PolicyLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What bounds a principal from above, and what denies it."""
+
+    layers: tuple[tuple[ResolvedStatement, ...], ...] = ()
+    """The Allow rows of the boundary and of each SCP level; each layer must allow."""
+    denies: tuple[ResolvedStatement, ...] = ()
+    """The Deny rows of every document that applies."""
+
+
 _USES: dict[str, frozenset[str]] = {}
 
 

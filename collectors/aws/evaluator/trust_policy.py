@@ -199,7 +199,7 @@ class RoleTrustReader:
             live = {issuer.removeprefix("https://").rstrip("/").lower() for issuer in issuers}
             if own and name.rstrip("/").lower() not in live:
                 return "the issuer of a cluster that no longer exists"
-        providers = {str(provider.get("arn")) for provider in self.facts.oidc_providers}
+        providers = self.facts.oidc_providers
         if (
             providers
             and ":oidc-provider/" in value

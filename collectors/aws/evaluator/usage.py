@@ -15,7 +15,6 @@ from collectors.aws.evaluator.actions import catalogue
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from collectors.aws.evaluator.facts import AwsFacts
     from collectors.aws.evaluator.principals import Principal
 
 WINDOW = timedelta(days=400)
@@ -35,9 +34,9 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """The namespaces that it allows and that were used."""
 
 
-def usage_of(facts: AwsFacts, principal: Principal, actions: int, as_of: datetime) -> Usage:
+def usage_of(principal: Principal, actions: int, as_of: datetime) -> Usage:
     """Compare what a grant allows with what was used. Unknown when AWS was not asked about the principal."""
-    accessed = facts.last_accessed.get(principal.arn)
+    accessed = principal.service_use
     if accessed is None or not actions:
         return Usage()
     granted = [

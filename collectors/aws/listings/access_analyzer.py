@@ -9,40 +9,41 @@ from typing import TYPE_CHECKING
 
 from collectors.aws.client import items
 from collectors.aws.failures import TruncatedError
-from collectors.aws.place import PROVIDER, Tally
+from collectors.aws.scope import PROVIDER, PartialReads
 from collectors.aws.times import utc
 from scanner.records import Control, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-    from datetime import datetime
+    from collections.abc import Generator
 
-    from collectors.aws.place import Place
+    from collectors.aws.facts import ServiceDates
+    from collectors.aws.scope import AwsScope
     from scanner.records import Record
 
 
-def access_analyzer_region(place: Place) -> Iterator[Record]:
-    """Yield analyzers as guards, and keep for the evaluator which granted services they found unused."""
-    analyzers = yield from place.ask(
-        _analyzers(place),
+def access_analyzer_region(scope: AwsScope) -> Generator[Record, None, dict[str, ServiceDates]]:
+    """Yield analyzers as guards. Returns ARN -> services that they found unused, of the principals of the account."""
+    analyzers = yield from scope.listing(
+        _analyzers(scope),
         "access-analyzer:ListAnalyzers",
-        ("controls", "access-analyzer"),
-        service="accessanalyzer",
+        "controls/access-analyzer",
     )
+    found: dict[str, ServiceDates] = {}
     if analyzers:
-        yield from place.ask(
-            _unused_permissions(place, analyzers),
+        # What was found counts also when the rest could not be read.
+        yield from scope.lookup(
+            lambda: _unused_permissions(scope, analyzers, found),
             "access-analyzer:ListFindings",
-            ("grants", "unused-access"),
+            "grants/unused-access",
             needs="access-analyzer:ListFindings, access-analyzer:GetFinding",
-            service="accessanalyzer",
         )
+    return found
 
 
-def _analyzers(place: Place) -> Generator[Record, None, list[str]]:
+def _analyzers(scope: AwsScope) -> Generator[Record, None, list[str]]:
     """Yield analyzers. Returns the ARNs of those that look for unused access."""
     unused: list[str] = []
-    for analyzer in items(place.client("accessanalyzer"), "list_analyzers", "analyzers"):
+    for analyzer in items(scope.client("accessanalyzer"), "list_analyzers", "analyzers"):
         arn, kind = analyzer["arn"], str(analyzer.get("type"))
         active = analyzer.get("status") == "ACTIVE"
         if active and kind.endswith("UNUSED_ACCESS"):
@@ -50,41 +51,40 @@ def _analyzers(place: Place) -> Generator[Record, None, list[str]]:
         yield Control(
             id=record_id(PROVIDER, "access-analyzer", arn),
             provider=PROVIDER,
-            account_id=place.ref,
+            account_id=scope.ref,
             stage="runtime",
             kind="access-analyzer",
             name=analyzer.get("name") or arn,
             enforcement="audited" if active else "absent",
-            target=place.ref,
+            target=scope.ref,
             detail=f"{kind}, {analyzer.get('status')}",
         )
     return unused
 
 
-def _unused_permissions(place: Place, analyzers: list[str]) -> Iterator[Record]:
-    yield from ()
-    client = place.client("accessanalyzer")
-    tally = Tally()
+def _unused_permissions(scope: AwsScope, analyzers: list[str], found: dict[str, ServiceDates]) -> None:
+    """Add to ``found`` what analyzers tell of the account's principals."""
+    client = scope.client("accessanalyzer")
+    reads = PartialReads()
     calls = 0
     for analyzer in analyzers:
         chosen = {"status": {"eq": ["ACTIVE"]}, "findingType": {"eq": ["UnusedPermission"]}}
         for finding in items(client, "list_findings_v2", "findings", analyzerArn=analyzer, filter=chosen):
             principal = finding.get("resource")
-            if finding.get("resourceOwnerAccount") != place.account or not principal:
+            if finding.get("resourceOwnerAccount") != scope.account or not principal:
                 continue
-            if calls >= place.config.unused_access_principals:
+            if calls >= scope.config.unused_access_principals:
                 raise TruncatedError(f"only the first {calls} findings were read (unused_access_principals)")
             calls += 1
-            services = tally.read(finding["id"], lambda: _unused_services(client, analyzer, finding["id"]))  # noqa: B023
-            with place.found.lock:
-                place.found.last_accessed.setdefault(principal, {}).update(services or {})
-    tally.end()
+            services = reads.read(finding["id"], lambda: _unused_services(client, analyzer, finding["id"]))  # noqa: B023
+            found.setdefault(principal, {}).update(services or {})
+    reads.end()
 
 
-def _unused_services(client: object, analyzer: str, finding: str) -> dict[str, datetime | None]:
+def _unused_services(client: object, analyzer: str, finding: str) -> ServiceDates:
     """Return the services of which nothing was used, and when they last were. A finding with actions is in part used."""
     details = items(client, "get_finding_v2", "findingDetails", analyzerArn=analyzer, id=finding)
-    unused: dict[str, datetime | None] = {}
+    unused: ServiceDates = {}
     for detail in details:
         permission = detail.get("unusedPermissionDetails")
         if permission and not permission.get("actions"):

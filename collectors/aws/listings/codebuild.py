@@ -5,66 +5,60 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.aws.client import items
-from collectors.aws.evaluator.facts import Compute
 from collectors.aws.failures import MalformedError
-from collectors.aws.listings.compute import reference
-from collectors.aws.place import PROVIDER, tags_of
+from collectors.aws.scope import PROVIDER, tags_of
 from collectors.aws.times import utc
+from collectors.aws.workloads import reference
 from scanner.records import Control, Credential, Identity, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.aws.place import Place
+    from collectors.aws.scope import AwsScope
     from scanner.records import Record
 
 _STATIC = frozenset({"PERSONAL_ACCESS_TOKEN", "OAUTH", "BASIC_AUTH"})
 
 
-def codebuild_region(place: Place) -> Iterator[Record]:
+def codebuild_region(scope: AwsScope) -> Iterator[Record]:
     """Yield everything of CodeBuild in the region."""
-    yield from place.ask(
-        _projects(place),
+    yield from scope.listing(
+        _projects(scope),
         "codebuild:BatchGetProjects",
-        ("identities", "codebuild-project"),
-        ("secrets", "codebuild-env"),
-        ("links", "runs_as"),
-        ("controls", "build-visibility"),
+        "identities/codebuild-project",
+        "secrets/codebuild-env",
+        "links/runs_as",
+        "controls/build-visibility",
         needs="codebuild:ListProjects, codebuild:BatchGetProjects",
     )
-    yield from place.ask(
-        _source_credentials(place), "codebuild:ListSourceCredentials", ("credentials", "source-credential")
+    yield from scope.listing(
+        _source_credentials(scope), "codebuild:ListSourceCredentials", "credentials/source-credential"
     )
 
 
-def _projects(place: Place) -> Iterator[Record]:
-    client = place.client("codebuild")
+def _projects(scope: AwsScope) -> Iterator[Record]:
+    client = scope.client("codebuild")
     names = list(items(client, "list_projects", "projects"))
     for start in range(0, len(names), 100):
         chunk = names[start : start + 100]
         answer = client.batch_get_projects(names=chunk)
         projects = answer.get("projects") or []
         for project in projects:
-            yield from _project(place, project)
+            yield from _project(scope, project)
         if len(projects) + len(answer.get("projectsNotFound") or []) < len(chunk):
             raise MalformedError(f"BatchGetProjects: {len(projects)} of {len(chunk)} projects were returned")
 
 
-def _project(place: Place, project: dict[str, Any]) -> Iterator[Record]:
+def _project(scope: AwsScope, project: dict[str, Any]) -> Iterator[Record]:
     arn, role = project["arn"], project.get("serviceRole")
     project_id = record_id(PROVIDER, "codebuild-project", arn)
     tags = tags_of(project.get("tags"), "key", "value")
-    owner, owner_source = place.owner(tags)
-    environment = place.environment(tags)
-    with place.found.lock:
-        place.found.ids[arn] = project_id
-        if role:
-            found = Compute(kind="codebuild-project", arn=arn, role_arn=role, record_id=project_id)
-            place.found.compute.append(found)
+    owner, owner_source = scope.owner(tags)
+    environment = scope.environment(tags)
     yield Identity(
         id=project_id,
         provider=PROVIDER,
-        account_id=place.ref,
+        account_id=scope.ref,
         surface="automation",
         kind="codebuild-project",
         native_id=arn,
@@ -80,9 +74,9 @@ def _project(place: Place, project: dict[str, Any]) -> Iterator[Record]:
     if role:
         # A service role may be written without its ARN.
         role_arn = (
-            role if role.startswith("arn:") else f"arn:{place.partition}:iam::{place.account}:role/{role}"
+            role if role.startswith("arn:") else f"arn:{scope.partition}:iam::{scope.account}:role/{role}"
         )
-        yield place.link(project_id, "runs_as", place.id_of(role_arn), evidence="codebuild:BatchGetProjects")
+        yield scope.link(project_id, "runs_as", scope.id_of(role_arn), evidence="codebuild:BatchGetProjects")
     values: dict[str, str] = {}
     for variable in (project.get("environment") or {}).get("environmentVariables") or []:
         if variable.get("type", "PLAINTEXT") == "PLAINTEXT":
@@ -90,7 +84,7 @@ def _project(place: Place, project: dict[str, Any]) -> Iterator[Record]:
         else:
             source = str(variable.get("value") or "")
             yield reference(
-                place,
+                scope,
                 "codebuild-env",
                 variable["name"],
                 source,
@@ -98,13 +92,13 @@ def _project(place: Place, project: dict[str, Any]) -> Iterator[Record]:
                 where=arn,
                 environment=environment,
             )
-    yield from place.env_secrets("codebuild-env", project_id, arn, values, environment)
+    yield from scope.env_secrets("codebuild-env", project_id, arn, values, environment)
     if project.get("projectVisibility"):
         public = project["projectVisibility"] == "PUBLIC_READ"
         yield Control(
             id=record_id(PROVIDER, "build-visibility", arn),
             provider=PROVIDER,
-            account_id=place.ref,
+            account_id=scope.ref,
             stage="build",
             kind="build-visibility",
             name="builds and their logs are not public",
@@ -132,8 +126,8 @@ def _dangerous_triggers(webhook: dict[str, Any]) -> list[str]:
     return [] if groups else ["pull_request"]
 
 
-def _source_credentials(place: Place) -> Iterator[Record]:
-    answer = place.client("codebuild").list_source_credentials()
+def _source_credentials(scope: AwsScope) -> Iterator[Record]:
+    answer = scope.client("codebuild").list_source_credentials()
     if "sourceCredentialsInfos" not in answer:
         raise MalformedError("ListSourceCredentials: the response contains no list")
     for item in answer["sourceCredentialsInfos"]:
@@ -142,8 +136,8 @@ def _source_credentials(place: Place) -> Iterator[Record]:
         yield Credential(
             id=record_id(PROVIDER, "source-credential", arn),
             provider=PROVIDER,
-            account_id=place.ref,
-            identity_id=place.ref,
+            account_id=scope.ref,
+            identity_id=scope.ref,
             kind="source-credential",
             native_id=arn,
             name=str(item.get("serverType") or arn),
@@ -151,5 +145,5 @@ def _source_credentials(place: Place) -> Iterator[Record]:
             enabled=True,
             never_expires=None,
             scopes=[how],
-            location=item.get("resource") or place.region,
+            location=item.get("resource") or scope.region,
         )

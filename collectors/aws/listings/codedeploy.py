@@ -5,42 +5,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.aws.client import items
-from collectors.aws.evaluator.facts import Compute
 from collectors.aws.failures import MalformedError
-from collectors.aws.place import PROVIDER, tags_of
+from collectors.aws.scope import PROVIDER, tags_of
 from collectors.aws.times import utc
 from scanner.records import Credential, Identity, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.aws.place import Place
+    from collectors.aws.scope import AwsScope
     from scanner.records import Record
 
 
-def codedeploy_region(place: Place) -> Iterator[Record]:
+def codedeploy_region(scope: AwsScope) -> Iterator[Record]:
     """Yield everything of CodeDeploy in the region."""
-    yield from place.ask(
-        _groups(place),
+    yield from scope.listing(
+        _groups(scope),
         "codedeploy:BatchGetDeploymentGroups",
-        ("identities", "codedeploy-group"),
-        ("links", "runs_as"),
+        "identities/codedeploy-group",
+        "links/runs_as",
         needs="codedeploy:ListApplications, codedeploy:ListDeploymentGroups, codedeploy:BatchGetDeploymentGroups",
     )
-    yield from place.ask(
-        _on_premises(place),
+    yield from scope.listing(
+        _on_premises(scope),
         "codedeploy:BatchGetOnPremisesInstances",
-        ("identities", "codedeploy-on-premises-instance"),
-        ("links", "runs_as"),
+        "identities/codedeploy-on-premises-instance",
+        "links/runs_as",
         needs="codedeploy:ListOnPremisesInstances, codedeploy:BatchGetOnPremisesInstances",
     )
-    yield from place.ask(
-        _github_tokens(place), "codedeploy:ListGitHubAccountTokenNames", ("credentials", "source-credential")
+    yield from scope.listing(
+        _github_tokens(scope), "codedeploy:ListGitHubAccountTokenNames", "credentials/source-credential"
     )
 
 
-def _groups(place: Place) -> Iterator[Record]:
-    client = place.client("codedeploy")
+def _groups(scope: AwsScope) -> Iterator[Record]:
+    client = scope.client("codedeploy")
     for application in items(client, "list_applications", "applications"):
         names = list(items(client, "list_deployment_groups", "deploymentGroups", applicationName=application))
         for start in range(0, len(names), 100):
@@ -50,7 +49,7 @@ def _groups(place: Place) -> Iterator[Record]:
             )
             groups = answer.get("deploymentGroupsInfo") or []
             for group in groups:
-                yield from _group(place, application, group)
+                yield from _group(scope, application, group)
             if len(groups) < len(chunk):
                 raise MalformedError(
                     f"BatchGetDeploymentGroups: {len(groups)} of {len(chunk)} groups of {application} were returned: "
@@ -58,39 +57,34 @@ def _groups(place: Place) -> Iterator[Record]:
                 )
 
 
-def _group(place: Place, application: str, group: dict[str, Any]) -> Iterator[Record]:
+def _group(scope: AwsScope, application: str, group: dict[str, Any]) -> Iterator[Record]:
     name, native = group["deploymentGroupName"], group["deploymentGroupId"]
-    arn = place.arn("codedeploy", f"deploymentgroup:{application}/{name}")
+    arn = scope.arn("codedeploy", f"deploymentgroup:{application}/{name}")
     group_id, role = record_id(PROVIDER, "codedeploy-group", native), group.get("serviceRoleArn")
-    with place.found.lock:
-        place.found.ids[arn] = group_id
-        if role:
-            found = Compute(kind="codedeploy-group", arn=arn, role_arn=role, record_id=group_id)
-            place.found.compute.append(found)
     yield Identity(
         id=group_id,
         provider=PROVIDER,
-        account_id=place.ref,
+        account_id=scope.ref,
         surface="automation",
         kind="codedeploy-group",
         native_id=native,
         name=f"{application}/{name}",
         address=arn,
         last_used_at=utc((group.get("lastAttemptedDeployment") or {}).get("createTime")),
-        environment=place.environment(),
+        environment=scope.environment(),
     )
     if role:
-        yield place.link(
-            group_id, "runs_as", place.id_of(role), evidence="codedeploy:BatchGetDeploymentGroups"
+        yield scope.link(
+            group_id, "runs_as", scope.id_of(role), evidence="codedeploy:BatchGetDeploymentGroups"
         )
     for service in group.get("ecsServices") or []:
-        target = place.arn("ecs", f"service/{service.get('clusterName')}/{service.get('serviceName')}")
-        yield place.link(group_id, "deploys", target, evidence="codedeploy:BatchGetDeploymentGroups")
+        target = scope.arn("ecs", f"service/{service.get('clusterName')}/{service.get('serviceName')}")
+        yield scope.link(group_id, "deploys", target, evidence="codedeploy:BatchGetDeploymentGroups")
 
 
-def _on_premises(place: Place) -> Iterator[Record]:
+def _on_premises(scope: AwsScope) -> Iterator[Record]:
     """Yield servers outside AWS. One registered with an IAM user holds that user's access key in a file."""
-    client = place.client("codedeploy")
+    client = scope.client("codedeploy")
     names = list(
         items(client, "list_on_premises_instances", "instanceNames", registrationStatus="Registered")
     )
@@ -99,16 +93,16 @@ def _on_premises(place: Place) -> Iterator[Record]:
         answer = client.batch_get_on_premises_instances(instanceNames=chunk)
         instances = answer.get("instanceInfos") or []
         for instance in instances:
-            arn = instance.get("instanceArn") or place.arn(
+            arn = instance.get("instanceArn") or scope.arn(
                 "codedeploy", f"instance/{instance['instanceName']}"
             )
             instance_id = record_id(PROVIDER, "codedeploy-on-premises-instance", arn)
             tags = tags_of(instance.get("tags"))
-            owner, owner_source = place.owner(tags)
+            owner, owner_source = scope.owner(tags)
             yield Identity(
                 id=instance_id,
                 provider=PROVIDER,
-                account_id=place.ref,
+                account_id=scope.ref,
                 surface="workload",
                 kind="codedeploy-on-premises-instance",
                 native_id=arn,
@@ -118,38 +112,36 @@ def _on_premises(place: Place) -> Iterator[Record]:
                 created_at=utc(instance.get("registerTime")),
                 owner=owner,
                 owner_source=owner_source,
-                environment=place.environment(tags),
+                environment=scope.environment(tags),
                 tags=tags,
             )
             user, session = instance.get("iamUserArn"), instance.get("iamSessionArn")
             call = "codedeploy:BatchGetOnPremisesInstances"
             if user:
-                with place.found.lock:
-                    place.found.servers.setdefault(user, set()).add(instance["instanceName"])
-                yield place.link(
-                    instance_id, "runs_as", place.id_of(user), evidence=call, why="static keys on its disk"
+                yield scope.link(
+                    instance_id, "runs_as", scope.id_of(user), evidence=call, why="static keys on its disk"
                 )
             elif session:
-                yield place.link(instance_id, "runs_as", place.id_of(session), evidence=call)
+                yield scope.link(instance_id, "runs_as", scope.id_of(session), evidence=call)
         if len(instances) < len(chunk):
             raise MalformedError(
                 f"BatchGetOnPremisesInstances: {len(instances)} of {len(chunk)} were returned"
             )
 
 
-def _github_tokens(place: Place) -> Iterator[Record]:
-    for name in items(place.client("codedeploy"), "list_git_hub_account_token_names", "tokenNameList"):
-        native = f"{place.account}/{place.region}/codedeploy/{name}"
+def _github_tokens(scope: AwsScope) -> Iterator[Record]:
+    for name in items(scope.client("codedeploy"), "list_git_hub_account_token_names", "tokenNameList"):
+        native = f"{scope.account}/{scope.region}/codedeploy/{name}"
         yield Credential(
             id=record_id(PROVIDER, "source-credential", native),
             provider=PROVIDER,
-            account_id=place.ref,
-            identity_id=place.ref,
+            account_id=scope.ref,
+            identity_id=scope.ref,
             kind="source-credential",
             native_id=native,
             name=f"GitHub token {name} of CodeDeploy",
             lifetime="static",
             enabled=True,
             scopes=["OAUTH"],
-            location=place.region,
+            location=scope.region,
         )

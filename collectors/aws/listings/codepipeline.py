@@ -5,83 +5,89 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.aws.client import items
-from collectors.aws.evaluator.facts import Compute
-from collectors.aws.place import PROVIDER, Tally, tags_of
+from collectors.aws.scope import PROVIDER, PartialReads, tags_of
 from collectors.aws.times import utc
 from scanner.records import Control, Credential, Identity, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
-    from collectors.aws.place import Place
+    from collectors.aws.scope import AwsScope
     from scanner.records import Record
 
 
-def codepipeline_region(place: Place) -> Iterator[Record]:
+def codepipeline_region(scope: AwsScope) -> Iterator[Record]:
     """Yield everything of CodePipeline in the region."""
-    yield from place.ask(
-        _pipelines(place),
+    pipelines = yield from scope.listing(
+        _pipelines(scope),
         "codepipeline:GetPipeline",
-        ("identities", "codepipeline"),
-        ("links", "runs_as"),
-        ("credentials", "source-credential"),
+        "identities/codepipeline",
+        "links/runs_as",
+        "links/uses",
+        "links/deploys",
+        "credentials/source-credential",
         needs="codepipeline:ListPipelines, codepipeline:GetPipeline",
     )
-    yield from place.ask(_webhooks(place), "codepipeline:ListWebhooks", ("credentials", "webhook-secret"))
+    yield from scope.listing(
+        _webhooks(scope, pipelines or {}),
+        "codepipeline:ListWebhooks",
+        "credentials/webhook-secret",
+        "controls/webhook-authentication",
+    )
 
 
-def _pipelines(place: Place) -> Iterator[Record]:
-    client = place.client("codepipeline")
-    tally = Tally()
+def _pipelines(scope: AwsScope) -> Generator[Record, None, dict[str, str]]:
+    """Yield pipelines, and what they start and deploy. Returns ARN -> id."""
+    ids: dict[str, str] = {}
+    client = scope.client("codepipeline")
+    reads = PartialReads()
     for summary in items(client, "list_pipelines", "pipelines"):
         name = summary["name"]
-        read = tally.read(name, lambda: client.get_pipeline(name=name))  # noqa: B023
+        read = reads.read(name, lambda: client.get_pipeline(name=name))  # noqa: B023
         pipeline = (read or {}).get("pipeline")
         if pipeline:
-            yield from _pipeline(place, pipeline, summary)
-    tally.end()
+            arn = scope.arn("codepipeline", pipeline["name"])
+            ids[arn] = record_id(PROVIDER, "codepipeline", arn)
+            yield from _pipeline(scope, pipeline, summary)
+    reads.end()
+    return ids
 
 
-def _pipeline(place: Place, pipeline: dict[str, Any], summary: dict[str, Any]) -> Iterator[Record]:
-    arn = place.arn("codepipeline", pipeline["name"])
+def _pipeline(scope: AwsScope, pipeline: dict[str, Any], summary: dict[str, Any]) -> Iterator[Record]:
+    arn = scope.arn("codepipeline", pipeline["name"])
     pipeline_id, role = record_id(PROVIDER, "codepipeline", arn), pipeline.get("roleArn")
-    with place.found.lock:
-        place.found.ids[arn] = pipeline_id
-        if role:
-            found = Compute(kind="codepipeline", arn=arn, role_arn=role, record_id=pipeline_id)
-            place.found.compute.append(found)
     yield Identity(
         id=pipeline_id,
         provider=PROVIDER,
-        account_id=place.ref,
+        account_id=scope.ref,
         surface="automation",
         kind="codepipeline",
         native_id=arn,
         name=pipeline["name"],
         address=arn,
         created_at=utc(summary.get("created")),
-        environment=place.environment(),
+        environment=scope.environment(),
     )
     if role:
-        yield place.link(pipeline_id, "runs_as", place.id_of(role), evidence="codepipeline:GetPipeline")
+        yield scope.link(pipeline_id, "runs_as", scope.id_of(role), evidence="codepipeline:GetPipeline")
     links: dict[tuple[str, str], Record] = {}
     for stage in pipeline.get("stages") or []:
         for action in stage.get("actions") or []:
             where = f"stage {stage.get('name')}, action {action.get('name')}"
             kind, configuration = action.get("actionTypeId") or {}, action.get("configuration") or {}
             if action.get("roleArn"):
-                target = place.id_of(action["roleArn"])
-                links["uses", target] = place.link(pipeline_id, "uses", target, evidence=where)
+                target = scope.id_of(action["roleArn"])
+                links["uses", target] = scope.link(pipeline_id, "uses", target, evidence=where)
             if configuration.get("RoleArn"):
-                target = place.id_of(configuration["RoleArn"])
-                links["uses", target] = place.link(pipeline_id, "uses", target, evidence=where)
-            region = action.get("region") or place.region
-            started = _started(place, kind, configuration, region)
+                target = scope.id_of(configuration["RoleArn"])
+                links["uses", target] = scope.link(pipeline_id, "uses", target, evidence=where)
+            region = action.get("region") or scope.region
+            started = _started(scope, kind, configuration, region)
             if started:
-                links["uses", started] = place.link(pipeline_id, "uses", started, evidence=where)
-            deployed = _deployed(place, kind, configuration, region)
+                links["uses", started] = scope.link(pipeline_id, "uses", started, evidence=where)
+            deployed = _deployed(scope, kind, configuration, region)
             if deployed:
-                links["deploys", deployed] = place.link(pipeline_id, "deploys", deployed, evidence=where)
+                links["deploys", deployed] = scope.link(pipeline_id, "deploys", deployed, evidence=where)
             if kind.get("owner") == "ThirdParty" and kind.get("provider") == "GitHub":
                 # The version 1 source: an OAuth token without end, kept in the pipeline; it is shown as ****.
                 yield Credential(
@@ -89,7 +95,7 @@ def _pipeline(place: Place, pipeline: dict[str, Any], summary: dict[str, Any]) -
                         PROVIDER, "source-credential", f"{arn}/{stage.get('name')}/{action.get('name')}"
                     ),
                     provider=PROVIDER,
-                    account_id=place.ref,
+                    account_id=scope.ref,
                     identity_id=pipeline_id,
                     kind="source-credential",
                     native_id=f"{arn}/{stage.get('name')}/{action.get('name')}",
@@ -103,25 +109,25 @@ def _pipeline(place: Place, pipeline: dict[str, Any], summary: dict[str, Any]) -
 
 
 def _started(
-    place: Place, kind: dict[str, Any], configuration: dict[str, Any], region: str | None
+    scope: AwsScope, kind: dict[str, Any], configuration: dict[str, Any], region: str | None
 ) -> str | None:
     """Return the address of what an action starts in its own name: a CodeBuild project."""
     if kind.get("provider") == "CodeBuild" and configuration.get("ProjectName"):
         return (
-            f"arn:{place.partition}:codebuild:{region}:{place.account}:project/{configuration['ProjectName']}"
+            f"arn:{scope.partition}:codebuild:{region}:{scope.account}:project/{configuration['ProjectName']}"
         )
     return None
 
 
 def _deployed(
-    place: Place, kind: dict[str, Any], configuration: dict[str, Any], region: str | None
+    scope: AwsScope, kind: dict[str, Any], configuration: dict[str, Any], region: str | None
 ) -> str | None:
     """Return the address of what a deploy action deploys, where its configuration names it.
 
     https://docs.aws.amazon.com/codepipeline/latest/userguide/structure-configuration-examples.html
     """
-    start = f"arn:{place.partition}"
-    end = f"{region}:{place.account}"
+    start = f"arn:{scope.partition}"
+    end = f"{region}:{scope.account}"
     match kind.get("provider"):
         case "ECS" if configuration.get("ServiceName"):
             cluster = configuration.get("ClusterName") or "default"
@@ -137,30 +143,31 @@ def _deployed(
             return None
 
 
-def _webhooks(place: Place) -> Iterator[Record]:
+def _webhooks(scope: AwsScope, pipelines: dict[str, str]) -> Iterator[Record]:
     """Yield webhooks. The answer holds their secret in clear (``SecretToken``), of which nothing is looked at."""
-    for hook in items(place.client("codepipeline"), "list_webhooks", "webhooks"):
+    for hook in items(scope.client("codepipeline"), "list_webhooks", "webhooks"):
         definition, arn = hook.get("definition") or {}, hook["arn"]
         how = str(definition.get("authentication"))
-        target = place.arn("codepipeline", str(definition.get("targetPipeline")))
+        address = scope.arn("codepipeline", str(definition.get("targetPipeline")))
+        target = pipelines.get(address, address)
         tags = tags_of(hook.get("tags"), "key", "value")
         if how == "UNAUTHENTICATED":
             yield Control(
                 id=record_id(PROVIDER, "webhook-authentication", arn),
                 provider=PROVIDER,
-                account_id=place.ref,
+                account_id=scope.ref,
                 stage="source",
                 kind="webhook-authentication",
                 name=f"Webhook {definition.get('name')} authenticates its caller",
                 enforcement="absent",
-                target=place.id_of(target),
+                target=target,
             )
             continue
         yield Credential(
             id=record_id(PROVIDER, "webhook-secret", arn),
             provider=PROVIDER,
-            account_id=place.ref,
-            identity_id=place.id_of(target),
+            account_id=scope.ref,
+            identity_id=target,
             kind="webhook-secret",
             native_id=arn,
             name=str(definition.get("name") or arn),
@@ -168,5 +175,5 @@ def _webhooks(place: Place) -> Iterator[Record]:
             enabled=True,
             last_used_at=utc(hook.get("lastTriggered")),
             scopes=[how],
-            owner=place.owner(tags)[0],
+            owner=scope.owner(tags)[0],
         )

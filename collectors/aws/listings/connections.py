@@ -5,27 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collectors.aws.client import items
-from collectors.aws.place import PROVIDER
+from collectors.aws.scope import PROVIDER
 from scanner.records import Credential, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.aws.place import Place
+    from collectors.aws.scope import AwsScope
     from scanner.records import Record
 
 
-def connections_region(place: Place) -> Iterator[Record]:
+def connections_region(scope: AwsScope) -> Iterator[Record]:
     """Yield connections under the service's present and former name: each may list those of the other."""
     seen: set[str] = set()
     for service in ("codeconnections", "codestar-connections"):
-        yield from place.ask(
-            _connections(place, service, seen), f"{service}:ListConnections", ("credentials", "connection")
+        yield from scope.listing(
+            _connections(scope, service, seen), f"{service}:ListConnections", "credentials/connection"
         )
 
 
-def _connections(place: Place, service: str, seen: set[str]) -> Iterator[Record]:
-    for connection in items(place.client(service), "list_connections", "Connections"):
+def _connections(scope: AwsScope, service: str, seen: set[str]) -> Iterator[Record]:
+    for connection in items(scope.client(service), "list_connections", "Connections"):
         arn = connection["ConnectionArn"]
         native = arn.rsplit("/", 1)[-1]
         if native in seen:
@@ -35,8 +35,8 @@ def _connections(place: Place, service: str, seen: set[str]) -> Iterator[Record]
         yield Credential(
             id=record_id(PROVIDER, "connection", native),
             provider=PROVIDER,
-            account_id=place.ref,
-            identity_id=place.ref,
+            account_id=scope.ref,
+            identity_id=scope.ref,
             kind="connection",
             native_id=native,
             name=connection.get("ConnectionName") or native,

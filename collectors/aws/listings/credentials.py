@@ -8,40 +8,43 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from collectors.aws.client import items
+from collectors.aws.credential_report import ROOT, CredentialReport, ReportedKey, ReportedUser
 from collectors.aws.failures import MalformedError, TruncatedError
-from collectors.aws.listings.credential_report import ROOT, KeyRow, Report, Row
-from collectors.aws.place import PROVIDER, Tally
+from collectors.aws.scope import PROVIDER, PartialReads
 from collectors.aws.times import utc
 from scanner.records import Control, Credential, Identity, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.aws.listings.iam import Details
-    from collectors.aws.place import Place
+    from collectors.aws.facts import KeySightings
+    from collectors.aws.scope import AwsScope
     from scanner.records import Record
 
 MAX_MATCH = timedelta(seconds=2)
 """A key's row and its entry in ListAccessKeys are the same when their times lie no further apart."""
 
 
-def reported(place: Place, report: Report, details: Details) -> Iterator[Record]:
+def reported(scope: AwsScope, report: CredentialReport, sightings: KeySightings) -> Iterator[Record]:
     """Yield passwords, signing certificates and access keys as the report tells them.
 
     Raises `MalformedError` when the report is not whole, `TruncatedError` when it lacks a user that it should have.
     """
-    tally = Tally()
-    chosen = users_with_key_ids(report, place.config.key_id_users) | _owners_of_seen_keys(place, tally)
+    reads = PartialReads()
+    chosen = users_with_key_ids(report, scope.config.key_id_users) | _owners_of_keys(
+        scope, sightings.key_ids, reads
+    )
     for row in sorted(report.rows.values(), key=lambda row: row.arn):
         if row.user == ROOT:
             continue
-        identity_id = place.id_of(row.arn)
-        yield from _password(place, identity_id, row)
+        identity_id = scope.id_of(row.arn)
+        location = ", ".join(sorted(sightings.servers.get(identity_id, ()))) or None
+        yield from _password(scope, identity_id, row)
         for slot, (active, since) in enumerate(row.certificates, start=1):
             yield Credential(
                 id=record_id(PROVIDER, "signing-certificate", f"{_native(identity_id)}/{slot}"),
                 provider=PROVIDER,
-                account_id=place.ref,
+                account_id=scope.ref,
                 identity_id=identity_id,
                 kind="signing-certificate",
                 native_id=f"{row.user}/{slot}",
@@ -50,7 +53,7 @@ def reported(place: Place, report: Report, details: Details) -> Iterator[Record]
                 enabled=active,
                 rotated_at=since,
             )
-        listed = tally.read(row.user, lambda: _listed_keys(place, row.user)) if row.arn in chosen else None  # noqa: B023
+        listed = reads.read(row.user, lambda: _listed_keys(scope, row.user)) if row.arn in chosen else None  # noqa: B023
         if listed is None:
             # Without its id a key is known by when it was made; two of the same second are told apart by order.
             made: set[str] = set()
@@ -58,27 +61,25 @@ def reported(place: Place, report: Report, details: Details) -> Iterator[Record]
                 since_text = key.rotated_at.strftime("%Y%m%dT%H%M%SZ") if key.rotated_at else "unknown"
                 native = f"{_native(identity_id)}/{since_text}{'-2' if since_text in made else ''}"
                 made.add(since_text)
-                location = _servers(place, row.arn)
                 yield msgspec.structs.replace(
-                    _key(place, identity_id, row.user, key, native=native), location=location
+                    _key(scope, identity_id, row.user, key, native=native), location=location
                 )
         else:
-            yield from _matched_keys(place, identity_id, row, listed)
+            yield from _matched_keys(scope, identity_id, row, listed, location)
     if report.problem:
         raise MalformedError(report.problem)
     if report.generated_at is not None:
         at = report.generated_at
+        users = scope.principals.users().values() if scope.principals else ()
         missing = [
-            user["UserName"]
-            for user in details.users
-            if user["Arn"] not in report.rows and (utc(user.get("CreateDate")) or at) < at
+            user.name for user in users if user.address not in report.rows and (user.created_at or at) < at
         ]
         if missing:
             raise TruncatedError(f"the credential report lacks {len(missing)} users, such as {missing[0]}")
-    tally.end()
+    reads.end()
 
 
-def users_with_key_ids(report: Report, limit: int) -> set[str]:
+def users_with_key_ids(report: CredentialReport, limit: int) -> set[str]:
     """Return the ARNs of the users whose key ids are worth a call: oldest active key first.
 
     The order is one that hardly changes from night to night, and so neither do the ids of the records.
@@ -91,34 +92,35 @@ def users_with_key_ids(report: Report, limit: int) -> set[str]:
     return set(sorted(oldest, key=lambda arn: (oldest[arn], arn))[:limit])
 
 
-def _owners_of_seen_keys(place: Place, tally: Tally) -> set[str]:
+def _owners_of_keys(scope: AwsScope, key_ids: set[str], reads: PartialReads) -> set[str]:
     """Return the ARNs of users whose key was found in a readable value, so that copy and credential join.
 
     AWS refuses to tell of another account's key.
     """
-    iam = place.client("iam")
+    iam = scope.client("iam")
     names: set[str] = set()
-    for key_id in sorted(place.found.key_ids):
+    for key_id in sorted(key_ids):
         if key_id.startswith("AKIA"):
-            answer = tally.read(
+            answer = reads.read(
                 key_id,
                 lambda: iam.get_access_key_last_used(AccessKeyId=key_id),  # noqa: B023
                 absent=("AccessDenied", "NoSuchEntity"),
             )
             names |= {answer["UserName"]} if answer and answer.get("UserName") else set()
-    return {arn for arn in place.found.ids if ":user/" in arn and arn.rsplit("/", 1)[-1] in names}
+    users = scope.principals.users() if scope.principals else {}
+    return {str(users[name].address) for name in names if name in users}
 
 
 def _native(identity_id: str) -> str:
     return identity_id.split(":", 2)[2] if identity_id.startswith(f"{PROVIDER}:") else identity_id
 
 
-def _listed_keys(place: Place, user: str) -> list[dict[str, Any]]:
-    return list(items(place.client("iam"), "list_access_keys", "AccessKeyMetadata", UserName=user))
+def _listed_keys(scope: AwsScope, user: str) -> list[dict[str, Any]]:
+    return list(items(scope.client("iam"), "list_access_keys", "AccessKeyMetadata", UserName=user))
 
 
 def _matched_keys(
-    place: Place, identity_id: str, row: Row, listed: list[dict[str, Any]]
+    scope: AwsScope, identity_id: str, row: ReportedUser, listed: list[dict[str, Any]], location: str | None
 ) -> Iterator[Credential]:
     """Yield keys by id, with the report's row of the same creation time; by its own call where none matches."""
     left = list(row.keys)
@@ -133,11 +135,11 @@ def _matched_keys(
             left.remove(same[0])
             key = same[0]
         else:
-            key = _asked_key(place, meta)
+            key = _asked_key(scope, meta)
         yield Credential(
             id=record_id(PROVIDER, "access-key", meta["AccessKeyId"]),
             provider=PROVIDER,
-            account_id=place.ref,
+            account_id=scope.ref,
             identity_id=identity_id,
             kind="access-key",
             native_id=meta["AccessKeyId"],
@@ -150,22 +152,17 @@ def _matched_keys(
             last_used_service=key.last_used_service,
             never_used=key.never_used,
             never_expires=True,
-            location=_servers(place, row.arn),
+            location=location,
         )
 
 
-def _servers(place: Place, user_arn: str) -> str | None:
-    """Return the servers on whose disk a user's keys lie."""
-    return ", ".join(sorted(place.found.servers.get(user_arn, ()))) or None
-
-
-def _asked_key(place: Place, meta: dict[str, Any]) -> KeyRow:
+def _asked_key(scope: AwsScope, meta: dict[str, Any]) -> ReportedKey:
     """Return a key's use by GetAccessKeyLastUsed, for keys whose status changed after they were made."""
-    answer = place.client("iam").get_access_key_last_used(AccessKeyId=meta["AccessKeyId"])
+    answer = scope.client("iam").get_access_key_last_used(AccessKeyId=meta["AccessKeyId"])
     used = answer.get("AccessKeyLastUsed") or {}
     at = utc(used.get("LastUsedDate"))
     service = used.get("ServiceName")
-    return KeyRow(
+    return ReportedKey(
         active=meta.get("Status") == "Active",
         rotated_at=utc(meta.get("CreateDate")),
         last_used_at=at,
@@ -175,12 +172,12 @@ def _asked_key(place: Place, meta: dict[str, Any]) -> KeyRow:
 
 
 def _key(
-    place: Place, identity_id: str, user: str, key: KeyRow, *, native: str, kind: str = "access-key"
+    scope: AwsScope, identity_id: str, user: str, key: ReportedKey, *, native: str, kind: str = "access-key"
 ) -> Credential:
     return Credential(
         id=record_id(PROVIDER, kind, native),
         provider=PROVIDER,
-        account_id=place.ref,
+        account_id=scope.ref,
         identity_id=identity_id,
         kind=kind,
         native_id=native,
@@ -196,13 +193,13 @@ def _key(
     )
 
 
-def _password(place: Place, identity_id: str, row: Row) -> Iterator[Credential]:
+def _password(scope: AwsScope, identity_id: str, row: ReportedUser) -> Iterator[Credential]:
     if not row.password_enabled:
         return
     yield Credential(
         id=record_id(PROVIDER, "password", _native(identity_id)),
         provider=PROVIDER,
-        account_id=place.ref,
+        account_id=scope.ref,
         identity_id=identity_id,
         kind="password",
         native_id=_native(identity_id),
@@ -216,88 +213,87 @@ def _password(place: Place, identity_id: str, row: Row) -> Iterator[Credential]:
     )
 
 
-def root(place: Place, report: Report | None) -> Iterator[Record]:
+def root(scope: AwsScope, report: CredentialReport | None) -> Iterator[Record]:
     """Yield the root user, its password, keys and certificates, by GetAccountSummary and the report's first row.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountSummary.html
     """
-    summary = place.client("iam").get_account_summary().get("SummaryMap")
+    summary = scope.client("iam").get_account_summary().get("SummaryMap")
     if not summary:
         raise MalformedError("GetAccountSummary: the response contains no summary")
     row = next((row for row in report.rows.values() if row.user == ROOT), None) if report else None
-    root_id = record_id(PROVIDER, "root", place.account)
-    address = f"arn:{place.partition}:iam::{place.account}:root"
-    place.found.ids[address] = root_id
+    root_id = record_id(PROVIDER, "root", scope.account)
+    address = f"arn:{scope.partition}:iam::{scope.account}:root"
     mfa = summary.get("AccountMFAEnabled")
     yield Identity(
         id=root_id,
         provider=PROVIDER,
-        account_id=place.ref,
+        account_id=scope.ref,
         surface="human",
         kind="root",
-        native_id=place.account,
-        name=f"root user of {place.account}",
+        native_id=scope.account,
+        name=f"root user of {scope.account}",
         address=address,
         enabled=True,
         created_at=row.created_at if row else None,
         last_used_at=row.last_used_at if row else None,
         never_used=row.never_used if row else None,
-        environment=place.environment(),
+        environment=scope.environment(),
         managed_by=None,
         mfa=bool(mfa) if mfa is not None else (row.mfa if row else None),
     )
     if row:
-        yield from _password(place, root_id, row)
+        yield from _password(scope, root_id, row)
     keys = [key for key in row.keys if key.active] if row else []
     if not keys and summary.get("AccountAccessKeysPresent"):
         # The report is older than the key, or there is none: the summary alone is proof enough.
-        unknown = KeyRow(
+        unknown = ReportedKey(
             active=True, rotated_at=None, last_used_at=None, last_used_service=None, never_used=None
         )
         keys = [unknown]
     for slot, key in enumerate(keys, start=1):
         yield _key(
-            place, root_id, "the root user", key, native=f"{place.account}/{slot}", kind="root-access-key"
+            scope, root_id, "the root user", key, native=f"{scope.account}/{slot}", kind="root-access-key"
         )
     if summary.get("AccountSigningCertificatesPresent"):
         yield Credential(
-            id=record_id(PROVIDER, "signing-certificate", f"{place.account}/root"),
+            id=record_id(PROVIDER, "signing-certificate", f"{scope.account}/root"),
             provider=PROVIDER,
-            account_id=place.ref,
+            account_id=scope.ref,
             identity_id=root_id,
             kind="signing-certificate",
-            native_id=f"{place.account}/root",
+            native_id=f"{scope.account}/root",
             name="signing certificate of the root user",
             lifetime="static",
             enabled=True,
         )
 
 
-def root_management(place: Place) -> Iterator[Record]:
+def root_management(scope: AwsScope) -> Iterator[Record]:
     """Yield whether the organization manages root credentials centrally, so that members need none."""
-    answer = place.client("iam").list_organizations_features()
+    answer = scope.client("iam").list_organizations_features()
     features = answer.get("EnabledFeatures") or []
     yield Control(
-        id=record_id(PROVIDER, "central-root-management", place.account),
+        id=record_id(PROVIDER, "central-root-management", scope.account),
         provider=PROVIDER,
-        account_id=place.ref,
+        account_id=scope.ref,
         stage="runtime",
         kind="central-root-management",
         name="centralized root access management",
         enforcement="enforced" if "RootCredentialsManagement" in features else "absent",
-        target=place.ref,
+        target=scope.ref,
         detail=", ".join(sorted(features)) or None,
     )
 
 
-def service_credentials(place: Place, details: Details | None) -> Iterator[Record]:
+def service_credentials(scope: AwsScope) -> Iterator[Record]:
     """Yield service-specific credentials (CodeCommit, Keyspaces, Amazon Bedrock keys), of all users in one listing.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListServiceSpecificCredentials.html
     """
-    users = details.user_ids() if details else {}
+    users = scope.principals.users() if scope.principals else {}
     found = items(
-        place.client("iam"),
+        scope.client("iam"),
         "list_service_specific_credentials",
         "ServiceSpecificCredentials",
         AllUsers=True,
@@ -309,8 +305,10 @@ def service_credentials(place: Place, details: Details | None) -> Iterator[Recor
         yield Credential(
             id=record_id(PROVIDER, "service-credential", native),
             provider=PROVIDER,
-            account_id=place.ref,
-            identity_id=users.get(user, f"arn:{place.partition}:iam::{place.account}:user/{user}"),
+            account_id=scope.ref,
+            identity_id=users[user].id
+            if user in users
+            else f"arn:{scope.partition}:iam::{scope.account}:user/{user}",
             kind="service-credential",
             native_id=native,
             name=f"{item.get('ServiceName', 'service')} credential of {user}",
@@ -324,14 +322,14 @@ def service_credentials(place: Place, details: Details | None) -> Iterator[Recor
         )
 
 
-def server_certificates(place: Place) -> Iterator[Record]:
+def server_certificates(scope: AwsScope) -> Iterator[Record]:
     """Yield TLS certificates with their private keys kept in IAM."""
-    for item in items(place.client("iam"), "list_server_certificates", "ServerCertificateMetadataList"):
+    for item in items(scope.client("iam"), "list_server_certificates", "ServerCertificateMetadataList"):
         yield Credential(
             id=record_id(PROVIDER, "server-certificate", item["Arn"]),
             provider=PROVIDER,
-            account_id=place.ref,
-            identity_id=place.ref,
+            account_id=scope.ref,
+            identity_id=scope.ref,
             kind="server-certificate",
             native_id=item["ServerCertificateId"],
             name=item["ServerCertificateName"],
@@ -344,21 +342,21 @@ def server_certificates(place: Place) -> Iterator[Record]:
         )
 
 
-def ssh_keys(place: Place, details: Details) -> Iterator[Record]:
+def ssh_keys(scope: AwsScope) -> Iterator[Record]:
     """Yield the SSH public keys with which users push to CodeCommit."""
-    tally = Tally()
-    users = details.user_ids()
+    reads = PartialReads()
+    users = scope.principals.users() if scope.principals else {}
     for name in sorted(users):
-        keys = tally.read(
+        keys = reads.read(
             name,
-            lambda: list(items(place.client("iam"), "list_ssh_public_keys", "SSHPublicKeys", UserName=name)),  # noqa: B023
+            lambda: list(items(scope.client("iam"), "list_ssh_public_keys", "SSHPublicKeys", UserName=name)),  # noqa: B023
         )
         for key in keys or []:
             yield Credential(
                 id=record_id(PROVIDER, "ssh-key", key["SSHPublicKeyId"]),
                 provider=PROVIDER,
-                account_id=place.ref,
-                identity_id=users[name],
+                account_id=scope.ref,
+                identity_id=users[name].id,
                 kind="ssh-key",
                 native_id=key["SSHPublicKeyId"],
                 name=f"CodeCommit SSH key of {name}",
@@ -368,4 +366,4 @@ def ssh_keys(place: Place, details: Details) -> Iterator[Record]:
                 rotated_at=utc(key.get("UploadDate")),
                 never_expires=True,
             )
-    tally.end()
+    reads.end()

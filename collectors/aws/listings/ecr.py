@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from collectors.aws.client import items
-from collectors.aws.listings.resource_policies import policies_of
-from collectors.aws.place import PROVIDER, Tally
+from collectors.aws.resource_policies import answered, doubts, resource_policies
+from collectors.aws.scope import PROVIDER, PartialReads
 from collectors.aws.times import utc
 from scanner.records import Artifact, Control, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from collectors.aws.place import Place
+    from collectors.aws.scope import AwsScope
     from scanner.records import Record
 
 _OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,48 +25,45 @@ def _pushed(image: dict[str, Any]) -> tuple[datetime, str]:
     return utc(image.get("imagePushedAt")) or _OLDEST, image["imageDigest"]
 
 
-def ecr_region(place: Place) -> Iterator[Record]:
+def ecr_region(scope: AwsScope) -> Iterator[Record]:
     """Yield everything of ECR in the region."""
-    repositories = yield from place.ask(
-        _repositories(place),
+    repositories = yield from scope.listing(
+        _repositories(scope),
         "ecr:DescribeRepositories",
-        ("controls", "tag-immutability"),
-        ("controls", "image-scanning"),
-        ("artifacts", "image"),
-        ("grants", "resource-policy"),
-        ("trusts", "resource-policy"),
+        "controls/tag-immutability",
+        "controls/image-scanning",
+        loses=("artifacts/image", *doubts(scope, "ecr")),
     )
-    if repositories and place.config.images_per_repository:
-        yield from place.ask(_images(place, repositories), "ecr:DescribeImages", ("artifacts", "image"))
-    if repositories is not None and "ecr" in place.config.resource_policies:
-        yield from place.ask(
-            policies_of(
-                place,
-                "ecr",
-                lambda _: [*repositories, place.arn("ecr", "*")],
-                lambda client, arn: (
-                    client.get_registry_policy()
-                    if arn.endswith(":*")
-                    else client.get_repository_policy(repositoryName=repositories[arn]["repositoryName"])
-                ).get("policyText"),
-            ),
-            "ecr:GetRepositoryPolicy",
-            ("grants", "resource-policy"),
-            ("trusts", "resource-policy"),
-            needs="ecr:GetRepositoryPolicy, ecr:GetRegistryPolicy",
-        )
+    if repositories is None:
+        return
+    if scope.config.images_per_repository:
+        yield from scope.listing(_images(scope, repositories), "ecr:DescribeImages", "artifacts/image")
+    yield from resource_policies(
+        scope,
+        "ecr",
+        "ecr:GetRepositoryPolicy",
+        lambda _: [*repositories, scope.arn("ecr", "*")],
+        lambda client, arn: answered(
+            client.get_registry_policy()
+            if arn.endswith(":*")
+            else client.get_repository_policy(repositoryName=repositories[arn]["repositoryName"]),
+            "policyText",
+            "GetRepositoryPolicy",
+        ),
+        needs="ecr:GetRepositoryPolicy, ecr:GetRegistryPolicy",
+    )
 
 
-def _repositories(place: Place) -> Generator[Record, None, dict[str, dict[str, Any]]]:
+def _repositories(scope: AwsScope) -> Generator[Record, None, dict[str, dict[str, Any]]]:
     found: dict[str, dict[str, Any]] = {}
-    for repository in items(place.client("ecr"), "describe_repositories", "repositories"):
+    for repository in items(scope.client("ecr"), "describe_repositories", "repositories"):
         arn, name = repository["repositoryArn"], repository["repositoryName"]
         found[arn] = repository
         mutability = str(repository.get("imageTagMutability") or "")
         yield Control(
             id=record_id(PROVIDER, "tag-immutability", arn),
             provider=PROVIDER,
-            account_id=place.ref,
+            account_id=scope.ref,
             stage="artifact",
             kind="tag-immutability",
             name=name,
@@ -78,7 +75,7 @@ def _repositories(place: Place) -> Generator[Record, None, dict[str, dict[str, A
         yield Control(
             id=record_id(PROVIDER, "image-scanning", arn),
             provider=PROVIDER,
-            account_id=place.ref,
+            account_id=scope.ref,
             stage="artifact",
             kind="image-scanning",
             name=name,
@@ -88,16 +85,16 @@ def _repositories(place: Place) -> Generator[Record, None, dict[str, dict[str, A
     return found
 
 
-def _images(place: Place, repositories: dict[str, dict[str, Any]]) -> Iterator[Record]:
+def _images(scope: AwsScope, repositories: dict[str, dict[str, Any]]) -> Iterator[Record]:
     """Yield the newest images of each repository; ECR lists all of them, in no order."""
-    client = place.client("ecr")
-    tally = Tally()
+    client = scope.client("ecr")
+    reads = PartialReads()
     for repository in repositories.values():
         name = repository["repositoryName"]
-        newest = tally.read(
+        newest = reads.read(
             name,
             lambda: heapq.nlargest(
-                place.config.images_per_repository,
+                scope.config.images_per_repository,
                 items(client, "describe_images", "imageDetails", repositoryName=name),  # noqa: B023
                 key=_pushed,
             ),
@@ -110,7 +107,7 @@ def _images(place: Place, repositories: dict[str, dict[str, Any]]) -> Iterator[R
             yield Artifact(
                 id=record_id(PROVIDER, "image", f"{repository['repositoryArn']}@{digest}"),
                 provider=PROVIDER,
-                account_id=place.ref,
+                account_id=scope.ref,
                 kind="image",
                 name=f"{repository.get('repositoryUri') or name}:{tags[0]}" if tags else f"{name}@{digest}",
                 digest=digest,
@@ -118,4 +115,4 @@ def _images(place: Place, repositories: dict[str, dict[str, Any]]) -> Iterator[R
                 created_at=utc(image.get("imagePushedAt")),
                 last_used_at=pulled,
             )
-    tally.end()
+    reads.end()

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from collectors.aws.client import items
 from collectors.aws.failures import MalformedError
-from collectors.aws.listings.compute import workload
-from collectors.aws.place import PROVIDER, Tally, tags_of
+from collectors.aws.scope import PROVIDER, PartialReads, tags_of
 from collectors.aws.times import utc
+from collectors.aws.workloads import workload
 from scanner.records import Account, Grant, Power, level_of, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from collectors.aws.place import Place
+    from collectors.aws.scope import AwsScope
     from scanner.records import Record
 
 ACCESS_POLICIES: dict[str, tuple[Power, ...]] = {
@@ -41,65 +41,59 @@ _NODES = frozenset({"EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "HYBRID_LINUX",
 """Access entry types that only let nodes join."""
 
 
-def eks_region(place: Place) -> Iterator[Record]:
+def eks_region(scope: AwsScope) -> Iterator[Record]:
     """Yield everything of EKS in the region."""
-    clusters = yield from place.ask(
-        _clusters(place),
+    clusters = yield from scope.listing(
+        _clusters(scope),
         "eks:ListClusters",
-        ("accounts", "eks-cluster"),
-        ("identities", "eks-service-account"),
-        ("grants", "eks-access-entry"),
-        ("trusts", "pod-identity"),
+        "accounts/eks-cluster",
+        loses=("identities/eks-service-account", "grants/eks-access-entry", "trusts/pod-identity"),
         needs="eks:ListClusters, eks:DescribeCluster",
     )
-    if not clusters:
+    if clusters is None:
         return
-    yield from place.ask(
-        _pod_identities(place, clusters),
+    yield from scope.listing(
+        _pod_identities(scope, clusters),
         "eks:ListPodIdentityAssociations",
-        ("identities", "eks-service-account"),
-        ("links", "runs_as"),
-        ("trusts", "pod-identity"),
+        "identities/eks-service-account",
+        "links/runs_as",
+        "links/uses",
+        loses=("trusts/pod-identity",),
         needs="eks:ListPodIdentityAssociations, eks:DescribePodIdentityAssociation",
     )
-    yield from place.ask(
-        _access_entries(place, clusters),
+    yield from scope.listing(
+        _access_entries(scope, clusters),
         "eks:ListAccessEntries",
-        ("grants", "eks-access-entry"),
+        "grants/eks-access-entry",
         needs="eks:ListAccessEntries, eks:DescribeAccessEntry, eks:ListAssociatedAccessPolicies",
     )
 
 
-def _clusters(place: Place) -> Generator[Record, None, list[dict[str, Any]]]:
+def _clusters(scope: AwsScope) -> Generator[Record, None, list[dict[str, Any]]]:
     """Yield clusters as places. Returns them."""
-    client = place.client("eks")
+    client = scope.client("eks")
     found: list[dict[str, Any]] = []
-    tally = Tally()
+    reads = PartialReads()
     for name in items(client, "list_clusters", "clusters"):
-        read = tally.read(name, lambda: client.describe_cluster(name=name))  # noqa: B023
+        read = reads.read(name, lambda: client.describe_cluster(name=name))  # noqa: B023
         cluster = (read or {}).get("cluster")
         if cluster is None:
             continue
         found.append(cluster)
         issuer = ((cluster.get("identity") or {}).get("oidc") or {}).get("issuer")
-        if issuer:
-            with place.found.lock:
-                place.found.eks_issuers.add(issuer)
         tags = tags_of(cluster.get("tags"))
-        owner, owner_source = place.owner(tags)
+        owner, owner_source = scope.owner(tags)
         cluster_id = record_id(PROVIDER, "eks-cluster", cluster["arn"])
-        with place.found.lock:
-            place.found.ids[cluster["arn"]] = cluster_id
         yield Account(
             id=cluster_id,
             provider=PROVIDER,
-            account_id=place.ref,
+            account_id=scope.ref,
             kind="eks-cluster",
             native_id=cluster["arn"],
             name=name,
             address=cluster["arn"],
-            parent_id=place.ref,
-            environment=place.environment(tags),
+            parent_id=scope.ref,
+            environment=scope.environment(tags),
             owner=owner,
             owner_source=owner_source,
             active=cluster.get("status") == "ACTIVE" if cluster.get("status") else None,
@@ -107,31 +101,28 @@ def _clusters(place: Place) -> Generator[Record, None, list[dict[str, Any]]]:
             issuer=issuer,
             tags=tags,
         )
-    tally.end()
+    reads.end()
     return found
 
 
-def _pod_identities(place: Place, clusters: list[dict[str, Any]]) -> Iterator[Record]:
+def _pod_identities(scope: AwsScope, clusters: list[dict[str, Any]]) -> Iterator[Record]:
     """Yield service accounts that EKS Pod Identity gives a role; the list alone does not name the role."""
-    client = place.client("eks")
-    tally = Tally()
+    client = scope.client("eks")
+    reads = PartialReads()
     for cluster in clusters:
         name = cluster["name"]
         issuer = ((cluster.get("identity") or {}).get("oidc") or {}).get("issuer")
         for entry in items(client, "list_pod_identity_associations", "associations", clusterName=name):
             native = entry["associationId"]
-            read = tally.read(
+            read = reads.read(
                 f"{name}/{native}",
                 lambda: client.describe_pod_identity_association(clusterName=name, associationId=native),  # noqa: B023
             )
             association = (read or {}).get("association") or entry
             namespace, account = association["namespace"], association["serviceAccount"]
             role = association.get("roleArn")
-            if role:
-                with place.found.lock:
-                    place.found.pod_identity_roles.add(role)
             yield from workload(
-                place,
+                scope,
                 "eks-service-account",
                 f"{cluster['arn']}/{namespace}/{account}",
                 name=f"{namespace}/{account}",
@@ -145,18 +136,18 @@ def _pod_identities(place: Place, clusters: list[dict[str, Any]]) -> Iterator[Re
             target = association.get("targetRoleArn")
             if role and target:
                 why = f"Pod Identity association {native} chains to a role of another account"
-                yield place.link(place.id_of(role), "uses", place.id_of(target), evidence=native, why=why)
-    tally.end()
+                yield scope.link(scope.id_of(role), "uses", scope.id_of(target), evidence=native, why=why)
+    reads.end()
 
 
-def _access_entries(place: Place, clusters: list[dict[str, Any]]) -> Iterator[Record]:
+def _access_entries(scope: AwsScope, clusters: list[dict[str, Any]]) -> Iterator[Record]:
     """Yield what IAM principals may do in a cluster by access entries."""
-    client = place.client("eks")
-    tally = Tally()
+    client = scope.client("eks")
+    reads = PartialReads()
     for cluster in clusters:
         name, arn = cluster["name"], cluster["arn"]
         for principal in items(client, "list_access_entries", "accessEntries", clusterName=name):
-            entry = tally.read(
+            entry = reads.read(
                 principal,
                 lambda: client.describe_access_entry(clusterName=name, principalArn=principal)["accessEntry"],  # noqa: B023
             )
@@ -165,8 +156,8 @@ def _access_entries(place: Place, clusters: list[dict[str, Any]]) -> Iterator[Re
             groups = sorted(entry.get("kubernetesGroups") or [])
             for group in groups:
                 powers: tuple[Power, ...] = ("admin",) if group == "system:masters" else ()
-                yield _grant(place, principal, arn, f"group {group}", powers=powers, where="*", entry=entry)
-            policies = tally.read(
+                yield _grant(scope, principal, arn, f"group {group}", powers=powers, where="*", entry=entry)
+            policies = reads.read(
                 principal,
                 lambda: list(
                     items(
@@ -180,10 +171,10 @@ def _access_entries(place: Place, clusters: list[dict[str, Any]]) -> Iterator[Re
             )
             for policy in policies or []:
                 title = str(policy.get("policyArn", "")).rsplit("/", 1)[-1]
-                scope = policy.get("accessScope") or {}
-                where = ", ".join(scope.get("namespaces") or []) if scope.get("type") == "namespace" else "*"
+                reach = policy.get("accessScope") or {}
+                where = ", ".join(reach.get("namespaces") or []) if reach.get("type") == "namespace" else "*"
                 yield _grant(
-                    place,
+                    scope,
                     principal,
                     arn,
                     title,
@@ -191,11 +182,11 @@ def _access_entries(place: Place, clusters: list[dict[str, Any]]) -> Iterator[Re
                     where=where,
                     entry=entry,
                 )
-    tally.end()
+    reads.end()
 
 
 def _grant(
-    place: Place,
+    scope: AwsScope,
     principal: str,
     cluster: str,
     role: str,
@@ -209,8 +200,8 @@ def _grant(
     return Grant(
         id=record_id(PROVIDER, "eks-access-entry", f"{cluster}>{principal}>{role}>{where}"),
         provider=PROVIDER,
-        account_id=place.ref,
-        identity_id=place.id_of(principal),
+        account_id=scope.ref,
+        identity_id=scope.id_of(principal),
         role=role,
         resource=cluster if where == "*" else f"{cluster} namespaces {where}",
         breadth="resource",

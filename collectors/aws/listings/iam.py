@@ -7,98 +7,115 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collectors.aws.client import pages
+from collectors.aws.client import items, pages
+from collectors.aws.evaluator.authorization_details import membership_links
+from collectors.aws.evaluator.policy_records import PolicyShelf
+from collectors.aws.facts import ListedPrincipals
 from collectors.aws.failures import MalformedError
-from collectors.aws.place import PROVIDER, tags_of
+from collectors.aws.scope import PROVIDER, tags_of
 from collectors.aws.times import utc
-from scanner.records import Identity, record_id
+from scanner.records import Identity, ServiceUse, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
-    from collectors.aws.listings.credential_report import Report
-    from collectors.aws.place import Place
+    from collectors.aws.credential_report import CredentialReport
+    from collectors.aws.facts import ServiceDates
+    from collectors.aws.scope import AwsScope
     from scanner.records import Record
 
 USAGE_WINDOW_DAYS = 400
 """How far back RoleLastUsed reaches: https://docs.aws.amazon.com/IAM/latest/APIReference/API_RoleLastUsed.html."""
+_LISTS = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
 
 
-class Details(msgspec.Struct, kw_only=True):
-    """The four lists, as boto3 gives them."""
+def principals(
+    scope: AwsScope,
+    report: CredentialReport | None,
+    usage: Callable[[ListedPrincipals], Generator[Record, None, dict[str, ServiceDates]]],
+) -> Generator[Record, None, ListedPrincipals]:
+    """Yield users, groups and roles, who is in which group, and their policies. Returns them.
 
-    users: list[dict[str, Any]] = []
-    groups: list[dict[str, Any]] = []
-    roles: list[dict[str, Any]] = []
-    policies: list[dict[str, Any]] = []
+    ``usage`` asks when they last used each service (ARN -> service -> last use) once all are known.
+    """
+    listed = _read(scope, report)
+    dates = yield from usage(listed)
+    for identity in listed.identities:
+        yield _with_usage(identity, dates.get(identity.address or ""))
+    yield from listed.memberships
+    yield from listed.policies
+    return listed
 
-    def user_ids(self) -> dict[str, str]:
-        """Return user name -> record id."""
-        return {user["UserName"]: record_id(PROVIDER, "iam-user", user["UserId"]) for user in self.users}
 
-
-def principals(place: Place, report: Report | None) -> Generator[Record, None, Details]:
-    """Yield users, groups and roles, and who is in which group. Returns the lists for the evaluator."""
-    details = Details()
+def _read(scope: AwsScope, report: CredentialReport | None) -> ListedPrincipals:
+    shelf = PolicyShelf(scope.ref, scope.account)
+    identities: list[Identity] = []
+    members: list[tuple[str, str]] = []
+    groups: dict[str, str] = {}
+    profiles: dict[str, str] = {}
     answered = pages(
-        place.client("iam"), "get_account_authorization_details", PaginationConfig={"PageSize": 1000}
+        scope.client("iam"), "get_account_authorization_details", PaginationConfig={"PageSize": 1000}
     )
-    members: dict[str, list[str]] = {}
     for page in answered:
-        for name in ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies"):
+        for name in _LISTS:
             if name not in page:
                 raise MalformedError(f"GetAccountAuthorizationDetails: a page without {name}")
-        details.users += page["UserDetailList"]
-        details.groups += page["GroupDetailList"]
-        details.roles += page["RoleDetailList"]
-        details.policies += page["Policies"]
         for group in page["GroupDetailList"]:
-            yield _group(place, group)
+            identity = _group(scope, group)
+            groups[identity.name] = identity.id
+            identities.append(identity)
+            shelf.add_principal(identity.id, group)
         for user in page["UserDetailList"]:
-            identity = _user(place, user, report)
-            members[identity.id] = sorted(user.get("GroupList", []))
-            yield identity
+            identity = _user(scope, user, report)
+            identities.append(identity)
+            members += [(identity.id, name) for name in sorted(user.get("GroupList", []))]
+            shelf.add_principal(identity.id, user)
         for role in page["RoleDetailList"]:
-            yield _role(place, role)
-    groups = {
-        group["GroupName"]: record_id(PROVIDER, "iam-group", group["GroupId"]) for group in details.groups
-    }
-    for user_id, names in members.items():
-        for name in names:
-            if name in groups:
-                yield place.link(
-                    user_id, "member_of", groups[name], evidence="iam:GetAccountAuthorizationDetails"
-                )
-    return details
+            identity = _role(scope, role)
+            identities.append(identity)
+            profiles |= {profile["Arn"]: role["Arn"] for profile in role.get("InstanceProfileList", [])}
+            shelf.add_principal(identity.id, role)
+        for policy in page["Policies"]:
+            shelf.add_managed(policy)
+    return ListedPrincipals(
+        identities=identities,
+        memberships=list(membership_links(scope.ref, members, groups)),
+        policies=list(shelf.records()),
+        profile_roles=profiles,
+        ids={one.address: one.id for one in identities if one.address},
+    )
 
 
-def _group(place: Place, group: dict[str, Any]) -> Identity:
-    group_id = record_id(PROVIDER, "iam-group", group["GroupId"])
-    place.found.ids[group["Arn"]] = group_id
+def _with_usage(identity: Identity, dates: ServiceDates | None) -> Identity:
+    if not dates:
+        return identity
+    uses = [ServiceUse(service=service, last_used_at=at) for service, at in sorted(dates.items())]
+    return msgspec.structs.replace(identity, service_use=uses, usage_window_days=USAGE_WINDOW_DAYS)
+
+
+def _group(scope: AwsScope, group: dict[str, Any]) -> Identity:
     return Identity(
-        id=group_id,
+        id=record_id(PROVIDER, "iam-group", group["GroupId"]),
         provider=PROVIDER,
-        account_id=place.ref,
+        account_id=scope.ref,
         surface="human",
         kind="iam-group",
         native_id=group["GroupId"],
         name=group["GroupName"],
         address=group["Arn"],
         created_at=utc(group.get("CreateDate")),
-        environment=place.environment(),
+        environment=scope.environment(),
     )
 
 
-def _user(place: Place, user: dict[str, Any], report: Report | None) -> Identity:
-    user_id = record_id(PROVIDER, "iam-user", user["UserId"])
-    place.found.ids[user["Arn"]] = user_id
+def _user(scope: AwsScope, user: dict[str, Any], report: CredentialReport | None) -> Identity:
     row = report.rows.get(user["Arn"]) if report else None
     tags = tags_of(user.get("Tags"))
-    owner, owner_source = place.owner(tags)
+    owner, owner_source = scope.owner(tags)
     return Identity(
-        id=user_id,
+        id=record_id(PROVIDER, "iam-user", user["UserId"]),
         provider=PROVIDER,
-        account_id=place.ref,
+        account_id=scope.ref,
         # A password is for a person; a user without one exists for its keys.
         surface="human" if row and row.password_enabled else "automation",
         kind="iam-user",
@@ -110,50 +127,41 @@ def _user(place: Place, user: dict[str, Any], report: Report | None) -> Identity
         never_used=row.never_used if row else None,
         owner=owner,
         owner_source=owner_source,
-        environment=place.environment(tags),
+        environment=scope.environment(tags),
         mfa=row.mfa if row else None,
         tags=tags,
     )
 
 
-def _role(place: Place, role: dict[str, Any]) -> Identity:
-    role_id, arn, name = record_id(PROVIDER, "iam-role", role["RoleId"]), role["Arn"], role["RoleName"]
-    place.found.ids[arn] = role_id
-    for profile in role.get("InstanceProfileList", []):
-        place.found.profile_roles[profile["Arn"]] = arn
+def _role(scope: AwsScope, role: dict[str, Any]) -> Identity:
     created = utc(role.get("CreateDate"))
     used = utc((role.get("RoleLastUsed") or {}).get("LastUsedDate"))
     # No last use means "not in the last 400 days": only for a younger role is that "never".
-    young = created is not None and created > place.run.as_of - timedelta(days=USAGE_WINDOW_DAYS)
-    path = str(role.get("Path", "/"))
+    young = created is not None and created > scope.run.as_of - timedelta(days=USAGE_WINDOW_DAYS)
+    name, path = role["RoleName"], str(role.get("Path", "/"))
     tags = tags_of(role.get("Tags"))
-    owner, owner_source = place.owner(tags)
+    owner, owner_source = scope.owner(tags)
     return Identity(
-        id=role_id,
+        id=record_id(PROVIDER, "iam-role", role["RoleId"]),
         provider=PROVIDER,
-        account_id=place.ref,
+        account_id=scope.ref,
         surface="human" if name.startswith("AWSReservedSSO_") else "automation",
         kind="iam-role",
         native_id=role["RoleId"],
         name=name,
-        address=arn,
+        address=role["Arn"],
         created_at=created,
         last_used_at=used,
         never_used=False if used else (young or None),
         usage_window_days=USAGE_WINDOW_DAYS,
         owner=owner,
         owner_source=owner_source,
-        environment=place.environment(tags),
+        environment=scope.environment(tags),
         managed_by="provider" if path.startswith(("/aws-service-role/", "/aws-reserved/")) else None,
         tags=tags,
     )
 
 
-def aliases(place: Place) -> Generator[Record, None, list[str]]:
-    """Yield nothing; return the account's aliases."""
-    yield from ()
-    return [
-        alias
-        for page in pages(place.client("iam"), "list_account_aliases")
-        for alias in page["AccountAliases"]
-    ]
+def alias(scope: AwsScope) -> str | None:
+    """Return the account's alias: it has one at most."""
+    return next(items(scope.client("iam"), "list_account_aliases", "AccountAliases"), None)

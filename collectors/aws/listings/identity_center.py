@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collectors.aws.client import items
-from collectors.aws.place import PROVIDER
+from collectors.aws.scope import PROVIDER
 from scanner.records import Identity, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collectors.aws.client import Access
-    from collectors.aws.listings.iam import Details
-    from collectors.aws.listings.organization import Reading
-    from collectors.aws.place import Place
+    from collectors.aws.organization import OrganizationReader
+    from collectors.aws.scope import AwsScope
     from scanner.records import Record
 
 
@@ -33,16 +32,16 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Record id of the user or group."""
 
 
-def people(place: Place, region: str) -> Iterator[Record]:
+def people(scope: AwsScope, region: str) -> Iterator[Record]:
     """Yield users and groups of the identity store."""
-    for store in _instances(place.access, region).values():
-        client = place.access.client("identitystore", region)
+    for store in _instances(scope.access, region).values():
+        client = scope.access.client("identitystore", region)
         for user in items(client, "list_users", "Users", IdentityStoreId=store):
             state = user.get("UserStatus")
             yield Identity(
                 id=record_id(PROVIDER, "identity-center-user", user["UserId"]),
                 provider=PROVIDER,
-                account_id=place.ref,
+                account_id=scope.ref,
                 surface="human",
                 kind="identity-center-user",
                 native_id=user["UserId"],
@@ -54,7 +53,7 @@ def people(place: Place, region: str) -> Iterator[Record]:
             yield Identity(
                 id=record_id(PROVIDER, "identity-center-group", group["GroupId"]),
                 provider=PROVIDER,
-                account_id=place.ref,
+                account_id=scope.ref,
                 surface="human",
                 kind="identity-center-group",
                 native_id=group["GroupId"],
@@ -63,16 +62,17 @@ def people(place: Place, region: str) -> Iterator[Record]:
             )
 
 
-def assignments(place: Place, org: Reading, details: Details, region: str) -> Iterator[Record]:
+def assignments(scope: AwsScope, org: OrganizationReader, region: str) -> Iterator[Record]:
     """Yield who uses which role of this account by way of a permission set."""
-    roles = {role["RoleName"]: place.id_of(role["Arn"]) for role in details.roles}
+    listed = scope.principals.identities if scope.principals else []
+    roles = {one.name: one.id for one in listed if one.kind == "iam-role"}
     for assignment in org.once("identity-center", lambda: _assignments(org.access, region)):
-        if assignment.account != place.account:
+        if assignment.account != scope.account:
             continue
         start = f"AWSReservedSSO_{assignment.permission_set}_"
         for name, role_id in roles.items():
             if name.startswith(start) and "_" not in name[len(start) :]:
-                yield place.link(
+                yield scope.link(
                     assignment.principal,
                     "uses",
                     role_id,

@@ -5,41 +5,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.aws.failures import MalformedError
-from collectors.aws.place import PROVIDER, Tally, tags_of
+from collectors.aws.scope import PROVIDER, PartialReads, tags_of
 from collectors.aws.times import utc
 from scanner.records import Credential, Identity, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
-    from collectors.aws.place import Place
+    from collectors.aws.scope import AwsScope
     from scanner.records import Record
 
 
-def oidc_providers(place: Place) -> Generator[Record, None, list[dict[str, Any]]]:
-    """Yield OIDC providers. Returns them for the evaluator as ``arn``, ``url``, ``client_ids``."""
-    iam = place.client("iam")
+def oidc_providers(scope: AwsScope) -> Iterator[Record]:
+    """Yield OIDC providers."""
+    iam = scope.client("iam")
     answer = iam.list_open_id_connect_providers()
     if "OpenIDConnectProviderList" not in answer:
         raise MalformedError("ListOpenIDConnectProviders: the response contains no list")
-    tally = Tally()
-    found: list[dict[str, Any]] = []
+    reads = PartialReads()
     for entry in answer["OpenIDConnectProviderList"]:
         arn = entry["Arn"]
-        read = tally.read(arn, lambda: iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn))  # noqa: B023
+        read = reads.read(arn, lambda: iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn))  # noqa: B023
         provider: dict[str, Any] = read or {}
         # The ARN ends with the URL, so that a refused detail still leaves the issuer.
         url = str(provider.get("Url") or arn.split(":oidc-provider/", 1)[-1])
-        client_ids = sorted(provider.get("ClientIDList") or [])
-        found.append({"arn": arn, "url": url, "client_ids": client_ids})
         tags = tags_of(provider.get("Tags"))
-        owner, owner_source = place.owner(tags)
+        owner, owner_source = scope.owner(tags)
         provider_id = record_id(PROVIDER, "oidc-provider", arn)
-        place.found.ids[arn] = provider_id
         yield Identity(
             id=provider_id,
             provider=PROVIDER,
-            account_id=place.ref,
+            account_id=scope.ref,
             surface="automation",
             kind="oidc-provider",
             native_id=arn,
@@ -48,41 +44,39 @@ def oidc_providers(place: Place) -> Generator[Record, None, list[dict[str, Any]]
             created_at=utc(provider.get("CreateDate")),
             owner=owner,
             owner_source=owner_source,
-            environment=place.environment(tags),
+            environment=scope.environment(tags),
             tags=tags,
         )
-    tally.end()
-    return found
+    reads.end()
 
 
-def saml_providers(place: Place) -> Iterator[Record]:
+def saml_providers(scope: AwsScope) -> Iterator[Record]:
     """Yield SAML providers, and the certificate that ends with each one's metadata."""
-    answer = place.client("iam").list_saml_providers()
+    answer = scope.client("iam").list_saml_providers()
     if "SAMLProviderList" not in answer:
         raise MalformedError("ListSAMLProviders: the response contains no list")
     for entry in answer["SAMLProviderList"]:
         arn = entry["Arn"]
         provider_id = record_id(PROVIDER, "saml-provider", arn)
-        place.found.ids[arn] = provider_id
         name = arn.rsplit("/", 1)[-1]
         yield Identity(
             id=provider_id,
             provider=PROVIDER,
-            account_id=place.ref,
+            account_id=scope.ref,
             surface="human",
             kind="saml-provider",
             native_id=arn,
             name=name,
             address=arn,
             created_at=utc(entry.get("CreateDate")),
-            environment=place.environment(),
+            environment=scope.environment(),
         )
         ends = utc(entry.get("ValidUntil"))
         if ends is not None:
             yield Credential(
                 id=record_id(PROVIDER, "certificate", arn),
                 provider=PROVIDER,
-                account_id=place.ref,
+                account_id=scope.ref,
                 identity_id=provider_id,
                 kind="certificate",
                 native_id=arn,

@@ -1,325 +1,198 @@
-"""The organization: its accounts, units and policies, read once a night and shared by the targets of this process."""
+"""The organization as its own target and each of its accounts see it."""
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collectors.aws.client import document, items
-from collectors.aws.failures import MalformedError, code_of
-from collectors.aws.place import PROVIDER
-from collectors.aws.times import utc
-from scanner.records import Account, Control, record_id
+from collectors.aws.evaluator.policy_records import SCP
+from collectors.aws.failures import MalformedError
+from collectors.aws.organization import (
+    POLICY_TYPES,
+    AwsOrganization,
+    OrganizationTree,
+    account_record,
+    account_ref,
+    organization_record,
+    organization_ref,
+    unit_records,
+    unit_ref,
+)
+from scanner.records import Control, Policy, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-    from collectors.aws.client import Access
-    from collectors.aws.config import Config
-    from collectors.aws.place import Place
-    from scanner.collect.collector import Run
+    from collectors.aws.organization import OrganizationReader
+    from collectors.aws.scope import AwsScope
     from scanner.records import Record
 
-T = TypeVar("T")
-POLICY_TYPES = {"SERVICE_CONTROL_POLICY": "scp", "RESOURCE_CONTROL_POLICY": "rcp"}
+_TREE = "organizations:ListRoots, organizations:ListOrganizationalUnitsForParent, organizations:ListAccountsForParent"
+_POLICIES = "organizations:ListPolicies, organizations:DescribePolicy, organizations:ListTargetsForPolicy"
 
 
-class Organization(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer of DescribeOrganization; ``id`` is None when the account is in no organization."""
+class Membership(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account could learn of its organization. None is unknown throughout."""
 
-    id: str | None
-    arn: str | None = None
-    management: str | None = None
-    """Number of the management account."""
+    organization: AwsOrganization | None = None
+    accounts: dict[str, dict[str, Any]] | None = None
+    """Account number -> entry of ListAccounts."""
+    tree: OrganizationTree | None = None
+    scps: list[Policy] = []
+    """Those that are attached to the account or above it."""
 
+    def records(self) -> Iterator[Record]:
+        """Yield the organization, its units and the policies over the account as records, as far as they are known."""
+        if self.organization is None or self.organization.id is None:
+            return
+        yield organization_record(self.organization, self.accounts)
+        if self.tree is not None:
+            yield from unit_records(self.organization, self.tree)
+        yield from self.scps
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """A service or resource control policy, and what it is attached to."""
-
-    id: str
-    name: str
-    kind: str
-    """``scp`` or ``rcp``."""
-    document: dict[str, Any] | str
-    targets: frozenset[str]
-    """Ids of roots, units and accounts."""
-
-
-class Unit(msgspec.Struct, frozen=True, kw_only=True):
-    """A root or an organizational unit."""
-
-    id: str
-    name: str
-    arn: str
-    parent: str | None
+    def parent_of(self, account: str) -> str | None:
+        """Return the `Account.id` of the unit that holds an account; of the organization when the unit is unknown."""
+        if self.organization is None or self.organization.id is None:
+            return None
+        unit = self.tree.parents.get(account) if self.tree else None
+        return unit_ref(unit) if unit else organization_ref(self.organization.id)
 
 
-class Tree(msgspec.Struct, frozen=True, kw_only=True):
-    """Roots and units by id, and which of them holds each account."""
+def membership(scope: AwsScope, org: OrganizationReader) -> Generator[Record, None, Membership]:
+    """Yield how much was learnt of the account's organization, and return it.
 
-    units: dict[str, Unit]
-    parents: dict[str, str]
-
-
-class Reading:
-    """The organization as read with the credentials of the process. Each part is read once, or fails once."""
-
-    def __init__(self, access: Access) -> None:
-        self.access = access
-        self._lock = threading.RLock()
-        self._done: dict[str, Any] = {}
-        self._failed: dict[str, Exception] = {}
-
-    def once(self, part: str, read: Callable[[], T]) -> T:
-        """Return what ``read`` gives, or gave; raise what it raised."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        with self._lock:
-            if part in self._failed:
-                raise self._failed[part]
-            if part not in self._done:
-                try:
-                    self._done[part] = read()
-                except (BotoCoreError, ClientError, MalformedError) as exc:
-                    self._failed[part] = exc
-                    raise
-            value: T = self._done[part]
-            return value
-
-    def organization(self) -> Organization:
-        """Return the organization. Raises botocore's exceptions."""
-        return self.once("organization", lambda: _describe(self.access))
-
-    def accounts(self) -> dict[str, dict[str, Any]]:
-        """Return account number -> entry of ListAccounts, of every account of the organization."""
-
-        def read() -> dict[str, dict[str, Any]]:
-            found = items(self.access.client("organizations"), "list_accounts", "Accounts")
-            return {entry["Id"]: entry for entry in found}
-
-        return self.once("accounts", read)
-
-    def tree(self) -> Tree:
-        """Return roots, units, and where accounts hang."""
-        return self.once("tree", lambda: _tree(self.access))
-
-    def policies(self, policy_type: str) -> list[Policy]:
-        """Return the policies of a type, with documents and targets."""
-        return self.once(policy_type, lambda: _policies(self.access, policy_type))
-
-
-_readings: dict[str, Reading] = {}
-_guard = threading.Lock()
-
-
-def reading(config: Config, run: Run, sign_in: Callable[[], Access]) -> Reading:
-    """Return this night's reading of the organization, for every target that this process collects."""
-    key = hashlib.sha256(
-        f"{run.as_of.isoformat()}\x1f{config.model_dump_json()}\x1f{id(run.stopping)}".encode()
-    )
-    name = key.hexdigest()
-    with _guard:
-        if name not in _readings:
-            while len(_readings) >= 8:
-                del _readings[next(iter(_readings))]
-            _readings[name] = Reading(sign_in())
-        return _readings[name]
-
-
-def unit_ref(unit_id: str) -> str:
-    """Return the `Account.id` of a root or organizational unit."""
-    return record_id(PROVIDER, "organizational-unit", unit_id)
-
-
-def organization_ref(organization_id: str) -> str:
-    """Return the `Account.id` of an organization."""
-    return record_id(PROVIDER, "organization", organization_id)
-
-
-def _describe(access: Access) -> Organization:
-    from botocore.exceptions import ClientError
-
-    try:
-        answer = access.client("organizations").describe_organization().get("Organization")
-    except ClientError as exc:
-        if code_of(exc) == "AWSOrganizationsNotInUseException":
-            return Organization(id=None)
-        raise
-    if not answer or "Id" not in answer:
-        raise MalformedError("DescribeOrganization: the response contains no organization")
-    return Organization(id=answer["Id"], arn=answer.get("Arn"), management=answer.get("MasterAccountId"))
-
-
-def _tree(access: Access) -> Tree:
-    client = access.client("organizations")
-    units: dict[str, Unit] = {}
-    parents: dict[str, str] = {}
-    waiting = [
-        Unit(id=root["Id"], name=root.get("Name", "Root"), arn=root["Arn"], parent=None)
-        for root in items(client, "list_roots", "Roots")
-    ]
-    while waiting:
-        unit = waiting.pop()
-        if unit.id in units:
-            continue
-        units[unit.id] = unit
-        for entry in items(client, "list_accounts_for_parent", "Accounts", ParentId=unit.id):
-            parents[entry["Id"]] = unit.id
-        below = items(client, "list_organizational_units_for_parent", "OrganizationalUnits", ParentId=unit.id)
-        waiting += [
-            Unit(id=entry["Id"], name=entry.get("Name", entry["Id"]), arn=entry["Arn"], parent=unit.id)
-            for entry in below
-        ]
-    return Tree(units=units, parents=parents)
-
-
-def _policies(access: Access, policy_type: str) -> list[Policy]:
-    client = access.client("organizations")
-    kind = POLICY_TYPES[policy_type]
-    summaries = items(client, "list_policies", "Policies", Filter=policy_type)
-    return [_policy(client, summary["Id"], summary.get("Name"), kind) for summary in summaries]
-
-
-def _policy(client: Any, policy_id: str, name: str | None, kind: str) -> Policy:
-    content = client.describe_policy(PolicyId=policy_id).get("Policy", {}).get("Content")
-    if not content:
-        raise MalformedError(f"DescribePolicy: {policy_id} has no content")
-    targets = items(client, "list_targets_for_policy", "Targets", PolicyId=policy_id)
-    return Policy(
-        id=policy_id,
-        name=name or policy_id,
-        kind=kind,
-        document=document(content),
-        targets=frozenset(target["TargetId"] for target in targets),
-    )
-
-
-def organization_id(org: Reading) -> Generator[Record, None, Organization]:
-    """Yield nothing; return the organization that the credentials belong to."""
-    yield from ()
-    return org.organization()
-
-
-def account_numbers(org: Reading) -> Generator[Record, None, frozenset[str]]:
-    """Yield nothing; return the numbers of the organization's accounts."""
-    yield from ()
-    return frozenset(org.accounts())
-
-
-def levels(org: Reading, account: str) -> Generator[Record, None, list[list[dict[str, Any]]]]:
-    """Yield nothing; return the service control policies over an account, root first, empty when none restricts it.
-
-    https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
+    The records of the organization are those of its own target. Where it is none (``organization: false``), each account
+    yields what it stands on.
     """
-    yield from ()
-    tree = org.tree()
-    if account not in tree.parents:
-        raise MalformedError(
-            f"account {account} has no parent in the part of the organization these credentials can see"
+    described = yield from scope.listing(
+        _described(scope, org),
+        "organizations:DescribeOrganization",
+        "accounts/aws-organization",
+        loses=("accounts/aws-account", "trusts/account", f"policies/{SCP}"),
+    )
+    if described is None:
+        return Membership()
+    about, accounts = described
+    if about.id is None:
+        return Membership(organization=about)
+    over = yield from scope.listing(
+        _policies_over(scope, org, about),
+        "organizations:ListPolicies",
+        f"policies/{SCP}",
+        *([] if scope.config.organization else ["accounts/aws-organizational-unit"]),
+        needs=f"{_TREE}, {_POLICIES}",
+    )
+    tree, scps = over or (None, [])
+    return Membership(organization=about, accounts=accounts, tree=tree, scps=scps)
+
+
+def _described(
+    scope: AwsScope, org: OrganizationReader
+) -> Generator[Record, None, tuple[AwsOrganization, dict[str, dict[str, Any]] | None]]:
+    about, accounts = org.organization(), None
+    if about.id is not None:
+        # Whether an account is one of ours or a stranger's is judged by this list.
+        accounts = yield from scope.lookup(
+            org.accounts, "organizations:ListAccounts", "accounts/aws-account", "trusts/account"
         )
-    path = [account]
-    holder: str | None = tree.parents[account]
-    while holder is not None and holder not in path:
-        path.append(holder)
+        if not scope.config.organization:
+            yield organization_record(about, accounts)
+    return about, accounts
+
+
+def _policies_over(
+    scope: AwsScope, org: OrganizationReader, about: AwsOrganization
+) -> Generator[Record, None, tuple[OrganizationTree, list[Policy]]]:
+    tree = org.tree()
+    if scope.account not in tree.parents:
+        raise MalformedError(
+            f"account {scope.account} has no parent in the part of the organization these credentials can see"
+        )
+    path = {account_ref(scope.account)}
+    holder: str | None = tree.parents[scope.account]
+    while holder is not None and unit_ref(holder) not in path:
+        path.add(unit_ref(holder))
         holder = tree.units[holder].parent if holder in tree.units else None
-    found: list[list[dict[str, Any]]] = []
-    for place in reversed(path):
-        here = [policy for policy in org.policies("SERVICE_CONTROL_POLICY") if place in policy.targets]
-        broken = [policy.name for policy in here if not isinstance(policy.document, dict)]
-        if broken:
-            raise MalformedError(f"service control policy {broken[0]} is not JSON")
-        found.append([policy.document for policy in here if isinstance(policy.document, dict)])
-    # Disabling the policy type detaches every policy: then nothing is attached anywhere, and nothing restricts.
-    return found if any(found) else []
+    scps = [policy for policy in org.policies("SERVICE_CONTROL_POLICY") if path & set(policy.attached_to)]
+    if not scope.config.organization:
+        yield from (unit for unit in unit_records(about, tree) if unit.id in path)
+        yield from scps
+    return tree, scps
 
 
-def units(org: Reading) -> Iterator[Record]:
-    """Yield the organization and its units as places."""
+def own_account(scope: AwsScope, known: Membership, alias: str | None) -> Iterator[Record]:
+    """Yield the account itself."""
+    yield account_record(
+        scope.account,
+        (known.accounts or {}).get(scope.account, {}),
+        known.parent_of(scope.account),
+        alias=alias,
+        environment=scope.environment(),
+    )
+
+
+def listed_accounts(
+    org: OrganizationReader, chosen: Callable[[str, dict[str, Any]], bool]
+) -> Generator[Record, None, dict[str, dict[str, Any]]]:
+    """Yield accounts as the organization lists them: those that no target reads, or that let nobody in.
+
+    Returns account number -> entry of ListAccounts, of all accounts.
+    """
+    for number, entry in sorted(org.accounts().items()):
+        if chosen(number, entry):
+            unit = org.tree().parents.get(number)
+            yield account_record(number, entry, unit_ref(unit) if unit else None)
+    return org.accounts()
+
+
+def organization_listings(
+    scope: AwsScope, org: OrganizationReader, chosen: Callable[[str, dict[str, Any]], bool]
+) -> Iterator[Record]:
+    """Yield the organization, its units and policies, and those of its accounts that are ``chosen``."""
+    accounts = yield from scope.listing(
+        listed_accounts(org, chosen), "organizations:ListAccounts", "accounts/aws-account"
+    )
+    yield from scope.listing(
+        _places(org, accounts),
+        "organizations:ListRoots",
+        "accounts/aws-organization",
+        "accounts/aws-organizational-unit",
+        needs=_TREE,
+    )
+    for policy_type, kind in POLICY_TYPES.items():
+        yield from scope.listing(
+            _guards(scope, org, policy_type),
+            "organizations:ListPolicies",
+            f"policies/{kind}",
+            f"controls/{kind}",
+            needs=_POLICIES,
+        )
+
+
+def _places(org: OrganizationReader, accounts: dict[str, dict[str, Any]] | None) -> Iterator[Record]:
     about = org.organization()
     if about.id is None:
         return
-    ref = organization_ref(about.id)
-    yield Account(
-        id=ref,
-        provider=PROVIDER,
-        account_id=ref,
-        kind="aws-organization",
-        native_id=about.id,
-        name=about.id,
-        address=about.arn,
-        active=True,
-    )
-    for unit in org.tree().units.values():
-        yield Account(
-            id=unit_ref(unit.id),
-            provider=PROVIDER,
-            account_id=ref,
-            kind="aws-organizational-unit",
-            native_id=unit.id,
-            name=unit.name,
-            address=unit.arn,
-            parent_id=unit_ref(unit.parent) if unit.parent else ref,
-        )
+    yield organization_record(about, accounts)
+    yield from unit_records(about, org.tree())
 
 
-def controls(place: Place, org: Reading, policy_type: str) -> Iterator[Record]:
-    """Yield the policies of a type as guards, one for each root, unit or account that they are attached to."""
+def _guards(scope: AwsScope, org: OrganizationReader, policy_type: str) -> Iterator[Record]:
+    """Yield the policies of a type, and a guard for each root, unit or account that they are attached to."""
     for policy in org.policies(policy_type):
-        for target in sorted(policy.targets):
-            is_account = target.isdigit()
+        yield policy
+        native_id = policy.native_id.rpartition("/")[2]
+        for target in policy.attached_to:
+            attached = target.rpartition(":")[2]
             yield Control(
-                id=record_id(PROVIDER, policy.kind, f"{policy.id}>{target}"),
-                provider=PROVIDER,
-                account_id=place.ref,
+                id=record_id("aws", policy.kind, f"{native_id}>{attached}"),
+                provider="aws",
+                account_id=scope.ref,
                 stage="runtime",
                 kind=policy.kind,
                 name=policy.name,
                 enforcement="enforced",
-                target=record_id(PROVIDER, "account", target) if is_account else unit_ref(target),
-                detail=f"{policy.id}, attached to {target}",
+                target=target,
+                detail=f"{native_id}, attached to {attached}",
             )
-
-
-def is_active(entry: dict[str, Any]) -> bool:
-    """Tell whether an account of ListAccounts can be signed in to.
-
-    ``State`` replaces ``Status``: https://docs.aws.amazon.com/organizations/latest/APIReference/API_Account.html.
-    """
-    return (entry.get("State") or entry.get("Status")) in {"ACTIVE", "PENDING_CLOSURE"}
-
-
-def known_accounts(org: Reading, chosen: Callable[[str, dict[str, Any]], bool]) -> Iterator[Record]:
-    """Yield accounts as the organization lists them: those that no target reads, or that let nobody in."""
-    for number, entry in sorted(org.accounts().items()):
-        if chosen(number, entry):
-            ref = record_id(PROVIDER, "account", number)
-            yield account_record(ref, number, entry, org.tree().parents.get(number))
-
-
-def account_record(
-    ref: str,
-    number: str,
-    entry: dict[str, Any],
-    parent: str | None,
-    *,
-    alias: str | None = None,
-    environment: str | None = None,
-) -> Account:
-    """Return the record of an account. ``entry`` is that of ListAccounts, empty when it could not be read."""
-    state = entry.get("State") or entry.get("Status")
-    return Account(
-        id=ref,
-        provider=PROVIDER,
-        account_id=ref,
-        kind="aws-account",
-        native_id=number,
-        name=entry.get("Name") or alias or number,
-        address=entry.get("Arn"),
-        parent_id=unit_ref(parent) if parent else None,
-        environment=environment,
-        active=state == "ACTIVE" if state else None,
-        created_at=utc(entry.get("JoinedTimestamp")) if entry.get("JoinedMethod") == "CREATED" else None,
-    )

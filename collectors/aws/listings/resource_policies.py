@@ -1,78 +1,44 @@
-"""Policies that are attached to resources: keys, buckets, queues, topics. They yield nothing: the evaluator reads them."""
+"""Policies of resources that are listed for nothing else: buckets, keys, queues, topics."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from collectors.aws.client import items
-from collectors.aws.place import Tally
+from collectors.aws.resource_policies import answered, resource_policies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
 
-    from collectors.aws.place import Place
+    from collectors.aws.scope import AwsScope
     from scanner.records import Record
 
-ABSENT = (
-    "NoSuchBucket",
-    "NoSuchBucketPolicy",
-    "NotFoundException",
-    "RegistryPolicyNotFoundException",
-    "RepositoryNotFoundException",
-    "RepositoryPolicyNotFoundException",
-    "ResourceNotFoundException",
-    "AWS.SimpleQueueService.NonExistentQueue",
-    "QueueDoesNotExist",
-)
-"""Answers that mean "there is no policy", or that the resource is gone since it was listed."""
 
-
-def policies_of(
-    place: Place, service: str, listed: Callable[[Any], Iterable[str]], read: Callable[[Any, str], Any]
-) -> Iterator[Record]:
-    """Yield nothing; collect the policies of resources for the evaluator.
-
-    ``listed(client)`` gives the resources' ARNs, ``read(client, arn)`` the policy of one, or None.
-    """
-    yield from ()
-    client = place.client(service)
-    tally = Tally()
-    for arn in place.limited(listed(client)):
-        policy = tally.read(arn, lambda: read(client, arn), absent=ABSENT)  # noqa: B023
-        if policy:
-            tally.read(arn, lambda: place.add_policy(service, arn, policy))  # noqa: B023
-    tally.end()
-
-
-def buckets(place: Place) -> Iterator[Record]:
-    """Collect bucket policies of the whole account; botocore follows a bucket to its region."""
-    start = f"arn:{place.partition}:s3:::"
-    yield from place.ask(
-        policies_of(
-            place,
-            "s3",
-            lambda s3: (start + bucket["Name"] for bucket in items(s3, "list_buckets", "Buckets")),
-            lambda s3, arn: s3.get_bucket_policy(Bucket=arn.removeprefix(start)).get("Policy"),
-        ),
+def buckets(scope: AwsScope) -> Iterator[Record]:
+    """Yield bucket policies of the whole account; botocore follows a bucket to its region."""
+    start = f"arn:{scope.partition}:s3:::"
+    return resource_policies(
+        scope,
+        "s3",
         "s3:GetBucketPolicy",
-        ("grants", "resource-policy"),
-        ("trusts", "resource-policy"),
+        lambda s3: (start + bucket["Name"] for bucket in items(s3, "list_buckets", "Buckets")),
+        lambda s3, arn: answered(
+            s3.get_bucket_policy(Bucket=arn.removeprefix(start)), "Policy", "GetBucketPolicy"
+        ),
         needs="s3:ListAllMyBuckets, s3:GetBucketPolicy",
     )
 
 
-def keys(place: Place) -> Iterator[Record]:
-    """Collect the policies of customer-managed KMS keys; those of AWS's own keys cannot be changed."""
-    yield from place.ask(
-        policies_of(
-            place,
-            "kms",
-            _customer_keys,
-            lambda kms, arn: kms.get_key_policy(KeyId=arn, PolicyName="default").get("Policy"),
-        ),
+def keys(scope: AwsScope) -> Iterator[Record]:
+    """Yield the policies of customer-managed KMS keys; those of AWS's own keys cannot be changed."""
+    return resource_policies(
+        scope,
+        "kms",
         "kms:GetKeyPolicy",
-        ("grants", "resource-policy"),
-        ("trusts", "resource-policy"),
+        _customer_keys,
+        lambda kms, arn: answered(
+            kms.get_key_policy(KeyId=arn, PolicyName="default"), "Policy", "GetKeyPolicy"
+        ),
         needs="kms:ListKeys, kms:ListAliases, kms:GetKeyPolicy",
     )
 
@@ -88,40 +54,40 @@ def _customer_keys(kms: Any) -> Iterator[str]:
             yield key["KeyArn"]
 
 
-def queues(place: Place) -> Iterator[Record]:
-    """Collect the policies of SQS queues."""
+def queues(scope: AwsScope) -> Iterator[Record]:
+    """Yield the policies of SQS queues."""
     urls: dict[str, str] = {}
 
-    def listed(sqs: Any) -> Iterator[str]:
+    def arns(sqs: Any) -> Iterator[str]:
         for url in items(sqs, "list_queues", "QueueUrls"):
-            arn = place.arn("sqs", url.rsplit("/", 1)[-1])
+            arn = scope.arn("sqs", url.rsplit("/", 1)[-1])
             urls[arn] = url
             yield arn
 
     def policy(sqs: Any, arn: str) -> Any:
+        # A queue without a policy has no attribute, and so the answer none at all.
         answer = sqs.get_queue_attributes(QueueUrl=urls[arn], AttributeNames=["Policy"])
         return (answer.get("Attributes") or {}).get("Policy")
 
-    yield from place.ask(
-        policies_of(place, "sqs", listed, policy),
+    return resource_policies(
+        scope,
+        "sqs",
         "sqs:GetQueueAttributes",
-        ("grants", "resource-policy"),
-        ("trusts", "resource-policy"),
+        arns,
+        policy,
         needs="sqs:ListQueues, sqs:GetQueueAttributes",
     )
 
 
-def topics(place: Place) -> Iterator[Record]:
-    """Collect the policies of SNS topics."""
-    yield from place.ask(
-        policies_of(
-            place,
-            "sns",
-            lambda sns: (topic["TopicArn"] for topic in items(sns, "list_topics", "Topics")),
-            lambda sns, arn: (sns.get_topic_attributes(TopicArn=arn).get("Attributes") or {}).get("Policy"),
-        ),
+def topics(scope: AwsScope) -> Iterator[Record]:
+    """Yield the policies of SNS topics."""
+    return resource_policies(
+        scope,
+        "sns",
         "sns:GetTopicAttributes",
-        ("grants", "resource-policy"),
-        ("trusts", "resource-policy"),
+        lambda sns: (topic["TopicArn"] for topic in items(sns, "list_topics", "Topics")),
+        lambda sns, arn: answered(
+            sns.get_topic_attributes(TopicArn=arn), "Attributes", "GetTopicAttributes"
+        ).get("Policy"),
         needs="sns:ListTopics, sns:GetTopicAttributes",
     )

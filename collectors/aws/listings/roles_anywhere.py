@@ -5,49 +5,47 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.aws.client import items
-from collectors.aws.place import PROVIDER
+from collectors.aws.scope import PROVIDER
 from collectors.aws.times import utc
 from scanner.records import Control, Credential, Identity, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.aws.place import Place
+    from collectors.aws.scope import AwsScope
     from scanner.records import Record
 
 
-def roles_anywhere_region(place: Place) -> Iterator[Record]:
+def roles_anywhere_region(scope: AwsScope) -> Iterator[Record]:
     """Yield everything of IAM Roles Anywhere in the region."""
-    yield from place.ask(
-        _anchors(place),
+    yield from scope.listing(
+        _anchors(scope),
         "rolesanywhere:ListTrustAnchors",
-        ("controls", "trust-anchor"),
-        ("trusts", "certificate"),
+        "controls/trust-anchor",
+        loses=("trusts/certificate",),
     )
-    yield from place.ask(
-        _profiles(place),
+    yield from scope.listing(
+        _profiles(scope),
         "rolesanywhere:ListProfiles",
-        ("identities", "roles-anywhere-profile"),
-        ("links", "uses"),
+        "identities/roles-anywhere-profile",
+        "links/uses",
     )
-    yield from place.ask(
-        _subjects(place),
+    yield from scope.listing(
+        _subjects(scope),
         "rolesanywhere:ListSubjects",
-        ("identities", "roles-anywhere-subject"),
-        ("credentials", "certificate"),
+        "identities/roles-anywhere-subject",
+        "credentials/certificate",
     )
 
 
-def _anchors(place: Place) -> Iterator[Record]:
-    for anchor in items(place.client("rolesanywhere"), "list_trust_anchors", "trustAnchors"):
+def _anchors(scope: AwsScope) -> Iterator[Record]:
+    for anchor in items(scope.client("rolesanywhere"), "list_trust_anchors", "trustAnchors"):
         arn = anchor["trustAnchorArn"]
-        with place.found.lock:
-            place.found.anchors.append(arn)
         source = str((anchor.get("source") or {}).get("sourceType") or "unknown")
         yield Control(
             id=record_id(PROVIDER, "trust-anchor", arn),
             provider=PROVIDER,
-            account_id=place.ref,
+            account_id=scope.ref,
             stage="runtime",
             kind="trust-anchor",
             name=anchor.get("name") or arn,
@@ -57,16 +55,14 @@ def _anchors(place: Place) -> Iterator[Record]:
         )
 
 
-def _profiles(place: Place) -> Iterator[Record]:
-    for profile in items(place.client("rolesanywhere"), "list_profiles", "profiles"):
+def _profiles(scope: AwsScope) -> Iterator[Record]:
+    for profile in items(scope.client("rolesanywhere"), "list_profiles", "profiles"):
         arn = profile["profileArn"]
         profile_id = record_id(PROVIDER, "roles-anywhere-profile", arn)
-        with place.found.lock:
-            place.found.ids[arn] = profile_id
         yield Identity(
             id=profile_id,
             provider=PROVIDER,
-            account_id=place.ref,
+            account_id=scope.ref,
             surface="workload",
             kind="roles-anywhere-profile",
             native_id=arn,
@@ -74,25 +70,25 @@ def _profiles(place: Place) -> Iterator[Record]:
             address=arn,
             enabled=profile.get("enabled"),
             created_at=utc(profile.get("createdAt")),
-            environment=place.environment(),
+            environment=scope.environment(),
         )
         for role in profile.get("roleArns") or []:
-            yield place.link(profile_id, "uses", place.id_of(role), evidence="rolesanywhere:ListProfiles")
+            yield scope.link(profile_id, "uses", scope.id_of(role), evidence="rolesanywhere:ListProfiles")
 
 
-def _subjects(place: Place) -> Iterator[Record]:
-    for subject in items(place.client("rolesanywhere"), "list_subjects", "subjects"):
-        yield from _subject(place, subject)
+def _subjects(scope: AwsScope) -> Iterator[Record]:
+    for subject in items(scope.client("rolesanywhere"), "list_subjects", "subjects"):
+        yield from _subject(scope, subject)
 
 
-def _subject(place: Place, subject: dict[str, Any]) -> Iterator[Record]:
+def _subject(scope: AwsScope, subject: dict[str, Any]) -> Iterator[Record]:
     native, name = subject["subjectId"], subject.get("x509Subject") or subject["subjectId"]
     subject_id = record_id(PROVIDER, "roles-anywhere-subject", native)
     seen, created = utc(subject.get("lastSeenAt")), utc(subject.get("createdAt"))
     yield Identity(
         id=subject_id,
         provider=PROVIDER,
-        account_id=place.ref,
+        account_id=scope.ref,
         surface="workload",
         kind="roles-anywhere-subject",
         native_id=native,
@@ -102,12 +98,12 @@ def _subject(place: Place, subject: dict[str, Any]) -> Iterator[Record]:
         created_at=created,
         last_used_at=seen,
         never_used=False if seen else None,
-        environment=place.environment(),
+        environment=scope.environment(),
     )
     yield Credential(
         id=record_id(PROVIDER, "certificate", native),
         provider=PROVIDER,
-        account_id=place.ref,
+        account_id=scope.ref,
         identity_id=subject_id,
         kind="certificate",
         native_id=native,

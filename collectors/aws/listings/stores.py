@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from collectors.aws.client import items
-from collectors.aws.listings.resource_policies import policies_of
-from collectors.aws.place import PROVIDER, tags_of
+from collectors.aws.resource_policies import doubts, resource_policies
+from collectors.aws.scope import PROVIDER, tags_of
 from collectors.aws.times import utc
 from scanner.records import Credential, Secret, record_id
 from scanner.secrets.detectors import secret_name
@@ -16,51 +16,46 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from datetime import datetime
 
-    from collectors.aws.place import Place
+    from collectors.aws.scope import AwsScope
     from scanner.records import Record
 
 
-def secrets_manager_region(place: Place) -> Iterator[Record]:
+def secrets_manager_region(scope: AwsScope) -> Iterator[Record]:
     """Yield the secrets of Secrets Manager, then read their resource policies."""
-    arns = yield from place.ask(
-        _secrets(place),
+    arns = yield from scope.listing(
+        _secrets(scope),
         "secretsmanager:ListSecrets",
-        ("secrets", "secrets-manager"),
-        ("grants", "resource-policy"),
-        ("trusts", "resource-policy"),
+        "secrets/secrets-manager",
+        loses=doubts(scope, "secretsmanager"),
     )
-    if arns and "secretsmanager" in place.config.resource_policies:
-        yield from place.ask(
-            policies_of(
-                place,
-                "secretsmanager",
-                lambda _: arns,
-                lambda client, arn: client.get_resource_policy(SecretId=arn).get("ResourcePolicy"),
-            ),
+    if arns is not None:
+        yield from resource_policies(
+            scope,
+            "secretsmanager",
             "secretsmanager:GetResourcePolicy",
-            ("grants", "resource-policy"),
-            ("trusts", "resource-policy"),
+            lambda _: arns,
+            # The answer names no policy where there is none.
+            lambda client, arn: client.get_resource_policy(SecretId=arn).get("ResourcePolicy"),
+            ids={arn: record_id(PROVIDER, "secrets-manager", arn) for arn in arns},
         )
 
 
-def _secrets(place: Place) -> Generator[Record, None, list[str]]:
+def _secrets(scope: AwsScope) -> Generator[Record, None, list[str]]:
     arns: list[str] = []
-    for item in items(place.client("secretsmanager"), "list_secrets", "SecretList"):
+    for item in items(scope.client("secretsmanager"), "list_secrets", "SecretList"):
         arn = item["ARN"]
         arns.append(arn)
         tags = tags_of(item.get("Tags"))
-        owner, _ = place.owner(tags)
+        owner, _ = scope.owner(tags)
         secret_id = record_id(PROVIDER, "secrets-manager", arn)
-        with place.found.lock:
-            place.found.ids[arn] = secret_id
         read_at = utc(item.get("LastAccessedDate"))
         yield Secret(
             id=secret_id,
             provider=PROVIDER,
-            account_id=place.ref,
+            account_id=scope.ref,
             store="secrets-manager",
             name=item["Name"],
-            environment=place.environment(tags),
+            environment=scope.environment(tags),
             readable=False,
             looks_like=_by_name(item["Name"]),
             managed_by=item.get("OwningService"),
@@ -81,28 +76,28 @@ def _secrets(place: Place) -> Generator[Record, None, list[str]]:
     return arns
 
 
-def ssm_region(place: Place) -> Iterator[Record]:
+def ssm_region(scope: AwsScope) -> Iterator[Record]:
     """Yield SSM parameters that hold secrets, and hybrid activations."""
-    yield from place.ask(_parameters(place), "ssm:DescribeParameters", ("secrets", "ssm-parameter"))
-    yield from place.ask(_activations(place), "ssm:DescribeActivations", ("credentials", "ssm-activation"))
+    yield from scope.listing(_parameters(scope), "ssm:DescribeParameters", "secrets/ssm-parameter")
+    yield from scope.listing(_activations(scope), "ssm:DescribeActivations", "credentials/ssm-activation")
 
 
-def _parameters(place: Place) -> Iterator[Record]:
+def _parameters(scope: AwsScope) -> Iterator[Record]:
     """Yield encrypted parameters, and plain ones whose name speaks of a secret."""
-    pages = items(place.client("ssm"), "describe_parameters", "Parameters", PaginationConfig={"PageSize": 50})
+    pages = items(scope.client("ssm"), "describe_parameters", "Parameters", PaginationConfig={"PageSize": 50})
     for item in pages:
         name, encrypted = item["Name"], item.get("Type") == "SecureString"
         looks_like = _by_name(name)
         if not encrypted and looks_like is None:
             continue
-        arn = item.get("ARN") or place.arn("ssm", f"parameter/{name.lstrip('/')}")
+        arn = item.get("ARN") or scope.arn("ssm", f"parameter/{name.lstrip('/')}")
         yield Secret(
             id=record_id(PROVIDER, "ssm-parameter", arn),
             provider=PROVIDER,
-            account_id=place.ref,
+            account_id=scope.ref,
             store="ssm-parameter",
             name=name,
-            environment=place.environment(),
+            environment=scope.environment(),
             readable=False,
             looks_like=looks_like,
             encrypted=encrypted,
@@ -130,19 +125,19 @@ def _expiration(policies: list[dict[str, Any]]) -> datetime | None:
     return None
 
 
-def _activations(place: Place) -> Iterator[Record]:
-    for item in items(place.client("ssm"), "describe_activations", "ActivationList"):
+def _activations(scope: AwsScope) -> Iterator[Record]:
+    for item in items(scope.client("ssm"), "describe_activations", "ActivationList"):
         native, role = item["ActivationId"], str(item.get("IamRole") or "")
         role_arn = (
-            role if role.startswith("arn:") else f"arn:{place.partition}:iam::{place.account}:role/{role}"
+            role if role.startswith("arn:") else f"arn:{scope.partition}:iam::{scope.account}:role/{role}"
         )
         tags = tags_of(item.get("Tags"))
         limit, count = item.get("RegistrationLimit"), item.get("RegistrationsCount")
         yield Credential(
             id=record_id(PROVIDER, "ssm-activation", native),
             provider=PROVIDER,
-            account_id=place.ref,
-            identity_id=place.id_of(role_arn),
+            account_id=scope.ref,
+            identity_id=scope.id_of(role_arn),
             kind="ssm-activation",
             native_id=native,
             name=item.get("Description") or item.get("DefaultInstanceName") or native,
@@ -151,8 +146,8 @@ def _activations(place: Place) -> Iterator[Record]:
             created_at=utc(item.get("CreatedDate")),
             rotated_at=utc(item.get("CreatedDate")),
             expires_at=utc(item.get("ExpirationDate")),
-            owner=place.owner(tags)[0],
-            location=place.region,
+            owner=scope.owner(tags)[0],
+            location=scope.region,
         )
 
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 IN_DOUBT = [
-    name for name in TABLES if name not in {"accounts", "gaps", "coverage", "trusts", "artifacts", "rollouts"}
+    name
+    for name in TABLES
+    if name not in {"accounts", "gaps", "coverage", "trusts", "policies", "artifacts", "rollouts"}
 ]
 """Tables that are in doubt when projects or subgroups could not be listed."""
 

@@ -46,7 +46,7 @@ _TRACKED_SINCE = datetime(2015, 4, 22, tzinfo=UTC)
 """Since when AWS tracks the use of access keys; of passwords since 2014-10-20."""
 
 
-class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
+class ReportedKey(msgspec.Struct, frozen=True, kw_only=True):
     """An access key as the report shows it."""
 
     active: bool
@@ -56,7 +56,7 @@ class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
     never_used: bool | None
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class ReportedUser(msgspec.Struct, frozen=True, kw_only=True):
     """One user of the report, or the root user."""
 
     user: str
@@ -67,7 +67,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     password_never_used: bool | None
     password_changed_at: datetime | None
     mfa: bool | None
-    keys: list[KeyRow]
+    keys: list[ReportedKey]
     """Keys that exist, active or not, in the report's order."""
     certificates: list[tuple[bool, datetime | None]]
     """Signing certificates that exist: active, and since when."""
@@ -89,16 +89,16 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         return True if verdicts and all(verdicts) else None
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class CredentialReport(msgspec.Struct, frozen=True, kw_only=True):
     """A parsed report. ``problem`` says why the rows end where they do; None when the report is whole."""
 
-    rows: dict[str, Row]
+    rows: dict[str, ReportedUser]
     """ARN -> row."""
     generated_at: datetime | None
     problem: str | None = None
 
 
-def read(access: Access, wait: Callable[[float], bool]) -> Report:
+def read_report(access: Access, wait: Callable[[float], bool]) -> CredentialReport:
     """Have the report made, wait for it and parse it. ``wait(seconds)`` returns True when the run must stop.
 
     Raises botocore's exceptions, and `TruncatedError` when AWS takes longer than two minutes.
@@ -119,7 +119,7 @@ def read(access: Access, wait: Callable[[float], bool]) -> Report:
     return parse(content, answer.get("GeneratedTime"))
 
 
-def parse(content: bytes, generated_at: datetime | None = None) -> Report:
+def parse(content: bytes, generated_at: datetime | None = None) -> CredentialReport:
     """Parse a report. A row that is not whole ends it, and is told in ``problem``.
 
     Raises `MalformedError` when the text is no such report at all.
@@ -129,7 +129,7 @@ def parse(content: bytes, generated_at: datetime | None = None) -> Report:
     except UnicodeDecodeError as exc:
         raise MalformedError(f"the credential report is not UTF-8 at byte {exc.start}") from None
     lines = csv.reader(io.StringIO(text), strict=True)
-    rows: dict[str, Row] = {}
+    rows: dict[str, ReportedUser] = {}
     problem = None
     try:
         header = next(lines, [])
@@ -146,17 +146,17 @@ def parse(content: bytes, generated_at: datetime | None = None) -> Report:
         problem = f"line {lines.line_num}: {exc}: the report is truncated or altered"
     if not rows and problem is None:
         problem = "it has no rows, not even the root user's: the report is truncated or altered"
-    return Report(rows=rows, generated_at=generated_at, problem=problem)
+    return CredentialReport(rows=rows, generated_at=generated_at, problem=problem)
 
 
-def _row(cells: dict[str, str]) -> Row:
+def _row(cells: dict[str, str]) -> ReportedUser:
     """Return a row. Raises ValueError for a cell that holds what AWS never writes there."""
     flags = {name: _boolean(name, cells[name]) for name in _BOOLEANS}
     times = {name: _time(name, cells[name]) for name in _TIMES}
     created = times["user_creation_time"]
     if not cells["arn"].startswith("arn:") or created is None:
         raise ValueError("user without ARN or creation time")
-    keys: list[KeyRow] = []
+    keys: list[ReportedKey] = []
     certificates: list[tuple[bool, datetime | None]] = []
     for slot in (1, 2):
         rotated, used = times[f"access_key_{slot}_last_rotated"], times[f"access_key_{slot}_last_used_date"]
@@ -165,7 +165,7 @@ def _row(cells: dict[str, str]) -> Row:
             service = cells[f"access_key_{slot}_last_used_service"]
             never = cells[f"access_key_{slot}_last_used_date"] == "N/A" and created > _TRACKED_SINCE
             keys.append(
-                KeyRow(
+                ReportedKey(
                     active=active,
                     rotated_at=rotated,
                     last_used_at=used,
@@ -178,7 +178,7 @@ def _row(cells: dict[str, str]) -> Row:
             certificates.append((signing, since))
     password_used = times["password_last_used"]
     unused = cells["password_last_used"] in {"no_information", "N/A"} and created > _TRACKED_SINCE
-    return Row(
+    return ReportedUser(
         user=cells["user"],
         arn=cells["arn"],
         created_at=created,

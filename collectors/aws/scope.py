@@ -2,59 +2,31 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-import msgspec
-
-from collectors.aws.client import document
-from collectors.aws.evaluator.facts import ResourcePolicy
 from collectors.aws.failures import DeadlineError, MalformedError, PartlyReadError, TruncatedError, explain
+from collectors.aws.permissions import service_of
 from scanner.collect.failures import Failure
-from scanner.collect.listings import ListingRequest, gap, with_coverage
-from scanner.records import TABLE_OF, Coverage, Gap, Link, Secret, record_id
+from scanner.collect.listings import ListingRequest, with_coverage
+from scanner.records import Coverage, Link, Secret, record_id
 from scanner.secrets.detectors import inspect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-    from datetime import datetime
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from collectors.aws.client import Access
     from collectors.aws.config import Config
-    from collectors.aws.evaluator.facts import Compute
+    from collectors.aws.facts import ListedPrincipals
     from scanner.collect.collector import Run, Target
+    from scanner.collect.failures import Classify
     from scanner.records import Record, Relation
 
 T = TypeVar("T")
 PROVIDER = "aws"
 
 
-class Found:
-    """What the listings of one account leave for those after them, and for the evaluator. Threads append to it."""
-
-    def __init__(self) -> None:
-        self.ids: dict[str, str] = {}
-        """ARN -> id of the record that stands for it."""
-        self.profile_roles: dict[str, str] = {}
-        """ARN of an instance profile -> ARN of its role."""
-        self.compute: list[Compute] = []
-        self.resource_policies: list[ResourcePolicy] = []
-        self.eks_issuers: set[str] = set()
-        self.pod_identity_roles: set[str] = set()
-        self.anchors: list[str] = []
-        self.key_ids: set[str] = set()
-        """Access key ids that were seen in readable values."""
-        self.servers: dict[str, set[str]] = {}
-        """ARN of a user -> servers on whose disk its keys lie."""
-        self.failures: dict[str, Failure] = {}
-        """Call (``eks:ListClusters``) -> why it failed, in one region at least."""
-        self.last_accessed: dict[str, dict[str, datetime | None]] = {}
-        """ARN of a principal -> service -> last use, as analyzers tell it."""
-        self.lock = threading.Lock()
-
-
-class Place:
-    """An account and, for regional listings, a region of it."""
+class AwsScope:
+    """An account and, for regional listings, a region of it. Never changed: `at` and `knowing` return another."""
 
     def __init__(
         self,
@@ -65,9 +37,9 @@ class Place:
         access: Access,
         account: str,
         partition: str,
-        found: Found | None = None,
         region: str | None = None,
         ref: str | None = None,
+        principals: ListedPrincipals | None = None,
     ) -> None:
         self.config = config
         self.run = run
@@ -75,22 +47,30 @@ class Place:
         self.access = access
         self.account = account
         self.region = region
-        self.found = found or Found()
         self.partition = partition
         self.ref = ref or record_id(PROVIDER, "account", account)
         """The `Account.id`."""
+        self.principals = principals
 
-    def at(self, region: str) -> Place:
+    def at(self, region: str) -> AwsScope:
         """Return the same account in a region."""
-        return Place(
+        return self._but(region=region, principals=self.principals)
+
+    def knowing(self, principals: ListedPrincipals | None) -> AwsScope:
+        """Return the same account with its users, groups and roles known."""
+        return self._but(region=self.region, principals=principals)
+
+    def _but(self, *, region: str | None, principals: ListedPrincipals | None) -> AwsScope:
+        return AwsScope(
             config=self.config,
             run=self.run,
             target=self.target,
             access=self.access,
             account=self.account,
             partition=self.partition,
-            found=self.found,
             region=region,
+            ref=self.ref,
+            principals=principals,
         )
 
     def client(self, service: str) -> Any:
@@ -102,105 +82,95 @@ class Place:
         return f"arn:{self.partition}:{service}:{self.region or ''}:{self.account}:{resource}"
 
     def id_of(self, arn: str) -> str:
-        """Return the id of the record that stands for an ARN, or the ARN, which the analysis resolves."""
-        return self.found.ids.get(arn, arn)
+        """Return the id of the user, group or role of an ARN, or the ARN, which the analysis resolves."""
+        return self.principals.ids.get(arn, arn) if self.principals else arn
 
     @overload
-    def ask(
+    def listing(  # type: ignore[overload-overlap]  # as for with_coverage
         self,
-        listing: Generator[Record, None, T],
+        records: Generator[Record, None, T],
         call: str,
-        *fills: tuple[str, str | None],
-        needs: str | None = None,
-        service: str | None = None,
+        kind: str,
+        *fills: str,
+        loses: Sequence[str] = ...,
+        needs: str | None = ...,
     ) -> Generator[Record, None, T | None]: ...
 
     @overload
-    def ask(
+    def listing(
         self,
-        listing: Iterator[Record],
+        records: Iterator[Record],
         call: str,
-        *fills: tuple[str, str | None],
-        needs: str | None = None,
-        service: str | None = None,
-    ) -> Iterator[Record]: ...
+        kind: str,
+        *fills: str,
+        loses: Sequence[str] = ...,
+        needs: str | None = ...,
+    ) -> Generator[Record, None, None]: ...
 
-    def ask(
+    def listing(
         self,
-        listing: Iterator[Record],
+        records: Iterator[Record],
         call: str,
-        *fills: tuple[str, str | None],
+        kind: str,
+        *fills: str,
+        loses: Sequence[str] = (),
         needs: str | None = None,
-        service: str | None = None,
     ) -> Generator[Record, None, Any]:
-        """Yield a listing through `with_coverage`, with a `Gap` or a `Coverage` for every table and kind that it fills.
+        """Yield records and their coverage, as `scanner.collect.listings.with_coverage` does; return their value.
 
-        ``call`` is ``iam:ListUsers``; ``service`` is boto3's name of the service, where it is another.
+        ``call`` is ``iam:ListUsers``; ``kind`` and ``fills`` are what it gives, ``identities/iam-user`` or ``rollouts``;
+        ``loses`` is what is in doubt besides when it fails.
         """
-        asked = [self.asked(table, kind, call, needs) for table, kind in fills]
-        counts: dict[tuple[str, str | None], int] = {}
-        outcome: Gap | Coverage | None = None
-        records = with_coverage(
-            self._unless_stopped(listing),
-            asked[0],
-            self._explainer(service or call.split(":", maxsplit=1)[0]),
-        )
-        while True:
-            try:
-                record = next(records)
-            except StopIteration as end:
-                result: Any = end.value
-                break
-            if isinstance(record, Gap | Coverage):
-                outcome = record
-            else:
-                table = TABLE_OF[type(record)]
-                for kind in {getattr(record, "kind", None), getattr(record, "store", None), None}:
-                    counts[table, kind] = counts.get((table, kind), 0) + 1
-            yield record
-        match outcome:
-            case Gap():
-                failure = Failure(reason=outcome.reason, detail=outcome.detail, needs=outcome.needs)
-                with self.found.lock:
-                    self.found.failures[call] = failure
-                for other in asked[1:]:
-                    yield gap(other, failure)
-            case Coverage():
-                for other in asked[1:]:
-                    yield from _coverage(other, counts.get((other.table, other.kind), 0))
-            case _:
-                pass
-        return result
-
-    def missing(self, call: str, *fills: tuple[str, str | None]) -> Iterator[Record]:
-        """Yield a `Gap` for what could not be asked because ``call``, on which it rests, has failed."""
-        failure = self.found.failures.get(call)
-        for table, kind in fills if failure else ():
-            yield gap(self.asked(table, kind, call), failure or Failure(reason="bug", detail=call))
-
-    def asked(self, table: str, kind: str | None, call: str, needs: str | None = None) -> ListingRequest:
-        """Say what a listing of this place is asked for."""
-        return ListingRequest(
+        request = ListingRequest(
             provider=PROVIDER,
             account_id=self.ref,
             collector=self.target.collector,
             target=self.target.name,
-            table=table,
-            kind=kind,
+            table="",
             call=call,
             region=self.region,
             needs=needs or call,
+        ).but(kind)
+        return with_coverage(
+            self._unless_stopped(records),
+            request,
+            self._classifier(service_of(call)),
+            fills=fills,
+            loses=loses,
         )
 
-    def _unless_stopped(self, listing: Iterator[Record]) -> Generator[Record, None, Any]:
+    def lookup(
+        self,
+        answer: Callable[[], T],
+        call: str,
+        *doubts: str,
+        needs: str | None = None,
+    ) -> Generator[Record, None, T | None]:
+        """Return an answer that gives no records itself; None, and a `Gap` for each of ``doubts``, when it fails."""
+
+        def asked() -> Generator[Record, None, T]:
+            yield from ()
+            return answer()
+
+        rows = self.listing(asked(), call, doubts[0], loses=doubts[1:], needs=needs)
+        while True:
+            try:
+                row = next(rows)
+            except StopIteration as end:
+                value: T | None = end.value
+                return value
+            if not isinstance(row, Coverage):
+                yield row
+
+    def _unless_stopped(self, records: Iterator[Record]) -> Generator[Record, None, Any]:
         if self.run.stopping.is_set():
             raise DeadlineError
-        return (yield from listing)
+        return (yield from records)
 
-    def _explainer(self, service: str) -> Callable[[Exception], Failure | None]:
+    def _classifier(self, service: str) -> Classify:
         """Return `explain` for a service: no address in a region means that it is not offered there."""
 
-        def explained(exc: Exception) -> Failure | None:
+        def classified(exc: Exception) -> Failure | None:
             from botocore.exceptions import EndpointConnectionError
 
             failure = explain(exc)
@@ -210,7 +180,7 @@ class Place:
                 return Failure(reason="unsupported", detail=detail, needs=failure.needs)
             return failure
 
-        return explained
+        return classified
 
     def limited(self, resources: Iterable[T]) -> Iterator[T]:
         """Yield resources up to ``resource_policy_limit``. Raises `TruncatedError` when there are more."""
@@ -219,15 +189,6 @@ class Place:
                 limit = self.config.resource_policy_limit
                 raise TruncatedError(f"only the first {limit} were read (resource_policy_limit)")
             yield resource
-
-    def add_policy(self, service: str, arn: str, policy: Any) -> None:
-        """Keep a resource's policy for the evaluator. Raises `MalformedError` when it is no JSON object."""
-        parsed = document(policy)
-        if isinstance(parsed, str):
-            raise MalformedError("the policy is truncated or not a JSON object")
-        found = ResourcePolicy(service=service, arn=arn, record_id=self.id_of(arn), document=parsed)
-        with self.found.lock:
-            self.found.resource_policies.append(found)
 
     def link(
         self,
@@ -283,9 +244,6 @@ class Place:
             key_id = seen.key_id if seen.key_id in key_ids else None
             if seen.looks_like == "aws-secret-key":
                 key_id = key_id or only
-            if key_id:
-                with self.found.lock:
-                    self.found.key_ids.add(key_id)
             yield Secret(
                 id=record_id(PROVIDER, store, f"{holder_arn}/{name}"),
                 provider=PROVIDER,
@@ -304,7 +262,7 @@ class Place:
             )
 
 
-class Tally:
+class PartialReads:
     """Reads items one by one, goes on past AWS's refusals, and tells of them at the end."""
 
     def __init__(self) -> None:
@@ -362,9 +320,3 @@ def tags_of(given: Any, key: str = "Key", value: str = "Value") -> dict[str, str
 def _first(tags: Mapping[str, str], wanted: list[str]) -> tuple[str | None, str | None]:
     lower = {key.lower(): (value, key) for key, value in tags.items() if value}
     return next((lower[name.lower()] for name in wanted if name.lower() in lower), (None, None))
-
-
-def _coverage(asked: ListingRequest, items: int) -> Iterator[Record]:
-    """Yield the `Coverage` of one more table that a listing filled."""
-    for record in with_coverage((), asked, lambda _: None):
-        yield msgspec.structs.replace(record, items=items) if isinstance(record, Coverage) else record

@@ -1,0 +1,204 @@
+"""Policies of an account as records: each distinct document once, with everything that it is attached to."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from collectors.aws.evaluator.policy import load
+from scanner.records import Policy, record_id
+from scanner.secrets.redact import redact, redact_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+MANAGED = "managed-policy"
+VERSION = "managed-policy-version"
+BOUNDARY = "permissions-boundary"
+INLINE = "inline-policy"
+TRUST = "role-trust"
+RESOURCE = "resource-policy"
+SCP = "scp"
+RCP = "rcp"
+
+INLINE_LISTS = ("UserPolicyList", "GroupPolicyList", "RolePolicyList")
+"""Where GetAccountAuthorizationDetails keeps inline policies of each kind of principal."""
+
+
+def document_text(raw: Any) -> str:
+    """Return a policy document as `Policy.document` holds it: canonical JSON, secrets masked.
+
+    ``raw`` is a dict, JSON text, or URL-encoded JSON text; anything else comes back as redacted text.
+    """
+    try:
+        return _masked(_canonical(load(raw)))
+    except (ValueError, TypeError, RecursionError):
+        return redact(str(raw)).encode("utf-8", "backslashreplace").decode()
+
+
+def _canonical(document: Any) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+@functools.lru_cache(maxsize=4096)
+def _masked(canonical: str) -> str:
+    return _canonical(redact_json(json.loads(canonical)))
+
+
+def sha256_of(text: str) -> str:
+    """Return the sha256 of a text in UTF-8, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def policy_record(
+    *,
+    kind: str,
+    account_id: str,
+    native_id: str,
+    name: str,
+    attached_to: Iterable[str],
+    text: str | None,
+    address: str | None = None,
+) -> Policy:
+    """Return the record of a policy; ``text`` is that of `document_text`, None when the document was not given."""
+    return Policy(
+        id=record_id("aws", kind, native_id),
+        provider="aws",
+        account_id=account_id,
+        kind=kind,
+        native_id=native_id,
+        name=name,
+        address=address,
+        document=text,
+        sha256=None if text is None else sha256_of(text),
+        attached_to=sorted(set(attached_to)),
+    )
+
+
+def by_document(
+    kind: str, account_id: str, place: str, held: dict[tuple[str, str], list[str]]
+) -> Iterator[Policy]:
+    """Yield policies that have no id of their own, from (name, text) -> what they are attached to.
+
+    ``place`` keeps the ids of different accounts (regions, services) apart.
+    """
+    for (name, text), attached in sorted(held.items()):
+        digest = sha256_of(f"{name}\n{text}")[:32]
+        yield policy_record(
+            kind=kind,
+            account_id=account_id,
+            native_id=f"{place}/{digest}",
+            name=name,
+            attached_to=attached,
+            text=text,
+        )
+
+
+class _Managed(msgspec.Struct, kw_only=True):
+    """A managed policy, from wherever it is known."""
+
+    arn: str
+    native_id: str
+    name: str
+    text: str | None = None
+    """The default version's."""
+    others: dict[str, str] = {}
+    """Version id -> text, of the versions that are not the default."""
+
+
+class PolicyShelf:
+    """Takes entries of GetAccountAuthorizationDetails in any order, and gives the policies in them as records.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
+    """
+
+    def __init__(self, account_ref: str, account: str) -> None:
+        """``account_ref`` is the `Account.id`, ``account`` the twelve digits."""
+        self._ref = account_ref
+        self._account = account
+        self._managed: dict[str, _Managed] = {}
+        self._attached: dict[str, list[str]] = {}
+        self._bounded: dict[str, list[str]] = {}
+        self._inline: dict[tuple[str, str], list[str]] = {}
+        self._trusts: dict[tuple[str, str], list[str]] = {}
+
+    def add_managed(self, entry: dict[str, Any]) -> None:
+        """Take an entry of ``Policies``."""
+        arn = str(entry.get("Arn", ""))
+        found = _Managed(
+            arn=arn,
+            native_id=str(entry.get("PolicyId") or arn),
+            name=str(entry.get("PolicyName") or arn.rpartition("/")[2]),
+        )
+        for version in entry.get("PolicyVersionList") or ():
+            if not version.get("Document"):
+                continue
+            text, number = document_text(version["Document"]), str(version.get("VersionId", ""))
+            if version.get("IsDefaultVersion") or (
+                "IsDefaultVersion" not in version and number == entry.get("DefaultVersionId")
+            ):
+                found.text = text
+            elif ":iam::aws:" not in arn:
+                # Versions of AWS's own policies are AWS's to choose.
+                found.others[number] = text
+        self._managed[arn] = found
+
+    def add_principal(self, identity_id: str, entry: dict[str, Any]) -> None:
+        """Take an entry of ``UserDetailList``, ``GroupDetailList`` or ``RoleDetailList``."""
+        for policy in entry.get("AttachedManagedPolicies") or ():
+            self._attached.setdefault(str(policy.get("PolicyArn", "")), []).append(identity_id)
+        boundary = boundary_arn(entry)
+        if boundary is not None:
+            self._bounded.setdefault(boundary, []).append(identity_id)
+        for field in INLINE_LISTS:
+            for policy in entry.get(field) or ():
+                key = str(policy.get("PolicyName", "")), document_text(policy.get("PolicyDocument") or "")
+                self._inline.setdefault(key, []).append(identity_id)
+        trust = entry.get("AssumeRolePolicyDocument")
+        if trust:
+            key = "trust policy", document_text(trust)
+            self._trusts.setdefault(key, []).append(identity_id)
+
+    def records(self) -> Iterator[Policy]:
+        """Yield all policies: those that are attached and those of the account that are not, in a fixed order."""
+        for arn in sorted({*self._managed, *self._attached}):
+            policy = self._known(arn)
+            record = self._record(MANAGED, policy, policy.text, self._attached.get(arn, ()))
+            yield record
+            for number, text in sorted(policy.others.items()):
+                yield self._record(VERSION, policy, text, (record.id,), f"/{number}")
+        for arn, bounded in sorted(self._bounded.items()):
+            policy = self._known(arn)
+            yield self._record(BOUNDARY, policy, policy.text, bounded)
+        yield from by_document(INLINE, self._ref, self._account, self._inline)
+        yield from by_document(TRUST, self._ref, self._account, self._trusts)
+
+    def _known(self, arn: str) -> _Managed:
+        return self._managed.get(arn) or _Managed(arn=arn, native_id=arn, name=arn.rpartition("/")[2])
+
+    def _record(
+        self, kind: str, policy: _Managed, text: str | None, attached_to: Iterable[str], version: str = ""
+    ) -> Policy:
+        return policy_record(
+            kind=kind,
+            account_id=self._ref,
+            # AWS's own policies have the same id in every account.
+            native_id=f"{self._account}/{policy.native_id}{version}",
+            name=policy.name,
+            attached_to=attached_to,
+            text=text,
+            address=policy.arn,
+        )
+
+
+def boundary_arn(entry: dict[str, Any]) -> str | None:
+    """Return the ARN of the permissions boundary of a user or role; None when it has none."""
+    boundary = entry.get("PermissionsBoundary")
+    if isinstance(boundary, dict):
+        arn = boundary.get("PermissionsBoundaryArn")
+        return str(arn) if arn else None
+    return None

@@ -1,0 +1,90 @@
+"""What is read in each region of an account, and in which regions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from collectors.aws.failures import MalformedError
+from collectors.aws.listings.codebuild import codebuild_region
+from collectors.aws.listings.codedeploy import codedeploy_region
+from collectors.aws.listings.codepipeline import codepipeline_region
+from collectors.aws.listings.connections import connections_region
+from collectors.aws.listings.ec2 import ec2_region
+from collectors.aws.listings.ecr import ecr_region
+from collectors.aws.listings.ecs import ecs_region
+from collectors.aws.listings.eks import eks_region
+from collectors.aws.listings.lambda_functions import lambda_region
+from collectors.aws.listings.resource_policies import buckets, keys, queues, topics
+from collectors.aws.listings.roles_anywhere import roles_anywhere_region
+from collectors.aws.listings.stores import secrets_manager_region, ssm_region
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.aws.scope import AwsScope
+    from scanner.records import Record
+
+REGIONAL = (
+    "accounts/eks-cluster",
+    "identities/lambda-function",
+    "identities/ecs-service",
+    "identities/ecs-task-definition",
+    "identities/ec2-instance",
+    "identities/eks-service-account",
+    "identities/codebuild-project",
+    "identities/codepipeline",
+    "identities/codedeploy-group",
+    "identities/roles-anywhere-profile",
+    "secrets/lambda-env",
+    "secrets/ecs-env",
+    "secrets/codebuild-env",
+    "secrets/secrets-manager",
+    "secrets/ssm-parameter",
+    "credentials/source-credential",
+    "credentials/connection",
+    "controls/tag-immutability",
+    "controls/trust-anchor",
+    "artifacts/image",
+    "links/runs_as",
+    "policies/resource-policy",
+    "grants/resource-policy",
+    "trusts/resource-policy",
+)
+"""What is missing of an account whose regions could not be listed."""
+
+
+def enabled_regions(scope: AwsScope) -> list[str]:
+    """Return the regions to read: those of the configuration, or all that are enabled."""
+    if scope.config.regions:
+        return scope.config.regions
+    answer = scope.client("ec2").describe_regions()
+    regions = sorted(region["RegionName"] for region in answer.get("Regions") or [])
+    if not regions:
+        raise MalformedError("DescribeRegions: the response names no region")
+    return regions
+
+
+def regional_listings(scope: AwsScope) -> list[Iterator[Record]]:
+    """Return the listings of one region, each independent of the others."""
+    listings = [
+        lambda_region(scope),
+        ecs_region(scope),
+        ec2_region(scope),
+        eks_region(scope),
+        codebuild_region(scope),
+        codepipeline_region(scope),
+        codedeploy_region(scope),
+        connections_region(scope),
+        secrets_manager_region(scope),
+        ssm_region(scope),
+        ecr_region(scope),
+        roles_anywhere_region(scope),
+    ]
+    by_service = {"kms": keys, "sqs": queues, "sns": topics}
+    listings += [read(scope) for name, read in by_service.items() if name in scope.config.resource_policies]
+    return listings
+
+
+def account_listings(scope: AwsScope) -> list[Iterator[Record]]:
+    """Return the listings that need no region, and take long."""
+    return [buckets(scope)] if "s3" in scope.config.resource_policies else []
