@@ -223,7 +223,6 @@ def test_no_modules_import_one_another_in_a_circle() -> None:
 
 NAME_DEBTS = frozenset(
     [
-        "Account",
         "Deployment",
         "Entry",
         "Graph",

@@ -18,7 +18,7 @@ from collectors.aws.facts import KeySightings, ListedPrincipals
 from collectors.aws.failures import TruncatedError
 from collectors.aws.listings.credentials import reported
 from collectors.aws.scope import AwsScope
-from sandbox.aws.account import Account
+from sandbox.aws.account import AccountBuilder
 from sandbox.aws.documents import service_trust
 from sandbox.aws.server import AwsSandbox
 from sandbox.estate import DEV, FIRST_NIGHT, MANAGEMENT, PROD, REGION
@@ -147,7 +147,7 @@ def test_an_account_of_its_own_is_read_without_an_organization(
 ) -> None:
     """The first thing that a user tries: one account, no configuration, all enabled regions."""
     sign_in(monkeypatch, sandbox)
-    Account(sandbox, MANAGEMENT).client("iam").create_user(UserName="first")
+    AccountBuilder(sandbox, MANAGEMENT).client("iam").create_user(UserName="first")
     section = config(sandbox)
     (target,) = aws.targets(section, run)
     records = list(aws.collect(target, section, run))
@@ -166,7 +166,7 @@ def test_a_pipeline_deploys_what_its_actions_name(
     sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign_in(monkeypatch, sandbox)
-    home = Account(sandbox, MANAGEMENT)
+    home = AccountBuilder(sandbox, MANAGEMENT)
     role = f"arn:aws:iam::{MANAGEMENT}:role/pipeline"
     home.client("codepipeline").create_pipeline(
         pipeline={

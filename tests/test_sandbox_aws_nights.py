@@ -12,7 +12,7 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
-from sandbox.aws.account import Account
+from sandbox.aws.account import AccountBuilder
 from sandbox.aws.estate import build
 from sandbox.aws.keys import key_id, key_secret, unique_id
 from sandbox.aws.large import build_large
@@ -58,7 +58,7 @@ def _observed(sandbox: AwsSandbox) -> dict[str, Any]:
     roles: dict[str, dict[str, Any]] = {}
     graphs: dict[str, dict[str, Any]] = {}
     for account in (MANAGEMENT, PROD, DEV):
-        builder = Account(sandbox, account)
+        builder = AccountBuilder(sandbox, account)
         whole = graphs[account] = graph(sandbox, account)
         found = {f"arn:aws:iam::{account}:root"}
         found |= {item["Arn"] for name in IAM for item in whole[name]}
@@ -114,7 +114,7 @@ def _certificates(iam: Any) -> list[dict[str, Any]]:
     return found
 
 
-def _names(builder: Account, region: str) -> set[str]:
+def _names(builder: AccountBuilder, region: str) -> set[str]:
     """Return names of secrets, parameters and variables of a region."""
     found = {item["Name"] for item in builder.client("secretsmanager", region).list_secrets()["SecretList"]}
     found |= {item["Name"] for item in builder.client("ssm", region).describe_parameters()["Parameters"]}
@@ -128,7 +128,7 @@ def _names(builder: Account, region: str) -> set[str]:
     return found | _variables(builder, region)
 
 
-def _variables(builder: Account, region: str) -> set[str]:
+def _variables(builder: AccountBuilder, region: str) -> set[str]:
     """Return names of variables in functions' and tasks' environments of a region."""
     found: set[str] = set()
     for function in builder.client("lambda", region).list_functions()["Functions"]:

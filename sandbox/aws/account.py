@@ -28,7 +28,7 @@ GITLAB = "gitlab.com"
 AWS_POLICY = "arn:aws:iam::aws:policy/"
 
 
-class Account:
+class AccountBuilder:
     """One account under construction. Ages are days before the sandbox's first night."""
 
     def __init__(self, sandbox: AwsSandbox, number: str) -> None:

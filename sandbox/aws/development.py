@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.aws.account import GITHUB, GITLAB, Account
+from sandbox.aws.account import GITHUB, GITLAB, AccountBuilder
 from sandbox.aws.documents import allow, policy, service_trust, trust
 from sandbox.aws.keys import key_id, key_secret, serial
 from sandbox.estate import DEV, REGION
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def build_development(sandbox: AwsSandbox) -> None:
     """Create lantern-dev."""
-    account = Account(sandbox, DEV)
+    account = AccountBuilder(sandbox, DEV)
     account.root(mfa=False)
     account.oidc_provider(GITHUB)
     account.oidc_provider(GITLAB, "https://gitlab.com")
@@ -28,7 +28,7 @@ def build_development(sandbox: AwsSandbox) -> None:
     _analyzers(account)
 
 
-def _roles(account: Account) -> None:
+def _roles(account: AccountBuilder) -> None:
     account.github_role(
         "preview-env",
         "repo:lanternpay/pr-preview:pull_request",
@@ -74,7 +74,7 @@ def _roles(account: Account) -> None:
     )
 
 
-def _models(account: Account) -> None:
+def _models(account: AccountBuilder) -> None:
     """The model team: a static key in CI variables, and another in two environments."""
     function = account.arn("lambda", "function:fraud-score")
     account.user(
@@ -111,7 +111,7 @@ def _models(account: Account) -> None:
     )
 
 
-def _builds(account: Account) -> None:
+def _builds(account: AccountBuilder) -> None:
     trusted = service_trust("codebuild")
     train = account.role(
         "codebuild-model-train",
@@ -169,7 +169,7 @@ def _builds(account: Account) -> None:
         )
 
 
-def _delivery_services(account: Account) -> None:
+def _delivery_services(account: AccountBuilder) -> None:
     role = account.role(
         "codepipeline-models",
         service_trust("codepipeline"),
@@ -264,7 +264,7 @@ def _delivery_services(account: Account) -> None:
                 )
 
 
-def _on_premises(account: Account) -> None:
+def _on_premises(account: AccountBuilder) -> None:
     role = account.role(
         "codedeploy-branches",
         service_trust("codedeploy"),
@@ -305,7 +305,7 @@ def _on_premises(account: Account) -> None:
     account.put("github-tokens", name="lantern-release-bot")
 
 
-def _stores(account: Account) -> None:
+def _stores(account: AccountBuilder) -> None:
     account.parameter("/dev/sendgrid/api_key", secret_value("sendgrid", 22), secure=False)
     account.parameter("/dev/docs/algolia_key", secret_value("algolia"), secure=True)
     account.parameter("/dev/features/password_min_length", "14", secure=False)
@@ -325,7 +325,7 @@ def _stores(account: Account) -> None:
     )
 
 
-def _analyzers(account: Account) -> None:
+def _analyzers(account: AccountBuilder) -> None:
     """An unused-access analyzer that somebody made, and what it found."""
     analyzer = f"arn:aws:access-analyzer:{REGION}:{DEV}:analyzer/unused-access"
     account.put(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.aws.account import Account
+from sandbox.aws.account import AccountBuilder
 from sandbox.aws.development import build_development
 from sandbox.aws.keys import key_id
 from sandbox.aws.organization import LEGACY, build_management, build_organization
@@ -46,7 +46,7 @@ def _second(sandbox: AwsSandbox) -> None:
     """A key and a secret were rotated, an admin role and a static key appeared, a permission was lost."""
     sandbox.as_of = SECOND_NIGHT
     sandbox.deny = {account: set(actions) for account, actions in SECOND_DENY.items()}
-    production = Account(sandbox, PROD)
+    production = AccountBuilder(sandbox, PROD)
     production.client("iam").delete_access_key(
         UserName="svc-reconciliation", AccessKeyId=key_id(PROD, "svc-reconciliation")
     )

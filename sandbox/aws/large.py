@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sandbox.aws import backend
-from sandbox.aws.account import GITHUB, Account
+from sandbox.aws.account import GITHUB, AccountBuilder
 from sandbox.aws.documents import allow, policy, service_trust
 from sandbox.aws.keys import key_id, key_secret
 from sandbox.estate import MANAGEMENT
@@ -25,7 +25,7 @@ def build_large(sandbox: AwsSandbox, roles: int = 1000, users: int = 500, accoun
     """
     backend.reseed(roles)
     iam = backend.iam(account)
-    here = Account(sandbox, account)
+    here = AccountBuilder(sandbox, account)
     here.root()
     here.oidc_provider(GITHUB)
     for name in ("AdministratorAccess", "ReadOnlyAccess", "SecurityAudit", "PowerUserAccess"):
@@ -72,7 +72,7 @@ def _shared(iam: Any, index: int) -> str:
     return str(made.arn)
 
 
-def _trusted(account: Account, index: int) -> str:
+def _trusted(account: AccountBuilder, index: int) -> str:
     if index % 3:
         return service_trust("lambda" if index % 2 else "ecs-tasks")
     subject = f"repo:lanternpay/service-{index}:ref:refs/heads/main" if index % 30 else "repo:lanternpay/*"
@@ -83,7 +83,7 @@ def _trusted(account: Account, index: int) -> str:
     )
 
 
-def _inline(account: Account, index: int) -> str:
+def _inline(account: AccountBuilder, index: int) -> str:
     if index % 50 == 0:
         return policy(allow("iam:PassRole"), allow(["lambda:CreateFunction", "lambda:InvokeFunction"]))
     return json.dumps(
@@ -104,7 +104,7 @@ def _tags(index: int) -> list[dict[str, str]]:
     return [{"Key": "owner", "Value": owner}] if owner else []
 
 
-def _user(account: Account, index: int, shared: list[str]) -> None:
+def _user(account: AccountBuilder, index: int, shared: list[str]) -> None:
     iam = backend.iam(account.number)
     name = f"user-{index:05d}"
     iam.create_user("us-east-1", name, "/", _tags(index))

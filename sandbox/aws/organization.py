@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.aws import backend
-from sandbox.aws.account import Account
+from sandbox.aws.account import AccountBuilder
 from sandbox.aws.documents import allow, policy, service_trust, trust
 from sandbox.aws.keys import unique_id
 from sandbox.aws.server import EXTERNAL_ID, ROLE_NAME, SCANNER_ROLE
@@ -27,7 +27,7 @@ NO_KEYS = {
 
 def build_organization(sandbox: AwsSandbox) -> str:
     """Create the organization; returns its id."""
-    home = Account(sandbox, MANAGEMENT)
+    home = AccountBuilder(sandbox, MANAGEMENT)
     client = home.client("organizations")
     organization = str(client.create_organization(FeatureSet="ALL")["Organization"]["Id"])
     root = client.list_roots()["Roots"][0]["Id"]
@@ -83,7 +83,7 @@ def build_organization(sandbox: AwsSandbox) -> str:
 
 def _member(sandbox: AwsSandbox, number: str) -> None:
     """Create what every member account has: the organization's own role, and the scanner's."""
-    account = Account(sandbox, number)
+    account = AccountBuilder(sandbox, number)
     account.client("iam").create_account_alias(AccountAlias=MEMBERS[number])
     account.role(
         "OrganizationAccountAccessRole",
@@ -115,7 +115,7 @@ def _member(sandbox: AwsSandbox, number: str) -> None:
 
 def build_management(sandbox: AwsSandbox) -> None:
     """Create the people and roles of the management account."""
-    account = Account(sandbox, MANAGEMENT)
+    account = AccountBuilder(sandbox, MANAGEMENT)
     iam = account.client("iam")
     iam.create_account_alias(AccountAlias=ACCOUNT_NAMES[MANAGEMENT])
     account.root(key=(1310, 420), used=200, created=1600)
@@ -173,7 +173,7 @@ def build_management(sandbox: AwsSandbox) -> None:
     _identity_center(account)
 
 
-def _people(account: Account) -> None:
+def _people(account: AccountBuilder) -> None:
     iam = account.client("iam")
     iam.create_group(GroupName="auditors")
     iam.attach_group_policy(GroupName="auditors", PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess")
@@ -196,7 +196,7 @@ def _people(account: Account) -> None:
     )
 
 
-def _identity_center(account: Account) -> None:
+def _identity_center(account: AccountBuilder) -> None:
     saml = account.arn("iam", "saml-provider/AWSSSO_6f2d1b7c9e_DO_NOT_DELETE")
     account.role(
         "AWSReservedSSO_AuditorAccess_3c1f9a7be2d45608",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.aws.account import GITHUB, GITLAB, Account
+from sandbox.aws.account import GITHUB, GITLAB, AccountBuilder
 from sandbox.aws.documents import allow, policy, service_trust, trust
 from sandbox.aws.keys import serial
 from sandbox.aws.production_workloads import (
@@ -25,7 +25,7 @@ LEFT_ISSUER = "oidc.circleci.com/org/6b1f4c2e-0a3d-4e5f-9c7b-8d2e1f0a3b4c"
 
 def build_production(sandbox: AwsSandbox, organization: str) -> None:
     """Create lantern-prod."""
-    account = Account(sandbox, PROD)
+    account = AccountBuilder(sandbox, PROD)
     account.root(used=6)
     for issuer, audience in (
         (GITHUB, "sts.amazonaws.com"),
@@ -44,7 +44,7 @@ def build_production(sandbox: AwsSandbox, organization: str) -> None:
     build_stores(account, organization)
 
 
-def _deployment(account: Account, cluster: str, service: str) -> str:
+def _deployment(account: AccountBuilder, cluster: str, service: str) -> str:
     """Return the policy of a pipeline that deploys one ECS service, and no more."""
     roles = [account.role_arn(f"{service}-task"), account.role_arn("ecs-execution")]
     return policy(
@@ -66,7 +66,7 @@ def _deployment(account: Account, cluster: str, service: str) -> str:
     )
 
 
-def _pipelines(account: Account) -> None:
+def _pipelines(account: AccountBuilder) -> None:
     repo = "repo:lanternpay/{}:{}".format
     account.github_role(
         "deploy-payments",
@@ -135,7 +135,7 @@ def _pipelines(account: Account) -> None:
     )
 
 
-def _trust_ladder(account: Account) -> None:
+def _trust_ladder(account: AccountBuilder) -> None:
     """One role a rung of the ladder of OIDC trust, and roles beside it that are sound."""
     write = {"assets": policy(allow(["s3:PutObject", "s3:DeleteObject"], "arn:aws:s3:::lantern-status/*"))}
     like = "StringLike"
@@ -191,7 +191,7 @@ def _trust_ladder(account: Account) -> None:
     )
 
 
-def _people_and_keys(account: Account) -> None:
+def _people_and_keys(account: AccountBuilder) -> None:
     account.user(
         "ci-ledger",
         inline={"deploy": _deployment(account, "core", "ledger")},
@@ -251,7 +251,7 @@ def _people_and_keys(account: Account) -> None:
         )
 
 
-def _roles(account: Account, organization: str) -> None:
+def _roles(account: AccountBuilder, organization: str) -> None:
     account.role(
         "legacy-etl",
         service_trust("glue"),
@@ -348,7 +348,7 @@ def _roles(account: Account, organization: str) -> None:
     _roles_anywhere(account, anchor)
 
 
-def _roles_anywhere(account: Account, anchor: str) -> None:
+def _roles_anywhere(account: AccountBuilder, anchor: str) -> None:
     account.put(
         "trust-anchors",
         trustAnchorId=serial("datacentre-ca"),

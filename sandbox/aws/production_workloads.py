@@ -11,7 +11,7 @@ from sandbox.estate import PROD, REGION, SECOND_REGION
 from sandbox.kit.issued import secret_value
 
 if TYPE_CHECKING:
-    from sandbox.aws.account import Account
+    from sandbox.aws.account import AccountBuilder
 
 CLUSTER_ISSUER = f"oidc.eks.{REGION}.amazonaws.com/id/9B7E0F2A64C14E0BB1D1C2D3E4F5A6B7"
 """Issuer of the cluster ``lantern-core``, which runs."""
@@ -20,7 +20,7 @@ GONE_ISSUER = f"oidc.eks.{REGION}.amazonaws.com/id/1D00A1B2C3D4E5F60718293A4B5C6
 REGISTRY = f"{PROD}.dkr.ecr.{REGION}.amazonaws.com"
 
 
-def build_workloads(account: Account) -> None:
+def build_workloads(account: AccountBuilder) -> None:
     """Create functions, services and the instance, each with the role that it runs with."""
     table = account.arn("dynamodb", "table/payments")
     runtime = account.role(
@@ -109,7 +109,7 @@ def build_workloads(account: Account) -> None:
     _services(account, database)
 
 
-def _services(account: Account, database: str) -> None:
+def _services(account: AccountBuilder, database: str) -> None:
     execution = account.role(
         "ecs-execution",
         service_trust("ecs-tasks"),
@@ -198,7 +198,7 @@ def _services(account: Account, database: str) -> None:
     )
 
 
-def build_cluster(account: Account) -> None:
+def build_cluster(account: AccountBuilder) -> None:
     """The EKS cluster, with pod identity beside the older roles for service accounts."""
     role = account.role(
         "lantern-core-cluster", service_trust("eks"), managed=["AmazonEKSClusterPolicy"], owner="platform"
@@ -296,7 +296,7 @@ def build_cluster(account: Account) -> None:
         )
 
 
-def build_stores(account: Account, organization: str) -> None:
+def build_stores(account: AccountBuilder, organization: str) -> None:
     """Create secrets, parameters, buckets and certificates."""
     _certificates(account)
     account.secret("prod/payments/stripe", created=600, changed=20, read=1, rotated=20, owner="payments")
@@ -351,7 +351,7 @@ def build_stores(account: Account, organization: str) -> None:
         account.about("s3", "Name", name, CreationDate=account.ago(900))
 
 
-def _certificates(account: Account) -> None:
+def _certificates(account: AccountBuilder) -> None:
     """Server certificates in IAM, from before there was a certificate manager."""
     for name, ends in (("api-lantern-2023", 40), ("api-lantern-2026", -300)):
         account.client("iam").upload_server_certificate(

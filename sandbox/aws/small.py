@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sandbox.aws.account import Account
+from sandbox.aws.account import AccountBuilder
 from sandbox.aws.development import build_development
 from sandbox.aws.documents import service_trust
 from sandbox.aws.organization import build_organization
@@ -23,14 +23,14 @@ def build_small(sandbox: AwsSandbox, night: int) -> None:
         return
     build_organization(sandbox)
     build_development(sandbox)
-    account = Account(sandbox, DEV)
+    account = AccountBuilder(sandbox, DEV)
     build_cluster(account)
     _service(account)
     _bucket(account)
     sandbox.night = night
 
 
-def _service(account: Account) -> None:
+def _service(account: AccountBuilder) -> None:
     roles = [account.role(name, service_trust("ecs-tasks")) for name in ("batch-task", "batch-execution")]
     account.service(
         "batch",
@@ -43,7 +43,7 @@ def _service(account: Account) -> None:
     )
 
 
-def _bucket(account: Account) -> None:
+def _bucket(account: AccountBuilder) -> None:
     s3 = account.client("s3")
     name = "lantern-dev-datasets"
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
