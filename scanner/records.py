@@ -121,9 +121,9 @@ class Account(Record, frozen=True, kw_only=True, gc=False):
     parent_id: str | None = None
     """The parent `Account.id`: the organization of a repository, the organizational unit of an account."""
     administrator_id: str | None = None
-    """The `Account.id` that administers an organization, and that the organization's own policies do not bind."""
+    """The `Account.id` that administers an organization; the organization's policies do not apply to it."""
     members: list[str] | None = None
-    """The `Account.id` of every account in an organization, scanned or not; NULL when they were not listed."""
+    """The `Account.id` of every account in an organization, scanned or not; None if they were not listed."""
     environment: str | None = None
     """``production``, ``staging``, ..., from tags or from the configuration."""
     owner: str | None = None
@@ -152,7 +152,7 @@ class ServiceUse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     service: str
     """The provider's name of the service: ``s3``, ``iam``."""
     last_used_at: datetime | None = None
-    """Last use; NULL means not within the tracking window (`Identity.usage_window_days`)."""
+    """Last use; None if it was not used within the provider's tracking period."""
 
 
 class Identity(Record, frozen=True, kw_only=True, gc=False):
@@ -179,7 +179,7 @@ class Identity(Record, frozen=True, kw_only=True, gc=False):
     usage_window_days: int | None = None
     """The length of the provider's usage tracking period: 400 for AWS roles."""
     service_use: list[ServiceUse] = []
-    """The services that it may use, each with its last use; empty where the provider was not asked."""
+    """The services it may use, each with its last use; empty if the provider was not asked."""
     owner: str | None = None
     """The person or team responsible for it."""
     owner_source: str | None = None
@@ -418,25 +418,25 @@ class Link(Record, frozen=True, kw_only=True, gc=False):
 
 
 class Policy(Record, frozen=True, kw_only=True, gc=False):
-    """A policy, role definition or trust document as the provider gave it, redacted. One row a distinct document."""
+    """A policy, role definition or trust document as the provider returned it, redacted. One row per distinct document."""
 
     kind: str
     """``managed-policy``, ``managed-policy-version`` (not in force), ``permissions-boundary``, ``inline-policy``,
     ``role-trust``, ``resource-policy``, ``scp``, ``rcp``, ..."""
     native_id: str
-    """The provider's immutable id; the hash of name and document where it has none."""
+    """The provider's immutable id; the hash of name and document if it has none."""
     name: str
-    """What people call it."""
+    """The display name."""
     address: str | None = None
     """The provider's mutable full name: an ARN."""
     document: str | None = None
-    """JSON with sorted keys and without spaces, secret values masked; text that is not JSON as it is. NULL when the
-    provider did not give it."""
+    """JSON with sorted keys and no spaces, with secret values redacted; text that is not JSON is kept as it is. None if the
+    provider did not return it."""
     sha256: str | None = None
-    """Of ``document`` in UTF-8, in hex."""
+    """The SHA-256 of ``document`` in UTF-8, in hex."""
     attached_to: list[str] = []
-    """What it applies to, in order: ids of identities, accounts and units, the id of the policy of which it is a
-    version; the address of a resource that has no record."""
+    """What it applies to, sorted: ids of identities, accounts and organizational units; the id of the policy it is a version
+    of; the address of a resource that has no record."""
 
 
 class Control(Record, frozen=True, kw_only=True, gc=False):
