@@ -23,6 +23,10 @@ _TABLE_OF: dict[type[msgspec.Struct], str] = {record: name for name, record in T
 _PARAMETER = re.compile(r"\$([A-Za-z_]\w*)")
 
 
+KEPT_BYTES = 262_144
+"""Parquet files up to this size together are read once and kept in memory: about ten thousand rows."""
+
+
 class DefinedTwiceError(Exception):
     """A view, table or macro was to be defined under a name that is taken: one name means one thing."""
 
@@ -56,30 +60,46 @@ class Tables:
         self.con.execute(f"set allowed_directories=[{allowed}]")
         self.con.execute("set enable_external_access=false")
         self._kinds: dict[str, str] = {}
+        self.empty: set[str] = set()
+        """Tables that are known to hold no rows."""
+        self.large = False
+        """Whether some view reads files larger than `KEPT_BYTES`."""
 
     def _define(self, kind: str, name: str, what: str, params: dict[str, Any] | None = None) -> None:
         if name in self._kinds:
             raise DefinedTwiceError(f"{name} is defined already")
         self._kinds[name] = kind
-        self.con.execute(f'CREATE {kind} "{name}"{what}', _given(what, params))
+        made = self.con.execute(f'CREATE {kind} "{name}"{what}', _given(what, params))
+        if kind == "TABLE" and (0,) in made.fetchall():
+            self.empty.add(name)
 
     def view(
         self, name: str, record: type[msgspec.Struct], files: list[Path], *, replace: bool = False
     ) -> None:
         """Make a view of Parquet files with exactly the record's columns.
 
-        What older files lack is NULL, and what had another name when they were written has today's.
+        What older files lack is NULL, and what had another name when they were written has today's. The rows of small
+        files are kept in memory: a query then opens no file, which takes longer than reading so few.
         ``replace`` is for the examples of rules, which bring other rows to the same query.
         """
         if replace:
             self.drop(name)
             self._kinds.pop(name, None)
+            self.empty.discard(name)
         columns = sql_columns(record)
+        if not files:
+            # A table without rows: no query to plan.
+            listed = ", ".join(f'"{column}" {kind}' for column, kind in columns.items())
+            self._define("TABLE", name, f" ({listed})")
+            self.empty.add(name)
+            return
         today = todays_names(_TABLE_OF.get(record), columns)
         chosen = ", ".join(
             f'{today[column]} AS "{column}"' if column in today else f'"{column}"' for column in columns
         )
-        self._define("VIEW", name, f" AS SELECT {chosen} FROM ({typed(record, files)})")
+        small = sum(path.stat().st_size for path in files) <= KEPT_BYTES
+        self.large |= not small
+        self._define("TABLE" if small else "VIEW", name, f" AS SELECT {chosen} FROM ({typed(record, files)})")
 
     def view_of(self, name: str, query: str) -> None:
         """Make a view of a query."""
@@ -98,13 +118,23 @@ class Tables:
         )
         self.table_of(name, f"SELECT {chosen}", values)
 
-    def append(self, name: str, query: str, params: dict[str, Any] | None = None) -> None:
-        """Add a query's rows to a table that grows step by step."""
-        self.con.execute(f'INSERT INTO "{name}" {query}', _given(query, params))
+    def append(self, name: str, query: str, params: dict[str, Any] | None = None) -> int:
+        """Add a query's rows to a table that grows step by step, and return how many there are."""
+        added = self.con.execute(f'INSERT INTO "{name}" {query}', _given(query, params))
+        return int(added.fetchall()[0][0])
 
     def macro(self, name: str, parameters: str, body: str) -> None:
         """Define a macro; a body that begins with ``TABLE`` gives rows."""
         self._define("MACRO", name, f"({parameters}) AS {body}")
+
+    def rename(self, name: str, final: str) -> None:
+        """Give a table or view its final name. The first one stays taken."""
+        if final in self._kinds:
+            raise DefinedTwiceError(f"{final} is defined already")
+        self._kinds[final] = self._kinds[name]
+        self.con.execute(f'ALTER {self._kinds[name]} "{name}" RENAME TO "{final}"')
+        if name in self.empty:
+            self.empty.add(final)
 
     def drop(self, *names: str) -> None:
         """Free the memory of tables that no later step reads. Their names stay taken."""

@@ -38,6 +38,10 @@ def write_edges(tables: Tables, as_of: datetime, path: Path) -> None:
 
     Links and stored keys can be numerous, so SQL joins find them. Tokens and trusts are evaluated one by one.
     """
+    if {"links", "secrets", "trusts"} <= tables.empty:
+        write_table(path, Edge, [])
+        tables.view("edges", Edge, [])
+        return
     judged = path.with_name("edges-judged.parquet")
     write_table(judged, Edge, _judged(tables))
     tables.view("edges_judged", Edge, [judged])

@@ -48,7 +48,8 @@ def plain_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def _arguments(rule: Rule, as_of: datetime, used: set[str]) -> dict[str, Any]:
+def arguments(rule: Rule, as_of: datetime, used: set[str]) -> dict[str, Any]:
+    """Return the values of the ``$parameters`` that a query uses."""
     given: dict[str, Any] = {"as_of": plain_utc(as_of), **rule.params}
     return {name: value for name, value in given.items() if name in used}
 
@@ -72,13 +73,10 @@ def parameters(tables: Tables, rule: Rule) -> set[str]:
     return used
 
 
-def columns(tables: Tables, rule: Rule, as_of: datetime, used: set[str]) -> dict[str, str]:
-    """Return the columns that a query gives and their types. ``used`` are its `parameters`.
-
-    Raises `QueryError` when a mandatory one is missing.
-    """
+def columns(tables: Tables, query: str, arguments: dict[str, Any]) -> dict[str, str]:
+    """Return the columns that a query gives and their types. Raises `QueryError` when a mandatory one is missing."""
     try:
-        described = list(tables.rows(f"DESCRIBE {rule.query}", _arguments(rule, as_of, used)))
+        described = list(tables.rows(f"DESCRIBE {query}", arguments))
     except duckdb.Error as exc:
         raise QueryError(f"query is refused: {_first_line(exc)}") from None
     names = {row[0]: str(row[1]) for row in described}
@@ -95,29 +93,49 @@ def write_hits(tables: Tables, rule: Rule, as_of: datetime, path: Path) -> int:
 
     Raises `QueryError`; a broken rule is never a pass.
     """
-    used = parameters(tables, rule)
-    names = columns(tables, rule, as_of, used)
-    given = {**_DEFAULTS, **{name: f'"{name}"::VARCHAR' for name in names if name in COLUMNS}}
+    given = arguments(rule, as_of, parameters(tables, rule))
+    return _write(tables, rule, rule.query, given, path)
+
+
+def write_few_hits(tables: Tables, rule: Rule, as_of: datetime, path: Path) -> int:
+    """Do as `write_hits`, and write nothing where there is nothing: over few rows much faster.
+
+    The rows are kept as the table ``found_<rule>`` while they are written.
+    """
+    given = arguments(rule, as_of, parameters(tables, rule))
+    found = f"found_{rule.id}"
+    try:
+        tables.table_of(found, rule.query, given)
+    except duckdb.Error as exc:
+        raise QueryError(f"query failed: {_first_line(exc)}") from None
+    rows = 0 if found in tables.empty else _write(tables, rule, f'SELECT * FROM "{found}"', {}, path)
+    tables.drop(found)
+    return rows
+
+
+def _write(tables: Tables, rule: Rule, source: str, given: dict[str, Any], path: Path) -> int:
+    names = columns(tables, source, given)
+    chosen = {**_DEFAULTS, **{name: f'"{name}"::VARCHAR' for name in names if name in COLUMNS}}
     evidence = ", ".join(
         f"{{'key': {_text(name)}, 'value': {_as_text(name, kind)}}}"
         for name, kind in names.items()
         if name not in COLUMNS
     )
     severities = ", ".join(_text(name) for name in SEVERITIES)
-    chosen = ", ".join(
-        f"{sql} AS {name}" for name, sql in given.items() if name not in ("severity", "detail")
+    taken = ", ".join(
+        f"{sql} AS {name}" for name, sql in chosen.items() if name not in ("severity", "detail")
     )
     query = f"""
-        SELECT {_text(rule.id)} AS rule, {chosen},
-               coalesce({given["detail"]}, {_text(rule.title)}) AS detail,
-               CASE WHEN {given["severity"]} IN ({severities}) THEN {given["severity"]}
+        SELECT {_text(rule.id)} AS rule, {taken},
+               coalesce({chosen["detail"]}, {_text(rule.title)}) AS detail,
+               CASE WHEN {chosen["severity"]} IN ({severities}) THEN {chosen["severity"]}
                     ELSE {_text(rule.severity)} END AS severity,
                {_evidence(evidence)} AS evidence
-        FROM ({rule.query}
+        FROM ({source}
         ) ORDER BY subject
     """
     try:
-        rows = tables.copy(query, path, _arguments(rule, as_of, used))
+        rows = tables.copy(query, path, given)
         wrong = tables.one(_WRONG.format(file=_text(str(path)))) if rows else None
     except duckdb.Error as exc:
         raise QueryError(f"query failed: {_first_line(exc)}") from None

@@ -11,7 +11,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from scanner.findings import Member
-from scanner.parquet import sql_columns
+from scanner.parquet import sql_columns, write_table
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -80,6 +80,9 @@ def count_population(
     for table in COUNTED:
         before = past / f"{baseline}.{table}.parquet"
         tables.view(f"{table}_before", Member, [before] if baseline and before.is_file() else [])
+        if {table, f"{table}_before"} <= tables.empty:
+            write_table(out / f"{table}.parquet", Member, [])
+            continue
         tables.table_of(f"{table}_proven_gone", _PROVEN.format(table=table), {"run_id": run_id})
         tables.copy(_members(table), out / f"{table}.parquet", night)
     tables.view("population", Member, sorted(out.glob("*.parquet")))

@@ -125,6 +125,11 @@ def compute(tables: Tables, out: Path, as_of: datetime) -> None:
     ``tables`` has the record views, with the ends of links, grants and trusts resolved to identity ids.
     """
     write_edges(tables, as_of, out / "edges.parquet")
+    if {"edges", "grants", "links"} <= tables.empty:
+        for name, record in (("reach", Reach), ("excess", Excess)):
+            write_table(out / f"{name}.parquet", record, [])
+            tables.view(name, record, [])
+        return
     for name, query in {
         "delivering": DELIVERING_LINKS,
         "deployed_names": DEPLOYED_NAMES,
@@ -136,7 +141,8 @@ def compute(tables: Tables, out: Path, as_of: datetime) -> None:
     }.items():
         tables.table_of(name, query)
     for far in range(MAX_STEPS):
-        tables.append("reached", _ONE_STEP_BACK, {"far": far})
+        if not tables.append("reached", _ONE_STEP_BACK, {"far": far}):
+            break
     tables.copy(
         f"({_FAR} UNION ALL {_OWN}) ORDER BY identity_id, power, steps, target_id", out / "reach.parquet"
     )

@@ -88,19 +88,24 @@ def resolve(
         given[name] = _once(tables, name, files, records)
         tables.view(f"given_{name}", record, given[name])
     _load_owners(tables, owners)
-    tables.table_of("addresses", _ADDRESSES)
+    tables.table_of("addresses", _addresses(tables))
     for name in dict.fromkeys([*_OWNED, *TABLES]):
         path = records / f"{name}.parquet"
         once = [file for file in given[name] if file.parent == records]
-        query = _resolved(tables, name)
+        query = _resolved(tables, name) if f"given_{name}" not in tables.empty else None
         if query is not None:
             tables.copy(f"{query} ORDER BY t.id", path)
+            tables.view(name, TABLES[name], [path])
+            tables.drop(f"given_{name}")
             for file in once:
                 file.unlink()
         elif once:
             once[0].replace(path)
-        tables.view(name, TABLES[name], [path] if path.exists() else given[name])
-    tables.drop(*(f"given_{name}" for name in TABLES), "addresses")
+            tables.view(name, TABLES[name], [path])
+            tables.drop(f"given_{name}")
+        else:
+            tables.rename(f"given_{name}", name)
+    tables.drop("addresses")
 
 
 def _once(tables: Tables, name: str, files: list[Path], records: Path) -> list[Path]:
@@ -134,19 +139,20 @@ def _load_owners(tables: Tables, owners: list[OwnerLine]) -> None:
     tables.table_of_rows("owner_lines", columns, rows)
 
 
-_REFERRED = " UNION ALL ".join(
-    f'SELECT "{column}" AS address FROM given_{name}'
-    for name, columns in REFERENCES.items()
-    for column in columns
-)
-
-_ADDRESSES = f"""
-    SELECT i.address, min(i.id) AS id FROM given_identities AS i
-    WHERE i.address IN (SELECT u.address FROM ({_REFERRED}) AS u
-                        WHERE u.address IS NOT NULL AND u.address NOT IN (SELECT id FROM given_identities))
-    GROUP BY i.address
-"""
-"""The addresses that some record refers to."""
+def _addresses(tables: Tables) -> str:
+    """Return the query for the addresses that some record refers to."""
+    used = [
+        f'SELECT "{column}" AS address FROM given_{name}'
+        for name, columns in REFERENCES.items()
+        if f"given_{name}" not in tables.empty
+        for column in columns
+    ]
+    return f"""
+        SELECT i.address, min(i.id) AS id FROM given_identities AS i
+        WHERE i.address IN (SELECT u.address FROM ({" UNION ALL ".join(used) or "SELECT NULL AS address"}) AS u
+                            WHERE u.address IS NOT NULL AND u.address NOT IN (SELECT id FROM given_identities))
+        GROUP BY i.address
+    """
 
 
 def _by_file(tables: Tables, name: str, address: str) -> str:
@@ -178,7 +184,7 @@ def _resolved(tables: Tables, name: str) -> str | None:
     """Return the query of a table whose rows, ``t``, differ from what was collected; None when none does."""
     joins = ""
     changed: dict[str, str] = {}
-    for number, column in enumerate(REFERENCES.get(name, ())):
+    for number, column in enumerate(REFERENCES.get(name, ()) if "addresses" not in tables.empty else ()):
         if tables.one(
             f'SELECT 1 FROM given_{name} WHERE "{column}" IN (SELECT address FROM addresses) LIMIT 1'
         ):
@@ -192,7 +198,7 @@ def _resolved(tables: Tables, name: str) -> str | None:
             more = more.replace(f"t.{column}", sql)
         joins += f" {more}"
         owner = f"coalesce({{file}}t.owner, {through}, {by_account})"
-        if tables.one("SELECT count(*) FROM owner_lines"):
+        if "owner_lines" not in tables.empty:
             joins += f" LEFT JOIN ({_by_file(tables, name, address)}) AS f ON f.id = t.id"
             owner = owner.format(file="f.owner, ")
             source, environment = "f.owner IS NOT NULL", "f.environment, "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 import msgspec
 
 from scanner.analyze.completeness import define_complete
-from scanner.analyze.hits import QueryError, columns, parameters, write_hits
+from scanner.analyze.hits import QueryError, arguments, columns, parameters, write_hits
 from scanner.analyze.rule import ABOUT_THE_RUN, ANALYSIS_NEEDS, Example, parse_need
 from scanner.analyze.rule_files import with_params
 from scanner.analyze.rule_kinds import named_kinds, syntax_tree
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 AS_OF = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 """The time of every example."""
 
-_READABLE: dict[str, type[msgspec.Struct]] = {
+READABLE: dict[str, type[msgspec.Struct]] = {
     **TABLES,
     **{name: RESULT_TABLES[name] for name in (*ANALYSIS_NEEDS, *ABOUT_THE_RUN)},
 }
+"""The tables that a rule may read."""
 _RELATIVE = re.compile(r"\A([+-])(\d+)([dh])\Z")
 
 
@@ -48,7 +49,7 @@ def check_rule(rule: Rule) -> list[str]:
     with _empty_tables() as (tables, folder):
         try:
             used = parameters(tables, rule)
-            columns(tables, rule, AS_OF, used)
+            columns(tables, rule.query, arguments(rule, AS_OF, used))
         except QueryError as exc:
             return [str(exc)]
         problems = _lint(rule, used)
@@ -160,8 +161,10 @@ def _lint_examples(rule: Rule) -> list[str]:
 
 def _run(rule: Rule, example: Example, tables: Tables, folder: Path, seen: set[str]) -> list[str]:
     chosen = with_params(rule, example.params)
-    for name, record in _READABLE.items():
-        rows = [_row(name, record, number, row) for number, row in enumerate(example.given.get(name, []))]
+    for name, record in READABLE.items():
+        rows = [
+            example_row(name, record, number, row) for number, row in enumerate(example.given.get(name, []))
+        ]
         path = folder / f"{name}.parquet"
         path.unlink(missing_ok=True)
         if rows:
@@ -204,14 +207,13 @@ def _hits(rule: Rule, tables: Tables, folder: Path, as_of: datetime) -> dict[str
     path = folder / "hits.parquet"
     write_hits(tables, rule, as_of, path)
     # The query's own values, before the engine adds defaults.
-    used = parameters(tables, rule)
-    names = columns(tables, rule, as_of, used)
+    given = arguments(rule, as_of, parameters(tables, rule))
+    names = columns(tables, rule.query, given)
     severity = "severity::VARCHAR" if "severity" in names else "NULL"
-    arguments = {"as_of": as_of.replace(tzinfo=None), **rule.params}
     raw = tables.dicts(
         f"SELECT subject::VARCHAR AS subject, detail::VARCHAR AS given_detail, {severity} AS given_severity "
         f"FROM ({rule.query}\n)",
-        {name: value for name, value in arguments.items() if name in used},
+        given,
     )
     said = {row["subject"]: row for row in raw}
     written = tables.dicts(f"SELECT * FROM read_parquet('{path}')")
@@ -224,7 +226,7 @@ def _empty_tables() -> Iterator[tuple[Tables, Path]]:
         folder = Path(name).resolve()
         tables = Tables([folder], memory="256MB", threads=1)
         try:
-            for table, record in _READABLE.items():
+            for table, record in READABLE.items():
                 tables.view(table, record, [])
             define_complete(tables)
             define_weak_identities(tables)
@@ -234,7 +236,9 @@ def _empty_tables() -> Iterator[tuple[Tables, Path]]:
             tables.close()
 
 
-def _row(table: str, record: type[msgspec.Struct], number: int, given: dict[str, Any]) -> msgspec.Struct:
+def example_row(
+    table: str, record: type[msgspec.Struct], number: int, given: dict[str, Any]
+) -> msgspec.Struct:
     """Return a row of an example as a record. Mandatory text that the row omits gets a made-up value."""
     hints = get_type_hints(record)
     row: dict[str, Any] = {}

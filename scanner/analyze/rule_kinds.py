@@ -38,15 +38,15 @@ def named_kinds(query: str) -> set[tuple[frozenset[str], str]]:
             aliases[node["alias"] or node["table_name"]] = node["table_name"]
     for node in nodes:
         if node.get("type") in _COMPARED:
-            column, values = _comparison(node)
+            column, values = comparison(node)
             tables = _tables_of(column, aliases)
             found |= {(tables, value) for value in values if tables}
         function = node.get("function_name")
         arguments = node.get("arguments", node.get("children", []))
         if function in _MACROS:
-            found |= {(frozenset((_MACROS[function],)), value) for value in _constants(arguments)}
+            found |= {(frozenset((_MACROS[function],)), value) for value in constants(arguments)}
         elif function == "complete":
-            match [list(_constants(argument)) for argument in arguments]:
+            match [list(constants(argument)) for argument in arguments]:
                 case [_, [table], [kind]] if table in TABLES:
                     found.add((frozenset((table,)), kind))
                 case _:
@@ -71,11 +71,11 @@ def _nodes(node: Any) -> Iterator[dict[str, Any]]:
             yield from _nodes(value)
 
 
-def _comparison(node: dict[str, Any]) -> tuple[list[str], list[str]]:
+def comparison(node: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Return the column of a comparison, split into its parts, and the values it is compared with."""
     sides = [node["left"], node["right"]] if "left" in node else list(node["children"])
     columns: list[list[str]] = [side["column_names"] for side in sides if side.get("class") == "COLUMN_REF"]
-    values = [text for side in sides if side.get("class") == "CONSTANT" for text in _constants(side)]
+    values = [text for side in sides if side.get("class") == "CONSTANT" for text in constants(side)]
     return (columns[0] if len(columns) == 1 else []), values
 
 
@@ -91,7 +91,8 @@ def _tables_of(column: list[str], aliases: dict[str, str]) -> frozenset[str]:
     return frozenset(table for table in aliases.values() if KIND_COLUMN.get(table) == name)
 
 
-def _constants(node: Any) -> Iterator[str]:
+def constants(node: Any) -> Iterator[str]:
+    """Yield the texts that stand somewhere in a part of a syntax tree."""
     for one in _nodes(node):
         if one.get("class") == "CONSTANT":
             # DuckDB 2 writes {"literal": {"text": ...}}, DuckDB 1.5 {"value": {"value": ...}}.

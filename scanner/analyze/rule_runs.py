@@ -13,7 +13,8 @@ import msgspec
 
 from scanner.analyze.finding_facts import facts, stray_subjects
 from scanner.analyze.history import Known, not_seen_tonight, seen_tonight
-from scanner.analyze.hits import QueryError, write_hits
+from scanner.analyze.hits import QueryError, write_few_hits, write_hits
+from scanner.analyze.rule_sources import finds_nothing, present_in
 from scanner.tables import quoted, read_parquet
 
 if TYPE_CHECKING:
@@ -71,12 +72,19 @@ def run_rules(
     Hits are written into ``folder``, one file a rule. Raises `AnalysisError` when a built-in rule gives a subject twice.
     """
     folder.mkdir(mode=0o700)
+    present = present_in(tables)
     errors: dict[str, str] = {}
     found: dict[str, Path] = {}
     for rule in rules:
         path = folder / f"{rule.id}.parquet"
+        if finds_nothing(rule, present):
+            continue
         try:
-            if write_hits(tables, rule, as_of, path):
+            if rule.custom or tables.large:
+                rows = write_hits(tables, rule, as_of, path)
+            else:
+                rows = write_few_hits(tables, rule, as_of, path)
+            if rows:
                 found[rule.id] = path
         except QueryError as exc:
             if exc.duplicate and not rule.custom:
@@ -114,7 +122,11 @@ def write_candidates(
     about = hits.about
     among = "IN" if about == "exception" else "NOT IN"
     names = ", ".join(quoted(name) for name in exception_rules) or "''"
-    tables.view_of(f"{about}_known", f"SELECT * FROM known_before WHERE rule {among} ({names})")
+    known_before = "known_before" not in tables.empty
+    if known_before:
+        tables.view_of(f"{about}_known", f"SELECT * FROM known_before WHERE rule {among} ({names})")
+    else:
+        tables.view(f"{about}_known", Known, [])
     rows = sum(tables.one(f"SELECT count(*) FROM {about}_{what}") for what in ("hits", "known"))
     parts = rows // PART_ROWS + 1
     written: list[Path] = []
@@ -122,7 +134,7 @@ def write_candidates(
         # In parts, so that the joins of a very large night stay within the memory given.
         only = f" WHERE hash(subject) % {parts} = {part}" if parts > 1 else ""
         found, known = (f"(SELECT * FROM {about}_{what}{only})" for what in ("hits", "known"))
-        queries = [not_seen_tonight(found, known, f"{about}_errors")]
+        queries = [not_seen_tonight(found, known, f"{about}_errors")] if known_before else []
         if hits.subjects:
             queries.append(seen_tonight(facts(hits.subjects, found), known))
         for number, query in enumerate(queries):
