@@ -78,7 +78,7 @@ class Access:
             return self._clients[key]
 
     def is_offered(self, service: str, region: str) -> bool:
-        """Tell whether a service that has no address in a region may have one: botocore lists it elsewhere only."""
+        """Return whether a service that has no address in a region may have one: botocore lists it elsewhere only."""
         with _loading:
             partition = self._session.get_partition_for_region(region)
             known = self._session.get_available_regions(service, partition)

@@ -159,7 +159,7 @@ def service_of(call: str) -> str:
 
 
 def is_listed(service: str, operation: str) -> bool:
-    """Tell whether the collector may call this operation."""
+    """Return whether the collector may call this operation."""
     return (
         operation in SIGN_IN.get(service, ())
         or any(operation in services.get(service, ()) for services in OPERATIONS.values())

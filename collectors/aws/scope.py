@@ -301,7 +301,7 @@ class PartialReads:
         self._first = self._first or exc
 
     def has_failed(self, name: str) -> bool:
-        """Tell whether an item could not be read."""
+        """Return whether an item could not be read."""
         return name in self._failed
 
     def end(self) -> None:

@@ -360,7 +360,7 @@ _PLATFORM_SECRETS = frozenset(
 
 
 def is_platform_variable(name: str) -> bool:
-    """Tell whether a variable comes from the platform or the shell itself.
+    """Return whether a variable comes from the platform or the shell itself.
 
     ``GITLAB_TOKEN`` and ``CI_PUSH_TOKEN`` only look as if: they are stored by somebody.
     """

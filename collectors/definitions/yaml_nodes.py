@@ -309,7 +309,7 @@ def mark(node: Node | None, known: dict[int, int]) -> int:
 
 
 def is_null(node: Node) -> bool:
-    """Tell whether a node is YAML 1.2's null."""
+    """Return whether a node is YAML 1.2's null."""
     return isinstance(node, Scalar) and node.plain and node.text in {"", "~", "null", "Null", "NULL"}
 
 

@@ -47,7 +47,7 @@ class GitHubDialect(Dialect):
         return "audit_log" if path.endswith("/audit-log") else "core"
 
     def throttled(self, answer: Answer) -> bool:
-        """Tell whether an answer is a rate limit. A secondary one may come as a 403 without any header."""
+        """Return whether an answer is a rate limit. A secondary one may come as a 403 without any header."""
         if super().throttled(answer):
             return True
         words = words_of(answer.content).lower() if answer.status == 403 else ""

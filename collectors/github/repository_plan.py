@@ -130,7 +130,7 @@ def _settings(
 def _due(
     scope: OrganizationScope, plan: ReadingPlan, repository: RepositoryFacts, earlier: KeptReading
 ) -> bool:
-    """Tell whether REST is asked again tonight: when something changed, and in turn, a part each night."""
+    """Return whether REST is asked again tonight: when something changed, and in turn, a part each night."""
     if not plan.rotate:
         return True
     days = scope.config.rotation_days

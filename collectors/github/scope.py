@@ -35,14 +35,14 @@ class OrganizationScope(SourceScope, frozen=True, kw_only=True):
         return self.within(repository.account_id, repo=repository.name)
 
     def wants(self, repository: str) -> bool:
-        """Tell whether the configuration asks for the repository of this name."""
+        """Return whether the configuration asks for the repository of this name."""
         chosen = self.config.repositories
         return any(fnmatchcase(repository, pattern) for pattern in chosen.include) and not any(
             fnmatchcase(repository, pattern) for pattern in chosen.exclude
         )
 
     def sure_of_zero(self, repository: RepositoryFacts) -> bool:
-        """Tell whether GraphQL's zero is a fact.
+        """Return whether GraphQL's zero is a fact.
 
         Only administrators, and Apps with the permission, are shown deploy keys and branch protection rules.
         """

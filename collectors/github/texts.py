@@ -73,7 +73,7 @@ class KnownFiles(msgspec.Struct, frozen=True, kw_only=True):
         return facts.owner if facts else None
 
     def mints(self, repository: RepositoryFacts) -> bool:
-        """Tell whether a workflow of the repository may ask for an OIDC token; True where that is not known."""
+        """Return whether a workflow of the repository may ask for an OIDC token; True where that is not known."""
         if repository.files is None:
             return True
         return any(

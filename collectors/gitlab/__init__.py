@@ -81,7 +81,7 @@ def targets(config: Config, run: Run) -> Iterator[Target]:
 
 
 def _is_administrator(client: GitLabClient) -> bool:
-    """Tell whether the token is an administrator's, or may be: then the instance's own target tells why it is not read."""
+    """Return whether the token is an administrator's, or may be: then the instance's own target tells why it is not read."""
     from scanner.collect.failures import SourceError
 
     try:

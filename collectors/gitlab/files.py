@@ -95,11 +95,11 @@ class DefinitionFiles:
         return files.get(project.ci_path) if files is not None else None
 
     def absent(self, project: ProjectFacts) -> bool:
-        """Tell whether it is known that a project has no definition file."""
+        """Return whether it is known that a project has no definition file."""
         return self._told(project) and self.file(project) is None
 
     def alone(self, project: ProjectFacts) -> bool:
-        """Tell whether it is known that the content of a definition is all that it says."""
+        """Return whether it is known that the content of a definition is all that it says."""
         file = self.file(project)
         return file is not None and not self._facts(file).includes
 
@@ -110,7 +110,7 @@ class DefinitionFiles:
             self._memory.keep_blob(_seen_here(project, file), b"")
 
     def deploys(self, project: ProjectFacts) -> bool:
-        """Tell whether a project's pipeline may name an environment; True where that is not known."""
+        """Return whether a project's pipeline may name an environment; True where that is not known."""
         if project.empty or not project.builds or self.absent(project):
             return False
         file = self.file(project)

@@ -160,7 +160,7 @@ def of_custom_role(level: int, role: Mapping[str, object]) -> list[Power]:
 
 
 def read_only(scopes: Iterable[str]) -> bool | None:
-    """Tell whether a token of these scopes changes nothing; None where a scope is not known."""
+    """Return whether a token of these scopes changes nothing; None where a scope is not known."""
     given = set(scopes)
     if GRANULAR in given:
         permissions = given - {GRANULAR}

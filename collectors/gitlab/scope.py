@@ -40,7 +40,7 @@ class GitLabScope(SourceScope, frozen=True, kw_only=True):
         return self.within(place.account_id, id=place.number)
 
     def wants(self, project: str) -> bool:
-        """Tell whether the configuration asks for the project of this full path."""
+        """Return whether the configuration asks for the project of this full path."""
         chosen = self.config.projects
         return any(fnmatchcase(project, pattern) for pattern in chosen.include) and not any(
             fnmatchcase(project, pattern) for pattern in chosen.exclude

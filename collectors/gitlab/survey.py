@@ -229,7 +229,7 @@ def _branches(rules: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None
 
 
 def _is_told(level: dict[str, Any]) -> bool:
-    """Tell whether it is known whose an access level is: somebody's, by id, or a role's."""
+    """Return whether it is known whose an access level is: somebody's, by id, or a role's."""
     if any(level.get(who) for who in ("user", "group", "deployKey")):
         return True
     number = level.get("accessLevel")

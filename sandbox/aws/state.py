@@ -144,7 +144,7 @@ def overlaid(state: State, call: AwsCall, shape: Any, value: Any) -> Any:
 
 
 def changes(call: AwsCall) -> bool:
-    """Tell whether a call may change something."""
+    """Return whether a call may change something."""
     return not call.operation.startswith(("List", "Describe", "Get", "BatchGet", "Generate"))
 
 

@@ -76,17 +76,17 @@ class GitHubToken(KnownToken, kw_only=True, gc=False):
     installation_id: int | None = None
 
     def has_scope(self, wanted: AbstractSet[str]) -> bool:
-        """Tell whether any of the wanted scopes is held, directly or by a wider one."""
+        """Return whether any of the wanted scopes is held, directly or by a wider one."""
         return any(scope in wanted or not wanted.isdisjoint(SCOPES.get(scope, ())) for scope in self.scopes)
 
     def may(self, permission: str, level: str = "read") -> bool:
-        """Tell whether a fine-grained permission is held at that level; ``metadata`` always is."""
+        """Return whether a fine-grained permission is held at that level; ``metadata`` always is."""
         if permission == "metadata" and level == "read":
             return True
         return LEVELS.get(self.permissions.get(permission, ""), 0) >= LEVELS[level]
 
     def sees(self, repository: str) -> bool:
-        """Tell whether the repository is among those the token was given."""
+        """Return whether the repository is among those the token was given."""
         return self.repositories is None or repository in self.repositories
 
 

@@ -168,7 +168,7 @@ def workflows(ask: Ask) -> Answer:
 
 
 def guarded(ask: Ask, branch: str) -> bool:
-    """Tell whether GitHub calls a branch protected: classic protection or an active ruleset."""
+    """Return whether GitHub calls a branch protected: classic protection or an active ruleset."""
     return _protection(ask, branch) is not None or any(
         one.enforcement == "active" and covers(one, ask.repository, branch) for one in _rulesets(ask)
     )

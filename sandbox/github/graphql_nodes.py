@@ -130,7 +130,7 @@ class Graph:
         return resolve
 
     def visible(self, repository: Repository) -> bool:
-        """Tell whether the token sees the repository at all."""
+        """Return whether the token sees the repository at all."""
         if not repository.private:
             return True
         if self.token.kind == "classic":

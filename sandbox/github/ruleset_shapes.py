@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def applies(ruleset: Ruleset, repository: Repository) -> bool:
-    """Tell whether a ruleset of the organization covers a repository."""
+    """Return whether a ruleset of the organization covers a repository."""
     return any(pattern == "~ALL" or fnmatchcase(repository.name, pattern) for pattern in ruleset.repositories)
 
 
 def covers(ruleset: Ruleset, repository: Repository, branch: str) -> bool:
-    """Tell whether a ruleset covers a branch."""
+    """Return whether a ruleset covers a branch."""
     if ruleset.target != "branch":
         return False
     return any(

@@ -241,7 +241,7 @@ def emptied(body: Any) -> Any:
 
 
 def says_total(answer: Reply) -> bool:
-    """Tell whether an answer says how many items there are in all, more than none."""
+    """Return whether an answer says how many items there are in all, more than none."""
     totals = [value for name, value in answer.headers.items() if name.lower() in {"x-total", "x-total-count"}]
     if any(total.isdigit() and int(total) for total in totals):
         return True

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 FRAMEWORKS = Path(__file__).parent / "frameworks"
 
 EVERY = ""
-"""Stands for every provider."""
+"""Means every provider."""
 
 Relation: TypeAlias = Literal["full", "partial", "counter"]
 """What a rule says of a control: ``full`` tests what the control asks, ``partial`` a part of it; of ``counter`` a finding
@@ -97,7 +97,7 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
     """The file's stem."""
     title: str
     short: str
-    """How controls of it are cited: ``CIS AWS``."""
+    """The name used to cite its controls: ``CIS AWS``."""
     version: str
     licence: str
     """Under which its text stands, and whose words the titles are."""
@@ -157,8 +157,8 @@ def references(
 ) -> dict[str, dict[str, list[str]]]:
     """Return the controls that each rule is evidence for, by the provider of its findings, in a fixed order.
 
-    ``{"credential-unused": {"": ["OWASP NHI 2025: NHI1:2025"], "aws": ["CIS AWS 5.0: 1.11"]}}``: what stands under
-    `EVERY` holds for each provider. ``chosen`` are ids of the frameworks to cite; None cites all.
+    ``{"credential-unused": {"": ["OWASP NHI 2025: NHI1:2025"], "aws": ["CIS AWS 5.0: 1.11"]}}``: the entry
+    `EVERY` applies to each provider. ``chosen`` are ids of the frameworks to cite; None cites all.
     """
     wanted = set(chosen) if chosen is not None else None
     found: dict[str, dict[str, list[str]]] = {}

@@ -74,7 +74,7 @@ def parameters(tables: Tables, rule: Rule) -> set[str]:
 
 
 def columns(tables: Tables, query: str, arguments: dict[str, Any]) -> dict[str, str]:
-    """Return the columns that a query gives and their types. Raises `QueryError` when a mandatory one is missing."""
+    """Return the columns of a query and their types. Raises `QueryError` if a mandatory one is missing."""
     try:
         described = list(tables.rows(f"DESCRIBE {query}", arguments))
     except duckdb.Error as exc:

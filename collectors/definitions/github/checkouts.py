@@ -82,7 +82,7 @@ _READS_FILE = re.compile(r"\$\(\s*<|\b(?:cat|head|tail|jq|yq|sed|awk)\s+[^|>\n]*
 
 
 def runs_code(step: WorkflowStep) -> bool:
-    """Tell whether a step runs something that can come from the job's folder."""
+    """Return whether a step runs something that can come from the job's folder."""
     if step.run is not None:
         return _BUILDS.search(step.run.text[:50_000]) is not None
     return (step.uses or "").startswith("./")
@@ -127,7 +127,7 @@ def checkouts(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
 def _held_back(
     step: WorkflowStep, env: dict[str, str], job: RawJob, event: str, gates: frozenset[Guard]
 ) -> bool:
-    """Tell whether the gates before a checkout keep strangers' code out of it.
+    """Return whether the gates before a checkout keep strangers' code out of it.
 
     An author with rights changes only a pull request of their own; a label, or a comment, stays while
     somebody else's branch moves on.
@@ -201,7 +201,7 @@ def _takes_head(workflow: Workflow, step: WorkflowStep, env: dict[str, str], job
 
 
 def _is_head_output(workflow: Workflow, job: RawJob, text_: str, depth: int = 0) -> bool:
-    """Tell whether a text reads an output that leads to a pull request's head: by what makes it, else by its name."""
+    """Return whether a text reads an output that leads to a pull request's head: by what makes it, else by its name."""
     for match in _OUTPUT.finditer(text_):
         maker = None
         if match["kind"].lower() == "needs":
@@ -275,7 +275,7 @@ _APART = re.compile(r"(?:\$\{\{\s*runner\.temp\s*\}\}|/tmp|/var/tmp|\$RUNNER_TEM
 
 
 def _runs_from(step: WorkflowStep, folder: re.Match[str]) -> bool:
-    """Tell whether a step runs something out of a folder."""
+    """Return whether a step runs something out of a folder."""
     script = step.run.text[:50_000] if step.run is not None else ""
     last = folder.group().rstrip("/").rsplit("/", 1)[-1]
     return re.search(rf"(?:^|[\s;&|])(?:(?:ba|z)?sh|python3?|node|chmod|source|\.)\s+[^\n]*{re.escape(last)}|^\s*[\"']?[^\s\"']*{re.escape(last)}/\S", script, re.MULTILINE) is not None  # fmt: skip
@@ -288,7 +288,7 @@ def _downloads(workflow: Workflow, job: RawJob, step: WorkflowStep) -> bool:
 
 
 def _fetches_artifact(step: WorkflowStep) -> bool:
-    """Tell whether a step fetches an artifact of another run."""
+    """Return whether a step fetches an artifact of another run."""
     if step.action in _DOWNLOADERS:
         return True
     if step.action == "actions/download-artifact":
@@ -300,7 +300,7 @@ def _fetches_artifact(step: WorkflowStep) -> bool:
 
 
 def _built_from_head(workflow: Workflow, job: RawJob) -> bool:
-    """Tell whether another job of the run makes an artifact from a stranger's code."""
+    """Return whether another job of the run makes an artifact from a stranger's code."""
     for other in workflow.jobs:
         if other.key == job.key or not any(step.action == "actions/upload-artifact" for step in other.steps):
             continue
@@ -312,7 +312,7 @@ def _built_from_head(workflow: Workflow, job: RawJob) -> bool:
 
 
 def brings_foreign_files(workflow: Workflow, job: RawJob, step: WorkflowStep) -> bool:
-    """Tell whether a step puts files of a stranger's into the job's folder."""
+    """Return whether a step puts files of a stranger's into the job's folder."""
     return _downloads(workflow, job, step) or (
         _takes_head(workflow, step, literals(workflow.env, job.env, step.env), job) is not None
     )

@@ -57,7 +57,7 @@ _MUTABLE = re.compile(r"(?i)head\.ref\b|head_ref|head_branch|head\.label|refs/pu
 
 
 def holds(body: str, passes: Callable[[str], bool]) -> bool:
-    """Tell whether a condition can be true only where a test in it passes: each alternative needs one."""
+    """Return whether a condition can be true only where a test in it passes: each alternative needs one."""
     return _holds(body.strip(), passes, 0)
 
 
@@ -163,12 +163,12 @@ def _is_other_event(term: str, event: str) -> bool:
 
 
 def _labels_fade(workflow: Workflow, event: str) -> bool:
-    """Tell whether a run starts only when a label is set: else a label stays while its pull request changes."""
+    """Return whether a run starts only when a label is set: else a label stays while its pull request changes."""
     return set(workflow.activities.get(event, [])) == {"labeled"}
 
 
 def _is_text(node: Scalar) -> bool:
-    """Tell whether a condition is text around expressions, which is always true."""
+    """Return whether a condition is text around expressions, which is always true."""
     shown = node.text.strip()
     return "${{" in shown and not (
         shown.startswith("${{") and shown.endswith("}}") and shown.count("${{") == 1
@@ -216,7 +216,7 @@ def reached(workflow: Workflow, job: RawJob, step: WorkflowStep | None = None) -
 
 
 def is_mutable(ref: str, event: str) -> bool:
-    """Tell whether what is checked out can change after a maintainer has looked: a branch, not a commit.
+    """Return whether what is checked out can change after a maintainer has looked: a branch, not a commit.
 
     Comments carry no commit: whatever they lead to is looked up after they were written.
     """

@@ -142,7 +142,7 @@ def paths(body: str) -> Iterator[tuple[str, int]]:
 
 
 def is_safe_field(field: str) -> bool:
-    """Tell whether a field of an answer of GitHub's, ``.head.sha``, is one that nobody chooses freely."""
+    """Return whether a field of an answer of GitHub's, ``.head.sha``, is one that nobody chooses freely."""
     return bool(_SAFE_LEAF.search(field.lower())) or field.lower().endswith(
         (".mergeable", ".mergeable_state")
     )

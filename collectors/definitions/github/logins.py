@@ -169,7 +169,7 @@ def _secrets_of(values: list[str]) -> list[str]:
 
 
 def _is_job_token(values: list[str]) -> bool:
-    """Tell whether a value is the job's own short-lived token."""
+    """Return whether a value is the job's own short-lived token."""
     names = _secrets_of(values)
     return bool(names) and set(names) <= {"GITHUB_TOKEN"}
 

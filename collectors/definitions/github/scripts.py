@@ -157,7 +157,7 @@ def placements(workflow: Workflow, job: RawJob, taint_of: Taint) -> Iterator[Pro
 
 
 def _only_trusted(workflow: Workflow, job: RawJob, step: WorkflowStep) -> bool:
-    """Tell whether every event of strangers that starts the workflow is kept away from a step by its conditions."""
+    """Return whether every event of strangers that starts the workflow is kept away from a step by its conditions."""
     if not PRIVILEGED & set(workflow.triggers) or "pull_request" in workflow.triggers:
         return False
     return all(reached(workflow, job, step).values())
@@ -168,7 +168,7 @@ _PUBLISHERS = {"pypa/gh-action-pypi-publish": "pypi", "js-devtools/npm-publish":
 
 
 def publishes(workflow: Workflow, job: str | None, service: str) -> bool:
-    """Tell whether a job, or any job where none is named, publishes to a registry."""
+    """Return whether a job, or any job where none is named, publishes to a registry."""
     for found in workflow.jobs:
         if job is not None and found.key != job:
             continue
@@ -289,7 +289,7 @@ _COMPARED = re.compile(r"==|!=|&&|\|\|")
 
 
 def _may_federate(workflow: Workflow, job: RawJob) -> bool:
-    """Tell whether a job can ask for an identity token: if not, it publishes with something stored."""
+    """Return whether a job can ask for an identity token: if not, it publishes with something stored."""
     if workflow.composite or (job.permissions is None and set(workflow.triggers) == {"workflow_call"}):
         return True
     given = job.permissions or {}

@@ -163,7 +163,7 @@ def image_pin(image: str) -> Pin:
 
 
 def is_third_party(uses: str, owner: str | None) -> bool:
-    """Tell whether an action is neither GitHub's, nor local, nor of the same owner."""
+    """Return whether an action is neither GitHub's, nor local, nor of the same owner."""
     if uses.startswith(_OWN):
         return False
     return uses.split("/", 1)[0].lower() not in _FIRST_PARTY | {(owner or "").lower()}

@@ -285,7 +285,7 @@ class Taint:
         return made
 
     def _foreign_files(self, job: RawJob, at: WorkflowStep) -> bool:
-        """Tell whether a stranger's files lie in the job's folder when a step starts, in a run with rights."""
+        """Return whether a stranger's files lie in the job's folder when a step starts, in a run with rights."""
         layout = self._layout(job)
         return layout.foreign is not None and layout.foreign <= layout.places.get(id(at), -1)
 

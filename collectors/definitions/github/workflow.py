@@ -396,7 +396,7 @@ class _Reader:
 
 
 def _may_ask_for_token(permissions: dict[str, str] | None) -> bool:
-    """Tell whether a job may ask for an OIDC token. No default of GitHub's includes it."""
+    """Return whether a job may ask for an OIDC token. No default of GitHub's includes it."""
     given = permissions or {}
     return given.get("id-token") == "write" or given.get("*") == "write"
 

@@ -64,7 +64,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = 
 
 
 def takes_in(source: str) -> bool:
-    """Tell whether a definition includes files. Raises `DefinitionError`."""
+    """Return whether a definition includes files. Raises `DefinitionError`."""
     return bool(includes_of(_root(read(source)).get("include")))
 
 

@@ -131,7 +131,7 @@ def without_secrets(address: str) -> str:
 
 
 def matches(written: str, text: str, *, computed: bool = False) -> bool:
-    """Tell whether a path with wildcards can mean another: ``*`` is within a folder, ``**`` in folders, too.
+    """Return whether a path with wildcards can mean another: ``*`` is within a folder, ``**`` in folders, too.
 
     With ``computed``, a CI variable can be anything. No regular expression: who writes the path is a stranger.
     https://docs.gitlab.com/ci/yaml/includes/#use-includelocal-with-wildcard-file-paths

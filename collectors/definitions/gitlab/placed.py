@@ -191,7 +191,7 @@ def _get(node: Node | None, key: str) -> Node | None:
 
 
 def _can_be(written: str, text: str) -> bool:
-    """Tell whether a text with inputs can have become another."""
+    """Return whether a text with inputs can have become another."""
     if "$[[" not in written:
         return False
     first, *middle = re.split(r"\$\[\[.*?\]\]", written, flags=re.DOTALL)
@@ -208,7 +208,7 @@ def _can_be(written: str, text: str) -> bool:
 
 
 def _same_value(written: Scalar, node: Scalar) -> bool:
-    """Tell whether two spellings say one value: ``yes`` and ``true``, ``1_000`` and ``1000``."""
+    """Return whether two spellings say one value: ``yes`` and ``true``, ``1_000`` and ``1000``."""
     if not (written.plain and node.plain):
         return False
     if _NUMBER.fullmatch(node.text):

@@ -247,7 +247,7 @@ def _chains(
 
 
 def _left_out(chain: Sequence[tuple[IncludeTree, IncludeBranch]]) -> bool:
-    """Tell whether a branch makes another configuration than the one that the platform merged."""
+    """Return whether a branch makes another configuration than the one that the platform merged."""
     *above, branch = (branch for _, branch in chain)
     return not branch.read.merged and (branch.include.conditional or all(one.read.merged for one in above))
 

@@ -288,7 +288,7 @@ def pipes_download_into_shell(script: str) -> Iterator[int]:
 
 
 def _runs_later(line: str, executed: set[str]) -> bool:
-    """Tell whether what a line downloads is run elsewhere in the script."""
+    """Return whether what a line downloads is run elsewhere in the script."""
     held = _HELD.match(line)
     if held is not None:
         return f"${held['name']}" in executed

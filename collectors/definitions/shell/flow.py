@@ -144,7 +144,7 @@ class _Script:
         return Written(outputs=self._outputs, variables=self._variables, lines=self._lines)
 
     def _kept_apart(self, line: str, opened: _Open | None) -> bool:
-        """Tell whether a text cannot break out of its own variable: it is one line, or ends at a mark nobody guesses."""
+        """Return whether a text cannot break out of its own variable: it is one line, or ends at a mark nobody guesses."""
         if (opened is not None and opened.random) or ONE_LINE.search(line):
             return True
         held = [

@@ -56,7 +56,7 @@ class Command(NamedTuple):
 
 
 def is_computed(word: str) -> bool:
-    """Tell whether the shell fills a part of a word in."""
+    """Return whether the shell fills a part of a word in."""
     return re.search(r"\$[\w{(]|`|%\w+%|\{\{", word) is not None
 
 
