@@ -41,7 +41,7 @@ def write(night: Night, folder: Path, config: Config) -> list[Path]:  # noqa: AR
     gauge("last_run_timestamp_seconds", "Time of the newest analyzed run").set(manifest.as_of.timestamp())
     gauge("coverage_ratio", "Listings answered in full, of those expected").set(night.coverage.ratio)
     states = gauge("targets", "Targets by how much of them was seen", "state")
-    for state in ("whole", "part", "dark", "not_asked"):
+    for state in ("complete", "partial", "unread", "not_requested"):
         states.labels(state).set(getattr(night.coverage, state))
     gauge("partial", "1 if the run was stopped before all targets finished").set(manifest.partial)
     seconds = gauge("collect_seconds", "Time spent on targets", "collector")

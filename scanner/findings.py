@@ -252,43 +252,43 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class TargetCoverage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How much of one target was seen: an account, an organization, a group, a folder."""
+    """The coverage of one target: an account, an organization, a group, a folder."""
 
     id: str
     """``collector/target``."""
     collector: str
     """The collector that reads it."""
     target: str
-    """Its name in that collector."""
+    """Its name within that collector."""
     provider: str
     """Its provider."""
     account_id: str
-    """The `Account.id` that it covers."""
+    """The `Account.id` it covers."""
     name: str | None = None
-    """What people call that account, as far as any night read it."""
+    """The display name of that account, if any run has read it."""
     kind: str | None = None
     """The account's kind."""
     parent_id: str | None = None
-    """The `Account.id` above it."""
-    state: Literal["whole", "part", "dark", "not-asked"]
-    """whole: all that the provider shows was answered; part: some was; dark: nothing was;
-    not-asked: the run was told to read other targets only."""
+    """The parent `Account.id`."""
+    state: Literal["complete", "partial", "unread", "not-requested"]
+    """complete: everything the provider shows was read; partial: some of it was; unread: nothing was;
+    not-requested: the run was limited to other targets."""
     listings_expected: int
-    """Listings asked for tonight, and those of the last night that saw it which could not be asked for."""
+    """Listings requested in this run, and those of the last run that read it which could not be requested."""
     listings_answered: int
-    """Listings that were read in full."""
+    """Complete listings."""
     listings_never_shown: int
-    """Listings that the provider shows to nobody, or not to this kind of credential; expected and not answered."""
+    """Listings that the provider does not offer, or not to this kind of credential. They count as expected, not as answered."""
     items: int
-    """Records that the answered listings gave."""
+    """Records of the complete listings."""
     items_expected: int
-    """The same, with what the last night listed where tonight could not ask."""
-    seen_in: str | None = None
-    """The last run that saw something of it."""
-    whole_in: str | None = None
-    """The last run that saw all of it."""
+    """The same, plus the records of the last run for listings that could not be requested."""
+    last_read_in: str | None = None
+    """The last run that read any of it."""
+    last_complete_in: str | None = None
+    """The last run that read all of it."""
     reason: str | None = None
-    """Why it is not whole: the worst gap."""
+    """Why it is not complete: the worst gap."""
     needs: str | None = None
     """The missing permission."""
 

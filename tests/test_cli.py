@@ -153,7 +153,7 @@ def test_verify_tells_a_changed_export_and_needs_none(state: Path) -> None:
     path = state / "reports" / SECOND / "grants.csv"
     path.write_bytes(path.read_bytes().replace(b"admin", b"adm1n"))
     code, _, err = call("verify", "--state", state)
-    assert (code, f"{path} is not what was exported" in err) == (Exit.INTERNAL, True)
+    assert (code, f"{path} differs from the export manifest" in err) == (Exit.INTERNAL, True)
     path.unlink()
     assert call("verify", "--state", state)[0] == Exit.INTERNAL
     shutil.rmtree(path.parent)
@@ -272,7 +272,7 @@ def test_permissions_of_local_files_are_none_and_unknown_collectors_are_refused(
     assert "reads local files" in call("permissions", "definitions")[1]
     code, _, err = call("permissions", "gcq")
     assert code == Exit.USAGE
-    assert "there are: aws, definitions, " in err
+    assert "available: aws, definitions, " in err
 
 
 def test_the_schema_is_json() -> None:
@@ -314,18 +314,18 @@ def test_a_secret_that_is_missing_is_told_and_nothing_seen_is_not_called_clean(t
     config.write_text(json.dumps({"state": str(tmp_path / "state"), "collectors": {"github": section}}))
     code, out, _ = process(tmp_path, "run", "--config", config)
     assert code == Exit.COVERAGE
-    assert "coverage: 0.0% of all listings\n" in out
+    assert "Coverage 0.0%: 0 of 1 listings complete; accounts: 0 complete, 0 partial, 1 unread.\n" in out
     assert (
         "not covered in github:org:acme: GET /orgs/{org}: denied: ${env:SPRAWLSCAN_NO_SUCH} is not set or empty\n"
         in out
     )
-    assert "open findings: none (nothing was listed, so this proves nothing)\n" in out
+    assert "open findings: 1 high (nothing was listed, so this proves nothing)\n" in out
 
 
 def test_a_configuration_that_is_not_there_is_2(tmp_path: Path) -> None:
     code, _, err = call("run", "--config", tmp_path / "config.yaml")
     assert code == Exit.USAGE
-    assert "`sprawlscan example > config.yaml` writes one" in err
+    assert "Run `sprawlscan example > config.yaml` to create one" in err
 
 
 def test_the_demo_does_not_touch_other_folders(tmp_path: Path) -> None:
@@ -363,7 +363,7 @@ def night(tmp_path: Path, checkout: Path, day: int, *more: str, own: bool = Fals
 def test_findings_are_3_when_they_are_new_and_when_they_are_open(tmp_path: Path, checkout: Path) -> None:
     code, out, err = night(tmp_path, checkout, 22)
     assert (code, err and "Traceback" in err) == (0, False)
-    assert "coverage: 100.0%" in out
+    assert "Coverage 100.0%: " in out
     assert night(tmp_path, checkout, 23, "--fail-on", "new:high")[0] == Exit.OK
     code, out, _ = night(tmp_path, checkout, 24, "--fail-on", "high", own=True)
     assert code == Exit.FINDINGS
@@ -431,7 +431,7 @@ def test_local_checkouts_need_no_configuration(tmp_path: Path, checkout: Path) -
 def test_a_path_that_is_no_folder_is_2(tmp_path: Path) -> None:
     code, _, err = call("collect", "--path", tmp_path / "nothing", "--state", tmp_path / "state")
     assert code == Exit.USAGE
-    assert "is no folder or file that can be read" in err
+    assert "is not a readable folder or file" in err
 
 
 # AWS that does not let us in

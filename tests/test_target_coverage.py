@@ -1,4 +1,4 @@
-"""Coverage by target: what is lost counts as lost whole, and losing more never looks better."""
+"""Coverage by target: a lost target counts with all its listings, and losing more never looks better."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def whole(target: str, listings: int = 10) -> list[Record]:
     return [account(target), *(answered(target, f"list-{number}") for number in range(listings))]
 
 
-def dark(target: str) -> list[Record]:
+def unread(target: str) -> list[Record]:
     return [refused(target, "first", table="*")]
 
 
@@ -81,7 +81,7 @@ def night(
             writer.write(record)
         writer.finish(0.0)
     seal(folder, info)
-    others = [rule.id for rule in RULES if rule.id != "account-dark"]
+    others = [rule.id for rule in RULES if rule.id != "account-not-read"]
     return analyze(state, run_of(number), settings=AnalyzeSettings(disabled=others), rules=RULES)
 
 
@@ -94,8 +94,8 @@ def states(state: Path, number: int) -> dict[str, tuple[str, int, int]]:
     return {row[0]: row[1:] for row in found}
 
 
-def dark_findings(state: Path, number: int) -> dict[str, str]:
-    found = rows(state, number, "SELECT subject, status FROM findings WHERE rule = 'account-dark'")
+def unread_findings(state: Path, number: int) -> dict[str, str]:
+    found = rows(state, number, "SELECT subject, status FROM findings WHERE rule = 'account-not-read'")
     return dict(found)
 
 
@@ -103,16 +103,16 @@ def test_a_target_that_is_lost_counts_with_all_that_it_listed_before(tmp_path: P
     names = [f"a{number}" for number in range(10)]
     first = night(tmp_path, 1, {name: whole(name) for name in names})
     assert first.coverage.ratio == 1.0
-    assert (first.coverage.whole, first.coverage.part, first.coverage.dark) == (10, 0, 0)
-    second = night(tmp_path, 2, {name: dark(name) if name in names[:4] else whole(name) for name in names})
+    assert (first.coverage.complete, first.coverage.partial, first.coverage.unread) == (10, 0, 0)
+    second = night(tmp_path, 2, {name: unread(name) if name in names[:4] else whole(name) for name in names})
     # 60 listings of 100 and the four first calls that were refused: not 60 of 64.
     assert second.coverage.listings_answered == 60
     assert second.coverage.listings_expected == 100
     assert second.coverage.ratio == 0.6
-    assert second.coverage.dark == 4
+    assert second.coverage.unread == 4
     assert (second.coverage.items, second.coverage.items_expected) == (600, 1000)
-    assert second.coverage.dark_targets == [f"the a{number} (p a{number})" for number in range(4)]
-    assert dark_findings(tmp_path, 2) == {f"p/a{number}": "new" for number in range(4)}
+    assert second.coverage.unread_targets == [f"the a{number} (p a{number})" for number in range(4)]
+    assert unread_findings(tmp_path, 2) == {f"p/a{number}": "new" for number in range(4)}
 
 
 @pytest.mark.parametrize("lost", [1, 3, 9, 10])
@@ -120,45 +120,45 @@ def test_losing_more_never_looks_better(tmp_path: Path, lost: int) -> None:
     names = [f"a{number}" for number in range(10)]
     night(tmp_path, 1, {name: whole(name) for name in names})
     fewer = night(
-        tmp_path, 2, {name: dark(name) if name in names[: lost - 1] else whole(name) for name in names}
+        tmp_path, 2, {name: unread(name) if name in names[: lost - 1] else whole(name) for name in names}
     )
-    more = night(tmp_path, 3, {name: dark(name) if name in names[:lost] else whole(name) for name in names})
+    more = night(tmp_path, 3, {name: unread(name) if name in names[:lost] else whole(name) for name in names})
     assert more.coverage.ratio < fewer.coverage.ratio
-    assert more.coverage.dark == lost
+    assert more.coverage.unread == lost
 
 
 def test_what_hangs_below_a_listing_that_failed_is_lost_with_it(tmp_path: Path) -> None:
     night(tmp_path, 1, {"a": whole("a")})
     few: list[Record] = [account("a"), answered("a", "list-0"), refused("a", "list-1")]
     assert night(tmp_path, 2, {"a": few}).coverage.listings_expected == 10
-    assert states(tmp_path, 2) == {"a": ("part", 1, 10)}
+    assert states(tmp_path, 2) == {"a": ("partial", 1, 10)}
     # What is gone on a night that saw everything is gone: nobody waits for it.
     third = night(tmp_path, 3, {"a": whole("a", 4)})
-    assert states(tmp_path, 3) == {"a": ("whole", 4, 4)}
+    assert states(tmp_path, 3) == {"a": ("complete", 4, 4)}
     assert third.coverage.ratio == 1.0
 
 
-def test_a_dark_target_stays_dark_however_long_and_opens_again(tmp_path: Path) -> None:
+def test_a_unread_target_stays_unread_however_long_and_opens_again(tmp_path: Path) -> None:
     night(tmp_path, 1, {"a": whole("a"), "b": whole("b")})
     for number in (2, 3, 4):
-        summary = night(tmp_path, number, {"a": dark("a"), "b": whole("b")})
+        summary = night(tmp_path, number, {"a": unread("a"), "b": whole("b")})
         assert summary.coverage.ratio == 0.5
-        assert states(tmp_path, number)["a"] == ("dark", 0, 10)
-    (seen,) = rows(tmp_path, 4, "SELECT seen_in, name FROM target_coverage WHERE target = 'a'")
+        assert states(tmp_path, number)["a"] == ("unread", 0, 10)
+    (seen,) = rows(tmp_path, 4, "SELECT last_read_in, name FROM target_coverage WHERE target = 'a'")
     assert seen == (run_of(1), "the a")
-    assert dark_findings(tmp_path, 4) == {"p/a": "open"}
+    assert unread_findings(tmp_path, 4) == {"p/a": "open"}
     night(tmp_path, 5, {"a": whole("a"), "b": whole("b")})
-    assert dark_findings(tmp_path, 5) == {"p/a": "resolved"}
+    assert unread_findings(tmp_path, 5) == {"p/a": "resolved"}
 
 
-def test_a_target_that_is_not_asked_for_any_more_is_dark(tmp_path: Path) -> None:
+def test_a_target_that_is_not_asked_for_any_more_is_unread(tmp_path: Path) -> None:
     night(tmp_path, 1, {"a": whole("a"), "b": whole("b")})
     summary = night(tmp_path, 2, {"a": whole("a")})
-    assert states(tmp_path, 2)["b"] == ("dark", 0, 10)
+    assert states(tmp_path, 2)["b"] == ("unread", 0, 10)
     assert summary.coverage.ratio == 0.5
     # Unless the run was told so: that is no loss, and is said.
     told = night(tmp_path, 3, {"a": whole("a")}, selected=True)
-    assert (told.coverage.dark, told.coverage.not_asked, told.coverage.ratio) == (0, 1, 1.0)
+    assert (told.coverage.unread, told.coverage.not_requested, told.coverage.ratio) == (0, 1, 1.0)
 
 
 def test_an_account_that_the_list_above_it_has_no_more_is_gone_not_dark(tmp_path: Path) -> None:
@@ -176,17 +176,17 @@ def test_an_account_that_the_list_above_it_has_no_more_is_gone_not_dark(tmp_path
     below = [account("a", parent_id="p:account:top"), *whole("a")[1:]]
     night(tmp_path, 1, {"top": [account("top"), listing], "a": below})
     gone = night(tmp_path, 2, {"top": [account("top"), listing]})
-    assert states(tmp_path, 2) == {"top": ("whole", 1, 1)}
+    assert states(tmp_path, 2) == {"top": ("complete", 1, 1)}
     assert gone.coverage.ratio == 1.0
     # Not when that list itself failed.
     night(tmp_path, 3, {"top": [account("top"), listing], "a": below})
     unlisted = night(tmp_path, 4, {"top": [account("top"), refused("top", "accounts", "accounts")]})
-    assert states(tmp_path, 4)["a"][0] == "dark"
+    assert states(tmp_path, 4)["a"][0] == "unread"
     assert unlisted.coverage.ratio < 0.5
 
 
 def test_what_a_provider_shows_to_nobody_makes_no_account_partial(tmp_path: Path) -> None:
     records = [*whole("a"), refused("a", "oauth-apps", reason="unsupported")]
     summary = night(tmp_path, 1, {"a": records})
-    assert states(tmp_path, 1) == {"a": ("whole", 10, 11)}
+    assert states(tmp_path, 1) == {"a": ("complete", 10, 11)}
     assert summary.coverage.listings_never_shown == 1

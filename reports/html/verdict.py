@@ -32,22 +32,22 @@ def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
     figures = first(
         night,
         """
-        WITH dark AS (SELECT account_id FROM target_coverage WHERE state = 'dark')
-        SELECT (SELECT count(DISTINCT rule) FROM rule_results WHERE status <> 'evaluated' AND account_id NOT IN (FROM dark)) AS weak,
+        WITH unread AS (SELECT account_id FROM target_coverage WHERE state = 'unread')
+        SELECT (SELECT count(DISTINCT rule) FROM rule_results WHERE status <> 'evaluated' AND account_id NOT IN (FROM unread)) AS weak,
                (SELECT count(DISTINCT rule) FROM rule_results
-                WHERE status IN ('not-evaluated', 'error') AND account_id NOT IN (FROM dark)) AS silent,
+                WHERE status IN ('not-evaluated', 'error') AND account_id NOT IN (FROM unread)) AS silent,
                (SELECT count(DISTINCT rule) FROM rule_results) AS rules
         """,
     )
     lines = []
     if coverage.listings_expected == 0:
         lines.append("No provider was scanned, so this report proves nothing.")
-    if coverage.dark:
-        few = coverage.dark_targets[:5]
+    if coverage.unread:
+        few = coverage.unread_targets[:5]
         names = ", ".join(plain(name, NAME) for name in few)
-        more = coverage.dark - len(few)
+        more = coverage.unread - len(few)
         lines.append(
-            f"Nothing could be read of {plural(coverage.dark, 'account')}: {names}"
+            f"Nothing could be read from {plural(coverage.unread, 'account')}: {names}"
             + (f" and {more:,} more." if more else ".")
         )
     if coverage.listings_answered < coverage.listings_expected:
@@ -60,15 +60,15 @@ def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
         part = figures["weak"] - figures["silent"]
         lines.append(
             f"{figures['silent']:,} of {plural(figures['rules'], 'rule')} could not be evaluated in at least one "
-            f"{'other ' if coverage.dark else ''}account"
+            f"{'other ' if coverage.unread else ''}account"
             + (f", and {part:,} more had only some of their inputs." if part else ".")
         )
     if lines:
         return False, [*lines, "Where data is missing, the absence of findings proves nothing."]
     return True, [
         (
-            f"All {plural(coverage.listings_expected, 'listing')} asked for were answered in full, "
-            f"in {plural(coverage.whole, 'account')}, "
+            f"All {plural(coverage.listings_expected, 'listing')} are complete, "
+            f"in {plural(coverage.complete, 'account')}, "
             f"and all {plural(figures['rules'], 'rule')} had their inputs."
         )
     ]

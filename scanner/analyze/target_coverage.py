@@ -1,19 +1,19 @@
-"""How much of each target was seen tonight, against what the last night that saw it was asked.
+"""The coverage of each target, compared with the last night that read it.
 
-A target is an account, an organization, a group or a folder. Counting tonight's listings alone would make a night look
-better the more it loses: what hangs below a first call that is refused is never asked for. So the listings of a target
-that has a gap are compared with those of the last night that saw it, by their ids, and those that were not asked for
-tonight count as lost. Three states:
+A target is an account, an organization, a group or a folder. Counting only tonight's listings would make a night look
+better the more it loses: listings that depend on a denied first call are never requested. So the listings of a target
+with a gap are compared, by id, with those of the last night that read it, and those not requested tonight count as lost.
+States:
 
-- whole: every listing was answered, but for what the provider shows to nobody
-- part: some were
-- dark: none was, and it was read before or the configuration names it
+- complete: every listing succeeded, except what the provider does not offer
+- partial: some did
+- unread: none did, and the target was read before or is named in the configuration
 
-A target of an earlier night that is not asked for tonight is dark, too, unless the listing of accounts above it proves
-that it is gone, or the run was told to read other targets only (``--only``, ``--path``): then it is not-asked.
+A target of an earlier night that is not requested tonight is unread too, unless the listing of its parent account proves
+that it was removed, or the run was limited to other targets (``--only``, ``--path``): then it is not-requested.
 
-``history/<run_id>.targets.parquet`` and ``.asked.parquet`` keep what the next night compares with: a dark target's rows
-stay as its last night left them.
+``history/<run_id>.targets.parquet`` and ``.asked.parquet`` keep what the next night compares with. The rows of an unread
+target are kept from its last reading.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class PlannedTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """A target that tonight's run was to collect."""
+    """A planned target of tonight's run."""
 
     collector: str
     target: str
@@ -40,22 +40,22 @@ class PlannedTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AskedListing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One listing of a target, on the last night that saw the target."""
+    """One listing of a target, on the last night that read the target."""
 
     collector: str
     """The collector."""
     target: str
     """The target's name."""
     listing: str
-    """The listing's id: the same every night."""
+    """The listing's id, stable across nights."""
     answered: bool
-    """Whether it was read in full."""
+    """Whether it is complete."""
     items: int
-    """How many records it gave."""
+    """Its number of records."""
 
 
 _KEY = "regexp_extract(id, '[^:]+$')"
-"""The id of a listing: what the rows of an answer and of a gap have in common."""
+"""The id of a listing, common to its coverage and gap rows."""
 
 _ASKED_TONIGHT = f"""
     SELECT collector, target, listing, bool_and(answered) AS answered, sum(items)::BIGINT AS items,
@@ -73,7 +73,7 @@ _WHOLE_GAPS = """
     SELECT collector, target, arg_min(reason || ': ' || detail, id) AS reason, arg_min(needs, id) AS needs
     FROM gaps WHERE "table" = '*' GROUP BY ALL
 """
-"""Targets that could not be read, or not to the end."""
+"""Targets that could not be read, or not completely."""
 
 _STATES = """
     WITH tonight AS (
@@ -91,7 +91,7 @@ _STATES = """
     ), every AS (
         SELECT coalesce(p.collector, b.collector) AS collector, coalesce(p.target, b.target) AS target,
                coalesce(p.account_id, b.account_id) AS account_id, p.target IS NOT NULL AS planned,
-               b.seen_in, b.whole_in, b.name AS name_before, b.provider AS provider_before,
+               b.last_read_in, b.last_complete_in, b.name AS name_before, b.provider AS provider_before,
                b.parent_id AS parent_before, b.kind AS kind_before
         FROM planned_targets AS p FULL JOIN targets_before AS b USING (collector, target)
     ), figures AS (
@@ -114,18 +114,18 @@ _STATES = """
              LEFT JOIN accounts AS a ON a.id = e.account_id
     )
     SELECT collector || '/' || target AS id, collector, target, provider, account_id, name, kind, parent_id,
-           CASE WHEN NOT planned AND $selected THEN 'not-asked'
-                WHEN answered = 0 THEN 'dark' WHEN has_gap THEN 'part' ELSE 'whole' END AS state,
+           CASE WHEN NOT planned AND $selected THEN 'not-requested'
+                WHEN answered = 0 THEN 'unread' WHEN has_gap THEN 'partial' ELSE 'complete' END AS state,
            greatest(asked + not_asked, 1) AS listings_expected, answered AS listings_answered,
            never_shown AS listings_never_shown, items, items + items_not_asked AS items_expected,
-           CASE WHEN answered > 0 THEN $run_id ELSE seen_in END AS seen_in,
-           CASE WHEN answered > 0 AND NOT has_gap THEN $run_id ELSE whole_in END AS whole_in,
-           CASE WHEN NOT planned AND $selected THEN 'this run was told to read other targets only'
-                WHEN NOT planned THEN 'it was read before and is not asked for any more' ELSE reason END AS reason,
+           CASE WHEN answered > 0 THEN $run_id ELSE last_read_in END AS last_read_in,
+           CASE WHEN answered > 0 AND NOT has_gap THEN $run_id ELSE last_complete_in END AS last_complete_in,
+           CASE WHEN NOT planned AND $selected THEN 'this run was limited to other targets'
+                WHEN NOT planned THEN 'it was read before and is no longer requested' ELSE reason END AS reason,
            CASE WHEN planned THEN needs END AS needs
     FROM figures
     WHERE planned OR NOT (
-        -- Proven gone: what lists the accounts above it was answered in full, and has it no more or as closed.
+        -- Proven removed: the listing of its parent account is complete, and lacks it or lists it as closed.
         coalesce(complete(parent_id, 'accounts', kind), false) AND (NOT listed OR active IS FALSE)
     )
     ORDER BY id
@@ -133,10 +133,10 @@ _STATES = """
 
 _ASKED_TO_KEEP = """
     SELECT collector, target, listing, answered, items FROM asked_tonight
-    WHERE (collector, target) IN (SELECT (collector, target) FROM target_coverage WHERE seen_in = $run_id)
+    WHERE (collector, target) IN (SELECT (collector, target) FROM target_coverage WHERE last_read_in = $run_id)
     UNION ALL
     SELECT collector, target, listing, answered, items FROM asked_before
-    WHERE (collector, target) IN (SELECT (collector, target) FROM target_coverage WHERE seen_in <> $run_id)
+    WHERE (collector, target) IN (SELECT (collector, target) FROM target_coverage WHERE last_read_in <> $run_id)
     ORDER BY ALL
 """
 
@@ -151,10 +151,10 @@ def measure_targets(
     out: Path,
     asked: Path,
 ) -> None:
-    """Write `TargetCoverage` of tonight to ``out`` and make the view ``target_coverage``; to ``asked`` what to keep.
+    """Write tonight's `TargetCoverage` to ``out``, create the view ``target_coverage``, and write the listings to ``asked``.
 
-    ``before`` are the same two files of the night that tonight is compared with. ``selected``: the run was told to read
-    only some targets. Reads ``accounts``, ``coverage``, ``gaps`` and the macro ``complete``.
+    ``before`` are the same two files of the previous night. ``selected``: the run was limited to some targets.
+    Reads ``accounts``, ``coverage``, ``gaps`` and the macro ``complete``.
     """
     tables.table_of_rows(
         "planned_targets",

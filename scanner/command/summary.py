@@ -36,10 +36,10 @@ def outcome_lines(state: Path, outcome: Outcome) -> list[str]:
         + ("" if outcome.coverage.ratio else " (nothing was listed, so this proves nothing)"),
         f"new since the previous run: {_figures(outcome.new)}",
     ]
-    dark = [f"dark: {plain(name)}" for name in outcome.coverage.dark_targets[:UNCOVERED]]
-    if outcome.coverage.dark > UNCOVERED:
-        dark.append(f"dark: {outcome.coverage.dark - UNCOVERED} more; see the report")
-    lines[2:2] = [*dark, *_uncovered(state, outcome.run_id)]
+    unread = [f"not read: {plain(name)}" for name in outcome.coverage.unread_targets[:UNCOVERED]]
+    if outcome.coverage.unread > UNCOVERED:
+        unread.append(f"not read: {outcome.coverage.unread - UNCOVERED} more; see the report")
+    lines[2:2] = [*unread, *_uncovered(state, outcome.run_id)]
     lines += [f"report: {folder / name}" for name in outcome.reports if name.endswith(".html")]
     lines.append(f"all files: {folder}")
     if outcome.conditions:

@@ -83,9 +83,9 @@ def message(night: Night, threshold: str, report_url: str | None) -> dict[str, A
     if new:
         counts = ", ".join(f"{new[name]} {name}" for name in SEVERITIES if name in new)
         parts.append(f"new or reopened: {counts}")
-    if night.coverage.dark:
+    if night.coverage.unread:
         parts.append(
-            f"{night.coverage.dark} accounts could not be read: {', '.join(night.coverage.dark_targets[:5])}"
+            f"{night.coverage.unread} accounts could not be read: {', '.join(night.coverage.unread_targets[:5])}"
         )
     if unobserved:
         parts.append(f"{unobserved} findings could not be checked")

@@ -174,8 +174,8 @@ def counts_by_severity(night: Night, statuses: tuple[str, ...]) -> dict[Severity
 
 
 _DARK_AND_NOT_EXCEPTED = """
-    SELECT count(*) FROM target_coverage AS t WHERE t.state = 'dark' AND NOT EXISTS (
-        FROM findings AS f WHERE f.rule = 'account-dark' AND f.subject = t.id AND f.status = 'excepted')
+    SELECT count(*) FROM target_coverage AS t WHERE t.state = 'unread' AND NOT EXISTS (
+        FROM findings AS f WHERE f.rule = 'account-not-read' AND f.subject = t.id AND f.status = 'excepted')
 """
 _UNOBSERVED = """
     SELECT count(*) FILTER (status = 'unobserved') / nullif(count(*), 0) FROM findings
@@ -194,7 +194,7 @@ def judge(
     """
     still_open = new = dict.fromkeys(SEVERITIES, 0)
     coverage = seen_tonight(manifest)
-    lost = coverage.dark
+    lost = coverage.unread
     unobserved = 0.0
     if analysed:
         with open_night(settings.state, manifest.run_id) as night:
