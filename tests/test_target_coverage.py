@@ -190,3 +190,24 @@ def test_what_a_provider_shows_to_nobody_makes_no_account_partial(tmp_path: Path
     summary = night(tmp_path, 1, {"a": records})
     assert states(tmp_path, 1) == {"a": ("complete", 10, 11)}
     assert summary.coverage.listings_never_shown == 1
+
+
+def test_an_account_that_is_known_from_above_and_cannot_be_entered_is_unread(tmp_path: Path) -> None:
+    known = Coverage(
+        id="p:coverage:a-known",
+        provider="p",
+        account_id="p:account:a",
+        collector="p",
+        target="a",
+        table="accounts",
+        call="list-accounts",
+        items=1,
+    )
+    summary = night(tmp_path, 1, {"a": [account("a"), known, *dark("a")]})
+    assert states(tmp_path, 1) == {"a": ("unread", 1, 2)}
+    assert (summary.coverage.unread, summary.coverage.ratio) == (1, 0.5)
+    assert rows(tmp_path, 1, "SELECT last_read_in FROM target_coverage") == [(None,)]
+    # What was stopped midway was seen in part.
+    stopped = [*whole("a", 3), refused("a", "collect", "*", "deadline")]
+    night(tmp_path, 2, {"a": stopped})
+    assert states(tmp_path, 2)["a"][0] == "partial"

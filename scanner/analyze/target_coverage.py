@@ -59,15 +59,17 @@ _KEY = "regexp_extract(id, '[^:]+$')"
 
 _ASKED_TONIGHT = f"""
     SELECT collector, target, listing, bool_and(answered) AS answered, sum(items)::BIGINT AS items,
-           bool_or(lost) AS lost, bool_or(never_shown) AS never_shown
+           bool_or(lost) AS lost, bool_or(never_shown) AS never_shown, bool_or("table" <> 'accounts') AS inside
     FROM (
-        SELECT collector, target, {_KEY} AS listing, true AS answered, items, false AS lost, false AS never_shown
+        SELECT collector, target, "table", {_KEY} AS listing, true AS answered, items, false AS lost,
+               false AS never_shown
         FROM coverage WHERE "table" <> '*'
         UNION ALL
-        SELECT collector, target, {_KEY}, false, 0, reason <> 'unsupported', reason = 'unsupported'
+        SELECT collector, target, "table", {_KEY}, false, 0, reason <> 'unsupported', reason = 'unsupported'
         FROM gaps WHERE "table" <> '*' AND coalesce(kind, '') <> 'carried-forward'
-    ) GROUP BY ALL
+    ) GROUP BY collector, target, listing
 """
+"""``inside`` is about what lies in the target: that an account exists is often known from its parent."""
 
 _WHOLE_GAPS = """
     SELECT collector, target, arg_min(reason || ': ' || detail, id) AS reason, arg_min(needs, id) AS needs
@@ -78,6 +80,7 @@ _WHOLE_GAPS = """
 _STATES = """
     WITH tonight AS (
         SELECT collector, target, count(*) AS asked, count(*) FILTER (answered) AS answered,
+               count(*) FILTER (answered AND inside) AS answered_inside,
                count(*) FILTER (never_shown AND NOT answered) AS never_shown,
                bool_or(lost AND NOT answered) AS lost, sum(items) AS items
         FROM asked_tonight GROUP BY ALL
@@ -100,7 +103,8 @@ _STATES = """
                coalesce(a.parent_id, e.parent_before) AS parent_id, coalesce(a.kind, e.kind_before) AS kind,
                coalesce(t.answered, 0) AS answered, coalesce(t.never_shown, 0) AS never_shown,
                coalesce(t.items, 0) AS items, w.target IS NOT NULL OR coalesce(t.lost, false) AS has_gap,
-               coalesce(t.asked, 0) AS asked,
+               coalesce(t.asked, 0) AS asked, w.target IS NOT NULL AS refused_whole,
+               coalesce(t.answered, 0) = 0 OR (w.target IS NOT NULL AND t.answered_inside = 0) AS unread,
                CASE WHEN w.target IS NOT NULL OR coalesce(t.lost, t.asked IS NULL) THEN coalesce(g.listings, 0)
                     ELSE 0 END AS not_asked,
                CASE WHEN w.target IS NOT NULL OR coalesce(t.lost, t.asked IS NULL) THEN coalesce(g.items, 0)
@@ -115,11 +119,12 @@ _STATES = """
     )
     SELECT collector || '/' || target AS id, collector, target, provider, account_id, name, kind, parent_id,
            CASE WHEN NOT planned AND $selected THEN 'not-requested'
-                WHEN answered = 0 THEN 'unread' WHEN has_gap THEN 'partial' ELSE 'complete' END AS state,
-           greatest(asked + not_asked, 1) AS listings_expected, answered AS listings_answered,
+                WHEN unread THEN 'unread' WHEN has_gap THEN 'partial' ELSE 'complete' END AS state,
+           -- A refused first call stands for all below it where nothing more is known.
+           greatest(asked + greatest(not_asked, refused_whole::INTEGER), 1) AS listings_expected, answered AS listings_answered,
            never_shown AS listings_never_shown, items, items + items_not_asked AS items_expected,
-           CASE WHEN answered > 0 THEN $run_id ELSE last_read_in END AS last_read_in,
-           CASE WHEN answered > 0 AND NOT has_gap THEN $run_id ELSE last_complete_in END AS last_complete_in,
+           CASE WHEN NOT unread THEN $run_id ELSE last_read_in END AS last_read_in,
+           CASE WHEN NOT unread AND NOT has_gap THEN $run_id ELSE last_complete_in END AS last_complete_in,
            CASE WHEN NOT planned AND $selected THEN 'this run was limited to other targets'
                 WHEN NOT planned THEN 'it was read before and is no longer requested' ELSE reason END AS reason,
            CASE WHEN planned THEN needs END AS needs
