@@ -203,7 +203,7 @@ def test_an_account_that_is_known_from_above_and_cannot_be_entered_is_unread(tmp
         call="list-accounts",
         items=1,
     )
-    summary = night(tmp_path, 1, {"a": [account("a"), known, *dark("a")]})
+    summary = night(tmp_path, 1, {"a": [account("a"), known, *unread("a")]})
     assert states(tmp_path, 1) == {"a": ("unread", 1, 2)}
     assert (summary.coverage.unread, summary.coverage.ratio) == (1, 0.5)
     assert rows(tmp_path, 1, "SELECT last_read_in FROM target_coverage") == [(None,)]
