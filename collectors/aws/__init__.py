@@ -1,17 +1,16 @@
-"""AWS accounts: identities, credentials, stored secrets, grants and trusts, by API calls that can only read.
+"""AWS accounts: identities, credentials, stored secrets, grants and trusts, read with read-only API calls.
 
-Needs: credentials of one account (workload identity is best; no keys stand in config.yaml), and in every other
-account a role of the name ``role_name`` that they may assume, whose trust names the scanner's role and an External
-ID. Both carry the policy that ``sprawlscan permissions aws`` prints; AWS's managed policy SecurityAudit with the
-actions that it lacks does as well. With ``organization: true`` the credentials belong to the management account, or
-to one to which the administration of AWS Organizations is delegated. What is refused is told as a gap that names the
-missing action.
+Needs: credentials of one account (preferably workload identity; config.yaml contains no keys), and in every other
+account a role named ``role_name`` that they can assume, with a trust policy that requires the scanner's role and an
+External ID. Both need the policy printed by ``sprawlscan permissions aws``; the AWS managed policy SecurityAudit plus the
+actions it lacks works as well. With ``organization: true`` the credentials must belong to the management account or to a
+delegated administrator of AWS Organizations. Denied calls are reported as gaps that name the missing action.
 
-Cannot see: values of secrets and parameters (never asked for); environment variables of a Lambda function under a
-customer-managed key without kms:Decrypt; access keys of the last four hours (the credential report is that old);
-which Kubernetes service accounts use IRSA (only the roles' trust is visible); when an SSH key, a CodeBuild source
-credential or a CodeDeploy token was last used; role use before the last 400 days; regions that are not enabled, or
-not named where ``regions`` is set.
+Cannot see: values of secrets and parameters (never requested); environment variables of a Lambda function under a
+customer-managed key without kms:Decrypt; access keys created in the last four hours (the credential report can be
+that old); which Kubernetes service accounts use IRSA (only the role trust policies are visible); when an SSH key, a
+CodeBuild source credential or a CodeDeploy token was last used; role use more than 400 days ago; regions that are not
+enabled, or not listed if ``regions`` is set.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ ORGANIZATION = "organization"
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:
-    """Yield a target an account, and one for the organization itself. Raises `TargetError`."""
+    """Yield a target for each account, and one for the organization itself. Raises `TargetError`."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     from collectors.aws.client import sign_in
@@ -141,7 +140,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     if scope is not None:
         yield from read_account(scope, org)
     elif config.organization:
-        # The gap stays; the report can call the account by its name.
+        # The gap remains, but the report can show the account's name.
         number = target.params["account"]
         known = listed_accounts(org, lambda each, _: each == number)
         named = msgspec.structs.replace(

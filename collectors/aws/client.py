@@ -1,11 +1,10 @@
-"""Clients of one account that can only read.
+"""Read-only clients for one account.
 
-Every client is made here, so that each carries the same retries, endpoint, certificate authorities and hooks:
+Every client is created here, with the same retries, endpoint, certificate authorities and hooks:
 
-- before a call: an operation that `permissions` does not list is refused, and so is every call once the run was
-  told to stop;
-- before an answer is parsed: a body that is not of the protocol is refused. botocore makes an empty answer of a JSON
-  body that it cannot parse, and of EC2's XML when it is some other document: both would read as "there is none".
+- before a call: operations not listed in `permissions` are rejected, and so is every call once the run must stop;
+- before a response is parsed: bodies of the wrong protocol are rejected. botocore turns JSON that it cannot parse, and
+  EC2 XML of a different document, into an empty response, which would look like "there is none".
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ if TYPE_CHECKING:
     from collectors.aws.config import Config
 
 _TOKENS = (("Marker", "Marker"), ("NextToken", "NextToken"), ("nextToken", "nextToken"))
-"""Names of request and answer tokens where botocore has no paginator."""
+"""Names of request and response tokens for operations without a botocore paginator."""
 
 _loading = threading.Lock()
-"""Making clients reads and caches service models, which botocore does not guard."""
+"""Creating clients reads and caches service models, which is not thread-safe in botocore."""
 _loaders: list[Any] = []
-"""The one loader of service models, shared by the sessions of all accounts: a model takes up to a second."""
+"""The loader of service models, shared by the sessions of all accounts, because a model takes up to a second."""
 
 
 class Access:
-    """Signed-in access to one account: makes clients, and keeps one a service and region."""
+    """Authenticated access to one account. Creates one client for each service and region."""
 
     def __init__(self, config: Config, stopping: threading.Event, session: Any) -> None:
         self._config = config
@@ -44,7 +43,7 @@ class Access:
 
     @property
     def home_region(self) -> str:
-        """The region of calls that belong to no region."""
+        """The region for global calls."""
         return str(
             self._config.home_region
             or self._session.get_config_variable("region")
@@ -63,7 +62,7 @@ class Access:
                     region_name=key[1],
                     config=ClientConfig(
                         retries={
-                            # With a single attempt there is nothing to adapt to.
+                            # Adaptive mode needs more than one attempt.
                             "mode": "adaptive" if self._config.max_attempts > 1 else "standard",
                             "total_max_attempts": self._config.max_attempts,
                         },
@@ -71,21 +70,21 @@ class Access:
                         read_timeout=self._config.timeout_seconds,
                         max_pool_connections=self._config.workers,
                         user_agent_extra="sprawlscan",
-                        # A bucket's own region answers on a path when the sandbox has no wildcard name.
+                        # The sandbox has no wildcard DNS name, so buckets use path-style addresses.
                         s3={"addressing_style": "path"} if self._config.endpoint_of("s3", key[1]) else {},
                     ),
                 )
             return self._clients[key]
 
     def is_offered(self, service: str, region: str) -> bool:
-        """Return whether a service that has no address in a region may have one: botocore lists it elsewhere only."""
+        """Return whether botocore knows endpoints of a service in other regions only."""
         with _loading:
             partition = self._session.get_partition_for_region(region)
             known = self._session.get_available_regions(service, partition)
         return not known or region in known
 
     def assume(self, role_arn: str, external_id: str | None) -> Access:
-        """Return access as another role; the session renews itself. Raises botocore's ``ClientError`` when refused."""
+        """Return access as another role, renewed automatically. Raises botocore's ``ClientError`` if denied."""
         from botocore.credentials import RefreshableCredentials
 
         arguments = {"RoleArn": role_arn, "RoleSessionName": "sprawlscan"}
@@ -102,7 +101,7 @@ class Access:
             }
 
         session = new_session(self._config)
-        # Asked for here and not at first use, which botocore logs with a traceback when it is refused.
+        # Requested here rather than on first use, where botocore logs a denial with a traceback.
         session._credentials = RefreshableCredentials.create_from_metadata(  # noqa: SLF001  as boto3's users must
             metadata=assumed(), refresh_using=assumed, method="assume-role"
         )
@@ -142,15 +141,15 @@ def new_session(config: Config) -> Any:
 
 
 def sign_in(config: Config, stopping: threading.Event) -> Access:
-    """Return access with the credentials that the process has."""
+    """Return access with the process's own credentials."""
     return Access(config, stopping, new_session(config))
 
 
 def pages(client: Any, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:
     """Yield the pages of an operation (``list_roles``), with or without botocore's paginator.
 
-    Raises `MalformedError` when a page repeats the token it was asked with, `TruncatedError` when an answer says
-    that there is more and does not say where.
+    Raises `MalformedError` if a page repeats the token of its request, `TruncatedError` if a response has more items but
+    no token.
     """
     if client.can_paginate(operation):
         yield from client.get_paginator(operation).paginate(**arguments)
@@ -187,7 +186,7 @@ def items(client: Any, operation: str, key: str, **arguments: Any) -> Iterator[A
 
 
 def _before_parse(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
-    """Refuse a successful answer whose body cannot be of its protocol."""
+    """Reject a successful response whose body does not match its protocol."""
     if response_dict["status_code"] >= 300 or operation_model.output_shape is None:
         return
     body = response_dict.get("body")

@@ -15,27 +15,27 @@ PolicyService = Literal["s3", "kms", "sqs", "sns", "lambda", "ecr", "secretsmana
 
 
 class Config(Section):
-    """AWS accounts, read with the default credential chain; no key ever stands here."""
+    """AWS accounts, read with the default credential chain. Contains no keys."""
 
     accounts: list[AccountNumber] = Field(default=[])
-    """Account numbers to read; write them in quotes. Empty: the account of the credentials."""
+    """Account IDs to read, in quotes. Empty: the account of the credentials."""
     organization: bool = False
     """Read every active account of the organization (adds to ``accounts``)."""
     skip_accounts: list[AccountNumber] = Field(default=[])
-    """Accounts of the organization that are left out."""
+    """Account IDs of the organization to exclude."""
     role_name: str = Field(default="NhiInventoryReadOnly", pattern=r"^[A-Za-z0-9+=,.@_/-]+$", max_length=512)
-    """Role that is assumed in every account but the one of the credentials."""
+    """The role to assume in every account except that of the credentials."""
     external_id: str | None = Field(default=None, min_length=2, max_length=1224)
-    """External ID for that role: ``${env:NAME}``, ``${file:/path}``, or the text itself: AWS does not treat it as a
-    secret."""
+    """The External ID for that role: ``${env:NAME}``, ``${file:/path}``, or literal text, because AWS does not treat it
+    as a secret."""
     profile: str | None = None
-    """Named profile of ~/.aws/config; leave it out to use workload identity."""
+    """A profile of ~/.aws/config. Omit it to use workload identity."""
     home_region: str | None = None
-    """Region of the first calls; needed outside the partition ``aws``. Default: the environment's, or us-east-1."""
+    """The region of the first calls; required outside the ``aws`` partition. Default: from the environment, or us-east-1."""
     regions: list[str] = Field(default=[])
-    """Regions to read: name all that are in use. Empty: every region that is enabled in the account."""
+    """Regions to read. Include all that are in use. Empty: every region enabled in the account."""
     identity_center_region: str | None = None
-    """Region of IAM Identity Center, where it is not the home region."""
+    """The region of IAM Identity Center, if different from the home region."""
     endpoint_url: str | None = None
     """Send every call here instead of to AWS, sign-in included: for tests and the sandbox."""
     endpoint_urls: dict[str, str] = Field(default={})
@@ -45,36 +45,36 @@ class Config(Section):
     ca_bundle: Path | None = None
     """Certificate authorities of every host, sign-in included: for a proxy that inspects TLS."""
     max_attempts: int = Field(default=10, ge=1, le=20)
-    """Attempts a call, the first included, under botocore's adaptive rate limit."""
+    """Attempts for each call, including the first, in botocore's adaptive retry mode."""
     timeout_seconds: int = Field(default=30, ge=1, le=300)
-    """Longest wait for a connection or for an answer."""
+    """Connect and read timeout in seconds."""
     workers: int = Field(default=8, ge=1, le=64)
-    """Regional listings read at once, in one account."""
+    """Regional listings read in parallel, for each account."""
     key_id_users: int = Field(default=25, ge=0)
-    """Users whose access key ids are read, those with the oldest keys first: one call each. The report of
-    credentials, which needs no call a user, knows no ids; a key beyond this is told by user and date."""
+    """Maximum number of users whose access key ids are read, oldest keys first, with one call each. The credential report
+    contains no key ids; keys beyond this limit are identified by user and date."""
     ssh_keys: bool = False
-    """Read the SSH public keys of CodeCommit users: one call a user."""
+    """Read the SSH public keys of CodeCommit users, with one call for each user."""
     unused_access: bool = True
-    """Read when the riskiest principals last used each service, and findings of analyzers that exist already."""
+    """Read when the riskiest principals last used each service, and the findings of existing access analyzers."""
     unused_access_principals: int = Field(default=100, ge=0, le=5000)
-    """How many principals that is done for, riskiest first: two or more calls each, remembered for seven days."""
+    """The number of principals for this, riskiest first, with two or more calls each, cached for seven days."""
     resource_policies: list[PolicyService] = Field(
         default=["s3", "kms", "sqs", "sns", "lambda", "ecr", "secretsmanager"]
     )
-    """Services whose resource policies are read: one call a resource."""
+    """Services whose resource policies are read, with one call for each resource."""
     resource_policy_limit: int = Field(default=5000, ge=1)
-    """Resources a service and region whose policies are read; more are told as a gap."""
+    """Maximum number of resource policies read for each service and region. More are reported as a gap."""
     images_per_repository: int = Field(default=10, ge=0)
-    """Newest images kept of each ECR repository; 0 reads no images."""
+    """Newest images to record of each ECR repository; 0 reads no images."""
     user_data: bool = False
-    """Look for secrets in EC2 user data: one call an instance, and ec2:DescribeInstanceAttribute besides."""
+    """Search EC2 user data for secrets, with one call for each instance. Also needs ec2:DescribeInstanceAttribute."""
     environment_tags: list[str] = Field(default=["environment", "env", "stage"])
-    """Tag keys, first match wins, that name an environment. Case does not matter."""
+    """Tag keys that name an environment; the first match wins. Not case-sensitive."""
     owner_tags: list[str] = Field(default=["owner", "team", "service-owner", "contact"])
-    """Tag keys, first match wins, that name an owner. Case does not matter."""
+    """Tag keys that name an owner; the first match wins. Not case-sensitive."""
     environments: dict[AccountNumber, str] = Field(default={})
-    """Environment of whole accounts: ``"200000000002": production``. A resource's own tag goes before."""
+    """Environments of whole accounts: ``"200000000002": production``. A resource's own tag takes precedence."""
 
     @field_validator("endpoint_url")
     @classmethod
@@ -91,7 +91,7 @@ class Config(Section):
     @field_validator("external_id")
     @classmethod
     def _reference_or_text(cls, value: str | None) -> str | None:
-        """Refuse a reference that is misspelt rather than to send it as text."""
+        """Reject a misspelled reference instead of sending it as text."""
         if value is not None and value.startswith("$"):
             SecretRef(value)
         return value

@@ -1,8 +1,8 @@
-"""The credential report of an account, parsed strictly: what is cut off or altered is told, never read as "none".
+"""The credential report of an account, parsed strictly: a truncated or altered report is an error, never "none".
 
 Columns and values: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.html. The data is
 up to four hours old, "last rotated" of a key means created *or* activated or deactivated, "last used" is exact to
-15 minutes. The report knows no key ids.
+15 minutes. The report contains no key ids.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _TIMES = tuple(
 )
 _NO_VALUE = frozenset({"N/A", "no_information", "not_supported", ""})
 _TRACKED_SINCE = datetime(2015, 4, 22, tzinfo=UTC)
-"""Since when AWS tracks the use of access keys; of passwords since 2014-10-20."""
+"""The date since which AWS tracks the use of access keys. Passwords are tracked since 2014-10-20."""
 
 
 class ReportedKey(msgspec.Struct, frozen=True, kw_only=True):
-    """An access key as the report shows it."""
+    """An access key in the report."""
 
     active: bool
     rotated_at: datetime | None
@@ -68,9 +68,9 @@ class ReportedUser(msgspec.Struct, frozen=True, kw_only=True):
     password_changed_at: datetime | None
     mfa: bool | None
     keys: list[ReportedKey]
-    """Keys that exist, active or not, in the report's order."""
+    """Existing keys, active or not, in the report's order."""
     certificates: list[tuple[bool, datetime | None]]
-    """Signing certificates that exist: active, and since when."""
+    """Existing signing certificates: whether active, and since when."""
 
     @property
     def last_used_at(self) -> datetime | None:
@@ -80,7 +80,7 @@ class ReportedUser(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def never_used(self) -> bool | None:
-        """True when neither password nor any key was ever used; None when that is not certain."""
+        """True if neither the password nor any key was ever used; None if uncertain."""
         if self.last_used_at is not None:
             return False
         verdicts = [key.never_used for key in self.keys]
@@ -90,7 +90,7 @@ class ReportedUser(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CredentialReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A parsed report. ``problem`` says why the rows end where they do; None when the report is whole."""
+    """A parsed report. ``problem`` says why the rows are incomplete; None if the report is complete."""
 
     rows: dict[str, ReportedUser]
     """ARN -> row."""
@@ -99,9 +99,9 @@ class CredentialReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_report(access: Access, wait: Callable[[float], bool]) -> CredentialReport:
-    """Have the report made, wait for it and parse it. ``wait(seconds)`` returns True when the run must stop.
+    """Generate the report, wait for it and parse it. ``wait(seconds)`` returns True if the run must stop.
 
-    Raises botocore's exceptions, and `TruncatedError` when AWS takes longer than two minutes.
+    Raises botocore's exceptions, and `TruncatedError` if AWS takes longer than two minutes.
     """
     iam = access.client("iam")
     for attempt in range(60):
@@ -120,9 +120,9 @@ def read_report(access: Access, wait: Callable[[float], bool]) -> CredentialRepo
 
 
 def parse(content: bytes, generated_at: datetime | None = None) -> CredentialReport:
-    """Parse a report. A row that is not whole ends it, and is told in ``problem``.
+    """Parse a report. Parsing stops at an invalid row, described in ``problem``.
 
-    Raises `MalformedError` when the text is no such report at all.
+    Raises `MalformedError` if the text is not a credential report.
     """
     try:
         text = content.decode("utf-8")
@@ -150,7 +150,7 @@ def parse(content: bytes, generated_at: datetime | None = None) -> CredentialRep
 
 
 def _row(cells: dict[str, str]) -> ReportedUser:
-    """Return a row. Raises ValueError for a cell that holds what AWS never writes there."""
+    """Return a row. Raises ValueError for an invalid cell."""
     flags = {name: _boolean(name, cells[name]) for name in _BOOLEANS}
     times = {name: _time(name, cells[name]) for name in _TIMES}
     created = times["user_creation_time"]

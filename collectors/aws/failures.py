@@ -1,4 +1,4 @@
-"""What can go wrong between us and AWS, and what each failure means for completeness."""
+"""Errors of AWS calls, and what each means for completeness."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ _UNSUPPORTED = frozenset(
 
 
 class MalformedError(Exception):
-    """An answer is not what the service's model says: cut off, not JSON, a wrong document."""
+    """A response does not match the service's model: truncated, not JSON, a wrong document."""
 
 
 class TruncatedError(Exception):
-    """An answer is sound but known to leave something out."""
+    """A valid response is known to be incomplete."""
 
 
 class DeadlineError(Exception):
-    """The run was told to stop."""
+    """The run must stop."""
 
 
 class DeniedError(Exception):
-    """A service answered, and said inside the answer that this reader may not see something."""
+    """A service reported inside a successful response that some data is not visible."""
 
     def __init__(self, detail: str, needs: str) -> None:
         super().__init__(detail)
@@ -72,11 +72,11 @@ class DeniedError(Exception):
 
 
 class NotReadOnlyError(Exception):
-    """An operation that is not on the list of `permissions` was about to be sent: a bug of ours."""
+    """An operation that is not listed in `permissions` was about to be sent, which is a bug of sprawlscan."""
 
 
 class PartlyReadError(Exception):
-    """A listing was read, but some of its items could not be. ``first`` is what the first of them raised."""
+    """A listing was read, but some of its items were not. ``first`` is the first item's exception."""
 
     def __init__(self, failed: list[str], total: int, first: Exception) -> None:
         names = ", ".join(failed[:5]) + (", ..." if len(failed) > 5 else "")
@@ -85,7 +85,7 @@ class PartlyReadError(Exception):
 
 
 def code_of(exc: BaseException) -> str:
-    """Return AWS's error code of a botocore ``ClientError``; an empty text for anything else."""
+    """Return the AWS error code of a botocore ``ClientError``; an empty string for anything else."""
     response = getattr(exc, "response", None)
     error = response.get("Error") if isinstance(response, dict) else None
     return str(error.get("Code", "")) if isinstance(error, dict) else ""
@@ -112,7 +112,7 @@ def _advice(code: str) -> str:
 
 
 def explain(exc: Exception) -> Failure | None:
-    """Say what an exception means; None for what only a bug of ours can cause."""
+    """Return the failure for an exception; None if only a bug of sprawlscan can cause it."""
     from botocore import exceptions as aws
     from botocore.parsers import ResponseParserError
 

@@ -1,4 +1,4 @@
-"""The kinds of records that the AWS collector yields, and the parts of tables that its coverage and gaps tell of."""
+"""The kinds of records of the AWS collector, and the parts of tables in its coverage and gaps."""
 
 from __future__ import annotations
 

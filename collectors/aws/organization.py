@@ -1,4 +1,4 @@
-"""The organization: its accounts, units and policies, read once a night and shared by the targets of this process."""
+"""The organization: accounts, units and policies, read once a night and shared by all targets of the process."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ POLICY_TYPES = {"SERVICE_CONTROL_POLICY": SCP, "RESOURCE_CONTROL_POLICY": RCP}
 
 
 class AwsOrganization(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer of DescribeOrganization; ``id`` is None when the account is in no organization."""
+    """The result of DescribeOrganization. ``id`` is None if the account is not in an organization."""
 
     id: str | None
     arn: str | None = None
     management: str | None = None
-    """Number of the management account."""
+    """The ID of the management account."""
 
 
 class OrganizationalUnit(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,14 +46,14 @@ class OrganizationalUnit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrganizationTree(msgspec.Struct, frozen=True, kw_only=True):
-    """Roots and units by id, and which of them holds each account."""
+    """Roots and units by id, and the parent of each account."""
 
     units: dict[str, OrganizationalUnit]
     parents: dict[str, str]
 
 
 class OrganizationReader:
-    """The organization as read with the credentials of the process. Each part is read once, or fails once."""
+    """The organization as read with the process's credentials. Each part is read at most once."""
 
     def __init__(self, access: Access, stopping: threading.Event) -> None:
         self.access = access
@@ -64,7 +64,7 @@ class OrganizationReader:
         self._failed: dict[str, Exception] = {}
 
     def once(self, part: str, read: Callable[[], T]) -> T:
-        """Return what ``read`` gives, or gave; raise what it raised."""
+        """Return the cached result of ``read``, or raise its cached exception."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         with self._lock:
@@ -84,7 +84,7 @@ class OrganizationReader:
         return self.once("organization", lambda: _describe(self.access))
 
     def accounts(self) -> dict[str, dict[str, Any]]:
-        """Return account number -> entry of ListAccounts, of every account of the organization."""
+        """Return account ID -> entry of ListAccounts, for every account of the organization."""
 
         def read() -> dict[str, dict[str, Any]]:
             found = items(self.access.client("organizations"), "list_accounts", "Accounts")
@@ -93,7 +93,7 @@ class OrganizationReader:
         return self.once("accounts", read)
 
     def tree(self) -> OrganizationTree:
-        """Return roots, units, and where accounts hang."""
+        """Return roots, units and the parents of accounts."""
         return self.once("tree", lambda: _tree(self.access))
 
     def policies(self, policy_type: str) -> list[Policy]:
@@ -250,7 +250,7 @@ def account_record(
     alias: str | None = None,
     environment: str | None = None,
 ) -> Account:
-    """Return the record of an account. ``entry`` is that of ListAccounts, empty when it could not be read."""
+    """Return the record of an account. ``entry`` is its entry in ListAccounts, empty if that could not be read."""
     state = entry.get("State") or entry.get("Status")
     return Account(
         id=account_ref(number),

@@ -1,7 +1,6 @@
-"""Every API operation that the collector may call, and the least-privilege policy that follows from it.
+"""Every API operation that the collector calls, and the least-privilege policy derived from them.
 
-`session` refuses whatever is not listed here, so the policy cannot fall short of the code, nor the code reach past
-the policy. Actions are those of https://docs.aws.amazon.com/service-authorization/latest/reference/.
+The client rejects operations that are not listed here, so policy and code cannot diverge. Actions are those of https://docs.aws.amazon.com/service-authorization/latest/reference/.
 """
 
 from __future__ import annotations
@@ -116,7 +115,7 @@ SIGN_IN: dict[str, tuple[str, ...]] = {
     "sso-oidc": ("CreateToken",),
     "signin": ("CreateOAuth2Token",),
 }
-"""What botocore's credential providers call to get and renew a short-lived session."""
+"""Operations that botocore's credential providers call to get and renew a session."""
 
 _PREFIX = {"sso-admin": "sso", "accessanalyzer": "access-analyzer"}
 _SERVICE = {prefix: service for service, prefix in _PREFIX.items()}
@@ -144,11 +143,11 @@ NEVER = (
     "dynamodb:Query",
     "dynamodb:Scan",
 )
-"""Reads of values and data, denied so that a wider policy attached beside this one does not allow them."""
+"""Operations that read values and data, denied explicitly so that a broader attached policy does not allow them."""
 
 
 def action_of(service: str, operation: str) -> str:
-    """Return the IAM action that an operation of a boto3 service needs."""
+    """Return the IAM action required by an operation of a boto3 service."""
     return _ACTION.get((service, operation), f"{_PREFIX.get(service, service)}:{operation}")
 
 
@@ -168,7 +167,7 @@ def is_listed(service: str, operation: str) -> bool:
 
 
 def policy() -> dict[str, Any]:
-    """Return the least-privilege policy for the role that is assumed in every account."""
+    """Return the least-privilege policy for the role assumed in every account."""
     statements: list[dict[str, Any]] = [
         {
             "Sid": sid,

@@ -83,7 +83,7 @@ def _listed(scope: AwsScope, org: OrganizationReader, evidence: Evidence) -> Gen
         lambda: read_report(scope.access, scope.run.stopping.wait),
         "iam:GenerateCredentialReport",
         *REPORTED,
-        # Without it nobody knows who has a password or a second factor, nor when users and root were last seen.
+        # Without it, passwords, MFA and the last use of users and root are unknown.
         "identities/iam-user",
         "identities/root",
         needs="iam:GenerateCredentialReport, iam:GetCredentialReport",
@@ -209,7 +209,7 @@ def _identity_center_region(scope: AwsScope, org: OrganizationReader) -> str:
 
 
 def read_organization(scope: AwsScope, org: OrganizationReader) -> Iterator[Record]:
-    """Yield the organization's own records: units, accounts that are closed, policies, people of Identity Center."""
+    """Yield the organization's own records: units, closed accounts, policies, users of Identity Center."""
     yield from organization.organization_listings(scope, org, lambda _, entry: not is_active(entry))
     yield from scope.listing(
         identity_center.people(scope, _identity_center_region(scope, org)),

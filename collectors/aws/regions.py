@@ -1,4 +1,4 @@
-"""What is read in each region of an account, and in which regions."""
+"""The regions of an account and the listings of each region."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ REGIONAL = (
     "grants/resource-policy",
     "trusts/resource-policy",
 )
-"""What is missing of an account whose regions could not be listed."""
+"""The tables that are incomplete if an account's regions cannot be listed."""
 
 
 def enabled_regions(scope: AwsScope) -> list[str]:
@@ -86,5 +86,5 @@ def regional_listings(scope: AwsScope) -> list[Iterator[Record]]:
 
 
 def account_listings(scope: AwsScope) -> list[Iterator[Record]]:
-    """Return the listings that need no region, and take long."""
+    """Return the slow listings that need no region."""
     return [buckets(scope)] if "s3" in scope.config.resource_policies else []

@@ -30,7 +30,7 @@ ABSENT = (
     "AWS.SimpleQueueService.NonExistentQueue",
     "QueueDoesNotExist",
 )
-"""Answers that mean "there is no policy", or that the resource is gone since it was listed."""
+"""Error codes that mean "no policy", or that the resource was deleted since it was listed."""
 
 
 def resource_policies(

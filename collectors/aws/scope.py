@@ -1,4 +1,4 @@
-"""One AWS account, and in it one region, while it is read: what every listing of this collector shares."""
+"""The context of listings: one AWS account, and for regional listings one region."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class AwsScope:
         return (yield from records)
 
     def _classifier(self, service: str) -> Classify:
-        """Return `explain` for a service: no address in a region means that it is not offered there."""
+        """Return the classifier of a service: a missing endpoint in a region means that it is not offered there."""
 
         def classified(exc: Exception) -> Failure | None:
             from botocore.exceptions import EndpointConnectionError
@@ -183,7 +183,7 @@ class AwsScope:
         return classified
 
     def limited(self, resources: Iterable[T]) -> Iterator[T]:
-        """Yield resources up to ``resource_policy_limit``. Raises `TruncatedError` when there are more."""
+        """Yield resources up to ``resource_policy_limit``. Raises `TruncatedError` if there are more."""
         for count, resource in enumerate(resources):
             if count >= self.config.resource_policy_limit:
                 limit = self.config.resource_policy_limit
@@ -212,12 +212,12 @@ class AwsScope:
         )
 
     def owner(self, tags: Mapping[str, str]) -> tuple[str | None, str | None]:
-        """Return the owner that tags name, and where it was read: ``("payments", "tag:team")``."""
+        """Return the owner in the tags, with its source: ``("payments", "tag:team")``."""
         value, key = _first(tags, self.config.owner_tags)
         return value, f"tag:{key}" if key else None
 
     def environment(self, tags: Mapping[str, str] | None = None) -> str | None:
-        """Return the environment that tags name, or that of the whole account."""
+        """Return the environment in the tags, or that of the whole account."""
         value, _ = _first(tags or {}, self.config.environment_tags)
         return value or self.config.environments.get(self.account)
 
@@ -229,14 +229,14 @@ class AwsScope:
         values: Mapping[str, str],
         environment: str | None,
     ) -> Iterator[Secret]:
-        """Yield what looks like a secret among values in clear. Only name, detector, length and fingerprint go out."""
+        """Yield the secrets among plaintext values. Only name, detector, length and fingerprint are kept."""
         found = {name: inspect(name, values[name], self.run.fingerprint) for name in sorted(values)}
         key_ids = {
             seen.key_id
             for seen in found.values()
             if seen and (seen.key_id or "").startswith(("AKIA", "ASIA"))
         }
-        # A secret key beside the only key id is that key's.
+        # A secret key next to the only key id belongs to that key.
         only = next(iter(key_ids)) if len(key_ids) == 1 else None
         for name, seen in found.items():
             if seen is None:
@@ -263,7 +263,7 @@ class AwsScope:
 
 
 class PartialReads:
-    """Reads items one by one, goes on past AWS's refusals, and tells of them at the end."""
+    """Reads items one by one, continues after denied ones, and reports them at the end."""
 
     def __init__(self) -> None:
         self._failed: list[str] = []
@@ -271,10 +271,9 @@ class PartialReads:
         self._total = 0
 
     def read(self, name: str, call: Callable[[], T], *, absent: tuple[str, ...] = ()) -> T | None:
-        """Return what the call gives; None when AWS refuses it, answers with what cannot be read, or with a code that
-        means "there is none".
+        """Return the result of a call; None if it is denied, malformed, or has an error code that means "there is none".
 
-        Throttling, an unreachable endpoint and an expired session concern the items after it as well: they are raised.
+        Throttling, an unreachable endpoint and an expired session also affect later items, so they are raised.
         """
         from botocore.exceptions import ClientError
 
@@ -296,7 +295,7 @@ class PartialReads:
             return None
 
     def failed(self, name: str, exc: Exception) -> None:
-        """Note an item that could not be read."""
+        """Record an item that could not be read."""
         self._failed.append(name)
         self._first = self._first or exc
 
@@ -305,7 +304,7 @@ class PartialReads:
         return name in self._failed
 
     def end(self) -> None:
-        """Raise `PartlyReadError` when an item could not be read."""
+        """Raise `PartlyReadError` if an item could not be read."""
         if self._first is not None:
             raise PartlyReadError(self._failed, self._total, self._first)
 

@@ -1,4 +1,4 @@
-"""botocore's times as the records want them."""
+"""Converts botocore times for records."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from typing import Any
 
 
 def utc(value: Any) -> datetime | None:
-    """Return a time as aware UTC; None for anything that is no aware time."""
+    """Return a time as aware UTC; None if it is not an aware time."""
     return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo is not None else None

@@ -25,7 +25,7 @@ def workload(
     evidence: str,
     **more: Any,
 ) -> Iterator[Record]:
-    """Yield a workload, known by its ARN, and the link to the role that it runs as."""
+    """Yield a workload, identified by its ARN, and the link to its role."""
     workload_id = record_id(PROVIDER, kind, arn)
     owner, owner_source = scope.owner(tags)
     yield Identity(
@@ -57,7 +57,7 @@ def reference(
     where: str,
     environment: str | None = None,
 ) -> Secret:
-    """Return a variable that only names a secret in a store: no copy, but it shows who gets which secret."""
+    """Return a variable that references a secret in a store. It is not a copy, but shows who receives which secret."""
     source = target or ""
     parameter = ":parameter/" in source or not source.startswith("arn:")
     return Secret(

@@ -1,4 +1,4 @@
-"""Findings of Access Analyzer's unused-access analyzers, where the account has them. None is ever made: they cost.
+"""Findings of existing unused-access analyzers of Access Analyzer. None is created, because they cost money.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-create-unused.html
 """
@@ -41,7 +41,7 @@ def access_analyzer_region(scope: AwsScope) -> Generator[Record, None, dict[str,
 
 
 def _analyzers(scope: AwsScope) -> Generator[Record, None, list[str]]:
-    """Yield analyzers. Returns the ARNs of those that look for unused access."""
+    """Yield analyzers. Returns the ARNs of unused-access analyzers."""
     unused: list[str] = []
     for analyzer in items(scope.client("accessanalyzer"), "list_analyzers", "analyzers"):
         arn, kind = analyzer["arn"], str(analyzer.get("type"))
@@ -82,7 +82,7 @@ def _unused_permissions(scope: AwsScope, analyzers: list[str], found: dict[str, 
 
 
 def _unused_services(client: object, analyzer: str, finding: str) -> ServiceDates:
-    """Return the services of which nothing was used, and when they last were. A finding with actions is in part used."""
+    """Return the unused services with their last use. A finding that lists actions means the service is partly used."""
     details = items(client, "get_finding_v2", "findingDetails", analyzerArn=analyzer, id=finding)
     unused: ServiceDates = {}
     for detail in details:

@@ -1,4 +1,4 @@
-"""CodeBuild projects, the secrets in their environment, and the credentials with which they fetch sources."""
+"""CodeBuild projects, the secrets in their environments, and their source credentials."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _project(scope: AwsScope, project: dict[str, Any]) -> Iterator[Record]:
         tags=tags,
     )
     if role:
-        # A service role may be written without its ARN.
+        # A service role can be given by name instead of ARN.
         role_arn = (
             role if role.startswith("arn:") else f"arn:{scope.partition}:iam::{scope.account}:role/{role}"
         )
@@ -108,10 +108,10 @@ def _project(scope: AwsScope, project: dict[str, Any]) -> Iterator[Record]:
 
 
 def _dangerous_triggers(webhook: dict[str, Any]) -> list[str]:
-    """Return ``pull_request`` when strangers' pull requests start builds without approval.
+    """Return ``pull_request`` if pull requests from outsiders start builds without approval.
 
-    A group of filters starts a build when all of it match; a group with a pull request event and no filter on the
-    actor lets anyone in: https://docs.aws.amazon.com/codebuild/latest/userguide/github-webhook.html.
+    A filter group starts a build if all its filters match. A group with a pull request event and no actor filter admits
+    anyone: https://docs.aws.amazon.com/codebuild/latest/userguide/github-webhook.html.
     """
     approval = (webhook.get("pullRequestBuildPolicy") or {}).get("requiresCommentApproval")
     if not webhook or approval in {"ALL_PULL_REQUESTS", "FORK_PULL_REQUESTS"}:

@@ -1,4 +1,4 @@
-"""CodeDeploy: deployment groups and their roles, servers with static IAM keys, GitHub tokens."""
+"""CodeDeploy: deployment groups and their roles, on-premises servers with static IAM keys, GitHub tokens."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _group(scope: AwsScope, application: str, group: dict[str, Any]) -> Iterator
 
 
 def _on_premises(scope: AwsScope) -> Iterator[Record]:
-    """Yield servers outside AWS. One registered with an IAM user holds that user's access key in a file."""
+    """Yield on-premises servers. A server registered with an IAM user has that user's access key in a file."""
     client = scope.client("codedeploy")
     names = list(
         items(client, "list_on_premises_instances", "instanceNames", registrationStatus="Registered")

@@ -1,4 +1,4 @@
-"""CodePipeline: pipelines, the roles that they and their actions take, and what they deploy."""
+"""CodePipeline: pipelines, the roles that they and their actions use, and what they deploy."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _pipeline(scope: AwsScope, pipeline: dict[str, Any], summary: dict[str, Any]
             if deployed:
                 links["deploys", deployed] = scope.link(pipeline_id, "deploys", deployed, evidence=where)
             if kind.get("owner") == "ThirdParty" and kind.get("provider") == "GitHub":
-                # The version 1 source: an OAuth token without end, kept in the pipeline; it is shown as ****.
+                # The version 1 source action: an OAuth token without expiry, stored in the pipeline and shown as ****.
                 yield Credential(
                     id=record_id(
                         PROVIDER, "source-credential", f"{arn}/{stage.get('name')}/{action.get('name')}"
@@ -111,7 +111,7 @@ def _pipeline(scope: AwsScope, pipeline: dict[str, Any], summary: dict[str, Any]
 def _started(
     scope: AwsScope, kind: dict[str, Any], configuration: dict[str, Any], region: str | None
 ) -> str | None:
-    """Return the address of what an action starts in its own name: a CodeBuild project."""
+    """Return the address of what an action starts: a CodeBuild project."""
     if kind.get("provider") == "CodeBuild" and configuration.get("ProjectName"):
         return (
             f"arn:{scope.partition}:codebuild:{region}:{scope.account}:project/{configuration['ProjectName']}"
@@ -122,7 +122,7 @@ def _started(
 def _deployed(
     scope: AwsScope, kind: dict[str, Any], configuration: dict[str, Any], region: str | None
 ) -> str | None:
-    """Return the address of what a deploy action deploys, where its configuration names it.
+    """Return the address of what a deploy action deploys, if its configuration names it.
 
     https://docs.aws.amazon.com/codepipeline/latest/userguide/structure-configuration-examples.html
     """
@@ -144,7 +144,7 @@ def _deployed(
 
 
 def _webhooks(scope: AwsScope, pipelines: dict[str, str]) -> Iterator[Record]:
-    """Yield webhooks. The answer holds their secret in clear (``SecretToken``), of which nothing is looked at."""
+    """Yield webhooks. The response contains their plaintext secret (``SecretToken``), which is not read."""
     for hook in items(scope.client("codepipeline"), "list_webhooks", "webhooks"):
         definition, arn = hook.get("definition") or {}, hook["arn"]
         how = str(definition.get("authentication"))

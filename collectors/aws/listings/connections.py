@@ -1,4 +1,4 @@
-"""Connections to source control (AWS CodeConnections): an app on the other side, no token on ours."""
+"""Connections to source control (AWS CodeConnections), which use an app at the provider instead of a token."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def connections_region(scope: AwsScope) -> Iterator[Record]:
-    """Yield connections under the service's present and former name: each may list those of the other."""
+    """Yield connections under the service's current and former name, either of which can list those of the other."""
     seen: set[str] = set()
     for service in ("codeconnections", "codestar-connections"):
         yield from scope.listing(

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 MAX_MATCH = timedelta(seconds=2)
-"""A key's row and its entry in ListAccessKeys are the same when their times lie no further apart."""
+"""The largest time difference at which a report row and a ListAccessKeys entry are the same key."""
 
 
 def reported(scope: AwsScope, report: CredentialReport, sightings: KeySightings) -> Iterator[Record]:
-    """Yield passwords, signing certificates and access keys as the report tells them.
+    """Yield passwords, signing certificates and access keys from the report.
 
-    Raises `MalformedError` when the report is not whole, `TruncatedError` when it lacks a user that it should have.
+    Raises `MalformedError` if the report is incomplete, `TruncatedError` if it lacks a user.
     """
     reads = PartialReads()
     chosen = users_with_key_ids(report, scope.config.key_id_users) | _owners_of_keys(
@@ -55,7 +55,7 @@ def reported(scope: AwsScope, report: CredentialReport, sightings: KeySightings)
             )
         listed = reads.read(row.user, lambda: _listed_keys(scope, row.user)) if row.arn in chosen else None  # noqa: B023
         if listed is None:
-            # Without its id a key is known by when it was made; two of the same second are told apart by order.
+            # A key without id is identified by its creation time; two of the same second by their order.
             made: set[str] = set()
             for key in row.keys:
                 since_text = key.rotated_at.strftime("%Y%m%dT%H%M%SZ") if key.rotated_at else "unknown"
@@ -80,9 +80,9 @@ def reported(scope: AwsScope, report: CredentialReport, sightings: KeySightings)
 
 
 def users_with_key_ids(report: CredentialReport, limit: int) -> set[str]:
-    """Return the ARNs of the users whose key ids are worth a call: oldest active key first.
+    """Return the ARNs of the users whose key ids are read, oldest active key first.
 
-    The order is one that hardly changes from night to night, and so neither do the ids of the records.
+    This order rarely changes between nights, so neither do the ids of the records.
     """
     oldest: dict[str, str] = {}
     for row in report.rows.values():
@@ -93,9 +93,9 @@ def users_with_key_ids(report: CredentialReport, limit: int) -> set[str]:
 
 
 def _owners_of_keys(scope: AwsScope, key_ids: set[str], reads: PartialReads) -> set[str]:
-    """Return the ARNs of users whose key was found in a readable value, so that copy and credential join.
+    """Return the ARNs of users whose key was found in a readable value, to link the copy to the credential.
 
-    AWS refuses to tell of another account's key.
+    AWS does not resolve keys of other accounts.
     """
     iam = scope.client("iam")
     names: set[str] = set()
@@ -122,7 +122,7 @@ def _listed_keys(scope: AwsScope, user: str) -> list[dict[str, Any]]:
 def _matched_keys(
     scope: AwsScope, identity_id: str, row: ReportedUser, listed: list[dict[str, Any]], location: str | None
 ) -> Iterator[Credential]:
-    """Yield keys by id, with the report's row of the same creation time; by its own call where none matches."""
+    """Yield keys by id, with the report row of the same creation time, or with one call if no row matches."""
     left = list(row.keys)
     for meta in listed:
         created = utc(meta.get("CreateDate"))
@@ -157,7 +157,7 @@ def _matched_keys(
 
 
 def _asked_key(scope: AwsScope, meta: dict[str, Any]) -> ReportedKey:
-    """Return a key's use by GetAccessKeyLastUsed, for keys whose status changed after they were made."""
+    """Return a key's last use by GetAccessKeyLastUsed, for keys whose status changed after creation."""
     answer = scope.client("iam").get_access_key_last_used(AccessKeyId=meta["AccessKeyId"])
     used = answer.get("AccessKeyLastUsed") or {}
     at = utc(used.get("LastUsedDate"))
@@ -246,7 +246,7 @@ def root(scope: AwsScope, report: CredentialReport | None) -> Iterator[Record]:
         yield from _password(scope, root_id, row)
     keys = [key for key in row.keys if key.active] if row else []
     if not keys and summary.get("AccountAccessKeysPresent"):
-        # The report is older than the key, or there is none: the summary alone is proof enough.
+        # The report is older than the key, or missing. The summary alone is sufficient proof.
         unknown = ReportedKey(
             active=True, rotated_at=None, last_used_at=None, last_used_service=None, never_used=None
         )
@@ -270,7 +270,7 @@ def root(scope: AwsScope, report: CredentialReport | None) -> Iterator[Record]:
 
 
 def root_management(scope: AwsScope) -> Iterator[Record]:
-    """Yield whether the organization manages root credentials centrally, so that members need none."""
+    """Yield whether centralized root access is enabled, so that member accounts need no root credentials."""
     answer = scope.client("iam").list_organizations_features()
     features = answer.get("EnabledFeatures") or []
     yield Control(
@@ -323,7 +323,7 @@ def service_credentials(scope: AwsScope) -> Iterator[Record]:
 
 
 def server_certificates(scope: AwsScope) -> Iterator[Record]:
-    """Yield TLS certificates with their private keys kept in IAM."""
+    """Yield TLS certificates stored in IAM with their private keys."""
     for item in items(scope.client("iam"), "list_server_certificates", "ServerCertificateMetadataList"):
         yield Credential(
             id=record_id(PROVIDER, "server-certificate", item["Arn"]),

@@ -37,7 +37,7 @@ def ec2_region(scope: AwsScope) -> Iterator[Record]:
 
 
 def _instances(scope: AwsScope) -> Iterator[Record]:
-    """Yield instances that exist, the role of each by its instance profile, and whether IMDSv2 is demanded."""
+    """Yield existing instances, their roles by instance profile, and whether IMDSv2 is required."""
     client = scope.client("ec2")
     reads = PartialReads()
     for reservation in items(client, "describe_instances", "Reservations"):
@@ -86,7 +86,7 @@ def _role_of(scope: AwsScope, profile: str) -> str:
 
 
 def _user_data(scope: AwsScope, arn: str, attribute: dict[str, Any]) -> Iterator[Record]:
-    """Yield what looks like a secret in an instance's start script: assignments by name, else the whole text."""
+    """Yield the secrets in an instance's user data: assignments by name, or else the whole text."""
     text = base64.b64decode(attribute.get("Value") or "", validate=False).decode("utf-8", "replace")
     values = dict(_ASSIGNMENT.findall(text))
     holder = record_id(PROVIDER, "ec2-instance", arn)
@@ -98,7 +98,7 @@ def _user_data(scope: AwsScope, arn: str, attribute: dict[str, Any]) -> Iterator
 
 
 def _key_pairs(scope: AwsScope) -> Iterator[Record]:
-    """Yield the SSH key pairs with which people sign in to instances; EC2 does not tell when one is used."""
+    """Yield the SSH key pairs with which people sign in to instances; EC2 does not report their use."""
     for pair in items(scope.client("ec2"), "describe_key_pairs", "KeyPairs"):
         tags = tags_of(pair.get("Tags"))
         yield Credential(

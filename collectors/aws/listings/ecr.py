@@ -1,4 +1,4 @@
-"""ECR: repositories, whether their tags can be moved, their newest images, and who else may push or pull."""
+"""ECR: repositories, tag mutability, newest images, and repository policies."""
 
 from __future__ import annotations
 

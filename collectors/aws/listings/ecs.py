@@ -110,7 +110,7 @@ def _task_definition(scope: AwsScope, definition: dict[str, Any], tags: dict[str
 
 
 def _containers(scope: AwsScope, kind: str, arn: str, definition: dict[str, Any]) -> Iterator[Record]:
-    """Yield secrets in clear, references to stores, and images, of the containers of a task definition."""
+    """Yield the plaintext secrets, secret references and images of a task definition's containers."""
     holder = record_id(PROVIDER, kind, arn)
     for container in definition.get("containerDefinitions") or []:
         name = str(container.get("name") or "container")

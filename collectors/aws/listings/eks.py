@@ -1,4 +1,4 @@
-"""EKS clusters: the issuer of their service accounts, Pod Identity associations, and who may enter."""
+"""EKS clusters: OIDC issuers, Pod Identity associations and access entries."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ ACCESS_POLICIES: dict[str, tuple[Power, ...]] = {
     "AmazonEKSAdminViewPolicy": ("read-secrets", "read-data", "read"),
     "AmazonEKSViewPolicy": ("read-data", "read"),
 }
-"""Access policies by what their Kubernetes permissions come to:
-https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html. Edit may run pods under any service
+"""Powers of access policies by their Kubernetes permissions:
+https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html. Edit can run pods under any service
 account of a namespace, and so become it."""
 
 _NODES = frozenset({"EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "HYBRID_LINUX", "EC2", "HYPERPOD_LINUX"})
@@ -70,7 +70,7 @@ def eks_region(scope: AwsScope) -> Iterator[Record]:
 
 
 def _clusters(scope: AwsScope) -> Generator[Record, None, list[dict[str, Any]]]:
-    """Yield clusters as places. Returns them."""
+    """Yield clusters as accounts. Returns them."""
     client = scope.client("eks")
     found: list[dict[str, Any]] = []
     reads = PartialReads()
@@ -106,7 +106,7 @@ def _clusters(scope: AwsScope) -> Generator[Record, None, list[dict[str, Any]]]:
 
 
 def _pod_identities(scope: AwsScope, clusters: list[dict[str, Any]]) -> Iterator[Record]:
-    """Yield service accounts that EKS Pod Identity gives a role; the list alone does not name the role."""
+    """Yield service accounts with a Pod Identity role. The list call does not include the role."""
     client = scope.client("eks")
     reads = PartialReads()
     for cluster in clusters:
@@ -141,7 +141,7 @@ def _pod_identities(scope: AwsScope, clusters: list[dict[str, Any]]) -> Iterator
 
 
 def _access_entries(scope: AwsScope, clusters: list[dict[str, Any]]) -> Iterator[Record]:
-    """Yield what IAM principals may do in a cluster by access entries."""
+    """Yield grants of IAM principals in a cluster by access entries."""
     client = scope.client("eks")
     reads = PartialReads()
     for cluster in clusters:

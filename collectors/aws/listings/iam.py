@@ -1,4 +1,4 @@
-"""Users, groups, roles and policies of an account, in one stream of GetAccountAuthorizationDetails."""
+"""Users, groups, roles and policies of an account, from GetAccountAuthorizationDetails."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 USAGE_WINDOW_DAYS = 400
-"""How far back RoleLastUsed reaches: https://docs.aws.amazon.com/IAM/latest/APIReference/API_RoleLastUsed.html."""
+"""The tracking period of RoleLastUsed in days: https://docs.aws.amazon.com/IAM/latest/APIReference/API_RoleLastUsed.html."""
 _LISTS = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
 
 
@@ -116,7 +116,7 @@ def _user(scope: AwsScope, user: dict[str, Any], report: CredentialReport | None
         id=record_id(PROVIDER, "iam-user", user["UserId"]),
         provider=PROVIDER,
         account_id=scope.ref,
-        # A password is for a person; a user without one exists for its keys.
+        # A user with a password is a person; a user without one exists for its keys.
         surface="human" if row and row.password_enabled else "automation",
         kind="iam-user",
         native_id=user["UserId"],
@@ -136,7 +136,7 @@ def _user(scope: AwsScope, user: dict[str, Any], report: CredentialReport | None
 def _role(scope: AwsScope, role: dict[str, Any]) -> Identity:
     created = utc(role.get("CreateDate"))
     used = utc((role.get("RoleLastUsed") or {}).get("LastUsedDate"))
-    # No last use means "not in the last 400 days": only for a younger role is that "never".
+    # No last use means "not in the last 400 days", which is "never" only for younger roles.
     young = created is not None and created > scope.run.as_of - timedelta(days=USAGE_WINDOW_DAYS)
     name, path = role["RoleName"], str(role.get("Path", "/"))
     tags = tags_of(role.get("Tags"))

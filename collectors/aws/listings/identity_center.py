@@ -1,6 +1,6 @@
-"""IAM Identity Center: its people and groups, and which permission set gives whom a role in which account.
+"""IAM Identity Center: users, groups, and their permission set assignments in accounts.
 
-What a permission set allows stands in the role ``AWSReservedSSO_<set>_<hash>`` that AWS keeps in each account.
+The permissions of a permission set are those of the role ``AWSReservedSSO_<set>_<hash>`` in each account.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """A user or group that has a permission set in an account."""
+    """An assignment of a permission set to a user or group in an account."""
 
     account: str
     permission_set: str
@@ -63,7 +63,7 @@ def people(scope: AwsScope, region: str) -> Iterator[Record]:
 
 
 def assignments(scope: AwsScope, org: OrganizationReader, region: str) -> Iterator[Record]:
-    """Yield who uses which role of this account by way of a permission set."""
+    """Yield links from users and groups to the roles of their permission sets in this account."""
     listed = scope.principals.identities if scope.principals else []
     roles = {one.name: one.id for one in listed if one.kind == "iam-role"}
     for assignment in org.once("identity-center", lambda: _assignments(org.access, region)):

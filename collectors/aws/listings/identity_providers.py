@@ -1,4 +1,4 @@
-"""OIDC and SAML providers: whom the account lets vouch for strangers."""
+"""OIDC and SAML identity providers of the account."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def oidc_providers(scope: AwsScope) -> Iterator[Record]:
         arn = entry["Arn"]
         read = reads.read(arn, lambda: iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn))  # noqa: B023
         provider: dict[str, Any] = read or {}
-        # The ARN ends with the URL, so that a refused detail still leaves the issuer.
+        # The ARN ends with the URL, so the issuer is known even if the details are denied.
         url = str(provider.get("Url") or arn.split(":oidc-provider/", 1)[-1])
         tags = tags_of(provider.get("Tags"))
         owner, owner_source = scope.owner(tags)
@@ -51,7 +51,7 @@ def oidc_providers(scope: AwsScope) -> Iterator[Record]:
 
 
 def saml_providers(scope: AwsScope) -> Iterator[Record]:
-    """Yield SAML providers, and the certificate that ends with each one's metadata."""
+    """Yield SAML providers with the certificates in their metadata."""
     answer = scope.client("iam").list_saml_providers()
     if "SAMLProviderList" not in answer:
         raise MalformedError("ListSAMLProviders: the response contains no list")

@@ -1,8 +1,8 @@
-"""When the riskiest users and roles last used each service that they may use.
+"""When the riskiest users and roles last used each granted service.
 
-IAM keeps 400 days, shows use after four hours at most, and counts denied attempts as well:
+IAM keeps 400 days, reports use within four hours, and also counts denied attempts:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed.html. It throttles these calls early,
-so that only some principals are asked for, and answers are kept for seven days.
+so only some principals are read, and results are cached for seven days.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 KEPT = timedelta(days=7)
 _PASSES = 30
-"""How often unfinished jobs are asked again, two seconds apart."""
+"""Number of polls for unfinished jobs, two seconds apart."""
 
 
 class KeptUse(msgspec.Struct, frozen=True, kw_only=True):
-    """One principal's answer, as it is kept."""
+    """One principal's cached result."""
 
     read_at: datetime
     services: ServiceDates
@@ -82,9 +82,9 @@ def last_accessed(scope: AwsScope, principals: ListedPrincipals) -> dict[str, Se
 
 
 def riskiest(principals: ListedPrincipals, limit: int) -> list[str]:
-    """Return ARNs of users and roles, those first whose policies allow most. Service-linked roles are left out.
+    """Return the ARNs of users and roles, most permissive policies first, without service-linked roles.
 
-    A rough order by wildcards alone; the evaluator judges what is really allowed.
+    A rough order based on wildcards. The evaluator computes the effective permissions.
     """
     scores: dict[str, int] = {}
     for policy in principals.policies:
@@ -121,7 +121,7 @@ def _points(action: str) -> int:
 
 
 def _finished(iam: Any, job_id: str) -> ServiceDates | None:
-    """Return what a job found; None when it is not done."""
+    """Return the result of a job; None if unfinished."""
     use: ServiceDates = {}
     for page in pages(iam, "get_service_last_accessed_details", JobId=job_id):
         state = page.get("JobStatus")
@@ -139,7 +139,7 @@ _KEPT = msgspec.json.Decoder(dict[str, KeptUse])
 
 
 def _load(path: Path) -> dict[str, KeptUse]:
-    """Return what was kept; nothing when the file is not there or not ours."""
+    """Return the cached results; empty if the file is missing or invalid."""
     try:
         return _KEPT.decode(path.read_bytes())
     except (OSError, msgspec.DecodeError):

@@ -92,7 +92,7 @@ def _described(
 ) -> Generator[Record, None, tuple[AwsOrganization, dict[str, dict[str, Any]] | None]]:
     about, accounts = org.organization(), None
     if about.id is not None:
-        # Whether an account is one of ours or a stranger's is judged by this list.
+        # This list decides which accounts belong to the organization.
         accounts = yield from scope.lookup(
             org.accounts, "organizations:ListAccounts", "accounts/aws-account", "trusts/account"
         )

@@ -30,7 +30,7 @@ def buckets(scope: AwsScope) -> Iterator[Record]:
 
 
 def keys(scope: AwsScope) -> Iterator[Record]:
-    """Yield the policies of customer-managed KMS keys; those of AWS's own keys cannot be changed."""
+    """Yield the policies of customer-managed KMS keys; those of AWS managed keys cannot be changed."""
     return resource_policies(
         scope,
         "kms",

@@ -1,4 +1,4 @@
-"""IAM Roles Anywhere: trust anchors, profiles, and the certificates that were seen to sign in."""
+"""IAM Roles Anywhere: trust anchors, profiles, and the certificates that have signed in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where copies of credentials are kept: Secrets Manager and SSM parameters, by their metadata alone."""
+"""Stored secrets: metadata of Secrets Manager secrets and SSM parameters."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _secrets(scope: AwsScope) -> Generator[Record, None, list[str]]:
             created_at=utc(item.get("CreatedDate")),
             updated_at=utc(item.get("LastChangedDate")),
             rotated_at=utc(item.get("LastRotatedDate")),
-            # The field is left out when the secret was never read in the region:
+            # The field is missing if the secret was never read in the region:
             # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_SecretListEntry.html
             last_used_at=read_at,
             never_used=read_at is None,
@@ -77,13 +77,13 @@ def _secrets(scope: AwsScope) -> Generator[Record, None, list[str]]:
 
 
 def ssm_region(scope: AwsScope) -> Iterator[Record]:
-    """Yield SSM parameters that hold secrets, and hybrid activations."""
+    """Yield SSM parameters that contain secrets, and hybrid activations."""
     yield from scope.listing(_parameters(scope), "ssm:DescribeParameters", "secrets/ssm-parameter")
     yield from scope.listing(_activations(scope), "ssm:DescribeActivations", "credentials/ssm-activation")
 
 
 def _parameters(scope: AwsScope) -> Iterator[Record]:
-    """Yield encrypted parameters, and plain ones whose name speaks of a secret."""
+    """Yield encrypted parameters, and plaintext ones whose name suggests a secret."""
     pages = items(scope.client("ssm"), "describe_parameters", "Parameters", PaginationConfig={"PageSize": 50})
     for item in pages:
         name, encrypted = item["Name"], item.get("Type") == "SecureString"
@@ -109,7 +109,7 @@ def _parameters(scope: AwsScope) -> Iterator[Record]:
 
 
 def _expiration(policies: list[dict[str, Any]]) -> datetime | None:
-    """Return when a parameter deletes itself.
+    """Return the expiration time of a parameter.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-policies.html
     """
