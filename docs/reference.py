@@ -169,7 +169,7 @@ def _rules() -> Iterator[str]:
         yield f"- Needs: {', '.join(f'`{need}`' for need in rule.needs)}"
         if rule.params:
             yield f"- Parameters: {', '.join(f'`{key}: {value}`' for key, value in rule.params.items())}"
-        codes = sorted(code for codes in mapped.get(rule.id, {}).values() for code in codes)
+        codes = sorted({str(code) for codes in mapped.get(rule.id, {}).values() for code in codes})
         yield f"- Maps to: {'; '.join(codes) or 'nothing'}\n"
 
 

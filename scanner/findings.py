@@ -102,6 +102,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Hash of the facts that an exception would accept. A different hash voids the exception."""
     gone_in: str | None = None
     """For resolved findings: the run that no longer found it, with complete inputs."""
+    not_observed: str | None = None
+    """Why this night says nothing about it: what was not listed, or how its rule failed; for unobserved and error."""
 
 
 class RuleResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):

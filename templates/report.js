@@ -60,7 +60,7 @@
     const column = columns[name];
     return column.index ? column.values[column.index[row]] : column.values[row];
   };
-  const marked = new Set(["detail", "fix", "blast", "path", "evidence", "url", "subject", "resource"]);
+  const marked = new Set(["detail", "fix", "blast", "path", "evidence", "url", "subject", "resource", "not_observed"]);
   const value = (name, row) => {
     const text = raw(name, row);
     if (text === null || !marked.has(name)) return text;
@@ -244,7 +244,7 @@
         part("Owner", owner(raw("owner", row))),
         said("Account", "account_name"), said("Identity", "identity_name"), said("Resource", "resource"),
         said("Environment", "environment"), said("First seen", "first_seen"), said("Status changed", "changed_at"), said("Due", "due_at"),
-        said("Exception", "exception_id"), said("Resolved in run", "gone_in"),
+        said("Exception", "exception_id"), said("Resolved in run", "gone_in"), said("Not observed", "not_observed"),
         ...evidence.map(([key, text]) => part(key.replaceAll("_", " "), el("bdi", { text }))),
         part("Subject", el("code", { text: value("subject", row) })),
         part("Rule", el("code", { text: raw("rule", row) })),

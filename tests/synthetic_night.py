@@ -546,11 +546,16 @@ def _history(state: Path, as_of: datetime, nights: int) -> None:
         path.write_bytes(msgspec.json.encode(rows))
 
 
+def _cited(framework: str, code: str) -> dict[str, str]:
+    return {"framework": framework, "code": code, "relation": "partial"}
+
+
 def _rules() -> list[dict[str, object]]:
+    nhi, cis, nist = "OWASP NHI 2025", "CIS AWS 5.0", "NIST SP 800-53 r5"
     controls = {
-        "aws-oidc-trust-no-subject": {"": ["OWASP NHI 2025: NHI4:2025"], "aws": ["CIS AWS 5.0: 1.11"]},
-        "access-key-old": {"": ["OWASP NHI 2025: NHI7:2025"], "aws": ["CIS AWS 5.0: 1.9"]},
-        "automation-admin": {"": ["OWASP NHI 2025: NHI5:2025", "NIST SP 800-53 r5: AC-6"]},
+        "aws-oidc-trust-no-subject": {"": [_cited(nhi, "NHI4:2025")], "aws": [_cited(cis, "1.11")]},
+        "access-key-old": {"": [_cited(nhi, "NHI7:2025")], "aws": [_cited(cis, "1.9")]},
+        "automation-admin": {"": [_cited(nhi, "NHI5:2025"), _cited(nist, "AC-6")]},
     }
     return [
         {

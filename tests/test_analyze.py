@@ -369,7 +369,9 @@ def test_rules_json_says_which_rules_ran_and_for_which_controls(tmp_path: Path) 
         rule["id"]: rule for rule in json.loads((tmp_path / "analysis" / run_id / "rules.json").read_bytes())
     }
     assert "trust-open" not in rules
-    assert rules["credential-unused"]["controls"] == {"aws": ["CIS AWS 5.0: 1.11"]}
+    assert rules["credential-unused"]["controls"] == {
+        "aws": [{"framework": "CIS AWS 5.0", "code": "1.11", "relation": "full"}]
+    }
     assert rules["credential-unused"]["params"] == {"days": 45}
 
 

@@ -103,13 +103,12 @@ def test_a_night_that_did_not_look_resolves_nothing(
     rest = [record for record in BASE if record.id != listed("credentials").id]
     analysed(tmp_path, 2, [*rest, *second_night])
     assert findings(tmp_path, 2, RULE) == {"A": "unobserved after new"}
-    [(evidence,)] = rows(tmp_path, 2, f"SELECT evidence FROM findings WHERE rule = '{RULE}'")
-    assert evidence["not observed"].startswith(reason)
+    [(said,)] = rows(tmp_path, 2, f"SELECT not_observed FROM findings WHERE rule = '{RULE}'")
+    assert said.startswith(reason)
     # The night that looks again decides.
     analysed(tmp_path, 3, BASE)
     assert findings(tmp_path, 3, RULE) == {"A": "resolved after unobserved"}
-    [(evidence,)] = rows(tmp_path, 3, f"SELECT evidence FROM findings WHERE rule = '{RULE}'")
-    assert "not observed" not in evidence
+    assert rows(tmp_path, 3, f"SELECT not_observed FROM findings WHERE rule = '{RULE}'") == [(None,)]
 
 
 def test_a_listing_that_was_carried_forward_is_the_one_that_is_read_again_later(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from scanner.analyze.framework import load_frameworks, references
+from scanner.analyze.framework import CitedControl, load_frameworks, references
 from scanner.analyze.rule_check import check_rule
 from scanner.analyze.rule_files import RuleError, choose, load_rules
 from scanner.document import DocumentError
@@ -61,8 +61,10 @@ def test_every_rule_gives_evidence_for_some_control() -> None:
 
 def test_references_name_the_version_and_can_be_chosen() -> None:
     frameworks = load_frameworks()
-    assert references(frameworks)["credential-unused"]["aws"] == ["CIS AWS 5.0: 1.11"]
-    assert references(frameworks, ["owasp-nhi"])["credential-unused"] == {"": ["OWASP NHI 2025: NHI1:2025"]}
+    assert [str(one) for one in references(frameworks)["credential-unused"]["aws"]] == ["CIS AWS 5.0: 1.11"]
+    assert references(frameworks, ["owasp-nhi"])["credential-unused"] == {
+        "": [CitedControl(framework="OWASP NHI 2025", code="NHI1:2025", relation="counter")]
+    }
 
 
 def test_a_custom_rule_is_loaded_and_tested_like_our_own(tmp_path: Path) -> None:
@@ -204,7 +206,9 @@ def test_a_mapping_says_what_silence_proves_and_for_whose_findings(tmp_path: Pat
         "3": "partial",
     }
     cited = references([framework])["credential-unused"]
-    assert cited == {provider: ["Tests 1: 1", "Tests 1: 3"] for provider in ("aws", "definitions")}
+    assert {provider: [str(one) for one in controls] for provider, controls in cited.items()} == {
+        provider: ["Tests 1: 1", "Tests 1: 3"] for provider in ("aws", "definitions")
+    }
 
 
 @pytest.mark.parametrize(

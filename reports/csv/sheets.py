@@ -383,7 +383,7 @@ def join_tables(night: Night) -> None:
     path = night.analysis / "rules.json"
     rules = msgspec.json.decode(path.read_bytes()) if path.is_file() else []
     rows = [
-        (rule["id"], provider, "|".join(controls))
+        (rule["id"], provider, "|".join(f"{one['framework']}: {one['code']}" for one in controls))
         for rule in rules
         for provider, controls in rule["controls"].items()
     ]

@@ -29,14 +29,14 @@ URGENT = "status IN ('new', 'reopened') OR (status = 'open' AND severity IN ('cr
 
 NAMES = ("subject_name", "identity_name", "account_name")
 """Columns whose value is replaced in a row's sentences, by the characters U+0001, U+0002, U+0003."""
-SENTENCES = ("detail", "fix", "blast", "path", "evidence", "url", "subject", "resource")
+SENTENCES = ("detail", "fix", "blast", "path", "evidence", "url", "subject", "resource", "not_observed")
 """Columns in which they are replaced."""
 SHORTEST = 4
 """Names shorter than this are not worth replacing."""
 FIELDS = (
     "id", "rule", "title", "severity", "status", "confidence", "category", "provider", "account_name", "subject",
     "subject_kind", "subject_name", "identity_name", "surface", "resource", "owner", "environment", "detail", "fix",
-    "blast", "path", "evidence", "url", "first_seen", "changed_at", "due_at", "exception_id", "gone_in", "account_id",
+    "blast", "path", "evidence", "url", "first_seen", "changed_at", "due_at", "exception_id", "gone_in", "not_observed", "account_id",
 )  # fmt: skip
 DAYS = ("first_seen", "changed_at", "due_at")
 BATCH = 10_000

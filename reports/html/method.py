@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scanner.analyze.framework import EVERY
+from scanner.analyze.framework import EVERY, CitedControl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +22,8 @@ class RuleText(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     fix: str
     params: dict[str, Any] = {}
-    controls: dict[str, list[str]] = {}
-    """``CIS AWS 5.0: 1.11``, by the provider whose findings are evidence; see `scanner.analyze.framework.references`."""
+    controls: dict[str, list[CitedControl]] = {}
+    """By the provider whose findings are evidence; see `scanner.analyze.framework.references`."""
 
 
 def read_rules(night: Night, texts: Mapping[str, RuleText]) -> list[dict[str, Any]]:
@@ -63,8 +63,8 @@ def read_frameworks(night: Night, texts: Mapping[str, RuleText]) -> dict[str, li
         for provider, controls in text.controls.items():
             findings = sum(by_provider.values()) if provider == EVERY else by_provider.get(provider, 0)
             for control in controls:
-                framework, _, code = control.partition(": ")
-                totals[framework, code] = totals.get((framework, code), 0) + findings
+                key = (control.framework, control.code)
+                totals[key] = totals.get(key, 0) + findings
     found: dict[str, list[dict[str, Any]]] = {}
     for framework, code in sorted(totals, key=lambda key: (key[0], _numbers(key[1]))):
         found.setdefault(framework, []).append({"code": code, "findings": totals[framework, code]})

@@ -58,6 +58,8 @@ def _lines(night: Night, finding: dict[str, Any]) -> Iterator[str]:
     if finding["blast"]:
         yield f"Reaches: {finding['blast']}"
     yield from _numbered("Path", finding["path"])
+    if finding["not_observed"]:
+        yield f"Not observed in this run: {finding['not_observed']}"
     if finding["confidence"] == "low":
         yield "Low confidence: some inputs that could change this result were not readable."
     for key, value in sorted((finding["evidence"] or {}).items()):

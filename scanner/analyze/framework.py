@@ -116,6 +116,18 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
     """Whose findings are evidence; empty for all."""
 
 
+class CitedControl(msgspec.Struct, frozen=True, kw_only=True):
+    """A control for which a rule is evidence."""
+
+    framework: str
+    """Short name and version: ``CIS AWS 5.0``."""
+    code: str
+    relation: Relation
+
+    def __str__(self) -> str:
+        return f"{self.framework}: {self.code}"
+
+
 def load_frameworks(rules: Iterable[Rule] | None = None) -> list[Framework]:
     """Return the mappings. Raises `DocumentError`, also for a rule or a threshold that is not among ``rules``."""
     known = {rule.id: rule for rule in rules} if rules is not None else None
@@ -154,20 +166,21 @@ def _problems(document: Document, given: _FrameworkFile, known: Mapping[str, Rul
 
 def references(
     frameworks: Iterable[Framework], chosen: Iterable[str] | None = None
-) -> dict[str, dict[str, list[str]]]:
-    """Return the controls that each rule is evidence for, by the provider of its findings, in a fixed order.
+) -> dict[str, dict[str, list[CitedControl]]]:
+    """Return the controls that each rule is evidence for, by rule id and provider of its findings, in a fixed order.
 
-    ``{"credential-unused": {"": ["OWASP NHI 2025: NHI1:2025"], "aws": ["CIS AWS 5.0: 1.11"]}}``: the entry
-    `EVERY` applies to each provider. ``chosen`` are ids of the frameworks to cite; None cites all.
+    The entry `EVERY` applies to each provider. ``chosen`` are ids of the frameworks to cite; None cites all.
     """
     wanted = set(chosen) if chosen is not None else None
-    found: dict[str, dict[str, list[str]]] = {}
+    found: dict[str, dict[str, list[CitedControl]]] = {}
     for framework in frameworks:
         if wanted is not None and framework.id not in wanted:
             continue
         for code, control in framework.controls.items():
-            for rule in control.rules:
+            for rule, relation in control.rules.items():
+                cited = CitedControl(
+                    framework=f"{framework.short} {framework.version}", code=code, relation=relation
+                )
                 for provider in framework.providers or [EVERY]:
-                    cited = found.setdefault(rule, {}).setdefault(provider, [])
-                    cited.append(f"{framework.short} {framework.version}: {code}")
+                    found.setdefault(rule, {}).setdefault(provider, []).append(cited)
     return found

@@ -144,6 +144,7 @@ def seen_tonight(facts: str, known: str) -> str:
         "due_at": "k.due_at",
         "exception_id": "k.exception_id",
         "gone_in": "NULL",
+        "not_observed": "NULL",
         "last_seen": "$run_id",
         "shown": "true",
         "transitions": "coalesce(k.transitions, [])",
@@ -179,7 +180,6 @@ def not_seen_tonight(hits: str, known: str, errors: str) -> str:
                   AND b.subject_table = k.subject_table AND b.subject_kind = coalesce(k.subject_kind, '')
         WHERE h.rule IS NULL
     """
-    kept = "list_filter(map_entries(g.evidence), lambda entry: entry.key <> 'not observed')"
     columns = {
         **{name: f"g.{name}" for name in Known.__struct_fields__},
         "status": "g.now",
@@ -188,9 +188,7 @@ def not_seen_tonight(hits: str, known: str, errors: str) -> str:
         "gone_in": "CASE WHEN g.now = 'resolved' THEN coalesce(g.gone_in, $run_id) END",
         "shown": "CASE WHEN g.now = 'resolved' THEN g.status <> 'resolved' "
         "ELSE NOT (g.not_run AND g.status = 'unobserved') END",
-        "evidence": f"""CASE WHEN g.now IN ('unobserved', 'error')
-            THEN map_from_entries(list_append({kept}, {{'key': 'not observed', 'value': g.because}}))
-            ELSE map_from_entries({kept}) END""",
+        "not_observed": "CASE WHEN g.now IN ('unobserved', 'error') THEN g.because END",
     }
     return f"SELECT {_chosen(columns)} FROM ({judged}) AS g"
 
