@@ -10,7 +10,7 @@ demo: $(READY) ## two nights of a make-believe company, and its report
 	$(BIN)/sprawlscan demo
 
 test: $(READY) .cache/browser ## every test; needs no network beyond the package registries
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q --durations=10
 
 lint: $(READY) ## formatting, lint, types, documentation
 	$(BIN)/ruff check .
