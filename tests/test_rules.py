@@ -106,7 +106,7 @@ def test_a_wrong_rule_file_is_told_where_and_what(
         (("SELECT id AS subject", "SELECT nothing AS subject"), "query is refused: Binder Error"),
         (("id AS subject", "id AS subjekt"), "query gives no column `subject`"),
         (("to_days($days)", "to_days(90)"), None),
-        (("native_id FROM", "date_diff('day', created_at, $as_of) AS age_days FROM"), "old: evidence changes from night to night"),
+        (("native_id FROM", "date_diff('day', created_at, $as_of) AS age_days FROM"), "old: evidence changes every night"),
         (("'made on ' || created_at", "'made on ' || expires_at"), "old: detail is NULL"),
         (("id AS subject", "'x' AS subject"), "subject x is not an id of the credentials given"),
         (("{id: unknown}", "{id: other}"), "no example shows what is unknown"),
@@ -143,7 +143,7 @@ def test_an_unused_parameter_is_told(tmp_path: Path) -> None:
 
 
 def test_a_custom_rule_cannot_replace_a_built_in_one(tmp_path: Path) -> None:
-    with pytest.raises(RuleError, match="there is a built-in rule of this name"):
+    with pytest.raises(RuleError, match="a built-in rule has this name"):
         load_rules(custom(tmp_path, GOOD, "trust-open"))
 
 
