@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from scanner.parquet import read_table
 from scanner.records import TABLE_OF, Coverage, Gap, Record
 
 if TYPE_CHECKING:
@@ -38,24 +37,20 @@ class Tonight(msgspec.Struct, frozen=True, kw_only=True):
         if table not in {name.partition("/")[0] for name in self.after}:
             raise ValueError(f"`after` does not name {table}, so it may not be read")
         for path in self.files.get(table, ()):
-            yield from read_table(path, kind)
+            yield from _read(path, kind)
 
     def missing(self) -> str | None:
         """Return a clause that names the incomplete tables of ``after``; None if all are complete.
 
         A table is incomplete if it has a gap. The clause also covers the case that none of them was listed.
         """
-        gaps = [
-            row for path in self.files.get("gaps", ()) for row in read_table(path, Gap) if self._concerns(row)
-        ]
+        gaps = [row for path in self.files.get("gaps", ()) for row in _read(path, Gap) if self._concerns(row)]
         if gaps:
             first = min(gaps, key=lambda row: row.id)
             more = f", and {len(gaps) - 1} more" if len(gaps) > 1 else ""
             return f"{first.account_id}: {first.call}: {first.reason}{more}"
         listed = any(
-            self._concerns(row)
-            for path in self.files.get("coverage", ())
-            for row in read_table(path, Coverage)
+            self._concerns(row) for path in self.files.get("coverage", ()) for row in _read(path, Coverage)
         )
         return None if listed else f"nothing was listed of {', '.join(self.after)}"
 
@@ -77,3 +72,10 @@ def tonight_of(folder: Path, done: Sequence[TargetDone], after: tuple[str, ...])
         if file.table in wanted:
             files.setdefault(file.table, []).append(folder / file.path)
     return Tonight(after=after, files=files)
+
+
+def _read(path: Path, kind: type[R]) -> Iterator[R]:
+    """Yield the records of a file. pyarrow, 45 MB of memory, is loaded only by collectors that read what others listed."""
+    from scanner.parquet import read_table
+
+    yield from read_table(path, kind)
