@@ -20,6 +20,7 @@ from scanner.findings import (
     Reach,
     RuleResult,
     Status,
+    TargetCoverage,
 )
 from scanner.parquet import write_table
 from scanner.records import (
@@ -433,6 +434,23 @@ def gaps() -> Iterator[Gap]:
     )  # fmt: skip
 
 
+def target_coverage(as_of: datetime, *, complete: bool) -> Iterator[TargetCoverage]:
+    """Yield what analysis makes of the listings above: a target an account."""
+    names = {row.id: row for row in records(as_of) if isinstance(row, Account)}
+    missed = [] if complete else list(gaps())
+    for account in (PROD, DEV, MANAGEMENT, ORG):
+        told = [row for row in answered() if row.account_id == account]
+        lost = [row for row in missed if row.account_id == account]
+        provider = account.split(":", maxsplit=1)[0]
+        yield TargetCoverage(
+            id=f"{provider}/{account}", collector=provider, target=account, provider=provider, account_id=account,
+            name=names[account].name, kind=names[account].kind, state="partial" if lost else "complete",
+            listings_expected=len(told) + len(lost), listings_answered=len(told), listings_never_shown=0,
+            items=sum(row.items for row in told), items_expected=sum(row.items for row in told),
+            last_read_in=run_id_of(as_of), reason=lost[0].reason if lost else None, needs=lost[0].needs if lost else None,
+        )  # fmt: skip
+
+
 def excesses() -> Iterator[Excess]:
     """Yield the signature comparison: two excesses, an equal, one that could not be compared."""
     cases: tuple[tuple[str, list[Power], list[Power], list[Power], Level, Level, bool], ...] = (
@@ -579,6 +597,7 @@ def _rows_by_table(
         "reach": reaches(),
         "excess": excesses(),
         "exceptions": exceptions(as_of),
+        "target_coverage": target_coverage(as_of, complete=complete),
         "metrics": metrics(found),
     }
 

@@ -262,7 +262,7 @@ def test_under_a_servers_policy_without_script_and_style_it_still_reads(page: Pa
     )
     page.goto("http://build.example/report.html")
     text = page.locator("main").inner_text()
-    assert "Not everything was seen" in text
+    assert "Coverage is incomplete" in text
     assert "Export filtered findings as CSV" not in text
     assert (
         text.index("Summary") < text.index("Top risks") < text.index("Coverage gaps") < text.index("Method")
