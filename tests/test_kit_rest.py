@@ -327,6 +327,20 @@ def test_netrc_and_cookies_are_not_used(
     assert not any({"authorization", "cookie"} & set(headers) for _, _, headers in source.seen)
 
 
+def test_a_proxy_of_the_environment_is_used_unless_the_host_is_exempt(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", source.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", "exempt.invalid")
+    source.answers = [reply(200, {"id": 1})]
+    assert client(source, tmp_path, base="http://api.invalid/v1").one("/things") == {"id": 1}
+    assert [headers["host"] for _, _, headers in source.seen] == ["api.invalid"]
+    problem = failure(lambda: client(source, tmp_path, base="http://exempt.invalid/v1").one("/things"))
+    assert problem.reason == "unreachable"
+    assert len(source.seen) == 1
+
+
 # Hosts
 
 

@@ -5,7 +5,7 @@ https://docs.gitlab.com/api/graphql/ : who may not see a list gets an empty one,
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from sandbox.gitlab.routes import ROUTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from graphql import DocumentNode
 
     from sandbox.gitlab.instance import GitLabToken, Instance
     from sandbox.kit.http import Json
@@ -35,6 +37,17 @@ def schema(without: frozenset[str] = frozenset()) -> GraphQLSchema:
         line for line in text.splitlines() if line.strip().partition(":")[0].partition("(")[0] not in without
     ]
     return build_schema("\n".join(lines))
+
+
+@lru_cache(maxsize=200)
+def _understood(query: str, without: frozenset[str]) -> tuple[DocumentNode | None, list[str]]:
+    """Return a query that the schema allows, or None and what is wrong with it."""
+    try:
+        document = parse(query)
+    except GraphQLError as exc:
+        return None, [exc.message]
+    wrong = [error.message for error in validate(schema(without), document)]
+    return (None if wrong else document), wrong
 
 
 def execute(
@@ -56,13 +69,9 @@ def execute(
     if len(query) > LONGEST:
         return {"errors": [{"message": "Query too large"}]}
     built = schema(without)
-    try:
-        document = parse(query)
-    except GraphQLError as exc:
-        return {"errors": [{"message": exc.message}]}
-    wrong = validate(built, document)
-    if wrong:
-        return {"errors": [{"message": error.message} for error in wrong]}
+    document, wrong = _understood(query, without)
+    if document is None:
+        return {"errors": [{"message": message} for message in wrong]}
     asked = complexity(document, variables)
     if asked > most:
         message = f"Query has complexity of {asked}, which exceeds max complexity of {most}"

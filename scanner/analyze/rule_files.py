@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,6 +115,12 @@ def _problems(document: Document, given: _RuleFile) -> list[str]:
     return problems
 
 
+@cache
+def _built_in(path: Path) -> Rule:
+    """Read a rule of ours once in a process: nobody edits an installed package while it runs."""
+    return _load(path, custom=False)
+
+
 def load_rules(custom: Path | None = None) -> list[Rule]:
     """Return the built-in rules and those of a custom folder, by id. Raises `RuleError` with every problem."""
     rules: dict[str, Rule] = {}
@@ -123,7 +130,7 @@ def load_rules(custom: Path | None = None) -> list[Rule]:
     for folder in (RULES, custom):
         for path in sorted(folder.glob("*.yaml")) if folder is not None else []:
             try:
-                rule = _load(path, custom=folder is custom)
+                rule = _load(path, custom=True) if folder is custom else _built_in(path)
             except DocumentError as exc:
                 problems += exc.problems
                 continue

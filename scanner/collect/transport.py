@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from requests.utils import get_environ_proxies
 
 from scanner.collect.failures import SourceError
 
@@ -197,6 +200,7 @@ class Transport:
         self._threads = threading.local()
         self._open: list[requests.Session] = []
         self._lock = threading.Lock()
+        self._known_proxies: dict[str, dict[str, str]] = {}
 
     def close(self) -> None:
         """Close every connection."""
@@ -211,6 +215,8 @@ class Transport:
         mine: requests.Session | None = getattr(self._threads, "session", None)
         if mine is None:
             mine = requests.Session()
+            # What the environment says is read once for each host, not for each request.
+            mine.trust_env = False
             for scheme in ("http://", "https://"):
                 mine.mount(scheme, _Adapter(pool_connections=4, pool_maxsize=1, max_retries=0))
             self._threads.session = mine
@@ -218,6 +224,20 @@ class Transport:
                 self._open.append(mine)
         mine.cookies.clear()
         return mine
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        """Return the proxies for a host: ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``."""
+        parts = urlsplit(url)
+        host = f"{parts.scheme}://{parts.netloc}"
+        if host not in self._known_proxies:
+            self._known_proxies[host] = get_environ_proxies(host)
+        return self._known_proxies[host]
+
+    def _authorities(self) -> str | bool:
+        """Return the file of trusted certificate authorities, or True for those that come with certifi."""
+        configured = self._config.ca_bundle
+        named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        return str(configured) if configured else named or True
 
     def send(
         self,
@@ -248,7 +268,8 @@ class Transport:
                     auth=_Carried(credential),
                     data=body,
                     timeout=(min(_CONNECT_SECONDS, silence), silence),
-                    verify=str(config.ca_bundle) if config.ca_bundle else True,
+                    proxies=self._proxies(url),
+                    verify=self._authorities(),
                     allow_redirects=False,
                     stream=True,
                 )
