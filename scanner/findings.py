@@ -128,6 +128,8 @@ class RuleResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Open findings, including accepted ones."""
     reason: str | None = None
     """The missing input, or the error."""
+    missing_table: str | None = None
+    """The table that is incomplete in the account, if one is."""
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -237,6 +239,10 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The record's id."""
     account_id: str
     """The `Account.id` it belongs to."""
+    provider: str
+    """The provider of the record."""
+    native_id: str | None = None
+    """The provider's own id; None for grants."""
     kind: str | None = None
     """Its kind; None for grants."""
     name: str

@@ -458,6 +458,10 @@ class Control(Record, frozen=True, kw_only=True, gc=False):
     """Who can bypass it."""
     detail: str | None = None
     """One sentence: what it requires."""
+    public: bool | None = None
+    """Whether public repositories may use what it protects: a runner group."""
+    shared_id: str | None = None
+    """The provider's id of a control that several accounts list: an organization's ruleset in each repository."""
 
 
 class Weakness(Record, frozen=True, kw_only=True, gc=False):
@@ -568,7 +572,7 @@ class Gap(Record, frozen=True, kw_only=True, gc=False):
     detail: str
     """The provider's error message, redacted."""
     needs: str | None = None
-    """The permission that would fix it."""
+    """The permission that would close it, as it is granted: only one that reads, and nothing but its name."""
 
 
 class Coverage(Record, frozen=True, kw_only=True, gc=False):

@@ -282,12 +282,12 @@ def test_a_rule_says_how_far_its_silence_goes(tmp_path: Path) -> None:
     ]
     never_asked = [listed("identities", account_id="aws:account:5")]
     analysed(tmp_path, 1, [*accounts, *everything(), *partly, *blind, *other_kind, *never_asked])
-    query = "SELECT account_id, status, reason FROM rule_results WHERE rule = 'credential-unused' ORDER BY 1"
+    query = "SELECT account_id, status, missing_table, reason FROM rule_results WHERE rule = 'credential-unused' ORDER BY 1"
     assert rows(tmp_path, 1, query) == [
-        ("aws:account:1", "evaluated", None),
-        ("aws:account:2", "incomplete", "credentials: more: denied (needs iam:ListAccessKeys)"),
-        ("aws:account:3", "not-evaluated", "credentials: list: denied (needs iam:ListAccessKeys)"),
-        ("aws:account:4", "evaluated", None),
+        ("aws:account:1", "evaluated", None, None),
+        ("aws:account:2", "incomplete", "credentials", "more: denied (needs iam:ListAccessKeys)"),
+        ("aws:account:3", "not-evaluated", "credentials", "list: denied (needs iam:ListAccessKeys)"),
+        ("aws:account:4", "evaluated", None, None),
     ]
 
 

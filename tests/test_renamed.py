@@ -88,6 +88,7 @@ def test_a_kind_is_mapped_where_it_stands_beside_the_name_of_its_table_and_nowhe
     assert seen(tmp_path, Coverage, rows, 'SELECT kind FROM t ORDER BY "table"') == ["iam-rolle", "iam-role"]
     member = Member(
         table="identities",
+        provider="aws",
         id="i",
         account_id="a",
         kind="iam-rolle",

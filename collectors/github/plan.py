@@ -285,6 +285,5 @@ def _invisible(scope: OrganizationScope) -> Iterator[Record]:
         "controls",
         "ruleset-bypass",
         "bypass actors",
-        "Ruleset bypass lists are visible only to those who can edit the ruleset.",
-        needs="administration: write (not requested, because sprawlscan only reads)",
+        "Ruleset bypass lists are visible only to those who can edit the ruleset; sprawlscan only reads.",
     )

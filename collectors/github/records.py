@@ -37,6 +37,8 @@ def control(
     detail: str | None = None,
     approvers: list[str] | None = None,
     bypass: list[str] | None = None,
+    public: bool | None = None,
+    shared_id: str | None = None,
 ) -> Control:
     """Return a control of an account."""
     return Control(
@@ -51,4 +53,6 @@ def control(
         detail=detail,
         approvers=approvers or [],
         bypass=bypass or [],
+        public=public,
+        shared_id=shared_id,
     )

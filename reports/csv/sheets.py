@@ -196,18 +196,16 @@ _COUNTS = {
 def _with_gone(table: str, gone: str) -> str:
     """Return a table's records with removed members, for which only the columns ``gone`` are known."""
     return f"""(SELECT * FROM {table} UNION ALL BY NAME
-        SELECT id, split_part(id, ':', 1) AS provider, account_id, {gone} FROM population
+        SELECT id, provider, account_id, {gone} FROM population
         WHERE "table" = '{table}' AND removed_at IS NOT NULL) r {_TENANTS}
         LEFT JOIN population m ON m."table" = '{table}' AND m.id = r.id"""
 
-
-_NATIVE_ID = "regexp_extract(id, '^[^:]+:[^:]+:(.*)$', 1) AS native_id"
 
 _IDENTITIES = Sheet(
     "identities",
     (Identity,),
     "r.id",
-    f"""{_with_gone("identities", f"kind, name, surface, {_NATIVE_ID}")}
+    f"""{_with_gone("identities", "kind, name, surface, native_id")}
     LEFT JOIN credential_counts c ON c.identity_id = r.id
     LEFT JOIN grant_counts g ON g.identity_id = r.id
     LEFT JOIN finding_counts o ON o.identity_id = r.id""",
@@ -241,7 +239,7 @@ _CREDENTIALS = Sheet(
     "credentials",
     (Credential,),
     "r.id",
-    f"""{_with_gone("credentials", f"kind, name, identity_id, {_NATIVE_ID}")}
+    f"""{_with_gone("credentials", "kind, name, identity_id, native_id")}
     LEFT JOIN identities i ON i.id = r.identity_id""",
     {"id": "credential_id", "account_id": "scope_id", "kind": "credential_type"},
     {

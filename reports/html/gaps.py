@@ -36,21 +36,17 @@ def read_gaps(night: Night) -> Gaps:
         100,
     )
     needs = night.rows(
-        "SELECT DISTINCT provider, needs FROM gaps WHERE needs IS NOT NULL "
-        # sprawlscan only reads, so the report must not suggest granting it write permissions.
-        "AND NOT regexp_matches(needs, '[=:] ?write') ORDER BY ALL LIMIT 200"
+        "SELECT DISTINCT provider, needs FROM gaps WHERE needs IS NOT NULL ORDER BY ALL LIMIT 200"
     )
     rules = cut(
         night,
         """
-        SELECT r.status, r.said AS reason, count(DISTINCT r.rule) AS rules, count(DISTINCT r.account_id) AS accounts,
+        SELECT r.status, r.reason, count(DISTINCT r.rule) AS rules, count(DISTINCT r.account_id) AS accounts,
                list_slice(list(DISTINCT r.rule ORDER BY r.rule), 1, 12) AS rule_ids,
                list_slice(list(DISTINCT coalesce(a.name, r.account_id) ORDER BY coalesce(a.name, r.account_id)), 1, 4) AS names
-        -- One refused call may hide several tables: what rules say of it differs by the table before the colon.
-        FROM (SELECT *, regexp_replace(reason, '^[a-z]+: ', '') AS said FROM rule_results) r
-             LEFT JOIN accounts a ON a.id = r.account_id WHERE r.status <> 'evaluated'
-        GROUP BY r.status, r.said
-        ORDER BY list_position(['error', 'not-evaluated', 'incomplete'], r.status), rules DESC, r.said
+        FROM rule_results r LEFT JOIN accounts a ON a.id = r.account_id WHERE r.status <> 'evaluated'
+        GROUP BY r.status, r.reason
+        ORDER BY list_position(['error', 'not-evaluated', 'incomplete'], r.status), rules DESC, r.reason
         """,
         100,
     )

@@ -99,7 +99,8 @@ _RULE_STATES = """
         SELECT rule, account_id, min(provider) AS provider,
                CASE WHEN bool_or(gapped AND NOT covered) THEN 'not-evaluated'
                     WHEN bool_or(gapped) THEN 'incomplete' ELSE 'evaluated' END AS status,
-               min(CASE WHEN gapped THEN "table" || ': ' || what END) AS reason
+               arg_min("table", "table" || what) FILTER (gapped) AS missing_table,
+               arg_min(what, "table" || what) FILTER (gapped) AS reason
         FROM by_table WHERE here GROUP BY rule, account_id
         HAVING NOT bool_and(only_above)
                AND count(*) = (SELECT count(*) FROM (SELECT DISTINCT "table" FROM rule_needs AS n
@@ -110,10 +111,10 @@ _RULE_STATES = """
                 WHEN h.status = 'evaluated' AND e.rule IS NOT NULL THEN 'incomplete' ELSE h.status END AS status,
            coalesce(h.reason, 'nothing was listed of what it looks for elsewhere: ' || n.what, CASE WHEN e.places = 1 THEN 'a listing elsewhere that it needs is missing: '
                              ELSE e.places || ' listings elsewhere that it needs are missing, such as ' END || e.what)
-           AS reason
+           AS reason, h.missing_table
     FROM here AS h LEFT JOIN elsewhere AS e ON e.rule = h.rule LEFT JOIN nowhere AS n ON n.rule = h.rule
     UNION ALL
-    SELECT unnest($about_exceptions::VARCHAR[]), $account, 'sprawlscan', 'evaluated', 'evaluated', NULL
+    SELECT unnest($about_exceptions::VARCHAR[]), $account, 'sprawlscan', 'evaluated', 'evaluated', NULL, NULL
     UNION ALL
     SELECT rule, account_id, min(provider), 'evaluated', 'evaluated', NULL
     FROM (SELECT unnest($about_targets::VARCHAR[]) AS rule),
@@ -160,7 +161,7 @@ _NEED_COLUMNS = {
 
 
 def judge(tables: Tables, rules: Iterable[Rule]) -> None:
-    """Make the table ``rule_states``: rule, account, status, reason, and the status by the account alone.
+    """Make the table ``rule_states``: rule, account, status, reason, the table that is incomplete, and the status by the account alone.
 
     Reads ``target_coverage`` and ``targets_before`` (`scanner.analyze.target_coverage`). On the way come ``listed`` (what was listed and what was not, by account, table and kind), ``rule_needs`` and
     ``accounts_above`` (each account with those above it).

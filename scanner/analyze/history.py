@@ -168,7 +168,7 @@ def not_seen_tonight(hits: str, known: str, errors: str) -> str:
                CASE WHEN t.rule IS NULL THEN 'its rule is disabled or gone'
                     WHEN e.rule IS NOT NULL THEN 'its rule failed: ' || e.error
                     WHEN s.rule IS NULL THEN 'nothing that its rule needs was listed in its account'
-                    WHEN b.rule IS NOT NULL THEN s.reason
+                    WHEN b.rule IS NOT NULL THEN coalesce(s.missing_table || ': ', '') || s.reason
                     ELSE 'was complete when this was last seen, and is not tonight: ' || l.what END AS because
         FROM {known} AS k
              LEFT JOIN {hits} AS h ON h.rule = k.rule AND h.subject = k.subject

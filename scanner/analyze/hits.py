@@ -136,19 +136,20 @@ def _write(tables: Tables, rule: Rule, source: str, given: dict[str, Any], path:
     """
     try:
         rows = tables.copy(query, path, given)
-        wrong = tables.one(_WRONG.format(file=_text(str(path)))) if rows else None
+        wrong = list(tables.rows(_WRONG.format(file=_text(str(path))))) if rows else []
     except duckdb.Error as exc:
         raise QueryError(f"query failed: {_first_line(exc)}") from None
-    if wrong is not None:
+    for subject, times in wrong:
         path.unlink()
-        raise QueryError(str(wrong), duplicate=str(wrong).endswith(" times"))
+        if subject is None:
+            raise QueryError("query gives a subject that is NULL")
+        raise QueryError(f"query gives the subject {subject} {times} times", duplicate=True)
     return rows
 
 
 _WRONG = """
-    SELECT CASE WHEN subject IS NULL THEN 'query gives a subject that is NULL'
-                ELSE 'query gives the subject ' || subject || ' ' || count(*) || ' times' END
-    FROM read_parquet({file}) GROUP BY subject HAVING count(*) > 1 OR subject IS NULL ORDER BY subject LIMIT 1
+    SELECT subject, count(*) FROM read_parquet({file}) GROUP BY subject
+    HAVING count(*) > 1 OR subject IS NULL ORDER BY subject LIMIT 1
 """
 
 

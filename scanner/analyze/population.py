@@ -20,10 +20,16 @@ if TYPE_CHECKING:
     from scanner.tables import Tables
 
 COUNTED = {
-    "identities": {"kind": "kind", "name": "name", "identity_id": "id", "surface": "surface"},
-    "credentials": {"kind": "kind", "name": "name", "identity_id": "identity_id", "surface": "NULL"},
-    "grants": {"kind": "NULL", "name": "role", "identity_id": "identity_id", "surface": "NULL"},
-}
+    "identities": {
+        "native_id": "native_id", "kind": "kind", "name": "name", "identity_id": "id", "surface": "surface",
+    },
+    "credentials": {
+        "native_id": "native_id", "kind": "kind", "name": "name", "identity_id": "identity_id", "surface": "NULL",
+    },
+    "grants": {
+        "native_id": "NULL", "kind": "NULL", "name": "role", "identity_id": "identity_id", "surface": "NULL",
+    },
+}  # fmt: skip
 """The columns kept of each table's records, enough to name removed ones."""
 
 KEPT_DAYS = 400
@@ -45,7 +51,7 @@ _PROVEN = """
 
 def _members(table: str) -> str:
     """Return the query for tonight's members of a table, by id. Parameters: ``$run_id``, ``$as_of``."""
-    kept = {"account_id": "account_id", **COUNTED[table]}
+    kept = {"account_id": "account_id", "provider": "provider", **COUNTED[table]}
     now = ", ".join(f"{sql} AS {name}" for name, sql in kept.items())
     columns = {
         "table": f"'{table}'",

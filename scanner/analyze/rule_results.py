@@ -25,14 +25,14 @@ _RULE_RESULTS = """
         SELECT coalesce(s.rule, c.rule) AS rule, coalesce(s.account_id, c.account_id) AS account_id,
                coalesce(s.provider, c.provider) AS provider, coalesce(s.status, 'incomplete') AS status,
                CASE WHEN s.rule IS NULL THEN 'not everything that this rule needs is listed here'
-                    ELSE s.reason END AS reason, coalesce(c.findings, 0) AS findings
+                    ELSE s.reason END AS reason, s.missing_table, coalesce(c.findings, 0) AS findings
         FROM rule_states AS s FULL JOIN counted AS c ON c.rule = s.rule AND c.account_id = s.account_id
     )
     SELECT r.rule, r.title, r.severity, r.category,
            coalesce(j.provider, 'sprawlscan') AS provider, coalesce(j.account_id, '') AS account_id,
            CASE WHEN e.rule IS NULL THEN j.status ELSE 'error' END AS status,
            coalesce(j.findings, 0)::BIGINT AS findings,
-           coalesce(e.error, j.reason) AS reason
+           coalesce(e.error, j.reason) AS reason, CASE WHEN e.rule IS NULL THEN j.missing_table END AS missing_table
     FROM rules AS r LEFT JOIN judged AS j ON j.rule = r.rule
          LEFT JOIN (FROM record_errors UNION ALL FROM exception_errors) AS e ON e.rule = r.rule
     WHERE j.rule IS NOT NULL OR e.rule IS NOT NULL

@@ -125,13 +125,16 @@ def _rules_in_force(
 
 
 def organization_rulesets(scope: OrganizationScope) -> Iterator[Record]:
-    """Yield the organization's rulesets. GitHub shows this list only to those who may change it."""
+    """Yield the organization's rulesets.
+
+    GitHub shows this list only to those who may change it ("organization_administration: write"), a permission that a
+    tool which only reads does not ask for: https://docs.github.com/en/rest/orgs/rules
+    """
     yield from scope.listing(
         "/orgs/{org}/rulesets",
         lambda rule: (_ruleset(scope.account_id, f"org/{scope.number}", rule),),
         table="controls",
         kind="ruleset",
-        needs="organization_administration: write (GitHub offers no read-only permission for this list)",
     )
 
 
@@ -208,4 +211,5 @@ def _ruleset(
         enforcement=enforcement,
         target=target,
         detail=detail,
+        shared_id=None if number is None else str(number),
     )

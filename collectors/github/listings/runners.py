@@ -105,6 +105,7 @@ def _groups(scope: OrganizationScope) -> Generator[Record, None, None]:
             name=str(item["name"]),
             enforcement="enforced" if not public and (restricted or not open_to_all) else "absent",
             target=f"runner group {item['id']}",
+            public=public,
             detail=f"Open to {item.get('visibility')} repositories{reached}; public repositories: "
             f"{'yes' if public else 'no'}; workflows: {', '.join(workflows[:10]) if restricted else 'any'}.",
         )
