@@ -168,6 +168,15 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One clause for each step, from start to power."""
 
 
+class ExcessStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One step on the way from a pipeline to a power."""
+
+    what: str
+    """``can sign in as deploy (role)``; in the last step, the power and the grant that gives it."""
+    because: str | None = None
+    """What shows it, in one sentence."""
+
+
 class Excess(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The comparison of a pipeline with a workload it deploys: permissions of the pipeline that the workload does not have."""
 
@@ -189,8 +198,8 @@ class Excess(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The pipeline's level."""
     workload_level: Level
     """The workload's level."""
-    path: list[str]
-    """The path of the pipeline to the strongest excess power."""
+    path: list[ExcessStep]
+    """How the pipeline reaches the strongest excess permission, step by step."""
     fix: str | None = None
     """The smallest change that cuts that path: the identity, and what to change there."""
     complete: bool

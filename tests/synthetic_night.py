@@ -15,6 +15,7 @@ from scanner.findings import (
     Category,
     ExceptionState,
     Excess,
+    ExcessStep,
     Finding,
     Metric,
     Reach,
@@ -474,8 +475,10 @@ def excesses() -> Iterator[Excess]:
             pipeline_id=f"github:workflow:500{number}:deploy.yml", pipeline_name=pipeline,
             workload_id=f"aws:lambda-function:{name}", workload_name=name, pipeline_powers=has, workload_powers=own,
             excess=more, pipeline_level=level, workload_level=workload_level, complete=complete, why=why,
-            path=[f"{pipeline} asks for deploy-{name}", f"deploy-{name} trusts repo:lanternpay/{name}:*",
-                  f"has {more[0]} on * through AdministratorAccess"] if more else [],
+            path=[
+                ExcessStep(what=f"can sign in as deploy-{name} (role)", because=f"it trusts repo:lanternpay/{name}:*"),
+                ExcessStep(what=f"has {more[0]} on * through AdministratorAccess"),
+            ] if more else [],
             fix=f"deploy-{name}: Replace the AWS managed policy AdministratorAccess by one of your own." if more else None,
         )  # fmt: skip
 

@@ -265,7 +265,8 @@ def test_the_excess_is_what_delivering_does_not_need_and_the_workload_does_not_h
         row = excess(tables)
         assert row["excess"] == ["read-secrets"]
         assert row["complete"]
-        assert row["path"][-1] == "has read-secrets on * through DeployerPolicy"
+        assert row["path"][-1] == {"what": "has read-secrets on * through DeployerPolicy", "because": None}
+        assert all(step["what"] and step["because"] != "" for step in row["path"])
         assert row["why"].startswith(
             "deploy deploys api and can reach permissions it does not have: read-secrets."
         )

@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.html import Config, render, rules_in_force, write
-from reports.html.delivery import step_of
 from reports.html.findings import SENTENCES, embed_findings
 from reports.html.links import web_address
 from reports.html.method import read_frameworks
@@ -138,20 +137,11 @@ def test_what_came_and_went_is_counted(tmp_path: Path) -> None:
     assert "Inventory: 0 identities added, 0 removed; 2 credentials added, 1 removed." in text
 
 
-@pytest.mark.parametrize(
-    ("text", "step"),
-    [
-        ("can sign in as deploy (role) (its token x passes the trust)", ("can sign in as deploy (role)", "its token x passes the trust")),
-        ("can escalate to boss (role) (it may use a (b) and c.)", ("can escalate to boss (role)", "it may use a (b) and c")),
-        ("runs as deploy (role)", ("runs as deploy (role)", "")),
-        ("has admin on * through AdministratorAccess", ("has admin on * through AdministratorAccess", "")),
-        ("a ) b)", ("a ) b)", "")),
-        (")", (")", "")),
-        ("", ("", "")),
-    ],
-)  # fmt: skip
-def test_a_step_is_parted_from_its_reason(text: str, step: tuple[str, str]) -> None:
-    assert step_of(text) == step
+def test_a_step_of_the_path_stands_beside_its_reason(tmp_path: Path) -> None:
+    text = report(tmp_path)
+    assert "<li><bdi>has admin on * through AdministratorAccess</bdi></li>" in text
+    reason = '<span class="sub">it trusts repo:lanternpay/payments-api:*</span>'
+    assert f"<li><bdi>can sign in as deploy-payments-api (role)</bdi> {reason}</li>" in text
 
 
 def test_findings_of_other_providers_are_no_evidence_for_a_benchmark_of_one(tmp_path: Path) -> None:

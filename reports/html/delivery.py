@@ -20,27 +20,6 @@ class DeliveryComparison(NamedTuple):
     pipelines_in_excess: int
 
 
-class ReachStep(NamedTuple):
-    """A displayed step of a path."""
-
-    what: str
-    because: str
-    """The evidence, if any."""
-
-
-def step_of(text: str) -> ReachStep:
-    """Split a step into its text and the reason in parentheses at its end. ``(role)`` is part of a name."""
-    if not text.endswith(")"):
-        return ReachStep(text, "")
-    depth = 0
-    for at in range(len(text) - 1, 0, -1):
-        depth += (text[at] == ")") - (text[at] == "(")
-        if depth == 0:
-            because = text[at + 1 : -1].removesuffix(".")
-            return ReachStep(text, "") if " " not in because else ReachStep(text[:at].rstrip(), because)
-    return ReachStep(text, "")
-
-
 def read_delivery(night: Night) -> DeliveryComparison:
     """Return the pipelines with more access than the workload they deploy, strongest first."""
     columns = """
@@ -60,10 +39,6 @@ def read_delivery(night: Night) -> DeliveryComparison:
         "ORDER BY e.pipeline_name, e.workload_name, e.pipeline_id, e.workload_id",
         20,
     )
-    for row in excess.rows:
-        # The row starts with the pipeline.
-        path = row["path"][1:] if row["path"][:1] == [row["pipeline_name"]] else row["path"]
-        row["steps"] = [step_of(text) for text in path]
     figures = first(
         night,
         """

@@ -116,7 +116,7 @@ _RULE_STATES = """
     UNION ALL
     SELECT unnest($about_exceptions::VARCHAR[]), $account, 'sprawlscan', 'evaluated', 'evaluated', NULL, NULL
     UNION ALL
-    SELECT rule, account_id, min(provider), 'evaluated', 'evaluated', NULL
+    SELECT rule, account_id, min(provider), 'evaluated', 'evaluated', NULL, NULL
     FROM (SELECT unnest($about_targets::VARCHAR[]) AS rule),
          (SELECT account_id, provider FROM target_coverage UNION ALL SELECT account_id, provider FROM targets_before)
     GROUP BY ALL

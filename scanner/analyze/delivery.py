@@ -14,7 +14,7 @@ import itertools
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from scanner.findings import Excess
+from scanner.findings import Excess, ExcessStep
 from scanner.records import POWERS, Level, Power, level_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Step(NamedTuple):
     """An edge of the graph: its target and its part of a path."""
 
     target: str
-    part: str
+    part: ExcessStep
 
 
 class Graph(NamedTuple):
@@ -68,7 +68,7 @@ class Closure(NamedTuple):
     """What an identity holds and can reach."""
 
     powers: list[Power]
-    way: dict[Power, list[str]]
+    way: dict[Power, list[ExcessStep]]
     before: dict[str, str]
     """By identity: the previous identity on its path."""
     holder: dict[Power, str]
@@ -127,11 +127,11 @@ def _graph(tables: Tables) -> Graph:
     """Read the part of the graph reachable from the compared identities, usually a small one."""
     steps: dict[str, list[Step]] = {}
     query = """
-        SELECT a.id, b.id, s.part FROM steps AS s JOIN near AS a ON a.node = s.source JOIN near AS b ON b.node = s.target
+        SELECT a.id, b.id, s.what, s.because FROM steps AS s JOIN near AS a ON a.node = s.source JOIN near AS b ON b.node = s.target
         ORDER BY s.step
     """
-    for source, target, part in tables.rows(query):
-        steps.setdefault(source, []).append(Step(target, part))
+    for source, target, what, because in tables.rows(query):
+        steps.setdefault(source, []).append(Step(target, ExcessStep(what=what, because=because)))
     dark = frozenset(row[0] for row in tables.rows(_DARK))
     return Graph(steps, dict(tables.rows("SELECT id, name FROM near")), _own(tables), dark)
 
@@ -195,8 +195,8 @@ def _closure(start: str, graph: Graph, *, own: bool = True) -> Closure:
 
     ``own`` says whether the identity's direct grants count.
     """
-    way: dict[str, list[str]] = {start: []}
-    powers: dict[Power, list[str]] = {}
+    way: dict[str, list[ExcessStep]] = {start: []}
+    powers: dict[Power, list[ExcessStep]] = {}
     holder: dict[Power, str] = {}
     unknown = False
     queue = deque([start])
@@ -337,15 +337,14 @@ def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph) -
         else []
     )
     complete = known and delivery.sure and not left.unknown and not right.unknown
-    way: list[str] = []
+    way: list[ExcessStep] = []
     fix: str | None = None
     name = graph.name(workload) if known else delivery.target
     if excess:
         holder = left.holder[excess[0]]
         mine = graph.own[holder]
-        steps = left.way[excess[0]]
-        way = [graph.name(delivery.pipeline), *steps] if steps else []
-        way.append(f"has {excess[0]} on {mine.resource[excess[0]]} through {mine.role[excess[0]]}")
+        last = f"has {excess[0]} on {mine.resource[excess[0]]} through {mine.role[excess[0]]}"
+        way = [*left.way[excess[0]], ExcessStep(what=last)]
         fix = _fix(delivery.pipeline, name, excess[0], left, graph)
     return Excess(
         pipeline_id=delivery.pipeline,

@@ -52,7 +52,8 @@ _VERBS = {
 _STEPS = f"""
     SELECT row_number() OVER (ORDER BY s.node, t.node, e.kind) AS step, s.node AS source, t.node AS target,
            CASE e.kind {" ".join(f"WHEN '{kind}' THEN '{verb}'" for kind, verb in _VERBS.items())} ELSE e.kind END
-           || ' ' || t.name || CASE WHEN e.why <> '' THEN ' (' || e.why || ')' ELSE '' END AS part
+           || ' ' || t.name AS what, nullif(e.why, '') AS because,
+           what || coalesce(' (' || because || ')', '') AS part
     FROM edges AS e JOIN nodes AS s ON s.id = e.source_id JOIN nodes AS t ON t.id = e.target_id
 """
 """The edges by number, each with its text in a path."""
