@@ -9,12 +9,13 @@ Every client is created here, with the same retries, endpoint, certificate autho
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import TYPE_CHECKING, Any
 
 from collectors.aws.failures import DeadlineError, MalformedError, NotReadOnlyError, TruncatedError
 from collectors.aws.permissions import is_listed
+from scanner.collect.answers import read_json, valid_unicode
+from scanner.collect.failures import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,6 +199,8 @@ def _before_parse(operation_model: Any, response_dict: dict[str, Any], **_: Any)
     match protocol:
         case "json" | "rest-json":
             sound = _is_json_object(text)
+            # botocore would hand on a lone surrogate, which nothing can encode again.
+            response_dict["body"] = valid_unicode(body)
         case "query" | "ec2":
             sound = f"<{name}Response".encode() in text[:1000] and text.endswith(
                 f"</{name}Response>".encode()
@@ -212,6 +215,6 @@ def _before_parse(operation_model: Any, response_dict: dict[str, Any], **_: Any)
 
 def _is_json_object(text: bytes) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
+        return isinstance(read_json(text), dict)
+    except SourceError:
         return False

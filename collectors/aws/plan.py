@@ -101,7 +101,7 @@ def _listed(scope: AwsScope, org: OrganizationReader, evidence: Evidence) -> Gen
         "policies/inline-policy",
         "policies/role-trust",
         # The report names users by ARN; ids, and so the ids of what they hold, are known from this listing alone.
-        loses=(*JUDGED, *REPORTED),
+        loses=(*JUDGED, *REPORTED, *_read_of_principals(scope)),
     )
     scope = scope.knowing(principals)
     yield from _root(scope, report, known)
@@ -124,6 +124,17 @@ def _listed(scope: AwsScope, org: OrganizationReader, evidence: Evidence) -> Gen
             needs="sso:ListInstances, sso:ListPermissionSets, sso:DescribePermissionSet, "
             "sso:ListAccountsForProvisionedPermissionSet, sso:ListAccountAssignments",
         )
+
+
+def _read_of_principals(scope: AwsScope) -> Iterator[str]:
+    """Yield what is not asked for where the principals are not known."""
+    if scope.config.unused_access:
+        yield "controls/access-analyzer"
+        yield "grants/unused-access"
+    if scope.config.unused_access and scope.config.unused_access_principals:
+        yield "grants/last-accessed"
+    if scope.config.organization:
+        yield "links/uses"
 
 
 def _service_use(

@@ -69,11 +69,11 @@ def _named(client: GitHubClient, login: str) -> Target:
 
 def _installed(client: GitHubClient, config: Config) -> Iterator[Target]:
     """Yield the App's installations in organizations, and a target for each one asked for that has none."""
-    from scanner.collect.failures import SourceError
+    from scanner.collect.failures import SourceError, classify_error
 
     chosen = config.app.installation_id if config.app else None
     missing = {login.lower(): login for login in config.organizations}
-    problem = "the App is not installed in this organization"
+    problem, reason = "the App is not installed in this organization", "denied"
     try:
         for item in client.items("/app/installations"):
             holder = item.get("account") or {}
@@ -88,11 +88,13 @@ def _installed(client: GitHubClient, config: Config) -> Iterator[Target]:
             selection = str(item.get("repository_selection") or "selected")
             yield _target(login, holder["id"], installation=str(item["id"]), selection=selection)
     except (SourceError, OSError, ValueError) as exc:
+        failure = classify_error(exc)
         problem = f"the App's installations could not be listed: {exc}"
+        reason = failure.reason if failure else "malformed"
         if not missing:
             missing = {"": "installations"}
     for login in missing.values():
-        yield _target(login, login, problem=problem)
+        yield _target(login, login, problem=problem, reason=reason)
 
 
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:

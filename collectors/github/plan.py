@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from collectors.github.facts import OrganizationFacts
 from collectors.github.listings import (
     actions_settings,
@@ -34,6 +36,7 @@ from collectors.github.scope import OrganizationScope
 from scanner.collect.failures import SourceError, classify_error
 from scanner.collect.listings import ListingRequest, preflight, side_by_side, with_coverage
 from scanner.collect.memory import Carried
+from scanner.records import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -131,7 +134,7 @@ def night(client: GitHubClient, memory: Memory, target: Target, config: Config, 
 
 def _itself(client: GitHubClient, target: Target) -> Generator[Record, None, dict[str, Any]]:
     if "problem" in target.params:
-        raise SourceError("denied", target.params["problem"])
+        raise SourceError(msgspec.convert(target.params["reason"], Reason), target.params["problem"])
     yield from ()
     return client.one(f"/orgs/{target.params['login']}")
 
@@ -156,8 +159,9 @@ def _repositories(
     bypass = BypassBatches(scope)
     carried = Carried()
     forbidden: list[str] = []
-    archived = 0
+    archived = came = total = 0
     for page in repository_pages.pages(scope):
+        came, total = came + len(page.repositories) + len(page.forbidden), page.total
         if plan is None:
             plan = _reading_plan(scope, facts, changed, page.total)
             yield from _counted(scope, page.total, there)
@@ -197,6 +201,8 @@ def _repositories(
     )
     if forbidden:
         raise SourceError("denied", f"{len(forbidden)} repositories are not visible: {forbidden[0]}")
+    if came < total:
+        raise SourceError("truncated", f"{came} of {total} repositories came")
 
 
 def _side_by_side(

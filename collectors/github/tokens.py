@@ -106,6 +106,8 @@ class InstallationAuth(GitHubAuth):
             raise _cannot_sign(exc) from None
         finally:
             integration.close()
+        if not isinstance(granted.token, str):
+            raise SourceError("malformed", "the response to the exchange of the App's key has no token")
         self._permissions = dict(granted.permissions or {})
         return IssuedToken(value=granted.token, seconds=3600)
 

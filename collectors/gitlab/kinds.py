@@ -72,6 +72,7 @@ PARTS: dict[str, frozenset[str]] = {
             "job-token",
             "member",
             "project-access-token",
+            "trigger-token",
         )
     ),
     "identities": frozenset(("auto-devops",)),

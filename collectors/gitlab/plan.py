@@ -34,9 +34,8 @@ def group_night(
     def itself() -> Generator[Record, None, dict[str, Any]]:
         if "problem" in target.params:
             raise SourceError(msgspec.convert(target.params["reason"], Reason), target.params["problem"])
-        group = client.one(f"/groups/{quote(target.params['group'], safe='')}", {"with_projects": "false"})
-        yield groups.account(group)
-        return group
+        yield from ()
+        return client.one(f"/groups/{quote(target.params['group'], safe='')}", {"with_projects": "false"})
 
     top = yield from preflight(itself(), _everything(target, "GET /groups/:id", "a member of the group"))
     if top is None:
@@ -56,7 +55,9 @@ def group_night(
         people_elsewhere=role == powers.ADMIN and config.instance is not False,
     )
     yield from with_coverage(
-        groups.settings(top), scope.request("controls", "GET /groups/:id", kind="two-factor-requirement")
+        groups.top_level(top),
+        scope.request("accounts", "GET /groups/:id", kind="gitlab-group"),
+        fills=("controls/two-factor-requirement",),
     )
     below = yield from groups.subgroups(scope, loses=projects.IN_DOUBT)
     identifiers: dict[str, dict[str, str]] = {}
@@ -96,20 +97,22 @@ def instance_night(
         me = client.one("/user")
         if not me.get("is_admin"):
             raise SourceError("denied", "the token is not an administrator's")
-        yield Account(
-            id=place.account_id,
-            provider="gitlab",
-            account_id=place.account_id,
-            kind="gitlab-instance",
-            native_id=host,
-            name=host,
-            address=config.base_url,
-            url=config.base_url,
-        )
+        yield from ()
         return True
 
     if not (yield from preflight(itself(), _everything(target, "GET /user", instance.ADMINISTRATOR))):
         return
+    account = Account(
+        id=place.account_id,
+        provider="gitlab",
+        account_id=place.account_id,
+        kind="gitlab-instance",
+        native_id=host,
+        name=host,
+        address=config.base_url,
+        url=config.base_url,
+    )
+    yield from with_coverage([account], scope.request("accounts", "GET /user", kind="gitlab-instance"))
     people = yield from instance.users(scope)
     yield from credentials.service_accounts(scope)
     yield from instance.personal_tokens(scope, people)

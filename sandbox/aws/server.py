@@ -25,10 +25,11 @@ from sandbox.aws import backend, wire
 from sandbox.aws.answers import handler
 from sandbox.aws.keys import key_id, unique_id
 from sandbox.aws.operation import TOKENS
-from sandbox.aws.state import AwsSession, State, changes, is_answer, overlaid
+from sandbox.aws.state import READING, AwsSession, State, changes, is_answer, overlaid
 from sandbox.aws.wire import AwsCall, AwsError
 from sandbox.estate import FIRST_NIGHT, MANAGEMENT, REGION, SECOND_REGION
 from sandbox.kit.api import ApiCall, HttpSandbox
+from sandbox.kit.canaries import rewritten
 from sandbox.kit.http import HttpRequest, Reply
 from sandbox.kit.issued import secret_value
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
     from sandbox.kit.authority import CertificateAuthority
+    from sandbox.kit.canaries import CanaryPlanter
     from sandbox.kit.faults import SetFault, Trouble
 
 SEED = 20261122
@@ -52,6 +54,16 @@ EXTERNAL_ID = "lantern-nhi-inventory-7f3a91"
 """Its External ID."""
 _OPEN = threading.Lock()
 _REPETITION = {"ClientToken", "clientToken", "ClientRequestToken", "clientRequestToken"}
+_FRESH = {
+    "AssumeRole",
+    "GenerateCredentialReport",
+    "GenerateServiceLastAccessedDetails",
+    "GetCallerIdentity",
+    "GetCredentialReport",
+    "GetServiceLastAccessedDetails",
+}
+"""Operations whose answer depends on who asks, or on what was asked before; the others are answered once until something
+changes."""
 _DENIED = {"query": "AccessDenied", "ec2": "UnauthorizedOperation", "rest-xml": "AccessDenied"}
 _THROTTLED = {"query": "Throttling", "ec2": "RequestLimitExceeded", "rest-xml": "SlowDown"}
 
@@ -114,6 +126,8 @@ class AwsSandbox(HttpSandbox):
             )
         backend.reset(SEED)
         self._moto = DomainDispatcherApplication(create_backend_app)
+        # It looks through the folders of moto for each request.
+        self._moto.get_backend_for_host = functools.cache(self._moto.get_backend_for_host)
         return super().__enter__()
 
     def __exit__(
@@ -187,6 +201,7 @@ class AwsSandbox(HttpSandbox):
         }
         if self.skips:
             section["skip_accounts"] = list(self.skips)
+            section["unused_access_principals"] = 2
         if self.bundle is not None:
             section["ca_bundle"] = str(self.bundle)
         return section
@@ -260,7 +275,13 @@ class AwsSandbox(HttpSandbox):
         if not session.builder and asked.action in self.deny.get(asked.account, ()):
             return self.refusal(call, 403)
         try:
-            return (self._build if session.builder else self._ask)(understood.environ, asked)
+            if session.builder:
+                return self._build(understood.environ, asked)
+            if asked.operation in _FRESH or changes(asked):
+                return self._ask(understood.environ, asked)
+            question = (asked.account, asked.region, asked.action, asked.operation, repr(asked.params))
+            known = self.state.kept(question, lambda: self._ask(understood.environ, asked))
+            return Reply(status=known.status, body=known.body, headers=dict(known.headers))
         except AwsError as error:
             return wire.refused(asked.protocol, error)
 
@@ -299,6 +320,18 @@ class AwsSandbox(HttpSandbox):
             return
         whole = wire.read(asked, answer)
         answer.body = wire.written(asked, {name: _half(value) for name, value in whole.items()}).body
+
+    def rewrite(self, call: ApiCall, answer: Reply, planter: CanaryPlanter) -> bytes:
+        """Return the body of an answer with every text in it passed through the planter."""
+        asked: AwsCall | None = call.route.call
+        if asked is None or asked.model.output_shape is None or asked.service == "s3":
+            return answer.body
+        return wire.written(asked, rewritten(wire.read(asked, answer), call.name, planter)).body
+
+    def only_reads(self, name: str) -> bool:
+        """Tell whether an action changes nothing; to sign in as a role is needed to read."""
+        operation = name.partition(":")[2]
+        return operation == "AssumeRole" or operation.startswith(READING)
 
     def lead_on(self, call: ApiCall, answer: Reply, url: str) -> None:
         """Say that a page follows that is this page again: AWS has tokens, not addresses."""

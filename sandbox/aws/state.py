@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sandbox.aws.wire import AwsCall
     from sandbox.kit.http import Reply
 
+READING = ("List", "Describe", "Get", "BatchGet", "Generate")
+"""How the operations begin that change nothing."""
 STAMP = timedelta(days=300)
 """Age of what nobody gave a date, so that nothing carries the day on which the sandbox was started."""
 
@@ -145,7 +147,7 @@ def overlaid(state: State, call: AwsCall, shape: Any, value: Any) -> Any:
 
 def changes(call: AwsCall) -> bool:
     """Return whether a call may change something."""
-    return not call.operation.startswith(("List", "Describe", "Get", "BatchGet", "Generate"))
+    return not call.operation.startswith(READING)
 
 
 def is_answer(answer: Reply) -> bool:

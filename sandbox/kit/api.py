@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 
+from sandbox.kit.canaries import rewritten
 from sandbox.kit.faults import FaultSwitch, SetFault, Trouble, instead, spoil
 from sandbox.kit.http import HttpRequest, RefusedError, Reply, reply, request
 from sandbox.kit.server import LoopbackServer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sandbox.kit.authority import CertificateAuthority
+    from sandbox.kit.canaries import CanaryPlanter
 
 
 class ApiCall(msgspec.Struct, kw_only=True):
@@ -55,6 +57,8 @@ class LoggedCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     method: str
     path: str
     """Path and query, as sent."""
+    name: str
+    """Its route, as in ``calls``."""
     template: str
     """The route without the method."""
     status: int
@@ -101,6 +105,8 @@ class HttpSandbox(ABC):
         self.faults = FaultSwitch()
         self.elsewhere = "https://elsewhere.example"
         """Where foreign links and redirects lead: the origin of another host."""
+        self.canaries: CanaryPlanter | None = None
+        """Plants in every answer, when a test asks for it."""
         self._uses: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._server = LoopbackServer(self.handle, name, authority)
@@ -199,6 +205,18 @@ class HttpSandbox(ABC):
         """Spoil an answer that was right."""
         spoil(answer, fault)
 
+    def rewrite(self, call: ApiCall, answer: Reply, planter: CanaryPlanter) -> bytes:
+        """Return the body of an answer with every text in it passed through the planter."""
+        try:
+            return msgspec.json.encode(rewritten(msgspec.json.decode(answer.body), call.name, planter))
+        except msgspec.DecodeError:
+            text = answer.body.decode("utf-8", errors="replace")
+            return planter.outgoing(call.name, "(text)", text).encode()
+
+    def only_reads(self, name: str) -> bool:
+        """Tell whether a route, as in ``calls``, changes nothing."""
+        return name.startswith("GET ") or name in self.reads
+
     def lead_on(self, call: ApiCall, answer: Reply, url: str) -> None:
         """Write into an answer that its next page is at ``url``."""
         answer.headers["Link"] = f'<{url}>; rel="next"'
@@ -218,6 +236,10 @@ class HttpSandbox(ABC):
 
     def handle(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
         """Answer one request."""
+        planter = self.canaries
+        if planter is not None:
+            target = planter.incoming(target)
+            body = planter.incoming(body.decode("latin-1")).encode("latin-1")
         received = request(method, target, headers, body)
         call = self.recognize(received)
         token = self.credential(received)
@@ -234,7 +256,8 @@ class HttpSandbox(ABC):
             answer = refused
         else:
             try:
-                time.sleep(self.latency)
+                if self.latency:
+                    time.sleep(self.latency)
                 answer = self._answer(call)
             finally:
                 self.finish(call)
@@ -244,6 +267,7 @@ class HttpSandbox(ABC):
                 LoggedCall(
                     method=method,
                     path=target,
+                    name=call.name,
                     template=call.template,
                     status=answer.status,
                     caller=call.caller,
@@ -253,11 +277,16 @@ class HttpSandbox(ABC):
             )
         return answer
 
+    def _planted(self, call: ApiCall, answer: Reply) -> Reply:
+        if self.canaries is not None and call.counted and answer.status < 300:
+            answer.body = self.rewrite(call, answer, self.canaries)
+        return answer
+
     def _answer(self, call: ApiCall) -> Reply:
         fault = call.fault
         try:
             if fault is None:
-                return self.answer(call)
+                return self._planted(call, self.answer(call))
             given = self.trouble(call, fault)
             if given is None and isinstance(fault.kind, int):
                 given = self.refusal(call, fault.kind)

@@ -59,7 +59,7 @@ KitFault: TypeAlias = Literal[
 - ``looping-next``: a next page that is this page; ``foreign-next``: one on another host;
 - ``foreign-redirect``: 302 to another host;
 - ``surrogate``: a lone UTF-16 surrogate (``\\ud800``) in the first text of the answer;
-- ``short``: nothing listed, while the total is said as before.
+- ``short``: nothing listed, where the answer says that there is something.
 """
 
 Trouble: TypeAlias = str | int
@@ -72,7 +72,7 @@ INSTEAD: frozenset[Trouble] = frozenset(
 )
 """Those that are given instead of the API's own answer; the others spoil that one."""
 
-HUGE = 2**30
+HUGE = 2**28
 """Bytes of a huge answer: more than any listing has, and more than a client should hold."""
 DEPTH = 200_000
 RETRY_AFTER = 1
@@ -193,7 +193,7 @@ def spoil(answer: Reply, fault: SetFault) -> None:
             answer.stream = _drip(answer.body, fault.after_bytes or 0)
         case "surrogate":
             answer.body = _with_surrogate(answer.body)
-        case "short":
+        case "short" if says_total(answer):
             answer.body = msgspec.json.encode(emptied(msgspec.json.decode(answer.body)))
         case _:
             return

@@ -53,7 +53,7 @@ def read_json(content: bytes) -> Any:
         try:
             body = msgspec.json.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            body = msgspec.json.decode(_repaired(content))
+            body = msgspec.json.decode(valid_unicode(content))
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise SourceError("malformed", f"the response is not JSON: {exc}") from None
     except RecursionError:
@@ -63,7 +63,8 @@ def read_json(content: bytes) -> Any:
     return body
 
 
-def _repaired(content: bytes) -> bytes:
+def valid_unicode(content: bytes) -> bytes:
+    """Return JSON in which invalid UTF-8 and escapes of lone surrogates have become U+FFFD."""
     text = content.decode("utf-8", errors="replace").encode()
     return _SURROGATES.sub(lambda match: b"\\ufffd" if match.group(1) else match.group(0), text)
 

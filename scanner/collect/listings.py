@@ -17,12 +17,12 @@ import queue
 import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar, get_args, overload
 
 import msgspec
 
 from scanner.collect.failures import Classify, Failure, bug, classify_error
-from scanner.records import TABLE_OF, Coverage, Gap, Record
+from scanner.records import TABLE_OF, Coverage, Gap, Record, Relation
 from scanner.secrets.redact import redact
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def coverage(request: ListingRequest, items: int) -> Coverage:
 
 _KINDS = ("kind", "store", "relation")
 """The columns that say of what kind a record is."""
+_RELATIONS = frozenset(get_args(Relation))
 
 
 class _Count:
@@ -119,7 +120,9 @@ class _Count:
     def of(self, request: ListingRequest) -> int:
         """Return the number of records of the request's table and kind, or of the whole table if it has no kinds."""
         kinds = self._ids[request.table]
-        if request.kind is None or set(kinds) == {None}:
+        # A part of the links may be named for what they lead from, which no column says: it counts them all.
+        part = request.table == "links" and request.kind not in _RELATIONS
+        if request.kind is None or part or set(kinds) == {None}:
             return sum(len(ids) for ids in kinds.values())
         return len(kinds.get(request.kind, ()))
 

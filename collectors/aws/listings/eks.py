@@ -47,7 +47,13 @@ def eks_region(scope: AwsScope) -> Iterator[Record]:
         _clusters(scope),
         "eks:ListClusters",
         "accounts/eks-cluster",
-        loses=("identities/eks-service-account", "grants/eks-access-entry", "trusts/pod-identity"),
+        loses=(
+            "identities/eks-service-account",
+            "links/runs_as",
+            "links/uses",
+            "grants/eks-access-entry",
+            "trusts/pod-identity",
+        ),
         needs="eks:ListClusters, eks:DescribeCluster",
     )
     if clusters is None:

@@ -63,8 +63,9 @@ def subgroups(scope: GitLabScope, loses: Sequence[str]) -> Generator[Record, Non
     return sorted(found, key=lambda group: (str(group["full_path"]).count("/"), str(group["full_path"])))
 
 
-def settings(group: dict[str, Any]) -> Iterator[Record]:
-    """Yield the guards among a top-level group's settings."""
+def top_level(group: dict[str, Any]) -> Iterator[Record]:
+    """Yield a top-level group, and the guards among its settings."""
+    yield account(group)
     place = group_place(group)
     demanded = group.get("require_two_factor_authentication")
     if demanded is not None:

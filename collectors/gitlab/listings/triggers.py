@@ -42,7 +42,7 @@ def triggers(
             kind="trigger-token",
             needs="Maintainer of the project",
         ),
-        fills=("identities/gitlab-trigger",),
+        fills=("identities/gitlab-trigger", "grants/trigger-token"),
     )
 
 

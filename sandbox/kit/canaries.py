@@ -1,0 +1,110 @@
+"""Canaries: texts that no record may show, planted in the fields of a sandbox's answers.
+
+`CanaryPlanter` first watches a night on which nothing is planted, and learns which fields a collector shows on purpose:
+names, addresses. On later nights it appends a text of its own to every other field, and takes it out of whatever the
+client sends back, so that a slug which becomes part of a path still leads where it did.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from threading import Lock
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+import msgspec
+
+Field: TypeAlias = tuple[str, str]
+"""Route, and the place in its answer: ``nodes[].name``."""
+
+_CANARY = re.compile(r"zqcanary[0-9a-f]{8}qz")
+_FORMED = re.compile(
+    r"(?i)\d{4}-\d\d-\d\d | [a-z][a-z0-9+.-]*:// | [\[{(] | arn: | [-+]?\d+(?:\.\d+)?$ | [0-9a-f-]{32,}$ | true$ | false$",
+    re.VERBOSE,
+)
+"""Dates, addresses, numbers, documents: what a client reads and does not only copy."""
+_CHOICE = re.compile(r"[a-z]+(?:[_ -][a-z]+)*|[A-Z]+(?:_[A-Z]+)*|.{0,3}")
+"""Words that may be a choice of the API's own (``public``, ``READ_ONLY``), and texts too short to be told from others."""
+
+
+class CanaryPlanter:
+    """Plants in every field that is not shown on purpose. Thread-safe."""
+
+    def __init__(self) -> None:
+        self.served: defaultdict[Field, set[str]] = defaultdict(set)
+        """The texts of each field, as far as they were served without canaries."""
+        self.planted: dict[str, Field] = {}
+        """Canary -> where it was planted."""
+        self._fields: frozenset[Field] = frozenset()
+        self._lock = Lock()
+
+    def watch(self) -> None:
+        """Plant nothing, and learn what is served."""
+        self._fields = frozenset()
+
+    def plant(self, fields: frozenset[Field]) -> None:
+        """Plant in these fields from now on."""
+        self._fields = fields
+
+    def hidden(self, shown: str, *, formed: bool) -> frozenset[Field]:
+        """Return the fields of which no text stands in ``shown``: the records of a night without canaries.
+
+        Fields of choices are left out: what they may hold is the API's, and never a secret. ``formed`` are those that hold dates, addresses, numbers or documents, which a client must understand.
+        """
+        return frozenset(
+            field
+            for field, texts in self.served.items()
+            if not all(_CHOICE.fullmatch(text) for text in texts)
+            and formed == any(_FORMED.match(text) for text in texts)
+            and not any(_stands_in(text, shown) for text in texts if not _CHOICE.fullmatch(text))
+        )
+
+    def outgoing(self, route: str, place: str, text: str) -> str:
+        """Return a text of an answer, with its canary."""
+        field = (route, place)
+        if field not in self._fields:
+            with self._lock:
+                self.served[field].add(text)
+            return text
+        with self._lock:
+            canary = f"zqcanary{len(self.planted):08x}qz"
+            self.planted[canary] = field
+        return text + canary
+
+    def incoming(self, text: str) -> str:
+        """Return what a client sent, without canaries."""
+        return _CANARY.sub("", text)
+
+    def found(self, text: str) -> list[str]:
+        """Return the fields whose canaries stand in a text."""
+        fields = {self.planted[canary] for canary in _CANARY.findall(text) if canary in self.planted}
+        return sorted(f"{route}: {place}" for route, place in fields)
+
+
+def _stands_in(text: str, shown: str) -> bool:
+    """Tell whether a text, the last part of an address, or a document in another layout is shown."""
+    document = unquote(text) if text.startswith("%7B") else text
+    if document.startswith("{"):
+        try:
+            compact = msgspec.json.encode(msgspec.json.decode(document), order="sorted").decode()
+        except msgspec.DecodeError:
+            return False
+        return msgspec.json.encode(compact).decode()[1:-1] in shown
+    return text in shown or re.split("[/:]", text)[-1] in shown
+
+
+def rewritten(body: Any, route: str, planter: CanaryPlanter, place: str = "") -> Any:
+    """Return a JSON document with every text passed through the planter."""
+    match body:
+        case str():
+            return planter.outgoing(route, place, body)
+        case list():
+            return [rewritten(item, route, planter, f"{place}[]") for item in body]
+        case dict():
+            return {
+                key: rewritten(item, route, planter, f"{place}.{key}".lstrip("."))
+                for key, item in body.items()
+            }
+        case _:
+            return body
