@@ -224,6 +224,21 @@ def test_the_same_night_gives_the_same_bytes(state: Path, tmp_path: Path) -> Non
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
+@pytest.mark.parametrize("config", [Config(), Config(raw=True), Config(delimiter=";")])
+def test_few_rows_and_many_are_written_in_the_same_way(tmp_path: Path, config: Config) -> None:
+    state = tmp_path / "state"
+    write_night(state, count=200, alter=dangerous)
+    (run_id,) = (path.name for path in (state / "snapshots").iterdir())
+    for large in (True, False):
+        (tmp_path / str(large)).mkdir()
+        with open_night(state, run_id) as night:
+            night.tables.large = large
+            write_csv(night, tmp_path / str(large), config)
+    written = {path.name: path.read_bytes() for path in (tmp_path / "True").iterdir()}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "False").iterdir()} == written
+    assert (b"'=HYPERLINK(1)" in written["findings.csv"]) is not config.raw
+
+
 def test_files_are_private(state: Path, tmp_path: Path) -> None:
     export(state, tmp_path / "out")
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in (tmp_path / "out").iterdir())

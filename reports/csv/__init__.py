@@ -70,50 +70,74 @@ class CsvFile(msgspec.Struct, frozen=True, kw_only=True):
     columns: list[str]
 
 
-_PLAIN = """("{0}" >= 'A' AND "{0}" < '{{' OR "{0}" >= '0' AND "{0}" < ':')"""
-"""Starts with a letter or a digit, as nearly every cell does, so the regular expression is not needed."""
+def _dangerous(cell: str, config: Config) -> str:
+    """Return the SQL for whether a spreadsheet would compute a cell, or an import clear the field."""
+    if config.raw:
+        return "false"
+    # Begins with a letter or a digit: needs no regular expression, and nearly every cell does.
+    plain = f"({cell} >= 'A' AND {cell} < '{{' OR {cell} >= '0' AND {cell} < ':')"
+    return f"CASE WHEN {plain} THEN {cell} = 'NULL' ELSE coalesce(regexp_matches({cell}, '{FORMULA}'), false) END"
 
 
-def _text(column: str, *, raw: bool) -> tuple[str, str]:
-    """Return the SQL for a cell's text on one line, and for whether it is dangerous."""
-    odd = " OR ".join(f'contains("{column}", chr({code}))' for code in (10, 13, 0))
-    line = (
-        f"""CASE WHEN {odd} THEN regexp_replace("{column}", '[\\r\\n\\x00]+', ' ', 'g') ELSE "{column}" END"""
-    )
-    if raw:
-        return line, "false"
-    test = f"""CASE WHEN {_PLAIN.format(column)} THEN "{column}" = 'NULL'
-                    ELSE coalesce(regexp_matches("{column}", '{FORMULA}'), false) END"""
-    return f"CASE WHEN {test} THEN chr(39) ELSE '' END || {line}", test
+def _on_one_line(cell: str) -> str:
+    odd = " OR ".join(f"contains({cell}, chr({code}))" for code in (10, 13, 0))
+    return f"CASE WHEN {odd} THEN regexp_replace({cell}, '[\\r\\n\\x00]+', ' ', 'g') ELSE {cell} END"
+
+
+def _quoted(cell: str, config: Config) -> str:
+    """Return the SQL for a cell in quotes, where the dialect asks for them."""
+    return f"""CASE WHEN contains({cell}, '{config.delimiter}') OR contains({cell}, '"')
+                    THEN '"' || replace({cell}, '"', '""') || '"' ELSE {cell} END"""
 
 
 def _query(night: Night, sheet: Sheet, params: dict[str, Any], config: Config) -> str:
-    """Return the query for a sheet's keys, quoted lines, and number of dangerous cells in each line."""
+    """Return the query for a sheet's keys, lines and number of dangerous cells a line."""
     columns = sheet.columns()
     chosen = ", ".join(f'{sql} AS "{header}"' for header, sql in columns.items())
     inner = f"SELECT {chosen}, {sheet.key} AS _key FROM {sheet.source}"
     kinds = {row[0]: row[1] for row in night.rows(f"DESCRIBE {inner}", params)}
-    delimiter = config.delimiter
-    texts = {header: _text(header, raw=config.raw) for header in columns if kinds[header] == "VARCHAR"}
-    cells = []
-    for header in columns:
-        if header in texts:
-            cells.append(
-                f"""CASE WHEN contains("{header}", '{delimiter}') OR contains("{header}", '"')
-                    THEN '"' || replace("{header}", '"', '""') || '"' ELSE "{header}" END"""
-            )
-        elif kinds[header] == "TIMESTAMP":
-            cells.append(f"strftime(\"{header}\", '%Y-%m-%dT%H:%M:%SZ')")
-        else:
-            cells.append(f'"{header}"::VARCHAR')
-    shown = f", '{delimiter}', ".join([*cells, f"'{SCHEMA_VERSION}'"])
-    replaced = ", ".join(f'{text} AS "{header}"' for header, (text, _) in texts.items())
-    guarded = " + ".join(f"({test})::INT" for _, test in texts.values()) or "0"
-    # concat() treats NULL as an empty cell.
-    return (
-        f"SELECT _key, concat({shown}, chr(13), chr(10)), _guarded "
-        f"FROM (SELECT * REPLACE ({replaced}), {guarded} AS _guarded FROM ({inner}))"
+    texts = [header for header in columns if kinds[header] == "VARCHAR"]
+    if night.tables.large:
+        shown = {header: _quoted(f'"{header}"', config) for header in texts}
+        source = _texts_by_column(inner, texts, config)
+    else:
+        shown = {header: f"_texts[{place}]" for place, header in enumerate(texts, start=1)}
+        source = _texts_as_list(inner, texts, config)
+    for header, kind in kinds.items():
+        if header not in texts:
+            time = f"strftime(\"{header}\", '%Y-%m-%dT%H:%M:%SZ')"
+            shown[header] = time if kind == "TIMESTAMP" else f'"{header}"::VARCHAR'
+    line = f", '{config.delimiter}', ".join([*(shown[header] for header in columns), f"'{SCHEMA_VERSION}'"])
+    # concat() takes NULL for an empty cell.
+    return f"SELECT _key, concat({line}, chr(13), chr(10)), _guarded FROM ({source})"
+
+
+def _texts_by_column(inner: str, texts: list[str], config: Config) -> str:
+    """Return rows with their texts on one line and guarded, an expression for each column: fast over many rows.
+
+    What is dangerous is asked in a step of its own, so that the planner does not see the question three times.
+    """
+    named = {header: f'"{header}"' for header in texts}
+    asked = "".join(f', {_dangerous(cell, config)} AS "_is_{header}"' for header, cell in named.items())
+    guarded = ", ".join(
+        f"""CASE WHEN "_is_{header}" THEN chr(39) ELSE '' END || {_on_one_line(cell)} AS {cell}"""
+        for header, cell in named.items()
     )
+    total = " + ".join(f'"_is_{header}"::INT' for header in texts) or "0"
+    replaced = f" REPLACE ({guarded})" if texts else ""
+    return f"SELECT *{replaced}, {total} AS _guarded FROM (SELECT *{asked} FROM ({inner}))"
+
+
+def _texts_as_list(inner: str, texts: list[str], config: Config) -> str:
+    """Return rows with their texts as a list, which pass one expression: planned in no time, for few rows."""
+    given = ", ".join(f'"{header}"' for header in texts)
+    guarded = f"CASE WHEN {_dangerous('cell', config)} THEN chr(39) ELSE '' END || {_on_one_line('cell')}"
+    return f"""
+        SELECT *, list_transform(list_transform(_given, lambda cell: {guarded}),
+                                 lambda cell: {_quoted("cell", config)}) AS _texts,
+               len(list_filter(_given, lambda cell: {_dangerous("cell", config)}))::INT AS _guarded
+        FROM (SELECT *, [{given}]::VARCHAR[] AS _given FROM ({inner}))
+    """
 
 
 class CsvLine(NamedTuple):

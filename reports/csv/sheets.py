@@ -363,21 +363,22 @@ def column_order() -> str:
     return msgspec.json.format(msgspec.json.encode(order), indent=1).decode() + "\n"
 
 
+_TENANTS_OF = """
+    WITH RECURSIVE up AS (
+        SELECT id AS account_id, name, id AS tenant_id, parent_id, 0 AS steps FROM accounts
+        UNION ALL
+        SELECT up.account_id, up.name, a.id, a.parent_id, steps + 1
+        FROM up JOIN accounts a ON a.id = up.parent_id WHERE steps < 12
+    )
+    SELECT account_id, any_value(name) AS name, arg_max(tenant_id, steps) AS tenant_id FROM up GROUP BY 1
+"""
+
+
 def join_tables(night: Night) -> None:
     """Create the small tables that sheets join: the top-level parent of each account, and the controls of each rule."""
-    night.tables.con.execute("""
-        CREATE OR REPLACE TABLE tenants AS
-        WITH RECURSIVE up AS (
-            SELECT id AS account_id, name, id AS tenant_id, parent_id, 0 AS steps FROM accounts
-            UNION ALL
-            SELECT up.account_id, up.name, a.id, a.parent_id, steps + 1
-            FROM up JOIN accounts a ON a.id = up.parent_id WHERE steps < 12
-        )
-        SELECT account_id, any_value(name) AS name, arg_max(tenant_id, steps) AS tenant_id FROM up GROUP BY 1
-    """)
-    night.tables.con.execute(
-        "CREATE OR REPLACE TABLE rule_controls (rule VARCHAR, provider VARCHAR, controls VARCHAR)"
-    )
+    night.tables.table_of("tenants", _TENANTS_OF)
+    for name, query in _COUNTS.items():
+        night.tables.table_of(name, query)
     path = night.analysis / "rules.json"
     rules = msgspec.json.decode(path.read_bytes()) if path.is_file() else []
     rows = [
@@ -385,7 +386,6 @@ def join_tables(night: Night) -> None:
         for rule in rules
         for provider, controls in rule["controls"].items()
     ]
-    for name, query in _COUNTS.items():
-        night.tables.con.execute(f"CREATE OR REPLACE TABLE {name} AS {query}")
-    if rows:
-        night.tables.con.executemany("INSERT INTO rule_controls VALUES (?, ?, ?)", rows)
+    night.tables.table_of_rows(
+        "rule_controls", dict.fromkeys(("rule", "provider", "controls"), "VARCHAR"), rows
+    )

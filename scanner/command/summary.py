@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scanner.analyze.history import superseded
 from scanner.findings import SEVERITIES
 from scanner.night import open_night
-from scanner.pipeline.stages import Outcome, counts_by_severity, resolve_run
+from scanner.pipeline.stages import counts_by_severity, report_folder, resolve_run
 from scanner.run_coverage import coverage_sentence
 from scanner.safe_text import plain
 from scanner.snapshot import SnapshotError, list_sealed, prune, read_manifest, remove, sha256_of, verify
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from scanner.analyze.rule import Rule
     from scanner.config import Settings
+    from scanner.pipeline.stages import Outcome, Uncovered
     from scanner.records import Severity
 
 
@@ -28,7 +29,7 @@ def _figures(counts: Mapping[Severity, int]) -> str:
 
 def outcome_lines(state: Path, outcome: Outcome) -> list[str]:
     """Return the summary of a run, coverage first."""
-    folder = state / "reports" / outcome.run_id
+    folder = report_folder(state, outcome.run_id)
     lines = [
         f"run {outcome.run_id}{' (partial: stopped before all targets finished)' if outcome.partial else ''}",
         coverage_sentence(outcome.coverage),
@@ -39,7 +40,7 @@ def outcome_lines(state: Path, outcome: Outcome) -> list[str]:
     unread = [f"not read: {plain(name)}" for name in outcome.coverage.unread_targets[:UNCOVERED]]
     if outcome.coverage.unread > UNCOVERED:
         unread.append(f"not read: {outcome.coverage.unread - UNCOVERED} more; see the report")
-    lines[2:2] = [*unread, *_uncovered(state, outcome.run_id)]
+    lines[2:2] = [*unread, *_uncovered(outcome.uncovered)]
     lines += [f"report: {folder / name}" for name in outcome.reports if name.endswith(".html")]
     lines.append(f"all files: {folder}")
     if outcome.conditions:
@@ -53,26 +54,18 @@ REASON = 120
 """Characters shown of a provider's response."""
 
 
-def _uncovered(state: Path, run_id: str) -> list[str]:
-    """Return what was not covered and why, by call, the most accounts first."""
-    query = """
-        SELECT collector, call, reason, min(detail) AS detail, count(DISTINCT account_id) AS accounts, min(account_id) AS one
-        FROM gaps WHERE reason <> 'unsupported' GROUP BY collector, call, reason
-        ORDER BY accounts DESC, bool_or("table" = '*') DESC, collector, call, reason
-    """
-    with open_night(state, run_id) as night:
-        found = list(night.dicts(query))
+def _uncovered(found: list[Uncovered]) -> list[str]:
+    """Return what was not covered and why."""
     lines = [
-        plain(f"not covered in {_place(row)}: {row['call']}: {row['reason']}: ")
-        + plain(row["detail"], REASON)
-        for row in found[:UNCOVERED]
+        plain(f"not covered in {_place(one)}: {one.call}: {one.reason}: ") + plain(one.detail, REASON)
+        for one in found[:UNCOVERED]
     ]
     more = len(found) - UNCOVERED
     return [*lines, *([f"not covered: {more} more; see the report"] if more > 0 else [])]
 
 
-def _place(gap: dict[str, Any]) -> str:
-    return str(gap["one"]) if gap["accounts"] == 1 else f"{gap['accounts']} accounts"
+def _place(one: Uncovered) -> str:
+    return one.account_id if one.accounts == 1 else f"{one.accounts} accounts"
 
 
 def verified_lines(state: Path, run_id: str) -> list[str]:

@@ -53,6 +53,21 @@ class Exit(IntEnum):
 PRECEDENCE = (Exit.INTERNAL, Exit.USAGE, Exit.LOCKED, Exit.DEADLINE, Exit.COVERAGE, Exit.FINDINGS)
 
 
+class Uncovered(msgspec.Struct, frozen=True, kw_only=True):
+    """Listings of one kind that could not be read, for one reason."""
+
+    collector: str
+    call: str
+    """The provider's name of the listing."""
+    reason: str
+    detail: str
+    """What the provider said, in one of the accounts."""
+    accounts: int
+    """How many accounts it concerns."""
+    account_id: str
+    """One of them."""
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one run, written as ``run.json`` next to the reports."""
 
@@ -63,6 +78,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     partial: bool
     coverage: RunCoverage
     """Coverage of the targets."""
+    uncovered: list[Uncovered]
+    """What could not be read and why, the most accounts first."""
     findings: dict[Severity, int]
     """Open findings by severity, without accepted ones."""
     new: dict[Severity, int]
@@ -141,14 +158,21 @@ def previous_run(state: Path, run_id: str) -> str | None:
 
 def write_reports(settings: Settings, run_id: str, formats: list[str]) -> list[Path]:
     """Write the reports of an analyzed run. Returns the files. Raises `ConfigError` for missing options."""
-    folder = settings.state / "reports" / run_id
+    with open_night(settings.state, run_id, previous=previous_run(settings.state, run_id)) as night:
+        return _write_reports(settings, night, formats)
+
+
+def _write_reports(settings: Settings, night: Night, formats: list[str]) -> list[Path]:
+    folder = report_folder(settings.state, night.run_id)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    written: list[Path] = []
-    previous = previous_run(settings.state, run_id)
-    with open_night(settings.state, run_id, previous=previous) as night:
-        for name in formats:
-            written += _write_report(night, folder, name, settings.reports.of(name))
-    return written
+    return [
+        path for name in formats for path in _write_report(night, folder, name, settings.reports.of(name))
+    ]
+
+
+def report_folder(state: Path, run_id: str) -> Path:
+    """Return where the reports of a run stand."""
+    return state / "reports" / run_id
 
 
 def _write_report(night: Night, folder: Path, name: str, config: Section | None) -> list[Path]:
@@ -183,27 +207,36 @@ _UNOBSERVED = """
 """
 
 
+_UNCOVERED = """
+    SELECT collector, call, reason, min(detail) AS detail, count(DISTINCT account_id) AS accounts,
+           min(account_id) AS account_id
+    FROM gaps WHERE reason <> 'unsupported' GROUP BY collector, call, reason
+    ORDER BY accounts DESC, bool_or("table" = '*') DESC, collector, call, reason
+"""
+
+
 def judge(
-    settings: Settings, manifest: Manifest, reports: list[str], *, analysed: bool, stopped: bool
+    settings: Settings, manifest: Manifest, reports: list[str], *, night: Night | None, stopped: bool
 ) -> Outcome:
     """Return the conditions that a run violates: deadline, coverage and, if analyzed, ``fail_on``.
 
     Coverage is insufficient if a target could not be read at all and no exception accepts that, if more than
     ``max_unobserved`` of the open findings could not be checked, or if less than ``min_coverage`` of the listings is
-    complete.
+    complete. ``night`` is the analyzed run, None if it was only collected.
     """
     still_open = new = dict.fromkeys(SEVERITIES, 0)
     coverage = seen_tonight(manifest)
     lost = coverage.unread
     unobserved = 0.0
-    if analysed:
-        with open_night(settings.state, manifest.run_id) as night:
-            still_open = counts_by_severity(night, ("new", "open", "reopened"))
-            new = counts_by_severity(night, ("new", "reopened"))
-            coverage = night.coverage
-            lost = int(night.one(_DARK_AND_NOT_EXCEPTED) or 0)
-            if not manifest.selected:
-                unobserved = float(night.one(_UNOBSERVED) or 0)
+    uncovered: list[Uncovered] = []
+    if night is not None:
+        still_open = counts_by_severity(night, ("new", "open", "reopened"))
+        new = counts_by_severity(night, ("new", "reopened"))
+        coverage = night.coverage
+        lost = int(night.one(_DARK_AND_NOT_EXCEPTED) or 0)
+        uncovered = [Uncovered(**row) for row in night.dicts(_UNCOVERED)]
+        if not manifest.selected:
+            unobserved = float(night.one(_UNOBSERVED) or 0)
     conditions: list[Exit] = []
     if stopped or manifest.partial:
         conditions.append(Exit.DEADLINE)
@@ -222,6 +255,7 @@ def judge(
         conditions=[condition.name for condition in conditions],
         partial=manifest.partial,
         coverage=coverage,
+        uncovered=uncovered,
         findings={**still_open},
         new={**new},
         reports=reports,
@@ -277,18 +311,18 @@ def run_night(
             log.info(
                 "snapshot sealed", run=manifest.run_id, listings=manifest.coverage, partial=manifest.partial
             )
+            previous = previous_run(settings.state, manifest.run_id)
             if "analyze" in stages:
                 analyze_run(settings, manifest.run_id, rules)
-            folder = settings.state / "reports" / manifest.run_id
-            names: list[str] = []
-            if "report" in stages:
-                written = write_reports(settings, manifest.run_id, settings.reports.formats)
-                with open_night(settings.state, manifest.run_id) as night:
+            folder = report_folder(settings.state, manifest.run_id)
+            opened = open_night(settings.state, manifest.run_id, previous=previous)
+            with opened if "analyze" in stages else contextlib.nullcontext() as night:
+                names: list[str] = []
+                if night is not None and "report" in stages:
+                    written = _write_reports(settings, night, settings.reports.formats)
+                    names = [str(path.relative_to(folder)) for path in written if path.is_relative_to(folder)]
                     tell_of_night(settings.notify, night)
-                names = [str(path.relative_to(folder)) for path in written if path.is_relative_to(folder)]
-            outcome = judge(
-                settings, manifest, names, analysed="analyze" in stages, stopped=stopping.is_set()
-            )
+                outcome = judge(settings, manifest, names, night=night, stopped=stopping.is_set())
             if watched:
                 write_private(
                     folder / "run.json", msgspec.json.format(msgspec.json.encode(outcome), indent=1) + b"\n"
