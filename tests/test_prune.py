@@ -34,10 +34,11 @@ def test_superseded_histories_go_and_what_they_knew_stays(tmp_path: Path) -> Non
     assert names(history) == before
     told = prune_lines(settings, delete=True, force=True)
     assert f"deleted history/{run_of(2)}.listings.parquet" in told
-    ends = (".parquet", ".listings.parquet", ".identities.parquet", ".credentials.parquet", ".grants.parquet")
+    others = ("listings", "targets", "asked", "identities", "credentials", "grants")
+    ends = (".parquet", *(f".{name}.parquet" for name in others))
     kept = {f"{run_of(night)}{end}" for night in (3, 4, 5) for end in ends}
     figures = {f"{run_of(night)}.metrics.json" for night in range(1, 6)}
-    assert names(history) == kept | figures
+    assert names(history) == kept | figures | {"version.json"}
     assert names(tmp_path / "snapshots") == names(tmp_path / "analysis") == {run_of(5)}
 
     analysed(tmp_path, 6, BASE)
