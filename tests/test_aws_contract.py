@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import collectors.aws
+from sandbox import aws as aws_sandbox
 from sandbox.aws.estate import build
 from sandbox.aws.server import AwsSandbox
-from sandbox.estate import DEV, PROD, REGION
+from sandbox.estate import PROD
+from sandbox.kit.contract import standard_collector_tests
 from scanner.records import Coverage, Credential, Gap
-from tests.aws_night import Night, collect, key_of, sign_in
+from tests.aws_night import collect, sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,21 +22,25 @@ if TYPE_CHECKING:
 
     from sandbox.kit.faults import Trouble
 
+MAY_APPEAR = {
+    "grants": "Without service control policies, a grant is judged as if none cut it.",
+    "links": "So is the way to another principal that such a grant opens.",
+    "credentials": "A key or password is known by user and date, or by ARN, where its id or its user's is not.",
+    "policies": "A policy is known by its hash: another answer is another policy.",
+}
+OWES: dict[Trouble, str] = {
+    "slow": "botocore has no deadline for a whole answer, only for each read",
+    "huge": "botocore reads an answer whole, however large it is",
+}
+TestContract = standard_collector_tests(
+    collectors.aws, aws_sandbox, turns=1, may_appear=MAY_APPEAR, owes=OWES
+)
 REASONS: dict[Trouble, set[str]] = {
-    403: {"denied"},
     "too-many": {"throttled"},
     500: {"unreachable"},
     "closed": {"unreachable"},
     "malformed": {"malformed", "unreachable"},
 }
-TARGETS = ("organization", PROD, DEV)
-SIGN_IN = {
-    "sts:AssumeRole",
-    "sts:GetCallerIdentity",
-    "organizations:DescribeOrganization",
-    "organizations:ListAccounts",
-}
-"""Calls without which no target is known."""
 
 
 @pytest.fixture(scope="module")
@@ -43,54 +50,6 @@ def sandbox() -> Iterator[AwsSandbox]:
         opened.deny.clear()
         sign_in(patch, opened)
         yield opened
-
-
-def told_of(night: Night, action: str) -> list[Gap]:
-    return [gap for gap in night.gaps() if gap.call == action or action in (gap.needs or "").split(", ")]
-
-
-@pytest.fixture(scope="module")
-def whole(sandbox: AwsSandbox, tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """A night on which nothing goes wrong."""
-    night = collect(sandbox, tmp_path_factory.mktemp("whole"), *TARGETS, regions=[REGION])
-    assert night.gaps() == []
-    return night
-
-
-@pytest.fixture(scope="module")
-def actions(sandbox: AwsSandbox, whole: Night) -> frozenset[str]:
-    """What that night called."""
-    return frozenset(sandbox.calls)
-
-
-@pytest.mark.parametrize("kind", list(REASONS))
-def test_a_call_that_fails_is_a_gap(
-    sandbox: AwsSandbox, whole: Night, actions: frozenset[str], tmp_path: Path, kind: Trouble
-) -> None:
-    """Fail all calls at once, then those that were not reached because of it, and so on."""
-    left = set(actions - SIGN_IN)
-    complete = {key_of(row) for row in whole.of(Coverage)}
-    rounds = 0
-    while left:
-        rounds += 1
-        assert rounds < 8, left
-        for action in left:
-            sandbox.fail(action, kind)
-        sandbox.calls.clear()
-        night = collect(sandbox, tmp_path / str(rounds), *TARGETS, regions=[REGION])
-        sandbox.heal()
-        asked = left & set(sandbox.calls)
-        assert asked, f"never asked again: {left}"
-        untold = {action for action in asked if not told_of(night, action)}
-        assert untold == set()
-        for action in asked:
-            assert {gap.reason for gap in told_of(night, action)} <= REASONS[kind], action
-        assert [gap.detail for gap in night.gaps() if gap.reason == "bug"] == []
-        gaps = {key_of(gap) for gap in night.of(Gap)}
-        assert gaps.isdisjoint(key_of(row) for row in night.of(Coverage))
-        # What is not told as missing was listed as on a whole night.
-        assert {key_of(row) for row in night.of(Coverage)} <= complete
-        left -= asked
 
 
 @pytest.mark.parametrize("kind", [403, "too-many", 500, "closed", "malformed", 401])

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from functools import cache
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
 import collectors.github
@@ -14,96 +11,29 @@ from collectors.github.client import GitHubClient
 from collectors.github.listings.branch_bypass import BypassBatches
 from collectors.github.scope import OrganizationScope
 from collectors.github.tokens import UserAuth
-from sandbox.github.limits import GitHubLimits
+from sandbox import github as github_sandbox
+from sandbox.github.limits import UNLIMITED as FREE
 from sandbox.github.server import GitHubSandbox
+from sandbox.kit.contract import standard_collector_tests
 from scanner.collect.memory import Memory
-from scanner.records import Account, Control, Coverage, Gap, Reason
+from scanner.records import Account, Control, Coverage, Gap
 from tests.github_night import NIGHT, app_config, collected, config, gaps, of, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox.kit.faults import Trouble
-    from scanner.records import Record
 
 TROUBLES: list[Trouble] = [403, 404, "too-many-bare", 500, "cut", "malformed"]
-FREE = GitHubLimits(core=10**6, graphql=10**6, rest_points=10**6, graphql_points=10**6)
 SMALL = {"repositories": {"include": ["payments-api", "pr-preview"]}, "workers": 2, "timeout_seconds": 5}
-REPOSITORIES = {"github:repo:5001", "github:repo:5008"}
 
-
-@cache
-def asked() -> list[str]:
-    """Every route that a night asks for, App and token together, in the order of their names."""
-    with pytest.MonkeyPatch.context() as patch, GitHubSandbox(limits=FREE) as sandbox:
-        import tempfile
-        from pathlib import Path
-
-        with tempfile.TemporaryDirectory() as folder:
-            collected(config(sandbox, patch, **SMALL), run(Path(folder) / "a"))
-            collected(app_config(sandbox, patch, **SMALL), run(Path(folder) / "b"))
-        return sorted(
-            call for call in sandbox.calls if call.startswith("GET ") and call != "GET /app/installations"
-        )
+TestContract = standard_collector_tests(collectors.github, github_sandbox)
+TestContractOfAnApp = standard_collector_tests(collectors.github, github_sandbox, variant="app", turns=1)
 
 
 def listing(row: Gap | Coverage) -> str:
     """The route that a row speaks of."""
     return row.call.split(" (")[0].split("?")[0].split(" [")[0]
-
-
-def spoken_of(records: list[Record], kind: type[Gap | Coverage]) -> set[tuple[str, str]]:
-    """Listings, each with its account: of one repository, GraphQL may have counted none of what another's list refuses."""
-    return {(listing(row), row.account_id) for row in of(records, kind)}
-
-
-PART = re.compile(r"(?<!teams)/\{\w+\}/repositories$")
-"""Which repositories a secret, a token, a runner group reaches is read within the list of these."""
-
-
-def row_of(route: str) -> str:
-    return PART.sub("", route)
-
-
-@pytest.mark.parametrize("turn", range(len(TROUBLES)))
-def test_every_listing_that_fails_is_a_gap(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, turn: int
-) -> None:
-    """Each listing meets each trouble once over the six turns; a neighbour's trouble is always another one."""
-    with GitHubSandbox(limits=FREE) as sandbox:
-        troubled = [route for route in asked() if route != "GET /orgs/{org}"]
-        for place, route in enumerate(troubled):
-            sandbox.fail(route, TROUBLES[(place + turn) % len(TROUBLES)])
-        records = collected(
-            config(sandbox, monkeypatch, throttled_wait_seconds=0.001, **SMALL), run(tmp_path)
-        )
-        met = {call for call in sandbox.calls if call in troubled}
-    missing, told = spoken_of(records, Gap), spoken_of(records, Coverage)
-    for route in met:
-        lost = {place for place in missing if place[0] == row_of(route)}
-        assert lost, route
-        assert not lost & told, route
-    assert {row.reason for row in gaps(records)} <= set(get_args(Reason)) - {"bug"}
-
-
-def test_a_listing_that_fails_takes_nothing_else_with_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    with GitHubSandbox(limits=FREE) as sandbox:
-        options = config(sandbox, monkeypatch, **SMALL)
-        whole = collected(options, run(tmp_path / "whole"))
-        for number, route in enumerate(asked()):
-            if (
-                route == "GET /orgs/{org}"
-                or "members" in route
-                or route == "GET /orgs/{org}/actions/permissions"
-            ):
-                continue  # others depend on these, and say so
-            sandbox.fail(route, 403)
-            records = collected(options, run(tmp_path / str(number)))
-            sandbox.faults.clear()
-            lost = spoken_of(whole, Coverage) - spoken_of(records, Coverage)
-            assert all(row.startswith(row_of(route)) for row, _ in lost), (route, lost)
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
@@ -224,22 +154,6 @@ def test_an_organization_without_the_app_is_a_gap(monkeypatch: pytest.MonkeyPatc
     assert [row.target for row in gaps(records) if row.table == "*"] == ["elsewhere"]
 
 
-def test_a_server_that_is_not_there_is_a_gap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with GitHubSandbox(limits=FREE) as sandbox:
-        options = config(sandbox, monkeypatch, base_url="http://127.0.0.1:9", retries=0)
-        records = collected(options, run(tmp_path))
-    assert [(row.table, row.reason) for row in gaps(records)] == [("*", "unreachable")]
-
-
-def test_a_run_that_is_stopped_leaves_gaps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with GitHubSandbox(limits=FREE) as sandbox:
-        options = config(sandbox, monkeypatch)
-        night = run(tmp_path)
-        night.stopping.set()
-        records = collected(options, night)
-    assert [(row.table, row.reason) for row in gaps(records)] == [("*", "deadline")]
-
-
 def test_without_environments_their_secrets_are_in_doubt(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -307,19 +221,3 @@ def test_nothing_but_reads_is_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         collected(app_config(sandbox, monkeypatch), run(tmp_path / "b"))
         sent = {call.split(" ")[0] if call.startswith("GET") else call for call in sandbox.calls}
     assert sent == {"GET", "POST /graphql", "POST /app/installations/{installation_id}/access_tokens"}
-
-
-def test_ids_are_unique_in_their_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with GitHubSandbox(limits=FREE) as sandbox:
-        records = collected(config(sandbox, monkeypatch), run(tmp_path))
-    keys = [(type(record), record.id) for record in records]
-    assert len(keys) == len(set(keys))
-
-
-def test_two_nights_give_the_same_records(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with GitHubSandbox(limits=FREE) as sandbox:
-        options = config(sandbox, monkeypatch)
-        first, second = (collected(options, run(tmp_path / name)) for name in ("a", "b"))
-    assert {msgspec.json.encode(record) for record in first} == {
-        msgspec.json.encode(record) for record in second
-    }

@@ -394,7 +394,12 @@ class AwsSandbox(HttpSandbox):
             return self._moto_answer(environ, call.account)
 
         def forward() -> dict[str, Any]:
-            answer = self._moto_answer(environ, call.account)
+            try:
+                answer = self._moto_answer(environ, call.account)
+            except (LookupError, ValueError) as error:
+                if not any(call.params.get(token_in) for token_in, _, _ in TOKENS):
+                    raise
+                raise AwsError("InvalidNextTokenException", "The token is not valid") from error
             if not is_answer(answer):
                 raise _MotoError(answer)
             shape = call.model.output_shape
@@ -463,5 +468,6 @@ def _environ(request: HttpRequest, origin: str) -> WSGIEnvironment:
     }
     for name, value in request.headers.items():
         key = name.upper().replace("-", "_")
-        environ[key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"] = value
+        if key != "CONTENT_LENGTH":
+            environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
     return environ

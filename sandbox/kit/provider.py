@@ -12,7 +12,7 @@ import pkgutil
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sandbox.kit.api import HttpSandbox
     from sandbox.kit.authority import CertificateAuthority
@@ -24,8 +24,9 @@ Size: TypeAlias = Literal["small", "company"]
 class SandboxPackage(Protocol):
     """The shape of a package ``sandbox.<provider>``."""
 
-    VARIANTS: tuple[str, ...]
-    """Ways in which the collector can be let in, or editions of the product; the first one is the usual one."""
+    @property
+    def VARIANTS(self) -> Sequence[str]:
+        """Ways in which the collector can be let in, or editions of the product; the first one is the usual one."""
 
     def open_sandbox(
         self, size: Size = ..., variant: str = ..., *, authority: CertificateAuthority | None = ...
