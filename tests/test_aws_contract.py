@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import collectors.aws
-from sandbox import aws as aws_sandbox
 from sandbox.aws.estate import build
 from sandbox.aws.server import AwsSandbox
 from sandbox.estate import PROD
-from sandbox.kit.contract import standard_collector_tests
 from scanner.records import Coverage, Credential, Gap
 from tests.aws_night import collect, sign_in
 
@@ -22,19 +19,6 @@ if TYPE_CHECKING:
 
     from sandbox.kit.faults import Trouble
 
-MAY_APPEAR = {
-    "grants": "Without service control policies, a grant is judged as if none cut it.",
-    "links": "So is the way to another principal that such a grant opens.",
-    "credentials": "A key or password is known by user and date, or by ARN, where its id or its user's is not.",
-    "policies": "A policy is known by its hash: another answer is another policy.",
-}
-OWES: dict[Trouble, str] = {
-    "slow": "botocore has no deadline for a whole answer, only for each read",
-    "huge": "botocore reads an answer whole, however large it is",
-}
-TestContract = standard_collector_tests(
-    collectors.aws, aws_sandbox, turns=1, may_appear=MAY_APPEAR, owes=OWES
-)
 REASONS: dict[Trouble, set[str]] = {
     "too-many": {"throttled"},
     500: {"unreachable"},
