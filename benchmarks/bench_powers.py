@@ -132,7 +132,7 @@ def account(roles: int, policies: int) -> AwsFacts:
 
 
 def measure(roles: int, policies: int) -> dict[str, float]:
-    """Judge a made-up account and return CPU and wall seconds, and the number of records."""
+    """Evaluate a made-up account and return CPU and wall seconds, and the number of records."""
     facts = account(roles, policies)
     cpu, wall = time.process_time(), time.perf_counter()
     records = sum(1 for _ in judge(facts, AS_OF))

@@ -180,7 +180,7 @@ def grants(of: AwsFacts, name: str) -> list[Grant]:
 
 
 def escalates(of: AwsFacts, name: str) -> bool:
-    """Say whether the identity comes out as an administrator or as one who can become more."""
+    """Return whether the identity comes out as an administrator or as one who can become more."""
     return any(one.level in {"admin", "escalation"} for one in grants(of, name))
 
 

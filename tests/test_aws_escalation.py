@@ -183,7 +183,7 @@ class Case:
 
 
 def found(case: Case, of: AwsFacts) -> bool:
-    """Say whether the holder walks the path, or a shorter one that is part of it."""
+    """Return whether the holder walks the path, or a shorter one that is part of it."""
     return any(hit.path.id == case.path.id or implied(case.path, hit.path) for hit in case.hits(of))
 
 

@@ -158,7 +158,7 @@ def account_of(case: Shape, **more: Any) -> Any:
 
 
 def gains(found: list[Record]) -> bool:
-    """Say whether the subject is told as an administrator, or as one who can become more or somebody strong."""
+    """Return whether the subject is told as an administrator, or as one who can become more or somebody strong."""
     strong = {one.identity_id for one in found if isinstance(one, Grant) and one.level == "admin"}
     mine = [one for one in found if isinstance(one, Grant) and one.identity_id.endswith("SUBJECT")]
     if any(one.level in {"admin", "escalation"} for one in mine):
@@ -173,7 +173,7 @@ def gains(found: list[Record]) -> bool:
 
 
 def lets_in(case: Shape) -> bool:
-    """Say whether a trust is told as too wide: from medium on, or as a service that may be led astray."""
+    """Return whether a trust is told as too wide: from medium on, or as a service that may be led astray."""
     can_write = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}
     found = trusts(
         facts(

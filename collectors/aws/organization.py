@@ -135,7 +135,7 @@ def organization_ref(organization_id: str) -> str:
 
 
 def is_active(entry: dict[str, Any]) -> bool:
-    """Tell whether an account of ListAccounts can be signed in to.
+    """Return whether an account of ListAccounts can be signed in to.
 
     ``State`` replaces ``Status``: https://docs.aws.amazon.com/organizations/latest/APIReference/API_Account.html.
     """

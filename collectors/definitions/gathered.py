@@ -138,7 +138,7 @@ class Gathered:
             )
 
     def values(self, node: Node | None, job: str | None) -> dict[str, str]:
-        """Judge plain variables, and return those that are texts. GitLab's ``{value: ...}`` form counts, too."""
+        """Evaluate plain variables, and return those that are texts. GitLab's ``{value: ...}`` form counts, too."""
         found: dict[str, str] = {}
         for key, value in mapping(node).pairs:
             scalar = mapping(value).get("value") if isinstance(value, Mapping) else value
@@ -162,7 +162,7 @@ class Gathered:
         return kept
 
     def value(self, name: str, scalar: Scalar, job: str | None) -> None:
-        """Judge one plain value."""
+        """Evaluate one plain value."""
         place = (scalar.line, scalar.column, name)
         if place in self._judged:
             return  # a template's value, which every job has that extends it

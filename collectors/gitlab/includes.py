@@ -133,7 +133,7 @@ def definition_of(
 
 
 def _unseen(branches: list[IncludeBranch]) -> Failure | None:
-    """Say what was not seen: neither in its file nor in what GitLab merged."""
+    """Return what was not seen: neither in its file nor in what GitLab merged."""
     unseen = [
         branch.read
         for branch in branches

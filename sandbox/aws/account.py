@@ -48,7 +48,7 @@ class AccountBuilder:
         return None if used is None else Recent() if used == 0 else self.ago(used)
 
     def about(self, service: str, member: str, value: str, **facts: Any) -> None:
-        """Say what the service shows of the structure whose ``member`` is ``value``."""
+        """Return what the service shows of the structure whose ``member`` is ``value``."""
         self.sandbox.state.about(self.number, service, member, value, **facts)
 
     def put(self, shelf: str, region: str = REGION, **item: Any) -> None:
@@ -176,7 +176,7 @@ class AccountBuilder:
         key: tuple[float, Used] | None = None,
         created: float = 1500,
     ) -> None:
-        """Say how the root user stands; ``key`` is (age, last use) of its access key."""
+        """Return how the root user stands; ``key`` is (age, last use) of its access key."""
         keys = []
         if key:
             keys = [

@@ -95,7 +95,7 @@ def account_summary(state: State, call: AwsCall, forward: Forward) -> dict[str, 
 
 
 def organizations_features(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
-    """Say which central root features the organization has."""
+    """Return which central root features the organization has."""
     found = state.known.get((call.account, "organizations-features", ""))
     if found is None:
         raise AwsError(

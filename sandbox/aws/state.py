@@ -69,7 +69,7 @@ class State:
         self._lock = threading.RLock()
 
     def about(self, account: str, service: str, member: str, value: str, **facts: Any) -> None:
-        """Say what every structure of the service's answers shows whose ``member`` is ``value``.
+        """Return what every structure of the service's answers shows whose ``member`` is ``value``.
 
         Facts are members by name (``CreateDate=...``); a structure takes those that its shape has.
         """

@@ -215,7 +215,7 @@ class _Merging:
         return False
 
     def _holds(self, condition: str) -> bool:
-        """Judge the conditions that the estate and the tests write: one comparison, or one variable."""
+        """Evaluate the conditions that the estate and the tests write: one comparison, or one variable."""
         if not condition:
             return True
         match = re.fullmatch(r"\s*\$(\w+)\s*(?:(==|!=)\s*(?:\"([^\"]*)\"|'([^']*)'|\$(\w+)))?\s*", condition)

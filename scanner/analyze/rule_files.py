@@ -156,7 +156,7 @@ def todays_ids(rules: Iterable[Rule]) -> dict[str, str]:
 
 
 def unknown_rule(name: str, known: Iterable[str], renamed: Mapping[str, str]) -> str:
-    """Say what is wrong with a name that is no rule's id."""
+    """Return what is wrong with a name that is no rule's id."""
     if name in renamed:
         return f"the rule `{name}` is called `{renamed[name]}` now"
     return f"no rule `{name}`; {nearest(name, known)}"

@@ -215,7 +215,7 @@ class AccountEvaluation:
         return found
 
     def _roomy(self, principal: Principal, limits_key: tuple[object, ...]) -> bool:
-        """Say whether boundary and SCPs would let the principal be an administrator."""
+        """Return whether boundary and SCPs would let the principal be an administrator."""
         key = ("room", limits_key)
         found = self.admins.get(key)
         if found is None:
@@ -227,7 +227,7 @@ class AccountEvaluation:
     def _admin_with(
         self, principal: Principal, documents: list[PolicyDocument], above: list[list[PolicyDocument]]
     ) -> Truth:
-        """Say how far a principal would be an administrator with other documents."""
+        """Return how far a principal would be an administrator with other documents."""
         own = [self._rows(principal, document) for document in documents]
         layers = [[self._rows(principal, document) for document in layer] for layer in above]
         limits = PolicyLimits(
@@ -272,7 +272,7 @@ class AccountEvaluation:
         )
 
     def writes(self, principal: Principal) -> bool:
-        """Say whether a principal can do more than read."""
+        """Return whether a principal can do more than read."""
         return any(
             one.power not in {"read-data", "read"}
             for attachment in principal.attachments

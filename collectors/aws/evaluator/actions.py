@@ -255,7 +255,7 @@ def applicable(resource: str) -> int:
 
 
 def all_of(resource: str) -> bool:
-    """Say whether a resource pattern is everything: ``*``, ``**``, ``arn:*``, ``arn:aws:*``, ``arn:*:*:*:*:*``."""
+    """Return whether a resource pattern is everything: ``*``, ``**``, ``arn:*``, ``arn:aws:*``, ``arn:*:*:*:*:*``."""
     if not resource.strip("*"):
         return bool(resource)
     parts = resource.split(":")

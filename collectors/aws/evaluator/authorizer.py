@@ -39,7 +39,7 @@ class Authorizer(msgspec.Struct, frozen=True, kw_only=True):
     context: RequestContext
 
     def on(self, action: str, arn: str, asking: RequestFacts | None = None) -> Truth:
-        """Say how far the principal can do ``action`` on the resource ``arn``."""
+        """Return how far the principal can do ``action`` on the resource ``arn``."""
         bit = matching(action.lower())
         context = self._context(asking)
         truth = _most(self.allows, bit, arn, context)
@@ -50,14 +50,14 @@ class Authorizer(msgspec.Struct, frozen=True, kw_only=True):
         return self._less_denied(bit, arn, truth, context)
 
     def denied(self, action: str, arn: str, asking: RequestFacts | None = None) -> bool:
-        """Say whether a Deny stops the principal from ``action`` on ``arn`` whatever allows it."""
+        """Return whether a Deny stops the principal from ``action`` on ``arn`` whatever allows it."""
         bit = matching(action.lower())
         return self._less_denied(bit, arn, Truth.YES, self._context(asking)) is Truth.NO
 
     def somewhere(
         self, action: str, template: str | None = None, asking: RequestFacts | None = None
     ) -> Truth:
-        """Say how far the principal can do ``action`` on any resource at all, or on any that ``template`` names."""
+        """Return how far the principal can do ``action`` on any resource at all, or on any that ``template`` names."""
         bit = matching(action.lower())
         context = self._context(asking)
         best = Truth.NO

@@ -116,7 +116,7 @@ OPERATORS = NEGATED | frozenset(
 def holds(
     conditions: Iterable[Condition], context: RequestContext, *, allow: bool, variables: bool = True
 ) -> Truth:
-    """Say how far the conditions of one statement hold.
+    """Return how far the conditions of one statement hold.
 
     For an Allow: how far a caller can meet them. For a Deny: YES only when no caller can avoid them.
     """
@@ -156,7 +156,7 @@ _DENY: dict[Outcome, Truth] = {
 
 
 def judge_condition(condition: Condition, context: RequestContext, *, variables: bool = True) -> Outcome:
-    """Judge one condition against what is known."""
+    """Evaluate one condition against what is known."""
     if condition.operator not in OPERATORS:
         return "unknown"
     key = condition.key
@@ -176,7 +176,7 @@ def judge_condition(condition: Condition, context: RequestContext, *, variables:
 
 
 def _never_with_mfa(condition: Condition, values: tuple[str, ...]) -> Outcome:
-    """Judge MultiFactorAuthPresent for a session that had no second factor: the key is false, or absent."""
+    """Evaluate MultiFactorAuthPresent for a session that had no second factor: the key is false, or absent."""
     lowered = {value.lower() for value in values}
     if condition.operator != "bool" or len(lowered) != 1:
         return "narrow"
@@ -206,7 +206,7 @@ def _actual(key: str, context: RequestContext) -> tuple[str, ...] | Literal["ope
 
 
 def _without_value(condition: Condition, values: tuple[str, ...], context: RequestContext) -> Outcome:
-    """Judge a condition on a key whose value only the request will tell."""
+    """Evaluate a condition on a key whose value only the request will tell."""
     key = condition.key
     chosen = key.startswith(CHOSEN)
     if not chosen and not key.startswith(NARROWING):
@@ -240,7 +240,7 @@ def _without_value(condition: Condition, values: tuple[str, ...], context: Reque
 
 
 def _anything(operator: str, values: tuple[str, ...]) -> bool:
-    """Say whether every value would pass."""
+    """Return whether every value would pass."""
     if operator in {"stringlike", "arnlike", "arnequals"}:
         return any(not value.strip("*") for value in values if value)
     if operator == "ipaddress":
@@ -249,7 +249,7 @@ def _anything(operator: str, values: tuple[str, ...]) -> bool:
 
 
 def _impossible(condition: Condition, values: tuple[str, ...]) -> bool:
-    """Say whether no real value can equal any of them: a wildcard where text is compared as it stands."""
+    """Return whether no real value can equal any of them: a wildcard where text is compared as it stands."""
     if condition.operator in {"stringequals", "stringequalsignorecase", "stringnotequals"}:
         return bool(values) and all("*" in value or value == "?" for value in values)
     return False

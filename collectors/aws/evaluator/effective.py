@@ -57,7 +57,7 @@ def pieces(rows: Iterable[ResolvedStatement], limits: PolicyLimits) -> list[Piec
 
 
 def unbounded(layer: Iterable[ResolvedStatement]) -> bool:
-    """Say whether a layer allows everything."""
+    """Return whether a layer allows everything."""
     everything = catalogue().everything
     return any(
         row.actions == everything
@@ -145,7 +145,7 @@ def can(
     scps: Sequence[Sequence[dict[str, Any] | str]] = (),
     known: dict[str, tuple[str, ...] | None] | None = None,
 ) -> Truth:
-    """Say whether documents let a principal do ``action`` on ``resource``: YES, NARROW (on a condition), UNKNOWN, NO.
+    """Return whether documents let a principal do ``action`` on ``resource``: YES, NARROW (on a condition), UNKNOWN, NO.
 
     ``known`` holds condition keys (lower case) of the principal or the request; None for a key that is absent.
     """

@@ -242,7 +242,7 @@ class Search:
                     yield role, min(truth, self.steps.tagged(holder.authorizer, "sts:AssumeRole", role, {}))
 
     def _trusted(self, holder: Holder, role: Principal, *, named: bool) -> Truth:
-        """Say how far a role trusts a holder, who may be able to give itself the tags that are asked for."""
+        """Return how far a role trusts a holder, who may be able to give itself the tags that are asked for."""
         principal = holder.principal
         truth = trusts(self.steps.trust[role.arn], principal, named=named)
         own = "iam:TagUser" if principal.kind == "iam-user" else "iam:TagRole"

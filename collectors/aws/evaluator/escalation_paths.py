@@ -111,5 +111,5 @@ def assume_role() -> EscalationPath:
 
 
 def implied(longer: EscalationPath, shorter: EscalationPath) -> bool:
-    """Say whether whoever walks the longer path can walk the shorter one: it needs nothing else."""
+    """Return whether whoever walks the longer path can walk the shorter one: it needs nothing else."""
     return all(any(step.mask & other.mask for other in longer.steps) for step in shorter.steps)

@@ -55,7 +55,7 @@ class StepAuthorizer:
         *,
         shared: bool,
     ) -> Truth:
-        """Say how far the steps are allowed that are the same for every target, or those that are not."""
+        """Return how far the steps are allowed that are the same for every target, or those that are not."""
         truth = Truth.YES
         for step in path.steps:
             if (step.covers in SHARED_COVERS) is shared:
@@ -123,7 +123,7 @@ class StepAuthorizer:
         )
 
     def _on(self, authorizer: Authorizer, action: str, target: Principal) -> Truth:
-        """Judge an action of IAM on a principal of the account."""
+        """Evaluate an action of IAM on a principal of the account."""
         boundary: dict[str, tuple[str, ...] | None] = {
             "iam:permissionsboundary": (target.boundary_arn,) if target.boundary_arn else None
         }
@@ -138,7 +138,7 @@ class StepAuthorizer:
     def tagged(
         authorizer: Authorizer, action: str, target: Principal, known: dict[str, tuple[str, ...] | None]
     ) -> Truth:
-        """Judge by the tags that a principal has; by any tags, on a condition, for whoever may change them."""
+        """Evaluate by the tags that a principal has; by any tags, on a condition, for whoever may change them."""
         truth = authorizer.on(action, target.arn, about(target, known))
         if truth is not Truth.NO or not any(row.actions & tagging() for row in authorizer.allows):
             return truth
@@ -162,7 +162,7 @@ class StepAuthorizer:
         )
 
     def _on_unlisted(self, authorizer: Authorizer, path: EscalationPath, action: str) -> Truth:
-        """Judge an action on compute that was not listed: what a policy names is taken to exist.
+        """Evaluate an action on compute that was not listed: what a policy names is taken to exist.
 
         What it names and is known runs with a role that is known, and is judged by that.
         """
@@ -214,7 +214,7 @@ def _new(policy: str) -> dict[str, tuple[str, ...] | None]:
 
 
 def _open_name(pattern: str) -> bool:
-    """Say whether an ARN pattern leaves open which resource of a region it is."""
+    """Return whether an ARN pattern leaves open which resource of a region it is."""
     parts = pattern.split(":", 5)
     return len(parts) < 6 or "*" in parts[5] or "?" in parts[5]
 

@@ -65,7 +65,7 @@ class _OfAccount:
         self.cluster_regions: set[str | None] = set()
 
     def knows(self, *listed: tuple[str, str]) -> bool:
-        """Tell whether tables and kinds were listed, in full."""
+        """Return whether tables and kinds were listed, in full."""
         return all(
             one in self.covered and one not in self.missing and (one[0], None) not in self.missing
             for one in listed

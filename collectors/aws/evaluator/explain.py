@@ -27,7 +27,7 @@ MEANS = {
 
 
 def why_of(summary: Summary, attachment: Attachment) -> str:
-    """Say which statement of which policy gives the strongest power."""
+    """Return which statement of which policy gives the strongest power."""
     if not summary.held:
         named = ", ".join(summary.unknown[:3])
         return f"Policy {attachment.name} names no known AWS action ({named})."
@@ -61,7 +61,7 @@ def _named(held: HeldPower) -> str:
 
 
 def _managed_by_aws(attachment: Attachment) -> bool:
-    """Say whether a policy is AWS's own, which nobody can edit.
+    """Return whether a policy is AWS's own, which nobody can edit.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_managed-vs-inline.html
     """
@@ -69,7 +69,7 @@ def _managed_by_aws(attachment: Attachment) -> bool:
 
 
 def fix_of(summary: Summary, attachment: Attachment, usage: Usage) -> str | None:
-    """Say the smallest change that ends the strongest power."""
+    """Return the smallest change that ends the strongest power."""
     if not summary.held:
         return None
     held = summary.held[0]
@@ -93,7 +93,7 @@ def fix_of(summary: Summary, attachment: Attachment, usage: Usage) -> str | None
 
 
 def hit_why(hit: Hit, principal: Principal) -> str:
-    """Say how a holder walks an escalation path."""
+    """Return how a holder walks an escalation path."""
     steps = " and ".join(" or ".join(step.actions[:2]) for step in hit.path.steps)
     end = (
         "an administrator"
@@ -121,7 +121,7 @@ def hit_why(hit: Hit, principal: Principal) -> str:
 
 
 def hit_fix(hit: Hit, attachment: Attachment | None = None) -> str:
-    """Say the smallest change that ends an escalation path, in the policy that opens it where that is known."""
+    """Return the smallest change that ends an escalation path, in the policy that opens it where that is known."""
     if attachment is not None and _managed_by_aws(attachment):
         return f"Replace the AWS managed policy {attachment.name} with a customer managed policy. In it: {hit_fix(hit)}"
     first = hit.path.steps[0]

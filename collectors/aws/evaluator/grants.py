@@ -89,7 +89,7 @@ GRANTING_ON = {
 
 
 def is_admin(pieces: Iterable[Piece], reach: ReachableResources) -> Truth:
-    """Say how far pieces make an administrator by themselves.
+    """Return how far pieces make an administrator by themselves.
 
     Whoever can attach or write policies on every role and make or open a role to itself, or the same for users and
     their keys, can do everything: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_job-functions.html
@@ -263,7 +263,7 @@ def _no_secret(piece: Piece) -> bool:
 
 
 def _tagged(statement: Statement) -> bool:
-    """Say whether a statement only speaks of resources with certain tags."""
+    """Return whether a statement only speaks of resources with certain tags."""
     return any(condition.key.startswith(RESOURCE_TAGS) for condition in statement.conditions)
 
 
@@ -297,7 +297,7 @@ def _pinned(statement: Statement, reach: ReachableResources) -> int:
 
 
 def _beyond(piece: Piece, reach: ReachableResources) -> bool:
-    """Say whether a piece assumes roles of other accounts, of which nothing is known here."""
+    """Return whether a piece assumes roles of other accounts, of which nothing is known here."""
     if not names_service(piece.row.statement, piece.actions & catalogue().of(["sts:AssumeRole"])):
         return False
     if glob(piece.resource, "arn:aws:iam::000000000000:role/any-role"):
@@ -307,7 +307,7 @@ def _beyond(piece: Piece, reach: ReachableResources) -> bool:
 
 
 def names_service(statement: Statement, actions: int) -> bool:
-    """Say whether a statement names the service of some actions, and does not only include it in everything.
+    """Return whether a statement names the service of some actions, and does not only include it in everything.
 
     What only the management account can do, or what only matters elsewhere, counts where somebody meant it.
     """

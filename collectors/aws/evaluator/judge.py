@@ -37,7 +37,7 @@ def judge(facts: AwsFacts, as_of: datetime) -> Iterator[Record]:
 
 
 def judge_documents(dump: dict[str, Any], account_id: str, as_of: datetime) -> list[Record]:
-    """Judge a dump of GetAccountAuthorizationDetails, with nothing else known of the account.
+    """Evaluate a dump of GetAccountAuthorizationDetails, with nothing else known of the account.
 
     ``dump`` has ``UserDetailList``, ``GroupDetailList``, ``RoleDetailList`` and ``Policies``, as the API or the
     AWS CLI gives them; documents may be objects or text, URL-encoded or not.

@@ -63,7 +63,7 @@ https://aws.amazon.com/about-aws/whats-new/2026/01/aws-sts-supports-validation-i
 
 
 def judge_oidc(name: str, tests: list[Test], *, writes: bool) -> OidcVerdict:
-    """Judge a trust in the issuer ``name`` (without ``https://``)."""
+    """Evaluate a trust in the issuer ``name`` (without ``https://``)."""
     issuer = issuer_of(name)
     pins = claims_of(tests)
     misconfigured = _misconfigured(tests)
@@ -188,7 +188,7 @@ def _pull_request(pins: dict[str, Test]) -> bool:
 
 
 def _unpinned(issuer: Issuer, name: str, tests: list[Test]) -> OidcVerdict:
-    """Judge a trust in which no claim tells who asks."""
+    """Evaluate a trust in which no claim tells who asks."""
     present = [test for test in tests if test.claim.lower() in {"sub", *GITHUB_PINS}]
     weak = [test for test in present if test.optional or test.operator not in PINS]
     wild = [test for test in present if test not in weak]
@@ -232,7 +232,7 @@ def _fix(issuer: Issuer, name: str, problem: str | None, grade: Grade) -> str | 
 
 
 def _by_audience(issuer: Issuer, pins: dict[str, Test], tests: list[Test], name: str) -> OidcVerdict:
-    """Judge an issuer whose tenants the audience tells apart."""
+    """Evaluate an issuer whose tenants the audience tells apart."""
     who = [claim for claim in ("aud", "sub", "oaud", "app_id", "azp", "email") if claim in pins]
     wild = [claim for claim in who if any(value.startswith("*") for value in pins[claim].values)]
     who = [claim for claim in who if claim not in wild]

@@ -58,7 +58,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """All must hold."""
 
     def covers_action(self, action: str) -> bool:
-        """Say whether the statement speaks of ``action`` (any case)."""
+        """Return whether the statement speaks of ``action`` (any case)."""
         lowered = action.lower()
         if self.not_actions:
             return not any(glob(pattern, lowered) for pattern in self.not_actions)
@@ -132,7 +132,7 @@ def _find(piece: str, text: str, start: int, end: int) -> int:
 
 @functools.lru_cache(maxsize=262144)
 def overlaps(one: str, other: str) -> bool:
-    """Say whether some text matches both patterns."""
+    """Return whether some text matches both patterns."""
     if "*" not in other and "?" not in other:
         return glob(one, other)
     if "*" not in one and "?" not in one:

@@ -296,7 +296,7 @@ def _service_use(identity: Identity) -> dict[str, datetime | None] | None:
 
 
 def _humans_may(trust: PolicyDocument) -> bool:
-    """Say whether somebody with a second factor may be behind a session: an IAM principal or a SAML user."""
+    """Return whether somebody with a second factor may be behind a session: an IAM principal or a SAML user."""
     return any(
         kind in {"AWS", "*"} or (kind == "Federated" and ":saml-provider/" in value)
         for statement in trust.statements

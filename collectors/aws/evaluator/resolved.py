@@ -39,13 +39,13 @@ class ResolvedStatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How far its conditions hold, before a request is known."""
 
     def matches(self, arn: str) -> bool:
-        """Say whether the statement speaks of a resource."""
+        """Return whether the statement speaks of a resource."""
         return any(glob(pattern, arn) for pattern in self.resources) and not any(
             glob(pattern, arn) for pattern in self.excluded
         )
 
     def covers(self, pattern: str) -> bool:
-        """Say whether the statement speaks of everything that ``pattern`` names."""
+        """Return whether the statement speaks of everything that ``pattern`` names."""
         return any(glob(own, pattern) for own in self.resources) and not any(
             overlaps(own, pattern) for own in self.excluded
         )
@@ -154,7 +154,7 @@ def _resolve(document: PolicyDocument, context: RequestContext) -> ResolvedDocum
 
 
 def _open_to_requests(statement: Statement) -> bool:
-    """Say whether the conditions may hold once the request is known, though they do not before."""
+    """Return whether the conditions may hold once the request is known, though they do not before."""
     return not statement.allow and bool(statement.conditions)
 
 

@@ -265,7 +265,7 @@ SOURCED = (
 
 
 def _public(facts: AwsFacts, pins: dict[str, Test], tests: list[Test], have: list[Power]) -> Reached:
-    """Judge a statement for everybody by what else it demands."""
+    """Evaluate a statement for everybody by what else it demands."""
     arns = pins.get("aws:principalarn")
     org = pins.get("aws:principalorgid")
     if org is not None and facts.organization_id is not None and facts.organization_id not in org.values:

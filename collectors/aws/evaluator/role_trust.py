@@ -100,7 +100,7 @@ def _principal(arn: str) -> str:
 
 
 def trusts(trust: RoleTrust, holder: Principal, *, named: bool) -> Truth:
-    """Say how far a role trusts a principal of its own account, by name or by way of the account."""
+    """Return how far a role trusts a principal of its own account, by name or by way of the account."""
     best = Truth.NO
     statements = trust.named.get(holder.arn, ()) if named else trust.account
     for statement in statements:

@@ -32,7 +32,7 @@ COMPUTE_SERVICES = frozenset(
 
 
 def service_verdict(facts: AwsFacts, principal: Principal, value: str, tests: list[Test]) -> TrustVerdict:
-    """Judge a statement for the service ``value``: ``lambda.amazonaws.com``."""
+    """Evaluate a statement for the service ``value``: ``lambda.amazonaws.com``."""
     service = value.lower()
     pins = claims_of(tests)
     if service == "rolesanywhere.amazonaws.com":

@@ -119,7 +119,7 @@ class RoleTrustReader:
         self.writes = writes
 
     def judge(self, kind: str, value: str, statement: Statement, tests: list[Test]) -> TrustVerdict | None:
-        """Judge one principal of one statement; None when the statement does not let it become the role."""
+        """Evaluate one principal of one statement; None when the statement does not let it become the role."""
         if not statement.covers_action(action_of(kind, value)):
             return None
         match kind:

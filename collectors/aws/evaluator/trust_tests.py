@@ -163,6 +163,6 @@ def _open(test: Test, value: str) -> bool:
 
 
 def said(tests: list[Test]) -> str:
-    """Say the tests in a few words."""
+    """Return the tests in a few words."""
     words = [f"{test.claim} {test.operator} {' or '.join(test.values[:3])}" for test in tests[:4]]
     return f"where {' and '.join(words)}" if words else "without a condition"

@@ -314,7 +314,7 @@ class _Reader:
             )  # fmt: skip
 
     def _input(self, name: str, value: Scalar, job: str | None, env: dict[str, str], shell: Shell) -> None:
-        """Judge one input of a task or parameter of a template, by its name in small letters."""
+        """Evaluate one input of a task or parameter of a template, by its name in small letters."""
         if _names_connection(name) and not _NO_CONNECTION.fullmatch(value.text):
             self._connection(value, job, env)
         elif "securefile" in name and not _NO_CONNECTION.fullmatch(value.text):

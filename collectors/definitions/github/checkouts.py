@@ -161,7 +161,7 @@ def _called(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
 
 
 def _takes_head(workflow: Workflow, step: WorkflowStep, env: dict[str, str], job: RawJob) -> str | None:
-    """Tell what of a stranger's a step fetches; None if nothing."""
+    """Return what of a stranger's a step fetches; None if nothing."""
     if step.action == "actions/checkout":
         for name in ("ref", "repository"):
             value = step.input(name)

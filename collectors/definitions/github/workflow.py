@@ -381,7 +381,7 @@ class _Reader:
         self.hard_coded.append(HardCoded(name=name, line=line, column=column, seen=seen, job=job))
 
     def _values(self, node: Mapping, job: str | None) -> None:
-        """Judge the literal values of ``env:`` and ``with:`` blocks."""
+        """Evaluate the literal values of ``env:`` and ``with:`` blocks."""
         for key, value in node.pairs:
             if isinstance(value, Sequence | Mapping) or "${{" in value.text:
                 continue
