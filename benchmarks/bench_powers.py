@@ -144,6 +144,6 @@ def measure(roles: int, policies: int) -> dict[str, float]:
 
 
 def run() -> dict[str, float]:
-    """Measure both sizes. The catalogue is loaded by the first."""
+    """Measure both sizes. The catalog is loaded by the first."""
     figures = measure(1_000, 200) | measure(100_000, 2_000)
     return figures | {"peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)}

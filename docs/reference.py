@@ -181,7 +181,7 @@ def _frameworks() -> Iterator[str]:
     )
     for framework in load_frameworks():
         yield f"### {framework.id}\n"
-        yield f"[{framework.title}]({framework.url}), {framework.version}. Licence: {framework.licence}. Source: {framework.source}.\n"
+        yield f"[{framework.title}]({framework.url}), {framework.version}. License: {framework.license}. Source: {framework.source}.\n"
         yield "Not claimed:\n"
         yield from (f"- {sentence}" for sentence in framework.not_claimed)
         yield "\n| control | words | evidence | silence proves | note |\n|---|---|---|---|---|"

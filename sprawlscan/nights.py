@@ -35,10 +35,10 @@ def open_night(state: str | Path, run_id: str | None = None) -> Iterator[Night]:
 
 def night_of(state: str | Path, run_id: str | None) -> Night:
     """Return an open night. The caller must close it."""
-    analysed = runs(state)
-    if not analysed or (run_id is not None and run_id not in analysed):
-        wanted = run_id or "an analysed run"
-        raise SnapshotError(f"{state} does not hold {wanted}; there are: {', '.join(analysed) or 'none'}.")
-    chosen = run_id or analysed[-1]
-    earlier = [name for name in analysed if name < chosen]
+    analyzed = runs(state)
+    if not analyzed or (run_id is not None and run_id not in analyzed):
+        wanted = run_id or "an analyzed run"
+        raise SnapshotError(f"{state} does not hold {wanted}; there are: {', '.join(analyzed) or 'none'}.")
+    chosen = run_id or analyzed[-1]
+    earlier = [name for name in analyzed if name < chosen]
     return Night(Path(state), chosen, previous=earlier[-1] if earlier else None)

@@ -1,4 +1,4 @@
-"""Sealed snapshots made of records written in a test, and analysed nights read back."""
+"""Sealed snapshots made of records written in a test, and analyzed nights read back."""
 
 from __future__ import annotations
 
@@ -135,17 +135,17 @@ def _others() -> list[str]:
     return [rule.id for rule in load_rules() if rule.id not in RULES and rule.category != "exception"]
 
 
-def analysed(
+def analyzed(
     state: Path, night: int, *targets: list[Record], disabled: tuple[str, ...] = (), **settings: Any
 ) -> AnalysisSummary:
-    """Seal a night and analyse it with the few built-in rules that these tests speak of."""
+    """Seal a night and analyze it with the few built-in rules that these tests speak of."""
     # One thread: there is little to do, and another worker has the other core.
     given = AnalyzeSettings(disabled=[*_others(), *disabled], threads=1, **settings)
     return analyze(state, seal_night(state, night, *targets), settings=given)
 
 
 def rows(state: Path, night: int, query: str) -> list[tuple[Any, ...]]:
-    """Return the rows of a query over an analysed night."""
+    """Return the rows of a query over an analyzed night."""
     with open_night(state, run_of(night)) as opened:
         return list(opened.rows(query))
 

@@ -1,4 +1,4 @@
-"""A made-up analysed night in a state folder, for tests and measurements of reports: no scan, no rules run."""
+"""A made-up analyzed night in a state folder, for tests and measurements of reports: no scan, no rules run."""
 
 from __future__ import annotations
 
@@ -616,7 +616,7 @@ def write_night(
     empty: bool = False,
     alter: Callable[[Finding], Finding] = lambda item: item,
 ) -> str:
-    """Write an analysed night into a state folder and return its run id.
+    """Write an analyzed night into a state folder and return its run id.
 
     ``count`` findings, each passed through ``alter``; ``first`` makes all of them new and leaves no history;
     ``complete`` leaves no gaps; ``empty`` gives no record, listing or result at all.

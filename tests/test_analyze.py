@@ -17,7 +17,7 @@ from scanner.snapshot import SnapshotError
 from tests.sealed_night import (
     ACCOUNT,
     account,
-    analysed,
+    analyzed,
     denied,
     everything,
     findings,
@@ -72,7 +72,7 @@ def own_rule(tmp_path: Path, query: str, name: str = "own") -> Path:
 
 def test_a_finding_says_who_where_what_and_by_when(tmp_path: Path) -> None:
     night = [account(environment="production"), role("deploy"), *everything(), key("A"), Grant(id="g", identity_id="aws:iam-role:deploy", **ADMIN)]  # fmt: skip
-    analysed(tmp_path, 1, night)
+    analyzed(tmp_path, 1, night)
     found = one(tmp_path, "credential-unused")
     digest = hashlib.sha256(b'["credential-unused","aws:access-key:A"]').digest()
     assert found["id"] == "nf1-" + base64.b32encode(digest).decode().lower()[:26]
@@ -105,7 +105,7 @@ def test_a_finding_says_who_where_what_and_by_when(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("subject", ["plain", 'quote"back\\slash', "é – 漢字 🎉", "tab\tnewline\nbell\u0007", "'; DROP TABLE x"])  # fmt: skip
 def test_ids_are_the_hash_of_canonical_json_whatever_is_in_a_name(tmp_path: Path, subject: str) -> None:
-    analysed(tmp_path, 1, [*everything(), key("A"), key(subject)])
+    analyzed(tmp_path, 1, [*everything(), key("A"), key(subject)])
     wanted = json.dumps(
         ["credential-unused", f"aws:access-key:{subject}"], separators=(",", ":"), ensure_ascii=False
     )
@@ -152,7 +152,7 @@ def test_a_flipped_byte_is_refused(tmp_path: Path) -> None:
 def test_owners_come_from_file_then_record_then_identity_then_account(tmp_path: Path) -> None:
     owners = tmp_path / "owners.csv"
     owners.write_text(
-        "Match,Owner,Environment,Cost centre\n"
+        "Match,Owner,Environment,Cost center\n"
         "arn:aws:iam::1:role/exact,by-address,staging,1\n"
         "arn:aws:iam::1:role/ex*,by-glob,,2\n"
         "aws:account:2,by-account-line,,3\n"
@@ -169,7 +169,7 @@ def test_owners_come_from_file_then_record_then_identity_then_account(tmp_path: 
         role("foreign", owner=None, account_id=other),
     ]
     keys = [key("of-tagged", identity_id="aws:iam-role:tagged"), key("of-none", identity_id="aws:iam-role:bare"), key("own", owner="mine")]  # fmt: skip
-    analysed(tmp_path, 1, [account(), account(2), *roles, *keys, *everything()], owners=owners)
+    analyzed(tmp_path, 1, [account(), account(2), *roles, *keys, *everything()], owners=owners)
     assert rows(
         tmp_path, 1, "SELECT name, owner, owner_source, environment FROM identities ORDER BY name"
     ) == [
@@ -200,7 +200,7 @@ def test_owners_are_inherited_from_the_nearest_account_that_has_one(tmp_path: Pa
     strays = account(8, parent_id="aws:account:99")
     accounts = [group, below, project, own, alone, *rings, strays]
     roles = [role(f"in-{item.name}", owner=None, owner_source=None, account_id=item.id) for item in accounts]
-    analysed(tmp_path, 1, [*accounts, *roles, *everything("aws:account:3"), *everything("aws:account:5")])
+    analyzed(tmp_path, 1, [*accounts, *roles, *everything("aws:account:3"), *everything("aws:account:5")])
     query = "SELECT id[13:], owner, owner_source FROM accounts ORDER BY id"
     assert rows(tmp_path, 1, query) == [
         ("1", "platform", "group owner"),
@@ -254,7 +254,7 @@ def test_addresses_become_ids(tmp_path: Path) -> None:
         Secret(id="s", provider="aws", account_id=ACCOUNT, store="lambda-env", name="S", holder_id=arn),
         *everything(),
     ]
-    analysed(tmp_path, 1, night)
+    analyzed(tmp_path, 1, night)
     assert rows(tmp_path, 1, "SELECT identity_id FROM grants") == [("aws:iam-role:deploy",)]
     assert rows(tmp_path, 1, "SELECT source_id, target_id FROM links") == [
         ("aws:iam-role:other", "aws:iam-role:deploy")
@@ -265,7 +265,7 @@ def test_addresses_become_ids(tmp_path: Path) -> None:
 
 
 def test_a_record_of_two_targets_counts_once_from_the_first(tmp_path: Path) -> None:
-    analysed(
+    analyzed(
         tmp_path, 1, [account(owner="first"), key("A"), *everything()], [account(owner="second"), key("A")]
     )
     assert rows(tmp_path, 1, "SELECT id, owner FROM accounts") == [(ACCOUNT, "first")]
@@ -292,7 +292,7 @@ def test_a_rule_says_how_far_its_silence_goes(tmp_path: Path) -> None:
 
 
 def test_a_finding_where_a_need_is_never_asked_for_is_kept_and_marked(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, [account(), key("A")])
+    analyzed(tmp_path, 1, [account(), key("A")])
     assert findings(tmp_path, 1, "credential-unused") == {"A": "new"}
     query = "SELECT status, findings, reason FROM rule_results WHERE rule = 'credential-unused'"
     assert rows(tmp_path, 1, query) == [
@@ -318,7 +318,7 @@ def test_a_custom_rule_that_fails_is_an_error_and_the_others_go_on(
     tmp_path: Path, query: str, error: str
 ) -> None:
     night = [account(), key("A"), *everything()]
-    summary = analysed(tmp_path, 1, night, custom_rules=own_rule(tmp_path, query))
+    summary = analyzed(tmp_path, 1, night, custom_rules=own_rule(tmp_path, query))
     [said] = summary.errors
     assert said.startswith(f"own: {error}")
     assert findings(tmp_path, 1, "own") == {}
@@ -339,7 +339,7 @@ def test_a_custom_rule_cannot_change_what_others_see(tmp_path: Path) -> None:
     own_rule(
         tmp_path, "id AS subject, content AS detail FROM credentials, read_text('/etc/hostname')", "reader"
     )
-    summary = analysed(tmp_path, 1, [key("A"), *everything()], custom_rules=folder)
+    summary = analyzed(tmp_path, 1, [key("A"), *everything()], custom_rules=folder)
     assert summary.errors == [
         "own: query must not use `current_setting`: use $as_of, the tables and the parameters only",
         "reader: query must not use `read_text`: use $as_of, the tables and the parameters only",
@@ -350,16 +350,16 @@ def test_a_query_without_a_detail_still_counts(tmp_path: Path) -> None:
     folder = own_rule(
         tmp_path, "id AS subject, expires_at::VARCHAR AS detail, 'grave' AS severity FROM credentials"
     )
-    analysed(tmp_path, 1, [key("A"), *everything()], custom_rules=folder)
+    analyzed(tmp_path, 1, [key("A"), *everything()], custom_rules=folder)
     found = one(tmp_path, "own")
     assert (found["detail"], found["severity"]) == ("Own", "low")
 
 
 def test_thresholds_and_unknown_rules_in_the_configuration(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, [key("A"), *everything()], rule_params={"credential-unused": {"days": 101}})
+    analyzed(tmp_path, 1, [key("A"), *everything()], rule_params={"credential-unused": {"days": 101}})
     assert findings(tmp_path, 1, "credential-unused") == {}
     with pytest.raises(RuleError, match="no such parameter"):
-        analysed(tmp_path, 2, everything(), rule_params={"credential-unused": {"dys": 1}})
+        analyzed(tmp_path, 2, everything(), rule_params={"credential-unused": {"dys": 1}})
 
 
 def test_rules_json_says_which_rules_ran_and_for_which_controls(tmp_path: Path) -> None:
@@ -377,7 +377,7 @@ def test_rules_json_says_which_rules_ran_and_for_which_controls(tmp_path: Path) 
 
 def test_figures_of_the_night(tmp_path: Path) -> None:
     night = [account(), role("deploy"), key("A"), key("B", unused_days=None, lifetime="static"), *everything(), denied("links", call="x")]  # fmt: skip
-    analysed(tmp_path, 1, night)
+    analyzed(tmp_path, 1, night)
     figures = dict(rows(tmp_path, 1, "SELECT metric, value FROM metrics WHERE dimension = 'all'"))
     assert figures["open_findings"] == 1
     assert figures["resolved_findings"] == 0
@@ -392,7 +392,7 @@ def test_figures_of_the_night(tmp_path: Path) -> None:
 
 
 def test_an_empty_night_proves_nothing(tmp_path: Path) -> None:
-    summary = analysed(tmp_path, 1, [])
+    summary = analyzed(tmp_path, 1, [])
     assert summary.findings == {}
     assert summary.coverage.ratio == 0.0
     assert set(summary.rule_results) == {"evaluated"}  # the rules about exceptions.yaml, which was read

@@ -120,7 +120,7 @@ def test_version() -> None:
     assert (code, out.count(".")) == (0, 2)
 
 
-# Commands over an analysed state
+# Commands over an analyzed state
 
 
 def test_diff_tells_what_only_one_night_has(demo: Demo) -> None:

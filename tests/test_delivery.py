@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scanner.records import Account, Credential, Gap, Secret, Test
-from tests.test_reach import PROD, analysed, grant, identity, link, pipeline, trust
+from tests.test_reach import PROD, analyzed, grant, identity, link, pipeline, trust
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ NIGHT: tuple[Record, ...] = (
 
 def compared(folder: Path, *records: Record) -> dict[tuple[str, str], tuple[list[str], bool]]:
     """Return excess and completeness by pipeline and workload."""
-    with analysed(folder, *records) as tables:
+    with analyzed(folder, *records) as tables:
         query = "SELECT pipeline_id, workload_id, excess, complete FROM excess"
         return {(one, other): (excess, complete) for one, other, excess, complete in tables.rows(query)}
 
@@ -192,7 +192,7 @@ def held(folder: Path, *records: Record) -> list[str]:
         name="k",
         lifetime="static",
     )
-    with analysed(folder, key, identity("user", kind="iam-user"), *records) as tables:
+    with analyzed(folder, key, identity("user", kind="iam-user"), *records) as tables:
         return [
             row[0] for row in tables.rows("SELECT source_id FROM edges WHERE kind = 'holds-key' ORDER BY 1")
         ]

@@ -9,7 +9,7 @@ import pytest
 from scanner.analyze.exceptions import REASONS, problems, read_exceptions
 from scanner.analyze.rule_files import load_rules
 from scanner.document import DocumentError
-from tests.sealed_night import account, analysed, everything, findings, key, on, role, rows
+from tests.sealed_night import account, analyzed, everything, findings, key, on, role, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ def state(tmp_path: Path, night: int = 1) -> list[tuple[str, str, int]]:
 
 
 def test_an_exact_exception_covers_its_subject_and_no_neighbour(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, NIGHT, exceptions=written(tmp_path, ENTRY))
+    analyzed(tmp_path, 1, NIGHT, exceptions=written(tmp_path, ENTRY))
     assert findings(tmp_path, 1, RULE) == {"A": "excepted", "AB": "new"}
     assert rows(tmp_path, 1, "SELECT exception_id FROM findings WHERE status = 'excepted'") == [("RISK-1",)]
     assert state(tmp_path) == [("RISK-1", "active", 1)]
@@ -70,14 +70,14 @@ def test_an_exact_exception_covers_its_subject_and_no_neighbour(tmp_path: Path) 
 def test_globs_are_anchored_and_take_nothing_else_for_a_sign(
     tmp_path: Path, subject: str, covered: dict[str, str]
 ) -> None:
-    analysed(tmp_path, 1, NIGHT, exceptions=written(tmp_path, changed(subject=subject)))
+    analyzed(tmp_path, 1, NIGHT, exceptions=written(tmp_path, changed(subject=subject)))
     assert findings(tmp_path, 1, RULE) == covered
 
 
 def test_a_subject_may_be_named_by_its_address(tmp_path: Path) -> None:
     night = [account(), role("deploy", owner=None), *everything()]
     entry = changed(rule="identity-without-owner", subject="arn:aws:iam::1:role/deploy")
-    analysed(tmp_path, 1, night, exceptions=written(tmp_path, entry))
+    analyzed(tmp_path, 1, night, exceptions=written(tmp_path, entry))
     assert findings(tmp_path, 1, "identity-without-owner") == {"deploy": "excepted"}
 
 
@@ -109,7 +109,7 @@ WRONG = [
 
 def test_what_is_wrong_covers_nothing_and_is_a_finding(tmp_path: Path) -> None:
     entries = [{**entry, "id": f"W{number:02}"} for number, (entry, _, _) in enumerate(WRONG)]
-    analysed(tmp_path, 1, NIGHT, exceptions=written(tmp_path, *entries))
+    analyzed(tmp_path, 1, NIGHT, exceptions=written(tmp_path, *entries))
     assert findings(tmp_path, 1, RULE) == {"A": "new", "AB": "new"}
     told = rows(tmp_path, 1, "SELECT state, detail FROM exceptions ORDER BY id")
     assert [verdict for verdict, _ in told] == [verdict for _, verdict, _ in WRONG]
@@ -128,7 +128,7 @@ def test_what_is_wrong_covers_nothing_and_is_a_finding(tmp_path: Path) -> None:
 
 
 def test_the_end_is_announced_while_it_still_covers(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, NIGHT, exceptions=written(tmp_path, changed(expires="2026-12-05")))
+    analyzed(tmp_path, 1, NIGHT, exceptions=written(tmp_path, changed(expires="2026-12-05")))
     assert state(tmp_path) == [("RISK-1", "expiring", 1)]
     assert findings(tmp_path, 1, RULE)["A"] == "excepted"
     assert list(findings(tmp_path, 1, "exception-expiring").values()) == ["new"]
@@ -136,9 +136,9 @@ def test_the_end_is_announced_while_it_still_covers(tmp_path: Path) -> None:
 
 def test_it_covers_its_last_day_and_no_longer(tmp_path: Path) -> None:
     path = written(tmp_path, changed(expires="2026-11-22"))
-    analysed(tmp_path, 1, NIGHT, exceptions=path)
+    analyzed(tmp_path, 1, NIGHT, exceptions=path)
     assert findings(tmp_path, 1, RULE)["A"] == "excepted"
-    analysed(tmp_path, 2, NIGHT, exceptions=path)
+    analyzed(tmp_path, 2, NIGHT, exceptions=path)
     assert findings(tmp_path, 2, RULE)["A"] == "open after excepted"
     assert findings(tmp_path, 2, "exception-expired") == {"credential-unused for aws:access-key:A": "new"}
     assert findings(tmp_path, 2, "exception-expiring") == {
@@ -147,14 +147,14 @@ def test_it_covers_its_last_day_and_no_longer(tmp_path: Path) -> None:
 
 
 def test_it_is_void_when_the_accepted_facts_change(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, NIGHT)
+    analyzed(tmp_path, 1, NIGHT)
     query = f"SELECT state_hash FROM findings WHERE rule = '{RULE}' AND subject_name = 'A'"
     [(accepted,)] = rows(tmp_path, 1, query)
     path = written(tmp_path, changed(state_hash=accepted))
-    analysed(tmp_path, 2, NIGHT, exceptions=path)
+    analyzed(tmp_path, 2, NIGHT, exceptions=path)
     assert findings(tmp_path, 2, RULE)["A"] == "excepted after new"
     used_again = [*NIGHT[:-2], key("A", unused_days=70), key("AB")]
-    analysed(tmp_path, 3, used_again, exceptions=path)
+    analyzed(tmp_path, 3, used_again, exceptions=path)
     assert findings(tmp_path, 3, RULE)["A"] == "open after excepted"
     assert state(tmp_path, 3) == [("RISK-1", "void", 1)]
     [(now,)] = rows(tmp_path, 3, query)
@@ -163,23 +163,23 @@ def test_it_is_void_when_the_accepted_facts_change(tmp_path: Path) -> None:
 
 
 def test_an_age_that_grows_voids_nothing(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, NIGHT)
-    analysed(tmp_path, 2, NIGHT)
+    analyzed(tmp_path, 1, NIGHT)
+    analyzed(tmp_path, 2, NIGHT)
     query = "SELECT id, state_hash FROM findings ORDER BY id"
     assert rows(tmp_path, 1, query) == rows(tmp_path, 2, query)
 
 
 def test_an_excepted_finding_that_nobody_looked_at_is_unobserved_and_matched(tmp_path: Path) -> None:
     path = written(tmp_path, ENTRY)
-    analysed(tmp_path, 1, NIGHT, exceptions=path)
-    analysed(tmp_path, 2, [account(), role("deploy")], exceptions=path)
+    analyzed(tmp_path, 1, NIGHT, exceptions=path)
+    analyzed(tmp_path, 2, [account(), role("deploy")], exceptions=path)
     assert findings(tmp_path, 2, RULE) == {"A": "unobserved after excepted", "AB": "unobserved after new"}
     assert state(tmp_path, 2) == [("RISK-1", "active", 1)]
 
 
 def test_exceptions_without_an_id_get_one_and_a_double_is_told(tmp_path: Path) -> None:
     entry = changed(id=None)
-    analysed(tmp_path, 1, NIGHT, exceptions=written(tmp_path, entry, entry))
+    analyzed(tmp_path, 1, NIGHT, exceptions=written(tmp_path, entry, entry))
     [first, second] = state(tmp_path)
     assert first[0].startswith("exc-")
     assert first[1:] == ("active", 1)
@@ -188,7 +188,7 @@ def test_exceptions_without_an_id_get_one_and_a_double_is_told(tmp_path: Path) -
 
 def test_the_exact_one_wins_over_a_glob(tmp_path: Path) -> None:
     entries = (changed(id="WIDE", subject="'aws:*'"), ENTRY)
-    analysed(tmp_path, 1, NIGHT, exceptions=written(tmp_path, *entries))
+    analyzed(tmp_path, 1, NIGHT, exceptions=written(tmp_path, *entries))
     query = f"SELECT subject_name, exception_id FROM findings WHERE rule = '{RULE}' ORDER BY 1"
     assert rows(tmp_path, 1, query) == [("A", "RISK-1"), ("AB", "WIDE")]
 

@@ -1,6 +1,6 @@
 """A trust in a repository that is not there: found when GitHub was read in full, and not claimed when it was not.
 
-Each night is collected over HTTP, and analysed together with a role of AWS that trusts the repository.
+Each night is collected over HTTP, and analyzed together with a role of AWS that trusts the repository.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def settings_of(folder: Path) -> Settings:
     return load(folder / "config.yaml").settings
 
 
-def test_a_snapshot_analysed_and_reported_again_gives_the_same_bytes_in_every_file(
+def test_a_snapshot_analyzed_and_reported_again_gives_the_same_bytes_in_every_file(
     demo: Demo, tmp_path: Path
 ) -> None:
     folder = tmp_path / "demo"

@@ -14,7 +14,7 @@ from tests.sealed_night import (
     ACCOUNT,
     FIRST,
     account,
-    analysed,
+    analyzed,
     denied,
     everything,
     findings,
@@ -36,27 +36,27 @@ BASE: list[Record] = [account(), role("deploy"), *everything()]
 
 
 def test_first_night_is_new_and_has_no_baseline(tmp_path: Path) -> None:
-    summary = analysed(tmp_path, 1, [*BASE, key("A")])
+    summary = analyzed(tmp_path, 1, [*BASE, key("A")])
     assert summary.baseline is None
     assert findings(tmp_path, 1, RULE) == {"A": "new"}
 
 
 def test_open_then_resolved_then_silent_then_reopened(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, [*BASE, key("A"), key("B")])
-    second = analysed(tmp_path, 2, [*BASE, key("A")])
+    analyzed(tmp_path, 1, [*BASE, key("A"), key("B")])
+    second = analyzed(tmp_path, 2, [*BASE, key("A")])
     assert second.baseline == run_of(1)
     assert findings(tmp_path, 2, RULE) == {"A": "open after new", "B": "resolved after new"}
     assert rows(tmp_path, 2, "SELECT DISTINCT gone_in FROM findings WHERE status = 'resolved'") == [
         (run_of(2),)
     ]
-    analysed(tmp_path, 3, [*BASE, key("A")])
+    analyzed(tmp_path, 3, [*BASE, key("A")])
     assert findings(tmp_path, 3, RULE) == {"A": "open after open"}
-    analysed(tmp_path, 4, [*BASE, key("A"), key("B")])
+    analyzed(tmp_path, 4, [*BASE, key("A"), key("B")])
     assert findings(tmp_path, 4, RULE) == {"A": "open after open", "B": "reopened after resolved"}
     seen = "SELECT subject_name, first_seen, changed_at FROM findings WHERE rule = 'credential-unused' ORDER BY 1"
     first, fourth = on(1).replace(tzinfo=None), on(4).replace(tzinfo=None)
     assert rows(tmp_path, 4, seen) == [("A", first, first), ("B", first, fourth)]
-    analysed(tmp_path, 5, [*BASE, key("A"), key("B")])
+    analyzed(tmp_path, 5, [*BASE, key("A"), key("B")])
     assert findings(tmp_path, 5, RULE) == {"A": "open after open", "B": "open after reopened"}
     assert rows(tmp_path, 5, seen)[1] == ("B", first, fourth)
 
@@ -69,12 +69,12 @@ def test_what_differs_from_the_night_before_is_named(tmp_path: Path) -> None:
         [(names,)] = rows(tmp_path, number, f"SELECT changed FROM findings WHERE rule = '{RULE}'")
         return list(names)
 
-    analysed(tmp_path, 1, night("platform"))
-    analysed(tmp_path, 2, night("platform"))
-    analysed(tmp_path, 3, night("data"))
-    analysed(tmp_path, 4, night("data", unused_days=99))
-    analysed(tmp_path, 5, night("data", unused_days=99), due_days={"medium": 5})
-    analysed(tmp_path, 6, [account(), role("deploy"), denied("credentials")], due_days={"medium": 5})
+    analyzed(tmp_path, 1, night("platform"))
+    analyzed(tmp_path, 2, night("platform"))
+    analyzed(tmp_path, 3, night("data"))
+    analyzed(tmp_path, 4, night("data", unused_days=99))
+    analyzed(tmp_path, 5, night("data", unused_days=99), due_days={"medium": 5})
+    analyzed(tmp_path, 6, [account(), role("deploy"), denied("credentials")], due_days={"medium": 5})
     assert [changed(number) for number in range(1, 7)] == [[], [], ["owner"], ["detail"], ["due_at"], []]
 
 
@@ -99,14 +99,14 @@ def test_what_differs_from_the_night_before_is_named(tmp_path: Path) -> None:
 def test_a_night_that_did_not_look_resolves_nothing(
     tmp_path: Path, second_night: list[Record], reason: str
 ) -> None:
-    analysed(tmp_path, 1, [*BASE, key("A")])
+    analyzed(tmp_path, 1, [*BASE, key("A")])
     rest = [record for record in BASE if record.id != listed("credentials").id]
-    analysed(tmp_path, 2, [*rest, *second_night])
+    analyzed(tmp_path, 2, [*rest, *second_night])
     assert findings(tmp_path, 2, RULE) == {"A": "unobserved after new"}
     [(said,)] = rows(tmp_path, 2, f"SELECT not_observed FROM findings WHERE rule = '{RULE}'")
     assert said.startswith(reason)
     # The night that looks again decides.
-    analysed(tmp_path, 3, BASE)
+    analyzed(tmp_path, 3, BASE)
     assert findings(tmp_path, 3, RULE) == {"A": "resolved after unobserved"}
     assert rows(tmp_path, 3, f"SELECT not_observed FROM findings WHERE rule = '{RULE}'") == [(None,)]
 
@@ -114,18 +114,18 @@ def test_a_night_that_did_not_look_resolves_nothing(
 def test_a_listing_that_was_carried_forward_is_the_one_that_is_read_again_later(tmp_path: Path) -> None:
     rest = [record for record in BASE if record.id != listed("credentials").id]
     carried = carried_forward(listed("credentials"), on(1))
-    analysed(tmp_path, 1, [*BASE, key("A")])
+    analyzed(tmp_path, 1, [*BASE, key("A")])
     for night in (2, 3):
-        analysed(tmp_path, night, [*rest, carried, key("A")])
+        analyzed(tmp_path, night, [*rest, carried, key("A")])
         assert findings(tmp_path, night, RULE)["A"].startswith("open")
-    analysed(tmp_path, 4, BASE)
+    analyzed(tmp_path, 4, BASE)
     assert findings(tmp_path, 4, RULE) == {"A": "resolved after open"}
 
 
 def test_what_is_unobserved_and_seen_again_is_open_with_its_first_night(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, [*BASE, key("A")])
-    analysed(tmp_path, 2, [account(), role("deploy"), denied("credentials")])
-    analysed(tmp_path, 3, [*BASE, key("A")])
+    analyzed(tmp_path, 1, [*BASE, key("A")])
+    analyzed(tmp_path, 2, [account(), role("deploy"), denied("credentials")])
+    analyzed(tmp_path, 3, [*BASE, key("A")])
     assert findings(tmp_path, 3, RULE) == {"A": "open after unobserved"}
     assert rows(tmp_path, 3, f"SELECT first_seen FROM findings WHERE rule = '{RULE}'") == [
         (on(1).replace(tzinfo=None),)
@@ -135,32 +135,32 @@ def test_what_is_unobserved_and_seen_again_is_open_with_its_first_night(tmp_path
 def test_another_account_without_gap_does_not_resolve_for_this_one(tmp_path: Path) -> None:
     other = "aws:account:2"
     second = [account(2), key("B", account_id=other), *everything(other)]
-    analysed(tmp_path, 1, [*BASE, key("A")], second)
-    analysed(tmp_path, 2, second)
+    analyzed(tmp_path, 1, [*BASE, key("A")], second)
+    analyzed(tmp_path, 2, second)
     assert findings(tmp_path, 2, RULE) == {"A": "unobserved after new", "B": "open after new"}
 
 
 def test_a_gap_of_another_kind_or_table_does_not_hold_a_finding_open(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, [*BASE, key("A")])
-    analysed(tmp_path, 2, [*BASE, denied("secrets")])
+    analyzed(tmp_path, 1, [*BASE, key("A")])
+    analyzed(tmp_path, 2, [*BASE, denied("secrets")])
     assert findings(tmp_path, 2, RULE) == {"A": "resolved after new"}
 
 
 def test_what_a_provider_never_shows_does_not_hold_findings_of_other_kinds_open(tmp_path: Path) -> None:
     blind = denied("credentials", kind="oauth-app", call="OAuth apps")
-    analysed(tmp_path, 1, [*BASE, blind, key("A")])
-    analysed(tmp_path, 2, [*BASE, blind])
+    analyzed(tmp_path, 1, [*BASE, blind, key("A")])
+    analyzed(tmp_path, 2, [*BASE, blind])
     assert findings(tmp_path, 2, RULE) == {"A": "resolved after new"}
 
 
 def test_findings_of_a_disabled_rule_are_listed_once_and_come_back(tmp_path: Path) -> None:
     night = [*BASE, key("A")]
-    analysed(tmp_path, 1, night)
-    analysed(tmp_path, 2, night, disabled=(RULE,))
+    analyzed(tmp_path, 1, night)
+    analyzed(tmp_path, 2, night, disabled=(RULE,))
     assert findings(tmp_path, 2, RULE) == {"A": "unobserved after new"}
-    analysed(tmp_path, 3, night, disabled=(RULE,))
+    analyzed(tmp_path, 3, night, disabled=(RULE,))
     assert findings(tmp_path, 3, RULE) == {}
-    analysed(tmp_path, 4, night)
+    analyzed(tmp_path, 4, night)
     assert findings(tmp_path, 4, RULE) == {"A": "open after unobserved"}
 
 
@@ -183,9 +183,9 @@ examples:
 """
     (rules / "own.yaml").write_text(text, encoding="utf-8")
     night = [*BASE, key("A")]
-    analysed(tmp_path, 1, night, custom_rules=rules)
+    analyzed(tmp_path, 1, night, custom_rules=rules)
     assert findings(tmp_path, 1, "own") == {"A": "new"}
-    failed = analysed(tmp_path, 2, night, custom_rules=rules, rule_params={"own": {"divisor": -1}})
+    failed = analyzed(tmp_path, 2, night, custom_rules=rules, rule_params={"own": {"divisor": -1}})
     assert [error.split(":")[0] for error in failed.errors] == ["own"]
     assert findings(tmp_path, 2, "own") == {"A": "error after new"}
     assert findings(tmp_path, 2, RULE) == {"A": "open after new"}
@@ -193,26 +193,26 @@ examples:
 
 
 def test_history_outlives_pruned_snapshots(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, [*BASE, key("A")])
+    analyzed(tmp_path, 1, [*BASE, key("A")])
     remove(tmp_path / "snapshots" / run_of(1))
-    analysed(tmp_path, 2, [*BASE, key("A")])
+    analyzed(tmp_path, 2, [*BASE, key("A")])
     assert findings(tmp_path, 2, RULE) == {"A": "open after new"}
     assert (tmp_path / "history" / f"{run_of(1)}.metrics.json").is_file()
 
 
 def test_an_earlier_run_is_compared_with_what_came_before_it(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, [*BASE, key("A")])
-    analysed(tmp_path, 2, [*BASE, key("A")])
+    analyzed(tmp_path, 1, [*BASE, key("A")])
+    analyzed(tmp_path, 2, [*BASE, key("A")])
     again = analyze(tmp_path, run_of(1), settings=AnalyzeSettings())
     assert again.baseline is None
     assert findings(tmp_path, 1, RULE) == {"A": "new"}
 
 
 def test_transitions_are_kept(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, [*BASE, key("A")])
-    analysed(tmp_path, 2, [*BASE, key("A")])
-    analysed(tmp_path, 3, BASE)
-    analysed(tmp_path, 4, [*BASE, key("A")])
+    analyzed(tmp_path, 1, [*BASE, key("A")])
+    analyzed(tmp_path, 2, [*BASE, key("A")])
+    analyzed(tmp_path, 3, BASE)
+    analyzed(tmp_path, 4, [*BASE, key("A")])
     import pyarrow.parquet
 
     table = pyarrow.parquet.read_table(tmp_path / "history" / f"{run_of(4)}.parquet")
@@ -221,8 +221,8 @@ def test_transitions_are_kept(tmp_path: Path) -> None:
 
 
 def test_due_dates_count_from_the_first_night(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, [*BASE, key("A")])
-    analysed(tmp_path, 2, [*BASE, key("A")], due_days={"medium": 10})
+    analyzed(tmp_path, 1, [*BASE, key("A")])
+    analyzed(tmp_path, 2, [*BASE, key("A")], due_days={"medium": 10})
     assert rows(tmp_path, 2, f"SELECT due_at FROM findings WHERE rule = '{RULE}'") == [
         ((FIRST + timedelta(days=10)).replace(tzinfo=None),)
     ]
@@ -258,13 +258,13 @@ examples:
     )
     here = [*BASE, link]
     there = [account(2), role("boss", account_id=other), grant, *everything(other)]
-    first = analysed(tmp_path, 1, here, there, custom_rules=rules)
+    first = analyzed(tmp_path, 1, here, there, custom_rules=rules)
     assert first.errors == []
     assert findings(tmp_path, 1, "reaches-admin") == {"deploy": "new"}
     blind = [account(2), role("boss", account_id=other), denied("grants", account_id=other)]
-    analysed(tmp_path, 2, here, blind, custom_rules=rules)
+    analyzed(tmp_path, 2, here, blind, custom_rules=rules)
     assert findings(tmp_path, 2, "reaches-admin") == {"deploy": "unobserved after new"}
     status = f"SELECT status FROM rule_results WHERE rule = 'reaches-admin' AND account_id = '{ACCOUNT}'"
     assert rows(tmp_path, 2, status) == [("incomplete",)]
-    analysed(tmp_path, 3, BASE, there, custom_rules=rules)
+    analyzed(tmp_path, 3, BASE, there, custom_rules=rules)
     assert findings(tmp_path, 3, "reaches-admin") == {"deploy": "resolved after unobserved"}

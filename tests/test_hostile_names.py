@@ -10,7 +10,7 @@ from scanner.analyze.explain import explain
 from scanner.command.summary import diff_lines
 from scanner.night import open_night
 from scanner.safe_text import plain_lines
-from tests.sealed_night import account, analysed, everything, key, role, run_of
+from tests.sealed_night import account, analyzed, everything, key, role, run_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +20,8 @@ HOSTILE = "=cmd|\x1b[2J\x1b]0;owned\x07</script>\u202eevil\nChange:  nothing to 
 
 def hostile_nights(tmp_path: Path) -> None:
     night = [account(name=HOSTILE), role(HOSTILE, owner=HOSTILE, tags={"team": HOSTILE}), *everything()]
-    analysed(tmp_path, 1, [*night, key(HOSTILE[:200], identity_id=f"aws:iam-role:{HOSTILE}")])
-    analysed(tmp_path, 2, [account(name=HOSTILE), *everything()])
+    analyzed(tmp_path, 1, [*night, key(HOSTILE[:200], identity_id=f"aws:iam-role:{HOSTILE}")])
+    analyzed(tmp_path, 2, [account(name=HOSTILE), *everything()])
 
 
 def test_no_name_commands_the_terminal_or_forges_a_line(tmp_path: Path) -> None:
@@ -53,8 +53,8 @@ def test_no_cell_computes_or_breaks_its_row(tmp_path: Path) -> None:
 
 
 def test_what_failed_or_is_excepted_is_not_told_as_gone(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, [account(), role("deploy"), key("A"), *everything()])
-    analysed(tmp_path, 2, [account(), role("deploy")])
+    analyzed(tmp_path, 1, [account(), role("deploy"), key("A"), *everything()])
+    analyzed(tmp_path, 2, [account(), role("deploy")])
     lines = diff_lines(tmp_path, run_of(1), run_of(2))
     assert not [line for line in lines if line.startswith("- ")]
     assert [line for line in lines if line.startswith("~ ") and "could not be checked" in line]

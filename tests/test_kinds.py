@@ -87,7 +87,7 @@ def test_what_is_declared_is_yielded_in_the_demo_or_expected_by_a_test(name: str
     module = name.replace("-", "_")
     expected = sources(f"tests/test_{module}*.py", f"tests/data/{module}*.txt")
     if name == "definitions":
-        expected += sources("tests/test_labelled_workflows.py", "tests/data/labelled_workflows/*.yaml")
+        expected += sources("tests/test_labeled_workflows.py", "tests/data/labeled_workflows/*.yaml")
     declared = declared_by(load_collector(name)).kinds
     if name != "definitions":  # what definitions yield is tested with them
         of_definitions = load_collector("definitions").KINDS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from scanner.records import Link, Record, Secret, Trust
-from tests.sealed_night import ACCOUNT, account, analysed, denied, everything, key, on, role, rows
+from tests.sealed_night import ACCOUNT, account, analyzed, denied, everything, key, on, role, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ def test_pipelines_that_read_or_hold_a_stored_secret_are_told_from_those_that_do
         pipeline("dark-and-reads", account_id=OTHER, secrets=["NPM_TOKEN"]),
         denied("weaknesses", account_id=OTHER),
     ]
-    analysed(tmp_path, 1, night)
+    analyzed(tmp_path, 1, night)
     assert figures(tmp_path, *PIPELINES) == [6, 2 / 5, 1]
 
 
@@ -92,12 +92,12 @@ def test_identities_that_sign_in_with_what_lasts_are_told_from_those_that_do_not
         role("dark", account_id=OTHER, issuer="https://issuer.example"),
         denied("credentials", account_id=OTHER),
     ]  # fmt: skip
-    analysed(tmp_path, 1, night)
+    analyzed(tmp_path, 1, night)
     assert figures(tmp_path, *SIGNING_IN) == [6, 3 / 5, 1]
 
 
 def test_a_share_of_nothing_known_is_left_out(tmp_path: Path) -> None:
-    analysed(
+    analyzed(
         tmp_path,
         1,
         [account(), pipeline("dark", issuer="https://issuer.example"), denied("*", call="collect")],
@@ -108,7 +108,7 @@ def test_a_share_of_nothing_known_is_left_out(tmp_path: Path) -> None:
 
 def test_what_a_provider_never_shows_of_one_kind_leaves_the_others_known(tmp_path: Path) -> None:
     blind = msgspec.structs.replace(denied("credentials", kind="oauth-app"), reason="unsupported")
-    analysed(
+    analyzed(
         tmp_path, 1, [account(), *everything(), role("federated", issuer="https://issuer.example"), blind]
     )
     assert figures(tmp_path, *SIGNING_IN) == [1, 1.0, 0]

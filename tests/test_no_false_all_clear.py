@@ -1,6 +1,6 @@
 """A permission that is taken away resolves nothing: night 1 sees everything, night 2 is the same world, less one right.
 
-Each night is collected by the real collectors over HTTP and analysed by the rules that found something on night 1.
+Each night is collected by the real collectors over HTTP and analyzed by the rules that found something on night 1.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ GITLAB_TOKEN = "TEST_ALL_CLEAR_GITLAB_TOKEN"
 
 
 class Estate:
-    """A state folder with one analysed night, and the findings that it has open."""
+    """A state folder with one analyzed night, and the findings that it has open."""
 
     def __init__(self, state: Path) -> None:
         self.state = state
@@ -53,7 +53,7 @@ class Estate:
         self.silent = [rule.id for rule in load_rules() if rule.id not in found]
 
     def second(self, section: dict[str, Any], folder: Path) -> dict[str, str]:
-        """Analyse a later night in a copy of the state; returns what became of the findings of the first."""
+        """Analyze a later night in a copy of the state; returns what became of the findings of the first."""
         copy = folder / "state"
         shutil.copytree(self.state, copy)
         self._night(copy, section, LATER)

@@ -87,7 +87,7 @@ def test_the_snapshot_of_actions_is_in_it(wheel: Path) -> None:
     assert {f"collectors/aws/evaluator/data/{name}" for name in data} <= set(names(wheel))
 
 
-def test_the_licence_is_in_it(wheel: Path) -> None:
+def test_the_license_is_in_it(wheel: Path) -> None:
     assert [name for name in names(wheel) if name.endswith("licenses/LICENSE")]
 
 

@@ -17,7 +17,7 @@ from collectors.definitions import Context, PipelineKind, definition_records, pa
 from scanner.records import Identity
 from scanner.secrets.detectors import Fingerprint
 from tests.aws_iam import ACCOUNT, allow, document, facts, role, trusts
-from tests.test_reach import analysed, edges, identity
+from tests.test_reach import analyzed, edges, identity
 
 if TYPE_CHECKING:
     from scanner.records import Record, Trust
@@ -363,7 +363,7 @@ def become(tmp_path_factory: pytest.TempPathFactory) -> list[str | None]:
         kept = [
             one for one in records if not isinstance(one, Identity) or one in part or one.kind == "iam-role"
         ]
-        with analysed(folder, *kept) as tables:
+        with analyzed(folder, *kept) as tables:
             found |= {(source, target): kind for source, kind, target in edges(tables)}
     return [found.get((f"p{number}", f"aws:iam-role:AROAR{number}")) for number in range(len(CASES))]
 

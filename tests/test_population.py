@@ -17,7 +17,7 @@ from scanner.records import Grant
 from tests.sealed_night import (
     ACCOUNT,
     account,
-    analysed,
+    analyzed,
     denied,
     everything,
     key,
@@ -58,15 +58,15 @@ def _night(moment: Any) -> int | None:
 
 
 def test_what_comes_and_goes_has_its_nights(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, [*BASE, key("A"), grant("reader")])
+    analyzed(tmp_path, 1, [*BASE, key("A"), grant("reader")])
     assert known(tmp_path, 1) == {"A": (1, None)}
-    analysed(tmp_path, 2, [*BASE, key("A"), key("B"), grant("admin")])
+    analyzed(tmp_path, 2, [*BASE, key("A"), key("B"), grant("admin")])
     assert known(tmp_path, 2) == {"A": (1, None), "B": (2, None)}
     assert known(tmp_path, 2, "grants") == {"admin": (2, None), "reader": (1, 2)}
-    analysed(tmp_path, 3, [*BASE, key("B")])
+    analyzed(tmp_path, 3, [*BASE, key("B")])
     assert known(tmp_path, 3) == {"A": (1, 3), "B": (2, None)}
     assert known(tmp_path, 3, "identities") == {"deploy": (1, None)}
-    analysed(tmp_path, 5, [*BASE, key("A")])
+    analyzed(tmp_path, 5, [*BASE, key("A")])
     assert known(tmp_path, 5) == {"A": (1, None), "B": (2, 5)}
 
 
@@ -84,19 +84,19 @@ def test_what_comes_and_goes_has_its_nights(tmp_path: Path) -> None:
     ],
 )
 def test_a_night_that_did_not_look_removes_nothing(tmp_path: Path, second_night: list[Record]) -> None:
-    analysed(tmp_path, 1, [*BASE, key("A")])
+    analyzed(tmp_path, 1, [*BASE, key("A")])
     rest = [record for record in BASE if record.id != listed("credentials").id]
-    analysed(tmp_path, 2, [*rest, *second_night])
+    analyzed(tmp_path, 2, [*rest, *second_night])
     assert known(tmp_path, 2) == {"A": (1, None)}
     # The night that looks again decides.
-    analysed(tmp_path, 3, BASE)
+    analyzed(tmp_path, 3, BASE)
     assert known(tmp_path, 3) == {"A": (1, 3)}
 
 
 def test_a_gap_of_another_kind_or_account_holds_nothing(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, [*BASE, key("A")])
+    analyzed(tmp_path, 1, [*BASE, key("A")])
     other = "aws:account:2"
-    analysed(
+    analyzed(
         tmp_path,
         2,
         [*BASE, denied("credentials", kind="oauth-app")],
@@ -107,18 +107,18 @@ def test_a_gap_of_another_kind_or_account_holds_nothing(tmp_path: Path) -> None:
 
 def test_dates_outlive_pruned_snapshots_and_what_is_gone_is_listed_for_a_year(tmp_path: Path) -> None:
     for night in (1, 2, 3, 4, 5):
-        analysed(tmp_path, night, [*BASE, key("A")] if night < 3 else BASE)
+        analyzed(tmp_path, night, [*BASE, key("A")] if night < 3 else BASE)
     settings = Settings(state=tmp_path, collectors={}, retention=Retention(daily=1, monthly=0, yearly=0))
     prune_lines(settings, delete=True, force=True)
-    analysed(tmp_path, 2 + KEPT_DAYS, BASE)
+    analyzed(tmp_path, 2 + KEPT_DAYS, BASE)
     assert known(tmp_path, 2 + KEPT_DAYS) == {"A": (1, 3)}
-    analysed(tmp_path, 3 + KEPT_DAYS, BASE)
+    analyzed(tmp_path, 3 + KEPT_DAYS, BASE)
     assert known(tmp_path, 3 + KEPT_DAYS) == {}
 
 
-def test_a_night_analysed_again_is_the_same(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, [*BASE, key("A"), key("B")])
-    analysed(tmp_path, 2, [*BASE, key("B"), key("C")])
+def test_a_night_analyzed_again_is_the_same(tmp_path: Path) -> None:
+    analyzed(tmp_path, 1, [*BASE, key("A"), key("B")])
+    analyzed(tmp_path, 2, [*BASE, key("B"), key("C")])
     files = sorted((tmp_path / "analysis" / run_of(2) / "population").iterdir())
     before = [path.read_bytes() for path in files]
     analyze(tmp_path, run_of(2), settings=AnalyzeSettings())
@@ -129,8 +129,8 @@ def test_a_night_analysed_again_is_the_same(tmp_path: Path) -> None:
 
 def test_the_csv_files_list_what_is_gone_once(tmp_path: Path) -> None:
     gone = role("gone", surface="workload")
-    analysed(tmp_path, 1, [*BASE, gone, key("A"), key("B"), grant("reader")])
-    analysed(tmp_path, 2, [*BASE, key("B"), key("C")])
+    analyzed(tmp_path, 1, [*BASE, gone, key("A"), key("B"), grant("reader")])
+    analyzed(tmp_path, 2, [*BASE, key("B"), key("C")])
     (tmp_path / "out").mkdir()
     with open_night(tmp_path, run_of(2), previous=run_of(1)) as night:
         write(night, tmp_path / "out", Config())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scanner.analyze.history import superseded
 from scanner.command.summary import prune_lines
 from scanner.config import Retention, Settings
-from tests.sealed_night import account, analysed, everything, findings, key, role, rows, run_of
+from tests.sealed_night import account, analyzed, everything, findings, key, role, rows, run_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ def names(folder: Path) -> set[str]:
 
 def test_superseded_histories_go_and_what_they_knew_stays(tmp_path: Path) -> None:
     for night in range(1, 6):
-        analysed(tmp_path, night, [*BASE, key("A")])
+        analyzed(tmp_path, night, [*BASE, key("A")])
     settings = Settings(state=tmp_path, collectors={}, retention=Retention(daily=1, monthly=0, yearly=0))
     history = tmp_path / "history"
     before = names(history)
@@ -41,7 +41,7 @@ def test_superseded_histories_go_and_what_they_knew_stays(tmp_path: Path) -> Non
     assert names(history) == kept | figures | {"version.json"}
     assert names(tmp_path / "snapshots") == names(tmp_path / "analysis") == {run_of(5)}
 
-    analysed(tmp_path, 6, BASE)
+    analyzed(tmp_path, 6, BASE)
     assert findings(tmp_path, 6, RULE) == {"A": "resolved after open"}
     first_seen = rows(
         tmp_path, 6, f"SELECT strftime(first_seen, '%Y%m%dT%H%M%SZ') FROM findings WHERE rule = '{RULE}'"
@@ -52,5 +52,5 @@ def test_superseded_histories_go_and_what_they_knew_stays(tmp_path: Path) -> Non
 def test_three_histories_or_fewer_stay(tmp_path: Path) -> None:
     assert superseded(tmp_path) == []
     for night in (1, 2, 3):
-        analysed(tmp_path, night, [*BASE, key("A")])
+        analyzed(tmp_path, night, [*BASE, key("A")])
     assert superseded(tmp_path) == []

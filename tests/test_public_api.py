@@ -69,7 +69,7 @@ def test_an_unknown_table_and_an_unknown_run_are_told(state: Path, tmp_path: Pat
         _ = night.identites
     with pytest.raises(SnapshotError, match="20200101T000000Z"):
         Frames(state, "20200101T000000Z")
-    with pytest.raises(SnapshotError, match="analysed run"):
+    with pytest.raises(SnapshotError, match="analyzed run"):
         Frames(tmp_path / "nowhere")
 
 

@@ -92,7 +92,7 @@ def link(source: str, relation: Any, target: str) -> Link:
 
 
 @contextmanager
-def analysed(folder: Path, *records: Record) -> Iterator[Tables]:
+def analyzed(folder: Path, *records: Record) -> Iterator[Tables]:
     tables = Tables([folder])
     try:
         for name, cls in TABLES.items():
@@ -110,7 +110,7 @@ def edges(tables: Tables) -> list[tuple[Any, ...]]:
 
 def test_a_token_that_passes_gives_an_edge_and_one_that_does_not_gives_none(tmp_path: Path) -> None:
     pin = Test(claim="sub", operator="equals", values=["repo:acme/app:environment:production"])
-    with analysed(
+    with analyzed(
         tmp_path,
         pipeline("deploy", "repo:acme/app:environment:production"),
         pipeline("other", "repo:acme/other:environment:production"),
@@ -122,7 +122,7 @@ def test_a_token_that_passes_gives_an_edge_and_one_that_does_not_gives_none(tmp_
 
 
 def test_a_wide_trust_admits_every_repository_and_some_branches_are_a_pattern(tmp_path: Path) -> None:
-    with analysed(
+    with analyzed(
         tmp_path,
         pipeline("a", "repo:acme/a:ref:refs/heads/main"),
         pipeline("b", "repo:acme/b:ref:refs/heads/*"),
@@ -145,7 +145,7 @@ def test_a_condition_on_an_immutable_claim_refuses_the_renamed_repository(tmp_pa
         Test(claim="sub", operator="glob", values=["repo:acme/app:*"]),
         Test(claim="repository_id", operator="equals", values=["5001"]),
     )
-    with analysed(
+    with analyzed(
         tmp_path,
         pipeline("right", tokens=[{"sub": "repo:acme/app:ref:refs/heads/main", "repository_id": "5001"}]),
         pipeline("recycled", tokens=[{"sub": "repo:acme/app:ref:refs/heads/main", "repository_id": "6666"}]),
@@ -156,7 +156,7 @@ def test_a_condition_on_an_immutable_claim_refuses_the_renamed_repository(tmp_pa
 
 
 def test_the_shortest_path_is_kept_and_reads_as_a_sentence(tmp_path: Path) -> None:
-    with analysed(
+    with analyzed(
         tmp_path,
         pipeline("deploy", "s"),
         identity("role"),
@@ -181,7 +181,7 @@ def test_the_shortest_path_is_kept_and_reads_as_a_sentence(tmp_path: Path) -> No
 
 def test_cycles_end(tmp_path: Path) -> None:
     ring = [link(f"r{n}", "can_become", f"r{(n + 1) % 4}") for n in range(4)]
-    with analysed(tmp_path, *(identity(f"r{n}") for n in range(4)), *ring, grant("r0", "admin")) as tables:
+    with analyzed(tmp_path, *(identity(f"r{n}") for n in range(4)), *ring, grant("r0", "admin")) as tables:
         assert tables.rows("SELECT 1") is not None
         assert tables.one("SELECT count(*) FROM reach WHERE power = 'admin'") == 4
 
@@ -214,13 +214,13 @@ def test_a_held_key_leads_to_its_user(tmp_path: Path) -> None:
         key,
         stored,
     )
-    with analysed(tmp_path, *records) as tables:
+    with analyzed(tmp_path, *records) as tables:
         assert edges(tables) == [("deploy", "holds-key", "user"), ("everything", "holds-key", "user")]
 
 
 def test_an_account_trust_needs_a_grant_on_the_other_side(tmp_path: Path) -> None:
     role = identity("role", address="arn:aws:iam::1:role/role")
-    with analysed(
+    with analyzed(
         tmp_path,
         role,
         identity("allowed", account_id="aws:account:222222222222"),
@@ -261,7 +261,7 @@ def test_the_excess_is_what_delivering_does_not_need_and_the_workload_does_not_h
         pipeline_powers=("read-secrets", "change-delivery", "deploy", "change-data", "read"),
         workload_powers=("change-data", "read"),
     )
-    with analysed(tmp_path, *given) as tables:
+    with analyzed(tmp_path, *given) as tables:
         row = excess(tables)
         assert row["excess"] == ["read-secrets"]
         assert row["complete"]
@@ -273,12 +273,12 @@ def test_the_excess_is_what_delivering_does_not_need_and_the_workload_does_not_h
 
 
 def test_equal_signatures_have_no_excess(tmp_path: Path) -> None:
-    with analysed(tmp_path, *delivery(pipeline_powers=("deploy",), workload_powers=("read-data",))) as tables:
+    with analyzed(tmp_path, *delivery(pipeline_powers=("deploy",), workload_powers=("read-data",))) as tables:
         assert (excess(tables)["excess"], excess(tables)["complete"]) == ([], True)
 
 
 def test_a_workload_that_is_administrator_leaves_no_excess(tmp_path: Path) -> None:
-    with analysed(tmp_path, *delivery(pipeline_powers=("admin",), workload_powers=("admin",))) as tables:
+    with analyzed(tmp_path, *delivery(pipeline_powers=("admin",), workload_powers=("admin",))) as tables:
         assert excess(tables)["excess"] == []
 
 
@@ -322,12 +322,12 @@ def test_the_way_to_the_excess_is_cut_with_the_smallest_change(
 ) -> None:
     powers: tuple[Power, ...] = ("deploy",) if more else ("read-secrets",)
     given = delivery(*more, pipeline_powers=powers, workload_powers=("read-data",))
-    with analysed(tmp_path, *given) as tables:
+    with analyzed(tmp_path, *given) as tables:
         assert excess(tables)["fix"] == fix
 
 
 def test_without_an_excess_there_is_nothing_to_cut(tmp_path: Path) -> None:
-    with analysed(tmp_path, *delivery(pipeline_powers=("deploy",), workload_powers=("read-data",))) as tables:
+    with analyzed(tmp_path, *delivery(pipeline_powers=("deploy",), workload_powers=("read-data",))) as tables:
         assert excess(tables)["fix"] is None
 
 
@@ -344,7 +344,7 @@ def test_a_gap_makes_the_comparison_incomplete(tmp_path: Path) -> None:
         detail="no",
     )
     given = delivery(gap, pipeline_powers=("deploy",), workload_powers=("read-data",))
-    with analysed(tmp_path, *given) as tables:
+    with analyzed(tmp_path, *given) as tables:
         row = excess(tables)
         assert not row["complete"]
         assert row["why"].startswith("No excess of deploy over api was found")
@@ -354,12 +354,12 @@ def test_a_policy_that_could_not_be_judged_makes_the_comparison_incomplete(tmp_p
     given = delivery(
         grant("deployer", role="broken"), pipeline_powers=("deploy",), workload_powers=("read-data",)
     )
-    with analysed(tmp_path, *given) as tables:
+    with analyzed(tmp_path, *given) as tables:
         assert not excess(tables)["complete"]
 
 
 def test_a_workload_that_the_scan_does_not_know_is_said(tmp_path: Path) -> None:
-    with analysed(
+    with analyzed(
         tmp_path, pipeline("deploy", "s"), link("deploy", "deploys", "arn:aws:lambda:x:1:function:f")
     ) as tables:
         row = excess(tables)
@@ -372,7 +372,7 @@ def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
     files: list[dict[str, bytes]] = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        with analysed(tmp_path / name, *given):
+        with analyzed(tmp_path / name, *given):
             files.append(
                 {
                     f: (tmp_path / name / f).read_bytes()

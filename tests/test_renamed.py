@@ -16,7 +16,7 @@ from scanner.records import TABLES, Coverage, Gap, Grant, Identity
 from scanner.renamed import read_renamed, renamed_values, todays_names
 from scanner.snapshot import SCHEMA_VERSION, SnapshotError, check_history, mark_history, read_manifest
 from scanner.tables import Tables
-from tests.sealed_night import account, analysed, denied, listed, on, role, rows, seal_night
+from tests.sealed_night import account, analyzed, denied, listed, on, role, rows, seal_night
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -132,17 +132,17 @@ def test_a_snapshot_of_the_first_schema_is_refused_with_what_to_do(tmp_path: Pat
 
 
 def test_a_history_of_the_first_schema_stops_collection_and_analysis(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, [account()])
+    analyzed(tmp_path, 1, [account()])
     check_history(tmp_path / "history")
     (tmp_path / "history" / "version.json").unlink()
     with pytest.raises(SnapshotError, match=r"history has schema version 1, .* new `state` folder"):
-        analysed(tmp_path, 2, [account()])
+        analyzed(tmp_path, 2, [account()])
     mark_history(tmp_path / "history")
-    analysed(tmp_path, 2, [account()])
+    analyzed(tmp_path, 2, [account()])
 
 
 def test_a_newer_history_asks_for_an_upgrade(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, [account()])
+    analyzed(tmp_path, 1, [account()])
     (tmp_path / "history" / "version.json").write_text('{"schema_version": 99}')
     with pytest.raises(SnapshotError, match="upgrade sprawlscan"):
         check_history(tmp_path / "history")
@@ -187,26 +187,26 @@ def seen_by(state: Path, night: int, rule: str) -> list[tuple[Any, ...]]:
 def test_findings_of_a_renamed_rule_keep_their_id_and_their_first_night(tmp_path: Path) -> None:
     folder = tmp_path / "rules"
     night = [account(), role("a"), listed("identities")]
-    analysed(tmp_path, 1, night, custom_rules=write_rule(folder, "first-name"))
+    analyzed(tmp_path, 1, night, custom_rules=write_rule(folder, "first-name"))
     (first,) = seen_by(tmp_path, 1, "first-name")
     assert first[2] == "new"
-    analysed(tmp_path, 2, night, custom_rules=write_rule(folder, "second-name", was="first-name"))
+    analyzed(tmp_path, 2, night, custom_rules=write_rule(folder, "second-name", was="first-name"))
     assert seen_by(tmp_path, 2, "second-name") == [(*first[:2], "open", first[3])]
-    analysed(tmp_path, 3, night, custom_rules=write_rule(folder, "third-name", was="first-name, second-name"))
+    analyzed(tmp_path, 3, night, custom_rules=write_rule(folder, "third-name", was="first-name, second-name"))
     assert seen_by(tmp_path, 3, "third-name") == [(*first[:2], "open", first[3])]
     assert rows(tmp_path, 3, "SELECT count(*) FROM findings WHERE rule IN ('first-name', 'second-name')") == [
         (0,)
     ]
     gone = [account(), listed("identities")]
-    analysed(tmp_path, 4, gone, custom_rules=folder)
+    analyzed(tmp_path, 4, gone, custom_rules=folder)
     assert [row[2] for row in seen_by(tmp_path, 4, "third-name")] == ["resolved"]
 
 
 def test_a_rule_that_only_looks_like_an_earlier_one_begins_anew(tmp_path: Path) -> None:
     folder = tmp_path / "rules"
     night = [account(), role("a"), listed("identities")]
-    analysed(tmp_path, 1, night, custom_rules=write_rule(folder, "first-name"))
-    analysed(tmp_path, 2, night, custom_rules=write_rule(folder, "second-name"))
+    analyzed(tmp_path, 1, night, custom_rules=write_rule(folder, "first-name"))
+    analyzed(tmp_path, 2, night, custom_rules=write_rule(folder, "second-name"))
     assert [row[2] for row in seen_by(tmp_path, 2, "second-name")] == ["new"]
     assert [row[2] for row in seen_by(tmp_path, 2, "first-name")] == ["unobserved"]
 
@@ -245,7 +245,7 @@ def test_what_names_a_rule_by_an_earlier_id_is_told_the_new_one_and_exceptions_s
         "     explanation: e, approved: 2026-11-20, expires: 2026-11-25}\n"
     )
     night = [account(), role("a"), listed("identities")]
-    summary = analysed(tmp_path, 1, night, custom_rules=tmp_path / "rules", exceptions=exceptions)
+    summary = analyzed(tmp_path, 1, night, custom_rules=tmp_path / "rules", exceptions=exceptions)
     assert [row[2] for row in seen_by(tmp_path, 1, "second-name")] == ["excepted"]
     assert summary.exceptions == {"expiring": 1}
 
@@ -259,11 +259,11 @@ def test_a_renamed_kind_is_the_same_listing_the_same_member_and_the_same_finding
         roles = [msgspec.structs.replace(role(name), kind=kind) for name in names]
         return [account(), *roles, listed("identities", kind=kind)]
 
-    analysed(tmp_path, 1, night("iam-rolle", "a", "b"), custom_rules=folder)
+    analyzed(tmp_path, 1, night("iam-rolle", "a", "b"), custom_rules=folder)
     assert [row[2] for row in seen_by(tmp_path, 1, "some-rule")] == ["new", "new"]
     rename()
     write_rule(folder, "some-rule", kind="iam-role")
-    analysed(tmp_path, 2, night("iam-role", "a"), custom_rules=folder)
+    analyzed(tmp_path, 2, night("iam-role", "a"), custom_rules=folder)
     found = {row[1]: row[2] for row in seen_by(tmp_path, 2, "some-rule")}
     assert found == {"aws:iam-role:a": "open", "aws:iam-role:b": "resolved"}
     members = (

@@ -21,7 +21,7 @@ from reports.html.links import web_address
 from reports.html.method import read_frameworks
 from scanner.night import open_night
 from scanner.safe_text import plain
-from tests.sealed_night import account, analysed, denied, everything, key, role, run_of
+from tests.sealed_night import account, analyzed, denied, everything, key, role, run_of
 from tests.synthetic_night import AS_OF, NAMES, PATTERNS, PREVIOUS, PROD, finding, write_night
 
 if TYPE_CHECKING:
@@ -130,8 +130,8 @@ def test_accounts_of_which_nothing_was_read_are_named(tmp_path: Path) -> None:
 
 
 def test_what_came_and_went_is_counted(tmp_path: Path) -> None:
-    analysed(tmp_path, 1, [account(), role("deploy"), *everything(), key("A")])
-    analysed(tmp_path, 2, [account(), role("deploy"), *everything(), key("B"), key("C")])
+    analyzed(tmp_path, 1, [account(), role("deploy"), *everything(), key("A")])
+    analyzed(tmp_path, 2, [account(), role("deploy"), *everything(), key("B"), key("C")])
     with open_night(tmp_path, run_of(2), previous=run_of(1)) as night:
         text = Read(render(night, Config())).text
     assert "Inventory: 0 identities added, 0 removed; 2 credentials added, 1 removed." in text
@@ -150,7 +150,7 @@ def test_findings_of_other_providers_are_no_evidence_for_a_benchmark_of_one(tmp_
         msgspec.structs.replace(record, provider="github")
         for record in (key("B", account_id=place), *everything(place))
     ]
-    analysed(tmp_path, 1, [account(), role("deploy"), *everything(), key("A"), *theirs])
+    analyzed(tmp_path, 1, [account(), role("deploy"), *everything(), key("A"), *theirs])
     with open_night(tmp_path, run_of(1)) as night:
         found = read_frameworks(night, rules_in_force(night))
     counted = {name: {row["code"]: row["findings"] for row in rows} for name, rows in found.items()}

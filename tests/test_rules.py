@@ -173,7 +173,7 @@ MAPPING = """
 title: A framework of the tests
 short: Tests
 version: "1"
-licence: none
+license: none
 source: here
 url: https://example.org
 providers: [aws, definitions]
@@ -222,7 +222,7 @@ def test_a_mapping_says_what_silence_proves_and_for_whose_findings(tmp_path: Pat
         (("{credential-unused: 45}", "{trust-open: 45}"), "has no threshold `days`"),
         (("[credentials]", "[credential]"), "no table `credential`; did you mean `credentials`"),
         (("full, trust-open: counter", "wholly, trust-open: counter"), "Invalid enum value 'wholly'"),
-        (("licence: none\n", ""), "licence"),
+        (("license: none\n", ""), "license"),
     ],
 )
 def test_a_mapping_that_claims_what_it_cannot_is_refused(

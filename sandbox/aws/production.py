@@ -329,7 +329,7 @@ def _roles(account: AccountBuilder, organization: str) -> None:
         managed=["SecurityAudit"],
         owner="security",
     )
-    anchor = account.arn("rolesanywhere", f"trust-anchor/{serial('datacentre-ca')}")
+    anchor = account.arn("rolesanywhere", f"trust-anchor/{serial('datacenter-ca')}")
     certificate = {"Service": "rolesanywhere.amazonaws.com"}
     actions = ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]
     backup = {"backup": policy(allow("s3:PutObject", "arn:aws:s3:::lantern-backups/*"))}
@@ -351,9 +351,9 @@ def _roles(account: AccountBuilder, organization: str) -> None:
 def _roles_anywhere(account: AccountBuilder, anchor: str) -> None:
     account.put(
         "trust-anchors",
-        trustAnchorId=serial("datacentre-ca"),
+        trustAnchorId=serial("datacenter-ca"),
         trustAnchorArn=anchor,
-        name="datacentre-ca",
+        name="datacenter-ca",
         source={
             "sourceType": "AWS_ACM_PCA",
             "sourceData": {"acmPcaArn": account.arn("acm-pca", f"certificate-authority/{serial('pca')}")},

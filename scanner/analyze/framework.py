@@ -7,7 +7,7 @@ A file ``scanner/analyze/frameworks/NAME.yaml``::
     version: "5.0"
     published: "2025-03-31"  # optional
     aliases: ["5.0.0"]       # other names of this version
-    licence: CC BY-NC-SA 4.0; ids are cited, the words are ours
+    license: CC BY-NC-SA 4.0; ids are cited, the words are ours
     source: where ids and numbers were read
     url: https://...
     providers: [aws]         # of these only: findings of others are no evidence; left out for all
@@ -57,7 +57,7 @@ class MappedControl(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """One control, and what is evidence for it."""
 
     title: str
-    """Short words: the framework's own where its licence allows, else ours."""
+    """Short words: the framework's own where its license allows, else ours."""
     rules: dict[str, Relation] = {}
     """By rule id."""
     at_most: dict[str, int] = {}
@@ -80,7 +80,7 @@ class _FrameworkFile(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     short: str
     version: str
-    licence: str
+    license: str
     source: str
     url: str
     not_claimed: list[str]
@@ -99,7 +99,7 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
     short: str
     """The name used to cite its controls: ``CIS AWS``."""
     version: str
-    licence: str
+    license: str
     """Under which its text stands, and whose words the titles are."""
     source: str
     """Where ids and numbers were read."""

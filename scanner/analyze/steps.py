@@ -97,7 +97,7 @@ class AnalysisSummary(msgspec.Struct, frozen=True, kw_only=True):
 def analyze(
     state: Path, run_id: str, *, settings: AnalyzeSettings, rules: Sequence[Rule] | None = None
 ) -> AnalysisSummary:
-    """Analyse one sealed run of a state folder.
+    """Analyze one sealed run of a state folder.
 
     ``rules`` are all rules, built-in and custom, as `load_rules` gives them; they are read when left out.
 

@@ -439,7 +439,7 @@ def prune(
         bool, typer.Option("--force", help="Also delete snapshots that open findings cite as evidence.")
     ] = False,
 ) -> None:
-    """List or delete what retention no longer keeps: old snapshots with their analyses, and all but the newest three histories.
+    """List or delete what retention no longer keeps: old snapshots with their analyzes, and all but the newest three histories.
 
     Reports are kept.
     """

@@ -185,7 +185,7 @@ def reduce(source: str) -> str:
     schema = build_ast_schema(DocumentNode(definitions=kept))
     digest = hashlib.sha256(source.encode()).hexdigest()
     return (
-        "# A part of GitHub's public GraphQL schema: @octokit/graphql-schema 15.26.1, MIT licence,\n"
+        "# A part of GitHub's public GraphQL schema: @octokit/graphql-schema 15.26.1, MIT license,\n"
         f"# Copyright (c) GitHub 2025; schema.graphql has sha256 {digest}.\n"
         "# Written by tests/data/reduce_github_graphql.py.\n\n" + print_schema(schema) + "\n"
     )

@@ -1,7 +1,7 @@
 """Cuts GitHub's OpenAPI description down to the operations that the sandbox answers, as JSON Schema.
 
 The full description is MIT-licensed (Copyright (c) 2020 Octokit contributors, https://github.com/octokit/openapi)
-and 13 MB big; what is kept here is under the same licence:
+and 13 MB big; what is kept here is under the same license:
 
     npm pack @octokit/openapi@23.0.2 && tar xzf octokit-openapi-*.tgz
     python tests/data/reduce_github_openapi.py package/generated

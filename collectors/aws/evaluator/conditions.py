@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from collectors.aws.evaluator.actions import catalogue
+from collectors.aws.evaluator.actions import catalog
 from collectors.aws.evaluator.policy import Condition, glob, substitute, variable_names
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def _without_value(condition: Condition, values: tuple[str, ...], context: Reque
     chosen = key.startswith(CHOSEN)
     if not chosen and not key.startswith(NARROWING):
         service = key.partition(":")[0]
-        if service not in catalogue().services:
+        if service not in catalog().services:
             return "unknown"
         chosen = False
     absentable = not key.startswith(ALWAYS_PRESENT)

@@ -1,6 +1,6 @@
 """What policies come to together: allows, minus denies, within the permissions boundary and every SCP level.
 
-`effective_actions` and `can` answer for bare documents, without an account. The order of judgement is AWS's:
+`effective_actions` and `can` answer for bare documents, without an account. The order of judgment is AWS's:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collectors.aws.evaluator.actions import all_of, applicable, catalogue
+from collectors.aws.evaluator.actions import all_of, applicable, catalog
 from collectors.aws.evaluator.authorizer import Authorizer
 from collectors.aws.evaluator.conditions import RequestContext, Truth
 from collectors.aws.evaluator.policy import (
@@ -58,7 +58,7 @@ def pieces(rows: Iterable[ResolvedStatement], limits: PolicyLimits) -> list[Piec
 
 def unbounded(layer: Iterable[ResolvedStatement]) -> bool:
     """Return whether a layer allows everything."""
-    everything = catalogue().everything
+    everything = catalog().everything
     return any(
         row.actions == everything
         and row.truth is Truth.YES
@@ -166,7 +166,7 @@ def effective_actions(
     scps: Sequence[Sequence[dict[str, Any] | str]] = (),
     known: dict[str, tuple[str, ...] | None] | None = None,
 ) -> list[tuple[str, str, Truth]]:
-    """Return ``(action, resource pattern, how far)`` for all that documents allow, in the order of the catalogue."""
+    """Return ``(action, resource pattern, how far)`` for all that documents allow, in the order of the catalog."""
     judge = authorizer_of(
         [parse(document) for document in identity],
         RequestContext(as_of=as_of, known=known or {}),
@@ -176,6 +176,6 @@ def effective_actions(
     found = {
         (name, piece.resource, piece.truth)
         for piece in pieces(judge.allows, judge.limits)
-        for name in catalogue().list(piece.actions)
+        for name in catalog().list(piece.actions)
     }
     return sorted(found)

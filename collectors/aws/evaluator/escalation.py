@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.aws.evaluator.actions import catalogue
+from collectors.aws.evaluator.actions import catalog
 from collectors.aws.evaluator.conditions import Truth
 from collectors.aws.evaluator.escalation_hits import (
     EMPTY,
@@ -263,7 +263,7 @@ class Search:
         self, holder: Holder, actions: tuple[str, ...], indexes: Iterable[PrincipalIndex]
     ) -> Iterator[Principal]:
         """Yield the principals of some indexes that an Allow for an action names."""
-        mask = catalogue().of(actions)
+        mask = catalog().of(actions)
         patterns = dict.fromkeys(
             pattern for row in holder.authorizer.allows if row.actions & mask for pattern in row.resources
         )

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 import yaml
 
-from collectors.aws.evaluator.actions import catalogue
+from collectors.aws.evaluator.actions import catalog
 
 Coverage = Literal[
     "self", "own-policy", "own-group", "target", "policy-of-target", "other-user", "compute", "saml-provider",
@@ -85,7 +85,7 @@ def paths() -> tuple[EscalationPath, ...]:
 
 def _step(names: str, covers: Coverage) -> EscalationStep:
     actions = tuple(names.split("|"))
-    return EscalationStep(actions=actions, covers=covers, mask=catalogue().of(actions))
+    return EscalationStep(actions=actions, covers=covers, mask=catalog().of(actions))
 
 
 @functools.cache
@@ -101,7 +101,7 @@ def interesting() -> int:
 @functools.cache
 def tagging() -> int:
     """Return the set of actions that change the tags which conditions on a user or a role read."""
-    return catalogue().of(TAGGING)
+    return catalog().of(TAGGING)
 
 
 @functools.cache

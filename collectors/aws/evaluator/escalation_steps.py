@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from collectors.aws.evaluator.actions import catalogue
+from collectors.aws.evaluator.actions import catalog
 from collectors.aws.evaluator.authorizer import Authorizer, RequestFacts
 from collectors.aws.evaluator.conditions import Truth
 from collectors.aws.evaluator.escalation_paths import (
@@ -167,7 +167,7 @@ class StepAuthorizer:
         What it names and is known runs with a role that is known, and is judged by that.
         """
         template = self._arn(path.arn or "").replace("{name}", "*")
-        mask = catalogue().of([action])
+        mask = catalog().of([action])
         known = [one.arn for one in self.compute.get(path.compute or "", ())]
         patterns = dict.fromkeys(
             pattern for row in authorizer.allows if row.actions & mask for pattern in row.resources

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from collectors.aws.evaluator.actions import catalogue
+from collectors.aws.evaluator.actions import catalog
 from collectors.aws.evaluator.conditions import Truth
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _named(held: HeldPower) -> str:
         return f"everything except {', '.join(statement.not_actions[:3])}"
     if any(pattern in {"*", "*:*"} for pattern in statement.actions):
         return "every action"
-    names = catalogue().list(held.actions & held.piece.actions, 3)
+    names = catalog().list(held.actions & held.piece.actions, 3)
     return ", ".join(names) if names else "actions"
 
 
@@ -84,7 +84,7 @@ def fix_of(summary: Summary, attachment: Attachment, usage: Usage) -> str | None
         if usage.services:
             return f"Replace {place} with a policy for the services that were used: {', '.join(usage.services[:10])}."
         return f"Replace {place} with a policy that names the actions and resources the identity needs."
-    names = ", ".join(catalogue().list(held.actions, 3))
+    names = ", ".join(catalog().list(held.actions, 3))
     if managed:
         return f"Replace {place} with a customer managed policy that omits {names} or limits its Resource."
     if held.piece.resource == "*":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.aws.evaluator.actions import all_of, catalogue
+from collectors.aws.evaluator.actions import all_of, catalog
 from collectors.aws.evaluator.conditions import NEGATED, RequestContext, Truth, holds
 from collectors.aws.evaluator.policy import glob
 from collectors.aws.evaluator.powers import powers
@@ -94,7 +94,7 @@ def is_admin(pieces: Iterable[Piece], reach: ReachableResources) -> Truth:
     Whoever can attach or write policies on every role and make or open a role to itself, or the same for users and
     their keys, can do everything: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_job-functions.html
     """
-    known = catalogue()
+    known = catalog()
     best = Truth.NO
     total: dict[Truth, int] = {Truth.UNKNOWN: 0, Truth.NARROW: 0, Truth.YES: 0}
     role = f"arn:{reach.partition}:iam::{reach.account}:role/any-role-of-this-account"
@@ -129,7 +129,7 @@ def iam_making() -> int:
 
 @functools.cache
 def _iam_sets() -> tuple[int, int]:
-    known = catalogue()
+    known = catalog()
     return (
         known.of(
             ["iam:AttachRolePolicy", "iam:PutRolePolicy", "iam:CreateRole", "iam:UpdateAssumeRolePolicy"]
@@ -160,7 +160,7 @@ def summarize(pieces: Sequence[Piece], unknown: tuple[str, ...], reach: Reachabl
         if (found := _granting(piece, reach)) and piece.truth is not Truth.NO
     ]
     _add(held, "grant-access", granting)
-    assuming = catalogue().of(["sts:AssumeRole"])
+    assuming = catalog().of(["sts:AssumeRole"])
     _add(
         held,
         "become-other",
@@ -231,7 +231,7 @@ def _granting(piece: Piece, reach: ReachableResources) -> int:
     if not some or not ("*" in piece.resource or "?" in piece.resource):
         return 0
     found = 0
-    known = catalogue()
+    known = catalog()
     tagged = _tagged(statement)
     for action, kind in GRANTING_ON.items():
         bit = 1 << known.bits[action]
@@ -282,7 +282,7 @@ def _pinned(statement: Statement, reach: ReachableResources) -> int:
     Only under a given permissions boundary, or only of given policies, none of which makes an administrator.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     """
-    known = catalogue()
+    known = catalog()
     for condition in statement.conditions:
         if condition.if_exists or condition.qualifier == "all" or condition.operator in NEGATED:
             continue
@@ -298,7 +298,7 @@ def _pinned(statement: Statement, reach: ReachableResources) -> int:
 
 def _beyond(piece: Piece, reach: ReachableResources) -> bool:
     """Return whether a piece assumes roles of other accounts, of which nothing is known here."""
-    if not names_service(piece.row.statement, piece.actions & catalogue().of(["sts:AssumeRole"])):
+    if not names_service(piece.row.statement, piece.actions & catalog().of(["sts:AssumeRole"])):
         return False
     if glob(piece.resource, "arn:aws:iam::000000000000:role/any-role"):
         return piece.truth is Truth.YES
@@ -311,7 +311,7 @@ def names_service(statement: Statement, actions: int) -> bool:
 
     What only the management account can do, or what only matters elsewhere, counts where somebody meant it.
     """
-    services = {name.partition(":")[0].lower() for name in catalogue().list(actions)}
+    services = {name.partition(":")[0].lower() for name in catalog().list(actions)}
     return any(pattern.partition(":")[0] in services for pattern in statement.actions)
 
 
@@ -353,7 +353,7 @@ def _wildcard(pieces: Iterable[Piece]) -> str | None:
 
 
 def _shown(held: Sequence[HeldPower], limit: int = 10) -> list[str]:
-    known = catalogue()
+    known = catalog()
     names: list[str] = []
     for one in held[:3]:
         bits = [known.bits.get(name.lower()) for name in SHOWN.get(one.power, ())]

@@ -12,7 +12,7 @@ import functools
 
 import msgspec
 
-from collectors.aws.evaluator.actions import catalogue
+from collectors.aws.evaluator.actions import catalog
 from scanner.records import POWERS, Power
 
 IAM_GRANTING = (
@@ -154,7 +154,7 @@ class Powers(msgspec.Struct, frozen=True, kw_only=True):
 @functools.cache
 def powers() -> Powers:
     """Return the action sets of the powers."""
-    known = catalogue()
+    known = catalog()
     iam_granting = known.of(IAM_GRANTING)
     becoming = known.of(BECOMING)
     granting = known.of(GRANT_ACCESS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collectors.aws.evaluator.actions import catalogue, matching
+from collectors.aws.evaluator.actions import catalog, matching
 from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
 from collectors.aws.evaluator.policy import (
     PolicyDocument,
@@ -132,7 +132,7 @@ def _resolve(document: PolicyDocument, context: RequestContext) -> ResolvedDocum
                 unknown.append(pattern)
             actions |= found
         if statement.not_actions:
-            actions = catalogue().everything & ~actions
+            actions = catalog().everything & ~actions
         row = ResolvedStatement(
             statement=statement,
             document=document,

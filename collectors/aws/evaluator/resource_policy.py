@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from collectors.aws.evaluator.actions import all_of, applicable, catalogue, matching
+from collectors.aws.evaluator.actions import all_of, applicable, catalog, matching
 from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
 from collectors.aws.evaluator.explain import MEANS
 from collectors.aws.evaluator.grants import breadth_of
@@ -101,7 +101,7 @@ def _statement(
         if reached is None:
             continue
         native = f"{policy.arn}:{number}" + (f":{place}" if len(pairs) > 1 else "")
-        names = catalogue().list(actions, 10)
+        names = catalog().list(actions, 10)
         text = f"{statement.label[0].upper()}{statement.label[1:]} of the policy of {policy.arn} lets {reached.why} use {', '.join(names[:3])}"
         yield Trust(
             id=record_id("aws", "trust", native),
@@ -155,8 +155,8 @@ def _actions(statement: Statement, policy: ResourcePolicy) -> int:
     for pattern in statement.actions or statement.not_actions:
         found |= matching(pattern)
     if statement.not_actions:
-        found = catalogue().everything & ~found
-    first, end = catalogue().services.get(policy.service, (0, 0))
+        found = catalog().everything & ~found
+    first, end = catalog().services.get(policy.service, (0, 0))
     own = (1 << end) - (1 << first)
     resources = [one for one in statement.resources if not all_of(one)]
     if resources:

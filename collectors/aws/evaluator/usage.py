@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.aws.evaluator.actions import catalogue
+from collectors.aws.evaluator.actions import catalog
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,7 +41,7 @@ def usage_of(principal: Principal, actions: int, as_of: datetime) -> Usage:
         return Usage()
     granted = [
         service
-        for service, (first, end) in catalogue().services.items()
+        for service, (first, end) in catalog().services.items()
         if service in accessed and actions >> first & ((1 << (end - first)) - 1)
     ]
     if not granted:

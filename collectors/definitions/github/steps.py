@@ -100,7 +100,7 @@ class RawJob(msgspec.Struct, frozen=True, kw_only=True):
 
 Guard: TypeAlias = Literal["event", "repository", "person", "label"]
 """``event``: the event does not get there; ``repository``: only branches of this repository do; ``person``: only
-who has rights starts it; ``label``: only what a maintainer has labelled since its last change."""
+who has rights starts it; ``label``: only what a maintainer has labeled since its last change."""
 
 
 class Workflow(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,8 +27,8 @@ from tests.aws_iam import (
 
 Shape: TypeAlias = dict[str, Any]
 
-LABELLED: Shape = yaml.safe_load(
-    (Path(__file__).parent / "data" / "labelled_policies.yaml").read_text(encoding="utf-8")
+LABELED: Shape = yaml.safe_load(
+    (Path(__file__).parent / "data" / "labeled_policies.yaml").read_text(encoding="utf-8")
 )
 BY = {"web": "sts:AssumeRoleWithWebIdentity", "saml": "sts:AssumeRoleWithSAML"}
 SERVICES = ["ec2", "lambda", "cloudformation", "glue", "ecs-tasks", "codebuild", "sagemaker"]
@@ -186,17 +186,17 @@ def lets_in(case: Shape) -> bool:
     return any(one.severity in {"critical", "high", "medium"} or one.problem == "SVC-1" for one in found)
 
 
-@pytest.mark.parametrize("case", LABELLED["cases"], ids=lambda case: str(case["id"]))
+@pytest.mark.parametrize("case", LABELED["cases"], ids=lambda case: str(case["id"]))
 def test_escalation(case: Shape) -> None:
     assert gains(records(account_of(case))) is case["escalates"]
 
 
-@pytest.mark.parametrize("case", LABELLED["trusts"], ids=lambda case: str(case["id"]))
+@pytest.mark.parametrize("case", LABELED["trusts"], ids=lambda case: str(case["id"]))
 def test_trust(case: Shape) -> None:
     assert lets_in(case) is case["open"]
 
 
-@pytest.mark.parametrize("case", LABELLED["keepers"], ids=lambda case: str(case["id"]))
+@pytest.mark.parametrize("case", LABELED["keepers"], ids=lambda case: str(case["id"]))
 def test_somebody_with_data(case: Shape) -> None:
     keeper = {
         "can": [
@@ -216,11 +216,9 @@ def test_somebody_with_data(case: Shape) -> None:
 
 
 def test_there_are_enough_cases_of_both_labels() -> None:
-    labels = [case["escalates"] for case in LABELLED["cases"]] + [case["open"] for case in LABELLED["trusts"]]
+    labels = [case["escalates"] for case in LABELED["cases"]] + [case["open"] for case in LABELED["trusts"]]
     assert labels.count(True) >= 180
     assert labels.count(False) >= 120
-    names = [case["id"] for case in (*LABELLED["cases"], *LABELLED["trusts"])]
+    names = [case["id"] for case in (*LABELED["cases"], *LABELED["trusts"])]
     assert len(names) == len(set(names))
-    assert {case["source"][0] for case in (*LABELLED["cases"], *LABELLED["trusts"])} <= set(
-        LABELLED["sources"]
-    )
+    assert {case["source"][0] for case in (*LABELED["cases"], *LABELED["trusts"])} <= set(LABELED["sources"])

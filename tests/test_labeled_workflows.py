@@ -1,8 +1,8 @@
-"""Labelled definitions after public corpora: every planted weakness is told, and no look-alike is.
+"""Labeled definitions after public corpora: every planted weakness is told, and no look-alike is.
 
-The cases were written for this project; ``source`` in each file of ``tests/data/labelled_workflows`` names the
+The cases were written for this project; ``source`` in each file of ``tests/data/labeled_workflows`` names the
 public material whose labels they follow. Print recall and false alarms by code with
-``python -m tests.test_labelled_workflows``.
+``python -m tests.test_labeled_workflows``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from scanner.secrets.detectors import Fingerprint
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FOLDER = Path(__file__).parent / "data" / "labelled_workflows"
+FOLDER = Path(__file__).parent / "data" / "labeled_workflows"
 SHA = "11bd71901bbe5b1630ceea73d27597364c9af683"
 FP = Fingerprint(b"test-key")
 
@@ -66,7 +66,7 @@ def _text(fields: dict[str, object]) -> str:
 
 
 def cases() -> list[Case]:
-    """Return every labelled case, in the order of files."""
+    """Return every labeled case, in the order of files."""
     return [
         Case(path.stem, fields, content.get("code"), vulnerable)
         for path in sorted(FOLDER.glob("*.yaml"))
@@ -87,7 +87,7 @@ def test_the_set_is_whole() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_a_labelled_definition(case: Case) -> None:
+def test_a_labeled_definition(case: Case) -> None:
     found = case.found()
     if case.vulnerable:
         assert set(case.codes) <= found
