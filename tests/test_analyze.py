@@ -281,7 +281,7 @@ def test_a_rule_says_how_far_its_silence_goes(tmp_path: Path) -> None:
         denied("grants", account_id="aws:account:4"),
     ]
     never_asked = [listed("identities", account_id="aws:account:5")]
-    analysed(tmp_path, 1, [*accounts, *everything(), *partly, *blind, *other_kind, *never_asked])
+    analyzed(tmp_path, 1, [*accounts, *everything(), *partly, *blind, *other_kind, *never_asked])
     query = "SELECT account_id, status, missing_table, reason FROM rule_results WHERE rule = 'credential-unused' ORDER BY 1"
     assert rows(tmp_path, 1, query) == [
         ("aws:account:1", "evaluated", None, None),

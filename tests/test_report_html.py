@@ -121,7 +121,7 @@ def test_all_that_a_reviewer_must_know_is_there_without_javascript_and_css(tmp_p
 def test_accounts_of_which_nothing_was_read_are_named(tmp_path: Path) -> None:
     gap = denied("*", call="sts:AssumeRole")
     read = [msgspec.structs.replace(row, target="2") for row in everything("aws:account:2")]
-    analysed(tmp_path, 1, [account(name="lantern-legacy"), gap], [account(2), *read])
+    analyzed(tmp_path, 1, [account(name="lantern-legacy"), gap], [account(2), *read])
     with open_night(tmp_path, run_of(1)) as night:
         text = Read(render(night, Config())).text
     assert "Nothing could be read from 1 account: lantern-legacy (aws 1)." in text
