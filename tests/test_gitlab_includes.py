@@ -362,7 +362,7 @@ def test_addresses_and_templates_are_known_by_what_gitlab_merged_and_never_fetch
     assert found.asked("kit", "example") == []
 
 
-def test_of_several_files_that_were_not_read_the_statement_is_told(night: _Collects) -> None:
+def test_of_several_files_that_were_not_read_the_statement_is_identified(night: _Collects) -> None:
     instance = shop(
         "stages: [test]\ninclude:\n  - template: A.gitlab-ci.yml\n  - template: B.gitlab-ci.yml\n"
     )

@@ -393,7 +393,7 @@ def test_scopes_are_powers(scopes: list[str], role: int | None, can: list[str]) 
         (["granular", "read_job", "delete_job"], False),
     ],
 )
-def test_what_only_reads_is_told(scopes: list[str], only: bool | None) -> None:
+def test_what_only_reads_is_identified(scopes: list[str], only: bool | None) -> None:
     assert powers.read_only(scopes) is only
 
 
@@ -451,7 +451,9 @@ def test_only_a_rule_on_the_default_branch_that_stops_developers_protects_it(
     assert control(records, f"gitlab:{kind}:9002/7").enforcement == enforcement
 
 
-def test_who_pushes_past_a_protected_branch_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_who_pushes_past_a_protected_branch_is_identified(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     instance = build()
     guard = protected_branch(7, "main", push=40)
     guard["push_access_levels"] += [
@@ -573,7 +575,7 @@ def test_a_schedule_runs_as_its_owner(night: list[Record]) -> None:
     assert secret(night, "EXPORT_TOKEN").store == "gitlab-schedule-variable"
 
 
-def test_a_secret_among_the_inputs_of_a_schedule_is_told(
+def test_a_secret_among_the_inputs_of_a_schedule_is_identified(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     instance = build()

@@ -1,7 +1,7 @@
-"""The one way to GitLab: GET, and GraphQL queries. Nothing else.
+"""The client for GitLab's API. It sends GET requests and GraphQL queries, nothing else.
 
-python-gitlab's own client is not used for it: it follows a ``next`` link to wherever it leads, with the token, sleeps
-through a rate limit however long it is, and reads an answer of any size.
+python-gitlab's own client is not used for requests: it follows a ``next`` link to any host with the token, sleeps
+through a rate limit of any length, and reads a response of any size.
 https://python-gitlab.readthedocs.io/en/stable/api-usage.html#pagination
 """
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
 
 PAGES = LinkHeader(total="x-total", query_only=True)
-"""Behind a proxy, GitLab writes links with its own idea of its address. Above 10,000 items it tells no total.
+"""Behind a proxy, GitLab may write links with its internal address. Above 10,000 items it returns no total.
 
 https://docs.gitlab.com/api/rest/#pagination"""
 
 
 class GitLabClient(RestClient):
-    """Reads one GitLab with one token."""
+    """Reads one GitLab instance with one token."""
 
     def __init__(self, config: Config, run: Run) -> None:
         graphql = f"{config.base_url}/api/graphql"
@@ -40,4 +40,4 @@ class GitLabClient(RestClient):
             paginator=PAGES,
         )
         self.graphql = GraphqlClient(self, graphql)
-        """https://docs.gitlab.com/api/graphql/ : its rate limits are answered as those of REST are."""
+        """https://docs.gitlab.com/api/graphql/ : rate limits are reported as in REST."""

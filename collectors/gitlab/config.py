@@ -20,32 +20,32 @@ class ProjectFilter(Section):
 
 
 class Config(HttpConfig):
-    """Which groups are read, with which token, and at which pace."""
+    """Which groups are read, with which token, and how often."""
 
     base_url: str = "https://gitlab.com"
     """Address of the instance, without ``/api/v4``. Its host is the only one contacted."""
     token: SecretRef
     """A personal, group or service account token with the scope ``read_api``."""
     groups: tuple[str, ...] = ()
-    """Full paths of groups; empty means every top-level group that the token sees."""
+    """Full paths of groups; empty means every top-level group that the token can list."""
     instance: bool | None = None
-    """Whether the instance itself is read (people, their tokens, instance variables); by default when the token is an
+    """Whether the instance itself is read (users, their tokens, instance variables). By default, if the token is an
     administrator's."""
     projects: ProjectFilter = ProjectFilter()
     """Which projects are read."""
     oidc_issuer: str | None = None
-    """Issuer of ID tokens, where it is not ``base_url``."""
+    """Issuer of ID tokens, if it is not ``base_url``."""
     archived: bool = False
-    """Whether archived projects are read in full; they run no pipelines."""
+    """Whether archived projects, which run no pipelines, are read in full."""
     deployments: int = Field(default=100, ge=0, le=100)
     """How many of a project's last deployments are read."""
     rotate_above: int = Field(default=1000, ge=0)
-    """Up to so many projects in a group, all are read in full every night."""
+    """Groups of at most this many projects are read in full every night."""
     rotation_days: int = Field(default=7, ge=1)
-    """Above that, a project without a visible change is read in full once in so many nights; in between, its records are
-    carried forward and marked."""
+    """In larger groups, a project without a visible change is read in full once in this many nights; in between, its
+    records are carried forward and marked."""
     impersonation_tokens: bool = True
-    """Whether each person's impersonation tokens are read, one request a person; only with an administrator's token."""
+    """Whether users' impersonation tokens are read (one request per user). Needs an administrator's token."""
 
     @field_validator("base_url")
     @classmethod

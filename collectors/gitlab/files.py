@@ -1,4 +1,6 @@
-"""The definition files of a page of projects: their texts by GraphQL, once for each content that no night has seen."""
+"""The definition files of a page of projects. Their texts are fetched by GraphQL, once for each content not seen
+before.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +24,16 @@ _BATCH_BYTES = 4_000_000
 
 
 class GitLabBlobFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is remembered of a definition file's content."""
+    """What is remembered about the content of a definition file."""
 
     includes: bool = True
-    """Whether it may include other files, so that it says only part of what it means."""
+    """Whether it may include other files, so that it is not the whole definition."""
     environments: bool = True
     """Whether it may name an environment."""
 
 
 _FACTS = msgspec.json.Decoder(GitLabBlobFacts)
-"""Made at import: msgspec crashes when two threads are the first to decode a type at the same time."""
+"""Created at import: msgspec crashes when two threads are the first to decode a type at the same time."""
 
 
 class DefinitionFiles:
@@ -44,7 +46,9 @@ class DefinitionFiles:
         self._texts: dict[str, str] = {}
 
     def prefetch(self, survey: ProjectSurvey, projects: Sequence[ProjectFacts]) -> None:
-        """Fetch the texts that are not remembered. One that does not come is read by REST when it is needed."""
+        """Fetch the texts that are not remembered. A text that GraphQL does not return is read by REST when it is
+        needed.
+        """
         unseen: dict[str, ProjectFacts] = {}
         for project in projects:
             file = self.file(project)
@@ -54,14 +58,14 @@ class DefinitionFiles:
                 unseen.setdefault(file.oid, project)
         for part in self._parts(unseen):
             paths = sorted({project.ci_path for project in part.values()})
-            told = survey.texts(list(part.values()), paths)
+            texts = survey.texts(list(part.values()), paths)
             for oid, project in part.items():
-                for blob in told.get(project.place.number, []):
+                for blob in texts.get(project.place.number, []):
                     if blob.get("oid") == oid and isinstance(blob.get("rawTextBlob"), str):
                         self._learn(oid, blob["rawTextBlob"])
 
     def _parts(self, unseen: Mapping[str, ProjectFacts]) -> Iterator[dict[str, ProjectFacts]]:
-        """Yield contents by their ids, not too many bytes at once."""
+        """Yield batches of content ids, each of limited size in bytes."""
         part: dict[str, ProjectFacts] = {}
         size = 0
         for oid, project in unseen.items():
@@ -85,41 +89,40 @@ class DefinitionFiles:
         known = self._memory.blob(file.oid)
         return GitLabBlobFacts() if known is None else _FACTS.decode(known)
 
-    def _told(self, project: ProjectFacts) -> bool:
+    def _described(self, project: ProjectFacts) -> bool:
         structure = self._structures[project.place.number]
         return structure.files is not None and project.ci_path in structure.paths
 
     def file(self, project: ProjectFacts) -> ProjectFile | None:
-        """Return a project's definition file, if GraphQL told of it."""
+        """Return a project's definition file, if GraphQL returned it."""
         files = self._structures[project.place.number].files
         return files.get(project.ci_path) if files is not None else None
 
     def absent(self, project: ProjectFacts) -> bool:
         """Return whether it is known that a project has no definition file."""
-        return self._told(project) and self.file(project) is None
+        return self._described(project) and self.file(project) is None
 
-    def alone(self, project: ProjectFacts) -> bool:
-        """Return whether it is known that the content of a definition is all that it says."""
+    def self_contained(self, project: ProjectFacts) -> bool:
+        """Return whether a definition is known to include no other files."""
         file = self.file(project)
         return file is not None and not self._facts(file).includes
 
     def remembered(self, project: ProjectFacts) -> None:
-        """Note that what a project's definition says is remembered, so that its text is not fetched again."""
+        """Note that the records of a project's definition are remembered, so that its text is not fetched again."""
         file = self.file(project)
         if file is not None:
             self._memory.keep_blob(_seen_here(project, file), b"")
 
     def deploys(self, project: ProjectFacts) -> bool:
-        """Return whether a project's pipeline may name an environment; True where that is not known."""
-        if project.empty or not project.builds or self.absent(project):
+        """Return whether a project's pipeline may name an environment; True if that is unknown."""
+        if project.empty or not project.ci_enabled or self.absent(project):
             return False
         file = self.file(project)
         return file is None or self._facts(file).environments
 
     def text(self, project: ProjectFacts) -> str | None:
-        """Return the text of a project's definition: fetched before, or now, by REST; None when there is none.
-
-        GitLab's answer says that it is the file which is not there, and not the project.
+        """Return the text of a project's definition, fetched earlier or now by REST; None if there is no such file.
+        GitLab's answer distinguishes a missing file from a missing project.
         """
         file = self.file(project)
         if file is not None and file.oid in self._texts:
@@ -136,5 +139,5 @@ class DefinitionFiles:
 
 
 def _seen_here(project: ProjectFacts, file: ProjectFile) -> str:
-    """Name a content in a project: another with the same content is parsed in other surroundings."""
+    """Return a key for a content in a project: the same content in another project is parsed in another context."""
     return f"{file.oid} {project.place.number}"

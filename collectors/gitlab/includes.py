@@ -1,14 +1,13 @@
-"""What a pipeline includes: from elsewhere in its project, from other projects, from GitLab, from any address.
+"""The files that a pipeline includes: from its own project, other projects, GitLab's templates, or any URL. GitLab
+itself is asked to merge a project's definition, once for each project that includes anything: `GET
+/projects/:id/ci/lint <https://docs.gitlab.com/api/lint/#validate-an-existing-cicd-configuration>`_ returns the merged
+configuration with inputs, nested files and wildcards resolved, and a list of the files. That is the pipeline. Files in
+a repository of this GitLab are also read directly, for three things that the merged answer lacks: line numbers, which
+file includes which, and includes whose conditions did not hold at the time of the request (``$CI_COMMIT_TAG``). URLs
+that a definition names are never fetched: their content is known only from GitLab's answer.
 
-GitLab itself is asked to put a project's definition together, once for each project that includes anything:
-`GET /projects/:id/ci/lint <https://docs.gitlab.com/api/lint/#validate-an-existing-cicd-configuration>`_ gives the
-merged configuration with inputs, nested files and wildcards resolved, and a list of the files. That is the pipeline.
-The files themselves are read besides, where they stand in a repository of this GitLab, for three things that the answer
-does not have: the lines, who includes whom, and what is included under conditions that did not hold when it was asked
-(``$CI_COMMIT_TAG``). Addresses that a definition names are never fetched: their content is known from GitLab only.
-
-The call looks at a file of the project's own repository; a definition that stands in another project
-(``ci.yml@group/project``) is read from there, with what it includes from repositories.
+The call works on a file of the project's own repository. A definition in another project (``ci.yml@group/project``) is
+read from there, with what it includes from repositories.
 """
 
 from __future__ import annotations
@@ -48,47 +47,46 @@ if TYPE_CHECKING:
     from scanner.records import Reason, Record
 
 FILLS = ("grants/gitlab-pipeline", "links/gitlab-pipeline", "secrets/ci-file", "weaknesses")
-"""What a pipeline's definition fills besides its identity."""
+"""Tables that a pipeline's definition fills, other than its identity."""
 _BLOB = re.compile(r"(?P<sha>[0-9a-f]{40}|[0-9a-f]{64})/(?P<path>.+)")
 _SPEAKS_OF_FILES = re.compile(
     r"(?:Project|Local file|Remote file|Included file|Template file|Component|Maximum of|Request timed out|Please provide)\b"
 )
-"""How those of GitLab's errors begin that do not repeat what stands in a file."""
+"""Prefixes of GitLab's error messages that do not repeat file content."""
 
 
-class Taken(msgspec.Struct, frozen=True, kw_only=True):
+class MergedFile(msgspec.Struct, frozen=True, kw_only=True):
     """One file that GitLab merged."""
 
     kind: str
     """``local``, ``file`` (of another project), ``remote``, ``template`` or ``component``."""
     location: str
-    by: str
-    """Full path of the project whose file includes it, in lower case."""
+    included_by: str
+    """Full path, in lower case, of the project whose file includes it."""
     by_commit: str
     project: str = ""
-    """Full path of the project that it stands in; empty when it is in no repository."""
+    """Full path of the project that contains it; empty if it is not in a repository."""
     ref: str = ""
-    """The commit, or the ref where the commit is not told."""
+    """The commit, or the ref if GitLab does not return the commit."""
     path: str = ""
-    asked: str = ""
-    """The ref by which it is included."""
+    requested_ref: str = ""
+    """The ref in the include statement."""
 
 
 class MergedDefinition(msgspec.Struct, frozen=True, kw_only=True):
-    """What GitLab made of a definition."""
+    """A definition as GitLab merged it."""
 
     merged: MergedPipeline
     valid: bool
-    taken: list[Taken] | None
-    """None of a GitLab that is too old to tell."""
+    files: list[MergedFile] | None
+    """None if this GitLab version does not list the files."""
 
 
 def definition_of(
     scope: GitLabScope, project: ProjectFacts, path: str, text: str, repository: IncludeSource
 ) -> Generator[Record, None, Definition]:
-    """Return a pipeline's definition with what it includes, and yield what the calls for it left: Coverage or Gaps.
-
-    ``repository`` is where the file stands, if not in the project. Raises `DefinitionError` for the file itself.
+    """Return a pipeline's definition with its includes, and yield the Coverage or Gaps of the calls. ``repository`` is
+    where the file is, if not in the project. Raises `DefinitionError` for the file itself.
     """
     home = repository == IncludeSource()
     answer: MergedDefinition | None = None
@@ -115,7 +113,7 @@ def definition_of(
         repository=repository,
         merged=answer.merged if answer else None,
     )
-    unseen = _unseen(branches)
+    unseen = _not_read(branches)
     if unseen is not None:
         for name in ("identities/gitlab-pipeline", *FILLS):
             table, _, kind = name.partition("/")
@@ -132,8 +130,8 @@ def definition_of(
     return definition
 
 
-def _unseen(branches: list[IncludeBranch]) -> Failure | None:
-    """Return what was not seen: neither in its file nor in what GitLab merged."""
+def _not_read(branches: list[IncludeBranch]) -> Failure | None:
+    """Return what was seen neither in the file nor in what GitLab merged."""
     unseen = [
         branch.read
         for branch in branches
@@ -150,9 +148,8 @@ def _unseen(branches: list[IncludeBranch]) -> Failure | None:
 
 
 def _answer(scope: GitLabScope, project: ProjectFacts) -> MergedDefinition:
-    """Ask GitLab what the definition on the default branch comes to.
-
-    Raises `SourceError` when GitLab could not put it together. Its errors are told only where they speak of files.
+    """Ask GitLab to merge the definition on the default branch. Raises `SourceError` if GitLab cannot merge it; the
+    message repeats GitLab's errors only if they are about files.
     """
     path = scope.at(project.place).path("/projects/:id/ci/lint")
     body = scope.client.one(path)
@@ -173,7 +170,7 @@ def _answer(scope: GitLabScope, project: ProjectFacts) -> MergedDefinition:
     return MergedDefinition(
         merged=merged,
         valid=body.get("valid") is True,
-        taken=None if listed is None else [_taken(row) for row in listed],
+        files=None if listed is None else [_merged_file(row) for row in listed],
     )
 
 
@@ -181,31 +178,35 @@ def _is_rows(listed: object) -> bool:
     return isinstance(listed, list) and all(isinstance(row, dict) for row in listed)
 
 
-def _taken(row: dict[str, Any]) -> Taken:
+def _merged_file(row: dict[str, Any]) -> MergedFile:
     kind, location = str(row.get("type")), str(row.get("location") or "")
     by, commit = str(row.get("context_project") or "").lower(), str(row.get("context_sha") or "")
-    taken = Taken(kind=kind, location=location, by=by, by_commit=commit)
+    merged_file = MergedFile(kind=kind, location=location, included_by=by, by_commit=commit)
     web, _, blob = str(row.get("blob") or "").partition("/-/blob/")
     found = _BLOB.fullmatch(blob)
     if kind == "local":
-        return msgspec.structs.replace(taken, project=by, ref=commit, path=location)
+        return msgspec.structs.replace(merged_file, project=by, ref=commit, path=location)
     if kind == "file":
         extra = row.get("extra")
         extra = extra if isinstance(extra, dict) else {}
         asked = str(extra.get("ref") or "HEAD")
         other = str(extra.get("project") or "").lower()
         ref = found["sha"] if found else asked
-        return msgspec.structs.replace(taken, project=other, ref=ref, path=location, asked=asked)
+        return msgspec.structs.replace(
+            merged_file, project=other, ref=ref, path=location, requested_ref=asked
+        )
     if kind == "component" and found:
         # gitlab.example.com/group/project/name@1.0 stands in group/project.
         other = location.partition("@")[0].partition("/")[2].rpartition("/")[0]
         if other and web.lower().endswith(f"/{other.lower()}"):
-            return msgspec.structs.replace(taken, project=other.lower(), ref=found["sha"], path=found["path"])
-    return taken
+            return msgspec.structs.replace(
+                merged_file, project=other.lower(), ref=found["sha"], path=found["path"]
+            )
+    return merged_file
 
 
 class _Reader:
-    """Hands out the files that GitLab merged, and those of its repositories that it left out."""
+    """Returns the files that GitLab merged, and files of its repositories that it left out."""
 
     def __init__(
         self,
@@ -218,10 +219,10 @@ class _Reader:
         self._scope = scope
         self._project = project
         self._own = project.place.address.lower()
-        listed = answer.taken if answer else None
+        listed = answer.files if answer else None
         self._listed = listed is not None
         self._merges = answer is not None
-        self._taken = listed or []
+        self._merged_files = listed or []
         self._claimed: set[int] = set()
         self._source = None if repository == IncludeSource() else (path, repository)
         base, issuer = (urlsplit(url).netloc for url in (scope.config.base_url, scope.config.issuer))
@@ -248,15 +249,15 @@ class _Reader:
         taken = [self._merged(include, name, repository) if merged else [] for include, name in wanted]
         for places in taken:
             self._claimed.update(places)
-        # Statements for one file under several conditions: which of them GitLab took cannot be told.
-        statements = [{self._taken[place] for place in places} for places in taken]
+        # One file included under several conditions: GitLab does not say which of the statements it applied.
+        statements = [{self._merged_files[place] for place in places} for places in taken]
         reads: dict[int, list[IncludeRead]] = {id(include): [] for include in includes}
         for (include, name), places in zip(wanted, taken, strict=True):
-            for one in dict.fromkeys(self._taken[place] for place in places):
-                times = sum(self._taken[place] == one for place in places)
-                sure = not include.conditional or times >= sum(one in others for others in statements)
-                reads[id(include)].append(self._read(one, merged=sure))
-            # A path with wildcards that GitLab looked for and did not find names nothing.
+            for file in dict.fromkeys(self._merged_files[place] for place in places):
+                times = sum(self._merged_files[place] == file for place in places)
+                sure = not include.conditional or times >= sum(file in others for others in statements)
+                reads[id(include)].append(self._read(file, merged=sure))
+            # A path with wildcards for which GitLab found no file.
             plain = merged and not include.conditional
             nothing = plain and self._listed and include.kind == "local" and "*" in name
             if not places and not nothing:
@@ -266,11 +267,13 @@ class _Reader:
         return [reads[id(include)] for include in includes]
 
     def beneath(self) -> list[Include]:
-        """Return what files include that were not read; a definition that stands elsewhere is included itself."""
+        """Return the includes of files that were not read. A definition outside the project counts as included
+        itself.
+        """
         found = [
-            _statement(one)
-            for number, one in enumerate(self._taken)
-            if number not in self._claimed and one.kind in {"file", "remote", "component"}
+            _statement(file)
+            for number, file in enumerate(self._merged_files)
+            if number not in self._claimed and file.kind in {"file", "remote", "component"}
         ]
         if self._source is not None:
             path, repository = self._source
@@ -288,22 +291,22 @@ class _Reader:
         return found
 
     def _merged(self, include: Include, name: str, repository: IncludeSource) -> list[int]:
-        """Return the places in GitLab's list that a statement can mean."""
+        """Return the positions in GitLab's list that a statement can refer to."""
         by = repository.project or self._own
         found: list[int] = []
-        for number, one in enumerate(self._taken):
-            if one.by != by or repository.ref not in {"", "HEAD", one.by_commit}:
+        for number, file in enumerate(self._merged_files):
+            if file.included_by != by or repository.ref not in {"", "HEAD", file.by_commit}:
                 continue
-            match include.kind, one.kind:
+            match include.kind, file.kind:
                 case ("local", "local") | ("remote", "remote") | ("template", "template"):
-                    same = matches(name, one.location, computed=True)
+                    same = matches(name, file.location, computed=True)
                 case ("component", "component"):
-                    same = matches(f"{name}@{include.ref or ''}", one.location, computed=True)
+                    same = matches(f"{name}@{include.ref or ''}", file.location, computed=True)
                 case ("project", "file"):
                     same = (
-                        matches(include.name.lower(), one.project, computed=True)
-                        and matches(include.ref or "HEAD", one.asked, computed=True)
-                        and matches(name, one.location, computed=True)
+                        matches(include.name.lower(), file.project, computed=True)
+                        and matches(include.ref or "HEAD", file.requested_ref, computed=True)
+                        and matches(name, file.location, computed=True)
                     )
                 case _:
                     same = False
@@ -311,18 +314,18 @@ class _Reader:
                 found.append(number)
         return found
 
-    def _read(self, one: Taken, *, merged: bool) -> IncludeRead:
-        if one.kind == "remote":
-            return IncludeRead(shown=without_secrets(one.location), merged=merged)
-        if not one.project:
-            return IncludeRead(shown=one.location, merged=merged)
-        own = one.project == self._own
+    def _read(self, file: MergedFile, *, merged: bool) -> IncludeRead:
+        if file.kind == "remote":
+            return IncludeRead(shown=without_secrets(file.location), merged=merged)
+        if not file.project:
+            return IncludeRead(shown=file.location, merged=merged)
+        own = file.project == self._own
         return self._file(
-            IncludeSource() if own else IncludeSource(project=one.project, ref=one.ref), one.path, merged
+            IncludeSource() if own else IncludeSource(project=file.project, ref=file.ref), file.path, merged
         )
 
     def _direct(self, include: Include, name: str, repository: IncludeSource) -> IncludeRead:
-        """Read what GitLab did not merge, or was not asked for."""
+        """Read a file that GitLab did not merge or was not asked about."""
         written = fill(name, self._variables)
         ref = fill(include.ref or "HEAD", self._variables)
         other = fill(include.name, self._variables)
@@ -378,23 +381,23 @@ class _Reader:
 
 
 def _names(include: Include) -> list[str]:
-    """Return what a statement names, file by file."""
+    """Return the files that a statement names."""
     if include.kind == "project":
         return [file.lstrip("/") for file in include.files] or [""]
     return [include.name.lstrip("/") if include.kind == "local" else include.name]
 
 
-def _statement(one: Taken) -> Include:
-    """Return the statement by which a file was included, as far as GitLab's list tells it."""
-    statement = Include(kind="remote", name=one.location, pin="expression", line=1)
-    if one.kind == "file":
-        ref = None if one.asked == "HEAD" else one.asked
+def _statement(file: MergedFile) -> Include:
+    """Return the statement that included a file, as far as it follows from GitLab's list."""
+    statement = Include(kind="remote", name=file.location, pin="expression", line=1)
+    if file.kind == "file":
+        ref = None if file.requested_ref == "HEAD" else file.requested_ref
         return msgspec.structs.replace(
-            statement, kind="project", name=one.project, files=[one.path], ref=ref, pin=pin_of(ref)
+            statement, kind="project", name=file.project, files=[file.path], ref=ref, pin=pin_of(ref)
         )
-    if one.kind == "component":
-        name, _, version = one.location.partition("@")
+    if file.kind == "component":
+        name, _, version = file.location.partition("@")
         ref = version or None
         return msgspec.structs.replace(statement, kind="component", name=name, ref=ref, pin=pin_of(ref))
-    # Whether a remote file is held by a checksum stands in the file that includes it.
+    # Only the including file says whether a remote file is pinned by a checksum.
     return statement

@@ -1,4 +1,4 @@
-"""The kinds of records that the GitLab collector yields, and the parts of tables that its coverage and gaps tell of."""
+"""The kinds of records that the GitLab collector yields, and the parts of tables that its coverage and gaps name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One target's night: in which order its listings are read, and what is known to be invisible."""
+"""The order in which one target's listings are read, and what is known to be invisible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from collectors.gitlab import powers
 from collectors.gitlab.facts import GitLabPlace, group_place
 from collectors.gitlab.listings import controls, credentials, groups, instance, projects, runners, secrets
-from collectors.gitlab.project_plan import everything
+from collectors.gitlab.project_plan import project_records
 from collectors.gitlab.scope import GitLabScope
 from scanner.collect.failures import SourceError
 from scanner.collect.listings import ListingRequest, preflight, with_coverage
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def group_night(
     client: GitLabClient, memory: Memory, target: Target, config: Config, run: Run
 ) -> Iterator[Record]:
-    """Yield everything of one top-level group."""
+    """Yield all records of one top-level group."""
 
     def itself() -> Generator[Record, None, dict[str, Any]]:
         if "problem" in target.params:
@@ -37,7 +37,7 @@ def group_night(
         yield from ()
         return client.one(f"/groups/{quote(target.params['group'], safe='')}", {"with_projects": "false"})
 
-    top = yield from preflight(itself(), _everything(target, "GET /groups/:id", "a member of the group"))
+    top = yield from preflight(itself(), _first_call(target, "GET /groups/:id", "a member of the group"))
     if top is None:
         return
     place = group_place(top)
@@ -52,7 +52,7 @@ def group_night(
         names={"id": place.number},
         place=place,
         role=role,
-        people_elsewhere=role == powers.ADMIN and config.instance is not False,
+        instance_lists_users=role == powers.ADMIN and config.instance is not False,
     )
     yield from with_coverage(
         groups.top_level(top),
@@ -62,15 +62,15 @@ def group_night(
     below = yield from groups.subgroups(scope, loses=projects.IN_DOUBT)
     identifiers: dict[str, dict[str, str]] = {}
     for group in (top, *below):
-        # Parents come first: what their variables name, their children's pipelines use.
+        # Parents come first: pipelines of subgroups use the parents' variables.
         inherited = identifiers.get(str(group.get("parent_id")), {})
         identifiers[str(group["id"])] = inherited | (yield from _group(scope, group))
     yield from credentials.service_accounts(scope)
     yield from credentials.ssh_certificates(scope)
     yield from runners.runners(scope)
     wanted = yield from projects.projects_of_group(scope)
-    yield from everything(scope, wanted, identifiers)
-    yield from _unseen(scope)
+    yield from project_records(scope, wanted, identifiers)
+    yield from _visibility_gaps(scope)
 
 
 def instance_night(
@@ -100,7 +100,7 @@ def instance_night(
         yield from ()
         return True
 
-    if not (yield from preflight(itself(), _everything(target, "GET /user", instance.ADMINISTRATOR))):
+    if not (yield from preflight(itself(), _first_call(target, "GET /user", instance.ADMINISTRATOR))):
         return
     account = Account(
         id=place.account_id,
@@ -122,12 +122,12 @@ def instance_night(
     yield from controls.webhooks(scope, place)
     yield from instance.applications(scope)
     wanted = yield from projects.personal_projects(scope, instance.ADMINISTRATOR)
-    yield from everything(scope, wanted, {})
+    yield from project_records(scope, wanted, {})
     yield scope.unseen("credentials", "ssh-key", "GET /users/:id/keys", "Users' SSH keys were not read.")
 
 
-def _everything(target: Target, call: str, needs: str) -> ListingRequest:
-    """Describe the first call, without which nothing of the target can be read."""
+def _first_call(target: Target, call: str, needs: str) -> ListingRequest:
+    """Describe the first call. If it fails, nothing of the target can be read."""
     return ListingRequest(
         provider="gitlab",
         account_id=target.account_id,
@@ -140,10 +140,10 @@ def _everything(target: Target, call: str, needs: str) -> ListingRequest:
 
 
 def _own_role(client: GitLabClient, place: GitLabPlace) -> int | None:
-    """Return the token's own role in the group; `powers.ADMIN` for an administrator, None where it is not told.
-
-    With Admin Mode, an administrator's token without its scope is an ordinary one: only to the others does the list of
-    users show who is administrator. https://docs.gitlab.com/administration/settings/sign_in_restrictions/#admin-mode
+    """Return the token's own role in the group; `powers.ADMIN` for an administrator, None if unknown. With Admin Mode,
+    an administrator's token without the ``admin_mode`` scope has ordinary rights. Only tokens with administrator rights
+    get ``is_admin`` in the list of users.
+    https://docs.gitlab.com/administration/settings/sign_in_restrictions/#admin-mode
     """
     try:
         me = client.one("/user")
@@ -157,7 +157,7 @@ def _own_role(client: GitLabClient, place: GitLabPlace) -> int | None:
 
 
 def _group(scope: GitLabScope, group: dict[str, Any]) -> Generator[Record, None, dict[str, str]]:
-    """Yield what hangs on one group, and return what its variables name."""
+    """Yield the records of one group, and return the identifiers in its variables."""
     place = group_place(group)
     yield from groups.membership(scope, group)
     yield from groups.members(scope, place)
@@ -168,8 +168,8 @@ def _group(scope: GitLabScope, group: dict[str, Any]) -> Generator[Record, None,
     return identifiers
 
 
-def _unseen(scope: GitLabScope) -> Iterator[Record]:
-    """Yield what nobody, or not this token, can see."""
+def _visibility_gaps(scope: GitLabScope) -> Iterator[Record]:
+    """Yield a Gap for everything that this token, or no token, can read."""
     if scope.role != powers.ADMIN:
         yield scope.unseen(
             "credentials",

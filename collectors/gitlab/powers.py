@@ -1,4 +1,4 @@
-"""What GitLab's roles and scopes allow, in the words of `scanner.records.Power`.
+"""What GitLab's roles and scopes allow, as `scanner.records.Power`.
 
 https://docs.gitlab.com/user/permissions/ https://docs.gitlab.com/user/profile/personal_access_tokens/#personal-access-token-scopes
 https://docs.gitlab.com/user/custom_roles/abilities/ https://docs.gitlab.com/auth/tokens/fine_grained_access_tokens/
@@ -61,7 +61,7 @@ _SCOPES: dict[str, tuple[Power, ...]] = {
 }
 _HARMLESS = {"openid", "profile", "email", "self_rotate"}
 GRANULAR = "granular"
-"""The scope of a fine-grained token; what it may do are its permissions: ``read_job``, ``create_pipeline``."""
+"""The scope of a fine-grained token. Its rights are in its permissions: ``read_job``, ``create_pipeline``."""
 _CUSTOM: dict[str, tuple[Power, ...]] = {
     "admin_cicd_variables": ("read-secrets", "change-delivery"),
     "admin_terraform_state": ("read-secrets", "change-data"),
@@ -86,7 +86,7 @@ _CUSTOM: dict[str, tuple[Power, ...]] = {
     "read_agent_artifacts": ("read-data",),
     "read_virtual_registry": ("read-data",),
 }
-"""What the permissions of a custom role open; those that only look at GitLab itself are not here."""
+"""What the permissions of a custom role allow. Permissions that only read settings of GitLab itself are left out."""
 
 
 def _ordered(powers: Iterable[Power]) -> list[Power]:
@@ -95,9 +95,8 @@ def _ordered(powers: Iterable[Power]) -> list[Power]:
 
 
 def of_role(level: int) -> list[Power]:
-    """Return what a role allows where it is held: of a group, in all its projects.
-
-    Maintainers read CI/CD variables, secret or not, and change what runners and protected branches deliver.
+    """Return what a role allows in its project, or in all projects of its group. Maintainers read CI/CD variables,
+    secret or not, and can change runners and protected branches.
     """
     if level >= OWNER:
         return _ordered(("admin", "grant-access", "read-secrets", "change-delivery", "deploy", "read-data"))
@@ -113,10 +112,10 @@ def of_role(level: int) -> list[Power]:
 
 
 def of_scopes(scopes: Iterable[str], level: int | None = None) -> list[Power]:
-    """Return what a token's scopes allow, at most what its holder's role allows (None where that is not known).
+    """Return what a token's scopes allow, limited to what its owner's role allows (None if that is unknown).
 
-    ``api`` is everything that the role may do; ``read_api`` reads, the values of CI/CD variables included where the
-    role may.
+    ``api`` allows everything that the role allows; ``read_api`` only reads, including the values of CI/CD variables if
+    the role allows it.
     """
     held = of_role(level) if level is not None else of_role(MAINTAINER)
     given = set(scopes)
@@ -136,7 +135,9 @@ def of_scopes(scopes: Iterable[str], level: int | None = None) -> list[Power]:
 
 
 def _of_permissions(permissions: set[str], held: list[Power]) -> list[Power]:
-    """Return what the permissions of a fine-grained token allow; where they are not shown, all that its holder may."""
+    """Return what the permissions of a fine-grained token allow; if they are not shown, everything that its owner may
+    do.
+    """
     if not permissions:
         return held or ["read"]
     can: set[Power] = {"read"}
@@ -154,13 +155,13 @@ def _of_permissions(permissions: set[str], held: list[Power]) -> list[Power]:
 
 
 def of_custom_role(level: int, role: Mapping[str, object]) -> list[Power]:
-    """Return what a custom role allows: what its base role does, and what each of its permissions adds."""
+    """Return what a custom role allows: the rights of its base role, plus those of its permissions."""
     added = [power for name, has in role.items() if has is True for power in _CUSTOM.get(name, ())]
     return _ordered((*of_role(level), *added))
 
 
 def read_only(scopes: Iterable[str]) -> bool | None:
-    """Return whether a token of these scopes changes nothing; None where a scope is not known."""
+    """Return whether a token with these scopes is read-only; None if a scope is unknown."""
     given = set(scopes)
     if GRANULAR in given:
         permissions = given - {GRANULAR}

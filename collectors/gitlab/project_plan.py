@@ -1,8 +1,7 @@
-"""Projects: in which order a project's listings are read, tonight or carried forward from an earlier night.
-
-Audit events are not asked which projects changed: https://docs.gitlab.com/api/audit_events/ lists a group's own events
-without its projects', a project's one project a request, and all of them only to an administrator (Premium); and no
-documented list of event types promises one for each change of what is carried. So everything is read again in turn.
+"""The order in which a project's listings are read, tonight or carried forward from an earlier night. Audit events are
+not used to find changed projects: https://docs.gitlab.com/api/audit_events/ lists a group's own events without those of
+its projects, a project's events one project per request, and all events only to an administrator (Premium); and no
+documented event type exists for each change that matters here. So all projects are read again in rotation.
 """
 
 from __future__ import annotations
@@ -42,10 +41,10 @@ if TYPE_CHECKING:
 
 
 class CarriedFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a project's settings say about its pipeline; carried forward with its records."""
+    """What a project's settings say about its pipeline. Carried forward with the project's records."""
 
     identifiers: dict[str, str] = {}
-    """Its variables that name something: see `collectors.gitlab.records.variable`."""
+    """Identifiers in its variables: see `collectors.gitlab.records.variable`."""
 
 
 _FACTS = msgspec.json.Decoder(CarriedFacts)
@@ -53,22 +52,21 @@ _FACTS = msgspec.json.Decoder(CarriedFacts)
 
 
 class ProjectsNight(msgspec.Struct, frozen=True, kw_only=True):
-    """What one night's reading of the projects shares."""
+    """State shared by the projects of one target in one night."""
 
     scope: GitLabScope
     rotate: bool
-    """Whether there are so many projects that those without a visible change are read in turn."""
+    """Whether there are so many projects that those without a visible change are read in rotation."""
     keys: dict[str, list[dict[str, Any]]] | None
-    """Deploy keys by project number, where the instance listed them all."""
+    """Deploy keys by project number, if the instance listed them all."""
     carried: Carried = msgspec.field(default_factory=Carried)
 
 
-def everything(
+def project_records(
     scope: GitLabScope, found: Sequence[ProjectFacts], identifiers: Mapping[str, Mapping[str, str]]
 ) -> Iterator[Record]:
-    """Yield what the projects hold; ``identifiers`` are what their groups' variables name, by group id.
-
-    A hundred at a time: while REST is asked about some, GraphQL is asked about the next.
+    """Yield the records of the projects. ``identifiers`` are those in their groups' variables, by group id. Projects
+    are read a hundred at a time: while REST reads one page, GraphQL describes the next.
     """
     config = scope.config
     night = ProjectsNight(
@@ -130,7 +128,7 @@ def _project(
         return
     identifiers = {**inherited, **facts.identifiers}
     yield from definitions.pipeline(scope, files, project, identifiers, carried=carried)
-    if project.builds and not project.settings:
+    if project.ci_enabled and not project.settings_visible:
         yield gap(
             scope.at(project.place).request(
                 "identities",
@@ -159,10 +157,9 @@ def _settings(
     whole: bool,
     deploys: bool,
 ) -> Generator[Record, None, tuple[CarriedFacts, bool]]:
-    """Yield what REST tells of a project, tonight or from the last night that asked.
-
-    Returns what it says about the pipeline, and whether it was carried forward from an earlier night. Not ``whole``: only
-    what still opens it is read. ``deploys``: whether its pipeline may name an environment.
+    """Yield what REST returns about a project, tonight or on the last night that asked. Returns the facts about the
+    pipeline, and whether they were carried forward. If not ``whole``, only what still gives access is read.
+    ``deploys``: whether its pipeline may name an environment.
     """
     scope, number = night.scope, int(project.place.number)
     config, memory = scope.config, scope.memory
@@ -190,8 +187,8 @@ def _settings(
     return facts, False
 
 
-def _where_any(seen: list[dict[str, Any]] | None) -> Iterable[dict[str, Any]] | None:
-    """Return no rows where it is known that there are none; None where REST must be asked."""
+def _empty_if_known(seen: list[dict[str, Any]] | None) -> Iterable[dict[str, Any]] | None:
+    """Return no rows if there are known to be none; None if REST must be asked."""
     return () if seen == [] else None
 
 
@@ -206,15 +203,15 @@ def _read_settings(
 ) -> Generator[Record, None, CarriedFacts]:
     place = project.place
     identifiers: dict[str, str] = {}
-    yield from groups.members(scope, place, _where_any(structure.members))
+    yield from groups.members(scope, place, _empty_if_known(structure.members))
     if whole:
-        pipeline = record_id("gitlab", "pipeline", place.number) if project.builds else None
+        pipeline = record_id("gitlab", "pipeline", place.number) if project.ci_enabled else None
         identifiers = yield from secrets.variables(
-            scope, place, holder=pipeline, rows=_where_any(structure.variables)
+            scope, place, holder=pipeline, rows=_empty_if_known(structure.variables)
         )
     yield from credentials.deploy_tokens(scope, place)
     yield from credentials.deploy_keys(scope, project, keys)
-    yield from credentials.access_tokens(scope, place, _where_any(structure.members))
+    yield from credentials.access_tokens(scope, place, _empty_if_known(structure.members))
     if not whole:
         yield scope.at(place).unseen(
             "secrets",
@@ -227,8 +224,8 @@ def _read_settings(
     yield from schedules.schedules(scope, project, structure.schedules)
     environments = yield from controls.environments(scope, project, deploys=deploys)
     yield from controls.webhooks(scope, place)
-    yield from controls.integrations(scope, project, _where_any(structure.integrations))
+    yield from controls.integrations(scope, project, _empty_if_known(structure.integrations))
     if scope.config.deployments:
-        # A deployment goes with its environment.
+        # A deployment is deleted with its environment.
         yield from deployments.deployments(scope, project, () if environments == [] else None)
     return CarriedFacts(identifiers=identifiers)

@@ -1,4 +1,4 @@
-"""Records that several listings make: controls, users, access tokens, variables, and the ids that they share."""
+"""Records that several listings create: controls, users, access tokens, variables, and their ids."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from scanner.records import Enforcement, Power, Stage
 
 TOKEN_BOT = re.compile(r"(?:project|group)_\d+_bot(?:_[0-9a-f]+)?\d*")
-"""User names of the bots of access tokens, which nobody can choose.
+"""User names of the bots of access tokens, which users cannot choose.
 
 https://docs.gitlab.com/user/project/settings/project_access_tokens/#bot-users-for-projects
 """
 _INTERNAL = {"ghost", "support-bot", "alert-bot", "GitLabDuo"}
 """User names of GitLab's own users: https://docs.gitlab.com/administration/internal_users/"""
 _SERVICE = re.compile(r"service_account(?:_group_\d+|_project_\d+)?_\w+")
-"""User names of service accounts where nobody chose another: https://docs.gitlab.com/user/profile/service_accounts/"""
+"""Default user names of service accounts: https://docs.gitlab.com/user/profile/service_accounts/"""
 _NAMES = re.compile(
     r"ROLE|ACCOUNT|REGION|CLUSTER|SERVICE|FUNCTION|LAMBDA|NAMESPACE|PROJECT|APP|CLIENT_ID", re.IGNORECASE
 )
@@ -62,12 +62,12 @@ def control(
 
 
 def members_id(number: object) -> str:
-    """Return the identity that stands for all members of a group."""
+    """Return the identity that represents all members of a group."""
     return record_id("gitlab", "group-members", str(number))
 
 
 def members_identity(scope: GitLabScope, number: object, path: str) -> Identity:
-    """Return the identity that stands for all members of a group."""
+    """Return the identity that represents all members of a group."""
     return Identity(
         id=members_id(number),
         provider="gitlab",
@@ -81,7 +81,7 @@ def members_identity(scope: GitLabScope, number: object, path: str) -> Identity:
 
 
 def user_id(number: object) -> str:
-    """Return the id of a user, whatever kind of user it is: people, service accounts and bots share their numbers."""
+    """Return the id of a user. People, service accounts and bots share one range of numbers."""
     return record_id("gitlab", "user", str(number))
 
 
@@ -98,7 +98,7 @@ def user(scope: GitLabScope, item: dict[str, Any], kind: str | None = None) -> I
             else "gitlab-user"
         )
     state = item.get("state")
-    # The row of a member has times and makers, too, but of the membership.
+    # In a row of a member, these fields describe the membership, not the user.
     whole = "last_activity_on" in item
     creator = (item.get("created_by") or {}).get("username") if whole and kind != "gitlab-user" else None
     return Identity(
@@ -132,7 +132,7 @@ def token_grant(
     scopes: list[str],
     expires: Any,
 ) -> Grant:
-    """Return what a token or key opens in the place that issued it."""
+    """Return the grant of a token or key in the place that issued it."""
     return Grant(
         id=record_id("gitlab", "grant", native_id),
         provider="gitlab",
@@ -156,8 +156,9 @@ def token_grant(
 def access_token(place: GitLabPlace, item: dict[str, Any], kind: str) -> Credential:
     """Return an access token of a person, a project, a group or a service account.
 
-    https://docs.gitlab.com/api/personal_access_tokens/ : ``last_used_at`` is null when it was never used. A fine-grained
-    token has the one scope ``granular``, and permissions, which not every list shows; its scopes are both.
+    https://docs.gitlab.com/api/personal_access_tokens/ : ``last_used_at`` is null if it was never used. A fine-grained
+    token has the single scope ``granular``, and permissions, which not every list returns; `Credential.scopes` has
+    both.
     """
     number, expires = str(item["id"]), item.get("expires_at")
     scopes = {str(scope) for scope in item.get("scopes") or []}
@@ -193,10 +194,9 @@ def variable(
     holder: str | None = None,
     schedule: str | None = None,
 ) -> Secret | str | None:
-    """Return a variable as a secret, if it is one by its value, by its name, or because it is masked or hidden.
-
-    One that only names a role, a region or a workload is returned as what it names: pipelines say
-    ``--role-arn "$DEPLOY_ROLE"``, and without its value the role stays unknown. Any other is None.
+    """Return a variable as a secret, if its value or name looks like one or if it is masked or hidden. If its value is
+    only an identifier (a role, a region, a workload), return that value: pipelines use ``--role-arn "$DEPLOY_ROLE"``,
+    and without it the role is unknown. Otherwise return None.
     """
     name, value = str(item["key"]), item.get("value")
     seen = inspect(name, value, scope.run.fingerprint) if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""One group, or the instance, being read: what every listing of it needs."""
+"""What every listing of one group, or of the instance, needs."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class GitLabScope(SourceScope, frozen=True, kw_only=True):
     place: GitLabPlace
     """The top-level group, or the instance."""
     role: int | None = None
-    """The token's own role in the group; 60 for an administrator, None where that could not be read."""
+    """The token's own role in the group; 60 for an administrator, None if unknown."""
     texts: RepositoryTexts = msgspec.field(default_factory=RepositoryTexts)
-    people_elsewhere: bool = False
-    """Whether the instance's own target tells of all users, and more of each than a list of members does."""
+    instance_lists_users: bool = False
+    """Whether the instance target lists all users, with more fields than a list of members has."""
 
     def at(self, place: GitLabPlace) -> Self:
-        """Return the scope of a place: its listings belong to its account, and ``:id`` in a call is its id."""
+        """Return the scope of a place, whose listings belong to its account. ``:id`` in a call is the place's id."""
         return self.within(place.account_id, id=place.number)
 
-    def wants(self, project: str) -> bool:
+    def includes(self, project: str) -> bool:
         """Return whether the configuration asks for the project of this full path."""
         chosen = self.config.projects
         return any(fnmatchcase(project, pattern) for pattern in chosen.include) and not any(
@@ -48,7 +48,7 @@ class GitLabScope(SourceScope, frozen=True, kw_only=True):
 
 
 def once(records: Iterable[Record]) -> Iterator[Record]:
-    """Yield records, and each identity only where it comes up first: the same person is a member of many groups."""
+    """Yield records, and each identity only once: the same person is a member of many groups."""
     seen: set[str] = set()
     for record in records:
         if isinstance(record, Identity):

@@ -1,11 +1,10 @@
-"""What each project has, by GraphQL, a hundred projects a query: so that REST is asked only where there can be something.
+"""What each project has, by GraphQL, a hundred projects per query, so that REST is used only where there can be
+something to read. GraphQL returns an empty list, not an error, to users who may not read the full one. So a list is
+trusted only for a project that the token administers, by ``userPermissions`` of the same answer, and only if the
+feature behind it is enabled. Otherwise the field is None: REST is asked, and its refusal becomes the Gap.
 
-GraphQL shows an empty list, and no error, to who may not see a full one. So a list is believed only of a project that
-the token administers, by ``userPermissions`` of the same answer, and only where the feature behind it is switched on.
-What this does not tell is None: REST is asked, and its refusal becomes the Gap.
-
-Not asked here: environments and pipeline schedules themselves, which GraphQL resolves for one project a request; deploy
-keys, deploy tokens, access tokens, webhooks and protected environments, of which it has no list; the values of
+Not read here: environments and pipeline schedules themselves, which GraphQL resolves for one project per request;
+deploy keys, deploy tokens, access tokens, webhooks and protected environments, for which it has no list; values of
 variables. https://docs.gitlab.com/api/graphql/reference/ (type ``Project``)
 """
 
@@ -31,9 +30,9 @@ if TYPE_CHECKING:
 PAGE = 100
 """The most projects that one query may ask for: https://docs.gitlab.com/api/graphql/#limits"""
 _SMALLEST = 12
-"""Where GitLab fails even for so few projects, REST is asked about each."""
+"""If GitLab fails even for this few projects, each is read by REST."""
 _GIVEN_UP = 8
-"""After so many such failures in a row, GraphQL is not asked again: a whole page is lost."""
+"""After this many failures in a row, which is a whole page, GraphQL is not used again."""
 _RIGHTS = "userPermissions { adminProject }"
 _RULES = """branches: branchRules(first: 50) { nodes { id name branchProtection { allowForcePush %s
     pushAccessLevels { nodes { accessLevel accessLevelDescription deployKey { id } %s } }
@@ -70,7 +69,7 @@ _PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
         ),
     },
     {
-        # GitLab Community Edition lacks the fields of what it does not offer: rules for single people and code owners.
+        # GitLab Community Edition lacks the fields of paid features: rules for single users, and code owners.
         "branches": (_RULES % ("codeOwnerApprovalRequired", _PEOPLE, _PEOPLE), _RULES % ("", "", "")),
         "approvals": (
             """approvals: branchRules(first: 50) {
@@ -80,7 +79,7 @@ _PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
     },
     {"files": ("repository { blobs(paths: $paths) { nodes { path oid rawSize } } }",)},
 )
-"""What is asked at once, part by part; a part is left to REST where this GitLab lacks one of its fields."""
+"""The parts of the query; a part is left to REST if this GitLab lacks one of its fields."""
 _TEXTS = {"texts": ("repository { blobs(paths: $paths) { nodes { path oid rawTextBlob } } }",)}
 _ROLES = {
     0: {"No one"},
@@ -88,13 +87,16 @@ _ROLES = {
     40: {"Maintainers"},
     60: {"Instance admins", "Administrators", "Administrator"},
 }
-"""How an access level is described that is nobody's in particular. Any other words are the name of someone withheld."""
+"""Descriptions of access levels that are roles. Any other description is the name of a user or group that is
+withheld."""
 _PATHS = 5
-"""So many different definition files are asked for at once; others are read by REST."""
+"""The most different definition paths that one query asks for; others are read by REST."""
 
 
 class ProjectSurvey:
-    """Asks GraphQL about one target's projects, and learns what this GitLab can tell. Used by one thread at a time."""
+    """Asks GraphQL about one target's projects, and learns which fields this GitLab has. Used by one thread at a
+    time.
+    """
 
     def __init__(self, client: GraphqlClient, *, archived: bool) -> None:
         """``archived``: whether archived projects are read in full."""
@@ -104,18 +106,18 @@ class ProjectSurvey:
         self._failed = 0
 
     def structures(self, projects: Sequence[ProjectFacts]) -> dict[str, ProjectStructure]:
-        """Return what is told of projects, by number; each has an entry."""
+        """Return the structures of projects, by number; each project has an entry."""
         nodes: dict[str, dict[str, Any]] = {project.place.number: {} for project in projects}
         whole = [project for project in projects if self._archived or not project.archived]
         paths = _paths(whole)
         for query in self._queries:
             asked = projects if "members" in query.parts else whole
-            told = self._told(
+            answered = self._nodes(
                 query,
                 [project.place.number for project in asked],
                 paths if "files" in query.parts else (),
             )
-            for number, node in told.items():
+            for number, node in answered.items():
                 nodes.setdefault(number, {}).update(node)
         return {
             project.place.number: read_structure(project, nodes[project.place.number], frozenset(paths))
@@ -125,18 +127,20 @@ class ProjectSurvey:
     def texts(
         self, projects: Sequence[ProjectFacts], paths: Sequence[str]
     ) -> dict[str, list[dict[str, Any]]]:
-        """Return the files of each project at some paths, by number, with their texts: ``path``, ``oid``, ``rawTextBlob``."""
-        told = self._told(self._texts, [project.place.number for project in projects], paths)
+        """Return each project's files at the given paths, by project number, with their texts: ``path``, ``oid``,
+        ``rawTextBlob``.
+        """
+        answered = self._nodes(self._texts, [project.place.number for project in projects], paths)
         return {
             number: nodes_of((node.get("repository") or {}).get("blobs")) or []
-            for number, node in told.items()
+            for number, node in answered.items()
         }
 
-    def _told(
+    def _nodes(
         self, query: PartsQuery, numbers: Sequence[str], paths: Sequence[str]
     ) -> dict[str, dict[str, Any]]:
-        """Return what GraphQL tells of projects, by number. A project that is missing was not told of: REST knows why."""
-        told: dict[str, dict[str, Any]] = {}
+        """Return GraphQL's nodes of projects, by number. A missing project was not returned: REST says why."""
+        answered: dict[str, dict[str, Any]] = {}
         left = list(numbers)
 
         def variables(size: int) -> dict[str, Any]:
@@ -147,16 +151,16 @@ class ProjectSurvey:
             try:
                 answer = query.ask(variables)
             except SourceError as exc:
-                # Refused, throttled to the end, stopped, or no GraphQL at all: fewer projects change nothing.
+                # Refused, throttled, stopped, or no GraphQL at all: asking about fewer projects does not help.
                 failing = exc.reason in {"unreachable", "malformed"}
                 self._failed = self._failed + 1 if failing else _GIVEN_UP
                 left = left[query.size :]
                 continue
             nodes = nodes_of(answer.data.get("projects"), whole=False)
             self._failed = self._failed + 1 if nodes is None else 0
-            told |= {number_of(node): node for node in nodes or []}
+            answered |= {number_of(node): node for node in nodes or []}
             left = left[answer.size :]
-        return told
+        return answered
 
 
 def _query(client: GraphqlClient, parts: Mapping[str, Sequence[str]]) -> PartsQuery:
@@ -169,34 +173,34 @@ def _query(client: GraphqlClient, parts: Mapping[str, Sequence[str]]) -> PartsQu
 
 
 def _paths(projects: Iterable[ProjectFacts]) -> list[str]:
-    """Return the definition files that most projects have."""
-    found = Counter(project.ci_path for project in projects if not project.elsewhere)
+    """Return the definition paths that most projects use."""
+    found = Counter(project.ci_path for project in projects if not project.defined_elsewhere)
     return [path for path, _ in found.most_common(_PATHS)] or [".gitlab-ci.yml"]
 
 
 def read_structure(project: ProjectFacts, node: dict[str, Any], paths: frozenset[str]) -> ProjectStructure:
-    """Return what the fields of one project tell; ``node`` is empty where GraphQL told nothing of it."""
+    """Return a project's structure from its GraphQL node, which is empty if GraphQL did not return the project."""
     administered = bool((node.get("userPermissions") or {}).get("adminProject"))
 
-    def told(connection: Any, *, also: bool = True) -> list[dict[str, Any]] | None:
-        return nodes_of(connection) if administered and also else None
+    def listed(connection: Any, *, when: bool = True) -> list[dict[str, Any]] | None:
+        return nodes_of(connection) if administered and when else None
 
-    jobs = told(node.get("pipelineTriggers"), also=project.builds and project.code)
-    branches = told(node.get("branches"), also=project.code)
+    jobs = listed(node.get("pipelineTriggers"), when=project.ci_enabled and project.repository_enabled)
+    branches = listed(node.get("branches"), when=project.repository_enabled)
     scope = node.get("ciJobTokenScope") or {}
     limited = (node.get("ciCdSettings") or {}).get("inboundJobTokenScopeEnabled")
     found = ProjectStructure(
-        variables=told(node.get("ciVariables")),
-        members=told(node.get("projectMembers")),
+        variables=listed(node.get("ciVariables")),
+        members=listed(node.get("projectMembers")),
         schedules=(node.get("pipelineScheduleStatusCounts") or {}).get("total"),
-        integrations=told(node.get("services")),
+        integrations=listed(node.get("services")),
         triggers=jobs,
-        agents=_agents(told(node.get("clusterAgents"), also=project.infrastructure)),
+        agents=_agents(listed(node.get("clusterAgents"), when=project.infrastructure_enabled)),
         limited=limited if administered else None,
-        projects_let_in=_counted(told(scope.get("inboundAllowlist")), scope.get("inboundAllowlistCount")),
-        groups_let_in=_counted(told(scope.get("groupsAllowlist")), scope.get("groupsAllowlistCount")),
+        projects_let_in=_counted(listed(scope.get("inboundAllowlist")), scope.get("inboundAllowlistCount")),
+        groups_let_in=_counted(listed(scope.get("groupsAllowlist")), scope.get("groupsAllowlistCount")),
         branches=_branches(branches),
-        approvals=_approvals(told(node.get("approvals"), also=project.code), project.branch),
+        approvals=_approvals(listed(node.get("approvals"), when=project.repository_enabled), project.branch),
         files=_files(node),
         paths=paths,
     )
@@ -204,7 +208,9 @@ def read_structure(project: ProjectFacts, node: dict[str, Any], paths: frozenset
 
 
 def _counted(shown: list[dict[str, Any]] | None, count: Any) -> list[dict[str, Any]] | None:
-    """Return a list unless some of it is withheld: what the token may not read itself is counted, and not shown."""
+    """Return a list, or None if part of it is withheld: items that the token may not read are counted but not
+    returned.
+    """
     return shown if shown is not None and isinstance(count, int) and len(shown) >= count else None
 
 
@@ -215,7 +221,7 @@ def _agents(agents: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
 
 
 def _branches(rules: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
-    """Return the rules that are a protected branch's, if all of them are told whole."""
+    """Return the rules of protected branches, or None if any of them is incomplete."""
     if rules is None:
         return None
     protected = [rule for rule in rules if _of_branch(rule)]
@@ -223,13 +229,13 @@ def _branches(rules: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None
         protection = rule.get("branchProtection") or {}
         for side in ("pushAccessLevels", "mergeAccessLevels"):
             levels = nodes_of(protection.get(side))
-            if levels is None or not all(_is_told(level) for level in levels):
+            if levels is None or not all(_is_identified(level) for level in levels):
                 return None
     return protected
 
 
-def _is_told(level: dict[str, Any]) -> bool:
-    """Return whether it is known whose an access level is: somebody's, by id, or a role's."""
+def _is_identified(level: dict[str, Any]) -> bool:
+    """Return whether an access level names a user or group by id, or a role."""
     if any(level.get(who) for who in ("user", "group", "deployKey")):
         return True
     number = level.get("accessLevel")
@@ -237,9 +243,8 @@ def _is_told(level: dict[str, Any]) -> bool:
 
 
 def _approvals(rules: list[dict[str, Any]] | None, branch: str | None) -> int | None:
-    """Return the most approvals that every merge into a branch needs.
-
-    A rule of scan findings may hold only where there are some: REST tells which.
+    """Return the largest number of approvals that every merge into a branch needs. A rule about scan findings may apply
+    only if there are any: REST returns which.
     """
     if rules is None:
         return None
@@ -255,12 +260,12 @@ def _approvals(rules: list[dict[str, Any]] | None, branch: str | None) -> int | 
 
 
 def _of_branch(rule: dict[str, Any]) -> bool:
-    """Tell a protected branch's rule from those for all branches, or for all protected ones, that stand beside it."""
+    """Return whether a rule is for a protected branch, not one for all branches or all protected branches."""
     return "/Projects::BranchRule/" in str(rule.get("id"))
 
 
 def _files(node: dict[str, Any]) -> dict[str, ProjectFile] | None:
-    """Return the files that were asked for. Who may not read the code gets null, not an empty list."""
+    """Return the requested files, or None without access to the code: GraphQL then returns null, not an empty list."""
     shown = nodes_of((node.get("repository") or {}).get("blobs"))
     if shown is None or not all(blob.get("path") and blob.get("oid") for blob in shown):
         return None
@@ -273,7 +278,7 @@ def _files(node: dict[str, Any]) -> dict[str, ProjectFile] | None:
 
 
 def _digest(project: ProjectFacts, found: ProjectStructure, *, administered: bool) -> str:
-    """Digest what can be seen of a project: of its tokens, keys, webhooks and values, nothing can."""
+    """Return a digest of what is visible in a project. Its tokens, keys, webhooks and values are not."""
     seen = (
         msgspec.structs.replace(project, shares=[]),
         administered,

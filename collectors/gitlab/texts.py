@@ -1,4 +1,6 @@
-"""Texts of files in other projects, each read once a target: many pipelines include the same few templates."""
+"""Texts of files in other projects. Each is read once per target, because many pipelines include the same few
+templates.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,13 @@ if TYPE_CHECKING:
     from scanner.collect.rest import RestClient
 
 LARGEST = 10_000_000
-"""Bytes of a definition file."""
+"""Largest definition file, in bytes."""
 _KEPT = 50_000_000
-"""Characters that are kept; what was asked for longest ago goes first."""
+"""Characters kept in memory; the least recently used text is dropped first."""
 
 
 class RepositoryTexts:
-    """Reads files by the repository files API, and keeps them. Thread-safe."""
+    """Reads files by the repository files API and caches them. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -28,7 +30,7 @@ class RepositoryTexts:
         self._size = 0
 
     def read(self, client: RestClient, project: str, path: str, ref: str) -> str:
-        """Return a file's text. Raises what `RestClient.text` raises; a refusal is remembered, too."""
+        """Return a file's text. Raises what `RestClient.text` raises; a refusal is cached too."""
         key = (project, path, ref)
         with self._lock:
             mine = self._reading.setdefault(key, threading.Lock())
@@ -64,7 +66,7 @@ def _size(known: str | SourceError) -> int:
 
 
 def text_of(client: RestClient, project: str, path: str, ref: str) -> str:
-    """GET one file of a project, which is named by id or full path.
+    """GET one file of a project, which is given by id or full path.
 
     https://docs.gitlab.com/api/repository_files/#get-raw-file-from-repository
     """

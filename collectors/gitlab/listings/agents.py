@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     from scanner.records import Power, Record
 
 
-def agents(scope: GitLabScope, project: ProjectFacts, told: list[dict[str, Any]] | None) -> Iterator[Record]:
-    """Yield the agents that a project configures, and their tokens: ``told`` by GraphQL, or read by REST.
-
-    What an agent may do is decided in its cluster.
+def agents(scope: GitLabScope, project: ProjectFacts, known: list[dict[str, Any]] | None) -> Iterator[Record]:
+    """Yield the agents that a project configures, and their tokens, from the GraphQL rows ``known`` or by REST. What an
+    agent may do is decided in its cluster.
     """
     place = project.place
     found: list[str] = []
-    tokens = {number_of(agent): agent["tokens"]["nodes"] for agent in told or []}
+    tokens = {number_of(agent): agent["tokens"]["nodes"] for agent in known or []}
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         number = str(item["id"])
@@ -52,7 +51,7 @@ def agents(scope: GitLabScope, project: ProjectFacts, told: list[dict[str, Any]]
             breadth="resource",
             powers=can,
             level=level_of(can),
-            # The cluster's own RBAC says what this is; it can be cluster-admin.
+            # The cluster's own RBAC decides this; it can be cluster-admin.
             confidence="low",
             via="agent for Kubernetes",
         )
@@ -65,10 +64,10 @@ def agents(scope: GitLabScope, project: ProjectFacts, told: list[dict[str, Any]]
         needs="Developer of the project",
         fills=("credentials/agent-token", "grants/gitlab-agent"),
         rows=None
-        if told is None
+        if known is None
         else (
             {"id": number_of(agent), "name": agent["name"], "created_at": agent.get("createdAt")}
-            for agent in told
+            for agent in known
         ),
     )
     for number in found:
@@ -84,10 +83,10 @@ def agents(scope: GitLabScope, project: ProjectFacts, told: list[dict[str, Any]]
 
 
 def _tokens(
-    scope: GitLabScope, place: GitLabPlace, agent: str, told: list[dict[str, Any]] | None
+    scope: GitLabScope, place: GitLabPlace, agent: str, known: list[dict[str, Any]] | None
 ) -> Iterator[Record]:
-    """Yield an agent's tokens that are in force. https://docs.gitlab.com/api/graphql/reference/#clusteragenttoken"""
-    for item in _read(scope, place, agent) if told is None else map(_as_rest, told):
+    """Yield an agent's active tokens. https://docs.gitlab.com/api/graphql/reference/#clusteragenttoken"""
+    for item in _read(scope, place, agent) if known is None else map(_as_rest, known):
         number = str(item["id"])
         yield Credential(
             id=record_id("gitlab", "agent-token", number),
@@ -102,14 +101,14 @@ def _tokens(
             created_at=utc_time(item.get("created_at")),
             last_used_at=utc_time(item.get("last_used_at")),
             never_used="last_used_at" in item and item["last_used_at"] is None,
-            # https://docs.gitlab.com/user/clusters/agent/work_with_agent/ : agent tokens do not end.
+            # https://docs.gitlab.com/user/clusters/agent/work_with_agent/ : agent tokens do not expire.
             never_expires=True,
             location=place.address,
         )
 
 
 def _as_rest(node: dict[str, Any]) -> dict[str, Any]:
-    """Return a token as REST writes it. Only those in force were asked for."""
+    """Return a token in REST's format. Only active ones were requested."""
     return {
         "id": number_of(node),
         "name": node["name"],

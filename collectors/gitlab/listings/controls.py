@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _PREMIUM = "Available in GitLab Premium and Ultimate."
 
 
-def _who(levels: list[dict[str, Any]]) -> list[str]:
-    """Return who a list of access levels lets through."""
+def _allowed(levels: list[dict[str, Any]]) -> list[str]:
+    """Return the roles, users, groups and keys in a list of access levels."""
     names = []
     for level in levels:
         if level.get("user_id"):
@@ -43,19 +43,22 @@ def _who(levels: list[dict[str, Any]]) -> list[str]:
 
 
 def protected_branches(
-    scope: GitLabScope, project: ProjectFacts, told: list[dict[str, Any]] | None
+    scope: GitLabScope, project: ProjectFacts, known: list[dict[str, Any]] | None
 ) -> Iterator[Record]:
-    """Yield a project's protected branches, ``told`` by GraphQL or read by REST.
+    """Yield a project's protected branches, from the GraphQL rows ``known`` or by REST.
 
     https://docs.gitlab.com/api/protected_branches/ https://docs.gitlab.com/api/graphql/reference/#branchrule
 
-    One on the default branch that lets every Developer push protects nothing: it counts as absent.
+    A protected default branch to which every Developer may push counts as unprotected.
     """
     place = project.place
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         name = str(item["name"])
-        push, merge = _who(item.get("push_access_levels") or []), _who(item.get("merge_access_levels") or [])
+        push, merge = (
+            _allowed(item.get("push_access_levels") or []),
+            _allowed(item.get("merge_access_levels") or []),
+        )
         open_to_all = "Developer" in push
         demands = [f"push: {', '.join(push) or 'no one'}", f"merge: {', '.join(merge) or 'no one'}"]
         if item.get("allow_force_push"):
@@ -83,9 +86,9 @@ def protected_branches(
         table="controls",
         kind="branch-protection",
         needs="Developer of the project",
-        # GitLab has no rulesets besides: with this list, all that guards branches was seen.
+        # GitLab has no rulesets: this list is all branch protection there is.
         fills=("controls/protected-branch", "controls/ruleset"),
-        rows=None if told is None else (_branch_as_rest(rule) for rule in told),
+        rows=None if known is None else (_branch_as_rest(rule) for rule in known),
     )
 
 
@@ -113,9 +116,8 @@ def _level_as_rest(level: dict[str, Any]) -> dict[str, Any]:
 def approvals(scope: GitLabScope, project: ProjectFacts, most: int | None) -> Iterator[Record]:
     """Yield whether merge requests into the default branch need an approval.
 
-    https://docs.gitlab.com/api/merge_request_approvals/ : a rule can hold for some branches only, or where a scan finds
-    something; such a one guards nothing here. ``most`` is how many approvals a rule that does demands at the most, where
-    that is known.
+    https://docs.gitlab.com/api/merge_request_approvals/ : a rule can be limited to some branches or to scan findings;
+    such a rule does not count here. ``most`` is the largest number of approvals that a rule requires, if known.
     """
     place = project.place
 
@@ -159,12 +161,12 @@ def approvals(scope: GitLabScope, project: ProjectFacts, most: int | None) -> It
 def environments(
     scope: GitLabScope, project: ProjectFacts, *, deploys: bool
 ) -> Generator[Record, None, list[str] | None]:
-    """Yield for each environment whether somebody approves deployments to it, and who may deploy.
+    """Yield for each environment whether deployments need an approval, and who may deploy.
 
     https://docs.gitlab.com/api/protected_environments/ https://docs.gitlab.com/ci/environments/deployment_approvals/
 
-    Returns the names of those that exist; None when they could not all be seen. Where there are none, and the pipeline
-    ``deploys`` to none, there is nothing to protect.
+    Returns the names of the environments that exist; None if the list is incomplete. Without environments, and if the
+    pipeline ``deploys`` to none, there is nothing to protect.
     """
     existing: list[str] | None = None
     place = project.place
@@ -205,7 +207,7 @@ def environments(
 def _environment(
     place: GitLabPlace, name: str, number: str, guard: dict[str, Any] | None
 ) -> Iterator[Record]:
-    deploy = _who((guard or {}).get("deploy_access_levels") or [])
+    deploy = _allowed((guard or {}).get("deploy_access_levels") or [])
     rules = (guard or {}).get("approval_rules") or []
     required = sum(int(rule.get("required_approvals") or 0) for rule in rules)
     required = max(required, int((guard or {}).get("required_approval_count") or 0))
@@ -217,7 +219,7 @@ def _environment(
         name=name,
         enforcement="enforced" if required else "absent",
         target=name,
-        approvers=_who(rules),
+        approvers=_allowed(rules),
         detail=f"{required} approval(s) before a deployment."
         if required
         else "Deployments need no approval.",
@@ -239,8 +241,8 @@ def _environment(
 def webhooks(scope: GitLabScope, place: GitLabPlace) -> Iterator[Record]:
     """Yield the webhooks of a project, a group or the instance, and whether they verify TLS.
 
-    https://docs.gitlab.com/api/project_webhooks/ : secret and signing token are never shown; whether there is one,
-    only by GitLab 19 and later (``token_present``, ``signing_token_present``).
+    https://docs.gitlab.com/api/project_webhooks/ : secret and signing token are never shown; GitLab 19 and later show
+    whether there is one (``token_present``, ``signing_token_present``).
     """
     silent: list[str] = []
     call = "/hooks" if place.kind == "instance" else f"/{place.kind}s/:id/hooks"
@@ -319,7 +321,7 @@ def webhooks(scope: GitLabScope, place: GitLabPlace) -> Iterator[Record]:
 def integrations(
     scope: GitLabScope, project: ProjectFacts, rows: Iterable[dict[str, Any]] | None = None
 ) -> Iterator[Record]:
-    """Yield the integrations that are switched on. https://docs.gitlab.com/api/project_integrations/"""
+    """Yield the active integrations. https://docs.gitlab.com/api/project_integrations/"""
     place = project.place
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:

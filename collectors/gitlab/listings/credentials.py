@@ -22,7 +22,7 @@ _MAINTAINER = {"group": "Maintainer of the group", "project": "Maintainer of the
 
 
 def deploy_tokens(scope: GitLabScope, place: GitLabPlace) -> Iterator[Record]:
-    """Yield deploy tokens. https://docs.gitlab.com/api/deploy_tokens/ : neither their making nor their use is shown."""
+    """Yield deploy tokens. https://docs.gitlab.com/api/deploy_tokens/ : neither creation nor last use is shown."""
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         number, scopes = str(item["id"]), [str(scope) for scope in item.get("scopes") or []]
@@ -76,10 +76,10 @@ _READS, _WRITES = "projects_with_readonly_access", "projects_with_write_access"
 
 
 def keys_of_instance(scope: GitLabScope) -> dict[str, list[dict[str, Any]]] | None:
-    """Return the deploy keys of every project of the instance, by its number, as each project's own list writes them.
+    """Return the deploy keys of all projects of the instance, by project number, in the format of a project's own list.
 
-    https://docs.gitlab.com/api/deploy_keys/#list-all-deploy-keys : None where an administrator's token is lacking, or a
-    GitLab that names the projects in which a key only reads; then each project must be asked.
+    https://docs.gitlab.com/api/deploy_keys/#list-all-deploy-keys : None without an administrator's token, or if this
+    GitLab does not name the projects with read-only access; then each project must be asked.
     """
     held: dict[str, list[dict[str, Any]]] = {}
     try:
@@ -98,9 +98,9 @@ def keys_of_instance(scope: GitLabScope) -> dict[str, list[dict[str, Any]]] | No
 def deploy_keys(
     scope: GitLabScope, project: ProjectFacts, rows: Iterable[dict[str, Any]] | None = None
 ) -> Iterator[Record]:
-    """Yield a project's deploy keys. https://docs.gitlab.com/api/deploy_keys/ : older GitLabs do not show their last use.
-
-    One key can serve many projects: its id is the key's in this project, since it may push here and only read there.
+    """Yield a project's deploy keys. https://docs.gitlab.com/api/deploy_keys/ : older versions do not show the last
+    use. A key can serve several projects; its id here includes the project, because it may push to one and only read
+    another.
     """
     place = project.place
 
@@ -161,7 +161,7 @@ def deploy_keys(
 def access_tokens(
     scope: GitLabScope, place: GitLabPlace, rows: Iterable[dict[str, Any]] | None = None
 ) -> Iterator[Record]:
-    """Yield the access tokens of a group or project, and the bot that each one is.
+    """Yield the access tokens of a group or project, and the bot user of each.
 
     https://docs.gitlab.com/api/project_access_tokens/ https://docs.gitlab.com/api/group_access_tokens/
     """
@@ -197,7 +197,7 @@ def access_tokens(
 
 
 def service_accounts(scope: GitLabScope) -> Iterator[Record]:
-    """Yield the group's service accounts and their tokens, which may live for ever.
+    """Yield the group's service accounts and their tokens, which may never expire.
 
     https://docs.gitlab.com/api/group_service_accounts/
     """
@@ -220,12 +220,12 @@ def service_accounts(scope: GitLabScope) -> Iterator[Record]:
         table="identities",
         kind="gitlab-service-account",
         needs=needs,
-        # Without the list, nobody knows whose tokens to ask for.
+        # Without the list of accounts, their tokens cannot be requested.
         classify=unsupported_on({404}, _PREMIUM),
         fills=("credentials/personal-access-token",) if place.kind == "group" else (),
     )
     if place.kind == "instance":
-        return  # Their tokens are in the instance's list.
+        return  # The instance target lists their tokens.
     for account in found:
         number = str(account["id"])
         yield from scope.at(place).listing(

@@ -1,4 +1,4 @@
-"""A project's pipeline: what its ``.gitlab-ci.yml`` says, on the default branch, with what it includes."""
+"""A project's pipeline, from ``.gitlab-ci.yml`` on the default branch and the files that it includes."""
 
 from __future__ import annotations
 
@@ -41,10 +41,9 @@ def pipeline(
     *,
     carried: bool,
 ) -> Iterator[Record]:
-    """Yield the project's pipeline as an identity, with its logins, deployments and problems.
-
-    A project without the file has no pipeline. ``carried``: whether the project is not asked again tonight, so that what
-    it includes from elsewhere is taken as it was, too.
+    """Yield the project's pipeline as an identity, with its logins, deployments and weaknesses. A project without the
+    file has no pipeline. ``carried``: whether the project is not read again tonight; then its includes from other
+    projects are carried forward too.
     """
     place = project.place
     yield from with_coverage(
@@ -74,12 +73,12 @@ def _records(
     *,
     carried: bool,
 ) -> Iterator[Record]:
-    """Yield what the definition says: remembered when neither it nor its surroundings changed."""
-    if project.empty or not project.builds or files.absent(project):
+    """Yield the records of the definition, from memory if neither it nor its context changed."""
+    if project.empty or not project.ci_enabled or files.absent(project):
         return
     path, repository = _source(project.ci_path)
     context = _context(scope, project, path, repository, identifiers)
-    alone = files.alone(project)
+    alone = files.self_contained(project)
     around = (files.file(project), project.ci_path, project.claims, project.pushes, context)
     key = hashlib.sha256(msgspec.json.encode(around, order="deterministic")).hexdigest()
     known = scope.memory.definition(key) if alone or carried else None
@@ -142,7 +141,7 @@ def _read(
         raise SourceError(exc.reason, f"{path}: {exc}") from None
     for record in definition_records(definition, context=context):
         if isinstance(record, Identity) and record.kind == "gitlab-pipeline":
-            # Every job gets every variable whose scope and protection fit, named in the file or not.
+            # Every job gets every variable whose scope and protection match, whether the file names it or not.
             yield msgspec.structs.replace(record, secrets=sorted({*record.secrets, "*"}))
             yield _job_token(project.place, record, pushes=project.pushes)
         else:
@@ -150,7 +149,7 @@ def _read(
 
 
 def _source(path: str) -> tuple[str, IncludeSource]:
-    """Return a definition's path, and where it stands, if not in its project: ``ci.yml@group/project:ref``.
+    """Return a definition's path and, if it is not in its own project, where it is: ``ci.yml@group/project:ref``.
 
     https://docs.gitlab.com/ci/pipelines/settings/#specify-a-custom-cicd-configuration-file
     """
@@ -170,7 +169,8 @@ def _url(project: ProjectFacts, path: str, repository: IncludeSource) -> str | N
 
 
 def _job_token(place: GitLabPlace, identity: Identity, *, pushes: bool) -> Grant:
-    """Return what the pipeline's CI_JOB_TOKEN may do at home: publish packages and images, and read what it builds.
+    """Return what the pipeline's CI_JOB_TOKEN may do in its own project: publish packages and images, and read its
+    sources.
 
     https://docs.gitlab.com/ci/jobs/ci_job_token/
     """

@@ -1,4 +1,4 @@
-"""A project's last deployments. https://docs.gitlab.com/api/deployments/"""
+"""A project's latest deployments. https://docs.gitlab.com/api/deployments/"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def deployments(
     scope: GitLabScope, project: ProjectFacts, rows: Iterable[dict[str, Any]] | None
 ) -> Iterator[Record]:
-    """Yield the last deployments, as many as the configuration says."""
+    """Yield the latest deployments, up to the configured number."""
     place = project.place
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:

@@ -44,7 +44,7 @@ def account(group: dict[str, Any]) -> Account:
 def subgroups(scope: GitLabScope, loses: Sequence[str]) -> Generator[Record, None, list[dict[str, Any]]]:
     """Yield all groups below a top-level group as accounts, and return them, parents first.
 
-    ``loses`` are the tables that are in doubt when they could not all be listed.
+    ``loses`` are the tables that are incomplete if the list is.
     """
     found: list[dict[str, Any]] = []
 
@@ -64,7 +64,7 @@ def subgroups(scope: GitLabScope, loses: Sequence[str]) -> Generator[Record, Non
 
 
 def top_level(group: dict[str, Any]) -> Iterator[Record]:
-    """Yield a top-level group, and the guards among its settings."""
+    """Yield a top-level group, and the controls among its settings."""
     yield account(group)
     place = group_place(group)
     demanded = group.get("require_two_factor_authentication")
@@ -82,9 +82,8 @@ def top_level(group: dict[str, Any]) -> Iterator[Record]:
 
 
 def membership(scope: GitLabScope, group: dict[str, Any]) -> Iterator[Record]:
-    """Yield the identity that stands for a group's members, and what groups that are invited may do in it.
-
-    Only a single group shows the groups that are invited, no list of groups: https://docs.gitlab.com/api/groups/
+    """Yield the identity that represents a group's members, and the grants of invited groups. Only the request for a
+    single group returns the invited groups; no list does: https://docs.gitlab.com/api/groups/
     """
     place = group_place(group)
 
@@ -107,7 +106,7 @@ def membership(scope: GitLabScope, group: dict[str, Any]) -> Iterator[Record]:
 def shares(
     scope: GitLabScope, place: GitLabPlace, item: dict[str, Any], breadth: Breadth
 ) -> Iterator[Record]:
-    """Yield what the groups that were invited to a group or project may do there.
+    """Yield what invited groups may do in a group or project.
 
     https://docs.gitlab.com/user/project/members/sharing_projects_groups/
     """
@@ -128,7 +127,7 @@ def shares(
             breadth=breadth,
             powers=can,
             level=level_of(can),
-            # What an invitation with a custom role adds to its base role is not shown.
+            # GitLab does not show what a custom role adds to the base role of an invitation.
             confidence="low" if share.get("member_role_id") else "high",
             via=f"invited {place.kind}",
             expires_at=utc_time(share.get("expires_at")),
@@ -142,7 +141,7 @@ def _member(scope: GitLabScope, place: GitLabPlace) -> Callable[[dict[str, Any]]
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         identity = user(scope, item)
-        if not scope.people_elsewhere:
+        if not scope.instance_lists_users:
             yield identity
         if place.kind == "group":
             yield Link(
@@ -155,7 +154,7 @@ def _member(scope: GitLabScope, place: GitLabPlace) -> Callable[[dict[str, Any]]
                 evidence=f"GET /groups/{place.number}/members",
             )
         if identity.kind == "gitlab-bot":
-            return  # A bot acts by its token alone: its grant is the token's.
+            return  # A bot acts only through its token: the grant is the token's.
         level = int(item["access_level"])
         role = item.get("member_role") or {}
         can = powers.of_custom_role(level, role)
@@ -169,7 +168,7 @@ def _member(scope: GitLabScope, place: GitLabPlace) -> Callable[[dict[str, Any]]
             breadth=breadth,
             powers=can,
             level=level_of(can) if can or level == 0 else "unknown",
-            # Older GitLabs name a custom role, and not what it adds to its base role.
+            # Older versions name a custom role, but not what it adds to its base role.
             confidence="low" if role and not any(isinstance(has, bool) for has in role.values()) else "high",
             via=f"member of the {place.kind}",
             granted_at=utc_time(item.get("created_at")),

@@ -1,4 +1,4 @@
-"""What only an administrator of an instance sees: its users, everybody's tokens, and its OAuth applications."""
+"""What only an instance administrator can read: users, their tokens, and OAuth applications."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def users(scope: GitLabScope) -> Generator[Record, None, dict[str, Identity]]:
                 via="administrator of the instance",
             )
         if item.get("is_auditor"):
-            # Reads every group and project, but neither their settings nor their variables.
+            # An auditor reads every group and project, but neither settings nor variables.
             yield Grant(
                 id=record_id("gitlab", "grant", f"auditor/{item['id']}"),
                 provider="gitlab",
@@ -74,10 +74,10 @@ def users(scope: GitLabScope) -> Generator[Record, None, dict[str, Identity]]:
 
 
 def personal_tokens(scope: GitLabScope, people: dict[str, Identity]) -> Iterator[Record]:
-    """Yield everybody's personal access tokens. https://docs.gitlab.com/api/personal_access_tokens/
+    """Yield all users' personal access tokens. https://docs.gitlab.com/api/personal_access_tokens/
 
-    Tokens of the bots of projects and groups are told where the project or group is read. A service account is a bot to
-    GitLab, too, and may have any name: its tokens are told here.
+    Tokens of project and group bots are read with the project or group. GitLab marks service accounts as bots too, and
+    they may have any name: their tokens are read here.
     """
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
@@ -96,7 +96,7 @@ def personal_tokens(scope: GitLabScope, people: dict[str, Identity]) -> Iterator
 
 
 def impersonation_tokens(scope: GitLabScope, people: dict[str, Identity]) -> Iterator[Record]:
-    """Yield tokens that administrators made to act as somebody else.
+    """Yield tokens that administrators created to act as another user.
 
     https://docs.gitlab.com/api/user_tokens/#list-all-impersonation-tokens-for-a-user
     """

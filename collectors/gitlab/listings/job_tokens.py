@@ -1,4 +1,4 @@
-"""Whose job tokens a project lets in. https://docs.gitlab.com/ci/jobs/ci_job_token/"""
+"""Which projects' job tokens may access a project. https://docs.gitlab.com/ci/jobs/ci_job_token/"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def job_token_scope(
     scope: GitLabScope, project: ProjectFacts, structure: ProjectStructure
 ) -> Iterator[Record]:
-    """Yield whether other projects' job tokens are let in, and those that are.
+    """Yield whether the allowlist for job tokens is enforced, and a grant for each project and group on it.
 
     https://docs.gitlab.com/ci/jobs/ci_job_token/ https://docs.gitlab.com/api/project_job_token_scopes/
     https://docs.gitlab.com/api/graphql/reference/#cijobtokenscopetype
@@ -95,14 +95,16 @@ def job_token_scope(
 
 
 def _numbered(nodes: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
-    """Return projects or groups as REST names their fields."""
+    """Return projects or groups with the field names of REST."""
     if nodes is None:
         return None
     return [{"id": number_of(node), "web_url": node.get("webUrl")} for node in nodes]
 
 
 def _job_token(place: GitLabPlace, native_id: str, pipeline: str) -> Grant:
-    """Return what a job token opens in another project: https://docs.gitlab.com/ci/jobs/ci_job_token/#job-token-access"""
+    """Return what a job token may do in another project:
+    https://docs.gitlab.com/ci/jobs/ci_job_token/#job-token-access
+    """
     can = powers.of_scopes(("read_repository", "write_package_registry"))
     return Grant(
         id=record_id("gitlab", "grant", f"job-token/{native_id}"),
@@ -114,7 +116,7 @@ def _job_token(place: GitLabPlace, native_id: str, pipeline: str) -> Grant:
         breadth="resource",
         powers=can,
         level=level_of(can),
-        # What the user who starts the job may not do, its token cannot do either.
+        # A job token never exceeds the rights of the user who starts the job.
         conditional=True,
         via="job token allowlist",
     )

@@ -1,4 +1,4 @@
-"""Which projects there are. https://docs.gitlab.com/api/projects/"""
+"""Projects of a group and personal projects. https://docs.gitlab.com/api/projects/"""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ IN_DOUBT = [
     for name in TABLES
     if name not in {"accounts", "gaps", "coverage", "trusts", "policies", "artifacts", "rollouts"}
 ]
-"""Tables that are in doubt when projects or subgroups could not be listed."""
+"""Tables that are incomplete if projects or subgroups could not be listed."""
 
 
 def projects_of_group(scope: GitLabScope) -> Generator[Record, None, list[ProjectFacts]]:
-    """Yield the projects of a top-level group and its subgroups as accounts, and return those that are wanted."""
+    """Yield the projects of a top-level group and its subgroups as accounts, and return those that the configuration
+    includes.
+    """
     found: list[ProjectFacts] = []
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
-        if scope.wants(str(item["path_with_namespace"])):
+        if scope.includes(str(item["path_with_namespace"])):
             yield account(item)
             found.append(project_facts(item))
 
@@ -44,12 +46,14 @@ def projects_of_group(scope: GitLabScope) -> Generator[Record, None, list[Projec
 
 
 def personal_projects(scope: GitLabScope, needs: str) -> Generator[Record, None, list[ProjectFacts]]:
-    """Yield the projects in people's own namespaces, and return those that are wanted; others are read with their group."""
+    """Yield the projects in personal namespaces, and return those that the configuration includes. Other projects are
+    read with their group.
+    """
     found: list[ProjectFacts] = []
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         personal = (item.get("namespace") or {}).get("kind") == "user"
-        if personal and scope.wants(str(item["path_with_namespace"])):
+        if personal and scope.includes(str(item["path_with_namespace"])):
             yield account(item)
             found.append(project_facts(item))
 

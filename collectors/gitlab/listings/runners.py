@@ -1,4 +1,4 @@
-"""Runners: whose jobs reach the machine. https://docs.gitlab.com/ci/runners/"""
+"""Runners, and which projects' jobs they run. https://docs.gitlab.com/ci/runners/"""
 
 from __future__ import annotations
 
@@ -30,13 +30,12 @@ query Runners($path: ID!, $after: String) {
   }
 }
 """
-"""https://docs.gitlab.com/api/graphql/reference/#cirunner : REST gives most of this one runner a request."""
+"""https://docs.gitlab.com/api/graphql/reference/#cirunner : with REST, most of this takes one request per runner."""
 
 
 def runners(scope: GitLabScope) -> Iterator[Record]:
-    """Yield every runner that the group's jobs can land on: by GraphQL, where this GitLab has the fields; else by REST.
-
-    GraphQL shows an empty list to who may not see a full one, so it is asked only with a Maintainer's role.
+    """Yield every runner that can run the group's jobs, by GraphQL if this GitLab has the fields, else by REST. GraphQL
+    returns an empty list to users who may not read the full one, so it is used only with a Maintainer's role.
     """
     place = scope.place
 

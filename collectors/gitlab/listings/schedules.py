@@ -1,4 +1,6 @@
-"""Pipeline schedules: who they run as, and what variables they hand in. https://docs.gitlab.com/api/pipeline_schedules/"""
+"""Pipeline schedules: which user they run as, and the variables that they set.
+https://docs.gitlab.com/api/pipeline_schedules/
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,8 @@ if TYPE_CHECKING:
 
 
 def schedules(scope: GitLabScope, project: ProjectFacts, count: int | None) -> Iterator[Record]:
-    """Yield a project's schedules, and the variables of each: only the single schedule shows them.
-
-    ``count`` is how many there are, where that is known.
+    """Yield a project's schedules and their variables, which only the request for a single schedule returns. ``count``
+    is the number of schedules, if known.
     """
     place = project.place
     found: list[str] = []
@@ -47,7 +48,7 @@ def schedules(scope: GitLabScope, project: ProjectFacts, count: int | None) -> I
             tags={"cron": str(item.get("cron")), "owner_state": str(owner.get("state") or "unknown")},
         )
         if owner.get("id") is not None:
-            if not scope.people_elsewhere:
+            if not scope.instance_lists_users:
                 yield user(scope, owner)
             yield _link(place, number, user_id(owner["id"]), "owns", identity)
         yield _link(place, number, identity, "uses", record_id("gitlab", "pipeline", place.number))
@@ -83,7 +84,7 @@ def _variables(scope: GitLabScope, place: GitLabPlace, number: str) -> Iterator[
         found = variable(scope, given, place, holder=holder, schedule=number)
         if isinstance(found, Secret):
             yield found
-    # Inputs are not made for secrets, and so neither masked nor protected.
+    # Inputs are not meant for secrets: they are neither masked nor protected.
     for given in item.get("inputs") or []:
         if isinstance(given["value"], str):
             shown = {"key": given["name"], "value": given["value"]}

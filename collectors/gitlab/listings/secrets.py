@@ -1,4 +1,4 @@
-"""CI/CD variables of projects, groups and the instance: judged in memory, values dropped.
+"""CI/CD variables of projects, groups and the instance. Values are inspected in memory and dropped.
 
 https://docs.gitlab.com/ci/variables/ https://docs.gitlab.com/api/project_level_variables/
 """
@@ -30,9 +30,9 @@ def variables(
     holder: str | None = None,
     rows: Iterable[dict[str, Any]] | None = None,
 ) -> Generator[Record, None, dict[str, str]]:
-    """Yield the variables of a project, a group or the instance. Returns those that name something: name to value.
-
-    Projects hand them to their one pipeline, ``holder``. GitLab does not tell when one was made or changed.
+    """Yield the variables of a project, a group or the instance. Returns, by name, the values of those that are only
+    identifiers. ``holder`` is the pipeline that gets a project's variables. GitLab does not show when a variable was
+    created or changed.
     """
     identifiers: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""Trigger tokens of projects: who holds one starts a pipeline. https://docs.gitlab.com/ci/triggers/"""
+"""Trigger tokens of projects, with which anyone can start a pipeline. https://docs.gitlab.com/ci/triggers/"""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ if TYPE_CHECKING:
 
 
 def triggers(
-    scope: GitLabScope, project: ProjectFacts, told: list[dict[str, Any]] | None
+    scope: GitLabScope, project: ProjectFacts, known: list[dict[str, Any]] | None
 ) -> Iterator[Record]:
-    """Yield a project's trigger tokens: ``told`` by GraphQL, which leaves the tokens out; by REST where it was not.
-
-    REST shows its creator the whole token; it is dropped unread.
+    """Yield a project's trigger tokens, from the GraphQL rows ``known``, which lack the token itself, or by REST. REST
+    returns the whole token to its creator; it is dropped unread.
     """
     place = project.place
 
     def read() -> Iterator[Record]:
-        if told is not None:
-            for node in told:
+        if known is not None:
+            for node in known:
                 yield from _trigger(place, _as_rest(node))
         else:
             for row in scope.client.items(scope.at(place).path("/projects/:id/triggers")):
@@ -47,7 +46,7 @@ def triggers(
 
 
 def _as_rest(node: dict[str, Any]) -> dict[str, Any]:
-    """Return a trigger as REST writes it: https://docs.gitlab.com/api/graphql/reference/#pipelinetrigger"""
+    """Return a trigger in REST's format: https://docs.gitlab.com/api/graphql/reference/#pipelinetrigger"""
     owner = node.get("owner")
     return {
         "id": number_of(node),
@@ -89,7 +88,7 @@ def _trigger(place: GitLabPlace, item: dict[str, Any]) -> Iterator[Record]:
         last_used_at=utc_time(item.get("last_used")),
         never_used="last_used" in item and item["last_used"] is None,
         expires_at=utc_time(expires),
-        # Before they could end, GitLab did not show the field at all: then they never do.
+        # Versions without this field have trigger tokens that never expire.
         never_expires=expires is None,
         scopes=["trigger pipelines"],
         owner=owner.get("username"),
