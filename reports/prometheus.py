@@ -6,10 +6,9 @@ https://github.com/prometheus/node_exporter#textfile-collector.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path  # noqa: TC003  pydantic reads the annotations at run time
 from typing import TYPE_CHECKING
-
-import structlog
 
 from scanner.config import Section
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from scanner.night import Night
 
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 
 class Config(Section):
@@ -64,6 +63,6 @@ def write(night: Night, folder: Path, config: Config) -> list[Path]:  # noqa: AR
         path.chmod(0o644)
     except OSError as exc:
         # The other reports matter more. The timestamp of the last run then ages, which alerts can detect.
-        log.error("no metrics for Prometheus", path=str(path), error=exc.strerror)  # noqa: TRY400
+        log.error("no metrics for Prometheus", extra={"path": str(path), "error": exc.strerror})  # noqa: TRY400
         return []
     return [path]

@@ -6,6 +6,7 @@ file lacks is read as unknown.
 
 from __future__ import annotations
 
+import sys
 import types
 from datetime import UTC, datetime
 from functools import cache
@@ -23,6 +24,33 @@ BATCH_ROWS = 20_000
 """Rows kept in memory before they are written: 3 s and 150 MB per million rows."""
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+
+class _NoPandas:
+    """An importer that refuses pandas."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name=name)
+
+
+def _convert_first_list() -> None:
+    """Convert a list while pandas cannot be imported.
+
+    Before the first list, pyarrow imports pandas if it is installed, only to ask whether the list is a pandas object: a
+    third of a second. It tries once, and again only when something needs pandas:
+    https://github.com/apache/arrow/blob/main/python/pyarrow/pandas-shim.pxi
+    """
+    if "pandas" not in sys.modules:
+        sys.meta_path.insert(0, _NoPandas)
+        try:
+            pa.array([0])
+        finally:
+            sys.meta_path.remove(_NoPandas)
+
+
+_convert_first_list()
 
 
 def _arrow_type(hint: Any) -> pa.DataType:

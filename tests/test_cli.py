@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from sandbox.aws.estate import build
 from sandbox.aws.server import AwsSandbox
 from sandbox.estate import FIRST_NIGHT
 from scanner.command.cli import app
+from scanner.command.log import OURS
 from scanner.pipeline.stages import PRECEDENCE, Exit
 from scanner.snapshot import list_sealed, read_manifest
 from tests.plugin import install
@@ -81,7 +81,8 @@ def _as_before() -> Iterator[None]:
     yield
     os.umask(mask)
     logging.getLogger().handlers = handlers
-    structlog.reset_defaults()
+    for name in OURS:
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture

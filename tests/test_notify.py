@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from structlog.testing import capture_logs
 
 from scanner.command.progress import LogProgress
 from scanner.config import Loaded, load
@@ -193,17 +192,21 @@ def broken(listener: Listener, monkeypatch: pytest.MonkeyPatch, how: str) -> Ite
 
 @pytest.mark.parametrize("how", ["refuses", "unreachable", "no-address", "not-set"])
 def test_nobody_listening_does_not_fail_the_night_and_logs_no_address(
-    place: Place, listener: Listener, monkeypatch: pytest.MonkeyPatch, how: str
+    place: Place,
+    listener: Listener,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    how: str,
 ) -> None:
     place.write("surprise-name", DANGEROUS)
     loaded = place.configure(**WEBHOOK, ping_url="${env:PING}")
-    with broken(listener, monkeypatch, how), capture_logs() as logs:
+    with broken(listener, monkeypatch, how):
         outcome = place.night(1, loaded)
     assert outcome.exit_code == Exit.OK
     assert (loaded.settings.state / "reports" / outcome.run_id / "run.json").is_file()
-    missed = [entry["whom"] for entry in logs if entry["event"] == "not told"]
+    missed = [vars(record)["whom"] for record in caplog.records if record.msg == "not told"]
     assert missed == ["dead-man ping", "webhook", "dead-man ping"]
-    everything = str(logs)
+    everything = str([vars(record) for record in caplog.records])
     assert HOOK not in everything
     assert PING not in everything
 
@@ -317,9 +320,10 @@ def test_the_figures_are_replaced_whole(place: Place) -> None:
     assert [other.name for other in path.parent.glob("*.prom*")] == ["sprawlscan.prom"]
 
 
-def test_figures_that_cannot_be_written_do_not_fail_the_night(place: Place) -> None:
+def test_figures_that_cannot_be_written_do_not_fail_the_night(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
     (place.folder / "file").touch()
     loaded = place.configure(prometheus="file/sprawlscan.prom")
-    with capture_logs() as logs:
-        assert place.night(1, loaded).exit_code == Exit.OK
-    assert "no metrics for Prometheus" in [entry["event"] for entry in logs]
+    assert place.night(1, loaded).exit_code == Exit.OK
+    assert "no metrics for Prometheus" in caplog.messages

@@ -8,7 +8,9 @@ engine's escaping. The table's data is base64.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import sys
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -30,6 +32,7 @@ from scanner.snapshot import sha256_of, write_private
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from jinja2.bccache import Bucket
 
     from scanner.night import Night
 
@@ -104,10 +107,20 @@ def rules_in_force(night: Night) -> dict[str, RuleText]:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+
+    class CompiledTemplates(FileSystemBytecodeCache):
+        """Keeps compiled templates next to their sources, as Python keeps modules: compiling takes a fifth of a second."""
+
+        def dump_bytecode(self, bucket: Bucket) -> None:
+            if not sys.dont_write_bytecode:
+                with contextlib.suppress(OSError):  # The installation may be read-only.
+                    (TEMPLATES / "__pycache__").mkdir(exist_ok=True)
+                    super().dump_bytecode(bucket)
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
+        bytecode_cache=CompiledTemplates(str(TEMPLATES / "__pycache__")),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_shown,

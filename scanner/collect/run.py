@@ -6,6 +6,7 @@ target of the first wave has finished. Only then are its targets known.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
@@ -14,7 +15,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
-import structlog
 
 from scanner import __version__
 from scanner.collect.collector import Run, Target, TargetError
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from scanner.config import Section, Settings
     from scanner.records import Record
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 COLLECTION = "collect"
 """The call named in the `Gap` of a whole target."""
@@ -258,7 +258,7 @@ def _resumable(snapshots: Path, *, resume: bool) -> Path | None:
     if resume:
         return latest_unsealed(snapshots)
     while (left := latest_unsealed(snapshots)) is not None:
-        log.warning("discarding an interrupted run", snapshot=left.name)
+        log.warning("discarding an interrupted run", extra={"snapshot": left.name})
         shutil.rmtree(left)
     return None
 
@@ -341,7 +341,7 @@ def _collect(
 ) -> list[str]:
     """Collect the remaining targets of a wave. Returns the names of targets that were not started before the run stopped."""
     for problem in wave.problems:
-        log.error("a collector could not start", problem=problem)
+        log.error("a collector could not start", extra={"problem": problem})
     finished = {f"{done.collector}/{done.target}" for done in finished_targets(folder)}
     todo = wave.everything
     left = [plan for plan in todo if plan.name not in finished]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
-
-import structlog
+from datetime import UTC, datetime
+from typing import Any
 
 from scanner.safe_text import plain_lines
 from scanner.secrets.redact import redact
 
-if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+OURS = ("scanner", "collectors", "reports")
+"""Packages whose loggers also report progress. Of other packages, only warnings and errors are logged."""
+
+_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+"""What every record has. Other attributes were given as ``extra``."""
 
 
 def _redacted(value: Any) -> Any:
@@ -25,14 +28,32 @@ def _redacted(value: Any) -> Any:
     return value
 
 
-def _redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Redact every text of an event. The last processor before the renderer, so that nothing bypasses it."""
-    return {key: _redacted(value) for key, value in event.items()}
+class _JsonFormatter(logging.Formatter):
+    """Formats a record as one JSON object with redacted texts."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return json.dumps(_redacted(self.fields(record)), default=lambda value: redact(str(value)))
+
+    def fields(self, record: logging.LogRecord) -> dict[str, Any]:
+        fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        fields |= {"event": record.getMessage(), "level": record.levelname.lower()}
+        fields["timestamp"] = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
+        if not record.name.startswith(OURS):
+            fields["logger"] = record.name
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return fields
 
 
-def _printable_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Remove control characters from names on a terminal. JSON escapes them."""
-    return {key: plain_lines(value) if isinstance(value, str) else value for key, value in event.items()}
+class _TerminalFormatter(_JsonFormatter):
+    """Formats a record as a line for people, without secrets and control characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = _redacted(self.fields(record))
+        del fields["timestamp"]
+        level, event, exception = fields.pop("level"), fields.pop("event"), fields.pop("exception", None)
+        text = f"{level}: {' '.join([event, *(f'{key}={value}' for key, value in fields.items())])}"
+        return plain_lines(text if exception is None else f"{text}\n{exception}")
 
 
 def configure(*, terminal: bool, verbose: bool = False) -> None:
@@ -40,36 +61,10 @@ def configure(*, terminal: bool, verbose: bool = False) -> None:
 
     Wire logs of the SDKs (DEBUG) contain credentials and are never enabled.
     """
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.format_exc_info,
-    ]
-    if not terminal:
-        shared.append(structlog.processors.TimeStamper(fmt="iso", utc=True))
-    if terminal:
-        shared.append(_printable_event)
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=False) if terminal else structlog.processors.JSONRenderer()
-    )
-    level = logging.INFO if verbose or not terminal else logging.WARNING
-    structlog.configure(
-        processors=[*shared, _redact_event, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
-    )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _redact_event,
-                renderer,
-            ],
-        )
-    )
+    handler.setFormatter(_TerminalFormatter() if terminal else _JsonFormatter())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
+    for name in OURS:
+        logging.getLogger(name).setLevel(logging.INFO if verbose or not terminal else logging.WARNING)

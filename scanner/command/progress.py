@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
-
-import structlog
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from scanner.safe_text import plain
 
@@ -14,13 +11,16 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Target
     from scanner.snapshot import TargetDone
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 
 class TerminalProgress:
     """A progress bar on stderr, with a line for every target that has gaps."""
 
     def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
         self._console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -59,15 +59,17 @@ class LogProgress:
 
     def begin(self, total: int, skipped: int) -> None:
         """Log the number of targets."""
-        log.info("collecting", targets=total, skipped=skipped)
+        log.info("collecting", extra={"targets": total, "skipped": skipped})
 
     def done(self, target: Target, result: TargetDone) -> None:
         """Log one target."""
         log.info(
             "target done",
-            collector=target.collector,
-            target=target.name,
-            records=result.records,
-            gaps=result.gaps,
-            seconds=result.seconds,
+            extra={
+                "collector": target.collector,
+                "target": target.name,
+                "records": result.records,
+                "gaps": result.gaps,
+                "seconds": result.seconds,
+            },
         )

@@ -7,10 +7,10 @@ The URLs are secrets, so only the kind of an error is logged. A failed notificat
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-import structlog
 
 from scanner.config import SecretMissingError
 from scanner.findings import SEVERITIES
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scanner.config import NotifySettings, SecretRef
     from scanner.night import Night
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 WEBHOOK_SECONDS = 15
 PING_SECONDS = 10
@@ -40,10 +40,12 @@ def _send(whom: str, address: SecretRef, suffix: str, message: dict[str, Any] | 
             answer = requests.post(url, json=message, timeout=seconds)
         answer.raise_for_status()
     except SecretMissingError as exc:
-        log.error("not told", whom=whom, error=str(exc))  # noqa: TRY400
+        log.error("not told", extra={"whom": whom, "error": str(exc)})  # noqa: TRY400
     except (requests.RequestException, ValueError) as exc:
         status = exc.response.status_code if isinstance(exc, requests.HTTPError) else None
-        log.error("not told", whom=whom, error=type(exc).__name__, status=status)  # noqa: TRY400
+        log.error(  # noqa: TRY400
+            "not told", extra={"whom": whom, "error": type(exc).__name__, "status": status}
+        )
 
 
 def post(notify: NotifySettings, message: dict[str, Any]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import threading
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import structlog
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from scanner.records import Severity
     from scanner.snapshot import Manifest
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 
 class Exit(IntEnum):
@@ -297,7 +297,7 @@ def run_night(
             rules = read_rules(loaded)
             if "analyze" in stages:
                 for problem in check_files(settings, rules, as_of):
-                    log.warning("an exception accepts no finding", problem=problem)
+                    log.warning("an exception accepts no finding", extra={"problem": problem})
             manifest = collect_snapshot(
                 settings,
                 digest=loaded.digest,
@@ -309,7 +309,12 @@ def run_night(
                 resume=resume,
             )
             log.info(
-                "snapshot sealed", run=manifest.run_id, listings=manifest.coverage, partial=manifest.partial
+                "snapshot sealed",
+                extra={
+                    "run": manifest.run_id,
+                    "listings": manifest.coverage,
+                    "partial": manifest.partial,
+                },
             )
             previous = previous_run(settings.state, manifest.run_id)
             if "analyze" in stages:
