@@ -1,15 +1,15 @@
 """GitHub: organizations on github.com, GitHub Enterprise Cloud and GitHub Enterprise Server.
 
-Needs: a GitHub App, installed in each organization on all repositories, with the read permissions that
-``sprawlscan permissions github`` prints. A fine-grained or classic token of an organization owner works, too; it sees
-single sign-on authorizations, which an App does not, and cannot see fine-grained tokens, which only an App may.
-Only GET, GraphQL queries and the exchange of the App's key for a token are sent.
+Needs: a GitHub App, installed in each organization on all repositories, with the read permissions that ``sprawlscan
+permissions github`` prints. A fine-grained or classic token of an organization owner works too: it can list single
+sign-on authorizations, which an App cannot, but not fine-grained tokens, which only an App can. Only GET, GraphQL
+queries and the exchange of the App's key for a token are sent.
 
 Cannot see: the value, creator or last use of a secret; classic tokens, SSH keys and OAuth tokens of organizations
-without SAML single sign-on; OAuth apps; which repositories another App was given when it was given some; who may bypass
-a ruleset, and the organization's own list of rulesets, without permission to change them; organization Codespaces
-secrets with an App; when a self-hosted runner last worked; workflows that exist on other branches only. Each of these
-that was asked for and refused is a Gap: 403 and 404 both mean "could not read".
+without SAML single sign-on; OAuth apps; which repositories another App is installed on, if it is not installed on all;
+who may bypass a ruleset, and the organization's list of rulesets, without permission to change them; organization
+Codespaces secrets, with an App; when a self-hosted runner last ran a job; workflows that exist only on other branches.
+A refused request becomes a Gap: 403 and 404 both mean "could not read".
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ _HERE = Path(__file__).resolve().parent
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:
-    """Yield one target for each organization. One that cannot be found is a target, too: its reading tells why."""
+    """Yield one target for each organization. An organization that cannot be found is a target too: collecting it
+    reports why.
+    """
     from collectors.github.client import GitHubClient
     from collectors.github.tokens import AppTokenAuth, UserAuth
 
@@ -44,7 +46,7 @@ def targets(config: Config, run: Run) -> Iterator[Target]:
             for login in config.organizations:
                 yield _named(client, login)
         else:
-            yield from _installed(client, config)
+            yield from _installations(client, config)
     finally:
         client.close()
 
@@ -67,8 +69,8 @@ def _named(client: GitHubClient, login: str) -> Target:
         return _target(login, login)
 
 
-def _installed(client: GitHubClient, config: Config) -> Iterator[Target]:
-    """Yield the App's installations in organizations, and a target for each one asked for that has none."""
+def _installations(client: GitHubClient, config: Config) -> Iterator[Target]:
+    """Yield the App's installations in organizations, and a target for each configured organization without one."""
     from scanner.collect.failures import SourceError, classify_error
 
     chosen = config.app.installation_id if config.app else None
@@ -98,7 +100,7 @@ def _installed(client: GitHubClient, config: Config) -> Iterator[Target]:
 
 
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
-    """Yield what one organization holds. Never raises for what GitHub answers: that is a Gap."""
+    """Yield the records of one organization. Errors from GitHub become Gaps and are never raised."""
     from collectors.github.client import GitHubClient
     from collectors.github.plan import night
     from collectors.github.tokens import GitHubAuth, InstallationAuth, UserAuth
@@ -135,7 +137,7 @@ https://docs.github.com/en/rest/authentication/permissions-required-for-github-a
 
 Repository permissions (all "Read-only"):
   Actions               environments, OIDC subject templates
-  Agent secrets, Agent variables   of Copilot's agents: names and dates; values are judged and dropped
+  Agent secrets, Agent variables   of Copilot's agents: names and dates; values are inspected and dropped
   Administration        deploy keys, branch protection, Actions settings, runners
   Attestations          whether builds are attested
   Codespaces secrets    names and dates
@@ -144,9 +146,9 @@ Repository permissions (all "Read-only"):
   Deployments           who deployed what
   Environments          names and dates of environment secrets; variables
   Metadata              repositories, rulesets, collaborators
-  Secret scanning alerts  where GitHub found a secret (asked with hide_secret=true)
+  Secret scanning alerts  where GitHub found a secret (requested with hide_secret=true)
   Secrets               names and dates
-  Variables             values are judged and dropped
+  Variables             values are inspected and dropped
   Webhooks              receivers, signatures
 
 Organization permissions (all "Read-only"):
@@ -158,9 +160,9 @@ Organization permissions (all "Read-only"):
   Personal access tokens, Personal access token requests
   Secrets               names and dates
   Self-hosted runners
-  Variables             values are judged and dropped
+  Variables             values are inspected and dropped
   Webhooks
 
-Not to be had read-only, and therefore a Gap: organization rulesets, who may bypass a ruleset, organization Codespaces
-secrets, and the classic tokens of organizations without SAML single sign-on.
+Not available with read-only permissions, and therefore a Gap: organization rulesets, ruleset bypass lists, organization
+Codespaces secrets, and classic tokens of organizations without SAML single sign-on.
 """

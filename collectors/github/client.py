@@ -1,7 +1,6 @@
-"""The one way to GitHub: GET, GraphQL queries, and the exchange that gives an App its token. Nothing else.
-
-Here stands what GitHub does its own way; all else is `scanner.collect.rest` and `scanner.collect.graphql`.
-https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+"""The client for GitHub's API. It sends GET requests, GraphQL queries, and the exchange for an App's installation
+token, nothing else. This module has what is particular to GitHub; the rest is in `scanner.collect.rest` and
+`scanner.collect.graphql`. https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
 https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
 """
 
@@ -33,7 +32,9 @@ _LIMIT_WORDS = (
 
 
 class GitHubDialect(Dialect):
-    """Three rate limits, which a 403 may report in words alone, and refusals that name the permission."""
+    """GitHub's three rate limits, which a 403 may report only in its message, and refusals that name the missing
+    permission.
+    """
 
     headers: Mapping[str, str] = {
         "Accept": "application/vnd.github+json",
@@ -41,20 +42,20 @@ class GitHubDialect(Dialect):
     }
 
     def bucket(self, method: str, path: str) -> str:
-        """Return ``core``, ``graphql`` or ``audit_log``: GitHub counts these apart."""
+        """Return ``core``, ``graphql`` or ``audit_log``: GitHub counts these separately."""
         if method == "POST":
             return "graphql"
         return "audit_log" if path.endswith("/audit-log") else "core"
 
     def throttled(self, answer: Answer) -> bool:
-        """Return whether an answer is a rate limit. A secondary one may come as a 403 without any header."""
+        """Return whether an answer reports a rate limit. A secondary limit may be a 403 without any header."""
         if super().throttled(answer):
             return True
         words = words_of(answer.content).lower() if answer.status == 403 else ""
         return any(limit in words for limit in _LIMIT_WORDS)
 
     def needs(self, answer: Answer) -> str | None:
-        """Return the permission that a refusal names.
+        """Return the missing permission that a refusal names.
 
         https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#insufficient-permissions-errors
         """
@@ -62,12 +63,11 @@ class GitHubDialect(Dialect):
 
 
 class GitHubClient(RestClient):
-    """Reads one GitHub with one credential. Thread-safe; each thread has its own connections."""
+    """Reads one GitHub server with one credential. Thread-safe; each thread has its own connections."""
 
     def __init__(self, config: Config, run: Run, *, auth: GitHubAuth, memory: Memory | None = None) -> None:
-        """``memory`` keeps pages by their ETag, which is good for one token only: for one that stays over nights.
-
-        A page that GitHub calls unchanged (304) is free of the primary limit.
+        """``memory`` caches pages by ETag. An ETag is valid for one token only, so this helps only a token that stays
+        the same. An unchanged page (304) does not count against the primary rate limit.
         https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
         """
         super().__init__(
@@ -86,5 +86,5 @@ class GitHubClient(RestClient):
 
     @property
     def permissions(self) -> Mapping[str, str]:
-        """What the App's installation was granted (``members: read``); empty for other tokens."""
+        """Permissions of the App's installation (``members: read``); empty for other tokens."""
         return self._signed.permissions

@@ -18,7 +18,7 @@ class AppSection(Section):
     private_key: SecretRef
     """Its private key, PEM."""
     installation_id: int | None = None
-    """The one installation to read; by default all, or those of ``organizations``."""
+    """The only installation to read; by default all, or those of ``organizations``."""
 
 
 class RepositoryFilter(Section):
@@ -31,39 +31,39 @@ class RepositoryFilter(Section):
 
 
 class Config(HttpConfig):
-    """Which organizations are read, with which credential, and at which pace."""
+    """Which organizations are read, with which credential, and how often."""
 
     organizations: tuple[str, ...] = ()
-    """Logins. With an App, empty means every organization that installed it."""
+    """Organization logins. With an App, empty means every organization that installed it."""
     base_url: str = "https://api.github.com"
-    """``https://HOST/api/v3`` for GitHub Enterprise Server, ``https://api.NAME.ghe.com`` with data residency. Its host
-    is the only one contacted: GraphQL and the exchange of an App's key for a token are on it, too."""
+    """``https://HOST/api/v3`` for GitHub Enterprise Server, ``https://api.NAME.ghe.com`` with data residency. Only this
+    host is contacted, for GraphQL and App token requests too."""
     token: SecretRef | None = None
     """A fine-grained or classic token. Either this or ``app``."""
     app: AppSection | None = None
     """A GitHub App. Either this or ``token``."""
     oidc_issuer: str | None = None
-    """Issuer of workflow tokens, where an enterprise has one of its own (with its slug at the end)."""
+    """Issuer of workflow tokens, if the enterprise has its own (ending in its slug)."""
     repositories: RepositoryFilter = RepositoryFilter()
-    """Which repositories are read; of the others no more is told than that they exist."""
+    """Which repositories are read. The others are only listed as accounts."""
     deployments: bool = True
-    """Whether the last deployments are read."""
+    """Whether the latest deployments are read."""
     audit_log: bool = True
-    """Whether the audit log tells which repositories changed, in organizations of more than ``rotate_above``."""
+    """Whether the audit log is used to find changed repositories, in organizations with more than ``rotate_above``."""
     rotate_above: int = Field(default=1000, ge=0)
-    """Up to so many repositories, all are read in full every night."""
+    """Organizations with at most this many repositories are read in full every night."""
     rotation_days: int = Field(default=7, ge=1)
-    """Above that, a repository without a visible change is read in full once in so many nights (four times as many
-    when the audit log tells what changed); in between, its records are carried forward and marked."""
+    """In larger organizations, a repository without a visible change is read in full once in this many nights (four
+    times as many if the audit log shows changes); in between, its records are carried forward and marked."""
     rare_secrets: bool | None = None
-    """Whether repositories' Codespaces and agents secrets are read; by default on github.com, where all is read every
-    night."""
+    """Whether Codespaces and agents secrets of repositories are read. By default on github.com, in organizations that
+    are read in full every night."""
     public_keys_up_to: int = Field(default=100, ge=0)
-    """People's SSH and GPG keys are read, two requests a person, in organizations of at most so many people."""
+    """Users' SSH and GPG keys are read (two requests per user) in organizations with at most this many users."""
     seconds_between_requests: float = Field(default=0.07, ge=0)
-    """Pace of one token over all workers; GitHub allows 900 points a minute."""
+    """Shortest time between requests of one token, over all workers; GitHub allows 900 points a minute."""
     longest_wait_seconds: float = Field(default=3900, ge=0)
-    """A rate limit that ends later than this is a Gap at once; the hourly limit ends within an hour."""
+    """A rate limit that lasts longer becomes a Gap immediately; the hourly limit resets within an hour."""
 
     @property
     def server(self) -> bool:

@@ -1,6 +1,5 @@
-"""What one listing finds out and another needs to know: about the organization, a repository, its files.
-
-Facts are not records: they are not written to the snapshot. Listings return them, and the plan hands them on.
+"""Facts about the organization, a repository and its files that one listing finds and another needs. Facts are not
+records and are not written to the snapshot. Listings return them, and the plan passes them on.
 """
 
 from __future__ import annotations
@@ -13,27 +12,27 @@ import msgspec
 from collectors.github.records import repository_id
 
 DEFAULT_CLAIMS = ("repo", "context")
-"""What GitHub makes a token's subject of where nobody chose otherwise."""
+"""The claims of a token's subject by default."""
 
 
 class SubjectTemplate(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ``sub`` of a repository's workflow tokens is made of."""
+    """The claims that make up ``sub`` in a repository's workflow tokens."""
 
     claims: tuple[str, ...] = DEFAULT_CLAIMS
     """Claim names in order; ``repo, context`` is GitHub's default."""
     immutable: bool | None = None
-    """True when ids stand beside the names: ``repo:acme@1/app@2:...``; None where that is not known."""
+    """True if ids follow the names: ``repo:acme@1/app@2:...``; None if unknown."""
 
 
 class Identifier(msgspec.Struct, frozen=True, kw_only=True):
-    """A variable of the organization that names something (a role, a cluster), and which repositories get it."""
+    """An organization variable whose value is an identifier (a role, a cluster), and which repositories get it."""
 
     name: str
     value: str
     visibility: str = "all"
     """``all``, ``private`` (and internal) repositories, or ``selected`` ones."""
     available_to: tuple[str, ...] = ()
-    """`Account.id` of the repositories that were selected."""
+    """`Account.id` of the selected repositories."""
 
 
 class EnvironmentFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,15 +42,15 @@ class EnvironmentFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Its immutable id."""
     name: str
     protected: bool
-    """Whether somebody must approve, or only some branches deploy."""
+    """Whether deployments need an approval or are limited to some branches."""
     custom_branches: bool
-    """Whether the branches that deploy are a list of its own."""
+    """Whether it has its own list of branches that may deploy."""
     identifiers: dict[str, str] = {}
-    """Its variables that name something: name to value."""
+    """Identifiers among its variables: name to value."""
 
 
 class DefinitionFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of the default branch, by the id of its content."""
+    """One file of the default branch, with the id of its content."""
 
     path: str
     oid: str
@@ -60,7 +59,7 @@ class DefinitionFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RepositoryFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """One repository, as GraphQL shows it. None in a field means that it could not be seen."""
+    """One repository, as GraphQL returns it. None in a field means that it could not be read."""
 
     number: int
     """Its immutable id."""
@@ -70,37 +69,38 @@ class RepositoryFacts(msgspec.Struct, frozen=True, kw_only=True):
     fork: bool
     visibility: str
     administered: bool
-    """Whether the viewer administers it, so that a count of zero keys is a fact."""
+    """Whether the token administers it, so that a count of zero keys is reliable."""
     created_at: datetime | None
     pushed_at: datetime | None
     url: str | None
     branch: str | None
     """The default branch."""
     keys: int | None
-    """How many deploy keys it has."""
+    """Number of deploy keys."""
     environments: int | None
-    """How many environments it has."""
+    """Number of environments."""
     protections: list[dict[str, Any]] | None
-    """Branch protection rules, as GraphQL gave them."""
+    """Branch protection rules, as GraphQL returned them."""
     more_protections: bool
     rulesets: list[dict[str, Any]] | None
-    """As GraphQL gave them."""
+    """Rulesets, as GraphQL returned them."""
     more_rulesets: bool
     rules: dict[int, list[str]] | None
-    """By ruleset, what the active ones demand on the default branch: ``pull_request``. None when not all is shown."""
+    """By ruleset, the types of its active rules on the default branch (``pull_request``). None if the list is
+    incomplete."""
     collaborators: list[dict[str, Any]] | None
-    """Direct collaborators, as GraphQL gave them."""
+    """Direct collaborators, as GraphQL returned them."""
     more_collaborators: bool
     deployments: list[dict[str, Any]] | None
-    """The last ones, as GraphQL gave them."""
+    """The latest deployments, as GraphQL returned them."""
     files: list[DefinitionFile] | None
     """The CI definitions."""
     owners: DefinitionFile | None
     """CODEOWNERS."""
     withheld: dict[str, str] = {}
-    """GitHub's words for each field of the query that it does not show."""
+    """GitHub's message for each field of the query that it refused."""
     digest: str
-    """Changes when something changes that REST must be asked about again."""
+    """Changes when the repository must be read by REST again."""
 
     @property
     def account_id(self) -> str:
@@ -114,18 +114,18 @@ class RepositoryFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RepositorySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What REST says about a repository's workflows. Carried forward together with the records of the same reading."""
+    """A repository's workflow settings, by REST. Carried forward together with the records read at the same time."""
 
     token: str | None = None
     """Default GITHUB_TOKEN permissions: ``read`` or ``write``."""
     template: SubjectTemplate | None = None
     environments: tuple[EnvironmentFacts, ...] = ()
     identifiers: dict[str, str] = {}
-    """The repository's variables that name something: name to value."""
+    """Identifiers among the repository's variables: name to value."""
 
 
 class WorkflowRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What the organization's settings say about workflows."""
+    """The organization's workflow settings."""
 
     token: str | None = None
     """Default GITHUB_TOKEN permissions: ``read`` or ``write``."""
@@ -136,18 +136,18 @@ class WorkflowRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrganizationFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for all repositories of the organization."""
+    """Facts that apply to all repositories of the organization."""
 
     workflows: WorkflowRules = WorkflowRules()
     template: SubjectTemplate | None = None
-    """None where the organization has none, or it is not shown."""
+    """None if the organization has no template, or it could not be read."""
     variables: tuple[Identifier, ...] = ()
     """Sorted by name."""
     roles: dict[str, str] = {}
     """Custom repository roles, each with the base role that it extends."""
 
     def identifiers(self, repository: RepositoryFacts) -> dict[str, str]:
-        """Return the organization's variables that this repository gets: name to value."""
+        """Return the identifiers among the organization's variables that this repository gets: name to value."""
         return {
             variable.name: variable.value
             for variable in self.variables

@@ -1,4 +1,4 @@
-"""The kinds of records that the GitHub collector yields, and the parts of tables that its coverage and gaps tell of."""
+"""The kinds of records that the GitHub collector yields, and the parts of tables that its coverage and gaps name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS: dict[str, frozenset[str]] = {
     ),
     "credentials": frozenset(
         (
-            "app-installation",  # its tokens live an hour; the App's private key is never visible
+            "app-installation",  # its tokens expire after an hour; the App's private key is never visible
             "app-token",
             "classic-pat",
             "deploy-key",
@@ -62,10 +62,10 @@ KINDS: dict[str, frozenset[str]] = {
             "fork-pr-approval",
             "oidc-subject-template",
             "outside-collaborator-invitation",
-            "protected-branch",  # of another branch, or a protection that demands nothing
+            "protected-branch",  # of another branch, or a protection that requires nothing
             "push-protection",
             "repository-runners",
-            "ruleset",  # its target is `branch-other` where it is no gate to the default branch
+            "ruleset",  # its target is `branch-other` if it does not protect the default branch
             "runner-group",
             "secret-scanning",
             "selected-actions",

@@ -1,4 +1,4 @@
-"""One organization's night: in which order its listings are read, and what is known to be invisible."""
+"""The order in which one organization's listings are read, and what is known to be invisible."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 _TABLES = ("identities", "credentials", "secrets", "grants", "links", "controls", "weaknesses", "deployments")
-"""What is missing with a repository that is not shown."""
+"""Tables that are incomplete if a repository is not visible."""
 
 
 def night(client: GitHubClient, memory: Memory, target: Target, config: Config, run: Run) -> Iterator[Record]:
-    """Yield everything of one organization."""
+    """Yield all records of one organization."""
     request = ListingRequest(
         provider="github",
         account_id=target.account_id,
@@ -63,7 +63,7 @@ def night(client: GitHubClient, memory: Memory, target: Target, config: Config, 
         call="GET /orgs/{org}",
         needs="metadata: read",
     )
-    org = yield from preflight(_itself(client, target), request, classify_error)
+    org = yield from preflight(_organization(client, target), request, classify_error)
     if org is None:
         return
     scope = OrganizationScope(
@@ -110,9 +110,9 @@ def night(client: GitHubClient, memory: Memory, target: Target, config: Config, 
         config.workers,
     )
     public, private = org.get("public_repos"), org.get("total_private_repos")
-    there = public + private if isinstance(public, int) and isinstance(private, int) else None
+    total = public + private if isinstance(public, int) and isinstance(private, int) else None
     yield from with_coverage(
-        _repositories(scope, facts, changed, there),
+        _repositories(scope, facts, changed, total),
         scope.request(
             "accounts",
             "POST /graphql organization.repositories",
@@ -121,18 +121,18 @@ def night(client: GitHubClient, memory: Memory, target: Target, config: Config, 
         ),
         loses=_TABLES,
     )
-    yield from _invisible(scope)
+    yield from _known_gaps(scope)
     if not keys:
         yield scope.unseen(
             "credentials",
             "ssh-key",
             "GET /users/{login}/keys",
-            f"The public keys of {len(logins)} people were not read.",
+            f"The public keys of {len(logins)} users were not read.",
             needs="public_keys_up_to: a higher number",
         )
 
 
-def _itself(client: GitHubClient, target: Target) -> Generator[Record, None, dict[str, Any]]:
+def _organization(client: GitHubClient, target: Target) -> Generator[Record, None, dict[str, Any]]:
     if "problem" in target.params:
         raise SourceError(msgspec.convert(target.params["reason"], Reason), target.params["problem"])
     yield from ()
@@ -140,7 +140,7 @@ def _itself(client: GitHubClient, target: Target) -> Generator[Record, None, dic
 
 
 def _facts(scope: OrganizationScope) -> Generator[Record, None, OrganizationFacts]:
-    """Yield the listings on which the reading of repositories depends. Return what they say."""
+    """Yield the listings that repositories depend on. Return their facts."""
     custom_roles = yield from roles.repository_roles(scope)
     workflows = yield from actions_settings.organization_actions(scope)
     template = yield from oidc.organization_template(scope)
@@ -152,9 +152,9 @@ def _repositories(
     scope: OrganizationScope,
     facts: OrganizationFacts,
     changed: frozenset[str] | None,
-    there: int | None,
+    total: int | None,
 ) -> Generator[Record, None, None]:
-    """Yield all repositories. ``there`` is how many the organization says that it has."""
+    """Yield all repositories. ``total`` is the total that the organization reports."""
     plan: ReadingPlan | None = None
     bypass = BypassBatches(scope)
     carried = Carried()
@@ -164,19 +164,19 @@ def _repositories(
         came, total = came + len(page.repositories) + len(page.forbidden), page.total
         if plan is None:
             plan = _reading_plan(scope, facts, changed, page.total)
-            yield from _counted(scope, page.total, there)
+            yield from _visibility_coverage(scope, page.total, total)
         forbidden += page.forbidden
-        chosen = [repository for repository in page.repositories if scope.wants(repository.name)]
+        chosen = [repository for repository in page.repositories if scope.includes(repository.name)]
         archived += sum(repository.archived for repository in chosen)
-        # One that the configuration leaves out exists all the same: a trust in it is no trust in nothing.
+        # A repository that the configuration excludes still exists: a trust in it is not a dangling trust.
         yield from (
-            repository_account(scope, one, None) for one in page.repositories if not scope.wants(one.name)
+            repository_account(scope, one, None) for one in page.repositories if not scope.includes(one.name)
         )
-        readings = _side_by_side(scope, plan, carried, chosen)
+        readings = _read_page(scope, plan, carried, chosen)
         rules = {
             control: rule for repository in chosen for control, rule in protection_ids(repository).items()
         }
-        yield from bypass.through(readings, rules)
+        yield from bypass.without_rules(readings, rules)
         scope.memory.save()
     yield from bypass.rest()
     if archived:
@@ -202,16 +202,16 @@ def _repositories(
     if forbidden:
         raise SourceError("denied", f"{len(forbidden)} repositories are not visible: {forbidden[0]}")
     if came < total:
-        raise SourceError("truncated", f"{came} of {total} repositories came")
+        raise SourceError("truncated", f"{came} of {total} repositories were returned")
 
 
-def _side_by_side(
+def _read_page(
     scope: OrganizationScope,
     plan: ReadingPlan,
     carried: Carried,
     repositories: Sequence[RepositoryFacts],
 ) -> Iterator[Record]:
-    """Yield everything of one page of repositories; notes in ``carried`` which were not asked again."""
+    """Yield all records of one page of repositories; notes in ``carried`` which were not read again."""
     files = yield from definition_texts.definition_texts(scope, repositories)
     yield from (repository_account(scope, one, files.owner(one)) for one in repositories)
     readings = yield from side_by_side(
@@ -243,19 +243,18 @@ def _reading_plan(
         organization=facts,
         changed=changed,
         rotate=rotate,
-        # Servers have none, and in large organizations they take long.
+        # GitHub Enterprise Server has none, and in large organizations they take too long.
         rare_secrets=not (rotate or scope.config.server) if rare is None else rare,
     )
 
 
-def _counted(scope: OrganizationScope, shown: int, there: int | None) -> Iterator[Record]:
-    """Yield the Coverage or Gap of seeing every repository.
-
-    The organization tells its number of private repositories to some tokens only, and an App whether it was given all.
+def _visibility_coverage(scope: OrganizationScope, shown: int, total: int | None) -> Iterator[Record]:
+    """Yield a Coverage or Gap for whether every repository is visible. Only some tokens can read the organization's
+    number of private repositories; an App can see whether it is installed on all.
     """
     match scope.target.params.get("selection"):
-        case _ if there is not None:
-            hidden = f"{shown} of {there} repositories are visible to this token." if shown < there else None
+        case _ if total is not None:
+            hidden = f"{shown} of {total} repositories are visible to this token." if shown < total else None
         case "all":
             hidden = None
         case "selected":
@@ -279,8 +278,8 @@ def _counted(scope: OrganizationScope, shown: int, there: int | None) -> Iterato
     )
 
 
-def _invisible(scope: OrganizationScope) -> Iterator[Record]:
-    """Yield the Gaps for what GitHub shows nobody, or nobody who may only read."""
+def _known_gaps(scope: OrganizationScope) -> Iterator[Record]:
+    """Yield the Gaps for what GitHub shows to nobody, or not to read-only tokens."""
     yield scope.unseen(
         "credentials",
         "oauth-app",

@@ -1,4 +1,4 @@
-"""What GitHub's roles and permissions allow, in the words of `scanner.records.Power`.
+"""What GitHub's roles and permissions allow, as `scanner.records.Power`.
 
 https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps
 https://docs.github.com/en/organizations/managing-user-access-to-your-organizations-repositories/managing-repository-roles/repository-roles-for-an-organization
@@ -94,7 +94,7 @@ def _ordered(powers: Iterable[Power]) -> list[Power]:
 def of_permissions(permissions: Mapping[str, str]) -> list[Power]:
     """Return what App, fine-grained token or GITHUB_TOKEN permissions allow: ``{"contents": "write"}``.
 
-    A permission that is not known counts by its level alone.
+    An unknown permission counts by its level only.
     """
     powers: set[Power] = set()
     for name, level in permissions.items():
@@ -110,13 +110,13 @@ def of_permissions(permissions: Mapping[str, str]) -> list[Power]:
 
 
 def strongest(permissions: Mapping[str, str]) -> list[str]:
-    """Return at most ten permissions (``contents:write``), those that change something first."""
+    """Return at most ten permissions (``contents:write``), write permissions first."""
     ranked = sorted(permissions.items(), key=lambda item: (item[1] not in {"admin", "write"}, item[0]))
     return [f"{name}:{level}" for name, level in ranked[:10]]
 
 
 def of_role(role: str) -> list[Power]:
-    """Return what a repository role allows. A custom role, whose base is not known, gives nothing: unknown."""
+    """Return what a repository role allows; nothing (unknown) for a custom role whose base role is not known."""
     return _ordered(_ROLES.get(role.lower(), ()))
 
 
@@ -129,7 +129,7 @@ def of_scopes(scopes: Iterable[str]) -> list[Power]:
 
 
 def of_organization_role(role: Mapping[str, Any]) -> list[Power]:
-    """Return what an organization role allows: by its base repository role and the names of its permissions."""
+    """Return what an organization role allows, by its base repository role and its permissions."""
     can: set[Power] = set(of_role(str(role.get("base_role") or "")))
     for permission in role.get("permissions") or []:
         match str(permission).split("_", 1)[0]:

@@ -26,9 +26,9 @@ DEFINITIONS = {
     "buildspec": "buildspec.yml",
     "jenkins": "Jenkinsfile",
 }
-"""CI definitions beside the folders ``.github/workflows`` and ``.github/actions``, by alias."""
+"""CI definitions outside the folders ``.github/workflows`` and ``.github/actions``, by alias."""
 OWNERS = {"owners": ".github/CODEOWNERS", "rootOwners": "CODEOWNERS"}
-"""By alias, the surer one first."""
+"""CODEOWNERS files by alias, in GitHub's order of precedence."""
 _RULESETS = """rulesets(first: 5) {{
           totalCount
           nodes {{ databaseId name target enforcement {source} }}
@@ -71,9 +71,8 @@ PARTS: dict[str, list[str]] = {
         for alias, path in (DEFINITIONS | OWNERS).items()
     },
 }
-"""What is asked of each repository beside its names, by the key of the answer. Each part can be refused by itself.
-
-Where a server lacks a field of a part's first selection, the next one is asked.
+"""What is requested of each repository in addition to its names, by the key of the answer. Each part can be refused
+separately. If a server lacks a field of a part's first selection, the next selection is used.
 """
 
 

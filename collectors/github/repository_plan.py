@@ -1,4 +1,4 @@
-"""One repository's night: in which order its listings are read, and what is carried forward from an earlier night."""
+"""The order in which one repository's listings are read, and what is carried forward from an earlier night."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 
 
 class ReadingPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What decides how much of each repository is read tonight."""
+    """Decides how much of each repository is read tonight."""
 
     organization: OrganizationFacts
     changed: frozenset[str] | None
     """Full names of the repositories that changed since the last night, by the audit log; None without one."""
     rotate: bool
-    """Whether there are so many repositories that they are read in turn."""
+    """Whether there are so many repositories that they are read in rotation."""
     rare_secrets: bool
-    """Whether Codespaces' and agents' secrets are asked for."""
+    """Whether Codespaces and agents secrets are read."""
 
 
 class RepositoryReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ _SETTINGS = msgspec.json.Decoder(RepositorySettings)
 
 
 def repository_account(scope: OrganizationScope, repository: RepositoryFacts, owner: str | None) -> Account:
-    """Return a repository as an account; ``owner`` is who CODEOWNERS says answers for all of it."""
+    """Return a repository as an account; ``owner`` is the CODEOWNERS entry for the whole repository."""
     return Account(
         id=repository.account_id,
         provider="github",
@@ -86,7 +86,7 @@ def read_repository(
     files: KnownFiles,
     repository: RepositoryFacts,
 ) -> Generator[Record, None, datetime | None]:
-    """Yield everything of one repository but its account.
+    """Yield all records of one repository except its account.
 
     Returns when its settings were read, if they were carried forward from an earlier night.
     """
@@ -108,7 +108,7 @@ def _settings(
     files: KnownFiles,
     repository: RepositoryFacts,
 ) -> Generator[Record, None, RepositoryReading]:
-    """Yield what REST says of a repository, tonight or on the last night that asked."""
+    """Yield what REST returns about a repository, read tonight or carried forward."""
     earlier = scope.memory.reading(repository.number)
     if earlier is not None and not _due(scope, plan, repository, earlier):
         yield from earlier.carried()
@@ -130,7 +130,9 @@ def _settings(
 def _due(
     scope: OrganizationScope, plan: ReadingPlan, repository: RepositoryFacts, earlier: KeptReading
 ) -> bool:
-    """Return whether REST is asked again tonight: when something changed, and in turn, a part each night."""
+    """Return whether REST is asked again tonight: because something changed, or because it is this repository's
+    turn.
+    """
     if not plan.rotate:
         return True
     days = scope.config.rotation_days
@@ -144,7 +146,7 @@ def _due(
 def _read_settings(
     scope: OrganizationScope, plan: ReadingPlan, files: KnownFiles, repository: RepositoryFacts
 ) -> Generator[Record, None, RepositorySettings]:
-    none = repository.keys == 0 and scope.sure_of_zero(repository)
+    none = repository.keys == 0 and scope.zero_is_reliable(repository)
     yield from deploy_keys.deploy_keys(scope, repository, empty=none)
     yield from webhooks.repository_webhooks(scope, repository)
     if repository.archived:

@@ -1,4 +1,4 @@
-"""One organization being read: its client, its ids, its configuration and its memory."""
+"""What every listing of one organization needs: client, ids, configuration and memory."""
 
 from __future__ import annotations
 
@@ -31,20 +31,19 @@ class OrganizationScope(SourceScope, frozen=True, kw_only=True):
     """Its immutable id."""
 
     def of(self, repository: RepositoryFacts) -> OrganizationScope:
-        """Return the scope of a repository's own listings: its account, and ``{repo}`` in calls."""
+        """Return the scope of a repository's own listings, with its account and its name for ``{repo}`` in calls."""
         return self.within(repository.account_id, repo=repository.name)
 
-    def wants(self, repository: str) -> bool:
+    def includes(self, repository: str) -> bool:
         """Return whether the configuration asks for the repository of this name."""
         chosen = self.config.repositories
         return any(fnmatchcase(repository, pattern) for pattern in chosen.include) and not any(
             fnmatchcase(repository, pattern) for pattern in chosen.exclude
         )
 
-    def sure_of_zero(self, repository: RepositoryFacts) -> bool:
-        """Return whether GraphQL's zero is a fact.
-
-        Only administrators, and Apps with the permission, are shown deploy keys and branch protection rules.
+    def zero_is_reliable(self, repository: RepositoryFacts) -> bool:
+        """Return whether GraphQL's zero is reliable. GitHub shows deploy keys and branch protection rules only to
+        administrators, and to Apps with the permission.
         """
         permissions = self.client.permissions
         if permissions:
@@ -63,7 +62,7 @@ class OrganizationScope(SourceScope, frozen=True, kw_only=True):
         needs: str,
         fills: Sequence[str] = (),
     ) -> Iterator[Record]:
-        """Yield what one field of the repositories' query gave for a repository; None, what was refused, is a Gap."""
+        """Yield the records of one field of the repositories' query. A refused field (None) becomes a Gap."""
 
         def read() -> Generator[Record, None, None]:
             if items is None:

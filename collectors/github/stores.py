@@ -1,4 +1,4 @@
-"""The four stores of secrets that GitHub has, and the places that each of them has."""
+"""GitHub's four secret stores, and the places where each stores secrets."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 class SecretStore(msgspec.Struct, frozen=True, kw_only=True):
-    """One store: its name in paths, the permissions that show it, and why it may not be there."""
+    """One store: its name in paths, the permissions needed to list it, and why it may be absent."""
 
     app: str
     """``actions`` in ``/orgs/{org}/actions/secrets``."""
     organization_needs: str
     repository_needs: str
     absent: str | None = None
-    """What a 404 means where whole editions lack the store."""
+    """What a 404 means if whole editions lack the store."""
 
     @property
     def classify(self) -> Classify:
-        """What an exception means for a listing of this store."""
+        """Return what an exception means for a listing of this store."""
         return classify_error if self.absent is None else unsupported_on({404}, self.absent)
 
 
@@ -54,21 +54,21 @@ AGENTS = SecretStore(
 
 
 class StoragePlace(msgspec.Struct, frozen=True, kw_only=True):
-    """Where secrets and variables are stored: in the organization, a repository, or an environment of one."""
+    """Where secrets and variables are stored: the organization, a repository, or an environment of one."""
 
     account_id: str
     path: str
     """Part of the record's id: ``org/7001001``, ``repo/5001``, ``repo/5001/env/3``."""
     address: str
-    """What people call it: ``acme``, ``acme/app``."""
+    """Its display name: ``acme``, ``acme/app``."""
     visibility: str
-    """`Secret.visibility` of what does not say."""
+    """Default `Secret.visibility`."""
     environment: str | None = None
     protected: bool | None = None
 
 
 def organization_place(scope: OrganizationScope) -> StoragePlace:
-    """Return the place for what the organization stores."""
+    """Return the place of the organization's secrets."""
     return StoragePlace(
         account_id=scope.account_id,
         path=f"org/{scope.number}",
@@ -78,7 +78,7 @@ def organization_place(scope: OrganizationScope) -> StoragePlace:
 
 
 def repository_place(repository: RepositoryFacts) -> StoragePlace:
-    """Return the place for what a repository stores."""
+    """Return the place of a repository's secrets."""
     return StoragePlace(
         account_id=repository.account_id,
         path=f"repo/{repository.number}",
@@ -89,7 +89,7 @@ def repository_place(repository: RepositoryFacts) -> StoragePlace:
 
 
 def environment_place(repository: RepositoryFacts, environment: EnvironmentFacts) -> StoragePlace:
-    """Return the place for what an environment stores."""
+    """Return the place of an environment's secrets."""
     return StoragePlace(
         account_id=repository.account_id,
         path=f"repo/{repository.number}/env/{environment.number}",
@@ -103,7 +103,8 @@ def environment_place(repository: RepositoryFacts, environment: EnvironmentFacts
 def available_to(scope: OrganizationScope, call: str, item: dict[str, Any]) -> list[str]:
     """Return the `Account.id` of each repository that gets an organization's secret or variable; [] when not selected.
 
-    ``call`` is that of the list it stands in. One list each: https://docs.github.com/en/rest/actions/secrets#list-selected-repositories-for-an-organization-secret
+    ``call`` is the call of its list. One request each:
+    https://docs.github.com/en/rest/actions/secrets#list-selected-repositories-for-an-organization-secret
     """
     if item.get("visibility") != "selected":
         return []

@@ -1,6 +1,5 @@
-"""What is known of the definition files of a page of repositories: their texts, and what the texts say.
-
-A text is fetched once for each object id: what it says is remembered over nights, the text itself is not.
+"""The definition files of a page of repositories: their texts, and the facts in them. A text is fetched once for each
+object id; its facts are remembered from night to night, the text is not.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ _MINTS = re.compile(r"""id-token["']?\s*:\s*["']?write|write-all""")
 
 
 class DefinitionFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is remembered of a file's content."""
+    """What is remembered about a file's content."""
 
     mints: bool = False
-    """Whether a workflow asks for ``id-token: write``."""
+    """Whether a workflow requests ``id-token: write``."""
     owner: str | None = None
-    """The owner of everything, of a CODEOWNERS file."""
+    """For a CODEOWNERS file, the owner of the whole repository."""
     jobs: list[Job] | None = None
-    """The jobs of a reusable workflow: their environments are in the tokens of whoever calls it."""
+    """The jobs of a reusable workflow: their environments appear in the callers' tokens."""
 
 
 _FACTS = msgspec.json.Decoder(DefinitionFacts)
@@ -45,14 +44,14 @@ class KnownFiles(msgspec.Struct, frozen=True, kw_only=True):
     """The definition files of one page of repositories, by object id."""
 
     texts: dict[str, str]
-    """Those that were fetched tonight; `text` adds to them."""
+    """Texts fetched tonight; `text` adds to them."""
     facts: dict[str, DefinitionFacts]
-    """Those that were read tonight or on an earlier night."""
+    """Facts read tonight or on an earlier night."""
 
     def text(self, scope: OrganizationScope, repository: RepositoryFacts, file: DefinitionFile) -> str:
         """Return a file's text: fetched before, or now, by REST. Raises `SourceError`.
 
-        It is kept for the other repositories of the page, many of which may have the same file.
+        It is kept because other repositories of the page may have the same file.
         """
         held = self.texts.get(file.oid)
         if held is None:
@@ -60,7 +59,7 @@ class KnownFiles(msgspec.Struct, frozen=True, kw_only=True):
             learn(scope.memory, file, held, scope.run.fingerprint)
         return held
 
-    def called(self, repository: RepositoryFacts) -> dict[str, list[Job]]:
+    def reusable_jobs(self, repository: RepositoryFacts) -> dict[str, list[Job]]:
         """Return the jobs of the repository's reusable workflows, by path."""
         known = {
             file.path: self.facts.get(file.oid, DefinitionFacts()).jobs for file in repository.files or ()
@@ -68,12 +67,12 @@ class KnownFiles(msgspec.Struct, frozen=True, kw_only=True):
         return {path: jobs for path, jobs in known.items() if jobs is not None}
 
     def owner(self, repository: RepositoryFacts) -> str | None:
-        """Return who CODEOWNERS says answers for the whole repository."""
+        """Return the owner of the whole repository by CODEOWNERS."""
         facts = self.facts.get(repository.owners.oid) if repository.owners else None
         return facts.owner if facts else None
 
     def mints(self, repository: RepositoryFacts) -> bool:
-        """Return whether a workflow of the repository may ask for an OIDC token; True where that is not known."""
+        """Return whether a workflow of the repository may ask for an OIDC token; True if that is unknown."""
         if repository.files is None:
             return True
         return any(
@@ -84,13 +83,13 @@ class KnownFiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def remembered(memory: Memory, file: DefinitionFile) -> DefinitionFacts | None:
-    """Return what an earlier night learned of a file's content."""
+    """Return the facts about a file's content from an earlier night."""
     known = memory.blob(file.oid)
     return None if known is None else _FACTS.decode(known)
 
 
 def learn(memory: Memory, file: DefinitionFile, text: str, fingerprint: Fingerprint) -> DefinitionFacts:
-    """Return what a file's text says, and remember it."""
+    """Return the facts in a file's text, and remember them."""
     if file.path.endswith("CODEOWNERS"):
         facts = DefinitionFacts(owner=_owner(text))
     else:
@@ -100,7 +99,7 @@ def learn(memory: Memory, file: DefinitionFile, text: str, fingerprint: Fingerpr
 
 
 def _read(scope: OrganizationScope, repository: RepositoryFacts, file: DefinitionFile) -> str:
-    """Return a file's text, by REST. Raises `SourceError` for what is too long, or no text.
+    """Return a file's text, by REST. Raises `SourceError` for a file that is too long or not text.
 
     https://docs.github.com/en/rest/git/blobs#get-a-blob
     """
@@ -116,7 +115,7 @@ def _read(scope: OrganizationScope, repository: RepositoryFacts, file: Definitio
 
 
 def _reusable(file: DefinitionFile, text: str, fingerprint: Fingerprint) -> list[Job] | None:
-    """Return the jobs of a reusable workflow; None for other files, and for one that cannot be understood."""
+    """Return the jobs of a reusable workflow; None for other files, and for one that cannot be parsed."""
     if "workflow_call" not in text:
         return None
     try:

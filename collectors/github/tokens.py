@@ -1,6 +1,5 @@
-"""What signs requests: the token of the configuration, an App's own, or an installation's.
-
-PyGithub signs with the App's key and exchanges it for an installation's token.
+"""Authentication of requests: with the configured token, an App's own token, or an installation token. PyGithub signs
+with the App's key and requests installation tokens.
 https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
 """
 
@@ -19,20 +18,20 @@ if TYPE_CHECKING:
     from collectors.github.config import Config
 
 API_VERSION = "2022-11-28"
-"""Pinned: GitHub changes answers between versions. https://docs.github.com/en/rest/about-the-rest-api/api-versions"""
+"""Pinned, because responses differ between versions. https://docs.github.com/en/rest/about-the-rest-api/api-versions"""
 
 
 class GitHubAuth(TokenAuth):
-    """A token, and what it is known to permit."""
+    """A token, and the permissions it is known to have."""
 
     @property
     def permissions(self) -> Mapping[str, str]:
-        """The permissions of an App's installation (``members: read``); empty where they are not known."""
+        """The permissions of an App's installation (``members: read``); empty if unknown."""
         return {}
 
 
 class UserAuth(GitHubAuth):
-    """The token of the configuration: the same every night."""
+    """The configured token, the same every night."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -45,7 +44,7 @@ class UserAuth(GitHubAuth):
 
 
 class AppTokenAuth(GitHubAuth):
-    """The App's own signed token, which lists its installations and nothing else. Good for five minutes."""
+    """The App's own signed token (JWT), used only to list its installations. Valid for five minutes."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -61,10 +60,8 @@ class AppTokenAuth(GitHubAuth):
 
 
 class InstallationAuth(GitHubAuth):
-    """An installation's token, for which the App's key is exchanged. Good for an hour.
-
-    The exchange is the one POST beside GraphQL queries:
-    https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
+    """An installation token, requested with the App's JWT. Valid for an hour. This request is the only POST besides
+    GraphQL queries: https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
     """
 
     def __init__(self, config: Config, installation: int) -> None:
@@ -75,7 +72,7 @@ class InstallationAuth(GitHubAuth):
 
     @property
     def permissions(self) -> Mapping[str, str]:
-        """What the installation was granted."""
+        """Permissions granted to the installation."""
         self.headers()
         return self._permissions
 

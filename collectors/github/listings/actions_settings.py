@@ -1,4 +1,4 @@
-"""What the settings of GitHub Actions allow workflows, in the organization and in each repository.
+"""Settings of GitHub Actions, of the organization and of each repository.
 
 https://docs.github.com/en/rest/actions/permissions
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def organization_actions(scope: OrganizationScope) -> Generator[Record, None, WorkflowRules]:
-    """Yield what holds for workflows in the whole organization, and return it."""
+    """Yield the organization's workflow settings as controls, and return them."""
     native_id = f"org/{scope.number}"
     needs = "organization_administration: read"
     token = yield from scope.object(
@@ -70,7 +70,7 @@ def organization_actions(scope: OrganizationScope) -> Generator[Record, None, Wo
 def repository_actions(
     scope: OrganizationScope, repository: RepositoryFacts, organization: WorkflowRules
 ) -> Generator[Record, None, str | None]:
-    """Yield what a repository's settings allow its workflows. Return the default GITHUB_TOKEN permissions."""
+    """Yield a repository's workflow settings as controls. Return the default GITHUB_TOKEN permissions."""
     native_id = str(repository.number)
     needs = "administration: read"
     token = yield from scope.of(repository).object(
@@ -90,7 +90,7 @@ def repository_actions(
         fills=("controls/action-sha-pinning", "controls/actions-disabled"),
     )
     if allowed == "selected" and organization.allowed != "selected":
-        # A choice of the repository's own; the organization's is read once.
+        # The repository's own setting; the organization's is read once.
         yield from scope.of(repository).object(
             "/repos/{owner}/{repo}/actions/permissions/selected-actions",
             partial(_selected_actions, repository.account_id, native_id),
@@ -102,7 +102,7 @@ def repository_actions(
 
 
 def _workflow_defaults(account_id: str, native_id: str, body: dict[str, Any]) -> Generator[Record, None, str]:
-    """Yield what a workflow's token may do where the workflow does not say. Return ``read`` or ``write``.
+    """Yield the default permissions of a workflow's token. Return ``read`` or ``write``.
 
     https://docs.github.com/en/rest/actions/permissions#get-default-workflow-permissions-for-an-organization
     """
@@ -170,7 +170,7 @@ def _allowed_actions(account_id: str, native_id: str, body: dict[str, Any]) -> G
 
 
 def _selected_actions(account_id: str, native_id: str, body: dict[str, Any]) -> Generator[Record, None, None]:
-    """Yield which actions are among those that workflows may run.
+    """Yield the list of selected actions that workflows may run.
 
     https://docs.github.com/en/rest/actions/permissions#get-allowed-actions-and-reusable-workflows-for-a-repository
     """

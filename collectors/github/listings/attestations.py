@@ -1,4 +1,4 @@
-"""Which repositories attest what they build.
+"""Repositories with build attestations.
 
 https://docs.github.com/en/rest/orgs/attestations
 """
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def attestations(scope: OrganizationScope) -> Iterator[Record]:
-    """Yield which repositories attest what they build."""
+    """Yield a control for each repository that attests its builds."""
 
     def repository(item: dict[str, Any]) -> Iterator[Record]:
-        if not scope.wants(str(item["name"])):
+        if not scope.includes(str(item["name"])):
             return
         account_id = repository_id(item["id"])
         yield control(

@@ -1,4 +1,4 @@
-"""Which repositories changed since an earlier night, by the organization's audit log (GitHub Enterprise Cloud).
+"""Repositories that changed since an earlier night, by the organization's audit log (GitHub Enterprise Cloud).
 
 https://docs.github.com/en/rest/orgs/orgs#get-the-audit-log-for-an-organization
 """
@@ -19,15 +19,14 @@ if TYPE_CHECKING:
 
 _NOTE = "audit-log-read"
 _MOST = 20_000
-"""More events than this say that the log is no shortcut; its own limit is 1,750 requests an hour."""
+"""With more events than this, reading the log saves nothing; its own limit is 1,750 requests an hour."""
 _NOISE = ("git.", "workflows.", "pull_request", "issue", "packages.", "copilot")
-"""Events that change none of what REST is asked about."""
+"""Events that change nothing that is read by REST."""
 
 
 def changed(scope: OrganizationScope) -> Generator[Record, None, frozenset[str] | None]:
-    """Yield no record. Return the full names of the repositories that changed since the last night that looked.
-
-    None on the first night, and without an audit log: repositories are then read in turn.
+    """Yield no record. Return the full names of the repositories that changed since the last night that read the log.
+    None on the first night, and without an audit log: repositories are then read in rotation.
     """
     since = scope.memory.note(_NOTE)
     if since is None:

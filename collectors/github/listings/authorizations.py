@@ -1,4 +1,4 @@
-"""Classic tokens, SSH keys and OAuth tokens that people authorized for SAML single sign-on.
+"""Classic tokens, SSH keys and OAuth tokens that users authorized for SAML single sign-on.
 
 https://docs.github.com/en/rest/orgs/orgs#list-saml-sso-authorizations-for-an-organization
 """
@@ -28,10 +28,10 @@ _AUTHORIZED = {
 
 
 def authorizations(scope: OrganizationScope, logins: Mapping[str, str]) -> Iterator[Record]:
-    """Yield classic tokens, SSH keys and OAuth tokens that people authorized for single sign-on.
+    """Yield classic tokens, SSH keys and OAuth tokens that users authorized for single sign-on.
 
-    An organization without SAML single sign-on has no such list, and its classic tokens cannot be seen by anyone:
-    that is a Gap, not a zero. ``logins`` are the people that were listed: login to `Identity.id`.
+    An organization without SAML single sign-on has no such list, and nobody can list its classic tokens: that is a Gap,
+    not a zero. ``logins`` are the users that were listed: login to `Identity.id`.
     """
 
     def credential(item: dict[str, Any]) -> Iterator[Record]:

@@ -1,4 +1,6 @@
-"""Who may go around branch protection: a hundred rules a query; to ask beside the rules would cost many times more."""
+"""Who may bypass branch protection, for a hundred rules per query. Reading this together with the rules would cost many
+times more.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +22,20 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 BATCH = 100
-"""Rules a query."""
+"""Rules per query."""
 
 
 class BypassBatches:
-    """Holds branch protection rules back until there are enough of them to ask about."""
+    """Collects branch protection rules until there are enough for one query."""
 
     def __init__(self, scope: OrganizationScope) -> None:
         self._scope = scope
         self._held: list[tuple[str, Control]] = []
-        self._asked = 0
+        self._queries = 0
         self._query = PartsQuery(scope.client.graphql, bypass, BYPASS_PARTS, largest=BATCH)
 
-    def through(self, records: Iterable[Record], rules: Mapping[str, str]) -> Iterator[Record]:
-        """Pass records on, but for the controls of ``rules`` (`Control.id` -> GraphQL id), which come later."""
+    def without_rules(self, records: Iterable[Record], rules: Mapping[str, str]) -> Iterator[Record]:
+        """Yield records, except the controls of ``rules`` (`Control.id` -> GraphQL id), which are yielded later."""
         for record in records:
             if isinstance(record, Control) and record.id in rules:
                 self._held.append((rules[record.id], record))
@@ -43,17 +45,19 @@ class BypassBatches:
                 yield from self.rest()
 
     def rest(self) -> Iterator[Record]:
-        """Yield the rules that are held back, with who may bypass them. A failure is a Gap; the rules are kept."""
+        """Yield the collected rules, with who may bypass them. If that fails, the rules are yielded without it, and a
+        Gap.
+        """
         if not self._held:
             return
         held, self._held = self._held, []
-        self._asked += 1
+        self._queries += 1
         shown = set()
         for record in with_coverage(
             _with_bypass(self._query, held),
             self._scope.request(
                 "controls",
-                f"POST /graphql nodes.bypassPullRequestAllowances ({self._asked})",
+                f"POST /graphql nodes.bypassPullRequestAllowances ({self._queries})",
                 kind="branch-protection-bypass",
                 needs="administration: read",
             ),
@@ -64,7 +68,7 @@ class BypassBatches:
 
 
 def _with_bypass(query: PartsQuery, held: Sequence[tuple[str, Control]]) -> Generator[Record, None, None]:
-    """Yield the rules of which GitHub shows who may bypass them."""
+    """Yield the rules for which GitHub shows who may bypass them."""
     hidden = dict(held)
     numbers = list(hidden)
     while numbers:
@@ -72,7 +76,7 @@ def _with_bypass(query: PartsQuery, held: Sequence[tuple[str, Control]]) -> Gene
         nodes = answer.data.get("nodes") or []
         if not nodes:
             raise SourceError(
-                "malformed", "who may bypass branch protection rules was asked, and nothing came"
+                "malformed", "the query for bypass allowances of branch protection rules returned nothing"
             )
         numbers = numbers[len(nodes) :]
         for node in nodes:
@@ -85,7 +89,9 @@ def _with_bypass(query: PartsQuery, held: Sequence[tuple[str, Control]]) -> Gene
                 names += [f"{more} more"] if more > 0 else []
                 yield msgspec.structs.replace(rule, bypass=[*rule.bypass, *names])
     if hidden:
-        raise SourceError("denied", f"who may bypass {len(hidden)} branch protection rules is not visible")
+        raise SourceError(
+            "denied", f"bypass allowances of {len(hidden)} branch protection rules are not visible"
+        )
 
 
 def _first(numbers: Sequence[str], size: int) -> dict[str, Any]:

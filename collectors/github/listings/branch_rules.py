@@ -1,4 +1,4 @@
-"""What guards a branch: branch protection rules and rulesets.
+"""Branch protection rules and rulesets.
 
 https://docs.github.com/en/graphql/reference/objects#branchprotectionrule https://docs.github.com/en/rest/repos/rules
 """
@@ -26,7 +26,7 @@ _RULESET: dict[str, Enforcement] = {
     "disabled": "absent",
 }
 _GATES = frozenset(("pull_request", "update", "merge_queue", "required_status_checks", "required_deployments", "lock_branch", "workflows"))  # fmt: skip
-"""Rules that keep whoever may push from changing a branch alone."""
+"""Rules that prevent one person with push access from changing a branch alone."""
 
 
 def protections(scope: OrganizationScope, repository: RepositoryFacts) -> Iterator[Record]:
@@ -43,8 +43,8 @@ def protections(scope: OrganizationScope, repository: RepositoryFacts) -> Iterat
             fills=("controls/protected-branch",),
         )
         return
-    # Whoever does not administer a repository is shown no rules, which is not the same as none.
-    hidden = not repository.protections and not scope.sure_of_zero(repository)
+    # Without administrator rights, GitHub returns an empty list, which does not mean that there are no rules.
+    hidden = not repository.protections and not scope.zero_is_reliable(repository)
     yield from scope.part(
         repository,
         None if hidden else repository.protections,
@@ -67,14 +67,14 @@ def protection_ids(repository: RepositoryFacts) -> dict[str, str]:
 
 
 def _all_protections(scope: OrganizationScope, repository: RepositoryFacts) -> Generator[Record, None, None]:
-    """Yield the rules of a repository that has more of them than a page of repositories shows."""
+    """Yield the rules of a repository that has more of them than a page of repositories returns."""
     names = {"org": scope.login, "name": repository.name}
     for rule in scope.client.graphql.connection(PROTECTIONS, names, at="repository/branchProtectionRules"):
         yield _protection(repository, rule)
 
 
 def rulesets(scope: OrganizationScope, repository: RepositoryFacts) -> Iterator[Record]:
-    """Yield a repository's rulesets, those of its organization and enterprise among them."""
+    """Yield a repository's rulesets, including those of its organization and enterprise."""
     rules = repository.rules
     if rules is None and repository.branch is not None and (repository.rulesets or repository.more_rulesets):
         rules = yield from with_coverage(
@@ -125,10 +125,9 @@ def _rules_in_force(
 
 
 def organization_rulesets(scope: OrganizationScope) -> Iterator[Record]:
-    """Yield the organization's rulesets.
-
-    GitHub shows this list only to those who may change it ("organization_administration: write"), a permission that a
-    tool which only reads does not ask for: https://docs.github.com/en/rest/orgs/rules
+    """Yield the organization's rulesets. GitHub shows this list only to those who may change it
+    ("organization_administration: write"), which a read-only tool should not have:
+    https://docs.github.com/en/rest/orgs/rules
     """
     yield from scope.listing(
         "/orgs/{org}/rulesets",
@@ -139,7 +138,7 @@ def organization_rulesets(scope: OrganizationScope) -> Iterator[Record]:
 
 
 def _protection(repository: RepositoryFacts, rule: dict[str, Any]) -> Control:
-    """Return one branch protection rule: ``protected-branch`` where it is no gate to the default branch."""
+    """Return one branch protection rule: ``protected-branch`` if it does not protect the default branch."""
     demands = []
     if rule.get("requiresApprovingReviews"):
         demands.append(f"{rule.get('requiredApprovingReviewCount') or 1} approving review(s)")
@@ -168,7 +167,7 @@ def _protection(repository: RepositoryFacts, rule: dict[str, Any]) -> Control:
 
 
 def _covers(pattern: str, branch: str) -> bool:
-    """Whether a branch protection's pattern names a branch: a single ``*`` does not reach over a slash.
+    """Return whether a branch protection's pattern matches a branch: a single ``*`` does not match a slash.
 
     https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/managing-protected-branches/managing-a-branch-protection-rule
     """
@@ -182,9 +181,8 @@ def _covers(pattern: str, branch: str) -> bool:
 def _ruleset(
     account_id: str, owner: str, rule: dict[str, Any], rules: dict[int, list[str]] | None = None
 ) -> Control:
-    """Return one ruleset, by REST or GraphQL. Who may bypass it is shown only to those who may change it.
-
-    ``rules`` are those in force on the default branch, by ruleset. The target of one that is no gate to that branch is
+    """Return one ruleset, from REST or GraphQL. Its bypass list is shown only to those who may change it. ``rules`` are
+    the active rules on the default branch, by ruleset. The target of a ruleset that does not protect that branch is
     ``branch-other``. https://docs.github.com/en/rest/repos/rules
     """
     source = rule.get("source")

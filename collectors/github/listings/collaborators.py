@@ -1,4 +1,4 @@
-"""Who was given a role on one repository, beside what membership and teams give.
+"""Roles granted directly on one repository, not by membership or teams.
 
 https://docs.github.com/en/rest/collaborators/collaborators
 """

@@ -1,4 +1,4 @@
-"""The texts of definition files, by GraphQL: fifty a request."""
+"""The texts of definition files, by GraphQL, fifty per request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BATCH = 50
 _BATCH_BYTES = 4_000_000
 _INLINE = 400_000
-"""Bytes. GraphQL cuts longer texts: they are read by REST."""
+"""Bytes. GraphQL truncates longer texts, so they are read by REST."""
 
 
 def definition_texts(
@@ -58,7 +58,7 @@ def definition_texts(
 def _fetch(
     scope: OrganizationScope, batch: Sequence[tuple[RepositoryFacts, DefinitionFile]]
 ) -> Generator[Record, None, list[tuple[DefinitionFile, str]]]:
-    """Yield no record. Return the texts that GitHub shows in full."""
+    """Yield no record. Return the texts that GitHub returns in full."""
     yield from ()
     return _texts(scope, batch)
 
@@ -66,7 +66,7 @@ def _fetch(
 def _texts(
     scope: OrganizationScope, batch: Sequence[tuple[RepositoryFacts, DefinitionFile]]
 ) -> list[tuple[DefinitionFile, str]]:
-    """Return the texts of a batch; what GitHub cannot answer in its ten seconds is asked again in halves."""
+    """Return the texts of a batch. A batch that exceeds GitHub's limit of ten seconds is split in halves."""
     files: dict[str, list[DefinitionFile]] = {}
     for repository, file in batch:
         files.setdefault(repository.name, []).append(file)
@@ -94,7 +94,7 @@ def _texts(
 def _batches(
     unseen: Mapping[str, tuple[RepositoryFacts, DefinitionFile]],
 ) -> Iterator[list[tuple[RepositoryFacts, DefinitionFile]]]:
-    """Yield files fifty at a time, and not too many bytes at once; long ones are left for REST."""
+    """Yield batches of at most fifty files and of limited size in bytes; long files are left for REST."""
     batch: list[tuple[RepositoryFacts, DefinitionFile]] = []
     size = 0
     for repository, file in unseen.values():

@@ -1,4 +1,4 @@
-"""The CI definition files of repositories: what the parser says of them."""
+"""The CI definition files of repositories, as the definitions parser reads them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _FILLS = (
     "secrets/ci-file",
     "weaknesses",
 )
-"""What a definition gives beside its identity."""
+"""Tables that a definition fills, other than its identity."""
 
 
 def definitions(
@@ -49,15 +49,14 @@ def definitions(
     settings: RepositorySettings,
     organization: OrganizationFacts,
 ) -> Generator[Record, None, dict[str, frozenset[str]]]:
-    """Yield what the parser says of a repository's definition files.
-
-    Returns by environment the `Identity.id` of the pipelines that name it.
+    """Yield the records of a repository's definition files. Returns, by environment, the `Identity.id` of the pipelines
+    that name it.
     """
-    surroundings = _Surroundings(
+    context = _DefinitionContext(
         scope=scope, files=files, repository=repository, settings=settings, organization=organization
     )
     found = yield from with_coverage(
-        _of_repository(surroundings),
+        _of_repository(context),
         scope.of(repository).request(
             "identities",
             "POST /graphql repository.object",
@@ -69,8 +68,8 @@ def definitions(
     return found or {}
 
 
-class _Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the records of a definition depend on beside its text."""
+class _DefinitionContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What the records of a definition depend on, other than its text."""
 
     scope: OrganizationScope
     files: KnownFiles
@@ -80,11 +79,11 @@ class _Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def token(self) -> str | None:
-        """What GITHUB_TOKEN may do where the workflow does not say."""
+        """Default GITHUB_TOKEN permissions: the repository's, or else the organization's."""
         return self.settings.token or self.organization.workflows.token
 
-    def context(self, file: DefinitionFile) -> Context:
-        """Return what the parser is told about the file's repository."""
+    def for_file(self, file: DefinitionFile) -> Context:
+        """Return the facts about the file's repository for the parser."""
         template = self.settings.template or SubjectTemplate()
         default = DEFAULT_CLAIMS
         maybe = (
@@ -102,11 +101,11 @@ class _Surroundings(msgspec.Struct, frozen=True, kw_only=True):
             default_branch=self.repository.branch,
             visibility=self.repository.visibility,
             issuer=self.scope.config.token_issuer,
-            # Servers have no ids in subjects.
+            # GitHub Enterprise Server has no ids in subjects.
             immutable_subject=False if self.scope.config.server else template.immutable,
             claim_keys=None if template.claims == default else list(template.claims),
             maybe_keys=None if maybe == default else list(maybe),
-            called=self.files.called(self.repository),
+            called=self.files.reusable_jobs(self.repository),
             variables=self.organization.identifiers(self.repository) | self.settings.identifiers,
             environment_variables={
                 environment.name: environment.identifiers for environment in self.settings.environments
@@ -118,19 +117,19 @@ class _Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _of_repository(around: _Surroundings) -> Generator[Record, None, dict[str, frozenset[str]]]:
+def _of_repository(context: _DefinitionContext) -> Generator[Record, None, dict[str, frozenset[str]]]:
     """Yield the records of every file, and a Gap for one that cannot be read.
 
-    What is complete is said of the repository, not of each file: a file that is deleted is no listing lost.
+    Coverage is counted by repository, not by file, so that a deleted file is not a lost listing.
     """
-    repository = around.repository
+    repository = context.repository
     if repository.files is None:
         raise SourceError("denied", f"{repository.full_name}: its files are not visible")
     pipelines: dict[str, set[str]] = {}
     for file in repository.files:
         for record in with_coverage(
-            _of_file(around, file),
-            around.scope.of(repository).request(
+            _of_file(context, file),
+            context.scope.of(repository).request(
                 "identities",
                 f"POST /graphql repository.object ({file.path})",
                 kind="github-workflow",
@@ -146,28 +145,28 @@ def _of_repository(around: _Surroundings) -> Generator[Record, None, dict[str, f
     return {name: frozenset(ids) for name, ids in pipelines.items()}
 
 
-def _of_file(around: _Surroundings, file: DefinitionFile) -> Generator[Record, None, None]:
-    """Yield a file's records: remembered when neither its content nor its surroundings changed."""
-    memory = around.scope.memory
-    depends = (file.path, file.oid, around.token, around.context(file))
+def _of_file(context: _DefinitionContext, file: DefinitionFile) -> Generator[Record, None, None]:
+    """Yield a file's records, from memory if neither its content nor its context changed."""
+    memory = context.scope.memory
+    depends = (file.path, file.oid, context.token, context.for_file(file))
     key = hashlib.sha256(msgspec.json.encode(depends, order="deterministic")).hexdigest()
     known = memory.definition(key)
     if known is None:
-        text = around.files.text(around.scope, around.repository, file)
-        known = list(_parsed(around, file, text))
+        text = context.files.text(context.scope, context.repository, file)
+        known = list(_parsed(context, file, text))
         memory.keep_definition(key, known)
     yield from known
 
 
-def _parsed(around: _Surroundings, file: DefinitionFile, text: str) -> Iterator[Record]:
+def _parsed(context: _DefinitionContext, file: DefinitionFile, text: str) -> Iterator[Record]:
     try:
-        definition = parse(file.path, text, around.scope.run.fingerprint, owner=around.scope.login)
+        definition = parse(file.path, text, context.scope.run.fingerprint, owner=context.scope.login)
     except DefinitionError as exc:
         raise SourceError(exc.reason, f"{file.path}: {exc}") from None
-    for record in definition_records(definition, context=around.context(file)):
+    for record in definition_records(definition, context=context.for_file(file)):
         yield record
         if isinstance(record, Identity) and record.kind == "github-workflow":
-            yield _token_grant(around.repository, record, around.token)
+            yield _token_grant(context.repository, record, context.token)
 
 
 _DEFAULTS = {
@@ -191,8 +190,7 @@ _DEFAULTS = {
         "write",
     ),
 }
-"""What GITHUB_TOKEN may do where the workflow does not say.
-
+"""What GITHUB_TOKEN may do by default.
 https://docs.github.com/en/actions/tutorials/authenticate-with-github_token#permissions-for-the-github_token
 """
 
@@ -200,7 +198,7 @@ https://docs.github.com/en/actions/tutorials/authenticate-with-github_token#perm
 def _token_grant(repository: RepositoryFacts, workflow: Identity, default: str | None) -> Grant:
     """Return what the workflow's GITHUB_TOKEN may do in its repository.
 
-    ``id-token`` is left out of the powers: what an OIDC token opens is up to the trusts that accept it.
+    ``id-token`` adds no powers: what an OIDC token gives access to depends on the trusts that accept it.
     """
     given = dict(entry.rpartition(":")[::2] for entry in workflow.permissions if ":" in entry)
     scopes = {name: level for name, level in given.items() if name not in {"*", "id-token"}}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def deploy_keys(scope: OrganizationScope, repository: RepositoryFacts, *, empty: bool) -> Iterator[Record]:
-    """Yield a repository's deploy keys; nothing is asked when it is known that there are none."""
+    """Yield a repository's deploy keys. No request is sent if there are known to be none."""
 
     def key(item: dict[str, Any]) -> Iterator[Record]:
         number = str(item["id"])
@@ -82,6 +82,6 @@ def deploy_keys(scope: OrganizationScope, repository: RepositoryFacts, *, empty:
         kind="deploy-key",
         needs="administration: read",
         fills=("identities/github-deploy-key", "grants/github-deploy-key"),
-        # It is known that there are none: nothing is asked, and what was there yesterday is gone.
+        # There are known to be none: no request is needed, and yesterday's keys are gone.
         rows=() if empty else None,
     )

@@ -1,4 +1,4 @@
-"""The last deployments of a repository.
+"""The latest deployments of a repository.
 
 https://docs.github.com/en/graphql/reference/objects#deployment
 """
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def deployments(
     scope: OrganizationScope, repository: RepositoryFacts, pipelines: Mapping[str, frozenset[str]]
 ) -> Iterator[Record]:
-    """Yield the last deployments. ``pipelines`` are the `Identity.id` of those that name an environment, by its name."""
+    """Yield the latest deployments. ``pipelines`` are the `Identity.id` of the pipelines that name an environment, by
+    environment.
+    """
     yield from scope.part(
         repository,
         repository.deployments,
@@ -43,7 +45,7 @@ def _deployment(
         id=record_id("github", "deployment", str(item["databaseId"])),
         provider="github",
         account_id=repository.account_id,
-        # Of a pipeline only where one alone names the environment.
+        # The pipeline is known only if a single one names the environment.
         pipeline_id=next(iter(by)) if len(by) == 1 else None,
         environment=environment,
         ref=item.get("commitOid") or (item.get("ref") or {}).get("name"),

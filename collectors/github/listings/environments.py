@@ -1,4 +1,4 @@
-"""Deployment environments: who must approve, how long to wait, which branches deploy.
+"""Deployment environments: required reviewers, wait timers, deployment branches.
 
 https://docs.github.com/en/rest/deployments/environments
 """
@@ -24,7 +24,7 @@ _BRANCH_POLICIES = "/repos/{owner}/{repo}/environments/{environment_name}/deploy
 def environments(
     scope: OrganizationScope, repository: RepositoryFacts
 ) -> Generator[Record, None, list[EnvironmentFacts]]:
-    """Yield the guards of a repository's environments, and return the environments."""
+    """Yield the controls of a repository's environments, and return the environments."""
     found = yield from with_coverage(
         _environments(scope, repository),
         scope.of(repository).request(
@@ -132,7 +132,7 @@ def _environment(
 def branch_policies(
     scope: OrganizationScope, repository: RepositoryFacts, environment: EnvironmentFacts
 ) -> Iterator[Record]:
-    """Yield which branches and tags deploy to an environment that names them."""
+    """Yield the branches and tags that may deploy to an environment with a custom branch policy."""
     yield from with_coverage(
         _branch_policies(scope, repository, environment),
         scope.of(repository).request(

@@ -1,4 +1,4 @@
-"""Fine-grained personal access tokens, approved and asked for. Only a GitHub App may list them.
+"""Fine-grained personal access tokens, approved and requested. Only a GitHub App may list them.
 
 https://docs.github.com/en/rest/orgs/personal-access-tokens
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def fine_grained_tokens(scope: OrganizationScope) -> Iterator[Record]:
-    """Yield the fine-grained personal access tokens that reach the organization. Only an App may list them."""
+    """Yield the fine-grained personal access tokens with access to the organization. Only an App may list them."""
 
     def pat(item: dict[str, Any]) -> Iterator[Record]:
         number = str(item["token_id"])
@@ -45,7 +45,7 @@ def fine_grained_tokens(scope: OrganizationScope) -> Iterator[Record]:
             enabled=not item.get("token_expired"),
             created_at=utc_time(item.get("access_granted_at")),
             last_used_at=utc_time(item.get("token_last_used_at")),
-            # GitHub has recorded the use of these tokens for as long as there are any: null is its word for never.
+            # GitHub has recorded the use of these tokens since they exist: null means never used.
             never_used="token_last_used_at" in item and item["token_last_used_at"] is None,
             expires_at=expires,
             never_expires=expires is None,

@@ -1,4 +1,4 @@
-"""The GitHub Apps that are installed in an organization, and what each may do.
+"""The GitHub Apps installed in an organization, and their permissions.
 
 https://docs.github.com/en/rest/orgs/orgs#list-app-installations-for-an-organization
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def installations(scope: OrganizationScope) -> Iterator[Record]:
-    """Yield the Apps that are installed in the organization, and what each may do."""
+    """Yield the Apps installed in the organization, and their grants."""
 
     def installation(item: dict[str, Any]) -> Iterator[Record]:
         number = str(item["id"])

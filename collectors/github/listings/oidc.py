@@ -1,4 +1,4 @@
-"""How the subject of a workflow's OIDC token is made: by GitHub's default, or by a template of claims.
+"""The subject format of workflow OIDC tokens: GitHub's default, or a template of claims.
 
 https://docs.github.com/en/actions/reference/security/oidc
 https://docs.github.com/en/rest/actions/oidc
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def organization_template(scope: OrganizationScope) -> Generator[Record, None, SubjectTemplate | None]:
-    """Yield the organization's subject template, and return it; None where there is none, or it is not shown."""
+    """Yield the organization's subject template, and return it; None if there is none, or it could not be read."""
 
     def template(body: dict[str, Any]) -> Generator[Record, None, SubjectTemplate]:
         read = _template(body)
@@ -45,9 +45,9 @@ def organization_template(scope: OrganizationScope) -> Generator[Record, None, S
 def repository_template(
     scope: OrganizationScope, repository: RepositoryFacts, organization: SubjectTemplate | None
 ) -> Generator[Record, None, SubjectTemplate | None]:
-    """Yield a repository's subject template, and return it; None where it is not shown.
+    """Yield a repository's subject template, and return it; None if it could not be read.
 
-    ``use_default`` true is GitHub's default; false without keys of its own is the organization's template.
+    ``use_default: true`` means GitHub's default; false without claim keys means the organization's template.
     """
 
     def template(body: dict[str, Any]) -> Generator[Record, None, SubjectTemplate]:
@@ -77,8 +77,8 @@ def repository_template(
 def _template(body: dict[str, Any]) -> SubjectTemplate:
     keys = tuple(str(key) for key in body.get("include_claim_keys") or [])
     immutable = body.get("use_immutable_subject")
-    # Repositories made, renamed or moved since July 2026 have ids in their subjects whatever the setting says: what a
-    # subject begins with is the surer word. https://docs.github.com/en/actions/reference/security/oidc
+    # Repositories created, renamed or transferred since July 2026 have ids in their subjects regardless of the setting,
+    # so the prefix of a subject is more reliable. https://docs.github.com/en/actions/reference/security/oidc
     if body.get("sub_claim_prefix"):
         immutable = "@" in str(body["sub_claim_prefix"])
     return SubjectTemplate(claims=keys or DEFAULT_CLAIMS, immutable=immutable)

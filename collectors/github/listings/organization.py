@@ -1,4 +1,4 @@
-"""The organization itself, and the guards among its settings."""
+"""The organization itself, and the controls among its settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def organization(scope: OrganizationScope, org: dict[str, Any]) -> Generator[Record, None, None]:
-    """Yield the organization, and the guards among its settings. A setting that is not shown gives nothing."""
+    """Yield the organization, and the controls among its settings. A setting that GitHub does not return yields
+    nothing.
+    """
 
     def guard(kind: str, *, on: bool, detail: str) -> Control:
         return control(

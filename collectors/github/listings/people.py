@@ -1,4 +1,4 @@
-"""The people of an organization: owners, members, outside collaborators, invitations.
+"""The users of an organization: owners, members, outside collaborators, invitations.
 
 https://docs.github.com/en/rest/orgs/members
 """
@@ -26,13 +26,13 @@ _MACHINE = re.compile(
     r"|runner|sync|mirror)(?:[-_\d]|$)",
     re.IGNORECASE,
 )
-"""Login names that people do not choose for themselves. GitHub does not mark machine users."""
+"""Login names typical of machine users, which GitHub does not mark."""
 
 
 def people(scope: OrganizationScope, base: str | None) -> Generator[Record, None, dict[str, str]]:
     """Yield owners, members, outside collaborators and invitations. Return `Identity.id` by login.
 
-    ``base`` is what every member may do on every repository: ``read``; None where it is not shown.
+    ``base`` is the base permission of members on all repositories (``read``); None if unknown.
     """
     lacking = yield from with_coverage(
         _without_second_factor(scope),

@@ -1,4 +1,4 @@
-"""The SSH and GPG keys of people: public, one list a person.
+"""The SSH and GPG keys of users, which are public: one list per user.
 
 https://docs.github.com/en/rest/users/keys#list-public-keys-for-a-user
 https://docs.github.com/en/rest/users/gpg-keys#list-gpg-keys-for-a-user
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def public_keys(scope: OrganizationScope, logins: Mapping[str, str]) -> Iterator[Record]:
-    """Yield the keys of these people: login to `Identity.id`."""
+    """Yield the keys of users, given as login to `Identity.id`."""
     for login, identity in sorted(logins.items()):
         for call, convert, kind in (
             ("/users/{username}/keys", _ssh_key, "ssh-key"),

@@ -1,4 +1,6 @@
-"""The repositories of an organization by GraphQL: fifty a request, with all that GraphQL shows of each."""
+"""The repositories of an organization by GraphQL, fifty per request, with everything that GraphQL returns about
+each.
+"""
 
 from __future__ import annotations
 
@@ -19,27 +21,27 @@ if TYPE_CHECKING:
     from collectors.github.scope import OrganizationScope
 
 _Missing: TypeAlias = dict[str, str]
-"""Which fields of a repository GitHub refused, and with which words; "" is the whole repository."""
+"""The fields of a repository that GitHub refused, with its message; "" is the whole repository."""
 PAGE = 50
-"""Repositories a request."""
+"""Repositories per request."""
 _OBJECTS = frozenset({"workflows", "composites", *queries.DEFINITIONS, *queries.OWNERS})
-"""Parts without which it is not known which definitions a repository has."""
+"""Parts that list the definitions of a repository."""
 
 
 class RepositoryPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Some repositories, and how many there are of which nothing could be seen."""
+    """One page of repositories, and the number of repositories that could not be read at all."""
 
     repositories: list[RepositoryFacts]
     forbidden: list[str]
-    """What GitHub said of each repository that it did not show."""
+    """GitHub's message for each repository that it refused."""
     total: int
 
 
 def pages(scope: OrganizationScope) -> Generator[RepositoryPage, None, None]:
     """Yield the organization's repositories page by page. Raises `SourceError`.
 
-    A page that GitHub cannot make in its ten seconds is asked for again, smaller; a part that a server lacks, or
-    refuses for the whole organization, is left out from then on.
+    A page that exceeds GitHub's limit of ten seconds is requested again in a smaller size. A part that a server lacks,
+    or refuses for the whole organization, is left out from then on.
     """
     query = PartsQuery(scope.client.graphql, queries.repositories, queries.PARTS, largest=PAGE)
     if not scope.config.deployments:
@@ -69,15 +71,15 @@ def pages(scope: OrganizationScope) -> Generator[RepositoryPage, None, None]:
 def _page(
     scope: OrganizationScope, query: PartsQuery, cursor: str | None
 ) -> tuple[dict[str, Any], list[dict[str, Any] | None], list[_Missing]]:
-    """Return one page of the connection, its repositories, and what GitHub refused of each."""
-    connection, nodes, missing = _asked(scope, query, cursor, ())
+    """Return one page of the connection, its repositories, and the fields that GitHub refused for each."""
+    connection, nodes, missing = _request(scope, query, cursor, ())
     without: _Missing = {}
     while fresh := _refused(nodes, missing) - without.keys():
-        # A part that may not be null takes its whole repository with it: ask again without it.
+        # A refused part that cannot be null makes its whole repository null: ask again without that part.
         hidden = [index for index, node in enumerate(nodes) if node is None]
         words = {name: text for index in hidden for name, text in missing[index].items()}
         without |= {name: words[name] for name in fresh}
-        again, found, still_missing = _asked(scope, query, cursor, without)
+        again, found, still_missing = _request(scope, query, cursor, without)
         if len(found) < len(nodes):
             connection, nodes, missing = again, nodes[: len(found)], missing[: len(found)]
         for index, node in enumerate(nodes):
@@ -89,7 +91,7 @@ def _page(
     return connection, nodes, missing
 
 
-def _asked(
+def _request(
     scope: OrganizationScope, query: PartsQuery, cursor: str | None, without: Collection[str]
 ) -> tuple[dict[str, Any], list[dict[str, Any] | None], list[_Missing]]:
     answer = query.ask(lambda size: {"org": scope.login, "cursor": cursor, "size": size}, without=without)
@@ -110,7 +112,7 @@ def _asked(
 
 
 def _refused(nodes: list[dict[str, Any] | None], missing: list[_Missing]) -> set[str]:
-    """Return the parts because of which whole repositories are missing."""
+    """Return the parts whose refusal made whole repositories null."""
     return {
         field
         for node, words in zip(nodes, missing, strict=True)

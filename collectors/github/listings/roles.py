@@ -1,4 +1,4 @@
-"""Custom roles of GitHub Enterprise Cloud: those of repositories, and who holds those of the organization.
+"""Custom roles of GitHub Enterprise Cloud: repository roles, and organization roles with their holders.
 
 https://docs.github.com/en/rest/orgs/custom-roles
 https://docs.github.com/en/rest/orgs/organization-roles
@@ -53,7 +53,7 @@ def _repository_roles(scope: OrganizationScope) -> Generator[Record, None, dict[
 
 
 def organization_roles(scope: OrganizationScope) -> Iterator[Record]:
-    """Yield who holds an organization role beside owner and member."""
+    """Yield the holders of organization roles other than owner and member."""
     absent = unsupported_on({404}, "Organization roles are a feature of GitHub Enterprise Cloud.")
     found = yield from with_coverage(
         _organization_roles(scope),

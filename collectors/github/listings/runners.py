@@ -1,4 +1,4 @@
-"""Self-hosted runners and the groups that say who may use them."""
+"""Self-hosted runners, and the runner groups that define who may use them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _runner(item: dict[str, Any], account_id: str, place: str) -> Identity:
 
 
 def organization_runners(scope: OrganizationScope) -> Iterator[Record]:
-    """Yield the organization's runners and runner groups. GitHub does not tell when a runner last worked."""
+    """Yield the organization's runners and runner groups. GitHub does not show when a runner last ran a job."""
     yield from scope.listing(
         "/orgs/{org}/actions/runners",
         lambda item: (_runner(item, scope.account_id, f"org/{scope.number}"),),
@@ -112,7 +112,7 @@ def _groups(scope: OrganizationScope) -> Generator[Record, None, None]:
 
 
 def repository_runners(scope: OrganizationScope, repository: RepositoryFacts) -> Iterator[Record]:
-    """Yield the runners that one repository registered."""
+    """Yield the runners registered in one repository."""
     yield from scope.of(repository).listing(
         "/repos/{owner}/{repo}/actions/runners",
         lambda item: (_runner(item, repository.account_id, f"repo/{repository.number}"),),

@@ -1,4 +1,4 @@
-"""Whether GitHub looks for secrets in repositories, stops pushes that hold one, and what it found.
+"""Secret scanning, push protection, and open secret-scanning alerts.
 
 https://docs.github.com/en/rest/secret-scanning/secret-scanning
 """
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def secret_scanning(scope: OrganizationScope) -> Iterator[Record]:
-    """Yield for each repository whether GitHub looks for secrets in it and stops pushes that hold one.
+    """Yield for each repository whether secret scanning and push protection are enabled.
 
-    ``security_and_analysis`` is shown to administrators only: repositories without it are a Gap.
+    ``security_and_analysis`` is shown only to administrators: repositories without it become a Gap.
     https://docs.github.com/en/rest/repos/repos#list-organization-repositories
     """
 
@@ -49,7 +49,7 @@ def secret_scanning(scope: OrganizationScope) -> Iterator[Record]:
         hidden = 0
         for item in scope.client.items(scope.path("/orgs/{org}/repos")):
             shown = item.get("security_and_analysis")
-            if not scope.wants(str(item["name"])) or item.get("archived"):
+            if not scope.includes(str(item["name"])) or item.get("archived"):
                 continue
             if shown is None:
                 hidden += 1
@@ -75,7 +75,7 @@ def alerts(scope: OrganizationScope) -> Iterator[Record]:
 
     def alert(item: dict[str, Any]) -> Iterator[Record]:
         repository = item["repository"]
-        if not scope.wants(str(repository["name"])):
+        if not scope.includes(str(repository["name"])):
             return
         yield Secret(
             id=record_id("github", "github-scanning-alert", f"{repository['id']}/{item['number']}"),

@@ -1,6 +1,6 @@
 """Stored secrets: of the organization, of repositories, of environments.
 
-GitHub never shows a secret's value, nor who used it last.
+GitHub never shows a secret's value or who last used it.
 https://docs.github.com/en/rest/actions/secrets https://docs.github.com/en/rest/dependabot/secrets
 https://docs.github.com/en/rest/codespaces/organization-secrets
 """
@@ -58,7 +58,7 @@ def _of_organization(scope: OrganizationScope, store: SecretStore) -> Generator[
 def repository_secrets(
     scope: OrganizationScope, repository: RepositoryFacts, *, rare: bool
 ) -> Iterator[Record]:
-    """Yield a repository's own secrets; ``rare`` asks for Codespaces' and agents', too."""
+    """Yield a repository's own secrets; with ``rare``, also Codespaces and agents secrets."""
     place = repository_place(repository)
     for store in (ACTIONS, DEPENDABOT, *((CODESPACES, AGENTS) if rare else ())):
         yield from scope.of(repository).listing(

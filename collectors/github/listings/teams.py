@@ -1,4 +1,4 @@
-"""Teams: who is in them, and what they may do on which repositories.
+"""Teams, their members, and their roles on repositories.
 
 https://docs.github.com/en/rest/teams/teams
 """
@@ -85,7 +85,7 @@ def _member(scope: OrganizationScope, team: str, user: dict[str, Any]) -> Iterat
 def _grants(
     scope: OrganizationScope, team: str, roles: Mapping[str, str], item: dict[str, Any]
 ) -> Iterator[Record]:
-    if not scope.wants(str(item["name"])):
+    if not scope.includes(str(item["name"])):
         return
     role = str(item.get("role_name") or "unknown")
     can = powers.of_role(roles.get(role, role))

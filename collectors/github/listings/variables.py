@@ -1,6 +1,6 @@
 """Variables of the organization, of repositories, of environments.
 
-GitHub shows their values in clear: each is judged here and dropped, unless it only names something.
+GitHub returns their values in plain text: each is inspected here and dropped, unless it is only an identifier.
 https://docs.github.com/en/rest/actions/variables
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 _PAGE = {"per_page": 30}
-"""The most that GitHub gives of variables at once."""
+"""GitHub's largest page of variables."""
 _NAMES = re.compile(
     r"ROLE|ACCOUNT|REGION|CLUSTER|SERVICE|FUNCTION|LAMBDA|NAMESPACE|PROJECT|APP|CLIENT_ID", re.IGNORECASE
 )
@@ -43,10 +43,9 @@ _IDENTIFIER = re.compile(
 
 
 def identifier(name: str, value: str) -> str | None:
-    """Return the value of a variable that names a role, an account or a workload; None for everything else.
-
-    Workflows say ``role-to-assume: ${{ vars.DEPLOY_ROLE }}``: without its value the role stays unknown. Only ARNs,
-    account numbers and, under a telling name, plain words are kept; never what a detector takes for a secret.
+    """Return the value of a variable that identifies a role, an account or a workload; None for everything else.
+    Workflows use ``role-to-assume: ${{ vars.DEPLOY_ROLE }}``: without the value, the role is unknown. Only ARNs,
+    account numbers and, if the variable's name says so, plain words are kept; never a value that a detector matches.
     """
     text = value.strip()
     if not _IDENTIFIER.fullmatch(text):
@@ -55,7 +54,7 @@ def identifier(name: str, value: str) -> str | None:
 
 
 def organization_variables(scope: OrganizationScope) -> Generator[Record, None, tuple[Identifier, ...]]:
-    """Yield the organization's variables that are secrets. Return those that name something, sorted by name."""
+    """Yield the organization's variables that are secrets. Return the identifiers among them, sorted by name."""
     named: tuple[Identifier, ...] | None = None
     for store, needs in (
         (ACTIONS, "organization_actions_variables: read"),
@@ -99,9 +98,8 @@ def _of_organization(
 def repository_variables(
     scope: OrganizationScope, repository: RepositoryFacts, *, rare: bool
 ) -> Generator[Record, None, dict[str, str]]:
-    """Yield a repository's variables that are secrets; ``rare`` asks for agents', too.
-
-    Returns the values of those that name something, by name.
+    """Yield a repository's variables that are secrets; with ``rare``, also agents variables. Returns the identifiers
+    among them, by name.
     """
     place = repository_place(repository)
     named = yield from _read(
@@ -125,7 +123,7 @@ def repository_variables(
 def environment_variables(
     scope: OrganizationScope, repository: RepositoryFacts, environment: EnvironmentFacts
 ) -> Generator[Record, None, dict[str, str]]:
-    """Yield an environment's variables that are secrets. Return the values of those that name something, by name."""
+    """Yield an environment's variables that are secrets. Return the identifiers among them, by name."""
     return (
         yield from _read(
             scope.of(repository),
@@ -149,9 +147,8 @@ def _read(
     item: str | None = None,
     **names: str,
 ) -> Generator[Record, None, dict[str, str]]:
-    """Read a list of variables; ``scope`` is the repository's. Returns those that name something.
-
-    Never by ETag: what they name must be at hand, and values are not remembered.
+    """Read a list of variables; ``scope`` is the repository's. Returns the identifiers among them. ETags are not used:
+    the values are needed every night and are not stored.
     """
 
     def read() -> Generator[Record, None, dict[str, str]]:
@@ -181,9 +178,8 @@ def _variable(
     item: dict[str, Any],
     repositories: Sequence[str] = (),
 ) -> Generator[Record, None, str | None]:
-    """Yield a variable if its value or name says that it is a secret, and what can be said without the value.
-
-    Returns the value of one that only names something, for workflows to be resolved with; None for all others.
+    """Yield a variable as a secret, without its value, if its value or name looks like one. Returns the value of a
+    variable that is only an identifier, to resolve workflows with; otherwise None.
     """
     name, value = str(item["name"]), str(item.get("value") or "")
     seen = inspect(name, value, scope.run.fingerprint)

@@ -1,4 +1,4 @@
-"""Webhooks of the organization and of repositories: who receives events, and whether that is safe.
+"""Webhooks of the organization and of repositories: receivers, and whether deliveries are signed and encrypted.
 
 https://docs.github.com/en/rest/orgs/webhooks https://docs.github.com/en/rest/repos/webhooks
 """
@@ -48,9 +48,8 @@ def repository_webhooks(scope: OrganizationScope, repository: RepositoryFacts) -
 
 
 def _webhook(account_id: str, item: dict[str, Any]) -> Iterator[Record]:
-    """Yield a webhook's receiver, its secret where it has one, and whether its deliveries can be trusted.
-
-    Of the URL only the host is kept: people put tokens into the path and the query.
+    """Yield a webhook's receiver, its secret if it has one, and whether its deliveries are authenticated. Only the host
+    of the URL is kept, because path and query may contain tokens.
     """
     number = str(item["id"])
     config = item.get("config") or {}
