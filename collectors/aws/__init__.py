@@ -91,11 +91,11 @@ def _targets(config: Config, org: OrganizationReader, home: str, partition: str)
 
 
 def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datetime) -> Iterator[Record]:
-    """Yield the grants, trusts, ``can_become`` links and gaps that a night's policies and records come to.
-
-    The same as the night itself yielded, entries of EKS clusters excepted, which are no policies; with changed policies,
-    what would be. ``records`` are those of the snapshot, coverage and gaps among them: what is not known follows from
-    these. An account whose users, roles and groups were not read in full is passed over. ``as_of`` is the night's time.
+    """Yield the grants, trusts, ``can_become`` links and gaps that follow from a night's policies and records. For the
+    night's own policies these are the records of that night, except access entries of EKS clusters, which are not
+    policies; with changed policies, those that would result. ``records`` are those of the snapshot, including coverage
+    and gaps, which say what is unknown. An account whose users, roles and groups were not read in full is skipped.
+    ``as_of`` is the night's time.
     """
     from collectors.aws.evaluator.evidence import Evidence
     from collectors.aws.evaluator.judge import judge
@@ -108,7 +108,7 @@ def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datet
 
 
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
-    """Yield everything of one account, or of the organization itself."""
+    """Yield all records of one account, or of the organization itself."""
     from collectors.aws.client import sign_in
     from collectors.aws.plan import enter, read_account, read_organization
     from collectors.aws.scope import AwsScope

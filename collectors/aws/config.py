@@ -37,13 +37,13 @@ class Config(Section):
     identity_center_region: str | None = None
     """The region of IAM Identity Center, if different from the home region."""
     endpoint_url: str | None = None
-    """Send every call here instead of to AWS, sign-in included: for tests and the sandbox."""
+    """Send every call, including sign-in, here instead of to AWS: for tests and the sandbox."""
     endpoint_urls: dict[str, str] = Field(default={})
-    """Addresses of single services by boto3's names (``sts``, ``sso``, ``sso-oidc``, ``iam``): VPC endpoints, isolated
-    partitions. ``{region}`` in one stands for the region; they go before ``endpoint_url``. Hosts of services that are
-    not named follow from the region; credentials of the machine or the container are asked for where the platform says."""
+    """URLs of single services by boto3 name (``sts``, ``sso``, ``sso-oidc``, ``iam``), for VPC endpoints and isolated
+    partitions. ``{region}`` is replaced by the region. They take precedence over ``endpoint_url``. The hosts of other
+    services follow from the region; credentials of the machine or container come from the platform's own endpoint."""
     ca_bundle: Path | None = None
-    """Certificate authorities of every host, sign-in included: for a proxy that inspects TLS."""
+    """Certificate authorities for every host, including sign-in: for a proxy that inspects TLS."""
     max_attempts: int = Field(default=10, ge=1, le=20)
     """Attempts for each call, including the first, in botocore's adaptive retry mode."""
     timeout_seconds: int = Field(default=30, ge=1, le=300)
@@ -79,13 +79,13 @@ class Config(Section):
     @field_validator("endpoint_url")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
-        """Refuse what is no address of a host."""
+        """Reject a value that is not the URL of a host."""
         return None if value is None else _checked_url(value)
 
     @field_validator("endpoint_urls")
     @classmethod
     def _addresses(cls, value: dict[str, str]) -> dict[str, str]:
-        """Refuse what is no address of a host."""
+        """Reject a value that is not the URL of a host."""
         return {service: _checked_url(url) for service, url in value.items()}
 
     @field_validator("external_id")
@@ -97,7 +97,7 @@ class Config(Section):
         return value
 
     def endpoint_of(self, service: str, region: str) -> str | None:
-        """Return the configured address of a service in a region; None where AWS's own is meant."""
+        """Return the configured URL of a service in a region; None for AWS's own."""
         url = self.endpoint_urls.get(service, self.endpoint_url)
         return url.replace("{region}", region) if url else None
 

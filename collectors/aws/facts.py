@@ -1,4 +1,4 @@
-"""What some listings of an account find and others need."""
+"""Facts about an account that one listing finds and another needs."""
 
 from __future__ import annotations
 
@@ -33,16 +33,18 @@ class ListedPrincipals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeySightings:
-    """Where access keys were seen outside IAM: their ids in readable values, and the servers that hold a user's keys."""
+    """Where access keys were seen outside IAM: their ids in readable values, and the servers that store a user's
+    keys.
+    """
 
     def __init__(self) -> None:
         self.key_ids: set[str] = set()
         self.servers: dict[str, set[str]] = {}
-        """Id or ARN of a user -> names of servers on whose disk its keys lie."""
+        """Id or ARN of a user -> names of servers that store its keys on disk."""
         self._instances: dict[str, str] = {}
 
     def watching(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Yield records, and take note of what they tell of access keys."""
+        """Yield records, and note the access keys in them."""
         for record in records:
             match record:
                 case Secret(readable=True, credential_id=str(credential)):

@@ -64,7 +64,7 @@ class DeadlineError(Exception):
 
 
 class DeniedError(Exception):
-    """A service reported inside a successful response that some data is not visible."""
+    """A service reported in a successful response that some data is not visible."""
 
     def __init__(self, detail: str, needs: str) -> None:
         super().__init__(detail)
@@ -72,7 +72,7 @@ class DeniedError(Exception):
 
 
 class NotReadOnlyError(Exception):
-    """An operation that is not listed in `permissions` was about to be sent, which is a bug of sprawlscan."""
+    """The code tried to send an operation that is not listed in `permissions`: a bug in sprawlscan."""
 
 
 class PartlyReadError(Exception):
@@ -112,7 +112,7 @@ def _advice(code: str) -> str:
 
 
 def explain(exc: Exception) -> Failure | None:
-    """Return the failure for an exception; None if only a bug of sprawlscan can cause it."""
+    """Return the failure for an exception; None if only a bug in sprawlscan can cause it."""
     from botocore import exceptions as aws
     from botocore.parsers import ResponseParserError
 

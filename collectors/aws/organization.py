@@ -58,7 +58,7 @@ class OrganizationReader:
     def __init__(self, access: Access, stopping: threading.Event) -> None:
         self.access = access
         self.stopping = stopping
-        """Kept, so that no later run's event has the same id while this reader is."""
+        """Kept so that no other run's event can have the same id while this reader exists."""
         self._lock = threading.RLock()
         self._done: dict[str, Any] = {}
         self._failed: dict[str, Exception] = {}
@@ -135,7 +135,7 @@ def organization_ref(organization_id: str) -> str:
 
 
 def is_active(entry: dict[str, Any]) -> bool:
-    """Return whether an account of ListAccounts can be signed in to.
+    """Return whether an account of ListAccounts is active.
 
     ``State`` replaces ``Status``: https://docs.aws.amazon.com/organizations/latest/APIReference/API_Account.html.
     """
@@ -210,7 +210,7 @@ def _policies(access: Access, organization: AwsOrganization, policy_type: str) -
 
 
 def organization_record(about: AwsOrganization, accounts: dict[str, dict[str, Any]] | None) -> Account:
-    """Return the record of an organization; ``accounts`` is None when its accounts could not be listed."""
+    """Return the record of an organization; ``accounts`` is None if its accounts could not be listed."""
     ref = organization_ref(about.id or "")
     return Account(
         id=ref,

@@ -1,4 +1,6 @@
-"""The order in which an account is read: its organization, IAM, its regions, credentials; then its policies are judged."""
+"""The order in which an account is read: its organization, IAM, regions, credentials; then its policies are
+evaluated.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,9 @@ if TYPE_CHECKING:
 GRAPH = "iam:GetAccountAuthorizationDetails"
 REPORT = "iam:GetCredentialReport"
 REPORTED = ("credentials/access-key", "credentials/password", "credentials/signing-certificate")
-"""What the credential report tells."""
+"""Tables filled from the credential report."""
 JUDGED = ("grants", "trusts", "links/can_become")
-"""What comes of judging policies."""
+"""Tables filled by evaluating policies."""
 
 
 def enter(
@@ -56,7 +58,7 @@ def enter(
 
 
 def read_account(scope: AwsScope, org: OrganizationReader) -> Iterator[Record]:
-    """Yield everything of an account: what is listed, then what its policies come to."""
+    """Yield all records of an account: the listings, then the results of evaluating its policies."""
     evidence = Evidence()
     yield from evidence.keep(_listed(scope, org, evidence))
     if scope.ref in evidence.accounts():
@@ -100,7 +102,8 @@ def _listed(scope: AwsScope, org: OrganizationReader, evidence: Evidence) -> Gen
         "policies/permissions-boundary",
         "policies/inline-policy",
         "policies/role-trust",
-        # The report names users by ARN; ids, and so the ids of what they hold, are known from this listing alone.
+        # The report names users by ARN; only this listing has their ids, from which the ids of their credentials are
+        # built.
         loses=(*JUDGED, *REPORTED, *_read_of_principals(scope)),
     )
     scope = scope.knowing(principals)
@@ -127,7 +130,7 @@ def _listed(scope: AwsScope, org: OrganizationReader, evidence: Evidence) -> Gen
 
 
 def _read_of_principals(scope: AwsScope) -> Iterator[str]:
-    """Yield what is not asked for where the principals are not known."""
+    """Yield the listings that need the principals."""
     if scope.config.unused_access:
         yield "controls/access-analyzer"
         yield "grants/unused-access"
@@ -140,7 +143,9 @@ def _read_of_principals(scope: AwsScope) -> Iterator[str]:
 def _service_use(
     scope: AwsScope, regions: list[str], principals: ListedPrincipals
 ) -> Generator[Record, None, dict[str, ServiceDates]]:
-    """Yield analyzers. Return ARN -> when it last used each service, as IAM says or, where it was not asked, they."""
+    """Yield analyzers. Return ARN -> last use of each service, from IAM or, for principals not read there, from the
+    analyzers.
+    """
     if not scope.config.unused_access:
         return {}
     found: dict[str, ServiceDates] = {}

@@ -1,4 +1,4 @@
-"""Policies that are attached to resources: read one by one, told as records, each distinct document once."""
+"""Policies attached to resources: read one by one, yielded as records, each distinct document once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 POLICIES = f"policies/{RESOURCE}"
 DOUBTS = ("grants/resource-policy", "trusts/resource-policy")
-"""What is in doubt when policies of resources could not be read."""
+"""Tables that are incomplete if resource policies could not be read."""
 ABSENT = (
     "NoSuchBucket",
     "NoSuchBucketPolicy",
@@ -43,10 +43,9 @@ def resource_policies(
     ids: Mapping[str, str] | None = None,
     needs: str | None = None,
 ) -> Iterator[Record]:
-    """Yield the policies of a service's resources, unless the configuration leaves the service out.
-
-    ``arns(client)`` gives the resources, ``read(client, arn)`` the policy of one, or None. ``ids`` are the ids of the
-    records that stand for resources.
+    """Yield the policies of a service's resources, unless the configuration excludes the service. ``arns(client)``
+    yields the resources, ``read(client, arn)`` returns the policy of one, or None. ``ids`` maps ARNs to the ids of the
+    resources' records.
     """
     if service in scope.config.resource_policies:
         yield from scope.listing(
@@ -55,7 +54,7 @@ def resource_policies(
 
 
 def doubts(scope: AwsScope, service: PolicyService) -> tuple[str, ...]:
-    """Return what is in doubt when the resources of a service could not be listed."""
+    """Return the tables that are incomplete if the resources of a service could not be listed."""
     return (POLICIES, *DOUBTS) if service in scope.config.resource_policies else ()
 
 
@@ -82,7 +81,7 @@ def _policies(
         BotoCoreError, ClientError, ResponseParserError, OSError, MalformedError, TruncatedError, DeadlineError,
     ) as exc:  # fmt: skip
         failure = exc
-    # What was read is told, also when the rest could not be.
+    # Policies that were read are yielded even if others could not be read.
     yield from by_document(RESOURCE, scope.ref, f"{scope.account}/{scope.region or 'global'}/{service}", held)
     if failure is not None:
         raise failure
@@ -90,7 +89,7 @@ def _policies(
 
 
 def _text(policy: Any) -> str | None:
-    """Return a policy's document; None when there is none. Raises `MalformedError` when it is no JSON object."""
+    """Return a policy's document; None if there is none. Raises `MalformedError` if it is not a JSON object."""
     if not policy:
         return None
     try:
@@ -100,7 +99,7 @@ def _text(policy: Any) -> str | None:
 
 
 def answered(answer: dict[str, Any], key: str, operation: str) -> Any:
-    """Return a field that an answer must have. Raises `MalformedError` when it lacks it."""
+    """Return a required field of a response. Raises `MalformedError` if it is missing."""
     if key not in answer:
         raise MalformedError(f"{operation}: the response contains no {key}")
     return answer[key]

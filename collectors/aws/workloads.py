@@ -1,4 +1,4 @@
-"""A workload with the role that it runs as, and the secrets that it is given."""
+"""Workloads with their role and the secrets they receive."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def reference(
     where: str,
     environment: str | None = None,
 ) -> Secret:
-    """Return a variable that references a secret in a store. It is not a copy, but shows who receives which secret."""
+    """Return a variable that references a secret in a store. It is not a copy, but shows which workload receives which
+    secret.
+    """
     source = target or ""
     parameter = ":parameter/" in source or not source.startswith("arn:")
     return Secret(

@@ -1,1 +1,1 @@
-"""Judges policies and trusts from documents. Imports no client and no SDK."""
+"""Evaluates policies and trusts from documents. Imports no client and no SDK."""

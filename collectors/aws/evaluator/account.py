@@ -1,4 +1,4 @@
-"""All principals of one account, each policy attachment summed up once, and the escalation paths among them."""
+"""All principals of one account, a summary of each policy attachment, and the escalation paths among them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class AccountEvaluation:
         self.beyond: dict[str, list[Hit]] = search.beyond(self._strong)
 
     def _reach(self) -> ReachableResources:
-        """Return what exists in the account for patterns to reach."""
+        """Return the existing resources of the account that patterns may match."""
         principals = [one for one in self.directory.principals if not one.service_linked]
         arns = {
             kind: tuple(
@@ -108,12 +108,12 @@ class AccountEvaluation:
         return self.interned.setdefault(part, part)
 
     def _above(self, principal: Principal) -> list[list[PolicyDocument]]:
-        """Return the layers that bound a principal: its boundary, and the SCPs where they apply."""
+        """Return the layers that limit a principal: its boundary, and the SCPs if they apply."""
         layers = [[principal.boundary]] if principal.boundary is not None else []
         return layers if principal.service_linked else layers + self.scps
 
     def _limits(self, principal: Principal) -> tuple[tuple[object, ...], PolicyLimits]:
-        """Return what limits a principal, and a key that is equal for equal limits."""
+        """Return the limits of a principal, and a key that is equal for equal limits."""
         above = self._above(principal)
         key: tuple[object, ...]
         own = [
@@ -154,7 +154,7 @@ class AccountEvaluation:
         return found
 
     def summary(self, principal: Principal, document: PolicyDocument) -> Summary:
-        """Sum up one document for one principal; the same answer is computed once."""
+        """Summarize one document for one principal. Equal cases are computed once."""
         limits_key, limits = self._limits_once(principal)
         key = (self._part(principal, document), limits_key)
         found = self.summaries.get(key)
@@ -203,7 +203,7 @@ class AccountEvaluation:
     def _wanted(
         self, principal: Principal, document: PolicyDocument, part: tuple[object, ...]
     ) -> tuple[tuple[ResolvedStatement, ...], int]:
-        """Return the rows of a document that matter to an escalation path, and their actions."""
+        """Return the rows of a document that are relevant to escalation paths, and their actions."""
         found = self.wanted.get(part)
         if found is None:
             mask = interesting()
@@ -215,7 +215,7 @@ class AccountEvaluation:
         return found
 
     def _roomy(self, principal: Principal, limits_key: tuple[object, ...]) -> bool:
-        """Return whether boundary and SCPs would let the principal be an administrator."""
+        """Return whether boundary and SCPs allow the principal to be an administrator."""
         key = ("room", limits_key)
         found = self.admins.get(key)
         if found is None:
@@ -227,7 +227,7 @@ class AccountEvaluation:
     def _admin_with(
         self, principal: Principal, documents: list[PolicyDocument], above: list[list[PolicyDocument]]
     ) -> Truth:
-        """Return how far a principal would be an administrator with other documents."""
+        """Return how certainly a principal would be an administrator with other documents."""
         own = [self._rows(principal, document) for document in documents]
         layers = [[self._rows(principal, document) for document in layer] for layer in above]
         limits = PolicyLimits(
@@ -239,7 +239,9 @@ class AccountEvaluation:
         return is_admin(pieces([row for rows in own for row in rows.allows], limits), self.reach)
 
     def _stronger(self, principal: Principal) -> Iterator[str]:
-        """Yield what would make the principal an administrator: a version, or the end of a boundary or a Deny."""
+        """Yield the changes that would make the principal an administrator: another policy version, or removal of a
+        boundary or a Deny.
+        """
         documents = [one.document for one in principal.attachments if one.document is not None]
         above = self._above(principal)
         for one in principal.attachments:
@@ -261,7 +263,7 @@ class AccountEvaluation:
                     yield f"{one.via}-deny-hides-admin"
 
     def _strong(self, arn: str) -> frozenset[Power]:
-        """Return the powers of a principal that matter to who might become it."""
+        """Return the powers that someone gains by becoming a principal."""
         principal = self.by_arn[arn]
         return frozenset(
             one.power
@@ -272,7 +274,7 @@ class AccountEvaluation:
         )
 
     def writes(self, principal: Principal) -> bool:
-        """Return whether a principal can do more than read."""
+        """Return whether a principal has more than read access."""
         return any(
             one.power not in {"read-data", "read"}
             for attachment in principal.attachments

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 MOST_LINKS = 5
-"""How many links ``can_become`` one holder gets."""
+"""Maximum number of ``can_become`` links for one holder."""
 
 
 def grant_records(account: AccountEvaluation) -> Iterator[Record]:
-    """Yield a grant for each policy that an identity holds, and a gap for each that could not be judged."""
+    """Yield a grant for each policy of an identity, and a gap for each that could not be evaluated."""
     for principal in account.directory.principals:
         if principal.kind == "iam-group" and principal.members:
             continue
@@ -111,7 +111,9 @@ def _grant(
 
 
 def escalation_records(account: AccountEvaluation) -> Iterator[Record]:
-    """Yield a grant for each path to more power of one's own, and links to the identities that can be become."""
+    """Yield a grant for each path on which an identity raises its own rights, and links to the identities that it can
+    become.
+    """
     for arn in sorted({*account.hits, *account.beyond}):
         principal = account.by_arn[arn]
         if principal.kind == "iam-group" and principal.members:
@@ -147,7 +149,7 @@ def _own_path(account: AccountEvaluation, principal: Principal, hit: Hit) -> Ite
         one.document is not None and account.summary(principal, one.document).actions & hit.path.steps[0].mask
         for one in principal.attachments
     ):
-        return  # the grant of that attachment says it
+        return  # already in the grant of that attachment
     have: list[Power] = ["admin"] if own else ["become-other"]
     target = hit.target.arn if hit.target is not None else ""
     resource = target or principal.arn
@@ -175,7 +177,7 @@ def _own_path(account: AccountEvaluation, principal: Principal, hit: Hit) -> Ite
 
 
 def _marks(account: AccountEvaluation, principal: Principal, summary: Summary) -> dict[Power, Hit]:
-    """Return the powers that an attachment has because of whom it reaches, and the path that shows each."""
+    """Return the powers that an attachment has because of the identities it reaches, and the path for each."""
     marks: dict[Power, Hit] = {}
     for hit in account.hits.get(principal.arn, ()):
         first = hit.path.steps[0]

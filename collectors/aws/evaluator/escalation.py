@@ -1,7 +1,6 @@
-"""Finds the escalation paths of ``escalation.yaml`` in one account.
-
-Backwards from administrators: what reaches one is privileged itself, and so on until nothing is added. Each distinct
-set of policies is asked once a round, and only about paths whose actions it holds.
+"""Finds the escalation paths of ``escalation.yaml`` in one account. The search starts from administrators: principals
+that reach one are privileged themselves, and so on until none is added. Each distinct set of policies is checked once
+per round, and only for paths whose actions it allows.
 """
 
 from __future__ import annotations
@@ -39,13 +38,13 @@ if TYPE_CHECKING:
     from scanner.records import Power
 
 MOST_TARGETS = 3
-"""How many targets of one path are kept."""
+"""Maximum number of targets kept for one path."""
 MOST_ROUNDS = 12
-"""How long a chain is followed."""
+"""Maximum length of a chain."""
 TAKING = frozenset({"principal-access", "new-passrole"})
-"""The families by which an existing identity is become."""
+"""The families of paths that take over an existing identity."""
 OWN_PATHS = frozenset({"self", "nothing", "any-user", "any-role", "assumable-role"})
-"""The targets that need nobody privileged."""
+"""The targets that do not require a privileged principal."""
 
 
 class Search:
@@ -75,9 +74,8 @@ class Search:
         self.walkable: dict[int, tuple[EscalationPath, ...]] = {}
 
     def run(self) -> dict[str, list[Hit]]:
-        """Return the hits of every holder that is no administrator already, by its ARN.
-
-        A round walks to those who turned out privileged in the round before, from those who are not yet.
+        """Return the hits of every holder that is not already an administrator, by its ARN. Each round searches for
+        paths from principals that are not yet privileged to those found in the round before.
         """
         hits: dict[str, list[Hit]] = {}
         candidates = [holder for holder in self.holders.values() if not holder.admin]
@@ -118,10 +116,9 @@ class Search:
         return [hit for hit in hits if hit.truth is Truth.YES]
 
     def beyond(self, powers: Callable[[str], frozenset[Power]]) -> dict[str, list[Hit]]:
-        """Return who can become somebody that is not privileged and yet has a power that the holder lacks.
-
-        Roles that may be assumed, users and roles whose access the holder may take over, and existing compute that
-        it may change; by the holder's ARN.
+        """Return, by the holder's ARN, the principals that it can become that are not privileged but have a power that
+        the holder lacks: roles it may assume, users and roles whose access it may take over, and roles of existing
+        compute that it may change.
         """
         self._index(set(self.steps.by_arn))
         found: dict[str, list[Hit]] = {}
@@ -153,7 +150,7 @@ class Search:
         return found
 
     def _taken(self, holder: Holder) -> Iterator[Hit]:
-        """Yield whose access the holder may take over, and what it becomes through compute that exists."""
+        """Yield the principals whose access the holder may take over, directly or through existing compute."""
         for path in self._walkable(holder):
             known = path.compute is not None and path.compute in self.steps.compute
             if not known and (path.family not in TAKING or path.target not in {"user", "role"}):
@@ -170,7 +167,7 @@ class Search:
                     yield Hit(path=path, target=target, truth=truth)
 
     def _index(self, fresh: set[str]) -> None:
-        """Sort those who are newly privileged by how they can be reached."""
+        """Index newly privileged principals by how they can be reached."""
         ones = [self.steps.by_arn[arn] for arn in sorted(fresh)]
         roles = [one for one in ones if one.kind == "iam-role" and not one.service_linked]
         self.fresh = {
@@ -190,7 +187,7 @@ class Search:
         self.fresh |= {service: PrincipalIndex(serving[service]) for service in serving}
 
     def _walkable(self, holder: Holder) -> tuple[EscalationPath, ...]:
-        """Return the paths of which the holder has every action somewhere."""
+        """Return the paths whose actions the holder all has on some resource."""
         found = self.walkable.get(holder.actions)
         if found is None:
             found = self.walkable[holder.actions] = tuple(
@@ -199,7 +196,7 @@ class Search:
         return found
 
     def _further(self, holder: Holder, shared: dict[tuple[object, ...], list[Hit]]) -> list[Hit]:
-        """Walk the paths to somebody privileged; the answer is shared by holders with the same policies."""
+        """Return the hits on privileged principals; computed once for holders with the same policies."""
         arn = holder.principal.arn
         hits: list[Hit] = []
         if holder.actions:
@@ -230,7 +227,7 @@ class Search:
     def _assumable(
         self, holder: Holder, named: dict[str, list[Principal]], trusting: PrincipalIndex
     ) -> Iterator[tuple[Principal, Truth]]:
-        """Yield roles that name the holder, or that trust the account and that it may assume."""
+        """Yield roles whose trust policy names the holder, or trusts the account and which the holder may assume."""
         principal = holder.principal
         for role in named.get(principal.arn, ()):
             if role.arn != principal.arn and not holder.authorizer.denied("sts:AssumeRole", role.arn):
@@ -242,7 +239,7 @@ class Search:
                     yield role, min(truth, self.steps.tagged(holder.authorizer, "sts:AssumeRole", role, {}))
 
     def _trusted(self, holder: Holder, role: Principal, *, named: bool) -> Truth:
-        """Return how far a role trusts a holder, who may be able to give itself the tags that are asked for."""
+        """Return how certainly a role trusts a holder, which may be able to set the required tags on itself."""
         principal = holder.principal
         truth = trusts(self.steps.trust[role.arn], principal, named=named)
         own = "iam:TagUser" if principal.kind == "iam-user" else "iam:TagRole"
@@ -262,7 +259,7 @@ class Search:
     def _reachable(
         self, holder: Holder, actions: tuple[str, ...], indexes: Iterable[PrincipalIndex]
     ) -> Iterator[Principal]:
-        """Yield the principals of some indexes that an Allow for an action names."""
+        """Yield the principals in the indexes that an Allow for an action names."""
         mask = catalog().of(actions)
         patterns = dict.fromkeys(
             pattern for row in holder.authorizer.allows if row.actions & mask for pattern in row.resources
@@ -276,7 +273,7 @@ class Search:
                         yield one
 
     def _walk(self, holder: Holder, path: EscalationPath) -> Iterator[Hit]:
-        """Yield at most a few targets that the holder reaches on a path, all of whose actions it holds."""
+        """Yield the targets that the holder reaches on a path whose actions it all has, up to a limit."""
         principal = holder.principal
         if path.holder is not None and principal.kind != f"iam-{path.holder}":
             return
@@ -290,7 +287,7 @@ class Search:
         if before is Truth.NO or (holder.on_condition and before is not Truth.YES):
             return
         if path.family == "identity-center" and self.facts.management is not True:
-            # Only the management account, or the one that it delegates to, can do it.
+            # Only the management account or a delegated administrator can do this.
             first = path.steps[0].mask
             if not any(
                 row.actions & first and names_service(row.statement, first)
@@ -373,7 +370,7 @@ class Search:
                 yield Hit(path=path, target=target, truth=truth, assumed=True)
 
     def _through_known(self, holder: Holder, path: EscalationPath, before: Truth) -> Iterator[Hit]:
-        """Yield what the holder becomes through compute that is known to exist."""
+        """Yield the principals that the holder becomes through compute known to exist."""
         found = 0
         for one in self.steps.compute.get(path.compute or "", ()):
             target = self.fresh["role"].by_arn.get(one.role_arn)

@@ -1,4 +1,4 @@
-"""What a search for escalation paths works with and finds: holders of policies, hits, principals by pattern."""
+"""Input and results of the search for escalation paths: holders of policies, hits, an index of principals."""
 
 from __future__ import annotations
 
@@ -23,52 +23,52 @@ if TYPE_CHECKING:
 
 
 MOST_LOOKED_AT = 40
-"""How many principals behind one wildcard are looked at."""
+"""Maximum number of principals checked for one wildcard."""
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
-    """A path that somebody can walk."""
+    """An escalation path that a holder can use."""
 
     path: EscalationPath
     target: Principal | None
-    """Who is reached; None for oneself or a new identity."""
+    """The principal reached; None for the holder itself or a new identity."""
     truth: Truth
     compute: Compute | None = None
-    """Through which existing resource."""
+    """The existing resource that is used."""
     assumed: bool = False
-    """True when a resource of the kind is assumed to exist, because not all of them are known."""
+    """True if a resource of the kind is assumed to exist because the list is incomplete."""
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """A principal, and what decides what it can do."""
+    """A principal with the policies and limits that decide what it can do."""
 
     principal: Principal
     authorizer: Authorizer
     actions: int
-    """Every action that some statement allows it, before limits."""
+    """Every action that a statement allows, before limits."""
     key: tuple[object, ...]
     """Equal for principals with the same policies."""
     admin: bool
     """Whether its policies make it an administrator."""
     alone: bool
-    """Whether one of them does so by itself."""
+    """Whether a single one of them does."""
     on_condition: bool
-    """Whether one of them does so under a condition: then only what needs no condition adds to it."""
+    """Whether one of them does under a condition: then only unconditional paths are worth reporting."""
     unlimited: bool
-    """Whether its boundary and the SCPs leave room for an administrator."""
+    """Whether its boundary and the SCPs would allow an administrator."""
     stronger: frozenset[str] = frozenset()
-    """What of ``requires`` holds for it."""
+    """Which values of ``requires`` it meets."""
 
 
 class PrincipalIndex:
-    """Principals by ARN, and those that a pattern names."""
+    """Finds principals by ARN or by ARN pattern."""
 
     def __init__(self, principals: Iterable[Principal]) -> None:
         self.by_arn = {one.arn: one for one in principals}
         self._matches: dict[str, list[Principal]] = {}
 
     def named(self, pattern: str) -> list[Principal]:
-        """Return the principals that a pattern names, but no more than are looked at."""
+        """Return the principals that a pattern matches, up to the maximum."""
         if "*" not in pattern and "?" not in pattern:
             one = self.by_arn.get(pattern)
             return [] if one is None else [one]
@@ -83,7 +83,7 @@ EMPTY = PrincipalIndex(())
 
 
 def best_hits(hits: list[Hit]) -> list[Hit]:
-    """Keep the shortest path to each target: a longer one that needs the same actions and more tells nothing."""
+    """Return the shortest path to each target, without longer ones that need the same actions and more."""
     kept: list[Hit] = []
     order: Callable[[Hit], tuple[int, int, bool, str]] = lambda hit: (  # noqa: E731
         -int(hit.truth),

@@ -22,18 +22,18 @@ Target = Literal[
 
 
 TAGGING = ("iam:TagUser", "iam:UntagUser", "iam:TagRole", "iam:UntagRole")
-"""Who may set a tag decides what a condition on it lets through."""
+"""Actions that set tags: a condition on a tag does not limit a principal that may set it."""
 
 
 class EscalationStep(msgspec.Struct, frozen=True, kw_only=True):
     """One permission of a path."""
 
     actions: tuple[str, ...]
-    """Alternatives."""
+    """Alternative actions, any of which is sufficient."""
     covers: Coverage
-    """What it must be allowed on."""
+    """The resource that it must be allowed on."""
     mask: int
-    """The set of the alternatives."""
+    """The alternatives as an action set."""
 
 
 class EscalationPath(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,9 +45,9 @@ class EscalationPath(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[EscalationStep, ...]
     reference: str
     services: tuple[str, ...] = ()
-    """The principals of which the target's role must trust one."""
+    """Service principals, one of which the target's role must trust."""
     compute: str | None = None
-    """The kind of compute that exists."""
+    """The kind of existing compute that is used."""
     arn: str | None = None
     """Its ARN, with ``{partition}``, ``{account}`` and ``{name}``."""
     holder: str | None = None
@@ -90,7 +90,7 @@ def _step(names: str, covers: Coverage) -> EscalationStep:
 
 @functools.cache
 def interesting() -> int:
-    """Return the set of actions that any path needs."""
+    """Return the set of actions used in any path."""
     found = 0
     for path in paths():
         for step in path.steps:
@@ -100,16 +100,16 @@ def interesting() -> int:
 
 @functools.cache
 def tagging() -> int:
-    """Return the set of actions that change the tags which conditions on a user or a role read."""
+    """Return the set of actions that change the tags of a user or role, which conditions may use."""
     return catalog().of(TAGGING)
 
 
 @functools.cache
 def assume_role() -> EscalationPath:
-    """Return the path by which a role is assumed."""
+    """Return the path that assumes a role."""
     return next(path for path in paths() if path.target == "assumed-role")
 
 
 def implied(longer: EscalationPath, shorter: EscalationPath) -> bool:
-    """Return whether whoever walks the longer path can walk the shorter one: it needs nothing else."""
+    """Return whether a path includes another: everyone who can use the longer one can use the shorter one."""
     return all(any(step.mask & other.mask for other in longer.steps) for step in shorter.steps)

@@ -1,4 +1,4 @@
-"""How far the single steps of an escalation path are allowed."""
+"""Evaluates the steps of an escalation path for a holder."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 SHARED_COVERS = frozenset({"anything", "self", "own-policy", "own-group", "other-user", "role", "user"})
-"""What is the same for every target of a path."""
+"""Values of ``covers`` that are the same for every target of a path."""
 
 
 class StepAuthorizer:
-    """Says how far the steps of a path are allowed to a holder, on one target or on any."""
+    """Evaluates whether a holder is allowed the steps of a path, on one target or on any."""
 
     def __init__(self, facts: AwsFacts, found: Directory, strong: tuple[str, ...]) -> None:
         self.facts = facts
@@ -55,7 +55,7 @@ class StepAuthorizer:
         *,
         shared: bool,
     ) -> Truth:
-        """Return how far the steps are allowed that are the same for every target, or those that are not."""
+        """Return how certainly a path's steps are allowed: those that are the same for every target, or the others."""
         truth = Truth.YES
         for step in path.steps:
             if (step.covers in SHARED_COVERS) is shared:
@@ -116,14 +116,14 @@ class StepAuthorizer:
         trust = self.trust.get(target.arn)
         if trust is None or not any(name in trust.services for name in path.services):
             return Truth.NO
-        # Which service a role is passed to is not always the one that it trusts: GameLift takes roles for EC2.
+        # The service that a role is passed to is not always the one that it trusts: GameLift takes roles for EC2.
         return self._most(
             self.tagged(holder.authorizer, action, target, {"iam:passedtoservice": (service,)})
             for service in path.services
         )
 
     def _on(self, authorizer: Authorizer, action: str, target: Principal) -> Truth:
-        """Evaluate an action of IAM on a principal of the account."""
+        """Evaluate an IAM action on a principal of the account."""
         boundary: dict[str, tuple[str, ...] | None] = {
             "iam:permissionsboundary": (target.boundary_arn,) if target.boundary_arn else None
         }
@@ -138,7 +138,7 @@ class StepAuthorizer:
     def tagged(
         authorizer: Authorizer, action: str, target: Principal, known: dict[str, tuple[str, ...] | None]
     ) -> Truth:
-        """Evaluate by the tags that a principal has; by any tags, on a condition, for whoever may change them."""
+        """Evaluate with the tags of a principal, or with any tags, as a condition, if the holder may change them."""
         truth = authorizer.on(action, target.arn, about(target, known))
         if truth is not Truth.NO or not any(row.actions & tagging() for row in authorizer.allows):
             return truth
@@ -162,9 +162,8 @@ class StepAuthorizer:
         )
 
     def _on_unlisted(self, authorizer: Authorizer, path: EscalationPath, action: str) -> Truth:
-        """Evaluate an action on compute that was not listed: what a policy names is taken to exist.
-
-        What it names and is known runs with a role that is known, and is judged by that.
+        """Evaluate an action on compute that was not listed: a resource named in a policy is assumed to exist. Known
+        compute is evaluated with its known role instead.
         """
         template = self._arn(path.arn or "").replace("{name}", "*")
         mask = catalog().of([action])
@@ -180,7 +179,7 @@ class StepAuthorizer:
         )
 
     def _policies(self, principal: Principal | None, path: EscalationPath) -> list[str]:
-        """Return the customer managed policies that a principal holds, whose text the account can change."""
+        """Return the customer managed policies of a principal, which the account can change."""
         if principal is None:
             return []
         arns = [one.arn for one in principal.attachments if one.arn and ":iam::aws:" not in one.arn]
@@ -206,7 +205,7 @@ class StepAuthorizer:
 
 
 def _new(policy: str) -> dict[str, tuple[str, ...] | None]:
-    """Return what is known of a request about a new identity, which has no boundary."""
+    """Return what is known about a request on a new identity, which has no boundary."""
     known: dict[str, tuple[str, ...] | None] = {"iam:permissionsboundary": None}
     if policy:
         known["iam:policyarn"] = (policy,)
@@ -214,13 +213,13 @@ def _new(policy: str) -> dict[str, tuple[str, ...] | None]:
 
 
 def _open_name(pattern: str) -> bool:
-    """Return whether an ARN pattern leaves open which resource of a region it is."""
+    """Return whether the resource name in an ARN pattern is a wildcard."""
     parts = pattern.split(":", 5)
     return len(parts) < 6 or "*" in parts[5] or "?" in parts[5]
 
 
 def about(target: Principal, known: dict[str, tuple[str, ...] | None] | None = None) -> RequestFacts:
-    """Return what is known of a request on a principal of the account."""
+    """Return what is known about a request on a principal of the account."""
     return RequestFacts(
         known=known or {}, resource_tags={key.lower(): value for key, value in target.tags.items()}
     )

@@ -1,7 +1,5 @@
-"""The records of a night on which the evaluation of AWS accounts rests, sorted into facts.
-
-The same on the night itself and over a stored snapshot. What is unknown follows from the `Coverage` and `Gap` rows: a list
-that was not read in full proves nothing by what is not in it.
+"""Sorts a night's records into the facts that the evaluation of AWS accounts needs, both during collection and from a
+stored snapshot. `Coverage` and `Gap` rows say what is unknown: absence from an incomplete list proves nothing.
 """
 
 from __future__ import annotations
@@ -27,9 +25,9 @@ COMPUTE = frozenset(
         "codebuild-project", "codepipeline", "codedeploy-group",
     }
 )  # fmt: skip
-"""Kinds of identities that run with a role of the account."""
+"""Kinds of identities that run with an IAM role."""
 LISTABLE = frozenset({"lambda-function", "ec2-instance", "ecs-service", "codebuild-project"})
-"""Kinds of compute of which the listing gives every one that exists."""
+"""Kinds of compute whose listing is exhaustive."""
 IAM_POLICIES = frozenset(
     {
         policy_records.MANAGED,
@@ -61,11 +59,11 @@ class _OfAccount:
         self.covered: set[tuple[str, str | None]] = set()
         self.missing: set[tuple[str, str | None]] = set()
         self.failed: set[str] = set()
-        """Calls that failed, in one region at least."""
+        """Calls that failed in at least one region."""
         self.cluster_regions: set[str | None] = set()
 
     def knows(self, *listed: tuple[str, str]) -> bool:
-        """Return whether tables and kinds were listed, in full."""
+        """Return whether tables and kinds were listed in full."""
         return all(
             one in self.covered and one not in self.missing and (one[0], None) not in self.missing
             for one in listed
@@ -73,7 +71,7 @@ class _OfAccount:
 
 
 class Evidence:
-    """Takes records in any order, of any number of accounts."""
+    """Accepts records in any order, of any number of accounts."""
 
     def __init__(self) -> None:
         self._accounts: dict[str, _OfAccount] = {}
@@ -81,7 +79,7 @@ class Evidence:
         self._scps: dict[str, Policy] = {}
 
     def keep(self, records: Generator[Record, None, T]) -> Generator[Record, None, T]:
-        """Yield records and take each. Returns what the generator returns."""
+        """Yield records and add each. Returns the generator's value."""
         while True:
             try:
                 record = next(records)
@@ -92,12 +90,12 @@ class Evidence:
             yield record
 
     def add_all(self, records: Iterable[Record]) -> None:
-        """Take several records."""
+        """Add several records."""
         for record in records:
             self.add(record)
 
     def add(self, record: Record) -> None:
-        """Take one record; what no evaluation rests on is passed over."""
+        """Add one record; records that no evaluation uses are ignored."""
         match record:
             case Account(provider="aws", kind="eks-cluster"):
                 self._of(record).clusters.append(record)
@@ -136,7 +134,7 @@ class Evidence:
         )
 
     def facts(self, account_ref: str) -> AwsFacts:
-        """Return what is known of an account."""
+        """Return the facts of an account."""
         account = self._accounts.get(account_ref) or _OfAccount()
         number = account_ref.rpartition(":")[2]
         path = self._above(account_ref)
@@ -228,7 +226,7 @@ class Evidence:
             account.cluster_regions.add(record.region)
 
     def _above(self, account_ref: str) -> list[Account]:
-        """Return the units and the organization over an account, nearest first."""
+        """Return the organizational units and the organization above an account, nearest first."""
         path: list[Account] = []
         own = self._places.get(account_ref)
         above = own.parent_id if own else None
@@ -250,7 +248,7 @@ class Evidence:
     def _levels(
         self, account: _OfAccount, account_ref: str, path: list[Account], *, in_none: bool
     ) -> list[list[dict[str, Any] | str]] | None:
-        """Return the service control policies over an account, root first; empty when none restricts it.
+        """Return the service control policies above an account, root first; empty if none restricts it.
 
         https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
         """
@@ -266,12 +264,12 @@ class Evidence:
         ]
         if any(not parse(document).statements for level in levels for document in level):
             return None
-        # Disabling the policy type detaches every policy: then nothing is attached anywhere, and nothing restricts.
+        # Disabling the policy type detaches every policy: nothing is attached then, and nothing restricts.
         return levels if any(levels) else []
 
 
 def _issuers(account: _OfAccount) -> frozenset[str]:
-    """Return the issuers of the clusters that exist, and those of regions that were not read, which may exist."""
+    """Return the issuers of clusters that exist, and of those in regions not read, which may exist."""
     live = {cluster.issuer for cluster in account.clusters if cluster.issuer}
     for provider in account.oidc_providers:
         host = provider.name.split(".")

@@ -1,4 +1,4 @@
-"""Why a grant is what it is, and the smallest change that ends it: one sentence each."""
+"""The reason for a grant and the smallest change that removes it, in one sentence each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MEANS = {
 
 
 def why_of(summary: Summary, attachment: Attachment) -> str:
-    """Return which statement of which policy gives the strongest power."""
+    """Return which statement of which policy grants the strongest power."""
     if not summary.held:
         named = ", ".join(summary.unknown[:3])
         return f"Policy {attachment.name} names no known AWS action ({named})."
@@ -61,7 +61,7 @@ def _named(held: HeldPower) -> str:
 
 
 def _managed_by_aws(attachment: Attachment) -> bool:
-    """Return whether a policy is AWS's own, which nobody can edit.
+    """Return whether a policy is managed by AWS and cannot be edited.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_managed-vs-inline.html
     """
@@ -69,7 +69,7 @@ def _managed_by_aws(attachment: Attachment) -> bool:
 
 
 def fix_of(summary: Summary, attachment: Attachment, usage: Usage) -> str | None:
-    """Return the smallest change that ends the strongest power."""
+    """Return the smallest change that removes the strongest power."""
     if not summary.held:
         return None
     held = summary.held[0]
@@ -93,7 +93,7 @@ def fix_of(summary: Summary, attachment: Attachment, usage: Usage) -> str | None
 
 
 def hit_why(hit: Hit, principal: Principal) -> str:
-    """Return how a holder walks an escalation path."""
+    """Return how a holder uses an escalation path."""
     steps = " and ".join(" or ".join(step.actions[:2]) for step in hit.path.steps)
     end = (
         "an administrator"
@@ -121,7 +121,7 @@ def hit_why(hit: Hit, principal: Principal) -> str:
 
 
 def hit_fix(hit: Hit, attachment: Attachment | None = None) -> str:
-    """Return the smallest change that ends an escalation path, in the policy that opens it where that is known."""
+    """Return the smallest change that closes an escalation path, in the policy that allows it, if known."""
     if attachment is not None and _managed_by_aws(attachment):
         return f"Replace the AWS managed policy {attachment.name} with a customer managed policy. In it: {hit_fix(hit)}"
     first = hit.path.steps[0]

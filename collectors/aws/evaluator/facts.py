@@ -1,4 +1,4 @@
-"""What the evaluator of an AWS account is given: records, and what follows from them, nothing of the API."""
+"""The evaluator's input for one AWS account: records and facts derived from them, nothing of the API."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class ResourcePolicy(msgspec.Struct, frozen=True, kw_only=True):
     arn: str
     """ARN of the resource."""
     record_id: str
-    """Id of the record that stands for the resource, or its ARN where there is none."""
+    """Id of the resource's record, or its ARN if there is none."""
     document: dict[str, Any] | str
     """The document, parsed or as JSON text (URL-encoded or not)."""
 
 
 class Compute(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that exists and runs with a role."""
+    """A compute resource that runs with a role."""
 
     kind: str
     """The kind of the identity record: ``lambda-function``, ``ecs-service``, ``ec2-instance``, ``codebuild-project``."""
@@ -32,11 +32,11 @@ class Compute(msgspec.Struct, frozen=True, kw_only=True):
     role_arn: str
     """ARN of the role that it runs with."""
     record_id: str
-    """Id of the record that stands for it, or its ARN where there is none."""
+    """Id of its record, or its ARN if there is none."""
 
 
 class AwsFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """One account. ``None`` is unknown throughout, an empty collection is a fact."""
+    """One account. None always means unknown; an empty collection means that there is none."""
 
     account_id: str
     """Twelve digits."""
@@ -47,31 +47,31 @@ class AwsFacts(msgspec.Struct, frozen=True, kw_only=True):
     identities: list[Identity] = []
     """Users, groups and roles."""
     memberships: list[Link] = []
-    """Who is in which group."""
+    """Group memberships."""
     policies: list[Policy] = []
     """Managed, inline and trust policies and permissions boundaries of the account."""
     management: bool | None = None
-    """Whether it is the organization's management account, which no service control policy binds."""
+    """Whether it is the organization's management account, which service control policies do not restrict."""
     organization_id: str | None = None
     """``o-...``."""
     organization_accounts: frozenset[str] | None = None
-    """Account numbers of the organization; None when they could not be read."""
+    """Account numbers of the organization; None if they could not be read."""
     scps: list[list[dict[str, Any] | str]] | None = None
-    """Service control policies, one list a level (root first, account last), each of documents, parsed or as JSON
-    text; None when they could not be read; empty when there are none."""
+    """Service control policies, one list per level (root first, account last) of documents, parsed or as JSON text;
+    None if they could not be read; empty if there are none."""
     resource_policies: list[ResourcePolicy] = []
     """Policies attached to resources."""
     compute: list[Compute] = []
-    """Compute that exists and has a role."""
+    """Existing compute resources with a role."""
     compute_listed: frozenset[str] = frozenset()
-    """The kinds of compute of which every one is in ``compute``; of other kinds there may be more, anywhere."""
+    """The kinds of compute that are complete in ``compute``; of other kinds there may be more."""
     oidc_providers: frozenset[str] = frozenset()
-    """ARNs of the account's OIDC providers; empty when there are none or they are not known."""
+    """ARNs of the account's OIDC providers; empty if there are none or they are unknown."""
     eks_issuers: frozenset[str] | None = None
-    """Issuer URLs of the clusters that exist; None when clusters could not be listed."""
+    """Issuer URLs of the existing clusters; None if clusters could not be listed."""
     pod_identity_roles: frozenset[str] | None = None
-    """ARNs of the roles that an EKS Pod Identity association names; None when they could not be listed."""
+    """ARNs of the roles in EKS Pod Identity associations; None if these could not be listed."""
     roles_anywhere_anchors: list[str] | None = None
-    """ARNs of IAM Roles Anywhere trust anchors; None when they could not be listed."""
+    """ARNs of IAM Roles Anywhere trust anchors; None if they could not be listed."""
     ids: dict[str, str] = {}
-    """ARN -> id of the identity that stands for it."""
+    """ARN -> id of its identity."""

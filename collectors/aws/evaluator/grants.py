@@ -1,4 +1,4 @@
-"""What is left of one policy attachment, said in powers."""
+"""The powers that one policy attachment effectively grants."""
 
 from __future__ import annotations
 
@@ -33,50 +33,50 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "read-data": ("s3:GetObject", "dynamodb:GetItem", "sqs:ReceiveMessage", "kms:Decrypt", "ecr:BatchGetImage"),
     "read": ("ec2:DescribeInstances", "s3:ListBucket", "iam:ListRoles"),
 }  # fmt: skip
-"""Actions that a reader recognizes, shown first."""
+"""Well-known actions, which are shown first."""
 
 
 class HeldPower(msgspec.Struct, frozen=True, kw_only=True):
-    """One power that an attachment gives."""
+    """One power that an attachment grants."""
 
     power: Power
     truth: Truth
-    """YES without condition, NARROW on a condition, UNKNOWN on one that could not be judged."""
+    """YES without condition, NARROW under a condition, UNKNOWN under a condition that could not be evaluated."""
     actions: int
-    """The set of actions that give it."""
+    """The set of actions that grant it."""
     piece: Piece
-    """The widest piece that gives it."""
+    """The broadest piece that grants it."""
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """One attachment, after everything that limits it."""
+    """One attachment after all limits."""
 
     held: tuple[HeldPower, ...]
     """Strongest first."""
     actions: int
-    """Every action that is left."""
+    """Every remaining action."""
     resource: str
-    """The widest resource pattern that is left."""
+    """The broadest remaining resource pattern."""
     breadth: Breadth
     wildcard: str | None
     unknown: tuple[str, ...]
-    """Action patterns that match no action known to AWS's reference."""
+    """Action patterns that match no action in AWS's reference."""
     admin: bool
-    """Whether it alone makes an administrator."""
+    """Whether it alone grants administrator access."""
     shown: list[str]
-    """At most ten actions that show the strongest powers, those first that a reader recognizes."""
+    """At most ten actions of the strongest powers, well-known ones first."""
 
 
 class ReachableResources(msgspec.Struct, frozen=True, kw_only=True):
-    """What exists that a resource pattern may reach."""
+    """Existing resources that a resource pattern may match."""
 
     account: str
     partition: str
     as_of: datetime
     arns: dict[str, tuple[tuple[str, dict[str, str]], ...]]
-    """``user``, ``group``, ``role``, ``policy`` -> ARNs with tags (lower-case keys), without those that AWS owns."""
+    """``user``, ``group``, ``role``, ``policy`` -> ARNs with tags (lower-case keys), without those owned by AWS."""
     strong: tuple[str, ...]
-    """ARNs of policies that make an administrator of whoever they are attached to."""
+    """ARNs of policies that grant administrator access."""
 
 
 GRANTING_ON = {
@@ -89,10 +89,9 @@ GRANTING_ON = {
 
 
 def is_admin(pieces: Iterable[Piece], reach: ReachableResources) -> Truth:
-    """Return how far pieces make an administrator by themselves.
-
-    Whoever can attach or write policies on every role and make or open a role to itself, or the same for users and
-    their keys, can do everything: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_job-functions.html
+    """Return how certainly pieces alone grant administrator access. A principal that can attach or write policies on
+    every role and create a role or change its trust, or the same for users and their keys, can do everything:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_job-functions.html
     """
     known = catalog()
     best = Truth.NO
@@ -122,7 +121,7 @@ def is_admin(pieces: Iterable[Piece], reach: ReachableResources) -> Truth:
 
 
 def iam_making() -> int:
-    """Return the actions of which some together make an administrator."""
+    """Return the actions that can be combined to administrator access."""
     on_roles, on_users = _iam_sets()
     return on_roles | on_users
 
@@ -141,7 +140,7 @@ def _iam_sets() -> tuple[int, int]:
 
 
 def summarize(pieces: Sequence[Piece], unknown: tuple[str, ...], reach: ReachableResources) -> Summary:
-    """Sum up what is left of one attachment."""
+    """Summarize what remains of one attachment."""
     sets = powers()
     held: dict[Power, HeldPower] = {}
     admin = is_admin(pieces, reach)
@@ -222,9 +221,8 @@ def _union(pieces: Iterable[Piece]) -> int:
 
 
 def _granting(piece: Piece, reach: ReachableResources) -> int:
-    """Return the granting actions of a piece that reach identities by a wildcard.
-
-    A single named identity is judged by the escalation paths: it counts when the holder can become it.
+    """Return the granting actions of a piece that match identities by a wildcard. For a single named identity the
+    escalation paths decide: it counts if the holder can become it.
     """
     statement = piece.row.statement
     some = piece.actions & powers().iam_granting & ~_pinned(statement, reach)
@@ -252,7 +250,7 @@ NO_SECRETS = (
     "arn:*:ssm:*:*:parameter/AmazonCloudWatch-*",
     "arn:*:ssm:*:*:parameter/aws/service/*",
 )
-"""Parameters that hold no secret: the CloudWatch agent's configuration, and what AWS publishes.
+"""Parameters that contain no secret: the CloudWatch agent's configuration, and parameters published by AWS.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters.html
 """
@@ -263,7 +261,7 @@ def _no_secret(piece: Piece) -> bool:
 
 
 def _tagged(statement: Statement) -> bool:
-    """Return whether a statement only speaks of resources with certain tags."""
+    """Return whether a statement applies only to resources with certain tags."""
     return any(condition.key.startswith(RESOURCE_TAGS) for condition in statement.conditions)
 
 
@@ -277,9 +275,8 @@ def _tags_fit(statement: Statement, reach: ReachableResources, tags: dict[str, s
 
 
 def _pinned(statement: Statement, reach: ReachableResources) -> int:
-    """Return the granting actions that a condition makes harmless.
-
-    Only under a given permissions boundary, or only of given policies, none of which makes an administrator.
+    """Return the granting actions that a condition makes harmless: only with a given permissions boundary, or only for
+    given policies, none of which grants administrator access.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     """
     known = catalog()
@@ -297,7 +294,7 @@ def _pinned(statement: Statement, reach: ReachableResources) -> int:
 
 
 def _beyond(piece: Piece, reach: ReachableResources) -> bool:
-    """Return whether a piece assumes roles of other accounts, of which nothing is known here."""
+    """Return whether a piece assumes roles of other accounts, about which nothing is known here."""
     if not names_service(piece.row.statement, piece.actions & catalog().of(["sts:AssumeRole"])):
         return False
     if glob(piece.resource, "arn:aws:iam::000000000000:role/any-role"):
@@ -307,16 +304,15 @@ def _beyond(piece: Piece, reach: ReachableResources) -> bool:
 
 
 def names_service(statement: Statement, actions: int) -> bool:
-    """Return whether a statement names the service of some actions, and does not only include it in everything.
-
-    What only the management account can do, or what only matters elsewhere, counts where somebody meant it.
+    """Return whether a statement names the service of the actions explicitly, not only by a wildcard for all services.
+    Actions that only the management account can perform count only if they are granted explicitly.
     """
     services = {name.partition(":")[0].lower() for name in catalog().list(actions)}
     return any(pattern.partition(":")[0] in services for pattern in statement.actions)
 
 
 def breadth_of(resource: str) -> Breadth:
-    """Return how much a resource pattern reaches."""
+    """Return the breadth of a resource pattern."""
     if not resource:
         return "resource"
     if all_of(resource):
@@ -325,7 +321,7 @@ def breadth_of(resource: str) -> Breadth:
 
 
 def _width(piece: Piece) -> tuple[int, int, int, str]:
-    """Order pieces by how much their resource reaches."""
+    """Sort key: the breadth of a piece's resource."""
     resource = piece.resource
     if all_of(resource):
         return (3 if not piece.excluded else 2, 0, int(piece.truth), resource)
@@ -334,7 +330,7 @@ def _width(piece: Piece) -> tuple[int, int, int, str]:
 
 
 def _wildcard(pieces: Iterable[Piece]) -> str | None:
-    """Return the widest wildcard that the statements behind some pieces use."""
+    """Return the broadest wildcard in the statements of the pieces."""
     found: list[tuple[int, str]] = []
     for piece in pieces:
         statement = piece.row.statement

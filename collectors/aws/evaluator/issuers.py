@@ -1,4 +1,4 @@
-"""OpenID Connect issuers that sign for many tenants, and how much of them a pinned subject leaves open.
+"""OpenID Connect issuers that sign for many tenants, and how many of their tokens a subject pattern accepts.
 
 Sources: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_secure-by-default.html (shared
 issuers and the claim that tells tenants apart), https://docs.github.com/en/actions/reference/security/oidc,
@@ -24,29 +24,29 @@ Family: TypeAlias = Literal[
 ]  # fmt: skip
 
 ORDER: tuple[Exposure, ...] = ("anyone", "another-tenant", "organization", "repository", "exact")
-"""Widest first."""
+"""Broadest first."""
 
 
 class Issuer(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an issuer."""
+    """An issuer and its properties."""
 
     family: Family
     shared: bool
-    """Whether everybody can get a token from it."""
+    """Whether anyone can get a token from it."""
     example: str
-    """A subject that pins one thing, for the reader to fill in."""
+    """An example of a subject that is specific enough."""
 
 
 class Grade(msgspec.Struct, frozen=True, kw_only=True):
-    """How much one pinned value leaves open."""
+    """How many tokens one value accepts."""
 
     exposure: Exposure
     problem: str | None
-    """The rung of the ladder; None when it is sound."""
+    """The problem's code; None if there is none."""
     names_only: bool = False
-    """Whether it rests on names, which can be given to somebody else, and not on ids."""
+    """Whether it uses names, which can be reassigned, instead of ids."""
     example: str | None = None
-    """A value that pins more."""
+    """An example of a more specific value."""
 
 
 _GITHUB = Issuer(family="github", shared=True, example="repo:OWNER/REPOSITORY:environment:ENVIRONMENT")
@@ -106,7 +106,7 @@ _EKS = re.compile(r"^oidc\.eks\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/id/", re.ASCII
 
 
 def issuer_of(name: str) -> Issuer:
-    """Return what is known of an issuer, named as its provider in IAM is: without ``https://``."""
+    """Return an issuer by the name of its IAM provider, which has no ``https://``."""
     lowered = name.lower().rstrip("/")
     known = KNOWN.get(lowered)
     if known is not None:
@@ -137,7 +137,7 @@ def issuer_of(name: str) -> Issuer:
 
 
 def grade_subject(issuer: Issuer, value: str) -> Grade:
-    """Grade one value that ``sub`` may have, ``*`` and ``?`` being wildcards."""
+    """Grade one value of ``sub``, in which ``*`` and ``?`` are wildcards."""
     match issuer.family:
         case "github":
             return _github(value)
@@ -164,7 +164,7 @@ _NAMED = re.compile(r"repo:(?P<owner>[^/:@*?]+)(@[^/]*)?/(?P<name>[^/:@*?]+)(?P<
 
 
 def _github(value: str) -> Grade:
-    """Grade ``repo:owner/name:...``, ``repo:owner@1/name@2:...`` and subjects that a template makes of other claims."""
+    """Grade ``repo:owner/name:...``, ``repo:owner@1/name@2:...`` and subjects of templates with other claims."""
     if not value.startswith("repo:"):
         return _template(value)
     owner = _REPO.match(value)
@@ -187,7 +187,7 @@ def _github(value: str) -> Grade:
     start = value[: named.end()].rstrip(":") + ":"
     rest = value[named.end() :]
     names_only = names_only or named["id"] is None
-    # A template of ``repo`` alone gives one subject to all runs of a repository.
+    # With a template of ``repo`` only, all runs of a repository have the same subject.
     if "*" in rest or "?" in rest or rest in {"", "pull_request"}:
         return Grade(
             exposure="repository",
@@ -210,9 +210,9 @@ _GITHUB_CLAIM = re.compile(
 
 
 def _template(value: str) -> Grade:
-    """Grade a subject that an organization's template makes of other claims: ``repository_owner_id:1:...``.
+    """Grade a subject of an organization's template with other claims: ``repository_owner_id:1:...``.
 
-    Every organization chooses its own template, so that a subject without an owner in it can be anybody's.
+    Every organization chooses its own template, so a subject without an owner can belong to anyone.
     """
     wild = bool(re.search(r"[*?]", value))
     pairs = _CLAIM.findall(value)
@@ -315,7 +315,7 @@ def _pairs(value: str, tenant: str, units: tuple[str, ...], last: str) -> Grade:
 
 
 def _tenant(value: str) -> Grade:
-    """Grade a subject of an issuer that one workspace or organization has for itself: it begins with the repository."""
+    """Grade a subject of an issuer that belongs to one workspace or organization; it starts with the repository."""
     literal = _literal(value)
     project = literal.partition("/project/")[2] if literal.startswith("org/") else literal
     if literal != value and len(project.strip("{}/:")) < 8:
@@ -346,7 +346,7 @@ def _service_account(value: str) -> Grade:
 
 
 def _plain(value: str, *, shared: bool) -> Grade:
-    """Grade a subject whose grammar is not known: what stands before the first wildcard is all that pins."""
+    """Grade a subject of unknown format: only the part before the first wildcard counts."""
     literal = _literal(value)
     if literal == value:
         return Grade(exposure="exact", problem=None)

@@ -1,8 +1,7 @@
-"""Turns one AWS account's policies into grants, trusts and links: what each identity can really do, and become.
-
+"""Turns one AWS account's policies into grants, trusts and links: what each identity can do, and which it can become.
 `judge` is for the collector and for `evaluate`, `judge_documents` for a raw dump of GetAccountAuthorizationDetails.
-Grants of a group are told on its members, who may be bounded or denied each in their own way; a group without members
-tells its own.
+Grants of a group are yielded for its members, each of whom may have their own boundary and denies; for the group itself
+only if it has no members.
 """
 
 from __future__ import annotations
@@ -27,7 +26,9 @@ __all__ = ["AwsFacts", "Compute", "ResourcePolicy", "judge", "judge_documents"]
 
 
 def judge(facts: AwsFacts, as_of: datetime) -> Iterator[Record]:
-    """Yield the grants, trusts, ``can_become`` links and gaps of the account. Never raises on what a policy says."""
+    """Yield the grants, trusts, ``can_become`` links and gaps of the account. Never raises because of a policy's
+    content.
+    """
     account = AccountEvaluation(facts, as_of)
     yield from grant_records(account)
     yield from escalation_records(account)
@@ -37,10 +38,10 @@ def judge(facts: AwsFacts, as_of: datetime) -> Iterator[Record]:
 
 
 def judge_documents(dump: dict[str, Any], account_id: str, as_of: datetime) -> list[Record]:
-    """Evaluate a dump of GetAccountAuthorizationDetails, with nothing else known of the account.
+    """Evaluate a dump of GetAccountAuthorizationDetails, with nothing else known about the account.
 
-    ``dump`` has ``UserDetailList``, ``GroupDetailList``, ``RoleDetailList`` and ``Policies``, as the API or the
-    AWS CLI gives them; documents may be objects or text, URL-encoded or not.
+    ``dump`` has ``UserDetailList``, ``GroupDetailList``, ``RoleDetailList`` and ``Policies``, as returned by the API or
+    the AWS CLI; documents may be objects or text, URL-encoded or not.
     """
     account_ref = record_id("aws", "account", account_id)
     principals = principal_records(dump, account_ref, account_id)

@@ -1,4 +1,4 @@
-"""How wide a trust in an OpenID Connect issuer is: the ladder from anyone to one exact subject."""
+"""The exposure of a trust in an OpenID Connect issuer, from anyone to one exact subject."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Severity: TypeAlias = Literal["critical", "high", "medium", "low", "info"]
 
 
 class OidcVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """How wide the trust is."""
+    """The exposure and problem of a trust."""
 
     exposure: Exposure
     why: str
@@ -58,7 +58,7 @@ GITHUB_PINS: dict[str, tuple[Exposure, str | None, bool]] = {
     "job_workflow_ref": ("organization", "OIDC-4", True),
     "workflow_ref": ("repository", "OIDC-5", True),
 }
-"""Claims beside ``sub`` that STS evaluates, what they leave open and whether they rest on names.
+"""Claims other than ``sub`` that STS evaluates, their exposure, and whether they use names.
 https://aws.amazon.com/about-aws/whats-new/2026/01/aws-sts-supports-validation-identity-provider-claims"""
 
 
@@ -79,7 +79,7 @@ def judge_oidc(name: str, tests: list[Test], *, writes: bool) -> OidcVerdict:
 
 
 def _misconfigured(tests: list[Test]) -> OidcVerdict | None:
-    """Find a wildcard where text is compared as it stands: nobody passes."""
+    """Find a wildcard in an operator that compares literally, which nobody can match."""
     for test in tests:
         if (
             test.operator == "equals"
@@ -98,7 +98,7 @@ def _misconfigured(tests: list[Test]) -> OidcVerdict | None:
 
 
 def _grades(issuer: Issuer, pins: dict[str, Test]) -> list[Grade]:
-    """Grade what each pinned claim leaves open."""
+    """Grade each claim that is tested."""
     found: list[Grade] = []
     subject = pins.get("sub")
     if subject is not None:
@@ -188,7 +188,7 @@ def _pull_request(pins: dict[str, Test]) -> bool:
 
 
 def _unpinned(issuer: Issuer, name: str, tests: list[Test]) -> OidcVerdict:
-    """Evaluate a trust in which no claim tells who asks."""
+    """Evaluate a trust in which no claim identifies the caller."""
     present = [test for test in tests if test.claim.lower() in {"sub", *GITHUB_PINS}]
     weak = [test for test in present if test.optional or test.operator not in PINS]
     wild = [test for test in present if test not in weak]
@@ -232,7 +232,7 @@ def _fix(issuer: Issuer, name: str, problem: str | None, grade: Grade) -> str | 
 
 
 def _by_audience(issuer: Issuer, pins: dict[str, Test], tests: list[Test], name: str) -> OidcVerdict:
-    """Evaluate an issuer whose tenants the audience tells apart."""
+    """Evaluate an issuer whose tenants are distinguished by audience."""
     who = [claim for claim in ("aud", "sub", "oaud", "app_id", "azp", "email") if claim in pins]
     wild = [claim for claim in who if any(value.startswith("*") for value in pins[claim].values)]
     who = [claim for claim in who if claim not in wild]

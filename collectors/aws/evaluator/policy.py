@@ -1,4 +1,4 @@
-"""AWS policy documents: parsed once, whatever their shape, and matched by AWS's rules of case and wildcard.
+"""Parses AWS policy documents and matches names by AWS's rules for case and wildcards.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
 """
@@ -32,14 +32,14 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     """Lower case; condition keys are case-insensitive."""
     values: tuple[str, ...]
-    """As written; booleans and numbers as JSON writes them."""
+    """As written; booleans and numbers in JSON notation."""
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
-    """One statement. Of each pair (actions, not_actions) and so on, the one that is absent is empty."""
+    """One statement. In each pair (actions, not_actions and so on), the absent element is empty."""
 
     label: str
-    """How a reader finds it: ``statement 'Sid'`` or ``statement 2``."""
+    """How to find it in the document: ``statement 'Sid'`` or ``statement 2``."""
     allow: bool
     """Effect."""
     actions: tuple[str, ...] = ()
@@ -55,10 +55,10 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     not_principals: tuple[tuple[str, str], ...] = ()
     """As `principals`."""
     conditions: tuple[Condition, ...] = ()
-    """All must hold."""
+    """All must be true."""
 
     def covers_action(self, action: str) -> bool:
-        """Return whether the statement speaks of ``action`` (any case)."""
+        """Return whether the statement applies to ``action`` (any case)."""
         lowered = action.lower()
         if self.not_actions:
             return not any(glob(pattern, lowered) for pattern in self.not_actions)
@@ -73,15 +73,14 @@ class PolicyDocument(msgspec.Struct, frozen=True, kw_only=True):
     statements: tuple[Statement, ...]
     """In the order of the document."""
     variables: bool
-    """Whether ``${...}`` is expanded: Version 2012-10-17 does, 2008-10-17 does not."""
+    """Whether ``${...}`` is expanded: in Version 2012-10-17, not in 2008-10-17."""
     broken: str | None = None
-    """What could not be understood; the statements that could are kept."""
+    """Parts that could not be parsed; the other statements are kept."""
 
 
 def glob(pattern: str, text: str) -> bool:
-    """Match ``text`` against ``pattern`` with ``*`` and ``?``; a ``*`` inside ``text`` is matched only by ``*``.
-
-    That last clause makes it an answer to "does the pattern cover every text of the other pattern" as well.
+    """Match ``text`` against ``pattern`` with ``*`` and ``?``; a ``*`` inside ``text`` is matched only by ``*``, so
+    that the function also says whether one pattern covers another.
     """
     if pattern in {"*", text}:
         return True
@@ -103,7 +102,7 @@ def glob(pattern: str, text: str) -> bool:
 
 @functools.lru_cache(maxsize=65536)
 def _pieces(pattern: str) -> tuple[str, tuple[str, ...], str | None, int]:
-    """Split at ``*``: the head, what must be found in order, the tail (None without ``*``), the least length."""
+    """Split at ``*``: the head, the pieces in between, the tail (None without ``*``), the minimum length."""
     parts = pattern.split("*")
     if len(parts) == 1:
         return pattern, (), None, len(pattern)
@@ -112,7 +111,7 @@ def _pieces(pattern: str) -> tuple[str, tuple[str, ...], str | None, int]:
 
 
 def _match_at(piece: str, text: str, at: int) -> bool:
-    """Match a piece without ``*`` at a position; its ``?`` matches any one character but a ``*``."""
+    """Match a piece without ``*`` at a position; its ``?`` matches any single character except ``*``."""
     if "?" not in piece:
         return text.startswith(piece, at)
     if at + len(piece) > len(text):
@@ -132,7 +131,7 @@ def _find(piece: str, text: str, start: int, end: int) -> int:
 
 @functools.lru_cache(maxsize=262144)
 def overlaps(one: str, other: str) -> bool:
-    """Return whether some text matches both patterns."""
+    """Return whether any text matches both patterns."""
     if "*" not in other and "?" not in other:
         return glob(one, other)
     if "*" not in one and "?" not in one:
@@ -153,7 +152,7 @@ def overlaps(one: str, other: str) -> bool:
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """Return a scalar or list of JSON as texts; booleans and numbers as JSON writes them."""
+    """Return a JSON scalar or list as texts; booleans and numbers in JSON notation."""
     items = value if isinstance(value, list | tuple) else [value]
     return tuple(
         item if isinstance(item, str) else json.dumps(item) for item in items if not isinstance(item, dict)
@@ -161,7 +160,7 @@ def texts(value: Any) -> tuple[str, ...]:
 
 
 def load(document: dict[str, Any] | str) -> dict[str, Any]:
-    """Return a document as a dict: JSON text and URL-encoded JSON text are read. Raises ValueError."""
+    """Return a document as a dict: JSON text and URL-encoded JSON text are accepted. Raises ValueError."""
     if isinstance(document, dict):
         return document
     if not isinstance(document, str):
@@ -181,7 +180,9 @@ _PARSED_MAX = 20_000
 
 
 def parse(document: dict[str, Any] | str) -> PolicyDocument:
-    """Parse a document; each distinct one once. Never raises: what is not understood is told in ``broken``."""
+    """Parse a document. Distinct documents are parsed once. Never raises: parts that cannot be parsed are listed in
+    ``broken``.
+    """
     if isinstance(document, str) and document in _PARSED:
         return _PARSED[document]
     try:
@@ -194,7 +195,7 @@ def parse(document: dict[str, Any] | str) -> PolicyDocument:
     if found is None:
         if len(_PARSED) >= _PARSED_MAX:
             _PARSED.clear()
-        # Read in the order of the canonical text, so that equal documents give equal statements.
+        # Parsed in the order of the canonical text, so that equal documents give equal statements.
         found = _PARSED[canonical] = _parse(json.loads(canonical), _hash(canonical))
     return found
 
@@ -227,7 +228,7 @@ def _parse(raw: dict[str, Any], key: str) -> PolicyDocument:
 
 
 def _statement(item: dict[str, Any], number: int) -> Statement:
-    """Read one statement. Raises ValueError on what the grammar does not know."""
+    """Parse one statement. Raises ValueError for anything outside the grammar."""
     folded = {str(name).lower(): value for name, value in item.items()}
     known = {
         "sid", "effect", "action", "notaction", "resource", "notresource",
@@ -328,11 +329,10 @@ def variable_names(texts: Iterable[str]) -> set[str]:
 
 
 def substitute(pattern: str, values: dict[str, str | None]) -> tuple[str | None, bool]:
-    """Expand policy variables from ``values`` (lower-case names); what is not known becomes ``*``.
-
-    Returns the pattern and whether something was not known. A variable that is known to be absent (None) makes the
-    pattern match nothing: then the pattern is None. ``${*}``, ``${?}`` and ``${$}`` stand for the character.
-    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+    """Expand policy variables from ``values`` (lower-case names); unknown variables become ``*``. Returns the pattern
+    and whether a variable was unknown. A variable known to be absent (None) makes the pattern match nothing: the
+    pattern is then None. ``${*}``, ``${?}`` and ``${$}`` are the characters themselves. Source:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
     """
     if "${" not in pattern:
         return pattern, False
@@ -343,7 +343,7 @@ def substitute(pattern: str, values: dict[str, str | None]) -> tuple[str | None,
         name, _, default = match.group(1).partition(",")
         name = name.strip().lower()
         if name in {"*", "?", "$"}:
-            # a literal star cannot be told from a wildcard here; the wider reading is the safe one
+            # a literal star cannot be distinguished from a wildcard here; treating it as a wildcard is the safe choice
             return name
         default = default.strip().strip("'")
         value = values.get(name)

@@ -1,4 +1,4 @@
-"""Policies of an account as records: each distinct document once, with everything that it is attached to."""
+"""Policies of an account as records: each distinct document once, with all its attachments."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ SCP = "scp"
 RCP = "rcp"
 
 INLINE_LISTS = ("UserPolicyList", "GroupPolicyList", "RolePolicyList")
-"""Where GetAccountAuthorizationDetails keeps inline policies of each kind of principal."""
+"""The list of inline policies in GetAccountAuthorizationDetails, for each kind of principal."""
 
 
 def document_text(raw: Any) -> str:
-    """Return a policy document as `Policy.document` holds it: canonical JSON, secrets masked.
+    """Return a policy document in the format of `Policy.document`: canonical JSON, secrets masked.
 
-    ``raw`` is a dict, JSON text, or URL-encoded JSON text; anything else comes back as redacted text.
+    ``raw`` is a dict, JSON text, or URL-encoded JSON text; anything else is returned as redacted text.
     """
     try:
         return _masked(_canonical(load(raw)))
@@ -64,7 +64,7 @@ def policy_record(
     text: str | None,
     address: str | None = None,
 ) -> Policy:
-    """Return the record of a policy; ``text`` is that of `document_text`, None when the document was not given."""
+    """Return the record of a policy; ``text`` is the result of `document_text`, None if the document is missing."""
     return Policy(
         id=record_id("aws", kind, native_id),
         provider="aws",
@@ -82,9 +82,8 @@ def policy_record(
 def by_document(
     kind: str, account_id: str, place: str, held: dict[tuple[str, str], list[str]]
 ) -> Iterator[Policy]:
-    """Yield policies that have no id of their own, from (name, text) -> what they are attached to.
-
-    ``place`` keeps the ids of different accounts (regions, services) apart.
+    """Yield policies that have no id of their own, from (name, text) -> attachments. ``place`` makes the ids of
+    different accounts, regions and services distinct.
     """
     for (name, text), attached in sorted(held.items()):
         digest = sha256_of(f"{name}\n{text}")[:32]
@@ -99,7 +98,7 @@ def by_document(
 
 
 class _Managed(msgspec.Struct, kw_only=True):
-    """A managed policy, from wherever it is known."""
+    """A managed policy, collected from several entries."""
 
     arn: str
     native_id: str
@@ -107,11 +106,11 @@ class _Managed(msgspec.Struct, kw_only=True):
     text: str | None = None
     """The default version's."""
     others: dict[str, str] = {}
-    """Version id -> text, of the versions that are not the default."""
+    """Version id -> text of the non-default versions."""
 
 
 class PolicyShelf:
-    """Takes entries of GetAccountAuthorizationDetails in any order, and gives the policies in them as records.
+    """Collects entries of GetAccountAuthorizationDetails in any order, and returns their policies as records.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
     """
@@ -127,7 +126,7 @@ class PolicyShelf:
         self._trusts: dict[tuple[str, str], list[str]] = {}
 
     def add_managed(self, entry: dict[str, Any]) -> None:
-        """Take an entry of ``Policies``."""
+        """Add an entry of ``Policies``."""
         arn = str(entry.get("Arn", ""))
         found = _Managed(
             arn=arn,
@@ -143,12 +142,12 @@ class PolicyShelf:
             ):
                 found.text = text
             elif ":iam::aws:" not in arn:
-                # Versions of AWS's own policies are AWS's to choose.
+                # AWS chooses the version of its own policies.
                 found.others[number] = text
         self._managed[arn] = found
 
     def add_principal(self, identity_id: str, entry: dict[str, Any]) -> None:
-        """Take an entry of ``UserDetailList``, ``GroupDetailList`` or ``RoleDetailList``."""
+        """Add an entry of ``UserDetailList``, ``GroupDetailList`` or ``RoleDetailList``."""
         for policy in entry.get("AttachedManagedPolicies") or ():
             self._attached.setdefault(str(policy.get("PolicyArn", "")), []).append(identity_id)
         boundary = boundary_arn(entry)
@@ -164,7 +163,7 @@ class PolicyShelf:
             self._trusts.setdefault(key, []).append(identity_id)
 
     def records(self) -> Iterator[Policy]:
-        """Yield all policies: those that are attached and those of the account that are not, in a fixed order."""
+        """Yield all policies, attached or not, in a fixed order."""
         for arn in sorted({*self._managed, *self._attached}):
             policy = self._known(arn)
             record = self._record(MANAGED, policy, policy.text, self._attached.get(arn, ()))
@@ -196,7 +195,7 @@ class PolicyShelf:
 
 
 def boundary_arn(entry: dict[str, Any]) -> str | None:
-    """Return the ARN of the permissions boundary of a user or role; None when it has none."""
+    """Return the ARN of the permissions boundary of a user or role; None if it has none."""
     boundary = entry.get("PermissionsBoundary")
     if isinstance(boundary, dict):
         arn = boundary.get("PermissionsBoundaryArn")

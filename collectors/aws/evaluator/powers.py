@@ -1,9 +1,6 @@
-"""From AWS actions to the provider-neutral powers.
-
-The access level of AWS's own reference is the start; what it says too coarsely is told here: which reads give data
-and which give secrets, which writes change who may do what, what is delivered and what is deployed.
-
-Source of the corrections: https://docs.aws.amazon.com/service-authorization/latest/reference/ read action by action.
+"""Maps AWS actions to the provider-neutral powers. The basis is the access level in AWS's reference. The sets below
+refine it: reads that return data or secrets, writes that change permissions, change what is delivered, or deploy.
+Source of the refinements: https://docs.aws.amazon.com/service-authorization/latest/reference/ (each action checked).
 """
 
 from __future__ import annotations
@@ -20,19 +17,21 @@ IAM_GRANTING = (
     "iam:PutRolePolicy", "iam:PutUserPolicy", "iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion",
     "iam:AddUserToGroup", "iam:UpdateAssumeRolePolicy",
 )  # fmt: skip
-"""Actions that change what an IAM identity may do, or who may become it. Judged by what they reach."""
+"""Actions that change the permissions of an IAM identity or who may become it. What they grant depends on the resources
+they apply to."""
 
 BECOMING = (
     "iam:PassRole", "iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile",
     "iam:UpdateAssumeRolePolicy", "sts:AssumeRole",
 )  # fmt: skip
-"""Actions that make the caller, or what it runs, somebody else. Judged by whom they reach."""
+"""Actions by which the caller, or a resource that it runs, becomes another identity. What they grant depends on the
+identities they apply to."""
 
 GRANT_ACCESS = (
     "organizations:AttachPolicy", "organizations:DetachPolicy", "organizations:UpdatePolicy",
     "organizations:DisablePolicyType", "lakeformation:GrantPermissions", "lakeformation:PutDataLakeSettings",
 )  # fmt: skip
-"""Actions that give access wherever they reach."""
+"""Actions that always grant access."""
 
 READ_SECRETS = (
     "secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue", "ssm:GetParameter",
@@ -48,7 +47,7 @@ READ_SECRETS = (
     "elasticmapreduce:GetClusterSessionCredentials", "emr-containers:GetManagedEndpointSessionCredentials",
     "bedrock-agentcore:GetWorkloadAccessToken*",
 )  # fmt: skip
-"""Reads that give credentials or secret values."""
+"""Reads that return credentials or secret values."""
 READ_DATA = (
     "s3:GetObject*", "s3-object-lambda:GetObject*", "s3express:CreateSession",
     "s3tables:GetTableData", "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:Scan",
@@ -74,7 +73,7 @@ READ_DATA = (
     "appconfig:GetConfiguration", "apigateway:GET", "lakeformation:GetDataAccess", "backup:StartRestoreJob",
     "transcribe:GetTranscriptionJob", "execute-api:Invoke", "geo:GetDevicePosition*", "polly:GetSpeechSynthesisTask",
 )  # fmt: skip
-"""Reads that give what is stored, not only what there is."""
+"""Reads that return stored data, not only metadata."""
 
 CHANGE_DELIVERY = (
     "codecommit:GitPush", "codecommit:Merge*", "codecommit:PutFile", "codecommit:CreateCommit",
@@ -107,7 +106,7 @@ DEPLOY_SERVICES = (
     "elasticmapreduce", "emr-containers", "emr-serverless", "lambda", "lightsail", "opsworks", "outposts", "proton",
     "sagemaker", "serverlessrepo", "states", "imagebuilder", "amplify", "airflow", "glue", "appmesh", "datapipeline",
 )  # fmt: skip
-"""Services of which a write puts something into operation."""
+"""Services whose writes deploy something."""
 DEPLOY = (
     "ec2:RunInstances", "ec2:StartInstances", "ec2:StopInstances", "ec2:RebootInstances", "ec2:TerminateInstances",
     "iam:PassRole", "ec2:ModifyInstance*", "ec2:CreateLaunchTemplate*", "ec2:ModifyLaunchTemplate", "ec2:CreateFleet",
@@ -117,7 +116,7 @@ DEPLOY = (
     "ssm:UpdateDocumentDefaultVersion", "ec2-instance-connect:*", "scheduler:CreateSchedule",
     "scheduler:UpdateSchedule", "events:PutTargets", "pipes:CreatePipe", "pipes:UpdatePipe",
 )  # fmt: skip
-"""Other writes that put something into operation, or run something in it."""
+"""Other writes that deploy something or run commands in it."""
 DEPLOY_NOT = ("glue:*Table*", "glue:*Partition*", "glue:*Database*", "glue:*Schema*", "glue:*Catalog*")
 
 TELEMETRY = (
@@ -133,14 +132,15 @@ TELEMETRY = (
     "cloudwatch:CreateOneTimeDeepLinkCode", "*:CallWithBearerToken", "kms:GenerateRandom", "kms:GenerateMac",
     "datapipeline:Report*", "datapipeline:PollForTask",
 )  # fmt: skip
-"""Writes by which a workload reports on itself, gets its network card or encrypts: they change nobody's data."""
+"""Writes for telemetry, network interfaces and encryption, which change no data."""
 
 
 class Powers(msgspec.Struct, frozen=True, kw_only=True):
     """Action sets."""
 
     by_power: tuple[tuple[Power, int], ...]
-    """Strongest first, ``admin`` excepted. Of ``grant-access`` and ``become-other`` only what always gives them."""
+    """Strongest first, without ``admin``. For ``grant-access`` and ``become-other``, only the actions that always grant
+    them."""
     iam_granting: int
     """`IAM_GRANTING`."""
     becoming: int
@@ -148,7 +148,7 @@ class Powers(msgspec.Struct, frozen=True, kw_only=True):
     secrets: int
     """`READ_SECRETS`."""
     harmful: int
-    """Everything that is more than reading what there is."""
+    """All actions other than reading metadata."""
 
 
 @functools.cache

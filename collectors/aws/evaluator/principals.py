@@ -1,4 +1,4 @@
-"""Users, groups and roles of one account, with the documents that apply to each, out of the records."""
+"""Users, groups and roles of one account, with the documents that apply to each, built from records."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ WELL_KNOWN: dict[str, dict[str, Any]] = {
         ],
     },
 }
-"""AWS's own policies that a dump may leave out though they are attached. In full at
+"""AWS managed policies that a dump may omit although they are attached. Full list:
 https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html"""
 
 
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
-    """One policy that a principal holds."""
+    """One policy of a principal."""
 
     name: str
     arn: str | None
     """None for an inline policy."""
     document: PolicyDocument | None
-    """None when the document was not given."""
+    """None if the document is missing."""
     via: str
     """``managed``, ``inline``, ``group Developers``, ``group Developers, inline``."""
 
@@ -57,7 +57,7 @@ class ManagedPolicy(msgspec.Struct, frozen=True, kw_only=True):
     document: PolicyDocument | None
     """The default version's."""
     others: tuple[tuple[str, PolicyDocument], ...]
-    """``(version id, document)`` of the versions that are not the default."""
+    """``(version id, document)`` of the non-default versions."""
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,25 +70,25 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["iam-user", "iam-group", "iam-role"]
     native_id: str
     attachments: tuple[Attachment, ...]
-    """Its own, and those of its groups."""
+    """Its own attachments and those of its groups."""
     boundary: PolicyDocument | None = None
     boundary_arn: str | None = None
-    """ARN of the permissions boundary; None when there is none."""
+    """ARN of the permissions boundary; None if there is none."""
     groups: tuple[str, ...] = ()
     """ARNs of a user's groups."""
     members: int = 0
-    """How many users a group has."""
+    """Number of users in a group."""
     trust: PolicyDocument | None = None
     """A role's trust policy."""
     tags: dict[str, str] = {}
     service_linked: bool = False
-    """Whether AWS owns the role, which no SCP binds and nobody else can change."""
+    """Whether AWS owns the role: SCPs do not apply to it, and customers cannot change it."""
     created_at: datetime | None = None
     """Aware UTC."""
     service_use: dict[str, datetime | None] | None = None
-    """Service namespace -> last use, None for never in the window; None when AWS was not asked."""
+    """Service namespace -> last use, None for never in the window; None if it was not read."""
     context: RequestContext
-    """What is known of its requests."""
+    """What is known about its requests."""
 
 
 class Directory(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +105,7 @@ class Directory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def directory(facts: AwsFacts, as_of: datetime) -> Directory:
-    """Read the principals of an account."""
+    """Return the principals of an account."""
     return _DirectoryReader(facts, as_of).read()
 
 
@@ -113,7 +113,7 @@ _ORDER = {"iam-user": 0, "iam-group": 1, "iam-role": 2}
 
 
 class _DirectoryReader:
-    """Puts identities and policies together, keeping what several identities share."""
+    """Combines identities and policies, sharing what several identities have in common."""
 
     def __init__(self, facts: AwsFacts, as_of: datetime) -> None:
         self.facts = facts
@@ -208,7 +208,7 @@ class _DirectoryReader:
         )
 
     def _by_group(self, group: Identity) -> list[Attachment]:
-        """Return what a group's members hold by it; the same objects for all of them."""
+        """Return the attachments that a group's members get from it, the same objects for all members."""
         found = self.held_by_group.get(group.id)
         if found is None:
             found = self.held_by_group[group.id] = [
@@ -279,7 +279,7 @@ class _DirectoryReader:
 
 
 def _document(policy: Policy) -> PolicyDocument | None:
-    """Return a policy's document parsed; None when it was not given, and is none of AWS's best known ones."""
+    """Return a policy's parsed document; None if it is missing and not one of `WELL_KNOWN`."""
     if policy.document is not None:
         return parse(policy.document)
     arn = policy.address or ""
@@ -296,7 +296,7 @@ def _service_use(identity: Identity) -> dict[str, datetime | None] | None:
 
 
 def _humans_may(trust: PolicyDocument) -> bool:
-    """Return whether somebody with a second factor may be behind a session: an IAM principal or a SAML user."""
+    """Return whether a session of a role may have MFA: if an IAM principal or a SAML user may assume it."""
     return any(
         kind in {"AWS", "*"} or (kind == "Federated" and ":saml-provider/" in value)
         for statement in trust.statements

@@ -1,6 +1,5 @@
-"""Policy documents resolved for one principal: variables expanded, actions as sets, conditions judged as far as they can be.
-
-Each distinct answer is computed once.
+"""Policy documents resolved for one principal: variables expanded, actions as sets, conditions evaluated as far as
+possible. Equal cases are computed once.
 """
 
 from __future__ import annotations
@@ -30,22 +29,22 @@ class ResolvedStatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     statement: Statement
     document: PolicyDocument
     actions: int
-    """The set of actions that it speaks of."""
+    """The set of actions that it applies to."""
     resources: tuple[str, ...]
     """Patterns, with policy variables expanded; ``*`` for NotResource."""
     excluded: tuple[str, ...]
     """Patterns of NotResource."""
     truth: Truth
-    """How far its conditions hold, before a request is known."""
+    """How certainly its conditions hold, before a request is known."""
 
     def matches(self, arn: str) -> bool:
-        """Return whether the statement speaks of a resource."""
+        """Return whether the statement applies to a resource."""
         return any(glob(pattern, arn) for pattern in self.resources) and not any(
             glob(pattern, arn) for pattern in self.excluded
         )
 
     def covers(self, pattern: str) -> bool:
-        """Return whether the statement speaks of everything that ``pattern`` names."""
+        """Return whether the statement applies to everything that ``pattern`` matches."""
         return any(glob(own, pattern) for own in self.resources) and not any(
             overlaps(own, pattern) for own in self.excluded
         )
@@ -57,11 +56,11 @@ class ResolvedDocument(msgspec.Struct, frozen=True, kw_only=True):
     allows: tuple[ResolvedStatement, ...]
     denies: tuple[ResolvedStatement, ...]
     unknown: tuple[str, ...]
-    """Action patterns that match no action known to AWS's reference."""
+    """Action patterns that match no action in AWS's reference."""
 
 
 class PolicyLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What bounds a principal from above, and what denies it."""
+    """What limits a principal: allow layers and denies."""
 
     layers: tuple[tuple[ResolvedStatement, ...], ...] = ()
     """The Allow rows of the boundary and of each SCP level; each layer must allow."""
@@ -93,7 +92,7 @@ def uses(document: PolicyDocument) -> frozenset[str]:
 
 
 def reading(document: PolicyDocument, context: RequestContext) -> tuple[Any, ...]:
-    """Return what the document makes of the context: equal for two principals that it cannot tell apart."""
+    """Return the part of the context that the document uses: equal for principals that it treats the same."""
     keys = uses(document)
     if not keys:
         return ()
@@ -106,7 +105,7 @@ def reading(document: PolicyDocument, context: RequestContext) -> tuple[Any, ...
 
 
 def resolve(document: PolicyDocument, context: RequestContext) -> ResolvedDocument:
-    """Resolve a document for a principal; each distinct answer is computed once."""
+    """Resolve a document for a principal. Equal cases are computed once."""
     key = (document.key, reading(document, context))
     found = _ROWS.get(key)
     if found is None:
@@ -154,14 +153,14 @@ def _resolve(document: PolicyDocument, context: RequestContext) -> ResolvedDocum
 
 
 def _open_to_requests(statement: Statement) -> bool:
-    """Return whether the conditions may hold once the request is known, though they do not before."""
+    """Return whether the conditions may hold for some request although they do not hold without one."""
     return not statement.allow and bool(statement.conditions)
 
 
 def _expand(
     patterns: Iterable[str], variables: dict[str, str | None], *, expand: bool, unknown_matches: bool = True
 ) -> tuple[str, ...]:
-    """Expand policy variables; what is not known becomes ``*``, or drops the pattern where that would grant less."""
+    """Expand policy variables; an unknown variable becomes ``*``, or drops the pattern if that would exclude more."""
     found: list[str] = []
     for pattern in patterns:
         if not expand:

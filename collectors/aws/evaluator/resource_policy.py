@@ -1,8 +1,7 @@
-"""Policies of resources: whom a bucket, a key, a secret, a queue or a function lets in without asking IAM.
-
-A statement that names the account itself delegates to IAM, and is told by IAM's grants. PUBLIC-1 is a resource that
-anyone may use; XACCT-3 one that all of an account outside the organization may use; SVC-1 an AWS service without a
-test of whose resource it acts for; DANGLING-1 a principal that was deleted.
+"""Resource policies: who may use a bucket, a key, a secret, a queue or a function without a grant in IAM. A statement
+that names the account itself delegates to IAM and is covered by IAM's grants. PUBLIC-1 is a resource that anyone may
+use; XACCT-3 one that every principal of an account outside the organization may use; SVC-1 trusts an AWS service
+without testing whose resource it acts for; DANGLING-1 names a deleted principal.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_identity-vs-resource.html
 """
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Reached(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom one statement lets in."""
+    """The principals that one statement allows."""
 
     kind: str
     issuer: str
@@ -47,7 +46,7 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def resource_records(facts: AwsFacts, found: Directory, as_of: datetime) -> Iterator[Record]:
-    """Yield a grant for each principal that a resource policy names, and a trust for whom it lets in."""
+    """Yield a grant for each principal that a resource policy names, and a trust for those that it allows."""
     known = {one.arn: one.id for one in found.principals}
     for policy in facts.resource_policies:
         document = parse(policy.document)
@@ -141,7 +140,9 @@ def _statement(
 
 
 def _covers(deny: Statement, statement: Statement) -> bool:
-    """Whether a Deny speaks of all that an Allow gives: only then does its condition bind everybody who is let in."""
+    """Return whether a Deny applies to everything that an Allow grants: only then does its condition restrict every
+    allowed principal.
+    """
     if deny.not_actions or deny.not_resources or statement.not_actions or statement.not_resources:
         return False
     return all(any(glob(wide, one) for wide in deny.actions) for one in statement.actions) and all(
@@ -150,7 +151,7 @@ def _covers(deny: Statement, statement: Statement) -> bool:
 
 
 def _actions(statement: Statement, policy: ResourcePolicy) -> int:
-    """Return the actions of the policy's own service that a statement speaks of."""
+    """Return the actions of the policy's own service that a statement applies to."""
     found = 0
     for pattern in statement.actions or statement.not_actions:
         found |= matching(pattern)
@@ -170,7 +171,7 @@ def _actions(statement: Statement, policy: ResourcePolicy) -> int:
 def _denied(
     denies: list[Statement], policy: ResourcePolicy, kind: str, value: str, context: RequestContext
 ) -> int:
-    """Return the actions that a Deny without a way around it takes from a principal."""
+    """Return the actions that are unconditionally denied to a principal."""
     found = 0
     for deny in denies:
         touches = any(own in {"*", kind} and glob(pattern, value) for own, pattern in deny.principals) or (
@@ -186,7 +187,7 @@ def _denied(
 
 
 def _reached(facts: AwsFacts, kind: str, value: str, tests: list[Test], have: list[Power]) -> Reached | None:
-    """Say whom a statement lets in; None for the account itself, which then decides by IAM."""
+    """Return the principals that a statement allows; None for the account itself, which delegates to IAM."""
     pins = claims_of(tests)
     match kind:
         case "Service":
@@ -265,7 +266,7 @@ SOURCED = (
 
 
 def _public(facts: AwsFacts, pins: dict[str, Test], tests: list[Test], have: list[Power]) -> Reached:
-    """Evaluate a statement for everybody by what else it demands."""
+    """Evaluate a statement for everyone by its conditions."""
     arns = pins.get("aws:principalarn")
     org = pins.get("aws:principalorgid")
     if org is not None and facts.organization_id is not None and facts.organization_id not in org.values:

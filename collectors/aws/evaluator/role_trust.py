@@ -1,4 +1,4 @@
-"""Who a role's trust policy lets in, as far as the walk over one account needs it."""
+"""The principals that a role's trust policy admits, for the search for escalation paths."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 COGNITO = "cognito-identity.amazonaws.com"
-"""A service that gives out roles, and yet is trusted as an identity provider."""
+"""A service that issues role sessions but is trusted as an identity provider."""
 
 
 class RoleTrust(msgspec.Struct, frozen=True, kw_only=True):
-    """A role's trust policy, sorted by who it names."""
+    """A role's trust policy, by kind of principal."""
 
     services: dict[str, Truth]
-    """Service principal -> how far it is trusted."""
+    """Service principal -> how certainly it is trusted."""
     named: dict[str, tuple[Statement, ...]]
     """ARN of a user or role of the same account -> the statements that name it."""
     account: tuple[Statement, ...]
-    """Statements that name the account, or everybody: who has the permission besides gets in."""
+    """Statements that name the account or everyone: principals that also have the permission are admitted."""
     federated: tuple[str, ...]
     """ARNs of identity providers."""
     denies: tuple[Statement, ...]
@@ -38,7 +38,7 @@ _SORTED_MAX = 20_000
 
 
 def role_trust(document: PolicyDocument, account: str, partition: str, as_of: datetime) -> RoleTrust:
-    """Sort a trust policy by who it names; each distinct document once."""
+    """Sort a trust policy by kind of principal. Equal documents are sorted once."""
     key = (document.key, account, partition, as_of)
     found = _SORTED.get(key)
     if found is None:
@@ -92,7 +92,7 @@ def _assumes(statement: Statement) -> bool:
 
 
 def _principal(arn: str) -> str:
-    """Return the role behind ``arn:aws:sts::123456789012:assumed-role/name/session``, and other ARNs as they are."""
+    """Return the role behind ``arn:aws:sts::123456789012:assumed-role/name/session``, and other ARNs unchanged."""
     if ":assumed-role/" not in arn:
         return arn
     head, _, rest = arn.partition(":assumed-role/")
@@ -100,7 +100,7 @@ def _principal(arn: str) -> str:
 
 
 def trusts(trust: RoleTrust, holder: Principal, *, named: bool) -> Truth:
-    """Return how far a role trusts a principal of its own account, by name or by way of the account."""
+    """Return how certainly a role trusts a principal of its own account, by name or through the account."""
     best = Truth.NO
     statements = trust.named.get(holder.arn, ()) if named else trust.account
     for statement in statements:

@@ -28,7 +28,7 @@ COMPUTE_SERVICES = frozenset(
         "rds.amazonaws.com", "monitoring.rds.amazonaws.com", "datapipeline.amazonaws.com",
     }
 )  # fmt: skip
-"""Services that only run what the account itself set up with a role."""
+"""Services that only run resources that the account itself created with the role."""
 
 
 def service_verdict(facts: AwsFacts, principal: Principal, value: str, tests: list[Test]) -> TrustVerdict:

@@ -1,17 +1,18 @@
-"""Role trust policies as trusts: who may become the role, under which tests, and how far that is too wide.
+"""Role trust policies as trusts: who may become the role, under which tests, and whether that is too broad. One record
+per statement and principal. Codes in ``problem``:
 
-One record a statement and principal. The rungs of the ladder are told in ``problem``:
-
-- OIDC-1 no claim tells the tenants of a shared issuer apart; OIDC-2 a wildcard stands before the owner is complete;
-  OIDC-3 the owner has no delimiter behind it; OIDC-4 a whole organization; OIDC-5 any branch, tag or pull request of
-  one repository; OIDC-6 only tests that an absent claim passes; OIDC-7 a wildcard where text is compared as it
-  stands, so that nobody passes; OIDC-8 the audience is not tested; OIDC-9 names only, which can change hands.
+- OIDC-1 no claim distinguishes the tenants of a shared issuer; OIDC-2 a wildcard before the end of the owner; OIDC-3 no
+  delimiter after the owner; OIDC-4 a whole organization; OIDC-5 any branch, tag or pull request of one repository;
+  OIDC-6 only tests that an absent claim passes; OIDC-7 a wildcard in a literal comparison, so that nobody passes;
+  OIDC-8 the audience is not tested; OIDC-9 only names, which can be reassigned.
 - IRSA-1 any pod of the cluster, IRSA-2 any service account of a namespace, IRSA-3 no audience.
-- COGNITO-1 any identity pool of anybody, COGNITO-2 guests, COGNITO-3 guests are not excluded.
-- SAML-1 no audience, SAML-2 every user of the provider. RA-1 any certificate of any trust anchor, RA-2 one of both.
-- XACCT-1 anyone, XACCT-2 another organization's account without a sound external id, XACCT-3 all of that account.
-- SVC-1 a service without SourceArn or SourceAccount. DANGLING-1 a deleted principal, DANGLING-2 a cluster or provider
-  that is gone, DANGLING-3 no Pod Identity association, DANGLING-4 a trust anchor that is gone.
+- COGNITO-1 any identity pool of any account, COGNITO-2 guests, COGNITO-3 guests are not excluded.
+- SAML-1 no audience, SAML-2 every user of the provider. RA-1 any certificate of any trust anchor, RA-2 any certificate
+  or any trust anchor.
+- XACCT-1 anyone, XACCT-2 an account of another organization without a proper external id, XACCT-3 every principal of
+  that account.
+- SVC-1 a service without SourceArn or SourceAccount. DANGLING-1 a deleted principal, DANGLING-2 a deleted cluster or
+  provider, DANGLING-3 no Pod Identity association, DANGLING-4 a deleted trust anchor.
 
 Sources: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html,
 https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html,
@@ -44,9 +45,8 @@ if TYPE_CHECKING:
 def role_trusts(
     principal: Principal, facts: AwsFacts, as_of: datetime, *, writes: bool = True
 ) -> Iterator[Record]:
-    """Yield a trust for each statement and principal of a role's trust policy, and a gap for what was not understood.
-
-    ``writes`` says whether the role can change something: loose trusts of such roles weigh more.
+    """Yield a trust for each statement and principal of a role's trust policy, and a gap for what could not be parsed.
+    ``writes`` says whether the role has more than read access, which makes a broad trust more severe.
     """
     document = principal.trust
     if document is None or document.broken is not None:
@@ -110,7 +110,7 @@ def action_of(kind: str, value: str) -> str:
 
 
 class RoleTrustReader:
-    """Judges the statements of one role."""
+    """Evaluates the statements of one role's trust policy."""
 
     def __init__(self, principal: Principal, facts: AwsFacts, as_of: datetime, *, writes: bool) -> None:
         self.principal = principal
@@ -119,7 +119,7 @@ class RoleTrustReader:
         self.writes = writes
 
     def judge(self, kind: str, value: str, statement: Statement, tests: list[Test]) -> TrustVerdict | None:
-        """Evaluate one principal of one statement; None when the statement does not let it become the role."""
+        """Evaluate one principal of one statement; None if the statement does not admit it."""
         if not statement.covers_action(action_of(kind, value)):
             return None
         match kind:
@@ -192,7 +192,7 @@ class RoleTrustReader:
         )
 
     def _gone(self, value: str, name: str) -> str | None:
-        """Return which deleted cluster or provider an issuer stands for, or None."""
+        """Return the deleted cluster or provider of an issuer, or None."""
         issuers = self.facts.eks_issuers
         if name.startswith("oidc.eks.") and issuers is not None:
             own = not value.startswith("arn:") or f":{self.facts.account_id}:" in value

@@ -20,7 +20,7 @@ NAMES = {
         "aws:SecureTransport", "aws:TagKeys", "aws:ViaAWSService", "aws:userid", "aws:username",
     )
 }  # fmt: skip
-"""Condition keys as AWS writes them; policies may write them in any case."""
+"""Condition keys in AWS's spelling; policies may use any case."""
 POSITIVE: dict[str, Operator] = {
     "stringequals": "equals",
     "stringequalsignorecase": "equals-ignore-case",
@@ -46,7 +46,7 @@ OPPOSITE: dict[str, Operator] = {
     "arnlike": "not-glob",
     "arnequals": "not-glob",
 }
-"""What a Deny on a condition demands of who passes."""
+"""The test that a Deny with a condition implies for admitted principals."""
 
 
 def tests_of(
@@ -54,8 +54,8 @@ def tests_of(
 ) -> list[Test]:
     """Return the tests of an Allow, and those that a Deny with one condition adds.
 
-    ``denies`` are those that bind all that the Allow gives this principal; ``variables`` says whether the document expands
-    ``${...}``.
+    ``denies`` are those that apply to everything that the Allow grants this principal; ``variables`` says whether the
+    document expands ``${...}``.
     """
     issuer = issuer_name(principal) if kind == "Federated" else None
     tests = [_test(condition, issuer, variables=variables) for condition in statement.conditions]
@@ -71,7 +71,7 @@ def tests_of(
                 claim=claim_name(condition.key, issuer),
                 operator=operator,
                 values=list(condition.values),
-                # An absent key denies where the condition is negated, or ends in IfExists.
+                # An absent key denies if the condition is negated or ends in IfExists.
                 optional=operator.startswith("not-") and not condition.if_exists,
             )
         )
@@ -79,7 +79,7 @@ def tests_of(
 
 
 def denies_to(denies: list[Statement], action: str, kind: str, principal: str) -> list[Statement]:
-    """Return the Deny statements that speak of this action of this principal.
+    """Return the Deny statements that apply to this action and principal.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
     """
@@ -87,14 +87,14 @@ def denies_to(denies: list[Statement], action: str, kind: str, principal: str) -
 
 
 def binds(deny: Statement, kind: str, principal: str) -> bool:
-    """Whether a Deny names all of a principal of an Allow; one that names a part of it leaves the rest."""
+    """Return whether a Deny covers a principal of an Allow completely, not only a part of it."""
     if deny.not_principals:
         return kind != "*" and (kind, principal) not in deny.not_principals
     return any(own == "*" or (own, value) == (kind, principal) for own, value in deny.principals)
 
 
 def foreign_keys(statement: Statement, kind: str, principal: str) -> list[str]:
-    """Return the condition keys that requests of this principal surely lack: those of another token issuer.
+    """Return the condition keys that requests of this principal never have: those of another token issuer.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif
     """
@@ -107,7 +107,7 @@ def foreign_keys(statement: Statement, kind: str, principal: str) -> list[str]:
 
 
 def issuer_name(principal: str) -> str:
-    """Return an issuer as IAM's condition keys begin with it: without ``https://``."""
+    """Return an issuer as the prefix of IAM condition keys: without ``https://``."""
     return (principal.partition(":oidc-provider/")[2] or principal).lower()
 
 
@@ -133,7 +133,7 @@ def _test(condition: Condition, issuer: str | None, *, variables: bool) -> Test:
         return Test(claim=claim, operator="exists", values=["false" if absent else "true"])
     operator = POSITIVE.get(condition.operator)
     if variables and _has_variable(condition):
-        # What a policy variable stands for, only the request will tell.
+        # The value of a policy variable depends on the request.
         return Test(claim=claim, operator="unknown", values=values, optional=optional)
     if operator is not None:
         return Test(claim=claim, operator=operator, values=values, optional=optional)
@@ -147,7 +147,9 @@ PINS: tuple[Operator, ...] = ("equals", "equals-ignore-case", "glob", "prefix")
 
 
 def claims_of(tests: list[Test]) -> dict[str, Test]:
-    """Return the tests that pin a claim, by its lower-case name: positive, and failed by an absent claim."""
+    """Return the tests that restrict a claim, by its lower-case name: positive tests that fail if the claim is
+    absent.
+    """
     return {
         test.claim.lower(): test
         for test in tests
@@ -163,6 +165,6 @@ def _open(test: Test, value: str) -> bool:
 
 
 def said(tests: list[Test]) -> str:
-    """Return the tests in a few words."""
+    """Return a short description of the tests."""
     words = [f"{test.claim} {test.operator} {' or '.join(test.values[:3])}" for test in tests[:4]]
     return f"where {' and '.join(words)}" if words else "without a condition"

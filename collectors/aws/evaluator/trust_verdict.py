@@ -1,4 +1,4 @@
-"""What one statement and principal of a trust policy come to."""
+"""The result for one statement and principal of a trust policy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NUMBER = re.compile(r"^[0-9]{12}$")
 
 
 class TrustVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What one statement and principal come to."""
+    """The result for one statement and principal."""
 
     kind: str
     issuer: str

@@ -1,4 +1,4 @@
-"""What a grant allows and nobody used, from IAM's service last accessed data.
+"""Unused permissions of a grant, from IAM's service last accessed data.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed.html
 """
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from collectors.aws.evaluator.principals import Principal
 
 WINDOW = timedelta(days=400)
-"""How far back AWS's tracking reaches."""
+"""AWS's tracking period."""
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """How much of a grant was used."""
 
     unused: int | None = None
-    """How many of the services that it allows were not used in the window."""
+    """Number of allowed services that were not used in the window."""
     last_used_at: datetime | None = None
-    """When the latest of them was used, aware UTC."""
+    """Latest use of any of them, aware UTC."""
     never_used: bool | None = None
-    """True when none of them was used and the principal is older than the window."""
+    """True if none of them was used and the principal is older than the window."""
     services: tuple[str, ...] = ()
-    """The namespaces that it allows and that were used."""
+    """The namespaces of allowed services that were used."""
 
 
 def usage_of(principal: Principal, actions: int, as_of: datetime) -> Usage:
-    """Compare what a grant allows with what was used. Unknown when AWS was not asked about the principal."""
+    """Compare a grant with observed use. Unknown if the principal's use was not read."""
     accessed = principal.service_use
     if accessed is None or not actions:
         return Usage()

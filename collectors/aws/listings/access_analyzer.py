@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def access_analyzer_region(scope: AwsScope) -> Generator[Record, None, dict[str, ServiceDates]]:
-    """Yield analyzers as guards. Returns ARN -> services that they found unused, of the principals of the account."""
+    """Yield analyzers as controls. Returns ARN -> unused services, of the account's principals."""
     analyzers = yield from scope.listing(
         _analyzers(scope),
         "access-analyzer:ListAnalyzers",
@@ -30,7 +30,7 @@ def access_analyzer_region(scope: AwsScope) -> Generator[Record, None, dict[str,
     )
     found: dict[str, ServiceDates] = {}
     if analyzers:
-        # What was found counts also when the rest could not be read.
+        # Results count even if the rest could not be read.
         yield from scope.lookup(
             lambda: _unused_permissions(scope, analyzers, found),
             "access-analyzer:ListFindings",
@@ -63,7 +63,7 @@ def _analyzers(scope: AwsScope) -> Generator[Record, None, list[str]]:
 
 
 def _unused_permissions(scope: AwsScope, analyzers: list[str], found: dict[str, ServiceDates]) -> None:
-    """Add to ``found`` what analyzers tell of the account's principals."""
+    """Add the analyzers' findings about the account's principals to ``found``."""
     client = scope.client("accessanalyzer")
     reads = PartialReads()
     calls = 0

@@ -21,7 +21,7 @@ _STATIC = frozenset({"PERSONAL_ACCESS_TOKEN", "OAUTH", "BASIC_AUTH"})
 
 
 def codebuild_region(scope: AwsScope) -> Iterator[Record]:
-    """Yield everything of CodeBuild in the region."""
+    """Yield all CodeBuild records of the region."""
     yield from scope.listing(
         _projects(scope),
         "codebuild:BatchGetProjects",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def codedeploy_region(scope: AwsScope) -> Iterator[Record]:
-    """Yield everything of CodeDeploy in the region."""
+    """Yield all CodeDeploy records of the region."""
     yield from scope.listing(
         _groups(scope),
         "codedeploy:BatchGetDeploymentGroups",

@@ -1,4 +1,4 @@
-"""CodePipeline: pipelines, the roles that they and their actions use, and what they deploy."""
+"""CodePipeline: pipelines, the roles of pipelines and actions, and deployed workloads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def codepipeline_region(scope: AwsScope) -> Iterator[Record]:
-    """Yield everything of CodePipeline in the region."""
+    """Yield all CodePipeline records of the region."""
     pipelines = yield from scope.listing(
         _pipelines(scope),
         "codepipeline:GetPipeline",
@@ -37,7 +37,7 @@ def codepipeline_region(scope: AwsScope) -> Iterator[Record]:
 
 
 def _pipelines(scope: AwsScope) -> Generator[Record, None, dict[str, str]]:
-    """Yield pipelines, and what they start and deploy. Returns ARN -> id."""
+    """Yield pipelines, and links to the projects they start and the workloads they deploy. Returns ARN -> id."""
     ids: dict[str, str] = {}
     client = scope.client("codepipeline")
     reads = PartialReads()
@@ -111,7 +111,7 @@ def _pipeline(scope: AwsScope, pipeline: dict[str, Any], summary: dict[str, Any]
 def _started(
     scope: AwsScope, kind: dict[str, Any], configuration: dict[str, Any], region: str | None
 ) -> str | None:
-    """Return the address of what an action starts: a CodeBuild project."""
+    """Return the ARN of the CodeBuild project that an action starts."""
     if kind.get("provider") == "CodeBuild" and configuration.get("ProjectName"):
         return (
             f"arn:{scope.partition}:codebuild:{region}:{scope.account}:project/{configuration['ProjectName']}"
@@ -122,7 +122,7 @@ def _started(
 def _deployed(
     scope: AwsScope, kind: dict[str, Any], configuration: dict[str, Any], region: str | None
 ) -> str | None:
-    """Return the address of what a deploy action deploys, if its configuration names it.
+    """Return the ARN of the workload that a deploy action deploys, if its configuration names it.
 
     https://docs.aws.amazon.com/codepipeline/latest/userguide/structure-configuration-examples.html
     """

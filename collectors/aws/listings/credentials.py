@@ -82,7 +82,7 @@ def reported(scope: AwsScope, report: CredentialReport, sightings: KeySightings)
 def users_with_key_ids(report: CredentialReport, limit: int) -> set[str]:
     """Return the ARNs of the users whose key ids are read, oldest active key first.
 
-    This order rarely changes between nights, so neither do the ids of the records.
+    This order rarely changes between nights, so record ids are stable.
     """
     oldest: dict[str, str] = {}
     for row in report.rows.values():

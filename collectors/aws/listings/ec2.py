@@ -22,7 +22,7 @@ _ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)=(.+)$", re.MULTILINE
 
 
 def ec2_region(scope: AwsScope) -> Iterator[Record]:
-    """Yield everything of EC2 in the region."""
+    """Yield all EC2 records of the region."""
     user_data = ("secrets/ec2-user-data",) if scope.config.user_data else ()
     yield from scope.listing(
         _instances(scope),
@@ -81,7 +81,7 @@ def _instances(scope: AwsScope) -> Iterator[Record]:
 
 
 def _role_of(scope: AwsScope, profile: str) -> str:
-    """Return the ARN of the role in an instance profile; the profile's own where IAM does not show it."""
+    """Return the ARN of the role in an instance profile; the profile's own ARN if IAM does not show it."""
     return scope.principals.profile_roles.get(profile, profile) if scope.principals else profile
 
 
@@ -98,7 +98,7 @@ def _user_data(scope: AwsScope, arn: str, attribute: dict[str, Any]) -> Iterator
 
 
 def _key_pairs(scope: AwsScope) -> Iterator[Record]:
-    """Yield the SSH key pairs with which people sign in to instances; EC2 does not report their use."""
+    """Yield the SSH key pairs of instances. EC2 does not report their use."""
     for pair in items(scope.client("ec2"), "describe_key_pairs", "KeyPairs"):
         tags = tags_of(pair.get("Tags"))
         yield Credential(

@@ -26,7 +26,7 @@ def _pushed(image: dict[str, Any]) -> tuple[datetime, str]:
 
 
 def ecr_region(scope: AwsScope) -> Iterator[Record]:
-    """Yield everything of ECR in the region."""
+    """Yield all ECR records of the region."""
     repositories = yield from scope.listing(
         _repositories(scope),
         "ecr:DescribeRepositories",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def ecs_region(scope: AwsScope) -> Iterator[Record]:
-    """Yield everything of ECS in the region."""
+    """Yield all ECS records of the region."""
     yield from scope.listing(
         _ecs(scope),
         "ecs:DescribeServices",

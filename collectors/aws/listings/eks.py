@@ -42,7 +42,7 @@ _NODES = frozenset({"EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "HYBRID_LINUX",
 
 
 def eks_region(scope: AwsScope) -> Iterator[Record]:
-    """Yield everything of EKS in the region."""
+    """Yield all EKS records of the region."""
     clusters = yield from scope.listing(
         _clusters(scope),
         "eks:ListClusters",

@@ -34,9 +34,8 @@ def principals(
     report: CredentialReport | None,
     usage: Callable[[ListedPrincipals], Generator[Record, None, dict[str, ServiceDates]]],
 ) -> Generator[Record, None, ListedPrincipals]:
-    """Yield users, groups and roles, who is in which group, and their policies. Returns them.
-
-    ``usage`` asks when they last used each service (ARN -> service -> last use) once all are known.
+    """Yield users, groups and roles, group memberships, and policies. Returns the principals. ``usage`` is called when
+    all are known and returns their last use of each service (ARN -> service -> last use).
     """
     listed = _read(scope, report)
     dates = yield from usage(listed)
@@ -163,5 +162,5 @@ def _role(scope: AwsScope, role: dict[str, Any]) -> Identity:
 
 
 def alias(scope: AwsScope) -> str | None:
-    """Return the account's alias: it has one at most."""
+    """Return the account's alias; an account has at most one."""
     return next(items(scope.client("iam"), "list_account_aliases", "AccountAliases"), None)

@@ -1,4 +1,4 @@
-"""Lambda functions: their roles, the secrets in their environment, and who else may use them."""
+"""Lambda functions: their roles, the secrets in their environment, and their resource policies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def lambda_region(scope: AwsScope) -> Iterator[Record]:
-    """Yield everything of Lambda in the region."""
+    """Yield all Lambda records of the region."""
     found = yield from scope.listing(
         _lambda_functions(scope),
         "lambda:ListFunctions",
@@ -41,7 +41,7 @@ def lambda_region(scope: AwsScope) -> Iterator[Record]:
 
 
 def _lambda_functions(scope: AwsScope) -> Generator[Record, None, dict[str, dict[str, Any]]]:
-    """Yield functions and their roles. Returns ARN -> what Lambda tells of the environment."""
+    """Yield functions and their roles. Returns ARN -> Lambda's answer about the environment."""
     environments: dict[str, dict[str, Any]] = {}
     for function in items(scope.client("lambda"), "list_functions", "Functions"):
         arn = function["FunctionArn"]

@@ -134,7 +134,7 @@ def _finished(iam: Any, job_id: str) -> ServiceDates | None:
     return use
 
 
-# Made once: msgspec 0.22 crashes when several threads are the first to decode one type.
+# Created once: msgspec 0.22 crashes when several threads are the first to decode a type.
 _KEPT = msgspec.json.Decoder(dict[str, KeptUse])
 
 

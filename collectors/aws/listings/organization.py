@@ -1,4 +1,4 @@
-"""The organization as its own target and each of its accounts see it."""
+"""Listings of the organization, for its own target and for each of its accounts."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _POLICIES = "organizations:ListPolicies, organizations:DescribePolicy, organizat
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account could learn of its organization. None is unknown throughout."""
+    """What an account could read about its organization. None always means unknown."""
 
     organization: AwsOrganization | None = None
     accounts: dict[str, dict[str, Any]] | None = None
     """Account number -> entry of ListAccounts."""
     tree: OrganizationTree | None = None
     scps: list[Policy] = []
-    """Those that are attached to the account or above it."""
+    """Service control policies attached to the account or above it."""
 
     def records(self) -> Iterator[Record]:
-        """Yield the organization, its units and the policies over the account as records, as far as they are known."""
+        """Yield the organization, its units and the policies above the account as records, as far as known."""
         if self.organization is None or self.organization.id is None:
             return
         yield organization_record(self.organization, self.accounts)
@@ -52,7 +52,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
         yield from self.scps
 
     def parent_of(self, account: str) -> str | None:
-        """Return the `Account.id` of the unit that holds an account; of the organization when the unit is unknown."""
+        """Return the `Account.id` of an account's organizational unit; of the organization if the unit is unknown."""
         if self.organization is None or self.organization.id is None:
             return None
         unit = self.tree.parents.get(account) if self.tree else None
@@ -60,10 +60,8 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def membership(scope: AwsScope, org: OrganizationReader) -> Generator[Record, None, Membership]:
-    """Yield how much was learnt of the account's organization, and return it.
-
-    The records of the organization are those of its own target. Where it is none (``organization: false``), each account
-    yields what it stands on.
+    """Read and return the account's organization. Its records are yielded by the organization target or, if there is
+    none (``organization: false``), by each account.
     """
     described = yield from scope.listing(
         _described(scope, org),
@@ -135,9 +133,8 @@ def own_account(scope: AwsScope, known: Membership, alias: str | None) -> Iterat
 def listed_accounts(
     org: OrganizationReader, chosen: Callable[[str, dict[str, Any]], bool]
 ) -> Generator[Record, None, dict[str, dict[str, Any]]]:
-    """Yield accounts as the organization lists them: those that no target reads, or that let nobody in.
-
-    Returns account number -> entry of ListAccounts, of all accounts.
+    """Yield accounts from the organization's list: those without a target and those that are closed. Returns account
+    number -> entry of ListAccounts, for all accounts.
     """
     for number, entry in sorted(org.accounts().items()):
         if chosen(number, entry):
@@ -179,7 +176,7 @@ def _places(org: OrganizationReader, accounts: dict[str, dict[str, Any]] | None)
 
 
 def _guards(scope: AwsScope, org: OrganizationReader, policy_type: str) -> Iterator[Record]:
-    """Yield the policies of a type, and a guard for each root, unit or account that they are attached to."""
+    """Yield the policies of a type, and a control for each root, unit or account that they are attached to."""
     for policy in org.policies(policy_type):
         yield policy
         native_id = policy.native_id.rpartition("/")[2]

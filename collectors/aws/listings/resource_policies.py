@@ -1,4 +1,4 @@
-"""Policies of resources that are listed for nothing else: buckets, keys, queues, topics."""
+"""Policies of resources that are listed only for their policies: buckets, keys, queues, topics."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def queues(scope: AwsScope) -> Iterator[Record]:
             yield arn
 
     def policy(sqs: Any, arn: str) -> Any:
-        # A queue without a policy has no attribute, and so the answer none at all.
+        # A queue without a policy lacks the attribute, so the response has no attributes at all.
         answer = sqs.get_queue_attributes(QueueUrl=urls[arn], AttributeNames=["Policy"])
         return (answer.get("Attributes") or {}).get("Policy")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def roles_anywhere_region(scope: AwsScope) -> Iterator[Record]:
-    """Yield everything of IAM Roles Anywhere in the region."""
+    """Yield all IAM Roles Anywhere records of the region."""
     yield from scope.listing(
         _anchors(scope),
         "rolesanywhere:ListTrustAnchors",

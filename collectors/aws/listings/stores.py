@@ -34,7 +34,7 @@ def secrets_manager_region(scope: AwsScope) -> Iterator[Record]:
             "secretsmanager",
             "secretsmanager:GetResourcePolicy",
             lambda _: arns,
-            # The answer names no policy where there is none.
+            # Without a policy, the response lacks the field.
             lambda client, arn: client.get_resource_policy(SecretId=arn).get("ResourcePolicy"),
             ids={arn: record_id(PROVIDER, "secrets-manager", arn) for arn in arns},
         )
