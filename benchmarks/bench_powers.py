@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from collectors.aws.evaluator.authorization_details import principal_records
+from collectors.aws.evaluator.evaluation import evaluate_account
 from collectors.aws.evaluator.facts import AwsFacts
-from collectors.aws.evaluator.judge import judge
 
 BUDGETS = {"cpu_seconds_at_1000_roles": 2.0, "cpu_seconds_at_100000_roles": 60.0, "peak_mb": 1500.0}
 
@@ -135,7 +135,7 @@ def measure(roles: int, policies: int) -> dict[str, float]:
     """Evaluate a made-up account and return CPU and wall seconds, and the number of records."""
     facts = account(roles, policies)
     cpu, wall = time.process_time(), time.perf_counter()
-    records = sum(1 for _ in judge(facts, AS_OF))
+    records = sum(1 for _ in evaluate_account(facts, AS_OF))
     return {
         f"cpu_seconds_at_{roles}_roles": round(time.process_time() - cpu, 2),
         f"wall_seconds_at_{roles}_roles": round(time.perf_counter() - wall, 2),

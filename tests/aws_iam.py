@@ -9,8 +9,8 @@ import msgspec
 
 from collectors.aws.evaluator.account import AccountEvaluation
 from collectors.aws.evaluator.authorization_details import principal_records
+from collectors.aws.evaluator.evaluation import evaluate_account
 from collectors.aws.evaluator.facts import AwsFacts, Compute
-from collectors.aws.evaluator.judge import judge
 from scanner.records import Gap, Grant, Link, Record, ServiceUse, Trust
 
 AS_OF = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
@@ -170,7 +170,7 @@ def account(of: AwsFacts) -> AccountEvaluation:
 
 
 def records(of: AwsFacts) -> list[Record]:
-    return [*of.memberships, *judge(of, AS_OF)]
+    return [*of.memberships, *evaluate_account(of, AS_OF)]
 
 
 def grants(of: AwsFacts, name: str) -> list[Grant]:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
+from collectors.aws.evaluator.evaluation import evaluate_dump
 from collectors.aws.evaluator.facts import ResourcePolicy
-from collectors.aws.evaluator.judge import judge_documents
 from collectors.aws.evaluator.usage import WINDOW
 from scanner.records import Gap, Grant, Trust
 from tests.aws_iam import (
@@ -53,7 +53,7 @@ def managed_grants() -> dict[str, Grant]:
         version = {"VersionId": "v1", "IsDefaultVersion": True, "Document": entry["Document"]}
         policies.append({"PolicyName": name, "Arn": address, "PolicyVersionList": [version]})
         roles.append(role(f"r{number}", managed=(address,)))
-    found = judge_documents({"RoleDetailList": roles, "Policies": policies}, ACCOUNT, AS_OF)
+    found = evaluate_dump({"RoleDetailList": roles, "Policies": policies}, ACCOUNT, AS_OF)
     assert not [one for one in found if isinstance(one, Gap)]
     return {
         one.role: one for one in found if isinstance(one, Grant) and not one.role.startswith("escalation:")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from collectors.aws.evaluator.judge import judge_documents
+from collectors.aws.evaluator.evaluation import evaluate_dump
 from scanner.records import Grant
 from tests.aws_iam import ACCOUNT, ADMINISTRATOR, AS_OF, role, trusting
 from tests.test_aws_grants import MANAGED, managed_grants
@@ -99,7 +99,7 @@ def levels(*names: str, services: tuple[str, ...] = ()) -> dict[str, str]:
     trust = trusting({"Service": [f"{one}.amazonaws.com" for one in services]})
     roles = [role("strong", trust=trust, managed=(ADMINISTRATOR,))]
     roles += [role(name, managed=(addresses[name],)) for name in names]
-    found = judge_documents({"RoleDetailList": roles, "Policies": policies}, ACCOUNT, AS_OF)
+    found = evaluate_dump({"RoleDetailList": roles, "Policies": policies}, ACCOUNT, AS_OF)
     order = ("unknown", "read", "write", "escalation", "admin")
     best: dict[str, str] = {}
     for one in found:

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collectors.aws.evaluator.evaluation import evaluate_dump
 from collectors.aws.evaluator.facts import ResourcePolicy
-from collectors.aws.evaluator.judge import judge_documents
 from tests.aws_iam import ACCOUNT, AS_OF, facts, records, role, user
 
 WORDS = st.sampled_from(
@@ -83,11 +83,11 @@ def test_nothing_raises(document: Any) -> None:
 
 
 def test_dumps_with_little_in_them() -> None:
-    assert judge_documents({}, ACCOUNT, AS_OF) == []
+    assert evaluate_dump({}, ACCOUNT, AS_OF) == []
     bare: dict[str, Any] = {
         "UserDetailList": [{"UserName": "u", "Arn": "arn:aws:iam::1:user/u", "GroupList": None}],
         "GroupDetailList": [{"GroupName": "g"}],
         "RoleDetailList": [{"RoleName": "r", "Arn": "x"}],
         "Policies": [{"Arn": "y", "PolicyVersionList": None}],
     }
-    assert {type(one).__name__ for one in judge_documents(bare, ACCOUNT, AS_OF)} <= {"Gap"}
+    assert {type(one).__name__ for one in evaluate_dump(bare, ACCOUNT, AS_OF)} <= {"Gap"}

@@ -97,14 +97,14 @@ def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datet
     and gaps, which say what is unknown. An account whose users, roles and groups were not read in full is skipped.
     ``as_of`` is the night's time.
     """
+    from collectors.aws.evaluator.evaluation import evaluate_account
     from collectors.aws.evaluator.evidence import Evidence
-    from collectors.aws.evaluator.judge import judge
 
     evidence = Evidence()
     evidence.add_all(policies)
     evidence.add_all(records)
     for account in evidence.accounts():
-        yield from judge(evidence.facts(account), as_of)
+        yield from evaluate_account(evidence.facts(account), as_of)
 
 
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:

@@ -8,8 +8,8 @@ import functools
 from typing import TYPE_CHECKING
 
 from collectors.aws.credential_report import CredentialReport, read_report
+from collectors.aws.evaluator.evaluation import evaluate_account
 from collectors.aws.evaluator.evidence import Evidence
-from collectors.aws.evaluator.judge import judge
 from collectors.aws.facts import KeySightings
 from collectors.aws.failures import MalformedError
 from collectors.aws.listings import credentials, iam, identity_center, identity_providers, organization
@@ -62,11 +62,11 @@ def read_account(scope: AwsScope, org: OrganizationReader) -> Iterator[Record]:
     evidence = Evidence()
     yield from evidence.keep(_listed(scope, org, evidence))
     if scope.ref in evidence.accounts():
-        yield from scope.listing(_judged(scope, evidence), GRAPH, *JUDGED)
+        yield from scope.listing(_evaluated(scope, evidence), GRAPH, *JUDGED)
 
 
-def _judged(scope: AwsScope, evidence: Evidence) -> Iterator[Record]:
-    return judge(evidence.facts(scope.ref), scope.run.as_of)
+def _evaluated(scope: AwsScope, evidence: Evidence) -> Iterator[Record]:
+    return evaluate_account(evidence.facts(scope.ref), scope.run.as_of)
 
 
 def _listed(scope: AwsScope, org: OrganizationReader, evidence: Evidence) -> Generator[Record, None, None]:
@@ -228,7 +228,7 @@ def read_organization(scope: AwsScope, org: OrganizationReader) -> Iterator[Reco
     """Yield the organization's own records: units, closed accounts, policies, users of Identity Center."""
     yield from organization.organization_listings(scope, org, lambda _, entry: not is_active(entry))
     yield from scope.listing(
-        identity_center.people(scope, _identity_center_region(scope, org)),
+        identity_center.users_and_groups(scope, _identity_center_region(scope, org)),
         "identitystore:ListUsers",
         "identities/identity-center-user",
         "identities/identity-center-group",

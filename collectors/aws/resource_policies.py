@@ -53,7 +53,7 @@ def resource_policies(
         )
 
 
-def doubts(scope: AwsScope, service: PolicyService) -> tuple[str, ...]:
+def incomplete_tables(scope: AwsScope, service: PolicyService) -> tuple[str, ...]:
     """Return the tables that are incomplete if the resources of a service could not be listed."""
     return (POLICIES, *DOUBTS) if service in scope.config.resource_policies else ()
 
@@ -98,7 +98,7 @@ def _text(policy: Any) -> str | None:
         raise MalformedError("the policy is truncated or not a JSON object") from None
 
 
-def answered(answer: dict[str, Any], key: str, operation: str) -> Any:
+def required_field(answer: dict[str, Any], key: str, operation: str) -> Any:
     """Return a required field of a response. Raises `MalformedError` if it is missing."""
     if key not in answer:
         raise MalformedError(f"{operation}: the response contains no {key}")

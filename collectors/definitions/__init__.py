@@ -1,20 +1,20 @@
 """Pipeline definition files: of local checkouts here, and of GitHub and GitLab through `parse` and `definition_records`.
 
-Needs: read access to the folders in ``paths``. Nothing is run, fetched or evaluated, git is not called, symbolic
-links that leave the folder are not followed.
+Needs: read access to the folders in ``paths``. Nothing is run, fetched or evaluated; git is not called; symbolic links
+that leave the folder are not followed.
 
-A GitLab pipeline is read with the files that it includes from its own checkout, also under conditions, and with the
-child pipelines that it starts; these files are no pipelines of their own then.
+A GitLab pipeline is read with the files that it includes from its own checkout, including conditional includes, and
+with the child pipelines that it starts; these files are then not separate pipelines.
 
-Cannot see: what reusable workflows, templates, other includes and computed expressions hide (each is named in a weakness of
-code ``unresolved-reference``), stored secrets' values, the role of a CodeBuild project or a service connection, and in a
-Jenkinsfile, which is a program, anything but what stands in it literally (confidence low). A GitLab job gets every CI
-variable of its project that is in scope; only those that the file reads are listed.
+Cannot see: the content of reusable workflows, templates and other includes, and computed expressions (each is named in
+a weakness with code ``unresolved-reference``); values of stored secrets; the role of a CodeBuild project or a service
+connection; in a Jenkinsfile, which is a program, anything but literal calls (confidence low). A GitLab job gets every
+CI variable of its project that is in scope; only those that the file reads are listed.
 
-For other collectors: `definition_records` gives the records of a definition that `parse` read. What they know of its
-repository, and what they call its pipelines, they say in a `Context`; nothing here knows them by name::
+For other collectors: `definition_records` yields the records of a definition that `parse` returned. They describe its
+  repository and the kinds of its pipelines in a `Context`; nothing here refers to another collector by name::
 
-    if format_of(path) is not None:  # by its name; format_by_content(text) tells of files of any name
+    if format_of(path) is not None:  # by file name; format_by_content(text) works for any name
         try:
             definition = parse(path, text, run.fingerprint, owner="lanternpay")
         except DefinitionError as exc:            # one file's `Gap`: Failure(reason=exc.reason, detail=str(exc))
@@ -24,21 +24,22 @@ repository, and what they call its pipelines, they say in a `Context`; nothing h
                           repository_id="5001", owner_id="7001001", default_branch="main", ...)
         yield from definition_records(definition, context=context)
 
-For a GitLab pipeline with what it includes, `gitlab_pipeline` takes the place of `parse`: it is given an `IncludeReader`,
-which hands out included files. Nothing else of this package is imported by another collector.
+For a GitLab pipeline with its includes, use `gitlab_pipeline` instead of `parse`, with an `IncludeReader` that returns
+included files. Other collectors import nothing else from this package.
 
-Records of a definition: one `Identity` (``github:workflow:<repo id>:<path>``, ``github:action:...`` for composite actions,
-``gitlab:pipeline:<project id>``, ``definitions:ci-pipeline:<repository>:<path>``) with issuer, subjects and tokens, triggers, token
-permissions, names of secrets and variables, environments, runners and logins (``aws:oidc``, ``aws:static``); a `Secret` of store
-``ci-file`` for each hard-coded value; a `Link` ``uses`` for each role it signs in to by OIDC; a `Link` ``deploys`` for each
-workload that it visibly deploys (an ARN, ``aws:ecs-service-name:CLUSTER/NAME``, ``aws:lambda-function-name:NAME``,
+Records of a definition: one `Identity` (``github:workflow:<repo id>:<path>``, ``github:action:...`` for composite
+actions, ``gitlab:pipeline:<project id>``, ``definitions:ci-pipeline:<repository>:<path>``) with issuer, subjects and
+tokens, triggers, token permissions, names of secrets and variables, environments, runners and logins (``aws:oidc``,
+``aws:static``); a `Secret` of store ``ci-file`` for each hard-coded value; a `Link` ``uses`` for each role it signs in
+to by OIDC; a `Link` ``deploys`` for each workload that it deploys with a literal name (an ARN,
+``aws:ecs-service-name:CLUSTER/NAME``, ``aws:lambda-function-name:NAME``,
 ``kubernetes:workload:CLUSTER/NAMESPACE/NAME``, ``kubernetes:helm-release:...``, ``gcp:cloud-run-service-name:NAME``,
-``azure:webapp-name:NAME``); a `Weakness` of the identity for each `Problem`, and one of code
-``unresolved-reference`` for each reference that hides something.
+``azure:webapp-name:NAME``); a `Weakness` of the identity for each `Problem`, and one with code ``unresolved-reference``
+for each reference that could not be resolved.
 
-Of GitHub workflows: outputs and variables are followed through steps and jobs as far as the file shows them
-(`github_taint`, `shell_flow`), and conditions that keep strangers out are believed where every alternative of them does
-(`github_conditions`).
+In GitHub workflows, outputs and variables are followed through steps and jobs as far as the file shows them
+(`github.taint`, `shell.flow`), and a condition counts as a guard if every alternative in it excludes untrusted users
+(`github.conditions`).
 """
 
 from __future__ import annotations

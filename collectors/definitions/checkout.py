@@ -1,10 +1,9 @@
 """The collector over local checkouts: ``sprawlscan collect --only definitions --path DIR``.
 
-What is read: definition files by their name (``.github/workflows/ci.yml``). In a folder that is no checkout, that is,
-has neither ``.git`` nor ``.github`` in it or above it, YAML files are read, too, whose content is unmistakable
-(``on:`` with ``jobs:``), whatever they are called; so they are in a checkout that has no definition by name. In every
-other checkout such a file is an example or a template that nothing runs. A path may also be one file: then
-it is read, or a `Gap` says why not.
+What is read: definition files by name (``.github/workflows/ci.yml``). In a folder that is not a checkout (no ``.git``
+or ``.github`` in it or above it), and in a checkout without a definition file by name, YAML files with any name are
+also read if their content is unmistakable (``on:`` with ``jobs:``). In any other checkout such a file is an example or
+a template that nothing runs. A path may also be a single file: then it is read, or a `Gap` says why not.
 """
 
 from __future__ import annotations
@@ -39,25 +38,25 @@ _SKIPPED = frozenset(
     (".git", ".hg", ".svn", "node_modules", ".venv", "venv", ".terraform", "__pycache__", ".tox")
 )
 _FILLED = ("identities", "links", "secrets", "weaknesses")
-"""Tables that a definition file fills; one that cannot be read leaves a `Gap` in each."""
+"""Tables that a definition file fills. A file that cannot be read is a `Gap` in each."""
 
 
 class Config(Section):
     """Local checkouts whose pipeline definitions are read."""
 
     paths: list[Path] = Field(default_factory=list)
-    """Folders, each a checkout, a folder of checkouts or of definition files, or single files; relative ones from the
-    folder of config.yaml."""
+    """Folders (a checkout, a folder of checkouts, or a folder of definition files) or single files. Relative paths
+    start at the folder of config.yaml."""
     include: list[str] = Field(default_factory=lambda: ["*"])
     """Globs of paths inside the folder; only files that match one are read."""
     exclude: list[str] = Field(default_factory=list)
-    """Globs of paths inside the folder that are left out."""
+    """Globs of paths inside the folder that are excluded."""
     max_bytes: int = Field(default=MAX_BYTES, ge=1, le=MAX_BYTES)
-    """Larger files are not read, and are reported as a gap."""
+    """Files larger than this are not read and become a gap."""
 
 
 class Remote(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a checkout came from."""
+    """The remote repository of a checkout."""
 
     host: str
     repository: str
@@ -66,7 +65,7 @@ class Remote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:  # noqa: ARG001  the shape of every collector
-    """Yield one target a path. Raises `TargetError` for a path that is not there."""
+    """Yield one target for each path. Raises `TargetError` for a path that does not exist."""
     names: dict[str, int] = {}
     for path in config.paths:
         named = path.expanduser().absolute()
@@ -87,7 +86,7 @@ def targets(config: Config, run: Run) -> Iterator[Target]:  # noqa: ARG001  the 
 
 
 def _root_of(file: Path) -> Path:
-    """Return the checkout that a file lies in, else the folder that it lies in."""
+    """Return the checkout that contains a file, or else its folder."""
     for parent in file.parents:
         if (parent / ".git").exists():
             return parent
@@ -96,7 +95,9 @@ def _root_of(file: Path) -> Path:
 
 
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
-    """Yield the checkout as an `Account` and the records of its definition files; a bad file costs only itself."""
+    """Yield the checkout as an `Account` and the records of its definition files. An unreadable file affects only
+    itself.
+    """
     folder = Path(target.params["path"])
     remote = remote_of(folder)
     yield Account(
@@ -175,7 +176,7 @@ def _explain(exc: Exception) -> Failure | None:
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True):
-    """One definition file, and what is needed to read it."""
+    """One definition file, and the context needed to read it."""
 
     folder: Path
     path: str
@@ -185,11 +186,11 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     config: Config
     run: Run
     included: set[str]
-    """Files that belong to a pipeline that was read: it grows."""
+    """Files that belong to a pipeline already read; grows while files are read."""
 
 
 def _file(file: _File, skipped: Failure | None) -> Iterator[Record]:
-    """Yield the records of one file; of each table that it fills, whether it was read: one bad file weighs as one."""
+    """Yield the records of one file, and its coverage of each table that it fills."""
     call = f"read {file.path}"
     if skipped is not None:
         yield from (gap(_asked(file.target, table, call), skipped) for table in _FILLED)
@@ -229,7 +230,7 @@ def _gitlab(file: _File, text: str, owner: str) -> tuple[Definition, list[Record
     unread = {branch.read.shown: branch.read for branch in branches if branch.read.reason is not None}
     gaps: list[Record] = []
     for path, read in unread.items():
-        # A file that the walk finds tells its own failure.
+        # A file that the walk finds reports its own failure.
         if read.reason is not None and path not in file.included and format_of(path) is None:
             file.included.add(path)
             failure = Failure(reason=read.reason, detail=f"{path}: {read.why}")
@@ -238,7 +239,7 @@ def _gitlab(file: _File, text: str, owner: str) -> tuple[Definition, list[Record
 
 
 def _repository(folder: Path, path: str) -> str:
-    """Return the folder, inside the one that is scanned, of the repository that a GitLab pipeline belongs to."""
+    """Return the folder of a GitLab pipeline's repository, relative to the scanned folder."""
     above = [parent.as_posix() for parent in PurePosixPath(path).parents]
     for marked, name in ((above, ".git"), (above[::-1], ".gitlab-ci.yml")):
         for parent in marked:
@@ -248,15 +249,14 @@ def _repository(folder: Path, path: str) -> str:
 
 
 def _order(found: tuple[str, Failure | None]) -> tuple[bool, int]:
-    """Sort the pipelines of GitLab first, and outer ones before inner ones: they take in other definitions."""
+    """Sort GitLab pipelines first, outer folders before inner ones, because they include other definitions."""
     name, depth = found[0].rsplit("/", 1)[-1], found[0].count("/")
     return (False, depth) if name in {".gitlab-ci.yml", ".gitlab-ci.yaml"} else (True, 0)
 
 
 def definition_files(folder: Path, config: Config) -> Iterator[tuple[str, Failure | None]]:
-    """Yield the definition files below a folder, in order, each with why it is not to be read.
-
-    A symbolic link that leaves the folder is not followed: what it leads to is not this checkout's.
+    """Yield the definition files below a folder, in order, each with the reason if it must not be read. A symbolic link
+    that leaves the folder is not followed: its target does not belong to this checkout.
     """
     unreadable: list[OSError] = []
     checkouts: set[str] = set()
@@ -287,7 +287,7 @@ def definition_files(folder: Path, config: Config) -> Iterator[tuple[str, Failur
 
 
 def _judged(folder: Path, path: str, config: Config) -> tuple[str, Failure | None]:
-    """Return a path with why the file is not to be read, if it is not."""
+    """Return a path, with the reason if the file must not be read."""
     full = folder / path
     if full.is_symlink() and not full.resolve().is_relative_to(folder.resolve()):
         return path, Failure(
@@ -301,9 +301,9 @@ def _judged(folder: Path, path: str, config: Config) -> tuple[str, Failure | Non
 
 
 def _by_content(folder: Path, path: str, config: Config) -> tuple[str, Failure | None] | None:
-    """Return a file whose name tells nothing, if its content tells what it is."""
+    """Return a file whose name says nothing, if its content shows that it is a definition."""
     if _judged(folder, path, config)[1] is not None:
-        return None  # a link, a device or a huge file under any name: nothing says that it is a definition
+        return None  # a link, a device or a huge file with any name: nothing shows that it is a definition
     try:
         known = format_by_content(_text(folder / path))
     except OSError as exc:
@@ -318,7 +318,7 @@ def _wanted(path: str, config: Config) -> bool:
 
 
 def _text(path: Path) -> str:
-    """Return a file's text: UTF-8, or UTF-16 with a byte order mark; what is neither stays readable in part."""
+    """Return a file's text: UTF-8, or UTF-16 with a byte order mark; invalid bytes are replaced."""
     raw = path.read_bytes()
     if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         return raw.decode("utf-16", "replace")
@@ -331,7 +331,7 @@ _REMOTE = re.compile(
 
 
 def remote_of(folder: Path) -> Remote | None:
-    """Return the remote ``origin`` of a checkout, read from .git/config; None when there is none that is readable."""
+    """Return the remote ``origin`` of a checkout, read from .git/config; None if there is none or it cannot be read."""
     git = folder / ".git"
     try:
         if git.is_symlink() or not git.is_dir():

@@ -1,4 +1,4 @@
-"""What the caller knows of the repository in which a definition stands, and how its platform calls pipelines."""
+"""What the caller knows about a definition's repository, and the kinds of its platform's pipelines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PipelineKind(msgspec.Struct, frozen=True, kw_only=True):
-    """How the identity of a pipeline is called."""
+    """The kind of a pipeline's identity."""
 
     id_kind: str
     """The second part of `Identity.id`: ``workflow``."""
@@ -25,10 +25,10 @@ OTHER_PIPELINES = PipelineKind(id_kind="ci-pipeline", kind="ci-pipeline")
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """What the caller knows of the repository in which a definition stands."""
+    """What the caller knows about a definition's repository."""
 
     provider: str
-    """The collector that asks: ``github``, ``gitlab``, ``definitions``."""
+    """The calling collector: ``github``, ``gitlab``, ``definitions``."""
     account_id: str
     """The repository's `Account.id`."""
     repository: str
@@ -44,34 +44,33 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     issuer: str | None = None
     """Issuer of the platform's tokens; None for the platform's public service. GHES: ``https://HOST/_services/token``."""
     immutable_subject: bool | None = False
-    """True when subjects are ``repo:OWNER@ID/REPO@ID:...``; None when that is not known, so that both forms count."""
+    """True if subjects are ``repo:OWNER@ID/REPO@ID:...``; None if unknown, so that both forms count."""
     claim_keys: list[str] | None = None
-    """What a customized subject is made of: GitHub's ``include_claim_keys``, GitLab's
-    ``ci_id_token_sub_claim_components``; None for the default one."""
+    """The claims of a customized subject: GitHub's ``include_claim_keys``, GitLab's
+    ``ci_id_token_sub_claim_components``; None for the default."""
     maybe_keys: list[str] | None = None
-    """Another template that may be in force, where the repository's own settings could not be read."""
+    """Another template that may apply, if the repository's own settings could not be read."""
     pipelines: dict[str, PipelineKind] = {}
-    """How the identity of a definition is called, by its format; `OTHER_PIPELINES` where a format is not named."""
+    """The kind of a definition's identity, by format; `OTHER_PIPELINES` for other formats."""
     one_per_repository: bool = False
-    """True where a repository has one pipeline, whatever file it stands in: its identity is the repository's."""
+    """True if a repository has exactly one pipeline, whose identity is derived from the repository."""
     called: dict[str, list[Job]] = {}
-    """Jobs of the repository's own reusable workflows, by path: their environments are in the tokens of who calls."""
+    """Jobs of the repository's own reusable workflows, by path: their environments appear in the callers' tokens."""
     variables: dict[str, str] = {}
-    """Values of plain, unsecret variables: used to resolve role ARNs and names of workloads; never written down
-    otherwise."""
+    """Values of variables that are not secret, used only to resolve role ARNs and names of workloads; never stored."""
     environment_variables: dict[str, dict[str, str]] = {}
-    """The same of single environments: a job sees its environment's before the repository's."""
+    """The same for each environment: an environment's variables take precedence over the repository's."""
     secret_values: dict[str, str] = {}
-    """Names of secrets whose value is known to be an identifier; as for `variables`."""
+    """Like `variables`, for secrets whose value is known to be only an identifier."""
     archived: bool | None = None
-    """True when the repository is archived, so that nothing runs."""
+    """True if the repository is archived, so that nothing runs."""
     url: str | None = None
-    """Where a person looks at the file."""
+    """The file's web page."""
 
     def pipeline(self, kind: Format) -> PipelineKind:
-        """Return how the identity of a definition of this format is called."""
+        """Return the kind of the identity of a definition of this format."""
         return self.pipelines.get(kind, OTHER_PIPELINES)
 
     def values(self, environment: str | None) -> dict[str, str]:
-        """Return the plain variables that a job of an environment sees, as far as they are known."""
+        """Return the known plain variables of a job in an environment."""
         return self.variables | self.environment_variables.get(environment or "", {})

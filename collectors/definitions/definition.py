@@ -1,11 +1,9 @@
-"""What a pipeline's definition file says, in one provider-neutral shape.
+"""The content of a pipeline definition in one provider-neutral form. A parser evaluates nothing: expressions stay text,
+and it reads only the files that its caller passes. Templates, expressions and reusable workflows that could not be
+resolved are listed in `Definition.unresolved`.
 
-A parser evaluates nothing: expressions stay text, and it reads no file but those that its caller hands it. What hides
-behind a template, an expression or a reusable workflow is named in `Definition.unresolved`.
-
-Lines of a definition of several files share one number space: file n starts at n times `FILE`. So what is read out of a
-merged definition keeps one number for where it stands, and arithmetic on lines stays what it is; `Definition.where`
-tells file and line.
+Line numbers of a definition of several files share one number space: file n starts at n times `FILE`. So a location in
+a merged definition is a single number, and arithmetic on lines works; `Definition.where` returns file and line.
 """
 
 from __future__ import annotations
@@ -35,13 +33,13 @@ Pin: TypeAlias = Literal["sha", "digest", "tag", "branch", "none", "local", "exp
 RunnerKind: TypeAlias = Literal["hosted", "self-hosted", "unknown"]
 
 FILE = 1 << 25
-"""Between the lines of one file and the next: more lines than a file of the largest size has."""
+"""Offset between the lines of one file and the next: more lines than the largest file has."""
 NOWHERE = FILE >> 1
-"""From here on, the line within a file is not known."""
+"""From this number on, the line within the file is unknown."""
 
 
 class DefinitionError(Exception):
-    """A file could not be read as what its name promises: one `Gap` for that file, and no more."""
+    """A file could not be parsed in its format: one `Gap`, for that file only."""
 
     def __init__(self, reason: Reason, detail: str, line: int | None = None) -> None:
         super().__init__(f"line {line}: {detail}" if line else detail)
@@ -59,10 +57,11 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     scope: Scope
     job: str | None = None
     environment: str | None = None
-    """The environment of the job, whose secrets come first."""
+    """The environment of the job, whose secrets take precedence."""
     store: str | None = None
-    """Where it is kept, when the file says so: ``secrets-manager``, ``parameter-store``, ``secret-manager``, ``key-vault:NAME``,
-    ``vault``, ``variable-group``, ``service-connection``, ``secure-file``, ``jenkins-credentials``."""
+    """Where it is stored, if the file says so: ``secrets-manager``, ``parameter-store``, ``secret-manager``,
+    ``key-vault:NAME``, ``vault``, ``variable-group``, ``service-connection``, ``secure-file``,
+    ``jenkins-credentials``."""
     via: str = "name"
     """``name``, ``toJSON``, ``inherit`` or ``index``."""
 
@@ -74,20 +73,20 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     """``aws``, ``gcp``, ``azure``, ``vault``, ``pypi``, ``npm``, ``registry``, ``github-app``, ..."""
     how: Literal["oidc", "static"]
     targets: list[str] = []
-    """The role ARNs, service accounts or client ids it asks for; expressions that could not be resolved stay text."""
+    """The role ARNs, service accounts or client ids it requests; unresolved expressions stay text."""
     audience: str | None = None
-    """The ``aud`` of the token it asks for."""
+    """The ``aud`` of the token it requests."""
     secrets: list[str] = []
     """Names of the stored secrets that it uses."""
     line: int
     job: str | None = None
     environment: str | None = None
     token_allowed: bool | None = None
-    """Whether the job may ask for an identity token; None where the format has no such permission."""
+    """Whether the job may request an identity token; None if the format has no such permission."""
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
-    """Foreign code that runs in the pipeline."""
+    """Third-party code that runs in the pipeline."""
 
     kind: Literal[
         "action", "reusable-workflow", "image", "include", "template", "pipe", "library", "component"
@@ -98,13 +97,13 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     pin: Pin
     third_party: bool
     secrets: list[str] = []
-    """Names of the secrets that are handed to it, or that its job's environment holds; ``*`` for all."""
+    """Names of the secrets passed to it or in its job's environment; ``*`` for all."""
     line: int
     job: str | None = None
 
 
 class HardCoded(msgspec.Struct, frozen=True, kw_only=True):
-    """A secret value that stands in the file."""
+    """A secret value in the file."""
 
     name: str
     line: int
@@ -114,7 +113,7 @@ class HardCoded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Deploy(msgspec.Struct, frozen=True, kw_only=True):
-    """A workload that a job visibly deploys."""
+    """A workload that a job deploys."""
 
     target: str
     """An ARN, or ``aws:ecs-service-name:CLUSTER/NAME``, ``aws:lambda-function-name:NAME``, ``kubernetes:...``."""
@@ -124,10 +123,10 @@ class Deploy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """A weakness that the file shows by itself."""
+    """A weakness visible in the file itself."""
 
     code: str
-    """``unpinned-uses``, ``template-injection``, ``dangerous-triggers``, ...: see docs of `collectors.definitions`."""
+    """``unpinned-uses``, ``template-injection``, ``dangerous-triggers``, ...: see `collectors.definitions`."""
     line: int
     detail: str
     severity: Severity
@@ -136,7 +135,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unresolved(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that the file refers to and does not show: a template, a computed name, a called workflow."""
+    """A reference that could not be resolved: a template, a computed name, a called workflow."""
 
     line: int
     what: str
@@ -152,38 +151,38 @@ class JobRunner(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One job, or what the format has in its place: a stage's step, a build."""
+    """One job, or the format's equivalent: a step, a build."""
 
     name: str
     line: int
     runner: JobRunner | None = None
     environment: str | None = None
-    """``*`` when it is computed."""
+    """``*`` if it is computed."""
     permissions: dict[str, str] | None = None
-    """Effective token permissions; None when the platform's default decides. ``{"*": "write"}`` is write-all."""
+    """Effective token permissions; None if the platform's default applies. ``{"*": "write"}`` is write-all."""
     identity_token: bool | None = None
-    """Whether it can ask for an OIDC token; None when the file does not tell."""
+    """Whether it can request an OIDC token; None if the file does not say."""
     refs: list[str] = []
-    """Git refs on which it runs, ``*`` in them for any text; empty when unknown or any. ``refs/heads/main``."""
+    """Git refs on which it runs, in which ``*`` matches any text; empty if unknown or any. ``refs/heads/main``."""
     calls: str | None = None
-    """The reusable workflow that it is, with its ref."""
+    """The reusable workflow that it calls, with its ref."""
 
 
 class Included(msgspec.Struct, frozen=True, kw_only=True):
-    """A file besides the definition's own that it consists of."""
+    """A file included in the definition."""
 
     path: str
-    """As records name it: ``ci/build.yml``, ``deploy.yml@lantern/templates``, ``https://example.org/ci.yml``."""
+    """Its name in records: ``ci/build.yml``, ``deploy.yml@lantern/templates``, ``https://example.org/ci.yml``."""
     line: int | None = None
-    """Stands for every line of it, where only the statement is known that brings it in."""
+    """Used for every line of the file, if only the including statement is known."""
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
-    """One definition: a file, with what it includes as far as that was read."""
+    """One definition: a file, with its includes as far as they were read."""
 
     path: str
     included: list[Included] = []
-    """The other files, in the order of their lines."""
+    """The included files, in the order of their line numbers."""
     format: Format
     name: str
     line: int = 1
@@ -191,31 +190,31 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """Event to the git refs on which it starts the pipeline (``refs/heads/main``); empty list for any."""
     jobs: list[Job] = []
     permissions: dict[str, str] | None = None
-    """Token permissions for all jobs; None when the platform's default decides."""
+    """Token permissions for all jobs; None if the platform's default applies."""
     secrets: list[Reference] = []
     variables: list[Reference] = []
     logins: list[Login] = []
     uses: list[Use] = []
     dangerous_triggers: list[str] = []
-    """Triggers by which strangers run this pipeline with its own rights."""
+    """Triggers by which untrusted users run this pipeline with its own rights."""
     untrusted_checkout: bool = False
-    """Whether it checks out a stranger's code under one of them."""
+    """Whether it checks out untrusted code under one of them."""
     hard_coded: list[HardCoded] = []
     deploys: list[Deploy] = []
     problems: list[Problem] = []
     unresolved: list[Unresolved] = []
     """What could not be resolved."""
     job_token: bool = False
-    """Whether jobs get a token of the platform, whose rights are its default where the file does not say."""
+    """Whether jobs get a token of the platform, with default rights unless the file sets them."""
     service_accounts: list[str] = []
-    """The platform account that it runs as, where the file names one (Cloud Build)."""
+    """The service account that it runs as, if the file names one (Cloud Build)."""
     confidence: Literal["high", "low"] = "high"
-    """low for formats that are programs (Jenkinsfile), and for files that had to be repaired (tabs)."""
+    """Low for formats that are programs (Jenkinsfile) and for files that had to be repaired (tabs)."""
 
     def audience(self, job: Job) -> str:
-        """Return the audience of a job's identity token; ``*`` where it may ask for any.
+        """Return the audience of a job's identity token; ``*`` if it may request any.
 
-        Any step of a job that may ask for a token may ask for any audience; the logins say which it asks for.
+        Any step of a job that may request a token may request any audience; the logins show which it requests.
         """
         found = {
             login.audience
@@ -233,13 +232,13 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
         return self.included[number - 1].path if number else self.path
 
     def line_in_file(self, line: int) -> int | None:
-        """Return the line within its file; None where that is not known."""
+        """Return the line within its file; None if unknown."""
         number, within = divmod(line, FILE)
         if within < NOWHERE:
             return within
         return self.included[number - 1].line if number else None
 
     def where(self, line: int) -> str:
-        """Return ``path:line``; the path alone where the line is not known."""
+        """Return ``path:line``; the path alone if the line is unknown."""
         path, known = self.file_of(line), self.line_in_file(line)
         return path if known is None else f"{path}:{known}"

@@ -1,4 +1,4 @@
-"""Which files are pipeline definitions, by name or by what they say, and which parser reads them."""
+"""Recognizes pipeline definitions by name or content, and selects the parser."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _SIGNS: tuple[tuple[Format, tuple[re.Pattern[str], ...]], ...] = tuple(
         ("jenkinsfile", (r"^[ \t]*pipeline[ \t]*\{", r"\bagent\b", r"\bstage[ \t]*\(")),
     )
 )  # fmt: skip
-"""Format to what all stands in such a file, and together in no other."""
+"""Format to patterns that all occur in its files, and together in no other format."""
 _INLINE = re.compile(r"\s*\{")
 
 
 def format_by_content(text: str) -> Format | None:
-    """Return which definition a text is, where nothing else looks like it; None if that is not sure.
+    """Return the format of a text if its content is unmistakable, else None.
 
     A workflow has ``on:`` and ``jobs:`` at its top, an action has ``runs:`` with ``using:``, and so on.
     """
     shown = text[:_JUDGED].removeprefix("\ufeff")
-    if _INLINE.match(shown):  # written as one value, in JSON's way: its keys do not start lines
+    if _INLINE.match(shown):  # written in one line, like JSON: keys are not at the start of a line
         shown = re.sub(r"[{,][ \t]*(?=[\"']?[\w-]+[\"']?[ \t]*:)", "\n", shown)
     for name, signs in _SIGNS:
         if all(sign.search(shown) for sign in signs):
@@ -56,11 +56,11 @@ def format_by_content(text: str) -> Format | None:
 
 
 _JUDGED = 500_000
-"""Characters that are looked at to tell a format."""
+"""Number of characters examined to recognize a format."""
 
 
 def format_of(path: str) -> Format | None:
-    """Return which definition a file is, by its path with ``/``; None if it is none."""
+    """Return the format of a definition file by its path (with ``/``); None for other files."""
     return next((name for name, pattern in _NAMES if pattern.fullmatch(path)), None)
 
 
@@ -72,10 +72,9 @@ def parse(
     owner: str | None = None,
     kind: Format | None = None,
 ) -> Definition:
-    """Read one definition file. Raises `DefinitionError`, and nothing else, for what cannot be read.
-
-    ``owner`` is the GitHub account or GitLab group whose actions and templates are its own, not third-party.
-    ``kind`` is what the file is, where somebody says so; else its name does, and where that tells nothing, its content.
+    """Parse one definition file. Raises only `DefinitionError`, if it cannot be parsed. ``owner`` is the GitHub account
+    or GitLab group whose actions and templates are not third-party. ``kind`` is the format, if known; otherwise it
+    follows from the name or else the content.
     """
     kind = kind or format_of(path) or format_by_content(text)
     if len(text) > MAX_BYTES:

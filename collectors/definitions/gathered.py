@@ -1,4 +1,4 @@
-"""What parsers of definitions other than GitHub's gather, and how they judge scripts, images and plain values."""
+"""Collects what parsers of definitions other than GitHub's find, and evaluates scripts, images and plain values."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ _ONE_VARIABLE = re.compile(r"\$\{?\w+\}?|\$\([\w.-]+\)")
 _ECHO = re.compile(r"^\s*(?:-\s*)?(?:echo|printf|print|Write-Host|Write-Output)\b|\b(?:env|printenv)\s*$")
 _HIDDEN = re.compile(r"[|>]")
 _QUOTED = re.compile(r"'[^'\"]*'")
-"""What a shell does not fill in; in double quotes a single quote means nothing."""
+"""Quoted text in which a shell expands nothing; within double quotes a single quote has no meaning."""
 
 
 class Gathered:
-    """Lists that fill while a definition is read."""
+    """Lists that are filled while a definition is parsed."""
 
     def __init__(self, path: str, kind: Format, fingerprint: Fingerprint) -> None:
         self.path = path
@@ -77,10 +77,10 @@ class Gathered:
         service_accounts: list[str] | None = None,
         low: bool = False,
     ) -> Definition:
-        """Return what was gathered."""
+        """Return the definition."""
         problems = [*self.problems, *_static(self.logins), *_duplicates(documents or [])]
         unique = {(p.code, p.line, p.job, p.detail): p for p in problems}
-        # A value that several jobs take over from one place is one copy.
+        # A value that several jobs inherit from one place is one copy.
         copies = {(h.line, h.column, h.seen.fingerprint): h for h in reversed(self.hard_coded)}
         return Definition(
             path=self.path,
@@ -105,13 +105,13 @@ class Gathered:
     def problem(
         self, code: str, line: int, detail: str, *, severity: Severity, fix: str, job: str | None = None
     ) -> None:
-        """Note a problem."""
+        """Record a problem."""
         self.problems.append(
             Problem(code=code, line=line, detail=detail, severity=severity, fix=fix, job=job)
         )
 
     def image(self, image: str | None, line: int, job: str | None, secrets: list[str] | None = None) -> None:
-        """Note a container image and how it is pinned."""
+        """Record a container image and how it is pinned."""
         if not image or not image.strip() or re.fullmatch(r"\$\{?\w+\}?|\$\(\w+\)", image.strip()):
             return
         pin = image_pin(image)
@@ -138,7 +138,7 @@ class Gathered:
             )
 
     def values(self, node: Node | None, job: str | None) -> dict[str, str]:
-        """Evaluate plain variables, and return those that are texts. GitLab's ``{value: ...}`` form counts, too."""
+        """Evaluate plain variables, and return those that are texts, including GitLab's ``{value: ...}`` form."""
         found: dict[str, str] = {}
         for key, value in mapping(node).pairs:
             scalar = mapping(value).get("value") if isinstance(value, Mapping) else value
@@ -152,7 +152,9 @@ class Gathered:
         return found
 
     def shown(self, env: dict[str, str]) -> dict[str, str]:
-        """Return variables of which the values may be shown: those that are secrets stand for themselves."""
+        """Return variables with values that may be shown; those that are secrets are replaced by their own
+        reference.
+        """
         kept: dict[str, str] = {}
         for name, value in env.items():
             secret = self._secret.get((name, value))
@@ -165,7 +167,7 @@ class Gathered:
         """Evaluate one plain value."""
         place = (scalar.line, scalar.column, name)
         if place in self._judged:
-            return  # a template's value, which every job has that extends it
+            return  # a template's value, which every job that extends it inherits
         self._judged.add(place)
         seen = inspect(name, scalar.text, self.fingerprint)
         if seen is not None:
@@ -182,7 +184,9 @@ class Gathered:
         environment: str | None = None,
         scope: Scope = "job",
     ) -> None:
-        """Note what a script deploys, reads, prints and holds. What it sets is known to the next one of the shell."""
+        """Record what a script deploys, reads, prints and contains. Variables that it sets are known to the next script
+        of the shell.
+        """
         start = scalar.line + (1 if scalar.style in {"|", ">"} else 0)
         script = scalar.text
         self.reads(scalar, job=job, shell=shell, environment=environment, scope=scope, sets_own=True)
@@ -231,7 +235,7 @@ class Gathered:
 
     @property
     def macros(self) -> bool:
-        """Whether ``$(name)`` is a variable of the format and no command."""
+        """Whether ``$(name)`` is a variable of the format, not a command."""
         return self.kind == "azure-pipelines"
 
     def reads(
@@ -245,9 +249,8 @@ class Gathered:
         sets_own: bool = False,
         under: str = "",
     ) -> None:
-        """Note the variables that a text reads and the file does not set: by name, secret or plain.
-
-        ``under`` is the name that a text with one variable is given to: what becomes ``DB_PASSWORD`` is a secret.
+        """Record the variables that a text reads and the file does not set, as secret or plain by name. ``under`` is
+        the name that the text is assigned to: a variable assigned to ``DB_PASSWORD`` is a secret.
         """
         named = secret_name(under) or service_of(under)
         given = named is not None and _ONE_VARIABLE.fullmatch(scalar.text.strip()) is not None
@@ -275,9 +278,8 @@ class Gathered:
         environment: str | None,
         stored: dict[str, str] | None = None,
     ) -> None:
-        """Note sign-ins with stored credentials that the scripts of a shell show.
-
-        ``stored`` names the secrets that the file hands over as variables: variable to name.
+        """Record sign-ins with stored credentials in the scripts of a shell. ``stored`` maps variables to the stored
+        secrets that the file assigns to them.
         """
         stored = stored or {}
         services: dict[str, tuple[int, list[str]]] = {}
@@ -291,7 +293,7 @@ class Gathered:
             used = [name for name, _ in variables_in(found.secret, macros=self.macros)]
             outside = [n for n in used if n in stored or (n in shell.read and not is_platform_variable(n))]
             if used and not outside:
-                continue  # the platform gives it, or a command of this script asked for it
+                continue  # set by the platform, or requested by a command of this script
             services.setdefault(found.service, (at, []))[1].extend(stored.get(name, name) for name in outside)
         for service, (at, held) in services.items():
             told = [login.secrets for login in self.logins if login.service == service and login.job == job]
@@ -324,7 +326,7 @@ def _static(logins: list[Login]) -> Iterator[Problem]:
 
 
 def _once(found: list[T]) -> list[T]:
-    """Return what differs, in order: a job that is read under several conditions says most things again."""
+    """Return the distinct items, in order: a job read under several conditions yields most items several times."""
     return list({repr(one): one for one in found}.values())
 
 
@@ -340,7 +342,7 @@ def _duplicates(documents: list[YamlDocument]) -> Iterator[Problem]:
 
 
 def roles_in(script: str, env: dict[str, str]) -> list[str]:
-    """Return the role ARNs that a text names, and the ``--role-arn`` options that are still variables."""
+    """Return the role ARNs in a text, and ``--role-arn`` options that are still variables."""
     filled = fill(script, env)
     found = dict.fromkeys(match.group().rstrip(".,") for match in ROLE_ARN.finditer(filled))
     for match in _ROLE_OPTION.finditer(filled):
@@ -362,7 +364,7 @@ _PLATFORM_SECRETS = frozenset(
 def is_platform_variable(name: str) -> bool:
     """Return whether a variable comes from the platform or the shell itself.
 
-    ``GITLAB_TOKEN`` and ``CI_PUSH_TOKEN`` only look as if: they are stored by somebody.
+    ``GITLAB_TOKEN`` and ``CI_PUSH_TOKEN`` only look like it: they are stored secrets.
     """
     if name in _PLATFORM_SECRETS:
         return True
@@ -370,7 +372,7 @@ def is_platform_variable(name: str) -> bool:
 
 
 def joined(node: Node | None) -> str:
-    """Return every text below a node, a line each."""
+    """Return every text below a node, one per line."""
     return "\n".join(scalar.text for _, scalar in scalars(node))
 
 

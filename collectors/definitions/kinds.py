@@ -50,4 +50,4 @@ KINDS: dict[str, frozenset[str]] = {
         )
     ),
 }
-"""Secrets and weaknesses are the same from whatever collector a definition comes; its pipeline has that one's kind."""
+"""Kinds of secrets and weaknesses are the same for all collectors; the pipeline's kind is the collector's own."""

@@ -71,13 +71,13 @@ def _identity(definition: Definition, context: Context, me: str) -> Identity:
 
 
 def _runner(definition: Definition) -> str | None:
-    """Return the class of runner that matters most: self-hosted, then unknown, then hosted."""
+    """Return the most relevant class of runner: self-hosted, then unknown, then hosted."""
     kinds = {job.runner.kind for job in definition.jobs if job.runner}
     return next((kind for kind in ("self-hosted", "unknown", "hosted") if kind in kinds), None)
 
 
 def _permissions(definition: Definition) -> list[str]:
-    """Return the widest token permission over the jobs, scope by scope."""
+    """Return the broadest token permission over all jobs, by scope."""
     rank = {"none": 0, "read": 1, "write": 2}
     widest: dict[str, str] = {}
     default = False
@@ -124,7 +124,7 @@ _SHELL_VARIABLE = re.compile(r"\$\{?(?P<name>[A-Za-z_]\w*)\}?")
 
 
 def _resolved(text: str, context: Context, environment: str | None = None) -> str:
-    """Fill in the plain variables that a job of this environment sees: ``${{ vars.ROLE }}``, ``$ROLE``."""
+    """Substitute the plain variables of a job in this environment: ``${{ vars.ROLE }}``, ``$ROLE``."""
     values = context.values(environment)
 
     def expression(match: re.Match[str]) -> str:
@@ -166,7 +166,7 @@ def _links(definition: Definition, context: Context, me: str) -> Iterator[Record
                 yield from link("uses", target, login.line, f"signs in to {login.service} as {target}{where}")
     owner = context.repository.split("/", 1)[0]
     for use in definition.uses:
-        # A called workflow runs with the caller's token; those of other owners are no identities of this scan.
+        # A called workflow runs with the caller's token; workflows of other owners are not identities in this scan.
         if use.kind == "reusable-workflow" and "${{" not in use.name:
             name = use.name
             if name.startswith("./"):
@@ -184,7 +184,7 @@ def _links(definition: Definition, context: Context, me: str) -> Iterator[Record
 
 
 def _login_target(login: Login, asked: str) -> str | None:
-    """Return the address of the identity that a login asks for; None when it could not be resolved."""
+    """Return the address of the identity that a login requests; None if it could not be resolved."""
     if "$" in asked or "{{" in asked or not asked.strip():
         return None
     asked = asked.strip()
@@ -206,7 +206,7 @@ def _weaknesses(definition: Definition, context: Context, me: str) -> Iterator[R
 
     def weakness(problem: Problem, confidence: Literal["high", "low"]) -> Weakness:
         path = definition.file_of(problem.line)
-        # Lines move with every edit: the id is by code and text, so that a weakness keeps its identity.
+        # Line numbers change with every edit: the id is made from code and text, so that a weakness keeps its identity.
         base = _digest(native, path, problem.code, problem.detail, problem.job or "")
         seen[base] = seen.get(base, 0) + 1
         return Weakness(

@@ -1,6 +1,5 @@
-"""The OIDC tokens that a pipeline's jobs can present: whose they are, and what they say, by the definition's format.
-
-A format whose jobs get tokens has an entry here, and a module ``tokens`` in its folder.
+"""The OIDC tokens that a pipeline's jobs can present, by format: issuer and claims. A format whose jobs get tokens has
+an entry here and a module ``tokens`` in its folder.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class TokenIssuer(NamedTuple):
-    """Who signs the tokens of a format's jobs."""
+    """The issuer of a format's job tokens."""
 
     public: str
     """The issuer of the public service."""
     host: str
     """The host of the public service."""
     server: str
-    """The issuer of a server of one's own, with ``{host}`` in it."""
+    """The issuer of a self-hosted server, with ``{host}`` in it."""
     tokens: Callable[[Definition, Context], Iterator[dict[str, str]]]
     """The claims of every kind of token, ``sub`` included."""
 
@@ -53,6 +52,6 @@ def tokens(definition: Definition, context: Context) -> tuple[str | None, list[d
 
 
 def server_issuer(kind: Format, host: str) -> str | None:
-    """Return the issuer of a repository on a server of one's own; None on the public service, or without tokens."""
+    """Return the issuer of a repository on a self-hosted server; None on the public service, or without tokens."""
     issuer = ISSUERS.get(kind)
     return None if issuer is None or host == issuer.host else issuer.server.format(host=host)

@@ -1,10 +1,10 @@
 """Reads YAML 1.2 from untrusted files into nodes that know their line and column.
 
-PyYAML resolves plain scalars by YAML 1.1 (``on`` is True, ``010`` is 8, ``22:30`` is 1350), raises on unknown
-tags and drops duplicate keys silently (https://yaml.org/spec/1.2.2/#10213-integer, https://pyyaml.org). So only
-its parser is used, on libyaml's events: scalars stay text, tags are kept and never constructed, duplicate keys
-are kept and counted. Aliases are counted at the size that they expand to, so an alias bomb stops here
-and whoever walks the nodes needs no budget of its own.
+PyYAML resolves plain scalars by YAML 1.1 (``on`` is True, ``010`` is 8, ``22:30`` is 1350), raises on unknown tags and
+drops duplicate keys silently (https://yaml.org/spec/1.2.2/#10213-integer, https://pyyaml.org). So only its parser is
+used, on libyaml's events: scalars stay text, tags are kept and never constructed, duplicate keys are kept and counted.
+Aliases count with their expanded size, so that an alias bomb fails here and code that walks the nodes needs no limit of
+its own.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 _BREAK = re.compile("\n")
 MAX_BYTES = 10 * 1024 * 1024
 MAX_NODES = 250_000
-"""Nodes of a file with its aliases expanded. The largest public workflow files have some ten thousand."""
+"""Nodes of a file with its aliases expanded. The largest public workflow files have about ten thousand."""
 MAX_DEPTH = 200
 
 
 class Scalar:
-    """A text. ``plain`` when it was written without quotes."""
+    """A text. ``plain`` if it was written without quotes."""
 
     __slots__ = ("_breaks", "column", "line", "plain", "style", "tag", "text")
 
@@ -40,7 +40,7 @@ class Scalar:
         self._breaks: list[int] | None = None
 
     def line_breaks(self, offset: int) -> tuple[int, int]:
-        """Return how many line breaks stand before an offset into the text, and where its line starts."""
+        """Return the number of line breaks before an offset in the text, and the start of its line."""
         if self._breaks is None:
             self._breaks = [match.start() for match in _BREAK.finditer(self.text)]
         count = bisect.bisect_left(self._breaks, offset)
@@ -66,7 +66,7 @@ class Sequence:
 
 
 class Mapping:
-    """Keys and nodes, in order. `get` gives the last of equal keys, `pairs` has them all."""
+    """Keys and nodes, in order. `get` returns the last of equal keys, `pairs` has all."""
 
     __slots__ = ("_index", "column", "duplicates", "line", "pairs", "tag")
 
@@ -89,7 +89,7 @@ class Mapping:
         return self._index.get(key)
 
     def key(self, text: str) -> Scalar | None:
-        """Return the last key node of that text, for its position."""
+        """Return the last key node with this text, for its position."""
         return next((key for key, _ in reversed(self.pairs) if key.text == text), None)
 
     def __contains__(self, key: object) -> bool:
@@ -110,7 +110,7 @@ class YamlDocument:
     def __init__(self, root: Node, size: int, duplicates: list[Scalar], repaired: bool) -> None:
         self.root = root
         self.size = size
-        """How many nodes it has, with its aliases expanded."""
+        """Number of nodes with aliases expanded."""
         self.duplicates = duplicates
         """Keys that repeat an earlier key of the same mapping."""
         self.repaired = repaired
@@ -118,9 +118,8 @@ class YamlDocument:
 
 
 def read(text: str, *, above: int = 0) -> list[YamlDocument]:
-    """Return the documents of a YAML text. Raises `DefinitionError`, and nothing else.
-
-    ``above`` is added to the line of every node, so that the nodes of several files can stand in one tree.
+    """Return the documents of a YAML text. Raises only `DefinitionError`. ``above`` is added to the line of every node,
+    so that nodes of several files can be in one tree.
     """
     if len(text) > MAX_BYTES:
         raise DefinitionError("truncated", f"larger than {MAX_BYTES} bytes")
@@ -147,7 +146,7 @@ def _documents(text: str, above: int, *, repaired: bool) -> list[YamlDocument]:
 
 
 class _Open:
-    """A collection whose end has not come yet."""
+    """A collection whose end has not been reached."""
 
     __slots__ = ("anchor", "children", "column", "depth", "line", "mapping", "size", "tag")
 
@@ -256,7 +255,9 @@ class _Composer:
 
 
 def _merged(value: Node) -> list[tuple[Scalar, Node]]:
-    """Return the pairs that a merge key brings: of a mapping, or of a list of them, the first of a key counts."""
+    """Return the pairs of a merge key: of a mapping, or of a list of mappings, in which the first of equal keys
+    counts.
+    """
     if isinstance(value, Mapping):
         return value.pairs
     if isinstance(value, Sequence):
@@ -270,7 +271,7 @@ def mapping(node: Node | None) -> Mapping:
 
 
 def items(node: Node | None) -> list[Node]:
-    """Return the items of a list; of anything else itself alone; of nothing, nothing."""
+    """Return the items of a list, a list of the node itself for anything else, and an empty list for None."""
     if node is None or (isinstance(node, Scalar) and is_null(node)):
         return []
     return node.items if isinstance(node, Sequence) else [node]
@@ -287,9 +288,8 @@ def texts(node: Node | None) -> list[str]:
 
 
 def mark(node: Node | None, known: dict[int, int]) -> int:
-    """Return a number that is the same for what says the same in the same places.
-
-    ``known`` keeps the numbers of nodes that live, so that what many places refer to is looked at once.
+    """Return a number that is equal for equal content at equal positions. ``known`` caches the numbers of live nodes,
+    so that shared nodes are examined once.
     """
     if node is None:
         return 0
@@ -320,7 +320,7 @@ def boolean(node: Node | None) -> bool | None:
 
 
 def scalars(node: Node | None, key: Scalar | None = None) -> Iterator[tuple[Scalar | None, Scalar]]:
-    """Yield every scalar value below a node with the key that it stands under. Stops at the file's node budget."""
+    """Yield every scalar value below a node with its key. Stops at the file's maximum number of nodes."""
     stack: list[tuple[Scalar | None, Node]] = [] if node is None else [(key, node)]
     while stack:
         under, current = stack.pop()

@@ -15,7 +15,7 @@ from collectors.aws.evaluator.escalation_paths import interesting
 from collectors.aws.evaluator.grants import (
     ReachableResources,
     Summary,
-    iam_making,
+    admin_combinations,
     is_admin,
     summarize,
 )
@@ -64,7 +64,7 @@ class AccountEvaluation:
         self.holders = {one.arn: self._holder(one) for one in self.directory.principals}
         search = Search(facts, self.directory, self.holders, self.reach.strong)
         self.hits: dict[str, list[Hit]] = search.run()
-        self.beyond: dict[str, list[Hit]] = search.beyond(self._strong)
+        self.unprivileged_targets: dict[str, list[Hit]] = search.unprivileged_targets(self._strong_powers)
 
     def _reach(self) -> ReachableResources:
         """Return the existing resources of the account that patterns may match."""
@@ -107,14 +107,14 @@ class AccountEvaluation:
         part = (document.key, reading(document, principal.context))
         return self.interned.setdefault(part, part)
 
-    def _above(self, principal: Principal) -> list[list[PolicyDocument]]:
+    def _layers(self, principal: Principal) -> list[list[PolicyDocument]]:
         """Return the layers that limit a principal: its boundary, and the SCPs if they apply."""
         layers = [[principal.boundary]] if principal.boundary is not None else []
         return layers if principal.service_linked else layers + self.scps
 
     def _limits(self, principal: Principal) -> tuple[tuple[object, ...], PolicyLimits]:
         """Return the limits of a principal, and a key that is equal for equal limits."""
-        above = self._above(principal)
+        above = self._layers(principal)
         key: tuple[object, ...]
         own = [
             one.document
@@ -172,7 +172,7 @@ class AccountEvaluation:
         admin = on_condition = False
         for document in documents:
             part = self._part(principal, document)
-            rows, mask = self._wanted(principal, document, part)
+            rows, mask = self._relevant_rows(principal, document, part)
             if rows and part not in parts:
                 parts.add(part)
                 some += rows
@@ -183,7 +183,7 @@ class AccountEvaluation:
         key: tuple[object, ...] = (frozenset(parts), limits_key)
         key = self.interned.setdefault(key, key)
         alone = admin
-        if not admin and actions & iam_making():
+        if not admin and actions & admin_combinations():
             together = self.admins.get(key)
             if together is None:
                 together = self.admins[key] = is_admin(pieces(some, limits), self.reach) is Truth.YES
@@ -196,11 +196,11 @@ class AccountEvaluation:
             admin=admin,
             alone=alone,
             on_condition=on_condition,
-            unlimited=not limits.layers or self._roomy(principal, limits_key),
-            stronger=frozenset() if admin or not actions else frozenset(self._stronger(principal)),
+            unlimited=not limits.layers or self._may_be_admin(principal, limits_key),
+            stronger=frozenset() if admin or not actions else frozenset(self._changes_to_admin(principal)),
         )
 
-    def _wanted(
+    def _relevant_rows(
         self, principal: Principal, document: PolicyDocument, part: tuple[object, ...]
     ) -> tuple[tuple[ResolvedStatement, ...], int]:
         """Return the rows of a document that are relevant to escalation paths, and their actions."""
@@ -214,13 +214,13 @@ class AccountEvaluation:
             found = self.wanted[part] = (rows, actions)
         return found
 
-    def _roomy(self, principal: Principal, limits_key: tuple[object, ...]) -> bool:
+    def _may_be_admin(self, principal: Principal, limits_key: tuple[object, ...]) -> bool:
         """Return whether boundary and SCPs allow the principal to be an administrator."""
         key = ("room", limits_key)
         found = self.admins.get(key)
         if found is None:
             found = self.admins[key] = (
-                self._admin_with(principal, [EVERYTHING], self._above(principal)) is Truth.YES
+                self._admin_with(principal, [EVERYTHING], self._layers(principal)) is Truth.YES
             )
         return found
 
@@ -238,12 +238,12 @@ class AccountEvaluation:
         )
         return is_admin(pieces([row for rows in own for row in rows.allows], limits), self.reach)
 
-    def _stronger(self, principal: Principal) -> Iterator[str]:
+    def _changes_to_admin(self, principal: Principal) -> Iterator[str]:
         """Yield the changes that would make the principal an administrator: another policy version, or removal of a
         boundary or a Deny.
         """
         documents = [one.document for one in principal.attachments if one.document is not None]
-        above = self._above(principal)
+        above = self._layers(principal)
         for one in principal.attachments:
             policy = self.directory.policies.get(one.arn or "")
             for _, other in policy.others if policy and ":iam::aws:" not in policy.arn else ():
@@ -262,7 +262,7 @@ class AccountEvaluation:
                 if self._admin_with(principal, rest, above) is Truth.YES:
                     yield f"{one.via}-deny-hides-admin"
 
-    def _strong(self, arn: str) -> frozenset[Power]:
+    def _strong_powers(self, arn: str) -> frozenset[Power]:
         """Return the powers that someone gains by becoming a principal."""
         principal = self.by_arn[arn]
         return frozenset(

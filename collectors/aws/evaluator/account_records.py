@@ -114,18 +114,18 @@ def escalation_records(account: AccountEvaluation) -> Iterator[Record]:
     """Yield a grant for each path on which an identity raises its own rights, and links to the identities that it can
     become.
     """
-    for arn in sorted({*account.hits, *account.beyond}):
+    for arn in sorted({*account.hits, *account.unprivileged_targets}):
         principal = account.by_arn[arn]
         if principal.kind == "iam-group" and principal.members:
             continue
         linked: set[str] = set()
-        told: set[str] = set()
+        yielded: set[str] = set()
         for hit in account.hits.get(arn, ()):
             for grant in _own_path(account, principal, hit):
-                if grant.id not in told:
-                    told.add(grant.id)
+                if grant.id not in yielded:
+                    yielded.add(grant.id)
                     yield grant
-        for hit in (*account.hits.get(arn, ()), *account.beyond.get(arn, ())):
+        for hit in (*account.hits.get(arn, ()), *account.unprivileged_targets.get(arn, ())):
             target = hit.target
             if target is None or target.arn in linked or len(linked) >= MOST_LINKS:
                 continue

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from collectors.aws.evaluator.trust_tests import claims_of, said
+from collectors.aws.evaluator.trust_tests import claims_of, describe_tests
 from collectors.aws.evaluator.trust_verdict import DELETED, NUMBER, TrustVerdict
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def account_verdict(facts: AwsFacts, value: str, tests: list[Test]) -> TrustVerd
             kind="account",
             issuer=issuer,
             exposure="organization" if whole else "exact",
-            why=f"trusts {issuer}" + (f" {said(tests)}" if tests else ""),
+            why=f"trusts {issuer}" + (f" {describe_tests(tests)}" if tests else ""),
         )
     return _foreign(facts, issuer, pins, whole=whole, known=facts.organization_accounts is not None)
 
@@ -99,7 +99,7 @@ def _named_by_condition(
             kind="account",
             issuer=issuer,
             exposure="exact" if exact else "organization",
-            why=f"trusts everyone {said(tests)}",
+            why=f"trusts everyone {describe_tests(tests)}",
         )
     return _foreign(facts, issuer, claims_of(tests), whole=not exact, known=True)
 

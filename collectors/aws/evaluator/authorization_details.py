@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collectors.aws.evaluator.conditions import moment
-from collectors.aws.evaluator.policy_records import PolicyShelf
+from collectors.aws.evaluator.conditions import parse_time
+from collectors.aws.evaluator.policy_records import PolicyCollection
 from scanner.records import Identity, Link, Policy, record_id
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def principal_records(dump: dict[str, Any], account_ref: str, account: str) -> P
     The dump may come from boto3 or the AWS CLI: documents may be objects or text, URL-encoded or not; times may be ISO
     8601 text.
     """
-    shelf = PolicyShelf(account_ref, account)
+    shelf = PolicyCollection(account_ref, account)
     for entry in dump.get("Policies") or ():
         shelf.add_managed(entry)
     identities: list[Identity] = []
@@ -93,4 +93,4 @@ def _identity(entry: dict[str, Any], word: str, kind: str, account_ref: str) -> 
 def _time(value: object) -> datetime | None:
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-    return moment(value) if isinstance(value, str) else None
+    return parse_time(value) if isinstance(value, str) else None

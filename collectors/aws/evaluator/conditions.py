@@ -125,7 +125,7 @@ def holds(
     truth = Truth.YES
     narrow = False
     for condition in conditions:
-        outcome = judge_condition(condition, context, variables=variables)
+        outcome = evaluate_condition(condition, context, variables=variables)
         if allow:
             truth = min(truth, _ALLOW[outcome])
         else:
@@ -157,7 +157,7 @@ _DENY: dict[Outcome, Truth] = {
 }
 
 
-def judge_condition(condition: Condition, context: RequestContext, *, variables: bool = True) -> Outcome:
+def evaluate_condition(condition: Condition, context: RequestContext, *, variables: bool = True) -> Outcome:
     """Evaluate one condition with what is known."""
     if condition.operator not in OPERATORS:
         return "unknown"
@@ -306,7 +306,7 @@ def _number(text: str) -> float | None:
     return None
 
 
-def moment(text: str) -> datetime | None:
+def parse_time(text: str) -> datetime | None:
     """Parse an ISO 8601 date or seconds since 1970; None if it is neither."""
     number = _number(text)
     with contextlib.suppress(ValueError, OverflowError, OSError):
@@ -322,7 +322,7 @@ def _ordered(sign: str, *, dates: bool) -> Callable[[str, str], bool]:
         left: float | None
         right: float | None
         if dates:
-            at, limit = moment(actual), moment(value)
+            at, limit = parse_time(actual), parse_time(value)
             left = at.timestamp() if at else None
             right = limit.timestamp() if limit else None
         else:

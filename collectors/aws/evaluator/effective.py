@@ -149,13 +149,13 @@ def can(
     UNKNOWN, NO. ``known`` has condition keys (lower case) of the principal or the request; None for a key that is
     absent.
     """
-    judge = authorizer_of(
+    authorizer = authorizer_of(
         [parse(document) for document in identity],
         RequestContext(as_of=as_of, known=known or {}),
         None if boundary is None else [parse(boundary)],
         [[parse(document) for document in level] for level in scps],
     )
-    return judge.on(action, resource)
+    return authorizer.on(action, resource)
 
 
 def effective_actions(
@@ -167,7 +167,7 @@ def effective_actions(
     known: dict[str, tuple[str, ...] | None] | None = None,
 ) -> list[tuple[str, str, Truth]]:
     """Return ``(action, resource pattern, truth)`` for everything that documents allow, in the order of the catalog."""
-    judge = authorizer_of(
+    authorizer = authorizer_of(
         [parse(document) for document in identity],
         RequestContext(as_of=as_of, known=known or {}),
         None if boundary is None else [parse(boundary)],
@@ -175,7 +175,7 @@ def effective_actions(
     )
     found = {
         (name, piece.resource, piece.truth)
-        for piece in pieces(judge.allows, judge.limits)
+        for piece in pieces(authorizer.allows, authorizer.limits)
         for name in catalog().list(piece.actions)
     }
     return sorted(found)

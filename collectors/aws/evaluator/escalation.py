@@ -84,9 +84,9 @@ class Search:
                 continue
             walked = [
                 hit
-                for path in self._walkable(holder)
+                for path in self._usable_paths(holder)
                 if path.target in OWN_PATHS
-                for hit in self._walk(holder, path)
+                for hit in self._hits_on_path(holder, path)
             ]
             if walked:
                 hits[holder.principal.arn] = walked
@@ -98,7 +98,7 @@ class Search:
             shared: dict[tuple[object, ...], list[Hit]] = {}
             reached: set[str] = set()
             for holder in left:
-                walked = self._further(holder, shared)
+                walked = self._hits_on_privileged(holder, shared)
                 if walked:
                     arn = holder.principal.arn
                     hits.setdefault(arn, []).extend(walked)
@@ -107,15 +107,15 @@ class Search:
             if not fresh:
                 break
             left = [holder for holder in left if holder.principal.arn not in reached]
-        best = {arn: best_hits(self._telling(arn, walked)) for arn, walked in hits.items()}
+        best = {arn: best_hits(self._informative(arn, walked)) for arn, walked in hits.items()}
         return {arn: walked for arn, walked in best.items() if walked}
 
-    def _telling(self, arn: str, hits: list[Hit]) -> list[Hit]:
+    def _informative(self, arn: str, hits: list[Hit]) -> list[Hit]:
         if not self.holders[arn].on_condition:
             return hits
         return [hit for hit in hits if hit.truth is Truth.YES]
 
-    def beyond(self, powers: Callable[[str], frozenset[Power]]) -> dict[str, list[Hit]]:
+    def unprivileged_targets(self, powers: Callable[[str], frozenset[Power]]) -> dict[str, list[Hit]]:
         """Return, by the holder's ARN, the principals that it can become that are not privileged but have a power that
         the holder lacks: roles it may assume, users and roles whose access it may take over, and roles of existing
         compute that it may change.
@@ -138,7 +138,7 @@ class Search:
             if holder.actions:
                 taken = shared.get(holder.key)
                 if taken is None:
-                    taken = shared[holder.key] = list(self._taken(holder))
+                    taken = shared[holder.key] = list(self._takeovers(holder))
                 hits += taken
             more = [
                 hit
@@ -149,9 +149,9 @@ class Search:
                 found[principal.arn] = best_hits(more)
         return found
 
-    def _taken(self, holder: Holder) -> Iterator[Hit]:
+    def _takeovers(self, holder: Holder) -> Iterator[Hit]:
         """Yield the principals whose access the holder may take over, directly or through existing compute."""
-        for path in self._walkable(holder):
+        for path in self._usable_paths(holder):
             known = path.compute is not None and path.compute in self.steps.compute
             if not known and (path.family not in TAKING or path.target not in {"user", "role"}):
                 continue
@@ -186,7 +186,7 @@ class Search:
                 self.fresh_named.setdefault(arn, []).append(role)
         self.fresh |= {service: PrincipalIndex(serving[service]) for service in serving}
 
-    def _walkable(self, holder: Holder) -> tuple[EscalationPath, ...]:
+    def _usable_paths(self, holder: Holder) -> tuple[EscalationPath, ...]:
         """Return the paths whose actions the holder all has on some resource."""
         found = self.walkable.get(holder.actions)
         if found is None:
@@ -195,7 +195,7 @@ class Search:
             )
         return found
 
-    def _further(self, holder: Holder, shared: dict[tuple[object, ...], list[Hit]]) -> list[Hit]:
+    def _hits_on_privileged(self, holder: Holder, shared: dict[tuple[object, ...], list[Hit]]) -> list[Hit]:
         """Return the hits on privileged principals; computed once for holders with the same policies."""
         arn = holder.principal.arn
         hits: list[Hit] = []
@@ -204,9 +204,9 @@ class Search:
             if found is None:
                 found = shared[holder.key] = [
                     hit
-                    for path in self._walkable(holder)
+                    for path in self._usable_paths(holder)
                     if path.target not in OWN_PATHS and path.target != "assumed-role"
-                    for hit in self._walk(holder, path)
+                    for hit in self._hits_on_path(holder, path)
                 ]
             hits += [hit for hit in found if hit.target is None or hit.target.arn != arn]
         return hits + list(self._assume(holder))
@@ -272,7 +272,7 @@ class Search:
                         seen.add(one.arn)
                         yield one
 
-    def _walk(self, holder: Holder, path: EscalationPath) -> Iterator[Hit]:
+    def _hits_on_path(self, holder: Holder, path: EscalationPath) -> Iterator[Hit]:
         """Yield the targets that the holder reaches on a path whose actions it all has, up to a limit."""
         principal = holder.principal
         if path.holder is not None and principal.kind != f"iam-{path.holder}":

@@ -39,7 +39,7 @@ IAM_POLICIES = frozenset(
 )
 
 
-class _OfAccount:
+class _AccountRecords:
     """The records of one account."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class _OfAccount:
         """Calls that failed in at least one region."""
         self.cluster_regions: set[str | None] = set()
 
-    def knows(self, *listed: tuple[str, str]) -> bool:
+    def is_complete(self, *listed: tuple[str, str]) -> bool:
         """Return whether tables and kinds were listed in full."""
         return all(
             one in self.covered and one not in self.missing and (one[0], None) not in self.missing
@@ -74,7 +74,7 @@ class Evidence:
     """Accepts records in any order, of any number of accounts."""
 
     def __init__(self) -> None:
-        self._accounts: dict[str, _OfAccount] = {}
+        self._accounts: dict[str, _AccountRecords] = {}
         self._places: dict[str, Account] = {}
         self._scps: dict[str, Policy] = {}
 
@@ -130,16 +130,16 @@ class Evidence:
         return sorted(
             ref
             for ref, account in self._accounts.items()
-            if account.knows(("identities", "iam-role")) and ("*", None) not in account.missing
+            if account.is_complete(("identities", "iam-role")) and ("*", None) not in account.missing
         )
 
     def facts(self, account_ref: str) -> AwsFacts:
         """Return the facts of an account."""
-        account = self._accounts.get(account_ref) or _OfAccount()
+        account = self._accounts.get(account_ref) or _AccountRecords()
         number = account_ref.rpartition(":")[2]
-        path = self._above(account_ref)
+        path = self._ancestors(account_ref)
         organization = next((place for place in path if place.kind == "aws-organization"), None)
-        in_none = organization is None and account.knows(("accounts", "aws-organization"))
+        in_none = organization is None and account.is_complete(("accounts", "aws-organization"))
         arn_of = account.addresses
         roles = account.runs_as
         eks = ("accounts", "eks-cluster")
@@ -185,30 +185,30 @@ class Evidence:
                 ),
                 key=lambda compute: (compute.arn, compute.role_arn),
             ),
-            compute_listed=frozenset(kind for kind in LISTABLE if account.knows(("identities", kind))),
+            compute_listed=frozenset(kind for kind in LISTABLE if account.is_complete(("identities", kind))),
             oidc_providers=frozenset(one.address or "" for one in account.oidc_providers)
-            if account.knows(("identities", "oidc-provider"))
+            if account.is_complete(("identities", "oidc-provider"))
             else frozenset(),
-            eks_issuers=_issuers(account) if account.knows(eks) else None,
+            eks_issuers=_issuers(account) if account.is_complete(eks) else None,
             pod_identity_roles=frozenset(
                 arn_of.get(role, role)
                 for one in account.compute
                 if one.kind == "eks-service-account"
                 for role in roles.get(one.id, ())
             )
-            if account.knows(eks, ("identities", "eks-service-account"))
+            if account.is_complete(eks, ("identities", "eks-service-account"))
             else None,
             roles_anywhere_anchors=sorted(account.anchors)
-            if account.knows(("controls", "trust-anchor"))
+            if account.is_complete(("controls", "trust-anchor"))
             else None,
             ids=account.ids,
         )
 
-    def _of(self, record: Record) -> _OfAccount:
-        return self._accounts.setdefault(record.account_id, _OfAccount())
+    def _of(self, record: Record) -> _AccountRecords:
+        return self._accounts.setdefault(record.account_id, _AccountRecords())
 
     @staticmethod
-    def _identity(account: _OfAccount, record: Identity) -> None:
+    def _identity(account: _AccountRecords, record: Identity) -> None:
         if record.address is not None:
             account.addresses[record.id] = record.address
             account.ids[record.address] = record.id
@@ -220,12 +220,12 @@ class Evidence:
             account.oidc_providers.append(record)
 
     @staticmethod
-    def _covered(account: _OfAccount, record: Coverage) -> None:
+    def _covered(account: _AccountRecords, record: Coverage) -> None:
         account.covered.add((record.table, record.kind))
         if (record.table, record.kind) == ("accounts", "eks-cluster"):
             account.cluster_regions.add(record.region)
 
-    def _above(self, account_ref: str) -> list[Account]:
+    def _ancestors(self, account_ref: str) -> list[Account]:
         """Return the organizational units and the organization above an account, nearest first."""
         path: list[Account] = []
         own = self._places.get(account_ref)
@@ -236,7 +236,7 @@ class Evidence:
         return path
 
     def _numbers(
-        self, account: _OfAccount, organization: Account | None, number: str, *, in_none: bool
+        self, account: _AccountRecords, organization: Account | None, number: str, *, in_none: bool
     ) -> frozenset[str] | None:
         if in_none:
             return frozenset({number})
@@ -246,7 +246,7 @@ class Evidence:
         return frozenset(member.rpartition(":")[2] for member in members)
 
     def _levels(
-        self, account: _OfAccount, account_ref: str, path: list[Account], *, in_none: bool
+        self, account: _AccountRecords, account_ref: str, path: list[Account], *, in_none: bool
     ) -> list[list[dict[str, Any] | str]] | None:
         """Return the service control policies above an account, root first; empty if none restricts it.
 
@@ -254,7 +254,7 @@ class Evidence:
         """
         if in_none:
             return []
-        if not account.knows(("policies", policy_records.SCP)):
+        if not account.is_complete(("policies", policy_records.SCP)):
             return None
         units = [place.id for place in reversed(path) if place.kind == "aws-organizational-unit"]
         scps = sorted(self._scps.values(), key=lambda policy: policy.id)
@@ -268,7 +268,7 @@ class Evidence:
         return levels if any(levels) else []
 
 
-def _issuers(account: _OfAccount) -> frozenset[str]:
+def _issuers(account: _AccountRecords) -> frozenset[str]:
     """Return the issuers of clusters that exist, and of those in regions not read, which may exist."""
     live = {cluster.issuer for cluster in account.clusters if cluster.issuer}
     for provider in account.oidc_providers:

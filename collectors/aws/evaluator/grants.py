@@ -106,7 +106,7 @@ def is_admin(pieces: Iterable[Piece], reach: ReachableResources) -> Truth:
         if any(glob(own, role) or glob(own, user) for own in piece.excluded):
             continue
         actions = (piece.actions & iam[0] if covers[0] else 0) | (piece.actions & iam[1] if covers[1] else 0)
-        actions &= ~_pinned(piece.row.statement, reach)
+        actions &= ~_harmless(piece.row.statement, reach)
         for truth in total:
             if piece.truth >= truth:
                 total[truth] |= actions
@@ -120,7 +120,7 @@ def is_admin(pieces: Iterable[Piece], reach: ReachableResources) -> Truth:
     return best
 
 
-def iam_making() -> int:
+def admin_combinations() -> int:
     """Return the actions that can be combined to administrator access."""
     on_roles, on_users = _iam_sets()
     return on_roles | on_users
@@ -163,7 +163,11 @@ def summarize(pieces: Sequence[Piece], unknown: tuple[str, ...], reach: Reachabl
     _add(
         held,
         "become-other",
-        [(piece, assuming) for piece in pieces if piece.actions & assuming and _beyond(piece, reach)],
+        [
+            (piece, assuming)
+            for piece in pieces
+            if piece.actions & assuming and _assumes_elsewhere(piece, reach)
+        ],
         at_most=Truth.UNKNOWN,
     )
     for power, actions in sets.by_power:
@@ -225,7 +229,7 @@ def _granting(piece: Piece, reach: ReachableResources) -> int:
     escalation paths decide: it counts if the holder can become it.
     """
     statement = piece.row.statement
-    some = piece.actions & powers().iam_granting & ~_pinned(statement, reach)
+    some = piece.actions & powers().iam_granting & ~_harmless(statement, reach)
     if not some or not ("*" in piece.resource or "?" in piece.resource):
         return 0
     found = 0
@@ -274,7 +278,7 @@ def _tags_fit(statement: Statement, reach: ReachableResources, tags: dict[str, s
     return holds(asked, context, allow=True) is not Truth.NO
 
 
-def _pinned(statement: Statement, reach: ReachableResources) -> int:
+def _harmless(statement: Statement, reach: ReachableResources) -> int:
     """Return the granting actions that a condition makes harmless: only with a given permissions boundary, or only for
     given policies, none of which grants administrator access.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
@@ -293,7 +297,7 @@ def _pinned(statement: Statement, reach: ReachableResources) -> int:
     return 0
 
 
-def _beyond(piece: Piece, reach: ReachableResources) -> bool:
+def _assumes_elsewhere(piece: Piece, reach: ReachableResources) -> bool:
     """Return whether a piece assumes roles of other accounts, about which nothing is known here."""
     if not names_service(piece.row.statement, piece.actions & catalog().of(["sts:AssumeRole"])):
         return False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import msgspec
 
 from collectors.aws.evaluator.issuers import ORDER, Grade, Issuer, grade_subject, issuer_of
-from collectors.aws.evaluator.trust_tests import PINS, claims_of, said
+from collectors.aws.evaluator.trust_tests import PINS, claims_of, describe_tests
 
 if TYPE_CHECKING:
     from scanner.records import Exposure, Test
@@ -62,7 +62,7 @@ GITHUB_PINS: dict[str, tuple[Exposure, str | None, bool]] = {
 https://aws.amazon.com/about-aws/whats-new/2026/01/aws-sts-supports-validation-identity-provider-claims"""
 
 
-def judge_oidc(name: str, tests: list[Test], *, writes: bool) -> OidcVerdict:
+def oidc_verdict(name: str, tests: list[Test], *, writes: bool) -> OidcVerdict:
     """Evaluate a trust in the issuer ``name`` (without ``https://``)."""
     issuer = issuer_of(name)
     pins = claims_of(tests)
@@ -164,7 +164,7 @@ def _by_subject(
         strangers = issuer.family in {"github", "gitlab"} and _pull_request(pins)
         severity = "medium" if exposure == "repository" and strangers else "low"
     audience = "aud" in pins
-    why = said(tests)
+    why = describe_tests(tests)
     if problem is not None:
         why += f": {MEANS.get(problem, '')}"
     elif not audience:
@@ -247,7 +247,7 @@ def _by_audience(issuer: Issuer, pins: dict[str, Test], tests: list[Test], name:
     exact = "sub" in who and "*" not in "".join(pins["sub"].values)
     if issuer.family == "google" and "aud" in who:
         exact = True
-    return OidcVerdict(exposure="exact" if exact else "organization", why=said(tests))
+    return OidcVerdict(exposure="exact" if exact else "organization", why=describe_tests(tests))
 
 
 def _cognito(pins: dict[str, Test], tests: list[Test]) -> OidcVerdict:
@@ -282,4 +282,4 @@ def _cognito(pins: dict[str, Test], tests: list[Test]) -> OidcVerdict:
             why="without a condition on amr: guests (unauthenticated identities) are not excluded",
             fix=f'Add ForAnyValue:StringLike "{name}:amr": "authenticated".',
         )
-    return OidcVerdict(exposure="organization", why=said(tests))
+    return OidcVerdict(exposure="organization", why=describe_tests(tests))

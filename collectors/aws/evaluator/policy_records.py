@@ -109,7 +109,7 @@ class _Managed(msgspec.Struct, kw_only=True):
     """Version id -> text of the non-default versions."""
 
 
-class PolicyShelf:
+class PolicyCollection:
     """Collects entries of GetAccountAuthorizationDetails in any order, and returns their policies as records.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html

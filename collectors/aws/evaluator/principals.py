@@ -257,7 +257,7 @@ class _DirectoryReader:
             context=RequestContext(
                 as_of=self.as_of,
                 known=known,
-                mfa=trust is None or _humans_may(trust),
+                mfa=trust is None or _may_have_mfa(trust),
                 tags_final=trust is not None and not _allows(trust, "sts:tagsession"),
             ),
         )
@@ -295,7 +295,7 @@ def _service_use(identity: Identity) -> dict[str, datetime | None] | None:
     return {use.service: use.last_used_at for use in identity.service_use}
 
 
-def _humans_may(trust: PolicyDocument) -> bool:
+def _may_have_mfa(trust: PolicyDocument) -> bool:
     """Return whether a session of a role may have MFA: if an IAM principal or a SAML user may assume it."""
     return any(
         kind in {"AWS", "*"} or (kind == "Federated" and ":saml-provider/" in value)

@@ -18,7 +18,7 @@ from collectors.aws.evaluator.explain import MEANS
 from collectors.aws.evaluator.grants import breadth_of
 from collectors.aws.evaluator.policy import PolicyDocument, Statement, glob, parse
 from collectors.aws.evaluator.powers import powers
-from collectors.aws.evaluator.trust_tests import binds, claims_of, said, tests_of
+from collectors.aws.evaluator.trust_tests import binds, claims_of, describe_tests, tests_of
 from collectors.aws.evaluator.trust_verdict import DELETED, NUMBER
 from scanner.collect.failures import Failure
 from scanner.collect.listings import ListingRequest, gap
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collectors.aws.evaluator.principals import Directory
 
 
-class Reached(msgspec.Struct, frozen=True, kw_only=True):
+class AllowedPrincipals(msgspec.Struct, frozen=True, kw_only=True):
     """The principals that one statement allows."""
 
     kind: str
@@ -96,7 +96,7 @@ def _statement(
         refusing = [deny for deny in denies if binds(deny, kind, value) and _covers(deny, statement)]
         tests = tests_of(statement, refusing, kind, value, variables=document.variables)
         have = [power for power, some in powers().by_power if some & actions]
-        reached = _reached(facts, kind, value, tests, have)
+        reached = _allowed_principals(facts, kind, value, tests, have)
         if reached is None:
             continue
         native = f"{policy.arn}:{number}" + (f":{place}" if len(pairs) > 1 else "")
@@ -186,7 +186,9 @@ def _denied(
     return found
 
 
-def _reached(facts: AwsFacts, kind: str, value: str, tests: list[Test], have: list[Power]) -> Reached | None:
+def _allowed_principals(
+    facts: AwsFacts, kind: str, value: str, tests: list[Test], have: list[Power]
+) -> AllowedPrincipals | None:
     """Return the principals that a statement allows; None for the account itself, which delegates to IAM."""
     pins = claims_of(tests)
     match kind:
@@ -194,7 +196,7 @@ def _reached(facts: AwsFacts, kind: str, value: str, tests: list[Test], have: li
             sourced = any(
                 claim.startswith(("aws:sourcearn", "aws:sourceaccount", "aws:sourceorg")) for claim in pins
             )
-            return Reached(
+            return AllowedPrincipals(
                 kind="service",
                 issuer=value,
                 exposure="exact",
@@ -206,7 +208,7 @@ def _reached(facts: AwsFacts, kind: str, value: str, tests: list[Test], have: li
         case "*" | "NotPrincipal":
             return _public(facts, pins, tests, have)
         case "AWS" if DELETED.match(value):
-            return Reached(
+            return AllowedPrincipals(
                 kind="account",
                 issuer=value,
                 exposure="nobody",
@@ -219,25 +221,27 @@ def _reached(facts: AwsFacts, kind: str, value: str, tests: list[Test], have: li
         case "AWS":
             return _account(facts, value)
         case _:
-            return Reached(
+            return AllowedPrincipals(
                 kind="account", issuer=value, exposure="unknown", external=None, why=f"{kind} {value}"
             )
 
 
-def _account(facts: AwsFacts, value: str) -> Reached | None:
+def _account(facts: AwsFacts, value: str) -> AllowedPrincipals | None:
     issuer = f"arn:{facts.partition}:iam::{value}:root" if NUMBER.match(value) else value
     parts = issuer.split(":")
     account = parts[4] if len(parts) > 5 else ""
     whole = issuer.endswith(":root")
     if account == facts.account_id:
-        return None if whole else Reached(kind="account", issuer=issuer, exposure="exact", why=issuer)
+        return (
+            None if whole else AllowedPrincipals(kind="account", issuer=issuer, exposure="exact", why=issuer)
+        )
     accounts = facts.organization_accounts
     if accounts is not None and account in accounts:
-        return Reached(
+        return AllowedPrincipals(
             kind="account", issuer=issuer, exposure="organization" if whole else "exact", why=issuer
         )
     outside = accounts is not None
-    return Reached(
+    return AllowedPrincipals(
         kind="account",
         issuer=issuer,
         exposure="another-tenant",
@@ -265,27 +269,33 @@ SOURCED = (
 )
 
 
-def _public(facts: AwsFacts, pins: dict[str, Test], tests: list[Test], have: list[Power]) -> Reached:
+def _public(
+    facts: AwsFacts, pins: dict[str, Test], tests: list[Test], have: list[Power]
+) -> AllowedPrincipals:
     """Evaluate a statement for everyone by its conditions."""
     arns = pins.get("aws:principalarn")
     org = pins.get("aws:principalorgid")
     if org is not None and facts.organization_id is not None and facts.organization_id not in org.values:
-        return Reached(
+        return AllowedPrincipals(
             kind="account",
             issuer="*",
             exposure="another-tenant",
             external=True,
             problem="XACCT-3",
             severity="low",
-            why=f"everyone in another organization, {said(tests)},",
+            why=f"everyone in another organization, {describe_tests(tests)},",
             fix="Name the principals of the other organization that need it.",
         )
     if any(claim in pins for claim in OWN) or (
         arns is not None and all(NUMBER.match((value.split(":") + [""] * 5)[4]) for value in arns.values)
     ):
-        return Reached(kind="account", issuer="*", exposure="organization", why=f"everyone {said(tests)}")
+        return AllowedPrincipals(
+            kind="account", issuer="*", exposure="organization", why=f"everyone {describe_tests(tests)}"
+        )
     if any(claim in pins for claim in SOURCED):
-        return Reached(kind="service", issuer="*", exposure="exact", why=f"callers {said(tests)}")
+        return AllowedPrincipals(
+            kind="service", issuer="*", exposure="exact", why=f"callers {describe_tests(tests)}"
+        )
     network = [
         claim
         for claim in pins
@@ -298,18 +308,18 @@ def _public(facts: AwsFacts, pins: dict[str, Test], tests: list[Test], have: lis
     )
     if network or signed or any(claim.startswith(("kms:", "aws:principal")) for claim in pins):
         inside = any(claim.startswith(("aws:sourcevpc", "s3:dataaccesspoint")) for claim in network)
-        return Reached(
+        return AllowedPrincipals(
             kind="anyone",
             issuer="*",
             exposure="organization" if inside else "another-tenant",
             external=not inside,
             problem=None if inside else "PUBLIC-1",
             severity=None if inside else "high",
-            why=f"everyone {said(tests)}",
+            why=f"everyone {describe_tests(tests)}",
             fix=None if inside else 'Add StringEquals "aws:PrincipalOrgID" with your organization ID.',
         )
     grave = any(power not in {"read", "read-data"} for power in have)
-    return Reached(
+    return AllowedPrincipals(
         kind="anyone",
         issuer="*",
         exposure="anyone",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collectors.aws.evaluator.policy import glob
-from collectors.aws.evaluator.trust_tests import claims_of, said
+from collectors.aws.evaluator.trust_tests import claims_of, describe_tests
 from collectors.aws.evaluator.trust_verdict import TrustVerdict
 
 if TYPE_CHECKING:
@@ -90,7 +90,10 @@ def _roles_anywhere(facts: AwsFacts, pins: dict[str, Test], tests: list[Test]) -
         )
     if anchor is not None and subject:
         return TrustVerdict(
-            kind="certificate", issuer=issuer, exposure="exact", why=f"trusts certificates {said(tests)}"
+            kind="certificate",
+            issuer=issuer,
+            exposure="exact",
+            why=f"trusts certificates {describe_tests(tests)}",
         )
     missing = (
         "aws:SourceArn and a certificate attribute"

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 
 from collectors.aws.evaluator.account_trust import account_verdict, anyone_verdict
 from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
-from collectors.aws.evaluator.oidc_trust import OidcVerdict, judge_oidc
+from collectors.aws.evaluator.oidc_trust import OidcVerdict, oidc_verdict
 from collectors.aws.evaluator.service_trust import service_verdict
-from collectors.aws.evaluator.trust_tests import claims_of, denies_to, foreign_keys, said, tests_of
+from collectors.aws.evaluator.trust_tests import claims_of, denies_to, describe_tests, foreign_keys, tests_of
 from collectors.aws.evaluator.trust_verdict import TrustVerdict
 from scanner.collect.failures import Failure
 from scanner.collect.listings import ListingRequest, gap
@@ -73,7 +73,7 @@ def role_trusts(
             if any(not deny.conditions for deny in refusing):
                 continue
             tests = tests_of(statement, refusing, kind, value, variables=document.variables)
-            found = reader.judge(kind, value, statement, tests)
+            found = reader.verdict(kind, value, statement, tests)
             if found is None:
                 continue
             suffix = f":{place}" if len(pairs) > 1 else ""
@@ -118,7 +118,7 @@ class RoleTrustReader:
         self.as_of = as_of
         self.writes = writes
 
-    def judge(self, kind: str, value: str, statement: Statement, tests: list[Test]) -> TrustVerdict | None:
+    def verdict(self, kind: str, value: str, statement: Statement, tests: list[Test]) -> TrustVerdict | None:
         """Evaluate one principal of one statement; None if the statement does not admit it."""
         if not statement.covers_action(action_of(kind, value)):
             return None
@@ -168,7 +168,7 @@ class RoleTrustReader:
 
     def _oidc(self, value: str, tests: list[Test]) -> TrustVerdict:
         name = value.partition(":oidc-provider/")[2] or value
-        verdict: OidcVerdict = judge_oidc(name, tests, writes=self.writes)
+        verdict: OidcVerdict = oidc_verdict(name, tests, writes=self.writes)
         gone = self._gone(value, name)
         if gone is not None:
             return TrustVerdict(
@@ -233,7 +233,7 @@ class RoleTrustReader:
                 kind="saml",
                 issuer=value,
                 exposure="exact",
-                why=f"trusts users of the SAML provider {provider} {said(tests)}",
+                why=f"trusts users of the SAML provider {provider} {describe_tests(tests)}",
             )
         return TrustVerdict(
             kind="saml",

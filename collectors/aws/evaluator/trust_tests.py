@@ -164,7 +164,7 @@ def _open(test: Test, value: str) -> bool:
     return test.operator in {"glob", "prefix"} and not value.strip("*")
 
 
-def said(tests: list[Test]) -> str:
+def describe_tests(tests: list[Test]) -> str:
     """Return a short description of the tests."""
     words = [f"{test.claim} {test.operator} {' or '.join(test.values[:3])}" for test in tests[:4]]
     return f"where {' and '.join(words)}" if words else "without a condition"

@@ -135,7 +135,7 @@ def _matched_keys(
             left.remove(same[0])
             key = same[0]
         else:
-            key = _asked_key(scope, meta)
+            key = _key_by_last_used(scope, meta)
         yield Credential(
             id=record_id(PROVIDER, "access-key", meta["AccessKeyId"]),
             provider=PROVIDER,
@@ -156,7 +156,7 @@ def _matched_keys(
         )
 
 
-def _asked_key(scope: AwsScope, meta: dict[str, Any]) -> ReportedKey:
+def _key_by_last_used(scope: AwsScope, meta: dict[str, Any]) -> ReportedKey:
     """Return a key's last use by GetAccessKeyLastUsed, for keys whose status changed after creation."""
     answer = scope.client("iam").get_access_key_last_used(AccessKeyId=meta["AccessKeyId"])
     used = answer.get("AccessKeyLastUsed") or {}

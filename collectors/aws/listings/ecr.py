@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from collectors.aws.client import items
-from collectors.aws.resource_policies import answered, doubts, resource_policies
+from collectors.aws.resource_policies import incomplete_tables, required_field, resource_policies
 from collectors.aws.scope import PROVIDER, PartialReads
 from collectors.aws.times import utc
 from scanner.records import Artifact, Control, record_id
@@ -32,7 +32,7 @@ def ecr_region(scope: AwsScope) -> Iterator[Record]:
         "ecr:DescribeRepositories",
         "controls/tag-immutability",
         "controls/image-scanning",
-        loses=("artifacts/image", *doubts(scope, "ecr")),
+        loses=("artifacts/image", *incomplete_tables(scope, "ecr")),
     )
     if repositories is None:
         return
@@ -43,7 +43,7 @@ def ecr_region(scope: AwsScope) -> Iterator[Record]:
         "ecr",
         "ecr:GetRepositoryPolicy",
         lambda _: [*repositories, scope.arn("ecr", "*")],
-        lambda client, arn: answered(
+        lambda client, arn: required_field(
             client.get_registry_policy()
             if arn.endswith(":*")
             else client.get_repository_policy(repositoryName=repositories[arn]["repositoryName"]),

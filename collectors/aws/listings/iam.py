@@ -9,7 +9,7 @@ import msgspec
 
 from collectors.aws.client import items, pages
 from collectors.aws.evaluator.authorization_details import membership_links
-from collectors.aws.evaluator.policy_records import PolicyShelf
+from collectors.aws.evaluator.policy_records import PolicyCollection
 from collectors.aws.facts import ListedPrincipals
 from collectors.aws.failures import MalformedError
 from collectors.aws.scope import PROVIDER, tags_of
@@ -47,7 +47,7 @@ def principals(
 
 
 def _read(scope: AwsScope, report: CredentialReport | None) -> ListedPrincipals:
-    shelf = PolicyShelf(scope.ref, scope.account)
+    shelf = PolicyCollection(scope.ref, scope.account)
     identities: list[Identity] = []
     members: list[tuple[str, str]] = []
     groups: dict[str, str] = {}

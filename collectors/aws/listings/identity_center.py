@@ -32,7 +32,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Record id of the user or group."""
 
 
-def people(scope: AwsScope, region: str) -> Iterator[Record]:
+def users_and_groups(scope: AwsScope, region: str) -> Iterator[Record]:
     """Yield users and groups of the identity store."""
     for store in _instances(scope.access, region).values():
         client = scope.access.client("identitystore", region)

@@ -32,7 +32,7 @@ _PASSES = 30
 """Number of polls for unfinished jobs, two seconds apart."""
 
 
-class KeptUse(msgspec.Struct, frozen=True, kw_only=True):
+class CachedUse(msgspec.Struct, frozen=True, kw_only=True):
     """One principal's cached result."""
 
     read_at: datetime
@@ -66,7 +66,7 @@ def last_accessed(scope: AwsScope, principals: ListedPrincipals) -> dict[str, Se
                 use = reads.read(arn, lambda: _finished(iam, job_id))  # noqa: B023
                 if use is None:
                     continue  # not ready, or refused
-                fresh[arn] = KeptUse(read_at=scope.run.as_of, services=use)
+                fresh[arn] = CachedUse(read_at=scope.run.as_of, services=use)
                 del jobs[arn]
             jobs = {arn: job_id for arn, job_id in jobs.items() if not reads.has_failed(arn)}
             if not jobs or scope.run.stopping.wait(0.2 if attempt == 0 else 2.0):
@@ -135,10 +135,10 @@ def _finished(iam: Any, job_id: str) -> ServiceDates | None:
 
 
 # Created once: msgspec 0.22 crashes when several threads are the first to decode a type.
-_KEPT = msgspec.json.Decoder(dict[str, KeptUse])
+_KEPT = msgspec.json.Decoder(dict[str, CachedUse])
 
 
-def _load(path: Path) -> dict[str, KeptUse]:
+def _load(path: Path) -> dict[str, CachedUse]:
     """Return the cached results; empty if the file is missing or invalid."""
     try:
         return _KEPT.decode(path.read_bytes())
@@ -146,7 +146,7 @@ def _load(path: Path) -> dict[str, KeptUse]:
         return {}
 
 
-def _save(path: Path, kept: dict[str, KeptUse]) -> None:
+def _save(path: Path, kept: dict[str, CachedUse]) -> None:
     from scanner.snapshot import write_private
 
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -159,7 +159,7 @@ def organization_listings(
     )
     for policy_type, kind in POLICY_TYPES.items():
         yield from scope.listing(
-            _guards(scope, org, policy_type),
+            _controls(scope, org, policy_type),
             "organizations:ListPolicies",
             f"policies/{kind}",
             f"controls/{kind}",
@@ -175,7 +175,7 @@ def _places(org: OrganizationReader, accounts: dict[str, dict[str, Any]] | None)
     yield from unit_records(about, org.tree())
 
 
-def _guards(scope: AwsScope, org: OrganizationReader, policy_type: str) -> Iterator[Record]:
+def _controls(scope: AwsScope, org: OrganizationReader, policy_type: str) -> Iterator[Record]:
     """Yield the policies of a type, and a control for each root, unit or account that they are attached to."""
     for policy in org.policies(policy_type):
         yield policy

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from collectors.aws.client import items
-from collectors.aws.resource_policies import doubts, resource_policies
+from collectors.aws.resource_policies import incomplete_tables, resource_policies
 from collectors.aws.scope import PROVIDER, tags_of
 from collectors.aws.times import utc
 from scanner.records import Credential, Secret, record_id
@@ -26,7 +26,7 @@ def secrets_manager_region(scope: AwsScope) -> Iterator[Record]:
         _secrets(scope),
         "secretsmanager:ListSecrets",
         "secrets/secrets-manager",
-        loses=doubts(scope, "secretsmanager"),
+        loses=incomplete_tables(scope, "secretsmanager"),
     )
     if arns is not None:
         yield from resource_policies(

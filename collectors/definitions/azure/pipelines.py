@@ -1,7 +1,7 @@
 """``azure-pipelines.yml`` -> `Definition`.
 
-Syntax: https://learn.microsoft.com/azure/devops/pipelines/yaml-schema/. A service connection decides, outside the file,
-whether it signs in by federation or by a stored secret: it is listed as a reference of store ``service-connection``.
+Syntax: https://learn.microsoft.com/azure/devops/pipelines/yaml-schema/. Whether a service connection uses federation or
+a stored secret is configured outside the file: it is listed as a reference of store ``service-connection``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CONNECTION = re.compile(
     r"|\w*connectedservicename(?:arm|ssh)?|azuresubscription(?:for\w+|id|name)?|environmentservicename\w*|backendservice(?:arm|aws|gcp|oci)|awscredentials|gcpcredentials"
     r"|sonar(?:qube|cloud)|\w*feedcredentials|containerregistry|endpoint|serviceconnection\w*|githubconnection|connection)"
 )
-"""Names of inputs that take a service connection, in small letters: each task has a spelling of its own."""
+"""Names of inputs that take a service connection, in lower case: tasks spell them differently."""
 _NO_CONNECTION = re.compile(
     r"(?i)\s*|true|false|none|.*://.*|[./~\\].*|internal|external|azure resource manager|kubernetes service connection"
 )
@@ -63,7 +63,7 @@ _DEPLOYS = {
 
 
 def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
-    """Read a pipeline definition or template. Raises `DefinitionError`."""
+    """Parse a pipeline definition or template. Raises `DefinitionError`."""
     documents = read(source)
     if not documents or not isinstance(documents[0].root, Mapping):
         raise DefinitionError("malformed", "the file is not a mapping")
@@ -85,7 +85,7 @@ class _Reader:
         self._parameters(root.get("parameters"))
 
     def _parameters(self, node: Node | None) -> None:
-        """Note the parameters of a pipeline or template: types of those that take any text, and defaults."""
+        """Record the parameters of a pipeline or template: types of those that take any text, and defaults."""
         for key, value in mapping(node).pairs:  # the old form: name and default
             if isinstance(value, Scalar):
                 self.defaults[key.text.lower()] = value.text
@@ -205,7 +205,7 @@ class _Reader:
                         self._connection(found, None, {})
 
     def _template(self, node: Node | None, job: str | None, env: dict[str, str]) -> None:
-        """Note a template, the connections that it is given, and the steps, jobs and stages in its parameters."""
+        """Record a template, the connections passed to it, and the steps, jobs and stages in its parameters."""
         name = text_at(node, "template")
         if node is None or name is None:
             return
@@ -267,7 +267,7 @@ class _Reader:
         environment = text(node.get("environment")) or text_at(node, "environment", "name")
         if environment is not None:
             environment = self._filled(environment, env)
-            # environment.resource names a resource in it: a cluster's namespace, a machine.
+            # environment.resource is a resource of the environment: a cluster's namespace, a machine.
             environment = "*" if "$" in environment else environment.partition(".")[0]
         container = node.get("container")
         image = text(container) or text_at(container, "image")
@@ -314,7 +314,7 @@ class _Reader:
             )  # fmt: skip
 
     def _input(self, name: str, value: Scalar, job: str | None, env: dict[str, str], shell: Shell) -> None:
-        """Evaluate one input of a task or parameter of a template, by its name in small letters."""
+        """Evaluate one input of a task or parameter of a template, by its name in lower case."""
         if _names_connection(name) and not _NO_CONNECTION.fullmatch(value.text):
             self._connection(value, job, env)
         elif "securefile" in name and not _NO_CONNECTION.fullmatch(value.text):

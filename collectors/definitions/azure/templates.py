@@ -1,7 +1,7 @@
-"""Template expressions of Azure Pipelines as far as they can be read without evaluating them.
+"""Template expressions of Azure Pipelines, as far as they can be resolved without evaluation.
 
 https://learn.microsoft.com/azure/devops/pipelines/process/template-expressions: every branch of ``${{ if }}`` and the
-body of ``${{ each }}`` is read, since any of them may be taken.
+body of ``${{ each }}`` is read, since any of them may apply.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STEP_KEYS = frozenset(
 
 
 def unfolded(node: Node | None) -> Iterator[Node]:
-    """Yield the items of a list, those of ``${{ if }}`` and ``${{ each }}`` among them."""
+    """Yield the items of a list, including those in ``${{ if }}`` and ``${{ each }}``."""
     stack = list(reversed(items(node)))
     while stack:
         item = stack.pop()
@@ -38,7 +38,7 @@ def unfolded(node: Node | None) -> Iterator[Node]:
 
 
 def pairs(node: Node | None) -> Iterator[tuple[Scalar, Node]]:
-    """Yield the pairs of a mapping, those of ``${{ if }}`` among them."""
+    """Yield the pairs of a mapping, including those in ``${{ if }}``."""
     stack = list(reversed(mapping(node).pairs))
     while stack:
         key, value = stack.pop()
@@ -49,7 +49,7 @@ def pairs(node: Node | None) -> Iterator[tuple[Scalar, Node]]:
 
 
 def kind_of(node: Node) -> str | None:
-    """Return what a list is that is handed to a template: ``stages``, ``jobs`` or ``steps``; None for anything else."""
+    """Return what a list passed to a template contains: ``stages``, ``jobs`` or ``steps``; None for anything else."""
     for item in unfolded(node):
         if not isinstance(item, Mapping):
             return None
@@ -63,7 +63,7 @@ def kind_of(node: Node) -> str | None:
 
 
 def filled(text: str, variables: dict[str, str], parameters: dict[str, str]) -> str:
-    """Fill in variables of the file and defaults of its parameters; names are in small letters."""
+    """Substitute variables of the file and defaults of its parameters; names are in lower case."""
     if "$" not in text:
         return text
 

@@ -1,7 +1,7 @@
 """``bitbucket-pipelines.yml`` -> `Definition`.
 
-Syntax: https://support.atlassian.com/bitbucket-cloud/docs/bitbucket-pipelines-configuration-reference/. Secured variables
-do not stand in the file; what a script reads and the file does not set is listed as a reference.
+Syntax: https://support.atlassian.com/bitbucket-cloud/docs/bitbucket-pipelines-configuration-reference/. Secured
+variables are not in the file; a variable that a script reads and the file does not set is listed as a reference.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _VERSION = re.compile(r"v?\d+\.\d+\.\d+[\w.+-]*")
 
 
 def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
-    """Read a pipeline definition. Raises `DefinitionError`."""
+    """Parse a pipeline definition. Raises `DefinitionError`."""
     documents = read(source)
     if not documents or not isinstance(documents[0].root, Mapping):
         raise DefinitionError("malformed", "the file is not a mapping")
@@ -192,7 +192,7 @@ def _step(out: Gathered, found: tuple[Mapping, str | None], pipeline: str, refs:
 
 
 def _service(roles: list[str], whole: str) -> str:
-    """Return the cloud that trusts a step's token, by what the step does."""
+    """Return the cloud that a step's token is for, from the step's commands."""
     if roles or "aws" in whole:
         return "aws"
     for word, service in (("gcloud", "gcp"), ("google", "gcp"), ("azure", "azure"), ("vault", "vault")):
@@ -202,7 +202,7 @@ def _service(roles: list[str], whole: str) -> str:
 
 
 def _import(out: Gathered, named: str, line: int) -> None:
-    """Note a pipeline of another repository: ``import: repository:tag-or-branch:pipeline``."""
+    """Record a pipeline of another repository: ``import: repository:tag-or-branch:pipeline``."""
     name, _, rest = named.partition(":")
     ref = rest.partition(":")[0] or None
     pin: Pin = "none" if ref is None else "tag" if _VERSION.fullmatch(ref) else "branch"
@@ -217,7 +217,7 @@ def _import(out: Gathered, named: str, line: int) -> None:
 def _pipe(
     out: Gathered, node: Mapping, job: str, environment: str | None, shell: Shell, *, token: bool
 ) -> list[str]:
-    """Note a pipe. Returns the roles that it asks for."""
+    """Record a pipe. Returns the roles that it requests."""
     named = text(node.get("pipe"))
     if named is None:
         return []

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
-    """Read a build configuration, YAML or JSON. Raises `DefinitionError`."""
+    """Parse a build configuration, YAML or JSON. Raises `DefinitionError`."""
     documents = read(source)
     if not documents or not isinstance(documents[0].root, Mapping):
         raise DefinitionError("malformed", "the file is not a mapping")
@@ -66,7 +66,7 @@ _PROGRAMS = {"cloud-sdk": "gcloud", "google-cloud-cli": "gcloud"}
 def _step(
     out: Gathered, item: Node, number: str, *, options: Mapping, env: dict[str, str], names: dict[str, str]
 ) -> None:
-    """Note one step. ``names``: variable to the name of the secret that it holds."""
+    """Record one step. ``names``: variable to the name of its secret."""
     step = mapping(item)
     job = text(step.get("id")) or number
     held = [*texts(step.get("secretEnv")), *texts(options.get("secretEnv"))]
@@ -91,7 +91,7 @@ def _step(
     program = (text(step.get("entrypoint")) or (image or "").rsplit("/", 1)[-1]).split(":", 1)[0]
     program = program.rsplit("/", 1)[-1]
     if args and program in _SHELLS:
-        # What follows -c is the script, its line that of the file; $$ is the $ of the shell.
+        # The argument after -c is the script; $$ is the shell's $.
         flag = next((at for at, arg in enumerate(args) if re.fullmatch(r"-\w*c", arg.text)), -1)
         given = args[flag + 1] if -1 < flag < len(args) - 1 else args[-1]
         whole = Scalar(_filled(given.text, env), given.line, given.column, None, given.style)

@@ -1,8 +1,8 @@
 """``buildspec.yml`` of AWS CodeBuild -> `Definition`.
 
 Syntax: https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html,
-https://docs.aws.amazon.com/codebuild/latest/userguide/batch-build-buildspec.html. The role is that of the CodeBuild
-project, not of the file.
+https://docs.aws.amazon.com/codebuild/latest/userguide/batch-build-buildspec.html. The role is configured in the
+CodeBuild project, not in the file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
-    """Read a build specification. Raises `DefinitionError`."""
+    """Parse a build specification. Raises `DefinitionError`."""
     documents = read(source)
     if not documents or not isinstance(documents[0].root, Mapping):
         raise DefinitionError("malformed", "the file is not a mapping")
@@ -55,7 +55,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
 
 
 def _stored(out: Gathered, env: Mapping) -> dict[str, str]:
-    """Note the stored secrets that become variables. Returns variable to name in its store."""
+    """Record the stored secrets that become variables. Returns variable to name in its store."""
     stored: dict[str, str] = {}
     for store in ("parameter-store", "secrets-manager"):
         for key, value in mapping(env.get(store)).pairs:
@@ -63,7 +63,7 @@ def _stored(out: Gathered, env: Mapping) -> dict[str, str]:
                 continue
             name = value.text
             if store == "secrets-manager":
-                # secret-id:json-key:version-stage:version-id; an ARN as secret-id has six colons of its own.
+                # secret-id:json-key:version-stage:version-id; if secret-id is an ARN, it contains six colons.
                 name = ":".join(name.split(":")[:7]) if name.startswith("arn:") else name.split(":", 1)[0]
             out.secrets.append(
                 Reference(name=name, line=key.line, column=key.column, scope="workflow", store=store)
@@ -73,7 +73,7 @@ def _stored(out: Gathered, env: Mapping) -> dict[str, str]:
 
 
 def _batch(out: Gathered, batch: Mapping) -> None:
-    """Note the builds of a batch: each has variables and an image of its own."""
+    """Record the builds of a batch, each with its own variables and image."""
     matrix = mapping(batch.get("build-matrix"))
     builds: list[Node] = [
         *items(batch.get("build-graph")), *items(batch.get("build-list")), *items(batch.get("build-fanout")),

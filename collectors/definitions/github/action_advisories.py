@@ -1,7 +1,6 @@
-"""Actions with published weaknesses, and which of their versions have them.
-
-As of 2026-11: the advisories of https://github.com/advisories?query=type%3Areviewed+ecosystem%3Aactions that let somebody
-run code, read secrets or swap artifacts. A list in a program ages: what is not in it does not existby sound.
+"""Actions with published vulnerabilities, and the affected versions. As of 2026-11: the advisories of
+https://github.com/advisories?query=type%3Areviewed+ecosystem%3Aactions that allow running code, reading secrets or
+replacing artifacts. The list ages: an action that is not in it is not necessarily safe.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class Advisory(msgspec.Struct, frozen=True, kw_only=True):
-    """One weakness of one action."""
+    """One vulnerability of one action."""
 
     id: str
     action: str
-    """In lower case, which is how GitHub compares it."""
+    """In lower case, as GitHub compares it."""
     since: str = "0"
     fixed: str
-    """The first version without it."""
+    """The first fixed version."""
     commits: tuple[str, ...] = ()
-    """Full SHAs that have it: those of tags that were, and those that attackers made tags point to."""
+    """Affected full SHAs: of affected tags, and of malicious commits that attackers moved tags to."""
     moved: bool = False
-    """Whether tags were moved to code of attackers: who had pinned the commit that a tag used to mean was never hit."""
+    """Whether tags were moved to malicious commits. A pin to a tag's original commit was not affected."""
     what: str
 
 
@@ -72,9 +71,8 @@ _COMMENT = re.compile(r"#\s*(?:tag=|pin@|renovate:\s*tag=|ratchet:\S*@)?v?(?P<ve
 
 
 def advisories(action: str, ref: str | None, line: str) -> Iterator[Advisory]:
-    """Yield the published weaknesses of an action at a ref; ``line`` is the file's, whose comment names a commit's version.
-
-    ``v4`` is the newest of its 4.x: only what all of them have counts.
+    """Yield the published vulnerabilities of an action at a ref. ``line`` is the line of the file, whose comment may
+    name the commit's version. ``v4`` is the newest 4.x: only vulnerabilities of all 4.x versions count.
     """
     known = _BY_ACTION.get(action.lower())
     if known is None or ref is None:

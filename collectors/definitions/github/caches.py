@@ -1,4 +1,4 @@
-"""Caches of a GitHub workflow that a stranger can fill for a run that is trusted.
+"""Caches of a GitHub workflow that untrusted users can fill for a trusted run.
 
 A run reads the caches of its own branch and of the default branch: https://docs.github.com/en/actions/reference/workflows-and-actions/dependency-caching#restrictions-for-accessing-a-cache.
 Runs of pull_request_target, issue_comment and workflow_run belong to the default branch.
@@ -39,13 +39,13 @@ _CACHING = {
     "prefix-dev/setup-pixi": "+cache",
     "golangci/golangci-lint-action": "-skip-cache",
 }
-"""Action to the input that turns its cache on; None: it always caches; ``+``: on unless set to false; ``-``: off when true."""
+"""Action to the input that enables its cache; None: always; ``+``: enabled unless false; ``-``: disabled if true."""
 
 _PLACES = ("key", "restore-keys", "path")
 
 
 def poisoned_caches(workflow: Workflow, job: RawJob, taint_of: Taint) -> Iterator[Problem]:
-    """Yield the caches that others fill for a release, and those that strangers fill for the default branch."""
+    """Yield caches that other runs fill for a release, and caches that untrusted users fill for the default branch."""
     if workflow.composite or not any(_caches(step) for step in job.steps):
         return
     released = "release" in workflow.triggers or any(

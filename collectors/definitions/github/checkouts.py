@@ -1,4 +1,4 @@
-"""What of a stranger's a GitHub workflow fetches, and what its checkouts leave behind.
+"""Untrusted code and artifacts that a GitHub workflow fetches, and credentials that its checkouts leave on disk.
 
 Background: https://securitylab.github.com/resources/github-actions-preventing-pwn-requests/,
 https://github.com/actions/checkout#usage.
@@ -82,14 +82,14 @@ _READS_FILE = re.compile(r"\$\(\s*<|\b(?:cat|head|tail|jq|yq|sed|awk)\s+[^|>\n]*
 
 
 def runs_code(step: WorkflowStep) -> bool:
-    """Return whether a step runs something that can come from the job's folder."""
+    """Return whether a step runs something that may come from the job's working directory."""
     if step.run is not None:
         return _BUILDS.search(step.run.text[:50_000]) is not None
     return (step.uses or "").startswith("./")
 
 
 def checkouts(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
-    """Yield the steps that fetch a stranger's code in a run with rights."""
+    """Yield the steps that fetch untrusted code in a privileged run."""
     if not PRIVILEGED & set(workflow.triggers):
         yield from _called(workflow, job)
         return
@@ -127,10 +127,8 @@ def checkouts(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
 def _held_back(
     step: WorkflowStep, env: dict[str, str], job: RawJob, event: str, gates: frozenset[Guard]
 ) -> bool:
-    """Return whether the gates before a checkout keep strangers' code out of it.
-
-    An author with rights changes only a pull request of their own; a label, or a comment, stays while
-    somebody else's branch moves on.
+    """Return whether the guards before a checkout exclude untrusted code. A check of the author covers the author's own
+    pull request; a label or a comment remains valid while the branch of an untrusted user changes.
     """
     if not gates:
         return False
@@ -144,7 +142,7 @@ def _held_back(
 
 
 def _called(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
-    """Yield checkouts of a pull request's head in what other workflows call, with whatever rights they have."""
+    """Yield checkouts of a pull request's head in reusable workflows, which run with the caller's rights."""
     if not workflow.composite and "workflow_call" not in workflow.triggers:
         return
     for at, step in enumerate(job.steps):
@@ -161,7 +159,7 @@ def _called(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
 
 
 def _takes_head(workflow: Workflow, step: WorkflowStep, env: dict[str, str], job: RawJob) -> str | None:
-    """Return what of a stranger's a step fetches; None if nothing."""
+    """Return the untrusted code that a step fetches; None if nothing."""
     if step.action == "actions/checkout":
         for name in ("ref", "repository"):
             value = step.input(name)
@@ -201,7 +199,9 @@ def _takes_head(workflow: Workflow, step: WorkflowStep, env: dict[str, str], job
 
 
 def _is_head_output(workflow: Workflow, job: RawJob, text_: str, depth: int = 0) -> bool:
-    """Return whether a text reads an output that leads to a pull request's head: by what makes it, else by its name."""
+    """Return whether a text reads an output that refers to a pull request's head, by the step that sets it or else by
+    its name.
+    """
     for match in _OUTPUT.finditer(text_):
         maker = None
         if match["kind"].lower() == "needs":
@@ -223,7 +223,7 @@ def _is_head_output(workflow: Workflow, job: RawJob, text_: str, depth: int = 0)
             if _MAKES_HEAD.search(shown):
                 return True
             if _READS_FILE.search(shown) and any(_fetches_artifact(other) for other in job.steps):
-                return True  # a file in an artifact says what to check out
+                return True  # a file in an artifact names the ref to check out
         elif _HEAD_OUTPUT.search(text_):
             return True
     return False
@@ -248,7 +248,7 @@ def kept_tokens(job: RawJob, step: WorkflowStep, uploads: bool) -> Iterator[Prob
 
 
 def foreign_artifacts(workflow: Workflow, job: RawJob, step: WorkflowStep) -> Iterator[Problem]:
-    """Yield a step that takes another run's artifact, or one of a stranger's code, into a run with rights."""
+    """Yield steps that use another run's artifact, or one built from untrusted code, in a privileged run."""
     if not {"workflow_run", "pull_request_target", "issue_comment"} & set(workflow.triggers):
         return
     if not _downloads(workflow, job, step) or not reached(workflow, job, step):
@@ -271,11 +271,11 @@ def foreign_artifacts(workflow: Workflow, job: RawJob, step: WorkflowStep) -> It
 
 
 _APART = re.compile(r"(?:\$\{\{\s*runner\.temp\s*\}\}|/tmp|/var/tmp|\$RUNNER_TEMP)(?:/[\w./-]*)?")
-"""A folder outside of the checkout, where an artifact overwrites nothing."""
+"""A directory outside the checkout, where an artifact overwrites nothing."""
 
 
 def _runs_from(step: WorkflowStep, folder: re.Match[str]) -> bool:
-    """Return whether a step runs something out of a folder."""
+    """Return whether a step runs something from a directory."""
     script = step.run.text[:50_000] if step.run is not None else ""
     last = folder.group().rstrip("/").rsplit("/", 1)[-1]
     return re.search(rf"(?:^|[\s;&|])(?:(?:ba|z)?sh|python3?|node|chmod|source|\.)\s+[^\n]*{re.escape(last)}|^\s*[\"']?[^\s\"']*{re.escape(last)}/\S", script, re.MULTILINE) is not None  # fmt: skip
@@ -300,7 +300,7 @@ def _fetches_artifact(step: WorkflowStep) -> bool:
 
 
 def _built_from_head(workflow: Workflow, job: RawJob) -> bool:
-    """Return whether another job of the run makes an artifact from a stranger's code."""
+    """Return whether another job of the run builds an artifact from untrusted code."""
     for other in workflow.jobs:
         if other.key == job.key or not any(step.action == "actions/upload-artifact" for step in other.steps):
             continue
@@ -312,7 +312,7 @@ def _built_from_head(workflow: Workflow, job: RawJob) -> bool:
 
 
 def brings_foreign_files(workflow: Workflow, job: RawJob, step: WorkflowStep) -> bool:
-    """Return whether a step puts files of a stranger's into the job's folder."""
+    """Return whether a step puts untrusted files into the job's working directory."""
     return _downloads(workflow, job, step) or (
         _takes_head(workflow, step, literals(workflow.env, job.env, step.env), job) is not None
     )

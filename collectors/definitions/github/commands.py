@@ -1,6 +1,6 @@
-"""Commands that a comment gives to a GitHub workflow, and whether anybody may give them.
+"""Commands in comments (ChatOps) that start actions of a GitHub workflow, and whether the author is checked.
 
-``issue_comment`` starts a run with the repository's rights whoever wrote the comment:
+``issue_comment`` starts a run with the repository's rights for a comment by anyone:
 https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows#issue_comment.
 """
 
@@ -25,7 +25,7 @@ _COMMAND = re.compile(
 
 
 def unchecked_commands(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
-    """Yield a job that does something for a word in a comment, and asks nobody who wrote it."""
+    """Yield jobs that react to a command in a comment without checking its author."""
     events = [event for event in _COMMENTS if event in workflow.triggers]
     if not events or not (job.steps or job.calls):
         return

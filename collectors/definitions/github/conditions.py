@@ -1,8 +1,6 @@
-"""Which conditions keep strangers' events away from a job or step of a GitHub workflow.
-
-A condition guards where it can only be true for somebody who is trusted: a branch of the same repository, an
-author with rights, a label that a maintainer sets. Background:
-https://securitylab.github.com/resources/github-actions-preventing-pwn-requests/ and
+"""Conditions that protect a job or step of a GitHub workflow from events of untrusted users. A condition is a guard if
+it can only be true for a trusted source: a branch of the same repository, an author with write access, a label that a
+maintainer sets. Background: https://securitylab.github.com/resources/github-actions-preventing-pwn-requests/ and
 https://securitylab.github.com/resources/github-actions-new-patterns-and-mitigations/.
 """
 
@@ -57,7 +55,7 @@ _MUTABLE = re.compile(r"(?i)head\.ref\b|head_ref|head_branch|head\.label|refs/pu
 
 
 def holds(body: str, passes: Callable[[str], bool]) -> bool:
-    """Return whether a condition can be true only where a test in it passes: each alternative needs one."""
+    """Return whether a condition can be true only if one of the tests passes: each alternative needs one."""
     return _holds(body.strip(), passes, 0)
 
 
@@ -75,7 +73,7 @@ def _holds(body: str, passes: Callable[[str], bool], depth: int) -> bool:
 
 
 def _split(body: str, sign: str) -> Iterator[str]:
-    """Yield the parts between an operator that stand outside of brackets and texts."""
+    """Split at an operator outside brackets and strings."""
     depth, start, at, quoted = 0, 0, 0, False
     while at < len(body):
         here = body[at]
@@ -95,7 +93,7 @@ def _split(body: str, sign: str) -> Iterator[str]:
 
 
 def _unwrapped(body: str) -> str | None:
-    """Return what stands in brackets that enclose the whole; None if none do."""
+    """Return the content of brackets that enclose the whole text; None if there are none."""
     if not (body.startswith("(") and body.endswith(")")):
         return None
     depth, quoted = 0, False
@@ -112,7 +110,7 @@ def _unwrapped(body: str) -> str | None:
 
 
 def guards(workflow: Workflow, job: RawJob, step: WorkflowStep | None, event: str) -> frozenset[Guard]:
-    """Return what stands between a privileged event and a step, or a whole job."""
+    """Return the guards between a privileged event and a step or a whole job."""
     mine: set[Guard] = set()
     for needed in needs(workflow, job):
         mine |= _own_gates(workflow, needed, event)
@@ -163,7 +161,9 @@ def _is_other_event(term: str, event: str) -> bool:
 
 
 def _labels_fade(workflow: Workflow, event: str) -> bool:
-    """Return whether a run starts only when a label is set: else a label stays while its pull request changes."""
+    """Return whether a run starts only when a label is set. Otherwise the label remains while the pull request
+    changes.
+    """
     return set(workflow.activities.get(event, [])) == {"labeled"}
 
 
@@ -176,7 +176,7 @@ def _is_text(node: Scalar) -> bool:
 
 
 def needs(workflow: Workflow, job: RawJob) -> list[RawJob]:
-    """Return a job and those without whose success it does not run."""
+    """Return a job and the jobs that must succeed before it runs."""
     known = {other.key: other for other in workflow.jobs}
     found: dict[str, RawJob] = {job.key: job}
     queue = [job]
@@ -192,7 +192,7 @@ def needs(workflow: Workflow, job: RawJob) -> list[RawJob]:
 
 
 def _first_check(workflow: Workflow, job: RawJob) -> int | None:
-    """Return the line of the first step that asks GitHub for the rights of who started the run."""
+    """Return the line of the first step that checks the permissions of the user who started the run."""
     if job.key not in workflow.checks:
         workflow.checks[job.key] = next((step.line for step in job.steps if _asks_for_rights(step)), None)
     return workflow.checks[job.key]
@@ -206,7 +206,7 @@ def _asks_for_rights(step: WorkflowStep) -> bool:
 
 
 def reached(workflow: Workflow, job: RawJob, step: WorkflowStep | None = None) -> dict[str, frozenset[Guard]]:
-    """Return the privileged events by which strangers get to a step, each with the gates that they must pass."""
+    """Return the privileged events by which untrusted users reach a step, each with the guards in between."""
     events: dict[str, frozenset[Guard]] = {}
     for event in sorted(PRIVILEGED & set(workflow.triggers)):
         found = guards(workflow, job, step, event)
@@ -216,9 +216,8 @@ def reached(workflow: Workflow, job: RawJob, step: WorkflowStep | None = None) -
 
 
 def is_mutable(ref: str, event: str) -> bool:
-    """Return whether what is checked out can change after a maintainer has looked: a branch, not a commit.
-
-    Comments carry no commit: whatever they lead to is looked up after they were written.
+    """Return whether the checked-out ref can change after a maintainer's review: a branch, not a commit. A comment
+    event has no commit, so the ref is always resolved after the comment was written.
     """
     return event in {"issue_comment", "issues", "discussion", "discussion_comment"} or bool(
         _MUTABLE.search(ref)

@@ -1,7 +1,8 @@
-"""Writes to GITHUB_ENV and GITHUB_PATH of a GitHub workflow, by which a text becomes a variable of the next step.
+"""Writes to GITHUB_ENV and GITHUB_PATH in GitHub workflows, which set variables of the next steps.
 
 https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#setting-an-environment-variable and
-https://www.legitsecurity.com/blog/github-privilege-escalation-vulnerability tell how LD_PRELOAD or BASH_ENV get there.
+https://www.legitsecurity.com/blog/github-privilege-escalation-vulnerability explain how LD_PRELOAD or BASH_ENV can be
+set.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ _COMMAND = re.compile(r"::(?:set-env\s+name=\w+|add-path)::")
 _FIXED_TEXT = re.compile(
     r"\s*(?:(?:echo|printf)\s|cat\s*<<)[^$`%]*>>?\s*[\"']?[$%][{(]?(?:env:)?GITHUB_(?:ENV|PATH)[})%]?[\"']?\s*"
 )
-"""A line that writes only what stands in it."""
+"""A line that writes only literal text."""
 _EXPRESSION = re.compile(r"\$\{\{[^}]*\}\}")
 _OWN = re.compile(
     r"\$\{?(?:env:)?(?:GITHUB_(?:SHA|RUN_\w+|REPOSITORY\w*|WORKSPACE|SERVER_URL|API_URL|JOB|EVENT_NAME|ACTION\w*)|RUNNER_\w+|HOME|PWD|PATH|RANDOM|HOSTNAME|USER)\b[^}\s\"']*\}?|"
     r"\$\((?:date|pwd|nproc|uname|whoami|hostname|mktemp|go\s+env|which|command\s+-v|git\s+rev-parse|brew\s+--prefix|npm\s+config\s+get|yarn\s+cache\s+dir)\b[^()`$|;&]*\)|"
     r"`(?:date|pwd|nproc|uname|hostname|git\s+rev-parse)\b[^`$|;&]*`"
 )
-"""Variables and commands that tell of the runner, the run or the commit, and of nothing that anybody wrote."""
+"""Variables and commands about the runner, the run or the commit, which contain nothing that users wrote."""
 _MARKED = re.compile(r"<<[\"']?\$[{(]?\w")
 _ASSIGNED = re.compile(r"^\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)=(?P<value>[^\n]*)$")
 
@@ -43,7 +44,7 @@ _ASSIGNED = re.compile(r"^\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)=(?P<value>[^\n
 def environment_files(
     workflow: Workflow, job: RawJob, step: WorkflowStep, taint_of: Taint
 ) -> Iterator[Problem]:
-    """Yield the first write to the environment that a stranger's text can be in: one that surely has, if any."""
+    """Yield the first write to the environment that may contain untrusted text, preferring one that certainly does."""
     privileged = bool(PRIVILEGED & set(workflow.triggers))
     if step.run is None or not (workflow.composite or privileged or "pull_request" in workflow.triggers):
         return
@@ -89,7 +90,7 @@ def environment_files(
 
 
 def _unknown(script: str, env: dict[str, str]) -> Iterator[int]:
-    """Yield the lines (from 0) that write what does not stand in the script."""
+    """Yield the lines (from 0) that write text that is not literal."""
     known = {name for name, value in env.items() if "$" not in _blanked(value, set())}
     for number, line in enumerate(script.split("\n")):
         assigned = _ASSIGNED.match(line)
@@ -106,7 +107,7 @@ def _unknown(script: str, env: dict[str, str]) -> Iterator[int]:
 
 
 def _blanked(line: str, known: set[str]) -> str:
-    """Return a line without what is known to be harmless in it."""
+    """Return a line without the parts known to be harmless."""
 
     def variable(match: re.Match[str]) -> str:
         return "" if match["name"] in known else match.group()

@@ -1,8 +1,9 @@
 """Finds what GitHub expressions (``${{ }}``) read, without evaluating them.
 
-Grammar: https://docs.github.com/en/actions/reference/workflows-and-actions/expressions. Which parts of an event
-a stranger writes: https://docs.github.com/en/actions/reference/security/secure-use#understanding-the-risk-of-script-injections
-and https://securitylab.github.com/resources/github-actions-untrusted-input/.
+Grammar: https://docs.github.com/en/actions/reference/workflows-and-actions/expressions. Parts of an event that
+untrusted users control:
+https://docs.github.com/en/actions/reference/security/secure-use#understanding-the-risk-of-script-injections and
+https://securitylab.github.com/resources/github-actions-untrusted-input/.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from collectors.definitions.yaml_nodes import Scalar
 
 Taint: TypeAlias = Literal["stranger", "collaborator", "unknown", "none"]
-"""Who can write a value: anyone who opens an issue or pull request; who may push or dispatch; cannot tell; nobody."""
+"""Who can control a value: anyone who opens an issue or pull request; users who may push or dispatch; unknown;
+nobody."""
 
 _BODY = re.compile(r"(?:'[^']*+'|[^'}]|\}(?!\}))*+\}\}")
 _UNCLOSED = 20
-"""Openings without an end after which a text is given up: GitHub refuses it at the first, and each costs a scan to the
+"""Number of unclosed expressions after which a text is given up: GitHub rejects the first, and each takes a scan to the
 end of the text."""
 _TOKEN = re.compile(
     r"'[^']*+'|(?P<name>[A-Za-z_][\w-]*+)(?P<path>(?:\s*+\.\s*+(?:[A-Za-z_][\w-]*+|\*)|\s*+\[(?:'[^']*+'|[^\[\]'])*+\])*+)(?P<call>\s*+\()?"
@@ -111,13 +113,13 @@ def expressions(text: str) -> Iterator[Expression]:
 
 
 def condition(scalar: Scalar) -> str:
-    """Return the body of an ``if:``, which may stand without ``${{ }}``, with names dotted."""
+    """Return the body of an ``if:``, which may omit ``${{ }}``, with dotted names."""
     found = list(expressions(scalar.text))
     return dotted(" ".join(part.body for part in found) if found else scalar.text)
 
 
 def dotted(body: str) -> str:
-    """Return an expression with ``github['actor']`` as ``github.actor``, which means the same."""
+    """Return an expression with ``github['actor']`` replaced by the equivalent ``github.actor``."""
     return _INDEXED.sub(r".\1", body)
 
 
@@ -142,14 +144,14 @@ def paths(body: str) -> Iterator[tuple[str, int]]:
 
 
 def is_safe_field(field: str) -> bool:
-    """Return whether a field of an answer of GitHub's, ``.head.sha``, is one that nobody chooses freely."""
+    """Return whether a field of an API response, such as ``.head.sha``, cannot be chosen freely by users."""
     return bool(_SAFE_LEAF.search(field.lower())) or field.lower().endswith(
         (".mergeable", ".mergeable_state")
     )
 
 
 def taint(path: str) -> Taint:
-    """Tell who can write what a path reads."""
+    """Return who can control the value of a path."""
     root = path.split(".", 1)[0]
     if root in _SAFE_ROOT:
         return "none"
@@ -169,7 +171,7 @@ def taint(path: str) -> Taint:
 
 
 def position(scalar: Scalar, offset: int) -> tuple[int, int]:
-    """Return line and column of an offset into a scalar's text; the line alone is sure in folded scalars."""
+    """Return line and column of an offset into a scalar's text; in folded scalars only the line is reliable."""
     lines, start = scalar.line_breaks(offset)
     if scalar.style in {"|", ">"}:
         return scalar.line + 1 + lines, offset - start + 1

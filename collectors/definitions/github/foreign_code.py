@@ -1,4 +1,4 @@
-"""Code of others that a workflow runs: actions, called workflows and images, by pin, age and published weaknesses."""
+"""Third-party code in a workflow: actions, called workflows and images, by pin, age and published vulnerabilities."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ARCHIVED = frozenset(
 
 
 def foreign_code(workflow: Workflow) -> Iterator[Problem]:
-    """Yield what is not pinned, archived, or known to be vulnerable."""
+    """Yield third-party code that is not pinned, archived, or known to be vulnerable."""
     for use in workflow.uses:
         name = f"{use.name}@{use.ref}" if use.ref and use.kind != "image" else use.name
         if use.kind == "image":

@@ -1,6 +1,6 @@
-"""The steps of GitHub workflows by which a job signs in somewhere, or deploys something.
+"""Steps of GitHub workflows that sign in to a service or deploy a workload.
 
-Inputs are those of each action's own action.yml: https://github.com/aws-actions/configure-aws-credentials,
+Inputs are documented in each action's action.yml: https://github.com/aws-actions/configure-aws-credentials,
 https://github.com/google-github-actions/auth, https://github.com/Azure/login, https://github.com/hashicorp/vault-action,
 https://github.com/pypa/gh-action-pypi-publish, https://github.com/docker/login-action, ...
 """
@@ -73,7 +73,7 @@ _STATIC_INPUTS = {
     "azure/login": ("azure", ("creds",)),
     "jfrog/setup-jfrog-cli": ("jfrog", ()),
 }  # fmt: skip
-"""Action to service and the inputs that carry a stored credential."""
+"""Action to service and the inputs that take a stored credential."""
 _OIDC_INPUTS = {
     "aws-actions/configure-aws-credentials": ("aws", ("role-to-assume",), "audience", "sts.amazonaws.com"),
     "google-github-actions/auth": ("gcp", ("workload_identity_provider",), "audience", None),
@@ -82,7 +82,7 @@ _OIDC_INPUTS = {
     "jfrog/setup-jfrog-cli": ("jfrog", ("oidc-provider-name",), "oidc-audience", None),
     "pulumi/auth-actions": ("pulumi", ("organization",), "audience", None),
 }  # fmt: skip
-"""Action to service, the input that names whom it becomes, the input of the audience, and the audience by default."""
+"""Action to service, the input for the identity, the input for the audience, and the default audience."""
 
 
 def step_logins(
@@ -148,14 +148,14 @@ def step_logins(
 
 
 def _audience(service: str, role: Scalar, default: str | None) -> str | None:
-    """Return the audience that an action asks for when none is set: Google's is the provider's own address."""
+    """Return the default audience of an action. Google's is the URL of the workload identity provider."""
     if service == "gcp" and "${{" not in role.text:
         return f"https://iam.googleapis.com/{role.text.strip()}"
     return default
 
 
 def _choices(value: str) -> list[str]:
-    """Return the roles that an expression chooses between when they stand in it, else the value itself."""
+    """Return the literal roles that an expression selects from, else the value itself."""
     if not value.startswith("${{"):
         return [value]
     return [match.group(1) for match in _QUOTED_ROLE.finditer(value)] or [value]
@@ -195,7 +195,7 @@ _FEDERATED_ENV = (
     ("aws", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "sts.amazonaws.com"),
     ("azure", "ARM_USE_OIDC", "ARM_CLIENT_ID", "api://AzureADTokenExchange"),
 )
-"""Service, the variable that turns federation on, the one that names whom it becomes, and the audience.
+"""Service, the variable that enables federation, the variable for the identity, and the audience.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-assume-role-credentials.html,
 https://registry.terraform.io/providers/hashicorp/azurerm/latest/docs/guides/service_principal_oidc.
@@ -205,7 +205,7 @@ https://registry.terraform.io/providers/hashicorp/azurerm/latest/docs/guides/ser
 def environment_logins(
     env: Mapping, line: int, job: str | None, environment: str | None, token: bool | None = None
 ) -> Iterator[Login]:
-    """Yield the sign-ins that an ``env:`` block amounts to: ``AWS_SECRET_ACCESS_KEY: ${{ secrets.X }}``."""
+    """Yield the sign-ins defined by an ``env:`` block: ``AWS_SECRET_ACCESS_KEY: ${{ secrets.X }}``."""
     for federated, switch, whom, audience in _FEDERATED_ENV:
         if text(env.get(switch)) in {None, "", "false"}:
             continue
@@ -234,7 +234,7 @@ def environment_logins(
 
 
 def step_deploys(step: WorkflowStep, job: RawJob, env: dict[str, str]) -> Iterator[str]:
-    """Yield the addresses of what a step's action deploys."""
+    """Yield the addresses of the workloads that a step's action deploys."""
 
     def values(*names: str) -> list[str]:
         found = step.input(*names)
@@ -263,7 +263,7 @@ def step_deploys(step: WorkflowStep, job: RawJob, env: dict[str, str]) -> Iterat
 
 
 def fill(script: str, env: dict[str, str], matrix: dict[str, list[str]]) -> str:
-    """Return a shell command with the variables and expressions filled in that stand in the file."""
+    """Return a shell command with variables and expressions substituted if their value is in the file."""
     filled = expand(script, env, matrix)[0]
 
     def variable(match: re.Match[str]) -> str:
@@ -274,10 +274,10 @@ def fill(script: str, env: dict[str, str], matrix: dict[str, list[str]]) -> str:
 
 
 def step_environment(workflow_env: Mapping, job: RawJob, step: WorkflowStep) -> dict[str, str]:
-    """Return the variables in force at a step."""
+    """Return the environment variables of a step."""
     return literals(workflow_env, job.env, step.env)
 
 
 def holders(node: Node | None) -> list[str]:
-    """Return the secrets below a node but the job's own token."""
+    """Return the secrets below a node, except the job's own token."""
     return [name for name in secret_names(node) if name != "GITHUB_TOKEN"]

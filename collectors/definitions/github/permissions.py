@@ -1,4 +1,4 @@
-"""What a workflow's token may do beyond what its jobs need."""
+"""Permissions of a workflow's token that its jobs do not need."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SENSITIVE = frozenset(
 
 
 def excess_permissions(workflow: Workflow) -> Iterator[Problem]:
-    """Yield permissions that are not set, or wider than a job's own."""
+    """Yield permissions that are not set, or broader than a job needs."""
     risky = bool(PRIVILEGED & set(workflow.triggers))
     given = workflow.permissions
     if given is None:
@@ -44,9 +44,7 @@ def excess_permissions(workflow: Workflow) -> Iterator[Problem]:
         for scope, level in given.items():
             if level != "write":
                 continue
-            severity: Severity = (
-                "low"  # to a single job it makes no difference but to the next one that is added
-            )
+            severity: Severity = "low"  # with a single job, it only matters for jobs added later
             if several:
                 severity = "high" if scope in _SENSITIVE else "medium"
             told = f"{scope}: write is granted to " + (

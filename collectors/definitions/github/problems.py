@@ -1,7 +1,7 @@
-"""Weaknesses that a GitHub workflow shows by itself.
+"""Weaknesses visible in a GitHub workflow itself.
 
-The codes are those of zizmor (https://docs.zizmor.sh/audits/) where it has one for the same thing, so that
-a reader can compare; beside these: ``untrusted-checkout``, ``third-party-sees-secrets``, ``static-cloud-login``,
+The codes are those of zizmor (https://docs.zizmor.sh/audits/) if it has an equivalent audit, so that results can be
+compared; in addition: ``untrusted-checkout``, ``third-party-sees-secrets``, ``static-cloud-login``,
 ``oidc-without-permission``, ``secrets-in-output``, ``unverified-script``, ``debug-enabled``,
 ``confused-deputy-auto-merge``, ``artifact-poisoning``. Background:
 https://docs.github.com/en/actions/reference/security/secure-use and
@@ -53,7 +53,7 @@ _PUBLIC = PRIVILEGED | {"pull_request"}
 _RENTED = re.compile(
     r"(?i)buildjet|blacksmith|depot|namespace|nscloud|warp|ubicloud|github-hosted|ubuntu|windows|macos"
 )
-"""Labels of those who rent out runners, and of larger runners by their image."""
+"""Labels of runner vendors, and of larger runners by image."""
 _CONTAINS = re.compile(
     r"(?i)contains\(\s*'[^']*'\s*,\s*(?:github\.(?:ref|ref_name|head_ref|base_ref|actor|triggering_actor)|env\.|inputs\.)"
 )
@@ -89,7 +89,7 @@ def _logins(workflow: Workflow) -> Iterator[Problem]:
         names = listed(login.secrets) if login.secrets else "a value in the file"
         if login.service in _TRUSTED:
             if not publishes(workflow, login.job, login.service):
-                continue  # a token to install with: https://docs.npmjs.com/using-private-packages-in-a-ci-cd-workflow
+                continue  # a token for installing packages: https://docs.npmjs.com/using-private-packages-in-a-ci-cd-workflow
             yield Problem(
                 code="use-trusted-publishing", line=login.line, job=login.job, severity="medium",
                 detail=f"publishes to {login.service} with the stored credential {names}",
@@ -113,7 +113,7 @@ def _secret_reads(workflow: Workflow) -> Iterator[Problem]:
     outside: dict[str, list[Reference]] = {}
     calls = {
         job.key for job in workflow.jobs if job.calls is not None
-    }  # no job that calls a workflow has an environment
+    }  # a job that calls a workflow cannot have an environment
     for reference in workflow.secrets:
         if reference.via == "inherit":
             yield Problem(
@@ -144,7 +144,7 @@ def _secret_reads(workflow: Workflow) -> Iterator[Problem]:
 
 
 def _shared_secrets(workflow: Workflow) -> Iterator[Problem]:
-    """Yield the secrets that every step of every job gets, whether it needs them or not."""
+    """Yield the secrets that every step of every job gets, needed or not."""
     if sum(len(job.steps) for job in workflow.jobs) < 2:
         return
     for key, value in workflow.env.pairs:
@@ -165,7 +165,8 @@ _DANGEROUS: tuple[tuple[str, Severity], ...] = (
 
 
 def _triggers(workflow: Workflow) -> Iterator[Problem]:
-    # A workflow of actions/labeler alone reads paths and runs nothing of the pull request: its documented use.
+    # A workflow with only actions/labeler reads paths and runs nothing of the pull request, which is its documented
+    # use.
     steps = [step for job in workflow.jobs for step in job.steps]
     harmless = bool(steps) and all(step.action == "actions/labeler" for step in steps)
     for event, severity in _DANGEROUS:
@@ -187,7 +188,7 @@ def _insecure(line: int, job: str | None) -> Problem:
 
 
 def _environment_of_matrix(job: RawJob, node: Node | None) -> Iterator[Problem]:
-    """Yield what ``env: ${{ matrix.env }}`` brings along."""
+    """Yield the problem of ``env: ${{ matrix.env }}``."""
     for found in expressions(node.text) if isinstance(node, Scalar) else []:
         for path, _ in paths(found.body):
             values = job.matrix.get(f"{path.removeprefix('matrix.')}.ACTIONS_ALLOW_UNSECURE_COMMANDS", [])

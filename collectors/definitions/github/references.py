@@ -1,4 +1,4 @@
-"""Where a workflow reads secrets and variables by name, or all of them at once."""
+"""Secrets and variables that a workflow reads by name, or all at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def references(
     node: Node, scope: Scope, *, job: str | None, environment: str | None
 ) -> Iterator[tuple[str, Reference]]:
-    """Yield what is read below a node, each with its store: ``secrets`` or ``vars``. Steps of a job are told apart."""
+    """Yield the references below a node, each with its store: ``secrets`` or ``vars``. Each step of a job is
+    separate.
+    """
     steps = mapping(node).get("steps") if scope == "job" else None
     parts: list[tuple[Scope, Node]] = [(scope, node)]
     if isinstance(node, Mapping) and isinstance(steps, Sequence) and steps.items:
@@ -53,7 +55,7 @@ def references(
 
 
 def _read(body: str) -> Iterator[tuple[str, str, str, int]]:
-    """Yield store, name, way and offset of what an expression reads."""
+    """Yield store, name, kind of access and offset of each reference in an expression."""
     for path, offset in paths(body):
         store, _, name = path.partition(".")
         if store not in {"secrets", "vars"}:

@@ -1,4 +1,4 @@
-"""What a GitHub workflow's scripts show: text pasted into code, printed secrets, publishing with stored tokens.
+"""Weaknesses in the scripts of a GitHub workflow: injection, printed secrets, publishing with stored tokens.
 
 Background: https://docs.github.com/en/actions/reference/security/secure-use, https://docs.zizmor.sh/audits/#template-injection.
 """
@@ -63,7 +63,7 @@ _SCRIPT_INPUTS = {
     "gautamkrishnar/keepalive-workflow": (),
 }
 _GAP = r"(?:[ \t]|[\\`]\r?\n)+"
-"""Between the words of a command, which may go on in the next line."""
+"""Between the words of a command, which may continue on the next line."""
 _REST = r"(?:[^\n]|(?<=[\\`])\n){0,500}"
 _PUBLISH = re.compile(
     (
@@ -81,7 +81,7 @@ _ELSEWHERE = re.compile(
     r"(?:--repository|-r)[ =](?!\S{0,200}pypi)\S|--host[ =](?!https?://rubygems\.org)\S|(?:--source|-s)[ =][\"']?(?!\S{0,200}nuget\.org)\S|"
     r"npm\s+config\s+set\s+registry[ =](?!https?://registry\.npmjs\.org)\S"
 )
-"""Options that name another registry than the public one."""
+"""Options for a registry other than the public one."""
 _ECHO = re.compile(r"\b(?:echo|printf|print|Write-Host|Write-Output|cat\s*<<)\b")
 _HIDDEN = re.compile(
     r"::add-mask::|\||>>?(?!>)\s*(?!\s*[\"']?\$\{?GITHUB_(?:OUTPUT|STEP_SUMMARY|ENV))|\bbase64\b|--password-stdin"
@@ -92,7 +92,7 @@ _LONGEST_FOLDED = 20_000
 
 
 def _line(workflow: Workflow, scalar: Scalar, found: Expression) -> int:
-    """Return the line of an expression. Folding loses line breaks: there its text is searched for."""
+    """Return the line of an expression. In folded scalars, which lose line breaks, its text is searched for."""
     line, _ = position(scalar, found.start)
     if scalar.style == "|" or len(scalar.text) > _LONGEST_FOLDED:
         return line
@@ -105,7 +105,7 @@ def _line(workflow: Workflow, scalar: Scalar, found: Expression) -> int:
 
 
 def injections(workflow: Workflow, job: RawJob, step: WorkflowStep, taint_of: Taint) -> Iterator[Problem]:
-    """Yield the expressions that are pasted into code, by who can write them."""
+    """Yield the expressions that are inserted into code, by who controls them."""
     places: list[tuple[str, Scalar]] = [("run", step.run)] if step.run is not None else []
     shell = step.node.get("shell")
     if isinstance(shell, Scalar):
@@ -140,7 +140,7 @@ def injections(workflow: Workflow, job: RawJob, step: WorkflowStep, taint_of: Ta
 
 
 def placements(workflow: Workflow, job: RawJob, taint_of: Taint) -> Iterator[Problem]:
-    """Yield the expressions by which strangers choose the runner or the image of a job."""
+    """Yield the expressions by which untrusted users choose the runner or the image of a job."""
     env = literals(workflow.env, job.env)
     for name in ("runs-on", "container", "services"):
         for key, scalar in scalars(job.node.get(name), job.node.key(name)):
@@ -157,7 +157,7 @@ def placements(workflow: Workflow, job: RawJob, taint_of: Taint) -> Iterator[Pro
 
 
 def _only_trusted(workflow: Workflow, job: RawJob, step: WorkflowStep) -> bool:
-    """Return whether every event of strangers that starts the workflow is kept away from a step by its conditions."""
+    """Return whether the conditions of a step exclude every event of untrusted users that starts the workflow."""
     if not PRIVILEGED & set(workflow.triggers) or "pull_request" in workflow.triggers:
         return False
     return all(reached(workflow, job, step).values())
@@ -168,7 +168,7 @@ _PUBLISHERS = {"pypa/gh-action-pypi-publish": "pypi", "js-devtools/npm-publish":
 
 
 def publishes(workflow: Workflow, job: str | None, service: str) -> bool:
-    """Return whether a job, or any job where none is named, publishes to a registry."""
+    """Return whether a job (any job, if None) publishes to a registry."""
     for found in workflow.jobs:
         if job is not None and found.key != job:
             continue
@@ -193,7 +193,7 @@ def _publishing(job: RawJob, script: str) -> Iterator[tuple[str, int]]:
 
 
 def stored_publishing(line: int, job: str, service: str) -> Problem:
-    """Return the problem of publishing with a stored token where the registry trusts OIDC tokens."""
+    """Return the problem of publishing with a stored token although the registry accepts OIDC tokens."""
     return Problem(
         code="use-trusted-publishing", line=line, job=job, severity="medium",
         detail=f"publishes to {service} with a stored credential",
@@ -202,7 +202,7 @@ def stored_publishing(line: int, job: str, service: str) -> Problem:
 
 
 def scripts(workflow: Workflow, job: RawJob, step: WorkflowStep, run: Scalar) -> Iterator[Problem]:
-    """Yield what one script shows: unchecked downloads, printed secrets, publishing."""
+    """Yield the problems of one script: unverified downloads, printed secrets, publishing."""
     script = run.text
     start = run.line + (1 if run.style in {"|", ">"} else 0)
     for number in pipes_download_into_shell(script):
@@ -260,7 +260,7 @@ def scripts(workflow: Workflow, job: RawJob, step: WorkflowStep, run: Scalar) ->
 
 
 def _in_commands(job: RawJob, run: Scalar, start: int) -> Iterator[Problem]:
-    """Yield the first secret that is pasted into a command: other programs of the runner see its arguments."""
+    """Yield the first secret that is inserted into a command line, where other processes of the runner can see it."""
     for number, line in enumerate(run.text.split("\n")):
         if "secrets" not in line.lower() or _ECHO.search(line):
             continue
@@ -289,7 +289,7 @@ _COMPARED = re.compile(r"==|!=|&&|\|\|")
 
 
 def _may_federate(workflow: Workflow, job: RawJob) -> bool:
-    """Return whether a job can ask for an identity token: if not, it publishes with something stored."""
+    """Return whether a job can request an identity token. If not, it publishes with a stored credential."""
     if workflow.composite or (job.permissions is None and set(workflow.triggers) == {"workflow_call"}):
         return True
     given = job.permissions or {}
@@ -301,7 +301,7 @@ def _has_login(workflow: Workflow, job: RawJob, service: str) -> bool:
 
 
 def structured_secrets(job: RawJob) -> Iterator[Problem]:
-    """Yield the places of a job that take a part out of a structured secret."""
+    """Yield the places in a job that read a part of a structured secret."""
     for _, scalar in scalars(job.node):
         if "${{" not in scalar.text or "fromjson" not in scalar.text.lower():
             continue

@@ -1,4 +1,4 @@
-"""The jobs and steps of a GitHub workflow as nodes, before anything is judged.
+"""The jobs and steps of a GitHub workflow as nodes, before evaluation.
 
 Syntax: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax.
 """
@@ -40,13 +40,13 @@ PRIVILEGED = frozenset(
         "pull_request_review_comment",
     )
 )
-"""Events of strangers that run with secrets and a writable token."""
+"""Events that untrusted users can cause and that run with secrets and a writable token."""
 _DETOUR = re.compile(r"[^./]/+(?:/|\.{1,2}(?:/|$))|[^/.]/$")
-"""``actions/checkout/./`` is ``actions/checkout``, whatever a search for the name finds."""
+"""``actions/checkout/./`` is equivalent to ``actions/checkout``."""
 _MOST_EXPRESSIONS = 20
 _FIRST_PARTY = frozenset(("actions", "github"))
 _OWN = ("./", "$/")
-"""What a ``uses:`` of the same repository starts with: of the checkout, of the commit that runs."""
+"""Prefixes of a ``uses:`` in the same repository: in the checkout, at the running commit."""
 
 
 class WorkflowStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,12 +64,12 @@ class WorkflowStep(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def action(self) -> str:
-        """The action's name in lower case, which is how GitHub compares it; empty for ``run`` steps."""
+        """The action's name in lower case, as GitHub compares it; empty for ``run`` steps."""
         name = (self.uses or "").lower()
         return posixpath.normpath(name) if _DETOUR.search(name) else name
 
     def input(self, *names: str) -> Scalar | None:
-        """Return the first input of these names that is set; names compare without case, as on GitHub."""
+        """Return the first of these inputs that is set. Names are case-insensitive, as on GitHub."""
         wanted = {name.lower() for name in names}
         for key, value in self.inputs.pairs:
             if key.text.lower() in wanted and isinstance(value, Scalar) and value.text.strip():
@@ -78,7 +78,7 @@ class WorkflowStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RawJob(msgspec.Struct, frozen=True, kw_only=True):
-    """One job: nodes, and what is plain to see."""
+    """One job: its nodes and literal values."""
 
     key: str
     node: Mapping
@@ -87,35 +87,35 @@ class RawJob(msgspec.Struct, frozen=True, kw_only=True):
     env: Mapping
     """The job's own environment."""
     permissions: dict[str, str] | None
-    """Effective; None when the default decides."""
+    """Effective permissions; None if the default applies."""
     own_permissions: bool
     environment: str | None
     calls: str | None
     matrix: dict[str, list[str]]
     """Static values of the matrix."""
     runs_on: list[str]
-    """Labels, with what the matrix gives."""
+    """Labels, including those from the matrix."""
     group: str | None
 
 
 Guard: TypeAlias = Literal["event", "repository", "person", "label"]
-"""``event``: the event does not get there; ``repository``: only branches of this repository do; ``person``: only
-who has rights starts it; ``label``: only what a maintainer has labeled since its last change."""
+"""``event``: the event does not reach it; ``repository``: only branches of this repository do; ``person``: only users
+with write access start it; ``label``: only after a maintainer set a label since the last change."""
 
 
 class Workflow(msgspec.Struct, frozen=True, kw_only=True):
-    """What the checks look at."""
+    """A parsed workflow, the input of all checks."""
 
     env: Mapping
     triggers: dict[str, list[str]]
     activities: dict[str, list[str]]
-    """Event to its ``types:``, where it has any."""
+    """Event to its ``types:``, if any."""
     permissions: dict[str, str] | None
     permissions_line: int
     permission_lines: dict[str, int]
-    """Scope to its line, of the workflow's own permissions."""
+    """Permission scope to its line, for the workflow's own permissions."""
     lines: list[str]
-    """The file's lines, to find expressions in folded texts."""
+    """The file's lines, to find expressions in folded scalars."""
     on_line: int
     on_lines: dict[str, int]
     inputs: dict[str, str]
@@ -126,9 +126,9 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     secrets: list[Reference]
     composite: bool
     gates: dict[tuple[str, str], frozenset[Guard]] = msgspec.field(default_factory=dict)
-    """Job and event to what the job's own condition keeps out, once it was found."""
+    """Cache: job and event to the guards in the job's own condition."""
     checks: dict[str, int | None] = msgspec.field(default_factory=dict)
-    """Job to the line of its first step that asks for somebody's rights, once it was found."""
+    """Cache: job to the line of its first step that checks permissions."""
 
 
 def split_uses(uses: str) -> tuple[str, str | None]:
@@ -138,7 +138,7 @@ def split_uses(uses: str) -> tuple[str, str | None]:
 
 
 def pin_of(uses: str, ref: str | None) -> Pin:
-    """Tell how firmly a ``uses:`` is pinned."""
+    """Return how a ``uses:`` is pinned."""
     if uses.startswith(_OWN):
         return "local"
     if uses.startswith("docker://"):
@@ -153,7 +153,7 @@ def pin_of(uses: str, ref: str | None) -> Pin:
 
 
 def image_pin(image: str) -> Pin:
-    """Tell how firmly a container image is pinned: digest, tag, or not (``latest`` and no tag)."""
+    """Return how a container image is pinned: digest, tag, or not (``latest`` or no tag)."""
     if "@sha256:" in image:
         return "digest"
     if "${{" in image or "$" in image:
@@ -163,14 +163,14 @@ def image_pin(image: str) -> Pin:
 
 
 def is_third_party(uses: str, owner: str | None) -> bool:
-    """Return whether an action is neither GitHub's, nor local, nor of the same owner."""
+    """Return whether an action is not GitHub's, not local, and not of the same owner."""
     if uses.startswith(_OWN):
         return False
     return uses.split("/", 1)[0].lower() not in _FIRST_PARTY | {(owner or "").lower()}
 
 
 def permissions_of(node: Node | None) -> dict[str, str] | None:
-    """Return a ``permissions:`` block as scope to level; ``*`` for read-all and write-all; None when absent."""
+    """Return a ``permissions:`` block as scope to level; ``*`` for read-all and write-all; None if absent."""
     if node is None:
         return None
     if isinstance(node, Scalar):
@@ -231,7 +231,7 @@ def job_of(key: Scalar, node: Mapping, workflow_permissions: dict[str, str] | No
 
 
 def job_of_action(runs: Mapping, steps: list[WorkflowStep]) -> RawJob:
-    """Return a composite action as the one job that it is."""
+    """Return a composite action as a single job."""
     return RawJob(
         key="action",
         node=runs,
@@ -256,7 +256,7 @@ def _environment(named: str | None, matrix: dict[str, list[str]]) -> str | None:
 
 
 def _matrix(node: Node | None) -> dict[str, list[str]]:
-    """Return the scalar values that each key of a static matrix takes."""
+    """Return the scalar values of each key of a static matrix."""
     values: dict[str, dict[str, None]] = {}
     for key, value in mapping(node).pairs:
         if key.text in {"include", "exclude"}:
@@ -285,7 +285,7 @@ def _matrix_values(path: str, node: Node, values: dict[str, dict[str, None]]) ->
 
 
 def runner_kind(labels: list[str], group: str | None) -> RunnerKind:
-    """Tell a GitHub-hosted runner from a self-hosted one, by its labels."""
+    """Return whether a runner is GitHub-hosted or self-hosted, by its labels."""
     if any("self-hosted" in label.lower() and "${{" not in label for label in labels):
         return "self-hosted"
     if labels and all(HOSTED.fullmatch(label.strip()) for label in labels):
@@ -301,9 +301,8 @@ def literals(*environments: Mapping) -> dict[str, str]:
 
 
 def expand(value: str, env: dict[str, str], matrix: dict[str, list[str]], depth: int = 0) -> list[str]:
-    """Return what a text can be once ``env.`` and ``matrix.`` are filled in; what is unknown stays an expression.
-
-    At most 20 results, and the first 20 expressions: a role or a name has one or two.
+    """Return the possible values of a text with ``env.`` and ``matrix.`` substituted; unknown expressions remain. At
+    most 20 results, and the first 20 expressions: a role or a name has one or two.
     """
     if "${{" not in value or depth > 4:
         return [value]
@@ -351,6 +350,6 @@ def walk(node: Node) -> Iterator[Scalar]:
 
 
 def listed(names: list[str]) -> str:
-    """Return at most four names of secrets as a reader sees them."""
+    """Return up to four names of secrets for a message."""
     shown = ["every secret" if name == "*" else name for name in names[:4]]
     return ", ".join(shown) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -1,7 +1,8 @@
-"""Who can write what an expression of a GitHub workflow reads, followed through variables, matrices and outputs.
+"""Taint analysis: who controls the value of an expression in a GitHub workflow, through variables, matrices and
+outputs.
 
 Outputs are followed as far as the file shows them: https://docs.github.com/en/actions/reference/security/secure-use#use-an-action-instead-of-an-inline-script
-tells why an output is as dangerous as what went into it.
+explains why an output is as dangerous as its input.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ _TELLS_OF_STRANGERS = re.compile(
     r"get-(?:current-)?pull-?request|commit-message|get-commit|get-diff|diff-action|files-in-commit|"
     r"(?:issue|comment|pr|pull-request)-?(?:body|title|form|ops)?-?pars|find-comment|find-current-pr|get-comment|issue-form)"
 )
-"""Actions whose outputs are names of files, branches, or texts of who opened the pull request."""
+"""Actions whose outputs contain file names, branch names or text from the author of the pull request."""
 _SAFE_OUTPUT = re.compile(
     r"(?i)(?:^|[_-])(?:any|count|number|sha|id|any_changed|any_modified|is_\w+|has_\w+|only_\w+|changes|\w+_count|triggered|found|permission|default|base\w*)$"
 )
 _REPEATS = re.compile(
     r"(?:replace|regex|sub-?string|string|trim|concat|slug|change-case|to-?(?:lower|upper)|match|extract|parse|read-json|json-?path|property|set-output|set-env|echo)"
 )
-"""Actions that hand on a part of what they were given."""
+"""Actions that return a part of their input."""
 _ANSWERS = frozenset(("octokit/request-action", "octokit/graphql-action"))
 _PAYLOAD = re.compile(
     r"(?:context\.payload|\bdata|\bpr|\bpull(?:_?[rR]equest)?|\bissue|\bcomment|\bheadCommit|head_commit)\b[\w.?\[\]'\"]*\."
@@ -54,12 +55,12 @@ _SET_OUTPUT = re.compile(r"setOutput\(\s*['\"](?P<name>[\w-]+)['\"]\s*,(?P<value
 
 
 def worse(*levels: Severity | None) -> Severity | None:
-    """Return the highest of the severities; None where there is none."""
+    """Return the highest of the severities; None if there is none."""
     return min((level for level in levels if level is not None), key=_RANK.__getitem__, default=None)
 
 
 class Taint:
-    """Judges the expressions of one workflow. What it found out about a step is kept."""
+    """Evaluates the expressions of one workflow. Results for steps are cached."""
 
     def __init__(self, workflow: Workflow) -> None:
         self._workflow = workflow
@@ -77,7 +78,7 @@ class Taint:
         """Return the most dangerous path that an expression reads, with its severity."""
         found: tuple[Severity, str] | None = None
         if _FLAGS.fullmatch(body) or _CHOICE.fullmatch(body) or _COMPARISON.fullmatch(body):
-            return None  # a truth value, or one of two fixed texts, whatever it reads
+            return None  # a boolean or one of two literal texts, regardless of its input
         fields = {match["output"].lower(): match["field"] for match in _FIELD.finditer(body)}
         for path, _ in paths(body):
             field = fields.get(path.lower())
@@ -96,7 +97,7 @@ class Taint:
         return worse(*(level[0] for level in levels if level is not None))
 
     def written(self, job: RawJob, step: WorkflowStep) -> Written:
-        """Return what a step's script writes to its outputs and to the environment, and how dangerous it is."""
+        """Return the outputs and variables that a step's script writes, with their severity."""
         return self._run(job, step, 0)
 
     def _path(
@@ -285,7 +286,7 @@ class Taint:
         return made
 
     def _foreign_files(self, job: RawJob, at: WorkflowStep) -> bool:
-        """Return whether a stranger's files lie in the job's folder when a step starts, in a run with rights."""
+        """Return whether untrusted files are in the job's working directory when a step starts, in a privileged run."""
         layout = self._layout(job)
         return layout.foreign is not None and layout.foreign <= layout.places.get(id(at), -1)
 
@@ -302,7 +303,7 @@ class Taint:
 
 
 class _Layout:
-    """Where the steps of a job are: by id, those that set variables, and the first that brings a stranger's files."""
+    """Positions of a job's steps: by id, those that set variables, and the first that fetches untrusted files."""
 
     def __init__(self, job: RawJob, foreign: int | None) -> None:
         self.places = {id(step): at for at, step in enumerate(job.steps)}

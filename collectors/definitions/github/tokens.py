@@ -21,20 +21,20 @@ _ON_DEFAULT_BRANCH = frozenset((
 _ON_REVIEW = frozenset(("pull_request_review", "pull_request_review_comment"))
 _FULL = re.compile(r"@(?:refs/|[0-9a-f]{40}$)")
 _DEEPEST = 10
-"""How deep reusable workflows nest at most:
+"""Maximum nesting of reusable workflows:
 https://docs.github.com/en/actions/reference/workflows-and-actions/reusing-workflow-configurations."""
 
 
 class _Ran(NamedTuple):
-    """One job as it runs: the calling workflow's own, or one of a workflow that it calls."""
+    """One job that runs: of the workflow itself or of a workflow that it calls."""
 
     environment: str | None
     workflow: str
-    """The path of the workflow file that holds the job, or what ``uses:`` says of one in another repository."""
+    """The path of the job's workflow file, or ``uses:`` for one in another repository."""
 
 
 def _runs(job: Job, path: str, context: Context, depth: int = 0) -> Iterator[_Ran]:
-    """Yield the jobs that a job comes to. A token has the called job's environment, and the caller's repository.
+    """Yield the jobs that run for a job. A token has the called job's environment, and the caller's repository.
 
     https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-with-reusable-workflows
     """
@@ -43,12 +43,12 @@ def _runs(job: Job, path: str, context: Context, depth: int = 0) -> Iterator[_Ra
     if job.calls is None:
         yield _Ran(job.environment, path)
         if job.environment == "*":
-            # What is computed can come out empty, and the job then has no environment.
+            # A computed name can be empty; the job then has no environment.
             yield _Ran(None, path)
         return
     inside = context.called.get(job.calls.removeprefix("./")) if job.calls.startswith("./") else None
     if inside is None or depth >= _DEEPEST:
-        # What stands in the called file is not known: its jobs may name any environment, or none.
+        # The called file is unknown: its jobs may name any environment, or none.
         called = job.calls.removeprefix("./")
         yield _Ran(None, called)
         yield _Ran("*", called)
@@ -82,14 +82,14 @@ def github_tokens(definition: Definition, context: Context) -> Iterator[dict[str
                 subject = f"{repo}:{place}"
                 if keys is not None:
                     if "environment" in keys and not where:
-                        # GitHub gives no token to a job that lacks an environment which the template asks for.
+                        # GitHub issues no token to a job without an environment if the template requires one.
                         continue
                     subject = _custom_subject(keys, claims, repo, place)
                 yield {"sub": subject, **claims}
 
 
 def _repo_claims(context: Context) -> list[str]:
-    """Return how a subject may begin: with names, with names and ids, or with either where that is not known."""
+    """Return the possible prefixes of a subject: with names, with names and ids, or both if unknown."""
     owner, _, name = context.repository.partition("/")
     names = f"repo:{context.repository}"
     ids = f"repo:{owner}@{context.owner_id or '*'}/{name}@{context.repository_id or '*'}"
@@ -97,13 +97,13 @@ def _repo_claims(context: Context) -> list[str]:
 
 
 def _github_claims(definition: Definition, context: Context, ran: _Ran, ref: str) -> dict[str, str]:
-    """Return the claims of one token, but for those that its subject is made of."""
+    """Return the claims of one token, without those of its subject."""
     real_ref = "refs/pull/*/merge" if ref == "pull_request" else ref
     holder = ran.workflow
     if "@" not in holder:
         holder = f"{context.repository}/{holder}@{real_ref}"
     elif not _FULL.search(holder):
-        # A tag or branch comes out in full; which of the two cannot be seen here.
+        # The ref is a full tag or branch ref; which of the two is unknown here.
         holder = holder.replace("@", "@refs/*/", 1)
     claims = {
         "repository": context.repository,
@@ -144,10 +144,11 @@ def _github_refs(event: str, refs: list[str], context: Context) -> list[str]:
     if event == "pull_request":
         return ["pull_request"]
     if event in _ON_REVIEW:
-        # Events about a pull request, with its ref: which of the two their subject names is not documented.
+        # Events about a pull request that have its ref: whether the subject names the pull request or the ref is not
+        # documented.
         return ["pull_request", "refs/pull/*/merge"]
     if event == "pull_request_target":
-        # It runs on the default branch, on older servers on the base branch. Its subject may name the pull request.
+        # Runs on the default branch (on older servers, the base branch). Its subject may name the pull request.
         older = (refs or ["refs/heads/*"]) if (context.issuer or "").endswith("/_services/token") else []
         return list(dict.fromkeys(["pull_request", default, *older]))
     if event == "release":

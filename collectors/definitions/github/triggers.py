@@ -1,4 +1,4 @@
-"""What starts a GitHub workflow, on which git refs, with which inputs.
+"""Triggers of a GitHub workflow, with git refs and inputs.
 
 https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows.
 """
@@ -24,18 +24,18 @@ DANGEROUS = (
     "fork",
     "watch",
 )
-"""Events that a stranger can cause and that run with the repository's secrets; worst first."""
+"""Events that untrusted users can cause and that run with the repository's secrets; most dangerous first."""
 
 
 def triggers_of(node: Node | None) -> dict[str, list[str]]:
-    """Return event to git refs. An event without a filter has none, which means any."""
+    """Return event to git refs. An event without a filter has an empty list, which means any ref."""
     if isinstance(node, Mapping):
         return {key.text: _refs(mapping(value)) for key, value in node.pairs}
     return {event: [] for event in texts(node)}
 
 
 def activities_of(node: Node | None) -> dict[str, list[str]]:
-    """Return event to the activity types that it is limited to."""
+    """Return event to its activity types."""
     return {key.text: texts(mapping(value).get("types")) for key, value in mapping(node).pairs}
 
 
@@ -48,7 +48,7 @@ def _refs(filters: Mapping) -> list[str]:
 
 
 def _glob(pattern: str) -> str:
-    """Return a branch filter in which only ``*`` is special; the rarer signs widen to it."""
+    """Return a branch filter as a pattern with only ``*``; other special characters are widened to it."""
     out: list[str] = []
     for sign in pattern:
         star = sign in "*?+[]"

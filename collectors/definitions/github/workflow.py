@@ -1,8 +1,8 @@
 """GitHub workflows and composite actions -> `Definition`.
 
 Syntax: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax and
-https://docs.github.com/en/actions/reference/workflows-and-actions/metadata-syntax. Which triggers run with the
-repository's own rights on a stranger's word:
+https://docs.github.com/en/actions/reference/workflows-and-actions/metadata-syntax. Triggers that run with the
+repository's rights for untrusted users:
 https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows.
 """
 
@@ -60,13 +60,12 @@ if TYPE_CHECKING:
 
 
 _MOST_WORK = 1_000_000
-"""Steps times variables. The largest public workflows have some ten thousand."""
+"""Steps times variables. The largest public workflows have about ten thousand."""
 
 
 def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = None) -> Definition:
-    """Read a workflow, or an action.yml. Raises `DefinitionError`.
-
-    ``owner`` is the account whose actions count as its own.
+    """Parse a workflow or an action.yml. Raises `DefinitionError`. ``owner`` is the account whose actions are not
+    third-party.
     """
     documents = read(source)
     root = documents[0].root if documents else None
@@ -82,7 +81,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = 
 
 
 class _Reader:
-    """Gathers what a workflow says, job by job."""
+    """Parses a workflow job by job."""
 
     def __init__(
         self, path: str, document: YamlDocument, root: Mapping, fingerprint: Fingerprint, owner: str | None
@@ -150,7 +149,7 @@ class _Reader:
         )
 
     def _guard(self, jobs: list[RawJob]) -> None:
-        """Refuse a file whose steps and variables multiply beyond what any real workflow has."""
+        """Reject a file with far more combinations of steps and variables than any real workflow."""
         shared = len(self.env.pairs)
         work = sum(len(job.steps) * (shared + len(job.env.pairs) + 1) for job in jobs)
         if work > _MOST_WORK:
@@ -390,13 +389,13 @@ class _Reader:
                 self._hard(key.text, value.line, value.column, seen, job)
 
     def _references(self, node: Node, scope: Scope, job: str | None, environment: str | None) -> None:
-        """Record what is read from ``secrets`` and ``vars`` below a node."""
+        """Record the references to ``secrets`` and ``vars`` below a node."""
         for store, reference in references(node, scope, job=job, environment=environment):
             (self.secrets if store == "secrets" else self.variables).append(reference)
 
 
 def _may_ask_for_token(permissions: dict[str, str] | None) -> bool:
-    """Return whether a job may ask for an OIDC token. No default of GitHub's includes it."""
+    """Return whether a job may request an OIDC token, which no default of GitHub includes."""
     given = permissions or {}
     return given.get("id-token") == "write" or given.get("*") == "write"
 

@@ -1,4 +1,6 @@
-"""Finds what a GitLab pipeline includes from its own checkout: nothing else is read, and nothing is fetched."""
+"""Finds the files that a GitLab pipeline includes from its own checkout. Nothing else is read, and nothing is
+fetched.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ _ELSEWHERE = {
 
 
 class CheckoutReader:
-    """Reads local includes of one repository, never through a link that leaves it."""
+    """Reads local includes of one repository, without following links that leave it."""
 
     def __init__(
         self,
@@ -35,7 +37,7 @@ class CheckoutReader:
         largest: int,
         text: Callable[[Path], str],
     ) -> None:
-        """``inside`` is where the repository lies below the folder that is scanned."""
+        """``inside`` is the path of the repository below the scanned folder."""
         self._folder = folder
         self._root = folder / inside
         self._wanted = wanted
@@ -54,7 +56,7 @@ class CheckoutReader:
         return [self._files(include) for include in includes]
 
     def beneath(self) -> list[Include]:
-        """Return nothing: no platform was asked."""
+        """Return nothing, because no platform was asked."""
         return []
 
     def _files(self, include: Include) -> list[IncludeRead]:

@@ -1,7 +1,7 @@
 """``.gitlab-ci.yml`` -> `Definition`.
 
 Syntax: https://docs.gitlab.com/ci/yaml/. A job gets every CI variable of its project and groups whose scope and
-protection fit, named in the file or not: the variables listed here are those that the file reads.
+protection match, whether the file names it or not: the variables listed here are those that the file reads.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ _RESERVED = frozenset(
     ("default", "include", "stages", "variables", "workflow", "image", "services", "before_script", "after_script", "cache", "spec", "types")
 )  # fmt: skip
 _LEVELS = 2
-"""Of child pipelines, as GitLab allows."""
+"""Maximum nesting of child pipelines, GitLab's limit."""
 _MOST_WAYS = 2_000
-"""To run the jobs of one pipeline, beside one for each; so that no file takes for ever."""
+"""Maximum number of variable sets evaluated for one pipeline, in addition to one per job; limits the run time."""
 
 
 def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = None) -> Definition:
-    """Read one definition file by itself. Raises `DefinitionError`."""
+    """Parse one definition file by itself. Raises `DefinitionError`."""
     return gitlab_pipeline(path, source, fingerprint, NoReader(), owner=owner)[0]
 
 
@@ -69,13 +69,13 @@ def takes_in(source: str) -> bool:
 
 
 class MergedPipeline(msgspec.Struct, frozen=True):
-    """The configuration that GitLab made of a definition and all that it includes."""
+    """A definition and its includes, as merged by GitLab."""
 
     root: Mapping
 
 
 def read_merged(source: str) -> MergedPipeline:
-    """Read the text of a merged configuration. Raises `DefinitionError`."""
+    """Parse the text of a merged configuration. Raises `DefinitionError`."""
     documents = read(source)
     return MergedPipeline(mapping(documents[-1].root if documents else None))
 
@@ -90,11 +90,10 @@ def gitlab_pipeline(
     repository: IncludeSource | None = None,
     merged: MergedPipeline | None = None,
 ) -> tuple[Definition, list[IncludeBranch]]:
-    """Read a definition with all that it includes and starts, and return it with what was included, read or not.
-
-    ``repository`` is where the file stands, if not with its pipeline. ``merged`` is what GitLab made of it: that is the
-    pipeline, then, and the files tell where its parts stand and what GitLab left out. Raises `DefinitionError` for the
-    file itself; what cannot be read of the others stands in the answer.
+    """Parse a definition with its includes and child pipelines, and return it with the included files, read or not.
+    ``repository`` is where the file is, if not in the pipeline's project. ``merged`` is the configuration as merged by
+    GitLab: it is then the pipeline, and the files give line numbers and the parts that GitLab left out. Raises
+    `DefinitionError` for the file itself; other files that cannot be read are in the result.
     """
     documents = read(source)
     root = _root(documents)
@@ -141,7 +140,7 @@ def _root(documents: list[YamlDocument]) -> Mapping:
 
 
 def _elsewhere(out: Gathered, branches: list[IncludeBranch], root: Mapping) -> int:
-    """Return the line of what stands in no file that was read: of the one file that was not, or of the statement."""
+    """Return the line for parts that are in no file that was read: the only file not read, or the include statement."""
     unread = {branch.read.shown for branch in branches if branch.tree is None and branch.read.merged}
     key = root.key("include")
     if len(unread) == 1:
@@ -161,7 +160,7 @@ class _Started(msgspec.Struct, frozen=True):
 
 
 class _Reading:
-    """Reads the configurations of one pipeline."""
+    """Parses the configurations of one pipeline."""
 
     def __init__(self, out: Gathered) -> None:
         self._out = out
@@ -172,7 +171,7 @@ class _Reading:
         self._done: set[tuple[object, ...]] = set()
 
     def configuration(self, root: Mapping, level: int = 0) -> None:
-        """Note what one configuration says."""
+        """Record the content of one configuration."""
         out = self._out
         unfolded = Unfolded(root)
         variables = out.values(unfolded.get("variables"), None)
@@ -194,7 +193,7 @@ class _Reading:
                 (key.line, key.text, name) for name in texts(node.get("extends")) if name in root
             )
             if key.text.startswith("."):
-                # A template: jobs that extend it are read with what it gives; its own values count once.
+                # A template: jobs that extend it are read with its content; its own values count once.
                 out.values(node.get("variables"), key.text)
                 continue
             same = (key.text, key.line, mark(job, marks), *shared)
@@ -217,13 +216,13 @@ class _Reading:
         if project is not None:
             self._out.unresolved.append(Unresolved(line=key.line, what=f"`{key.text}` triggers {project}"))
             return
-        # Its variables, and those of the pipeline, go before the child's own.
+        # Its variables and those of the pipeline take precedence over the child's own.
         passed = merge(mapping(unfolded.get("variables")), mapping(job.get("variables")))
         includes = includes_of(mapping(trigger).get("include"))
         self._waiting.append(_Started(key, includes, passed, level + 1))
 
     def started(self, grower: Grower) -> None:
-        """Note what the pipelines say that jobs start."""
+        """Record the content of child pipelines."""
         done: set[tuple[object, ...]] = set()
         for child in self._waiting:
             named = [
@@ -245,7 +244,7 @@ class _Reading:
                 self.configuration(merge(configuration, over), child.level)
 
     def told(self, branches: list[IncludeBranch]) -> None:
-        """Note what could not be resolved."""
+        """Record what could not be resolved."""
         out = self._out
         where = "in none of the files that were read" if out.included else "not in this file"
         for line, job, name in self._missing:
@@ -269,7 +268,7 @@ class _Reading:
 
 
 def _pasted(out: Gathered, root: Mapping) -> None:
-    """Look for inputs in the scripts of the file itself: in what GitLab merged, they are filled in."""
+    """Find inputs in the scripts of the file itself; in the merged configuration they are already substituted."""
     unfolded = Unfolded(root)
     for key, node in root.pairs:
         if key.text in _RESERVED or not isinstance(node, Mapping):

@@ -1,4 +1,4 @@
-"""The statements by which a GitLab pipeline takes in other files: https://docs.gitlab.com/ci/yaml/#include."""
+"""``include`` statements of a GitLab pipeline: https://docs.gitlab.com/ci/yaml/#include."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Include(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: Literal["local", "project", "remote", "template", "component", "artifact"]
     name: str
-    """A path, the full path of a project, an address, a component without its version, or the job of an artifact."""
+    """A path, the full path of a project, a URL, a component without its version, or the job of an artifact."""
     files: list[str] = []
     """Paths within the project."""
     ref: str | None = None
@@ -35,19 +35,19 @@ class Include(msgspec.Struct, frozen=True, kw_only=True):
     conditional: bool = False
     """Whether its rules have conditions."""
     never: bool = False
-    """Whether its rules leave it out, whatever holds."""
+    """Whether its rules always exclude it."""
     address: Scalar | None = None
-    """Of a remote file: it may hold a secret."""
+    """URL of a remote file, which may contain a secret."""
     line: int
 
     @property
     def shown(self) -> str:
-        """What is included, for a reader; an address without what may be secret in it."""
+        """The included file, for messages; a URL without parts that may be secret."""
         return without_secrets(self.name) if self.kind == "remote" else self.name
 
 
 def includes_of(node: Node | None) -> list[Include]:
-    """Read ``include:``, of a configuration or of a job's ``trigger:``."""
+    """Parse ``include:`` of a configuration or of a job's ``trigger:``."""
     read = (_include(item) for item in items(node))
     return [include for include in read if include is not None]
 
@@ -85,7 +85,7 @@ def _include(item: Node) -> Include | None:
 
 
 def pin_of(ref: str | None) -> Pin:
-    """Tell how firmly a ref holds what it names."""
+    """Return how a ref is pinned."""
     if ref is None:
         return "none"
     if "$" in ref:
@@ -96,7 +96,7 @@ def pin_of(ref: str | None) -> Pin:
 
 
 def note(out: Gathered, include: Include, owner: str | None) -> None:
-    """Note the foreign code that a statement brings in, and whether others can change it."""
+    """Record the third-party code that a statement includes, and whether others can change it."""
     name, ref, pin = include.shown, include.ref, include.pin
     match include.kind:
         case "artifact":
@@ -124,16 +124,15 @@ def note(out: Gathered, include: Include, owner: str | None) -> None:
 
 
 def without_secrets(address: str) -> str:
-    """Return an address without user, password and the values of its query."""
+    """Return a URL without user, password and query values."""
     bare = re.sub(r"(?<=://)[^/@\s]*@", "", address)
     bare = re.sub(r"(?<==)[^&#\s`'\"]+", "...", bare) if "?" in bare else bare
     return redact(bare)
 
 
 def matches(written: str, text: str, *, computed: bool = False) -> bool:
-    """Return whether a path with wildcards can mean another: ``*`` is within a folder, ``**`` in folders, too.
-
-    With ``computed``, a CI variable can be anything. No regular expression: who writes the path is a stranger.
+    """Return whether a path with wildcards can match another: ``*`` within a folder, ``**`` across folders. With
+    ``computed``, a CI variable matches anything. Does not use regular expressions, because the path is untrusted.
     https://docs.gitlab.com/ci/yaml/includes/#use-includelocal-with-wildcard-file-paths
     """
     at = {0}

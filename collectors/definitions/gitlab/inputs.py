@@ -1,7 +1,7 @@
-"""Inputs of an included file filled in: ``$[[ inputs.name ]]``.
+"""Substitutes the inputs of an included file: ``$[[ inputs.name ]]``.
 
-https://docs.gitlab.com/ci/inputs/. A value that stands alone keeps its own position: there, and not where it is used,
-somebody wrote it. Functions other than ``expand_vars`` are left as they are written.
+https://docs.gitlab.com/ci/inputs/. A value that is used alone keeps its own position, where it was written. Functions
+other than ``expand_vars`` are left unchanged.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ if TYPE_CHECKING:
 
 BLOCK = re.compile(r"\$\[\[\s*inputs\.(?P<name>[\w-]+)\s*(?:\|\s*expand_vars\s*)?\]\]")
 _LONGEST = 1_000_000
-"""Characters of a text; GitLab allows as many."""
+"""Maximum characters of a text, GitLab's limit."""
 _LONGEST_VALUE = 1024
-"""Characters of an input within a text; GitLab allows as many."""
+"""Maximum characters of an input within a text, GitLab's limit."""
 _MOST = 10_000_000
-"""Characters that the texts of one file may grow to."""
+"""Maximum characters of all texts of one file after substitution."""
 
 
 def content_of(documents: list[YamlDocument], given: Mapping) -> Node:
-    """Return the content of an included file with its inputs: what the statement gives, else the header's defaults.
-
-    Raises `DefinitionError` when it grows beyond measure.
+    """Return the content of an included file with its inputs, from the statement or else the header's defaults. Raises
+    `DefinitionError` if it becomes too large.
     """
     content = documents[-1].root
     header = mapping(mapping(documents[0].root).get("spec")) if len(documents) > 1 else mapping(None)

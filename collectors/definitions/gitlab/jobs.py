@@ -1,4 +1,4 @@
-"""The jobs of a GitLab pipeline: where and when they run, what they sign in to, and what is wrong in their scripts."""
+"""The jobs of a GitLab pipeline: where and when they run, their sign-ins, and weaknesses in their scripts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = ("before_script", "script", "after_script")
 _DEFAULTS = frozenset(("before_script", "after_script", "hooks", "id_tokens", "identity", "tags"))
-"""Of what is read here, the keywords that a job takes from ``default:``; the scripts also from the top level."""
+"""The keywords read here that a job inherits from ``default:``; scripts also from the top level."""
 _BRANCH_RULE = re.compile(
     r"\$CI_COMMIT_(?:BRANCH|REF_NAME)\s*==\s*(?:[\"'](?P<name>[^\"']+)[\"']|(?P<default>\$CI_DEFAULT_BRANCH))"
 )
@@ -42,9 +42,9 @@ def values_that_read(node: Node | None) -> Iterator[tuple[str, Scalar]]:
 
 
 def _inherited(unfolded: Unfolded, job: Mapping, keyword: str) -> Node | None:
-    """Return a keyword of a job, or what it takes over: https://docs.gitlab.com/ci/yaml/#inherit."""
+    """Return a keyword of a job, or its inherited value: https://docs.gitlab.com/ci/yaml/#inherit."""
     if keyword in job or keyword not in _DEFAULTS or "trigger" in job:
-        return job.get(keyword)  # a job that starts another pipeline runs nothing itself
+        return job.get(keyword)  # a trigger job runs no script itself
     inherit = mapping(job.get("inherit")).get("default")
     if inherit is not None and boolean(inherit) is not True and keyword not in texts(inherit):
         return None
@@ -53,7 +53,7 @@ def _inherited(unfolded: Unfolded, job: Mapping, keyword: str) -> Node | None:
 
 
 def read_job(out: Gathered, key: Scalar, node: Mapping, unfolded: Unfolded, env: dict[str, str]) -> None:
-    """Note what a job says, with the variables that it starts with."""
+    """Record the content of a job, with its initial variables."""
     name = key.text
     environment = text(node.get("environment")) or text_at(node, "environment", "name")
     shown = fill(environment, env) if environment else environment
@@ -65,7 +65,7 @@ def read_job(out: Gathered, key: Scalar, node: Mapping, unfolded: Unfolded, env:
     tokens = mapping(_inherited(unfolded, node, "id_tokens"))
     own = [key.text for key, _ in tokens.pairs]
     google = text(_inherited(unfolded, node, "identity")) == "google_cloud"
-    # A token that the job is given is no stored secret.
+    # A token issued for the job is not a stored secret.
     shell = Shell(
         {**env, **dict.fromkeys([*own, *(given.text for given, _ in mapping(node.get("secrets")).pairs)], "")}
     )
@@ -104,7 +104,7 @@ def read_job(out: Gathered, key: Scalar, node: Mapping, unfolded: Unfolded, env:
 
 
 def images(out: Gathered, node: Mapping, job: str | None) -> None:
-    """Note the images of a job, or of a whole pipeline, and the values that they are given."""
+    """Record the images of a job or of a whole pipeline, with the variables passed to them."""
     parts = [node.get("image"), *items(node.get("services"))]
     for part in parts:
         if part is None:
@@ -116,7 +116,7 @@ def images(out: Gathered, node: Mapping, job: str | None) -> None:
 
 
 def _refs(node: Mapping) -> list[str]:
-    """Return the git refs on which a job runs, as far as its rules say so plainly; empty for any."""
+    """Return the git refs on which a job runs, if its rules state them literally; empty for any."""
     only = node.get("only")
     names = texts(mapping(only).get("refs") if isinstance(only, Mapping) else only)
     if names:
@@ -153,7 +153,9 @@ _KEYWORDS = frozenset(
 
 
 def debug_switches(out: Gathered, node: Node | None, job: str | None) -> None:
-    """Note variables that make jobs print all others: https://docs.gitlab.com/ci/variables/#enable-debug-logging."""
+    """Record variables that make jobs print all variables:
+    https://docs.gitlab.com/ci/variables/#enable-debug-logging.
+    """
     for key, value in mapping(node).pairs:
         given = value.get("value") if isinstance(value, Mapping) else value
         if key.text in {"CI_DEBUG_TRACE", "CI_DEBUG_SERVICES"} and boolean(given):
@@ -168,7 +170,7 @@ def debug_switches(out: Gathered, node: Node | None, job: str | None) -> None:
 
 
 def injections(out: Gathered, scalar: Scalar, job: str) -> None:
-    """Note where a script runs text from outside as code."""
+    """Record where a script runs external text as code."""
     start = scalar.line + (1 if scalar.style in {"|", ">"} else 0)
     for number, line in enumerate(scalar.text.split("\n")):
         if _UNTRUSTED.search(line):

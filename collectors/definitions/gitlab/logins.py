@@ -1,4 +1,4 @@
-"""How a GitLab job signs in with the tokens that GitLab gives it, and which stores it reads secrets from.
+"""Sign-ins of a GitLab job with tokens issued by GitLab, and the stores it reads secrets from.
 
 https://docs.gitlab.com/ci/secrets/id_token_authentication/, https://docs.gitlab.com/ci/yaml/#secrets.
 """
@@ -30,7 +30,8 @@ _SERVICE_ACCOUNT = re.compile(
 )
 _VAULT_ROLE = re.compile(r"\bauth/[\w/-]*login\b[^\n;|&]{0,300}?\brole=[\"']?(?P<role>[\w.${}-]+)")
 _OLD_TOKEN = re.compile(r"\$\{?(?P<name>CI_JOB_JWT(?:_V[12])?)\b")
-"""Removed in GitLab 17.0, and given to every job before: https://docs.gitlab.com/ci/variables/predefined_variables/."""
+"""Removed in GitLab 17.0; earlier versions set it in every job:
+https://docs.gitlab.com/ci/variables/predefined_variables/."""
 _CONTINUED = re.compile(r"\\\n\s*")
 
 
@@ -43,7 +44,7 @@ def id_token_logins(
     env: dict[str, str],
     environment: str | None,
 ) -> None:
-    """Note the sign-ins of a job's ``id_tokens``, and of the tokens that older versions gave every job."""
+    """Record the sign-ins with a job's ``id_tokens``, and with the tokens that older versions gave every job."""
     script = _CONTINUED.sub(" ", script)
     asked = [
         (name, [fill(audience, env) for audience in texts(mapping(settings).get("aud"))])
@@ -72,7 +73,7 @@ def id_token_logins(
 def _target(
     token: str, audiences: list[str], script: str, env: dict[str, str], *, alone: bool
 ) -> tuple[str, list[str]]:
-    """Return service and targets of a token: by its audience, then by what the script does with it."""
+    """Return service and targets of a token, by its audience or else by its use in the script."""
     service = (
         _by_audience(" ".join(audiences))
         or _by_use(token, script)

@@ -1,9 +1,7 @@
-"""Where the parts of a merged configuration come from.
-
-GitLab's merged YAML (https://docs.gitlab.com/api/lint/) says exactly what a pipeline is, without telling of which file
-and line: its ``extends``, ``!reference`` and inputs are resolved, its comments and quotes gone. Every node of it is
-looked up in the files that were merged: under the same keys, in the jobs that its job extends, at last by its text
-under the same key. What is found nowhere belongs to a file that was not read.
+"""Finds the origin of each part of a merged configuration. GitLab's merged YAML (https://docs.gitlab.com/api/lint/) is
+the exact pipeline, but has no file names and line numbers: ``extends``, ``!reference`` and inputs are resolved,
+comments and quotes are gone. Every node is looked up in the merged files: under the same keys, in the jobs that its job
+extends, and finally by its text under the same key. A node that is not found belongs to a file that was not read.
 """
 
 from __future__ import annotations
@@ -19,24 +17,23 @@ if TYPE_CHECKING:
     from collectors.definitions.yaml_nodes import Node
 
 _SHORTEST = 6
-"""Characters of a text that is looked up by itself."""
+"""Minimum length of a text that is looked up by itself."""
 _MOST = 20_000
-"""Items of a list with what it refers to."""
+"""Maximum items of a list including its references."""
 _MOST_MAPPINGS = 30
-"""Mappings of a list, such as rules, that are compared besides the one at the same place."""
+"""Maximum mappings of a list, such as rules, that are compared in addition to the one at the same position."""
 _NUMBER = re.compile(r"-?[\d.]+(?:e[+-]?\d+)?")
 
 
 def placed(merged: Mapping, files: list[Mapping], elsewhere: int) -> Mapping:
-    """Return a merged configuration with the lines of the files that it was merged from.
-
-    ``files`` come in the order in which they win over each other. ``elsewhere`` is the line of what is in none of them.
+    """Return a merged configuration with the line numbers of its source files. ``files`` are in order of precedence.
+    ``elsewhere`` is the line for parts that are in none of them.
     """
     return _Places(merged, files, elsewhere).root()
 
 
 class _Held:
-    """The items that a list can have come from, in their order."""
+    """The possible source items of a list, in order."""
 
     def __init__(self, flat: list[Node]) -> None:
         self._lines: dict[str, list[Scalar]] = {}
@@ -48,14 +45,14 @@ class _Held:
         self._number = 0
 
     def line(self, text: str) -> Scalar | None:
-        """Return the next item of that text; the last one again, when the list has it more often."""
+        """Return the next item with this text, or the last one again if the list has more of them."""
         lines = self._lines.get(text)
         if not lines:
             return None
         return lines.pop() if len(lines) > 1 else lines[0]
 
     def near(self) -> list[Node]:
-        """Return the mappings that the next mapping of the list can be, the one at its place first."""
+        """Return the possible sources of the next mapping of the list, the one at the same position first."""
         self._number += 1
         return [*self._mappings[self._number - 1 : self._number], *self._mappings[:_MOST_MAPPINGS]]
 
@@ -73,7 +70,7 @@ class _Places:
                     self._texts.setdefault((key.text, scalar.text), scalar)
 
     def root(self) -> Mapping:
-        """Return the merged configuration with its lines."""
+        """Return the merged configuration with line numbers."""
         pairs: list[tuple[Scalar, Node]] = []
         for key, node in self._merged.pairs:
             found = [pair for file in self._files if (pair := self._under(file, key.text)) is not None]
@@ -83,7 +80,7 @@ class _Places:
         return Mapping(pairs, 1, 1, None)
 
     def _extended(self, name: str) -> Iterator[Node]:
-        """Yield the jobs that a job extends, those first that win over others: of several, the last."""
+        """Yield the jobs that a job extends, in order of precedence: the last one first."""
         seen = {name}
         waiting = texts(_get(self._merged.get(name), "extends"))
         while waiting:
@@ -100,7 +97,7 @@ class _Places:
                 yield pair[1]
 
     def _under(self, node: Node, key: str) -> tuple[Scalar, Node] | None:
-        """Return what stands under a key, the last of equal ones; of keys with inputs, one that can be it."""
+        """Return the value of a key, the last of equal keys; for keys with inputs, one that can match."""
         if not isinstance(node, Mapping):
             return None
         known = self._keys.get(id(node))
@@ -130,7 +127,7 @@ class _Places:
         return self._list(key, node, line, _Held(self._flat(places)))
 
     def _list(self, key: str, node: Sequence, line: int, held: _Held) -> Sequence:
-        """Place a list, and the lists in it, which are what it refers to."""
+        """Locate a list and its nested lists, which are its references."""
         placed_items: list[Node] = []
         for item in node.items:
             if isinstance(item, Scalar):
@@ -154,7 +151,7 @@ class _Places:
         return _at_line(node, self._elsewhere) if found is None else _at(node, found)
 
     def _targets(self, node: Node) -> Iterator[Node]:
-        """Yield a node, or what stands where it refers to."""
+        """Yield a node, or the nodes that it refers to."""
         seen: set[int] = set()
         waiting = [node]
         while waiting:
@@ -172,7 +169,7 @@ class _Places:
                         waiting.append(at)
 
     def _flat(self, places: list[Node]) -> list[Node]:
-        """Return the items of lists, and of the lists in them, each list once."""
+        """Return the items of lists and their nested lists, each list once."""
         found: list[Node] = []
         seen: set[int] = set()
         lists: list[Node] = [place for place in reversed(places) if isinstance(place, Sequence)]
@@ -191,7 +188,7 @@ def _get(node: Node | None, key: str) -> Node | None:
 
 
 def _can_be(written: str, text: str) -> bool:
-    """Return whether a text with inputs can have become another."""
+    """Return whether a text with inputs can result in another."""
     if "$[[" not in written:
         return False
     first, *middle = re.split(r"\$\[\[.*?\]\]", written, flags=re.DOTALL)
@@ -208,7 +205,7 @@ def _can_be(written: str, text: str) -> bool:
 
 
 def _same_value(written: Scalar, node: Scalar) -> bool:
-    """Return whether two spellings say one value: ``yes`` and ``true``, ``1_000`` and ``1000``."""
+    """Return whether two spellings are the same value: ``yes`` and ``true``, ``1_000`` and ``1000``."""
     if not (written.plain and node.plain):
         return False
     if _NUMBER.fullmatch(node.text):

@@ -1,4 +1,4 @@
-"""Jobs of a GitLab pipeline with what they extend and refer to, as far as it stands in the files that were read.
+"""Resolves ``extends`` and ``!reference`` of GitLab jobs, as far as their targets are in the files that were read.
 
 GitLab resolves ``extends`` first and ``!reference`` after it: https://docs.gitlab.com/ci/yaml/yaml_optimization/.
 """
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 _MOST_LINES = 20_000
 _MOST_LEVELS = 50
-"""Of ``extends``; GitLab allows eleven."""
+"""Maximum nesting of ``extends``; GitLab allows eleven."""
 _DEEPEST = 300
-"""Of nodes with what they refer to; GitLab allows ten levels of references."""
+"""Maximum depth of nodes including references; GitLab allows ten levels of references."""
 
 
 class Unfolded:
-    """The top level of a configuration with its jobs unfolded, each worked out once."""
+    """The top level of a configuration with resolved jobs, each resolved once."""
 
     def __init__(self, root: Mapping) -> None:
         self.root = root
         self.missing: list[tuple[int, str, str]] = []
-        """Line and name of a job that extends what is not there, and that name."""
+        """Line and name of each job that extends a missing job, and the missing name."""
         self._keys = {key.text: key for key, _ in root.pairs}
         self._extended: dict[str, Mapping] = {}
         self._open: set[str] = set()
@@ -34,7 +34,7 @@ class Unfolded:
         self._lines: dict[int, list[Scalar]] = {}
 
     def get(self, name: str) -> Node | None:
-        """Return what stands under a name at the top level: a job, a template, ``default``, ``variables``."""
+        """Return the value of a name at the top level: a job, a template, ``default``, ``variables``."""
         node = self._raw(name)
         return None if node is None else self._resolve(node, 0)
 
@@ -43,7 +43,7 @@ class Unfolded:
         return self._merged(self._keys[name], node) if isinstance(node, Mapping) else node
 
     def _merged(self, key: Scalar, node: Mapping, depth: int = 0) -> Mapping:
-        """Return a job with what it extends."""
+        """Return a job merged with the jobs that it extends."""
         known = self._extended.get(key.text)
         if known is not None:
             return known
@@ -62,14 +62,14 @@ class Unfolded:
         return result
 
     def _resolve(self, node: Node, depth: int) -> Node:
-        """Return a node with ``!reference`` replaced by what it names; by nothing where that is not there."""
+        """Return a node with ``!reference`` replaced by its target, or removed if there is none."""
         if isinstance(node, Scalar) or depth > _DEEPEST:
             return node
         known = self._resolved.get(id(node))
         if known is not None:
             return known
         nothing = Sequence([], node.line, node.column, None)
-        self._resolved[id(node)] = nothing  # what refers to itself adds nothing
+        self._resolved[id(node)] = nothing  # a reference to itself adds nothing
         result: Node
         if isinstance(node, Mapping):
             pairs = [(key, self._resolve(value, depth + 1)) for key, value in node.pairs]
@@ -88,7 +88,7 @@ class Unfolded:
         return result
 
     def lines(self, node: Node | None) -> list[Scalar]:
-        """Return the lines of a script, lists within lists included. Raises `DefinitionError` beyond measure."""
+        """Return the lines of a script, including nested lists. Raises `DefinitionError` if there are too many."""
         if isinstance(node, Scalar):
             return [node]
         if not isinstance(node, Sequence):
@@ -106,9 +106,8 @@ class Unfolded:
 
 
 def merge(above: Mapping, below: Mapping) -> Mapping:
-    """Merge two mappings key by key; all else is replaced by what stands below.
-
-    So jobs take over what they extend (https://docs.gitlab.com/ci/yaml/#extends), and a file what it includes
+    """Merge two mappings key by key; other values are replaced by the second. This is how jobs inherit from the jobs
+    they extend (https://docs.gitlab.com/ci/yaml/#extends), and how files inherit from their includes
     (https://docs.gitlab.com/ci/yaml/includes/#merge-method-for-include).
     """
     if not above.pairs:

@@ -34,5 +34,5 @@ def gitlab_tokens(definition: Definition, context: Context) -> Iterator[dict[str
             if context.owner_id:
                 claims["namespace_id"] = context.owner_id
             keys = context.claim_keys or ["project_path", "ref_type", "ref"]
-            # What is not known of a component, or empty, may be any text.
+            # An unknown or empty component matches any text.
             yield {"sub": ":".join(f"{key}:{claims.get(key) or '*'}" for key in keys), **claims}

@@ -1,9 +1,7 @@
-"""A GitLab pipeline's file with the files that it includes, as far as a reader hands them out.
-
-An included file is read before the one that includes it and gives way to it; ``include: local`` looks where the file
-stands that says it (https://docs.gitlab.com/ci/yaml/#includelocal). Statements with conditions are not evaluated: what
-the pipeline is without them, and what each of them adds, are configurations of their own (`roots`), so that no fact
-hides behind another condition's.
+"""A GitLab pipeline's file with its includes, as far as a reader returns them. The including file takes precedence over
+an included file; ``include: local`` refers to the repository of the file that contains it
+(https://docs.gitlab.com/ci/yaml/#includelocal). Conditional statements are not evaluated: the pipeline without them and
+the addition of each are separate configurations (`roots`), so that one condition cannot hide the facts of another.
 """
 
 from __future__ import annotations
@@ -26,15 +24,15 @@ if TYPE_CHECKING:
     from scanner.records import Reason
 
 MOST_FILES = 150
-"""Files of one pipeline; GitLab allows as many by default."""
+"""Maximum files of one pipeline, GitLab's default limit."""
 _MOST_CONDITIONS = 20
-"""That are looked at one by one; the others are looked at together."""
+"""Maximum conditions that are evaluated one by one; the others are evaluated together."""
 _MOST_KEYS = 20_000
-"""Of all configurations that are looked at for conditions; fewer conditions one by one where each is large."""
+"""Maximum keys of all configurations evaluated for conditions; large configurations leave fewer conditions."""
 
 
 class IncludeSource(msgspec.Struct, frozen=True, kw_only=True):
-    """Where ``include: local`` looks: a project at a ref; empty for the pipeline's own."""
+    """The repository of ``include: local``: a project at a ref; empty for the pipeline's own."""
 
     project: str = ""
     ref: str = ""
@@ -46,21 +44,21 @@ class IncludedText(msgspec.Struct, frozen=True, kw_only=True):
     repository: IncludeSource
     path: str
     shown: str
-    """As records name it."""
+    """Its name in records."""
     text: str
 
 
 class IncludeRead(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reader says of one file that a statement names."""
+    """A reader's result for one file of a statement."""
 
     shown: str
     file: IncludedText | None = None
     why: str | None = None
-    """Why it was not read, where that is not plain."""
+    """Why it was not read, if that is not obvious."""
     reason: Reason | None = None
-    """What failed; None when it lies out of reach by its nature."""
+    """What failed; None if the file can never be read."""
     merged: bool = False
-    """Whether the platform itself merged it, so that it is part of the merged configuration."""
+    """Whether the platform merged it, so that it is part of the merged configuration."""
 
 
 class IncludeReader(Protocol):
@@ -71,18 +69,18 @@ class IncludeReader(Protocol):
     ) -> list[list[IncludeRead]]:
         """Return, for each statement of one file, the files that it names.
 
-        ``merged`` is False where the platform did not look at the statements, if it was asked at all: in a file that it
-        left out, or in a pipeline that a job starts.
+        ``merged`` is False if the platform did not process the statements: in a file that it left out, or in a child
+        pipeline.
         """
         ...
 
     def beneath(self) -> list[Include]:
-        """Return what the platform says was included, by files that were not read."""
+        """Return the includes that the platform reports for files that were not read."""
         ...
 
 
 class NoReader:
-    """Reads nothing: one file stands for itself."""
+    """Reads no included files."""
 
     def files(
         self,
@@ -100,23 +98,23 @@ class NoReader:
 
 
 class IncludeBranch(msgspec.Struct, frozen=True, kw_only=True):
-    """One file that a statement brings in."""
+    """One file included by a statement."""
 
     include: Include
     read: IncludeRead
     tree: IncludeTree | None = None
-    """None when it was not read."""
+    """None if it was not read."""
 
 
 class IncludeTree(msgspec.Struct, frozen=True, kw_only=True):
-    """One file's configuration, and what it includes."""
+    """One file's configuration and its includes."""
 
     root: Mapping
     branches: list[IncludeBranch] = []
 
 
 class Grower:
-    """Reads included files, and keeps what is to be told of them."""
+    """Reads included files and records their problems."""
 
     def __init__(
         self,
@@ -125,7 +123,9 @@ class Grower:
         documents: list[YamlDocument],
         included: list[Included],
     ) -> None:
-        """``top`` is where the pipeline's own file stands, whose documents are given; ``included`` grows."""
+        """``top`` is the location of the pipeline's own file, whose documents are given; included files are added to
+        ``included``.
+        """
         self.statements: list[Include] = []
         """Of all files."""
         self.branches: list[IncludeBranch] = []
@@ -146,9 +146,8 @@ class Grower:
         above: tuple[object, ...] = (),
         merged: bool = False,
     ) -> IncludeTree:
-        """Return a configuration with what its statements bring in.
-
-        ``above`` are the files that lead to it, itself among them; ``merged`` is as for `Reader.files`.
+        """Return a configuration with its includes. ``above`` is the chain of files that include it, ending with
+        itself; ``merged`` is as in `IncludeReader.files`.
         """
         branches: list[IncludeBranch] = []
         self.statements += includes
@@ -202,9 +201,8 @@ def _unread(include: Include, one: IncludeRead, why: str, reason: Reason) -> Inc
 
 
 def roots(top: IncludeTree, merged: Mapping | None = None) -> list[Mapping]:
-    """Return the configurations that a pipeline can have: without conditions, and with each of them.
-
-    ``merged`` is what the platform made of it: then the first, and only what it left out is added.
+    """Return the possible configurations of a pipeline: without conditional includes, and with each. If ``merged``, the
+    configuration merged by the platform, is given, it is the first, and only parts that it left out are added.
     """
     chains = [
         chain
@@ -238,7 +236,7 @@ def roots(top: IncludeTree, merged: Mapping | None = None) -> list[Mapping]:
 def _chains(
     tree: IncludeTree, above: tuple[tuple[IncludeTree, IncludeBranch], ...]
 ) -> Iterator[tuple[tuple[IncludeTree, IncludeBranch], ...]]:
-    """Yield each branch that was read, with the branches that lead to it and who includes each."""
+    """Yield each branch that was read, with the chain of branches to it and the including file of each."""
     for branch in tree.branches:
         chain = (*above, (tree, branch))
         if branch.tree is not None:
@@ -247,13 +245,13 @@ def _chains(
 
 
 def _left_out(chain: Sequence[tuple[IncludeTree, IncludeBranch]]) -> bool:
-    """Return whether a branch makes another configuration than the one that the platform merged."""
+    """Return whether a branch is not part of the configuration that the platform merged."""
     *above, branch = (branch for _, branch in chain)
     return not branch.read.merged and (branch.include.conditional or all(one.read.merged for one in above))
 
 
 def _flat(tree: IncludeTree, on: Sequence[IncludeBranch]) -> Mapping:
-    """Merge a file with what it includes without conditions, or under those that hold."""
+    """Merge a file with its includes that have no condition or whose condition is assumed to be true."""
     result = mapping(None)
     for branch in tree.branches:
         holds = not branch.include.conditional or any(branch is one for one in on)
@@ -263,7 +261,7 @@ def _flat(tree: IncludeTree, on: Sequence[IncludeBranch]) -> Mapping:
 
 
 def in_precedence(top: IncludeTree) -> list[Mapping]:
-    """Return the configurations of all files, those first that win over others; last, what may not have been merged."""
+    """Return the configurations of all files in order of precedence; last, those that may not have been merged."""
     left_out: list[Mapping] = []
 
     def walk(tree: IncludeTree, merged: bool) -> Iterator[Mapping]:

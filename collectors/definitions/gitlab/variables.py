@@ -1,7 +1,8 @@
-"""The variables that a job of a GitLab pipeline can run with: of the pipeline, of its rules, of the job, of its matrix.
+"""The possible variables of a GitLab job: from the pipeline, its rules, the job and its matrix.
 
 https://docs.gitlab.com/ci/yaml/#variables, https://docs.gitlab.com/ci/yaml/#rulesvariables,
-https://docs.gitlab.com/ci/yaml/#parallelmatrix. Rules are not evaluated: each that sets variables is one way to run.
+https://docs.gitlab.com/ci/yaml/#parallelmatrix. Rules are not evaluated: each rule that sets variables gives one
+possible set.
 """
 
 from __future__ import annotations
@@ -16,16 +17,15 @@ if TYPE_CHECKING:
     from collectors.definitions.yaml_nodes import Node
 
 MOST = 40
-"""Ways to run a job that are looked at."""
+"""Maximum sets of variables evaluated for a job."""
 MOST_RULES = 500
 
 
 def ways(
     out: Gathered, job: Mapping, name: str, *, workflow: Mapping, variables: dict[str, str], most: int
 ) -> list[dict[str, str]]:
-    """Return the sets of variables that a job can run with, and judge their values; at least one.
-
-    Where there are more than ``most``, the last has only what none of them changes: the others stay unknown.
+    """Return the possible sets of variables of a job, at least one, and evaluate their values. If there are more than
+    ``most``, the last set has only the variables common to all; the others stay unknown.
     """
     inherited = mapping(job.get("inherit")).get("variables")
     if inherited is not None and boolean(inherited) is not True:
@@ -45,7 +45,7 @@ def ways(
 
 
 def _by_rules(out: Gathered, rules: Node | None, job: str | None) -> list[dict[str, str]]:
-    """Return what each rule sets by which a job runs; nothing is one of them where a rule sets nothing."""
+    """Return the variables of each rule by which a job runs; an empty set if a rule sets none."""
     found: list[dict[str, str]] = []
     for rule in flat(rules):
         settings = mapping(rule)
@@ -73,7 +73,7 @@ def _matrix(out: Gathered, job: Mapping, name: str) -> list[dict[str, str]]:
 
 
 def flat(rules: Node | None) -> list[Node]:
-    """Return rules, with those of lists within the list."""
+    """Return rules, including those in nested lists."""
     found: list[Node] = []
     waiting = list(reversed(items(rules)))
     while waiting and len(found) < MOST_RULES:

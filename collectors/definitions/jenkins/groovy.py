@@ -1,7 +1,7 @@
-"""Tells the strings and comments of a Groovy text apart, without parsing the rest.
+"""Finds the strings and comments of a Groovy text, without parsing the rest.
 
 https://groovy-lang.org/syntax.html. A ``/*`` in a string (``'build/*.jar'``) opens no comment, a quote in a comment opens
-no string. What is not closed ends with the line, or the file.
+no string. An unclosed string or comment ends with the line or the file.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ class Text(NamedTuple):
     value: str
     """Escapes undone, except that ``\\$`` keeps its backslash where Groovy fills in variables."""
     start: int
-    """Offset of its first sign, after the quotes."""
+    """Offset of its first character, after the quotes."""
     end: int
     """Offset of its closing quotes."""
     opening: int
     """Offset of its opening quotes."""
     filled: bool
-    """Whether Groovy fills in ``$name`` and ``${...}``."""
+    """Whether Groovy interpolates ``$name`` and ``${...}``."""
 
 
 def without_comments(source: str) -> str:
-    """Replace comments by blanks, so that every offset and line stays."""
+    """Replace comments by blanks, which keeps all offsets and line numbers."""
 
     def blank(match: re.Match[str]) -> str:
         if match.lastgroup != "comment":
@@ -65,7 +65,7 @@ def strings(text: str) -> Iterator[Text]:
 
 
 def masked(text: str, texts: list[Text]) -> str:
-    """Return a text with the insides of its strings replaced: offsets stay, and only code is left."""
+    """Return a text with the content of its strings masked: offsets stay the same and only code remains."""
     pieces: list[str] = []
     at = 0
     for found in texts:
@@ -75,7 +75,7 @@ def masked(text: str, texts: list[Text]) -> str:
 
 
 def closings(code: str) -> dict[int, int]:
-    """Return the offset of each opening bracket in masked code to that of the bracket that closes it."""
+    """Return the offset of each opening bracket in masked code to that of its closing bracket."""
     found: dict[int, int] = {}
     stack: list[int] = []
     for match in _BRACKET.finditer(code):

@@ -1,4 +1,4 @@
-"""``Jenkinsfile`` -> `Definition`, with confidence low: it is a Groovy program, and only literal calls are seen.
+"""``Jenkinsfile`` -> `Definition`, with confidence low: it is a Groovy program, and only literal calls are recognized.
 
 Steps: https://www.jenkins.io/doc/pipeline/steps/credentials-binding/, https://www.jenkins.io/doc/book/pipeline/syntax/,
 https://www.jenkins.io/doc/pipeline/steps/pipeline-aws/, https://plugins.jenkins.io/hashicorp-vault-plugin/.
@@ -47,7 +47,7 @@ _DEFAULTS = {
     "aws": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
     "azureServicePrincipal": ("AZURE_SUBSCRIPTION_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID"),
 }  # fmt: skip
-"""Variables that a kind binds when it is told none."""
+"""Default variables that a kind binds."""
 _VAULT = re.compile(r"\bwithVault\s*(?P<open>[(\[{])|\[\s*\$class\s*:\s*['\"](?P<class>\x01+)")
 _PATH = re.compile(r"""\bpath\s*:\s*['"]""")
 _VAULT_LOGIN = re.compile(rf"\bvaultCredentialId\s*:\s*(?P<id>{_VALUE})")
@@ -61,7 +61,7 @@ _IMAGE = re.compile(r"""(?:\bdocker\.image\s*\(\s*|\bimage\s*[:(]?\s*)['"]""")
 _POD_IMAGE = re.compile(r"""(?m)^[ \t]*(?:-[ \t]+)?image:[ \t]*["']?(?P<image>[^\s"'#$]+)""")
 _SHELL = re.compile(r"\b(?:sh|bat|powershell|pwsh)\b")
 _GIVEN = re.compile(r"[ \t]*(?:[^;{}\n()=]{0,200}|\([^;{}()]{0,400})")
-"""What stands between the name of a shell step and its script."""
+"""The text between the name of a shell step and its script."""
 _ASSIGNED = re.compile(r"(?:\b(?:env|params)\.|\A|[\s;{(])(?P<name>[A-Za-z_]\w*)\s*=\s*\Z")
 _NAMED = re.compile(r"\b(?P<name>[A-Za-z_]\w*)\s*:\s*\Z")
 _DEFAULT_VALUE = re.compile(
@@ -84,13 +84,13 @@ _ADDED = re.compile(
 _FILLED = re.compile(r"(?<!\\)\$[{\w]")
 _LONGEST_CALL = 8_000
 _MOST_CALLS = 2_000
-"""Of a kind; real files have some dozens."""
+"""Maximum calls of a kind; real files have a few dozen."""
 _BEFORE = 450
-"""Signs before a string that are looked at for what it is given to."""
+"""Characters before a string that are examined for the name it is assigned to."""
 
 
 def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
-    """Read what a Jenkinsfile says literally. Never raises for its content."""
+    """Parse the literal calls of a Jenkinsfile. Never raises because of its content."""
     return _Reader(path, source, fingerprint).definition()
 
 
@@ -108,7 +108,7 @@ class _Reader:
         self.constants: dict[str, str] = {}
         self.shell = Shell({})
         self.stored: dict[str, str] = {}
-        """Variable to the id of the credential that is bound to it."""
+        """Variable to the id of the credential bound to it."""
 
     def definition(self) -> Definition:
         out = self.out
@@ -117,7 +117,7 @@ class _Reader:
         self._credentials()
         self._vault()
         for match in _ROLE.finditer(self.code):
-            # The plugin assumes the role with the agent's or a stored identity: no OIDC token is in play.
+            # The plugin assumes the role with the agent's or a stored identity, not with an OIDC token.
             role = self._string(match.end() - 1)
             out.unresolved.append(
                 Unresolved(
@@ -147,7 +147,7 @@ class _Reader:
         return self.whole.line_breaks(offset)[0] + 1
 
     def _closing(self, opening: int) -> int:
-        """Return the offset of the bracket that closes one, at most so far on as a call is long."""
+        """Return the offset of the closing bracket, within the maximum length of a call."""
         end = min(len(self.code), opening + _LONGEST_CALL)
         return min(self.closings.get(opening, end), end)
 
@@ -157,12 +157,12 @@ class _Reader:
         return self.texts[first : bisect.bisect_right(self.openings, end)]
 
     def _string(self, opening: int) -> str | None:
-        """Return the string literal whose opening quotes stand at an offset."""
+        """Return the string literal whose opening quotes are at an offset."""
         found = self.at.get(opening)
         return found.value if found is not None else None
 
     def _value(self, offset: int, seen: str) -> str | None:
-        """Return what stands for a value: a string, or a variable with the value that the file gives it."""
+        """Return a value: a string, or the value that the file assigns to a variable."""
         if seen not in {"'", '"'}:
             return self.constants.get(seen.removeprefix("env.").removeprefix("params."))
         value = self._string(offset)
@@ -170,7 +170,7 @@ class _Reader:
         return self.constants.get(whole.group(1), value) if whole else value
 
     def _literals(self) -> None:
-        """Note variables, and judge strings with the names that they are given to."""
+        """Record variables, and evaluate strings with the names they are assigned to."""
         for found in self.texts:
             start = max(0, found.opening - _BEFORE)
             before = self.code[start : found.opening]
@@ -195,7 +195,7 @@ class _Reader:
             if seen is None or seen.looks_like == "name:credential":
                 continue  # the id of a stored one
             if "\n" in value and seen.looks_like != "private-key":
-                continue  # scripts are judged line by line
+                continue  # scripts are evaluated line by line
             line = self._line(found.opening)
             self.out.hard_coded.append(
                 HardCoded(name=name or seen.looks_like, line=line, column=1, seen=seen)
@@ -203,7 +203,7 @@ class _Reader:
         self.shell.env.update((name, value) for name, value in self.constants.items() if len(value) <= 300)
 
     def _bindings(self) -> None:
-        """Note the variables that ``withCredentials`` binds, and the sign-ins that its kinds are."""
+        """Record the variables that ``withCredentials`` binds, and the sign-ins that its kinds imply."""
         for match in itertools.islice(_BINDING.finditer(self.code), _MOST_CALLS):
             kind = match["kind"] or _CLASSES.get(self._string(match.start("class") - 1) or "", "")
             end = self._closing(match.start("open") if match["kind"] else match.start())
@@ -218,7 +218,7 @@ class _Reader:
             for variable in bound:
                 self.stored.setdefault(variable, name or "")
                 self.shell.env.setdefault(variable, "")
-            # A plain secret under a name that a cloud's tools read is a sign-in to it, too.
+            # A plain secret under a variable name that a cloud's tools read is also a sign-in.
             services = {_CLOUDS.get(kind), *(service_of(variable) for variable in bound)} - {None}
             for service in sorted(service for service in services if service):
                 self._login(service, name, at)
@@ -235,7 +235,7 @@ class _Reader:
         )
 
     def _credentials(self) -> None:
-        """Note the ids of stored credentials, in the order of the file."""
+        """Record the ids of stored credentials, in the order of the file."""
         found: dict[int, str] = {}
         for match in _ID.finditer(self.code):
             group = next(group for group in _GROUPS if match[group])
@@ -267,7 +267,7 @@ class _Reader:
                 self._refer(found[at], at, "jenkins-credentials")
 
     def _vault(self) -> None:
-        """Note what HashiCorp Vault's plugin reads: ``withVault(...)`` and its older wrapper."""
+        """Record the secrets that HashiCorp Vault's plugin reads: ``withVault(...)`` and its older wrapper."""
         for match in itertools.islice(_VAULT.finditer(self.code), _MOST_CALLS):
             if match["class"] and self._string(match.start("class") - 1) != "VaultBuildWrapper":
                 continue

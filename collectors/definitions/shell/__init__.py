@@ -1,1 +1,1 @@
-"""Shell text inside pipeline steps, whatever system runs it."""
+"""Shell scripts in pipeline steps of any system."""

@@ -1,4 +1,4 @@
-"""Recognizes in a shell script, without running it, what it deploys and what it does with secrets.
+"""Recognizes deployments and uses of secrets in a shell script, without running it.
 
 Commands: https://docs.aws.amazon.com/cli/latest/reference/, https://kubernetes.io/docs/reference/kubectl/,
 https://cloud.google.com/sdk/gcloud/reference/run/deploy, https://learn.microsoft.com/cli/azure/webapp.
@@ -39,7 +39,7 @@ _OPTION = re.compile(
 _MOUNTED = re.compile(r"(?:id|type|src|source|env|target)=")
 """``--secret id=...`` of a docker build names a mount."""
 _HINT = re.compile(r"[A-Za-z0-9_-]{20}|://|-----BEGIN|[Pp]assword|PASSWORD")
-"""What every token has; lines without it are not judged any further."""
+"""A pattern that every token matches; lines without it are not examined further."""
 _DEPLOYING = re.compile(r"\b(?:aws|kubectl|oc|helm|gcloud|az|func|ecs-deploy)\b")
 _CURL_SHELL = re.compile(
     r"\b(?:curl|wget)\b[^|;&\n]*\|\s*(?:sudo\s+(?:-\w+\s+)*)?(?:ba|z|k|da)?sh\b|\b(?:ba|z)?sh\s+(?:-\w+\s+)*[\"']?(?:<\(|\$\()\s*(?:curl|wget)\b|"
@@ -65,10 +65,9 @@ _CHECKED = re.compile(r"(?i)sha\d+sum|shasum|\bgpg\b|\bcosign\b|minisign|Get-Fil
 def deploy_targets(
     script: str, resolve: Callable[[str], str], clusters: dict[str, str] | None = None
 ) -> Iterator[tuple[str, int]]:
-    """Yield address and line (from 0) of the workloads that a script deploys, as far as they stand in it.
-
-    ``resolve`` replaces what is known of variables; a command with an unknown name is left out. ``clusters`` keeps,
-    under ``name``, the cluster to which the commands before this script have turned.
+    """Yield address and line (from 0) of the workloads that a script deploys, if their names are known. ``resolve``
+    substitutes known variables; a command with an unknown name is skipped. ``clusters`` stores, under ``name``, the
+    cluster that earlier commands selected.
     """
     if len(script) > MAX_SCRIPT or not _DEPLOYING.search(script):
         return
@@ -90,7 +89,7 @@ def deploy_targets(
 
 
 def _turn(program: str, rest: list[str]) -> str | None:
-    """Return the cluster that a command makes the current one."""
+    """Return the cluster that a command selects."""
     if program == "aws" and "update-kubeconfig" in rest:
         return _known(option(rest, "--name"))
     if program == "gcloud" and "get-credentials" in rest:
@@ -112,7 +111,7 @@ def _after(words: list[str], *names: str) -> str | None:
 
 
 def _known(name: str | None) -> str | None:
-    """Return a name that stands in full; None when a part of it is computed."""
+    """Return a literal name; None if a part of it is computed."""
     return name if name and not re.search(r"[$`*{}()<>%]", name) else None
 
 
@@ -192,7 +191,7 @@ def _kubectl(words: list[str], cluster: str | None) -> str | None:
 
 
 def _gcloud(words: list[str], _: str | None) -> str | None:
-    """Services and functions are named after the verb; ``run jobs`` and ``builds`` deploy none of them."""
+    """Services and functions follow the verb; ``run jobs`` and ``builds`` deploy neither."""
     kind = next((kind for kind in ("run", "functions") if kind in words), None)
     if kind is None or "jobs" in words:
         return None
@@ -231,9 +230,8 @@ _PROGRAMS: dict[str, Callable[[list[str], str | None], str | None]] = {
 def hard_coded(
     script: str, judge: Callable[[str, str, Fingerprint], Seen | None], fingerprint: Fingerprint
 ) -> Iterator[tuple[str, int, Seen]]:
-    """Yield name, line (from 0) and verdict of secret values that stand in a script.
-
-    In a comment a value counts when its own format gives it away; what a name alone would say does not.
+    """Yield name, line (from 0) and verdict of secret values in a script. In a comment, a value counts only if its own
+    format identifies it as a secret, not because of a name.
     """
     if len(script) > MAX_SCRIPT:
         script = script[:MAX_SCRIPT]
@@ -269,9 +267,8 @@ def hard_coded(
 
 
 def pipes_download_into_shell(script: str) -> Iterator[int]:
-    """Yield the lines (from 0) on which a download is run without having been checked.
-
-    A file of a repository at a full commit SHA cannot change and is left out.
+    """Yield the lines (from 0) that run a download without verifying it. A repository file at a full commit SHA cannot
+    change and is not reported.
     """
     checked = _CHECKED.search(script[:MAX_SCRIPT]) is not None
     executed: set[str] | None = None
@@ -288,7 +285,7 @@ def pipes_download_into_shell(script: str) -> Iterator[int]:
 
 
 def _runs_later(line: str, executed: set[str]) -> bool:
-    """Return whether what a line downloads is run elsewhere in the script."""
+    """Return whether the file that a line downloads is run elsewhere in the script."""
     held = _HELD.match(line)
     if held is not None:
         return f"${held['name']}" in executed

@@ -1,6 +1,6 @@
-"""What a shell script writes to GITHUB_OUTPUT, GITHUB_ENV and GITHUB_PATH, and whether strangers wrote it first.
-
-Read line by line, and never run: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands.
+"""Values that a shell script writes to GITHUB_OUTPUT, GITHUB_ENV and GITHUB_PATH, and whether they contain untrusted
+text. Read line by line, never run:
+https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _FETCHED = re.compile(
 _HISTORY = re.compile(
     r"\bgit\s+(?:log|show)\b(?![^\n]*(?:%[hHtTpPcCn]{1,2}[\"'\s)]|--format=%[hH]\b))|\bgit\s+(?:diff|diff-tree|ls-files|ls-tree)\b[^\n]*--name-(?:only|status)"
 )
-"""Words of commits and names of files: those of whoever made what is checked out."""
+"""Commit messages and file names, which the author of the checked-out code controls."""
 _READS_FILE = re.compile(
     r"\$\(\s*<|\b(?:cat|head|tail|jq|yq|grep|awk|sed|cut|sort|tr|tee|xargs|Get-Content|type|find|ls)\s+[^|>]*[\w.*-]|<\s*[\w./$\"'{]"
 )
 ONE_LINE = re.compile(
     r"\btr\s+-d\s+[\"'$]*\\?(?:\\[nr]|\[:cntrl:\]|\[:space:\])|\bhead\s+-(?:n\s*)?1\b|//\$'\\n'/"
 )
-"""What keeps a text on one line, so that it cannot set another variable beside its own."""
+"""Commands that keep a text on one line, so that it cannot set another variable."""
 RANDOM = re.compile(
     r"\$RANDOM|\$\(\s*(?:date\s+\+[^)]*%N|uuidgen|openssl\s+rand|dd\s|head\s+-c|mktemp|cat\s+/proc/sys/kernel/random)|/dev/urandom"
 )
@@ -57,16 +57,16 @@ _NARROWED = re.compile(
     r"\btr\s+-(?:cd|dc)\s|\bgrep\s+-\w*[oE]\w*\s+[\"']?\^?\(?(?:\[0-9\]|\\d|\[\[:digit:\]\])[+*]?\)?\$?[\"']|\[\^\w\\.-]+\]|\bwc\s+-|\b(?:sha\d+|md5)sum\b|"
     r"\bprintf\s+(?:-v\s+\w+\s+)?[\"']?%q|\bbase64\b|@(?:sh|base64|uri)\b|\|\s*length\b|\bgrep\s+-\w*q|\bgrep\s+-\w*c\b"
 )
-"""What leaves nothing of a text but digits, a count or a hash, or quotes it."""
+"""Commands that reduce a text to digits, a count or a hash, or quote it."""
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
-    """Names that a script writes, each with how dangerous the value is; None: nobody but the workflow wrote it."""
+    """Names that a script writes, each with the severity of its value; None if only the workflow controls it."""
 
     outputs: dict[str, Severity | None] = {}
     variables: dict[str, Severity | None] = {}
     lines: dict[int, Severity] = {}
-    """Line (from 0) on which a stranger's text goes to GITHUB_ENV or GITHUB_PATH."""
+    """Line (from 0) that writes untrusted text to GITHUB_ENV or GITHUB_PATH."""
 
 
 def flow(
@@ -77,12 +77,14 @@ def flow(
     fetched: Severity,
     files: Severity | None,
 ) -> Written:
-    """Follow a script. ``judge`` tells of an expression, ``files`` of what is read from the job's folder."""
+    """Follow a script. ``judge`` returns the severity of an expression; ``files`` is that of files in the working
+    directory.
+    """
     return _Script(dict(variables), judge, fetched, files).read(script[:_LONGEST])
 
 
 class _Open:
-    """A variable of several lines, ``NAME<<MARK``, whose end has not come yet."""
+    """A multi-line variable, ``NAME<<MARK``, whose end has not been reached."""
 
     def __init__(self, name: str, mark: str, targets: set[str], random: bool) -> None:
         self.name = name
@@ -144,7 +146,7 @@ class _Script:
         return Written(outputs=self._outputs, variables=self._variables, lines=self._lines)
 
     def _kept_apart(self, line: str, opened: _Open | None) -> bool:
-        """Return whether a text cannot break out of its own variable: it is one line, or ends at a mark nobody guesses."""
+        """Return whether a text cannot break out of its variable: it is one line, or ends at an unpredictable mark."""
         if (opened is not None and opened.random) or ONE_LINE.search(line):
             return True
         held = [
@@ -208,7 +210,7 @@ def _worse(first: Severity | None, second: Severity | None) -> Severity | None:
 
 
 def _targets_of_blocks(lines: list[str]) -> dict[int, set[str]]:
-    """Return line to the files that a block ``{ ... } >> "$GITHUB_ENV"`` or a here-document around it writes to."""
+    """Return line to the files that an enclosing block ``{ ... } >> "$GITHUB_ENV"`` or here-document writes to."""
     found: dict[int, set[str]] = {}
     start: int | None = None
     document: tuple[str, set[str]] | None = None

@@ -1,4 +1,4 @@
-"""Commands of a shell script that sign in with a password, key or token, and the word that carries it.
+"""Commands of a shell script that sign in with a password, key or token, and the argument that contains it.
 
 https://docs.docker.com/reference/cli/docker/login/, https://learn.microsoft.com/cli/azure/authenticate-azure-cli-service-principal,
 https://cloud.google.com/sdk/gcloud/reference/auth/activate-service-account, https://curl.se/docs/manpage.html#-u.
@@ -39,7 +39,7 @@ _USER = re.compile(r"(?P<user>[^:]*):(?P<secret>.*)", re.DOTALL)
 _ORDINARY = re.compile(
     r"(?i)(?:pass|passwd|password|pwd|secret|token|test|user|username|guest|xxx+|yyy+|root|admin|key|api-?key|apikey|node|foo|bar)\d{0,3}"
 )
-"""What stands for a password in an example: ``curl -u user:pass``."""
+"""Placeholder passwords in examples: ``curl -u user:pass``."""
 _DATABASE_URL = re.compile(
     r"\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?)://(?P<user>[^\s/:@'\"<>]{0,100}):(?P<secret>[^\s/@'\"]{3,200})@(?P<host>[^\s/:'\"?]*)"
 )
@@ -52,13 +52,13 @@ class SignIn(NamedTuple):
     service: str
     """``registry``, ``aws``, ``azure``, ``gcp``, ``vault``, ``pypi``, ``npm``, ``kubernetes``, ``github``."""
     secret: str
-    """The word that carries the credential; empty when it comes from a file."""
+    """The argument with the credential; empty if it comes from a file."""
     line: int
     """From 0."""
 
 
 def sign_ins(script: str) -> Iterator[SignIn]:
-    """Yield the sign-ins of a script. Short-lived passwords that a command of the same line asks for are none."""
+    """Yield the sign-ins of a script. Short-lived passwords requested by a command on the same line do not count."""
     if not _WANTED.search(script):
         return
     for command in commands(script, _WANTED):
@@ -68,7 +68,7 @@ def sign_ins(script: str) -> Iterator[SignIn]:
 
 
 def literals(script: str) -> Iterator[tuple[str, str, int]]:
-    """Yield what a script hands a command as a password or token and what it does not compute: name, value, line (from 0)."""
+    """Yield literal passwords and tokens in a script's commands: name, value, line (from 0)."""
     if not _WANTED.search(script):
         return
     for command in commands(script, _WANTED):
@@ -132,7 +132,9 @@ def _registry(command: Command) -> str | None:
 
 
 def _printed(words: list[str]) -> str | None:
-    """Return the word that a command prints into a pipe; None when it asks the platform for it, empty when it reads a file."""
+    """Return the text that a command prints into a pipe; None if it requests it from the platform, empty if it reads a
+    file.
+    """
     line = " ".join(words)
     if _GIVEN_BY_PLATFORM.search(line):
         return None
@@ -166,7 +168,7 @@ def _auth_token(words: list[str]) -> str | None:
 
 
 def _carried(command: Command) -> Iterator[tuple[str, str]]:
-    """Yield the passwords and tokens among the words of a command, with a name for each."""
+    """Yield the passwords and tokens in a command's arguments, with a name for each."""
     words = command.words
     program = words[0].rsplit("/", 1)[-1]
     for _, secret in _of(command):
@@ -241,14 +243,14 @@ def _carried(command: Command) -> Iterator[tuple[str, str]]:
 
 
 def _stored_value(words: list[str]) -> str:
-    """Return a value that a command writes to a store, or the password of an administrator that it makes."""
+    """Return the value that a command writes to a store, or the password of an administrator that it creates."""
     if "SecureString" in words or ("keyvault" in words and "secret" in words and "set" in words):
         return option(words, "--value") or ""
     return option(words, "-p") or "" if words[0].endswith("az") and option(words, "-u") else ""
 
 
 def _requested(words: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield the passwords and tokens of a request: ``--user``, ``--header``."""
+    """Yield the passwords and tokens of an HTTP request: ``--user``, ``--header``."""
     for at, word in enumerate(words):
         name, found, value = word.partition("=")
         following = words[at + 1] if at + 1 < len(words) else ""

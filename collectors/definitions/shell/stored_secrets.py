@@ -1,4 +1,4 @@
-"""Commands of a shell script that read a secret from a store, and which.
+"""Commands of a shell script that read a secret from a store.
 
 https://docs.aws.amazon.com/cli/latest/reference/secretsmanager/get-secret-value.html,
 https://docs.aws.amazon.com/cli/latest/reference/ssm/get-parameter.html,
@@ -32,7 +32,7 @@ class StoredSecret(NamedTuple):
 
 
 def stored_secrets(script: str, resolve: Callable[[str], str]) -> Iterator[StoredSecret]:
-    """Yield the secrets that a script reads by name. ``resolve`` replaces what is known of variables."""
+    """Yield the secrets that a script reads by name. ``resolve`` substitutes known variables."""
     if not _WANTED.search(script):
         return
     for command in commands(script, _WANTED, resolve):

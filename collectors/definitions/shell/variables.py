@@ -1,4 +1,4 @@
-"""What a shell knows while the scripts of a job run one after another in it."""
+"""The state of a shell while a job's scripts run in it one after another."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COMMANDS = frozenset(("pwd", "date", "whoami", "nproc", "hostname", "ls", "unam
 _LONGEST = 200_000
 _LONGEST_COMMAND = 400_000
 _LONGEST_VALUE = 300
-"""Longer values are not filled into commands: no name or ARN is as long."""
+"""Longer values are not substituted into commands: no name or ARN is this long."""
 _SERVICES = (
     ("aws", re.compile(r"\w*AWS\w*SECRET\w*KEY\w*|\w*AWS_(?:\w+_)?ACCESS_KEY(?:_ID)?(?:_\w+)?")),
     ("gcp", re.compile(r"(?:\w+_)?(?:GCP|GCLOUD|GOOGLE|GKE)_(?:\w+_)?(?:KEY|KEYFILE|KEY_FILE|CREDENTIALS?|SA_JSON|KEY_JSON)(?:_\w+)?|GOOGLE_CREDENTIALS")),
@@ -35,7 +35,7 @@ _LIKELY = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CRED|CONFIG|_SA_")
 
 
 def service_of(name: str) -> str | None:
-    """Return the service at which the variable of a name is a stored credential, by the names that their tools read."""
+    """Return the service whose tools read a credential from a variable of this name."""
     if not _LIKELY.search(name):
         return None
     return next((service for service, pattern in _SERVICES if pattern.fullmatch(name)), None)
@@ -44,7 +44,7 @@ def service_of(name: str) -> str | None:
 def variables_in(script: str, *, macros: bool = True) -> Iterator[tuple[str, int]]:
     """Yield the variables that a shell or pipeline text reads, with their offset.
 
-    ``macros``: whether ``$(name)`` is one; in a shell it is a command.
+    ``macros``: whether ``$(name)`` is a variable; in a shell it is a command.
     """
     for match in _VARIABLE.finditer(script[:_LONGEST]):
         name = match["braced"] or match["power"] or match["bare"] or match["batch"]
@@ -56,7 +56,7 @@ def variables_in(script: str, *, macros: bool = True) -> Iterator[tuple[str, int
 
 
 def fill(script: str, env: dict[str, str], depth: int = 0) -> str:
-    """Return a text with the variables filled in whose value is known; what is empty in ``env`` is set, but unknown."""
+    """Return a text with known variables substituted; a variable that is empty in ``env`` is set, but unknown."""
 
     def value(match: re.Match[str]) -> str:
         name = match["braced"] or match["round"] or match["power"] or match["bare"] or match["batch"]
@@ -70,23 +70,22 @@ def fill(script: str, env: dict[str, str], depth: int = 0) -> str:
 
 
 class Shell:
-    """Variables, the current cluster, and what the scripts so far have read and signed in to."""
+    """Variables, the current cluster, and the reads and sign-ins of the scripts so far."""
 
     def __init__(self, env: dict[str, str]) -> None:
         self.env = dict(env)
-        """Values of the variables that the file sets; empty where a value is computed or given by the platform."""
+        """Values of the variables that the file sets; empty if a value is computed or set by the platform."""
         self.clusters: dict[str, str] = {}
         self.read: dict[str, None] = {}
-        """Names that were read before the file set them: they come from outside."""
+        """Names that were read before the file set them, and so come from outside."""
         self.sign_ins: list[tuple[SignIn, int]] = []
-        """With the line of the file on which each stands."""
+        """Each with its line in the file."""
         self.keyed: dict[str, list[str]] = {}
-        """Service to the variables that are handed on under a name that its tools read."""
+        """Service to the variables passed on under a name that its tools read."""
 
     def outside(self, script: str, *, macros: bool, sets_own: bool) -> list[tuple[str, int]]:
-        """Return the variables that a script reads from outside, with their offset; then know what it sets itself.
-
-        ``sets_own``: whether it is a script, and not the value of a variable.
+        """Return the variables that a script reads from outside, with their offset, and remember those that it sets.
+        ``sets_own``: whether it is a script, not the value of a variable.
         """
         if sets_own:
             script = _COMMENT.sub(lambda match: " " * len(match.group()), script)
@@ -106,12 +105,12 @@ class Shell:
         return found
 
     def run(self, script: str, start: int) -> None:
-        """Note the sign-ins of a script that starts on a line."""
+        """Record the sign-ins of a script that starts at a line."""
         for found in sign_ins(script):
             self.sign_ins.append((found, start + found.line))
 
     def hand(self, pairs: Iterable[tuple[str, str]], *, macros: bool) -> None:
-        """Note variables whose value is another variable: ``AWS_SECRET_ACCESS_KEY: $PROD_SECRET``."""
+        """Record variables whose value is another variable: ``AWS_SECRET_ACCESS_KEY: $PROD_SECRET``."""
         for key, value in pairs:
             service = service_of(key)
             if service is not None:

@@ -1,7 +1,6 @@
-"""Splits a shell script into its commands and their words, without running it.
-
-What a shell would compute (``$(...)``, variables) stays text. Lines are read one at a time, so that a stray quote costs
-one line and no more: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html.
+"""Splits a shell script into commands and words, without running it. Expansions (``$(...)``, variables) stay text.
+Lines are read one at a time, so that a stray quote affects only one line:
+https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 MAX_SCRIPT = 200_000
 MAX_LINE = 5_000
-"""Characters of one command that are judged: longer ones are data, not commands."""
+"""Maximum characters of one command; longer lines are data, not commands."""
 _MOST_LEVELS = 3
 _WORD = re.compile(
     r"""(?x)
@@ -27,7 +26,7 @@ _WORD = re.compile(
 )
 _INNER = re.compile(r"\$\((?P<inner>[^()]{2,2000})\)|`(?P<ticks>[^`]{2,2000})`")
 _MACRO = re.compile(r"[\w.:-]+")
-"""``$(Build.BuildId)`` of Azure Pipelines is a variable; a command without arguments deploys nothing, either."""
+"""``$(Build.BuildId)`` of Azure Pipelines is a variable; a command without arguments deploys nothing either."""
 _QUOTES = re.compile(r"'([^']*+)'|\"((?:[^\"\\]|\\.)*+)\"|\\(.)")
 _SHELLS = frozenset(("bash", "sh", "zsh", "dash", "ash"))
 _PRINTS = frozenset(("echo", "printf", "print", "Write-Host", "Write-Output"))
@@ -52,16 +51,16 @@ class Command(NamedTuple):
     line: int
     """From 0."""
     piped: list[str] | None = None
-    """The words of the command whose output it reads."""
+    """The words of the command that pipes into it."""
 
 
 def is_computed(word: str) -> bool:
-    """Return whether the shell fills a part of a word in."""
+    """Return whether the shell expands a part of a word."""
     return re.search(r"\$[\w{(]|`|%\w+%|\{\{", word) is not None
 
 
 def option(words: list[str], *names: str) -> str | None:
-    """Return the value of the first of the options that has one."""
+    """Return the value of the first of these options that has one."""
     for at, word in enumerate(words):
         name, found, value = word.partition("=")
         if name in names:
@@ -75,9 +74,8 @@ def option(words: list[str], *names: str) -> str | None:
 def commands(
     script: str, wanted: re.Pattern[str], resolve: Callable[[str], str] | None = None
 ) -> Iterator[Command]:
-    """Yield the commands of the lines that match a pattern, those in ``$(...)`` and ``bash -c`` too.
-
-    Comments are no commands, and what is printed is none. ``resolve`` fills in what is known of variables.
+    """Yield the commands in lines that match a pattern, including those in ``$(...)`` and ``bash -c``. Comments and
+    printed text are ignored. ``resolve`` substitutes known variables.
     """
     for number, line in _lines(script[:MAX_SCRIPT]):
         if not wanted.search(line):
@@ -88,7 +86,7 @@ def commands(
 
 
 def _lines(script: str) -> Iterator[tuple[int, str]]:
-    """Yield lines with their number, continued ones joined."""
+    """Yield lines with their number, with continuation lines joined."""
     held: list[str] = []
     first = size = 0
     for number, line in enumerate(script.split("\n")):
@@ -174,7 +172,9 @@ def _unquoted(word: str) -> str:
 
 
 def assigned(script: str) -> Iterator[tuple[str, str, int]]:
-    """Yield the variables that a script sets: name, value where it stands in full (else empty), and from which offset on."""
+    """Yield the variables that a script sets: name, literal value (else empty), and the offset from which it
+    applies.
+    """
     if "=" not in script and "read" not in script and "for" not in script:
         return
     for match in _LOCAL.finditer(script[:MAX_SCRIPT]):

@@ -1,5 +1,5 @@
 """Turns one AWS account's policies into grants, trusts and links: what each identity can do, and which it can become.
-`judge` is for the collector and for `evaluate`, `judge_documents` for a raw dump of GetAccountAuthorizationDetails.
+`evaluate_account` is for the collector and for `evaluate`, `evaluate_dump` for a raw dump of GetAccountAuthorizationDetails.
 Grants of a group are yielded for its members, each of whom may have their own boundary and denies; for the group itself
 only if it has no members.
 """
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from scanner.records import Record
 
-__all__ = ["AwsFacts", "Compute", "ResourcePolicy", "judge", "judge_documents"]
+__all__ = ["AwsFacts", "Compute", "ResourcePolicy", "evaluate_account", "evaluate_dump"]
 
 
-def judge(facts: AwsFacts, as_of: datetime) -> Iterator[Record]:
+def evaluate_account(facts: AwsFacts, as_of: datetime) -> Iterator[Record]:
     """Yield the grants, trusts, ``can_become`` links and gaps of the account. Never raises because of a policy's
     content.
     """
@@ -37,7 +37,7 @@ def judge(facts: AwsFacts, as_of: datetime) -> Iterator[Record]:
     yield from resource_records(facts, account.directory, as_of)
 
 
-def judge_documents(dump: dict[str, Any], account_id: str, as_of: datetime) -> list[Record]:
+def evaluate_dump(dump: dict[str, Any], account_id: str, as_of: datetime) -> list[Record]:
     """Evaluate a dump of GetAccountAuthorizationDetails, with nothing else known about the account.
 
     ``dump`` has ``UserDetailList``, ``GroupDetailList``, ``RoleDetailList`` and ``Policies``, as returned by the API or
@@ -52,4 +52,4 @@ def judge_documents(dump: dict[str, Any], account_id: str, as_of: datetime) -> l
         memberships=principals.memberships,
         policies=principals.policies,
     )
-    return [*principals.memberships, *judge(facts, as_of)]
+    return [*principals.memberships, *evaluate_account(facts, as_of)]
