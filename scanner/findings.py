@@ -172,9 +172,9 @@ class ExcessStep(msgspec.Struct, frozen=True, kw_only=True):
     """One step on the way from a pipeline to a power."""
 
     what: str
-    """``can sign in as deploy (role)``; in the last step, the power and the grant that gives it."""
+    """``can sign in as deploy (role)``; in the last step, the power and its grant."""
     because: str | None = None
-    """What shows it, in one sentence."""
+    """The evidence for it, in one sentence."""
 
 
 class Excess(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -203,7 +203,7 @@ class Excess(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     fix: str | None = None
     """The smallest change that cuts that path: the identity, and what to change there."""
     complete: bool
-    """False if inputs on either side could not be read."""
+    """False if inputs of either side could not be read."""
     why: str
     """One sentence: why the pipeline has more access than the workload."""
 

@@ -35,7 +35,7 @@ KIND_COLUMN: dict[str, str] = {
 
 
 class DeclaresKinds(Protocol):
-    """What a collector module says of its kinds; ``PARTS`` is optional."""
+    """The declarations of a collector module; ``PARTS`` is optional."""
 
     @property
     def KINDS(self) -> Mapping[str, frozenset[str]]: ...  # noqa: D102, N802  a constant of the module
@@ -69,12 +69,12 @@ class DeclaredKinds(msgspec.Struct, frozen=True):
 
 
 def declared_by(collector: DeclaresKinds) -> DeclaredKinds:
-    """Return what one collector declares."""
+    """Return the declarations of one collector."""
     return DeclaredKinds(dict(collector.KINDS), dict(getattr(collector, "PARTS", {})))
 
 
 def together(several: Iterable[DeclaresKinds]) -> DeclaredKinds:
-    """Return what several collectors declare together."""
+    """Return the combined declarations of several collectors."""
     every = [declared_by(one) for one in several]
     return DeclaredKinds(_union(one.kinds for one in every), _union(one.parts for one in every))
 

@@ -27,7 +27,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class _NoPandas:
-    """An importer that refuses pandas."""
+    """An import hook that blocks pandas."""
 
     @staticmethod
     def find_spec(name: str, *_: object) -> None:
@@ -38,8 +38,8 @@ class _NoPandas:
 def _convert_first_list() -> None:
     """Convert a list while pandas cannot be imported.
 
-    Before the first list, pyarrow imports pandas if it is installed, only to ask whether the list is a pandas object: a
-    third of a second. It tries once, and again only when something needs pandas:
+    Before the first list, pyarrow imports pandas if it is installed, only to check whether the list is a pandas object,
+    which takes a third of a second. It tries once, and again only when something needs pandas:
     https://github.com/apache/arrow/blob/main/python/pyarrow/pandas-shim.pxi
     """
     if "pandas" not in sys.modules:
@@ -129,7 +129,7 @@ def batch_of(schema: pa.Schema, records: Sequence[msgspec.Struct]) -> pa.RecordB
 
 
 def _encodable(value: Any) -> Any:
-    """Return text with what is not Unicode escaped: the name of a file may be any bytes."""
+    """Return text with invalid Unicode escaped: file names may contain any bytes."""
     match value:
         case str():
             return value.encode("utf-8", "backslashreplace").decode()
@@ -163,14 +163,14 @@ def write_table(path: Path, record: type[msgspec.Struct], records: Iterable[msgs
 
 
 def opened(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """Return a writer of a file that only its owner can read; its folder is made."""
+    """Return a writer for a file that only its owner can read; creates the folder."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.touch(mode=0o600)
     return pq.ParquetWriter(path, schema, compression="zstd")
 
 
 def read_table(path: Path, record: type[S]) -> Iterator[S]:
-    """Yield the rows of a file that `write_table` wrote, batch by batch. Times are aware UTC again."""
+    """Yield the rows of a file written by `write_table`, batch by batch, with aware UTC times."""
     fields = {field.name: field for field in arrow_schema(record)}
     with pq.ParquetFile(path) as file:
         known = [name for name in file.schema_arrow.names if name in fields]
@@ -181,7 +181,7 @@ def read_table(path: Path, record: type[S]) -> Iterator[S]:
 
 
 def _restored(value: Any, kind: pa.DataType) -> Any:
-    """Return a value as a record holds it: what Arrow gives as pairs is a dict, and times have a zone."""
+    """Return a value as in a record: Arrow's pairs become a dict, and times have a zone."""
     if value is None:
         return None
     if pa.types.is_map(kind):

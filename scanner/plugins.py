@@ -86,12 +86,12 @@ def load_collector(name: str) -> Collector:
 
 
 def after_of(name: str) -> tuple[str, ...]:
-    """Return the tables of tonight that a collector reads: ``table`` or ``table/kind``; none for most."""
+    """Return the tables of the current night that a collector reads: ``table`` or ``table/kind``; none for most."""
     return tuple(getattr(load_collector(name), "after", ()))
 
 
 def declared_kinds() -> DeclaredKinds:
-    """Return the kinds that all installed collectors declare together."""
+    """Return the combined declarations of all installed collectors."""
     return together(load_collector(name) for name in collector_names())
 
 

@@ -572,7 +572,7 @@ class Gap(Record, frozen=True, kw_only=True, gc=False):
     detail: str
     """The provider's error message, redacted."""
     needs: str | None = None
-    """The permission that would close it, as it is granted: only one that reads, and nothing but its name."""
+    """The permission that would close it, as it is named where it is granted; always a read permission."""
 
 
 class Coverage(Record, frozen=True, kw_only=True, gc=False):

@@ -1,7 +1,6 @@
-"""Names that have changed between schema versions: how the rows of older nights are read with today's names.
-
-The names are data, in ``renamed.yaml``. They are applied wherever Parquet files become a table of SQL, so that neither
-rules nor reports know of them.
+"""Names that have changed between schema versions: rows of older nights are read with current names. The names are
+data, in ``renamed.yaml``. They are applied whenever Parquet files are read as a SQL table, so that rules and reports
+need not handle them.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ if TYPE_CHECKING:
 NAMES = Path(__file__).with_name("renamed.yaml")
 
 KIND_OF_TABLE = {("table", "kind"), ("subject_table", "subject_kind")}
-"""Pairs of columns of which the first names a table and the second a kind of its records."""
+"""Pairs of columns: the first names a table, the second a kind of its records."""
 
 
 class RenamedValue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One value of a column that has another name now."""
+    """One renamed value of a column."""
 
     table: str
     column: str
@@ -46,7 +45,9 @@ def renamed_values() -> tuple[RenamedValue, ...]:
 
 
 def read_renamed(path: Path) -> tuple[RenamedValue, ...]:
-    """Return the renamed values of a file. Raises `DocumentError` for one that names no column of text."""
+    """Return the renamed values of a file. Raises `DocumentError` for a value of a column that does not exist or is not
+    text.
+    """
     document = read_document(path)
     found = document.convert(document.value, _RenamedFile).values
     problems = [
@@ -61,9 +62,8 @@ def read_renamed(path: Path) -> tuple[RenamedValue, ...]:
 
 
 def todays_names(table: str | None, columns: Mapping[str, str]) -> dict[str, str]:
-    """Return the SQL of the columns whose values may have had other names, by column; most often none.
-
-    ``table`` is the record table that the rows belong to, None for others; ``columns`` are the rows' SQL types by name.
+    """Return the SQL expressions of columns with renamed values, by column; usually none. ``table`` is the record table
+    of the rows, None for other tables; ``columns`` are the rows' SQL types by name.
     """
     given = renamed_values()
     found: dict[str, str] = {}

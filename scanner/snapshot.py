@@ -321,7 +321,7 @@ def check_history(history: Path) -> None:
         raise SnapshotError(
             f"{history} has schema version {version}, which is no longer read; the oldest is "
             f"{OLDEST_SCHEMA_VERSION}. Name a new `state` folder in config.yaml, or remove {history} and the "
-            "snapshots and analyzes beside it: findings would otherwise look new and resolved at once."
+            "snapshots and analyses next to it: findings would otherwise look new and resolved at once."
         )
     if version > SCHEMA_VERSION:
         raise SnapshotError(

@@ -28,18 +28,16 @@ KEPT_BYTES = 262_144
 
 
 class DefinedTwiceError(Exception):
-    """A view, table or macro was to be defined under a name that is taken: one name means one thing."""
+    """A view, table or macro is defined twice. Each name has one meaning."""
 
 
 class Tables:
-    """A locked-down DuckDB connection, with views over Parquet files and tables made of queries.
+    """A locked-down DuckDB connection, with views over Parquet files and tables from queries. It uses only features of
+    both DuckDB 1.5 and 2.0. Its settings block files outside the given folders, extensions and configuration changes,
+    see https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview.
 
-    What it uses is in both DuckDB 1.5 and 2.0.
-    Its settings refuse files outside the given folders, extensions and configuration changes, see
-    https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview.
-
-    Each name is defined once, so that a query means the same wherever it runs: `DefinedTwiceError` otherwise, also
-    after `drop`.
+    Each name can be defined only once, even after `drop`, so that a query means the same everywhere; otherwise
+    `DefinedTwiceError` is raised.
     """
 
     def __init__(self, folders: list[Path], *, memory: str = "1GB", threads: int = 2) -> None:
@@ -61,9 +59,9 @@ class Tables:
         self.con.execute("set enable_external_access=false")
         self._kinds: dict[str, str] = {}
         self.empty: set[str] = set()
-        """Tables that are known to hold no rows."""
+        """Tables known to be empty."""
         self.large = False
-        """Whether some view reads files larger than `KEPT_BYTES`."""
+        """Whether any view reads files larger than `KEPT_BYTES`."""
 
     def _define(self, kind: str, name: str, what: str, params: dict[str, Any] | None = None) -> None:
         if name in self._kinds:
@@ -76,11 +74,9 @@ class Tables:
     def view(
         self, name: str, record: type[msgspec.Struct], files: list[Path], *, replace: bool = False
     ) -> None:
-        """Make a view of Parquet files with exactly the record's columns.
-
-        What older files lack is NULL, and what had another name when they were written has today's. The rows of small
-        files are kept in memory: a query then opens no file, which takes longer than reading so few.
-        ``replace`` is for the examples of rules, which bring other rows to the same query.
+        """Create a view of Parquet files with exactly the record's columns. Columns that older files lack are NULL, and
+        renamed values have their current names. Rows of small files are kept in memory, because opening a file takes
+        longer than reading them. ``replace`` is for the examples of rules, which run the same query on other rows.
         """
         if replace:
             self.drop(name)
@@ -102,15 +98,15 @@ class Tables:
         self._define("TABLE" if small else "VIEW", name, f" AS SELECT {chosen} FROM ({typed(record, files)})")
 
     def view_of(self, name: str, query: str) -> None:
-        """Make a view of a query."""
+        """Create a view of a query."""
         self._define("VIEW", name, f" AS {query}")
 
     def table_of(self, name: str, query: str, params: dict[str, Any] | None = None) -> None:
-        """Run a query now, and keep its rows as a table."""
+        """Run a query and store its rows as a table."""
         self._define("TABLE", name, f" AS {query}", params)
 
     def table_of_rows(self, name: str, columns: dict[str, str], rows: Sequence[tuple[Any, ...]]) -> None:
-        """Keep rows as a table. ``columns`` are names and DuckDB types, in the order of the rows' values."""
+        """Store rows as a table. ``columns`` are names and DuckDB types, in the order of the rows' values."""
         values = {f"column{number}": [row[number] for row in rows] for number in range(len(columns))}
         chosen = ", ".join(
             f'unnest(${parameter}::{kind}[]) AS "{column}"'
@@ -119,16 +115,16 @@ class Tables:
         self.table_of(name, f"SELECT {chosen}", values)
 
     def append(self, name: str, query: str, params: dict[str, Any] | None = None) -> int:
-        """Add a query's rows to a table that grows step by step, and return how many there are."""
+        """Append a query's rows to a table, and return their number."""
         added = self.con.execute(f'INSERT INTO "{name}" {query}', _given(query, params))
         return int(added.fetchall()[0][0])
 
     def macro(self, name: str, parameters: str, body: str) -> None:
-        """Define a macro; a body that begins with ``TABLE`` gives rows."""
+        """Define a macro; with a body that starts with ``TABLE``, a table macro."""
         self._define("MACRO", name, f"({parameters}) AS {body}")
 
     def rename(self, name: str, final: str) -> None:
-        """Give a table or view its final name. The first one stays taken."""
+        """Rename a table or view. The old name stays reserved."""
         if final in self._kinds:
             raise DefinedTwiceError(f"{final} is defined already")
         self._kinds[final] = self._kinds[name]
@@ -137,7 +133,7 @@ class Tables:
             self.empty.add(final)
 
     def drop(self, *names: str) -> None:
-        """Free the memory of tables that no later step reads. Their names stay taken."""
+        """Free the memory of tables that no later step reads. Their names stay reserved."""
         for name in names:
             if name in self._kinds:
                 self.con.execute(f'DROP {self._kinds[name]} "{name}"')
@@ -180,10 +176,7 @@ class Tables:
         return None
 
     def copy(self, query: str, path: Path, params: dict[str, Any] | None = None) -> int:
-        """Write a query's rows to a Parquet file, whole or not at all, and return how many there are.
-
-        The query's order is the file's order.
-        """
+        """Write a query's rows to a Parquet file atomically, in the query's order, and return their number."""
         temporary = path.with_suffix(".tmp")
         temporary.touch(mode=0o600)
         options = "FORMAT parquet, COMPRESSION zstd, PRESERVE_ORDER true"
@@ -208,8 +201,7 @@ def _given(query: str, params: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def typed(record: type[msgspec.Struct], files: list[Path], more: str = "") -> str:
-    """Return a SELECT over Parquet files with at least a record's columns; what older files lack is NULL.
-
+    """Return a SELECT over Parquet files with at least a record's columns; columns that older files lack are NULL.
     ``more`` are further arguments of ``read_parquet``, for columns such as ``filename``.
     """
     empty = ", ".join(f'NULL::{kind} AS "{column}"' for column, kind in sql_columns(record).items())
@@ -218,7 +210,7 @@ def typed(record: type[msgspec.Struct], files: list[Path], more: str = "") -> st
 
 
 def read_parquet(files: list[Path], more: str = "") -> str:
-    """Return the table function that reads Parquet files, whose columns are unified by name."""
+    """Return the table function that reads Parquet files, with columns matched by name."""
     paths = ", ".join(quoted(str(path.resolve())) for path in files)
     return f"read_parquet([{paths}], union_by_name=true{more})"
 

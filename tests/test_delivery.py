@@ -105,7 +105,7 @@ def test_a_chain_of_roles_is_followed_to_its_end_and_its_gaps_count(tmp_path: Pa
 
 
 def test_a_gap_where_nothing_is_passed_through_changes_nothing(tmp_path: Path) -> None:
-    elsewhere = (gap(OTHER), identity("stranger", account_id=OTHER))
+    elsewhere = (gap(OTHER), identity("outsider", account_id=OTHER))
     assert compared(tmp_path, *NIGHT, *elsewhere, pipeline("deploy", "s")) == {("deploy", "api"): ([], True)}
 
 

@@ -44,7 +44,7 @@ class Files:
     ) -> list[list[IncludeRead]]:
         return [[self._file(include, repository)] for include in includes]
 
-    def beneath(self) -> list[Include]:
+    def reported(self) -> list[Include]:
         return []
 
     def _file(self, include: Include, repository: IncludeSource) -> IncludeRead:

@@ -126,7 +126,7 @@ def test_a_wide_trust_admits_every_repository_and_some_branches_are_a_pattern(tm
         tmp_path,
         pipeline("a", "repo:acme/a:ref:refs/heads/main"),
         pipeline("b", "repo:acme/b:ref:refs/heads/*"),
-        pipeline("stranger", "repo:evil/a:ref:refs/heads/main"),
+        pipeline("outsider", "repo:evil/a:ref:refs/heads/main"),
         identity("wide"),
         identity("main-only"),
         trust("wide", Test(claim="sub", operator="glob", values=["repo:acme/*"])),

@@ -48,7 +48,7 @@ from collectors.definitions.checkout import Config, collect, targets
 from collectors.definitions.context import Context, PipelineKind
 from collectors.definitions.definition import Definition, DefinitionError, Job, Problem, Unresolved
 from collectors.definitions.formats import format_by_content, format_of, parse
-from collectors.definitions.gitlab.ci import MergedPipeline, gitlab_pipeline, read_merged, takes_in
+from collectors.definitions.gitlab.ci import MergedPipeline, gitlab_pipeline, has_includes, read_merged
 from collectors.definitions.gitlab.include import Include, matches, pin_of, without_secrets
 from collectors.definitions.gitlab.tree import (
     IncludeBranch,
@@ -84,12 +84,12 @@ __all__ = [
     "format_by_content",
     "format_of",
     "gitlab_pipeline",
+    "has_includes",
     "identity_id",
     "matches",
     "parse",
     "pin_of",
     "read_merged",
-    "takes_in",
     "targets",
     "without_secrets",
 ]

@@ -118,7 +118,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     )
     counts = dict.fromkeys(_FILLED, 0)
     only = target.params.get("file")
-    files = definition_files(folder, config) if only is None else [_judged(folder, only, config)]
+    files = definition_files(folder, config) if only is None else [_checked(folder, only, config)]
     included: set[str] = set()
     for path, skipped in sorted(files, key=_order):
         if path in included:
@@ -153,7 +153,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         )
 
 
-def _asked(target: Target, table: str, call: str) -> ListingRequest:
+def _request(target: Target, table: str, call: str) -> ListingRequest:
     return ListingRequest(
         provider="definitions",
         account_id=target.account_id,
@@ -193,10 +193,10 @@ def _file(file: _File, skipped: Failure | None) -> Iterator[Record]:
     """Yield the records of one file, and its coverage of each table that it fills."""
     call = f"read {file.path}"
     if skipped is not None:
-        yield from (gap(_asked(file.target, table, call), skipped) for table in _FILLED)
+        yield from (gap(_request(file.target, table, call), skipped) for table in _FILLED)
         return
     first, *others = _FILLED
-    yield from with_coverage(_records(file), _asked(file.target, first, call), _explain, fills=others)
+    yield from with_coverage(_records(file), _request(file.target, first, call), _explain, fills=others)
 
 
 def _records(file: _File) -> Iterator[Record]:
@@ -221,7 +221,7 @@ def _gitlab(file: _File, text: str, owner: str) -> tuple[Definition, list[Record
     reader = CheckoutReader(
         file.folder,
         _repository(file.folder, file.path),
-        wanted=lambda path: _wanted(path, file.config),
+        wanted=lambda path: _is_included(path, file.config),
         largest=file.config.max_bytes,
         text=_text,
     )
@@ -234,7 +234,7 @@ def _gitlab(file: _File, text: str, owner: str) -> tuple[Definition, list[Record
         if read.reason is not None and path not in file.included and format_of(path) is None:
             file.included.add(path)
             failure = Failure(reason=read.reason, detail=f"{path}: {read.why}")
-            gaps += [gap(_asked(file.target, table, f"read {path}"), failure) for table in _FILLED]
+            gaps += [gap(_request(file.target, table, f"read {path}"), failure) for table in _FILLED]
     return definition, gaps
 
 
@@ -268,11 +268,11 @@ def definition_files(folder: Path, config: Config) -> Iterator[tuple[str, Failur
         folders[:] = sorted(name for name in folders if name not in _SKIPPED)
         for name in sorted(files):
             path = (Path(parent) / name).relative_to(folder).as_posix()
-            if not _wanted(path, config):
+            if not _is_included(path, config):
                 continue
             if format_of(path) is not None:
                 named = True
-                yield _judged(folder, path, config)
+                yield _checked(folder, path, config)
             elif name.endswith((".yml", ".yaml")):
                 if parent in checkouts:
                     others.append(path)
@@ -286,7 +286,7 @@ def definition_files(folder: Path, config: Config) -> Iterator[tuple[str, Failur
         yield where, _explain(exc)
 
 
-def _judged(folder: Path, path: str, config: Config) -> tuple[str, Failure | None]:
+def _checked(folder: Path, path: str, config: Config) -> tuple[str, Failure | None]:
     """Return a path, with the reason if the file must not be read."""
     full = folder / path
     if full.is_symlink() and not full.resolve().is_relative_to(folder.resolve()):
@@ -302,7 +302,7 @@ def _judged(folder: Path, path: str, config: Config) -> tuple[str, Failure | Non
 
 def _by_content(folder: Path, path: str, config: Config) -> tuple[str, Failure | None] | None:
     """Return a file whose name says nothing, if its content shows that it is a definition."""
-    if _judged(folder, path, config)[1] is not None:
+    if _checked(folder, path, config)[1] is not None:
         return None  # a link, a device or a huge file with any name: nothing shows that it is a definition
     try:
         known = format_by_content(_text(folder / path))
@@ -311,7 +311,7 @@ def _by_content(folder: Path, path: str, config: Config) -> tuple[str, Failure |
     return (path, None) if known is not None else None
 
 
-def _wanted(path: str, config: Config) -> bool:
+def _is_included(path: str, config: Config) -> bool:
     return any(fnmatch.fnmatchcase(path, glob) for glob in config.include) and not any(
         fnmatch.fnmatchcase(path, glob) for glob in config.exclude
     )

@@ -46,7 +46,7 @@ def format_by_content(text: str) -> Format | None:
 
     A workflow has ``on:`` and ``jobs:`` at its top, an action has ``runs:`` with ``using:``, and so on.
     """
-    shown = text[:_JUDGED].removeprefix("\ufeff")
+    shown = text[:_EXAMINED].removeprefix("\ufeff")
     if _INLINE.match(shown):  # written in one line, like JSON: keys are not at the start of a line
         shown = re.sub(r"[{,][ \t]*(?=[\"']?[\w-]+[\"']?[ \t]*:)", "\n", shown)
     for name, signs in _SIGNS:
@@ -55,7 +55,7 @@ def format_by_content(text: str) -> Format | None:
     return None
 
 
-_JUDGED = 500_000
+_EXAMINED = 500_000
 """Number of characters examined to recognize a format."""
 
 

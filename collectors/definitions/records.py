@@ -139,12 +139,12 @@ def _resolved(text: str, context: Context, environment: str | None = None) -> st
 
 
 def _links(definition: Definition, context: Context, me: str) -> Iterator[Record]:
-    told: set[tuple[str, str]] = set()
+    yielded: set[tuple[str, str]] = set()
 
     def link(relation: Literal["uses", "deploys"], target: str, line: int, why: str) -> Iterator[Record]:
-        if (relation, target) in told:
+        if (relation, target) in yielded:
             return
-        told.add((relation, target))
+        yielded.add((relation, target))
         yield Link(
             id=record_id(context.provider, "link", _digest(me, relation, target)),
             provider=context.provider,

@@ -28,10 +28,10 @@ from collectors.definitions import (
     Unresolved,
     fill,
     gitlab_pipeline,
+    has_includes,
     matches,
     pin_of,
     read_merged,
-    takes_in,
     without_secrets,
 )
 from collectors.gitlab.texts import text_of
@@ -95,7 +95,7 @@ def definition_of(
         yield from ()
         return _answer(scope, project)
 
-    if home and takes_in(text):
+    if home and has_includes(text):
         request = scope.at(project.place).request(
             "identities",
             "GET /projects/:id/ci/lint",
@@ -266,7 +266,7 @@ class _Reader:
                 reads[id(include)].append(msgspec.structs.replace(read, merged=unlisted))
         return [reads[id(include)] for include in includes]
 
-    def beneath(self) -> list[Include]:
+    def reported(self) -> list[Include]:
         """Return the includes of files that were not read. A definition outside the project counts as included
         itself.
         """

@@ -1,4 +1,4 @@
-"""Which listings are complete, and so what the absence of findings proves.
+"""Determines which listings are complete, and therefore what the absence of findings proves.
 
 A rule needs tables, or kinds of a table: in the account of its subject, there or in a parent account, in all accounts,
 or somewhere (then one of several kinds must have been listed at all). In each account the state of a rule is
@@ -121,7 +121,8 @@ _RULE_STATES = """
          (SELECT account_id, provider FROM target_coverage UNION ALL SELECT account_id, provider FROM targets_before)
     GROUP BY ALL
 """
-"""exceptions.yaml is read whole or the run ends, and coverage is counted for every target: such rules are always evaluated."""
+"""exceptions.yaml is read completely or the run ends, and coverage is counted for every target: rules about them are
+always evaluated."""
 
 _KEY = """md5(to_json([collector, target, account_id, "table", kind, call, region])::VARCHAR)"""
 
@@ -161,10 +162,11 @@ _NEED_COLUMNS = {
 
 
 def judge(tables: Tables, rules: Iterable[Rule]) -> None:
-    """Make the table ``rule_states``: rule, account, status, reason, the table that is incomplete, and the status by the account alone.
+    """Create the table ``rule_states``: rule, account, status, reason, the incomplete table, and the status by the
+    account alone.
 
-    Reads ``target_coverage`` and ``targets_before`` (`scanner.analyze.target_coverage`). On the way come ``listed`` (what was listed and what was not, by account, table and kind), ``rule_needs`` and
-    ``accounts_above`` (each account with those above it).
+    Reads ``target_coverage`` and ``targets_before`` (`scanner.analyze.target_coverage`). Also creates ``listed``
+    (listed or not, by account, table and kind), ``rule_needs`` and ``accounts_above`` (each account with its parents).
     """
     rules = list(rules)
     needs = [
@@ -195,16 +197,16 @@ _LISTING_COLUMNS = (
 
 
 def remember_listings(tables: Tables, before: Path | None, run_id: str, path: Path) -> None:
-    """Write in which runs each listing was complete first and last, and make the view ``listings`` of it.
+    """Write the first and last run in which each listing was complete, and create the view ``listings`` of it.
 
     ``before`` is the file of the night before, the view ``listings_before``; listings that were complete then and are
-    not asked for any more stay in it.
+    no longer requested stay in it.
     """
     nothing = ", ".join(f'NULL::VARCHAR AS "{name}"' for name in _LISTING_COLUMNS)
     today = todays_names(None, dict.fromkeys(_LISTING_COLUMNS, "VARCHAR"))
     names = ", ".join(f'{sql} AS "{column}"' for column, sql in today.items())
     kept = f"SELECT {nothing} WHERE false" if before is None else f"FROM {read_parquet([before])}"
-    # A listing whose kind was renamed is the same listing: it is known by what it is called today.
+    # A listing whose kind was renamed is the same listing, under its current name.
     tables.view_of(
         "listings_before",
         f"SELECT * REPLACE ({_KEY} AS id) FROM (SELECT * REPLACE ({names}) FROM ({kept}))" if names else kept,

@@ -28,7 +28,7 @@ def explain(state: Path, run_id: str, finding: str) -> str:
 
 
 def explain_finding(night: Night, finding: str) -> str:
-    """Do the same for a night that is open already."""
+    """Do the same for a night that is already open."""
     query = "SELECT * FROM findings WHERE starts_with(id, $wanted) ORDER BY id LIMIT 6"
     found = list(night.dicts(query, {"wanted": finding}))
     if not found:

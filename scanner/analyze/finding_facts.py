@@ -179,7 +179,7 @@ def _subjects(table: str, hits: str) -> str:
 
 
 def stray_subjects(tables: list[str], hits: str) -> str:
-    """Return the query for hits whose subject is not a row of the rule's table, which is a defect of the rule."""
+    """Return the query for hits whose subject is not a row of the rule's table, which is a defect in the rule."""
     parts = [
         f"""
         SELECT h.rule, min(h.subject) AS subject FROM {hits} AS h JOIN rules AS r ON r.rule = h.rule

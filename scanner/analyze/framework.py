@@ -1,4 +1,5 @@
-"""Framework mappings: what each rule is evidence for. Kept out of the rules; each with its version and source.
+"""Framework mappings: the controls for which each rule is evidence. They are separate from the rules, and each has its
+version and source.
 
 A file ``scanner/analyze/frameworks/NAME.yaml``::
 
@@ -7,11 +8,11 @@ A file ``scanner/analyze/frameworks/NAME.yaml``::
     version: "5.0"
     published: "2025-03-31"  # optional
     aliases: ["5.0.0"]       # other names of this version
-    license: CC BY-NC-SA 4.0; ids are cited, the words are ours
+    license: CC BY-NC-SA 4.0; ids are cited, titles are our own words
     source: where ids and numbers were read
     url: https://...
-    providers: [aws]         # of these only: findings of others are no evidence; left out for all
-    not_claimed:             # what no reader may take from it
+    providers: [aws]         # findings of other providers are not evidence; omit for all
+    not_claimed:             # what the mapping does not prove
       - A level of the benchmark, or a percentage of it.
     controls:
       "1.11":
@@ -20,11 +21,11 @@ A file ``scanner/analyze/frameworks/NAME.yaml``::
           credential-unused: full
         at_most: {credential-unused: 45}
         tables: [credentials]    # evidence without a rule
-        note: What a reader must know besides.
+        note: Limitations that readers must know.
 
-A finding is evidence against a control, never a verdict on it. What silence says stands beside each rule (`Relation`),
-and counts only where the rule was evaluated in every account, looked at something, and ran with a threshold that is
-not above ``at_most``. No file maps a rule to a control for completeness' sake.
+A finding is evidence against a control, not a verdict on it. What the absence of findings proves is stated for each
+rule (`Relation`), and counts only if the rule was evaluated in every account, examined at least one record, and ran
+with a threshold of at most ``at_most``. Rules are not mapped to controls only for completeness.
 """
 
 from __future__ import annotations
@@ -46,30 +47,30 @@ if TYPE_CHECKING:
 FRAMEWORKS = Path(__file__).parent / "frameworks"
 
 EVERY = ""
-"""Means every provider."""
+"""Stands for every provider."""
 
 Relation: TypeAlias = Literal["full", "partial", "counter"]
-"""What a rule says of a control: ``full`` tests what the control asks, ``partial`` a part of it; of ``counter`` a finding
-counts against the control, and silence says nothing."""
+"""How a rule relates to a control: ``full`` tests all of it, ``partial`` a part; for ``counter``, a finding counts
+against the control, but no findings prove nothing."""
 
 
 class MappedControl(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One control, and what is evidence for it."""
+    """One control and its evidence."""
 
     title: str
-    """Short words: the framework's own where its license allows, else ours."""
+    """Short title: the framework's own if its license allows, else our own words."""
     rules: dict[str, Relation] = {}
     """By rule id."""
     at_most: dict[str, int] = {}
-    """The largest ``days`` of a rule with which it still tests what the control asks, by rule id."""
+    """The largest ``days`` with which a rule still tests the control, by rule id."""
     tables: list[str] = []
     """Tables that are evidence by themselves: an inventory."""
     note: str | None = None
-    """What a reader must know besides."""
+    """Limitations that readers must know."""
 
     @property
     def silence_proves(self) -> Literal["full", "partial", "none"]:
-        """How much of the control it proves when no rule finds anything."""
+        """How much of the control is proven if no rule finds anything."""
         relations = set(self.rules.values())
         if not relations or relations == {"counter"}:
             return "none"
@@ -100,20 +101,20 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
     """The name used to cite its controls: ``CIS AWS``."""
     version: str
     license: str
-    """Under which its text stands, and whose words the titles are."""
+    """The license of its text, and whose words the titles are."""
     source: str
-    """Where ids and numbers were read."""
+    """The source of ids and numbers."""
     url: str
     not_claimed: list[str]
-    """What no reader may take from a mapping to it, in sentences."""
+    """What a mapping to it does not prove, in sentences."""
     controls: dict[str, MappedControl]
     """By code, in the framework's order."""
     published: str | None
-    """When this version was: ``2025-08-27``, ``2025-08``."""
+    """When this version was published: ``2025-08-27``, ``2025-08``."""
     aliases: list[str]
     """Other names of this version."""
     providers: list[str]
-    """Whose findings are evidence; empty for all."""
+    """Providers whose findings are evidence; empty for all."""
 
 
 class CitedControl(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +130,7 @@ class CitedControl(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_frameworks(rules: Iterable[Rule] | None = None) -> list[Framework]:
-    """Return the mappings. Raises `DocumentError`, also for a rule or a threshold that is not among ``rules``."""
+    """Return the mappings. Raises `DocumentError`, also for a rule or a threshold that is not in ``rules``."""
     known = {rule.id: rule for rule in rules} if rules is not None else None
     frameworks = []
     problems: list[str] = []

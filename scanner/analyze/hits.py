@@ -89,18 +89,14 @@ def columns(tables: Tables, query: str, arguments: dict[str, Any]) -> dict[str, 
 
 
 def write_hits(tables: Tables, rule: Rule, as_of: datetime, path: Path) -> int:
-    """Run a rule and write its hits, by subject; return how many there are.
-
-    Raises `QueryError`; a broken rule is never a pass.
-    """
+    """Run a rule and write its hits, by subject; return their number. Raises `QueryError`: a broken rule never passes."""
     given = arguments(rule, as_of, parameters(tables, rule))
     return _write(tables, rule, rule.query, given, path)
 
 
 def write_few_hits(tables: Tables, rule: Rule, as_of: datetime, path: Path) -> int:
-    """Do as `write_hits`, and write nothing where there is nothing: over few rows much faster.
-
-    The rows are kept as the table ``found_<rule>`` while they are written.
+    """Like `write_hits`, but write no file without hits, which is much faster for small nights. The rows are kept in
+    the table ``found_<rule>`` while they are written.
     """
     given = arguments(rule, as_of, parameters(tables, rule))
     found = f"found_{rule.id}"
@@ -154,7 +150,7 @@ _WRONG = """
 
 
 def _as_text(name: str, kind: str) -> str:
-    """Return the SQL for a column as text; times as in ISO 8601, lists joined."""
+    """Return the SQL for a column as text, with times in ISO 8601 and lists joined."""
     column = '"' + name.replace('"', '""') + '"'
     if kind.startswith("TIMESTAMP"):
         return f"strftime({column}, '%Y-%m-%dT%H:%M:%SZ')"

@@ -79,7 +79,7 @@ def count_population(
     """Write tonight's members into a folder and create the view ``population`` of them.
 
     ``past`` is the folder of the history, ``as_of`` without a zone. Reads the record tables, ``listed`` and ``listings``
-    (`scanner.analyze.completeness`); on the way come ``<table>_before`` and ``<table>_proven_gone``.
+    (`scanner.analyze.completeness`); also creates ``<table>_before`` and ``<table>_proven_gone``.
     """
     out.mkdir(mode=0o700)
     night = {"run_id": run_id, "as_of": as_of}

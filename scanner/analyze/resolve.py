@@ -54,7 +54,7 @@ _OWNED: dict[str, tuple[str, str, str]] = {
 
 BY_ACCOUNT = """CASE WHEN starts_with({0}.owner_source, 'account:') THEN {0}.owner_source
                      WHEN {0}.owner IS NOT NULL THEN 'account:' || coalesce({0}.address, {0}.name) END"""
-"""SQL for the source of an inherited owner: the account that names it."""
+"""SQL for the source of an inherited owner: the account that has it."""
 
 MOST_LEVELS = 32
 """Maximum number of parent levels."""
@@ -71,15 +71,14 @@ _INHERITING = f"""
     )
     SELECT {{columns}} FROM owned AS t LEFT JOIN inherited AS o ON o.id = t.id
 """
-"""Accounts of a query, those without an owner with the nearest one above them."""
+"""Accounts of a query; those without an owner get the owner of the nearest parent."""
 
 
 def resolve(
     tables: Tables, snapshot: Path, manifest: Manifest, owners: list[OwnerLine], records: Path
 ) -> None:
-    """Make the view of every record table, resolved. ``records`` is the folder for what has to be written.
-
-    While it works, ``given_<table>`` is each table as it was collected, every record once.
+    """Create the resolved view of every record table. ``records`` is the folder for tables that must be written.
+    ``given_<table>`` is each table as collected, without duplicates.
     """
     records.mkdir(mode=0o700, exist_ok=True)
     given: dict[str, list[Path]] = {}
@@ -109,7 +108,7 @@ def resolve(
 
 
 def _once(tables: Tables, name: str, files: list[Path], records: Path) -> list[Path]:
-    """Return the files of a table in which each record stands once; of several in the snapshot, the first is taken."""
+    """Return the files of a table without duplicate records; the first of several in the snapshot is used."""
     if len(files) < 2:
         return files
     twice = f"SELECT id FROM {read_parquet(files)} GROUP BY id HAVING count(*) > 1 LIMIT 1"
@@ -140,7 +139,7 @@ def _load_owners(tables: Tables, owners: list[OwnerLine]) -> None:
 
 
 def _addresses(tables: Tables) -> str:
-    """Return the query for the addresses that some record refers to."""
+    """Return the query for the addresses that records refer to."""
     used = [
         f'SELECT "{column}" AS address FROM given_{name}'
         for name, columns in REFERENCES.items()
@@ -181,7 +180,7 @@ def _by_file(tables: Tables, name: str, address: str) -> str:
 
 
 def _resolved(tables: Tables, name: str) -> str | None:
-    """Return the query of a table whose rows, ``t``, differ from what was collected; None when none does."""
+    """Return the query of a table whose rows, ``t``, differ from the collected ones; None if none does."""
     joins = ""
     changed: dict[str, str] = {}
     for number, column in enumerate(REFERENCES.get(name, ()) if "addresses" not in tables.empty else ()):

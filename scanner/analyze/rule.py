@@ -58,7 +58,8 @@ ANALYSIS_NEEDS: dict[str, tuple[str, ...]] = {
 """The inputs of the analysis tables. A path can cross accounts, so these are needed everywhere."""
 
 ABOUT_THE_RUN = ("exceptions", "target_coverage")
-"""Tables of analysis that may be a rule's subject. They are made whole or the run ends, so such rules are always evaluated."""
+"""Tables of analysis that may be a rule's subject. They are written completely or the run ends, so such rules are
+always evaluated."""
 SUBJECTS = (*TABLES, *ABOUT_THE_RUN)
 
 

@@ -117,7 +117,7 @@ def _problems(document: Document, given: _RuleFile) -> list[str]:
 
 @cache
 def _built_in(path: Path) -> Rule:
-    """Read a rule of ours once in a process: nobody edits an installed package while it runs."""
+    """Load a built-in rule once per process: an installed package does not change while it runs."""
     return _load(path, custom=False)
 
 
@@ -151,12 +151,12 @@ def load_rules(custom: Path | None = None) -> list[Rule]:
 
 
 def todays_ids(rules: Iterable[Rule]) -> dict[str, str]:
-    """Return the id of each rule by its earlier ones."""
+    """Return the current id of each rule by its earlier ids."""
     return {name: rule.id for rule in rules for name in rule.was}
 
 
 def unknown_rule(name: str, known: Iterable[str], renamed: Mapping[str, str]) -> str:
-    """Return what is wrong with a name that is no rule's id."""
+    """Return the error message for a name that is not a rule's id."""
     if name in renamed:
         return f"the rule `{name}` is called `{renamed[name]}` now"
     return f"no rule `{name}`; {nearest(name, known)}"

@@ -92,7 +92,7 @@ def _tables_of(column: list[str], aliases: dict[str, str]) -> frozenset[str]:
 
 
 def constants(node: Any) -> Iterator[str]:
-    """Yield the texts that stand somewhere in a part of a syntax tree."""
+    """Yield the text constants in a part of a syntax tree."""
     for one in _nodes(node):
         if one.get("class") == "CONSTANT":
             # DuckDB 2 writes {"literal": {"text": ...}}, DuckDB 1.5 {"value": {"value": ...}}.

@@ -1,4 +1,4 @@
-"""How each rule fared: ``rule_results.parquet``, and ``rules.json`` with the rules in force."""
+"""The result of each rule: ``rule_results.parquet``, and ``rules.json`` with the enabled rules."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ _RULE_RESULTS = """
 
 
 def write_rule_results(tables: Tables, path: Path) -> dict[str, int]:
-    """Write how each rule fared in each account, the view ``rule_results``; return the counts by status."""
+    """Write the result of each rule in each account and create the view ``rule_results``; return the counts by
+    status.
+    """
     tables.copy(_RULE_RESULTS, path)
     tables.view("rule_results", RuleResult, [path])
     return dict(tables.rows("SELECT status, count(*) FROM rule_results GROUP BY 1 ORDER BY 1"))
@@ -50,9 +52,8 @@ def write_rule_results(tables: Tables, path: Path) -> dict[str, int]:
 def write_rules(
     path: Path, rules: Sequence[Rule], errors: Mapping[str, str], frameworks: list[str] | None
 ) -> None:
-    """Write the rules in force, with their texts and the controls that they give evidence for.
-
-    ``frameworks`` are ids of those to cite; None cites all.
+    """Write the enabled rules, with their texts and the controls that they are evidence for. ``frameworks`` are the ids
+    of frameworks to cite; None cites all.
     """
     cited = references(load_frameworks(), frameworks)
     given: list[dict[str, Any]] = [

@@ -1,8 +1,6 @@
-"""Runs the rules of a night, and puts together what they found with what earlier nights knew.
-
-Rules about records run first, then rules about exceptions, which need to know what the exceptions met. Each time the
-results get names of their own: ``record_hits`` and ``exception_hits``, and likewise ``..._errors``, ``..._known`` and
-``..._candidates``.
+"""Runs the rules of a night, and combines their results with earlier nights. Rules about records run first, then rules
+about exceptions, which depend on the findings that exceptions match. The results of each run have their own names:
+``record_hits`` and ``exception_hits``, and likewise ``..._errors``, ``..._known`` and ``..._candidates``.
 """
 
 from __future__ import annotations
@@ -28,25 +26,25 @@ if TYPE_CHECKING:
 About: TypeAlias = Literal["record", "exception"]
 
 PART_ROWS = 500_000
-"""Findings that are put together at once."""
+"""Number of findings combined at once."""
 
 
 class AnalysisError(Exception):
-    """The analysis cannot be trusted and was not written. The message says why and what to do."""
+    """The analysis is not reliable and was not written. The message says why and what to do."""
 
 
 class RuleHits(msgspec.Struct, frozen=True, kw_only=True):
-    """What rules found."""
+    """The hits of rules."""
 
     about: About
     subjects: list[str]
-    """The tables of the subjects that were found."""
+    """The tables of the subjects."""
     errors: dict[str, str]
-    """Rules that failed, and why. A rule that fails is an error, never a pass."""
+    """Failed rules and their errors. A failed rule is an error, never a pass."""
 
 
 def define_rules(tables: Tables, rules: Sequence[Rule]) -> None:
-    """Make the table ``rules``."""
+    """Create the table ``rules``."""
     columns = ("rule", "oldest_id", "subject", "severity", "category", "title", "version", "fix")
     rows = [
         (
@@ -67,9 +65,8 @@ def define_rules(tables: Tables, rules: Sequence[Rule]) -> None:
 def run_rules(
     tables: Tables, rules: Sequence[Rule], *, about: About, as_of: datetime, folder: Path
 ) -> RuleHits:
-    """Run rules; make the view ``<about>_hits`` and the table ``<about>_errors``.
-
-    Hits are written into ``folder``, one file a rule. Raises `AnalysisError` when a built-in rule gives a subject twice.
+    """Run rules; create the view ``<about>_hits`` and the table ``<about>_errors``. Hits are written into ``folder``,
+    one file per rule. Raises `AnalysisError` if a built-in rule returns a subject twice.
     """
     folder.mkdir(mode=0o700)
     present = present_in(tables)
@@ -114,10 +111,9 @@ _NO_HITS = """
 def write_candidates(
     tables: Tables, hits: RuleHits, exception_rules: Sequence[str], night: dict[str, Any], folder: Path
 ) -> list[Path]:
-    """Write the findings of tonight's hits, and the known ones of such rules, with their status; return the files.
-
-    Makes the views ``<about>_known`` and ``<about>_candidates``. ``night`` are ``run_id`` and ``as_of``, a time in UTC
-    without a zone. Raises `AnalysisError` when two findings have one id.
+    """Write the findings of tonight's hits, and known findings of these rules, with their status; return the files.
+    Creates the views ``<about>_known`` and ``<about>_candidates``. ``night`` has ``run_id`` and ``as_of``, a time in
+    UTC without a zone. Raises `AnalysisError` if two findings have the same id.
     """
     about = hits.about
     among = "IN" if about == "exception" else "NOT IN"
@@ -131,7 +127,7 @@ def write_candidates(
     parts = rows // PART_ROWS + 1
     written: list[Path] = []
     for part in range(parts):
-        # In parts, so that the joins of a very large night stay within the memory given.
+        # In parts, so that the joins of a very large night stay within the memory limit.
         only = f" WHERE hash(subject) % {parts} = {part}" if parts > 1 else ""
         found, known = (f"(SELECT * FROM {about}_{what}{only})" for what in ("hits", "known"))
         queries = [not_seen_tonight(found, known, f"{about}_errors")] if known_before else []

@@ -1,7 +1,6 @@
-"""Which records must be there for a rule's query to find anything: a rule about what a night lacks need not run.
-
-Only what is certain counts: a table behind a LEFT JOIN, a NOT EXISTS or one side of a UNION may be empty, and the query
-still finds something.
+"""Determines which records a rule's query needs to find anything: a rule about records that a night does not have need
+not run. Only certain requirements count: a table behind a LEFT JOIN, a NOT EXISTS or one side of a UNION may be empty,
+and the query can still find something.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ if TYPE_CHECKING:
 
 
 class Source(NamedTuple):
-    """Records of which at least one must be there."""
+    """Records of which at least one must exist."""
 
     table: str
     kinds: frozenset[str] = frozenset()
-    """Of one of these kinds; of any, when empty."""
+    """One of these kinds; any kind if empty."""
 
 
 class Present(NamedTuple):
-    """What records a night has."""
+    """The tables and kinds of a night's records."""
 
     empty: AbstractSet[str]
     """Tables without rows."""
@@ -37,7 +36,7 @@ class Present(NamedTuple):
     """The kinds of the records of each table that has any."""
 
     def lacks(self, sources: Iterable[Source]) -> bool:
-        """Whether the records of some source are not there."""
+        """Return whether any of the sources has no records."""
         return any(
             source.table in self.empty
             or (source.kinds and source.kinds.isdisjoint(self.kinds.get(source.table, source.kinds)))
@@ -46,7 +45,7 @@ class Present(NamedTuple):
 
 
 def present_in(tables: Tables) -> Present:
-    """Return what records there are."""
+    """Return the tables and kinds of existing records."""
     queries = [
         f'SELECT DISTINCT \'{table}\', "{column}" FROM "{table}"'
         for table, column in KIND_COLUMN.items()
@@ -63,23 +62,23 @@ _OF_KIND = re.compile(r"\b(?:kind|store|code)\b\s*(?:=|IN\b)|\bweak_identities\(
 
 
 def finds_nothing(rule: Rule, present: Present) -> bool:
-    """Whether a rule surely finds nothing. A custom rule is always run: nobody has tested that it can be."""
+    """Return whether a rule certainly finds nothing. Custom rules always run, to detect those that fail."""
     if rule.custom:
         return False
     if rule.subject in present.empty:
         return True
-    # Parsing takes a third of the time that running takes over few rows: most rules can be told by their text.
+    # Parsing takes a third of the time of running the query over few rows, and the text is sufficient for most rules.
     telling = bool(_OF_KIND.search(rule.query)) or not present.empty.isdisjoint(_WORD.findall(rule.query))
     return telling and present.lacks(sources_of(rule.query))
 
 
 def sources_of(query: str) -> set[Source]:
-    """Return the records without which a query gives no rows."""
+    """Return the records without which a query returns no rows."""
     return {source for statement in syntax_tree(query) for source in _of_query(statement["node"], {})}
 
 
 def _of_query(node: dict[str, Any], named: dict[str, set[Source]]) -> set[Source]:
-    """Return what a SELECT needs; ``named`` is what the WITH clauses around it need."""
+    """Return the records that a SELECT needs; ``named`` has those of the surrounding WITH clauses."""
     named = dict(named)
     for one in node.get("cte_map", {}).get("map", []):
         query = one["value"].get("query_node") or one["value"]["query"]["node"]
@@ -94,7 +93,7 @@ def _of_query(node: dict[str, Any], named: dict[str, set[Source]]) -> set[Source
 
 
 def _of_source(node: dict[str, Any], named: dict[str, set[Source]], aliases: dict[str, str]) -> set[Source]:
-    """Return what a FROM needs, and note the names that it gives to the tables that it needs rows of."""
+    """Return the records that a FROM needs, and add the aliases of these tables."""
     match node.get("type"):
         case "BASE_TABLE":
             name = node["table_name"]
@@ -120,7 +119,7 @@ def _of_source(node: dict[str, Any], named: dict[str, set[Source]], aliases: dic
 
 
 def _join_conditions(node: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the conditions of inner joins, which hold of every row."""
+    """Return the conditions of inner joins, which every row meets."""
     if node.get("type") != "JOIN" or node["join_type"] != "INNER":
         return []
     return [node.get("condition") or {}, *_join_conditions(node["left"]), *_join_conditions(node["right"])]
@@ -129,7 +128,9 @@ def _join_conditions(node: dict[str, Any]) -> list[dict[str, Any]]:
 def _of_condition(
     node: dict[str, Any], named: dict[str, set[Source]], aliases: dict[str, str]
 ) -> set[Source]:
-    """Return what a condition needs in order to hold: EXISTS, IN (SELECT ...), and the kind of a table that is needed."""
+    """Return the records that a condition needs: for EXISTS, IN (SELECT ...), and comparisons of the kind of a needed
+    table.
+    """
     match node.get("type"):
         case "CONJUNCTION_AND":
             return {one for part in node["children"] for one in _of_condition(part, named, aliases)}
@@ -176,7 +177,7 @@ _AGGREGATES = frozenset(
 
 
 def _is_total(node: dict[str, Any]) -> bool:
-    """Whether a SELECT gives one row for no rows: an aggregate over all of them."""
+    """Return whether a SELECT returns a row even without input rows: an aggregate without GROUP BY."""
     columns = [not _AGGREGATES.isdisjoint(_functions(column)) for column in node["select_list"]]
     if node.get("aggregate_handling") == "FORCE_AGGREGATES":
         return all(columns)

@@ -99,10 +99,9 @@ def analyze(
 ) -> AnalysisSummary:
     """Analyze one sealed run of a state folder.
 
-    ``rules`` are all rules, built-in and custom, as `load_rules` gives them; they are read when left out.
-
-    Raises `SnapshotError` when the snapshot is not what its manifest says, `DocumentError` for rules, exceptions or
-    owners that cannot be read, and `AnalysisError` when ids collide.
+    ``rules`` are all rules, built-in and custom, from `load_rules`; they are loaded if omitted. Raises `SnapshotError`
+    if the snapshot does not match its manifest, `DocumentError` for rules, exceptions or owners that cannot be read,
+    and `AnalysisError` if ids collide.
     """
     snapshot = state / "snapshots" / run_id
     manifest = verify(snapshot)
@@ -148,16 +147,15 @@ def analyze(
 
 
 class _Analysis(NamedTuple):
-    """The steps of one analysis, in the order in which `run` takes them.
-
-    Each step leaves views, tables and macros under names of its own, which the steps behind it read.
+    """The steps of one analysis, in the order of `run`. Each step creates views, tables and macros under its own names,
+    which later steps read.
     """
 
     tables: Tables
     manifest: Manifest
     rules: list[Rule]
     renamed: dict[str, str]
-    """Ids of rules by earlier ones, of rules that are disabled too."""
+    """Current rule ids by earlier ids, including disabled rules."""
     accepted: list[Accepted]
     settings: AnalyzeSettings
     state: Path
@@ -165,7 +163,7 @@ class _Analysis(NamedTuple):
 
     @property
     def as_of(self) -> datetime:
-        """The night's time as SQL holds it."""
+        """The night's time as used in SQL."""
         return plain_utc(self.manifest.as_of)
 
     @property
@@ -209,7 +207,7 @@ class _Analysis(NamedTuple):
         return summary
 
     def _make_records(self) -> None:
-        """Make the record tables, ``edges``, ``reach`` and ``excess``."""
+        """Create the record tables, ``edges``, ``reach`` and ``excess``."""
         owners = read_owners(self.settings.owners) if self.settings.owners is not None else []
         snapshot = self.state / "snapshots" / self.manifest.run_id
         resolve(self.tables, snapshot, self.manifest, owners, self.out / "records")
@@ -221,7 +219,7 @@ class _Analysis(NamedTuple):
         define_finding_id(self.tables)
 
     def _measure_targets(self, baseline: str | None) -> None:
-        """Make ``target_coverage`` and what the next night compares it with."""
+        """Create ``target_coverage``, and the file that the next night compares with."""
         before = (self.past / f"{baseline}.targets.parquet", self.past / f"{baseline}.asked.parquet")
         measure_targets(
             self.tables,
@@ -237,7 +235,7 @@ class _Analysis(NamedTuple):
         )
 
     def _judge_listings(self, baseline: str | None) -> None:
-        """Make ``known_before`` and ``listings``, and say what the silence of each rule proves."""
+        """Create ``known_before`` and ``listings``, and determine what each rule's result proves."""
         before = [self.past / f"{baseline}.parquet"] if baseline else []
         self.tables.view("known_then", Known, before)
         history.define_known_before(self.tables, self.renamed)
@@ -253,9 +251,8 @@ class _Analysis(NamedTuple):
         self.tables.table_of("blocked", history.BLOCKED)
 
     def _judge_findings(self) -> tuple[dict[str, str], list[ExceptionState]]:
-        """Run the rules; make ``exceptions``, ``candidates``, ``settled`` and ``findings``.
-
-        Returns the rules that failed, and what became of the exceptions.
+        """Run the rules; create ``exceptions``, ``candidates``, ``settled`` and ``findings``. Returns the failed rules
+        and the states of the exceptions.
         """
         tables, work = self.tables, self.out / "work"
         about_exceptions = [rule for rule in self.rules if rule.subject == "exceptions"]

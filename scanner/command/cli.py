@@ -439,7 +439,8 @@ def prune(
         bool, typer.Option("--force", help="Also delete snapshots that open findings cite as evidence.")
     ] = False,
 ) -> None:
-    """List or delete what retention no longer keeps: old snapshots with their analyzes, and all but the newest three histories.
+    """List or delete what is past its retention: old snapshots with their analyses, and all but the newest three
+    histories.
 
     Reports are kept.
     """

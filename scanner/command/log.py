@@ -59,7 +59,7 @@ class _TerminalFormatter(_JsonFormatter):
 def configure(*, terminal: bool, verbose: bool = False) -> None:
     """Set up logging for the process: sprawlscan's own logs, and warnings and errors of the SDKs.
 
-    Wire logs of the SDKs (DEBUG) contain credentials and are never enabled.
+    Debug logs of the SDKs contain credentials and are never enabled.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_TerminalFormatter() if terminal else _JsonFormatter())

@@ -152,7 +152,7 @@ def diff_lines(state: Path, earlier: str, later: str) -> list[str]:
 
 
 def prune_lines(settings: Settings, *, delete: bool, force: bool) -> list[str]:
-    """Apply retention to snapshots, analyzes and superseded histories. Return one line for each path."""
+    """Apply retention to snapshots, analyses and superseded histories. Return one line for each path."""
     snapshots = settings.state / "snapshots"
     cited: set[str] = set()
     sealed = list_sealed(snapshots)

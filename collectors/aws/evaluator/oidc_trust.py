@@ -161,8 +161,8 @@ def _by_subject(
         severity = "medium"
         exposure = "organization"
     if problem == "OIDC-5" and writes:
-        strangers = issuer.family in {"github", "gitlab"} and _pull_request(pins)
-        severity = "medium" if exposure == "repository" and strangers else "low"
+        from_forks = issuer.family in {"github", "gitlab"} and _pull_request(pins)
+        severity = "medium" if exposure == "repository" and from_forks else "low"
     audience = "aud" in pins
     why = describe_tests(tests)
     if problem is not None:

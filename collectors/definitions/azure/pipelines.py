@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from collectors.definitions.azure.templates import filled, kind_of, pairs, unfolded
+from collectors.definitions.azure.templates import expanded, kind_of, pairs, substituted
+from collectors.definitions.builder import DefinitionBuilder, text_at
 from collectors.definitions.definition import (
     DefinitionError,
     Deploy,
@@ -19,7 +20,6 @@ from collectors.definitions.definition import (
     Unresolved,
     Use,
 )
-from collectors.definitions.gathered import Gathered, text_at
 from collectors.definitions.shell.variables import Shell
 from collectors.definitions.yaml_nodes import Mapping, Scalar, boolean, items, mapping, read, text, texts
 
@@ -76,7 +76,7 @@ def _names_connection(name: str) -> bool:
 
 class _Reader:
     def __init__(self, path: str, root: Mapping, fingerprint: Fingerprint) -> None:
-        self.out = Gathered(path, "azure-pipelines", fingerprint)
+        self.out = DefinitionBuilder(path, "azure-pipelines", fingerprint)
         self.root = root
         self.parameters: dict[str | None, str] = {}
         self.defaults: dict[str, str] = {}
@@ -117,7 +117,7 @@ class _Reader:
         return out.definition(name=text(root.get("name")), documents=[document], triggers=triggers)
 
     def _stages(self, stages: Node | None, env: dict[str, str]) -> None:
-        for stage in unfolded(stages):
+        for stage in expanded(stages):
             node = mapping(stage)
             self._template(stage, None, env)
             name = text(node.get("stage")) or "stage"
@@ -130,14 +130,14 @@ class _Reader:
         return [name if name.startswith("refs/") else f"refs/heads/{name}" for name in names]
 
     def _filled(self, value: str, env: dict[str, str]) -> str:
-        return filled(value, {key.lower(): known for key, known in env.items()}, self.defaults)
+        return substituted(value, {key.lower(): known for key, known in env.items()}, self.defaults)
 
     def _variables(self, node: Node | None, job: str | None) -> dict[str, str]:
         env: dict[str, str] = {}
         found: list[tuple[str, Node]] = []
         if isinstance(node, Mapping):
             found = [(key.text, value) for key, value in pairs(node)]
-        for item in unfolded(node) if not isinstance(node, Mapping) else ():
+        for item in expanded(node) if not isinstance(node, Mapping) else ():
             part = mapping(item)
             group = part.get("group")
             if isinstance(group, Scalar):
@@ -167,7 +167,7 @@ class _Reader:
             )  # fmt: skip
 
     def _resources(self, node: Mapping) -> None:
-        for item in unfolded(node.get("repositories")):
+        for item in expanded(node.get("repositories")):
             part = mapping(item)
             endpoint = part.get("endpoint")
             if isinstance(endpoint, Scalar):
@@ -194,11 +194,11 @@ class _Reader:
                 "unpinned-include", item.line, f"repository {name} is referenced by {'a ' + pin if ref else 'its default branch'}: changes to its templates change this pipeline",
                 severity="medium" if foreign else "low", fix="Name a tag or commit in `ref:` and protect it.",
             )  # fmt: skip
-        for item in unfolded(node.get("containers")):
+        for item in expanded(node.get("containers")):
             self.containers.add(text_at(item, "container") or "")
             self.out.image(text_at(item, "image"), item.line, None)
         for kind in ("containers", "packages", "webhooks", "builds"):
-            for item in unfolded(node.get(kind)):
+            for item in expanded(node.get(kind)):
                 for key in ("endpoint", "connection", "azureSubscription"):
                     found = mapping(item).get(key)
                     if isinstance(found, Scalar):
@@ -244,13 +244,13 @@ class _Reader:
                         None,
                     )
                 case "steps":
-                    for step in unfolded(value):
+                    for step in expanded(value):
                         self._step(mapping(step), job or key.text, env, None)
                 case _:
                     pass
 
     def _jobs(self, node: Mapping, stage: str, env: dict[str, str], pool: Node | None) -> None:
-        for item in unfolded(node.get("jobs")):
+        for item in expanded(node.get("jobs")):
             part = mapping(item)
             self._template(item, None, env)
             name = text(part.get("job")) or text(part.get("deployment")) or stage
@@ -279,19 +279,19 @@ class _Reader:
         runner = self._pool(pool, env)
         self.out.jobs.append(Job(name=name, line=node.line, environment=environment, runner=runner))
         if runner.kind == "self-hosted" and pool is not None:
-            told = "pr" in self.root and text(self.root.get("pr")) != "none"
+            pull_requests = "pr" in self.root and text(self.root.get("pr")) != "none"
             self.out.problem(
-                "self-hosted-runner", pool.line, f"runs on self-hosted agents in the pool {runner.group or 'named by demands'}" + (", including for pull requests" if told else ""),
-                severity="high" if told else "medium", fix="Use ephemeral agents, and Microsoft-hosted agents for pull requests.", job=name,
+                "self-hosted-runner", pool.line, f"runs on self-hosted agents in the pool {runner.group or 'named by demands'}" + (", including for pull requests" if pull_requests else ""),
+                severity="high" if pull_requests else "medium", fix="Use ephemeral agents, and Microsoft-hosted agents for pull requests.", job=name,
             )  # fmt: skip
 
     def _steps(self, node: Mapping) -> list[Mapping]:
-        steps = list(unfolded(node.get("steps")))
+        steps = list(expanded(node.get("steps")))
         for _, strategy in mapping(node.get("strategy")).pairs:
             for _, phase in mapping(strategy).pairs:
-                steps += unfolded(mapping(phase).get("steps"))
+                steps += expanded(mapping(phase).get("steps"))
                 for _, inner in mapping(phase).pairs:
-                    steps += unfolded(mapping(inner).get("steps"))
+                    steps += expanded(mapping(inner).get("steps"))
         return [mapping(step) for step in steps]
 
     def _pool(self, node: Node | None, env: dict[str, str]) -> JobRunner:
@@ -333,7 +333,7 @@ class _Reader:
         for name, value in given:
             out.value(name, value, job)
             out.reads(value, job=job, shell=shell, scope="step", under=name)
-        shell.hand(((name, value.text) for name, value in given), macros=True)
+        shell.assign(((name, value.text) for name, value in given), macros=True)
         shell.env.update((name, value.text) for name, value in given)
         for key in _SCRIPT_KEYS:
             script = step.get(key)

@@ -25,7 +25,7 @@ _STEP_KEYS = frozenset(
 )
 
 
-def unfolded(node: Node | None) -> Iterator[Node]:
+def expanded(node: Node | None) -> Iterator[Node]:
     """Yield the items of a list, including those in ``${{ if }}`` and ``${{ each }}``."""
     stack = list(reversed(items(node)))
     while stack:
@@ -50,7 +50,7 @@ def pairs(node: Node | None) -> Iterator[tuple[Scalar, Node]]:
 
 def kind_of(node: Node) -> str | None:
     """Return what a list passed to a template contains: ``stages``, ``jobs`` or ``steps``; None for anything else."""
-    for item in unfolded(node):
+    for item in expanded(node):
         if not isinstance(item, Mapping):
             return None
         if "stage" in item:
@@ -62,7 +62,7 @@ def kind_of(node: Node) -> str | None:
     return None
 
 
-def filled(text: str, variables: dict[str, str], parameters: dict[str, str]) -> str:
+def substituted(text: str, variables: dict[str, str], parameters: dict[str, str]) -> str:
     """Substitute variables of the file and defaults of its parameters; names are in lower case."""
     if "$" not in text:
         return text

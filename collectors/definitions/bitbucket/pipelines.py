@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from collectors.definitions.builder import DefinitionBuilder, joined, roles_in, text_at
 from collectors.definitions.definition import DefinitionError, Deploy, Job, JobRunner, Login, Unresolved, Use
-from collectors.definitions.gathered import Gathered, joined, roles_in, text_at
 from collectors.definitions.shell.commands import ecs_service
 from collectors.definitions.shell.variables import Shell, fill
 from collectors.definitions.yaml_nodes import Mapping, Scalar, boolean, items, mapping, read, text, texts
@@ -31,7 +31,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
     if not documents or not isinstance(documents[0].root, Mapping):
         raise DefinitionError("malformed", "the file is not a mapping")
     root = documents[0].root
-    out = Gathered(path, "bitbucket-pipelines", fingerprint)
+    out = DefinitionBuilder(path, "bitbucket-pipelines", fingerprint)
     _image(out, root.get("image"), None)
     for _, service in mapping(mapping(root.get("definitions")).get("services")).pairs:
         _image(out, mapping(service).get("image"), None)
@@ -93,7 +93,7 @@ def _steps(node: Node | None, deployment: str | None = None) -> Iterator[tuple[M
             yield from _steps(stage.get("steps"), text(stage.get("deployment")))
 
 
-def _image(out: Gathered, node: Node | None, job: str | None) -> None:
+def _image(out: DefinitionBuilder, node: Node | None, job: str | None) -> None:
     image = text(node) or text_at(node, "name")
     if node is None or image is None:
         return
@@ -129,7 +129,7 @@ def _image(out: Gathered, node: Node | None, job: str | None) -> None:
         )
 
 
-def _step(out: Gathered, found: tuple[Mapping, str | None], pipeline: str, refs: list[str]) -> None:
+def _step(out: DefinitionBuilder, found: tuple[Mapping, str | None], pipeline: str, refs: list[str]) -> None:
     step, environment = found
     name = f"{pipeline}: {text(step.get('name')) or 'step'}"
     _image(out, step.get("image"), name)
@@ -201,7 +201,7 @@ def _service(roles: list[str], whole: str) -> str:
     return "unknown"
 
 
-def _import(out: Gathered, named: str, line: int) -> None:
+def _import(out: DefinitionBuilder, named: str, line: int) -> None:
     """Record a pipeline of another repository: ``import: repository:tag-or-branch:pipeline``."""
     name, _, rest = named.partition(":")
     ref = rest.partition(":")[0] or None
@@ -215,7 +215,7 @@ def _import(out: Gathered, named: str, line: int) -> None:
 
 
 def _pipe(
-    out: Gathered, node: Mapping, job: str, environment: str | None, shell: Shell, *, token: bool
+    out: DefinitionBuilder, node: Mapping, job: str, environment: str | None, shell: Shell, *, token: bool
 ) -> list[str]:
     """Record a pipe. Returns the roles that it requests."""
     named = text(node.get("pipe"))
@@ -228,9 +228,9 @@ def _pipe(
     for key, value in mapping(node.get("variables")).pairs:
         if isinstance(value, Scalar):
             out.reads(value, job=job, shell=shell, environment=environment, scope="step", under=key.text)
-    shell.hand(given.items(), macros=False)
+    shell.assign(given.items(), macros=False)
     if name.startswith("atlassian/google-") and "KEY_FILE" in given:
-        shell.hand([("GCP_KEY_FILE", given["KEY_FILE"])], macros=False)
+        shell.assign([("GCP_KEY_FILE", given["KEY_FILE"])], macros=False)
     if (
         name.startswith("atlassian/aws-")
         and not token

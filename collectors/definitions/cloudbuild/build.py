@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from collectors.definitions.builder import DefinitionBuilder, text_at
 from collectors.definitions.definition import DefinitionError, Job, JobRunner, Reference, Unresolved
-from collectors.definitions.gathered import Gathered, text_at
 from collectors.definitions.shell.variables import Shell, fill
 from collectors.definitions.yaml_nodes import Mapping, Scalar, items, mapping, read, text, texts
 
@@ -22,7 +22,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
     if not documents or not isinstance(documents[0].root, Mapping):
         raise DefinitionError("malformed", "the file is not a mapping")
     root = documents[0].root
-    out = Gathered(path, "cloudbuild", fingerprint)
+    out = DefinitionBuilder(path, "cloudbuild", fingerprint)
     env = out.values(root.get("substitutions"), None)
     names: dict[str, str] = {}
     available = mapping(root.get("availableSecrets"))
@@ -64,7 +64,13 @@ _PROGRAMS = {"cloud-sdk": "gcloud", "google-cloud-cli": "gcloud"}
 
 
 def _step(
-    out: Gathered, item: Node, number: str, *, options: Mapping, env: dict[str, str], names: dict[str, str]
+    out: DefinitionBuilder,
+    item: Node,
+    number: str,
+    *,
+    options: Mapping,
+    env: dict[str, str],
+    names: dict[str, str],
 ) -> None:
     """Record one step. ``names``: variable to the name of its secret."""
     step = mapping(item)

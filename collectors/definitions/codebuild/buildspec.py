@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from collectors.definitions.builder import DefinitionBuilder, text_at
 from collectors.definitions.definition import DefinitionError, Job, Reference, Unresolved
-from collectors.definitions.gathered import Gathered, text_at
 from collectors.definitions.shell.variables import Shell
 from collectors.definitions.yaml_nodes import Mapping, Scalar, items, mapping, read, texts
 
@@ -26,7 +26,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
     if not documents or not isinstance(documents[0].root, Mapping):
         raise DefinitionError("malformed", "the file is not a mapping")
     root = documents[0].root
-    out = Gathered(path, "buildspec", fingerprint)
+    out = DefinitionBuilder(path, "buildspec", fingerprint)
     env_node = mapping(root.get("env"))
     shell = Shell(out.values(env_node.get("variables"), None))
     stored = _stored(out, env_node)
@@ -54,7 +54,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
     return out.definition(documents=documents[:1])
 
 
-def _stored(out: Gathered, env: Mapping) -> dict[str, str]:
+def _stored(out: DefinitionBuilder, env: Mapping) -> dict[str, str]:
     """Record the stored secrets that become variables. Returns variable to name in its store."""
     stored: dict[str, str] = {}
     for store in ("parameter-store", "secrets-manager"):
@@ -72,7 +72,7 @@ def _stored(out: Gathered, env: Mapping) -> dict[str, str]:
     return stored
 
 
-def _batch(out: Gathered, batch: Mapping) -> None:
+def _batch(out: DefinitionBuilder, batch: Mapping) -> None:
     """Record the builds of a batch, each with its own variables and image."""
     matrix = mapping(batch.get("build-matrix"))
     builds: list[Node] = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collectors.definitions.definition import Problem
-from collectors.definitions.github.checkouts import brings_foreign_files
+from collectors.definitions.github.checkouts import fetches_untrusted_files
 from collectors.definitions.github.conditions import reached
 from collectors.definitions.github.steps import RawJob, Workflow, WorkflowStep, literals
 from collectors.definitions.yaml_nodes import boolean, text
@@ -56,10 +56,10 @@ def poisoned_caches(workflow: Workflow, job: RawJob, taint_of: Taint) -> Iterato
     foreign = False
     for step in job.steps:
         if open_events and not foreign:
-            foreign = brings_foreign_files(workflow, job, step)
+            foreign = fetches_untrusted_files(workflow, job, step)
         if not _caches(step):
             continue
-        if open_events and (foreign or _named_by_strangers(workflow, job, step, taint_of)):
+        if open_events and (foreign or _named_by_untrusted_users(workflow, job, step, taint_of)):
             yield Problem(
                 code="cache-poisoning", line=step.line, job=job.key, severity="medium",
                 detail=f"under {', '.join(open_events)} outsiders can write the cache of {step.uses}, which the default branch restores",
@@ -73,7 +73,7 @@ def poisoned_caches(workflow: Workflow, job: RawJob, taint_of: Taint) -> Iterato
             )  # fmt: skip
 
 
-def _named_by_strangers(workflow: Workflow, job: RawJob, step: WorkflowStep, taint_of: Taint) -> bool:
+def _named_by_untrusted_users(workflow: Workflow, job: RawJob, step: WorkflowStep, taint_of: Taint) -> bool:
     env = literals(workflow.env, job.env, step.env)
     values = [value.text for name in _PLACES if (value := step.input(name)) is not None]
     return any(taint_of.text(job, env, value, step) == "high" for value in values)

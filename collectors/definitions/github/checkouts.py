@@ -101,7 +101,7 @@ def checkouts(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
         open_events = {
             event: gates
             for event, gates in reached(workflow, job, step).items()
-            if not _held_back(step, env, job, event, gates)
+            if not _is_guarded(step, env, job, event, gates)
         }
         if not open_events:
             continue
@@ -112,19 +112,19 @@ def checkouts(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
         writes = job.permissions is None or any(level == "write" for level in job.permissions.values())
         severity: Severity = "critical" if runs and not gated and (secrets or writes) else "high"
         reach = listed(secrets) if secrets else ("a writable token" if writes else "a read-only token")
-        told = f"under {', '.join(open_events)} it checks out {what}" + (
+        detail = f"under {', '.join(open_events)} it checks out {what}" + (
             f" and runs code with {reach}" if runs else f" in a job with {reach}"
         )
         if gated:
-            told += "; the commit that runs can differ from the approved one, because the branch can change in between"
+            detail += "; the commit that runs can differ from the approved one, because the branch can change in between"
         yield Problem(
-            code="untrusted-checkout", line=step.line, job=job.key, severity=severity, detail=told,
+            code="untrusted-checkout", line=step.line, job=job.key, severity=severity, detail=detail,
             fix="Build untrusted code under pull_request, without secrets, and pass the results on as data."
             if not gated else "Check out the approved commit by its SHA.",
         )  # fmt: skip
 
 
-def _held_back(
+def _is_guarded(
     step: WorkflowStep, env: dict[str, str], job: RawJob, event: str, gates: frozenset[Guard]
 ) -> bool:
     """Return whether the guards before a checkout exclude untrusted code. A check of the author covers the author's own
@@ -233,7 +233,7 @@ def _script(step: WorkflowStep) -> Scalar | None:
     return step.input("script") if step.action == "actions/github-script" else step.run
 
 
-def kept_tokens(job: RawJob, step: WorkflowStep, uploads: bool) -> Iterator[Problem]:
+def persisted_tokens(job: RawJob, step: WorkflowStep, uploads: bool) -> Iterator[Problem]:
     """Yield a checkout that leaves the job's token on disk."""
     if step.action != "actions/checkout":
         return
@@ -247,7 +247,7 @@ def kept_tokens(job: RawJob, step: WorkflowStep, uploads: bool) -> Iterator[Prob
     )  # fmt: skip
 
 
-def foreign_artifacts(workflow: Workflow, job: RawJob, step: WorkflowStep) -> Iterator[Problem]:
+def untrusted_artifacts(workflow: Workflow, job: RawJob, step: WorkflowStep) -> Iterator[Problem]:
     """Yield steps that use another run's artifact, or one built from untrusted code, in a privileged run."""
     if not {"workflow_run", "pull_request_target", "issue_comment"} & set(workflow.triggers):
         return
@@ -311,7 +311,7 @@ def _built_from_head(workflow: Workflow, job: RawJob) -> bool:
     return False
 
 
-def brings_foreign_files(workflow: Workflow, job: RawJob, step: WorkflowStep) -> bool:
+def fetches_untrusted_files(workflow: Workflow, job: RawJob, step: WorkflowStep) -> bool:
     """Return whether a step puts untrusted files into the job's working directory."""
     return _downloads(workflow, job, step) or (
         _takes_head(workflow, step, literals(workflow.env, job.env, step.env), job) is not None

@@ -145,7 +145,7 @@ def _gates_of(workflow: Workflow, body: str, event: str) -> set[Guard]:
         found.add("repository")
     if holds(body, lambda term: _is_other_event(term, event) or bool(_PERSON.match(term))):
         found.add("person")
-    if _labels_fade(workflow, event) and holds(
+    if _labels_expire(workflow, event) and holds(
         body, lambda term: _is_other_event(term, event) or bool(_LABEL.match(term))
     ):
         found.add("label")
@@ -160,7 +160,7 @@ def _is_other_event(term: str, event: str) -> bool:
     return match is not None and ((match["name"] == event) == (match["sign"] == "!="))
 
 
-def _labels_fade(workflow: Workflow, event: str) -> bool:
+def _labels_expire(workflow: Workflow, event: str) -> bool:
     """Return whether a run starts only when a label is set. Otherwise the label remains while the pull request
     changes.
     """
@@ -194,11 +194,11 @@ def needs(workflow: Workflow, job: RawJob) -> list[RawJob]:
 def _first_check(workflow: Workflow, job: RawJob) -> int | None:
     """Return the line of the first step that checks the permissions of the user who started the run."""
     if job.key not in workflow.checks:
-        workflow.checks[job.key] = next((step.line for step in job.steps if _asks_for_rights(step)), None)
+        workflow.checks[job.key] = next((step.line for step in job.steps if _checks_permissions(step)), None)
     return workflow.checks[job.key]
 
 
-def _asks_for_rights(step: WorkflowStep) -> bool:
+def _checks_permissions(step: WorkflowStep) -> bool:
     if _CHECKING_ACTIONS.search(step.action):
         return True
     script = step.run or (step.input("script") if step.action == "actions/github-script" else None)

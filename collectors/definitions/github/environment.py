@@ -76,7 +76,7 @@ def environment_files(
         if privileged or workflow.composite
         else " (without secrets or write access for pull requests from forks)"
     )
-    told = (
+    message = (
         "writes untrusted text to GITHUB_ENV or GITHUB_PATH"
         if sure
         else "writes to GITHUB_ENV or GITHUB_PATH"
@@ -84,7 +84,7 @@ def environment_files(
     yield Problem(
         code="github-env", line=start + (sure or unsure)[0], job=job.key,
         severity="medium" if workflow.composite else ("high" if privileged else "low"),
-        detail=f"{told} {where}, so untrusted input can set environment variables",
+        detail=f"{message} {where}, so untrusted input can set environment variables",
         fix="Use GITHUB_OUTPUT for untrusted text, and never write it to GITHUB_ENV or GITHUB_PATH.",
     )  # fmt: skip
 

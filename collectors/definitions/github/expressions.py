@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from collectors.definitions.yaml_nodes import Scalar
 
-Taint: TypeAlias = Literal["stranger", "collaborator", "unknown", "none"]
+Taint: TypeAlias = Literal["outsider", "collaborator", "unknown", "none"]
 """Who can control a value: anyone who opens an issue or pull request; users who may push or dispatch; unknown;
 nobody."""
 
@@ -156,10 +156,10 @@ def taint(path: str) -> Taint:
     if root in _SAFE_ROOT:
         return "none"
     if _STRANGER.fullmatch(path):
-        return "stranger"
+        return "outsider"
     if root == "github":
         if path.endswith(".*") or path in {"github.event", "github.*"}:
-            return "stranger"
+            return "outsider"
         if _SAFE_LEAF.search(path) and not path.startswith("github.event.inputs"):
             return "none"
         if _COLLABORATOR.fullmatch(path):

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
+from collectors.definitions.builder import roles_in
 from collectors.definitions.definition import Login
-from collectors.definitions.gathered import roles_in
 from collectors.definitions.github.steps import expand, literals, secret_names
 from collectors.definitions.shell.commands import MAX_SCRIPT, ecs_service, lambda_function
 from collectors.definitions.yaml_nodes import Mapping, Scalar, text

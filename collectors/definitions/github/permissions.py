@@ -28,8 +28,8 @@ def excess_permissions(workflow: Workflow) -> Iterator[Problem]:
         if set(workflow.triggers) == {"workflow_call"}:
             open_jobs = []
         if open_jobs and len(open_jobs) == len(workflow.jobs):
-            told = "no permissions are set, so the default of the repository or organization applies"
-            yield _excess(1, None, told, unset)
+            detail = "no permissions are set, so the default of the repository or organization applies"
+            yield _excess(1, None, detail, unset)
         else:
             for job in open_jobs:
                 yield _excess(
@@ -37,8 +37,8 @@ def excess_permissions(workflow: Workflow) -> Iterator[Problem]:
                 )
     elif given.get("*"):
         level = given["*"]
-        told = f"permissions: {level}-all for every job"
-        yield _excess(workflow.permissions_line, None, told, "high" if level == "write" else "medium")
+        detail = f"permissions: {level}-all for every job"
+        yield _excess(workflow.permissions_line, None, detail, "high" if level == "write" else "medium")
     else:
         several = len(workflow.jobs) > 1
         for scope, level in given.items():
@@ -47,19 +47,19 @@ def excess_permissions(workflow: Workflow) -> Iterator[Problem]:
             severity: Severity = "low"  # with a single job, it only matters for jobs added later
             if several:
                 severity = "high" if scope in _SENSITIVE else "medium"
-            told = f"{scope}: write is granted to " + (
+            detail = f"{scope}: write is granted to " + (
                 "every job of the workflow" if several else "the workflow instead of its job"
             )
             yield _excess(
-                workflow.permission_lines.get(scope, workflow.permissions_line), None, told, severity
+                workflow.permission_lines.get(scope, workflow.permissions_line), None, detail, severity
             )
     for job in workflow.jobs:
         if job.own_permissions and job.permissions and job.permissions.get("*"):
             level = job.permissions["*"]
             key = job.node.key("permissions")
-            told = f"permissions: {level}-all in job {job.key}"
+            detail = f"permissions: {level}-all in job {job.key}"
             yield _excess(
-                key.line if key else job.line, job.key, told, "high" if level == "write" else "medium"
+                key.line if key else job.line, job.key, detail, "high" if level == "write" else "medium"
             )
 
 

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 
 from collectors.definitions.definition import Problem, Reference
 from collectors.definitions.github.caches import poisoned_caches
-from collectors.definitions.github.checkouts import checkouts, foreign_artifacts, kept_tokens
+from collectors.definitions.github.checkouts import checkouts, persisted_tokens, untrusted_artifacts
 from collectors.definitions.github.commands import unchecked_commands
 from collectors.definitions.github.environment import environment_files
 from collectors.definitions.github.expressions import condition, expressions, paths
-from collectors.definitions.github.foreign_code import foreign_code
 from collectors.definitions.github.permissions import excess_permissions
 from collectors.definitions.github.scripts import (
     BOT,
@@ -41,6 +40,7 @@ from collectors.definitions.github.steps import (
     secret_names,
 )
 from collectors.definitions.github.taint import Taint
+from collectors.definitions.github.third_party_code import third_party_code
 from collectors.definitions.yaml_nodes import Mapping, Scalar, boolean, mapping
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ _FEDERATED = frozenset(("aws", "gcp", "azure"))
 
 def find(workflow: Workflow) -> Iterator[Problem]:
     """Yield the problems of a workflow or composite action."""
-    yield from foreign_code(workflow)
+    yield from third_party_code(workflow)
     yield from _logins(workflow)
     yield from _secret_reads(workflow)
     if not workflow.composite:
@@ -226,8 +226,8 @@ def _job(workflow: Workflow, job: RawJob, taint: Taint) -> Iterator[Problem]:
         yield from _conditions(workflow, job, step.condition)
         yield from injections(workflow, job, step, taint)
         yield from environment_files(workflow, job, step, taint)
-        yield from kept_tokens(job, step, uploads)
-        yield from foreign_artifacts(workflow, job, step)
+        yield from persisted_tokens(job, step, uploads)
+        yield from untrusted_artifacts(workflow, job, step)
         yield from _app_token(job, step)
         if step.run is not None:
             yield from scripts(workflow, job, step, step.run)
@@ -254,10 +254,10 @@ def _runner(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
     if kind != "self-hosted" and not (job.group and not job.runs_on):
         return
     where = f"in group {job.group}" if job.group else f"with labels {', '.join(job.runs_on[:6])}"
-    told = f", and outsiders can trigger it through {', '.join(public)}" if public else ""
+    triggers = f", and outsiders can trigger it through {', '.join(public)}" if public else ""
     yield Problem(
         code="self-hosted-runner", line=key.line if key else job.line, job=job.key, severity="high" if public else "medium",
-        detail=f"job {job.key} runs on a self-hosted runner {where}{told}",
+        detail=f"job {job.key} runs on a self-hosted runner {where}{triggers}",
         fix="Use ephemeral runners in a group limited to this repository, and GitHub-hosted runners for pull requests.",
     )  # fmt: skip
 

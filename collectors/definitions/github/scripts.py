@@ -76,7 +76,7 @@ _PUBLISH = re.compile(
     .replace("~", _GAP)
     .replace("@", _REST)
 )
-_ELSEWHERE = re.compile(
+_OTHER_REGISTRY = re.compile(
     r"--registry(?:[ =][\"']?)(?!https?://registry\.npmjs\.org)\S|--(?:repository-url|publish-url)[ =][\"']?(?!https?://(?:upload|test)\.pypi\.org)\S|"
     r"(?:--repository|-r)[ =](?!\S{0,200}pypi)\S|--host[ =](?!https?://rubygems\.org)\S|(?:--source|-s)[ =][\"']?(?!\S{0,200}nuget\.org)\S|"
     r"npm\s+config\s+set\s+registry[ =](?!https?://registry\.npmjs\.org)\S"
@@ -117,7 +117,7 @@ def injections(workflow: Workflow, job: RawJob, step: WorkflowStep, taint_of: Ta
                 places.append((name, value))
     env = literals(workflow.env, job.env, step.env)
     for where, scalar in places:
-        told: set[tuple[int, str]] = set()
+        reported: set[tuple[int, str]] = set()
         judged: dict[str, tuple[Severity, str] | None] = {}
         for found in expressions(scalar.text):
             if found.body not in judged:
@@ -126,9 +126,9 @@ def injections(workflow: Workflow, job: RawJob, step: WorkflowStep, taint_of: Ta
             if worst is None:
                 continue
             line = _line(workflow, scalar, found)
-            if (line, worst[1]) in told:
+            if (line, worst[1]) in reported:
                 continue
-            told.add((line, worst[1]))
+            reported.add((line, worst[1]))
             severity, path = worst
             if severity == "high" and _only_trusted(workflow, job, step):
                 severity = "low"
@@ -182,7 +182,7 @@ def publishes(workflow: Workflow, job: str | None, service: str) -> bool:
 
 def _publishing(job: RawJob, script: str) -> Iterator[tuple[str, int]]:
     """Yield service and offset of the commands that publish to a public registry."""
-    if len(script) > MAX_SCRIPT or _ELSEWHERE.search(script):
+    if len(script) > MAX_SCRIPT or _OTHER_REGISTRY.search(script):
         return
     named = [step.input("registry-url") for step in job.steps if step.action == "actions/setup-node"]
     private = any(url is not None and "registry.npmjs.org" not in url.text for url in named)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from collectors.definitions.github.checkouts import brings_foreign_files
+from collectors.definitions.github.checkouts import fetches_untrusted_files
 from collectors.definitions.github.conditions import reached
 from collectors.definitions.github.expressions import expressions, is_safe_field, paths, taint
 from collectors.definitions.github.steps import PRIVILEGED, RawJob, Workflow, WorkflowStep, expand, literals
@@ -31,7 +31,7 @@ _FIELD = re.compile(
 )
 _DEEPEST = 12
 _STRANGERS = PRIVILEGED | {"pull_request", "fork", "watch", "gollum", "merge_group"}
-_TELLS_OF_STRANGERS = re.compile(
+_UNTRUSTED_OUTPUTS = re.compile(
     r"(?:changed-?files|files-?changed|get-?changed|modified-?files|file-?changes|list-?files|file-?list|paths-filter|branch-?names?|"
     r"comment-branch|pr-refs|slash-command|comment-trigger|command-dispatch|pull-request-number-and-branch|get-current-pr|pr-branch|"
     r"get-(?:current-)?pull-?request|commit-message|get-commit|get-diff|diff-action|files-in-commit|"
@@ -41,7 +41,7 @@ _TELLS_OF_STRANGERS = re.compile(
 _SAFE_OUTPUT = re.compile(
     r"(?i)(?:^|[_-])(?:any|count|number|sha|id|any_changed|any_modified|is_\w+|has_\w+|only_\w+|changes|\w+_count|triggered|found|permission|default|base\w*)$"
 )
-_REPEATS = re.compile(
+_PASS_THROUGH = re.compile(
     r"(?:replace|regex|sub-?string|string|trim|concat|slug|change-case|to-?(?:lower|upper)|match|extract|parse|read-json|json-?path|property|set-output|set-env|echo)"
 )
 """Actions that return a part of their input."""
@@ -68,7 +68,7 @@ class Taint:
         self._open: set[int] = set()
         self._layouts: dict[int, _Layout] = {}
         self._jobs = {job.key: job for job in workflow.jobs}
-        self._started_by_strangers = workflow.composite or bool(
+        self._started_by_outsiders = workflow.composite or bool(
             (_STRANGERS | {"workflow_call"}) & set(workflow.triggers)
         )
 
@@ -127,7 +127,7 @@ class Taint:
             return None
         if path == "github.event.workflow_run.head_branch" and self._fixed_branches("workflow_run"):
             return None
-        if kind == "stranger":
+        if kind == "outsider":
             return "high"
         return "medium" if kind == "collaborator" else "low"
 
@@ -210,12 +210,12 @@ class Taint:
         return self._action_output(job, step, output, depth)
 
     def _action_output(self, job: RawJob, step: WorkflowStep, output: str, depth: int) -> Severity | None:
-        high: Severity = "high" if self._started_by_strangers else "low"
+        high: Severity = "high" if self._started_by_outsiders else "low"
         if step.action == "actions/github-script":
             return self._script_output(job, step, output, depth)
         if step.action in _ANSWERS:
             return high if output == "data" else None
-        if _TELLS_OF_STRANGERS.search(step.action):
+        if _UNTRUSTED_OUTPUTS.search(step.action):
             return None if _SAFE_OUTPUT.search(output) else high
         env = literals(self._workflow.env, job.env, step.env)
         given = worse(
@@ -225,7 +225,7 @@ class Taint:
                 if isinstance(value, Scalar) and "${{" in value.text
             )
         )
-        if given is None or _REPEATS.search(step.action.partition("/")[2]):
+        if given is None or _PASS_THROUGH.search(step.action.partition("/")[2]):
             return given
         return "info" if _RANK[given] <= _RANK["medium"] else None
 
@@ -254,7 +254,7 @@ class Taint:
                 match["name"] in names and (_PAYLOAD.search(match["value"]) or _WHOLE.search(match["value"]))
                 for match in _ASSIGNED.finditer(source)
             )
-        return worse(pasted, ("high" if self._started_by_strangers else "low") if shown else None)
+        return worse(pasted, ("high" if self._started_by_outsiders else "low") if shown else None)
 
     def _run(self, job: RawJob, step: WorkflowStep, depth: int) -> Written:
         known = self._written.get(id(step.node))
@@ -278,14 +278,14 @@ class Taint:
             step.run.text,
             variables,
             lambda body: (found := self.worst(job, env, body, step, depth + 1)) and found[0],
-            fetched="high" if self._started_by_strangers else "low",
-            files="high" if self._foreign_files(job, step) else None,
+            fetched="high" if self._started_by_outsiders else "low",
+            files="high" if self._untrusted_files(job, step) else None,
         )
         self._open.discard(id(step.node))
         self._written[id(step.node)] = made
         return made
 
-    def _foreign_files(self, job: RawJob, at: WorkflowStep) -> bool:
+    def _untrusted_files(self, job: RawJob, at: WorkflowStep) -> bool:
         """Return whether untrusted files are in the job's working directory when a step starts, in a privileged run."""
         layout = self._layout(job)
         return layout.foreign is not None and layout.foreign <= layout.places.get(id(at), -1)
@@ -297,7 +297,7 @@ class Taint:
             places = enumerate(job.steps) if risky else []
             known = self._layouts[id(job)] = _Layout(
                 job,
-                next((at for at, step in places if brings_foreign_files(self._workflow, job, step)), None),
+                next((at for at, step in places if fetches_untrusted_files(self._workflow, job, step)), None),
             )
         return known
 

@@ -234,7 +234,7 @@ class _Reader:
         )
 
     def _job(self, job: RawJob, called: bool) -> Job:
-        token = None if job.permissions is None and called else _may_ask_for_token(job.permissions)
+        token = None if job.permissions is None and called else _may_request_token(job.permissions)
         self._references(job.node, "job", job.key, job.environment)
         self._values(job.env, job.key)
         self.logins += environment_logins(job.env, job.line, job.key, job.environment, token)
@@ -394,7 +394,7 @@ class _Reader:
             (self.secrets if store == "secrets" else self.variables).append(reference)
 
 
-def _may_ask_for_token(permissions: dict[str, str] | None) -> bool:
+def _may_request_token(permissions: dict[str, str] | None) -> bool:
     """Return whether a job may request an OIDC token, which no default of GitHub includes."""
     given = permissions or {}
     return given.get("id-token") == "write" or given.get("*") == "write"

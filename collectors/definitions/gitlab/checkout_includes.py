@@ -55,7 +55,7 @@ class CheckoutReader:
         """Return the files that each statement names."""
         return [self._files(include) for include in includes]
 
-    def beneath(self) -> list[Include]:
+    def reported(self) -> list[Include]:
         """Return nothing, because no platform was asked."""
         return []
 

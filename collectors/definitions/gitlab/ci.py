@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from collectors.definitions.builder import DefinitionBuilder, text_at
 from collectors.definitions.definition import (
     FILE,
     NOWHERE,
@@ -17,7 +18,6 @@ from collectors.definitions.definition import (
     Included,
     Unresolved,
 )
-from collectors.definitions.gathered import Gathered, text_at
 from collectors.definitions.gitlab.include import Include, includes_of, note
 from collectors.definitions.gitlab.jobs import (
     INPUT,
@@ -28,10 +28,16 @@ from collectors.definitions.gitlab.jobs import (
     read_job,
     values_that_read,
 )
-from collectors.definitions.gitlab.placed import placed
-from collectors.definitions.gitlab.templates import Unfolded, merge
-from collectors.definitions.gitlab.tree import Grower, IncludeSource, NoReader, in_precedence, roots
-from collectors.definitions.gitlab.variables import MOST, ways
+from collectors.definitions.gitlab.origins import with_origins
+from collectors.definitions.gitlab.templates import ResolvedJobs, merge
+from collectors.definitions.gitlab.tree import (
+    IncludeSource,
+    IncludeTreeBuilder,
+    NoReader,
+    in_precedence,
+    roots,
+)
+from collectors.definitions.gitlab.variables import MOST, variable_sets
 from collectors.definitions.shell.variables import Shell
 from collectors.definitions.yaml_nodes import (
     Mapping,
@@ -63,7 +69,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = 
     return gitlab_pipeline(path, source, fingerprint, NoReader(), owner=owner)[0]
 
 
-def takes_in(source: str) -> bool:
+def has_includes(source: str) -> bool:
     """Return whether a definition includes files. Raises `DefinitionError`."""
     return bool(includes_of(_root(read(source)).get("include")))
 
@@ -97,28 +103,28 @@ def gitlab_pipeline(
     """
     documents = read(source)
     root = _root(documents)
-    out = Gathered(path, "gitlab-ci", fingerprint)
+    out = DefinitionBuilder(path, "gitlab-ci", fingerprint)
     here = repository or IncludeSource()
-    grower = Grower(reader, (here, path), documents, out.included)
+    builder = IncludeTreeBuilder(reader, (here, path), documents, out.included)
     includes = includes_of(root.get("include"))
-    top = grower.tree(root, includes, here, above=((here, path),), merged=True)
-    beneath, base, elsewhere = reader.beneath(), None, 1
+    top = builder.tree(root, includes, here, above=((here, path),), merged=True)
+    reported, base, elsewhere = reader.reported(), None, 1
     if merged is not None:
-        elsewhere = _elsewhere(out, grower.branches, root)
-        base = placed(merged.root, in_precedence(top), elsewhere)
+        elsewhere = _elsewhere(out, builder.branches, root)
+        base = with_origins(merged.root, in_precedence(top), elsewhere)
         _pasted(out, root)
-    grower.statements += [msgspec.structs.replace(one, line=elsewhere) for one in beneath]
+    builder.statements += [msgspec.structs.replace(one, line=elsewhere) for one in reported]
     configurations = roots(top, base)
-    for include in grower.statements:
+    for include in builder.statements:
         note(out, include, owner)
-    known = len(grower.statements)
+    known = len(builder.statements)
     reading = _Reading(out)
     for configuration in configurations:
         reading.configuration(configuration)
-    reading.started(grower)
-    for include in grower.statements[known:]:
+    reading.started(builder)
+    for include in builder.statements[known:]:
         note(out, include, owner)
-    reading.told(grower.branches)
+    reading.record_unresolved(builder.branches)
     triggers: dict[str, list[str]] = {}
     for job in out.jobs:
         for ref in job.refs:
@@ -129,7 +135,7 @@ def gitlab_pipeline(
     name = text_at(configurations[0], "workflow", "name")
     if name is None and repository is not None and repository.project:
         name = path.removesuffix(f"@{repository.project}").rsplit("/", 1)[-1]
-    return out.definition(name=name, documents=documents, triggers=triggers), grower.branches
+    return out.definition(name=name, documents=documents, triggers=triggers), builder.branches
 
 
 def _root(documents: list[YamlDocument]) -> Mapping:
@@ -139,7 +145,7 @@ def _root(documents: list[YamlDocument]) -> Mapping:
     return root
 
 
-def _elsewhere(out: Gathered, branches: list[IncludeBranch], root: Mapping) -> int:
+def _elsewhere(out: DefinitionBuilder, branches: list[IncludeBranch], root: Mapping) -> int:
     """Return the line for parts that are in no file that was read: the only file not read, or the include statement."""
     unread = {branch.read.shown for branch in branches if branch.tree is None and branch.read.merged}
     key = root.key("include")
@@ -162,7 +168,7 @@ class _Started(msgspec.Struct, frozen=True):
 class _Reading:
     """Parses the configurations of one pipeline."""
 
-    def __init__(self, out: Gathered) -> None:
+    def __init__(self, out: DefinitionBuilder) -> None:
         self._out = out
         self._missing: dict[tuple[int, str, str], None] = {}
         self._extended: set[tuple[int, str, str]] = set()
@@ -173,22 +179,22 @@ class _Reading:
     def configuration(self, root: Mapping, level: int = 0) -> None:
         """Record the content of one configuration."""
         out = self._out
-        unfolded = Unfolded(root)
-        variables = out.values(unfolded.get("variables"), None)
-        workflow = mapping(unfolded.get("workflow"))
-        for given, scalar in values_that_read(unfolded.get("variables")):
+        resolved_jobs = ResolvedJobs(root)
+        variables = out.values(resolved_jobs.get("variables"), None)
+        workflow = mapping(resolved_jobs.get("workflow"))
+        for given, scalar in values_that_read(resolved_jobs.get("variables")):
             out.reads(scalar, job=None, shell=Shell(variables), scope="workflow", under=given)
         debug_switches(out, root.get("variables"), None)
-        default = mapping(unfolded.get("default"))
+        default = mapping(resolved_jobs.get("default"))
         for holder in (root, default):
             images(out, holder, None)
         marks: dict[int, int] = {}
-        shared = [mark(one, marks) for one in (default, workflow, unfolded.get("variables"))]
-        shared += [mark(unfolded.get(one), marks) for one in SCRIPTS]
+        shared = [mark(one, marks) for one in (default, workflow, resolved_jobs.get("variables"))]
+        shared += [mark(resolved_jobs.get(one), marks) for one in SCRIPTS]
         for key, node in root.pairs:
             if key.text in _RESERVED or not isinstance(node, Mapping):
                 continue
-            job = mapping(unfolded.get(key.text))
+            job = mapping(resolved_jobs.get(key.text))
             self._extended.update(
                 (key.line, key.text, name) for name in texts(node.get("extends")) if name in root
             )
@@ -201,14 +207,14 @@ class _Reading:
                 continue  # no condition changes this job
             self._done.add(same)
             most = max(1, min(MOST, self._ways))
-            found = ways(out, job, key.text, workflow=workflow, variables=variables, most=most)
+            found = variable_sets(out, job, key.text, workflow=workflow, variables=variables, most=most)
             for env in found:
-                read_job(out, key, job, unfolded, out.shown(env))
+                read_job(out, key, job, resolved_jobs, out.shown(env))
             self._ways -= len(found) - 1
-            self._trigger(key, job, unfolded, level)
-        self._missing |= dict.fromkeys(unfolded.missing)
+            self._trigger(key, job, resolved_jobs, level)
+        self._missing |= dict.fromkeys(resolved_jobs.missing)
 
-    def _trigger(self, key: Scalar, job: Mapping, unfolded: Unfolded, level: int) -> None:
+    def _trigger(self, key: Scalar, job: Mapping, resolved_jobs: ResolvedJobs, level: int) -> None:
         trigger = job.get("trigger")
         if trigger is None:
             return
@@ -217,11 +223,11 @@ class _Reading:
             self._out.unresolved.append(Unresolved(line=key.line, what=f"`{key.text}` triggers {project}"))
             return
         # Its variables and those of the pipeline take precedence over the child's own.
-        passed = merge(mapping(unfolded.get("variables")), mapping(job.get("variables")))
+        passed = merge(mapping(resolved_jobs.get("variables")), mapping(job.get("variables")))
         includes = includes_of(mapping(trigger).get("include"))
         self._waiting.append(_Started(key, includes, passed, level + 1))
 
-    def started(self, grower: Grower) -> None:
+    def started(self, builder: IncludeTreeBuilder) -> None:
         """Record the content of child pipelines."""
         done: set[tuple[object, ...]] = set()
         for child in self._waiting:
@@ -233,7 +239,7 @@ class _Reading:
             if same in done or child.level > _LEVELS:
                 continue
             done.add(same)
-            tree = grower.tree(mapping(None), child.includes, IncludeSource())
+            tree = builder.tree(mapping(None), child.includes, IncludeSource())
             if not tree.branches or any(branch.tree is None for branch in tree.branches):
                 self._out.unresolved.append(
                     Unresolved(line=child.job.line, what=f"`{child.job.text}` triggers a child pipeline")
@@ -243,7 +249,7 @@ class _Reading:
             for configuration in roots(tree):
                 self.configuration(merge(configuration, over), child.level)
 
-    def told(self, branches: list[IncludeBranch]) -> None:
+    def record_unresolved(self, branches: list[IncludeBranch]) -> None:
         """Record what could not be resolved."""
         out = self._out
         where = "in none of the files that were read" if out.included else "not in this file"
@@ -267,13 +273,13 @@ class _Reading:
         out.unresolved.sort(key=lambda one: one.line)
 
 
-def _pasted(out: Gathered, root: Mapping) -> None:
+def _pasted(out: DefinitionBuilder, root: Mapping) -> None:
     """Find inputs in the scripts of the file itself; in the merged configuration they are already substituted."""
-    unfolded = Unfolded(root)
+    resolved_jobs = ResolvedJobs(root)
     for key, node in root.pairs:
         if key.text in _RESERVED or not isinstance(node, Mapping):
             continue
         for part in SCRIPTS:
-            for scalar in unfolded.lines(node.get(part)):
+            for scalar in resolved_jobs.lines(node.get(part)):
                 if INPUT.search(scalar.text):
                     injections(out, scalar, key.text)

@@ -12,8 +12,8 @@ from collectors.definitions.yaml_nodes import Mapping, Scalar, items, mapping, t
 from scanner.secrets.redact import redact
 
 if TYPE_CHECKING:
+    from collectors.definitions.builder import DefinitionBuilder
     from collectors.definitions.definition import Pin
-    from collectors.definitions.gathered import Gathered
     from collectors.definitions.yaml_nodes import Node
 
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -95,7 +95,7 @@ def pin_of(ref: str | None) -> Pin:
     return "tag" if _VERSION.fullmatch(ref) else "branch"
 
 
-def note(out: Gathered, include: Include, owner: str | None) -> None:
+def note(out: DefinitionBuilder, include: Include, owner: str | None) -> None:
     """Record the third-party code that a statement includes, and whether others can change it."""
     name, ref, pin = include.shown, include.ref, include.pin
     match include.kind:

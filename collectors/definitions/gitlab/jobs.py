@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from collectors.definitions.builder import text_at
 from collectors.definitions.definition import Job, JobRunner, Login, Unresolved
-from collectors.definitions.gathered import text_at
 from collectors.definitions.gitlab.logins import id_token_logins, vault_secrets
 from collectors.definitions.gitlab.variables import MOST_RULES, flat
 from collectors.definitions.shell.variables import Shell, fill
@@ -15,8 +15,8 @@ from collectors.definitions.yaml_nodes import Mapping, Scalar, boolean, items, m
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.definitions.gathered import Gathered
-    from collectors.definitions.gitlab.templates import Unfolded
+    from collectors.definitions.builder import DefinitionBuilder
+    from collectors.definitions.gitlab.templates import ResolvedJobs
     from collectors.definitions.yaml_nodes import Node
 
 SCRIPTS = ("before_script", "script", "after_script")
@@ -41,18 +41,20 @@ def values_that_read(node: Node | None) -> Iterator[tuple[str, Scalar]]:
             yield key.text, scalar
 
 
-def _inherited(unfolded: Unfolded, job: Mapping, keyword: str) -> Node | None:
+def _inherited(resolved_jobs: ResolvedJobs, job: Mapping, keyword: str) -> Node | None:
     """Return a keyword of a job, or its inherited value: https://docs.gitlab.com/ci/yaml/#inherit."""
     if keyword in job or keyword not in _DEFAULTS or "trigger" in job:
         return job.get(keyword)  # a trigger job runs no script itself
     inherit = mapping(job.get("inherit")).get("default")
     if inherit is not None and boolean(inherit) is not True and keyword not in texts(inherit):
         return None
-    found = mapping(unfolded.get("default")).get(keyword)
-    return unfolded.get(keyword) if found is None and keyword in SCRIPTS else found
+    found = mapping(resolved_jobs.get("default")).get(keyword)
+    return resolved_jobs.get(keyword) if found is None and keyword in SCRIPTS else found
 
 
-def read_job(out: Gathered, key: Scalar, node: Mapping, unfolded: Unfolded, env: dict[str, str]) -> None:
+def read_job(
+    out: DefinitionBuilder, key: Scalar, node: Mapping, resolved_jobs: ResolvedJobs, env: dict[str, str]
+) -> None:
     """Record the content of a job, with its initial variables."""
     name = key.text
     environment = text(node.get("environment")) or text_at(node, "environment", "name")
@@ -62,22 +64,22 @@ def read_job(out: Gathered, key: Scalar, node: Mapping, unfolded: Unfolded, env:
         out.unresolved.append(Unresolved(line=key.line, what=f"the environment of `{name}` is computed"))
     debug_switches(out, node.get("variables"), name)
     images(out, node, name)
-    tokens = mapping(_inherited(unfolded, node, "id_tokens"))
+    tokens = mapping(_inherited(resolved_jobs, node, "id_tokens"))
     own = [key.text for key, _ in tokens.pairs]
-    google = text(_inherited(unfolded, node, "identity")) == "google_cloud"
+    google = text(_inherited(resolved_jobs, node, "identity")) == "google_cloud"
     # A token issued for the job is not a stored secret.
     shell = Shell(
         {**env, **dict.fromkeys([*own, *(given.text for given, _ in mapping(node.get("secrets")).pairs)], "")}
     )
     for given, scalar in values_that_read(node.get("variables")):
         out.reads(scalar, job=name, shell=shell, environment=shown, under=given)
-    shell.hand(((given, value) for given, value in env.items() if value != f"${given}"), macros=False)
-    hooks = mapping(_inherited(unfolded, node, "hooks")).get("pre_get_sources_script")
-    scripts = unfolded.lines(hooks)
+    shell.assign(((given, value) for given, value in env.items() if value != f"${given}"), macros=False)
+    hooks = mapping(_inherited(resolved_jobs, node, "hooks")).get("pre_get_sources_script")
+    scripts = resolved_jobs.lines(hooks)
     for part in SCRIPTS:
-        scripts = [*scripts, *unfolded.lines(_inherited(unfolded, node, part))]
+        scripts = [*scripts, *resolved_jobs.lines(_inherited(resolved_jobs, node, part))]
     for item in items(node.get("run")):
-        scripts = [*scripts, *unfolded.lines(mapping(item).get("script"))]
+        scripts = [*scripts, *resolved_jobs.lines(mapping(item).get("script"))]
     for scalar in scripts:
         out.script(scalar, job=name, shell=shell, environment=shown)
         injections(out, scalar, name)
@@ -89,7 +91,7 @@ def read_job(out: Gathered, key: Scalar, node: Mapping, unfolded: Unfolded, env:
             Login(service="gcp", how="oidc", line=key.line, job=name, environment=shown, token_allowed=True)
         )
     out.static_logins(shell, key.line, job=name, environment=shown)
-    tags = texts(_inherited(unfolded, node, "tags"))
+    tags = texts(_inherited(resolved_jobs, node, "tags"))
     hosted = bool(tags) and all(re.match(r"saas-|gitlab-org", tag) for tag in tags)
     out.jobs.append(
         Job(
@@ -103,7 +105,7 @@ def read_job(out: Gathered, key: Scalar, node: Mapping, unfolded: Unfolded, env:
     )
 
 
-def images(out: Gathered, node: Mapping, job: str | None) -> None:
+def images(out: DefinitionBuilder, node: Mapping, job: str | None) -> None:
     """Record the images of a job or of a whole pipeline, with the variables passed to them."""
     parts = [node.get("image"), *items(node.get("services"))]
     for part in parts:
@@ -152,7 +154,7 @@ _KEYWORDS = frozenset(
 )  # fmt: skip
 
 
-def debug_switches(out: Gathered, node: Node | None, job: str | None) -> None:
+def debug_switches(out: DefinitionBuilder, node: Node | None, job: str | None) -> None:
     """Record variables that make jobs print all variables:
     https://docs.gitlab.com/ci/variables/#enable-debug-logging.
     """
@@ -169,7 +171,7 @@ def debug_switches(out: Gathered, node: Node | None, job: str | None) -> None:
             )
 
 
-def injections(out: Gathered, scalar: Scalar, job: str) -> None:
+def injections(out: DefinitionBuilder, scalar: Scalar, job: str) -> None:
     """Record where a script runs external text as code."""
     start = scalar.line + (1 if scalar.style in {"|", ">"} else 0)
     for number, line in enumerate(scalar.text.split("\n")):

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from collectors.definitions.builder import roles_in, text_at
 from collectors.definitions.definition import Login, Reference
-from collectors.definitions.gathered import roles_in, text_at
 from collectors.definitions.shell.variables import fill
 from collectors.definitions.yaml_nodes import mapping, text, texts
 
 if TYPE_CHECKING:
-    from collectors.definitions.gathered import Gathered
+    from collectors.definitions.builder import DefinitionBuilder
     from collectors.definitions.yaml_nodes import Mapping, Node, Scalar
 
 _STORES = {
@@ -36,7 +36,7 @@ _CONTINUED = re.compile(r"\\\n\s*")
 
 
 def id_token_logins(
-    out: Gathered,
+    out: DefinitionBuilder,
     key: Scalar,
     tokens: Node | None,
     script: str,
@@ -168,7 +168,7 @@ def _option(script: str, env: dict[str, str], *names: str) -> list[str]:
     return []
 
 
-def vault_secrets(out: Gathered, job: str, node: Mapping, environment: str | None) -> None:
+def vault_secrets(out: DefinitionBuilder, job: str, node: Mapping, environment: str | None) -> None:
     """Note ``secrets:``: https://docs.gitlab.com/ci/yaml/#secrets."""
     for key, settings in mapping(node.get("secrets")).pairs:
         for kind, store in _STORES.items():

@@ -20,7 +20,7 @@ _DEEPEST = 300
 """Maximum depth of nodes including references; GitLab allows ten levels of references."""
 
 
-class Unfolded:
+class ResolvedJobs:
     """The top level of a configuration with resolved jobs, each resolved once."""
 
     def __init__(self, root: Mapping) -> None:

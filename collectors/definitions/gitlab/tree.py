@@ -74,7 +74,7 @@ class IncludeReader(Protocol):
         """
         ...
 
-    def beneath(self) -> list[Include]:
+    def reported(self) -> list[Include]:
         """Return the includes that the platform reports for files that were not read."""
         ...
 
@@ -92,7 +92,7 @@ class NoReader:
         """Return every file as not read."""
         return [[IncludeRead(shown=include.shown)] for include in includes]
 
-    def beneath(self) -> list[Include]:
+    def reported(self) -> list[Include]:
         """Return nothing."""
         return []
 
@@ -113,7 +113,7 @@ class IncludeTree(msgspec.Struct, frozen=True, kw_only=True):
     branches: list[IncludeBranch] = []
 
 
-class Grower:
+class IncludeTreeBuilder:
     """Reads included files and records their problems."""
 
     def __init__(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from collectors.definitions.yaml_nodes import Mapping, Scalar, Sequence, boolean, items, mapping, text, texts
 
 if TYPE_CHECKING:
-    from collectors.definitions.gathered import Gathered
+    from collectors.definitions.builder import DefinitionBuilder
     from collectors.definitions.yaml_nodes import Node
 
 MOST = 40
@@ -21,8 +21,14 @@ MOST = 40
 MOST_RULES = 500
 
 
-def ways(
-    out: Gathered, job: Mapping, name: str, *, workflow: Mapping, variables: dict[str, str], most: int
+def variable_sets(
+    out: DefinitionBuilder,
+    job: Mapping,
+    name: str,
+    *,
+    workflow: Mapping,
+    variables: dict[str, str],
+    most: int,
 ) -> list[dict[str, str]]:
     """Return the possible sets of variables of a job, at least one, and evaluate their values. If there are more than
     ``most``, the last set has only the variables common to all; the others stay unknown.
@@ -44,7 +50,7 @@ def ways(
     return [*found[: most - 1], common]
 
 
-def _by_rules(out: Gathered, rules: Node | None, job: str | None) -> list[dict[str, str]]:
+def _by_rules(out: DefinitionBuilder, rules: Node | None, job: str | None) -> list[dict[str, str]]:
     """Return the variables of each rule by which a job runs; an empty set if a rule sets none."""
     found: list[dict[str, str]] = []
     for rule in flat(rules):
@@ -57,7 +63,7 @@ def _by_rules(out: Gathered, rules: Node | None, job: str | None) -> list[dict[s
     return found or [{}]
 
 
-def _matrix(out: Gathered, job: Mapping, name: str) -> list[dict[str, str]]:
+def _matrix(out: DefinitionBuilder, job: Mapping, name: str) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     for entry in items(mapping(job.get("parallel")).get("matrix")):
         keys = [key.text for key, _ in mapping(entry).pairs]

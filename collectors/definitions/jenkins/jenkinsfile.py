@@ -11,8 +11,8 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
+from collectors.definitions.builder import DefinitionBuilder
 from collectors.definitions.definition import HardCoded, Job, JobRunner, Login, Reference, Unresolved, Use
-from collectors.definitions.gathered import Gathered
 from collectors.definitions.jenkins.groovy import closings, masked, strings, without_comments
 from collectors.definitions.shell.variables import Shell, service_of
 from collectors.definitions.yaml_nodes import Scalar
@@ -96,7 +96,7 @@ def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
 
 class _Reader:
     def __init__(self, path: str, source: str, fingerprint: Fingerprint) -> None:
-        self.out = Gathered(path, "jenkinsfile", fingerprint)
+        self.out = DefinitionBuilder(path, "jenkinsfile", fingerprint)
         self.fingerprint = fingerprint
         text = without_comments(source)
         self.texts = list(strings(text))
@@ -338,7 +338,7 @@ class _Reader:
         )  # fmt: skip
 
 
-def _library(out: Gathered, library: str, line: int) -> None:
+def _library(out: DefinitionBuilder, library: str, line: int) -> None:
     name, _, ref = library.partition("@")
     pin: Pin = (
         "none"

@@ -79,7 +79,7 @@ def deploy_targets(
             if deployed is None:
                 continue
             rest = command.words[start + 1 :]
-            cluster = _turn(program, rest)
+            cluster = _selected_cluster(program, rest)
             if cluster is not None:
                 turned["name"] = cluster
             target = deployed(rest, turned.get("name"))
@@ -88,7 +88,7 @@ def deploy_targets(
             break
 
 
-def _turn(program: str, rest: list[str]) -> str | None:
+def _selected_cluster(program: str, rest: list[str]) -> str | None:
     """Return the cluster that a command selects."""
     if program == "aws" and "update-kubeconfig" in rest:
         return _known(option(rest, "--name"))
@@ -228,21 +228,21 @@ _PROGRAMS: dict[str, Callable[[list[str], str | None], str | None]] = {
 
 
 def hard_coded(
-    script: str, judge: Callable[[str, str, Fingerprint], Seen | None], fingerprint: Fingerprint
+    script: str, inspect: Callable[[str, str, Fingerprint], Seen | None], fingerprint: Fingerprint
 ) -> Iterator[tuple[str, int, Seen]]:
     """Yield name, line (from 0) and verdict of secret values in a script. In a comment, a value counts only if its own
     format identifies it as a secret, not because of a name.
     """
     if len(script) > MAX_SCRIPT:
         script = script[:MAX_SCRIPT]
-    told: set[int] = set()
+    reported: set[int] = set()
     for name, value, at in literals(script):
-        seen = judge(name, value, fingerprint)
+        seen = inspect(name, value, fingerprint)
         if seen is not None:
-            told.add(at)
+            reported.add(at)
             yield name, at, seen
     for number, line in enumerate(script.split("\n")):
-        if len(line) < 8 or number in told:
+        if len(line) < 8 or number in reported:
             continue
         comment = line.lstrip().startswith("#")
         named = False
@@ -251,13 +251,13 @@ def hard_coded(
                 value = match["value"]
                 if is_computed(value) or _MOUNTED.match(value):
                     continue
-                seen = judge(match["name"], value, fingerprint)
+                seen = inspect(match["name"], value, fingerprint)
                 if seen is None or (comment and seen.looks_like.startswith(("name:", "high-entropy"))):
                     continue
                 named = True
                 yield match["name"], number, seen
         if not named and _HINT.search(line):
-            seen = judge("script", line, fingerprint)
+            seen = inspect("script", line, fingerprint)
             if seen is not None and seen.looks_like not in {
                 "high-entropy",
                 "connection-string",

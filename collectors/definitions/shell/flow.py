@@ -127,7 +127,7 @@ class _Script:
             for command in _COMMAND.finditer(line):
                 self._command(command, level, number)
             if level is not None and (
-                "PATH" in targets or ("ENV" in targets and not self._kept_apart(line, opened))
+                "PATH" in targets or ("ENV" in targets and not self._is_contained(line, opened))
             ):
                 self._lines.setdefault(number, level)
             if opened is not None:
@@ -145,7 +145,7 @@ class _Script:
                 opened = _Open(match["name"], mark[1], targets, self._is_random(mark[1]))
         return Written(outputs=self._outputs, variables=self._variables, lines=self._lines)
 
-    def _kept_apart(self, line: str, opened: _Open | None) -> bool:
+    def _is_contained(self, line: str, opened: _Open | None) -> bool:
         """Return whether a text cannot break out of its variable: it is one line, or ends at an unpredictable mark."""
         if (opened is not None and opened.random) or ONE_LINE.search(line):
             return True

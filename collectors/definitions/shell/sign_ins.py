@@ -72,7 +72,7 @@ def literals(script: str) -> Iterator[tuple[str, str, int]]:
     if not _WANTED.search(script):
         return
     for command in commands(script, _WANTED):
-        for name, value in _carried(command):
+        for name, value in _credentials_in(command):
             if value and not is_computed(value) and not _ORDINARY.fullmatch(value.strip("<>[]{}")):
                 yield name, value, command.line
 
@@ -167,7 +167,7 @@ def _auth_token(words: list[str]) -> str | None:
     return named or (words[at + 1] if at + 1 < len(words) else None)
 
 
-def _carried(command: Command) -> Iterator[tuple[str, str]]:
+def _credentials_in(command: Command) -> Iterator[tuple[str, str]]:
     """Yield the passwords and tokens in a command's arguments, with a name for each."""
     words = command.words
     program = words[0].rsplit("/", 1)[-1]

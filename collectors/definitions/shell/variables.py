@@ -109,7 +109,7 @@ class Shell:
         for found in sign_ins(script):
             self.sign_ins.append((found, start + found.line))
 
-    def hand(self, pairs: Iterable[tuple[str, str]], *, macros: bool) -> None:
+    def assign(self, pairs: Iterable[tuple[str, str]], *, macros: bool) -> None:
         """Record variables whose value is another variable: ``AWS_SECRET_ACCESS_KEY: $PROD_SECRET``."""
         for key, value in pairs:
             service = service_of(key)

@@ -25,14 +25,14 @@ _MOST_MAPPINGS = 30
 _NUMBER = re.compile(r"-?[\d.]+(?:e[+-]?\d+)?")
 
 
-def placed(merged: Mapping, files: list[Mapping], elsewhere: int) -> Mapping:
+def with_origins(merged: Mapping, files: list[Mapping], elsewhere: int) -> Mapping:
     """Return a merged configuration with the line numbers of its source files. ``files`` are in order of precedence.
     ``elsewhere`` is the line for parts that are in none of them.
     """
-    return _Places(merged, files, elsewhere).root()
+    return _OriginFinder(merged, files, elsewhere).root()
 
 
-class _Held:
+class _SourceItems:
     """The possible source items of a list, in order."""
 
     def __init__(self, flat: list[Node]) -> None:
@@ -57,7 +57,7 @@ class _Held:
         return [*self._mappings[self._number - 1 : self._number], *self._mappings[:_MOST_MAPPINGS]]
 
 
-class _Places:
+class _OriginFinder:
     def __init__(self, merged: Mapping, files: list[Mapping], elsewhere: int) -> None:
         self._merged = merged
         self._files = files
@@ -124,9 +124,9 @@ class _Places:
                 below = self._node(name.text, value, [one for _, one in found])
                 pairs.append((self._key(name, found), below))
             return Mapping(pairs, line, node.column, node.tag)
-        return self._list(key, node, line, _Held(self._flat(places)))
+        return self._list(key, node, line, _SourceItems(self._flat(places)))
 
-    def _list(self, key: str, node: Sequence, line: int, held: _Held) -> Sequence:
+    def _list(self, key: str, node: Sequence, line: int, held: _SourceItems) -> Sequence:
         """Locate a list and its nested lists, which are its references."""
         placed_items: list[Node] = []
         for item in node.items:

@@ -47,7 +47,7 @@ _QUOTED = re.compile(r"'[^'\"]*'")
 """Quoted text in which a shell expands nothing; within double quotes a single quote has no meaning."""
 
 
-class Gathered:
+class DefinitionBuilder:
     """Lists that are filled while a definition is parsed."""
 
     def __init__(self, path: str, kind: Format, fingerprint: Fingerprint) -> None:
@@ -296,9 +296,11 @@ class Gathered:
                 continue  # set by the platform, or requested by a command of this script
             services.setdefault(found.service, (at, []))[1].extend(stored.get(name, name) for name in outside)
         for service, (at, held) in services.items():
-            told = [login.secrets for login in self.logins if login.service == service and login.job == job]
-            names = [name for name in held if name and not any(name in known for known in told)]
-            if told and not names:
+            explicit = [
+                login.secrets for login in self.logins if login.service == service and login.job == job
+            ]
+            names = [name for name in held if name and not any(name in known for known in explicit)]
+            if explicit and not names:
                 continue
             self.logins.append(
                 Login(

@@ -30,7 +30,7 @@ _ARCHIVED = frozenset(
 )  # fmt: skip
 
 
-def foreign_code(workflow: Workflow) -> Iterator[Problem]:
+def third_party_code(workflow: Workflow) -> Iterator[Problem]:
     """Yield third-party code that is not pinned, archived, or known to be vulnerable."""
     for use in workflow.uses:
         name = f"{use.name}@{use.ref}" if use.ref and use.kind != "image" else use.name
