@@ -68,6 +68,7 @@ def _summary(night: Night) -> dict[str, Any]:
         "partial": manifest.partial,
         "rows": manifest.rows,
         "findings": by_status,
+        "figures": [msgspec.structs.asdict(figure) for figure in night.figures.totals()],
         "gaps": list(night.dicts("SELECT * FROM gaps ORDER BY id")),
         "excess": list(night.dicts("SELECT * FROM excess ORDER BY pipeline_id, workload_id")),
         "rules": list(

@@ -53,6 +53,12 @@ def write(night: Night, folder: Path, config: Config) -> list[Path]:  # noqa: AR
     query = "SELECT status, severity, provider, count(*) FROM findings GROUP BY ALL ORDER BY ALL"
     for status, severity, provider, count in night.rows(query):
         findings.labels(status, severity, provider).set(count)
+    for figure in night.figures.totals():
+        text = f"{figure.metric.replace('_', ' ').capitalize()}, see docs/analysis.md"
+        if figure.value is not None:  # what was not measured has no sample
+            gauge(f"figure_{figure.metric}", text).set(figure.value)
+        if figure.unknown is not None:
+            gauge(f"figure_{figure.metric}_unknown", f"{text}: of how many it is unknown").set(figure.unknown)
     rules = gauge("rule_results", "Rule results by status, one for each rule and account", "status")
     for status, count in night.rows("SELECT status, count(*) FROM rule_results GROUP BY ALL ORDER BY ALL"):
         rules.labels(status).set(count)

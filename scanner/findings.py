@@ -140,7 +140,8 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     target_id: str
     """`Identity.id`."""
     kind: str
-    """``trust``, ``trust-pattern``, ``uses``, ``runs_as``, ``member_of``, ``escalation``."""
+    """``trust``, ``trust-pattern`` (from some tokens, or if a condition that was not evaluated passes), ``uses``,
+    ``holds-key``, ``runs_as``, ``member_of``, ``escalation``."""
     evidence: str | None = None
     """The `Trust.id`, `Link.id` or escalation path it is based on."""
     why: str | None = None
@@ -316,13 +317,21 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     metric: str
     """``open_findings``, ``static_credentials``, ``pipelines_without_static_secrets``, ..."""
     dimension: str
-    """``all``, ``severity``, ``provider``, ``owner``, ``surface``."""
+    """``all``, ``severity``, ``category``, ``provider``, ``surface``, ``environment``, ``owner``."""
     dimension_value: str
     """The value of the dimension; empty for ``all``."""
-    value: float
-    """The value of the metric."""
+    value: float | None
+    """The value of the metric; None if it was not measured."""
     unit: str
     """``count``, ``ratio``, ``days``."""
+    numerator: float | None = None
+    """For a ratio: how many meet it."""
+    denominator: float | None = None
+    """Of how many it is known whether they do, for a ratio and for a count with unknown ones."""
+    unknown: float | None = None
+    """How many more there are of which it is not known; None if that cannot occur."""
+    reason: str | None = None
+    """Why it was not measured."""
 
 
 RESULT_TABLES: dict[str, type[msgspec.Struct]] = {

@@ -34,6 +34,10 @@ KIND_COLUMN: dict[str, str] = {
 """The column of a table that holds the kind of its records. The records of other tables have no kinds."""
 
 
+PARTS_ABOUT_USE = frozenset(("last-accessed", "unused-access"))
+"""Parts of grants that tell only when they were used. What is missing there hides no permission."""
+
+
 class DeclaresKinds(Protocol):
     """The declarations of a collector module; ``PARTS`` is optional."""
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from scanner.figures import Figures, read_figures
 from scanner.findings import RESULT_TABLES
 from scanner.records import TABLES
 from scanner.run_coverage import RunCoverage, read_run_coverage
@@ -53,6 +54,11 @@ class Night:
     def coverage(self) -> RunCoverage:
         """How much of the targets was seen."""
         return read_run_coverage(self.tables)
+
+    @cached_property
+    def figures(self) -> Figures:
+        """The figures of the night. Every output reads them here, so that they agree."""
+        return read_figures(self.tables)
 
     def close(self) -> None:
         """Release the connection and its temporary files."""

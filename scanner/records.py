@@ -217,6 +217,11 @@ class Identity(Record, frozen=True, kw_only=True, gc=False):
     """Names of the plain variables that a pipeline's definition reads."""
     logins: list[str] = []
     """How a pipeline signs in to other systems: ``aws:oidc``, ``aws:static``, ``pypi:static``."""
+    is_pipeline: bool = False
+    """True for what runs the jobs of a delivery: a workflow, a pipeline, a build project."""
+    reusable: Literal["only", "also"] | None = None
+    """``only`` if nothing but other pipelines starts it, ``also`` if other pipelines can start it as well; it then runs with
+    their permissions. None if other pipelines cannot call it."""
     tags: dict[str, str] = {}
     """The provider's tags or labels."""
 
@@ -338,6 +343,8 @@ class Grant(Record, frozen=True, kw_only=True, gc=False):
     """The widest action wildcard: ``*``, ``s3:*``, ``NotAction``; None if it lists its actions."""
     confidence: Literal["high", "low"] = "high"
     """low if a boundary, a service control policy or a condition could not be read or evaluated."""
+    escalation_path: str | None = None
+    """The id of the escalation path that gives it, if it follows from the identity's other grants; None for an assigned one."""
     via: str | None = None
     """How it is assigned: ``group Developers``, ``inline``, ``resource policy``."""
     why: str | None = None
@@ -371,6 +378,9 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One must match; for the not- operators, none may match."""
     optional: bool = False
     """True if the test also passes when the claim is absent (IfExists, ForAllValues)."""
+    caller: Literal["address", "account", "organization", "chosen"] | None = None
+    """What the claim is of the calling identity: its address, or the provider's id of its account or organization;
+    ``chosen`` if the caller is free to choose the value, such as a session name. None for other claims."""
 
 
 class Trust(Record, frozen=True, kw_only=True, gc=False):
@@ -384,8 +394,10 @@ class Trust(Record, frozen=True, kw_only=True, gc=False):
     """``https://...`` of an OIDC issuer, the ARN of a principal or provider, the name of a service, or ``*``."""
     tests: list[Test] = []
     """All must pass."""
+    trusted_account: str | None = None
+    """The `Account.id` whose identities are all trusted; None if the trust names an identity, an issuer or everyone."""
     audience: list[str] = []
-    """Accepted audiences; empty if the trust does not check the audience."""
+    """Accepted audiences, with ``*`` as any text; empty if the trust does not check the audience."""
     exposure: Exposure = "unknown"
     """The widest set of callers that can pass, besides the known identities."""
     external: bool | None = None
@@ -415,6 +427,14 @@ class Link(Record, frozen=True, kw_only=True, gc=False):
     """One sentence that explains it."""
     fix: str | None = None
     """The smallest change that removes it, for can_become."""
+    expires_at: datetime | None = None
+    """When it ends, for memberships with an end date."""
+    target_provider: str | None = None
+    """The provider of a target that is known by name only, such as a deployed function without its account."""
+    target_kind: str | None = None
+    """The `Identity.kind` of that target."""
+    target_name: str | None = None
+    """The name of that target, or the end of its address behind ``/`` or ``:``."""
 
 
 class Policy(Record, frozen=True, kw_only=True, gc=False):

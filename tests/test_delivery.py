@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from scanner.records import Account, Credential, Gap, Secret, Test
-from tests.test_reach import PROD, analyzed, grant, identity, link, pipeline, trust
+from tests.test_reach import PROD, analyzed, grant, identity, link, listed, pipeline, trust
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +46,7 @@ NIGHT: tuple[Record, ...] = (
     link("api", "runs_as", "runtime"),
     grant("runtime", "read-data"),
     grant("deployer", "deploy"),
+    listed(),
 )
 """A pipeline ``deploy``, to be added, that is equal to what it delivers."""
 
@@ -95,6 +98,7 @@ def test_a_chain_of_roles_is_followed_to_its_end_and_its_gaps_count(tmp_path: Pa
     chain = (
         pipeline("deploy", "s"),
         identity("boss", account_id=OTHER, address="arn:aws:iam::2:role/boss"),
+        listed(OTHER),
         link("deployer", "can_become", "boss"),
     )
     found = compared(tmp_path, *NIGHT, *chain, grant("boss", "admin"))
@@ -139,7 +143,12 @@ def test_a_stored_key_counts_and_one_that_nobody_knows_leaves_a_doubt(tmp_path: 
 
 
 def test_a_name_is_taken_for_a_workload_of_an_account_that_the_pipeline_reaches(tmp_path: Path) -> None:
-    named = link("deploy", "deploys", "aws:lambda-function-name:mail")
+    named = msgspec.structs.replace(
+        link("deploy", "deploys", "aws:lambda-function-name:mail"),
+        target_provider="aws",
+        target_kind="lambda-function",
+        target_name="mail",
+    )
     mail = workload("mail", address="arn:aws:lambda:eu-west-1:1:function:mail")
     found = compared(tmp_path, *NIGHT, named, mail, pipeline("deploy", "s"))
     assert found[("deploy", "mail")] == ([], True)
@@ -154,7 +163,7 @@ def test_what_a_called_workflow_deploys_its_callers_deploy(tmp_path: Path) -> No
         tmp_path,
         *(record for record in NIGHT if record.id != "deploy-deploys-api"),
         pipeline("caller", "s"),
-        pipeline("called", triggers=["workflow_call"]),
+        pipeline("called", reusable="only"),
         link("caller", "uses", "called"),
         link("called", "deploys", "api"),
         grant("deployer", "read-secrets", role="more"),
@@ -163,7 +172,7 @@ def test_what_a_called_workflow_deploys_its_callers_deploy(tmp_path: Path) -> No
 
 
 def test_a_called_workflow_without_a_caller_is_no_clean_comparison(tmp_path: Path) -> None:
-    found = compared(tmp_path, *NIGHT, pipeline("deploy", triggers=["workflow_call"]))
+    found = compared(tmp_path, *NIGHT, pipeline("deploy", reusable="only"))
     assert found == {("deploy", "api"): ([], False)}
 
 

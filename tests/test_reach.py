@@ -13,6 +13,7 @@ from scanner.analyze.reach import compute
 from scanner.parquet import write_table
 from scanner.records import (
     TABLES,
+    Coverage,
     Credential,
     Gap,
     Grant,
@@ -47,6 +48,7 @@ def pipeline(name: str, *subjects: str, **more: Any) -> Identity:
         kind="github-workflow",
         provider="github",
         account_id="github:repo:1",
+        is_pipeline=True,
         issuer=ISSUER,
         subjects=list(subjects),
         **more,
@@ -68,7 +70,21 @@ def grant(holder: str, *powers: Power, resource: str = "*", role: str = "policy"
     )
 
 
-def trust(target: str, *tests: Test, kind: str = "oidc", issuer: str = ISSUER) -> Trust:
+def listed(account_id: str = PROD) -> Coverage:
+    """Return the evidence that the grants of an account were listed."""
+    return Coverage(
+        id=f"listed-{account_id}",
+        provider="aws",
+        account_id=account_id,
+        collector="aws",
+        target="1",
+        table="grants",
+        call="c",
+        items=1,
+    )
+
+
+def trust(target: str, *tests: Test, kind: str = "oidc", issuer: str = ISSUER, **more: Any) -> Trust:
     return Trust(
         id=f"{target}-trust",
         provider="aws",
@@ -77,6 +93,7 @@ def trust(target: str, *tests: Test, kind: str = "oidc", issuer: str = ISSUER) -
         kind=kind,
         issuer=issuer,
         tests=list(tests),
+        **more,
     )
 
 
@@ -172,8 +189,8 @@ def test_the_shortest_path_is_kept_and_reads_as_a_sentence(tmp_path: Path) -> No
         assert (row["steps"], row["target_id"], row["level"]) == (2, "boss", "admin")
         assert row["path"] == [
             "deploy",
-            "can sign in as role (role) (its token s passes the trust)",
-            "can escalate to boss (role)",
+            "can sign in as role (iam-role) (its token s passes the trust)",
+            "can escalate to boss (iam-role)",
             "has admin on * through AdministratorAccess",
         ]
         assert tables.one("SELECT steps FROM reach WHERE identity_id = 'boss' AND power = 'admin'") == 0
@@ -226,7 +243,12 @@ def test_an_account_trust_needs_a_grant_on_the_other_side(tmp_path: Path) -> Non
         identity("allowed", account_id="aws:account:222222222222"),
         identity("elsewhere", account_id="aws:account:222222222222"),
         identity("powerless", account_id="aws:account:222222222222"),
-        trust("role", kind="account", issuer="arn:aws:iam::222222222222:root"),
+        trust(
+            "role",
+            kind="account",
+            issuer="arn:aws:iam::222222222222:root",
+            trusted_account="aws:account:222222222222",
+        ),
         grant("allowed", "become-other", resource="arn:aws:iam::1:role/*"),
         grant("elsewhere", "become-other", resource="arn:aws:iam::999:role/*"),
         grant("powerless", "change-data"),
@@ -252,6 +274,7 @@ def delivery(
         link("api", "runs_as", "runtime"),
         grant("deployer", *pipeline_powers, role="DeployerPolicy"),
         grant("runtime", *workload_powers),
+        listed(),
         *more,
     )
 
@@ -293,26 +316,26 @@ def escape(source: str, target: str, fix: str | None) -> tuple[Record, ...]:
 @pytest.mark.parametrize(
     ("more", "fix"),
     [
-        ((), "deployer (role): Replace DeployerPolicy with only what deploying api requires."),
+        ((), "deployer (iam-role): Replace DeployerPolicy with only what deploying api requires."),
         (
             (grant("deployer", "admin", role="A", fix="Replace A."),),
-            "deployer (role): Replace A.",
+            "deployer (iam-role): Replace A.",
         ),
         (
             (grant("deployer", "admin", role="A", fix="Replace A."), grant("deployer", "admin", role="B")),
-            "deployer (role): Replace A. 1 more of its grants also gives admin.",
+            "deployer (iam-role): Replace A. 1 more of its grants also gives admin.",
         ),
         (
             (identity("boss"), grant("boss", "admin", fix="Replace it."), *escape("deployer", "boss", "Name the roles.")),
-            "deployer (role): Name the roles.",
+            "deployer (iam-role): Name the roles.",
         ),
         (
             (identity("boss"), grant("boss", "admin", fix="Replace it."), *escape("deployer", "boss", None)),
-            "deployer (role): Remove the permission that lets it become boss (role).",
+            "deployer (iam-role): Remove the permission that lets it become boss (iam-role).",
         ),
         (
             (identity("boss"), grant("boss", "admin", fix="Replace it."), link("deployer", "runs_as", "boss")),
-            "boss (role): Replace it.",
+            "boss (iam-role): Replace it.",
         ),
     ],
     ids=["no advice known", "a grant", "two grants", "an escape", "an escape without advice", "another identity"],

@@ -47,6 +47,8 @@ def _identity(definition: Definition, context: Context, me: str) -> Identity:
         account_id=context.account_id,
         surface="automation",
         kind=context.pipeline(definition.format).kind,
+        is_pipeline=definition.format != "github-action",
+        reusable=_reusable(definition),
         native_id=me.split(":", 2)[2],
         name=definition.name,
         address=context.repository
@@ -68,6 +70,16 @@ def _identity(definition: Definition, context: Context, me: str) -> Identity:
         runner=_runner(definition),
         logins=sorted({f"{login.service}:{login.how}" for login in definition.logins}),
     )
+
+
+def _reusable(definition: Definition) -> Literal["only", "also"] | None:
+    """Return whether other pipelines can call this one.
+
+    https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows#workflow_call
+    """
+    if "workflow_call" not in definition.triggers:
+        return None
+    return "only" if set(definition.triggers) == {"workflow_call"} else "also"
 
 
 def _runner(definition: Definition) -> str | None:
@@ -138,6 +150,10 @@ def _resolved(text: str, context: Context, environment: str | None = None) -> st
     return _SHELL_VARIABLE.sub(lambda match: values.get(match["name"], match.group()), text)
 
 
+_NAMED = re.compile(r"(?P<provider>[^:]+):(?P<kind>[^:]+)-name:(?P<name>.+)")
+"""A workload that a definition names without its account: ``aws:lambda-function-name:mail``."""
+
+
 def _links(definition: Definition, context: Context, me: str) -> Iterator[Record]:
     yielded: set[tuple[str, str]] = set()
 
@@ -145,6 +161,7 @@ def _links(definition: Definition, context: Context, me: str) -> Iterator[Record
         if (relation, target) in yielded:
             return
         yielded.add((relation, target))
+        named = _NAMED.fullmatch(target) if relation == "deploys" else None
         yield Link(
             id=record_id(context.provider, "link", _digest(me, relation, target)),
             provider=context.provider,
@@ -154,6 +171,9 @@ def _links(definition: Definition, context: Context, me: str) -> Iterator[Record
             target_id=target,
             evidence=definition.where(line),
             why=why,
+            target_provider=named["provider"] if named else None,
+            target_kind=named["kind"] if named else None,
+            target_name=named["name"] if named else None,
         )
 
     for login in definition.logins:

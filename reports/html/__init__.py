@@ -25,6 +25,7 @@ from reports.html.page import read_page
 from reports.html.queries import plural
 from reports.html.trend import HEIGHT, WIDTH, read_trend
 from scanner.config import Section
+from scanner.figures import figure_text
 from scanner.findings import SEVERITIES
 from scanner.run_coverage import coverage_sentence
 from scanner.safe_text import NAME, plain
@@ -132,7 +133,7 @@ def _environment() -> Environment:
         "moment": _moment,
         "web_address": web_address,
         "name": _name,
-        "figure": _figure,
+        "figure": figure_text,
     }
     environment.globals |= {
         "plural": plural,
@@ -155,15 +156,6 @@ def _shown(value: Any) -> Any:
 def _name(value: str | None) -> str:
     """Truncate a name."""
     return "unknown" if value is None else plain(value, NAME)
-
-
-def _figure(value: float, unit: str) -> str:
-    """Return a metric with its unit."""
-    if unit == "ratio":
-        return f"{value * 100:.1f} %"
-    if unit == "days":
-        return plural(round(value), "day")
-    return f"{value:,.0f}"
 
 
 def _day(value: datetime) -> str:

@@ -42,11 +42,13 @@ def read_delivery(night: Night) -> DeliveryComparison:
     figures = first(
         night,
         """
-        SELECT count(*) FILTER (WHERE len(excess) = 0 AND complete) AS equal, count(DISTINCT pipeline_id) AS pipelines,
-               count(DISTINCT pipeline_id) FILTER (WHERE len(excess) > 0) AS in_excess
-        FROM excess
+        SELECT count(*) FILTER (WHERE len(excess) = 0 AND complete) AS equal FROM excess
         """,
     )
     return DeliveryComparison(
-        excess, int(figures["equal"]), unknown, int(figures["pipelines"]), int(figures["in_excess"])
+        excess,
+        int(figures["equal"]),
+        unknown,
+        night.figures.count("pipelines_compared"),
+        night.figures.count("pipelines_exceeding_their_workload"),
     )

@@ -46,7 +46,7 @@ def read_inventory(night: Night) -> Inventory:
     credentials = cut(
         night,
         """
-        SELECT provider, kind, count(*) AS total, count(*) FILTER (WHERE lifetime = 'static') AS static,
+        SELECT provider, kind, count(*) AS total, count(*) FILTER (WHERE lifetime = 'static' AND coalesce(enabled, true)) AS static,
                count(*) FILTER (WHERE never_expires) AS endless, count(*) FILTER (WHERE never_used) AS never,
                count(*) FILTER (WHERE last_used_at IS NULL AND never_used IS NOT true) AS unknown
         FROM credentials GROUP BY provider, kind ORDER BY total DESC, provider, kind

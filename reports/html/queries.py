@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from scanner.findings import SEVERITIES
-
 if TYPE_CHECKING:
     from datetime import datetime
 
     from scanner.night import Night
 
-OPEN = "status IN ('new', 'open', 'reopened')"
 ROWS = 60
 """The default maximum number of rows of a list."""
 
@@ -42,12 +39,6 @@ def cut(night: Night, query: str, limit: int = ROWS, params: dict[str, Any] | No
 def first(night: Night, query: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the only row of an aggregate query."""
     return next(night.dicts(query, params))
-
-
-def by_severity(night: Night, where: str) -> dict[str, int]:
-    """Count the findings that meet a condition by severity, most severe first."""
-    found = dict(night.rows(f"SELECT severity, count(*) FROM findings WHERE {where} GROUP BY severity"))
-    return {severity: int(found.get(severity, 0)) for severity in SEVERITIES}
 
 
 def utc(moment: datetime) -> datetime:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reports.html.queries import first, plural, utc
+from reports.html.queries import first, plural
+from scanner.figures import figure_text, share_text
 
 if TYPE_CHECKING:
+    from scanner.figures import Figures
     from scanner.night import Night
 
 
@@ -24,7 +26,6 @@ class Question(NamedTuple):
 
 def read_questions(night: Night) -> list[Question]:
     """Return tonight's answers to the five questions."""
-    as_of = {"as_of": utc(night.as_of)}
     who = first(
         night,
         """
@@ -45,38 +46,15 @@ def read_questions(night: Night) -> list[Question]:
         FROM reach r JOIN identities i ON i.id = r.identity_id WHERE i.surface = 'automation'
         """,
     )
-    made = first(
+    loose = first(
         night,
         """
-        SELECT count(*) AS artifacts, count(*) FILTER (WHERE signed) AS signed, count(*) FILTER (WHERE provenance) AS provenance,
-               count(*) FILTER (WHERE sbom) AS sbom, count(*) FILTER (WHERE signed IS NULL) AS unknown,
-               count(*) FILTER (WHERE mutable_tag) AS mutable
-        FROM artifacts
+        SELECT (SELECT count(*) FROM artifacts WHERE mutable_tag) AS mutable,
+               (SELECT count(*) FROM controls WHERE enforcement = 'absent') AS absent,
+               (SELECT count(*) FROM credentials WHERE last_used_at IS NULL AND never_used IS NOT true) AS unused
         """,
     )
-    gates = first(
-        night,
-        """
-        SELECT count(*) AS controls, count(*) FILTER (WHERE enforcement = 'enforced') AS enforced,
-               count(*) FILTER (WHERE enforcement = 'absent') AS absent,
-               (SELECT count(*) FROM rollouts WHERE pinned) AS pinned, (SELECT count(*) FROM rollouts) AS rollouts,
-               (SELECT count(*) FROM rollouts WHERE pinned IS NULL) AS unknown
-        FROM controls
-        """,
-    )
-    ends = first(
-        night,
-        """
-        SELECT count(*) AS credentials, count(*) FILTER (WHERE lifetime = 'static') AS static,
-               count(*) FILTER (WHERE expires_at >= $as_of AND expires_at < $as_of + to_days(30)) AS soon,
-               count(*) FILTER (WHERE last_used_at IS NULL AND never_used IS NOT true) AS unknown,
-               median(date_diff('day', created_at, $as_of)) FILTER (WHERE lifetime = 'static') AS age
-        FROM credentials
-        """,
-        as_of,
-    )
-    figures = dict(night.rows("SELECT metric, value FROM metrics WHERE dimension = 'all'"))
-    age = f" Their median age is {ends['age']:,.0f} days." if ends["age"] is not None else ""
+    figures = night.figures
     return [
         Question(
             "Which identity acted?",
@@ -96,55 +74,44 @@ def read_questions(night: Night) -> list[Question]:
         ),
         Question(
             "What did it produce?",
-            f"{plural(made['artifacts'], 'artifact')} found: {made['signed']:,} signed, {made['provenance']:,} with provenance, "
-            f"{made['sbom']:,} with an SBOM.",
-            f"Signature unknown for {made['unknown']:,}.",
+            f"{plural(figures.count('artifacts'), 'artifact')} found. "
+            f"Signed: {share_text(figures.of('signed_artifacts'), 'artifact')}. "
+            f"With provenance: {share_text(figures.of('artifacts_with_provenance'), 'artifact')}. "
+            f"With an SBOM: {share_text(figures.of('artifacts_with_sbom'), 'artifact')}.",
+            "",
             "inventory",
             "Inventory",
         ),
         Question(
             "Should the next stage rely on it?",
-            f"{gates['enforced']:,} of {plural(gates['controls'], 'gate')} enforced, {gates['absent']:,} absent. "
-            f"{gates['pinned']:,} of {plural(gates['rollouts'], 'workload')} run a pinned digest. {plural(made['mutable'], 'artifact')} with a mutable tag.",
-            f"Pinning unknown for {gates['unknown']:,}.",
+            f"Enforced: {share_text(figures.of('gates_enforced'), 'gate')}; {loose['absent']:,} absent. "
+            f"With a pinned digest: {share_text(figures.of('pinned_workloads'), 'workload')}. "
+            f"{plural(loose['mutable'], 'artifact')} with a mutable tag.",
+            "",
             "findings",
             "Integrity findings",
             "integrity",
         ),
         Question(
             "When should that access end?",
-            f"{ends['static']:,} of {plural(ends['credentials'], 'credential')} are static.{age} "
-            f"{ends['soon']:,} expire within 30 days.{_shares(figures)}",
-            f"Last use unknown for {ends['unknown']:,}.{_unjudged(figures)}",
+            _ends(figures),
+            f"Last use unknown for {loose['unused']:,}.",
             "exceptions",
             "Exceptions",
         ),
     ]
 
 
-def _shares(figures: dict[str, float]) -> str:
-    """Return how many pipelines and identities use no static secrets; empty if there is no metric."""
-    said = ""
-    for share, total, unknown, one, many, does in (
-        ("pipelines_without_static_secrets", "pipelines", "pipelines_of_unknown_secrets", "pipeline", "pipelines",
-         "use no stored secret"),
-        ("automation_with_short_lived_credentials", "automation_signing_in", "automation_of_unknown_credentials",
-         "automation identity that signs in", "automation identities that sign in",
-         "use only short-lived or federated credentials"),
-    ):  # fmt: skip
-        if share in figures:
-            judged = figures[total] - figures[unknown]
-            said += f" {round(figures[share] * judged):,} of {plural(round(judged), one, many)} {does}."
-    return said
-
-
-def _unjudged(figures: dict[str, float]) -> str:
-    """Return for how many pipelines and identities this is unknown."""
-    pipelines = round(figures.get("pipelines_of_unknown_secrets", 0))
-    automation = round(figures.get("automation_of_unknown_credentials", 0))
-    if not pipelines and not automation:
-        return ""
+def _ends(figures: Figures) -> str:
+    """Return how much access has no end, and how many pipelines and identities do without it."""
+    static, age = figures.of("static_credentials"), figures.of("median_age_of_static_credentials")
+    pipelines = share_text(figures.of("pipelines_without_static_secrets"), "pipeline")
+    automation = share_text(
+        figures.of("automation_with_short_lived_credentials"), "automation identity", "automation identities"
+    )
+    old = f" Their median age is {figure_text(age.value, age.unit)}." if age.value is not None else ""
     return (
-        f" {plural(pipelines, 'more pipeline', 'more pipelines')} and "
-        f"{plural(automation, 'more automation identity', 'more automation identities')} could not be assessed."
+        f"{static.value:,.0f} of {plural(figures.count('credentials'), 'credential')} are static.{old} "
+        f"{figures.count('credentials_expiring_soon'):,} expire within 30 days. "
+        f"Without a stored secret: {pipelines}. With only short-lived or federated credentials: {automation}."
     )

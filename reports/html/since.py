@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reports.html.queries import Cut, by_severity, cut, plural, utc
+from reports.html.queries import Cut, cut, plural, utc
 
 if TYPE_CHECKING:
     from scanner.night import Night
@@ -30,18 +30,37 @@ _BRIEF = (
 )
 
 
+TRANSITIONS = (
+    ("open_before", "open", "Open in the previous run", ""),
+    ("became_new", "new", "+ new", "first found in this run"),
+    ("became_reopened", "reopened", "+ reopened", "resolved earlier, found again"),
+    ("became_unexcepted", "open", "+ no longer excepted", "its exception ended or no longer matches"),
+    ("became_observed", "open", "+ checked again", "not checked in the previous run"),
+    ("became_resolved", "resolved", "- resolved", "no longer found, with complete inputs"),
+    ("became_excepted", "excepted", "- excepted", "accepted by an exception since this run"),
+    ("became_unobserved", "unobserved", "- not checked", "not checked in this run, so not resolved"),
+    ("became_error", "error", "- failed", "its rule failed"),
+    ("open_findings", "open", "Open in this run", ""),
+)
+"""Figure, status, label and meaning. The rows add up, from top to bottom."""
+
+
 def read_since(night: Night) -> Since:
     """Return the changes of findings since the previous run."""
     rows = []
-    for status, meaning in (
-        ("new", "first found in this run"),
-        ("reopened", "resolved earlier, found again"),
-        ("resolved", "no longer found, with complete inputs"),
-        ("unobserved", "not checked in this run, so not resolved"),
-        ("excepted", "accepted by an active exception"),
-    ):
-        counts = by_severity(night, f"status = '{status}'")
-        rows.append({"status": status, "meaning": meaning, "counts": counts, "total": sum(counts.values())})
+    for figure, status, label, meaning in TRANSITIONS:
+        counts = night.figures.by_severity(figure)
+        total = night.figures.count(figure)
+        rows.append(
+            {
+                "figure": figure,
+                "status": status,
+                "label": label,
+                "meaning": meaning,
+                "counts": counts,
+                "total": total,
+            }
+        )
     order = "ORDER BY rank DESC, id"
     arrived = f"SELECT {_BRIEF} FROM findings WHERE status IN ('new', 'reopened') {order}"
     gone = f"SELECT {_BRIEF} FROM findings WHERE status = 'resolved' {order}"

@@ -19,6 +19,8 @@ WIDTH, HEIGHT = 180, 32
 class TrendLine(NamedTuple):
     """One metric over the runs."""
 
+    key: str
+    """``open_findings`` or ``open_findings/critical``."""
     name: str
     unit: str
     values: list[float | None]
@@ -67,6 +69,7 @@ CHOSEN = (
 """The metrics shown, as metric, dimension and dimension value, in display order."""
 
 Figures = dict[tuple[str, str, str], tuple[float, str]]
+"""Value and unit of what was measured, by metric, dimension and dimension value."""
 
 
 def read_trend(night: Night) -> Trend:
@@ -88,16 +91,12 @@ def read_trend(night: Night) -> Trend:
 
 
 def _figures(metrics: list[Metric]) -> Figures:
-    """Return a run's metrics, with the share of static credentials added."""
-    found = {
+    """Return what a run measured."""
+    return {
         (metric.metric, metric.dimension, metric.dimension_value): (metric.value, metric.unit)
         for metric in metrics
+        if metric.value is not None
     }
-    static = found.get(("static_credentials", "all", ""))
-    credentials = found.get(("credentials", "all", ""))
-    if static and credentials and credentials[0]:
-        found["share_of_static_credentials", "all", ""] = (static[0] / credentials[0], "ratio")
-    return found
 
 
 def _line(key: tuple[str, str, str], figures: list[tuple[float, str] | None]) -> TrendLine:
@@ -117,6 +116,7 @@ def _line(key: tuple[str, str, str], figures: list[tuple[float, str] | None]) ->
     name, _, part = key
     words = name.replace("_", " ")
     return TrendLine(
+        key=f"{name}/{part}" if part else name,
         name=f"{words}, {part}" if part else words,
         unit=unit,
         values=values,

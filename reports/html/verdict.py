@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from reports.html.queries import OPEN, by_severity, first, plural, utc
+from reports.html.queries import first, plural
 from scanner.run_coverage import coverage_sentence
 from scanner.safe_text import NAME, plain
 
 if TYPE_CHECKING:
     from reports.html.delivery import DeliveryComparison
     from scanner.night import Night
+    from scanner.records import Severity
 
 
 class Verdict(NamedTuple):
     """Coverage and result of the run."""
 
-    complete: bool
+    seen: Literal["all", "part", "nothing"]
+    """How much of what was to be read was read. If nothing was, no figure of findings means anything."""
     coverage: list[str]
     words: list[str]
-    open: dict[str, int]
-    new: dict[str, int]
-    total: int
-    unowned: int
-    overdue: int
-    unobserved: int
+    open: dict[Severity, int]
+    new: dict[Severity, int]
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was read."""
+        return self.seen == "all"
 
 
 def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
@@ -77,48 +80,42 @@ def _coverage_lines(night: Night) -> tuple[bool, list[str]]:
 def read_verdict(night: Night, delivery: DeliveryComparison) -> Verdict:
     """Return the summary: coverage gaps first, then the findings."""
     complete, coverage = _coverage_lines(night)
-    still = by_severity(night, OPEN)
-    new = by_severity(night, "status IN ('new', 'reopened')")
-    figures = first(
-        night,
-        f"""
-        SELECT count(*) FILTER (WHERE {OPEN}) AS total, count(*) FILTER (WHERE {OPEN} AND owner IS NULL) AS unowned,
-               count(*) FILTER (WHERE {OPEN} AND due_at::DATE < $as_of::DATE) AS overdue,
-               count(*) FILTER (WHERE status = 'unobserved') AS unobserved,
-               count(*) FILTER (WHERE status = 'error') AS errors
-        FROM findings
-        """,
-        {"as_of": utc(night.as_of)},
+    nothing = night.coverage.listings_answered == 0
+    return Verdict(
+        seen="all" if complete else "nothing" if nothing else "part",
+        coverage=coverage,
+        words=_words(night, delivery, nothing=nothing),
+        open=night.figures.by_severity("open_findings"),
+        new=night.figures.by_severity("new_findings"),
     )
+
+
+def _words(night: Night, delivery: DeliveryComparison, *, nothing: bool) -> list[str]:
+    figures = night.figures
+    total, unobserved = figures.count("open_findings"), figures.count("unobserved_findings")
     words = []
     if delivery.pipelines_in_excess:
         words.append(
             f"{delivery.pipelines_in_excess:,} of {plural(delivery.pipelines, 'pipeline')} that deploy a workload "
             f"{'has' if delivery.pipelines_in_excess == 1 else 'have'} more access than the workload."
         )
-    if figures["total"]:
+    if total:
+        still = figures.by_severity("open_findings")
         urgent = still["critical"] + still["high"]
+        unowned, overdue = figures.count("unowned_findings"), figures.count("overdue_findings")
         words.append(
-            f"{plural(figures['total'], 'finding')} {'is' if figures['total'] == 1 else 'are'} open, {urgent:,} of them critical or high"
-            + (f"; {figures['unowned']:,} have no owner" if figures["unowned"] else "")
-            + (f"; {figures['overdue']:,} are overdue." if figures["overdue"] else ".")
+            f"{plural(total, 'finding')} {'is' if total == 1 else 'are'} open, {urgent:,} of them critical or high"
+            + (f"; {unowned:,} have no owner" if unowned else "")
+            + (f"; {overdue:,} are overdue." if overdue else ".")
         )
+    elif nothing:
+        words.append("Nothing was read, so it is unknown whether anything is wrong.")
     else:
         words.append("No open findings in the data collected.")
-    if figures["unobserved"]:
+    if unobserved:
         words.append(
-            f"{plural(figures['unobserved'], 'earlier finding')} could not be checked in this run and count as neither open nor resolved."
+            f"{plural(unobserved, 'earlier finding')} could not be checked in this run and count as neither open nor resolved."
         )
-    if figures["errors"]:
-        words.append(f"{plural(figures['errors'], 'subject')} could not be evaluated because of an error.")
-    return Verdict(
-        complete=complete,
-        coverage=coverage,
-        words=words,
-        open=still,
-        new=new,
-        total=int(figures["total"]),
-        unowned=int(figures["unowned"]),
-        overdue=int(figures["overdue"]),
-        unobserved=int(figures["unobserved"]),
-    )
+    if errors := figures.count("error_findings"):
+        words.append(f"{plural(errors, 'subject')} could not be evaluated because of an error.")
+    return words

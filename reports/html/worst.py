@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.html.queries import OPEN, Cut, cut
+from reports.html.queries import Cut, cut
+from scanner.analyze.metrics import OPEN
 
 if TYPE_CHECKING:
     from scanner.night import Night

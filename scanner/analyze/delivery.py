@@ -4,21 +4,22 @@ Every deployment needs the powers deploy, change-delivery and read. What else a 
 not have is the excess. Powers of a pipeline on its own platform, such as its repository, are not compared with the
 cloud permissions of a workload.
 
-A comparison is complete only if nothing on either path can hide a power: no gap in an account on the path, no role
-missing from the inventory, and no stored key of unknown identity.
+A comparison is complete only if nothing on either path can hide a power: docs/analysis.md lists what can.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scanner.findings import Excess, ExcessStep
+from scanner.kinds import PARTS_ABOUT_USE
 from scanner.records import POWERS, Level, Power, level_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from scanner.tables import Tables
 
@@ -58,6 +59,10 @@ class Graph(NamedTuple):
     own: dict[str, Own]
     dark: frozenset[str]
     """Identities whose powers may be incomplete: see `_DARK`."""
+    unlisted: frozenset[str]
+    """Identities whose own grants were never listed."""
+    pipelines: dict[str, str]
+    """Pipelines, with their providers."""
 
     def name(self, identity: str) -> str:
         """Return the display name of an identity."""
@@ -78,31 +83,34 @@ class Closure(NamedTuple):
 
 # What a called pipeline deploys, its callers deploy with their own permissions.
 DELIVERING_LINKS = """
-    WITH RECURSIVE told AS (
-        SELECT source_id AS pipeline, target_id AS target FROM links WHERE relation = 'deploys'
+    WITH RECURSIVE uses AS (
+        SELECT source_id, target_id FROM links WHERE relation = 'uses' AND coalesce(expires_at > $as_of, true)
+    ), told AS (
+        (SELECT source_id AS pipeline, target_id AS target FROM links
+         WHERE relation = 'deploys' AND coalesce(expires_at > $as_of, true)
+         UNION
+         SELECT pipeline_id, workload_id FROM deployments WHERE pipeline_id IS NOT NULL AND workload_id IS NOT NULL)
         UNION
-        SELECT u.source_id, t.target FROM told AS t JOIN links AS u ON u.relation = 'uses' AND u.target_id = t.pipeline
-        JOIN identities AS called ON called.id = t.pipeline AND list_contains(called.triggers, 'workflow_call')
+        SELECT u.source_id, t.target FROM told AS t JOIN uses AS u ON u.target_id = t.pipeline
+        JOIN identities AS called ON called.id = t.pipeline AND called.reusable IS NOT NULL
         JOIN identities AS caller ON caller.id = u.source_id AND caller.surface = 'automation'
     )
     SELECT t.pipeline, t.target FROM told AS t LEFT JOIN identities AS p ON p.id = t.pipeline
     WHERE coalesce(p.enabled, true)
-      AND NOT (coalesce(p.triggers = ['workflow_call'], false)
-               AND EXISTS (FROM links AS u WHERE u.relation = 'uses' AND u.target_id = t.pipeline))
+      AND NOT (coalesce(p.reusable = 'only', false) AND t.pipeline IN (SELECT target_id FROM uses))
 """
 """Which pipeline deploys what."""
 
-# Definition files often name a workload without its account. Such links end at ``provider:kind-name:NAME``.
+# Definition files often name a workload without its account.
 DEPLOYED_NAMES = """
     WITH asked AS (
-        SELECT DISTINCT target AS target_id,
-               regexp_extract(target, '^([^:]+):([^:]+)-name:(.+)$', ['provider', 'kind', 'name']) AS part
-        FROM delivering WHERE regexp_matches(target, '^[^:]+:[^:]+-name:.+$')
+        SELECT DISTINCT target_id, target_provider, target_kind, target_name FROM links
+        WHERE relation = 'deploys' AND target_name IS NOT NULL AND coalesce(expires_at > $as_of, true)
     )
-    SELECT asked.target_id, i.id, i.account_id
-    FROM asked JOIN identities i ON i.provider = asked.part.provider AND i.kind = asked.part.kind
-         AND (i.name = asked.part.name OR ends_with(i.address, '/' || asked.part.name)
-              OR ends_with(i.address, ':' || asked.part.name))
+    SELECT DISTINCT asked.target_id, i.id, i.account_id
+    FROM asked JOIN identities i ON i.provider = asked.target_provider AND i.kind = asked.target_kind
+         AND (i.name = asked.target_name OR ends_with(i.address, '/' || asked.target_name)
+              OR ends_with(i.address, ':' || asked.target_name))
 """
 """The workloads that a deployed name can refer to."""
 
@@ -123,7 +131,7 @@ _NEAR = """
 """
 
 
-def _graph(tables: Tables) -> Graph:
+def _graph(tables: Tables, night: dict[str, Any]) -> Graph:
     """Read the part of the graph reachable from the compared identities, usually a small one."""
     steps: dict[str, list[Step]] = {}
     query = """
@@ -132,50 +140,96 @@ def _graph(tables: Tables) -> Graph:
     """
     for source, target, what, because in tables.rows(query):
         steps.setdefault(source, []).append(Step(target, ExcessStep(what=what, because=because)))
-    dark = frozenset(row[0] for row in tables.rows(_DARK))
-    return Graph(steps, dict(tables.rows("SELECT id, name FROM near")), _own(tables), dark)
+    return Graph(
+        steps,
+        dict(tables.rows("SELECT id, name FROM near")),
+        _own(tables, night),
+        frozenset(row[0] for row in tables.rows(_DARK, night)),
+        frozenset(row[0] for row in tables.rows(_UNLISTED)),
+        dict(tables.rows(_OF_PLATFORM)),
+    )
 
 
-_DARK = """
-    WITH around AS (SELECT id FROM near UNION SELECT id FROM compared)
-    SELECT i.id FROM gaps AS g JOIN identities AS i ON i.account_id = g.account_id JOIN around AS a ON a.id = i.id
-    WHERE g."table" = '*' OR g."table" IN ('grants', 'trusts', 'links') AND coalesce(g.kind, '') NOT IN
-                                              ('last-accessed', 'fine-grained-pat', 'resource-policy')
-       OR g."table" = 'identities' AND (g.kind IS NULL OR g.kind IN (i.kind, 'iam-role'))
+_HIDING = "'identities', 'credentials', 'secrets', 'grants', 'trusts', 'links'"
+"""Tables in which what was not listed could be a power, or a way to one."""
+_USE = ", ".join(f"'{part}'" for part in sorted(PARTS_ABOUT_USE))
+
+# What is known of an account: gaps there, and of what it inherits from the accounts above it.
+_ABOVE = """
+    WITH RECURSIVE above AS (
+        SELECT id AS account_id, parent_id AS ancestor, 1 AS levels FROM accounts WHERE parent_id IS NOT NULL
+        UNION ALL
+        SELECT above.account_id, a.parent_id, levels + 1 FROM above JOIN accounts AS a ON a.id = above.ancestor
+        WHERE a.parent_id IS NOT NULL AND levels < 32
+    ), around AS (SELECT id FROM near UNION SELECT id FROM compared)
+"""
+
+_DARK = f"""
+    {_ABOVE}
+    SELECT i.id FROM identities AS i JOIN around AS n ON n.id = i.id
+    WHERE i.account_id IN (SELECT account_id FROM gaps
+                           WHERE "table" = '*' OR "table" IN ({_HIDING}) AND coalesce(kind, '') NOT IN ({_USE}))
+       OR i.account_id IN (SELECT above.account_id FROM above JOIN gaps AS g ON g.account_id = above.ancestor
+                           WHERE g."table" IN ('*', 'secrets'))
     UNION
     SELECT l.source_id FROM links AS l JOIN around AS a ON a.id = l.source_id
-    WHERE l.relation IN ('uses', 'runs_as') AND l.target_id NOT IN (SELECT id FROM identities)
+    WHERE l.relation IN ('uses', 'runs_as', 'member_of', 'can_become') AND coalesce(l.expires_at > $as_of, true)
+      AND l.target_id NOT IN (SELECT id FROM identities)
+    UNION
+    SELECT r.identity_id FROM received_secrets AS r JOIN around AS a ON a.id = r.identity_id
+         JOIN secrets AS s ON s.id = r.secret_id LEFT JOIN credentials AS c ON c.id = s.credential_id
+    WHERE c.id IS NULL
+       OR coalesce(c.enabled, true) AND coalesce(c.expires_at > $as_of, true)
+          AND c.identity_id NOT IN (SELECT id FROM identities)
+    UNION
+    SELECT o.id FROM (SELECT i.id, unnest(i.logins) AS login FROM identities AS i JOIN around AS a ON a.id = i.id) AS o
+    WHERE ends_with(o.login, ':static')
+      AND o.login IN (SELECT provider || ':static' FROM identities
+                      UNION SELECT target_provider || ':static' FROM links
+                      WHERE relation = 'deploys' AND target_provider IS NOT NULL)
+      AND NOT EXISTS (FROM edges AS e JOIN identities AS k ON k.id = e.target_id
+                      WHERE e.source_id = o.id AND e.kind = 'holds-key' AND k.provider || ':static' = o.login)
     UNION
     SELECT i.id FROM identities AS i JOIN around AS a ON a.id = i.id
-    WHERE list_has_any(i.logins, (SELECT list(DISTINCT coalesce(w.provider, split_part(d.target, ':', 1)) || ':static')
-                                  FROM delivering AS d LEFT JOIN identities AS w ON w.id = d.target))
-      AND NOT EXISTS (FROM edges AS e WHERE e.source_id = i.id AND e.kind = 'holds-key')
-    UNION
-    SELECT i.id FROM identities AS i JOIN around AS a ON a.id = i.id
-    WHERE i.triggers = ['workflow_call']
-      AND NOT EXISTS (FROM links AS u WHERE u.relation = 'uses' AND u.target_id = i.id)
+    WHERE i.reusable = 'only'
+      AND i.id NOT IN (SELECT target_id FROM links WHERE relation = 'uses' AND coalesce(expires_at > $as_of, true))
 """
-"""Identities whose powers may be incomplete: those in an account with a gap, those that use a role missing from the
-inventory, those with a static sign-in to the workload's cloud by an unknown key, and pipelines with unknown callers."""
+"""Identities whose powers may be incomplete: something in their account was not read; they lead to an identity that is not in
+the inventory; they hold a key of nobody known, or sign in by one; or their callers are unknown."""
 
+_UNLISTED = f"""
+    {_ABOVE}, listed AS (SELECT account_id FROM coverage WHERE "table" = 'grants')
+    SELECT i.id FROM identities AS i JOIN around AS n ON n.id = i.id
+    WHERE i.account_id NOT IN (FROM listed)
+      AND i.account_id NOT IN (SELECT account_id FROM above WHERE ancestor IN (FROM listed))
+"""
+"""Identities of accounts whose grants nobody listed: that they have none proves nothing."""
+
+_OF_PLATFORM = """
+    SELECT i.id, i.provider FROM identities AS i
+    WHERE i.is_pipeline AND i.id IN (SELECT id FROM near) OR i.id IN (SELECT pipeline FROM delivering)
+"""
+"""The pipelines, and whatever else delivers, with their providers."""
 
 _ESCAPES = """
     SELECT source_id, target_id, fix FROM links
-    WHERE relation = 'can_become' AND source_id IN (SELECT id FROM near) ORDER BY id
+    WHERE relation = 'can_become' AND coalesce(expires_at > $as_of, true) AND source_id IN (SELECT id FROM near) ORDER BY id
 """
 
 
-def _own(tables: Tables) -> dict[str, Own]:
+def _own(tables: Tables, night: dict[str, Any]) -> dict[str, Own]:
     query = """
         SELECT identity_id, bool_or(level = 'unknown' OR confidence = 'low'),
                list({'powers': powers, 'role': role, 'resource': resource, 'fix': fix} ORDER BY id)
-        FROM grants WHERE identity_id IN (SELECT id FROM near UNION ALL SELECT id FROM compared) GROUP BY identity_id
+        FROM grants WHERE identity_id IN (SELECT id FROM near UNION ALL SELECT id FROM compared)
+          AND coalesce(expires_at > $as_of, true)
+        GROUP BY identity_id
     """
     escapes: dict[str, dict[str, str | None]] = {}
-    for source, target, fix in tables.rows(_ESCAPES):
+    for source, target, fix in tables.rows(_ESCAPES, night):
         escapes.setdefault(source, {}).setdefault(target, fix)
     found: dict[str, Own] = {}
-    for identity, unknown, grants in tables.rows(query):
+    for identity, unknown, grants in tables.rows(query, night):
         role: dict[Power, str] = {}
         resource: dict[Power, str] = {}
         fixes: dict[Power, list[str | None]] = {}
@@ -190,10 +244,10 @@ def _own(tables: Tables) -> dict[str, Own]:
     return found
 
 
-def _closure(start: str, graph: Graph, *, own: bool = True) -> Closure:
+def _closure(start: str, graph: Graph, provider: str) -> Closure:
     """Follow the graph from an identity and collect every power on the way, nearest holder first.
 
-    ``own`` says whether the identity's direct grants count.
+    ``provider`` is that of the workload. What pipelines of another provider may do on their own platform does not count.
     """
     way: dict[str, list[ExcessStep]] = {start: []}
     powers: dict[Power, list[ExcessStep]] = {}
@@ -203,8 +257,9 @@ def _closure(start: str, graph: Graph, *, own: bool = True) -> Closure:
     before: dict[str, str] = {}
     while queue:
         node = queue.popleft()
-        mine = graph.own.get(node) if own or node != start else None
-        unknown |= node in graph.dark
+        counts = graph.pipelines.get(node, provider) == provider
+        mine = graph.own.get(node) if counts else None
+        unknown |= node in graph.dark or (counts and node in graph.unlisted)
         if mine is not None:
             unknown |= mine.unknown
             for power in mine.powers:
@@ -266,7 +321,7 @@ class Delivery(NamedTuple):
     """False if only the name matches and the pipeline reaches nothing in the workload's account."""
 
 
-def _deliveries(tables: Tables, reached: dict[str, Closure], graph: Graph) -> Iterator[Delivery]:
+def _deliveries(tables: Tables, graph: Graph) -> Iterator[Delivery]:
     """Yield what each pipeline deploys. A name found in several accounts means those the pipeline can sign in to."""
     named: dict[str, list[tuple[str, str]]] = {}
     for target, identity, account in tables.rows("FROM deployed_names ORDER BY ALL"):
@@ -277,6 +332,7 @@ def _deliveries(tables: Tables, reached: dict[str, Closure], graph: Graph) -> It
             "WHERE id IN (SELECT n.id FROM near AS n JOIN steps AS s ON s.target = n.node)"
         )
     )
+    homes: dict[str, set[str | None]] = {}
     query = """
         SELECT DISTINCT d.pipeline, coalesce(p.name, d.pipeline), d.target, w.id
         FROM delivering d LEFT JOIN identities p ON p.id = d.pipeline LEFT JOIN identities w ON w.id = d.target
@@ -287,47 +343,46 @@ def _deliveries(tables: Tables, reached: dict[str, Closure], graph: Graph) -> It
             yield Delivery(pipeline, name, target, workload)
             continue
         candidates: list[tuple[str | None, str]] = list(named.get(target, []))
-        if candidates and pipeline not in reached:
-            reached[pipeline] = _closure(pipeline, graph)
-        homes = {accounts.get(node) for node in reached[pipeline].nodes} if candidates else set()
-        near = [pair for pair in candidates if pair[1] in homes]
+        if candidates and pipeline not in homes:
+            homes[pipeline] = {accounts.get(node) for node in _closure(pipeline, graph, "").nodes}
+        near = [pair for pair in candidates if pair[1] in homes[pipeline]]
         if len(candidates) > 1:
             candidates = near
         for identity, _ in candidates or [(None, "")]:
             yield Delivery(pipeline, name, target, identity, identity is None or bool(near))
 
 
-def compare(tables: Tables) -> Iterator[Excess]:
+def compare(tables: Tables, as_of: datetime) -> Iterator[Excess]:
     """Yield one row for each pipeline and each workload it deploys, by pipeline and workload id.
 
-    A deployed workload that is not in the inventory gives a row without powers, marked incomplete.
+    A deployed workload that is not in the inventory gives a row without its powers, marked incomplete.
     ``tables`` has the tables of both queries above, and the nodes and steps of `scanner.analyze.reach`.
     """
     tables.table_of("near", _NEAR)
-    graph = _graph(tables)
-    reached: dict[str, Closure] = {}
+    graph = _graph(tables, {"as_of": as_of.replace(tzinfo=None)})
     deliveries = sorted(
-        set(_deliveries(tables, reached, graph)),
+        set(_deliveries(tables, graph)),
         key=lambda one: (one.pipeline, one.target, one.workload or ""),
     )
     provider = dict(tables.rows("SELECT id, provider FROM identities WHERE id IN (SELECT id FROM compared)"))
-    abroad: dict[str, Closure] = {}
+    reached: dict[tuple[str, str], Closure] = {}
     seen: set[tuple[str, str]] = set()
     for delivery in deliveries:
         workload = delivery.workload or delivery.target
         if (delivery.pipeline, workload) in seen:
             continue
         seen.add((delivery.pipeline, workload))
-        own = provider.get(delivery.pipeline) == provider.get(workload)
-        kept = reached if own else abroad
-        if delivery.pipeline not in kept:
-            kept[delivery.pipeline] = _closure(delivery.pipeline, graph, own=own)
-        if workload not in reached:
-            reached[workload] = _closure(workload, graph)
-        yield _compared(delivery, kept[delivery.pipeline], reached[workload], graph)
+        # Nothing is of the provider of an unknown workload.
+        home = provider.get(workload, "")
+        for identity in (delivery.pipeline, workload):
+            if (identity, home) not in reached:
+                reached[identity, home] = _closure(identity, graph, home)
+        left, right = reached[delivery.pipeline, home], reached[workload, home]
+        yield _compared(delivery, left, right, graph, listed=delivery.pipeline in provider)
 
 
-def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph) -> Excess:
+def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph, *, listed: bool) -> Excess:
+    """Compare what was reached. ``listed``: whether the pipeline is in the inventory."""
     known = delivery.workload is not None
     workload = delivery.workload or delivery.target
     allowed = DELIVERING | set(right.powers)
@@ -336,7 +391,7 @@ def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph) -
         if known and "admin" not in right.powers
         else []
     )
-    complete = known and delivery.sure and not left.unknown and not right.unknown
+    complete = known and listed and delivery.sure and not left.unknown and not right.unknown
     way: list[ExcessStep] = []
     fix: str | None = None
     name = graph.name(workload) if known else delivery.target

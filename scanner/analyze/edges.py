@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from scanner.analyze.trust import intersects, literal_prefix, matches, simulate
+from scanner.analyze.trust import Verdict, literal_prefix, matches, simulate
 from scanner.findings import Edge
 from scanner.parquet import write_table
 from scanner.records import Test
@@ -29,8 +29,9 @@ class Token(NamedTuple):
 
     identity_id: str
     subject: str
+    """``*`` if it is unknown."""
     claims: dict[str, str]
-    """Including ``sub``."""
+    """By name in lower case."""
 
 
 def write_edges(tables: Tables, as_of: datetime, path: Path) -> None:
@@ -38,27 +39,29 @@ def write_edges(tables: Tables, as_of: datetime, path: Path) -> None:
 
     Links and stored keys can be numerous, so SQL joins find them. Tokens and trusts are evaluated one by one.
     """
+    night = {"as_of": as_of.replace(tzinfo=None)}
+    tables.table_of("received_secrets", _RECEIVED, night)
     if {"links", "secrets", "trusts"} <= tables.empty:
         write_table(path, Edge, [])
         tables.view("edges", Edge, [])
         return
     judged = path.with_name("edges-judged.parquet")
-    write_table(judged, Edge, _judged(tables))
+    write_table(judged, Edge, _judged(tables, night))
     tables.view("edges_judged", Edge, [judged])
     tables.copy(
         f"SELECT source_id, target_id, kind, evidence, why FROM (({_LINKS}) UNION ALL ({_HELD_KEYS}) "
         "UNION ALL SELECT source_id, target_id, kind, evidence, why FROM edges_judged) WHERE source_id <> target_id ORDER BY source_id, target_id, kind",
         path,
-        {"as_of": as_of.replace(tzinfo=None)},
+        night,
     )
     tables.drop("edges_judged")
     judged.unlink()
     tables.view("edges", Edge, [path])
 
 
-def _judged(tables: Tables) -> Iterator[Edge]:
+def _judged(tables: Tables, night: dict[str, Any]) -> Iterator[Edge]:
     seen: set[tuple[str, str, str]] = set()
-    for edge in itertools.chain(_tokens(tables), _principals(tables)):
+    for edge in itertools.chain(_tokens(tables), _callers(tables, night)):
         key = (edge.source_id, edge.target_id, edge.kind)
         if key not in seen:
             seen.add(key)
@@ -75,41 +78,45 @@ _LINKS = """
           FROM links l
           WHERE (l.relation IN ('runs_as', 'member_of', 'can_become')
                  OR l.relation = 'uses' AND l.target_id NOT IN (SELECT identity_id FROM trusts))
+            AND coalesce(l.expires_at > $as_of, true)
             AND l.source_id IN (SELECT id FROM identities) AND l.target_id IN (SELECT id FROM identities)
           GROUP BY ALL)
 """
 
-# From each holder of a stored credential to the identity that the credential proves: the direct holder, or the
-# pipelines below the place where it is stored that name it. Places and environments limit who gets it; names are
-# compared without case, since GitHub does.
-_HELD_KEYS = """
+# Who receives a stored secret: its direct holder, or the pipelines below the place where it is stored that name it. Places
+# and environments limit who gets it; names are compared without case, since some providers do.
+_RECEIVED = """
     WITH RECURSIVE stored AS (
-        SELECT s.*, c.identity_id AS proves FROM secrets s JOIN credentials c ON c.id = s.credential_id
-        WHERE coalesce(c.enabled, true) AND coalesce(c.expires_at > $as_of, true)
+        SELECT id, store, name, holder_id, account_id, environment, visibility, available_to FROM secrets
+        WHERE credential_id IS NOT NULL OR looks_like NOT LIKE 'name:%'
     ), places AS (
-        SELECT DISTINCT account_id AS place, account_id FROM stored
+        SELECT DISTINCT account_id AS place, account_id FROM stored WHERE holder_id IS NULL
         UNION
         SELECT p.place, a.id FROM places p JOIN accounts a ON a.parent_id = p.account_id
     )
-    SELECT source AS source_id, target AS target_id, 'holds-key' AS kind, min(id) AS evidence,
-           'key in ' || arg_min(store || ' ' || name, id) AS why
-    FROM (
-        SELECT id, store, name, holder_id AS source, proves AS target FROM stored WHERE holder_id IS NOT NULL
-        UNION
-        SELECT s.id, s.store, s.name, i.id, s.proves
-        FROM stored s JOIN places p ON p.place = s.account_id JOIN identities i ON i.account_id = p.account_id
-        LEFT JOIN accounts a ON a.id = i.account_id
-        WHERE s.holder_id IS NULL AND i.surface = 'automation' AND coalesce(i.enabled, true)
-          AND list_has_any([upper(x) FOR x IN list_concat(i.secrets, i.variables)], [upper(s.name), '*'])
-          AND (s.environment IS NULL
-               OR len([1 FOR x IN i.environments IF x = '*' OR regexp_full_match(
-                       lower(x), replace(regexp_escape(lower(s.environment)), '\\*', '.*'))]) > 0)
-          AND (coalesce(s.visibility, 'all') <> 'private' OR coalesce(a.visibility, 'private') <> 'public')
-          AND (coalesce(s.visibility, 'all') <> 'selected' OR i.account_id = s.account_id
-               OR list_contains(s.available_to, i.account_id))
-    )
-    WHERE source IN (SELECT id FROM identities) AND target IN (SELECT id FROM identities)
-    GROUP BY source, target
+    SELECT holder_id AS identity_id, id AS secret_id FROM stored WHERE holder_id IS NOT NULL
+    UNION ALL
+    SELECT i.id, s.id
+    FROM stored s JOIN places p ON p.place = s.account_id JOIN identities i ON i.account_id = p.account_id
+    LEFT JOIN accounts a ON a.id = i.account_id
+    WHERE s.holder_id IS NULL AND i.surface = 'automation' AND coalesce(i.enabled, true)
+      AND list_has_any([upper(x) FOR x IN list_concat(i.secrets, i.variables)], [upper(s.name), '*'])
+      AND (s.environment IS NULL
+           OR len([1 FOR x IN i.environments IF x = '*' OR regexp_full_match(
+                   lower(x), replace(regexp_escape(lower(s.environment)), '\\*', '.*'))]) > 0)
+      AND (coalesce(s.visibility, 'all') <> 'private' OR coalesce(a.visibility, 'private') <> 'public')
+      AND (coalesce(s.visibility, 'all') <> 'selected' OR i.account_id = s.account_id
+           OR list_contains(s.available_to, i.account_id))
+"""
+"""Kept as ``received_secrets``: identity_id, secret_id. Only of secrets that can matter to a comparison."""
+
+_HELD_KEYS = """
+    SELECT r.identity_id AS source_id, c.identity_id AS target_id, 'holds-key' AS kind, min(s.id) AS evidence,
+           'key in ' || arg_min(s.store || ' ' || s.name, s.id) AS why
+    FROM received_secrets r JOIN secrets s ON s.id = r.secret_id JOIN credentials c ON c.id = s.credential_id
+    WHERE coalesce(c.enabled, true) AND coalesce(c.expires_at > $as_of, true)
+      AND r.identity_id IN (SELECT id FROM identities) AND c.identity_id IN (SELECT id FROM identities)
+    GROUP BY 1, 2
 """
 
 
@@ -144,22 +151,20 @@ class Subjects:
 def _prefixes(tests: list[Test]) -> list[str]:
     """Return the prefixes of which a passing subject must have one; an empty prefix if no test limits it."""
     for test in tests:
-        if test.claim == "sub" and not test.optional:
+        if test.claim.lower() == "sub" and not test.optional:
             match test.operator:
-                case "equals":
+                case "equals" | "prefix":
                     return test.values
                 case "glob":
                     return [literal_prefix(value) for value in test.values]
-                case "prefix":
-                    return test.values
                 case _:
                     pass
     return [""]
 
 
-# Chosen by the caller unless the issuer fixes them: the audience and the session name.
-_CHOSEN = {"aud": "*", "sts:rolesessionname": "*"}
-_VERDICTS = ("exact", "pattern", "unknown")
+_CHOSEN = frozenset(("aud",))
+"""Claims that the caller chooses, unless its token fixes them."""
+_VERDICTS: tuple[Verdict, ...] = ("exact", "pattern", "unknown")
 """Most certain first."""
 
 
@@ -170,31 +175,36 @@ def _presented(tables: Tables) -> dict[str, list[Token]]:
         SELECT id, issuer, subjects, tokens FROM identities WHERE issuer IS NOT NULL AND coalesce(enabled, true) ORDER BY id
     """
     for identity, issuer, subjects, tokens in tables.rows(query):
-        for claims in tokens or [{"sub": subject} for subject in subjects or []]:
-            found.setdefault(_host(issuer), []).append(Token(identity, claims["sub"], claims))
+        for given in tokens or [{"sub": subject} for subject in subjects or []]:
+            claims = {name.lower(): value for name, value in given.items()}
+            # A token whose subject is unknown can have any.
+            token = Token(identity, claims.get("sub", "*"), claims)
+            found.setdefault(canonical_issuer(issuer), []).append(token)
     return found
 
 
 def _tokens(tables: Tables) -> Iterator[Edge]:
     """Yield the identities whose tokens pass an OIDC trust, each with the token that passes most certainly.
 
-    If no identity presents a token of an issuer below a known one (``token.actions.githubusercontent.com/acme``),
-    tenants of the known issuer may use it.
+    If no identity presents a token of an issuer below a known one (``https://issuer.example/acme``), tenants of the known
+    issuer may use it.
     """
     indexed = {issuer: Subjects(tokens) for issuer, tokens in _presented(tables).items()}
     trusts = """
-        SELECT t.id, t.identity_id, t.issuer, t.tests FROM trusts t JOIN identities i ON i.id = t.identity_id
+        SELECT t.id, t.identity_id, t.issuer, t.tests, t.audience FROM trusts t JOIN identities i ON i.id = t.identity_id
         WHERE t.kind = 'oidc' AND coalesce(t.exposure, 'unknown') <> 'nobody' ORDER BY t.id
     """
-    for trust, target, issuer, raw in tables.rows(trusts):
-        host = _host(issuer)
-        known = indexed.get(host)
+    for trust, target, issuer, raw, audience in tables.rows(trusts):
+        canonical = canonical_issuer(issuer)
+        known = indexed.get(canonical)
         sure = known is not None
         if known is None:
-            known = indexed.get(host.rpartition("/")[0])
+            known = indexed.get(canonical.rpartition("/")[0])
         if known is None:
             continue
         tests = msgspec.convert(raw or [], list[Test])
+        if audience:
+            tests.append(Test(claim="aud", operator="glob", values=audience))
         best: dict[str, tuple[int, str]] = {}
         for token in _candidates(known, tests):
             if sure and token.identity_id in best and best[token.identity_id][0] == 0:
@@ -232,82 +242,166 @@ def _said(subject: str, verdict: str) -> str:
             return f"its token {subject} may pass: one condition could not be evaluated"
 
 
-def _host(issuer: str) -> str:
-    """Return an issuer without scheme and trailing slash. AWS names providers this way; tokens contain the full URL."""
-    return issuer.removeprefix("https://").rstrip("/").lower()
+def canonical_issuer(issuer: str) -> str:
+    """Return an issuer so that equal ones are equal texts: scheme and host in lower case, no slash at the end.
 
-
-def _principals(tables: Tables) -> Iterator[Edge]:
-    """Yield the identities that a trust names by address, or whose whole account it trusts.
-
-    Trusting an account delegates the decision to that account: there an identity needs a grant that lets it assume
-    (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html). A trust that names
-    the principal needs no such grant within one account.
+    Without a scheme, ``https`` is meant: some providers name issuers that way, while tokens contain the full URL.
+    https://openid.net/specs/openid-connect-core-1_0.html#IDToken: an issuer is an https URL, compared exactly; of a URL,
+    scheme and host have no case: https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2.1.
     """
+    scheme, separator, rest = issuer.partition("://")
+    if not separator:
+        scheme, rest = "https", issuer
+    host, slash, path = rest.partition("/")
+    return f"{scheme.lower()}://{host.lower()}{slash}{path}".rstrip("/")
+
+
+class Caller(NamedTuple):
+    """An identity as the conditions of a trust on its caller see it."""
+
+    id: str
+    account_id: str
+    provider: str
+    local: bool
+    """Whether a trust of its own account in everyone suffices: a person or automation, not a workload."""
+    facts: dict[str, str]
+    """Its ``address``, ``account`` and ``organization``, as far as they are known."""
+    assumes: tuple[str, ...]
+    """The resources of its assuming grants."""
+
+
+# The organization of an account is the topmost account above it.
+_CALLERS = """
+    WITH RECURSIVE wanted AS (
+        SELECT issuer, trusted_account, provider FROM trusts
+        WHERE kind IN ('account', 'anyone') AND coalesce(exposure, 'unknown') <> 'nobody'
+    ), up AS (
+        SELECT id, parent_id, 0 AS levels FROM accounts WHERE parent_id IS NOT NULL
+        UNION ALL
+        SELECT up.id, a.parent_id, levels + 1 FROM up JOIN accounts a ON a.id = up.parent_id
+        WHERE a.parent_id IS NOT NULL AND levels < 32
+    ), organizations AS (
+        SELECT up.id, arg_max(a.native_id, levels) AS native_id FROM up JOIN accounts a ON a.id = up.parent_id GROUP BY 1
+    ), assuming AS (
+        SELECT identity_id, list(DISTINCT resource ORDER BY resource) AS resources FROM grants
+        WHERE list_has_any(powers, $powers) AND escalation_path IS NULL AND coalesce(expires_at > $as_of, true)
+        GROUP BY 1
+    )
+    SELECT i.id, i.account_id, i.provider, i.surface IN ('human', 'automation'), i.address, a.native_id, o.native_id,
+           coalesce(g.resources, [])
+    FROM identities i LEFT JOIN accounts a ON a.id = i.account_id LEFT JOIN organizations o ON o.id = i.account_id
+         LEFT JOIN assuming g ON g.identity_id = i.id
+    WHERE coalesce(i.enabled, true)
+      AND (i.id IN (SELECT issuer FROM wanted) OR i.address IN (SELECT issuer FROM wanted)
+           OR g.resources IS NOT NULL AND i.account_id IN (SELECT trusted_account FROM wanted WHERE trusted_account IS NOT NULL)
+           OR i.provider IN (SELECT provider FROM wanted WHERE issuer = '*'))
+    ORDER BY i.id
+"""
+"""The identities that some trust names, or whose account or provider it trusts."""
+
+
+class Callers:
+    """The possible callers of a night's trusts, by what a trust can name."""
+
+    def __init__(self, callers: list[Caller]) -> None:
+        self._by_name: dict[str, Caller] = {}
+        self._by_account: dict[str, list[Caller]] = {}
+        self._by_provider: dict[str, list[Caller]] = {}
+        for caller in callers:
+            self._by_name.setdefault(caller.facts.get("address", caller.id), caller)
+            self._by_account.setdefault(caller.account_id, []).append(caller)
+            self._by_provider.setdefault(caller.provider, []).append(caller)
+        self._by_name |= {caller.id: caller for caller in callers}
+
+    def admitted(
+        self, issuer: str, trusted_account: str | None, target: Identified
+    ) -> Iterator[tuple[Caller, str]]:
+        """Yield the callers that a trust of ``target`` lets decide for themselves, each with how.
+
+        Trusting an account delegates the decision to that account: there an identity needs a grant that lets it assume. A
+        trust that names the caller needs no such grant within one account.
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic-cross-account.html
+        """
+        named = self._by_name.get(issuer)
+        if named is not None:
+            if named.account_id == target.account_id or _may_assume(named, target):
+                yield named, issuer
+        elif trusted_account is not None:
+            for caller in self._by_account.get(trusted_account, ()):
+                if _may_assume(caller, target):
+                    yield caller, issuer
+        elif issuer == "*":
+            for caller in self._by_provider.get(target.provider, ()):
+                if (caller.local and caller.account_id == target.account_id) or _may_assume(caller, target):
+                    yield caller, "everyone"
+
+
+class Identified(NamedTuple):
+    """The identity that a trust lets others become."""
+
+    id: str
+    address: str | None
+    account_id: str
+    provider: str
+
+
+def _callers(tables: Tables, night: dict[str, Any]) -> Iterator[Edge]:
+    """Yield the identities that a trust names or whose account it trusts, unless a condition on the caller fails."""
     query = """
-        SELECT t.id, t.identity_id, i.address, i.account_id, t.issuer, t.tests, t.provider
+        SELECT t.id, t.issuer, t.trusted_account, t.tests, i.id, i.address, i.account_id, i.provider
         FROM trusts t JOIN identities i ON i.id = t.identity_id
-        WHERE t.kind = 'account' AND coalesce(t.exposure, 'unknown') <> 'nobody' ORDER BY t.id
+        WHERE t.kind IN ('account', 'anyone') AND coalesce(t.exposure, 'unknown') <> 'nobody'
+          AND i.surface <> 'workload'  -- to call a workload is not to become it
+        ORDER BY t.id
     """
     trusts = list(tables.rows(query))
     if not trusts:
         return
-    named = {
-        row[0]: row
-        for row in tables.rows(
-            "SELECT address, id, account_id FROM identities WHERE address IN (SELECT issuer FROM trusts WHERE kind = 'account')"
-        )
+    known = Callers([_caller(row) for row in tables.rows(_CALLERS, {"powers": list(ASSUMING), **night})])
+    for trust, issuer, trusted_account, raw, *target in trusts:
+        identified = Identified(*target)
+        # An insider can satisfy the other conditions: a session tag, MFA, an external id.
+        tests = [
+            test
+            for test in msgspec.convert(raw or [], list[Test])
+            if test.caller is not None and test.caller != "chosen"
+        ]
+        for caller, whom in known.admitted(issuer, trusted_account, identified):
+            verdict = simulate(tests, _claims(tests, caller))
+            if caller.id != identified.id and verdict != "no":
+                yield Edge(
+                    source_id=caller.id,
+                    target_id=identified.id,
+                    kind="trust" if verdict == "exact" else "trust-pattern",
+                    evidence=trust,
+                    why=f"the role trusts {whom}"
+                    + (
+                        ""
+                        if verdict == "exact"
+                        else ", under a condition on the caller that could not be evaluated"
+                    ),
+                )
+
+
+def _caller(row: tuple[Any, ...]) -> Caller:
+    identity, account_id, provider, local, address, account, organization, assumes = row
+    facts = {"address": address, "account": account, "organization": organization}
+    known = {name: value for name, value in facts.items() if value is not None}
+    return Caller(identity, account_id, provider, local, known, tuple(assumes))
+
+
+def _claims(tests: list[Test], caller: Caller) -> dict[str, str]:
+    """Return what the tests on a caller ask about it, as claims. What is not known of it is missing."""
+    return {
+        test.claim.lower(): caller.facts[test.caller]
+        for test in tests
+        if test.caller is not None and test.caller in caller.facts
     }
-    assuming = _assuming(tables)
-    for trust, target, address, account, issuer, raw, provider in trusts:
-        tests = msgspec.convert(raw or [], list[Test])
-        if issuer in named:
-            _, source, home = named[issuer]
-            if home == account or _may_assume(assuming.get(home, {}).get(source, ()), address):
-                yield from _admitted(source, target, trust, issuer, tests)
-            continue
-        home = f"{provider}:account:{_account_number(issuer)}"
-        for source, resources in sorted(assuming.get(home, {}).items()):
-            if source != target and _may_assume(resources, address):
-                yield from _admitted(source, target, trust, issuer, tests)
 
 
-def _admitted(source: str, target: str, trust: str, issuer: str, tests: list[Test]) -> Iterator[Edge]:
-    """Yield the edge unless a test on the caller certainly fails. An insider can satisfy the other tests."""
-    sure = [test for test in tests if test.claim.lower() in ("aws:principalarn", "aws:principalaccount")]
-    if simulate(sure, {"aws:principalarn": issuer if ":root" not in issuer else "*"}) != "no":
-        yield Edge(
-            source_id=source, target_id=target, kind="trust", evidence=trust, why=f"the role trusts {issuer}"
-        )
-
-
-def _assuming(tables: Tables) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Return the identities that may assume roles by account, with the resources they may assume."""
-    query = """
-        SELECT i.account_id, g.identity_id, list(DISTINCT g.resource ORDER BY g.resource)
-        FROM grants g JOIN identities i ON i.id = g.identity_id
-        WHERE list_has_any(g.powers, $powers) AND g.role NOT LIKE 'escalation:%'
-          AND i.account_id IN (SELECT account_id FROM trusts WHERE kind = 'account'
-                               UNION SELECT provider || ':account:' || regexp_extract(issuer, '([0-9]{12})', 1)
-                               FROM trusts WHERE kind = 'account')
-        GROUP BY 1, 2
-    """
-    found: dict[str, dict[str, tuple[str, ...]]] = {}
-    for account, identity, resources in tables.rows(query, {"powers": list(ASSUMING)}):
-        found.setdefault(account, {})[identity] = tuple(resources)
-    return found
-
-
-def _may_assume(resources: tuple[str, ...], address: str | None) -> bool:
-    """Whether one of the resources of an identity's grants covers a role's address."""
+def _may_assume(caller: Caller, target: Identified) -> bool:
+    """Whether one of a caller's assuming grants covers the target."""
     return any(
-        resource == "*"
-        or (address is not None and (matches(resource, address) or intersects(resource, address)))
-        for resource in resources
+        resource == "*" or (target.address is not None and matches(resource, target.address))
+        for resource in caller.assumes
     )
-
-
-def _account_number(principal: str) -> str:
-    """Return the account of an ARN, or the principal itself when it is a bare account number."""
-    parts = principal.split(":")
-    return parts[4] if len(parts) > 5 else principal

@@ -2,7 +2,7 @@
 
 Columns are found by header, in any order and case. Other columns are ignored:
 
-- ``match`` (or ``id``, ``arn``, ``address``): an account's or identity's id or address, or a glob over either
+- ``match`` (or ``id``, ``address``): an account's or identity's id or address, or a glob over either
 - ``owner`` (or ``owned_by``)
 - ``environment`` (or ``env``): optional
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAMES = {
-    "match": ("match", "id", "arn", "address"),
+    "match": ("match", "id", "address"),
     "owner": ("owner", "owned_by"),
     "environment": ("environment", "env"),
 }

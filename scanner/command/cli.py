@@ -370,7 +370,9 @@ def example() -> None:
 
 
 @app.command()
-def permissions(collector: Annotated[str, typer.Argument(help="aws, github, gitlab, ...")]) -> None:
+def permissions(
+    collector: Annotated[str, typer.Argument(help="The collector, as in the configuration.")],
+) -> None:
     """Print the least-privilege permissions that a collector needs."""
     from scanner.plugins import collector_names, load_collector
 

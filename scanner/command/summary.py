@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scanner.analyze.history import superseded
 from scanner.findings import SEVERITIES
 from scanner.night import open_night
-from scanner.pipeline.stages import counts_by_severity, report_folder, resolve_run
+from scanner.pipeline.stages import report_folder, resolve_run
 from scanner.run_coverage import coverage_sentence
 from scanner.safe_text import plain
 from scanner.snapshot import SnapshotError, list_sealed, prune, read_manifest, remove, sha256_of, verify
@@ -103,11 +103,12 @@ def snapshot_lines(state: Path) -> list[str]:
 def analysis_lines(state: Path, run_id: str) -> list[str]:
     """Return the result of an analysis."""
     with open_night(state, run_id) as night:
+        found = night.figures.by_severity
         return [
-            f"run {run_id}: open findings: {_figures(counts_by_severity(night, ('new', 'open', 'reopened')))}",
+            f"run {run_id}: open findings: {_figures(found('open_findings'))}",
             (
-                f"new: {_figures(counts_by_severity(night, ('new', 'reopened')))}; resolved: {_figures(counts_by_severity(night, ('resolved',)))}; "
-                f"unobserved: {_figures(counts_by_severity(night, ('unobserved',)))}"
+                f"new: {_figures(found('new_findings'))}; resolved: {_figures(found('resolved_findings'))}; "
+                f"unobserved: {_figures(found('unobserved_findings'))}"
             ),
         ]
 

@@ -69,22 +69,17 @@ def tell_of_night(notify: NotifySettings, night: Night) -> None:
 
 def message(night: Night, threshold: str, report_url: str | None) -> dict[str, Any] | None:
     """Return the message, or None if there is no news. ``text`` is what Slack, Teams and Mattermost show."""
-    worst = [str(name) for name in SEVERITIES][: [str(name) for name in SEVERITIES].index(threshold) + 1]
-    marks = ", ".join(f"'{name}'" for name in worst)
-    query = (
-        f"SELECT severity, count(*) FROM findings WHERE status IN ('new', 'reopened') AND severity IN ({marks}) "
-        "GROUP BY severity"
-    )
-    new = {severity: int(count) for severity, count in night.rows(query)}
-    unobserved = int(night.one("SELECT count(*) FROM findings WHERE status = 'unobserved'") or 0)
+    worst = SEVERITIES[: [str(name) for name in SEVERITIES].index(threshold) + 1]
+    counts = night.figures.by_severity("new_findings")
+    new = {str(name): counts[name] for name in worst if counts[name]}
+    unobserved = night.figures.count("unobserved_findings")
     # Reported once: an exception that stays expired is an open finding like any other.
     query = "SELECT count(*) FROM findings WHERE status IN ('new', 'reopened') AND rule IN ('exception-expiring', 'exception-expired')"
     expiring = int(night.one(query) or 0)
     failed = int(night.one("SELECT count(DISTINCT rule) FROM rule_results WHERE status = 'error'") or 0)
     parts = []
     if new:
-        counts = ", ".join(f"{new[name]} {name}" for name in SEVERITIES if name in new)
-        parts.append(f"new or reopened: {counts}")
+        parts.append(f"new or reopened: {', '.join(f'{count} {name}' for name, count in new.items())}")
     if night.coverage.unread:
         parts.append(
             f"{night.coverage.unread} accounts could not be read: {', '.join(night.coverage.unread_targets[:5])}"
@@ -105,6 +100,7 @@ def message(night: Night, threshold: str, report_url: str | None) -> dict[str, A
         "text": text,
         "run_id": night.run_id,
         "new": new,
+        "open": night.figures.by_severity("open_findings"),
         "unobserved": unobserved,
         "coverage": msgspec.to_builtins(night.coverage),
         "partial": night.manifest.partial,

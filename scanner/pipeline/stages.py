@@ -189,14 +189,6 @@ def _write_report(night: Night, folder: Path, name: str, config: Section | None)
     return written
 
 
-def counts_by_severity(night: Night, statuses: tuple[str, ...]) -> dict[Severity, int]:
-    """Count findings with these statuses by severity, most severe first."""
-    marks = ", ".join(f"'{status}'" for status in statuses)
-    query = f"SELECT severity, count(*) FROM findings WHERE status IN ({marks}) GROUP BY severity"
-    found = dict(night.rows(query))
-    return {severity: int(found.get(severity, 0)) for severity in SEVERITIES}
-
-
 _DARK_AND_NOT_EXCEPTED = """
     SELECT count(*) FROM target_coverage AS t WHERE t.state = 'unread' AND NOT EXISTS (
         FROM findings AS f WHERE f.rule = 'account-not-read' AND f.subject = t.id AND f.status = 'excepted')
@@ -230,8 +222,8 @@ def judge(
     unobserved = 0.0
     uncovered: list[Uncovered] = []
     if night is not None:
-        still_open = counts_by_severity(night, ("new", "open", "reopened"))
-        new = counts_by_severity(night, ("new", "reopened"))
+        still_open = night.figures.by_severity("open_findings")
+        new = night.figures.by_severity("new_findings")
         coverage = night.coverage
         lost = int(night.one(_DARK_AND_NOT_EXCEPTED) or 0)
         uncovered = [Uncovered(**row) for row in night.dicts(_UNCOVERED)]

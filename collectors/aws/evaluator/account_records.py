@@ -169,6 +169,7 @@ def _own_path(account: AccountEvaluation, principal: Principal, hit: Hit) -> Ite
         level="escalation",
         conditional=hit.truth is not Truth.YES,
         confidence="low" if hit.assumed or hit.truth is Truth.UNKNOWN or account.scps_unknown else "high",
+        escalation_path=hit.path.id,
         via=f"escalation {hit.path.id}",
         why=hit_why(hit, principal),
         fix=hit_fix(hit),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from collectors.aws.evaluator.trust_tests import claims_of, describe_tests
 from collectors.aws.evaluator.trust_verdict import DELETED, NUMBER, TrustVerdict
 
@@ -85,10 +87,12 @@ def account_verdict(facts: AwsFacts, value: str, tests: list[Test]) -> TrustVerd
         return TrustVerdict(
             kind="account",
             issuer=issuer,
+            account=account if whole else None,
             exposure="organization" if whole else "exact",
             why=f"trusts {issuer}" + (f" {describe_tests(tests)}" if tests else ""),
         )
-    return _foreign(facts, issuer, pins, whole=whole, known=facts.organization_accounts is not None)
+    foreign = _foreign(facts, issuer, pins, whole=whole, known=facts.organization_accounts is not None)
+    return msgspec.structs.replace(foreign, account=account if whole else None)
 
 
 def _named_by_condition(

@@ -85,6 +85,7 @@ def role_trusts(
                 kind=found.kind,
                 issuer=found.issuer,
                 tests=tests,
+                trusted_account=record_id("aws", "account", found.account) if found.account else None,
                 audience=[
                     audience
                     for test in tests

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from scanner.records import Operator, Test
 
@@ -21,6 +21,16 @@ NAMES = {
     )
 }  # fmt: skip
 """Condition keys in AWS's spelling; policies may use any case."""
+CALLER: dict[str, Literal["address", "account", "organization", "chosen"]] = {
+    "aws:principalarn": "address",
+    "aws:principalaccount": "account",
+    "aws:principalorgid": "organization",
+    "sts:rolesessionname": "chosen",
+}
+"""What a condition key says of the caller.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principal-properties
+"""
 POSITIVE: dict[str, Operator] = {
     "stringequals": "equals",
     "stringequalsignorecase": "equals-ignore-case",
@@ -73,6 +83,7 @@ def tests_of(
                 values=list(condition.values),
                 # An absent key denies if the condition is negated or ends in IfExists.
                 optional=operator.startswith("not-") and not condition.if_exists,
+                caller=CALLER.get(condition.key),
             )
         )
     return tests
@@ -128,19 +139,21 @@ def _test(condition: Condition, issuer: str | None, *, variables: bool) -> Test:
     optional = condition.if_exists or condition.qualifier == "all"
     values = list(condition.values)
     claim = claim_name(condition.key, issuer)
+    caller = CALLER.get(condition.key)
     if condition.operator == "null":
         absent = "true" in {value.lower() for value in values}
-        return Test(claim=claim, operator="exists", values=["false" if absent else "true"])
+        return Test(claim=claim, operator="exists", values=["false" if absent else "true"], caller=caller)
     operator = POSITIVE.get(condition.operator)
     if variables and _has_variable(condition):
         # The value of a policy variable depends on the request.
-        return Test(claim=claim, operator="unknown", values=values, optional=optional)
+        return Test(claim=claim, operator="unknown", values=values, optional=optional, caller=caller)
     if operator is not None:
-        return Test(claim=claim, operator=operator, values=values, optional=optional)
+        return Test(claim=claim, operator=operator, values=values, optional=optional, caller=caller)
     negative = NEGATIVE.get(condition.operator)
     if negative is not None:
-        return Test(claim=claim, operator=negative, values=values, optional=condition.qualifier != "any")
-    return Test(claim=claim, operator="unknown", values=values, optional=optional)
+        optional = condition.qualifier != "any"
+        return Test(claim=claim, operator=negative, values=values, optional=optional, caller=caller)
+    return Test(claim=claim, operator="unknown", values=values, optional=optional, caller=caller)
 
 
 PINS: tuple[Operator, ...] = ("equals", "equals-ignore-case", "glob", "prefix")

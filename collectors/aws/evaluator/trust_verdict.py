@@ -19,6 +19,8 @@ class TrustVerdict(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     issuer: str
+    account: str | None = None
+    """The number of the account that is trusted as a whole."""
     exposure: Exposure
     why: str
     """Continues "Statement 1 of the trust policy of NAME ..."."""

@@ -61,6 +61,7 @@ def _project(scope: AwsScope, project: dict[str, Any]) -> Iterator[Record]:
         account_id=scope.ref,
         surface="automation",
         kind="codebuild-project",
+        is_pipeline=True,
         native_id=arn,
         name=project["name"],
         address=arn,

@@ -62,6 +62,7 @@ def _pipeline(scope: AwsScope, pipeline: dict[str, Any], summary: dict[str, Any]
         account_id=scope.ref,
         surface="automation",
         kind="codepipeline",
+        is_pipeline=True,
         native_id=arn,
         name=pipeline["name"],
         address=arn,

@@ -152,6 +152,7 @@ def _member(scope: GitLabScope, place: GitLabPlace) -> Callable[[dict[str, Any]]
                 relation="member_of",
                 target_id=members_id(place.number),
                 evidence=f"GET /groups/{place.number}/members",
+                expires_at=utc_time(item.get("expires_at")),
             )
         if identity.kind == "gitlab-bot":
             return  # A bot acts only through its token: the grant is the token's.
