@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from scanner.analyze.metrics import measure
 from scanner.findings import (
     RESULT_TABLES,
     Category,
@@ -25,6 +26,7 @@ from scanner.findings import (
 )
 from scanner.parquet import write_table
 from scanner.records import (
+    TABLES,
     Account,
     Artifact,
     Control,
@@ -45,6 +47,7 @@ from scanner.records import (
     Weakness,
 )
 from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal
+from scanner.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -321,7 +324,7 @@ def records(as_of: datetime) -> Iterator[Record]:
         yield Identity(
             id=f"github:workflow:500{number}:deploy.yml", provider="github", account_id=ORG, surface="automation",
             kind="github-workflow", native_id=f"500{number}", name=f"lanternpay/{repository}", owner=OWNERS[number % 5],
-            enabled=True, last_used_at=as_of - timedelta(days=number),
+            is_pipeline=True, enabled=True, last_used_at=as_of - timedelta(days=number),
         )  # fmt: skip
         yield Identity(
             id=f"aws:lambda-function:{repository}", provider="aws", account_id=PROD, surface="workload",
@@ -476,7 +479,7 @@ def excesses() -> Iterator[Excess]:
             workload_id=f"aws:lambda-function:{name}", workload_name=name, pipeline_powers=has, workload_powers=own,
             excess=more, pipeline_level=level, workload_level=workload_level, complete=complete, why=why,
             path=[
-                ExcessStep(what=f"can sign in as deploy-{name} (role)", because=f"it trusts repo:lanternpay/{name}:*"),
+                ExcessStep(what=f"can sign in as deploy-{name} (iam-role)", because=f"it trusts repo:lanternpay/{name}:*"),
                 ExcessStep(what=f"has {more[0]} on * through AdministratorAccess"),
             ] if more else [],
             fix=f"deploy-{name}: Replace the AWS managed policy AdministratorAccess by one of your own." if more else None,
@@ -534,21 +537,19 @@ def rule_results(*, complete: bool) -> Iterator[RuleResult]:
             )  # fmt: skip
 
 
-def metrics(found: list[Finding]) -> Iterator[Metric]:
-    """Yield the night's figures."""
-    still = [item for item in found if item.status in ("new", "open", "reopened")]
-    yield Metric(metric="open_findings", dimension="all", dimension_value="", value=len(still), unit="count")
-    for severity in _SCORE:
-        number = sum(item.severity == severity for item in still)
-        yield Metric(
-            metric="open_findings", dimension="severity", dimension_value=severity, value=number, unit="count"
-        )
-    yield Metric(
-        metric="identities_with_owner", dimension="all", dimension_value="", value=0.81, unit="ratio"
-    )
-    yield Metric(
-        metric="median_age_of_open_findings", dimension="all", dimension_value="", value=98, unit="days"
-    )
+def write_metrics(state: Path, run_id: str, as_of: datetime) -> None:
+    """Measure the night's figures from its tables."""
+    analysis, snapshot = state / "analysis" / run_id, state / "snapshots" / run_id
+    tables = Tables([analysis, snapshot])
+    try:
+        for name, record in TABLES.items():
+            tables.view(name, record, sorted((snapshot / name).glob("*.parquet")))
+        for name, result in RESULT_TABLES.items():
+            if name != "metrics":
+                tables.view(name, result, [analysis / f"{name}.parquet"])
+        write_table(analysis / "metrics.parquet", Metric, list(measure(tables, as_of)))
+    finally:
+        tables.close()
 
 
 def _history(state: Path, as_of: datetime, nights: int) -> None:
@@ -601,7 +602,6 @@ def _rows_by_table(
         "excess": excesses(),
         "exceptions": exceptions(as_of),
         "target_coverage": target_coverage(as_of, complete=complete),
-        "metrics": metrics(found),
     }
 
 
@@ -639,6 +639,7 @@ def write_night(
     tables = {} if empty else _rows_by_table(found, as_of, complete=complete)
     for table, kind in RESULT_TABLES.items():
         write_table(state / "analysis" / run_id / f"{table}.parquet", kind, tables.get(table, ()))
+    write_metrics(state, run_id, as_of)
     if not empty:
         (state / "analysis" / run_id / "rules.json").write_bytes(msgspec.json.encode(_rules()))
     if not first and not empty:

@@ -141,7 +141,7 @@ def test_a_step_of_the_path_stands_beside_its_reason(tmp_path: Path) -> None:
     text = report(tmp_path)
     assert "<li><bdi>has admin on * through AdministratorAccess</bdi></li>" in text
     reason = '<span class="sub">it trusts repo:lanternpay/payments-api:*</span>'
-    assert f"<li><bdi>can sign in as deploy-payments-api (role)</bdi> {reason}</li>" in text
+    assert f"<li><bdi>can sign in as deploy-payments-api (iam-role)</bdi> {reason}</li>" in text
 
 
 def test_findings_of_other_providers_are_no_evidence_for_a_benchmark_of_one(tmp_path: Path) -> None:
