@@ -388,7 +388,7 @@ def test_figures_of_the_night(tmp_path: Path) -> None:
         "SELECT dimension_value, value FROM metrics WHERE metric = 'open_findings' AND dimension = 'owner'"
     )
     assert rows(tmp_path, 1, by_owner) == [("platform", 1.0)]
-    assert "median_days_to_resolve" not in figures
+    assert figures["median_days_to_resolve"] is None
 
 
 def test_an_empty_night_proves_nothing(tmp_path: Path) -> None:
