@@ -129,7 +129,9 @@ _SUBJECTS: dict[str, dict[str, str]] = {
     },
     "links": {
         "kind": "relation",
-        "name": "source_id || ' ' || relation || ' ' || target_id",
+        "name": "coalesce((SELECT i.name FROM identities AS i WHERE i.id = t.source_id), source_id) || ' '"
+        " || replace(relation, '_', ' ') || ' '"
+        " || coalesce((SELECT i.name FROM identities AS i WHERE i.id = t.target_id), target_id)",
         "identity_id": "source_id",
     },
     "policies": {"kind": "kind", "name": "name", "address": "address"},

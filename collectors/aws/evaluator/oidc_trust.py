@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from collectors.aws.evaluator.issuers import ORDER, Grade, Issuer, grade_subject, issuer_of
+from collectors._issuers import ORDER, Grade, Issuer, grade_subject, issuer_of
 from collectors.aws.evaluator.trust_tests import PINS, claims_of, describe_tests
 
 if TYPE_CHECKING:

@@ -102,12 +102,17 @@ KNOWN: dict[str, Issuer] = {
     "graph.facebook.com": Issuer(family="audience", shared=True, example="APPLICATION-ID"),
 }
 _PRIVATE = Issuer(family="private", shared=False, example="THE-SUBJECT-OF-THE-ONE-CALLER")
-_EKS = re.compile(r"^oidc\.eks\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/id/", re.ASCII)
+_CLUSTER = re.compile(
+    r"^(oidc\.eks\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/id/|(oidc|[a-z0-9-]+\.oic)\.prod-aks\.azure\.(com|us|cn)/)",
+    re.ASCII,
+)
+"""https://docs.aws.amazon.com/eks/latest/userguide/enable-iam-roles-for-service-accounts.html,
+https://learn.microsoft.com/azure/aks/use-oidc-issuer"""
 
 
 def issuer_of(name: str) -> Issuer:
-    """Return an issuer by the name of its IAM provider, which has no ``https://``."""
-    lowered = name.lower().rstrip("/")
+    """Return an issuer by its name, with or without ``https://``."""
+    lowered = name.lower().removeprefix("https://").rstrip("/")
     known = KNOWN.get(lowered)
     if known is not None:
         return known
@@ -121,7 +126,7 @@ def issuer_of(name: str) -> Issuer:
             if family == "github"
             else "owner:TEAM:project:NAME:environment:production",
         )
-    if _EKS.match(lowered):
+    if _CLUSTER.match(lowered):
         return Issuer(family="eks", shared=False, example="system:serviceaccount:NAMESPACE:NAME")
     if lowered.startswith("api.bitbucket.org/2.0/workspaces/"):
         return Issuer(family="bitbucket", shared=False, example="{REPOSITORY-UUID}:*")

@@ -1,0 +1,84 @@
+"""Entra ID: the applications, service principals, managed identities and agents of a tenant, read through Microsoft Graph.
+
+Needs: an application in the tenant with the application permissions Application.Read.All and RoleManagement.Read.Directory.
+Each further permission that ``sprawlscan permissions entra`` lists closes one Gap. Preferably it has no secret: a
+federated credential for the platform that runs the scanner, or a managed identity. Only GET is sent, and ``$batch`` of
+GETs.
+
+Cannot see: who consented to an application and when; when a delegated permission was granted; when a federated credential
+was last used; the last use of applications and credentials without Entra ID P1 or outside the global cloud (unknown, not
+never); what a foreign application holds in its home tenant; copies of secrets; who may activate membership of a group.
+What was asked for and refused is a Gap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from collectors.entra.config import Config
+from collectors.entra.kinds import KINDS, PARTS
+from scanner.collect.collector import Target
+from scanner.records import record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from scanner.collect.collector import Run
+    from scanner.records import Policy, Record
+
+__all__ = ["KINDS", "PARTS", "Config", "collect", "evaluate", "permissions", "targets"]
+
+
+def targets(config: Config, run: Run) -> Iterator[Target]:  # noqa: ARG001  the protocol's
+    """Yield the tenant."""
+    tenant = str(config.tenant)
+    yield Target(collector="entra", name=tenant, account_id=record_id("entra", "tenant", tenant))
+
+
+def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
+    """Yield what one tenant holds. Never raises for what Graph answers: that is a Gap."""
+    from collectors.entra.client import GraphClient
+    from collectors.entra.plan import once, tenant_night
+
+    client = GraphClient(config, run)
+    try:
+        yield from once(tenant_night(client, target, config, run))
+    finally:
+        client.close()
+
+
+def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datetime) -> Iterator[Record]:  # noqa: ARG001
+    """Yield the trusts of federated credentials and the grants of directory roles, from their documents alone."""
+    from collectors.entra.evaluator import evaluate as judged
+
+    yield from judged((policy for policy in policies if policy.provider == "entra"), records)
+
+
+def permissions() -> str:
+    """Return the smallest read-only rights of this collector's application."""
+    return _PERMISSIONS
+
+
+_PERMISSIONS = """\
+Application permissions of Microsoft Graph for sprawlscan, granted with admin consent. It writes nothing: GET, and $batch of GETs.
+https://learn.microsoft.com/graph/permissions-reference
+
+Needed
+  Application.Read.All                      applications, service principals, secrets and certificates (never their values),
+                                            federated credentials, owners, application permissions, inherited ones of agents
+  RoleManagement.Read.Directory             directory roles and who holds them
+Each closes one gap
+  Directory.Read.All                        delegated permissions (oauth2PermissionGrants has no narrower one)
+  Organization.Read.All                     the tenant's name
+  GroupMember.Read.All                      members of groups that hold a directory role
+  RoleEligibilitySchedule.Read.Directory    who may activate a directory role (Entra ID P2)
+  RoleAssignmentSchedule.Read.Directory     when an assignment ends (Entra ID P2)
+  AuditLog.Read.All                         last use of applications and credentials (Entra ID P1)
+  Policy.Read.All                           user consent, application registration, restrictions on credentials
+  AgentIdentity.Read.All, User.Read.All     agent identities and their users
+Never grant a permission that writes: Application.ReadWrite.OwnedBy is listed as least privilege in places, and is not needed.
+
+Sign-in without a secret: add a federated credential for the platform that runs the scanner
+(https://learn.microsoft.com/entra/workload-id/workload-identity-federation-create-trust), or use sign_in: managed-identity.
+"""

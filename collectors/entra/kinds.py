@@ -1,0 +1,41 @@
+"""The kinds of records that the Entra collector yields, and the parts of tables that its coverage and gaps name."""
+
+from __future__ import annotations
+
+KINDS: dict[str, frozenset[str]] = {
+    "accounts": frozenset(("entra-tenant",)),
+    "identities": frozenset(
+        (
+            "entra-agent",
+            "entra-agent-blueprint",
+            "entra-agent-user",
+            "entra-application",  # registered, without a service principal in this tenant
+            "entra-group",  # one that holds a directory role
+            "entra-managed-identity",
+            "entra-service-principal",
+            "entra-user",  # one that owns an application or holds a directory role
+        )
+    ),
+    "credentials": frozenset(("client-certificate", "client-secret")),
+    "trusts": frozenset(("oidc",)),
+    "policies": frozenset(("directory-role", "federated-credential")),
+    "controls": frozenset(
+        ("app-credential-policy", "app-registration-by-users", "guest-invitation", "user-consent")
+    ),
+}
+
+PARTS: dict[str, frozenset[str]] = {
+    "credentials": frozenset(("sign-in-activity",)),
+    "grants": frozenset(
+        (
+            "app-role",
+            "delegated",
+            "directory-role",
+            "eligible-directory-role",
+            "inherited-app-role",
+            "role-end",
+        )
+    ),
+    "identities": frozenset(("role-members", "sign-in-activity")),
+    "links": frozenset(("agents", "owners", "role-members")),
+}

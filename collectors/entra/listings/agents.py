@@ -1,0 +1,162 @@
+"""Agent identities (Entra Agent ID): their blueprints, sponsors, users, and the permissions that they inherit.
+
+https://learn.microsoft.com/entra/agent-id/identity-platform/agent-blueprint : the blueprint alone has credentials, so that
+whoever has one of them is every agent of the blueprint. What an agent inherits does not show among its own assignments.
+https://learn.microsoft.com/graph/api/agentidentity-list-inheritedapproleassignments
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.entra import powers
+from collectors.entra.records import owner_links, text
+from collectors.entra.scope import application, principal
+from scanner.collect.failures import SourceError, unsupported_on
+from scanner.collect.listings import with_coverage
+from scanner.collect.scope import utc_time
+from scanner.records import Grant, Identity, Link, level_of, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from collectors.entra.facts import ServicePrincipals
+    from collectors.entra.scope import EntraScope
+    from scanner.records import Record
+
+NEEDS = "AgentIdentity.Read.All"
+_NONE = "This tenant has no agent identities, or its cloud does not offer them."
+AGENTS = "/beta/servicePrincipals/microsoft.graph.agentIdentity"
+USERS = "/beta/users/microsoft.graph.agentUser"
+INHERITED = "GET /beta/servicePrincipals/microsoft.graph.agentIdentity/{id}/inheritedAppRoleAssignments"
+
+
+def agents(scope: EntraScope, known: ServicePrincipals) -> Iterator[Record]:
+    """Yield what agents are made of: the link from each blueprint, sponsors, agent users and inherited permissions."""
+    found = yield from _agents(scope)
+    yield from _users(scope)
+    yield from _inherited(scope, known, found)
+
+
+def _agents(scope: EntraScope) -> Generator[Record, None, list[str]]:
+    found: list[str] = []
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        number = text(item["id"])
+        found.append(number)
+        blueprint = str(item["agentIdentityBlueprintId"] or "")
+        if blueprint:
+            yield Link(
+                id=record_id("entra", "blueprint-of", number),
+                **scope.own,
+                source_id=application(blueprint),
+                relation="can_become",
+                target_id=principal(number),
+                evidence="agentIdentityBlueprintId",
+                why="the blueprint's credentials sign in as each of its agents",
+            )
+        sponsors = item.get("sponsors") or []
+        yield from owner_links(scope, sponsors, principal(number), "sponsor of the agent", becomes=False)
+
+    yield from scope.listing(
+        AGENTS,
+        convert,
+        table="links",
+        kind="agents",
+        needs=NEEDS,
+        parameters={
+            "$select": "id,agentIdentityBlueprintId",
+            "$expand": "sponsors($select=id,displayName,userPrincipalName,accountEnabled)",
+        },
+        fills=("identities/entra-user", "identities/entra-group"),
+        loses=("grants/inherited-app-role",),
+        classify=unsupported_on({400, 404}, _NONE),
+    )
+    return found
+
+
+def _users(scope: EntraScope) -> Iterator[Record]:
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        number = text(item["id"])
+        yield Identity(
+            id=principal(number),
+            **scope.own,
+            surface="workload",
+            kind="entra-agent-user",
+            native_id=number,
+            name=item["displayName"] or number,
+            enabled=item.get("accountEnabled"),
+        )
+        parent = str(item["identityParentId"] or "")
+        if parent:
+            yield Link(
+                id=record_id("entra", "agent-user-of", number),
+                **scope.own,
+                source_id=principal(parent),
+                relation="can_become",
+                target_id=principal(number),
+                evidence="identityParentId",
+                why="the agent signs in as its agent user",
+            )
+
+    yield from scope.listing(
+        USERS,
+        convert,
+        table="identities",
+        kind="entra-agent-user",
+        needs="User.Read.All",
+        parameters={"$select": "id,displayName,identityParentId,accountEnabled"},
+        fills=("links/agents",),
+        classify=unsupported_on({400, 404}, _NONE),
+    )
+
+
+def _inherited(scope: EntraScope, known: ServicePrincipals, found: list[str]) -> Iterator[Record]:
+    app_ids = {number: app_id for app_id, number in known.app_ids.items()}
+    paths = {
+        f"/servicePrincipals/microsoft.graph.agentIdentity/{number}/inheritedAppRoleAssignments": number
+        for number in sorted(found)
+    }
+    for path, answer in scope.client.lists(paths):
+        number = paths[path]
+
+        def read(
+            answer: list[dict[str, Any]] | SourceError = answer, number: str = number
+        ) -> Iterator[Record]:
+            if isinstance(answer, SourceError):
+                raise answer
+            for item in answer:
+                yield _grant(scope, item, known, app_ids, number)
+
+        request = scope.request(
+            "grants", INHERITED, kind="inherited-app-role", needs="Application.Read.All", item=number
+        )
+        yield from with_coverage(
+            read(), request, unsupported_on({404}, "The service does not show it for this agent.")
+        )
+
+
+def _grant(
+    scope: EntraScope, item: dict[str, Any], known: ServicePrincipals, app_ids: dict[str, str], agent: str
+) -> Grant:
+    api = text(item.get("resourceId")).lower()
+    role_id = text(item.get("appRoleId")).lower()
+    role = known.roles.get(api, {}).get(role_id, "a role that the API no longer defines")
+    judged = powers.of_permission(app_ids.get(api, ""), role)
+    name = known.names.get(api) or str(item.get("resourceDisplayName") or api)
+    return Grant(
+        id=record_id("entra", "inherited-app-role", f"{agent}/{text(item.get('id'))}"),
+        **scope.own,
+        identity_id=principal(agent),
+        role=role,
+        resource=name,
+        breadth="organization",
+        powers=list(judged.powers),
+        level=level_of(judged.powers),
+        conditional=False,
+        confidence="high" if judged.sure else "low",
+        via="inherited from the agent's blueprint",
+        why=judged.way,
+        actions=[role],
+        granted_at=utc_time(item.get("createdDateTime")),
+    )

@@ -1,0 +1,112 @@
+"""Applications: registrations with their secrets, certificates and federated credentials.
+
+https://learn.microsoft.com/graph/api/application-list. Read from beta: v1.0 leaves ``claimsMatchingExpression`` out, and a
+flexible credential then looks like one without a subject.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.entra.records import EXPANDED, PEOPLE, credentials, federated, owner_links, owner_name, text
+from collectors.entra.scope import application
+from scanner.collect.failures import SourceError
+from scanner.collect.listings import with_coverage
+from scanner.collect.scope import utc_time
+from scanner.records import Identity, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from collectors.entra.facts import ServicePrincipals, SignIns
+    from collectors.entra.scope import EntraScope
+    from scanner.records import Record
+
+CALL = "/beta/applications"
+OWNERS = "/v1.0/applications"
+NEEDS = "Application.Read.All"
+_FIELDS = "id,appId,displayName,createdDateTime,passwordCredentials,keyCredentials"
+
+
+def applications(scope: EntraScope, known: ServicePrincipals, used: SignIns | None) -> Iterator[Record]:
+    """Yield the credentials and trusts of every application; the identity is its service principal."""
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        number, app_id = text(item["id"]), text(item["appId"]).lower()
+        if known.complete and app_id not in known.app_ids:
+            yield _without_service_principal(scope, item, number, app_id)
+        yield from credentials(
+            scope,
+            item,
+            application(app_id),
+            used.credentials if used is not None else {},
+            registered_on="application",
+        )
+        yield from federated(scope, item["federatedIdentityCredentials"] or [], application(app_id))
+
+    yield from scope.listing(
+        CALL,
+        convert,
+        table="credentials",
+        needs=NEEDS,
+        parameters={"$select": _FIELDS, "$expand": "federatedIdentityCredentials", "$top": 999},
+        fills=("identities/entra-application", "trusts/oidc", "policies/federated-credential"),
+    )
+
+
+def _without_service_principal(scope: EntraScope, item: dict[str, Any], number: str, app_id: str) -> Identity:
+    return Identity(
+        id=record_id("entra", "application-object", number),
+        **scope.own,
+        surface="automation",
+        kind="entra-application",
+        native_id=number,
+        name=item["displayName"] or app_id,
+        address=application(app_id),
+        created_at=utc_time(item.get("createdDateTime")),
+    )
+
+
+def application_owners(scope: EntraScope) -> Generator[Record, None, dict[str, str]]:
+    """Yield the owners of every application, and return the name of the first one by client ID.
+
+    https://learn.microsoft.com/graph/api/application-list-owners
+    """
+    many: dict[str, str] = {}
+    names: dict[str, str] = {}
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        owners, app_id = item["owners"], text(item["appId"])
+        name = owner_name(owners)
+        if name is not None:
+            names[app_id.lower()] = name
+        if len(owners) >= EXPANDED:
+            many[f"/applications/{item['id']}/owners"] = app_id
+        yield from owner_links(scope, owners, application(app_id), "owner of the application")
+
+    yield from scope.listing(
+        OWNERS,
+        convert,
+        table="links",
+        kind="owners",
+        needs=NEEDS,
+        fills=PEOPLE,
+        parameters={
+            "$select": "id,appId",
+            "$expand": "owners($select=id,displayName,userPrincipalName,accountEnabled)",
+            "$top": 999,
+        },
+    )
+    for path, answer in scope.client.lists(many):
+
+        def read(
+            answer: list[dict[str, Any]] | SourceError = answer, app_id: str = many[path]
+        ) -> Iterator[Record]:
+            if isinstance(answer, SourceError):
+                raise answer
+            yield from owner_links(scope, answer, application(app_id), "owner of the application")
+
+        call = "GET /beta/applications/{id}/owners"
+        request = scope.request("links", call, kind="owners", needs=NEEDS, item=many[path])
+        yield from with_coverage(read(), request, fills=PEOPLE)
+    return names

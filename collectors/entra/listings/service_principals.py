@@ -1,0 +1,188 @@
+"""Service principals: what signs in to the tenant, and what it was given beside its application.
+
+https://learn.microsoft.com/graph/api/serviceprincipal-list. A service principal can have secrets and certificates of its
+own, which the application's page does not show.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.entra.facts import ServicePrincipals, SignIns
+from collectors.entra.records import EXPANDED, PEOPLE, credentials, federated, owner_links, owner_name, text
+from collectors.entra.scope import MICROSOFT, application, principal
+from scanner.collect.failures import SourceError, unsupported_on
+from scanner.collect.listings import with_coverage
+from scanner.records import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+
+    from collectors.entra.scope import EntraScope
+    from scanner.records import Record, Surface
+
+CALL = "/v1.0/servicePrincipals"
+NEEDS = "Application.Read.All"
+_FIELDS = (
+    "id,appId,displayName,accountEnabled,appOwnerOrganizationId,servicePrincipalType,appRoles,"
+    "passwordCredentials,keyCredentials,preferredSingleSignOnMode,signInAudience,tags"
+)
+
+
+def service_principals(
+    scope: EntraScope, used: SignIns | None, application_owners: Mapping[str, str]
+) -> Generator[Record, None, ServicePrincipals]:
+    """Yield every service principal with its credentials and owners, and return what later listings need of them.
+
+    ``application_owners`` are names by client ID.
+    """
+    found = ServicePrincipals()
+
+    def read() -> Generator[Record, None, bool]:
+        parameters: dict[str, str | int] = {
+            "$select": _FIELDS,
+            "$expand": "owners($select=id,displayName,userPrincipalName,accountEnabled)",
+            "$top": 999,
+        }
+        for item in scope.client.items(CALL, parameters):
+            yield from _service_principal(scope, item, used, found, application_owners)
+        return True
+
+    request = scope.request("identities", f"GET {CALL}", kind="entra-service-principal", needs=NEEDS)
+    fills = (
+        "identities/entra-managed-identity",
+        "identities/entra-agent",
+        "credentials",
+        "links/owners",
+        *PEOPLE,
+    )
+    found.complete = (
+        yield from with_coverage(
+            read(), request, fills=fills, loses=("grants/app-role", "identities/entra-application")
+        )
+    ) or False
+    yield from _all_owners(scope, found)
+    return found
+
+
+def _service_principal(
+    scope: EntraScope,
+    item: dict[str, Any],
+    used: SignIns | None,
+    found: ServicePrincipals,
+    application_owners: Mapping[str, str],
+) -> Iterator[Record]:
+    number, app_id = text(item["id"]).lower(), text(item["appId"]).lower()
+    name = item["displayName"] or app_id
+    found.app_ids[app_id] = number
+    found.names[number] = name
+    roles = {
+        str(role["id"]).lower(): role.get("value") or role.get("displayName") or str(role["id"])
+        for role in item["appRoles"]
+        if "Application" in (role.get("allowedMemberTypes") or ())
+    }
+    if roles:
+        found.roles[number] = roles
+    owner_tenant = str(item.get("appOwnerOrganizationId") or "").lower()
+    owners = item["owners"]
+    owner = owner_name(owners) or application_owners.get(app_id)
+    last = used.applications.get(app_id) if used is not None else None
+    kind, surface = _kind(str(item["servicePrincipalType"] or ""))
+    yield Identity(
+        id=principal(number),
+        **scope.own,
+        surface=surface,
+        kind=kind,
+        native_id=number,
+        name=name,
+        address=application(app_id),
+        enabled=item["accountEnabled"],
+        last_used_at=last,
+        owner=owner,
+        owner_source="application owner" if owner else None,
+        managed_by="provider" if owner_tenant in MICROSOFT else None,
+        issuer=f"https://login.microsoftonline.com/{scope.tenant}/v2.0",
+        subjects=[number],
+        url=f"https://entra.microsoft.com/#view/Microsoft_AAD_IAM/ManagedAppMenuBlade/~/Overview/objectId/{number}/appId/{app_id}",
+        tags={
+            "home_tenant": "own" if owner_tenant == scope.tenant else owner_tenant or "unknown",
+            **({"sign_in_audience": item["signInAudience"]} if item.get("signInAudience") else {}),
+            **{
+                f"tag:{tag}": ""
+                for tag in item.get("tags") or []
+                if str(tag).startswith("power-virtual-agents")
+            },
+        },
+    )
+    # Single sign-on by SAML signs its responses with a certificate here: no credential of the application.
+    # https://learn.microsoft.com/entra/identity-platform/certificate-signing-algorithms
+    shown = dict(item)
+    if item.get("preferredSingleSignOnMode") == "saml":
+        shown["keyCredentials"], shown["passwordCredentials"] = [], []
+    yield from credentials(
+        scope,
+        shown,
+        principal(number),
+        used.credentials if used is not None else {},
+        registered_on="service principal",
+    )
+    if len(owners) >= EXPANDED:
+        found.many_owners.append(number)
+    yield from owner_links(scope, owners, principal(number), "owner of the service principal")
+
+
+def _kind(provider_type: str) -> tuple[str, Surface]:
+    """Return kind and surface. New types of Microsoft's are service principals until something else is known."""
+    match provider_type:
+        case "ManagedIdentity":
+            return "entra-managed-identity", "workload"
+        case "ServiceIdentity":
+            return "entra-agent", "workload"
+        case _:
+            return "entra-service-principal", "automation"
+
+
+def _all_owners(scope: EntraScope, found: ServicePrincipals) -> Iterator[Record]:
+    """Yield all owners of service principals that have more of them than a list shows."""
+    paths = {f"/servicePrincipals/{number}/owners": number for number in found.many_owners}
+    for path, answer in scope.client.lists(paths):
+        number = paths[path]
+
+        def read(
+            answer: list[dict[str, Any]] | SourceError = answer, number: str = number
+        ) -> Iterator[Record]:
+            if isinstance(answer, SourceError):
+                raise answer
+            yield from owner_links(scope, answer, principal(number), "owner of the service principal")
+
+        call = "GET /beta/servicePrincipals/{id}/owners"
+        request = scope.request("links", call, kind="owners", needs=NEEDS, item=number)
+        yield from with_coverage(read(), request, fills=PEOPLE)
+
+
+def managed_identity_trusts(scope: EntraScope) -> Iterator[Record]:
+    """Yield federated credentials that are on service principals: those of user-assigned managed identities.
+
+    ``federatedIdentityCredentials`` is a navigation property of the service principal that its page does not describe; a
+    tenant that refuses it leaves them to Azure Resource Manager, identity by identity.
+    """
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        yield from federated(scope, item["federatedIdentityCredentials"] or [], principal(text(item["id"])))
+
+    yield from scope.listing(
+        "/beta/servicePrincipals",
+        convert,
+        table="trusts",
+        kind="oidc",
+        needs=NEEDS,
+        parameters={
+            "$select": "id,servicePrincipalType",
+            "$expand": "federatedIdentityCredentials",
+            "$top": 999,
+        },
+        fills=("policies/federated-credential",),
+        classify=unsupported_on(
+            {400, 404}, "This tenant does not list them; read each identity through Azure instead."
+        ),
+    )

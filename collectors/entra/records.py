@@ -1,0 +1,197 @@
+"""Records that several listings make."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from collectors.entra.scope import EntraScope, principal
+from scanner.collect.failures import SourceError
+from scanner.collect.scope import utc_time
+from scanner.records import Credential, Identity, Link, Policy, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from scanner.records import Record
+
+EXPANDED = 20
+"""The most objects that ``$expand`` returns, without saying whether there are more.
+https://learn.microsoft.com/graph/query-parameters#expand"""
+
+PEOPLE = ("identities/entra-user", "identities/entra-agent-user", "identities/entra-group")
+"""What a listing of owners or members fills besides its links, as `scanner.collect.listings.with_coverage` names it."""
+
+
+def text(value: object) -> str:
+    """Return a text of a response. Raises `SourceError` (malformed) for null and for an empty one."""
+    if not isinstance(value, str) or not value:
+        raise SourceError("malformed", "a name or ID in the response is empty")
+    return value
+
+
+def credentials(
+    scope: EntraScope,
+    item: dict[str, Any],
+    identity: str,
+    used: Mapping[str, datetime],
+    *,
+    registered_on: str,
+) -> Iterator[Record]:
+    """Yield the client secrets and certificates of an application or a service principal.
+
+    https://learn.microsoft.com/graph/api/resources/passwordcredential: ``hint``, the first characters of the secret, is
+    dropped. ``used`` are last uses by key ID. `Credential.location` says on which object the credential is registered.
+    """
+    for field, kind in (("passwordCredentials", "client-secret"), ("keyCredentials", "client-certificate")):
+        for key in item[field] or []:
+            if kind == "client-certificate" and key.get("type") == "Symmetric":
+                continue
+            number = text(key.get("keyId")).lower()
+            expires = utc_time(key.get("endDateTime"))
+            yield Credential(
+                id=record_id("entra", kind, f"{text(item.get('id'))}/{number}"),
+                **scope.own,
+                identity_id=identity,
+                kind=kind,
+                native_id=number,
+                name=key.get("displayName") or number,
+                lifetime="expiring" if expires else "static",
+                created_at=utc_time(key.get("startDateTime")),
+                last_used_at=used.get(number),
+                expires_at=expires,
+                never_expires=expires is None,
+                location=registered_on,
+            )
+
+
+def owner_links(
+    scope: EntraScope, owners: list[dict[str, Any]], target: str, evidence: str, *, becomes: bool = True
+) -> Iterator[Record]:
+    """Yield who owns an object, and that each owner can become it: an owner adds a credential.
+
+    https://learn.microsoft.com/entra/identity-platform/howto-add-app-roles-in-apps, "Owners"
+    """
+    for owner in owners:
+        source = principal(text(owner.get("id")))
+        digest = hashlib.sha256(f"{source} {target}".encode()).hexdigest()[:24]
+        yield Link(
+            id=record_id("entra", "owns", digest),
+            **scope.own,
+            source_id=source,
+            relation="owns",
+            target_id=target,
+            evidence=evidence,
+        )
+        if becomes:
+            yield Link(
+                id=record_id("entra", "owner-becomes", digest),
+                **scope.own,
+                source_id=source,
+                relation="can_become",
+                target_id=target,
+                evidence=evidence,
+                why="an owner can add a credential and sign in as the application",
+                fix="Remove the owner, or replace it with a group whose membership is approved.",
+            )
+        yield from person_or_group(scope, owner)
+
+
+def owner_name(owners: list[dict[str, Any]]) -> str | None:
+    """Return the name of the first owner."""
+    first = owners[0] if owners else {}
+    name = first.get("userPrincipalName") or first.get("displayName")
+    return str(name) if name else None
+
+
+def person_or_group(scope: EntraScope, item: dict[str, Any]) -> Iterator[Record]:
+    """Yield a user or group that another listing names; a service principal has its own listing."""
+    kind = str(item.get("@odata.type") or "")
+    number = text(item.get("id"))
+    name = item.get("displayName") or item.get("userPrincipalName") or number
+    match kind:
+        case "#microsoft.graph.user":
+            agent = bool(item.get("identityParentId"))
+            yield Identity(
+                id=principal(number),
+                **scope.own,
+                surface="workload" if agent else "human",
+                kind="entra-agent-user" if agent else "entra-user",
+                native_id=number,
+                name=name,
+                address=item.get("userPrincipalName") or None,
+                enabled=item.get("accountEnabled"),
+            )
+        case "#microsoft.graph.agentUser":
+            yield Identity(
+                id=principal(number),
+                **scope.own,
+                surface="workload",
+                kind="entra-agent-user",
+                native_id=number,
+                name=name,
+                address=item.get("userPrincipalName") or None,
+                enabled=item.get("accountEnabled"),
+            )
+        case "#microsoft.graph.group":
+            yield Identity(
+                id=principal(number),
+                **scope.own,
+                surface="human",
+                kind="entra-group",
+                native_id=number,
+                name=name,
+            )
+        case _:
+            return
+
+
+def policy(
+    scope: EntraScope,
+    kind: str,
+    native_id: str,
+    *,
+    name: str,
+    document: Mapping[str, Any],
+    attached: list[str],
+) -> Policy:
+    """Return a document as it is kept: JSON with sorted keys."""
+    content = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return Policy(
+        id=record_id("entra", kind, native_id),
+        **scope.own,
+        kind=kind,
+        native_id=native_id,
+        name=name,
+        document=content,
+        sha256=hashlib.sha256(content.encode()).hexdigest(),
+        attached_to=sorted(attached),
+    )
+
+
+def federated(scope: EntraScope, items: list[dict[str, Any]], identity: str) -> Iterator[Record]:
+    """Yield federated credentials: the document as a `Policy`, and the trust that it is.
+
+    https://learn.microsoft.com/graph/api/resources/federatedidentitycredential
+    """
+    from collectors.entra.evaluator import trust_of
+
+    for item in items:
+        number = text(item.get("id"))
+        document = {
+            key: item[key]
+            for key in ("audiences", "claimsMatchingExpression", "issuer", "name", "subject")
+            if item.get(key) is not None
+        }
+        kept = policy(
+            scope,
+            "federated-credential",
+            number,
+            name=str(item.get("name") or number),
+            document=document,
+            attached=[identity],
+        )
+        yield kept
+        yield trust_of(kept)

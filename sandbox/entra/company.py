@@ -1,0 +1,371 @@
+"""What is in Lantern Pay's tenant: what is wrong, and beside each fault something that looks like it and is not."""
+
+from __future__ import annotations
+
+from sandbox.entra.estate import (
+    APPLICATION_ADMINISTRATOR,
+    DIRECTORY_READERS,
+    GITHUB,
+    GLOBAL_ADMINISTRATOR,
+    GRAPH,
+    GRAPH_ROLES,
+    LEGACY_CONSENT,
+    MICROSOFT_TENANT,
+    PARTNER,
+    SCANNER,
+    Directory,
+    ago,
+    certificate,
+    federated,
+    guid,
+    password,
+    role,
+)
+
+CUSTOM_ROLE = guid("role Application Credential Operator")
+HELP_ROLE = guid("role Ticket Reader")
+GITHUB_ORG = "repo:lanternpay"
+
+
+def build(night: int) -> Directory:
+    """Return the tenant as it is on a night, 1 or 2."""
+    tenant = Directory()
+    maya, tom, nina = (tenant.user(name) for name in ("maya.lindt", "tom.becker", "nina.roth"))
+    _microsoft(tenant)
+    _federation(tenant, maya, night)
+    _secrets(tenant, maya, tom)
+    _outsiders(tenant)
+    _agents(tenant, nina)
+    _roles(tenant, maya, tom, nina)
+    _settings(tenant)
+    return tenant
+
+
+def _microsoft(tenant: Directory) -> None:
+    """Add Microsoft's own applications, which every tenant has."""
+    tenant.service_principal(
+        "Microsoft Graph",
+        app_id=GRAPH,
+        appOwnerOrganizationId=MICROSOFT_TENANT,
+        appRoles=[
+            {
+                "id": number,
+                "value": name,
+                "displayName": name,
+                "allowedMemberTypes": ["Application"],
+                "isEnabled": True,
+            }
+            for name, number in GRAPH_ROLES.items()
+        ],
+    )
+    # No role for applications: nobody is asked who holds one.
+    tenant.service_principal(
+        "Microsoft Office Licensing",
+        appOwnerOrganizationId=MICROSOFT_TENANT,
+        appRoles=[
+            {
+                "id": guid("licensing user"),
+                "value": "User",
+                "displayName": "User",
+                "allowedMemberTypes": ["User"],
+                "isEnabled": True,
+            }
+        ],
+    )
+    tenant.application("sprawlscan", owners=())
+    assert tenant.service_principals[-1]["appId"] == SCANNER
+    tenant.permit(guid("sp sprawlscan"), "Application.Read.All")
+    tenant.permit(guid("sp sprawlscan"), "Directory.Read.All")
+
+
+def _federation(tenant: Directory, maya: str, night: int) -> None:
+    exact = f"{GITHUB_ORG}@7001001/checkout@5012:environment:production"
+    # Sound: federated alone, exact, by immutable IDs, owned.
+    tenant.application(
+        "lantern-deploy",
+        federated=(federated("github-production", GITHUB, exact),),
+        owners=(maya,),
+    )
+    # The conversion was never finished: the secret still works.
+    left = (password("before federation", made=400, ends=-300),)
+    tenant.application(
+        "lantern-deploy-ledger",
+        passwords=left if night == 1 else (),
+        federated=(
+            federated("github-ledger", GITHUB, f"{GITHUB_ORG}@7001001/mobile-app@5006:ref:refs/heads/main"),
+        ),
+        owners=(maya,),
+    )
+    # Look-alike: the secret beside federation ended.
+    tenant.application(
+        "lantern-deploy-web",
+        passwords=(password("old", made=600, ends=20),),
+        federated=(
+            federated("github-web", GITHUB, f"{GITHUB_ORG}@7001001/checkout@5012:ref:refs/heads/main"),
+        ),
+    )
+    # Every repository of the organization, and every pull request of one.
+    tenant.application(
+        "lantern-preview",
+        federated=(
+            federated(
+                "any-repository", GITHUB, None, "claims['sub'] matches 'repo:lanternpay/*:ref:refs/heads/*'"
+            ),
+            federated("pull-requests", GITHUB, f"{GITHUB_ORG}/web-frontend:pull_request"),
+        ),
+    )
+    # The owner is not complete: lanternpay-evil matches, too.
+    tenant.application(
+        "lantern-docs",
+        federated=(federated("open-owner", GITHUB, None, "claims['sub'] matches 'repo:lanternpay*'"),),
+    )
+    # Two applications trust the same subject.
+    shared = f"{GITHUB_ORG}@7001001/checkout@5012:ref:refs/heads/release"
+    for name in ("fraud-train", "fraud-score"):
+        tenant.application(name, federated=(federated(f"github-{name}", GITHUB, shared),))
+    # The issuer of Azure DevOps that retires, and beside it an application that has moved on.
+    tenant.application(
+        "lantern-pipelines",
+        federated=(
+            federated(
+                "service-connection",
+                f"https://vstoken.dev.azure.com/{guid('devops organization')}",
+                "sc://lanternpay/platform/production",
+            ),
+        ),
+    )
+    tenant.application(
+        "lantern-pipelines-new",
+        federated=(
+            federated(
+                "service-connection-new",
+                f"https://login.microsoftonline.com/{guid('tenant')}/v2.0",
+                f"/eid1/c/pub/t/{guid('tenant')}/a/{guid('devops')}/sc/{guid('connection')}",
+            ),
+        ),
+    )
+    # Another tenant's identity may sign in as this one.
+    tenant.application(
+        "partner-bridge",
+        federated=(
+            federated(
+                "partner", f"https://login.microsoftonline.com/{PARTNER}/v2.0", guid("partner identity")
+            ),
+        ),
+    )
+    # A user-assigned managed identity, federated with one service account of a cluster.
+    tenant.service_principal(
+        "id-payments",
+        servicePrincipalType="ManagedIdentity",
+        federatedIdentityCredentials=[
+            federated(
+                "aks-payments",
+                f"https://westeurope.oic.prod-aks.azure.com/{guid('tenant')}/{guid('cluster')}/",
+                "system:serviceaccount:payments:payments-api",
+            )
+        ],
+    )
+
+
+def _secrets(tenant: Directory, maya: str, tom: str) -> None:
+    # Administrator of the tenant, by a secret that is valid for ten years; a person owns it.
+    terraform = tenant.application(
+        "terraform-azure",
+        passwords=(password("terraform", made=500, ends=-3150),),
+        owners=(tom,),
+    )
+    tenant.permit(terraform, "AppRoleAssignment.ReadWrite.All")
+    # Look-alike: a secret of ninety days, in use.
+    tenant.application(
+        "wiki-sync",
+        passwords=(password("wiki 2026-10", made=40, ends=-50),),
+        owners=(maya,),
+    )
+    tenant.permit(guid("sp wiki-sync"), "Sites.Selected")
+    # A secret on the service principal, which the application's page does not show.
+    tenant.application(
+        "hr-connector",
+        passwordCredentials=[password("added by hand", made=90, ends=-90)],
+    )
+    # Look-alike: the certificate with which single sign-on by SAML is signed.
+    tenant.service_principal(
+        "Salesforce",
+        appOwnerOrganizationId=guid("salesforce tenant"),
+        preferredSingleSignOnMode="saml",
+        keyCredentials=[certificate("Microsoft Azure Federated SSO Certificate", made=300, ends=-795)],
+        signInAudience="AzureADMultipleOrgs",
+    )
+    # A certificate that ended, and one that was not used for long.
+    tenant.application(
+        "report-mailer",
+        keys=(certificate("report-mailer", made=380, ends=15),),
+    )
+    tenant.application(
+        "sap-export",
+        keys=(certificate("sap-export", made=300, ends=-65),),
+    )
+    # Registered, never used: no service principal.
+    tenant.application("prototype", service_principal=False)
+    tenant.application_sign_ins += [
+        _used("terraform-azure", 1),
+        _used("wiki-sync", 2),
+        _used("lantern-deploy", 1),
+        _used("sap-export", 190),
+    ]
+    tenant.credential_sign_ins += [
+        _key_used("terraform", "terraform-azure", "secret", 1),
+        _key_used("wiki 2026-10", "wiki-sync", "secret", 2),
+        _key_used("sap-export", "sap-export", "certificate", 190),
+    ]
+
+
+def _used(name: str, days: float) -> dict[str, object]:
+    shown = {"lastSignInDateTime": ago(days), "lastSignInRequestId": guid(f"request {name}")}
+    return {
+        "id": guid(f"activity {name}"),
+        "appId": guid(f"app {name}"),
+        "lastSignInActivity": shown,
+        "applicationAuthenticationClientSignInActivity": shown,
+    }
+
+
+def _key_used(key: str, name: str, kind: str, days: float) -> dict[str, object]:
+    return {
+        "id": guid(f"key activity {key}"),
+        "keyId": guid(f"{kind} {key}"),
+        "appId": guid(f"app {name}"),
+        "keyType": "clientSecret" if kind == "secret" else "certificate",
+        "credentialOrigin": "application",
+        "signInActivity": {"lastSignInDateTime": ago(days)},
+    }
+
+
+def _outsiders(tenant: Directory) -> None:
+    # A vendor's application that can make itself administrator.
+    backup = tenant.service_principal(
+        "Umbra Backup",
+        appOwnerOrganizationId=guid("umbra tenant"),
+        signInAudience="AzureADMultipleOrgs",
+    )
+    tenant.permit(backup, "RoleManagement.ReadWrite.Directory")
+    # Look-alike: a vendor's application that reads the user's own profile.
+    survey = tenant.service_principal(
+        "Survey Bird",
+        appOwnerOrganizationId=guid("survey tenant"),
+        signInAudience="AzureADMultipleOrgs",
+    )
+    tenant.consent(survey, "openid profile User.Read")
+    # Everybody's mail, in everybody's name.
+    mail = tenant.service_principal(
+        "Mail Merge Pro",
+        appOwnerOrganizationId=guid("mail tenant"),
+        signInAudience="AzureADandPersonalMicrosoftAccount",
+    )
+    tenant.consent(mail, "Mail.ReadWrite Mail.Send offline_access")
+
+
+def _agents(tenant: Directory, nina: str) -> None:
+    blueprint = tenant.application(
+        "support-agent blueprint",
+        passwords=(password("blueprint", made=30, ends=-60),),
+        owners=(nina,),
+    )
+    tenant.permit(blueprint, "Mail.Send")
+    for name, parent, sponsors in (
+        ("support-agent", guid("app support-agent blueprint"), [nina]),
+        ("lost-agent", guid("app deleted blueprint"), []),
+    ):
+        number = tenant.service_principal(name, servicePrincipalType="ServiceIdentity")
+        tenant.agents.append({"id": number, "agentIdentityBlueprintId": parent, "sponsors": sponsors})
+        tenant.inherited[number] = []
+    agent = guid("sp support-agent")
+    tenant.inherited[agent] = [
+        {
+            "id": f"inherited-{guid('support-agent Mail.Send')}",
+            "appRoleId": GRAPH_ROLES["Mail.Send"],
+            "createdDateTime": ago(30),
+            "principalId": blueprint,
+            "principalType": "ServicePrincipal",
+            "resourceId": guid("sp Microsoft Graph"),
+            "resourceDisplayName": "Microsoft Graph",
+        }
+    ]
+    tenant.agent_users.append(
+        {
+            "@odata.type": "#microsoft.graph.agentUser",
+            "id": guid("agent user support"),
+            "displayName": "Support Agent",
+            "identityParentId": agent,
+            "accountEnabled": True,
+        }
+    )
+
+
+def _roles(tenant: Directory, maya: str, tom: str, nina: str) -> None:
+    tenant.role_definitions += [
+        role(
+            GLOBAL_ADMINISTRATOR, "Global Administrator", ["microsoft.directory/*/allTasks"], privileged=True
+        ),
+        role(
+            APPLICATION_ADMINISTRATOR,
+            "Application Administrator",
+            ["microsoft.directory/applications/credentials/update"],
+            privileged=True,
+        ),
+        role(DIRECTORY_READERS, "Directory Readers", ["microsoft.directory/users/standard/read"]),
+        role(
+            CUSTOM_ROLE,
+            "Application Credential Operator",
+            [
+                "microsoft.directory/applications/credentials/update",
+                "microsoft.directory/applications/standard/read",
+            ],
+            built_in=False,
+        ),
+        role(
+            HELP_ROLE,
+            "Ticket Reader",
+            ["microsoft.office365.supportTickets/allEntities/read"],
+            built_in=False,
+        ),
+    ]
+    # Always administrator; and one who may activate the role, which is as it should be.
+    tenant.assign(maya, GLOBAL_ADMINISTRATOR)
+    tenant.role_eligibilities.append(
+        {
+            "id": f"eligible-{guid('tom global')}",
+            "principalId": tom,
+            "roleDefinitionId": GLOBAL_ADMINISTRATOR,
+            "directoryScopeId": "/",
+            "memberType": "Direct",
+            "startDateTime": ago(100),
+            "endDateTime": None,
+        }
+    )
+    # Activated until this evening.
+    tenant.assign(nina, APPLICATION_ADMINISTRATOR, until=ago(-0.5))
+    # A pipeline's identity may add a credential to any application; another only to one.
+    tenant.assign(guid("sp lantern-pipelines"), CUSTOM_ROLE)
+    tenant.assign(guid("sp lantern-pipelines-new"), CUSTOM_ROLE, scope=f"/{guid('application wiki-sync')}")
+    readers = tenant.group("directory readers", guid("sp wiki-sync"), nina)
+    tenant.assign(readers, DIRECTORY_READERS)
+
+
+def _settings(tenant: Directory) -> None:
+    tenant.authorization_policy = {
+        "id": "authorizationPolicy",
+        "displayName": "Authorization Policy",
+        "allowInvitesFrom": "everyone",
+        "defaultUserRolePermissions": {
+            "allowedToCreateApps": True,
+            "allowedToCreateSecurityGroups": True,
+            "permissionGrantPoliciesAssigned": [LEGACY_CONSENT],
+        },
+    }
+    tenant.credential_policy = {
+        "id": "00000000-0000-0000-0000-000000000000",
+        "displayName": "Default app management tenant policy",
+        "isEnabled": False,
+        "applicationRestrictions": {"passwordCredentials": [], "keyCredentials": []},
+        "servicePrincipalRestrictions": {"passwordCredentials": [], "keyCredentials": []},
+    }

@@ -1,0 +1,395 @@
+"""The make-believe tenant as a server on 127.0.0.1: Microsoft Graph and the token service of Entra ID, on one origin.
+
+It answers with Graph's pages (https://learn.microsoft.com/graph/paging), ``$select``, ``$expand`` of at most 20 objects
+(https://learn.microsoft.com/graph/query-parameters#expand), batches (https://learn.microsoft.com/graph/json-batching) and
+permissions. azure-identity insists on TLS, so that the sandbox always speaks it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
+
+import msgspec
+
+from sandbox.entra.company import build
+from sandbox.entra.estate import CLIENT_SECRET, GRAPH, SCANNER, TENANT, Directory
+from sandbox.kit.api import ApiCall, HttpSandbox
+from sandbox.kit.authority import CertificateAuthority
+from sandbox.kit.faults import RETRY_AFTER
+from sandbox.kit.http import HttpRequest, Json, RefusedError, Reply, reply
+from sandbox.kit.issued import secret_value
+from sandbox.kit.paging import continued, next_link
+from sandbox.kit.routes import RouteTable
+from sandbox.kit.tokens import KnownToken, TokenStore, bearer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+SECRET = "SPRAWLSCAN_DEMO_ENTRA_SECRET"
+"""The environment variable that the demo's configuration refers to."""
+EXPANDED = 20
+LOGIN = f"/{TENANT}/oauth2/v2.0/token"
+DISCOVERY = f"/{TENANT}/v2.0/.well-known/openid-configuration"
+BATCH = "/beta/$batch"
+FIRST = "/v1.0/servicePrincipals(appId='{app_id}')"
+
+
+class GraphRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """One list or object of Graph."""
+
+    needs: str
+    """The least privileged application permission."""
+    read: Callable[[Directory, dict[str, str]], Any]
+    """Returns a list, or one object."""
+    unpaged: bool = False
+
+
+ROUTES: dict[str, GraphRoute] = {
+    FIRST: GraphRoute(
+        needs="Application.Read.All",
+        read=lambda held, at: next(one for one in held.service_principals if one["appId"] == at["app_id"]),
+    ),
+    "/v1.0/organization": GraphRoute(
+        needs="Organization.Read.All",
+        read=lambda _held, _at: [{"id": TENANT, "displayName": "Lantern Pay"}],
+    ),
+    "/v1.0/servicePrincipals": GraphRoute(
+        needs="Application.Read.All", read=lambda held, _at: held.service_principals
+    ),
+    "/beta/servicePrincipals": GraphRoute(
+        needs="Application.Read.All", read=lambda held, _at: held.service_principals
+    ),
+    "/beta/applications": GraphRoute(needs="Application.Read.All", read=lambda held, _at: held.applications),
+    "/v1.0/applications": GraphRoute(needs="Application.Read.All", read=lambda held, _at: held.applications),
+    "/beta/reports/servicePrincipalSignInActivities": GraphRoute(
+        needs="AuditLog.Read.All", read=lambda held, _at: held.application_sign_ins
+    ),
+    "/beta/reports/appCredentialSignInActivities": GraphRoute(
+        needs="AuditLog.Read.All", read=lambda held, _at: held.credential_sign_ins
+    ),
+    "/v1.0/oauth2PermissionGrants": GraphRoute(
+        needs="Directory.Read.All", read=lambda held, _at: held.consents
+    ),
+    "/beta/roleManagement/directory/roleDefinitions": GraphRoute(
+        needs="RoleManagement.Read.Directory", read=lambda held, _at: held.role_definitions
+    ),
+    "/v1.0/roleManagement/directory/roleAssignments": GraphRoute(
+        needs="RoleManagement.Read.Directory", read=lambda held, _at: held.role_assignments
+    ),
+    "/v1.0/roleManagement/directory/roleEligibilityScheduleInstances": GraphRoute(
+        needs="RoleEligibilitySchedule.Read.Directory", read=lambda held, _at: held.role_eligibilities
+    ),
+    "/v1.0/roleManagement/directory/roleAssignmentScheduleInstances": GraphRoute(
+        needs="RoleAssignmentSchedule.Read.Directory", read=lambda held, _at: held.role_schedules
+    ),
+    "/beta/servicePrincipals/microsoft.graph.agentIdentity": GraphRoute(
+        needs="AgentIdentity.Read.All", read=lambda held, _at: held.agents
+    ),
+    "/beta/users/microsoft.graph.agentUser": GraphRoute(
+        needs="User.Read.All", read=lambda held, _at: held.agent_users
+    ),
+    "/v1.0/policies/authorizationPolicy": GraphRoute(
+        needs="Policy.Read.All", read=lambda held, _at: held.authorization_policy
+    ),
+    "/v1.0/policies/defaultAppManagementPolicy": GraphRoute(
+        needs="Policy.Read.All", read=lambda held, _at: held.credential_policy
+    ),
+}
+BATCHED: dict[str, GraphRoute] = {
+    "/servicePrincipals/{id}/owners": GraphRoute(
+        needs="Application.Read.All", read=lambda held, at: _owners(held, held.service_principals, at["id"])
+    ),
+    "/applications/{id}/owners": GraphRoute(
+        needs="Application.Read.All", read=lambda held, at: _owners(held, held.applications, at["id"])
+    ),
+    "/servicePrincipals/{id}/appRoleAssignedTo": GraphRoute(
+        needs="Application.Read.All",
+        read=lambda held, at: [one for one in held.app_roles if one["resourceId"] == at["id"]],
+    ),
+    "/servicePrincipals/microsoft.graph.agentIdentity/{id}/inheritedAppRoleAssignments": GraphRoute(
+        needs="Application.Read.All", read=lambda held, at: _inherited(held, at["id"]), unpaged=True
+    ),
+    "/groups/{id}/transitiveMembers": GraphRoute(
+        needs="GroupMember.Read.All",
+        read=lambda held, at: [held.principal(number) for number in held.members.get(at["id"], [])],
+    ),
+}
+PERMISSIONS = tuple(sorted({route.needs for route in (*ROUTES.values(), *BATCHED.values())}))
+_TABLE = RouteTable(("GET", template, template) for template in ROUTES if template != FIRST)
+_PARTS = RouteTable(("GET", template, template) for template in BATCHED)
+_BY_APP = re.compile(r"/v1\.0/servicePrincipals\(appId='(?P<app_id>[0-9a-f-]+)'\)")
+
+
+def _owners(held: Directory, objects: list[Json], number: str) -> list[Json]:
+    found = next((one for one in objects if one["id"] == number), None)
+    if found is None:
+        raise RefusedError(404, f"Resource '{number}' does not exist")
+    return [held.principal(owner) for owner in found["owners"]]
+
+
+def _inherited(held: Directory, number: str) -> list[Json]:
+    if number not in held.inherited:
+        raise RefusedError(404, f"Resource '{number}' does not exist or is no agent identity")
+    return held.inherited[number]
+
+
+class EntraSandbox(HttpSandbox):
+    """Serves one tenant over TLS. Thread-safe; use it as a context manager.
+
+    ``licensed`` says whether the tenant has Entra ID P2, ``agents`` whether it knows agent identities; ``page`` is the size
+    of a page. ``throttled`` is how many requests of each batch get a 429 inside the batch's 200.
+    """
+
+    provider = "entra"
+    reads = frozenset((f"POST {BATCH}", f"POST {LOGIN}"))
+
+    def __init__(
+        self,
+        *,
+        licensed: bool = True,
+        agents: bool = True,
+        page: int = 10,
+        latency: float = 0.0,
+        authority: CertificateAuthority | None = None,
+    ) -> None:
+        self._own_authority = CertificateAuthority() if authority is None else None
+        if self._own_authority is not None:
+            authority = self._own_authority.__enter__()
+        super().__init__("Microsoft-IIS/10.0", latency=latency, authority=authority)
+        self.directory = build(1)
+        self.licensed = licensed
+        self.agents = agents
+        self.page = page
+        self.throttled = 0
+        self._tokens: TokenStore[KnownToken] = TokenStore()
+        self._issued = 0
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if self._own_authority is not None:
+            self._own_authority.__exit__(kind, error, trace)
+
+    def __enter__(self) -> Self:
+        return super().__enter__()
+
+    def section(self) -> dict[str, Any]:
+        """Return the collector's section of config.yaml."""
+        return {
+            "tenant": TENANT,
+            "client_id": SCANNER,
+            "client_secret": f"${{env:{SECRET}}}",
+            "authority": self.url,
+            "graph_url": self.url,
+            "ca_bundle": str(self.bundle),
+        }
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variable that the section refers to: the application's client secret."""
+        return {SECRET: CLIENT_SECRET}
+
+    def show(self, night: int) -> None:
+        """Serve the tenant as it is on a night."""
+        self.directory = build(night)
+
+    def permissions(self) -> tuple[str, ...]:
+        """Return the application permissions that the scanner has."""
+        return PERMISSIONS
+
+    def revoke(self, permission: str) -> None:
+        """Take a permission away, from tokens to come as well."""
+        self._tokens.revoke(permission)
+
+    def restore(self) -> None:
+        """Give back everything that was revoked."""
+        self._tokens.restore()
+
+    # Requests
+
+    def recognize(self, request: HttpRequest) -> ApiCall:
+        """Return the route of a request."""
+        path = unquote(request.path)
+        values: dict[str, str] = {}
+        template = path
+        by_app = _BY_APP.fullmatch(path)
+        found = _TABLE.find("GET", path)
+        if by_app:
+            template, values = FIRST, by_app.groupdict()
+        elif found:
+            template, values = found
+        # As the collector writes it, so that a Gap names the route.
+        name = template.replace("{app_id}", GRAPH)
+        return ApiCall(
+            request=request,
+            name=f"{request.method} {name}",
+            template=name,
+            path=path,
+            route=ROUTES.get(template),
+            values=values,
+        )
+
+    def answer(self, call: ApiCall) -> Reply:
+        """Answer one request."""
+        match call.method, call.path:
+            case "GET", path if path == DISCOVERY:
+                return reply(200, _discovery(self._seen_as(call.request)))
+            case "POST", path if path == LOGIN:
+                return self._login(call.request)
+            case _:
+                pass
+        token = self._token(call.request)
+        if (call.method, call.path) == ("POST", BATCH):
+            return reply(200, self._batch(call.request, token))
+        if call.method != "GET" or call.route is None:
+            raise RefusedError(404, "Resource not found for the segment")
+        return reply(200, self._read(call.route, call.template, call.values, call.request, token))
+
+    def _seen_as(self, request: HttpRequest) -> str:
+        """Return the origin that the client knows: a proxy may stand in front."""
+        return f"https://{request.headers['host']}" if "host" in request.headers else self.url
+
+    def _login(self, request: HttpRequest) -> Reply:
+        """Issue a token: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow"""
+        asked = {name: values[-1] for name, values in parse_qs(request.body.decode()).items()}
+        if asked.get("client_secret") != CLIENT_SECRET or asked.get("client_id") != SCANNER:
+            raise RefusedError(401, "AADSTS7000215: Invalid client secret provided.")
+        self._issued += 1
+        value = secret_value(f"entra/token/{self._issued}", 80, "eyJ0eXAi")
+        granted = set(PERMISSIONS) - self._tokens.revoked
+        self._tokens.add(KnownToken(value=value, scopes=granted, expires_at=time.time() + 3599))
+        return reply(200, {"token_type": "Bearer", "expires_in": 3599, "access_token": value})
+
+    def _token(self, request: HttpRequest) -> KnownToken:
+        token = self._tokens.get(bearer(request.headers))
+        if token is None or token.expired:
+            raise RefusedError(401, "InvalidAuthenticationToken: Access token is empty or not known")
+        return token
+
+    def _batch(self, request: HttpRequest, token: KnownToken) -> Json:
+        parts = json.loads(request.body)["requests"]
+        if len(parts) > 20:
+            raise RefusedError(400, "Number of batch request steps exceeds the maximum value of 20.")
+        answers = []
+        for place, part in enumerate(parts):
+            if place < self.throttled:
+                answers.append(
+                    {
+                        "id": part["id"],
+                        "status": 429,
+                        "headers": {"Retry-After": str(RETRY_AFTER)},
+                        "body": _error(429, "Too many requests"),
+                    }
+                )
+                continue
+            try:
+                answers.append({"id": part["id"], "status": 200, "body": self._part(part, token)})
+            except RefusedError as refused:
+                body = _error(refused.status, refused.message)
+                answers.append({"id": part["id"], "status": refused.status, "body": body})
+        self.throttled = 0
+        # The parts of a batch come in any order.
+        return {"responses": answers[::-1]}
+
+    def _part(self, part: Json, token: KnownToken) -> Any:
+        if part["method"] != "GET":
+            raise RefusedError(405, "The sandbox reads")
+        url = urlsplit(part["url"])
+        found = _PARTS.find("GET", url.path)
+        if found is None:
+            raise RefusedError(404, "Resource not found for the segment")
+        template, values = found
+        route = BATCHED[template]
+        if route.needs not in token.scopes:
+            raise RefusedError(403, f"Insufficient privileges: {route.needs}")
+        return {
+            "value": route.read(self.directory, values),
+            **({} if route.unpaged else {"@odata.context": "x"}),
+        }
+
+    def _read(
+        self,
+        route: GraphRoute,
+        template: str,
+        values: dict[str, str],
+        request: HttpRequest,
+        token: KnownToken,
+    ) -> Any:
+        if route.needs not in token.scopes:
+            raise RefusedError(403, "Insufficient privileges to complete the operation.")
+        unknown = "agent" in template.lower() and not self.agents
+        if unknown or (not self.licensed and ("Schedule" in template or "/reports/" in template)):
+            raise RefusedError(400 if "Schedule" in template or unknown else 403, "AadPremiumLicenseRequired")
+        query = dict(parse_qsl(urlsplit(request.target).query, keep_blank_values=True))
+        held = route.read(self.directory, values)
+        if isinstance(held, dict):
+            return self._shown(held, query)
+        size = min(int(query.get("$top", "999")), self.page)
+        page, following = continued(held, query.get("$skiptoken"), size)
+        answer: Json = {
+            "@odata.context": f"{self._seen_as(request)}{template}",
+            "value": [self._shown(one, query) for one in page.rows],
+        }
+        if following:
+            answer["@odata.nextLink"] = next_link(
+                f"{self._seen_as(request)}{request.path}", {**query, "$skiptoken": following}
+            )
+        return answer
+
+    def _shown(self, item: Json, query: dict[str, str]) -> Json:
+        """Return what ``$select`` and ``$expand`` show of an object."""
+        fields = [name for name in query.get("$select", "").split(",") if name]
+        missing = [name for name in fields if name not in item]
+        if missing:
+            raise RefusedError(400, f"Could not find a property named '{missing[0]}'")
+        navigated = {"owners", "federatedIdentityCredentials", "sponsors"}
+        shown = {name: item[name] for name in fields or item if name not in navigated}
+        expanded = query.get("$expand", "").partition("(")[0]
+        match expanded:
+            case "owners" | "sponsors":
+                shown[expanded] = [self.directory.principal(one) for one in item[expanded][:EXPANDED]]
+            case "principal":
+                shown["principal"] = self.directory.principal(item["principalId"])
+            case "":
+                pass
+            case _:
+                shown[expanded] = item[expanded][:EXPANDED]
+        return shown
+
+    def refusal(self, call: ApiCall, status: int, text: str | None = None) -> Reply:
+        """Return an error as Graph words it, or as the token service does."""
+        words = text or f"{status} (made by the sandbox)"
+        if call.path == LOGIN:
+            return reply(status, {"error": "invalid_client", "error_description": words})
+        return reply(status, _error(status, words))
+
+    def lead_on(self, call: ApiCall, answer: Reply, url: str) -> None:
+        """Write into an answer that its next page is at ``url``."""
+        body = msgspec.json.decode(answer.body)
+        if isinstance(body, dict) and "value" in body:
+            body["@odata.nextLink"] = url
+            answer.body = msgspec.json.encode(body)
+
+
+def _error(status: int, words: str) -> Json:
+    code = {401: "InvalidAuthenticationToken", 403: "Authorization_RequestDenied", 429: "TooManyRequests"}
+    return {"error": {"code": code.get(status, "UnknownError"), "message": words}}
+
+
+def _discovery(origin: str) -> Json:
+    """Return the token service's description. https://openid.net/specs/openid-connect-discovery-1_0.html"""
+    return {
+        "token_endpoint": f"{origin}{LOGIN}",
+        "authorization_endpoint": f"{origin}/{TENANT}/oauth2/v2.0/authorize",
+        "issuer": f"https://login.microsoftonline.com/{TENANT}/v2.0",
+        "jwks_uri": f"{origin}/{TENANT}/discovery/v2.0/keys",
+        "tenant_region_scope": "EU",
+    }
