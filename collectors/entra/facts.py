@@ -29,13 +29,3 @@ class ServicePrincipals(msgspec.Struct, kw_only=True):
     """Object IDs of those whose owners were cut off."""
     complete: bool = False
     """Whether the list was read to its end."""
-
-
-class Role(msgspec.Struct, frozen=True, kw_only=True):
-    """A directory role as its definition describes it."""
-
-    id: str
-    template: str
-    name: str
-    document: str
-    """The definition, as it is stored in its `Policy`."""

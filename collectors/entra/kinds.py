@@ -7,7 +7,6 @@ KINDS: dict[str, frozenset[str]] = {
     "identities": frozenset(
         (
             "entra-agent",
-            "entra-agent-blueprint",
             "entra-agent-user",
             "entra-application",  # registered, without a service principal in this tenant
             "entra-group",  # one that holds a directory role

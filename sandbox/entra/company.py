@@ -13,7 +13,7 @@ from sandbox.entra.estate import (
     MICROSOFT_TENANT,
     PARTNER,
     SCANNER,
-    Directory,
+    DirectoryTenant,
     ago,
     certificate,
     federated,
@@ -27,9 +27,9 @@ HELP_ROLE = guid("role Ticket Reader")
 GITHUB_ORG = "repo:lanternpay"
 
 
-def build(night: int) -> Directory:
+def build(night: int) -> DirectoryTenant:
     """Return the tenant as it is on a night, 1 or 2."""
-    tenant = Directory()
+    tenant = DirectoryTenant()
     maya, tom, nina = (tenant.user(name) for name in ("maya.lindt", "tom.becker", "nina.roth"))
     _microsoft(tenant)
     _federation(tenant, maya, night)
@@ -41,7 +41,7 @@ def build(night: int) -> Directory:
     return tenant
 
 
-def _microsoft(tenant: Directory) -> None:
+def _microsoft(tenant: DirectoryTenant) -> None:
     """Add Microsoft's own applications, which every tenant has."""
     tenant.service_principal(
         "Microsoft Graph",
@@ -78,7 +78,7 @@ def _microsoft(tenant: Directory) -> None:
     tenant.permit(guid("sp sprawlscan"), "Directory.Read.All")
 
 
-def _federation(tenant: Directory, maya: str, night: int) -> None:
+def _federation(tenant: DirectoryTenant, maya: str, night: int) -> None:
     exact = f"{GITHUB_ORG}@7001001/checkout@5012:environment:production"
     # Sound: federated alone, exact, by immutable IDs, owned.
     tenant.application(
@@ -167,7 +167,7 @@ def _federation(tenant: Directory, maya: str, night: int) -> None:
     )
 
 
-def _secrets(tenant: Directory, maya: str, tom: str) -> None:
+def _secrets(tenant: DirectoryTenant, maya: str, tom: str) -> None:
     # Administrator of the tenant, by a secret that is valid for ten years; a person owns it.
     terraform = tenant.application(
         "terraform-azure",
@@ -240,7 +240,7 @@ def _key_used(key: str, name: str, kind: str, days: float) -> dict[str, object]:
     }
 
 
-def _outsiders(tenant: Directory) -> None:
+def _outsiders(tenant: DirectoryTenant) -> None:
     # A vendor's application that can make itself administrator.
     backup = tenant.service_principal(
         "Umbra Backup",
@@ -264,7 +264,7 @@ def _outsiders(tenant: Directory) -> None:
     tenant.consent(mail, "Mail.ReadWrite Mail.Send offline_access")
 
 
-def _agents(tenant: Directory, nina: str) -> None:
+def _agents(tenant: DirectoryTenant, nina: str) -> None:
     blueprint = tenant.application(
         "support-agent blueprint",
         passwords=(password("blueprint", made=30, ends=-60),),
@@ -301,7 +301,7 @@ def _agents(tenant: Directory, nina: str) -> None:
     )
 
 
-def _roles(tenant: Directory, maya: str, tom: str, nina: str) -> None:
+def _roles(tenant: DirectoryTenant, maya: str, tom: str, nina: str) -> None:
     tenant.role_definitions += [
         role(
             GLOBAL_ADMINISTRATOR, "Global Administrator", ["microsoft.directory/*/allTasks"], privileged=True
@@ -351,7 +351,7 @@ def _roles(tenant: Directory, maya: str, tom: str, nina: str) -> None:
     tenant.assign(readers, DIRECTORY_READERS)
 
 
-def _settings(tenant: Directory) -> None:
+def _settings(tenant: DirectoryTenant) -> None:
     tenant.authorization_policy = {
         "id": "authorizationPolicy",
         "displayName": "Authorization Policy",

@@ -53,7 +53,7 @@ def ago(days: float, night: datetime = FIRST_NIGHT) -> str:
     return (night - timedelta(days=days)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Directory(msgspec.Struct, kw_only=True):
+class DirectoryTenant(msgspec.Struct, kw_only=True):
     """Everything in the tenant, each object as the fullest answer shows it."""
 
     applications: list[Json] = []

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 import msgspec
 
 from sandbox.entra.company import build
-from sandbox.entra.estate import CLIENT_SECRET, GRAPH, SCANNER, TENANT, Directory
+from sandbox.entra.estate import CLIENT_SECRET, GRAPH, SCANNER, TENANT, DirectoryTenant
 from sandbox.kit.api import ApiCall, HttpSandbox
 from sandbox.kit.authority import CertificateAuthority
 from sandbox.kit.faults import RETRY_AFTER
@@ -44,7 +44,7 @@ class GraphRoute(msgspec.Struct, frozen=True, kw_only=True):
 
     needs: str
     """The least privileged application permission."""
-    read: Callable[[Directory, dict[str, str]], Any]
+    read: Callable[[DirectoryTenant, dict[str, str]], Any]
     """Returns a list, or one object."""
     unpaged: bool = False
 
@@ -125,14 +125,14 @@ _PARTS = RouteTable(("GET", template, template) for template in BATCHED)
 _BY_APP = re.compile(r"/v1\.0/servicePrincipals\(appId='(?P<app_id>[0-9a-f-]+)'\)")
 
 
-def _owners(held: Directory, objects: list[Json], number: str) -> list[Json]:
+def _owners(held: DirectoryTenant, objects: list[Json], number: str) -> list[Json]:
     found = next((one for one in objects if one["id"] == number), None)
     if found is None:
         raise RefusedError(404, f"Resource '{number}' does not exist")
     return [held.principal(owner) for owner in found["owners"]]
 
 
-def _inherited(held: Directory, number: str) -> list[Json]:
+def _inherited(held: DirectoryTenant, number: str) -> list[Json]:
     if number not in held.inherited:
         raise RefusedError(404, f"Resource '{number}' does not exist or is no agent identity")
     return held.inherited[number]
