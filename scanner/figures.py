@@ -45,10 +45,10 @@ def read_figures(tables: Tables) -> Figures:
 
 
 def share_text(figure: Metric, one: str, many: str | None = None) -> str:
-    """Return a ratio as text: ``3 of 7 artifacts``, and of how many more it is unknown."""
+    """Return a ratio as text: ``3 of 7 artifacts``, and for how many more it is unknown. Unknown is never shown as 0."""
     nouns = many or f"{one}s"
-    if figure.denominator is None or not figure.denominator:
-        return f"not measured for any {one} ({figure.reason})"
+    if not figure.denominator:
+        return f"unknown for all {figure.unknown:,.0f} {nouns}" if figure.unknown else f"no {nouns}"
     noun = one if figure.denominator == 1 else nouns
     more = f" (unknown for {figure.unknown:,.0f} more)" if figure.unknown else ""
     return f"{figure.numerator:,.0f} of {figure.denominator:,.0f} {noun}{more}"

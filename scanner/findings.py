@@ -29,7 +29,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     rule: str
     """The rule's id."""
     rule_version: str
-    """Eight hex digits of the rule's text and parameters."""
+    """``rv-`` and eight hex digits of the rule's text and parameters."""
     category: Category
     """The rule's category."""
     title: str
@@ -241,10 +241,10 @@ class ExceptionState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One identity, credential or grant of the inventory, current or removed."""
+    """One identity, credential, grant or stored secret of the inventory: listed in this run, removed, or not looked at."""
 
     table: str
-    """``identities``, ``credentials`` or ``grants``."""
+    """``identities``, ``credentials``, ``grants`` or ``secrets``."""
     id: str
     """The record's id."""
     account_id: str
@@ -252,9 +252,9 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     provider: str
     """The provider of the record."""
     native_id: str | None = None
-    """The provider's own id; None for grants."""
+    """The provider's own id; None for grants and secrets."""
     kind: str | None = None
-    """Its kind; None for grants."""
+    """Its kind, of a secret its store; None for grants."""
     name: str
     """The display name; for a grant, its role."""
     identity_id: str | None = None

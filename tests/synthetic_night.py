@@ -257,7 +257,7 @@ def finding(number: int, pattern: Pattern, status: Status, as_of: datetime) -> F
     return Finding(
         id="nf1-" + digest(f"{pattern.rule}|{subject}", 26).lower(),
         rule=pattern.rule,
-        rule_version="5b1c90aa",
+        rule_version="rv-5b1c90aa",
         category=pattern.category,
         title=pattern.title,
         severity=pattern.severity,
@@ -581,7 +581,7 @@ def _rules() -> list[dict[str, object]]:
     }
     return [
         {
-            "id": pattern.rule, "title": pattern.title, "version": "5b1c90aa", "severity": pattern.severity,
+            "id": pattern.rule, "title": pattern.title, "version": "rv-5b1c90aa", "severity": pattern.severity,
             "category": pattern.category, "params": {"days": 90} if pattern.category == "stale" else {},
             "why": "Whoever holds this can act without anybody noticing. It outlives the person and the project it was made for.",
             "fix": "Give each pipeline a login that ends by itself. Then remove the old one, and watch for a week what fails.",

@@ -19,7 +19,7 @@ import msgspec
 from scanner.analyze.framework import EVERY
 from scanner.findings import ExceptionState, Finding, Metric
 from scanner.parquet import sql_columns
-from scanner.records import Coverage, Credential, Gap, Grant, Identity, Secret
+from scanner.records import Account, Coverage, Credential, Gap, Grant, Identity, Secret
 
 if TYPE_CHECKING:
     from scanner.night import Night
@@ -98,8 +98,17 @@ _USAGE_KNOWN = Derived(
     "r.last_used_at IS NOT NULL OR coalesce(r.never_used, false)",
     "false: it is unknown whether it was used, which is not the same as unused.",
 )
+_OBSERVED = Derived(
+    "r.observed",
+    "false: this run did not list it. Without removed_at it was not looked at, or is only referred to: keep it.",
+)
 _SINCE = {
     "first_seen_at": Derived("m.first_seen", "The first run that listed it."),
+    "observed": _OBSERVED,
+    "last_seen_at": Derived(
+        "CASE WHEN NOT r.observed THEN strptime(m.last_seen, '%Y%m%dT%H%M%SZ') END",
+        "The last run that listed it, if this one did not.",
+    ),
     "removed_at": Derived(
         "m.removed_at", "The first run whose complete listing lacks it. Kept for 400 days."
     ),
@@ -137,9 +146,14 @@ _FINDING_DERIVED = {
         "Framework controls for which the rule is evidence.",
     ),
     "evidence_ref": Derived(
-        "r.subject_table || '/' || r.subject", "Table and id of the record in the snapshot."
+        "r.subject_table || '/' || r.subject",
+        "Table and id of the record in the snapshot: a row of evidence.csv.",
     ),
     "path": Derived("array_to_string(r.path, ' > ')", "The shortest path to the power that matters."),
+    "exception_id": Derived(
+        "CASE WHEN r.exception_id IN (SELECT id FROM exceptions) THEN r.exception_id END",
+        "The exception that accepts it.",
+    ),
 }
 
 _FINDING_LEFT_OUT = frozenset(
@@ -193,19 +207,76 @@ _COUNTS = {
 }
 
 
-def _with_gone(table: str, gone: str) -> str:
-    """Return a table's records with removed members, for which only the columns ``gone`` are known."""
-    return f"""(SELECT * FROM {table} UNION ALL BY NAME
-        SELECT id, provider, account_id, {gone} FROM population
-        WHERE "table" = '{table}' AND removed_at IS NOT NULL) r {_TENANTS}
+def _every(table: str, known: str, name: str = "name") -> str:
+    """Return a table's records and those that this run did not list, of which only the columns ``known`` are kept.
+
+    ``name`` is the column that shows the id of what has no name. They are removed or were not looked at; or other files only refer to them, so that every reference resolves.
+    """
+    return f"""(SELECT *, true AS observed FROM {table} UNION ALL BY NAME
+        SELECT id, provider, account_id, {known}, false AS observed FROM population
+        WHERE "table" = '{table}' AND id NOT IN (SELECT id FROM {table}) UNION ALL BY NAME
+        SELECT id, provider, account_id, id AS {name}, false AS observed FROM unlisted_{table}) r {_TENANTS}
         LEFT JOIN population m ON m."table" = '{table}' AND m.id = r.id"""
+
+
+_REFERENCES = {
+    "identities": (
+        ("findings", "identity_id"),
+        ("credentials", "identity_id"),
+        ("grants", "identity_id"),
+        ("secrets", "holder_id"),
+        ("population", "identity_id"),
+    ),
+    "credentials": (("findings", "credential_id"), ("secrets", "credential_id")),
+    "grants": (("findings", "grant_id"),),
+    "secrets": (),
+}
+"""The columns of exported files that refer to a record of a table."""
+
+
+def _unlisted(table: str) -> str:
+    """Return the query for what is referred to and not in a table, neither tonight nor before."""
+    none = "SELECT NULL::VARCHAR AS id, NULL::VARCHAR AS provider, NULL::VARCHAR AS account_id"
+    given = " UNION ALL ".join(
+        [none]
+        + [f"SELECT {column}, provider, account_id FROM {source}" for source, column in _REFERENCES[table]]
+    )
+    return f"""
+        SELECT id, min(provider) AS provider, min(account_id) AS account_id FROM ({given})
+        WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM {table})
+          AND id NOT IN (SELECT id FROM population WHERE "table" = '{table}')
+        GROUP BY id
+    """
+
+
+_UNLISTED_ACCOUNTS = """
+    WITH named AS (
+        SELECT parent_id AS account_id, provider FROM accounts WHERE parent_id IS NOT NULL
+        UNION SELECT account_id, provider FROM identities
+        UNION SELECT account_id, provider FROM credentials
+        UNION SELECT account_id, provider FROM secrets
+        UNION SELECT account_id, provider FROM grants
+        UNION SELECT account_id, provider FROM coverage
+        UNION SELECT account_id, provider FROM gaps
+        UNION SELECT account_id, provider FROM findings
+        UNION SELECT account_id, provider FROM population
+        UNION SELECT account_id, provider FROM target_coverage
+        UNION SELECT parent_id, provider FROM target_coverage WHERE parent_id IS NOT NULL
+        UNION SELECT unnest(available_to), provider FROM secrets
+    )
+    SELECT n.account_id AS id, min(n.provider) AS provider, min(t.name) AS name, min(t.kind) AS kind,
+           min(t.parent_id) AS parent_id
+    FROM named AS n LEFT JOIN target_coverage AS t ON t.account_id = n.account_id
+    WHERE n.account_id NOT IN (SELECT id FROM accounts) GROUP BY 1
+"""
+"""Accounts that are referred to, but were not read."""
 
 
 _IDENTITIES = Sheet(
     "identities",
     (Identity,),
     "r.id",
-    f"""{_with_gone("identities", "kind, name, surface, native_id")}
+    f"""{_every("identities", "kind, name, surface, native_id")}
     LEFT JOIN credential_counts c ON c.identity_id = r.id
     LEFT JOIN grant_counts g ON g.identity_id = r.id
     LEFT JOIN finding_counts o ON o.identity_id = r.id""",
@@ -239,7 +310,7 @@ _CREDENTIALS = Sheet(
     "credentials",
     (Credential,),
     "r.id",
-    f"""{_with_gone("credentials", "kind, name, identity_id, native_id")}
+    f"""{_every("credentials", "kind, name, identity_id, native_id")}
     LEFT JOIN identities i ON i.id = r.identity_id""",
     {"id": "credential_id", "account_id": "scope_id", "kind": "credential_type"},
     {
@@ -260,9 +331,9 @@ _SECRETS = Sheet(
     "secrets",
     (Secret,),
     "r.id",
-    f"secrets r {_TENANTS}",
+    _every("secrets", "kind AS store, name, identity_id AS holder_id"),
     {"id": "secret_id", "account_id": "scope_id"},
-    {"tenant_id": _TENANT, "scope_name": _SCOPE_NAME, "usage_known": _USAGE_KNOWN},
+    {"tenant_id": _TENANT, "scope_name": _SCOPE_NAME, "usage_known": _USAGE_KNOWN, **_SINCE},
     frozenset({"length", "fingerprint"}),  # not needed by importers
 )
 
@@ -270,7 +341,7 @@ _GRANTS = Sheet(
     "grants",
     (Grant,),
     "r.id",
-    _with_gone("grants", "name AS role, identity_id"),
+    _every("grants", "name AS role, identity_id", name="role"),
     {
         "id": "grant_id",
         "account_id": "scope_id",
@@ -299,19 +370,61 @@ _EXCEPTIONS = Sheet(
     },
 )
 
+_EVIDENCE = Sheet(
+    "evidence",
+    (),
+    "r.ref",
+    """(SELECT subject_table || '/' || subject AS ref, subject_table, subject, min(subject_kind) AS kind,
+               min(subject_name) AS name, min(account_id) AS account_id, min(resource) AS resource,
+               bool_or(status NOT IN ('unobserved', 'error', 'resolved')) AS observed
+        FROM findings GROUP BY ALL) r""",
+    {},
+    {
+        "evidence_ref": Derived("r.ref", "Table and id of the record."),
+        "record_table": Derived("r.subject_table", "The table of the snapshot."),
+        "record_id": Derived("r.subject", "The record's id in that table."),
+        "record_kind": Derived("r.kind", "Its kind or store."),
+        "record_name": Derived("r.name", "Its display name."),
+        "scope_id": Derived("r.account_id", "The `Account.id` it belongs to."),
+        "resource_id": Derived("r.resource", "The affected resource or location."),
+        "observed": Derived("r.observed", "false: only findings that this run did not confirm refer to it."),
+    },
+)
+
+_SCOPES = Sheet(
+    "scopes",
+    (Account,),
+    "r.id",
+    """(SELECT *, true AS observed FROM accounts UNION ALL BY NAME
+        SELECT id, provider, kind, coalesce(name, id) AS name, parent_id, false AS observed FROM unlisted_accounts) r
+        LEFT JOIN tenants p ON p.account_id = r.id""",
+    {"id": "scope_id", "kind": "scope_type", "name": "scope_name", "parent_id": "parent_scope_id"},
+    {
+        "tenant_id": Derived("coalesce(p.tenant_id, r.id)", "The scope at the top."),
+        "observed": _OBSERVED,
+    },
+    frozenset({"account_id", "administrator_id", "members"}),  # not needed by importers
+)
+
 _METRICS = Sheet(
     "metrics",
     (Metric,),
     "r.metric || chr(31) || r.dimension || chr(31) || r.dimension_value",
     "metrics r",
     {},
-    {"run_date": Derived("strftime($as_of::TIMESTAMP, '%Y-%m-%d')", "The date of the run.")},
+    {
+        "metric_id": Derived(
+            "concat_ws('/', r.metric, r.dimension, nullif(r.dimension_value, ''))",
+            "Metric, dimension and value of the dimension.",
+        ),
+        "run_date": Derived("strftime($as_of::TIMESTAMP, '%Y-%m-%d')", "The date of the run."),
+    },
 )
 
 _COVERAGE = Sheet(
     "coverage",
     (Coverage, Gap),
-    "r.id || r.status",
+    "r.status || '/' || r.id",
     f"""(SELECT *, 'complete' AS status FROM coverage UNION ALL BY NAME
         SELECT *, CASE reason WHEN 'deadline' THEN 'skipped' WHEN 'truncated' THEN 'partial' ELSE 'failed' END AS status
         FROM gaps) r {_TENANTS}""",
@@ -324,6 +437,7 @@ _COVERAGE = Sheet(
         "needs": "missing_permission",
     },
     {
+        "coverage_id": Derived("r.status || '/' || r.id", "The listing and whether it was complete."),
         "run_id": Derived("$run_id", "The run."),
         "collector_version": Derived("$version", "The version of sprawlscan."),
         "tenant_id": _TENANT,
@@ -352,6 +466,8 @@ SHEETS = (
     _SECRETS,
     _GRANTS,
     _EXCEPTIONS,
+    _SCOPES,
+    _EVIDENCE,
     _METRICS,
     _COVERAGE,
 )
@@ -364,11 +480,13 @@ def column_order() -> str:
 
 
 _TENANTS_OF = """
-    WITH RECURSIVE up AS (
-        SELECT id AS account_id, name, id AS tenant_id, parent_id, 0 AS steps FROM accounts
+    WITH RECURSIVE known AS (
+        SELECT id, name, parent_id FROM accounts UNION ALL SELECT id, coalesce(name, id), parent_id FROM unlisted_accounts
+    ), up AS (
+        SELECT id AS account_id, name, id AS tenant_id, parent_id, 0 AS steps FROM known
         UNION ALL
         SELECT up.account_id, up.name, a.id, a.parent_id, steps + 1
-        FROM up JOIN accounts a ON a.id = up.parent_id WHERE steps < 12
+        FROM up JOIN known a ON a.id = up.parent_id WHERE steps < 12
     )
     SELECT account_id, any_value(name) AS name, arg_max(tenant_id, steps) AS tenant_id FROM up GROUP BY 1
 """
@@ -376,7 +494,10 @@ _TENANTS_OF = """
 
 def join_tables(night: Night) -> None:
     """Create the small tables that sheets join: the top-level parent of each account, and the controls of each rule."""
+    night.tables.table_of("unlisted_accounts", _UNLISTED_ACCOUNTS)
     night.tables.table_of("tenants", _TENANTS_OF)
+    for table in _REFERENCES:
+        night.tables.table_of(f"unlisted_{table}", _unlisted(table))
     for name, query in _COUNTS.items():
         night.tables.table_of(name, query)
     path = night.analysis / "rules.json"

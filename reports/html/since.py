@@ -81,12 +81,13 @@ def read_since(night: Night) -> Since:
 def _population(night: Night) -> list[str]:
     query = """
         SELECT "table", count(*) FILTER (WHERE first_seen = $as_of) AS came, count(*) FILTER (WHERE removed_at = $as_of) AS went
-        FROM population GROUP BY "table" ORDER BY list_position(['identities', 'credentials', 'grants'], "table")
+        FROM population GROUP BY "table" ORDER BY list_position(['identities', 'credentials', 'grants', 'secrets'], "table")
     """
     nouns = {
         "identities": ("identity", "identities"),
         "credentials": ("credential", None),
         "grants": ("grant", None),
+        "secrets": ("stored secret", None),
     }
     return [
         f"{plural(came, *nouns[table])} added, {went:,} removed"

@@ -1,4 +1,4 @@
-"""When each identity, credential and grant was first listed, and which were removed: `Member` rows.
+"""When each identity, credential, grant and stored secret was first listed, and which were removed: `Member` rows.
 
 ``analysis/<run_id>/population/<table>.parquet`` contains tonight's, and ``history/<run_id>.<table>.parquet`` the same for
 the next night, so that both dates outlive pruned snapshots. Like a finding, a member counts as removed only if tonight's
@@ -28,6 +28,9 @@ COUNTED = {
     },
     "grants": {
         "native_id": "NULL", "kind": "NULL", "name": "role", "identity_id": "identity_id", "surface": "NULL",
+    },
+    "secrets": {
+        "native_id": "NULL", "kind": "store", "name": "name", "identity_id": "holder_id", "surface": "NULL",
     },
 }  # fmt: skip
 """The columns kept of each table's records, enough to name removed ones."""

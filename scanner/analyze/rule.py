@@ -135,9 +135,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def version(self) -> str:
-        """Eight hex digits that change with the title, query, parameters, needs or severity."""
+        """``rv-`` and eight hex digits that change with the title, query, parameters, needs or severity.
+
+        The prefix keeps importers from reading them as a number.
+        """
         parts = [self.template, self.severity, self.query, self.params, self.needs]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
+        return "rv-" + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
 
 
 _NEED = re.compile(r"\A([a-z_]+)(?:/([^\s/]+))?(?: (above|everywhere|somewhere))?\Z")
