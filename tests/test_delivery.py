@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scanner.records import Account, Credential, Gap, Secret, Test
-from tests.test_reach import PROD, analyzed, grant, identity, link, listed, pipeline, trust
+from scanner.records import Account, Credential, Deployment, Gap, Secret, Test
+from tests.test_reach import AS_OF, PROD, analyzed, grant, identity, link, listed, pipeline, trust
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -273,3 +273,63 @@ def test_a_key_of_an_environment_reaches_the_jobs_that_name_it(tmp_path: Path) -
 
 def test_a_key_of_another_environment_reaches_nobody(tmp_path: Path) -> None:
     assert held(tmp_path, *PLACES, stored("deep", environment="staging")) == []
+
+
+def test_a_deployment_gives_a_comparison_without_a_link(tmp_path: Path) -> None:
+    deployed = Deployment(
+        id="d", provider="github", account_id="github:repo:1", pipeline_id="deploy", workload_id="api"
+    )
+    night = [record for record in NIGHT if record.id != "deploy-deploys-api"]
+    assert compared(tmp_path, *night, pipeline("deploy", "s"), deployed) == {("deploy", "api"): ([], True)}
+
+
+def test_nothing_in_excess_is_said_only_where_nothing_can_be_hidden(tmp_path: Path) -> None:
+    """Each doubt alone makes the comparison incomplete, and each look-alike leaves it complete."""
+    platform = place("github:repo:1", "github:org:1")
+    secret = stored("github:repo:1")
+    key = Credential(
+        id="key", provider="aws", account_id=PROD, identity_id="user", kind="access-key", native_id="A", name="k",
+        lifetime="static",
+    )  # fmt: skip
+    reading = pipeline("deploy", "s", variables=["AWS_KEY_ID"])
+    plain = pipeline("deploy", "s")
+    doubts: dict[str, tuple[Record, ...]] = {
+        "secrets of the pipeline": (plain, gap("github:repo:1", "secrets")),
+        "secrets above the pipeline": (plain, platform, gap("github:org:1", "secrets")),
+        "credentials of the workload": (plain, gap(PROD, "credentials", "access-key")),
+        "identities of the role": (plain, gap(PROD, "identities", "iam-group")),
+        "unknown group": (plain, link("deployer", "member_of", "gone")),
+        "unknown role": (plain, link("deployer", "can_become", "gone")),
+        "key of nobody known": (reading, secret),
+        "key of an unknown user": (reading, secret, key),
+        "recognized value": (reading, msgspec.structs.replace(secret, credential_id=None, looks_like="some-token")),
+        "pipeline not listed": (),
+    }  # fmt: skip
+    certain: dict[str, tuple[Record, ...]] = {
+        "use is not permission": (plain, gap(PROD, "grants", "last-accessed")),
+        "controls": (plain, gap(PROD, "controls")),
+        "secrets elsewhere": (plain, platform, gap("github:org:2", "secrets")),
+        "ended membership": (
+            plain,
+            msgspec.structs.replace(link("deployer", "member_of", "gone"), expires_at=AS_OF),
+        ),
+        "dead key of an unknown user": (reading, secret, msgspec.structs.replace(key, enabled=False)),
+        "a name that sounds like one": (
+            reading,
+            msgspec.structs.replace(secret, credential_id=None, looks_like="name:key"),
+        ),
+    }
+    for expected, cases in ((False, doubts), (True, certain)):
+        for case, records in cases.items():
+            (tmp_path / case).mkdir()
+            assert compared(tmp_path / case, *NIGHT, *records) == {("deploy", "api"): ([], expected)}, case
+
+
+def test_grants_that_nobody_listed_are_no_clean_comparison(tmp_path: Path) -> None:
+    night = [record for record in NIGHT if record != listed()]
+    assert compared(tmp_path, *night, pipeline("deploy", "s")) == {("deploy", "api"): ([], False)}
+
+
+def test_an_ended_grant_is_no_excess(tmp_path: Path) -> None:
+    ended = grant("deployer", "admin", role="old", expires_at=AS_OF)
+    assert compared(tmp_path, *NIGHT, ended, pipeline("deploy", "s")) == {("deploy", "api"): ([], True)}

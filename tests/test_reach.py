@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -170,6 +170,101 @@ def test_a_condition_on_an_immutable_claim_refuses_the_renamed_repository(tmp_pa
         trust("role", *tests),
     ) as tables:
         assert edges(tables) == [("right", "trust", "role")]
+
+
+@pytest.mark.parametrize(
+    ("presented", "trusted", "same"),
+    [
+        ("https://gitlab.example/Team", "gitlab.example/Team", True),
+        ("https://gitlab.example/", "HTTPS://GitLab.Example", True),
+        ("https://issuer.example/Team", "https://issuer.example/team", False),
+        ("http://issuer.example", "https://issuer.example", False),
+        ("https://issuer.example", "https://issuer.example.evil", False),
+    ],
+)
+def test_issuers_are_compared_as_urls(tmp_path: Path, presented: str, trusted: str, same: bool) -> None:
+    night = (
+        msgspec.structs.replace(pipeline("deploy", "s"), issuer=presented),
+        identity("role"),
+        trust("role", issuer=trusted),
+    )
+    with analyzed(tmp_path, *night) as tables:
+        assert bool(edges(tables)) is same
+
+
+@pytest.mark.parametrize(
+    ("claims", "kinds"),
+    [
+        ({"sub": "s", "aud": "sts"}, ["trust"]),
+        ({"sub": "s", "aud": "vault"}, []),
+        ({"sub": "s", "aud": "*"}, ["trust"]),
+        ({"sub": "s"}, ["trust"]),
+        # A token of unknown subject can have any.
+        ({"aud": "sts"}, ["trust-pattern"]),
+    ],
+)
+def test_the_audience_is_tested_unless_the_caller_chooses_it(
+    tmp_path: Path, claims: dict[str, str], kinds: list[str]
+) -> None:
+    subject = Test(claim="sub", operator="equals", values=["s"])
+    night = (
+        pipeline("deploy", tokens=[claims]),
+        identity("role"),
+        trust("role", subject, audience=["sts"]),
+    )
+    with analyzed(tmp_path, *night) as tables:
+        assert [kind for _, kind, _ in edges(tables)] == kinds
+
+
+ENDED = AS_OF - timedelta(seconds=1)
+
+
+def test_what_has_ended_leads_nowhere(tmp_path: Path) -> None:
+    night = (
+        identity("user", surface="human", kind="iam-user"),
+        identity("team", kind="iam-group"),
+        identity("old-team", kind="iam-group"),
+        msgspec.structs.replace(link("user", "member_of", "team"), expires_at=AS_OF + timedelta(seconds=1)),
+        msgspec.structs.replace(link("user", "member_of", "old-team"), expires_at=ENDED),
+        grant("team", "read-secrets"),
+        grant("team", "admin", expires_at=ENDED),
+        grant("old-team", "grant-access"),
+        grant("user", "become-other", expires_at=AS_OF),
+    )
+    with analyzed(tmp_path, *night) as tables:
+        assert edges(tables) == [("user", "member_of", "team")]
+        query = "SELECT power, steps FROM reach WHERE identity_id = 'user' ORDER BY ALL"
+        assert list(tables.rows(query)) == [("read-secrets", 1)]
+
+
+def test_what_an_identity_holds_itself_does_not_hide_a_way_to_more(tmp_path: Path) -> None:
+    """A pipeline is the administrator of its sandbox, and reaches the administrator of production."""
+    night = (
+        identity("deploy"),
+        identity("middle"),
+        identity("boss"),
+        link("deploy", "can_become", "middle"),
+        link("middle", "can_become", "deploy"),
+        link("middle", "can_become", "boss"),
+        grant("deploy", "admin"),
+        grant("boss", "admin"),
+        grant("nobody-known", "admin"),
+    )
+    with analyzed(tmp_path, *night) as tables:
+        query = "SELECT identity_id, steps, target_id FROM reach WHERE power = 'admin' ORDER BY ALL"
+        assert list(tables.rows(query)) == [
+            ("boss", 0, "boss"),
+            ("deploy", 0, "deploy"),
+            ("deploy", 2, "boss"),
+            ("middle", 1, "boss"),
+        ]
+
+
+def test_a_long_chain_is_followed_to_its_end(tmp_path: Path) -> None:
+    chain = [identity(f"r{n:02}") for n in range(20)]
+    links = [link(f"r{n:02}", "can_become", f"r{n + 1:02}") for n in range(19)]
+    with analyzed(tmp_path, *chain, *links, grant("r19", "deploy")) as tables:
+        assert tables.one("SELECT steps FROM reach WHERE identity_id = 'r00' AND power = 'deploy'") == 19
 
 
 def test_the_shortest_path_is_kept_and_reads_as_a_sentence(tmp_path: Path) -> None:

@@ -35,14 +35,29 @@ def one(operator: Operator, *values: str, claim: str = "sub", optional: bool = F
         (one("glob-ignore-case", "REPO:ACME/*"), SUB, "exact"),
         (one("equals-ignore-case", SUB.upper()), SUB, "exact"),
         (one("prefix", "repo:acme/app:"), SUB, "exact"),
+        (one("prefix", "repo:*/app:"), SUB, "no"),
+        (one("prefix", "repo:acme/???:"), SUB, "no"),
+        (one("prefix", "repo:acme/"), "repo:acme/*", "exact"),
+        (one("prefix", "repo:acme/app"), "repo:acme/*", "pattern"),
+        (one("prefix", "repo:acme/a?p"), "repo:acme/app*", "no"),
         (one("regex", r"repo:acme/app:.*"), SUB, "exact"),
         (one("regex", r"repo:acme/app"), SUB, "no"),
         (one("regex", r"repo:.*"), "repo:acme/*", "unknown"),
+        (one("regex", r"repo:(", r"repo:.*"), SUB, "exact"),
+        (one("regex", r"repo:("), SUB, "unknown"),
+        (one("regex", r"*"), SUB, "unknown"),
+        (one("equals", "repo:acme/a?p"), "repo:acme/app", "no"),
+        (one("equals", "repo:acme/app"), "repo:acme/a?p*", "no"),
         (one("not-equals", SUB), SUB, "no"),
         (one("not-equals", "repo:x/y:ref:refs/heads/main"), SUB, "exact"),
         (one("not-equals", SUB), "repo:acme/app:ref:refs/heads/*", "pattern"),
         (one("not-glob", "repo:acme/*"), SUB, "no"),
         (one("cel", "assertion.sub == 'x'"), SUB, "unknown"),
+        (one("unknown", claim="job_workflow_ref"), SUB, "unknown"),
+        (one("unknown", claim="job_workflow_ref", optional=True), SUB, "unknown"),
+        (one("unknown", claim="environment"), SUB, "unknown"),
+        (one("unknown", claim="environment", optional=True), SUB, "exact"),
+        (one("equals", "x", claim="environment"), SUB, "no"),
         (one("equals", "x", claim="job_workflow_ref"), SUB, "unknown"),
         (one("equals", "x", claim="job_workflow_ref", optional=True), SUB, "exact"),
         (one("exists", "true", claim="sub"), SUB, "exact"),
@@ -53,7 +68,7 @@ def one(operator: Operator, *values: str, claim: str = "sub", optional: bool = F
     ],
 )  # fmt: skip
 def test_a_token(tests: list[Test], subject: str, verdict: str) -> None:
-    assert simulate(tests, {"sub": subject, "aud": "sts.amazonaws.com"}) == verdict
+    assert simulate(tests, {"sub": subject, "aud": "sts.amazonaws.com", "environment": ""}) == verdict
 
 
 def test_claims_are_found_whatever_their_case() -> None:
@@ -80,6 +95,22 @@ def test_what_two_patterns_share_they_intersect_in(left: str, right: str, text: 
 @given(left=PATTERN, right=PATTERN)
 def test_intersection_does_not_depend_on_the_order(left: str, right: str) -> None:
     assert intersects(left, right) == intersects(right, left)
+
+
+@given(pattern=PATTERN, text=TEXT)
+def test_a_pattern_matches_as_a_plain_reading_of_it_does(pattern: str, text: str) -> None:
+    def plain(left: str, right: str) -> bool:
+        if not left:
+            return not right
+        if left[0] == "*":
+            return plain(left[1:], right) or (bool(right) and plain(left, right[1:]))
+        return bool(right) and left[0] in ("?", right[0]) and plain(left[1:], right[1:])
+
+    assert matches(pattern, text) == plain(pattern, text)
+
+
+def test_a_pattern_of_many_stars_takes_no_time() -> None:
+    assert not matches("*a" * 60 + "b", "a" * 20_000)
 
 
 @given(pattern=PATTERN, text=TEXT)
