@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from collectors.gitlab.config import Config
 from collectors.gitlab.kinds import KINDS, PARTS
@@ -101,10 +101,12 @@ def _target(path: str, number: object, **params: str) -> Target:
 
 
 def _named(client: GitLabClient, path: str) -> Target:
+    from gitlab.utils import EncodedId
+
     from scanner.collect.failures import SourceError
 
     try:
-        group = client.one(f"/groups/{quote(path, safe='')}", {"with_projects": "false"})
+        group = client.one(f"/groups/{EncodedId(path)}", {"with_projects": "false"})
     except SourceError:
         return _target(path, path)
     return _target(path, group.get("id", path))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import msgspec
+from gitlab.utils import EncodedId
 
 from collectors.gitlab import powers
 from collectors.gitlab.facts import GitLabPlace, group_place
@@ -35,7 +35,7 @@ def group_night(
         if "problem" in target.params:
             raise SourceError(msgspec.convert(target.params["reason"], Reason), target.params["problem"])
         yield from ()
-        return client.one(f"/groups/{quote(target.params['group'], safe='')}", {"with_projects": "false"})
+        return client.one(f"/groups/{EncodedId(target.params['group'])}", {"with_projects": "false"})
 
     top = yield from preflight(itself(), _first_call(target, "GET /groups/:id", "a member of the group"))
     if top is None:

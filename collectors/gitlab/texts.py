@@ -7,7 +7,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+
+from gitlab.utils import EncodedId
 
 from scanner.collect.failures import SourceError
 
@@ -70,5 +71,5 @@ def text_of(client: RestClient, project: str, path: str, ref: str) -> str:
 
     https://docs.gitlab.com/api/repository_files/#get-raw-file-from-repository
     """
-    where = f"/projects/{quote(project, safe='')}/repository/files/{quote(path, safe='')}/raw"
+    where = f"/projects/{EncodedId(project)}/repository/files/{EncodedId(path)}/raw"
     return client.text(where, {"ref": ref}, largest=LARGEST)
