@@ -19,7 +19,19 @@ import msgspec
 from scanner.analyze.framework import EVERY
 from scanner.findings import ExceptionState, Finding, Metric
 from scanner.parquet import sql_columns
-from scanner.records import Account, Coverage, Credential, Gap, Grant, Identity, Secret
+from scanner.records import (
+    Account,
+    Artifact,
+    Control,
+    Coverage,
+    Credential,
+    Gap,
+    Grant,
+    Identity,
+    Policy,
+    Secret,
+    Weakness,
+)
 
 if TYPE_CHECKING:
     from scanner.night import Night
@@ -356,6 +368,43 @@ _GRANTS = Sheet(
     {"tenant_id": _TENANT, "usage_known": _USAGE_KNOWN, **_SINCE},
 )
 
+_CONTROLS = Sheet(
+    "controls",
+    (Control,),
+    "r.id",
+    f"controls r {_TENANTS}",
+    {"id": "control_id", "account_id": "scope_id"},
+    {"tenant_id": _TENANT, "scope_name": _SCOPE_NAME},
+)
+
+_POLICIES = Sheet(
+    "policies",
+    (Policy,),
+    "r.id",
+    f"policies r {_TENANTS}",
+    {"id": "policy_id", "account_id": "scope_id"},
+    {"tenant_id": _TENANT, "scope_name": _SCOPE_NAME},
+    frozenset({"document"}),  # in the snapshot, with the same hash
+)
+
+_ARTIFACTS = Sheet(
+    "artifacts",
+    (Artifact,),
+    "r.id",
+    f"artifacts r {_TENANTS}",
+    {"id": "artifact_id", "account_id": "scope_id"},
+    {"tenant_id": _TENANT, "scope_name": _SCOPE_NAME},
+)
+
+_WEAKNESSES = Sheet(
+    "weaknesses",
+    (Weakness,),
+    "r.id",
+    f"weaknesses r {_TENANTS}",
+    {"id": "weakness_id", "account_id": "scope_id"},
+    {"tenant_id": _TENANT, "scope_name": _SCOPE_NAME},
+)
+
 _EXCEPTIONS = Sheet(
     "exceptions",
     (ExceptionState,),
@@ -465,6 +514,10 @@ SHEETS = (
     _CREDENTIALS,
     _SECRETS,
     _GRANTS,
+    _CONTROLS,
+    _POLICIES,
+    _ARTIFACTS,
+    _WEAKNESSES,
     _EXCEPTIONS,
     _SCOPES,
     _EVIDENCE,
