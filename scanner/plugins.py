@@ -13,13 +13,12 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from scanner.kinds import together
+from scanner.kinds import DeclaresKinds, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from scanner.collect.collector import Collector
     from scanner.kinds import DeclaredKinds
     from scanner.night import Night
 
@@ -27,6 +26,13 @@ COLLECTORS = "sprawlscan.collectors"
 """The entry point group of collectors."""
 REPORTS = "sprawlscan.reports"
 """The entry point group of reports."""
+
+
+class CollectorModule(DeclaresKinds, Protocol):
+    """The part of a collector module that needs no collection; `scanner.collect.collector.Collector` is the whole."""
+
+    Config: type[Any]
+    """Its section of config.yaml, a `scanner.config.Section`."""
 
 
 class Report(Protocol):
@@ -73,11 +79,11 @@ def collector_names() -> list[str]:
     return sorted(name.replace("_", "-") for name in _modules("collectors") | set(_entries(COLLECTORS)))
 
 
-def load_collector(name: str) -> Collector:
+def load_collector(name: str) -> CollectorModule:
     """Import the collector ``name``. Raises LookupError if there is none."""
     entry = _entries(COLLECTORS).get(name)
     if entry is not None:
-        loaded: Collector = entry.load()
+        loaded: CollectorModule = entry.load()
         return loaded
     if name not in collector_names():
         raise LookupError(name)

@@ -109,18 +109,10 @@ FORBIDDEN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
 }
 
-DEBTS: dict[str, Edges] = {
-    "the ground imports nothing above it": {
-        ("scanner.kinds", "scanner.collect.collector"),
-        ("scanner.plugins", "scanner.collect.collector"),
-    },
-}
-"""Imports that still break a law: each entry goes when its import does, and none is added."""
-
 
 @pytest.mark.parametrize("law", FORBIDDEN)
 def test_no_room_imports_what_lies_above_or_beside_it(law: str) -> None:
-    broken = crossings(*FORBIDDEN[law]) - DEBTS.get(law, set())
+    broken = crossings(*FORBIDDEN[law])
     assert not broken, f"{law}:\n{shown(broken)}"
 
 
@@ -223,20 +215,6 @@ def test_no_modules_import_one_another_in_a_circle() -> None:
     assert [sorted(circle) for circle in circles()] == []
 
 
-NAME_DEBTS = frozenset(
-    [
-        "Deployment",
-        "Entry",
-        "Graph",
-        "Need",
-        "QueryError",
-        "Repository",
-        "Secret",
-    ]
-)
-"""Names that two classes still share: each entry goes when they no longer do, and none is added."""
-
-
 def test_public_class_names_are_unique() -> None:
     places: dict[str, list[str]] = defaultdict(list)
     for name, module in modules().items():
@@ -244,5 +222,5 @@ def test_public_class_names_are_unique() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and node.name != "Config":
                 # Every collector and report calls its section of config.yaml `Config`.
                 places[node.name].append(name)
-    twice = {name: found for name, found in places.items() if len(found) > 1 and name not in NAME_DEBTS}
+    twice = {name: found for name, found in places.items() if len(found) > 1}
     assert twice == {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from scanner.collect.collector import collector_of
 from scanner.collect.failures import Failure, SourceError
 from scanner.collect.listings import ListingRequest, preflight, side_by_side, with_coverage
 from scanner.plugins import collector_names, load_collector
@@ -232,7 +233,7 @@ def test_side_by_side_hands_an_error_to_the_reader() -> None:
 
 def test_every_collector_has_the_three_names_and_says_what_it_needs() -> None:
     for name in collector_names():
-        module = load_collector(name)
+        module = collector_of(name)
         assert callable(module.targets)
         assert callable(module.collect)
         assert module.Config.model_config["extra"] == "forbid"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from sandbox.github.organization import Organization, Repositories, Repository, User
+from sandbox.github.organization import GitHubRepository, Organization, Repositories, User
 from sandbox.github.server import GitHubSandbox
 from scanner.analyze.rule_files import load_rules
 from scanner.analyze.steps import AnalyzeSettings, analyze
@@ -28,7 +28,9 @@ ISSUER = "https://token.actions.githubusercontent.com"
 
 def acme(*names: str, **changes: Any) -> Organization:
     repositories = [
-        msgspec.structs.replace(Repository(id=number, name=name, created_at=OLD, pushed_at=OLD), **changes)
+        msgspec.structs.replace(
+            GitHubRepository(id=number, name=name, created_at=OLD, pushed_at=OLD), **changes
+        )
         for number, name in enumerate(names, 11)
     ]
     return Organization(

@@ -14,11 +14,11 @@ from collectors.github.tokens import InstallationAuth
 from sandbox.github.limits import GitHubLimits
 from sandbox.github.organization import (
     Actions,
+    GitHubRepository,
     Installation,
     Organization,
     Protection,
     Repositories,
-    Repository,
     Ruleset,
     User,
     Variable,
@@ -35,7 +35,7 @@ OLD = datetime(2025, 1, 1, tzinfo=UTC)
 WORKFLOW = "on: push\njobs: {a: {runs-on: ubuntu-24.04, steps: [{run: make}]}}\n"
 
 
-def organization(*repositories: Repository, people: int = 1) -> Organization:
+def organization(*repositories: GitHubRepository, people: int = 1) -> Organization:
     return Organization(
         id=1,
         login="acme",
@@ -50,8 +50,10 @@ def organization(*repositories: Repository, people: int = 1) -> Organization:
     )
 
 
-def repository(**changes: object) -> Repository:
-    return msgspec.structs.replace(Repository(id=11, name="app", created_at=OLD, pushed_at=OLD), **changes)
+def repository(**changes: object) -> GitHubRepository:
+    return msgspec.structs.replace(
+        GitHubRepository(id=11, name="app", created_at=OLD, pushed_at=OLD), **changes
+    )
 
 
 def test_more_rules_and_people_than_a_page_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from sandbox.github.organization import (
     AuditEvent,
     DeployKey,
     Environment,
+    GitHubRepository,
+    GitHubSecret,
     Hook,
     Organization,
     Repositories,
-    Repository,
-    Secret,
     User,
     Variable,
 )
@@ -43,15 +43,15 @@ jobs:
 VALUE = "AKIAQYLPMN5HCANARYZQ"
 
 
-def repository(number: int) -> Repository:
-    return Repository(
+def repository(number: int) -> GitHubRepository:
+    return GitHubRepository(
         id=number,
         name=f"app-{number}",
         created_at=OLD,
         pushed_at=OLD,
         archived=number % 7 == 0,
         files={".github/workflows/deploy.yml": WORKFLOW, "CODEOWNERS": "* @acme/owners\n"},
-        secrets=(Secret(name="TOKEN", created_at=OLD, updated_at=OLD),),
+        secrets=(GitHubSecret(name="TOKEN", created_at=OLD, updated_at=OLD),),
         variables=(Variable(name="AWS_ACCESS_KEY_ID", value=VALUE, created_at=OLD, updated_at=OLD),),
         environments=(Environment(id=number * 10, name="production", created_at=OLD, updated_at=OLD),),
         deploy_keys=(DeployKey(id=number * 10, title="old server", created_at=OLD),),

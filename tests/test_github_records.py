@@ -15,9 +15,11 @@ from sandbox.github.organization import (
     Authorization,
     Bypass,
     DeployKey,
-    Deployment,
     Environment,
     FineGrainedToken,
+    GitHubDeployment,
+    GitHubRepository,
+    GitHubSecret,
     GpgKey,
     Hook,
     Installation,
@@ -25,13 +27,11 @@ from sandbox.github.organization import (
     Organization,
     Protection,
     Repositories,
-    Repository,
     Reviewer,
     Role,
     Ruleset,
     Runner,
     RunnerGroup,
-    Secret,
     SshKey,
     Subject,
     Team,
@@ -76,7 +76,7 @@ jobs:
 """
 TEST = "name: Test\non: push\njobs: {test: {runs-on: ubuntu-24.04, steps: [{run: make}]}}\n"
 
-APP = Repository(
+APP = GitHubRepository(
     id=11,
     name="app",
     created_at=OLD,
@@ -86,7 +86,7 @@ APP = Repository(
         ".github/workflows/test.yml": TEST,
         ".github/CODEOWNERS": "docs/ @acme/docs\n* @acme/platform # all\n",
     },
-    secrets=(Secret(name="DB_PASSWORD", created_at=OLD, updated_at=NEW),),
+    secrets=(GitHubSecret(name="DB_PASSWORD", created_at=OLD, updated_at=NEW),),
     variables=(
         Variable(name="AWS_ACCESS_KEY_ID", value=KEY, created_at=OLD, updated_at=OLD),
         Variable(name="STAGE", value="plain", created_at=OLD, updated_at=OLD),
@@ -103,7 +103,7 @@ APP = Repository(
             wait_minutes=10,
             branches="custom",
             patterns=("main", "release/*"),
-            secrets=(Secret(name="SIGNING_KEY", created_at=OLD, updated_at=OLD),),
+            secrets=(GitHubSecret(name="SIGNING_KEY", created_at=OLD, updated_at=OLD),),
         ),
         Environment(
             id=22,
@@ -145,7 +145,7 @@ APP = Repository(
         ),
     ),
     deployments=(
-        Deployment(
+        GitHubDeployment(
             id=61,
             environment="production",
             sha="a" * 40,
@@ -200,10 +200,10 @@ ACME = Organization(
         Invitation(id=401, login="carol", email=None, role="direct_member", inviter="ann", created_at=NEW),
     ),
     secrets=(
-        Secret(name="SHARED", created_at=OLD, updated_at=NEW, visibility="selected", selected=("app",)),
-        Secret(name="NPM", created_at=OLD, updated_at=OLD, store="dependabot"),
-        Secret(name="SPACE", created_at=OLD, updated_at=OLD, store="codespaces"),
-        Secret(name="AGENT", created_at=OLD, updated_at=OLD, store="agents"),
+        GitHubSecret(name="SHARED", created_at=OLD, updated_at=NEW, visibility="selected", selected=("app",)),
+        GitHubSecret(name="NPM", created_at=OLD, updated_at=OLD, store="dependabot"),
+        GitHubSecret(name="SPACE", created_at=OLD, updated_at=OLD, store="codespaces"),
+        GitHubSecret(name="AGENT", created_at=OLD, updated_at=OLD, store="agents"),
     ),
     variables=(Variable(name="DEPLOY_ROLE", value=ROLE, created_at=OLD, updated_at=OLD),),
     hooks=(Hook(id=42, url="https://siem.example/in", created_at=OLD, updated_at=OLD),),

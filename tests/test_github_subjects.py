@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from sandbox.github.organization import Organization, Repositories, Repository, Subject, User
+from sandbox.github.organization import GitHubRepository, Organization, Repositories, Subject, User
 from sandbox.github.server import GitHubSandbox
 from scanner.records import Identity
 from tests.github_night import collected, config, gaps, of, run
@@ -28,7 +28,7 @@ CALLER = (
 CALLED = (
     "on: workflow_call\njobs: {a: {runs-on: ubuntu-24.04, environment: production, steps: [{run: make}]}}\n"
 )
-APP = Repository(
+APP = GitHubRepository(
     id=11, name="app", created_at=OLD, pushed_at=OLD, files={".github/workflows/deploy.yml": DEPLOY}
 )
 NAMES, IDS = "repo:acme/app:ref:refs/heads/main", "repo:acme@1/app@11:ref:refs/heads/main"

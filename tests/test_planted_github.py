@@ -20,7 +20,7 @@ from scanner.records import TABLES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sandbox.github.organization import Hook, Organization, Repository
+    from sandbox.github.organization import GitHubRepository, Hook, Organization
 
 SECTION: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parents[1] / "sandbox/planted.yaml").read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ def hosts(hooks: Iterable[Hook]) -> set[str]:
     return {urlsplit(hook.url).hostname or "" for hook in hooks}
 
 
-def repository_names(one: Repository) -> set[str]:
+def repository_names(one: GitHubRepository) -> set[str]:
     """Return every name and number by which a record of a repository can be called."""
     inside = [names(each.secrets, each.variables) for each in one.environments]
     return set().union(

@@ -90,7 +90,7 @@ class GitHubToken(KnownToken, kw_only=True, gc=False):
         return self.repositories is None or repository in self.repositories
 
 
-class Need(msgspec.Struct, frozen=True, kw_only=True):
+class Requirement(msgspec.Struct, frozen=True, kw_only=True):
     """What a route demands."""
 
     permission: str | None = None

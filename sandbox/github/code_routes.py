@@ -9,21 +9,21 @@ import hashlib
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from sandbox.github.organization import Entry, blob_sha, head, tree
+from sandbox.github.organization import TreeEntry, blob_sha, head, tree
 from sandbox.github.route import Answer, Ask, GitHubRoute, Items, need
 from sandbox.github.ruleset_shapes import applies, covers, rules_of, ruleset_detail, ruleset_row
 from sandbox.github.shapes import Json, node_id, when
 from sandbox.kit.http import RefusedError
 
 if TYPE_CHECKING:
-    from sandbox.github.organization import Deployment, Protection, Ruleset
+    from sandbox.github.organization import GitHubDeployment, Protection, Ruleset
 
 
 def _web(ask: Ask) -> str:
     return f"{ask.site.web}/{ask.organization.login}/{ask.repository.name}"
 
 
-def _content(ask: Ask, entry: Entry) -> Json:
+def _content(ask: Ask, entry: TreeEntry) -> Json:
     url = ask.site.repository_url(ask.repository)
     branch = ask.repository.default_branch
     kind = "file" if entry.type == "blob" else "dir"
@@ -51,7 +51,7 @@ def contents(ask: Ask) -> Answer:
         raise RefusedError(404, "This repository is empty.")
     if path in files:
         text = files[path]
-        entry = Entry(
+        entry = TreeEntry(
             name=path.rpartition("/")[2],
             path=path,
             type="blob",
@@ -335,7 +335,7 @@ def branch_rules(ask: Ask) -> Answer:
 def deployments(ask: Ask) -> Answer:
     url = ask.site.repository_url(ask.repository)
 
-    def write(one: Deployment) -> Json:
+    def write(one: GitHubDeployment) -> Json:
         return {
             "id": one.id,
             "node_id": node_id("DE", one.id),

@@ -14,6 +14,7 @@ from sandbox.github.organization import (
     Authorization,
     Bypass,
     FineGrainedToken,
+    GitHubSecret,
     GpgKey,
     Hook,
     HostedRunner,
@@ -25,7 +26,6 @@ from sandbox.github.organization import (
     Ruleset,
     Runner,
     RunnerGroup,
-    Secret,
     SshKey,
     Subject,
     Team,
@@ -146,25 +146,25 @@ def _teams() -> tuple[Team, ...]:
     )
 
 
-def _secrets(night: int) -> tuple[Secret, ...]:
+def _secrets(night: int) -> tuple[GitHubSecret, ...]:
     made = [
-        Secret(name="DOCKERHUB_TOKEN", visibility="all", created_at=ago(800), updated_at=ago(700)),
-        Secret(name="SONAR_TOKEN", visibility="private", created_at=ago(200), updated_at=ago(60)),
-        Secret(
+        GitHubSecret(name="DOCKERHUB_TOKEN", visibility="all", created_at=ago(800), updated_at=ago(700)),
+        GitHubSecret(name="SONAR_TOKEN", visibility="private", created_at=ago(200), updated_at=ago(60)),
+        GitHubSecret(
             name="NPM_TOKEN",
             visibility="selected",
             selected=("web-frontend", "docs-site"),
             created_at=ago(900),
             updated_at=ago(200),
         ),
-        Secret(
+        GitHubSecret(
             name="SLACK_WEBHOOK_URL",
             visibility="selected",
             selected=("payments-api", "ledger", "shared-actions"),
             created_at=ago(500),
             updated_at=ago(30),
         ),
-        Secret(
+        GitHubSecret(
             name="ARTIFACTORY_TOKEN",
             store="dependabot",
             visibility="selected",
@@ -172,7 +172,7 @@ def _secrets(night: int) -> tuple[Secret, ...]:
             created_at=ago(600),
             updated_at=ago(410),
         ),
-        Secret(
+        GitHubSecret(
             name="DEV_DB_PASSWORD",
             store="codespaces",
             visibility="selected",
@@ -180,7 +180,7 @@ def _secrets(night: int) -> tuple[Secret, ...]:
             created_at=ago(300),
             updated_at=ago(100),
         ),
-        Secret(
+        GitHubSecret(
             name="MCP_SEARCH_TOKEN",
             store="agents",
             visibility="selected",
@@ -190,7 +190,9 @@ def _secrets(night: int) -> tuple[Secret, ...]:
         ),
     ]
     if night > 1:
-        made.append(Secret(name="RELEASE_PAT", visibility="all", created_at=ago(-0.7), updated_at=ago(-0.7)))
+        made.append(
+            GitHubSecret(name="RELEASE_PAT", visibility="all", created_at=ago(-0.7), updated_at=ago(-0.7))
+        )
     return tuple(made)
 
 

@@ -34,7 +34,7 @@ from graphql import (
     validate,
 )
 
-from sandbox.github.graphql_nodes import Graph, refused
+from sandbox.github.graphql_nodes import NodeGraph, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -190,7 +190,7 @@ def execute(
     price = Price(document, variables)
     if price.errors:
         return {"errors": _written(price.errors)}, 1
-    graph = Graph(site, token, window, forbidden=forbidden)
+    graph = NodeGraph(site, token, window, forbidden=forbidden)
     graph.cost, graph.nodes = price.points, price.nodes
     result: ExecutionResult = execute_sync(schema(), document, graph.root(), variable_values=variables)
     answer: Json = {"data": result.data}

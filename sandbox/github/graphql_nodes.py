@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from sandbox.github.access import GitHubToken
     from sandbox.github.organization import (
-        Deployment,
         Environment,
+        GitHubDeployment,
+        GitHubRepository,
         Protection,
-        Repository,
         Reviewer,
         Ruleset,
         Team,
@@ -102,7 +102,7 @@ def connection(
     return resolve
 
 
-class Graph:
+class NodeGraph:
     """Writes nodes for one query of one token."""
 
     def __init__(self, site: Site, token: GitHubToken, window: RateWindow, *, forbidden: bool) -> None:
@@ -129,7 +129,7 @@ class Graph:
 
         return resolve
 
-    def visible(self, repository: Repository) -> bool:
+    def visible(self, repository: GitHubRepository) -> bool:
         """Return whether the token sees the repository at all."""
         if not repository.private:
             return True
@@ -256,8 +256,8 @@ class Graph:
         }
 
     def _repositories(self, info: Info, **asked: Any) -> Node:
-        rows: Sequence[Repository] = self.org.repositories
-        tests: list[Callable[[Repository], bool]] = []
+        rows: Sequence[GitHubRepository] = self.org.repositories
+        tests: list[Callable[[GitHubRepository], bool]] = []
         if self.token.repositories is not None or not self._sees_private():
             tests.append(self.visible)
         if asked.get("isArchived") is not None:
@@ -274,7 +274,7 @@ class Graph:
             rows = list(reversed(rows))
         refuse = iter([self.forbidden])
 
-        def write(one: Repository) -> Node | GraphQLError:
+        def write(one: GitHubRepository) -> Node | GraphQLError:
             if next(refuse, False):
                 return refused("FORBIDDEN", "Resource not accessible by integration")
             return self.repository(one)
@@ -326,7 +326,7 @@ class Graph:
 
     # Repositories
 
-    def repository(self, one: Repository) -> Node:
+    def repository(self, one: GitHubRepository) -> Node:
         """Return a repository."""
         full_name = f"{self.org.login}/{one.name}"
         above = [ruleset for ruleset in self.org.rulesets if applies(ruleset, one)]
@@ -406,7 +406,7 @@ class Graph:
             ),
         }
 
-    def _collaborators(self, one: Repository, info: Info, **asked: Any) -> Node:
+    def _collaborators(self, one: GitHubRepository, info: Info, **asked: Any) -> Node:
         logins = with_access(self.site, one, str(asked.get("affiliation") or "ALL").lower())
         written: Node = connection(
             logins,
@@ -415,7 +415,7 @@ class Graph:
         )(info, **asked)
         return written
 
-    def _deployments(self, one: Repository, info: Info, **asked: Any) -> Node:
+    def _deployments(self, one: GitHubRepository, info: Info, **asked: Any) -> Node:
         wanted = asked.get("environments")
         rows = [found for found in one.deployments if wanted is None or found.environment in wanted]
         rows.sort(
@@ -425,7 +425,7 @@ class Graph:
         written: Node = connection(rows, lambda found: self.deployment(one, found))(info, **asked)
         return written
 
-    def deployment(self, owner: Repository, one: Deployment) -> Node:
+    def deployment(self, owner: GitHubRepository, one: GitHubDeployment) -> Node:
         """Return a deployment."""
         state = {"success": "ACTIVE"}.get(one.state, one.state.upper())
         return {
@@ -482,7 +482,7 @@ class Graph:
             return self.team(self.site.teams[one.name])
         return self.user(self.site.users[one.name])
 
-    def protection(self, one: Protection, repository: Repository) -> Node:
+    def protection(self, one: Protection, repository: GitHubRepository) -> Node:
         """Return a branch protection rule."""
         allowed = [
             *(self.user(self.site.users[login]) for login in one.bypass_users),
@@ -519,7 +519,7 @@ class Graph:
             "restrictsReviewDismissals": False,
         }
 
-    def ruleset(self, one: Ruleset, repository: Repository | None) -> Node:
+    def ruleset(self, one: Ruleset, repository: GitHubRepository | None) -> Node:
         """Return a ruleset; its bypass actors only for who may write it."""
         own = repository is not None and one in repository.rulesets
         may_write = (
@@ -563,7 +563,7 @@ class Graph:
             "bypassActors": connection(actors, lambda actor: actor) if may_write else None,
         }
 
-    def _ruleset_rule(self, one: Ruleset, kind: str, repository: Repository | None) -> Node:
+    def _ruleset_rule(self, one: Ruleset, kind: str, repository: GitHubRepository | None) -> Node:
         return {
             "id": node_id("RRU", f"{one.id}-{kind}"),
             "type": kind.upper(),
@@ -592,7 +592,7 @@ class Graph:
 
     # Git
 
-    def _ref(self, one: Repository, name: str) -> Node | None:
+    def _ref(self, one: GitHubRepository, name: str) -> Node | None:
         if name.removeprefix("refs/heads/") != one.default_branch or not one.files:
             return None
         return {
@@ -603,7 +603,7 @@ class Graph:
             "target": lambda _info: self._commit(one),
         }
 
-    def _in_force(self, one: Repository) -> list[tuple[Ruleset, str]]:
+    def _in_force(self, one: GitHubRepository) -> list[tuple[Ruleset, str]]:
         """Return the rules of active rulesets that apply to the default branch."""
         above = [ruleset for ruleset in self.org.rulesets if applies(ruleset, one)]
         return [
@@ -613,7 +613,7 @@ class Graph:
             for kind in _rule_types(ruleset)
         ]
 
-    def _commit(self, one: Repository) -> Node:
+    def _commit(self, one: GitHubRepository) -> Node:
         sha = head(one)
         return {
             "__typename": "Commit",
@@ -625,7 +625,7 @@ class Graph:
             "tree": lambda _info: self._tree(one, ""),
         }
 
-    def _tree(self, one: Repository, folder: str) -> Node | None:
+    def _tree(self, one: GitHubRepository, folder: str) -> Node | None:
         below = tree(one.files, folder)
         if below is None:
             return None
@@ -650,13 +650,15 @@ class Graph:
             ],
         }
 
-    def _entry(self, one: Repository, path: str) -> Field:
+    def _entry(self, one: GitHubRepository, path: str) -> Field:
         def resolve(_info: Info) -> Node | None:
             return _blob(one.files[path]) if path in one.files else self._tree(one, path)
 
         return resolve
 
-    def _object(self, one: Repository, expression: str | None = None, oid: str | None = None) -> Node | None:
+    def _object(
+        self, one: GitHubRepository, expression: str | None = None, oid: str | None = None
+    ) -> Node | None:
         if not one.files:
             return None
         if oid is None and expression is not None:

@@ -13,18 +13,18 @@ from sandbox.github.organization import (
     Actions,
     AuditEvent,
     DeployKey,
-    Deployment,
     Environment,
+    GitHubDeployment,
+    GitHubRepository,
+    GitHubSecret,
     Hook,
     Installation,
     Organization,
     Protection,
     Repositories,
-    Repository,
     Reviewer,
     Runner,
     RunnerGroup,
-    Secret,
     Team,
     User,
     Variable,
@@ -88,7 +88,7 @@ def _changed(index: int, night: int) -> bool:
     return night > 1 and index % CHANGED_EACH_NIGHT == 7
 
 
-def _repository(index: int, night: int) -> Repository:
+def _repository(index: int, night: int) -> GitHubRepository:
     number = FIRST_ID + index
     name = f"service-{index:05}"
     changed = _changed(index, night)
@@ -109,7 +109,7 @@ def _repository(index: int, night: int) -> Repository:
                 updated_at=ago(100),
                 reviewers=(Reviewer(type="Team", name="team-00"),) if index % 4 else (),
                 branches="protected" if index % 3 else "any",
-                secrets=(Secret(name="API_KEY", created_at=ago(200), updated_at=ago(150)),),
+                secrets=(GitHubSecret(name="API_KEY", created_at=ago(200), updated_at=ago(150)),),
             )
             for place, word in enumerate(("production", "staging"))
         )
@@ -135,7 +135,7 @@ def _repository(index: int, night: int) -> Repository:
                 created_at=ago(-0.5),
             )
         )
-    return Repository(
+    return GitHubRepository(
         id=number,
         name=name,
         created_at=ago(2000 - index % 1500),
@@ -143,7 +143,7 @@ def _repository(index: int, night: int) -> Repository:
         visibility="public" if index % 50 == 3 else "private",
         archived=archived,
         files=files,
-        secrets=(Secret(name="DEPLOY_TOKEN", created_at=ago(700), updated_at=ago(index % 600)),)
+        secrets=(GitHubSecret(name="DEPLOY_TOKEN", created_at=ago(700), updated_at=ago(index % 600)),)
         if index % 10 < 2
         else (),
         variables=(
@@ -179,7 +179,7 @@ def _repository(index: int, night: int) -> Repository:
         actions=Actions(allowed="all", token="write" if index % 13 == 0 else "read"),
         protections=(Protection(id=number * 10),) if index % 3 else (),
         deployments=(
-            Deployment(
+            GitHubDeployment(
                 id=number * 10,
                 environment="production",
                 sha=commit(name),
@@ -249,7 +249,7 @@ def build_large(repos: int = 10_000, night: int = 1, members: int = 300) -> Orga
             )
             for number in range(40)
         ),
-        secrets=(Secret(name="REGISTRY_TOKEN", created_at=ago(800), updated_at=ago(400)),),
+        secrets=(GitHubSecret(name="REGISTRY_TOKEN", created_at=ago(800), updated_at=ago(400)),),
         runner_groups=(
             RunnerGroup(
                 id=1,

@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
     from sandbox.github.organization import (
         AuditEvent,
+        GitHubRepository,
+        GitHubSecret,
         Hook,
         HostedRunner,
-        Repository,
         Runner,
         RunnerGroup,
-        Secret,
         Variable,
     )
 
 
-def named(ask: Ask, names: Sequence[str]) -> list[Repository]:
+def named(ask: Ask, names: Sequence[str]) -> list[GitHubRepository]:
     """Return the repositories of those names, in the order of the organization's list."""
     found = [ask.organization.repositories.named(name) for name in names]
     return sorted((one for one in found if one), key=lambda one: one.id)
 
 
-def repository_items(ask: Ask, rows: Sequence[Repository], wrap: str | None = None) -> Items:
+def repository_items(ask: Ask, rows: Sequence[GitHubRepository], wrap: str | None = None) -> Items:
     return Items(rows=rows, write=ask.site.repository, wrap=wrap)
 
 
@@ -43,7 +43,7 @@ def secrets(store: str) -> Callable[[Ask], Answer]:
     def answer(ask: Ask) -> Answer:
         base = f"{ask.site.org_url}/{store}/secrets"
 
-        def write(secret: Secret) -> Json:
+        def write(secret: GitHubSecret) -> Json:
             row: Json = {
                 "name": secret.name,
                 "created_at": when(secret.created_at),
@@ -123,7 +123,7 @@ def organization(ask: Ask) -> Answer:
 
 
 def repositories(ask: Ask) -> Answer:
-    rows: Sequence[Repository] = ask.organization.repositories
+    rows: Sequence[GitHubRepository] = ask.organization.repositories
     match ask.query.get("type", "all"):
         case "public" | "private" | "internal" as kind:
             rows = [one for one in rows if one.visibility == kind]

@@ -76,7 +76,7 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-class Secret(msgspec.Struct, frozen=True, kw_only=True):
+class GitHubSecret(msgspec.Struct, frozen=True, kw_only=True):
     """A secret as GitHub shows it: a name and two dates, never a value, a creator or a last use."""
 
     name: str
@@ -149,7 +149,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     wait_minutes: int = 0
     branches: Literal["any", "protected", "custom"] = "any"
     patterns: tuple[str, ...] = ()
-    secrets: tuple[Secret, ...] = ()
+    secrets: tuple[GitHubSecret, ...] = ()
     variables: tuple[Variable, ...] = ()
     gate_app: str | None = None
     """Slug of an App that must agree: a custom deployment protection rule."""
@@ -238,7 +238,7 @@ class HostedRunner(msgspec.Struct, frozen=True, kw_only=True):
     last_active_on: datetime | None = None
 
 
-class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+class GitHubDeployment(msgspec.Struct, frozen=True, kw_only=True):
     """One deployment, and how it ended."""
 
     id: int
@@ -294,7 +294,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     push_protection_bypassed: bool = False
 
 
-class Repository(msgspec.Struct, frozen=True, kw_only=True):
+class GitHubRepository(msgspec.Struct, frozen=True, kw_only=True):
     """A repository with everything in it that a scanner can ask for."""
 
     id: int
@@ -311,7 +311,7 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
     properties: dict[str, str] = {}
     files: dict[str, str] = {}
     """Path to text, on the default branch."""
-    secrets: tuple[Secret, ...] = ()
+    secrets: tuple[GitHubSecret, ...] = ()
     variables: tuple[Variable, ...] = ()
     environments: tuple[Environment, ...] = ()
     deploy_keys: tuple[DeployKey, ...] = ()
@@ -321,7 +321,7 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
     runners: tuple[Runner, ...] = ()
     protections: tuple[Protection, ...] = ()
     rulesets: tuple[Ruleset, ...] = ()
-    deployments: tuple[Deployment, ...] = ()
+    deployments: tuple[GitHubDeployment, ...] = ()
     collaborators: dict[str, str] = {}
     """Login to role, for those added to this repository by name."""
     attested: tuple[str, ...] = ()
@@ -336,7 +336,7 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         return self.visibility != "public"
 
 
-class Repositories(Sequence[Repository]):
+class Repositories(Sequence[GitHubRepository]):
     """Repositories in order of id, by position, name and id, made when they are asked for; the last few hundred are kept.
 
     ``make`` gives the repository at a position, ``position`` the position of a name, or None.
@@ -345,26 +345,26 @@ class Repositories(Sequence[Repository]):
     KEPT = 256
 
     def __init__(
-        self, count: int, make: Callable[[int], Repository], position: Callable[[str], int | None]
+        self, count: int, make: Callable[[int], GitHubRepository], position: Callable[[str], int | None]
     ) -> None:
         self._count = count
         self._make = make
         self._position = position
-        self._kept: OrderedDict[int, Repository] = OrderedDict()
+        self._kept: OrderedDict[int, GitHubRepository] = OrderedDict()
         self._lock = Lock()
 
     @classmethod
-    def of(cls, repositories: Sequence[Repository]) -> Repositories:
+    def of(cls, repositories: Sequence[GitHubRepository]) -> Repositories:
         """Wrap repositories that exist already."""
         positions = {repository.name: index for index, repository in enumerate(repositories)}
         return cls(len(repositories), repositories.__getitem__, positions.get)
 
-    def named(self, name: str) -> Repository | None:
+    def named(self, name: str) -> GitHubRepository | None:
         """Return the repository of that name."""
         position = self._position(name)
         return None if position is None else self[position]
 
-    def numbered(self, number: int) -> Repository | None:
+    def numbered(self, number: int) -> GitHubRepository | None:
         """Return the repository of that id."""
         position = bisect_left(self, number, key=lambda one: one.id)
         return self[position] if position < self._count and self[position].id == number else None
@@ -372,14 +372,14 @@ class Repositories(Sequence[Repository]):
     def __len__(self) -> int:
         return self._count
 
-    def __iter__(self) -> Iterator[Repository]:
+    def __iter__(self) -> Iterator[GitHubRepository]:
         return (self[index] for index in range(self._count))
 
     @overload
-    def __getitem__(self, index: int) -> Repository: ...
+    def __getitem__(self, index: int) -> GitHubRepository: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Repository]: ...
-    def __getitem__(self, index: int | slice) -> Repository | list[Repository]:
+    def __getitem__(self, index: slice) -> list[GitHubRepository]: ...
+    def __getitem__(self, index: int | slice) -> GitHubRepository | list[GitHubRepository]:
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(self._count))]
         if not -self._count <= index < self._count:
@@ -485,7 +485,7 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
     users: tuple[User, ...]
     teams: tuple[Team, ...] = ()
     invitations: tuple[Invitation, ...] = ()
-    secrets: tuple[Secret, ...] = ()
+    secrets: tuple[GitHubSecret, ...] = ()
     variables: tuple[Variable, ...] = ()
     hooks: tuple[Hook, ...] = ()
     actions: Actions = Actions()
@@ -512,7 +512,7 @@ def blob_sha(text: str) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class TreeEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of a git tree."""
 
     name: str
@@ -526,7 +526,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return "100644" if self.type == "blob" else "040000"
 
 
-def tree(files: dict[str, str], folder: str = "") -> tuple[str, list[Entry]] | None:
+def tree(files: dict[str, str], folder: str = "") -> tuple[str, list[TreeEntry]] | None:
     """Return git's id and the entries of a folder of ``files``, or None when there is no such folder.
 
     Ids follow https://git-scm.com/book/en/v2/Git-Internals-Git-Objects, so that a client that computes them
@@ -540,17 +540,17 @@ def tree(files: dict[str, str], folder: str = "") -> tuple[str, list[Entry]] | N
             children[name] = bool(rest)
     if not children and folder:
         return None
-    entries: list[Entry] = []
+    entries: list[TreeEntry] = []
     for name, is_folder in sorted(children.items(), key=lambda child: child[0] + "/" * child[1]):
         path = prefix + name
         below = tree(files, path) if is_folder else None
         if below is None:
             text = files[path]
             entries.append(
-                Entry(name=name, path=path, type="blob", sha=blob_sha(text), size=len(text.encode()))
+                TreeEntry(name=name, path=path, type="blob", sha=blob_sha(text), size=len(text.encode()))
             )
         else:
-            entries.append(Entry(name=name, path=path, type="tree", sha=below[0]))
+            entries.append(TreeEntry(name=name, path=path, type="tree", sha=below[0]))
     content = b"".join(
         entry.mode.lstrip("0").encode() + b" " + entry.name.encode() + b"\0" + bytes.fromhex(entry.sha)
         for entry in entries
@@ -559,7 +559,7 @@ def tree(files: dict[str, str], folder: str = "") -> tuple[str, list[Entry]] | N
     return sha, entries
 
 
-def head(repository: Repository) -> str:
+def head(repository: GitHubRepository) -> str:
     """Return the commit id of the default branch: made of the tree and the push, so that it changes with them."""
     below = tree(repository.files)
     seed = f"{repository.id}:{below[0] if below else ''}:{repository.pushed_at.isoformat()}"

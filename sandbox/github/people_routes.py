@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from sandbox.github.organization import (
         Authorization,
         FineGrainedToken,
+        GitHubRepository,
         Invitation,
-        Repository,
         Role,
         Team,
     )
@@ -182,7 +182,7 @@ def team_members(ask: Ask) -> Answer:
 def team_repositories(ask: Ask) -> Answer:
     team = _team(ask)
 
-    def write(repository: Repository) -> Json:
+    def write(repository: GitHubRepository) -> Json:
         role = team.repositories[repository.name]
         return {**ask.site.repository(repository, role), "role_name": role}
 

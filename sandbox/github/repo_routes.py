@@ -14,10 +14,18 @@ from sandbox.kit.http import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.github.organization import Alert, DeployKey, Environment, Hook, Repository, Secret, Variable
+    from sandbox.github.organization import (
+        Alert,
+        DeployKey,
+        Environment,
+        GitHubRepository,
+        GitHubSecret,
+        Hook,
+        Variable,
+    )
 
 
-def _secret(secret: Secret) -> Json:
+def _secret(secret: GitHubSecret) -> Json:
     return {
         "name": secret.name,
         "created_at": when(secret.created_at),
@@ -48,7 +56,7 @@ def secrets(store: str) -> Callable[[Ask], Answer]:
     return answer
 
 
-def _given(one: Secret | Variable, to: Repository) -> bool:
+def _given(one: GitHubSecret | Variable, to: GitHubRepository) -> bool:
     match one.visibility:
         case "all":
             return True
@@ -240,7 +248,7 @@ def runners(ask: Ask) -> Answer:
     return Items(rows=ask.repository.runners, write=runner_json, wrap="runners")
 
 
-def strongest_role(site: Site, repository: Repository, login: str) -> str | None:
+def strongest_role(site: Site, repository: GitHubRepository, login: str) -> str | None:
     """Return the strongest role that a user has on a repository, by whatever way, or None."""
     user = site.users[login]
     organization = site.organization
@@ -258,7 +266,7 @@ def strongest_role(site: Site, repository: Repository, login: str) -> str | None
     return max(roles, key=lambda role: LADDER.index(PERMISSIONS[role]), default=None)
 
 
-def with_access(site: Site, repository: Repository, affiliation: str) -> list[str]:
+def with_access(site: Site, repository: GitHubRepository, affiliation: str) -> list[str]:
     """Return the logins of ``outside``, ``direct`` or ``all`` collaborators."""
     match affiliation:
         case "outside":
@@ -287,7 +295,7 @@ def invitations(ask: Ask) -> Answer:
     return []
 
 
-def alert_json(ask: Ask, owner: Repository, alert: Alert) -> Json:
+def alert_json(ask: Ask, owner: GitHubRepository, alert: Alert) -> Json:
     """Write a secret scanning alert; its secret only where the caller did not ask to hide it."""
     url = ask.site.repository_url(owner)
     row: Json = {
@@ -329,7 +337,7 @@ def organization_secret_alerts(ask: Ask) -> Answer:
         if ask.query.get("state") in {None, alert.state}
     ]
 
-    def write(row: tuple[Repository, Alert]) -> Json:
+    def write(row: tuple[GitHubRepository, Alert]) -> Json:
         owner, alert = row
         return {**alert_json(ask, owner, alert), "repository": ask.site.repository_simple(owner)}
 

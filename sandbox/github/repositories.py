@@ -17,15 +17,15 @@ from sandbox.github.organization import (
     Alert,
     Bypass,
     DeployKey,
-    Deployment,
     Environment,
+    GitHubDeployment,
+    GitHubRepository,
+    GitHubSecret,
     Hook,
     Protection,
-    Repository,
     Reviewer,
     Ruleset,
     Runner,
-    Secret,
     Store,
     Subject,
     Variable,
@@ -45,9 +45,9 @@ ALERTED_TOKEN = secret_value("github/alerted", 36, "ghp_")
 """Found by secret scanning."""
 
 
-def secret(name: str, updated: float, created: float | None = None, store: Store = "actions") -> Secret:
+def secret(name: str, updated: float, created: float | None = None, store: Store = "actions") -> GitHubSecret:
     """Return a secret by the days since it was changed and made."""
-    return Secret(name=name, store=store, created_at=ago(created or updated), updated_at=ago(updated))
+    return GitHubSecret(name=name, store=store, created_at=ago(created or updated), updated_at=ago(updated))
 
 
 def variable(name: str, value: str, updated: float = 200) -> Variable:
@@ -73,9 +73,9 @@ def _definitions(repository: str) -> dict[str, str]:
 
 def _deployments(
     repository: str, environment: str, first: int, nights: list[float]
-) -> tuple[Deployment, ...]:
+) -> tuple[GitHubDeployment, ...]:
     return tuple(
-        Deployment(
+        GitHubDeployment(
             id=first + index,
             environment=environment,
             sha=commit(f"{repository}/{days}"),
@@ -88,7 +88,7 @@ def _deployments(
     )
 
 
-def _payments_api(night: int) -> Repository:
+def _payments_api(night: int) -> GitHubRepository:
     keys = [
         DeployKey(
             id=80101,
@@ -116,7 +116,7 @@ def _payments_api(night: int) -> Repository:
                 created_at=ago(-0.6),
             )
         )
-    return Repository(
+    return GitHubRepository(
         id=5001,
         name="payments-api",
         created_at=ago(1500),
@@ -176,7 +176,7 @@ def _payments_api(night: int) -> Repository:
         ),
         deployments=(
             *_deployments("payments-api", "production", 40101, [0.5, 3, 8] if night == 1 else [-0.5, 0.5, 3]),
-            Deployment(
+            GitHubDeployment(
                 id=40199,
                 environment="production",
                 sha=commit("payments-api/by hand"),
@@ -191,8 +191,8 @@ def _payments_api(night: int) -> Repository:
     )
 
 
-def _web_frontend() -> Repository:
-    return Repository(
+def _web_frontend() -> GitHubRepository:
+    return GitHubRepository(
         id=5002,
         name="web-frontend",
         created_at=ago(1100),
@@ -247,8 +247,8 @@ def _web_frontend() -> Repository:
     )
 
 
-def _ledger() -> Repository:
-    return Repository(
+def _ledger() -> GitHubRepository:
+    return GitHubRepository(
         id=5003,
         name="ledger",
         created_at=ago(1600),
@@ -292,8 +292,8 @@ def _ledger() -> Repository:
     )
 
 
-def _data_jobs() -> Repository:
-    return Repository(
+def _data_jobs() -> GitHubRepository:
+    return GitHubRepository(
         id=5004,
         name="data-jobs",
         created_at=ago(900),
@@ -334,8 +334,8 @@ def _data_jobs() -> Repository:
     )
 
 
-def _infra(night: int) -> Repository:
-    return Repository(
+def _infra(night: int) -> GitHubRepository:
+    return GitHubRepository(
         id=5005,
         name="infra",
         created_at=ago(1450),
@@ -400,8 +400,8 @@ def _infra(night: int) -> Repository:
     )
 
 
-def _mobile_app() -> Repository:
-    return Repository(
+def _mobile_app() -> GitHubRepository:
+    return GitHubRepository(
         id=5006,
         name="mobile-app",
         created_at=ago(2000),
@@ -424,12 +424,12 @@ def _mobile_app() -> Repository:
     )
 
 
-def _docs_site(night: int) -> Repository:
+def _docs_site(night: int) -> GitHubRepository:
     definitions = _definitions("docs-site")
     if night > 1:
         path = ".github/workflows/pages.yml"
         definitions[path] = definitions[path].replace("[self-hosted, linux, docs]", "ubuntu-24.04")
-    return Repository(
+    return GitHubRepository(
         id=5007,
         name="docs-site",
         created_at=ago(800),
@@ -491,8 +491,8 @@ def _docs_site(night: int) -> Repository:
     )
 
 
-def _pr_preview() -> Repository:
-    return Repository(
+def _pr_preview() -> GitHubRepository:
+    return GitHubRepository(
         id=5008,
         name="pr-preview",
         created_at=ago(500),
@@ -506,8 +506,8 @@ def _pr_preview() -> Repository:
     )
 
 
-def _wrong_role() -> Repository:
-    return Repository(
+def _wrong_role() -> GitHubRepository:
+    return GitHubRepository(
         id=5009,
         name="wrong-role",
         secret_scanning=False,
@@ -528,8 +528,8 @@ def _wrong_role() -> Repository:
     )
 
 
-def _shared_actions() -> Repository:
-    return Repository(
+def _shared_actions() -> GitHubRepository:
+    return GitHubRepository(
         id=5010,
         name="shared-actions",
         created_at=ago(720),
@@ -542,7 +542,7 @@ def _shared_actions() -> Repository:
     )
 
 
-def _small(number: int, name: str, *, gated: bool = False, immutable: bool = False) -> Repository:
+def _small(number: int, name: str, *, gated: bool = False, immutable: bool = False) -> GitHubRepository:
     """Return one of the small services, in good order: a protected branch and scoped settings."""
     gate = Environment(
         id=number * 10,
@@ -554,7 +554,7 @@ def _small(number: int, name: str, *, gated: bool = False, immutable: bool = Fal
         can_admins_bypass=False,
         branches="protected",
     )
-    return Repository(
+    return GitHubRepository(
         id=number,
         name=name,
         created_at=ago(70),
@@ -571,7 +571,7 @@ def _small(number: int, name: str, *, gated: bool = False, immutable: bool = Fal
     )
 
 
-def repositories(night: int) -> tuple[Repository, ...]:
+def repositories(night: int) -> tuple[GitHubRepository, ...]:
     """Return the repositories as they are on a night, in order of id."""
     return (
         _payments_api(night),

@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from sandbox.github.access import GitHubToken, Need
-from sandbox.github.organization import Environment, Organization, Repository  # noqa: TC001
+from sandbox.github.access import GitHubToken, Requirement
+from sandbox.github.organization import Environment, GitHubRepository, Organization  # noqa: TC001
 from sandbox.github.shapes import Json, Site
 from sandbox.kit.http import RefusedError
 
@@ -26,11 +26,11 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     path: dict[str, str]
     """Values of the path's parameters."""
     query: dict[str, str]
-    found: Repository | None = None
+    found: GitHubRepository | None = None
     body: Any = None
 
     @property
-    def repository(self) -> Repository:
+    def repository(self) -> GitHubRepository:
         """The repository that the path names."""
         if self.found is None:
             raise RefusedError(404, "Not Found")
@@ -75,7 +75,7 @@ class GitHubRoute(msgspec.Struct, frozen=True, kw_only=True):
 
     template: str
     answer: Callable[[Ask], Answer]
-    need: Need = Need()
+    need: Requirement = Requirement()
     method: Literal["GET", "POST"] = "GET"
     ghes: bool = True
     """Whether GitHub Enterprise Server has it."""
@@ -83,6 +83,6 @@ class GitHubRoute(msgspec.Struct, frozen=True, kw_only=True):
     """Whether github.com has it only with Enterprise Cloud."""
 
 
-def need(permission: str | None, *scopes: str, apps: bool = True, only_apps: bool = False) -> Need:
-    """Abbreviate `Need` for the tables of routes."""
-    return Need(permission=permission, scopes=frozenset(scopes), apps=apps, only_apps=only_apps)
+def need(permission: str | None, *scopes: str, apps: bool = True, only_apps: bool = False) -> Requirement:
+    """Abbreviate `Requirement` for the tables of routes."""
+    return Requirement(permission=permission, scopes=frozenset(scopes), apps=apps, only_apps=only_apps)

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from sandbox.github.shapes import Json, node_id, when
 
 if TYPE_CHECKING:
-    from sandbox.github.organization import Repository, Ruleset
+    from sandbox.github.organization import GitHubRepository, Ruleset
     from sandbox.github.route import Ask
 
 
-def applies(ruleset: Ruleset, repository: Repository) -> bool:
+def applies(ruleset: Ruleset, repository: GitHubRepository) -> bool:
     """Return whether a ruleset of the organization covers a repository."""
     return any(pattern == "~ALL" or fnmatchcase(repository.name, pattern) for pattern in ruleset.repositories)
 
 
-def covers(ruleset: Ruleset, repository: Repository, branch: str) -> bool:
+def covers(ruleset: Ruleset, repository: GitHubRepository, branch: str) -> bool:
     """Return whether a ruleset covers a branch."""
     if ruleset.target != "branch":
         return False
@@ -52,7 +52,7 @@ def rules_of(ruleset: Ruleset) -> list[Json]:
     return rules
 
 
-def _links(ask: Ask, ruleset: Ruleset, repository: Repository | None) -> tuple[str, str]:
+def _links(ask: Ask, ruleset: Ruleset, repository: GitHubRepository | None) -> tuple[str, str]:
     site = ask.site
     if repository is None:
         return (
@@ -66,7 +66,7 @@ def _links(ask: Ask, ruleset: Ruleset, repository: Repository | None) -> tuple[s
     )
 
 
-def ruleset_row(ask: Ask, ruleset: Ruleset, repository: Repository | None) -> Json:
+def ruleset_row(ask: Ask, ruleset: Ruleset, repository: GitHubRepository | None) -> Json:
     """Write a ruleset as lists do: no rules, no conditions, no bypass actors."""
     own = repository is not None and ruleset in repository.rulesets
     api, web = _links(ask, ruleset, repository if own else None)
@@ -86,7 +86,7 @@ def ruleset_row(ask: Ask, ruleset: Ruleset, repository: Repository | None) -> Js
     }
 
 
-def ruleset_detail(ask: Ask, ruleset: Ruleset, repository: Repository | None) -> Json:
+def ruleset_detail(ask: Ask, ruleset: Ruleset, repository: GitHubRepository | None) -> Json:
     """Write a ruleset in full; the bypass actors only for who may write it."""
     row = ruleset_row(ask, ruleset, repository)
     own = row["source_type"] == "Repository"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from sandbox.github import code_routes, org_routes, people_routes, repo_routes, user_routes
-from sandbox.github.access import SCOPES, GitHubToken, Need
+from sandbox.github.access import SCOPES, GitHubToken, Requirement
 from sandbox.github.limits import GitHubLimiter, GitHubLimits, Resource, limit_headers
 from sandbox.github.paging import page
 from sandbox.github.route import Ask, Edition, GitHubRoute, Items
@@ -33,7 +33,7 @@ from sandbox.kit.routes import RouteTable, pattern
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sandbox.github.organization import Organization, Repository
+    from sandbox.github.organization import GitHubRepository, Organization
     from sandbox.kit.authority import CertificateAuthority
     from sandbox.kit.limits import RateWindow
 
@@ -258,7 +258,7 @@ class GitHubSandbox(HttpSandbox):
         if window is None:
             return self._exhausted(token, resource)
         answered = self._rest(call, token)
-        answered.headers |= self._token_headers(token, call.route.need if call.route else Need())
+        answered.headers |= self._token_headers(token, call.route.need if call.route else Requirement())
         unchanged = conditional(call.request, answered, varies=token.value, origin=self.origin)
         if self._limited:
             if unchanged:
@@ -302,7 +302,7 @@ class GitHubSandbox(HttpSandbox):
             return reply(200, written, {"Link": link} if link else {})
         return reply(200, answer)
 
-    def _list_url(self, path: str, repository: Repository | None) -> str:
+    def _list_url(self, path: str, repository: GitHubRepository | None) -> str:
         """Return a list's address as ``Link`` writes it: by id on github.com, as it was asked on a server."""
         organization = self.organization
         if self.shape != "ghes":
@@ -311,7 +311,7 @@ class GitHubSandbox(HttpSandbox):
             path = re.sub(rf"^/orgs/{organization.login}(?=/)", f"/organizations/{organization.id}", path)
         return self.url + path
 
-    def _repository(self, token: GitHubToken, name: str) -> Repository:
+    def _repository(self, token: GitHubToken, name: str) -> GitHubRepository:
         repository = self.organization.repositories.named(name)
         if repository is None or (repository.private and not token.sees(name)):
             raise RefusedError(404, "Not Found")
@@ -364,14 +364,14 @@ class GitHubSandbox(HttpSandbox):
         if self._limited and self.limiter.spend(token.value, "graphql", cost) is None:
             return self._graphql_limited(token, "RATE_LIMITED")
         answered = reply(200, answer)
-        answered.headers |= self._token_headers(token, Need())
+        answered.headers |= self._token_headers(token, Requirement())
         if self._limited:
             answered.headers |= limit_headers(self.limiter.primary(token.value, "graphql"), "graphql")
         return answered
 
     # Headers, limits and faults
 
-    def _token_headers(self, token: GitHubToken, needs: Need) -> dict[str, str]:
+    def _token_headers(self, token: GitHubToken, needs: Requirement) -> dict[str, str]:
         headers = {"X-GitHub-Media-Type": "github.v3; format=json"}
         if self.shape == "ghes":
             headers["X-GitHub-Enterprise-Version"] = "3.19.1"

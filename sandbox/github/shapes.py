@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from sandbox.github.access import GitHubToken
     from sandbox.github.organization import (
         Environment,
+        GitHubRepository,
         Installation,
         Organization,
-        Repository,
         Role,
         Team,
         User,
@@ -116,7 +116,7 @@ class Site:
         self.teams = {team.slug: team for team in organization.teams}
         self.org_url = f"{api}/orgs/{organization.login}"
 
-    def repository_url(self, repository: Repository) -> str:
+    def repository_url(self, repository: GitHubRepository) -> str:
         return f"{self.api}/repos/{self.organization.login}/{repository.name}"
 
     def account(self, login: str, number: int, kind: str = "User") -> Json:
@@ -197,7 +197,7 @@ class Site:
             },
         }
 
-    def repository_simple(self, repository: Repository) -> Json:
+    def repository_simple(self, repository: GitHubRepository) -> Json:
         """Write what every repository object has."""
         url = self.repository_url(repository)
         full_name = f"{self.organization.login}/{repository.name}"
@@ -215,7 +215,7 @@ class Site:
             **{name: url + path for name, path in _REPOSITORY_LINKS.items()},
         }
 
-    def repository(self, repository: Repository, role: str = "admin") -> Json:
+    def repository(self, repository: GitHubRepository, role: str = "admin") -> Json:
         """Write a repository as lists do."""
         full_name = f"{self.organization.login}/{repository.name}"
         host = self.web.removeprefix("https://")
@@ -263,7 +263,7 @@ class Site:
             },
         }
 
-    def repository_full(self, repository: Repository, role: str = "admin") -> Json:
+    def repository_full(self, repository: GitHubRepository, role: str = "admin") -> Json:
         return {
             **self.repository(repository, role),
             "allow_auto_merge": False,
@@ -348,7 +348,7 @@ class Site:
             "suspended_at": maybe(installation.suspended_at),
         }
 
-    def environment(self, repository: Repository, environment: Environment) -> Json:
+    def environment(self, repository: GitHubRepository, environment: Environment) -> Json:
         """Write an environment with its protection rules."""
         rules: list[Json] = []
         if environment.wait_minutes:

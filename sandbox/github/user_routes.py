@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.github.access import Need
+from sandbox.github.access import Requirement
 from sandbox.github.route import Answer, Ask, GitHubRoute, Items, need
 from sandbox.github.shapes import Json, maybe, when
 from sandbox.kit.http import RefusedError
@@ -114,13 +114,15 @@ def meta(ask: Ask) -> Answer:
     return answer
 
 
-APP = Need(app_itself=True)
+APP = Requirement(app_itself=True)
 ROUTES = (
     GitHubRoute(template="/user", answer=myself),
-    GitHubRoute(template="/users/{username}", answer=user, need=Need(public=True)),
-    GitHubRoute(template="/users/{username}/keys", answer=ssh_keys, need=Need(public=True)),
-    GitHubRoute(template="/users/{username}/ssh_signing_keys", answer=signing_keys, need=Need(public=True)),
-    GitHubRoute(template="/users/{username}/gpg_keys", answer=gpg_keys, need=Need(public=True)),
+    GitHubRoute(template="/users/{username}", answer=user, need=Requirement(public=True)),
+    GitHubRoute(template="/users/{username}/keys", answer=ssh_keys, need=Requirement(public=True)),
+    GitHubRoute(
+        template="/users/{username}/ssh_signing_keys", answer=signing_keys, need=Requirement(public=True)
+    ),
+    GitHubRoute(template="/users/{username}/gpg_keys", answer=gpg_keys, need=Requirement(public=True)),
     GitHubRoute(template="/app", answer=app, need=APP),
     GitHubRoute(template="/app/installations", answer=app_installations, need=APP),
     GitHubRoute(template="/app/installations/{installation_id}", answer=app_installation, need=APP),
@@ -129,5 +131,5 @@ ROUTES = (
     GitHubRoute(
         template="/installation/repositories", answer=installation_repositories, need=need("metadata")
     ),
-    GitHubRoute(template="/meta", answer=meta, need=Need(public=True)),
+    GitHubRoute(template="/meta", answer=meta, need=Requirement(public=True)),
 )

@@ -34,7 +34,7 @@ _NOT_CODE = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _DEFAULTS = dict.fromkeys(COLUMNS[2:], "NULL::VARCHAR")
 
 
-class QueryError(Exception):
+class RuleQueryError(Exception):
     """A rule's query is rejected or returns an invalid result. The message says what to change."""
 
     def __init__(self, message: str, *, duplicate: bool = False) -> None:
@@ -55,41 +55,43 @@ def arguments(rule: Rule, as_of: datetime, used: set[str]) -> dict[str, Any]:
 
 
 def parameters(tables: Tables, rule: Rule) -> set[str]:
-    """Return the names of the ``$parameters`` of a query. Raises `QueryError` unless it is a single pure SELECT."""
+    """Return the names of the ``$parameters`` of a query. Raises `RuleQueryError` unless it is a single pure SELECT."""
     try:
         statements = tables.con.extract_statements(rule.query)
     except duckdb.Error as exc:
-        raise QueryError(f"query does not parse: {_first_line(exc)}") from None
+        raise RuleQueryError(f"query does not parse: {_first_line(exc)}") from None
     if len(statements) != 1 or statements[0].type.name != "SELECT":
-        raise QueryError("query must be exactly one SELECT")
+        raise RuleQueryError("query must be exactly one SELECT")
     impure = _IMPURE.search(_NOT_CODE.sub(" ", rule.query))
     if impure is not None:
         word = impure.group(0).rstrip("( ")
-        raise QueryError(f"query must not use `{word}`: use $as_of, the tables and the parameters only")
+        raise RuleQueryError(f"query must not use `{word}`: use $as_of, the tables and the parameters only")
     used: set[str] = set(statements[0].named_parameters)
     unknown = sorted(used - {"as_of", *rule.params})
     if unknown:
-        raise QueryError(f"${unknown[0]} is not a parameter; {nearest(unknown[0], ['as_of', *rule.params])}")
+        raise RuleQueryError(
+            f"${unknown[0]} is not a parameter; {nearest(unknown[0], ['as_of', *rule.params])}"
+        )
     return used
 
 
 def columns(tables: Tables, query: str, arguments: dict[str, Any]) -> dict[str, str]:
-    """Return the columns of a query and their types. Raises `QueryError` if a mandatory one is missing."""
+    """Return the columns of a query and their types. Raises `RuleQueryError` if a mandatory one is missing."""
     try:
         described = list(tables.rows(f"DESCRIBE {query}", arguments))
     except duckdb.Error as exc:
-        raise QueryError(f"query is refused: {_first_line(exc)}") from None
+        raise RuleQueryError(f"query is refused: {_first_line(exc)}") from None
     names = {row[0]: str(row[1]) for row in described}
     if len(names) < len(described):
-        raise QueryError("query gives two columns of one name")
+        raise RuleQueryError("query gives two columns of one name")
     missing = [name for name in COLUMNS[:2] if name not in names]
     if missing:
-        raise QueryError(f"query gives no column `{missing[0]}`")
+        raise RuleQueryError(f"query gives no column `{missing[0]}`")
     return names
 
 
 def write_hits(tables: Tables, rule: Rule, as_of: datetime, path: Path) -> int:
-    """Run a rule and write its hits, by subject; return their number. Raises `QueryError`: a broken rule never passes."""
+    """Run a rule and write its hits, by subject; return their number. Raises `RuleQueryError`: a broken rule never passes."""
     given = arguments(rule, as_of, parameters(tables, rule))
     return _write(tables, rule, rule.query, given, path)
 
@@ -103,7 +105,7 @@ def write_few_hits(tables: Tables, rule: Rule, as_of: datetime, path: Path) -> i
     try:
         tables.table_of(found, rule.query, given)
     except duckdb.Error as exc:
-        raise QueryError(f"query failed: {_first_line(exc)}") from None
+        raise RuleQueryError(f"query failed: {_first_line(exc)}") from None
     rows = 0 if found in tables.empty else _write(tables, rule, f'SELECT * FROM "{found}"', {}, path)
     tables.drop(found)
     return rows
@@ -134,12 +136,12 @@ def _write(tables: Tables, rule: Rule, source: str, given: dict[str, Any], path:
         rows = tables.copy(query, path, given)
         wrong = list(tables.rows(_WRONG.format(file=_text(str(path))))) if rows else []
     except duckdb.Error as exc:
-        raise QueryError(f"query failed: {_first_line(exc)}") from None
+        raise RuleQueryError(f"query failed: {_first_line(exc)}") from None
     for subject, times in wrong:
         path.unlink()
         if subject is None:
-            raise QueryError("query gives a subject that is NULL")
-        raise QueryError(f"query gives the subject {subject} {times} times", duplicate=True)
+            raise RuleQueryError("query gives a subject that is NULL")
+        raise RuleQueryError(f"query gives the subject {subject} {times} times", duplicate=True)
     return rows
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 import msgspec
 
 from scanner.analyze.completeness import define_complete
-from scanner.analyze.hits import QueryError, arguments, columns, parameters, write_hits
+from scanner.analyze.hits import RuleQueryError, arguments, columns, parameters, write_hits
 from scanner.analyze.rule import ABOUT_THE_RUN, ANALYSIS_NEEDS, Example, parse_need
 from scanner.analyze.rule_files import with_params
 from scanner.analyze.rule_kinds import named_kinds, syntax_tree
@@ -50,7 +50,7 @@ def check_rule(rule: Rule) -> list[str]:
         try:
             used = parameters(tables, rule)
             columns(tables, rule.query, arguments(rule, AS_OF, used))
-        except QueryError as exc:
+        except RuleQueryError as exc:
             return [str(exc)]
         problems = _lint(rule, used)
         seen: set[str] = set()
@@ -58,7 +58,7 @@ def check_rule(rule: Rule) -> list[str]:
             label = f"example {number + 1}" + (f" ({example.name})" if example.name else "")
             try:
                 problems += [f"{label}: {what}" for what in _run(rule, example, tables, folder, seen)]
-            except (ExampleError, QueryError) as exc:
+            except (ExampleError, RuleQueryError) as exc:
                 problems.append(f"{label}: {exc}")
     return problems + _lint_examples(rule)
 

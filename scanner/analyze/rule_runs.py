@@ -11,7 +11,7 @@ import msgspec
 
 from scanner.analyze.finding_facts import facts, stray_subjects
 from scanner.analyze.history import Known, not_seen_tonight, seen_tonight
-from scanner.analyze.hits import QueryError, write_few_hits, write_hits
+from scanner.analyze.hits import RuleQueryError, write_few_hits, write_hits
 from scanner.analyze.rule_sources import finds_nothing, present_in
 from scanner.tables import quoted, read_parquet
 
@@ -83,7 +83,7 @@ def run_rules(
                 rows = write_few_hits(tables, rule, as_of, path)
             if rows:
                 found[rule.id] = path
-        except QueryError as exc:
+        except RuleQueryError as exc:
             if exc.duplicate and not rule.custom:
                 raise AnalysisError(
                     f"rule {rule.id}: {exc}. Nothing was written; please report this."

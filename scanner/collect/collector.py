@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from scanner.collect.tonight import Tonight  # noqa: TC001
-from scanner.kinds import DeclaresKinds
+from scanner.plugins import CollectorModule, load_collector
 from scanner.secrets.detectors import Fingerprint  # noqa: TC001  msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
@@ -72,11 +72,15 @@ class TargetError(Exception):
     """A collector cannot list its targets. The message says what failed, why, and what to do."""
 
 
-class Collector(DeclaresKinds, Protocol):
+class Collector(CollectorModule, Protocol):
     """The interface of a collector module."""
-
-    Config: type[Any]
 
     def targets(self, config: Any, run: Run) -> Iterator[Target]: ...  # noqa: D102
 
     def collect(self, target: Target, config: Any, run: Run) -> Iterator[Record]: ...  # noqa: D102
+
+
+def collector_of(name: str) -> Collector:
+    """Import the collector ``name``. Raises LookupError if there is none."""
+    module: Any = load_collector(name)
+    return module  # type: ignore[no-any-return]

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from scanner import __version__
-from scanner.collect.collector import Run, Target, TargetError
+from scanner.collect.collector import Run, Target, TargetError, collector_of
 from scanner.collect.failures import Failure, classify_error
 from scanner.collect.listings import ListingRequest, gap, with_coverage
 from scanner.collect.tonight import tonight_of
-from scanner.plugins import after_of, collector_names, load_collector
+from scanner.plugins import after_of, collector_names
 from scanner.records import Coverage, Gap
 from scanner.secrets.detectors import Fingerprint
 from scanner.snapshot import (
@@ -150,7 +150,7 @@ def _targets(name: str, config: Section, run: Run) -> tuple[list[Target], Failur
     found: dict[str, Target] = {}
 
     def listed() -> Iterator[Record]:
-        for target in load_collector(name).targets(config, run):
+        for target in collector_of(name).targets(config, run):
             found.setdefault(target.name, target)
         yield from ()
 
@@ -219,7 +219,7 @@ def collect_target(plan: Planned, folder: Path) -> TargetDone:
         writer.write(gap(_asked(target, "targets"), plan.failure))
         return writer.finish(time.monotonic() - started)
     try:
-        collector = load_collector(target.collector)
+        collector = collector_of(target.collector)
         records = with_coverage(collector.collect(target, plan.config, run), _asked(target), _classify)
         for record in records:
             if isinstance(record, Coverage) and record.table == "*":
