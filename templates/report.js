@@ -71,12 +71,12 @@
   const STATUSES = ["new", "open", "reopened", "excepted", "unobserved", "error", "resolved"];
   const SHAPES = { critical: "◆", high: "▲", medium: "■", low: "●", info: "○" };
   const SIGNS = { new: "+", reopened: "↺", open: "–", resolved: "✓", unobserved: "?", excepted: "‖", error: "!" };
-  const asOf = document.querySelector(".run time").getAttribute("datetime").slice(0, 10);
   const shape = (text) => el("span", { class: "shape", "aria-hidden": "true", text });
   const severity = (name) => el("span", { class: `severity ${name}` }, shape(SHAPES[name]), ` ${name}`);
   const status = (name) => el("span", { class: `status ${name}` }, shape(SIGNS[name]), ` ${name}`);
   const owner = (name) => name === null ? el("span", { class: "nobody", text: "no owner" }) : el("bdi", { text: name });
-  const late = (row) => raw("due_at", row) !== null && raw("due_at", row) < asOf && ["new", "open", "reopened"].includes(raw("status", row));
+  const isOpen = (row) => ["new", "open", "reopened"].includes(raw("status", row));
+  const late = (row) => raw("overdue", row) !== null;
 
   // Filters: values by facet; rows keep the order of the file, most urgent first.
   const FACETS = { severity: "Severity", status: "Status", category: "Category", provider: "Provider", account_name: "Account", owner: "Owner", surface: "Surface" };
@@ -301,8 +301,12 @@
   const form = document.querySelector(".filters");
   for (const [name, order, shapes] of [["severity", SEVERITIES, SHAPES], ["status", STATUSES, SIGNS]]) {
     const found = counts(name);
+    // By severity the open ones are counted, as in the summary.
+    const open = new Map();
+    for (let row = 0; row < total; row++) if (isOpen(row)) open.set(raw(name, row), (open.get(raw(name, row)) || 0) + 1);
+    const shown = (text) => name === "status" ? found.get(text).toLocaleString("en") : `${(open.get(text) || 0).toLocaleString("en")} open`;
     form.querySelector(`[data-facet="${name}"]`).append(el("span", { class: "legend", text: FACETS[name] }), ...order.filter((text) => found.has(text)).map((text) => {
-      const button = el("button", { type: "button", class: text, "aria-pressed": "false", "data-value": text }, shape(shapes[text]), ` ${text} ${found.get(text).toLocaleString("en")}`);
+      const button = el("button", { type: "button", class: text, "aria-pressed": "false", "data-value": text }, shape(shapes[text]), ` ${text} ${shown(text)}`);
       button.addEventListener("click", () => {
         if (!chosen[name].delete(text)) chosen[name].add(text);
         button.setAttribute("aria-pressed", String(chosen[name].has(text)));
@@ -370,5 +374,8 @@
   height = parseFloat(getComputedStyle(grid).getPropertyValue("--row")) || 52;
   window.addEventListener("resize", () => { height = parseFloat(getComputedStyle(grid).getPropertyValue("--row")) || 52; draw(true); });
   filter();
+  // The page above a link's target has another height now.
+  const aimed = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
+  if (aimed) aimed.scrollIntoView({ behavior: "instant" });
   follow();
 })();

@@ -14,6 +14,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reports.html.links import web_address
+from reports.html.queries import utc
+from scanner.analyze.metrics import OVERDUE
 from scanner.safe_text import NAME, SENTENCE, plain
 
 if TYPE_CHECKING:
@@ -55,11 +57,13 @@ def embed_findings(night: Night, fixes: Mapping[str, str], most: int = MOST) -> 
     """Return the findings of a night, most urgent first, and the fix of each rule once."""
     total = int(night.one("SELECT count(*) FROM findings"))
     where = f"WHERE {URGENT}" if total > most else ""
-    query = f"SELECT {', '.join(FIELDS)} FROM findings {where} ORDER BY rank DESC, id LIMIT {most}"
-    columns = {name: _Column() for name in FIELDS}
-    rows = night.rows(query)
+    chosen = {**{name: name for name in FIELDS}, "overdue": f"CASE WHEN {OVERDUE} THEN 'yes' END"}
+    asked = ", ".join(f"{sql} AS {name}" for name, sql in chosen.items())
+    query = f"SELECT {asked} FROM findings {where} ORDER BY rank DESC, id LIMIT {most}"
+    columns = {name: _Column() for name in chosen}
+    rows = night.rows(query, {"as_of": utc(night.as_of)})
     while batch := list(islice(rows, BATCH)):
-        for name, values in _texts(dict(zip(FIELDS, zip(*batch, strict=True), strict=True))).items():
+        for name, values in _texts(dict(zip(chosen, zip(*batch, strict=True), strict=True))).items():
             columns[name].extend(values)
     shown = len(columns["id"].index)
     told = columns["rule"].places

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reports.html.queries import ROWS, Cut, cut, utc
-from scanner.analyze.metrics import OPEN
+from scanner.analyze.metrics import OPEN, OVERDUE
 from scanner.findings import SEVERITIES
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def read_owners(night: Night) -> Cut:
     counts = ", ".join(f"count(*) FILTER (WHERE severity = '{name}') AS {name}" for name in SEVERITIES)
     query = f"""
         SELECT owner, count(*) AS total, {counts}, min(first_seen) AS oldest,
-               count(*) FILTER (WHERE due_at < $as_of) AS overdue, count(*) FILTER (WHERE status <> 'open') AS new
+               count(*) FILTER (WHERE {OVERDUE}) AS overdue, count(*) FILTER (WHERE status <> 'open') AS new
         FROM findings WHERE {OPEN} GROUP BY owner
         ORDER BY owner IS NULL DESC, critical DESC, high DESC, medium DESC, low DESC, info DESC, owner
     """

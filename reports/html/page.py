@@ -11,6 +11,7 @@ from reports.html.delivery import DeliveryComparison, read_delivery
 from reports.html.exceptions import read_exceptions
 from reports.html.gaps import Gaps, read_gaps
 from reports.html.inventory import Inventory, read_inventory
+from reports.html.measures import Measure, read_measures
 from reports.html.method import RuleText, read_frameworks, read_rules
 from reports.html.owners import read_owners
 from reports.html.queries import Cut, plural
@@ -41,6 +42,7 @@ class ReportPage(NamedTuple):
     gaps: Gaps
     exceptions: Cut
     inventory: Inventory
+    measures: list[Measure]
     rules: list[dict[str, Any]]
     silent_rules: list[str]
     """Enabled, but without an account to evaluate."""
@@ -80,6 +82,7 @@ def read_page(night: Night, texts: Mapping[str, RuleText]) -> ReportPage:
         gaps=read_gaps(night),
         exceptions=read_exceptions(night),
         inventory=read_inventory(night),
+        measures=read_measures(night),
         rules=rules,
         silent_rules=sorted(set(texts) - ran),
         disabled_rules=sorted({path.stem for path in RULES.glob("*.yaml")} - set(texts)) if texts else [],

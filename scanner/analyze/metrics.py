@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 OPEN = "status IN ('new', 'open', 'reopened')"
 """SQL: a finding is open."""
+OVERDUE = f"{OPEN} AND due_at < $as_of"
+"""SQL: a finding is open and its due date has passed."""
 _WAS_OPEN = "coalesce(previous_status IN ('new', 'open', 'reopened'), false)"
 
 
@@ -81,7 +83,7 @@ _OF_FINDINGS = {
     "unobserved_findings": _count("status = 'unobserved'"),
     "excepted_findings": _count("status = 'excepted'"),
     "error_findings": _count("status = 'error'"),
-    "overdue_findings": _count(f"{OPEN} AND due_at < $as_of"),
+    "overdue_findings": _count(OVERDUE),
     "unowned_findings": _count(f"{OPEN} AND owner IS NULL"),
     "median_age_of_open_findings": _median_days("first_seen", "$as_of", OPEN),
     "median_days_to_resolve": _median_days("first_seen", "changed_at", "status = 'resolved'"),
