@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 ORDER = (
-    "verdict", "since", "worst", "delivery", "questions", "owners", "trend", "gaps", "exceptions", "findings",
+    "verdict", "since", "worst", "delivery", "questions", "owners", "measures", "trend", "gaps", "exceptions", "findings",
     "inventory", "method", "glossary",
 )  # fmt: skip
 
