@@ -136,6 +136,8 @@ RESOLVED_BY = {
     "finding_id": "findings.csv",
     "identity_id": "identities.csv",
     "holder_id": "identities.csv",
+    "builder_id": "identities.csv",
+    "subject_id": "identities.csv",
     "credential_id": "credentials.csv",
     "grant_id": "grants.csv",
     "secret_id": "secrets.csv",

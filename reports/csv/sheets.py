@@ -237,6 +237,8 @@ _REFERENCES = {
         ("credentials", "identity_id"),
         ("grants", "identity_id"),
         ("secrets", "holder_id"),
+        ("artifacts", "builder_id"),
+        ("weaknesses", "subject_id"),
         ("population", "identity_id"),
     ),
     "credentials": (("findings", "credential_id"), ("secrets", "credential_id")),
@@ -268,6 +270,10 @@ _UNLISTED_ACCOUNTS = """
         UNION SELECT account_id, provider FROM credentials
         UNION SELECT account_id, provider FROM secrets
         UNION SELECT account_id, provider FROM grants
+        UNION SELECT account_id, provider FROM controls
+        UNION SELECT account_id, provider FROM policies
+        UNION SELECT account_id, provider FROM artifacts
+        UNION SELECT account_id, provider FROM weaknesses
         UNION SELECT account_id, provider FROM coverage
         UNION SELECT account_id, provider FROM gaps
         UNION SELECT account_id, provider FROM findings
