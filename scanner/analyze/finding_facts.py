@@ -22,13 +22,10 @@ from scanner.records import POWERS
 if TYPE_CHECKING:
     from scanner.tables import Tables
 
-_DIGITS = "abcdefghijklmnopqrstuvwxyz234567"
-_GROUPS = " || ".join(
-    " || ".join(
-        f"substr('{_DIGITS}', (('0x' || substr(hex, {5 * group + 1}, 5))::BIGINT >> {shift} & 31)::BIGINT + 1, 1)"
-        for shift in (15, 10, 5, 0)
-    )
-    for group in range(7)
+_BASE32 = " || ".join(
+    # Of a 64-bit number, 12 base32 digits: 15 hexadecimal ones.
+    f"to_base(('0x' || substr(hex, {start}, {length}))::BIGINT, 32, {length * 4 // 5})"
+    for start, length in ((1, 15), (16, 15), (31, 5))
 )
 
 
@@ -37,7 +34,8 @@ def define_finding_id(tables: Tables) -> None:
 
     It gives ``nf1-`` and the first 26 base32 digits, lower case, of the sha256 of the canonical JSON ``[rule, subject]``.
     """
-    tables.macro("base32_of_hex", "hex", f"(substr({_GROUPS}, 1, 26))")
+    digits = "'0123456789ABCDEFGHIJKLMNOPQRSTUV', 'abcdefghijklmnopqrstuvwxyz234567'"  # RFC 4648, section 6
+    tables.macro("base32_of_hex", "hex", f"(translate(substr({_BASE32}, 1, 26), {digits}))")
     tables.macro(
         "finding_id",
         "rule_id, subject_id",
