@@ -31,6 +31,8 @@ class Config(Section):
     """How long each takes."""
     ledger: str = ""
     """File to which every collected name is appended."""
+    hold: str = ""
+    """The name at which to wait until the run is told to stop, or until there is a file ``<ledger>.go``."""
     refuse: str = ""
     """What to say instead of listing targets."""
     break_off: bool = False
@@ -56,6 +58,8 @@ def collect(target, config, run):
     if config.ledger:
         with pathlib.Path(config.ledger).open("a") as ledger:
             ledger.write(target.name + chr(10))
+    while target.name == config.hold and not (run.stopping.is_set() or pathlib.Path(config.ledger + ".go").exists()):
+        time.sleep(0.02)
     if target.name == config.crash:
         raise RuntimeError("a bug in the collector, password=hunter2hunter2")
     asked = ListingRequest(provider="made-up", account_id=target.account_id, collector="made-up", target=target.name,
@@ -96,10 +100,10 @@ after = ("accounts/made-up",)
 
 
 class Config(Section):
-    seconds: float = 0.0
-    """How long each takes."""
     ledger: str = ""
     """File to which every collected name is appended."""
+    hold: str = ""
+    """The name at which to wait until the run is told to stop, or until there is a file ``<ledger>.go``."""
     refuse: str = ""
     """What to say instead of listing targets."""
     peek: bool = False
@@ -117,7 +121,8 @@ def collect(target, config, run):
     if config.ledger:
         with pathlib.Path(config.ledger).open("a") as ledger:
             ledger.write("second-" + target.name + chr(10))
-    time.sleep(config.seconds)
+    while target.name == config.hold and not (run.stopping.is_set() or pathlib.Path(config.ledger + ".go").exists()):
+        time.sleep(0.02)
     asked = ListingRequest(provider="made-up", account_id=target.account_id, collector="second-look", target=target.name,
                   table="identities", kind="made-up-workload", call="workloads")
     yield from with_coverage(listing(target, config, run), asked, lambda exc: None)

@@ -388,12 +388,12 @@ def test_coverage_is_4_and_goes_before_findings(tmp_path: Path, checkout: Path) 
 def test_the_deadline_is_6_and_goes_before_coverage_and_findings(tmp_path: Path) -> None:
     plugins = install(tmp_path / "plugins")
     document = {
-        "collectors": {"made-up": {"names": ["a", "b", "c"], "seconds": 2}},
+        "collectors": {"made-up": {"names": ["a", "b", "c"], "hold": "a"}},
         "limits": {"workers": 1},
         "fail_on": "info",
     }
     (tmp_path / "config.yaml").write_text(json.dumps(document))
-    code, out, err = process(tmp_path, "run", "--deadline", "3s", PYTHONPATH=str(plugins))
+    code, out, err = process(tmp_path, "run", "--deadline", "1s", PYTHONPATH=str(plugins))
     assert code == Exit.DEADLINE, err
     assert "exit 6: DEADLINE, COVERAGE" in out
     assert "(partial: stopped before all targets finished)" in out

@@ -69,6 +69,11 @@ def wait_for(path: Path, text: str) -> None:
     raise AssertionError(f"{path} never held {text!r}")
 
 
+def release(ledger: Path) -> None:
+    """Let the collector go on that is held."""
+    ledger.with_name(f"{ledger.name}.go").touch()
+
+
 def test_a_night_is_collected_sealed_and_ends_with_0(box: Box) -> None:
     box.configure(names=["a", "b"])
     code, out, err = box.run("collect", "--as-of", NIGHT)
@@ -166,7 +171,7 @@ def test_a_wrong_configuration_is_2(box: Box) -> None:
 
 
 def test_two_runs_at_once_the_second_ends_with_5(box: Box) -> None:
-    box.configure(names=["a"], seconds=8, ledger=str(box.folder / "ledger"))
+    box.configure(names=["a"], hold="a", ledger=str(box.folder / "ledger"))
     first = box.start("collect", "--as-of", NIGHT)
     wait_for(box.folder / "ledger", "a")
     code, _, err = box.run("collect")
@@ -189,11 +194,12 @@ def test_wait_lock_waits_for_the_other_run(box: Box) -> None:
 
 def test_kill_9_leaves_a_run_that_resume_ends_without_repeating_what_was_done(box: Box) -> None:
     ledger = box.folder / "ledger"
-    box.configure(names=["a", "b", "c"], seconds=1.5, ledger=str(ledger), top={"limits": {"workers": 1}})
+    box.configure(names=["a", "b", "c"], hold="b", ledger=str(ledger), top={"limits": {"workers": 1}})
     process = box.start("collect", "--as-of", NIGHT)
     wait_for(ledger, "b")
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    release(ledger)
     assert list_sealed(box.state / "snapshots") == []
     code, _, err = box.run("collect", "--resume")
     assert code == 0, err
@@ -205,18 +211,19 @@ def test_kill_9_leaves_a_run_that_resume_ends_without_repeating_what_was_done(bo
 
 def test_a_run_without_resume_discards_what_a_crash_left(box: Box) -> None:
     ledger = box.folder / "ledger"
-    box.configure(names=["a", "b"], seconds=1.5, ledger=str(ledger), top={"limits": {"workers": 1}})
+    box.configure(names=["a", "b"], hold="b", ledger=str(ledger), top={"limits": {"workers": 1}})
     process = box.start("collect", "--as-of", NIGHT)
     wait_for(ledger, "b")
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    release(ledger)
     assert box.run("collect", "--as-of", "2026-11-24T02:00:00")[0] == 0
     assert [folder.name for folder in (box.state / "snapshots").iterdir()] == ["20261124T020000Z"]
 
 
 def test_sigterm_seals_what_there_is_as_partial(box: Box) -> None:
     ledger = box.folder / "ledger"
-    box.configure(names=["a", "b", "c"], seconds=1.5, ledger=str(ledger), top={"limits": {"workers": 1}})
+    box.configure(names=["a", "b", "c"], hold="b", ledger=str(ledger), top={"limits": {"workers": 1}})
     process = box.start("collect", "--as-of", NIGHT)
     wait_for(ledger, "b")
     process.send_signal(signal.SIGTERM)
@@ -230,8 +237,8 @@ def test_sigterm_seals_what_there_is_as_partial(box: Box) -> None:
 
 
 def test_the_deadline_seals_as_partial(box: Box) -> None:
-    box.configure(names=["a", "b", "c"], seconds=2, top={"limits": {"workers": 1}})
-    code, _, err = box.run("collect", "--as-of", NIGHT, "--deadline", "3s")
+    box.configure(names=["a", "b", "c"], hold="a", top={"limits": {"workers": 1}})
+    code, _, err = box.run("collect", "--as-of", NIGHT, "--deadline", "1s")
     assert code == 6, err
     assert read_manifest(box.state / "snapshots" / "20261123T020000Z").partial
 

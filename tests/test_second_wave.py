@@ -13,7 +13,7 @@ from scanner.parquet import read_table
 from scanner.plugins import after_of, collector_names, declared_kinds
 from scanner.records import TABLES, Coverage, Gap, Identity
 from scanner.snapshot import list_sealed, read_manifest, verify
-from tests.test_run import NIGHT, Box, wait_for
+from tests.test_run import NIGHT, Box, release, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +106,7 @@ def test_a_second_wave_that_cannot_list_its_targets_is_a_gap(box: TwoCollectors)
 def test_a_deadline_in_the_first_wave_leaves_the_second_unbegun(box: TwoCollectors) -> None:
     ledger = box.folder / "ledger"
     options = {"ledger": str(ledger)}
-    box.both({"names": ["a", "b"], "seconds": 3, **options}, options, limits={"workers": 1})
+    box.both({"names": ["a", "b"], "hold": "a", **options}, options, limits={"workers": 1})
     process = box.start("collect", "--as-of", NIGHT)
     wait_for(ledger, "a")
     process.send_signal(signal.SIGTERM)
@@ -121,11 +121,12 @@ def test_a_deadline_in_the_first_wave_leaves_the_second_unbegun(box: TwoCollecto
 def test_a_resumed_run_repeats_neither_wave_and_reads_the_first_whole(box: TwoCollectors) -> None:
     ledger = box.folder / "ledger"
     options = {"ledger": str(ledger)}
-    box.both({"names": ["a", "b"], **options}, {"seconds": 2, **options}, limits={"workers": 1})
+    box.both({"names": ["a", "b"], **options}, {"hold": "b", **options}, limits={"workers": 1})
     process = box.start("collect", "--as-of", NIGHT)
     wait_for(ledger, "second-b")
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    release(ledger)
     assert list_sealed(box.state / "snapshots") == []
     code, _, err = box.run("collect", "--resume")
     assert code == 0, err
