@@ -34,7 +34,9 @@ class Config(HttpConfig):
     """Where the registry is, and the token to read it with."""
 
     base_url: str
+    """URL of the registry. Its host is the only one contacted."""
     token: SecretRef
+    """A token with the scopes ``robots`` and ``keys``."""
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:

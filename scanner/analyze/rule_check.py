@@ -70,7 +70,7 @@ def _lint(rule: Rule, used: set[str]) -> list[str]:
     for name, text in (("why", rule.why), ("fix", rule.fix)):
         sentences = len(re.findall(r"[.?!](?=\s|$)", text))
         if not 2 <= sentences <= 4:
-            problems.append(f"{name} has {sentences} sentences; write two or three")
+            problems.append(f"{name} has {sentences} sentence{'s' * (sentences != 1)}; write two or three")
     problems += [
         f"parameter `{name}` is used neither in the query nor in the title"
         for name in rule.params
