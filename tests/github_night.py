@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import collectors.github
 from collectors.github.client import GitHubClient
 from collectors.github.tokens import UserAuth
-from scanner.collect.collector import Run
-from scanner.kinds import declared_by
 from scanner.records import Coverage, Gap, Record
-from scanner.secrets.detectors import Fingerprint
+from tests.nights import collected_by, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,18 +18,9 @@ if TYPE_CHECKING:
 
     from collectors.github.config import Config
     from sandbox.github.server import GitHubSandbox
+    from scanner.collect.collector import Run
 
 R = TypeVar("R", bound=Record)
-NIGHT = datetime(2026, 11, 22, 2, tzinfo=UTC)
-
-
-def run(cache: Path, nights_later: int = 0) -> Run:
-    return Run(
-        as_of=NIGHT + timedelta(days=nights_later),
-        fingerprint=Fingerprint(b"k" * 32),
-        cache=cache,
-        stopping=threading.Event(),
-    )
 
 
 def config(sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Config:
@@ -68,17 +55,8 @@ def app_config(sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, **option
 
 
 def collected(config: Config, night: Run) -> list[Record]:
-    """Everything that a night gives; a bug fails the test."""
-    records = [
-        record
-        for target in collectors.github.targets(config, night)
-        for record in collectors.github.collect(target, config, night)
-    ]
-    undeclared = declared_by(collectors.github).undeclared(records)
-    assert not undeclared, undeclared
-    bugs = [row.detail for row in gaps(records) if row.reason == "bug"]
-    assert not bugs, bugs[0]
-    return records
+    """Everything that a night yields; a bug fails the test."""
+    return collected_by(collectors.github, config, night)
 
 
 def of(records: Iterable[Record], kind: type[R]) -> list[R]:

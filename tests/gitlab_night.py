@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import collectors.gitlab
 from collectors.gitlab.client import GitLabClient
-from scanner.collect.collector import Run
-from scanner.kinds import declared_by
-from scanner.records import Gap
-from scanner.secrets.detectors import Fingerprint
+from tests.nights import collected_by, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,18 +15,8 @@ if TYPE_CHECKING:
 
     from collectors.gitlab import Config
     from sandbox.gitlab import GitLabSandbox
+    from scanner.collect.collector import Run
     from scanner.records import Record
-
-NIGHT = datetime(2026, 11, 22, 2, tzinfo=UTC)
-
-
-def run(cache: Path, nights_later: int = 0) -> Run:
-    return Run(
-        as_of=NIGHT + timedelta(days=nights_later),
-        fingerprint=Fingerprint(b"k" * 32),
-        cache=cache,
-        stopping=threading.Event(),
-    )
 
 
 def config(sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Config:
@@ -52,17 +37,8 @@ def config(sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, **options: A
 
 
 def collected(settings: Config, night: Run) -> list[Record]:
-    """Everything that a night gives; a bug fails the test."""
-    records = [
-        record
-        for target in collectors.gitlab.targets(settings, night)
-        for record in collectors.gitlab.collect(target, settings, night)
-    ]
-    undeclared = declared_by(collectors.gitlab).undeclared(records)
-    assert not undeclared, undeclared
-    bugs = [row.detail for row in records if isinstance(row, Gap) and row.reason == "bug"]
-    assert not bugs, bugs[0]
-    return records
+    """Everything that a night yields; a bug fails the test."""
+    return collected_by(collectors.gitlab, settings, night)
 
 
 def client(

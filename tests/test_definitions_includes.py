@@ -12,7 +12,7 @@ from collectors.definitions.definition import Unresolved
 from collectors.definitions.gitlab.include import matches, without_secrets
 from scanner.records import Coverage, Gap, Identity, Link, Secret, Weakness
 from scanner.secrets.detectors import Fingerprint
-from tests.gitlab_night import run
+from tests.nights import run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,34 +7,13 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from collectors.definitions import Context, Definition, PipelineKind, definition_records, parse
+from collectors.definitions import Context, Definition, definition_records, parse
 from scanner.records import Identity, Link, Record, Secret, Weakness
 from scanner.secrets.detectors import Fingerprint
+from tests.definition_contexts import GITHUB, GITLAB
 
 FP = Fingerprint(b"test-key")
 R = TypeVar("R", bound=Record)
-GITHUB = Context(
-    provider="github",
-    pipelines={
-        "github-workflow": PipelineKind(id_kind="workflow", kind="github-workflow"),
-        "github-action": PipelineKind(id_kind="action", kind="github-action"),
-    },
-    account_id="github:repo:5001",
-    repository="lanternpay/payments-api",
-    repository_id="5001",
-    owner_id="7001001",
-    default_branch="main",
-)
-GITLAB = Context(
-    provider="gitlab",
-    pipelines={"gitlab-ci": PipelineKind(id_kind="pipeline", kind="gitlab-pipeline")},
-    one_per_repository=True,
-    account_id="gitlab:project:9001",
-    repository="lantern/risk-engine",
-    repository_id="9001",
-    owner_id="8001",
-    default_branch="trunk",
-)
 
 
 def records(kind: type[R], definition: Definition, context: Context) -> list[R]:

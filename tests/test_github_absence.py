@@ -16,7 +16,8 @@ from sandbox.github.server import GitHubSandbox
 from scanner.analyze.rule_files import load_rules
 from scanner.analyze.steps import AnalyzeSettings, analyze
 from scanner.records import Test, Trust
-from tests.github_night import collected, config, run
+from tests.github_night import collected, config
+from tests.nights import run
 from tests.sealed_night import ACCOUNT, account, everything, role, rows, seal_night
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from scanner.collect.failures import SourceError, classify_error
 from scanner.collect.graphql import QueryError
 from scanner.collect.memory import Memory
 from scanner.records import Account
-from tests.github_night import NIGHT, client, config, run
+from tests.github_night import client, config
+from tests.nights import NIGHT, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,8 @@ from sandbox.github.server import GitHubSandbox
 from sandbox.kit.contract import standard_collector_tests
 from scanner.collect.memory import Memory
 from scanner.records import Account, Control, Coverage, Gap
-from tests.github_night import NIGHT, app_config, collected, config, gaps, of, run
+from tests.github_night import app_config, collected, config, gaps, of
+from tests.nights import NIGHT, run
 
 if TYPE_CHECKING:
     from pathlib import Path

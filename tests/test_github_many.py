@@ -26,7 +26,8 @@ from sandbox.github.organization import (
 from sandbox.github.server import GitHubSandbox
 from scanner.records import Control, Gap, Grant, Identity, Secret
 from scanner.secrets.detectors import Fingerprint, inspect
-from tests.github_night import app_config, collected, config, gaps, of, run
+from tests.github_night import app_config, collected, config, gaps, of
+from tests.nights import run
 
 if TYPE_CHECKING:
     from pathlib import Path

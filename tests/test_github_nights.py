@@ -23,7 +23,8 @@ from sandbox.github.organization import (
 from sandbox.github.server import GitHubSandbox
 from sandbox.github.shapes import Site
 from scanner.records import Coverage, Gap
-from tests.github_night import NIGHT, app_config, collected, config, gaps, of, run
+from tests.github_night import app_config, collected, config, gaps, of
+from tests.nights import NIGHT, run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -40,7 +40,8 @@ from sandbox.github.organization import (
 )
 from sandbox.github.server import GitHubSandbox
 from scanner import records as r
-from tests.github_night import app_config, collected, config, gaps, of, run
+from tests.github_night import app_config, collected, config, gaps, of
+from tests.nights import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,8 @@ from sandbox.github.server import GitHubSandbox
 from sandbox.kit.http import Reply, reply
 from scanner.records import Account, Control, Coverage
 from tests.drawn_answers import served
-from tests.github_night import collected, config, gaps, of, run
+from tests.github_night import collected, config, gaps, of
+from tests.nights import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,8 @@ import pytest
 from sandbox.github.organization import GitHubRepository, Organization, Repositories, Subject, User
 from sandbox.github.server import GitHubSandbox
 from scanner.records import Identity
-from tests.github_night import collected, config, gaps, of, run
+from tests.github_night import collected, config, gaps, of
+from tests.nights import run
 
 if TYPE_CHECKING:
     from pathlib import Path

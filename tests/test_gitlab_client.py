@@ -16,7 +16,8 @@ from sandbox.gitlab import GitLabSandbox, build
 from sandbox.gitlab.entities import variable
 from scanner.collect.failures import SourceError, classify_error
 from scanner.collect.graphql import GraphqlError, QueryError
-from tests.gitlab_night import client, config, run
+from tests.gitlab_night import client, config
+from tests.nights import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,8 @@ from sandbox.gitlab.large import build_large
 from sandbox.kit.contract import standard_collector_tests
 from scanner.records import Coverage, Gap, Identity
 from tests.github_night import gaps, of
-from tests.gitlab_night import collected, config, run
+from tests.gitlab_night import collected, config
+from tests.nights import run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,8 @@ from sandbox.gitlab.lint import commit
 from sandbox.kit.issued import ISSUED
 from scanner.records import Coverage, Identity, Link, Secret, Weakness
 from tests.github_night import gaps, of
-from tests.gitlab_night import collected, config, run
+from tests.gitlab_night import collected, config
+from tests.nights import run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,8 @@ from sandbox.gitlab.instance import DEVELOPER, MAINTAINER, Instance
 from sandbox.kit.issued import ISSUED
 from scanner.records import Coverage, Credential, Gap, Identity, Link, Secret
 from tests.github_night import gaps, of
-from tests.gitlab_night import NIGHT, collected, config, run
+from tests.gitlab_night import collected, config
+from tests.nights import NIGHT, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

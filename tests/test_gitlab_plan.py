@@ -19,7 +19,8 @@ from sandbox.gitlab.instance import DEVELOPER
 from sandbox.gitlab.large import LargeInstance, build_large
 from scanner.records import Coverage, Credential, Identity
 from tests.github_night import gaps, of
-from tests.gitlab_night import collected, config, run
+from tests.gitlab_night import collected, config
+from tests.nights import run
 
 if TYPE_CHECKING:
     from pathlib import Path

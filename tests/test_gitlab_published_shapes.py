@@ -16,7 +16,7 @@ import collectors.gitlab
 from sandbox.kit.http import Reply, reply
 from scanner.records import Gap
 from tests.drawn_answers import Draw, served
-from tests.gitlab_night import run
+from tests.nights import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -41,7 +41,8 @@ from scanner.records import (
     level_of,
 )
 from tests.github_night import gaps, of
-from tests.gitlab_night import collected, config, run
+from tests.gitlab_night import collected, config
+from tests.nights import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ import gitlab
 from sandbox import github as github_sandbox
 from sandbox.gitlab import GitLabSandbox
 from scanner.records import Account, Credential, Identity, Secret
-from tests import github_night, gitlab_night
+from tests import github_night, gitlab_night, nights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +38,7 @@ def test_python_gitlab_lists_the_same_projects_keys_tokens_and_webhooks(
 ) -> None:
     with GitLabSandbox() as sandbox:
         records = gitlab_night.collected(
-            gitlab_night.config(sandbox, monkeypatch, archived=True), gitlab_night.run(tmp_path)
+            gitlab_night.config(sandbox, monkeypatch, archived=True), nights.run(tmp_path)
         )
         client = gitlab.Gitlab(sandbox.url, private_token=sandbox.token)
         group = client.groups.get("lantern")
@@ -69,7 +69,7 @@ def test_pygithub_lists_the_same_repositories_keys_hooks_and_secrets(
 ) -> None:
     with github_sandbox.open_sandbox("company") as sandbox:
         config = github_night.config(sandbox, monkeypatch)
-        records = github_night.collected(config, github_night.run(tmp_path))
+        records = github_night.collected(config, nights.run(tmp_path))
         client = github.Github(auth=github.Auth.Token(sandbox.token), base_url=sandbox.url)
         organization = client.get_organization(sandbox.organization.login)
         repositories = list(organization.get_repos())

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import pytest
 
-from collectors.definitions import Context, PipelineKind, definition_records, parse
+from collectors.definitions import Context, definition_records, parse
 from scanner.records import Identity
 from scanner.secrets.detectors import Fingerprint
+from tests import definition_contexts
 from tests.aws_iam import ACCOUNT, allow, document, facts, role, trusts
 from tests.test_reach import analyzed, edges, identity
 
@@ -24,27 +25,9 @@ if TYPE_CHECKING:
 
 FP = Fingerprint(b"k")
 G = "token.actions.githubusercontent.com"
-GITHUB = Context(
-    provider="github",
-    pipelines={
-        "github-workflow": PipelineKind(id_kind="workflow", kind="github-workflow"),
-        "github-action": PipelineKind(id_kind="action", kind="github-action"),
-    },
-    account_id="github:repo:5001",
-    repository="acme/app",
-    repository_id="5001",
-    owner_id="7001",
-    default_branch="main",
-)
-GITLAB = Context(
-    provider="gitlab",
-    pipelines={"gitlab-ci": PipelineKind(id_kind="pipeline", kind="gitlab-pipeline")},
-    one_per_repository=True,
-    account_id="gitlab:project:9001",
-    repository="acme/platform/app",
-    repository_id="9001",
-    owner_id="8001",
-    default_branch="main",
+GITHUB = msgspec.structs.replace(definition_contexts.GITHUB, repository="acme/app", owner_id="7001")
+GITLAB = msgspec.structs.replace(
+    definition_contexts.GITLAB, repository="acme/platform/app", default_branch="main"
 )
 WEB = "sts:AssumeRoleWithWebIdentity"
 AUD = {f"{G}:aud": "sts.amazonaws.com"}
@@ -52,8 +35,8 @@ AUD = {f"{G}:aud": "sts.amazonaws.com"}
 
 def workflow(on: str, *jobs: str) -> str:
     """Return a workflow whose jobs may all ask for a token; each is the inside of a flow mapping."""
-    told = "".join(f"  j{number}: {{{job}}}\n" for number, job in enumerate(jobs))
-    return f"name: Deploy\non: {on}\npermissions: {{id-token: write}}\njobs:\n{told}"
+    written = "".join(f"  j{number}: {{{job}}}\n" for number, job in enumerate(jobs))
+    return f"name: Deploy\non: {on}\npermissions: {{id-token: write}}\njobs:\n{written}"
 
 
 RUN = "runs-on: ubuntu-24.04, steps: [{run: x}]"

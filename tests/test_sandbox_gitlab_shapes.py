@@ -17,7 +17,8 @@ from sandbox.gitlab import GitLabSandbox, build
 from sandbox.gitlab import entities as give
 from sandbox.gitlab.routes import ROUTES, GitLabRoute, route_of
 from sandbox.gitlab.views import basic_group
-from tests.gitlab_night import collected, config, run
+from tests.gitlab_night import collected, config
+from tests.nights import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -47,22 +47,29 @@ _QUOTED = re.compile(r"'[^'\"]*'")
 """Quoted text in which a shell expands nothing; within double quotes a single quote has no meaning."""
 
 
-class DefinitionBuilder:
-    """Lists that are filled while a definition is parsed."""
+class DefinitionParts:
+    """What every parser collects from a definition: lists that are filled while it is parsed."""
 
-    def __init__(self, path: str, kind: Format, fingerprint: Fingerprint) -> None:
+    def __init__(self, path: str, fingerprint: Fingerprint) -> None:
         self.path = path
-        self.kind = kind
         self.fingerprint = fingerprint
-        self.jobs: list[Job] = []
         self.secrets: list[Reference] = []
         self.variables: list[Reference] = []
         self.logins: list[Login] = []
         self.uses: list[Use] = []
         self.hard_coded: list[HardCoded] = []
         self.deploys: list[Deploy] = []
-        self.problems: list[Problem] = []
         self.unresolved: list[Unresolved] = []
+
+
+class DefinitionBuilder(DefinitionParts):
+    """Builds the definition of any format other than GitHub's."""
+
+    def __init__(self, path: str, kind: Format, fingerprint: Fingerprint) -> None:
+        super().__init__(path, fingerprint)
+        self.kind = kind
+        self.jobs: list[Job] = []
+        self.problems: list[Problem] = []
         self.included: list[Included] = []
         self._secret: dict[tuple[str, str], bool] = {}
         self._judged: set[tuple[int, int, str]] = set()

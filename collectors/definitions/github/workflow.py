@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from collectors.definitions.builder import DefinitionParts
 from collectors.definitions.definition import (
     Definition,
     DefinitionError,
@@ -17,7 +18,6 @@ from collectors.definitions.definition import (
     HardCoded,
     Job,
     JobRunner,
-    Login,
     Problem,
     Reference,
     Unresolved,
@@ -80,26 +80,18 @@ def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = 
     return reader.workflow()
 
 
-class _Reader:
+class _Reader(DefinitionParts):
     """Parses a workflow job by job."""
 
     def __init__(
         self, path: str, document: YamlDocument, root: Mapping, fingerprint: Fingerprint, owner: str | None
     ) -> None:
-        self.path = path
+        super().__init__(path, fingerprint)
         self.document = document
         self.root = root
-        self.fingerprint = fingerprint
         self.owner = owner
         self.lines: list[str] = []
         self.env = mapping(root.get("env"))
-        self.secrets: list[Reference] = []
-        self.variables: list[Reference] = []
-        self.logins: list[Login] = []
-        self.uses: list[Use] = []
-        self.hard_coded: list[HardCoded] = []
-        self.deploys: list[Deploy] = []
-        self.unresolved: list[Unresolved] = []
 
     def workflow(self) -> Definition:
         triggers = triggers_of(self.root.get("on"))
