@@ -1,1 +1,1 @@
-"""A make-believe company, served by loopback servers that speak the providers' APIs."""
+"""A simulated company, served by loopback servers that speak the providers' APIs."""

@@ -1,12 +1,12 @@
-"""``python -m sandbox serve PROVIDER``: one provider's sandbox alone, so that other clients can be pointed at it.
+"""``python -m sandbox serve PROVIDER``: starts the sandbox of one provider, so that other clients can use it.
 
-Prints one line of JSON and serves until it is told to stop (SIGINT or SIGTERM)::
+Prints one line of JSON and serves until SIGINT or SIGTERM::
 
     {"provider": "github", "url": "https://127.0.0.1:40123", "ca_bundle": "/tmp/sandbox-ca-x/ca.pem",
      "config": {...}, "environment": {"SPRAWLSCAN_DEMO_GITHUB_TOKEN": "ghp_..."}}
 
-``config`` is the collector's section of config.yaml, ``environment`` the variables that it refers to: the tokens and
-keys that the sandbox knows.
+``config`` is the collector's section of config.yaml, ``environment`` the variables that it references: tokens and keys
+of the sandbox.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def serve(provider: str, size: Size, variant: str, *, tls: bool) -> None:
-    """Serve until a signal comes. Raises LookupError for a provider or variant that there is none of."""
+    """Serve until a signal arrives. Raises LookupError for an unknown provider or variant."""
     package = load_package(provider)
     if variant and variant not in package.VARIANTS:
         raise LookupError(variant)
@@ -52,7 +52,7 @@ def serve(provider: str, size: Size, variant: str, *, tls: bool) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit code: 0, or 2 for a provider or variant that there is none of."""
+    """Return the exit code: 0, or 2 for an unknown provider or variant."""
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__.partition("\n")[0])
     command = parser.add_subparsers(required=True).add_parser("serve", help="start one provider's sandbox")
     command.add_argument("provider", metavar="PROVIDER", choices=provider_names(), help="%(choices)s")

@@ -1,8 +1,8 @@
 """The whole product in one command: two nights of Lantern Pay, scanned over HTTP by the real collectors.
 
-The sandbox servers listen on 127.0.0.1; nothing else is contacted. The configuration, exceptions and owners that it
-writes are those of a real installation, and every later command works on the folder:
-``sprawlscan explain FINDING --state demo``.
+The sandbox servers listen on 127.0.0.1; no other host is contacted. The configuration, exceptions and owners that it
+writes are like those of a real installation, and all other commands work on the folder: ``sprawlscan explain FINDING
+--state demo``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from scanner.pipeline.stages import Outcome
 
 VARIANTS = {"github": "app"}
-"""How the collector signs in, where not in the usual way."""
+"""The variant of a provider's sandbox, if not the usual one."""
 
 EXCEPTIONS = """\
 # Accepted risks of the demo. Each ends by itself; see the README.
@@ -64,9 +64,8 @@ github:org:7001001,platform,
 def run_demo(
     folder: Path, *, progress: Progress, echo: Callable[[str], object], keep: bool = False
 ) -> Outcome:
-    """Scan two nights into a folder and say where the report is. Returns the second night's outcome.
-
-    An earlier demo in the folder is replaced unless ``keep``; a folder that is no demo is never touched.
+    """Scan two nights into a folder and print the path of the report. Returns the second night's outcome. An earlier
+    demo in the folder is replaced unless ``keep``; any other folder is never touched.
     """
     marker = folder / ".sprawlscan-demo"
     if folder.exists() and not marker.is_file() and any(folder.iterdir()):
@@ -79,7 +78,7 @@ def run_demo(
     (folder / "owners.csv").write_text(OWNERS, encoding="utf-8")
     outcome: Outcome | None = None
     with contextlib.ExitStack() as stack:
-        # The same addresses on both nights: what the first remembers, the second need not ask for again.
+        # The same URLs on both nights, so that the second night can use what the first cached.
         sandboxes = [
             stack.enter_context(load_package(name).open_sandbox("company", VARIANTS.get(name, "")))
             for name in provider_names()
@@ -103,7 +102,7 @@ def run_demo(
 
 
 def _configuration(collectors: dict[str, Any]) -> str:
-    """Return config.yaml as text. JSON is YAML, and never needs escaping by hand."""
+    """Return config.yaml as text, in JSON, which is valid YAML and needs no manual escaping."""
     document = {
         "state": ".",
         "collectors": collectors,

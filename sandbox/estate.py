@@ -1,7 +1,6 @@
-"""The one description of the make-believe company, Lantern Pay, that every sandbox server serves.
-
-Cloud and source control are told apart only here: the repositories of `REPOSITORIES` and `PROJECTS` deploy the
-workloads that `sandbox.aws` builds, through the roles and users named here.
+"""The description of the simulated company, Lantern Pay, that all sandbox servers serve. Cloud and source control meet
+only here: the repositories of `REPOSITORIES` and `PROJECTS` deploy the workloads that `sandbox.aws` builds, through the
+roles and users named here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A make-believe AWS: moto on loopback, with what moto lacks."""
+"""A simulated AWS: moto on the loopback interface, and what moto lacks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VARIANTS = ("organization",)
 def open_sandbox(
     size: Size = "small", variant: str = "", *, authority: CertificateAuthority | None = None
 ) -> AwsSandbox:
-    """Return the organization; ``small`` is one member account with something of every listing."""
+    """Return the organization; ``small`` is one member account with items for every listing."""
     sandbox = AwsSandbox(builder=build_small if size == "small" else build, authority=authority)
     if size == "small":
         sandbox.skips = (MANAGEMENT, PROD, LEGACY)

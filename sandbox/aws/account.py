@@ -1,4 +1,4 @@
-"""Builds one account: boto3 calls for what moto knows, and the dates and resources that the sandbox adds."""
+"""Builds one account: boto3 calls for what moto supports, and the dates and resources that the sandbox adds."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class AccountBuilder:
         self.number = number
 
     def client(self, service: str, region: str = REGION) -> Any:
-        """Return a client that builds."""
+        """Return a client for building."""
         return self.sandbox.client(self.number, service, region)
 
     def ago(self, days: float) -> datetime:
-        """Return the time so many days before the first night."""
+        """Return the time this many days before the first night."""
         return self.sandbox.state.first_night - timedelta(days=days)
 
     def when(self, used: Used) -> datetime | Recent | None:
@@ -48,7 +48,7 @@ class AccountBuilder:
         return None if used is None else Recent() if used == 0 else self.ago(used)
 
     def about(self, service: str, member: str, value: str, **facts: Any) -> None:
-        """Return what the service shows of the structure whose ``member`` is ``value``."""
+        """Set what the service shows for the structure whose ``member`` is ``value``."""
         self.sandbox.state.about(self.number, service, member, value, **facts)
 
     def put(self, shelf: str, region: str = REGION, **item: Any) -> None:
@@ -176,7 +176,7 @@ class AccountBuilder:
         key: tuple[float, Used] | None = None,
         created: float = 1500,
     ) -> None:
-        """Return how the root user stands; ``key`` is (age, last use) of its access key."""
+        """Set the state of the root user; ``key`` is (age, last use) of its access key."""
         keys = []
         if key:
             keys = [
@@ -271,7 +271,7 @@ class AccountBuilder:
         secrets: Mapping[str, str] | None = None,
         owner: str | None = None,
     ) -> None:
-        """Create an ECS service and its task definition; the cluster is made when it is not there."""
+        """Create an ECS service and its task definition; the cluster is created if missing."""
         ecs = self.client("ecs")
         ecs.create_cluster(clusterName=cluster)
         labels = [{"key": "owner", "value": owner}] if owner else []
@@ -309,7 +309,7 @@ class AccountBuilder:
         self.about("ecs", "serviceName", name, createdAt=self.ago(400))
 
     def repository(self, name: str, *, immutable: bool, region: str = REGION, pulled: Used = 0) -> None:
-        """Create an image repository with one image, tagged ``release`` (or ``latest`` where tags can move)."""
+        """Create an image repository with one image, tagged ``release`` (or ``latest`` if tags are mutable)."""
         ecr = self.client("ecr", region)
         ecr.create_repository(
             repositoryName=name,
@@ -344,7 +344,7 @@ class AccountBuilder:
         region: str = REGION,
         **more: Any,
     ) -> None:
-        """Create a secret in Secrets Manager; ``rotated`` turns rotation on."""
+        """Create a secret in Secrets Manager; ``rotated`` enables rotation."""
         made = self.client("secretsmanager", region).create_secret(
             Name=name,
             SecretString=key_secret(self.number, f"secret/{name}"),

@@ -1,7 +1,6 @@
-"""The operations that moto lacks and that only list or describe: each is a shelf of resources, filtered and paged.
-
-A resource on a shelf is a dict with the members of the operation's output shape; a listing shows those members
-that its own summary shape has. Paging follows botocore's paginators where there is one.
+"""The list and describe operations that moto lacks: each is a shelf of resources, filtered and paged. A resource on a
+shelf is a dict with the members of the operation's output shape; a listing returns the members of its summary shape.
+Paging follows botocore's paginators, if there is one.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     by: tuple[str, ...] = ()
     """Parameters that filter, each compared with the resource's member of that name."""
     only: str | None = None
-    """The resource's member that is listed, where the listing is of names."""
+    """The resource's member that is listed, for a listing of names."""
     page: int = 100
-    """Most items of a page, where the caller does not say."""
+    """Default number of items per page."""
 
 
 class One(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +37,7 @@ class One(msgspec.Struct, frozen=True, kw_only=True):
 
     shelf: str
     member: str | None
-    """The output member; None where the resource is the output."""
+    """The output member; None if the resource is the output."""
     by: tuple[str, ...]
 
 
@@ -118,11 +117,11 @@ SHELVES: dict[tuple[str, str], Listing | One | Batch] = {
     ("rolesanywhere", "ListCrls"): Listing(shelf="crls", member="crls"),
     ("ssm", "DescribeActivations"): Listing(shelf="activations", member="ActivationList"),
 }
-"""(service, operation) -> how it is answered."""
+"""(service, operation) -> its answer."""
 
 
 def handler(service: str, operation: str) -> Handler | None:
-    """Return what answers an operation; None where moto does."""
+    """Return the handler of an operation; None if moto answers it."""
     own = identity_answers.ANSWERS.get((service, operation))
     if own is not None:
         return own

@@ -1,4 +1,4 @@
-"""What is read from and written into moto's objects directly, because moto's API has no way to say it."""
+"""Direct access to moto's objects, for what moto's API does not support."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _MANAGED = "arn:aws:iam::aws:policy/"
 
 
 def reset(seed: int) -> None:
-    """Forget everything in moto, and make its ids the same every time."""
+    """Reset moto, and make its ids deterministic."""
     from moto.moto_api._internal.models import moto_api_backend
 
-    # 1,300 images in each account and region, of which none is used.
+    # 1,300 images in each account and region, none of which is used.
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     moto_api_backend.reset()
     reseed(seed)
 
 
 def reseed(seed: int | str) -> None:
-    """Start moto's randomness anew, from a number or from a text."""
+    """Seed moto's random numbers."""
     from moto.moto_api._internal import mock_random
 
     mock_random.seed(seed)
@@ -36,7 +36,7 @@ def iam(account: str) -> Any:
 
 
 def account_of_key(key_id: str) -> tuple[str, str] | None:
-    """Return account and user of a static access key; None for a key of nobody."""
+    """Return account and user of a static access key; None for an unknown key."""
     from moto.iam.models import iam_backends
 
     for account, partitions in list(iam_backends.items()):
@@ -47,7 +47,7 @@ def account_of_key(key_id: str) -> tuple[str, str] | None:
 
 
 def name_key(account: str, user: str, number: int, key_id: str, secret: str) -> None:
-    """Give a user's n-th access key the id and secret that the company's other systems know."""
+    """Give a user's n-th access key the id and secret that the company's other systems store."""
     backend = iam(account)
     key = backend.users[user].access_keys[number - 1]
     backend.access_keys.pop(key.access_key_id, None)
@@ -56,7 +56,7 @@ def name_key(account: str, user: str, number: int, key_id: str, secret: str) -> 
 
 
 def name_principals(account: str) -> None:
-    """Give users and groups ids as AWS does (``AIDA``, ``AGPA``); moto's have no prefix."""
+    """Give users and groups ids with AWS's prefixes (``AIDA``, ``AGPA``), which moto's lack."""
     for user in iam(account).users.values():
         user.id = unique_id("AIDA", account, user.name)
     for group in iam(account).groups.values():
@@ -64,7 +64,7 @@ def name_principals(account: str) -> None:
 
 
 def ensure_managed(account: str, arn: str) -> None:
-    """Bring a policy that AWS manages into the account, as AWS shows those that are attached."""
+    """Add an AWS managed policy to the account, as AWS shows attached ones."""
     from moto.iam.aws_managed_policies import aws_managed_policies_data
     from moto.iam.models import AWSManagedPolicy
 

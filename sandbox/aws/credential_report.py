@@ -1,4 +1,4 @@
-"""IAM's credential report: who exists is in moto, when anything was used is in the state."""
+"""IAM's credential report: users are in moto, dates of use in the state."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ COLUMNS = (
 
 
 def generate(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
-    """Start the credential report: STARTED at first, COMPLETE when asked again."""
+    """Start the credential report: STARTED at first, then COMPLETE."""
     job = (call.account, "credential-report", "")
     asked = state.known.get(job, 0)
     state.known[job] = asked + 1

@@ -252,7 +252,7 @@ def _delivery_services(account: AccountBuilder) -> None:
         ("gitlab-migration", "GitLab", "PENDING"),
     ):
         for service in ("codeconnections", "codestar-connections"):
-            # Both services show the same connections; the older name only those from before it was renamed.
+            # Both services list the same connections; the former name only those created before the renaming.
             if service == "codeconnections" or name == "github-lantern":
                 account.put(
                     "connections" if service == "codeconnections" else service,
@@ -326,7 +326,7 @@ def _stores(account: AccountBuilder) -> None:
 
 
 def _analyzers(account: AccountBuilder) -> None:
-    """An unused-access analyzer that somebody made, and what it found."""
+    """An existing unused-access analyzer, and its findings."""
     analyzer = f"arn:aws:access-analyzer:{REGION}:{DEV}:analyzer/unused-access"
     account.put(
         "analyzers",

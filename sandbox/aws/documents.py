@@ -1,4 +1,4 @@
-"""Policy and trust documents, written short."""
+"""Short functions for policy and trust documents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def policy(*statements: Document) -> str:
 
 
 def trust(principal: Any, action: str | list[str] = "sts:AssumeRole", **condition: Any) -> str:
-    """Return a trust policy of one statement; conditions by operator."""
+    """Return a trust policy with one statement; conditions by operator."""
     statement: dict[str, Any] = {"Effect": "Allow", "Principal": principal, "Action": action}
     return policy(statement | ({"Condition": condition} if condition else {}))
 

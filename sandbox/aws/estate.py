@@ -18,13 +18,13 @@ FIRST_DENY = {
     PROD: ["kms:ListKeys"],
     DEV: ["codedeploy:ListGitHubAccountTokenNames", "rolesanywhere:ListSubjects"],
 }
-"""What the scanner lacks on the first night."""
+"""Permissions that the scanner lacks on the first night."""
 SECOND_DENY = {**FIRST_DENY, DEV: [*FIRST_DENY[DEV], "lambda:ListFunctions"]}
-"""What it lacks on the second: an engineer tightened a policy in between."""
+"""Permissions that it lacks on the second night: a policy was tightened in between."""
 
 
 def build(sandbox: AwsSandbox, night: int) -> None:
-    """Bring the company to a night, 1 or 2; the second is built upon the first."""
+    """Bring the company to its state of a night, 1 or 2; the second is built on the first."""
     if sandbox.night < 1:
         _first(sandbox)
         sandbox.night = 1

@@ -1,4 +1,6 @@
-"""IAM and STS where moto says less than AWS: paging, boundaries, last use, the credential report, who may assume."""
+"""IAM and STS operations where moto returns less than AWS: paging, boundaries, last use, the credential report,
+AssumeRole.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +40,11 @@ ALL_SERVICES = (
     "ssm",
     "sts",
 )
-"""What a grant of everything counts as, in the answers about last access."""
+"""The services of a grant of everything, in reports of last access."""
 
 
 def authorization_details(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
-    """Page through the identity graph; moto gives it whole, without names of policies and users' boundaries."""
+    """Page through the identity graph; moto returns it whole, without policy names and users' boundaries."""
     wanted = tuple(sorted(call.params.get("Filter") or []))
     items: list[tuple[str, Any]] = state.kept(
         ("authorization-details", call.account, wanted), lambda: _details(call.account, forward())
@@ -84,7 +86,7 @@ def key_last_used(state: State, call: AwsCall, forward: Forward) -> dict[str, An
 
 
 def account_summary(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
-    """Add what moto leaves out about root."""
+    """Add the values for root that moto omits."""
     told = state.told(call.account, "iam", "root", "<root_account>")
     root = {
         "AccountAccessKeysPresent": int(bool(told.get("keys"))),
@@ -124,7 +126,7 @@ def start_last_accessed(state: State, call: AwsCall, forward: Forward) -> dict[s
 
 
 def last_accessed(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
-    """Answer it; a job is known to the session that started it, and only to that."""
+    """Return its result; only the session that started a job can read it."""
     arn, owner = state.known.get((call.account, "last-accessed", call.params["JobId"]), ("", ""))
     if not arn or owner != state.sessions[call.key_id].arn:
         raise AwsError("NoSuchEntity", f"Job with id {call.params['JobId']} cannot be found.", 404)
@@ -154,7 +156,7 @@ def _service(namespace: str, used: datetime | None, arn: str) -> dict[str, Any]:
 
 
 def _granted(state: State, account: str, arn: str) -> dict[str, datetime | None]:
-    """Take every granted service as used when its principal was."""
+    """Treat every granted service as used when its principal was."""
     kind, name = arn.split(":")[5].split("/", 1)
     name = name.rsplit("/", 1)[-1]
     iam = backend.iam(account)
@@ -195,7 +197,7 @@ def _actions(document: Any) -> list[str]:
 
 
 def assume_role(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
-    """Open a session where the role exists, the account does not refuse, and the External ID fits."""
+    """Open a session if the role exists, the account does not refuse, and the External ID matches."""
     arn = call.params["RoleArn"]
     account, name = arn.split(":")[4], arn.rsplit("/", 1)[1]
     caller = state.sessions[call.key_id].arn if call.key_id in state.sessions else call.account
@@ -221,7 +223,7 @@ def assume_role(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]
 
 
 def _external_ids(document: str) -> set[str]:
-    """Return the External IDs that a trust policy accepts; empty when it asks for none."""
+    """Return the External IDs that a trust policy accepts; empty if it requires none."""
     found: set[str] = set()
     statements = json.loads(document)["Statement"]
     for statement in statements if isinstance(statements, list) else [statements]:
@@ -232,7 +234,7 @@ def _external_ids(document: str) -> set[str]:
 
 
 def caller_identity(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
-    """Say who signs."""
+    """Return the caller's identity."""
     session = state.sessions.get(call.key_id)
     if session is None:
         return forward()
@@ -240,7 +242,7 @@ def caller_identity(state: State, call: AwsCall, forward: Forward) -> dict[str, 
 
 
 def virtual_mfa(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
-    """Add root's device, where root has one."""
+    """Add root's device, if root has one."""
     devices = forward().get("VirtualMFADevices", [])
     told = state.told(call.account, "iam", "root", "<root_account>")
     if told.get("mfa", True) and call.params.get("AssignmentStatus") != "Unassigned":
@@ -258,7 +260,7 @@ def virtual_mfa(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]
 
 
 def roles_without_last_use(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
-    """Leave out when a role was last used: https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html."""
+    """Omit the last use of roles: https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html."""
     answer = forward()
     for role in answer.get("Roles", []):
         role.pop("RoleLastUsed", None)
@@ -266,19 +268,19 @@ def roles_without_last_use(state: State, call: AwsCall, forward: Forward) -> dic
 
 
 def regions(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
-    """Show the company's regions as enabled, and no other."""
+    """Return only the company's regions as enabled."""
     kept = [region for region in forward()["Regions"] if region["RegionName"] in state.regions]
     wanted = call.params.get("RegionNames")
     return {"Regions": [region for region in kept if not wanted or region["RegionName"] in wanted]}
 
 
 def identity_center(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
-    """Show the instance in the management account alone; moto shows one in every account."""
+    """Return the instance in the management account only; moto returns one in every account."""
     return forward() if call.account == MANAGEMENT else {"Instances": []}
 
 
 def function_policy(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
-    """Write how a function URL is guarded as the condition that it is in AWS; moto makes it an element."""
+    """Write the auth type of a function URL as a condition, as AWS does; moto writes it as an element."""
     answer = forward()
     document = json.loads(answer["Policy"])
     for statement in document["Statement"]:

@@ -1,6 +1,5 @@
-"""Access key ids and secret keys of AWS: made from names, always the same.
-
-Other sandboxes use the same functions and so the same values: a CI variable holds the key of ``ci-fraud``.
+"""Access key ids and secret keys of AWS, derived from names. Other sandboxes use the same functions and so the same
+values: a CI variable contains the key of ``ci-fraud``.
 """
 
 from __future__ import annotations

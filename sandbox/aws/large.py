@@ -1,4 +1,4 @@
-"""A large account for benchmarks, written straight into moto: no request is made to build it."""
+"""A large account for benchmarks, written directly into moto without requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What answers an operation, and the pages of those that the sandbox answers itself."""
+"""Handlers of operations, and pagination of those that the sandbox answers itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sandbox.aws.state import State
 from sandbox.aws.wire import AwsCall, AwsError
 
 Forward: TypeAlias = Callable[[], dict[str, Any]]
-"""Asks moto the same, and returns its answer with the state's dates."""
+"""Forwards the call to moto, and returns its answer with the state's dates."""
 Handler: TypeAlias = Callable[[State, AwsCall, Forward], dict[str, Any]]
 
 TOKENS = (
@@ -24,7 +24,7 @@ TOKENS = (
 
 
 def paged(call: AwsCall, member: str, items: list[Any], size: int) -> dict[str, Any]:
-    """Return the page that a call asks for, with the token of the next, in the operation's own spelling."""
+    """Return the requested page, with the token of the next page, in the operation's own spelling."""
     given, shown = set(call.model.input_shape.members), set(call.model.output_shape.members)
     names = next(
         (three for three in TOKENS if three[0] in given and three[1] in shown and three[2] in given), None
@@ -44,7 +44,7 @@ def paged(call: AwsCall, member: str, items: list[Any], size: int) -> dict[str, 
 
 
 def position(token: Any) -> int:
-    """Return where a token says that its page begins; raises `AwsError` for a token that is none of ours."""
+    """Return the start of a token's page. Raises `AwsError` for an unknown token."""
     if not token:
         return 0
     text = str(token)

@@ -1,4 +1,6 @@
-"""The organization: management account, members, service control policies, and who lives in the management account."""
+"""The organization: management account, members, service control policies, and the principals of the management
+account.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from sandbox.aws.server import AwsSandbox
 
 LEGACY = "400000000004"
-"""A member account that lets nobody in."""
+"""A member account in which no role can be assumed."""
 MEMBERS = {PROD: ACCOUNT_NAMES[PROD], DEV: ACCOUNT_NAMES[DEV], LEGACY: "lantern-legacy"}
 NO_KEYS = {
     "Sid": "NoNewKeysInDevelopment",
@@ -82,7 +84,7 @@ def build_organization(sandbox: AwsSandbox) -> str:
 
 
 def _member(sandbox: AwsSandbox, number: str) -> None:
-    """Create what every member account has: the organization's own role, and the scanner's."""
+    """Create the roles that every member account has: the organization's and the scanner's."""
     account = AccountBuilder(sandbox, number)
     account.client("iam").create_account_alias(AccountAlias=MEMBERS[number])
     account.role(

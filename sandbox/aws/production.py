@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sandbox.aws.server import AwsSandbox
 
 LEFT_ISSUER = "oidc.circleci.com/org/6b1f4c2e-0a3d-4e5f-9c7b-8d2e1f0a3b4c"
-"""Issuer of a build service that the company has left; no role trusts it any more."""
+"""Issuer of a build service that the company no longer uses; no role trusts it any more."""
 
 
 def build_production(sandbox: AwsSandbox, organization: str) -> None:
@@ -45,7 +45,7 @@ def build_production(sandbox: AwsSandbox, organization: str) -> None:
 
 
 def _deployment(account: AccountBuilder, cluster: str, service: str) -> str:
-    """Return the policy of a pipeline that deploys one ECS service, and no more."""
+    """Return the policy of a pipeline that only deploys one ECS service."""
     roles = [account.role_arn(f"{service}-task"), account.role_arn("ecs-execution")]
     return policy(
         allow(
@@ -136,7 +136,7 @@ def _pipelines(account: AccountBuilder) -> None:
 
 
 def _trust_ladder(account: AccountBuilder) -> None:
-    """One role a rung of the ladder of OIDC trust, and roles beside it that are sound."""
+    """One role for each grade of OIDC trust, and roles with sound trusts."""
     write = {"assets": policy(allow(["s3:PutObject", "s3:DeleteObject"], "arn:aws:s3:::lantern-status/*"))}
     like = "StringLike"
     account.role(

@@ -1,4 +1,4 @@
-"""What runs in production, and what is stored there: functions, services, the cluster, secrets, buckets."""
+"""Workloads and stores of production: functions, services, the cluster, secrets, buckets."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from sandbox.aws.account import AccountBuilder
 
 CLUSTER_ISSUER = f"oidc.eks.{REGION}.amazonaws.com/id/9B7E0F2A64C14E0BB1D1C2D3E4F5A6B7"
-"""Issuer of the cluster ``lantern-core``, which runs."""
+"""Issuer of the running cluster ``lantern-core``."""
 GONE_ISSUER = f"oidc.eks.{REGION}.amazonaws.com/id/1D00A1B2C3D4E5F60718293A4B5C6D7E"
 """Issuer of a cluster that was deleted two years ago."""
 REGISTRY = f"{PROD}.dkr.ecr.{REGION}.amazonaws.com"
 
 
 def build_workloads(account: AccountBuilder) -> None:
-    """Create functions, services and the instance, each with the role that it runs with."""
+    """Create functions, services and the instance, each with its role."""
     table = account.arn("dynamodb", "table/payments")
     runtime = account.role(
         "payments-api-runtime",
@@ -199,7 +199,7 @@ def _services(account: AccountBuilder, database: str) -> None:
 
 
 def build_cluster(account: AccountBuilder) -> None:
-    """The EKS cluster, with pod identity beside the older roles for service accounts."""
+    """The EKS cluster, with Pod Identity in addition to the older IRSA roles."""
     role = account.role(
         "lantern-core-cluster", service_trust("eks"), managed=["AmazonEKSClusterPolicy"], owner="platform"
     )
@@ -352,7 +352,7 @@ def build_stores(account: AccountBuilder, organization: str) -> None:
 
 
 def _certificates(account: AccountBuilder) -> None:
-    """Server certificates in IAM, from before there was a certificate manager."""
+    """Server certificates in IAM, older than AWS Certificate Manager."""
     for name, ends in (("api-lantern-2023", 40), ("api-lantern-2026", -300)):
         account.client("iam").upload_server_certificate(
             ServerCertificateName=name, CertificateBody="certificate", PrivateKey="none"

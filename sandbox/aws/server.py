@@ -1,12 +1,12 @@
-"""One endpoint on loopback that answers as AWS does for the whole make-believe organization.
+"""A loopback endpoint that answers like AWS for the whole simulated organization.
 
     with AwsSandbox() as sandbox:
         build(sandbox, night=1)
         boto3.client("iam", endpoint_url=sandbox.url, **sandbox.credentials(MANAGEMENT))
 
-Requests go to moto inside this process, except those that moto lacks (`sandbox.aws.answers`). The account is
-known from the access key id of the SigV4 header; signatures are not checked. Moto's state belongs to the
-process, so that one sandbox can be open at a time.
+Requests go to moto inside this process, except those that moto lacks (`sandbox.aws.answers`). The account is known from
+the access key id of the SigV4 header; signatures are not checked. Moto's state is global to the process, so only one
+sandbox can be open at a time.
 """
 
 from __future__ import annotations
@@ -62,34 +62,34 @@ _FRESH = {
     "GetCredentialReport",
     "GetServiceLastAccessedDetails",
 }
-"""Operations whose answer depends on who asks, or on what was asked before; the others are answered once until something
+"""Operations whose answer depends on the caller or on earlier calls; other answers are cached until something
 changes."""
 _DENIED = {"query": "AccessDenied", "ec2": "UnauthorizedOperation", "rest-xml": "AccessDenied"}
 _THROTTLED = {"query": "Throttling", "ec2": "RequestLimitExceeded", "rest-xml": "SlowDown"}
 
 
 class Understood(msgspec.Struct, kw_only=True):
-    """A request, as far as it could be understood."""
+    """A request, as far as it could be parsed."""
 
     environ: WSGIEnvironment
     protocol: str = "query"
     call: AwsCall | None = None
     session: AwsSession | None = None
     error: AwsError | None = None
-    """Why it could not."""
+    """Why it could not be parsed."""
 
 
 class AwsSandbox(HttpSandbox):
-    """The endpoint, from entering the context to leaving it.
+    """The endpoint, open while used as a context manager.
 
-    ``as_of`` is the night that ages are counted back from (aware UTC); ``deny`` lists, by account number, the
-    IAM actions that the scanner lacks there; ``refuse`` are the accounts that let nobody assume a role; ``builder``
-    brings the company to a night.
+    ``as_of`` is the night that ages are counted back from (aware UTC); ``deny`` lists, by account number, the IAM
+    actions that the scanner lacks there; ``refuse`` are the accounts in which no role can be assumed; ``builder``
+    builds the company's state of a night.
 
-    Routes are IAM actions (``iam:ListUsers``). ``calls`` and ``log`` hold what scanners asked; the sandbox's own
-    building is not counted. Of the statuses, 401 is ExpiredToken, 403 the service's AccessDenied, 429 its throttling
-    and 500 InternalFailure. Besides the faults of the kit it knows ``truncated``: half of a file within a sound body
-    (the credential report).
+    Routes are IAM actions (``iam:ListUsers``). ``calls`` and ``log`` have the scanners' requests, without those that
+    build the sandbox. Of the statuses, 401 is ExpiredToken, 403 the service's AccessDenied, 429 its throttling and 500
+    InternalFailure. In addition to the faults of the kit, there is ``truncated``: half of a file in a valid body (the
+    credential report).
     """
 
     provider = "aws"
@@ -110,9 +110,9 @@ class AwsSandbox(HttpSandbox):
         self.state.regions = [REGION, SECOND_REGION]
         self.deny = {account: set(actions) for account, actions in (deny or {}).items()}
         self.night = 0
-        """Which night was built; 0 for none."""
+        """The night that was built; 0 for none."""
         self.skips: tuple[str, ...] = ()
-        """Accounts that the collector is configured to leave out."""
+        """Accounts that the collector is configured to skip."""
         self._builder = builder
         self._made: Counter[str] = Counter()
         self._clients: dict[tuple[str, str, str], Any] = {}
@@ -126,7 +126,7 @@ class AwsSandbox(HttpSandbox):
             )
         backend.reset(SEED)
         self._moto = DomainDispatcherApplication(create_backend_app)
-        # It looks through the folders of moto for each request.
+        # It searches moto's folders for each request.
         self._moto.get_backend_for_host = functools.cache(self._moto.get_backend_for_host)
         return super().__enter__()
 
@@ -152,7 +152,7 @@ class AwsSandbox(HttpSandbox):
         self.state.version += 1
 
     def client(self, account: str, service: str, region: str = REGION) -> Any:
-        """Return the boto3 client with which the estate is built: it may write, and is neither counted nor denied."""
+        """Return the boto3 client that builds the estate. It may write, and is neither counted nor denied."""
         from botocore.config import Config
 
         name = key_id(account, "sandbox-builder")
@@ -207,7 +207,7 @@ class AwsSandbox(HttpSandbox):
         return section
 
     def show(self, night: int) -> None:
-        """Bring Lantern Pay to a night."""
+        """Bring Lantern Pay to its state of a night."""
         if self._builder is None:
             raise ValueError("this sandbox was opened without a company")
         self._builder(self, night)
@@ -224,7 +224,7 @@ class AwsSandbox(HttpSandbox):
         account: str | None = None,
         region: str | None = None,
     ) -> None:
-        """Let an action (``iam:ListUsers``, or ``*``) go wrong, everywhere or in an account or region."""
+        """Make an action (``iam:ListUsers``, or ``*``) fail, everywhere or in an account or region."""
         if account is not None or region is not None:
             pattern = f"{pattern} {account or '*'} {region or '*'}"
         super().fail(
@@ -313,7 +313,7 @@ class AwsSandbox(HttpSandbox):
         return self.refusal(call, 429) if fault.kind in {"too-many", "too-many-bare"} else None
 
     def spoil(self, call: ApiCall, answer: Reply, fault: SetFault) -> None:
-        """Spoil an answer; a file within it can be spoiled alone."""
+        """Damage an answer, or only a file in it."""
         asked: AwsCall | None = call.route.call
         if fault.kind != "truncated" or asked is None:
             super().spoil(call, answer, fault)
@@ -329,12 +329,12 @@ class AwsSandbox(HttpSandbox):
         return wire.written(asked, rewritten(wire.read(asked, answer), call.name, planter)).body
 
     def only_reads(self, name: str) -> bool:
-        """Tell whether an action changes nothing; to sign in as a role is needed to read."""
+        """Return whether an action is read-only. AssumeRole counts, because reading needs it."""
         operation = name.partition(":")[2]
         return operation == "AssumeRole" or operation.startswith(READING)
 
     def lead_on(self, call: ApiCall, answer: Reply, url: str) -> None:
-        """Say that a page follows that is this page again: AWS has tokens, not addresses."""
+        """Announce a next page that is the same page again: AWS has tokens, not links."""
         asked: AwsCall | None = call.route.call
         if asked is None or asked.model.output_shape is None or asked.model.input_shape is None:
             return
@@ -367,12 +367,12 @@ class AwsSandbox(HttpSandbox):
         return made
 
     def _build(self, environ: WSGIEnvironment, call: AwsCall) -> Reply:
-        """Answer the sandbox's own client: moto as it is, and what moto cannot write."""
+        """Answer the sandbox's own client: from moto unchanged, and for what moto cannot write."""
         if "PolicyArn" in call.params:
             backend.ensure_managed(call.account, call.params["PolicyArn"])
         if changes(call):
-            # An id depends on what is made, not on what moto happened to draw before: the same in every build.
-            # boto3 makes up a token for each call, against repetition.
+            # Ids depend on what is created, not on earlier random numbers, so that every build has the same.
+            # boto3 generates an idempotency token for each call.
             given = sorted((name, value) for name, value in call.params.items() if name not in _REPETITION)
             made = f"{call.account}/{call.region}/{call.action}/{given}"
             self._made[made] += 1
@@ -424,7 +424,7 @@ class AwsSandbox(HttpSandbox):
 
 
 class _MotoError(Exception):
-    """An error of moto's own, which goes back as it is."""
+    """An error from moto, which is returned unchanged."""
 
     def __init__(self, answer: Reply) -> None:
         super().__init__(answer.status)
@@ -437,14 +437,14 @@ def _half(value: Any) -> Any:
 
 @functools.cache
 def _boto() -> Any:
-    """Return the one session of all builders: it keeps the service models, which take seconds to load."""
+    """Return the session shared by all builders: it caches the service models, which take seconds to load."""
     import boto3
 
     return boto3.session.Session()
 
 
 def _environ(request: HttpRequest, origin: str) -> WSGIEnvironment:
-    """Return a request as moto's applications want it (https://peps.python.org/pep-3333/#environ-variables)."""
+    """Return a request as a WSGI environment for moto (https://peps.python.org/pep-3333/#environ-variables)."""
     host, _, port = origin.partition("://")[2].partition(":")
     environ: WSGIEnvironment = {
         "REQUEST_METHOD": request.method,

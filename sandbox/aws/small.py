@@ -1,4 +1,4 @@
-"""One member account that has something of every listing, for the tests that read it many times."""
+"""One member account with items for every listing, for tests that read it many times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sandbox knows beside moto: dates, sessions, and the resources of the services that moto lacks."""
+"""The sandbox's state outside moto: dates, sessions, and resources of services that moto lacks."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from sandbox.kit.http import Reply
 
 READING = ("List", "Describe", "Get", "BatchGet", "Generate")
-"""How the operations begin that change nothing."""
+"""Prefixes of read-only operations."""
 STAMP = timedelta(days=300)
-"""Age of what nobody gave a date, so that nothing carries the day on which the sandbox was started."""
+"""Default age, so that nothing has the day on which the sandbox was started."""
 
 
 class Recent(msgspec.Struct, frozen=True):
-    """A time shortly before the night that is being scanned: it moves on with the nights."""
+    """A time shortly before the scanned night; it moves with the nights."""
 
     hours: float = 3
 
@@ -42,17 +42,17 @@ def settled(value: Any, as_of: datetime) -> Any:
 
 
 class AwsSession(msgspec.Struct, frozen=True, kw_only=True):
-    """Who signs with an access key id."""
+    """The session of an access key id."""
 
     account: str
     arn: str
     user_id: str
     builder: bool = False
-    """The sandbox's own client: it may write, and sees moto's answers as they are."""
+    """The sandbox's own client: it may write, and gets moto's answers unchanged."""
 
 
 class State:
-    """Everything that is not in moto. Dates are aware UTC."""
+    """All state that is not in moto. Dates are aware UTC."""
 
     def __init__(self, as_of: datetime) -> None:
         self.as_of = as_of
@@ -69,16 +69,15 @@ class State:
         self._lock = threading.RLock()
 
     def about(self, account: str, service: str, member: str, value: str, **facts: Any) -> None:
-        """Return what every structure of the service's answers shows whose ``member`` is ``value``.
-
-        Facts are members by name (``CreateDate=...``); a structure takes those that its shape has.
+        """Set members of every structure in the service's answers whose ``member`` is ``value``. Facts are members by
+        name (``CreateDate=...``); a structure gets those that its shape has.
         """
         found = self.members.setdefault((account, service), {}).setdefault(member, {})
         found[value] = {**found.get(value, {}), **facts}
         self.version += 1
 
     def told(self, account: str, service: str, member: str, value: str) -> dict[str, Any]:
-        """Return what `about` was told."""
+        """Return the facts set by `about`."""
         found = self.members.get((account, service), {}).get(member, {}).get(value, {})
         return {name: settled(fact, self.as_of) for name, fact in found.items()}
 
@@ -93,7 +92,7 @@ class State:
         return [settled(item, self.as_of) for item in self.shelves[call.account, region, name]]
 
     def kept(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-        """Return what ``make`` gives, made once until something changes."""
+        """Return the result of ``make``, cached until something changes."""
         with self._lock:
             found = self._kept.get(key)
             if found is None or found[0] != self.version:
@@ -114,7 +113,7 @@ class State:
 
 
 def overlaid(state: State, call: AwsCall, shape: Any, value: Any) -> Any:
-    """Return a parsed answer of moto with what the state knows, and without the day of the sandbox's start."""
+    """Return moto's parsed answer with the state's facts, and without the day of the sandbox's start."""
     told = state.members.get((call.account, call.service), {})
     stamp = state.first_night - STAMP
 
@@ -146,10 +145,10 @@ def overlaid(state: State, call: AwsCall, shape: Any, value: Any) -> Any:
 
 
 def changes(call: AwsCall) -> bool:
-    """Return whether a call may change something."""
+    """Return whether a call may change state."""
     return not call.operation.startswith(READING)
 
 
 def is_answer(answer: Reply) -> bool:
-    """Tell an answer from an error."""
+    """Return whether a status is not an error."""
     return answer.status < 300

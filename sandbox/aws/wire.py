@@ -1,7 +1,6 @@
-"""AWS's protocols on the server's side: a request becomes a `AwsCall`, an answer becomes bytes.
-
-Botocore's service models say what a request and an answer look like (https://github.com/boto/botocore, folder
-``data``); moto brings the router, the request parser and the serializer that read them.
+"""AWS's protocols on the server side: a request becomes an `AwsCall`, an answer becomes bytes. Botocore's service
+models define requests and answers (https://github.com/boto/botocore, folder ``data``); moto provides the router, the
+request parser and the serializer for them.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class SigningScope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AwsCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One request, understood."""
+    """One parsed request."""
 
     account: str
     region: str
@@ -62,7 +61,7 @@ class AwsCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AwsError(Exception):
-    """An error that the service answers."""
+    """An error returned by the service."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -84,7 +83,7 @@ def scope(environ: WSGIEnvironment) -> SigningScope | None:
 
 
 def understand(environ: WSGIEnvironment, signed: SigningScope, account: str) -> AwsCall:
-    """Find the operation that a request asks for, and its parameters.
+    """Find the operation of a request, and its parameters.
 
     Raises `AwsError` for an operation that the service does not have. The body can be read again afterwards.
     """
@@ -172,7 +171,7 @@ def refused(protocol: str, error: AwsError) -> Reply:
 
 
 class _Headers(dict[str, str]):
-    """Headers that are found in any case, as botocore's parsers want them."""
+    """Case-insensitive headers, as botocore's parsers need them."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         super().__init__({name.lower(): value for name, value in headers.items()})

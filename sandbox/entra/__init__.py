@@ -1,4 +1,4 @@
-"""A make-believe Entra ID tenant: its token service and Microsoft Graph, over TLS."""
+"""A simulated Entra ID tenant: its token service and Microsoft Graph, over TLS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The make-believe tenant as a server on 127.0.0.1: Microsoft Graph and the token service of Entra ID, on one origin.
+"""The simulated tenant as a server on 127.0.0.1: Microsoft Graph and the token service of Entra ID, on one origin.
 
 It answers with Graph's pages (https://learn.microsoft.com/graph/paging), ``$select``, ``$expand`` of at most 20 objects
 (https://learn.microsoft.com/graph/query-parameters#expand), batches (https://learn.microsoft.com/graph/json-batching) and

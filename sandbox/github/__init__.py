@@ -1,4 +1,4 @@
-"""A make-believe GitHub: stateful, served on the loopback interface over REST and GraphQL."""
+"""A simulated GitHub, served on the loopback interface over REST and GraphQL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["VARIANTS", "AppKey", "GitHubSandbox", "build", "build_large", "open_
 
 VARIANTS = ("token", "app")
 SMALL = ("payments-api", "pr-preview")
-"""Repositories that between them have something of every listing."""
+"""Repositories that together have items for every listing."""
 
 
 def open_sandbox(

@@ -1,4 +1,4 @@
-"""Who asks, and what they may see: tokens, scopes and permissions as GitHub applies them.
+"""Access control: tokens, scopes and permissions as GitHub applies them.
 
 - https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps
 - https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps
@@ -66,7 +66,7 @@ Kind = Literal["anonymous", "jwt", "installation", "fine-grained", "classic"]
 
 
 class GitHubToken(KnownToken, kw_only=True, gc=False):
-    """A token of GitHub's."""
+    """A GitHub token."""
 
     kind: Kind
     login: str | None = None
@@ -76,45 +76,44 @@ class GitHubToken(KnownToken, kw_only=True, gc=False):
     installation_id: int | None = None
 
     def has_scope(self, wanted: AbstractSet[str]) -> bool:
-        """Return whether any of the wanted scopes is held, directly or by a wider one."""
+        """Return whether any of the wanted scopes is granted, directly or by a broader one."""
         return any(scope in wanted or not wanted.isdisjoint(SCOPES.get(scope, ())) for scope in self.scopes)
 
     def may(self, permission: str, level: str = "read") -> bool:
-        """Return whether a fine-grained permission is held at that level; ``metadata`` always is."""
+        """Return whether a fine-grained permission is granted at this level; ``metadata`` always is."""
         if permission == "metadata" and level == "read":
             return True
         return LEVELS.get(self.permissions.get(permission, ""), 0) >= LEVELS[level]
 
     def sees(self, repository: str) -> bool:
-        """Return whether the repository is among those the token was given."""
+        """Return whether the token has access to the repository."""
         return self.repositories is None or repository in self.repositories
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True):
-    """What a route demands."""
+    """What a route requires."""
 
     permission: str | None = None
     """Fine-grained permission, ``NAME`` or ``NAME:write``; None for any token."""
     scopes: frozenset[str] = frozenset()
     """Classic scopes, of which one is enough; empty for any token."""
     apps: bool = True
-    """False where GitHub does not let App installations in."""
+    """False if GitHub does not allow App installations."""
     only_apps: bool = False
-    """True where GitHub lets nobody but App installations in."""
+    """True if GitHub allows only App installations."""
     app_itself: bool = False
     """True for the routes that an App calls with its JWT."""
     public: bool = False
-    """True where no token is needed."""
+    """True if no token is needed."""
 
     def __str__(self) -> str:
         name, _, level = (self.permission or "metadata").partition(":")
         return f"{name}={level or 'read'}"
 
     def refusal(self, token: GitHubToken, *, about_repository: bool, private: bool) -> tuple[int, str] | None:
-        """Return the status and message with which GitHub refuses the token, or None when it may pass.
-
-        A classic token that lacks a scope is told 404 about private things and 403 about the organization's
-        settings; fine-grained tokens and Apps are told 403.
+        """Return the status and message with which GitHub refuses the token, or None if it is allowed. A classic token
+        that lacks a scope gets 404 for private objects and 403 for the organization's settings; fine-grained tokens and
+        Apps get 403.
         """
         name, _, level = (self.permission or "metadata").partition(":")
         match token.kind:

@@ -1,4 +1,4 @@
-"""A repository's code and what guards it: contents, git objects, branches, rulesets, deployments."""
+"""A repository's code and its protection: contents, git objects, branches, rulesets, deployments."""
 
 # ruff: noqa: D103  an answer is documented by GitHub under the template that names it in ROUTES
 
@@ -317,7 +317,7 @@ def ruleset(ask: Ask) -> Answer:
 def branch_rules(ask: Ask) -> Answer:
     rows: list[Json] = []
     for one in _rulesets(ask):
-        # evaluate and disabled rulesets never show here
+        # rulesets in evaluate mode and disabled ones are never listed here
         if one.enforcement == "active" and covers(one, ask.repository, ask.path["branch"]):
             row = ruleset_row(ask, one, ask.repository)
             rows += [

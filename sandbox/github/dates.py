@@ -1,4 +1,4 @@
-"""Dates of the make-believe organization, counted back from the demo's first night."""
+"""Dates of the simulated organization, counted back from the demo's first night."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from sandbox.estate import FIRST_NIGHT
 
 
 def ago(days: float) -> datetime:
-    """Return the moment that many days before the first night; negative for the time after it."""
+    """Return the time this many days before the first night; negative values are after it."""
     moment = FIRST_NIGHT - timedelta(days=days)
     return moment.replace(microsecond=0)

@@ -50,7 +50,7 @@ SECRET_VALUES = (
     ALERTED_TOKEN,
     secret_value("github/revoked", 35, "AIza"),
 )
-"""Every secret value that the sandbox answers somewhere: none of them may leave a collector."""
+"""Every secret value in the sandbox's answers: none of them may leave a collector."""
 
 
 def _users() -> tuple[User, ...]:

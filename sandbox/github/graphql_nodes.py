@@ -1,8 +1,8 @@
-"""The organization as GraphQL nodes: every node is a mapping from field to value, or to a function that makes it.
+"""The organization as GraphQL nodes: every node is a mapping from field to value, or to a function that returns it.
 
-Fields and their nullability: https://docs.github.com/en/graphql/reference/objects. A field that the token may
-not see raises an error of type ``FORBIDDEN``; GraphQL then blanks the nearest nullable thing above it, which is
-how GitHub comes to answer data and errors together.
+Fields and their nullability: https://docs.github.com/en/graphql/reference/objects. A field that the token may not read
+raises an error of type ``FORBIDDEN``; GraphQL then nulls the nearest nullable field above it, so that GitHub returns
+data and errors together.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Field: TypeAlias = "Callable[..., Any]"
 Info: TypeAlias = "GraphQLResolveInfo[Any]"
 
 TEXT_LIMIT = 512_000
-"""GitHub cuts the text of a blob there and says so in ``isTruncated``."""
+"""GitHub truncates the text of a blob at this size and sets ``isTruncated``."""
 
 
 def refused(kind: str, message: str) -> GraphQLError:
@@ -70,7 +70,7 @@ def connection(
     write: Callable[[Any], Any],
     edge: Callable[[Any], Node] | None = None,
 ) -> Field:
-    """Return the resolver of a connection over ``rows``; only the page that was asked for is written."""
+    """Return the resolver of a connection over ``rows``; only the requested page is built."""
 
     def resolve(_info: Info, **asked: Any) -> Node:
         total = len(rows)
@@ -111,14 +111,14 @@ class NodeGraph:
         self.token = token
         self.window = window
         self.forbidden = forbidden
-        """Whether the first repository of a list is refused: a fault that a test switched on."""
+        """Whether the first repository of a list is refused: a fault that a test enabled."""
         self.cost = 1
         self.nodes = 0
 
     # What a token may see
 
     def _allow(self, permission: str, resolver: Field) -> Field:
-        """Guard a field by a fine-grained permission; classic tokens have passed by their scopes."""
+        """Require a fine-grained permission for a field; classic tokens were checked by their scopes."""
 
         def resolve(info: Info, **asked: Any) -> Any:
             name, _, level = permission.partition(":")
@@ -130,7 +130,7 @@ class NodeGraph:
         return resolve
 
     def visible(self, repository: GitHubRepository) -> bool:
-        """Return whether the token sees the repository at all."""
+        """Return whether the repository is visible to the token."""
         if not repository.private:
             return True
         if self.token.kind == "classic":
@@ -520,7 +520,7 @@ class NodeGraph:
         }
 
     def ruleset(self, one: Ruleset, repository: GitHubRepository | None) -> Node:
-        """Return a ruleset; its bypass actors only for who may write it."""
+        """Return a ruleset; its bypass actors only for callers who may edit it."""
         own = repository is not None and one in repository.rulesets
         may_write = (
             self.token.has_scope({"repo"} if own else {"admin:org"})

@@ -1,4 +1,4 @@
-"""An organization of any size for load tests: repositories are made when they are asked for, and forgotten again.
+"""An organization of any size for load tests: repositories are created on demand and not kept.
 
 Of every ten repositories six have workflows, two have environments (two each), one to two have deploy keys, one
 logs in to the cloud by OIDC, and one is archived: the mix of a large organization.

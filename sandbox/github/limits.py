@@ -17,7 +17,7 @@ _HOUR, _MINUTE = 3600, 60
 
 
 class GitHubLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much one token may ask. ``scale`` shortens every window: 60 makes an hour pass in a minute."""
+    """The rate limits of one token. ``scale`` shortens every window: with 60, an hour takes a minute."""
 
     core: int = 15_000
     """REST requests an hour; an App on an Enterprise Cloud organization has 15,000, a person 5,000."""
@@ -38,7 +38,7 @@ UNLIMITED = GitHubLimits(core=10**6, graphql=10**6, rest_points=10**6, graphql_p
 
 
 class GitHubLimiter:
-    """What each token used of each resource. Thread-safe."""
+    """The usage of each token by resource. Thread-safe."""
 
     def __init__(self, limits: GitHubLimits) -> None:
         self.limits = limits
@@ -53,7 +53,7 @@ class GitHubLimiter:
         return self._buckets.window(token, resource, self._limit(resource), _HOUR)
 
     def spend(self, token: str, resource: Resource, points: int) -> RateWindow | None:
-        """Take points from the hourly window; None when they are not there."""
+        """Take points from the hourly window; None if there are not enough."""
         window, there = self._buckets.spend(token, resource, self._limit(resource), _HOUR, points)
         return window if there else None
 
@@ -62,27 +62,27 @@ class GitHubLimiter:
         self._buckets.refund(token, resource)
 
     def burst(self, token: str, *, graphql: bool) -> int | None:
-        """Count one request against the secondary limit; the seconds to wait when it is used up."""
+        """Count one request against the secondary limit; the seconds to wait if it is exhausted."""
         limit = self.limits.graphql_points if graphql else self.limits.rest_points
         bucket = "graphql-burst" if graphql else "rest-burst"
         window, there = self._buckets.spend(token, bucket, limit, _MINUTE)
         return None if there else window.retry_after
 
     def enter(self) -> bool:
-        """Begin a request; False when too many are running already."""
+        """Begin a request; False if too many are running."""
         return self._buckets.enter()
 
     def leave(self) -> None:
-        """End a request that `enter` let in."""
+        """End a request that `enter` admitted."""
         self._buckets.leave()
 
     def exhaust(self, token: str, resource: Resource) -> None:
-        """Use up a token's hourly window: what a test does to see a client wait."""
+        """Exhaust a token's hourly window, to test that a client waits."""
         self._buckets.exhaust(token, resource, self._limit(resource), _HOUR)
 
 
 def limit_headers(window: RateWindow, resource: Resource) -> dict[str, str]:
-    """Return the headers that tell a client what is left of its hour."""
+    """Return the rate limit headers."""
     return {
         "X-RateLimit-Limit": str(window.limit),
         "X-RateLimit-Remaining": str(window.remaining),

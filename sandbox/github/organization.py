@@ -1,7 +1,5 @@
-"""What a GitHub organization holds: the model that the sandbox serves over REST and GraphQL.
-
-Plain facts, immutable, in GitHub's own words (https://docs.github.com/en/rest). Times are aware UTC
-datetimes; ``None`` is what GitHub would answer as ``null``.
+"""The model of a GitHub organization that the sandbox serves over REST and GraphQL. Immutable facts, with GitHub's
+names (https://docs.github.com/en/rest). Times are aware UTC datetimes; ``None`` is returned as ``null``.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ class GpgKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """A person, or a machine that somebody signed up as a person: GitHub does not tell them apart."""
+    """A person or a machine user: GitHub does not distinguish them."""
 
     id: int
     login: str
@@ -55,7 +53,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Team(msgspec.Struct, frozen=True, kw_only=True):
-    """A team, its people and the repositories that it was given (name to role)."""
+    """A team, its members and its repositories (name to role)."""
 
     id: int
     slug: str
@@ -66,7 +64,7 @@ class Team(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True):
-    """An invitation to the organization that nobody accepted yet."""
+    """A pending invitation to the organization."""
 
     id: int
     login: str | None
@@ -89,7 +87,7 @@ class GitHubSecret(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Variable(msgspec.Struct, frozen=True, kw_only=True):
-    """A variable: GitHub answers its value in clear."""
+    """A variable, whose value GitHub returns in plain text."""
 
     name: str
     value: str
@@ -137,7 +135,7 @@ class Reviewer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """A deployment environment, its gates and what it holds."""
+    """A deployment environment with its protections, secrets and variables."""
 
     id: int
     name: str
@@ -152,7 +150,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[GitHubSecret, ...] = ()
     variables: tuple[Variable, ...] = ()
     gate_app: str | None = None
-    """Slug of an App that must agree: a custom deployment protection rule."""
+    """Slug of the App of a custom deployment protection rule."""
 
 
 class Protection(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,11 +169,11 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True):
     bypass_users: tuple[str, ...] = ()
     bypass_apps: tuple[str, ...] = ()
     push_users: tuple[str, ...] | None = None
-    """Who alone may push, or None where pushes are not restricted."""
+    """The only users who may push, or None if pushes are not restricted."""
 
 
 class Bypass(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may go around a ruleset."""
+    """An actor who may bypass a ruleset."""
 
     actor_id: int | None
     actor_type: Literal["Integration", "OrganizationAdmin", "RepositoryRole", "Team", "DeployKey", "User"]
@@ -195,13 +193,13 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     repositories: tuple[str, ...] = ("~ALL",)
     """Repository name patterns; only for a ruleset of the organization."""
     approvals: int | None = 1
-    """Demanded approvals, or None when the ruleset has no pull request rule."""
+    """Required approvals, or None if the ruleset has no pull request rule."""
     rules: tuple[str, ...] = ("deletion", "non_fast_forward")
     bypass: tuple[Bypass, ...] = ()
 
 
 class Runner(msgspec.Struct, frozen=True, kw_only=True):
-    """A self-hosted runner. GitHub does not tell when it was last busy."""
+    """A self-hosted runner. GitHub does not show when it was last busy."""
 
     id: int
     name: str
@@ -226,7 +224,7 @@ class RunnerGroup(msgspec.Struct, frozen=True, kw_only=True):
     selected_workflows: tuple[str, ...] = ()
     runners: tuple[Runner, ...] = ()
     hosted: bool = False
-    """Whether it holds GitHub-hosted larger runners."""
+    """Whether it contains GitHub-hosted larger runners."""
 
 
 class HostedRunner(msgspec.Struct, frozen=True, kw_only=True):
@@ -239,7 +237,7 @@ class HostedRunner(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GitHubDeployment(msgspec.Struct, frozen=True, kw_only=True):
-    """One deployment, and how it ended."""
+    """One deployment and its result."""
 
     id: int
     environment: str
@@ -277,7 +275,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     immutable: bool = False
     """True for ``repo:OWNER@OWNER-ID/NAME@ID:...``."""
     opted_in: bool | None = None
-    """What ``use_immutable_subject`` says, where that is not ``immutable``: young repositories have ids without it."""
+    """The value of ``use_immutable_subject``, if different from ``immutable``: new repositories have ids without it."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -295,7 +293,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GitHubRepository(msgspec.Struct, frozen=True, kw_only=True):
-    """A repository with everything in it that a scanner can ask for."""
+    """A repository with everything that a scanner can read."""
 
     id: int
     name: str
@@ -325,7 +323,7 @@ class GitHubRepository(msgspec.Struct, frozen=True, kw_only=True):
     collaborators: dict[str, str] = {}
     """Login to role, for those added to this repository by name."""
     attested: tuple[str, ...] = ()
-    """Digests of artifacts that it attested."""
+    """Digests of artifacts with attestations."""
     alerts: tuple[Alert, ...] = ()
     disabled_workflows: tuple[str, ...] = ()
     secret_scanning: bool = True
@@ -337,9 +335,8 @@ class GitHubRepository(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Repositories(Sequence[GitHubRepository]):
-    """Repositories in order of id, by position, name and id, made when they are asked for; the last few hundred are kept.
-
-    ``make`` gives the repository at a position, ``position`` the position of a name, or None.
+    """Repositories in order of id, by position, name and id, created on demand; the last few hundred are cached.
+    ``make`` returns the repository at a position, ``position`` the position of a name, or None.
     """
 
     KEPT = 256
@@ -355,7 +352,7 @@ class Repositories(Sequence[GitHubRepository]):
 
     @classmethod
     def of(cls, repositories: Sequence[GitHubRepository]) -> Repositories:
-        """Wrap repositories that exist already."""
+        """Wrap existing repositories."""
         positions = {repository.name: index for index, repository in enumerate(repositories)}
         return cls(len(repositories), repositories.__getitem__, positions.get)
 
@@ -449,7 +446,7 @@ class Authorization(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Role(msgspec.Struct, frozen=True, kw_only=True):
-    """An organization role or a custom repository role, and who has it."""
+    """An organization role or a custom repository role, and its holders."""
 
     id: int
     name: str
@@ -527,7 +524,7 @@ class TreeEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tree(files: dict[str, str], folder: str = "") -> tuple[str, list[TreeEntry]] | None:
-    """Return git's id and the entries of a folder of ``files``, or None when there is no such folder.
+    """Return git's id and the entries of a folder of ``files``, or None if there is no such folder.
 
     Ids follow https://git-scm.com/book/en/v2/Git-Internals-Git-Objects, so that a client that computes them
     itself gets the same.
@@ -560,7 +557,7 @@ def tree(files: dict[str, str], folder: str = "") -> tuple[str, list[TreeEntry]]
 
 
 def head(repository: GitHubRepository) -> str:
-    """Return the commit id of the default branch: made of the tree and the push, so that it changes with them."""
+    """Return the commit id of the default branch: derived from the tree and the push, so that it changes with them."""
     below = tree(repository.files)
     seed = f"{repository.id}:{below[0] if below else ''}:{repository.pushed_at.isoformat()}"
     return hashlib.sha1(seed.encode(), usedforsecurity=False).hexdigest()

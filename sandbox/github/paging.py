@@ -1,4 +1,4 @@
-"""Cuts a list into the page that was asked for, and writes the ``Link`` header.
+"""Returns the requested page of a list, and the ``Link`` header.
 
 https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api
 """

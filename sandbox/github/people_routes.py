@@ -1,4 +1,4 @@
-"""Who is in the organization and what acts for them: members, teams, roles, Apps, tokens, authorized credentials.
+"""Members of the organization and what acts for them: members, teams, roles, Apps, tokens, authorized credentials.
 
 https://docs.github.com/en/rest/orgs and /teams.
 """
@@ -65,7 +65,7 @@ def tokens(section: str, *, pending: bool) -> Callable[[Ask], Answer]:
 
 
 def token_repositories(key: str, *, pending: bool) -> Callable[[Ask], Answer]:
-    """Answer the repositories that a fine-grained token reaches."""
+    """Answer the repositories that a fine-grained token can access."""
 
     def answer(ask: Ask) -> Answer:
         for token in ask.organization.tokens:

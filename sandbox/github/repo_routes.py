@@ -249,7 +249,7 @@ def runners(ask: Ask) -> Answer:
 
 
 def strongest_role(site: Site, repository: GitHubRepository, login: str) -> str | None:
-    """Return the strongest role that a user has on a repository, by whatever way, or None."""
+    """Return the strongest role that a user has on a repository, however it is granted, or None."""
     user = site.users[login]
     organization = site.organization
     if user.role == "admin":
@@ -296,7 +296,7 @@ def invitations(ask: Ask) -> Answer:
 
 
 def alert_json(ask: Ask, owner: GitHubRepository, alert: Alert) -> Json:
-    """Write a secret scanning alert; its secret only where the caller did not ask to hide it."""
+    """Write a secret scanning alert; its secret only if the caller did not ask to hide it."""
     url = ask.site.repository_url(owner)
     row: Json = {
         "number": alert.number,

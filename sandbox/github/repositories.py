@@ -1,4 +1,4 @@
-"""Lantern Pay's repositories on GitHub: what each holds, and what guards it.
+"""Lantern Pay's repositories on GitHub: their content and protections.
 
 They deploy the workloads of `sandbox.estate` through the roles named there. What is wrong with them on purpose,
 and what only looks wrong, is listed under ``github`` in ``sandbox/planted.yaml``.
@@ -38,7 +38,7 @@ EXPORT_TOKEN = secret_value("github/export", 36, "ghp_")
 DATABASE_URL = (
     f"postgresql://export:{secret_value('github/warehouse', 24)}@warehouse.lanternpay.example:5432/export"
 )
-"""A variable of data-jobs, for anyone who can read variables."""
+"""A variable of data-jobs, readable by anyone who can read variables."""
 HOOK_TOKEN = secret_value("github/chat-hook", 32)
 """Part of the address of a webhook."""
 ALERTED_TOKEN = secret_value("github/alerted", 36, "ghp_")
@@ -543,7 +543,7 @@ def _shared_actions() -> GitHubRepository:
 
 
 def _small(number: int, name: str, *, gated: bool = False, immutable: bool = False) -> GitHubRepository:
-    """Return one of the small services, in good order: a protected branch and scoped settings."""
+    """Return one of the small services, without problems: a protected branch and scoped settings."""
     gate = Environment(
         id=number * 10,
         name="production",
@@ -585,7 +585,7 @@ def repositories(night: int) -> tuple[GitHubRepository, ...]:
         _wrong_role(),
         _shared_actions(),
         _small(5011, "status-page"),
-        # Made after GitHub changed the default: its tokens carry repo:lanternpay@7001001/checkout@5012.
+        # Created after GitHub changed the default: its tokens carry repo:lanternpay@7001001/checkout@5012.
         _small(5012, "checkout", gated=True, immutable=True),
         _small(5013, "search"),
         _small(5014, "notifications", gated=True),

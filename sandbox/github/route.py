@@ -1,4 +1,4 @@
-"""What a route is: a path of GitHub's REST API, what it demands, and what answers it."""
+"""What a route is: a path of GitHub's REST API, its requirements, and its handler."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Edition = Literal["cloud", "team", "ghes"]
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """One request that was let in."""
+    """One admitted request."""
 
     site: Site
     organization: Organization
@@ -51,18 +51,18 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Items(msgspec.Struct, frozen=True, kw_only=True):
-    """A list to be paged: only the rows of the page that was asked for are written out."""
+    """A list to be paged: only the rows of the requested page are written."""
 
     rows: Sequence[Any]
     write: Callable[[Any], Json]
     wrap: str | None = None
-    """The key under which the page stands beside ``total_count``."""
+    """The key of the page next to ``total_count``."""
     extra: Json = {}
-    """What else stands beside it."""
+    """Further keys next to it."""
     largest: int = 100
-    """The most that ``per_page`` may ask for."""
+    """The maximum of ``per_page``."""
     usual: int = 30
-    """What a page holds when nothing is asked for."""
+    """The default page size."""
     cursor: bool = False
     """True for the lists that page by ``after`` instead of ``page``."""
 

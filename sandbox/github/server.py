@@ -1,4 +1,4 @@
-"""The make-believe GitHub as a server on 127.0.0.1.
+"""The simulated GitHub as a server on 127.0.0.1.
 
     with GitHubSandbox(night=1) as sandbox:
         requests.get(f"{sandbox.url}/orgs/lanternpay/hooks", headers={"Authorization": f"token {sandbox.token}"})
@@ -64,12 +64,12 @@ class GitHubSandbox(HttpSandbox):
     credential authorizations, no custom roles) or ``ghes`` (Enterprise Server 3.19 under ``/api/v3``, without
     what that edition lacks, without rate limits). ``latency`` is added to every answer, in seconds.
 
-    Besides the faults of the kit (`sandbox.kit.faults`) it knows GitHub's own:
+    In addition to the faults of the kit (`sandbox.kit.faults`), there are GitHub's own:
 
     - ``primary``: 403 with ``X-RateLimit-Remaining: 0`` and the reset time;
     - ``secondary``, ``secondary-bare``: 403 of the secondary limit with and without ``Retry-After``;
-    - ``RATE_LIMITED``, ``RATE_LIMIT``: GraphQL's limit inside a 200, in both spellings that were seen;
-    - ``timeout``: GraphQL gave up after its ten seconds: an error without a type in a 200, and null for the data;
+    - ``RATE_LIMITED``, ``RATE_LIMIT``: GraphQL's limit inside a 200, in both known spellings;
+    - ``timeout``: GraphQL gives up after ten seconds: an error without a type in a 200, and null for the data;
     - ``FORBIDDEN``: GraphQL answers the first repository with an error and the rest with data.
 
     ``repositories`` are those that the collector is configured to read, by name; ``signs_in`` is ``app`` or ``token``.
@@ -232,7 +232,7 @@ class GitHubSandbox(HttpSandbox):
         return self._graphql(call, token) if graphql else self._limited_rest(call, token)
 
     def admit(self, call: ApiCall) -> Reply | None:
-        """Refuse what exceeds the requests at once."""
+        """Refuse a request above the limit of concurrent requests."""
         return None if self.limiter.enter() else self._secondary(retry_after=RETRY_AFTER)
 
     def finish(self, call: ApiCall) -> None:
@@ -250,7 +250,7 @@ class GitHubSandbox(HttpSandbox):
         return self.shape != "ghes"
 
     def _limited_rest(self, call: ApiCall, token: GitHubToken) -> Reply:
-        """Answer a REST request: count it, write its headers, and say 304 where nothing changed."""
+        """Answer a REST request: count it, write its headers, and return 304 if nothing changed."""
         resource: Resource = "audit_log" if call.path.endswith("/audit-log") else "core"
         window: RateWindow | None = self.limiter.primary(token.value, resource)
         if self._limited:
@@ -330,7 +330,7 @@ class GitHubSandbox(HttpSandbox):
         if own.suspended_at is not None:
             raise RefusedError(403, "This installation has been suspended")
         wish = json.loads(body or b"{}")
-        # PyGithub sends an empty object when it wants all of them.
+        # PyGithub sends an empty object to request all permissions.
         asked: dict[str, str] | None = wish.get("permissions") or None
         if asked is not None and not asked.keys() <= self.tokens.app_permissions.keys():
             raise RefusedError(422, "The permissions requested are not granted to this installation.")
@@ -432,12 +432,12 @@ class GitHubSandbox(HttpSandbox):
         return limited
 
     def refusal(self, call: ApiCall, status: int, text: str | None = None) -> Reply:
-        """Return a refusal as GitHub words it."""
+        """Return a refusal in GitHub's format."""
         usual = "Resource not accessible by integration" if status == 403 else responses.get(status, "Error")
         return message(status, text or usual)
 
     def trouble(self, call: ApiCall, fault: SetFault) -> Reply | None:
-        """Return GitHub's own ways to limit, and its GraphQL's to fail."""
+        """Return the answer to a fault that is GitHub's own."""
         match fault.kind:
             case "primary":
                 return self._exhausted(self._token(call), "core")
@@ -461,7 +461,7 @@ class GitHubSandbox(HttpSandbox):
 
 
 def message(status: int, text: str) -> Reply:
-    """Return an error as GitHub words it."""
+    """Return an error in GitHub's format."""
     return reply(status, {"message": text, "documentation_url": DOCUMENTATION, "status": str(status)})
 
 

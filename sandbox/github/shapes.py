@@ -1,8 +1,7 @@
-"""The JSON in which GitHub answers: users, repositories, teams, Apps and the smaller things.
+"""GitHub's JSON objects: users, repositories, teams, Apps and others.
 
-Shapes follow https://github.com/github/rest-api-description; the tests validate every answer against it.
-``url`` fields carry the sandbox's own host, as clients insist on; ``html_url`` fields carry a host that is
-the same in every run.
+Shapes follow https://github.com/github/rest-api-description; the tests validate every answer against it. ``url`` fields
+have the sandbox's own host, as clients require; ``html_url`` fields have a host that is the same in every run.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 Json: TypeAlias = dict[str, Any]
 
 PERMISSIONS = {"read": "pull", "write": "push", "triage": "triage", "maintain": "maintain", "admin": "admin"}
-"""Role name to the word of a ``permissions`` object."""
+"""Role name to its key in a ``permissions`` object."""
 LADDER = ("pull", "triage", "push", "maintain", "admin")
 
 _USER_LINKS = {
@@ -91,12 +90,12 @@ def maybe(moment: datetime | None) -> str | None:
 
 
 def node_id(kind: str, number: int | str) -> str:
-    """Return a global node id: the same for one thing in REST and GraphQL."""
+    """Return a global node id: the same for an object in REST and GraphQL."""
     return f"{kind}_{base64.urlsafe_b64encode(str(number).encode()).decode().rstrip('=')}"
 
 
 def permissions_of(role: str) -> dict[str, bool]:
-    """Spell a role out as the ``permissions`` object."""
+    """Return the ``permissions`` object of a role."""
     held = LADDER.index(PERMISSIONS.get(role, "pull"))
     return {word: index <= held for index, word in enumerate(LADDER)}
 
@@ -106,7 +105,7 @@ def _status(on: bool) -> dict[str, str]:
 
 
 class Site:
-    """Writes the organization's things as JSON, with the addresses of one server."""
+    """Writes the organization's objects as JSON, with the URLs of one server."""
 
     def __init__(self, organization: Organization, api: str, web: str) -> None:
         self.organization = organization
@@ -198,7 +197,7 @@ class Site:
         }
 
     def repository_simple(self, repository: GitHubRepository) -> Json:
-        """Write what every repository object has."""
+        """Write the fields that every repository object has."""
         url = self.repository_url(repository)
         full_name = f"{self.organization.login}/{repository.name}"
         return {
@@ -303,7 +302,7 @@ class Site:
         }
 
     def app(self, slug: str) -> Json:
-        """Write an App by slug, with nothing that only its owner may see."""
+        """Write an App by slug, without fields that only its owner may see."""
         known = next((one for one in self.organization.installations if one.slug == slug), None)
         number = known.app_id if known else 15368
         return {

@@ -1,4 +1,4 @@
-"""The tokens that the sandbox has given out, and the App that exchanges its JWT for one.
+"""The tokens that the sandbox has issued, and the App that requests tokens with its JWT.
 
 https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class AppKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What an inventory App is configured with."""
+    """The configuration of an inventory App."""
 
     app_id: int
     installation_id: int
@@ -37,7 +37,7 @@ class AppKey(msgspec.Struct, frozen=True, kw_only=True):
 class GitHubTokens:
     """Makes, knows and revokes the tokens of one organization. Thread-safe.
 
-    ``scale`` shortens the hour of an installation token as it shortens the windows of the limits.
+    ``scale`` shortens the lifetime of an installation token like the windows of the limits.
     """
 
     def __init__(self, organization: Organization, scale: float) -> None:
@@ -97,7 +97,7 @@ class GitHubTokens:
 
     @property
     def app_permissions(self) -> dict[str, str]:
-        """What the inventory App may do: the permissions of the first installation, less what was revoked."""
+        """The inventory App's permissions: those of the first installation, except revoked ones."""
         installations = self.organization.installations
         held = installations[0].permissions if installations else READ_ONLY_APP
         return {name: level for name, level in held.items() if name not in self._store.revoked}

@@ -1,4 +1,4 @@
-"""A make-believe GitLab: served on the loopback interface over REST and GraphQL."""
+"""A simulated GitLab, served on the loopback interface over REST and GraphQL."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["VARIANTS", "GitLabSandbox", "build", "open_sandbox"]
 
 VARIANTS = ("current", "old")
 OLD = frozenset({"projects", "runUntagged"})
-"""GraphQL fields that an old GitLab lacks: so many that everything is read by REST."""
+"""GraphQL fields that an old GitLab lacks, so that everything is read by REST."""
 
 
 def open_sandbox(
     size: Size = "small", variant: str = "", *, authority: CertificateAuthority | None = None
 ) -> GitLabSandbox:
-    """Return an instance with Lantern Pay's group, small in either size; ``old`` is one whose GraphQL tells little."""
+    """Return an instance with Lantern Pay's group, small in either size; ``old`` has few GraphQL fields."""
     return GitLabSandbox(without=OLD if variant == "old" else frozenset(), authority=authority)

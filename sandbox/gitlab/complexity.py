@@ -1,7 +1,7 @@
-"""How much GitLab thinks that a GraphQL query asks.
+"""GitLab's complexity score of a GraphQL query.
 
-https://docs.gitlab.com/api/graphql/#limits : at most 250. A field counts 1 with what is asked inside it; one that a
-resolver of GitLab's fills counts again for each hundredth node that it may give.
+https://docs.gitlab.com/api/graphql/#limits : at most 250. A field counts 1 plus its subfields; one with a GitLab
+resolver counts again for each hundred nodes that it may return.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ WEB = "https://gitlab.com"
 
 
 def ago(days: float | None) -> str | None:
-    """Return the time so many days before the first night, as GitLab writes it; None stays None."""
+    """Return the time this many days before the first night, in GitLab's format; None stays None."""
     if days is None:
         return None
     moment = (FIRST_NIGHT - timedelta(days=days)).astimezone(UTC)
@@ -22,7 +22,7 @@ def ago(days: float | None) -> str | None:
 
 
 def day(days: float | None) -> str | None:
-    """Return the date so many days after the first night; tokens end on a date."""
+    """Return the date this many days after the first night; tokens expire on a date."""
     if days is None:
         return None
     return date.isoformat((FIRST_NIGHT + timedelta(days=days)).date())
@@ -189,7 +189,7 @@ def project(number: int, path: str, namespace: Json, *, created: float = 800, **
 
 
 def project_identity(held: Json) -> Json:
-    """Return ``ProjectIdentity``: all that is shown of an agent's project."""
+    """Return ``ProjectIdentity``: the fields of an agent's project that are shown."""
     shown = ("id", "description", "name", "name_with_namespace", "path", "path_with_namespace", "created_at")
     return {key: held[key] for key in shown}
 
