@@ -41,6 +41,11 @@ class MicrosoftConfig(HttpConfig):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
+        self.check_sign_in()
+        return self
+
+    def check_sign_in(self) -> None:
+        """Raise ValueError unless the keys say one way to sign in."""
         given = [
             name
             for name in ("federated_token", "client_certificate", "client_secret")
@@ -55,4 +60,3 @@ class MicrosoftConfig(HttpConfig):
                 )
         elif given:
             raise ValueError(f"{given[0]} is for sign_in: application; remove it")
-        return self

@@ -100,7 +100,7 @@ class RestClient:
     ) -> None:
         """Paths are relative to ``base_url``. ``origins`` are further base URLs that may receive the same credential.
 
-        ``posts`` are the paths of read-only POSTs. ``paginator`` is the default paginator. ``memory`` caches pages by
+        ``posts`` are the paths of read-only POSTs, with placeholders where they vary: ``/{project}/_apis/query``. ``paginator`` is the default paginator. ``memory`` caches pages by
         ETag, if the credential is the same every night. ``limiter`` is shared by clients that use one credential.
         """
         self.config = config
@@ -109,7 +109,7 @@ class RestClient:
         self._origins = [_origin(url) for url in (base_url, *origins)]
         self._auth = auth
         self._dialect = dialect or Dialect()
-        self._posts = frozenset(posts)
+        self._posts = [re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path))) for path in posts]
         self._paginator = paginator
         self._memory = memory
         self._limiter = limiter or Limiter(
@@ -162,7 +162,7 @@ class RestClient:
 
         ``retries`` replaces the configured number of retries after a server error.
         """
-        if path not in self._posts:
+        if not any(known.fullmatch(path.partition("?")[0]) for known in self._posts):
             raise ValueError(f"POST {path} is not on the list of read-only requests")
         return self._ask(
             "POST",

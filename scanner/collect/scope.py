@@ -24,6 +24,7 @@ from scanner.collect.rest import RestClient  # noqa: TC001
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
+    from scanner.collect.paging import Paginator
     from scanner.records import Gap, Record
 
 T = TypeVar("T")
@@ -92,10 +93,11 @@ class SourceScope(msgspec.Struct, frozen=True, kw_only=True):
         item: str | None = None,
         salt: str = "",
         rows: Iterable[dict[str, Any]] | None = None,
+        paginator: Paginator | None = None,
         classify: Classify = classify_error,
         **names: str,
     ) -> Generator[Record, None, None]:
-        """Read a list with the client's paginator. ``call`` is the documented path.
+        """Read a list with the client's paginator, or with another one. ``call`` is the documented path.
 
         For ``fills`` and ``loses`` see `with_coverage`. ``at`` is the place of the list in the body.
         ``salt`` names other inputs of the records besides the list.
@@ -106,9 +108,11 @@ class SourceScope(msgspec.Struct, frozen=True, kw_only=True):
         def read() -> Iterator[Record]:
             path = self.path(call, **names)
             if rows is None and limit is None:
-                yield from self.client.records(path, convert, parameters, at=at, salt=salt)
+                yield from self.client.records(path, convert, parameters, paginator=paginator, at=at, salt=salt)
                 return
-            for row in self.client.items(path, parameters, at=at, limit=limit) if rows is None else rows:
+            if rows is None:
+                items = self.client.items(path, parameters, paginator=paginator, at=at, limit=limit)
+            for row in items if rows is None else rows:
                 yield from convert(row)
 
         request = self.request(table, f"GET {call}", kind=kind, needs=needs, item=item)

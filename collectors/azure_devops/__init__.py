@@ -1,0 +1,94 @@
+"""Azure DevOps: service connections, variable groups, pipelines and releases of organizations, with the gates on them.
+
+Needs: an application or managed identity of Entra ID, added to each organization with the access level Basic, as a Reader of
+each project and a User of its service connections (a Reader does not see how a connection signs in). A personal access token
+with read scopes works, too. ``sprawlscan permissions azure-devops`` lists what each right opens. Only GET is sent, and two
+POSTs that read: the query for checks, and the page data of the organization's pipeline settings.
+
+Cannot see: values of secrets; projects, repositories and connections that the scanner may not see, which lists leave out
+without a sign; when a connection was used before its history begins; permissions of people and build identities (access
+control lists), personal access tokens, the audit log, feeds and extensions, which are not read yet; pipelines whose YAML is
+in another system's repository, beyond what their definition says; templates in other repositories. What was asked for and
+refused is a Gap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from collectors.azure_devops.config import Config
+from collectors.azure_devops.kinds import KINDS, PARTS
+from scanner.collect.collector import Target
+from scanner.records import record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scanner.collect.collector import Run
+    from scanner.records import Record
+
+__all__ = ["KINDS", "PARTS", "Config", "collect", "permissions", "targets"]
+
+NAME = "azure_devops"
+
+
+def targets(config: Config, run: Run) -> Iterator[Target]:
+    """Yield one target for each organization. One that cannot be entered is a target, too."""
+    from collectors.azure_devops.client import DevOpsClients
+    from collectors.azure_devops.plan import FIRST
+    from scanner.collect.failures import SourceError
+
+    for organization in config.organizations:
+        clients = DevOpsClients(config, run, organization)
+        try:
+            shown = clients.main.one(FIRST, {"api-version": "7.1-preview"})
+            number = str(shown["instanceId"]).lower()
+        except SourceError:
+            number = organization.lower()
+        finally:
+            clients.close()
+        yield Target(
+            collector=NAME,
+            name=organization,
+            account_id=record_id("azure-devops", "organization", number),
+            params={"organization": organization, "id": number},
+        )
+
+
+def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
+    """Yield what one organization holds. Never raises for what Azure DevOps answers: that is a Gap."""
+    from collectors.azure_devops.client import DevOpsClients
+    from collectors.azure_devops.plan import organization_night
+
+    clients = DevOpsClients(config, run, target.params["organization"])
+    try:
+        yield from organization_night(clients, target, config, run)
+    finally:
+        clients.close()
+
+
+def permissions() -> str:
+    """Return the smallest read-only rights of this collector."""
+    return _PERMISSIONS
+
+
+_PERMISSIONS = """\
+Azure DevOps rights for sprawlscan. It writes nothing: GET, and two POSTs that read.
+https://learn.microsoft.com/azure/devops/organizations/security/about-permissions
+
+Application or managed identity (preferred; https://learn.microsoft.com/azure/devops/integrate/get-started/authentication/service-principal-managed-identity)
+  Organization settings, Users             add the service principal, access level Basic
+  Project settings, Permissions, Readers   projects, repositories, pipelines, policies, environments
+  Project settings, Service connections, Security, User
+                                           how each connection signs in. Reader does not show it; User also lets a pipeline of the
+                                           scanner's own use the connection, so give the scanner no right to create pipelines
+  Pipelines, Library, Security, Reader     variable groups (names, and values of plain variables), secure files (names)
+  Organization settings, Agent pools, Reader
+                                           self-hosted and elastic pools
+  Organization settings, "View organization-level information"
+                                           settings of the organization, access levels
+
+Personal access token instead: scopes Agent Pools (read), Build (read), Code (read), Environment (read), Graph (read), Member
+Entitlement Management (read), Project and Team (read), Release (read), Secure Files (read), Service Connections (read), Variable
+Groups (read). Never a scope that manages or executes.
+"""

@@ -1,0 +1,51 @@
+"""The section ``azure-devops`` of config.yaml."""
+
+from __future__ import annotations
+
+from uuid import UUID  # noqa: TC003  pydantic reads the annotations at run time
+
+from pydantic import Field, field_validator
+
+from collectors._microsoft.config import MicrosoftConfig
+from scanner.collect.http_config import origin_url
+from scanner.config import SecretRef  # noqa: TC001  pydantic reads the annotations at run time
+
+
+class Config(MicrosoftConfig):
+    """Which organizations are read, and how the scanner signs in: as an application of Entra ID, or with a token."""
+
+    organizations: tuple[str, ...] = Field(min_length=1)
+    """Names of organizations, as in ``https://dev.azure.com/NAME``."""
+    tenant: UUID | None = None  # type: ignore[assignment]  # only a token needs no tenant
+    """The ID of the tenant that the organizations are connected to. Not needed with ``token``."""
+    token: SecretRef | None = None
+    """A personal access token with read scopes only, where no application can be added to the organization."""
+    base_url: str = "https://dev.azure.com"
+    """The main API, without the organization; the collection's parent on Azure DevOps Server."""
+    release_url: str = "https://vsrm.dev.azure.com"
+    """Classic releases."""
+    graph_url: str = "https://vssps.dev.azure.com"
+    """People, groups and service principals."""
+    entitlement_url: str = "https://vsaex.dev.azure.com"
+    """Access levels and last access."""
+    last_use: bool = True
+    """Whether the last use of each service connection is read, one request each."""
+    yaml: bool = True
+    """Whether the YAML of each pipeline is read from the default branch of its repository."""
+    seconds_between_requests: float = Field(default=0.02, ge=0)
+    """Pace over all workers; Azure DevOps delays a caller above 200 units in five minutes."""
+
+    @field_validator("base_url", "release_url", "graph_url", "entitlement_url")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        return origin_url(value, "https://dev.azure.com")
+
+    def check_sign_in(self) -> None:
+        """Raise ValueError unless the keys say one way to sign in."""
+        if self.token is not None:
+            if self.client_id or self.federated_token or self.client_certificate or self.client_secret:
+                raise ValueError("set either token or an application's client_id and credential, not both")
+            return
+        if self.tenant is None:
+            raise ValueError("set tenant to the ID of the tenant, or token to a personal access token")
+        super().check_sign_in()

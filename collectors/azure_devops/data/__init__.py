@@ -1,0 +1,1 @@
+"""Types of service connections, read 2026-11-30."""

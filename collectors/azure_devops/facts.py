@@ -1,0 +1,56 @@
+"""What one listing of a project finds and later ones need."""
+
+from __future__ import annotations
+
+import msgspec
+
+from collectors.azure_devops.scope import ProjectFacts  # noqa: TC001  msgspec reads the annotations at run time
+
+
+class Library(msgspec.Struct, kw_only=True):
+    """The variable groups of a project."""
+
+    names: dict[str, list[str]] = {}
+    """Name of a group (lower case) -> names of its secret variables."""
+    by_id: dict[str, str] = {}
+    """Number of a group -> its name (lower case)."""
+
+
+class Connections(msgspec.Struct, kw_only=True):
+    """The service connections of a project."""
+
+    by_name: dict[str, str] = {}
+    """Name (lower case) -> GUID."""
+    names: dict[str, str] = {}
+    """GUID -> name."""
+
+
+CHECK_KINDS = (
+    "resource-approval",
+    "branch-control",
+    "required-template",
+    "resource-check",
+    "environment-approval",
+)
+"""Kinds of controls that checks become."""
+GUARDS = tuple(f"controls/{kind}" for kind in ("pipeline-authorization", *CHECK_KINDS))
+"""What is lost with a list of resources that checks can guard."""
+
+
+class Guarded(msgspec.Struct, frozen=True, kw_only=True):
+    """A resource that checks can guard."""
+
+    type: str
+    """As the checks API writes it: ``endpoint``, ``variablegroup``, ``environment``, ``queue``, ``securefile``."""
+    id: str
+    name: str
+    target: str
+    """What the controls name: the id of the connection's identity, or the resource's name."""
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What the project's other listings found."""
+
+    project: ProjectFacts
+    connections: Connections
+    library: Library

@@ -1,0 +1,286 @@
+"""The organization: its pipeline settings, agent pools, people and service principals.
+
+https://learn.microsoft.com/rest/api/azure/devops/distributedtask/pools/get-agent-pools,
+https://learn.microsoft.com/rest/api/azure/devops/graph/service-principals/list,
+https://learn.microsoft.com/rest/api/azure/devops/memberentitlementmanagement/user-entitlements/search-user-entitlements
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.azure_devops.scope import PREVIEW, PROVIDER, SETTINGS, VERSION, WHOLE, ProjectFacts
+from scanner.collect.failures import SourceError
+from scanner.collect.listings import with_coverage
+from scanner.collect.paging import TokenInBody
+from scanner.collect.scope import utc_time
+from scanner.records import Account, Control, Identity, Link, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+
+    from collectors.azure_devops.scope import DevOpsScope
+    from scanner.records import Record
+
+PROJECTS = "/_apis/projects"
+PROJECT_SETTINGS = "/{project}/_apis/build/generalsettings"
+POOLS = "/_apis/distributedtask/pools"
+ELASTIC = "/_apis/distributedtask/elasticpools"
+PRINCIPALS = "/_apis/graph/serviceprincipals"
+USERS = "/_apis/userentitlements"
+PROVIDER_ID = "ms.vss-build-web.pipelines-org-settings-data-provider"
+_NEVER = "0001-01-01"
+_MEMBERS = TokenInBody(
+    at="members",
+    token="continuationToken",  # noqa: S106  a place in the response
+    parameter="continuationToken",
+    total="totalCount",
+)
+
+
+def projects(scope: DevOpsScope) -> Generator[Record, None, list[ProjectFacts]]:
+    """Yield the projects as accounts. Those that the scanner may not see are not in the list, without a sign."""
+    found: list[ProjectFacts] = []
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        number = str(item["id"]).lower()
+        one = ProjectFacts(
+            id=number,
+            name=str(item["name"]),
+            account_id=record_id(PROVIDER, "project", number),
+            public=item.get("visibility") == "public",
+        )
+        if item["state"] == "wellFormed":
+            found.append(one)
+        yield Account(
+            id=one.account_id,
+            provider=PROVIDER,
+            account_id=one.account_id,
+            kind="ado-project",
+            native_id=number,
+            name=one.name,
+            address=f"{scope.organization}/{one.name}",
+            parent_id=scope.account_id,
+            active=item["state"] == "wellFormed",
+            visibility="public" if one.public else "private",
+            url=f"{scope.config.base_url}/{scope.organization}/{one.name}",
+        )
+
+    yield from scope.listing(
+        PROJECTS,
+        convert,
+        table="accounts",
+        kind="ado-project",
+        needs="View project-level information",
+        parameters={**VERSION, "$top": 500},
+    )
+    return found
+
+
+def organization_settings(scope: DevOpsScope) -> Generator[Record, None, dict[str, bool] | None]:
+    """Return the organization's pipeline settings, which override those of projects when they are on; None if unread."""
+
+    def read() -> Generator[Record, None, dict[str, bool]]:
+        body = {"contributionIds": [PROVIDER_ID]}
+        answer = scope.client.post(f"{SETTINGS}?api-version=7.1-preview.1", body).body
+        providers = answer.get("dataProviders") if isinstance(answer, dict) else None
+        found = providers.get(PROVIDER_ID) if isinstance(providers, dict) else None
+        if not isinstance(found, dict):
+            raise SourceError("unsupported", "the page data has no pipeline settings")
+        yield from ()
+        return {str(name): value for name, value in found.items() if isinstance(value, bool)}
+
+    request = scope.request(
+        "controls", f"POST {SETTINGS}", kind="job-authorization-scope", needs="View organization settings"
+    )
+    return (yield from with_coverage(read(), request))
+
+
+_SETTINGS = (
+    (
+        "job-authorization-scope",
+        "Job authorization scope",
+        ("enforceJobAuthScope",),
+        "Jobs reach every repository of the organization",
+        "Jobs reach the project's repositories only",
+    ),
+    (
+        "settable-variables",
+        "Variables settable at queue time",
+        ("enforceSettableVar",),
+        "Whoever starts a run may set any variable",
+        "Only variables that are declared settable may be set",
+    ),
+    (
+        "fork-secrets",
+        "Secrets in builds of forks",
+        ("enforceNoAccessToSecretsFromForks", "buildsEnabledForForks"),
+        "Builds of forks get secrets",
+        "Builds of forks get no secrets",
+    ),
+)
+
+
+def project_settings(scope: DevOpsScope, above: Mapping[str, bool] | None) -> Iterator[Record]:
+    """Yield the pipeline settings that are in force in a project: on where the organization or the project has them on.
+
+    Where the organization's could not be read, a setting that is off in the project is unknown, and not yielded.
+    """
+
+    def convert(item: dict[str, Any]) -> Generator[Record, None, None]:
+        for kind, name, (setting, *others), off, on in _SETTINGS:
+            here = bool(item[setting])
+            if not here and above is None:
+                continue
+            on_above = bool((above or {}).get(setting))
+            enforced = here or on_above or (bool(others) and item.get(others[0]) is False)
+            yield Control(
+                id=record_id(PROVIDER, kind, scope.names["project"]),
+                **scope.own,
+                stage="build",
+                kind=kind,
+                name=name,
+                enforcement="enforced" if enforced else "absent",
+                target=scope.account_id,
+                detail=on if enforced else off,
+            )
+
+    yield from scope.object(
+        PROJECT_SETTINGS,
+        convert,
+        table="controls",
+        kind="job-authorization-scope",
+        needs="View project-level information",
+        fills=("controls/settable-variables", "controls/fork-secrets"),
+    )
+
+
+def pools(scope: DevOpsScope) -> Iterator[Record]:
+    """Yield the agent pools that are not Microsoft's, and whether elastic ones start each job clean."""
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        if item["isHosted"]:
+            return
+        owner = (item.get("owner") or {}).get("uniqueName") or (item.get("createdBy") or {}).get("uniqueName")
+        yield Identity(
+            id=record_id(PROVIDER, "agent-pool", str(item["id"])),
+            **scope.own,
+            surface="automation",
+            kind="ado-agent-pool",
+            native_id=str(item["id"]),
+            name=str(item["name"]),
+            created_at=utc_time(item.get("createdOn")),
+            owner=owner,
+            owner_source="creator" if owner else None,
+            runner="self-hosted",
+            tags={"all_projects": "yes"} if item.get("autoProvision") else {},
+        )
+
+    yield from scope.listing(
+        POOLS,
+        convert,
+        table="identities",
+        kind="ado-agent-pool",
+        needs="Reader of the agent pools",
+        parameters=VERSION,
+        paginator=WHOLE,
+    )
+
+    def elastic(item: dict[str, Any]) -> Iterator[Record]:
+        clean = bool(item["recycleAfterEachUse"])
+        number = str(item["poolId"])
+        yield Control(
+            id=record_id(PROVIDER, "elastic-pool", number),
+            **scope.own,
+            stage="build",
+            kind="elastic-pool-recycling",
+            name=str(item.get("azureId") or number).rpartition("/")[2],
+            enforcement="enforced" if clean else "absent",
+            target=record_id(PROVIDER, "agent-pool", number),
+            detail="Each job gets a new machine" if clean else "A machine is used by several jobs",
+        )
+
+    yield from scope.listing(
+        ELASTIC,
+        elastic,
+        table="controls",
+        kind="elastic-pool-recycling",
+        needs="Reader of the agent pools",
+        parameters=PREVIEW,
+        paginator=WHOLE,
+    )
+
+
+def service_principals(scope: DevOpsScope) -> Iterator[Record]:
+    """Yield applications and managed identities that are users of the organization; they are identities of Entra ID."""
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        descriptor, origin = str(item["descriptor"]), str(item["originId"]).lower()
+        me = record_id(PROVIDER, "service-principal", descriptor)
+        yield Identity(
+            id=me,
+            **scope.own,
+            surface="automation",
+            kind="ado-service-principal",
+            native_id=descriptor,
+            name=str(item["displayName"]),
+        )
+        yield Link(
+            id=record_id(PROVIDER, "is-principal", origin),
+            **scope.own,
+            source_id=record_id("entra", "principal", origin),
+            relation="can_become",
+            target_id=me,
+            evidence="originId",
+            why="the Entra identity is this user of the organization",
+        )
+
+    yield from scope.on(scope.clients.graph).listing(
+        PRINCIPALS,
+        convert,
+        table="identities",
+        kind="ado-service-principal",
+        needs="Read of Graph",
+        parameters=PREVIEW,
+        fills=("links/ado-service-principal",),
+    )
+
+
+def people(scope: DevOpsScope) -> Iterator[Record]:
+    """Yield users with their access level and last access."""
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        user: dict[str, Any] = item["user"]
+        level: dict[str, Any] = item.get("accessLevel") or {}
+        seen = str(item.get("lastAccessedDate") or "")
+        never = seen.startswith(_NEVER)
+        yield Identity(
+            id=record_id(PROVIDER, "user", str(item["id"])),
+            **scope.own,
+            surface="human",
+            kind="ado-user",
+            native_id=str(item["id"]),
+            name=str(user.get("displayName") or item["id"]),
+            address=f"{scope.organization} user {user['principalName']}"
+            if user.get("principalName")
+            else None,
+            enabled=level.get("status") not in {"disabled", "expired"},
+            created_at=utc_time(item.get("dateCreated"))
+            if not str(item.get("dateCreated") or _NEVER).startswith(_NEVER)
+            else None,
+            last_used_at=None if never or not seen else utc_time(seen),
+            never_used=True if never else None,
+            tags={
+                "access": str(level.get("licenseDisplayName") or level.get("accountLicenseType") or "unknown")
+            },
+        )
+
+    yield from scope.on(scope.clients.entitlement).listing(
+        USERS,
+        convert,
+        table="identities",
+        kind="ado-user",
+        needs="Read of member entitlements",
+        parameters={"api-version": "7.1-preview.3"},
+        paginator=_MEMBERS,
+    )

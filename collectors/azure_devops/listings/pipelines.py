@@ -1,0 +1,205 @@
+"""Build pipelines: YAML pipelines, read through `collectors.definitions`, and classic ones from the designer.
+
+https://learn.microsoft.com/rest/api/azure/devops/build/definitions/list,
+https://learn.microsoft.com/rest/api/azure/devops/git/items/get
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from collectors.azure_devops.records import named_connections, uses_connection, variable
+from collectors.azure_devops.scope import PROVIDER, VERSION, pipeline
+from collectors.definitions import (
+    Context,
+    Definition,
+    DefinitionError,
+    PipelineKind,
+    definition_records,
+    parse,
+)
+from scanner.collect.failures import SourceError
+from scanner.collect.listings import with_coverage
+from scanner.collect.scope import utc_time
+from scanner.records import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from collectors.azure_devops.facts import Known
+    from collectors.azure_devops.scope import DevOpsScope
+    from scanner.records import Record
+
+CALL = "/{project}/_apis/build/definitions"
+ITEM = "/{project}/_apis/git/repositories/{repository}/items"
+NEEDS = "View builds"
+NEEDS_CODE = "Read of the repository"
+YAML = 2
+_LARGEST = 2**20
+
+
+def pipelines(scope: DevOpsScope, known: Known) -> Iterator[Record]:
+    """Yield every pipeline with what it signs in with, what it deploys and what its definition shows."""
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        yield from _variables(scope, known, item)
+        if (item.get("process") or {}).get("type") == YAML and scope.config.yaml:
+            yield from _yaml(scope, known, item)
+        else:
+            yield _identity(scope, known, item)
+            yield from _classic(scope, known, item)
+
+    yield from scope.listing(
+        CALL,
+        convert,
+        table="identities",
+        kind="ado-pipeline",
+        needs=NEEDS,
+        parameters={**VERSION, "includeAllProperties": "true", "includeLatestBuilds": "true"},
+        fills=("secrets/ado-pipeline-variable", "links/ado-pipeline"),
+        loses=("weaknesses", "secrets/ci-file"),
+    )
+
+
+def _yaml(scope: DevOpsScope, known: Known, item: dict[str, Any]) -> Iterator[Record]:
+    """Yield one YAML pipeline. Where its file cannot be read, the pipeline itself is still known."""
+    path = str((item.get("process") or {}).get("yamlFilename") or "").lstrip("/")
+    repository: dict[str, Any] = item.get("repository") or {}
+
+    def read() -> Generator[Record, None, bool]:
+        if str(repository.get("type")) != "TfsGit":
+            raise SourceError(
+                "unsupported", f"the definition is in another system's repository ({repository.get('type')})"
+            )
+        branch = str(repository.get("defaultBranch") or "").removeprefix("refs/heads/")
+        text = scope.client.text(
+            scope.path(ITEM, repository=str(repository.get("id"))),
+            {
+                **VERSION,
+                "path": f"/{path}",
+                "$format": "text",
+                **({"versionDescriptor.version": branch} if branch else {}),
+            },
+            largest=_LARGEST,
+        )
+        try:
+            definition = parse(path, text, scope.run.fingerprint, owner=scope.organization)
+        except DefinitionError as exc:
+            raise SourceError(exc.reason, f"{path}: {exc}") from None
+        yield from _of_definition(scope, known, item, definition, path)
+        return True
+
+    request = scope.request("weaknesses", f"GET {ITEM}", needs=NEEDS_CODE, item=f"pipeline {item['id']}")
+    fills = ("links/ado-pipeline", "secrets/ci-file")
+    if not (yield from with_coverage(read(), request, fills=fills)):
+        yield _identity(scope, known, item)
+
+
+def _of_definition(
+    scope: DevOpsScope, known: Known, item: dict[str, Any], definition: Definition, path: str
+) -> Iterator[Record]:
+    context = Context(
+        provider=PROVIDER,
+        account_id=scope.account_id,
+        pipelines={"azure-pipelines": PipelineKind(id_kind="pipeline", kind="ado-pipeline")},
+        one_per_repository=True,
+        repository=f"{scope.organization}/{known.project.name}/{item['name']}",
+        repository_id=f"{known.project.id}/{item['id']}",
+        default_branch=str((item.get("repository") or {}).get("defaultBranch") or "") or None,
+        visibility="public" if known.project.public else "private",
+    )
+    me = pipeline(known.project.id, item["id"])
+    groups = {ref.name.lower() for ref in definition.secrets if ref.store == "variable-group"}
+    used = {ref.name.lower() for ref in definition.secrets if ref.store == "service-connection"}
+    secrets = sorted(
+        {name for group in groups for name in known.library.names.get(group, ())} | _of_groups(known, item)
+    )
+    for record in definition_records(definition, context=context):
+        if isinstance(record, Identity) and record.id == me:
+            base = _identity(scope, known, item)
+            yield msgspec.structs.replace(
+                record,
+                name=base.name,
+                enabled=base.enabled,
+                created_at=base.created_at,
+                last_used_at=base.last_used_at,
+                never_used=base.never_used,
+                owner=base.owner,
+                owner_source=base.owner_source,
+                secrets=sorted({*record.secrets, *base.secrets, *secrets}),
+                url=base.url,
+                tags=base.tags,
+            )
+        else:
+            yield record
+    for name in sorted(used):
+        number = known.connections.by_name.get(name)
+        if number is not None:
+            yield uses_connection(scope, me, number, name, f"{path}: {name}")
+
+
+def _identity(scope: DevOpsScope, known: Known, item: dict[str, Any]) -> Identity:
+    latest: dict[str, Any] = item.get("latestCompletedBuild") or item.get("latestBuild") or {}
+    author: dict[str, Any] = item.get("authoredBy") or {}
+    owner = author.get("uniqueName") or author.get("displayName")
+    used = utc_time(latest.get("finishTime") or latest.get("startTime") or latest.get("queueTime"))
+    yaml = (item.get("process") or {}).get("type") == YAML
+    return Identity(
+        id=pipeline(known.project.id, item["id"]),
+        **scope.own,
+        surface="automation",
+        kind="ado-pipeline",
+        is_pipeline=True,
+        native_id=f"{known.project.id}/{item['id']}",
+        name=str(item["name"]),
+        address=f"{scope.organization}/{known.project.name}/{item['name']}",
+        enabled=False if item.get("queueStatus") == "disabled" else None,
+        created_at=utc_time(item.get("createdDate")),
+        last_used_at=used,
+        owner=owner,
+        owner_source="creator" if owner else None,
+        secrets=sorted(_names(item) | _of_groups(known, item)),
+        tags={
+            "definition": "yaml" if yaml else "classic",
+            "job_scope": str(item.get("jobAuthorizationScope") or "unknown"),
+        },
+    )
+
+
+def _names(item: dict[str, Any]) -> set[str]:
+    return {name for name, shown in (item.get("variables") or {}).items() if (shown or {}).get("isSecret")}
+
+
+def _of_groups(known: Known, item: dict[str, Any]) -> set[str]:
+    """Return the secret variables of the groups that a definition is linked to."""
+    linked = {
+        known.library.by_id.get(str(group.get("id")), str(group.get("name", "")).lower())
+        for group in item.get("variableGroups") or []
+    }
+    return {name for group in linked for name in known.library.names.get(group, ())}
+
+
+def _variables(scope: DevOpsScope, known: Known, item: dict[str, Any]) -> Iterator[Record]:
+    """Yield the pipeline's own variables that are, or look like, secrets."""
+    me = pipeline(known.project.id, item["id"])
+    for name, shown in sorted((item.get("variables") or {}).items()):
+        yield from variable(
+            scope,
+            f"{known.project.id}/{item['id']}/{name}",
+            name,
+            shown or {},
+            holder=me,
+            store="ado-pipeline-variable",
+        )
+
+
+def _classic(scope: DevOpsScope, known: Known, item: dict[str, Any]) -> Iterator[Record]:
+    """Yield the connections that the steps of a designer's pipeline name."""
+    steps = [
+        step for phase in (item.get("process") or {}).get("phases") or [] for step in phase.get("steps") or []
+    ]
+    yield from named_connections(
+        scope, known, pipeline(known.project.id, item["id"]), [step.get("inputs") or {} for step in steps]
+    )

@@ -1,0 +1,110 @@
+"""Classic releases: which connections their tasks use, and who approves each stage.
+
+https://learn.microsoft.com/rest/api/azure/devops/release/definitions/list : ``isAutomated`` means that nobody approves.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.azure_devops.records import named_connections, variable
+from collectors.azure_devops.scope import PROVIDER, VERSION
+from scanner.collect.scope import utc_time
+from scanner.records import Control, Identity, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collectors.azure_devops.facts import Known
+    from collectors.azure_devops.scope import DevOpsScope
+    from scanner.records import Record
+
+CALL = "/{project}/_apis/release/definitions"
+NEEDS = "View releases"
+
+
+def releases(scope: DevOpsScope, known: Known) -> Iterator[Record]:
+    """Yield every release definition of the project."""
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        number = f"{known.project.id}/{item['id']}"
+        me = record_id(PROVIDER, "release", number)
+        stages: list[dict[str, Any]] = item["environments"]
+        inputs = [
+            task.get("inputs") or {}
+            for stage in stages
+            for phase in stage.get("deployPhases") or []
+            for task in phase.get("workflowTasks") or []
+        ]
+        last: dict[str, Any] = item.get("lastRelease") or {}
+        changed: dict[str, Any] = item.get("createdBy") or {}
+        owner = changed.get("uniqueName") or changed.get("displayName")
+        names = {
+            name
+            for variables in (item.get("variables"), *(stage.get("variables") for stage in stages))
+            for name, shown in (variables or {}).items()
+            if (shown or {}).get("isSecret")
+        }
+        groups = {
+            known.library.by_id.get(str(group), "")
+            for linked in (item.get("variableGroups"), *(stage.get("variableGroups") for stage in stages))
+            for group in linked or []
+        }
+        names |= {name for group in groups for name in known.library.names.get(group, ())}
+        yield Identity(
+            id=me,
+            **scope.own,
+            surface="automation",
+            kind="ado-release",
+            is_pipeline=True,
+            native_id=number,
+            name=str(item["name"]),
+            address=f"{scope.organization}/{known.project.name}/release/{item['name']}",
+            enabled=False if item.get("isDisabled") else None,
+            created_at=utc_time(item.get("createdOn")),
+            last_used_at=utc_time(last.get("createdOn")),
+            owner=owner,
+            owner_source="creator" if owner else None,
+            environments=sorted({str(stage["name"]) for stage in stages}),
+            secrets=sorted(names),
+        )
+        yield from named_connections(scope, known, me, inputs)
+        for variables, where in (
+            (item.get("variables"), "all"),
+            *((s.get("variables"), s["id"]) for s in stages),
+        ):
+            for name, shown in sorted((variables or {}).items()):
+                native = f"{number}/{where}/{name}"
+                yield from variable(scope, native, name, shown or {}, holder=me, store="ado-release-variable")
+        for stage in stages:
+            yield _approval(scope, known, item, stage)
+
+    yield from scope.listing(
+        CALL,
+        convert,
+        table="identities",
+        kind="ado-release",
+        needs=NEEDS,
+        parameters={**VERSION, "$expand": "environments,artifacts,variables,lastRelease,triggers"},
+        fills=("links/ado-release", "secrets/ado-release-variable", "controls/release-approval"),
+    )
+
+
+def _approval(scope: DevOpsScope, known: Known, item: dict[str, Any], stage: dict[str, Any]) -> Control:
+    before: dict[str, Any] = stage.get("preDeployApprovals") or {}
+    people = [one for one in before.get("approvals") or [] if not one.get("isAutomated")]
+    options: dict[str, Any] = before.get("approvalOptions") or {}
+    oneself = bool(people) and bool(options.get("releaseCreatorCanBeApprover"))
+    approvers = sorted(str((one.get("approver") or {}).get("displayName") or "?") for one in people)
+    return Control(
+        id=record_id(PROVIDER, "release-approval", f"{known.project.id}/{item['id']}/{stage['id']}"),
+        **scope.own,
+        stage="deploy",
+        kind="release-approval",
+        name=f"{item['name']}: {stage['name']}",
+        enforcement="enforced" if people else "absent",
+        target=str(stage["name"]),
+        approvers=approvers,
+        bypass=["the release's creator"] if oneself else [],
+        detail=f"{len(people)} approvers" if people else "The stage is approved automatically",
+    )

@@ -1,0 +1,125 @@
+"""Repositories and the policies of their branches.
+
+https://learn.microsoft.com/rest/api/azure/devops/git/repositories/list,
+https://learn.microsoft.com/rest/api/azure/devops/policy/configurations/list
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collectors.azure_devops.scope import PROVIDER, VERSION, WHOLE, repository
+from scanner.collect.listings import with_coverage
+from scanner.records import Account, Control, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from collectors.azure_devops.scope import DevOpsScope, ProjectFacts
+    from scanner.records import Enforcement, Record
+
+CALL = "/{project}/_apis/git/repositories"
+POLICIES = "/{project}/_apis/policy/configurations"
+NEEDS = "Read of the repositories"
+REVIEWERS = "fa4e907d-c16b-4a4c-9dfa-4906e5d171dd"
+"""The policy "Minimum number of reviewers"."""
+
+
+def repositories(
+    scope: DevOpsScope, project: ProjectFacts
+) -> Generator[Record, None, dict[str, dict[str, Any]]]:
+    """Yield the project's repositories, and return them by ID."""
+    found: dict[str, dict[str, Any]] = {}
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        number = str(item["id"]).lower()
+        found[number] = {"branch": item.get("defaultBranch"), "name": str(item["name"])}
+        yield Account(
+            id=repository(number),
+            provider=PROVIDER,
+            account_id=repository(number),
+            kind="ado-repository",
+            native_id=number,
+            name=str(item["name"]),
+            address=f"{scope.organization}/{project.name}/{item['name']}",
+            parent_id=project.account_id,
+            active=not item.get("isDisabled") and bool(item.get("defaultBranch")),
+            visibility="public" if project.public else "private",
+            url=item.get("webUrl"),
+        )
+
+    yield from scope.listing(
+        CALL,
+        convert,
+        table="accounts",
+        kind="ado-repository",
+        needs=NEEDS,
+        parameters=VERSION,
+        paginator=WHOLE,
+        loses=("controls/branch-protection",),
+    )
+    return found
+
+
+def branch_policies(scope: DevOpsScope, known: dict[str, dict[str, Any]]) -> Iterator[Record]:
+    """Yield what the policies demand of changes to each repository's default branch.
+
+    A policy that is not blocking is only audited. ``creatorVoteCounts`` lets the author approve.
+    """
+
+    def read() -> Iterator[Record]:
+        policies = [
+            item
+            for item in scope.client.items(scope.path(POLICIES), VERSION)
+            if item["isEnabled"] and not item.get("isDeleted")
+        ]
+        for number, facts in sorted(known.items()):
+            branch = facts["branch"]
+            if branch is None:
+                continue
+            of = [one for one in policies if _covers(one, number, str(branch))]
+            yield _protection(number, facts, of)
+
+    request = scope.request("controls", f"GET {POLICIES}", kind="branch-protection", needs=NEEDS)
+    yield from with_coverage(read(), request)
+
+
+def _covers(policy: dict[str, Any], number: str, branch: str) -> bool:
+    for scope in (policy.get("settings") or {}).get("scope") or []:
+        wanted = scope.get("repositoryId")
+        if wanted is not None and str(wanted).lower() != number:
+            continue
+        match scope.get("matchKind"):
+            case "DefaultBranch":
+                return True
+            case "Prefix" if branch.startswith(str(scope.get("refName") or "")):
+                return True
+            case "Exact" if scope.get("refName") == branch:
+                return True
+            case _:
+                pass
+    return False
+
+
+def _protection(number: str, facts: dict[str, Any], policies: list[dict[str, Any]]) -> Control:
+    reviews = [one for one in policies if str((one.get("type") or {}).get("id", "")).lower() == REVIEWERS]
+    blocking = [one for one in reviews if one.get("isBlocking")]
+    enforcement: Enforcement = "enforced" if blocking else ("audited" if reviews else "absent")
+    oneself = any((one["settings"] or {}).get("creatorVoteCounts") for one in blocking)
+    least = max(
+        (int((one["settings"] or {}).get("minimumApproverCount") or 0) for one in blocking), default=0
+    )
+    return Control(
+        id=record_id(PROVIDER, "branch-protection", number),
+        provider=PROVIDER,
+        account_id=repository(number),
+        stage="source",
+        kind="branch-protection",
+        name=str(facts["branch"]).removeprefix("refs/heads/"),
+        enforcement=enforcement,
+        target="branch",
+        bypass=["the author"] if oneself else [],
+        detail=f"{least} reviewers" + ("; the author's vote counts" if oneself else "")
+        if blocking
+        else "No blocking review policy",
+    )

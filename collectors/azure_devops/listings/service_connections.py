@@ -1,0 +1,214 @@
+"""Service connections: what pipelines sign in to other systems with.
+
+https://learn.microsoft.com/rest/api/azure/devops/serviceendpoint/endpoints/get-endpoints : without ``includeFailed``, drafts
+and connections that never became ready are left out. With the role Reader the response has no ``authorization``, so that
+how the connection signs in is unknown. Confidential parameters come back as null.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from collectors.azure_devops.connections import ConnectionClass, classify_connection
+from collectors.azure_devops.facts import GUARDS, Connections
+from collectors.azure_devops.scope import PROVIDER, VERSION, WHOLE, connection
+from scanner.collect.listings import with_coverage
+from scanner.collect.scope import utc_time
+from scanner.records import Identity, Link, Secret, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from datetime import datetime
+
+    from collectors.azure_devops.scope import DevOpsScope, ProjectFacts
+    from scanner.records import Record
+
+CALL = "/{project}/_apis/serviceendpoint/endpoints"
+HISTORY = "/{project}/_apis/serviceendpoint/{id}/executionhistory"
+NEEDS = "User of the service connections (Reader does not see how they sign in)"
+_ACCESS_KEY = re.compile(r"A(?:KIA|SIA)[A-Z2-7]{16}")
+
+
+def service_connections(
+    scope: DevOpsScope, project: ProjectFacts, projects: set[str]
+) -> Generator[Record, None, Connections]:
+    """Yield the project's service connections, and return all that it can use, by name.
+
+    A shared connection is in the list of each project; its records are yielded once, by the first of ``projects`` (IDs of
+    those that are read).
+    """
+    found = Connections()
+    hidden: list[str] = []
+
+    def read() -> Iterator[Record]:
+        parameters = {**VERSION, "includeFailed": "true"}
+        for item in list(scope.client.items(scope.path(CALL), parameters, paginator=WHOLE)):
+            number, name = str(item["id"]).lower(), str(item["name"])
+            found.by_name[name.lower()] = number
+            found.names[number] = name
+            sharing = sorted({project.id} | (_projects(item) & projects))
+            if sharing[0] != project.id:
+                continue
+            authorization = item.get("authorization")
+            if not isinstance(authorization, dict):
+                hidden.append(name)
+                authorization = None
+            kind = classify_connection(str(item["type"]), authorization)
+            used = (yield from _last_use(scope, number, name, sharing)) if scope.config.last_use else None
+            yield _identity(scope, item, kind, authorization or {}, used)
+            yield from _links(scope, item, kind, authorization or {})
+            if kind.stores_secret is not False:
+                yield _secret(scope, item, kind, authorization or {})
+
+    request = scope.request("identities", f"GET {CALL}", kind="ado-service-connection", needs=NEEDS)
+    fills = ("secrets/ado-service-connection", "links/ado-service-connection")
+    yield from with_coverage(
+        read(),
+        request,
+        fills=fills,
+        loses=(*GUARDS, "identities/last-use", "links/ado-pipeline", "links/ado-release"),
+    )
+    if hidden:
+        yield scope.unseen(
+            "secrets",
+            "ado-service-connection",
+            f"GET {CALL} (authorization)",
+            f"How {len(hidden)} service connections sign in is not shown to a Reader.",
+            needs=NEEDS,
+        )
+    return found
+
+
+def _projects(item: dict[str, Any]) -> set[str]:
+    """Return the IDs of the projects that share a connection."""
+    return {
+        str((reference.get("projectReference") or {}).get("id")).lower()
+        for reference in item.get("serviceEndpointProjectReferences") or []
+    }
+
+
+def _identity(
+    scope: DevOpsScope,
+    item: dict[str, Any],
+    kind: ConnectionClass,
+    authorization: dict[str, Any],
+    used: datetime | None,
+) -> Identity:
+    number, parameters = str(item["id"]).lower(), authorization.get("parameters") or {}
+    creator = item.get("createdBy") or {}
+    issuer, subject = (
+        parameters.get("workloadIdentityFederationIssuer"),
+        parameters.get("workloadIdentityFederationSubject"),
+    )
+    owner = creator.get("uniqueName") or creator.get("displayName")
+    data = item.get("data") or {}
+    return Identity(
+        id=connection(number),
+        **scope.own,
+        surface="automation",
+        kind="ado-service-connection",
+        native_id=number,
+        name=str(item["name"]),
+        enabled=False if item.get("isDisabled") else None,
+        created_at=utc_time(item.get("creationDate")),
+        last_used_at=used,
+        owner=owner,
+        owner_source="creator" if owner else None,
+        issuer=issuer or None,
+        subjects=[str(subject)] if issuer and subject else [],
+        logins=[f"{kind.service}:{'oidc' if kind.how == 'federated' else kind.how}"],
+        tags={
+            "type": str(item["type"]),
+            "scheme": str(authorization.get("scheme") or "unknown"),
+            "shared": "yes" if item.get("isShared") else "no",
+            "ready": "no" if item.get("isReady") is False else "yes",
+            **({"environment": str(data["environment"])} if data.get("environment") else {}),
+            **({"scope": str(data["scopeLevel"])} if data.get("scopeLevel") else {}),
+        },
+    )
+
+
+def _links(
+    scope: DevOpsScope, item: dict[str, Any], kind: ConnectionClass, authorization: dict[str, Any]
+) -> Iterator[Record]:
+    """Yield which identity the connection signs in as.
+
+    A federated connection presents a token, and the identity's trust decides; a stored secret is the identity.
+    """
+    number, name = str(item["id"]).lower(), str(item["name"])
+    parameters = authorization.get("parameters") or {}
+    target = None
+    if app_id := parameters.get("serviceprincipalid"):
+        target = record_id("entra", "application", str(app_id).lower())
+    elif (
+        role := parameters.get("assumeRoleArn") or parameters.get("roleToAssume")
+    ) and kind.service == "aws":
+        target = str(role)
+    elif kind.service == "gcp" and (email := parameters.get("Issuer")):
+        target = f"gcp:service-account:{email}"
+    if target is None:
+        return
+    yield Link(
+        id=record_id(PROVIDER, "connection-identity", number),
+        **scope.own,
+        source_id=connection(number),
+        relation="uses" if kind.how == "federated" else "runs_as",
+        target_id=target,
+        evidence=f"service connection {name}",
+        why=f"the {item['type']} connection {name} signs in as {target.rpartition(':')[2]}",
+    )
+
+
+def _secret(
+    scope: DevOpsScope, item: dict[str, Any], kind: ConnectionClass, authorization: dict[str, Any]
+) -> Secret:
+    number, parameters = str(item["id"]).lower(), authorization.get("parameters") or {}
+    key_id = str(parameters.get("username") or "")
+    return Secret(
+        id=record_id(PROVIDER, "connection-secret", number),
+        **scope.own,
+        store="ado-service-connection",
+        name=str(item["name"]),
+        holder_id=connection(number),
+        readable=False,
+        visibility="selected" if item.get("isShared") else "repository",
+        looks_like=kind.looks if kind.stores_secret else None,
+        credential_id=record_id("aws", "access-key", key_id) if _ACCESS_KEY.fullmatch(key_id) else None,
+        created_at=utc_time(item.get("creationDate")),
+        updated_at=utc_time(item.get("modificationDate")),
+        tags={"how": kind.how, "type": str(item["type"])},
+    )
+
+
+def _last_use(
+    scope: DevOpsScope, number: str, name: str, projects: list[str]
+) -> Generator[Record, None, datetime | None]:
+    """Return when a pipeline last used a connection, in any project that shares it.
+
+    https://learn.microsoft.com/rest/api/azure/devops/serviceendpoint/executionhistory/list : how far the history goes back is
+    not documented, so that a connection without one is of unknown last use.
+    """
+    found: list[datetime] = []
+    for project in projects:
+
+        def convert(item: dict[str, Any]) -> Iterator[Record]:
+            data: dict[str, Any] = item["data"]
+            when = utc_time(data.get("finishTime") or data.get("startTime"))
+            if when is not None:
+                found.append(when)
+            yield from ()
+
+        yield from scope.listing(
+            HISTORY,
+            convert,
+            table="identities",
+            kind="last-use",
+            needs=NEEDS,
+            parameters={**VERSION, "top": 1},
+            limit=1,
+            item=f"{project} {name}",
+            project=project,
+            id=number,
+        )
+    return max(found, default=None)

@@ -1,0 +1,450 @@
+"""What is in Lantern Pay's organization: what is wrong, and beside each fault something that looks like it and is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.azure_devops.estate import (
+    APPROVAL,
+    BRANCH_CONTROL,
+    LOCK,
+    REVIEWERS,
+    TASK,
+    TEMPLATE,
+    DevOpsOrganization,
+    DevOpsProject,
+    ago,
+    guid,
+    person,
+    setting_values,
+)
+from sandbox.entra import estate as entra
+from sandbox.kit.issued import secret_value
+
+if TYPE_CHECKING:
+    from sandbox.kit.http import Json
+
+DEPLOY = """\
+trigger: [main]
+pool: {vmImage: ubuntu-24.04}
+variables:
+  - group: payments-production
+stages:
+  - stage: deploy
+    jobs:
+      - deployment: payments
+        environment: production
+        strategy:
+          runOnce:
+            deploy:
+              steps:
+                - task: AzureWebApp@1
+                  inputs:
+                    azureSubscription: azure-payments
+                    appName: payments-api
+"""
+BUILD = """\
+trigger: [main]
+pool: {vmImage: ubuntu-24.04}
+steps:
+  - task: Docker@2
+    inputs:
+      containerRegistry: registry-push
+      command: buildAndPush
+"""
+PREVIEW = """\
+pr: [main]
+pool: {name: build-farm}
+steps:
+  - task: AzureCLI@2
+    inputs:
+      azureSubscription: azure-preview
+      scriptType: bash
+      inlineScript: az group list
+"""
+
+
+def build(night: int) -> DevOpsOrganization:
+    """Return the organization as it is on a night, 1 or 2."""
+    platform = DevOpsProject(id=guid("project platform"), name="platform")
+    payments = DevOpsProject(id=guid("project payments"), name="payments")
+    site = DevOpsProject(id=guid("project open-site"), name="open-site", visibility="public")
+    _connections(platform, payments, night)
+    _library(payments, platform)
+    _pipelines(payments, platform)
+    _releases(platform)
+    _repositories(payments, platform, site)
+    payments.settings = setting_values(enforceJobAuthScope=True, enforceNoAccessToSecretsFromForks=True)
+    # Off here, and on in the organization: in force all the same.
+    platform.settings = setting_values(buildsEnabledForForks=True)
+    site.settings = setting_values(enforceJobAuthScope=True, enforceSettableVar=True)
+    organization = DevOpsOrganization(
+        projects=[platform, payments, site],
+        settings=setting_values(enforceJobAuthScope=True),
+    )
+    _machines(organization)
+    _people(organization)
+    return organization
+
+
+def _connections(platform: DevOpsProject, payments: DevOpsProject, night: int) -> None:
+    # Sound: federated, for named pipelines, with an approval and branch control.
+    number = payments.endpoint(
+        "azure-payments",
+        "azurerm",
+        "WorkloadIdentityFederation",
+        {
+            "tenantid": entra.TENANT,
+            "serviceprincipalid": entra.guid("app lantern-pipelines-new"),
+            "workloadIdentityFederationIssuer": f"https://login.microsoftonline.com/{entra.TENANT}/v2.0",
+            "workloadIdentityFederationSubject": (
+                f"/eid1/c/pub/t/{entra.guid('tenant')}/a/{entra.guid('devops')}/sc/{entra.guid('connection')}"
+            ),
+        },
+        data={
+            "environment": "AzureCloud",
+            "scopeLevel": "Subscription",
+            "subscriptionId": guid("subscription"),
+        },
+    )
+    payments.check(
+        APPROVAL,
+        "endpoint",
+        number,
+        {
+            "approvers": [person("nina.roth"), person("maya.lindt")],
+            "minRequiredApprovers": 1,
+            "requesterCannotBeApprover": True,
+        },
+    )
+    payments.check(
+        TASK,
+        "endpoint",
+        number,
+        {
+            "displayName": "Branch control",
+            "definitionRef": {"id": BRANCH_CONTROL, "name": "evaluatebranchProtection"},
+            "inputs": {"allowedBranches": "refs/heads/main", "ensureProtectionOfBranch": "true"},
+        },
+    )
+    # A secret that federation would replace, and any pipeline of the project may use it.
+    if night == 1:
+        number = platform.endpoint(
+            "azure-platform",
+            "azurerm",
+            "ServicePrincipal",
+            {
+                "tenantid": entra.TENANT,
+                "serviceprincipalid": entra.guid("app terraform-azure"),
+                "authenticationType": "spnKey",
+                "serviceprincipalkey": None,
+            },
+        )
+    else:
+        number = platform.endpoint(
+            "azure-platform",
+            "azurerm",
+            "WorkloadIdentityFederation",
+            {
+                "tenantid": entra.TENANT,
+                "serviceprincipalid": entra.guid("app terraform-azure"),
+                "workloadIdentityFederationIssuer": f"https://login.microsoftonline.com/{entra.TENANT}/v2.0",
+                "workloadIdentityFederationSubject": f"/eid1/c/pub/t/x/a/y/sc/{guid('connection azure-platform')}",
+            },
+        )
+    platform.open_to_all("endpoint", number, "azure-platform")
+    # The legacy issuer.
+    platform.endpoint(
+        "azure-preview",
+        "azurerm",
+        "WorkloadIdentityFederation",
+        {
+            "tenantid": entra.TENANT,
+            "serviceprincipalid": entra.guid("app lantern-pipelines"),
+            "workloadIdentityFederationIssuer": f"https://vstoken.dev.azure.com/{entra.guid('devops organization')}",
+            "workloadIdentityFederationSubject": "sc://lanternpay/platform/production",
+        },
+    )
+    # A key of AWS, last used half a year ago; and a push token shared by two projects.
+    platform.endpoint(
+        "aws-legacy",
+        "aws",
+        "UsernamePassword",
+        {"username": "AKIA" + "LEGACY234567WXYZ", "password": None},
+        used=250,
+    )
+    platform.endpoint(
+        "registry-push",
+        "dockerregistry",
+        "UsernamePassword",
+        {"username": "pusher", "password": None, "registry": "registry.lanternpay.example"},
+        shared_with=payments,
+    )
+    # A person's token, and beside it an installed application.
+    platform.endpoint("github-tom", "github", "Token", {"AccessToken": None}, used=3)
+    platform.endpoint("github-app", "github", "InstallationToken", {"IdToken": None}, used=3)
+    # Of a type that nobody knows; and one whose sign-in the scanner may not see.
+    platform.endpoint("mystery", "lantern-internal", "Token", {"apitoken": None})
+    platform.endpoint("hidden", "kubernetes", "Token", {"apiToken": None})
+    del platform.endpoints[-1]["authorization"]
+    # The agent's own identity.
+    platform.endpoint("azure-agent", "azurerm", "ManagedServiceIdentity", {"tenantid": entra.TENANT})
+
+
+def _library(payments: DevOpsProject, platform: DevOpsProject) -> None:
+    payments.variable_groups += [
+        _group(
+            31,
+            "payments-production",
+            {
+                "DB_PASSWORD": {"isSecret": True, "value": None},
+                "REGION": {"value": "westeurope"},
+                # In clear.
+                "STRIPE_KEY": {"value": "sk_live_" + secret_value("azure-devops/stripe", 24)},
+            },
+        ),
+        {
+            **_group(
+                32,
+                "payments-vault",
+                {"api-key": {"enabled": True, "isSecret": True, "value": None, "expires": ago(-60)}},
+            ),
+            "type": "AzureKeyVault",
+            "providerData": {
+                "serviceEndpointId": guid("connection azure-payments"),
+                "vault": "kv-payments",
+                "lastRefreshedOn": ago(3),
+            },
+        },
+    ]
+    platform.variable_groups.append(_group(41, "tools", {"SONAR_TOKEN": {"isSecret": True, "value": None}}))
+    platform.open_to_all("variablegroup", "41", "tools")
+    platform.secure_files.append(
+        {
+            "id": guid("file signing.pfx"),
+            "name": "signing.pfx",
+            "createdBy": person("tom.becker"),
+            "createdOn": ago(800),
+            "modifiedOn": ago(800),
+        }
+    )
+
+
+def _group(number: int, name: str, variables: Json) -> Json:
+    return {
+        "id": number,
+        "name": name,
+        "type": "Vsts",
+        "variables": variables,
+        "isShared": False,
+        "createdBy": person("maya.lindt"),
+        "createdOn": ago(500),
+        "modifiedOn": ago(200),
+        "variableGroupProjectReferences": [],
+    }
+
+
+def _pipelines(payments: DevOpsProject, platform: DevOpsProject) -> None:
+    api = payments.repository("payments-api", **{"azure-pipelines.yml": DEPLOY})
+    payments.pipeline(101, "payments-api deploy", api)
+    tools = platform.repository("tools", **{"azure-pipelines.yml": BUILD, "preview.yml": PREVIEW})
+    platform.pipeline(201, "tools build", tools)
+    platform.pipeline(202, "tools preview", tools, "preview.yml")
+    # From the designer: it names connections by ID, holds a plain secret, and nobody ran it for a year.
+    platform.pipeline(
+        203,
+        "nightly export",
+        tools,
+        process={
+            "type": 1,
+            "phases": [
+                {
+                    "steps": [
+                        {
+                            "inputs": {
+                                "awsCredentials": guid("connection aws-legacy"),
+                                "regionName": "eu-west-1",
+                            }
+                        }
+                    ]
+                }
+            ],
+        },
+        variables={
+            "EXPORT_TOKEN": {"value": "glpat-" + secret_value("azure-devops/export", 20)},
+            "target": {"value": "s3", "allowOverride": True},
+        },
+        latestCompletedBuild={"id": 3, "finishTime": ago(380)},
+        jobAuthorizationScope="projectCollection",
+    )
+    # Its YAML is on GitHub, and its file is gone.
+    platform.pipeline(204, "docs", tools)
+    platform.definitions[-1]["repository"] = {
+        "id": "lanternpay/docs",
+        "type": "GitHub",
+        "name": "lanternpay/docs",
+    }
+    payments.environments += [{"id": 1, "name": "production"}, {"id": 2, "name": "staging"}]
+    payments.check(
+        APPROVAL,
+        "environment",
+        "1",
+        {"approvers": [person("tom.becker")], "minRequiredApprovers": 1, "requesterCannotBeApprover": False},
+    )
+    payments.check(LOCK, "environment", "2", {})
+    platform.environments.append({"id": 5, "name": "production"})
+    platform.check(
+        TEMPLATE,
+        "environment",
+        "5",
+        {
+            "extendsChecks": [
+                {
+                    "repositoryType": "git",
+                    "repositoryName": "platform/templates",
+                    "repositoryRef": "refs/heads/main",
+                    "templatePath": "deploy.yml",
+                }
+            ]
+        },
+    )
+
+
+def _releases(platform: DevOpsProject) -> None:
+    def stage(number: int, name: str, people: list[Json], *, oneself: bool) -> Json:
+        approvals: list[Json] = [{"approver": one, "isAutomated": False, "rank": 1} for one in people]
+        return {
+            "id": number,
+            "name": name,
+            "rank": number,
+            "variables": {},
+            "variableGroups": [41] if number == 1 else [],
+            "deployPhases": [
+                {
+                    "workflowTasks": [
+                        {
+                            "name": "Deploy",
+                            "inputs": {"ConnectedServiceName": guid("connection azure-platform")},
+                        }
+                    ]
+                }
+            ],
+            "preDeployApprovals": {
+                "approvals": approvals or [{"isAutomated": True, "rank": 1}],
+                "approvalOptions": {"requiredApproverCount": 1, "releaseCreatorCanBeApprover": oneself},
+            },
+        }
+
+    platform.releases.append(
+        {
+            "id": 7,
+            "name": "billing release",
+            "isDisabled": False,
+            "createdBy": person("tom.becker"),
+            "createdOn": ago(900),
+            "variables": {"DEPLOY_KEY": {"isSecret": True, "value": None}},
+            "variableGroups": [],
+            "lastRelease": {"id": 71, "name": "Release-71", "createdOn": ago(12)},
+            "environments": [
+                stage(1, "test", [], oneself=False),
+                stage(2, "production", [], oneself=False),
+                stage(3, "production-eu", [person("nina.roth")], oneself=False),
+            ],
+        }
+    )
+
+
+def _repositories(payments: DevOpsProject, platform: DevOpsProject, site: DevOpsProject) -> None:
+    site.repository("site")
+
+    def reviewers(repository: str, *, blocking: bool, oneself: bool) -> Json:
+        return {
+            "id": int(guid(repository)[:4], 16),
+            "type": {"id": REVIEWERS, "displayName": "Minimum number of reviewers"},
+            "isEnabled": True,
+            "isBlocking": blocking,
+            "isDeleted": False,
+            "settings": {
+                "minimumApproverCount": 2,
+                "creatorVoteCounts": oneself,
+                "scope": [
+                    {
+                        "repositoryId": guid(f"repository {repository}"),
+                        "refName": "refs/heads/main",
+                        "matchKind": "Exact",
+                    }
+                ],
+            },
+        }
+
+    payments.policies.append(reviewers("payments-api", blocking=True, oneself=False))
+    # Only audited.
+    platform.policies.append(reviewers("tools", blocking=False, oneself=True))
+
+
+def _machines(organization: DevOpsOrganization) -> None:
+    organization.pools += [
+        {
+            "id": 9,
+            "name": "build-farm",
+            "isHosted": False,
+            "poolType": "automation",
+            "autoProvision": True,
+            "createdOn": ago(400),
+            "owner": person("maya.lindt"),
+        },
+        {
+            "id": 10,
+            "name": "clean-farm",
+            "isHosted": False,
+            "poolType": "automation",
+            "createdOn": ago(90),
+            "owner": person("maya.lindt"),
+        },
+        {
+            "id": 1,
+            "name": "Azure Pipelines",
+            "isHosted": True,
+            "poolType": "automation",
+            "createdOn": ago(900),
+        },
+    ]
+    scale_set = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets"
+    organization.elastic_pools += [
+        {"poolId": 9, "azureId": f"{scale_set}/build-farm", "recycleAfterEachUse": False, "maxCapacity": 4},
+        {"poolId": 10, "azureId": f"{scale_set}/clean-farm", "recycleAfterEachUse": True, "maxCapacity": 4},
+    ]
+
+
+def _people(organization: DevOpsOrganization) -> None:
+    organization.principals.append(
+        {
+            "descriptor": "aadsp.TGFudGVybi1waXBlbGluZXM",
+            "displayName": "lantern-pipelines",
+            "applicationId": entra.guid("app lantern-pipelines"),
+            "originId": entra.guid("sp lantern-pipelines"),
+            "origin": "aad",
+            "subjectKind": "servicePrincipal",
+        }
+    )
+
+    def member(name: str, seen: str, status: str = "active") -> Json:
+        return {
+            "id": guid(f"member {name}"),
+            "user": {
+                "displayName": name.replace(".", " ").title(),
+                "principalName": f"{name}@lanternpay.example",
+                "origin": "aad",
+                "subjectKind": "user",
+            },
+            "accessLevel": {"accountLicenseType": "express", "licenseDisplayName": "Basic", "status": status},
+            "lastAccessedDate": seen,
+            "dateCreated": ago(700),
+        }
+
+    organization.members += [
+        member("maya.lindt", ago(1)),
+        member("tom.becker", ago(2)),
+        member("old.contractor", ago(260)),
+        member("never.came", "0001-01-01T00:00:00Z"),
+    ]
