@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "PARTS", "Config", "collect", "permissions", "targets"]
 
-NAME = "azure_devops"
+NAME = "azure-devops"
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:

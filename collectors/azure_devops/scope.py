@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 PROVIDER = "azure-devops"
 WHOLE = Paginator(at="value", total="count")
 """A list in one response, with its own count."""
-PAGED = TokenInHeader(at="value", header="x-ms-continuationtoken", parameter="continuationToken")
+PAGED = TokenInHeader(
+    at="value", page_count="count", header="x-ms-continuationtoken", parameter="continuationToken"
+)
 CHECKS = "/{project}/_apis/pipelines/checks/queryconfigurations"
 """https://learn.microsoft.com/rest/api/azure/devops/approvalsandchecks/check-configurations/query : a POST that reads"""
 SETTINGS = "/_apis/Contribution/HierarchyQuery"

@@ -69,7 +69,7 @@ def build(night: int) -> DevOpsOrganization:
     platform = DevOpsProject(id=guid("project platform"), name="platform")
     payments = DevOpsProject(id=guid("project payments"), name="payments")
     site = DevOpsProject(id=guid("project open-site"), name="open-site", visibility="public")
-    _connections(platform, payments, night)
+    _connections(platform, payments, site, night)
     _library(payments, platform)
     _pipelines(payments, platform)
     _releases(platform)
@@ -87,7 +87,7 @@ def build(night: int) -> DevOpsOrganization:
     return organization
 
 
-def _connections(platform: DevOpsProject, payments: DevOpsProject, night: int) -> None:
+def _connections(platform: DevOpsProject, payments: DevOpsProject, site: DevOpsProject, night: int) -> None:
     # Sound: federated, for named pipelines, with an approval and branch control.
     number = payments.endpoint(
         "azure-payments",
@@ -185,8 +185,8 @@ def _connections(platform: DevOpsProject, payments: DevOpsProject, night: int) -
     platform.endpoint("github-app", "github", "InstallationToken", {"IdToken": None}, used=3)
     # Of a type that nobody knows; and one whose sign-in the scanner may not see.
     platform.endpoint("mystery", "lantern-internal", "Token", {"apitoken": None})
-    platform.endpoint("hidden", "kubernetes", "Token", {"apiToken": None})
-    del platform.endpoints[-1]["authorization"]
+    site.endpoint("hidden", "kubernetes", "Token", {"apiToken": None})
+    del site.endpoints[-1]["authorization"]
     # The agent's own identity.
     platform.endpoint("azure-agent", "azurerm", "ManagedServiceIdentity", {"tenantid": entra.TENANT})
 

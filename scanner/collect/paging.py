@@ -59,6 +59,9 @@ class Paginator(msgspec.Struct, frozen=True, kw_only=True):
     total: str = ""
     """The place of the total: a header (``x-total``) or a place in the body (``total_count``)."""
 
+    page_count: str = ""
+    """The place in the body of the number of items on this page (Azure DevOps ``count``)."""
+
     def first(self, parameters: Mapping[str, str | int]) -> dict[str, str | int]:
         """Return the query of the first page."""
         return dict(parameters)
@@ -258,6 +261,9 @@ def _read_page(
         )
     told = _total(answer, paginator.total)
     items = list_in(answer.body, paginator.at, path)
+    counted = place_in(answer.body, paginator.page_count) if paginator.page_count else None
+    if isinstance(counted, int) and counted != len(items):
+        raise SourceError("truncated", f"{path}: {len(items)} of the {counted} items of a page were returned")
     page = Page(
         path=asked,
         parameters=query,

@@ -93,7 +93,8 @@ def organization_settings(scope: DevOpsScope) -> Generator[Record, None, dict[st
     request = scope.request(
         "controls", f"POST {SETTINGS}", kind="job-authorization-scope", needs="View organization settings"
     )
-    return (yield from with_coverage(read(), request))
+    loses = ("controls/settable-variables", "controls/fork-secrets")
+    return (yield from with_coverage(read(), request, loses=loses))
 
 
 _SETTINGS = (
@@ -156,11 +157,9 @@ def project_settings(scope: DevOpsScope, above: Mapping[str, bool] | None) -> It
 
 
 def pools(scope: DevOpsScope) -> Iterator[Record]:
-    """Yield the agent pools that are not Microsoft's, and whether elastic ones start each job clean."""
+    """Yield the agent pools, Microsoft's among them, and whether elastic ones start each job clean."""
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
-        if item["isHosted"]:
-            return
         owner = (item.get("owner") or {}).get("uniqueName") or (item.get("createdBy") or {}).get("uniqueName")
         yield Identity(
             id=record_id(PROVIDER, "agent-pool", str(item["id"])),
@@ -172,7 +171,8 @@ def pools(scope: DevOpsScope) -> Iterator[Record]:
             created_at=utc_time(item.get("createdOn")),
             owner=owner,
             owner_source="creator" if owner else None,
-            runner="self-hosted",
+            managed_by="provider" if item["isHosted"] else None,
+            runner="hosted" if item["isHosted"] else "self-hosted",
             tags={"all_projects": "yes"} if item.get("autoProvision") else {},
         )
 
