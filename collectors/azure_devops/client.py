@@ -10,7 +10,7 @@ import base64
 from typing import TYPE_CHECKING
 
 from collectors._microsoft.sign_in import MicrosoftAuth
-from collectors.azure_devops.scope import CHECKS, PAGED, SETTINGS
+from collectors.azure_devops.calls import CHECKS, PAGED, SETTINGS
 from scanner.collect.auth import IssuedToken, TokenAuth
 from scanner.collect.limiter import Limiter
 from scanner.collect.rest import Dialect, RestClient

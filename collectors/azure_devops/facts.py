@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from collectors.azure_devops.scope import ProjectFacts  # noqa: TC001  msgspec reads the annotations at run time
+from collectors.azure_devops.scope import DevOpsProjectFacts  # noqa: TC001  msgspec reads the annotations at run time
 
 
 class Library(msgspec.Struct, kw_only=True):
@@ -48,9 +48,9 @@ class Guarded(msgspec.Struct, frozen=True, kw_only=True):
     """What the controls name: the id of the connection's identity, or the resource's name."""
 
 
-class Known(msgspec.Struct, frozen=True, kw_only=True):
+class KnownResources(msgspec.Struct, frozen=True, kw_only=True):
     """What the project's other listings found."""
 
-    project: ProjectFacts
+    project: DevOpsProjectFacts
     connections: Connections
     library: Library

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from collectors.azure_devops.facts import Guarded, Known
+from collectors.azure_devops.facts import Guarded, KnownResources
 from collectors.azure_devops.listings import checks, library, organization, repositories
 from collectors.azure_devops.listings.pipelines import pipelines
 from collectors.azure_devops.listings.releases import releases
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from collectors.azure_devops.client import DevOpsClients
     from collectors.azure_devops.config import Config
-    from collectors.azure_devops.scope import ProjectFacts
+    from collectors.azure_devops.scope import DevOpsProjectFacts
     from scanner.collect.collector import Run, Target
     from scanner.records import Record
 
@@ -74,15 +74,15 @@ def organization_night(clients: DevOpsClients, target: Target, config: Config, r
 
 def _project(
     scope: DevOpsScope,
-    project: ProjectFacts,
-    every: list[ProjectFacts],
+    project: DevOpsProjectFacts,
+    every: list[DevOpsProjectFacts],
     settings: Mapping[str, bool] | None,
 ) -> Iterator[Record]:
     here = scope.within(project.account_id, project=project.id)
     connections = yield from service_connections(here, project, {one.id for one in every})
     groups = yield from library.variable_groups(here)
     files = yield from library.secure_files(here)
-    known = Known(project=project, connections=connections, library=groups)
+    known = KnownResources(project=project, connections=connections, library=groups)
     guarded = [
         Guarded(type="endpoint", id=number, name=name, target=connection(number))
         for number, name in sorted(connections.names.items())

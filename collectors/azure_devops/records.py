@@ -12,7 +12,7 @@ from scanner.secrets.detectors import inspect
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.azure_devops.facts import Known
+    from collectors.azure_devops.facts import KnownResources
     from collectors.azure_devops.scope import DevOpsScope
     from scanner.records import Record
 
@@ -47,7 +47,7 @@ def variable(
 
 
 def named_connections(
-    scope: DevOpsScope, known: Known, me: str, inputs: list[dict[str, Any]]
+    scope: DevOpsScope, known: KnownResources, me: str, inputs: list[dict[str, Any]]
 ) -> Iterator[Record]:
     """Yield a link to each connection whose ID is an input of a task."""
     found = {

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from scanner.collect.paging import Paginator, TokenInHeader
 from scanner.collect.scope import SourceScope
 from scanner.records import record_id
 
@@ -16,18 +15,6 @@ if TYPE_CHECKING:
     from scanner.collect.rest import RestClient
 
 PROVIDER = "azure-devops"
-WHOLE = Paginator(at="value", total="count")
-"""A list in one response, with its own count."""
-PAGED = TokenInHeader(
-    at="value", page_count="count", header="x-ms-continuationtoken", parameter="continuationToken"
-)
-CHECKS = "/{project}/_apis/pipelines/checks/queryconfigurations"
-"""https://learn.microsoft.com/rest/api/azure/devops/approvalsandchecks/check-configurations/query : a POST that reads"""
-SETTINGS = "/_apis/Contribution/HierarchyQuery"
-"""The page data of the organization's pipeline settings: a POST that reads. Undocumented."""
-VERSION = {"api-version": "7.1"}
-"""https://learn.microsoft.com/rest/api/azure/devops : 7.1 is served by Azure DevOps Services and Server 2022."""
-PREVIEW = {"api-version": "7.1-preview"}
 
 
 class DevOpsScope(SourceScope, frozen=True, kw_only=True):
@@ -53,7 +40,7 @@ class DevOpsScope(SourceScope, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, client=client)
 
 
-class ProjectFacts(msgspec.Struct, frozen=True, kw_only=True):
+class DevOpsProjectFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One project."""
 
     id: str

@@ -292,6 +292,16 @@ def _pipelines(payments: DevOpsProject, platform: DevOpsProject) -> None:
         {"approvers": [person("tom.becker")], "minRequiredApprovers": 1, "requesterCannotBeApprover": False},
     )
     payments.check(LOCK, "environment", "2", {})
+    payments.check(
+        TASK,
+        "environment",
+        "2",
+        {
+            "displayName": "Business hours",
+            "definitionRef": {"id": "445fde2f-6c39-441c-807f-8a59ff2e075f", "name": "evaluateBusinessHours"},
+            "inputs": {},
+        },
+    )
     platform.environments.append({"id": 5, "name": "production"})
     platform.check(
         TEMPLATE,

@@ -108,7 +108,9 @@ class SourceScope(msgspec.Struct, frozen=True, kw_only=True):
         def read() -> Iterator[Record]:
             path = self.path(call, **names)
             if rows is None and limit is None:
-                yield from self.client.records(path, convert, parameters, paginator=paginator, at=at, salt=salt)
+                yield from self.client.records(
+                    path, convert, parameters, paginator=paginator, at=at, salt=salt
+                )
                 return
             if rows is None:
                 items = self.client.items(path, parameters, paginator=paginator, at=at, limit=limit)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from collectors.azure_devops.calls import CHECKS, PREVIEW, WHOLE
 from collectors.azure_devops.facts import CHECK_KINDS, GUARDS, Guarded
-from collectors.azure_devops.scope import CHECKS, PREVIEW, PROVIDER, WHOLE
+from collectors.azure_devops.scope import PROVIDER
 from scanner.collect.failures import SourceError
 from scanner.collect.listings import with_coverage
 from scanner.records import Control, record_id

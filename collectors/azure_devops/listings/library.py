@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from collectors.azure_devops.calls import PREVIEW, VERSION, WHOLE
 from collectors.azure_devops.facts import GUARDS, Library
-from collectors.azure_devops.scope import PREVIEW, PROVIDER, VERSION, WHOLE
+from collectors.azure_devops.scope import PROVIDER
 from scanner.collect.scope import utc_time
 from scanner.records import Secret, record_id
 from scanner.secrets.detectors import inspect

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.azure_devops.scope import PREVIEW, PROVIDER, SETTINGS, VERSION, WHOLE, ProjectFacts
+from collectors.azure_devops.calls import PREVIEW, SETTINGS, VERSION, WHOLE
+from collectors.azure_devops.scope import PROVIDER, DevOpsProjectFacts
 from scanner.collect.failures import SourceError
 from scanner.collect.listings import with_coverage
 from scanner.collect.paging import TokenInBody
@@ -38,13 +39,13 @@ _MEMBERS = TokenInBody(
 )
 
 
-def projects(scope: DevOpsScope) -> Generator[Record, None, list[ProjectFacts]]:
+def projects(scope: DevOpsScope) -> Generator[Record, None, list[DevOpsProjectFacts]]:
     """Yield the projects as accounts. Those that the scanner may not see are not in the list, without a sign."""
-    found: list[ProjectFacts] = []
+    found: list[DevOpsProjectFacts] = []
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         number = str(item["id"]).lower()
-        one = ProjectFacts(
+        one = DevOpsProjectFacts(
             id=number,
             name=str(item["name"]),
             account_id=record_id(PROVIDER, "project", number),

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from collectors.azure_devops.calls import VERSION
 from collectors.azure_devops.records import named_connections, uses_connection, variable
-from collectors.azure_devops.scope import PROVIDER, VERSION, pipeline
+from collectors.azure_devops.scope import PROVIDER, pipeline
 from collectors.definitions import (
     Context,
     Definition,
@@ -28,7 +29,7 @@ from scanner.records import Identity
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from collectors.azure_devops.facts import Known
+    from collectors.azure_devops.facts import KnownResources
     from collectors.azure_devops.scope import DevOpsScope
     from scanner.records import Record
 
@@ -40,7 +41,7 @@ YAML = 2
 _LARGEST = 2**20
 
 
-def pipelines(scope: DevOpsScope, known: Known) -> Iterator[Record]:
+def pipelines(scope: DevOpsScope, known: KnownResources) -> Iterator[Record]:
     """Yield every pipeline with what it signs in with, what it deploys and what its definition shows."""
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
@@ -63,7 +64,7 @@ def pipelines(scope: DevOpsScope, known: Known) -> Iterator[Record]:
     )
 
 
-def _yaml(scope: DevOpsScope, known: Known, item: dict[str, Any]) -> Iterator[Record]:
+def _yaml(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -> Iterator[Record]:
     """Yield one YAML pipeline. Where its file cannot be read, the pipeline itself is still known."""
     path = str((item.get("process") or {}).get("yamlFilename") or "").lstrip("/")
     repository: dict[str, Any] = item.get("repository") or {}
@@ -98,7 +99,7 @@ def _yaml(scope: DevOpsScope, known: Known, item: dict[str, Any]) -> Iterator[Re
 
 
 def _of_definition(
-    scope: DevOpsScope, known: Known, item: dict[str, Any], definition: Definition, path: str
+    scope: DevOpsScope, known: KnownResources, item: dict[str, Any], definition: Definition, path: str
 ) -> Iterator[Record]:
     context = Context(
         provider=PROVIDER,
@@ -140,7 +141,7 @@ def _of_definition(
             yield uses_connection(scope, me, number, name, f"{path}: {name}")
 
 
-def _identity(scope: DevOpsScope, known: Known, item: dict[str, Any]) -> Identity:
+def _identity(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -> Identity:
     latest: dict[str, Any] = item.get("latestCompletedBuild") or item.get("latestBuild") or {}
     author: dict[str, Any] = item.get("authoredBy") or {}
     owner = author.get("uniqueName") or author.get("displayName")
@@ -172,7 +173,7 @@ def _names(item: dict[str, Any]) -> set[str]:
     return {name for name, shown in (item.get("variables") or {}).items() if (shown or {}).get("isSecret")}
 
 
-def _of_groups(known: Known, item: dict[str, Any]) -> set[str]:
+def _of_groups(known: KnownResources, item: dict[str, Any]) -> set[str]:
     """Return the secret variables of the groups that a definition is linked to."""
     linked = {
         known.library.by_id.get(str(group.get("id")), str(group.get("name", "")).lower())
@@ -181,7 +182,7 @@ def _of_groups(known: Known, item: dict[str, Any]) -> set[str]:
     return {name for group in linked for name in known.library.names.get(group, ())}
 
 
-def _variables(scope: DevOpsScope, known: Known, item: dict[str, Any]) -> Iterator[Record]:
+def _variables(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -> Iterator[Record]:
     """Yield the pipeline's own variables that are, or look like, secrets."""
     me = pipeline(known.project.id, item["id"])
     for name, shown in sorted((item.get("variables") or {}).items()):
@@ -195,7 +196,7 @@ def _variables(scope: DevOpsScope, known: Known, item: dict[str, Any]) -> Iterat
         )
 
 
-def _classic(scope: DevOpsScope, known: Known, item: dict[str, Any]) -> Iterator[Record]:
+def _classic(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -> Iterator[Record]:
     """Yield the connections that the steps of a designer's pipeline name."""
     steps = [
         step for phase in (item.get("process") or {}).get("phases") or [] for step in phase.get("steps") or []

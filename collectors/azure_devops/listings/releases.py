@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from collectors.azure_devops.calls import VERSION
 from collectors.azure_devops.records import named_connections, variable
-from collectors.azure_devops.scope import PROVIDER, VERSION
+from collectors.azure_devops.scope import PROVIDER
 from scanner.collect.scope import utc_time
 from scanner.records import Control, Identity, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collectors.azure_devops.facts import Known
+    from collectors.azure_devops.facts import KnownResources
     from collectors.azure_devops.scope import DevOpsScope
     from scanner.records import Record
 
@@ -23,7 +24,7 @@ CALL = "/{project}/_apis/release/definitions"
 NEEDS = "View releases"
 
 
-def releases(scope: DevOpsScope, known: Known) -> Iterator[Record]:
+def releases(scope: DevOpsScope, known: KnownResources) -> Iterator[Record]:
     """Yield every release definition of the project."""
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
@@ -90,7 +91,9 @@ def releases(scope: DevOpsScope, known: Known) -> Iterator[Record]:
     )
 
 
-def _approval(scope: DevOpsScope, known: Known, item: dict[str, Any], stage: dict[str, Any]) -> Control:
+def _approval(
+    scope: DevOpsScope, known: KnownResources, item: dict[str, Any], stage: dict[str, Any]
+) -> Control:
     before: dict[str, Any] = stage.get("preDeployApprovals") or {}
     people = [one for one in before.get("approvals") or [] if not one.get("isAutomated")]
     options: dict[str, Any] = before.get("approvalOptions") or {}

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.azure_devops.scope import PROVIDER, VERSION, WHOLE, repository
+from collectors.azure_devops.calls import VERSION, WHOLE
+from collectors.azure_devops.scope import PROVIDER, repository
+from scanner.collect.failures import SourceError
 from scanner.collect.listings import with_coverage
 from scanner.records import Account, Control, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from collectors.azure_devops.scope import DevOpsScope, ProjectFacts
+    from collectors.azure_devops.scope import DevOpsProjectFacts, DevOpsScope
     from scanner.records import Enforcement, Record
 
 CALL = "/{project}/_apis/git/repositories"
@@ -26,7 +28,7 @@ REVIEWERS = "fa4e907d-c16b-4a4c-9dfa-4906e5d171dd"
 
 
 def repositories(
-    scope: DevOpsScope, project: ProjectFacts
+    scope: DevOpsScope, project: DevOpsProjectFacts
 ) -> Generator[Record, None, dict[str, dict[str, Any]]]:
     """Yield the project's repositories, and return them by ID."""
     found: dict[str, dict[str, Any]] = {}
@@ -66,22 +68,31 @@ def branch_policies(scope: DevOpsScope, known: dict[str, dict[str, Any]]) -> Ite
 
     A policy that is not blocking is only audited. ``creatorVoteCounts`` lets the author approve.
     """
-
-    def read() -> Iterator[Record]:
-        policies = [
+    if not known:
+        return
+    try:
+        policies: list[dict[str, Any]] | SourceError = [
             item
             for item in scope.client.items(scope.path(POLICIES), VERSION)
             if item["isEnabled"] and not item.get("isDeleted")
         ]
-        for number, facts in sorted(known.items()):
-            branch = facts["branch"]
-            if branch is None:
-                continue
-            of = [one for one in policies if _covers(one, number, str(branch))]
+    except SourceError as exc:
+        policies = exc
+    for number, facts in sorted(known.items()):
+        branch = facts["branch"]
+        if branch is None:
+            continue
+
+        def read(number: str = number, facts: dict[str, Any] = facts) -> Iterator[Record]:
+            if isinstance(policies, SourceError):
+                raise policies
+            of = [one for one in policies if _covers(one, number, str(facts["branch"]))]
             yield _protection(number, facts, of)
 
-    request = scope.request("controls", f"GET {POLICIES}", kind="branch-protection", needs=NEEDS)
-    yield from with_coverage(read(), request)
+        request = scope.within(repository(number)).request(
+            "controls", f"GET {POLICIES}", kind="branch-protection", needs=NEEDS
+        )
+        yield from with_coverage(read(), request)
 
 
 def _covers(policy: dict[str, Any], number: str, branch: str) -> bool:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from collectors.azure_devops.calls import VERSION, WHOLE
 from collectors.azure_devops.connections import ConnectionClass, classify_connection
 from collectors.azure_devops.facts import GUARDS, Connections
-from collectors.azure_devops.scope import PROVIDER, VERSION, WHOLE, connection
+from collectors.azure_devops.scope import PROVIDER, connection
 from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
 from scanner.records import Identity, Link, Secret, record_id
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from datetime import datetime
 
-    from collectors.azure_devops.scope import DevOpsScope, ProjectFacts
+    from collectors.azure_devops.scope import DevOpsProjectFacts, DevOpsScope
     from scanner.records import Record
 
 CALL = "/{project}/_apis/serviceendpoint/endpoints"
@@ -31,7 +32,7 @@ _ACCESS_KEY = re.compile(r"A(?:KIA|SIA)[A-Z2-7]{16}")
 
 
 def service_connections(
-    scope: DevOpsScope, project: ProjectFacts, projects: set[str]
+    scope: DevOpsScope, project: DevOpsProjectFacts, projects: set[str]
 ) -> Generator[Record, None, Connections]:
     """Yield the project's service connections, and return all that it can use, by name.
 
