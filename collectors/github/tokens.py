@@ -5,7 +5,7 @@ https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-githu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scanner.collect.auth import IssuedToken, TokenAuth
 from scanner.collect.failures import SourceError, reason_of
@@ -114,7 +114,23 @@ def _app(config: Config) -> AppAuth:
 
     if config.app is None:
         raise ValueError("no GitHub App is configured")
-    return github.Auth.AppAuth(config.app.app_id, config.app.private_key.read())
+    key = config.app.private_key.read()
+    return github.Auth.AppAuth(config.app.app_id, sign_func=lambda claims: _signed(claims, key))
+
+
+def _signed(claims: dict[str, Any], key: str) -> str:
+    """Sign an App's claims with its PEM key. Raises ValueError and ``jwt.PyJWTError`` for what is no such key.
+
+    PyGithub would check the key's numbers each time, which takes as long as fifty listings. A wrong key is refused by GitHub.
+    """
+    import jwt
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        private = load_pem_private_key(key.encode(), None, unsafe_skip_rsa_key_validation=True)
+        return jwt.encode(claims, private, algorithm="RS256")  # type: ignore[arg-type]
+    except TypeError:  # a key of another kind, or with a passphrase
+        raise ValueError("not an RSA key without a passphrase") from None
 
 
 def _cannot_sign(exc: Exception) -> SourceError:

@@ -9,7 +9,7 @@ import hashlib
 import secrets
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -123,6 +123,13 @@ class GitHubTokens:
             private_key=pem.decode(),
         )
 
+    @cached_property
+    def _app_key(self) -> Any:
+        """The public half of the App's key."""
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        return load_pem_private_key(self.app.private_key.encode(), None).public_key()
+
     def revoke(self, permission: str) -> None:
         """Take a permission (``organization_secrets``) or a classic scope (``admin:org``) from every token."""
         self._store.revoke(permission)
@@ -151,13 +158,11 @@ class GitHubTokens:
     def _app_token(self, value: str) -> GitHubToken:
         """Check an App's JWT: RS256, ten minutes at most, issued by the App's id or client id."""
         import jwt
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-        key = load_pem_private_key(self.app.private_key.encode(), None).public_key()
         try:
             claims = jwt.decode(
                 value,
-                key,  # type: ignore[arg-type]
+                self._app_key,
                 algorithms=["RS256"],
                 leeway=60,
                 options={"require": ["exp", "iat", "iss"]},
