@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
 .PHONY: demo test lint docs bench lock clean
 
-demo: $(READY) ## two nights of a make-believe company, and its report
+demo: $(READY) ## scan a simulated company on two nights
 	$(BIN)/sprawlscan demo
 
 test: $(READY) .cache/browser ## every test; needs no network beyond the package registries

@@ -1,4 +1,4 @@
-"""The AWS collector over the make-believe organization: what it finds, what it says it missed, what it never sends."""
+"""The AWS collector over the simulated organization: what it finds, what it says it missed, what it never sends."""
 
 from __future__ import annotations
 

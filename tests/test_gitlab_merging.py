@@ -1,6 +1,6 @@
 """GitLab's merging and our own say the same of a pipeline, and of where its parts stand.
 
-Pipelines of several files are made by chance. What the make-believe GitLab makes of one, placed in its files, is
+Pipelines of several files are made by chance. What the simulated GitLab makes of one, placed in its files, is
 compared with what the files give when nobody merged them.
 """
 

@@ -1,4 +1,4 @@
-"""The make-believe GitHub answers as GitHub's own descriptions say, and refuses as GitHub refuses."""
+"""The simulated GitHub answers as GitHub's own descriptions say, and refuses as GitHub refuses."""
 
 from __future__ import annotations
 

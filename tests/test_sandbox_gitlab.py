@@ -1,4 +1,4 @@
-"""The make-believe GitLab answers as GitLab documents it."""
+"""The simulated GitLab answers as GitLab documents it."""
 
 from __future__ import annotations
 

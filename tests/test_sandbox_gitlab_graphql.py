@@ -1,4 +1,4 @@
-"""The make-believe GitLab's GraphQL, its limits, and its group of any size."""
+"""The simulated GitLab's GraphQL, its limits, and its group of any size."""
 
 from __future__ import annotations
 

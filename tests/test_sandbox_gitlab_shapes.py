@@ -1,4 +1,4 @@
-"""Every answer of the make-believe GitLab has the shape that GitLab publishes, as ``data/gitlab-openapi.yaml`` states it."""
+"""Every answer of the simulated GitLab has the shape that GitLab publishes, as ``data/gitlab-openapi.yaml`` states it."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ class Site:
             "members_url": f"{self.org_url}/members{{/member}}",
             "public_members_url": f"{self.org_url}/public_members{{/member}}",
             "avatar_url": f"{self.web}/avatars/u/{self.organization.id}?v=4",
-            "description": f"{self.organization.name}, a make-believe company",
+            "description": f"{self.organization.name}, a simulated company",
         }
 
     def organization_full(self) -> Json:

@@ -1,6 +1,6 @@
-"""Executes GraphQL queries over the part of GitLab's schema that the collector asks.
+"""Executes GraphQL queries over the part of GitLab's schema that the collector uses.
 
-https://docs.gitlab.com/api/graphql/ : who may not see a list gets an empty one, not an error.
+https://docs.gitlab.com/api/graphql/ : a caller who may not read a list gets an empty one, not an error.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from sandbox.kit.http import Json
 
 LONGEST = 10_000
-"""Characters of a query."""
+"""Maximum characters of a query."""
 _ROLES = {route.template: route.role for route in ROUTES}
 
 
 @cache
 def schema(without: frozenset[str] = frozenset()) -> GraphQLSchema:
-    """Return the schema; an older GitLab is one without some fields."""
+    """Return the schema, for an older GitLab without some fields."""
     text = (files("sandbox.gitlab") / "schema.graphql").read_text(encoding="utf-8")
     lines = [
         line for line in text.splitlines() if line.strip().partition(":")[0].partition("(")[0] not in without
@@ -41,7 +41,7 @@ def schema(without: frozenset[str] = frozenset()) -> GraphQLSchema:
 
 @lru_cache(maxsize=200)
 def _understood(query: str, without: frozenset[str]) -> tuple[DocumentNode | None, list[str]]:
-    """Return a query that the schema allows, or None and what is wrong with it."""
+    """Return a valid query, or None and its errors."""
     try:
         document = parse(query)
     except GraphQLError as exc:
@@ -61,10 +61,10 @@ def execute(
     broken: Mapping[int, str],
     most: int = MOST,
 ) -> Json:
-    """Return the answer of one query: data, or errors as GitLab words them, or both.
+    """Return the answer of one query: data, or errors in GitLab's format, or both.
 
-    ``deny`` are REST routes that the token may not read, whatever its role; ``broken`` are fields by project that take
-    too long; ``most`` is the complexity that is allowed.
+    ``deny`` are REST routes that the token may not read, regardless of its role; ``broken`` are fields by project that
+    time out; ``most`` is the maximum complexity.
     """
     if len(query) > LONGEST:
         return {"errors": [{"message": "Query too large"}]}
@@ -95,7 +95,7 @@ class _Root:
 
     def _may(self, route: str) -> bool:
         if route == "adminProject":
-            # Who administers a project sees all of it.
+            # Administrators of a project can read all of it.
             hidden = any(denied.startswith("/projects/") for denied in self._deny)
             return self._token.access_level >= MAINTAINER and not hidden
         return self._token.access_level >= _ROLES[route] and route not in self._deny

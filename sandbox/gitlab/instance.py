@@ -1,6 +1,6 @@
-"""What a GitLab instance holds, as the JSON that its API gives: one list or object for each path.
+"""The content of a GitLab instance, as the JSON of its API: one list or object for each path.
 
-The entities are those of https://docs.gitlab.com/api/rest/ ; `sandbox.gitlab.entities` makes them.
+The entities are those of https://docs.gitlab.com/api/rest/ ; `sandbox.gitlab.entities` builds them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class GitLabToken(KnownToken, kw_only=True, gc=False):
 
 
 class MadeRows(Sequence[Json]):
-    """The rows of a list, each made when it is asked for."""
+    """The rows of a list, each created on demand."""
 
     def __init__(self, count: int, make: Callable[[int], Json]) -> None:
         self._count = count
@@ -60,7 +60,7 @@ class Instance(msgspec.Struct, kw_only=True):
     """By id, with ``shared_with_groups``."""
     projects: MutableMapping[int, Json] = {}
     lists: MutableMapping[str, list[Json]] = {}
-    """Rows by path: ``/projects/9001/hooks``. A path that is not here has no rows."""
+    """Rows by path: ``/projects/9001/hooks``. A missing path has no rows."""
     objects: MutableMapping[str, Json] = {}
     """Objects by path: ``/projects/9001/job_token_scope``."""
     files: MutableMapping[str, str] = {}
@@ -68,13 +68,13 @@ class Instance(msgspec.Struct, kw_only=True):
     templates: dict[str, str] = {}
     """Pipeline templates that come with GitLab, by name."""
     remotes: dict[str, str] = {}
-    """What GitLab would fetch, by address."""
+    """Remote files that GitLab would fetch, by URL."""
     runners: list[Json] = []
     """As GraphQL's ``CiRunner``."""
     triggers: MutableMapping[int, list[Json]] = {}
     """By project, as GraphQL's ``PipelineTrigger``; with the REST-only fields under their REST names."""
     owners: dict[str, int] = {}
-    """For paths whose values only their owner or a Maintainer sees: the owner's user id."""
+    """For paths with values that only their owner or a Maintainer can read: the owner's user id."""
 
     def group_of(self, key: str) -> Json | None:
         """Return a group by id or full path."""

@@ -1,4 +1,4 @@
-"""A GitLab of any size for load tests: projects are made when they are asked for, and forgotten again.
+"""A GitLab of any size for load tests: projects are created on demand and not kept.
 
 Of every ten projects six have a pipeline, two environments, two to three variables or members of their own, one to two
 deploy keys, tokens or webhooks, and one is archived: the mix of a large group.
@@ -26,7 +26,7 @@ CHANGED_EACH_NIGHT = 50
 
 
 class Made(MutableMapping[K, V]):
-    """Values that are made when they are asked for; only those of ``keys`` are counted."""
+    """Values that are created on demand; only those of ``keys`` are counted."""
 
     def __init__(self, make: Callable[[K], V | None], keys: Sequence[K] = ()) -> None:
         self._make = make
@@ -58,7 +58,7 @@ class LargeInstance(Instance, kw_only=True):
     night: int
 
     def projects_of(self, group: Json, *, subgroups: bool) -> Sequence[Json]:
-        """Return the projects of the group, page by page; those of a subgroup alone nobody asks for."""
+        """Return the projects of the group, page by page; projects of a single subgroup are never requested."""
         assert subgroups
         assert group["id"] == GITLAB_GROUP_ID
         return MadeRows(self.count, lambda index: _project(index, self.groups, self.night))
@@ -207,7 +207,7 @@ def _bot(index: int) -> Json:
 def _rows(
     index: int, name: str, groups: dict[int, Json], users: dict[int, Json], night: int
 ) -> list[Json] | None:
-    """Return what a project's list of this name holds."""
+    """Return a project's list of this name."""
     number = FIRST_ID + index
     people = len(users) - 2
     match name:

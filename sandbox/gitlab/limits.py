@@ -16,26 +16,26 @@ ROUTES: dict[str, tuple[int, float]] = {
     "/groups/:id": (400, 60),
     "/groups/:id/projects": (600, 60),
 }
-"""Requests, and the seconds in which a user may send them, of the routes that have limits of their own."""
+"""Routes with their own limits: number of requests, and the period in seconds."""
 
 
 class GitLabLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much one token may ask. ``scale`` shortens every window: 60 makes a minute pass in a second."""
+    """The rate limits of one token. ``scale`` shortens every window: with 60, a minute takes a second."""
 
     minute: int = 2_000
-    """Requests a minute, of all kinds together."""
+    """All requests per minute."""
     scale: float = 1.0
 
 
 class GitLabLimiter:
-    """Counts what each token used. Thread-safe."""
+    """Counts the requests of each token. Thread-safe."""
 
     def __init__(self, limits: GitLabLimits) -> None:
         self._limits = limits
         self._buckets = RateBuckets(limits.scale)
 
     def refused(self, token: str, template: str) -> dict[str, str] | None:
-        """Count one request; the headers of the 429 when its allowance is used up."""
+        """Count one request; return the headers of the 429 if its limit is exceeded."""
         allowances = {"": (self._limits.minute, 60.0)}
         if template in ROUTES:
             allowances[template] = ROUTES[template]

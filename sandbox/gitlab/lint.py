@@ -1,8 +1,9 @@
-"""What GitLab makes of a project's pipeline definition: https://docs.gitlab.com/api/lint/.
+"""GitLab's merge of a project's pipeline definition: https://docs.gitlab.com/api/lint/.
 
-Included files are merged, then ``extends`` and ``!reference`` resolved, as GitLab does it
-(https://docs.gitlab.com/ci/yaml/includes/, https://docs.gitlab.com/ci/yaml/yaml_optimization/). Rules of includes see the
-default branch when the token may push to it, and no branch otherwise; no pipeline source, tag or schedule.
+Included files are merged, then ``extends`` and ``!reference`` resolved, as GitLab does
+(https://docs.gitlab.com/ci/yaml/includes/, https://docs.gitlab.com/ci/yaml/yaml_optimization/). Rules of includes are
+evaluated for the default branch if the token may push to it, and without a branch otherwise; without a pipeline source,
+tag or schedule.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from sandbox.kit.http import Json
 
 MOST = 150
-"""Included files, with those that they include."""
+"""Maximum included files, including nested ones."""
 _INPUT = re.compile(r"\$\[\[\s*inputs\.([\w-]+)\s*(?:\|\s*expand_vars\s*)?\]\]")
 _GLOBAL = frozenset(("default", "include", "stages", "variables", "workflow", "image", "services", "before_script", "after_script", "cache", "spec"))  # fmt: skip
 
@@ -42,7 +43,7 @@ _Loader.add_constructor("!reference", _reference)
 
 
 class IncludeError(Exception):
-    """A file could not be included: nothing is merged then."""
+    """A file could not be included, so nothing is merged."""
 
 
 def commit(number: int) -> str:
@@ -55,7 +56,7 @@ def lint(instance: Instance, project: Json, *, pushes: bool) -> Json:
     path = project["ci_config_path"] or ".gitlab-ci.yml"
     text = instance.files.get(f"{project['id']}/{path}")
     if not text:
-        # A definition that stands elsewhere is not looked for: the project's own repository has no such file.
+        # A definition in another project is not looked up: the project's own repository has no such file.
         return _answer(["Please provide content of .gitlab-ci.yml"], None, None)
     merging = _Merging(instance, project, branch=project["default_branch"] if pushes else None)
     try:
@@ -101,7 +102,7 @@ class _Merging:
             self._variables |= {"CI_COMMIT_BRANCH": branch, "CI_COMMIT_REF_NAME": branch}
 
     def configuration(self, text: str, inputs: Json, project: Json) -> Json:
-        """Return a file's configuration with what it includes."""
+        """Return a file's configuration with its includes."""
         documents = [one for one in yaml.load_all(text, _Loader) if one is not None]
         if len(documents) > 1 and "spec" in documents[0]:
             spec = documents[0]["spec"].get("inputs") or {}
@@ -135,7 +136,7 @@ class _Merging:
         return found
 
     def _found(self, statement: Json, by: Json) -> list[tuple[str, Json, Json]]:
-        """Return the files that a statement names: text, project whose files it may include, and metadata."""
+        """Return the files of a statement: text, project for local includes, and metadata."""
         if "local" in statement:
             path = self._expanded(statement["local"]).lstrip("/")
             paths = self._matching(by, path) if "*" in path else [path]
@@ -215,7 +216,7 @@ class _Merging:
         return False
 
     def _holds(self, condition: str) -> bool:
-        """Evaluate the conditions that the estate and the tests write: one comparison, or one variable."""
+        """Evaluate the conditions used in the estate and the tests: one comparison, or one variable."""
         if not condition:
             return True
         match = re.fullmatch(r"\s*\$(\w+)\s*(?:(==|!=)\s*(?:\"([^\"]*)\"|'([^']*)'|\$(\w+)))?\s*", condition)
@@ -250,7 +251,7 @@ def _interpolated(value: Any, inputs: Json) -> Any:
 
 
 def _extended(config: Json) -> Json:
-    """Return jobs with what they extend. The keyword stays, as in GitLab's answer."""
+    """Return jobs with ``extends`` resolved. The keyword is kept, as in GitLab's answer."""
 
     def one(name: str, seen: tuple[str, ...]) -> Any:
         job = config[name]

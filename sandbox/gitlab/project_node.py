@@ -1,7 +1,7 @@
-"""A project as GraphQL shows it: https://docs.gitlab.com/api/graphql/reference/ (type ``Project``).
+"""A project as a GraphQL node: https://docs.gitlab.com/api/graphql/reference/ (type ``Project``).
 
-Each list is made from the one that REST gives, and shown as GitLab shows it to who may not see it: some are null, some
-are errors, and some are simply empty.
+Each list is built from REST's. For callers who may not read it, some lists are null, some are errors, and some are
+empty, as in GitLab.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def page(rows: list[Json], first: int | None = None, after: str | None = None) -
 
 
 def oid_of(text: str) -> str:
-    """Return the id that Git gives a file's content."""
+    """Return Git's object id of a file's content."""
     content = text.encode()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
@@ -43,7 +43,7 @@ def project_node(
 ) -> Json:
     """Return a project's fields; lists are functions, called with the arguments of the query.
 
-    ``may`` tells whether the token may read a REST route; ``broken`` is a field that takes too long.
+    ``may`` returns whether the token may read a REST route; ``broken`` is a field that times out.
     """
     number = row["id"]
     base = f"/projects/{number}"
@@ -217,7 +217,7 @@ def project_node(
 
 
 def user_node(held: Json | None) -> Json | None:
-    """Return a user as GraphQL shows one."""
+    """Return a user as a GraphQL node."""
     return None if held is None else {**held, "id": f"gid://gitlab/User/{held['id']}"}
 
 

@@ -1,4 +1,4 @@
-"""The read endpoints of GitLab's REST API that the sandbox has, and the role that each demands.
+"""The read endpoints of GitLab's REST API in the sandbox, and the role that each requires.
 
 https://docs.gitlab.com/api/rest/ https://docs.gitlab.com/user/permissions/
 """
@@ -16,11 +16,11 @@ class GitLabRoute(msgspec.Struct, frozen=True, kw_only=True):
 
     template: str
     role: int
-    """The least role that may read it."""
+    """The lowest role that may read it."""
     one: bool = False
-    """Whether it gives an object, not a list."""
+    """Whether it returns an object, not a list."""
     keyset: bool = False
-    """Whether it pages by keyset when asked to."""
+    """Whether it supports keyset pagination."""
 
 
 def _lists(role: int, *templates: str) -> tuple[GitLabRoute, ...]:
@@ -100,5 +100,5 @@ _TABLE = RouteTable(("GET", route.template, route) for route in ROUTES)
 
 
 def route_of(path: str) -> tuple[GitLabRoute, dict[str, str]] | None:
-    """Return the route of a path, as it was sent, and the values of its parameters, still quoted."""
+    """Return the route of a path and the values of its parameters, still percent-encoded."""
     return _TABLE.find("GET", path)

@@ -1,4 +1,4 @@
-"""The make-believe GitLab as a server on 127.0.0.1.
+"""The simulated GitLab as a server on 127.0.0.1.
 
     with GitLabSandbox(night=1) as sandbox:
         requests.get(f"{sandbox.url}/api/v4/groups/8001/members", headers={"PRIVATE-TOKEN": sandbox.token})
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 API = "/api/v4"
 GRAPHQL = "/api/graphql"
 COUNTED = 10_000
-"""Above so many rows, GitLab leaves ``x-total`` and ``x-total-pages`` out."""
+"""For longer lists, GitLab omits ``x-total`` and ``x-total-pages``."""
 TOKEN = "SPRAWLSCAN_DEMO_GITLAB_TOKEN"
 """The environment variable that the demo's configuration refers to."""
 
@@ -47,9 +47,9 @@ TOKEN = "SPRAWLSCAN_DEMO_GITLAB_TOKEN"
 class GitLabSandbox(HttpSandbox):
     """Serves one instance. Thread-safe; use it as a context manager.
 
-    ``without`` names fields that this GitLab is too old to have, of GraphQL and of the CI lint's answer, ``total`` above
-    how many rows the count is left out; without ``limits``, requests are not counted. Besides the faults of the kit
-    (`sandbox.kit.faults`) it knows ``too-many-reset``: 429 with ``RateLimit-Reset`` alone, as some proxies leave it.
+    ``without`` names fields that an old GitLab lacks, in GraphQL and in the CI lint's answer; lists longer than
+    ``total`` have no count; without ``limits``, requests are not limited. In addition to the faults of the kit
+    (`sandbox.kit.faults`), there is ``too-many-reset``: 429 with only ``RateLimit-Reset``, as some proxies send.
     """
 
     provider = "gitlab"
@@ -69,11 +69,12 @@ class GitLabSandbox(HttpSandbox):
         super().__init__("gitlab", latency=latency, authority=authority)
         self.instance = instance or build(night)
         self.deny: set[str] = set()
-        """Routes that no token may read, whatever its role: ``/projects/:id/variables``. GraphQL hides the same."""
+        """Routes that no token may read, regardless of its role: ``/projects/:id/variables``. They are hidden in
+        GraphQL too."""
         self.complexity = MOST
-        """The most that one GraphQL query may ask."""
+        """Maximum complexity of a GraphQL query."""
         self.broken: dict[int, str] = {}
-        """By project, the field that GraphQL cannot resolve in time."""
+        """By project, the GraphQL field that times out."""
         self._without = without
         self._total = total
         self._limiter = GitLabLimiter(limits) if limits else None
@@ -81,7 +82,7 @@ class GitLabSandbox(HttpSandbox):
         self.token = self.make_token("root", 1, ADMIN)
         """A token of an administrator, with the scope read_api."""
         self.owner_token = self.make_token("maya", 101, OWNER)
-        """A token of an Owner of the top-level group, who is no administrator."""
+        """A token of an Owner of the top-level group who is not an administrator."""
         self.member_token = self.make_token("reader", 104, DEVELOPER)
         """A token of a Developer."""
 
@@ -106,7 +107,7 @@ class GitLabSandbox(HttpSandbox):
         self.instance = build(night)
 
     def permissions(self) -> tuple[str, ...]:
-        """Return the routes that need a role; to take one away hides the same from GraphQL."""
+        """Return the routes that need a role. Revoking one also hides it in GraphQL."""
         return tuple(sorted({route.template for route in ROUTES if route.role}))
 
     def revoke(self, permission: str) -> None:
@@ -162,7 +163,7 @@ class GitLabSandbox(HttpSandbox):
         return self._rest(token, call)
 
     def refusal(self, call: ApiCall, status: int, text: str | None = None) -> Reply:
-        """Return an error as GitLab words it."""
+        """Return an error in GitLab's format."""
         if text is not None and call.template == GRAPHQL:
             return reply(status, {"errors": [{"message": text}]})
         return reply(status, {"message": text or f"{status} (made by the sandbox)"})
@@ -208,7 +209,7 @@ class GitLabSandbox(HttpSandbox):
         return self._page(answer, path, query, keyset=route.keyset and query.get("pagination") == "keyset")
 
     def _place(self, path: str, values: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-        """Return path and values with the id of the group or project that they name by path."""
+        """Return path and values, with the id of a group or project that is given by path."""
         kind = path.split("/")[1]
         if kind not in {"groups", "projects"} or not values:
             return path, values

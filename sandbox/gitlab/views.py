@@ -1,4 +1,4 @@
-"""Which part of a thing GitLab shows where: to administrators or to others, in a list or alone.
+"""Which fields GitLab shows: to administrators or other users, in a list or in a single object.
 
 https://docs.gitlab.com/api/rest/ ; the shapes are those of ``tests/data/gitlab-openapi.yaml``.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ADMIN_ONLY = ("is_admin", "note", "namespace_id", "created_by", "using_license_seat", "is_auditor")
 DETAIL = ("shared_with_groups", "prevent_sharing_groups_outside_hierarchy", "runners_token")
-"""What the single group shows and no list does: https://docs.gitlab.com/api/groups/#retrieve-a-group"""
+"""Fields of a single group that lists omit: https://docs.gitlab.com/api/groups/#retrieve-a-group"""
 BASIC_PROJECT = (
     "id description name name_with_namespace path path_with_namespace created_at default_branch tag_list topics "
     "ssh_url_to_repo http_url_to_repo web_url readme_url forks_count avatar_url star_count last_activity_at visibility "
@@ -46,7 +46,7 @@ CI_SETTINGS: Json = {
     "protect_merge_request_pipelines": True,
     "ci_display_pipeline_variables": False,
 }
-"""What a project shows to its Maintainers: https://docs.gitlab.com/api/projects/"""
+"""Fields of a project that only Maintainers see: https://docs.gitlab.com/api/projects/"""
 _FEATURES = (
     "issues repository merge_requests forking wiki builds snippets pages analytics container_registry "
     "security_and_compliance releases environments feature_flags infrastructure monitor model_experiments "
@@ -91,36 +91,38 @@ _SAME: Json = {
     "autoclose_referenced_issues": True,
     "max_artifacts_size": None,
 }
-"""What is the same in all projects of the company."""
+"""Fields that are the same in all projects of the company."""
 
 
 def user(held: Json, role: int) -> Json:
-    """Return one of the users in a list: others than administrators are shown the least."""
+    """Return one of the users in a list: users who are not administrators see the fewest fields."""
     return held if role >= ADMIN else person(held)
 
 
 def oneself(held: Json) -> Json:
-    """Return the user whose token asks. An administrator is told so, even where Admin Mode makes the token an ordinary one."""
+    """Return the token's user. ``is_admin`` is true for an administrator even if Admin Mode gives the token ordinary
+    rights.
+    """
     return held if held["is_admin"] else {key: held[key] for key in held if key not in ADMIN_ONLY}
 
 
 def group(held: Json, role: int) -> Json:
-    """Return a single group; its registration token is shown to Owners."""
+    """Return a single group; its registration token is visible to Owners."""
     return {key: held[key] for key in held if key != "runners_token" or role >= OWNER}
 
 
 def listed_group(held: Json) -> Json:
-    """Return a group as lists show it."""
+    """Return a group as in lists."""
     return {key: held[key] for key in held if key not in DETAIL}
 
 
 def basic_group(held: Json) -> Json:
-    """Return ``BasicGroupDetails``: a runner's groups, and those of an allowlist."""
+    """Return ``BasicGroupDetails``: the groups of a runner or an allowlist."""
     return {key: held[key] for key in ("id", "web_url", "name")}
 
 
 def project(held: Json, role: int) -> Json:
-    """Return a project; its CI/CD settings and its registration token are shown to Maintainers."""
+    """Return a project; its CI/CD settings and registration token are visible to Maintainers."""
     if role >= MAINTAINER:
         return {**_SAME, **CI_SETTINGS, **held}
     hidden = {"runners_token", *CI_SETTINGS}
@@ -128,12 +130,12 @@ def project(held: Json, role: int) -> Json:
 
 
 def basic_project(held: Json) -> Json:
-    """Return ``BasicProjectDetails``: a runner's projects, and those of an allowlist."""
+    """Return ``BasicProjectDetails``: the projects of a runner or an allowlist."""
     return {key: held[key] for key in BASIC_PROJECT.split()}
 
 
 def instance_variable(held: Json) -> Json:
-    """Return a variable of the instance: never hidden, and bound to no environment."""
+    """Return a variable of the instance: never hidden and not limited to an environment."""
     return {key: held[key] for key in held if key not in {"hidden", "environment_scope"}}
 
 
@@ -143,10 +145,10 @@ def deploy_tokens(held: Instance) -> list[Json]:
 
 
 def runner(one: Json) -> Json:
-    """Return a runner as lists show it: https://docs.gitlab.com/api/runners/"""
+    """Return a runner as in lists: https://docs.gitlab.com/api/runners/"""
     kind, status = one["runnerType"].lower(), one["status"].lower()
     if one["paused"] and status in {"online", "offline"}:
-        status = "paused"  # REST's own word; GraphQL keeps the two apart.
+        status = "paused"  # REST's term; GraphQL distinguishes the two.
     shown = {
         "id": int(one["id"].rpartition("/")[2]),
         "description": one["description"],
@@ -161,12 +163,12 @@ def runner(one: Json) -> Json:
         "status": status,
         "job_execution_status": "idle",
     }
-    # A runner that nobody made is one that registered itself.
+    # A runner without a creator registered itself.
     return shown if one["createdBy"] is None else {**shown, "created_by": person(one["createdBy"])}
 
 
 def single_runner(one: Json, held: Instance) -> Json:
-    """Return a single runner, with what lists leave out."""
+    """Return a single runner, with the fields that lists omit."""
     groups = [] if one["runnerType"] != "GROUP_TYPE" else list(held.groups.values())[:1]
     return {
         **runner(one),

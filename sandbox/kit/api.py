@@ -1,7 +1,7 @@
-"""The server of one API: what is the same for every provider.
+"""The server of one API: the part that is the same for all providers.
 
-A request is recognized, counted, met by a fault or answered, and written into the log. A provider's sandbox derives
-from `HttpSandbox`, says which route a request takes and what is answered, and may word refusals its own way.
+A request is matched to a route, counted, answered or failed by a fault, and logged. A provider's sandbox derives from
+`HttpSandbox`, defines routes and answers, and can define the format of errors.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class ApiCall(msgspec.Struct, kw_only=True):
-    """One request, recognized."""
+    """One request with its route."""
 
     request: HttpRequest
     name: str
@@ -37,14 +37,14 @@ class ApiCall(msgspec.Struct, kw_only=True):
     path: str
     """The path that faults are matched against, without the prefix of the API."""
     route: Any = None
-    """What the provider knows of the route."""
+    """The provider's data about the route."""
     values: dict[str, str] = {}
     """The values of its parameters."""
     caller: str = ""
-    """Who asked, in the provider's words: the kind of token."""
+    """The caller, in the provider's terms: the kind of token."""
     fault: SetFault | None = None
     counted: bool = True
-    """False for the sandbox's own requests: they are in no log, and meet no fault."""
+    """False for the sandbox's own requests: they are not logged, and no fault applies."""
 
     @property
     def method(self) -> str:
@@ -63,11 +63,11 @@ class LoggedCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The route without the method."""
     status: int
     caller: str
-    """Who asked, in the provider's words."""
+    """The caller, in the provider's terms."""
     headers: dict[str, str]
     """As sent, names in lower case."""
     fault: Trouble | None = None
-    """The fault that met it."""
+    """The fault that was applied."""
 
     @property
     def line(self) -> str:
@@ -76,18 +76,18 @@ class LoggedCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def conditional(self) -> bool:
-        """Whether it carried ``If-None-Match``."""
+        """Whether it had ``If-None-Match``."""
         return "if-none-match" in self.headers
 
 
 class HttpSandbox(ABC):
-    """One API on 127.0.0.1. Thread-safe; it answers while it is used as a context manager.
+    """One API on 127.0.0.1. Thread-safe; it runs while used as a context manager.
 
     `provider` is the name of the collector that reads it; `reads` are the calls other than GET that only read;
     `unfit` are the faults that the API cannot have.
 
-    ``name`` is what the server calls itself, ``latency`` the seconds that every answer takes longer. With an
-    ``authority`` it speaks TLS.
+    ``name`` is the name of the server, ``latency`` a delay of every answer in seconds. With an ``authority`` it uses
+    TLS.
     """
 
     provider: ClassVar[str]
@@ -104,9 +104,9 @@ class HttpSandbox(ABC):
         """Every request in the order of the answers."""
         self.faults = FaultSwitch()
         self.elsewhere = "https://elsewhere.example"
-        """Where foreign links and redirects lead: the origin of another host."""
+        """The origin of another host, target of foreign links and redirects."""
         self.canaries: CanaryPlanter | None = None
-        """Plants in every answer, when a test asks for it."""
+        """Plants canaries in every answer, if set by a test."""
         self._uses: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._server = LoopbackServer(self.handle, name, authority)
@@ -139,9 +139,10 @@ class HttpSandbox(ABC):
         after_bytes: int | None = None,
         after_uses: int = 0,
     ) -> None:
-        """Switch on a fault for the routes or paths that match: a status, or a name of `sandbox.kit.faults`.
+        """Enable a fault for matching routes or paths: a status, or a name in `sandbox.kit.faults`.
 
-        It strikes ``times`` times, or always; from the n-th request of each path on; once the token was used so often.
+        It applies ``times`` times, or always; from the n-th request of each path on; after the token was used this
+        often.
         """
         self.faults.add(
             SetFault(
@@ -155,7 +156,7 @@ class HttpSandbox(ABC):
         )
 
     def heal(self) -> None:
-        """Switch all faults off."""
+        """Disable all faults."""
         self.faults.clear()
 
     # What the collector needs
@@ -170,39 +171,39 @@ class HttpSandbox(ABC):
 
     @abstractmethod
     def show(self, night: int) -> None:
-        """Let the company be as it is on a night, 1 or 2."""
+        """Set the company to its state of a night, 1 or 2."""
 
     def permissions(self) -> tuple[str, ...]:
-        """Return what can be taken from the collector's credential."""
+        """Return the permissions that can be revoked from the collector's credential."""
         return ()
 
     def revoke(self, permission: str) -> None:
-        """Take one of the permissions away. Raises LookupError for an API without any."""
+        """Revoke one of the permissions. Raises LookupError for an API without permissions."""
         raise LookupError(permission)
 
     def restore(self) -> None:  # noqa: B027  nothing to give back where nothing can be taken
-        """Give back everything that was revoked."""
+        """Restore all revoked permissions."""
 
     # What a provider says
 
     @abstractmethod
     def recognize(self, request: HttpRequest) -> ApiCall:
-        """Return the route of a request. Raises nothing: what is unknown is named by its path."""
+        """Return the route of a request. Never raises: an unknown route is named by its path."""
 
     @abstractmethod
     def answer(self, call: ApiCall) -> Reply:
         """Answer a request. Raises `RefusedError`."""
 
     def refusal(self, call: ApiCall, status: int, text: str | None = None) -> Reply:
-        """Return an error as the API words it."""
+        """Return an error in the API's format."""
         return reply(status, {"message": text or f"{status} (made by the sandbox)"})
 
     def trouble(self, call: ApiCall, fault: SetFault) -> Reply | None:
-        """Return the answer to a fault that the provider words its own way; None for the kit's."""
+        """Return the answer to a fault with a provider-specific format; None for the kit's default."""
         return None
 
     def spoil(self, call: ApiCall, answer: Reply, fault: SetFault) -> None:
-        """Spoil an answer that was right."""
+        """Damage a correct answer."""
         spoil(answer, fault)
 
     def rewrite(self, call: ApiCall, answer: Reply, planter: CanaryPlanter) -> bytes:
@@ -214,22 +215,22 @@ class HttpSandbox(ABC):
             return planter.outgoing(call.name, "(text)", text).encode()
 
     def only_reads(self, name: str) -> bool:
-        """Tell whether a route, as in ``calls``, changes nothing."""
+        """Return whether a route, as in ``calls``, is read-only."""
         return name.startswith("GET ") or name in self.reads
 
     def lead_on(self, call: ApiCall, answer: Reply, url: str) -> None:
-        """Write into an answer that its next page is at ``url``."""
+        """Set the link of an answer's next page."""
         answer.headers["Link"] = f'<{url}>; rel="next"'
 
     def admit(self, call: ApiCall) -> Reply | None:
-        """Let a request in, or refuse it because too many are running."""
+        """Admit a request (None), or refuse it because too many are running."""
         return None
 
     def finish(self, call: ApiCall) -> None:  # noqa: B027  most APIs count no running requests
-        """Note that a request which was let in is answered."""
+        """Note the end of an admitted request."""
 
     def credential(self, request: HttpRequest) -> str:
-        """Return what tells one token from another."""
+        """Return the request's credential."""
         return request.headers.get("authorization", "")
 
     # One request

@@ -1,4 +1,4 @@
-"""A certificate authority that lives as long as the process, for sandboxes that speak TLS."""
+"""A temporary certificate authority for sandboxes with TLS."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class CertificateAuthority:
-    """Makes its key and the servers' certificates when it is entered, and removes them when it is left.
+    """Creates its key and the servers' certificates when entered, and removes them on exit.
 
     ``bundle`` is the PEM file that clients must trust. Certificates are for 127.0.0.1 and localhost, for a week.
     """

@@ -1,8 +1,8 @@
-"""Canaries: texts that no record may show, planted in the fields of a sandbox's answers.
+"""Canaries: texts that must not appear in any record, planted in the fields of a sandbox's answers.
 
-`CanaryPlanter` first watches a night on which nothing is planted, and learns which fields a collector shows on purpose:
-names, addresses. On later nights it appends a text of its own to every other field, and takes it out of whatever the
-client sends back, so that a slug which becomes part of a path still leads where it did.
+`CanaryPlanter` first observes a night without canaries, and learns which fields a collector stores intentionally:
+names, addresses. On later nights it appends a unique text to every other field, and removes it from requests, so that a
+slug used in a path still works.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ _FORMED = re.compile(
     r"(?i)\d{4}-\d\d-\d\d | [a-z][a-z0-9+.-]*:// | [\[{(] | arn: | [-+]?\d+(?:\.\d+)?$ | [0-9a-f-]{32,}$ | true$ | false$",
     re.VERBOSE,
 )
-"""Dates, addresses, numbers, documents: what a client reads and does not only copy."""
+"""Dates, URLs, numbers, documents: values that a client parses."""
 _CHOICE = re.compile(r"[a-z]+(?:[_ -][a-z]+)*|[A-Z]+(?:_[A-Z]+)*|.{0,3}")
-"""Words that may be a choice of the API's own (``public``, ``READ_ONLY``), and texts too short to be told from others."""
+"""Words that may be enumeration values (``public``, ``READ_ONLY``), and texts too short to be distinctive."""
 
 
 class CanaryPlanter:
-    """Plants in every field that is not shown on purpose. Thread-safe."""
+    """Plants canaries in every field that is not stored intentionally. Thread-safe."""
 
     def __init__(self) -> None:
         self.served: defaultdict[Field, set[str]] = defaultdict(set)
-        """The texts of each field, as far as they were served without canaries."""
+        """The texts of each field, as served without canaries."""
         self.planted: dict[str, Field] = {}
         """Canary -> where it was planted."""
         self._fields: frozenset[Field] = frozenset()
         self._lock = Lock()
 
     def watch(self) -> None:
-        """Plant nothing, and learn what is served."""
+        """Plant nothing, and record what is served."""
         self._fields = frozenset()
 
     def plant(self, fields: frozenset[Field]) -> None:
@@ -48,9 +48,9 @@ class CanaryPlanter:
         self._fields = fields
 
     def hidden(self, shown: str, *, formed: bool) -> frozenset[Field]:
-        """Return the fields of which no text stands in ``shown``: the records of a night without canaries.
-
-        Fields of choices are left out: what they may hold is the API's, and never a secret. ``formed`` are those that hold dates, addresses, numbers or documents, which a client must understand.
+        """Return the fields whose texts do not occur in ``shown``: the records of a night without canaries. Fields with
+        enumeration values are left out, because they never contain a secret. ``formed`` are those with dates, URLs,
+        numbers or documents, which a client parses.
         """
         return frozenset(
             field
@@ -73,17 +73,17 @@ class CanaryPlanter:
         return text + canary
 
     def incoming(self, text: str) -> str:
-        """Return what a client sent, without canaries."""
+        """Return a client's text without canaries."""
         return _CANARY.sub("", text)
 
     def found(self, text: str) -> list[str]:
-        """Return the fields whose canaries stand in a text."""
+        """Return the fields whose canaries occur in a text."""
         fields = {self.planted[canary] for canary in _CANARY.findall(text) if canary in self.planted}
         return sorted(f"{route}: {place}" for route, place in fields)
 
 
 def _stands_in(text: str, shown: str) -> bool:
-    """Tell whether a text, the last part of an address, or a document in another layout is shown."""
+    """Return whether a text, the last part of a URL, or a reformatted document occurs in the records."""
     document = unquote(text) if text.startswith("%7B") else text
     if document.startswith("{"):
         try:

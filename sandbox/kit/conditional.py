@@ -10,10 +10,9 @@ if TYPE_CHECKING:
 
 
 def conditional(request: HttpRequest, reply: Reply, *, varies: str = "", origin: str = "") -> bool:
-    """Give a 200 its ETag, and make it a 304 when the client has it already. Returns whether it did.
-
-    ``varies`` is what else the answer depends on (the token). ``origin`` is left out of the tag, so that a later
-    sandbox on another port gives the same one where nothing changed.
+    """Add an ETag to a 200, and turn it into a 304 if the client already has it. Returns whether it did. ``varies`` is
+    what else the answer depends on (the token). ``origin`` does not affect the tag, so that a later sandbox on another
+    port returns the same tag for unchanged content.
     """
     if reply.status != 200:
         return False

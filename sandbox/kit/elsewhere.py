@@ -1,4 +1,4 @@
-"""Another host: links and redirects that lead astray lead here, and whoever follows them is counted."""
+"""Another host: the target of foreign links and redirects, which counts the requests it gets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Elsewhere:
-    """A server of another name (``localhost``) and port. Thread-safe; use it as a context manager."""
+    """A server with another name (``localhost``) and port. Thread-safe; use it as a context manager."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []

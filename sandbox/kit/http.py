@@ -1,4 +1,4 @@
-"""Requests and replies as they go over the wire."""
+"""HTTP requests and replies."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 Json: TypeAlias = dict[str, Any]
-"""A JSON object as it is written."""
+"""A JSON object."""
 JSON = "application/json; charset=utf-8"
 CLOSED = 0
-"""In place of a status: the connection is closed without an answer."""
+"""Used as a status: the connection is closed without an answer."""
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One request as it came in."""
+    """One received request."""
 
     method: str
     target: str
@@ -31,15 +31,15 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, kw_only=True):
-    """What goes back over the wire. ``Content-Type`` is JSON unless ``headers`` names another."""
+    """One reply. ``Content-Type`` is JSON unless ``headers`` sets another."""
 
     status: int
     body: bytes
     headers: dict[str, str]
     stream: Iterable[bytes | float] | None = None
-    """What is sent in place of the body: bytes, and pauses in seconds."""
+    """Sent instead of the body: bytes, and pauses in seconds."""
     length: int | None = None
-    """The ``Content-Length`` to declare, where it is not that of the body."""
+    """The ``Content-Length`` to declare, if it is not the length of the body."""
 
 
 class RefusedError(Exception):

@@ -1,6 +1,6 @@
-"""Secret values of the make-believe company: made from names, always the same.
+"""Secret values of the simulated company, derived from names.
 
-They are written nowhere, so that no secret scanner takes this repository for a leak.
+They are not stored in the code, so that secret scanners do not report this repository.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import string
 
 WORD = string.ascii_letters + string.digits
 ISSUED: set[str] = set()
-"""Every secret value that was made in this process: no record, report or log may hold one."""
+"""Every secret value created in this process: none may occur in a record, report or log."""
 
 
 def text_of(seed: str, length: int, alphabet: str = WORD) -> str:
-    """Return ``length`` characters that depend on the seed alone."""
+    """Return ``length`` characters that depend only on the seed."""
     out = ""
     turn = 0
     while len(out) < length:
@@ -25,7 +25,7 @@ def text_of(seed: str, length: int, alphabet: str = WORD) -> str:
 
 
 def secret_value(name: str, length: int = 32, prefix: str = "") -> str:
-    """Return a secret value of letters and digits that depends on its name alone."""
+    """Return a secret value of letters and digits that depends only on its name."""
     made = prefix + text_of(f"token/{name}", length)
     ISSUED.add(made)
     return made

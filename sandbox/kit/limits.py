@@ -1,4 +1,4 @@
-"""Rate limits: what each token has used of each bucket, in real or scaled time."""
+"""Rate limits: the usage of each token by bucket, in real or scaled time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 
 class RateWindow(msgspec.Struct, kw_only=True):
-    """What is left of one allowance."""
+    """The rest of one limit."""
 
     limit: int
     used: int = 0
@@ -23,7 +23,7 @@ class RateWindow(msgspec.Struct, kw_only=True):
 
     @property
     def reset(self) -> int:
-        """Whole seconds since the epoch, rounded up: a client that waits until then finds a fresh window."""
+        """Whole seconds since the epoch, rounded up: a client that waits until then gets a new window."""
         return math.ceil(self.ends_at)
 
     @property
@@ -33,9 +33,8 @@ class RateWindow(msgspec.Struct, kw_only=True):
 
 
 class RateBuckets:
-    """Counts what each token used of each bucket. Thread-safe.
-
-    ``scale`` shortens every window: 60 makes a minute pass in a second. ``concurrent`` is the most requests at once.
+    """Counts the usage of each token by bucket. Thread-safe. ``scale`` shortens every window: with 60, a minute takes a
+    second. ``concurrent`` is the maximum number of concurrent requests.
     """
 
     def __init__(self, scale: float = 1.0, concurrent: int | None = None) -> None:
@@ -61,7 +60,7 @@ class RateBuckets:
     def spend(
         self, token: str, bucket: str, limit: int, seconds: float, points: int = 1
     ) -> tuple[RateWindow, bool]:
-        """Take points from a window. Returns the window, and whether the points were there."""
+        """Take points from a window. Returns the window, and whether it had enough points."""
         with self._lock:
             window = self._window(token, bucket, limit, seconds)
             if window.remaining < max(points, 1):
@@ -70,20 +69,20 @@ class RateBuckets:
             return window, True
 
     def refund(self, token: str, bucket: str) -> None:
-        """Give one request back: a 304 does not count everywhere."""
+        """Refund one request: some APIs do not count a 304."""
         with self._lock:
             window = self._windows.get((token, bucket))
             if window is not None and window.used:
                 window.used -= 1
 
     def exhaust(self, token: str, bucket: str, limit: int, seconds: float) -> None:
-        """Use up a window: what a test does to see a client wait."""
+        """Exhaust a window, to test that a client waits."""
         with self._lock:
             window = self._window(token, bucket, limit, seconds)
             window.used = window.limit
 
     def enter(self) -> bool:
-        """Begin a request; False when too many are running already."""
+        """Begin a request; False if too many are running."""
         with self._lock:
             if self._concurrent is not None and self._running >= self._concurrent:
                 return False
@@ -91,6 +90,6 @@ class RateBuckets:
             return True
 
     def leave(self) -> None:
-        """End a request that `enter` let in."""
+        """End a request that `enter` admitted."""
         with self._lock:
             self._running -= 1

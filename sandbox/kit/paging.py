@@ -1,4 +1,4 @@
-"""The ways in which APIs cut a list into pages: each function returns one page and where the next begins.
+"""Pagination styles of APIs: each function returns one page and the position of the next.
 
 | Way | Used by |
 |---|---|
@@ -8,7 +8,7 @@
 | `continued` | AWS, GCP, Azure DevOps, Kubernetes: an opaque token in the body or in a header |
 | `connection` | GraphQL: ``first`` and ``after`` (https://relay.dev/graphql/connections.htm) |
 
-`link_header` and `next_link` write where the next page is.
+`link_header` and `next_link` build the link to the next page.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class CutPage(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     rows: Sequence[T]
     start: int
-    """The place of its first row in the whole list."""
+    """The position of its first row in the whole list."""
     total: int
     """Rows of the whole list."""
     more: bool
@@ -42,12 +42,12 @@ class CutPage(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     @property
     def end(self) -> int:
-        """The place after its last row."""
+        """The position after its last row."""
         return self.start + len(self.rows)
 
 
 def whole_number(text: str | None, usual: int, most: int | None = None) -> int:
-    """Read a positive number of a query; what is none becomes the usual one."""
+    """Parse a positive number in a query; anything else becomes the default."""
     number = int(text) if text and text.isdigit() and int(text) > 0 else usual
     return number if most is None else min(number, most)
 
@@ -72,9 +72,9 @@ def keyset(rows: Sequence[T], key: Callable[[T], str], after: str | None, size: 
 
 
 def continued(rows: Sequence[T], token: str | None, size: int) -> tuple[CutPage[T], str | None]:
-    """Return the page that a token stands for, and the token of the next; None at the end.
+    """Return the page of a token, and the token of the next page; None at the end.
 
-    Raises `RefusedError` 400 for a token that is none of ours.
+    Raises `RefusedError` 400 for an unknown token.
     """
     page = offset(rows, position(token), size)
     return page, token_at(page.end) if page.more else None
@@ -102,12 +102,12 @@ def connection(
 
 
 def token_at(place: int) -> str:
-    """Return the opaque token of a place in a list."""
+    """Return the opaque token of a position in a list."""
     return base64.urlsafe_b64encode(b"cursor:%d" % place).decode()
 
 
 def position(token: str | None) -> int:
-    """Return the place that a token stands for; 0 for none. Raises `RefusedError` 400 for one that is none of ours."""
+    """Return the position of a token; 0 without a token. Raises `RefusedError` 400 for an unknown token."""
     if not token:
         return 0
     try:
@@ -120,12 +120,12 @@ def position(token: str | None) -> int:
 
 
 def next_link(url: str, query: Mapping[str, str], **changed: str) -> str:
-    """Return a list's address with some parameters of its query changed (``nextLink``, ``@odata.nextLink``)."""
+    """Return a list's URL with changed query parameters (``nextLink``, ``@odata.nextLink``)."""
     return f"{url}?{urlencode({**query, **changed})}"
 
 
 def link_header(url: str, query: Mapping[str, str], places: Mapping[str, Mapping[str, str]]) -> str:
-    """Return the ``Link`` header (RFC 8288): relation -> the parameters that lead there."""
+    """Return the ``Link`` header (RFC 8288): relation -> changed query parameters."""
     return ", ".join(
         f'<{next_link(url, query, **changed)}>; rel="{relation}"' for relation, changed in places.items()
     )

@@ -1,6 +1,6 @@
-"""What the sandbox of a provider is: the package ``sandbox.<provider>``, found by its name.
+"""The sandbox of a provider: the package ``sandbox.<provider>``, found by its name.
 
-It offers one function, `open_sandbox`, which returns a sandbox that answers once it is entered.
+It has one function, `open_sandbox`, which returns a sandbox that runs once it is entered.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from sandbox.kit.authority import CertificateAuthority
 
 Size: TypeAlias = Literal["small", "company"]
-"""``company`` is all of Lantern Pay; ``small`` asks every listing at least once, and is read in a second."""
+"""``company`` is all of Lantern Pay; ``small`` has items for every listing, and is read in a second."""
 
 
 class SandboxPackage(Protocol):
-    """The shape of a package ``sandbox.<provider>``."""
+    """The interface of a package ``sandbox.<provider>``."""
 
     @property
     def VARIANTS(self) -> Sequence[str]:
-        """Ways in which the collector can be let in, or editions of the product; the first one is the usual one."""
+        """Kinds of credentials, or editions of the product; the first is the default."""
 
     def open_sandbox(
         self, size: Size = ..., variant: str = ..., *, authority: CertificateAuthority | None = ...
     ) -> HttpSandbox:
-        """Return a sandbox of the first night; with an authority it speaks TLS. Faults and limits are off."""
+        """Return a sandbox of the first night; with an authority it uses TLS. Faults and limits are disabled."""
 
 
 def provider_names() -> list[str]:
@@ -53,7 +53,7 @@ def load_package(name: str) -> SandboxPackage:
 
 @contextlib.contextmanager
 def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables, and put the old ones back."""
+    """Set environment variables, and restore them on exit."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

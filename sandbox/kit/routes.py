@@ -1,4 +1,4 @@
-"""Finds the route of a path. Templates are written as the providers write them: ``/repos/{owner}`` or ``/groups/:id``."""
+"""Finds the route of a path. Templates use the providers' notation: ``/repos/{owner}`` or ``/groups/:id``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REST = "path"
 
 
 class RouteTable(Generic[R]):
-    """Routes by method and template; where several match, the first one wins."""
+    """Routes by method and template; of several matches, the first is used."""
 
     def __init__(self, routes: Iterable[tuple[str, str, R]]) -> None:
         """``routes`` are (method, template, route)."""
@@ -48,7 +48,7 @@ class RouteTable(Generic[R]):
 
 
 def pattern(template: str) -> re.Pattern[str]:
-    """Return the pattern of the paths that a template stands for."""
+    """Return the pattern of a template's paths."""
     out = ""
     end = 0
     for match in _PARAMETER.finditer(template):

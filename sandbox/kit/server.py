@@ -1,4 +1,4 @@
-"""The HTTP/1.1 server on 127.0.0.1 that carries every sandbox, with or without TLS."""
+"""The HTTP/1.1 server on 127.0.0.1 of all sandboxes, with or without TLS."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ Answerer: TypeAlias = Callable[[str, str, dict[str, str], bytes], Reply]
 
 
 class LoopbackServer(ThreadingHTTPServer):
-    """A threaded server on a free port of 127.0.0.1, running while it is used as a context manager.
-
-    ``name`` is what it calls itself in the header ``Server``; with an ``authority`` it speaks TLS.
+    """A threaded server on a free port of 127.0.0.1, running while used as a context manager. ``name`` is sent in the
+    header ``Server``; with an ``authority`` it uses TLS.
     """
 
     daemon_threads = True
@@ -36,7 +35,7 @@ class LoopbackServer(ThreadingHTTPServer):
         self._open: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), LoopbackHandler)
         if authority is not None:
-            # The handshake is done by the connection's own thread, when it reads first.
+            # The connection's own thread does the handshake, on its first read.
             self.socket = authority.context().wrap_socket(
                 self.socket, server_side=True, do_handshake_on_connect=False
             )
@@ -54,7 +53,7 @@ class LoopbackServer(ThreadingHTTPServer):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop listening and end the connections that clients keep open."""
+        """Stop listening and close open connections."""
         self.closing.set()
         self.shutdown()
         for connection in list(self._open):
@@ -74,7 +73,7 @@ class LoopbackServer(ThreadingHTTPServer):
         self._open.discard(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay silent when a client hangs up; anything else is a bug of the sandbox and is printed."""
+        """Ignore a client that closes the connection; print anything else, which is a bug in the sandbox."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -100,7 +99,7 @@ class LoopbackHandler(BaseHTTPRequestHandler):
         return self.server.name
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Write no access log: `HttpSandbox.calls` and ``log`` hold what was asked."""
+        """Write no access log: `HttpSandbox.calls` and ``log`` have the requests."""
 
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

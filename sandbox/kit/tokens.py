@@ -1,4 +1,4 @@
-"""The tokens that a sandbox has given out: what each may do, until when, and what tests took away."""
+"""The tokens that a sandbox has issued: permissions, expiration, and what tests revoked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class KnownToken(msgspec.Struct, kw_only=True, gc=False):
-    """A token that the sandbox knows. ``permissions`` and ``scopes`` shrink when a test revokes some."""
+    """An issued token. ``permissions`` and ``scopes`` shrink when a test revokes some."""
 
     value: str
     scopes: set[str] = set()
@@ -49,7 +49,7 @@ class TokenStore(Generic[T]):
             return iter(list(self._tokens.values()))
 
     def add(self, token: T) -> T:
-        """Make a token known; its value is among the secrets that may be found nowhere."""
+        """Register a token; its value is added to the secrets that must not occur in any output."""
         with self._lock:
             self._tokens[token.value] = token
         ISSUED.add(token.value)
@@ -61,11 +61,11 @@ class TokenStore(Generic[T]):
 
     @property
     def revoked(self) -> frozenset[str]:
-        """The permissions and scopes that were taken from every token."""
+        """The permissions and scopes revoked from every token."""
         return frozenset(self._revoked)
 
     def revoke(self, permission: str) -> None:
-        """Take a permission or scope from every token, also from those to come."""
+        """Revoke a permission or scope from every token, including future ones."""
         with self._lock:
             self._revoked.add(permission)
             for token in self._tokens.values():
@@ -76,7 +76,7 @@ class TokenStore(Generic[T]):
                     self._taken.append((token, permission, None))
 
     def restore(self) -> None:
-        """Give back everything that was revoked."""
+        """Restore everything that was revoked."""
         with self._lock:
             self._revoked.clear()
             for token, permission, level in self._taken:
@@ -88,5 +88,5 @@ class TokenStore(Generic[T]):
 
 
 def bearer(headers: dict[str, str]) -> str:
-    """Return the token of an ``Authorization`` header, whatever its scheme; empty for none."""
+    """Return the token of an ``Authorization`` header, of any scheme; empty without one."""
     return headers.get("authorization", "").split(" ", 1)[-1].strip()
