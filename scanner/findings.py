@@ -173,7 +173,7 @@ class ExcessStep(msgspec.Struct, frozen=True, kw_only=True):
     """One step on the way from a pipeline to a power."""
 
     what: str
-    """``can sign in as deploy (role)``; in the last step, the power and its grant."""
+    """``can sign in as deploy (iam-role)``; in the last step, the power and its grant."""
     because: str | None = None
     """The evidence for it, in one sentence."""
 
@@ -190,11 +190,12 @@ class Excess(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     workload_name: str
     """The display name."""
     pipeline_powers: list[Power]
-    """The powers that the pipeline reaches."""
+    """The powers that the pipeline reaches. Those that pipelines have on a platform of their own, such as a repository, count
+    only if the workload is of the same provider."""
     workload_powers: list[Power]
-    """The powers of the workload."""
+    """The powers that the workload has and reaches."""
     excess: list[Power]
-    """Powers of the pipeline that the workload does not have, except those needed to deploy (deploy, change-delivery)."""
+    """Powers of the pipeline that the workload does not have, except those needed to deploy (deploy, change-delivery, read)."""
     pipeline_level: Level
     """The pipeline's level."""
     workload_level: Level

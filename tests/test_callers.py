@@ -128,8 +128,13 @@ def test_a_trust_in_everyone_admits_whom_its_conditions_leave(
         assert {source for source, _, _ in edges(tables)} == admitted
 
 
-def test_a_fact_of_the_caller_that_is_unknown_leaves_a_doubt(tmp_path: Path) -> None:
-    night = (caller("near"), TARGET, everyone(about("organization", "equals", "o-lantern")))
+@pytest.mark.parametrize(
+    "known", [(), (place(HOME),), (place(HOME, parent="unit"), place("unit", parent=ORGANIZATION))]
+)
+def test_a_fact_of_the_caller_that_is_unknown_leaves_a_doubt(
+    tmp_path: Path, known: tuple[Account, ...]
+) -> None:
+    night = (*known, caller("near"), TARGET, everyone(about("organization", "equals", "o-lantern")))
     with analyzed(tmp_path, *night) as tables:
         assert edges(tables) == [("near", "trust-pattern", "target")]
 

@@ -186,7 +186,8 @@ _DARK = f"""
     WHERE ends_with(o.login, ':static')
       AND o.login IN (SELECT provider || ':static' FROM identities
                       UNION SELECT target_provider || ':static' FROM links
-                      WHERE relation = 'deploys' AND target_provider IS NOT NULL)
+                      WHERE relation = 'deploys' AND target_provider IS NOT NULL
+                        AND coalesce(expires_at > $as_of, true))
       AND NOT EXISTS (FROM edges AS e JOIN identities AS k ON k.id = e.target_id
                       WHERE e.source_id = o.id AND e.kind = 'holds-key' AND k.provider || ':static' = o.login)
     UNION
@@ -326,12 +327,7 @@ def _deliveries(tables: Tables, graph: Graph) -> Iterator[Delivery]:
     named: dict[str, list[tuple[str, str]]] = {}
     for target, identity, account in tables.rows("FROM deployed_names ORDER BY ALL"):
         named.setdefault(target, []).append((identity, account))
-    accounts = dict(
-        tables.rows(
-            "SELECT id, account_id FROM identities "
-            "WHERE id IN (SELECT n.id FROM near AS n JOIN steps AS s ON s.target = n.node)"
-        )
-    )
+    accounts = dict(tables.rows("SELECT id, account_id FROM identities WHERE id IN (SELECT id FROM near)"))
     homes: dict[str, set[str | None]] = {}
     query = """
         SELECT DISTINCT d.pipeline, coalesce(p.name, d.pipeline), d.target, w.id
@@ -353,16 +349,17 @@ def _deliveries(tables: Tables, graph: Graph) -> Iterator[Delivery]:
 
 
 def compare(tables: Tables, as_of: datetime) -> Iterator[Excess]:
-    """Yield one row for each pipeline and each workload it deploys, by pipeline and workload id.
+    """Yield one row for each pipeline and each workload it deploys, by pipeline id.
 
     A deployed workload that is not in the inventory gives a row without its powers, marked incomplete.
     ``tables`` has the tables of both queries above, and the nodes and steps of `scanner.analyze.reach`.
     """
     tables.table_of("near", _NEAR)
     graph = _graph(tables, {"as_of": as_of.replace(tzinfo=None)})
+    # Of several names for one workload, one that is certain comes first.
     deliveries = sorted(
         set(_deliveries(tables, graph)),
-        key=lambda one: (one.pipeline, one.target, one.workload or ""),
+        key=lambda one: (one.pipeline, not one.sure, one.target, one.workload or ""),
     )
     provider = dict(tables.rows("SELECT id, provider FROM identities WHERE id IN (SELECT id FROM compared)"))
     reached: dict[tuple[str, str], Closure] = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from scanner.analyze.trust import Verdict, literal_prefix, matches, simulate
+from scanner.analyze.trust import Verdict, combine, judge, literal_prefix, matches, simulate
 from scanner.findings import Edge
 from scanner.parquet import write_table
 from scanner.records import Test
@@ -273,15 +273,15 @@ class Caller(NamedTuple):
 # The organization of an account is the topmost account above it.
 _CALLERS = """
     WITH RECURSIVE wanted AS (
-        SELECT issuer, trusted_account, provider FROM trusts
-        WHERE kind IN ('account', 'anyone') AND coalesce(exposure, 'unknown') <> 'nobody'
+        SELECT t.issuer, t.trusted_account, i.provider FROM trusts t JOIN identities i ON i.id = t.identity_id
+        WHERE t.kind IN ('account', 'anyone') AND coalesce(t.exposure, 'unknown') <> 'nobody'
     ), up AS (
         SELECT id, parent_id, 0 AS levels FROM accounts WHERE parent_id IS NOT NULL
         UNION ALL
         SELECT up.id, a.parent_id, levels + 1 FROM up JOIN accounts a ON a.id = up.parent_id
         WHERE a.parent_id IS NOT NULL AND levels < 32
     ), organizations AS (
-        SELECT up.id, arg_max(a.native_id, levels) AS native_id FROM up JOIN accounts a ON a.id = up.parent_id GROUP BY 1
+        SELECT up.id, a.native_id FROM up JOIN accounts a ON a.id = up.parent_id WHERE a.parent_id IS NULL
     ), assuming AS (
         SELECT identity_id, list(DISTINCT resource ORDER BY resource) AS resources FROM grants
         WHERE list_has_any(powers, $powers) AND escalation_path IS NULL AND coalesce(expires_at > $as_of, true)
@@ -367,7 +367,7 @@ def _callers(tables: Tables, night: dict[str, Any]) -> Iterator[Edge]:
             if test.caller is not None and test.caller != "chosen"
         ]
         for caller, whom in known.admitted(issuer, trusted_account, identified):
-            verdict = simulate(tests, _claims(tests, caller))
+            verdict = combine(judge(test, _asked(test, caller)) for test in tests)
             if caller.id != identified.id and verdict != "no":
                 yield Edge(
                     source_id=caller.id,
@@ -390,13 +390,10 @@ def _caller(row: tuple[Any, ...]) -> Caller:
     return Caller(identity, account_id, provider, local, known, tuple(assumes))
 
 
-def _claims(tests: list[Test], caller: Caller) -> dict[str, str]:
-    """Return what the tests on a caller ask about it, as claims. What is not known of it is missing."""
-    return {
-        test.claim.lower(): caller.facts[test.caller]
-        for test in tests
-        if test.caller is not None and test.caller in caller.facts
-    }
+def _asked(test: Test, caller: Caller) -> dict[str, str]:
+    """Return what a test on a caller asks about it, as a claim; empty if that is unknown."""
+    known = caller.facts.get(test.caller or "")
+    return {} if known is None else {test.claim.lower(): known}
 
 
 def _may_assume(caller: Caller, target: Identified) -> bool:

@@ -187,14 +187,20 @@ def simulate(
     those of tests that say so: such a test counts as passed if some text passes it. The token's claim names are in lower
     case.
     """
-    verdicts = set()
+    verdicts = []
     for test in tests:
         claim = test.claim.lower()
         free = (claim in chosen or test.caller == "chosen") and token.get(claim, "*") == "*"
         verdict = judge(test, {claim: "*"} if free else token)
-        verdicts.add("exact" if free and verdict == "pattern" else verdict)
+        verdicts.append("exact" if free and verdict == "pattern" else verdict)
+    return combine(verdicts)
+
+
+def combine(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the verdict of tests that must all pass."""
     order: tuple[Verdict, ...] = ("no", "unknown", "pattern")
-    return next((verdict for verdict in order if verdict in verdicts), "exact")
+    found = set(verdicts)
+    return next((verdict for verdict in order if verdict in found), "exact")
 
 
 def literal_prefix(pattern: str) -> str:
