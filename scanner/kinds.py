@@ -2,8 +2,10 @@
 
 A collector declares, by table::
 
-    KINDS    the kinds of its records: `Identity.kind`, `Secret.store`, `Weakness.code`, ...
-    PARTS    additional names that its coverage and gaps use for part of a table: ``grants/last-accessed``
+    KINDS            the kinds of its records: `Identity.kind`, `Secret.store`, `Weakness.code`, ...
+    PARTS            additional names that its coverage and gaps use for part of a table: ``grants/last-accessed``
+    HIDES_NO_ACCESS  kinds and parts whose loss hides no permission of a pipeline or workload, and no way to one: when
+                     grants were used, stored secrets that no pipeline receives (`Gap.hides_access`)
 
 A misspelled kind such as ``credentials/acess-key`` matches nothing and so looks clean. `sprawlscan rules test` rejects
 kinds that no collector declares.
@@ -34,12 +36,8 @@ KIND_COLUMN: dict[str, str] = {
 """The column of a table that holds the kind of its records. The records of other tables have no kinds."""
 
 
-PARTS_ABOUT_USE = frozenset(("last-accessed", "unused-access"))
-"""Parts of grants that tell only when they were used. What is missing there hides no permission."""
-
-
 class DeclaresKinds(Protocol):
-    """The declarations of a collector module; ``PARTS`` is optional."""
+    """The declarations of a collector module; ``PARTS`` and ``HIDES_NO_ACCESS`` are optional."""
 
     @property
     def KINDS(self) -> Mapping[str, frozenset[str]]: ...  # noqa: D102, N802  a constant of the module
@@ -52,6 +50,8 @@ class DeclaredKinds(msgspec.Struct, frozen=True):
     """Kinds of records."""
     parts: dict[str, frozenset[str]]
     """Names of parts of tables that are not kinds of records."""
+    hides_no_access: dict[str, frozenset[str]] = {}
+    """Kinds and parts whose loss hides no permission of a pipeline or workload, and no way to one."""
 
     def of(self, table: str) -> frozenset[str]:
         """Return the kinds and parts of a table that a rule's ``needs`` may name."""
@@ -74,13 +74,21 @@ class DeclaredKinds(msgspec.Struct, frozen=True):
 
 def declared_by(collector: DeclaresKinds) -> DeclaredKinds:
     """Return the declarations of one collector."""
-    return DeclaredKinds(dict(collector.KINDS), dict(getattr(collector, "PARTS", {})))
+    return DeclaredKinds(
+        dict(collector.KINDS),
+        dict(getattr(collector, "PARTS", {})),
+        dict(getattr(collector, "HIDES_NO_ACCESS", {})),
+    )
 
 
 def together(several: Iterable[DeclaresKinds]) -> DeclaredKinds:
     """Return the combined declarations of several collectors."""
     every = [declared_by(one) for one in several]
-    return DeclaredKinds(_union(one.kinds for one in every), _union(one.parts for one in every))
+    return DeclaredKinds(
+        _union(one.kinds for one in every),
+        _union(one.parts for one in every),
+        _union(one.hides_no_access for one in every),
+    )
 
 
 def _union(several: Iterable[Mapping[str, frozenset[str]]]) -> dict[str, frozenset[str]]:

@@ -593,6 +593,8 @@ class Gap(Record, frozen=True, kw_only=True, gc=False):
     """The provider's error message, redacted."""
     needs: str | None = None
     """The permission that would close it, as it is named where it is granted; always a read permission."""
+    hides_access: bool = True
+    """False if what is missing cannot be a permission of a pipeline or workload, or a way to one."""
 
 
 class Coverage(Record, frozen=True, kw_only=True, gc=False):

@@ -50,6 +50,8 @@ def test_a_collector_declares_the_kinds_of_tables_that_have_kinds(name: str) -> 
     assert declared.parts.keys() <= TABLES.keys()
     for table, parts in declared.parts.items():
         assert not parts & declared.kinds.get(table, frozenset()), table
+    for table, harmless in declared.hides_no_access.items():
+        assert harmless <= declared.of(table), table
 
 
 def test_what_the_demo_yields_is_declared(demo: Demo) -> None:

@@ -22,7 +22,7 @@ import msgspec
 from collectors.aws import failures
 from collectors.aws.config import Config
 from collectors.aws.failures import DeadlineError, MalformedError
-from collectors.aws.kinds import KINDS, PARTS
+from collectors.aws.kinds import HIDES_NO_ACCESS, KINDS, PARTS
 from collectors.aws.listings.organization import listed_accounts
 from collectors.aws.organization import is_active, organization_ref, reader
 from collectors.aws.permissions import permissions
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Policy, Record
 
-__all__ = ["KINDS", "PARTS", "Config", "collect", "evaluate", "permissions", "targets"]
+__all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "evaluate", "permissions", "targets"]
 
 NAME = "aws"
 ORGANIZATION = "organization"

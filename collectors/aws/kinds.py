@@ -84,3 +84,6 @@ PARTS: dict[str, frozenset[str]] = {
     "trusts": frozenset(("resource-policy",)),
 }
 """``resource-policy``: policies on resources; ``last-accessed`` and ``unused-access``: use of granted services."""
+
+HIDES_NO_ACCESS: dict[str, frozenset[str]] = {"grants": frozenset(("last-accessed", "unused-access"))}
+"""When grants were used."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collectors.github.config import Config
-from collectors.github.kinds import KINDS, PARTS
+from collectors.github.kinds import HIDES_NO_ACCESS, KINDS, PARTS
 from scanner.collect.collector import Target
 from scanner.records import record_id
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Record
 
-__all__ = ["KINDS", "PARTS", "Config", "collect", "permissions", "targets"]
+__all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "permissions", "targets"]
 _HERE = Path(__file__).resolve().parent
 
 

@@ -102,3 +102,19 @@ PARTS: dict[str, frozenset[str]] = {
     "links": frozenset(("github-team", "github-workflow")),
     "secrets": frozenset(("archived-repository", "repository-codespaces-and-agents")),
 }
+
+HIDES_NO_ACCESS: dict[str, frozenset[str]] = {
+    "credentials": frozenset(("gpg-key", "webhook-secret")),
+    "identities": frozenset(("github-user-mfa", "github-webhook")),
+    "secrets": frozenset(
+        (
+            "archived-repository",  # archived repositories run no workflows
+            "github-agents",
+            "github-codespaces",
+            "github-scanning-alert",
+            "repository-codespaces-and-agents",
+        )
+    ),
+}
+"""Workflows receive Actions secrets, and Dependabot's:
+https://docs.github.com/en/actions/reference/security/secrets"""

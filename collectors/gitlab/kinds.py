@@ -79,3 +79,8 @@ PARTS: dict[str, frozenset[str]] = {
     "links": frozenset(("gitlab-pipeline", "gitlab-schedule", "member_of")),
     "secrets": frozenset(("archived-project",)),
 }
+
+HIDES_NO_ACCESS: dict[str, frozenset[str]] = {
+    "identities": frozenset(("gitlab-webhook",)),
+    "secrets": frozenset(("archived-project",)),  # archived projects run no pipelines
+}

@@ -14,7 +14,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scanner.findings import Excess, ExcessStep
-from scanner.kinds import PARTS_ABOUT_USE
 from scanner.records import POWERS, Level, Power, level_of
 
 if TYPE_CHECKING:
@@ -152,7 +151,6 @@ def _graph(tables: Tables, night: dict[str, Any]) -> Graph:
 
 _HIDING = "'identities', 'credentials', 'secrets', 'grants', 'trusts', 'links'"
 """Tables in which what was not listed could be a power, or a way to one."""
-_USE = ", ".join(f"'{part}'" for part in sorted(PARTS_ABOUT_USE))
 
 # What is known of an account: gaps there, and of what it inherits from the accounts above it.
 _ABOVE = """
@@ -161,15 +159,15 @@ _ABOVE = """
         UNION ALL
         SELECT above.account_id, a.parent_id, levels + 1 FROM above JOIN accounts AS a ON a.id = above.ancestor
         WHERE a.parent_id IS NOT NULL AND levels < 32
-    ), around AS (SELECT id FROM near UNION SELECT id FROM compared)
+    ), around AS (SELECT id FROM near UNION SELECT id FROM compared),
+    hiding AS (SELECT account_id, "table" FROM gaps WHERE coalesce(hides_access, true))
 """
 
 _DARK = f"""
     {_ABOVE}
     SELECT i.id FROM identities AS i JOIN around AS n ON n.id = i.id
-    WHERE i.account_id IN (SELECT account_id FROM gaps
-                           WHERE "table" = '*' OR "table" IN ({_HIDING}) AND coalesce(kind, '') NOT IN ({_USE}))
-       OR i.account_id IN (SELECT above.account_id FROM above JOIN gaps AS g ON g.account_id = above.ancestor
+    WHERE i.account_id IN (SELECT account_id FROM hiding WHERE "table" IN ('*', {_HIDING}))
+       OR i.account_id IN (SELECT above.account_id FROM above JOIN hiding AS g ON g.account_id = above.ancestor
                            WHERE g."table" IN ('*', 'secrets'))
     UNION
     SELECT l.source_id FROM links AS l JOIN around AS a ON a.id = l.source_id

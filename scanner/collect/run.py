@@ -21,6 +21,7 @@ from scanner.collect.collector import Run, Target, TargetError, collector_of
 from scanner.collect.failures import Failure, classify_error
 from scanner.collect.listings import ListingRequest, gap, with_coverage
 from scanner.collect.tonight import tonight_of
+from scanner.kinds import declared_by
 from scanner.plugins import after_of, collector_names
 from scanner.records import Coverage, Gap
 from scanner.secrets.detectors import Fingerprint
@@ -43,7 +44,7 @@ from scanner.snapshot import (
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -220,11 +221,12 @@ def collect_target(plan: Planned, folder: Path) -> TargetDone:
         return writer.finish(time.monotonic() - started)
     try:
         collector = collector_of(target.collector)
+        harmless = declared_by(collector).hides_no_access
         records = with_coverage(collector.collect(target, plan.config, run), _asked(target), _classify)
         for record in records:
             if isinstance(record, Coverage) and record.table == "*":
                 continue  # the placeholder of the whole target; its listings have their own rows
-            writer.write(_doubted(record, plan.missing))
+            writer.write(_marked(_doubted(record, plan.missing), harmless))
             if run.stopping.is_set():
                 records.close()
                 failure = Failure(reason="deadline", detail="the run was stopped before this target finished")
@@ -251,6 +253,13 @@ def _doubted(record: Record, missing: str | None) -> Record:
         region=record.region,
     )
     return gap(asked, Failure(reason="truncated", detail=_incomplete(missing)))
+
+
+def _marked(record: Record, harmless: Mapping[str, frozenset[str]]) -> Record:
+    """Mark a gap that hides no permission, as its collector declares. Return other records unchanged."""
+    if isinstance(record, Gap) and record.kind in harmless.get(record.table, ()):
+        return msgspec.structs.replace(record, hides_access=False)
+    return record
 
 
 def _resumable(snapshots: Path, *, resume: bool) -> Path | None:
