@@ -48,7 +48,7 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sign_in(monkeypatch: pytest.MonkeyPatch, sandbox: AwsSandbox) -> None:
-    """Give this process the scanner's environment, and nothing of the machine's own."""
+    """Set the scanner's environment, without the machine's own credentials."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in sandbox.environment().items():

@@ -1,4 +1,4 @@
-"""From a sealed snapshot to findings: what a finding says, owners, addresses, completeness, ids, and bytes."""
+"""From a sealed snapshot to findings: their texts, owners, addresses, completeness, ids, and identical bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may import whom. Read from the source of every file, imports for type checkers and inside functions included."""
+"""Rules for imports, read from the source of every file, including imports for type checkers and inside functions."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ GROUND = (
     "scanner.secrets",
     *(name_of(path) for path in (ROOT / "scanner").glob("*.py") if path.stem != "__init__"),
 )
-"""What everything in the scanner stands on: the files that lie in no room."""
+"""The base modules of the scanner, which are in none of its packages."""
 
 FORBIDDEN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "the scanner finds collectors, reports and the sandbox by name": (

@@ -1,4 +1,4 @@
-"""The AWS collector over the simulated organization: what it finds, what it says it missed, what it never sends."""
+"""The AWS collector on the simulated organization: its records, its gaps, and the calls that it never sends."""
 
 from __future__ import annotations
 
@@ -311,7 +311,7 @@ def test_no_secret_value_leaves_the_collector(night: Night, sandbox: AwsSandbox)
         assert len(planted[secret.id]) == secret.length
     mine = key_id(DEV, "svc-feature-store")
     written = msgspec.json.encode(list(night.all())).decode()
-    assert mine in written  # the public half of a key may be told
+    assert mine in written  # the public part of a key may be stored
     values = {value for value in planted.values() if value != mine}
     values |= {key_secret(DEV, "svc-feature-store"), secret_value("webhook")}
     assert len(values) >= 4

@@ -394,7 +394,7 @@ def test_a_service_linked_role_cannot_be_changed() -> None:
 
 
 def test_new_identities_under_a_boundary_that_limits_them() -> None:
-    """The delegation that AWS documents: whatever is made has the boundary, and nothing takes it away."""
+    """The delegation that AWS documents: every new identity has the boundary, which cannot be removed."""
     policies = [policy("limits", allow("s3:*")), policy("none", allow("*"))]
     actions = ["iam:CreateRole", "iam:AttachRolePolicy", "iam:PutRolePolicy"]
 

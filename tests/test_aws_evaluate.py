@@ -93,7 +93,7 @@ def kept(records: Iterable[Record], folder: Path) -> Iterator[Record]:
 
 
 def judged(records: Iterable[Record]) -> dict[str, Record]:
-    """Return what is judged and not listed: grants, trusts, links that an escalation path shows."""
+    """Return the results of the evaluation: grants, trusts, and links from escalation paths."""
     return {
         record.id: record
         for record in records
@@ -138,7 +138,7 @@ def test_the_order_of_records_does_not_matter(stored: list[Record], sandbox: Aws
 def test_what_the_night_did_not_know_is_not_known_afterwards(
     sandbox: AwsSandbox, tmp_path: Path, calls: tuple[str, ...]
 ) -> None:
-    """One account without its organization, so that it yields what it stands on."""
+    """One account without an organization target, so that it yields the organization's records itself."""
     alone: dict[str, Any] = {"organization": False, "accounts": [PROD], "regions": [REGION]}
     for call in calls:
         sandbox.fail(call, 403)
@@ -251,10 +251,10 @@ def test_every_listing_counts_what_it_gave(night: Night) -> None:
                 continue
             found = len(rows.get(key, ()))
             assert max(counts) <= found <= sum(counts), (target, key, counts, found)
-        # Grants and trusts are judged in one go, whatever kind of policy they come of.
+        # Grants and trusts of all kinds of policies are evaluated together.
         for table in ("grants", "trusts"):
             if (table, None) in told and not any(one[0] == table for one in missing):
                 counts = [count for key, several in told.items() if key[0] == table for count in several]
                 assert sum(counts) == len(rows.get((table, None), ())), (target, table)
-        # Nothing is yielded of which no listing tells.
+        # No record is yielded without a listing that covers it.
         assert {key for key in rows if key[1] is not None and key[0] != "trusts"} <= {*told, *missing}, target

@@ -1,6 +1,6 @@
-"""AWS managed policies come out as a careful reader of them would tell them: level, and the powers that matter.
+"""AWS managed policies get the level and powers that a manual review of them gives.
 
-The documents are those that moto carries; what they are for is told in
+The documents are those in moto; their purpose is documented in
 https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html.
 """
 

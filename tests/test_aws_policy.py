@@ -1,4 +1,4 @@
-"""Policy documents: parsed in every shape, matched and judged as AWS does."""
+"""Policy documents: parsed in every form, matched and evaluated as AWS does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a policy says, it is judged or told to be broken; nothing raises."""
+"""Any policy document is evaluated or reported as broken; none raises."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Answers:
-    """What the server says next: status and body, the last one again and again."""
+    """The server's next answers: status and body; the last one is repeated."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -207,7 +207,7 @@ SUMMARY = b"""<GetAccountSummaryResponse><GetAccountSummaryResult><SummaryMap/><
 def test_sign_in_goes_where_the_configuration_says(
     answers: Answers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, setting: str
 ) -> None:
-    """botocore makes the client that exchanges a workload identity's token itself."""
+    """botocore itself creates the client that exchanges a workload identity's token."""
     (tmp_path / "token").write_text("header.payload.signature")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")

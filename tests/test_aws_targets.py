@@ -1,4 +1,4 @@
-"""Where the AWS collector begins: which accounts, and what it says when it cannot."""
+"""The AWS collector's targets, and its messages if it cannot list them."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def forms(secret: str) -> set[bytes]:
     found = {plain, quote(secret, safe="").encode(), json.dumps(secret)[1:-1].encode(), plain.hex().encode()}
     for shift in range(3):
         packed = base64.b64encode(b"\0" * shift + plain)
-        # Characters at both ends also hold bits of whatever stands beside the secret.
+        # Characters at both ends also contain bits of the text next to the secret.
         inner = packed[(0, 2, 3)[shift] : len(packed) - 4]
         found |= {inner, inner.replace(b"+", b"-").replace(b"/", b"_")}
     return {form for form in found if len(form) >= WINDOW}
@@ -86,7 +86,7 @@ def cells(path: Path) -> Iterator[bytes]:
 
 
 def contents(path: Path) -> Iterator[bytes]:
-    """Yield everything that a file says, decoded as far as its format hides it."""
+    """Yield the content of a file, decoded if its format encodes it."""
     yield from unpacked(path.read_bytes())
     if path.suffix == ".parquet":
         query = f"SELECT to_json(t)::VARCHAR FROM read_parquet('{path}') t"
@@ -157,7 +157,7 @@ def test_the_search_finds_a_secret_that_is_there(wanted: dict[bytes, str], tmp_p
 
 @pytest.fixture(scope="module")
 def held(demo: Demo, wanted: dict[bytes, str]) -> dict[str, set[str]]:
-    """Return what of the secrets, and of the key of fingerprints, stands in each file of the state."""
+    """Return the secrets, and the fingerprint key, that each file of the state contains."""
     key = fingerprint_key(demo)
     sought = wanted | dict.fromkeys(forms(key), key) | {bytes.fromhex(key): key}
     files = [path for path in sorted(demo.folder.rglob("*")) if path.is_file()]

@@ -60,7 +60,7 @@ def call(*arguments: object) -> tuple[int, str, str]:
 
 
 def process(folder: Path, *arguments: object, **environment: str) -> tuple[int, str, str]:
-    """Run a command as a process, where its exit code matters."""
+    """Run a command as a process, to test its exit code."""
     code = "from scanner.command.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, *(str(argument) for argument in arguments)],

@@ -1,4 +1,4 @@
-"""with_coverage keeps what came, says what did not, and never lets an exception pass."""
+"""with_coverage keeps the records, reports what is missing, and never raises."""
 
 from __future__ import annotations
 

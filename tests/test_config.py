@@ -1,4 +1,4 @@
-"""config.yaml: what is wrong with it is told with its place and what would be right."""
+"""config.yaml: problems are reported with their position and the correction."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ def test_what_is_no_reference_is_refused(text: str) -> None:
         SecretRef(text)
 
 
-# The JSON schema is what editors show: it must say of a file what `load` says.
+# Editors use the JSON schema: it must accept and reject the same files as `load`.
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 

@@ -300,7 +300,7 @@ def test_neither_records_nor_memory_hold_a_value_or_a_text(
 
 
 def test_what_was_deleted_last_is_seen_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The list that held it is told complete by the same name, so that its findings resolve."""
+    """Its list is reported as complete under the same name, so that its findings are resolved."""
 
     def listings(records: list[Record]) -> set[str]:
         return {

@@ -1,4 +1,5 @@
-"""Whatever GitHub's own descriptions allow is read: nulls, fields left out, empty lists, every word of an enumeration.
+"""Everything that GitHub's own descriptions allow can be read: nulls, missing fields, empty lists, every enumeration
+value.
 
 The sandbox tells one consistent story; this server tells none. Each answer is drawn at random from the published
 OpenAPI and GraphQL descriptions, and no answer that they allow may be called malformed or be a bug of ours.

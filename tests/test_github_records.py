@@ -1,4 +1,4 @@
-"""One organization with one of everything: what goes in, and the records that come out."""
+"""One organization with one object of every kind, and the records that it must give."""
 
 from __future__ import annotations
 
@@ -673,5 +673,5 @@ def test_repositories_are_chosen_by_name(monkeypatch: pytest.MonkeyPatch, tmp_pa
         )
         asked = [call.path for call in sandbox.log if "/repos/acme/app" in call.path]
     assert not asked
-    # That it exists is told: a trust in it is no trust in a repository that is gone.
+    # Its existence is reported: a trust in it is not a trust in a deleted repository.
     assert [type(row) for row in records if row.account_id == "github:repo:11"] == [r.Account]

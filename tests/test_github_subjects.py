@@ -1,4 +1,4 @@
-"""What the subjects of workflow tokens begin with, as GitHub tells it over HTTP: with names, with ids, by template."""
+"""Prefixes of workflow tokens' subjects, as GitHub's API reports them: with names, with ids, by template."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def subjects(sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, folder: Pa
     [
         (Subject(), None, [NAMES]),
         (Subject(immutable=True), None, [IDS]),
-        # Young repositories have ids although the setting says no: the prefix is the surer word.
+        # New repositories have ids although the setting says no: the prefix is more reliable.
         (Subject(immutable=True, opted_in=False), None, [IDS]),
         (Subject(use_default=True, claims=("actor",)), None, [NAMES]),
         (Subject(use_default=False), Subject(claims=("repository_owner", "context")), [OWNER]),

@@ -107,7 +107,7 @@ def test_what_cannot_be_entered_is_one_gap_for_everything(
 ) -> None:
     with GitLabSandbox() as sandbox:
         sandbox.fail(route, trouble)
-        # Whether or not the configuration says that there is an instance to be read.
+        # Whether or not the configuration includes the instance.
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
     whole = [row for row in gaps(records) if row.table == "*"]
     assert [row.call for row in whole] == [route]

@@ -65,7 +65,7 @@ def where(row: Weakness) -> str | None:
 
 
 class Night:
-    """What a night says of shop's pipeline, and what was asked for."""
+    """The records of shop's pipeline in one night, and the requests sent."""
 
     def __init__(self, records: list[Record], log: list[str]) -> None:
         self.records = [row for row in records if row.account_id == f"gitlab:project:{SHOP}"]
@@ -356,7 +356,7 @@ def test_addresses_and_templates_are_known_by_what_gitlab_merged_and_never_fetch
     found = night(instance)
     assert found.secrets == [("DB_PASSWORD", REMOTE)]
     assert [row.environments for row in found.identities] == [["kit"]]
-    # Who includes kit stands in a file that was not read.
+    # The file that includes kit was not read.
     assert found.problems == {("unpinned-images", REMOTE), ("unpinned-include", REMOTE)}
     assert {place for place, _ in found.unresolved} == {".gitlab-ci.yml:2"}
     assert not found.gaps(INCLUDED)
@@ -530,7 +530,7 @@ def test_a_definition_in_another_project_is_read_from_there(night: _Collects) ->
         "project_path:lantern/shop:ref_type:branch:ref:*",
         "project_path:lantern/shop:ref_type:tag:ref:*",
     ]
-    # Whoever may push there changes this pipeline.
+    # Anyone who may push there can change this pipeline.
     assert found.problems == {("unpinned-include", "ci/shop.yml@partner/pipes:1")}
     assert not gaps(found.records)
     assert not found.asked("ci/lint")

@@ -1,6 +1,6 @@
-"""GitLab's merging and our own say the same of a pipeline, and of where its parts stand.
+"""GitLab's merge and our own agree on a pipeline and on the origin of its parts.
 
-Pipelines of several files are made by chance. What the simulated GitLab makes of one, placed in its files, is
+Pipelines of several files are generated at random. The merge by the simulated GitLab, located in its files, is
 compared with what the files give when nobody merged them.
 """
 
@@ -33,7 +33,7 @@ FP = Fingerprint(b"test-key")
 
 
 class Files:
-    """Hands out the files of an instance: local ones, and those of lantern/pipes."""
+    """Returns the files of an instance: local ones, and those of lantern/pipes."""
 
     def __init__(self, instance: Instance, *, merged: bool) -> None:
         self._instance = instance
@@ -157,10 +157,10 @@ class Maker:
 
 
 def facts(definition: Definition) -> dict[str, set[str]]:
-    """Return what a definition says, each with file and line."""
+    """Return the facts of a definition, each with file and line."""
 
     def told(field: str, one: msgspec.Struct, line: int) -> str:
-        # A value that several jobs take over is told of one of them.
+        # A value that several jobs inherit is reported for one of them.
         bare = msgspec.structs.replace(one, line=0, **{"job": None} if field == "hard_coded" else {})
         return f"{definition.where(line)} {msgspec.json.encode(bare).decode()}"
 

@@ -195,7 +195,7 @@ def test_a_project_that_changed_visibly_is_asked_again(
 def test_what_nothing_shows_is_found_when_its_turn_comes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """GitLab shows of a value, a key or a webhook nothing that changes with it."""
+    """A change of a value, a key or a webhook changes nothing else that GitLab shows."""
     with GitLabSandbox(instance=acme()) as sandbox:
         options = rotating(sandbox, monkeypatch)
         collected(options, run(tmp_path))
@@ -332,7 +332,7 @@ def test_a_text_is_fetched_once_and_again_when_it_changed_or_includes_others(
         collected(options, run(tmp_path))
         assert sandbox.calls[LINT] == 1
         assert texts(sandbox) == (1, 1)
-        # Nothing else changed here: what is included is taken as it was.
+        # Nothing else changed here: the includes are carried forward.
         collected(options, run(tmp_path, 1))
         assert sandbox.calls[LINT] == 0
         assert texts(sandbox) == (1, 0)

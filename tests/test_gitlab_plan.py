@@ -1,4 +1,4 @@
-"""What is asked of a hundred projects at once, what of each, and that an empty answer is believed only where it is told."""
+"""Requests for a hundred projects at once and for each one; an empty answer is trusted only if it is reliable."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ EACH = {
     "pipeline_schedules": 10,
     "pipeline_schedules/:schedule_id": 10,
 }
-"""Requests by list of 200 projects, of which 20 are archived. Nothing else is asked of a project."""
+"""Requests by list for 200 projects, 20 of them archived. No other request is sent for a project."""
 BY_GRAPHQL = [
     "access_tokens",
     "approval_rules",
@@ -59,7 +59,7 @@ BY_GRAPHQL = [
     "triggers",
     "variables",
 ]
-"""Lists of a project that REST is not asked for where GraphQL tells that they are empty, or all that they hold."""
+"""Lists of a project that are not read by REST if GraphQL returns them or shows that they are empty."""
 
 
 def each(sandbox: GitLabSandbox) -> dict[str, int]:
@@ -71,7 +71,7 @@ def each(sandbox: GitLabSandbox) -> dict[str, int]:
 
 
 def untimed(records: list[Record]) -> set[bytes]:
-    """Records as text, without the time at which a trigger was made: only REST tells it."""
+    """Records as text, without the creation time of triggers, which only REST returns."""
     return {
         msgspec.json.encode(
             msgspec.structs.replace(row, created_at=None)
@@ -83,7 +83,7 @@ def untimed(records: list[Record]) -> set[bytes]:
 
 
 def rich() -> Instance:
-    """Lantern's GitLab, with one of everything that GraphQL writes in its own way."""
+    """Lantern's GitLab, with one object of each kind that GraphQL formats differently."""
     instance = build()
     base = f"/projects/{RISK}"
     instance.lists[f"{base}/protected_branches"] = [
@@ -198,10 +198,10 @@ def test_a_lesser_role_is_told_every_list_that_it_may_not_read(
     with GitLabSandbox(instance=build_large(120, people=3)) as sandbox:
         token = sandbox.make_token("developer", 1000, DEVELOPER)
         records = collected(config(sandbox, monkeypatch, token=token, workers=8), run(tmp_path))
-        # Nothing tells that a project has none of these, so each of the 108 that are not archived is asked.
+        # Nothing shows that a project has none of these, so each of the 108 active ones is read.
         for name in BY_GRAPHQL:
             archived = 12 if name in {"members", "access_tokens"} else 0
-            # How many schedules there are is a number for whoever may see them, an error for others.
+            # The number of schedules is visible to users who may read them, and an error for others.
             asked = 6 if name == "pipeline_schedules" else 108 + archived
             assert each(sandbox)[name] == asked, name
     denied = {
@@ -278,7 +278,7 @@ def test_a_query_that_is_too_much_for_one_project_is_left_to_rest(
         sandbox.complexity = 5
         records = collected(config(sandbox, monkeypatch, token=sandbox.owner_token), run(tmp_path))
         assert {each(sandbox)[name] for name in BY_GRAPHQL} == {4}
-    # The list of runners is one project's no more than the others': it is too much, and a Gap.
+    # The list of runners belongs to no single project: it is too complex, and becomes a Gap.
     assert {row.kind for row in gaps(records) if row.call.startswith("POST")} == {
         "gitlab-runner",
         "runner-exposure",

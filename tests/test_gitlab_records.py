@@ -620,7 +620,7 @@ def test_an_older_gitlab_is_read_by_rest(
         old.never_expires,
         old.owner,
     )
-    # Only REST tells when a trigger was made; only GraphQL can leave its token out.
+    # Only REST returns the creation time of a trigger; only GraphQL can leave out its token.
     assert new.created_at is None
     assert old.created_at is not None
 

@@ -1,4 +1,4 @@
-"""What GraphQL's answer about one project tells, and what it does not: then REST is asked."""
+"""What follows from GraphQL's answer about one project, and what must be read by REST."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ def rule(*push: Mapping[str, Any]) -> dict[str, Any]:
         ({"clusterAgents": nodes({"id": "1", "tokens": nodes(more=True)})}, "agents", None),
         ({"approvals": nodes(demand(None, "All branches", 2), demand(None, "All protected branches"))}, "approvals", 2),
         ({"approvals": nodes(demand(None, "All protected branches", 1, 3), demand(7, "main", 2))}, "approvals", 3),
-        # Those of other branches guard nothing here.
+        # Rules of other branches do not count here.
         ({"approvals": nodes(demand(7, "ma*", 2), demand(8, "release", 5))}, "approvals", 2),
         ({"approvals": nodes(demand(8, "release", 5))}, "approvals", 0),
-        # Whether it is for every merge request, or for what a scan found, is not told.
+        # GraphQL does not show whether it applies to every merge request or only to scan findings.
         ({"approvals": nodes(demand(None, "All branches", 2, kind="REPORT_APPROVER"))}, "approvals", None),
         ({"approvals": nodes({"approvalRules": nodes({"approvalsRequired": 2})})}, "approvals", None),
         ({"approvals": nodes({"approvalRules": None})}, "approvals", None),
         ({"branches": nodes({"id": None, "name": "All branches", "branchProtection": None})}, "branches", []),
         ({"branches": nodes(rule(level(40, "Maintainers")))}, "branches", [rule(level(40, "Maintainers"))]),
-        # Somebody who is withheld looks like a role, but for the name; and a name may pretend to be a role's.
+        # A withheld user looks like a role, except for the name, and a user's name can be that of a role.
         ({"branches": nodes(rule(level(40, "Finn Data", user=None)))}, "branches", None),
         ({"branches": nodes(rule(level(40, "No one", user=None)))}, "branches", None),
         ({"branches": nodes(rule(level(40, "Maintainers"), level(40, "x", group={"id": "gid://gitlab/Group/9"})))},

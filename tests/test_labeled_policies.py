@@ -1,4 +1,4 @@
-"""How many of the published ways to more permissions are found, and how many safe look-alikes are told as one."""
+"""How many published privilege escalation paths are found, and how many safe look-alikes are reported as one."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def account_of(case: Shape, **more: Any) -> Any:
 
 
 def gains(found: list[Record]) -> bool:
-    """Return whether the subject is told as an administrator, or as one who can become more or somebody strong."""
+    """Return whether the subject is reported as an administrator, or as able to escalate its privileges."""
     strong = {one.identity_id for one in found if isinstance(one, Grant) and one.level == "admin"}
     mine = [one for one in found if isinstance(one, Grant) and one.identity_id.endswith("SUBJECT")]
     if any(one.level in {"admin", "escalation"} for one in mine):
@@ -173,7 +173,7 @@ def gains(found: list[Record]) -> bool:
 
 
 def lets_in(case: Shape) -> bool:
-    """Return whether a trust is told as too wide: from medium on, or as a service that may be led astray."""
+    """Return whether a trust is reported as too broad: medium or higher, or as a confused deputy."""
     can_write = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}
     found = trusts(
         facts(

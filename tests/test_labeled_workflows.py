@@ -1,4 +1,4 @@
-"""Labeled definitions after public corpora: every planted weakness is told, and no look-alike is.
+"""Labeled definitions after public corpora: every planted weakness is reported, and no look-alike is.
 
 The cases were written for this project; ``source`` in each file of ``tests/data/labeled_workflows`` names the
 public material whose labels they follow. Print recall and false alarms by code with
@@ -38,7 +38,7 @@ class Case:
         self.vulnerable = vulnerable
 
     def found(self) -> set[str]:
-        """Return the codes that the parser tells."""
+        """Return the codes that the parser reports."""
         return {problem.code for problem in parse(self.path, self.text, FP, owner="lanternpay").problems}
 
 

@@ -1,4 +1,4 @@
-"""A permission that is taken away resolves nothing: night 1 sees everything, night 2 is the same world, less one right.
+"""Revoking a permission resolves nothing: night 1 sees everything, night 2 the same data with one permission less.
 
 Each night is collected by the real collectors over HTTP and analyzed by the rules that found something on night 1.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LATER = FIRST_NIGHT + timedelta(hours=1)
-"""The second night; so near that nothing grows old in between."""
+"""The second night, shortly after the first, so that no age threshold is crossed."""
 GITHUB_KEY = "TEST_ALL_CLEAR_GITHUB_KEY"
 GITLAB_TOKEN = "TEST_ALL_CLEAR_GITLAB_TOKEN"
 

@@ -1,4 +1,4 @@
-"""Who is told after a night: the webhook, the dead-man ping, Prometheus. Real HTTP against a server on loopback."""
+"""Notifications after a night: the webhook, the heartbeat, Prometheus. Real HTTP against a server on loopback."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ jobs:
 
 
 class Listener:
-    """A server that keeps what it is told."""
+    """A server that records requests."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str, Any]] = []

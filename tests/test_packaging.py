@@ -1,4 +1,4 @@
-"""The wheel holds everything that the command needs, and nothing else; an installation of it works."""
+"""The wheel contains everything that the command needs, and nothing else; an installation of it works."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ CONDITIONS: list[tuple[str, dict[str, Any] | None, str | None]] = [
     (MAIN, equal(HEAD) | {"StringLike": {"sts:RoleSessionName": "gh-*"}}, SURE),
     (MAIN, equal(HEAD) | {"DateLessThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}, NOT),
     (MAIN, equal(HEAD) | {"StringEquals": {f"{G}:sub": "repo:acme/${aws:PrincipalTag/app}:x"}}, SOME),
-    # Audiences: whoever asks chooses, where no login tells which one it asks for.
+    # Audiences: the caller chooses, unless a login names the requested one.
     (MAIN, {"StringEquals": {f"{G}:aud": ["x", "y"], f"{G}:sub": HEAD}}, SURE),
     (LOGIN, {"StringEquals": {f"{G}:aud": ["x", "y"], f"{G}:sub": HEAD}}, NOT),
     (LOGIN, {"StringEquals": {f"{G}:aud": ["x", "sts.amazonaws.com"], f"{G}:sub": HEAD}}, SURE),
@@ -156,7 +156,7 @@ CONDITIONS: list[tuple[str, dict[str, Any] | None, str | None]] = [
     (PULL, like("repo:acme/app:ref:*"), NOT),
     (PULL, {"StringLike": {f"{G}:repository": "acme/*", f"{G}:ref": "refs/heads/main"}}, NOT),
     (PULL, {"StringLike": {f"{G}:repository": "acme/*", f"{G}:ref": "refs/pull/*"}}, SURE),
-    # A job with an environment has that in its subject, and nothing else.
+    # The subject of a job with an environment names only the environment.
     (PROD, equal(HEAD), NOT),
     (PROD, equal("repo:acme/app:environment:production"), SURE),
     (PROD, equal("repo:acme/app:environment:staging"), NOT),
@@ -280,7 +280,7 @@ ANYONE_WEB = {"Effect": "Deny", "Principal": "*", "Action": WEB}
 
 
 TOGETHER: list[tuple[list[dict[str, Any]], str | None]] = [
-        # One statement that lets in is enough; one that denies wins over all.
+        # One allowing statement is sufficient; one deny overrides all.
         ([statement(like("repo:evil/*")), statement(like("repo:acme/*"))], SURE),
         ([statement(like("repo:acme/*")), ANYONE_WEB], NOT),
         ([statement(like("repo:acme/*")), ANYONE_WEB | {"Action": "sts:*"}], NOT),

@@ -1,4 +1,4 @@
-"""What `sandbox/planted.yaml` says of GitHub is there: every planted fact and every look-alike can be looked up."""
+"""Every planted fact and look-alike that `sandbox/planted.yaml` lists for GitHub exists in the sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Since when each thing is known, and which are gone: nothing is gone on a night that did not look."""
+"""First-seen and removal dates: nothing is removed on a night that did not list it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every example of every rule, the conventions over all rules, and what a wrong rule file is told."""
+"""Every example of every rule, the conventions over all rules, and the messages for invalid rule files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The AWS sandbox, asked by real boto3 clients: what it says fits AWS's own models, and is the same every time."""
+"""The AWS sandbox, used with real boto3 clients: answers match AWS's own models and are deterministic."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def _observed(sandbox: AwsSandbox) -> dict[str, Any]:
 
 
 def _functions(sandbox: AwsSandbox, account: str) -> int | str:
-    """Return how many functions a scanner sees, or what it is told."""
+    """Return the number of functions that a scanner sees, or the error."""
     try:
         return len(asked(sandbox, account, "lambda").list_functions()["Functions"])
     except ClientError as error:
@@ -193,7 +193,7 @@ def test_settings_are_those_of_the_collector(nights: dict[int, dict[str, Any]]) 
 
 
 def test_the_same_every_time(nights: dict[int, dict[str, Any]]) -> None:
-    """Ids and dates depend on nothing but the description: another sandbox gives the same graph."""
+    """Ids and dates depend only on the description: another sandbox gives the same graph."""
     with AwsSandbox() as sandbox:
         build(sandbox, 1)
         again = {account: graph(sandbox, account) for account in (MANAGEMENT, PROD, DEV)}

@@ -1,4 +1,4 @@
-"""The simulated GitHub answers as GitHub's own descriptions say, and refuses as GitHub refuses."""
+"""The simulated GitHub follows GitHub's own descriptions, and refuses requests as GitHub does."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ORG = "lanternpay"
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[GitHubSandbox]:
-    # Asking for everything takes more than the 900 requests that GitHub allows in a minute.
+    # Reading everything takes more than the 900 requests that GitHub allows per minute.
     with GitHubSandbox(limits=GitHubLimits(rest_points=100_000)) as sandbox:
         yield sandbox
 

@@ -229,7 +229,7 @@ def objects(value: Any, where: str = "") -> Iterator[tuple[str, Json]]:
 
 
 OPEN = {".default_branch_protection_defaults", ".groups[].default_branch_protection_defaults"}
-"""Objects of which the description says nothing."""
+"""Objects that the description does not define."""
 
 
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if "/files/" not in name])

@@ -1,4 +1,4 @@
-"""``python -m sandbox serve``: one line of JSON says all that a client needs, and a signal ends it."""
+"""``python -m sandbox serve``: one line of JSON has everything that a client needs, and a signal ends it."""
 
 from __future__ import annotations
 

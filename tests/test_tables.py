@@ -1,4 +1,4 @@
-"""The locked-down DuckDB: every name stands for one thing, and rows go in as they are."""
+"""The locked-down DuckDB: every name has one definition, and rows are stored unchanged."""
 
 from __future__ import annotations
 

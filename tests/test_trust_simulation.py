@@ -1,4 +1,4 @@
-"""Tokens against trusts: exact, by pattern, refused, or not to be judged."""
+"""Tokens evaluated against trusts: exact, by pattern, refused, or unknown."""
 
 from __future__ import annotations
 

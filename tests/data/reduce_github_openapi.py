@@ -32,9 +32,8 @@ TEXTS = {"description", "title", "example", "examples", "externalDocs", "depreca
 
 
 def plain(schema: Any, *, properties: bool = False) -> Any:
-    """Return a schema as JSON Schema: no texts, no vendor extensions, ``null`` spelt out.
-
-    ``properties`` tells that the keys are names, not keywords.
+    """Return a schema as JSON Schema: no texts, no vendor extensions, ``null`` as a type. ``properties``: the keys are
+    names, not keywords.
     """
     if isinstance(schema, list):
         return [plain(one) for one in schema]
