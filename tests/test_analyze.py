@@ -227,7 +227,7 @@ def test_owners_are_inherited_from_the_nearest_account_that_has_one(tmp_path: Pa
     assert "in-account-3" not in findings(tmp_path, 1, "identity-without-owner")
 
 
-def test_an_ownership_file_without_its_columns_is_told(tmp_path: Path) -> None:
+def test_an_ownership_file_without_its_columns_is_reported(tmp_path: Path) -> None:
     owners = tmp_path / "owners.csv"
     owners.write_text("match,team\nx,y\n", encoding="utf-8")
     run_id = seal_night(tmp_path, 1, everything())

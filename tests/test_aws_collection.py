@@ -93,7 +93,7 @@ def test_no_listing_failed_by_a_bug(night: Night) -> None:
     assert [(gap.call, gap.detail) for gap in night.gaps() if gap.reason == "bug"] == []
 
 
-def test_what_was_refused_is_told_with_the_permission_that_it_takes(
+def test_what_was_refused_is_reported_with_the_permission_that_it_takes(
     night: Night, sandbox: AwsSandbox, calls: dict[str, int]
 ) -> None:
     refused = [(account, action) for account, actions in sandbox.deny.items() for action in actions]
@@ -318,7 +318,7 @@ def test_no_secret_value_leaves_the_collector(night: Night, sandbox: AwsSandbox)
     assert [value for value in values if value in written] == []
 
 
-def test_policies_are_judged(night: Night) -> None:
+def test_policies_are_evaluated(night: Night) -> None:
     grants = [record for record in night.by_target[PROD] if table_of(record) == "grants"]
     trusts = [record for record in night.by_target[PROD] if table_of(record) == "trusts"]
     assert grants

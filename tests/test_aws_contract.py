@@ -60,7 +60,7 @@ def test_a_report_that_is_cut_off_is_no_empty_report(sandbox: AwsSandbox, tmp_pa
     assert ("credentials", "access-key") not in covered
 
 
-def test_a_run_that_is_told_to_stop_ends_with_gaps(sandbox: AwsSandbox, tmp_path: Path) -> None:
+def test_a_run_that_must_stop_ends_with_gaps(sandbox: AwsSandbox, tmp_path: Path) -> None:
     import collectors.aws as aws
     from tests.aws_night import config_of, run_of
 

@@ -368,7 +368,7 @@ def test_links_are_few() -> None:
     assert 1 <= len(links(of)) <= 5
 
 
-def test_an_own_path_is_told_as_a_grant() -> None:
+def test_an_own_path_is_reported_as_a_grant() -> None:
     of = facts(users=[user(HOLDER, allow("iam:PutUserPolicy", arn("user", "${aws:username}")))])
     told = {one.role: one for one in grants(of, HOLDER)}
     own = told["escalation:iam-put-user-policy"]

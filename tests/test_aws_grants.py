@@ -60,7 +60,7 @@ def managed_grants() -> dict[str, Grant]:
     }
 
 
-def test_every_policy_of_aws_is_judged() -> None:
+def test_every_policy_of_aws_is_evaluated() -> None:
     found = managed_grants()
     assert len(MANAGED) > 1000
     missing = set(MANAGED) - set(found)
@@ -74,7 +74,7 @@ def test_every_policy_of_aws_is_judged() -> None:
     assert all(grant.why and grant.resource for grant in found.values())
 
 
-def test_nobody_is_told_to_edit_a_policy_of_aws() -> None:
+def test_nobody_is_reported_to_edit_a_policy_of_aws() -> None:
     fixes = {grant.role: grant.fix for grant in managed_grants().values() if grant.fix is not None}
     assert len(fixes) > 1000
     assert [
@@ -175,7 +175,7 @@ def test_powers_are_what_is_left_after_denies_and_limits() -> None:
     assert grants(facts(users=[user("u", both, deny("*"))]), "u") == []
 
 
-def test_conditions_are_told() -> None:
+def test_conditions_are_reported() -> None:
     phone = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
     grant = only(facts(users=[user("u", allow("s3:GetObject", Condition=phone))]), "u")
     assert grant.conditional is True
@@ -403,7 +403,7 @@ def test_a_broken_resource_policy_is_a_gap() -> None:
     assert {(one.table, one.reason) for one in found} == {("grants", "malformed"), ("trusts", "malformed")}
 
 
-def test_an_administrator_on_a_condition_is_told_once() -> None:
+def test_an_administrator_on_a_condition_is_reported_once() -> None:
     phone = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
     of = facts(users=[user("u", allow("*", Condition=phone)), user("v"), user("w")])
     (grant,) = grants(of, "u")
@@ -413,7 +413,7 @@ def test_an_administrator_on_a_condition_is_told_once() -> None:
     assert "escalation:iam-put-user-policy" in {one.role for one in grants(free, "u")}
 
 
-def test_a_path_over_several_users_is_told_once() -> None:
+def test_a_path_over_several_users_is_reported_once() -> None:
     held = allow(["iam:PutUserPolicy", "iam:CreateAccessKey"], arn("user", "app-*"))
     of = facts(users=[user("app-one"), user("app-two")], roles=[role("r", held)])
     found = records(of)

@@ -208,7 +208,7 @@ def test_a_pipeline_deploys_what_its_actions_name(
     }
 
 
-def test_more_resources_than_the_limit_are_told(
+def test_more_resources_than_the_limit_are_reported(
     sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign_in(monkeypatch, sandbox)
@@ -268,7 +268,7 @@ def listed(*identities: Identity) -> ListedPrincipals:
     )
 
 
-def test_regions_that_cannot_be_listed_are_told_for_all_that_is_in_them(
+def test_regions_that_cannot_be_listed_are_reported_for_all_that_is_in_them(
     sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign_in(monkeypatch, sandbox)

@@ -131,7 +131,7 @@ def test_a_role_that_only_reads_weighs_less() -> None:
     assert [found.severity for found in trusts(facts(roles=[reading]))] == ["low"]
 
 
-def test_the_value_to_pin_is_told() -> None:
+def test_the_value_to_pin_is_reported() -> None:
     assert oidc(GITHUB, sub("repo:acme/app:*")).fix == (
         f'Pin StringEquals "{GITHUB}:sub": "repo:acme/app:environment:ENVIRONMENT", '
         'or "repo:acme/app:ref:refs/heads/main".'

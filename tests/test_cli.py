@@ -213,7 +213,7 @@ def test_prune_lists_before_it_deletes(state: Path) -> None:
     assert (code, out.split(":")[0]) == (0, f"run {SECOND}")
 
 
-def test_a_tampered_snapshot_is_told_by_every_command_that_reads_it(state: Path) -> None:
+def test_a_tampered_snapshot_is_reported_by_every_command_that_reads_it(state: Path) -> None:
     path = next((state / "snapshots" / SECOND / "identities").glob("aws-2*.parquet"))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -226,7 +226,7 @@ def test_a_tampered_snapshot_is_told_by_every_command_that_reads_it(state: Path)
 
 
 @pytest.mark.parametrize("text", ["{", '{"schema_version": 1}', ""])
-def test_a_damaged_manifest_is_told(state: Path, text: str) -> None:
+def test_a_damaged_manifest_is_reported(state: Path, text: str) -> None:
     (state / "snapshots" / SECOND / "manifest.json").write_text(text)
     code, _, err = call("verify", "--state", state)
     assert code == Exit.INTERNAL
@@ -305,7 +305,7 @@ def test_check_config_says_where_an_exception_is_wrong(state: Path) -> None:
     assert call("analyze", "--config", state / "config.yaml")[0] == 0
 
 
-def test_a_secret_that_is_missing_is_told_and_nothing_seen_is_not_called_clean(tmp_path: Path) -> None:
+def test_a_secret_that_is_missing_is_reported_and_nothing_seen_is_not_called_clean(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     section = {
         "organizations": ["acme"],

@@ -100,11 +100,11 @@ GITHUB = "collectors:\n  github:\n    organizations: [acme]\n"
         ("a: &a\n  b: *a\n", "2:3: nested too deeply"),
     ],
 )  # fmt: skip
-def test_a_problem_is_told_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
+def test_a_problem_is_reported_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
     assert problems(tmp_path, text) == [problem]
 
 
-def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     text = "collectors:\n  aws: {regions: 1}\n  github: {}\nlimits: {threads: 0}\nstat: x\n"
     assert [problem.split(": ")[1] for problem in problems(tmp_path, text)] == [
         "collectors.aws.regions",
@@ -134,7 +134,7 @@ def test_a_file_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
         load(tmp_path / "nothing.yaml")
 
 
-def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
+def test_bytes_that_are_no_text_are_reported(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_bytes(b"state: \xff\xfe\n")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load(tmp_path / "config.yaml")
@@ -150,7 +150,7 @@ def test_keys_without_a_value_are_the_default(tmp_path: Path) -> None:
     assert loaded.settings == load(given(tmp_path, AWS)).settings
 
 
-def test_a_custom_rule_that_is_wrong_is_told_with_its_own_place(tmp_path: Path) -> None:
+def test_a_custom_rule_that_is_wrong_is_reported_with_its_own_place(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "my-rule.yaml").write_text("titel: x\n")
     with pytest.raises(ConfigError) as caught:

@@ -292,6 +292,6 @@ def test_two_files_of_one_folder_stay_apart(tmp_path: Path, run: Run) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_a_missing_folder_is_told(tmp_path: Path, run: Run) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path, run: Run) -> None:
     with pytest.raises(TargetError, match="not a readable folder or file"):
         list(targets(Config(paths=[tmp_path / "none"]), run))

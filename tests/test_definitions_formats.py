@@ -117,7 +117,7 @@ def test_gitlab_static_login_and_look_alike() -> None:
     assert plain.problems == []
 
 
-def test_gitlab_extends_that_is_elsewhere_is_told() -> None:
+def test_gitlab_extends_that_is_elsewhere_is_reported() -> None:
     found = read(".gitlab-ci.yml", "a:\n  extends: .hidden\n  script: x\nb:\n  trigger: lantern/other\n")
     assert found.unresolved == [
         Unresolved(line=1, what="`a` extends .hidden, which is not in this file"),

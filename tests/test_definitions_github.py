@@ -307,7 +307,7 @@ def test_logins_say_whom_they_ask_for() -> None:
     ]
 
 
-def test_hard_coded_values_are_told_by_line_and_never_kept() -> None:
+def test_hard_coded_values_are_reported_by_line_and_never_kept() -> None:
     key = "AKIA" + "QWERTYUIOPASDFGH"
     found = workflow(
         job(

@@ -210,7 +210,7 @@ def test_includes_that_cannot_be_read_are_gaps(tmp_path: Path) -> None:
     assert len({row.id for row in found}) == len(found)
 
 
-def test_a_file_that_fails_in_two_pipelines_is_told_once(tmp_path: Path) -> None:
+def test_a_file_that_fails_in_two_pipelines_is_reported_once(tmp_path: Path) -> None:
     found = scan(
         tmp_path,
         {
@@ -442,7 +442,7 @@ def test_no_file_takes_for_ever() -> None:
     assert len(found.unresolved) == 200
 
 
-def test_an_address_shows_no_secret_and_the_secret_is_told() -> None:
+def test_an_address_shows_no_secret_and_the_secret_is_reported() -> None:
     address = "https://ci:Zx81-unguessable@example.org/ci.yml?private_token=glpat-AbCdEfGhIjKlMnOpQrSt"
     found = read(f"include:\n  - remote: {address}\na: {{script: [x]}}\n")
     assert [(one.name, one.line) for one in found.hard_coded] == [("include", 2)]

@@ -18,7 +18,7 @@ def read(source: str) -> Definition:
     return parse("Jenkinsfile", source, FP)
 
 
-def test_strings_and_comments_are_told_apart() -> None:
+def test_strings_and_comments_are_distinguished() -> None:
     source = "a 'x/*.jar' // one\nb \"**/y\" /* 'two' */ c '''t\"h''' d \"https://z\""
     text = without_comments(source)
     assert [found.value for found in strings(text)] == ["x/*.jar", "**/y", 't"h', "https://z"]

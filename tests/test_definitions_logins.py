@@ -155,7 +155,7 @@ def test_gitlab_variables_that_only_look_like_the_platforms() -> None:
     assert found.variables == []
 
 
-def test_gitlab_values_of_matrices_rules_and_templates_are_judged_once() -> None:
+def test_gitlab_values_of_matrices_rules_and_templates_are_evaluated_once() -> None:
     found = gitlab(
         f".t: {{variables: {{DB_PASSWORD: {PASSWORD}}}}}\na: {{extends: .t, script: x}}\nb: {{extends: .t, script: x}}\n"
         f"c:\n  parallel: {{matrix: [{{API_TOKEN: [{PASSWORD}x], REGION: [eu]}}]}}\n  script: x\n"

@@ -144,7 +144,7 @@ def test_the_identity_of_a_workflow() -> None:
     assert (found.runner, found.environment, found.enabled) == ("self-hosted", "production", None)
 
 
-def test_default_permissions_are_told() -> None:
+def test_default_permissions_are_reported() -> None:
     source = "on: push\njobs: {a: {runs-on: ubuntu-24.04, steps: [{run: x}]}}\n"
     assert identity(source).permissions == ["default"]
 

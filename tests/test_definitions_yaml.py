@@ -83,7 +83,7 @@ def test_tags_are_kept_and_never_constructed() -> None:
     assert text(node.get("c")) == "d"
 
 
-def test_duplicate_keys_are_kept_and_told() -> None:
+def test_duplicate_keys_are_kept_and_reported() -> None:
     document = read("a: 1\nb: 2\na: 3\nc: {x: 1, x: 2}\n")[0]
     node = mapping(document.root)
     assert text(node.get("a")) == "3"
@@ -109,7 +109,7 @@ def test_documents_are_read_one_by_one() -> None:
     assert read("") == []
 
 
-def test_tabs_are_repaired_and_told() -> None:
+def test_tabs_are_repaired_and_reported() -> None:
     document = read("a:\n\tb: 1\n")[0]
     assert document.repaired
     assert text(mapping(mapping(document.root).get("a")).get("b")) == "1"

@@ -300,7 +300,7 @@ def test_every_token_has_the_signs_that_are_looked_for_first() -> None:
             assert found.looks_like == looks_like
 
 
-def test_ten_megabytes_are_judged_in_time() -> None:
+def test_ten_megabytes_are_evaluated_in_time() -> None:
     assert inspect("x", "aA1+" * 2_500_000, FP) is None
     assert inspect("x", "a" * 10_000_000, FP) is None
     assert inspect("x", "://" * 3_000_000, FP) is None

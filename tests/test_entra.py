@@ -270,7 +270,7 @@ def test_a_delegated_permission_is_never_an_administrators_and_another_apis_is_u
     )
 
 
-def test_a_custom_role_is_judged_by_its_actions_and_an_unknown_privileged_one_is_never_harmless() -> None:
+def test_a_custom_role_is_evaluated_by_its_actions_and_an_unknown_privileged_one_is_never_harmless() -> None:
     update = ["microsoft.directory/applications/credentials/update"]
     assert powers.of_role("custom", update, privileged=None).powers == ("become-other",)
     reads = ["microsoft.directory/users/standard/read"]

@@ -177,7 +177,7 @@ def test_an_excepted_finding_that_nobody_looked_at_is_unobserved_and_matched(tmp
     assert state(tmp_path, 2) == [("RISK-1", "active", 1)]
 
 
-def test_exceptions_without_an_id_get_one_and_a_double_is_told(tmp_path: Path) -> None:
+def test_exceptions_without_an_id_get_one_and_a_double_is_reported(tmp_path: Path) -> None:
     entry = changed(id=None)
     analyzed(tmp_path, 1, NIGHT, exceptions=written(tmp_path, entry, entry))
     [first, second] = state(tmp_path)

@@ -51,6 +51,6 @@ def test_the_start_of_an_id_is_enough_when_it_is_one_findings_only(demo: Demo) -
 
 
 @pytest.mark.parametrize("given", ["zzzz", "%", "' OR 1=1 --"])
-def test_a_finding_that_is_not_there_is_told(demo: Demo, given: str) -> None:
+def test_a_finding_that_is_not_there_is_reported(demo: Demo, given: str) -> None:
     with pytest.raises(NoSuchFindingError, match=r"has no finding .*findings\.csv lists the ids"):
         explain(demo.folder, RUN, given)

@@ -43,7 +43,7 @@ def names(reader: GitLabClient, path: str = VARIABLES, **parameters: str | int) 
     return [str(item["key"]) for item in reader.items(path, parameters)]
 
 
-def test_a_list_is_read_to_its_end_though_its_total_is_not_told(
+def test_a_list_is_read_to_its_end_though_its_total_is_not_reported(
     sandbox: GitLabSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert len(names(client(sandbox, monkeypatch, tmp_path))) == MANY
@@ -204,7 +204,7 @@ def test_only_queries_are_sent(
     assert not sandbox.log
 
 
-def test_a_field_that_this_gitlab_lacks_is_told_apart(
+def test_a_field_that_this_gitlab_lacks_is_distinguished(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with GitLabSandbox(without=frozenset({"lastUsed"})) as old:

@@ -282,7 +282,7 @@ def test_errors_that_do_not_speak_of_files_are_not_repeated(night: _Collects) ->
     assert [row.environments for row in found.identities] == [["live"]]
 
 
-def test_an_invalid_definition_is_read_and_told(night: _Collects) -> None:
+def test_an_invalid_definition_is_read_and_reported(night: _Collects) -> None:
     found = night(
         shop("include: [ci/a.yml]\n", {"ci/a.yml": ".a: {variables: {DB_PASSWORD: Hx27Qz-zebra}}\n"})
     )
@@ -583,7 +583,7 @@ def test_child_pipelines_are_read_without_asking_gitlab(night: _Collects) -> Non
     assert not found.asked("ci/lint")
 
 
-def test_inputs_pasted_into_the_files_own_scripts_are_told_although_gitlab_filled_them_in(
+def test_inputs_pasted_into_the_files_own_scripts_are_reported_although_gitlab_filled_them_in(
     night: _Collects,
 ) -> None:
     found = night(

@@ -192,7 +192,7 @@ def test_an_empty_list_is_not_believed_where_the_right_to_see_it_is_missing(
     assert not [row for row in of(records, Coverage) if row.call.split(" (")[0] == call]
 
 
-def test_a_lesser_role_is_told_every_list_that_it_may_not_read(
+def test_a_lesser_role_is_reported_every_list_that_it_may_not_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with GitLabSandbox(instance=build_large(120, people=3)) as sandbox:

@@ -272,7 +272,7 @@ def test_a_fine_grained_token_has_permissions_for_scopes(
     assert given.powers == ["change-delivery", "change-data", "read-data"]
 
 
-def test_users_are_told_apart(night: list[Record]) -> None:
+def test_users_are_distinguished(night: list[Record]) -> None:
     kinds = {row.name: row.kind for row in of(night, Identity) if row.id.startswith("gitlab:user:")}
     assert kinds["maya.ops"] == "gitlab-user"
     assert kinds["project_9002_bot_1f0c"] == "gitlab-bot"
@@ -285,7 +285,7 @@ def test_users_are_told_apart(night: list[Record]) -> None:
     assert identity(night, "gitlab:user:102").owner is None
 
 
-def test_tokens_of_a_service_account_of_any_name_are_told(
+def test_tokens_of_a_service_account_of_any_name_are_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     instance = build()
@@ -594,7 +594,7 @@ def test_a_secret_among_the_inputs_of_a_schedule_is_identified(
     assert token not in msgspec.json.encode(records).decode()
 
 
-def test_deployments_are_told(night: list[Record]) -> None:
+def test_deployments_are_reported(night: list[Record]) -> None:
     found = {(row.pipeline_id, row.environment, row.deployed_by) for row in of(night, Deployment)}
     assert found == {
         ("gitlab:pipeline:9001", "production", "maya.ops"),

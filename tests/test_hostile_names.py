@@ -52,7 +52,7 @@ def test_no_cell_computes_or_breaks_its_row(tmp_path: Path) -> None:
     assert not [cell for cell in cells if cell.lstrip().startswith(("=", "+", "-", "@")) or "\n" in cell]
 
 
-def test_what_failed_or_is_excepted_is_not_told_as_gone(tmp_path: Path) -> None:
+def test_what_failed_or_is_excepted_is_not_reported_as_gone(tmp_path: Path) -> None:
     analyzed(tmp_path, 1, [account(), role("deploy"), key("A"), *everything()])
     analyzed(tmp_path, 2, [account(), role("deploy")])
     lines = diff_lines(tmp_path, run_of(1), run_of(2))

@@ -267,7 +267,7 @@ def test_server_errors_make_it_smaller_and_refusals_do_not(source: Source, tmp_p
     assert len(source.seen) == before + 1
 
 
-def test_where_even_the_smallest_is_too_much_it_is_told(source: Source, tmp_path: Path) -> None:
+def test_where_even_the_smallest_is_too_much_it_is_reported(source: Source, tmp_path: Path) -> None:
     source.answers = [reply(504, {})]
     query = parts_query(source, tmp_path, smallest=4)
     assert failure(lambda: query.ask(ids)).reason == "unreachable"
@@ -281,7 +281,7 @@ def test_part_of_an_answer_is_taken_when_the_server_cannot_give_more(source: Sou
     assert [error.type for error in answer.errors] == ["RESOURCE_LIMITS_EXCEEDED"]
 
 
-def test_a_server_that_lacks_what_is_no_part_is_told(source: Source, tmp_path: Path) -> None:
+def test_a_server_that_lacks_what_is_no_part_is_reported(source: Source, tmp_path: Path) -> None:
     source.answers = [reply(200, {"errors": [{"message": "Field 'things' doesn't exist on type 'Query'"}]})]
     problem = failure(lambda: parts_query(source, tmp_path).ask(ids))
     assert isinstance(problem, QueryError)

@@ -113,7 +113,9 @@ def test_broken_gzip_is_malformed(source: Source, tmp_path: Path) -> None:
     assert failure(lambda: client(source, tmp_path).one("/things")).reason == "malformed"
 
 
-def test_the_sources_words_are_told_and_our_credential_in_them_is_not(source: Source, tmp_path: Path) -> None:
+def test_the_sources_words_are_reported_and_our_credential_in_them_is_not(
+    source: Source, tmp_path: Path
+) -> None:
     source.answers = [reply(403, {"error": {"message": "token s3cr3t-value may not"}})]
     auth = TokenAuth(lambda: IssuedToken(value="s3cr3t-value"))
     problem = failure(lambda: client(source, tmp_path, auth=auth).one("/me"))

@@ -37,7 +37,9 @@ PIPELINES = "pipelines_without_static_secrets"
 SIGNING_IN = "automation_with_short_lived_credentials"
 
 
-def test_pipelines_that_read_or_hold_a_stored_secret_are_told_from_those_that_do_not(tmp_path: Path) -> None:
+def test_pipelines_that_read_or_hold_a_stored_secret_are_reported_from_those_that_do_not(
+    tmp_path: Path,
+) -> None:
     night = [
         account(),
         account(2),
@@ -58,7 +60,7 @@ def test_pipelines_that_read_or_hold_a_stored_secret_are_told_from_those_that_do
     assert share(tmp_path, PIPELINES) == (2, 5, 1, 2 / 5)
 
 
-def test_identities_that_sign_in_with_what_lasts_are_told_from_those_that_do_not(tmp_path: Path) -> None:
+def test_identities_that_sign_in_with_what_lasts_are_reported_from_those_that_do_not(tmp_path: Path) -> None:
     def trusted(name: str) -> Trust:
         return Trust(
             id=f"aws:trust:{name}", provider="aws", account_id=ACCOUNT, identity_id=f"aws:iam-role:{name}", kind="oidc",

@@ -132,7 +132,7 @@ def place(tmp_path: Path) -> Place:
 WEBHOOK = {"webhook": "${env:WEBHOOK}"}
 
 
-def test_a_new_high_finding_is_told_once_and_a_quiet_night_is_silent(
+def test_a_new_high_finding_is_reported_once_and_a_quiet_night_is_silent(
     place: Place, listener: Listener
 ) -> None:
     loaded = place.configure(**WEBHOOK, report_url="https://reports.example/x")
@@ -167,7 +167,7 @@ def test_the_message_names_no_identity_and_no_credential(place: Place, listener:
         assert name not in sent
 
 
-def test_findings_below_the_threshold_are_not_told(place: Place, listener: Listener) -> None:
+def test_findings_below_the_threshold_are_not_reported(place: Place, listener: Listener) -> None:
     place.write("surprise-name", SAFE.replace("{}", "write-all"))
     outcome = place.night(1, place.configure(**WEBHOOK, webhook_threshold="critical"))
     assert outcome.new["critical"] == 0 < outcome.new["high"]
@@ -229,7 +229,7 @@ def test_a_night_that_missed_part_of_its_work_pings_fail(place: Place, listener:
     ("kind", "spoil"),
     [(SnapshotError, "sealed"), (NothingCollectedError, "no-folder"), (DocumentError, "no-exceptions")],
 )
-def test_a_run_that_fails_is_told_by_its_kind_alone(
+def test_a_run_that_fails_is_reported_by_its_kind_alone(
     place: Place, listener: Listener, kind: type[Exception], spoil: str
 ) -> None:
     options: dict[str, Any] = {**WEBHOOK, "ping_url": "${env:PING}"}
@@ -259,7 +259,7 @@ def test_a_run_that_finds_the_lock_taken_tells_nobody(place: Place, listener: Li
     assert listener.told == []
 
 
-def test_an_exception_about_to_end_is_told_when_it_begins_to(place: Place, listener: Listener) -> None:
+def test_an_exception_about_to_end_is_reported_when_it_begins_to(place: Place, listener: Listener) -> None:
     entry = {
         "id": "RISK-1",
         "rule": "workflow-excess-permissions",

@@ -64,7 +64,7 @@ def test_sql_cannot_leave_the_state_folder(state: Path) -> None:
         night.query("SELECT * FROM read_csv('/etc/passwd')")
 
 
-def test_an_unknown_table_and_an_unknown_run_are_told(state: Path, tmp_path: Path) -> None:
+def test_an_unknown_table_and_an_unknown_run_are_reported(state: Path, tmp_path: Path) -> None:
     with Frames(state) as night, pytest.raises(AttributeError, match="there are: accounts"):
         _ = night.identites
     with pytest.raises(SnapshotError, match="20200101T000000Z"):

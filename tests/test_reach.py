@@ -468,7 +468,7 @@ def test_a_gap_makes_the_comparison_incomplete(tmp_path: Path) -> None:
         assert row["why"].startswith("No excess of deploy over api was found")
 
 
-def test_a_policy_that_could_not_be_judged_makes_the_comparison_incomplete(tmp_path: Path) -> None:
+def test_a_policy_that_could_not_be_evaluated_makes_the_comparison_incomplete(tmp_path: Path) -> None:
     given = delivery(
         grant("deployer", role="broken"), pipeline_powers=("deploy",), workload_powers=("read-data",)
     )

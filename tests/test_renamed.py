@@ -232,7 +232,7 @@ def test_two_rules_cannot_claim_one_earlier_id(tmp_path: Path) -> None:
         load_rules(folder)
 
 
-def test_what_names_a_rule_by_an_earlier_id_is_told_the_new_one_and_exceptions_still_hold(
+def test_what_names_a_rule_by_an_earlier_id_is_reported_the_new_one_and_exceptions_still_hold(
     tmp_path: Path,
 ) -> None:
     rules = load_rules(write_rule(tmp_path / "rules", "second-name", was="first-name"))

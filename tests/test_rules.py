@@ -88,7 +88,7 @@ def test_a_custom_rule_is_loaded_and_tested_like_our_own(tmp_path: Path) -> None
         (("title:", "title: ["), "not valid YAML"),
     ],
 )  # fmt: skip
-def test_a_wrong_rule_file_is_told_where_and_what(
+def test_a_wrong_rule_file_is_reported_where_and_what(
     tmp_path: Path, change: tuple[str, str], problem: str
 ) -> None:
     with pytest.raises(RuleError, match="own-rule") as caught:
@@ -137,7 +137,7 @@ def test_needs_are_compared_with_what_the_macro_reads(tmp_path: Path) -> None:
     ]
 
 
-def test_an_unused_parameter_is_told(tmp_path: Path) -> None:
+def test_an_unused_parameter_is_reported(tmp_path: Path) -> None:
     rule = own_rule(tmp_path, GOOD.replace("{days: 90}", "{days: 90, hours: 3}"))
     assert check_rule(rule) == ["parameter `hours` is used neither in the query nor in the title"]
 
@@ -164,7 +164,7 @@ def test_thresholds_are_configured_by_name_and_kind(tmp_path: Path) -> None:
     ]
 
 
-def test_a_mapping_to_no_rule_is_told() -> None:
+def test_a_mapping_to_no_rule_is_reported() -> None:
     with pytest.raises(DocumentError, match="no rule `credential-unused`"):
         load_frameworks([rule for rule in RULES if rule.id == "trust-open"])
 

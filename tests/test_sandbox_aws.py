@@ -236,7 +236,7 @@ def test_members_are_entered_by_role_and_external_id(company: AwsSandbox) -> Non
             sts.assume_role(RoleArn=arn, RoleSessionName="nightly", ExternalId=external)
 
 
-def test_keys_of_nobody_are_refused(company: AwsSandbox) -> None:
+def test_unknown_keys_are_refused(company: AwsSandbox) -> None:
     client = signed(
         company,
         "sts",

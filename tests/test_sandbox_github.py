@@ -378,7 +378,7 @@ def test_what_apps_may_not_see_is_refused_with_the_permission_that_it_needs(clou
     assert get(cloud, f"/repos/{ORG}/infra/keys", narrow).status_code == 404
 
 
-def test_a_classic_token_is_judged_by_its_scopes(cloud: GitHubSandbox) -> None:
+def test_a_classic_token_is_evaluated_by_its_scopes(cloud: GitHubSandbox) -> None:
     token = cloud.classic_token("read:org", "public_repo")
     answer = get(cloud, f"/orgs/{ORG}/members", token)
     assert answer.headers["X-OAuth-Scopes"] == "public_repo, read:org"

@@ -52,7 +52,7 @@ def ask(sandbox: GitLabSandbox, query: str, token: str | None = None) -> dict[st
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.template)
-def test_every_route_is_closed_to_strangers_and_to_lesser_roles(sandbox: GitLabSandbox, route: Any) -> None:
+def test_every_route_is_closed_to_outsiders_and_to_lesser_roles(sandbox: GitLabSandbox, route: Any) -> None:
     ids = {
         ":agent_id": "572",
         ":token_id": "582",

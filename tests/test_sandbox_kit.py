@@ -340,7 +340,7 @@ def test_every_way_of_paging_gives_every_row_once() -> None:
     assert all(one.end == two.start for one, two in pairwise(ends))
 
 
-def test_a_token_of_nobody_is_refused() -> None:
+def test_a_unknown_token_is_refused() -> None:
     for token in ("nonsense", "bm9uc2Vuc2U=", paging.token_at(2)[:-4]):
         with pytest.raises(RefusedError):
             paging.position(token)
