@@ -17,6 +17,11 @@ Category: TypeAlias = Literal[
 ]
 Status: TypeAlias = Literal["new", "open", "reopened", "resolved", "unobserved", "excepted", "error"]
 
+OPEN = "status IN ('new', 'open', 'reopened')"
+"""The SQL condition of open findings: found tonight, and not accepted."""
+COUNTS_AS_NEW = "counts_as_new IS NOT NULL"
+"""The SQL condition of findings that are news: see `Finding.counts_as_new`."""
+
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
 """Worst first."""
 
@@ -32,6 +37,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """``rv-`` and eight hex digits of the rule's text and parameters."""
     category: Category
     """The rule's category."""
+    controls: list[str] = []
+    """Framework controls for which the rule is evidence: ``CIS AWS 5.0: 1.13``. As on the last run that found it."""
     title: str
     """The rule's title, with its parameters filled in."""
     severity: Severity
@@ -91,19 +98,27 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     url: str | None = None
     """Its page in the provider's web console."""
     first_seen: datetime
-    """The first run that found it, including runs before it was resolved."""
+    """The first run that ever found it, including runs before it was resolved."""
     changed_at: datetime
     """The run in which its status last changed."""
+    open_since: datetime
+    """The first run that found it since it was last resolved. Its age and its due date count from here."""
     due_at: datetime | None = None
-    """The due date for its severity, counted from the first detection."""
+    """The due date for its severity, counted from ``open_since``."""
+    counts_as_new: Literal["new", "reopened", "exception-ended", "severity-raised"] | None = None
+    """Why it counts as new in this run: it is new or reopened, the exception that accepted it has ended, or its severity has
+    risen. None for all others."""
     exception_id: str | None = None
-    """The exception that accepts it."""
+    """The exception that accepts it in this run, whether it was observed or not; for resolved findings, the last one."""
     state_hash: str
     """Hash of the facts that an exception would accept. A different hash voids the exception."""
     gone_in: str | None = None
     """For resolved findings: the run that no longer found it, with complete inputs."""
     not_observed: str | None = None
     """Why this night says nothing about it: what was not listed, or how its rule failed; for unobserved and error."""
+    out_of_scope: bool = False
+    """Whether its rule is disabled or its target is retired. Such a finding is unobserved, listed on the first such run only, and
+    counts in no verdict."""
 
 
 class RuleResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -233,8 +248,8 @@ class ExceptionState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The ticket that tracks it."""
     expires_at: datetime
     """When it expires."""
-    state: Literal["active", "expiring", "expired", "unmatched", "void", "malformed"]
-    """Its state in this run."""
+    state: Literal["active", "expiring", "expired", "dormant", "unmatched", "void", "malformed"]
+    """Its state in this run. dormant: it matches no finding, but its rule is disabled or could not look."""
     matched: int
     """How many findings it accepts."""
     detail: str | None = None
@@ -262,6 +277,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The `Identity.id` concerned."""
     surface: Surface | None = None
     """An identity's surface."""
+    address: str | None = None
+    """An identity's address."""
     first_seen: datetime
     """The first run that listed it, even if it was removed in between."""
     last_seen: str
@@ -274,7 +291,7 @@ class TargetCoverage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The coverage of one target: an account, an organization, a group, a folder."""
 
     id: str
-    """``collector/target``."""
+    """``collector/account_id``, or ``collector/target`` while the account's id is not known. A new name does not change it."""
     collector: str
     """The collector that reads it."""
     target: str

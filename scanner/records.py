@@ -43,7 +43,15 @@ Relation: TypeAlias = Literal["uses", "runs_as", "deploys", "member_of", "owns",
 Enforcement: TypeAlias = Literal["enforced", "audited", "documented", "absent"]
 Stage: TypeAlias = Literal["source", "build", "artifact", "deploy", "runtime"]
 Reason: TypeAlias = Literal[
-    "denied", "throttled", "unreachable", "unsupported", "malformed", "truncated", "deadline", "bug"
+    "denied",
+    "throttled",
+    "unreachable",
+    "unsupported",
+    "malformed",
+    "truncated",
+    "unconfirmed",
+    "deadline",
+    "bug",
 ]
 Operator: TypeAlias = Literal[
     "equals",
@@ -588,7 +596,8 @@ class Gap(Record, frozen=True, kw_only=True, gc=False):
     region: str | None = None
     """The region, if any."""
     reason: Reason
-    """denied, throttled, unreachable, unsupported, malformed, truncated, deadline or bug."""
+    """denied, throttled, unreachable, unsupported, malformed, truncated, deadline, bug, or, in analysis only, unconfirmed:
+    the listing fell suddenly, which proves nothing until a second run confirms it."""
     detail: str
     """The provider's error message, redacted."""
     needs: str | None = None

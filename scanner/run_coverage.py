@@ -22,13 +22,16 @@ class RunCoverage(msgspec.Struct, frozen=True, kw_only=True):
     """Targets of which only a part was read."""
     unread: int
     """Targets of which nothing was read."""
-    not_requested: int
-    """Targets that the run was told to leave out."""
+    not_requested: int | None
+    """Targets that the run was told to leave out. Like the figures below, None where the snapshot alone does not tell."""
     listings_expected: int
     listings_answered: int
-    listings_never_shown: int
-    items: int
-    items_expected: int
+    listings_never_shown: int | None
+    """Listings that the provider does not offer, or not to this kind of credential."""
+    items: int | None
+    """Records of the complete listings."""
+    items_expected: int | None
+    """The same, and the records of the last run for listings that could not be requested."""
     unread_targets: list[str]
     """The names of unread targets, at most the first hundred."""
 
@@ -69,7 +72,10 @@ def read_run_coverage(tables: Tables) -> RunCoverage:
 
 
 def seen_tonight(manifest: Manifest) -> RunCoverage:
-    """Return the figures of a snapshot that was not analyzed, without a comparison with earlier runs."""
+    """Return the figures of a snapshot that was not analyzed, without a comparison with earlier runs.
+
+    What the manifest does not tell is None.
+    """
     answered, gaps = manifest.rows["coverage"], manifest.rows["gaps"]
     unread = [target for target in manifest.targets if target.gaps and target.records == target.gaps]
     complete = sum(1 for target in manifest.targets if target.complete)
@@ -78,12 +84,12 @@ def seen_tonight(manifest: Manifest) -> RunCoverage:
         complete=complete,
         partial=len(manifest.targets) - complete - len(unread),
         unread=len(unread),
-        not_requested=0,
+        not_requested=None,
         listings_expected=answered + gaps,
         listings_answered=answered,
-        listings_never_shown=0,
-        items=0,
-        items_expected=0,
+        listings_never_shown=None,
+        items=None,
+        items_expected=None,
         unread_targets=sorted(f"{target.collector} {target.target}" for target in unread)[:100],
     )
 

@@ -146,7 +146,7 @@ def test_a_new_high_finding_is_reported_once_and_a_quiet_night_is_silent(
     assert (method, path) == ("POST", f"/{HOOK}")
     assert message["new"] == high
     assert message["run_id"] == outcome.run_id == "20261123T020000Z"
-    assert "new or reopened: " in message["text"]
+    assert "new: " in message["text"]
     assert message["text"].endswith("https://reports.example/x")
     place.night(3, loaded)
     assert len(listener.told) == 1

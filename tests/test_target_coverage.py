@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from scanner.analyze.rule_files import load_rules
 from scanner.analyze.steps import AnalysisSummary, AnalyzeSettings, analyze
+from scanner.analyze.target_coverage import PlannedTarget, target_ids
 from scanner.records import Account, Coverage, Gap, Record
 from scanner.snapshot import RunInfo, TargetWriter, begin, seal
 from tests.sealed_night import on, rows, run_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -68,7 +72,13 @@ def unread(target: str) -> list[Record]:
 
 
 def night(
-    state: Path, number: int, targets: dict[str, list[Record]], *, selected: bool = False
+    state: Path,
+    number: int,
+    targets: dict[str, list[Record]],
+    *,
+    selected: bool = False,
+    names: Mapping[str, str] = MappingProxyType({}),
+    retired: tuple[str, ...] = (),
 ) -> AnalysisSummary:
     folder = state / "snapshots" / run_of(number)
     info = RunInfo(
@@ -76,13 +86,15 @@ def night(
     )
     begin(folder, info)
     for name, records in targets.items():
-        writer = TargetWriter(folder, "p", name, f"p:account:{name}")
+        writer = TargetWriter(folder, "p", names.get(name, name), f"p:account:{name}")
         for record in records:
             writer.write(record)
         writer.finish(0.0)
     seal(folder, info)
     others = [rule.id for rule in RULES if rule.id != "account-not-read"]
-    return analyze(state, run_of(number), settings=AnalyzeSettings(disabled=others), rules=RULES)
+    return analyze(
+        state, run_of(number), settings=AnalyzeSettings(disabled=others, retired=list(retired)), rules=RULES
+    )
 
 
 def states(state: Path, number: int) -> dict[str, tuple[str, int, int]]:
@@ -112,7 +124,7 @@ def test_a_target_that_is_lost_counts_with_all_that_it_listed_before(tmp_path: P
     assert second.coverage.unread == 4
     assert (second.coverage.items, second.coverage.items_expected) == (600, 1000)
     assert second.coverage.unread_targets == [f"the a{number} (p a{number})" for number in range(4)]
-    assert unread_findings(tmp_path, 2) == {f"p/a{number}": "new" for number in range(4)}
+    assert unread_findings(tmp_path, 2) == {f"p/p:account:a{number}": "new" for number in range(4)}
 
 
 @pytest.mark.parametrize("lost", [1, 3, 9, 10])
@@ -146,9 +158,9 @@ def test_a_unread_target_stays_unread_however_long_and_opens_again(tmp_path: Pat
         assert states(tmp_path, number)["a"] == ("unread", 0, 10)
     (seen,) = rows(tmp_path, 4, "SELECT last_read_in, name FROM target_coverage WHERE target = 'a'")
     assert seen == (run_of(1), "the a")
-    assert unread_findings(tmp_path, 4) == {"p/a": "open"}
+    assert unread_findings(tmp_path, 4) == {"p/p:account:a": "open"}
     night(tmp_path, 5, {"a": whole("a"), "b": whole("b")})
-    assert unread_findings(tmp_path, 5) == {"p/a": "resolved"}
+    assert unread_findings(tmp_path, 5) == {"p/p:account:a": "resolved"}
 
 
 def test_a_target_that_is_not_asked_for_any_more_is_unread(tmp_path: Path) -> None:
@@ -211,3 +223,58 @@ def test_an_account_that_is_known_from_above_and_cannot_be_entered_is_unread(tmp
     stopped = [*whole("a", 3), refused("a", "collect", "*", "deadline")]
     night(tmp_path, 2, {"a": stopped})
     assert states(tmp_path, 2)["a"][0] == "partial"
+
+
+def test_a_target_of_another_name_is_the_same(tmp_path: Path) -> None:
+    def named(name: str, listings: int) -> list[Record]:
+        return [
+            msgspec.structs.replace(one, target=name) if isinstance(one, Coverage) else one
+            for one in whole("a", listings)
+        ]
+
+    night(tmp_path, 1, {"a": named("acme", 10), "b": whole("b")}, names={"a": "acme"})
+    summary = night(tmp_path, 2, {"a": named("acme-inc", 7), "b": whole("b")}, names={"a": "acme-inc"})
+    assert states(tmp_path, 2) == {"acme-inc": ("complete", 7, 7), "b": ("complete", 10, 10)}
+    assert summary.coverage.ratio == 1.0
+    night(tmp_path, 3, {"b": whole("b")})
+    assert states(tmp_path, 3)["acme-inc"] == ("unread", 0, 7)
+
+
+def test_a_retired_target_is_not_expected(tmp_path: Path) -> None:
+    night(tmp_path, 1, {"a": whole("a"), "b": whole("b")})
+    night(tmp_path, 2, {"a": whole("a")})
+    assert unread_findings(tmp_path, 2) == {"p/p:account:b": "new"}
+    summary = night(tmp_path, 3, {"a": whole("a")}, retired=("p/b",))
+    assert states(tmp_path, 3) == {"a": ("complete", 10, 10)}
+    assert summary.coverage.ratio == 1.0
+    query = "SELECT status, out_of_scope, not_observed FROM findings WHERE rule = 'account-not-read'"
+    assert rows(tmp_path, 3, query) == [("unobserved", True, "its target is retired")]
+    night(tmp_path, 4, {"a": whole("a")}, retired=("p/p:account:b",))
+    assert rows(tmp_path, 4, query) == []
+    # What the configuration names is read, retired or not.
+    night(tmp_path, 5, {"a": whole("a"), "b": whole("b")}, retired=("p/b",))
+    assert states(tmp_path, 5)["b"] == ("complete", 10, 10)
+
+
+def test_a_run_that_left_a_target_out_does_not_say_that_it_can_be_read_again(tmp_path: Path) -> None:
+    night(tmp_path, 1, {"a": whole("a"), "b": whole("b")})
+    night(tmp_path, 2, {"a": whole("a"), "b": unread("b")})
+    night(tmp_path, 3, {"a": whole("a")}, selected=True)
+    assert unread_findings(tmp_path, 3) == {"p/p:account:b": "unobserved"}
+
+
+def test_a_target_that_was_never_read_is_not_missed_when_it_is_no_longer_named(tmp_path: Path) -> None:
+    night(tmp_path, 1, {"a": whole("a"), "unknown": unread("unknown")}, names={"unknown": "section-0"})
+    night(tmp_path, 2, {"a": whole("a")})
+    assert states(tmp_path, 2) == {"a": ("complete", 10, 10)}
+
+
+def test_targets_are_known_by_the_ids_of_their_accounts() -> None:
+    given = [
+        ("acme", "gh:org:1"),
+        ("section-0", "gh:unknown"),
+        ("section-1", "gh:unknown"),
+        ("acme~1", "gh:org:1"),
+    ]
+    planned = [PlannedTarget(collector="gh", target=name, account_id=place) for name, place in given]
+    assert target_ids(planned) == ["gh/gh:org:1", "gh/section-0", "gh/section-1", "gh/gh:org:1/acme~1"]

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from scanner.analyze.framework import EVERY
 from scanner.findings import ExceptionState, Finding, Metric
 from scanner.parquet import sql_columns
 from scanner.records import (
@@ -127,11 +126,7 @@ _SINCE = {
 }
 _TENANTS = "LEFT JOIN tenants p ON p.account_id = r.account_id"
 
-_FINDING_FROM = f"""
-    findings r {_TENANTS}
-    LEFT JOIN rule_controls a ON a.rule = r.rule AND a.provider = '{EVERY}'
-    LEFT JOIN rule_controls o ON o.rule = r.rule AND o.provider = r.provider
-"""
+_FINDING_FROM = f"findings r {_TENANTS}"
 
 _FINDING_HEADERS = {
     "id": "finding_id",
@@ -140,6 +135,7 @@ _FINDING_HEADERS = {
     "account_name": "scope_name",
     "surface": "identity_type",
     "resource": "resource_id",
+    "controls": "control_refs",
     "first_seen": "first_seen_at",
     "changed_at": "status_changed_at",
     "detail": "evidence_summary",
@@ -152,10 +148,6 @@ _FINDING_DERIVED = {
     "tenant_id": _TENANT,
     "credential_type": Derived(
         "CASE WHEN r.subject_table = 'credentials' THEN r.subject_kind END", "The credential's kind."
-    ),
-    "control_refs": Derived(
-        "nullif(concat_ws('|', a.controls, o.controls), '')",
-        "Framework controls for which the rule is evidence.",
     ),
     "evidence_ref": Derived(
         "r.subject_table || '/' || r.subject",
@@ -552,20 +544,10 @@ _TENANTS_OF = """
 
 
 def join_tables(night: Night) -> None:
-    """Create the small tables that sheets join: the top-level parent of each account, and the controls of each rule."""
+    """Create the small tables that sheets join, such as the top-level parent of each account."""
     night.tables.table_of("unlisted_accounts", _UNLISTED_ACCOUNTS)
     night.tables.table_of("tenants", _TENANTS_OF)
     for table in _REFERENCES:
         night.tables.table_of(f"unlisted_{table}", _unlisted(table))
     for name, query in _COUNTS.items():
         night.tables.table_of(name, query)
-    path = night.analysis / "rules.json"
-    rules = msgspec.json.decode(path.read_bytes()) if path.is_file() else []
-    rows = [
-        (rule["id"], provider, "|".join(f"{one['framework']}: {one['code']}" for one in controls))
-        for rule in rules
-        for provider, controls in rule["controls"].items()
-    ]
-    night.tables.table_of_rows(
-        "rule_controls", dict.fromkeys(("rule", "provider", "controls"), "VARCHAR"), rows
-    )

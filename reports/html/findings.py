@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MOST = 200_000
 """Maximum number of embedded findings, about 7 MB."""
 
-URGENT = "status IN ('new', 'reopened') OR (status = 'open' AND severity IN ('critical', 'high'))"
+URGENT = "counts_as_new IS NOT NULL OR (status = 'open' AND severity IN ('critical', 'high'))"
 """The findings to embed if there are more."""
 
 NAMES = ("subject_name", "identity_name", "account_name")

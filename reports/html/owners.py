@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reports.html.queries import ROWS, Cut, cut, utc
-from scanner.analyze.metrics import OPEN, OVERDUE
-from scanner.findings import SEVERITIES
+from scanner.analyze.metrics import OVERDUE
+from scanner.findings import OPEN, SEVERITIES
 
 if TYPE_CHECKING:
     from scanner.night import Night

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reports.html.queries import Cut, cut, plural, utc
+from scanner.findings import COUNTS_AS_NEW
 
 if TYPE_CHECKING:
     from scanner.night import Night
@@ -25,9 +26,7 @@ class Since(NamedTuple):
     """Records added to and removed from the inventory, one phrase for each table."""
 
 
-_BRIEF = (
-    "id, severity, status, title, subject_name, account_name, owner, gone_in, previous_status, first_seen"
-)
+_BRIEF = "id, severity, status, title, subject_name, account_name, owner, gone_in, previous_status, counts_as_new, first_seen"
 
 
 TRANSITIONS = (
@@ -62,7 +61,7 @@ def read_since(night: Night) -> Since:
             }
         )
     order = "ORDER BY rank DESC, id"
-    arrived = f"SELECT {_BRIEF} FROM findings WHERE status IN ('new', 'reopened') {order}"
+    arrived = f"SELECT {_BRIEF} FROM findings WHERE {COUNTS_AS_NEW} {order}"
     gone = f"SELECT {_BRIEF} FROM findings WHERE status = 'resolved' {order}"
     expiring = (
         "SELECT count(*) FROM exceptions WHERE state IN ('active', 'expiring') AND expires_at >= $as_of "

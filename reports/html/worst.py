@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reports.html.queries import Cut, cut
-from scanner.analyze.metrics import OPEN
+from scanner.findings import OPEN
 
 if TYPE_CHECKING:
     from scanner.night import Night

@@ -5,14 +5,12 @@ or somewhere (then one of several kinds must have been listed at all). In each a
 
 - evaluated: everything it needs was listed completely;
 - incomplete: something was not; its findings are valid, but their absence proves nothing;
-- not-evaluated: an input was not listed at all;
+- not-evaluated: an input, a table or one of several kinds of it, was not listed at all;
 - error: the rule failed.
 
-A rule has no state in an account where a table it needs is never requested.
-
-A finding that is no longer found is resolved only if its rule's needs are met in its account, and if every listing that
-was complete on the night that last found it is complete tonight: removing a region or a service from the
-configuration resolves nothing. For needs ``everywhere`` the second condition applies to the listings of all accounts.
+A rule has no state in an account where a table that it needs is not requested, or a kind that it needs and that is requested
+elsewhere of that provider. What the absence of a finding proves is defined in docs/architecture.md, "What counts as
+observed".
 """
 
 from __future__ import annotations
@@ -21,12 +19,9 @@ from typing import TYPE_CHECKING
 
 from scanner.analyze.exceptions import EXCEPTIONS_ACCOUNT
 from scanner.records import TABLES
-from scanner.renamed import todays_names
-from scanner.tables import read_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from scanner.analyze.rule import Rule
     from scanner.tables import Tables
@@ -76,14 +71,22 @@ _RULE_STATES = """
         SELECT account_id AS for_account, false AS from_above, * FROM listed
         UNION ALL
         SELECT o.account_id, true, l.* FROM accounts_above AS o JOIN listed AS l ON l.account_id = o.ancestor
-    ), by_table AS (
-        SELECT n.rule, l.for_account AS account_id, min(l.provider) AS provider, l."table",
-               bool_or(NOT n.everywhere) AS here, bool_and(l.from_above) AS only_above,
+    ), by_need AS (
+        SELECT n.rule, l.for_account AS account_id, min(l.provider) AS provider, n."table", n.kind,
+               bool_and(l.from_above) AS only_above,
                bool_or(l.covered) AS covered, bool_or(l.gapped) AS gapped, min(l.what) AS what
         FROM seen AS l JOIN rule_needs AS n
              ON n."table" = l."table" AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)
                 AND (n.above OR NOT l.from_above)
-        GROUP BY n.rule, l.for_account, l."table"
+        WHERE NOT n.everywhere
+        GROUP BY n.rule, l.for_account, n."table", n.kind
+    ), expected AS (
+        -- Of two kinds of a table, a provider may have one only.
+        SELECT rule, provider, count(*) AS needs
+        FROM (SELECT DISTINCT n.rule, l.provider, n."table", n.kind FROM rule_needs AS n JOIN listed AS l
+                   ON n."table" = l."table" AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)
+              WHERE NOT n.everywhere)
+        GROUP BY rule, provider
     ), elsewhere AS (
         SELECT n.rule, arg_min(l.what || ', in ' || l.account_id, l.account_id || l.what) AS what,
                count(*) AS places
@@ -95,16 +98,19 @@ _RULE_STATES = """
         FROM rule_needs AS n LEFT JOIN listed AS l ON l."table" = n."table" AND l.covered
              AND (n.kind IS NULL OR l.kind = n.kind)
         WHERE n.somewhere GROUP BY n.rule HAVING count(l.account_id) = 0
-    ), here AS (
+    ), needed AS (
+        SELECT rule, count(*) AS tables FROM (SELECT DISTINCT rule, "table" FROM rule_needs WHERE NOT everywhere) GROUP BY rule
+    ), by_account AS (
         SELECT rule, account_id, min(provider) AS provider,
                CASE WHEN bool_or(gapped AND NOT covered) THEN 'not-evaluated'
                     WHEN bool_or(gapped) THEN 'incomplete' ELSE 'evaluated' END AS status,
                arg_min("table", "table" || what) FILTER (gapped) AS missing_table,
-               arg_min(what, "table" || what) FILTER (gapped) AS reason
-        FROM by_table WHERE here GROUP BY rule, account_id
-        HAVING NOT bool_and(only_above)
-               AND count(*) = (SELECT count(*) FROM (SELECT DISTINCT "table" FROM rule_needs AS n
-                                                     WHERE n.rule = by_table.rule AND NOT n.everywhere))
+               arg_min(what, "table" || what) FILTER (gapped) AS reason,
+               count(*) AS needs, len(list_distinct(list("table"))) AS tables
+        FROM by_need GROUP BY rule, account_id HAVING NOT bool_and(only_above)
+    ), here AS (
+        SELECT b.* FROM by_account AS b JOIN needed AS n ON n.rule = b.rule AND n.tables = b.tables
+             JOIN expected AS e ON e.rule = b.rule AND e.provider = b.provider AND b.needs >= e.needs
     )
     SELECT h.rule, h.account_id, h.provider, h.status AS status_here,
            CASE WHEN n.rule IS NOT NULL THEN 'not-evaluated'
@@ -119,31 +125,11 @@ _RULE_STATES = """
     SELECT rule, account_id, min(provider), 'evaluated', 'evaluated', NULL, NULL
     FROM (SELECT unnest($about_targets::VARCHAR[]) AS rule),
          (SELECT account_id, provider FROM target_coverage UNION ALL SELECT account_id, provider FROM targets_before)
+    WHERE account_id NOT IN (SELECT account_id FROM target_coverage WHERE state = 'not-requested')
     GROUP BY ALL
 """
-"""exceptions.yaml is read completely or the run ends, and coverage is counted for every target: rules about them are
-always evaluated."""
-
-_KEY = """md5(to_json([collector, target, account_id, "table", kind, call, region])::VARCHAR)"""
-
-_LISTINGS = f"""
-    SELECT coalesce(now_complete.id, before.id) AS id,
-           coalesce(now_complete.account_id, before.account_id) AS account_id,
-           coalesce(now_complete."table", before."table") AS "table",
-           CASE WHEN now_complete.id IS NULL THEN before.kind ELSE now_complete.kind END AS kind,
-           coalesce(now_complete.what, before.what) AS what,
-           coalesce(now_complete.collector, before.collector) AS collector,
-           coalesce(now_complete.target, before.target) AS target,
-           coalesce(now_complete.call, before.call) AS call, coalesce(now_complete.region, before.region) AS region,
-           coalesce(before.first_complete, now_complete.last_complete) AS first_complete,
-           coalesce(now_complete.last_complete, before.last_complete) AS last_complete
-    FROM (SELECT {_KEY} AS id, min(account_id) AS account_id, min("table") AS "table", min(kind) AS kind,
-                 min(call || coalesce(' in ' || region, '')) AS what, min(collector) AS collector,
-                 min(target) AS target, min(call) AS call, min(region) AS region, $run_id AS last_complete
-          FROM coverage WHERE {_KEY} NOT IN (SELECT {_KEY} FROM gaps) GROUP BY 1) AS now_complete
-    FULL JOIN listings_before AS before ON before.id = now_complete.id
-    ORDER BY id
-"""
+"""exceptions.yaml is read whole or the run ends, and coverage is counted for every target that was not left out: rules about
+them are always evaluated."""
 
 
 def define_complete(tables: Tables) -> None:
@@ -188,28 +174,3 @@ def judge(tables: Tables, rules: Iterable[Rule]) -> None:
             "about_targets": about_targets,
         },
     )
-
-
-_LISTING_COLUMNS = (
-    "id", "account_id", "table", "kind", "what", "collector", "target", "call", "region", "first_complete",
-    "last_complete",
-)  # fmt: skip
-
-
-def remember_listings(tables: Tables, before: Path | None, run_id: str, path: Path) -> None:
-    """Write the first and last run in which each listing was complete, and create the view ``listings`` of it.
-
-    ``before`` is the file of the night before, the view ``listings_before``; listings that were complete then and are
-    no longer requested stay in it.
-    """
-    nothing = ", ".join(f'NULL::VARCHAR AS "{name}"' for name in _LISTING_COLUMNS)
-    today = todays_names(None, dict.fromkeys(_LISTING_COLUMNS, "VARCHAR"))
-    names = ", ".join(f'{sql} AS "{column}"' for column, sql in today.items())
-    kept = f"SELECT {nothing} WHERE false" if before is None else f"FROM {read_parquet([before])}"
-    # A listing whose kind was renamed is the same listing, under its current name.
-    tables.view_of(
-        "listings_before",
-        f"SELECT * REPLACE ({_KEY} AS id) FROM (SELECT * REPLACE ({names}) FROM ({kept}))" if names else kept,
-    )
-    tables.copy(_LISTINGS, path, {"run_id": run_id})
-    tables.view_of("listings", f"FROM {read_parquet([path])}")

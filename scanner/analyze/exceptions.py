@@ -17,7 +17,9 @@
         state_hash: 0f3a...              # optional, for an exact subject: void when the accepted facts change
 
 An exception that is expired, void, unmatched or malformed accepts nothing and is itself a finding. So is an exception
-that expires within 14 days.
+that expires within 14 days. A finding whose severity allows only a shorter time is not covered; the others that a glob
+matches still are. An exception that matches nothing is dormant, and no finding, while its rule is disabled or could not
+look.
 """
 
 from __future__ import annotations
@@ -99,6 +101,8 @@ class Matched(msgspec.Struct, frozen=True, kw_only=True):
     """The findings that match an exception's selector tonight."""
 
     findings: int
+    too_severe: int
+    """How many of them may not be accepted for so long."""
     worst: Severity
     other_state: str | None
     """The state hash of a matching finding that differs from the accepted one."""
@@ -206,7 +210,8 @@ def _wrong(
 
 
 _MATCHES = r"""
-    SELECT a.place, a.exact, a.state_hash AS accepted_hash, c.id AS finding_id, c.severity, c.state_hash
+    SELECT a.place, a.exact, a.state_hash AS accepted_hash, c.id AS finding_id, c.severity, c.state_hash,
+           a.days > $caps[list_position($severities, c.severity)] AS too_severe
     FROM record_candidates AS c JOIN accepted AS a ON a.rule = c.rule
          AND (c.subject = a.subject OR c.subject_address = a.subject
               OR a.pattern IS NOT NULL AND (c.subject LIKE a.pattern ESCAPE '\'
@@ -215,7 +220,7 @@ _MATCHES = r"""
 """
 
 _PER_EXCEPTION = """
-    SELECT place, count(*), min(list_position($severities, severity)),
+    SELECT place, count(*), count(*) FILTER (too_severe), min(list_position($severities, severity)),
            min(CASE WHEN accepted_hash IS NOT NULL AND state_hash <> accepted_hash THEN state_hash END)
     FROM matches GROUP BY place
 """
@@ -223,8 +228,22 @@ _PER_EXCEPTION = """
 _COVERED = """
     SELECT m.finding_id, arg_min(a.id, {'glob': NOT m.exact, 'place': m.place}) AS exception_id
     FROM matches AS m JOIN accepted AS a ON a.place = m.place
-    WHERE list_contains($holding, m.place) GROUP BY m.finding_id
+    WHERE list_contains($holding, m.place) AND NOT m.too_severe GROUP BY m.finding_id
 """
+
+_IN_DOUBT = """
+    SELECT rule, min(why) AS why FROM (
+        SELECT DISTINCT rule, 'its rule is disabled' AS why FROM accepted WHERE rule NOT IN (SELECT rule FROM rules)
+        UNION ALL
+        SELECT rule, 'its rule failed' FROM record_errors
+        UNION ALL
+        SELECT n.rule, 'its rule could not look everywhere: ' || min(g.call || ': ' || g.reason || ', in ' || g.account_id)
+        FROM gaps AS g JOIN rule_needs AS n
+             ON g."table" = '*' OR n."table" = g."table" AND (n.kind IS NULL OR g.kind IS NULL OR n.kind = g.kind)
+        WHERE g.reason <> 'unsupported' AND n.rule IN (SELECT rule FROM accepted) GROUP BY n.rule
+    ) GROUP BY rule
+"""
+"""Rules whose silence about a subject proves nothing."""
 
 
 _ACCEPTED_COLUMNS = {
@@ -235,24 +254,31 @@ _ACCEPTED_COLUMNS = {
     "pattern": "VARCHAR",
     "exact": "BOOLEAN",
     "state_hash": "VARCHAR",
+    "days": "BIGINT",
 }
 
 
 def judge(tables: Tables, accepted: list[Accepted], as_of: datetime) -> list[ExceptionState]:
     """Match the exceptions with tonight's ``record_candidates``; return what became of each.
 
+    Reads ``rules``, ``rule_needs``, ``gaps`` and ``record_errors``.
     Makes the tables ``accepted`` (the exceptions), ``matches`` (with the findings that each selects) and ``covered``
     (the findings that an exception in force covers).
     """
     tables.table_of_rows(
         "accepted", _ACCEPTED_COLUMNS, [_row(place, item) for place, item in enumerate(accepted)]
     )
-    tables.table_of("matches", _MATCHES)
+    ladder = {"severities": list(SEVERITIES), "caps": [CAP_DAYS[name] for name in SEVERITIES]}
+    tables.table_of("matches", _MATCHES, ladder)
     found = {
-        place: Matched(findings=count, worst=SEVERITIES[worst - 1], other_state=other)
-        for place, count, worst, other in tables.rows(_PER_EXCEPTION, {"severities": list(SEVERITIES)})
+        place: Matched(findings=count, too_severe=too_severe, worst=SEVERITIES[worst - 1], other_state=other)
+        for place, count, too_severe, worst, other in tables.rows(_PER_EXCEPTION, ladder)
     }
-    states = [_state(item, found.get(place), as_of) for place, item in enumerate(accepted)]
+    in_doubt: dict[str, str] = dict(tables.rows(_IN_DOUBT)) if accepted else {}
+    states = [
+        _state(item, found.get(place), in_doubt.get(item.entry.rule), as_of)
+        for place, item in enumerate(accepted)
+    ]
     holding = [place for place, state in enumerate(states) if state.state in ("active", "expiring")]
     tables.table_of("covered", _COVERED, {"holding": holding or [-1]})
     return states
@@ -262,11 +288,12 @@ def _row(place: int, item: Accepted) -> tuple[Any, ...]:
     entry = item.entry
     glob = is_glob(entry.subject)
     pattern = like_pattern(entry.subject) if glob else None
-    return place, item.id, entry.rule, entry.subject, pattern, not glob, entry.state_hash
+    days = (entry.expires - entry.approved).days
+    return place, item.id, entry.rule, entry.subject, pattern, not glob, entry.state_hash, days
 
 
-def _state(item: Accepted, matched: Matched | None, as_of: datetime) -> ExceptionState:
-    state, detail = _verdict(item, matched, as_of)
+def _state(item: Accepted, matched: Matched | None, in_doubt: str | None, as_of: datetime) -> ExceptionState:
+    state, detail = _verdict(item, matched, in_doubt, as_of)
     entry = item.entry
     return ExceptionState(
         id=item.id,
@@ -280,36 +307,44 @@ def _state(item: Accepted, matched: Matched | None, as_of: datetime) -> Exceptio
         ticket=entry.ticket,
         expires_at=item.ends,
         state=state,
-        matched=matched.findings if matched else 0,
+        matched=matched.findings - matched.too_severe if matched else 0,
         detail=detail,
     )
 
 
-_State = Literal["active", "expiring", "expired", "unmatched", "void", "malformed"]
+_State = Literal["active", "expiring", "expired", "dormant", "unmatched", "void", "malformed"]
 
 
-def _verdict(item: Accepted, matched: Matched | None, as_of: datetime) -> tuple[_State, str | None]:
+def _verdict(
+    item: Accepted, matched: Matched | None, in_doubt: str | None, as_of: datetime
+) -> tuple[_State, str | None]:
     if item.problem is not None:
         return "malformed", item.problem
     if item.ends < as_of:
         again = f"; {matched.findings} findings count again" if matched else ""
         return "expired", f"expired on {item.entry.expires.isoformat()}{again}"
     if matched is None:
-        return "unmatched", f"{item.place}: no finding of {item.entry.rule} has this subject"
+        # Without the line: a comment further up in the file changes nothing.
+        nothing = f"no finding of {item.entry.rule} has this subject"
+        return ("dormant", f"{nothing}; {in_doubt}") if in_doubt else ("unmatched", nothing)
     cap = CAP_DAYS[matched.worst]
-    if (item.entry.expires - item.entry.approved).days > cap:
-        latest = (item.entry.approved + timedelta(days=cap)).isoformat()
-        return "malformed", (
-            f"{item.place}: a {matched.worst} finding may be accepted for at most {cap} days, here until {latest}"
-        )
+    latest = (item.entry.approved + timedelta(days=cap)).isoformat()
+    limit = f"a {matched.worst} finding may be accepted for at most {cap} days, here until {latest}"
+    if matched.too_severe == matched.findings:
+        return "malformed", limit
     if matched.other_state is not None:
         return "void", (
             f"{item.place}: the accepted facts have changed; review the finding and, if still acceptable, "
             f"approve it with state_hash: {matched.other_state}"
         )
+    more = (
+        f"{matched.too_severe} of {matched.findings} findings are not accepted: {limit}"
+        if matched.too_severe
+        else None
+    )
     if item.ends < as_of + timedelta(days=EXPIRING_DAYS):
-        return "expiring", f"expires on {item.entry.expires.isoformat()}"
-    return "active", None
+        return "expiring", f"expires on {item.entry.expires.isoformat()}" + (f"; {more}" if more else "")
+    return "active", more
 
 
 def problems(accepted: Iterable[Accepted], severities: Mapping[str, Severity]) -> list[str]:

@@ -7,7 +7,7 @@ The rank, highest first, is ``severity + exposure + reach + confidence + age``:
   repository 100, unknown 50
 - level that the identity reaches: admin 300, escalation 250, write 100, read 20
 - confidence high: 50
-- age: one for each day since the finding was first seen, at most 49
+- age: one for each day since it was first found, or found again, at most 49
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scanner.analyze.exceptions import EXCEPTIONS_ACCOUNT
+from scanner.analyze.framework import EVERY
 from scanner.analyze.resolve import BY_ACCOUNT
 from scanner.analyze.rule import SUBJECTS
 from scanner.records import POWERS
@@ -153,7 +154,12 @@ _SUBJECTS: dict[str, dict[str, str]] = {
     "rollouts": {"kind": "'rollout'", "name": "coalesce(declared, id)", "identity_id": "workload_id"},
     "gaps": {"kind": "reason", "name": "call", "resource": "needs"},
     "coverage": {"kind": '"table"', "name": "call"},
-    "target_coverage": {"kind": "kind", "name": "coalesce(name, target)", "resource": "needs"},
+    "target_coverage": {
+        "kind": "kind",
+        "name": "coalesce(name, target)",
+        "address": "collector || '/' || target",
+        "resource": "needs",
+    },
     "exceptions": {
         "account_id": f"'{EXCEPTIONS_ACCOUNT}'",
         "provider": "'sprawlscan'",
@@ -176,6 +182,18 @@ def _subjects(table: str, hits: str) -> str:
         SELECT '{table}' AS "table", id, {chosen} FROM "{table}" AS t
         WHERE id IN (SELECT h.subject FROM {hits} AS h JOIN rules AS r ON r.rule = h.rule WHERE r.subject = '{table}')
     """
+
+
+def subject_places(tables: list[str]) -> str:
+    """Return the query for the account and kind of every possible subject: "table", id, account_id and kind."""
+    parts = []
+    for table in tables:
+        given = {"account_id": "account_id", **_SUBJECTS[table]}
+        chosen = ", ".join(
+            f"({given[column]})::VARCHAR AS {column}" for column in ("account_id", "kind") if column in given
+        )
+        parts.append(f'SELECT \'{table}\' AS "table", id, {chosen} FROM "{table}" AS t')
+    return " UNION ALL ".join(parts)
 
 
 def stray_subjects(tables: list[str], hits: str) -> str:
@@ -208,7 +226,7 @@ _POWER_LIST = ", ".join(f"'{power}'" for power in POWERS)
 def facts(tables: list[str], hits: str) -> str:
     """Return the query for tonight's findings, without the columns that depend on earlier nights.
 
-    Reads ``rules`` and the relation ``hits``; ``tables`` are the subject tables in use.
+    Reads ``rules``, ``rule_controls`` and the relation ``hits``; ``tables`` are the subject tables in use.
     """
     subjects = " UNION ALL ".join(_subjects(table, hits) for table in tables)
     return f"""
@@ -235,7 +253,8 @@ def facts(tables: list[str], hits: str) -> str:
             WHERE identity_id IN (SELECT identity FROM found) GROUP BY identity_id
         )
         SELECT finding_id(f.oldest_id, f.subject) AS id,
-               f.rule, f.version AS rule_version, f.category, f.title, f.severity,
+               f.rule, f.version AS rule_version, f.category,
+               list_concat(coalesce(ca.controls, []), coalesce(co.controls, [])) AS controls, f.title, f.severity,
                CASE WHEN coalesce(f.confidence, f.subject_confidence) = 'low' THEN 'low' ELSE 'high' END AS confidence,
                {_ladder("f.severity", _SEVERITY)}
                + greatest({_ladder("f.exposure", _EXPOSURE)}, coalesce(e.exposure, 0))
@@ -266,6 +285,8 @@ def facts(tables: list[str], hits: str) -> str:
         FROM found AS f
              LEFT JOIN identities AS i ON i.id = f.identity
              LEFT JOIN accounts AS a ON a.id = f.account
+             LEFT JOIN rule_controls AS ca ON ca.rule = f.rule AND ca.provider = '{EVERY}'
+             LEFT JOIN rule_controls AS co ON co.rule = f.rule AND co.provider = f.provider
              LEFT JOIN furthest AS b ON b.identity_id = f.reacher
              LEFT JOIN accounts AS p ON p.id = b.best.account_id
              LEFT JOIN exposed AS e ON e.identity_id = f.identity

@@ -1,21 +1,13 @@
 """The findings of earlier nights, and the status of each finding tonight.
 
 ``history/<run_id>.parquet`` contains every finding ever found, with its first night, its transitions and its last
-status, so that ages and reopenings outlive pruned snapshots. ``history/<run_id>.listings.parquet`` holds which listing was
-last complete when (`scanner.analyze.completeness`), and ``history/<run_id>.identities.parquet`` and its like since when what is
-known (`scanner.analyze.population`). The analysis of a run reads the newest history before it.
+status, so that ages and reopenings outlive pruned snapshots. Beside it stand what is remembered of listings
+(`scanner.analyze.listing_history`), of accounts (`scanner.analyze.removed_accounts`), of targets
+(`scanner.analyze.target_coverage`) and of identities, credentials and grants (`scanner.analyze.population`). The analysis
+of a run reads the newest history before it.
 
-| found tonight | known before | status |
-|---|---|---|
-| yes | no | new |
-| yes | resolved | reopened |
-| yes | otherwise | open |
-| yes, and accepted by a valid exception | any | excepted |
-| no, and its inputs are complete | not resolved | resolved: reported that night, then only in the history |
-| no, and they are incomplete or were not requested | not resolved | unobserved, with the reason as evidence |
-| no, and its rule failed | not resolved | error |
-
-New, open and reopened count as one state for ``changed_at`` and the transitions.
+docs/architecture.md, "Findings over nights", defines the statuses. New, open and reopened count as one state for
+``changed_at`` and the transitions.
 """
 
 from __future__ import annotations
@@ -23,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scanner.analyze.finding_facts import MAX_AGE_DAYS
+from scanner.analyze.listing_history import NOT_THERE_AGAIN, WAS_COMPLETE
 from scanner.findings import SEVERITIES, Finding
 from scanner.parquet import sql_columns
 
@@ -77,34 +70,70 @@ def superseded(state: Path) -> list[Path]:
     return [path for path in files if path.name.partition(".")[0] in runs[:-KEPT]]
 
 
-LOST = """
-    SELECT k.rule, k.account_id, k.last_seen, min(l.what) AS what
+_MET_BY = """n."table" = l."table" AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)"""
+"""Whether a need ``n`` is about a listing ``l``."""
+
+_WITHIN = """(l.account_id = k.account_id
+    OR n.above AND (k.account_id, l.account_id) IN (SELECT account_id, ancestor FROM accounts_above))"""
+
+LOST = f"""
+    SELECT k.rule, k.account_id, k.last_seen, min(l.what) AS what, bool_or({WAS_COMPLETE}) AS was_complete
     FROM (SELECT DISTINCT rule, account_id, last_seen FROM known_before WHERE status <> 'resolved') AS k
+         JOIN nights AS n0 ON n0.run_id = k.last_seen
          JOIN rule_needs AS n ON n.rule = k.rule
-         JOIN listings AS l ON l."table" = n."table" AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)
-              AND (n.everywhere OR l.account_id = k.account_id
-                   OR n.above AND (k.account_id, l.account_id) IN (SELECT account_id, ancestor FROM accounts_above))
-    WHERE k.last_seen BETWEEN l.first_complete AND l.last_complete AND l.last_complete <> $run_id
+         JOIN listings AS l ON {_MET_BY} AND (n.everywhere OR {_WITHIN})
+    WHERE {NOT_THERE_AGAIN}
     GROUP BY k.rule, k.account_id, k.last_seen
 """
-"""Listings that were complete when a finding was last found and are not complete tonight."""
+"""Listings that were complete when a finding was last found and are not complete tonight, or were requested then and are not
+requested tonight."""
 
-BLOCKED = """
-    SELECT DISTINCT k.rule, k.account_id, k.subject_table, coalesce(k.subject_kind, '') AS subject_kind
-    FROM (SELECT DISTINCT rule, account_id, subject_table, subject_kind FROM known_before WHERE status <> 'resolved') AS k
-         JOIN rule_needs AS n ON n.rule = k.rule AND NOT n.everywhere
-         JOIN listed AS l ON l.gapped AND l."table" = n."table"
-              AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)
-              AND (l.account_id = k.account_id
-                   OR n.above AND (k.account_id, l.account_id) IN (SELECT account_id, ancestor FROM accounts_above))
+_GAPPED = f"""
+    JOIN rule_needs AS n ON n.rule = k.rule AND NOT n.everywhere
+    JOIN listed AS l ON l.gapped AND {_MET_BY} AND {_WITHIN}
     WHERE NOT (l."table" = k.subject_table AND l."table" IN ('credentials', 'identities', 'secrets')
                AND l.kind IS NOT NULL AND l.kind <> coalesce(k.subject_kind, l.kind))
 """
-"""Findings that a gap of tonight can hide. A gap of a different kind than the subject's does not hide it: otherwise what
-a provider never shows (the OAuth apps of an organization) would keep every credential finding from being resolved."""
+"""Gaps of tonight that hide findings ``k``. A gap of a different kind than the subject's does not: otherwise what a
+provider never shows (the OAuth apps of an organization) would keep every credential finding from being resolved."""
+
+BLOCKED = f"""
+    SELECT DISTINCT k.rule, k.account_id, k.subject_table, coalesce(k.subject_kind, '') AS subject_kind
+    FROM (SELECT DISTINCT rule, account_id, subject_table, subject_kind FROM known_before WHERE status <> 'resolved') AS k
+    {_GAPPED}
+"""
+"""Findings that a gap of tonight can hide."""
+
+
+def held(subjects: str, hits: str) -> str:
+    """Return the query for hits of rules of absence that prove nothing: not all that the rule needs was listed.
+
+    ``subjects`` is a relation of "table", id, account_id and kind.
+    """
+    return f"""
+        WITH found AS (
+            SELECT h.rule, h.subject, coalesce(h.account_id, s.account_id) AS account_id, s."table" AS subject_table,
+                   s.kind AS subject_kind
+            FROM {hits} AS h JOIN rules AS r ON r.rule = h.rule AND r.absence
+                 JOIN ({subjects}) AS s ON s."table" = r.subject AND s.id = h.subject
+        ), places AS (
+            SELECT DISTINCT rule, account_id, subject_table, subject_kind FROM found
+        ), hidden AS (
+            SELECT DISTINCT k.* FROM places AS k {_GAPPED}
+            UNION
+            SELECT k.* FROM places AS k ANTI JOIN rule_states AS s ON s.rule = k.rule AND s.account_id = k.account_id
+            UNION
+            -- An account above that was lost whole takes with it what the accounts below inherit.
+            SELECT k.* FROM places AS k JOIN accounts_above AS o ON o.account_id = k.account_id
+                 JOIN gaps AS g ON g.account_id = o.ancestor AND g."table" = '*'
+        )
+        SELECT f.rule, f.subject FROM found AS f JOIN hidden AS h
+             ON h.rule = f.rule AND h.account_id = f.account_id AND h.subject_kind IS NOT DISTINCT FROM f.subject_kind
+    """
+
 
 COMPARED = (
-    "rule_version", "category", "title", "severity", "confidence", "account_name", "subject_name",
+    "rule_version", "category", "controls", "title", "severity", "confidence", "account_name", "subject_name",
     "identity_id", "identity_name", "surface", "resource", "owner", "owner_source", "environment", "detail", "fix",
     "blast", "path", "url",
 )  # fmt: skip
@@ -129,7 +158,7 @@ def seen_tonight(facts: str, known: str) -> str:
     # Hashes of both sides, so that the join does not carry every sentence of the previous night.
     differing = ", ".join(f"CASE WHEN hash(f.{name}) <> k.{name} THEN '{name}' END" for name in COMPARED)
     before = ", ".join(
-        ["id", "status", "first_seen", "changed_at", "due_at", "exception_id", "transitions"]
+        [*_CARRIED, f"{_SEVERE.format('severity')} AS severe"]
         + [f"hash({name}) AS {name}" for name in COMPARED]
     )
     columns = {
@@ -140,11 +169,15 @@ def seen_tonight(facts: str, known: str) -> str:
         "rank": "f.urgency",
         "first_seen": "coalesce(k.first_seen, $as_of)",
         "changed_at": "coalesce(k.changed_at, $as_of)",
+        "open_since": "CASE WHEN k.status = 'resolved' THEN $as_of ELSE coalesce(k.open_since, $as_of) END",
+        # `settled` decides; here only what it can no longer tell.
+        "counts_as_new": f"CASE WHEN {_SEVERE.format('f.severity')} < k.severe THEN 'severity-raised' END",
         # The previous values; `settled` computes the current ones.
         "due_at": "k.due_at",
         "exception_id": "k.exception_id",
         "gone_in": "NULL",
         "not_observed": "NULL",
+        "out_of_scope": "false",
         "last_seen": "$run_id",
         "shown": "true",
         "transitions": "coalesce(k.transitions, [])",
@@ -152,28 +185,41 @@ def seen_tonight(facts: str, known: str) -> str:
     return f"SELECT {_chosen(columns)} FROM ({facts}) AS f LEFT JOIN (SELECT {before} FROM {known}) AS k ON k.id = f.id"
 
 
-def not_seen_tonight(hits: str, known: str, errors: str) -> str:
+_CARRIED = ("id", "status", "first_seen", "changed_at", "open_since", "due_at", "exception_id", "transitions")
+_SEVERE = f"list_position([{', '.join(repr(name) for name in SEVERITIES)}], {{0}})"
+"""1 for critical."""
+
+
+def not_seen_tonight(hits: str, known: str, about: str) -> str:
     """Return the query for known findings without hits tonight.
 
-    ``hits`` and ``known`` are relations of tonight's hits and of what earlier nights knew, ``errors`` of rules that
-    failed. Parameter: ``$run_id``.
+    ``hits`` and ``known`` are relations of tonight's hits and of what earlier nights knew. Reads ``<about>_errors`` (rules that failed)
+    and ``<about>_held`` (hits that prove nothing). Parameter: ``$run_id``.
     """
     judged = f"""
-        SELECT k.*, t.rule IS NULL AS not_run,
+        SELECT k.*, t.version AS version_now, t.rule IS NULL OR r.id IS NOT NULL AS out_now,
                CASE WHEN k.status = 'resolved' THEN 'resolved'
-                    WHEN t.rule IS NULL THEN 'unobserved'
+                    WHEN t.rule IS NULL OR r.id IS NOT NULL THEN 'unobserved'
                     WHEN e.rule IS NOT NULL THEN 'error'
-                    WHEN s.rule IS NULL OR b.rule IS NOT NULL OR l.rule IS NOT NULL THEN 'unobserved'
+                    WHEN a.id IS NOT NULL THEN 'resolved'
+                    WHEN s.rule IS NULL OR b.rule IS NOT NULL OR l.rule IS NOT NULL OR d.rule IS NOT NULL THEN 'unobserved'
                     ELSE 'resolved' END AS now,
                CASE WHEN t.rule IS NULL THEN 'its rule is disabled or gone'
+                    WHEN r.id IS NOT NULL THEN 'its target is retired'
                     WHEN e.rule IS NOT NULL THEN 'its rule failed: ' || e.error
                     WHEN s.rule IS NULL THEN 'nothing that its rule needs was listed in its account'
-                    WHEN b.rule IS NOT NULL THEN coalesce(s.missing_table || ': ', '') || s.reason
-                    ELSE 'was complete when this was last seen, and is not tonight: ' || l.what END AS because
+                    WHEN b.rule IS NOT NULL OR d.rule IS NOT NULL
+                    THEN coalesce(s.missing_table || ': ', '') || coalesce(s.reason, 'what its rule needs is incomplete')
+                    WHEN l.was_complete
+                    THEN 'was complete when this was last seen, and is not tonight: ' || l.what
+                    ELSE 'was requested when this was last seen, and is not tonight: ' || l.what END AS because
         FROM {known} AS k
              LEFT JOIN {hits} AS h ON h.rule = k.rule AND h.subject = k.subject
              LEFT JOIN rules AS t ON t.rule = k.rule
-             LEFT JOIN {errors} AS e ON e.rule = k.rule
+             LEFT JOIN {about}_errors AS e ON e.rule = k.rule
+             LEFT JOIN {about}_held AS d ON d.rule = k.rule AND d.subject = k.subject
+             LEFT JOIN retired_accounts AS r ON r.id = k.account_id
+             LEFT JOIN removed_accounts AS a ON a.id = k.account_id
              LEFT JOIN rule_states AS s ON s.rule = k.rule AND s.account_id = k.account_id
              LEFT JOIN lost AS l ON l.rule = k.rule AND l.account_id = k.account_id AND l.last_seen = k.last_seen
              LEFT JOIN blocked AS b ON b.rule = k.rule AND b.account_id = k.account_id
@@ -184,13 +230,26 @@ def not_seen_tonight(hits: str, known: str, errors: str) -> str:
         **{name: f"g.{name}" for name in Known.__struct_fields__},
         "status": "g.now",
         "previous_status": "g.status",
-        "changed": "[]",
+        "rule_version": "CASE WHEN g.now = 'resolved' AND g.status <> 'resolved' THEN g.version_now ELSE g.rule_version END",
+        # What a changed rule no longer finds was not fixed by anybody.
+        "changed": """CASE WHEN g.now = 'resolved' AND g.status <> 'resolved' AND g.version_now <> g.rule_version
+                           THEN ['rule_version']
+                           WHEN g.now <> 'resolved' AND g.out_now <> g.out_of_scope THEN ['out_of_scope'] ELSE [] END""",
+        "counts_as_new": "NULL",
         "gone_in": "CASE WHEN g.now = 'resolved' THEN coalesce(g.gone_in, $run_id) END",
-        "shown": "CASE WHEN g.now = 'resolved' THEN g.status <> 'resolved' "
-        "ELSE NOT (g.not_run AND g.status = 'unobserved') END",
+        "out_of_scope": "g.out_now AND g.now <> 'resolved'",
+        "shown": "CASE WHEN g.now = 'resolved' THEN g.status <> 'resolved' ELSE NOT (g.out_now AND g.out_of_scope) END",
         "not_observed": "CASE WHEN g.now IN ('unobserved', 'error') THEN g.because END",
     }
     return f"SELECT {_chosen(columns)} FROM ({judged}) AS g"
+
+
+_COUNTS_AS_NEW = """
+    CASE WHEN c.now IN ('new', 'reopened') THEN c.now
+         WHEN c.now IN ('open', 'unobserved', 'error') AND NOT c.out_of_scope
+              AND c.exception_id IS NOT NULL AND c.covered_by IS NULL THEN 'exception-ended'
+         WHEN c.now = 'open' THEN c.counts_as_new END
+"""
 
 
 def settled(due_days: dict[str, int]) -> str:
@@ -202,7 +261,7 @@ def settled(due_days: dict[str, int]) -> str:
     status = """CASE WHEN x.exception_id IS NOT NULL AND c.status IN ('new', 'open', 'reopened') THEN 'excepted'
                      ELSE c.status END"""
     due = " ".join(
-        f"WHEN '{name}' THEN c.first_seen + to_days({int(due_days[name])})"
+        f"WHEN '{name}' THEN c.open_since + to_days({int(due_days[name])})"
         for name in SEVERITIES
         if name in due_days
     )
@@ -211,7 +270,7 @@ def settled(due_days: dict[str, int]) -> str:
         if due
         else "NULL::TIMESTAMP"
     )
-    exception_id = "coalesce(c.covered_by, CASE WHEN c.last_seen <> $run_id THEN c.exception_id END)"
+    exception_id = "coalesce(c.covered_by, CASE WHEN c.now = 'resolved' THEN c.exception_id END)"
     later = ", ".join(
         f"CASE WHEN c.{name} IS DISTINCT FROM ({sql}) THEN '{name}' END"
         for name, sql in (("due_at", due_at), ("exception_id", exception_id))
@@ -222,12 +281,13 @@ def settled(due_days: dict[str, int]) -> str:
         "status": "c.now",
         # A known finding keeps the rank of its last night. Its age is recomputed each night that finds it.
         "rank": f"""CASE WHEN c.last_seen = $run_id
-            THEN c.rank + least(greatest(date_diff('day', c.first_seen, $as_of), 0), {MAX_AGE_DAYS})
+            THEN c.rank + least(greatest(date_diff('day', c.open_since, $as_of), 0), {MAX_AGE_DAYS})
             ELSE c.rank END""",
         "changed_at": f"CASE WHEN {same} THEN c.changed_at ELSE $as_of END",
         "changed": f"""CASE WHEN c.previous_status IS NULL THEN []
             ELSE list_concat(c.changed, list_filter([{later}], lambda name: name IS NOT NULL)) END""",
         "due_at": due_at,
+        "counts_as_new": _COUNTS_AS_NEW,
         "exception_id": exception_id,
         "transitions": f"CASE WHEN {same} THEN c.transitions "
         "ELSE list_append(c.transitions, $run_id || ' ' || c.now) END",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from scanner.findings import SEVERITIES, Metric
+from scanner.findings import COUNTS_AS_NEW, OPEN, SEVERITIES, Metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from scanner.tables import Tables
 
-OPEN = "status IN ('new', 'open', 'reopened')"
-"""SQL: a finding is open."""
 OVERDUE = f"{OPEN} AND due_at < $as_of"
 """SQL: a finding is open and its due date has passed."""
 _WAS_OPEN = "coalesce(previous_status IN ('new', 'open', 'reopened'), false)"
@@ -78,15 +76,15 @@ _DIMENSIONS = {
 
 _OF_FINDINGS = {
     "open_findings": _count(OPEN),
-    "new_findings": _count("status IN ('new', 'reopened')"),
+    "new_findings": _count(COUNTS_AS_NEW),
     "resolved_findings": _count("status = 'resolved'"),
     "unobserved_findings": _count("status = 'unobserved'"),
     "excepted_findings": _count("status = 'excepted'"),
     "error_findings": _count("status = 'error'"),
     "overdue_findings": _count(OVERDUE),
     "unowned_findings": _count(f"{OPEN} AND owner IS NULL"),
-    "median_age_of_open_findings": _median_days("first_seen", "$as_of", OPEN),
-    "median_days_to_resolve": _median_days("first_seen", "changed_at", "status = 'resolved'"),
+    "median_age_of_open_findings": _median_days("open_since", "$as_of", OPEN),
+    "median_days_to_resolve": _median_days("open_since", "changed_at", "status = 'resolved'"),
 }
 """By each dimension."""
 

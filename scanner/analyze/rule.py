@@ -8,6 +8,7 @@ The file name without ``.yaml`` is the rule's id. Its keys::
     why, fix   two or three sentences each, for the person who must act
     params     parameters by name, configurable in config.yaml; a comment names the source of the default
     needs      what must be listed completely for "no findings" to prove something; see `Need`
+    absence    true if the rule finds what is not there: its hits then count only where its needs were listed completely
     subject    the table whose rows can violate the rule
     query      exactly one SELECT; see below
     examples   given rows and expected subjects; see `Example`
@@ -116,6 +117,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """True for a rule from the custom folder."""
     was: list[str] = []
     """Earlier ids, oldest first."""
+    absence: bool | None = None
+    """Whether it finds what is not there. Its hits then count only where its needs were listed completely. None: not said."""
 
     @property
     def oldest_id(self) -> str:
@@ -139,7 +142,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
         The prefix keeps importers from reading them as a number.
         """
-        parts = [self.template, self.severity, self.query, self.params, self.needs]
+        more = [True] if self.absence else []
+        parts = [self.template, self.severity, self.query, self.params, self.needs, *more]
         return "rv-" + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -14,6 +14,7 @@ import msgspec
 from scanner.analyze.completeness import define_complete
 from scanner.analyze.hits import RuleQueryError, arguments, columns, parameters, write_hits
 from scanner.analyze.rule import ABOUT_THE_RUN, ANALYSIS_NEEDS, Example, parse_need
+from scanner.analyze.rule_absence import absent_tables
 from scanner.analyze.rule_files import with_params
 from scanner.analyze.rule_kinds import named_kinds, syntax_tree
 from scanner.analyze.weaknesses import READS, define_weak_identities
@@ -87,7 +88,26 @@ def _lint(rule: Rule, used: set[str]) -> list[str]:
         for table in sorted(_tables_read(rule.query))
         if not {*(ANALYSIS_NEEDS.get(table, (table,)))} <= answered
     ]
-    return problems + _lint_kinds(rule)
+    return problems + _lint_absence(rule) + _lint_kinds(rule)
+
+
+def _lint_absence(rule: Rule) -> list[str]:
+    """Return the tables in which the query looks for what is not there, and whose failed listing would look the same."""
+    if rule.absence is False:
+        return []
+    guarded = set(_COMPLETE.findall(rule.query))
+    absent = absent_tables(rule.query) - guarded
+    if rule.absence is None:
+        return [
+            f"the query finds subjects by what `{table}` lacks, and a listing that failed lacks everything: declare `absence: true`, "
+            "or `absence: false` if a missing row cannot add a finding"
+            for table in sorted(absent)
+        ]
+    needed = {need.table for need in rule.inputs if not need.everywhere}
+    return [
+        f"the query finds subjects by what `{table}` lacks: name it in needs without `everywhere`, or ask `complete(...)`"
+        for table in sorted(absent - needed)
+    ]
 
 
 def _lint_kinds(rule: Rule) -> list[str]:

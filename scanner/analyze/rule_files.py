@@ -37,6 +37,7 @@ class _RuleFile(msgspec.Struct, frozen=True, kw_only=True):
     examples: list[Example]
     params: dict[str, Param] = {}
     was: list[str] = []
+    absence: bool | None = None
 
 
 _ID = re.compile(r"\A[a-z][a-z0-9-]{2,60}\Z")
@@ -72,6 +73,7 @@ def _load(path: Path, *, custom: bool) -> Rule:
         path=str(path),
         custom=custom,
         was=given.was,
+        absence=given.absence,
     )
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
-from scanner.analyze.finding_facts import facts, stray_subjects
-from scanner.analyze.history import Known, not_seen_tonight, seen_tonight
+from scanner.analyze.finding_facts import facts, stray_subjects, subject_places
+from scanner.analyze.framework import load_frameworks, references
+from scanner.analyze.history import Known, held, not_seen_tonight, seen_tonight
 from scanner.analyze.hits import RuleQueryError, write_few_hits, write_hits
 from scanner.analyze.rule_sources import finds_nothing, present_in
 from scanner.tables import quoted, read_parquet
@@ -43,9 +44,10 @@ class RuleHits(msgspec.Struct, frozen=True, kw_only=True):
     """Failed rules and their errors. A failed rule is an error, never a pass."""
 
 
-def define_rules(tables: Tables, rules: Sequence[Rule]) -> None:
-    """Create the table ``rules``."""
+def define_rules(tables: Tables, rules: Sequence[Rule], frameworks: list[str] | None) -> None:
+    """Make the tables ``rules`` and ``rule_controls``, of the chosen frameworks; None takes all."""
     columns = ("rule", "oldest_id", "subject", "severity", "category", "title", "version", "fix")
+    types = {**dict.fromkeys(columns, "VARCHAR"), "absence": "BOOLEAN"}
     rows = [
         (
             rule.id,
@@ -56,17 +58,28 @@ def define_rules(tables: Tables, rules: Sequence[Rule]) -> None:
             rule.title,
             rule.version,
             rule.fix,
+            bool(rule.absence),
         )
         for rule in rules
     ]
-    tables.table_of_rows("rules", dict.fromkeys(columns, "VARCHAR"), rows)
+    tables.table_of_rows("rules", types, rows)
+    cited = references(load_frameworks(), frameworks)
+    controls = [
+        (rule.id, provider, [f"{one.framework}: {one.code}" for one in found])
+        for rule in rules
+        for provider, found in cited.get(rule.id, {}).items()
+    ]
+    kinds = {"rule": "VARCHAR", "provider": "VARCHAR", "controls": "VARCHAR[]"}
+    tables.table_of_rows("rule_controls", kinds, controls)
 
 
 def run_rules(
     tables: Tables, rules: Sequence[Rule], *, about: About, as_of: datetime, folder: Path
 ) -> RuleHits:
-    """Run rules; create the view ``<about>_hits`` and the table ``<about>_errors``. Hits are written into ``folder``,
-    one file per rule. Raises `AnalysisError` if a built-in rule returns a subject twice.
+    """Run rules; make the view ``<about>_hits``, the table ``<about>_errors``, and the table ``<about>_held``: the hits of rules
+    of absence that prove nothing, which are not among the others.
+
+    Hits are written into ``folder``, one file a rule. Raises `AnalysisError` when a built-in rule gives a subject twice.
     """
     folder.mkdir(mode=0o700)
     present = present_in(tables)
@@ -95,7 +108,15 @@ def run_rules(
         for rule_id, subject in tables.rows(stray_subjects(subjects, read_parquet(list(found.values())))):
             errors[rule_id] = f"its subject {subject} is no row of {subject_of[rule_id]}"
             del found[rule_id]
-    tables.view_of(f"{about}_hits", f"FROM {read_parquet(list(found.values()))}" if found else _NO_HITS)
+    every = f"FROM {read_parquet(list(found.values()))}" if found else _NO_HITS
+    absent = sorted({rule.subject for rule in rules if rule.absence and rule.id in found})
+    if absent:
+        files = [found[rule.id] for rule in rules if rule.absence and rule.id in found]
+        tables.table_of(f"{about}_held", held(subject_places(absent), read_parquet(files)))
+        every = f"SELECT h.* FROM ({every}) AS h ANTI JOIN {about}_held AS d ON d.rule = h.rule AND d.subject = h.subject"
+    else:
+        tables.table_of_rows(f"{about}_held", {"rule": "VARCHAR", "subject": "VARCHAR"}, [])
+    tables.view_of(f"{about}_hits", every)
     tables.table_of_rows(f"{about}_errors", {"rule": "VARCHAR", "error": "VARCHAR"}, list(errors.items()))
     return RuleHits(about=about, subjects=sorted({subject_of[rule] for rule in found}), errors=errors)
 
@@ -130,7 +151,7 @@ def write_candidates(
         # In parts, so that the joins of a very large night stay within the memory limit.
         only = f" WHERE hash(subject) % {parts} = {part}" if parts > 1 else ""
         found, known = (f"(SELECT * FROM {about}_{what}{only})" for what in ("hits", "known"))
-        queries = [not_seen_tonight(found, known, f"{about}_errors")] if known_before else []
+        queries = [not_seen_tonight(found, known, about)] if known_before else []
         if hits.subjects:
             queries.append(seen_tonight(facts(hits.subjects, found), known))
         for number, query in enumerate(queries):

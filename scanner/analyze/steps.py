@@ -25,14 +25,18 @@ from scanner.analyze.exceptions import read_exceptions
 from scanner.analyze.finding_facts import define_finding_id
 from scanner.analyze.history import Known
 from scanner.analyze.hits import plain_utc
+from scanner.analyze.kept_surface import keep_surfaces
+from scanner.analyze.listing_history import load_listings, remember_listings
 from scanner.analyze.metrics import measure
 from scanner.analyze.owners import read_owners
-from scanner.analyze.population import count_population, keep_population
+from scanner.analyze.population import count_population, keep_population, load_members
 from scanner.analyze.reach import compute
+from scanner.analyze.removed_accounts import find_removed_accounts, load_accounts
 from scanner.analyze.resolve import resolve
 from scanner.analyze.rule_files import choose, load_rules, todays_ids
 from scanner.analyze.rule_results import write_rule_results, write_rules
 from scanner.analyze.rule_runs import define_rules, run_rules, write_candidates
+from scanner.analyze.sudden_drop import doubt
 from scanner.analyze.target_coverage import PlannedTarget, measure_targets
 from scanner.analyze.weaknesses import define_weak_identities
 from scanner.findings import SEVERITIES, ExceptionState, Finding, Metric
@@ -70,6 +74,12 @@ class AnalyzeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The ownership file."""
     frameworks: list[str] | None = None
     """Ids of the frameworks to cite; None cites all."""
+    drop_share: float = 0.5
+    """A listing that falls by more than this share of its rows is in doubt."""
+    drop_rows: int = 5
+    """And by at least so many rows."""
+    retired: list[str] = []
+    """Targets that are out of scope for good."""
     due_days: dict[Severity, int] = msgspec.field(default_factory=DUE_DAYS.copy)
     """Days from first detection until a finding is overdue, by severity."""
     memory: str = "1GB"
@@ -136,7 +146,7 @@ def analyze(
     history_file.replace(past / f"{run_id}.parquet")
     listings_file.replace(past / f"{run_id}.listings.parquet")
     shutil.copyfile(out / "target_coverage.parquet", out / "work" / "targets.parquet")
-    for name in ("targets", "asked"):
+    for name in ("targets", "asked", "nights", "accounts"):
         kept = out / "work" / f"{name}.parquet"
         kept.chmod(0o600)
         kept.replace(past / f"{run_id}.{name}.parquet")
@@ -182,14 +192,14 @@ class _Analysis(NamedTuple):
     def run(self) -> AnalysisSummary:
         tables, out = self.tables, self.out
         baseline = history.history_before(self.state, self.manifest.run_id)
-        self._make_records()
+        self._make_records(baseline)
         self._define_macros()
         tables.lock()
-        define_rules(tables, self.rules)
+        define_rules(tables, self.rules, self.settings.frameworks)
         self._measure_targets(baseline)
-        self._judge_listings(baseline)
+        self._judge_listings()
         errors, states = self._judge_findings()
-        self._count_population(baseline)
+        count_population(tables, run_id=self.manifest.run_id, as_of=self.as_of, out=out / "population")
         results = write_rule_results(tables, out / "rule_results.parquet")
         metrics = list(measure(tables, self.as_of))
         write_table(out / "metrics.parquet", Metric, metrics)
@@ -211,12 +221,26 @@ class _Analysis(NamedTuple):
         )
         return summary
 
-    def _make_records(self) -> None:
-        """Create the record tables, ``edges``, ``reach`` and ``excess``."""
+    def _make_records(self, baseline: str | None) -> None:
+        """Make the record tables, ``edges``, ``reach`` and ``excess``, what the history holds, and ``listings``."""
         owners = read_owners(self.settings.owners) if self.settings.owners is not None else []
         snapshot = self.state / "snapshots" / self.manifest.run_id
-        resolve(self.tables, snapshot, self.manifest, owners, self.out / "records")
+        records = self.out / "records"
+        resolve(self.tables, snapshot, self.manifest, owners, records)
+        self._load_history(baseline)
+        number = load_listings(self.tables, self.past, baseline, self.manifest.run_id)
+        doubt(self.tables, share=self.settings.drop_share, rows=self.settings.drop_rows, records=records)
+        remember_listings(self.tables, number, self.out / "work")
+        keep_surfaces(self.tables, records)
         compute(self.tables, self.out, self.manifest.as_of)
+
+    def _load_history(self, baseline: str | None) -> None:
+        """Make the views of what the base knew: ``known_before``, ``accounts_before`` and the members."""
+        before = [self.past / f"{baseline}.parquet"] if baseline else []
+        self.tables.view("known_then", Known, before)
+        history.define_known_before(self.tables, self.renamed)
+        load_accounts(self.tables, self.past, baseline)
+        load_members(self.tables, self.past, baseline)
 
     def _define_macros(self) -> None:
         completeness.define_complete(self.tables)
@@ -235,24 +259,16 @@ class _Analysis(NamedTuple):
             before=before if all(path.is_file() for path in before) else None,
             run_id=self.manifest.run_id,
             selected=self.manifest.selected,
+            retired=self.settings.retired,
             out=self.out / "target_coverage.parquet",
             asked=self.out / "work" / "asked.parquet",
         )
 
-    def _judge_listings(self, baseline: str | None) -> None:
-        """Create ``known_before`` and ``listings``, and determine what each rule's result proves."""
-        before = [self.past / f"{baseline}.parquet"] if baseline else []
-        self.tables.view("known_then", Known, before)
-        history.define_known_before(self.tables, self.renamed)
-        listings = self.past / f"{baseline}.listings.parquet"
-        completeness.remember_listings(
-            self.tables,
-            listings if listings.is_file() else None,
-            self.manifest.run_id,
-            self.out / "work" / "listings.parquet",
-        )
+    def _judge_listings(self) -> None:
+        """Say what the silence of each rule proves."""
+        find_removed_accounts(self.tables, self.manifest.run_id, self.out / "work" / "accounts.parquet")
         completeness.judge(self.tables, self.rules)
-        self.tables.table_of("lost", history.LOST, {"run_id": self.manifest.run_id})
+        self.tables.table_of("lost", history.LOST)
         self.tables.table_of("blocked", history.BLOCKED)
 
     def _judge_findings(self) -> tuple[dict[str, str], list[ExceptionState]]:
@@ -281,16 +297,6 @@ class _Analysis(NamedTuple):
         tables.copy(history.FINDINGS, self.out / "findings.parquet")
         tables.view("findings", Finding, [self.out / "findings.parquet"])
         return {**hits.errors, **more.errors}, states
-
-    def _count_population(self, baseline: str | None) -> None:
-        count_population(
-            self.tables,
-            self.past,
-            baseline=baseline,
-            run_id=self.manifest.run_id,
-            as_of=self.as_of,
-            out=self.out / "population",
-        )
 
     def _counts(self) -> dict[str, dict[str, int]]:
         counts: dict[str, dict[str, int]] = {}

@@ -36,6 +36,12 @@ def outcome_lines(state: Path, outcome: Outcome) -> list[str]:
         f"open findings: {_figures(outcome.findings)}"
         + ("" if outcome.coverage.ratio else " (nothing was listed, so this proves nothing)"),
         f"new since the previous run: {_figures(outcome.new)}",
+        *(
+            [f"could not be looked at again: {_figures(outcome.not_observed)}"]
+            if any(outcome.not_observed.values())
+            else []
+        ),
+        *([f"rules that failed: {outcome.failed_rules}"] if outcome.failed_rules else []),
     ]
     unread = [f"not read: {plain(name)}" for name in outcome.coverage.unread_targets[:UNCOVERED]]
     if outcome.coverage.unread > UNCOVERED:

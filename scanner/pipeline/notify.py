@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from scanner.config import SecretMissingError
-from scanner.findings import SEVERITIES
+from scanner.findings import COUNTS_AS_NEW, SEVERITIES
 from scanner.run_coverage import coverage_sentence
 
 if TYPE_CHECKING:
@@ -74,18 +74,23 @@ def message(night: Night, threshold: str, report_url: str | None) -> dict[str, A
     new = {str(name): counts[name] for name in worst if counts[name]}
     unobserved = night.figures.count("unobserved_findings")
     # Reported once: an exception that stays expired is an open finding like any other.
-    query = "SELECT count(*) FROM findings WHERE status IN ('new', 'reopened') AND rule IN ('exception-expiring', 'exception-expired')"
+    query = f"SELECT count(*) FROM findings WHERE {COUNTS_AS_NEW} AND rule IN ('exception-expiring', 'exception-expired')"
     expiring = int(night.one(query) or 0)
+    dropped = int(night.one("SELECT count(*) FROM gaps WHERE reason = 'unconfirmed'") or 0)
     failed = int(night.one("SELECT count(DISTINCT rule) FROM rule_results WHERE status = 'error'") or 0)
     parts = []
     if new:
-        parts.append(f"new or reopened: {', '.join(f'{count} {name}' for name, count in new.items())}")
+        parts.append(f"new: {', '.join(f'{count} {name}' for name, count in new.items())}")
     if night.coverage.unread:
         parts.append(
             f"{night.coverage.unread} accounts could not be read: {', '.join(night.coverage.unread_targets[:5])}"
         )
     if unobserved:
         parts.append(f"{unobserved} findings could not be checked")
+    if dropped:
+        parts.append(
+            f"{dropped} listings gave far fewer rows than before and wait for a second run to confirm it"
+        )
     if night.manifest.partial:
         parts.append("the run was stopped before all targets finished")
     if expiring:
@@ -103,6 +108,7 @@ def message(night: Night, threshold: str, report_url: str | None) -> dict[str, A
         "open": night.figures.by_severity("open_findings"),
         "unobserved": unobserved,
         "coverage": msgspec.to_builtins(night.coverage),
+        "unconfirmed_listings": dropped,
         "partial": night.manifest.partial,
         "exceptions_ending": expiring,
         "report_url": report_url,

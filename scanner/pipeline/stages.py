@@ -83,7 +83,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     findings: dict[Severity, int]
     """Open findings by severity, without accepted ones."""
     new: dict[Severity, int]
-    """Of these, new and reopened ones by severity."""
+    """Findings that count as new, by severity (`scanner.findings.Finding.counts_as_new`)."""
+    not_observed: dict[Severity, int]
+    """Findings that are not accepted and could not be looked at again, by severity. They count as open for ``fail_on``."""
+    failed_rules: int
     reports: list[str]
     """Files in the report folder, relative to it."""
 
@@ -138,6 +141,9 @@ def analyze_settings(settings: Settings) -> AnalyzeSettings:
         owners=settings.owners,
         frameworks=settings.rules.frameworks,
         due_days=dict(settings.rules.due_days),
+        drop_share=settings.sudden_drop.share,
+        drop_rows=settings.sudden_drop.rows,
+        retired=settings.retired,
         memory=settings.limits.memory,
         threads=settings.limits.threads,
     )
@@ -189,14 +195,19 @@ def _write_report(night: Night, folder: Path, name: str, config: Section | None)
     return written
 
 
-_DARK_AND_NOT_EXCEPTED = """
+_BY_SEVERITY = "SELECT severity, count(*) FROM findings WHERE {} GROUP BY severity"
+_UNREAD_AND_NOT_EXCEPTED = """
     SELECT count(*) FROM target_coverage AS t WHERE t.state = 'unread' AND NOT EXISTS (
         FROM findings AS f WHERE f.rule = 'account-not-read' AND f.subject = t.id AND f.status = 'excepted')
 """
-_UNOBSERVED = """
-    SELECT count(*) FILTER (status = 'unobserved') / nullif(count(*), 0) FROM findings
-    WHERE status IN ('new', 'open', 'reopened', 'unobserved')
+_COUNTS = """
+    exception_id IS NULL AND NOT out_of_scope AND status IN ('new', 'open', 'reopened', 'unobserved', 'error')
 """
+"""Findings that count in a verdict: a night that could not look at one does not make it better."""
+_UNOBSERVED = f"""
+    SELECT count(*) FILTER (status IN ('unobserved', 'error')) / nullif(count(*), 0) FROM findings WHERE {_COUNTS}
+"""
+_FAILED_RULES = "SELECT count(DISTINCT rule) FROM rule_results WHERE status = 'error'"
 
 
 _UNCOVERED = """
@@ -212,33 +223,38 @@ def judge(
 ) -> Outcome:
     """Return the conditions that a run violates: deadline, coverage and, if analyzed, ``fail_on``.
 
-    Coverage is insufficient if a target could not be read at all and no exception accepts that, if more than
-    ``max_unobserved`` of the open findings could not be checked, or if less than ``min_coverage`` of the listings is
-    complete. ``night`` is the analyzed run, None if it was only collected.
+    Coverage is insufficient if a target could not be read at all and no exception accepts that, if a rule failed, if more
+    than ``max_unobserved`` of the findings that count could not be checked, or if less than ``min_coverage`` of the listings
+    is complete. docs/architecture.md, "Exit codes", is the definition. ``night`` is the analyzed run, None if it was only
+    collected.
     """
-    still_open = new = dict.fromkeys(SEVERITIES, 0)
+    still_open = new = not_observed = dict.fromkeys(SEVERITIES, 0)
     coverage = seen_tonight(manifest)
     lost = coverage.unread
-    unobserved = 0.0
+    unobserved, failed_rules = 0.0, 0
     uncovered: list[Uncovered] = []
     if night is not None:
         still_open = night.figures.by_severity("open_findings")
         new = night.figures.by_severity("new_findings")
+        hidden = dict(night.rows(_BY_SEVERITY.format(f"{_COUNTS} AND status IN ('unobserved', 'error')")))
+        not_observed = {name: int(hidden.get(name, 0)) for name in SEVERITIES}
         coverage = night.coverage
-        lost = int(night.one(_DARK_AND_NOT_EXCEPTED) or 0)
+        lost = int(night.one(_UNREAD_AND_NOT_EXCEPTED) or 0)
+        failed_rules = int(night.one(_FAILED_RULES) or 0)
         uncovered = [Uncovered(**row) for row in night.dicts(_UNCOVERED)]
         if not manifest.selected:
             unobserved = float(night.one(_UNOBSERVED) or 0)
     conditions: list[Exit] = []
     if stopped or manifest.partial:
         conditions.append(Exit.DEADLINE)
-    if coverage.ratio < settings.min_coverage or lost or unobserved > settings.max_unobserved:
+    too_little = coverage.ratio < settings.min_coverage or unobserved > settings.max_unobserved
+    if lost or failed_rules or too_little:
         conditions.append(Exit.COVERAGE)
     if settings.fail_on:
         scope, _, severity = settings.fail_on.rpartition(":")
-        counts = new if scope == "new" else still_open
+        counts = (new,) if scope == "new" else (still_open, not_observed)
         worst = SEVERITIES[: [str(name) for name in SEVERITIES].index(severity) + 1]
-        if any(counts[name] for name in worst):
+        if any(count[name] for count in counts for name in worst):
             conditions.append(Exit.FINDINGS)
     code = next((code for code in PRECEDENCE if code in conditions), Exit.OK)
     return Outcome(
@@ -250,6 +266,8 @@ def judge(
         uncovered=uncovered,
         findings={**still_open},
         new={**new},
+        not_observed={**not_observed},
+        failed_rules=failed_rules,
         reports=reports,
     )
 

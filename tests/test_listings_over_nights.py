@@ -1,0 +1,133 @@
+"""What a listing was when a finding was last seen decides what its absence proves; a new name changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from scanner.records import Coverage, Gap, Record
+from tests.sealed_night import (
+    ACCOUNT,
+    account,
+    analyzed,
+    denied,
+    everything,
+    findings,
+    key,
+    listed,
+    role,
+    rows,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RULE = "credential-unused"
+REST: list[Record] = [account(), role("deploy"), *everything(without="credentials")]
+WEST, EAST = listed("credentials", call="west"), listed("credentials", call="east")
+NO_EAST = denied("credentials", call="east")
+CUT_EAST = msgspec.structs.replace(NO_EAST, reason="truncated")
+NEVER_EAST = msgspec.structs.replace(NO_EAST, reason="unsupported")
+A = key("A")
+
+
+@pytest.mark.parametrize(
+    ("nights", "status"),
+    [
+        pytest.param(
+            [[WEST, EAST, A], [WEST, NO_EAST, A], [WEST]],
+            "unobserved",
+            id="refused when last seen, then not requested",
+        ),
+        pytest.param(
+            [[WEST, EAST, A], [WEST, CUT_EAST, A], [WEST]],
+            "unobserved",
+            id="cut when last seen, then not requested",
+        ),
+        pytest.param(
+            [[WEST, EAST, A], [WEST]], "unobserved", id="complete when last seen, then not requested"
+        ),
+        pytest.param([[WEST, EAST, A], [WEST, A], [WEST]], "resolved", id="not requested when last seen"),
+        pytest.param(
+            [[WEST, EAST, A], [WEST, A], [NO_EAST, WEST], [WEST]],
+            "resolved",
+            id="not requested when last seen, refused in between",
+        ),
+        pytest.param(
+            [[WEST, EAST, A], [WEST, A], [EAST, denied("credentials", call="west")], [WEST]],
+            "resolved",
+            id="not requested when last seen, complete in another gap, not requested",
+        ),
+        pytest.param(
+            [[WEST, EAST, A], [WEST, NO_EAST, A], [WEST], [WEST, EAST]],
+            "resolved",
+            id="complete again at last",
+        ),
+        pytest.param(
+            [[WEST, NEVER_EAST, A], [WEST]], "resolved", id="what a provider never shows is not missed"
+        ),
+    ],
+)
+def test_what_was_requested_when_it_was_last_seen_must_be_complete(
+    tmp_path: Path, nights: list[list[Record]], status: str
+) -> None:
+    for number, records in enumerate(nights, 1):
+        analyzed(tmp_path, number, [*REST, *records])
+    assert findings(tmp_path, len(nights), RULE)["A"].split(" ")[0] == status
+    removed = rows(tmp_path, len(nights), "SELECT removed_at IS NOT NULL FROM population WHERE name = 'A'")
+    assert removed == [(status == "resolved",)]
+
+
+def test_a_target_that_was_lost_whole_was_requested_with_all_its_listings(tmp_path: Path) -> None:
+    analyzed(tmp_path, 1, [*REST, WEST, EAST, A])
+    analyzed(tmp_path, 2, [*REST, WEST, A, denied("*", call="collect")])
+    analyzed(tmp_path, 3, [*REST, WEST])
+    assert findings(tmp_path, 3, RULE) == {"A": "unobserved after open"}
+
+
+def test_a_renamed_target_has_the_same_listings(tmp_path: Path) -> None:
+    def named(target: str) -> list[Record]:
+        return [
+            msgspec.structs.replace(one, target=target) if isinstance(one, Coverage | Gap) else one
+            for one in [*REST, WEST]
+        ]
+
+    analyzed(tmp_path, 1, [*named("acme"), A])
+    analyzed(tmp_path, 2, named("acme-inc"))
+    assert findings(tmp_path, 2, RULE) == {"A": "resolved after new"}
+
+
+def test_what_is_in_a_removed_account_is_gone_with_it(tmp_path: Path) -> None:
+    place = "aws:account:2"
+    two: dict[str, Any] = {"parent_id": ACCOUNT}
+    inside: list[Record] = [*everything(place), key("B", account_id=place)]
+    base = [*REST, WEST, listed("accounts", call="children", kind="aws-account")]
+    analyzed(tmp_path, 1, [*base, account(2, **two), *inside])
+    # Not listed, and nobody listed the accounts: it may be there.
+    analyzed(tmp_path, 2, [*(one for one in REST if one.id != listed("accounts").id), WEST, A])
+    assert findings(tmp_path, 2, RULE)["B"] == "unobserved after new"
+    # Listed by its parent, but not read.
+    analyzed(tmp_path, 3, [*base, account(2, **two)])
+    assert findings(tmp_path, 3, RULE)["B"] == "unobserved after unobserved"
+    analyzed(tmp_path, 4, base)
+    assert findings(tmp_path, 4, RULE)["B"] == "resolved after unobserved"
+    assert rows(tmp_path, 4, "SELECT removed_at IS NOT NULL FROM population WHERE name = 'B'") == [(True,)]
+    analyzed(tmp_path, 5, [*base, account(2, **two), *inside])
+    assert findings(tmp_path, 5, RULE)["B"] == "reopened after resolved"
+
+
+def test_a_person_is_no_automation_because_the_answer_that_tells_is_missing(tmp_path: Path) -> None:
+    user: dict[str, Any] = {"surface": "human", "owner": None}
+    analyzed(tmp_path, 1, [*REST, WEST, role("anna", **user)])
+    machine: dict[str, Any] = {"surface": "automation", "owner": None}
+    analyzed(
+        tmp_path,
+        2,
+        [*REST, WEST, role("anna", **machine), denied("identities", kind="iam-role", call="report")],
+    )
+    assert rows(tmp_path, 2, "SELECT surface FROM identities WHERE name = 'anna'") == [("human",)]
+    assert findings(tmp_path, 2, "identity-without-owner") == {}
+    analyzed(tmp_path, 3, [*REST, WEST, role("anna", **machine)])
+    assert rows(tmp_path, 3, "SELECT surface FROM identities WHERE name = 'anna'") == [("automation",)]
