@@ -142,8 +142,8 @@ class NotifySettings(Section):
     webhook: SecretRef | None = None
     """The URL to POST the summary to, as a reference, because webhook URLs contain secrets."""
     webhook_threshold: Severity = "high"
-    """Notify about findings of this severity or higher that count as new: new and reopened ones, those whose exception has ended,
-    and those whose severity has risen. Coverage loss and failures are always notified."""
+    """Notify about findings of this severity or higher that count as new: new and reopened ones, those whose
+    exception has ended, and those whose severity has risen. Coverage loss and failures are always notified."""
     report_url: str | None = None
     """The URL of the report, included in the message."""
     ping_url: SecretRef | None = None
@@ -167,7 +167,8 @@ class SuddenDrop(Section):
     """A complete listing that has far fewer rows than before resolves nothing until a second run confirms it."""
 
     share: float = Field(default=0.5, ge=0, le=1)
-    """It must fall by more than this share of its rows, 0 to 1; 1 turns this off, but not the comparison with other answers."""
+    """It must fall by more than this share of its rows, 0 to 1; 1 turns this off, but not the comparison with other
+    answers."""
     rows: int = Field(default=5, ge=1)
     """And by at least so many rows."""
 
@@ -205,15 +206,15 @@ class Settings(Section):
     retention: Retention = Retention()
     """What `sprawlscan prune` keeps."""
     fail_on: str | None = Field(default=None, pattern=r"^(new:|open:)?(critical|high|medium|low|info)$")
-    """Exit with code 3 if there are findings of this severity or higher: ``new:high`` or ``high``. Without ``new``, findings that
-    could not be looked at again count too."""
+    """Exit with code 3 if there are findings of this severity or higher: ``new:high`` or ``high``. Without ``new``,
+    findings that could not be looked at again count too."""
     min_coverage: float = Field(default=0.8, ge=0, le=1)
     """Exit with 4 when less of the listings was answered than this, of those expected: 0 to 1."""
     sudden_drop: SuddenDrop = SuddenDrop()
     """When a listing fell so much that a second run must confirm it."""
     retired: list[str] = Field(default_factory=list)
-    """Targets that are out of scope for good, as the finding `account-not-read` names them: ``github/acme``. Their findings
-    are not followed any more. A target that the configuration merely stops naming counts as not read."""
+    """Targets that are out of scope for good, as the finding `account-not-read` names them: ``github/acme``. Their
+    findings are not followed any more. A target that the configuration merely stops naming counts as not read."""
     max_unobserved: float = Field(default=0.2, ge=0, le=1)
     """Exit with 4 when a larger share of the findings that are not accepted could not be looked at again: 0 to 1."""
 

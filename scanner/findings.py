@@ -106,10 +106,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     due_at: datetime | None = None
     """The due date for its severity, counted from ``open_since``."""
     counts_as_new: Literal["new", "reopened", "exception-ended", "severity-raised"] | None = None
-    """Why it counts as new in this run: it is new or reopened, the exception that accepted it has ended, or its severity has
-    risen. None for all others."""
+    """Why it counts as new in this run: it is new or reopened, the exception that accepted it has ended, or its
+    severity has risen. None for all others."""
     exception_id: str | None = None
-    """The exception that accepts it in this run, whether it was observed or not; for resolved findings, the last one."""
+    """The exception that accepts it in this run, whether it was observed or not; for resolved findings, the last
+    one."""
     state_hash: str
     """Hash of the facts that an exception would accept. A different hash voids the exception."""
     gone_in: str | None = None
@@ -117,8 +118,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     not_observed: str | None = None
     """Why this night says nothing about it: what was not listed, or how its rule failed; for unobserved and error."""
     out_of_scope: bool = False
-    """Whether its rule is disabled or its target is retired. Such a finding is unobserved, listed on the first such run only, and
-    counts in no verdict."""
+    """Whether its rule is disabled or its target is retired. Such a finding is unobserved, listed on the first such
+    run only, and counts in no verdict."""
 
 
 class RuleResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -194,7 +195,9 @@ class ExcessStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Excess(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The comparison of a pipeline with a workload it deploys: permissions of the pipeline that the workload does not have."""
+    """The comparison of a pipeline with a workload it deploys: permissions of the pipeline that the workload does not
+    have.
+    """
 
     pipeline_id: str
     """`Identity.id` of the pipeline."""
@@ -210,7 +213,12 @@ class Excess(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     workload_powers: list[Power]
     """The powers that the workload has and reaches."""
     excess: list[Power]
+<<<<<<< HEAD
     """Powers of the pipeline that the workload does not have, except those needed to deploy (deploy, change-delivery, read)."""
+=======
+    """Powers of the pipeline that the workload does not have, except those needed to deploy (deploy,
+    change-delivery)."""
+>>>>>>> 5b0b134 (Statuses: the definition in lines of one width)
     pipeline_level: Level
     """The pipeline's level."""
     workload_level: Level
@@ -291,7 +299,8 @@ class TargetCoverage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The coverage of one target: an account, an organization, a group, a folder."""
 
     id: str
-    """``collector/account_id``, or ``collector/target`` while the account's id is not known. A new name does not change it."""
+    """``collector/account_id``, or ``collector/target`` while the account's id is not known. A new name does not
+    change it."""
     collector: str
     """The collector that reads it."""
     target: str
@@ -314,7 +323,8 @@ class TargetCoverage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     listings_answered: int
     """Complete listings."""
     listings_never_shown: int
-    """Listings that the provider does not offer, or not to this kind of credential. They count as expected, not as answered."""
+    """Listings that the provider does not offer, or not to this kind of credential. They count as expected, not as
+    answered."""
     items: int
     """Records of the complete listings."""
     items_expected: int

@@ -3,8 +3,8 @@
 ``history/<run_id>.parquet`` contains every finding ever found, with its first night, its transitions and its last
 status, so that ages and reopenings outlive pruned snapshots. Beside it stand what is remembered of listings
 (`scanner.analyze.listing_history`), of accounts (`scanner.analyze.removed_accounts`), of targets
-(`scanner.analyze.target_coverage`) and of identities, credentials and grants (`scanner.analyze.population`). The analysis
-of a run reads the newest history before it.
+(`scanner.analyze.target_coverage`) and of identities, credentials and grants (`scanner.analyze.population`). The
+analysis of a run reads the newest history before it.
 
 docs/architecture.md, "Findings over nights", defines the statuses. New, open and reopened count as one state for
 ``changed_at`` and the transitions.
@@ -60,7 +60,8 @@ def history_before(state: Path, run_id: str) -> str | None:
 
 
 KEPT = 3
-"""Histories that `superseded` keeps: the newest contains everything, the others allow a night or two to be analyzed again."""
+"""Histories that `superseded` keeps: the newest contains everything, the others allow a night or two to be analyzed
+again."""
 
 
 def superseded(state: Path) -> list[Path]:
@@ -85,8 +86,8 @@ LOST = f"""
     WHERE {NOT_THERE_AGAIN}
     GROUP BY k.rule, k.account_id, k.last_seen
 """
-"""Listings that were complete when a finding was last found and are not complete tonight, or were requested then and are not
-requested tonight."""
+"""Listings that were complete when a finding was last found and are not complete tonight, or were requested then and
+are not requested tonight."""
 
 _GAPPED = f"""
     JOIN rule_needs AS n ON n.rule = k.rule AND NOT n.everywhere
@@ -193,8 +194,8 @@ _SEVERE = f"list_position([{', '.join(repr(name) for name in SEVERITIES)}], {{0}
 def not_seen_tonight(hits: str, known: str, about: str) -> str:
     """Return the query for known findings without hits tonight.
 
-    ``hits`` and ``known`` are relations of tonight's hits and of what earlier nights knew. Reads ``<about>_errors`` (rules that failed)
-    and ``<about>_held`` (hits that prove nothing). Parameter: ``$run_id``.
+    ``hits`` and ``known`` are relations of tonight's hits and of what earlier nights knew. Reads ``<about>_errors``
+    (rules that failed) and ``<about>_held`` (hits that prove nothing). Parameter: ``$run_id``.
     """
     judged = f"""
         SELECT k.*, t.version AS version_now, t.rule IS NULL OR r.id IS NOT NULL AS out_now,

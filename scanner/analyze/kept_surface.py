@@ -1,8 +1,8 @@
 """What an identity is, person or automation, is kept from an earlier night when tonight could not tell.
 
-A collector often learns it from a second answer: AWS says in the credential report whether a user has a password. While that answer is missing,
-the collector leaves a `Gap` for identities of that kind, and what the base knew stands. Otherwise a refused report would turn people into
-automation, with findings to match.
+A collector often learns it from a second answer: AWS says in the credential report whether a user has a password.
+While that answer is missing, the collector leaves a `Gap` for identities of that kind, and what the base knew stands.
+Otherwise a refused report would turn people into automation, with findings to match.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What each listing was on the nights that matter: requested, complete, and how many rows it had.
 
-``history/<run_id>.listings.parquet`` has one row for each listing ever requested, and ``history/<run_id>.nights.parquet`` numbers
-the nights from 1, each one more than its base. A listing is known by collector, account, table, kind, call and region. The
-target's name is no part of it: an organization that is renamed has the same listings.
+``history/<run_id>.listings.parquet`` has one row for each listing ever requested, and
+``history/<run_id>.nights.parquet`` numbers the nights from 1, each one more than its base. A listing is known by
+collector, account, table, kind, call and region. The target's name is no part of it: an organization that is renamed
+has the same listings.
 """
 
 from __future__ import annotations
@@ -130,4 +131,5 @@ WAS_COMPLETE = """(list_filter(l.spells, lambda s: n0.number BETWEEN s."first" A
 NOT_THERE_AGAIN = f"""
     coalesce(CASE {WAS_COMPLETE} WHEN true THEN NOT l.complete WHEN false THEN NOT l.requested END, false)
 """
-"""Whether a listing ``l`` was complete on the night ``n0`` and is not tonight, or was requested then and is not tonight."""
+"""Whether a listing ``l`` was complete on the night ``n0`` and is not tonight, or was requested then and is not
+tonight."""

@@ -1,9 +1,9 @@
 """When each identity, credential, grant and stored secret was first listed, and which were removed: `Member` rows.
 
-``analysis/<run_id>/population/<table>.parquet`` contains tonight's, and ``history/<run_id>.<table>.parquet`` the same for
-the next night, so that both dates outlive pruned snapshots. Like a finding, a member counts as removed only if tonight's
-listing of its table and kind in its account is complete, and so is every listing that was complete when it was last
-seen; or if its account is removed.
+``analysis/<run_id>/population/<table>.parquet`` contains tonight's, and ``history/<run_id>.<table>.parquet`` the same
+for the next night, so that both dates outlive pruned snapshots. Like a finding, a member counts as removed only if
+tonight's listing of its table and kind in its account is complete, and so is every listing that was complete when it
+was last seen; or if its account is removed.
 """
 
 from __future__ import annotations
@@ -92,8 +92,9 @@ def load_members(tables: Tables, past: Path, baseline: str | None) -> None:
 def count_population(tables: Tables, *, run_id: str, as_of: datetime, out: Path) -> None:
     """Write tonight's members into a folder and create the view ``population`` of them.
 
-    ``as_of`` is without a zone. Reads the record tables, ``<table>_before``, ``listed`` (`scanner.analyze.completeness`), ``listings`` and ``nights`` (`scanner.analyze.listing_history`)
-    and ``removed_accounts``; on the way comes ``<table>_proven_gone``.
+    ``as_of`` is without a zone. Reads the record tables, ``<table>_before``, ``listed``
+    (`scanner.analyze.completeness`), ``listings`` and ``nights`` (`scanner.analyze.listing_history`) and
+    ``removed_accounts``; on the way comes ``<table>_proven_gone``.
     """
     out.mkdir(mode=0o700)
     night = {"run_id": run_id, "as_of": as_of}

@@ -1,8 +1,8 @@
 """Accounts that earlier nights knew, and which of them are proven to be removed.
 
-``history/<run_id>.accounts.parquet`` keeps every account ever listed. One that is no longer listed is removed if nothing was
-requested in it and the listing of accounts of its kind in its parent is complete, or if its parent is removed. What was in
-it is gone with it; an account that only was not looked at proves nothing.
+``history/<run_id>.accounts.parquet`` keeps every account ever listed. One that is no longer listed is removed if
+nothing was requested in it and the listing of accounts of its kind in its parent is complete, or if its parent is
+removed. What was in it is gone with it; an account that only was not looked at proves nothing.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def load_accounts(tables: Tables, past: Path, baseline: str | None) -> None:
 
 
 def find_removed_accounts(tables: Tables, run_id: str, out: Path) -> None:
-    """Make ``removed_accounts`` and ``retired_accounts`` (those of retired targets), and write the accounts for the next night.
+    """Make ``removed_accounts`` and ``retired_accounts`` (those of retired targets), and write the accounts for the
+    next night.
 
     Reads ``targets_before``, ``retired_targets`` and the macro ``complete``.
     """

@@ -1,8 +1,8 @@
 """Which tables a rule's query looks into for what is not there.
 
-The rows of a query under NOT EXISTS, NOT IN or an anti join, and those of the right side of a LEFT JOIN that is tested for NULL, find a
-subject by being absent. A listing that failed has no rows either, so such a rule must declare ``absence: true`` and name
-those tables in its needs.
+The rows of a query under NOT EXISTS, NOT IN or an anti join, and those of the right side of a LEFT JOIN that is
+tested for NULL, find a subject by being absent. A listing that failed has no rows either, so such a rule must declare
+``absence: true`` and name those tables in its needs.
 """
 
 from __future__ import annotations

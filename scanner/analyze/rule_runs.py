@@ -76,10 +76,11 @@ def define_rules(tables: Tables, rules: Sequence[Rule], frameworks: list[str] | 
 def run_rules(
     tables: Tables, rules: Sequence[Rule], *, about: About, as_of: datetime, folder: Path
 ) -> RuleHits:
-    """Run rules; make the view ``<about>_hits``, the table ``<about>_errors``, and the table ``<about>_held``: the hits of rules
-    of absence that prove nothing, which are not among the others.
+    """Run rules; make the view ``<about>_hits``, the table ``<about>_errors``, and the table ``<about>_held``: the
+    hits of rules of absence that prove nothing, which are not among the others.
 
-    Hits are written into ``folder``, one file a rule. Raises `AnalysisError` when a built-in rule gives a subject twice.
+    Hits are written into ``folder``, one file a rule. Raises `AnalysisError` when a built-in rule gives a subject
+    twice.
     """
     folder.mkdir(mode=0o700)
     present = present_in(tables)

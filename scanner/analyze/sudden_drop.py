@@ -1,8 +1,9 @@
 """Listings of tonight that are in doubt: they answered, but with so little that it proves nothing yet.
 
-A provider that answers an empty list where it listed hundreds of rows a night ago has most often failed without saying so. Such a listing resolves
-nothing until a second night gives the same answer. In the analysis it becomes a `Gap` with the reason ``unconfirmed``; the sealed snapshot stays as
-it is. docs/architecture.md, "A sudden drop proves nothing until a second night confirms it", is the definition.
+A provider that answers an empty list where it listed hundreds of rows a night ago has most often failed without
+saying so. Such a listing resolves nothing until a second night gives the same answer. In the analysis it becomes a
+`Gap` with the reason ``unconfirmed``; the sealed snapshot stays as it is. docs/architecture.md, "A sudden drop proves
+nothing until a second night confirms it", is the definition.
 """
 
 from __future__ import annotations
@@ -109,8 +110,9 @@ def _still_named(tables: Tables) -> str:
 def doubt(tables: Tables, *, share: float, rows: int, records: Path) -> None:
     """Make the table ``doubted`` (the listing's id, and why), and turn the coverage of such listings into gaps.
 
-    ``share`` and ``rows`` are how much a listing must fall. ``records`` is the folder of resolved records. Reads ``listings_tonight`` and
-    ``listings_before``, the record tables, ``accounts_before`` and the members that the base knew.
+    ``share`` and ``rows`` are how much a listing must fall. ``records`` is the folder of resolved records. Reads
+    ``listings_tonight`` and ``listings_before``, the record tables, ``accounts_before`` and the members that the base
+    knew.
     """
     tables.table_of("fell", _FELL)
     tables.table_of("still_doubted", _STILL_DOUBTED)

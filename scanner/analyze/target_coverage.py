@@ -2,20 +2,20 @@
 
 A target is an account, an organization, a group or a folder. Counting only tonight's listings would make a night look
 better the more it loses: listings that depend on a denied first call are never requested. So the listings of a target
-with a gap are compared, by id, with those of the last night that read it, and those not requested tonight count as lost.
-States:
+with a gap are compared, by id, with those of the last night that read it, and those not requested tonight count as
+lost. States:
 
 - complete: every listing succeeded, except what the provider does not offer
 - partial: some did
 - unread: none did, and the target was read before or is named in the configuration
 
-A target of an earlier night that is not requested tonight is unread too, unless the listing of its parent account proves
-that it was removed, or the configuration retires it; or the run was limited to other targets (``--only``, ``--path``):
-then it is not-requested.
-A target is known by its collector and the id of its account, so that a new name does not make it another.
+A target of an earlier night that is not requested tonight is unread too, unless the listing of its parent account
+proves that it was removed, or the configuration retires it; or the run was limited to other targets (``--only``,
+``--path``): then it is not-requested. A target is known by its collector and the id of its account, so that a new
+name does not make it another.
 
-``history/<run_id>.targets.parquet`` and ``.asked.parquet`` keep what the next night compares with. The rows of an unread
-target are kept from its last reading.
+``history/<run_id>.targets.parquet`` and ``.asked.parquet`` keep what the next night compares with. The rows of an
+unread target are kept from its last reading.
 """
 
 from __future__ import annotations
@@ -180,11 +180,12 @@ def measure_targets(
     out: Path,
     asked: Path,
 ) -> None:
-    """Write tonight's `TargetCoverage` to ``out``, create the view ``target_coverage``, and write the listings to ``asked``.
+    """Write tonight's `TargetCoverage` to ``out``, create the view ``target_coverage``, and write the listings to
+    ``asked``.
 
     ``before`` are the same two files of the previous night. ``selected``: the run was limited to some targets.
-    ``retired`` are ids or names (``collector/name``) of targets that are not expected any more.
-    Reads ``accounts``, ``coverage``, ``gaps`` and the macro ``complete``.
+    ``retired`` are ids or names (``collector/name``) of targets that are not expected any more. Reads ``accounts``,
+    ``coverage``, ``gaps`` and the macro ``complete``.
     """
     tables.table_of_rows(
         "planned_targets",
