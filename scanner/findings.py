@@ -317,7 +317,7 @@ class TargetCoverage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The parent `Account.id`."""
     state: Literal["complete", "partial", "unread", "not-requested"]
     """complete: everything the provider shows was read; partial: some of it was; unread: nothing was;
-    not-requested: the run was limited to other targets."""
+    not-requested: the run was limited to other targets, or the configuration retires it."""
     listings_expected: int
     """Listings requested in this run, and those of the last run that read it which could not be requested."""
     listings_answered: int

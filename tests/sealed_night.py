@@ -136,11 +136,18 @@ def _others() -> list[str]:
 
 
 def analyzed(
-    state: Path, night: int, *targets: list[Record], disabled: tuple[str, ...] = (), **settings: Any
+    state: Path,
+    night: int,
+    *targets: list[Record],
+    disabled: tuple[str, ...] = (),
+    enabled: tuple[str, ...] = (),
+    **settings: Any,
 ) -> AnalysisSummary:
-    """Seal a night and analyze it with the few built-in rules that these tests speak of."""
+    """Seal a night and analyze it with the few built-in rules that these tests speak of, and those enabled."""
     # One thread: there is little to do, and another worker has the other core.
-    given = AnalyzeSettings(disabled=[*_others(), *disabled], threads=1, **settings)
+    given = AnalyzeSettings(
+        disabled=[*(name for name in _others() if name not in enabled), *disabled], threads=1, **settings
+    )
     return analyze(state, seal_night(state, night, *targets), settings=given)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from scanner.records import Coverage, Gap, Record
+from scanner.records import Coverage, Gap, Record, Secret
 from tests.sealed_night import (
     ACCOUNT,
     account,
@@ -131,3 +131,45 @@ def test_a_person_is_no_automation_because_the_answer_that_tells_is_missing(tmp_
     assert findings(tmp_path, 2, "identity-without-owner") == {}
     analyzed(tmp_path, 3, [*REST, WEST, role("anna", **machine)])
     assert rows(tmp_path, 3, "SELECT surface FROM identities WHERE name = 'anna'") == [("automation",)]
+
+
+def test_a_secret_is_not_new_where_it_is_seen_because_its_own_file_was_not_read(tmp_path: Path) -> None:
+    def secret(place: str, fingerprint: str = "f1") -> Record:
+        return Secret(
+            id=f"aws:secret:{place}",
+            provider="aws",
+            account_id=ACCOUNT,
+            store="ci-file",
+            name="TOKEN",
+            location=place,
+            looks_like="github-token",
+            fingerprint=fingerprint,
+        )
+
+    rule = ("hard-coded-secret",)
+    rest: list[Record] = [account(), *everything(without="secrets")]
+    files = [
+        listed("secrets", kind="ci-file", call="main"),
+        listed("secrets", kind="ci-file", call="include"),
+    ]
+    refused = denied("secrets", kind="ci-file", call="include")
+    analyzed(tmp_path, 1, [*rest, *files, secret("include.yml:3")], enabled=rule)
+    assert list(findings(tmp_path, 1, rule[0]).values()) == ["new"]
+    analyzed(
+        tmp_path,
+        2,
+        [*rest, files[0], refused, secret("main.yml:9"), secret("main.yml:12", "f2")],
+        enabled=rule,
+    )
+    query = "SELECT subject, status FROM findings WHERE rule = 'hard-coded-secret' ORDER BY 1"
+    assert rows(tmp_path, 2, query) == [
+        ("aws:secret:include.yml:3", "unobserved"),
+        ("aws:secret:main.yml:12", "new"),
+    ]
+    # It has moved indeed.
+    analyzed(tmp_path, 3, [*rest, *files, secret("main.yml:9"), secret("main.yml:12", "f2")], enabled=rule)
+    assert rows(tmp_path, 3, query) == [
+        ("aws:secret:include.yml:3", "resolved"),
+        ("aws:secret:main.yml:12", "open"),
+        ("aws:secret:main.yml:9", "new"),
+    ]

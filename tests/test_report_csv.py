@@ -264,7 +264,7 @@ def test_the_delta_tells_what_changed(state: Path, tmp_path: Path) -> None:
         ("open", "open", [], None),
         ("open", "open", ["severity", "owner", "detail", "path", "due_at"],
          ("changed", "severity|owner|evidence_summary|path|due_at")),
-        ("open", "open", list(COMPARED), ("changed", ("rule_version|category|title|severity|confidence|scope_name|subject_name|"
+        ("open", "open", list(COMPARED), ("changed", ("rule_version|category|control_refs|title|severity|confidence|scope_name|subject_name|"
          "identity_id|identity_name|identity_type|resource_id|owner|owner_source|environment|evidence_summary|remediation|"
          "impact|path|remediation_url"))),
         ("open", "unobserved", [], ("unobserved", "status")),

@@ -40,7 +40,7 @@ def test_tables_that_find_by_being_empty(query: str, tables: set[str]) -> None:
         ("AND NOT EXISTS (FROM links AS l WHERE l.source_id = i.id)", False, ["identities", "links"], None),
         ("AND NOT EXISTS (FROM links AS l WHERE l.source_id = i.id)", True, ["identities", "links"], None),
         ("AND NOT EXISTS (FROM links AS l WHERE l.source_id = i.id)", True, ["identities", "links everywhere"], "name it in needs without"),
-        ("AND complete('account', 'links', NULL) IS NOT NULL AND NOT EXISTS (FROM links AS l WHERE l.source_id = i.id)",
+        ("AND complete(i.account_id, 'links', NULL) IS NOT NULL AND NOT EXISTS (FROM links AS l WHERE l.source_id = i.id)",
          None, ["identities", "links"], None),
     ],
 )  # fmt: skip

@@ -133,6 +133,22 @@ def held(subjects: str, hits: str) -> str:
     """
 
 
+def moved(hits: str) -> str:
+    """Return the query for hits that are known findings in another place, while the place where they were known cannot be read.
+
+    They are recognized by the fingerprint of a secret's value among their evidence.
+    """
+    same = "map_extract(k.evidence, 'fingerprint')[1] = map_extract(h.evidence, 'fingerprint')[1]"
+    return f"""
+        SELECT DISTINCT h.rule, h.subject
+        FROM {hits} AS h JOIN known_before AS k ON k.rule = h.rule AND {same} AND k.status <> 'resolved'
+             JOIN blocked AS b ON b.rule = k.rule AND b.account_id = k.account_id
+                  AND b.subject_table = k.subject_table AND b.subject_kind = coalesce(k.subject_kind, '')
+        WHERE k.subject NOT IN (SELECT s.subject FROM {hits} AS s WHERE s.rule = h.rule)
+          AND h.subject NOT IN (SELECT s.subject FROM known_before AS s WHERE s.rule = h.rule AND s.status <> 'resolved')
+    """
+
+
 COMPARED = (
     "rule_version", "category", "controls", "title", "severity", "confidence", "account_name", "subject_name",
     "identity_id", "identity_name", "surface", "resource", "owner", "owner_source", "environment", "detail", "fix",

@@ -11,7 +11,7 @@ import msgspec
 
 from scanner.analyze.finding_facts import facts, stray_subjects, subject_places
 from scanner.analyze.framework import load_frameworks, references
-from scanner.analyze.history import Known, held, not_seen_tonight, seen_tonight
+from scanner.analyze.history import Known, held, moved, not_seen_tonight, seen_tonight
 from scanner.analyze.hits import RuleQueryError, write_few_hits, write_hits
 from scanner.analyze.rule_sources import finds_nothing, present_in
 from scanner.tables import quoted, read_parquet
@@ -110,16 +110,27 @@ def run_rules(
             errors[rule_id] = f"its subject {subject} is no row of {subject_of[rule_id]}"
             del found[rule_id]
     every = f"FROM {read_parquet(list(found.values()))}" if found else _NO_HITS
-    absent = sorted({rule.subject for rule in rules if rule.absence and rule.id in found})
-    if absent:
-        files = [found[rule.id] for rule in rules if rule.absence and rule.id in found]
-        tables.table_of(f"{about}_held", held(subject_places(absent), read_parquet(files)))
+    queries = _held(tables, rules, found)
+    if queries:
+        tables.table_of(f"{about}_held", " UNION ".join(queries))
         every = f"SELECT h.* FROM ({every}) AS h ANTI JOIN {about}_held AS d ON d.rule = h.rule AND d.subject = h.subject"
     else:
         tables.table_of_rows(f"{about}_held", {"rule": "VARCHAR", "subject": "VARCHAR"}, [])
     tables.view_of(f"{about}_hits", every)
     tables.table_of_rows(f"{about}_errors", {"rule": "VARCHAR", "error": "VARCHAR"}, list(errors.items()))
     return RuleHits(about=about, subjects=sorted({subject_of[rule] for rule in found}), errors=errors)
+
+
+def _held(tables: Tables, rules: Sequence[Rule], found: dict[str, Path]) -> list[str]:
+    """Return the queries for hits that prove nothing."""
+    absent = [rule for rule in rules if rule.absence and rule.id in found]
+    queries = []
+    if absent:
+        subjects = sorted({rule.subject for rule in absent})
+        queries.append(held(subject_places(subjects), read_parquet([found[rule.id] for rule in absent])))
+    if found and "blocked" not in tables.empty:
+        queries.append(moved(read_parquet(list(found.values()))))
+    return queries
 
 
 _NO_HITS = """

@@ -10,8 +10,8 @@ lost. States:
 - unread: none did, and the target was read before or is named in the configuration
 
 A target of an earlier night that is not requested tonight is unread too, unless the listing of its parent account
-proves that it was removed, or the configuration retires it; or the run was limited to other targets (``--only``,
-``--path``): then it is not-requested. A target is known by its collector and the id of its account, so that a new
+proves that it was removed. It is not-requested if the configuration retires it, or if the run was limited to other
+targets (``--only``, ``--path``). A target is known by its collector and the id of its account, so that a new
 name does not make it another.
 
 ``history/<run_id>.targets.parquet`` and ``.asked.parquet`` keep what the next night compares with. The rows of an
@@ -115,7 +115,7 @@ _STATES = """
                b.parent_id AS parent_before, b.kind AS kind_before
         FROM planned_targets AS p FULL JOIN targets_before AS b USING (id)
     ), figures AS (
-        SELECT e.*, a.id IS NOT NULL AS listed, a.active, coalesce(a.name, e.name_before) AS name,
+        SELECT e.*, e.target_id IN (SELECT id FROM retired_targets) AS retired, a.id IS NOT NULL AS listed, a.active, coalesce(a.name, e.name_before) AS name,
                coalesce(a.provider, e.provider_before, e.collector) AS provider,
                coalesce(a.parent_id, e.parent_before) AS parent_id, coalesce(a.kind, e.kind_before) AS kind,
                coalesce(t.answered, 0) AS answered, coalesce(t.never_shown, 0) AS never_shown,
@@ -135,21 +135,21 @@ _STATES = """
              LEFT JOIN accounts AS a ON a.id = e.account_id
     )
     SELECT target_id AS id, collector, target, provider, account_id, name, kind, parent_id,
-           CASE WHEN NOT planned AND $selected THEN 'not-requested'
+           CASE WHEN NOT planned AND ($selected OR retired) THEN 'not-requested'
                 WHEN unread THEN 'unread' WHEN has_gap THEN 'partial' ELSE 'complete' END AS state,
            -- A refused first call stands for all below it where nothing more is known.
            greatest(asked + greatest(not_asked, refused_whole::INTEGER), 1) AS listings_expected, answered AS listings_answered,
            never_shown AS listings_never_shown, items::BIGINT AS items, (items + items_not_asked)::BIGINT AS items_expected,
            CASE WHEN NOT unread THEN $run_id ELSE last_read_in END AS last_read_in,
            CASE WHEN NOT unread AND NOT has_gap THEN $run_id ELSE last_complete_in END AS last_complete_in,
-           CASE WHEN NOT planned AND $selected THEN 'this run was limited to other targets'
+           CASE WHEN retired THEN 'retired in the configuration'
+                WHEN NOT planned AND $selected THEN 'this run was limited to other targets'
                 WHEN NOT planned THEN 'it was read before and is no longer requested' ELSE reason END AS reason,
            CASE WHEN planned THEN needs END AS needs
     FROM figures
     WHERE planned OR last_read_in IS NOT NULL AND NOT (
-        target_id IN (SELECT id FROM retired_targets)
         -- Proven removed: the listing of its parent account is complete, and lacks it or lists it as closed.
-        OR coalesce(complete(parent_id, 'accounts', kind), false) AND (NOT listed OR active IS FALSE)
+        coalesce(complete(parent_id, 'accounts', kind), false) AND (NOT listed OR active IS FALSE)
     )
     ORDER BY id
 """
