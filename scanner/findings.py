@@ -213,12 +213,7 @@ class Excess(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     workload_powers: list[Power]
     """The powers that the workload has and reaches."""
     excess: list[Power]
-<<<<<<< HEAD
     """Powers of the pipeline that the workload does not have, except those needed to deploy (deploy, change-delivery, read)."""
-=======
-    """Powers of the pipeline that the workload does not have, except those needed to deploy (deploy,
-    change-delivery)."""
->>>>>>> 5b0b134 (Statuses: the definition in lines of one width)
     pipeline_level: Level
     """The pipeline's level."""
     workload_level: Level

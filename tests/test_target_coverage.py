@@ -245,8 +245,8 @@ def test_a_retired_target_is_not_expected(tmp_path: Path) -> None:
     night(tmp_path, 2, {"a": whole("a")})
     assert unread_findings(tmp_path, 2) == {"p/p:account:b": "new"}
     summary = night(tmp_path, 3, {"a": whole("a")}, retired=("p/b",))
-    assert states(tmp_path, 3) == {"a": ("complete", 10, 10)}
-    assert summary.coverage.ratio == 1.0
+    assert states(tmp_path, 3)["b"][0] == "not-requested"
+    assert (summary.coverage.ratio, summary.coverage.unread, summary.coverage.not_requested) == (1.0, 0, 1)
     query = "SELECT status, out_of_scope, not_observed FROM findings WHERE rule = 'account-not-read'"
     assert rows(tmp_path, 3, query) == [("unobserved", True, "its target is retired")]
     night(tmp_path, 4, {"a": whole("a")}, retired=("p/p:account:b",))

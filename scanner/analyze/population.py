@@ -36,6 +36,7 @@ COUNTED = {
     },
     "secrets": {
         "native_id": "NULL", "kind": "store", "name": "name", "identity_id": "holder_id", "surface": "NULL",
+        "address": "NULL",
     },
 }  # fmt: skip
 """The columns kept of each table's records, enough to name removed ones."""
