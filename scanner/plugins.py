@@ -26,6 +26,8 @@ COLLECTORS = "sprawlscan.collectors"
 """The entry point group of collectors."""
 REPORTS = "sprawlscan.reports"
 """The entry point group of reports."""
+SANDBOX = "sandbox"
+"""The package of the simulated company."""
 
 
 class CollectorModule(DeclaresKinds, Protocol):
@@ -128,7 +130,9 @@ def report_config(name: str) -> type[Any] | None:
 
 
 def load_demo() -> Demo:
-    """Import the demo. Raises ImportError naming the missing package of the extra ``demo``."""
-    module: Any = importlib.import_module("sandbox.demo")
+    """Import the demo, the module ``demo`` of the sandbox. Raises ImportError naming the missing package of the extra
+    ``demo``.
+    """
+    module: Any = importlib.import_module(f"{SANDBOX}.demo")
     run_demo: Demo = module.run_demo
     return run_demo
