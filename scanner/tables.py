@@ -8,8 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
 from scanner.parquet import sql_columns
 from scanner.records import TABLES
 from scanner.renamed import todays_names
@@ -41,6 +39,8 @@ class Tables:
     """
 
     def __init__(self, folders: list[Path], *, memory: str = "1GB", threads: int = 2) -> None:
+        import duckdb
+
         self.temp = Path(tempfile.mkdtemp(prefix="sprawlscan-"))
         self.con = duckdb.connect(
             config={

@@ -123,6 +123,8 @@ def _exit_codes() -> Iterator[None]:
     # Python evaluates an except clause only after an exception, so these imports are lazy.
     try:
         yield
+    except typer.Exit:
+        raise
     except _usage_errors() as exc:
         raise _stop("USAGE", str(exc)) from None
     except _locked_errors() as exc:

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scanner.analyze.history import superseded
 from scanner.findings import SEVERITIES
 from scanner.night import open_night
 from scanner.pipeline.stages import report_folder, resolve_run
@@ -160,6 +159,8 @@ def diff_lines(state: Path, earlier: str, later: str) -> list[str]:
 
 def prune_lines(settings: Settings, *, delete: bool, force: bool) -> list[str]:
     """Apply retention to snapshots, analyses and superseded histories. Return one line for each path."""
+    from scanner.analyze.history import superseded
+
     snapshots = settings.state / "snapshots"
     cited: set[str] = set()
     sealed = list_sealed(snapshots)
