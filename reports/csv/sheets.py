@@ -174,7 +174,10 @@ _FINDINGS = Sheet(
     "findings", (Finding,), "r.id", _FINDING_FROM, _FINDING_HEADERS, _FINDING_DERIVED, _FINDING_LEFT_OUT
 )
 
-_CHANGED_HEADERS = {name: header for header, name in _FINDINGS.fields().items()} | {"path": "path"}
+_CHANGED_HEADERS = {name: header for header, name in _FINDINGS.fields().items()} | {
+    "path": "path",
+    "exception_id": "exception_id",
+}
 
 _DELTA = {
     "change_type": Derived(

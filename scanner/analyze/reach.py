@@ -86,6 +86,17 @@ _START = """
     FROM holdings WHERE node IN (SELECT target FROM steps)
 """
 
+_ASKING = """
+    WITH RECURSIVE asking AS (
+        SELECT h.power, s.target AS node FROM holdings AS h JOIN steps AS s ON s.source = h.node
+        UNION
+        SELECT a.power, s.target FROM asking AS a JOIN steps AS s ON s.source = a.node
+    )
+    SELECT a.power, a.node FROM asking AS a
+    WHERE NOT EXISTS (SELECT 1 FROM holdings AS h WHERE h.power = a.power AND h.node = a.node)
+"""
+"""Identities through which a holder of a power could reach another holder: these keep two holders."""
+
 _ONE_STEP_BACK = """
     WITH found AS (
         SELECT f.power, s.source, f.holder, min(f.place * 1_000_000_000 + s.step) AS best
@@ -107,7 +118,7 @@ _ONE_STEP_BACK = """
     FROM numbered AS n
          JOIN reached AS f ON f.power = n.power AND f.steps = $far AND f.place = n.best // 1_000_000_000
          JOIN steps AS s ON s.step = n.best % 1_000_000_000
-    WHERE n.nth = 1 OR n.nth = 2 AND NOT EXISTS (SELECT 1 FROM holdings AS h WHERE h.power = n.power AND h.node = n.source)
+    WHERE n.nth = 1 OR n.nth = 2 AND EXISTS (SELECT 1 FROM asking AS a WHERE a.power = n.power AND a.node = n.source)
 """
 """Ties are broken by the smaller id, so that the same snapshot gives the same paths. ``nth`` is 1 for the nearest holder
 other than the identity itself, 2 for the next one, and 0 for a holder's own grant. A shortest path to a holder passes
@@ -160,6 +171,7 @@ def compute(tables: Tables, out: Path, as_of: datetime) -> None:
         "nodes": _NODES,
         "steps": _STEPS,
         "holdings": _HOLDINGS,
+        "asking": _ASKING,
         "reached": _START,
     }.items():
         tables.table_of(name, query, night)
@@ -171,7 +183,7 @@ def compute(tables: Tables, out: Path, as_of: datetime) -> None:
         out / "reach.parquet",
         night,
     )
-    tables.drop("reached", "holdings")
+    tables.drop("reached", "asking", "holdings")
     tables.view("reach", Reach, [out / "reach.parquet"])
     write_table(out / "excess.parquet", Excess, compare(tables, as_of))
     tables.drop("received_secrets", "near", "steps", "nodes", "compared", "deployed_names", "delivering")

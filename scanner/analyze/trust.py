@@ -126,9 +126,14 @@ def _regex(value: str, claim: str) -> Verdict:
 
 
 def _best(verdicts: Iterable[Verdict]) -> Verdict:
-    order: tuple[Verdict, ...] = ("exact", "pattern", "unknown")
-    found = set(verdicts)
-    return next((verdict for verdict in order if verdict in found), "no")
+    """Return the verdict of values of which any may match."""
+    best: Verdict = "no"
+    for verdict in verdicts:
+        if verdict == "exact":
+            return "exact"
+        if verdict == "pattern" or best == "no":
+            best = verdict
+    return best
 
 
 _REVERSED: dict[Verdict, Verdict] = {
@@ -187,20 +192,26 @@ def simulate(
     those of tests that say so: such a test counts as passed if some text passes it. The token's claim names are in lower
     case.
     """
-    verdicts = []
-    for test in tests:
-        claim = test.claim.lower()
-        free = (claim in chosen or test.caller == "chosen") and token.get(claim, "*") == "*"
-        verdict = judge(test, {claim: "*"} if free else token)
-        verdicts.append("exact" if free and verdict == "pattern" else verdict)
-    return combine(verdicts)
+    return combine(_judged(test, token, chosen) for test in tests)
+
+
+def _judged(test: Test, token: Mapping[str, str], chosen: frozenset[str]) -> Verdict:
+    claim = test.claim.lower()
+    if (claim in chosen or test.caller == "chosen") and token.get(claim, "*") == "*":
+        verdict = judge(test, {claim: "*"})
+        return "exact" if verdict == "pattern" else verdict
+    return judge(test, token)
 
 
 def combine(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the verdict of tests that must all pass."""
-    order: tuple[Verdict, ...] = ("no", "unknown", "pattern")
-    found = set(verdicts)
-    return next((verdict for verdict in order if verdict in found), "exact")
+    worst: Verdict = "exact"
+    for verdict in verdicts:
+        if verdict == "no":
+            return "no"
+        if verdict == "unknown" or worst == "exact":
+            worst = verdict
+    return worst
 
 
 def literal_prefix(pattern: str) -> str:
