@@ -173,3 +173,39 @@ def test_a_secret_is_not_new_where_it_is_seen_because_its_own_file_was_not_read(
         ("aws:secret:main.yml:12", "open"),
         ("aws:secret:main.yml:9", "new"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("listings", "state"),
+    [
+        pytest.param([("branch-protection", True), ("ruleset", True)], "evaluated", id="both"),
+        pytest.param([("branch-protection", True), ("ruleset", False)], "not-evaluated", id="one refused"),
+        pytest.param([(None, True)], "evaluated", id="a listing of every kind"),
+        pytest.param([(None, True), ("ruleset", False)], "incomplete", id="a part of one refused"),
+        pytest.param([("branch-protection", True)], None, id="one not requested here, but elsewhere"),
+    ],
+)
+def test_a_rule_that_needs_two_kinds_of_a_table_needs_both(
+    tmp_path: Path, listings: list[tuple[str | None, bool]], state: str | None
+) -> None:
+    rows_of = [
+        listed("controls", kind=kind, call=str(kind))
+        if well
+        else denied("controls", kind=kind, call=str(kind))
+        for kind, well in listings
+    ]
+    elsewhere = [
+        listed("controls", kind=kind, account_id="aws:account:2") for kind in ("branch-protection", "ruleset")
+    ]
+    # A target that is lost whole requests nothing that its provider does not have.
+    lost = denied("*", account_id="aws:account:3")
+    analyzed(tmp_path, 1, [*REST, *rows_of, *elsewhere, lost], enabled=("branch-unprotected",))
+    query = f"SELECT status FROM rule_results WHERE rule = 'branch-unprotected' AND account_id = '{ACCOUNT}'"
+    assert rows(tmp_path, 1, query) == ([] if state is None else [(state,)])
+
+
+def test_a_kind_that_a_provider_does_not_have_is_not_needed(tmp_path: Path) -> None:
+    lost = denied("*", account_id="aws:account:3")
+    analyzed(tmp_path, 1, [*REST, listed("controls", kind="ruleset"), lost], enabled=("branch-unprotected",))
+    query = f"SELECT status FROM rule_results WHERE rule = 'branch-unprotected' AND account_id = '{ACCOUNT}'"
+    assert rows(tmp_path, 1, query) == [("evaluated",)]

@@ -81,10 +81,10 @@ _RULE_STATES = """
         WHERE NOT n.everywhere
         GROUP BY n.rule, l.for_account, n."table", n.kind
     ), expected AS (
-        -- Of two kinds of a table, a provider may have one only.
+        -- Of two kinds of a table, a provider may have one only: the one that some listing of it is named for.
         SELECT rule, provider, count(*) AS needs
         FROM (SELECT DISTINCT n.rule, l.provider, n."table", n.kind FROM rule_needs AS n JOIN listed AS l
-                   ON n."table" = l."table" AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)
+                   ON n."table" = l."table" AND (n.kind IS NULL OR n.kind = l.kind)
               WHERE NOT n.everywhere)
         GROUP BY rule, provider
     ), elsewhere AS (
@@ -110,7 +110,8 @@ _RULE_STATES = """
         FROM by_need GROUP BY rule, account_id HAVING NOT bool_and(only_above)
     ), here AS (
         SELECT b.* FROM by_account AS b JOIN needed AS n ON n.rule = b.rule AND n.tables = b.tables
-             JOIN expected AS e ON e.rule = b.rule AND e.provider = b.provider AND b.needs >= e.needs
+             LEFT JOIN expected AS e ON e.rule = b.rule AND e.provider = b.provider
+        WHERE b.needs >= coalesce(e.needs, 0)
     )
     SELECT h.rule, h.account_id, h.provider, h.status AS status_here,
            CASE WHEN n.rule IS NOT NULL THEN 'not-evaluated'
