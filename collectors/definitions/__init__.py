@@ -38,7 +38,7 @@ to by OIDC; a `Link` ``deploys`` for each workload that it deploys with a litera
 for each reference that could not be resolved.
 
 In GitHub workflows, outputs and variables are followed through steps and jobs as far as the file shows them
-(`github.taint`, `shell.flow`), and a condition counts as a guard if every alternative in it excludes untrusted users
+(`github.taint`, `github.script_outputs`), and a condition counts as a guard if every alternative in it excludes untrusted users
 (`github.conditions`).
 """
 

@@ -16,7 +16,7 @@ from collectors.definitions.definition import (
     Unresolved,
     Use,
 )
-from collectors.definitions.github.steps import image_pin
+from collectors.definitions.images import image_pin
 from collectors.definitions.shell.commands import deploy_targets, hard_coded, pipes_download_into_shell
 from collectors.definitions.shell.stored_secrets import stored_secrets
 from collectors.definitions.shell.variables import Shell, fill, service_of, variables_in

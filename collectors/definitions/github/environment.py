@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from collectors.definitions.definition import Problem
 from collectors.definitions.github.conditions import reached
 from collectors.definitions.github.expressions import paths, taint
+from collectors.definitions.github.script_outputs import ONE_LINE, RANDOM
 from collectors.definitions.github.steps import PRIVILEGED, RawJob, Workflow, WorkflowStep, literals
-from collectors.definitions.shell.flow import ONE_LINE, RANDOM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

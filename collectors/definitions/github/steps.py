@@ -13,6 +13,7 @@ import msgspec
 
 from collectors.definitions.definition import Login, Reference, Use  # noqa: TC001  msgspec reads annotations
 from collectors.definitions.github.expressions import expressions, paths
+from collectors.definitions.images import image_pin
 from collectors.definitions.yaml_nodes import Mapping, Scalar, Sequence, items, mapping, scalars, text, texts
 
 if TYPE_CHECKING:
@@ -21,13 +22,20 @@ if TYPE_CHECKING:
     from collectors.definitions.definition import Pin, RunnerKind
     from collectors.definitions.yaml_nodes import Node
 
+
 _SHA = re.compile(r"[0-9a-f]{40}")
+
+
 _VERSION = re.compile(
     r"v?\d+(?:\.\d+)*(?:[-+._]?(?:rc|alpha|beta|pre|post)?[\w.]*)?|(?:release|rel)[-_]v?\d[\w.]*"
 )
+
+
 HOSTED = re.compile(
     r"(?i)(?:ubuntu|windows|macos)-(?:latest|slim|\d[\w.]*)(?:-(?:large|xlarge|arm|arm64|intel|\d+-?cores?|vs\d+))*"
 )
+
+
 PRIVILEGED = frozenset(
     (
         "pull_request_target",
@@ -41,10 +49,18 @@ PRIVILEGED = frozenset(
     )
 )
 """Events that untrusted users can cause and that run with secrets and a writable token."""
+
+
 _DETOUR = re.compile(r"[^./]/+(?:/|\.{1,2}(?:/|$))|[^/.]/$")
 """``actions/checkout/./`` is equivalent to ``actions/checkout``."""
+
+
 _MOST_EXPRESSIONS = 20
+
+
 _FIRST_PARTY = frozenset(("actions", "github"))
+
+
 _OWN = ("./", "$/")
 """Prefixes of a ``uses:`` in the same repository: in the checkout, at the running commit."""
 
@@ -150,16 +166,6 @@ def pin_of(uses: str, ref: str | None) -> Pin:
     if _SHA.fullmatch(ref):
         return "sha"
     return "tag" if _VERSION.fullmatch(ref) else "branch"
-
-
-def image_pin(image: str) -> Pin:
-    """Return how a container image is pinned: digest, tag, or not (``latest`` or no tag)."""
-    if "@sha256:" in image:
-        return "digest"
-    if "${{" in image or "$" in image:
-        return "expression"
-    tag = image.rsplit("/", 1)[-1].partition(":")[2]
-    return "tag" if tag and tag != "latest" else "none"
 
 
 def is_third_party(uses: str, owner: str | None) -> bool:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from collectors.definitions.github.checkouts import fetches_untrusted_files
 from collectors.definitions.github.conditions import reached
 from collectors.definitions.github.expressions import expressions, is_safe_field, paths, taint
+from collectors.definitions.github.script_outputs import Written, flow
 from collectors.definitions.github.steps import PRIVILEGED, RawJob, Workflow, WorkflowStep, expand, literals
-from collectors.definitions.shell.flow import Written, flow
 from collectors.definitions.yaml_nodes import Scalar, mapping, text
 
 if TYPE_CHECKING:

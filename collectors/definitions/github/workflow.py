@@ -37,7 +37,6 @@ from collectors.definitions.github.steps import (
     Workflow,
     WorkflowStep,
     expand,
-    image_pin,
     is_third_party,
     job_of,
     job_of_action,
@@ -49,6 +48,7 @@ from collectors.definitions.github.steps import (
     steps_of,
 )
 from collectors.definitions.github.triggers import DANGEROUS, activities_of, inputs_of, triggers_of
+from collectors.definitions.images import image_pin
 from collectors.definitions.shell.commands import deploy_targets, hard_coded
 from collectors.definitions.yaml_nodes import Mapping, Scalar, Sequence, mapping, read, text
 from scanner.secrets.detectors import inspect
