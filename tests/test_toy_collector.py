@@ -11,7 +11,9 @@ REGISTRY = JsonApi(
     {
         "/registry": {"name": "registry", "motto": "Small, and beautiful!"},
         "/robots": [{"id": n, "name": f"robot {n}", "note": "Rack 7, the cellar."} for n in range(5)],
-        "/robots/{robot}/keys": lambda robot: [{"id": f"{robot}-{n}", "label": "Spare key."} for n in "abc"],
+        "/robots/{robot}/keys": lambda robot: [
+            {"id": f"{robot}-{n}", "label": "Spare key.", "made_at": "2026-01-02T03:04:05Z"} for n in "abc"
+        ],
     },
 )
 
