@@ -70,7 +70,9 @@ def test_pygithub_lists_the_same_repositories_keys_hooks_and_secrets(
     with github_sandbox.open_sandbox("company") as sandbox:
         config = github_night.config(sandbox, monkeypatch)
         records = github_night.collected(config, nights.run(tmp_path))
-        client = github.Github(auth=github.Auth.Token(sandbox.token), base_url=sandbox.url)
+        client = github.Github(
+            auth=github.Auth.Token(sandbox.token), base_url=sandbox.url, seconds_between_requests=0
+        )
         organization = client.get_organization(sandbox.organization.login)
         repositories = list(organization.get_repos())
         listed = [row for row in records if isinstance(row, Account) and row.kind == "github-repository"]
