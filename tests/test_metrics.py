@@ -92,7 +92,7 @@ def test_identities_that_sign_in_with_what_lasts_are_reported_from_those_that_do
         denied("credentials", account_id=OTHER),
     ]  # fmt: skip
     analyzed(tmp_path, 1, night)
-    assert share(tmp_path, SIGNING_IN) == (3, 5, 1, 3 / 5)
+    assert share(tmp_path, SIGNING_IN) == (2, 4, 1, 2 / 4)
 
 
 def test_a_share_of_nothing_known_has_no_value(tmp_path: Path) -> None:

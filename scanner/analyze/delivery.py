@@ -188,13 +188,15 @@ _DARK = f"""
                         AND coalesce(expires_at > $as_of, true))
       AND NOT EXISTS (FROM edges AS e JOIN identities AS k ON k.id = e.target_id
                       WHERE e.source_id = o.id AND e.kind = 'holds-key' AND k.provider || ':static' = o.login)
-    UNION
-    SELECT i.id FROM identities AS i JOIN around AS a ON a.id = i.id
-    WHERE i.reusable = 'only'
-      AND i.id NOT IN (SELECT target_id FROM links WHERE relation = 'uses' AND coalesce(expires_at > $as_of, true))
 """
 """Identities whose powers may be incomplete: something in their account was not read; they lead to an identity that is not in
-the inventory; they hold a key of nobody known, or sign in by one; or their callers are unknown."""
+the inventory; or they hold a key of nobody known, or sign in by one."""
+
+_UNCALLED = """
+    SELECT id FROM identities WHERE reusable = 'only' AND id IN (SELECT pipeline FROM delivering)
+      AND id NOT IN (SELECT target_id FROM links WHERE relation = 'uses' AND coalesce(expires_at > $as_of, true))
+"""
+"""Pipelines that others must call, and whose callers are unknown."""
 
 _UNLISTED = f"""
     {_ABOVE}, listed AS (SELECT account_id FROM coverage WHERE "table" = 'grants')
@@ -317,7 +319,8 @@ class Delivery(NamedTuple):
     target: str
     workload: str | None
     sure: bool = True
-    """False if only the name matches and the pipeline reaches nothing in the workload's account."""
+    """False if only the name matches and the pipeline reaches nothing in the workload's account; in a comparison also if the
+    pipeline or its callers are unknown."""
 
 
 def _deliveries(tables: Tables, graph: Graph) -> Iterator[Delivery]:
@@ -353,13 +356,15 @@ def compare(tables: Tables, as_of: datetime) -> Iterator[Excess]:
     ``tables`` has the tables of both queries above, and the nodes and steps of `scanner.analyze.reach`.
     """
     tables.table_of("near", _NEAR)
-    graph = _graph(tables, {"as_of": as_of.replace(tzinfo=None)})
+    night = {"as_of": as_of.replace(tzinfo=None)}
+    graph = _graph(tables, night)
     # Of several names for one workload, one that is certain comes first.
     deliveries = sorted(
         set(_deliveries(tables, graph)),
         key=lambda one: (one.pipeline, not one.sure, one.target, one.workload or ""),
     )
     provider = dict(tables.rows("SELECT id, provider FROM identities WHERE id IN (SELECT id FROM compared)"))
+    uncalled = {row[0] for row in tables.rows(_UNCALLED, night)}
     reached: dict[tuple[str, str], Closure] = {}
     seen: set[tuple[str, str]] = set()
     for delivery in deliveries:
@@ -373,11 +378,11 @@ def compare(tables: Tables, as_of: datetime) -> Iterator[Excess]:
             if (identity, home) not in reached:
                 reached[identity, home] = _closure(identity, graph, home)
         left, right = reached[delivery.pipeline, home], reached[workload, home]
-        yield _compared(delivery, left, right, graph, listed=delivery.pipeline in provider)
+        sure = delivery.sure and delivery.pipeline in provider and delivery.pipeline not in uncalled
+        yield _compared(delivery._replace(sure=sure), left, right, graph)
 
 
-def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph, *, listed: bool) -> Excess:
-    """Compare what was reached. ``listed``: whether the pipeline is in the inventory."""
+def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph) -> Excess:
     known = delivery.workload is not None
     workload = delivery.workload or delivery.target
     allowed = DELIVERING | set(right.powers)
@@ -386,7 +391,7 @@ def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph, *
         if known and "admin" not in right.powers
         else []
     )
-    complete = known and listed and delivery.sure and not left.unknown and not right.unknown
+    complete = known and delivery.sure and not left.unknown and not right.unknown
     way: list[ExcessStep] = []
     fix: str | None = None
     name = graph.name(workload) if known else delivery.target

@@ -174,15 +174,19 @@ _PIPELINES = f"""
 """
 """For each pipeline: whether it does without stored secrets."""
 
+_LIVE = "coalesce(expires_at > $as_of, true)"
+
 _SIGNING_IN = f"""
-    SELECT CASE WHEN i.id IN (SELECT identity_id FROM credentials WHERE lifetime <> 'short-lived' AND coalesce(enabled, true)
-                              AND coalesce(expires_at > $as_of, true))
+    WITH working AS (
+        SELECT identity_id, lifetime FROM credentials WHERE coalesce(enabled, true) AND {_LIVE}
+    )
+    SELECT CASE WHEN i.id IN (SELECT identity_id FROM working WHERE lifetime <> 'short-lived')
                   OR i.id IN (SELECT source_id FROM edges WHERE kind = 'holds-key') THEN 'no'
                 WHEN {_UNREAD.format("'credentials'")} THEN 'unknown' ELSE 'yes' END AS found
     FROM identities AS i
     WHERE i.surface IN ('automation', 'workload') AND coalesce(i.enabled, true)
-      AND (i.issuer IS NOT NULL OR i.id IN (SELECT identity_id FROM trusts)
-           OR i.id IN (SELECT identity_id FROM credentials) OR i.id IN (SELECT source_id FROM links WHERE relation = 'runs_as'))
+      AND (i.issuer IS NOT NULL OR i.id IN (SELECT identity_id FROM trusts) OR i.id IN (SELECT identity_id FROM working)
+           OR i.id IN (SELECT source_id FROM links WHERE relation = 'runs_as' AND {_LIVE}))
 """
 """For each automation or workload identity known to sign in: whether only by what is short-lived or federated."""
 
@@ -208,6 +212,8 @@ _SHARES = {
     "deployments_with_evidence": _EVIDENCE,
 }
 """Queries of one answer for each subject: yes, no or unknown."""
+_DOUBTFUL = _SHARES.keys() - {"deployments_with_evidence"}
+"""Those of which the answer can be unknown."""
 
 _ONCE: dict[str, tuple[str, str]] = {
     "listings_complete": (
@@ -279,7 +285,7 @@ def measure(tables: Tables, as_of: datetime) -> Iterator[Metric]:
     for name, query in _SHARES.items():
         found = dict(tables.rows(f"SELECT found, count(*) FROM ({query}) GROUP BY 1", night))
         yes, no = found.get("yes", 0), found.get("no", 0)
-        yield _metric(name, "ratio", yes, yes + no, found.get("unknown", 0))
+        yield _metric(name, "ratio", yes, yes + no, found.get("unknown", 0) if name in _DOUBTFUL else None)
     for name, reason in NOT_MEASURED.items():
         yield Metric(
             metric=name, dimension="all", dimension_value="", value=None, unit="ratio", reason=reason
