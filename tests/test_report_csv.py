@@ -74,6 +74,22 @@ def state(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
+@pytest.mark.parametrize("config", [Config(), Config(delimiter=";", bom=True), Config(raw=True)], ids=str)
+def test_few_rows_are_written_as_many_are(tmp_path: Path, config: Config) -> None:
+    run_id = write_night(tmp_path, count=60, alter=dangerous)
+    written = []
+    for large in (False, True):
+        with open_night(tmp_path, run_id) as night:
+            assert not night.tables.large
+            night.tables.large = large
+            folder = tmp_path / f"large-{large}"
+            folder.mkdir()
+            written.append({path.name: path.read_bytes() for path in write_csv(night, folder, config)})
+    few, many = written
+    assert few == many
+    assert b"HYPERLINK" in few["findings.csv"]
+
+
 def test_every_sheet_is_there_with_its_columns_and_reconciles(state: Path, tmp_path: Path) -> None:
     rows = export(state, tmp_path / "out")
     assert set(rows) == {f"{sheet.name}.csv" for sheet in SHEETS}

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import re
 from bisect import bisect_right
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,7 +43,7 @@ SLICE_ROWS = 5_000
 SAMPLED = 100
 """One in this many keys is sampled to find ranges of about equal size."""
 
-FORMULA = r"^[\s\x00]*[=+\-@\t\r＝＋－＠]"
+FORMULA = r"^[\t\n\f\r \x00]*[=+\-@\t\r＝＋－＠]"
 """Characters that make a spreadsheet evaluate a cell, also after white space and in full width."""
 
 
@@ -90,30 +91,61 @@ def _quoted(cell: str, config: Config) -> str:
                     THEN '"' || replace({cell}, '"', '""') || '"' ELSE {cell} END"""
 
 
-def _query(night: Night, sheet: Sheet, params: dict[str, Any], config: Config) -> str:
-    """Return the query for a sheet's keys, lines and number of dangerous cells a line."""
+class _Cells(NamedTuple):
+    """The cells of a sheet as a query gives them, before they are made safe."""
+
+    query: str
+    """Gives a column for each header, and ``_key``."""
+    shown: dict[str, str]
+    """SQL of each header's cell as text."""
+    texts: list[str]
+    """Headers of text from providers; the other cells are times, numbers and the like."""
+
+
+def _cells(night: Night, sheet: Sheet, params: dict[str, Any]) -> _Cells:
     columns = sheet.columns()
     chosen = ", ".join(f'{sql} AS "{header}"' for header, sql in columns.items())
-    inner = f"SELECT {chosen}, {sheet.key} AS _key FROM {sheet.source}"
-    kinds = {row[0]: row[1] for row in night.rows(f"DESCRIBE {inner}", params)}
-    texts = [header for header in columns if kinds[header] == "VARCHAR"]
-    if night.tables.large:
-        shown = {header: _quoted(f'"{header}"', config) for header in texts}
-        source = _texts_by_column(inner, texts, config)
-    else:
-        shown = {header: f"_texts[{place}]" for place, header in enumerate(texts, start=1)}
-        source = _texts_as_list(inner, texts, config)
-    for header, kind in kinds.items():
-        if header not in texts:
-            time = f"strftime(\"{header}\", '%Y-%m-%dT%H:%M:%SZ')"
-            shown[header] = time if kind == "TIMESTAMP" else f'"{header}"::VARCHAR'
-    line = f", '{config.delimiter}', ".join([*(shown[header] for header in columns), f"'{SCHEMA_VERSION}'"])
+    query = f"SELECT {chosen}, {sheet.key} AS _key FROM {sheet.source}"
+    kinds = {row[0]: row[1] for row in night.rows(f"DESCRIBE {query}", params)}
+    formats = {"VARCHAR": '"{0}"', "TIMESTAMP": "strftime(\"{0}\", '%Y-%m-%dT%H:%M:%SZ')"}
+    shown = {header: formats.get(kinds[header], '"{0}"::VARCHAR').format(header) for header in columns}
+    return _Cells(query, shown, [header for header in columns if kinds[header] == "VARCHAR"])
+
+
+def _many_rows(cells: _Cells, config: Config) -> str:
+    """Return the query for a sheet's keys, lines and number of dangerous cells a line: fast over many rows."""
+    shown = {
+        header: _quoted(cell, config) if header in cells.texts else cell
+        for header, cell in cells.shown.items()
+    }
+    line = f", '{config.delimiter}', ".join([*shown.values(), f"'{SCHEMA_VERSION}'"])
     # concat() takes NULL for an empty cell.
+    source = _texts_by_column(cells.query, cells.texts, config)
     return f"SELECT _key, concat({line}, chr(13), chr(10)), _guarded FROM ({source})"
 
 
+def _few_rows(
+    night: Night, cells: _Cells, params: dict[str, Any], config: Config
+) -> Iterator[tuple[str, str, int]]:
+    """Yield the same rows as `_many_rows`, whose query takes longer to plan than few rows to write."""
+    are_texts = [header in cells.texts for header in cells.shown]
+    query = f"SELECT _key, {', '.join(cells.shown.values())} FROM ({cells.query})"
+    for key, *row in night.rows(query, params, batch=500):
+        line, guarded = [], 0
+        for is_text, cell in zip(are_texts, row, strict=True):
+            if cell is None or not is_text:
+                line.append(cell or "")
+                continue
+            dangerous = not config.raw and (cell == "NULL" or re.match(FORMULA, cell) is not None)
+            guarded += dangerous
+            text = "'" * dangerous + re.sub(r"[\r\n\x00]+", " ", cell)
+            quoted = config.delimiter in text or '"' in text
+            line.append('"' + text.replace('"', '""') + '"' if quoted else text)
+        yield key, config.delimiter.join([*line, SCHEMA_VERSION]) + "\r\n", guarded
+
+
 def _texts_by_column(inner: str, texts: list[str], config: Config) -> str:
-    """Return rows with their texts on one line and guarded, an expression for each column: fast over many rows.
+    """Return rows with their texts on one line and guarded, an expression for each column.
 
     What is dangerous is asked in a step of its own, so that the planner does not see the question three times.
     """
@@ -128,18 +160,6 @@ def _texts_by_column(inner: str, texts: list[str], config: Config) -> str:
     return f"SELECT *{replaced}, {total} AS _guarded FROM (SELECT *{asked} FROM ({inner}))"
 
 
-def _texts_as_list(inner: str, texts: list[str], config: Config) -> str:
-    """Return rows with their texts as a list, which pass one expression: planned in no time, for few rows."""
-    given = ", ".join(f'"{header}"' for header in texts)
-    guarded = f"CASE WHEN {_dangerous('cell', config)} THEN chr(39) ELSE '' END || {_on_one_line('cell')}"
-    return f"""
-        SELECT *, list_transform(list_transform(_given, lambda cell: {guarded}),
-                                 lambda cell: {_quoted("cell", config)}) AS _texts,
-               len(list_filter(_given, lambda cell: {_dangerous("cell", config)}))::INT AS _guarded
-        FROM (SELECT *, [{given}]::VARCHAR[] AS _given FROM ({inner}))
-    """
-
-
 class CsvLine(NamedTuple):
     """A row as written, with its number of dangerous cells."""
 
@@ -152,7 +172,12 @@ def _lines(night: Night, sheet: Sheet, params: dict[str, Any], config: Config) -
 
     Many rows are distributed over files by ranges of the key, which are then sorted one by one.
     """
-    rows = night.rows(_query(night, sheet, params, config), params, batch=500)
+    cells = _cells(night, sheet, params)
+    rows: Iterator[tuple[Any, ...]] = (
+        night.rows(_many_rows(cells, config), params, batch=500)
+        if night.tables.large
+        else _few_rows(night, cells, params, config)
+    )
     first = list(itertools.islice(rows, SLICE_ROWS))
     if len(first) < SLICE_ROWS:
         yield from _in_order(first)
