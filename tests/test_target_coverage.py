@@ -12,7 +12,8 @@ from scanner.analyze.rule_files import load_rules
 from scanner.analyze.steps import AnalysisSummary, AnalyzeSettings, analyze
 from scanner.analyze.target_coverage import PlannedTarget, target_ids
 from scanner.records import Account, Coverage, Gap, Record
-from scanner.snapshot import RunInfo, TargetWriter, begin, seal
+from scanner.run_coverage import seen_tonight
+from scanner.snapshot import RunInfo, TargetWriter, begin, read_manifest, seal
 from tests.sealed_night import on, rows, run_of
 
 if TYPE_CHECKING:
@@ -123,6 +124,9 @@ def test_a_target_that_is_lost_counts_with_all_that_it_listed_before(tmp_path: P
     assert second.coverage.ratio == 0.6
     assert second.coverage.unread == 4
     assert (second.coverage.items, second.coverage.items_expected) == (600, 1000)
+    assert rows(
+        tmp_path, 2, "SELECT DISTINCT typeof(items), typeof(items_expected) FROM target_coverage"
+    ) == [("BIGINT", "BIGINT")]
     assert second.coverage.unread_targets == [f"the a{number} (p a{number})" for number in range(4)]
     assert unread_findings(tmp_path, 2) == {f"p/p:account:a{number}": "new" for number in range(4)}
 
@@ -278,3 +282,15 @@ def test_targets_are_known_by_the_ids_of_their_accounts() -> None:
     ]
     planned = [PlannedTarget(collector="gh", target=name, account_id=place) for name, place in given]
     assert target_ids(planned) == ["gh/gh:org:1", "gh/section-0", "gh/section-1", "gh/gh:org:1/acme~1"]
+
+
+def test_what_a_snapshot_alone_does_not_tell_is_unknown(tmp_path: Path) -> None:
+    night(tmp_path, 1, {"a": whole("a"), "b": unread("b")})
+    seen = seen_tonight(read_manifest(tmp_path / "snapshots" / run_of(1)))
+    assert (seen.complete, seen.unread, seen.listings_answered, seen.listings_expected) == (1, 1, 10, 11)
+    assert (seen.items, seen.items_expected, seen.listings_never_shown, seen.not_requested) == (
+        None,
+        None,
+        None,
+        None,
+    )

@@ -476,7 +476,8 @@ _COVERAGE = Sheet(
     (Coverage, Gap),
     "r.status || '/' || r.id",
     f"""(SELECT *, 'complete' AS status FROM coverage UNION ALL BY NAME
-        SELECT *, CASE reason WHEN 'deadline' THEN 'skipped' WHEN 'truncated' THEN 'partial' ELSE 'failed' END AS status
+        SELECT *, CASE reason WHEN 'deadline' THEN 'skipped' WHEN 'truncated' THEN 'partial' WHEN 'unconfirmed' THEN 'partial'
+               ELSE 'failed' END AS status
         FROM gaps) r {_TENANTS}""",
     {
         "account_id": "scope_id",
