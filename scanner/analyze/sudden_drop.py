@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from scanner.analyze.listing_history import LISTING
 from scanner.analyze.resolve import REFERENCES
 from scanner.parquet import sql_columns
-from scanner.records import TABLES, Gap
+from scanner.records import TABLES, Coverage, Gap
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,14 +124,15 @@ def doubt(tables: Tables, *, share: float, rows: int, records: Path) -> None:
     tables.table_of("doubted", _DOUBTED, {"share": share, "rows": rows})
     if "doubted" in tables.empty:
         return
+    shared = sql_columns(Coverage)
     given = {
         "id": "replace(c.id, ':coverage:', ':gap:')",
         "reason": "'unconfirmed'",
         "detail": "d.why",
-        "needs": "NULL",
     }
     columns = ", ".join(
-        f'{given.get(name, f"c.{chr(34)}{name}{chr(34)}")} AS "{name}"' for name in sql_columns(Gap)
+        f'{given.get(name, f"c.{chr(34)}{name}{chr(34)}" if name in shared else "NULL")} AS "{name}"'
+        for name in sql_columns(Gap)
     )
     listing = f"(SELECT {LISTING} AS listing, * FROM coverage)"
     gaps = f"FROM gaps UNION ALL BY NAME SELECT {columns} FROM {listing} AS c JOIN doubted AS d ON d.id = c.listing"
