@@ -12,6 +12,7 @@ from collectors.gitlab import powers
 from sandbox.aws.keys import key_id
 from sandbox.estate import DEV, PROJECTS
 from sandbox.gitlab import GitLabSandbox, build
+from sandbox.gitlab import entities as give
 from sandbox.gitlab.entities import (
     access,
     access_token,
@@ -705,3 +706,14 @@ def test_permissions_are_read_only() -> None:
     text = collectors.gitlab.permissions()
     assert "read_api" in text
     assert "write" not in text.replace("It writes nothing", "")
+
+
+def test_a_certificate_authority_for_ssh_is_a_credential_of_all_members(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = build()
+    instance.lists["/groups/8001/ssh_certificates"] = [give.ssh_certificate(3, "offices", created=300)]
+    records = read(instance, tmp_path, monkeypatch)
+    authority = credential(records, "gitlab:ssh-certificate:3")
+    assert (authority.kind, authority.identity_id) == ("ssh-certificate", "gitlab:group-members:8001")
+    assert (authority.lifetime, authority.name, authority.location) == ("static", "offices", "lantern")
