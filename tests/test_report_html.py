@@ -181,7 +181,12 @@ def test_a_complete_night_without_findings_claims_no_more_than_it_saw(tmp_path: 
 
 def test_a_night_that_saw_nothing_proves_nothing(tmp_path: Path) -> None:
     text = Read(report(tmp_path, empty=True)).text
-    assert "Coverage is incomplete" in text
+    assert "Nothing was read" in text
+    assert "it is unknown whether anything is wrong" in text
+    assert "No open findings" not in text
+    assert "Coverage is complete" not in text
+    # Not five zeros.
+    assert re.search(r"critical \? unknown .*info \? unknown", text)
     assert "No provider was scanned, so this report proves nothing." in text
     assert "No rule was evaluated." in text
 
