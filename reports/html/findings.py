@@ -66,11 +66,11 @@ def embed_findings(night: Night, fixes: Mapping[str, str], most: int = MOST) -> 
         for name, values in _texts(dict(zip(chosen, zip(*batch, strict=True), strict=True))).items():
             columns[name].extend(values)
     shown = len(columns["id"].index)
-    told = columns["rule"].places
+    found = columns["rule"].places
     data = {
         "rows": shown,
         "columns": {name: column.encoded() for name, column in columns.items()},
-        "fixes": {rule: fix for rule, fix in fixes.items() if rule in told},
+        "fixes": {rule: fix for rule, fix in fixes.items() if rule in found},
     }
     raw = json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
     packed = gzip.compress(raw, compresslevel=9, mtime=0)

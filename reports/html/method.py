@@ -32,7 +32,7 @@ def read_rules(night: Night, texts: Mapping[str, RuleText]) -> list[dict[str, An
         SELECT rule, min(title) AS title, min(severity) AS severity, min(category) AS category,
                count(*) FILTER (WHERE status = 'evaluated') AS evaluated, count(*) FILTER (WHERE status = 'incomplete') AS incomplete,
                count(*) FILTER (WHERE status = 'not-evaluated') AS missing, count(*) FILTER (WHERE status = 'error') AS errors,
-               sum(findings)::BIGINT AS findings, rule IN (SELECT rule FROM findings) AS told
+               sum(findings)::BIGINT AS findings, rule IN (SELECT rule FROM findings) AS found
         FROM rule_results GROUP BY rule
         ORDER BY list_position(['critical', 'high', 'medium', 'low', 'info'], min(severity)), rule
     """
@@ -44,7 +44,7 @@ def read_rules(night: Night, texts: Mapping[str, RuleText]) -> list[dict[str, An
             {
                 **row,
                 # Shown once, and only for rules with findings.
-                "why": text.why if text and row["told"] else None,
+                "why": text.why if text and row["found"] else None,
                 "params": ", ".join(f"{name} = {value}" for name, value in params.items()),
             }
         )

@@ -78,17 +78,17 @@ def _report(state: State, call: AwsCall) -> bytes:
 
 
 def _root_row(state: State, account: str) -> dict[str, str]:
-    told = state.told(account, "iam", "root", "<root_account>")
-    keys: list[dict[str, Any]] = told.get("keys", [])
+    facts = state.facts(account, "iam", "root", "<root_account>")
+    keys: list[dict[str, Any]] = facts.get("keys", [])
     row = {
         "user": "<root_account>",
         "arn": f"arn:aws:iam::{account}:root",
-        "user_creation_time": _time(told.get("created", state.first_night - timedelta(days=1500))),
+        "user_creation_time": _time(facts.get("created", state.first_night - timedelta(days=1500))),
         "password_enabled": "not_supported",
-        "password_last_used": _time(told.get("used"), "no_information"),
+        "password_last_used": _time(facts.get("used"), "no_information"),
         "password_last_changed": "not_supported",
         "password_next_rotation": "not_supported",
-        "mfa_active": _yes(told.get("mfa", True)),
+        "mfa_active": _yes(facts.get("mfa", True)),
         "cert_1_active": "false",
         "cert_2_active": "false",
     }
@@ -96,23 +96,23 @@ def _root_row(state: State, account: str) -> dict[str, str]:
 
 
 def _user_row(state: State, account: str, user: Any) -> dict[str, str]:
-    told = state.told(account, "iam", "UserName", user.name)
-    created = told.get("CreateDate", state.first_night - timedelta(days=300))
+    facts = state.facts(account, "iam", "UserName", user.name)
+    created = facts.get("CreateDate", state.first_night - timedelta(days=300))
     row = {
         "user": user.name,
         "arn": user.arn,
         "user_creation_time": _time(created),
         "password_enabled": _yes(bool(user.password)),
-        "password_last_used": _time(told.get("PasswordLastUsed"), "no_information")
+        "password_last_used": _time(facts.get("PasswordLastUsed"), "no_information")
         if user.password
         else "N/A",
-        "password_last_changed": _time(told.get("PasswordChanged", created)) if user.password else "N/A",
+        "password_last_changed": _time(facts.get("PasswordChanged", created)) if user.password else "N/A",
         "password_next_rotation": "N/A",
         "mfa_active": _yes(bool(user.mfa_devices)),
     }
     for number in (1, 2):
         key = user.access_keys[number - 1] if len(user.access_keys) >= number else None
-        facts = state.told(account, "iam", "AccessKeyId", key.access_key_id) if key else {}
+        facts = state.facts(account, "iam", "AccessKeyId", key.access_key_id) if key else {}
         row |= _key_columns(
             number,
             {"created": created, "active": key.status == "Active"}
@@ -125,7 +125,7 @@ def _user_row(state: State, account: str, user: Any) -> dict[str, str]:
         certificate = certificates[number - 1] if len(certificates) >= number else None
         row[f"cert_{number}_active"] = _yes(certificate is not None and certificate.status == "Active")
         stamp = (
-            state.told(account, "iam", "CertificateId", certificate.id).get("UploadDate", created)
+            state.facts(account, "iam", "CertificateId", certificate.id).get("UploadDate", created)
             if certificate
             else None
         )

@@ -81,17 +81,17 @@ def key_last_used(state: State, call: AwsCall, forward: Forward) -> dict[str, An
     owner = backend.account_of_key(key)
     if owner is None or owner[0] != call.account:
         raise AwsError("AccessDenied", f"The Access Key with id {key} cannot be found.", 403)
-    used = state.told(call.account, "iam", "AccessKeyId", key).get("LastUsed")
+    used = state.facts(call.account, "iam", "AccessKeyId", key).get("LastUsed")
     return {"UserName": owner[1], "AccessKeyLastUsed": used or {"ServiceName": "N/A", "Region": "N/A"}}
 
 
 def account_summary(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Add the values for root that moto omits."""
-    told = state.told(call.account, "iam", "root", "<root_account>")
+    facts = state.facts(call.account, "iam", "root", "<root_account>")
     root = {
-        "AccountAccessKeysPresent": int(bool(told.get("keys"))),
-        "AccountMFAEnabled": int(told.get("mfa", True)),
-        "AccountPasswordPresent": int(told.get("password", True)),
+        "AccountAccessKeysPresent": int(bool(facts.get("keys"))),
+        "AccountMFAEnabled": int(facts.get("mfa", True)),
+        "AccountPasswordPresent": int(facts.get("password", True)),
     }
     return {"SummaryMap": forward()["SummaryMap"] | root}
 
@@ -130,8 +130,8 @@ def last_accessed(state: State, call: AwsCall, forward: Forward) -> dict[str, An
     arn, owner = state.known.get((call.account, "last-accessed", call.params["JobId"]), ("", ""))
     if not arn or owner != state.sessions[call.key_id].arn:
         raise AwsError("NoSuchEntity", f"Job with id {call.params['JobId']} cannot be found.", 404)
-    told: dict[str, datetime | None] | None = state.known.get((call.account, "services", arn))
-    services = told if told is not None else _granted(state, call.account, arn)
+    facts: dict[str, datetime | None] | None = state.known.get((call.account, "services", arn))
+    services = facts if facts is not None else _granted(state, call.account, arn)
     done = state.as_of - timedelta(minutes=5)
     start = position(call.params.get("Marker"))
     end = start + int(call.params.get("MaxItems") or 100)
@@ -162,12 +162,12 @@ def _granted(state: State, account: str, arn: str) -> dict[str, datetime | None]
     iam = backend.iam(account)
     if kind == "role":
         found = next((role for role in iam.roles.values() if role.name == name), None)
-        used = state.told(account, "iam", "RoleName", name).get("RoleLastUsed", {}).get("LastUsedDate")
+        used = state.facts(account, "iam", "RoleName", name).get("RoleLastUsed", {}).get("LastUsedDate")
     else:
         found = iam.users.get(name)
         keys = found.access_keys if found else []
         dates = [
-            state.told(account, "iam", "AccessKeyId", key.access_key_id)
+            state.facts(account, "iam", "AccessKeyId", key.access_key_id)
             .get("LastUsed", {})
             .get("LastUsedDate")
             for key in keys
@@ -244,8 +244,8 @@ def caller_identity(state: State, call: AwsCall, forward: Forward) -> dict[str, 
 def virtual_mfa(state: State, call: AwsCall, forward: Forward) -> dict[str, Any]:
     """Add root's device, if root has one."""
     devices = forward().get("VirtualMFADevices", [])
-    told = state.told(call.account, "iam", "root", "<root_account>")
-    if told.get("mfa", True) and call.params.get("AssignmentStatus") != "Unassigned":
+    facts = state.facts(call.account, "iam", "root", "<root_account>")
+    if facts.get("mfa", True) and call.params.get("AssignmentStatus") != "Unassigned":
         root = {"UserName": "root", "UserId": call.account, "Arn": f"arn:aws:iam::{call.account}:root"}
         stamp = state.first_night - timedelta(days=1400)
         devices.insert(

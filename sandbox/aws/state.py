@@ -76,7 +76,7 @@ class State:
         found[value] = {**found.get(value, {}), **facts}
         self.version += 1
 
-    def told(self, account: str, service: str, member: str, value: str) -> dict[str, Any]:
+    def facts(self, account: str, service: str, member: str, value: str) -> dict[str, Any]:
         """Return the facts set by `about`."""
         found = self.members.get((account, service), {}).get(member, {}).get(value, {})
         return {name: settled(fact, self.as_of) for name, fact in found.items()}
@@ -114,7 +114,7 @@ class State:
 
 def overlaid(state: State, call: AwsCall, shape: Any, value: Any) -> Any:
     """Return moto's parsed answer with the state's facts, and without the day of the sandbox's start."""
-    told = state.members.get((call.account, call.service), {})
+    known = state.members.get((call.account, call.service), {})
     stamp = state.first_night - STAMP
 
     def walk(shape: Any, value: Any) -> Any:
@@ -129,7 +129,7 @@ def overlaid(state: State, call: AwsCall, shape: Any, value: Any) -> Any:
         made = {
             name: walk(shape.members[name], item) for name, item in value.items() if name in shape.members
         }
-        for member, facts in told.items():
+        for member, facts in known.items():
             found = facts.get(made[member]) if isinstance(made.get(member), str) else None
             if found:
                 made.update(

@@ -113,13 +113,13 @@ def variable_repositories(store: str) -> Callable[[Ask], Answer]:
 
 
 def organization(ask: Ask) -> Answer:
-    told = ask.site.organization_full()
+    shown = ask.site.organization_full()
     token = ask.token
     if not (token.has_scope({"admin:org"}) or token.may("organization_administration")):
         # What only owners see: https://docs.github.com/en/rest/orgs/orgs#get-an-organization
         for name in ("total_private_repos", "owned_private_repos", "plan", "default_repository_permission"):
-            told.pop(name)
-    return told
+            shown.pop(name)
+    return shown
 
 
 def repositories(ask: Ask) -> Answer:

@@ -84,17 +84,17 @@ class Closure(NamedTuple):
 DELIVERING_LINKS = """
     WITH RECURSIVE uses AS (
         SELECT source_id, target_id FROM links WHERE relation = 'uses' AND coalesce(expires_at > $as_of, true)
-    ), told AS (
+    ), deploys AS (
         (SELECT source_id AS pipeline, target_id AS target FROM links
          WHERE relation = 'deploys' AND coalesce(expires_at > $as_of, true)
          UNION
          SELECT pipeline_id, workload_id FROM deployments WHERE pipeline_id IS NOT NULL AND workload_id IS NOT NULL)
         UNION
-        SELECT u.source_id, t.target FROM told AS t JOIN uses AS u ON u.target_id = t.pipeline
+        SELECT u.source_id, t.target FROM deploys AS t JOIN uses AS u ON u.target_id = t.pipeline
         JOIN identities AS called ON called.id = t.pipeline AND called.reusable IS NOT NULL
         JOIN identities AS caller ON caller.id = u.source_id AND caller.surface = 'automation'
     )
-    SELECT t.pipeline, t.target FROM told AS t LEFT JOIN identities AS p ON p.id = t.pipeline
+    SELECT t.pipeline, t.target FROM deploys AS t LEFT JOIN identities AS p ON p.id = t.pipeline
     WHERE coalesce(p.enabled, true)
       AND NOT (coalesce(p.reusable = 'only', false) AND t.pipeline IN (SELECT target_id FROM uses))
 """

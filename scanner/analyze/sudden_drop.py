@@ -24,7 +24,7 @@ _FELL = """
     SELECT t.*, b.items AS items_before, b.read_in
     FROM listings_tonight AS t JOIN listings_before AS b ON b.id = t.id
     -- Weaknesses are what the scanner concludes from a file, not what a provider lists: to fix them all is no failure.
-    -- What is told of coverage and gaps is of the scanner too.
+    -- Coverage and gaps are about the scanner too.
     WHERE t.complete AND NOT t.carried AND t.items < b.items AND t."table" NOT IN ('weaknesses', 'coverage', 'gaps')
 """
 

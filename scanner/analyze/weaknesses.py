@@ -30,10 +30,10 @@ _WEAK_IDENTITIES = f"""
         WHERE list_contains(codes, w.code) AND coalesce(i.enabled, true)
     ), alike AS (
         SELECT id, what, min(line) AS line, min(place) AS place,
-               string_agg(place, ', ' ORDER BY line, place) || ': ' || what AS told
+               string_agg(place, ', ' ORDER BY line, place) || ': ' || what AS line_text
         FROM found GROUP BY id, what
     ), sentences AS (
-        SELECT id, array_to_string(list(told ORDER BY line, place, what)[:{NAMED}], '; ')
+        SELECT id, array_to_string(list(line_text ORDER BY line, place, what)[:{NAMED}], '; ')
                    || CASE WHEN count(*) > {NAMED} THEN '; and ' || count(*) - {NAMED} || ' more' ELSE '' END AS detail
         FROM alike GROUP BY id
     )

@@ -259,7 +259,7 @@ def _read_page(
             remembered=known.records,
             following=known.next,
         )
-    told = _total(answer, paginator.total)
+    stated = _total(answer, paginator.total)
     items = list_in(answer.body, paginator.at, path)
     counted = place_in(answer.body, paginator.page_count) if paginator.page_count else None
     if isinstance(counted, int) and counted != len(items):
@@ -271,7 +271,7 @@ def _read_page(
         items=items,
         count=len(items),
         before=before,
-        total=total if told is None else told,
+        total=total if stated is None else stated,
     )
     following = paginator.following(page)
     if isinstance(following, dict):

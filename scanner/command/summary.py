@@ -130,9 +130,9 @@ def diff_lines(state: Path, earlier: str, later: str) -> list[str]:
             runs.append({row[0]: row for row in night.rows(query)})
     every = [{key: row for key, row in run.items() if row[5] != "resolved"} for run in runs]
     before, after = every
-    told = {"excepted": ", excepted", "unobserved": ", could not be checked", "error": ", rule failed"}
+    labels = {"excepted": ", excepted", "unobserved": ", could not be checked", "error": ", rule failed"}
     lines = [
-        f"+ {row[0]}  {row[1]:8}  {row[2]}: {row[3]} ({row[4]}{told.get(row[5], '')})"
+        f"+ {row[0]}  {row[1]:8}  {row[2]}: {row[3]} ({row[4]}{labels.get(row[5], '')})"
         for key, row in after.items()
         if key not in before
     ]
@@ -143,9 +143,9 @@ def diff_lines(state: Path, earlier: str, later: str) -> list[str]:
         if key not in after
     ]
     lines += [
-        f"~ {row[0]}  {row[1]:8}  {row[2]}: {row[3]} ({row[4]}{told[row[5]]})"
+        f"~ {row[0]}  {row[1]:8}  {row[2]}: {row[3]} ({row[4]}{labels[row[5]]})"
         for key, row in after.items()
-        if key in before and row[5] in told and row[5] != before[key][5]
+        if key in before and row[5] in labels and row[5] != before[key][5]
     ]
     unchecked = sum(row[5] in ("unobserved", "error") for row in after.values())
     return [

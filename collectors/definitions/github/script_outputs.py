@@ -72,15 +72,15 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 def flow(
     script: str,
     variables: dict[str, Severity],
-    judge: Callable[[str], Severity | None],
+    severity_of: Callable[[str], Severity | None],
     *,
     fetched: Severity,
     files: Severity | None,
 ) -> Written:
-    """Follow a script. ``judge`` returns the severity of an expression; ``files`` is that of files in the working
+    """Follow a script. ``severity_of`` returns the severity of an expression; ``files`` is that of files in the working
     directory.
     """
-    return _Script(dict(variables), judge, fetched, files).read(script[:_LONGEST])
+    return _Script(dict(variables), severity_of, fetched, files).read(script[:_LONGEST])
 
 
 class _Open:
@@ -97,12 +97,12 @@ class _Script:
     def __init__(
         self,
         variables: dict[str, Severity],
-        judge: Callable[[str], Severity | None],
+        severity_of: Callable[[str], Severity | None],
         fetched: Severity,
         files: Severity | None,
     ) -> None:
         self._held = variables
-        self._judge = judge
+        self._severity_of = severity_of
         self._fetched = fetched
         self._files = files
         self._lone: set[str] = set()
@@ -191,7 +191,7 @@ class _Script:
         found: Severity | None = None
         if "${{" in line:
             for expression in expressions(line):
-                found = _worse(found, self._judge(expression.body))
+                found = _worse(found, self._severity_of(expression.body))
         for match in _VARIABLE.finditer(line):
             found = _worse(found, self._held.get(match["name"] or match["cmd"]))
         if _FETCHED.search(line):

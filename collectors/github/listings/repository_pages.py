@@ -141,7 +141,7 @@ def _repository(node: dict[str, Any], missing: dict[str, str]) -> RepositoryFact
     deployments, _ = nodes("deployments")
     files = None if _OBJECTS & set(missing) else _files(node)
     names = sorted(str(item.get("name")) for item in (environments or {}).get("nodes") or [])
-    told = (
+    visible = (
         node["nameWithOwner"],
         node.get("isArchived"),
         node.get("visibility"),
@@ -182,7 +182,7 @@ def _repository(node: dict[str, Any], missing: dict[str, str]) -> RepositoryFact
             None,
         ),
         withheld=missing,
-        digest=hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:32],
+        digest=hashlib.sha256(msgspec.json.encode(visible)).hexdigest()[:32],
     )
 
 
