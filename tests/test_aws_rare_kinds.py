@@ -10,6 +10,7 @@ from sandbox.aws.account import AccountBuilder
 from sandbox.aws.organization import build_organization
 from sandbox.aws.server import AwsSandbox
 from sandbox.estate import DEV, REGION
+from sandbox.kit.authority import CertificateAuthority
 from scanner.records import Control, Credential, Identity, Secret
 from tests.aws_night import Night, collect, sign_in
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PUBLIC_KEY = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDexample ci@example"
-CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIBexample\n-----END CERTIFICATE-----"
 
 
 def build(sandbox: AwsSandbox, night: int) -> None:
@@ -27,6 +27,8 @@ def build(sandbox: AwsSandbox, night: int) -> None:
     iam, ec2, ecs = (account.client(name) for name in ("iam", "ec2", "ecs"))
     account.user("deployer", created=300)
     iam.upload_ssh_public_key(UserName="deployer", SSHPublicKeyBody=PUBLIC_KEY)
+    with CertificateAuthority() as authority:
+        iam.upload_signing_certificate(UserName="deployer", CertificateBody=authority.bundle.read_text())
     ec2.create_key_pair(KeyName="operations")
     image = ec2.describe_images(Owners=["self", "amazon"])["Images"]
     ec2.run_instances(
@@ -71,6 +73,8 @@ def test_an_ssh_key_of_a_user_and_a_key_pair_of_instances_are_static_credentials
     assert found["ec2-key-pair"].name == "operations"
     (user,) = [row for row in night.of(Identity) if row.name == "deployer"]
     assert found["ssh-key"].identity_id == user.id
+    assert found["signing-certificate"].identity_id == user.id
+    assert found["signing-certificate"].enabled
 
 
 def test_user_data_holds_a_secret_by_name(night: Night) -> None:
