@@ -30,6 +30,7 @@ WEST, EAST = listed("credentials", call="west"), listed("credentials", call="eas
 NO_EAST = denied("credentials", call="east")
 CUT_EAST = msgspec.structs.replace(NO_EAST, reason="truncated")
 NEVER_EAST = msgspec.structs.replace(NO_EAST, reason="unsupported")
+ITEM, NO_ITEM = listed("credentials", call="west (file.yml)"), denied("credentials", call="west (file.yml)")
 A = key("A")
 
 

@@ -77,7 +77,9 @@ _LISTINGS = """
                 WHEN spells[-1]."last" = $number - 1 AND spells[-1].complete = complete
                 THEN list_append(spells[:-2], {'first': spells[-1]."first", 'last': $number, 'complete': complete})
                 ELSE list_append(spells, {'first': $number, 'last': $number, 'complete': complete}) END AS spells,
-           complete, requested, call || coalesce(' in ' || region, '') AS what
+           complete, requested,
+           -- A file that could not be read and is gone: the listing of the files tells that.
+           call LIKE '% (%)' AS of_item, call || coalesce(' in ' || region, '') AS what
     FROM night
 """
 
@@ -129,7 +131,7 @@ WAS_COMPLETE = """(list_filter(l.spells, lambda s: n0.number BETWEEN s."first" A
 """Whether a listing ``l`` was complete on the night ``n0``; NULL if it was not requested."""
 
 NOT_THERE_AGAIN = f"""
-    coalesce(CASE {WAS_COMPLETE} WHEN true THEN NOT l.complete WHEN false THEN NOT l.requested END, false)
+    coalesce(CASE {WAS_COMPLETE} WHEN true THEN NOT l.complete WHEN false THEN NOT l.requested AND NOT l.of_item END, false)
 """
 """Whether a listing ``l`` was complete on the night ``n0`` and is not tonight, or was requested then and is not
 tonight."""
