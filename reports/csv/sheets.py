@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from reports.csv.unlisted import TENANTS, define_unlisted, every_record
 from scanner.findings import ExceptionState, Finding, Metric
 from scanner.parquet import sql_columns
 from scanner.records import (
@@ -124,9 +125,8 @@ _SINCE = {
         "m.removed_at", "The first run whose complete listing lacks it. Kept for 400 days."
     ),
 }
-_TENANTS = "LEFT JOIN tenants p ON p.account_id = r.account_id"
 
-_FINDING_FROM = f"findings r {_TENANTS}"
+_FINDING_FROM = f"findings r {TENANTS}"
 
 _FINDING_HEADERS = {
     "id": "finding_id",
@@ -214,82 +214,11 @@ _COUNTS = {
 }
 
 
-def _every(table: str, known: str, name: str = "name") -> str:
-    """Return a table's records and those that this run did not list, of which only the columns ``known`` are kept.
-
-    ``name`` is the column that shows the id of what has no name. They are removed or were not looked at; or other files only refer to them, so that every reference resolves.
-    """
-    return f"""(SELECT *, true AS observed FROM {table} UNION ALL BY NAME
-        SELECT id, provider, account_id, {known}, false AS observed FROM population
-        WHERE "table" = '{table}' AND id NOT IN (SELECT id FROM {table}) UNION ALL BY NAME
-        SELECT id, provider, account_id, id AS {name}, false AS observed FROM unlisted_{table}) r {_TENANTS}
-        LEFT JOIN population m ON m."table" = '{table}' AND m.id = r.id"""
-
-
-_REFERENCES = {
-    "identities": (
-        ("findings", "identity_id"),
-        ("credentials", "identity_id"),
-        ("grants", "identity_id"),
-        ("secrets", "holder_id"),
-        ("artifacts", "builder_id"),
-        ("weaknesses", "subject_id"),
-        ("population", "identity_id"),
-    ),
-    "credentials": (("findings", "credential_id"), ("secrets", "credential_id")),
-    "grants": (("findings", "grant_id"),),
-    "secrets": (),
-}
-"""The columns of exported files that refer to a record of a table."""
-
-
-def _unlisted(table: str) -> str:
-    """Return the query for what is referred to and not in a table, neither tonight nor before."""
-    none = "SELECT NULL::VARCHAR AS id, NULL::VARCHAR AS provider, NULL::VARCHAR AS account_id"
-    given = " UNION ALL ".join(
-        [none]
-        + [f"SELECT {column}, provider, account_id FROM {source}" for source, column in _REFERENCES[table]]
-    )
-    return f"""
-        SELECT id, min(provider) AS provider, min(account_id) AS account_id FROM ({given})
-        WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM {table})
-          AND id NOT IN (SELECT id FROM population WHERE "table" = '{table}')
-        GROUP BY id
-    """
-
-
-_UNLISTED_ACCOUNTS = """
-    WITH named AS (
-        SELECT parent_id AS account_id, provider FROM accounts WHERE parent_id IS NOT NULL
-        UNION SELECT account_id, provider FROM identities
-        UNION SELECT account_id, provider FROM credentials
-        UNION SELECT account_id, provider FROM secrets
-        UNION SELECT account_id, provider FROM grants
-        UNION SELECT account_id, provider FROM controls
-        UNION SELECT account_id, provider FROM policies
-        UNION SELECT account_id, provider FROM artifacts
-        UNION SELECT account_id, provider FROM weaknesses
-        UNION SELECT account_id, provider FROM coverage
-        UNION SELECT account_id, provider FROM gaps
-        UNION SELECT account_id, provider FROM findings
-        UNION SELECT account_id, provider FROM population
-        UNION SELECT account_id, provider FROM target_coverage
-        UNION SELECT parent_id, provider FROM target_coverage WHERE parent_id IS NOT NULL
-        UNION SELECT unnest(available_to), provider FROM secrets
-    )
-    SELECT n.account_id AS id, min(n.provider) AS provider, min(t.name) AS name, min(t.kind) AS kind,
-           min(t.parent_id) AS parent_id
-    FROM named AS n LEFT JOIN target_coverage AS t ON t.account_id = n.account_id
-    WHERE n.account_id NOT IN (SELECT id FROM accounts) GROUP BY 1
-"""
-"""Accounts that are referred to, but were not read."""
-
-
 _IDENTITIES = Sheet(
     "identities",
     (Identity,),
     "r.id",
-    f"""{_every("identities", "kind, name, surface, native_id")}
+    f"""{every_record("identities", "kind, name, surface, native_id")}
     LEFT JOIN credential_counts c ON c.identity_id = r.id
     LEFT JOIN grant_counts g ON g.identity_id = r.id
     LEFT JOIN finding_counts o ON o.identity_id = r.id""",
@@ -323,7 +252,7 @@ _CREDENTIALS = Sheet(
     "credentials",
     (Credential,),
     "r.id",
-    f"""{_every("credentials", "kind, name, identity_id, native_id")}
+    f"""{every_record("credentials", "kind, name, identity_id, native_id")}
     LEFT JOIN identities i ON i.id = r.identity_id""",
     {"id": "credential_id", "account_id": "scope_id", "kind": "credential_type"},
     {
@@ -344,7 +273,7 @@ _SECRETS = Sheet(
     "secrets",
     (Secret,),
     "r.id",
-    _every("secrets", "kind AS store, name, identity_id AS holder_id"),
+    every_record("secrets", "kind AS store, name, identity_id AS holder_id"),
     {"id": "secret_id", "account_id": "scope_id"},
     {"tenant_id": _TENANT, "scope_name": _SCOPE_NAME, "usage_known": _USAGE_KNOWN, **_SINCE},
     frozenset({"length", "fingerprint"}),  # not needed by importers
@@ -354,7 +283,7 @@ _GRANTS = Sheet(
     "grants",
     (Grant,),
     "r.id",
-    _every("grants", "name AS role, identity_id", name="role"),
+    every_record("grants", "name AS role, identity_id", name="role"),
     {
         "id": "grant_id",
         "account_id": "scope_id",
@@ -373,7 +302,7 @@ _CONTROLS = Sheet(
     "controls",
     (Control,),
     "r.id",
-    f"controls r {_TENANTS}",
+    f"controls r {TENANTS}",
     {"id": "control_id", "account_id": "scope_id"},
     {"tenant_id": _TENANT, "scope_name": _SCOPE_NAME},
 )
@@ -382,7 +311,7 @@ _POLICIES = Sheet(
     "policies",
     (Policy,),
     "r.id",
-    f"policies r {_TENANTS}",
+    f"policies r {TENANTS}",
     {"id": "policy_id", "account_id": "scope_id"},
     {"tenant_id": _TENANT, "scope_name": _SCOPE_NAME},
     frozenset({"document"}),  # in the snapshot, with the same hash
@@ -392,7 +321,7 @@ _ARTIFACTS = Sheet(
     "artifacts",
     (Artifact,),
     "r.id",
-    f"artifacts r {_TENANTS}",
+    f"artifacts r {TENANTS}",
     {"id": "artifact_id", "account_id": "scope_id"},
     {"tenant_id": _TENANT, "scope_name": _SCOPE_NAME},
 )
@@ -401,7 +330,7 @@ _WEAKNESSES = Sheet(
     "weaknesses",
     (Weakness,),
     "r.id",
-    f"weaknesses r {_TENANTS}",
+    f"weaknesses r {TENANTS}",
     {"id": "weakness_id", "account_id": "scope_id"},
     {"tenant_id": _TENANT, "scope_name": _SCOPE_NAME},
 )
@@ -478,7 +407,7 @@ _COVERAGE = Sheet(
     f"""(SELECT *, 'complete' AS status FROM coverage UNION ALL BY NAME
         SELECT *, CASE reason WHEN 'deadline' THEN 'skipped' WHEN 'truncated' THEN 'partial' WHEN 'unconfirmed' THEN 'partial'
                ELSE 'failed' END AS status
-        FROM gaps) r {_TENANTS}""",
+        FROM gaps) r {TENANTS}""",
     {
         "account_id": "scope_id",
         "call": "listing",
@@ -549,9 +478,7 @@ _TENANTS_OF = """
 
 def join_tables(night: Night) -> None:
     """Create the small tables that sheets join, such as the top-level parent of each account."""
-    night.tables.table_of("unlisted_accounts", _UNLISTED_ACCOUNTS)
+    define_unlisted(night)
     night.tables.table_of("tenants", _TENANTS_OF)
-    for table in _REFERENCES:
-        night.tables.table_of(f"unlisted_{table}", _unlisted(table))
     for name, query in _COUNTS.items():
         night.tables.table_of(name, query)
