@@ -8,13 +8,16 @@ export PYTHONDONTWRITEBYTECODE :=
 
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: demo test lint docs bench lock clean
+.PHONY: demo test recompute lint docs bench lock clean
 
 demo: $(READY) ## scan a simulated company on two nights
 	$(BIN)/sprawlscan demo
 
 test: $(READY) .cache/browser ## every test; needs no network beyond the package registries
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q --durations=10
+
+recompute: $(READY) ## many random estates, recomputed from docs/analysis.md: SEEDS=200 FROM=1
+	ESTATES=$(or $(SEEDS),200) ESTATES_FROM=$(or $(FROM),1) $(BIN)/python -m pytest -n 2 -q tests/test_brute_force_reach.py
 
 lint: $(READY) ## formatting, lint, types, documentation
 	$(BIN)/ruff check .
