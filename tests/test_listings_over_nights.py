@@ -69,6 +69,9 @@ A = key("A")
         pytest.param(
             [[WEST, NEVER_EAST, A], [WEST]], "resolved", id="what a provider never shows is not missed"
         ),
+        pytest.param([[WEST, NO_ITEM, A], [WEST]], "resolved", id="an item that was refused and is gone"),
+        pytest.param([[WEST, NO_ITEM, A], [WEST, NO_ITEM]], "unobserved", id="an item that is refused again"),
+        pytest.param([[WEST, ITEM, A], [WEST]], "unobserved", id="an item that was complete and is missed"),
     ],
 )
 def test_what_was_requested_when_it_was_last_seen_must_be_complete(
