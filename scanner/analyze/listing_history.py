@@ -98,17 +98,18 @@ def load_listings(tables: Tables, past: Path, baseline: str | None, run_id: str)
         {"run_id": run_id, "number": number},
     )
     listings = past / f"{baseline}.listings.parquet"
+    kept = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in _COLUMNS.items())
+    kept = f"SELECT {kept} WHERE false"
     if baseline and listings.is_file():
+        # What an older file lacks is NULL.
+        kept = f"{kept} UNION ALL BY NAME SELECT * FROM {read_parquet([listings])}"
         names = ", ".join(
             f'{sql} AS "{column}"' for column, sql in todays_names(None, _COLUMNS).items() if column == "kind"
         )
-        kept = f"FROM {read_parquet([listings])}"
         # A listing whose kind was renamed is the same listing: it is known by what it is called today.
-        renamed = f"SELECT * REPLACE ({names}) FROM ({kept})" if names else kept
-        tables.table_of("listings_before", f"SELECT * REPLACE ({LISTING} AS id) FROM ({renamed})")
-    else:
-        nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in _COLUMNS.items())
-        tables.table_of("listings_before", f"SELECT {nothing} WHERE false")
+        kept = f"SELECT * REPLACE ({names}) FROM ({kept})" if names else kept
+        kept = f"SELECT * REPLACE ({LISTING} AS id) FROM ({kept})"
+    tables.table_of("listings_before", kept)
     tables.table_of("listings_tonight", _TONIGHT)
     return number
 
