@@ -36,8 +36,9 @@ _LARGEST = 2**20
 class BoundedSession(requests.Session):
     """A session of requests that sends through `Transport`, to the given origins only."""
 
-    def __init__(self, transport: Transport, origins: frozenset[str]) -> None:
+    def __init__(self, transport: Transport, origins: frozenset[str], *, largest: int = _LARGEST) -> None:
         super().__init__()
+        self._largest = largest
         self._transport = transport
         self._origins = origins
         self.status = 0
@@ -65,7 +66,7 @@ class BoundedSession(requests.Session):
                 headers={name: str(value) for name, value in prepared.headers.items()},
                 credential={},
                 body=body,
-                largest=_LARGEST,
+                largest=self._largest,
             )
         except SourceError as exc:
             self.failure = exc

@@ -9,32 +9,30 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
 from sandbox.entra.company import build
 from sandbox.entra.estate import CLIENT_SECRET, GRAPH, SCANNER, TENANT, DirectoryTenant
+from sandbox.entra.login import LOGIN, TokenService, origin_of
 from sandbox.kit.api import ApiCall, HttpSandbox
 from sandbox.kit.authority import CertificateAuthority
 from sandbox.kit.faults import RETRY_AFTER
 from sandbox.kit.http import HttpRequest, Json, RefusedError, Reply, reply
-from sandbox.kit.issued import secret_value
 from sandbox.kit.paging import continued, next_link
 from sandbox.kit.routes import RouteTable
-from sandbox.kit.tokens import KnownToken, TokenStore, bearer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from sandbox.kit.tokens import KnownToken
+
 SECRET = "SPRAWLSCAN_DEMO_ENTRA_SECRET"
 """The environment variable that the demo's configuration refers to."""
 EXPANDED = 20
-LOGIN = f"/{TENANT}/oauth2/v2.0/token"
-DISCOVERY = f"/{TENANT}/v2.0/.well-known/openid-configuration"
 BATCH = "/beta/$batch"
 FIRST = "/v1.0/servicePrincipals(appId='{app_id}')"
 
@@ -166,8 +164,7 @@ class EntraSandbox(HttpSandbox):
         self.agents = agents
         self.page = page
         self.throttled = 0
-        self._tokens: TokenStore[KnownToken] = TokenStore()
-        self._issued = 0
+        self._service = TokenService("entra", PERMISSIONS)
 
     def __exit__(
         self,
@@ -207,11 +204,11 @@ class EntraSandbox(HttpSandbox):
 
     def revoke(self, permission: str) -> None:
         """Take a permission away, from tokens to come as well."""
-        self._tokens.revoke(permission)
+        self._service.tokens.revoke(permission)
 
     def restore(self) -> None:
         """Give back everything that was revoked."""
-        self._tokens.restore()
+        self._service.tokens.restore()
 
     # Requests
 
@@ -239,40 +236,17 @@ class EntraSandbox(HttpSandbox):
 
     def answer(self, call: ApiCall) -> Reply:
         """Answer one request."""
-        match call.method, call.path:
-            case "GET", path if path == DISCOVERY:
-                return reply(200, _discovery(self._seen_as(call.request)))
-            case "POST", path if path == LOGIN:
-                return self._login(call.request)
-            case _:
-                pass
-        token = self._token(call.request)
+        signed_in = self._service.answer(
+            call.method, call.path, call.request, origin_of(call.request, self.url)
+        )
+        if signed_in is not None:
+            return signed_in
+        token = self._service.token(call.request)
         if (call.method, call.path) == ("POST", BATCH):
             return reply(200, self._batch(call.request, token))
         if call.method != "GET" or call.route is None:
             raise RefusedError(404, "Resource not found for the segment")
         return reply(200, self._read(call.route, call.template, call.values, call.request, token))
-
-    def _seen_as(self, request: HttpRequest) -> str:
-        """Return the origin that the client knows: a proxy may stand in front."""
-        return f"https://{request.headers['host']}" if "host" in request.headers else self.url
-
-    def _login(self, request: HttpRequest) -> Reply:
-        """Issue a token: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow"""
-        asked = {name: values[-1] for name, values in parse_qs(request.body.decode()).items()}
-        if asked.get("client_secret") != CLIENT_SECRET or asked.get("client_id") != SCANNER:
-            raise RefusedError(401, "AADSTS7000215: Invalid client secret provided.")
-        self._issued += 1
-        value = secret_value(f"entra/token/{self._issued}", 80, "eyJ0eXAi")
-        granted = set(PERMISSIONS) - self._tokens.revoked
-        self._tokens.add(KnownToken(value=value, scopes=granted, expires_at=time.time() + 3599))
-        return reply(200, {"token_type": "Bearer", "expires_in": 3599, "access_token": value})
-
-    def _token(self, request: HttpRequest) -> KnownToken:
-        token = self._tokens.get(bearer(request.headers))
-        if token is None or token.expired:
-            raise RefusedError(401, "InvalidAuthenticationToken: Access token is empty or not known")
-        return token
 
     def _batch(self, request: HttpRequest, token: KnownToken) -> Json:
         parts = json.loads(request.body)["requests"]
@@ -335,12 +309,12 @@ class EntraSandbox(HttpSandbox):
         size = min(int(query.get("$top", "999")), self.page)
         page, following = continued(held, query.get("$skiptoken"), size)
         answer: Json = {
-            "@odata.context": f"{self._seen_as(request)}{template}",
+            "@odata.context": f"{origin_of(request, self.url)}{template}",
             "value": [self._shown(one, query) for one in page.rows],
         }
         if following:
             answer["@odata.nextLink"] = next_link(
-                f"{self._seen_as(request)}{request.path}", {**query, "$skiptoken": following}
+                f"{origin_of(request, self.url)}{request.path}", {**query, "$skiptoken": following}
             )
         return answer
 
@@ -382,14 +356,3 @@ class EntraSandbox(HttpSandbox):
 def _error(status: int, words: str) -> Json:
     code = {401: "InvalidAuthenticationToken", 403: "Authorization_RequestDenied", 429: "TooManyRequests"}
     return {"error": {"code": code.get(status, "UnknownError"), "message": words}}
-
-
-def _discovery(origin: str) -> Json:
-    """Return the token service's description. https://openid.net/specs/openid-connect-discovery-1_0.html"""
-    return {
-        "token_endpoint": f"{origin}{LOGIN}",
-        "authorization_endpoint": f"{origin}/{TENANT}/oauth2/v2.0/authorize",
-        "issuer": f"https://login.microsoftonline.com/{TENANT}/v2.0",
-        "jwks_uri": f"{origin}/{TENANT}/discovery/v2.0/keys",
-        "tenant_region_scope": "EU",
-    }

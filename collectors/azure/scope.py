@@ -1,0 +1,61 @@
+"""The context of one tenant's listings, and the ids of its objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scanner.collect.scope import SourceScope
+from scanner.records import record_id
+
+if TYPE_CHECKING:
+    from collectors.azure.client import ArmClient
+    from collectors.azure.config import Config
+
+GRAPH = "/providers/Microsoft.ResourceGraph/resources"
+"""Azure Resource Graph: a POST that reads. https://learn.microsoft.com/rest/api/azureresourcegraph/resourcegraph/resources/resources"""
+
+
+class AzureScope(SourceScope, frozen=True, kw_only=True):
+    """What every listing of one tenant needs."""
+
+    client: ArmClient
+    config: Config
+
+    @property
+    def tenant(self) -> str:
+        """The tenant's ID."""
+        return str(self.config.tenant)
+
+    def account_of(self, resource: str) -> str:
+        """Return the account of a resource or scope: its subscription, its management group, or the tenant."""
+        parts = resource.lower().strip("/").split("/")
+        if parts[0] == "subscriptions" and len(parts) > 1:
+            return subscription(parts[1])
+        if "managementgroups" in parts[:-1]:
+            return management_group(parts[parts.index("managementgroups") + 1])
+        return self.account_id
+
+
+def subscription(number: str) -> str:
+    """Return the id of a subscription as an account."""
+    return record_id("azure", "subscription", number.lower())
+
+
+def management_group(name: str) -> str:
+    """Return the id of a management group as an account."""
+    return record_id("azure", "management-group", name.lower())
+
+
+def resource_id(resource: str) -> str:
+    """Return the id of a resource as an identity. ARM compares without regard to case."""
+    return record_id("azure", "resource", resource.lower())
+
+
+def principal(object_id: str) -> str:
+    """Return the id of a principal of Entra ID, which the collector ``entra`` describes."""
+    return record_id("entra", "principal", object_id.lower())
+
+
+def own(account_id: str) -> dict[str, Any]:
+    """Return the fields that all records of an account share."""
+    return {"provider": "azure", "account_id": account_id}

@@ -1,0 +1,397 @@
+"""Lantern Pay's Azure: what is wrong, and beside each fault something that looks like it and is not.
+
+Rows as Azure Resource Graph shows them: https://learn.microsoft.com/azure/governance/resource-graph/reference/supported-tables-resources
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sandbox.entra.estate import TENANT, ago
+from sandbox.entra.estate import guid as entra
+
+if TYPE_CHECKING:
+    from sandbox.kit.http import Json
+
+_NAMES = uuid.UUID("c1f0a0de-51a5-4c0e-8c64-2f5a4ad0b3f7")
+ROOT = TENANT
+OWNER = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
+CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
+READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+ACCESS_ADMINISTRATOR = "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9"
+WEBSITE_CONTRIBUTOR = "de139f84-1756-47ae-9be6-808fbbe84772"
+BLOB_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
+EVERYONE = "00000000-0000-0000-0000-000000000000"
+
+
+def guid(name: str) -> str:
+    """Return the GUID of an object, always the same for one name."""
+    return str(uuid.uuid5(_NAMES, name))
+
+
+PROD = guid("subscription lantern-prod")
+DEV = guid("subscription lantern-dev")
+CUSTOM = guid("role Deployer")
+
+
+class AzureTenant(msgspec.Struct, kw_only=True):
+    """The rows of each table, and what Resource Graph lacks."""
+
+    authorizationresources: list[Json] = []
+    resourcecontainers: list[Json] = []
+    resources: list[Json] = []
+    denies: dict[str, list[Json]] = {}
+    eligible: dict[str, list[Json]] = {}
+
+    def role(self, number: str, name: str, permissions: list[Json], *, built_in: bool = True) -> None:
+        """Add a role definition."""
+        self.authorizationresources.append(
+            {
+                "id": f"/providers/microsoft.authorization/roledefinitions/{number}",
+                "name": number,
+                "type": "microsoft.authorization/roledefinitions",
+                "properties": {
+                    "roleName": name,
+                    "type": "BuiltInRole" if built_in else "CustomRole",
+                    "description": name,
+                    "assignableScopes": ["/"],
+                    "permissions": permissions,
+                },
+            }
+        )
+
+    def assign(
+        self,
+        principal: str,
+        role: str,
+        scope: str,
+        *,
+        kind: str = "ServicePrincipal",
+        condition: str | None = None,
+    ) -> None:
+        """Assign a role."""
+        number = guid(f"assignment {principal} {role} {scope}")
+        self.authorizationresources.append(
+            {
+                "id": f"{scope.rstrip('/')}/providers/microsoft.authorization/roleassignments/{number}",
+                "name": number,
+                "type": "microsoft.authorization/roleassignments",
+                "properties": {
+                    "principalId": principal,
+                    "principalType": kind,
+                    "roleDefinitionId": f"/providers/Microsoft.Authorization/RoleDefinitions/{role}",
+                    "scope": scope,
+                    "condition": condition,
+                    "conditionVersion": "2.0" if condition else None,
+                    "createdOn": ago(200),
+                },
+            }
+        )
+
+    def resource(
+        self, resource_type: str, name: str, group: str = "payments", subscription: str = PROD, **more: object
+    ) -> str:
+        """Add a resource, and return its ID."""
+        number = f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{resource_type}/{name}"
+        shown: Json = {
+            "id": number,
+            "name": name,
+            "type": resource_type.lower(),
+            "kind": "",
+            "subscriptionId": subscription,
+            "identity": None,
+            "tags": None,
+            "properties": {},
+        }
+        shown.update(more)
+        self.resources.append(shown)
+        return number
+
+
+def element(
+    actions: list[str],
+    not_actions: list[str] | None = None,
+    data: list[str] | None = None,
+    condition: str | None = None,
+) -> Json:
+    """Return one permission element of a role."""
+    return {
+        "actions": actions,
+        "notActions": not_actions or [],
+        "dataActions": data or [],
+        "notDataActions": [],
+        "condition": condition,
+        "conditionVersion": "2.0" if condition else None,
+    }
+
+
+def build(night: int) -> AzureTenant:
+    """Return the tenant as it is on a night, 1 or 2."""
+    tenant = AzureTenant()
+    _containers(tenant)
+    _roles(tenant)
+    _assignments(tenant, night)
+    _resources(tenant)
+    tenant.denies = {
+        PROD: [
+            {
+                "id": f"/subscriptions/{PROD}/providers/Microsoft.Authorization/denyAssignments/{guid('deny')}",
+                "name": guid("deny"),
+                "type": "Microsoft.Authorization/denyAssignments",
+                "properties": {
+                    "denyAssignmentName": "Protect the network",
+                    "scope": f"/subscriptions/{PROD}/resourceGroups/network",
+                    "doNotApplyToChildScopes": False,
+                    "principals": [{"id": EVERYONE, "type": "SystemDefined"}],
+                    "excludePrincipals": [{"id": entra("user maya.lindt"), "type": "User"}],
+                    "permissions": [
+                        {"actions": ["*"], "notActions": ["*/read"], "dataActions": [], "notDataActions": []}
+                    ],
+                    "isSystemProtected": False,
+                    "denyAssignmentEffect": "enforced",
+                },
+            }
+        ],
+        DEV: [],
+    }
+    tenant.eligible = {
+        PROD: [
+            _eligible("tom owner", entra("user tom.becker"), OWNER, f"/subscriptions/{PROD}"),
+        ],
+        DEV: [],
+    }
+    return tenant
+
+
+def _eligible(name: str, principal: str, role: str, scope: str) -> Json:
+    number = guid(f"eligible {name}")
+    return {
+        "id": f"{scope}/providers/Microsoft.Authorization/roleEligibilityScheduleInstances/{number}",
+        "name": number,
+        "type": "Microsoft.Authorization/roleEligibilityScheduleInstances",
+        "properties": {
+            "scope": scope,
+            "roleDefinitionId": f"{scope}/providers/Microsoft.Authorization/roleDefinitions/{role}",
+            "principalId": principal,
+            "principalType": "User",
+            "status": "Provisioned",
+            "startDateTime": ago(100),
+            "endDateTime": ago(-200),
+            "memberType": "Direct",
+        },
+    }
+
+
+def _containers(tenant: AzureTenant) -> None:
+    chain = [
+        {"name": "lantern", "displayName": "lantern"},
+        {"name": ROOT, "displayName": "Tenant Root Group"},
+    ]
+    for number, name in ((PROD, "lantern-prod"), (DEV, "lantern-dev")):
+        tenant.resourcecontainers.append(
+            {
+                "id": f"/subscriptions/{number}",
+                "name": name,
+                "type": "microsoft.resources/subscriptions",
+                "subscriptionId": number,
+                "properties": {"state": "Enabled", "managementGroupAncestorsChain": chain},
+                "tags": {"environment": name.rpartition("-")[2]},
+            }
+        )
+    for name, parent in ((ROOT, None), ("lantern", ROOT)):
+        tenant.resourcecontainers.append(
+            {
+                "id": f"/providers/Microsoft.Management/managementGroups/{name}",
+                "name": name,
+                "type": "microsoft.management/managementgroups",
+                "subscriptionId": "",
+                "properties": {
+                    "displayName": "Tenant Root Group" if parent is None else name,
+                    "details": {"parent": {"name": parent} if parent else None},
+                },
+                "tags": None,
+            }
+        )
+
+
+def _roles(tenant: AzureTenant) -> None:
+    # As published: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
+    tenant.role(OWNER, "Owner", [element(["*"])])
+    tenant.role(
+        CONTRIBUTOR,
+        "Contributor",
+        [
+            element(
+                ["*"],
+                [
+                    "Microsoft.Authorization/*/Delete",
+                    "Microsoft.Authorization/*/Write",
+                    "Microsoft.Authorization/elevateAccess/Action",
+                    "Microsoft.Blueprint/blueprintAssignments/write",
+                    "Microsoft.Blueprint/blueprintAssignments/delete",
+                    "Microsoft.Compute/galleries/share/action",
+                ],
+            )
+        ],
+    )
+    tenant.role(READER, "Reader", [element(["*/read"])])
+    tenant.role(
+        ACCESS_ADMINISTRATOR,
+        "User Access Administrator",
+        [element(["*/read", "Microsoft.Authorization/*", "Microsoft.Support/*"])],
+    )
+    tenant.role(
+        WEBSITE_CONTRIBUTOR,
+        "Website Contributor",
+        [
+            element(
+                [
+                    "Microsoft.Authorization/*/read",
+                    "Microsoft.Insights/alertRules/*",
+                    "Microsoft.Insights/components/*",
+                    "Microsoft.Resources/deployments/*",
+                    "Microsoft.Resources/subscriptions/resourceGroups/read",
+                    "Microsoft.Web/certificates/*",
+                    "Microsoft.Web/serverFarms/read",
+                    "Microsoft.Web/sites/*",
+                ]
+            )
+        ],
+    )
+    tenant.role(
+        BLOB_READER,
+        "Storage Blob Data Reader",
+        [
+            element(
+                ["Microsoft.Storage/storageAccounts/blobServices/containers/read"],
+                data=["Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read"],
+            )
+        ],
+    )
+    tenant.role(
+        CUSTOM,
+        "Deployer",
+        [element(["Microsoft.Resources/deployments/*", "Microsoft.Web/sites/read"])],
+        built_in=False,
+    )
+
+
+def _assignments(tenant: AzureTenant, night: int) -> None:
+    prod = f"/subscriptions/{PROD}"
+    # The pipeline of payments owns the subscription; the application that it deploys reads blobs.
+    tenant.assign(entra("sp lantern-pipelines-new"), OWNER, prod)
+    tenant.assign(guid("principal payments-api"), BLOB_READER, f"{prod}/resourceGroups/payments")
+    # A pipeline that deploys websites only: it becomes their identities.
+    tenant.assign(entra("sp lantern-pipelines"), WEBSITE_CONTRIBUTOR, f"{prod}/resourceGroups/payments")
+    # Contributor, since the second night only a deployer that can do next to nothing.
+    tenant.assign(entra("sp lantern-deploy-web"), CONTRIBUTOR if night == 1 else CUSTOM, prod)
+    # Assigns roles at the root: but only Reader, by a condition that names the action.
+    tenant.assign(
+        entra("sp lantern-docs"),
+        ACCESS_ADMINISTRATOR,
+        "/",
+        condition=(
+            "((!(ActionMatches{'Microsoft.Authorization/roleAssignments/write'})) OR "
+            "(@Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId] "
+            f"ForAnyOfAnyValues:GuidEquals {{{READER}}}))"
+        ),
+    )
+    # A person who owns production, always; and a reader.
+    tenant.assign(entra("user maya.lindt"), OWNER, prod, kind="User")
+    tenant.assign(entra("sp wiki-sync"), READER, "/providers/Microsoft.Management/managementGroups/lantern")
+    # Owner of a resource group where everything but reading is denied.
+    tenant.assign(entra("sp sap-export"), OWNER, f"{prod}/resourceGroups/network")
+
+
+def _resources(tenant: AzureTenant) -> None:
+    identity = tenant.resource(
+        "Microsoft.ManagedIdentity/userAssignedIdentities",
+        "id-payments",
+        properties={"clientId": entra("app id-payments"), "principalId": entra("sp id-payments")},
+        tags={"owner": "payments"},
+    )
+    tenant.resource(
+        "Microsoft.Web/sites",
+        "payments-api",
+        kind="app,linux",
+        identity={
+            "type": "SystemAssigned",
+            "principalId": guid("principal payments-api"),
+            "tenantId": TENANT,
+        },
+        tags={"owner": "payments"},
+    )
+    tenant.resource(
+        "Microsoft.Web/sites",
+        "ledger-export",
+        kind="functionapp,linux",
+        identity={
+            "type": "UserAssigned",
+            "userAssignedIdentities": {identity: {"principalId": entra("sp id-payments")}},
+        },
+        tags={"team": "ledger"},
+    )
+    tenant.resource("Microsoft.Web/sites", "static-site", kind="app")
+    cluster = {
+        "oidcIssuerProfile": {
+            "issuerURL": f"https://westeurope.oic.prod-aks.azure.com/{TENANT}/{entra('cluster')}/"
+        }
+    }
+    tenant.resource(
+        "Microsoft.ContainerService/managedClusters",
+        "core",
+        properties={**cluster, "disableLocalAccounts": False},
+        identity={"type": "SystemAssigned", "principalId": guid("principal core"), "tenantId": TENANT},
+        tags={"owner": "platform"},
+    )
+    tenant.resource(
+        "Microsoft.ContainerService/managedClusters",
+        "strict",
+        subscription=DEV,
+        properties={"disableLocalAccounts": True},
+    )
+    tenant.resource(
+        "Microsoft.KeyVault/vaults",
+        "kv-legacy",
+        properties={
+            "enableRbacAuthorization": None,
+            "accessPolicies": [
+                {
+                    "objectId": entra("sp lantern-pipelines"),
+                    "tenantId": TENANT,
+                    "permissions": {"secrets": ["Get", "List"], "keys": [], "certificates": []},
+                }
+            ],
+        },
+    )
+    tenant.resource(
+        "Microsoft.KeyVault/vaults",
+        "kv-payments",
+        properties={
+            "enableRbacAuthorization": True,
+            # Ignored in this mode.
+            "accessPolicies": [{"objectId": entra("sp wiki-sync"), "permissions": {"secrets": ["Get"]}}],
+        },
+    )
+    tenant.resource(
+        "Microsoft.Storage/storageAccounts",
+        "lanternexports",
+        properties={"allowSharedKeyAccess": True, "keyCreationTime": {"key1": ago(900), "key2": ago(900)}},
+    )
+    tenant.resource(
+        "Microsoft.Storage/storageAccounts",
+        "lanternstate",
+        properties={"allowSharedKeyAccess": False, "keyCreationTime": {"key1": ago(900), "key2": ago(900)}},
+    )
+    tenant.resource(
+        "Microsoft.ContainerRegistry/registries", "lanternimages", properties={"adminUserEnabled": True}
+    )
+    tenant.resource(
+        "Microsoft.ContainerRegistry/registries", "lanternclean", properties={"adminUserEnabled": False}
+    )
+    tenant.resource(
+        "Microsoft.AppConfiguration/configurationStores", "settings", properties={"disableLocalAuth": False}
+    )

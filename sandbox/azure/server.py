@@ -1,0 +1,221 @@
+"""The make-believe Azure Resource Manager as a server on 127.0.0.1, with Resource Graph and the token service, over TLS.
+
+It answers with pages of 1,000 rows or fewer (``$skipToken``), with ``totalRecords``, and by what the token may read.
+https://learn.microsoft.com/rest/api/azureresourcegraph/resourcegraph/resources/resources
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sandbox.azure import query
+from sandbox.azure.company import build
+from sandbox.entra.estate import CLIENT_SECRET, SCANNER, TENANT
+from sandbox.entra.login import LOGIN, TokenService, origin_of
+from sandbox.kit.api import ApiCall, HttpSandbox
+from sandbox.kit.authority import CertificateAuthority
+from sandbox.kit.http import HttpRequest, RefusedError, Reply, reply
+from sandbox.kit.paging import continued
+from sandbox.kit.routes import RouteTable
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from sandbox.kit.http import Json
+
+SECRET = "SPRAWLSCAN_DEMO_AZURE_SECRET"
+GRAPH = "/providers/Microsoft.ResourceGraph/resources"
+ROUTES = {
+    "/subscriptions": "Microsoft.Resources/subscriptions/read",
+    "/subscriptions/{subscription}/providers/Microsoft.Authorization/denyAssignments": (
+        "Microsoft.Authorization/denyAssignments/read"
+    ),
+    "/subscriptions/{subscription}/providers/Microsoft.Authorization/roleEligibilityScheduleInstances": (
+        "Microsoft.Authorization/roleEligibilityScheduleInstances/read"
+    ),
+}
+QUERIES = {
+    "resourcecontainers": "Microsoft.Management/managementGroups/read",
+    "roledefinitions": "Microsoft.Authorization/roleDefinitions/read",
+    "roleassignments": "Microsoft.Authorization/roleAssignments/read",
+    "userassignedidentities": "Microsoft.ManagedIdentity/userAssignedIdentities/read",
+    "resources with an identity": "*/read",
+    "stores of credentials": "Microsoft.KeyVault/vaults/read",
+}
+"""What each query of the collector needs. It is recognized by what it asks for."""
+PERMISSIONS = tuple(sorted({*ROUTES.values(), *QUERIES.values()}))
+_TABLE = RouteTable(("GET", template, template) for template in ROUTES)
+
+
+class AzureSandbox(HttpSandbox):
+    """Serves one tenant over TLS. Thread-safe; use it as a context manager. ``licensed``: with Entra ID P2."""
+
+    provider = "azure"
+    reads = frozenset((*(f"POST {GRAPH} {name}" for name in QUERIES), f"POST {LOGIN}"))
+
+    def __init__(
+        self,
+        *,
+        licensed: bool = True,
+        page: int = 4,
+        latency: float = 0.0,
+        authority: CertificateAuthority | None = None,
+    ) -> None:
+        self._own_authority = CertificateAuthority() if authority is None else None
+        if self._own_authority is not None:
+            authority = self._own_authority.__enter__()
+        super().__init__("Microsoft-HTTPAPI/2.0", latency=latency, authority=authority)
+        self.tenant = build(1)
+        self.licensed = licensed
+        self.page = page
+        self._service = TokenService("azure", PERMISSIONS)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if self._own_authority is not None:
+            self._own_authority.__exit__(kind, error, trace)
+
+    def section(self) -> dict[str, Any]:
+        """Return the collector's section of config.yaml."""
+        return {
+            "tenant": TENANT,
+            "client_id": SCANNER,
+            "client_secret": f"${{env:{SECRET}}}",
+            "authority": self.url,
+            "management_url": self.url,
+            "ca_bundle": str(self.bundle),
+        }
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variable that the section refers to: the application's client secret."""
+        return {SECRET: CLIENT_SECRET}
+
+    def show(self, night: int) -> None:
+        """Serve the tenant as it is on a night."""
+        self.tenant = build(night)
+
+    def permissions(self) -> tuple[str, ...]:
+        """Return the actions of the scanner's role."""
+        return PERMISSIONS
+
+    def revoke(self, permission: str) -> None:
+        """Take an action away, from tokens to come as well."""
+        self._service.tokens.revoke(permission)
+
+    def restore(self) -> None:
+        """Give back everything that was revoked."""
+        self._service.tokens.restore()
+
+    def recognize(self, request: HttpRequest) -> ApiCall:
+        """Return the route of a request; queries are told apart by what they ask for."""
+        found = _TABLE.find(request.method, request.path)
+        template, values = found or (request.path, {})
+        if request.path == GRAPH:
+            template = f"{GRAPH} {_query_name(request.body)}"
+        return ApiCall(
+            request=request,
+            name=f"{request.method} {template}",
+            template=template,
+            path=template if request.path == GRAPH else request.path,
+            values=values,
+        )
+
+    def answer(self, call: ApiCall) -> Reply:
+        """Answer one request."""
+        signed_in = self._service.answer(
+            call.method, call.request.path, call.request, origin_of(call.request, self.url)
+        )
+        if signed_in is not None:
+            return signed_in
+        token = self._service.token(call.request)
+        if call.method == "POST" and call.request.path == GRAPH:
+            asked = json.loads(call.request.body)
+            self._admit(token.scopes, QUERIES[_query_name(call.request.body)])
+            return reply(200, self._rows(asked))
+        needs = ROUTES.get(call.template)
+        if call.method != "GET" or needs is None:
+            raise RefusedError(404, "The resource type could not be found")
+        self._admit(token.scopes, needs)
+        return reply(200, self._list(call))
+
+    def _admit(self, scopes: set[str], needs: str) -> None:
+        if needs not in scopes:
+            raise RefusedError(403, f"The client does not have authorization to perform action '{needs}'")
+
+    def _rows(self, asked: Json) -> Json:
+        tables = {
+            "authorizationresources": self.tenant.authorizationresources,
+            "resourcecontainers": self.tenant.resourcecontainers,
+            "resources": self.tenant.resources,
+        }
+        rows = query.run(asked["query"], tables)
+        options = asked.get("options") or {}
+        if options.get("authorizationScopeFilter") != "AtScopeAboveAndBelow":
+            rows = [row for row in rows if str(row["id"]).startswith("/subscriptions/")]
+        size = min(int(options.get("$top", 1000)), self.page)
+        page, following = continued(rows, options.get("$skipToken"), size)
+        body: Json = {
+            "totalRecords": len(rows),
+            "count": len(page.rows),
+            "resultTruncated": "false",
+            "data": list(page.rows),
+        }
+        return {**body, "$skipToken": following} if following else body
+
+    def _list(self, call: ApiCall) -> Json:
+        number = call.values.get("subscription", "")
+        match call.template.rpartition("/")[2]:
+            case "subscriptions":
+                rows = [
+                    {"subscriptionId": row["subscriptionId"], "displayName": row["name"], "state": "Enabled"}
+                    for row in self.tenant.resourcecontainers
+                    if row["subscriptionId"]
+                ]
+            case "denyAssignments":
+                rows = self.tenant.denies.get(number, [])
+            case _:
+                if not self.licensed:
+                    raise RefusedError(400, "AadPremiumLicenseRequired")
+                rows = self.tenant.eligible.get(number, [])
+        return {"value": rows}
+
+    def refusal(self, call: ApiCall, status: int, text: str | None = None) -> Reply:
+        """Return an error as ARM words it, or as the token service does."""
+        words = text or f"{status} (made by the sandbox)"
+        if call.path == LOGIN:
+            return reply(status, {"error": "invalid_client", "error_description": words})
+        return reply(status, {"error": {"code": "AuthorizationFailed", "message": words}})
+
+    def lead_on(self, call: ApiCall, answer: Reply, url: str) -> None:
+        """Write into an answer that another page follows: at a link, or by a token that only loops."""
+        body = msgspec.json.decode(answer.body)
+        if isinstance(body, dict) and "value" in body:
+            answer.body = msgspec.json.encode({**body, "nextLink": url})
+        elif isinstance(body, dict) and "data" in body:
+            asked = (json.loads(call.request.body).get("options") or {}).get("$skipToken")
+            answer.body = msgspec.json.encode({**body, "$skipToken": asked or "bG9vcA=="})
+
+
+def _query_name(body: bytes) -> str:
+    try:
+        text = str(json.loads(body)["query"]).lower()
+    except (ValueError, KeyError, TypeError):
+        return "unknown"
+    for name in (
+        "roledefinitions",
+        "roleassignments",
+        "resourcecontainers",
+        "isnotempty(identity)",
+        "userassignedidentities",
+    ):
+        if name in text:
+            return "resources with an identity" if name == "isnotempty(identity)" else name
+    return "stores of credentials"
