@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,14 +22,14 @@ from scanner.collect.failures import SourceError, reason_of
 from scanner.collect.transport import Transport
 
 if TYPE_CHECKING:
-    import threading
-
     from azure.core.credentials import TokenCredential
 
     from collectors._microsoft.config import MicrosoftConfig
 
 METADATA = "http://169.254.169.254"
 """The instance metadata service. https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token"""
+IMPORTING = threading.Lock()
+"""Held while the Azure libraries are imported: two targets that do so at once can each see half of a module."""
 _LARGEST = 2**20
 """The largest response of a token service, in bytes."""
 
@@ -102,7 +103,8 @@ class MicrosoftAuth(TokenAuth):
         self._transport.close()
 
     def _ask(self) -> IssuedToken:
-        from azure.core.exceptions import AzureError
+        with IMPORTING:
+            from azure.core.exceptions import AzureError
 
         try:
             if self._credential is None:
@@ -128,14 +130,15 @@ class MicrosoftAuth(TokenAuth):
         return SourceError(reason, words, status=session.status)
 
     def _signer(self) -> TokenCredential:
-        from azure.core.pipeline.transport import RequestsTransport
-        from azure.identity import (
-            AzureCliCredential,
-            CertificateCredential,
-            ClientAssertionCredential,
-            ClientSecretCredential,
-            ManagedIdentityCredential,
-        )
+        with IMPORTING:
+            from azure.core.pipeline.transport import RequestsTransport
+            from azure.identity import (
+                AzureCliCredential,
+                CertificateCredential,
+                ClientAssertionCredential,
+                ClientSecretCredential,
+                ManagedIdentityCredential,
+            )
 
         # Otherwise Python prints the library's warnings, which repeat what becomes a Gap.
         logging.getLogger("azure").addHandler(logging.NullHandler())

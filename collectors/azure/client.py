@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from collectors._microsoft.sign_in import BoundedSession, MicrosoftAuth
+from collectors._microsoft.sign_in import IMPORTING, BoundedSession, MicrosoftAuth
+from collectors.azure.calls import GRAPH
 from collectors.azure.facts import EligibleRole
-from collectors.azure.scope import GRAPH
 from scanner.collect.answers import AnswerObject
 from scanner.collect.failures import SourceError, reason_of
 from scanner.collect.paging import NextLink
@@ -74,9 +74,10 @@ class ArmClient(RestClient):
 
     def eligible_roles(self, subscription: str) -> Iterator[EligibleRole]:
         """Yield the assignments of a subscription that may be activated. Raises `SourceError`."""
-        from azure.core.exceptions import AzureError, HttpResponseError
-        from azure.core.pipeline.transport import RequestsTransport
-        from azure.mgmt.authorization import AuthorizationManagementClient
+        with IMPORTING:
+            from azure.core.exceptions import AzureError, HttpResponseError
+            from azure.core.pipeline.transport import RequestsTransport
+            from azure.mgmt.authorization import AuthorizationManagementClient
 
         session = BoundedSession(self._transport, frozenset((self._management.lower(),)), largest=2**26)
         client = AuthorizationManagementClient(

@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from collectors.azure.client import ArmClient
     from collectors.azure.config import Config
 
-GRAPH = "/providers/Microsoft.ResourceGraph/resources"
-"""Azure Resource Graph: a POST that reads. https://learn.microsoft.com/rest/api/azureresourcegraph/resourcegraph/resources/resources"""
-
 
 class AzureScope(SourceScope, frozen=True, kw_only=True):
     """What every listing of one tenant needs."""

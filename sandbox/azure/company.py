@@ -335,6 +335,19 @@ def _resources(tenant: AzureTenant) -> None:
         tags={"team": "ledger"},
     )
     tenant.resource("Microsoft.Web/sites", "static-site", kind="app")
+    for kind, name in (
+        ("Microsoft.Compute/virtualMachines", "jump-host"),
+        ("Microsoft.App/containerApps", "checkout"),
+        ("Microsoft.Logic/workflows", "approve-invoice"),
+        ("Microsoft.Automation/automationAccounts", "nightly"),
+        ("Microsoft.DataFactory/factories", "warehouse"),
+    ):
+        tenant.resource(
+            kind,
+            name,
+            identity={"type": "SystemAssigned", "principalId": guid(f"principal {name}"), "tenantId": TENANT},
+            tags={"owner": "platform"},
+        )
     cluster = {
         "oidcIssuerProfile": {
             "issuerURL": f"https://westeurope.oic.prod-aks.azure.com/{TENANT}/{entra('cluster')}/"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from collectors.azure.calls import GRAPH
 from collectors.azure.facts import Containers
-from collectors.azure.scope import GRAPH, management_group, subscription
+from collectors.azure.scope import management_group, subscription
 from scanner.collect.listings import with_coverage
 from scanner.records import Account
 

@@ -10,7 +10,8 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from collectors.azure.by_account import by_account
-from collectors.azure.scope import GRAPH, own, principal, resource_id
+from collectors.azure.calls import GRAPH
+from collectors.azure.scope import own, principal, resource_id
 from scanner.collect.scope import utc_time
 from scanner.records import POWERS, Control, Credential, Grant, Identity, Link, level_of, record_id
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from collectors.azure.by_account import by_account
+from collectors.azure.calls import GRAPH
 from collectors.azure.evaluator import Deny, deny_of, evaluated
-from collectors.azure.scope import GRAPH, own, principal, subscription
+from collectors.azure.scope import own, principal, subscription
 from scanner.collect.failures import unsupported_on
 from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
