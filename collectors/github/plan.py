@@ -110,9 +110,9 @@ def night(client: GitHubClient, memory: Memory, target: Target, config: Config, 
         config.workers,
     )
     public, private = org.get("public_repos"), org.get("total_private_repos")
-    total = public + private if isinstance(public, int) and isinstance(private, int) else None
+    reported = public + private if isinstance(public, int) and isinstance(private, int) else None
     yield from with_coverage(
-        _repositories(scope, facts, changed, total),
+        _repositories(scope, facts, changed, reported),
         scope.request(
             "accounts",
             "POST /graphql organization.repositories",
@@ -152,9 +152,9 @@ def _repositories(
     scope: OrganizationScope,
     facts: OrganizationFacts,
     changed: frozenset[str] | None,
-    total: int | None,
+    reported: int | None,
 ) -> Generator[Record, None, None]:
-    """Yield all repositories. ``total`` is the total that the organization reports."""
+    """Yield all repositories. ``reported`` is the total that the organization reports."""
     plan: ReadingPlan | None = None
     bypass = BypassBatches(scope)
     carried = Carried()
@@ -164,7 +164,7 @@ def _repositories(
         came, total = came + len(page.repositories) + len(page.forbidden), page.total
         if plan is None:
             plan = _reading_plan(scope, facts, changed, page.total)
-            yield from _visibility_coverage(scope, page.total, total)
+            yield from _visibility_coverage(scope, page.total, reported)
         forbidden += page.forbidden
         chosen = [repository for repository in page.repositories if scope.includes(repository.name)]
         archived += sum(repository.archived for repository in chosen)
