@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: demo test recompute lint docs bench lock clean
+.PHONY: demo test recompute lint docs bench kills lock clean
 
 demo: $(READY) ## scan a simulated company on two nights
 	$(BIN)/sprawlscan demo
@@ -32,6 +32,9 @@ docs: $(READY) ## regenerate docs/reference.md
 
 bench: $(READY) ## measure against the budgets; writes benchmarks/results/
 	$(BIN)/python -m benchmarks
+
+kills: $(READY) ## kill a run at 50 random moments: no damaged state, no lost alert
+	$(BIN)/python -m benchmarks.kills
 
 lock: $(READY) ## resolve requirements.lock anew
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra all --group dev --upgrade pyproject.toml -o requirements.lock

@@ -18,9 +18,11 @@ import duckdb
 import msgspec
 
 from scanner.analyze.steps import AnalyzeSettings, analyze
+from scanner.ledger import Ledger
 from scanner.parquet import sql_columns
+from scanner.private_files import write_private
 from scanner.records import TABLES
-from scanner.snapshot import RunInfo, ShardFile, TargetDone, begin, run_id_of, seal, sha256_of, write_private
+from scanner.snapshot import RunInfo, ShardFile, TargetDone, begin, run_id_of, seal, sha256_of
 
 BUDGETS = {"seconds, second night": 60.0, "peak MB": 2048.0}
 
@@ -177,7 +179,7 @@ def write_night(state: Path, as_of: datetime, identities: int, gone: int) -> str
         files=files,
     )
     write_private(folder / "targets" / "aws-bench.json", msgspec.json.encode(done))
-    seal(folder, info)
+    seal(folder, info, record=Ledger(state).sealing(info))
     return run_id
 
 

@@ -18,7 +18,7 @@ from scanner.analyze.rule_files import load_rules
 from scanner.findings import RuleResult
 from scanner.night import open_night
 from scanner.parquet import write_table
-from tests.synthetic_night import NAMES, PREVIOUS, write_night
+from tests.synthetic_night import NAMES, write_night
 
 FINDINGS = 200_000
 BUDGETS = {
@@ -65,7 +65,7 @@ def _report(count: int) -> tuple[Path, float]:
     state = Path(tempfile.mkdtemp(prefix="bench-html-"))
     run_id = write_night(state, count=count)
     _all_rules(state, run_id)
-    with open_night(state, run_id, previous=PREVIOUS) as night:
+    with open_night(state, run_id) as night:
         started = time.perf_counter()
         (path,) = write(night, state / "reports", Config())
     return path, time.perf_counter() - started

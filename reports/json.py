@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scanner.snapshot import sha256_of, write_private
+from scanner.private_files import create_private, write_private
+from scanner.snapshot import sha256_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +28,7 @@ def write(night: Night, folder: Path) -> list[Path]:
     findings = folder / "findings.jsonl"
     temporary = findings.with_suffix(".tmp")
     rows = 0
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb", buffering=1 << 20) as file:
+    with os.fdopen(create_private(temporary), "wb", buffering=1 << 20) as file:
         for row in night.dicts("SELECT * FROM findings ORDER BY id"):
             file.write(msgspec.json.encode({"version": VERSION, **_utc(row)}) + b"\n")
             rows += 1

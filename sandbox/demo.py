@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from scanner.collect.run import Progress
+    from scanner.collect.target_threads import Progress
     from scanner.pipeline.stages import Outcome
 
 VARIANTS = {"github": "app"}

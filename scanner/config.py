@@ -161,6 +161,8 @@ class Limits(Section):
     """Memory limit of the analysis; it spills to disk above this."""
     threads: int = Field(default=2, ge=1, le=64)
     """Threads for analysis."""
+    rule_minutes: float = Field(default=30, gt=0)
+    """A rule whose query takes longer has failed; the others still run."""
 
 
 class SuddenDrop(Section):
@@ -205,6 +207,8 @@ class Settings(Section):
     """Time and resource limits."""
     retention: Retention = Retention()
     """What `sprawlscan prune` keeps."""
+    signing_key: SecretRef | None = None
+    """A private Ed25519 key in PEM, as a reference: signs each line of the ledger, see ``sprawlscan verify``."""
     fail_on: str | None = Field(default=None, pattern=r"^(new:|open:)?(critical|high|medium|low|info)$")
     """Exit with code 3 if there are findings of this severity or higher: ``new:high`` or ``high``. Without ``new``,
     findings that could not be looked at again count too."""

@@ -6,6 +6,7 @@ file lacks is read as unknown.
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_or
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from scanner.private_files import create_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -165,7 +168,7 @@ def write_table(path: Path, record: type[msgspec.Struct], records: Iterable[msgs
 def opened(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     """Return a writer for a file that only its owner can read; creates the folder."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
+    os.close(create_private(path))
     return pq.ParquetWriter(path, schema, compression="zstd")
 
 

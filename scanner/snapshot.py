@@ -10,13 +10,14 @@ A snapshot is one folder for each run. It never changes once it is sealed::
         manifest.json                     written last: its presence is the seal
 
 ``manifest.json`` contains the schema version, the tool version, ``as_of``, row counts, the sha256 of every file,
-and the coverage. A crash leaves a folder without it, which the next run resumes or discards.
+and the coverage. Every file is on the disk before it is written. A crash leaves a folder without it, which the next run
+resumes or discards.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
+import logging
 import re
 import shutil
 from datetime import UTC, datetime
@@ -25,13 +26,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from scanner.parquet import BATCH_ROWS, arrow_schema, batch_of, opened
+from scanner.private_files import flush_to_disk, write_private
 from scanner.records import TABLE_OF, TABLES, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import pyarrow.parquet as pq
+
+log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 2
 """Raised when a column changes meaning. New columns are read as NULL from older snapshots and need no raise; renamed
@@ -124,22 +128,15 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file atomically, readable only by its owner."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(path.name + ".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
 def _slug(name: str) -> str:
     """Return a readable file name for a target, unique even if two targets differ only in special characters."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:80]
     return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _file_name(collector: str, target: str) -> str:
+    """Return the name of a target's files, without the ending."""
+    return f"{collector}-{_slug(target)}"
 
 
 class TargetWriter:
@@ -147,7 +144,7 @@ class TargetWriter:
 
     def __init__(self, folder: Path, collector: str, target: str, account_id: str) -> None:
         self._folder = folder
-        self._name = f"{collector}-{_slug(target)}"
+        self._name = _file_name(collector, target)
         self._done = {"collector": collector, "target": target, "account_id": account_id}
         self._batches: dict[str, list[Record]] = {}
         self._writers: dict[str, pq.ParquetWriter] = {}
@@ -186,6 +183,7 @@ class TargetWriter:
         for table, writer in sorted(self._writers.items()):
             writer.close()
             path = self._folder / table / f"{self._name}.parquet"
+            flush_to_disk(path)
             files.append(
                 ShardFile(
                     path=str(path.relative_to(self._folder)),
@@ -228,18 +226,39 @@ def read_run(folder: Path) -> RunInfo:
 
 
 def finished_targets(folder: Path) -> list[TargetDone]:
-    """Return the finished targets of an unsealed snapshot."""
-    return [_TARGET.decode(path.read_bytes()) for path in sorted((folder / "targets").glob("*.json"))]
+    """Return the finished targets of an unsealed snapshot. A target whose mark a crash damaged is not finished."""
+    found = []
+    for path in sorted((folder / "targets").glob("*.json")):
+        try:
+            found.append(_TARGET.decode(path.read_bytes()))
+        except msgspec.MsgspecError:
+            log.warning(
+                "the mark of a finished target is damaged; it is collected again", extra={"file": str(path)}
+            )
+            path.unlink()
+    return found
 
 
-def seal(folder: Path, info: RunInfo, not_started: Sequence[str] = (), *, partial: bool = False) -> Manifest:
-    """Seal a snapshot by writing its manifest, after removing the files of unfinished targets."""
+def seal(
+    folder: Path,
+    info: RunInfo,
+    not_started: Sequence[str] = (),
+    *,
+    partial: bool = False,
+    record: Callable[[str], None] | None = None,
+) -> Manifest:
+    """Seal a snapshot by writing its manifest, after removing the files of unfinished targets.
+
+    ``record`` is called with the sha256 of the manifest just before it is written (`scanner.ledger`).
+    """
     done = finished_targets(folder)
     files = sorted((file for target in done for file in target.files), key=lambda file: file.path)
     named = {file.path for file in files}
     for path in folder.glob("*/*.parquet"):
         if str(path.relative_to(folder)) not in named:
             path.unlink()
+    for path in folder.rglob("*.tmp"):
+        path.unlink()
     rows: dict[str, int] = dict.fromkeys(TABLES, 0)
     for file in files:
         rows[file.table] += file.rows
@@ -258,9 +277,12 @@ def seal(folder: Path, info: RunInfo, not_started: Sequence[str] = (), *, partia
         coverage=round(rows["coverage"] / asked, 6) if asked else 0.0,
         files=files,
     )
-    write_private(
-        folder / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
-    )
+    for path in [*(path for path in folder.iterdir() if path.is_dir()), folder, folder.parent]:
+        flush_to_disk(path)
+    content = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+    if record is not None:
+        record(hashlib.sha256(content).hexdigest())
+    write_private(folder / "manifest.json", content)
     return manifest
 
 
@@ -329,9 +351,18 @@ def check_history(history: Path) -> None:
         )
 
 
-def verify(folder: Path) -> Manifest:
-    """Compare every file with the manifest and return it. Raises `SnapshotError` naming the first file that differs."""
+def verify(folder: Path, recorded: str | None = None) -> Manifest:
+    """Compare every file with the manifest and return it. Raises `SnapshotError` naming the first file that differs.
+
+    ``recorded`` is the sha256 of the manifest in the ledger (`scanner.ledger`).
+    """
     manifest = read_manifest(folder)
+    path = folder / "manifest.json"
+    if recorded is not None and sha256_of(path) != recorded:
+        raise SnapshotError(
+            f"{path} differs from the ledger (sha256). It was changed after the run. Restore the snapshot from a backup. "
+            "Do not trust findings made from it."
+        )
     for file in manifest.files:
         path = folder / file.path
         if not path.is_file():
@@ -344,6 +375,23 @@ def verify(folder: Path) -> Manifest:
                 "Restore the snapshot from a backup. Do not trust findings made from it."
             )
     return manifest
+
+
+def expected_files(manifest: Manifest) -> dict[str, str]:
+    """Return the sha256 of every file of a sealed snapshot but the manifest, by its path in the folder."""
+    info = RunInfo(
+        run_id=manifest.run_id,
+        as_of=manifest.as_of,
+        tool_version=manifest.tool_version,
+        config_digest=manifest.config_digest,
+        selected=manifest.selected,
+    )
+    found = {file.path: file.sha256 for file in manifest.files}
+    found["run.json"] = hashlib.sha256(msgspec.json.encode(info)).hexdigest()
+    for done in manifest.targets:
+        name = f"targets/{_file_name(done.collector, done.target)}.json"
+        found[name] = hashlib.sha256(msgspec.json.encode(done)).hexdigest()
+    return found
 
 
 def list_sealed(snapshots: Path) -> list[Path]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
-import tempfile
-from pathlib import Path
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from scanner.parquet import sql_columns
+from scanner.private_files import create_private
 from scanner.records import TABLES
 from scanner.renamed import todays_names
+from scanner.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import msgspec
 
@@ -38,10 +41,17 @@ class Tables:
     `DefinedTwiceError` is raised.
     """
 
-    def __init__(self, folders: list[Path], *, memory: str = "1GB", threads: int = 2) -> None:
+    def __init__(
+        self, folders: list[Path], *, state: Path | None = None, memory: str = "1GB", threads: int = 2
+    ) -> None:
+        """``state`` is the folder that holds the temporary files; the system's if there is none."""
         import duckdb
 
-        self.temp = Path(tempfile.mkdtemp(prefix="sprawlscan-"))
+        self._scratch = Scratch(state)
+        assert self._scratch.path is not None
+        self.temp = self._scratch.path
+        self._running: set[duckdb.DuckDBPyConnection] = set()
+        self._running_lock = threading.Lock()
         self.con = duckdb.connect(
             config={
                 "threads": threads,
@@ -149,25 +159,38 @@ class Tables:
 
         Parameters that the query does not use are ignored, here and in the other query methods.
         """
-        cursor = self.con.cursor()
-        try:
+        with self._cursor() as cursor:
             cursor.execute(query, _given(query, params))
             while chunk := cursor.fetchmany(batch):
                 yield from chunk
-        finally:
-            cursor.close()
 
     def dicts(self, query: str, params: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """Yield the rows of a query as dicts."""
-        cursor = self.con.cursor()
-        try:
+        with self._cursor() as cursor:
             cursor.execute(query, _given(query, params))
             names = [column[0] for column in cursor.description or []]
             while chunk := cursor.fetchmany(10_000):
                 for row in chunk:
                     yield dict(zip(names, row, strict=True))
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        cursor = self.con.cursor()
+        with self._running_lock:
+            self._running.add(cursor)
+        try:
+            yield cursor
         finally:
+            with self._running_lock:
+                self._running.discard(cursor)
             cursor.close()
+
+    def interrupt(self) -> None:
+        """Stop the queries that run now, from another thread: they raise ``duckdb.InterruptException``."""
+        self.con.interrupt()
+        with self._running_lock:
+            for cursor in self._running:
+                cursor.interrupt()
 
     def one(self, query: str, params: dict[str, Any] | None = None) -> Any:
         """Return the first column of the first row, or None."""
@@ -178,7 +201,7 @@ class Tables:
     def copy(self, query: str, path: Path, params: dict[str, Any] | None = None) -> int:
         """Write a query's rows to a Parquet file atomically, in the query's order, and return their number."""
         temporary = path.with_suffix(".tmp")
-        temporary.touch(mode=0o600)
+        os.close(create_private(temporary))
         options = "FORMAT parquet, COMPRESSION zstd, PRESERVE_ORDER true"
         copied = self.con.execute(
             f"COPY ({query}) TO {quoted(str(temporary))} ({options})", _given(query, params)
@@ -191,7 +214,7 @@ class Tables:
     def close(self) -> None:
         """Close the connection and delete its temporary folder."""
         self.con.close()
-        shutil.rmtree(self.temp, ignore_errors=True)
+        self._scratch.close()
 
 
 def _given(query: str, params: dict[str, Any] | None) -> dict[str, Any]:

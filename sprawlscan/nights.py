@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scanner.ledger import Ledger
 from scanner.night import Night
 from scanner.snapshot import SnapshotError
 
@@ -14,8 +15,13 @@ if TYPE_CHECKING:
 
 
 def runs(state: str | Path) -> list[str]:
-    """Return the ids of the analyzed runs in a state folder, oldest first: ``20261123T020000Z``, in UTC."""
-    return sorted(path.name for path in (Path(state) / "analysis").glob("*Z") if path.is_dir())
+    """Return the ids of the analyzed runs in a state folder, oldest first: ``20261123T020000Z``, in UTC.
+
+    Runs that were discarded, or set aside because their date is implausible, are left out.
+    """
+    analysis = Path(state) / "analysis"
+    nights = Ledger(Path(state)).in_force()
+    return [night.run_id for night in nights if night.analyzed and (analysis / night.run_id).is_dir()]
 
 
 @contextmanager
@@ -39,6 +45,4 @@ def night_of(state: str | Path, run_id: str | None) -> Night:
     if not analyzed or (run_id is not None and run_id not in analyzed):
         wanted = run_id or "an analyzed run"
         raise SnapshotError(f"{state} does not hold {wanted}; there are: {', '.join(analyzed) or 'none'}.")
-    chosen = run_id or analyzed[-1]
-    earlier = [name for name in analyzed if name < chosen]
-    return Night(Path(state), chosen, previous=earlier[-1] if earlier else None)
+    return Night(Path(state), run_id or analyzed[-1])

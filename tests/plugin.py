@@ -43,6 +43,8 @@ class Config(Section):
     """The name at which to raise."""
     denied: str = ""
     """The name whose list is refused."""
+    stuck: str = ""
+    """The name that waits for ever, and does not notice that the run stops."""
 
 
 def targets(config, run):
@@ -60,6 +62,8 @@ def collect(target, config, run):
             ledger.write(target.name + chr(10))
     while target.name == config.hold and not (run.stopping.is_set() or pathlib.Path(config.ledger + ".go").exists()):
         time.sleep(0.02)
+    if target.name == config.stuck:
+        time.sleep(3600)
     if target.name == config.crash:
         raise RuntimeError("a bug in the collector, password=hunter2hunter2")
     asked = ListingRequest(provider="made-up", account_id=target.account_id, collector="made-up", target=target.name,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scanner.analyze.rule_files import load_rules
 from scanner.analyze.steps import AnalysisSummary, AnalyzeSettings, analyze
+from scanner.ledger import Ledger
 from scanner.night import open_night
 from scanner.records import Account, Coverage, Credential, Gap, Identity, Record
 from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal
@@ -126,7 +127,7 @@ def seal_night(state: Path, night: int, *targets: list[Record]) -> str:
         for record in records:
             writer.write(record)
         writer.finish(0.0)
-    seal(folder, info)
+    seal(folder, info, record=Ledger(state).sealing(info))
     return run_of(night)
 
 

@@ -24,6 +24,7 @@ from scanner.findings import (
     Status,
     TargetCoverage,
 )
+from scanner.ledger import Analyzed, Ledger
 from scanner.parquet import write_table
 from scanner.records import (
     TABLES,
@@ -637,7 +638,7 @@ def write_night(
             if row.provider == provider:
                 writer.write(row)
         writer.finish(1.0)
-    seal(folder, info)
+    seal(folder, info, record=Ledger(state).sealing(info))
     found = [] if empty else [alter(item) for item in findings(count, as_of, first=first)]
     tables = {} if empty else _rows_by_table(found, as_of, complete=complete)
     for table, kind in RESULT_TABLES.items():
@@ -645,6 +646,9 @@ def write_night(
     write_metrics(state, run_id, as_of)
     if not empty:
         (state / "analysis" / run_id / "rules.json").write_bytes(msgspec.json.encode(_rules()))
+    base = None if first else PREVIOUS
+    (state / "analysis" / run_id / "summary.json").write_bytes(msgspec.json.encode({"baseline": base}))
+    Ledger(state).append(Analyzed(run_id=run_id, base=base, files={}))
     if not first and not empty:
         _history(state, as_of, nights)
     return run_id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import logging
@@ -45,6 +44,7 @@ COMMANDS = (
     ["diff"],
     ["verify"],
     ["prune"],
+    ["discard"],
     ["rules", "list"],
     ["rules", "show"],
     ["rules", "test"],
@@ -135,34 +135,34 @@ def test_diff_tells_what_only_one_night_has(demo: Demo) -> None:
     assert call("diff", FIRST, FIRST, "--state", demo.folder)[1].startswith("0 added, 0 removed")
 
 
-def test_verify_counts_files(demo: Demo) -> None:
+def test_verify_counts_files_and_prints_the_head_of_the_ledger(demo: Demo) -> None:
     code, out, _ = call("verify", "--state", demo.folder)
-    manifest = read_manifest(demo.folder / "snapshots" / SECOND)
-    sealed, coverage, exported = out.splitlines()
-    digest = hashlib.sha256((demo.folder / "snapshots" / SECOND / "manifest.json").read_bytes()).hexdigest()
     assert code == 0
-    assert sealed == f"{SECOND}: {len(manifest.files)} files match the manifest; manifest sha256 {digest}"
-    assert coverage == (
-        f"{SECOND}: {manifest.coverage:.1%} of all listings are complete, {manifest.rows['gaps']} are not"
-    )
-    files = list((demo.folder / "reports" / SECOND).glob("*.csv"))
-    rows = sum(len(list(csv.DictReader(path.open(encoding="utf-8", newline="")))) for path in files)
-    assert exported == f"{SECOND}: {len(files)} CSV files match the export manifest, {rows} rows"
+    ledger, first, second = out.splitlines()
+    head = hashlib.sha256((demo.folder / "ledger.jsonl").read_bytes().splitlines()[-1]).hexdigest()
+    assert ledger.endswith(f"head {head}")
+    assert first.startswith(f"{FIRST}: ")
+    manifest = read_manifest(demo.folder / "snapshots" / SECOND)
+    digest = hashlib.sha256((demo.folder / "snapshots" / SECOND / "manifest.json").read_bytes()).hexdigest()
+    assert second.startswith(f"{SECOND}: {len(manifest.files)} files of the snapshot, ")
+    assert second.endswith(f"manifest sha256 {digest}")
+    assert call("verify", "--state", demo.folder, "--head", head)[0] == 0
+    assert call("verify", "--state", demo.folder, "--head", "0" * 64)[0] == Exit.INTERNAL
 
 
-def test_verify_tells_a_changed_export_and_needs_none(state: Path) -> None:
+def test_verify_tells_a_changed_export_and_report_mends_it(state: Path) -> None:
     path = state / "reports" / SECOND / "grants.csv"
     path.write_bytes(path.read_bytes().replace(b"admin", b"adm1n"))
     code, _, err = call("verify", "--state", state)
-    assert (code, f"{path} differs from the export manifest" in err) == (Exit.INTERNAL, True)
+    assert (code, f"{path} differs from the ledger" in err) == (Exit.INTERNAL, True)
     path.unlink()
-    assert call("verify", "--state", state)[0] == Exit.INTERNAL
-    shutil.rmtree(path.parent)
+    assert f"{path} is missing" in call("verify", "--state", state)[2]
+    assert call("report", "--config", state / "config.yaml", "--format", "csv")[0] == 0
     assert call("verify", "--state", state)[0] == 0
 
 
 @pytest.mark.parametrize(
-    "command", [["verify"], ["explain", "abc"], ["diff", FIRST], ["report"], ["analyze"]], ids=" ".join
+    "command", [["explain", "abc"], ["diff", FIRST], ["report"], ["analyze"]], ids=" ".join
 )
 def test_a_run_that_is_not_there_is_named(demo: Demo, command: list[str]) -> None:
     missing = "20200101T000000Z"
@@ -171,6 +171,12 @@ def test_a_run_that_is_not_there_is_named(demo: Demo, command: list[str]) -> Non
     code, _, err = call(*command, *given, "--config", config)
     assert code == Exit.USAGE
     assert f"no sealed snapshot {missing}; available: {FIRST}, {SECOND}." in err
+
+
+def test_verify_names_the_runs_it_knows(demo: Demo) -> None:
+    code, _, err = call("verify", "--state", demo.folder, "--run", "20200101T000000Z")
+    assert code == Exit.INTERNAL
+    assert f"names no night 20200101T000000Z; it names: {FIRST}, {SECOND}" in err
 
 
 def test_an_empty_state_says_what_to_do(tmp_path: Path) -> None:
@@ -221,7 +227,7 @@ def test_a_tampered_snapshot_is_reported_by_every_command_that_reads_it(state: P
     for command in ("verify", "analyze"):
         code, _, err = call(command, "--config", state / "config.yaml")
         assert code == Exit.INTERNAL
-        assert f"{path} differs from the manifest (sha256)" in err
+        assert f"{path} differs from the {'ledger' if command == 'verify' else 'manifest'} (sha256)" in err
     assert call("verify", "--state", state, "--run", FIRST)[0] == 0
 
 
@@ -230,7 +236,84 @@ def test_a_damaged_manifest_is_reported(state: Path, text: str) -> None:
     (state / "snapshots" / SECOND / "manifest.json").write_text(text)
     code, _, err = call("verify", "--state", state)
     assert code == Exit.INTERNAL
-    assert "manifest.json is damaged" in err
+    assert "manifest.json differs from the ledger" in err
+    code, _, err = call("report", "--config", state / "config.yaml")
+    assert (code, "manifest.json is damaged" in err) == (Exit.INTERNAL, True)
+
+
+def test_a_discarded_night_is_removed_and_the_next_is_mended(state: Path) -> None:
+    code, out, _ = call("discard", FIRST, "--config", state / "config.yaml")
+    assert code == 0
+    assert f"discarded snapshots/{FIRST}" in out.splitlines()
+    assert out.splitlines()[-1] == f"analyzed {SECOND} again"
+    assert not list(state.glob(f"*/{FIRST}*"))
+    code, out, _ = call("verify", "--state", state)
+    assert (code, f"{FIRST}: snapshot, analysis, history, figures, reports discarded on " in out) == (0, True)
+    code, _, err = call("discard", FIRST, "--state", state)
+    assert (code, "was discarded before" in err) == (Exit.INTERNAL, True)
+
+
+def test_what_is_stored_is_read_without_a_configuration(state: Path) -> None:
+    (state / "config.yaml").unlink()
+    for command in (
+        ["verify"],
+        ["report", "--format", "json"],
+        ["prune"],
+        ["diff", FIRST, SECOND],
+        ["discard", FIRST],
+    ):
+        code, _, err = call(*command, "--state", state)
+        assert code == 0, err
+    assert call("analyze", "--state", state)[0] == Exit.USAGE
+    assert call("verify")[0] == Exit.USAGE
+
+
+def test_a_reader_that_goes_away_is_no_error(demo: Demo) -> None:
+    """As in ``sprawlscan rules list | head -1``."""
+    code = "from scanner.command.cli import main; main()"
+    for command in (["rules", "list"], ["diff", FIRST, SECOND, "--state", str(demo.folder)]):
+        made = subprocess.Popen(
+            [sys.executable, "-c", code, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert made.stdout is not None
+        made.stdout.close()
+        assert made.stderr is not None
+        assert (made.stderr.read(), made.wait(60)) == ("", 0)
+        made.stderr.close()
+
+
+def test_disk_space_is_told_only_where_it_is_the_cause(tmp_path: Path, checkout: Path) -> None:
+    state = tmp_path / "state"
+    state.touch()
+    code, _, err = night(tmp_path, checkout, 22)
+    assert code == Exit.INTERNAL
+    assert str(state) in err
+    assert "MiB free" not in err
+
+
+def test_the_module_of_the_commands_runs_as_a_program(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scanner.command.cli", "--version"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.count(".")) == (0, 2)
+
+
+def test_a_time_to_come_is_refused(tmp_path: Path, checkout: Path) -> None:
+    command = ("run", "--path", checkout, "--state", tmp_path / "state", "--as-of", "2126-11-22T02:00:00")
+    code, _, err = call(*command)
+    assert code == Exit.USAGE
+    assert "is ahead of the clock of this machine" in err
+    assert not (tmp_path / "state" / "snapshots").exists()
+
+
+def test_a_night_before_the_last_is_2(tmp_path: Path, checkout: Path) -> None:
+    assert night(tmp_path, checkout, 23)[0] == 0
+    code, _, err = night(tmp_path, checkout, 22)
+    assert code == Exit.USAGE
+    assert "sprawlscan discard 20261123T020000Z" in err
 
 
 # Commands without a state

@@ -78,7 +78,7 @@ def read(state: Path, run_id: str, scratch: Path) -> Outputs:
         rows = list(csv.DictReader(findings))
     sampled: Counter[tuple[str, str]] = Counter()
     samples = {}
-    with open_night(state, run_id, previous="before") as night:
+    with open_night(state, run_id) as night:
         (file,) = prometheus.write(night, scratch, prometheus.Config(textfile=scratch / "night.prom"))
         told = message(night, "info", None)
         sentence = coverage_sentence(night.coverage)

@@ -24,6 +24,7 @@ from scanner.analyze.steps import AnalyzeSettings, analyze
 from scanner.collect.run import collect_snapshot
 from scanner.command.progress import LogProgress
 from scanner.config import load
+from scanner.ledger import Ledger
 from scanner.night import open_night
 from scanner.snapshot import run_id_of
 
@@ -65,6 +66,7 @@ class Estate:
         config.write_text(json.dumps({"state": str(state), "collectors": section}), encoding="utf-8")
         manifest = collect_snapshot(
             load(config).settings,
+            ledger=Ledger(state),
             digest="",
             as_of=as_of,
             stopping=threading.Event(),

@@ -33,7 +33,7 @@ def lines(part: str) -> list[Any]:
 
 @pytest.fixture(scope="session")
 def nights(demo: Demo) -> dict[int, Night]:
-    return {number: Night(demo.folder, run, previous=None) for number, run in RUNS.items()}
+    return {number: Night(demo.folder, run) for number, run in RUNS.items()}
 
 
 def subjects(night: Night, provider: str, fact: dict[str, Any]) -> dict[str, str]:

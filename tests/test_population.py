@@ -12,6 +12,7 @@ from scanner.analyze.population import KEPT_DAYS
 from scanner.analyze.steps import AnalyzeSettings, analyze
 from scanner.command.summary import prune_lines
 from scanner.config import Retention, Settings
+from scanner.ledger import Ledger
 from scanner.night import open_night
 from scanner.records import Grant
 from tests.sealed_night import (
@@ -109,7 +110,7 @@ def test_dates_outlive_pruned_snapshots_and_what_is_gone_is_listed_for_a_year(tm
     for night in (1, 2, 3, 4, 5):
         analyzed(tmp_path, night, [*BASE, key("A")] if night < 3 else BASE)
     settings = Settings(state=tmp_path, collectors={}, retention=Retention(daily=1, monthly=0, yearly=0))
-    prune_lines(settings, delete=True, force=True)
+    prune_lines(Ledger(tmp_path), settings.retention, at=on(9), delete=True, force=True)
     analyzed(tmp_path, 2 + KEPT_DAYS, BASE)
     assert known(tmp_path, 2 + KEPT_DAYS) == {"A": (1, 3)}
     analyzed(tmp_path, 3 + KEPT_DAYS, BASE)
@@ -132,7 +133,7 @@ def test_the_csv_files_list_what_is_gone_once(tmp_path: Path) -> None:
     analyzed(tmp_path, 1, [*BASE, gone, key("A"), key("B"), grant("reader")])
     analyzed(tmp_path, 2, [*BASE, key("B"), key("C")])
     (tmp_path / "out").mkdir()
-    with open_night(tmp_path, run_of(2), previous=run_of(1)) as night:
+    with open_night(tmp_path, run_of(2)) as night:
         write(night, tmp_path / "out", Config())
 
     def sheet(name: str, *columns: str) -> list[tuple[str, ...]]:

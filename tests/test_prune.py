@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanner.analyze.history import superseded
 from scanner.command.summary import prune_lines
 from scanner.config import Retention, Settings
-from tests.sealed_night import account, analyzed, everything, findings, key, role, rows, run_of
+from scanner.ledger import Ledger
+from scanner.pipeline.retention import superfluous
+from tests.sealed_night import account, analyzed, everything, findings, key, on, role, rows, run_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,11 +29,11 @@ def test_superseded_histories_go_and_what_they_knew_stays(tmp_path: Path) -> Non
     settings = Settings(state=tmp_path, collectors={}, retention=Retention(daily=1, monthly=0, yearly=0))
     history = tmp_path / "history"
     before = names(history)
-    told = prune_lines(settings, delete=False, force=True)
+    told = prune_lines(Ledger(tmp_path), settings.retention, at=on(9), delete=False, force=True)
     assert f"would delete (add --delete) history/{run_of(1)}.parquet" in told
     assert f"would delete (add --delete) analysis/{run_of(1)}" in told
     assert names(history) == before
-    told = prune_lines(settings, delete=True, force=True)
+    told = prune_lines(Ledger(tmp_path), settings.retention, at=on(9), delete=True, force=True)
     assert f"deleted history/{run_of(2)}.listings.parquet" in told
     others = ("listings", "targets", "asked", "identities", "credentials", "grants")
     ends = (".parquet", *(f".{name}.parquet" for name in others))
@@ -50,7 +51,9 @@ def test_superseded_histories_go_and_what_they_knew_stays(tmp_path: Path) -> Non
 
 
 def test_three_histories_or_fewer_stay(tmp_path: Path) -> None:
-    assert superseded(tmp_path) == []
+    keep = Retention(daily=1, monthly=0, yearly=0)
+    assert superfluous(Ledger(tmp_path), keep, force=True) == []
     for night in (1, 2, 3):
         analyzed(tmp_path, night, [*BASE, key("A")])
-    assert superseded(tmp_path) == []
+    parts = {part for one in superfluous(Ledger(tmp_path), keep, force=True) for part in one.parts}
+    assert parts == {"snapshot", "analysis"}

@@ -73,9 +73,10 @@ def test_an_unknown_table_and_an_unknown_run_are_reported(state: Path, tmp_path:
         Frames(tmp_path / "nowhere")
 
 
-def test_runs_are_listed_oldest_first_and_the_newest_is_opened(state: Path) -> None:
-    (run_id,) = runs(state)
-    write_night(state, count=20, as_of=EARLIER)
+def test_runs_are_listed_oldest_first_and_the_newest_is_opened(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    write_night(state, count=20, as_of=EARLIER, first=True)
+    run_id = write_night(state, count=20)
     assert runs(state) == [run_id_of(EARLIER), run_id]
     with open_night(state) as night:
         assert night.run_id == run_id

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from reports.html import Config, write
 from scanner.night import open_night
-from tests.synthetic_night import PREVIOUS, write_night
+from tests.synthetic_night import write_night
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,9 +43,9 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-def make(folder: Path, *, previous: str | None = PREVIOUS, **options: Any) -> str:
+def make(folder: Path, **options: Any) -> str:
     run_id = write_night(folder, **options)
-    with open_night(folder, run_id, previous=previous) as night:
+    with open_night(folder, run_id) as night:
         (path,) = write(night, folder / "reports", Config())
     return path.as_uri()
 
@@ -283,7 +283,7 @@ def test_paper_holds_the_filtered_rows(page: Page, address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"empty": True}, {"count": 0, "complete": True}, {"first": True, "previous": None}], ids=str
+    "options", [{"empty": True}, {"count": 0, "complete": True}, {"first": True}], ids=str
 )
 def test_nights_without_findings_or_history_are_pages_too(
     page: Page, tmp_path: Path, options: dict[str, Any]

@@ -22,7 +22,7 @@ from reports.html.method import read_frameworks
 from scanner.night import open_night
 from scanner.safe_text import plain
 from tests.sealed_night import account, analyzed, denied, everything, key, role, run_of
-from tests.synthetic_night import AS_OF, NAMES, PATTERNS, PREVIOUS, PROD, finding, write_night
+from tests.synthetic_night import AS_OF, NAMES, PATTERNS, PROD, finding, write_night
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,16 +68,16 @@ class Read(HTMLParser):
         return [attrs for name, attrs in self.tags if name == tag]
 
 
-def report(state: Path, *, previous: str | None = PREVIOUS, **options: Any) -> str:
+def report(state: Path, **options: Any) -> str:
     run_id = write_night(state, **options)
-    with open_night(state, run_id, previous=previous) as night:
+    with open_night(state, run_id) as night:
         return render(night, Config())
 
 
 def test_same_night_same_bytes_in_a_private_file(tmp_path: Path) -> None:
     run_id = write_night(tmp_path)
     for folder in ("a", "b"):
-        with open_night(tmp_path, run_id, previous=PREVIOUS) as night:
+        with open_night(tmp_path, run_id) as night:
             (path,) = write(night, tmp_path / folder, Config())
         assert path.name == "report.html"
         assert path.stat().st_mode & 0o777 == 0o600
@@ -132,7 +132,7 @@ def test_accounts_of_which_nothing_was_read_are_named(tmp_path: Path) -> None:
 def test_what_came_and_went_is_counted(tmp_path: Path) -> None:
     analyzed(tmp_path, 1, [account(), role("deploy"), *everything(), key("A")])
     analyzed(tmp_path, 2, [account(), role("deploy"), *everything(), key("B"), key("C")])
-    with open_night(tmp_path, run_of(2), previous=run_of(1)) as night:
+    with open_night(tmp_path, run_of(2)) as night:
         text = Read(render(night, Config())).text
     assert "Inventory: 0 identities added, 0 removed; 2 credentials added, 1 removed." in text
 
@@ -165,7 +165,7 @@ def test_no_owner_is_a_row_of_its_own_before_all_others(tmp_path: Path) -> None:
 
 
 def test_first_night_says_that_there_is_no_baseline(tmp_path: Path) -> None:
-    text = Read(report(tmp_path, previous=None, first=True)).text
+    text = Read(report(tmp_path, first=True)).text
     assert "This is the first run, so every finding counts as new." in text
     assert "none (first run)" in text
     assert "New and reopened" not in text

@@ -11,6 +11,7 @@ import pytest
 from scanner.analyze.rule_files import load_rules
 from scanner.analyze.steps import AnalysisSummary, AnalyzeSettings, analyze
 from scanner.analyze.target_coverage import PlannedTarget, target_ids
+from scanner.ledger import Ledger
 from scanner.records import Account, Coverage, Gap, Record
 from scanner.run_coverage import seen_tonight
 from scanner.snapshot import RunInfo, TargetWriter, begin, read_manifest, seal
@@ -91,7 +92,7 @@ def night(
         for record in records:
             writer.write(record)
         writer.finish(0.0)
-    seal(folder, info)
+    seal(folder, info, record=Ledger(state).sealing(info))
     others = [rule.id for rule in RULES if rule.id != "account-not-read"]
     return analyze(
         state, run_of(number), settings=AnalyzeSettings(disabled=others, retired=list(retired)), rules=RULES

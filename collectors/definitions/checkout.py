@@ -21,6 +21,7 @@ from collectors.definitions.context import Context
 from collectors.definitions.definition import DefinitionError
 from collectors.definitions.formats import format_by_content, format_of, parse
 from collectors.definitions.records import definition_records
+from collectors.definitions.regular_file import read_regular
 from collectors.definitions.tokens import server_issuer
 from collectors.definitions.yaml_nodes import MAX_BYTES
 from scanner.collect.collector import Run, Target, TargetError
@@ -319,7 +320,7 @@ def _is_included(path: str, config: Config) -> bool:
 
 def _text(path: Path) -> str:
     """Return a file's text: UTF-8, or UTF-16 with a byte order mark; invalid bytes are replaced."""
-    raw = path.read_bytes()
+    raw = read_regular(path, MAX_BYTES, follow=True)
     if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         return raw.decode("utf-16", "replace")
     return raw.decode("utf-8-sig", "replace")
@@ -336,11 +337,13 @@ def remote_of(folder: Path) -> Remote | None:
     try:
         if git.is_symlink() or not git.is_dir():
             return None
-        config = (git / "config").read_text(encoding="utf-8", errors="replace")[:1_000_000]
-        head = git / "refs" / "remotes" / "origin" / "HEAD"
-        branch = head.read_text(encoding="utf-8", errors="replace")[:500] if head.is_file() else ""
+        config = read_regular(git / "config", 1_000_000).decode("utf-8", "replace")
     except OSError:
         return None
+    try:
+        branch = read_regular(git / "refs" / "remotes" / "origin" / "HEAD", 500).decode("utf-8", "replace")
+    except OSError:
+        branch = ""
     section, url = "", None
     for line in config.splitlines():
         stripped = line.strip()

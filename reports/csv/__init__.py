@@ -26,7 +26,7 @@ from pydantic import Field
 
 from reports.csv.sheets import SHEETS, join_tables
 from scanner.config import Section
-from scanner.snapshot import write_private
+from scanner.private_files import create_private, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -231,7 +231,7 @@ def _write(path: Path, header: list[str], lines: Iterator[CsvLine], config: Conf
     temporary = path.with_name(path.name + ".tmp")
     count = guarded = 0
     sha256 = hashlib.sha256()
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with os.fdopen(create_private(temporary), "wb") as file:
         first = config.delimiter.join(header) + "\r\n"
         data = first.encode("utf-8-sig" if config.bom else "utf-8")
         while data:

@@ -27,9 +27,10 @@ from reports.html.trend import HEIGHT, WIDTH, read_trend
 from scanner.config import Section
 from scanner.figures import figure_text
 from scanner.findings import SEVERITIES
+from scanner.private_files import write_private
 from scanner.run_coverage import coverage_sentence
 from scanner.safe_text import NAME, plain
-from scanner.snapshot import sha256_of, write_private
+from scanner.snapshot import sha256_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment

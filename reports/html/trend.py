@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from scanner.findings import Metric
+from scanner.ledger import Ledger
 
 if TYPE_CHECKING:
     from scanner.night import Night
@@ -75,9 +76,10 @@ Figures = dict[tuple[str, str, str], tuple[float, str]]
 def read_trend(night: Night) -> Trend:
     """Return the chosen metrics of the last runs up to this one, without metrics that no run has."""
     runs: dict[str, Figures] = {}
+    left_out = Ledger(night.state).out_of_force()
     for path in sorted((night.state / "history").glob("*.metrics.json")):
         run = path.name.split(".", maxsplit=1)[0]
-        if run < night.run_id:
+        if run < night.run_id and run not in left_out:
             runs[run] = _figures(msgspec.json.decode(path.read_bytes(), type=list[Metric]))
     tonight = night.dicts("SELECT * FROM metrics ORDER BY ALL")
     runs[night.run_id] = _figures([msgspec.convert(row, Metric) for row in tonight])

@@ -4,7 +4,7 @@
 status, so that ages and reopenings outlive pruned snapshots. Beside it stand what is remembered of listings
 (`scanner.analyze.listing_history`), of accounts (`scanner.analyze.removed_accounts`), of targets
 (`scanner.analyze.target_coverage`) and of identities, credentials and grants (`scanner.analyze.population`). The
-analysis of a run reads the newest history before it.
+analysis of a run reads the history of the analyzed run before it, by the order of the ledger (`scanner.ledger`).
 
 docs/architecture.md, "Findings over nights", defines the statuses. New, open and reopened count as one state for
 ``changed_at`` and the transitions.
@@ -21,7 +21,6 @@ from scanner.parquet import sql_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from scanner.tables import Tables
 
@@ -51,24 +50,6 @@ def define_known_before(tables: Tables, renamed: Mapping[str, str]) -> None:
         else "k.rule"
     )
     tables.view_of("known_before", f"SELECT k.* REPLACE ({rule} AS rule) FROM known_then AS k")
-
-
-def history_before(state: Path, run_id: str) -> str | None:
-    """Return the newest analyzed run before this one; None on the first night."""
-    names = sorted(path.stem for path in (state / "history").glob("*.parquet") if "." not in path.stem)
-    return next((name for name in reversed(names) if name < run_id), None)
-
-
-KEPT = 3
-"""Histories that `superseded` keeps: the newest contains everything, the others allow a night or two to be analyzed
-again."""
-
-
-def superseded(state: Path) -> list[Path]:
-    """Return the files of older histories, oldest first. Each newer history contains everything in them."""
-    files = sorted((state / "history").glob("*.parquet"))
-    runs = sorted({path.name.partition(".")[0] for path in files})
-    return [path for path in files if path.name.partition(".")[0] in runs[:-KEPT]]
 
 
 _MET_BY = """n."table" = l."table" AND (n.kind IS NULL OR l.kind IS NULL OR n.kind = l.kind)"""

@@ -79,6 +79,8 @@ def columns(tables: Tables, query: str, arguments: dict[str, Any]) -> dict[str, 
     """Return the columns of a query and their types. Raises `RuleQueryError` if a mandatory one is missing."""
     try:
         described = list(tables.rows(f"DESCRIBE {query}", arguments))
+    except duckdb.InterruptException:
+        raise
     except duckdb.Error as exc:
         raise RuleQueryError(f"query is refused: {_first_line(exc)}") from None
     names = {row[0]: str(row[1]) for row in described}
@@ -104,6 +106,8 @@ def write_few_hits(tables: Tables, rule: Rule, as_of: datetime, path: Path) -> i
     found = f"found_{rule.id}"
     try:
         tables.table_of(found, rule.query, given)
+    except duckdb.InterruptException:
+        raise
     except duckdb.Error as exc:
         raise RuleQueryError(f"query failed: {_first_line(exc)}") from None
     rows = 0 if found in tables.empty else _write(tables, rule, f'SELECT * FROM "{found}"', {}, path)
@@ -135,6 +139,8 @@ def _write(tables: Tables, rule: Rule, source: str, given: dict[str, Any], path:
     try:
         rows = tables.copy(query, path, given)
         wrong = list(tables.rows(_WRONG.format(file=_text(str(path))))) if rows else []
+    except duckdb.InterruptException:
+        raise
     except duckdb.Error as exc:
         raise RuleQueryError(f"query failed: {_first_line(exc)}") from None
     for subject, times in wrong:

@@ -8,7 +8,6 @@ was last seen; or if its account is removed.
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 from scanner.analyze.listing_history import NOT_THERE_AGAIN
@@ -106,12 +105,3 @@ def count_population(tables: Tables, *, run_id: str, as_of: datetime, out: Path)
         tables.table_of(f"{table}_proven_gone", _PROVEN.format(table=table, not_there_again=NOT_THERE_AGAIN))
         tables.copy(_members(table), out / f"{table}.parquet", night)
     tables.view("population", Member, sorted(out.glob("*.parquet")))
-
-
-def keep_population(population: Path, past: Path, run_id: str) -> None:
-    """Copy a night's members into the history."""
-    for path in population.glob("*.parquet"):
-        kept = past / f"{run_id}.{path.name}"
-        shutil.copyfile(path, kept.with_suffix(".tmp"))
-        kept.with_suffix(".tmp").chmod(0o600)
-        kept.with_suffix(".tmp").replace(kept)

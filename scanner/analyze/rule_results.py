@@ -8,7 +8,7 @@ import msgspec
 
 from scanner.analyze.framework import load_frameworks, references
 from scanner.findings import RuleResult
-from scanner.snapshot import write_private
+from scanner.private_files import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

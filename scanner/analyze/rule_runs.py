@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import duckdb
 import msgspec
 
 from scanner.analyze.finding_facts import facts, stray_subjects, subject_places
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scanner.analyze.rule import Rule
+    from scanner.query_watch import QueryWatch
     from scanner.tables import Tables
 
 About: TypeAlias = Literal["record", "exception"]
@@ -74,13 +76,13 @@ def define_rules(tables: Tables, rules: Sequence[Rule], frameworks: list[str] | 
 
 
 def run_rules(
-    tables: Tables, rules: Sequence[Rule], *, about: About, as_of: datetime, folder: Path
+    tables: Tables, rules: Sequence[Rule], *, about: About, as_of: datetime, folder: Path, watch: QueryWatch
 ) -> RuleHits:
     """Run rules; make the view ``<about>_hits``, the table ``<about>_errors``, and the table ``<about>_held``: the
     hits of rules of absence that prove nothing, which are not among the others.
 
-    Hits are written into ``folder``, one file a rule. Raises `AnalysisError` when a built-in rule gives a subject
-    twice.
+    Hits are written into ``folder``, one file a rule. A rule that takes longer than ``watch`` allows has failed. Raises
+    `AnalysisError` when a built-in rule gives a subject twice, and `scanner.stop.StoppedError` if the run must end.
     """
     folder.mkdir(mode=0o700)
     present = present_in(tables)
@@ -91,12 +93,18 @@ def run_rules(
         if finds_nothing(rule, present):
             continue
         try:
-            if rule.custom or tables.large:
-                rows = write_hits(tables, rule, as_of, path)
-            else:
-                rows = write_few_hits(tables, rule, as_of, path)
+            with watch.one_rule():
+                if rule.custom or tables.large:
+                    rows = write_hits(tables, rule, as_of, path)
+                else:
+                    rows = write_few_hits(tables, rule, as_of, path)
             if rows:
                 found[rule.id] = path
+        except duckdb.InterruptException:
+            watch.check()
+            errors[rule.id] = (
+                f"query took longer than {watch.rule_seconds / 60:g} minutes (limits.rule_minutes)"
+            )
         except RuleQueryError as exc:
             if exc.duplicate and not rule.custom:
                 raise AnalysisError(

@@ -1,12 +1,14 @@
 """Runs the rules on a sealed snapshot and compares the result with the previous night.
 
 Deterministic: it reads the snapshot, the history and the files named in its settings, and the same input gives the same
-bytes. It writes atomically:
+bytes. It writes:
 
 - ``analysis/<run_id>/``: one Parquet file for each result table (`scanner.findings`), ``records/`` with the tables changed by
   `scanner.analyze.resolve`, ``rules.json`` (the enabled rules and their mapped controls) and ``summary.json``
 - ``history/<run_id>.parquet``, the other files named in `scanner.analyze.history`, and ``.metrics.json``, which outlive
   pruned snapshots
+
+Both are made aside and then put in place between two lines of the ledger: an analysis counts once the second is there.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from scanner.analyze.kept_surface import keep_surfaces
 from scanner.analyze.listing_history import load_listings, remember_listings
 from scanner.analyze.metrics import measure
 from scanner.analyze.owners import read_owners
-from scanner.analyze.population import count_population, keep_population, load_members
+from scanner.analyze.population import count_population, load_members
 from scanner.analyze.reach import compute
 from scanner.analyze.removed_accounts import find_removed_accounts, load_accounts
 from scanner.analyze.resolve import resolve
@@ -40,10 +42,13 @@ from scanner.analyze.sudden_drop import doubt
 from scanner.analyze.target_coverage import PlannedTarget, measure_targets
 from scanner.analyze.weaknesses import define_weak_identities
 from scanner.findings import SEVERITIES, ExceptionState, Finding, Metric
+from scanner.ledger import AnalysisBegun, Analyzed, Ledger, check_base, hashes
 from scanner.parquet import write_table
+from scanner.private_files import flush_to_disk, write_private
+from scanner.query_watch import QueryWatch
 from scanner.records import Severity  # noqa: TC001  msgspec reads the annotations at run time
 from scanner.run_coverage import RunCoverage, read_run_coverage
-from scanner.snapshot import check_history, mark_history, verify, write_private
+from scanner.snapshot import check_history, mark_history, verify
 from scanner.tables import Tables
 
 if TYPE_CHECKING:
@@ -52,6 +57,7 @@ if TYPE_CHECKING:
     from scanner.analyze.exceptions import Accepted
     from scanner.analyze.rule import Rule
     from scanner.snapshot import Manifest
+    from scanner.stop import Stop
 
 FEW_ROWS = 20_000
 """Records of a night that one thread reads as fast as two."""
@@ -84,6 +90,8 @@ class AnalyzeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Days from first detection until a finding is overdue, by severity."""
     memory: str = "1GB"
     threads: int = 2
+    rule_minutes: float = 30
+    """How long the query of one rule may take."""
 
 
 class AnalysisSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,17 +116,30 @@ class AnalysisSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def analyze(
-    state: Path, run_id: str, *, settings: AnalyzeSettings, rules: Sequence[Rule] | None = None
+    state: Path,
+    run_id: str,
+    *,
+    settings: AnalyzeSettings,
+    rules: Sequence[Rule] | None = None,
+    ledger: Ledger | None = None,
+    stop: Stop | None = None,
 ) -> AnalysisSummary:
     """Analyze one sealed run of a state folder.
 
     ``rules`` are all rules, built-in and custom, from `load_rules`; they are loaded if omitted. Raises `SnapshotError`
-    if the snapshot does not match its manifest, `DocumentError` for rules, exceptions or owners that cannot be read,
-    and `AnalysisError` if ids collide.
+    if the snapshot, or the history of the night before, is missing or does not match the ledger, `DocumentError` for
+    rules, exceptions or owners that cannot be read, `AnalysisError` if ids collide, and `scanner.stop.StoppedError` if
+    ``stop`` ends it.
     """
+    ledger = ledger or Ledger(state)
     snapshot = state / "snapshots" / run_id
-    manifest = verify(snapshot)
+    night = ledger.night(run_id)
+    manifest = verify(snapshot, night.manifest)
     check_history(state / "history")
+    base = ledger.base_of(run_id)
+    if base is not None:
+        check_base(state, night, base)
+    baseline = base.run_id if base is not None else None
     every = load_rules(settings.custom_rules) if rules is None else rules
     chosen = choose(every, settings.rule_params, settings.disabled)
     accepted = (
@@ -135,30 +156,57 @@ def analyze(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # For few rows, a second thread takes longer to wake than to work.
     threads = settings.threads if sum(manifest.rows.values()) > FEW_ROWS else 1
-    tables = Tables([snapshot, out, past], memory=settings.memory, threads=threads)
+    tables = Tables([snapshot, out, past], state=state, memory=settings.memory, threads=threads)
     try:
-        summary = _Analysis(tables, manifest, chosen, todays_ids(every), accepted, settings, state, out).run()
+        with QueryWatch(tables, stop, settings.rule_minutes * 60) as watch:
+            summary = _Analysis(
+                tables, watch, manifest, chosen, todays_ids(every), accepted, settings, state, out, baseline
+            ).run()
     finally:
         tables.close()
     for path in out.rglob("*.parquet"):
         path.chmod(0o600)
-    history_file, listings_file = out / "work" / "settled.parquet", out / "work" / "listings.parquet"
-    history_file.replace(past / f"{run_id}.parquet")
-    listings_file.replace(past / f"{run_id}.listings.parquet")
-    shutil.copyfile(out / "target_coverage.parquet", out / "work" / "targets.parquet")
-    for name in ("targets", "asked", "nights", "accounts"):
-        kept = out / "work" / f"{name}.parquet"
-        kept.chmod(0o600)
-        kept.replace(past / f"{run_id}.{name}.parquet")
-    keep_population(out / "population", past, run_id)
+    _put_in_place(out, ledger, run_id, baseline)
+    return summary
+
+
+def _put_in_place(out: Path, ledger: Ledger, run_id: str, baseline: str | None) -> None:
+    """Move the files of a complete analysis to their places, between two lines of the ledger."""
+    state, work = ledger.state, out / "work"
+    past, final = state / "history", state / "analysis" / run_id
+    kept = {
+        work / "settled.parquet": past / f"{run_id}.parquet",
+        **{
+            work / f"{name}.parquet": past / f"{run_id}.{name}.parquet"
+            for name in ("listings", "asked", "nights", "accounts")
+        },
+        _copy(out / "target_coverage.parquet", work): past / f"{run_id}.targets.parquet",
+        **{
+            _copy(path, work): past / f"{run_id}.{path.name}"
+            for path in (out / "population").glob("*.parquet")
+        },
+        out / "metrics.json": past / f"{run_id}.metrics.json",
+    }
+    for made in kept:
+        flush_to_disk(made)
+    ledger.append(AnalysisBegun(run_id=run_id))
     mark_history(past)
-    write_private(past / f"{run_id}.metrics.json", (out / "metrics.json").read_bytes())
-    (out / "metrics.json").unlink()
-    shutil.rmtree(out / "work")
-    final = state / "analysis" / run_id
+    for made, place in kept.items():
+        made.replace(place)
+    flush_to_disk(past)
+    shutil.rmtree(work)
     shutil.rmtree(final, ignore_errors=True)
     out.replace(final)
-    return summary
+    files = [*kept.values(), *(path for path in final.rglob("*") if path.is_file())]
+    ledger.append(Analyzed(run_id=run_id, base=baseline, files=hashes(state, files)))
+
+
+def _copy(path: Path, work: Path) -> Path:
+    """Copy a file into ``work``, closed to others."""
+    copied = work / f"kept-{path.name}"
+    shutil.copyfile(path, copied)
+    copied.chmod(0o600)
+    return copied
 
 
 class _Analysis(NamedTuple):
@@ -167,6 +215,7 @@ class _Analysis(NamedTuple):
     """
 
     tables: Tables
+    watch: QueryWatch
     manifest: Manifest
     rules: list[Rule]
     renamed: dict[str, str]
@@ -175,6 +224,8 @@ class _Analysis(NamedTuple):
     settings: AnalyzeSettings
     state: Path
     out: Path
+    baseline: str | None
+    """The night that it is compared with."""
 
     @property
     def as_of(self) -> datetime:
@@ -190,8 +241,7 @@ class _Analysis(NamedTuple):
         return self.state / "history"
 
     def run(self) -> AnalysisSummary:
-        tables, out = self.tables, self.out
-        baseline = history.history_before(self.state, self.manifest.run_id)
+        tables, out, baseline = self.tables, self.out, self.baseline
         self._make_records(baseline)
         self._define_macros()
         tables.lock()
@@ -280,14 +330,24 @@ class _Analysis(NamedTuple):
         about_records = [rule for rule in self.rules if rule.subject != "exceptions"]
         names = [rule.id for rule in about_exceptions]
         hits = run_rules(
-            tables, about_records, about="record", as_of=self.manifest.as_of, folder=work / "records"
+            tables,
+            about_records,
+            about="record",
+            as_of=self.manifest.as_of,
+            folder=work / "records",
+            watch=self.watch,
         )
         candidates = write_candidates(tables, hits, names, self.night, work)
         states = judge_exceptions(tables, self.accepted, self.manifest.as_of)
         write_table(self.out / "exceptions.parquet", ExceptionState, states)
         tables.view("exceptions", ExceptionState, [self.out / "exceptions.parquet"])
         more = run_rules(
-            tables, about_exceptions, about="exception", as_of=self.manifest.as_of, folder=work / "exceptions"
+            tables,
+            about_exceptions,
+            about="exception",
+            as_of=self.manifest.as_of,
+            folder=work / "exceptions",
+            watch=self.watch,
         )
         candidates += write_candidates(tables, more, names, self.night, work)
         tables.view("candidates", Known, candidates)

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from scanner.collect.night_order import SourceClock
 from scanner.collect.tonight import Tonight  # noqa: TC001
 from scanner.plugins import CollectorModule, load_collector
 from scanner.secrets.detectors import Fingerprint  # noqa: TC001  msgspec reads the annotations at run time
@@ -64,6 +65,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A folder for ETags and slow listings; may be empty, may be deleted at any time."""
     stopping: threading.Event
     """Set when the deadline has passed or the process was asked to stop."""
+    clock: SourceClock = msgspec.field(default_factory=SourceClock)
+    """Compares this machine's clock with the sources'."""
     tonight: Tonight | None = None
     """Records of the first wave for the tables in ``after``; None for a collector without ``after``."""
 

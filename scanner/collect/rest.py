@@ -117,7 +117,7 @@ class RestClient:
             longest_wait=config.longest_wait_seconds,
             stopping=run.stopping,
         )
-        self._transport = Transport(config, run.stopping)
+        self._transport = Transport(config, run.stopping, run.clock)
         self._lock = threading.Lock()
         self.requests = 0
         """The number of requests sent, including retries."""

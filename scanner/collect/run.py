@@ -6,24 +6,41 @@ target of the first wave has finished. Only then are its targets known.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import secrets
 import shutil
-import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from scanner import __version__
-from scanner.collect.collector import Run, Target, TargetError, collector_of
-from scanner.collect.failures import Failure, classify_error
-from scanner.collect.listings import ListingRequest, gap, with_coverage
+from scanner.collect.collector import Run, Target, collector_of
+from scanner.collect.failures import Failure
+from scanner.collect.interrupted import check_resumed, resumable
+from scanner.collect.listings import gap, with_coverage
+from scanner.collect.night_order import (
+    ImplausibleTimeError,
+    check_time,
+    next_free,
+    not_before,
+    order_problem,
+)
+from scanner.collect.target_threads import (
+    NOT_BEGUN,
+    Planned,
+    Progress,
+    asked,
+    classify,
+    collect_targets,
+    incomplete,
+)
 from scanner.collect.tonight import tonight_of
-from scanner.kinds import declared_by
 from scanner.plugins import after_of, collector_names
-from scanner.records import Coverage, Gap
+from scanner.private_files import read_private, secure_folder, write_private
+from scanner.records import Gap
 from scanner.secrets.detectors import Fingerprint
 from scanner.snapshot import (
     Manifest,
@@ -35,66 +52,25 @@ from scanner.snapshot import (
     check_history,
     finished_targets,
     is_sealed,
-    latest_unsealed,
     read_run,
     run_id_of,
     seal,
-    write_private,
 )
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from scanner.config import Section, Settings
+    from scanner.ledger import Ledger
     from scanner.records import Record
 
 log = logging.getLogger(__name__)
 
-COLLECTION = "collect"
-"""The call named in the `Gap` of a whole target."""
-
 
 class NothingCollectedError(Exception):
     """No collector could list a target: wrong credentials or configuration. One line for each collector."""
-
-
-class Progress(Protocol):
-    """Receives progress. Called from the main thread only."""
-
-    def begin(self, total: int, skipped: int) -> None:
-        """A wave starts with ``total`` targets, of which ``skipped`` were finished by the resumed run."""
-
-    def done(self, target: Target, result: TargetDone) -> None:
-        """One target has finished."""
-
-
-class Planned:
-    """A target with its configuration section and its collector's context."""
-
-    def __init__(
-        self,
-        target: Target,
-        config: Section,
-        run: Run,
-        *,
-        failure: Failure | None = None,
-        missing: str | None = None,
-    ) -> None:
-        self.target = target
-        self.config = config
-        self.run = run
-        self.failure = failure
-        """For a placeholder: why the targets of a section are not, or not completely, known."""
-        self.missing = missing
-        """Gaps of the first wave in the tables that this collector reads."""
-
-    @property
-    def name(self) -> str:
-        """``collector/target``: its name in the manifest."""
-        return f"{self.target.collector}/{self.target.name}"
 
 
 def fingerprint_key(state: Path) -> Fingerprint:
@@ -103,9 +79,15 @@ def fingerprint_key(state: Path) -> Fingerprint:
     If the key is lost, fingerprints of earlier nights no longer match.
     """
     path = state / "key"
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         write_private(path, secrets.token_hex(32).encode())
-    return Fingerprint(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+    try:
+        return Fingerprint(bytes.fromhex(read_private(path).decode("ascii").strip()))
+    except (ValueError, OSError):
+        raise SnapshotError(
+            f"{path} is not a key that sprawlscan made. Restore it from a backup, or remove it: fingerprints of earlier "
+            "nights then no longer match."
+        ) from None
 
 
 class _Wave:
@@ -131,7 +113,7 @@ class _Wave:
                 self.stand_in(name, index, config, run, failure)
             elif missing is not None:
                 failure = Failure(
-                    reason="truncated", detail=f"there may be more targets; {_incomplete(missing)}"
+                    reason="truncated", detail=f"there may be more targets; {incomplete(missing)}"
                 )
                 self.stand_in(name, index, config, run, failure)
 
@@ -156,27 +138,10 @@ def _targets(name: str, config: Section, run: Run) -> tuple[list[Target], Failur
         yield from ()
 
     stand_in = Target(collector=name, name=name, account_id=f"{name}:unknown")
-    for row in with_coverage(listed(), _asked(stand_in, "targets"), _classify):
+    for row in with_coverage(listed(), asked(stand_in, "targets"), classify):
         if isinstance(row, Gap):
             return list(found.values()), Failure(reason=row.reason, detail=row.detail, needs=row.needs)
     return list(found.values()), None
-
-
-def _classify(exc: Exception) -> Failure | None:
-    match exc:
-        case TargetError():
-            return Failure(reason="denied", detail=str(exc))
-        case ModuleNotFoundError():
-            return Failure(
-                reason="unsupported",
-                detail=f"the Python package {exc.name} is not installed: install sprawlscan with the collector's extra",
-            )
-        case _:
-            return classify_error(exc)
-
-
-def _incomplete(missing: str) -> str:
-    return f"what it reads of tonight's listings is incomplete ({missing})"
 
 
 def _sections(
@@ -200,83 +165,13 @@ def _numbered(target: Target, index: int) -> Target:
     )
 
 
-def _asked(target: Target, call: str = COLLECTION) -> ListingRequest:
-    return ListingRequest(
-        provider=target.collector,
-        account_id=target.account_id,
-        collector=target.collector,
-        target=target.name,
-        table="*",
-        call=call,
-    )
-
-
-def collect_target(plan: Planned, folder: Path) -> TargetDone:
-    """Collect one target into its own files. A failure becomes a `Gap`; only a full disk or an internal bug raises."""
-    target, run = plan.target, plan.run
-    started = time.monotonic()
-    writer = TargetWriter(folder, target.collector, target.name, target.account_id)
-    if plan.failure is not None:
-        writer.write(gap(_asked(target, "targets"), plan.failure))
-        return writer.finish(time.monotonic() - started)
-    try:
-        collector = collector_of(target.collector)
-        harmless = declared_by(collector).hides_no_access
-        records = with_coverage(collector.collect(target, plan.config, run), _asked(target), _classify)
-        for record in records:
-            if isinstance(record, Coverage) and record.table == "*":
-                continue  # the placeholder of the whole target; its listings have their own rows
-            writer.write(_marked(_doubted(record, plan.missing), harmless))
-            if run.stopping.is_set():
-                records.close()
-                failure = Failure(reason="deadline", detail="the run was stopped before this target finished")
-                writer.write(gap(_asked(target), failure))
-                break
-        return writer.finish(time.monotonic() - started)
-    except BaseException:
-        writer.discard()
-        raise
-
-
-def _doubted(record: Record, missing: str | None) -> Record:
-    """Turn a listing's coverage into a gap if its inputs are incomplete. Return other records unchanged."""
-    if missing is None or not isinstance(record, Coverage):
-        return record
-    asked = ListingRequest(
-        provider=record.provider,
-        account_id=record.account_id,
-        collector=record.collector,
-        target=record.target,
-        table=record.table,
-        call=record.call,
-        kind=record.kind,
-        region=record.region,
-    )
-    return gap(asked, Failure(reason="truncated", detail=_incomplete(missing)))
-
-
-def _marked(record: Record, harmless: Mapping[str, frozenset[str]]) -> Record:
-    """Mark a gap that hides no permission, as its collector declares. Return other records unchanged."""
-    if isinstance(record, Gap) and record.kind in harmless.get(record.table, ()):
-        return msgspec.structs.replace(record, hides_access=False)
-    return record
-
-
-def _resumable(snapshots: Path, *, resume: bool) -> Path | None:
-    """Return the unsealed snapshot to resume. Without ``resume``, discard snapshots of crashed runs."""
-    if resume:
-        return latest_unsealed(snapshots)
-    while (left := latest_unsealed(snapshots)) is not None:
-        log.warning("discarding an interrupted run", extra={"snapshot": left.name})
-        shutil.rmtree(left)
-    return None
-
-
 def collect_snapshot(
     settings: Settings,
     *,
+    ledger: Ledger,
     digest: str,
     as_of: datetime,
+    from_clock: bool = False,
     stopping: threading.Event,
     progress: Progress,
     only: list[str] | None = None,
@@ -285,11 +180,12 @@ def collect_snapshot(
 ) -> Manifest:
     """Collect everything named in config.yaml into a new or resumed snapshot and seal it.
 
+    ``from_clock``: ``as_of`` was read from the clock, which is then compared with the sources'.
+
     Raises `NothingCollectedError` if no collector could start, `SnapshotError` if the run already exists,
-    and OSError if the disk is full. Sealed snapshots are never changed.
+    `ImplausibleTimeError`, `ResumeError`, and OSError if the disk is full. Sealed snapshots are never changed.
     """
     state = settings.state
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
     snapshots = state / "snapshots"
     check_history(state / "history")
     unknown = sorted(set(only or []) - set(settings.collectors))
@@ -297,16 +193,22 @@ def collect_snapshot(
         raise NothingCollectedError(
             f"--only {unknown[0]}: not in the configuration (known: {', '.join(collector_names())})"
         )
-    folder = _resumable(snapshots, resume=resume)
+    folder = resumable(ledger, resume=resume, as_of=as_of)
     info = read_run(folder) if folder else None
     if info is not None:
-        as_of = info.as_of
+        check_resumed(info, ledger, digest=digest, selected=selected, now=as_of)
+        as_of, from_clock = info.as_of, False
+    elif from_clock:
+        as_of = next_free(ledger, as_of)
     run_id = run_id_of(as_of)
     folder = snapshots / run_id
     if is_sealed(folder):
         raise SnapshotError(f"{folder} already exists and is sealed; runs do not change sealed snapshots.")
+    later = not_before(ledger, as_of)
+    if later and not from_clock:
+        raise ImplausibleTimeError(order_problem(later[-1], as_of))
     cache = state / "cache"
-    cache.mkdir(exist_ok=True, mode=0o700)
+    secure_folder(cache)
     run = Run(as_of=as_of, fingerprint=fingerprint_key(state), cache=cache, stopping=stopping)
     first, second = _sections(settings, only or [])
     wave = _Wave()
@@ -326,7 +228,12 @@ def collect_snapshot(
             shutil.rmtree(folder)
             raise NothingCollectedError("\n".join(wave.problems) or "nothing of tonight names a target")
         not_started += _collect(wave, folder, settings.limits.workers, progress, stopping)
-    return seal(folder, info, not_started, partial=stopping.is_set())
+    try:
+        check_time(ledger, as_of, run.clock, from_clock=from_clock)
+    except ImplausibleTimeError:
+        shutil.rmtree(folder)
+        raise
+    return seal(folder, info, not_started, partial=stopping.is_set(), record=ledger.sealing(info))
 
 
 def _second_wave(sections: dict[str, list[Section]], run: Run, folder: Path, done: list[TargetDone]) -> _Wave:
@@ -335,14 +242,11 @@ def _second_wave(sections: dict[str, list[Section]], run: Run, folder: Path, don
     for name, configs in sections.items():
         if run.stopping.is_set():
             for index, config in enumerate(configs):
-                wave.stand_in(name, index, config, run, _NOT_BEGUN)
+                wave.stand_in(name, index, config, run, NOT_BEGUN)
         else:
             tonight = tonight_of(folder, done, after_of(name))
             wave.plan(name, configs, msgspec.structs.replace(run, tonight=tonight))
     return wave
-
-
-_NOT_BEGUN = Failure(reason="deadline", detail="the run was stopped before this target started")
 
 
 def _collect(
@@ -356,39 +260,20 @@ def _collect(
     left = [plan for plan in todo if plan.name not in finished]
     progress.begin(len(todo), len(todo) - len(left))
     not_started = []
-    for plan in _work(left, folder, workers, progress, stopping):
-        not_started.append(plan.name)
+    for plan, failure in collect_targets(left, folder, workers, progress, stopping):
+        if failure is NOT_BEGUN:
+            not_started.append(plan.name)
         writer = TargetWriter(folder, plan.target.collector, plan.target.name, plan.target.account_id)
-        writer.write(gap(_asked(plan.target), _NOT_BEGUN))
+        writer.write(gap(asked(plan.target), failure))
         writer.finish(0.0)
     return not_started
 
 
-def _work(
-    plans: list[Planned], folder: Path, workers: int, progress: Progress, stopping: threading.Event
-) -> Iterator[Planned]:
-    """Collect the targets, ``workers`` in parallel. Yields those that were not started before the run stopped."""
-    waiting = list(reversed(plans))
-    running: dict[Future[TargetDone], Planned] = {}
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="target") as pool:
-        while waiting or running:
-            while waiting and len(running) < workers and not stopping.is_set():
-                plan = waiting.pop()
-                running[pool.submit(collect_target, plan, folder)] = plan
-            if not running:
-                break
-            for future in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
-                plan = running.pop(future)
-                try:
-                    result = future.result()
-                except BaseException:
-                    stopping.set()
-                    raise
-                progress.done(plan.target, result)
-    yield from reversed(waiting)
-
-
-def free_space_message(path: Path) -> str:
-    """Return the free space of a folder's disk, for the error after a failed write."""
+def write_problem(exc: OSError) -> str:
+    """Return the message for a failed write; it tells the free space if that is the cause."""
+    message = f"{exc.strerror or exc} ({exc.filename})" if exc.filename else str(exc.strerror or exc)
+    if exc.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return message
+    path = Path(str(exc.filename)).parent if exc.filename else Path()
     usage = shutil.disk_usage(path if path.exists() else os.curdir)
-    return f"{usage.free // 2**20} MiB free on the disk of {path}"
+    return f"{message}; {usage.free // 2**20} MiB free on the disk of {path}"

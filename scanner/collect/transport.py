@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from scanner.collect.http_config import HttpConfig
+    from scanner.collect.night_order import SourceClock
 
 _CHUNK = 2**16
 _CONNECT_SECONDS = 8.0
@@ -193,8 +194,11 @@ class _Carried(AuthBase):
 class Transport:
     """Sends requests. Thread-safe; each thread has its own connections."""
 
-    def __init__(self, config: HttpConfig, stopping: threading.Event) -> None:
+    def __init__(
+        self, config: HttpConfig, stopping: threading.Event, clock: SourceClock | None = None
+    ) -> None:
         self._config = config
+        self._clock = clock
         self._stopping = stopping
         self._watchdog = _Watchdog(stopping)
         self._threads = threading.local()
@@ -290,11 +294,10 @@ class Transport:
                 raise watched.failure or CutError(_said(exc)) from None
             if watched.failure is not None:
                 raise watched.failure
-        return RawAnswer(
-            status=response.status_code,
-            headers={name.lower(): value for name, value in response.headers.items()},
-            content=content,
-        )
+        received = {name.lower(): value for name, value in response.headers.items()}
+        if self._clock is not None:
+            self._clock.note(received)
+        return RawAnswer(status=response.status_code, headers=received, content=content)
 
 
 def _read(response: requests.Response, bound: int) -> bytes:

@@ -8,7 +8,7 @@ import re
 import sys
 import traceback
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from scanner.analyze.rule import Rule
-    from scanner.collect.run import Progress
+    from scanner.collect.target_threads import Progress
     from scanner.config import Loaded
     from scanner.pipeline.stages import Outcome
 
@@ -67,6 +67,14 @@ DeadlineOption = Annotated[
 ]
 
 
+def _say(text: object, *, nl: bool = True) -> None:
+    """Print to stdout. When nobody reads it any more (``| head``), what follows is not printed, and nothing else changes."""
+    try:
+        typer.echo(text, nl=nl)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class UsageError(Exception):
     """Invalid arguments. The message says which, and what is valid."""
 
@@ -79,9 +87,17 @@ def _minutes(text: str) -> float:
 
 
 def _load(
-    config: Path, state: Path | None, paths: list[Path] | None = None, deadline: str | None = None
+    config: Path,
+    state: Path | None,
+    paths: list[Path] | None = None,
+    deadline: str | None = None,
+    *,
+    stored: bool = False,
 ) -> Loaded:
-    """Load the configuration. With ``paths``, a missing file is replaced by a definitions section."""
+    """Load the configuration. With ``paths``, a missing file is replaced by a definitions section.
+
+    With ``stored``, and a ``state`` that exists, it is replaced by the defaults: what is stored can be read without it.
+    """
     import msgspec
 
     from scanner.config import Loaded, Settings, load
@@ -98,6 +114,8 @@ def _load(
         loaded = msgspec.structs.replace(
             loaded, settings=loaded.settings.model_copy(update={"collectors": collectors}), selected=True
         )
+    elif stored and state is not None and not config.is_file():
+        loaded = Loaded(settings=Settings(collectors={}), path=config, digest="")
     else:
         loaded = load(config)
     update: dict[str, Any] = {"state": state.resolve()} if state else {}
@@ -131,31 +149,39 @@ def _exit_codes() -> Iterator[None]:
         raise _stop("LOCKED", str(exc)) from None
     except _internal_errors() as exc:
         raise _stop("INTERNAL", str(exc)) from None
+    except _stopped_errors() as exc:
+        raise _stop("DEADLINE", str(exc)) from None
     except OSError as exc:
-        from scanner.pipeline.stages import free_space_message
+        from scanner.collect.run import write_problem
 
-        where = Path(str(exc.filename)) if exc.filename else Path()
-        raise _stop(
-            "INTERNAL",
-            f"{exc.strerror or exc} ({exc.filename or 'output'}; {free_space_message(where.parent)})",
-        ) from None
+        raise _stop("INTERNAL", write_problem(exc)) from None
 
 
 def _usage_errors() -> tuple[type[Exception], ...]:
     from scanner.analyze.explain import NoSuchFindingError
+    from scanner.collect.interrupted import ResumeError
+    from scanner.collect.night_order import ImplausibleTimeError
     from scanner.collect.run import NothingCollectedError
     from scanner.config import ConfigError, SecretMissingError
     from scanner.document import DocumentError
     from scanner.pipeline.stages import NoSuchRunError
+    from scanner.private_files import UnsafeFolderError
+    from scanner.signing import SigningError
 
-    named = (NoSuchRunError, NoSuchFindingError)
-    return (ConfigError, DocumentError, SecretMissingError, UsageError, NothingCollectedError, *named)
+    asked = (ConfigError, DocumentError, SecretMissingError, UsageError, NoSuchRunError, NoSuchFindingError)
+    return (*asked, NothingCollectedError, ImplausibleTimeError, ResumeError, UnsafeFolderError, SigningError)
 
 
 def _locked_errors() -> type[Exception]:
     from scanner.pipeline.stages import LockedError
 
     return LockedError
+
+
+def _stopped_errors() -> type[Exception]:
+    from scanner.stop import StoppedError
+
+    return StoppedError
 
 
 def _internal_errors() -> tuple[type[Exception], ...]:
@@ -173,15 +199,21 @@ def _progress() -> Progress:
 
 
 def _now(as_of: datetime | None) -> datetime:
-    """Return the given time, or read the clock. No other place reads it."""
-    return (as_of or datetime.now(UTC)).replace(tzinfo=UTC, microsecond=0)
+    """Return the given time, or read the clock. No other place reads it. Raises `UsageError` for a time to come."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    given = now if as_of is None else as_of.replace(tzinfo=UTC, microsecond=0)
+    if given > now + timedelta(hours=1):
+        raise UsageError(
+            f"--as-of {given:%Y-%m-%dT%H:%M:%S} is ahead of the clock of this machine, {now:%Y-%m-%dT%H:%M:%S} UTC."
+        )
+    return given
 
 
 def _print_version(value: bool) -> None:
     if value:
         from scanner import __version__
 
-        typer.echo(__version__)
+        _say(__version__)
         raise typer.Exit
 
 
@@ -205,10 +237,11 @@ def _collected(loaded: Loaded, only: list[str] | None, path: list[Path] | None, 
     """Run the given ``stages`` with the options that `run` and `collect` share."""
     from scanner.pipeline.stages import run_night
 
+    more["from_clock"] = more["as_of"] is None
     more["as_of"] = _now(more["as_of"])
     more["wait_lock"] = _minutes(more["wait_lock"]) * 60
     chosen = ["definitions"] if path and not only else only
-    return run_night(loaded, progress=_progress(), only=chosen, **more)
+    return run_night(loaded, progress=_progress(), only=chosen, exit_when_stopped=True, **more)
 
 
 @app.command()
@@ -251,7 +284,7 @@ def run(
             raise UsageError(f"--fail-on {settings.fail_on}: write a severity, or new: and a severity.")
         loaded = msgspec.structs.replace(loaded, settings=settings)
         outcome = _collected(loaded, only, path, as_of=as_of, resume=resume, wait_lock=wait_lock)
-        typer.echo("\n".join(outcome_lines(settings.state, outcome)))
+        _say("\n".join(outcome_lines(settings.state, outcome)))
         raise typer.Exit(outcome.exit_code)
 
 
@@ -274,7 +307,7 @@ def collect(
         outcome = _collected(
             loaded, only, path, as_of=as_of, resume=resume, wait_lock=wait_lock, stages=("collect",)
         )
-        typer.echo("\n".join(snapshot_lines(loaded.settings.state)))
+        _say("\n".join(snapshot_lines(loaded.settings.state)))
         raise typer.Exit(outcome.exit_code)
 
 
@@ -283,7 +316,7 @@ def analyze(
     config: ConfigOption = Path("config.yaml"), state: StateOption = None, run_id: RunOption = None
 ) -> None:
     """Run the rules on a sealed snapshot and compare it with the previous run."""
-    from scanner.command.summary import analysis_lines
+    from scanner.command.summary import analysis_lines, not_carried_lines
     from scanner.pipeline.inputs import read_rules
     from scanner.pipeline.stages import analyze_run, locked, resolve_run
 
@@ -293,7 +326,9 @@ def analyze(
         with locked(settings.state, 0):
             chosen = resolve_run(settings.state, run_id)
             analyze_run(settings, chosen, read_rules(loaded))
-        typer.echo("\n".join(analysis_lines(settings.state, chosen)))
+        _say("\n".join(analysis_lines(settings.state, chosen)))
+        for line in not_carried_lines(settings.state, chosen):
+            typer.echo(line, err=True)
 
 
 @app.command()
@@ -311,13 +346,13 @@ def report(
     from scanner.plugins import report_names
 
     with _exit_codes():
-        settings = _load(config, state).settings
-        chosen = resolve_run(settings.state, run_id)
+        settings = _load(config, state, stored=True).settings
+        chosen = resolve_run(settings.state, run_id, analyzed=True)
         for name in formats or []:
             if name not in report_names():
                 raise UsageError(f"--format {name}: available formats are {', '.join(report_names())}.")
         for written in write_reports(settings, chosen, formats or settings.reports.formats):
-            typer.echo(written)
+            _say(written)
 
 
 @app.command()
@@ -337,7 +372,7 @@ def demo(
             run_demo = load_demo()
         except ImportError as exc:
             raise UsageError(f"the demo needs {exc.name}: pip install 'sprawlscan[demo]'") from None
-        run_demo(folder.resolve(), progress=_progress(), echo=typer.echo, keep=keep)
+        run_demo(folder.resolve(), progress=_progress(), echo=_say, keep=keep)
 
 
 @app.command("check-config")
@@ -351,8 +386,8 @@ def check_config(config: ConfigOption = Path("config.yaml")) -> None:
         if problems:
             raise UsageError("\n".join(problems))
         for name, sections in sorted(loaded.settings.collectors.items()):
-            typer.echo(f"{name}: {len(sections)} section{'s' if len(sections) != 1 else ''}")
-        typer.echo(f"{loaded.path} is valid")
+            _say(f"{name}: {len(sections)} section{'s' if len(sections) != 1 else ''}")
+        _say(f"{loaded.path} is valid")
 
 
 @app.command()
@@ -360,7 +395,7 @@ def schema() -> None:
     """Print the JSON schema of the configuration, for editors."""
     from scanner.config import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2, sort_keys=True))
+    _say(json.dumps(json_schema(), indent=2, sort_keys=True))
 
 
 @app.command()
@@ -368,7 +403,7 @@ def example() -> None:
     """Print an example config.yaml with every option, its default and its meaning."""
     from scanner.config import example as example_config
 
-    typer.echo(example_config(), nl=False)
+    _say(example_config(), nl=False)
 
 
 @app.command()
@@ -386,7 +421,7 @@ def permissions(
                 f"no collector {collector!r}; available: {', '.join(collector_names())}"
             ) from None
         printer = getattr(module, "permissions", None)
-        typer.echo(printer() if printer else f"{collector} needs no permissions: it reads local files.")
+        _say(printer() if printer else f"{collector} needs no permissions: it reads local files.")
 
 
 @app.command()
@@ -401,8 +436,8 @@ def explain(
     from scanner.pipeline.stages import resolve_run
 
     with _exit_codes():
-        folder = state.resolve() if state else _load(config, None).settings.state
-        typer.echo(explained(folder, resolve_run(folder, run_id), finding))
+        folder = _load(config, state, stored=True).settings.state
+        _say(explained(folder, resolve_run(folder, run_id, analyzed=True), finding))
 
 
 @app.command()
@@ -417,21 +452,59 @@ def diff(
     from scanner.pipeline.stages import resolve_run
 
     with _exit_codes():
-        folder = state.resolve() if state else _load(config, None).settings.state
-        typer.echo("\n".join(diff_lines(folder, resolve_run(folder, earlier), resolve_run(folder, later))))
+        folder = _load(config, state, stored=True).settings.state
+        _say("\n".join(diff_lines(folder, resolve_run(folder, earlier), resolve_run(folder, later))))
 
 
 @app.command()
 def verify(
-    config: ConfigOption = Path("config.yaml"), state: StateOption = None, run_id: RunOption = None
+    config: ConfigOption = Path("config.yaml"),
+    state: StateOption = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run", help="A run id such as 20261123T020000Z. Default: every run.")
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="A public Ed25519 key in PEM that must have signed the ledger."),
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            "--head", help="The head of the ledger, as `verify` printed it earlier: it must still be in it."
+        ),
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", help="A Sigstore bundle that signs the ledger, as far as it went."),
+    ] = None,
+    trusted_root: Annotated[
+        Path | None,
+        typer.Option("--trusted-root", help="The trusted_root.json to verify the bundle with, offline."),
+    ] = None,
+    identity: Annotated[
+        str | None,
+        typer.Option("--identity", help="Who must have signed the bundle: the certificate's subject."),
+    ] = None,
+    issuer: Annotated[str | None, typer.Option("--issuer", help="The OIDC issuer of that identity.")] = None,
 ) -> None:
-    """Verify every file of a sealed snapshot and of its CSV export against its manifest."""
+    """Verify snapshots, analyses, history and reports against the ledger, and the ledger itself."""
     from scanner.command.summary import verified_lines
+    from scanner.ledger import Ledger
     from scanner.pipeline.stages import resolve_run
+    from scanner.signing import lines_of_bundle, public_key
+    from scanner.verification import verify_state
 
     with _exit_codes():
-        folder = state.resolve() if state else _load(config, None).settings.state
-        typer.echo("\n".join(verified_lines(folder, resolve_run(folder, run_id))))
+        folder = _load(config, state, stored=True).settings.state
+        if run_id is None:
+            resolve_run(folder, None)
+        signed_by = public_key(key) if key is not None else None
+        _say("\n".join(verified_lines(verify_state(folder, run_id=run_id, key=signed_by, head=head))))
+        if bundle is not None:
+            if trusted_root is None or identity is None or issuer is None:
+                raise UsageError("--bundle needs --trusted-root, --identity and --issuer.")
+            count = lines_of_bundle(Ledger(folder), bundle, trusted_root, identity=identity, issuer=issuer)
+            _say(f"{bundle}: signs the first {count} lines of the ledger, by {identity}")
 
 
 @app.command()
@@ -449,12 +522,36 @@ def prune(
     Reports are kept.
     """
     from scanner.command.summary import prune_lines
-    from scanner.pipeline.stages import locked
+    from scanner.pipeline.stages import ledger_of, locked
 
     with _exit_codes():
-        settings = _load(config, state).settings
+        settings = _load(config, state, stored=True).settings
         with locked(settings.state, 0):
-            typer.echo("\n".join(prune_lines(settings, delete=delete, force=force)))
+            told = prune_lines(
+                ledger_of(settings), settings.retention, at=_now(None), delete=delete, force=force
+            )
+        _say("\n".join(told))
+
+
+@app.command()
+def discard(
+    run_id: Annotated[str, typer.Argument(help="A run id such as 20261123T020000Z.")],
+    config: ConfigOption = Path("config.yaml"),
+    state: StateOption = None,
+) -> None:
+    """Remove one run with its analysis, history and reports, and analyze the runs again that were compared with it.
+
+    For a run with a wrong date, or one that cannot be read. The ledger keeps when it was discarded, and its hash.
+    """
+    from scanner.pipeline.inputs import read_rules
+    from scanner.pipeline.stages import discard_night, locked
+
+    with _exit_codes():
+        loaded = _load(config, state, stored=True)
+        with locked(loaded.settings.state, 0):
+            rules = read_rules(loaded) if config.is_file() else None
+            told = discard_night(loaded.settings, run_id, at=_now(None), rules=rules)
+        _say("\n".join(told))
 
 
 @rules_app.command("list")
@@ -466,7 +563,7 @@ def rules_list(
 
     with _exit_codes():
         for rule in load_rules(custom):
-            typer.echo(f"{rule.id:40} {rule.severity:9} {rule.title}")
+            _say(f"{rule.id:40} {rule.severity:9} {rule.title}")
 
 
 @rules_app.command("show")
@@ -481,7 +578,7 @@ def rules_show(
     with _exit_codes():
         rules = load_rules(custom)
         (chosen,) = _named(rules, [rule])
-        typer.echo("\n".join(rule_lines(chosen)))
+        _say("\n".join(rule_lines(chosen)))
 
 
 def _named(rules: list[Rule], ids: list[str]) -> list[Rule]:
@@ -510,7 +607,7 @@ def rules_test(
             rules = _named(rules, rule)
         problems = [f"{tested.id}: {problem}" for tested in rules for problem in check_rule(tested)]
         count = "1 rule" if len(rules) == 1 else f"{len(rules)} rules"
-        typer.echo("\n".join(problems) or f"{count} passed")
+        _say("\n".join(problems) or f"{count} passed")
         raise typer.Exit(1 if problems else 0)
 
 
@@ -526,3 +623,7 @@ def main() -> None:
     """Entry point of the command ``sprawlscan``."""
     sys.excepthook = _redacted_traceback
     app()
+
+
+if __name__ == "__main__":
+    main()

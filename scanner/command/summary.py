@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scanner.findings import SEVERITIES
+from scanner.ledger import Ledger
 from scanner.night import open_night
+from scanner.pipeline.retention import apply, finish_removals, left_over, part_paths, superfluous
 from scanner.pipeline.stages import report_folder, resolve_run
 from scanner.run_coverage import coverage_sentence
 from scanner.safe_text import plain
-from scanner.snapshot import SnapshotError, list_sealed, prune, read_manifest, remove, sha256_of, verify
+from scanner.snapshot import SnapshotError, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
 
     from scanner.analyze.rule import Rule
-    from scanner.config import Settings
+    from scanner.config import Retention
     from scanner.pipeline.stages import Outcome, Uncovered
     from scanner.records import Severity
+    from scanner.verification import Verified
 
 
 def _figures(counts: Mapping[Severity, int]) -> str:
@@ -73,28 +76,11 @@ def _place(one: Uncovered) -> str:
     return one.account_id if one.accounts == 1 else f"{one.accounts} accounts"
 
 
-def verified_lines(state: Path, run_id: str) -> list[str]:
-    """Compare a snapshot, and the CSV files made of it, with their manifests. Raises `SnapshotError`."""
-    folder = state / "snapshots" / run_id
-    manifest = verify(folder)
-    lines = [
-        f"{run_id}: {len(manifest.files)} files match the manifest; manifest sha256 {sha256_of(folder / 'manifest.json')}",
-        f"{run_id}: {manifest.coverage:.1%} of all listings are complete, {manifest.rows['gaps']} are not",
-    ]
-    reports = state / "reports" / run_id
-    export = reports / "export-manifest.json"
-    if export.is_file():
-        files = json.loads(export.read_bytes())["files"]
-        for file in files:
-            path = reports / Path(file["file"]).name
-            if not path.is_file() or sha256_of(path) != file["sha256"]:
-                raise SnapshotError(
-                    f"{path} differs from the export manifest. Recreate it with `sprawlscan report`."
-                )
-        lines.append(
-            f"{run_id}: {len(files)} CSV files match the export manifest, {sum(file['rows'] for file in files)} rows"
-        )
-    return lines
+def verified_lines(verified: Verified) -> list[str]:
+    """Return what was compared. Raises `SnapshotError` if something differs."""
+    if verified.problems:
+        raise SnapshotError("\n".join(verified.problems))
+    return verified.lines or ["there is nothing to verify"]
 
 
 def snapshot_lines(state: Path) -> list[str]:
@@ -116,6 +102,22 @@ def analysis_lines(state: Path, run_id: str) -> list[str]:
                 f"unobserved: {_figures(found('unobserved_findings'))}"
             ),
         ]
+
+
+def not_carried_lines(state: Path, run_id: str) -> list[str]:
+    """Return a warning if later nights were compared with an earlier one than this, so that they do not follow from it."""
+    nights = Ledger(state).in_force()
+    place = [night.run_id for night in nights].index(run_id)
+    earlier = {night.run_id for night in nights[:place]} | {None}
+    later = [
+        night.run_id for night in nights[place + 1 :] if night.analyzed and night.analyzed.base in earlier
+    ]
+    if not later:
+        return []
+    return [
+        f"{', '.join(later)}: compared with an earlier run than {run_id}. To carry it forward, analyze them again in this "
+        "order: " + "; ".join(f"sprawlscan analyze --run {name}" for name in later)
+    ]
 
 
 def diff_lines(state: Path, earlier: str, later: str) -> list[str]:
@@ -157,30 +159,18 @@ def diff_lines(state: Path, earlier: str, later: str) -> list[str]:
     ]
 
 
-def prune_lines(settings: Settings, *, delete: bool, force: bool) -> list[str]:
-    """Apply retention to snapshots, analyses and superseded histories. Return one line for each path."""
-    from scanner.analyze.history import superseded
-
-    snapshots = settings.state / "snapshots"
-    cited: set[str] = set()
-    sealed = list_sealed(snapshots)
-    if sealed and not force:
-        with open_night(settings.state, sealed[-1].name) as night:
-            query = "SELECT DISTINCT strftime(first_seen, '%Y%m%dT%H%M%SZ') FROM findings WHERE status <> 'resolved'"
-            cited = {row[0] for row in night.rows(query)}
-    keep = settings.retention
-    gone = prune(snapshots, daily=keep.daily, monthly=keep.monthly, yearly=keep.yearly, cited=cited)
-    # Without its snapshot an analysis can neither be read nor reported.
-    kept = {path.name for path in sealed} - {path.name for path in gone}
-    gone += [path for path in sorted((settings.state / "analysis").glob("*Z")) if path.name not in kept]
-    old = superseded(settings.state)
+def prune_lines(
+    ledger: Ledger, retention: Retention, *, at: datetime, delete: bool, force: bool
+) -> list[str]:
+    """Apply retention to snapshots, analyses and older histories. Return one line for each path."""
+    state = ledger.state
+    removals = [*left_over(ledger), *superfluous(ledger, retention, force=force)]
+    paths = [path for one in removals for part in one.parts for path in part_paths(state, one.run_id, part)]
     if delete:
-        for folder in gone:
-            remove(folder)
-        for path in old:
-            path.unlink()
+        finish_removals(ledger)
+        apply(ledger, superfluous(ledger, retention, force=force), at)
     verb = "deleted" if delete else "would delete (add --delete)"
-    return [f"{verb} {path.relative_to(settings.state)}" for path in [*gone, *old]] or ["nothing to delete"]
+    return [f"{verb} {path.relative_to(state)}" for path in dict.fromkeys(paths)] or ["nothing to delete"]
 
 
 def rule_lines(rule: Rule) -> list[str]:

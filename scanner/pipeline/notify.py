@@ -3,10 +3,14 @@
 The webhook is called after a run with news (new findings above a severity, lost coverage, expiring exceptions) and after
 a failed run, but not after a run without news. It receives counts and a link, but no names of identities or credentials.
 The URLs are secrets, so only the kind of an error is logged. A failed notification never fails the run.
+
+The message of a run with news is sent at least once: the next run sends what was not delivered, and what a killed run did
+not come to send. A receiver drops what it has by the message's ``id``, which is the same as long as the news is.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +18,7 @@ import msgspec
 
 from scanner.config import SecretMissingError
 from scanner.findings import COUNTS_AS_NEW, SEVERITIES
+from scanner.ledger import Told
 from scanner.run_coverage import coverage_sentence
 
 if TYPE_CHECKING:
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from scanner.config import NotifySettings, SecretRef
+    from scanner.ledger import Ledger
     from scanner.night import Night
 
 log = logging.getLogger(__name__)
@@ -29,7 +35,8 @@ WEBHOOK_SECONDS = 15
 PING_SECONDS = 10
 
 
-def _send(whom: str, address: SecretRef, suffix: str, message: dict[str, Any] | None, seconds: int) -> None:
+def _send(whom: str, address: SecretRef, suffix: str, message: dict[str, Any] | None, seconds: int) -> bool:
+    """Send, and return whether it was delivered."""
     import requests
 
     try:
@@ -46,12 +53,14 @@ def _send(whom: str, address: SecretRef, suffix: str, message: dict[str, Any] | 
         log.error(  # noqa: TRY400
             "not told", extra={"whom": whom, "error": type(exc).__name__, "status": status}
         )
+    else:
+        return True
+    return False
 
 
-def post(notify: NotifySettings, message: dict[str, Any]) -> None:
-    """POST a message as JSON to ``notify.webhook``, if configured."""
-    if notify.webhook is not None:
-        _send("webhook", notify.webhook, "", message, WEBHOOK_SECONDS)
+def post(notify: NotifySettings, message: dict[str, Any]) -> bool:
+    """POST a message as JSON to ``notify.webhook``, if configured. Returns whether nothing is left to deliver."""
+    return notify.webhook is None or _send("webhook", notify.webhook, "", message, WEBHOOK_SECONDS)
 
 
 def ping(notify: NotifySettings, step: Literal["start", "done", "fail"]) -> None:
@@ -60,15 +69,37 @@ def ping(notify: NotifySettings, step: Literal["start", "done", "fail"]) -> None
         _send("dead-man ping", notify.ping_url, "" if step == "done" else f"/{step}", None, PING_SECONDS)
 
 
-def tell_of_night(notify: NotifySettings, night: Night) -> None:
-    """Send the message of a run with news, if a webhook is configured."""
-    text = message(night, notify.webhook_threshold, notify.report_url) if notify.webhook else None
-    if text is not None:
-        post(notify, text)
+def tell_of_night(notify: NotifySettings, night: Night, ledger: Ledger, *, ended: bool) -> bool:
+    """Send the message of a run with news, if a webhook is configured, and record it. Returns whether it was delivered.
+
+    ``ended``: the run returns the exit code of this night next.
+    What was delivered once is not sent again, however often the night is analyzed, unless its news changed.
+    """
+    known = ledger.night(night.run_id)
+    assert known.analyzed is not None
+    news = message(night, notify.webhook_threshold, notify.report_url) if notify.webhook else None
+    told = known.told
+    if news is None or (told is not None and told.delivered and told.message == news["id"]):
+        delivered = True
+    else:
+        delivered = post(notify, news)
+    ledger.append(
+        Told(
+            run_id=night.run_id,
+            analysis=known.analyzed.digest,
+            message=news["id"] if news is not None else "",
+            delivered=delivered,
+            ended=ended,
+        )
+    )
+    return delivered
 
 
 def message(night: Night, threshold: str, report_url: str | None) -> dict[str, Any] | None:
-    """Return the message, or None if there is no news. ``text`` is what Slack, Teams and Mattermost show."""
+    """Return the message, or None if there is no news. ``text`` is what Slack, Teams and Mattermost show.
+
+    ``id`` identifies the news, not the delivery.
+    """
     worst = SEVERITIES[: [str(name) for name in SEVERITIES].index(threshold) + 1]
     counts = night.figures.by_severity("new_findings")
     new = {str(name): counts[name] for name in worst if counts[name]}
@@ -101,7 +132,7 @@ def message(night: Night, threshold: str, report_url: str | None) -> dict[str, A
         return None
     link = f" {report_url}" if report_url else ""
     text = f"sprawlscan {night.run_id}: {'; '.join(parts)}. {coverage_sentence(night.coverage)}{link}"
-    return {
+    content = {
         "text": text,
         "run_id": night.run_id,
         "new": new,
@@ -113,6 +144,13 @@ def message(night: Night, threshold: str, report_url: str | None) -> dict[str, A
         "exceptions_ending": expiring,
         "report_url": report_url,
     }
+    # Findings are in the id, and not in the message: other findings in the same number are other news.
+    marks = ", ".join(f"'{name}'" for name in worst)
+    query = (
+        f"SELECT id FROM findings WHERE {COUNTS_AS_NEW} AND severity IN ({marks}) ORDER BY id"
+    )
+    found = [row[0] for row in night.rows(query)]
+    return {"id": hashlib.sha256(msgspec.json.encode((content, found))).hexdigest()[:32], **content}
 
 
 class Watched:

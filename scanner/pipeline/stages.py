@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
-import threading
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +11,24 @@ import msgspec
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from scanner.collect.run import NothingCollectedError, Progress, collect_snapshot, free_space_message
+from scanner.collect.run import NothingCollectedError, collect_snapshot
 from scanner.config import ConfigError
 from scanner.findings import SEVERITIES
+from scanner.ledger import Ledger, Reported, hashes
 from scanner.night import open_night
+from scanner.pipeline.catch_up import analyze_missing, to_analyze, to_tell
 from scanner.pipeline.inputs import check_files, read_rules
 from scanner.pipeline.notify import Watched, tell_of_night
+from scanner.pipeline.retention import discard
+from scanner.pipeline.state_folder import secure_state, tidy
+from scanner.pipeline.stopping import told_to_stop
 from scanner.plugins import load_report, report_config
+from scanner.private_files import write_private
+from scanner.query_watch import QueryWatch
 from scanner.run_coverage import RunCoverage, seen_tonight
-from scanner.snapshot import SnapshotError, list_sealed, run_id_of, write_private
+from scanner.signing import signer
+from scanner.snapshot import SnapshotError, list_sealed, read_manifest, run_id_of
+from scanner.stop import Stop, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
 
     from scanner.analyze.rule import Rule
     from scanner.analyze.steps import AnalysisSummary, AnalyzeSettings
+    from scanner.collect.target_threads import Progress
     from scanner.config import Loaded, Section, Settings
     from scanner.night import Night
     from scanner.records import Severity
@@ -102,7 +110,7 @@ class NoSuchRunError(SnapshotError):
 @contextlib.contextmanager
 def locked(state: Path, wait_seconds: float) -> Iterator[None]:
     """Hold the lock of the state folder. Raises `LockedError` if another run holds it for longer than ``wait`` seconds."""
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    secure_state(state)
     try:
         with FileLock(state / "lock", timeout=wait_seconds, mode=0o600):
             yield
@@ -110,23 +118,6 @@ def locked(state: Path, wait_seconds: float) -> Iterator[None]:
         raise LockedError(
             f"another run holds the lock {state / 'lock'}. Wait for it (--wait-lock 10m) or stop it. Nothing was changed."
         ) from None
-
-
-@contextlib.contextmanager
-def told_to_stop(deadline_minutes: float) -> Iterator[threading.Event]:
-    """Provide an event set by SIGTERM, SIGINT or the deadline. Restores the signal handlers afterwards."""
-    stopping = threading.Event()
-    timer = threading.Timer(deadline_minutes * 60, stopping.set)
-    timer.daemon = True
-    timer.start()
-    signals = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in signals}
-    try:
-        yield stopping
-    finally:
-        timer.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def analyze_settings(settings: Settings) -> AnalyzeSettings:
@@ -145,27 +136,52 @@ def analyze_settings(settings: Settings) -> AnalyzeSettings:
         drop_rows=settings.sudden_drop.rows,
         retired=settings.retired,
         memory=settings.limits.memory,
+        rule_minutes=settings.limits.rule_minutes,
         threads=settings.limits.threads,
     )
 
 
-def analyze_run(settings: Settings, run_id: str, rules: Sequence[Rule] | None = None) -> AnalysisSummary:
+def ledger_of(settings: Settings) -> Ledger:
+    """Return the ledger of the state folder, which signs if the configuration names a key."""
+    return Ledger(settings.state, signer(settings.signing_key))
+
+
+def analyze_run(
+    settings: Settings,
+    run_id: str,
+    rules: Sequence[Rule] | None = None,
+    *,
+    ledger: Ledger | None = None,
+    stop: Stop | None = None,
+) -> AnalysisSummary:
     """Analyze a sealed snapshot with the given ``rules``, or load them."""
     from scanner.analyze.steps import analyze
 
-    return analyze(settings.state, run_id, settings=analyze_settings(settings), rules=rules)
-
-
-def previous_run(state: Path, run_id: str) -> str | None:
-    """Return the newest analyzed run before this one, or None."""
-    earlier = sorted(path.name.split(".")[0] for path in (state / "history").glob("*.parquet"))
-    return next((name for name in reversed(earlier) if name < run_id), None)
+    return analyze(
+        settings.state,
+        run_id,
+        settings=analyze_settings(settings),
+        rules=rules,
+        ledger=ledger or ledger_of(settings),
+        stop=stop,
+    )
 
 
 def write_reports(settings: Settings, run_id: str, formats: list[str]) -> list[Path]:
-    """Write the reports of an analyzed run. Returns the files. Raises `ConfigError` for missing options."""
-    with open_night(settings.state, run_id, previous=previous_run(settings.state, run_id)) as night:
-        return _write_reports(settings, night, formats)
+    """Write the reports of an analyzed run and record them. Returns the files.
+
+    Raises `ConfigError` for missing options.
+    """
+    with open_night(settings.state, run_id) as night:
+        written = _write_reports(settings, night, formats)
+    _record_reports(ledger_of(settings), run_id, written)
+    return written
+
+
+def _record_reports(ledger: Ledger, run_id: str, written: list[Path]) -> None:
+    inside = [path for path in written if path.is_relative_to(report_folder(ledger.state, run_id))]
+    if inside:
+        ledger.append(Reported(run_id=run_id, files=hashes(ledger.state, inside)))
 
 
 def _write_reports(settings: Settings, night: Night, formats: list[str]) -> list[Path]:
@@ -272,18 +288,23 @@ def judge(
     )
 
 
-def resolve_run(state: Path, run_id: str | None) -> str:
-    """Return the named run, or the newest sealed one. Raises `NoSuchRunError` if there is none."""
-    sealed = [path.name for path in list_sealed(state / "snapshots")]
-    if run_id is None:
-        if not sealed:
-            raise NoSuchRunError(
-                f"{state / 'snapshots'} contains no sealed snapshot; run `sprawlscan run` first."
-            )
-        return sealed[-1]
-    if run_id not in sealed:
-        raise NoSuchRunError(f"no sealed snapshot {run_id}; available: {', '.join(sealed) or 'none'}.")
-    return run_id
+def resolve_run(state: Path, run_id: str | None, *, analyzed: bool = False) -> str:
+    """Return the named run, or the newest one in force: sealed, or ``analyzed``. Raises `NoSuchRunError` if there is none."""
+    sealed = {path.name for path in list_sealed(state / "snapshots")}
+    if run_id is not None:
+        if run_id not in sealed:
+            there = ", ".join(sorted(sealed)) or "none"
+            raise NoSuchRunError(f"no sealed snapshot {run_id}; available: {there}.")
+        return run_id
+    nights = [night for night in Ledger(state).in_force() if night.run_id in sealed]
+    if not nights:
+        raise NoSuchRunError(
+            f"{state / 'snapshots'} contains no sealed snapshot; run `sprawlscan run` first."
+        )
+    chosen = [night.run_id for night in nights if night.analyzed is not None or not analyzed]
+    if not chosen:
+        raise NoSuchRunError(f"no night of {state} is analyzed; run `sprawlscan analyze` first.")
+    return chosen[-1]
 
 
 def run_night(
@@ -291,28 +312,45 @@ def run_night(
     *,
     as_of: datetime,
     progress: Progress,
+    from_clock: bool = False,
     only: list[str] | None = None,
     resume: bool = False,
     wait_lock: float = 0,
     stages: tuple[str, ...] = ("collect", "analyze", "report"),
+    exit_when_stopped: bool = False,
 ) -> Outcome:
     """Collect, analyze and report one night, or only the first of these stages. Returns the result.
 
-    Raises `LockedError`, `DocumentError`, `NothingCollectedError`, `SnapshotError`, and OSError for a full disk.
+    A whole night first completes earlier ones that were interrupted. ``from_clock``: ``as_of`` was read from the clock, and
+    not given. ``exit_when_stopped``: end the process if the run does not end in time when it is told to stop.
+
+    Raises `LockedError`, `DocumentError`, `NothingCollectedError`, `ImplausibleTimeError`, `ResumeError`, `SnapshotError`,
+    `StoppedError`, and OSError for a full disk.
     """
     settings = loaded.settings
-    with locked(settings.state, wait_lock), told_to_stop(settings.limits.deadline_minutes) as stopping:
-        watched = Watched(settings.notify, run_id_of(as_of)) if "report" in stages else None
+    last_resort = int(Exit.DEADLINE) if exit_when_stopped else None
+    with (
+        locked(settings.state, wait_lock),
+        told_to_stop(settings.limits.deadline_minutes, exit_code=last_resort) as stop,
+    ):
+        ledger = ledger_of(settings)
+        tidy(ledger)
+        whole = "report" in stages
+        watched = Watched(settings.notify, run_id_of(as_of)) if whole else None
         with watched or contextlib.nullcontext():
             rules = read_rules(loaded)
             if "analyze" in stages:
                 for problem in check_files(settings, rules, as_of):
                     log.warning("an exception accepts no finding", extra={"problem": problem})
+            night = _Night(settings, ledger, rules, stop)
+            earlier = night.tell_earlier() if whole else []
             manifest = collect_snapshot(
                 settings,
+                ledger=night.ledger,
                 digest=loaded.digest,
                 as_of=as_of,
-                stopping=stopping,
+                from_clock=from_clock,
+                stopping=stop.stopping,
                 progress=progress,
                 only=only,
                 selected=bool(only) or loaded.selected,
@@ -326,24 +364,110 @@ def run_night(
                     "partial": manifest.partial,
                 },
             )
-            previous = previous_run(settings.state, manifest.run_id)
-            if "analyze" in stages:
-                analyze_run(settings, manifest.run_id, rules)
-            folder = report_folder(settings.state, manifest.run_id)
-            opened = open_night(settings.state, manifest.run_id, previous=previous)
-            with opened if "analyze" in stages else contextlib.nullcontext() as night:
-                names: list[str] = []
-                if night is not None and "report" in stages:
-                    written = _write_reports(settings, night, settings.reports.formats)
-                    names = [str(path.relative_to(folder)) for path in written if path.is_relative_to(folder)]
-                    tell_of_night(settings.notify, night)
-                outcome = judge(settings, manifest, names, night=night, stopped=stopping.is_set())
+            if "analyze" not in stages:
+                return judge(settings, manifest, [], night=None, stopped=stop.stopping.is_set())
+            if whole:
+                night.analyze_earlier(manifest.run_id)
+                earlier += night.tell_earlier(but=[one.run_id for one in earlier])
+            night.analyze(manifest.run_id)
+            outcome = night.report(
+                manifest.run_id, stopped=stop.stopping.is_set(), earlier=earlier, tell=whole
+            )
             if watched:
-                write_private(
-                    folder / "run.json", msgspec.json.format(msgspec.json.encode(outcome), indent=1) + b"\n"
-                )
                 watched.ended(sound=outcome.exit_code in (Exit.OK, Exit.FINDINGS))
             return outcome
 
 
-__all__ = ["Exit", "LockedError", "NothingCollectedError", "Outcome", "free_space_message", "run_night"]
+def discard_night(settings: Settings, run_id: str, *, at: datetime, rules: list[Rule] | None) -> list[str]:
+    """Discard a night, and analyze those again that were compared with it; return one line for each thing done.
+
+    ``rules`` is None without a configuration, whose exceptions and parameters an analysis needs: then the next run does it.
+    Raises `SnapshotError` for a night that is not there. The caller holds the lock.
+    """
+    ledger = ledger_of(settings)
+    told = [f"discarded {path.relative_to(settings.state)}" for path in discard(ledger, run_id, at)]
+    if rules is None:
+        left = to_analyze(ledger)
+        return [*told, *(f"{name} was compared with it; the next run analyzes it again" for name in left)]
+    again = analyze_missing(ledger, lambda name: analyze_run(settings, name, rules, ledger=ledger))
+    return [*told, *(f"analyzed {name} again" for name in again)]
+
+
+class _Night:
+    """The stages of a night after its collection, for tonight's and for earlier ones that were interrupted."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, rules: list[Rule], stop: Stop) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self._rules = rules
+        self._stop = stop
+
+    def analyze(self, run_id: str) -> AnalysisSummary:
+        """Analyze a sealed night."""
+        return analyze_run(self.settings, run_id, self._rules, ledger=self.ledger, stop=self._stop)
+
+    def analyze_earlier(self, tonight: str) -> None:
+        """Analyze what earlier runs did not come to. After the collection, which a large analysis must not prevent."""
+        analyze_missing(self.ledger, self.analyze, but=tonight)
+
+    def tell_earlier(self, *, but: Sequence[str] = ()) -> list[Outcome]:
+        """Report and tell analyzed nights of earlier runs, ``but`` some. Returns the outcomes that no run has ended with."""
+        found = []
+        for run_id in (run_id for run_id in to_tell(self.ledger) if run_id not in but):
+            before = self.ledger.night(run_id)
+            if before.told is None or not before.told.ended:
+                log.warning("completing an earlier night", extra={"run": run_id})
+                found.append(self.report(run_id, ended=False))
+            else:
+                with open_night(self.settings.state, run_id) as night:
+                    tell_of_night(self.settings.notify, night, self.ledger, ended=True)
+            told = self.ledger.night(run_id).told
+            if told is not None and not told.delivered:
+                break  # The webhook takes nothing now; the others wait too.
+        return found
+
+    def report(
+        self,
+        run_id: str,
+        *,
+        stopped: bool = False,
+        earlier: Sequence[Outcome] = (),
+        tell: bool = True,
+        ended: bool = True,
+    ) -> Outcome:
+        """Write the reports of an analyzed night, judge it, and tell whoever must know. Returns the result.
+
+        ``stopped``: its collection was. ``ended``: the run ends with its exit code. A new finding of an ``earlier`` night that was interrupted counts tonight: nobody has
+        seen its exit code.
+        """
+        folder = report_folder(self.settings.state, run_id)
+        manifest = read_manifest(self.settings.state / "snapshots" / run_id)
+        with open_night(self.settings.state, run_id) as night, QueryWatch(night.tables, self._stop):
+            written = _write_reports(self.settings, night, self.settings.reports.formats) if tell else []
+            names = [str(path.relative_to(folder)) for path in written if path.is_relative_to(folder)]
+            outcome = judge(self.settings, manifest, names, night=night, stopped=stopped)
+            outcome = _with_earlier(outcome, earlier)
+            if tell:
+                written.append(folder / "run.json")
+                write_private(
+                    written[-1], msgspec.json.format(msgspec.json.encode(outcome), indent=1) + b"\n"
+                )
+                _record_reports(self.ledger, run_id, written)
+                tell_of_night(self.settings.notify, night, self.ledger, ended=ended)
+                for one in earlier:
+                    told = self.ledger.night(one.run_id).told
+                    if told is not None:
+                        self.ledger.append(msgspec.structs.replace(told, ended=True))
+            return outcome
+
+
+def _with_earlier(outcome: Outcome, earlier: Sequence[Outcome]) -> Outcome:
+    """Add that an earlier night, whose exit code nobody has seen, had findings."""
+    if not any(Exit.FINDINGS.name in one.conditions for one in earlier):
+        return outcome
+    conditions = {*outcome.conditions, Exit.FINDINGS.name}
+    every = [code for code in PRECEDENCE if code.name in conditions]
+    return msgspec.structs.replace(outcome, exit_code=int(every[0]), conditions=[code.name for code in every])
+
+
+__all__ = ["Exit", "LockedError", "NothingCollectedError", "Outcome", "StoppedError", "run_night"]

@@ -147,7 +147,7 @@ def _load(path: Path) -> dict[str, CachedUse]:
 
 
 def _save(path: Path, kept: dict[str, CachedUse]) -> None:
-    from scanner.snapshot import write_private
+    from scanner.private_files import write_private
 
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_private(path, json.dumps(json.loads(msgspec.json.encode(kept)), sort_keys=True).encode())
