@@ -317,6 +317,16 @@ def hashes(state: Path, files: list[Path]) -> dict[str, str]:
     return {str(path.relative_to(state)): sha256_of(path) for path in sorted(files)}
 
 
+def check_analysis(state: Path, night: NightState) -> None:
+    """Raise `SnapshotError` unless every file of a night's analysis is there and unchanged."""
+    for name, digest in night.analyzed.files.items() if night.analyzed is not None else ():
+        path = state / name
+        if name.startswith("analysis/") and not (path.is_file() and sha256_of(path) == digest):
+            raise SnapshotError(
+                f"{path} is missing or differs from the ledger (sha256). Run `sprawlscan analyze --run {night.run_id}`."
+            )
+
+
 def check_base(state: Path, night: NightState, base: NightState) -> None:
     """Raise `SnapshotError` unless the history of the night before is there and unchanged."""
     assert base.analyzed is not None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    import duckdb
     import msgspec
 
 _TABLE_OF: dict[type[msgspec.Struct], str] = {record: name for name, record in TABLES.items()}

@@ -142,6 +142,16 @@ def test_a_run_that_is_killed_after_it_told_of_an_earlier_one_has_not_returned_i
     assert night(place, 4).exit_code == Exit.OK
 
 
+@pytest.mark.parametrize("name", ["findings.parquet", "summary.json"])
+def test_a_damaged_night_that_is_still_to_be_told_does_not_prevent_a_new_one(
+    place: Checkout, listener: Listener, name: str
+) -> None:
+    cut_back(place, "analyzed")
+    (place.state / "analysis" / run_of(2) / name).write_bytes(b"PAR1")
+    assert night(place, 3).exit_code == Exit.OK
+    assert (place.state / "reports" / run_of(3) / "run.json").is_file()
+
+
 def test_other_news_of_one_night_have_another_id(place: Checkout, listener: Listener) -> None:
     """The night is analyzed again, and this time it finds less: nothing of it was told."""
     from scanner.analyze.steps import AnalyzeSettings, analyze

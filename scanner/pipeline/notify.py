@@ -146,9 +146,7 @@ def message(night: Night, threshold: str, report_url: str | None) -> dict[str, A
     }
     # Findings are in the id, and not in the message: other findings in the same number are other news.
     marks = ", ".join(f"'{name}'" for name in worst)
-    query = (
-        f"SELECT id FROM findings WHERE {COUNTS_AS_NEW} AND severity IN ({marks}) ORDER BY id"
-    )
+    query = f"SELECT id FROM findings WHERE {COUNTS_AS_NEW} AND severity IN ({marks}) ORDER BY id"
     found = [row[0] for row in night.rows(query)]
     return {"id": hashlib.sha256(msgspec.json.encode((content, found))).hexdigest()[:32], **content}
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from scanner.collect.run import NothingCollectedError, collect_snapshot
 from scanner.config import ConfigError
 from scanner.findings import SEVERITIES
-from scanner.ledger import Ledger, Reported, hashes
+from scanner.ledger import Ledger, Reported, check_analysis, hashes
 from scanner.night import open_night
 from scanner.pipeline.catch_up import analyze_missing, to_analyze, to_tell
 from scanner.pipeline.inputs import check_files, read_rules
@@ -411,16 +411,28 @@ class _Night:
         analyze_missing(self.ledger, self.analyze, but=tonight)
 
     def tell_earlier(self, *, but: Sequence[str] = ()) -> list[Outcome]:
-        """Report and tell analyzed nights of earlier runs, ``but`` some. Returns the outcomes that no run has ended with."""
+        """Report and tell analyzed nights of earlier runs, ``but`` some. Returns the outcomes that no run has ended with.
+
+        A night that is damaged is logged and left: it must not prevent a new one.
+        """
         found = []
         for run_id in (run_id for run_id in to_tell(self.ledger) if run_id not in but):
             before = self.ledger.night(run_id)
-            if before.told is None or not before.told.ended:
-                log.warning("completing an earlier night", extra={"run": run_id})
-                found.append(self.report(run_id, ended=False))
-            else:
-                with open_night(self.settings.state, run_id) as night:
-                    tell_of_night(self.settings.notify, night, self.ledger, ended=True)
+            try:
+                check_analysis(self.settings.state, before)
+                if before.told is None or not before.told.ended:
+                    log.warning("completing an earlier night", extra={"run": run_id})
+                    found.append(self.report(run_id, ended=False))
+                else:
+                    with open_night(self.settings.state, run_id) as night:
+                        tell_of_night(self.settings.notify, night, self.ledger, ended=True)
+            except SnapshotError as exc:
+                advice = f"sprawlscan discard {run_id}"
+                log.error(  # noqa: TRY400
+                    "an earlier night cannot be reported",
+                    extra={"run": run_id, "problem": str(exc), "remove_it": advice},
+                )
+                continue
             told = self.ledger.night(run_id).told
             if told is not None and not told.delivered:
                 break  # The webhook takes nothing now; the others wait too.
@@ -437,8 +449,8 @@ class _Night:
     ) -> Outcome:
         """Write the reports of an analyzed night, judge it, and tell whoever must know. Returns the result.
 
-        ``stopped``: its collection was. ``ended``: the run ends with its exit code. A new finding of an ``earlier`` night that was interrupted counts tonight: nobody has
-        seen its exit code.
+        ``stopped``: its collection was. ``ended``: the run ends with its exit code. A new finding of an ``earlier`` night that
+        was interrupted counts tonight: nobody has seen its exit code.
         """
         folder = report_folder(self.settings.state, run_id)
         manifest = read_manifest(self.settings.state / "snapshots" / run_id)
