@@ -35,7 +35,17 @@ def test_superseded_histories_go_and_what_they_knew_stays(tmp_path: Path) -> Non
     assert names(history) == before
     told = prune_lines(Ledger(tmp_path), settings.retention, at=on(9), delete=True, force=True)
     assert f"deleted history/{run_of(2)}.listings.parquet" in told
-    others = ("listings", "targets", "asked", "identities", "credentials", "grants")
+    others = (
+        "listings",
+        "targets",
+        "asked",
+        "nights",
+        "accounts",
+        "identities",
+        "credentials",
+        "grants",
+        "secrets",
+    )
     ends = (".parquet", *(f".{name}.parquet" for name in others))
     kept = {f"{run_of(night)}{end}" for night in (3, 4, 5) for end in ends}
     figures = {f"{run_of(night)}.metrics.json" for night in range(1, 6)}

@@ -367,8 +367,7 @@ def run_night(
             if "analyze" not in stages:
                 return judge(settings, manifest, [], night=None, stopped=stop.stopping.is_set())
             if whole:
-                night.analyze_earlier(manifest.run_id)
-                earlier += night.tell_earlier(but=[one.run_id for one in earlier])
+                earlier += night.tell_earlier(only=night.analyze_earlier(manifest.run_id))
             night.analyze(manifest.run_id)
             outcome = night.report(
                 manifest.run_id, stopped=stop.stopping.is_set(), earlier=earlier, tell=whole
@@ -406,17 +405,21 @@ class _Night:
         """Analyze a sealed night."""
         return analyze_run(self.settings, run_id, self._rules, ledger=self.ledger, stop=self._stop)
 
-    def analyze_earlier(self, tonight: str) -> None:
-        """Analyze what earlier runs did not come to. After the collection, which a large analysis must not prevent."""
-        analyze_missing(self.ledger, self.analyze, but=tonight)
+    def analyze_earlier(self, tonight: str) -> list[str]:
+        """Analyze what earlier runs did not come to, after the collection, which a large analysis must not prevent.
 
-    def tell_earlier(self, *, but: Sequence[str] = ()) -> list[Outcome]:
-        """Report and tell analyzed nights of earlier runs, ``but`` some. Returns the outcomes that no run has ended with.
+        Returns the analyzed nights.
+        """
+        return analyze_missing(self.ledger, self.analyze, but=tonight)
+
+    def tell_earlier(self, *, only: Sequence[str] | None = None) -> list[Outcome]:
+        """Report and tell analyzed nights of earlier runs, all or ``only`` some. Returns the outcomes that no run has
+        ended with.
 
         A night that is damaged is logged and left: it must not prevent a new one.
         """
         found = []
-        for run_id in (run_id for run_id in to_tell(self.ledger) if run_id not in but):
+        for run_id in (run_id for run_id in to_tell(self.ledger) if only is None or run_id in only):
             before = self.ledger.night(run_id)
             try:
                 check_analysis(self.settings.state, before)
