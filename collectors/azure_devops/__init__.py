@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collectors.azure_devops.config import Config
-from collectors.azure_devops.kinds import KINDS, PARTS
+from collectors.azure_devops.kinds import HIDES_NO_ACCESS, KINDS, PARTS
 from scanner.collect.collector import Target
 from scanner.records import record_id
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Record
 
-__all__ = ["KINDS", "PARTS", "Config", "collect", "permissions", "targets"]
+__all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "permissions", "targets"]
 
 NAME = "azure-devops"
 

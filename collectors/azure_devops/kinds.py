@@ -50,3 +50,8 @@ PARTS: dict[str, frozenset[str]] = {
     "links": frozenset(("ado-pipeline", "ado-release", "ado-service-connection", "ado-service-principal")),
     "grants": frozenset(("permissions",)),
 }
+
+HIDES_NO_ACCESS: dict[str, frozenset[str]] = {
+    "identities": frozenset(("ado-agent-pool", "ado-user", "last-use"))
+}
+"""When a connection was used, and people, whose permissions are a gap of their own."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collectors.entra.config import Config
-from collectors.entra.kinds import KINDS, PARTS
+from collectors.entra.kinds import HIDES_NO_ACCESS, KINDS, PARTS
 from scanner.collect.collector import Target
 from scanner.records import record_id
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Policy, Record
 
-__all__ = ["KINDS", "PARTS", "Config", "collect", "evaluate", "permissions", "targets"]
+__all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "evaluate", "permissions", "targets"]
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:  # noqa: ARG001  the protocol's

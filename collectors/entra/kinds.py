@@ -38,3 +38,10 @@ PARTS: dict[str, frozenset[str]] = {
     "identities": frozenset(("role-members", "sign-in-activity")),
     "links": frozenset(("agents", "owners", "role-members")),
 }
+
+HIDES_NO_ACCESS: dict[str, frozenset[str]] = {
+    "credentials": frozenset(("sign-in-activity",)),
+    "grants": frozenset(("role-end",)),
+    "identities": frozenset(("sign-in-activity",)),
+}
+"""When something was used or ends, and not what it may do."""
