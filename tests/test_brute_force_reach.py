@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scanner.analyze.steps import AnalyzeSettings, analyze
+from scanner.ledger import Ledger
 from scanner.night import open_night
 from scanner.records import POWERS, level_of
 from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal
@@ -80,7 +81,7 @@ def _seal(folder: Path, estate: RandomEstate) -> str:
             if record.provider == provider:
                 writer.write(record)
         writer.finish(0.0)
-    seal(snapshot, info)
+    seal(snapshot, info, record=Ledger(folder).sealing(info))
     return run_id
 
 
