@@ -16,8 +16,9 @@ demo: $(READY) ## scan a simulated company on two nights
 test: $(READY) .cache/browser ## every test; needs no network beyond the package registries
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q --durations=10
 
-recompute: $(READY) ## many random estates, recomputed from docs/analysis.md: SEEDS=200 FROM=1
-	ESTATES=$(or $(SEEDS),200) ESTATES_FROM=$(or $(FROM),1) $(BIN)/python -m pytest -n 2 -q tests/test_brute_force_reach.py
+recompute: $(READY) ## many random estates and sequences of nights, recomputed from the documentation: SEEDS=100 FROM=1
+	ESTATES=$(or $(SEEDS),100) ESTATES_FROM=$(or $(FROM),1) NIGHTS_SEEDS=$(or $(SEEDS),100) NIGHTS_FROM=$(or $(FROM),1) \
+	  $(BIN)/python -m pytest -n 2 -q tests/test_brute_force_reach.py tests/test_reference_statuses.py
 
 lint: $(READY) ## formatting, lint, types, documentation
 	$(BIN)/ruff check .
