@@ -112,7 +112,7 @@ def test_a_wrong_rule_file_is_reported_where_and_what(
         (("{id: unknown}", "{id: other}"), "no example shows what is unknown"),
         ((", {id: young, created_at: -89d}, {id: unknown}", ""), "no example gives a row of credentials that is not found"),
         (("needs: [credentials]", "needs: [identities]"), "needs does not name `credentials`"),
-        (("why: It is old. It should go.", "why: It is old."), "why has 1 sentences"),
+        (("why: It is old. It should go.", "why: It is old."), "why has 1 sentence;"),
         (("title: Credential", "title: " + "Credential " * 8), "title has 1"),
         (("created_at: -91d", "created_at: last year"), "'last year' is not a time"),
         (("{id: old,", "{id: old, lifetime: forever,"), "credentials[0]: Invalid enum value 'forever'"),
