@@ -44,7 +44,7 @@ Part: TypeAlias = Literal["snapshot", "analysis", "history", "figures", "reports
 """``history`` is what the next night is compared with, ``figures`` the metrics that the trend shows."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="what", omit_defaults=True):
+class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="what", omit_defaults=True):
     """One line."""
 
     run_id: str
@@ -54,7 +54,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="what", omit_de
     """Ed25519 signature of the line without this field, in base64; empty if nothing signs."""
 
 
-class Sealed(Entry, tag="sealed", frozen=True, kw_only=True):
+class Sealed(LedgerEntry, tag="sealed", frozen=True, kw_only=True):
     """A snapshot is about to be sealed."""
 
     as_of: datetime
@@ -62,11 +62,11 @@ class Sealed(Entry, tag="sealed", frozen=True, kw_only=True):
     """sha256 of ``manifest.json``."""
 
 
-class AnalysisBegun(Entry, tag="analysis-begun", frozen=True, kw_only=True):
+class AnalysisBegun(LedgerEntry, tag="analysis-begun", frozen=True, kw_only=True):
     """The files of an analysis are about to be put in place."""
 
 
-class Analyzed(Entry, tag="analyzed", frozen=True, kw_only=True):
+class Analyzed(LedgerEntry, tag="analyzed", frozen=True, kw_only=True):
     """An analysis is complete."""
 
     base: str | None
@@ -80,14 +80,14 @@ class Analyzed(Entry, tag="analyzed", frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode((self.base, sorted(self.files.items())))).hexdigest()
 
 
-class Reported(Entry, tag="reported", frozen=True, kw_only=True):
+class Reported(LedgerEntry, tag="reported", frozen=True, kw_only=True):
     """Reports are complete."""
 
     files: dict[str, str]
     """sha256 of each, by path relative to the state folder."""
 
 
-class Told(Entry, tag="told", frozen=True, kw_only=True):
+class Told(LedgerEntry, tag="told", frozen=True, kw_only=True):
     """Whoever must know of an analysis was told."""
 
     analysis: str
@@ -100,7 +100,7 @@ class Told(Entry, tag="told", frozen=True, kw_only=True):
     """False if the run that tells of it is not the night's own and has not ended yet: nobody has seen its exit code."""
 
 
-class Removed(Entry, tag="removed", frozen=True, kw_only=True):
+class Removed(LedgerEntry, tag="removed", frozen=True, kw_only=True):
     """Parts of a night are about to be removed: a tombstone."""
 
     parts: list[Part]
@@ -109,7 +109,7 @@ class Removed(Entry, tag="removed", frozen=True, kw_only=True):
     """When."""
 
 
-class SetAside(Entry, tag="set-aside", frozen=True, kw_only=True):
+class SetAside(LedgerEntry, tag="set-aside", frozen=True, kw_only=True):
     """The night's date is implausible."""
 
     why: str
