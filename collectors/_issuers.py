@@ -355,7 +355,7 @@ def _plain(value: str, *, shared: bool) -> Grade:
     literal = _literal(value)
     if literal == value:
         return Grade(exposure="exact", problem=None)
-    if not re.search(r"[^:/]+[:/][^:/]+[:/]", literal):
+    if not re.search(r"[^:/][:/][^:/]+[:/]", literal):
         return (
             Grade(exposure="anyone", problem="OIDC-2")
             if shared

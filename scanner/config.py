@@ -7,11 +7,13 @@ names file, line and column. Secrets are only referenced, as ``${env:NAME}`` or 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 from pydantic import (
@@ -29,12 +31,17 @@ from pydantic_core import CoreSchema, core_schema
 from scanner.document import Document, DocumentError, Where, nearest
 from scanner.plugins import collector_names, load_collector, report_config, report_names
 from scanner.records import Severity  # noqa: TC001  pydantic reads the annotations at run time
+from scanner.secrets.configured import remember
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from pydantic.json_schema import JsonSchemaValue
 
 
 SectionT = TypeVar("SectionT", bound="Section")
+
+log = logging.getLogger(__name__)
 
 _REFERENCE = re.compile(r"\A\$\{(env|file):([^}]+)\}\Z")
 
@@ -43,6 +50,49 @@ class Section(BaseModel):
     """A section of config.yaml: unknown keys are rejected, values are immutable, each field has a description."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def named_once(where: str, names: Iterable[str], same: Callable[[str], str]) -> tuple[str, ...]:
+    """Return names without those that name the same thing again, which are logged as a warning.
+
+    ``same`` returns what is equal for names of one thing. For use in a ``field_validator``.
+    """
+    first: dict[str, str] = {}
+    again = []
+    for name in names:
+        if same(name) in first:
+            again.append(name)
+        else:
+            first[same(name)] = name
+    if again:
+        log.warning("named more than once, and read once", extra={"key": where, "names": sorted(set(again))})
+    return tuple(first.values())
+
+
+class InWords:
+    """Text that a pattern must match whole; what is invalid is answered in words. For use in ``Annotated[str, ...]``."""
+
+    def __init__(self, pattern: str, words: str) -> None:
+        self._pattern, self._words = pattern, words
+
+    def _matched(self, value: Any) -> Any:
+        if type(value) is int or (isinstance(value, str) and not re.fullmatch(self._pattern, value)):
+            raise ValueError(f"must be {self._words}")
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._matched, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": f"^(?:{self._pattern})$"}
+
+
+FAIL_ON = r"(new:|open:)?(critical|high|medium|low|info)"
+FAIL_ON_WORDS = "critical, high, medium, low or info, alone or after new: or open:, such as new:high"
+FailOn: TypeAlias = Annotated[str, InWords(FAIL_ON, FAIL_ON_WORDS)]
+MemorySize: TypeAlias = Annotated[str, InWords(r"\d+(MB|GB)", "a number with MB or GB, such as 512MB or 4GB")]
 
 
 class SecretMissingError(ValueError):
@@ -70,6 +120,7 @@ class SecretRef:
                 raise SecretMissingError(f"{self.reference}: {exc.strerror}") from None
         if not value.strip():
             raise SecretMissingError(f"{self.reference} is not set or empty")
+        remember(value)
         return value.strip()
 
     def under(self, folder: Path) -> SecretRef:
@@ -149,6 +200,16 @@ class NotifySettings(Section):
     ping_url: SecretRef | None = None
     """Heartbeat URL of ``run``: ``/start`` and ``/fail`` are appended as in healthchecks.io."""
 
+    @field_validator("report_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "https://unset")
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an address that begins with https:// (or http://)")
+        if parts.username or parts.password:
+            raise ValueError("must not contain a user name or password: it is sent in every message")
+        return value
+
 
 class Limits(Section):
     """Time and resource limits."""
@@ -157,7 +218,7 @@ class Limits(Section):
     """Targets collected in parallel."""
     deadline_minutes: int = Field(default=300, ge=1)
     """After this time no new target is started, and the snapshot is sealed as partial."""
-    memory: str = Field(default="1GB", pattern=r"^\d+(MB|GB)$")
+    memory: MemorySize = "1GB"
     """Memory limit of the analysis; it spills to disk above this."""
     threads: int = Field(default=2, ge=1, le=64)
     """Threads for analysis."""
@@ -209,7 +270,7 @@ class Settings(Section):
     """What `sprawlscan prune` keeps."""
     signing_key: SecretRef | None = None
     """A private Ed25519 key in PEM, as a reference: signs each line of the ledger, see ``sprawlscan verify``."""
-    fail_on: str | None = Field(default=None, pattern=r"^(new:|open:)?(critical|high|medium|low|info)$")
+    fail_on: FailOn | None = None
     """Exit with code 3 if there are findings of this severity or higher: ``new:high`` or ``high``. Without ``new``,
     findings that could not be looked at again count too."""
     min_coverage: float = Field(default=0.8, ge=0, le=1)
@@ -344,6 +405,24 @@ def _mismatched(document: Document, reports: ReportSettings) -> list[str]:
     ]
 
 
+_TYPE_ERRORS = {
+    "string_type": "must be text; put it in quotes",
+    "list_type": "must be a list, such as [a, b]",
+    "tuple_type": "must be a list, such as [a, b]",
+    "dict_type": "must be a mapping of keys and values",
+    "model_type": "must be a mapping of keys and values",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "path_type": "must be a path in quotes",
+}
+"""What pydantic says of types, in the words of the file."""
+
+
 def _problems(document: Document, model: type[BaseModel], prefix: Where, found: ValidationError) -> list[str]:
     """Return one line for each invalid place, however many alternatives pydantic tried."""
     places: dict[Where, list[str]] = {}
@@ -354,7 +433,9 @@ def _problems(document: Document, model: type[BaseModel], prefix: Where, found: 
         elif error["type"] == "missing":
             what = "is missing; add it"
         else:
-            what = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+            what = _TYPE_ERRORS.get(error["type"]) or error["msg"].removeprefix("Value error, ").replace(
+                "Input should be", "must be"
+            )
         places.setdefault(where, []).append(what)
     return [document.problem(where, " or ".join(dict.fromkeys(what))) for where, what in places.items()]
 

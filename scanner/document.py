@@ -20,6 +20,8 @@ Where: TypeAlias = "tuple[str | int, ...]"
 T = TypeVar("T")
 
 
+MAX_VALUES = 100_000
+"""The maximum number of values, those that aliases repeat included: ten lines of aliases can stand for billions."""
 MAX_DEPTH = 60
 """The maximum nesting. An alias to its own parent would recurse without end."""
 
@@ -39,6 +41,7 @@ class Document:
         """Parse the text. Raises `DocumentError` for invalid YAML and for duplicate keys."""
         self.path = path
         self.text = text
+        self._values = 0
         self._marks: dict[Where, tuple[int, int]] = {(): (1, 1)}
         # CSafeLoader is six times faster but not part of every build of PyYAML.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
@@ -47,15 +50,18 @@ class Document:
             self._mark(node, ())
             self.value: Any = loader.construct_document(node) if node is not None else None
         except yaml.MarkedYAMLError as exc:
-            mark = exc.problem_mark
-            at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-            raise DocumentError([f"{path}{at}: not valid YAML: {exc.problem}"]) from None
+            raise DocumentError([f"{path}{_syntax_error(exc, text)}"]) from None
         except (yaml.YAMLError, ValueError) as exc:
             raise DocumentError([f"{path}: not valid YAML: {exc}"]) from None
         finally:
             loader.dispose()
 
     def _mark(self, node: yaml.Node | None, where: Where) -> None:
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise DocumentError(
+                [f"{self.at(where)}: more than {MAX_VALUES:,} values, counting what aliases repeat"]
+            )
         if len(where) > MAX_DEPTH:
             raise DocumentError([f"{self.at(where)}: nested too deeply"])
         if isinstance(node, yaml.MappingNode):
@@ -106,7 +112,21 @@ class Document:
             return msgspec.convert(value, type=kind)
         except msgspec.ValidationError as exc:
             what, _, inner = str(exc).partition(" - at `")
-            raise DocumentError([self.problem((*where, *_parts(inner)), what)]) from None
+            raise DocumentError([self.problem((*where, *_parts(inner)), _in_words(what))]) from None
+
+    def misfits(self, value: dict[Any, Any], kind: type[msgspec.Struct], where: Where) -> list[str]:
+        """Return a problem for each field of a struct that is missing, or has a value of another type."""
+        problems = []
+        for field in msgspec.structs.fields(kind):
+            if field.name not in value:
+                if field.required:
+                    problems.append(self.problem((*where, field.name), "is missing; add it"))
+                continue
+            try:
+                self.convert(value[field.name], field.type, (*where, field.name))
+            except DocumentError as exc:
+                problems += exc.problems
+        return problems
 
 
 def read_document(path: Path) -> Document:
@@ -124,6 +144,40 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     return f"did you mean `{near[0]}`?" if near else f"known: {', '.join(names)}"
+
+
+def _syntax_error(exc: yaml.MarkedYAMLError, text: str) -> str:
+    """Return where a text is not YAML, and why."""
+    mark = exc.problem_mark
+    if mark is None:
+        return f": not valid YAML: {exc.problem}"
+    line = (text.split("\n")[mark.line : mark.line + 1] or [""])[0]
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return f":{mark.line + 1}:1: not valid YAML: a tab begins the line; indent with spaces only"
+    return f":{mark.line + 1}:{mark.column + 1}: not valid YAML: {exc.problem}"
+
+
+_WORDS = {
+    "Invalid RFC3339 encoded date": "must be a date such as 2027-01-15",
+    "Invalid RFC3339 encoded datetime": "must be a time such as 2027-01-15T02:00:00Z",
+}
+_TYPES = {
+    "str": "text; put it in quotes",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a mapping of keys and values",
+    "date": "a date such as 2027-01-15",
+}
+
+
+def _in_words(what: str) -> str:
+    """Return an error of msgspec in words of the file: ``Expected `str`, got `int```."""
+    expected = re.match(r"Expected `([a-z]+)[^`]*`, got `", what)
+    if expected is not None and expected[1] in _TYPES:
+        return f"must be {_TYPES[expected[1]]}"
+    return _WORDS.get(what, what)
 
 
 def _parts(place: str) -> Where:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 BATCH_ROWS = 20_000
 """Rows kept in memory before they are written: 3 s and 150 MB per million rows."""
 
+UNWRITABLE = (TypeError, ValueError, OverflowError, AttributeError)
+"""What `batch_of` raises for a value that is not of its column's type. Arrow's errors are among them."""
+
 S = TypeVar("S", bound=msgspec.Struct)
 
 

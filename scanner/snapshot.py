@@ -25,15 +25,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from scanner.parquet import BATCH_ROWS, arrow_schema, batch_of, opened
+from scanner.parquet import BATCH_ROWS, UNWRITABLE, arrow_schema, batch_of, opened
 from scanner.private_files import flush_to_disk, write_private
-from scanner.records import TABLE_OF, TABLES, Record
+from scanner.records import TABLE_OF, TABLES, Gap, Record
+from scanner.secrets.masking import masked
+from scanner.secrets.redact import mask, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import pyarrow.parquet as pq
+
+    from scanner.secrets.detectors import Fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -140,12 +144,19 @@ def _file_name(collector: str, target: str) -> str:
 
 
 class TargetWriter:
-    """Writes the records of one target in batches. Drops records whose id was written before."""
+    """Writes the records of one target in batches, with secrets masked. Drops records whose id was written before.
 
-    def __init__(self, folder: Path, collector: str, target: str, account_id: str) -> None:
+    A record that cannot be written costs itself: it becomes a `Gap`.
+    """
+
+    def __init__(
+        self, folder: Path, collector: str, target: str, account_id: str, *, fingerprint: Fingerprint
+    ) -> None:
         self._folder = folder
+        self._fingerprint = fingerprint
+        target, account_id = mask(target, fingerprint), mask(account_id, fingerprint)
         self._name = _file_name(collector, target)
-        self._done = {"collector": collector, "target": target, "account_id": account_id}
+        self._collector, self._target, self._account_id = collector, target, account_id
         self._batches: dict[str, list[Record]] = {}
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._rows: dict[str, int] = {}
@@ -170,15 +181,51 @@ class TargetWriter:
         if not batch:
             return
         schema = arrow_schema(TABLES[table])
+        batch = masked(batch, self._fingerprint)
+        try:
+            columns = batch_of(schema, batch)
+        except UNWRITABLE:
+            batch = [record for record in batch if self._can_be_written(table, record)]
+            columns = batch_of(schema, batch)
+        if not batch:
+            return
         if table not in self._writers:
             self._writers[table] = opened(self._folder / table / f"{self._name}.parquet", schema)
-        self._writers[table].write_batch(batch_of(schema, batch))
+        self._writers[table].write_batch(columns)
         self._rows[table] = self._rows.get(table, 0) + len(batch)
+
+    def _can_be_written(self, table: str, record: Record) -> bool:
+        """Return whether a record fits its table; if not, leave a Gap in its place."""
+        try:
+            batch_of(arrow_schema(TABLES[table]), [record])
+        except UNWRITABLE as exc:
+            digest = hashlib.sha256(
+                f"{self._name}\x1f{table}\x1f{record.id}".encode(errors="replace")
+            ).hexdigest()
+            self.write(
+                Gap(
+                    id=f"{self._collector}:gap:{digest[:24]}",
+                    provider=self._collector,
+                    account_id=self._account_id,
+                    collector=self._collector,
+                    target=self._target,
+                    table=table,
+                    call="write",
+                    reason="bug",
+                    detail=redact(
+                        f"{str(record.id)[:200]} could not be written: {type(exc).__name__}: {exc}"
+                    )[:2000],
+                )
+            )
+            return False
+        return True
 
     def finish(self, seconds: float) -> TargetDone:
         """Close the files and write the marker that makes a resumed run skip this target."""
-        for table in list(self._batches):
+        # Gaps last: a record that cannot be written adds one.
+        for table in sorted(self._batches, key=lambda table: table == "gaps"):
             self._flush(table)
+        self._flush("gaps")
         files = []
         for table, writer in sorted(self._writers.items()):
             writer.close()
@@ -193,7 +240,9 @@ class TargetWriter:
                 )
             )
         done = TargetDone(
-            **self._done,
+            collector=self._collector,
+            target=self._target,
+            account_id=self._account_id,
             complete=self.gaps == 0,
             gaps=self.gaps,
             records=sum(self._rows.values()),

@@ -272,7 +272,7 @@
   const cell = (text) => {
     if (text === null) return "";
     let safe = text.replace(/[\r\n]+/g, " ");
-    if (/^\s*[=+\-@\t\r\uFF1D\uFF0B\uFF0D\uFF20]/.test(safe)) safe = `'${safe}`;
+    if (/^[\s\p{Z}\p{C}]*[=+\-@\t\r\uFF1D\uFF0B\uFF0D\uFF20]/u.test(safe)) safe = `'${safe}`;
     return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   };
   byId("export").addEventListener("click", () => {

@@ -11,6 +11,7 @@ from scanner.analyze.steps import AnalysisSummary, AnalyzeSettings, analyze
 from scanner.ledger import Ledger
 from scanner.night import open_night
 from scanner.records import Account, Coverage, Credential, Gap, Identity, Record
+from scanner.secrets.detectors import Fingerprint
 from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 FIRST = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 ACCOUNT = "aws:account:1"
+FINGERPRINT = Fingerprint(b"k" * 32)
 RULES = (
     "credential-unused",
     "credential-never-used",
@@ -123,7 +125,7 @@ def seal_night(state: Path, night: int, *targets: list[Record]) -> str:
     info = RunInfo(run_id=run_of(night), as_of=on(night), tool_version="test", config_digest="")
     begin(folder, info)
     for number, records in enumerate(targets, 1):
-        writer = TargetWriter(folder, "aws", str(number), ACCOUNT)
+        writer = TargetWriter(folder, "aws", str(number), ACCOUNT, fingerprint=FINGERPRINT)
         for record in records:
             writer.write(record)
         writer.finish(0.0)

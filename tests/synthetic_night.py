@@ -47,6 +47,7 @@ from scanner.records import (
     Trust,
     Weakness,
 )
+from scanner.secrets.detectors import Fingerprint
 from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal
 from scanner.tables import Tables
 
@@ -633,7 +634,7 @@ def write_night(
     begin(folder, info)
     rows: list[Record] = [] if empty else [*records(as_of), *answered(), *([] if complete else gaps())]
     for provider in sorted({row.provider for row in rows}):
-        writer = TargetWriter(folder, provider, provider, provider)
+        writer = TargetWriter(folder, provider, provider, provider, fingerprint=Fingerprint(b"k" * 32))
         for row in rows:
             if row.provider == provider:
                 writer.write(row)

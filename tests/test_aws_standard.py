@@ -26,5 +26,10 @@ OWES: dict[Trouble, str] = {
     "huge": "botocore reads an answer whole, however large it is",
 }
 TestContract = standard_collector_tests(
-    collectors.aws, aws_sandbox, turns=1, may_appear=MAY_APPEAR, owes=OWES
+    collectors.aws,
+    aws_sandbox,
+    turns=1,
+    may_appear=MAY_APPEAR,
+    owes=OWES,
+    steering=["iam:GenerateCredentialReport"],
 )

@@ -285,6 +285,19 @@ def test_regions_that_cannot_be_listed_are_reported_for_all_that_is_in_them(
     } <= missing
 
 
+def test_a_region_of_the_configuration_that_is_not_enabled_is_one_warning_and_no_gap(
+    sandbox: AwsSandbox, run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sign_in(monkeypatch, sandbox)
+    section = config(sandbox, regions=[REGION, "ap-south-2"])
+    (target,) = aws.targets(section, run)
+    records = list(aws.collect(target, section, run))
+    assert {row.region for row in records if isinstance(row, Coverage | Gap)} == {None, REGION}
+    assert [row.message for row in caplog.records if "ap-south-2" in str(vars(row))] == [
+        "collectors.aws.regions names regions that are not enabled; they are not read"
+    ]
+
+
 def test_an_issuer_in_a_region_that_is_not_read_is_not_gone() -> None:
     urls = [f"oidc.eks.{region}.amazonaws.com/id/A" for region in (REGION, "ap-south-1")]
     account = f"aws:account:{MANAGEMENT}"

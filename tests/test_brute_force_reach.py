@@ -20,6 +20,7 @@ from scanner.records import POWERS, level_of
 from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal
 from tests.brute_force_reach import OWN_POWERS, BruteForce
 from tests.random_estates import EstateDrawing
+from tests.sealed_night import FINGERPRINT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +77,7 @@ def _seal(folder: Path, estate: RandomEstate) -> str:
     snapshot = folder / "snapshots" / run_id
     begin(snapshot, info)
     for provider in ("aws", "github"):
-        writer = TargetWriter(snapshot, provider, provider, f"{provider}:account")
+        writer = TargetWriter(snapshot, provider, provider, f"{provider}:account", fingerprint=FINGERPRINT)
         for record in estate.records:
             if record.provider == provider:
                 writer.write(record)

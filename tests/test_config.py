@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from reports.prometheus import Config
+from scanner.collect.http_config import authorities
 from scanner.config import ConfigError, Loaded, SecretMissingError, SecretRef, Settings, json_schema, load
 from scanner.pipeline.inputs import read_rules
 from scanner.plugins import collector_names, load_collector
@@ -65,17 +66,17 @@ GITHUB = "collectors:\n  github:\n    organizations: [acme]\n"
         ("collectors:\n", f"1:1: collectors: name at least one of: {', '.join(collector_names())}"),
         ("collectors:\n  ams: {}\n", "2:3: collectors.ams: no such collector; did you mean `aws`?"),
         ("collectors:\n  aws: []\n", "2:3: collectors.aws: must not be an empty list"),
-        ("collectors:\n  aws: all\n", "2:3: collectors.aws: must be a valid dictionary or instance of Config"),
+        ("collectors:\n  aws: all\n", "2:3: collectors.aws: must be a mapping of keys and values"),
         # Types, missing keys and bounds.
-        ("collectors: {aws: {accounts: [100000000001]}}\n", "1:31: collectors.aws.accounts[0]: must be a valid string"),
-        ("collectors:\n  aws:\n    regions: eu\n", "3:5: collectors.aws.regions: must be a valid list"),
+        ("collectors: {aws: {accounts: [100000000001]}}\n", '1:31: collectors.aws.accounts[0]: must be an account ID of 12 digits in quotes, such as "123456789012"'),
+        ("collectors:\n  aws:\n    regions: eu\n", "3:5: collectors.aws.regions: must be a list, such as [a, b]"),
         (f"{GITHUB}    app:\n      app_id: 1\n", "4:5: collectors.github.app.private_key: is missing; add it"),
         (f"{GITHUB}", "2:3: collectors.github: give either token or app"),
         (f"{AWS}limits: {{workers: 0}}\n", "2:10: limits.workers: must be greater than or equal to 1"),
-        (f"{AWS}limits: {{deadline_minutes: soon}}\n", "2:10: limits.deadline_minutes: must be a valid integer, unable to parse string as an integer"),
-        (f"{AWS}limits: {{memory: lots}}\n", "2:10: limits.memory: String should match pattern '^\\d+(MB|GB)$'"),
+        (f"{AWS}limits: {{deadline_minutes: soon}}\n", "2:10: limits.deadline_minutes: must be a whole number"),
+        (f"{AWS}limits: {{memory: lots}}\n", "2:10: limits.memory: must be a number with MB or GB, such as 512MB or 4GB"),
         (f"{AWS}min_coverage: 90\n", "2:1: min_coverage: must be less than or equal to 1"),
-        (f"{AWS}fail_on: now:high\n", "2:1: fail_on: String should match pattern '^(new:|open:)?(critical|high|medium|low|info)$'"),
+        (f"{AWS}fail_on: now:high\n", "2:1: fail_on: must be critical, high, medium, low or info, alone or after new: or open:, such as new:high"),
         (f"{AWS}retention: {{daily: 0}}\n", "2:13: retention.daily: must be greater than or equal to 1"),
         (f"{AWS}notify: {{webhook_threshold: hihg}}\n", "2:10: notify.webhook_threshold: must be 'critical', 'high', 'medium', 'low' or 'info'"),
         (f"{AWS}rules: {{due_days: {{critcal: 1}}}}\n", "2:20: rules.due_days.critcal: must be 'critical', 'high', 'medium', 'low' or 'info'"),
@@ -91,7 +92,11 @@ GITHUB = "collectors:\n  github:\n    organizations: [acme]\n"
         (f"{AWS}rules: {{params: {{credential-unsed: {{days: 3}}}}}}\n", "2:18: rules.params.credential-unsed: no rule `credential-unsed`; did you mean `credential-unused`?"),
         (f"{AWS}rules: {{params: {{credential-unused: {{day: 3}}}}}}\n", "2:38: rules.params.credential-unused.day: no such parameter; did you mean `days`?"),
         (f"{AWS}rules: {{params: {{credential-unused: {{days: soon}}}}}}\n", "2:38: rules.params.credential-unused.days: must have the type of 45, not 'soon'"),
+        (f"{AWS}notify: {{report_url: 'https://u:hunter2@h/'}}\n", "2:10: notify.report_url: must not contain a user name or password: it is sent in every message"),
+        ("collectors:\n  aws: {endpoint_url: 'https://u:p@h/'}\n", "2:9: collectors.aws.endpoint_url: must not hold a user or password"),
+        (f"{AWS}state: 7\n", "2:1: state: must be a path in quotes"),
         # Not YAML, or not a mapping.
+        ("collectors:\n  aws:\n\tregions: [a]\n", "3:1: not valid YAML: a tab begins the line; indent with spaces only"),
         ("", "1:1: must be a mapping with the key `collectors`; see `sprawlscan example`"),
         ("- aws\n", "1:1: must be a mapping with the key `collectors`; see `sprawlscan example`"),
         ("collectors: {aws: \n", "2:1: not valid YAML: did not find expected node content"),
@@ -284,3 +289,31 @@ def test_every_option_has_a_description() -> None:
         for part in (schema, *schema.get("$defs", {}).values()):
             for name, option in part.get("properties", {}).items():
                 assert option.get("description") or "$ref" in option, f"{section.__module__}: {name}"
+
+
+def test_aliases_that_stand_for_billions_of_values_are_refused_at_once(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    (problem,) = problems(tmp_path, "\n".join(lines) + "\n")
+    assert "more than 100,000 values, counting what aliases repeat" in problem
+
+
+def test_no_message_shows_a_regular_expression() -> None:
+    """Types that a pattern describes say what is valid in words."""
+    schema = json.dumps(json_schema())
+    assert "(MB|GB)" in schema
+    models: list[Any] = [Settings, *(load_collector(name).Config for name in collector_names())]
+    for model in models:
+        for name, field in model.model_fields.items():
+            for constraint in field.metadata:
+                assert getattr(constraint, "pattern", None) is None, f"{model.__name__}.{name}"
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_variables_that_name_certificates_are_heeded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(other, raising=False)
+    assert authorities(None) is True
+    monkeypatch.setenv(name, "/etc/ours.pem")
+    assert authorities(None) == "/etc/ours.pem"
+    assert authorities(Path("mine.pem")) == "mine.pem"

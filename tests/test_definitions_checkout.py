@@ -11,7 +11,8 @@ import pytest
 
 from collectors.definitions import Config, collect, targets
 from collectors.definitions.checkout import remote_of
-from scanner.collect.collector import Run, TargetError
+from scanner.collect.collector import Run
+from scanner.collect.failures import SourceError
 from scanner.plugins import load_collector
 from scanner.records import Account, Coverage, Gap, Identity, Record, Weakness
 from scanner.secrets.detectors import Fingerprint
@@ -292,6 +293,16 @@ def test_two_files_of_one_folder_stay_apart(tmp_path: Path, run: Run) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_a_missing_folder_is_reported(tmp_path: Path, run: Run) -> None:
-    with pytest.raises(TargetError, match="not a readable folder or file"):
-        list(targets(Config(paths=[tmp_path / "none"]), run))
+def test_a_missing_folder_costs_itself(tmp_path: Path, run: Run) -> None:
+    put(tmp_path, "set/a.yml")
+    config = Config(paths=[tmp_path / "none", tmp_path / "set/a.yml"])
+    gone, there = targets(config, run)
+    with pytest.raises(SourceError, match="not a readable folder or file"):
+        list(collect(gone, config, run))
+    assert list(collect(there, config, run))
+
+
+def test_a_folder_named_twice_is_read_once(tmp_path: Path, run: Run) -> None:
+    put(tmp_path, "set/a.yml")
+    again = [tmp_path / "set", tmp_path / "set" / ".." / "set", tmp_path / "set/"]
+    assert len(list(targets(Config(paths=again), run))) == 1

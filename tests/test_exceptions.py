@@ -101,7 +101,7 @@ WRONG = [
     (changed(subject="'aws:*'", state_hash="st-0"), "malformed", "needs an exact subject"),
     (changed(approved="2026-12-01"), "malformed", "approved: is in the future"),
     (changed(expires="2026-11-19"), "malformed", "expires: is before the approval"),
-    (changed(expires=None), "malformed", "Object missing required field `expires`"),
+    (changed(expires=None), "malformed", "expires: is missing; add it"),
     (changed(expires="soon"), "malformed", "expires"),
     (changed(until="2027-01-01"), "malformed", "until: unknown key"),
 ]

@@ -22,6 +22,7 @@ from scanner.collect.memory import Memory
 from scanner.records import Account
 from tests.github_night import client, config
 from tests.nights import NIGHT, run
+from tests.sealed_night import FINGERPRINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,7 +170,7 @@ def test_an_unchanged_page_gives_its_records_again_and_not_an_empty_list(
         )
 
     def read() -> list[Record]:
-        memory = Memory(tmp_path, "github", "t", as_of=NIGHT, version="1")
+        memory = Memory(tmp_path, "github", "t", as_of=NIGHT, version="1", fingerprint=FINGERPRINT)
         options = config(sandbox, monkeypatch)
         reader = GitHubClient(options, run(tmp_path), auth=UserAuth(options), memory=memory)
         records = list(reader.records("/orgs/lanternpay/repos", account, {"per_page": 3}))
@@ -186,7 +187,7 @@ def test_an_unchanged_page_gives_its_records_again_and_not_an_empty_list(
 def test_a_memory_of_another_token_is_not_used(
     sandbox: GitHubSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    memory = Memory(tmp_path, "github", "t", as_of=NIGHT, version="1")
+    memory = Memory(tmp_path, "github", "t", as_of=NIGHT, version="1", fingerprint=FINGERPRINT)
     for token in (sandbox.token, sandbox.classic_token("admin:org", "repo", "admin:org_hook")):
         options = config(sandbox, monkeypatch, token=token)
         reader = GitHubClient(options, run(tmp_path), auth=UserAuth(options), memory=memory)

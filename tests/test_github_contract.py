@@ -19,6 +19,7 @@ from scanner.collect.memory import Memory
 from scanner.records import Account, Control, Coverage, Gap
 from tests.github_night import app_config, collected, config, gaps, of
 from tests.nights import NIGHT, run
+from tests.sealed_night import FINGERPRINT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,7 +204,7 @@ def test_rules_are_kept_when_their_bypass_is_not_shown(
                 run=run(tmp_path),
                 target=next(collectors.github.targets(options, run(tmp_path))),
                 config=options,
-                memory=Memory(tmp_path, "github", "t", as_of=NIGHT, version="1"),
+                memory=Memory(tmp_path, "github", "t", as_of=NIGHT, version="1", fingerprint=FINGERPRINT),
                 login="lanternpay",
                 number=7001001,
                 account_id="github:org:7001001",

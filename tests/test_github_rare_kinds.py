@@ -26,6 +26,7 @@ from scanner.collect.memory import Memory
 from scanner.records import Control, Credential, Identity
 from tests.github_night import collected, config, of
 from tests.nights import NIGHT, run
+from tests.sealed_night import FINGERPRINT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +90,7 @@ def test_what_members_may_change_by_themselves(
             run=run(tmp_path),
             target=next(collectors.github.targets(options, run(tmp_path))),
             config=options,
-            memory=Memory(tmp_path, "github", "t", as_of=NIGHT, version="1"),
+            memory=Memory(tmp_path, "github", "t", as_of=NIGHT, version="1", fingerprint=FINGERPRINT),
             login="acme",
             number=1,
             account_id="github:org:1",

@@ -31,6 +31,7 @@ from scanner.collect.paging import (
 from scanner.collect.rest import Dialect
 from scanner.records import Account
 from tests.kit_source import CUT, NOW, Source, client, failure
+from tests.sealed_night import FINGERPRINT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -555,7 +556,7 @@ def test_an_unchanged_page_comes_from_the_memory_for_the_same_credential_only(
         ("a" * 20, ['"one"', '"two"']),
         ("b" * 20, ["none"] * 2),
     ):
-        memory = Memory(tmp_path, "x", "t", as_of=NOW, version="1")
+        memory = Memory(tmp_path, "x", "t", as_of=NOW, version="1", fingerprint=FINGERPRINT)
         asking = client(source, tmp_path, auth=TokenAuth(partial(IssuedToken, value=token)), memory=memory)
         source.seen.clear()
         read = [record.id for record in asking.records("/t", account, paginator=LinkHeader())]

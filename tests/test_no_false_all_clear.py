@@ -21,12 +21,12 @@ from sandbox.gitlab import GitLabSandbox
 from sandbox.gitlab.instance import DEVELOPER, GUEST, MAINTAINER, REPORTER
 from scanner.analyze.rule_files import load_rules
 from scanner.analyze.steps import AnalyzeSettings, analyze
-from scanner.collect.run import collect_snapshot
+from scanner.collect.run import NothingCollectedError, collect_snapshot
 from scanner.command.progress import LogProgress
 from scanner.config import load
 from scanner.ledger import Ledger
 from scanner.night import open_night
-from scanner.snapshot import run_id_of
+from scanner.snapshot import is_sealed, run_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,12 @@ class Estate:
         """Analyze a later night in a copy of the state; returns what became of the findings of the first."""
         copy = folder / "state"
         shutil.copytree(self.state, copy)
-        self._night(copy, section, LATER)
+        try:
+            self._night(copy, section, LATER)
+        except NothingCollectedError:
+            # No night at all: every finding is as it was, and none was looked at.
+            assert not is_sealed(copy / "snapshots" / run_id_of(LATER))
+            return dict.fromkeys(self.before, "unobserved")
         after = _statuses(copy, LATER)
         return {finding: after.get(finding, "absent") for finding in self.before}
 

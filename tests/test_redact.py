@@ -51,6 +51,7 @@ def test_secrets_are_removed(text: str, secret: str) -> None:
         "digest sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "commit da39a3ee5e6b4b0d3255bfef95601890afd80709",
         "needs the permission organization_administration: read",
+        "config.yaml:2:35: collectors.github.token: ${env:ACME_TOKEN} is not set or empty",
         "role/service-role/AWSServiceRoleForAmazonElasticFileSystem",
         "collectors/github/organization.py line 40 in CollectorOfOrganizationsAndRepositories",
         "secret_arn: arn:aws:secretsmanager:eu-west-1:200000000002:secret:db",

@@ -58,6 +58,8 @@ def dangerous(finding: Finding) -> Finding:
         "-2+3",
         "@SUM(A1)",
         "  =1",
+        "\u00a0=1",
+        "\ufeff=1",
         "\t=1",
         "＝1",
         "NULL",
@@ -231,7 +233,7 @@ def test_no_spreadsheet_computes_a_cell(tmp_path: Path) -> None:
     rows = export(tmp_path / "state", tmp_path / "out")["findings.csv"]
     names = {row["subject_name"] for row in rows}
     assert names == {
-        "'=HYPERLINK(1)", "'+1+1", "'-2+3", "'@SUM(A1)", "'  =1", "'\t=1", "'＝1", "'NULL", 'say "hi", then', "a b",
+        "'=HYPERLINK(1)", "'+1+1", "'-2+3", "'@SUM(A1)", "'  =1", "'\u00a0=1", "'\ufeff=1", "'\t=1", "'＝1", "'NULL", 'say "hi", then', "a b",
     }  # fmt: skip
     manifest = json.loads((tmp_path / "out" / "export-manifest.json").read_text())
     guarded = next(entry["guarded_cells"] for entry in manifest["files"] if entry["file"] == "findings.csv")

@@ -77,6 +77,6 @@ def test_one_module_is_written_configured_and_documented(
 
     code, _, err = call("check-config", most="many")
     assert code == 2
-    assert "reports.chat.most: must be a valid integer" in err
+    assert "reports.chat.most: must be a whole number" in err
 
     assert "Lines at the most." in call("schema")[1]

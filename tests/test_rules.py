@@ -101,6 +101,10 @@ def test_a_wrong_rule_file_is_reported_where_and_what(
     [
         (("finds: [old]", "finds: [young]"), "example 1: finds ['old'], not ['young']"),
         (("created_at < $as_of", "created_at < now()::TIMESTAMP"), "query must not use `now`"),
+        (("created_at < $as_of", 'created_at < "now"()::TIMESTAMP'), "query must not use `now`"),
+        (("created_at < $as_of", "created_at < now /* x */ ()::TIMESTAMP"), "query must not use `now`"),
+        (("created_at < $as_of", "e'\\'' <> '' AND created_at < now()::TIMESTAMP AND '' = ''"), "query must not use `now`"),
+        (("created_at < $as_of", "$$'$$ <> '' AND created_at < now()::TIMESTAMP AND '' = ''"), "query must not use `now`"),
         (("FROM credentials", "FROM credentials, read_csv('/etc/passwd')"), "query must not use `read_csv`"),
         (("SELECT id AS subject", "SELECT 1; SELECT id AS subject"), "query must be exactly one SELECT"),
         (("SELECT id AS subject", "SELECT nothing AS subject"), "query is refused: Binder Error"),

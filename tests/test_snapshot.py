@@ -30,6 +30,7 @@ from scanner.snapshot import (
     verify,
 )
 from scanner.tables import Tables
+from tests.sealed_night import FINGERPRINT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +52,7 @@ def account(name: str, native: str = "1") -> Account:
 
 def sealed(folder: Any, records: Any, target: Any = "1") -> Any:
     begin(folder, INFO)
-    writer = TargetWriter(folder, "aws", target, "aws:account:1")
+    writer = TargetWriter(folder, "aws", target, "aws:account:1", fingerprint=FINGERPRINT)
     for record in records:
         writer.write(record)
     writer.finish(0.1)
@@ -109,7 +110,7 @@ def test_an_unsealed_snapshot_is_not_read(tmp_path: Path) -> None:
 
 def test_sealing_drops_what_an_unfinished_target_left(tmp_path: Path) -> None:
     begin(tmp_path / "a", INFO)
-    done = TargetWriter(tmp_path / "a", "aws", "1", "aws:account:1")
+    done = TargetWriter(tmp_path / "a", "aws", "1", "aws:account:1", fingerprint=FINGERPRINT)
     done.write(account("one"))
     done.finish(0)
     half = tmp_path / "a" / "accounts" / "aws-2.parquet"
@@ -138,7 +139,7 @@ def test_coverage_counts_gaps_against_it(tmp_path: Path) -> None:
 def test_targets_that_differ_only_in_odd_characters_do_not_share_a_file(tmp_path: Path) -> None:
     begin(tmp_path / "a", INFO)
     for target in ("x/y", "x y", "../../etc/passwd"):
-        writer = TargetWriter(tmp_path / "a", "aws", target, "a")
+        writer = TargetWriter(tmp_path / "a", "aws", target, "a", fingerprint=FINGERPRINT)
         writer.write(account(target))
         writer.finish(0)
     assert len(list((tmp_path / "a" / "accounts").iterdir())) == 3

@@ -15,7 +15,7 @@ from scanner.ledger import Ledger
 from scanner.records import Account, Coverage, Gap, Record
 from scanner.run_coverage import seen_tonight
 from scanner.snapshot import RunInfo, TargetWriter, begin, read_manifest, seal
-from tests.sealed_night import on, rows, run_of
+from tests.sealed_night import FINGERPRINT, on, rows, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,7 +88,9 @@ def night(
     )
     begin(folder, info)
     for name, records in targets.items():
-        writer = TargetWriter(folder, "p", names.get(name, name), f"p:account:{name}")
+        writer = TargetWriter(
+            folder, "p", names.get(name, name), f"p:account:{name}", fingerprint=FINGERPRINT
+        )
         for record in records:
             writer.write(record)
         writer.finish(0.0)

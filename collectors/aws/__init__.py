@@ -38,10 +38,32 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Policy, Record
 
-__all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "evaluate", "permissions", "targets"]
+__all__ = [
+    "HIDES_NO_ACCESS",
+    "KINDS",
+    "PARTS",
+    "Config",
+    "collect",
+    "evaluate",
+    "permissions",
+    "problems",
+    "targets",
+]
 
 NAME = "aws"
 ORGANIZATION = "organization"
+
+
+def problems(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield the profile if this machine has none of that name."""
+    from botocore.session import Session
+
+    known = Session().available_profiles
+    if config.profile and config.profile not in known:
+        yield (
+            "profile",
+            f"no profile `{config.profile}` in ~/.aws/config; known: {', '.join(sorted(known)) or 'none'}",
+        )
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:

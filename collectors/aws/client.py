@@ -9,6 +9,7 @@ Every client is created here, with the same retries, endpoint, certificate autho
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from collectors.aws.failures import DeadlineError, MalformedError, NotReadOnlyEr
 from collectors.aws.permissions import is_listed
 from scanner.collect.answers import read_json, valid_unicode
 from scanner.collect.failures import SourceError
+from scanner.collect.http_config import authorities
+from scanner.secrets.configured import remember
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,6 +97,8 @@ class Access:
 
         def assumed() -> dict[str, str]:
             answer = self.client("sts").assume_role(**arguments)["Credentials"]
+            remember(answer["SecretAccessKey"])
+            remember(answer["SessionToken"])
             return {
                 "access_key": answer["AccessKeyId"],
                 "secret_key": answer["SecretAccessKey"],
@@ -136,14 +141,21 @@ def new_session(config: Config) -> Any:
             _loaders.append(botocore.loaders.create_loader())
         session = ConfiguredSession(profile=config.profile)
         session.register_component("data_loader", _loaders[0])
-        if config.ca_bundle:
-            session.set_config_variable("ca_bundle", str(config.ca_bundle))
+        trusted = authorities(config.ca_bundle)
+        if isinstance(trusted, str) and (config.ca_bundle or not os.environ.get("AWS_CA_BUNDLE")):
+            session.set_config_variable("ca_bundle", trusted)
         return session
 
 
 def sign_in(config: Config, stopping: threading.Event) -> Access:
-    """Return access with the process's own credentials."""
-    return Access(config, stopping, new_session(config))
+    """Return access with the process's own credentials. Raises what botocore raises for credentials that are broken."""
+    session = new_session(config)
+    credentials = session.get_credentials()
+    if credentials is not None:
+        current = credentials.get_frozen_credentials()
+        for value in (current.secret_key, current.token):
+            remember(value or "")
+    return Access(config, stopping, session)
 
 
 def pages(client: Any, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:

@@ -6,11 +6,20 @@ from pathlib import Path  # noqa: TC003  pydantic reads the annotations at run t
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from scanner.config import SecretRef, Section
+from scanner.config import InWords, SecretRef, Section, named_once
 
-AccountNumber = Annotated[str, Field(pattern=r"^\d{12}$")]
+AccountNumber = Annotated[
+    str, InWords(r"\d{12}", 'an account ID of 12 digits in quotes, such as "123456789012"')
+]
+RoleName = Annotated[
+    str,
+    InWords(
+        r"[A-Za-z0-9+=,.@_/-]{1,512}",
+        "the name of a role, with its path: at most 512 letters, digits and +=,.@_/-",
+    ),
+]
 PolicyService = Literal["s3", "kms", "sqs", "sns", "lambda", "ecr", "secretsmanager"]
 
 
@@ -23,7 +32,7 @@ class Config(Section):
     """Read every active account of the organization (adds to ``accounts``)."""
     skip_accounts: list[AccountNumber] = Field(default=[])
     """Account IDs of the organization to exclude."""
-    role_name: str = Field(default="NhiInventoryReadOnly", pattern=r"^[A-Za-z0-9+=,.@_/-]+$", max_length=512)
+    role_name: RoleName = "NhiInventoryReadOnly"
     """The role to assume in every account except that of the credentials."""
     external_id: str | None = Field(default=None, min_length=2, max_length=1224)
     """The External ID for that role: ``${env:NAME}``, ``${file:/path}``, or literal text, because AWS does not treat it
@@ -75,6 +84,11 @@ class Config(Section):
     """Tag keys that name an owner; the first match wins. Not case-sensitive."""
     environments: dict[AccountNumber, str] = Field(default={})
     """Environments of whole accounts: ``"200000000002": production``. A resource's own tag takes precedence."""
+
+    @field_validator("accounts", "skip_accounts", "regions")
+    @classmethod
+    def _once(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        return list(named_once(f"collectors.aws.{info.field_name}", value, str.lower))
 
     @field_validator("endpoint_url")
     @classmethod

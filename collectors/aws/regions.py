@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from functools import cache
 from typing import TYPE_CHECKING
 
 from collectors.aws.failures import MalformedError
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from collectors.aws.scope import AwsScope
     from scanner.records import Record
+
+log = logging.getLogger(__name__)
 
 REGIONAL = (
     "accounts/eks-cluster",
@@ -54,14 +58,39 @@ REGIONAL = (
 
 
 def enabled_regions(scope: AwsScope) -> list[str]:
-    """Return the regions to read: those of the configuration, or all that are enabled."""
-    if scope.config.regions:
-        return scope.config.regions
-    answer = scope.client("ec2").describe_regions()
-    regions = sorted(region["RegionName"] for region in answer.get("Regions") or [])
-    if not regions:
+    """Return the regions to read: all that the account has enabled, or of these the ones that the configuration names.
+
+    Those of the configuration are believed where the account's cannot be listed.
+    """
+    from botocore.exceptions import ClientError
+
+    wanted = scope.config.regions
+    try:
+        answer = scope.client("ec2").describe_regions()
+    except ClientError:
+        if not wanted:
+            raise
+        return wanted
+    enabled = sorted(region["RegionName"] for region in answer.get("Regions") or [])
+    if not enabled:
         raise MalformedError("DescribeRegions: the response names no region")
-    return regions
+    if not wanted:
+        return enabled
+    left_out = tuple(name for name in wanted if name not in enabled)
+    if left_out:
+        _tell_of_regions(left_out)
+    if len(left_out) == len(wanted):
+        raise MalformedError(f"none of the regions in the configuration is enabled: {', '.join(wanted)}")
+    return [name for name in wanted if name in enabled]
+
+
+@cache
+def _tell_of_regions(names: tuple[str, ...]) -> None:
+    """Say once, and not for every account, that regions of the configuration are not enabled."""
+    log.warning(
+        "collectors.aws.regions names regions that are not enabled; they are not read",
+        extra={"regions": ", ".join(names)},
+    )
 
 
 def regional_listings(scope: AwsScope) -> list[Iterator[Record]]:

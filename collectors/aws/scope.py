@@ -10,6 +10,7 @@ from scanner.collect.failures import Failure
 from scanner.collect.listings import ListingRequest, with_coverage
 from scanner.records import Coverage, Link, Secret, record_id
 from scanner.secrets.detectors import inspect
+from scanner.stated import first_stated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -213,12 +214,12 @@ class AwsScope:
 
     def owner(self, tags: Mapping[str, str]) -> tuple[str | None, str | None]:
         """Return the owner in the tags, with its source: ``("payments", "tag:team")``."""
-        value, key = _first(tags, self.config.owner_tags)
+        value, key = first_stated(tags, self.config.owner_tags)
         return value, f"tag:{key}" if key else None
 
     def environment(self, tags: Mapping[str, str] | None = None) -> str | None:
         """Return the environment in the tags, or that of the whole account."""
-        value, _ = _first(tags or {}, self.config.environment_tags)
+        value, _ = first_stated(tags or {}, self.config.environment_tags)
         return value or self.config.environments.get(self.account)
 
     def env_secrets(
@@ -314,8 +315,3 @@ def tags_of(given: Any, key: str = "Key", value: str = "Value") -> dict[str, str
     if isinstance(given, dict):
         return {str(name): str(text) for name, text in sorted(given.items())}
     return {str(tag[key]): str(tag.get(value) or "") for tag in given or [] if key in tag}
-
-
-def _first(tags: Mapping[str, str], wanted: list[str]) -> tuple[str | None, str | None]:
-    lower = {key.lower(): (value, key) for key, value in tags.items() if value}
-    return next((lower[name.lower()] for name in wanted if name.lower() in lower), (None, None))

@@ -9,6 +9,7 @@ a template that nothing runs. A path may also be a single file: then it is read,
 from __future__ import annotations
 
 import fnmatch
+import logging
 import os
 import re
 from pathlib import Path, PurePosixPath
@@ -24,8 +25,8 @@ from collectors.definitions.records import definition_records
 from collectors.definitions.regular_file import read_regular
 from collectors.definitions.tokens import server_issuer
 from collectors.definitions.yaml_nodes import MAX_BYTES
-from scanner.collect.collector import Run, Target, TargetError
-from scanner.collect.failures import Failure
+from scanner.collect.collector import Run, Target
+from scanner.collect.failures import Failure, SourceError
 from scanner.collect.listings import ListingRequest, gap, with_coverage
 from scanner.config import Section
 from scanner.records import TABLE_OF, Account, Coverage, Record
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collectors.definitions.definition import Definition
+
+log = logging.getLogger(__name__)
 
 _SKIPPED = frozenset(
     (".git", ".hg", ".svn", "node_modules", ".venv", "venv", ".terraform", "__pycache__", ".tox")
@@ -66,13 +69,21 @@ class Remote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:  # noqa: ARG001  the shape of every collector
-    """Yield one target for each path. Raises `TargetError` for a path that does not exist."""
+    """Yield one target for each path, named once or twice. A path that does not exist is a target too: collecting it
+    reports that.
+    """
     names: dict[str, int] = {}
+    seen: set[Path] = set()
     for path in config.paths:
         named = path.expanduser().absolute()
         folder = named if named.is_dir() else _root_of(named)
-        if not named.exists() or not folder.is_dir():
-            raise TargetError(f"definitions: {path} is not a readable folder or file; check `paths`")
+        if named.resolve() in seen:
+            log.warning("a path is named more than once, and read once", extra={"path": str(path)})
+            continue
+        seen.add(named.resolve())
+        missing = not named.exists() or not folder.is_dir()
+        if missing:
+            folder = named
         remote = remote_of(folder)
         name = remote.repository if remote else folder.name or "root"
         names[name] = names.get(name, 0) + 1
@@ -82,6 +93,7 @@ def targets(config: Config, run: Run) -> Iterator[Target]:  # noqa: ARG001  the 
             name=unique,
             account_id=f"definitions:checkout:{unique}",
             params={"path": str(folder)}
+            | ({"missing": str(path)} if missing else {})
             | ({} if named == folder else {"file": named.relative_to(folder).as_posix()}),
         )
 
@@ -100,6 +112,9 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     itself.
     """
     folder = Path(target.params["path"])
+    if "missing" in target.params:
+        path = target.params["missing"]
+        raise SourceError("unreachable", f"{path} is not a readable folder or file; check `paths`")
     remote = remote_of(folder)
     yield Account(
         id=target.account_id,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Record
 
-__all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "permissions", "targets"]
+__all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "permissions", "problems", "targets"]
 _HERE = Path(__file__).resolve().parent
 
 
@@ -49,6 +49,22 @@ def targets(config: Config, run: Run) -> Iterator[Target]:
             yield from _installations(client, config)
     finally:
         client.close()
+
+
+def problems(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield the key of the App if it cannot sign: it is no private key in PEM."""
+    from jwt.algorithms import RSAAlgorithm
+    from jwt.exceptions import InvalidKeyError
+
+    if config.app is None:
+        return
+    try:
+        RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(config.app.private_key.read())
+    except (InvalidKeyError, ValueError, TypeError):
+        what = (
+            "is not an RSA private key in PEM; create one in the settings of the App, and use the whole file"
+        )
+        yield "app.private_key", what
 
 
 def _target(login: str, number: object, **params: str) -> Target:
@@ -116,6 +132,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         f"{config.base_url} {target.name}",
         as_of=run.as_of,
         version=f"{code_version(_HERE, _HERE.parent / 'definitions')} {run.fingerprint('sprawlscan')}",
+        fingerprint=run.fingerprint,
     )
     client = GitHubClient(config, run, auth=auth, memory=memory if config.token is not None else None)
     try:

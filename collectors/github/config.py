@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from scanner.collect.http_config import HttpConfig, origin_url
-from scanner.config import SecretRef, Section
+from scanner.config import SecretRef, Section, named_once
 
 
 class AppSection(Section):
@@ -92,6 +92,11 @@ class Config(HttpConfig):
         if host.startswith("api.") and host.endswith(".ghe.com"):
             return f"https://token.actions.{host.removeprefix('api.')}"
         return "https://token.actions.githubusercontent.com"
+
+    @field_validator("organizations")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return named_once("collectors.github.organizations", value, str.lower)
 
     @field_validator("base_url")
     @classmethod

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scanner.collect.auth import IssuedToken, TokenAuth
 from scanner.collect.failures import SourceError, reason_of
+from scanner.collect.http_config import authorities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +85,7 @@ class InstallationAuth(GitHubAuth):
         integration = github.GithubIntegration(
             auth=_app(config),
             base_url=config.base_url,
-            verify=str(config.ca_bundle) if config.ca_bundle else True,
+            verify=authorities(config.ca_bundle),
             timeout=int(config.timeout_seconds),
             user_agent="sprawlscan",
             retry=config.retries,

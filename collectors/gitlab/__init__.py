@@ -138,6 +138,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         f"{config.base_url} {target.name}",
         as_of=run.as_of,
         version=f"{code_version(_HERE, _HERE.parent / 'definitions')} {run.fingerprint('sprawlscan')}",
+        fingerprint=run.fingerprint,
     )
     client = GitLabClient(config, run)
     night = instance_night if "instance" in target.params else group_night

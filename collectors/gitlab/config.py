@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from scanner.collect.http_config import HttpConfig, origin_url
-from scanner.config import SecretRef, Section
+from scanner.config import SecretRef, Section, named_once
 
 
 class ProjectFilter(Section):
@@ -46,6 +46,12 @@ class Config(HttpConfig):
     records are carried forward and marked."""
     impersonation_tokens: bool = True
     """Whether users' impersonation tokens are read (one request per user). Needs an administrator's token."""
+
+    @field_validator("groups")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        paths = tuple(path.strip("/") for path in value)
+        return named_once("collectors.gitlab.groups", paths, str.lower)
 
     @field_validator("base_url")
     @classmethod

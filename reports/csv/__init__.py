@@ -43,8 +43,12 @@ SLICE_ROWS = 5_000
 SAMPLED = 100
 """One in this many keys is sampled to find ranges of about equal size."""
 
-FORMULA = r"^[\t\n\f\r \x00]*[=+\-@\t\r＝＋－＠]"
-"""Characters that make a spreadsheet evaluate a cell, also after white space and in full width."""
+FORMULA = (
+    r"^[\x00-\x20\x7f-\xa0\xad"
+    "\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff"
+    r"]*[=+\-@\t\r＝＋－＠]"
+)
+"""Characters that make a spreadsheet evaluate a cell, also after blanks, invisible characters (a byte order mark) and in full width."""
 
 
 class Config(Section):

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
     from sandbox.kit.authority import CertificateAuthority
-    from sandbox.kit.canaries import CanaryPlanter
+    from sandbox.kit.canaries import Planter
     from sandbox.kit.faults import SetFault, Trouble
 
 SEED = 20261122
@@ -321,7 +321,7 @@ class AwsSandbox(HttpSandbox):
         whole = wire.read(asked, answer)
         answer.body = wire.written(asked, {name: _half(value) for name, value in whole.items()}).body
 
-    def rewrite(self, call: ApiCall, answer: Reply, planter: CanaryPlanter) -> bytes:
+    def rewrite(self, call: ApiCall, answer: Reply, planter: Planter) -> bytes:
         """Return the body of an answer with every text in it passed through the planter."""
         asked: AwsCall | None = call.route.call
         if asked is None or asked.model.output_shape is None or asked.service == "s3":

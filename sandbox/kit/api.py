@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sandbox.kit.authority import CertificateAuthority
-    from sandbox.kit.canaries import CanaryPlanter
+    from sandbox.kit.canaries import Planter
 
 
 class ApiCall(msgspec.Struct, kw_only=True):
@@ -105,7 +105,7 @@ class HttpSandbox(ABC):
         self.faults = FaultSwitch()
         self.elsewhere = "https://elsewhere.example"
         """The origin of another host, target of foreign links and redirects."""
-        self.canaries: CanaryPlanter | None = None
+        self.canaries: Planter | None = None
         """Plants canaries in every answer, if set by a test."""
         self._uses: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -206,7 +206,7 @@ class HttpSandbox(ABC):
         """Damage a correct answer."""
         spoil(answer, fault)
 
-    def rewrite(self, call: ApiCall, answer: Reply, planter: CanaryPlanter) -> bytes:
+    def rewrite(self, call: ApiCall, answer: Reply, planter: Planter) -> bytes:
         """Return the body of an answer with every text in it passed through the planter."""
         try:
             return msgspec.json.encode(rewritten(msgspec.json.decode(answer.body), call.name, planter))

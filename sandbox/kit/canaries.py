@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from threading import Lock
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote
 
 import msgspec
@@ -26,6 +26,21 @@ _FORMED = re.compile(
 """Dates, URLs, numbers, documents: values that a client parses."""
 _CHOICE = re.compile(r"[a-z]+(?:[_ -][a-z]+)*|[A-Z]+(?:_[A-Z]+)*|.{0,3}")
 """Words that may be enumeration values (``public``, ``READ_ONLY``), and texts too short to be distinctive."""
+
+
+def is_choice(text: str) -> bool:
+    """Return whether a text may be a choice of the API's own, or is too short to be told from others."""
+    return _CHOICE.fullmatch(text) is not None
+
+
+class Planter(Protocol):
+    """Plants texts in the answers of a sandbox."""
+
+    def outgoing(self, route: str, place: str, text: str) -> str:
+        """Return a text of an answer, with what is planted in it."""
+
+    def incoming(self, text: str) -> str:
+        """Return what a client sent, without what was planted."""
 
 
 class CanaryPlanter:
@@ -55,9 +70,9 @@ class CanaryPlanter:
         return frozenset(
             field
             for field, texts in self.served.items()
-            if not all(_CHOICE.fullmatch(text) for text in texts)
+            if not all(is_choice(text) for text in texts)
             and formed == any(_FORMED.match(text) for text in texts)
-            and not any(_stands_in(text, shown) for text in texts if not _CHOICE.fullmatch(text))
+            and not any(_stands_in(text, shown) for text in texts if not is_choice(text))
         )
 
     def outgoing(self, route: str, place: str, text: str) -> str:
@@ -94,7 +109,7 @@ def _stands_in(text: str, shown: str) -> bool:
     return text in shown or re.split("[/:]", text)[-1] in shown
 
 
-def rewritten(body: Any, route: str, planter: CanaryPlanter, place: str = "") -> Any:
+def rewritten(body: Any, route: str, planter: Planter, place: str = "") -> Any:
     """Return a JSON document with every text passed through the planter."""
     match body:
         case str():

@@ -29,8 +29,10 @@ from sandbox.kit.authority import CertificateAuthority
 from sandbox.kit.canaries import CanaryPlanter
 from sandbox.kit.elsewhere import Elsewhere
 from sandbox.kit.issued import ISSUED
+from sandbox.kit.planted_secrets import CONFIGURED, SecretPlanter
 from sandbox.kit.server import LoopbackServer
 from sandbox.kit.trial import (
+    FINGERPRINT,
     IMPATIENCE,
     Trial,
     TrialNight,
@@ -45,14 +47,16 @@ from sandbox.kit.trial import (
 )
 from scanner.kinds import declared_by
 from scanner.parquet import arrow_schema, batch_of
+from scanner.secrets.configured import remember
+from scanner.secrets.masking import masked
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from sandbox.kit.faults import Trouble
     from sandbox.kit.provider import SandboxPackage
     from scanner.collect.collector import Collector
-    from scanner.records import Gap, Reason
+    from scanner.records import Gap, Reason, Record
 
 SEED = 8
 LOSSES: tuple[Trouble, ...] = ("too-many-bare", 500, "cut", "malformed", "html", "foreign-redirect")
@@ -195,13 +199,15 @@ def standard_collector_tests(
     turns: int | None = None,
     may_appear: Mapping[str, str] | None = None,
     owes: Mapping[Trouble, str] | None = None,
+    steering: Collection[str] = (),
 ) -> type:
     """Return the class of a collector's contract tests; assign it to a name that begins with ``Test``.
 
     ``turns`` bounds how many faults each route meets besides being denied, for collectors whose nights take long.
     ``may_appear`` names records (``weaknesses/unresolved-reference``, ``links``) that appear when something else is missing,
     each with the reason. ``owes``
-    names faults that the collector cannot bear yet, each with the reason.
+    names faults that the collector cannot bear yet, each with the reason. ``steering`` are routes whose words (``COMPLETE``)
+    a collector waits for.
     """
     appearing = frozenset(may_appear or {})
     debts = frozenset(owes or {})
@@ -258,6 +264,20 @@ def standard_collector_tests(
                     assert planter.planted
                     _none(planter.found(_text(night)))
                     _none(bugs(night))
+            finally:
+                trial.sandbox.canaries = None
+
+        def test_no_secret_planted_in_an_answer_is_written(self, case: ContractCase) -> None:
+            trial, planter = case.trial, SecretPlanter()
+            remember(CONFIGURED)
+            trial.sandbox.canaries = planter
+            try:
+                trial.night()
+                for kind, fields in planter.groups(steering).items():
+                    planter.plant(fields)
+                    shown = _text_of(masked(trial.night().records, FINGERPRINT))
+                    assert planter.planted or not fields
+                    _none(planter.found(shown).values(), kind)
             finally:
                 trial.sandbox.canaries = None
 
@@ -385,7 +405,11 @@ def _listed(gap: Gap) -> tuple[str, str | None, str]:
 
 
 def _text(night: TrialNight) -> str:
-    return msgspec.json.encode(night.records).decode()
+    return _text_of(night.records)
+
+
+def _text_of(records: Sequence[Record]) -> str:
+    return msgspec.json.encode(records).decode()
 
 
 def _none(problems: Iterable[object], what: object = "") -> None:

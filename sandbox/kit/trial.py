@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sandbox.kit.faults import Trouble
     from scanner.collect.collector import Collector
 
+FINGERPRINT = Fingerprint(b"k" * 32)
 HASTE: dict[str, Any] = {
     "largest_answer_mb": 1,
     "longest_wait_seconds": 0.5,
@@ -116,7 +117,7 @@ class Trial:
             config = self.config(**options)
             run = Run(
                 as_of=FIRST_NIGHT,
-                fingerprint=Fingerprint(b"k" * 32),
+                fingerprint=FINGERPRINT,
                 cache=cache or Path(folder),
                 stopping=threading.Event(),
             )

@@ -153,20 +153,18 @@ def read_exceptions(
 def _entry(
     document: Document, given: Any, where: tuple[str | int, ...], rules: set[str], as_of: datetime
 ) -> tuple[Entry, str | None]:
-    """Return an entry and its first problem. Unreadable fields of a malformed entry are empty."""
+    """Return an entry and its problems, all of them. Unreadable fields of a malformed entry are empty."""
     problems = document.unknown_keys(given, Entry.__struct_fields__, where)
-    if not problems:
+    if isinstance(given, dict):
         # Ids of risks and tickets are text, even if written as numbers.
         named = {
             name: str(value) if name in ("id", "ticket") and type(value) is int else value
             for name, value in given.items()
         }
-        try:
+        problems += document.misfits(named, Entry, where)
+        if not problems:
             entry = document.convert(named, Entry, where)
-        except DocumentError as exc:
-            problems = exc.problems
-        else:
-            return entry, _wrong(document, entry, where, rules, as_of)
+            return entry, "; ".join(_wrong(document, entry, where, rules, as_of)) or None
     salvaged = given if isinstance(given, dict) else {}
     tonight = as_of.astimezone(UTC).date()
 
@@ -184,29 +182,30 @@ def _entry(
             approved=tonight,
             expires=tonight,
         ),
-        problems[0],
+        "; ".join(problems),
     )
 
 
 def _wrong(
     document: Document, entry: Entry, where: tuple[str | int, ...], rules: set[str], as_of: datetime
-) -> str | None:
+) -> list[str]:
+    found: dict[str, str] = {}
+    if entry.rule not in rules:
+        found["rule"] = f"no rule `{entry.rule}`; {nearest(entry.rule, rules)}"
+    if entry.reason not in REASONS:
+        found["reason"] = f"unknown reason; {nearest(entry.reason, REASONS)}"
+    if not entry.subject.strip("*?"):
+        found["subject"] = "must not match everything; name a subject or a prefix"
+    if entry.state_hash is not None and is_glob(entry.subject):
+        found["state_hash"] = "needs an exact subject, not a glob"
+    if entry.approved > as_of.astimezone(UTC).date():
+        found["approved"] = "is in the future"
+    if entry.expires < entry.approved:
+        found["expires"] = "is before the approval"
     for name in ("subject", "owner", "approver", "explanation"):
         if not getattr(entry, name).strip():
-            return document.problem((*where, name), "must not be empty")
-    if entry.rule not in rules:
-        return document.problem((*where, "rule"), f"no rule `{entry.rule}`; {nearest(entry.rule, rules)}")
-    if entry.reason not in REASONS:
-        return document.problem((*where, "reason"), f"unknown reason; {nearest(entry.reason, REASONS)}")
-    if not entry.subject.strip("*?"):
-        return document.problem((*where, "subject"), "must not match everything; name a subject or a prefix")
-    if entry.state_hash is not None and is_glob(entry.subject):
-        return document.problem((*where, "state_hash"), "needs an exact subject, not a glob")
-    if entry.approved > as_of.astimezone(UTC).date():
-        return document.problem((*where, "approved"), "is in the future")
-    if entry.expires < entry.approved:
-        return document.problem((*where, "expires"), "is before the approval")
-    return None
+            found[name] = "must not be empty"
+    return [document.problem((*where, name), what) for name, what in found.items()]
 
 
 _MATCHES = r"""

@@ -29,7 +29,11 @@ _IMPURE = re.compile(
     r"|getenv|current_setting|duckdb_\w+|pragma_\w+|which_secret|txid_current|write_log)\s*\(",
     re.IGNORECASE,
 )
-_NOT_CODE = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_NOT_CODE = re.compile(
+    r""""(?P<name>(?:[^"]|"")*)"|\b[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z)|--[^\n]*|/\*.*?(?:\*/|\Z)""",
+    re.DOTALL,
+)
+"""Strings and comments, and names in quotes, which are code: ``"now"()`` calls a function."""
 
 _DEFAULTS = dict.fromkeys(COLUMNS[2:], "NULL::VARCHAR")
 
@@ -62,7 +66,7 @@ def parameters(tables: Tables, rule: Rule) -> set[str]:
         raise RuleQueryError(f"query does not parse: {_first_line(exc)}") from None
     if len(statements) != 1 or statements[0].type.name != "SELECT":
         raise RuleQueryError("query must be exactly one SELECT")
-    impure = _IMPURE.search(_NOT_CODE.sub(" ", rule.query))
+    impure = _IMPURE.search(_NOT_CODE.sub(lambda found: found["name"] or " ", rule.query))
     if impure is not None:
         word = impure.group(0).rstrip("( ")
         raise RuleQueryError(f"query must not use `{word}`: use $as_of, the tables and the parameters only")

@@ -20,6 +20,7 @@ import msgspec
 
 from scanner.document import DocumentError
 from scanner.glob import is_glob, like_pattern
+from scanner.stated import stated
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -66,6 +67,7 @@ def read_owners(path: Path) -> list[OwnerLine]:
         match, owner, environment = (
             cells[at[name]].strip() if name in at and at[name] < len(cells) else "" for name in _NAMES
         )
+        owner = stated(owner) or ""
         if match and owner:
             lines.append(
                 OwnerLine(

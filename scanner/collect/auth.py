@@ -10,6 +10,7 @@ import msgspec
 
 from scanner.collect.failures import SourceError
 from scanner.config import SecretMissingError
+from scanner.secrets.configured import remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,6 +59,7 @@ class TokenAuth:
                     self._token = self._issue()
                 except SecretMissingError as exc:
                     raise SourceError("denied", str(exc)) from None
+                remember(self._token.value)
                 good = self._token.seconds
                 self._until = float("inf") if good is None else time.monotonic() + max(good - 60, good / 2)
             return {self._header: self._prefix + self._token.value}

@@ -8,6 +8,9 @@ these names::
     targets(config, run) -> Iterator[Target]     independent units of work
     collect(target, config, run) -> Iterator[Record]
     PARTS                                    optional: parts of tables, by table; see `scanner.kinds`
+    problems(config) -> Iterable[tuple[str, str]]
+                                             optional: what of a section cannot work, found without a request: a key of
+                                             the section (``app.private_key``), and what is wrong with it
     after                                    optional: tables of tonight that it reads; see `scanner.collect.tonight`
     evaluate(policies, records, as_of) -> Iterator[Record]
                                              optional: what `Policy` rows come to; pure, without an SDK or the network

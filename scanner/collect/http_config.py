@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path  # noqa: TC003  pydantic reads the annotations at run time
 from urllib.parse import urlsplit
 
@@ -14,7 +15,8 @@ class HttpConfig(Section):
     """Base class for the ``Config`` of HTTP collectors, accepted by `scanner.collect.rest.RestClient`."""
 
     ca_bundle: Path | None = None
-    """PEM file of the certificate authorities to trust."""
+    """PEM file of the certificate authorities to trust. Default: the file in REQUESTS_CA_BUNDLE or SSL_CERT_FILE, or
+    the authorities that come with the program."""
     workers: int = Field(default=4, ge=1, le=32)
     """Parallel requests for each target."""
     seconds_between_requests: float = Field(default=0.0, ge=0)
@@ -33,6 +35,18 @@ class HttpConfig(Section):
     """The longest wait for one request. A rate limit that resets later is reported as a Gap immediately."""
     max_pages: int = Field(default=10_000, ge=1)
     """The maximum number of pages of a list. Longer lists are truncated."""
+
+
+def authorities(ca_bundle: Path | None) -> str | bool:
+    """Return the file of trusted certificate authorities; True for those that come with certifi.
+
+    Without ``ca_bundle``, the variables that requests, curl and OpenSSL read are heeded: REQUESTS_CA_BUNDLE,
+    CURL_CA_BUNDLE, SSL_CERT_FILE.
+    """
+    if ca_bundle:
+        return str(ca_bundle)
+    named = (os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"))
+    return next((path for path in named if path), True)
 
 
 def origin_url(value: str, example: str) -> str:

@@ -66,6 +66,10 @@ def _row_id(request: ListingRequest) -> str:
     return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()[:24]
 
 
+_READ = 20_000
+"""Characters of a message that are looked at."""
+
+
 def gap(request: ListingRequest, failure: Failure) -> Gap:
     """Return the `Gap` for a listing that failed."""
     return Gap(
@@ -79,7 +83,7 @@ def gap(request: ListingRequest, failure: Failure) -> Gap:
         call=request.call,
         region=request.region,
         reason=failure.reason,
-        detail=redact(failure.detail)[:2000],
+        detail=redact(failure.detail[:_READ])[:2000],
         needs=failure.needs or request.needs,
     )
 

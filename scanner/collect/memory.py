@@ -23,9 +23,13 @@ import msgspec
 from scanner.collect.failures import Failure
 from scanner.collect.listings import ListingRequest, gap
 from scanner.records import TABLE_OF, TABLES, Coverage, Gap, Record
+from scanner.secrets.masking import masked
+from scanner.secrets.redact import mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from scanner.secrets.detectors import Fingerprint
 
 _SCHEMA = """
 create table if not exists pages (key text primary key, etag text, next text, count integer, records blob, used text);
@@ -120,8 +124,9 @@ def code_version(*folders: Path) -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-def encode(records: Iterable[Record]) -> bytes:
-    """Return records as msgpack."""
+def encode(records: Iterable[Record], fingerprint: Fingerprint) -> bytes:
+    """Return records as msgpack, with secrets masked."""
+    records = masked(list(records), fingerprint)
     return msgspec.msgpack.encode([(TABLE_OF[type(record)], record) for record in records])
 
 
@@ -139,9 +144,20 @@ def decode(packed: bytes) -> list[Record]:
 class Memory:
     """The cache of one target, a SQLite file. Thread-safe. An unreadable file is replaced by an empty one."""
 
-    def __init__(self, folder: Path, collector: str, name: str, *, as_of: datetime, version: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        collector: str,
+        name: str,
+        *,
+        as_of: datetime,
+        version: str,
+        fingerprint: Fingerprint,
+    ) -> None:
         """``name`` is the target's name. Content of a different ``version`` is discarded."""
         folder.mkdir(parents=True, exist_ok=True)
+        self._fingerprint = fingerprint
+        name = mask(name, fingerprint)
         stem = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
         suffix = hashlib.sha256(name.encode()).hexdigest()[:8]
         self._path = folder / f"{collector}-{stem}-{suffix}.sqlite"
@@ -166,6 +182,10 @@ class Memory:
         base.execute("begin")
         return base
 
+    def _shown(self, key: str) -> str:
+        """Return a key as it is stored: providers tell what is in it."""
+        return mask(key, self._fingerprint)
+
     def close(self) -> None:
         """Delete what was not used for a month, and close the file."""
         with self._lock, contextlib.suppress(sqlite3.Error):
@@ -187,10 +207,10 @@ class Memory:
         """Return a cached page."""
         with self._lock:
             row = self._base.execute(
-                "select etag, next, count, records from pages where key = ?", (key,)
+                "select etag, next, count, records from pages where key = ?", (self._shown(key),)
             ).fetchone()
             if row is not None:
-                self._base.execute("update pages set used = ? where key = ?", (self._night, key))
+                self._base.execute("update pages set used = ? where key = ?", (self._night, self._shown(key)))
         return (
             None if row is None else KeptPage(etag=row[0], next=row[1], count=row[2], records=decode(row[3]))
         )
@@ -202,7 +222,7 @@ class Memory:
         with self._lock:
             self._base.execute(
                 "insert or replace into pages values (?, ?, ?, ?, ?, ?)",
-                (key, etag, following, count, encode(records), self._night),
+                (self._shown(key), etag, following, count, encode(records, self._fingerprint), self._night),
             )
 
     def reading(self, number: int) -> KeptReading | None:
@@ -228,35 +248,42 @@ class Memory:
             else:
                 self._base.execute(
                     "insert or replace into readings values (?, ?, ?, ?, ?)",
-                    (number, self._night, digest, facts, encode(records)),
+                    (number, self._night, digest, facts, encode(records, self._fingerprint)),
                 )
 
     def blob(self, oid: str) -> bytes | None:
         """Return the cached facts about a file's content, by its object id."""
         with self._lock:
-            row = self._base.execute("select facts from blobs where oid = ?", (oid,)).fetchone()
+            row = self._base.execute("select facts from blobs where oid = ?", (self._shown(oid),)).fetchone()
             if row is not None:
-                self._base.execute("update blobs set used = ? where oid = ?", (self._night, oid))
+                self._base.execute("update blobs set used = ? where oid = ?", (self._night, self._shown(oid)))
         return None if row is None else bytes(row[0])
 
     def keep_blob(self, oid: str, facts: bytes) -> None:
         """Store the facts about a file's content."""
         with self._lock:
-            self._base.execute("insert or replace into blobs values (?, ?, ?)", (oid, facts, self._night))
+            self._base.execute(
+                "insert or replace into blobs values (?, ?, ?)", (self._shown(oid), facts, self._night)
+            )
 
     def definition(self, key: str) -> list[Record] | None:
         """Return the cached records of a definition file."""
         with self._lock:
-            row = self._base.execute("select records from definitions where key = ?", (key,)).fetchone()
+            row = self._base.execute(
+                "select records from definitions where key = ?", (self._shown(key),)
+            ).fetchone()
             if row is not None:
-                self._base.execute("update definitions set used = ? where key = ?", (self._night, key))
+                self._base.execute(
+                    "update definitions set used = ? where key = ?", (self._night, self._shown(key))
+                )
         return None if row is None else decode(row[0])
 
     def keep_definition(self, key: str, records: list[Record]) -> None:
         """Store the records of a definition file."""
         with self._lock:
             self._base.execute(
-                "insert or replace into definitions values (?, ?, ?)", (key, encode(records), self._night)
+                "insert or replace into definitions values (?, ?, ?)",
+                (self._shown(key), encode(records, self._fingerprint), self._night),
             )
 
     def note(self, name: str) -> str | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scanner.collect.memory import KeptPage
 
 
-_NEXT = re.compile(r'<([^>]*)>\s*;[^,<]*\brel="?next\b"?', re.IGNORECASE)
+_NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*\brel="?next\b"?', re.IGNORECASE)
 _EMPTY_PAGES = 20
 """The maximum number of consecutive empty pages with a next page."""
 

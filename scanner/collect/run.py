@@ -36,8 +36,10 @@ from scanner.collect.target_threads import (
     classify,
     collect_targets,
     incomplete,
+    writer_of,
 )
 from scanner.collect.tonight import tonight_of
+from scanner.parquet import read_table
 from scanner.plugins import after_of, collector_names
 from scanner.private_files import read_private, secure_folder, write_private
 from scanner.records import Gap
@@ -47,7 +49,6 @@ from scanner.snapshot import (
     RunInfo,
     SnapshotError,
     TargetDone,
-    TargetWriter,
     begin,
     check_history,
     finished_targets,
@@ -233,7 +234,29 @@ def collect_snapshot(
     except ImplausibleTimeError:
         shutil.rmtree(folder)
         raise
+    refusals = [] if stopping.is_set() else _refusals(folder)
+    if refusals:
+        shutil.rmtree(folder)
+        raise NothingCollectedError(
+            "\n".join(["nothing could be read, so nothing is kept of this run:", *refusals])
+        )
     return seal(folder, info, not_started, partial=stopping.is_set(), record=ledger.sealing(info))
+
+
+_SHOWN_REFUSALS = 20
+
+
+def _refusals(folder: Path) -> list[str]:
+    """Return why each target could not be read, if none of them could: a night that saw nothing is no night."""
+    lines: list[str] = []
+    for done in finished_targets(folder):
+        files = {file.table: folder / file.path for file in done.files}
+        if "coverage" in files or "gaps" not in files:
+            return []
+        found = sorted(read_table(files["gaps"], Gap), key=lambda row: row.table != "*")
+        lines.append(f"  {done.collector} {done.target}: {found[0].reason}: {found[0].detail}")
+    more = len(lines) - _SHOWN_REFUSALS
+    return [*lines[:_SHOWN_REFUSALS], *([f"  and {more} more"] if more > 0 else [])]
 
 
 def _second_wave(sections: dict[str, list[Section]], run: Run, folder: Path, done: list[TargetDone]) -> _Wave:
@@ -263,7 +286,7 @@ def _collect(
     for plan, failure in collect_targets(left, folder, workers, progress, stopping):
         if failure is NOT_BEGUN:
             not_started.append(plan.name)
-        writer = TargetWriter(folder, plan.target.collector, plan.target.name, plan.target.account_id)
+        writer = writer_of(plan, folder)
         writer.write(gap(asked(plan.target), failure))
         writer.finish(0.0)
     return not_started

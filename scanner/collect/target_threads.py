@@ -16,6 +16,7 @@ from scanner.collect.failures import Failure, classify_error
 from scanner.collect.listings import ListingRequest, gap, with_coverage
 from scanner.kinds import declared_by
 from scanner.records import Coverage, Gap
+from scanner.secrets.redact import mask
 from scanner.snapshot import TargetDone, TargetWriter
 from scanner.stop import ABANDONED_SECONDS
 
@@ -84,7 +85,7 @@ class Planned:
     @property
     def name(self) -> str:
         """``collector/target``: its name in the manifest."""
-        return f"{self.target.collector}/{self.target.name}"
+        return f"{self.target.collector}/{mask(self.target.name, self.run.fingerprint)}"
 
 
 NOT_BEGUN = Failure(reason="deadline", detail="the run was stopped before this target started")
@@ -100,6 +101,14 @@ def asked(target: Target, call: str = COLLECTION) -> ListingRequest:
         target=target.name,
         table="*",
         call=call,
+    )
+
+
+def writer_of(plan: Planned, folder: Path) -> TargetWriter:
+    """Return the writer of a target's records."""
+    target = plan.target
+    return TargetWriter(
+        folder, target.collector, target.name, target.account_id, fingerprint=plan.run.fingerprint
     )
 
 
@@ -126,7 +135,7 @@ def collect_target(plan: Planned, folder: Path) -> TargetDone:
     """Collect one target into its own files. A failure becomes a `Gap`; only a full disk or an internal bug raises."""
     target, run = plan.target, plan.run
     started = time.monotonic()
-    writer = TargetWriter(folder, target.collector, target.name, target.account_id)
+    writer = writer_of(plan, folder)
     if plan.failure is not None:
         writer.write(gap(asked(target, "targets"), plan.failure))
         return writer.finish(time.monotonic() - started)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import socket
 import threading
 import time
@@ -28,6 +27,7 @@ from requests.auth import AuthBase
 from requests.utils import get_environ_proxies
 
 from scanner.collect.failures import SourceError
+from scanner.collect.http_config import authorities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -239,9 +239,7 @@ class Transport:
 
     def _authorities(self) -> str | bool:
         """Return the file of trusted certificate authorities, or True for those that come with certifi."""
-        configured = self._config.ca_bundle
-        named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        return str(configured) if configured else named or True
+        return authorities(self._config.ca_bundle)
 
     def send(
         self,

@@ -56,7 +56,11 @@ RunOption = Annotated[
 ]
 AsOfOption = Annotated[
     datetime | None,
-    typer.Option("--as-of", help="The time of the run in UTC. Default: now.", formats=["%Y-%m-%dT%H:%M:%S"]),
+    typer.Option(
+        "--as-of",
+        help="The time of the run in UTC. Default: now.",
+        formats=["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"],
+    ),
 ]
 WaitOption = Annotated[
     str, typer.Option("--wait-lock", help="How long to wait for another run to finish: 90s, 10m, 1h.")
@@ -271,6 +275,7 @@ def run(
     import msgspec
 
     from scanner.command.summary import outcome_lines
+    from scanner.config import FAIL_ON, FAIL_ON_WORDS
 
     with _exit_codes():
         loaded = _load(config, state, path, deadline)
@@ -278,10 +283,8 @@ def run(
         settings = loaded.settings.model_copy(
             update={key: value for key, value in given.items() if value is not None}
         )
-        if settings.fail_on and not re.fullmatch(
-            r"(new:|open:)?(critical|high|medium|low|info)", settings.fail_on
-        ):
-            raise UsageError(f"--fail-on {settings.fail_on}: write a severity, or new: and a severity.")
+        if settings.fail_on and not re.fullmatch(FAIL_ON, settings.fail_on):
+            raise UsageError(f"--fail-on {settings.fail_on}: must be {FAIL_ON_WORDS}")
         loaded = msgspec.structs.replace(loaded, settings=settings)
         outcome = _collected(loaded, only, path, as_of=as_of, resume=resume, wait_lock=wait_lock)
         _say("\n".join(outcome_lines(settings.state, outcome)))
@@ -379,10 +382,12 @@ def demo(
 def check_config(config: ConfigOption = Path("config.yaml")) -> None:
     """Validate the configuration and the files it names, and list what it would scan. Makes no network requests."""
     from scanner.pipeline.inputs import check_files, read_rules
+    from scanner.readiness import unready
 
     with _exit_codes():
         loaded = _load(config, None)
         problems = check_files(loaded.settings, read_rules(loaded), _now(None))
+        problems += unready(loaded, everything=True)
         if problems:
             raise UsageError("\n".join(problems))
         for name, sections in sorted(loaded.settings.collectors.items()):

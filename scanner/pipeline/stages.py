@@ -25,6 +25,7 @@ from scanner.pipeline.stopping import told_to_stop
 from scanner.plugins import load_report, report_config
 from scanner.private_files import write_private
 from scanner.query_watch import QueryWatch
+from scanner.readiness import unready
 from scanner.run_coverage import RunCoverage, seen_tonight
 from scanner.signing import signer
 from scanner.snapshot import SnapshotError, list_sealed, read_manifest, run_id_of
@@ -339,6 +340,9 @@ def run_night(
         watched = Watched(settings.notify, run_id_of(as_of)) if whole else None
         with watched or contextlib.nullcontext():
             rules = read_rules(loaded)
+            problems = unready(loaded, only or ())
+            if problems:
+                raise ConfigError(problems)
             if "analyze" in stages:
                 for problem in check_files(settings, rules, as_of):
                     log.warning("an exception accepts no finding", extra={"problem": problem})

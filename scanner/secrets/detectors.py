@@ -220,11 +220,12 @@ _HINTS = {
 }  # fmt: skip
 """Substrings of which one occurs in every token of a detector. They are searched first because that is cheap."""
 
-_HINTED = tuple(
+HINTED = tuple(
     (hint, detector, pattern)
     for detector, pattern in TOKENS
     for hint in (_HINTS[detector].split(" ") if detector in _HINTS else [""])
 )
+"""A substring, and the detector and pattern of the tokens that it stands in."""
 _SHORTEST = 18
 """Length of the shortest token (an AWS key id is searched separately)."""
 
@@ -335,7 +336,7 @@ _PLACEHOLDER = re.compile(
     | fix[-_]?me | (?<![a-z])your[-_. ]? | (?<![a-z])my[-_.](?:secret|password|token|api|key|access) | insert[-_ ] | redacted | \bmasked\b
     | \bhidden\b | not[-_ ]?a[-_ ]?(?:real|secret|password|token|key) | not[-_ ]?(?:used|needed|real|set|secret)\b | sample | (?<![a-z])lorem
     | fake[-_]?(?:key|secret|token|pass|value|pw|api) | your[-_]?(?:password|secret|token|api|key|access) | Eby8vdM02xNOcqFlqUwJPLlm | C2y6yDjf5/R\+ob0N8A7Cgv30
-    | eyJzdWIiOiIxMjM0NTY3ODkwIi | \A__\w+__\Z | \A@@?[\w.]+@@?\Z | \A\#\{[^{}]*\}\#?\Z | x{4,} | \*{3,} | \.{3,} | \A<[^<>]*>\Z | \A\[[^\[\]]*\]\Z | \A\{[\w .-]*\}\Z | _{4,} | -{8,}\Z | 0{10,} | \bnone\b | \bempty\b | 1234567890abcdef
+    | eyJzdWIiOiIxMjM0NTY3ODkwIi | \A__\w+__\Z | \A@@?[\w.]+@@?\Z | \A\#\{[^{}]*\}\#?\Z | x{4,} | \*{3,} | \.{3,} | \A<[^<>]*>\Z | \A\[[^\[\]]*\]\Z | \A\{[\w .-]*\}\Z | _{4,} | (?<!-)-{8,}\Z | 0{10,} | \bnone\b | \bempty\b | 1234567890abcdef
     | \bset[-_ ](?:me|in|by|via)\b | \bfrom[-_ ](?:vault|secret|env) | unused | \bmock | abcdefghijklmnop
     """
 )
@@ -366,7 +367,7 @@ def _is_sequence(text: str) -> bool:
     return steps * 4 >= (len(text) - 1) * 3 and not text.isdigit()
 
 
-def _is_prose(text: str) -> bool:
+def is_prose(text: str) -> bool:
     """Return whether a text is words joined by dashes in one letter case: a name, not a token."""
     return _PROSE.fullmatch(text) is not None
 
@@ -374,6 +375,16 @@ def _is_prose(text: str) -> bool:
 def is_reference(text: str) -> bool:
     """Return whether a text references a secret (``arn:...``, ``${{ }}``, ``vault:...``) or contains it encrypted."""
     return _REFERENCE.fullmatch(text) is not None
+
+
+def refers_to_a_value(text: str) -> bool:
+    """Return whether a text is, or contains, a reference to a value: ``$TOKEN``, ``${{ secrets.TOKEN }}``."""
+    return is_reference(text) or _EMBEDDED_REFERENCE.search(text) is not None
+
+
+def is_flag(text: str) -> bool:
+    """Return whether a text says something about a secret and is none: ``true``, ``required``, ``inherit``."""
+    return _FLAG.fullmatch(text) is not None
 
 
 def looks_random(text: str) -> bool:
@@ -419,12 +430,12 @@ def _by_format(name: str, text: str) -> tuple[str, str | None] | None:
     if access_key:
         kind = "aws-access-key-id" if access_key["kind"] == "AKIA" else "aws-temporary-key-id"
         return kind, key_id
-    for hint, detector, pattern in _HINTED if len(text) >= _SHORTEST else ():
+    for hint, detector, pattern in HINTED if len(text) >= _SHORTEST else ():
         if hint not in text:
             continue
         for match in pattern.finditer(text):
             secret = next((group for group in match.groups() if group), match.group())
-            if not is_placeholder(secret) and not is_reference(secret) and not _is_prose(secret):
+            if not is_placeholder(secret) and not is_reference(secret) and not is_prose(secret):
                 return detector, None
     alibaba = _ALIBABA_KEY.search(text)
     if alibaba and not is_placeholder(alibaba.group()):

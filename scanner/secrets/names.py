@@ -20,6 +20,11 @@ _WORDS = {
     "keyfile": "credential", "kubeconfig": "credential", "netrc": "credential", "npmrc": "credential", "dockerconfigjson": "credential",
     "connectionstring": "connection-string", "connstring": "connection-string", "connstr": "connection-string",
 }  # fmt: skip
+NAMING_PARTS = (
+    r"(?i:pass|pw[d_]?|secret|token|pat|jwt|bearer|key|cred|kubeconfig|netrc|npmrc|dockerconfig|conn|hook)"
+)
+"""A pattern: one of these stands in every name of which `secret_name` returns a kind."""
+
 _GLUED = (
     "password",
     "passwd",

@@ -314,7 +314,7 @@ def _condition(operator: str, keyed: tuple[str, Any]) -> Condition:
     )
 
 
-VARIABLE = re.compile(r"\$\{([^}]*)\}")
+VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 """A policy variable: ``${aws:username}``, ``${aws:PrincipalTag/team, 'none'}``."""
 
 

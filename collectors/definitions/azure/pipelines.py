@@ -306,7 +306,7 @@ class _Reader:
         return JobRunner(kind=kind, labels=texts(mapping(node).get("demands")), group=name)
 
     def _connection(self, scalar: Scalar, job: str | None, env: dict[str, str]) -> None:
-        for name in re.split(r"\s*[,\n]\s*", self._filled(scalar.text.strip(), env)):
+        for name in map(str.strip, re.split(r"[,\n]", self._filled(scalar.text.strip(), env))):
             if _NO_CONNECTION.fullmatch(name):
                 continue
             self.out.secrets.append(
@@ -372,7 +372,7 @@ class _Reader:
         if name == "azurekeyvault":
             vault = self._filled(text(inputs.get("keyvaultname")) or "?", env)
             wanted = text(inputs.get("secretsfilter")) or "*"
-            for secret in re.split(r"\s*,\s*", self._filled(wanted, env)):
+            for secret in map(str.strip, self._filled(wanted, env).split(",")):
                 out.secrets.append(
                     Reference(name=secret, line=step.line, column=step.column, scope="step", job=job, store=f"key-vault:{vault}", via="name" if secret != "*" else "index")  # noqa: S105
                 )  # fmt: skip

@@ -36,16 +36,16 @@ _HEAD = re.compile(
     r"github\.event\.issue\.(?:number|pull_request)|github\.event\.(?:check_suite|check_run|review|comment)\."
 )
 _HEAD_OUTPUT = re.compile(
-    r"(?i)(?:steps|needs)\.[\w.-]*(?:head|sha|ref|branch|commit|pull|pr[_-]?|merge)[\w-]*|\)\s*\.(?:head[._])?(?:sha|ref|repo|label|branch)\b"
+    r"(?i)(?:steps|needs)\.[\w.-]{0,200}(?:head|sha|ref|branch|commit|pull|pr[_-]?|merge)[\w-]*|\)\s*\.(?:head[._])?(?:sha|ref|repo|label|branch)\b"
 )
 _OUTPUT = re.compile(r"(?i)\b(?P<kind>steps|needs)\.(?P<id>[\w-]+)\.outputs\.(?P<name>[\w-]+)")
 _MAKES_HEAD = re.compile(
     r"(?i)head\.(?:sha|ref|repo|label)|head_?(?:sha|ref|branch)|headRef(?:Name|Oid)|pulls\.get|/pulls/|gh\s+pr\s+(?:view|list)|pull/|"
     r"pull_request\.url|merge_commit_sha|event\.(?:issue\.)?number"
 )
-_HEAD_REF = re.compile(r"refs/(?:remotes/)?pull/|pull/[^\s]*/(?:head|merge)")
+_HEAD_REF = re.compile(r"refs/(?:remotes/)?pull/|pull/[^\s]{0,200}/(?:head|merge)")
 _GIT = re.compile(
-    r"\bgit\s+(?:-[Cc]\s+\S+\s+)*(?:checkout|fetch|pull|clone|merge|switch|reset|worktree|rebase|cherry-pick|am|apply)\b"
+    r"\bgit\s+(?:-[Cc]\s+\S+\s+){0,4}(?:checkout|fetch|pull|clone|merge|switch|reset|worktree|rebase|cherry-pick|am|apply)\b"
 )
 _GH_CHECKOUT = re.compile(
     r"\b(?:gh|hub)\s+(?:pr\s+checkout|co)\b|\bgh\s+pr\s+diff\b[^\n]*\|\s*(?:git\s+apply|patch)\b"

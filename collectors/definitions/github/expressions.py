@@ -28,9 +28,9 @@ _TOKEN = re.compile(
     r"'[^']*+'|(?P<name>[A-Za-z_][\w-]*+)(?P<path>(?:\s*+\.\s*+(?:[A-Za-z_][\w-]*+|\*)|\s*+\[(?:'[^']*+'|[^\[\]'])*+\])*+)(?P<call>\s*+\()?"
 )
 _PART = re.compile(
-    r"\.\s*(?P<name>[A-Za-z_][\w-]*|\*)|\[\s*(?:'(?P<quoted>[^']*)'|(?P<index>\d+|\*)|[^\]]*)\s*\]"
+    r"\.\s*(?P<name>[A-Za-z_][\w-]*|\*)|\[\s{0,20}(?:'(?P<quoted>[^']{0,300})'|(?P<index>\d+|\*)|[^\]]{0,300})\s{0,20}\]"
 )
-_INDEXED = re.compile(r"\s*\[\s*'([A-Za-z_][\w-]*)'\s*\]")
+_INDEXED = re.compile(r"\s{0,20}\[\s{0,20}'([A-Za-z_][\w-]*)'\s{0,20}\]")
 _CONTEXTS = frozenset(
     (
         "github",

@@ -20,9 +20,9 @@ _LONGEST = 200_000
 _LONGEST_LINE = 5_000
 _RANK: dict[Severity, int] = {"critical": 0, "high": 1, "medium": 2, "low": 3, "info": 4}
 _ASSIGNMENT = re.compile(
-    r"^\s*(?:(?:export|local|declare|readonly|typeset)\s+(?:-\w+\s+)*)?\$?(?P<name>[A-Za-z_]\w*)\+?=(?P<value>.*)$|"
-    r"^\s*(?:.*\|\s*)?(?:while\s+)?(?:IFS=\S*\s+)?read\s+(?:-\w+\s+)*(?P<read>[A-Za-z_]\w*)|"
-    r"^\s*for\s+(?P<each>[A-Za-z_]\w*)\s+in\s+(?P<list>.*)$"
+    r"^\s*+(?:(?:export|local|declare|readonly|typeset)\s+(?:-\w+\s+)*)?\$?(?P<name>[A-Za-z_]\w*)\+?=(?P<value>.*)$|"
+    r"^\s*+(?:.*\|\s*)?(?:while\s+)?(?:IFS=\S*\s+)?read\s+(?:-\w+\s+)*(?P<read>[A-Za-z_]\w*)|"
+    r"^\s*+for\s+(?P<each>[A-Za-z_]\w*)\s+in\s+(?P<list>.*)$"
 )
 _VARIABLE = re.compile(r"\$(?:\{[!#]?(?:env:)?|env:)?(?P<name>[A-Za-z_]\w*)|%(?P<cmd>[A-Za-z_]\w*)%")
 _TARGET = re.compile(r"GITHUB_(?P<file>OUTPUT|ENV|PATH)\b")

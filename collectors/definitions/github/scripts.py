@@ -282,8 +282,8 @@ def _in_commands(job: RawJob, run: Scalar, start: int) -> Iterator[Problem]:
 
 
 _REVERSE_SHELL = re.compile(
-    r"\b(?:ba|z|k)?sh\s+-i\b[^\n]*(?:/dev/tcp/|\bn(?:et)?cat\b|\bnc\b)|/dev/tcp/[^\s/]+/\d+[^\n]*\b(?:ba|z)?sh\b|\b(?:nc|ncat|netcat)\b[^\n]*\s-\w*[ec]\w*\s+\S*sh\b|"
-    r"\bmkfifo\b[^\n]*\b(?:nc|ncat|netcat)\b"
+    r"\b(?:ba|z|k)?sh\s+-i\b[^\n]{0,500}(?:/dev/tcp/|\bn(?:et)?cat\b|\bnc\b)|/dev/tcp/[^\s/]{1,200}/\d+[^\n]{0,500}\b(?:ba|z)?sh\b|\b(?:nc|ncat|netcat)\b[^\n]{0,500}\s-\w*[ec]\w*\s+\S*sh\b|"
+    r"\bmkfifo\b[^\n]{0,500}\b(?:nc|ncat|netcat)\b"
 )
 _COMPARED = re.compile(r"==|!=|&&|\|\|")
 

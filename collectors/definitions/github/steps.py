@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 _SHA = re.compile(r"[0-9a-f]{40}")
 
 
-_VERSION = re.compile(
-    r"v?\d+(?:\.\d+)*(?:[-+._]?(?:rc|alpha|beta|pre|post)?[\w.]*)?|(?:release|rel)[-_]v?\d[\w.]*"
-)
+_VERSION = re.compile(r"v?\d++(?:\.\d++)*+[-+._]?[\w.]*|(?:release|rel)[-_]v?\d[\w.]*")
 
 
 HOSTED = re.compile(

@@ -39,7 +39,7 @@ _UNTRUSTED_OUTPUTS = re.compile(
 )
 """Actions whose outputs contain file names, branch names or text from the author of the pull request."""
 _SAFE_OUTPUT = re.compile(
-    r"(?i)(?:^|[_-])(?:any|count|number|sha|id|any_changed|any_modified|is_\w+|has_\w+|only_\w+|changes|\w+_count|triggered|found|permission|default|base\w*)$"
+    r"(?i)(?:^|[_-])(?:any|count|number|sha|id|any_changed|any_modified|is_\w{1,100}|has_\w{1,100}|only_\w{1,100}|changes|\w{1,100}_count|triggered|found|permission|default|base\w{0,100})$"
 )
 _PASS_THROUGH = re.compile(
     r"(?:replace|regex|sub-?string|string|trim|concat|slug|change-case|to-?(?:lower|upper)|match|extract|parse|read-json|json-?path|property|set-output|set-env|echo)"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collectors.definitions.yaml_nodes import Node
 
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_VERSION = re.compile(r"v?\d+(?:\.\d+)*[\w.+-]*")
+_VERSION = re.compile(r"v?\d[\w.+-]*")
 _REMOTE = re.compile(r"https?://", re.IGNORECASE)
 
 

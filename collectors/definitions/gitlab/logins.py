@@ -26,7 +26,7 @@ _STORES = {
     "gitlab_secrets_manager": "gitlab-secrets-manager",
 }
 _SERVICE_ACCOUNT = re.compile(
-    r"[\w.-]+@[\w-]+\.iam\.gserviceaccount\.com|--(?:impersonate-)?service-account[ =][\"']?(?P<named>\$\{?\w+\}?)"
+    r"(?<![\w.-])[\w.-]{1,100}@[\w-]{1,100}\.iam\.gserviceaccount\.com|--(?:impersonate-)?service-account[ =][\"']?(?P<named>\$\{?\w+\}?)"
 )
 _VAULT_ROLE = re.compile(r"\bauth/[\w/-]*login\b[^\n;|&]{0,300}?\brole=[\"']?(?P<role>[\w.${}-]+)")
 _OLD_TOKEN = re.compile(r"\$\{?(?P<name>CI_JOB_JWT(?:_V[12])?)\b")

@@ -191,7 +191,7 @@ def _can_be(written: str, text: str) -> bool:
     """Return whether a text with inputs can result in another."""
     if "$[[" not in written:
         return False
-    first, *middle = re.split(r"\$\[\[.*?\]\]", written, flags=re.DOTALL)
+    first, *middle = re.split(r"\$\[\[.{0,2000}?\]\]", written, flags=re.DOTALL)
     last = middle.pop() if middle else ""
     if len(text) < len(first) + len(last) or not (text.startswith(first) and text.endswith(last)):
         return False

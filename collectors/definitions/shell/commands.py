@@ -42,11 +42,11 @@ _HINT = re.compile(r"[A-Za-z0-9_-]{20}|://|-----BEGIN|[Pp]assword|PASSWORD")
 """A pattern that every token matches; lines without it are not examined further."""
 _DEPLOYING = re.compile(r"\b(?:aws|kubectl|oc|helm|gcloud|az|func|ecs-deploy)\b")
 _CURL_SHELL = re.compile(
-    r"\b(?:curl|wget)\b[^|;&\n]*\|\s*(?:sudo\s+(?:-\w+\s+)*)?(?:ba|z|k|da)?sh\b|\b(?:ba|z)?sh\s+(?:-\w+\s+)*[\"']?(?:<\(|\$\()\s*(?:curl|wget)\b|"
+    r"\b(?:curl|wget)\b[^|;&\n]{0,2000}\|\s*(?:sudo\s+(?:-\w+\s+){0,6})?(?:ba|z|k|da)?sh\b|\b(?:ba|z)?sh\s+(?:-\w+\s+){0,6}[\"']?(?:<\(|\$\()\s*(?:curl|wget)\b|"
     r"(?i:\b(?:iex|Invoke-Expression)\b[^\n]{0,80}(?:DownloadString|iwr|irm|Invoke-WebRequest|Invoke-RestMethod))|"
-    r"(?i:\b(?:iwr|irm|Invoke-WebRequest|Invoke-RestMethod|DownloadString)\b[^|;&\n]*\|\s*(?:iex|Invoke-Expression)\b)|"
-    r"\b(?:curl|wget)\b[^|;&\n]*\|\s*(?:sudo\s+(?:-\w+\s+)*)?(?:python3?|perl|php|node|ruby)(?=\s*$|\s+-\s*$|\s+-\s|\s*[;&|])|"
-    r"\bsource\s+<\(\s*curl\b|\bdeno\s+(?:run|install)\s+(?:-A|--allow-all)\b[^\n]*https://"
+    r"(?i:\b(?:iwr|irm|Invoke-WebRequest|Invoke-RestMethod|DownloadString)\b[^|;&\n]{0,2000}\|\s*(?:iex|Invoke-Expression)\b)|"
+    r"\b(?:curl|wget)\b[^|;&\n]{0,2000}\|\s*(?:sudo\s+(?:-\w+\s+){0,6})?(?:python3?|perl|php|node|ruby)(?=\s*$|\s+-\s*$|\s+-\s|\s*[;&|])|"
+    r"\bsource\s+<\(\s*curl\b|\bdeno\s+(?:run|install)\s+(?:-A|--allow-all)\b[^\n]{0,2000}https://"
 )
 _FETCHERS = ("curl", "wget", "iex", "iwr", "irm", "Invoke-", "deno", "DownloadString")
 _FIXED_FILE = re.compile(
