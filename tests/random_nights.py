@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import yaml
 
 from scanner.records import Account, Coverage, Gap, Grant, Identity, Record
+from scanner.secrets.detectors import Fingerprint
 from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal
 
 if TYPE_CHECKING:
@@ -419,7 +420,7 @@ def seal_drawn_night(state: Path, night: DrawnNight) -> Manifest:
     begin(folder, info)
     for target, account in TARGETS.items():
         if night.targets[target] in ("read", "dark", "not-reached"):
-            writer = TargetWriter(folder, "toy", target, account)
+            writer = TargetWriter(folder, "toy", target, account, fingerprint=Fingerprint(b"k" * 32))
             for record in _records(night, target):
                 writer.write(record)
             writer.finish(0.0)
