@@ -185,7 +185,7 @@ class Drawing:
     partial: bool = True
     closes: bool = True
     leaves_out: bool = True
-    retires: bool = True
+    retires: bool = False
     absences: bool = True
     gone: TargetState | None = None
     """What became of the second account, if anything."""
@@ -305,8 +305,10 @@ class Drawing:
         limited = dice.random() < 0.12
         if dice.random() < 0.1:
             ways: list[TargetState] = ["closed", "inactive"] if self.closes else []
-            ways += ["retired"] if self.retires else []
-            self.gone = None if self.gone or not ways else dice.choice(ways)
+            ways += ["retired"]
+            self.gone = None if self.gone else dice.choice(ways)
+            # Not drawn yet: model and product disagree on which name under `retired` stands for the target.
+            self.gone = "closed" if self.gone == "retired" and not self.retires else self.gone
         for target in TARGETS:
             roll = dice.random()
             if target == "two" and self.gone:
