@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: demo test recompute lint docs bench kills lock clean
+.PHONY: demo test recompute lint docs bench kills faults lock clean
 
 demo: $(READY) ## scan a simulated company on two nights
 	$(BIN)/sprawlscan demo
@@ -36,6 +36,9 @@ bench: $(READY) ## measure against the budgets; writes benchmarks/results/
 
 kills: $(READY) ## kill a run at 50 random moments: no damaged state, no lost alert
 	$(BIN)/python -m benchmarks.kills
+
+faults: $(READY) ## every endpoint against every fault, resumable; COLLECTOR=github for one, up to an hour each
+	$(BIN)/python -m benchmarks.faults $(COLLECTOR)
 
 lock: $(READY) ## resolve requirements.lock anew
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra all --group dev --upgrade pyproject.toml -o requirements.lock

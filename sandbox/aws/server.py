@@ -221,6 +221,7 @@ class AwsSandbox(HttpSandbox):
         from_request: int = 1,
         after_bytes: int | None = None,
         after_uses: int = 0,
+        since: str | None = None,
         account: str | None = None,
         region: str | None = None,
     ) -> None:
@@ -228,7 +229,13 @@ class AwsSandbox(HttpSandbox):
         if account is not None or region is not None:
             pattern = f"{pattern} {account or '*'} {region or '*'}"
         super().fail(
-            pattern, kind, times, from_request=from_request, after_bytes=after_bytes, after_uses=after_uses
+            pattern,
+            kind,
+            times,
+            from_request=from_request,
+            after_bytes=after_bytes,
+            after_uses=after_uses,
+            since=since,
         )
 
     # Requests
@@ -309,8 +316,13 @@ class AwsSandbox(HttpSandbox):
         return wire.refused(protocol, error)
 
     def trouble(self, call: ApiCall, fault: SetFault) -> Reply | None:
-        """Return AWS's own throttling."""
-        return self.refusal(call, 429) if fault.kind in {"too-many", "too-many-bare"} else None
+        """Return AWS's own throttling, or an answer of the operation's form without any member."""
+        asked: AwsCall | None = call.route.call
+        if fault.kind in {"too-many", "too-many-bare"}:
+            return self.refusal(call, 429)
+        if fault.kind == "empty-object" and asked is not None and asked.model.output_shape is not None:
+            return wire.written(asked, {})
+        return None
 
     def spoil(self, call: ApiCall, answer: Reply, fault: SetFault) -> None:
         """Damage an answer, or only a file in it."""

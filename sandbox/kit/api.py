@@ -68,6 +68,8 @@ class LoggedCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """As sent, names in lower case."""
     fault: Trouble | None = None
     """The fault that was applied."""
+    opens: str = ""
+    """The first character of the body: ``[`` for a list, ``{`` for an object, ``<`` for XML."""
 
     @property
     def line(self) -> str:
@@ -138,11 +140,12 @@ class HttpSandbox(ABC):
         from_request: int = 1,
         after_bytes: int | None = None,
         after_uses: int = 0,
+        since: str | None = None,
     ) -> None:
         """Enable a fault for matching routes or paths: a status, or a name in `sandbox.kit.faults`.
 
         It applies ``times`` times, or always; from the n-th request of each path on; after the token was used this
-        often.
+        often; after a request to the route ``since``.
         """
         self.faults.add(
             SetFault(
@@ -152,6 +155,7 @@ class HttpSandbox(ABC):
                 from_request=from_request,
                 after_bytes=after_bytes,
                 after_uses=after_uses,
+                since=since,
             )
         )
 
@@ -274,6 +278,7 @@ class HttpSandbox(ABC):
                     caller=call.caller,
                     headers=headers,
                     fault=call.fault.kind if call.fault else None,
+                    opens=answer.body[:1].decode("latin-1"),
                 )
             )
         return answer

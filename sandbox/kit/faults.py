@@ -97,6 +97,8 @@ class SetFault(msgspec.Struct, kw_only=True):
     """Where a cut or slow answer stops flowing; None for half of it, or for its beginning."""
     after_uses: int = 0
     """It strikes a token that was used so often before."""
+    since: str | None = None
+    """It strikes from the first request of this route on, and stays."""
     met: Counter[str] = msgspec.field(default_factory=Counter)
 
 
@@ -127,6 +129,10 @@ class FaultSwitch:
             for fault in self._faults:
                 if fault.pattern not in names and not any(fnmatchcase(path, fault.pattern) for path in paths):
                     continue
+                if fault.since is not None:
+                    if fault.since not in names:
+                        continue
+                    fault.since = None
                 path = next(iter(paths), "")
                 fault.met[path] += 1
                 if fault.met[path] < fault.from_request or uses < fault.after_uses:

@@ -1,7 +1,7 @@
 """A collector on trial: nights against a small sandbox on which things go wrong, and what each night has to say of it.
 
 `Trial` runs the nights; the functions below it compare a night with one on which nothing went wrong, and return what is
-wrong as lines of text. `sandbox.kit.contract` makes tests of them, `sandbox.kit.matrix` a table.
+wrong as lines of text. `sandbox.kit.contract` makes tests of them, `benchmarks.faults` a table.
 """
 
 from __future__ import annotations
