@@ -6,14 +6,9 @@ tests cannot be open at once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import collectors.aws
 from sandbox import aws as aws_sandbox
 from sandbox.kit.contract import standard_collector_tests
-
-if TYPE_CHECKING:
-    from sandbox.kit.faults import Trouble
 
 MAY_APPEAR = {
     "grants": "Without service control policies, a grant is judged as if none cut it.",
@@ -21,15 +16,10 @@ MAY_APPEAR = {
     "credentials": "A key or password is known by user and date, or by ARN, where its id or its user's is not.",
     "policies": "A policy is known by its hash: another answer is another policy.",
 }
-OWES: dict[Trouble, str] = {
-    "slow": "botocore has no deadline for a whole answer, only for each read",
-    "huge": "botocore reads an answer whole, however large it is",
-}
 TestContract = standard_collector_tests(
     collectors.aws,
     aws_sandbox,
     turns=1,
     may_appear=MAY_APPEAR,
-    owes=OWES,
     steering=["iam:GenerateCredentialReport"],
 )

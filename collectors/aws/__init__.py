@@ -21,12 +21,13 @@ import msgspec
 
 from collectors.aws import failures
 from collectors.aws.config import Config
-from collectors.aws.failures import DeadlineError, MalformedError
+from collectors.aws.failures import DeadlineError
 from collectors.aws.kinds import HIDES_NO_ACCESS, KINDS, PARTS
 from collectors.aws.listings.organization import listed_accounts
 from collectors.aws.organization import is_active, organization_ref, reader
 from collectors.aws.permissions import permissions
 from scanner.collect.collector import Target, TargetError
+from scanner.collect.failures import SourceError
 from scanner.collect.listings import ListingRequest, with_coverage
 from scanner.records import record_id
 
@@ -69,6 +70,7 @@ def problems(config: Config) -> Iterator[tuple[str, str]]:
 def targets(config: Config, run: Run) -> Iterator[Target]:
     """Yield a target for each account, and one for the organization itself. Raises `TargetError`."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     from collectors.aws.client import sign_in
 
@@ -80,7 +82,7 @@ def targets(config: Config, run: Run) -> Iterator[Target]:
         found = list(_targets(config, org, caller["Account"], str(caller["Arn"]).split(":")[1]))
     except DeadlineError:
         return
-    except (BotoCoreError, ClientError, MalformedError) as exc:
+    except (BotoCoreError, ClientError, ResponseParserError, SourceError) as exc:
         failure = failures.explain(exc)
         detail = failure.detail if failure else f"{type(exc).__name__}: {exc}"
         raise TargetError(

@@ -106,7 +106,7 @@ class Access:
                 "expiry_time": answer["Expiration"].isoformat(),
             }
 
-        session = new_session(self._config)
+        session = new_session(self._config, self._stopping)
         # Requested here rather than on first use, where botocore logs a denial with a traceback.
         session._credentials = RefreshableCredentials.create_from_metadata(  # noqa: SLF001  as boto3's users must
             metadata=assumed(), refresh_using=assumed, method="assume-role"
@@ -121,26 +121,35 @@ class Access:
             raise DeadlineError
 
 
-def new_session(config: Config) -> Any:
+def new_session(config: Config, stopping: threading.Event) -> Any:
     """Return a botocore session on the default credential chain. Raises ``ProfileNotFound`` at first use."""
     import botocore.loaders
     from botocore.session import Session
 
+    from collectors.aws.bounded import BoundedSession, check_answers
+    from scanner.collect.transport import Watchdog
+
+    watchdog = Watchdog(stopping)
+
     class ConfiguredSession(Session):
-        """Gives every client the configured hosts, those that botocore makes itself to sign in included."""
+        """Gives every client the configured hosts and limits, those that botocore makes itself to sign in included."""
 
         def create_client(  # type: ignore[override]  # botocore passes all else by name
             self, service_name: str, region_name: str | None = None, **more: Any
         ) -> Any:
             region = region_name or self.get_config_variable("region") or "us-east-1"
             more["endpoint_url"] = more.get("endpoint_url") or config.endpoint_of(service_name, region)
-            return super().create_client(service_name, region_name=region_name, **more)
+            client: Any = super().create_client(service_name, region_name=region_name, **more)
+            endpoint = client._endpoint  # noqa: SLF001  botocore has no option for the class of its HTTP session
+            endpoint.http_session = BoundedSession(endpoint.http_session, config, watchdog, stopping)
+            return client
 
     with _loading:
         if not _loaders:
             _loaders.append(botocore.loaders.create_loader())
         session = ConfiguredSession(profile=config.profile)
         session.register_component("data_loader", _loaders[0])
+        session.register("creating-client-class", check_answers)
         trusted = authorities(config.ca_bundle)
         if isinstance(trusted, str) and (config.ca_bundle or not os.environ.get("AWS_CA_BUNDLE")):
             session.set_config_variable("ca_bundle", trusted)
@@ -149,7 +158,7 @@ def new_session(config: Config) -> Any:
 
 def sign_in(config: Config, stopping: threading.Event) -> Access:
     """Return access with the process's own credentials. Raises what botocore raises for credentials that are broken."""
-    session = new_session(config)
+    session = new_session(config, stopping)
     credentials = session.get_credentials()
     if credentials is not None:
         current = credentials.get_frozen_credentials()

@@ -57,6 +57,10 @@ class Config(Section):
     """Attempts for each call, including the first, in botocore's adaptive retry mode."""
     timeout_seconds: int = Field(default=30, ge=1, le=300)
     """Connect and read timeout in seconds."""
+    answer_seconds: float = Field(default=120, gt=0)
+    """The longest time for one complete response."""
+    largest_answer_mb: float = Field(default=64, gt=0)
+    """The largest response. Larger ones fail."""
     workers: int = Field(default=8, ge=1, le=64)
     """Regional listings read in parallel, for each account."""
     key_id_users: int = Field(default=25, ge=0)

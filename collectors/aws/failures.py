@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanner.collect.failures import Failure
+from scanner.collect.failures import Failure, SourceError, classify_error
 from scanner.config import SecretMissingError
 
 if TYPE_CHECKING:
@@ -51,24 +51,32 @@ _UNSUPPORTED = frozenset(
 )
 
 
-class MalformedError(Exception):
+class MalformedError(SourceError):
     """A response does not match the service's model: truncated, not JSON, a wrong document."""
 
+    def __init__(self, detail: str) -> None:
+        super().__init__("malformed", detail)
 
-class TruncatedError(Exception):
+
+class TruncatedError(SourceError):
     """A valid response is known to be incomplete."""
 
+    def __init__(self, detail: str) -> None:
+        super().__init__("truncated", detail)
 
-class DeadlineError(Exception):
+
+class DeadlineError(SourceError):
     """The run must stop."""
 
+    def __init__(self) -> None:
+        super().__init__("deadline", "the run was stopped before this was read")
 
-class DeniedError(Exception):
+
+class DeniedError(SourceError):
     """A service reported in a successful response that some data is not visible."""
 
     def __init__(self, detail: str, needs: str) -> None:
-        super().__init__(detail)
-        self.needs = needs
+        super().__init__("denied", detail, needs=needs)
 
 
 class NotReadOnlyError(Exception):
@@ -155,15 +163,11 @@ def explain(exc: Exception) -> Failure | None:
             return Failure(reason="unreachable", detail=f"{type(exc).__name__}: {exc}")
         case aws.EndpointProviderError():
             return Failure(reason="unsupported", detail=f"{type(exc).__name__}: {exc}")
-        case MalformedError() | ResponseParserError() | aws.PaginationError() | aws.ChecksumError():
+        case ResponseParserError() | aws.PaginationError() | aws.ChecksumError():
             return Failure(reason="malformed", detail=f"{type(exc).__name__}: {exc}")
         case aws.IncompleteReadError() | ConnectionError() | TimeoutError():
             return Failure(reason="unreachable", detail=f"{type(exc).__name__}: {exc}")
-        case TruncatedError():
-            return Failure(reason="truncated", detail=str(exc))
-        case DeniedError():
-            return Failure(reason="denied", detail=str(exc), needs=exc.needs)
-        case DeadlineError():
-            return Failure(reason="deadline", detail="the run was stopped before this was read")
+        case SourceError():
+            return classify_error(exc)
         case _:
             return None

@@ -13,6 +13,7 @@ from collectors.aws.evaluator.policy import parse
 from collectors.aws.evaluator.policy_records import RCP, SCP, document_text, policy_record
 from collectors.aws.failures import MalformedError, code_of
 from collectors.aws.times import utc
+from scanner.collect.failures import SourceError
 from scanner.records import Account, Policy, record_id
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class OrganizationReader:
     def once(self, part: str, read: Callable[[], T]) -> T:
         """Return the cached result of ``read``, or raise its cached exception."""
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         with self._lock:
             if part in self._failed:
@@ -73,7 +75,7 @@ class OrganizationReader:
             if part not in self._done:
                 try:
                     self._done[part] = read()
-                except (BotoCoreError, ClientError, MalformedError) as exc:
+                except (BotoCoreError, ClientError, ResponseParserError, SourceError) as exc:
                     self._failed[part] = exc
                     raise
             value: T = self._done[part]

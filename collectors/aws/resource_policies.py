@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from collectors.aws.evaluator.policy import load
 from collectors.aws.evaluator.policy_records import RESOURCE, by_document, document_text
-from collectors.aws.failures import DeadlineError, MalformedError, TruncatedError
+from collectors.aws.failures import MalformedError
 from collectors.aws.scope import PartialReads
+from scanner.collect.failures import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -77,9 +78,7 @@ def _policies(
             text = reads.read(arn, lambda: _text(read(client, arn)), absent=ABSENT)  # noqa: B023
             if text is not None:
                 held.setdefault((f"{service} resource policy", text), []).append(ids.get(arn, arn))
-    except (
-        BotoCoreError, ClientError, ResponseParserError, OSError, MalformedError, TruncatedError, DeadlineError,
-    ) as exc:  # fmt: skip
+    except (BotoCoreError, ClientError, ResponseParserError, OSError, SourceError) as exc:
         failure = exc
     # Policies that were read are yielded even if others could not be read.
     yield from by_document(RESOURCE, scope.ref, f"{scope.account}/{scope.region or 'global'}/{service}", held)

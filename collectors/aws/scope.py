@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from collectors.aws.failures import DeadlineError, MalformedError, PartlyReadError, TruncatedError, explain
+from collectors.aws.failures import DeadlineError, PartlyReadError, TruncatedError, explain
 from collectors.aws.permissions import service_of
-from scanner.collect.failures import Failure
+from scanner.collect.failures import Failure, SourceError
 from scanner.collect.listings import ListingRequest, with_coverage
 from scanner.records import Coverage, Link, Secret, record_id
 from scanner.secrets.detectors import inspect
@@ -281,7 +281,9 @@ class PartialReads:
         self._total += 1
         try:
             return call()
-        except MalformedError as exc:
+        except SourceError as exc:
+            if exc.reason not in {"malformed", "truncated", "denied"}:
+                raise
             self.failed(name, exc)
             return None
         except ClientError as exc:

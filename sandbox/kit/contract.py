@@ -198,19 +198,15 @@ def standard_collector_tests(
     variant: str = "",
     turns: int | None = None,
     may_appear: Mapping[str, str] | None = None,
-    owes: Mapping[Trouble, str] | None = None,
     steering: Collection[str] = (),
 ) -> type:
     """Return the class of a collector's contract tests; assign it to a name that begins with ``Test``.
 
     ``turns`` bounds how many faults each route meets besides being denied, for collectors whose nights take long.
     ``may_appear`` names records (``weaknesses/unresolved-reference``, ``links``) that appear when something else is missing,
-    each with the reason. ``owes``
-    names faults that the collector cannot bear yet, each with the reason. ``steering`` are routes whose words (``COMPLETE``)
-    a collector waits for.
+    each with the reason. ``steering`` are routes whose words (``COMPLETE``) a collector waits for.
     """
     appearing = frozenset(may_appear or {})
-    debts = frozenset(owes or {})
 
     class StandardCollectorTests:
         """The contract of one collector."""
@@ -289,21 +285,21 @@ def standard_collector_tests(
                 assert spurious == set()
 
         def test_each_listing_that_fails_is_a_gap(self, case: ContractCase) -> None:
-            for faults, turn in _turns(case, debts, turns):
+            for faults, turn in _turns(case, turns):
                 for number, layer in enumerate(case.trial.layers):
                     night = case.trial.night(_in_turn(layer, faults, turn + number))
                     _none(case.wrong(night, appearing) + case.unnamed(night), night.struck)
                     _none(case.misjudged(night))
 
         def test_a_distorted_answer_loses_nothing_untold(self, case: ContractCase) -> None:
-            faults = _possible(case, DISTORTIONS, debts)
+            faults = _possible(case, DISTORTIONS)
             for layer in case.largest:
                 for turn in case.random.sample(range(len(faults)), 2):
                     night = case.trial.night(_in_turn(layer, faults, turn))
                     _none(case.wrong(night, appearing), night.struck)
 
         def test_a_limit_that_ends_is_waited_for(self, case: ContractCase) -> None:
-            for kind in _possible(case, LIMITS, debts):
+            for kind in _possible(case, LIMITS):
                 route = case.random.choice(case.largest[0])
                 night = case.trial.night({route: kind}, times=1, **PATIENCE)
                 assert night.struck == {route: kind}
@@ -312,11 +308,11 @@ def standard_collector_tests(
 
         def test_an_answer_that_nobody_can_doubt_ends_no_night(self, case: ContractCase) -> None:
             for layer in case.largest:
-                night = case.trial.night(_in_turn(layer, _possible(case, LIES, debts), 0))
+                night = case.trial.night(_in_turn(layer, _possible(case, LIES), 0))
                 _none(case.unsound(night), night.struck)
 
         def test_a_slow_or_huge_answer_is_given_up(self, case: ContractCase) -> None:
-            faults = _possible(case, BURDENS, debts)
+            faults = _possible(case, BURDENS)
             for kind in faults:
                 troubled = dict.fromkeys(
                     case.random.sample(case.largest[0], min(2, len(case.largest[0]))), kind
@@ -379,15 +375,13 @@ def standard_collector_tests(
     return StandardCollectorTests
 
 
-def _possible(case: ContractCase, kinds: tuple[Trouble, ...], debts: Collection[Trouble]) -> list[Trouble]:
-    return [kind for kind in kinds if kind not in case.trial.sandbox.unfit and kind not in debts]
+def _possible(case: ContractCase, kinds: tuple[Trouble, ...]) -> list[Trouble]:
+    return [kind for kind in kinds if kind not in case.trial.sandbox.unfit]
 
 
-def _turns(
-    case: ContractCase, debts: Collection[Trouble], most: int | None
-) -> list[tuple[list[Trouble], int]]:
+def _turns(case: ContractCase, most: int | None) -> list[tuple[list[Trouble], int]]:
     """Return the faults that are spread over the routes, and by how many places they are shifted: one each night."""
-    losses, others = _possible(case, LOSSES, debts), _possible(case, OTHER_LOSSES, debts)
+    losses, others = _possible(case, LOSSES), _possible(case, OTHER_LOSSES)
     every = [*((losses, turn) for turn in range(len(losses))), (others, 0)]
     if most is None:
         return every

@@ -39,6 +39,8 @@ _CHUNK = 2**16
 _CONNECT_SECONDS = 8.0
 """Connect timeout in seconds. It is independent of the response timeout, so that the run stops within 10 s."""
 _TICK = 0.25
+_IDLE_SECONDS = 10
+"""A watchdog with nothing to watch for so long ends its thread; the next request starts another."""
 _here = threading.local()
 
 
@@ -58,7 +60,7 @@ class RawAnswer(msgspec.Struct, frozen=True, kw_only=True):
     content: bytes
 
 
-class _Watched:
+class WatchedRequest:
     """A request in progress: its socket, once connected, and why it was aborted."""
 
     def __init__(self, deadline: float) -> None:
@@ -89,20 +91,20 @@ class _Watched:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
-class _Watchdog:
+class Watchdog:
     """Aborts requests past their deadline, and all requests when the run stops. Runs one thread, only while needed."""
 
     def __init__(self, stopping: threading.Event) -> None:
         self._stopping = stopping
         self._closed = threading.Event()
         self._lock = threading.Lock()
-        self._watched: set[_Watched] = set()
+        self._watched: set[WatchedRequest] = set()
         self._thread: threading.Thread | None = None
 
     @contextlib.contextmanager
-    def watching(self, seconds: float) -> Iterator[_Watched]:
+    def watching(self, seconds: float) -> Iterator[WatchedRequest]:
         """Watch the request sent by this thread."""
-        watched = _Watched(time.monotonic() + seconds)
+        watched = WatchedRequest(time.monotonic() + seconds)
         with self._lock:
             self._watched.add(watched)
             if self._thread is None:
@@ -126,9 +128,14 @@ class _Watchdog:
             thread.join()
 
     def _run(self) -> None:
+        idle = 0
         while not self._closed.wait(_TICK):
             with self._lock:
                 watched = list(self._watched)
+                idle = 0 if watched else idle + 1
+                if idle * _TICK > _IDLE_SECONDS:
+                    self._thread = None
+                    return
             now = time.monotonic()
             for one in watched:
                 if self._stopping.is_set():
@@ -137,26 +144,25 @@ class _Watchdog:
                     one.cut(SourceError("unreachable", "the response did not end in time (answer_seconds)"))
 
 
-class _Connection(urllib3.connection.HTTPConnection):
-    """Registers this thread's socket with the watchdog."""
+class WatchedConnection:
+    """Registers this thread's socket with the watchdog. Mixed into a connection class of `http.client` or urllib3."""
 
-    def getresponse(self) -> urllib3.response.HTTPResponse:  # type: ignore[override]  # urllib3's own override
-        _watch(self.sock)
-        return super().getresponse()
+    sock: Any
 
-
-class _TlsConnection(urllib3.connection.HTTPSConnection):
-    """The same with TLS."""
-
-    def getresponse(self) -> urllib3.response.HTTPResponse:  # type: ignore[override]  # urllib3's own override
-        _watch(self.sock)
-        return super().getresponse()
+    def getresponse(self, *given: Any, **named: Any) -> Any:
+        """Watch the socket from now on: the request is sent, and only the response is waited for."""
+        watched = getattr(_here, "watched", None)
+        if watched is not None:
+            watched.on(self.sock)
+        return super().getresponse(*given, **named)  # type: ignore[misc]  # of the class that it is mixed into
 
 
-def _watch(connected: Any) -> None:
-    watched = getattr(_here, "watched", None)
-    if watched is not None:
-        watched.on(connected)
+class _Connection(WatchedConnection, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _TlsConnection(WatchedConnection, urllib3.connection.HTTPSConnection):
+    pass
 
 
 class _Pool(urllib3.HTTPConnectionPool):
@@ -200,7 +206,7 @@ class Transport:
         self._config = config
         self._clock = clock
         self._stopping = stopping
-        self._watchdog = _Watchdog(stopping)
+        self._watchdog = Watchdog(stopping)
         self._threads = threading.local()
         self._open: list[requests.Session] = []
         self._lock = threading.Lock()
@@ -276,7 +282,7 @@ class Transport:
                     stream=True,
                 )
                 try:
-                    content = _read(response, bound)
+                    content = read_bounded(response.raw, bound, status=response.status_code)
                 finally:
                     response.close()
             except requests.exceptions.SSLError:
@@ -298,15 +304,14 @@ class Transport:
         return RawAnswer(status=response.status_code, headers=received, content=content)
 
 
-def _read(response: requests.Response, bound: int) -> bytes:
+def read_bounded(raw: Any, bound: int, *, status: int, decode: bool = True) -> bytes:
+    """Return the whole body of a response of urllib3, decompressed if ``decode``. Raises `SourceError` if it has more than ``bound`` bytes."""
     parts: list[bytes] = []
     size = 0
-    for part in response.raw.stream(_CHUNK, decode_content=True):
+    for part in raw.stream(_CHUNK, decode_content=decode):
         size += len(part)
         if size > bound:
-            raise SourceError(
-                "truncated", f"the response is larger than {bound} bytes", status=response.status_code
-            )
+            raise SourceError("truncated", f"the response is larger than {bound} bytes", status=status)
         parts.append(part)
     return b"".join(parts)
 

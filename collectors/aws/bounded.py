@@ -1,0 +1,108 @@
+"""botocore's HTTP session with a deadline for a whole answer and a largest answer; its own timeouts are for each read.
+
+A run that must stop ends a request that waits, as in `scanner.collect.transport`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import urllib3
+from botocore.awsrequest import AWSHTTPConnection, AWSHTTPSConnection
+from botocore.exceptions import BotoCoreError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
+
+from collectors.aws.failures import DeadlineError
+from scanner.collect.answers import checked
+from scanner.collect.failures import SourceError
+from scanner.collect.transport import Watchdog, WatchedConnection, read_bounded
+
+if TYPE_CHECKING:
+    import threading
+
+    from collectors.aws.config import Config
+
+
+class _Connection(WatchedConnection, AWSHTTPConnection):  # type: ignore[misc]  # botocore's class differs from urllib3's
+    pass
+
+
+class _TlsConnection(WatchedConnection, AWSHTTPSConnection):  # type: ignore[misc]  # the same
+    pass
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection  # type: ignore[assignment]  # the same
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection  # type: ignore[assignment]  # the same
+
+
+class BoundedSession:
+    """Takes the place of an endpoint's `botocore.httpsession.URLLib3Session`, of which `Endpoint` uses two methods."""
+
+    def __init__(self, session: Any, config: Config, watchdog: Watchdog, stopping: threading.Event) -> None:
+        pools = {"http": _Pool, "https": _TlsPool}
+        session._pool_classes_by_scheme = pools  # noqa: SLF001  what the managers of proxies are given
+        session._manager.pool_classes_by_scheme = pools  # noqa: SLF001
+        self._session = session
+        self._config = config
+        self._watchdog = watchdog
+        self._stopping = stopping
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._session.close()
+
+    def send(self, request: Any) -> Any:
+        """Send one request and read the whole answer. Raises what botocore raises, `SourceError` and `DeadlineError`.
+
+        https://github.com/boto/botocore/blob/develop/botocore/httpsession.py
+        """
+        if self._stopping.is_set():
+            raise DeadlineError
+        if request.stream_output:
+            raise ValueError("an operation whose answer is a stream is not read")
+        bound = int(self._config.largest_answer_mb * 2**20)
+        with self._watchdog.watching(self._config.answer_seconds) as watched:
+            try:
+                request.stream_output = True
+                response = self._session.send(request)
+                response._content = self._content(request, response, bound)  # noqa: SLF001  what it reads itself otherwise
+            except (BotoCoreError, SourceError, OSError) as exc:
+                # A socket that was shut down fails in many ways, all of them for this reason.
+                raise _said(watched.failure or exc) from None
+            finally:
+                request.stream_output = False
+            if watched.failure is not None:
+                raise _said(watched.failure)
+        return response
+
+    def _content(self, request: Any, response: Any, bound: int) -> bytes:
+        try:
+            return read_bounded(response.raw, bound, status=response.status_code, decode=False)
+        except SourceError:
+            response.raw.close()
+            raise
+        except urllib3.exceptions.ReadTimeoutError as exc:
+            raise ReadTimeoutError(endpoint_url=request.url, error=exc) from None
+        except urllib3.exceptions.ProtocolError as exc:
+            raise ConnectionClosedError(error=exc, request=request, endpoint_url=request.url) from None
+        except (urllib3.exceptions.HTTPError, OSError) as exc:
+            raise HTTPClientError(error=exc) from None
+
+
+def _said(failure: Exception) -> Exception:
+    return DeadlineError() if isinstance(failure, SourceError) and failure.reason == "deadline" else failure
+
+
+class CheckedAnswers:
+    """Mixed into botocore's clients: a field that an answer lacks is the answer's fault, not ours."""
+
+    def _make_api_call(self, operation_name: str, api_params: Any) -> Any:
+        return checked(super()._make_api_call(operation_name, api_params))  # type: ignore[misc]  # of the client's class
+
+
+def check_answers(**about: Any) -> None:
+    """Mix `CheckedAnswers` into a client: for the event ``creating-client-class``."""
+    about["base_classes"].insert(0, CheckedAnswers)
