@@ -155,7 +155,7 @@ def connection(nodes: list[Any], after: str | None = None, **more: Any) -> Reply
 
 
 def test_a_connection_is_read_to_its_end(source: Source, tmp_path: Path) -> None:
-    source.answers = [connection([{"id": 1}, None], "x", totalCount=3), connection([{"id": 2}], totalCount=3)]
+    source.answers = [connection([{"id": 1}], "x", totalCount=2), connection([{"id": 2}], totalCount=2)]
     found = graphql(source, tmp_path).connection("{ a }", {"org": "acme"}, at="a/b")
     assert list(found) == [{"id": 1}, {"id": 2}]
     variables = [msgspec.json.decode(body)["variables"] for body in source.bodies]
@@ -167,10 +167,12 @@ def test_a_connection_is_read_to_its_end(source: Source, tmp_path: Path) -> None
     [
         (connection([{"id": 1}], "x"), "malformed"),
         (connection([], totalCount=17), "truncated"),
+        (connection([{"id": 1}, None], totalCount=2), "malformed"),
+        (reply(200, {"data": {"a": {"b": {"totalCount": 0}}}}), "malformed"),
         (reply(200, {"data": {"a": None}}), "denied"),
         (reply(200, {"data": {"a": None}, "errors": [{"message": "Timeout on Query.a"}]}), "unreachable"),
     ],
-    ids=["loop", "fewer than the total", "not shown", "not in time"],
+    ids=["loop", "fewer than the total", "a node is null", "no nodes", "not shown", "not in time"],
 )
 def test_a_connection_that_is_not_whole_is_no_list(
     source: Source, tmp_path: Path, answer: Reply, reason: str

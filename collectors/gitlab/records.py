@@ -177,7 +177,7 @@ def access_token(place: GitLabPlace, item: dict[str, Any], kind: str) -> Credent
         enabled=bool(item["active"]) and not item.get("revoked"),
         created_at=utc_time(item.get("created_at")),
         last_used_at=utc_time(item.get("last_used_at")),
-        never_used="last_used_at" in item and item["last_used_at"] is None,
+        never_used="last_used_at" in item and item.get("last_used_at") is None,
         expires_at=utc_time(expires),
         never_expires="expires_at" in item and expires is None,
         read_only=powers.read_only(scopes),

@@ -9,7 +9,7 @@ from sandbox.aws.account import AccountBuilder
 from sandbox.aws.development import build_development
 from sandbox.aws.documents import service_trust
 from sandbox.aws.organization import build_organization
-from sandbox.aws.production_workloads import build_cluster
+from sandbox.aws.production_workloads import CLUSTER_ISSUER, build_cluster
 from sandbox.estate import DEV, REGION
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def build_small(sandbox: AwsSandbox, night: int) -> None:
     build_development(sandbox)
     account = AccountBuilder(sandbox, DEV)
     build_cluster(account)
+    account.oidc_provider(CLUSTER_ISSUER)
     _service(account)
     _bucket(account)
     sandbox.night = night

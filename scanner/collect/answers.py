@@ -36,10 +36,33 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnswerObject(dict[str, Any]):
-    """An object of a response. A missing field raises `SourceError` (malformed)."""
+    """An object of a response. ``item["name"]`` is a field that the source always sends, ``item.get("name")`` one that may be
+    missing or null: without the first, a record would be about nothing.
+
+    Raises `SourceError` (malformed) for a field that is missing or null. Objects in it are of the same class.
+    """
 
     def __missing__(self, key: str) -> Any:
         raise SourceError("malformed", f"the response lacks the field {key!r}")
+
+    def __getitem__(self, key: str) -> Any:
+        value = super().__getitem__(key)
+        if value is None:
+            raise SourceError("malformed", f"the field {key!r} of the response is null")
+        return checked(value)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a field, or ``default`` if it is missing."""
+        return checked(super().get(key, default))
+
+
+def checked(value: Any) -> Any:
+    """Return a part of a response with every object as an `AnswerObject`."""
+    if type(value) is dict:
+        return AnswerObject(value)
+    if type(value) is list and any(type(item) in {dict, list} for item in value):
+        return [checked(item) for item in value]
+    return value
 
 
 def read_json(content: bytes) -> Any:

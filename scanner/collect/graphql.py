@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scanner.collect.answers import AnswerObject
+from scanner.collect.answers import checked
 from scanner.collect.failures import SourceError
 from scanner.collect.paging import place_in
 
@@ -145,11 +145,20 @@ class GraphqlClient:
                     if answer.errors
                     else SourceError("denied", f"{at} is not visible")
                 )
-            found = [AnswerObject(node) for node in shown.get("nodes") or [] if isinstance(node, dict)]
-            count += len(shown.get("nodes") or [])
+            nodes = shown.get("nodes")
+            if not isinstance(nodes, list):
+                raise (
+                    QueryError(answer.errors)
+                    if answer.errors
+                    else SourceError("malformed", f"{at}: no nodes")
+                )
+            found = [node for node in nodes if isinstance(node, dict)]
+            count += len(nodes)
             yield from found
             if answer.errors:
                 raise QueryError(answer.errors)
+            if len(found) < len(nodes):
+                raise SourceError("malformed", f"{at}: {len(nodes) - len(found)} of the nodes are null")
             if not place_in(shown, "pageInfo/hasNextPage"):
                 total = shown.get("totalCount")
                 if isinstance(total, int) and count < total:
@@ -304,7 +313,7 @@ def nodes_of(connection: Any, *, whole: bool = True) -> list[dict[str, Any]] | N
     nodes = connection.get("nodes") if isinstance(connection, dict) else None
     if not isinstance(nodes, list):
         return None
-    shown: list[dict[str, Any]] = [AnswerObject(node) for node in nodes if isinstance(node, dict)]
+    shown: list[dict[str, Any]] = [node for node in nodes if isinstance(node, dict)]
     total = connection.get("totalCount")
     more = place_in(connection, "pageInfo/hasNextPage") or (isinstance(total, int) and total > len(shown))
     return None if whole and (more or len(shown) < len(nodes)) else shown
@@ -338,7 +347,7 @@ def _joined(answers: Sequence[QueryAnswer]) -> QueryAnswer:
     data: Any = {}
     for answer in answers:
         data = _merged(data, answer.data)
-    return QueryAnswer(data=data, errors=[error for answer in answers for error in answer.errors])
+    return QueryAnswer(data=checked(data), errors=[error for answer in answers for error in answer.errors])
 
 
 def _merged(one: Any, other: Any) -> Any:
@@ -348,7 +357,7 @@ def _merged(one: Any, other: Any) -> Any:
             raise SourceError("malformed", "GraphQL: two responses about the same objects differ in order")
         return {
             **one,
-            **{key: _merged(one[key], value) if key in one else value for key, value in other.items()},
+            **{key: _merged(one.get(key), value) if key in one else value for key, value in other.items()},
         }
     if isinstance(one, list) and isinstance(other, list):
         if len(one) != len(other):

@@ -20,7 +20,15 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import msgspec
 
-from scanner.collect.answers import Answer, AnswerObject, is_page_for_people, named_wait, read_json, words_of
+from scanner.collect.answers import (
+    Answer,
+    AnswerObject,
+    checked,
+    is_page_for_people,
+    named_wait,
+    read_json,
+    words_of,
+)
 from scanner.collect.failures import SourceError, reason_of
 from scanner.collect.limiter import Limiter
 from scanner.collect.paging import (
@@ -145,9 +153,9 @@ class RestClient:
     def one(self, path: str, parameters: Mapping[str, str | int] | None = None) -> dict[str, Any]:
         """GET one object."""
         body = self.get(path, parameters).body
-        if not isinstance(body, dict):
+        if not isinstance(body, AnswerObject):
             raise SourceError("malformed", f"{path}: expected an object")
-        return AnswerObject(body)
+        return body
 
     def text(self, path: str, parameters: Mapping[str, str | int] | None = None, *, largest: int) -> str:
         """GET the raw content of one file of at most ``largest`` bytes."""
@@ -188,7 +196,7 @@ class RestClient:
         count = 0
         for page in self._pages(_Unremembered(self), path, parameters, paginator, at):
             for item in page.items:
-                yield AnswerObject(item)
+                yield item
                 count += 1
                 if count == limit:
                     return
@@ -216,7 +224,7 @@ class RestClient:
             if page.remembered is not None:
                 yield from page.remembered
                 continue
-            records = [record for item in page.items for record in convert(AnswerObject(item))]
+            records = [record for item in page.items for record in convert(item)]
             etag = page.answer.headers.get("etag", "")
             if etag:
                 key = self.page_key(page.path, salt)
@@ -427,7 +435,7 @@ def _read(raw: RawAnswer, expected: Collection[int], *, text: bool) -> Answer:
                 "an HTML page was returned instead of the API's response (a sign-in page or a proxy)",
             )
         if not text:
-            body = read_json(raw.content)
+            body = checked(read_json(raw.content))
     elif raw.status == 203:
         # Azure DevOps uses this status to request a sign-in.
         raise SourceError(

@@ -46,7 +46,7 @@ def fine_grained_tokens(scope: OrganizationScope) -> Iterator[Record]:
             created_at=utc_time(item.get("access_granted_at")),
             last_used_at=utc_time(item.get("token_last_used_at")),
             # GitHub has recorded the use of these tokens since they exist: null means never used.
-            never_used="token_last_used_at" in item and item["token_last_used_at"] is None,
+            never_used="token_last_used_at" in item and item.get("token_last_used_at") is None,
             expires_at=expires,
             never_expires=expires is None,
             scopes=sorted(f"{name}:{level}" for name, level in parts.items()),

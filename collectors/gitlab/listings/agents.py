@@ -100,7 +100,7 @@ def _tokens(
             enabled=item.get("status") == "active",
             created_at=utc_time(item.get("created_at")),
             last_used_at=utc_time(item.get("last_used_at")),
-            never_used="last_used_at" in item and item["last_used_at"] is None,
+            never_used="last_used_at" in item and item.get("last_used_at") is None,
             # https://docs.gitlab.com/user/clusters/agent/work_with_agent/ : agent tokens do not expire.
             never_expires=True,
             location=place.address,

@@ -130,7 +130,7 @@ def deploy_keys(
             lifetime="expiring" if expires else "static",
             created_at=utc_time(item.get("created_at")),
             last_used_at=utc_time(item.get("last_used_at")),
-            never_used=item["last_used_at"] is None if "last_used_at" in item else None,
+            never_used=item.get("last_used_at") is None if "last_used_at" in item else None,
             expires_at=utc_time(expires),
             never_expires="expires_at" in item and expires is None,
             read_only=not writes,

@@ -86,7 +86,7 @@ def _trigger(place: GitLabPlace, item: dict[str, Any]) -> Iterator[Record]:
         lifetime="expiring" if expires else "static",
         created_at=utc_time(item.get("created_at")),
         last_used_at=utc_time(item.get("last_used")),
-        never_used="last_used" in item and item["last_used"] is None,
+        never_used="last_used" in item and item.get("last_used") is None,
         expires_at=utc_time(expires),
         # Versions without this field have trigger tokens that never expire.
         never_expires=expires is None,
