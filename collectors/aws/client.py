@@ -207,6 +207,12 @@ def items(client: Any, operation: str, key: str, **arguments: Any) -> Iterator[A
         yield from members
 
 
+def answer_with(answer: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return an answer. Raises `SourceError` (malformed) if it lacks a field that every answer of its operation has."""
+    answer[key]
+    return answer
+
+
 def _before_parse(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
     """Reject a successful response whose body does not match its protocol."""
     if response_dict["status_code"] >= 300 or operation_model.output_shape is None:

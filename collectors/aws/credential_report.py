@@ -105,7 +105,7 @@ def read_report(access: Access, wait: Callable[[float], bool]) -> CredentialRepo
     """
     iam = access.client("iam")
     for attempt in range(60):
-        state = iam.generate_credential_report().get("State")
+        state = iam.generate_credential_report()["State"]
         if state == "COMPLETE":
             break
         if wait(0.2 if attempt == 0 else 2.0):

@@ -188,7 +188,7 @@ def _policies(access: Access, organization: AwsOrganization, policy_type: str) -
     kind = POLICY_TYPES[policy_type]
     for summary in items(client, "list_policies", "Policies", Filter=policy_type):
         native_id, name = summary["Id"], summary.get("Name") or summary["Id"]
-        content = client.describe_policy(PolicyId=native_id).get("Policy", {}).get("Content")
+        content = client.describe_policy(PolicyId=native_id)["Policy"]["Content"]
         if not content:
             raise MalformedError(f"DescribePolicy: {native_id} has no content")
         targets = [

@@ -71,7 +71,7 @@ def enabled_regions(scope: AwsScope) -> list[str]:
         if not wanted:
             raise
         return wanted
-    enabled = sorted(region["RegionName"] for region in answer.get("Regions") or [])
+    enabled = sorted(region["RegionName"] for region in answer["Regions"])
     if not enabled:
         raise MalformedError("DescribeRegions: the response names no region")
     if not wanted:

@@ -95,10 +95,3 @@ def _text(policy: Any) -> str | None:
         return document_text(load(policy))
     except ValueError:
         raise MalformedError("the policy is truncated or not a JSON object") from None
-
-
-def required_field(answer: dict[str, Any], key: str, operation: str) -> Any:
-    """Return a required field of a response. Raises `MalformedError` if it is missing."""
-    if key not in answer:
-        raise MalformedError(f"{operation}: the response contains no {key}")
-    return answer[key]

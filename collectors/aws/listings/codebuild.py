@@ -42,7 +42,7 @@ def _projects(scope: AwsScope) -> Iterator[Record]:
     for start in range(0, len(names), 100):
         chunk = names[start : start + 100]
         answer = client.batch_get_projects(names=chunk)
-        projects = answer.get("projects") or []
+        projects = answer["projects"]
         for project in projects:
             yield from _project(scope, project)
         if len(projects) + len(answer.get("projectsNotFound") or []) < len(chunk):
@@ -129,8 +129,6 @@ def _dangerous_triggers(webhook: dict[str, Any]) -> list[str]:
 
 def _source_credentials(scope: AwsScope) -> Iterator[Record]:
     answer = scope.client("codebuild").list_source_credentials()
-    if "sourceCredentialsInfos" not in answer:
-        raise MalformedError("ListSourceCredentials: the response contains no list")
     for item in answer["sourceCredentialsInfos"]:
         how, arn = str(item.get("authType")), item["arn"]
         static = how in _STATIC

@@ -47,7 +47,7 @@ def _groups(scope: AwsScope) -> Iterator[Record]:
             answer = client.batch_get_deployment_groups(
                 applicationName=application, deploymentGroupNames=chunk
             )
-            groups = answer.get("deploymentGroupsInfo") or []
+            groups = answer["deploymentGroupsInfo"]
             for group in groups:
                 yield from _group(scope, application, group)
             if len(groups) < len(chunk):
@@ -91,7 +91,7 @@ def _on_premises(scope: AwsScope) -> Iterator[Record]:
     for start in range(0, len(names), 25):
         chunk = names[start : start + 25]
         answer = client.batch_get_on_premises_instances(instanceNames=chunk)
-        instances = answer.get("instanceInfos") or []
+        instances = answer["instanceInfos"]
         for instance in instances:
             arn = instance.get("instanceArn") or scope.arn(
                 "codedeploy", f"instance/{instance['instanceName']}"

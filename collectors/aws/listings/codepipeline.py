@@ -43,8 +43,7 @@ def _pipelines(scope: AwsScope) -> Generator[Record, None, dict[str, str]]:
     reads = PartialReads()
     for summary in items(client, "list_pipelines", "pipelines"):
         name = summary["name"]
-        read = reads.read(name, lambda: client.get_pipeline(name=name))  # noqa: B023
-        pipeline = (read or {}).get("pipeline")
+        pipeline = reads.read(name, lambda: client.get_pipeline(name=name)["pipeline"])  # noqa: B023
         if pipeline:
             arn = scope.arn("codepipeline", pipeline["name"])
             ids[arn] = record_id(PROVIDER, "codepipeline", arn)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collectors.aws.client import items
+from collectors.aws.client import answer_with, items
 from collectors.aws.credential_report import ROOT, CredentialReport, ReportedKey, ReportedUser
 from collectors.aws.failures import MalformedError, TruncatedError
 from collectors.aws.scope import PROVIDER, PartialReads
@@ -103,7 +103,7 @@ def _owners_of_keys(scope: AwsScope, key_ids: set[str], reads: PartialReads) -> 
         if key_id.startswith("AKIA"):
             answer = reads.read(
                 key_id,
-                lambda: iam.get_access_key_last_used(AccessKeyId=key_id),  # noqa: B023
+                lambda: answer_with(iam.get_access_key_last_used(AccessKeyId=key_id), "AccessKeyLastUsed"),  # noqa: B023
                 absent=("AccessDenied", "NoSuchEntity"),
             )
             names |= {answer["UserName"]} if answer and answer.get("UserName") else set()
@@ -159,7 +159,7 @@ def _matched_keys(
 def _key_by_last_used(scope: AwsScope, meta: dict[str, Any]) -> ReportedKey:
     """Return a key's last use by GetAccessKeyLastUsed, for keys whose status changed after creation."""
     answer = scope.client("iam").get_access_key_last_used(AccessKeyId=meta["AccessKeyId"])
-    used = answer.get("AccessKeyLastUsed") or {}
+    used = answer["AccessKeyLastUsed"]
     at = utc(used.get("LastUsedDate"))
     service = used.get("ServiceName")
     return ReportedKey(
@@ -218,7 +218,7 @@ def root(scope: AwsScope, report: CredentialReport | None) -> Iterator[Record]:
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountSummary.html
     """
-    summary = scope.client("iam").get_account_summary().get("SummaryMap")
+    summary = scope.client("iam").get_account_summary()["SummaryMap"]
     if not summary:
         raise MalformedError("GetAccountSummary: the response contains no summary")
     row = next((row for row in report.rows.values() if row.user == ROOT), None) if report else None
@@ -272,7 +272,7 @@ def root(scope: AwsScope, report: CredentialReport | None) -> Iterator[Record]:
 def root_management(scope: AwsScope) -> Iterator[Record]:
     """Yield whether centralized root access is enabled, so that member accounts need no root credentials."""
     answer = scope.client("iam").list_organizations_features()
-    features = answer.get("EnabledFeatures") or []
+    features = answer["EnabledFeatures"]
     yield Control(
         id=record_id(PROVIDER, "central-root-management", scope.account),
         provider=PROVIDER,

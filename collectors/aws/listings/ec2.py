@@ -41,7 +41,7 @@ def _instances(scope: AwsScope) -> Iterator[Record]:
     client = scope.client("ec2")
     reads = PartialReads()
     for reservation in items(client, "describe_instances", "Reservations"):
-        for instance in reservation.get("Instances") or []:
+        for instance in reservation["Instances"]:
             if (instance.get("State") or {}).get("Name") in {"terminated", "shutting-down"}:
                 continue
             native = instance["InstanceId"]
@@ -74,9 +74,11 @@ def _instances(scope: AwsScope) -> Iterator[Record]:
             if scope.config.user_data:
                 read = reads.read(
                     native,
-                    lambda: client.describe_instance_attribute(InstanceId=native, Attribute="userData"),  # noqa: B023
+                    lambda: client.describe_instance_attribute(InstanceId=native, Attribute="userData")[  # noqa: B023
+                        "UserData"
+                    ],
                 )
-                yield from _user_data(scope, arn, (read or {}).get("UserData") or {})
+                yield from _user_data(scope, arn, read or {})
     reads.end()
 
 

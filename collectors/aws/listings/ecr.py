@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from collectors.aws.client import items
-from collectors.aws.resource_policies import incomplete_tables, required_field, resource_policies
+from collectors.aws.resource_policies import incomplete_tables, resource_policies
 from collectors.aws.scope import PROVIDER, PartialReads
 from collectors.aws.times import utc
 from scanner.records import Artifact, Control, record_id
@@ -43,13 +43,11 @@ def ecr_region(scope: AwsScope) -> Iterator[Record]:
         "ecr",
         "ecr:GetRepositoryPolicy",
         lambda _: [*repositories, scope.arn("ecr", "*")],
-        lambda client, arn: required_field(
+        lambda client, arn: (
             client.get_registry_policy()
             if arn.endswith(":*")
-            else client.get_repository_policy(repositoryName=repositories[arn]["repositoryName"]),
-            "policyText",
-            "GetRepositoryPolicy",
-        ),
+            else client.get_repository_policy(repositoryName=repositories[arn]["repositoryName"])
+        )["policyText"],
         needs="ecr:GetRepositoryPolicy, ecr:GetRegistryPolicy",
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.aws.client import items
+from collectors.aws.client import answer_with, items
 from collectors.aws.failures import MalformedError
 from collectors.aws.scope import PROVIDER, PartialReads, tags_of
 from collectors.aws.times import utc
@@ -45,31 +45,34 @@ def _ecs(scope: AwsScope) -> Iterator[Record]:
             answer = client.describe_services(
                 cluster=cluster, services=arns[start : start + 10], include=["TAGS"]
             )
-            if "services" not in answer:
-                raise MalformedError("DescribeServices: the response contains no services")
             for service in answer["services"]:
                 definition = service.get("taskDefinition")
                 if definition and definition not in used:
                     read = reads.read(
                         definition,
-                        lambda: client.describe_task_definition(taskDefinition=definition),  # noqa: B023
+                        lambda: client.describe_task_definition(taskDefinition=definition)["taskDefinition"],  # noqa: B023
                     )
-                    used[definition] = (read or {}).get("taskDefinition") or {}
+                    used[definition] = read or {}
                 yield from _ecs_service(scope, service, used.get(definition or "", {}))
                 families |= {found for found in (_family(definition),) if found}
-            for failure in answer.get("failures") or []:
+            failures = answer.get("failures") or []
+            for failure in failures:
                 reads.failed(str(failure.get("arn")), MalformedError(str(failure.get("reason"))))
+            if len(answer["services"]) + len(failures) < len(arns[start : start + 10]):
+                raise MalformedError(f"DescribeServices: services of {cluster} are missing from the response")
     for family in items(client, "list_task_definition_families", "families", status="ACTIVE"):
         if family in families:
             continue
         read = reads.read(
             family,
-            lambda: client.describe_task_definition(taskDefinition=family, include=["TAGS"]),  # noqa: B023
+            lambda: answer_with(
+                client.describe_task_definition(taskDefinition=family, include=["TAGS"]),  # noqa: B023
+                "taskDefinition",
+            ),
         )
-        definition_facts = (read or {}).get("taskDefinition")
-        if definition_facts:
+        if read:
             yield from _task_definition(
-                scope, definition_facts, tags_of((read or {}).get("tags"), "key", "value")
+                scope, read["taskDefinition"], tags_of(read.get("tags"), "key", "value")
             )
     reads.end()
 

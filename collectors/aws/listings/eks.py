@@ -81,8 +81,7 @@ def _clusters(scope: AwsScope) -> Generator[Record, None, list[dict[str, Any]]]:
     found: list[dict[str, Any]] = []
     reads = PartialReads()
     for name in items(client, "list_clusters", "clusters"):
-        read = reads.read(name, lambda: client.describe_cluster(name=name))  # noqa: B023
-        cluster = (read or {}).get("cluster")
+        cluster = reads.read(name, lambda: client.describe_cluster(name=name)["cluster"])  # noqa: B023
         if cluster is None:
             continue
         found.append(cluster)
@@ -122,9 +121,11 @@ def _pod_identities(scope: AwsScope, clusters: list[dict[str, Any]]) -> Iterator
             native = entry["associationId"]
             read = reads.read(
                 f"{name}/{native}",
-                lambda: client.describe_pod_identity_association(clusterName=name, associationId=native),  # noqa: B023
+                lambda: client.describe_pod_identity_association(clusterName=name, associationId=native)[  # noqa: B023
+                    "association"
+                ],
             )
-            association = (read or {}).get("association") or entry
+            association = read or entry
             namespace, account = association["namespace"], association["serviceAccount"]
             role = association.get("roleArn")
             yield from workload(

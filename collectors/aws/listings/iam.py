@@ -67,12 +67,12 @@ def _read(scope: AwsScope, report: CredentialReport | None) -> ListedPrincipals:
         for user in page["UserDetailList"]:
             identity = _user(scope, user, report)
             identities.append(identity)
-            members += [(identity.id, name) for name in sorted(user.get("GroupList", []))]
+            members += [(identity.id, name) for name in sorted(user["GroupList"])]
             shelf.add_principal(identity.id, user)
         for role in page["RoleDetailList"]:
             identity = _role(scope, role)
             identities.append(identity)
-            profiles |= {profile["Arn"]: role["Arn"] for profile in role.get("InstanceProfileList", [])}
+            profiles |= {profile["Arn"]: role["Arn"] for profile in role["InstanceProfileList"]}
             shelf.add_principal(identity.id, role)
         for policy in page["Policies"]:
             shelf.add_managed(policy)

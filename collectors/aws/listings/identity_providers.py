@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.aws.failures import MalformedError
+from collectors.aws.client import answer_with
 from collectors.aws.scope import PROVIDER, PartialReads, tags_of
 from collectors.aws.times import utc
 from scanner.records import Credential, Identity, record_id
@@ -20,12 +20,13 @@ def oidc_providers(scope: AwsScope) -> Iterator[Record]:
     """Yield OIDC providers."""
     iam = scope.client("iam")
     answer = iam.list_open_id_connect_providers()
-    if "OpenIDConnectProviderList" not in answer:
-        raise MalformedError("ListOpenIDConnectProviders: the response contains no list")
     reads = PartialReads()
     for entry in answer["OpenIDConnectProviderList"]:
         arn = entry["Arn"]
-        read = reads.read(arn, lambda: iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn))  # noqa: B023
+        read = reads.read(
+            arn,
+            lambda: answer_with(iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn), "Url"),  # noqa: B023
+        )
         provider: dict[str, Any] = read or {}
         # The ARN ends with the URL, so the issuer is known even if the details are denied.
         url = str(provider.get("Url") or arn.split(":oidc-provider/", 1)[-1])
@@ -53,8 +54,6 @@ def oidc_providers(scope: AwsScope) -> Iterator[Record]:
 def saml_providers(scope: AwsScope) -> Iterator[Record]:
     """Yield SAML providers with the certificates in their metadata."""
     answer = scope.client("iam").list_saml_providers()
-    if "SAMLProviderList" not in answer:
-        raise MalformedError("ListSAMLProviders: the response contains no list")
     for entry in answer["SAMLProviderList"]:
         arn = entry["Arn"]
         provider_id = record_id(PROVIDER, "saml-provider", arn)

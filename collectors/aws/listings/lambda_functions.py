@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from collectors.aws.client import items
 from collectors.aws.failures import DeniedError, PartlyReadError
-from collectors.aws.resource_policies import incomplete_tables, required_field, resource_policies
+from collectors.aws.resource_policies import incomplete_tables, resource_policies
 from collectors.aws.scope import PROVIDER
 from collectors.aws.workloads import workload
 from scanner.records import record_id
@@ -35,7 +35,7 @@ def lambda_region(scope: AwsScope) -> Iterator[Record]:
         "lambda",
         "lambda:GetPolicy",
         lambda _: found,
-        lambda client, arn: required_field(client.get_policy(FunctionName=arn), "Policy", "GetPolicy"),
+        lambda client, arn: client.get_policy(FunctionName=arn)["Policy"],
         ids={arn: record_id(PROVIDER, "lambda-function", arn) for arn in found},
     )
 

@@ -124,7 +124,7 @@ def _finished(iam: Any, job_id: str) -> ServiceDates | None:
     """Return the result of a job; None if unfinished."""
     use: ServiceDates = {}
     for page in pages(iam, "get_service_last_accessed_details", JobId=job_id):
-        state = page.get("JobStatus")
+        state = page["JobStatus"]
         if state == "FAILED":
             raise MalformedError(f"IAM could not report what was used: {page.get('Error')}")
         if state != "COMPLETED":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.aws.client import items
-from collectors.aws.resource_policies import required_field, resource_policies
+from collectors.aws.resource_policies import resource_policies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +22,7 @@ def buckets(scope: AwsScope) -> Iterator[Record]:
         "s3",
         "s3:GetBucketPolicy",
         lambda s3: (start + bucket["Name"] for bucket in items(s3, "list_buckets", "Buckets")),
-        lambda s3, arn: required_field(
-            s3.get_bucket_policy(Bucket=arn.removeprefix(start)), "Policy", "GetBucketPolicy"
-        ),
+        lambda s3, arn: s3.get_bucket_policy(Bucket=arn.removeprefix(start))["Policy"],
         needs="s3:ListAllMyBuckets, s3:GetBucketPolicy",
     )
 
@@ -36,9 +34,7 @@ def keys(scope: AwsScope) -> Iterator[Record]:
         "kms",
         "kms:GetKeyPolicy",
         _customer_keys,
-        lambda kms, arn: required_field(
-            kms.get_key_policy(KeyId=arn, PolicyName="default"), "Policy", "GetKeyPolicy"
-        ),
+        lambda kms, arn: kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"],
         needs="kms:ListKeys, kms:ListAliases, kms:GetKeyPolicy",
     )
 
@@ -86,8 +82,6 @@ def topics(scope: AwsScope) -> Iterator[Record]:
         "sns",
         "sns:GetTopicAttributes",
         lambda sns: (topic["TopicArn"] for topic in items(sns, "list_topics", "Topics")),
-        lambda sns, arn: required_field(
-            sns.get_topic_attributes(TopicArn=arn), "Attributes", "GetTopicAttributes"
-        ).get("Policy"),
+        lambda sns, arn: sns.get_topic_attributes(TopicArn=arn)["Attributes"].get("Policy"),
         needs="sns:ListTopics, sns:GetTopicAttributes",
     )

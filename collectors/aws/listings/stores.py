@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from collectors.aws.client import items
+from collectors.aws.client import answer_with, items
 from collectors.aws.resource_policies import incomplete_tables, resource_policies
 from collectors.aws.scope import PROVIDER, tags_of
 from collectors.aws.times import utc
@@ -35,7 +35,9 @@ def secrets_manager_region(scope: AwsScope) -> Iterator[Record]:
             "secretsmanager:GetResourcePolicy",
             lambda _: arns,
             # Without a policy, the response lacks the field.
-            lambda client, arn: client.get_resource_policy(SecretId=arn).get("ResourcePolicy"),
+            lambda client, arn: answer_with(client.get_resource_policy(SecretId=arn), "ARN").get(
+                "ResourcePolicy"
+            ),
             ids={arn: record_id(PROVIDER, "secrets-manager", arn) for arn in arns},
         )
 
