@@ -12,8 +12,8 @@ from collectors.gitlab.facts import GitLabPlace, group_place
 from collectors.gitlab.listings import controls, credentials, groups, instance, projects, runners, secrets
 from collectors.gitlab.project_plan import project_records
 from collectors.gitlab.scope import GitLabScope
-from scanner.collect.failures import SourceError
-from scanner.collect.listings import ListingRequest, preflight, with_coverage
+from scanner.collect.failures import Failure, SourceError, classify_error
+from scanner.collect.listings import ListingRequest, gap, preflight, with_coverage
 from scanner.records import Account, Reason
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def group_night(
     if top is None:
         return
     place = group_place(top)
-    role = _own_role(client, place)
+    me = _myself(client)
     scope = GitLabScope(
         client=client,
         run=run,
@@ -51,9 +51,13 @@ def group_night(
         account_id=place.account_id,
         names={"id": place.number},
         place=place,
-        role=role,
-        instance_lists_users=role == powers.ADMIN and config.instance is not False,
+        role=_own_role(client, place, me),
+        # Where nobody knows, the instance is a target and tells why its users are not read.
+        instance_lists_users=me.administers is not False and config.instance is not False,
     )
+    if me.failure is not None and scope.instance_lists_users:
+        for kind in ("gitlab-user", "gitlab-bot", "gitlab-service-account"):
+            yield gap(scope.request("identities", "GET /user", kind=kind), me.failure)
     yield from with_coverage(
         groups.top_level(top),
         scope.request("accounts", "GET /groups/:id", kind="gitlab-group"),
@@ -115,9 +119,10 @@ def instance_night(
     yield from with_coverage([account], scope.request("accounts", "GET /user", kind="gitlab-instance"))
     people = yield from instance.users(scope)
     yield from credentials.service_accounts(scope)
-    yield from instance.personal_tokens(scope, people)
-    if config.impersonation_tokens:
-        yield from instance.impersonation_tokens(scope, people)
+    if people is not None:
+        yield from instance.personal_tokens(scope, people)
+        if config.impersonation_tokens:
+            yield from instance.impersonation_tokens(scope, people)
     yield from secrets.variables(scope, place)
     yield from controls.webhooks(scope, place)
     yield from instance.applications(scope)
@@ -139,19 +144,42 @@ def _first_call(target: Target, call: str, needs: str) -> ListingRequest:
     )
 
 
-def _own_role(client: GitLabClient, place: GitLabPlace) -> int | None:
-    """Return the token's own role in the group; `powers.ADMIN` for an administrator, None if unknown. With Admin Mode,
-    an administrator's token without the ``admin_mode`` scope has ordinary rights. Only tokens with administrator rights
-    get ``is_admin`` in the list of users.
+class _Myself(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose token it is."""
+
+    number: int | None = None
+    """The user's id; None if unknown."""
+    administers: bool | None = None
+    """Whether the token has an administrator's rights; None if unknown."""
+    failure: Failure | None = None
+    """Why that is unknown."""
+
+
+def _myself(client: GitLabClient) -> _Myself:
+    """Return whose token it is. With Admin Mode, an administrator's token without the ``admin_mode`` scope has ordinary
+    rights. Only tokens with administrator rights get ``is_admin`` in the list of users.
     https://docs.gitlab.com/administration/settings/sign_in_restrictions/#admin-mode
     """
+    number = None
     try:
         me = client.one("/user")
-        if me.get("is_admin"):
-            for shown in client.items("/users", {"per_page": 1}, limit=1):
-                if "is_admin" in shown:
-                    return powers.ADMIN
-        return int(client.one(f"/groups/{place.number}/members/all/{me['id']}")["access_level"])
+        number = int(me["id"])
+        administers = bool(me.get("is_admin")) and any(
+            "is_admin" in shown for shown in client.items("/users", {"per_page": 1}, limit=1)
+        )
+    except SourceError as exc:
+        return _Myself(number=number, failure=classify_error(exc))
+    return _Myself(number=number, administers=administers)
+
+
+def _own_role(client: GitLabClient, place: GitLabPlace, me: _Myself) -> int | None:
+    """Return the token's own role in the group; `powers.ADMIN` for an administrator, None if unknown."""
+    if me.administers:
+        return powers.ADMIN
+    if me.number is None or me.failure is not None:
+        return None
+    try:
+        return int(client.one(f"/groups/{place.number}/members/all/{me.number}")["access_level"])
     except SourceError:
         return None
 

@@ -210,10 +210,20 @@ def untold(
         for gap in night.gaps
     }
     dark = {gap.target for gap in night.gaps if gap.table == "*"}
+    # What is called complete, and by no gap incomplete, is explained by nothing else.
+    complete = {(row.target, row.table, row.kind, row.account_id) for row in night.covered} - {
+        (gap.target, gap.table, gap.kind, gap.account_id) for gap in night.gaps
+    }
 
     def explained(target: str, table: str, kind: str | None, account_id: str | None) -> bool:
         if target in dark:
             return True
+        if (
+            kind is not None
+            and (target, table, kind, account_id) in complete
+            and (table, None, account_id) not in gaps
+        ):
+            return False
         place = account_id
         while place is not None:
             if gaps & {(table, None, place), (table, kind, place)}:

@@ -170,7 +170,8 @@ def access_tokens(
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         token = access_token(place, item, kind)
         shown = {"id": item["user_id"], "username": str(item["name"])}
-        yield user(scope, shown, "gitlab-bot")
+        if not scope.instance_lists_users:
+            yield user(scope, shown, "gitlab-bot")
         yield token
         can = powers.of_scopes(token.scopes, int(item["access_level"]))
         role = powers.ROLES.get(int(item["access_level"]), str(item["access_level"]))
@@ -212,7 +213,8 @@ def service_accounts(scope: GitLabScope) -> Iterator[Record]:
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         found.append(item)
-        yield user(scope, item, "gitlab-service-account")
+        if not scope.instance_lists_users:
+            yield user(scope, item, "gitlab-service-account")
 
     yield from scope.at(place).listing(
         base,

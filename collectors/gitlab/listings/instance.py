@@ -8,7 +8,7 @@ from collectors.gitlab import powers
 from collectors.gitlab.records import TOKEN_BOT, access_token, user
 from scanner.collect.failures import SourceError
 from scanner.collect.listings import with_coverage
-from scanner.records import Grant, Identity, level_of, record_id
+from scanner.records import Gap, Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ADMINISTRATOR = "an administrator's token"
 
 
-def users(scope: GitLabScope) -> Generator[Record, None, dict[str, Identity]]:
+def users(scope: GitLabScope) -> Generator[Record, None, dict[str, Identity] | None]:
     """Yield every user, and return them by number. https://docs.gitlab.com/api/users/"""
     people: dict[str, Identity] = {}
 
@@ -61,16 +61,21 @@ def users(scope: GitLabScope) -> Generator[Record, None, dict[str, Identity]]:
                 via="auditor of the instance",
             )
 
-    yield from scope.listing(
+    listed = True
+    for record in scope.listing(
         "/users",
         convert,
         table="identities",
         kind="gitlab-user",
         needs=ADMINISTRATOR,
         parameters={"pagination": "keyset", "order_by": "id", "sort": "asc"},
-        fills=("grants/administrator", "identities/gitlab-bot"),
-    )
-    return people
+        fills=("grants/administrator", "identities/gitlab-bot", "identities/gitlab-service-account"),
+        # Whose tokens are whose, and which are read elsewhere, is known by the users.
+        loses=("credentials/personal-access-token", "credentials/impersonation-token"),
+    ):
+        listed = listed and not isinstance(record, Gap)
+        yield record
+    return people if listed else None
 
 
 def personal_tokens(scope: GitLabScope, people: dict[str, Identity]) -> Iterator[Record]:

@@ -71,7 +71,6 @@ def _trigger(place: GitLabPlace, item: dict[str, Any]) -> Iterator[Record]:
         native_id=number,
         name=name,
         address=f"{place.address} trigger {number}",
-        created_at=utc_time(item.get("created_at")),
         owner=owner.get("username"),
         owner_source="creator" if owner.get("username") else None,
     )
@@ -84,7 +83,8 @@ def _trigger(place: GitLabPlace, item: dict[str, Any]) -> Iterator[Record]:
         native_id=number,
         name=name,
         lifetime="expiring" if expires else "static",
-        created_at=utc_time(item.get("created_at")),
+        # REST tells when it was made, GraphQL does not: read from either, a token is the same.
+        created_at=None,
         last_used_at=utc_time(item.get("last_used")),
         never_used="last_used" in item and item.get("last_used") is None,
         expires_at=utc_time(expires),
