@@ -255,7 +255,7 @@ def test_a_token_that_ends_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_pa
     with GitHubSandbox(limits=GitHubLimits(scale=3600)) as sandbox:
         options = app_config(sandbox, monkeypatch)
         reader = GitHubClient(
-            options, run(tmp_path), auth=InstallationAuth(options, sandbox.app.installation_id)
+            options, run(tmp_path), auth=InstallationAuth(options, run(tmp_path), sandbox.app.installation_id)
         )
         first = reader.one("/orgs/lanternpay")
         time.sleep(1.2)

@@ -124,7 +124,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
 
     installation = target.params.get("installation")
     auth: GitHubAuth = (
-        UserAuth(config) if installation is None else InstallationAuth(config, int(installation))
+        UserAuth(config) if installation is None else InstallationAuth(config, run, int(installation))
     )
     memory = Memory(
         run.cache,

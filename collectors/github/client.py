@@ -8,58 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from collectors.github.tokens import API_VERSION
-from scanner.collect.answers import words_of
+from collectors.github.dialect import GitHubDialect
 from scanner.collect.graphql import GraphqlClient
 from scanner.collect.paging import LinkHeader
-from scanner.collect.rest import Dialect, RestClient
+from scanner.collect.rest import RestClient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from collectors.github.config import Config
     from collectors.github.tokens import GitHubAuth
-    from scanner.collect.answers import Answer
     from scanner.collect.collector import Run
     from scanner.collect.memory import Memory
-
-_LIMIT_WORDS = (
-    "api rate limit exceeded",
-    "secondary rate limit",
-    "please retry your request again later",
-    "please wait a few minutes",
-)
-
-
-class GitHubDialect(Dialect):
-    """GitHub's three rate limits, which a 403 may report only in its message, and refusals that name the missing
-    permission.
-    """
-
-    headers: Mapping[str, str] = {
-        "Accept": "application/vnd.github+json",
-        "X-GitHub-Api-Version": API_VERSION,
-    }
-
-    def bucket(self, method: str, path: str) -> str:
-        """Return ``core``, ``graphql`` or ``audit_log``: GitHub counts these separately."""
-        if method == "POST":
-            return "graphql"
-        return "audit_log" if path.endswith("/audit-log") else "core"
-
-    def throttled(self, answer: Answer) -> bool:
-        """Return whether an answer reports a rate limit. A secondary limit may be a 403 without any header."""
-        if super().throttled(answer):
-            return True
-        words = words_of(answer.content).lower() if answer.status == 403 else ""
-        return any(limit in words for limit in _LIMIT_WORDS)
-
-    def needs(self, answer: Answer) -> str | None:
-        """Return the missing permission that a refusal names.
-
-        https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#insufficient-permissions-errors
-        """
-        return answer.headers.get("x-accepted-github-permissions") or None
 
 
 class GitHubClient(RestClient):

@@ -1,5 +1,5 @@
 """Authentication of requests: with the configured token, an App's own token, or an installation token. PyGithub signs
-with the App's key and requests installation tokens.
+with the App's key.
 https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
 """
 
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from collectors.github.dialect import GitHubDialect
 from scanner.collect.auth import IssuedToken, TokenAuth
-from scanner.collect.failures import SourceError, reason_of
-from scanner.collect.http_config import authorities
+from scanner.collect.failures import SourceError
+from scanner.collect.rest import RestClient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
     from github.Auth import AppAuth
 
     from collectors.github.config import Config
-
-API_VERSION = "2022-11-28"
-"""Pinned, because responses differ between versions. https://docs.github.com/en/rest/about-the-rest-api/api-versions"""
+    from scanner.collect.collector import Run
 
 
 class GitHubAuth(TokenAuth):
@@ -65,9 +64,10 @@ class InstallationAuth(GitHubAuth):
     GraphQL queries: https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
     """
 
-    def __init__(self, config: Config, installation: int) -> None:
+    def __init__(self, config: Config, run: Run, installation: int) -> None:
         self._config = config
-        self._installation = installation
+        self._run = run
+        self._path = f"/app/installations/{installation}/access_tokens"
         self._permissions: dict[str, str] = {}
         super().__init__(self._exchange)
 
@@ -78,36 +78,25 @@ class InstallationAuth(GitHubAuth):
         return self._permissions
 
     def _exchange(self) -> IssuedToken:
-        import github
-        import jwt
-
-        config = self._config
-        integration = github.GithubIntegration(
-            auth=_app(config),
-            base_url=config.base_url,
-            verify=authorities(config.ca_bundle),
-            timeout=int(config.timeout_seconds),
-            user_agent="sprawlscan",
-            retry=config.retries,
-            seconds_between_requests=0,
-            seconds_between_writes=0,
-            api_version=API_VERSION,
-            lazy=True,
+        client = RestClient(
+            self._config.base_url,
+            self._config,
+            self._run,
+            auth=AppTokenAuth(self._config),
+            dialect=GitHubDialect(),
+            posts=(self._path,),
         )
         try:
-            granted = integration.get_access_token(self._installation)
-        except github.GithubException as exc:
-            raise SourceError(
-                reason_of(exc.status), f"HTTP {exc.status}: {exc.message or ''}", status=exc.status
-            ) from None
-        except (jwt.PyJWTError, ValueError) as exc:
-            raise _cannot_sign(exc) from None
+            granted = client.post(self._path, {}, expected=(201,)).body
         finally:
-            integration.close()
-        if not isinstance(granted.token, str):
+            client.close()
+        if not isinstance(granted, dict) or not isinstance(granted["token"], str):
             raise SourceError("malformed", "the response to the exchange of the App's key has no token")
-        self._permissions = dict(granted.permissions or {})
-        return IssuedToken(value=granted.token, seconds=3600)
+        permissions = granted.get("permissions")
+        if not isinstance(permissions, dict):
+            raise SourceError("malformed", "the response to the exchange of the App's key has no permissions")
+        self._permissions = {str(name): str(level) for name, level in permissions.items()}
+        return IssuedToken(value=granted["token"], seconds=3600)
 
 
 def _app(config: Config) -> AppAuth:

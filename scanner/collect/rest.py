@@ -165,10 +165,12 @@ class RestClient:
         except UnicodeDecodeError:
             raise SourceError("malformed", f"{path}: the file is not text") from None
 
-    def post(self, path: str, body: Any, *, retries: int | None = None) -> Answer:
+    def post(
+        self, path: str, body: Any, *, retries: int | None = None, expected: Collection[int] = (200,)
+    ) -> Answer:
         """Send a read-only POST. Raises ValueError for a path that is not in ``posts``.
 
-        ``retries`` replaces the configured number of retries after a server error.
+        ``retries`` replaces the configured number of retries after a server error; ``expected`` are the statuses of success.
         """
         if not any(known.fullmatch(path.partition("?")[0]) for known in self._posts):
             raise ValueError(f"POST {path} is not on the list of read-only requests")
@@ -177,6 +179,7 @@ class RestClient:
             path,
             headers={"Content-Type": "application/json"},
             body=msgspec.json.encode(body),
+            expected=expected,
             retries=retries,
         )
 
@@ -428,7 +431,7 @@ def _origin(url: str) -> tuple[str, str, str]:
 def _read(raw: RawAnswer, expected: Collection[int], *, text: bool) -> Answer:
     """Return a response with its JSON. Raises `SourceError` if it should have JSON but does not."""
     body: Any = None
-    if raw.status == 200 and 200 in expected:
+    if raw.status in {200, 201} and raw.status in expected:
         if is_page_for_people(raw.headers):
             raise SourceError(
                 "malformed",
