@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sandbox.kit.trial import TrialNight, bugs, contradictions, untold
+from sandbox.kit.trial import TrialNight, bugs, contradictions, misjudged, untold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +18,7 @@ CRITERIA: dict[str, str] = {
     "exit": "the exit code tells when over a fifth of the findings, or a target, is lost",
     "new": "no finding is wrongly new",
     "bug": "a provider's bad answer is not called a bug",
+    "reason": "each Gap gives a reason that the fault explains",
     "host": "no other host is contacted",
     "time": "ends within its deadline",
 }
@@ -67,6 +68,8 @@ def misses(
         return found
     if wrong := bugs(night):
         found["bug"] = _some(wrong)
+    if wrong := misjudged(whole, night):
+        found["reason"] = _some(wrong)
     if fault in _LIES:
         return found
     if wrong := [*untold(whole, night, parts), *contradictions(night)]:

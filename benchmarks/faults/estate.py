@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 import tempfile
+import threading
 import time
 import traceback
 from datetime import timedelta
@@ -29,7 +30,7 @@ from scanner.kinds import declared_by
 from scanner.night import open_night
 from scanner.parquet import read_table
 from scanner.pipeline.inputs import read_rules
-from scanner.pipeline.stages import Exit, analyze_run, judge, locked, told_to_stop
+from scanner.pipeline.stages import Exit, analyze_run, judge, locked
 from scanner.plugins import load_collector
 from scanner.records import TABLES, Gap, Record
 from scanner.snapshot import read_manifest, run_id_of
@@ -170,7 +171,8 @@ class FaultEstate:
         """Collect and analyze as `run_night` does; a night like one that was seen before is not analyzed again."""
         loaded = self._loaded(state, **options)
         settings = loaded.settings
-        with locked(settings.state, 0), told_to_stop(settings.limits.deadline_minutes) as stopping:
+        stopping = threading.Event()
+        with locked(settings.state, 0):
             manifest: Manifest = collect_snapshot(
                 settings, digest=loaded.digest, as_of=as_of, stopping=stopping, progress=_Unwatched()
             )

@@ -40,6 +40,7 @@ from sandbox.kit.trial import (
     bugs,
     contradictions,
     miscounted,
+    misjudged,
     names_route,
     overlost,
     sorted_bytes,
@@ -56,26 +57,13 @@ if TYPE_CHECKING:
     from sandbox.kit.faults import Trouble
     from sandbox.kit.provider import SandboxPackage
     from scanner.collect.collector import Collector
-    from scanner.records import Gap, Reason, Record
+    from scanner.records import Gap, Record
 
 SEED = 8
 LOSSES: tuple[Trouble, ...] = ("too-many-bare", 500, "cut", "malformed", "html", "foreign-redirect")
 """Faults after which a listing cannot be complete: each must leave a Gap that names it. With 403, each route meets each."""
 OTHER_LOSSES: tuple[Trouble, ...] = (404, "null", "html-502", "closed")
 """More of them: each route meets one."""
-REASONS: dict[Trouble, frozenset[Reason]] = {
-    "too-many-bare": frozenset(("throttled",)),
-    500: frozenset(("unreachable",)),
-    "html-502": frozenset(("unreachable",)),
-    "closed": frozenset(("unreachable",)),
-    "cut": frozenset(("unreachable", "malformed")),
-    "malformed": frozenset(("unreachable", "malformed")),
-    "null": frozenset(("malformed",)),
-    "html": frozenset(("denied", "malformed")),
-    "foreign-redirect": frozenset(("denied", "malformed", "unreachable")),
-    404: frozenset(("denied", "unsupported")),
-}
-"""The reasons that a Gap may give after each."""
 DISTORTIONS: tuple[Trouble, ...] = (
     "short",
     "foreign-next",
@@ -157,19 +145,6 @@ class ContractCase:
             if not any(names_route(gap, route) for gap in night.gaps)
             and not night.refused
             and (route not in self.told_as or (self.told_as[route] and not self.told_as[route] & listed))
-        ]
-
-    def misjudged(self, night: TrialNight) -> list[str]:
-        """Return the gaps that give a reason which none of the faults explains.
-
-        Several routes may be read within one listing, and one of them is enough to lose it.
-        """
-        usual = {_listed(gap) for gap in self.trial.whole.gaps}
-        possible = {reason for kind in night.struck.values() for reason in REASONS[kind]} | {"unsupported"}
-        return [
-            f"{gap.call}: {gap.reason}: {gap.detail}"
-            for gap in night.gaps
-            if gap.reason not in possible and _listed(gap) not in usual
         ]
 
     def wrong(self, night: TrialNight, may_appear: Collection[str]) -> list[str]:
@@ -289,7 +264,7 @@ def standard_collector_tests(
                 for number, layer in enumerate(case.trial.layers):
                     night = case.trial.night(_in_turn(layer, faults, turn + number))
                     _none(case.wrong(night, appearing) + case.unnamed(night), night.struck)
-                    _none(case.misjudged(night))
+                    _none(misjudged(case.trial.whole, night))
 
         def test_a_distorted_answer_loses_nothing_untold(self, case: ContractCase) -> None:
             faults = _possible(case, DISTORTIONS)
@@ -297,6 +272,7 @@ def standard_collector_tests(
                 for turn in case.random.sample(range(len(faults)), 2):
                     night = case.trial.night(_in_turn(layer, faults, turn))
                     _none(case.wrong(night, appearing), night.struck)
+                    _none(misjudged(case.trial.whole, night), night.struck)
 
         def test_a_limit_that_ends_is_waited_for(self, case: ContractCase) -> None:
             for kind in _possible(case, LIMITS):
@@ -319,6 +295,7 @@ def standard_collector_tests(
                 )
                 night = case.trial.night(troubled, **(IMPATIENCE if kind == "slow" else {}))
                 _none(case.wrong(night, appearing), troubled)
+                _none(misjudged(case.trial.whole, night), troubled)
                 if kind != "slow":
                     _none(case.unnamed(night), troubled)
                 assert night.seconds < LONGEST, troubled

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sandbox.kit.elsewhere import Elsewhere
     from sandbox.kit.faults import Trouble
     from scanner.collect.collector import Collector
+    from scanner.records import Reason
 
 FINGERPRINT = Fingerprint(b"k" * 32)
 HASTE: dict[str, Any] = {
@@ -44,6 +45,39 @@ HASTE: dict[str, Any] = {
 """Options that make a collector give up at once; each is given to the collectors that have it."""
 IMPATIENCE: dict[str, Any] = {"answer_seconds": 1, "timeout_seconds": 1}
 """Options that make it give up a slow answer: not in use where answers are slow because the machine is."""
+
+
+REASONS: dict[Trouble, frozenset[Reason]] = {
+    401: frozenset(("denied",)),
+    403: frozenset(("denied",)),
+    404: frozenset(("denied", "unsupported")),
+    500: frozenset(("unreachable",)),
+    "too-many": frozenset(("throttled",)),
+    "too-many-bare": frozenset(("throttled",)),
+    "html": frozenset(("denied", "malformed")),
+    "html-502": frozenset(("unreachable",)),
+    "closed": frozenset(("unreachable",)),
+    "slow": frozenset(("unreachable",)),
+    "cut": frozenset(("unreachable", "malformed")),
+    "huge": frozenset(("truncated",)),
+    "gzip-bomb": frozenset(("truncated", "malformed")),
+    "short": frozenset(("truncated", "malformed")),
+    "foreign-redirect": frozenset(("denied", "malformed", "unreachable")),
+    **dict.fromkeys(
+        (
+            "empty-body",
+            "empty-object",
+            "empty-list",
+            "null",
+            "malformed",
+            "deep",
+            "looping-next",
+            "foreign-next",
+        ),
+        frozenset(("malformed",)),
+    ),
+}
+"""The reasons that a Gap may give after each fault. What a lost answer hides may be ``unsupported`` besides."""
 
 
 class TrialNight(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,6 +213,22 @@ class Trial:
 def bugs(night: TrialNight) -> list[str]:
     """Return the gaps that call a bad answer a bug of ours."""
     return [f"{gap.call}: called a bug: {gap.detail}" for gap in night.gaps if gap.reason == "bug"]
+
+
+def misjudged(whole: TrialNight, night: TrialNight) -> list[str]:
+    """Return the gaps that give a reason which none of the faults explains.
+
+    Several routes may be read within one listing, and one of them is enough to lose it.
+    """
+    usual = {_listing(gap) for gap in whole.gaps}
+    if not set(night.struck.values()) <= REASONS.keys():
+        return []  # a fault after which anything may be said
+    possible = {reason for kind in night.struck.values() for reason in REASONS[kind]} | {"unsupported"}
+    return [
+        f"{gap.call}: {gap.reason}: {gap.detail}"
+        for gap in night.gaps
+        if gap.reason not in possible and _listing(gap) not in usual
+    ]
 
 
 def contradictions(night: TrialNight) -> list[str]:
