@@ -38,7 +38,7 @@ class _TlsPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _TlsConnection  # type: ignore[assignment]  # the same
 
 
-class BoundedSession:
+class BotocoreSession:
     """Takes the place of an endpoint's `botocore.httpsession.URLLib3Session`, of which `Endpoint` uses two methods."""
 
     def __init__(self, session: Any, config: Config, watchdog: Watchdog, stopping: threading.Event) -> None:

@@ -60,7 +60,7 @@ def _account(scope: EntraScope) -> Iterator[Record]:
             **scope.own,
             kind="entra-tenant",
             native_id=scope.tenant,
-            name=item["displayName"] or scope.tenant,
+            name=item.get("displayName") or scope.tenant,
             issuer=f"https://login.microsoftonline.com/{scope.tenant}/v2.0",
             url="https://entra.microsoft.com/",
         )

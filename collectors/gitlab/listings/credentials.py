@@ -86,7 +86,7 @@ def keys_of_instance(scope: GitLabScope) -> dict[str, list[dict[str, Any]]] | No
         for key in scope.client.items("/deploy_keys"):
             if _READS not in key or _WRITES not in key:
                 return None
-            own: dict[str, Any] = {name: key[name] for name in _KEY if name in key}
+            own: dict[str, Any] = {name: key.get(name) for name in _KEY if name in key}
             for name in (_READS, _WRITES):
                 for project in key[name]:
                     held.setdefault(str(project["id"]), []).append({**own, "can_push": name == _WRITES})
