@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from collectors.aws.failures import DeadlineError, MalformedError, NotReadOnlyEr
 from collectors.aws.permissions import OPERATIONS, OPTIONAL_OPERATIONS, SIGN_IN, action_of, is_listed, policy
 from sandbox.aws.server import AwsSandbox
 from sandbox.kit.authority import CertificateAuthority
+from sandbox.kit.http import Reply
+from sandbox.kit.server import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,6 +96,32 @@ def test_nothing_is_sent_once_the_run_must_stop(answers: Answers) -> None:
     with pytest.raises(DeadlineError):
         access(answers, stopping).client("iam").get_account_summary()
     assert answers.asked == 0
+
+
+@pytest.mark.parametrize("waits", ["for an answer", "to try again"])
+def test_a_run_that_stops_does_not_wait(waits: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    stopping, asked = threading.Event(), threading.Event()
+
+    def say(*_: object) -> Reply:
+        asked.set()
+        if waits == "to try again":
+            return Reply(status=500, body=b"", headers={})
+        drip: Iterator[bytes | float] = (part for _ in range(1000) for part in (0.1, b" "))
+        return Reply(status=200, body=b"", headers={}, stream=drip, length=1000)
+
+    with LoopbackServer(say, "aws") as server:
+        config = Config(endpoint_url=server.origin, max_attempts=10, home_region="eu-west-1")
+        client = sign_in(config, stopping).client("iam")
+        timer = threading.Timer(0.5, stopping.set)
+        timer.start()
+        begun = time.monotonic()
+        with pytest.raises(DeadlineError):
+            client.get_account_summary()
+        timer.join()
+    assert asked.is_set()
+    assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize(

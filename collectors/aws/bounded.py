@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 from botocore.awsrequest import AWSHTTPConnection, AWSHTTPSConnection
 from botocore.exceptions import BotoCoreError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
+from botocore.hooks import first_non_none_response
 
 from collectors.aws.failures import DeadlineError
 from scanner.collect.answers import checked
@@ -94,6 +95,40 @@ class BotocoreSession:
 
 def _said(failure: Exception) -> Exception:
     return DeadlineError() if isinstance(failure, SourceError) and failure.reason == "deadline" else failure
+
+
+def limit(endpoint: Any, config: Config, watchdog: Watchdog, stopping: threading.Event) -> None:
+    """Give a client's `botocore.endpoint.Endpoint` the limits: botocore has no option for the class of its HTTP session.
+
+    Before it repeats a request it sleeps, up to twenty seconds; here it wakes when the run must stop.
+    """
+    endpoint.http_session = BotocoreSession(endpoint.http_session, config, watchdog, stopping)
+
+    def needs_retry(
+        attempts: int,
+        operation_model: Any,
+        request_dict: Any,
+        response: Any = None,
+        caught_exception: Exception | None = None,
+    ) -> bool:
+        service = operation_model.service_model.service_id.hyphenize()
+        responses = endpoint._event_emitter.emit(  # noqa: SLF001  as `Endpoint._needs_retry` does
+            f"needs-retry.{service}.{operation_model.name}",
+            response=response,
+            endpoint=endpoint,
+            operation=operation_model,
+            attempts=attempts,
+            caught_exception=caught_exception,
+            request_dict=request_dict,
+        )
+        seconds = first_non_none_response(responses)
+        if seconds is None or seconds is False:
+            return False
+        if stopping.wait(seconds):
+            raise DeadlineError
+        return True
+
+    endpoint._needs_retry = needs_retry  # noqa: SLF001
 
 
 class CheckedAnswers:

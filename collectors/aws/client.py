@@ -126,7 +126,7 @@ def new_session(config: Config, stopping: threading.Event) -> Any:
     import botocore.loaders
     from botocore.session import Session
 
-    from collectors.aws.bounded import BotocoreSession, check_answers
+    from collectors.aws.bounded import check_answers, limit
     from scanner.collect.transport import Watchdog
 
     watchdog = Watchdog(stopping)
@@ -140,8 +140,7 @@ def new_session(config: Config, stopping: threading.Event) -> Any:
             region = region_name or self.get_config_variable("region") or "us-east-1"
             more["endpoint_url"] = more.get("endpoint_url") or config.endpoint_of(service_name, region)
             client: Any = super().create_client(service_name, region_name=region_name, **more)
-            endpoint = client._endpoint  # noqa: SLF001  botocore has no option for the class of its HTTP session
-            endpoint.http_session = BotocoreSession(endpoint.http_session, config, watchdog, stopping)
+            limit(client._endpoint, config, watchdog, stopping)  # noqa: SLF001  what sends its requests
             return client
 
     with _loading:

@@ -57,7 +57,7 @@ def pages(scope: OrganizationScope) -> Generator[RepositoryPage, None, None]:
             else:
                 repositories.append(_repository(node, query.left_out | words))
         yield RepositoryPage(
-            repositories=repositories, forbidden=forbidden, total=int(connection.get("totalCount") or 0)
+            repositories=repositories, forbidden=forbidden, total=int(connection["totalCount"])
         )
         info = connection["pageInfo"]
         if not info["hasNextPage"]:
@@ -100,7 +100,7 @@ def _request(
         words = "; ".join(error.message for error in answer.errors[:3])
         raise SourceError("denied", f"the organization's repositories are not visible: {words}")
     connection: dict[str, Any] = organization["repositories"]
-    nodes = list(connection.get("nodes") or [])
+    nodes = list(connection["nodes"])
     missing: list[_Missing] = [{} for _ in nodes]
     for error in answer.errors:
         match error.path:
@@ -131,8 +131,8 @@ def _repository(node: dict[str, Any], missing: dict[str, str]) -> RepositoryFact
         held = connection(name)
         if held is None:
             return None, False
-        items = [item for item in held.get(key) or [] if item is not None]
-        return items, int(held.get("totalCount") or 0) > len(items)
+        items = [item for item in held[key] if item is not None]
+        return items, len(items) < max(int(held.get("totalCount") or 0), len(held[key]))
 
     keys, environments = connection("deployKeys"), connection("environments")
     protections, more_protections = nodes("branchProtectionRules")
@@ -140,7 +140,7 @@ def _repository(node: dict[str, Any], missing: dict[str, str]) -> RepositoryFact
     collaborators, more_collaborators = nodes("collaborators", "edges")
     deployments, _ = nodes("deployments")
     files = None if _OBJECTS & set(missing) else _files(node)
-    names = sorted(str(item.get("name")) for item in (environments or {}).get("nodes") or [])
+    names = sorted(str(item["name"]) for item in environments["nodes"]) if environments else []
     visible = (
         node["nameWithOwner"],
         node.get("isArchived"),
