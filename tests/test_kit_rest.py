@@ -124,6 +124,33 @@ def test_the_sources_words_are_reported_and_our_credential_in_them_is_not(
     assert problem.detail == "HTTP 403: token [credential] may not"
 
 
+@pytest.mark.parametrize(
+    "item", [{"id": 1}, {"id": 1, "name": None}, {"id": 1, "name": {"first": None}}, {"id": 1, "name": {}}]
+)
+def test_a_name_that_is_missing_or_null_is_no_name(
+    source: Source, tmp_path: Path, item: dict[str, Any]
+) -> None:
+    def named(shown: dict[str, Any]) -> Iterator[Account]:
+        yield Account(
+            id="x", provider="x", account_id="x", kind="k", native_id="1", name=str(shown["name"]["first"])
+        )
+
+    source.answers = [reply(200, [item])]
+    problem = failure(lambda: list(client(source, tmp_path).records("/secrets", named)))
+    assert problem.reason == "malformed"
+    assert item.get("name") is None or "first" in problem.detail
+
+
+def test_what_may_be_missing_or_null_is_read_with_get(source: Source, tmp_path: Path) -> None:
+    source.answers = [
+        reply(200, {"owner": None, "team": {"lead": None}, "tags": [{"key": "a", "value": None}]})
+    ]
+    shown = client(source, tmp_path).one("/secret")
+    assert (shown.get("owner"), shown.get("elsewhere"), shown["team"].get("lead")) == (None, None, None)
+    assert [(tag["key"], tag.get("value")) for tag in shown["tags"]] == [("a", None)]
+    assert failure(lambda: shown["tags"][0]["value"]).reason == "malformed"
+
+
 def test_a_field_that_an_item_lacks_is_the_sources_fault_and_a_key_of_ours_is_a_bug(
     source: Source, tmp_path: Path
 ) -> None:
