@@ -12,7 +12,7 @@ from botocore.awsrequest import AWSHTTPConnection, AWSHTTPSConnection
 from botocore.exceptions import BotoCoreError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
 from botocore.hooks import first_non_none_response
 
-from collectors.aws.failures import DeadlineError
+from collectors.aws.failures import DeadlineError, MalformedError
 from scanner.collect.answers import checked
 from scanner.collect.failures import SourceError
 from scanner.collect.transport import Watchdog, WatchedConnection, read_bounded
@@ -135,7 +135,14 @@ class CheckedAnswers:
     """Mixed into botocore's clients: a field that an answer lacks is the answer's fault, not ours."""
 
     def _make_api_call(self, operation_name: str, api_params: Any) -> Any:
-        return checked(super()._make_api_call(operation_name, api_params))  # type: ignore[misc]  # of the client's class
+        try:
+            answer = super()._make_api_call(operation_name, api_params)  # type: ignore[misc]  # of the client's class
+        except (AttributeError, KeyError, TypeError) as exc:
+            # botocore checks our parameters with errors of its own: these come of an answer unlike its model.
+            raise MalformedError(
+                f"{operation_name}: the response does not match its model ({exc!r})"
+            ) from None
+        return checked(answer)
 
 
 def check_answers(**about: Any) -> None:

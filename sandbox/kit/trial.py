@@ -221,7 +221,7 @@ def misjudged(whole: TrialNight, night: TrialNight) -> list[str]:
     Several routes may be read within one listing, and one of them is enough to lose it.
     """
     usual = {_listing(gap) for gap in whole.gaps}
-    if not set(night.struck.values()) <= REASONS.keys():
+    if not night.struck or not set(night.struck.values()) <= REASONS.keys():
         return []  # a fault after which anything may be said
     possible = {reason for kind in night.struck.values() for reason in REASONS[kind]} | {"unsupported"}
     return [

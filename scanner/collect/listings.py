@@ -63,7 +63,9 @@ def _row_id(request: ListingRequest) -> str:
         request.call,
         request.region,
     )
-    return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()[:24]
+    text = "\x1f".join(str(part) for part in parts)
+    # The name of a file may be any bytes.
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:24]
 
 
 _READ = 20_000
