@@ -357,7 +357,8 @@ class AwsSandbox(HttpSandbox):
                 whole[token_out] = asked.params.get(token_in) or "page-0"
                 if "IsTruncated" in shown:
                     whole["IsTruncated"] = True
-                answer.body = wire.written(asked, whole).body
+                written = wire.written(asked, whole)
+                answer.body, answer.headers = written.body, written.headers
                 return
 
     def _session(self, key: str) -> AwsSession:

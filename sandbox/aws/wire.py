@@ -132,7 +132,7 @@ def written(call: AwsCall, result: Mapping[str, Any]) -> Reply:
     from moto.core.serialize import get_serializer_class
 
     made = get_serializer_class(call.service, call.protocol)(call.model).serialize(dict(result))
-    body = made["body"]
+    body = made["body"] or b""
     return Reply(
         status=made["status_code"],
         headers={"x-amzn-RequestId": "sandbox", **dict(made["headers"])},
