@@ -110,7 +110,7 @@ def test_an_interrupted_run_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(program, "RESULTS", tmp_path)
     pair = FaultPair(variant="v", route="GET /a", fault="500")
     result = program.PairResult(pair=pair, met=True, misses={}, exit_code=0, seconds=1.0)
-    program.Ledger("x").add(result)
+    program.PairResults("x").add(result)
     with (tmp_path / "faults-x.jsonl").open("ab") as file:
         file.write(b'{"pair": {"var')  # the run was killed
-    assert program.Ledger("x").results == {pair: result}
+    assert program.PairResults("x").results == {pair: result}

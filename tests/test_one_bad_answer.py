@@ -29,6 +29,7 @@ def gaps(state: Path, collectors: dict[str, Any]) -> list[Gap]:
     config.write_text(json.dumps({"state": str(state), "collectors": collectors}), encoding="utf-8")
     manifest = collect_snapshot(
         load(config).settings,
+        ledger=Ledger(state),
         digest="",
         as_of=FIRST_NIGHT,
         stopping=threading.Event(),

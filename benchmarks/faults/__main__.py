@@ -36,7 +36,7 @@ class PairResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-class Ledger:
+class PairResults:
     """The results of a collector: appended one by one, so that an interrupted run goes on."""
 
     def __init__(self, collector: str) -> None:
@@ -76,7 +76,7 @@ def main() -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     wrong = False
     for name in given.collectors or provider_names():
-        ledger = Ledger(name)
+        ledger = PairResults(name)
         if given.fresh:
             ledger.forget()
         results = _try(name, ledger, given)
@@ -84,7 +84,7 @@ def main() -> int:
     return int(wrong)
 
 
-def _try(collector: str, ledger: Ledger, given: argparse.Namespace) -> list[PairResult]:
+def _try(collector: str, ledger: PairResults, given: argparse.Namespace) -> list[PairResult]:
     """Try the pairs that have no result yet, of every variant of the collector's sandbox."""
     ends = time.monotonic() + MINUTES * 60
     seen: set[str] = set()

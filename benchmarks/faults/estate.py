@@ -27,6 +27,7 @@ from sandbox.kit.trial import HASTE, IMPATIENCE, TrialNight
 from scanner.collect.run import NothingCollectedError, collect_snapshot
 from scanner.config import load
 from scanner.kinds import declared_by
+from scanner.ledger import Ledger
 from scanner.night import open_night
 from scanner.parquet import read_table
 from scanner.pipeline.inputs import read_rules
@@ -174,7 +175,12 @@ class FaultEstate:
         stopping = threading.Event()
         with locked(settings.state, 0):
             manifest: Manifest = collect_snapshot(
-                settings, digest=loaded.digest, as_of=as_of, stopping=stopping, progress=_Unwatched()
+                settings,
+                ledger=Ledger(state),
+                digest=loaded.digest,
+                as_of=as_of,
+                stopping=stopping,
+                progress=_Unwatched(),
             )
             same = manifest.run_id + _digest(_records(state, manifest.run_id))
             if same not in self._known:
