@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import yaml
 
+from scanner.ledger import Ledger
 from scanner.records import Account, Coverage, Gap, Grant, Identity, Record
 from scanner.secrets.detectors import Fingerprint
 from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal
@@ -427,7 +428,7 @@ def seal_drawn_night(state: Path, night: DrawnNight) -> Manifest:
                 writer.write(record)
             writer.finish(0.0)
     missed = [f"toy/{target}" for target, state in night.targets.items() if state == "not-reached"]
-    return seal(folder, info, missed, partial=bool(missed))
+    return seal(folder, info, missed, partial=bool(missed), record=Ledger(state).sealing(info))
 
 
 def _records(night: DrawnNight, target: str) -> Iterator[Record]:
