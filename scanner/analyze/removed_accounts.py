@@ -1,8 +1,8 @@
 """Accounts that earlier nights knew, and which of them are proven to be removed.
 
 ``history/<run_id>.accounts.parquet`` keeps every account ever listed. One that is no longer listed is removed if
-nothing was requested in it and the listing of accounts of its kind in its parent is complete, or if its parent is
-removed. What was in it is gone with it; an account that only was not looked at proves nothing.
+nothing was requested in it and the listing of accounts of its kind in its parent is complete (each one that was ever
+read), or if its parent is removed. What was in it is gone with it; an account that only was not looked at proves nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ _REMOVED = """
     ), silent AS (
         FROM absent WHERE id NOT IN (SELECT account_id FROM asked)
     ), removed AS (
-        SELECT id FROM silent WHERE removed OR coalesce(complete(parent_id, 'accounts', kind), false)
+        SELECT id FROM silent AS s
+        WHERE removed OR coalesce(complete(parent_id, 'accounts', kind), false)
+              -- A list of accounts of this kind that was read before and is not complete tonight may still name it.
+              AND NOT EXISTS (SELECT 1 FROM listings AS l WHERE l.account_id = s.parent_id AND l."table" = 'accounts'
+                              AND l.kind = s.kind AND l.read_in IS NOT NULL AND NOT l.complete)
         UNION
         SELECT s.id FROM silent AS s JOIN removed AS r ON r.id = s.parent_id
     )
@@ -80,7 +84,7 @@ def find_removed_accounts(tables: Tables, run_id: str, out: Path) -> None:
     """Make ``removed_accounts`` and ``retired_accounts`` (those of retired targets), and write the accounts for the
     next night.
 
-    Reads ``targets_before``, ``retired_targets`` and the macro ``complete``.
+    Reads ``targets_before``, ``retired_targets``, ``listings`` and the macro ``complete``.
     """
     tables.table_of("retired_accounts", _RETIRED)
     tables.table_of("removed_accounts", _REMOVED)
