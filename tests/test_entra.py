@@ -265,7 +265,7 @@ def test_what_an_application_permission_amounts_to(permission: str, level: str) 
 
 def test_a_delegated_permission_is_never_an_administrators_and_another_apis_is_unknown() -> None:
     assert "admin" not in powers.of_delegated(powers.GRAPH, "RoleManagement.ReadWrite.Directory").powers
-    assert powers.of_permission("11111111-2222-3333-4444-555555555555", "Anything.Read") == powers.Judged(
+    assert powers.of_permission("11111111-2222-3333-4444-555555555555", "Anything.Read") == powers.PowerVerdict(
         sure=False
     )
 

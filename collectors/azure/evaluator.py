@@ -1,4 +1,4 @@
-"""What a role assignment amounts to: the role's actions, less deny assignments, under its condition.
+"""The powers of a role assignment: the role's actions, less deny assignments, under its condition.
 
 https://learn.microsoft.com/azure/role-based-access-control/role-definitions : ``notActions`` only cut their own permission
 element. https://learn.microsoft.com/azure/role-based-access-control/conditions-format : a condition binds only the actions
@@ -175,7 +175,7 @@ def deny_of(document: dict[str, Any]) -> Deny | None:
 
 
 def evaluated(grant: Grant, role: Policy, condition: str | None, denies: Iterable[Deny]) -> Grant:
-    """Return a grant with what its role amounts to at its scope."""
+    """Return a grant with the powers of its role at its scope."""
     document: dict[str, Any] = json.loads(role.document or "{}")
     elements: list[dict[str, Any]] = document.get("permissions") or []
     principal = grant.identity_id.rpartition(":")[2]

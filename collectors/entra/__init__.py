@@ -50,9 +50,9 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
 
 def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datetime) -> Iterator[Record]:  # noqa: ARG001
     """Yield the trusts of federated credentials and the grants of directory roles, from their documents alone."""
-    from collectors.entra.evaluator import evaluate as judged
+    from collectors.entra.evaluator import evaluate as verdict
 
-    yield from judged((policy for policy in policies if policy.provider == "entra"), records)
+    yield from verdict((policy for policy in policies if policy.provider == "entra"), records)
 
 
 def permissions() -> str:

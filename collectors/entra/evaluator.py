@@ -1,4 +1,4 @@
-"""What federated credentials and directory roles amount to, from their documents alone.
+"""Trusts of federated credentials and powers of directory roles, from their documents alone.
 
 https://learn.microsoft.com/graph/api/resources/federatedidentitycredential,
 https://learn.microsoft.com/entra/workload-id/workload-identities-flexible-federated-identity-credentials
@@ -73,22 +73,22 @@ def evaluate(policies: Iterable[Policy], records: Iterable[Record]) -> Iterator[
                 pass
     for record in records:
         if isinstance(record, Grant) and record.id.startswith(_ROLE_GRANTS) and record.role in roles:
-            yield judged_grant(record, roles[record.role])
+            yield grant_with_powers(record, roles[record.role])
 
 
 _ROLE_GRANTS = (record_id("entra", "directory-role", ""), record_id("entra", "eligible-directory-role", ""))
 
 
-def judged_grant(grant: Grant, role: Policy) -> Grant:
+def grant_with_powers(grant: Grant, role: Policy) -> Grant:
     """Return a directory role's grant with the powers of the role's definition."""
     document: dict[str, Any] = json.loads(role.document or "{}")
-    judged = of_role(role.native_id, role_actions(document), privileged=document.get("isPrivileged"))
+    verdict = of_role(role.native_id, role_actions(document), privileged=document.get("isPrivileged"))
     return msgspec.structs.replace(
         grant,
-        powers=list(judged.powers),
-        level=level_of(judged.powers),
-        confidence="high" if judged.sure else "low",
-        why=judged.way,
+        powers=list(verdict.powers),
+        level=level_of(verdict.powers),
+        confidence="high" if verdict.sure else "low",
+        why=verdict.way,
         actions=sorted(role_actions(document))[:10],
     )
 

@@ -1,4 +1,4 @@
-"""What permissions and directory roles amount to. The lists are data: ``data/permissions.yaml``, ``data/directory_roles.yaml``."""
+"""Powers of permissions and directory roles. The lists are data: ``data/permissions.yaml``, ``data/directory_roles.yaml``."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ GRAPH = "00000003-0000-0000-c000-000000000000"
 """The application ID of Microsoft Graph."""
 
 
-class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """What a permission or role amounts to."""
+class PowerVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The powers of a permission or role."""
 
     powers: tuple[Power, ...] = ()
     """Strongest first; empty if it could not be evaluated."""
     way: str | None = None
     """How it leads to Global Administrator, if it does: one sentence."""
     sure: bool = True
-    """False if only the name or a label of the provider was judged."""
+    """False if only the name or a label of the provider was evaluated."""
 
 
 class _Api(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,17 +72,17 @@ def _patterns() -> list[tuple[re.Pattern[str], tuple[Power, ...]]]:
     ]
 
 
-def of_permission(api: str, name: str) -> Judged:
-    """Return what an application permission amounts to. ``api`` is the application ID of the API that defines it.
+def of_permission(api: str, name: str) -> PowerVerdict:
+    """Return the powers of an application permission. ``api`` is the application ID of the API that defines it.
 
-    A permission of Microsoft Graph that is not listed is judged by its verb
+    A permission of Microsoft Graph that is not listed is evaluated by its verb
     (https://learn.microsoft.com/graph/permissions-overview#permissions-naming-pattern); one of another API is unknown.
     """
     listed = _apis().get(api.lower(), {}).get(name)
     if listed is not None:
-        return Judged(powers=listed.powers, way=listed.way)
+        return PowerVerdict(powers=listed.powers, way=listed.way)
     if api.lower() != GRAPH:
-        return Judged(sure=False)
+        return PowerVerdict(sure=False)
     verbs = set(name.split(".")[1:])
     if verbs & {
         "ReadWrite",
@@ -94,36 +94,36 @@ def of_permission(api: str, name: str) -> Judged:
         "Send",
         "FullControl",
     }:
-        return Judged(powers=("change-data",), sure=False)
+        return PowerVerdict(powers=("change-data",), sure=False)
     if verbs & {"Read", "ReadBasic", "ReadAll"}:
-        return Judged(powers=("read",), sure=False)
-    return Judged(powers=("change-data",), sure=False) if verbs else Judged(sure=False)
+        return PowerVerdict(powers=("read",), sure=False)
+    return PowerVerdict(powers=("change-data",), sure=False) if verbs else PowerVerdict(sure=False)
 
 
-def of_delegated(api: str, scope: str) -> Judged:
-    """Return what a delegated permission amounts to: never more than the signed-in user may do, so one step less.
+def of_delegated(api: str, scope: str) -> PowerVerdict:
+    """Return the powers of a delegated permission: never more than the signed-in user may do, so one step less.
 
     https://learn.microsoft.com/entra/identity-platform/permissions-consent-overview
     """
-    judged = of_permission(api, scope)
-    if "admin" not in judged.powers:
-        return judged
-    rest = tuple(power for power in judged.powers if power != "admin")
-    return msgspec.structs.replace(judged, powers=rest or ("grant-access",))
+    verdict = of_permission(api, scope)
+    if "admin" not in verdict.powers:
+        return verdict
+    rest = tuple(power for power in verdict.powers if power != "admin")
+    return msgspec.structs.replace(verdict, powers=rest or ("grant-access",))
 
 
-def of_role(template: str, actions: list[str], *, privileged: bool | None) -> Judged:
-    """Return what a directory role amounts to. ``privileged`` is Microsoft's own label, a hint where nothing else is known."""
+def of_role(template: str, actions: list[str], *, privileged: bool | None) -> PowerVerdict:
+    """Return the powers of a directory role. ``privileged`` is Microsoft's own label, a hint where nothing else is known."""
     listed = _roles().roles.get(template.lower())
     if listed is not None:
-        return Judged(powers=listed.powers, way=listed.way)
+        return PowerVerdict(powers=listed.powers, way=listed.way)
     found: set[Power] = set()
     for action in actions:
         found.update(_of_action(action))
     if privileged and not found & {"admin", "grant-access", "become-other"}:
         found.add("grant-access")
-        return Judged(powers=_sorted(found), sure=False)
-    return Judged(powers=_sorted(found))
+        return PowerVerdict(powers=_sorted(found), sure=False)
+    return PowerVerdict(powers=_sorted(found))
 
 
 def _of_action(action: str) -> tuple[Power, ...]:

@@ -1,1 +1,1 @@
-"""Actions of Azure and what they amount to, read 2026-11-30."""
+"""Actions of Azure and their powers, read 2026-11-30."""

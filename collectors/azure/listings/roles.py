@@ -233,9 +233,9 @@ def eligible(
                     roles=roles,
                 )
                 role = roles.get(one.role_definition_id.rpartition("/")[2].lower())
-                judged = grant if role is None else evaluated(grant, role, one.condition, [])
+                verdict = grant if role is None else evaluated(grant, role, one.condition, [])
                 yield msgspec.structs.replace(
-                    judged,
+                    verdict,
                     conditional=True,
                     via="eligible, by Privileged Identity Management",
                     expires_at=one.until,

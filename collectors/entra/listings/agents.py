@@ -142,7 +142,7 @@ def _grant(
     api = text(item.get("resourceId")).lower()
     role_id = text(item.get("appRoleId")).lower()
     role = known.roles.get(api, {}).get(role_id, "a role that the API no longer defines")
-    judged = powers.of_permission(app_ids.get(api, ""), role)
+    verdict = powers.of_permission(app_ids.get(api, ""), role)
     name = known.names.get(api) or str(item.get("resourceDisplayName") or api)
     return Grant(
         id=record_id("entra", "inherited-app-role", f"{agent}/{text(item.get('id'))}"),
@@ -151,12 +151,12 @@ def _grant(
         role=role,
         resource=name,
         breadth="organization",
-        powers=list(judged.powers),
-        level=level_of(judged.powers),
+        powers=list(verdict.powers),
+        level=level_of(verdict.powers),
         conditional=False,
-        confidence="high" if judged.sure else "low",
+        confidence="high" if verdict.sure else "low",
         via="inherited from the agent's blueprint",
-        why=judged.way,
+        why=verdict.way,
         actions=[role],
         granted_at=utc_time(item.get("createdDateTime")),
     )

@@ -61,7 +61,7 @@ def assigned(
     # All zeros: the API has no roles, the assignment only lets the client in.
     default = role_id == "00000000-0000-0000-0000-000000000000"
     role = "default access" if default else known.roles.get(api_object, {}).get(role_id, UNDEFINED)
-    judged = powers.Judged(powers=("read",)) if default else powers.of_permission(api, role)
+    verdict = powers.PowerVerdict(powers=("read",)) if default else powers.of_permission(api, role)
     name = known.names.get(api_object) or str(item.get("resourceDisplayName") or api_object)
     return Grant(
         id=record_id("entra", "app-role", text(item.get("id"))),
@@ -70,13 +70,13 @@ def assigned(
         role=role,
         resource=name,
         breadth="organization",
-        powers=list(judged.powers),
-        level=level_of(judged.powers),
+        powers=list(verdict.powers),
+        level=level_of(verdict.powers),
         conditional=False,
-        confidence="high" if judged.sure else "low",
+        confidence="high" if verdict.sure else "low",
         via=f"application permission of {name}",
-        why=judged.way,
-        fix=f"Remove the permission {role} and grant a narrower one." if judged.way else None,
+        why=verdict.way,
+        fix=f"Remove the permission {role} and grant a narrower one." if verdict.way else None,
         actions=[role],
         granted_at=utc_time(item.get("createdDateTime")),
     )

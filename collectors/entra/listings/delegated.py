@@ -31,9 +31,9 @@ def delegated(scope: EntraScope, known: ServicePrincipals) -> Iterator[Record]:
         scopes = sorted(set(text(item["scope"]).split())) if str(item["scope"] or "").strip() else []
         resource = text(item["resourceId"]).lower()
         api = app_ids.get(resource, "")
-        judged = [powers.of_delegated(api, one) for one in scopes if one not in _LOW]
-        held = {power for one in judged for power in one.powers} or ({"read"} if scopes else set())
-        unsure = any(not one.powers for one in judged)
+        verdict = [powers.of_delegated(api, one) for one in scopes if one not in _LOW]
+        held = {power for one in verdict for power in one.powers} or ({"read"} if scopes else set())
+        unsure = any(not one.powers for one in verdict)
         can = [power for power in POWERS if power in held]
         everyone = item["consentType"] == "AllPrincipals"
         name = known.names.get(resource, resource)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.entra.evaluator import judged_grant
+from collectors.entra.evaluator import grant_with_powers
 from collectors.entra.records import PEOPLE, person_or_group, policy, text
 from collectors.entra.scope import principal
 from scanner.collect.failures import unsupported_on
@@ -140,7 +140,7 @@ def _grant(
         granted_at=utc_time(item.get("startDateTime")),
         expires_at=expires,
     )
-    return grant if role is None else judged_grant(grant, role)
+    return grant if role is None else grant_with_powers(grant, role)
 
 
 def _breadth(where: str) -> Breadth:
