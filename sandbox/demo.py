@@ -84,9 +84,8 @@ def run_demo(
             for name in provider_names()
         ]
         config = folder / "config.yaml"
-        config.write_text(
-            _configuration({one.provider: one.section() for one in sandboxes}), encoding="utf-8"
-        )
+        sections = {one.provider: _kept(one.section(), one.provider, folder) for one in sandboxes}
+        config.write_text(_configuration(sections), encoding="utf-8")
         for one in sandboxes:
             stack.enter_context(environment(one.environment()))
         for night, as_of in ((1, FIRST_NIGHT), (2, SECOND_NIGHT)):
@@ -99,6 +98,15 @@ def run_demo(
     assert outcome is not None
     echo(f"Open {folder / 'reports' / outcome.run_id / 'report.html'} in a browser.")
     return outcome
+
+
+def _kept(section: dict[str, Any], provider: str, folder: Path) -> dict[str, Any]:
+    """Return a section whose CA file stays with the demo: the sandbox removes its own."""
+    if "ca_bundle" not in section:
+        return section
+    name = f"ca-{provider}.pem"
+    shutil.copyfile(section["ca_bundle"], folder / name)
+    return {**section, "ca_bundle": name}
 
 
 def _configuration(collectors: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from sandbox.aws.estate import build
@@ -356,17 +357,29 @@ def test_permissions_of_local_files_are_none_and_unknown_collectors_are_refused(
     assert "reads local files" in call("permissions", "definitions")[1]
     code, _, err = call("permissions", "gcq")
     assert code == Exit.USAGE
-    assert "available: aws, definitions, " in err
+    assert "available: aws, azure, " in err
 
 
 def test_the_schema_is_json() -> None:
     assert json.loads(call("schema")[1])["properties"]["collectors"]["minProperties"] == 1
 
 
-def test_check_config_reads_what_the_configuration_names(demo: Demo, state: Path) -> None:
-    assert "is valid" in call("check-config", "--config", demo.folder / "config.yaml")[1]
-    (state / "owners.csv").write_text("who,what\n")
+def local(state: Path) -> Path:
+    """The demo's configuration with local files alone: its providers' secrets are not set any more."""
+    config: dict[str, Any] = yaml.safe_load((state / "config.yaml").read_text())
+    config["collectors"] = {"definitions": {"paths": [str(state)]}}
+    path = state / "local.yaml"
+    path.write_text(json.dumps(config))
+    return path
+
+
+def test_check_config_reads_what_the_configuration_names(state: Path) -> None:
+    assert "is valid" in call("check-config", "--config", local(state))[1]
     code, _, err = call("check-config", "--config", state / "config.yaml")
+    assert code == Exit.USAGE
+    assert "SPRAWLSCAN_DEMO_GITLAB_TOKEN} is not set or empty" in err
+    (state / "owners.csv").write_text("who,what\n")
+    code, _, err = call("check-config", "--config", local(state))
     assert code == Exit.USAGE
     assert "owners.csv:1: no column `match`" in err
 
@@ -378,7 +391,7 @@ def test_check_config_says_where_an_exception_is_wrong(state: Path) -> None:
         .replace("rule: credential-old", "rule: credential-olde")
         .replace("ticket:", "tiket:", 1)
     )
-    code, _, err = call("check-config", "--config", state / "config.yaml")
+    code, _, err = call("check-config", "--config", local(state))
     assert code == Exit.USAGE
     assert err.splitlines() == [
         "exceptions.yaml:10:5: exceptions[0].tiket: unknown key; did you mean `ticket`?",
@@ -388,7 +401,7 @@ def test_check_config_says_where_an_exception_is_wrong(state: Path) -> None:
     assert call("analyze", "--config", state / "config.yaml")[0] == 0
 
 
-def test_a_secret_that_is_missing_is_reported_and_nothing_seen_is_not_called_clean(tmp_path: Path) -> None:
+def test_a_secret_that_is_missing_is_said_before_a_run_and_nothing_is_sealed(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     section = {
         "organizations": ["acme"],
@@ -396,14 +409,10 @@ def test_a_secret_that_is_missing_is_reported_and_nothing_seen_is_not_called_cle
         "base_url": "http://127.0.0.1:9",
     }
     config.write_text(json.dumps({"state": str(tmp_path / "state"), "collectors": {"github": section}}))
-    code, out, _ = process(tmp_path, "run", "--config", config)
-    assert code == Exit.COVERAGE
-    assert "Coverage 0.0%: 0 of 1 listings complete; accounts: 0 complete, 0 partial, 1 unread.\n" in out
-    assert (
-        "not covered in github:org:acme: GET /orgs/{org}: denied: ${env:SPRAWLSCAN_NO_SUCH} is not set or empty\n"
-        in out
-    )
-    assert "open findings: 1 high (nothing was listed, so this proves nothing)\n" in out
+    code, _, err = process(tmp_path, "run", "--config", config)
+    assert code == Exit.USAGE
+    assert "github.token: ${env:SPRAWLSCAN_NO_SUCH} is not set or empty" in err
+    assert not list(tmp_path.glob("state/snapshots/*/manifest.json"))
 
 
 def test_a_configuration_that_is_not_there_is_2(tmp_path: Path) -> None:

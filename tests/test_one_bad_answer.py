@@ -68,13 +68,13 @@ def test_aws_cannot_be_signed_in_to(tmp_path: Path, answer: Reply) -> None:
 
 
 @pytest.mark.parametrize("fault", [301, 403, "null", "deep", "surrogate", "empty-body"])
-def test_installations_that_cannot_be_listed_are_one_gap(tmp_path: Path, fault: Any) -> None:
+def test_installations_that_cannot_be_listed_refuse_a_run_of_nothing_else(tmp_path: Path, fault: Any) -> None:
     with open_sandbox("small", "app") as sandbox, environment(sandbox.environment()):
         sandbox.fail("GET /app/installations", fault)
-        found = gaps(tmp_path, {"github": {**sandbox.section(), "retries": 0}})
-    assert "bug" not in {gap.reason for gap in found}
-    if fault != "surrogate":
-        assert [gap.table for gap in found] == ["*"]
+        with pytest.raises(NothingCollectedError, match="github lanternpay: (denied|malformed): ") as refused:
+            gaps(tmp_path, {"github": {**sandbox.section(), "retries": 0}})
+    assert "bug" not in str(refused.value)
+    assert not list(tmp_path.glob("snapshots/*/manifest.json"))
 
 
 def test_a_file_whose_name_is_no_text_is_one_gap(tmp_path: Path) -> None:

@@ -63,14 +63,14 @@ REASONS: dict[Trouble, frozenset[Reason]] = {
     "gzip-bomb": frozenset(("truncated", "malformed")),
     "short": frozenset(("truncated", "malformed")),
     "foreign-redirect": frozenset(("denied", "malformed", "unreachable")),
+    # botocore takes what is no XML from S3 for a server's error.
+    **dict.fromkeys(("deep", "malformed"), frozenset(("malformed", "unreachable"))),
     **dict.fromkeys(
         (
             "empty-body",
             "empty-object",
             "empty-list",
             "null",
-            "malformed",
-            "deep",
             "looping-next",
             "foreign-next",
         ),

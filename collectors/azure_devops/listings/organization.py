@@ -126,13 +126,15 @@ _SETTINGS = (
 def project_settings(scope: DevOpsScope, above: Mapping[str, bool] | None) -> Iterator[Record]:
     """Yield the pipeline settings that are in force in a project: on where the organization or the project has them on.
 
-    Where the organization's could not be read, a setting that is off in the project is unknown, and not yielded.
+    Where the organization's could not be read, a setting that is off in the project is unknown: a Gap.
     """
 
     def convert(item: dict[str, Any]) -> Generator[Record, None, None]:
+        unknown: list[str] = []
         for kind, name, (setting, *others), off, on in _SETTINGS:
             here = bool(item[setting])
             if not here and above is None:
+                unknown.append(name)
                 continue
             on_above = bool((above or {}).get(setting))
             enforced = here or on_above or (bool(others) and item.get(others[0]) is False)
@@ -146,6 +148,8 @@ def project_settings(scope: DevOpsScope, above: Mapping[str, bool] | None) -> It
                 target=scope.account_id,
                 detail=on if enforced else off,
             )
+        if unknown:
+            raise SourceError("denied", f"unknown without POST {SETTINGS}: {', '.join(unknown)}")
 
     yield from scope.object(
         PROJECT_SETTINGS,
