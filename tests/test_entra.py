@@ -265,9 +265,9 @@ def test_what_an_application_permission_amounts_to(permission: str, level: str) 
 
 def test_a_delegated_permission_is_never_an_administrators_and_another_apis_is_unknown() -> None:
     assert "admin" not in powers.of_delegated(powers.GRAPH, "RoleManagement.ReadWrite.Directory").powers
-    assert powers.of_permission("11111111-2222-3333-4444-555555555555", "Anything.Read") == powers.PowerVerdict(
-        sure=False
-    )
+    assert powers.of_permission(
+        "11111111-2222-3333-4444-555555555555", "Anything.Read"
+    ) == powers.PowerVerdict(sure=False)
 
 
 def test_a_custom_role_is_evaluated_by_its_actions_and_an_unknown_privileged_one_is_never_harmless() -> None:

@@ -71,7 +71,9 @@ def test_aws_cannot_be_signed_in_to(tmp_path: Path, answer: Reply) -> None:
 def test_installations_that_cannot_be_listed_refuse_a_run_of_nothing_else(tmp_path: Path, fault: Any) -> None:
     with open_sandbox("small", "app") as sandbox, environment(sandbox.environment()):
         sandbox.fail("GET /app/installations", fault)
-        with pytest.raises(NothingCollectedError, match="github lanternpay: (denied|malformed): ") as refused:
+        with pytest.raises(
+            NothingCollectedError, match=r"github lanternpay: (denied|malformed): "
+        ) as refused:
             gaps(tmp_path, {"github": {**sandbox.section(), "retries": 0}})
     assert "bug" not in str(refused.value)
     assert not list(tmp_path.glob("snapshots/*/manifest.json"))
