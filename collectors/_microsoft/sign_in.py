@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from scanner.collect.answers import read_json
 from scanner.collect.auth import IssuedToken, TokenAuth
 from scanner.collect.failures import SourceError, reason_of
 from scanner.collect.transport import Transport
@@ -69,6 +70,9 @@ class BoundedSession(requests.Session):
                 body=body,
                 largest=self._largest,
             )
+            if raw.status < 300:
+                # The libraries parse without a bound on nesting.
+                read_json(raw.content)
         except SourceError as exc:
             self.failure = exc
             raise requests.ConnectionError(exc.detail) from None
