@@ -95,7 +95,7 @@ class FaultEstate:
     @cached_property
     def parts(self) -> dict[str, frozenset[str]]:
         """The parts of tables that the collector declares."""
-        return declared_by(load_collector(self.collector.replace("-", "_"))).parts
+        return declared_by(load_collector(self.collector)).parts
 
     @cached_property
     def healthy(self) -> FaultyNight:
@@ -158,12 +158,12 @@ class FaultEstate:
         )
 
     def _loaded(self, state: Path, **options: Any) -> Loaded:
-        known = load_collector(self.collector.replace("-", "_")).Config.model_fields
+        known = load_collector(self.collector).Config.model_fields
         given = {name: value for name, value in {**HASTE, **options}.items() if name in known}
         config = self._root / "config.yaml"
         section = {**self.sandbox.section(), **given}
         config.write_text(
-            json.dumps({"state": str(state), "collectors": {self.collector.replace("-", "_"): section}}),
+            json.dumps({"state": str(state), "collectors": {self.collector: section}}),
             encoding="utf-8",
         )
         return load(config)

@@ -29,6 +29,7 @@ def by_account(
     kind: str | None,
     needs: str,
     fills: Sequence[str] = (),
+    loses: Sequence[str] = (),
 ) -> Iterator[Record]:
     """Yield the records of a query with a Coverage for each of ``accounts`` and for the tenant, or a Gap for each.
 
@@ -55,4 +56,4 @@ def by_account(
     for account in (scope.account_id, *sorted(known - {scope.account_id})):
         request = scope.within(account).request(table, call, kind=kind, needs=needs)
         rows = tenant() if account == scope.account_id else other(account)
-        yield from with_coverage(rows, request, fills=fills)
+        yield from with_coverage(rows, request, fills=fills, loses=loses)

@@ -43,7 +43,7 @@ def tenant_night(client: ArmClient, target: Target, config: Config, run: Run) ->
     )
     yield from with_coverage([account], scope.request("accounts", f"GET {FIRST}", kind="azure-tenant"))
     held = yield from containers(scope)
-    defined = yield from roles.definitions(scope)
+    defined = yield from roles.definitions(scope, held.accounts)
     denied = (yield from roles.denies(scope, held.subscriptions)) if config.deny_assignments else []
     yield from roles.assignments(scope, held.accounts, defined, denied)
     if config.eligible:

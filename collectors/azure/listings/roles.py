@@ -60,7 +60,7 @@ def _policy(
     )
 
 
-def definitions(scope: AzureScope) -> Generator[Record, None, dict[str, Policy]]:
+def definitions(scope: AzureScope, accounts: Sequence[str]) -> Generator[Record, None, dict[str, Policy]]:
     """Yield every role definition, and return them by their GUID."""
     found: dict[str, Policy] = {}
 
@@ -82,8 +82,17 @@ def definitions(scope: AzureScope) -> Generator[Record, None, dict[str, Policy]]
                 found[number] = kept
                 yield kept
 
-    request = scope.request("policies", f"POST {GRAPH} roledefinitions", kind="role-definition", needs=NEEDS)
-    yield from with_coverage(read(), request)
+    # Without the definition, an assignment is known and its powers are not: in every account.
+    yield from by_account(
+        scope,
+        accounts,
+        read(),
+        call=f"POST {GRAPH} roledefinitions",
+        table="policies",
+        kind="role-definition",
+        needs=NEEDS,
+        loses=("grants/role-assignment", "grants/eligible-role"),
+    )
     return found
 
 
@@ -124,6 +133,7 @@ def denies(scope: AzureScope, subscriptions: Iterable[str]) -> Generator[Record,
             needs="Microsoft.Authorization/denyAssignments/read",
             parameters={"api-version": "2024-07-01-preview"},
             fills=("controls/deny-assignment",),
+            loses=("grants/role-assignment",),
         )
     return found
 

@@ -49,7 +49,15 @@ def definitions(scope: EntraScope) -> Generator[Record, None, dict[str, Policy]]
         found[number] = kept
         yield kept
 
-    yield from scope.listing(DEFINITIONS, convert, table="policies", kind="directory-role", needs=NEEDS)
+    # Without the definition, an assignment is known and its powers are not.
+    yield from scope.listing(
+        DEFINITIONS,
+        convert,
+        table="policies",
+        kind="directory-role",
+        needs=NEEDS,
+        loses=("grants/directory-role", "grants/eligible-directory-role"),
+    )
     return found
 
 

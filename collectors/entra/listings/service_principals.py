@@ -58,7 +58,15 @@ def service_principals(
     )
     found.complete = (
         yield from with_coverage(
-            read(), request, fills=fills, loses=("grants/app-role", "identities/entra-application")
+            read(),
+            request,
+            fills=fills,
+            loses=(
+                "grants/app-role",
+                "grants/delegated",
+                "grants/inherited-app-role",
+                "identities/entra-application",
+            ),
         )
     ) or False
     yield from _all_owners(scope, found)
