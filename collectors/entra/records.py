@@ -112,24 +112,13 @@ def person_or_group(scope: EntraScope, item: dict[str, Any]) -> Iterator[Record]
     number = text(item.get("id"))
     name = item.get("displayName") or item.get("userPrincipalName") or number
     match kind:
-        case "#microsoft.graph.user":
-            agent = bool(item.get("identityParentId"))
+        case "#microsoft.graph.user" | "#microsoft.graph.agentUser":
+            agent = kind == "#microsoft.graph.agentUser" or bool(item.get("identityParentId"))
             yield Identity(
                 id=principal(number),
                 **scope.own,
                 surface="workload" if agent else "human",
                 kind="entra-agent-user" if agent else "entra-user",
-                native_id=number,
-                name=name,
-                address=item.get("userPrincipalName") or None,
-                enabled=item.get("accountEnabled"),
-            )
-        case "#microsoft.graph.agentUser":
-            yield Identity(
-                id=principal(number),
-                **scope.own,
-                surface="workload",
-                kind="entra-agent-user",
                 native_id=number,
                 name=name,
                 address=item.get("userPrincipalName") or None,
