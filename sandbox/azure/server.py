@@ -13,17 +13,14 @@ import msgspec
 
 from sandbox.azure import query
 from sandbox.azure.company import build
-from sandbox.entra.estate import CLIENT_SECRET, SCANNER, TENANT
-from sandbox.entra.login import LOGIN, TokenService, origin_of
-from sandbox.kit.api import ApiCall, HttpSandbox
-from sandbox.kit.authority import CertificateAuthority
+from sandbox.entra.login import LOGIN, TenantSandbox, origin_of
+from sandbox.kit.api import ApiCall
 from sandbox.kit.http import HttpRequest, RefusedError, Reply, reply
 from sandbox.kit.paging import continued
 from sandbox.kit.routes import RouteTable
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
+    from sandbox.kit.authority import CertificateAuthority
     from sandbox.kit.http import Json
 
 SECRET = "SPRAWLSCAN_DEMO_AZURE_SECRET"
@@ -50,10 +47,11 @@ PERMISSIONS = tuple(sorted({*ROUTES.values(), *QUERIES.values()}))
 _TABLE = RouteTable(("GET", template, template) for template in ROUTES)
 
 
-class AzureSandbox(HttpSandbox):
+class AzureSandbox(TenantSandbox):
     """Serves one tenant over TLS. Thread-safe; use it as a context manager. ``licensed``: with Entra ID P2."""
 
     provider = "azure"
+    secret = SECRET
     reads = frozenset((*(f"POST {GRAPH} {name}" for name in QUERIES), f"POST {LOGIN}"))
 
     def __init__(
@@ -64,55 +62,18 @@ class AzureSandbox(HttpSandbox):
         latency: float = 0.0,
         authority: CertificateAuthority | None = None,
     ) -> None:
-        self._own_authority = CertificateAuthority() if authority is None else None
-        if self._own_authority is not None:
-            authority = self._own_authority.__enter__()
-        super().__init__("Microsoft-HTTPAPI/2.0", latency=latency, authority=authority)
+        super().__init__("Microsoft-HTTPAPI/2.0", PERMISSIONS, latency=latency, authority=authority)
         self.tenant = build(1)
         self.licensed = licensed
         self.page = page
-        self._service = TokenService("azure", PERMISSIONS)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, trace)
-        if self._own_authority is not None:
-            self._own_authority.__exit__(kind, error, trace)
 
     def section(self) -> dict[str, Any]:
         """Return the collector's section of config.yaml."""
-        return {
-            "tenant": TENANT,
-            "client_id": SCANNER,
-            "client_secret": f"${{env:{SECRET}}}",
-            "authority": self.url,
-            "management_url": self.url,
-            "ca_bundle": str(self.bundle),
-        }
-
-    def environment(self) -> dict[str, str]:
-        """Return the environment variable that the section refers to: the application's client secret."""
-        return {SECRET: CLIENT_SECRET}
+        return {**super().section(), "management_url": self.url}
 
     def show(self, night: int) -> None:
         """Serve the tenant as it is on a night."""
         self.tenant = build(night)
-
-    def permissions(self) -> tuple[str, ...]:
-        """Return the actions of the scanner's role."""
-        return PERMISSIONS
-
-    def revoke(self, permission: str) -> None:
-        """Take an action away, from tokens to come as well."""
-        self._service.tokens.revoke(permission)
-
-    def restore(self) -> None:
-        """Give back everything that was revoked."""
-        self._service.tokens.restore()
 
     def recognize(self, request: HttpRequest) -> ApiCall:
         """Return the route of a request; queries are told apart by what they ask for."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs
 
 from sandbox.entra.estate import CLIENT_SECRET, SCANNER, TENANT
+from sandbox.kit.api import HttpSandbox
+from sandbox.kit.authority import CertificateAuthority
 from sandbox.kit.http import HttpRequest, Json, RefusedError, Reply, reply
 from sandbox.kit.issued import secret_value
 from sandbox.kit.tokens import KnownToken, TokenStore, bearer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import TracebackType
 
 LOGIN = f"/{TENANT}/oauth2/v2.0/token"
 DISCOVERY = f"/{TENANT}/v2.0/.well-known/openid-configuration"
@@ -69,3 +72,64 @@ def _discovery(origin: str) -> Json:
         "jwks_uri": f"{origin}/{TENANT}/discovery/v2.0/keys",
         "tenant_region_scope": "EU",
     }
+
+
+class TenantSandbox(HttpSandbox):
+    """An API that takes tokens of Entra ID, with the token service on the same origin. It always speaks TLS.
+
+    azure-identity refuses an authority without TLS, so that the sandbox has an authority of its own unless one is given.
+    ``secret`` is the environment variable of the client secret.
+    """
+
+    secret: ClassVar[str]
+
+    def __init__(
+        self,
+        server: str,
+        permissions: tuple[str, ...],
+        *,
+        latency: float = 0.0,
+        authority: CertificateAuthority | None = None,
+    ) -> None:
+        self._own_authority = CertificateAuthority() if authority is None else None
+        if self._own_authority is not None:
+            authority = self._own_authority.__enter__()
+        super().__init__(server, latency=latency, authority=authority)
+        self._permissions = permissions
+        self._service = TokenService(self.provider, permissions)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if self._own_authority is not None:
+            self._own_authority.__exit__(kind, error, trace)
+
+    def section(self) -> dict[str, Any]:
+        """Return how the collector signs in, for its section of config.yaml."""
+        return {
+            "tenant": TENANT,
+            "client_id": SCANNER,
+            "client_secret": f"${{env:{self.secret}}}",
+            "authority": self.url,
+            "ca_bundle": str(self.bundle),
+        }
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variable that the section refers to: the application's client secret."""
+        return {self.secret: CLIENT_SECRET}
+
+    def permissions(self) -> tuple[str, ...]:
+        """Return what the scanner's application was granted."""
+        return self._permissions
+
+    def revoke(self, permission: str) -> None:
+        """Take a permission away, from tokens to come as well."""
+        self._service.tokens.revoke(permission)
+
+    def restore(self) -> None:
+        """Give back everything that was revoked."""
+        self._service.tokens.restore()

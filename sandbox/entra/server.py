@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
 from sandbox.entra.company import build
-from sandbox.entra.estate import CLIENT_SECRET, GRAPH, SCANNER, TENANT, DirectoryTenant
-from sandbox.entra.login import LOGIN, TokenService, origin_of
-from sandbox.kit.api import ApiCall, HttpSandbox
-from sandbox.kit.authority import CertificateAuthority
+from sandbox.entra.estate import GRAPH, TENANT, DirectoryTenant
+from sandbox.entra.login import LOGIN, TenantSandbox, origin_of
+from sandbox.kit.api import ApiCall
 from sandbox.kit.faults import RETRY_AFTER
 from sandbox.kit.http import HttpRequest, Json, RefusedError, Reply, reply
 from sandbox.kit.paging import continued, next_link
@@ -26,8 +25,8 @@ from sandbox.kit.routes import RouteTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
+    from sandbox.kit.authority import CertificateAuthority
     from sandbox.kit.tokens import KnownToken
 
 SECRET = "SPRAWLSCAN_DEMO_ENTRA_SECRET"
@@ -136,7 +135,7 @@ def _inherited(held: DirectoryTenant, number: str) -> list[Json]:
     return held.inherited[number]
 
 
-class EntraSandbox(HttpSandbox):
+class EntraSandbox(TenantSandbox):
     """Serves one tenant over TLS. Thread-safe; use it as a context manager.
 
     ``licensed`` says whether the tenant has Entra ID P2, ``agents`` whether it knows agent identities; ``page`` is the size
@@ -144,6 +143,7 @@ class EntraSandbox(HttpSandbox):
     """
 
     provider = "entra"
+    secret = SECRET
     reads = frozenset((f"POST {BATCH}", f"POST {LOGIN}"))
 
     def __init__(
@@ -155,60 +155,20 @@ class EntraSandbox(HttpSandbox):
         latency: float = 0.0,
         authority: CertificateAuthority | None = None,
     ) -> None:
-        self._own_authority = CertificateAuthority() if authority is None else None
-        if self._own_authority is not None:
-            authority = self._own_authority.__enter__()
-        super().__init__("Microsoft-IIS/10.0", latency=latency, authority=authority)
+        super().__init__("Microsoft-IIS/10.0", PERMISSIONS, latency=latency, authority=authority)
         self.directory = build(1)
         self.licensed = licensed
         self.agents = agents
         self.page = page
         self.throttled = 0
-        self._service = TokenService("entra", PERMISSIONS)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, trace)
-        if self._own_authority is not None:
-            self._own_authority.__exit__(kind, error, trace)
-
-    def __enter__(self) -> Self:
-        return super().__enter__()
 
     def section(self) -> dict[str, Any]:
         """Return the collector's section of config.yaml."""
-        return {
-            "tenant": TENANT,
-            "client_id": SCANNER,
-            "client_secret": f"${{env:{SECRET}}}",
-            "authority": self.url,
-            "graph_url": self.url,
-            "ca_bundle": str(self.bundle),
-        }
-
-    def environment(self) -> dict[str, str]:
-        """Return the environment variable that the section refers to: the application's client secret."""
-        return {SECRET: CLIENT_SECRET}
+        return {**super().section(), "graph_url": self.url}
 
     def show(self, night: int) -> None:
         """Serve the tenant as it is on a night."""
         self.directory = build(night)
-
-    def permissions(self) -> tuple[str, ...]:
-        """Return the application permissions that the scanner has."""
-        return PERMISSIONS
-
-    def revoke(self, permission: str) -> None:
-        """Take a permission away, from tokens to come as well."""
-        self._service.tokens.revoke(permission)
-
-    def restore(self) -> None:
-        """Give back everything that was revoked."""
-        self._service.tokens.restore()
 
     # Requests
 
