@@ -226,3 +226,16 @@ def test_keys_that_cannot_be_used_are_no_credentials(tmp_path: Path, monkeypatch
         "lanternexports key2",
         "lanternimages admin user",
     }
+
+
+@pytest.mark.parametrize(
+    ("tags", "owner"), [({"owner": "TBD", "Team": " ledger "}, "ledger"), ({"owner": "n/a"}, None)]
+)
+def test_a_tag_that_says_nothing_is_no_owner(
+    tags: dict[str, str], owner: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AzureSandbox() as sandbox:
+        next(row for row in sandbox.tenant.resources if row["name"] == "payments-api")["tags"] = tags
+        records = collected(sandbox, tmp_path, monkeypatch)
+    api = next(row for row in records if isinstance(row, Identity) and row.name == "payments-api")
+    assert api.owner == owner

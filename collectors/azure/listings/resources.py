@@ -14,6 +14,7 @@ from collectors.azure.calls import GRAPH
 from collectors.azure.scope import own, principal, resource_id
 from scanner.collect.scope import utc_time
 from scanner.records import POWERS, Control, Credential, Grant, Identity, Link, level_of, record_id
+from scanner.stated import first_stated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -151,11 +152,8 @@ def _tags(row: dict[str, Any]) -> dict[str, str]:
 
 
 def _owner(row: dict[str, Any]) -> tuple[str | None, str | None]:
-    tags = {key.lower(): value.strip() for key, value in _tags(row).items()}
-    for name in _OWNERS:
-        if tags.get(name):
-            return tags[name], f"tag:{name}"
-    return None, None
+    owner, key = first_stated(_tags(row), _OWNERS)
+    return owner, f"tag:{key}" if key else None
 
 
 def stores(scope: AzureScope, accounts: Sequence[str]) -> Iterator[Record]:
