@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scanner.ledger import Ledger
-from scanner.pipeline.stages import Exit
+from scanner.pipeline.outcome import Exit
 from scanner.snapshot import SnapshotError
 from scanner.verification import verify_state
 from tests.checkout_nights import DANGEROUS, Checkout, run_of

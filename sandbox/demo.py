@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scanner.collect.target_threads import Progress
-    from scanner.pipeline.stages import Outcome
+    from scanner.pipeline.outcome import Outcome
 
 VARIANTS = {"github": "app"}
 """The variant of a provider's sandbox, if not the usual one."""

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from scanner.command.progress import LogProgress
 from scanner.config import Loaded, load
-from scanner.pipeline.stages import Outcome, run_night
+from scanner.pipeline.stages import run_night
 from scanner.snapshot import run_id_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from scanner.pipeline.outcome import Outcome
 
 FIRST = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 

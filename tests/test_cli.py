@@ -21,7 +21,7 @@ from sandbox.aws.server import AwsSandbox
 from sandbox.estate import FIRST_NIGHT
 from scanner.command.cli import app
 from scanner.command.log import OURS
-from scanner.pipeline.stages import PRECEDENCE, Exit
+from scanner.pipeline.outcome import PRECEDENCE, Exit
 from scanner.snapshot import list_sealed, read_manifest
 from tests.plugin import install
 

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from scanner.config import Settings, load
-from scanner.pipeline.stages import analyze_run, write_reports
+from scanner.pipeline.analysis import analyze_run
+from scanner.pipeline.reporting import write_reports
 from scanner.snapshot import list_sealed
 from tests.conftest import Demo, run_demo
 

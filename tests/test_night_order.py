@@ -17,7 +17,8 @@ from scanner.collect.night_order import ImplausibleTimeError, SourceClock, check
 from scanner.config import Retention
 from scanner.ledger import Ledger
 from scanner.pipeline.retention import apply, discard, superfluous
-from scanner.pipeline.stages import discard_night, resolve_run
+from scanner.pipeline.stages import discard_night
+from scanner.pipeline.state_folder import resolve_run
 from scanner.snapshot import RunInfo, SnapshotError, begin, list_sealed
 from tests.checkout_nights import DANGEROUS, Checkout, on, run_of
 from tests.kit_source import Source, client

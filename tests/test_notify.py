@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from scanner.collect.run import NothingCollectedError
 from scanner.command.progress import LogProgress
 from scanner.config import Loaded, load
 from scanner.document import DocumentError
 from scanner.night import open_night
-from scanner.pipeline.stages import Exit, LockedError, NothingCollectedError, Outcome, locked, run_night
+from scanner.pipeline.outcome import Exit, Outcome
+from scanner.pipeline.stages import run_night
+from scanner.pipeline.state_folder import LockedError, locked
 from scanner.snapshot import SnapshotError
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ import pytest
 
 from scanner.collect.run import fingerprint_key
 from scanner.parquet import write_table
-from scanner.pipeline.stages import locked
-from scanner.pipeline.state_folder import FOLDERS, secure_state
+from scanner.pipeline.state_folder import FOLDERS, locked, secure_state
 from scanner.private_files import UnsafeFolderError, create_private, secure_folder, write_private
 from scanner.records import Account
 from scanner.scratch import Scratch, remove_abandoned

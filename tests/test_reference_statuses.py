@@ -18,7 +18,7 @@ from scanner.analyze.rule_files import load_rules
 from scanner.analyze.steps import AnalyzeSettings, analyze
 from scanner.config import Settings
 from scanner.night import open_night
-from scanner.pipeline.stages import judge
+from scanner.pipeline.outcome import assess_run
 from tests.random_nights import NEEDS, Drawing, DrawnNight, seal_drawn_night, write_exceptions, write_rules
 from tests.reference_statuses import ABOUT_EXCEPTIONS, NOT_READ, RANKS, ReferenceModel, ReferenceVerdict
 
@@ -206,7 +206,7 @@ def _compare_exit_codes(
             settings = Settings(
                 collectors={}, fail_on=fail_on, min_coverage=min_coverage, max_unobserved=max_unobserved
             )
-            outcome = judge(settings, manifest, [], night=opened, stopped=manifest.partial)
+            outcome = assess_run(settings, manifest, [], night=opened, stopped=manifest.partial)
             expected = verdict.conditions(
                 night, fail_on, min_coverage=min_coverage, max_unobserved=max_unobserved
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scanner.ledger import Analyzed, Ledger, Told
-from scanner.pipeline.stages import Exit
+from scanner.pipeline.outcome import Exit
 from scanner.verification import verify_state
 from tests.checkout_nights import DANGEROUS, Checkout, run_of
 from tests.test_notify import Listener
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from scanner.pipeline.stages import Outcome
+    from scanner.pipeline.outcome import Outcome
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from scanner.config import Settings
 from scanner.night import open_night
 from scanner.pipeline.notify import message
-from scanner.pipeline.stages import Exit, Outcome, judge
+from scanner.pipeline.outcome import Exit, Outcome, assess_run
 from scanner.records import Grant, Record
 from scanner.snapshot import read_manifest
 from tests.sealed_night import (
@@ -50,7 +50,7 @@ examples: []
 def outcome(state: Path, night: int, **settings: Any) -> Outcome:
     given = Settings(state=state, collectors={}, min_coverage=0, max_unobserved=1, **settings)
     with open_night(state, run_of(night)) as opened:
-        return judge(given, read_manifest(opened.snapshot), [], night=opened, stopped=False)
+        return assess_run(given, read_manifest(opened.snapshot), [], night=opened, stopped=False)
 
 
 def news(state: Path, night: int, rule: str = RULE) -> dict[str, str | None]:
@@ -180,9 +180,9 @@ def test_too_many_findings_that_nobody_looked_at(tmp_path: Path) -> None:
     given = Settings(state=tmp_path, collectors={}, min_coverage=0, max_unobserved=0.5)
     with open_night(tmp_path, run_of(2)) as opened:
         manifest = read_manifest(opened.snapshot)
-        assert judge(given, manifest, [], night=opened, stopped=False).exit_code == Exit.OK
+        assert assess_run(given, manifest, [], night=opened, stopped=False).exit_code == Exit.OK
         stricter = given.model_copy(update={"max_unobserved": 0.4})
-        assert judge(stricter, manifest, [], night=opened, stopped=False).exit_code == Exit.COVERAGE
+        assert assess_run(stricter, manifest, [], night=opened, stopped=False).exit_code == Exit.COVERAGE
 
 
 def test_a_disabled_rule_is_out_of_scope_and_says_so_once(tmp_path: Path) -> None:

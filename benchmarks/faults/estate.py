@@ -30,8 +30,10 @@ from scanner.kinds import declared_by
 from scanner.ledger import Ledger
 from scanner.night import open_night
 from scanner.parquet import read_table
+from scanner.pipeline.analysis import analyze_run
 from scanner.pipeline.inputs import read_rules
-from scanner.pipeline.stages import Exit, analyze_run, judge, locked
+from scanner.pipeline.outcome import Exit, assess_run
+from scanner.pipeline.state_folder import locked
 from scanner.plugins import load_collector
 from scanner.records import TABLES, Gap, Record
 from scanner.snapshot import read_manifest, run_id_of
@@ -187,7 +189,7 @@ class FaultEstate:
                 self._rules = self._rules or read_rules(loaded)
                 analyze_run(settings, manifest.run_id, self._rules)
                 with open_night(state, manifest.run_id) as night:
-                    outcome = judge(settings, manifest, [], night=night, stopped=stopping.is_set())
+                    outcome = assess_run(settings, manifest, [], night=night, stopped=stopping.is_set())
                     found = dict(night.rows("SELECT rule || ' ' || subject, status FROM findings"))
                 self._known[same] = outcome.exit_code, found
             return self._known[same]

@@ -8,7 +8,7 @@ from scanner.findings import SEVERITIES
 from scanner.ledger import Ledger
 from scanner.night import open_night
 from scanner.pipeline.retention import apply, finish_removals, left_over, part_paths, superfluous
-from scanner.pipeline.stages import report_folder, resolve_run
+from scanner.pipeline.state_folder import report_folder, resolve_run
 from scanner.run_coverage import coverage_sentence
 from scanner.safe_text import plain
 from scanner.snapshot import SnapshotError, read_manifest
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from scanner.analyze.rule import Rule
     from scanner.config import Retention
-    from scanner.pipeline.stages import Outcome, Uncovered
+    from scanner.pipeline.outcome import Outcome, Uncovered
     from scanner.records import Severity
     from scanner.verification import Verified
 
