@@ -91,6 +91,8 @@ def application_owners(scope: EntraScope) -> Generator[Record, None, dict[str, s
         kind="owners",
         needs=NEEDS,
         fills=PEOPLE,
+        # They are the owners of its service principal as well.
+        loses=("identities/entra-application", "identities/entra-service-principal"),
         parameters={
             "$select": "id,appId",
             "$expand": "owners($select=id,displayName,userPrincipalName,accountEnabled)",
