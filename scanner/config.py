@@ -199,6 +199,9 @@ class NotifySettings(Section):
     """The URL of the report, included in the message."""
     ping_url: SecretRef | None = None
     """Heartbeat URL of ``run``: ``/start`` and ``/fail`` are appended as in healthchecks.io."""
+    ca_bundle: Path | None = None
+    """PEM file of the certificate authorities to trust for both. Default: the file in REQUESTS_CA_BUNDLE or SSL_CERT_FILE,
+    or the authorities that come with the program."""
 
     @field_validator("report_url")
     @classmethod

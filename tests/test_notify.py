@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from sandbox.kit.authority import CertificateAuthority
+from sandbox.kit.http import Reply
+from sandbox.kit.server import LoopbackServer
 from scanner.collect.run import NothingCollectedError
 from scanner.command.progress import LogProgress
 from scanner.config import Loaded, load
@@ -212,6 +215,43 @@ def test_nobody_listening_does_not_fail_the_night_and_logs_no_address(
     everything = str([vars(record) for record in caplog.records])
     assert HOOK not in everything
     assert PING not in everything
+
+
+@pytest.mark.parametrize("named", ["ca_bundle", "SSL_CERT_FILE", "nowhere"])
+def test_a_webhook_with_a_certificate_of_the_company_is_reached_if_its_authority_is_named(
+    place: Place, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    told: list[str] = []
+
+    def say(method: str, target: str, *_: object) -> Reply:
+        told.append(f"{method} {target}")
+        return Reply(status=200, body=b"", headers={})
+
+    place.write("surprise-name", DANGEROUS)
+    with CertificateAuthority() as authority, LoopbackServer(say, "hook", authority) as server:
+        monkeypatch.setenv("WEBHOOK", f"{server.origin}/{HOOK}")
+        monkeypatch.setenv("PING", f"{server.origin}/{PING}")
+        if named == "SSL_CERT_FILE":
+            monkeypatch.setenv(named, str(authority.bundle))
+        bundle = {"ca_bundle": str(authority.bundle)} if named == "ca_bundle" else {}
+        place.night(1, place.configure(**WEBHOOK, ping_url="${env:PING}", **bundle))
+    expected = [f"GET /{PING}/start", f"POST /{HOOK}", f"GET /{PING}"]
+    assert told == ([] if named == "nowhere" else expected)
+
+
+def test_a_message_that_is_redirected_is_not_taken_as_delivered(
+    place: Place, listener: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.write("surprise-name", DANGEROUS)
+    listener.status = 302
+    loaded = place.configure(**WEBHOOK)
+    place.night(1, loaded)
+    assert [vars(record)["status"] for record in caplog.records if record.msg == "not told"] == [302]
+    listener.status = 200
+    place.night(2, loaded)
+    assert len(listener.messages()) == 2
 
 
 def test_the_ping_frames_a_night(place: Place, listener: Listener) -> None:

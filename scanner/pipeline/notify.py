@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from scanner.collect.http_config import authorities
 from scanner.config import SecretMissingError
 from scanner.findings import COUNTS_AS_NEW, SEVERITIES
 from scanner.ledger import Told
 from scanner.run_coverage import coverage_sentence
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -35,17 +37,34 @@ WEBHOOK_SECONDS = 15
 PING_SECONDS = 10
 
 
-def _send(whom: str, address: SecretRef, suffix: str, message: dict[str, Any] | None, seconds: int) -> bool:
-    """Send, and return whether it was delivered."""
+def _send(
+    whom: str,
+    address: SecretRef,
+    suffix: str,
+    message: dict[str, Any] | None,
+    *,
+    seconds: int,
+    ca_bundle: Path | None,
+) -> bool:
+    """Send, and return whether it was delivered.
+
+    A POST follows no redirect: most of them turn it into a GET without the message, which a sign-in page answers with 200.
+    The body of the answer is not read: it may never end.
+    """
     import requests
 
+    trusted = authorities(ca_bundle)
     try:
         url = address.read().rstrip("/") + suffix
         if message is None:
-            answer = requests.get(url, timeout=seconds)
+            answer = requests.get(url, timeout=seconds, verify=trusted, stream=True)
         else:
-            answer = requests.post(url, json=message, timeout=seconds)
-        answer.raise_for_status()
+            answer = requests.post(
+                url, json=message, timeout=seconds, verify=trusted, stream=True, allow_redirects=False
+            )
+        answer.close()
+        if answer.status_code >= 300:
+            raise requests.HTTPError(response=answer)
     except SecretMissingError as exc:
         log.error("not told", extra={"whom": whom, "error": str(exc)})  # noqa: TRY400
     except (requests.RequestException, ValueError) as exc:
@@ -60,13 +79,18 @@ def _send(whom: str, address: SecretRef, suffix: str, message: dict[str, Any] | 
 
 def post(notify: NotifySettings, message: dict[str, Any]) -> bool:
     """POST a message as JSON to ``notify.webhook``, if configured. Returns whether nothing is left to deliver."""
-    return notify.webhook is None or _send("webhook", notify.webhook, "", message, WEBHOOK_SECONDS)
+    return notify.webhook is None or _send(
+        "webhook", notify.webhook, "", message, seconds=WEBHOOK_SECONDS, ca_bundle=notify.ca_bundle
+    )
 
 
 def ping(notify: NotifySettings, step: Literal["start", "done", "fail"]) -> None:
     """GET ``notify.ping_url``, if configured, as described in https://healthchecks.io/docs/http_api/."""
     if notify.ping_url is not None:
-        _send("dead-man ping", notify.ping_url, "" if step == "done" else f"/{step}", None, PING_SECONDS)
+        suffix = "" if step == "done" else f"/{step}"
+        _send(
+            "dead-man ping", notify.ping_url, suffix, None, seconds=PING_SECONDS, ca_bundle=notify.ca_bundle
+        )
 
 
 def tell_of_night(notify: NotifySettings, night: Night, ledger: Ledger, *, ended: bool) -> bool:
