@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import email.utils
 import json
 import threading
 import time
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,10 +22,26 @@ from sandbox.aws.server import AwsSandbox
 from sandbox.kit.authority import CertificateAuthority
 from sandbox.kit.http import Reply
 from sandbox.kit.server import LoopbackServer
+from scanner.collect.collector import Run
+from scanner.collect.night_order import ImplausibleTimeError
+from scanner.collect.run import collect_snapshot
+from scanner.command.progress import LogProgress
+from scanner.config import load
+from scanner.ledger import Ledger
+from scanner.secrets.detectors import Fingerprint
+from tests.nights import NIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+
+def new_run(stopping: threading.Event | None = None) -> Run:
+    return Run(
+        as_of=NIGHT,
+        fingerprint=Fingerprint(b"k" * 32),
+        cache=Path("not-used"),
+        stopping=stopping or threading.Event(),
+    )
 
 
 class Answers:
@@ -63,9 +82,9 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
     server.server_close()
 
 
-def access(answers: Answers, stopping: threading.Event | None = None) -> Access:
+def access(answers: Answers, run: Run | None = None) -> Access:
     config = Config(endpoint_url=answers.url, max_attempts=1, home_region="eu-west-1")
-    return sign_in(config, stopping or threading.Event())
+    return sign_in(config, run or new_run())
 
 
 @pytest.mark.parametrize(
@@ -94,7 +113,7 @@ def test_nothing_is_sent_once_the_run_must_stop(answers: Answers) -> None:
     stopping = threading.Event()
     stopping.set()
     with pytest.raises(DeadlineError):
-        access(answers, stopping).client("iam").get_account_summary()
+        access(answers, new_run(stopping)).client("iam").get_account_summary()
     assert answers.asked == 0
 
 
@@ -113,7 +132,7 @@ def test_a_run_that_stops_does_not_wait(waits: str, monkeypatch: pytest.MonkeyPa
 
     with LoopbackServer(say, "aws") as server:
         config = Config(endpoint_url=server.origin, max_attempts=10, home_region="eu-west-1")
-        client = sign_in(config, stopping).client("iam")
+        client = sign_in(config, new_run(stopping)).client("iam")
         timer = threading.Timer(0.5, stopping.set)
         timer.start()
         begun = time.monotonic()
@@ -248,7 +267,7 @@ def test_sign_in_goes_where_the_configuration_says(
         "endpoint_urls": {"sts": answers.url, "iam": answers.url},
     }
     config = Config.model_validate({"max_attempts": 1, "home_region": "eu-west-1", setting: where[setting]})
-    sign_in(config, threading.Event()).client("iam").get_account_summary()
+    sign_in(config, new_run()).client("iam").get_account_summary()
     assert answers.asked == 2
 
 
@@ -258,7 +277,7 @@ def test_endpoints_of_single_services_go_before_the_one_for_all() -> None:
         endpoint_urls={"sts": "https://sts.{region}.vpce.example"},
         home_region="eu-west-1",
     )
-    made = sign_in(config, threading.Event())
+    made = sign_in(config, new_run())
     assert made.client("sts", "eu-west-3").meta.endpoint_url == "https://sts.eu-west-3.vpce.example"
     assert made.client("iam").meta.endpoint_url == "http://127.0.0.1:1"
     assert Config().endpoint_of("sts", "eu-west-1") is None
@@ -285,11 +304,11 @@ def test_the_certificate_authorities_hold_for_sign_in_as_well(
     with CertificateAuthority() as authority, AwsSandbox(authority=authority) as sandbox:
         unknown = Config(endpoint_url=sandbox.url, max_attempts=1, home_region="eu-west-1")
         with pytest.raises(SSLError):
-            sign_in(unknown, threading.Event()).client("iam").get_account_summary()
+            sign_in(unknown, new_run()).client("iam").get_account_summary()
         known = unknown.model_copy(update={"ca_bundle": sandbox.bundle})
         # The sandbox takes no such token: it was asked, and so its certificate was good.
         with pytest.raises(ClientError, match="AssumeRoleWithWebIdentity"):
-            sign_in(known, threading.Event()).client("iam").get_account_summary()
+            sign_in(known, new_run()).client("iam").get_account_summary()
 
 
 @pytest.mark.parametrize(
@@ -324,7 +343,7 @@ def test_an_endpoint_that_is_not_there_is_unreachable(answers: Answers) -> None:
 
     nowhere = Config(endpoint_url="http://127.0.0.1:9", max_attempts=1, home_region="eu-west-1")
     with pytest.raises(EndpointConnectionError) as raised:
-        sign_in(nowhere, threading.Event()).client("iam").get_account_summary()
+        sign_in(nowhere, new_run()).client("iam").get_account_summary()
     failure = explain(raised.value)
     assert failure is not None
     assert failure.reason == "unreachable"
@@ -369,3 +388,42 @@ def test_the_policy_allows_what_the_guard_allows_and_nothing_that_is_never_calle
 def test_values_and_data_are_denied_to_the_role() -> None:
     (deny,) = [part for part in policy()["Statement"] if part["Effect"] == "Deny"]
     assert {"secretsmanager:GetSecretValue", "ssm:GetParameter*", "kms:Decrypt"} <= set(deny["Action"])
+
+
+@pytest.fixture
+def behind(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Every server's clock is five days behind this machine's."""
+    date = email.utils.formatdate(time.time() - 5 * 86400, usegmt=True)
+    monkeypatch.setattr("http.server.BaseHTTPRequestHandler.date_time_string", lambda *_: date)
+    return 5 * 86400
+
+
+def test_every_response_is_a_witness_of_the_clock(answers: Answers, behind: int) -> None:
+    run = new_run()
+    answers.bodies = [(200, SUMMARY)]
+    access(answers, run).client("iam").get_account_summary()
+    assert run.clock.seconds_ahead() == pytest.approx(behind, abs=60)
+
+
+def test_a_night_with_aws_alone_that_is_refused_for_its_clock_says_so(
+    answers: Answers, behind: int, tmp_path: Path
+) -> None:
+    assert behind
+    answers.bodies = [
+        (403, b"<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code></Error></ErrorResponse>")
+    ]
+    section = {"endpoint_url": answers.url, "max_attempts": 1, "home_region": "eu-west-1"}
+    (tmp_path / "config.yaml").write_text(json.dumps({"collectors": {"aws": section}}))
+    loaded = load(tmp_path / "config.yaml")
+    with pytest.raises(ImplausibleTimeError, match=r"5\.0 days ahead of"):
+        collect_snapshot(
+            loaded.settings,
+            ledger=Ledger(loaded.settings.state),
+            digest=loaded.digest,
+            as_of=datetime.now(UTC),
+            from_clock=True,
+            stopping=threading.Event(),
+            progress=LogProgress(),
+        )
+    assert not Ledger(loaded.settings.state).nights()
+    assert not list(loaded.settings.state.glob("snapshots/*"))

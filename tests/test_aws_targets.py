@@ -235,7 +235,7 @@ def test_a_report_that_lacks_a_user_is_truncated(
         config=section,
         run=run,
         target=target,
-        access=sign_in_access(section, run.stopping),
+        access=sign_in_access(section, run),
         account=MANAGEMENT,
         partition="aws",
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import email.utils
 import json
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import collectors.entra
+from collectors._microsoft.sign_in import MicrosoftAuth
 from collectors.entra import powers
 from collectors.entra.evaluator import parse_expression, trust_of
 from sandbox.entra import EntraSandbox
@@ -293,3 +296,19 @@ def test_a_custom_role_is_evaluated_by_its_actions_and_an_unknown_privileged_one
 def test_a_section_that_cannot_sign_in_says_what_to_set(section: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         collectors.entra.Config.model_validate({"tenant": TENANT, **section})
+
+
+def test_a_response_of_the_token_service_is_a_witness_of_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    date = email.utils.formatdate(time.time() - 5 * 86400, usegmt=True)
+    monkeypatch.setattr("http.server.BaseHTTPRequestHandler.date_time_string", lambda *_: date)
+    run = Run(as_of=FIRST_NIGHT, fingerprint=Fingerprint(b"k"), cache=tmp_path, stopping=threading.Event())
+    with EntraSandbox() as sandbox:
+        for name, value in sandbox.environment().items():
+            monkeypatch.setenv(name, value)
+        config = collectors.entra.Config.model_validate(sandbox.section())
+        sign_in = MicrosoftAuth(config, config.graph_url, run)
+        assert sign_in.headers()
+        sign_in.close()
+    assert run.clock.seconds_ahead() == pytest.approx(5 * 86400, abs=60)

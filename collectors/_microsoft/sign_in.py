@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from collectors._microsoft.config import MicrosoftConfig
+    from scanner.collect.collector import Run
 
 METADATA = "http://169.254.169.254"
 """The instance metadata service. https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token"""
@@ -94,10 +95,10 @@ class BoundedSession(requests.Session):
 class MicrosoftAuth(TokenAuth):
     """Tokens of one tenant for one API. ``resource`` is its address: ``https://graph.microsoft.com``."""
 
-    def __init__(self, config: MicrosoftConfig, resource: str, stopping: threading.Event) -> None:
+    def __init__(self, config: MicrosoftConfig, resource: str, run: Run) -> None:
         self._config = config
         self._scope = f"{resource}/.default"
-        self._transport = Transport(config, stopping)
+        self._transport = Transport(config, run.stopping, run.clock)
         self._credential: TokenCredential | None = None
         self._session: BoundedSession | None = None
         super().__init__(self._ask)

@@ -76,7 +76,7 @@ def targets(config: Config, run: Run) -> Iterator[Target]:
 
     what = "cannot sign in to AWS"
     try:
-        org = reader(config, run, lambda: sign_in(config, run.stopping))
+        org = reader(config, run, lambda: sign_in(config, run))
         caller = org.access.client("sts").get_caller_identity()
         what = "cannot list the accounts of the organization"
         found = list(_targets(config, org, caller["Account"], str(caller["Arn"]).split(":")[1]))
@@ -137,7 +137,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     from collectors.aws.plan import enter, read_account, read_organization
     from collectors.aws.scope import AwsScope
 
-    org = reader(config, run, lambda: sign_in(config, run.stopping))
+    org = reader(config, run, lambda: sign_in(config, run))
     if "organization" in target.params:
         whole = AwsScope(
             config=config,

@@ -18,9 +18,8 @@ from scanner.collect.failures import SourceError
 from scanner.collect.transport import Watchdog, WatchedConnection, read_bounded
 
 if TYPE_CHECKING:
-    import threading
-
     from collectors.aws.config import Config
+    from scanner.collect.collector import Run
 
 
 class _Connection(WatchedConnection, AWSHTTPConnection):  # type: ignore[misc]  # botocore's class differs from urllib3's
@@ -42,14 +41,14 @@ class _TlsPool(urllib3.HTTPSConnectionPool):
 class BotocoreSession:
     """Takes the place of an endpoint's `botocore.httpsession.URLLib3Session`, of which `Endpoint` uses two methods."""
 
-    def __init__(self, session: Any, config: Config, watchdog: Watchdog, stopping: threading.Event) -> None:
+    def __init__(self, session: Any, config: Config, watchdog: Watchdog, run: Run) -> None:
         pools = {"http": _Pool, "https": _TlsPool}
         session._pool_classes_by_scheme = pools  # noqa: SLF001  what the managers of proxies are given
         session._manager.pool_classes_by_scheme = pools  # noqa: SLF001
         self._session = session
         self._config = config
         self._watchdog = watchdog
-        self._stopping = stopping
+        self._run = run
 
     def close(self) -> None:
         """Close every connection."""
@@ -60,7 +59,7 @@ class BotocoreSession:
 
         https://github.com/boto/botocore/blob/develop/botocore/httpsession.py
         """
-        if self._stopping.is_set():
+        if self._run.stopping.is_set():
             raise DeadlineError
         if request.stream_output:
             raise ValueError("an operation whose answer is a stream is not read")
@@ -69,6 +68,7 @@ class BotocoreSession:
             try:
                 request.stream_output = True
                 response = self._session.send(request)
+                self._run.clock.note(response.headers.get("date"))
                 response._content = self._content(request, response, bound)  # noqa: SLF001  what it reads itself otherwise
             except (BotoCoreError, SourceError, OSError) as exc:
                 # A socket that was shut down fails in many ways, all of them for this reason.
@@ -97,12 +97,12 @@ def _said(failure: Exception) -> Exception:
     return DeadlineError() if isinstance(failure, SourceError) and failure.reason == "deadline" else failure
 
 
-def limit(endpoint: Any, config: Config, watchdog: Watchdog, stopping: threading.Event) -> None:
+def limit(endpoint: Any, config: Config, watchdog: Watchdog, run: Run) -> None:
     """Give a client's `botocore.endpoint.Endpoint` the limits: botocore has no option for the class of its HTTP session.
 
     Before it repeats a request it sleeps, up to twenty seconds; here it wakes when the run must stop.
     """
-    endpoint.http_session = BotocoreSession(endpoint.http_session, config, watchdog, stopping)
+    endpoint.http_session = BotocoreSession(endpoint.http_session, config, watchdog, run)
 
     def needs_retry(
         attempts: int,
@@ -124,7 +124,7 @@ def limit(endpoint: Any, config: Config, watchdog: Watchdog, stopping: threading
         seconds = first_non_none_response(responses)
         if seconds is None or seconds is False:
             return False
-        if stopping.wait(seconds):
+        if run.stopping.wait(seconds):
             raise DeadlineError
         return True
 

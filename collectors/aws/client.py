@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collectors.aws.config import Config
+    from scanner.collect.collector import Run
 
 _TOKENS = (("Marker", "Marker"), ("NextToken", "NextToken"), ("nextToken", "nextToken"))
 """Names of request and response tokens for operations without a botocore paginator."""
@@ -37,9 +38,9 @@ _loaders: list[Any] = []
 class Access:
     """Authenticated access to one account. Creates one client for each service and region."""
 
-    def __init__(self, config: Config, stopping: threading.Event, session: Any) -> None:
+    def __init__(self, config: Config, run: Run, session: Any) -> None:
         self._config = config
-        self._stopping = stopping
+        self._run = run
         self._session = session
         self._clients: dict[tuple[str, str], Any] = {}
         session.register("before-call", self._before_call, unique_id="sprawlscan-before-call")
@@ -106,22 +107,22 @@ class Access:
                 "expiry_time": answer["Expiration"].isoformat(),
             }
 
-        session = new_session(self._config, self._stopping)
+        session = new_session(self._config, self._run)
         # Requested here rather than on first use, where botocore logs a denial with a traceback.
         session._credentials = RefreshableCredentials.create_from_metadata(  # noqa: SLF001  as boto3's users must
             metadata=assumed(), refresh_using=assumed, method="assume-role"
         )
-        return Access(self._config, self._stopping, session)
+        return Access(self._config, self._run, session)
 
     def _before_call(self, model: Any, **_: Any) -> None:
         service, operation = model.service_model.service_name, model.name
         if not is_listed(service, operation):
             raise NotReadOnlyError(f"{service}:{operation} is not on the list of permitted reads")
-        if self._stopping.is_set():
+        if self._run.stopping.is_set():
             raise DeadlineError
 
 
-def new_session(config: Config, stopping: threading.Event) -> Any:
+def new_session(config: Config, run: Run) -> Any:
     """Return a botocore session on the default credential chain. Raises ``ProfileNotFound`` at first use."""
     import botocore.loaders
     from botocore.session import Session
@@ -129,7 +130,7 @@ def new_session(config: Config, stopping: threading.Event) -> Any:
     from collectors.aws.bounded import check_answers, limit
     from scanner.collect.transport import Watchdog
 
-    watchdog = Watchdog(stopping)
+    watchdog = Watchdog(run.stopping)
 
     class ConfiguredSession(Session):
         """Gives every client the configured hosts and limits, those that botocore makes itself to sign in included."""
@@ -140,7 +141,7 @@ def new_session(config: Config, stopping: threading.Event) -> Any:
             region = region_name or self.get_config_variable("region") or "us-east-1"
             more["endpoint_url"] = more.get("endpoint_url") or config.endpoint_of(service_name, region)
             client: Any = super().create_client(service_name, region_name=region_name, **more)
-            limit(client._endpoint, config, watchdog, stopping)  # noqa: SLF001  what sends its requests
+            limit(client._endpoint, config, watchdog, run)  # noqa: SLF001  what sends its requests
             return client
 
     with _loading:
@@ -155,15 +156,15 @@ def new_session(config: Config, stopping: threading.Event) -> Any:
         return session
 
 
-def sign_in(config: Config, stopping: threading.Event) -> Access:
+def sign_in(config: Config, run: Run) -> Access:
     """Return access with the process's own credentials. Raises what botocore raises for credentials that are broken."""
-    session = new_session(config, stopping)
+    session = new_session(config, run)
     credentials = session.get_credentials()
     if credentials is not None:
         current = credentials.get_frozen_credentials()
         for value in (current.secret_key, current.token):
             remember(value or "")
-    return Access(config, stopping, session)
+    return Access(config, run, session)
 
 
 def pages(client: Any, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:

@@ -56,7 +56,7 @@ class ArmClient(RestClient):
 
     def __init__(self, config: Config, run: Run) -> None:
         self._management = config.management_url
-        self.sign_in = MicrosoftAuth(config, config.management_url, run.stopping)
+        self.sign_in = MicrosoftAuth(config, config.management_url, run)
         super().__init__(
             config.management_url,
             config,

@@ -47,7 +47,7 @@ class DevOpsClients:
                 prefix="Basic ",
             )
         else:
-            auth = self._sign_in = MicrosoftAuth(config, RESOURCE, run.stopping)
+            auth = self._sign_in = MicrosoftAuth(config, RESOURCE, run)
         limiter = Limiter(
             spacing=config.seconds_between_requests,
             longest_wait=config.longest_wait_seconds,

@@ -46,7 +46,7 @@ class GraphClient(RestClient):
     """Reads one tenant."""
 
     def __init__(self, config: Config, run: Run) -> None:
-        self._sign_in = MicrosoftAuth(config, config.graph_url, run.stopping)
+        self._sign_in = MicrosoftAuth(config, config.graph_url, run)
         super().__init__(
             config.graph_url,
             config,

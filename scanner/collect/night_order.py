@@ -25,7 +25,6 @@ from scanner.ledger import Ledger, SetAside
 from scanner.snapshot import is_sealed, run_id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from scanner.ledger import NightState
@@ -50,9 +49,8 @@ class SourceClock:
         self._offsets: list[float] = []
         self._lock = threading.Lock()
 
-    def note(self, headers: Mapping[str, str]) -> None:
-        """Take in the headers of a response; names are in lower case."""
-        date = headers.get("date")
+    def note(self, date: str | None) -> None:
+        """Take in the ``Date`` header of a response, as every client of a source receives it."""
         if date is None or len(self._offsets) >= _KEPT:
             return
         try:
@@ -92,11 +90,7 @@ def check_time(ledger: Ledger, as_of: datetime, clock: SourceClock, *, from_cloc
     ``from_clock``: ``as_of`` was read from the clock of this machine, and not given.
     """
     ahead = clock.seconds_ahead() if from_clock else None
-    if ahead is not None and abs(ahead) > TOLERATED_SECONDS:
-        raise ImplausibleTimeError(
-            f"the clock of this machine is {_span(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} the clocks of the "
-            f"sources: it says {as_of:%Y-%m-%d %H:%M} UTC. Set the clock and run again. Nothing was sealed."
-        )
+    check_clock(as_of, ahead)
     later = not_before(ledger, as_of)
     if not later:
         return
@@ -106,6 +100,20 @@ def check_time(ledger: Ledger, as_of: datetime, clock: SourceClock, *, from_cloc
         why = f"dated {night.as_of:%Y-%m-%d %H:%M} UTC, after the night that was sealed after it, whose time the sources confirm"
         log.warning("a night has a wrong date and is set aside", extra={"run": night.run_id, "why": why})
         ledger.append(SetAside(run_id=night.run_id, why=why, at=as_of))
+
+
+def check_clock(as_of: datetime, ahead: float | None) -> None:
+    """Raise `ImplausibleTimeError` if the clock that gave ``as_of`` is too far ahead of or behind the sources' clocks.
+
+    ``ahead`` is in seconds, None if nothing is known. A source may refuse every request because of such a clock, AWS from
+    five minutes on (https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html): then the clock is
+    the message, not the refusals.
+    """
+    if ahead is not None and abs(ahead) > TOLERATED_SECONDS:
+        raise ImplausibleTimeError(
+            f"the clock of this machine is {_span(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} the clocks of the "
+            f"sources: it says {as_of:%Y-%m-%d %H:%M} UTC. Set the clock and run again. Nothing was sealed."
+        )
 
 
 def order_problem(last: NightState, as_of: datetime) -> str:

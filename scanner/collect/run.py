@@ -23,6 +23,7 @@ from scanner.collect.interrupted import check_resumed, resumable
 from scanner.collect.listings import gap, with_coverage
 from scanner.collect.night_order import (
     ImplausibleTimeError,
+    check_clock,
     check_time,
     next_free,
     not_before,
@@ -216,6 +217,7 @@ def collect_snapshot(
     for name, sections in first.items():
         wave.plan(name, sections, run)
     if not wave.planned and (first or not second) and not stopping.is_set():
+        check_clock(as_of, run.clock.seconds_ahead() if from_clock else None)
         raise NothingCollectedError("\n".join(wave.problems) or "the configuration has nothing to collect")
     info = RunInfo(
         run_id=run_id, as_of=as_of, tool_version=__version__, config_digest=digest, selected=selected
@@ -227,6 +229,7 @@ def collect_snapshot(
         wave = _second_wave(second, run, folder, done)
         if not first and not wave.planned and not stopping.is_set():
             shutil.rmtree(folder)
+            check_clock(as_of, run.clock.seconds_ahead() if from_clock else None)
             raise NothingCollectedError("\n".join(wave.problems) or "nothing of tonight names a target")
         not_started += _collect(wave, folder, settings.limits.workers, progress, stopping)
     try:

@@ -200,9 +200,7 @@ class _Carried(AuthBase):
 class Transport:
     """Sends requests. Thread-safe; each thread has its own connections."""
 
-    def __init__(
-        self, config: HttpConfig, stopping: threading.Event, clock: SourceClock | None = None
-    ) -> None:
+    def __init__(self, config: HttpConfig, stopping: threading.Event, clock: SourceClock) -> None:
         self._config = config
         self._clock = clock
         self._stopping = stopping
@@ -299,8 +297,7 @@ class Transport:
             if watched.failure is not None:
                 raise watched.failure
         received = {name.lower(): value for name, value in response.headers.items()}
-        if self._clock is not None:
-            self._clock.note(received)
+        self._clock.note(received.get("date"))
         return RawAnswer(status=response.status_code, headers=received, content=content)
 
 
