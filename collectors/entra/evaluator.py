@@ -89,7 +89,7 @@ def grant_with_powers(grant: Grant, role: Policy) -> Grant:
         level=level_of(verdict.powers),
         confidence="high" if verdict.sure else "low",
         why=verdict.way,
-        actions=sorted(role_actions(document))[:10],
+        actions=list(verdict.actions),
     )
 
 
