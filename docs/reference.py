@@ -18,7 +18,8 @@ import typer.main
 from pydantic import BaseModel
 
 from docs import write_or_check
-from reports.csv.sheets import ORDER, SHEETS, column_order
+from reports.csv.sheet import ORDER
+from reports.csv.sheets import SHEETS, column_order
 from scanner.analyze.framework import load_frameworks, references
 from scanner.analyze.rule_files import load_rules
 from scanner.command.cli import app
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from reports.csv.sheets import Sheet
+    from reports.csv.sheet import Sheet
     from scanner.kinds import DeclaredKinds
 
 REFERENCE = Path(__file__).with_name("reference.md")

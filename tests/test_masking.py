@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.aws.evaluator.policy_records import document_text
 from sandbox.kit.planted_secrets import CONFIGURED, FORMS, secret_in
-from scanner.records import Account, Identity, Link, Policy, Secret, Test, Trust
+from scanner.policies import canonical_document, policy_record
+from scanner.records import Account, Identity, Link, Secret, Test, Trust
 from scanner.secrets import masking
 from scanner.secrets.configured import remember
 from scanner.secrets.detectors import Fingerprint
@@ -112,9 +112,11 @@ def test_names_and_references_stay(text: str) -> None:
 def test_a_policy_whose_document_was_redacted_keeps_its_hash() -> None:
     secret = secret_in("github-token", "p").needle
     condition = {"StringEquals": {"aws:RequestTag/password": "hunter2abc"}}
-    document = document_text({"Statement": [{"Sid": secret, "Condition": condition}]})
-    policy = Policy(
-        id="p", provider="x", account_id="a", kind="k", native_id="n", name="n", document=document
+    document = canonical_document({"Statement": [{"Sid": secret, "Condition": condition}]})
+    assert secret not in document
+    assert "hunter2abc" not in document
+    policy = policy_record(
+        provider="x", account_id="a", kind="k", native_id="n", name="n", document=document, attached_to=[]
     )
     assert masked([policy], FINGERPRINT) == [policy]
 

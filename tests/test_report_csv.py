@@ -13,7 +13,8 @@ import pytest
 
 from reports.csv import Config
 from reports.csv import write as write_csv
-from reports.csv.sheets import ORDER, SHEETS, column_order
+from reports.csv.sheet import ORDER
+from reports.csv.sheets import SHEETS, column_order
 from reports.json import write as write_json
 from scanner.analyze.history import COMPARED
 from scanner.night import open_night

@@ -10,10 +10,11 @@ import msgspec
 
 from collectors.aws.client import items
 from collectors.aws.evaluator.policy import parse
-from collectors.aws.evaluator.policy_records import RCP, SCP, document_text, policy_record
+from collectors.aws.evaluator.policy_records import RCP, SCP, document_text
 from collectors.aws.failures import MalformedError, code_of
 from collectors.aws.times import utc
 from scanner.collect.failures import SourceError
+from scanner.policies import policy_record
 from scanner.records import Account, Policy, record_id
 
 if TYPE_CHECKING:
@@ -200,6 +201,7 @@ def _policies(access: Access, organization: AwsOrganization, policy_type: str) -
             raise MalformedError(f"service control policy {name}: {parse(text).broken}")
         ref = organization_ref(organization.id or "")
         yield policy_record(
+            provider="aws",
             kind=kind,
             account_id=ref,
             # AWS's own FullAWSAccess has the same id in every organization.
@@ -207,7 +209,7 @@ def _policies(access: Access, organization: AwsOrganization, policy_type: str) -
             name=name,
             address=summary.get("Arn"),
             attached_to=[account_ref(one) if one.isdigit() else unit_ref(one) for one in targets],
-            text=text,
+            document=text,
         )
 
 

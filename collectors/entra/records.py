@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
 from collectors.entra.scope import EntraScope, principal
 from scanner.collect.failures import SourceError
 from scanner.collect.scope import utc_time
+from scanner.policies import canonical_document, policy_record
 from scanner.records import Credential, Identity, Link, Policy, record_id
 
 if TYPE_CHECKING:
@@ -146,17 +146,14 @@ def policy(
     document: Mapping[str, Any],
     attached: list[str],
 ) -> Policy:
-    """Return a document as it is kept: JSON with sorted keys."""
-    content = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return Policy(
-        id=record_id("entra", kind, native_id),
+    """Return a document of the tenant as a record."""
+    return policy_record(
         **scope.own,
         kind=kind,
         native_id=native_id,
         name=name,
-        document=content,
-        sha256=hashlib.sha256(content.encode()).hexdigest(),
-        attached_to=sorted(attached),
+        document=canonical_document(document),
+        attached_to=attached,
     )
 
 

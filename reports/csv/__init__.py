@@ -31,7 +31,7 @@ from scanner.private_files import create_private, write_private
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from reports.csv.sheets import Sheet
+    from reports.csv.sheet import Sheet
     from scanner.night import Night
 
 SCHEMA_VERSION = "1.0"

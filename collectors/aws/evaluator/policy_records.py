@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from collectors.aws.evaluator.policy import load
-from scanner.records import Policy, record_id
-from scanner.secrets.redact import redact, redact_json
+from scanner.policies import canonical_document, policy_record, sha256_of
+from scanner.secrets.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from scanner.records import Policy
 
 MANAGED = "managed-policy"
 VERSION = "managed-policy-version"
@@ -35,48 +34,9 @@ def document_text(raw: Any) -> str:
     ``raw`` is a dict, JSON text, or URL-encoded JSON text; anything else is returned as redacted text.
     """
     try:
-        return _masked(_canonical(load(raw)))
+        return canonical_document(load(raw))
     except (ValueError, TypeError, RecursionError):
         return redact(str(raw)).encode("utf-8", "backslashreplace").decode()
-
-
-def _canonical(document: Any) -> str:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"))
-
-
-@functools.lru_cache(maxsize=4096)
-def _masked(canonical: str) -> str:
-    return _canonical(redact_json(json.loads(canonical)))
-
-
-def sha256_of(text: str) -> str:
-    """Return the sha256 of a text in UTF-8, in hex."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def policy_record(
-    *,
-    kind: str,
-    account_id: str,
-    native_id: str,
-    name: str,
-    attached_to: Iterable[str],
-    text: str | None,
-    address: str | None = None,
-) -> Policy:
-    """Return the record of a policy; ``text`` is the result of `document_text`, None if the document is missing."""
-    return Policy(
-        id=record_id("aws", kind, native_id),
-        provider="aws",
-        account_id=account_id,
-        kind=kind,
-        native_id=native_id,
-        name=name,
-        address=address,
-        document=text,
-        sha256=None if text is None else sha256_of(text),
-        attached_to=sorted(set(attached_to)),
-    )
 
 
 def by_document(
@@ -88,12 +48,13 @@ def by_document(
     for (name, text), attached in sorted(held.items()):
         digest = sha256_of(f"{name}\n{text}")[:32]
         yield policy_record(
+            provider="aws",
             kind=kind,
             account_id=account_id,
             native_id=f"{place}/{digest}",
             name=name,
             attached_to=attached,
-            text=text,
+            document=text,
         )
 
 
@@ -183,13 +144,14 @@ class PolicyCollection:
         self, kind: str, policy: _Managed, text: str | None, attached_to: Iterable[str], version: str = ""
     ) -> Policy:
         return policy_record(
+            provider="aws",
             kind=kind,
             account_id=self._ref,
             # AWS's own policies have the same id in every account.
             native_id=f"{self._account}/{policy.native_id}{version}",
             name=policy.name,
             attached_to=attached_to,
-            text=text,
+            document=text,
             address=policy.arn,
         )
 

@@ -8,8 +8,6 @@ asked with an API version that tells audit from enforcement
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +19,7 @@ from collectors.azure.scope import own, principal, subscription
 from scanner.collect.failures import unsupported_on
 from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
+from scanner.policies import canonical_document, policy_record
 from scanner.records import Breadth, Control, Grant, Policy, record_id
 
 if TYPE_CHECKING:
@@ -47,15 +46,12 @@ _LICENSE = "Available with Entra ID P2 or Microsoft Entra ID Governance."
 def _policy(
     kind: str, account: str, native: str, name: str, *, document: Mapping[str, Any], to: list[str]
 ) -> Policy:
-    content = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return Policy(
-        id=record_id("azure", kind, native),
+    return policy_record(
         **own(account),
         kind=kind,
         native_id=native,
         name=name,
-        document=content,
-        sha256=hashlib.sha256(content.encode()).hexdigest(),
+        document=canonical_document(document),
         attached_to=to,
     )
 

@@ -1,0 +1,59 @@
+"""Policies as records: a document in canonical form, with secrets masked, and its hash."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from scanner.records import Policy, record_id
+from scanner.secrets.redact import redact_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def canonical_document(document: Any) -> str:
+    """Return a JSON value in the format of `Policy.document`: sorted keys, no spaces, only ASCII, secrets masked."""
+    return _masked(_canonical(document))
+
+
+def _canonical(document: Any) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+@functools.lru_cache(maxsize=4096)
+def _masked(canonical: str) -> str:
+    return _canonical(redact_json(json.loads(canonical)))
+
+
+def sha256_of(text: str) -> str:
+    """Return the SHA-256 of a text in UTF-8, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def policy_record(
+    *,
+    provider: str,
+    account_id: str,
+    kind: str,
+    native_id: str,
+    name: str,
+    document: str | None,
+    attached_to: Iterable[str],
+    address: str | None = None,
+) -> Policy:
+    """Return the record of a policy. ``document`` is the result of `canonical_document`; None if the provider sent none."""
+    return Policy(
+        id=record_id(provider, kind, native_id),
+        provider=provider,
+        account_id=account_id,
+        kind=kind,
+        native_id=native_id,
+        name=name,
+        address=address,
+        document=document,
+        sha256=None if document is None else sha256_of(document),
+        attached_to=sorted(set(attached_to)),
+    )
