@@ -162,6 +162,8 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The `Trust.id`, `Link.id` or escalation path it is based on."""
     why: str | None = None
     """One sentence."""
+    via: str | None = None
+    """What is used, in a few words: the subject of the token, the name of the stored secret, the permission."""
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -186,12 +188,24 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ExcessStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One step on the way from a pipeline to a power."""
+    """One step on the way from a pipeline or workload to a power. The last step is the grant of that power."""
 
     what: str
     """``can sign in as deploy (iam-role)``; in the last step, the power and its grant."""
     because: str | None = None
     """The evidence for it, in one sentence."""
+    kind: str = "grant"
+    """`Edge.kind`, or ``grant`` in the last step."""
+    identity_id: str | None = None
+    """`Identity.id` of the identity reached; None in the last step."""
+    name: str | None = None
+    """The name of the identity reached; in the last step, the resource."""
+    identity_kind: str | None = None
+    """The `Identity.kind` of the identity reached."""
+    via: str | None = None
+    """`Edge.via`; in the last step, the role or policy."""
+    power: Power | None = None
+    """In the last step, the power."""
 
 
 class Excess(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -222,6 +236,16 @@ class Excess(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How the pipeline reaches the strongest excess permission, step by step."""
     fix: str | None = None
     """The smallest change that cuts that path: the identity, and what to change there."""
+    cut: int | None = None
+    """The step of ``path`` that the fix removes, counted from 0."""
+    excess_after_fix: list[Power] = []
+    """The part of the excess that the pipeline still reaches in other ways once that step is removed."""
+    more_fixes: list[str] = []
+    """The further changes that end the rest of the excess, in order."""
+    excess_after_fixes: list[Power] = []
+    """The part that no change listed here ends."""
+    workload_path: list[ExcessStep] = []
+    """How the workload reaches its own strongest power."""
     complete: bool
     """False if inputs of either side could not be read."""
     why: str

@@ -433,6 +433,10 @@ class Link(Record, frozen=True, kw_only=True, gc=False):
     """The evidence: an escalation path's id, ``path:line``, an API call."""
     why: str | None = None
     """One sentence that explains it."""
+    via: str | None = None
+    """The permission that it uses, in the provider's terms: ``sts:AssumeRole``."""
+    by_trust: bool = False
+    """For can_become: whether it works only while a trust of the target admits the source, so that ``fix`` ends that, too."""
     fix: str | None = None
     """The smallest change that removes it, for can_become."""
     expires_at: datetime | None = None

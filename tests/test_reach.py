@@ -383,7 +383,16 @@ def test_the_excess_is_what_delivering_does_not_need_and_the_workload_does_not_h
         row = excess(tables)
         assert row["excess"] == ["read-secrets"]
         assert row["complete"]
-        assert row["path"][-1] == {"what": "has read-secrets on * through DeployerPolicy", "because": None}
+        assert row["path"][-1] == {
+            "what": "has read-secrets on * through DeployerPolicy",
+            "because": None,
+            "kind": "grant",
+            "identity_id": None,
+            "name": "*",
+            "identity_kind": None,
+            "via": "DeployerPolicy",
+            "power": "read-secrets",
+        }
         assert all(step["what"] and step["because"] != "" for step in row["path"])
         assert row["why"].startswith(
             "deploy deploys api and can reach permissions it does not have: read-secrets."
@@ -418,7 +427,7 @@ def escape(source: str, target: str, fix: str | None) -> tuple[Record, ...]:
         ),
         (
             (grant("deployer", "admin", role="A", fix="Replace A."), grant("deployer", "admin", role="B")),
-            "deployer (iam-role): Replace A. 1 more of its grants also gives admin.",
+            "deployer (iam-role): Replace A.",
         ),
         (
             (identity("boss"), grant("boss", "admin", fix="Replace it."), *escape("deployer", "boss", "Name the roles.")),
@@ -442,6 +451,29 @@ def test_the_way_to_the_excess_is_cut_with_the_smallest_change(
     given = delivery(*more, pipeline_powers=powers, workload_powers=("read-data",))
     with analyzed(tmp_path, *given) as tables:
         assert excess(tables)["fix"] == fix
+
+
+def test_changes_are_listed_until_nothing_is_left_and_a_cut_by_trust_ends_the_trust_too(
+    tmp_path: Path,
+) -> None:
+    """An escalation that works by the target's trust ends with it; a second grant and a second way need their own."""
+    into_boss = msgspec.structs.replace(link("deployer", "can_become", "boss"), fix="Leave the trust.")
+    boss = (
+        identity("boss", account_id="aws:account:222222222222"),
+        trust("boss", kind="account", issuer="deployer"),
+        grant("deployer", "become-other", resource="*", role="Assumes"),
+        grant("boss", "admin"),
+    )
+    given = delivery(*boss, pipeline_powers=("deploy",), workload_powers=("become-other",))
+    with analyzed(tmp_path / "a", *given, msgspec.structs.replace(into_boss, by_trust=True)) as tables:
+        row = excess(tables)
+        assert (row["cut"], row["fix"]) == (1, "deployer (iam-role): Leave the trust.")
+        assert (row["excess_after_fix"], row["more_fixes"]) == ([], [])
+    with analyzed(tmp_path / "b", *given, into_boss) as tables:
+        row = excess(tables)
+        assert row["excess_after_fix"] == ["admin"]
+        assert row["more_fixes"] == ["boss (iam-role): Replace policy with only what deploying api requires."]
+        assert row["excess_after_fixes"] == []
 
 
 def test_without_an_excess_there_is_nothing_to_cut(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from scanner.findings import Excess, ExcessStep
 from scanner.records import POWERS, Level, Power, level_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from scanner.tables import Tables
@@ -25,21 +25,46 @@ if TYPE_CHECKING:
 DELIVERING: frozenset[Power] = frozenset({"deploy", "change-delivery", "read"})
 """Powers that every deployment needs."""
 
+MAX_CUTS = 8
+"""Maximum number of changes proposed for one comparison."""
+
+_ESCALATED = frozenset(("escalation",))
+_TRUSTED = _ESCALATED | {"trust", "trust-pattern"}
+
 MAX_NODES = 5_000
 """Maximum number of identities followed from one pipeline. Beyond it the comparison is incomplete."""
+
+
+class OwnGrant(NamedTuple):
+    """What a comparison needs of one grant."""
+
+    powers: frozenset[Power]
+    role: str
+    resource: str
+    fix: str | None
+
+
+class Escape(NamedTuple):
+    """What a comparison needs of an escalation."""
+
+    fix: str | None
+    by_trust: bool
+    """Whether it ends with the trust of the target."""
+    changed: str
+    """The identity at which the change is made."""
 
 
 class Own(NamedTuple):
     """The direct grants of an identity."""
 
-    powers: frozenset[Power]
+    grants: list[OwnGrant]
     unknown: bool
-    role: dict[Power, str]
-    resource: dict[Power, str]
-    fixes: dict[Power, list[str | None]]
-    """The fix for each grant of a power."""
-    escapes: dict[str, str | None]
-    """The fix for each escalation to another identity, by the id of that identity."""
+    escapes: dict[str, Escape]
+    """The ways to other identities that no deployment needs, by the id of the identity."""
+
+    def without(self, cuts: Sequence[Cut]) -> list[OwnGrant]:
+        """Return the grants that some changes leave. A change with the text of a grant's fix removes that grant, too."""
+        return [grant for grant in self.grants if not any(cut.takes(grant) for cut in cuts)]
 
 
 class Step(NamedTuple):
@@ -47,6 +72,29 @@ class Step(NamedTuple):
 
     target: str
     part: ExcessStep
+
+
+class Cut(NamedTuple):
+    """A change that removes one step of a path: an escalation to ``target``, or a grant of ``source``."""
+
+    at: int
+    """The step of the path."""
+    changed: str
+    """The identity at which the change is made."""
+    fix: str
+    source: str
+    target: str | None
+    kinds: frozenset[str]
+    """The kinds of edges to the target that it removes."""
+    grant: OwnGrant | None
+
+    def removes(self, source: str, step: Step) -> bool:
+        """Whether it removes an edge."""
+        return source == self.source and step.target == self.target and step.part.kind in self.kinds
+
+    def takes(self, grant: OwnGrant) -> bool:
+        """Whether it removes a grant of its source."""
+        return grant is self.grant or grant.fix == self.fix
 
 
 class Graph(NamedTuple):
@@ -66,6 +114,13 @@ class Graph(NamedTuple):
     def name(self, identity: str) -> str:
         """Return the display name of an identity."""
         return self.names.get(identity, identity)
+
+
+class _Changes(NamedTuple):
+    """Changes in order, and the excess that is left after each."""
+
+    cuts: list[Cut]
+    after: list[list[Power]]
 
 
 class Closure(NamedTuple):
@@ -126,7 +181,7 @@ _NEAR = """
         UNION
         SELECT s.target FROM walked AS w JOIN steps AS s ON s.source = w.node
     )
-    SELECT n.id, n.node, n.name FROM walked AS w JOIN nodes AS n ON n.node = w.node
+    SELECT n.id, n.node, n.name, n.short_name, n.identity_kind FROM walked AS w JOIN nodes AS n ON n.node = w.node
 """
 
 
@@ -134,11 +189,13 @@ def _graph(tables: Tables, night: dict[str, Any]) -> Graph:
     """Read the part of the graph reachable from the compared identities, usually a small one."""
     steps: dict[str, list[Step]] = {}
     query = """
-        SELECT a.id, b.id, s.what, s.because FROM steps AS s JOIN near AS a ON a.node = s.source JOIN near AS b ON b.node = s.target
+        SELECT a.id, b.id AS identity_id, s.what, s.because, s.kind, s.via, b.short_name AS name, b.identity_kind
+        FROM steps AS s JOIN near AS a ON a.node = s.source JOIN near AS b ON b.node = s.target
         ORDER BY s.step
     """
-    for source, target, what, because in tables.rows(query):
-        steps.setdefault(source, []).append(Step(target, ExcessStep(what=what, because=because)))
+    for row in tables.dicts(query):
+        source = row.pop("id")
+        steps.setdefault(source, []).append(Step(row["identity_id"], ExcessStep(**row)))
     return Graph(
         steps,
         dict(tables.rows("SELECT id, name FROM near")),
@@ -213,9 +270,16 @@ _OF_PLATFORM = """
 """The pipelines, and whatever else delivers, with their providers."""
 
 _ESCAPES = """
-    SELECT source_id, target_id, fix FROM links
-    WHERE relation = 'can_become' AND coalesce(expires_at > $as_of, true) AND source_id IN (SELECT id FROM near) ORDER BY id
+    SELECT source_id, target_id, fix, coalesce(by_trust, false), source_id FROM links
+    WHERE relation = 'can_become' AND coalesce(expires_at > $as_of, true) AND source_id IN (SELECT id FROM near)
+    UNION ALL
+    SELECT e.source_id, e.target_id, t.fix, true, e.target_id FROM edges AS e JOIN trusts AS t ON t.id = e.evidence
+    WHERE e.kind IN ('trust', 'trust-pattern') AND t.exposure IN ('anyone', 'another-tenant', 'organization')
+      AND t.fix IS NOT NULL AND e.source_id IN (SELECT id FROM near)
+      AND NOT EXISTS (FROM links AS l WHERE l.relation = 'uses' AND l.source_id = e.source_id AND l.target_id = e.target_id)
+    ORDER BY ALL
 """
+"""The ways that no deployment needs: escalations, and wide trusts that let in more than those who ask for the identity."""
 
 
 def _own(tables: Tables, night: dict[str, Any]) -> dict[str, Own]:
@@ -226,29 +290,24 @@ def _own(tables: Tables, night: dict[str, Any]) -> dict[str, Own]:
           AND coalesce(expires_at > $as_of, true)
         GROUP BY identity_id
     """
-    escapes: dict[str, dict[str, str | None]] = {}
-    for source, target, fix in tables.rows(_ESCAPES, night):
-        escapes.setdefault(source, {}).setdefault(target, fix)
+    escapes: dict[str, dict[str, Escape]] = {}
+    for source, target, fix, by_trust, changed in tables.rows(_ESCAPES, night):
+        escapes.setdefault(source, {}).setdefault(target, Escape(fix, by_trust, changed))
     found: dict[str, Own] = {}
     for identity, unknown, grants in tables.rows(query, night):
-        role: dict[Power, str] = {}
-        resource: dict[Power, str] = {}
-        fixes: dict[Power, list[str | None]] = {}
-        for grant in grants:
-            for power in grant["powers"]:
-                role.setdefault(power, grant["role"])
-                resource.setdefault(power, grant["resource"])
-                fixes.setdefault(power, []).append(grant["fix"])
-        found[identity] = Own(
-            frozenset(role), bool(unknown), role, resource, fixes, escapes.get(identity, {})
-        )
+        own = [
+            OwnGrant(frozenset(grant["powers"]), grant["role"], grant["resource"], grant["fix"])
+            for grant in grants
+        ]
+        found[identity] = Own(own, bool(unknown), escapes.get(identity, {}))
     return found
 
 
-def _closure(start: str, graph: Graph, provider: str) -> Closure:
+def _closure(start: str, graph: Graph, provider: str, cuts: Sequence[Cut] = ()) -> Closure:
     """Follow the graph from an identity and collect every power on the way, nearest holder first.
 
     ``provider`` is that of the workload. What pipelines of another provider may do on their own platform does not count.
+    What ``cuts`` remove is left out.
     """
     way: dict[str, list[ExcessStep]] = {start: []}
     powers: dict[Power, list[ExcessStep]] = {}
@@ -263,7 +322,8 @@ def _closure(start: str, graph: Graph, provider: str) -> Closure:
         unknown |= node in graph.dark or (counts and node in graph.unlisted)
         if mine is not None:
             unknown |= mine.unknown
-            for power in mine.powers:
+            held = mine.without([cut for cut in cuts if cut.source == node])
+            for power in frozenset[Power]().union(*(grant.powers for grant in held)):
                 if power not in powers:
                     powers[power] = way[node]
                     holder[power] = node
@@ -271,7 +331,7 @@ def _closure(start: str, graph: Graph, provider: str) -> Closure:
             unknown = True
             break
         for step in graph.steps.get(node, ()):
-            if step.target not in way:
+            if step.target not in way and not any(cut.removes(node, step) for cut in cuts):
                 way[step.target] = [*way[node], step.part]
                 before[step.target] = node
                 queue.append(step.target)
@@ -280,26 +340,65 @@ def _closure(start: str, graph: Graph, provider: str) -> Closure:
     )
 
 
-def _fix(pipeline: str, workload: str, power: Power, left: Closure, graph: Graph) -> str:
-    """Return the smallest change that cuts the path from a pipeline to a power.
+class _Comparison(NamedTuple):
+    """One pipeline and one workload, while the changes that end the excess are looked for."""
 
-    That is the first escalation to another identity, which no deployment needs, or else the grant itself.
-    """
-    chain = [left.holder[power]]
-    while chain[0] != pipeline:
-        chain.insert(0, left.before[chain[0]])
-    for source, target in itertools.pairwise(chain):
-        own = graph.own.get(source)
-        if own is not None and target in own.escapes:
-            fix = own.escapes[target] or f"Remove the permission that lets it become {graph.name(target)}."
-            return f"{graph.name(source)}: {fix}"
-    holder = chain[-1]
-    mine = graph.own[holder]
-    first, *more = mine.fixes[power]
-    fix = first or f"Replace {mine.role[power]} with only what deploying {workload} requires."
-    if more:
-        fix += f" {len(more)} more of its grants also {'gives' if len(more) == 1 else 'give'} {power}."
-    return f"{graph.name(holder)}: {fix}"
+    pipeline: str
+    workload: str
+    """Its display name."""
+    right: Closure
+    """What the workload reaches."""
+    graph: Graph
+    provider: str
+    """The provider of the workload."""
+
+    def changes(self, left: Closure) -> _Changes:
+        """Return the changes that end the excess: each is made, and then the way to the strongest power left is cut."""
+        cuts: list[Cut] = []
+        after: list[list[Power]] = []
+        excess = _beyond(left, self.right)
+        while excess and len(cuts) < MAX_CUTS:
+            cuts.append(self._cut(excess[0], left, cuts))
+            left = _closure(self.pipeline, self.graph, self.provider, cuts)
+            excess = _beyond(left, self.right)
+            after.append(excess)
+        return _Changes(cuts, after)
+
+    def _cut(self, power: Power, left: Closure, made: Sequence[Cut]) -> Cut:
+        """Return the smallest change that cuts the way to a power.
+
+        That is the first escalation to another identity, which no deployment needs, or else the grant itself.
+        """
+        graph = self.graph
+        chain = [left.holder[power]]
+        while chain[0] != self.pipeline:
+            chain.insert(0, left.before[chain[0]])
+        for at, (source, target) in enumerate(itertools.pairwise(chain)):
+            own = graph.own.get(source)
+            escape = own.escapes.get(target) if own is not None else None
+            if escape is None:
+                continue
+            kinds = _TRUSTED if escape.by_trust else _ESCALATED
+            if left.way[power][at].kind in kinds:
+                fix = escape.fix or f"Remove the permission that lets it become {graph.name(target)}."
+                return Cut(at, escape.changed, fix, source, target, kinds, None)
+        holder = chain[-1]
+        held = graph.own[holder].without([cut for cut in made if cut.source == holder])
+        grant = next(grant for grant in held if power in grant.powers)
+        fix = grant.fix or f"Replace {grant.role} with only what deploying {self.workload} requires."
+        return Cut(len(chain) - 1, holder, fix, holder, None, frozenset(), grant)
+
+
+def _path(power: Power, closure: Closure, graph: Graph) -> list[ExcessStep]:
+    """Return the way to a power, with its grant as the last step."""
+    grant = next(grant for grant in graph.own[closure.holder[power]].grants if power in grant.powers)
+    last = ExcessStep(
+        what=f"has {power} on {grant.resource} through {grant.role}",
+        name=grant.resource,
+        via=grant.role,
+        power=power,
+    )
+    return [*closure.way[power], last]
 
 
 def _why(pipeline: str, workload: str, excess: list[Power], level: Level, complete: bool) -> str:
@@ -379,28 +478,18 @@ def compare(tables: Tables, as_of: datetime) -> Iterator[Excess]:
                 reached[identity, home] = _closure(identity, graph, home)
         left, right = reached[delivery.pipeline, home], reached[workload, home]
         sure = delivery.sure and delivery.pipeline in provider and delivery.pipeline not in uncalled
-        yield _compared(delivery._replace(sure=sure), left, right, graph)
+        yield _compared(delivery._replace(sure=sure), left, right, graph, home)
 
 
-def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph) -> Excess:
+def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph, home: str) -> Excess:
     known = delivery.workload is not None
     workload = delivery.workload or delivery.target
-    allowed = DELIVERING | set(right.powers)
-    excess = (
-        [power for power in left.powers if power not in allowed]
-        if known and "admin" not in right.powers
-        else []
-    )
+    excess = _beyond(left, right) if known else []
     complete = known and delivery.sure and not left.unknown and not right.unknown
-    way: list[ExcessStep] = []
-    fix: str | None = None
     name = graph.name(workload) if known else delivery.target
-    if excess:
-        holder = left.holder[excess[0]]
-        mine = graph.own[holder]
-        last = f"has {excess[0]} on {mine.resource[excess[0]]} through {mine.role[excess[0]]}"
-        way = [*left.way[excess[0]], ExcessStep(what=last)]
-        fix = _fix(delivery.pipeline, name, excess[0], left, graph)
+    cuts, after = (
+        _Comparison(delivery.pipeline, name, right, graph, home).changes(left) if excess else _Changes([], [])
+    )
     return Excess(
         pipeline_id=delivery.pipeline,
         pipeline_name=graph.name(delivery.pipeline),
@@ -411,10 +500,27 @@ def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph) -
         excess=excess,
         pipeline_level=level_of(left.powers),
         workload_level=level_of(right.powers),
-        path=way,
-        fix=fix,
+        path=_path(excess[0], left, graph) if excess else [],
+        fix=_said(cuts[0], graph) if cuts else None,
+        cut=cuts[0].at if cuts else None,
+        excess_after_fix=after[0] if after else [],
+        more_fixes=[_said(cut, graph) for cut in cuts[1:]],
+        excess_after_fixes=after[-1] if after else [],
+        workload_path=_path(right.powers[0], right, graph) if right.powers else [],
         complete=complete,
         why=_why(graph.name(delivery.pipeline), name, excess, level_of(left.powers), complete)
         if known
         else f"{name}, deployed by {graph.name(delivery.pipeline)}, is not in the inventory and cannot be compared.",
     )
+
+
+def _said(cut: Cut, graph: Graph) -> str:
+    return f"{graph.name(cut.changed)}: {cut.fix}"
+
+
+def _beyond(left: Closure, right: Closure) -> list[Power]:
+    """Return the powers of a pipeline that its workload lacks and that no deployment needs."""
+    if "admin" in right.powers:
+        return []
+    allowed = DELIVERING | set(right.powers)
+    return [power for power in left.powers if power not in allowed]

@@ -34,7 +34,7 @@ LIVE = "coalesce({}expires_at > $as_of, true)"
 """SQL: a grant or link has not ended."""
 
 _NODES = """
-    SELECT i.id, row_number() OVER (ORDER BY i.id) AS node, coalesce(
+    SELECT i.id, row_number() OVER (ORDER BY i.id) AS node, i.name AS short_name, i.kind AS identity_kind, coalesce(
            -- A pipeline's own name says little without its repository.
            CASE WHEN i.location IS NOT NULL AND i.address IS NOT NULL THEN i.address
                 WHEN i.is_pipeline OR i.surface = 'workload' THEN i.name
@@ -58,7 +58,7 @@ _VERBS = {
 _STEPS = f"""
     SELECT row_number() OVER (ORDER BY s.node, t.node, e.kind) AS step, s.node AS source, t.node AS target,
            CASE e.kind {" ".join(f"WHEN '{kind}' THEN '{verb}'" for kind, verb in _VERBS.items())} ELSE e.kind END
-           || ' ' || t.name AS what, nullif(e.why, '') AS because,
+           || ' ' || t.name AS what, nullif(e.why, '') AS because, e.kind, e.via,
            what || coalesce(' (' || because || ')', '') AS part
     FROM edges AS e JOIN nodes AS s ON s.id = e.source_id JOIN nodes AS t ON t.id = e.target_id
 """

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from collectors.aws.evaluator.actions import catalog
 from collectors.aws.evaluator.conditions import Truth
-from collectors.aws.evaluator.explain import fix_of, hit_fix, hit_why, why_of
+from collectors.aws.evaluator.escalation_paths import assume_role
+from collectors.aws.evaluator.explain import fix_of, hit_actions, hit_fix, hit_why, why_of
 from collectors.aws.evaluator.grants import (
     Summary,
     breadth_of,
@@ -139,6 +140,8 @@ def escalation_records(account: AccountEvaluation) -> Iterator[Record]:
                 target_id=target.id,
                 evidence=hit.path.id,
                 why=hit_why(hit, principal),
+                via=hit_actions(hit),
+                by_trust=hit.path is assume_role(),
                 fix=hit_fix(hit),
             )
 

@@ -92,6 +92,11 @@ def fix_of(summary: Summary, attachment: Attachment, usage: Usage) -> str | None
     return f"Remove {names} from {place} if it is not needed."
 
 
+def hit_actions(hit: Hit) -> str:
+    """Return one sufficient set of the actions of an escalation path: ``iam:PassRole + lambda:CreateFunction``."""
+    return " + ".join(step.actions[0] for step in hit.path.steps)
+
+
 def hit_why(hit: Hit, principal: Principal) -> str:
     """Return how a holder uses an escalation path."""
     steps = " and ".join(" or ".join(step.actions[:2]) for step in hit.path.steps)
