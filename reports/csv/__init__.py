@@ -40,6 +40,9 @@ SCHEMA_VERSION = "1.0"
 SLICE_ROWS = 5_000
 """Approximate number of rows sorted at once, which limits memory."""
 
+BATCH_ROWS = 2_500
+"""Number of rows distributed over the slices at once."""
+
 SAMPLED = 100
 """One in this many keys is sampled to find ranges of about equal size."""
 
@@ -99,7 +102,7 @@ class _Cells(NamedTuple):
     """The cells of a sheet as a query gives them, before they are made safe."""
 
     query: str
-    """Gives a column for each header, and ``_key``."""
+    """Gives a column for each header, and ``_place``: the key, a zero character, and the order within the key."""
     shown: dict[str, str]
     """SQL of each header's cell as text."""
     texts: list[str]
@@ -109,7 +112,10 @@ class _Cells(NamedTuple):
 def _cells(night: Night, sheet: Sheet, params: dict[str, Any]) -> _Cells:
     columns = sheet.columns()
     chosen = ", ".join(f'{sql} AS "{header}"' for header, sql in columns.items())
-    query = f"SELECT {chosen}, {sheet.key} AS _key FROM {sheet.source}"
+    place = f"{_on_one_line(sheet.key)} || chr(0)"
+    if sheet.within:
+        place += f" || {_on_one_line(sheet.within)}"
+    query = f"SELECT {chosen}, {place} AS _place FROM {sheet.source}"
     kinds = {row[0]: row[1] for row in night.rows(f"DESCRIBE {query}", params)}
     formats = {"VARCHAR": '"{0}"', "TIMESTAMP": "strftime(\"{0}\", '%Y-%m-%dT%H:%M:%SZ')"}
     shown = {header: formats.get(kinds[header], '"{0}"::VARCHAR').format(header) for header in columns}
@@ -117,7 +123,7 @@ def _cells(night: Night, sheet: Sheet, params: dict[str, Any]) -> _Cells:
 
 
 def _many_rows(cells: _Cells, config: Config) -> str:
-    """Return the query for a sheet's keys, lines and number of dangerous cells a line: fast over many rows."""
+    """Return the query for a sheet's entries (`_lines`): fast over many rows."""
     shown = {
         header: _quoted(cell, config) if header in cells.texts else cell
         for header, cell in cells.shown.items()
@@ -125,16 +131,16 @@ def _many_rows(cells: _Cells, config: Config) -> str:
     line = f", '{config.delimiter}', ".join([*shown.values(), f"'{SCHEMA_VERSION}'"])
     # concat() takes NULL for an empty cell.
     source = _texts_by_column(cells.query, cells.texts, config)
-    return f"SELECT _key, concat({line}, chr(13), chr(10)), _guarded FROM ({source})"
+    return f"SELECT concat(_place, chr(0), _guarded, chr(0), {line}) FROM ({source})"
 
 
 def _few_rows(
     night: Night, cells: _Cells, params: dict[str, Any], config: Config
-) -> Iterator[tuple[str, str, int]]:
-    """Yield the same rows as `_many_rows`, whose query takes longer to plan than few rows to write."""
+) -> Iterator[tuple[str]]:
+    """Yield the same entries as `_many_rows`, whose query takes longer to plan than few rows to write."""
     are_texts = [header in cells.texts for header in cells.shown]
-    query = f"SELECT _key, {', '.join(cells.shown.values())} FROM ({cells.query})"
-    for key, *row in night.rows(query, params, batch=500):
+    query = f"SELECT _place, {', '.join(cells.shown.values())} FROM ({cells.query})"
+    for place, *row in night.rows(query, params, batch=500):
         line, guarded = [], 0
         for is_text, cell in zip(are_texts, row, strict=True):
             if cell is None or not is_text:
@@ -145,7 +151,7 @@ def _few_rows(
             text = "'" * dangerous + re.sub(r"[\r\n\x00]+", " ", cell)
             quoted = config.delimiter in text or '"' in text
             line.append('"' + text.replace('"', '""') + '"' if quoted else text)
-        yield key, config.delimiter.join([*line, SCHEMA_VERSION]) + "\r\n", guarded
+        yield (f"{place}\0{guarded}\0{config.delimiter.join([*line, SCHEMA_VERSION])}",)
 
 
 def _texts_by_column(inner: str, texts: list[str], config: Config) -> str:
@@ -174,46 +180,53 @@ class CsvLine(NamedTuple):
 def _lines(night: Night, sheet: Sheet, params: dict[str, Any], config: Config) -> Iterator[CsvLine]:
     """Yield a sheet's rows in the order of its key. The table is read once, and wide rows are never all in memory.
 
-    Many rows are distributed over files by ranges of the key, which are then sorted one by one.
+    Many rows are distributed over files by ranges of the key, which are then sorted one by one. An entry of such a file
+    is key, order within the key, number of dangerous cells and line, with zero characters between them: none of the four
+    contains one, nor the line break at which entries end, so that entries sort as their keys do.
     """
     cells = _cells(night, sheet, params)
-    rows: Iterator[tuple[Any, ...]] = (
+    rows: Iterator[tuple[str]] = (
         night.rows(_many_rows(cells, config), params, batch=500)
         if night.tables.large
         else _few_rows(night, cells, params, config)
     )
-    first = list(itertools.islice(rows, SLICE_ROWS))
+    entries = (row[0] for row in rows)
+    first = list(itertools.islice(entries, SLICE_ROWS))
     if len(first) < SLICE_ROWS:
-        yield from _in_order(first)
+        yield from _in_order(first, sheet)
         return
     sample = (
-        f"SELECT _key FROM (SELECT {sheet.key} AS _key FROM {sheet.source}) "
+        f"SELECT _key FROM (SELECT {_on_one_line(sheet.key)} AS _key FROM {sheet.source}) "
         f"WHERE hash(_key) % {SAMPLED} = 0 ORDER BY _key"
     )
     sampled = [row[0] for row in night.rows(sample, params)]
     bounds = sampled[SLICE_ROWS // SAMPLED :: SLICE_ROWS // SAMPLED]
-    rows = itertools.chain(first, rows)
+    entries = itertools.chain(first, entries)
     del first
     with TemporaryDirectory(dir=night.tables.temp) as folder:
         slices = [Path(folder) / str(number) for number in range(len(bounds) + 1)]
-        while batch := list(itertools.islice(rows, 2_000)):
-            parts: dict[int, list[tuple[Any, ...]]] = {}
-            for row in batch:
-                parts.setdefault(bisect_right(bounds, row[0]), []).append(row)
+        while batch := list(itertools.islice(entries, BATCH_ROWS)):
+            parts: dict[int, list[str]] = {}
+            for entry in batch:
+                # All rows of a key come after a bound of the same text.
+                parts.setdefault(bisect_right(bounds, entry), []).append(entry)
             for number, part in parts.items():
                 with slices[number].open("ab") as file:
-                    file.write(msgspec.json.encode(part) + b"\n")
+                    file.write("\r\n".join([*part, ""]).encode())
         for path in filter(Path.exists, slices):
-            with path.open("rb") as file:
-                yield from _in_order(
-                    row for part in file for row in msgspec.json.decode(part, type=list[tuple[str, str, int]])
-                )
+            yield from _in_order(path.read_bytes().decode().split("\r\n")[:-1], sheet)
             path.unlink()
 
 
-def _in_order(rows: Iterable[tuple[Any, ...]]) -> Iterator[CsvLine]:
-    for _, text, guarded in sorted(rows):
-        yield CsvLine(text, guarded)
+def _in_order(entries: list[str], sheet: Sheet) -> Iterator[CsvLine]:
+    entries.sort()
+    before = None
+    for entry in entries:
+        key, _, guarded, text = entry.split("\0")
+        if sheet.one_a_key and key == before:
+            continue
+        before = key
+        yield CsvLine(text + "\r\n", int(guarded))
 
 
 def _parts(lines: Iterator[CsvLine], most: int) -> Iterator[Iterator[CsvLine]]:

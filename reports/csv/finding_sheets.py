@@ -110,10 +110,10 @@ EVIDENCE = Sheet(
     "evidence",
     (),
     "r.ref",
-    """(SELECT subject_table || '/' || subject AS ref, subject_table, subject, min(subject_kind) AS kind,
-               min(subject_name) AS name, min(account_id) AS account_id, min(resource) AS resource,
-               bool_or(status NOT IN ('unobserved', 'error', 'resolved')) AS observed
-        FROM findings GROUP BY ALL) r""",
+    """(SELECT subject_table || '/' || subject AS ref, subject_table, subject, subject_kind AS kind,
+               subject_name AS name, account_id, resource,
+               status NOT IN ('unobserved', 'error', 'resolved') AS observed
+        FROM findings) r""",
     {},
     {
         "evidence_ref": Derived("r.ref", "Table and id of the record."),
@@ -125,4 +125,7 @@ EVIDENCE = Sheet(
         "resource_id": Derived("r.resource", "The affected resource or location."),
         "observed": Derived("r.observed", "false: only findings that this run did not confirm refer to it."),
     },
+    # One row a record, although several findings may refer to it. GROUP BY would hold every record in memory.
+    within="CASE WHEN r.observed THEN '0' ELSE '1' END || coalesce(r.resource, '')",
+    one_a_key=True,
 )

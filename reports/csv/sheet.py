@@ -51,6 +51,10 @@ class Sheet(NamedTuple):
     """By header. Replaces a field of the same name."""
     left_out: frozenset[str] = frozenset()
     """Fields that are left out."""
+    within: str = ""
+    """SQL of the order of rows with the same key; empty for sheets whose key is unique."""
+    one_a_key: bool = False
+    """Whether only the first row of each key is written."""
 
     def fields(self) -> dict[str, str]:
         """Return the fields that are columns without derivation: header -> field."""
