@@ -29,7 +29,7 @@ from scanner.config import Section
 from scanner.private_files import create_private, write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from reports.csv.sheet import Sheet
     from scanner.night import Night
