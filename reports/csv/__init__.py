@@ -134,9 +134,7 @@ def _many_rows(cells: _Cells, config: Config) -> str:
     return f"SELECT concat(_place, chr(0), _guarded, chr(0), {line}) FROM ({source})"
 
 
-def _few_rows(
-    night: Night, cells: _Cells, params: dict[str, Any], config: Config
-) -> Iterator[tuple[str]]:
+def _few_rows(night: Night, cells: _Cells, params: dict[str, Any], config: Config) -> Iterator[tuple[str]]:
     """Yield the same entries as `_many_rows`, whose query takes longer to plan than few rows to write."""
     are_texts = [header in cells.texts for header in cells.shown]
     query = f"SELECT _place, {', '.join(cells.shown.values())} FROM ({cells.query})"
@@ -190,7 +188,7 @@ def _lines(night: Night, sheet: Sheet, params: dict[str, Any], config: Config) -
         if night.tables.large
         else _few_rows(night, cells, params, config)
     )
-    entries = (row[0] for row in rows)
+    entries: Iterator[str] = (row[0] for row in rows)
     first = list(itertools.islice(entries, SLICE_ROWS))
     if len(first) < SLICE_ROWS:
         yield from _in_order(first, sheet)
