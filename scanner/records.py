@@ -21,6 +21,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 Severity: TypeAlias = Literal["critical", "high", "medium", "low", "info"]
+RecognizedBy: TypeAlias = Literal["value", "name", "provider"]
 Surface: TypeAlias = Literal["human", "automation", "artifact", "workload"]
 Power: TypeAlias = Literal[
     "admin",
@@ -297,7 +298,7 @@ class Secret(Record, frozen=True, kw_only=True, gc=False):
     available_to: list[str] = []
     """The `Account.id`s that can use it, if ``visibility`` is ``selected``."""
     looks_like: str | None = None
-    """The detector that recognized the value or, prefixed with ``name:``, the name."""
+    """What it seems to be: ``aws-secret-key``, ``github-token``, ``password``, ..."""
     length: int | None = None
     """Length of a readable value, in characters."""
     fingerprint: str | None = None
@@ -328,6 +329,8 @@ class Secret(Record, frozen=True, kw_only=True, gc=False):
     """``path:line`` in a definition file; otherwise the resource's address."""
     tags: dict[str, str] = {}
     """The provider's tags or labels."""
+    recognized_by: RecognizedBy | None = None
+    """What ``looks_like`` is based on: the format of the value, the name alone, or what the provider says."""
 
 
 class Grant(Record, frozen=True, kw_only=True, gc=False):

@@ -584,7 +584,7 @@ class BruteForce:
         if name not in self.receivers(secret):
             return False
         if secret.credential_id is None:
-            return secret.looks_like is not None and not secret.looks_like.startswith("name:")
+            return secret.looks_like is not None and secret.recognized_by != "name"
         key = self.credentials.get(secret.credential_id)
         return key is None or (self.live_credential(key) and key.identity_id not in self.identities)
 

@@ -516,7 +516,7 @@ class EstateDrawing:
         copied = self.dice.choice(self.credentials).id if self.credentials and self._chance(0.5) else None
         if copied and self._lost(0.1):
             copied = "aws:access-key:unknown"
-        looks = self.dice.choice((None, "name:password", "name:password", "aws-access-key"))
+        looks = self.dice.choice((None, "password", "password", "aws-access-key"))
         if self.clean and copied is None and looks == "aws-access-key":
             looks = None
         account = holder.account_id if holder else self.dice.choice((APP, HUB, HUB))
@@ -535,6 +535,7 @@ class EstateDrawing:
                 visibility=visibility,
                 available_to=[APP] if visibility == "selected" and self._chance(0.6) else [],
                 looks_like=looks,
+                recognized_by=None if looks is None else "name" if looks == "password" else "value",
                 readable=self.dice.choice((None, True)),
                 credential_id=copied,
             )

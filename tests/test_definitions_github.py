@@ -317,8 +317,8 @@ def test_hard_coded_values_are_reported_by_line_and_never_kept() -> None:
     )
     assert [(hard.name, hard.line, hard.seen.looks_like, hard.seen.key_id) for hard in found.hard_coded] == [
         ("AWS_ACCESS_KEY_ID", 9, "aws-access-key-id", key),
-        ("password", 10, "name:password", None),
-        ("DB_PASSWORD", 12, "name:password", None),
+        ("password", 10, "password", None),
+        ("DB_PASSWORD", 12, "password", None),
     ]
     assert "hunter" not in repr(found)
 

@@ -204,8 +204,8 @@ def test_hard_coded_values_become_secrets_without_their_value() -> None:
     found = records(Secret, parse(".github/workflows/d.yml", source, FP), GITHUB)
     assert [(s.id, s.name, s.location, s.looks_like, s.credential_id, s.readable) for s in found] == [
         ("github:ci-file:5001:.github/workflows/d.yml:AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID", ".github/workflows/d.yml:2", "aws-access-key-id", f"aws:access-key:{key}", True),
-        ("github:ci-file:5001:.github/workflows/d.yml:DB_PASSWORD", "DB_PASSWORD", ".github/workflows/d.yml:2", "name:password", None, True),
-        ("github:ci-file:5001:.github/workflows/d.yml:DB_PASSWORD#2", "DB_PASSWORD", ".github/workflows/d.yml:3", "name:password", None, True),
+        ("github:ci-file:5001:.github/workflows/d.yml:DB_PASSWORD", "DB_PASSWORD", ".github/workflows/d.yml:2", "password", None, True),
+        ("github:ci-file:5001:.github/workflows/d.yml:DB_PASSWORD#2", "DB_PASSWORD", ".github/workflows/d.yml:3", "password", None, True),
     ]  # fmt: skip
     assert found[1].fingerprint == FP("hunter2")
     assert "hunter2" not in repr(found)

@@ -319,7 +319,9 @@ def test_nothing_in_excess_is_said_only_where_nothing_can_be_hidden(tmp_path: Pa
         "dead key of an unknown user": (reading, secret, msgspec.structs.replace(key, enabled=False)),
         "a name that sounds like one": (
             reading,
-            msgspec.structs.replace(secret, credential_id=None, looks_like="name:key"),
+            msgspec.structs.replace(
+                secret, credential_id=None, looks_like="access-key", recognized_by="name"
+            ),
         ),
     }
     for expected, cases in ((False, doubts), (True, certain)):

@@ -103,12 +103,6 @@ SECRETS = [
     ("SERVICE_TOKEN", made(32), "high-entropy"),
     ("signing_secret", made(48, HEX), "high-entropy"),
     ("SESSION_KEY", made(32), "high-entropy"),
-    ("DB_PASSWORD", "hunter2", "name:password"),
-    ("dbPassword", "Sommer2026", "name:password"),
-    ("db_passwd", "12345678", "name:password"),
-    ("api-key", "k-17-b", "name:api-key"),
-    ("CLIENT_SECRET", "1b4e28ba-2fa1-11d2-883f-0016d3cca427", "name:secret"),
-    ("auth_token", "letmein", "name:token"),
     ("GL", "glcbt-64_" + made(20), "gitlab-token"),
     ("GL", "GR1348941" + made(20), "gitlab-token"),
     ("AZ", made(76, WORD + "/+") + "+ASt" + made(5) + "Q==", "azure-platform-key"),
@@ -126,11 +120,21 @@ SECRETS = [
     ("SRC", "sgp_" + made(40, HEX), "sourcegraph-token"),
     ("LLM", "gsk_" + made(52), "groq-key"),
     ("LLM", "sk-or-v1-" + made(64, HEX), "openai-key"),
-    ("PW", "hunter2", "name:password"),
-    ("PASS_DOCKER", "hunter2", "name:password"),
-    ("STOREPASS", "hunter2", "name:password"),
     ("GITHUB_OAUTH", made(40, HEX), "high-entropy"),
 ]
+
+NAMED = [
+    ("DB_PASSWORD", "hunter2", "password"),
+    ("dbPassword", "Sommer2026", "password"),
+    ("db_passwd", "12345678", "password"),
+    ("api-key", "k-17-b", "api-key"),
+    ("CLIENT_SECRET", "1b4e28ba-2fa1-11d2-883f-0016d3cca427", "secret"),
+    ("auth_token", "letmein", "token"),
+    ("PW", "hunter2", "password"),
+    ("PASS_DOCKER", "hunter2", "password"),
+    ("STOREPASS", "hunter2", "password"),
+]
+"""Values of no known format, which only their name makes secrets."""
 
 LOOK_ALIKES = [
     ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
@@ -240,9 +244,16 @@ LOOK_ALIKES = [
 def test_secrets_are_recognized(name: str, value: str, looks_like: str) -> None:
     seen = inspect(name, value, FP)
     assert seen is not None
-    assert seen.looks_like == looks_like
+    assert (seen.looks_like, seen.recognized_by) == (looks_like, "value")
     assert seen.length == len(value)
     assert seen.fingerprint == FP(value)
+
+
+@pytest.mark.parametrize(("name", "value", "looks_like"), NAMED)
+def test_a_name_alone_can_make_a_secret(name: str, value: str, looks_like: str) -> None:
+    seen = inspect(name, value, FP)
+    assert seen is not None
+    assert (seen.looks_like, seen.recognized_by) == (looks_like, "name")
 
 
 @pytest.mark.parametrize(("name", "value"), LOOK_ALIKES)
@@ -276,7 +287,7 @@ def test_never_raises_and_never_leaks(name: str, value: str) -> None:
         assert len(value.strip()) < 8 or value.strip() not in kept
 
 
-@given(st.sampled_from(SECRETS), st.text(max_size=20))
+@given(st.sampled_from([*SECRETS, *NAMED]), st.text(max_size=20))
 def test_no_part_of_a_secret_is_in_the_answer(case: tuple[str, str, str], tail: str) -> None:
     name, value, _ = case
     seen = inspect(name, f"{value} {tail}", FP)
@@ -288,7 +299,7 @@ def test_no_part_of_a_secret_is_in_the_answer(case: tuple[str, str, str], tail: 
 def test_lone_surrogates_are_fingerprinted() -> None:
     seen = inspect("password", "hun\ud800ter2", FP)
     assert seen is not None
-    assert seen.looks_like == "name:password"
+    assert (seen.looks_like, seen.recognized_by) == ("password", "name")
 
 
 def test_every_token_has_the_signs_that_are_looked_for_first() -> None:

@@ -255,6 +255,7 @@ class AwsScope:
                 environment=environment,
                 readable=True,
                 looks_like=seen.looks_like,
+                recognized_by=seen.recognized_by,
                 length=seen.length,
                 fingerprint=seen.fingerprint,
                 credential_id=record_id(PROVIDER, "access-key", key_id) if key_id else None,

@@ -37,6 +37,7 @@ def variable(
         masked=secret,
         visibility="repository",
         looks_like=seen.looks_like if seen is not None else None,
+        recognized_by=seen.recognized_by if seen is not None else None,
         length=seen.length if seen is not None else None,
         fingerprint=seen.fingerprint if seen is not None else None,
         credential_id=record_id("aws", "access-key", seen.key_id)

@@ -122,6 +122,7 @@ def _secrets(definition: Definition, context: Context, me: str) -> Iterator[Reco
             holder_id=me,
             readable=True,
             looks_like=found.seen.looks_like,
+            recognized_by=found.seen.recognized_by,
             length=found.seen.length,
             fingerprint=found.seen.fingerprint,
             credential_id=record_id("aws", "access-key", key_id)

@@ -221,6 +221,7 @@ def variable(
         protected=bool(item["protected"]) if "protected" in item else None,
         visibility={"project": "repository", "group": "all", "instance": "all"}[place.kind],
         looks_like=seen.looks_like if seen is not None else None,
+        recognized_by=seen.recognized_by if seen is not None else None,
         length=seen.length if seen is not None else None,
         fingerprint=seen.fingerprint if seen is not None else None,
         credential_id=record_id("aws", "access-key", key_id)

@@ -86,7 +86,7 @@ _LINKS = """
 _RECEIVED = """
     WITH RECURSIVE stored AS (
         SELECT id, store, name, holder_id, account_id, environment, visibility, available_to FROM secrets
-        WHERE credential_id IS NOT NULL OR looks_like NOT LIKE 'name:%'
+        WHERE credential_id IS NOT NULL OR looks_like IS NOT NULL AND recognized_by IS DISTINCT FROM 'name'
     ), places AS (
         SELECT DISTINCT account_id AS place, account_id FROM stored WHERE holder_id IS NULL
         UNION

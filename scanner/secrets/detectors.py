@@ -28,6 +28,7 @@ from collections import Counter
 
 import msgspec
 
+from scanner.records import RecognizedBy  # noqa: TC001  msgspec reads the annotations at run time
 from scanner.secrets.names import is_public_name, secret_name, weak_secret_name
 
 __all__ = ["Fingerprint", "Seen", "entropy", "inspect", "secret_name"]
@@ -56,9 +57,11 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
     looks_like: str
     """Detector: ``aws-access-key-id``, ``aws-secret-key``, ``github-token``, ``private-key``, ``jwt``,
-    ``connection-string``, ``high-entropy``; ``name:password`` if only the name matches."""
+    ``connection-string``, ``high-entropy``; ``password``, ``token``, ... if only the name says so."""
     length: int
     fingerprint: str
+    recognized_by: RecognizedBy = "value"
+    """What says that it is a secret: ``name`` if the value has no known format."""
     key_id: str | None = None
     """The public identifier inside the value (an AWS access key id), if any."""
 
@@ -408,8 +411,21 @@ def is_aws_secret_key(text: str) -> bool:
     )
 
 
-def _seen(looks_like: str, value: str, fingerprint: Fingerprint, key_id: str | None = None) -> Seen:
-    return Seen(looks_like=looks_like, length=len(value), fingerprint=fingerprint(value), key_id=key_id)
+def _seen(
+    looks_like: str,
+    value: str,
+    fingerprint: Fingerprint,
+    *,
+    key_id: str | None = None,
+    recognized_by: RecognizedBy = "value",
+) -> Seen:
+    return Seen(
+        looks_like=looks_like,
+        length=len(value),
+        fingerprint=fingerprint(value),
+        key_id=key_id,
+        recognized_by=recognized_by,
+    )
 
 
 def _by_format(name: str, text: str) -> tuple[str, str | None] | None:
@@ -489,8 +505,8 @@ def _decoded(text: str) -> str | None:
     return plain if plain.isprintable() or "\n" in plain else None
 
 
-def _by_name(name: str, text: str) -> str | None:
-    """Return the detector for a name with a value of unknown format."""
+def _by_name(name: str, text: str) -> tuple[str, RecognizedBy] | None:
+    """Return what a name with a value of unknown format is, and whether the value or only the name says so."""
     word = secret_name(name)
     weak = word is None and weak_secret_name(name)
     if word is None and not weak:
@@ -501,26 +517,26 @@ def _by_name(name: str, text: str) -> str | None:
             and is_aws_secret_key(text)
             and text.count("/") <= 3
         ):
-            return "high-entropy"
+            return "high-entropy", "value"
         return None
     if _EMBEDDED_REFERENCE.search(text) or is_placeholder(text) or _FLAG.fullmatch(text):
         return None
     if _NUMBER.fullmatch(text):
-        return f"name:{word}" if word == "password" and len(text) >= 6 and text.isdigit() else None
+        return (word, "name") if word == "password" and len(text) >= 6 and text.isdigit() else None
     if word == "connection-string" or len(text.split()) > 8:
         return None
     random = looks_random(text)
     if word is not None and random and not _UUID.fullmatch(text):
         plain = _PLAIN_URL.fullmatch(text) or _PATH.fullmatch(text) or _HOST.fullmatch(text)
         named = _NAME_VALUE.fullmatch(text) or _MAIL.fullmatch(text)
-        return None if plain or named else _vendor(name, text) or "high-entropy"
+        return None if plain or named else (_vendor(name, text) or "high-entropy", "value")
     if any(p.fullmatch(text) for p in (_PLAIN_URL, _PATH, _NAME_VALUE, _HOST, _MAIL)):
         return None
     if word is not None:
-        return f"name:{word}"
+        return word, "name"
     if re.search(r"(?i)oauth$", name) and re.fullmatch(r"[0-9a-f]{40}", text):
-        return "high-entropy"
-    return "high-entropy" if random and not _HEX.fullmatch(text) and entropy(text) > 3.8 else None
+        return "high-entropy", "value"
+    return ("high-entropy", "value") if random and not _HEX.fullmatch(text) and entropy(text) > 3.8 else None
 
 
 def _vendor(name: str, text: str) -> str | None:
@@ -556,6 +572,6 @@ def inspect(name: str, value: str, fingerprint: Fingerprint) -> Seen | None:
         inner = _decoded(text)
         found = _by_format(name, inner) if inner is not None else None
     if found is not None:
-        return _seen(found[0], value, fingerprint, found[1])
-    looks_like = _by_name(name, text)
-    return _seen(looks_like, value, fingerprint) if looks_like else None
+        return _seen(found[0], value, fingerprint, key_id=found[1])
+    named = _by_name(name, text)
+    return _seen(named[0], value, fingerprint, recognized_by=named[1]) if named else None

@@ -59,7 +59,8 @@ def _secrets(scope: AwsScope) -> Generator[Record, None, list[str]]:
             name=item["Name"],
             environment=scope.environment(tags),
             readable=False,
-            looks_like=_by_name(item["Name"]),
+            looks_like=secret_name(item["Name"]),
+            recognized_by="name" if secret_name(item["Name"]) else None,
             managed_by=item.get("OwningService"),
             encrypted=True,
             rotation_enabled=bool(item.get("RotationEnabled")),
@@ -89,7 +90,7 @@ def _parameters(scope: AwsScope) -> Iterator[Record]:
     pages = items(scope.client("ssm"), "describe_parameters", "Parameters", PaginationConfig={"PageSize": 50})
     for item in pages:
         name, encrypted = item["Name"], item.get("Type") == "SecureString"
-        looks_like = _by_name(name)
+        looks_like = secret_name(name)
         if not encrypted and looks_like is None:
             continue
         arn = item.get("ARN") or scope.arn("ssm", f"parameter/{name.lstrip('/')}")
@@ -102,6 +103,7 @@ def _parameters(scope: AwsScope) -> Iterator[Record]:
             environment=scope.environment(),
             readable=False,
             looks_like=looks_like,
+            recognized_by="name" if looks_like else None,
             encrypted=encrypted,
             rotation_enabled=False,
             updated_at=utc(item.get("LastModifiedDate")),
@@ -151,8 +153,3 @@ def _activations(scope: AwsScope) -> Iterator[Record]:
             owner=scope.owner(tags)[0],
             location=scope.region,
         )
-
-
-def _by_name(name: str) -> str | None:
-    word = secret_name(name)
-    return f"name:{word}" if word else None

@@ -53,6 +53,7 @@ def variable_groups(scope: DevOpsScope) -> Generator[Record, None, Library]:
                 masked=secret,
                 visibility="selected" if item.get("isShared") else "repository",
                 looks_like=seen.looks_like if seen is not None else None,
+                recognized_by=seen.recognized_by if seen is not None else None,
                 length=seen.length if seen is not None else None,
                 fingerprint=seen.fingerprint if seen is not None else None,
                 credential_id=record_id("aws", "access-key", seen.key_id)
@@ -85,6 +86,7 @@ def secure_files(scope: DevOpsScope) -> Generator[Record, None, dict[str, str]]:
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         number, name = str(item["id"]), str(item["name"])
+        looks_like = _by_ending(name)
         found[number] = name
         yield Secret(
             id=record_id(PROVIDER, "secure-file", number),
@@ -94,7 +96,8 @@ def secure_files(scope: DevOpsScope) -> Generator[Record, None, dict[str, str]]:
             readable=False,
             masked=True,
             visibility="repository",
-            looks_like=_by_ending(name),
+            looks_like=looks_like,
+            recognized_by="name" if looks_like else None,
             created_at=utc_time(item.get("createdOn")),
             updated_at=utc_time(item.get("modifiedOn")),
             owner=(item.get("createdBy") or {}).get("uniqueName"),
@@ -118,12 +121,12 @@ def _by_ending(name: str) -> str | None:
     ending = name.lower().rpartition(".")[2]
     match ending:
         case "pem" | "key" | "ppk":
-            return "name:private-key"
+            return "private-key"
         case "p12" | "pfx" | "jks" | "keystore" | "mobileprovision":
-            return "name:signing-certificate"
+            return "signing-certificate"
         case "json":
-            return "name:service-account-key" if "service" in name.lower() or "gcp" in name.lower() else None
+            return "service-account-key" if "service" in name.lower() or "gcp" in name.lower() else None
         case "kubeconfig" | "npmrc" | "netrc" | "env":
-            return "name:credentials-file"
+            return "credentials-file"
         case _:
             return None

@@ -175,6 +175,7 @@ def _secret(
         readable=False,
         visibility="selected" if item.get("isShared") else "repository",
         looks_like=kind.looks if kind.stores_secret else None,
+        recognized_by="provider" if kind.stores_secret and kind.looks else None,
         credential_id=record_id("aws", "access-key", key_id) if _ACCESS_KEY.fullmatch(key_id) else None,
         created_at=utc_time(item.get("creationDate")),
         updated_at=utc_time(item.get("modificationDate")),

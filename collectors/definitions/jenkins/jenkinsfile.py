@@ -190,11 +190,11 @@ class _Reader:
                 name, value, assigned = pair["name"], pair["value"], pair  # withEnv(['NAME=value'])
             if found.filled and _FILLED.search(value):
                 continue
-            judged = name if assigned or name.lower() not in _NO_SECRET else ""
-            seen = inspect(judged, value, self.fingerprint)
-            if seen is None or seen.looks_like == "name:credential":
+            variable = name if assigned or name.lower() not in _NO_SECRET else ""
+            seen = inspect(variable, value, self.fingerprint)
+            if seen is None or seen.looks_like == "credential":
                 continue  # the id of a stored one
-            if "\n" in value and seen.looks_like != "private-key":
+            if "\n" in value and (seen.looks_like, seen.recognized_by) != ("private-key", "value"):
                 continue  # scripts are evaluated line by line
             line = self._line(found.opening)
             self.out.hard_coded.append(

@@ -252,7 +252,9 @@ def hard_coded(
                 if is_computed(value) or _MOUNTED.match(value):
                     continue
                 seen = inspect(match["name"], value, fingerprint)
-                if seen is None or (comment and seen.looks_like.startswith(("name:", "high-entropy"))):
+                if seen is None or (
+                    comment and (seen.recognized_by == "name" or seen.looks_like == "high-entropy")
+                ):
                     continue
                 named = True
                 yield match["name"], number, seen

@@ -88,6 +88,7 @@ def alerts(scope: OrganizationScope) -> Iterator[Record]:
             protected=False,
             visibility="repository",
             looks_like=str(item.get("secret_type")),
+            recognized_by="value",
             created_at=utc_time(item.get("created_at")),
             updated_at=utc_time(item.get("updated_at")),
             location=f"{repository['full_name']} alert {item['number']}",

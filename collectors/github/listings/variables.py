@@ -200,6 +200,7 @@ def _variable(
         visibility=item.get("visibility") or place.visibility,
         available_to=list(repositories),
         looks_like=seen.looks_like,
+        recognized_by=seen.recognized_by,
         length=seen.length,
         fingerprint=seen.fingerprint,
         credential_id=record_id("aws", "access-key", key_id)
