@@ -611,6 +611,8 @@ class Gap(Record, frozen=True, kw_only=True, gc=False):
     """The permission that would close it, as it is named where it is granted; always a read permission."""
     hides_access: bool = True
     """False if what is missing cannot be a permission of a pipeline or workload, or a way to one."""
+    of_item: bool | None = None
+    """True if it is about one item of another listing, such as a file or a team, which ``call`` names in parentheses."""
 
 
 class Coverage(Record, frozen=True, kw_only=True, gc=False):
@@ -632,6 +634,8 @@ class Coverage(Record, frozen=True, kw_only=True, gc=False):
     """How many records of that table and kind it returned. Records returned by several listings count for each."""
     carried_from: datetime | None = None
     """The run that read it, if its records were carried forward; NULL if it was read in this run."""
+    of_item: bool | None = None
+    """True if it is about one item of another listing, such as a file or a team, which ``call`` names in parentheses."""
 
 
 TABLES: dict[str, type[Record]] = {

@@ -30,6 +30,7 @@ _COLUMNS = {
     "target": "VARCHAR",  # its name on the last night that requested it
     "call": "VARCHAR",
     "region": "VARCHAR",
+    "of_item": "BOOLEAN",
     "items": "BIGINT",  # rows on the last night that read it completely, whether in doubt or not
     "read_in": "INTEGER",  # the number of that night
     "doubted": "BOOLEAN",  # whether it was in doubt then
@@ -41,13 +42,13 @@ _TONIGHT = f"""
     SELECT {LISTING} AS id, min(account_id) AS account_id, min("table") AS "table", min(kind) AS kind,
            min(collector) AS collector, min(target) AS target, min(call) AS call, min(region) AS region,
            sum(items)::BIGINT AS items, NOT bool_or(gap) AS complete, bool_or(carried) AS carried,
-           bool_or(NOT unsupported) AS requested
+           bool_or(NOT unsupported) AS requested, bool_or(coalesce(of_item, false)) AS of_item
     FROM (
-        SELECT collector, target, account_id, "table", kind, call, region, items, false AS gap, false AS unsupported,
+        SELECT collector, target, account_id, "table", kind, call, region, of_item, items, false AS gap, false AS unsupported,
                carried_from IS NOT NULL AS carried
         FROM coverage WHERE "table" <> '*'
         UNION ALL
-        SELECT collector, target, account_id, "table", kind, call, region, 0, true, reason = 'unsupported', false
+        SELECT collector, target, account_id, "table", kind, call, region, of_item, 0, true, reason = 'unsupported', false
         FROM gaps WHERE "table" <> '*'
     ) GROUP BY 1
 """
@@ -60,7 +61,7 @@ _LISTINGS = """
                coalesce(t.account_id, b.account_id) AS account_id, coalesce(t."table", b."table") AS "table",
                CASE WHEN t.id IS NULL THEN b.kind ELSE t.kind END AS kind,
                coalesce(t.collector, b.collector) AS collector, coalesce(t.target, b.target) AS target,
-               coalesce(t.call, b.call) AS call, CASE WHEN t.id IS NULL THEN b.region ELSE t.region END AS region,
+               coalesce(t.call, b.call) AS call, coalesce(t.of_item, b.of_item) AS of_item, CASE WHEN t.id IS NULL THEN b.region ELSE t.region END AS region,
                -- Rows that were carried forward are no reading.
                coalesce(t.complete AND (NOT t.carried OR b.read_in IS NULL), false) AS is_reading,
                t.items AS items_now, b.items, b.read_in, d.id IS NOT NULL AS doubted_now, b.doubted, coalesce(b.spells, []) AS spells,
@@ -79,7 +80,7 @@ _LISTINGS = """
                 ELSE list_append(spells, {'first': $number, 'last': $number, 'complete': complete}) END AS spells,
            complete, requested,
            -- A file that could not be read and is gone: the listing of the files tells that.
-           call LIKE '% (%)' AS of_item, call || coalesce(' in ' || region, '') AS what
+           coalesce(of_item, false) AS of_item, call || coalesce(' in ' || region, '') AS what
     FROM night
 """
 

@@ -45,6 +45,8 @@ class ListingRequest(msgspec.Struct, frozen=True, kw_only=True):
     kind: str | None = None
     region: str | None = None
     needs: str | None = None
+    of_item: bool = False
+    """Whether it is about one item of another listing: a file, a team, an environment."""
 
     def but(self, table_and_kind: str) -> ListingRequest:
         """Return the same request for another table (``grants``) or kind of a table (``secrets/ci-variable``)."""
@@ -84,6 +86,7 @@ def gap(request: ListingRequest, failure: Failure) -> Gap:
         kind=request.kind,
         call=request.call,
         region=request.region,
+        of_item=request.of_item,
         reason=failure.reason,
         detail=redact(failure.detail[:_READ])[:2000],
         needs=failure.needs or request.needs,
@@ -102,6 +105,7 @@ def coverage(request: ListingRequest, items: int) -> Coverage:
         kind=request.kind,
         call=request.call,
         region=request.region,
+        of_item=request.of_item,
         items=items,
     )
 

@@ -73,6 +73,7 @@ class SourceScope(msgspec.Struct, frozen=True, kw_only=True):
             target=self.target.name,
             table=table,
             call=f"{call} ({item})" if item else call,
+            of_item=item is not None,
             kind=kind,
             needs=needs,
         )

@@ -173,6 +173,7 @@ def _doubted(record: Record, missing: str | None) -> Record:
         call=record.call,
         kind=record.kind,
         region=record.region,
+        of_item=bool(record.of_item),
     )
     return gap(asked, Failure(reason="truncated", detail=incomplete(missing)))
 
