@@ -6,6 +6,7 @@ import email.utils
 import json
 import threading
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ from collectors._microsoft.sign_in import MicrosoftAuth
 from collectors.entra import powers
 from collectors.entra.evaluator import parse_expression, trust_of
 from sandbox.entra import EntraSandbox
-from sandbox.entra.estate import SCANNER, TENANT, guid
+from sandbox.entra.estate import GLOBAL_ADMINISTRATOR, SCANNER, TENANT, guid
 from sandbox.estate import FIRST_NIGHT
 from scanner.collect.collector import Run
 from scanner.records import Credential, Gap, Grant, Identity, Link, Policy, Trust
@@ -68,9 +69,10 @@ def test_a_request_that_is_throttled_inside_a_batch_is_sent_again(
 ) -> None:
     with EntraSandbox() as sandbox:
         whole = collected(sandbox, tmp_path / "whole", monkeypatch)
+        first = sandbox.calls["POST /beta/$batch"]
         sandbox.throttled = 1
         records = collected(sandbox, tmp_path / "throttled", monkeypatch)
-        assert sandbox.calls["POST /beta/$batch"] == 7
+        assert sandbox.calls["POST /beta/$batch"] == 2 * first + 1
     assert not [row for row in records if isinstance(row, Gap)]
     assert {row.id for row in records} == {row.id for row in whole}
 
@@ -312,3 +314,92 @@ def test_a_response_of_the_token_service_is_a_witness_of_the_clock(
         assert sign_in.headers()
         sign_in.close()
     assert run.clock.seconds_ahead() == pytest.approx(5 * 86400, abs=60)
+
+
+def test_eligible_is_not_active_and_a_membership_for_a_time_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EntraSandbox() as sandbox:
+        records = collected(sandbox, tmp_path, monkeypatch)
+    omar, lea = by_name(records, "Omar Said"), by_name(records, "Lea Brandt")
+    group = by_name(records, "role administrators")
+    (eligible,) = [row for row in records if isinstance(row, Grant) and row.identity_id == omar.id]
+    assert (eligible.role, eligible.level, eligible.conditional) == (
+        "Privileged Role Administrator",
+        "admin",
+        True,
+    )
+    assert (
+        eligible.via == "eligible member of the group role administrators, by Privileged Identity Management"
+    )
+    members = {
+        row.source_id: row.expires_at
+        for row in records
+        if isinstance(row, Link) and row.relation == "member_of" and row.target_id == group.id
+    }
+    assert members == {lea.id: FIRST_NIGHT + timedelta(days=1)}
+
+
+def test_without_a_license_who_is_eligible_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EntraSandbox(licensed=False) as sandbox:
+        records = collected(sandbox, tmp_path, monkeypatch)
+    gaps = {(row.table, row.kind): row.reason for row in records if isinstance(row, Gap)}
+    assert gaps["grants", "eligible-directory-role"] == "unsupported"
+    assert gaps["grants", "eligible-group"] == "unsupported"
+
+
+def test_a_role_over_one_application_or_unit_reaches_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EntraSandbox() as sandbox:
+        records = collected(sandbox, tmp_path, monkeypatch)
+    pia, nina = by_name(records, "Pia Wolf"), by_name(records, "Nina Roth")
+    becomes = {
+        row.target_id
+        for row in records
+        if isinstance(row, Link)
+        and row.evidence == "directory role over the application"
+        and row.source_id == pia.id
+    }
+    assert becomes == {f"entra:application:{guid('app terraform-azure')}"}
+    (unit,) = [
+        row
+        for row in records
+        if isinstance(row, Grant) and row.identity_id == nina.id and row.role == "Password Administrator"
+    ]
+    assert (unit.breadth, unit.via) == ("group", "assigned, over the administrative unit Warehouse")
+
+
+def test_a_service_principal_is_in_the_groups_above_its_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EntraSandbox() as sandbox:
+        records = collected(sandbox, tmp_path, monkeypatch)
+    names = {row.id: row.name for row in records if isinstance(row, Identity)}
+    members = {
+        (names[row.source_id], names[row.target_id])
+        for row in records
+        if isinstance(row, Link) and row.evidence == "member of a group"
+    }
+    assert {("lantern-deploy", "deployers"), ("deployers", "cloud contributors")} <= members
+
+
+def test_a_principal_of_a_type_that_is_not_known_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EntraSandbox() as sandbox:
+        held = sandbox.directory
+        number = held.user("robot.one")
+        held.users[number]["@odata.type"] = "#microsoft.graph.robot"
+        held.assign(number, GLOBAL_ADMINISTRATOR)
+        held.permit(number, "Mail.Send")
+        held.app_roles[-1]["principalType"] = "Robot"
+        records = collected(sandbox, tmp_path, monkeypatch)
+    robot = by_name(records, "Robot One")
+    assert (robot.kind, robot.surface, robot.tags) == ("entra-principal", "automation", {"type": "robot"})
+    assert {row.role for row in records if isinstance(row, Grant) and row.identity_id == robot.id} == {
+        "Global Administrator",
+        "Mail.Send",
+    }

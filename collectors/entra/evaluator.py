@@ -76,7 +76,9 @@ def evaluate(policies: Iterable[Policy], records: Iterable[Record]) -> Iterator[
             yield grant_with_powers(record, roles[record.role])
 
 
-_ROLE_GRANTS = (record_id("entra", "directory-role", ""), record_id("entra", "eligible-directory-role", ""))
+_ROLE_GRANTS = tuple(
+    record_id("entra", kind, "") for kind in ("directory-role", "eligible-directory-role", "eligible-group")
+)
 
 
 def grant_with_powers(grant: Grant, role: Policy) -> Grant:

@@ -16,6 +16,15 @@ class SignIns(msgspec.Struct, frozen=True, kw_only=True):
     """By key ID."""
 
 
+class Applications(msgspec.Struct, kw_only=True):
+    """The applications registered in the tenant."""
+
+    owners: dict[str, str] = {}
+    """Client ID -> name of the first owner."""
+    objects: dict[str, str] = {}
+    """Object ID -> client ID."""
+
+
 class ServicePrincipals(msgspec.Struct, kw_only=True):
     """The tenant's service principals."""
 

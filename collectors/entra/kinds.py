@@ -9,8 +9,9 @@ KINDS: dict[str, frozenset[str]] = {
             "entra-agent",
             "entra-agent-user",
             "entra-application",  # registered, without a service principal in this tenant
-            "entra-group",  # one that holds a directory role
+            "entra-group",  # one that can hold a directory role, or that contains a service principal
             "entra-managed-identity",
+            "entra-principal",  # of a type that is not known here
             "entra-service-principal",
             "entra-user",  # one that owns an application or holds a directory role
         )
@@ -27,21 +28,34 @@ PARTS: dict[str, frozenset[str]] = {
     "credentials": frozenset(("sign-in-activity",)),
     "grants": frozenset(
         (
+            "administrative-unit",
             "app-role",
             "delegated",
             "directory-role",
             "eligible-directory-role",
+            "eligible-group",
             "inherited-app-role",
             "role-end",
         )
     ),
     "identities": frozenset(("role-members", "sign-in-activity")),
-    "links": frozenset(("agents", "owners", "role-members")),
+    "links": frozenset(
+        (
+            "agents",
+            "group-owners",
+            "membership-end",
+            "memberships",
+            "owners",
+            "role-members",
+            "role-over-application",
+        )
+    ),
 }
 
 HIDES_NO_ACCESS: dict[str, frozenset[str]] = {
     "credentials": frozenset(("sign-in-activity",)),
-    "grants": frozenset(("role-end",)),
+    "grants": frozenset(("administrative-unit", "role-end")),
     "identities": frozenset(("sign-in-activity",)),
+    "links": frozenset(("membership-end",)),
 }
 """When something was used or ends, and not what it may do."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.entra.listings import agents, app_roles, applications, delegated, directory_roles, role_groups
+from collectors.entra.listings import agents, app_roles, applications, delegated, directory_roles
+from collectors.entra.listings.administrative_units import administrative_units
+from collectors.entra.listings.memberships import memberships
+from collectors.entra.listings.role_groups import members_of_role_groups, role_groups
 from collectors.entra.listings.service_principals import managed_identity_trusts, service_principals
 from collectors.entra.listings.settings import settings
 from collectors.entra.listings.sign_ins import sign_ins
@@ -37,15 +40,23 @@ def tenant_night(client: GraphClient, target: Target, config: Config, run: Run) 
         return
     yield from _account(scope)
     used = (yield from sign_ins(scope)) if config.sign_in_activity else None
-    owners = yield from applications.application_owners(scope)
-    known = yield from service_principals(scope, used, owners)
+    registered = yield from applications.application_owners(scope)
+    known = yield from service_principals(scope, used, registered.owners)
     yield from applications.applications(scope, known, used)
     yield from managed_identity_trusts(scope)
     yield from app_roles.app_roles(scope, known)
     yield from delegated.delegated(scope, known)
-    roles = yield from directory_roles.definitions(scope)
-    groups = yield from directory_roles.assignments(scope, roles)
-    yield from role_groups.role_group_members(scope, groups)
+    groups = yield from role_groups(scope)
+    objects = {number: app_id for app_id, number in known.app_ids.items()} | registered.objects
+    facts = directory_roles.RoleFacts(
+        roles=(yield from directory_roles.definitions(scope)),
+        units=(yield from administrative_units(scope)),
+        applications=objects,
+    )
+    held = yield from directory_roles.assignments(scope, facts)
+    if held is not None:
+        yield from members_of_role_groups(scope, groups, held)
+    yield from memberships(scope)
     if config.agents:
         yield from agents.agents(scope, known)
     yield from settings(scope)

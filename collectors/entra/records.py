@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from collectors.entra.powers import of_relation
 from collectors.entra.scope import EntraScope, principal
 from scanner.collect.failures import SourceError
 from scanner.collect.scope import utc_time
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 EXPANDED = 20
 """The most objects that ``$expand`` returns, without saying whether there are more.
 https://learn.microsoft.com/graph/query-parameters#expand"""
+
+OWNER_FIELDS = "$select=id,displayName,userPrincipalName,accountEnabled"
+"""What is read of owners, members and sponsors."""
 
 PEOPLE = ("identities/entra-user", "identities/entra-agent-user", "identities/entra-group")
 """What a listing of owners or members fills besides its links, as `scanner.collect.listings.with_coverage` names it."""
@@ -70,9 +74,9 @@ def credentials(
 def owner_links(
     scope: EntraScope, owners: list[dict[str, Any]], target: str, evidence: str, *, becomes: bool = True
 ) -> Iterator[Record]:
-    """Yield who owns an object, and that each owner can become it: an owner adds a credential.
+    """Yield who owns an object, and that each owner can become it: an owner adds a credential, or itself to a group.
 
-    https://learn.microsoft.com/entra/identity-platform/howto-add-app-roles-in-apps, "Owners"
+    ``evidence`` is the relation of an escalation path, if ``becomes``.
     """
     for owner in owners:
         source = principal(text(owner.get("id")))
@@ -86,17 +90,40 @@ def owner_links(
             evidence=evidence,
         )
         if becomes:
-            yield Link(
-                id=record_id("entra", "owner-becomes", digest),
-                **scope.own,
-                source_id=source,
-                relation="can_become",
-                target_id=target,
-                evidence=evidence,
-                why="an owner can add a credential and sign in as the application",
-                fix="Remove the owner, or replace it with a group whose membership is approved.",
+            yield becoming(
+                scope,
+                record_id("entra", "owner-becomes", digest),
+                source,
+                target,
+                evidence,
+                fix="Remove the owner, and let a role that is activated for a limited time manage it.",
             )
         yield from person_or_group(scope, owner)
+
+
+def becoming(
+    scope: EntraScope,
+    number: str,
+    source: str,
+    target: str,
+    evidence: str,
+    *,
+    fix: str | None = None,
+    expires_at: datetime | None = None,
+) -> Link:
+    """Return that one identity can become another, by an escalation path of objects. ``evidence`` is its relation."""
+    way = of_relation(evidence).way
+    return Link(
+        id=number,
+        **scope.own,
+        source_id=source,
+        relation="can_become",
+        target_id=target,
+        evidence=evidence,
+        why=way[0].lower() + way[1:].rstrip("."),
+        fix=fix,
+        expires_at=expires_at,
+    )
 
 
 def owner_name(owners: list[dict[str, Any]]) -> str | None:
@@ -107,8 +134,13 @@ def owner_name(owners: list[dict[str, Any]]) -> str | None:
 
 
 def person_or_group(scope: EntraScope, item: dict[str, Any]) -> Iterator[Record]:
-    """Yield a user or group that another listing names; a service principal has its own listing."""
+    """Yield a user or group that another listing names; a service principal has its own listing.
+
+    A principal of a type that is not known yet is kept as ``entra-principal``.
+    """
     kind = str(item.get("@odata.type") or "")
+    if not kind:
+        return
     number = text(item.get("id"))
     name = item.get("displayName") or item.get("userPrincipalName") or number
     match kind:
@@ -133,8 +165,21 @@ def person_or_group(scope: EntraScope, item: dict[str, Any]) -> Iterator[Record]
                 native_id=number,
                 name=name,
             )
-        case _:
+        case "#microsoft.graph.servicePrincipal" | "#microsoft.graph.directoryRole":
             return
+        case _ if kind.startswith("#microsoft.graph.agentIdentity"):
+            return
+        case _:
+            yield Identity(
+                id=principal(number),
+                **scope.own,
+                surface="workload" if kind == "#microsoft.graph.device" else "automation",
+                kind="entra-principal",
+                native_id=number,
+                name=name,
+                enabled=item.get("accountEnabled"),
+                tags={"type": kind.rpartition(".")[2]},
+            )
 
 
 def policy(

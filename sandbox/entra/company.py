@@ -12,6 +12,8 @@ from sandbox.entra.estate import (
     LEGACY_CONSENT,
     MICROSOFT_TENANT,
     PARTNER,
+    PASSWORD_ADMINISTRATOR,
+    PRIVILEGED_ROLE_ADMINISTRATOR,
     SCANNER,
     DirectoryTenant,
     ago,
@@ -37,6 +39,7 @@ def build(night: int) -> DirectoryTenant:
     _outsiders(tenant)
     _agents(tenant, nina)
     _roles(tenant, maya, tom, nina)
+    _groups(tenant, maya, nina)
     _settings(tenant)
     return tenant
 
@@ -312,6 +315,18 @@ def _roles(tenant: DirectoryTenant, maya: str, tom: str, nina: str) -> None:
             ["microsoft.directory/applications/credentials/update"],
             privileged=True,
         ),
+        role(
+            PRIVILEGED_ROLE_ADMINISTRATOR,
+            "Privileged Role Administrator",
+            ["microsoft.directory/roleAssignments/allProperties/allTasks"],
+            privileged=True,
+        ),
+        role(
+            PASSWORD_ADMINISTRATOR,
+            "Password Administrator",
+            ["microsoft.directory/users/password/update"],
+            privileged=True,
+        ),
         role(DIRECTORY_READERS, "Directory Readers", ["microsoft.directory/users/standard/read"]),
         role(
             CUSTOM_ROLE,
@@ -349,6 +364,30 @@ def _roles(tenant: DirectoryTenant, maya: str, tom: str, nina: str) -> None:
     tenant.assign(guid("sp lantern-pipelines-new"), CUSTOM_ROLE, scope=f"/{guid('application wiki-sync')}")
     readers = tenant.group("directory readers", guid("sp wiki-sync"), nina)
     tenant.assign(readers, DIRECTORY_READERS)
+
+
+def _groups(tenant: DirectoryTenant, maya: str, nina: str) -> None:
+    jan, pia, omar, lea = (tenant.user(name) for name in ("jan.meer", "pia.wolf", "omar.said", "lea.brandt"))
+    # The group's owner adds itself, and assigns any role. Nobody is in it; one person may activate membership, which is as it
+    # should be, and one is in it until tomorrow.
+    roles = tenant.group("role administrators", lea, owners=(jan,), role_assignable=True)
+    tenant.assign(roles, PRIVILEGED_ROLE_ADMINISTRATOR)
+    tenant.schedule(roles, omar)
+    tenant.schedule(roles, lea, until=ago(-1))
+    # Look-alikes: the owner of a group that reads, the owner who is an administrator anyway, and one that holds no role.
+    readers = tenant.group("report readers", owners=(pia,), role_assignable=True)
+    tenant.assign(readers, DIRECTORY_READERS)
+    helpers = tenant.group("application helpers", owners=(maya,), role_assignable=True)
+    tenant.assign(helpers, CUSTOM_ROLE, until=ago(-30))
+    tenant.group("future use", owners=(pia,), role_assignable=True)
+    # A role over one application that is an administrator's, and over one that is not.
+    tenant.assign(pia, CUSTOM_ROLE, scope=f"/{guid('application terraform-azure')}")
+    tenant.assign(lea, CUSTOM_ROLE, scope=f"/{guid('application wiki-sync')}")
+    # Over a few users only.
+    tenant.assign(nina, PASSWORD_ADMINISTRATOR, scope=tenant.administrative_unit("Warehouse"))
+    # A service principal in a group within a group.
+    inner = tenant.group("deployers", guid("sp lantern-deploy"))
+    tenant.group("cloud contributors", inner)
 
 
 def _settings(tenant: DirectoryTenant) -> None:

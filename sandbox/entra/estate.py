@@ -23,6 +23,8 @@ GRAPH = "00000003-0000-0000-c000-000000000000"
 MICROSOFT_TENANT = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
 GLOBAL_ADMINISTRATOR = "62e90394-69f5-4237-9190-012177145e10"
 APPLICATION_ADMINISTRATOR = "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3"
+PRIVILEGED_ROLE_ADMINISTRATOR = "e8611ab8-c189-46e8-94e1-60213ab1f814"
+PASSWORD_ADMINISTRATOR = "966707d0-3269-4727-9be2-8c3a10f19b9d"
 DIRECTORY_READERS = "88d8e3e3-8f55-4a1e-953a-9b9898b8876b"
 GITHUB = "https://token.actions.githubusercontent.com"
 AUDIENCE = "api://AzureADTokenExchange"
@@ -60,6 +62,10 @@ class DirectoryTenant(msgspec.Struct, kw_only=True):
     service_principals: list[Json] = []
     users: dict[str, Json] = {}
     groups: dict[str, Json] = {}
+    units: list[Json] = []
+    """Administrative units."""
+    group_eligibilities: list[Json] = []
+    group_schedules: list[Json] = []
     members: dict[str, list[str]] = {}
     """Group -> object IDs of its members, through other groups, too."""
     app_roles: list[Json] = []
@@ -92,12 +98,49 @@ class DirectoryTenant(msgspec.Struct, kw_only=True):
         }
         return number
 
-    def group(self, name: str, *members: str) -> str:
+    def group(
+        self, name: str, *members: str, owners: tuple[str, ...] = (), role_assignable: bool = False
+    ) -> str:
         """Add a group."""
         number = guid(f"group {name}")
-        self.groups[number] = {"@odata.type": "#microsoft.graph.group", "id": number, "displayName": name}
+        self.groups[number] = {
+            "@odata.type": "#microsoft.graph.group",
+            "id": number,
+            "displayName": name,
+            "createdDateTime": ago(400),
+            "isAssignableToRole": role_assignable or None,
+            "owners": list(owners),
+        }
         self.members[number] = list(members)
         return number
+
+    def administrative_unit(self, name: str) -> str:
+        """Add an administrative unit, and return the scope of a role over it."""
+        number = guid(f"unit {name}")
+        self.units.append({"id": number, "displayName": name})
+        return f"/administrativeUnits/{number}"
+
+    def schedule(self, group: str, holder: str, access: str = "member", *, until: str | None = None) -> None:
+        """Make someone eligible for a group or, with an end, an active member until then."""
+        shown: Json = {
+            "id": f"{group}_{access}_{guid(f'{group} {holder} {access}')}",
+            "groupId": group,
+            "principalId": holder,
+            "accessId": access,
+            "memberType": "direct",
+            "startDateTime": ago(60),
+            "endDateTime": until,
+        }
+        if until is None:
+            self.group_eligibilities.append(shown)
+        else:
+            self.group_schedules.append({**shown, "assignmentType": "assigned"})
+
+    def above(self, number: str, *, nested: bool = False) -> list[Json]:
+        """Return the groups that contain an object, directly or also through other groups."""
+        found = [self.groups[group] for group, members in self.members.items() if number in members]
+        further = [one for group in found for one in self.above(group["id"], nested=True)] if nested else []
+        return found + [one for one in further if one not in found]
 
     def application(
         self,
@@ -192,7 +235,7 @@ class DirectoryTenant(msgspec.Struct, kw_only=True):
         """Return an object as ``$expand=principal`` shows it."""
         found = self.users.get(number) or self.groups.get(number)
         if found is not None:
-            return found
+            return {name: value for name, value in found.items() if name != "owners"}
         for one in self.service_principals:
             if one["id"] == number:
                 return {

@@ -33,6 +33,7 @@ SECRET = "SPRAWLSCAN_DEMO_ENTRA_SECRET"
 """The environment variable that the demo's configuration refers to."""
 EXPANDED = 20
 BATCH = "/beta/$batch"
+PIM = "/identityGovernance/privilegedAccess/group"
 FIRST = "/v1.0/servicePrincipals(appId='{app_id}')"
 
 
@@ -90,6 +91,13 @@ ROUTES: dict[str, GraphRoute] = {
     "/beta/users/microsoft.graph.agentUser": GraphRoute(
         needs="User.Read.All", read=lambda held, _at: held.agent_users
     ),
+    "/v1.0/groups": GraphRoute(
+        needs="GroupMember.Read.All",
+        read=lambda held, _at: [one for one in held.groups.values() if one["isAssignableToRole"]],
+    ),
+    "/v1.0/directory/administrativeUnits": GraphRoute(
+        needs="AdministrativeUnit.Read.All", read=lambda held, _at: held.units
+    ),
     "/v1.0/policies/authorizationPolicy": GraphRoute(
         needs="Policy.Read.All", read=lambda held, _at: held.authorization_policy
     ),
@@ -115,6 +123,24 @@ BATCHED: dict[str, GraphRoute] = {
         needs="GroupMember.Read.All",
         read=lambda held, at: [held.principal(number) for number in held.members.get(at["id"], [])],
     ),
+    "/groups/{id}/transitiveMemberOf": GraphRoute(
+        needs="GroupMember.Read.All", read=lambda held, at: held.above(at["id"], nested=True)
+    ),
+    "/servicePrincipals/{id}/transitiveMemberOf": GraphRoute(
+        needs="GroupMember.Read.All", read=lambda held, at: held.above(at["id"], nested=True)
+    ),
+    "/groups/{id}/owners": GraphRoute(
+        needs="GroupMember.Read.All",
+        read=lambda held, at: _owners(held, list(held.groups.values()), at["id"]),
+    ),
+    f"{PIM}/eligibilityScheduleInstances": GraphRoute(
+        needs="PrivilegedEligibilitySchedule.Read.AzureADGroup",
+        read=lambda held, at: _of_group(held, held.group_eligibilities, at),
+    ),
+    f"{PIM}/assignmentScheduleInstances": GraphRoute(
+        needs="PrivilegedAssignmentSchedule.Read.AzureADGroup",
+        read=lambda held, at: _of_group(held, held.group_schedules, at),
+    ),
 }
 PERMISSIONS = tuple(sorted({route.needs for route in (*ROUTES.values(), *BATCHED.values())}))
 _TABLE = RouteTable(("GET", template, template) for template in ROUTES if template != FIRST)
@@ -127,6 +153,19 @@ def _owners(held: DirectoryTenant, objects: list[Json], number: str) -> list[Jso
     if found is None:
         raise RefusedError(404, f"Resource '{number}' does not exist")
     return [held.principal(owner) for owner in found["owners"]]
+
+
+def _of_group(held: DirectoryTenant, instances: list[Json], at: dict[str, str]) -> list[Json]:
+    """https://learn.microsoft.com/graph/api/privilegedaccessgroup-list-eligibilityscheduleinstances: $filter is required."""
+    match = re.fullmatch(r"groupId eq '([0-9a-f-]+)'", at.get("$filter", ""))
+    if match is None:
+        raise RefusedError(400, "The $filter on groupId or principalId is required.")
+    expanded = at.get("$expand") == "principal"
+    return [
+        {**one, **({"principal": held.principal(one["principalId"])} if expanded else {})}
+        for one in instances
+        if one["groupId"] == match[1]
+    ]
 
 
 def _inherited(held: DirectoryTenant, number: str) -> list[Json]:
@@ -244,6 +283,9 @@ class EntraSandbox(TenantSandbox):
         route = BATCHED[template]
         if route.needs not in token.scopes:
             raise RefusedError(403, f"Insufficient privileges: {route.needs}")
+        if not self.licensed and PIM in template:
+            raise RefusedError(400, "The tenant needs a license of Microsoft Entra ID P2")
+        values = {**values, **dict(parse_qsl(url.query))}
         return {
             "value": route.read(self.directory, values),
             **({} if route.unpaged else {"@odata.context": "x"}),
@@ -284,12 +326,14 @@ class EntraSandbox(TenantSandbox):
         missing = [name for name in fields if name not in item]
         if missing:
             raise RefusedError(400, f"Could not find a property named '{missing[0]}'")
-        navigated = {"owners", "federatedIdentityCredentials", "sponsors"}
+        navigated = {"owners", "federatedIdentityCredentials", "sponsors", "memberOf"}
         shown = {name: item[name] for name in fields or item if name not in navigated}
         expanded = query.get("$expand", "").partition("(")[0]
         match expanded:
             case "owners" | "sponsors":
                 shown[expanded] = [self.directory.principal(one) for one in item[expanded][:EXPANDED]]
+            case "memberOf":
+                shown["memberOf"] = self.directory.above(item["id"])[:EXPANDED]
             case "principal":
                 shown["principal"] = self.directory.principal(item["principalId"])
             case "":

@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.entra import powers
-from collectors.entra.records import owner_links, text
+from collectors.entra.records import OWNER_FIELDS, becoming, owner_links, text
 from collectors.entra.scope import application, principal
 from scanner.collect.failures import SourceError, unsupported_on
 from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
-from scanner.records import Grant, Identity, Link, level_of, record_id
+from scanner.records import Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -46,15 +46,8 @@ def _agents(scope: EntraScope) -> Generator[Record, None, list[str]]:
         found.append(number)
         blueprint = str(item["agentIdentityBlueprintId"] or "")
         if blueprint:
-            yield Link(
-                id=record_id("entra", "blueprint-of", number),
-                **scope.own,
-                source_id=application(blueprint),
-                relation="can_become",
-                target_id=principal(number),
-                evidence="agentIdentityBlueprintId",
-                why="the blueprint's credentials sign in as each of its agents",
-            )
+            source, link = application(blueprint), record_id("entra", "blueprint-of", number)
+            yield becoming(scope, link, source, principal(number), "agentIdentityBlueprintId")
         sponsors = item.get("sponsors") or []
         yield from owner_links(scope, sponsors, principal(number), "sponsor of the agent", becomes=False)
 
@@ -66,7 +59,7 @@ def _agents(scope: EntraScope) -> Generator[Record, None, list[str]]:
         needs=NEEDS,
         parameters={
             "$select": "id,agentIdentityBlueprintId",
-            "$expand": "sponsors($select=id,displayName,userPrincipalName,accountEnabled)",
+            "$expand": f"sponsors({OWNER_FIELDS})",
         },
         fills=("identities/entra-user", "identities/entra-group"),
         loses=("grants/inherited-app-role",),
@@ -89,15 +82,8 @@ def _users(scope: EntraScope) -> Iterator[Record]:
         )
         parent = str(item["identityParentId"] or "")
         if parent:
-            yield Link(
-                id=record_id("entra", "agent-user-of", number),
-                **scope.own,
-                source_id=principal(parent),
-                relation="can_become",
-                target_id=principal(number),
-                evidence="identityParentId",
-                why="the agent signs in as its agent user",
-            )
+            link = record_id("entra", "agent-user-of", number)
+            yield becoming(scope, link, principal(parent), principal(number), "identityParentId")
 
     yield from scope.listing(
         USERS,

@@ -44,7 +44,7 @@ def app_roles(scope: EntraScope, known: ServicePrincipals) -> Iterator[Record]:
                 raise answer
             for item in answer:
                 # A user or group that is assigned to an application: who may use it, not what it may do.
-                if item.get("principalType") == "ServicePrincipal":
+                if item.get("principalType") not in {"User", "Group"}:
                     yield assigned(scope, item, known, app_ids.get(number, ""), number)
 
         request = scope.request(

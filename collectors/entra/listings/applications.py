@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.entra.records import EXPANDED, PEOPLE, credentials, federated, owner_links, owner_name, text
+from collectors.entra.facts import Applications
+from collectors.entra.records import (
+    EXPANDED,
+    OWNER_FIELDS,
+    PEOPLE,
+    credentials,
+    federated,
+    owner_links,
+    owner_name,
+    text,
+)
 from collectors.entra.scope import application
 from scanner.collect.failures import SourceError
 from scanner.collect.listings import with_coverage
@@ -67,19 +77,20 @@ def _without_service_principal(scope: EntraScope, item: dict[str, Any], number: 
     )
 
 
-def application_owners(scope: EntraScope) -> Generator[Record, None, dict[str, str]]:
-    """Yield the owners of every application, and return the name of the first one by client ID.
+def application_owners(scope: EntraScope) -> Generator[Record, None, Applications]:
+    """Yield the owners of every application, and return what later listings need of them.
 
     https://learn.microsoft.com/graph/api/application-list-owners
     """
     many: dict[str, str] = {}
-    names: dict[str, str] = {}
+    found = Applications()
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         owners, app_id = item["owners"], text(item["appId"])
+        found.objects[text(item["id"]).lower()] = app_id.lower()
         name = owner_name(owners)
         if name is not None:
-            names[app_id.lower()] = name
+            found.owners[app_id.lower()] = name
         if len(owners) >= EXPANDED:
             many[f"/applications/{item['id']}/owners"] = app_id
         yield from owner_links(scope, owners, application(app_id), "owner of the application")
@@ -95,7 +106,7 @@ def application_owners(scope: EntraScope) -> Generator[Record, None, dict[str, s
         loses=("identities/entra-application", "identities/entra-service-principal"),
         parameters={
             "$select": "id,appId",
-            "$expand": "owners($select=id,displayName,userPrincipalName,accountEnabled)",
+            "$expand": f"owners({OWNER_FIELDS})",
             "$top": 999,
         },
     )
@@ -111,4 +122,4 @@ def application_owners(scope: EntraScope) -> Generator[Record, None, dict[str, s
         call = "GET /beta/applications/{id}/owners"
         request = scope.request("links", call, kind="owners", needs=NEEDS, item=many[path])
         yield from with_coverage(read(), request, fills=PEOPLE)
-    return names
+    return found

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from collectors.entra.evaluator import grant_with_powers
-from collectors.entra.records import PEOPLE, person_or_group, policy, text
-from collectors.entra.scope import principal
+from collectors.entra.records import PEOPLE, becoming, person_or_group, policy, text
+from collectors.entra.scope import application, principal
 from scanner.collect.failures import unsupported_on
 from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
-from scanner.records import Grant, record_id
+from scanner.records import Grant, Policy, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from datetime import datetime
 
     from collectors.entra.scope import EntraScope
-    from scanner.records import Breadth, Policy, Record
+    from scanner.records import Breadth, Record
 
 NEEDS = "RoleManagement.Read.Directory"
 _LICENSE = "Available with Entra ID P2."
@@ -61,36 +63,56 @@ def definitions(scope: EntraScope) -> Generator[Record, None, dict[str, Policy]]
     return found
 
 
-def assignments(scope: EntraScope, roles: dict[str, Policy]) -> Generator[Record, None, set[str]]:
-    """Yield a grant for each assignment, and return the object IDs of the groups that hold a role."""
+class RoleFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What explains an assignment."""
+
+    roles: dict[str, Policy]
+    """Definitions by ID."""
+    units: dict[str, str]
+    """Names of administrative units by ID."""
+    applications: dict[str, str]
+    """Client IDs by object ID of an application or service principal."""
+
+
+def assignments(
+    scope: EntraScope, facts: RoleFacts
+) -> Generator[Record, None, dict[str, list[Grant]] | None]:
+    """Yield a grant for each assignment, and return what groups hold, by their object ID: active roles only.
+
+    Returns None if the assignments were not read to the end.
+    """
     ends = yield from _ends(scope)
-    groups: set[str] = set()
+    groups: dict[str, list[Grant]] = {}
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         holder = item.get("principal") or {}
+        grant = _grant(scope, item, facts, "directory-role", expires=(ends or {}).get(_key(item)))
         if holder.get("@odata.type") == "#microsoft.graph.group":
-            groups.add(text(item["principalId"]))
-        yield from person_or_group(scope, holder) if holder else ()
-        yield _grant(scope, item, roles, "directory-role", expires=(ends or {}).get(_key(item)))
+            groups.setdefault(text(item["principalId"]), []).append(grant)
+        yield from person_or_group(scope, holder)
+        yield grant
+        yield from _over_application(scope, grant, facts)
 
-    yield from scope.listing(
-        f"{BASE}/roleAssignments",
-        convert,
-        table="grants",
-        kind="directory-role",
-        needs=NEEDS,
-        parameters={"$expand": "principal"},
-        fills=PEOPLE,
-        loses=("links/role-members",),
+    def read() -> Generator[Record, None, bool]:
+        for item in scope.client.items(f"{BASE}/roleAssignments", {"$expand": "principal"}):
+            yield from convert(item)
+        return True
+
+    request = scope.request("grants", f"GET {BASE}/roleAssignments", kind="directory-role", needs=NEEDS)
+    complete = yield from with_coverage(
+        read(),
+        request,
+        fills=(*PEOPLE, "links/role-over-application"),
+        loses=("links/role-members", "grants/eligible-group"),
     )
 
     def eligible(item: dict[str, Any]) -> Iterator[Record]:
         holder = item.get("principal") or {}
         if holder.get("@odata.type") == "#microsoft.graph.group":
-            groups.add(text(item["principalId"]))
-        yield from person_or_group(scope, holder) if holder else ()
+            groups.setdefault(text(item["principalId"]), [])
+        yield from person_or_group(scope, holder)
         expires = utc_time(item.get("endDateTime"))
-        yield _grant(scope, item, roles, "eligible-directory-role", expires=expires)
+        yield _grant(scope, item, facts, "eligible-directory-role", expires=expires)
 
     yield from scope.listing(
         f"{BASE}/roleEligibilityScheduleInstances",
@@ -102,11 +124,16 @@ def assignments(scope: EntraScope, roles: dict[str, Policy]) -> Generator[Record
         fills=PEOPLE,
         classify=unsupported_on({400}, _LICENSE),
     )
-    return groups
+    return groups if complete else None
 
 
 def _key(item: dict[str, Any]) -> tuple[str, str, str]:
-    return text(item["principalId"]), text(item["roleDefinitionId"]), str(item.get("directoryScopeId") or "/")
+    return text(item["principalId"]), text(item["roleDefinitionId"]), _where(item)
+
+
+def _where(item: dict[str, Any]) -> str:
+    """Return where an assignment applies: ``/``, ``/administrativeUnits/ID``, ``/ID`` of an object, or a service's scope."""
+    return str(item.get("directoryScopeId") or item.get("appScopeId") or "/")
 
 
 def _ends(scope: EntraScope) -> Generator[Record, None, dict[tuple[str, str, str], datetime] | None]:
@@ -128,10 +155,11 @@ def _ends(scope: EntraScope) -> Generator[Record, None, dict[tuple[str, str, str
 
 
 def _grant(
-    scope: EntraScope, item: dict[str, Any], roles: dict[str, Policy], kind: str, *, expires: datetime | None
+    scope: EntraScope, item: dict[str, Any], facts: RoleFacts, kind: str, *, expires: datetime | None
 ) -> Grant:
-    where = str(item.get("directoryScopeId") or "/")
-    role = roles.get(text(item["roleDefinitionId"]))
+    where = _where(item)
+    role = facts.roles.get(text(item["roleDefinitionId"]))
+    unit = facts.units.get(where.rpartition("/")[2])
     grant = Grant(
         id=record_id("entra", kind, text(item["id"])),
         **scope.own,
@@ -142,13 +170,30 @@ def _grant(
         # Eligible is not active: it takes an activation, with what the role's settings demand for it.
         conditional=kind == "eligible-directory-role",
         confidence="low",
-        via="eligible, by Privileged Identity Management"
-        if kind == "eligible-directory-role"
-        else "assigned",
+        via=(
+            "eligible, by Privileged Identity Management" if kind == "eligible-directory-role" else "assigned"
+        )
+        + (f", over the administrative unit {unit}" if unit else ""),
         granted_at=utc_time(item.get("startDateTime")),
         expires_at=expires,
     )
     return grant if role is None else grant_with_powers(grant, role)
+
+
+def _over_application(scope: EntraScope, grant: Grant, facts: RoleFacts) -> Iterator[Record]:
+    """Yield that whoever holds a role over one application can become it, if the role's actions add a credential.
+
+    https://learn.microsoft.com/entra/identity/role-based-access-control/assign-roles-different-scopes
+    """
+    client = facts.applications.get(grant.resource.strip("/").lower())
+    if client is None or grant.level not in {"admin", "escalation"}:
+        return
+    number = record_id("entra", "role-over-application", grant.id.rpartition(":")[2])
+    evidence = "directory role over the application"
+    yield becoming(
+        scope, number, grant.identity_id, application(client), evidence,
+        fix="Remove the assignment, or make it eligible.", expires_at=grant.expires_at,
+    )  # fmt: skip
 
 
 def _breadth(where: str) -> Breadth:

@@ -1,31 +1,113 @@
-"""Members of groups that hold a directory role. https://learn.microsoft.com/graph/api/group-list-transitivemembers"""
+"""Groups that can hold directory roles: their owners, members, and who may activate membership.
+
+https://learn.microsoft.com/entra/identity/role-based-access-control/groups-concept : only these groups can hold a directory
+role, and only their owners and two roles change their members.
+https://learn.microsoft.com/graph/api/group-list-transitivemembers,
+https://learn.microsoft.com/graph/api/privilegedaccessgroup-list-eligibilityscheduleinstances (Entra ID P2 or Governance)
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.entra.records import PEOPLE, person_or_group, text
+import msgspec
+
+from collectors.entra.records import EXPANDED, OWNER_FIELDS, PEOPLE, owner_links, person_or_group, text
 from collectors.entra.scope import principal
-from scanner.collect.failures import SourceError
+from scanner.collect.failures import SourceError, unsupported_on
 from scanner.collect.listings import with_coverage
-from scanner.records import Link, record_id
+from scanner.collect.scope import utc_time
+from scanner.records import Grant, Identity, Link, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from collectors.entra.scope import EntraScope
     from scanner.records import Record
 
 NEEDS = "GroupMember.Read.All"
-CALL = "GET /beta/groups/{id}/transitiveMembers"
+MEMBERS = "GET /beta/groups/{id}/transitiveMembers"
+OWNERS = "GET /beta/groups/{id}/owners"
+PIM = "/identityGovernance/privilegedAccess/group"
+_OWNER = "owner of the group"
+_LICENSE = "Available with Entra ID P2 or Entra ID Governance."
 
 
-def role_group_members(scope: EntraScope, groups: Iterable[str]) -> Iterator[Record]:
+def members_of_role_groups(
+    scope: EntraScope, names: Mapping[str, str], held: Mapping[str, list[Grant]]
+) -> Iterator[Record]:
+    """Yield who is in these groups and who may be.
+
+    ``names`` are by object ID, ``held`` the grants of the directory roles that groups hold.
+    """
+    every = sorted({*held, *names})
+    ends = yield from _membership_ends(scope, every)
+    yield from _members(scope, sorted(held), ends)
+    yield from _eligible(scope, every, held, names)
+
+
+def role_groups(scope: EntraScope) -> Generator[Record, None, dict[str, str]]:
+    """Yield these groups with their owners, and return their names by object ID."""
+    names: dict[str, str] = {}
+    many_owners: list[str] = []
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        number, owners = text(item["id"]), item["owners"]
+        name = item["displayName"] or number
+        names[number] = name
+        if len(owners) >= EXPANDED:
+            many_owners.append(number)
+        yield Identity(
+            id=principal(number),
+            **scope.own,
+            surface="human",
+            kind="entra-group",
+            native_id=number,
+            name=name,
+            created_at=utc_time(item.get("createdDateTime")),
+            tags={"role_assignable": "true"},
+        )
+        yield from owner_links(scope, owners, principal(number), _OWNER)
+
+    yield from scope.listing(
+        "/v1.0/groups",
+        convert,
+        table="identities",
+        kind="entra-group",
+        needs=NEEDS,
+        parameters={
+            "$filter": "isAssignableToRole eq true",
+            "$select": "id,displayName,createdDateTime",
+            "$expand": f"owners({OWNER_FIELDS})",
+            "$top": 999,
+        },
+        fills=("links/group-owners", "identities/entra-user"),
+        loses=("grants/eligible-group",),
+    )
+    yield from _all_owners(scope, many_owners)
+    return names
+
+
+def _all_owners(scope: EntraScope, groups: Iterable[str]) -> Iterator[Record]:
+    paths = {f"/groups/{group}/owners": group for group in groups}
+    for path, answer in scope.client.lists(paths):
+        group = paths[path]
+
+        def read(answer: list[dict[str, Any]] | SourceError = answer, group: str = group) -> Iterator[Record]:
+            if isinstance(answer, SourceError):
+                raise answer
+            yield from owner_links(scope, answer, principal(group), _OWNER)
+
+        request = scope.request("links", OWNERS, kind="group-owners", needs=NEEDS, item=group)
+        yield from with_coverage(read(), request, fills=PEOPLE)
+
+
+def _members(
+    scope: EntraScope, groups: Iterable[str], ends: Mapping[tuple[str, str], datetime]
+) -> Iterator[Record]:
     """Yield who is in these groups, directly or through other groups."""
-    paths = {
-        f"/groups/{group}/transitiveMembers?$select=id,displayName,userPrincipalName,accountEnabled&$top=999": group
-        for group in sorted(groups)
-    }
+    paths = {f"/groups/{group}/transitiveMembers?{OWNER_FIELDS}&$top=999": group for group in groups}
     for path, answer in scope.client.lists(paths):
         group = paths[path]
 
@@ -42,7 +124,94 @@ def role_group_members(scope: EntraScope, groups: Iterable[str]) -> Iterator[Rec
                     relation="member_of",
                     target_id=principal(group),
                     evidence="member of a group that holds a directory role",
+                    expires_at=ends.get((group, member)),
                 )
 
-        request = scope.request("links", CALL, kind="role-members", needs=NEEDS, item=group)
+        request = scope.request("links", MEMBERS, kind="role-members", needs=NEEDS, item=group)
         yield from with_coverage(read(), request, fills=PEOPLE)
+
+
+def _membership_ends(
+    scope: EntraScope, groups: Iterable[str]
+) -> Generator[Record, None, dict[tuple[str, str], datetime]]:
+    """Return when memberships end that are for a time only, by group and member."""
+    ends: dict[tuple[str, str], datetime] = {}
+    paths = {f"{PIM}/assignmentScheduleInstances?$filter=groupId%20eq%20'{group}'": group for group in groups}
+    for path, answer in scope.client.lists(paths):
+        group = paths[path]
+
+        def read(answer: list[dict[str, Any]] | SourceError = answer, group: str = group) -> Iterator[Record]:
+            if isinstance(answer, SourceError):
+                raise answer
+            for item in answer:
+                end = utc_time(item.get("endDateTime"))
+                if end is not None and item.get("accessId") == "member":
+                    ends[group, text(item.get("principalId"))] = end
+            yield from ()
+
+        call, needs = (
+            f"GET /beta{PIM}/assignmentScheduleInstances",
+            "PrivilegedAssignmentSchedule.Read.AzureADGroup",
+        )
+        request = scope.request("links", call, kind="membership-end", needs=needs, item=group)
+        yield from with_coverage(read(), request, unsupported_on({400}, _LICENSE))
+    return ends
+
+
+def _eligible(
+    scope: EntraScope, groups: Iterable[str], held: Mapping[str, list[Grant]], names: Mapping[str, str]
+) -> Iterator[Record]:
+    """Yield what those have who may activate membership or ownership of a group: not active, so a conditional grant.
+
+    Each directory role that the group holds is one; a group that holds none here may hold Azure roles, so it is unknown.
+    """
+    paths = {
+        f"{PIM}/eligibilityScheduleInstances?$filter=groupId%20eq%20'{group}'&$expand=principal": group
+        for group in groups
+    }
+    for path, answer in scope.client.lists(paths):
+        group = paths[path]
+
+        def read(answer: list[dict[str, Any]] | SourceError = answer, group: str = group) -> Iterator[Record]:
+            if isinstance(answer, SourceError):
+                raise answer
+            for item in answer:
+                yield from person_or_group(scope, item.get("principal") or {})
+                yield from _eligible_grants(scope, item, group, names.get(group, group), held.get(group, []))
+
+        call, needs = (
+            f"GET /beta{PIM}/eligibilityScheduleInstances",
+            "PrivilegedEligibilitySchedule.Read.AzureADGroup",
+        )
+        request = scope.request("grants", call, kind="eligible-group", needs=needs, item=group)
+        yield from with_coverage(read(), request, unsupported_on({400}, _LICENSE), fills=PEOPLE)
+
+
+def _eligible_grants(
+    scope: EntraScope, item: dict[str, Any], group: str, name: str, held: list[Grant]
+) -> Iterator[Record]:
+    number, holder = text(item.get("id")), principal(text(item.get("principalId")))
+    access = str(item.get("accessId") or "member")
+    shared: dict[str, Any] = {
+        "identity_id": holder,
+        "conditional": True,
+        "via": f"eligible {access} of the group {name}, by Privileged Identity Management",
+        "granted_at": utc_time(item.get("startDateTime")),
+        "expires_at": utc_time(item.get("endDateTime")),
+    }
+    for grant in held:
+        yield msgspec.structs.replace(
+            grant,
+            id=record_id("entra", "eligible-group", f"{number}/{grant.id.rpartition(':')[2]}"),
+            **shared,
+        )
+    if not held:
+        yield Grant(
+            id=record_id("entra", "eligible-group", number),
+            **scope.own,
+            role=f"{access} of {name}",
+            resource=group,
+            breadth="resource",
+            confidence="low",
+            **shared,
+        )

@@ -9,7 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.entra.facts import ServicePrincipals, SignIns
-from collectors.entra.records import EXPANDED, PEOPLE, credentials, federated, owner_links, owner_name, text
+from collectors.entra.records import (
+    EXPANDED,
+    OWNER_FIELDS,
+    PEOPLE,
+    credentials,
+    federated,
+    owner_links,
+    owner_name,
+    text,
+)
 from collectors.entra.scope import MICROSOFT, application, principal
 from scanner.collect.failures import SourceError, unsupported_on
 from scanner.collect.listings import with_coverage
@@ -41,7 +50,7 @@ def service_principals(
     def read() -> Generator[Record, None, bool]:
         parameters: dict[str, str | int] = {
             "$select": _FIELDS,
-            "$expand": "owners($select=id,displayName,userPrincipalName,accountEnabled)",
+            "$expand": f"owners({OWNER_FIELDS})",
             "$top": 999,
         }
         for item in scope.client.items(CALL, parameters):
