@@ -30,7 +30,9 @@ WEST, EAST = listed("credentials", call="west"), listed("credentials", call="eas
 NO_EAST = denied("credentials", call="east")
 CUT_EAST = msgspec.structs.replace(NO_EAST, reason="truncated")
 NEVER_EAST = msgspec.structs.replace(NO_EAST, reason="unsupported")
-ITEM, NO_ITEM = listed("credentials", call="west (file.yml)"), denied("credentials", call="west (file.yml)")
+ITEM = msgspec.structs.replace(listed("credentials", call="west (file.yml)"), of_item=True)
+NO_ITEM = msgspec.structs.replace(denied("credentials", call="west (file.yml)"), of_item=True)
+NO_PART = denied("credentials", call="west (tokens)")
 A = key("A")
 
 
@@ -70,6 +72,7 @@ A = key("A")
             [[WEST, NEVER_EAST, A], [WEST]], "resolved", id="what a provider never shows is not missed"
         ),
         pytest.param([[WEST, NO_ITEM, A], [WEST]], "resolved", id="an item that was refused and is gone"),
+        pytest.param([[WEST, NO_PART, A], [WEST]], "unobserved", id="no item, in spite of its name"),
         pytest.param([[WEST, NO_ITEM, A], [WEST, NO_ITEM]], "unobserved", id="an item that is refused again"),
         pytest.param([[WEST, ITEM, A], [WEST]], "unobserved", id="an item that was complete and is missed"),
     ],
@@ -213,20 +216,3 @@ def test_a_kind_that_a_provider_does_not_have_is_not_needed(tmp_path: Path) -> N
     analyzed(tmp_path, 1, [*REST, listed("controls", kind="ruleset"), lost], enabled=("branch-unprotected",))
     query = f"SELECT status FROM rule_results WHERE rule = 'branch-unprotected' AND account_id = '{ACCOUNT}'"
     assert rows(tmp_path, 1, query) == [("evaluated",)]
-
-
-@pytest.mark.parametrize(
-    ("of_item", "status"), [(True, "resolved after open"), (False, "unobserved after open")]
-)
-def test_an_item_that_could_not_be_read_need_not_be_there_again(
-    tmp_path: Path, *, of_item: bool, status: str
-) -> None:
-    """A finding was seen while another item of the list was refused; that item is gone, and so is the finding."""
-    rest: list[Record] = [account(), role("deploy"), *everything()]
-    refused = msgspec.structs.replace(
-        denied("credentials", kind="access-key", call="GET /keys (team 7)"), of_item=of_item
-    )
-    analyzed(tmp_path, 1, [*rest, refused, key("A")])
-    analyzed(tmp_path, 2, [*rest, refused, key("A")])
-    analyzed(tmp_path, 3, rest)
-    assert findings(tmp_path, 3, "credential-unused") == {"A": status}
