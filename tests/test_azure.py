@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import collectors.azure
-from collectors.azure.evaluator import allowed, applies, conditional, deny_of
+from collectors.azure.evaluator.conditions import Sure, condition
+from collectors.azure.evaluator.denies import concerns, deny_of
+from collectors.azure.evaluator.estate import Estate
+from collectors.azure.evaluator.grants import RoleJudge
+from collectors.azure.evaluator.roles import allowed, role_of
+from collectors.azure.records import stored_policy
 from sandbox.azure import AzureSandbox
-from sandbox.azure.company import EVERYONE, PROD, element, guid
+from sandbox.azure.tenant import EVERYONE, PROD, element, guid
 from sandbox.entra.estate import guid as entra
 from sandbox.estate import FIRST_NIGHT
 from scanner.collect.collector import Run
-from scanner.records import Account, Coverage, Credential, Gap, Grant, Identity, Link, Policy
+from scanner.records import Account, Control, Coverage, Credential, Gap, Grant, Identity, Link, Policy
 from scanner.secrets.detectors import Fingerprint
 
 if TYPE_CHECKING:
@@ -80,7 +86,7 @@ def collected(
 def test_what_a_role_amounts_to_by_its_actions(
     permissions: list[dict[str, Any]], has: set[str], lacks: set[str]
 ) -> None:
-    powers = set(allowed(permissions).powers)
+    powers = set(allowed(role_of(json.dumps({"permissions": permissions}))).powers)
     assert has <= powers
     assert not lacks & powers
 
@@ -129,30 +135,126 @@ def test_which_deny_assignments_subtract(
     change: dict[str, Any], scope: str, principal: str, subtracts: bool
 ) -> None:
     deny = deny_of(denied(**change))
-    held = [deny] if deny is not None and applies(deny, scope, principal) else []
-    assert ("admin" in allowed([element(["*"])], held).powers) is not subtracts
+    owner = stored_policy(
+        "role-definition", "t", "o", "Owner", document={"permissions": [element(["*"])]}, to=[]
+    )
+    judge = RoleJudge(Estate(), [owner], [deny] if deny is not None else [], FIRST_NIGHT.date())
+    grant = Grant(
+        id="g", provider="azure", account_id="a", identity_id=f"entra:principal:{principal}", role="Owner",
+        resource=scope, breadth="resource",
+    )  # fmt: skip
+    assert ("admin" in judge.judged(grant, None).powers) is not subtracts
 
 
-# https://learn.microsoft.com/azure/role-based-access-control/conditions-format
+def test_whom_a_deny_assignment_concerns() -> None:
+    deny = deny_of(denied(principals=[{"id": "Some", "type": "User"}]))
+    assert deny is not None
+    assert [concerns(deny, one) for one in ("some", "other", "boss")] == [True, False, False]
+    # Members of a group that is left out are not known here: nothing is subtracted with certainty.
+    assert deny_of(denied(excludePrincipals=[{"id": "g", "type": "Group"}])) is None
+
+
+ASSIGN = "Microsoft.Authorization/roleAssignments/write"
+READ = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read"
+WRITE = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write"
+OWNER = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
+READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+WRITES = "!(ActionMatches{'Microsoft.Authorization/roleAssignments/write'})"
+RECEIVER = (
+    "@Request[Microsoft.Authorization/roleAssignments:PrincipalType] "
+    "ForAnyOfAnyValues:StringEqualsIgnoreCase {'User'}"
+)
+NAMED = "@Resource[Microsoft.Storage/storageAccounts/blobServices/containers:name] StringEquals 'a''b'"
+ROLE = "@Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId]"
+
+
+# Forms as in https://learn.microsoft.com/azure/role-based-access-control/conditions-format and
+# https://learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples
 @pytest.mark.parametrize(
-    ("condition", "actions", "binds"),
+    ("text", "action", "role", "sure"),
     [
-        (None, ["Microsoft.Authorization/roleAssignments/write"], False),
+        (f"(({WRITES}) OR ({ROLE} ForAnyOfAnyValues:GuidEquals {{{READER}}}))", ASSIGN, READER, Sure.YES),
+        (f"(({WRITES}) OR ({ROLE} ForAnyOfAnyValues:GuidEquals {{{READER}}}))", ASSIGN, OWNER, Sure.NO),
+        # Without hyphens, in capitals.
         (
-            "((!(ActionMatches{'Microsoft.Authorization/roleAssignments/write'})) OR (x))",
-            ["Microsoft.Authorization/roleAssignments/write"],
-            True,
+            f"(({WRITES}) OR ({ROLE} ForAnyOfAnyValues:GuidEquals {{{READER.replace('-', '').upper()}}}))",
+            ASSIGN, READER, Sure.YES,
         ),
+        (f"(({WRITES}) OR ({ROLE} ForAnyOfAllValues:GuidNotEquals {{{OWNER}, {READER}}}))", ASSIGN, OWNER, Sure.NO),
+        (f"(({WRITES}) OR ({ROLE} ForAnyOfAllValues:GuidNotEquals {{{OWNER}}}))", ASSIGN, READER, Sure.YES),
+        # Any of several values differs from every role.
+        (f"(({WRITES}) OR ({ROLE} ForAnyOfAnyValues:GuidNotEquals {{{OWNER}, {READER}}}))", ASSIGN, OWNER, Sure.YES),
+        # Receivers are limited, too.
         (
-            "((!(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'})) OR (x))",
-            ["Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write"],
+            f"(({WRITES}) OR ({ROLE} ForAnyOfAnyValues:GuidEquals {{{READER}}} AND {RECEIVER}))",
+            ASSIGN, READER, Sure.MAYBE,
+        ),
+        # What is not named stays free.
+        (f"((!(ActionMatches{{'{READ}'}})) OR (@Resource[x] StringEquals 'y'))", WRITE, None, Sure.YES),
+        (
+            f"((!(ActionMatches{{'{READ}'}} AND NOT SubOperationMatches{{'Blob.List'}})) OR ({NAMED}))",
+            READ, None, Sure.MAYBE,
+        ),
+        # On another control action a condition has no effect.
+        ("((!(ActionMatches{'Microsoft.Web/sites/write'})) OR (@Resource[x] StringEquals 'y'))", "Microsoft.Web/sites/write", None, Sure.YES),
+        # Without an action it binds everything, and so does what cannot be read.
+        ("@Resource[HasObotoken] boolequals true", "Microsoft.Web/sites/write", None, Sure.MAYBE),
+        ("what is this", ASSIGN, OWNER, Sure.MAYBE),
+        ("((" * 5000, ASSIGN, OWNER, Sure.MAYBE),
+    ],
+)  # fmt: skip
+def test_a_condition_binds_only_what_it_names(text: str, action: str, role: str | None, sure: Sure) -> None:
+    assert condition(text).allows(action, role, data="blobs/" in action) is sure
+
+
+ROLES = {
+    "Owner": (OWNER, element(["*"])),
+    "Reader": (READER, element(["*/read"])),
+    "Contributor": ("b24988ac-6180-42a0-ab88-20f7382dd24c", element(["*"], ["Microsoft.Authorization/*/Write"])),
+    "Pull": ("7f951dda-4ed3-4680-a7ca-43fe172d538d", element(["Microsoft.ContainerRegistry/registries/pull/read"])),
+    "Delegate": ("d0", element(["Microsoft.Authorization/roleAssignments/write", "*/read"])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("held", "clause", "has", "lacks", "conditional"),
+    [
+        ("Delegate", None, {"grant-access"}, set(), False),
+        # Only Reader: nothing is gained.
+        ("Delegate", f"ForAnyOfAnyValues:GuidEquals {{{READER}}}", {"read"}, {"grant-access"}, False),
+        # A list with Owner in it is no limit.
+        ("Delegate", f"ForAnyOfAnyValues:GuidEquals {{{READER}, {OWNER}}}", {"grant-access"}, set(), False),
+        # All but the three that assign roles: Contributor, Key Vault Administrator and custom roles remain.
+        ("Delegate", f"ForAnyOfAllValues:GuidNotEquals {{{OWNER}}}", {"grant-access"}, set(), False),
+        ("Owner", f"ForAnyOfAnyValues:GuidEquals {{{READER}}}", {"become-other"}, {"admin"}, False),
+        ("Owner", f"ForAnyOfAllValues:GuidNotEquals {{{OWNER}}}", {"admin"}, set(), False),
+        # What the roles of the list hold.
+        (
+            "Delegate",
+            "ForAnyOfAnyValues:GuidEquals {b24988ac-6180-42a0-ab88-20f7382dd24c}",
+            {"become-other", "deploy"},
+            {"admin"},
             False,
         ),
-        ("@Resource[HasObotoken] boolequals true", ["*"], True),
     ],
 )
-def test_a_condition_binds_only_what_it_names(condition: str | None, actions: list[str], binds: bool) -> None:
-    assert conditional(condition, actions, []) is binds
+def test_what_a_delegated_role_assignment_amounts_to(
+    held: str, clause: str | None, has: set[str], lacks: set[str], conditional: bool
+) -> None:
+    policies = [
+        stored_policy("role-definition", "t", number, name, document={"permissions": [one]}, to=[])
+        for name, (number, one) in ROLES.items()
+    ]
+    judge = RoleJudge(Estate(), policies, [], FIRST_NIGHT.date())
+    grant = Grant(
+        id="g", provider="azure", account_id="a", identity_id="entra:principal:p", role=held,
+        resource="/subscriptions/s", breadth="account",
+    )  # fmt: skip
+    text = f"(({WRITES}) OR ({ROLE} {clause}))" if clause else None
+    judged = judge.judged(grant, text)
+    assert has <= set(judged.powers)
+    assert not lacks & set(judged.powers)
+    assert judged.conditional is conditional
 
 
 def test_what_was_stored_is_evaluated_to_what_the_night_gave(
@@ -166,21 +268,50 @@ def test_what_was_stored_is_evaluated_to_what_the_night_gave(
         for row in records
         if isinstance(row, Grant) and row.id.startswith("azure:role-assignment:")
     }
+    links = {row.id: row for row in records if isinstance(row, Link) and row.relation == "can_become"}
     again = {row.id: row for row in collectors.azure.evaluate(policies, records, FIRST_NIGHT)}
-    assert again == grants
+    # Until when a role is activated is not in the documents.
+    until = {key: row.expires_at for key, row in grants.items() if row.expires_at}
+    assert len(until) == 1
+    assert again == grants | links
+    assert links
+
+
+QUERY = "POST /providers/Microsoft.ResourceGraph/resources roleassignments"
 
 
 def test_every_subscription_has_its_own_coverage_and_its_own_gap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call = "POST /providers/Microsoft.ResourceGraph/resources roleassignments"
     with AzureSandbox() as sandbox:
         whole = collected(sandbox, tmp_path / "whole", monkeypatch)
-        sandbox.fail(call, 403)
-        lost = collected(sandbox, tmp_path / "lost", monkeypatch)
-    accounts = {row.id for row in whole if isinstance(row, Account)}
-    assert {row.account_id for row in whole if isinstance(row, Coverage) and row.call == call} == accounts
-    assert {row.account_id for row in lost if isinstance(row, Gap) and row.call == call} == accounts
+        sandbox.fail(QUERY, 500)
+        lost = collected(sandbox, tmp_path / "lost", monkeypatch, retries=0)
+    accounts = {row.id for row in whole if isinstance(row, Account) and row.kind != "aks-cluster"}
+    assert {row.account_id for row in whole if isinstance(row, Coverage) and row.call == QUERY} == accounts
+    assert {row.account_id for row in lost if isinstance(row, Gap) and row.call == QUERY} == accounts
+
+
+def test_where_resource_graph_is_denied_each_subscription_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AzureSandbox() as sandbox:
+        whole = collected(sandbox, tmp_path / "whole", monkeypatch)
+        for name in ("roleassignments", "roledefinitions"):
+            sandbox.fail(QUERY.replace("roleassignments", name), 403)
+        rest = collected(sandbox, tmp_path / "rest", monkeypatch)
+
+    def below(records: list[Record]) -> dict[str, Grant]:
+        return {
+            row.id: row
+            for row in records
+            if isinstance(row, Grant) and "role-assignment" in row.id and "subscription" in row.account_id
+        }
+
+    assert below(rest) == below(whole)
+    lost = {row.account_id for row in rest if isinstance(row, Gap) and row.call == QUERY}
+    assert lost
+    assert not any("subscription" in account for account in lost)
 
 
 def test_a_page_that_fails_keeps_what_came_and_tells_every_account(
@@ -212,16 +343,57 @@ def test_a_workload_leads_to_its_identity_and_that_to_its_principal(
 def test_an_eligible_role_is_conditional_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with AzureSandbox() as sandbox:
         records = collected(sandbox, tmp_path, monkeypatch)
-    (grant,) = [row for row in records if isinstance(row, Grant) and "eligible-role" in row.id]
-    assert (grant.role, grant.level, grant.conditional) == ("Owner", "admin", True)
-    assert grant.expires_at is not None
-    assert grant.account_id == f"azure:subscription:{PROD}"
+    found = {row.role: row for row in records if isinstance(row, Grant) and "eligible-role" in row.id}
+    # The one of the management group is listed in the subscription, too.
+    assert {role: row.account_id for role, row in found.items()} == {
+        "Owner": f"azure:subscription:{PROD}",
+        "Contributor": "azure:management-group:lantern",
+    }
+    assert (found["Owner"].level, found["Owner"].conditional) == ("admin", True)
+    assert found["Owner"].expires_at is not None
+    assert not any(
+        isinstance(row, Link) and row.relation == "can_become" and "/eligible" in row.id for row in records
+    )
+
+
+def test_what_activation_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with AzureSandbox() as sandbox:
+        records = collected(sandbox, tmp_path, monkeypatch)
+    found = {row.name: row for row in records if isinstance(row, Control) and row.kind == "role-activation"}
+    assert {name: row.enforcement for name, row in found.items()} == {
+        "Owner": "absent",
+        "Contributor": "enforced",
+    }
+    assert found["Contributor"].approvers == [entra("user tom.becker")]
+
+
+def test_an_activated_role_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with AzureSandbox() as sandbox:
+        records = collected(sandbox, tmp_path, monkeypatch)
+    ending = [
+        row for row in records if isinstance(row, Grant) and "role-assignment" in row.id and row.expires_at
+    ]
+    assert [row.role for row in ending] == ["User Access Administrator"]
+
+
+def test_batches_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with AzureSandbox() as sandbox:
+        alone = collected(sandbox, tmp_path / "alone", monkeypatch, batch_from=0)
+        singly = sum(sandbox.calls.values())
+        sandbox.calls.clear()
+        together = collected(sandbox, tmp_path / "together", monkeypatch, batch_from=1)
+        assert sum(sandbox.calls.values()) < singly
+        sandbox.batches = False
+        refused = collected(sandbox, tmp_path / "refused", monkeypatch, batch_from=1)
+    assert together == alone
+    assert refused == alone
 
 
 def test_keys_that_cannot_be_used_are_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with AzureSandbox() as sandbox:
         records = collected(sandbox, tmp_path, monkeypatch)
     assert {row.name for row in records if isinstance(row, Credential)} == {
+        "core cluster administrator",
         "lanternexports key1",
         "lanternexports key2",
         "lanternimages admin user",

@@ -47,11 +47,13 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         client.close()
 
 
-def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datetime) -> Iterator[Record]:  # noqa: ARG001
-    """Yield the grants of role assignments, from role definitions, conditions and deny assignments alone."""
+def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datetime) -> Iterator[Record]:
+    """Yield the grants of role assignments and whom their holders can become, from role definitions, conditions, deny
+    assignments and the resources of a snapshot alone.
+    """
     from collectors.azure.evaluator import evaluate as evaluated
 
-    yield from evaluated((policy for policy in policies if policy.provider == "azure"), records)
+    yield from evaluated((policy for policy in policies if policy.provider == "azure"), records, as_of)
 
 
 def permissions() -> str:

@@ -6,17 +6,22 @@ subscription is resolved by a night that lists that subscription, and not by one
 
 from __future__ import annotations
 
-import sys
-from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from scanner.collect.listings import with_coverage
+import msgspec
+
+from scanner.collect.failures import Failure
+from scanner.collect.listings import ListedRecords, ListingRequest, coverage, gap, with_coverage
+from scanner.records import Coverage, Gap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from collectors.azure.scope import AzureScope
     from scanner.records import Record
+
+Instead: TypeAlias = "tuple[str, Callable[[str], Iterable[Record] | None]]"
+"""The call that stands in for a query, and what reads it for one account: None where there is no such call."""
 
 
 def by_account(
@@ -30,30 +35,42 @@ def by_account(
     needs: str,
     fills: Sequence[str] = (),
     loses: Sequence[str] = (),
+    instead: Instead | None = None,
 ) -> Iterator[Record]:
     """Yield the records of a query with a Coverage for each of ``accounts`` and for the tenant, or a Gap for each.
 
-    What came before the query failed is kept. Records of an account that is not known are the tenant's.
+    What came before the query failed is kept. Records of an account that is not known are the tenant's. Where the query is
+    denied, ``instead`` is asked for each account that it knows.
     """
-    found: dict[str, list[Record]] = defaultdict(list)
-    failure: BaseException | None = None
-    known = {*accounts, scope.account_id}
-
-    def tenant() -> Iterator[Record]:
-        nonlocal failure
-        try:
-            for record in records:
-                found[record.account_id if record.account_id in known else scope.account_id].append(record)
-        finally:
-            failure = sys.exception()
-            yield from found.pop(scope.account_id, ())
-
-    def other(account: str) -> Iterator[Record]:
-        yield from found.pop(account, ())
+    others = {*accounts} - {scope.account_id}
+    request = scope.request(table, call, kind=kind, needs=needs)
+    asked = [request, *(request.but(name) for name in fills)]
+    came = {account: ListedRecords(asked) for account in (scope.account_id, *others)}
+    failure: Failure | None = None
+    for row in with_coverage(records, request, fills=fills, loses=loses):
+        match row:
+            case Coverage():
+                yield coverage(_named(row, asked), came[scope.account_id].of(_named(row, asked)))
+            case Gap():
+                failure = Failure(reason=row.reason, detail=row.detail, needs=row.needs)
+                yield row
+            case _:
+                came[row.account_id if row.account_id in others else scope.account_id].add(row)
+                yield row
+    for account in sorted(others):
+        here = scope.within(account).request(table, call, kind=kind, needs=needs)
+        alone = instead[1](account) if instead and failure and failure.reason == "denied" else None
+        if instead and alone is not None:
+            yield from with_coverage(
+                alone, msgspec.structs.replace(here, call=instead[0]), fills=fills, loses=loses
+            )
+            continue
+        for one in (here, *(here.but(name) for name in fills)):
+            yield coverage(one, came[account].of(one)) if failure is None else gap(one, failure)
         if failure is not None:
-            raise failure
+            for name in loses:
+                yield gap(here.but(name), failure)
 
-    for account in (scope.account_id, *sorted(known - {scope.account_id})):
-        request = scope.within(account).request(table, call, kind=kind, needs=needs)
-        rows = tenant() if account == scope.account_id else other(account)
-        yield from with_coverage(rows, request, fills=fills, loses=loses)
+
+def _named(row: Coverage, asked: list[ListingRequest]) -> ListingRequest:
+    return next(one for one in asked if (one.table, one.kind) == (row.table, row.kind))

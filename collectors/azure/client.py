@@ -1,4 +1,4 @@
-"""The client for Azure Resource Manager: GET, and queries of Azure Resource Graph.
+"""The client for Azure Resource Manager: GET, batches of GETs, and queries of Azure Resource Graph.
 
 https://learn.microsoft.com/azure/governance/resource-graph/concepts/work-with-data,
 https://learn.microsoft.com/azure/governance/resource-graph/concepts/guidance-for-throttled-requests
@@ -6,21 +6,17 @@ https://learn.microsoft.com/azure/governance/resource-graph/concepts/guidance-fo
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
-from collectors._microsoft.sign_in import IMPORTING, BoundedSession, MicrosoftAuth
-from collectors.azure.calls import GRAPH
-from collectors.azure.facts import EligibleRole
+from collectors._microsoft.sign_in import MicrosoftAuth
+from collectors.azure.calls import BATCH, GRAPH, PARTS
 from scanner.collect.answers import AnswerObject
-from scanner.collect.failures import SourceError, reason_of
+from scanner.collect.failures import SourceError
 from scanner.collect.paging import NextLink
 from scanner.collect.rest import Dialect, RestClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from azure.core.credentials import AccessToken
+    from collections.abc import Iterable, Iterator, Sequence
 
     from collectors.azure.config import Config
     from scanner.collect.collector import Run
@@ -29,33 +25,21 @@ ROWS = 1000
 """The largest page of a query."""
 
 
-class _SharedToken:
-    """The client's own token, for the library."""
-
-    def __init__(self, sign_in: MicrosoftAuth) -> None:
-        self._sign_in = sign_in
-
-    def get_token(self, *_scopes: str, **_: Any) -> AccessToken:
-        """Return a token that is good for some minutes."""
-        from azure.core.credentials import AccessToken
-
-        value = self._sign_in.headers()["Authorization"].removeprefix("Bearer ")
-        return AccessToken(value, int(time.time()) + 300)
-
-
 class ArmDialect(Dialect):
     """Queries have a rate limit of their own."""
 
-    def bucket(self, method: str, path: str) -> str:  # noqa: ARG002  the protocol's
-        """Return ``queries`` or ``requests``."""
-        return "queries" if method == "POST" else "requests"
+    def bucket(self, method: str, path: str) -> str:
+        """Return ``queries``, ``batches`` or ``requests``."""
+        if method == "GET":
+            return "requests"
+        return "batches" if path == BATCH else "queries"
 
 
 class ArmClient(RestClient):
     """Reads what one application sees of one tenant."""
 
     def __init__(self, config: Config, run: Run) -> None:
-        self._management = config.management_url
+        self._batch_from = config.batch_from
         self.sign_in = MicrosoftAuth(config, config.management_url, run)
         super().__init__(
             config.management_url,
@@ -63,7 +47,7 @@ class ArmClient(RestClient):
             run,
             auth=self.sign_in,
             dialect=ArmDialect(),
-            posts=[GRAPH],
+            posts=[GRAPH, BATCH],
             paginator=NextLink(link="nextLink"),
         )
 
@@ -72,56 +56,59 @@ class ArmClient(RestClient):
         super().close()
         self.sign_in.close()
 
-    def eligible_roles(self, subscription: str) -> Iterator[EligibleRole]:
-        """Yield the assignments of a subscription that may be activated. Raises `SourceError`."""
-        with IMPORTING:
-            from azure.core.exceptions import AzureError, HttpResponseError
-            from azure.core.pipeline.transport import RequestsTransport
-            from azure.mgmt.authorization import AuthorizationManagementClient
+    def lists(self, paths: Iterable[str]) -> Iterator[tuple[str, list[dict[str, Any]] | SourceError]]:
+        """Read several lists, and yield each with its items, or with why it could not be read.
 
-        session = BoundedSession(self._transport, frozenset((self._management.lower(),)), largest=2**26)
-        client = AuthorizationManagementClient(
-            credential=_SharedToken(self.sign_in),
-            subscription_id=subscription,
-            base_url=self._management,
-            credential_scopes=[f"{self._management}/.default"],
-            transport=RequestsTransport(session=session, session_owner=False),
-            retry_total=self.config.retries,
-            retry_backoff_max=5,
-        )
+        ``paths`` are relative to the host, with their query. From ``batch_from`` of them on they are sent in batches of GETs;
+        where batches are refused, one by one.
+        """
+        every = list(paths)
+        batched = 0 < self._batch_from <= len(every)
+        for start in range(0, len(every), PARTS):
+            part = every[start : start + PARTS]
+            answers: dict[str, Any] = {}
+            if batched:
+                try:
+                    answers = self._batch(part)
+                except SourceError:
+                    batched = False
+            for path in part:
+                yield path, self._all(path, answers.get(path))
+
+    def _all(self, path: str, body: Any) -> list[dict[str, Any]] | SourceError:
+        """Return the items of a list, whose first page may have come in a batch."""
         try:
-            pages = client.role_eligibility_schedule_instances.list_for_scope(
-                f"subscriptions/{subscription}"
-            ).by_page()
-            seen: set[str] = set()
-            for page in pages:
-                for item in page:
-                    yield EligibleRole(
-                        name=str(item.name),
-                        scope=str(item.scope or ""),
-                        principal_id=str(item.principal_id),
-                        role_definition_id=str(item.role_definition_id),
-                        member_type=str(item.member_type or ""),
-                        condition=item.condition,
-                        until=item.end_date_time,
-                    )
-                # The library follows any link, also to a page that it read already.
-                link = str(getattr(pages, "continuation_token", None) or "")
-                if link in seen or len(seen) >= self.config.max_pages:
-                    raise SourceError("malformed", "the next link points to a page already read")
-                seen.add(link)
-        except HttpResponseError as exc:
-            status = exc.status_code or 0
-            if session.failure is not None:
-                raise session.failure from None
-            if status < 400:
-                raise SourceError("malformed", f"HTTP {status}: {exc.message}", status=status) from None
-            raise SourceError(reason_of(status), f"HTTP {status}: {exc.message}", status=status) from None
-        except (AzureError, ValueError, TypeError, AttributeError) as exc:
-            # The last three: a response that the library cannot take apart.
-            raise session.failure or SourceError("malformed", f"{type(exc).__name__}: {exc}") from None
-        finally:
-            client.close()  # type: ignore[no-untyped-call]  # untyped in this library
+            if body is None:
+                return list(self.items(path))
+            items = body.get("value") if isinstance(body, dict) else None
+            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+                return SourceError("malformed", f"{path}: expected a list of objects in value")
+            link = body.get("nextLink")
+            return [
+                *(AnswerObject(item) for item in items),
+                *(self.items(self.local(str(link))) if link else ()),
+            ]
+        except SourceError as exc:
+            return exc
+
+    def _batch(self, paths: Sequence[str]) -> dict[str, Any]:
+        """Send up to `PARTS` GETs in one request, and return the answers that came. What is missing is asked for alone."""
+        requests = [
+            {"httpMethod": "GET", "name": str(number), "relativeUrl": path, "requestHeaderDetails": {}}
+            for number, path in enumerate(paths)
+        ]
+        body = self.post(f"{BATCH}?api-version=2020-06-01", {"requests": requests}).body
+        responses = body.get("responses") if isinstance(body, dict) else None
+        if not isinstance(responses, list):
+            raise SourceError("malformed", "the batch's response has no list of responses")
+        found: dict[str, Any] = {}
+        for part in responses:
+            number = part.get("name") if isinstance(part, dict) else None
+            if not isinstance(number, str) or not number.isdigit() or int(number) >= len(paths):
+                raise SourceError("malformed", "the batch's response answers a request that was not sent")
+            if part.get("httpStatusCode") == 200:
+                found[paths[int(number)]] = part.get("content")
+        return found
 
     def query(self, text: str) -> Iterator[dict[str, Any]]:
         """Yield the rows of a query over the whole tenant, management groups and the root included.

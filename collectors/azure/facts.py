@@ -2,23 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003  msgspec reads the annotations at run time
-
 import msgspec
-
-
-class EligibleRole(msgspec.Struct, frozen=True, kw_only=True):
-    """One assignment that may be activated."""
-
-    name: str
-    scope: str
-    principal_id: str
-    role_definition_id: str
-    member_type: str
-    """``Direct``, ``Inherited`` or ``Group``."""
-    condition: str | None = None
-    until: datetime | None = None
-    """When the eligibility ends; None if it does not."""
 
 
 class Containers(msgspec.Struct, kw_only=True):
@@ -26,5 +10,18 @@ class Containers(msgspec.Struct, kw_only=True):
 
     subscriptions: list[str] = []
     """IDs."""
+    groups: list[str] = []
+    """Names of management groups, which are their IDs."""
     accounts: list[str] = []
     """`Account.id` of all of them."""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A subscription or management group of which lists are asked."""
+
+    account: str
+    """`Account.id`."""
+    path: str
+    """``/subscriptions/ID``."""
+    template: str
+    """``/subscriptions/{subscription}``, as calls name it."""

@@ -3,28 +3,51 @@
 from __future__ import annotations
 
 KINDS: dict[str, frozenset[str]] = {
-    "accounts": frozenset(("azure-management-group", "azure-subscription", "azure-tenant")),
+    "accounts": frozenset(("aks-cluster", "azure-management-group", "azure-subscription", "azure-tenant")),
     "identities": frozenset(
         (
             "aks-cluster",
+            "arc-machine",
             "automation-account",
             "azure-resource",  # of another type that has an identity
             "azure-vm",
+            "azure-vm-scale-set",
+            "container-instance",
             "containerapp",
+            "containerapp-job",
+            "deployment-script",
+            "devops-pool",
             "functionapp",
             "logic-app",
+            "machine-learning-workspace",
+            "static-web-app",
             "user-assigned-identity",
             "webapp",
         )
     ),
-    "credentials": frozenset(("registry-admin-user", "storage-account-key")),
+    "credentials": frozenset(("aks-admin-certificate", "registry-admin-user", "storage-account-key")),
     "policies": frozenset(("deny-assignment", "role-condition", "role-definition")),
     "controls": frozenset(
-        ("aks-local-accounts", "app-configuration-local-auth", "deny-assignment", "key-vault-rbac")
+        (
+            "aks-entra-sign-in",
+            "aks-local-accounts",
+            "aks-run-command-off",
+            "aks-workload-identity",
+            "app-configuration-local-auth",
+            "deny-assignment",
+            "key-vault-firewall",
+            "key-vault-rbac",
+            "local-auth-off",
+            "registry-admin-user-off",
+            "registry-anonymous-pull-off",
+            "role-activation",
+            "storage-sas-expiry",
+            "storage-shared-key-off",
+        )
     ),
 }
 
 PARTS: dict[str, frozenset[str]] = {
-    "grants": frozenset(("eligible-role", "key-vault-access-policy", "role-assignment")),
-    "links": frozenset(("runs_as",)),
+    "grants": frozenset(("activated-role", "eligible-role", "key-vault-access-policy", "role-assignment")),
+    "links": frozenset(("can_become", "runs_as")),
 }

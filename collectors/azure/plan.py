@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from collectors.azure.listings import resources, roles
+from collectors.azure.evaluator import Estate, RoleJudge
+from collectors.azure.library import AuthorizationLibrary
+from collectors.azure.listings import identities, roles
+from collectors.azure.listings.clusters import clusters
 from collectors.azure.listings.containers import containers
+from collectors.azure.listings.denies import denies
+from collectors.azure.listings.eligible import Eligible, activated, activation, eligible
+from collectors.azure.listings.stores import stores
 from collectors.azure.scope import AzureScope
 from scanner.collect.listings import preflight, with_coverage
 from scanner.records import Account
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from datetime import datetime
 
     from collectors.azure.client import ArmClient
     from collectors.azure.config import Config
+    from collectors.azure.facts import Containers
     from scanner.collect.collector import Run, Target
     from scanner.records import Record
 
@@ -26,13 +34,40 @@ def tenant_night(client: ArmClient, target: Target, config: Config, run: Run) ->
     """Yield what one tenant's subscriptions hold."""
     scope = AzureScope(client=client, run=run, target=target, account_id=target.account_id, config=config)
 
-    def itself() -> Generator[Record, None, bool]:
-        client.one(FIRST, {"api-version": "2022-12-01"})
+    def itself() -> Generator[Record, None, list[dict[str, Any]]]:
+        found = list(client.items(FIRST, {"api-version": "2022-12-01"}))
         yield from ()
-        return True
+        return found
 
-    if not (yield from preflight(itself(), scope.request("*", f"GET {FIRST}", needs="Reader"))):
+    seen = yield from preflight(itself(), scope.request("*", f"GET {FIRST}", needs="Reader"))
+    if seen is None:
         return
+    estate = Estate()
+    library = AuthorizationLibrary(config, run, client.sign_in)
+    try:
+        yield from estate.seen(_tenant(scope))
+        held = yield from _kept(estate, containers(scope, seen))
+        yield from estate.seen(_resources(scope, held))
+        yield from _roles(scope, held, estate, library)
+    finally:
+        library.close()
+
+
+def _kept(
+    estate: Estate, listing: Generator[Record, None, Containers]
+) -> Generator[Record, None, Containers]:
+    """Yield records, each taken note of, and return what the listing returns."""
+    while True:
+        try:
+            record = next(listing)
+        except StopIteration as end:
+            found: Containers = end.value
+            return found
+        estate.add(record)
+        yield record
+
+
+def _tenant(scope: AzureScope) -> Iterator[Record]:
     account = Account(
         id=scope.account_id,
         provider="azure",
@@ -42,12 +77,27 @@ def tenant_night(client: ArmClient, target: Target, config: Config, run: Run) ->
         name="Azure tenant",
     )
     yield from with_coverage([account], scope.request("accounts", f"GET {FIRST}", kind="azure-tenant"))
-    held = yield from containers(scope)
-    defined = yield from roles.definitions(scope, held.accounts)
-    denied = (yield from roles.denies(scope, held.subscriptions)) if config.deny_assignments else []
-    yield from roles.assignments(scope, held.accounts, defined, denied)
+
+
+def _resources(scope: AzureScope, held: Containers) -> Iterator[Record]:
+    """Yield what decides what roles amount to: resources with identities, and their settings."""
+    yield from identities.user_assigned(scope, held.accounts)
+    yield from identities.running(scope, held.accounts)
+    yield from clusters(scope, held.accounts)
+    yield from stores(scope, held.accounts)
+
+
+def _roles(
+    scope: AzureScope, held: Containers, estate: Estate, library: AuthorizationLibrary
+) -> Iterator[Record]:
+    config = scope.config
+    defined = yield from roles.definitions(scope, held, library)
+    denied = (yield from denies(scope, held)) if config.deny_assignments else []
+    judge = RoleJudge(estate, defined, denied, scope.run.as_of.date())
+    may: Eligible | None = None
+    ends: dict[str, datetime] = {}
     if config.eligible:
-        yield from roles.eligible(scope, defined, held.subscriptions, client.eligible_roles)
-    yield from resources.user_assigned(scope, held.accounts)
-    yield from resources.running(scope, held.accounts)
-    yield from resources.stores(scope, held.accounts)
+        may = yield from eligible(scope, held, judge)
+        ends = yield from activated(scope, held, may)
+        yield from activation(scope, may, judge)
+    yield from roles.assignments(scope, held, judge, ends, library)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+from collectors.azure.calls import GROUP, SUBSCRIPTION
+from collectors.azure.facts import Place
 from scanner.collect.scope import SourceScope
 from scanner.records import record_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from collectors.azure.client import ArmClient
     from collectors.azure.config import Config
+    from collectors.azure.facts import Containers
 
 
 class AzureScope(SourceScope, frozen=True, kw_only=True):
@@ -31,6 +37,22 @@ class AzureScope(SourceScope, frozen=True, kw_only=True):
         if "managementgroups" in parts[:-1]:
             return management_group(parts[parts.index("managementgroups") + 1])
         return self.account_id
+
+
+def scopes_of(held: Containers) -> Iterator[Place]:
+    """Yield the management groups, then the subscriptions: what a group's list holds, lists below repeat."""
+    for name in held.groups:
+        yield Place(
+            account=management_group(name),
+            path=f"/providers/Microsoft.Management/managementGroups/{quote(name, safe='')}",
+            template=GROUP,
+        )
+    for number in held.subscriptions:
+        yield Place(
+            account=subscription(number),
+            path=f"/subscriptions/{quote(number, safe='')}",
+            template=SUBSCRIPTION,
+        )
 
 
 def subscription(number: str) -> str:

@@ -1,131 +1,19 @@
-"""Lantern Pay's Azure: what is wrong, and beside each fault something that looks like it and is not.
-
-Rows as Azure Resource Graph shows them: https://learn.microsoft.com/azure/governance/resource-graph/reference/supported-tables-resources
-"""
+"""Lantern Pay's Azure: what is wrong, and beside each fault something that looks like it and is not."""
 
 from __future__ import annotations
 
-import uuid
-from typing import TYPE_CHECKING
-
-import msgspec
-
+from sandbox.azure.tenant import DEV, PROD, AzureTenant, element, guid
 from sandbox.entra.estate import TENANT, ago
 from sandbox.entra.estate import guid as entra
 
-if TYPE_CHECKING:
-    from sandbox.kit.http import Json
-
-_NAMES = uuid.UUID("c1f0a0de-51a5-4c0e-8c64-2f5a4ad0b3f7")
 ROOT = TENANT
+CUSTOM = guid("role Deployer")
 OWNER = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
 CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
 READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 ACCESS_ADMINISTRATOR = "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9"
 WEBSITE_CONTRIBUTOR = "de139f84-1756-47ae-9be6-808fbbe84772"
 BLOB_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
-EVERYONE = "00000000-0000-0000-0000-000000000000"
-
-
-def guid(name: str) -> str:
-    """Return the GUID of an object, always the same for one name."""
-    return str(uuid.uuid5(_NAMES, name))
-
-
-PROD = guid("subscription lantern-prod")
-DEV = guid("subscription lantern-dev")
-CUSTOM = guid("role Deployer")
-
-
-class AzureTenant(msgspec.Struct, kw_only=True):
-    """The rows of each table, and what Resource Graph lacks."""
-
-    authorizationresources: list[Json] = []
-    resourcecontainers: list[Json] = []
-    resources: list[Json] = []
-    denies: dict[str, list[Json]] = {}
-    eligible: dict[str, list[Json]] = {}
-
-    def role(self, number: str, name: str, permissions: list[Json], *, built_in: bool = True) -> None:
-        """Add a role definition."""
-        self.authorizationresources.append(
-            {
-                "id": f"/providers/microsoft.authorization/roledefinitions/{number}",
-                "name": number,
-                "type": "microsoft.authorization/roledefinitions",
-                "properties": {
-                    "roleName": name,
-                    "type": "BuiltInRole" if built_in else "CustomRole",
-                    "description": name,
-                    "assignableScopes": ["/"],
-                    "permissions": permissions,
-                },
-            }
-        )
-
-    def assign(
-        self,
-        principal: str,
-        role: str,
-        scope: str,
-        *,
-        kind: str = "ServicePrincipal",
-        condition: str | None = None,
-    ) -> None:
-        """Assign a role."""
-        number = guid(f"assignment {principal} {role} {scope}")
-        self.authorizationresources.append(
-            {
-                "id": f"{scope.rstrip('/')}/providers/microsoft.authorization/roleassignments/{number}",
-                "name": number,
-                "type": "microsoft.authorization/roleassignments",
-                "properties": {
-                    "principalId": principal,
-                    "principalType": kind,
-                    "roleDefinitionId": f"/providers/Microsoft.Authorization/RoleDefinitions/{role}",
-                    "scope": scope,
-                    "condition": condition,
-                    "conditionVersion": "2.0" if condition else None,
-                    "createdOn": ago(200),
-                },
-            }
-        )
-
-    def resource(
-        self, resource_type: str, name: str, group: str = "payments", subscription: str = PROD, **more: object
-    ) -> str:
-        """Add a resource, and return its ID."""
-        number = f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{resource_type}/{name}"
-        shown: Json = {
-            "id": number,
-            "name": name,
-            "type": resource_type.lower(),
-            "kind": "",
-            "subscriptionId": subscription,
-            "identity": None,
-            "tags": None,
-            "properties": {},
-        }
-        shown.update(more)
-        self.resources.append(shown)
-        return number
-
-
-def element(
-    actions: list[str],
-    not_actions: list[str] | None = None,
-    data: list[str] | None = None,
-    condition: str | None = None,
-) -> Json:
-    """Return one permission element of a role."""
-    return {
-        "actions": actions,
-        "notActions": not_actions or [],
-        "dataActions": data or [],
-        "notDataActions": [],
-        "condition": condition,
-        "conditionVersion": "2.0" if condition else None,
-    }
 
 
 def build(night: int) -> AzureTenant:
@@ -135,54 +23,65 @@ def build(night: int) -> AzureTenant:
     _roles(tenant)
     _assignments(tenant, night)
     _resources(tenant)
-    tenant.denies = {
-        PROD: [
-            {
-                "id": f"/subscriptions/{PROD}/providers/Microsoft.Authorization/denyAssignments/{guid('deny')}",
-                "name": guid("deny"),
-                "type": "Microsoft.Authorization/denyAssignments",
-                "properties": {
-                    "denyAssignmentName": "Protect the network",
-                    "scope": f"/subscriptions/{PROD}/resourceGroups/network",
-                    "doNotApplyToChildScopes": False,
-                    "principals": [{"id": EVERYONE, "type": "SystemDefined"}],
-                    "excludePrincipals": [{"id": entra("user maya.lindt"), "type": "User"}],
-                    "permissions": [
-                        {"actions": ["*"], "notActions": ["*/read"], "dataActions": [], "notDataActions": []}
-                    ],
-                    "isSystemProtected": False,
-                    "denyAssignmentEffect": "enforced",
-                },
-            }
-        ],
-        DEV: [],
-    }
-    tenant.eligible = {
-        PROD: [
-            _eligible("tom owner", entra("user tom.becker"), OWNER, f"/subscriptions/{PROD}"),
-        ],
-        DEV: [],
-    }
+    _denied(tenant)
+    _eligible(tenant)
     return tenant
 
 
-def _eligible(name: str, principal: str, role: str, scope: str) -> Json:
-    number = guid(f"eligible {name}")
-    return {
-        "id": f"{scope}/providers/Microsoft.Authorization/roleEligibilityScheduleInstances/{number}",
-        "name": number,
-        "type": "Microsoft.Authorization/roleEligibilityScheduleInstances",
-        "properties": {
-            "scope": scope,
-            "roleDefinitionId": f"{scope}/providers/Microsoft.Authorization/roleDefinitions/{role}",
-            "principalId": principal,
-            "principalType": "User",
-            "status": "Provisioned",
-            "startDateTime": ago(100),
-            "endDateTime": ago(-200),
-            "memberType": "Direct",
-        },
-    }
+def _denied(tenant: AzureTenant) -> None:
+    network = f"/subscriptions/{PROD}/resourceGroups/network"
+    tenant.deny(
+        network,
+        "Protect the network",
+        excluded=(entra("user maya.lindt"),),
+        listed_at=f"/subscriptions/{PROD}",
+    )
+    # Only watches.
+    tenant.deny(f"/subscriptions/{DEV}", "Watch development", effect="audit")
+
+
+def _eligible(tenant: AzureTenant) -> None:
+    prod = f"/subscriptions/{PROD}"
+    tenant.schedule(
+        "roleEligibilityScheduleInstances",
+        prod,
+        principal=entra("user tom.becker"),
+        role=OWNER,
+        roleEligibilityScheduleId=f"{prod}/providers/Microsoft.Authorization/roleEligibilitySchedules/{guid('tom')}",
+    )
+    tenant.activation(prod, OWNER, asked=("Justification",))
+    # At the management group: a person approves.
+    lantern = "/providers/Microsoft.Management/managementGroups/lantern"
+    for place, member in ((lantern, "Direct"), (prod, "Inherited")):
+        tenant.schedule(
+            "roleEligibilityScheduleInstances",
+            lantern,
+            principal=entra("user maya.lindt"),
+            role=CONTRIBUTOR,
+            member=member,
+            listed_at=place,
+            roleEligibilityScheduleId=f"{lantern}/providers/Microsoft.Authorization/roleEligibilitySchedules/{guid('maya')}",
+        )
+    tenant.activation(
+        lantern,
+        CONTRIBUTOR,
+        approvers=(entra("user tom.becker"),),
+        asked=("MultiFactorAuthentication", "Justification"),
+    )
+    # Activated for some hours.
+    activated = tenant.assign(entra("user tom.becker"), ACCESS_ADMINISTRATOR, prod, kind="User")
+    tenant.schedule(
+        "roleAssignmentScheduleInstances",
+        prod,
+        principal=entra("user tom.becker"),
+        role=ACCESS_ADMINISTRATOR,
+        roleAssignmentScheduleId=f"{prod}/providers/Microsoft.Authorization/roleAssignmentSchedules/{guid('now')}",
+        originRoleAssignmentId=activated,
+        linkedRoleEligibilityScheduleId=None,
+        linkedRoleEligibilityScheduleInstanceId=None,
+        assignmentType="Activated",
+        endDateTime=ago(-0.2),
+    )
 
 
 def _containers(tenant: AzureTenant) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlencode
 
 import msgspec
 
@@ -25,14 +26,48 @@ if TYPE_CHECKING:
 
 SECRET = "SPRAWLSCAN_DEMO_AZURE_SECRET"
 GRAPH = "/providers/Microsoft.ResourceGraph/resources"
+BATCH = "/batch"
+_PLACES = ("/subscriptions/{subscription}", "/providers/Microsoft.Management/managementGroups/{group}")
+_RESOURCE = "/subscriptions/{subscription}/resourceGroups/{resourceGroup}/providers"
+_LISTS = {
+    "Microsoft.ManagedIdentity/userAssignedIdentities/{identity}/federatedIdentityCredentials": (
+        "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials/read"
+    ),
+    "Microsoft.KeyVault/vaults/{vault}/secrets": "Microsoft.KeyVault/vaults/secrets/read",
+    "Microsoft.KeyVault/vaults/{vault}/keys": "Microsoft.KeyVault/vaults/keys/read",
+    "Microsoft.ContainerRegistry/registries/{registry}/tokens": (
+        "Microsoft.ContainerRegistry/registries/tokens/read"
+    ),
+    "Microsoft.ContainerRegistry/registries/{registry}/scopeMaps": (
+        "Microsoft.ContainerRegistry/registries/scopeMaps/read"
+    ),
+    "Microsoft.Web/sites/{site}/config/configreferences/appsettings": "Microsoft.Web/sites/config/read",
+    "Microsoft.Web/sites/{site}/basicPublishingCredentialsPolicies": (
+        "Microsoft.Web/sites/basicPublishingCredentialsPolicies/read"
+    ),
+    "Microsoft.Web/sites/{site}/functions": "Microsoft.Web/sites/functions/read",
+    **{
+        f"Microsoft.Automation/automationAccounts/{{account}}/{name}": (
+            f"Microsoft.Automation/automationAccounts/{name}/read"
+        )
+        for name in ("certificates", "connections", "credentials", "variables", "webhooks")
+    },
+}
+"""Lists of one resource, and the permission of each."""
+LICENSED = (
+    "roleEligibilityScheduleInstances",
+    "roleAssignmentScheduleInstances",
+    "roleManagementPolicyAssignments",
+)
+"""Lists that take Entra ID P2."""
 ROUTES = {
     "/subscriptions": "Microsoft.Resources/subscriptions/read",
-    "/subscriptions/{subscription}/providers/Microsoft.Authorization/denyAssignments": (
-        "Microsoft.Authorization/denyAssignments/read"
-    ),
-    "/subscriptions/{subscription}/providers/Microsoft.Authorization/roleEligibilityScheduleInstances": (
-        "Microsoft.Authorization/roleEligibilityScheduleInstances/read"
-    ),
+    **{
+        f"{place}/providers/Microsoft.Authorization/{name}": f"Microsoft.Authorization/{name}/read"
+        for place in (*_PLACES, "/subscriptions/{subscription}/resourceGroups/{resourceGroup}")
+        for name in ("denyAssignments", "roleAssignments", "roleDefinitions", *LICENSED)
+    },
+    **{f"{_RESOURCE}/{name}": needs for name, needs in _LISTS.items()},
 }
 QUERIES = {
     "resourcecontainers": "Microsoft.Management/managementGroups/read",
@@ -40,24 +75,43 @@ QUERIES = {
     "roleassignments": "Microsoft.Authorization/roleAssignments/read",
     "userassignedidentities": "Microsoft.ManagedIdentity/userAssignedIdentities/read",
     "resources with an identity": "*/read",
+    "clusters": "Microsoft.ContainerService/managedClusters/read",
     "stores of credentials": "Microsoft.KeyVault/vaults/read",
+    "applications": "Microsoft.Web/sites/read",
+    "registrationassignments": "Microsoft.ManagedServices/registrationAssignments/read",
+    "registrationdefinitions": "Microsoft.ManagedServices/registrationDefinitions/read",
+    "policyassignments": "Microsoft.Authorization/policyAssignments/read",
+    "policydefinitions": "Microsoft.Authorization/policyDefinitions/read",
+    "policyexemptions": "Microsoft.Authorization/policyExemptions/read",
 }
 """What each query of the collector needs. It is recognized by what it asks for."""
+_MARKS = {
+    "isnotempty(identity)": "resources with an identity",
+    "managedclusters": "clusters",
+    "containerapps": "applications",
+    "vaults": "stores of credentials",
+    **{name: name for name in QUERIES if " " not in name and name not in {"clusters", "applications"}},
+}
 PERMISSIONS = tuple(sorted({*ROUTES.values(), *QUERIES.values()}))
 _TABLE = RouteTable(("GET", template, template) for template in ROUTES)
 
 
 class AzureSandbox(TenantSandbox):
-    """Serves one tenant over TLS. Thread-safe; use it as a context manager. ``licensed``: with Entra ID P2."""
+    """Serves one tenant over TLS. Thread-safe; use it as a context manager.
+
+    ``licensed``: with Entra ID P2. ``batches``: whether it answers several GETs in one request; ``calls`` counts such a
+    request once, while ``log`` has its parts, too.
+    """
 
     provider = "azure"
     secret = SECRET
-    reads = frozenset((*(f"POST {GRAPH} {name}" for name in QUERIES), f"POST {LOGIN}"))
+    reads = frozenset((*(f"POST {GRAPH} {name}" for name in QUERIES), f"POST {BATCH}", f"POST {LOGIN}"))
 
     def __init__(
         self,
         *,
         licensed: bool = True,
+        batches: bool = True,
         page: int = 4,
         latency: float = 0.0,
         authority: CertificateAuthority | None = None,
@@ -65,6 +119,7 @@ class AzureSandbox(TenantSandbox):
         super().__init__("Microsoft-HTTPAPI/2.0", PERMISSIONS, latency=latency, authority=authority)
         self.tenant = build(1)
         self.licensed = licensed
+        self.batches = batches
         self.page = page
 
     def section(self) -> dict[str, Any]:
@@ -101,22 +156,40 @@ class AzureSandbox(TenantSandbox):
             asked = json.loads(call.request.body)
             self._admit(token.scopes, QUERIES[_query_name(call.request.body)])
             return reply(200, self._rows(asked))
+        if call.method == "POST" and call.request.path == BATCH and self.batches:
+            return reply(200, self._parts(call.request))
         needs = ROUTES.get(call.template)
         if call.method != "GET" or needs is None:
             raise RefusedError(404, "The resource type could not be found")
         self._admit(token.scopes, needs)
         return reply(200, self._list(call))
 
+    def _parts(self, received: HttpRequest) -> Json:
+        """Answer several GETs."""
+        asked = json.loads(received.body)["requests"]
+        if len(asked) > 20:
+            raise RefusedError(400, "More than 20 requests are answered later")
+        parts = []
+        for one in asked:
+            given = self.handle("GET", one["relativeUrl"], received.headers, b"")
+            with self._lock:
+                self.calls[self.log[-1].name] -= 1
+            try:
+                content = msgspec.json.decode(given.body)
+            except msgspec.DecodeError:
+                content = None
+            parts.append(
+                {"name": one["name"], "httpStatusCode": given.status, "headers": {}, "content": content}
+            )
+        # They come in any order.
+        return {"responses": parts[::-1]}
+
     def _admit(self, scopes: set[str], needs: str) -> None:
         if needs not in scopes:
             raise RefusedError(403, f"The client does not have authorization to perform action '{needs}'")
 
     def _rows(self, asked: Json) -> Json:
-        tables = {
-            "authorizationresources": self.tenant.authorizationresources,
-            "resourcecontainers": self.tenant.resourcecontainers,
-            "resources": self.tenant.resources,
-        }
+        tables = self.tenant.tables()
         rows = query.run(asked["query"], tables)
         options = asked.get("options") or {}
         if options.get("authorizationScopeFilter") != "AtScopeAboveAndBelow":
@@ -132,21 +205,25 @@ class AzureSandbox(TenantSandbox):
         return {**body, "$skipToken": following} if following else body
 
     def _list(self, call: ApiCall) -> Json:
-        number = call.values.get("subscription", "")
-        match call.template.rpartition("/")[2]:
-            case "subscriptions":
-                rows = [
-                    {"subscriptionId": row["subscriptionId"], "displayName": row["name"], "state": "Enabled"}
-                    for row in self.tenant.resourcecontainers
-                    if row["subscriptionId"]
-                ]
-            case "denyAssignments":
-                rows = self.tenant.denies.get(number, [])
-            case _:
-                if not self.licensed:
-                    raise RefusedError(400, "AadPremiumLicenseRequired")
-                rows = self.tenant.eligible.get(number, [])
-        return {"value": rows}
+        name = call.template.rpartition("/")[2]
+        if name in LICENSED and not self.licensed:
+            raise RefusedError(400, "AadPremiumLicenseRequired")
+        if name == "subscriptions":
+            rows = [
+                {"subscriptionId": row["subscriptionId"], "displayName": row["name"], "state": "Enabled"}
+                for row in self.tenant.resourcecontainers
+                if row["subscriptionId"]
+            ]
+        else:
+            rows = self.tenant.listed(unquote(call.request.path), call.request.query)
+        size = min(self.page, 100)
+        page, following = continued(rows, call.request.query.get("$skiptoken"), size)
+        body: Json = {"value": list(page.rows)}
+        if following:
+            kept = {key: value for key, value in call.request.query.items() if key != "$skiptoken"}
+            link = urlencode({**kept, "$skiptoken": following})
+            body["nextLink"] = f"{origin_of(call.request, self.url)}{call.request.path}?{link}"
+        return body
 
     def refusal(self, call: ApiCall, status: int, text: str | None = None) -> Reply:
         """Return an error as ARM words it, or as the token service does."""
@@ -170,13 +247,4 @@ def _query_name(body: bytes) -> str:
         text = str(json.loads(body)["query"]).lower()
     except (ValueError, KeyError, TypeError):
         return "unknown"
-    for name in (
-        "roledefinitions",
-        "roleassignments",
-        "resourcecontainers",
-        "isnotempty(identity)",
-        "userassignedidentities",
-    ):
-        if name in text:
-            return "resources with an identity" if name == "isnotempty(identity)" else name
-    return "stores of credentials"
+    return next((name for mark, name in _MARKS.items() if mark in text), "unknown")

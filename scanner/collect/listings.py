@@ -115,13 +115,14 @@ _KINDS = ("kind", "store", "relation")
 _RELATIONS = frozenset(get_args(Relation))
 
 
-class _Count:
+class ListedRecords:
     """The records of a listing by table and kind. Duplicates count once."""
 
     def __init__(self, requests: Iterable[ListingRequest]) -> None:
         self._ids: dict[str, dict[str | None, set[str]]] = {request.table: {} for request in requests}
 
     def add(self, record: Record) -> None:
+        """Count a record of one of the tables."""
         kinds = self._ids.get(TABLE_OF[type(record)])
         if kinds is not None:
             kind = next((getattr(record, name) for name in _KINDS if hasattr(record, name)), None)
@@ -175,7 +176,7 @@ def with_coverage(
     complete if it succeeds. ``classify`` returns the failure for an exception; an unknown exception is a ``bug``.
     """
     asked = [request, *(request.but(name) for name in fills)]
-    count = _Count(asked)
+    count = ListedRecords(asked)
     iterator = iter(listing)
     try:
         while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from collectors.azure.calls import GRAPH
 from collectors.azure.facts import Containers
@@ -23,8 +23,11 @@ QUERY = (
 NEEDS = "Reader at the root management group"
 
 
-def containers(scope: AzureScope) -> Generator[Record, None, Containers]:
-    """Yield subscriptions and management groups as accounts, and return them."""
+def containers(scope: AzureScope, seen: list[dict[str, Any]]) -> Generator[Record, None, Containers]:
+    """Yield subscriptions and management groups as accounts, and return them.
+
+    ``seen`` are the subscriptions as Resource Manager lists them: all that is known where Resource Graph fails.
+    """
     found = Containers()
 
     def read() -> Generator[Record, None, None]:
@@ -50,6 +53,7 @@ def containers(scope: AzureScope) -> Generator[Record, None, Containers]:
                 )
             else:
                 name = str(row["name"]).lower()
+                found.groups.append(name)
                 found.accounts.append(management_group(name))
                 details = (properties.get("details") or {}).get("parent") or {}
                 parent = details.get("name")
@@ -69,4 +73,20 @@ def containers(scope: AzureScope) -> Generator[Record, None, Containers]:
     )
     loses = ("grants/eligible-role", "policies/deny-assignment", "controls/deny-assignment")
     yield from with_coverage(read(), request, fills=("accounts/azure-management-group",), loses=loses)
+    for one in seen:
+        number = str(one["subscriptionId"]).lower()
+        if number not in found.subscriptions:
+            found.subscriptions.append(number)
+            found.accounts.append(subscription(number))
+            yield Account(
+                id=subscription(number),
+                provider="azure",
+                account_id=subscription(number),
+                kind="azure-subscription",
+                native_id=number,
+                name=str(one.get("displayName") or number),
+                address=f"/subscriptions/{number}",
+                parent_id=scope.account_id,
+                active=str(one.get("state", "Enabled")).lower() == "enabled",
+            )
     return found

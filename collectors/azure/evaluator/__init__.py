@@ -1,0 +1,57 @@
+"""What role definitions, assignments, conditions and deny assignments come to: pure, without an SDK or the network."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from collectors.azure.evaluator.denies import Deny, deny_of
+from collectors.azure.evaluator.estate import Estate
+from collectors.azure.evaluator.grants import RoleJudge
+from scanner.records import Grant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from scanner.records import Policy, Record
+
+__all__ = ["Estate", "RoleJudge", "evaluate"]
+
+ASSIGNMENT = "azure:role-assignment:"
+
+
+def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datetime) -> Iterator[Record]:
+    """Yield the grants of role assignments as their definitions, conditions and deny assignments make them, and whom their
+    holders can become. For a snapshot's own records this is what the night yielded.
+    """
+    roles: list[Policy] = []
+    conditions: dict[str, str] = {}
+    denies: list[Deny] = []
+    for policy in policies:
+        match policy.kind:
+            case "role-definition":
+                roles.append(policy)
+            case "role-condition":
+                conditions[policy.attached_to[0]] = str(
+                    json.loads(policy.document or "{}").get("condition") or ""
+                )
+            case "deny-assignment":
+                deny = deny_of(json.loads(policy.document or "{}"))
+                if deny is not None:
+                    denies.append(deny)
+            case _:
+                pass
+    estate = Estate()
+    grants = []
+    for record in records:
+        estate.add(record)
+        if isinstance(record, Grant) and record.id.startswith(ASSIGNMENT):
+            grants.append(record)
+    judge = RoleJudge(estate, roles, denies, as_of.date())
+    for grant in grants:
+        if judge.knows(grant.role):
+            text = conditions.get(grant.id)
+            found = judge.allowed(grant, text)
+            yield judge.judged(grant, text, found)
+            yield from judge.links(grant, found)

@@ -1,0 +1,145 @@
+"""Grants of role assignments, and whose identity their holders can become."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from collectors.azure.evaluator.conditions import Sure, condition
+from collectors.azure.evaluator.denies import Deny, concerns
+from collectors.azure.evaluator.roles import Allowed, Role, allowed, role_of
+from collectors.azure.evaluator.ways import ways
+from scanner.records import Grant, Level, Link, Policy, level_of, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import date
+
+    from collectors.azure.evaluator.estate import Estate, Runner
+    from collectors.azure.evaluator.ways import Way
+
+MOST_TARGETS = 200
+"""How many identities are named for one role assignment. A role at a management group may reach thousands."""
+
+
+class RoleJudge:
+    """Evaluates role assignments of one tenant. Equal roles at places with equal settings are evaluated once."""
+
+    def __init__(self, estate: Estate, roles: Iterable[Policy], denies: Iterable[Deny], day: date) -> None:
+        """``day`` is the day as of which ways count that a service's end closes."""
+        self.estate = estate
+        self._documents = {policy.name: policy for policy in roles}
+        self._numbers = {policy.native_id: policy.name for policy in self._documents.values()}
+        self._roles: dict[str, Role] = {}
+        self._denies: dict[str, list[Deny]] = {}
+        for deny in denies:
+            self._denies.setdefault(deny.scope, []).append(deny)
+        self._ways = [way for way in ways() if way.until is None or day < way.until]
+        self._kinds = {kind: None for way in self._ways for kind in (*way.only_where, *way.not_where)}
+        self._known: dict[object, Allowed] = {}
+
+    def knows(self, role: str) -> bool:
+        """Return whether a role is defined, by its name."""
+        return role in self._documents
+
+    def name_of(self, number: str) -> str | None:
+        """Return the name of a role by its GUID."""
+        return self._numbers.get(number)
+
+    def allowed(self, grant: Grant, text: str | None) -> Allowed:
+        """Return what a grant's role allows at its scope, under the condition ``text``."""
+        held = self._held(grant)
+        settings = self.estate.key(grant.resource, self._kinds)
+        key = (grant.role, text, tuple(id(deny) for deny in held), settings)
+        found = self._known.get(key)
+        if found is None:
+            opened = [way for way in self._ways if not self.estate.closed(way, grant.resource)]
+            found = self._known[key] = allowed(
+                self._role(grant.role),
+                held,
+                condition(text) if text else None,
+                open_ways=opened,
+                assignable=self._assignable,
+            )
+        return found
+
+    def judged(self, grant: Grant, text: str | None, found: Allowed | None = None) -> Grant:
+        """Return a grant with the powers of its role at its scope."""
+        found = found or self.allowed(grant, text)
+        powers = list(found.powers)
+        level = level_of(powers)
+        held = [sure for power, sure in found.powers.items() if level_of([power]) == level]
+        return msgspec.structs.replace(
+            grant,
+            powers=powers,
+            level=level,
+            actions=found.actions,
+            wildcard=found.wildcard,
+            conditional=bool(held) and max(held) is Sure.MAYBE,
+            confidence="low" if Sure.MAYBE in found.powers.values() else "high",
+            why=_why(grant, found, level),
+        )
+
+    def links(self, grant: Grant, found: Allowed) -> Iterator[Link]:
+        """Yield whom the holder of a grant can become, the identities of resources at its scope."""
+        takers = [(way, sure) for way, sure in found.ways if way.runs_on]
+        if not takers:
+            return
+        count = 0
+        for runner in self.estate.runners(grant.resource):
+            way = next((way for way, _ in takers if runner.type in way.runs_on), None)
+            if way is None:
+                continue
+            if count == MOST_TARGETS:
+                return
+            count += 1
+            yield _link(grant, way, runner)
+
+    def _held(self, grant: Grant) -> list[Deny]:
+        """Return the deny assignments that apply to a grant: of its scope, and of the scopes above."""
+        if not self._denies:
+            return []
+        principal = grant.identity_id.rpartition(":")[2]
+        here, *above = self.estate.above(grant.resource)
+        return [
+            deny
+            for place in (here, *above)
+            for deny in self._denies.get(place, ())
+            if (place == here or deny.children) and concerns(deny, principal)
+        ]
+
+    def _role(self, name: str) -> Role:
+        found = self._roles.get(name)
+        if found is None:
+            found = self._roles[name] = role_of(self._documents[name].document or "{}")
+        return found
+
+    def _assignable(self) -> Iterator[tuple[str, Role]]:
+        for number, name in self._numbers.items():
+            yield number, self._role(name)
+
+
+def _why(grant: Grant, found: Allowed, level: Level) -> str | None:
+    if not found.actions:
+        return None
+    way = next((way for way, _ in found.ways if level_of([way.power]) == level), None)
+    by = f" ({way.id})" if way is not None and level == "escalation" else ""
+    return f"the role {grant.role} allows {found.actions[0]}{by}"
+
+
+def _link(grant: Grant, way: Way, runner: Runner) -> Link:
+    digest = hashlib.sha256(f"{grant.id} {runner.id}".encode()).hexdigest()[:24]
+    return Link(
+        id=record_id("azure", "can-become", digest),
+        provider="azure",
+        account_id=grant.account_id,
+        source_id=grant.identity_id,
+        relation="can_become",
+        target_id=runner.id,
+        evidence=way.id,
+        why=f"the role {grant.role} at {grant.resource} allows {way.actions[0]} on {runner.name}",
+        fix=f"Assign a role without {way.actions[0]}, or assign it where no more powerful identity is attached.",
+        expires_at=grant.expires_at,
+    )
