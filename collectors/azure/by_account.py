@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-import msgspec
-
 from scanner.collect.failures import Failure
 from scanner.collect.listings import ListedRecords, ListingRequest, coverage, gap, with_coverage
 from scanner.records import Coverage, Gap
@@ -20,8 +18,8 @@ if TYPE_CHECKING:
     from collectors.azure.scope import AzureScope
     from scanner.records import Record
 
-Instead: TypeAlias = "tuple[str, Callable[[str], Iterable[Record] | None]]"
-"""The call that stands in for a query, and what reads it for one account: None where there is no such call."""
+Instead: TypeAlias = "Callable[[str], Iterable[Record] | None]"
+"""What reads for one account what a query would have told; None where there is no such call."""
 
 
 def by_account(
@@ -40,7 +38,7 @@ def by_account(
     """Yield the records of a query with a Coverage for each of ``accounts`` and for the tenant, or a Gap for each.
 
     What came before the query failed is kept. Records of an account that is not known are the tenant's. Where the query is
-    denied, ``instead`` is asked for each account that it knows.
+    denied, ``instead`` is asked for each account that it knows; the listing keeps its identity.
     """
     others = {*accounts} - {scope.account_id}
     request = scope.request(table, call, kind=kind, needs=needs)
@@ -59,11 +57,9 @@ def by_account(
                 yield row
     for account in sorted(others):
         here = scope.within(account).request(table, call, kind=kind, needs=needs)
-        alone = instead[1](account) if instead and failure and failure.reason == "denied" else None
-        if instead and alone is not None:
-            yield from with_coverage(
-                alone, msgspec.structs.replace(here, call=instead[0]), fills=fills, loses=loses
-            )
+        alone = instead(account) if instead and failure and failure.reason == "denied" else None
+        if alone is not None:
+            yield from with_coverage(alone, here, fills=fills, loses=loses)
             continue
         for one in (here, *(here.but(name) for name in fills)):
             yield coverage(one, came[account].of(one)) if failure is None else gap(one, failure)

@@ -86,7 +86,12 @@ def eligible(scope: AzureScope, held: Containers, judge: RoleJudge) -> Generator
             kind="eligible-role",
             needs="Microsoft.Authorization/roleEligibilityScheduleInstances/read",
         )
-        yield from with_coverage(read(), request, unsupported_on({400}, LICENSE))
+        yield from with_coverage(
+            read(),
+            request,
+            unsupported_on({400}, LICENSE),
+            loses=("controls/role-activation", "grants/activated-role"),
+        )
     return found
 
 

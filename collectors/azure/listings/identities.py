@@ -76,6 +76,7 @@ def user_assigned(scope: AzureScope, accounts: Sequence[str]) -> Iterator[Record
         kind="user-assigned-identity",
         needs=NEEDS,
         fills=("links/runs_as",),
+        loses=("links/can_become",),
     )
 
 
@@ -118,6 +119,7 @@ def running(scope: AzureScope, accounts: Sequence[str]) -> Iterator[Record]:
         kind=None,
         needs=NEEDS,
         fills=("links/runs_as",),
+        loses=("links/can_become",),
     )
 
 

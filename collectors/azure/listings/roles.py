@@ -34,7 +34,6 @@ ASSIGNMENTS = (
     "authorizationresources | where type =~ 'microsoft.authorization/roleassignments' "
     "| project id, name, properties | order by id asc"
 )
-ONE_BY_ONE = "GET /subscriptions/{subscription}/providers/Microsoft.Authorization"
 
 
 def definitions(
@@ -66,9 +65,6 @@ def definitions(
             found[number] = policy
             yield policy
 
-    def instead(number: str) -> Iterator[Record]:
-        return kept(library.definitions(number))
-
     # Without the definition, an assignment is known and its powers are not: in every account.
     yield from by_account(
         scope,
@@ -78,18 +74,18 @@ def definitions(
         table="policies",
         kind="role-definition",
         needs=NEEDS,
-        loses=("grants/role-assignment", "grants/eligible-role"),
-        instead=_one_by_one(held.subscriptions, f"{ONE_BY_ONE}/roleDefinitions", instead),
+        loses=("grants/role-assignment", "grants/eligible-role", "links/can_become"),
+        instead=_one_by_one(held.subscriptions, lambda number: kept(library.definitions(number))),
     )
     return list(found.values())
 
 
 def _one_by_one(
-    subscriptions: Sequence[str], call: str, read: Callable[[str], Iterable[Record]]
-) -> tuple[str, Callable[[str], Iterable[Record] | None]]:
-    """Return the call that stands in for a query, and what reads it for an account: None if the account has none."""
+    subscriptions: Sequence[str], read: Callable[[str], Iterable[Record]]
+) -> Callable[[str], Iterable[Record] | None]:
+    """Return what reads the subscription of an account; None for another account."""
     known = {record_id("azure", "subscription", number): number for number in subscriptions}
-    return call, lambda account: read(known[account]) if account in known else None
+    return lambda account: read(known[account]) if account in known else None
 
 
 def assignments(
@@ -152,9 +148,5 @@ def assignments(
         kind="role-assignment",
         needs=NEEDS,
         fills=("policies/role-condition", "links/can_become"),
-        instead=_one_by_one(
-            held.subscriptions,
-            f"{ONE_BY_ONE}/roleAssignments",
-            lambda number: kept(library.assignments(number)),
-        ),
+        instead=_one_by_one(held.subscriptions, lambda number: kept(library.assignments(number))),
     )
