@@ -394,6 +394,9 @@ def test_keys_that_cannot_be_used_are_no_credentials(tmp_path: Path, monkeypatch
         records = collected(sandbox, tmp_path, monkeypatch)
     assert {row.name for row in records if isinstance(row, Credential)} == {
         "core cluster administrator",
+        "lab cluster administrator",
+        "lanternlogs key1",
+        "lanternlogs key2",
         "lanternexports key1",
         "lanternexports key2",
         "lanternimages admin user",

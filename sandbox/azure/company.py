@@ -205,12 +205,27 @@ def _assignments(tenant: AzureTenant, night: int) -> None:
     tenant.assign(entra("sp sap-export"), OWNER, f"{prod}/resourceGroups/network")
 
 
+ISSUER = f"https://westeurope.oic.prod-aks.azure.com/{TENANT}/{entra('cluster')}/"
+
+
+def _uami(name: str, group: str = "payments") -> str:
+    """Return the ID of a user-assigned identity."""
+    kind = "Microsoft.ManagedIdentity/userAssignedIdentities"
+    return f"/subscriptions/{PROD}/resourceGroups/{group}/providers/{kind}/{name}"
+
+
 def _resources(tenant: AzureTenant) -> None:
     identity = tenant.resource(
         "Microsoft.ManagedIdentity/userAssignedIdentities",
         "id-payments",
         properties={"clientId": entra("app id-payments"), "principalId": entra("sp id-payments")},
         tags={"owner": "payments"},
+    )
+    tenant.resource(
+        "Microsoft.ManagedIdentity/userAssignedIdentities",
+        "id-nodes",
+        properties={"clientId": entra("app id-nodes"), "principalId": guid("principal id-nodes")},
+        tags={"owner": "platform"},
     )
     tenant.resource(
         "Microsoft.Web/sites",
@@ -240,6 +255,14 @@ def _resources(tenant: AzureTenant) -> None:
         ("Microsoft.Logic/workflows", "approve-invoice"),
         ("Microsoft.Automation/automationAccounts", "nightly"),
         ("Microsoft.DataFactory/factories", "warehouse"),
+        ("Microsoft.Compute/virtualMachineScaleSets", "build-agents"),
+        ("Microsoft.ContainerInstance/containerGroups", "import-job"),
+        ("Microsoft.App/jobs", "reconcile"),
+        ("Microsoft.HybridCompute/machines", "berlin-01"),
+        ("Microsoft.MachineLearningServices/workspaces", "fraud-model"),
+        ("Microsoft.Resources/deploymentScripts", "seed-database"),
+        ("Microsoft.Web/staticSites", "status-page"),
+        ("Microsoft.DevOpsInfrastructure/pools", "build-pool"),
     ):
         tenant.resource(
             kind,
@@ -247,15 +270,34 @@ def _resources(tenant: AzureTenant) -> None:
             identity={"type": "SystemAssigned", "principalId": guid(f"principal {name}"), "tenantId": TENANT},
             tags={"owner": "platform"},
         )
-    cluster = {
-        "oidcIssuerProfile": {
-            "issuerURL": f"https://westeurope.oic.prod-aks.azure.com/{TENANT}/{entra('cluster')}/"
-        }
-    }
+    _clusters(tenant)
+    _vaults(tenant)
+    _keys(tenant)
+
+
+def _clusters(tenant: AzureTenant) -> None:
     tenant.resource(
         "Microsoft.ContainerService/managedClusters",
         "core",
-        properties={**cluster, "disableLocalAccounts": False},
+        properties={
+            "oidcIssuerProfile": {"enabled": True, "issuerURL": ISSUER},
+            "disableLocalAccounts": False,
+            "aadProfile": {
+                "managed": True,
+                "enableAzureRBAC": True,
+                "adminGroupObjectIDs": [],
+                "tenantID": TENANT,
+            },
+            "securityProfile": {"workloadIdentity": {"enabled": True}},
+            "apiServerAccessProfile": {"disableRunCommand": True},
+            "identityProfile": {
+                "kubeletidentity": {
+                    "resourceId": _uami("id-nodes"),
+                    "clientId": entra("app id-nodes"),
+                    "objectId": guid("principal id-nodes"),
+                }
+            },
+        },
         identity={"type": "SystemAssigned", "principalId": guid("principal core"), "tenantId": TENANT},
         tags={"owner": "platform"},
     )
@@ -263,19 +305,40 @@ def _resources(tenant: AzureTenant) -> None:
         "Microsoft.ContainerService/managedClusters",
         "strict",
         subscription=DEV,
-        properties={"disableLocalAccounts": True},
+        properties={"disableLocalAccounts": True, "aadProfile": {"managed": True}},
+        tags={"owner": "platform"},
     )
+    # Nobody signs in with Entra ID: one certificate for all.
+    tenant.resource(
+        "Microsoft.ContainerService/managedClusters",
+        "lab",
+        subscription=DEV,
+        properties={"disableLocalAccounts": False, "aadProfile": None},
+        tags={"owner": "platform"},
+    )
+
+
+def _vaults(tenant: AzureTenant) -> None:
     tenant.resource(
         "Microsoft.KeyVault/vaults",
         "kv-legacy",
         properties={
             "enableRbacAuthorization": None,
+            "publicNetworkAccess": "Enabled",
+            "networkAcls": {"defaultAction": "Allow"},
             "accessPolicies": [
                 {
                     "objectId": entra("sp lantern-pipelines"),
                     "tenantId": TENANT,
                     "permissions": {"secrets": ["Get", "List"], "keys": [], "certificates": []},
-                }
+                },
+                # On behalf of a user, and through one application only.
+                {
+                    "objectId": entra("user tom.becker"),
+                    "applicationId": entra("app wiki-sync"),
+                    "tenantId": TENANT,
+                    "permissions": {"secrets": ["Get"], "keys": [], "certificates": []},
+                },
             ],
         },
     )
@@ -284,14 +347,29 @@ def _resources(tenant: AzureTenant) -> None:
         "kv-payments",
         properties={
             "enableRbacAuthorization": True,
+            "publicNetworkAccess": "Disabled",
             # Ignored in this mode.
             "accessPolicies": [{"objectId": entra("sp wiki-sync"), "permissions": {"secrets": ["Get"]}}],
         },
     )
+
+
+def _keys(tenant: AzureTenant) -> None:
+    """Add what accepts keys of its own."""
     tenant.resource(
         "Microsoft.Storage/storageAccounts",
         "lanternexports",
         properties={"allowSharedKeyAccess": True, "keyCreationTime": {"key1": ago(900), "key2": ago(900)}},
+    )
+    # Never said: shared keys work. Signatures of more than a day are refused, and the keys are young.
+    tenant.resource(
+        "Microsoft.Storage/storageAccounts",
+        "lanternlogs",
+        properties={
+            "allowSharedKeyAccess": None,
+            "keyCreationTime": {"key1": ago(20), "key2": ago(20)},
+            "sasPolicy": {"sasExpirationPeriod": "1.00:00:00", "expirationAction": "Block"},
+        },
     )
     tenant.resource(
         "Microsoft.Storage/storageAccounts",
@@ -299,11 +377,32 @@ def _resources(tenant: AzureTenant) -> None:
         properties={"allowSharedKeyAccess": False, "keyCreationTime": {"key1": ago(900), "key2": ago(900)}},
     )
     tenant.resource(
-        "Microsoft.ContainerRegistry/registries", "lanternimages", properties={"adminUserEnabled": True}
+        "Microsoft.ContainerRegistry/registries",
+        "lanternimages",
+        properties={"adminUserEnabled": True, "anonymousPullEnabled": False},
     )
     tenant.resource(
-        "Microsoft.ContainerRegistry/registries", "lanternclean", properties={"adminUserEnabled": False}
+        "Microsoft.ContainerRegistry/registries",
+        "lanternclean",
+        properties={"adminUserEnabled": False, "anonymousPullEnabled": False},
+    )
+    tenant.resource(
+        "Microsoft.ContainerRegistry/registries",
+        "lanternpublic",
+        subscription=DEV,
+        properties={"adminUserEnabled": False, "anonymousPullEnabled": True},
     )
     tenant.resource(
         "Microsoft.AppConfiguration/configurationStores", "settings", properties={"disableLocalAuth": False}
+    )
+    tenant.resource(
+        "Microsoft.DocumentDB/databaseAccounts", "ledger-db", properties={"disableLocalAuth": False}
+    )
+    tenant.resource(
+        "Microsoft.ServiceBus/namespaces", "lantern-events", properties={"disableLocalAuth": True}
+    )
+    tenant.resource(
+        "Microsoft.Sql/servers",
+        "lantern-sql",
+        properties={"administratorLogin": "sqladmin", "administrators": {"azureADOnlyAuthentication": True}},
     )

@@ -400,6 +400,11 @@ def looks_random(text: str) -> bool:
     return kinds >= 2 and entropy(text) >= min(3.6, 0.85 * math.log2(len(text)))
 
 
+_WORDS_OF_A_PATH = re.compile(r"[A-Za-z]{4,}(?:/[A-Za-z]{4,}){2,}")
+"""Words without a digit between slashes, such as ``HybridCompute/machines/runCommands/write``, an action of Azure. One in
+many millions of random keys looks like this."""
+
+
 def is_aws_secret_key(text: str) -> bool:
     """Return whether 40 characters can be an AWS secret access key: mixed, random and not a path."""
     return (
@@ -408,6 +413,7 @@ def is_aws_secret_key(text: str) -> bool:
         and re.search(r"[0-9/+]", text) is not None
         and entropy(text) >= 4.1
         and not is_placeholder(text)
+        and _WORDS_OF_A_PATH.fullmatch(text) is None
     )
 
 

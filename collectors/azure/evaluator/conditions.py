@@ -74,7 +74,7 @@ _Node: TypeAlias = "_Named | _RoleTest | _Not | _All | _Any"
 _UNKNOWN = _Named()
 
 
-class Condition(msgspec.Struct, frozen=True):
+class RoleCondition(msgspec.Struct, frozen=True):
     """One condition, read."""
 
     node: _Node | None
@@ -121,7 +121,7 @@ def _role_passes(test: _RoleTest, role: str) -> Sure:
 
 
 @lru_cache(maxsize=4096)
-def condition(text: str) -> Condition:
+def condition(text: str) -> RoleCondition:
     """Read a condition. Never raises: one that cannot be read binds what it names, or everything."""
     named = tuple(
         match["named"]
@@ -132,7 +132,7 @@ def condition(text: str) -> Condition:
         node = _Parser(text).whole()
     except (ValueError, RecursionError):
         node = None
-    return Condition(node, named)
+    return RoleCondition(node, named)
 
 
 class _Parser:

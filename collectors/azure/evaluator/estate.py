@@ -20,7 +20,7 @@ _GROUP = "azure:management-group:"
 _SUBSCRIPTION = "azure:subscription:"
 
 
-class Runner(msgspec.Struct, frozen=True, gc=False):
+class RunningResource(msgspec.Struct, frozen=True, gc=False):
     """A resource that runs as an identity."""
 
     id: str
@@ -41,7 +41,7 @@ class Estate:
         self._controls: dict[str, dict[str, set[Enforcement]]] = defaultdict(dict)
         self._targets: set[str] = set()
         self._numbers: set[str] = set()
-        self._by_subscription: dict[str, list[Runner]] | None = None
+        self._by_subscription: dict[str, list[RunningResource]] | None = None
         self._below: dict[str, frozenset[str]] = {}
 
     def add(self, record: Record) -> None:
@@ -73,7 +73,7 @@ class Estate:
             self.add(record)
             yield record
 
-    def runners(self, scope: str) -> Iterator[Runner]:
+    def runners(self, scope: str) -> Iterator[RunningResource]:
         """Yield the resources with an identity at a scope or below it, by their IDs."""
         found = self._indexed()
         wanted = self._subscriptions(scope)
@@ -133,14 +133,14 @@ class Estate:
             for value in held.get(f"/subscriptions/{number}", ())
         )
 
-    def _indexed(self) -> dict[str, list[Runner]]:
+    def _indexed(self) -> dict[str, list[RunningResource]]:
         if self._by_subscription is None:
-            found: dict[str, list[Runner]] = defaultdict(list)
+            found: dict[str, list[RunningResource]] = defaultdict(list)
             for identity, (scope, kind, name) in sorted(self._types.items()):
                 if identity in self._running:
                     parts = scope.split("/")
                     number = parts[2] if scope.startswith("/subscriptions/") else ""
-                    found[number].append(Runner(identity, scope, kind, name))
+                    found[number].append(RunningResource(identity, scope, kind, name))
             self._by_subscription = dict(found)
         return self._by_subscription
 

@@ -9,7 +9,7 @@ import msgspec
 
 from collectors.azure.evaluator.conditions import Sure, condition
 from collectors.azure.evaluator.denies import Deny, concerns
-from collectors.azure.evaluator.roles import Allowed, Role, allowed, role_of
+from collectors.azure.evaluator.roles import Allowed, RoleRights, allowed, role_of
 from collectors.azure.evaluator.ways import ways
 from scanner.records import Grant, Level, Link, Policy, level_of, record_id
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import date
 
-    from collectors.azure.evaluator.estate import Estate, Runner
+    from collectors.azure.evaluator.estate import Estate, RunningResource
     from collectors.azure.evaluator.ways import Way
 
 MOST_TARGETS = 200
@@ -32,7 +32,7 @@ class RoleJudge:
         self.estate = estate
         self._documents = {policy.name: policy for policy in roles}
         self._numbers = {policy.native_id: policy.name for policy in self._documents.values()}
-        self._roles: dict[str, Role] = {}
+        self._roles: dict[str, RoleRights] = {}
         self._denies: dict[str, list[Deny]] = {}
         for deny in denies:
             self._denies.setdefault(deny.scope, []).append(deny)
@@ -110,13 +110,13 @@ class RoleJudge:
             if (place == here or deny.children) and concerns(deny, principal)
         ]
 
-    def _role(self, name: str) -> Role:
+    def _role(self, name: str) -> RoleRights:
         found = self._roles.get(name)
         if found is None:
             found = self._roles[name] = role_of(self._documents[name].document or "{}")
         return found
 
-    def _assignable(self) -> Iterator[tuple[str, Role]]:
+    def _assignable(self) -> Iterator[tuple[str, RoleRights]]:
         for number, name in self._numbers.items():
             yield number, self._role(name)
 
@@ -129,7 +129,7 @@ def _why(grant: Grant, found: Allowed, level: Level) -> str | None:
     return f"the role {grant.role} allows {found.actions[0]}{by}"
 
 
-def _link(grant: Grant, way: Way, runner: Runner) -> Link:
+def _link(grant: Grant, way: Way, runner: RunningResource) -> Link:
     digest = hashlib.sha256(f"{grant.id} {runner.id}".encode()).hexdigest()[:24]
     return Link(
         id=record_id("azure", "can-become", digest),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collectors.azure.evaluator.conditions import ASSIGN, Condition, Sure, condition
+from collectors.azure.evaluator.conditions import ASSIGN, RoleCondition, Sure, condition
 from collectors.azure.evaluator.denies import Deny, denied
 from collectors.azure.evaluator.patterns import covers
 from collectors.azure.evaluator.ways import FIELDS, Field, Way, lists, ways
@@ -33,7 +33,7 @@ class Element(msgspec.Struct, frozen=True):
     not_actions: tuple[str, ...]
     data_actions: tuple[str, ...]
     not_data_actions: tuple[str, ...]
-    condition: Condition | None
+    condition: RoleCondition | None
 
     def given(self, field: Field) -> tuple[str, ...]:
         """Return the patterns of a field."""
@@ -45,13 +45,13 @@ class Element(msgspec.Struct, frozen=True):
         return covers(self.given(field), action) and not covers(cut, action)
 
 
-class Role(msgspec.Struct, frozen=True):
+class RoleRights(msgspec.Struct, frozen=True):
     """A role definition, read."""
 
     elements: tuple[Element, ...]
 
     def sure(
-        self, action: str, field: Field, denies: Collection[Deny] = (), bound: Condition | None = None
+        self, action: str, field: Field, denies: Collection[Deny] = (), bound: RoleCondition | None = None
     ) -> Sure:
         """Return how surely the role allows an action."""
         best = Sure.NO
@@ -66,10 +66,10 @@ class Role(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=4096)
-def role_of(document: str) -> Role:
+def role_of(document: str) -> RoleRights:
     """Read a role definition's document, as its `Policy` keeps it."""
     read: dict[str, Any] = json.loads(document)
-    return Role(tuple(_element(one) for one in read.get("permissions") or []))
+    return RoleRights(tuple(_element(one) for one in read.get("permissions") or []))
 
 
 def _element(one: Mapping[str, Any]) -> Element:
@@ -100,12 +100,12 @@ class Allowed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def allowed(
-    role: Role,
+    role: RoleRights,
     denies: Collection[Deny] = (),
-    bound: Condition | None = None,
+    bound: RoleCondition | None = None,
     *,
     open_ways: Iterable[Way] | None = None,
-    assignable: Callable[[], Iterable[tuple[str, Role]]] | None = None,
+    assignable: Callable[[], Iterable[tuple[str, RoleRights]]] | None = None,
 ) -> Allowed:
     """Return what a role allows, less what is denied, under the condition of its assignment.
 
@@ -155,7 +155,9 @@ def allowed(
     return Allowed(powers=powers, actions=top[:10], wildcard=_widest(role), ways=tuple(taken))
 
 
-def _takes(role: Role, way: Way, denies: Collection[Deny], bound: Condition | None) -> tuple[str, Sure]:
+def _takes(
+    role: RoleRights, way: Way, denies: Collection[Deny], bound: RoleCondition | None
+) -> tuple[str, Sure]:
     """Return the action by which a role takes a way, and how surely."""
     sure, action = max(
         ((role.sure(one, way.field, denies, bound), one) for one in way.actions), key=lambda pair: pair[0]
@@ -166,7 +168,7 @@ def _takes(role: Role, way: Way, denies: Collection[Deny], bound: Condition | No
 
 
 def _unnamed(
-    role: Role, field: Field, denies: Collection[Deny], bound: Condition | None
+    role: RoleRights, field: Field, denies: Collection[Deny], bound: RoleCondition | None
 ) -> Iterator[tuple[str, Sure]]:
     """Yield the patterns of a role that cover no named action, and how surely they count."""
     for element in role.elements:
@@ -185,11 +187,11 @@ def _names(pattern: str, field: Field) -> bool:
     return any(covers((pattern,), action) for actions in (named, taken) for action in actions)
 
 
-def _everything(role: Role) -> bool:
+def _everything(role: RoleRights) -> bool:
     return any("*" in element.actions and element.covers(ASSIGN, "actions") for element in role.elements)
 
 
-def _widest(role: Role) -> str | None:
+def _widest(role: RoleRights) -> str | None:
     patterns = [
         pattern
         for element in role.elements
@@ -200,14 +202,14 @@ def _widest(role: Role) -> str | None:
     return min(patterns, key=len) if patterns else None
 
 
-def _conditions(role: Role, bound: Condition | None) -> list[Condition]:
+def _conditions(role: RoleRights, bound: RoleCondition | None) -> list[RoleCondition]:
     """Return the conditions under which a role assigns roles; empty if one of its elements does so without."""
     own = [element.condition for element in role.elements if element.covers(ASSIGN, "actions")]
     given = [] if None in own else [one for one in own if one is not None][:1]
     return [*given, *([bound] if bound is not None else [])]
 
 
-def _narrowed(role: Role, bound: Condition | None) -> Sure:
+def _narrowed(role: RoleRights, bound: RoleCondition | None) -> Sure:
     """Return how surely a role that is not listed anywhere may be assigned."""
     return max(
         Sure.MAYBE, min((one.allows(ASSIGN, OPEN_ROLE) for one in _conditions(role, bound)), default=Sure.YES)
@@ -215,7 +217,9 @@ def _narrowed(role: Role, bound: Condition | None) -> Sure:
 
 
 def _given(
-    role: Role, bound: Condition | None, assignable: Callable[[], Iterable[tuple[str, Role]]] | None
+    role: RoleRights,
+    bound: RoleCondition | None,
+    assignable: Callable[[], Iterable[tuple[str, RoleRights]]] | None,
 ) -> dict[Power, Sure] | None:
     """Return the powers of the roles that may be assigned, if a condition names them."""
     held = _conditions(role, bound)
@@ -232,6 +236,6 @@ def _given(
 
 
 @lru_cache(maxsize=4096)
-def plain_powers(role: Role) -> dict[Power, Sure]:
+def plain_powers(role: RoleRights) -> dict[Power, Sure]:
     """Return the powers of a role where nothing is denied."""
     return allowed(role).powers
