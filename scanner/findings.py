@@ -296,6 +296,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The provider of the record."""
     native_id: str | None = None
     """The provider's own id; None for grants and secrets."""
+    substitute_id: str | None = None
+    """`Credential.substitute_id`; None for others."""
     kind: str | None = None
     """Its kind, of a secret its store; None for grants."""
     name: str

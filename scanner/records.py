@@ -167,8 +167,9 @@ class ServiceUse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Identity(Record, frozen=True, kw_only=True, gc=False):
     """Anything that can act or be executed."""
 
-    surface: Surface
-    """human, automation (pipeline, app, role, token principal), artifact or workload."""
+    surface: Surface | None
+    """human, automation (pipeline, app, role, token principal), artifact or workload; None if the answer that tells a
+    person from automation is missing."""
     kind: str
     """The provider's term: ``iam-role``, ``iam-user``, ``lambda-function``, ``github-workflow``."""
     native_id: str
@@ -245,6 +246,9 @@ class Credential(Record, frozen=True, kw_only=True, gc=False):
     ``deploy-token``, ``personal-access-token``, ``app-key``, ``source-credential``, ``trigger-token``, ..."""
     native_id: str
     """The issuer's id for it: an access key id, a numeric id. Never the secret."""
+    substitute_id: str | None = None
+    """The id that this record has on a night that cannot read its native id. It keeps the id under which it was first
+    known."""
     name: str
     """The display name."""
     lifetime: Lifetime

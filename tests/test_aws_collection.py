@@ -140,6 +140,27 @@ def test_users_with_a_password_are_people_and_the_others_are_not(night: Night) -
     assert night.address(arn(PROD, "user/ci-ledger")).surface == "automation"
 
 
+def test_without_the_report_nobody_is_taken_for_automation(
+    sandbox: AwsSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sandbox.deny, DEV, {"iam:GetCredentialReport"})
+    night = collect(sandbox, tmp_path, DEV, regions=[REGION], resource_policies=[])
+    assert {one.surface for one in night.of(Identity, DEV) if one.kind == "iam-user"} == {None}
+    assert "automation" in {one.surface for one in night.of(Identity, DEV) if one.kind == "iam-role"}
+
+
+def test_a_key_that_cannot_be_listed_is_the_one_that_the_report_names(
+    sandbox: AwsSandbox, night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keys(of: Night) -> list[Credential]:
+        return [one for one in of.of(Credential, DEV) if one.kind == "access-key" and one.enabled]
+
+    monkeypatch.setitem(sandbox.deny, DEV, {"iam:ListAccessKeys"})
+    refused = collect(sandbox, tmp_path, DEV, regions=[REGION], resource_policies=[])
+    assert {one.id for one in keys(refused)} == {one.substitute_id for one in keys(night)}
+    assert len(keys(refused)) > 1
+
+
 def test_a_role_without_use_in_the_window_is_only_young_enough_to_be_never_used(night: Night) -> None:
     old, young = (
         night.address(arn(PROD, f"role/{name}")) for name in ("blue-green-switch", "partner-webhooks")

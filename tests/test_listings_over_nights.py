@@ -36,6 +36,46 @@ NO_PART = denied("credentials", call="west (tokens)")
 A = key("A")
 
 
+KNOWN = key("K", substitute_id="aws:access-key:deploy/2026")
+"""A key whose own id was read, and the same key on a night that could not read it."""
+BY_TIME = msgspec.structs.replace(KNOWN, id="aws:access-key:deploy/2026", native_id="?", substitute_id=None)
+COPY = Secret(
+    id="aws:secret:1", provider="aws", account_id=ACCOUNT, store="lambda-env", name="KEY", credential_id=KNOWN.id
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("nights", "subject"),
+    [
+        ([[WEST, KNOWN], [NO_EAST, WEST, BY_TIME], [WEST, KNOWN]], KNOWN.id),
+        ([[WEST, NO_EAST, BY_TIME], [WEST, EAST, KNOWN, COPY], [WEST, EAST, KNOWN]], BY_TIME.id),
+        ([[WEST, KNOWN], [WEST, BY_TIME], [WEST, BY_TIME], [WEST, KNOWN]], KNOWN.id),
+    ],
+    ids=["refused for one night", "first allowed on the second night", "refused for two nights"],
+)
+def test_a_key_is_the_same_finding_whether_or_not_its_own_id_can_be_read(
+    tmp_path: Path, nights: list[list[Record]], subject: str
+) -> None:
+    for number, night in enumerate(nights, 1):
+        analyzed(tmp_path, number, [*REST, *night])
+        told = rows(tmp_path, number, f"SELECT subject, status FROM findings WHERE rule = '{RULE}'")
+        assert told == [(subject, "new" if number == 1 else "open")]
+        copied = rows(tmp_path, number, "SELECT credential_id FROM secrets")
+        assert copied in ([], [(subject,)])
+    gone = rows(
+        tmp_path, len(nights), "SELECT id, removed_at FROM population WHERE \"table\" = 'credentials'"
+    )
+    assert gone == [(subject, None)]
+
+
+def test_two_keys_that_cannot_be_told_apart_keep_their_own_ids(tmp_path: Path) -> None:
+    other = msgspec.structs.replace(KNOWN, id="aws:access-key:L", native_id="L")
+    analyzed(tmp_path, 1, [*REST, WEST, KNOWN, other])
+    analyzed(tmp_path, 2, [*REST, WEST, NO_EAST, BY_TIME])
+    found = rows(tmp_path, 2, "SELECT id FROM credentials")
+    assert found == [(BY_TIME.id,)]
+
+
 @pytest.mark.parametrize(
     ("nights", "status"),
     [

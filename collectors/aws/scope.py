@@ -269,7 +269,6 @@ class PartialReads:
 
     def __init__(self) -> None:
         self._failed: list[str] = []
-        self._malformed: set[str] = set()
         self._first: Exception | None = None
         self._total = 0
 
@@ -302,13 +301,7 @@ class PartialReads:
     def failed(self, name: str, exc: Exception) -> None:
         """Record an item that could not be read."""
         self._failed.append(name)
-        if isinstance(exc, SourceError) and exc.reason in {"malformed", "truncated"}:
-            self._malformed.add(name)
         self._first = self._first or exc
-
-    def is_malformed(self, name: str) -> bool:
-        """Return whether an item was answered with something that cannot be read."""
-        return name in self._malformed
 
     def has_failed(self, name: str) -> bool:
         """Return whether an item could not be read."""

@@ -81,6 +81,7 @@ KINDS: dict[str, frozenset[str]] = {
 }
 
 PARTS: dict[str, frozenset[str]] = {
+    "accounts": frozenset(("owner",)),
     "controls": frozenset(("branch-protection-bypass", "ruleset-bypass")),
     "coverage": frozenset(("audit-log", "carried-forward")),
     "credentials": frozenset(("oauth-app",)),

@@ -34,7 +34,7 @@ from collectors.github.records import organization_id
 from collectors.github.repository_plan import ReadingPlan, read_repository, repository_account
 from collectors.github.scope import OrganizationScope
 from scanner.collect.failures import SourceError, classify_error
-from scanner.collect.listings import ListingRequest, preflight, side_by_side, with_coverage
+from scanner.collect.listings import ListingRequest, gap, preflight, side_by_side, with_coverage
 from scanner.collect.memory import Carried
 from scanner.records import Reason
 
@@ -213,7 +213,16 @@ def _read_page(
 ) -> Iterator[Record]:
     """Yield all records of one page of repositories; notes in ``carried`` which were not read again."""
     files = yield from definition_texts.definition_texts(scope, repositories)
-    yield from (repository_account(scope, one, files.owner(one)) for one in repositories)
+    for repository in repositories:
+        yield repository_account(scope, repository, files.owner(repository))
+        if failure := files.owner_failure(repository):
+            request = scope.of(repository).request(
+                "accounts",
+                "POST /graphql repository.object (CODEOWNERS)",
+                kind="owner",
+                needs="contents: read",
+            )
+            yield gap(request, failure)
     readings = yield from side_by_side(
         [
             with_coverage(

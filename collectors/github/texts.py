@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collectors.definitions import DefinitionError, Job, parse
-from scanner.collect.failures import SourceError
+from scanner.collect.failures import Failure, SourceError
 
 if TYPE_CHECKING:
     from collectors.github.facts import DefinitionFile, RepositoryFacts
@@ -47,6 +47,8 @@ class KnownFiles(msgspec.Struct, frozen=True, kw_only=True):
     """Texts fetched tonight; `text` adds to them."""
     facts: dict[str, DefinitionFacts]
     """Facts read tonight or on an earlier night."""
+    failed: dict[str, Failure] = {}
+    """Why a text could not be fetched."""
 
     def text(self, scope: OrganizationScope, repository: RepositoryFacts, file: DefinitionFile) -> str:
         """Return a file's text: fetched before, or now, by REST. Raises `SourceError`.
@@ -70,6 +72,20 @@ class KnownFiles(msgspec.Struct, frozen=True, kw_only=True):
         """Return the owner of the whole repository by CODEOWNERS."""
         facts = self.facts.get(repository.owners.oid) if repository.owners else None
         return facts.owner if facts else None
+
+    def owner_failure(self, repository: RepositoryFacts) -> Failure | None:
+        """Return why CODEOWNERS could not be read; None if it was, or does not exist."""
+        if repository.owners is None:
+            return (
+                Failure(reason="denied", detail="its files are not visible")
+                if repository.files is None
+                else None
+            )
+        if repository.owners.oid in self.facts:
+            return None
+        return self.failed.get(repository.owners.oid) or Failure(
+            reason="truncated", detail=f"{repository.owners.path} is too large, or not text"
+        )
 
     def mints(self, repository: RepositoryFacts) -> bool:
         """Return whether a workflow of the repository may ask for an OIDC token; True if that is unknown."""

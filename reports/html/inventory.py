@@ -25,7 +25,7 @@ def read_inventory(night: Night) -> Inventory:
         for name in ("human", "automation", "artifact", "workload")
     )
     identities = night.dicts(
-        f"SELECT provider, {surfaces}, count(*) AS total FROM identities GROUP BY provider ORDER BY provider"
+        f"SELECT provider, {surfaces}, count(*) FILTER (WHERE surface IS NULL) AS unknown, count(*) AS total FROM identities GROUP BY provider ORDER BY provider"
     )
     counted = " UNION ALL ".join(
         f"SELECT '{table}' AS name, provider FROM {table}"

@@ -31,6 +31,7 @@ def read_questions(night: Night) -> list[Question]:
         """
         SELECT count(*) AS identities, count(*) FILTER (WHERE surface = 'automation') AS automation,
                count(*) FILTER (WHERE surface = 'workload') AS workloads, count(*) FILTER (WHERE surface = 'human') AS humans,
+               count(*) FILTER (WHERE surface IS NULL) AS neither,
                count(*) FILTER (WHERE last_used_at IS NULL AND never_used IS NOT true) AS unknown,
                count(*) FILTER (WHERE never_used) AS never
         FROM identities
@@ -60,7 +61,8 @@ def read_questions(night: Night) -> list[Question]:
             "Which identity acted?",
             f"{plural(who['identities'], 'identity', 'identities')} listed: {who['automation']:,} automation, "
             f"{who['workloads']:,} workload, {who['humans']:,} human. {who['never']:,} never used.",
-            f"Last use unknown for {who['unknown']:,}.",
+            f"Last use unknown for {who['unknown']:,}."
+            + (f" Person or automation unknown for {who['neither']:,}." if who["neither"] else ""),
             "inventory",
             "Inventory",
         ),

@@ -50,7 +50,7 @@ _CALLERS = """
         WHERE list_has_any(powers, $powers) AND escalation_path IS NULL AND coalesce(expires_at > $as_of, true)
         GROUP BY 1
     )
-    SELECT i.id, i.account_id, i.provider, i.surface IN ('human', 'automation'), i.address, a.native_id, o.native_id,
+    SELECT i.id, i.account_id, i.provider, coalesce(i.surface IN ('human', 'automation'), true), i.address, a.native_id, o.native_id,
            coalesce(g.resources, [])
     FROM identities i LEFT JOIN accounts a ON a.id = i.account_id LEFT JOIN organizations o ON o.id = i.account_id
          LEFT JOIN assuming g ON g.identity_id = i.id
@@ -114,7 +114,7 @@ def caller_edges(tables: Tables, night: dict[str, Any]) -> Iterator[Edge]:
         SELECT t.id, t.issuer, t.trusted_account, t.tests, i.id, i.address, i.account_id, i.provider
         FROM trusts t JOIN identities i ON i.id = t.identity_id
         WHERE t.kind IN ('account', 'anyone') AND coalesce(t.exposure, 'unknown') <> 'nobody'
-          AND i.surface <> 'workload'  -- to call a workload is not to become it
+          AND i.surface IS DISTINCT FROM 'workload'  -- to call a workload is not to become it
         ORDER BY t.id
     """
     trusts = list(tables.rows(query))

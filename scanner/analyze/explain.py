@@ -87,7 +87,7 @@ def _identity(night: Night, identity: str) -> Iterator[str]:
     query = "SELECT name, kind, surface, address FROM identities WHERE id = $id"
     for row in night.dicts(query, {"id": identity}):
         yield ""
-        yield f"Identity {row['name']} ({row['kind']}, {row['surface']}) {row['address'] or ''}".rstrip()
+        yield f"Identity {row['name']} ({row['kind']}, {row['surface'] or 'person or automation unknown'}) {row['address'] or ''}".rstrip()
     grants = "SELECT * FROM grants WHERE identity_id = $id ORDER BY level, role, id LIMIT 10"
     for row in night.dicts(grants, {"id": identity}):
         powers = ", ".join(row["powers"]) or "could not be evaluated"

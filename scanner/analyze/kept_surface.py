@@ -1,8 +1,9 @@
 """What an identity is, person or automation, is kept from an earlier night when tonight could not tell.
 
 A collector often learns it from a second answer: AWS says in the credential report whether a user has a password.
-While that answer is missing, the collector leaves a `Gap` for identities of that kind, and what the base knew stands.
-Otherwise a refused report would turn people into automation, with findings to match.
+While that answer is missing, the collector gives no surface, or leaves a `Gap` for identities of that kind, and what the
+base knew stands.
+Who is seen for the first time stays unknown: a refused report turns nobody into automation, with findings to match.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 
     from scanner.tables import Tables
 
-_KEPT = """
+_UNKNOWN = """
+    SELECT i.id, b.surface FROM identities AS i JOIN identities_before AS b ON b.id = i.id
+    WHERE i.surface IS NULL AND b.surface IS NOT NULL
+"""
+
+
+_DOUBTED = """
     SELECT i.id, b.surface FROM identities AS i JOIN identities_before AS b ON b.id = i.id
     WHERE b.surface <> i.surface AND EXISTS (
         FROM gaps AS g WHERE g.account_id = i.account_id AND g."table" IN ('identities', '*')
@@ -30,9 +37,11 @@ def keep_surfaces(tables: Tables, records: Path) -> None:
 
     Reads ``identities_before`` and ``gaps``.
     """
-    if "gaps" in tables.empty or "identities_before" in tables.empty:
+    if "identities_before" in tables.empty:
         return
-    tables.table_of("kept_surfaces", _KEPT)
+    tables.table_of(
+        "kept_surfaces", _UNKNOWN if "gaps" in tables.empty else f"{_UNKNOWN} UNION ALL {_DOUBTED}"
+    )
     if "kept_surfaces" in tables.empty:
         return
     columns = ", ".join(

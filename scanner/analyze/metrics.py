@@ -180,11 +180,12 @@ _SIGNING_IN = f"""
     WITH working AS (
         SELECT identity_id, lifetime FROM credentials WHERE coalesce(enabled, true) AND {_LIVE}
     )
-    SELECT CASE WHEN i.id IN (SELECT identity_id FROM working WHERE lifetime <> 'short-lived')
+    SELECT CASE WHEN i.surface IS NULL THEN 'unknown'
+                WHEN i.id IN (SELECT identity_id FROM working WHERE lifetime <> 'short-lived')
                   OR i.id IN (SELECT source_id FROM edges WHERE kind = 'holds-key') THEN 'no'
                 WHEN {_UNREAD.format("'credentials'")} THEN 'unknown' ELSE 'yes' END AS found
     FROM identities AS i
-    WHERE i.surface IN ('automation', 'workload') AND coalesce(i.enabled, true)
+    WHERE coalesce(i.surface IN ('automation', 'workload'), true) AND coalesce(i.enabled, true)
       AND (i.issuer IS NOT NULL OR i.id IN (SELECT identity_id FROM trusts) OR i.id IN (SELECT identity_id FROM working)
            OR i.id IN (SELECT source_id FROM links WHERE relation = 'runs_as' AND {_LIVE}))
 """

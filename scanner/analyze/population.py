@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 COUNTED = {
     "identities": {
-        "native_id": "native_id", "kind": "kind", "name": "name", "identity_id": "id", "surface": "surface",
+        "native_id": "native_id", "substitute_id": "NULL", "kind": "kind", "name": "name", "identity_id": "id", "surface": "surface",
         "address": "address",
     },
     "credentials": {
-        "native_id": "native_id", "kind": "kind", "name": "name", "identity_id": "identity_id", "surface": "NULL",
+        "native_id": "native_id", "substitute_id": "substitute_id", "kind": "kind", "name": "name", "identity_id": "identity_id", "surface": "NULL",
         "address": "NULL",
     },
     "grants": {
-        "native_id": "NULL", "kind": "NULL", "name": "role", "identity_id": "identity_id", "surface": "NULL",
+        "native_id": "NULL", "substitute_id": "NULL", "kind": "NULL", "name": "role", "identity_id": "identity_id", "surface": "NULL",
         "address": "NULL",
     },
     "secrets": {
-        "native_id": "NULL", "kind": "store", "name": "name", "identity_id": "holder_id", "surface": "NULL",
+        "native_id": "NULL", "substitute_id": "NULL", "kind": "store", "name": "name", "identity_id": "holder_id", "surface": "NULL",
         "address": "NULL",
     },
 }  # fmt: skip

@@ -289,6 +289,8 @@ def _value(hint: Any, given: Any) -> Any:
 
 
 def _invented(table: str, name: str, number: int, hint: Any) -> Any:
+    if type(None) in get_args(hint):
+        hint = get_args(hint)[0]
     if get_origin(hint) is Literal:
         return get_args(hint)[0]
     if hint is datetime:

@@ -27,6 +27,7 @@ from scanner.analyze.exceptions import read_exceptions
 from scanner.analyze.finding_facts import define_finding_id
 from scanner.analyze.history import Known
 from scanner.analyze.hits import plain_utc
+from scanner.analyze.kept_ids import keep_ids
 from scanner.analyze.kept_surface import keep_surfaces
 from scanner.analyze.listing_history import load_listings, remember_listings
 from scanner.analyze.metrics import measure
@@ -278,6 +279,7 @@ class _Analysis(NamedTuple):
         records = self.out / "records"
         resolve(self.tables, snapshot, self.manifest, owners, records)
         self._load_history(baseline)
+        keep_ids(self.tables, records)
         number = load_listings(self.tables, self.past, baseline, self.manifest.run_id)
         doubt(self.tables, share=self.settings.drop_share, rows=self.settings.drop_rows, records=records)
         remember_listings(self.tables, number, self.out / "work")

@@ -16,6 +16,7 @@ from scanner.records import Control, Credential, Identity, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from collectors.aws.facts import KeySightings
     from collectors.aws.scope import AwsScope
@@ -54,16 +55,11 @@ def reported(scope: AwsScope, report: CredentialReport, sightings: KeySightings)
                 rotated_at=since,
             )
         listed = reads.read(row.user, lambda: _listed_keys(scope, row.user)) if row.arn in chosen else None  # noqa: B023
-        if reads.is_malformed(row.user):
-            # Its keys are known by their ids, which this night does not tell: under other ids they would look new.
-            continue
         if listed is None:
             # A key without id is identified by its creation time; two of the same second by their order.
-            made: set[str] = set()
-            for key in row.keys:
-                since_text = key.rotated_at.strftime("%Y%m%dT%H%M%SZ") if key.rotated_at else "unknown"
-                native = f"{_native(identity_id)}/{since_text}{'-2' if since_text in made else ''}"
-                made.add(since_text)
+            for key, native in zip(
+                row.keys, _by_time(identity_id, [key.rotated_at for key in row.keys]), strict=True
+            ):
                 yield msgspec.structs.replace(
                     _key(scope, identity_id, row.user, key, native=native), location=location
                 )
@@ -122,13 +118,22 @@ def _listed_keys(scope: AwsScope, user: str) -> list[dict[str, Any]]:
     return list(items(scope.client("iam"), "list_access_keys", "AccessKeyMetadata", UserName=user))
 
 
+def _by_time(identity_id: str, made: list[datetime | None]) -> Iterator[str]:
+    """Yield the ids of a user's keys whose own ids are not known."""
+    seen: set[str] = set()
+    for at in made:
+        since = at.strftime("%Y%m%dT%H%M%SZ") if at else "unknown"
+        yield f"{_native(identity_id)}/{since}{'-2' if since in seen else ''}"
+        seen.add(since)
+
+
 def _matched_keys(
     scope: AwsScope, identity_id: str, row: ReportedUser, listed: list[dict[str, Any]], location: str | None
 ) -> Iterator[Credential]:
     """Yield keys by id, with the report row of the same creation time, or with one call if no row matches."""
     left = list(row.keys)
-    for meta in listed:
-        created = utc(meta.get("CreateDate"))
+    made = [utc(meta.get("CreateDate")) for meta in listed]
+    for meta, created, substitute in zip(listed, made, _by_time(identity_id, made), strict=True):
         same = [
             key for key in left if key.rotated_at and created and abs(key.rotated_at - created) <= MAX_MATCH
         ]
@@ -146,6 +151,7 @@ def _matched_keys(
             identity_id=identity_id,
             kind="access-key",
             native_id=meta["AccessKeyId"],
+            substitute_id=record_id(PROVIDER, "access-key", substitute),
             name=f"{meta['AccessKeyId']} of {row.user}",
             lifetime="static",
             enabled=meta.get("Status") == "Active",

@@ -19,10 +19,10 @@ from scanner.records import Identity, ServiceUse, record_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from collectors.aws.credential_report import CredentialReport
+    from collectors.aws.credential_report import CredentialReport, ReportedUser
     from collectors.aws.facts import ServiceDates
     from collectors.aws.scope import AwsScope
-    from scanner.records import Record
+    from scanner.records import Record, Surface
 
 USAGE_WINDOW_DAYS = 400
 """The tracking period of RoleLastUsed in days: https://docs.aws.amazon.com/IAM/latest/APIReference/API_RoleLastUsed.html."""
@@ -89,7 +89,9 @@ def _with_usage(identity: Identity, dates: ServiceDates | None) -> Identity:
     if not dates:
         return identity
     uses = [ServiceUse(service=service, last_used_at=at) for service, at in sorted(dates.items())]
-    return msgspec.structs.replace(identity, service_use=uses, usage_window_days=USAGE_WINDOW_DAYS)
+    # That a user without a row in the report shows no last use says nothing about the window.
+    window = None if identity.kind == "iam-user" and identity.surface is None else USAGE_WINDOW_DAYS
+    return msgspec.structs.replace(identity, service_use=uses, usage_window_days=window)
 
 
 def _group(scope: AwsScope, group: dict[str, Any]) -> Identity:
@@ -115,8 +117,7 @@ def _user(scope: AwsScope, user: dict[str, Any], report: CredentialReport | None
         id=record_id(PROVIDER, "iam-user", user["UserId"]),
         provider=PROVIDER,
         account_id=scope.ref,
-        # A user with a password is a person; a user without one exists for its keys.
-        surface="human" if row and row.password_enabled else "automation",
+        surface=_surface(row),
         kind="iam-user",
         native_id=user["UserId"],
         name=user["UserName"],
@@ -130,6 +131,13 @@ def _user(scope: AwsScope, user: dict[str, Any], report: CredentialReport | None
         mfa=row.mfa if row else None,
         tags=tags,
     )
+
+
+def _surface(row: ReportedUser | None) -> Surface | None:
+    """A user with a password is a person; a user without one exists for its keys. Only the report tells."""
+    if row is None or row.password_enabled is None:
+        return None
+    return "human" if row.password_enabled else "automation"
 
 
 def _role(scope: AwsScope, role: dict[str, Any]) -> Identity:

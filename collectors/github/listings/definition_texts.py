@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from collectors.github import queries
 from collectors.github.texts import DefinitionFacts, KnownFiles, learn, remembered
-from scanner.collect.failures import SourceError
+from scanner.collect.failures import Failure, SourceError
 from scanner.collect.graphql import QueryError
 from scanner.collect.listings import preflight
 
@@ -29,6 +29,7 @@ def definition_texts(
     """Fetch the texts that no earlier night has read. Yields a Gap for each batch that fails."""
     texts: dict[str, str] = {}
     facts: dict[str, DefinitionFacts] = {}
+    failed: dict[str, Failure] = {}
     unseen: dict[str, tuple[RepositoryFacts, DefinitionFile]] = {}
     for repository in repositories:
         for file in (*(repository.files or ()), *((repository.owners,) if repository.owners else ())):
@@ -41,7 +42,7 @@ def definition_texts(
                 facts[file.oid] = known
     for batch in _batches(unseen):
         fetched = yield from preflight(
-            _fetch(scope, batch),
+            _fetch(scope, batch, failed),
             scope.request(
                 "identities",
                 f"POST /graphql repository.object ({batch[0][1].oid[:12]})",
@@ -52,15 +53,22 @@ def definition_texts(
         for file, text in fetched or ():
             facts[file.oid] = learn(scope.memory, file, text, scope.run.fingerprint)
             texts[file.oid] = text
-    return KnownFiles(texts=texts, facts=facts)
+    return KnownFiles(texts=texts, facts=facts, failed=failed)
 
 
 def _fetch(
-    scope: OrganizationScope, batch: Sequence[tuple[RepositoryFacts, DefinitionFile]]
+    scope: OrganizationScope,
+    batch: Sequence[tuple[RepositoryFacts, DefinitionFile]],
+    failed: dict[str, Failure],
 ) -> Generator[Record, None, list[tuple[DefinitionFile, str]]]:
-    """Yield no record. Return the texts that GitHub returns in full."""
+    """Yield no record. Return the texts that GitHub returns in full. A failure is noted for each file."""
     yield from ()
-    return _texts(scope, batch)
+    try:
+        return _texts(scope, batch)
+    except SourceError as exc:
+        failure = Failure(reason=exc.reason, detail=exc.detail)
+        failed |= {file.oid: failure for _, file in batch}
+        raise
 
 
 def _texts(
