@@ -20,7 +20,7 @@ from sandbox.azure.tenant import EVERYONE, PROD, element, guid
 from sandbox.entra.estate import guid as entra
 from sandbox.estate import FIRST_NIGHT
 from scanner.collect.collector import Run
-from scanner.records import Account, Control, Coverage, Credential, Gap, Grant, Identity, Link, Policy
+from scanner.records import Account, Control, Coverage, Credential, Gap, Grant, Identity, Link, Policy, Trust
 from scanner.secrets.detectors import Fingerprint
 
 if TYPE_CHECKING:
@@ -273,8 +273,10 @@ def test_what_was_stored_is_evaluated_to_what_the_night_gave(
     # Until when a role is activated is not in the documents.
     until = {key: row.expires_at for key, row in grants.items() if row.expires_at}
     assert len(until) == 1
-    assert again == grants | links
+    trusts = {row.id: row for row in records if isinstance(row, Trust) and row.kind == "oidc"}
+    assert again == grants | links | trusts
     assert links
+    assert len(trusts) == 3
 
 
 QUERY = "POST /providers/Microsoft.ResourceGraph/resources roleassignments"
@@ -395,11 +397,15 @@ def test_keys_that_cannot_be_used_are_no_credentials(tmp_path: Path, monkeypatch
     assert {row.name for row in records if isinstance(row, Credential)} == {
         "core cluster administrator",
         "lab cluster administrator",
+        "lanternimages/ci-push password1",
+        "lanternimages/edge-pull password1",
+        "ledger-export host keys",
         "lanternlogs key1",
         "lanternlogs key2",
         "lanternexports key1",
         "lanternexports key2",
         "lanternimages admin user",
+        "restart",
     }
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import collectors.entra
+from collectors._microsoft.federated import parse_expression, trust_of
 from collectors._microsoft.sign_in import MicrosoftAuth
 from collectors.entra import powers
-from collectors.entra.evaluator import parse_expression, trust_of
 from sandbox.entra import EntraSandbox
 from sandbox.entra.estate import GLOBAL_ADMINISTRATOR, SCANNER, TENANT, guid
 from sandbox.estate import FIRST_NIGHT
@@ -248,7 +248,7 @@ def test_how_wide_a_federated_credential_is(
         document=json.dumps(document),
         attached_to=["entra:application:a"],
     )
-    assert trust_of(policy).exposure == exposure
+    assert trust_of(policy, policy.account_id.rpartition(":")[2]).exposure == exposure
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ KINDS: dict[str, frozenset[str]] = {
     "identities": frozenset(
         (
             "aks-cluster",
+            "aks-service-account",
             "arc-machine",
             "automation-account",
             "azure-resource",  # of another type that has an identity
@@ -18,26 +19,57 @@ KINDS: dict[str, frozenset[str]] = {
             "deployment-script",
             "devops-pool",
             "functionapp",
+            "lighthouse-principal",
             "logic-app",
             "machine-learning-workspace",
+            "policy-assignment",
+            "registry-token",
             "static-web-app",
             "user-assigned-identity",
             "webapp",
         )
     ),
-    "credentials": frozenset(("aks-admin-certificate", "registry-admin-user", "storage-account-key")),
-    "policies": frozenset(("deny-assignment", "role-condition", "role-definition")),
+    "credentials": frozenset(
+        (
+            "aks-admin-certificate",
+            "automation-webhook",
+            "function-host-key",
+            "registry-admin-user",
+            "registry-token",
+            "storage-account-key",
+        )
+    ),
+    "secrets": frozenset(
+        (
+            "app-setting",
+            "automation-certificate",
+            "automation-connection",
+            "automation-credential",
+            "automation-variable",
+            "containerapp-env",
+            "containerapp-secret",
+            "key-vault-key",
+            "key-vault-secret",
+            "logic-app-connection",
+        )
+    ),
+    "trusts": frozenset(("lighthouse", "oidc")),
+    "policies": frozenset(("deny-assignment", "federated-credential", "role-condition", "role-definition")),
     "controls": frozenset(
         (
             "aks-entra-sign-in",
             "aks-local-accounts",
             "aks-run-command-off",
             "aks-workload-identity",
+            "app-service-basic-auth-off",
             "app-configuration-local-auth",
             "deny-assignment",
+            "devops-pool-fresh-agents",
+            "devops-pool-projects",
             "key-vault-firewall",
             "key-vault-rbac",
             "local-auth-off",
+            "policy-assignment",
             "registry-admin-user-off",
             "registry-anonymous-pull-off",
             "role-activation",
@@ -48,6 +80,15 @@ KINDS: dict[str, frozenset[str]] = {
 }
 
 PARTS: dict[str, frozenset[str]] = {
-    "grants": frozenset(("activated-role", "eligible-role", "key-vault-access-policy", "role-assignment")),
+    "grants": frozenset(
+        (
+            "activated-role",
+            "eligible-role",
+            "key-vault-access-policy",
+            "lighthouse",
+            "registry-token",
+            "role-assignment",
+        )
+    ),
     "links": frozenset(("can_become", "runs_as")),
 }

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from collectors.azure.evaluator import Estate, RoleJudge
 from collectors.azure.library import AuthorizationLibrary
 from collectors.azure.listings import identities, roles
+from collectors.azure.listings.applications import applications, site_settings
 from collectors.azure.listings.clusters import clusters
 from collectors.azure.listings.containers import containers
+from collectors.azure.listings.delegations import delegations
 from collectors.azure.listings.denies import denies
 from collectors.azure.listings.eligible import Eligible, activated, activation, eligible
+from collectors.azure.listings.entries import automation_assets, registry_tokens, vault_entries
+from collectors.azure.listings.federated import federated_credentials
+from collectors.azure.listings.policies import policies
 from collectors.azure.listings.stores import stores
 from collectors.azure.scope import AzureScope
 from scanner.collect.listings import preflight, with_coverage
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run, Target
     from scanner.records import Record
 
+T = TypeVar("T")
 FIRST = "/subscriptions"
 """https://learn.microsoft.com/rest/api/resources/subscriptions/list"""
 
@@ -53,15 +59,13 @@ def tenant_night(client: ArmClient, target: Target, config: Config, run: Run) ->
         library.close()
 
 
-def _kept(
-    estate: Estate, listing: Generator[Record, None, Containers]
-) -> Generator[Record, None, Containers]:
+def _kept(estate: Estate, listing: Generator[Record, None, T]) -> Generator[Record, None, T]:
     """Yield records, each taken note of, and return what the listing returns."""
     while True:
         try:
             record = next(listing)
         except StopIteration as end:
-            found: Containers = end.value
+            found: T = end.value
             return found
         estate.add(record)
         yield record
@@ -81,10 +85,21 @@ def _tenant(scope: AzureScope) -> Iterator[Record]:
 
 def _resources(scope: AzureScope, held: Containers) -> Iterator[Record]:
     """Yield what decides what roles amount to: resources with identities, and their settings."""
-    yield from identities.user_assigned(scope, held.accounts)
+    config = scope.config
+    assigned = yield from identities.user_assigned(scope, held.accounts)
     yield from identities.running(scope, held.accounts)
-    yield from clusters(scope, held.accounts)
-    yield from stores(scope, held.accounts)
+    issuers = yield from clusters(scope, held.accounts)
+    keeping = yield from stores(scope, held.accounts)
+    running = yield from applications(scope, held.accounts)
+    yield from policies(scope, held)
+    if config.federated_credentials:
+        yield from federated_credentials(scope, assigned, issuers)
+    if config.vault_entries:
+        yield from vault_entries(scope, keeping.vaults)
+    if config.settings:
+        yield from registry_tokens(scope, keeping.registries)
+        yield from site_settings(scope, running.sites)
+        yield from automation_assets(scope, running.automation)
 
 
 def _roles(
@@ -101,3 +116,4 @@ def _roles(
         ends = yield from activated(scope, held, may)
         yield from activation(scope, may, judge)
     yield from roles.assignments(scope, held, judge, ends, library)
+    yield from delegations(scope, held, judge)

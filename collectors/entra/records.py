@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from collectors._microsoft.federated import trust_of
 from collectors.entra.powers import of_relation
 from collectors.entra.scope import EntraScope, principal
 from scanner.collect.failures import SourceError
@@ -202,15 +203,17 @@ def policy(
     )
 
 
-def federated(scope: EntraScope, items: list[dict[str, Any]], identity: str) -> Iterator[Record]:
+def federated(
+    scope: EntraScope, items: list[dict[str, Any]], identity: str, managed: str = ""
+) -> Iterator[Record]:
     """Yield federated credentials: the document as a `Policy`, and the trust that it is.
+
+    ``managed`` is the object ID of a managed identity, whose credentials Azure knows by their names alone.
 
     https://learn.microsoft.com/graph/api/resources/federatedidentitycredential
     """
-    from collectors.entra.evaluator import trust_of
-
     for item in items:
-        number = text(item.get("id"))
+        number = f"{managed.lower()}/{item['name']}" if managed else text(item.get("id"))
         document = {
             key: item[key]
             for key in ("audiences", "claimsMatchingExpression", "issuer", "name", "subject")
@@ -225,4 +228,4 @@ def federated(scope: EntraScope, items: list[dict[str, Any]], identity: str) -> 
             attached=[identity],
         )
         yield kept
-        yield trust_of(kept)
+        yield trust_of(kept, scope.tenant)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox.azure import holdings
 from sandbox.azure.tenant import DEV, PROD, AzureTenant, element, guid
 from sandbox.entra.estate import TENANT, ago
 from sandbox.entra.estate import guid as entra
@@ -25,6 +26,14 @@ def build(night: int) -> AzureTenant:
     _resources(tenant)
     _denied(tenant)
     _eligible(tenant)
+    holdings.vault_entries(tenant)
+    holdings.registry_tokens(tenant)
+    holdings.applications(tenant)
+    holdings.automation(tenant)
+    holdings.pools(tenant)
+    holdings.federated_credentials(tenant, ISSUER)
+    holdings.delegations(tenant, CONTRIBUTOR, READER)
+    holdings.policies(tenant)
     return tenant
 
 
@@ -262,7 +271,6 @@ def _resources(tenant: AzureTenant) -> None:
         ("Microsoft.MachineLearningServices/workspaces", "fraud-model"),
         ("Microsoft.Resources/deploymentScripts", "seed-database"),
         ("Microsoft.Web/staticSites", "status-page"),
-        ("Microsoft.DevOpsInfrastructure/pools", "build-pool"),
     ):
         tenant.resource(
             kind,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from collectors._microsoft.federated import trust_of
 from collectors.azure.evaluator.denies import Deny, deny_of
 from collectors.azure.evaluator.estate import Estate
 from collectors.azure.evaluator.grants import RoleJudge
-from scanner.records import Grant
+from scanner.records import Account, Grant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,12 +23,13 @@ ASSIGNMENT = "azure:role-assignment:"
 
 
 def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datetime) -> Iterator[Record]:
-    """Yield the grants of role assignments as their definitions, conditions and deny assignments make them, and whom their
-    holders can become. For a snapshot's own records this is what the night yielded.
+    """Yield the grants of role assignments as their definitions, conditions and deny assignments make them, whom their
+    holders can become, and the trust of each federated credential. For a snapshot's own records this is what the night yielded.
     """
     roles: list[Policy] = []
     conditions: dict[str, str] = {}
     denies: list[Deny] = []
+    federated: list[Policy] = []
     for policy in policies:
         match policy.kind:
             case "role-definition":
@@ -36,6 +38,8 @@ def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datet
                 conditions[policy.attached_to[0]] = str(
                     json.loads(policy.document or "{}").get("condition") or ""
                 )
+            case "federated-credential":
+                federated.append(policy)
             case "deny-assignment":
                 deny = deny_of(json.loads(policy.document or "{}"))
                 if deny is not None:
@@ -44,10 +48,14 @@ def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datet
                 pass
     estate = Estate()
     grants = []
+    tenant = ""
     for record in records:
         estate.add(record)
+        if isinstance(record, Account) and record.kind == "azure-tenant":
+            tenant = record.native_id
         if isinstance(record, Grant) and record.id.startswith(ASSIGNMENT):
             grants.append(record)
+    yield from (trust_of(policy, tenant) for policy in federated)
     judge = RoleJudge(estate, roles, denies, as_of.date())
     for grant in grants:
         if judge.knows(grant.role):

@@ -138,9 +138,11 @@ class Estate:
             found: dict[str, list[RunningResource]] = defaultdict(list)
             for identity, (scope, kind, name) in sorted(self._types.items()):
                 if identity in self._running:
-                    parts = scope.split("/")
-                    number = parts[2] if scope.startswith("/subscriptions/") else ""
-                    found[number].append(RunningResource(identity, scope, kind, name))
+                    # A policy assignment may be at a management group.
+                    account = self._account(scope) or ""
+                    found[account.removeprefix(_SUBSCRIPTION)].append(
+                        RunningResource(identity, scope, kind, name)
+                    )
             self._by_subscription = dict(found)
         return self._by_subscription
 
@@ -153,7 +155,7 @@ class Estate:
         return None
 
     def _subscriptions(self, scope: str) -> frozenset[str] | None:
-        """Return the subscriptions at or below a scope; None for all of them."""
+        """Return the subscriptions and management groups at or below a scope; None for all of them."""
         account = self._account(scope.lower().rstrip("/"))
         if account is None:
             return None
@@ -162,8 +164,9 @@ class Estate:
         if account not in self._below:
             self._below[account] = frozenset(
                 one.removeprefix(_SUBSCRIPTION)
-                for one in self._parents
-                if one.startswith(_SUBSCRIPTION) and self._is_below(one, account)
+                for one in (account, *self._parents)
+                if one == account
+                or (one.startswith((_SUBSCRIPTION, _GROUP)) and self._is_below(one, account))
             )
         return self._below[account]
 

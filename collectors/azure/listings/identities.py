@@ -14,7 +14,7 @@ from collectors.azure.scope import own, principal, resource_id
 from scanner.records import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from collectors.azure.scope import AzureScope
     from scanner.records import Record, Surface
@@ -44,12 +44,14 @@ KINDS: dict[str, tuple[str, Surface]] = {
 }
 
 
-def user_assigned(scope: AzureScope, accounts: Sequence[str]) -> Iterator[Record]:
-    """Yield user-assigned identities, and that each is its service principal."""
+def user_assigned(scope: AzureScope, accounts: Sequence[str]) -> Generator[Record, None, dict[str, str]]:
+    """Yield user-assigned identities, and that each is its service principal. Returns object IDs by resource ID."""
+    found: dict[str, str] = {}
 
     def read() -> Iterator[Record]:
         for row in scope.client.query(IDENTITIES):
             me = resource_id(str(row["id"]))
+            found[str(row["id"])] = str(row["principalId"])
             owner, source = owner_of(row)
             yield Identity(
                 id=me,
@@ -76,8 +78,14 @@ def user_assigned(scope: AzureScope, accounts: Sequence[str]) -> Iterator[Record
         kind="user-assigned-identity",
         needs=NEEDS,
         fills=("links/runs_as",),
-        loses=("links/can_become",),
+        loses=(
+            "links/can_become",
+            "trusts/oidc",
+            "policies/federated-credential",
+            "identities/aks-service-account",
+        ),
     )
+    return found
 
 
 def running(scope: AzureScope, accounts: Sequence[str]) -> Iterator[Record]:

@@ -185,7 +185,9 @@ def managed_identity_trusts(scope: EntraScope) -> Iterator[Record]:
     """
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
-        yield from federated(scope, item["federatedIdentityCredentials"] or [], principal(text(item["id"])))
+        number = text(item["id"])
+        managed = number if item.get("servicePrincipalType") == "ManagedIdentity" else ""
+        yield from federated(scope, item["federatedIdentityCredentials"] or [], principal(number), managed)
 
     yield from scope.listing(
         "/beta/servicePrincipals",

@@ -1,0 +1,134 @@
+"""Azure Lighthouse: roles that principals of other tenants hold here. They are not among the role assignments.
+
+https://learn.microsoft.com/azure/lighthouse/concepts/architecture,
+https://learn.microsoft.com/rest/api/managedservices/registration-definitions/list
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from collectors.azure.by_account import by_account
+from collectors.azure.calls import GRAPH
+from collectors.azure.records import breadth
+from collectors.azure.scope import own
+from scanner.records import Grant, Identity, Trust, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from collectors.azure.evaluator import RoleJudge
+    from collectors.azure.facts import Containers
+    from collectors.azure.scope import AzureScope
+    from scanner.records import Record
+
+NEEDS = "Microsoft.ManagedServices/*/read"
+_TABLE = "managedserviceresources | where type =~ 'microsoft.managedservices"
+DEFINITIONS = f"{_TABLE}/registrationdefinitions' | project id, name, properties | order by id asc"
+ASSIGNMENTS = f"{_TABLE}/registrationassignments' | project id, name, properties | order by id asc"
+_KIND = "lighthouse-principal"
+
+
+def delegations(scope: AzureScope, held: Containers, judge: RoleJudge) -> Iterator[Record]:
+    """Yield the principals of other tenants with their roles, and the trust in their tenant."""
+    offers: dict[str, dict[str, Any]] = {}
+
+    def definitions() -> Generator[Record, None, None]:
+        for row in scope.client.query(DEFINITIONS):
+            offers[str(row["id"]).lower()] = row["properties"]
+        yield from ()
+
+    yield from by_account(
+        scope,
+        held.accounts,
+        definitions(),
+        call=f"POST {GRAPH} registrationdefinitions",
+        table="identities",
+        kind=_KIND,
+        needs=NEEDS,
+        loses=("grants/lighthouse", "trusts/lighthouse"),
+    )
+
+    def assignments() -> Iterator[Record]:
+        for row in scope.client.query(ASSIGNMENTS):
+            number = str(row["id"])
+            offer = offers.get(str(row["properties"].get("registrationDefinitionId") or "").lower())
+            where = number.lower().partition("/providers/microsoft.managedservices/")[0]
+            if offer is not None:
+                yield from _delegation(scope, offer, where, str(row["name"]).lower(), judge)
+
+    yield from by_account(
+        scope,
+        held.accounts,
+        _once(assignments()),
+        call=f"POST {GRAPH} registrationassignments",
+        table="grants",
+        kind="lighthouse",
+        needs=NEEDS,
+        fills=(f"identities/{_KIND}", "trusts/lighthouse"),
+    )
+
+
+def _once(records: Iterator[Record]) -> Iterator[Record]:
+    """Yield each record where it comes up first: one principal holds several roles at several places."""
+    seen: set[str] = set()
+    for record in records:
+        if record.id not in seen:
+            seen.add(record.id)
+            yield record
+
+
+def _delegation(
+    scope: AzureScope, offer: dict[str, Any], where: str, number: str, judge: RoleJudge
+) -> Iterator[Record]:
+    tenant = str(offer.get("managedByTenantId") or "").lower()
+    name = str(offer.get("managedByTenantName") or tenant)
+    account = scope.account_of(where)
+    for eligible, one in (
+        *((False, one) for one in offer.get("authorizations") or []),
+        *((True, one) for one in offer.get("eligibleAuthorizations") or []),
+    ):
+        principal = str(one["principalId"]).lower()
+        me = record_id("azure", _KIND, f"{tenant}/{principal}")
+        yield Identity(
+            id=me,
+            **own(scope.account_id),
+            # A user, a group or an application: Lighthouse does not say which.
+            surface="human",
+            kind=_KIND,
+            native_id=f"{tenant}/{principal}",
+            name=f"{one.get('principalIdDisplayName') or principal} of {name}",
+            tags={"home_tenant": tenant},
+        )
+        yield Trust(
+            id=record_id("azure", "lighthouse-trust", f"{number}/{principal}"),
+            **own(account),
+            identity_id=me,
+            kind="lighthouse",
+            issuer=f"https://login.microsoftonline.com/{tenant}/v2.0",
+            trusted_account=record_id("azure", "tenant", tenant),
+            exposure="exact",
+            external=True,
+            why=f"the tenant {name} decides who is {one.get('principalIdDisplayName') or principal}",
+        )
+        guid = str(one["roleDefinitionId"]).rpartition("/")[2].lower()
+        grant = Grant(
+            id=record_id(
+                "azure", "lighthouse", f"{number}/{principal}/{guid}/{'eligible' if eligible else 'active'}"
+            ),
+            **own(account),
+            identity_id=me,
+            role=judge.name_of(guid) or guid,
+            resource=where or "/",
+            breadth=breadth(where),
+            confidence="low",
+            via="Azure Lighthouse, eligible" if eligible else "Azure Lighthouse",
+        )
+        if judge.knows(grant.role):
+            grant = judge.judged(grant, None)
+            # It may hand out these roles only, and to managed identities only.
+            limited = bool(one.get("delegatedRoleDefinitionIds"))
+            grant = msgspec.structs.replace(grant, conditional=eligible or limited or grant.conditional)
+        yield grant
