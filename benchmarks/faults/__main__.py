@@ -104,6 +104,8 @@ def _try(collector: str, ledger: PairResults, given: argparse.Namespace) -> list
                 pairs = [pair for pair in pairs if pair in ledger.results and ledger.results[pair].misses]
             elif given.sample:
                 pairs = random.Random(SEED).sample(pairs, min(given.sample, len(pairs)))
+            # In no order of their own: what an interrupted run has tried is a fair sample.
+            random.Random(SEED).shuffle(pairs)
             chosen += pairs
             for number, pair in enumerate(pairs):
                 if pair in ledger.results and not given.missed:

@@ -10,6 +10,7 @@ from collectors.azure_devops.listings.pipelines import pipelines
 from collectors.azure_devops.listings.releases import releases
 from collectors.azure_devops.listings.service_connections import service_connections
 from collectors.azure_devops.scope import DevOpsScope, connection
+from scanner.collect.failures import SourceError
 from scanner.collect.listings import preflight, side_by_side, with_coverage
 from scanner.records import Account
 
@@ -41,7 +42,10 @@ def organization_night(clients: DevOpsClients, target: Target, config: Config, r
     )
 
     def itself() -> Generator[Record, None, bool]:
-        clients.main.one(FIRST, {"api-version": "7.1-preview"})
+        shown = clients.main.one(FIRST, {"api-version": "7.1-preview"})
+        if str(shown["instanceId"]).lower() != target.params["id"]:
+            # All records would be those of another account.
+            raise SourceError("unreachable", "the organization's ID could not be read when the run began")
         yield from ()
         return True
 
@@ -76,7 +80,7 @@ def _project(
     scope: DevOpsScope,
     project: DevOpsProjectFacts,
     every: list[DevOpsProjectFacts],
-    settings: Mapping[str, bool] | None,
+    settings: Mapping[str, bool] | SourceError,
 ) -> Iterator[Record]:
     here = scope.within(project.account_id, project=project.id)
     connections = yield from service_connections(here, project, {one.id for one in every})

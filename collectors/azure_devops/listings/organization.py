@@ -78,24 +78,37 @@ def projects(scope: DevOpsScope) -> Generator[Record, None, list[DevOpsProjectFa
     return found
 
 
-def organization_settings(scope: DevOpsScope) -> Generator[Record, None, dict[str, bool] | None]:
-    """Return the organization's pipeline settings, which override those of projects when they are on; None if unread."""
+def organization_settings(scope: DevOpsScope) -> Generator[Record, None, dict[str, bool] | SourceError]:
+    """Return the organization's pipeline settings, which override those of projects when they are on; or why they could
+    not be read.
+    """
+    failed = SourceError("unreachable", "not read")
 
     def read() -> Generator[Record, None, dict[str, bool]]:
+        nonlocal failed
+        try:
+            found = ask()
+        except SourceError as exc:
+            failed = exc
+            raise
+        yield from ()
+        return {str(name): value for name, value in found.items() if isinstance(value, bool)}
+
+    def ask() -> dict[str, Any]:
         body = {"contributionIds": [PROVIDER_ID]}
         answer = scope.client.post(f"{SETTINGS}?api-version=7.1-preview.1", body).body
         providers = answer.get("dataProviders") if isinstance(answer, dict) else None
         found = providers.get(PROVIDER_ID) if isinstance(providers, dict) else None
         if not isinstance(found, dict):
             raise SourceError("unsupported", "the page data has no pipeline settings")
-        yield from ()
-        return {str(name): value for name, value in found.items() if isinstance(value, bool)}
+        return found
 
     request = scope.request(
         "controls", f"POST {SETTINGS}", kind="job-authorization-scope", needs="View organization settings"
     )
     loses = ("controls/settable-variables", "controls/fork-secrets")
-    return (yield from with_coverage(read(), request, loses=loses))
+    settings = yield from with_coverage(read(), request, loses=loses)
+    return failed if settings is None else settings
 
 
 _SETTINGS = (
@@ -123,7 +136,7 @@ _SETTINGS = (
 )
 
 
-def project_settings(scope: DevOpsScope, above: Mapping[str, bool] | None) -> Iterator[Record]:
+def project_settings(scope: DevOpsScope, above: Mapping[str, bool] | SourceError) -> Iterator[Record]:
     """Yield the pipeline settings that are in force in a project: on where the organization or the project has them on.
 
     Where the organization's could not be read, a setting that is off in the project is unknown: a Gap.
@@ -133,10 +146,13 @@ def project_settings(scope: DevOpsScope, above: Mapping[str, bool] | None) -> It
         unknown: list[str] = []
         for kind, name, (setting, *others), off, on in _SETTINGS:
             here = bool(item[setting])
-            if not here and above is None:
-                unknown.append(name)
-                continue
-            on_above = bool((above or {}).get(setting))
+            if isinstance(above, SourceError):
+                if not here:
+                    unknown.append(name)
+                    continue
+                on_above = False
+            else:
+                on_above = bool(above.get(setting))
             enforced = here or on_above or (bool(others) and item.get(others[0]) is False)
             yield Control(
                 id=record_id(PROVIDER, kind, scope.names["project"]),
@@ -148,8 +164,8 @@ def project_settings(scope: DevOpsScope, above: Mapping[str, bool] | None) -> It
                 target=scope.account_id,
                 detail=on if enforced else off,
             )
-        if unknown:
-            raise SourceError("denied", f"unknown without POST {SETTINGS}: {', '.join(unknown)}")
+        if unknown and isinstance(above, SourceError):
+            raise SourceError(above.reason, f"unknown without POST {SETTINGS}: {', '.join(unknown)}")
 
     yield from scope.object(
         PROJECT_SETTINGS,
