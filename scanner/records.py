@@ -202,7 +202,8 @@ class Identity(Record, frozen=True, kw_only=True, gc=False):
     """The ``sub`` values it can present; ``*`` matches any text where a trigger allows several values."""
     tokens: list[dict[str, str]] = []
     """The claims of each kind of token it can present, including ``sub``; ``*`` as in subjects, an empty string for a
-    claim that such a token never has. Empty if only the subjects are known."""
+    claim that such a token never has. Empty if only the subjects are known. Those of an identity without ``issuer`` say it
+    themselves, as ``iss``: the identity may have such a token, and it is not known whether it does."""
     managed_by: str | None = None
     """``provider`` for service-linked and platform-managed identities."""
     mfa: bool | None = None

@@ -238,6 +238,11 @@ class BruteForce:
         return [one for one in self.estate.of(Grant) if self._lasts(one.expires_at)]
 
     @cached_property
+    def grants_of_all(self) -> list[Grant]:
+        """The grants, also those that ended."""
+        return self.estate.of(Grant)
+
+    @cached_property
     def links(self) -> list[tuple[str, str, str, Link]]:
         """The live links, as source, relation and target, with addresses replaced by ids."""
         return [
@@ -347,23 +352,19 @@ class BruteForce:
         if trust.audience:
             tests.append(Test(claim="aud", operator="glob", values=trust.audience))
         wanted = issuer_key(trust.issuer)
-        presented = {
-            one.id: one.tokens or [{"sub": subject} for subject in one.subjects]
-            for one in self.identities.values()
-            if one.issuer and one.enabled is not False
-        }
-        issuers = {
-            name: issuer_key(self.identities[name].issuer or "")
-            for name, tokens in presented.items()
-            if tokens
-        }
-        parent = wanted not in issuers.values()
+        presented: dict[str, dict[str, list[dict[str, str]]]] = {}
+        for one in self.identities.values():
+            for token in one.tokens or [{"sub": subject} for subject in one.subjects]:
+                signer = one.issuer or token.get("iss")
+                if signer and one.enabled is not False:
+                    presented.setdefault(issuer_key(signer), {}).setdefault(one.id, []).append(token)
+        parent = wanted not in presented
         if parent:
             wanted = wanted.rpartition("/")[0]
-        for name, issuer in issuers.items():
-            if issuer == wanted:
-                verdict = best(judge_tests(tests, token) for token in presented[name])
-                yield name, "unknown" if parent and verdict != "no" else verdict
+        for name, tokens in presented.get(wanted, {}).items():
+            verdict = best(judge_tests(tests, token) for token in tokens)
+            certain = not parent and self.identities[name].issuer is not None
+            yield name, verdict if certain or verdict == "no" else "unknown"
 
     def _by_caller(self, trust: Trust) -> Iterable[tuple[str, Verdict]]:
         target = self.identities.get(trust.identity_id)
@@ -514,8 +515,10 @@ class BruteForce:
                 or (one.address or "").endswith((f"/{link.target_name}", f":{link.target_name}"))
             )
         ]
-        reached = {
-            self.identities[name].account_id for name in self.distances(pipeline) if name in self.identities
+        nodes = [name for name in self.distances(pipeline) if name in self.identities]
+        powerful = {grant.account_id for grant in self.grants if grant.identity_id in nodes}
+        reached = {self.identities[name].account_id for name in nodes} | {
+            name for name in (*self.accounts, *powerful) if powerful & {name, *self.ancestors(name)}
         }
         inside = [one for one in matching if one.account_id in reached]
         taken = matching if len(matching) == 1 else inside
@@ -553,7 +556,8 @@ class BruteForce:
         return ExcessRow(frozenset(powers), frozenset(has), frozenset(excess), complete)
 
     def _is_a_pipeline(self, name: str) -> bool:
-        return self.identities[name].is_pipeline or any(pipeline == name for pipeline, _ in self.deliveries)
+        one = self.identities[name]
+        return one.is_pipeline or bool(one.logins) or any(pipeline == name for pipeline, _ in self.deliveries)
 
     def _hides_something(self, name: str, *, counts: bool) -> bool:
         one = self.identities[name]
@@ -563,6 +567,11 @@ class BruteForce:
             if gap.hides_access and gap.account_id == one.account_id and gap.table in tables:
                 return True
             if gap.hides_access and gap.account_id in above and gap.table in ("*", "secrets"):
+                return True
+        unread = {gap.provider for gap in self.gaps if gap.hides_access and gap.table in ("*", "grants")}
+        for grant in self.grants_of_all:
+            holder = self.identities.get(grant.identity_id)
+            if holder and holder.provider == one.provider != grant.provider and grant.provider in unread:
                 return True
         listed = {row.account_id for row in self.estate.of(Coverage) if row.table == "grants"}
         if counts and not listed & {one.account_id, *above}:
@@ -584,11 +593,23 @@ class BruteForce:
         if name not in self.receivers(secret):
             return False
         if secret.credential_id is None:
+            if secret.readable is False and secret.holder_id and self._runs_elsewhere(secret.holder_id):
+                return False
             return secret.looks_like is not None and secret.recognized_by != "name"
         key = self.credentials.get(secret.credential_id)
         return key is None or (self.live_credential(key) and key.identity_id not in self.identities)
 
+    def _runs_elsewhere(self, name: str) -> bool:
+        return any(
+            source == name
+            and kind == "runs_as"
+            and self.identities[target].provider != self.identities[name].provider
+            for source, target, kind in self.edges
+        )
+
     def _login_hides(self, one: Identity) -> bool:
+        if self._runs_elsewhere(one.id):
+            return False
         providers = {each.provider for each in self.identities.values()}
         providers |= {provider for provider, _ in self.deliveries.values() if provider}
         for login in one.logins:
@@ -724,10 +745,13 @@ class BruteForce:
         for one in self.identities.values():
             signs_in = bool(one.issuer) or one.id in trusted or one.id in with_credential or one.id in running
             if one.surface in ("automation", "workload") and one.enabled is not False and signs_in:
-                if one.id in long_lived or one.id in holders:
+                how = self._how_connected(one)
+                if one.id in long_lived or one.id in holders or how == "static":
                     sign_ins.append(False)
+                elif how == "unknown" or self._gap_in(one.account_id, ("credentials",)):
+                    sign_ins.append(None)
                 else:
-                    sign_ins.append(None if self._gap_in(one.account_id, ("credentials",)) else True)
+                    sign_ins.append(True)
         attested: list[bool | None] = []
         for artifact in self.estate.of(Artifact):
             flags = (artifact.signed, artifact.provenance, artifact.sbom)
@@ -745,7 +769,7 @@ class BruteForce:
         ]
         return {
             "pipelines_without_static_secrets": _ratio(pipelines),
-            "service_connections_scoped_or_federated": RecomputedFigure(None),
+            "service_connections_scoped_or_federated": _ratio(self._connections()),
             "automation_with_short_lived_credentials": _ratio(sign_ins),
             "artifacts_signed_and_attested": _ratio(attested),
             "deployments_with_policy_evidence": RecomputedFigure(None),
@@ -755,6 +779,49 @@ class BruteForce:
             "deployments_with_evidence": _ratio(evident, certain=True),
             **self._rollouts(self.estate.of(Rollout)),
         }
+
+    @staticmethod
+    def _how_connected(one: Identity) -> str | None:
+        """Return how a service connection signs in; None for any other identity."""
+        if not one.kind.endswith("-service-connection"):
+            return None
+        return one.logins[0].partition(":")[2] if one.logins else ""
+
+    def _connections(self) -> list[bool | None]:
+        return [
+            self._scoped(one)
+            for one in self.identities.values()
+            if self._how_connected(one) is not None and one.enabled is not False
+        ]
+
+    def _scoped(self, one: Identity) -> bool | None:
+        how = self._how_connected(one)
+        if how in ("oidc", "managed", "app", "none"):
+            return True
+        if how == "unknown" or any(
+            source == one.id and relation in ("runs_as", "uses") and target not in self.identities
+            for source, relation, target, _ in self.links
+        ):
+            return None
+        behind = {
+            target
+            for source, target, kind in self.edges
+            if source == one.id and kind in ("runs_as", "holds-key")
+        }
+        behind |= {target for source, target, kind in self.edges if source in behind and kind == "member_of"}
+        if not behind or any(
+            grant.identity_id in behind and grant.breadth in ("organization", "account")
+            for grant in self.grants
+        ):
+            return False
+        service = one.logins[0].partition(":")[0] if one.logins else ""
+        unread = [gap for gap in self.gaps if gap.hides_access and gap.table in ("grants", "*")]
+        listed = any(row.table == "grants" and row.provider == service for row in self.estate.of(Coverage))
+        hidden = any(
+            gap.provider == service or gap.account_id in {self.identities[name].account_id for name in behind}
+            for gap in unread
+        )
+        return None if hidden or not listed else True
 
     def _any_gap(self, account: str, tables: Iterable[str]) -> bool:
         return any(gap.account_id == account and gap.table in tables for gap in self.gaps)

@@ -57,6 +57,7 @@ def test_secrets_are_removed(text: str, secret: str) -> None:
         "secret_arn: arn:aws:secretsmanager:eu-west-1:200000000002:secret:db",
         "not authorized on arn:aws:secretsmanager:eu-west-1:200000000002:secret:prod/payments-AbCdEf",
         "arn:aws:secretsmanager:*:*:secret:prod/*",
+        "/eid1/c/pub/t/kv0rvxoQvliX0ojsqm-e7Q/a/rISbSSETf0KqFyZ8ppdXmA/sc/b16a5909-82d5-5058-8ce2-b0781795f0a8/bb1a0f26-b165-57b0-a4ad-c48fe9e23694",
     ],
 )
 def test_what_a_reader_needs_stays(text: str) -> None:

@@ -15,7 +15,7 @@ from collectors._issuers import ORDER, Grade, Issuer, grade_subject, issuer_of
 from scanner.records import Policy, Severity, Test, Trust, record_id
 
 if TYPE_CHECKING:
-    from scanner.records import Exposure
+    from scanner.records import Exposure, Operator
 
 SEVERITY: dict[str, Severity] = {
     "OIDC-1": "critical",
@@ -96,7 +96,9 @@ def _tests(document: dict[str, Any]) -> list[Test]:
     subject = document.get("subject")
     if not subject:
         return [Test(claim="sub", operator="unknown", values=[])]
-    return [Test(claim="sub", operator="equals", values=[str(subject)])]
+    # Azure DevOps compares names without case: https://learn.microsoft.com/azure/devops/organizations/settings/naming-restrictions
+    same: Operator = "equals-ignore-case" if str(subject).lower().startswith("sc://") else "equals"
+    return [Test(claim="sub", operator=same, values=[str(subject)])]
 
 
 def parse_expression(text: str) -> list[Test]:
@@ -138,7 +140,7 @@ def _exposure(issuer: str, tests: list[Test], tenant: str) -> tuple[Exposure, st
         grade
         for test in tests
         for value in test.values
-        if (grade := _grade(known, test.claim, value, literal=test.operator == "equals")) is not None
+        if (grade := _grade(known, test.claim, value, literal=test.operator.startswith("equals"))) is not None
     ]
     if not grades:
         return ("anyone", "OIDC-1", None) if known.shared else ("organization", "OIDC-4", None)

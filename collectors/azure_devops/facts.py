@@ -14,6 +14,8 @@ class Library(msgspec.Struct, kw_only=True):
     """Name of a group (lower case) -> names of its secret variables."""
     by_id: dict[str, str] = {}
     """Number of a group -> its name (lower case)."""
+    vaults: dict[str, str] = {}
+    """Name of a group that a key vault fills (lower case) -> GUID of the connection that reads the vault."""
 
 
 class Connections(msgspec.Struct, kw_only=True):
@@ -23,6 +25,8 @@ class Connections(msgspec.Struct, kw_only=True):
     """Name (lower case) -> GUID."""
     names: dict[str, str] = {}
     """GUID -> name."""
+    without_secret: set[str] = set()
+    """GUIDs of those that certainly store no secret."""
 
 
 CHECK_KINDS = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from collectors.azure_devops.scope import PROVIDER, connection
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from collectors.azure_devops.facts import KnownResources
     from collectors.azure_devops.scope import DevOpsScope
     from scanner.records import Record
-
-_GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def variable(
@@ -47,28 +44,86 @@ def variable(
     )
 
 
-def named_connections(
-    scope: DevOpsScope, known: KnownResources, me: str, inputs: list[dict[str, Any]]
-) -> Iterator[Record]:
-    """Yield a link to each connection whose ID is an input of a task."""
-    found = {
-        str(value).lower()
-        for given in inputs
-        for value in given.values()
-        if isinstance(value, str) and _GUID.fullmatch(value) and value.lower() in known.connections.names
+def connections_of(
+    known: KnownResources, inputs: list[dict[str, Any]], names: dict[str, str], groups: set[str]
+) -> dict[str, str]:
+    """Return the connections that a pipeline uses: their id -> why.
+
+    ``inputs`` are those of tasks, which name a connection by its ID; ``names`` are of a definition file, each with its place;
+    ``groups`` are variable groups, of which a key vault's is read through its connection. A name that the project's list of
+    connections does not have leads to an identity that nobody knows, as does a parameter that was not resolved.
+    """
+    found: dict[str, str] = {}
+    for given in inputs:
+        for value in given.values():
+            if isinstance(value, str) and value.lower() in known.connections.names:
+                found[connection(value)] = "an input of a task"
+    for name, place in names.items():
+        number = known.connections.by_name.get(name.lower())
+        number = number or (name.lower() if name.lower() in known.connections.names else None)
+        unknown = record_id(PROVIDER, "connection-by-name", f"{known.project.id}/{name.lower()}")
+        found[connection(number) if number else unknown] = place
+    for group in sorted(groups & known.library.vaults.keys()):
+        found.setdefault(connection(known.library.vaults[group]), f"variable group {group} of a key vault")
+    return found
+
+
+def stored_names(known: KnownResources, used: dict[str, str]) -> set[str]:
+    """Return the names of the connections that store a secret, or may."""
+    return {
+        name
+        for number, name in known.connections.names.items()
+        if connection(number) in used and number not in known.connections.without_secret
     }
-    for number in sorted(found):
-        yield uses_connection(scope, me, number, known.connections.names[number], "an input of a task")
 
 
-def uses_connection(scope: DevOpsScope, me: str, number: str, name: str, evidence: str) -> Link:
-    """Return the link from a pipeline to a connection that it names."""
+def connection_links(
+    scope: DevOpsScope, known: KnownResources, me: str, used: dict[str, str]
+) -> Iterator[Record]:
+    """Yield a link to each connection that a pipeline or release uses."""
+    names = {connection(number): name for number, name in known.connections.names.items()}
+    for target, evidence in sorted(used.items()):
+        name = names.get(target)
+        yield Link(
+            id=record_id(
+                PROVIDER,
+                "uses-connection",
+                f"{me.rpartition(':')[2]}/{target.partition(':connection:')[2] or target}",
+            ),
+            **scope.own,
+            source_id=me,
+            relation="uses",
+            target_id=target,
+            evidence=evidence,
+            why=f"uses the service connection {name}"
+            if name
+            else f"uses the service connection {target.rpartition('/')[2]}, which is not in the list",
+        )
+
+
+def unknown_use(scope: DevOpsScope, me: str, why: str) -> Link:
+    """Return a link to an identity that nobody knows: what this pipeline uses was not read to the end."""
     return Link(
-        id=record_id(PROVIDER, "uses-connection", f"{me.rpartition(':')[2]}/{number}"),
+        id=record_id(PROVIDER, "unknown-use", me.rpartition(":")[2]),
         **scope.own,
         source_id=me,
         relation="uses",
-        target_id=connection(number),
-        evidence=evidence,
-        why=f"uses the service connection {name}",
+        target_id=record_id(PROVIDER, "unknown-connections", me.rpartition(":")[2]),
+        evidence=why,
+        why=f"may use any connection, since {why}",
     )
+
+
+def linked_groups(known: KnownResources, item: dict[str, Any]) -> set[str]:
+    """Return the names, in lower case, of the variable groups that a definition is linked to: objects, or numbers."""
+    linked = [
+        group if isinstance(group, dict) else {"id": group} for group in item.get("variableGroups") or []
+    ]
+    return {
+        known.library.by_id.get(str(group.get("id")), str(group.get("name", "")).lower()) for group in linked
+    }
+
+
+def names_in(known: KnownResources, groups: set[str]) -> set[str]:
+    """Return the secret variables of variable groups."""
+    return {name for group in groups for name in known.library.names.get(group, ())}

@@ -209,7 +209,8 @@ def _graph(tables: Tables, night: dict[str, Any]) -> Graph:
 _HIDING = "'identities', 'credentials', 'secrets', 'grants', 'trusts', 'links'"
 """Tables in which what was not listed could be a power, or a way to one."""
 
-# What is known of an account: gaps there, and of what it inherits from the accounts above it.
+# What is known of an account: gaps there, and of what it inherits from the accounts above it. What runs as an identity of
+# another system, as a service connection does, has its stored secret and its sign-in explained.
 _ABOVE = """
     WITH RECURSIVE above AS (
         SELECT id AS account_id, parent_id AS ancestor, 1 AS levels FROM accounts WHERE parent_id IS NOT NULL
@@ -217,7 +218,12 @@ _ABOVE = """
         SELECT above.account_id, a.parent_id, levels + 1 FROM above JOIN accounts AS a ON a.id = above.ancestor
         WHERE a.parent_id IS NOT NULL AND levels < 32
     ), around AS (SELECT id FROM near UNION SELECT id FROM compared),
-    hiding AS (SELECT account_id, "table" FROM gaps WHERE coalesce(hides_access, true))
+    hiding AS (SELECT account_id, "table" FROM gaps WHERE coalesce(hides_access, true)),
+    elsewhere AS (
+        SELECT e.source_id AS id FROM edges AS e JOIN identities AS s ON s.id = e.source_id
+               JOIN identities AS t ON t.id = e.target_id
+        WHERE e.kind = 'runs_as' AND s.provider <> t.provider
+    )
 """
 
 _DARK = f"""
@@ -233,7 +239,9 @@ _DARK = f"""
     UNION
     SELECT r.identity_id FROM received_secrets AS r JOIN around AS a ON a.id = r.identity_id
          JOIN secrets AS s ON s.id = r.secret_id LEFT JOIN credentials AS c ON c.id = s.credential_id
-    WHERE c.id IS NULL
+    WHERE s.credential_id IS NULL
+          AND NOT (coalesce(s.readable = false, false) AND s.holder_id IN (SELECT id FROM elsewhere))
+       OR s.credential_id IS NOT NULL AND c.id IS NULL
        OR coalesce(c.enabled, true) AND coalesce(c.expires_at > $as_of, true)
           AND c.identity_id NOT IN (SELECT id FROM identities)
     UNION
@@ -243,11 +251,19 @@ _DARK = f"""
                       UNION SELECT target_provider || ':static' FROM links
                       WHERE relation = 'deploys' AND target_provider IS NOT NULL
                         AND coalesce(expires_at > $as_of, true))
+      AND o.id NOT IN (SELECT id FROM elsewhere)
       AND NOT EXISTS (FROM edges AS e JOIN identities AS k ON k.id = e.target_id
                       WHERE e.source_id = o.id AND e.kind = 'holds-key' AND k.provider || ':static' = o.login)
+    UNION
+    SELECT i.id FROM identities AS i JOIN around AS n ON n.id = i.id
+    WHERE i.provider IN (SELECT h.provider FROM grants AS g JOIN identities AS h ON h.id = g.identity_id
+                         WHERE g.provider <> h.provider
+                           AND g.provider IN (SELECT provider FROM gaps
+                                              WHERE coalesce(hides_access, true) AND "table" IN ('grants', '*')))
 """
-"""Identities whose powers may be incomplete: something in their account was not read; they lead to an identity that is not in
-the inventory; or they hold a key of nobody known, or sign in by one."""
+"""Identities whose powers may be incomplete: something in their account was not read, or in an account of another system that
+grants powers to such identities; they lead to an identity that is not in the inventory; or they hold a key of nobody known, or
+sign in by one."""
 
 _UNCALLED = """
     SELECT id FROM identities WHERE reusable = 'only' AND id IN (SELECT pipeline FROM delivering)
@@ -265,9 +281,9 @@ _UNLISTED = f"""
 
 _OF_PLATFORM = """
     SELECT i.id, i.provider FROM identities AS i
-    WHERE i.is_pipeline AND i.id IN (SELECT id FROM near) OR i.id IN (SELECT pipeline FROM delivering)
+    WHERE (i.is_pipeline OR len(i.logins) > 0) AND i.id IN (SELECT id FROM near) OR i.id IN (SELECT pipeline FROM delivering)
 """
-"""The pipelines, and whatever else delivers, with their providers."""
+"""The pipelines, what they sign in by, and whatever else delivers, with their providers."""
 
 _ESCAPES = """
     SELECT source_id, target_id, fix, coalesce(by_trust, false), source_id FROM links
@@ -418,17 +434,36 @@ class Delivery(NamedTuple):
     target: str
     workload: str | None
     sure: bool = True
-    """False if only the name matches and the pipeline reaches nothing in the workload's account; in a comparison also if the
-    pipeline or its callers are unknown."""
+    """False if only the name matches and the pipeline reaches nothing, and holds no power, in the workload's account; in a
+    comparison also if the pipeline or its callers are unknown."""
 
 
-def _deliveries(tables: Tables, graph: Graph) -> Iterator[Delivery]:
+# An identity may have its powers elsewhere: those of Entra ID are in subscriptions.
+_AT_HOME = """
+    WITH RECURSIVE placed AS (
+        SELECT id, account_id FROM identities WHERE id IN (SELECT id FROM near)
+    ), granted AS (
+        SELECT DISTINCT identity_id AS id, account_id FROM grants
+        WHERE identity_id IN (SELECT id FROM placed) AND coalesce(expires_at > $as_of, true)
+    ), below AS (
+        SELECT id, account_id, 0 AS levels FROM granted
+        UNION ALL
+        SELECT b.id, a.id, levels + 1 FROM below AS b JOIN accounts AS a ON a.parent_id = b.account_id WHERE levels < 32
+    )
+    SELECT id, account_id FROM placed UNION SELECT id, account_id FROM below
+"""
+"""In which accounts an identity is, or has powers."""
+
+
+def _deliveries(tables: Tables, graph: Graph, night: dict[str, Any]) -> Iterator[Delivery]:
     """Yield what each pipeline deploys. A name found in several accounts means those the pipeline can sign in to."""
     named: dict[str, list[tuple[str, str]]] = {}
     for target, identity, account in tables.rows("FROM deployed_names ORDER BY ALL"):
         named.setdefault(target, []).append((identity, account))
-    accounts = dict(tables.rows("SELECT id, account_id FROM identities WHERE id IN (SELECT id FROM near)"))
-    homes: dict[str, set[str | None]] = {}
+    accounts: dict[str, set[str]] = {}
+    for identity, account in tables.rows(_AT_HOME, night):
+        accounts.setdefault(identity, set()).add(account)
+    homes: dict[str, set[str]] = {}
     query = """
         SELECT DISTINCT d.pipeline, coalesce(p.name, d.pipeline), d.target, w.id
         FROM delivering d LEFT JOIN identities p ON p.id = d.pipeline LEFT JOIN identities w ON w.id = d.target
@@ -440,7 +475,8 @@ def _deliveries(tables: Tables, graph: Graph) -> Iterator[Delivery]:
             continue
         candidates: list[tuple[str | None, str]] = list(named.get(target, []))
         if candidates and pipeline not in homes:
-            homes[pipeline] = {accounts.get(node) for node in _closure(pipeline, graph, "").nodes}
+            nodes = _closure(pipeline, graph, "").nodes
+            homes[pipeline] = {account for node in nodes for account in accounts.get(node, ())}
         near = [pair for pair in candidates if pair[1] in homes[pipeline]]
         if len(candidates) > 1:
             candidates = near
@@ -459,7 +495,7 @@ def compare(tables: Tables, as_of: datetime) -> Iterator[Excess]:
     graph = _graph(tables, night)
     # Of several names for one workload, one that is certain comes first.
     deliveries = sorted(
-        set(_deliveries(tables, graph)),
+        set(_deliveries(tables, graph, night)),
         key=lambda one: (one.pipeline, not one.sure, one.target, one.workload or ""),
     )
     provider = dict(tables.rows("SELECT id, provider FROM identities WHERE id IN (SELECT id FROM compared)"))

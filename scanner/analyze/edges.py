@@ -30,6 +30,8 @@ class Token(NamedTuple):
     """``*`` if it is unknown."""
     claims: dict[str, str]
     """By name in lower case."""
+    sure: bool = True
+    """False if the identity may have such a token, and it is not known."""
 
 
 def write_edges(tables: Tables, as_of: datetime, path: Path) -> None:
@@ -170,14 +172,17 @@ def _presented(tables: Tables) -> dict[str, list[Token]]:
     """Return the tokens by issuer. Disabled identities, such as pipelines of archived repositories, have none."""
     found: dict[str, list[Token]] = {}
     query = """
-        SELECT id, issuer, subjects, tokens FROM identities WHERE issuer IS NOT NULL AND coalesce(enabled, true) ORDER BY id
+        SELECT id, issuer, subjects, tokens FROM identities
+        WHERE (issuer IS NOT NULL OR len(tokens) > 0) AND coalesce(enabled, true) ORDER BY id
     """
     for identity, issuer, subjects, tokens in tables.rows(query):
         for given in tokens or [{"sub": subject} for subject in subjects or []]:
             claims = {name.lower(): value for name, value in given.items()}
             # A token whose subject is unknown can have any.
-            token = Token(identity, claims.get("sub", "*"), claims)
-            found.setdefault(canonical_issuer(issuer), []).append(token)
+            token = Token(identity, claims.get("sub", "*"), claims, issuer is not None)
+            signer = issuer or claims.get("iss")
+            if signer:
+                found.setdefault(canonical_issuer(signer), []).append(token)
     return found
 
 
@@ -203,26 +208,26 @@ def _tokens(tables: Tables) -> Iterator[Edge]:
         tests = msgspec.convert(raw or [], list[Test])
         if audience:
             tests.append(Test(claim="aud", operator="glob", values=audience))
-        best: dict[str, tuple[int, str]] = {}
+        best: dict[str, tuple[int, Token]] = {}
         for token in _candidates(known, tests):
             if sure and token.identity_id in best and best[token.identity_id][0] == 0:
                 continue
             verdict = simulate(tests, token.claims, _CHOSEN)
             if verdict == "no":
                 continue
-            rank = _VERDICTS.index(verdict if sure else "unknown")
+            rank = _VERDICTS.index(verdict if sure and token.sure else "unknown")
             if token.identity_id not in best or rank < best[token.identity_id][0]:
-                best[token.identity_id] = (rank, token.subject)
-        for identity, (rank, subject) in best.items():
+                best[token.identity_id] = (rank, token)
+        for identity, (rank, token) in best.items():
             yield Edge(
                 source_id=identity,
                 target_id=target,
                 kind="trust" if rank == 0 else "trust-pattern",
                 evidence=trust,
-                why=_said(subject, _VERDICTS[rank])
+                why=_said(token, _VERDICTS[rank])
                 if sure
-                else f"its token {subject} may pass: its issuer may be {issuer}",
-                via=subject,
+                else f"its token {token.subject} may pass: its issuer may be {issuer}",
+                via=token.subject,
             )
 
 
@@ -231,7 +236,10 @@ def _candidates(known: Subjects, tests: list[Test]) -> Iterator[Token]:
         yield from known.candidates(prefix)
 
 
-def _said(subject: str, verdict: str) -> str:
+def _said(token: Token, verdict: str) -> str:
+    subject = token.subject
+    if not token.sure:
+        return f"a token {subject} would pass, and it is not known whether it has one"
     match verdict:
         case "exact":
             return f"its token {subject} passes the trust"

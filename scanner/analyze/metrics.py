@@ -182,14 +182,46 @@ _SIGNING_IN = f"""
     )
     SELECT CASE WHEN i.surface IS NULL THEN 'unknown'
                 WHEN i.id IN (SELECT identity_id FROM working WHERE lifetime <> 'short-lived')
-                  OR i.id IN (SELECT source_id FROM edges WHERE kind = 'holds-key') THEN 'no'
-                WHEN {_UNREAD.format("'credentials'")} THEN 'unknown' ELSE 'yes' END AS found
+                  OR i.id IN (SELECT source_id FROM edges WHERE kind = 'holds-key')
+                  OR i.kind LIKE '%-service-connection' AND ends_with(i.logins[1], ':static') THEN 'no'
+                WHEN {_UNREAD.format("'credentials'")}
+                  OR i.kind LIKE '%-service-connection' AND ends_with(i.logins[1], ':unknown') THEN 'unknown' ELSE 'yes' END AS found
     FROM identities AS i
     WHERE coalesce(i.surface IN ('automation', 'workload'), true) AND coalesce(i.enabled, true)
       AND (i.issuer IS NOT NULL OR i.id IN (SELECT identity_id FROM trusts) OR i.id IN (SELECT identity_id FROM working)
            OR i.id IN (SELECT source_id FROM links WHERE relation = 'runs_as' AND {_LIVE}))
 """
 """For each automation or workload identity known to sign in: whether only by what is short-lived or federated."""
+
+_CONNECTIONS = f"""
+    WITH connections AS (
+        SELECT id, split_part(logins[1], ':', 1) AS service, split_part(logins[1], ':', 2) AS how FROM identities
+        WHERE kind LIKE '%-service-connection' AND coalesce(enabled, true)
+    ), behind AS (
+        SELECT e.source_id AS connection, e.target_id AS holder FROM edges AS e JOIN connections AS c ON c.id = e.source_id
+        WHERE e.kind IN ('runs_as', 'holds-key')
+        UNION
+        SELECT e.source_id, m.target_id FROM edges AS e JOIN connections AS c ON c.id = e.source_id
+               JOIN edges AS m ON m.source_id = e.target_id AND m.kind = 'member_of'
+        WHERE e.kind IN ('runs_as', 'holds-key')
+    ), unread AS (
+        SELECT account_id, provider FROM gaps WHERE coalesce(hides_access, true) AND "table" IN ('grants', '*')
+    )
+    SELECT CASE WHEN c.how IN ('oidc', 'managed', 'app', 'none') THEN 'yes'
+                WHEN c.how = 'unknown'
+                  OR EXISTS (FROM links AS l WHERE l.source_id = c.id AND l.relation IN ('runs_as', 'uses') AND {_LIVE}
+                             AND l.target_id NOT IN (SELECT id FROM identities)) THEN 'unknown'
+                WHEN c.id NOT IN (SELECT connection FROM behind) THEN 'no'
+                WHEN EXISTS (FROM behind AS b JOIN grants AS g ON g.identity_id = b.holder
+                             WHERE b.connection = c.id AND g.breadth IN ('organization', 'account') AND {_LIVE}) THEN 'no'
+                WHEN c.service NOT IN (SELECT provider FROM coverage WHERE "table" = 'grants')
+                  OR c.service IN (SELECT provider FROM unread)
+                  OR EXISTS (FROM behind AS b JOIN identities AS h ON h.id = b.holder
+                             WHERE b.connection = c.id AND h.account_id IN (SELECT account_id FROM unread)) THEN 'unknown'
+                ELSE 'yes' END AS found
+    FROM connections AS c
+"""
+"""For each service connection: whether it signs in without a stored secret, or as an identity that is limited to resources."""
 
 _STAGES = """
     SELECT CASE WHEN bool_or(c.enforcement = 'enforced') THEN 'yes'
@@ -208,6 +240,7 @@ _EVIDENCE = """
 
 _SHARES = {
     "pipelines_without_static_secrets": _PIPELINES,
+    "service_connections_scoped_or_federated": _CONNECTIONS,
     "automation_with_short_lived_credentials": _SIGNING_IN,
     "stages_enforced": _STAGES,
     "deployments_with_evidence": _EVIDENCE,
@@ -257,7 +290,6 @@ _ONCE: dict[str, tuple[str, str]] = {
 """Unit, and a query for value (or numerator), denominator and number of unknown ones."""
 
 NOT_MEASURED = {
-    "service_connections_scoped_or_federated": "no collector lists service connections",
     "deployments_with_policy_evidence": "no collector reads policy decisions",
     "deployments_of_the_approved_digest": "no collector reads which digest was approved",
     "workloads_running_the_approved_digest": "no collector reads which digest was approved",

@@ -88,6 +88,9 @@ def _tables_of(column: list[str], aliases: dict[str, str]) -> frozenset[str]:
         table = aliases.get(column[-2], "")
         if table in TABLES:
             return frozenset((table,)) if KIND_COLUMN.get(table) == name else frozenset()
+        if table == "edges":
+            # Their kinds are the analysis's own.
+            return frozenset()
     return frozenset(table for table in aliases.values() if KIND_COLUMN.get(table) == name)
 
 

@@ -9,6 +9,7 @@ from collectors.azure.facts import Containers
 from collectors.azure.scope import management_group, subscription
 from scanner.collect.listings import with_coverage
 from scanner.records import Account
+from scanner.stated import first_stated
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collectors.azure.scope import AzureScope
     from scanner.records import Record
 
+_ENVIRONMENT = ("environment", "env", "stage")
+"""Tags that say it, the first of them that does."""
 QUERY = (
     "resourcecontainers | where type in~ ('microsoft.resources/subscriptions', 'microsoft.management/managementgroups') "
     "| project id, name, type, subscriptionId, properties, tags | order by id asc"
@@ -48,6 +51,7 @@ def containers(scope: AzureScope, seen: list[dict[str, Any]]) -> Generator[Recor
                     name=str(row["name"]),
                     address=f"/subscriptions/{number}",
                     parent_id=management_group(str(chain[0]["name"])) if chain else scope.account_id,
+                    environment=first_stated(tags, _ENVIRONMENT)[0],
                     active=str(properties.get("state", "Enabled")).lower() == "enabled",
                     tags=tags,
                 )

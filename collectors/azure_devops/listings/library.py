@@ -34,6 +34,8 @@ def variable_groups(scope: DevOpsScope) -> Generator[Record, None, Library]:
         number, group = str(item["id"]), str(item["name"])
         vault = (item.get("providerData") or {}).get("vault") if item["type"] == "AzureKeyVault" else None
         found.by_id[number] = group.lower()
+        if vault and (reads := (item.get("providerData") or {}).get("serviceEndpointId")):
+            found.vaults[group.lower()] = str(reads).lower()
         names = found.names.setdefault(group.lower(), [])
         changed = utc_time(item.get("modifiedOn"))
         creator = (item.get("createdBy") or {}).get("uniqueName")

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from collectors.azure_devops.calls import VERSION
-from collectors.azure_devops.records import named_connections, uses_connection, variable
+from collectors.azure_devops.records import (
+    connection_links,
+    connections_of,
+    linked_groups,
+    names_in,
+    stored_names,
+    unknown_use,
+    variable,
+)
 from collectors.azure_devops.scope import PROVIDER, pipeline
 from collectors.definitions import (
     Context,
@@ -49,7 +57,6 @@ def pipelines(scope: DevOpsScope, known: KnownResources) -> Iterator[Record]:
         if (item.get("process") or {}).get("type") == YAML and scope.config.yaml:
             yield from _yaml(scope, known, item)
         else:
-            yield _identity(scope, known, item)
             yield from _classic(scope, known, item)
 
     yield from scope.listing(
@@ -89,17 +96,17 @@ def _yaml(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -> It
             definition = parse(path, text, scope.run.fingerprint, owner=scope.organization)
         except DefinitionError as exc:
             raise SourceError(exc.reason, f"{path}: {exc}") from None
-        yield from _of_definition(scope, known, item, definition, path)
+        yield from _of_definition(scope, known, item, definition)
         return True
 
     request = scope.request("weaknesses", f"GET {ITEM}", needs=NEEDS_CODE, item=f"pipeline {item['id']}")
     fills = ("links/ado-pipeline", "secrets/ci-file")
     if not (yield from with_coverage(read(), request, fills=fills)):
-        yield _identity(scope, known, item)
+        yield from _unread(scope, known, item)
 
 
 def _of_definition(
-    scope: DevOpsScope, known: KnownResources, item: dict[str, Any], definition: Definition, path: str
+    scope: DevOpsScope, known: KnownResources, item: dict[str, Any], definition: Definition
 ) -> Iterator[Record]:
     context = Context(
         provider=PROVIDER,
@@ -113,39 +120,51 @@ def _of_definition(
     )
     me = pipeline(known.project.id, item["id"])
     groups = {ref.name.lower() for ref in definition.secrets if ref.store == "variable-group"}
-    used = {ref.name.lower() for ref in definition.secrets if ref.store == "service-connection"}
-    secrets = sorted(
-        {name for group in groups for name in known.library.names.get(group, ())} | _of_groups(known, item)
-    )
+    groups |= linked_groups(known, item)
+    named = {
+        ref.name: f"{definition.where(ref.line)}: {ref.name}"
+        for ref in definition.secrets
+        if ref.store == "service-connection"
+    }
+    used = connections_of(known, [], named, groups)
+    own = {
+        ref.name for ref in definition.secrets if ref.store not in {"variable-group", "service-connection"}
+    }
+    base = _identity(scope, known, item, used)
     for record in definition_records(definition, context=context):
         if isinstance(record, Identity) and record.id == me:
-            base = _identity(scope, known, item)
             yield msgspec.structs.replace(
                 record,
                 name=base.name,
                 enabled=base.enabled,
                 created_at=base.created_at,
                 last_used_at=base.last_used_at,
-                never_used=base.never_used,
                 owner=base.owner,
                 owner_source=base.owner_source,
-                secrets=sorted({*record.secrets, *base.secrets, *secrets}),
-                url=base.url,
+                secrets=sorted({*own, *base.secrets, *names_in(known, groups)}),
                 tags=base.tags,
             )
         else:
             yield record
-    for name in sorted(used):
-        number = known.connections.by_name.get(name)
-        if number is not None:
-            yield uses_connection(scope, me, number, name, f"{path}: {name}")
+    yield from connection_links(scope, known, me, used)
 
 
-def _identity(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -> Identity:
+def _unread(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -> Iterator[Record]:
+    """Yield a pipeline whose definition was not read: which connections it uses is unknown."""
+    me = pipeline(known.project.id, item["id"])
+    used = connections_of(known, [], {}, linked_groups(known, item))
+    yield _identity(scope, known, item, used)
+    yield from connection_links(scope, known, me, used)
+    yield unknown_use(scope, me, "its definition was not read")
+
+
+def _identity(
+    scope: DevOpsScope, known: KnownResources, item: dict[str, Any], used: dict[str, str]
+) -> Identity:
     latest: dict[str, Any] = item.get("latestCompletedBuild") or item.get("latestBuild") or {}
     author: dict[str, Any] = item.get("authoredBy") or {}
     owner = author.get("uniqueName") or author.get("displayName")
-    used = utc_time(latest.get("finishTime") or latest.get("startTime") or latest.get("queueTime"))
+    last = utc_time(latest.get("finishTime") or latest.get("startTime") or latest.get("queueTime"))
     yaml = (item.get("process") or {}).get("type") == YAML
     return Identity(
         id=pipeline(known.project.id, item["id"]),
@@ -158,10 +177,12 @@ def _identity(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -
         address=f"{scope.organization}/{known.project.name}/{item['name']}",
         enabled=False if item.get("queueStatus") == "disabled" else None,
         created_at=utc_time(item.get("createdDate")),
-        last_used_at=used,
+        last_used_at=last,
         owner=owner,
         owner_source="creator" if owner else None,
-        secrets=sorted(_names(item) | _of_groups(known, item)),
+        secrets=sorted(
+            _names(item) | names_in(known, linked_groups(known, item)) | stored_names(known, used)
+        ),
         tags={
             "definition": "yaml" if yaml else "classic",
             "job_scope": str(item.get("jobAuthorizationScope") or "unknown"),
@@ -171,15 +192,6 @@ def _identity(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -
 
 def _names(item: dict[str, Any]) -> set[str]:
     return {name for name, shown in (item.get("variables") or {}).items() if (shown or {}).get("isSecret")}
-
-
-def _of_groups(known: KnownResources, item: dict[str, Any]) -> set[str]:
-    """Return the secret variables of the groups that a definition is linked to."""
-    linked = {
-        known.library.by_id.get(str(group.get("id")), str(group.get("name", "")).lower())
-        for group in item.get("variableGroups") or []
-    }
-    return {name for group in linked for name in known.library.names.get(group, ())}
 
 
 def _variables(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -> Iterator[Record]:
@@ -197,10 +209,12 @@ def _variables(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) 
 
 
 def _classic(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -> Iterator[Record]:
-    """Yield the connections that the steps of a designer's pipeline name."""
+    """Yield a designer's pipeline, whose steps name connections by their IDs."""
+    me = pipeline(known.project.id, item["id"])
     steps = [
         step for phase in (item.get("process") or {}).get("phases") or [] for step in phase.get("steps") or []
     ]
-    yield from named_connections(
-        scope, known, pipeline(known.project.id, item["id"]), [step.get("inputs") or {} for step in steps]
-    )
+    inputs = [step.get("inputs") or {} for step in steps]
+    used = connections_of(known, inputs, {}, linked_groups(known, item))
+    yield _identity(scope, known, item, used)
+    yield from connection_links(scope, known, me, used)

@@ -8,7 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.azure_devops.calls import VERSION
-from collectors.azure_devops.records import named_connections, variable
+from collectors.azure_devops.records import (
+    connection_links,
+    connections_of,
+    linked_groups,
+    names_in,
+    stored_names,
+    variable,
+)
 from collectors.azure_devops.scope import PROVIDER
 from scanner.collect.scope import utc_time
 from scanner.records import Control, Identity, record_id
@@ -46,12 +53,9 @@ def releases(scope: DevOpsScope, known: KnownResources) -> Iterator[Record]:
             for name, shown in (variables or {}).items()
             if (shown or {}).get("isSecret")
         }
-        groups = {
-            known.library.by_id.get(str(group), "")
-            for linked in (item.get("variableGroups"), *(stage.get("variableGroups") for stage in stages))
-            for group in linked or []
-        }
-        names |= {name for group in groups for name in known.library.names.get(group, ())}
+        groups = {group for one in (item, *stages) for group in linked_groups(known, one)}
+        used = connections_of(known, inputs, {}, groups)
+        names |= names_in(known, groups) | stored_names(known, used)
         yield Identity(
             id=me,
             **scope.own,
@@ -69,7 +73,7 @@ def releases(scope: DevOpsScope, known: KnownResources) -> Iterator[Record]:
             environments=sorted({str(stage["name"]) for stage in stages}),
             secrets=sorted(names),
         )
-        yield from named_connections(scope, known, me, inputs)
+        yield from connection_links(scope, known, me, used)
         for variables, where in (
             (item.get("variables"), "all"),
             *((s.get("variables"), s["id"]) for s in stages),

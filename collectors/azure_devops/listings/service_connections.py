@@ -14,9 +14,10 @@ from collectors.azure_devops.calls import VERSION, WHOLE
 from collectors.azure_devops.connections import ConnectionClass, classify_connection
 from collectors.azure_devops.facts import GUARDS, Connections
 from collectors.azure_devops.scope import PROVIDER, connection
+from collectors.azure_devops.sign_ins import identity_links, presented
 from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
-from scanner.records import Identity, Link, Secret, record_id
+from scanner.records import Identity, Secret, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 CALL = "/{project}/_apis/serviceendpoint/endpoints"
 HISTORY = "/{project}/_apis/serviceendpoint/{id}/executionhistory"
 NEEDS = "User of the service connections (Reader does not see how they sign in)"
+_LOGINS = {"federated": "oidc", "person": "static"}
+"""How a connection signs in, as `Identity.logins` says it."""
 _ACCESS_KEY = re.compile(r"A(?:KIA|SIA)[A-Z2-7]{16}")
 
 
@@ -48,17 +51,20 @@ def service_connections(
             number, name = str(item["id"]).lower(), str(item["name"])
             found.by_name[name.lower()] = number
             found.names[number] = name
+            authorization = item.get("authorization")
+            if not isinstance(authorization, dict):
+                authorization = None
+            kind = classify_connection(str(item["type"]), authorization)
+            if kind.stores_secret is False:
+                found.without_secret.add(number)
             sharing = sorted({project.id} | (_projects(item) & projects))
             if sharing[0] != project.id:
                 continue
-            authorization = item.get("authorization")
-            if not isinstance(authorization, dict):
+            if authorization is None:
                 hidden.append(name)
-                authorization = None
-            kind = classify_connection(str(item["type"]), authorization)
             used = (yield from _last_use(scope, number, name, sharing)) if scope.config.last_use else None
             yield _identity(scope, item, kind, authorization or {}, used)
-            yield from _links(scope, item, kind, authorization or {})
+            yield from identity_links(scope, item, kind, (authorization or {}).get("parameters") or {})
             if kind.stores_secret is not False:
                 yield _secret(scope, item, kind, authorization or {})
 
@@ -98,12 +104,9 @@ def _identity(
 ) -> Identity:
     number, parameters = str(item["id"]).lower(), authorization.get("parameters") or {}
     creator = item.get("createdBy") or {}
-    issuer, subject = (
-        parameters.get("workloadIdentityFederationIssuer"),
-        parameters.get("workloadIdentityFederationSubject"),
-    )
     owner = creator.get("uniqueName") or creator.get("displayName")
     data = item.get("data") or {}
+    tokens = presented(scope, item, kind, parameters)
     return Identity(
         id=connection(number),
         **scope.own,
@@ -116,9 +119,10 @@ def _identity(
         last_used_at=used,
         owner=owner,
         owner_source="creator" if owner else None,
-        issuer=issuer or None,
-        subjects=[str(subject)] if issuer and subject else [],
-        logins=[f"{kind.service}:{'oidc' if kind.how == 'federated' else kind.how}"],
+        issuer=tokens.issuer,
+        subjects=tokens.subjects,
+        tokens=tokens.tokens,
+        logins=[f"{kind.service}:{_LOGINS.get(kind.how, kind.how)}"],
         tags={
             "type": str(item["type"]),
             "scheme": str(authorization.get("scheme") or "unknown"),
@@ -126,38 +130,8 @@ def _identity(
             "ready": "no" if item.get("isReady") is False else "yes",
             **({"environment": str(data["environment"])} if data.get("environment") else {}),
             **({"scope": str(data["scopeLevel"])} if data.get("scopeLevel") else {}),
+            **({"subscription": str(data["subscriptionId"]).lower()} if data.get("subscriptionId") else {}),
         },
-    )
-
-
-def _links(
-    scope: DevOpsScope, item: dict[str, Any], kind: ConnectionClass, authorization: dict[str, Any]
-) -> Iterator[Record]:
-    """Yield which identity the connection signs in as.
-
-    A federated connection presents a token, and the identity's trust decides; a stored secret is the identity.
-    """
-    number, name = str(item["id"]).lower(), str(item["name"])
-    parameters = authorization.get("parameters") or {}
-    target = None
-    if app_id := parameters.get("serviceprincipalid"):
-        target = record_id("entra", "application", str(app_id).lower())
-    elif (
-        role := parameters.get("assumeRoleArn") or parameters.get("roleToAssume")
-    ) and kind.service == "aws":
-        target = str(role)
-    elif kind.service == "gcp" and (email := parameters.get("Issuer")):
-        target = f"gcp:service-account:{email}"
-    if target is None:
-        return
-    yield Link(
-        id=record_id(PROVIDER, "connection-identity", number),
-        **scope.own,
-        source_id=connection(number),
-        relation="uses" if kind.how == "federated" else "runs_as",
-        target_id=target,
-        evidence=f"service connection {name}",
-        why=f"the {item['type']} connection {name} signs in as {target.rpartition(':')[2]}",
     )
 
 
