@@ -13,8 +13,9 @@ import collectors.azure
 import collectors.azure_devops
 import collectors.entra
 from sandbox.azure import AzureSandbox
-from sandbox.azure.company import BLOB_READER, PROD, AzureTenant
+from sandbox.azure.company import BLOB_READER
 from sandbox.azure.company import build as azure_company
+from sandbox.azure.tenant import PROD, AzureTenant
 from sandbox.azure_devops import AzureDevOpsSandbox
 from sandbox.azure_devops.estate import ORGANIZATION, DevOpsOrganization, DevOpsProject
 from sandbox.azure_devops.estate import guid as devops

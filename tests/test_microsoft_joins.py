@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import pytest
 
-from sandbox.azure.company import CONTRIBUTOR, DEV, OWNER, PROD, READER, WEBSITE_CONTRIBUTOR
+from sandbox.azure.company import CONTRIBUTOR, OWNER, READER, WEBSITE_CONTRIBUTOR
+from sandbox.azure.tenant import DEV, PROD
 from sandbox.azure_devops.estate import guid as devops
 from sandbox.entra.estate import GITHUB, TENANT, federated
 from sandbox.entra.estate import guid as entra
@@ -343,27 +345,24 @@ def gitlab_tokens(e: Estate) -> None:
 
 @estate(
     Label(
-        may=(("core", "payments-app"),),
-        no_edges=(("core", "elsewhere"), ("plain", "payments-app")),
+        edges=(("payments:api", "payments-app"),),
+        no_edges=(("payments:api", "elsewhere"), ("payments:job", "payments-app")),
     )
 )
 def service_accounts_of_a_cluster(e: Estate) -> None:
     issuer = f"https://westeurope.oic.prod-aks.azure.com/{TENANT}/{entra('cluster')}/"
-    for name, profile in (("core", {"oidcIssuerProfile": {"issuerURL": issuer}}), ("plain", {})):
-        e.azure.resource(
-            "Microsoft.ContainerService/managedClusters",
-            name,
-            properties={**profile, "disableLocalAccounts": True},
-            identity={
-                "type": "SystemAssigned",
-                "principalId": entra(f"principal {name}"),
-                "tenantId": TENANT,
-            },
-        )
     e.app("payments-app", "system:serviceaccount:payments:api", issuer=issuer)
     e.app(
         "elsewhere", "system:serviceaccount:payments:api", issuer=issuer.replace("westeurope", "northeurope")
     )
+    e.others += [
+        msgspec.structs.replace(
+            presents(name, "azure", issuer, f"system:serviceaccount:{name}"),
+            surface="workload",
+            is_pipeline=False,
+        )
+        for name in ("payments:api", "payments:job")
+    ]
 
 
 # Azure DevOps and AWS
