@@ -276,6 +276,8 @@ class Credential(Record, frozen=True, kw_only=True, gc=False):
     """The issuer's scopes or permissions."""
     owner: str | None = None
     """The owner, if different from the identity's owner."""
+    created_by: str | None = None
+    """Who created it, as the issuer's audit log says; None if that log no longer reaches back, or was not read."""
     location: str | None = None
     """Where it is stored or registered, if known: an on-premises server, a repository."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import json
+import re
 import threading
 import time
 from datetime import timedelta
@@ -19,7 +20,7 @@ from sandbox.entra import EntraSandbox
 from sandbox.entra.estate import GLOBAL_ADMINISTRATOR, SCANNER, TENANT, guid
 from sandbox.estate import FIRST_NIGHT
 from scanner.collect.collector import Run
-from scanner.records import Credential, Gap, Grant, Identity, Link, Policy, Trust
+from scanner.records import Control, Credential, Gap, Grant, Identity, Link, Policy, Trust
 from scanner.secrets.detectors import Fingerprint
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def test_what_was_stored_is_evaluated_to_what_the_night_gave(
         records = collected(sandbox, tmp_path, monkeypatch)
     policies = [row for row in records if isinstance(row, Policy)]
     again = list(collectors.entra.evaluate(policies, records, FIRST_NIGHT))
-    trusts = {row.id: row for row in records if isinstance(row, Trust)}
+    trusts = {row.id: row for row in records if isinstance(row, Trust) and row.kind == "oidc"}
     assert {row.id: row for row in again if isinstance(row, Trust)} == trusts
     grants = {row.id: row for row in records if isinstance(row, Grant)}
     evaluated = {row.id: row for row in again if isinstance(row, Grant)}
@@ -104,7 +105,8 @@ def test_an_agent_has_what_it_inherits_and_its_blueprint_becomes_it(
     agent = by_name(records, "support-agent")
     inherited = [row for row in records if isinstance(row, Grant) and row.identity_id == agent.id]
     assert [(row.role, row.via) for row in inherited] == [
-        ("Mail.Send", "inherited from the agent's blueprint")
+        ("Mail.Send", "inherited from the agent's blueprint"),
+        ("Files.Read.All", "inherited delegated permission for all users"),
     ]
     becomes = {
         row.source_id
@@ -402,4 +404,191 @@ def test_a_principal_of_a_type_that_is_not_known_is_kept(
     assert {row.role for row in records if isinstance(row, Grant) and row.identity_id == robot.id} == {
         "Global Administrator",
         "Mail.Send",
+    }
+
+
+def test_what_the_permissions_command_prints_is_what_the_sandbox_asks_for() -> None:
+    printed = set(re.findall(r"^  ([A-Z]\w+(?:\.\w+)+)", collectors.entra.permissions(), re.MULTILINE))
+    with EntraSandbox() as sandbox:
+        assert printed == set(sandbox.permissions())
+    assert not [name for name in printed if "Write" in name]
+
+
+def test_each_permission_that_lacks_is_named_in_a_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EntraSandbox() as sandbox:
+        asked = [name for name in sandbox.permissions() if name != "Application.Read.All"]
+        for name in asked:
+            sandbox.revoke(name)
+        records = collected(sandbox, tmp_path, monkeypatch)
+    # Without the lists that they start from, nobody asks for the members of a group or the permissions of an agent.
+    unasked = {
+        "PrivilegedEligibilitySchedule.Read.AzureADGroup",
+        "PrivilegedAssignmentSchedule.Read.AzureADGroup",
+    }
+    assert {row.needs for row in records if isinstance(row, Gap) and row.reason == "denied"} >= set(
+        asked
+    ) - unasked
+
+
+def test_who_added_a_credential_is_known_while_the_log_reaches_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EntraSandbox() as sandbox:
+        records = collected(sandbox, tmp_path, monkeypatch)
+    added = {row.name: row.created_by for row in records if isinstance(row, Credential)}
+    assert added["invoice new"] == "maya.lindt@lanternpay.example"
+    # Older than the log, and an attempt that failed.
+    assert added["invoice old"] is None
+    assert added["wiki 2026-10"] is None
+
+
+def test_a_disabled_application_has_disabled_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EntraSandbox() as sandbox:
+        stopped = next(
+            one for one in sandbox.directory.service_principals if one["displayName"] == "hr-connector"
+        )
+        stopped["disabledByMicrosoftStatus"] = "DisabledDueToViolationOfServicesAgreement"
+        fine = next(one for one in sandbox.directory.service_principals if one["displayName"] == "wiki-sync")
+        fine["disabledByMicrosoftStatus"] = "NotDisabled"
+        records = collected(sandbox, tmp_path, monkeypatch)
+    states = {row.name: row.enabled for row in records if isinstance(row, Credential)}
+    assert (states["ledger"], states["added by hand"], states["wiki 2026-10"]) == (False, False, None)
+    assert by_name(records, "hr-connector").enabled is False
+    assert by_name(records, "wiki-sync").enabled is True
+
+
+def test_names_and_optional_fields_that_graph_leaves_null_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Graph documents these as nullable: https://learn.microsoft.com/graph/api/resources/serviceprincipal"""
+    with EntraSandbox() as sandbox:
+        whole = collected(sandbox, tmp_path / "whole", monkeypatch)
+        for one in sandbox.directory.service_principals:
+            if one["displayName"] == "wiki-sync":
+                one.update(
+                    dict.fromkeys(
+                        ("displayName", "accountEnabled", "appOwnerOrganizationId", "signInAudience")
+                    )
+                )
+        for one in sandbox.directory.applications:
+            if one["displayName"] == "wiki-sync":
+                one.update(dict.fromkeys(("displayName", "createdDateTime", "signInAudience")))
+        sandbox.directory.consents[0]["scope"] = None
+        sandbox.directory.groups[guid("group future use")]["displayName"] = None
+        records = collected(sandbox, tmp_path / "null", monkeypatch)
+    assert not [row for row in records if isinstance(row, Gap)]
+    assert {row.id for row in records} == {row.id for row in whole}
+
+
+def test_an_agent_inherits_consents_and_its_blueprint_has_managers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EntraSandbox() as sandbox:
+        records = collected(sandbox, tmp_path, monkeypatch)
+    agent, blueprint = by_name(records, "support-agent"), by_name(records, "support-agent blueprint")
+    inherited = {
+        (row.role, row.conditional)
+        for row in records
+        if isinstance(row, Grant) and row.identity_id == agent.id
+    }
+    assert inherited == {("Mail.Send", False), ("Files.Read.All", True)}
+    assert (blueprint.kind, agent.kind) == ("entra-agent-blueprint", "entra-agent")
+    becomes = {
+        (row.source_id, row.evidence)
+        for row in records
+        if isinstance(row, Link) and row.relation == "can_become" and row.target_id == blueprint.id
+    }
+    assert becomes == {(f"entra:application:{guid('app agent-factory')}", "managerApplications")}
+
+
+@pytest.mark.parametrize(
+    ("assigned", "policies", "enforcement"),
+    [
+        ([], [], "enforced"),
+        (["ManagePermissionGrantsForSelf.microsoft-user-default-legacy"], [], "absent"),
+        (["ManagePermissionGrantsForSelf.microsoft-user-default-low"], [], "enforced"),
+        (["ManagePermissionGrantsForOwnedResource.microsoft-dynamically-managed-permissions-for-team"], [], "enforced"),
+        (["managePermissionGrantsForSelf.ours"], [{"permissionClassification": "low"}], "enforced"),
+        (["managePermissionGrantsForSelf.ours"], [{"clientApplicationsFromVerifiedPublisherOnly": True}], "enforced"),
+        (["managePermissionGrantsForSelf.ours"], [{"permissionType": "delegated", "permissions": ["all"]}], "absent"),
+        (["managePermissionGrantsForSelf.gone"], [], "documented"),
+    ],
+)  # fmt: skip
+def test_how_user_consent_is_limited(
+    assigned: list[str],
+    policies: list[dict[str, Any]],
+    enforcement: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """https://learn.microsoft.com/entra/identity/enterprise-apps/manage-app-consent-policies"""
+    with EntraSandbox() as sandbox:
+        held = sandbox.directory
+        held.authorization_policy["defaultUserRolePermissions"]["permissionGrantPoliciesAssigned"] = assigned
+        held.consent_policies = [{"id": "ours", "includes": policies, "excludes": []}]
+        records = collected(sandbox, tmp_path, monkeypatch)
+    (control,) = [row for row in records if isinstance(row, Control) and row.kind == "user-consent"]
+    assert control.enforcement == enforcement
+
+
+def test_controls_of_sign_in_say_whether_they_are_enforced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EntraSandbox() as sandbox:
+        held = sandbox.directory
+        held.app_policies = [
+            {
+                "id": "exempt",
+                "isEnabled": True,
+                "restrictions": {
+                    "passwordCredentials": [{"restrictionType": "passwordAddition", "state": "disabled"}],
+                    "keyCredentials": [],
+                },
+                "appliesTo": [{"id": guid("application wiki-sync"), "appId": guid("app wiki-sync")}],
+            }
+        ]
+        held.credential_policy["applicationRestrictions"]["passwordCredentials"] = [
+            {"restrictionType": "passwordAddition", "state": "enabled", "maxLifetime": None}
+        ]
+        held.cross_tenant_default["inboundTrust"]["isMfaAccepted"] = True
+        held.authorization_policy["guestUserRoleId"] = "a0b1b346-4d3e-4e8b-98f8-753987be4970"
+        records = collected(sandbox, tmp_path, monkeypatch)
+    controls = {row.name: row for row in records if isinstance(row, Control)}
+    states = {name: row.enforcement for name, row in controls.items()}
+    assert states["Pipelines from our runners"] == "audited"
+    assert states["Terraform from our runners"] == "enforced"
+    assert "Require MFA of everyone" not in states
+    assert controls["Terraform from our runners"].target == f"entra:principal:{guid('sp terraform-azure')}"
+    assert controls["Pipelines from our runners"].bypass == [f"entra:principal:{guid('sp wiki-sync')}"]
+    assert states["New client secrets of applications"] == "enforced"
+    assert controls["New client secrets of applications"].bypass == [
+        f"entra:application:{guid('app wiki-sync')}"
+    ]
+    assert controls["Lifetime of client secrets of applications"].detail == "No new secret can be added"
+    assert str(controls["Lifetime of certificates of applications"].detail).startswith(
+        "Restricted to P365D, for applications"
+    )
+    assert states["MFA of other tenants"] == "absent"
+    assert states["Guest access to the directory"] == "absent"
+
+
+def test_a_federated_domain_is_a_trust_and_a_managed_one_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EntraSandbox() as sandbox:
+        records = collected(sandbox, tmp_path, monkeypatch)
+    trusts = {
+        row.tests[0].values[0]: row
+        for row in records
+        if isinstance(row, Trust) and row.kind == "federated-domain"
+    }
+    assert set(trusts) == {"moonbank.example", "duskbank.example"}
+    assert trusts["moonbank.example"].issuer == "http://adfs.moonbank.example/adfs/services/trust"
+    assert {name: row.severity for name, row in trusts.items()} == {
+        "moonbank.example": "medium",
+        "duskbank.example": "low",
     }

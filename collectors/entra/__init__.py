@@ -7,7 +7,7 @@ GETs.
 
 Cannot see: who consented to an application and when; when a delegated permission was granted; when a federated credential
 was last used; the last use of applications and credentials without Entra ID P1 or outside the global cloud (unknown, not
-never); what a foreign application holds in its home tenant; copies of secrets; who may activate membership of a group.
+never); what a foreign application holds in its home tenant; copies of secrets; people in groups that hold Azure roles only.
 What was asked for and refused is a Gap.
 """
 
@@ -71,12 +71,24 @@ Needed
 Each closes one gap
   Directory.Read.All                        delegated permissions (oauth2PermissionGrants has no narrower one)
   Organization.Read.All                     the tenant's name
-  GroupMember.Read.All                      members of groups that hold a directory role
+  GroupMember.Read.All                      groups that can hold a directory role, with owners and members; the groups that
+                                            service principals are in
+  AdministrativeUnit.Read.All               names of administrative units
   RoleEligibilitySchedule.Read.Directory    who may activate a directory role (Entra ID P2)
   RoleAssignmentSchedule.Read.Directory     when an assignment ends (Entra ID P2)
-  AuditLog.Read.All                         last use of applications and credentials (Entra ID P1)
-  Policy.Read.All                           user consent, application registration, restrictions on credentials
-  AgentIdentity.Read.All, User.Read.All     agent identities and their users
+  PrivilegedEligibilitySchedule.Read.AzureADGroup
+                                            who may activate membership of such a group (Entra ID P2)
+  PrivilegedAssignmentSchedule.Read.AzureADGroup
+                                            when a membership ends (Entra ID P2)
+  AuditLog.Read.All                         last use of applications and credentials, who added a credential (Entra ID P1)
+  Policy.Read.All                           user consent, application registration, restrictions on credentials, Conditional
+                                            Access, cross-tenant access
+  Domain.Read.All                           federated domains
+  AgentIdentity.Read.All                    agent identities
+  AgentIdentityBlueprintPrincipal.Read.All  sponsors and managers of their blueprints
+  User.Read.All                             users of agents
+Where to grant them: Entra admin center, App registrations, the scanner's application, API permissions, Add a permission,
+Microsoft Graph, Application permissions; then Grant admin consent, by a Privileged Role Administrator.
 Never grant a permission that writes: Application.ReadWrite.OwnedBy is listed as least privilege in places, and is not needed.
 
 Sign-in without a secret: add a federated credential for the platform that runs the scanner

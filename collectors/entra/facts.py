@@ -7,6 +7,15 @@ from datetime import datetime  # noqa: TC003  msgspec reads the annotations at r
 import msgspec
 
 
+class CredentialFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What other lists know of credentials, by key ID. Empty where it could not be read."""
+
+    used: dict[str, datetime] = {}
+    """When it was last used."""
+    added_by: dict[str, str] = {}
+    """Who added it."""
+
+
 class SignIns(msgspec.Struct, frozen=True, kw_only=True):
     """When applications and credentials were last used. Empty where it could not be read."""
 
@@ -36,5 +45,7 @@ class ServicePrincipals(msgspec.Struct, kw_only=True):
     """Object ID of an API -> ID of each of its app roles -> its value. Only of APIs with roles for applications."""
     many_owners: list[str] = []
     """Object IDs of those whose owners were cut off."""
+    disabled: set[str] = set()
+    """Client IDs of those that cannot sign in."""
     complete: bool = False
     """Whether the list was read to its end."""

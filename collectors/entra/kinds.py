@@ -7,6 +7,7 @@ KINDS: dict[str, frozenset[str]] = {
     "identities": frozenset(
         (
             "entra-agent",
+            "entra-agent-blueprint",
             "entra-agent-user",
             "entra-application",  # registered, without a service principal in this tenant
             "entra-group",  # one that can hold a directory role, or that contains a service principal
@@ -17,15 +18,28 @@ KINDS: dict[str, frozenset[str]] = {
         )
     ),
     "credentials": frozenset(("client-certificate", "client-secret")),
-    "trusts": frozenset(("oidc",)),
+    "trusts": frozenset(("federated-domain", "oidc")),
     "policies": frozenset(("directory-role", "federated-credential")),
     "controls": frozenset(
-        ("app-credential-policy", "app-registration-by-users", "guest-invitation", "user-consent")
+        (
+            "app-certificate-lifetime",
+            "app-instance-lock",
+            "app-registration-by-users",
+            "app-secret-addition",
+            "app-secret-lifetime",
+            "cross-tenant-mfa-trust",
+            "cross-tenant-partner",
+            "guest-access",
+            "guest-invitation",
+            "user-consent",
+            "workload-conditional-access",
+        )
     ),
 }
 
 PARTS: dict[str, frozenset[str]] = {
-    "credentials": frozenset(("sign-in-activity",)),
+    "controls": frozenset(("app-credential-exemption", "consent-policy")),
+    "credentials": frozenset(("credential-changes", "sign-in-activity")),
     "grants": frozenset(
         (
             "administrative-unit",
@@ -35,6 +49,7 @@ PARTS: dict[str, frozenset[str]] = {
             "eligible-directory-role",
             "eligible-group",
             "inherited-app-role",
+            "inherited-delegated",
             "role-end",
         )
     ),
@@ -42,6 +57,7 @@ PARTS: dict[str, frozenset[str]] = {
     "links": frozenset(
         (
             "agents",
+            "blueprints",
             "group-owners",
             "membership-end",
             "memberships",
@@ -53,7 +69,8 @@ PARTS: dict[str, frozenset[str]] = {
 }
 
 HIDES_NO_ACCESS: dict[str, frozenset[str]] = {
-    "credentials": frozenset(("sign-in-activity",)),
+    "controls": frozenset(("app-credential-exemption", "consent-policy")),
+    "credentials": frozenset(("credential-changes", "sign-in-activity")),
     "grants": frozenset(("administrative-unit", "role-end")),
     "identities": frozenset(("sign-in-activity",)),
     "links": frozenset(("membership-end",)),

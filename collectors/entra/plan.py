@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from collectors.entra.facts import CredentialFacts
 from collectors.entra.listings import agents, app_roles, applications, delegated, directory_roles
 from collectors.entra.listings.administrative_units import administrative_units
+from collectors.entra.listings.conditional_access import conditional_access
+from collectors.entra.listings.credential_changes import credential_changes
+from collectors.entra.listings.cross_tenant import cross_tenant
+from collectors.entra.listings.domains import domains
 from collectors.entra.listings.memberships import memberships
 from collectors.entra.listings.role_groups import members_of_role_groups, role_groups
 from collectors.entra.listings.service_principals import managed_identity_trusts, service_principals
@@ -40,9 +45,11 @@ def tenant_night(client: GraphClient, target: Target, config: Config, run: Run) 
         return
     yield from _account(scope)
     used = (yield from sign_ins(scope)) if config.sign_in_activity else None
+    added_by = yield from credential_changes(scope)
+    credentials = CredentialFacts(used=used.credentials if used else {}, added_by=added_by)
     registered = yield from applications.application_owners(scope)
-    known = yield from service_principals(scope, used, registered.owners)
-    yield from applications.applications(scope, known, used)
+    known = yield from service_principals(scope, used, credentials, registered.owners)
+    yield from applications.applications(scope, known, credentials)
     yield from managed_identity_trusts(scope)
     yield from app_roles.app_roles(scope, known)
     yield from delegated.delegated(scope, known)
@@ -60,6 +67,9 @@ def tenant_night(client: GraphClient, target: Target, config: Config, run: Run) 
     if config.agents:
         yield from agents.agents(scope, known)
     yield from settings(scope)
+    yield from conditional_access(scope)
+    yield from domains(scope)
+    yield from cross_tenant(scope)
 
 
 def _account(scope: EntraScope) -> Iterator[Record]:

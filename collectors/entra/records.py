@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
+    from collectors.entra.facts import CredentialFacts
     from scanner.records import Record
 
 EXPANDED = 20
@@ -41,14 +42,16 @@ def credentials(
     scope: EntraScope,
     item: dict[str, Any],
     identity: str,
-    used: Mapping[str, datetime],
+    facts: CredentialFacts,
     *,
     registered_on: str,
+    disabled: bool = False,
 ) -> Iterator[Record]:
     """Yield the client secrets and certificates of an application or a service principal.
 
     https://learn.microsoft.com/graph/api/resources/passwordcredential: ``hint``, the first characters of the secret, is
-    dropped. ``used`` are last uses by key ID. `Credential.location` says on which object the credential is registered.
+    dropped. `Credential.location` says on which object the credential is registered; ``disabled`` that this object, or the
+    application, cannot sign in.
     """
     for field, kind in (("passwordCredentials", "client-secret"), ("keyCredentials", "client-certificate")):
         for key in item[field] or []:
@@ -65,7 +68,9 @@ def credentials(
                 name=key.get("displayName") or number,
                 lifetime="expiring" if expires else "static",
                 created_at=utc_time(key.get("startDateTime")),
-                last_used_at=used.get(number),
+                enabled=False if disabled else None,
+                last_used_at=facts.used.get(number),
+                created_by=facts.added_by.get(number),
                 expires_at=expires,
                 never_expires=expires is None,
                 location=registered_on,

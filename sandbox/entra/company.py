@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sandbox.entra.company_policies import other_tenants, workload_policies
 from sandbox.entra.estate import (
     APPLICATION_ADMINISTRATOR,
     DIRECTORY_READERS,
@@ -17,6 +20,7 @@ from sandbox.entra.estate import (
     SCANNER,
     DirectoryTenant,
     ago,
+    audit,
     certificate,
     federated,
     guid,
@@ -26,6 +30,7 @@ from sandbox.entra.estate import (
 
 CUSTOM_ROLE = guid("role Application Credential Operator")
 HELP_ROLE = guid("role Ticket Reader")
+BLUEPRINT: dict[str, Any] = {"@odata.type": "#microsoft.graph.agentIdentityBlueprintPrincipal"}
 GITHUB_ORG = "repo:lanternpay"
 
 
@@ -41,6 +46,8 @@ def build(night: int) -> DirectoryTenant:
     _roles(tenant, maya, tom, nina)
     _groups(tenant, maya, nina)
     _settings(tenant)
+    other_tenants(tenant)
+    workload_policies(tenant)
     return tenant
 
 
@@ -185,6 +192,34 @@ def _secrets(tenant: DirectoryTenant, maya: str, tom: str) -> None:
         owners=(maya,),
     )
     tenant.permit(guid("sp wiki-sync"), "Sites.Selected")
+    # Three live secrets; two are a rotation. One ends in ten days.
+    tenant.application(
+        "metrics-push",
+        passwords=tuple(password(f"metrics {number}", made=60, ends=-90 - number) for number in (1, 2, 3)),
+        owners=(maya,),
+    )
+    tenant.application(
+        "invoice-sync",
+        passwords=(password("invoice old", made=150, ends=-10), password("invoice new", made=5, ends=-170)),
+        owners=(maya,),
+    )
+    # Who added a secret, as long as the audit log reaches back; an attempt that failed says nothing.
+    wiki = next(one for one in tenant.applications if one["displayName"] == "wiki-sync")
+    tenant.audits += [
+        audit(
+            "maya.lindt@lanternpay.example",
+            guid("application invoice-sync"),
+            tenant.applications[-1]["passwordCredentials"][1],
+            5,
+        ),
+        audit("nobody@lanternpay.example", wiki["id"], wiki["passwordCredentials"][0], 40, result="failure"),
+    ]
+    # Disabled: its secret cannot be used.
+    tenant.application(
+        "old-ledger", passwords=(password("ledger", made=900, ends=-900),), accountEnabled=False
+    )
+    # Azure DevOps made it its own owner.
+    tenant.application("build-connection", owners=(guid("sp build-connection"),))
     # A secret on the service principal, which the application's page does not show.
     tenant.application(
         "hr-connector",
@@ -258,6 +293,19 @@ def _outsiders(tenant: DirectoryTenant) -> None:
         signInAudience="AzureADMultipleOrgs",
     )
     tenant.consent(survey, "openid profile User.Read")
+    # A vendor without a verified publisher that reads files, and one with.
+    for name, publisher in (("Diagram Wizard", None), ("Contract Signer", "Signer Corp.")):
+        vendor = tenant.service_principal(
+            name,
+            appOwnerOrganizationId=guid(f"{name} tenant"),
+            signInAudience="AzureADMultipleOrgs",
+            verifiedPublisher={
+                "displayName": publisher,
+                "verifiedPublisherId": "1" if publisher else None,
+                "addedDateTime": None,
+            },
+        )
+        tenant.consent(vendor, "Files.Read.All", user=guid("user nina.roth"))
     # Everybody's mail, in everybody's name.
     mail = tenant.service_principal(
         "Mail Merge Pro",
@@ -272,10 +320,41 @@ def _agents(tenant: DirectoryTenant, nina: str) -> None:
         "support-agent blueprint",
         passwords=(password("blueprint", made=30, ends=-60),),
         owners=(nina,),
+        **BLUEPRINT,
     )
     tenant.permit(blueprint, "Mail.Send")
+    # Look-alike: a blueprint that signs in by federation.
+    tenant.application(
+        "report-agent blueprint",
+        federated=(
+            federated(
+                "agent-runtime",
+                f"https://westeurope.oic.prod-aks.azure.com/{guid('tenant')}/{guid('cluster')}/",
+                "system:serviceaccount:agents:report",
+            ),
+        ),
+        owners=(nina,),
+        **BLUEPRINT,
+    )
+    # A vendor's blueprint: its credentials are the vendor's.
+    tenant.service_principal(
+        "vendor-agent blueprint", appOwnerOrganizationId=guid("agent vendor tenant"), **BLUEPRINT
+    )
+    # An application that makes more agents of the first blueprint.
+    factory = tenant.application("agent-factory", owners=(nina,))
+    tenant.blueprints += [
+        {"id": guid(f"sp {name} blueprint"), "managerApplications": managers, "sponsors": [nina]}
+        for name, managers in (
+            ("support-agent", [guid("app agent-factory")]),
+            ("report-agent", []),
+            ("vendor-agent", []),
+        )
+    ]
+    assert factory
     for name, parent, sponsors in (
         ("support-agent", guid("app support-agent blueprint"), [nina]),
+        ("report-agent", guid("app report-agent blueprint"), [nina]),
+        ("vendor-agent", guid("app vendor-agent blueprint"), [nina]),
         ("lost-agent", guid("app deleted blueprint"), []),
     ):
         number = tenant.service_principal(name, servicePrincipalType="ServiceIdentity")
@@ -293,15 +372,27 @@ def _agents(tenant: DirectoryTenant, nina: str) -> None:
             "resourceDisplayName": "Microsoft Graph",
         }
     ]
-    tenant.agent_users.append(
+    tenant.inherited_consents[agent] = [
+        {
+            "id": "inherited-consent",
+            "clientId": blueprint,
+            "consentType": "AllPrincipals",
+            "principalId": None,
+            "resourceId": guid("sp Microsoft Graph"),
+            "scope": "Files.Read.All",
+        }
+    ]
+    # The second one's agent was deleted.
+    tenant.agent_users += [
         {
             "@odata.type": "#microsoft.graph.agentUser",
-            "id": guid("agent user support"),
-            "displayName": "Support Agent",
-            "identityParentId": agent,
+            "id": guid(f"agent user {name}"),
+            "displayName": name,
+            "identityParentId": parent,
             "accountEnabled": True,
         }
-    )
+        for name, parent in (("Support Agent", agent), ("Forgotten Agent", guid("sp deleted agent")))
+    ]
 
 
 def _roles(tenant: DirectoryTenant, maya: str, tom: str, nina: str) -> None:
@@ -395,6 +486,7 @@ def _settings(tenant: DirectoryTenant) -> None:
         "id": "authorizationPolicy",
         "displayName": "Authorization Policy",
         "allowInvitesFrom": "everyone",
+        "guestUserRoleId": "10dae51f-b6af-4016-8d66-8c2a99b929b3",
         "defaultUserRolePermissions": {
             "allowedToCreateApps": True,
             "allowedToCreateSecurityGroups": True,
@@ -404,7 +496,17 @@ def _settings(tenant: DirectoryTenant) -> None:
     tenant.credential_policy = {
         "id": "00000000-0000-0000-0000-000000000000",
         "displayName": "Default app management tenant policy",
-        "isEnabled": False,
-        "applicationRestrictions": {"passwordCredentials": [], "keyCredentials": []},
+        "isEnabled": True,
+        "applicationRestrictions": {
+            "passwordCredentials": [],
+            "keyCredentials": [
+                {
+                    "restrictionType": "asymmetricKeyLifetime",
+                    "state": "enabled",
+                    "maxLifetime": "P365D",
+                    "restrictForAppsCreatedAfterDateTime": ago(900),
+                }
+            ],
+        },
         "servicePrincipalRestrictions": {"passwordCredentials": [], "keyCredentials": []},
     }

@@ -81,6 +81,19 @@ class DirectoryTenant(msgspec.Struct, kw_only=True):
     agent_users: list[Json] = []
     application_sign_ins: list[Json] = []
     credential_sign_ins: list[Json] = []
+    inherited_consents: dict[str, list[Json]] = {}
+    """Agent -> the delegated permissions that it inherits."""
+    blueprints: list[Json] = []
+    """Blueprint principals, as their own list shows them."""
+    audits: list[Json] = []
+    domains: list[Json] = []
+    federations: dict[str, list[Json]] = {}
+    """Domain -> its federation."""
+    conditional_access: list[Json] = []
+    partners: list[Json] = []
+    cross_tenant_default: Json = {}
+    consent_policies: list[Json] = []
+    app_policies: list[Json] = []
     authorization_policy: Json = {}
     credential_policy: Json = {}
 
@@ -152,6 +165,7 @@ class DirectoryTenant(msgspec.Struct, kw_only=True):
         owners: tuple[str, ...] = (),
         audience: str = "AzureADMyOrg",
         service_principal: bool = True,
+        lock: Json | None = None,
         **more: Any,
     ) -> str:
         """Add an application registered here and, by default, its service principal; return that one's object ID."""
@@ -161,7 +175,9 @@ class DirectoryTenant(msgspec.Struct, kw_only=True):
                 "appId": guid(f"app {name}"),
                 "displayName": name,
                 "createdDateTime": ago(700),
+                "isDisabled": None,
                 "signInAudience": audience,
+                "servicePrincipalLockConfiguration": lock,
                 "passwordCredentials": list(passwords),
                 "keyCredentials": list(keys),
                 "federatedIdentityCredentials": list(federated),
@@ -184,6 +200,9 @@ class DirectoryTenant(msgspec.Struct, kw_only=True):
             "servicePrincipalType": "Application",
             "signInAudience": "AzureADMyOrg",
             "preferredSingleSignOnMode": None,
+            "appRoleAssignmentRequired": False,
+            "disabledByMicrosoftStatus": None,
+            "verifiedPublisher": {"displayName": None, "verifiedPublisherId": None, "addedDateTime": None},
             "appRoles": [],
             "passwordCredentials": [],
             "keyCredentials": [],
@@ -312,6 +331,36 @@ def role(
         "isPrivileged": privileged,
         "resourceScopes": ["/"],
         "rolePermissions": [{"allowedResourceActions": actions, "condition": None}],
+    }
+
+
+def audit(who: str, target: str, key: Json, days: float, *, result: str = "success") -> Json:
+    """Return the event that a credential was added to an application, as the directory's audit log has it."""
+    kind = "Password" if "secretText" in key else "AsymmetricX509Cert"
+    words = f"[KeyIdentifier={key['keyId']},KeyType={kind},KeyUsage=Verify,DisplayName={key['displayName']}]"
+    return {
+        "id": f"Directory_{guid(f'audit {who} {target} {key}')}",
+        "activityDateTime": ago(days),
+        "activityDisplayName": "Update application – Certificates and secrets management ",
+        "category": "ApplicationManagement",
+        "operationType": "Update",
+        "loggedByService": "Core Directory",
+        "result": result,
+        "initiatedBy": {"user": {"id": guid(f"user {who}"), "userPrincipalName": who}, "app": None},
+        "targetResources": [
+            {
+                "id": target,
+                "type": "Application",
+                "modifiedProperties": [
+                    {"displayName": "KeyDescription", "oldValue": "[]", "newValue": f'["{words}"]'},
+                    {
+                        "displayName": "Included Updated Properties",
+                        "oldValue": None,
+                        "newValue": '"KeyDescription"',
+                    },
+                ],
+            }
+        ],
     }
 
 

@@ -98,6 +98,31 @@ ROUTES: dict[str, GraphRoute] = {
     "/v1.0/directory/administrativeUnits": GraphRoute(
         needs="AdministrativeUnit.Read.All", read=lambda held, _at: held.units
     ),
+    "/beta/servicePrincipals/microsoft.graph.agentIdentityBlueprintPrincipal": GraphRoute(
+        needs="AgentIdentityBlueprintPrincipal.Read.All", read=lambda held, _at: held.blueprints
+    ),
+    "/v1.0/auditLogs/directoryAudits": GraphRoute(
+        needs="AuditLog.Read.All", read=lambda held, _at: held.audits
+    ),
+    "/v1.0/domains": GraphRoute(needs="Domain.Read.All", read=lambda held, _at: held.domains),
+    "/v1.0/domains/{id}/federationConfiguration": GraphRoute(
+        needs="Domain.Read.All", read=lambda held, at: held.federations[at["id"]]
+    ),
+    "/beta/identity/conditionalAccess/policies": GraphRoute(
+        needs="Policy.Read.All", read=lambda held, _at: held.conditional_access
+    ),
+    "/v1.0/policies/crossTenantAccessPolicy/default": GraphRoute(
+        needs="Policy.Read.All", read=lambda held, _at: held.cross_tenant_default
+    ),
+    "/v1.0/policies/crossTenantAccessPolicy/partners": GraphRoute(
+        needs="Policy.Read.All", read=lambda held, _at: held.partners
+    ),
+    "/v1.0/policies/permissionGrantPolicies": GraphRoute(
+        needs="Policy.Read.All", read=lambda held, _at: held.consent_policies
+    ),
+    "/v1.0/policies/appManagementPolicies": GraphRoute(
+        needs="Policy.Read.All", read=lambda held, _at: held.app_policies
+    ),
     "/v1.0/policies/authorizationPolicy": GraphRoute(
         needs="Policy.Read.All", read=lambda held, _at: held.authorization_policy
     ),
@@ -118,6 +143,11 @@ BATCHED: dict[str, GraphRoute] = {
     ),
     "/servicePrincipals/microsoft.graph.agentIdentity/{id}/inheritedAppRoleAssignments": GraphRoute(
         needs="Application.Read.All", read=lambda held, at: _inherited(held, at["id"]), unpaged=True
+    ),
+    "/servicePrincipals/microsoft.graph.agentIdentity/{id}/inheritedOauth2PermissionGrants": GraphRoute(
+        needs="Application.Read.All",
+        read=lambda held, at: held.inherited_consents.get(at["id"], []),
+        unpaged=True,
     ),
     "/groups/{id}/transitiveMembers": GraphRoute(
         needs="GroupMember.Read.All",
@@ -302,7 +332,8 @@ class EntraSandbox(TenantSandbox):
         if route.needs not in token.scopes:
             raise RefusedError(403, "Insufficient privileges to complete the operation.")
         unknown = "agent" in template.lower() and not self.agents
-        if unknown or (not self.licensed and ("Schedule" in template or "/reports/" in template)):
+        premium = any(part in template for part in ("Schedule", "/reports/", "/auditLogs/"))
+        if unknown or (not self.licensed and premium):
             raise RefusedError(400 if "Schedule" in template or unknown else 403, "AadPremiumLicenseRequired")
         query = dict(parse_qsl(urlsplit(request.target).query, keep_blank_values=True))
         held = route.read(self.directory, values)
@@ -328,6 +359,8 @@ class EntraSandbox(TenantSandbox):
             raise RefusedError(400, f"Could not find a property named '{missing[0]}'")
         navigated = {"owners", "federatedIdentityCredentials", "sponsors", "memberOf"}
         shown = {name: item[name] for name in fields or item if name not in navigated}
+        if "@odata.type" in item:
+            shown["@odata.type"] = item["@odata.type"]
         expanded = query.get("$expand", "").partition("(")[0]
         match expanded:
             case "owners" | "sponsors":
@@ -338,6 +371,8 @@ class EntraSandbox(TenantSandbox):
                 shown["principal"] = self.directory.principal(item["principalId"])
             case "":
                 pass
+            case "identitySynchronization":
+                shown[expanded] = item[expanded]
             case _:
                 shown[expanded] = item[expanded][:EXPANDED]
         return shown

@@ -26,7 +26,7 @@ def administrative_units(scope: EntraScope) -> Generator[Record, None, dict[str,
         found: dict[str, str] = {}
         for item in scope.client.items(CALL, {"$select": "id,displayName", "$top": 999}):
             number = text(item["id"])
-            found[number] = item["displayName"] or number
+            found[number] = item.get("displayName") or number
         yield from ()
         return found
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.entra import powers
+from collectors.entra.consents import delegated_grant
 from collectors.entra.records import OWNER_FIELDS, becoming, owner_links, text
 from collectors.entra.scope import application, principal
 from scanner.collect.failures import SourceError, unsupported_on
@@ -27,15 +28,21 @@ if TYPE_CHECKING:
 NEEDS = "AgentIdentity.Read.All"
 _NONE = "This tenant has no agent identities, or its cloud does not offer them."
 AGENTS = "/beta/servicePrincipals/microsoft.graph.agentIdentity"
+BLUEPRINTS = "/beta/servicePrincipals/microsoft.graph.agentIdentityBlueprintPrincipal"
 USERS = "/beta/users/microsoft.graph.agentUser"
+INHERITED_DELEGATED = (
+    "GET /beta/servicePrincipals/microsoft.graph.agentIdentity/{id}/inheritedOauth2PermissionGrants"
+)
 INHERITED = "GET /beta/servicePrincipals/microsoft.graph.agentIdentity/{id}/inheritedAppRoleAssignments"
 
 
 def agents(scope: EntraScope, known: ServicePrincipals) -> Iterator[Record]:
     """Yield what agents are made of: the link from each blueprint, sponsors, agent users and inherited permissions."""
     found = yield from _agents(scope)
+    yield from _blueprints(scope)
     yield from _users(scope)
     yield from _inherited(scope, known, found)
+    yield from _inherited_delegated(scope, known, found)
 
 
 def _agents(scope: EntraScope) -> Generator[Record, None, list[str]]:
@@ -44,7 +51,7 @@ def _agents(scope: EntraScope) -> Generator[Record, None, list[str]]:
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         number = text(item["id"])
         found.append(number)
-        blueprint = str(item["agentIdentityBlueprintId"] or "")
+        blueprint = str(item.get("agentIdentityBlueprintId") or "")
         if blueprint:
             source, link = application(blueprint), record_id("entra", "blueprint-of", number)
             yield becoming(scope, link, source, principal(number), "agentIdentityBlueprintId")
@@ -62,10 +69,36 @@ def _agents(scope: EntraScope) -> Generator[Record, None, list[str]]:
             "$expand": f"sponsors({OWNER_FIELDS})",
         },
         fills=("identities/entra-user", "identities/entra-group"),
-        loses=("grants/inherited-app-role",),
+        loses=("grants/inherited-app-role", "grants/inherited-delegated"),
         classify=unsupported_on({400, 404}, _NONE),
     )
     return found
+
+
+def _blueprints(scope: EntraScope) -> Iterator[Record]:
+    """Yield the sponsors of blueprints, and the applications that manage their agents.
+
+    https://learn.microsoft.com/graph/api/resources/agentidentityblueprintprincipal
+    """
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        number = text(item["id"])
+        sponsors = item.get("sponsors") or []
+        yield from owner_links(scope, sponsors, principal(number), "sponsor of the blueprint", becomes=False)
+        for manager in item["managerApplications"] or []:
+            source, link = application(text(manager)), record_id("entra", "manager-of", f"{number}/{manager}")
+            yield becoming(scope, link, source, principal(number), "managerApplications")
+
+    yield from scope.listing(
+        BLUEPRINTS,
+        convert,
+        table="links",
+        kind="blueprints",
+        needs="AgentIdentityBlueprintPrincipal.Read.All",
+        parameters={"$select": "id,managerApplications", "$expand": f"sponsors({OWNER_FIELDS})"},
+        fills=("identities/entra-user", "identities/entra-group"),
+        classify=unsupported_on({400, 404}, _NONE),
+    )
 
 
 def _users(scope: EntraScope) -> Iterator[Record]:
@@ -77,10 +110,10 @@ def _users(scope: EntraScope) -> Iterator[Record]:
             surface="workload",
             kind="entra-agent-user",
             native_id=number,
-            name=item["displayName"] or number,
+            name=item.get("displayName") or number,
             enabled=item.get("accountEnabled"),
         )
-        parent = str(item["identityParentId"] or "")
+        parent = str(item.get("identityParentId") or "")
         if parent:
             link = record_id("entra", "agent-user-of", number)
             yield becoming(scope, link, principal(parent), principal(number), "identityParentId")
@@ -116,6 +149,47 @@ def _inherited(scope: EntraScope, known: ServicePrincipals, found: list[str]) ->
 
         request = scope.request(
             "grants", INHERITED, kind="inherited-app-role", needs="Application.Read.All", item=number
+        )
+        yield from with_coverage(
+            read(), request, unsupported_on({404}, "The service does not show it for this agent.")
+        )
+
+
+def _inherited_delegated(scope: EntraScope, known: ServicePrincipals, found: list[str]) -> Iterator[Record]:
+    """Yield what agents may do in the name of every user, by consent to their blueprint.
+
+    https://learn.microsoft.com/graph/api/agentidentity-list-inheritedoauth2permissiongrants
+    """
+    app_ids = {number: app_id for app_id, number in known.app_ids.items()}
+    paths = {
+        f"/servicePrincipals/microsoft.graph.agentIdentity/{number}/inheritedOauth2PermissionGrants": number
+        for number in sorted(found)
+    }
+    for path, answer in scope.client.lists(paths):
+        number = paths[path]
+
+        def read(
+            answer: list[dict[str, Any]] | SourceError = answer, number: str = number
+        ) -> Iterator[Record]:
+            if isinstance(answer, SourceError):
+                raise answer
+            for item in answer:
+                yield delegated_grant(
+                    scope,
+                    item,
+                    known,
+                    app_ids,
+                    number=record_id("entra", "inherited-delegated", f"{number}/{text(item.get('id'))}"),
+                    holder=principal(number),
+                    via="inherited delegated permission for all users",
+                )
+
+        request = scope.request(
+            "grants",
+            INHERITED_DELEGATED,
+            kind="inherited-delegated",
+            needs="Application.Read.All",
+            item=number,
         )
         yield from with_coverage(
             read(), request, unsupported_on({404}, "The service does not show it for this agent.")

@@ -23,22 +23,25 @@ from collectors.entra.scope import application
 from scanner.collect.failures import SourceError
 from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
-from scanner.records import Identity, record_id
+from scanner.records import Control, Identity, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from collectors.entra.facts import ServicePrincipals, SignIns
+    from collectors.entra.facts import CredentialFacts, ServicePrincipals
     from collectors.entra.scope import EntraScope
     from scanner.records import Record
 
 CALL = "/beta/applications"
 OWNERS = "/v1.0/applications"
 NEEDS = "Application.Read.All"
-_FIELDS = "id,appId,displayName,createdDateTime,passwordCredentials,keyCredentials"
+_FIELDS = (
+    "id,appId,displayName,createdDateTime,isDisabled,signInAudience,servicePrincipalLockConfiguration,"
+    "passwordCredentials,keyCredentials"
+)
 
 
-def applications(scope: EntraScope, known: ServicePrincipals, used: SignIns | None) -> Iterator[Record]:
+def applications(scope: EntraScope, known: ServicePrincipals, facts: CredentialFacts) -> Iterator[Record]:
     """Yield the credentials and trusts of every application; the identity is its service principal."""
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
@@ -49,9 +52,11 @@ def applications(scope: EntraScope, known: ServicePrincipals, used: SignIns | No
             scope,
             item,
             application(app_id),
-            used.credentials if used is not None else {},
+            facts,
             registered_on="application",
+            disabled=bool(item.get("isDisabled")) or app_id in known.disabled,
         )
+        yield from _instance_lock(scope, item, app_id)
         yield from federated(scope, item["federatedIdentityCredentials"] or [], application(app_id))
 
     yield from scope.listing(
@@ -60,7 +65,38 @@ def applications(scope: EntraScope, known: ServicePrincipals, used: SignIns | No
         table="credentials",
         needs=NEEDS,
         parameters={"$select": _FIELDS, "$expand": "federatedIdentityCredentials", "$top": 999},
-        fills=("identities/entra-application", "trusts/oidc", "policies/federated-credential"),
+        fills=(
+            "identities/entra-application",
+            "trusts/oidc",
+            "policies/federated-credential",
+            "controls/app-instance-lock",
+        ),
+    )
+
+
+def _instance_lock(scope: EntraScope, item: dict[str, Any], app_id: str) -> Iterator[Record]:
+    """Yield whether other tenants can add credentials to their instance of a multi-tenant application.
+
+    https://learn.microsoft.com/entra/identity-platform/howto-configure-app-instance-property-locks
+    """
+    if item.get("signInAudience") in {None, "AzureADMyOrg"}:
+        return
+    lock: dict[str, Any] = item.get("servicePrincipalLockConfiguration") or {}
+    locked = bool(lock.get("isEnabled")) and (
+        bool(lock.get("allProperties"))
+        or bool(lock.get("credentialsWithUsageSign") and lock.get("credentialsWithUsageVerify"))
+    )
+    yield Control(
+        id=record_id("entra", "app-instance-lock", text(item["id"])),
+        **scope.own,
+        stage="build",
+        kind="app-instance-lock",
+        name=f"Instance property lock of {item['displayName'] or app_id}",
+        enforcement="enforced" if locked else "absent",
+        target=application(app_id),
+        detail="Credentials cannot be added in other tenants"
+        if locked
+        else "Other tenants can add credentials to it",
     )
 
 
@@ -71,8 +107,9 @@ def _without_service_principal(scope: EntraScope, item: dict[str, Any], number: 
         surface="automation",
         kind="entra-application",
         native_id=number,
-        name=item["displayName"] or app_id,
+        name=item.get("displayName") or app_id,
         address=application(app_id),
+        enabled=False if item.get("isDisabled") else None,
         created_at=utc_time(item.get("createdDateTime")),
     )
 

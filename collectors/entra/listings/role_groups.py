@@ -54,7 +54,7 @@ def role_groups(scope: EntraScope) -> Generator[Record, None, dict[str, str]]:
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         number, owners = text(item["id"]), item["owners"]
-        name = item["displayName"] or number
+        name = item.get("displayName") or number
         names[number] = name
         if len(owners) >= EXPANDED:
             many_owners.append(number)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.entra.facts import ServicePrincipals, SignIns
+from collectors.entra.facts import CredentialFacts, ServicePrincipals, SignIns
 from collectors.entra.records import (
     EXPANDED,
     OWNER_FIELDS,
@@ -34,12 +34,13 @@ CALL = "/v1.0/servicePrincipals"
 NEEDS = "Application.Read.All"
 _FIELDS = (
     "id,appId,displayName,accountEnabled,appOwnerOrganizationId,servicePrincipalType,appRoles,"
-    "passwordCredentials,keyCredentials,preferredSingleSignOnMode,signInAudience,tags"
+    "passwordCredentials,keyCredentials,preferredSingleSignOnMode,signInAudience,tags,verifiedPublisher,"
+    "disabledByMicrosoftStatus,appRoleAssignmentRequired"
 )
 
 
 def service_principals(
-    scope: EntraScope, used: SignIns | None, application_owners: Mapping[str, str]
+    scope: EntraScope, used: SignIns | None, facts: CredentialFacts, application_owners: Mapping[str, str]
 ) -> Generator[Record, None, ServicePrincipals]:
     """Yield every service principal with its credentials and owners, and return what later listings need of them.
 
@@ -54,13 +55,16 @@ def service_principals(
             "$top": 999,
         }
         for item in scope.client.items(CALL, parameters):
-            yield from _service_principal(scope, item, used, found, application_owners)
+            yield from _service_principal(
+                scope, item, used, facts=facts, found=found, application_owners=application_owners
+            )
         return True
 
     request = scope.request("identities", f"GET {CALL}", kind="entra-service-principal", needs=NEEDS)
     fills = (
         "identities/entra-managed-identity",
         "identities/entra-agent",
+        "identities/entra-agent-blueprint",
         "credentials",
         "links/owners",
         *PEOPLE,
@@ -86,11 +90,13 @@ def _service_principal(
     scope: EntraScope,
     item: dict[str, Any],
     used: SignIns | None,
+    *,
+    facts: CredentialFacts,
     found: ServicePrincipals,
     application_owners: Mapping[str, str],
 ) -> Iterator[Record]:
     number, app_id = text(item["id"]).lower(), text(item["appId"]).lower()
-    name = item["displayName"] or app_id
+    name = item.get("displayName") or app_id
     found.app_ids[app_id] = number
     found.names[number] = name
     roles = {
@@ -104,7 +110,12 @@ def _service_principal(
     owners = item["owners"]
     owner = owner_name(owners) or application_owners.get(app_id)
     last = used.applications.get(app_id) if used is not None else None
-    kind, surface = _kind(str(item["servicePrincipalType"] or ""))
+    kind, surface = _kind(str(item.get("servicePrincipalType") or ""), str(item.get("@odata.type") or ""))
+    by_microsoft = str(item.get("disabledByMicrosoftStatus") or "").startswith("Disabled")
+    enabled = False if by_microsoft else item.get("accountEnabled")
+    if enabled is False:
+        found.disabled.add(app_id)
+    publisher: dict[str, Any] = item.get("verifiedPublisher") or {}
     yield Identity(
         id=principal(number),
         **scope.own,
@@ -113,7 +124,7 @@ def _service_principal(
         native_id=number,
         name=name,
         address=application(app_id),
-        enabled=item["accountEnabled"],
+        enabled=enabled,
         last_used_at=last,
         owner=owner,
         owner_source="application owner" if owner else None,
@@ -123,11 +134,15 @@ def _service_principal(
         url=f"https://entra.microsoft.com/#view/Microsoft_AAD_IAM/ManagedAppMenuBlade/~/Overview/objectId/{number}/appId/{app_id}",
         tags={
             "home_tenant": "own" if owner_tenant == scope.tenant else owner_tenant or "unknown",
-            **({"sign_in_audience": item["signInAudience"]} if item.get("signInAudience") else {}),
+            "verified_publisher": str(
+                publisher.get("displayName") or publisher.get("verifiedPublisherId") or "none"
+            ),
+            "assignment_required": str(bool(item["appRoleAssignmentRequired"])).lower(),
+            **({"sign_in_audience": str(item.get("signInAudience"))} if item.get("signInAudience") else {}),
             **{
                 f"tag:{tag}": ""
                 for tag in item.get("tags") or []
-                if str(tag).startswith("power-virtual-agents")
+                if str(tag).startswith("power-virtual-agents-") or tag == "AgenticInstance"
             },
         },
     )
@@ -140,16 +155,23 @@ def _service_principal(
         scope,
         shown,
         principal(number),
-        used.credentials if used is not None else {},
+        facts,
         registered_on="service principal",
+        disabled=enabled is False,
     )
     if len(owners) >= EXPANDED:
         found.many_owners.append(number)
-    yield from owner_links(scope, owners, principal(number), "owner of the service principal")
+    # An agent has no credentials of its own: its blueprint does.
+    becomes = kind != "entra-agent"
+    yield from owner_links(
+        scope, owners, principal(number), "owner of the service principal", becomes=becomes
+    )
 
 
-def _kind(provider_type: str) -> tuple[str, Surface]:
+def _kind(provider_type: str, odata_type: str) -> tuple[str, Surface]:
     """Return kind and surface. New types of Microsoft's are service principals until something else is known."""
+    if odata_type == "#microsoft.graph.agentIdentityBlueprintPrincipal":
+        return "entra-agent-blueprint", "automation"
     match provider_type:
         case "ManagedIdentity":
             return "entra-managed-identity", "workload"
