@@ -116,22 +116,22 @@ _SETTINGS = (
         "job-authorization-scope",
         "Job authorization scope",
         ("enforceJobAuthScope",),
-        "Jobs reach every repository of the organization",
-        "Jobs reach the project's repositories only",
+        "Jobs can access every repository of the organization",
+        "Jobs can access only the repositories of the project",
     ),
     (
         "settable-variables",
         "Variables settable at queue time",
         ("enforceSettableVar",),
-        "Whoever starts a run may set any variable",
-        "Only variables that are declared settable may be set",
+        "Anyone who starts a run can set any variable",
+        "Only variables marked as settable can be set",
     ),
     (
         "fork-secrets",
         "Secrets in builds of forks",
         ("enforceNoAccessToSecretsFromForks", "buildsEnabledForForks"),
-        "Builds of forks get secrets",
-        "Builds of forks get no secrets",
+        "Builds of forks have access to secrets",
+        "Builds of forks have no access to secrets",
     ),
 )
 
