@@ -1,4 +1,4 @@
-"""CPU time and peak memory of reading 20,000 CI definition files into records, hard-coded values judged."""
+"""CPU time and peak memory of reading 20,000 CI definition files into records, including hard-coded values."""
 
 from __future__ import annotations
 

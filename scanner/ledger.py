@@ -10,7 +10,7 @@ that a run that is killed at any moment leaves a state that can be continued:
 | analysis-begun | before the files are put in place | the files of this analysis may be of two kinds |
 | analyzed | after them | the night it was compared with, and the hash of each file of analysis and history |
 | reported | after them | the hash of each report |
-| told | last | the webhook took the message, or there was none |
+| notified | last | the webhook took the message, or there was none |
 | removed | before the files are removed | what was removed, when and why: a tombstone |
 | set-aside | | the night's date is implausible: it is never compared with, and never the default |
 
@@ -87,8 +87,8 @@ class Reported(LedgerEntry, tag="reported", frozen=True, kw_only=True):
     """sha256 of each, by path relative to the state folder."""
 
 
-class Told(LedgerEntry, tag="told", frozen=True, kw_only=True):
-    """Whoever must know of an analysis was told."""
+class Notified(LedgerEntry, tag="notified", frozen=True, kw_only=True):
+    """The webhook and the exit code have reported an analysis."""
 
     analysis: str
     """`Analyzed.digest` of the analysis."""
@@ -117,7 +117,7 @@ class SetAside(LedgerEntry, tag="set-aside", frozen=True, kw_only=True):
     """When that was noticed."""
 
 
-Line: TypeAlias = Sealed | AnalysisBegun | Analyzed | Reported | Told | Removed | SetAside
+Line: TypeAlias = Sealed | AnalysisBegun | Analyzed | Reported | Notified | Removed | SetAside
 
 _LINE = msgspec.json.Decoder(Line)
 
@@ -141,7 +141,7 @@ class NightState:
         self.begun = False
         """An analysis was begun and not completed."""
         self.reports: dict[str, str] = {}
-        self.told: Told | None = None
+        self.notified: Notified | None = None
         self.removed: dict[Part, Removed] = {}
         self.set_aside: SetAside | None = None
 
@@ -174,8 +174,8 @@ class NightState:
             case Reported():
                 self.reports |= line.files
                 self.removed.pop("reports", None)
-            case Told():
-                self.told = line
+            case Notified():
+                self.notified = line
             case Removed():
                 self.removed |= dict.fromkeys(line.parts, line)
                 if "reports" in line.parts:

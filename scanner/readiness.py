@@ -30,7 +30,7 @@ def unready(loaded: Loaded, only: Collection[str] = (), *, everything: bool = Fa
     """
     problems: list[str] = []
 
-    def tell(where: Where, what: str) -> None:
+    def report(where: Where, what: str) -> None:
         document = loaded.document
         key = ".".join(str(part) for part in where)
         problems.append(document.problem(where, what) if document else f"{key}: {what}")
@@ -43,7 +43,7 @@ def unready(loaded: Loaded, only: Collection[str] = (), *, everything: bool = Fa
             what = (
                 f"needs {', '.join(missing)}, which is not installed; run: pip install 'sprawlscan[{name}]'"
             )
-            tell(("collectors", name), what)
+            report(("collectors", name), what)
         for index, section in enumerate(sections):
             place: Where = ("collectors", name, *((index,) if _listed(loaded, name) else ()))
             wrong = dict(_wrong(section, place, folders=everything))
@@ -51,10 +51,10 @@ def unready(loaded: Loaded, only: Collection[str] = (), *, everything: bool = Fa
                 check = getattr(load_collector(name), "problems", None)
                 wrong = {(*place, *key.split(".")): what for key, what in (check(section) if check else ())}
             for where, what in wrong.items():
-                tell(where, what)
+                report(where, what)
     notified = dict(_wrong(loaded.settings.notify, ("notify",), folders=False))
     for where, what in notified.items() if everything else ():
-        tell(where, what)
+        report(where, what)
     return problems
 
 

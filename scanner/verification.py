@@ -1,7 +1,7 @@
 """Compares everything in a state folder with its ledger: snapshots, analyses, history and reports.
 
 A file that was changed, cut, removed, added or replaced is a problem, and so is a line of the ledger. What `prune` and
-`discard` removed is told with its tombstone. What an interrupted run left is told, and is no problem.
+`discard` removed is listed with its tombstone. What an interrupted run left is listed too, and is not a problem.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def _check_reports(state: Path, night: NightState, found: Verified) -> str:
         if folder.exists():
             found.problems.append(f"{folder} was removed and is there again. {_REMOVE_AGAIN}")
         return ""
-    if night.told is None and not night.reports and folder.exists():
+    if night.notified is None and not night.reports and folder.exists():
         found.lines.append(f"{night.run_id}: its reports were interrupted; the next run completes them")
         return ""
     _compare(folder, {state / name: digest for name, digest in night.reports.items()}, found)

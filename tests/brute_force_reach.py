@@ -106,7 +106,7 @@ def compare(claim: list[str], wanted: list[str]) -> Verdict:
     return "exact" if every else "pattern" if some else "no"
 
 
-def judge_value(operator: str, claim: str, value: str) -> Verdict:
+def evaluate_value(operator: str, claim: str, value: str) -> Verdict:
     """Judge one value of a test (step 5)."""
     if operator.endswith("-ignore-case"):
         claim, value = claim.lower(), value.lower()
@@ -128,7 +128,7 @@ def judge_value(operator: str, claim: str, value: str) -> Verdict:
             return "pattern" if found == "exact" and "*" in claim else found
 
 
-def judge_test(test: Test, claims: dict[str, str]) -> Verdict:
+def evaluate_test(test: Test, claims: dict[str, str]) -> Verdict:
     """Judge one test: the six steps, and what the caller chooses."""
     by_name = {name.lower(): value for name, value in claims.items()}
     name = test.claim.lower()
@@ -148,10 +148,10 @@ def judge_test(test: Test, claims: dict[str, str]) -> Verdict:
         return "unknown"
     if test.operator in ("not-equals", "not-glob"):
         operator = test.operator.removeprefix("not-")
-        found = best(judge_value(operator, claim, value) for value in test.values)
+        found = best(evaluate_value(operator, claim, value) for value in test.values)
         verdict: Verdict = {"exact": "no", "no": "exact"}.get(found, found)  # type: ignore[assignment]
     else:
-        verdict = best(judge_value(test.operator, claim, value) for value in test.values)
+        verdict = best(evaluate_value(test.operator, claim, value) for value in test.values)
     return "exact" if chosen and verdict == "pattern" else verdict
 
 
@@ -160,9 +160,9 @@ def best(verdicts: Iterable[Verdict]) -> Verdict:
     return min(verdicts, key=BEST.index, default="no")
 
 
-def judge_tests(tests: Iterable[Test], claims: dict[str, str]) -> Verdict:
+def evaluate_tests(tests: Iterable[Test], claims: dict[str, str]) -> Verdict:
     """Judge all tests together: no, else unknown, else pattern, else exact."""
-    found = {judge_test(test, claims) for test in tests}
+    found = {evaluate_test(test, claims) for test in tests}
     for verdict in ("no", "unknown", "pattern"):
         if verdict in found:
             return verdict
@@ -362,7 +362,7 @@ class BruteForce:
         if parent:
             wanted = wanted.rpartition("/")[0]
         for name, tokens in presented.get(wanted, {}).items():
-            verdict = best(judge_tests(tests, token) for token in tokens)
+            verdict = best(evaluate_tests(tests, token) for token in tokens)
             certain = not parent and self.identities[name].issuer is not None
             yield name, verdict if certain or verdict == "no" else "unknown"
 
@@ -372,7 +372,7 @@ class BruteForce:
             return
         conditions = [test for test in trust.tests if test.caller in ("address", "account", "organization")]
         for caller in self._callers(trust, target):
-            verdicts = [judge_test(test, self._as_claim(test, caller)) for test in conditions]
+            verdicts = [evaluate_test(test, self._as_claim(test, caller)) for test in conditions]
             yield (
                 caller.id,
                 max(verdicts, key=("exact", "pattern", "unknown", "no").index, default="exact"),

@@ -92,7 +92,7 @@ def kept(records: Iterable[Record], folder: Path) -> Iterator[Record]:
         yield from read_table(path, TABLES[name])
 
 
-def judged(records: Iterable[Record]) -> dict[str, Record]:
+def results_in(records: Iterable[Record]) -> dict[str, Record]:
     """Return the results of the evaluation: grants, trusts, and links from escalation paths."""
     return {
         record.id: record
@@ -107,11 +107,11 @@ def evaluated(records: Iterable[Record], sandbox: AwsSandbox) -> dict[str, Recor
     every = list(records)
     policies = [record for record in every if isinstance(record, Policy)]
     others = [record for record in every if not isinstance(record, Policy)]
-    return judged(aws.evaluate(policies, others, sandbox.as_of))
+    return results_in(aws.evaluate(policies, others, sandbox.as_of))
 
 
 def test_a_stored_night_comes_to_the_same(night: Night, stored: list[Record], sandbox: AwsSandbox) -> None:
-    of_the_night = judged(night.all())
+    of_the_night = results_in(night.all())
     assert len(of_the_night) > 150
     assert {type(record) for record in of_the_night.values()} == {Grant, Trust, Link}
     assert evaluated(stored, sandbox) == of_the_night
@@ -149,7 +149,7 @@ def test_what_the_night_did_not_know_is_not_known_afterwards(
     told = {name for gap in blind.gaps() for name in f"{gap.call}, {gap.needs}".split(", ")}
     assert set(calls) <= told
     (tmp_path / "night").mkdir()
-    assert evaluated(kept(blind.all(), tmp_path / "night"), sandbox) == judged(blind.all())
+    assert evaluated(kept(blind.all(), tmp_path / "night"), sandbox) == results_in(blind.all())
 
 
 def test_one_account_alone_keeps_the_policies_over_it(sandbox: AwsSandbox, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_an_account_whose_principals_were_not_read_is_passed_over(
         blind = collect(sandbox, tmp_path, DEV, regions=[REGION])
     finally:
         sandbox.heal()
-    assert judged(blind.all()) == {}
+    assert results_in(blind.all()) == {}
     assert evaluated(blind.all(), sandbox) == {}
     assert {"grants", "trusts"} <= {gap.table for gap in blind.gaps()}
 

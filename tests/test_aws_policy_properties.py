@@ -56,7 +56,7 @@ def statements(draw: st.DrawFn, effect: str | None = None) -> dict[str, Any]:
 POLICY = st.lists(statements(), min_size=1, max_size=4)
 
 
-def judged(*inline: list[dict[str, Any]]) -> list[Grant]:
+def evaluated(*inline: list[dict[str, Any]]) -> list[Grant]:
     """Return the grants of a role with some inline policies, in an account with an administrator to become."""
     holder = role("holder") | {
         "RolePolicyList": [
@@ -71,7 +71,7 @@ def judged(*inline: list[dict[str, Any]]) -> list[Grant]:
 
 
 def powers(*inline: list[dict[str, Any]]) -> set[Power]:
-    return {power for grant in judged(*inline) for power in grant.powers}
+    return {power for grant in evaluated(*inline) for power in grant.powers}
 
 
 def strength(found: set[Power]) -> int:

@@ -11,7 +11,7 @@ from sandbox import aws as aws_sandbox
 from sandbox.kit.contract import standard_collector_tests
 
 MAY_APPEAR = {
-    "grants": "Without service control policies, a grant is judged as if none cut it.",
+    "grants": "Without service control policies, a grant is evaluated as if none cut it.",
     "links": "So is the way to another principal that such a grant opens.",
     "credentials": "A key or password is known by user and date, or by ARN, where its id or its user's is not.",
     "policies": "A policy is known by its hash: another answer is another policy.",

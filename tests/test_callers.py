@@ -1,4 +1,4 @@
-"""Trusts in callers: accounts, everyone, and conditions on who calls, judged with what is known of each identity."""
+"""Trusts in callers: accounts, everyone, and conditions on who calls, evaluated with what is known of each identity."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def everyone(*tests: Test, kind: str = "account") -> Any:
         ([about("account", "equals", "222222222222")], set()),
         ([about("organization", "equals", "o-lantern")], {"deployer", "intern"}),
         ([about("organization", "equals", "o-other")], set()),
-        # What an insider can satisfy is not judged.
+        # What an insider can satisfy is not evaluated.
         ([Test(claim="sts:ExternalId", operator="equals", values=["x"])], {"deployer", "intern"}),
     ],
 )

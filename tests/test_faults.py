@@ -93,7 +93,7 @@ def ended(
         (ended(sealed(ACCOUNT, LISTED), {**BEFORE, "rule one": "unobserved"}, exit_code=4), set()),
         (ended(sealed(LOST), BEFORE), {"exit"}),
         (ended(sealed(LOST), BEFORE, exit_code=4), set()),
-        (ended(sealed(LISTED), BEFORE, exit_code=4), {"told"}),
+        (ended(sealed(LISTED), BEFORE, exit_code=4), {"reported"}),
         (ended(sealed(ACCOUNT, BUG), BEFORE), {"bug"}),
         (ended(None, {}, exit_code=2), set()),
         (ended(None, {}, exit_code=0), {"exit"}),

@@ -59,7 +59,9 @@ def trusting(repository: str) -> list[Any]:
     return [account(), role("deploy"), trust, *everything()]
 
 
-def judged(state: Path, records: list[Any], repository: str = "old", night: int = 1) -> tuple[list[str], str]:
+def evaluated(
+    state: Path, records: list[Any], repository: str = "old", night: int = 1
+) -> tuple[list[str], str]:
     """Return the findings, and whether the rule was evaluated for the AWS account."""
     only = [
         rule.id
@@ -85,7 +87,7 @@ def test_a_night_that_saw_everything_says_what_is_gone(
 ) -> None:
     with GitHubSandbox(organization=acme("app")) as sandbox:
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
-    assert judged(tmp_path, records, repository) == (found, "evaluated")
+    assert evaluated(tmp_path, records, repository) == (found, "evaluated")
 
 
 def test_a_repository_that_the_configuration_leaves_out_is_not_gone(
@@ -94,7 +96,7 @@ def test_a_repository_that_the_configuration_leaves_out_is_not_gone(
     with GitHubSandbox(organization=acme("app", "old")) as sandbox:
         section = config(sandbox, monkeypatch, repositories={"exclude": ["old"]})
         records = collected(section, run(tmp_path))
-    assert judged(tmp_path, records)[0] == []
+    assert evaluated(tmp_path, records)[0] == []
 
 
 @pytest.mark.parametrize("permissions", [{"metadata": "read"}, {"organization_administration": "read"}])
@@ -104,7 +106,7 @@ def test_a_token_that_sees_some_repositories_claims_nothing(
     with GitHubSandbox(organization=acme("app", "old")) as sandbox:
         token = sandbox.fine_grained_token(permissions, repositories=["app"])
         records = collected(config(sandbox, monkeypatch, token=token), run(tmp_path))
-    assert judged(tmp_path, records) == ([], "incomplete")
+    assert evaluated(tmp_path, records) == ([], "incomplete")
 
 
 @pytest.mark.parametrize("path", ["/orgs/acme", "/graphql"])
@@ -114,11 +116,11 @@ def test_a_night_on_which_github_did_not_answer_claims_nothing(
     with GitHubSandbox(organization=acme("app")) as sandbox:
         sandbox.fail(path, 403)
         records = collected(config(sandbox, monkeypatch), run(tmp_path))
-    assert judged(tmp_path, records) == ([], "not-evaluated")
+    assert evaluated(tmp_path, records) == ([], "not-evaluated")
 
 
 def test_a_night_without_github_claims_nothing(tmp_path: Path) -> None:
-    assert judged(tmp_path, []) == ([], "not-evaluated")
+    assert evaluated(tmp_path, []) == ([], "not-evaluated")
 
 
 @pytest.mark.parametrize("seen", ["some", "none", "refused"])
@@ -126,7 +128,9 @@ def test_what_was_gone_is_not_back_because_less_was_seen(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seen: str
 ) -> None:
     with GitHubSandbox(organization=acme("app")) as sandbox:
-        assert judged(tmp_path, collected(config(sandbox, monkeypatch), run(tmp_path)))[0] == ["aws:trust:1"]
+        assert evaluated(tmp_path, collected(config(sandbox, monkeypatch), run(tmp_path)))[0] == [
+            "aws:trust:1"
+        ]
         records: list[Any] = []
         if seen == "some":
             token = sandbox.fine_grained_token({"metadata": "read"}, repositories=["app"])
@@ -134,7 +138,7 @@ def test_what_was_gone_is_not_back_because_less_was_seen(
         elif seen == "refused":
             sandbox.fail("/graphql", 403)
             records = collected(config(sandbox, monkeypatch), run(tmp_path, 1))
-    assert judged(tmp_path, records, night=2)[0] == ["aws:trust:1"]
+    assert evaluated(tmp_path, records, night=2)[0] == ["aws:trust:1"]
     assert rows(tmp_path, 2, "SELECT status FROM findings WHERE rule = 'trust-repository-deleted'") == [
         ("unobserved",)
     ]

@@ -276,9 +276,9 @@ def test_no_planted_value_comes_out(monkeypatch: pytest.MonkeyPatch, tmp_path: P
             *(held for environment in one.environments for held in environment.variables),
         ]
         values += [alert.secret for alert in one.alerts]
-    judged = [(one, inspect(one.name, one.value, Fingerprint(b"k" * 32))) for one in variables]
-    public = {seen.key_id for _, seen in judged if seen}
-    values += [one.value for one, seen in judged if seen and one.value not in public]
+    evaluated = [(one, inspect(one.name, one.value, Fingerprint(b"k" * 32))) for one in variables]
+    public = {seen.key_id for _, seen in evaluated if seen}
+    values += [one.value for one, seen in evaluated if seen and one.value not in public]
     assert values
     written = msgspec.json.encode(records)
     for value in values:

@@ -245,8 +245,8 @@ def test_an_older_gitlab_does_not_tell_when_a_deploy_key_was_used(
     del instance.lists["/projects/9002/deploy_keys"][0]["last_used_at"]
     instance.lists["/projects/9001/deploy_keys"][0]["last_used_at"] = None
     records = read(instance, tmp_path, monkeypatch)
-    untold, never = (credential(records, f"gitlab:deploy-key:{key}") for key in ("9002/522", "9001/521"))
-    assert (untold.never_used, untold.last_used_at) == (None, None)
+    unknown, never = (credential(records, f"gitlab:deploy-key:{key}") for key in ("9002/522", "9001/521"))
+    assert (unknown.never_used, unknown.last_used_at) == (None, None)
     assert (never.never_used, never.last_used_at) == (True, None)
 
 

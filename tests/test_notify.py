@@ -53,18 +53,18 @@ class Listener:
     """A server that records requests."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, str, Any]] = []
+        self.notified: list[tuple[str, str, Any]] = []
         self.status = 200
         listener = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                listener.told.append(("GET", self.path, None))
+                listener.notified.append(("GET", self.path, None))
                 self._answer()
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                listener.told.append(("POST", self.path, json.loads(body)))
+                listener.notified.append(("POST", self.path, json.loads(body)))
                 self._answer()
 
             def _answer(self) -> None:
@@ -79,10 +79,10 @@ class Listener:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def messages(self) -> list[dict[str, Any]]:
-        return [body for method, _, body in self.told if method == "POST"]
+        return [body for method, _, body in self.notified if method == "POST"]
 
     def pings(self) -> list[str]:
-        return [path for method, path, _ in self.told if method == "GET"]
+        return [path for method, path, _ in self.notified if method == "GET"]
 
 
 @pytest.fixture
@@ -143,19 +143,19 @@ def test_a_new_high_finding_is_reported_once_and_a_quiet_night_is_silent(
 ) -> None:
     loaded = place.configure(**WEBHOOK, report_url="https://reports.example/x")
     place.night(1, loaded)
-    assert listener.told == []
+    assert listener.notified == []
     place.write("surprise-name", DANGEROUS)
     outcome = place.night(2, loaded)
     high = {name: count for name, count in outcome.new.items() if name in {"critical", "high"} and count}
     assert high
-    ((method, path, message),) = listener.told
+    ((method, path, message),) = listener.notified
     assert (method, path) == ("POST", f"/{HOOK}")
     assert message["new"] == high
     assert message["run_id"] == outcome.run_id == "20261123T020000Z"
     assert "new: " in message["text"]
     assert message["text"].endswith("https://reports.example/x")
     place.night(3, loaded)
-    assert len(listener.told) == 1
+    assert len(listener.notified) == 1
 
 
 def test_the_message_names_no_identity_and_no_credential(place: Place, listener: Listener) -> None:
@@ -177,7 +177,7 @@ def test_findings_below_the_threshold_are_not_reported(place: Place, listener: L
     place.write("surprise-name", SAFE.replace("{}", "write-all"))
     outcome = place.night(1, place.configure(**WEBHOOK, webhook_threshold="critical"))
     assert outcome.new["critical"] == 0 < outcome.new["high"]
-    assert listener.told == []
+    assert listener.notified == []
 
 
 @contextmanager
@@ -210,7 +210,11 @@ def test_nobody_listening_does_not_fail_the_night_and_logs_no_address(
         outcome = place.night(1, loaded)
     assert outcome.exit_code == Exit.OK
     assert (loaded.settings.state / "reports" / outcome.run_id / "run.json").is_file()
-    missed = [vars(record)["whom"] for record in caplog.records if record.msg == "not told"]
+    missed = [
+        vars(record)["channel"]
+        for record in caplog.records
+        if record.msg == "a notification was not delivered"
+    ]
     assert missed == ["dead-man ping", "webhook", "dead-man ping"]
     everything = str([vars(record) for record in caplog.records])
     assert HOOK not in everything
@@ -248,7 +252,11 @@ def test_a_message_that_is_redirected_is_not_taken_as_delivered(
     listener.status = 302
     loaded = place.configure(**WEBHOOK)
     place.night(1, loaded)
-    assert [vars(record)["status"] for record in caplog.records if record.msg == "not told"] == [302]
+    assert [
+        vars(record)["status"]
+        for record in caplog.records
+        if record.msg == "a notification was not delivered"
+    ] == [302]
     listener.status = 200
     place.night(2, loaded)
     assert len(listener.messages()) == 2
@@ -279,7 +287,7 @@ def test_a_run_that_fails_is_reported_by_its_kind_alone(
     loaded = place.configure(**options)
     if spoil == "sealed":
         place.night(1, loaded)
-        listener.told.clear()
+        listener.notified.clear()
     elif spoil == "no-folder":
         (place.folder / "quiet-name").rename(place.folder / "moved")
     else:
@@ -299,7 +307,7 @@ def test_a_run_that_finds_the_lock_taken_tells_nobody(place: Place, listener: Li
     loaded = place.configure(**WEBHOOK, ping_url="${env:PING}")
     with locked(loaded.settings.state, 0), pytest.raises(LockedError):
         place.night(1, loaded)
-    assert listener.told == []
+    assert listener.notified == []
 
 
 def test_an_exception_about_to_end_is_reported_when_it_begins_to(place: Place, listener: Listener) -> None:

@@ -410,7 +410,7 @@ def test_a_workload_that_is_administrator_leaves_no_excess(tmp_path: Path) -> No
 
 
 def escape(source: str, target: str, fix: str | None) -> tuple[Record, ...]:
-    """Return a link by which an identity makes itself another, and a grant that is judged otherwise."""
+    """Return a link by which an identity makes itself another, and a grant that is evaluated otherwise."""
     return (
         msgspec.structs.replace(link(source, "can_become", target), fix=fix),
         grant(source, "become-other", role=f"passes-{target}", fix="Something else."),

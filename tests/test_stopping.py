@@ -17,7 +17,7 @@ import pytest
 from collectors.definitions.checkout import Config, remote_of
 from collectors.definitions.regular_file import NotRegularError, read_regular
 from scanner.analyze.steps import AnalyzeSettings, analyze
-from scanner.pipeline.stopping import told_to_stop
+from scanner.pipeline.stopping import stop_requests
 from scanner.snapshot import read_manifest
 from scanner.stop import ENDING_SECONDS, Stop, StoppedError
 from tests.checkout_nights import Checkout, on, run_of
@@ -74,7 +74,7 @@ def test_an_analysis_over_an_endless_rule_ends_when_the_run_must(tmp_path: Path,
 def test_the_deadline_stops_and_a_while_later_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scanner.pipeline.stopping.ENDING_SECONDS", 0.5)
     started = time.monotonic()
-    with told_to_stop(0.3 / 60) as stop:
+    with stop_requests(0.3 / 60) as stop:
         assert stop.stopping.wait(3)
         assert not stop.ending.is_set()
         assert stop.ending.wait(3)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sandbox.kit.trial import TrialNight, bugs, contradictions, misjudged, untold
+from sandbox.kit.trial import TrialNight, bugs, contradictions, unexplained_losses, wrong_reasons
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CRITERIA: dict[str, str] = {
     "ends": "ends without a traceback",
-    "told": "whatever is lost has a Gap",
+    "reported": "whatever is lost has a Gap",
     "resolved": "no finding is wrongly resolved",
     "exit": "the exit code tells when over a fifth of the findings, or a target, is lost",
     "new": "no finding is wrongly new",
@@ -70,12 +70,12 @@ def misses(
         return found
     if wrong := bugs(night):
         found["bug"] = _some(wrong)
-    if wrong := misjudged(whole, night):
+    if wrong := wrong_reasons(whole, night):
         found["reason"] = _some(wrong)
     if fault in _LIES:
         return found
-    if wrong := [*untold(whole, night, parts), *contradictions(night)]:
-        found["told"] = _some(wrong)
+    if wrong := [*unexplained_losses(whole, night, parts), *contradictions(night)]:
+        found["reported"] = _some(wrong)
     still = {name: status for name, status in before.items() if status in {"open", "new", "reopened"}}
     after = tonight.findings
     if wrong := [name for name in still if after.get(name, "absent") in {"resolved", "absent"}]:

@@ -72,11 +72,11 @@ class BotocoreSession:
                 response._content = self._content(request, response, bound)  # noqa: SLF001  what it reads itself otherwise
             except (BotoCoreError, SourceError, OSError) as exc:
                 # A socket that was shut down fails in many ways, all of them for this reason.
-                raise _said(watched.failure or exc) from None
+                raise _translated(watched.failure or exc) from None
             finally:
                 request.stream_output = False
             if watched.failure is not None:
-                raise _said(watched.failure)
+                raise _translated(watched.failure)
         return response
 
     def _content(self, request: Any, response: Any, bound: int) -> bytes:
@@ -93,7 +93,7 @@ class BotocoreSession:
             raise HTTPClientError(error=exc) from None
 
 
-def _said(failure: Exception) -> Exception:
+def _translated(failure: Exception) -> Exception:
     return DeadlineError() if isinstance(failure, SourceError) and failure.reason == "deadline" else failure
 
 

@@ -78,15 +78,15 @@ def enabled_regions(scope: AwsScope) -> list[str]:
         return enabled
     left_out = tuple(name for name in wanted if name not in enabled)
     if left_out:
-        _tell_of_regions(left_out)
+        _warn_of_regions(left_out)
     if len(left_out) == len(wanted):
         raise MalformedError(f"none of the regions in the configuration is enabled: {', '.join(wanted)}")
     return [name for name in wanted if name in enabled]
 
 
 @cache
-def _tell_of_regions(names: tuple[str, ...]) -> None:
-    """Say once, and not for every account, that regions of the configuration are not enabled."""
+def _warn_of_regions(names: tuple[str, ...]) -> None:
+    """Warn once, not for every account, that regions of the configuration are not enabled."""
     log.warning(
         "collectors.aws.regions names regions that are not enabled; they are not read",
         extra={"regions": ", ".join(names)},

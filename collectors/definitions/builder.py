@@ -72,7 +72,7 @@ class DefinitionBuilder(DefinitionParts):
         self.problems: list[Problem] = []
         self.included: list[Included] = []
         self._secret: dict[tuple[str, str], bool] = {}
-        self._judged: set[tuple[int, int, str]] = set()
+        self._examined: set[tuple[int, int, str]] = set()
 
     def definition(
         self,
@@ -173,9 +173,9 @@ class DefinitionBuilder(DefinitionParts):
     def value(self, name: str, scalar: Scalar, job: str | None) -> None:
         """Evaluate one plain value."""
         place = (scalar.line, scalar.column, name)
-        if place in self._judged:
+        if place in self._examined:
             return  # a template's value, which every job that extends it inherits
-        self._judged.add(place)
+        self._examined.add(place)
         seen = inspect(name, scalar.text, self.fingerprint)
         if seen is not None:
             self.hard_coded.append(

@@ -41,7 +41,7 @@ class RepositoryTexts:
                 if known is not None:
                     self._known.move_to_end(key)
             if known is None:
-                known = _asked(client, project, path, ref)
+                known = _text_or_denial(client, project, path, ref)
                 with self._lock:
                     self._known[key] = known
                     self._size += _size(known)
@@ -53,7 +53,7 @@ class RepositoryTexts:
         return known
 
 
-def _asked(client: RestClient, project: str, path: str, ref: str) -> str | SourceError:
+def _text_or_denial(client: RestClient, project: str, path: str, ref: str) -> str | SourceError:
     try:
         return text_of(client, project, path, ref)
     except SourceError as exc:

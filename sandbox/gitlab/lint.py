@@ -221,7 +221,7 @@ class _Merging:
             return True
         match = re.fullmatch(r"\s*\$(\w+)\s*(?:(==|!=)\s*(?:\"([^\"]*)\"|'([^']*)'|\$(\w+)))?\s*", condition)
         if match is None:
-            raise IncludeError(f"include:rules: `{condition}` is more than this sandbox judges")
+            raise IncludeError(f"include:rules: `{condition}` is not supported by this sandbox")
         value = self._variables.get(match[1])
         if match[2] is None:
             return bool(value)

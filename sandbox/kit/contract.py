@@ -40,11 +40,11 @@ from sandbox.kit.trial import (
     bugs,
     contradictions,
     miscounted,
-    misjudged,
     names_route,
-    overlost,
+    needless_losses,
     sorted_bytes,
-    untold,
+    unexplained_losses,
+    wrong_reasons,
 )
 from scanner.kinds import declared_by
 from scanner.parquet import arrow_schema, batch_of
@@ -114,7 +114,7 @@ class ContractCase:
         return Trial(self.collector, sandbox, self.elsewhere)
 
     @cached_property
-    def told_as(self) -> dict[str, frozenset[tuple[str, str | None, str]]]:
+    def reported_as(self) -> dict[str, frozenset[tuple[str, str | None, str]]]:
         """Routes that no Gap names, since they are read within another listing: which Gaps stand for each instead.
 
         Learned by denying each alone. An empty set says that the route has a substitute: without it, the same is known.
@@ -127,7 +127,7 @@ class ContractCase:
                 if not night.refused and not any(names_route(gap, route) for gap in night.gaps):
                     alone = trial.night({route: 403})
                     found[route] = frozenset({_listed(gap) for gap in alone.gaps} - usual)
-                    lost = untold(trial.whole, alone, trial.parts)
+                    lost = unexplained_losses(trial.whole, alone, trial.parts)
                     _none(lost, f"when {route} alone is denied")
         return found
 
@@ -144,7 +144,10 @@ class ContractCase:
             for route, kind in night.struck.items()
             if not any(names_route(gap, route) for gap in night.gaps)
             and not night.refused
-            and (route not in self.told_as or (self.told_as[route] and not self.told_as[route] & listed))
+            and (
+                route not in self.reported_as
+                or (self.reported_as[route] and not self.reported_as[route] & listed)
+            )
         ]
 
     def wrong(self, night: TrialNight, may_appear: Collection[str]) -> list[str]:
@@ -155,7 +158,7 @@ class ContractCase:
             for line in appeared(whole, night)
             if not {line.split(" ")[0], line.split("/")[0]} & set(may_appear)
         ]
-        return [*self.unsound(night), *untold(whole, night, parts), *new]
+        return [*self.unsound(night), *unexplained_losses(whole, night, parts), *new]
 
     def unsound(self, night: TrialNight) -> list[str]:
         """Return what a night may never hold, whatever it was told."""
@@ -255,7 +258,7 @@ def standard_collector_tests(
         def test_each_listing_that_is_denied_is_a_gap(self, case: ContractCase) -> None:
             for night in case.trial.denied:
                 _none(case.wrong(night, appearing) + case.unnamed(night))
-                _none(overlost(case.trial.whole, night, case.told_as), night.struck)
+                _none(needless_losses(case.trial.whole, night, case.reported_as), night.struck)
                 spurious = {gap.reason for gap in night.gaps} - {"denied", "unsupported"}
                 assert spurious == set()
 
@@ -264,22 +267,22 @@ def standard_collector_tests(
                 for number, layer in enumerate(case.trial.layers):
                     night = case.trial.night(_in_turn(layer, faults, turn + number))
                     _none(case.wrong(night, appearing) + case.unnamed(night), night.struck)
-                    _none(misjudged(case.trial.whole, night))
+                    _none(wrong_reasons(case.trial.whole, night))
 
-        def test_a_distorted_answer_loses_nothing_untold(self, case: ContractCase) -> None:
+        def test_a_distorted_answer_loses_nothing_without_a_gap(self, case: ContractCase) -> None:
             faults = _possible(case, DISTORTIONS)
             for layer in case.largest:
                 for turn in case.random.sample(range(len(faults)), 2):
                     night = case.trial.night(_in_turn(layer, faults, turn))
                     _none(case.wrong(night, appearing), night.struck)
-                    _none(misjudged(case.trial.whole, night), night.struck)
+                    _none(wrong_reasons(case.trial.whole, night), night.struck)
 
         def test_a_limit_that_ends_is_waited_for(self, case: ContractCase) -> None:
             for kind in _possible(case, LIMITS):
                 route = case.random.choice(case.largest[0])
                 night = case.trial.night({route: kind}, times=1, **PATIENCE)
                 assert night.struck == {route: kind}
-                _none(bugs(night) + untold(case.trial.whole, night), (kind, route))
+                _none(bugs(night) + unexplained_losses(case.trial.whole, night), (kind, route))
                 assert sorted_bytes(night.records) == sorted_bytes(case.trial.whole.records)
 
         def test_an_answer_that_nobody_can_doubt_ends_no_night(self, case: ContractCase) -> None:
@@ -295,12 +298,12 @@ def standard_collector_tests(
                 )
                 night = case.trial.night(troubled, **(IMPATIENCE if kind == "slow" else {}))
                 _none(case.wrong(night, appearing), troubled)
-                _none(misjudged(case.trial.whole, night), troubled)
+                _none(wrong_reasons(case.trial.whole, night), troubled)
                 if kind != "slow":
                     _none(case.unnamed(night), troubled)
                 assert night.seconds < LONGEST, troubled
 
-        def test_each_permission_that_is_taken_away_is_told(self, case: ContractCase) -> None:
+        def test_each_permission_that_is_taken_away_is_reported(self, case: ContractCase) -> None:
             sandbox = case.trial.sandbox
             held = sandbox.permissions()
             for permission in case.random.sample(held, min(DRAWN, len(held))):
@@ -342,7 +345,7 @@ def standard_collector_tests(
                 assert stranger.refused or {gap.reason for gap in stranger.gaps} == {"unreachable"}
                 assert stranger.covered == []
 
-        def test_a_run_that_is_told_to_stop_ends_with_gaps(self, case: ContractCase) -> None:
+        def test_a_stopped_run_ends_with_gaps(self, case: ContractCase) -> None:
             night = case.trial.night(stopped=True)
             assert {gap.reason for gap in night.gaps} <= {"deadline"}
             assert night.covered == []

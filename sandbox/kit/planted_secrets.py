@@ -36,7 +36,7 @@ class Planted(msgspec.Struct, frozen=True, kw_only=True):
     """What no artifact may show."""
 
 
-def _told(pattern: str, needle: str) -> Planted:
+def _in_pattern(pattern: str, needle: str) -> Planted:
     return Planted(text=pattern.format(needle), needle=needle)
 
 
@@ -50,20 +50,20 @@ def _encoded(shift: int, *, urlsafe: bool = False) -> Planted:
 
 
 RECOGNIZED: dict[str, Callable[[str], Planted]] = {
-    "github-token": lambda seed: _told("{}", "ghp_" + text_of(seed, 36)),
-    "gitlab-token": lambda seed: _told("{}", "glpat-" + text_of(seed, 20)),
-    "slack-webhook": lambda seed: _told("https://hooks.slack.com/services/{}", f"T0{text_of(seed, 8)}/B0{text_of(seed, 30)}"),
-    "jwt": lambda seed: _told("eyJhbGciOiJIUzI1NiJ9.eyJ{}", text_of(seed, 30) + "." + text_of(seed + "s", 43)),
-    "private-key": lambda seed: _told("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----", text_of(seed, 64)),
-    "aws-secret-key": lambda seed: _told("{}", text_of(seed, 28) + "aB3/" + text_of(seed + "k", 8)),
-    "url-password": lambda seed: _told("https://deploy:{}@git.example.com/x.git", text_of(seed, 14)),
-    "database-url": lambda seed: _told("postgres://app:{}@db.internal:5432/app", text_of(seed, 9)),
-    "url-token": lambda seed: _told("https://api.example.com/v1?access_token={}", text_of(seed, 24)),
-    "bearer": lambda seed: _told("Authorization: Bearer {}", text_of(seed, 32)),
-    "assigned": lambda seed: _told("DB_PASSWORD={}", text_of(seed, 16)),
-    "option": lambda seed: _told("--password {}", text_of(seed, 16)),
-    "connection-string": lambda seed: _told("Server=db;User Id=app;Password={};", text_of(seed, 16)),
-    "azure-sas": lambda seed: _told("https://x.blob.core.windows.net/c?sv=2024&sig={}", text_of(seed, 43) + "%3D"),
+    "github-token": lambda seed: _in_pattern("{}", "ghp_" + text_of(seed, 36)),
+    "gitlab-token": lambda seed: _in_pattern("{}", "glpat-" + text_of(seed, 20)),
+    "slack-webhook": lambda seed: _in_pattern("https://hooks.slack.com/services/{}", f"T0{text_of(seed, 8)}/B0{text_of(seed, 30)}"),
+    "jwt": lambda seed: _in_pattern("eyJhbGciOiJIUzI1NiJ9.eyJ{}", text_of(seed, 30) + "." + text_of(seed + "s", 43)),
+    "private-key": lambda seed: _in_pattern("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----", text_of(seed, 64)),
+    "aws-secret-key": lambda seed: _in_pattern("{}", text_of(seed, 28) + "aB3/" + text_of(seed + "k", 8)),
+    "url-password": lambda seed: _in_pattern("https://deploy:{}@git.example.com/x.git", text_of(seed, 14)),
+    "database-url": lambda seed: _in_pattern("postgres://app:{}@db.internal:5432/app", text_of(seed, 9)),
+    "url-token": lambda seed: _in_pattern("https://api.example.com/v1?access_token={}", text_of(seed, 24)),
+    "bearer": lambda seed: _in_pattern("Authorization: Bearer {}", text_of(seed, 32)),
+    "assigned": lambda seed: _in_pattern("DB_PASSWORD={}", text_of(seed, 16)),
+    "option": lambda seed: _in_pattern("--password {}", text_of(seed, 16)),
+    "connection-string": lambda seed: _in_pattern("Server=db;User Id=app;Password={};", text_of(seed, 16)),
+    "azure-sas": lambda seed: _in_pattern("https://x.blob.core.windows.net/c?sv=2024&sig={}", text_of(seed, 43) + "%3D"),
 }  # fmt: skip
 """By the format that an issuer gives them, or by what stands beside them: each with a value of its own."""
 

@@ -215,7 +215,7 @@ def bugs(night: TrialNight) -> list[str]:
     return [f"{gap.call}: called a bug: {gap.detail}" for gap in night.gaps if gap.reason == "bug"]
 
 
-def misjudged(whole: TrialNight, night: TrialNight) -> list[str]:
+def wrong_reasons(whole: TrialNight, night: TrialNight) -> list[str]:
     """Return the gaps that give a reason which none of the faults explains.
 
     Several routes may be read within one listing, and one of them is enough to lose it.
@@ -241,7 +241,7 @@ def contradictions(night: TrialNight) -> list[str]:
     )
 
 
-def untold(
+def unexplained_losses(
     whole: TrialNight, night: TrialNight, parts: Mapping[str, frozenset[str]] | None = None
 ) -> list[str]:
     """Return the records and listings that are missing without a Gap that could explain it.
@@ -304,16 +304,16 @@ def untold(
     return lost + silent
 
 
-def overlost(
-    whole: TrialNight, night: TrialNight, told_as: Mapping[str, Collection[tuple[str, str | None, str]]]
+def needless_losses(
+    whole: TrialNight, night: TrialNight, reported_as: Mapping[str, Collection[tuple[str, str | None, str]]]
 ) -> list[str]:
     """Return the listings that were lost although nothing that they rest on failed.
 
     A listing may be lost when its Gap names a route that met a fault, or one that was not even asked for tonight; or when
-    it stands for such a route (``told_as``: route -> table, kind and call).
+    it stands for such a route (``reported_as``: route -> table, kind and call).
     """
     failed = night.struck.keys() | (whole.asked.keys() - night.asked.keys())
-    instead = {listed for route in failed for listed in told_as.get(route, ())}
+    instead = {listed for route in failed for listed in reported_as.get(route, ())}
     dark = {gap.target for gap in night.gaps if gap.table == "*"}
     covered = {_listing(row) for row in whole.covered}
     return [

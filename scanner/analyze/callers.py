@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from scanner.analyze.trust import combine, judge, matches
+from scanner.analyze.trust import combine, evaluate, matches
 from scanner.findings import Edge
 from scanner.records import Test
 
@@ -130,7 +130,7 @@ def caller_edges(tables: Tables, night: dict[str, Any]) -> Iterator[Edge]:
             if test.caller is not None and test.caller != "chosen"
         ]
         for caller, whom in known.admitted(issuer, trusted_account, identified):
-            verdict = combine(judge(test, _asked(test, caller)) for test in tests)
+            verdict = combine(evaluate(test, _claim_of(test, caller)) for test in tests)
             if caller.id != identified.id and verdict != "no":
                 yield Edge(
                     source_id=caller.id,
@@ -153,7 +153,7 @@ def _caller(row: tuple[Any, ...]) -> Caller:
     return Caller(identity, account_id, provider, local, known, tuple(assumes))
 
 
-def _asked(test: Test, caller: Caller) -> dict[str, str]:
+def _claim_of(test: Test, caller: Caller) -> dict[str, str]:
     """Return what a test on a caller asks about it, as a claim; empty if that is unknown."""
     known = caller.facts.get(test.caller or "")
     return {} if known is None else {test.claim.lower(): known}

@@ -148,7 +148,7 @@ _NEED_COLUMNS = {
 }
 
 
-def judge(tables: Tables, rules: Iterable[Rule]) -> None:
+def assess(tables: Tables, rules: Iterable[Rule]) -> None:
     """Create the table ``rule_states``: rule, account, status, reason, the incomplete table, and the status by the
     account alone.
 

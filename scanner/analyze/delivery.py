@@ -537,10 +537,10 @@ def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph, h
         pipeline_level=level_of(left.powers),
         workload_level=level_of(right.powers),
         path=_path(excess[0], left, graph) if excess else [],
-        fix=_said(cuts[0], graph) if cuts else None,
+        fix=_advice(cuts[0], graph) if cuts else None,
         cut=cuts[0].at if cuts else None,
         excess_after_fix=after[0] if after else [],
-        more_fixes=[_said(cut, graph) for cut in cuts[1:]],
+        more_fixes=[_advice(cut, graph) for cut in cuts[1:]],
         excess_after_fixes=after[-1] if after else [],
         workload_path=_path(right.powers[0], right, graph) if right.powers else [],
         complete=complete,
@@ -550,7 +550,7 @@ def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph, h
     )
 
 
-def _said(cut: Cut, graph: Graph) -> str:
+def _advice(cut: Cut, graph: Graph) -> str:
     return f"{graph.name(cut.changed)}: {cut.fix}"
 
 

@@ -45,21 +45,21 @@ def write_edges(tables: Tables, as_of: datetime, path: Path) -> None:
         write_table(path, Edge, [])
         tables.view("edges", Edge, [])
         return
-    judged = path.with_name("edges-judged.parquet")
-    write_table(judged, Edge, _judged(tables, night))
-    tables.view("edges_judged", Edge, [judged])
+    evaluated = path.with_name("edges-evaluated.parquet")
+    write_table(evaluated, Edge, _evaluated(tables, night))
+    tables.view("edges_evaluated", Edge, [evaluated])
     tables.copy(
         f"SELECT source_id, target_id, kind, evidence, why, via FROM (({_LINKS}) UNION ALL ({_HELD_KEYS}) "
-        "UNION ALL SELECT source_id, target_id, kind, evidence, why, via FROM edges_judged) WHERE source_id <> target_id ORDER BY source_id, target_id, kind",
+        "UNION ALL SELECT source_id, target_id, kind, evidence, why, via FROM edges_evaluated) WHERE source_id <> target_id ORDER BY source_id, target_id, kind",
         path,
         night,
     )
-    tables.drop("edges_judged")
-    judged.unlink()
+    tables.drop("edges_evaluated")
+    evaluated.unlink()
     tables.view("edges", Edge, [path])
 
 
-def _judged(tables: Tables, night: dict[str, Any]) -> Iterator[Edge]:
+def _evaluated(tables: Tables, night: dict[str, Any]) -> Iterator[Edge]:
     seen: set[tuple[str, str, str]] = set()
     for edge in itertools.chain(_tokens(tables), caller_edges(tables, night)):
         key = (edge.source_id, edge.target_id, edge.kind)
@@ -224,7 +224,7 @@ def _tokens(tables: Tables) -> Iterator[Edge]:
                 target_id=target,
                 kind="trust" if rank == 0 else "trust-pattern",
                 evidence=trust,
-                why=_said(token, _VERDICTS[rank])
+                why=_evidence(token, _VERDICTS[rank])
                 if sure
                 else f"its token {token.subject} may pass: its issuer may be {issuer}",
                 via=token.subject,
@@ -236,7 +236,7 @@ def _candidates(known: Subjects, tests: list[Test]) -> Iterator[Token]:
         yield from known.candidates(prefix)
 
 
-def _said(token: Token, verdict: str) -> str:
+def _evidence(token: Token, verdict: str) -> str:
     subject = token.subject
     if not token.sure:
         return f"a token {subject} would pass, and it is not known whether it has one"

@@ -257,7 +257,7 @@ _ACCEPTED_COLUMNS = {
 }
 
 
-def judge(tables: Tables, accepted: list[Accepted], as_of: datetime) -> list[ExceptionState]:
+def evaluate_exceptions(tables: Tables, accepted: list[Accepted], as_of: datetime) -> list[ExceptionState]:
     """Match the exceptions with tonight's ``record_candidates``; return what became of each.
 
     Reads ``rules``, ``rule_needs``, ``gaps`` and ``record_errors``.

@@ -194,7 +194,7 @@ def not_seen_tonight(hits: str, known: str, about: str) -> str:
     ``hits`` and ``known`` are relations of tonight's hits and of what earlier nights knew. Reads ``<about>_errors``
     (rules that failed) and ``<about>_held`` (hits that prove nothing). Parameter: ``$run_id``.
     """
-    judged = f"""
+    with_status = f"""
         SELECT k.*, t.version AS version_now, t.rule IS NULL OR r.id IS NOT NULL AS out_now,
                CASE WHEN k.status = 'resolved' THEN 'resolved'
                     WHEN t.rule IS NULL OR r.id IS NOT NULL THEN 'unobserved'
@@ -239,7 +239,7 @@ def not_seen_tonight(hits: str, known: str, about: str) -> str:
         "shown": "CASE WHEN g.now = 'resolved' THEN g.status <> 'resolved' ELSE NOT (g.out_now AND g.out_of_scope) END",
         "not_observed": "CASE WHEN g.now IN ('unobserved', 'error') THEN g.because END",
     }
-    return f"SELECT {_chosen(columns)} FROM ({judged}) AS g"
+    return f"SELECT {_chosen(columns)} FROM ({with_status}) AS g"
 
 
 _COUNTS_AS_NEW = """

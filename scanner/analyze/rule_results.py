@@ -21,7 +21,7 @@ _RULE_RESULTS = """
     WITH counted AS (
         SELECT rule, account_id, min(provider) AS provider, count(*) AS findings FROM findings
         WHERE status IN ('new', 'open', 'reopened', 'excepted') GROUP BY rule, account_id
-    ), judged AS (
+    ), evaluated AS (
         SELECT coalesce(s.rule, c.rule) AS rule, coalesce(s.account_id, c.account_id) AS account_id,
                coalesce(s.provider, c.provider) AS provider, coalesce(s.status, 'incomplete') AS status,
                CASE WHEN s.rule IS NULL THEN 'not everything that this rule needs is listed here'
@@ -33,7 +33,7 @@ _RULE_RESULTS = """
            CASE WHEN e.rule IS NULL THEN j.status ELSE 'error' END AS status,
            coalesce(j.findings, 0)::BIGINT AS findings,
            coalesce(e.error, j.reason) AS reason, CASE WHEN e.rule IS NULL THEN j.missing_table END AS missing_table
-    FROM rules AS r LEFT JOIN judged AS j ON j.rule = r.rule
+    FROM rules AS r LEFT JOIN evaluated AS j ON j.rule = r.rule
          LEFT JOIN (FROM record_errors UNION ALL FROM exception_errors) AS e ON e.rule = r.rule
     WHERE j.rule IS NOT NULL OR e.rule IS NOT NULL
     ORDER BY rule, account_id

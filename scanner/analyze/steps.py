@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from scanner.analyze import completeness, history
-from scanner.analyze.exceptions import judge as judge_exceptions
-from scanner.analyze.exceptions import read_exceptions
+from scanner.analyze.exceptions import evaluate_exceptions, read_exceptions
 from scanner.analyze.finding_facts import define_finding_id
 from scanner.analyze.history import Known
 from scanner.analyze.hits import plain_utc
@@ -248,8 +247,8 @@ class _Analysis(NamedTuple):
         tables.lock()
         define_rules(tables, self.rules, self.settings.frameworks)
         self._measure_targets(baseline)
-        self._judge_listings()
-        errors, states = self._judge_findings()
+        self._assess_listings()
+        errors, states = self._assess_findings()
         count_population(tables, run_id=self.manifest.run_id, as_of=self.as_of, out=out / "population")
         results = write_rule_results(tables, out / "rule_results.parquet")
         metrics = list(measure(tables, self.as_of))
@@ -316,14 +315,14 @@ class _Analysis(NamedTuple):
             asked=self.out / "work" / "asked.parquet",
         )
 
-    def _judge_listings(self) -> None:
+    def _assess_listings(self) -> None:
         """Say what the silence of each rule proves."""
         find_removed_accounts(self.tables, self.manifest.run_id, self.out / "work" / "accounts.parquet")
-        completeness.judge(self.tables, self.rules)
+        completeness.assess(self.tables, self.rules)
         self.tables.table_of("lost", history.LOST)
         self.tables.table_of("blocked", history.BLOCKED)
 
-    def _judge_findings(self) -> tuple[dict[str, str], list[ExceptionState]]:
+    def _assess_findings(self) -> tuple[dict[str, str], list[ExceptionState]]:
         """Run the rules; create ``exceptions``, ``candidates``, ``settled`` and ``findings``. Returns the failed rules
         and the states of the exceptions.
         """
@@ -340,7 +339,7 @@ class _Analysis(NamedTuple):
             watch=self.watch,
         )
         candidates = write_candidates(tables, hits, names, self.night, work)
-        states = judge_exceptions(tables, self.accepted, self.manifest.as_of)
+        states = evaluate_exceptions(tables, self.accepted, self.manifest.as_of)
         write_table(self.out / "exceptions.parquet", ExceptionState, states)
         tables.view("exceptions", ExceptionState, [self.out / "exceptions.parquet"])
         more = run_rules(

@@ -144,7 +144,7 @@ _REVERSED: dict[Verdict, Verdict] = {
 }
 
 
-def judge(test: Test, token: Mapping[str, str]) -> Verdict:
+def evaluate(test: Test, token: Mapping[str, str]) -> Verdict:
     """Evaluate one test. Claim names of the token are in lower case; the test's may be in any."""
     claim = token.get(test.claim.lower())
     unevaluated = test.operator in ("unknown", "cel")
@@ -192,15 +192,15 @@ def simulate(
     those of tests that say so: such a test counts as passed if some text passes it. The token's claim names are in lower
     case.
     """
-    return combine(_judged(test, token, chosen) for test in tests)
+    return combine(_evaluate_with_choice(test, token, chosen) for test in tests)
 
 
-def _judged(test: Test, token: Mapping[str, str], chosen: frozenset[str]) -> Verdict:
+def _evaluate_with_choice(test: Test, token: Mapping[str, str], chosen: frozenset[str]) -> Verdict:
     claim = test.claim.lower()
     if (claim in chosen or test.caller == "chosen") and token.get(claim, "*") == "*":
-        verdict = judge(test, {claim: "*"})
+        verdict = evaluate(test, {claim: "*"})
         return "exact" if verdict == "pattern" else verdict
-    return judge(test, token)
+    return evaluate(test, token)
 
 
 def combine(verdicts: Iterable[Verdict]) -> Verdict:

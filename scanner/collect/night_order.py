@@ -8,7 +8,7 @@ response of a source.
 - The last night is dated later than this one, and the sources confirm the clock: that night was dated by a wrong clock.
   It is set aside: never compared with, and never the default.
 - The same, and no source says anything, or the time was given with ``--as-of``: nothing is sealed, because a clock that was
-  set back would judge every age wrongly. The message says what to do.
+  set back would make every age wrong. The message says what to do.
 """
 
 from __future__ import annotations

@@ -293,7 +293,7 @@ class Transport:
             ) as exc:
                 if watched.failure is None and isinstance(exc, urllib3.exceptions.DecodeError):
                     raise SourceError("malformed", "the compressed response is broken") from None
-                raise watched.failure or CutError(_said(exc)) from None
+                raise watched.failure or CutError(_message(exc)) from None
             if watched.failure is not None:
                 raise watched.failure
         received = {name.lower(): value for name, value in response.headers.items()}
@@ -316,7 +316,7 @@ def read_bounded(raw: Any, bound: int, *, status: int, decode: bool = True) -> b
 _TLS = "TLS failed: the certificate is not trusted, or the server does not speak TLS (behind a proxy that inspects TLS, set ca_bundle)"
 
 
-def _said(exc: Exception) -> str:
+def _message(exc: Exception) -> str:
     """Return the message of an HTTP library without object addresses, which differ between runs."""
     inner: Any = exc
     while inner.args and isinstance(inner.args[0], Exception):

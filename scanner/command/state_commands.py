@@ -110,10 +110,10 @@ def prune(
     with exit_codes():
         settings = load_settings(config, state, stored=True).settings
         with locked(settings.state, 0):
-            told = prune_lines(
+            lines = prune_lines(
                 ledger_of(settings), settings.retention, at=time_of_run(None), delete=delete, force=force
             )
-        say("\n".join(told))
+        say("\n".join(lines))
 
 
 def discard(
@@ -133,5 +133,5 @@ def discard(
         loaded = load_settings(config, state, stored=True)
         with locked(loaded.settings.state, 0):
             rules = read_rules(loaded) if config.is_file() else None
-            told = discard_night(loaded.settings, run_id, at=time_of_run(None), rules=rules)
-        say("\n".join(told))
+            lines = discard_night(loaded.settings, run_id, at=time_of_run(None), rules=rules)
+        say("\n".join(lines))

@@ -1,6 +1,6 @@
 """Completes earlier nights before a new one: a run that was killed after it sealed its snapshot loses nothing.
 
-A night is complete when it is analyzed, reported and told. What is missing is in the ledger. An analysis whose base was
+A night is complete when it is analyzed, reported and notified. What is missing is in the ledger. An analysis whose base was
 discarded or set aside is made again.
 """
 
@@ -43,8 +43,8 @@ def _base_in_force(nights: dict[str, NightState], night: NightState) -> bool:
     return base is None or base.in_force
 
 
-def to_tell(ledger: Ledger) -> list[str]:
-    """Return the analyzed nights in force of which somebody was not told: by webhook or by exit code; oldest first."""
+def to_notify(ledger: Ledger) -> list[str]:
+    """Return the analyzed nights in force that the webhook or an exit code has not reported yet, oldest first."""
     return [
         night.run_id
         for night in ledger.in_force()
@@ -52,9 +52,9 @@ def to_tell(ledger: Ledger) -> list[str]:
         and night.has_snapshot
         and "analysis" not in night.removed
         and (
-            night.told is None
-            or not (night.told.delivered and night.told.ended)
-            or night.told.analysis != night.analyzed.digest
+            night.notified is None
+            or not (night.notified.delivered and night.notified.ended)
+            or night.notified.analysis != night.analyzed.digest
         )
     ]
 

@@ -19,7 +19,7 @@ import msgspec
 from scanner.collect.http_config import authorities
 from scanner.config import SecretMissingError
 from scanner.findings import COUNTS_AS_NEW, SEVERITIES
-from scanner.ledger import Told
+from scanner.ledger import Notified
 from scanner.run_coverage import coverage_sentence
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ PING_SECONDS = 10
 
 
 def _send(
-    whom: str,
+    channel: str,
     address: SecretRef,
     suffix: str,
     message: dict[str, Any] | None,
@@ -66,11 +66,12 @@ def _send(
         if answer.status_code >= 300:
             raise requests.HTTPError(response=answer)
     except SecretMissingError as exc:
-        log.error("not told", extra={"whom": whom, "error": str(exc)})  # noqa: TRY400
+        log.error("a notification was not delivered", extra={"channel": channel, "error": str(exc)})  # noqa: TRY400
     except (requests.RequestException, ValueError) as exc:
         status = exc.response.status_code if isinstance(exc, requests.HTTPError) else None
         log.error(  # noqa: TRY400
-            "not told", extra={"whom": whom, "error": type(exc).__name__, "status": status}
+            "a notification was not delivered",
+            extra={"channel": channel, "error": type(exc).__name__, "status": status},
         )
     else:
         return True
@@ -93,7 +94,7 @@ def ping(notify: NotifySettings, step: Literal["start", "done", "fail"]) -> None
         )
 
 
-def tell_of_night(notify: NotifySettings, night: Night, ledger: Ledger, *, ended: bool) -> bool:
+def send_notification(notify: NotifySettings, night: Night, ledger: Ledger, *, ended: bool) -> bool:
     """Send the message of a run with news, if a webhook is configured, and record it. Returns whether it was delivered.
 
     ``ended``: the run returns the exit code of this night next.
@@ -102,13 +103,13 @@ def tell_of_night(notify: NotifySettings, night: Night, ledger: Ledger, *, ended
     known = ledger.night(night.run_id)
     assert known.analyzed is not None
     news = message(night, notify.webhook_threshold, notify.report_url) if notify.webhook else None
-    told = known.told
-    if news is None or (told is not None and told.delivered and told.message == news["id"]):
+    earlier = known.notified
+    if news is None or (earlier is not None and earlier.delivered and earlier.message == news["id"]):
         delivered = True
     else:
         delivered = post(notify, news)
     ledger.append(
-        Told(
+        Notified(
             run_id=night.run_id,
             analysis=known.analyzed.digest,
             message=news["id"] if news is not None else "",

@@ -13,14 +13,14 @@ from scanner.config import ConfigError
 from scanner.ledger import check_analysis
 from scanner.night import open_night
 from scanner.pipeline.analysis import analyze_run
-from scanner.pipeline.catch_up import analyze_missing, to_analyze, to_tell
+from scanner.pipeline.catch_up import analyze_missing, to_analyze, to_notify
 from scanner.pipeline.inputs import check_files, read_rules
-from scanner.pipeline.notify import Watched, tell_of_night
+from scanner.pipeline.notify import Watched, send_notification
 from scanner.pipeline.outcome import Exit, assess_run, with_earlier
 from scanner.pipeline.reporting import record_files, write_files
 from scanner.pipeline.retention import discard
 from scanner.pipeline.state_folder import ledger_of, locked, report_folder, tidy
-from scanner.pipeline.stopping import told_to_stop
+from scanner.pipeline.stopping import stop_requests
 from scanner.private_files import write_private
 from scanner.query_watch import QueryWatch
 from scanner.readiness import unready
@@ -65,7 +65,7 @@ def run_night(
     last_resort = int(Exit.DEADLINE) if exit_when_stopped else None
     with (
         locked(settings.state, wait_lock),
-        told_to_stop(settings.limits.deadline_minutes, exit_code=last_resort) as stop,
+        stop_requests(settings.limits.deadline_minutes, exit_code=last_resort) as stop,
     ):
         ledger = ledger_of(settings)
         tidy(ledger)
@@ -80,7 +80,7 @@ def run_night(
                 for problem in check_files(settings, rules, as_of):
                     log.warning("an exception accepts no finding", extra={"problem": problem})
             night = _Night(settings, ledger, rules, stop)
-            earlier = night.tell_earlier() if whole else []
+            earlier = night.report_earlier() if whole else []
             manifest = collect_snapshot(
                 settings,
                 ledger=night.ledger,
@@ -104,10 +104,10 @@ def run_night(
             if "analyze" not in stages:
                 return assess_run(settings, manifest, [], night=None, stopped=stop.stopping.is_set())
             if whole:
-                earlier += night.tell_earlier(only=night.analyze_earlier(manifest.run_id))
+                earlier += night.report_earlier(only=night.analyze_earlier(manifest.run_id))
             night.analyze(manifest.run_id)
             outcome = night.report(
-                manifest.run_id, stopped=stop.stopping.is_set(), earlier=earlier, tell=whole
+                manifest.run_id, stopped=stop.stopping.is_set(), earlier=earlier, notify=whole
             )
             if watched:
                 watched.ended(sound=outcome.exit_code in (Exit.OK, Exit.FINDINGS))
@@ -121,12 +121,12 @@ def discard_night(settings: Settings, run_id: str, *, at: datetime, rules: list[
     Raises `SnapshotError` for a night that is not there. The caller holds the lock.
     """
     ledger = ledger_of(settings)
-    told = [f"discarded {path.relative_to(settings.state)}" for path in discard(ledger, run_id, at)]
+    done = [f"discarded {path.relative_to(settings.state)}" for path in discard(ledger, run_id, at)]
     if rules is None:
         left = to_analyze(ledger)
-        return [*told, *(f"{name} was compared with it; the next run analyzes it again" for name in left)]
+        return [*done, *(f"{name} was compared with it; the next run analyzes it again" for name in left)]
     again = analyze_missing(ledger, lambda name: analyze_run(settings, name, rules, ledger=ledger))
-    return [*told, *(f"analyzed {name} again" for name in again)]
+    return [*done, *(f"analyzed {name} again" for name in again)]
 
 
 class _Night:
@@ -149,23 +149,23 @@ class _Night:
         """
         return analyze_missing(self.ledger, self.analyze, but=tonight)
 
-    def tell_earlier(self, *, only: Sequence[str] | None = None) -> list[Outcome]:
+    def report_earlier(self, *, only: Sequence[str] | None = None) -> list[Outcome]:
         """Report and tell analyzed nights of earlier runs, all or ``only`` some. Returns the outcomes that no run has
         ended with.
 
         A night that is damaged is logged and left: it must not prevent a new one.
         """
         found = []
-        for run_id in (run_id for run_id in to_tell(self.ledger) if only is None or run_id in only):
+        for run_id in (run_id for run_id in to_notify(self.ledger) if only is None or run_id in only):
             before = self.ledger.night(run_id)
             try:
                 check_analysis(self.settings.state, before)
-                if before.told is None or not before.told.ended:
+                if before.notified is None or not before.notified.ended:
                     log.warning("completing an earlier night", extra={"run": run_id})
                     found.append(self.report(run_id, ended=False))
                 else:
                     with open_night(self.settings.state, run_id) as night:
-                        tell_of_night(self.settings.notify, night, self.ledger, ended=True)
+                        send_notification(self.settings.notify, night, self.ledger, ended=True)
             except SnapshotError as exc:
                 advice = f"sprawlscan discard {run_id}"
                 log.error(  # noqa: TRY400
@@ -173,8 +173,8 @@ class _Night:
                     extra={"run": run_id, "problem": str(exc), "remove_it": advice},
                 )
                 continue
-            told = self.ledger.night(run_id).told
-            if told is not None and not told.delivered:
+            notified = self.ledger.night(run_id).notified
+            if notified is not None and not notified.delivered:
                 break  # The webhook takes nothing now; the others wait too.
         return found
 
@@ -184,10 +184,10 @@ class _Night:
         *,
         stopped: bool = False,
         earlier: Sequence[Outcome] = (),
-        tell: bool = True,
+        notify: bool = True,
         ended: bool = True,
     ) -> Outcome:
-        """Write the reports of an analyzed night, judge it, and tell whoever must know. Returns the result.
+        """Write the reports of an analyzed night, determine its outcome, and send the notification. Returns the result.
 
         ``stopped``: its collection was. ``ended``: the run ends with its exit code. A new finding of an ``earlier`` night that
         was interrupted counts tonight: nobody has seen its exit code.
@@ -195,19 +195,19 @@ class _Night:
         folder = report_folder(self.settings.state, run_id)
         manifest = read_manifest(self.settings.state / "snapshots" / run_id)
         with open_night(self.settings.state, run_id) as night, QueryWatch(night.tables, self._stop):
-            written = write_files(self.settings, night, self.settings.reports.formats) if tell else []
+            written = write_files(self.settings, night, self.settings.reports.formats) if notify else []
             names = [str(path.relative_to(folder)) for path in written if path.is_relative_to(folder)]
             outcome = assess_run(self.settings, manifest, names, night=night, stopped=stopped)
             outcome = with_earlier(outcome, earlier)
-            if tell:
+            if notify:
                 written.append(folder / "run.json")
                 write_private(
                     written[-1], msgspec.json.format(msgspec.json.encode(outcome), indent=1) + b"\n"
                 )
                 record_files(self.ledger, run_id, written)
-                tell_of_night(self.settings.notify, night, self.ledger, ended=ended)
+                send_notification(self.settings.notify, night, self.ledger, ended=ended)
                 for one in earlier:
-                    told = self.ledger.night(one.run_id).told
-                    if told is not None:
-                        self.ledger.append(msgspec.structs.replace(told, ended=True))
+                    notified = self.ledger.night(one.run_id).notified
+                    if notified is not None:
+                        self.ledger.append(msgspec.structs.replace(notified, ended=True))
             return outcome

@@ -51,7 +51,7 @@ def tidy(ledger: Ledger) -> None:
         log.info("removing an unfinished analysis", extra={"folder": path.name})
         shutil.rmtree(path)
     # Reports of a finished night may be written again at this moment, by a process without the lock.
-    unfinished = [night.run_id for night in ledger.in_force() if night.told is None]
+    unfinished = [night.run_id for night in ledger.in_force() if night.notified is None]
     for pattern in ("*.tmp", "history/*.tmp", *(f"reports/{run_id}/*.tmp" for run_id in unfinished)):
         for path in state.glob(pattern):
             path.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ _TICK = 0.2
 
 
 @contextlib.contextmanager
-def told_to_stop(deadline_minutes: float, *, exit_code: int | None = None) -> Iterator[Stop]:
+def stop_requests(deadline_minutes: float, *, exit_code: int | None = None) -> Iterator[Stop]:
     """Provide what SIGTERM, SIGINT or the deadline sets. Restores the signal handlers afterwards.
 
     With ``exit_code``, the process exits with it if it does not end by itself in time.

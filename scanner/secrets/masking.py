@@ -17,7 +17,7 @@ from scanner.records import Test
 from scanner.secrets.configured import cores
 from scanner.secrets.detectors import TOKENS
 from scanner.secrets.names import NAMING_PARTS
-from scanner.secrets.redact import hidden_in, hidden_under, mask, telling_label
+from scanner.secrets.redact import fingerprint_label, hidden_in, hidden_under, mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -48,7 +48,7 @@ def masked(records: Sequence[S], fingerprint: Fingerprint) -> list[S]:
         texts.update(_texts(record))
     changed = {text: hidden for text in _suspects(list(texts)) if (hidden := mask(text, fingerprint)) != text}
     hide = partial(_looked_up, changed)
-    label = telling_label(fingerprint)
+    label = fingerprint_label(fingerprint)
     return [_rewritten(record, hide, label) if _needs(record, changed) else record for record in records]
 
 

@@ -84,7 +84,7 @@ def _words(component: str) -> list[str]:
     return [word.lower() for word in _SPLIT.findall(component)]
 
 
-def _judge(words: list[str]) -> str | None:
+def _secret_word(words: list[str]) -> str | None:
     """Return the word that makes one component of a name a secret, or None."""
     while words and words[-1].isdigit():
         words = words[:-1]
@@ -139,7 +139,7 @@ def secret_name(name: str) -> str | None:
     if not parts:
         return None
     last = _words(parts[-1])
-    found = _judge(last)
+    found = _secret_word(last)
     if found is not None or len(parts) == 1 or (last and last[-1] in _ABOUT):
         return found
     parent = _words(parts[-2])

@@ -81,7 +81,7 @@ def _plain_label(detector: str, _: str) -> str:
     return f"[redacted:{detector}]"
 
 
-def telling_label(fingerprint: Fingerprint) -> Label:
+def fingerprint_label(fingerprint: Fingerprint) -> Label:
     """Labels that differ where the secrets differ, so that ids which held one stay unique and the same every night."""
     return lambda detector, secret: f"[redacted:{detector}:{fingerprint(secret)[:12]}]"
 
@@ -93,7 +93,7 @@ def redact(text: str) -> str:
 
 def mask(text: str, fingerprint: Fingerprint) -> str:
     """Replace every secret value in a text of a record with ``[redacted:<detector>:<fingerprint>]``. Idempotent."""
-    return _hidden(text, telling_label(fingerprint), _in_record)
+    return _hidden(text, fingerprint_label(fingerprint), _in_record)
 
 
 def _hidden(text: str, label: Label, other: Callable[[str, Label], str]) -> str:

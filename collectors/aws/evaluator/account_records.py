@@ -70,8 +70,8 @@ def _grant(
     have: list[Power] = [
         power for power in POWERS if power in marks or any(one.power == power for one in summary.held)
     ]
-    unjudged = broken is not None or (bool(summary.unknown) and not summary.actions)
-    if not have and not unjudged:
+    unevaluated = broken is not None or (bool(summary.unknown) and not summary.actions)
+    if not have and not unevaluated:
         return
     strongest = max((one.truth for one in summary.held), default=Truth.YES)
     hit = next((marks[power] for power in have[:1] if power in marks), None)
@@ -93,10 +93,10 @@ def _grant(
         role=attachment.name,
         resource=summary.resource or "unknown",
         breadth=summary.breadth,
-        powers=[] if unjudged else have,
-        level="unknown" if unjudged else level_of(have),
+        powers=[] if unevaluated else have,
+        level="unknown" if unevaluated else level_of(have),
         conditional=None
-        if unjudged
+        if unevaluated
         else all(one.truth is not Truth.YES for one in summary.held)
         and not (hit is not None and hit.truth is Truth.YES),
         wildcard=summary.wildcard,

@@ -118,11 +118,11 @@ def injections(workflow: Workflow, job: RawJob, step: WorkflowStep, taint_of: Ta
     env = literals(workflow.env, job.env, step.env)
     for where, scalar in places:
         reported: set[tuple[int, str]] = set()
-        judged: dict[str, tuple[Severity, str] | None] = {}
+        worst_by_body: dict[str, tuple[Severity, str] | None] = {}
         for found in expressions(scalar.text):
-            if found.body not in judged:
-                judged[found.body] = taint_of.worst(job, env, found.body, step)
-            worst = judged[found.body]
+            if found.body not in worst_by_body:
+                worst_by_body[found.body] = taint_of.worst(job, env, found.body, step)
+            worst = worst_by_body[found.body]
             if worst is None:
                 continue
             line = _line(workflow, scalar, found)

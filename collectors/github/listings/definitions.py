@@ -209,8 +209,8 @@ def _token_grant(repository: RepositoryFacts, workflow: Identity, default: str |
     if falls_back:
         for name, level in _DEFAULTS.get(default or "", {}).items():
             scopes[name] = "write" if "write" in {level, scopes.get(name)} else level
-    judged = not falls_back or default is not None
-    can = powers.of_permissions(scopes) if judged else []
+    known = not falls_back or default is not None
+    can = powers.of_permissions(scopes) if known else []
     ranked = sorted(scopes.items(), key=lambda item: (item[1] != "write", item[0]))
     return Grant(
         id=record_id("github", "grant", f"token/{workflow.native_id}"),
@@ -221,8 +221,8 @@ def _token_grant(repository: RepositoryFacts, workflow: Identity, default: str |
         resource=repository.full_name,
         breadth="resource",
         powers=can,
-        level=level_of(can) if can or not judged else "read",
-        confidence="high" if judged else "low",
+        level=level_of(can) if can or not known else "read",
+        confidence="high" if known else "low",
         via=f"default permissions ({default or 'unknown'})" if falls_back else "permissions of the workflow",
         actions=[f"{name}:{level}" for name, level in ranked[:10]],
     )

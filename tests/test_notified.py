@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from scanner.ledger import Analyzed, Ledger, Told
+from scanner.ledger import Analyzed, Ledger, Notified
 from scanner.pipeline.outcome import Exit
 from scanner.verification import verify_state
 from tests.checkout_nights import DANGEROUS, Checkout, run_of
@@ -58,7 +58,7 @@ def two_nights(tmp_path_factory: pytest.TempPathFactory, listener: Listener) -> 
 
 @pytest.fixture
 def place(two_nights: Path, tmp_path: Path, listener: Listener) -> Iterator[Checkout]:
-    listener.told.clear()
+    listener.notified.clear()
     listener.status = 200
     folder = shutil.copytree(two_nights, tmp_path / "copy")
     made = Checkout(folder)
@@ -129,7 +129,7 @@ def test_what_the_webhook_did_not_take_is_sent_again_with_the_same_id(
     messages = [message for message in listener.messages() if message["run_id"] == run_of(2)]
     assert len(messages) == 3
     assert len({message["id"] for message in messages}) == 1
-    listener.told.clear()
+    listener.notified.clear()
     night(place, 6)
     assert news(listener) == []
 
@@ -142,7 +142,7 @@ def test_a_run_that_is_killed_after_it_told_of_an_earlier_one_has_not_returned_i
     analyzed = ledger.night(run_of(2)).analyzed
     assert isinstance(analyzed, Analyzed)
     news: dict[str, Any] = {"message": "0" * 32, "delivered": True}
-    ledger.append(Told(run_id=run_of(2), analysis=analyzed.digest, ended=False, **news))
+    ledger.append(Notified(run_id=run_of(2), analysis=analyzed.digest, ended=False, **news))
     assert night(place, 3).exit_code == Exit.FINDINGS
     assert night(place, 4).exit_code == Exit.OK
 
