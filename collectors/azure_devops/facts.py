@@ -58,3 +58,14 @@ class KnownResources(msgspec.Struct, frozen=True, kw_only=True):
     project: DevOpsProjectFacts
     connections: Connections
     library: Library
+
+
+class Jobs(msgspec.Struct, kw_only=True):
+    """The pipelines and releases of a project, by what their jobs run as."""
+
+    builds: dict[str, str] = {}
+    """Id of a pipeline -> ``project``, ``projectCollection`` or ``unknown``: the scope that its definition asks for."""
+    releases: list[str] = []
+    """Ids of classic releases."""
+    names: dict[tuple[str, str], str] = {}
+    """Kind and number of a pipeline or release -> its name."""

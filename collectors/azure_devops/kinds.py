@@ -9,6 +9,8 @@ KINDS: dict[str, frozenset[str]] = {
     "identities": frozenset(
         (
             "ado-agent-pool",
+            "ado-build-service",
+            "ado-group",  # one that a permission names
             "ado-pipeline",
             "ado-release",
             "ado-service-connection",
@@ -47,8 +49,19 @@ KINDS: dict[str, frozenset[str]] = {
 
 PARTS: dict[str, frozenset[str]] = {
     "identities": frozenset(("last-use",)),
-    "links": frozenset(("ado-pipeline", "ado-release", "ado-service-connection", "ado-service-principal")),
-    "grants": frozenset(("permissions",)),
+    "links": frozenset(
+        (
+            "access",
+            "ado-pipeline",
+            "ado-release",
+            "ado-service-connection",
+            "ado-service-principal",
+            "entra-group",
+            "member_of",
+            "runs-as",
+        )
+    ),
+    "grants": frozenset(("access-lists", "permission-bits", "permissions")),
 }
 
 HIDES_NO_ACCESS: dict[str, frozenset[str]] = {

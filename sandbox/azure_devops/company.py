@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sandbox.azure_devops.access import default_access, plant
 from sandbox.azure_devops.estate import (
     APPROVAL,
     BRANCH_CONTROL,
@@ -84,6 +85,8 @@ def build(night: int) -> DevOpsOrganization:
     )
     _machines(organization)
     _people(organization)
+    organization.access = default_access([(one.id, one.name) for one in organization.projects])
+    plant(organization.access, {one.name: one.id for one in organization.projects})
     return organization
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -202,6 +202,8 @@ class DevOpsOrganization(msgspec.Struct, kw_only=True):
     principals: list[Json] = []
     members: list[Json] = []
     settings: Json = {}
+    access: Any = None
+    """A `sandbox.azure_devops.access.AccessEstate`."""
 
 
 def setting_values(**on: bool) -> Json:

@@ -32,6 +32,7 @@ SETTINGS = "/_apis/Contribution/HierarchyQuery"
 DATA = "ms.vss-build-web.pipelines-org-settings-data-provider"
 ITEM = "/{project}/_apis/git/repositories/{repository}/items"
 ENDPOINTS = "/{project}/_apis/serviceendpoint/endpoints"
+IDENTITIES = "/_apis/identities"
 
 
 class DevOpsRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +67,18 @@ ROUTES: dict[str, DevOpsRoute] = {
     "/_apis/distributedtask/pools": DevOpsRoute(scope="vso.agentpools", read=lambda o, _p, _a: o.pools),
     "/_apis/distributedtask/elasticpools": DevOpsRoute(
         scope="vso.agentpools", read=lambda o, _p, _a: o.elastic_pools
+    ),
+    "/_apis/securitynamespaces": DevOpsRoute(
+        scope="vso.security", read=lambda o, _p, _a: o.access.shown_namespaces()
+    ),
+    "/_apis/accesscontrollists/{namespace}": DevOpsRoute(
+        scope="vso.security", read=lambda o, _p, a: o.access.shown_lists(a["namespace"])
+    ),
+    "/_apis/graph/groups": DevOpsRoute(
+        host="graph", scope="vso.graph", paged=True, read=lambda o, _p, _a: o.access.shown_groups()
+    ),
+    "/_apis/graph/memberships/{descriptor}": DevOpsRoute(
+        host="graph", scope="vso.graph", read=lambda o, _p, a: o.access.shown_memberships(a["descriptor"])
     ),
     "/_apis/graph/serviceprincipals": DevOpsRoute(
         host="graph", scope="vso.graph", paged=True, read=lambda o, _p, _a: o.principals
@@ -107,7 +120,12 @@ ROUTES: dict[str, DevOpsRoute] = {
         host="release", scope="vso.release", paged=True, read=lambda _o, p, _a: p.releases
     ),
 }
-OTHERS = {f"GET {ITEM}": "vso.code", f"POST {CHECKS}": "vso.build", f"POST {SETTINGS}": "vso.profile"}
+OTHERS = {
+    f"GET {ITEM}": "vso.code",
+    f"GET {IDENTITIES}": "vso.identity",
+    f"POST {CHECKS}": "vso.build",
+    f"POST {SETTINGS}": "vso.profile",
+}
 SCOPES = tuple(sorted({route.scope for route in ROUTES.values()} | set(OTHERS.values())))
 _TABLE = RouteTable(
     [
@@ -235,6 +253,9 @@ class AzureDevOpsSandbox(HttpSandbox):
         return reply(200, {"count": len(page.rows), route.at: list(page.rows)}, headers)
 
     def _other(self, call: ApiCall) -> Reply:
+        if call.template == IDENTITIES:
+            found = self.organization.access.shown_identities(call.request.query)
+            return reply(200, {"count": len(found), "value": found})
         if call.template == SETTINGS:
             asked = json.loads(call.request.body)["contributionIds"]
             return reply(200, {"dataProviders": {DATA: self.organization.settings} if DATA in asked else {}})

@@ -18,7 +18,7 @@ from scanner.collect.scope import utc_time
 from scanner.records import Account, Control, Identity, Link, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
     from collectors.azure_devops.scope import DevOpsScope
     from scanner.records import Record
@@ -106,7 +106,7 @@ def organization_settings(scope: DevOpsScope) -> Generator[Record, None, dict[st
     request = scope.request(
         "controls", f"POST {SETTINGS}", kind="job-authorization-scope", needs="View organization settings"
     )
-    loses = ("controls/settable-variables", "controls/fork-secrets")
+    loses = ("controls/settable-variables", "controls/fork-secrets", "links/runs-as")
     settings = yield from with_coverage(read(), request, loses=loses)
     return failed if settings is None else settings
 
@@ -136,14 +136,25 @@ _SETTINGS = (
 )
 
 
-def project_settings(scope: DevOpsScope, above: Mapping[str, bool] | SourceError) -> Iterator[Record]:
+def project_settings(
+    scope: DevOpsScope,
+    above: Mapping[str, bool] | SourceError,
+    follow: Callable[[Mapping[str, bool]], Iterable[Record]],
+) -> Iterator[Record]:
     """Yield the pipeline settings that are in force in a project: on where the organization or the project has them on.
 
-    Where the organization's could not be read, a setting that is off in the project is unknown: a Gap.
+    Where the organization's could not be read, a setting that is off in the project is unknown: a Gap. ``follow`` returns what
+    follows from the settings that are known: as whom jobs run.
     """
+    known: dict[str, bool] = {}
 
     def convert(item: dict[str, Any]) -> Generator[Record, None, None]:
         unknown: list[str] = []
+        for setting in ("enforceJobAuthScope", "enforceJobAuthScopeForReleases"):
+            if item.get(setting) or not isinstance(above, SourceError):
+                known[setting] = bool(
+                    item.get(setting) or (not isinstance(above, SourceError) and above.get(setting))
+                )
         for kind, name, (setting, *others), off, on in _SETTINGS:
             here = bool(item[setting])
             if isinstance(above, SourceError):
@@ -164,6 +175,7 @@ def project_settings(scope: DevOpsScope, above: Mapping[str, bool] | SourceError
                 target=scope.account_id,
                 detail=on if enforced else off,
             )
+        yield from follow(known)
         if unknown and isinstance(above, SourceError):
             raise SourceError(above.reason, f"unknown without POST {SETTINGS}: {', '.join(unknown)}")
 
@@ -173,7 +185,7 @@ def project_settings(scope: DevOpsScope, above: Mapping[str, bool] | SourceError
         table="controls",
         kind="job-authorization-scope",
         needs="View project-level information",
-        fills=("controls/settable-variables", "controls/fork-secrets"),
+        fills=("controls/settable-variables", "controls/fork-secrets", "links/runs-as"),
     )
 
 
@@ -267,16 +279,24 @@ def service_principals(scope: DevOpsScope) -> Iterator[Record]:
     )
 
 
-def people(scope: DevOpsScope) -> Iterator[Record]:
-    """Yield users with their access level and last access."""
+def people(scope: DevOpsScope) -> Generator[Record, None, dict[str, str]]:
+    """Yield users with their access level and last access, and return the ids of their records by sign-in name.
+
+    ``0001-01-01`` as last access means never. Users of another tenant have ``#EXT#`` in their name, or come as guests
+    (``metaType``): https://learn.microsoft.com/rest/api/azure/devops/graph/users/get
+    """
+    found: dict[str, str] = {}
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         user: dict[str, Any] = item["user"]
+        me = record_id(PROVIDER, "user", str(item["id"]))
+        if user.get("principalName"):
+            found[str(user["principalName"]).lower()] = me
         level: dict[str, Any] = item.get("accessLevel") or {}
         seen = str(item.get("lastAccessedDate") or "")
         never = seen.startswith(_NEVER)
         yield Identity(
-            id=record_id(PROVIDER, "user", str(item["id"])),
+            id=me,
             **scope.own,
             surface="human",
             kind="ado-user",
@@ -292,7 +312,11 @@ def people(scope: DevOpsScope) -> Iterator[Record]:
             last_used_at=None if never or not seen else utc_time(seen),
             never_used=True if never else None,
             tags={
-                "access": str(level.get("licenseDisplayName") or level.get("accountLicenseType") or "unknown")
+                "access": str(
+                    level.get("licenseDisplayName") or level.get("accountLicenseType") or "unknown"
+                ),
+                **({"membership": "guest"} if _is_guest(user) else {}),
+                **({"assigned": "group rule"} if level.get("assignmentSource") == "groupRule" else {}),
             },
         )
 
@@ -305,3 +329,8 @@ def people(scope: DevOpsScope) -> Iterator[Record]:
         parameters={"api-version": "7.1-preview.3"},
         paginator=_MEMBERS,
     )
+    return found
+
+
+def _is_guest(user: dict[str, Any]) -> bool:
+    return str(user.get("metaType")).lower() == "guest" or "#ext#" in str(user.get("principalName")).lower()

@@ -1,0 +1,306 @@
+"""What access control lists of Azure DevOps let an identity do, and what the collector says of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from collectors.azure_devops.directory import Directory, Principal, service_role
+from collectors.azure_devops.evaluator import AccessList, AccessLists, Entry
+from collectors.azure_devops.permissions import Place, as_listed, branch_token, namespaces
+from sandbox.azure_devops import AzureDevOpsSandbox
+from sandbox.azure_devops.access import ACTIONS, NAMESPACES
+from sandbox.azure_devops.estate import guid
+from scanner.records import POWERS, Grant, Identity, Link
+from tests.test_azure_devops import collected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from scanner.records import Record
+
+P, R = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
+SPACES = {one.name: one for one in namespaces()}
+READ, PUSH, EXEMPT = 2, 4, 128
+
+
+def lists(*rows: tuple[str, str, int, int], closed: str = "") -> AccessLists:
+    """Return lists of Git Repositories: token, who, allow, deny. ``closed`` does not inherit."""
+    by_token: dict[str, dict[str, Entry]] = {}
+    for token, who, allow, deny in rows:
+        by_token.setdefault(token, {})[who] = Entry(allow=allow, deny=deny)
+    return AccessLists(
+        SPACES["Git Repositories"],
+        [
+            AccessList(token=token, inherits=token != closed, entries=entries)
+            for token, entries in by_token.items()
+        ],
+    )
+
+
+# https://learn.microsoft.com/azure/devops/organizations/security/about-permissions#permission-inheritance
+@pytest.mark.parametrize(
+    ("rows", "who", "allowed"),
+    [
+        ([("repov2", "a", PUSH, 0)], ["a"], PUSH),
+        ([("repov2", "a", PUSH, 0), (f"repov2/{P}", "a", 0, PUSH)], ["a"], 0),
+        # What is set on the object goes before what is inherited, an allow as well.
+        ([("repov2", "a", 0, PUSH), (f"repov2/{P}", "a", PUSH, 0)], ["a"], PUSH),
+        # Of two groups at one place, deny goes before allow.
+        ([(f"repov2/{P}", "a", PUSH, 0), (f"repov2/{P}", "b", 0, PUSH)], ["a", "b"], 0),
+        # An explicit allow of one group on the object, and an inherited deny of another.
+        ([("repov2", "b", 0, PUSH), (f"repov2/{P}", "a", PUSH, 0)], ["a", "b"], PUSH),
+        # Each bit on its own.
+        ([("repov2", "a", READ | PUSH, 0), (f"repov2/{P}", "a", 0, PUSH)], ["a"], READ),
+        ([("repov2", "b", PUSH, 0)], ["a"], 0),
+    ],
+)
+def test_an_entry_on_the_object_goes_before_an_inherited_one_and_deny_before_allow(
+    rows: list[tuple[str, str, int, int]], who: list[str], allowed: int
+) -> None:
+    assert lists(*rows).allowed(f"repov2/{P}/{R}", who) == allowed
+
+
+def test_a_list_that_does_not_inherit_is_alone() -> None:
+    closed = f"repov2/{P}/{R}"
+    found = lists(("repov2", "a", PUSH, 0), (closed, "b", READ, 0), closed=closed)
+    assert found.allowed(closed, ["a"]) == 0
+    assert found.allowed(f"repov2/{P}", ["a"]) == PUSH
+
+
+def test_what_is_held_is_told_at_the_widest_token() -> None:
+    found = lists(
+        (f"repov2/{P}", "a", PUSH, 0),
+        (f"repov2/{P}/{R}", "a", PUSH | EXEMPT, 0),
+        (f"repov2/{P}/{R}", "b", PUSH, 0),
+    )
+    assert [(one.token, one.bits) for one in found.holdings(["a", "b"])] == [
+        (f"repov2/{P}", PUSH),
+        (f"repov2/{P}/{R}", EXEMPT),
+    ]
+    # Of a group, what its own entries give, less what another group of its members denies.
+    denied = lists((f"repov2/{P}", "a", READ | PUSH, 0), (f"repov2/{P}", "above", 0, PUSH))
+    assert [one.bits for one in denied.holdings(["a", "above"], only="a")] == [READ]
+    assert list(denied.holdings(["a", "above"], only="above")) == []
+
+
+def test_membership_is_followed_through_groups_and_around_in_circles() -> None:
+    def group(name: str, *members: str) -> Principal:
+        return Principal(descriptor=name, kind="ado-group", id=name, name=name, members=members)
+
+    directory = Directory([group("top", "middle"), group("middle", "low", "top"), group("low", "person")])
+    assert set(directory.with_groups("person")) == {"person", "low", "middle", "top"}
+    assert [one.id for one in directory.within(["top"])] == ["low", "middle", "top"]
+
+
+# Forms: https://learn.microsoft.com/azure/devops/organizations/security/namespace-reference and the resource
+# azuredevops_security_namespace_token of https://registry.terraform.io/providers/microsoft/azuredevops
+@pytest.mark.parametrize(
+    ("space", "token", "place"),
+    [
+        ("Git Repositories", "repov2", Place()),
+        ("Git Repositories", f"repov2/{P}", Place(project=P)),
+        ("Git Repositories", f"repov2/{P}/{R}", Place(project=P, kind="repository", id=R)),
+        (
+            "Git Repositories",
+            f"repov2/{P}/{R}/refs/heads/6d00610069006e00",
+            Place(project=P, kind="repository", id=R, rest="/refs/heads/6d00610069006e00"),
+        ),
+        ("Build", P, Place(project=P)),
+        ("Build", f"{P}/12", Place(project=P, kind="pipeline", id="12")),
+        ("Build", f"{P}/team/deploy/12", Place(project=P, kind="pipeline", id="12", rest="/team/deploy")),
+        ("Build", f"{P}/team", Place(project=P, rest="/team")),
+        ("ReleaseManagement", f"{P}/folder/12", Place(project=P, kind="release", id="12", rest="/folder")),
+        (
+            "ReleaseManagement",
+            f"{P}/folder/12/environment/3",
+            Place(project=P, kind="release", id="12", rest="/folder/environment/3"),
+        ),
+        ("ServiceEndpoints", f"endpoints/{P}/{R}", Place(project=P, kind="connection", id=R)),
+        ("ServiceEndpoints", f"endpoints/collection/{R}", Place(kind="connection", id=R)),
+        ("Library", f"library/{P}/variablegroup/7", Place(project=P, kind="variable group", id="7")),
+        ("Library", f"library/{P}/securefile/{R}", Place(project=P, kind="secure file", id=R)),
+        ("Environment", f"environments/{P}/4", Place(project=P, kind="environment", id="4")),
+        ("DistributedTask", "agentpools/9", Place(kind="pool", id="9")),
+        ("DistributedTask", f"agentqueues/{P}/5", Place(project=P, kind="queue", id="5")),
+        ("MetaTask", f"{P}/{R}", Place(project=P, kind="task group", id=R)),
+        ("Project", f"$project:vstfs:///classification/teamproject/{P}", Place(project=P)),
+        ("Collection", "namespace", Place()),
+        ("Identity", f"{P}\\{R}", Place(project=P, kind="group", id=R)),
+        ("AuditLog", "/allpermissions", Place()),
+        ("Git Repositories", "something/else", None),
+    ],
+)
+def test_a_token_names_its_object(space: str, token: str, place: Place | None) -> None:
+    assert SPACES[space].place(token) == place
+
+
+# The example of https://devblogs.microsoft.com/devops/git-repo-tokens-for-the-security-service
+def test_a_branch_is_written_in_utf_16() -> None:
+    token = branch_token(P, R, "refs/heads/master")
+    assert token == f"repov2/{P}/{R}/refs/heads/6d0061007300740065007200"
+    assert SPACES["Git Repositories"].above(token)[1:4] == [
+        f"repov2/{P}/{R}/refs/heads",
+        f"repov2/{P}/{R}/refs",
+        f"repov2/{P}/{R}",
+    ]
+
+
+# The bits of https://github.com/MicrosoftDocs/vsts-rest-api-specs, examples of securityNamespaces (7.2)
+@pytest.mark.parametrize("space", sorted(ACTIONS))
+def test_bits_are_those_of_the_published_namespaces(space: str) -> None:
+    ours = {one.name: one.bit for one in SPACES[space].permissions}
+    assert ours.items() <= ACTIONS[space].items()
+    assert SPACES[space].id == NAMESPACES[space]
+
+
+def test_the_table_is_sound() -> None:
+    for space in namespaces():
+        bits = [one.bit for one in space.permissions]
+        assert len(bits) == len(set(bits))
+        assert all(bit & (bit - 1) == 0 for bit in bits), space.name
+        assert {power for one in space.permissions for power in one.powers} <= set(POWERS)
+
+
+def test_an_organization_that_lists_other_bits_is_read_by_them() -> None:
+    git = as_listed(SPACES["Git Repositories"], {"PolicyExempt": 1 << 20, "Other": 4})
+    assert git.bits("PolicyExempt") == 1 << 20
+    # The bit of Contribute is another permission's there.
+    assert git.bits("GenericContribute") == 0
+    assert git.bits("ManagePermissions") == 8192
+
+
+def test_a_build_service_is_known_by_its_descriptor() -> None:
+    scope = "116cce53-b859-4624-9a95-934af41eccef"
+    assert service_role(f"microsoft.teamfoundation.serviceidentity;{scope}:build:{P}") == ("build", P)
+    assert service_role("microsoft.teamfoundation.identity;s-1-9-1") == ("", "")
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Iterable[list[Record]]:
+    with pytest.MonkeyPatch.context() as patch, AzureDevOpsSandbox() as sandbox:
+        yield collected(sandbox, tmp_path_factory.mktemp("cache"), patch)
+
+
+def named(records: Iterable[Record], name: str) -> Identity:
+    return next(row for row in records if isinstance(row, Identity) and row.name == name)
+
+
+def held(records: Iterable[Record], name: str) -> dict[str, list[str]]:
+    records = list(records)
+    me = named(records, name).id
+    return {row.resource: row.actions for row in records if isinstance(row, Grant) and row.identity_id == me}
+
+
+def test_a_build_service_holds_what_lists_give_it(night: list[Record]) -> None:
+    assert held(night, "payments Build Service (lanternpay)") == {
+        "all repositories of payments": ["GenericRead"],
+        "repository payments-api of payments": ["GenericContribute", "PullRequestBypassPolicy"],
+        "repository tools of platform": ["GenericRead"],
+        "all build pipelines of payments": ["ViewBuilds"],
+    }
+
+
+def test_jobs_run_as_the_build_service_that_settings_choose(night: list[Record]) -> None:
+    ran = {
+        row.source_id: row.target_id for row in night if isinstance(row, Link) and row.relation == "runs_as"
+    }
+    platform = guid("project platform")
+    own = f"azure-devops:build-service:{platform}"
+    # Classic, and of the collection by its definition; but the organization limits all jobs.
+    assert ran[f"azure-devops:pipeline:{platform}/203"] == own
+    wide = f"azure-devops:build-service:{guid('organization')}"
+    assert ran[f"azure-devops:release:{platform}/7"] == wide
+    assert {own, wide} <= {row.id for row in night if isinstance(row, Identity)}
+
+
+def test_users_of_a_connection_become_it_if_they_have_a_pipeline(night: list[Record]) -> None:
+    target = named(night, "azure-platform").id
+    becomes = {
+        next(one.name for one in night if isinstance(one, Identity) and one.id == row.source_id)
+        for row in night
+        if isinstance(row, Link) and row.relation == "can_become" and row.target_id == target
+    }
+    # All users may use it; those become it who also edit pipelines. Administrators do without.
+    assert becomes == {"[platform]\\Contributors", "[platform]\\Endpoint Administrators"}
+
+
+def test_members_of_an_entra_group_are_unknown_and_not_none(night: list[Record]) -> None:
+    group = named(night, "[TEAM FOUNDATION]\\lantern-developers")
+    assert group.tags == {"members": "unknown"}
+    contributors = named(night, "[payments]\\Contributors")
+    into = {row.source_id for row in night if isinstance(row, Link) and row.target_id == contributors.id}
+    assert group.id in into
+    assert any(
+        isinstance(row, Link) and row.target_id == group.id and row.source_id.startswith("entra:principal:")
+        for row in night
+    )
+
+
+def test_a_person_who_is_denied_something_is_judged_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AzureDevOpsSandbox() as sandbox:
+        estate, payments = sandbox.organization.access, guid("project payments")
+        tom = next(name for name in estate.identities if "tom.becker" in name)
+        denied = estate.group("[payments]\\Contractors", [tom])
+        estate.allow("Git Repositories", f"repoV2/{payments}", denied, 0, 4)
+        records = collected(sandbox, tmp_path, monkeypatch)
+    me = f"azure-devops:user:{guid('member tom.becker')}"
+    groups = {row.target_id for row in records if isinstance(row, Link) and row.source_id == me}
+    assert named(records, "[payments]\\Contributors").id not in groups
+    mine = {
+        (row.resource, tuple(row.actions))
+        for row in records
+        if isinstance(row, Grant) and row.identity_id == me
+    }
+    assert ("all repositories of platform", ("GenericRead", "GenericContribute")) in mine
+    assert not any(
+        place == "all repositories of payments" and "GenericContribute" in can for place, can in mine
+    )
+
+
+def test_a_deny_for_people_unknown_leaves_a_grant_in_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AzureDevOpsSandbox() as sandbox:
+        estate, payments = sandbox.organization.access, guid("project payments")
+        entra = next(
+            one["descriptor"]
+            for one in estate.identities.values()
+            if one["providerDisplayName"] == "[TEAM FOUNDATION]\\lantern-developers"
+        )
+        estate.allow("Git Repositories", f"repoV2/{payments}", entra, 0, 4)
+        records = collected(sandbox, tmp_path, monkeypatch)
+    me = named(records, "[payments]\\Contributors").id
+    (grant,) = [
+        row
+        for row in records
+        if isinstance(row, Grant) and row.identity_id == me and row.role.startswith("Git Repositories")
+    ]
+    assert grant.confidence == "low"
+
+
+def test_an_identity_that_is_gone_is_no_gap_and_members_come_from_graph_where_the_answer_lacks_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AzureDevOpsSandbox() as sandbox:
+        estate, payments = sandbox.organization.access, guid("project payments")
+        gone = "Microsoft.TeamFoundation.Identity;S-1-9-gone"
+        estate.allow("Git Repositories", f"repoV2/{payments}", gone, 4)
+        before: dict[str, Any] = estate.identities
+        contributors = next(
+            one for one in before.values() if one["providerDisplayName"] == "[payments]\\Contributors"
+        )
+        estate.memberships[contributors["subjectDescriptor"]] = contributors.pop("members")
+        records = collected(sandbox, tmp_path, monkeypatch)
+    assert not [
+        row
+        for row in records
+        if getattr(row, "call", "") == "GET /_apis/identities" and hasattr(row, "reason")
+    ]
+    me = named(records, "[payments]\\Contributors").id
+    into = {row.source_id for row in records if isinstance(row, Link) and row.target_id == me}
+    assert f"azure-devops:user:{guid('member tom.becker')}" in into
