@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 
 NAMESPACES = "/_apis/securitynamespaces"
 CALL = "/_apis/accesscontrollists/{namespace}"
+_LOSES = (
+    "grants/permissions",
+    "identities/ado-build-service",
+    "identities/ado-group",
+    "links/access",
+    "links/member_of",
+)
+"""Which identities there are is known from the lists."""
 NEEDS = 'Reader of each project, and "View instance-level information" of the organization'
 
 
@@ -73,7 +81,7 @@ def _lists(scope: DevOpsScope, namespace: Namespace) -> Generator[Record, None, 
         return AccessLists(namespace, lists)
 
     request = scope.request("grants", f"GET {CALL}", kind="access-lists", needs=NEEDS, item=namespace.name)
-    return (yield from with_coverage(read(), request, loses=("grants/permissions", "links/access")))
+    return (yield from with_coverage(read(), request, loses=_LOSES))
 
 
 def _list(item: dict[str, Any], namespace: Namespace) -> AccessList:

@@ -40,7 +40,7 @@ NEEDS = "Read of Graph and Identity"
 BATCH = 20
 """Descriptors in one request: about 100 characters each, in a URL."""
 GROUP = "microsoft.teamfoundation.identity"
-_PARTS = ("identities/ado-build-service", "links/member_of", "links/ado-service-principal")
+_PARTS = ("identities/ado-build-service", "links/member_of")
 
 
 def entra_groups(scope: DevOpsScope) -> Generator[Record, None, dict[str, str]]:

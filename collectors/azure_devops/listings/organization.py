@@ -328,6 +328,7 @@ def people(scope: DevOpsScope) -> Generator[Record, None, dict[str, str]]:
         needs="Read of member entitlements",
         parameters={"api-version": "7.1-preview.3"},
         paginator=_MEMBERS,
+        loses=("links/member_of", "grants/permissions"),
     )
     return found
 
