@@ -23,6 +23,7 @@ AWS_SECRET = "kD9v2Lx7Qw4Rt6Yb1Nz8" + "Mc3Hf5Js0Pg+Ua/Ei7Wo"
         (f"https://bot:{SECRET}@git.example.org/x.git returned 403", SECRET),
         ("postgres://app:hunter2@db/app", "hunter2"),
         (f"password={SECRET}", SECRET),
+        (f"project/--password Xk3jfe9fkqlw8dsa/repo.--password {SECRET}", SECRET),
         ('{"db_password": "hunter2 with blanks"}', "hunter2"),
         ("{'client_secret': 'hunter2'}", "hunter2"),
         (f"aws_secret_access_key = {AWS_SECRET}", AWS_SECRET),

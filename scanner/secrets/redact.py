@@ -212,9 +212,11 @@ def _named(text: str, label: Label) -> str:
         while (match := pattern.search(text, at)) is not None:
             group = next(name for name in ("quoted", "single", "bare") if match.group(name) is not None)
             if _is_secret(match, group):
-                start, at = match.span(group)
-                parts += [text[done:start], label("value", match.group(group))]
-                done = at
+                start, end = match.span(group)
+                if start >= done:
+                    parts += [text[done:start], label("value", match.group(group))]
+                    done = end
+                at = start  # a value may end with the name of the next: ``--password x/--password y``
             else:
                 at = match.end("name")  # what follows the name may itself be a name with a value
         text = "".join([*parts, text[done:]])
