@@ -1,25 +1,20 @@
-"""The findings embedded in the HTML report's table: columns, dictionary-encoded, gzip, base64.
+"""The findings embedded in the HTML report.
 
-A column with few distinct values is stored as a dictionary with an index for each row. Names repeated in the sentences
-of the same row are replaced by one control character each (`plain` removes these from texts). So 200,000 findings fit
-in 10 MB, and base64 cannot close the element that contains it.
+Names repeated in the sentences of the same row are replaced by one control character each (`plain` removes these from
+texts). So 200,000 findings fit in 10 MB.
 """
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from reports.html.columns import Column
 from reports.html.links import web_address
-from reports.html.queries import utc
-from scanner.analyze.metrics import OVERDUE
 from scanner.safe_text import NAME, SENTENCE, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from scanner.night import Night
 
@@ -29,52 +24,50 @@ MOST = 200_000
 URGENT = "counts_as_new IS NOT NULL OR (status = 'open' AND severity IN ('critical', 'high'))"
 """The findings to embed if there are more."""
 
-NAMES = ("subject_name", "identity_name", "account_name")
+NAMES = ("name", "iname", "account")
 """Columns whose value is replaced in a row's sentences, by the characters U+0001, U+0002, U+0003."""
-SENTENCES = ("detail", "fix", "blast", "path", "evidence", "url", "subject", "resource", "not_observed")
+SENTENCES = ("detail", "fix", "blast", "path", "evidence", "url", "subject", "resource", "unseen")
 """Columns in which they are replaced."""
 SHORTEST = 4
 """Names shorter than this are not worth replacing."""
-FIELDS = (
-    "id", "rule", "title", "severity", "status", "confidence", "category", "provider", "account_name", "subject",
-    "subject_kind", "subject_name", "identity_name", "surface", "resource", "owner", "environment", "detail", "fix",
-    "blast", "path", "evidence", "url", "first_seen", "changed_at", "due_at", "exception_id", "gone_in", "not_observed", "account_id",
-)  # fmt: skip
-DAYS = ("first_seen", "changed_at", "due_at")
+FIELDS = {
+    "id": "id", "rule": "rule", "severity": "severity", "status": "status", "confidence": "confidence", "category": "category",
+    "provider": "provider", "account": "coalesce(account_name, account_id)", "subject": "subject", "kind": "subject_kind",
+    "name": "subject_name", "identity": "identity_id", "iname": "identity_name", "surface": "surface", "resource": "resource",
+    "owner": "owner", "osource": "owner_source", "env": "environment", "detail": "detail", "fix": "fix", "blast": "blast",
+    "path": "path", "evidence": "evidence", "url": "url", "first": "first_seen", "changed": "changed_at", "due": "due_at",
+    "exception": "exception_id", "gone": "gone_in", "unseen": "not_observed",
+}  # fmt: skip
+"""SQL by the name of the column in the page."""
+DAYS = ("first", "changed", "due")
 BATCH = 10_000
 
 
 class EmbeddedFindings(NamedTuple):
     """The embedded findings."""
 
-    text: str
-    """base64 of gzip of JSON: ``{"rows", "columns": {name: {"values", "index"?}}, "fixes": {rule: text}}``."""
+    columns: dict[str, Any]
+    """Encoded columns by name, rows most urgent first."""
+    rules: frozenset[str]
+    """The rules they belong to."""
     shown: int
     total: int
 
 
-def embed_findings(night: Night, fixes: Mapping[str, str], most: int = MOST) -> EmbeddedFindings:
-    """Return the findings of a night, most urgent first, and the fix of each rule once."""
+def embed_findings(night: Night, most: int = MOST) -> EmbeddedFindings:
+    """Return the findings of a night, most urgent first."""
     total = int(night.one("SELECT count(*) FROM findings"))
     where = f"WHERE {URGENT}" if total > most else ""
-    chosen = {**{name: name for name in FIELDS}, "overdue": f"CASE WHEN {OVERDUE} THEN 'yes' END"}
-    asked = ", ".join(f"{sql} AS {name}" for name, sql in chosen.items())
-    query = f"SELECT {asked} FROM findings {where} ORDER BY rank DESC, id LIMIT {most}"
-    columns = {name: _Column() for name in chosen}
-    rows = night.rows(query, {"as_of": utc(night.as_of)})
+    asked = ", ".join(f'{sql} AS "{name}"' for name, sql in FIELDS.items())
+    columns = {name: Column() for name in FIELDS}
+    rows = night.rows(f"SELECT {asked} FROM findings {where} ORDER BY rank DESC, id LIMIT {most}")
     while batch := list(islice(rows, BATCH)):
-        for name, values in _texts(dict(zip(chosen, zip(*batch, strict=True), strict=True))).items():
+        for name, values in _texts(dict(zip(FIELDS, zip(*batch, strict=True), strict=True))).items():
             columns[name].extend(values)
-    shown = len(columns["id"].index)
-    found = columns["rule"].places
-    data = {
-        "rows": shown,
-        "columns": {name: column.encoded() for name, column in columns.items()},
-        "fixes": {rule: fix for rule, fix in fixes.items() if rule in found},
-    }
-    raw = json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
-    packed = gzip.compress(raw, compresslevel=9, mtime=0)
-    return EmbeddedFindings(base64.b64encode(packed).decode("ascii"), shown, total)
+    rules = frozenset(str(rule) for rule in columns["rule"].places)
+    return EmbeddedFindings(
+        {name: column.encoded() for name, column in columns.items()}, rules, len(columns["id"].index), total
+    )
 
 
 def _texts(batch: dict[str, Sequence[Any]]) -> dict[str, list[str | None]]:
@@ -106,22 +99,3 @@ def _texts(batch: dict[str, Sequence[Any]]) -> dict[str, list[str | None]]:
 def _evidence(facts: dict[str, str] | None) -> str | None:
     lines = (f"{plain(key, NAME)}\t{plain(value, NAME)}" for key, value in sorted((facts or {}).items()))
     return "\n".join(lines) or None
-
-
-class _Column:
-    """A column stored as a dictionary from the start, so that equal values are kept once."""
-
-    def __init__(self) -> None:
-        self.places: dict[str | None, int] = {}
-        self.index: list[int] = []
-
-    def extend(self, values: list[str | None]) -> None:
-        places = self.places
-        self.index += [places.setdefault(value, len(places)) for value in values]
-
-    def encoded(self) -> dict[str, list[str | None] | list[int]]:
-        """Drop the index if more than an eighth of the values are distinct, because it would cost more than it saves."""
-        values = list(self.places)
-        if len(values) * 8 > len(self.index) > 64:
-            return {"values": [values[place] for place in self.index]}
-        return {"values": values, "index": self.index}

@@ -1,13 +1,15 @@
-"""The section of the method: the enabled rules with their results, and the controls of frameworks."""
+"""The enabled rules with their results, and the controls of frameworks with what the night proves about them."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from scanner.analyze.framework import EVERY, CitedControl
+from scanner.analyze.framework import EVERY, CitedControl, load_frameworks
+from scanner.findings import OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,53 +23,116 @@ class RuleText(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     why: str
     fix: str
+    title: str = ""
+    severity: str = ""
+    needs: list[str] = []
     params: dict[str, Any] = {}
     controls: dict[str, list[CitedControl]] = {}
     """By the provider whose findings are evidence; see `scanner.analyze.framework.references`."""
 
 
+_RULES = f"""
+    SELECT r.rule, min(r.title) AS title, min(r.severity) AS severity,
+           count(*) FILTER (WHERE r.status = 'evaluated') AS evaluated, count(*) FILTER (WHERE r.status = 'incomplete') AS incomplete,
+           count(*) FILTER (WHERE r.status = 'not-evaluated') AS missing, count(*) FILTER (WHERE r.status = 'error') AS errors,
+           coalesce(any_value(f.found), 0) AS open
+    FROM rule_results AS r LEFT JOIN (SELECT rule, count(*) AS found FROM findings WHERE {OPEN} GROUP BY 1) AS f ON f.rule = r.rule
+    GROUP BY r.rule ORDER BY title, r.rule
+"""
+
+
 def read_rules(night: Night, texts: Mapping[str, RuleText]) -> list[dict[str, Any]]:
-    """Return the enabled rules, most severe first, with the number of accounts in each state."""
-    query = """
-        SELECT rule, min(title) AS title, min(severity) AS severity, min(category) AS category,
-               count(*) FILTER (WHERE status = 'evaluated') AS evaluated, count(*) FILTER (WHERE status = 'incomplete') AS incomplete,
-               count(*) FILTER (WHERE status = 'not-evaluated') AS missing, count(*) FILTER (WHERE status = 'error') AS errors,
-               sum(findings)::BIGINT AS findings, rule IN (SELECT rule FROM findings) AS found
-        FROM rule_results GROUP BY rule
-        ORDER BY list_position(['critical', 'high', 'medium', 'low', 'info'], min(severity)), rule
-    """
+    """Return the enabled rules with the number of accounts in each state and of open findings."""
     found = []
-    for row in night.dicts(query):
-        text = texts.get(row["rule"])
-        params = text.params if text else {}
-        found.append(
-            {
-                **row,
-                # Shown once, and only for rules with findings.
-                "why": text.why if text and row["found"] else None,
-                "params": ", ".join(f"{name} = {value}" for name, value in params.items()),
-            }
-        )
+    for row in night.dicts(_RULES):
+        params = texts[row["rule"]].params if row["rule"] in texts else {}
+        found.append({**row, "params": ", ".join(f"{name} = {value}" for name, value in params.items())})
     return found
 
 
-def read_frameworks(night: Night, texts: Mapping[str, RuleText]) -> dict[str, list[dict[str, Any]]]:
-    """Return the number of open findings mapped to each control, by framework."""
-    counted: dict[str, dict[str, int]] = {}
-    query = "SELECT rule, provider, sum(findings)::BIGINT FROM rule_results GROUP BY ALL"
-    for rule, provider, findings in night.rows(query):
-        counted.setdefault(rule, {})[provider] = findings
-    totals: dict[tuple[str, str], int] = {}
+class ControlResult(NamedTuple):
+    """What a night says about one control. A check is one rule in one account."""
+
+    code: str
+    title: str
+    rules: int
+    passed: int
+    """Checks with complete inputs and nothing found, of rules whose silence is evidence."""
+    failed: int
+    incomplete: int
+    not_evaluated: int
+    counter: int
+    """Checks that found nothing, of rules whose silence proves nothing about the control."""
+    findings: int
+    """Open findings."""
+
+
+class FrameworkResult(NamedTuple):
+    """The results of one framework."""
+
+    label: str
+    """Short name and version."""
+    name: str
+    not_claimed: list[str]
+    controls: list[ControlResult]
+
+
+_CHECKS = """
+    SELECT rule, provider, count(*) FILTER (WHERE findings > 0) AS failed,
+           count(*) FILTER (WHERE findings = 0 AND status = 'evaluated') AS silent,
+           count(*) FILTER (WHERE findings = 0 AND status = 'incomplete') AS incomplete,
+           count(*) FILTER (WHERE findings = 0 AND status IN ('not-evaluated', 'error')) AS missing
+    FROM rule_results GROUP BY ALL
+"""
+
+
+def read_frameworks(night: Night, texts: Mapping[str, RuleText]) -> list[FrameworkResult]:
+    """Return what a night says about each control that a rule is mapped to, by framework."""
+    checks: dict[str, dict[str, Counter[str]]] = {}
+    for rule, provider, failed, silent, incomplete, missing in night.rows(_CHECKS):
+        counted = Counter(failed=failed, silent=silent, incomplete=incomplete, missing=missing)
+        checks.setdefault(rule, {})[provider] = counted
+    for rule, provider, found in night.rows(
+        f"SELECT rule, provider, count(*) FROM findings WHERE {OPEN} GROUP BY ALL"
+    ):
+        checks.setdefault(rule, {}).setdefault(provider, Counter())["findings"] = found
+    totals: dict[str, dict[str, Counter[str]]] = {}
+    rules: dict[tuple[str, str], set[str]] = {}
     for text in texts.values():
-        by_provider = counted.get(text.id, {})
         for provider, controls in text.controls.items():
-            findings = sum(by_provider.values()) if provider == EVERY else by_provider.get(provider, 0)
+            seen = checks.get(text.id, {})
+            counts = sum(seen.values(), Counter()) if provider == EVERY else seen.get(provider, Counter())
             for control in controls:
-                key = (control.framework, control.code)
-                totals[key] = totals.get(key, 0) + findings
-    found: dict[str, list[dict[str, Any]]] = {}
-    for framework, code in sorted(totals, key=lambda key: (key[0], _numbers(key[1]))):
-        found.setdefault(framework, []).append({"code": code, "findings": totals[framework, code]})
+                total = totals.setdefault(control.framework, {}).setdefault(control.code, Counter())
+                total.update(counts)
+                total["counter" if control.relation == "counter" else "passed"] += counts["silent"]
+                rules.setdefault((control.framework, control.code), set()).add(text.id)
+    known = {f"{one.short} {one.version}": one for one in load_frameworks()}
+    found = []
+    for label in sorted(totals):
+        framework = known.get(label)
+        named = framework.controls if framework is not None else {}
+        found.append(
+            FrameworkResult(
+                label,
+                framework.title if framework is not None else label,
+                list(framework.not_claimed) if framework is not None else [],
+                [
+                    ControlResult(
+                        code=code,
+                        title=named[code].title if code in named else "",
+                        rules=len(rules[label, code]),
+                        passed=total["passed"],
+                        failed=total["failed"],
+                        incomplete=total["incomplete"],
+                        not_evaluated=total["missing"],
+                        counter=total["counter"],
+                        findings=total["findings"],
+                    )
+                    for code, total in sorted(totals[label].items(), key=lambda item: _numbers(item[0]))
+                ],
+            )
+        )
     return found
 
 

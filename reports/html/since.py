@@ -22,8 +22,12 @@ class Since(NamedTuple):
     arrived: Cut
     gone: Cut
     expiring: int
+    unseen: Cut
+    """Findings that were open and could not be checked in this run."""
     population: list[str]
     """Records added to and removed from the inventory, one phrase for each table."""
+    moved: Cut
+    """Identities, credentials and grants that were added or removed."""
 
 
 _BRIEF = "id, severity, status, title, subject_name, account_name, owner, gone_in, previous_status, counts_as_new, first_seen"
@@ -63,6 +67,7 @@ def read_since(night: Night) -> Since:
     order = "ORDER BY rank DESC, id"
     arrived = f"SELECT {_BRIEF} FROM findings WHERE {COUNTS_AS_NEW} {order}"
     gone = f"SELECT {_BRIEF} FROM findings WHERE status = 'resolved' {order}"
+    unseen = f"SELECT {_BRIEF} FROM findings WHERE status = 'unobserved' AND NOT out_of_scope {order}"
     expiring = (
         "SELECT count(*) FROM exceptions WHERE state IN ('active', 'expiring') AND expires_at >= $as_of "
         f"AND expires_at < $as_of + to_days({EXPIRING_DAYS})"
@@ -70,11 +75,21 @@ def read_since(night: Night) -> Since:
     return Since(
         baseline=night.previous_run_id,
         rows=rows,
-        arrived=cut(night, arrived, 12),
-        gone=cut(night, gone, 12),
+        arrived=cut(night, arrived, 8),
+        gone=cut(night, gone, 8),
         expiring=int(night.one(expiring, {"as_of": utc(night.as_of)})),
+        unseen=cut(night, unseen, 8),
         population=_population(night),
+        moved=cut(night, _MOVED, 12, {"as_of": utc(night.as_of)}),
     )
+
+
+_MOVED = """
+    SELECT p.removed_at IS NOT NULL AS gone, p."table", p.kind, p.name, p.identity_id, p.id, coalesce(a.name, p.account_id) AS account
+    FROM population AS p LEFT JOIN accounts AS a ON a.id = p.account_id
+    WHERE p.first_seen = $as_of OR p.removed_at = $as_of
+    ORDER BY gone DESC, list_position(['identities', 'credentials', 'secrets', 'grants'], p."table"), p.name, p.id
+"""
 
 
 def _population(night: Night) -> list[str]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from scanner.night import Night
 
 NIGHTS = 30
-WIDTH, HEIGHT = 180, 32
+WIDTH, HEIGHT = 180, 48
 """Size of a line, in pixels."""
 
 
@@ -30,6 +30,12 @@ class TrendLine(NamedTuple):
     """SVG polyline points."""
     end: tuple[float, float]
     """The end point of the line."""
+    good: str
+    """The direction that is better: ``down``, ``up``, or empty if neither is."""
+    goal: float | None
+    """The value to reach."""
+    goal_at: float | None
+    """The height of that value in the picture."""
 
     @property
     def known(self) -> list[float]:
@@ -38,8 +44,17 @@ class TrendLine(NamedTuple):
 
     @property
     def change(self) -> float:
-        """The last value minus the first known one."""
-        return self.known[-1] - self.known[0]
+        """The last value minus the one before it; 0 if there is none."""
+        return self.known[-1] - self.known[-2] if len(self.known) > 1 else 0.0
+
+    @property
+    def verdict(self) -> str:
+        """better, worse, changed or same, since the run before."""
+        if not self.change:
+            return "same"
+        if not self.good:
+            return "changed"
+        return "better" if (self.change < 0) == (self.good == "down") else "worse"
 
 
 class Trend(NamedTuple):
@@ -50,24 +65,28 @@ class Trend(NamedTuple):
     lines: list[TrendLine]
 
 
-CHOSEN = (
-    ("open_findings", "all", ""),
-    ("open_findings", "severity", "critical"),
-    ("open_findings", "severity", "high"),
-    ("overdue_findings", "all", ""),
-    ("median_age_of_open_findings", "all", ""),
-    ("median_days_to_resolve", "all", ""),
-    ("pipelines_exceeding_their_workload", "all", ""),
-    ("pipelines_reaching_admin", "all", ""),
-    ("pipelines_without_static_secrets", "all", ""),
-    ("automation_with_short_lived_credentials", "all", ""),
-    ("static_credentials", "all", ""),
-    ("share_of_static_credentials", "all", ""),
-    ("median_age_of_static_credentials", "all", ""),
-    ("identities_with_owner", "all", ""),
-    ("listings_complete", "all", ""),
-)
-"""The metrics shown, as metric, dimension and dimension value, in display order."""
+CHOSEN: dict[tuple[str, str, str], tuple[str, str, float | None]] = {
+    ("open_findings", "all", ""): ("Open findings", "down", None),
+    ("open_findings", "severity", "critical"): ("Critical findings", "down", 0),
+    ("overdue_findings", "all", ""): ("Overdue findings", "down", 0),
+    ("median_days_to_resolve", "all", ""): ("Median days to resolve", "down", None),
+    ("pipelines_exceeding_their_workload", "all", ""): ("Pipelines exceeding their workload", "down", 0),
+    ("pipelines_reaching_admin", "all", ""): ("Pipelines reaching administrator", "down", 0),
+    ("pipelines_without_static_secrets", "all", ""): ("Pipelines without static secrets", "up", 1),
+    ("automation_with_short_lived_credentials", "all", ""): (
+        "Automation with short-lived credentials",
+        "up",
+        1,
+    ),
+    ("static_credentials", "all", ""): ("Static credentials in use", "down", None),
+    ("median_age_of_static_credentials", "all", ""): ("Median age of static credentials in use", "", 90),
+    ("secrets_readable", "all", ""): ("Secrets readable in clear", "down", 0),
+    ("open_trusts", "all", ""): ("Trusts open to outsiders", "down", 0),
+    ("admin_grants", "all", ""): ("Administrator grants", "down", None),
+    ("identities_with_owner", "all", ""): ("Identities with an owner", "up", 1),
+    ("listings_complete", "all", ""): ("Listings answered in full", "up", 1),
+}
+"""The metrics shown, in display order: name, the better direction, and the goal. A median age falls, too, when keys are added."""
 
 Figures = dict[tuple[str, str, str], tuple[float, str]]
 """Value and unit of what was measured, by metric, dimension and dimension value."""
@@ -104,7 +123,9 @@ def _figures(metrics: list[Metric]) -> Figures:
 def _line(key: tuple[str, str, str], figures: list[tuple[float, str] | None]) -> TrendLine:
     values = [None if figure is None else figure[0] for figure in figures]
     known = [value for value in values if value is not None]
-    low, high = min(known), max(known)
+    label, good, goal = CHOSEN[key]
+    scale = [*known, goal] if goal is not None else known
+    low, high = min(scale), max(scale)
     spread = high - low or 1.0
     places = [
         (
@@ -116,12 +137,18 @@ def _line(key: tuple[str, str, str], figures: list[tuple[float, str] | None]) ->
     ]
     unit = next(figure[1] for figure in figures if figure is not None)
     name, _, part = key
-    words = name.replace("_", " ")
     return TrendLine(
         key=f"{name}/{part}" if part else name,
-        name=f"{words}, {part}" if part else words,
+        name=label,
         unit=unit,
         values=values,
         points=" ".join(f"{x},{y}" for x, y in places),
         end=places[-1],
+        good=good,
+        goal=goal,
+        goal_at=None
+        if goal is None
+        else round(HEIGHT - 4 - (goal - low) * (HEIGHT - 8) / spread, 1)
+        if high > low
+        else HEIGHT / 2,
     )
