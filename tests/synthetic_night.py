@@ -484,10 +484,18 @@ def excesses() -> Iterator[Excess]:
             workload_id=f"aws:lambda-function:{name}", workload_name=name, pipeline_powers=has, workload_powers=own,
             excess=more, pipeline_level=level, workload_level=workload_level, complete=complete, why=why,
             path=[
-                ExcessStep(what=f"can sign in as deploy-{name} (iam-role)", because=f"it trusts repo:lanternpay/{name}:*"),
-                ExcessStep(what=f"has {more[0]} on * through AdministratorAccess"),
+                ExcessStep(
+                    what=f"can sign in as deploy-{name} (iam-role)", because=f"its token repo:lanternpay/{name}:x passes the trust",
+                    kind="trust", identity_id=f"aws:iam-role:deploy-{name}", name=f"deploy-{name}", identity_kind="iam-role",
+                    via=f"repo:lanternpay/{name}:x",
+                ),
+                ExcessStep(
+                    what=f"has {more[0]} on * through AdministratorAccess", name="*", via="AdministratorAccess", power=more[0]
+                ),
             ] if more else [],
-            fix=f"deploy-{name}: Replace the AWS managed policy AdministratorAccess by one of your own." if more else None,
+            fix=f"deploy-{name}: Replace the AWS managed policy AdministratorAccess with one of your own." if more else None,
+            cut=1 if more else None, excess_after_fix=more[1:] if number == 1 else [],
+            more_fixes=[f"deploy-{name}: Pin the subject."] if number == 1 else [],
         )  # fmt: skip
 
 

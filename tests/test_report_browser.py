@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import shutil
 from importlib.resources import files
 from pathlib import Path
@@ -15,8 +16,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from reports.html import Config, write
+from scanner.analyze.exceptions import read_exceptions
 from scanner.night import open_night
-from tests.synthetic_night import write_night
+from tests.synthetic_night import AS_OF, write_night
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +71,24 @@ def opened(page: Page, address: str) -> Page:
 
 
 def names(page: Page) -> list[str]:
-    return page.locator(".rows .name").all_inner_texts()
+    return page.locator("#explorer .rows .nm").all_inner_texts()
+
+
+def count(page: Page) -> Any:
+    return page.locator("#explorer .count")
+
+
+def flat(page: Page) -> None:
+    """Show single findings instead of causes."""
+    page.get_by_role("button", name="Flat").click()
+
+
+def facet(page: Page, name: str, value: str) -> None:
+    """Choose a value of a facet."""
+    button = page.locator("#explorer .facet > button").filter(has_text=name)
+    button.click()
+    page.locator("#explorer .pop:visible label").filter(has_text=value).first.locator("input").check()
+    page.keyboard.press("Escape")
 
 
 def test_one_request_and_no_complaint(page: Page, address: str) -> None:
@@ -79,105 +98,158 @@ def test_one_request_and_no_complaint(page: Page, address: str) -> None:
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     opened(page, address)
-    page.locator(".rows .name").first.click()
-    expect(page.locator("#details")).to_be_visible()
+    flat(page)
+    page.locator("#explorer .rows .nm").first.click()
+    expect(page.locator("#sheet")).to_be_visible()
     assert [url for url in requests if not url.startswith("data:")] == [address]
     assert complaints == []
 
 
 @pytest.mark.parametrize(
-    ("scheme", "width", "dialog"),
+    ("scheme", "width", "state"),
     [
-        ("light", 1400, False),
-        ("dark", 1400, False),
-        ("light", 480, False),
-        ("light", 1400, True),
-        ("dark", 480, True),
+        ("light", 1400, "page"),
+        ("dark", 1400, "page"),
+        ("light", 390, "page"),
+        ("light", 1400, "finding"),
+        ("dark", 390, "finding"),
+        ("light", 1400, "identity"),
+        ("dark", 1024, "opened"),
     ],
 )
 def test_no_barrier_that_axe_knows(
-    browser: Browser, axe: str, address: str, scheme: Any, width: int, dialog: bool
+    browser: Browser, axe: str, address: str, scheme: Any, width: int, state: str
 ) -> None:
     context = browser.new_context(
         color_scheme=scheme, viewport={"width": width, "height": 900}, bypass_csp=True
     )
     page = opened(context.new_page(), address)
-    if dialog:
-        page.locator(".rows .name").nth(1).click()
+    match state:
+        case "finding":
+            flat(page)
+            page.locator("#explorer .rows .nm").nth(1).click()
+        case "identity":
+            page.locator("#browser .rows .nm").first.click()
+        case "opened":
+            page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+            page.get_by_role("button", name="Expand all").click()
+        case _:
+            pass
     page.evaluate(axe)
     result = page.evaluate("(tags) => axe.run(document, {runOnly: tags, resultTypes: ['violations']})", WCAG)
+    overflow = page.evaluate("document.documentElement.scrollWidth")
     context.close()
     assert [
         (found["id"], [node["target"] for node in found["nodes"]]) for found in result["violations"]
     ] == []
     assert len(result["passes"]) > 20
+    assert overflow <= width
 
 
-def test_search_facets_and_sort_narrow_the_table(page: Page, address: str) -> None:
+def test_search_and_facets_narrow_the_list(page: Page, address: str) -> None:
     opened(page, address)
-    count = page.locator("#count")
-    expect(count).to_have_text("300 of 300 findings")
-    page.get_by_role("button", name="high", exact=False).and_(
-        page.locator("[data-facet=severity] button")
-    ).click()
-    expect(count).to_have_text("90 of 300 findings")
-    page.locator("[data-facet=status] button.new").click()
-    expect(page.locator("[data-facet=status] button.new")).to_have_attribute("aria-pressed", "true")
-    found = page.locator(".rows [role=row]").all_inner_texts()
+    expect(count(page)).to_have_text(re.compile("of 300 findings"))
+    page.get_by_role("button", name="Show findings of every status").click()
+    expect(count(page)).to_have_text("300 of 300 findings")
+    facet(page, "Severity", "high")
+    expect(count(page)).to_have_text("90 of 300 findings")
+    facet(page, "Status", "new")
+    flat(page)
+    found = page.locator("#explorer .rows [role=row]").all_inner_texts()
     assert found
     assert all("high" in text and "new" in text for text in found)
-    page.get_by_role("button", name="Clear filters").click()
-    page.get_by_label("Search").fill("jenkins risk")
-    expect(count).not_to_have_text("300 of 300 findings")
+    assert "severity=high" in page.url
+    page.get_by_role("button", name="Reset").click()
+    search = page.locator("#explorer input[type=search]").first
+    search.fill("jenkins risk")
+    expect(count(page)).not_to_have_text(re.compile("^300"))
+    expect(page.locator("#explorer .rows .nm").first).to_contain_text("jenkins")
     assert {name.split("-")[0] for name in names(page)} == {"jenkins"}
-    page.get_by_label("Search").fill("no such thing")
-    expect(count).to_have_text("0 of 300 findings")
-    expect(page.locator(".none")).to_have_text("No finding matches these filters.")
-    page.get_by_role("button", name="Clear filters").click()
-    page.locator(".selects label").first.locator("select").select_option(label="no owner (84)")
-    expect(count).to_have_text("84 of 300 findings")
-    page.get_by_role("button", name="Clear filters").click()
-    header = page.locator(".head").get_by_role("columnheader", name="Finding")
-    header.get_by_role("button").click()
-    expect(header).to_have_attribute("aria-sort", "ascending")
-    assert names(page) == sorted(names(page))
-    assert names(page)[0].startswith("AKIA")
-    header.get_by_role("button").click()
-    expect(header).to_have_attribute("aria-sort", "descending")
-    assert names(page)[0].startswith("web:latest")
+    search.fill("no such thing")
+    expect(count(page)).to_have_text("0 of 300 findings")
+    expect(page.locator("#explorer .empty")).to_have_text("No row matches these filters.")
 
 
-def test_an_owner_in_the_summary_leads_to_their_findings(page: Page, address: str) -> None:
+def test_a_list_is_an_address(page: Page, address: str) -> None:
+    opened(page, f"{address}#findings?severity=high&status=new&by=none")
+    shown = count(page).inner_text()
+    expect(page.get_by_role("button", name="Flat")).to_have_attribute("aria-pressed", "true")
+    facet(page, "Severity", "high")
+    assert count(page).inner_text() == shown
+    page.goto(f"{address}#findings?owner=~none&status=~all")
+    expect(count(page)).to_have_text("84 of 300 findings")
+
+
+def test_every_number_leads_to_the_list_that_it_counts(page: Page, address: str) -> None:
     opened(page, address)
-    row = page.locator("#owners tbody tr").filter(has_text="team-risk")
-    total = row.locator("td.total").inner_text()
-    row.get_by_role("link").click()
-    expect(page.locator("#count")).to_have_text(f"{total} of 300 findings")
+    links = [
+        (link.get_attribute("href"), link.get_attribute("data-counts"))
+        for link in page.locator("[data-counts]").all()
+    ]
+    assert len(links) > 25
+    for target, number in links:
+        page.goto(f"{address}{target}")
+        where = "#browser" if (target or "").startswith("#inventory") else "#explorer"
+        shown = page.locator(f"{where} .count").inner_text()
+        assert shown.partition(" of ")[0] == number, target
 
 
 def test_the_whole_list_is_reached_by_keyboard(page: Page, address: str) -> None:
-    opened(page, address)
-    grid = page.locator("#grid")
+    opened(page, f"{address}#findings?status=~all&by=none")
+    grid = page.locator("#explorer .tree")
     expect(grid).to_have_attribute("aria-rowcount", "301")
-    page.locator(".view").focus()
+    page.locator("#explorer .view").focus()
     page.keyboard.press("End")
-    last = page.locator(".rows [aria-rowindex='301']")
+    last = page.locator("#explorer .rows [aria-rowindex='301']")
     expect(last).to_be_visible()
-    assert (
-        page.evaluate("document.activeElement.closest('[role=row]').getAttribute('aria-rowindex')") == "301"
-    )
+    index = "document.activeElement.closest('[role=row]').getAttribute('aria-rowindex')"
+    assert page.evaluate(index) == "301"
     page.keyboard.press("PageUp")
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Home")
-    assert page.evaluate("document.activeElement.closest('[role=row]').getAttribute('aria-rowindex')") == "2"
+    assert page.evaluate(index) == "2"
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    expect(page.locator("#details")).to_be_visible()
-    assert names(page)[1] == page.locator("#details-title").inner_text()
+    expect(page.locator("#sheet")).to_be_visible()
+    assert names(page)[1] == page.locator("#sheet-t").inner_text()
     page.keyboard.press("Escape")
-    expect(page.locator("#details")).to_be_hidden()
-    assert page.evaluate("document.activeElement.closest('[role=row]').getAttribute('aria-rowindex')") == "3"
-    assert page.locator(".rows [role=row]").count() < 40
+    expect(page.locator("#sheet")).to_be_hidden()
+    assert page.evaluate(index) == "3"
+    assert page.locator("#explorer .rows [role=row]").count() < 40
+
+
+def test_causes_open_and_close_by_keyboard(page: Page, address: str) -> None:
+    opened(page, address)
+    first = page.locator("#explorer .rows [role=row]").first
+    expect(first).to_have_attribute("aria-expanded", "false")
+    page.locator("#explorer .view").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    expect(first).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("ArrowDown")
+    level = "document.activeElement.closest('[role=row]').getAttribute('aria-level')"
+    assert page.evaluate(level) in ("2", "3")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#explorer .rows [role=row]").first).to_have_attribute("aria-expanded", "false")
+
+
+def test_an_identity_has_a_page_and_back_returns(page: Page, address: str) -> None:
+    opened(page, address)
+    page.locator("#browser .rows .nm").first.click()
+    sheet = page.locator("#sheet")
+    expect(sheet).to_be_visible()
+    for heading in (
+        "Findings",
+        "Who can become it",
+        "What it can become",
+        "What it reaches",
+        "Its own permissions",
+    ):
+        expect(sheet.get_by_role("heading", name=heading).first).to_be_visible()
+    assert "#identity=" in page.url
+    page.go_back()
+    expect(sheet).to_be_hidden()
 
 
 def test_a_link_to_a_finding_opens_it(page: Page, address: str, tmp_path: Path) -> None:
@@ -187,14 +259,39 @@ def test_a_link_to_a_finding_opens_it(page: Page, address: str, tmp_path: Path) 
             night.rows("SELECT id, detail, fix, subject FROM findings WHERE severity = 'low' ORDER BY id")
         )
     opened(page, f"{address}#{finding}")
-    details = page.locator("#details")
+    details = page.locator("#sheet")
     expect(details).to_be_visible()
     advice = "Whoever holds this can act without anybody noticing."
-    for text in (detail, fix, subject, finding, advice, "Give each pipeline a login that ends by itself."):
+    for text in (detail, fix, subject, finding, advice):
         expect(details).to_contain_text(text)
     assert page.url.endswith(f"#{finding}")
+    for name in ("Copy link", "Copy id", "Copy fix", "Copy as ticket", "Copy exceptions.yaml block"):
+        expect(details.get_by_role("button", name=name, exact=True)).to_be_visible()
     page.get_by_role("button", name="Close").click()
     expect(details).to_be_hidden()
+
+
+def test_the_copied_exception_is_one_that_the_reader_accepts(
+    browser: Browser, address: str, tmp_path: Path
+) -> None:
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = opened(context.new_page(), address)
+    flat(page)
+    page.locator("#explorer .rows .nm").first.click()
+    page.get_by_role("button", name="Copy exceptions.yaml block").click()
+    expect(page.locator("#said")).to_have_text("Copied")
+    block = page.evaluate("navigator.clipboard.readText()")
+    rule = (
+        page.locator("#sheet dt", has_text=re.compile("^Rule$"))
+        .locator("xpath=following-sibling::dd")
+        .inner_text()
+    )
+    context.close()
+    filled = re.sub(r"(?m)^    (owner|approver|explanation|ticket):[^\n]*$", r"    \1: someone", block)
+    path = tmp_path / "exceptions.yaml"
+    path.write_text(f"exceptions:\n{filled}")
+    (accepted,) = read_exceptions(path, [rule], AS_OF)
+    assert accepted.entry.rule == rule
 
 
 def test_export_holds_the_filtered_rows_and_guards_formulas(page: Page, tmp_path: Path) -> None:
@@ -203,9 +300,9 @@ def test_export_holds_the_filtered_rows_and_guards_formulas(page: Page, tmp_path
             return item
         return msgspec.structs.replace(item, subject_name='=HYPERLINK("http://evil","x")', blast="  @SUM(1)", fix='say "no", then\nremove')  # fmt: skip
 
-    opened(page, make(tmp_path, count=40, alter=formula))
-    page.get_by_label("Search").fill("hyperlink")
-    expect(page.locator("#count")).to_have_text("4 of 40 findings")
+    opened(page, make(tmp_path, count=40, alter=formula) + "#findings?status=~all")
+    page.locator("#explorer input[type=search]").first.fill("hyperlink")
+    expect(count(page)).to_have_text("4 of 40 findings")
     with page.expect_download() as download:
         page.get_by_role("button", name="Export filtered findings as CSV").click()
     raw = download.value.path().read_bytes()
@@ -230,10 +327,11 @@ def _hostile(item: Finding) -> Finding:
 def test_hostile_names_neither_run_nor_break_the_page(browser: Browser, tmp_path: Path, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900})
     page = opened(context.new_page(), make(tmp_path, count=40, alter=_hostile))
-    page.locator(".rows .name").first.click()
-    expect(page.locator("#details")).to_be_visible()
+    flat(page)
+    page.locator("#explorer .rows .nm").first.click()
+    expect(page.locator("#sheet")).to_be_visible()
     assert page.title() == "Identity sprawl: 2026-11-23"
-    assert page.locator("img, #details a").count() == 0
+    assert page.locator("img, #sheet a").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     context.close()
 
@@ -242,9 +340,9 @@ def test_without_javascript_the_worst_are_there_and_the_tools_are_not(browser: B
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(address)
-    expect(page.locator("#still table tbody tr")).to_have_count(25)
+    assert page.locator("#still details.cause").count() >= 8
     expect(page.locator("#explorer")).to_be_hidden()
-    expect(page.locator("ol.worst > li")).to_have_count(10)
+    expect(page.locator("ol.fix > li")).to_have_count(10)
     expect(page.get_by_role("button", name="Copy")).to_have_count(0)
     expect(page.locator("noscript p")).to_be_visible()
     context.close()
@@ -264,15 +362,13 @@ def test_under_a_servers_policy_without_script_and_style_it_still_reads(page: Pa
     text = page.locator("main").inner_text()
     assert "Coverage is incomplete" in text
     assert "Export filtered findings as CSV" not in text
-    assert (
-        text.index("Summary") < text.index("Top risks") < text.index("Coverage gaps") < text.index("Method")
-    )
+    assert text.index("Verdict") < text.index("Fix first") < text.index("Coverage:") < text.index("Method")
 
 
 def test_paper_holds_the_filtered_rows(page: Page, address: str) -> None:
     opened(page, address)
-    page.get_by_label("Search").fill("jenkins")
-    expect(page.locator("#count")).to_have_text("30 of 300 findings")
+    page.goto(f"{address}#findings?q=jenkins&status=~all")
+    expect(count(page)).to_have_text("30 of 300 findings")
     page.emulate_media(media="print")
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     expect(page.locator("#printed tbody tr")).to_have_count(30)
@@ -291,5 +387,5 @@ def test_nights_without_findings_or_history_are_pages_too(
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     opened(page, make(tmp_path, **options))
-    expect(page.locator("#count")).to_contain_text("findings")
+    expect(count(page)).to_contain_text("findings")
     assert complaints == []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import re
 import sys
 from datetime import UTC, datetime
 from functools import cache
@@ -18,12 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from reports.html.findings import MOST, embed_findings
+from reports.html.columns import packed
+from reports.html.delivery import pair_label
+from reports.html.embedded_inventory import embed_inventory
+from reports.html.findings import MOST, EmbeddedFindings, embed_findings
+from reports.html.labels import POWER_NAMES
 from reports.html.links import web_address
 from reports.html.method import RuleText
-from reports.html.page import read_page
+from reports.html.page import ReportPage, read_page
 from reports.html.queries import plural
 from reports.html.trend import HEIGHT, WIDTH, read_trend
+from scanner.analyze.exceptions import CAP_DAYS
 from scanner.config import Section
 from scanner.figures import figure_text
 from scanner.findings import SEVERITIES
@@ -33,6 +39,8 @@ from scanner.safe_text import NAME, plain
 from scanner.snapshot import sha256_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jinja2 import Environment
     from jinja2.bccache import Bucket
 
@@ -62,7 +70,9 @@ def render(night: Night, config: Config, most: int = MOST) -> str:
     rules = rules_in_force(night)
     style = _packed(TEMPLATES / "report.css")
     script = _packed(TEMPLATES / "report.js")
-    data = embed_findings(night, {rule.id: rule.fix for rule in rules.values()}, most)
+    findings = embed_findings(night, most)
+    inventory = embed_inventory(night, findings.shown)
+    page = read_page(night, rules)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -72,9 +82,11 @@ def render(night: Night, config: Config, most: int = MOST) -> str:
             manifest=night.manifest,
             coverage=coverage_sentence(night.coverage),
             manifest_sha256=sha256_of(night.snapshot / "manifest.json"),
-            page=read_page(night, rules),
+            page=page,
             trend=read_trend(night),
-            embedded=data,
+            embedded=findings,
+            inventory=inventory,
+            payload=packed(_data(night, page, rules, findings) | inventory.tables),
             policy=content_security_policy(style, script),
             style=Markup(style),  # noqa: S704  our own file
             script=Markup(script),  # noqa: S704  our own file
@@ -82,9 +94,46 @@ def render(night: Night, config: Config, most: int = MOST) -> str:
     )
 
 
+def _data(
+    night: Night, page: ReportPage, rules: Mapping[str, RuleText], findings: EmbeddedFindings
+) -> dict[str, Any]:
+    """Return the data of the page's script, without the inventory."""
+    return {
+        "asof": night.as_of.strftime("%Y-%m-%d"),
+        "run": night.run_id,
+        "cap": CAP_DAYS,
+        "rules": {
+            rule.id: {
+                "t": plain(rule.title),
+                "w": plain(rule.why),
+                "f": plain(rule.fix),
+                "n": rule.needs,
+                "c": {provider: [str(control) for control in cited] for provider, cited in rule.controls.items()},
+            }
+            for rule in rules.values()
+            if rule.id in findings.rules
+        },
+        "results": [
+            [
+                row["rule"], plain(row["title"]), row["severity"], row["open"], row["evaluated"], row["incomplete"],
+                row["missing"], row["errors"], plain(row["params"]),
+            ]
+            for row in page.rules
+        ],
+        "frameworks": [
+            [one.label, one.name, one.not_claimed, [list(control) for control in one.controls]]
+            for one in page.frameworks
+        ],
+        "F": findings.columns,
+    }  # fmt: skip
+
+
 def _packed(path: Path) -> str:
-    """Return a style or script without indentation and comment lines. Neither has multi-line strings."""
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    """Return a style or script without indentation and comments. Neither has multi-line strings."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".css":
+        text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    lines = (line.strip() for line in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
 
 
@@ -135,9 +184,12 @@ def _environment() -> Environment:
         "web_address": web_address,
         "name": _name,
         "figure": figure_text,
+        "pair_label": pair_label,
+        "brief": _brief,
     }
     environment.globals |= {
         "plural": plural,
+        "powers": list(POWER_NAMES.values()),
         "severities": SEVERITIES,
         "spark_width": WIDTH,
         "spark_height": HEIGHT,
@@ -157,6 +209,11 @@ def _shown(value: Any) -> Any:
 def _name(value: str | None) -> str:
     """Truncate a name."""
     return "unknown" if value is None else plain(value, NAME)
+
+
+def _brief(name: str) -> str:
+    """Shorten the path of a workflow file, which says nothing in a list."""
+    return name.replace("/.github/workflows/", " › ")
 
 
 def _day(value: datetime) -> str:

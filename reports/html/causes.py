@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reports.html.queries import Cut, cut, utc
+from reports.html.queries import PLACES, Cut, cut, utc
 from scanner.findings import OPEN, SEVERITIES
 
 if TYPE_CHECKING:
@@ -25,20 +25,8 @@ _WEIGHT = " + ".join(
     f"{weight} * count(*) FILTER (WHERE severity = '{name}')" for name, weight in WEIGHTS.items()
 )
 
-_PLACES = """
-    WITH RECURSIVE up AS (
-        SELECT id AS account_id, id AS top, name, parent_id, kind, 0 AS steps FROM accounts
-        UNION ALL
-        SELECT up.account_id, a.id, a.name, a.parent_id, a.kind, steps + 1
-        FROM up JOIN accounts AS a ON a.id = up.parent_id AND a.provider = split_part(up.account_id, ':', 1)
-        WHERE steps < 16 AND up.kind NOT IN ('aws-account', 'azure-subscription', 'gcp-project')
-    )
-    SELECT account_id, arg_max(top, steps) AS place, arg_max(name, steps) AS place_name FROM up GROUP BY account_id
-"""
-"""The organization or group of an account: cloud accounts stand for themselves."""
-
 _CAUSES = f"""
-    WITH places AS ({_PLACES})
+    WITH places AS ({PLACES})
     SELECT f.rule, min(f.title) AS title, coalesce(p.place, f.account_id) AS place,
            any_value(coalesce(p.place_name, f.account_name, f.account_id)) AS place_name, count(*) AS total, {_COUNTS},
            {_WEIGHT} AS weight, min(f.due_at) AS due, count(DISTINCT f.fix) AS fixes, arg_max(f.fix, (f.rank, f.id)) AS fix,
@@ -53,7 +41,8 @@ _BY_RULE = f"""
     SELECT rule, min(title) AS title, count(*) AS total, {_COUNTS},
            min(list_position(['critical', 'high', 'medium', 'low', 'info'], severity)) AS worst_place,
            count(DISTINCT coalesce(owner, '')) AS owners,
-           list({{'id': id, 'severity': severity, 'name': subject_name, 'detail': detail, 'owner': owner, 'due': due_at}}
+           list({{'id': id, 'severity': severity, 'name': subject_name, 'detail': detail, 'owner': owner, 'due': due_at,
+                 'fix': fix, 'url': url, 'provider': provider}}
                 ORDER BY rank DESC, id)[:{PER_RULE}] AS examples
     FROM findings WHERE {OPEN} GROUP BY rule ORDER BY worst_place, total DESC, title, rule
 """

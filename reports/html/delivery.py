@@ -40,6 +40,10 @@ class Pair(NamedTuple):
     """What ends the excess, in order."""
     ended: list[str]
     """The powers that the first change ends."""
+    title: str
+    """The pipeline: its repository or project, and its file or name."""
+    why_unknown: str
+    """Why it could not be compared."""
 
 
 class DeliveryComparison(NamedTuple):
@@ -66,7 +70,7 @@ _STATE = "CASE WHEN len(e.excess) > 0 THEN 'excess' WHEN e.complete THEN 'equal'
 _ROWS = f"""
     SELECT e.*, {_STATE} AS state,
            i.owner, i.kind AS pipeline_kind, i.location AS pipeline_location, i.name AS pipeline_short,
-           i.account_id AS pipeline_account, a.name AS account_name, a.kind AS account_kind,
+           i.account_id AS pipeline_account, coalesce(a.address, a.name) AS account_address, a.name AS account_name, a.kind AS account_kind,
            w.kind AS workload_kind, wa.name AS workload_account_name, ha.name AS holder_account,
            f.id AS finding, f.severity, f.due_at
     FROM excess AS e
@@ -130,7 +134,18 @@ def _pair(row: dict[str, Any], places: dict[str, str], *, drawn: bool) -> Pair:
         else None,
         changes=changes,
         ended=[POWER_NAMES[power] for power in ended],
+        title=_pipeline_title(row, chain),
+        why_unknown="some inputs were not readable"
+        if row["workload_kind"]
+        else "the workload is not in the inventory",
     )
+
+
+def _pipeline_title(row: dict[str, Any], chain: Chain) -> str:
+    place, name = row["account_address"], chain.nodes[1].name
+    if not row["pipeline_location"] or not place or "://" in place:
+        return plain(row["pipeline_name"], NAME)
+    return plain(f"{place} › {name}", NAME)
 
 
 def _ends(row: dict[str, Any], ended: Sequence[str]) -> str:
@@ -144,7 +159,7 @@ def _ends(row: dict[str, Any], ended: Sequence[str]) -> str:
 def _title(row: dict[str, Any], chain: Chain) -> str:
     last = chain.nodes[-1]
     return (
-        f"{plain(row['pipeline_name'], NAME)}: path to {last.power.lower() or 'access'} on {last.name}; "
+        f"{_pipeline_title(row, chain)}: path to {last.power.lower() or 'access'} on {last.name}; "
         f"below it {plain(row['workload_name'], NAME)} and its own access."
     )
 
@@ -208,7 +223,10 @@ def _answer(night: Night, counts: dict[str, int], changes: int, *, open_end: boo
             total = names.total()
             what = _named([name for name, _ in names.most_common() if name]) if cause != "trust" else ""
             said.append(f"{word(total)} {one if total == 1 else many}{what}")
-    some = f"{said[0]}" if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
+    some = (
+        " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
+        or "they reach more than their workloads"
+    )
     least = "At least " if open_end else ""
     count = f"{word(changes)} {'change ends' if changes == 1 else 'changes end'} it."
     return (

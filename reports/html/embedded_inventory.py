@@ -96,6 +96,7 @@ _LEVELS = """
 
 _SHOWN = f"""
     SELECT i.id, ['admin', 'escalation', 'write', 'read', 'unknown'][l.place] AS level, coalesce(f.found, 0) AS found,
+           i.id IN (SELECT identity_id FROM reach WHERE power = 'admin' AND steps > 0) AS admin,
            row_number() OVER (ORDER BY coalesce(l.place, 6), coalesce(f.found, 0) DESC, i.name, i.id) AS position
     FROM identities AS i LEFT JOIN ({_LEVELS}) AS l ON l.identity_id = i.id
          LEFT JOIN (SELECT identity_id, count(*) AS found FROM findings WHERE {OPEN} GROUP BY 1) AS f ON f.identity_id = i.id
@@ -114,7 +115,7 @@ _IDENTITIES: dict[str, _Field] = {
     "created": ("r.created_at", _day), "used": (_USE, _used),
     "seen": ("(SELECT min(p.first_seen) FROM population AS p WHERE p.\"table\" = 'identities' AND p.id = r.id)", _day),
     "mfa": ("r.mfa", _yes), "url": ("r.url", _url), "address": ("r.address", _name), "level": ("s.level", _name),
-    "findings": ("s.found", _count), "triggers": ("r.triggers", _list), "runner": ("r.runner", _name),
+    "findings": ("s.found", _count), "pipeline": ("r.is_pipeline AND coalesce(r.enabled, true)", _yes), "admin": ("s.admin", _yes), "triggers": ("r.triggers", _list), "runner": ("r.runner", _name),
 }  # fmt: skip
 _CREDENTIALS: dict[str, _Field] = {
     "id": ("r.id", _name), "name": ("coalesce(nullif(r.name, ''), r.native_id)", _name), "kind": ("r.kind", _name),
@@ -127,7 +128,7 @@ _CREDENTIALS: dict[str, _Field] = {
 _SECRETS: dict[str, _Field] = {
     "id": ("r.id", _name), "name": ("r.name", _name), "kind": ("r.store", _name), "provider": ("r.provider", _name),
     "account": (_ACCOUNT, _name), "holder": ("r.holder_id", _name), "env": ("r.environment", _name),
-    "readable": ("r.readable", _yes), "protected": ("r.protected", _yes), "visibility": ("r.visibility", _name),
+    "readable": ("r.readable AND (NOT r.readable OR r.looks_like IS NOT NULL)", _yes), "protected": ("r.protected", _yes), "visibility": ("r.visibility", _name),
     "looks": ("r.looks_like", _name),
     "copies": ("CASE WHEN r.fingerprint IS NOT NULL THEN count(*) OVER (PARTITION BY r.fingerprint) END", _count),
     "cred": ("r.credential_id", _name), "updated": ("coalesce(r.updated_at, r.rotated_at, r.created_at)", _day),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reports.html.columns import Column
 from reports.html.links import web_address
+from reports.html.queries import PLACES
 from scanner.safe_text import NAME, SENTENCE, plain
 
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ FIELDS = {
     "owner": "owner", "osource": "owner_source", "env": "environment", "detail": "detail", "fix": "fix", "blast": "blast",
     "path": "path", "evidence": "evidence", "url": "url", "first": "first_seen", "changed": "changed_at", "due": "due_at",
     "exception": "exception_id", "gone": "gone_in", "unseen": "not_observed",
+    "place": "coalesce(place_name, account_name, account_id)",
 }  # fmt: skip
 """SQL by the name of the column in the page."""
+_FOUND = f"findings LEFT JOIN (SELECT account_id AS of_account, place_name FROM ({PLACES})) ON of_account = account_id"
 DAYS = ("first", "changed", "due")
 BATCH = 10_000
 
@@ -60,7 +63,7 @@ def embed_findings(night: Night, most: int = MOST) -> EmbeddedFindings:
     where = f"WHERE {URGENT}" if total > most else ""
     asked = ", ".join(f'{sql} AS "{name}"' for name, sql in FIELDS.items())
     columns = {name: Column() for name in FIELDS}
-    rows = night.rows(f"SELECT {asked} FROM findings {where} ORDER BY rank DESC, id LIMIT {most}")
+    rows = night.rows(f"SELECT {asked} FROM {_FOUND} {where} ORDER BY rank DESC, id LIMIT {most}")
     while batch := list(islice(rows, BATCH)):
         for name, values in _texts(dict(zip(FIELDS, zip(*batch, strict=True), strict=True))).items():
             columns[name].extend(values)

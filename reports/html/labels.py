@@ -32,7 +32,7 @@ PROVIDER_NAMES = {
 _PARTS = {
     "ado": "Azure DevOps", "aks": "AKS", "aws": "AWS", "azure": "Azure", "codebuild": "CodeBuild", "codepipeline": "CodePipeline",
     "ec2": "EC2", "ecs": "ECS", "eks": "EKS", "entra": "Entra", "gcp": "Google Cloud", "github": "GitHub", "gitlab": "GitLab",
-    "iam": "IAM", "lambda": "Lambda", "oidc": "OIDC", "vm": "VM",
+    "iam": "IAM", "lambda": "Lambda", "oidc": "OIDC", "vm": "VM", "webapp": "web app",
 }  # fmt: skip
 """Words of a kind that are written in a way of their own."""
 

@@ -40,9 +40,9 @@ class StageRow(NamedTuple):
     provider: str
     stage: str
     cells: list[Cell]
-    """By aspect: identity, scope, evidence, revocation."""
-    first: bool
-    """Whether it is the first row of its system."""
+    """By aspect: identity, scope, evidence, revocation. Empty in the row of the stages in which no control was seen."""
+    height: int
+    """In the first row of a system, the number of its rows; 0 in the others."""
 
 
 @cache
@@ -81,9 +81,17 @@ def read_matrix(night: Night) -> list[StageRow]:
         found.setdefault((provider, stage, "revocation"), Counter())[state] += count
     rows = []
     for provider in sorted(stages):
-        for number, (stage, name) in enumerate(STAGES.items()):
-            cells = [_cell(found.get((provider, stage, aspect), Counter())) for aspect in ASPECT_NAMES]
-            rows.append(StageRow(provider_label(provider), name, cells, first=number == 0))
+        cells = {
+            name: [_cell(found.get((provider, stage, aspect), Counter())) for aspect in ASPECT_NAMES]
+            for stage, name in STAGES.items()
+        }
+        seen = {name: row for name, row in cells.items() if any(cell.total for cell in row)}
+        unseen = [name for name in cells if name not in seen]
+        lines = [*seen.items(), *([(", ".join(unseen), [])] if unseen else [])]
+        rows += [
+            StageRow(provider_label(provider), name, row, len(lines) if number == 0 else 0)
+            for number, (name, row) in enumerate(lines)
+        ]
     return rows
 
 

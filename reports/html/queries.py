@@ -13,6 +13,19 @@ ROWS = 60
 """The default maximum number of rows of a list."""
 
 
+PLACES = """
+    WITH RECURSIVE up AS (
+        SELECT id AS account_id, id AS top, name, parent_id, kind, 0 AS steps FROM accounts
+        UNION ALL
+        SELECT up.account_id, a.id, a.name, a.parent_id, a.kind, steps + 1
+        FROM up JOIN accounts AS a ON a.id = up.parent_id AND a.provider = split_part(up.account_id, ':', 1)
+        WHERE steps < 16 AND up.kind NOT IN ('aws-account', 'azure-subscription', 'gcp-project')
+    )
+    SELECT account_id, arg_max(top, steps) AS place, arg_max(name, steps) AS place_name FROM up GROUP BY account_id
+"""
+"""The organization or group of an account: cloud accounts stand for themselves."""
+
+
 class Cut(NamedTuple):
     """The rows shown, and the total number."""
 

@@ -176,9 +176,6 @@ def _words(night: Night, *, nothing: bool) -> list[str]:
 
 def _keys(night: Night) -> list[KeyFigure]:
     figures = night.figures
-    pipelines = "|".join(kind for (kind,) in night.rows(
-        "SELECT DISTINCT kind FROM identities WHERE is_pipeline AND coalesce(enabled, true) ORDER BY 1"
-    ))  # fmt: skip
     pipelines_total = int(
         night.one("SELECT count(*) FROM identities WHERE is_pipeline AND coalesce(enabled, true)")
     )
@@ -192,7 +189,7 @@ def _keys(night: Night) -> list[KeyFigure]:
     return [
         KeyFigure(
             "pipelines_reaching_admin", "Pipelines reaching administrator", "administrator", count("pipelines_reaching_admin"),
-            f"of {plural(pipelines_total, 'pipeline')}", f"#inventory?level=admin&kind={pipelines.replace('|', ',')}",
+            f"of {plural(pipelines_total, 'pipeline')}", "#inventory?pipeline=yes&admin=yes",
         ),
         KeyFigure(
             "static_credentials", "Static credentials in use", "static", count("static_credentials"),
@@ -212,6 +209,6 @@ def _keys(night: Night) -> list[KeyFigure]:
         ),
         KeyFigure(
             "exceptions_in_force", "Exceptions in force", "", count("exceptions_in_force"),
-            f"{figures.count('excepted_findings'):,} findings accepted", "#exceptions",
+            f"{plural(figures.count('excepted_findings'), 'finding')} accepted", "#exceptions",
         ),
     ]  # fmt: skip

@@ -198,13 +198,20 @@ def _graph(tables: Tables, night: dict[str, Any]) -> Graph:
         steps.setdefault(source, []).append(Step(row["identity_id"], ExcessStep(**row)))
     return Graph(
         steps,
-        dict(tables.rows("SELECT id, name FROM near")),
+        dict(tables.rows(_NAMES)),
         _own(tables, night),
         frozenset(row[0] for row in tables.rows(_DARK, night)),
         frozenset(row[0] for row in tables.rows(_UNLISTED)),
         dict(tables.rows(_OF_PLATFORM)),
     )
 
+
+_NAMES = """
+    SELECT target_id, any_value(target_name ORDER BY id) FROM links
+    WHERE relation = 'deploys' AND target_name IS NOT NULL AND target_id NOT IN (SELECT id FROM near) GROUP BY target_id
+    UNION ALL SELECT id, name FROM near
+"""
+"""Display names: of identities, and of deployed workloads that are known by name only."""
 
 _HIDING = "'identities', 'credentials', 'secrets', 'grants', 'trusts', 'links'"
 """Tables in which what was not listed could be a power, or a way to one."""
@@ -522,7 +529,7 @@ def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph, h
     workload = delivery.workload or delivery.target
     excess = _beyond(left, right) if known else []
     complete = known and delivery.sure and not left.unknown and not right.unknown
-    name = graph.name(workload) if known else delivery.target
+    name = graph.name(workload)
     cuts, after = (
         _Comparison(delivery.pipeline, name, right, graph, home).changes(left) if excess else _Changes([], [])
     )
