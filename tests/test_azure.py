@@ -335,7 +335,7 @@ def test_a_workload_leads_to_its_identity_and_that_to_its_principal(
     links = {(row.source_id, row.target_id) for row in records if isinstance(row, Link)}
     by_name = {row.name: row for row in records if isinstance(row, Identity)}
     api, export, identity = by_name["payments-api"], by_name["ledger-export"], by_name["id-payments"]
-    assert (api.id, f"entra:principal:{guid('principal payments-api')}") in links
+    assert (api.id, f"entra:principal:{entra('sp payments-api')}") in links
     assert (export.id, identity.id) in links
     assert (identity.id, f"entra:principal:{entra('sp id-payments')}") in links
     assert (api.kind, export.kind) == ("webapp", "functionapp")

@@ -191,7 +191,7 @@ def _assignments(tenant: AzureTenant, night: int) -> None:
     prod = f"/subscriptions/{PROD}"
     # The pipeline of payments owns the subscription; the application that it deploys reads blobs.
     tenant.assign(entra("sp lantern-pipelines-new"), OWNER, prod)
-    tenant.assign(guid("principal payments-api"), BLOB_READER, f"{prod}/resourceGroups/payments")
+    tenant.assign(entra("sp payments-api"), BLOB_READER, f"{prod}/resourceGroups/payments")
     # A pipeline that deploys websites only: it becomes their identities.
     tenant.assign(entra("sp lantern-pipelines"), WEBSITE_CONTRIBUTOR, f"{prod}/resourceGroups/payments")
     # Contributor, since the second night only a deployer that can do next to nothing.
@@ -210,6 +210,8 @@ def _assignments(tenant: AzureTenant, night: int) -> None:
     # A person who owns production, always; and a reader.
     tenant.assign(entra("user maya.lindt"), OWNER, prod, kind="User")
     tenant.assign(entra("sp wiki-sync"), READER, "/providers/Microsoft.Management/managementGroups/lantern")
+    # An application that was deleted.
+    tenant.assign(guid("principal deleted"), READER, prod)
     # Owner of a resource group where everything but reading is denied.
     tenant.assign(entra("sp sap-export"), OWNER, f"{prod}/resourceGroups/network")
 
@@ -242,7 +244,7 @@ def _resources(tenant: AzureTenant) -> None:
         kind="app,linux",
         identity={
             "type": "SystemAssigned",
-            "principalId": guid("principal payments-api"),
+            "principalId": entra("sp payments-api"),
             "tenantId": TENANT,
         },
         tags={"owner": "payments"},

@@ -256,7 +256,7 @@ def _uami(name: str) -> str:
 def federated_credentials(tenant: AzureTenant, issuer: str) -> None:
     """Let a service account of our cluster, an exact pipeline, and pods of a cluster that is gone become an identity."""
     for name, source, subject in (
-        ("checkout", issuer, "system:serviceaccount:shop:checkout"),
+        ("aks-payments", issuer, "system:serviceaccount:payments:payments-api"),
         ("deploy", GITHUB, "repo:lanternpay/payments-api:environment:production"),
         ("gone", issuer.replace("westeurope", "northeurope"), "system:serviceaccount:shop:checkout"),
     ):

@@ -163,6 +163,8 @@ def _federation(tenant: DirectoryTenant, maya: str, night: int) -> None:
             ),
         ),
     )
+    # The system-assigned identity of a web app.
+    tenant.service_principal("payments-api", servicePrincipalType="ManagedIdentity")
     # A user-assigned managed identity, federated with one service account of a cluster.
     tenant.service_principal(
         "id-payments",

@@ -80,6 +80,14 @@ def definitions(
     return list(found.values())
 
 
+def _via(properties: Mapping[str, Any], until: datetime | None) -> str:
+    """Return how a role is held. Entra ID lists every service principal: one that it lacks was deleted."""
+    if until is not None:
+        return "activated for a while"
+    kind = str(properties.get("principalType") or "")
+    return "role assignment to a service principal" if kind == "ServicePrincipal" else "role assignment"
+
+
 def _one_by_one(
     subscriptions: Sequence[str], read: Callable[[str], Iterable[Record]]
 ) -> Callable[[str], Iterable[Record] | None]:
@@ -119,7 +127,7 @@ def assignments(
                 judge=judge,
                 granted=utc_time(properties.get("createdOn")),
                 until=until,
-                via="role assignment" if until is None else "activated for a while",
+                via=_via(properties, until),
             )
             condition = properties.get("condition")
             if condition:
