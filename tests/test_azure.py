@@ -16,7 +16,7 @@ from collectors.azure.evaluator.grants import RoleJudge
 from collectors.azure.evaluator.roles import allowed, role_of
 from collectors.azure.records import stored_policy
 from sandbox.azure import AzureSandbox
-from sandbox.azure.tenant import EVERYONE, PROD, element, guid
+from sandbox.azure.tenant import EVERYONE, PROD, element
 from sandbox.entra.estate import guid as entra
 from sandbox.estate import FIRST_NIGHT
 from scanner.collect.collector import Run
