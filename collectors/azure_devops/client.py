@@ -7,6 +7,7 @@ https://learn.microsoft.com/rest/api/azure/devops
 from __future__ import annotations
 
 import base64
+import threading
 from typing import TYPE_CHECKING
 
 from collectors._microsoft.sign_in import MicrosoftAuth
@@ -18,6 +19,7 @@ from scanner.collect.rest import Dialect, RestClient
 if TYPE_CHECKING:
     from collectors.azure_devops.config import Config
     from scanner.collect.collector import Run
+    from scanner.collect.failures import SourceError
     from scanner.records import Reason
 
 RESOURCE = "499b84ac-1321-427f-aa17-267ca6975798"
@@ -33,6 +35,27 @@ class DevOpsDialect(Dialect):
     def reason(self, status: int) -> Reason:
         """Return ``denied`` for 203, and the usual reason for others."""
         return "denied" if status == 203 else super().reason(status)
+
+
+class KeptTemplates:
+    """Texts of templates by project, repository, path and ref, which many pipelines share. Thread-safe, and bounded."""
+
+    def __init__(self, characters: int = 2**23) -> None:
+        self._left = characters
+        self._texts: dict[tuple[str, ...], str | SourceError] = {}
+        self._lock = threading.Lock()
+
+    def get(self, place: tuple[str, str, str, str | None]) -> str | SourceError | None:
+        """Return the text, or why there is none; None if nobody asked."""
+        return self._texts.get(tuple(part or "" for part in place))
+
+    def keep(self, place: tuple[str, str, str, str | None], found: str | SourceError) -> None:
+        """Keep what was found, as long as there is room."""
+        with self._lock:
+            size = len(found) if isinstance(found, str) else 100
+            if size <= self._left:
+                self._left -= size
+                self._texts[tuple(part or "" for part in place)] = found
 
 
 class DevOpsClients:
@@ -67,6 +90,7 @@ class DevOpsClients:
                 limiter=limiter,
             )
 
+        self.templates = KeptTemplates()
         self.main = client(config.base_url)
         self.release = client(config.release_url)
         self.graph = client(config.graph_url)

@@ -25,7 +25,7 @@ For other collectors: `definition_records` yields the records of a definition th
         yield from definition_records(definition, context=context)
 
 For a GitLab pipeline with its includes, use `gitlab_pipeline` instead of `parse`, with an `IncludeReader` that returns
-included files. Other collectors import nothing else from this package.
+included files; for one of Azure Pipelines with its templates `azure_pipeline`, with a `TemplateReader`. Other collectors import nothing else from this package.
 
 Records of a definition: one `Identity` (``github:workflow:<repo id>:<path>``, ``github:action:...`` for composite
 actions, ``gitlab:pipeline:<project id>``, ``definitions:ci-pipeline:<repository>:<path>``) with issuer, subjects and
@@ -44,6 +44,8 @@ In GitHub workflows, outputs and variables are followed through steps and jobs a
 
 from __future__ import annotations
 
+from collectors.definitions.azure.pipelines import parse as azure_pipeline
+from collectors.definitions.azure.template_files import TemplateReader, TemplateRepository
 from collectors.definitions.checkout import Config, collect, targets
 from collectors.definitions.context import Context, PipelineKind
 from collectors.definitions.definition import Definition, DefinitionError, Job, Problem, Unresolved
@@ -77,7 +79,10 @@ __all__ = [
     "MergedPipeline",
     "PipelineKind",
     "Problem",
+    "TemplateReader",
+    "TemplateRepository",
     "Unresolved",
+    "azure_pipeline",
     "collect",
     "definition_records",
     "fill",

@@ -261,15 +261,24 @@ class AzureDevOpsSandbox(HttpSandbox):
             return reply(200, {"dataProviders": {DATA: self.organization.settings} if DATA in asked else {}})
         project = self._project(call)
         if call.template == CHECKS:
-            asked = {(one["type"], str(one["id"]).lower()) for one in json.loads(call.request.body)}
+            wanted = {(one["type"], str(one["id"]).lower()) for one in json.loads(call.request.body)}
             found = [
                 one
                 for one in project.checks
-                if (one["resource"]["type"], str(one["resource"]["id"]).lower()) in asked
+                if (one["resource"]["type"], str(one["resource"]["id"]).lower()) in wanted
             ]
             return reply(200, {"count": len(found), "value": found})
         path = call.request.query.get("path", "").lstrip("/")
-        text = project.files.get(f"{call.values['repository']}/{path}")
+        asked = call.values["repository"]
+        held = next((one for one in project.repositories if asked in {one["id"], one["name"]}), None)
+        if held is None:
+            raise RefusedError(
+                404, f"TF401019: The Git repository with name or identifier {asked} does not exist"
+            )
+        version = call.request.query.get("versionDescriptor.version")
+        branch = str(held["defaultBranch"] or "").removeprefix("refs/heads/")
+        at = f"@{version}" if version not in {None, branch} else ""
+        text = project.files.get(f"{held['id']}{at}/{path}")
         if text is None:
             raise RefusedError(404, f"TF401174: The item '{path}' could not be found")
         return Reply(status=200, body=text.encode(), headers={"Content-Type": "text/plain"})

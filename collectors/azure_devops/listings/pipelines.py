@@ -21,13 +21,14 @@ from collectors.azure_devops.records import (
     variable,
 )
 from collectors.azure_devops.scope import PROVIDER, pipeline
+from collectors.azure_devops.template_reader import ITEM, TemplateFiles, file_text
 from collectors.definitions import (
     Context,
     Definition,
     DefinitionError,
     PipelineKind,
+    azure_pipeline,
     definition_records,
-    parse,
 )
 from scanner.collect.failures import SourceError
 from scanner.collect.listings import with_coverage
@@ -35,18 +36,16 @@ from scanner.collect.scope import utc_time
 from scanner.records import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
     from collectors.azure_devops.facts import KnownResources
     from collectors.azure_devops.scope import DevOpsScope
     from scanner.records import Record
 
 CALL = "/{project}/_apis/build/definitions"
-ITEM = "/{project}/_apis/git/repositories/{repository}/items"
 NEEDS = "View builds"
 NEEDS_CODE = "Read of the repository"
 YAML = 2
-_LARGEST = 2**20
 
 
 def pipelines(scope: DevOpsScope, known: KnownResources) -> Iterator[Record]:
@@ -75,33 +74,30 @@ def _yaml(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -> It
     """Yield one YAML pipeline. Where its file cannot be read, the pipeline itself is still known."""
     path = str((item.get("process") or {}).get("yamlFilename") or "").lstrip("/")
     repository: dict[str, Any] = item.get("repository") or {}
+    parsed: list[Definition] = []
 
-    def read() -> Generator[Record, None, bool]:
+    def read() -> Iterator[Record]:
         if str(repository.get("type")) != "TfsGit":
             raise SourceError(
                 "unsupported", f"the definition is in another system's repository ({repository.get('type')})"
             )
-        branch = str(repository.get("defaultBranch") or "").removeprefix("refs/heads/")
-        text = scope.client.text(
-            scope.path(ITEM, repository=str(repository.get("id"))),
-            {
-                **VERSION,
-                "path": f"/{path}",
-                "$format": "text",
-                **({"versionDescriptor.version": branch} if branch else {}),
-            },
-            largest=_LARGEST,
-        )
+        number, branch = str(repository.get("id")), str(repository.get("defaultBranch") or "") or None
+        text = file_text(scope, known.project.id, number, path, branch)
+        templates = TemplateFiles(scope, known.project.id, number, branch)
         try:
-            definition = parse(path, text, scope.run.fingerprint, owner=scope.organization)
+            parsed.append(azure_pipeline(path, text, scope.run.fingerprint, templates))
         except DefinitionError as exc:
             raise SourceError(exc.reason, f"{path}: {exc}") from None
-        yield from _of_definition(scope, known, item, definition)
-        return True
+        yield from _of_definition(scope, known, item, parsed[0])
+        if templates.failures:
+            first = templates.failures[0]
+            raise SourceError(
+                first.reason, f"{path}: {len(templates.failures)} templates were not read: {first}"
+            )
 
     request = scope.request("weaknesses", f"GET {ITEM}", needs=NEEDS_CODE, item=f"pipeline {item['id']}")
-    fills = ("links/ado-pipeline", "secrets/ci-file")
-    if not (yield from with_coverage(read(), request, fills=fills)):
+    yield from with_coverage(read(), request, fills=("links/ado-pipeline", "secrets/ci-file"))
+    if not parsed:
         yield from _unread(scope, known, item)
 
 
@@ -147,6 +143,8 @@ def _of_definition(
         else:
             yield record
     yield from connection_links(scope, known, me, used)
+    if definition.unresolved:
+        yield unknown_use(scope, me, f"{definition.unresolved[0].what} was not read")
 
 
 def _unread(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -> Iterator[Record]:

@@ -9,11 +9,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from collectors.definitions.azure.template_files import (
+    MOST_FILES,
+    MOST_LEVELS,
+    OWN,
+    TemplateRepository,
+    template_path,
+)
 from collectors.definitions.azure.templates import expanded, kind_of, pairs, substituted
 from collectors.definitions.builder import DefinitionBuilder, text_at
 from collectors.definitions.definition import (
+    FILE,
     DefinitionError,
     Deploy,
+    Included,
     Job,
     JobRunner,
     Reference,
@@ -21,9 +30,20 @@ from collectors.definitions.definition import (
     Use,
 )
 from collectors.definitions.shell.variables import Shell
-from collectors.definitions.yaml_nodes import Mapping, Scalar, boolean, items, mapping, read, text, texts
+from collectors.definitions.yaml_nodes import (
+    MAX_NODES,
+    Mapping,
+    Scalar,
+    boolean,
+    items,
+    mapping,
+    read,
+    text,
+    texts,
+)
 
 if TYPE_CHECKING:
+    from collectors.definitions.azure.template_files import TemplateReader
     from collectors.definitions.definition import Definition, Pin, RunnerKind
     from collectors.definitions.yaml_nodes import Node, YamlDocument
     from scanner.secrets.detectors import Fingerprint
@@ -62,12 +82,17 @@ _DEPLOYS = {
 }
 
 
-def parse(path: str, source: str, fingerprint: Fingerprint) -> Definition:
-    """Parse a pipeline definition or template. Raises `DefinitionError`."""
-    documents = read(source)
+def parse(
+    path: str, source: str, fingerprint: Fingerprint, templates: TemplateReader | None = None
+) -> Definition:
+    """Parse a pipeline definition or template, with the templates that ``templates`` reads. Raises `DefinitionError`."""
+    return _Reader(path, _root(read(source)), fingerprint, templates).definition()
+
+
+def _root(documents: list[YamlDocument]) -> YamlDocument:
     if not documents or not isinstance(documents[0].root, Mapping):
         raise DefinitionError("malformed", "the file is not a mapping")
-    return _Reader(path, documents[0].root, fingerprint).definition(documents[0])
+    return documents[0]
 
 
 def _names_connection(name: str) -> bool:
@@ -75,9 +100,19 @@ def _names_connection(name: str) -> bool:
 
 
 class _Reader:
-    def __init__(self, path: str, root: Mapping, fingerprint: Fingerprint) -> None:
+    def __init__(
+        self, path: str, document: YamlDocument, fingerprint: Fingerprint, templates: TemplateReader | None
+    ) -> None:
+        root = mapping(document.root)
         self.out = DefinitionBuilder(path, "azure-pipelines", fingerprint)
         self.root = root
+        self.pool = root.get("pool")
+        self.documents = [document]
+        self.templates = templates
+        self.repositories: dict[str, TemplateRepository] = {}
+        self.chain: list[tuple[TemplateRepository, str]] = [(OWN, path.lstrip("/"))]
+        self.numbers = {self.chain[0]: 0}
+        self.files = 0
         self.parameters: dict[str | None, str] = {}
         self.defaults: dict[str, str] = {}
         self.pins: dict[str, Pin] = {}
@@ -100,7 +135,7 @@ class _Reader:
             if item.get("values") is None:
                 self.parameters[name] = text(item.get("type")) or "string"
 
-    def definition(self, document: YamlDocument) -> Definition:
+    def definition(self) -> Definition:
         out, root = self.out, self.root
         self._resources(mapping(root.get("resources")))
         env = self._variables(root.get("variables"), None)
@@ -114,7 +149,7 @@ class _Reader:
             triggers["pull_request"] = []
         if root.get("schedules") is not None:
             triggers["schedule"] = []
-        return out.definition(name=text(root.get("name")), documents=[document], triggers=triggers)
+        return out.definition(name=text(root.get("name")), documents=self.documents, triggers=triggers)
 
     def _stages(self, stages: Node | None, env: dict[str, str]) -> None:
         for stage in expanded(stages):
@@ -144,7 +179,7 @@ class _Reader:
                 self.out.secrets.append(
                     Reference(name=self._filled(group.text, env), line=group.line, column=group.column, scope="job" if job else "workflow", job=job, store="variable-group")
                 )  # fmt: skip
-            self._template(item, job, env)
+            env |= self._template(item, job, env)
             name, value = text(part.get("name")), part.get("value")
             if name and value is not None:
                 found.append((name, value))
@@ -184,6 +219,9 @@ class _Reader:
                 else "branch"
             )
             self.pins[text(part.get("repository")) or name] = pin
+            self.repositories[text(part.get("repository")) or name] = TemplateRepository(
+                name=name, kind=text(part.get("type")) or "git", ref=ref
+            )
             foreign = text(part.get("type")) in {"github", "bitbucket"}
             self.out.uses.append(
                 Use(kind="template", name=name, ref=ref, pin=pin, third_party=foreign, line=item.line)
@@ -204,11 +242,20 @@ class _Reader:
                     if isinstance(found, Scalar):
                         self._connection(found, None, {})
 
-    def _template(self, node: Node | None, job: str | None, env: dict[str, str]) -> None:
-        """Record a template, the connections passed to it, and the steps, jobs and stages in its parameters."""
+    def _template(
+        self,
+        node: Node | None,
+        job: str | None,
+        env: dict[str, str],
+        environment: str | None = None,
+    ) -> dict[str, str]:
+        """Read a template, the connections passed to it, and the steps, jobs and stages in its parameters.
+
+        Returns the variables that it defines.
+        """
         name = text_at(node, "template")
         if node is None or name is None:
-            return
+            return {}
         path, _, repository = name.partition("@")
         pin: Pin = "local" if not repository or repository == "self" else self.pins.get(repository, "branch")
         self.out.uses.append(
@@ -222,7 +269,6 @@ class _Reader:
                 job=job,
             )
         )
-        self.out.unresolved.append(Unresolved(line=node.line, what=f"the template {name}"))
         shell = Shell(env)
         for key, value in pairs(mapping(node).get("parameters")):
             if isinstance(value, Scalar):
@@ -245,9 +291,91 @@ class _Reader:
                     )
                 case "steps":
                     for step in expanded(value):
-                        self._step(mapping(step), job or key.text, env, None)
+                        self._step(mapping(step), job or key.text, env, environment)
                 case _:
                     pass
+        why = ""
+        if self.templates is not None:
+            try:
+                return self._followed(node, self._filled(name, env), job, env, environment)
+            except DefinitionError as exc:
+                why = f": {exc}"
+        self.out.unresolved.append(Unresolved(line=node.line, what=f"the template {name}{why}"))
+        return {}
+
+    def _file(self, name: str) -> tuple[TemplateRepository, str]:
+        """Return repository and path of a template. Raises `DefinitionError`."""
+        if "$" in name:
+            raise DefinitionError("unsupported", "its name is computed")
+        path, _, alias = name.partition("@")
+        here, above = self.chain[-1]
+        if not alias:
+            return here, template_path(path, above)
+        repository = OWN if alias == "self" else self.repositories.get(alias)
+        if repository is None:
+            raise DefinitionError("malformed", f"the repository {alias} is not among the resources")
+        return repository, template_path(path, "")
+
+    def _followed(
+        self, node: Node, name: str, job: str | None, env: dict[str, str], environment: str | None
+    ) -> dict[str, str]:
+        """Read a template's file as a part of this pipeline. Raises `DefinitionError` if it cannot be read."""
+        place = self._file(name)
+        if place in self.chain:
+            raise DefinitionError("malformed", "it includes itself")
+        if len(self.chain) > MOST_LEVELS or self.files >= MOST_FILES or self.templates is None:
+            raise DefinitionError("truncated", "the pipeline has more templates than are read")
+        self.files += 1
+        source = self.templates.read(*place)
+        number = self.numbers.get(place)
+        document = _root(read(source, above=FILE * (number or len(self.out.included) + 1)))
+        if sum(one.size for one in self.documents) + document.size > MAX_NODES:
+            raise DefinitionError("truncated", "the pipeline's files are larger than is read")
+        if number is None:
+            self.out.included.append(Included(path=place[0].shown(place[1])))
+            self.numbers[place] = len(self.out.included)
+        self.documents.append(document)
+        root = mapping(document.root)
+        above = (self.defaults, self.parameters, self.pool)
+        passed = [
+            (key.text, self._filled(value.text, env), value.text)
+            for key, value in pairs(mapping(node).get("parameters"))
+            if isinstance(value, Scalar)
+        ]
+        # A parameter takes any text only if the one that is passed does.
+        free = {one for one, kind in self.parameters.items() if kind == "string"}
+        self.defaults, self.parameters = {}, {}
+        self.pool = root.get("pool") or self.pool
+        self.chain.append(place)
+        try:
+            self._parameters(root.get("parameters"))
+            open_ones = {
+                key
+                for key, _, written in passed
+                if any((match["name"] or match["index"]) in free for match in _PARAMETER.finditer(written))
+            }
+            self.parameters = {key: kind for key, kind in self.parameters.items() if key in open_ones}
+            self.defaults |= {key.lower(): value for key, value, _ in passed}
+            return self._content(root, job, env, environment)
+        finally:
+            self.chain.pop()
+            self.defaults, self.parameters, self.pool = above
+
+    def _content(
+        self, root: Mapping, job: str | None, env: dict[str, str], environment: str | None
+    ) -> dict[str, str]:
+        """Read what a template has: stages, jobs, steps or variables. Returns the variables."""
+        self._resources(mapping(root.get("resources")))
+        variables = self._variables(root.get("variables"), job)
+        env = {**env, **variables}
+        self._template(root.get("extends"), job, env)
+        self._stages(root.get("stages"), env)
+        if job is None:
+            self._jobs(root, "template", env, None)
+        else:
+            for step in expanded(root.get("steps")):
+                self._step(mapping(step), job, env, environment)
+        return variables
 
     def _jobs(self, node: Mapping, stage: str, env: dict[str, str], pool: Node | None) -> None:
         for item in expanded(node.get("jobs")):
@@ -275,7 +403,7 @@ class _Reader:
             self.out.image(image, node.line, name)
         for step in self._steps(node):
             self._step(step, name, env, environment)
-        pool = node.get("pool") or pool or self.root.get("pool")
+        pool = node.get("pool") or pool or self.pool
         runner = self._pool(pool, env)
         self.out.jobs.append(Job(name=name, line=node.line, environment=environment, runner=runner))
         if runner.kind == "self-hosted" and pool is not None:
@@ -327,7 +455,7 @@ class _Reader:
 
     def _step(self, step: Mapping, job: str, env: dict[str, str], environment: str | None) -> None:
         out = self.out
-        self._template(step, job, env)
+        self._template(step, job, env, environment)
         given = [(key.text, value) for key, value in pairs(step.get("env")) if isinstance(value, Scalar)]
         shell = Shell(env)
         for name, value in given:
