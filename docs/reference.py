@@ -1,7 +1,7 @@
 """Writes docs/reference.md from the code: commands, options, records, rules, collectors, columns of CSV files.
 
-``python -m docs.reference`` writes it, and the order of the CSV files' columns, which it only extends;
-``--check`` fails if one of the two is outdated or something is undocumented.
+``python -m docs.reference`` writes it, the order of the CSV files' columns, which it only extends, and their dictionary;
+``--check`` fails if one of them is outdated or something is undocumented.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import itertools
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
+import msgspec
 import typer.main
 from pydantic import BaseModel
 
 from docs import write_or_check
+from reports.csv.data_package import DICTIONARY, ColumnText
 from reports.csv.sheet import ORDER
 from reports.csv.sheets import SHEETS, column_order
 from scanner.analyze.framework import load_frameworks, references
@@ -32,8 +35,6 @@ from scanner.records import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import msgspec
 
     from reports.csv.sheet import Sheet
     from scanner.kinds import DeclaredKinds
@@ -101,15 +102,44 @@ def _csv_files() -> Iterator[str]:
 def _csv_columns(sheet: Sheet) -> dict[str, str]:
     rows = {}
     fields = sheet.fields()
+    for header, column in _column_texts(sheet).items():
+        record = _record_of(sheet, fields[header]) if header in fields else None
+        field = f"`{record.__name__}.{fields[header]}`" if record is not None else ""
+        values = f" One of: {', '.join(f'`{value}`' for value in column.values)}." if column.values else ""
+        rows[header] = f"| `{header}` | {field} | {_cell(column.text)}{values} |"
+    return rows
+
+
+def _record_of(sheet: Sheet, field: str) -> type[msgspec.Struct]:
+    return next(record for record in sheet.records if field in record.__struct_fields__)
+
+
+def _column_texts(sheet: Sheet) -> dict[str, ColumnText]:
+    """Return the meaning of each column, and its values if they are a closed list."""
+    found = {}
+    fields = sheet.fields()
     for header in sheet.columns():
         if header in fields:
-            record = next(record for record in sheet.records if fields[header] in record.__struct_fields__)
-            field = f"`{record.__name__}.{fields[header]}`"
-            text = field_texts(record)[fields[header]]
+            record = _record_of(sheet, fields[header])
+            kind = get_type_hints(record)[fields[header]]
+            found[header] = ColumnText(field_texts(record)[fields[header]], _closed(kind))
         else:
-            field, text = "", sheet.derived[header].text
-        rows[header] = f"| `{header}` | {field} | {_cell(text)} |"
-    return rows
+            found[header] = ColumnText(sheet.derived[header].text)
+    return found
+
+
+def _closed(kind: Any) -> list[str]:
+    """Return the values of a Literal, also of an optional one."""
+    if get_origin(kind) is Literal:
+        return [str(value) for value in get_args(kind)]
+    given = [one for one in get_args(kind) if one is not type(None)] if get_origin(kind) is UnionType else []
+    return _closed(given[0]) if len(given) == 1 else []
+
+
+def column_dictionary() -> str:
+    """Return the up-to-date content of ``dictionary.json``: the texts of all CSV columns."""
+    texts = {sheet.name: _column_texts(sheet) for sheet in SHEETS}
+    return msgspec.json.format(msgspec.json.encode(texts), indent=1).decode() + "\n"
 
 
 def _default(value: Any) -> str:
@@ -244,4 +274,8 @@ def render() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(write_or_check(ORDER, column_order()) | write_or_check(REFERENCE, render()))
+    sys.exit(
+        write_or_check(ORDER, column_order())
+        | write_or_check(DICTIONARY, column_dictionary())
+        | write_or_check(REFERENCE, render())
+    )

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,6 +23,7 @@ from scanner.records import Secret
 from tests.synthetic_night import write_night
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from scanner.findings import Finding
@@ -361,3 +363,61 @@ def test_json_has_every_finding_raw_and_a_summary(tmp_path: Path) -> None:
     document = json.loads(summary.read_text())
     assert sum(count for counts in document["findings"].values() for count in counts.values()) == 200
     assert document["files"][0]["sha256"] == hashlib.sha256(findings.read_bytes()).hexdigest()
+
+
+def test_the_data_package_describes_every_cell(state: Path, tmp_path: Path) -> None:
+    """Types, closed lists and keys of the dictionary hold for the files, read by a reader of our own.
+
+    https://specs.frictionlessdata.io/table-schema/: a missing value is an empty cell; constraints apply to all others.
+    """
+    out = tmp_path / "out"
+    rows = export(state, out)
+    package = json.loads((out / "datapackage.json").read_text())
+    described = {resource["path"]: resource for resource in package["resources"]}
+    assert described.keys() == {f"{name}.csv" if "." not in name else name for name in rows}
+    keys = {name: {row[next(iter(row))] for row in part} for name, part in rows.items() if part}
+    checks: dict[str, Callable[[str], bool]] = {
+        "boolean": lambda cell: cell in ("true", "false"),
+        "integer": lambda cell: cell.lstrip("-").isdigit(),
+        "number": lambda cell: isinstance(float(cell), float),
+        "datetime": lambda cell: bool(datetime.strptime(cell, "%Y-%m-%dT%H:%M:%SZ")),
+        "string": lambda cell: isinstance(cell, str),
+    }
+    compared = 0
+    for name, part in rows.items():
+        resource = described[name if name.endswith(".csv") else f"{name}.csv"]
+        data = (out / resource["path"]).read_bytes()
+        assert resource["bytes"] == len(data)
+        assert resource["hash"] == f"sha256:{hashlib.sha256(data).hexdigest()}"
+        fields = {field["name"]: field for field in resource["schema"]["fields"]}
+        assert all("description" in field for field in fields.values()), name
+        for row in part:
+            assert list(row) == list(fields), name
+            for header, cell in row.items():
+                if not cell:
+                    assert "required" not in fields[header].get("constraints", {}), (name, header)
+                    continue
+                field = fields[header]
+                assert checks[field["type"]](cell), (name, header, cell)
+                assert cell in field.get("constraints", {}).get("enum", [cell]), (name, header, cell)
+                compared += 1
+        for foreign in resource["schema"].get("foreignKeys", []):
+            (header,) = foreign["fields"]
+            target = f"{foreign['reference']['resource']}.csv"
+            assert {row[header] for row in part if row[header]} <= keys.get(target, set()), (name, header)
+    assert compared > 1_000
+
+
+def test_passes_failures_and_what_proves_nothing_are_told_apart(demo: Demo) -> None:
+    rows = read_export(max((demo.folder / "reports").iterdir()))
+    results = {row["result"] for row in rows["rule_results.csv"]}
+    assert {"pass", "fail", "incomplete", "not-evaluated"} <= results
+    assert all((row["result"] == "fail") == (int(row["findings"]) > 0) for row in rows["rule_results.csv"])
+    assert all(row["status"] == "evaluated" for row in rows["rule_results.csv"] if row["result"] == "pass")
+    controls = rows["framework_results.csv"]
+    assert any(int(row["checks_passed"]) for row in controls)
+    # Where a rule's silence proves nothing, there is no pass.
+    assert any(int(row["checks_without_evidence"]) and not int(row["checks_passed"]) for row in controls)
+    excess = {row["result"] for row in rows["excess.csv"]}
+    assert "excess" in excess
+    assert all(row["fix"] and row["path"] for row in rows["excess.csv"] if row["result"] == "excess")

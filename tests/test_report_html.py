@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.html import Config, render, rules_in_force, write
+from reports.html import Config, render, write
 from reports.html.findings import FIELDS, SENTENCES, embed_findings
 from reports.html.links import web_address
-from reports.html.method import read_frameworks
+from scanner.framework_results import read_frameworks, rules_in_force
 from scanner.night import open_night
 from scanner.safe_text import plain
 from tests.sealed_night import account, analyzed, denied, everything, key, role, run_of

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import msgspec
 from pydantic import Field
 
+from reports.csv.data_package import package, resource
 from reports.csv.sheets import SHEETS, join_tables
 from scanner.config import Section
 from scanner.private_files import create_private, write_private
@@ -116,10 +117,16 @@ def _cells(night: Night, sheet: Sheet, params: dict[str, Any]) -> _Cells:
     if sheet.within:
         place += f" || {_on_one_line(sheet.within)}"
     query = f"SELECT {chosen}, {place} AS _place FROM {sheet.source}"
-    kinds = {row[0]: row[1] for row in night.rows(f"DESCRIBE {query}", params)}
+    kinds = _kinds(night, sheet, params)
     formats = {"VARCHAR": '"{0}"', "TIMESTAMP": "strftime(\"{0}\", '%Y-%m-%dT%H:%M:%SZ')"}
     shown = {header: formats.get(kinds[header], '"{0}"::VARCHAR').format(header) for header in columns}
     return _Cells(query, shown, [header for header in columns if kinds[header] == "VARCHAR"])
+
+
+def _kinds(night: Night, sheet: Sheet, params: dict[str, Any]) -> dict[str, str]:
+    """Return the DuckDB type of each column."""
+    chosen = ", ".join(f'{sql} AS "{header}"' for header, sql in sheet.columns().items())
+    return {row[0]: row[1] for row in night.rows(f"DESCRIBE SELECT {chosen} FROM {sheet.source}", params)}
 
 
 def _many_rows(cells: _Cells, config: Config) -> str:
@@ -263,7 +270,7 @@ def _write(path: Path, header: list[str], lines: Iterator[CsvLine], config: Conf
 
 
 def write(night: Night, folder: Path, config: Config) -> list[Path]:
-    """Write every sheet and ``export-manifest.json`` into a folder. Returns the files."""
+    """Write every sheet, the data dictionary ``datapackage.json`` and ``export-manifest.json``. Returns the files."""
     join_tables(night)
     params = {
         "run_id": night.run_id,
@@ -271,12 +278,20 @@ def write(night: Night, folder: Path, config: Config) -> list[Path]:
         "version": night.manifest.tool_version,
     }
     written: list[CsvFile] = []
+    resources = []
     for sheet in SHEETS:
         lines = _lines(night, sheet, params, config)
         header = [*sheet.columns(), "schema_version"]
+        files = []
         for number, part in enumerate(_parts(lines, config.max_rows)):
             name = f"{sheet.name}.csv" if number == 0 else f"{sheet.name}.{number + 1}.csv"
-            written.append(_write(folder / name, header, part, config))
+            files.append(_write(folder / name, header, part, config))
+        sizes = [(one.file, (folder / one.file).stat().st_size, one.sha256) for one in files]
+        kinds = _kinds(night, sheet, params)
+        resources.append(
+            resource(sheet, kinds, sizes, config.delimiter, "utf-8-sig" if config.bom else "utf-8")
+        )
+        written += files
     # Of the analysis: a listing that fell suddenly is a gap only there.
     gaps = int(night.one("SELECT count(*) FROM gaps") or 0)
     manifest = {
@@ -296,6 +311,12 @@ def write(night: Night, folder: Path, config: Config) -> list[Path]:
         },
         "files": written,
     }
-    path = folder / "export-manifest.json"
-    write_private(path, msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
-    return [*(folder / item.file for item in written), path]
+    created = night.as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
+    paths = []
+    for name, data in (
+        ("datapackage.json", package(night.run_id, created, resources)),
+        ("export-manifest.json", manifest),
+    ):
+        paths.append(folder / name)
+        write_private(paths[-1], msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n")
+    return [*(folder / item.file for item in written), *paths]

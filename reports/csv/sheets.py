@@ -20,9 +20,11 @@ from reports.csv.inventory_sheets import (
     SECRETS,
     WEAKNESSES,
 )
+from reports.csv.result_sheets import FRAMEWORK_COLUMNS, RESULT_SHEETS
 from reports.csv.sheet import SCOPE_NAME, TENANT, Derived, Sheet
 from reports.csv.unlisted import TENANTS, define_unlisted
 from scanner.findings import Metric
+from scanner.framework_results import read_frameworks, rules_in_force
 from scanner.records import Coverage, Gap
 
 if TYPE_CHECKING:
@@ -95,6 +97,7 @@ SHEETS = (
     EVIDENCE,
     _METRICS,
     _COVERAGE,
+    *RESULT_SHEETS,
 )
 
 
@@ -123,3 +126,9 @@ def join_tables(night: Night) -> None:
     night.tables.table_of("tenants", _TENANTS_OF)
     for name, query in COUNTS.items():
         night.tables.table_of(name, query)
+    controls = [
+        (framework.label, *control)
+        for framework in read_frameworks(night, rules_in_force(night))
+        for control in framework.controls
+    ]
+    night.tables.table_of_rows("framework_results", FRAMEWORK_COLUMNS, controls)

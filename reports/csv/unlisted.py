@@ -34,6 +34,7 @@ _REFERENCES = {
         ("artifacts", "builder_id"),
         ("weaknesses", "subject_id"),
         ("population", "identity_id"),
+        ("trusts", "identity_id"),
     ),
     "credentials": (("findings", "credential_id"), ("secrets", "credential_id")),
     "grants": (("findings", "grant_id"),),
@@ -68,6 +69,11 @@ _UNLISTED_ACCOUNTS = """
         UNION SELECT account_id, provider FROM policies
         UNION SELECT account_id, provider FROM artifacts
         UNION SELECT account_id, provider FROM weaknesses
+        UNION SELECT account_id, provider FROM trusts
+        UNION SELECT account_id, provider FROM links
+        UNION SELECT account_id, provider FROM deployments
+        UNION SELECT account_id, provider FROM rollouts
+        UNION SELECT account_id, provider FROM rule_results
         UNION SELECT account_id, provider FROM coverage
         UNION SELECT account_id, provider FROM gaps
         UNION SELECT account_id, provider FROM findings

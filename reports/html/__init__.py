@@ -17,15 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from reports.html.columns import packed
 from reports.html.delivery import pair_label
 from reports.html.embedded_inventory import embed_inventory
 from reports.html.findings import MOST, EmbeddedFindings, embed_findings
 from reports.html.labels import POWER_NAMES
 from reports.html.links import web_address
-from reports.html.method import RuleText
 from reports.html.page import ReportPage, read_page
 from reports.html.queries import plural
 from reports.html.trend import HEIGHT, WIDTH, read_trend
@@ -33,6 +30,7 @@ from scanner.analyze.exceptions import CAP_DAYS
 from scanner.config import Section
 from scanner.figures import figure_text
 from scanner.findings import SEVERITIES
+from scanner.framework_results import rules_in_force
 from scanner.private_files import write_private
 from scanner.run_coverage import coverage_sentence
 from scanner.safe_text import NAME, plain
@@ -44,6 +42,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from jinja2.bccache import Bucket
 
+    from scanner.framework_results import RuleText
     from scanner.night import Night
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -147,13 +146,6 @@ def content_security_policy(style: str, script: str) -> str:
 
 def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def rules_in_force(night: Night) -> dict[str, RuleText]:
-    """Return the rules of the night, by id. The analysis stores their texts, so that a report can be recreated."""
-    path = night.analysis / "rules.json"
-    found = msgspec.json.decode(path.read_bytes(), type=list[RuleText]) if path.is_file() else []
-    return {rule.id: rule for rule in found}
 
 
 @cache

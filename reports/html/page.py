@@ -15,17 +15,19 @@ from reports.html.gaps import Gaps, read_gaps
 from reports.html.inventory import Inventory, read_inventory
 from reports.html.matrix import StageRow, read_matrix
 from reports.html.measures import Tile, read_measures
-from reports.html.method import FrameworkResult, RuleText, read_frameworks, read_rules
+from reports.html.method import read_rules
 from reports.html.owners import read_owners
 from reports.html.queries import Cut, plural
 from reports.html.questions import Question, read_questions
 from reports.html.since import Since, read_since
 from reports.html.verdict import Verdict, read_verdict
 from scanner.analyze.rule_files import RULES
+from scanner.framework_results import FrameworkResult, read_frameworks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from scanner.framework_results import RuleText
     from scanner.night import Night
 
 
