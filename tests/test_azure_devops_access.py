@@ -12,7 +12,7 @@ from collectors.azure_devops.permissions import Place, as_listed, branch_token, 
 from sandbox.azure_devops import AzureDevOpsSandbox
 from sandbox.azure_devops.access import ACTIONS, NAMESPACES
 from sandbox.azure_devops.estate import guid
-from scanner.records import POWERS, Grant, Identity, Link
+from scanner.records import POWERS, Control, Credential, Gap, Grant, Identity, Link, Secret
 from tests.test_azure_devops import collected
 
 if TYPE_CHECKING:
@@ -304,3 +304,161 @@ def test_an_identity_that_is_gone_is_no_gap_and_members_come_from_graph_where_th
     me = named(records, "[payments]\\Contributors").id
     into = {row.source_id for row in records if isinstance(row, Link) and row.target_id == me}
     assert f"azure-devops:user:{guid('member tom.becker')}" in into
+
+
+def gaps(records: Iterable[Record]) -> dict[tuple[str, str | None], Gap]:
+    return {
+        (row.table, row.kind): row for row in records if isinstance(row, Gap) and "(unlisted)" in row.call
+    }
+
+
+def test_a_whole_organization_has_no_gap_of_what_is_not_listed(night: list[Record]) -> None:
+    assert gaps(night) == {}
+
+
+@pytest.mark.parametrize(
+    ("space", "token", "table", "kind"),
+    [
+        ("ServiceEndpoints", f"endpoints/{{project}}/{R}", "identities", "ado-service-connection"),
+        ("Git Repositories", f"repoV2/{{project}}/{R}", "accounts", "ado-repository"),
+        ("Git Repositories", f"repoV2/{{project}}/{R}/refs/heads/6d00", "accounts", "ado-repository"),
+        ("Library", "Library/{project}/VariableGroup/77", "secrets", "ado-variable-group"),
+        ("Library", f"Library/{{project}}/SecureFile/{R}", "secrets", "ado-secure-file"),
+        ("Environment", "Environments/{project}/77", "controls", "environment-approval"),
+        ("Build", "{project}/folder/77", "identities", "ado-pipeline"),
+        ("ReleaseManagement", "{project}/77", "identities", "ado-release"),
+        ("DistributedTask", "AgentPools/77", "identities", "ado-agent-pool"),
+        ("Project", f"$PROJECT:vstfs:///Classification/TeamProject/{P}", "accounts", "ado-project"),
+        ("Build", P, "accounts", "ado-project"),
+    ],
+)
+def test_an_object_that_only_an_access_list_names_is_a_gap(
+    space: str, token: str, table: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AzureDevOpsSandbox() as sandbox:
+        estate = sandbox.organization.access
+        someone = next(iter(estate.identities.values()))["descriptor"]
+        estate.allow(space, token.format(project=guid("project payments")), someone, 1)
+        found = gaps(collected(sandbox, tmp_path, monkeypatch))
+    assert list(found) == [(table, kind)]
+    (gap,) = found.values()
+    assert gap.reason == "denied"
+    assert gap.needs
+    assert any(number in gap.detail for number in (R, P, "77"))
+
+
+def test_totals_and_the_enablement_of_features_tell_of_what_is_not_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AzureDevOpsSandbox() as sandbox:
+        sandbox.organization.doors.projects = 5
+        sandbox.organization.doors.enablement[0]["repositoryId"] = R
+        found = gaps(collected(sandbox, tmp_path, monkeypatch))
+    assert found.keys() == {("accounts", "ado-project"), ("accounts", "ado-repository")}
+    assert "There are 5" in found["accounts", "ado-project"].detail
+    assert R in found["accounts", "ado-repository"].detail
+
+
+def test_a_list_that_failed_has_its_own_gap_and_no_second_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AzureDevOpsSandbox() as sandbox:
+        sandbox.fail("GET /{project}/_apis/git/repositories", 500)
+        records = collected(sandbox, tmp_path, monkeypatch, retries=0)
+    assert gaps(records) == {}
+    assert any(isinstance(row, Gap) and row.kind == "ado-repository" for row in records)
+
+
+def test_who_may_bypass_a_branch_policy_is_on_the_policy(night: list[Record]) -> None:
+    number = guid("repository payments-api")
+    protection = {
+        row.kind: row
+        for row in night
+        if isinstance(row, Control) and row.account_id == f"azure-devops:repository:{number}"
+    }
+    assert protection["branch-protection"].bypass == ["payments Build Service (lanternpay)"]
+    assert protection["approval-reset"].enforcement == "absent"
+    assert protection["build-validation"].enforcement == "absent"
+    tools = f"azure-devops:repository:{guid('repository tools')}"
+    # No review is required there, so that no approval could outlive a push.
+    assert "approval-reset" not in {
+        row.kind for row in night if isinstance(row, Control) and row.account_id == tools
+    }
+
+
+@pytest.mark.parametrize(
+    "setting", ["resetOnSourcePush", "blockLastPusherVote", "requireVoteOnLastIteration"]
+)
+def test_an_approval_ends_with_the_next_push(
+    setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AzureDevOpsSandbox() as sandbox:
+        payments = sandbox.organization.projects[1]
+        payments.policies[0]["settings"][setting] = True
+        records = collected(sandbox, tmp_path, monkeypatch)
+    resets = [row.enforcement for row in records if isinstance(row, Control) and row.kind == "approval-reset"]
+    assert resets == ["enforced"]
+
+
+def test_bypass_is_unknown_without_the_lists_of_repositories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AzureDevOpsSandbox() as sandbox:
+        sandbox.fail("GET /_apis/accesscontrollists/{namespace}", 403)
+        records = collected(sandbox, tmp_path, monkeypatch)
+    told = [row for row in records if isinstance(row, Gap) and row.kind == "policy-bypass"]
+    protected = {
+        row.account_id for row in records if isinstance(row, Control) and row.kind == "branch-protection"
+    }
+    assert {row.account_id for row in told} == protected
+
+
+def test_tokens_are_read_only_if_the_configuration_says_so(
+    night: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = {row.name: row for row in night if isinstance(row, Credential)}
+    assert tokens["full access"].scopes == ["all organizations", "app_token"]
+    assert tokens["read code"].scopes == ["vso.code"]
+    assert tokens["laptop"].kind == "ado-ssh-key"
+    assert tokens["full access"].identity_id == f"azure-devops:user:{guid('member tom.becker')}"
+    with AzureDevOpsSandbox() as sandbox:
+        records = collected(sandbox, tmp_path, monkeypatch, personal_access_tokens=False)
+        assert not [call for call in sandbox.log if "tokenadmin" in call.path]
+    told = {row.kind for row in records if isinstance(row, Gap) and row.table == "credentials"}
+    assert told == {"ado-pat", "ado-ssh-key"}
+
+
+def test_policies_that_are_not_shown_are_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with AzureDevOpsSandbox() as sandbox:
+        doors = sandbox.organization.doors
+        del doors.policies["Policy.LogAuditEvents"]
+        doors.tenant_policies["TenantPolicy.RestrictGlobalPersonalAccessToken"] = {"value": None}
+        records = collected(sandbox, tmp_path, monkeypatch)
+    shown = {row.target for row in records if isinstance(row, Control)}
+    assert not {"Policy.LogAuditEvents", "TenantPolicy.RestrictGlobalPersonalAccessToken"} & shown
+    assert any(
+        isinstance(row, Gap) and row.kind == "tenant-policy" and row.reason == "denied" for row in records
+    )
+
+
+def test_extensions_hooks_and_alerts_come_without_what_they_hide(night: list[Record]) -> None:
+    tags = {row.name: row.tags for row in night if isinstance(row, Identity) and row.kind == "ado-extension"}
+    assert tags["Job watch"] == {"decorator": "yes", "writes": "no"}
+    assert tags["Deploy anything"] == {"decorator": "no", "writes": "yes"}
+    hooks = {row.target: row for row in night if isinstance(row, Control) and row.kind == "webhook-tls"}
+    assert sorted(row.enforcement for row in hooks.values()) == ["absent", "enforced"]
+    (alert,) = [row for row in night if isinstance(row, Secret) and row.store == "ado-scanning-alert"]
+    assert alert.location == "scripts/old.ps1 of tools, alert 3"
+    scanned = {
+        row.account_id: row.enforcement
+        for row in night
+        if isinstance(row, Control) and row.kind == "push-protection"
+    }
+    assert scanned == {
+        f"azure-devops:repository:{guid('repository payments-api')}": "enforced",
+        f"azure-devops:repository:{guid('repository tools')}": "absent",
+    }
+    assert {"secret-scanning", "audit-stream", "organization-policy", "webhook-signature"} <= {
+        row.kind for row in night if isinstance(row, Control)
+    }
+    assert "ado-service-hook" in {row.kind for row in night if isinstance(row, Identity)}

@@ -6,8 +6,9 @@ with read scopes works, too. ``sprawlscan permissions azure-devops`` lists what 
 POSTs that read: the query for checks, and the page data of the organization's pipeline settings.
 
 Cannot see: values of secrets; projects, repositories and connections that the scanner may not see, which lists leave out
-without a sign; when a connection was used before its history begins; permissions of people and build identities (access
-control lists), personal access tokens, the audit log, feeds and extensions, which are not read yet; pipelines whose YAML is
+without a sign, save that access control lists, totals, definitions or Advanced Security name them, which is a Gap; when a
+connection was used before its history begins; the members of groups of Entra ID; personal access tokens, unless an administrator
+scans; the events of the audit log, and feeds, which are not read yet; pipelines whose YAML is
 in another system's repository, beyond what their definition says; templates in other repositories. What was asked for and
 refused is a Gap.
 """
@@ -86,9 +87,24 @@ Application or managed identity (preferred; https://learn.microsoft.com/azure/de
   Organization settings, Agent pools, Reader
                                            self-hosted and elastic pools
   Organization settings, "View organization-level information"
-                                           settings of the organization, access levels
+                                           settings and policies of the organization, access levels, groups, and who may do what
+                                           (access control lists)
+  Organization settings, Extensions, Security, or Basic access
+                                           installed extensions, and which of them add steps to every job
+  Organization settings, Permissions, "View audit log"
+                                           whether the audit log is streamed
+  Service hooks, "View subscriptions" (ServiceHooks namespace)
+                                           where events go
+  Repositories, Security, "Advanced Security: view alerts"
+                                           which repositories are scanned for secrets, and open alerts
+  Entra ID, role Azure DevOps Administrator (only if somebody else cannot read them to you)
+                                           policies of the tenant for tokens. The role changes them, too: better leave the gap
+  Project Collection Administrators, with personal_access_tokens: true
+                                           personal access tokens and SSH keys of all users. The group changes everything, too: better
+                                           leave the gap, or scan with it once
 
 Personal access token instead: scopes Agent Pools (read), Build (read), Code (read), Environment (read), Graph (read), Member
 Entitlement Management (read), Project and Team (read), Release (read), Secure Files (read), Service Connections (read), Variable
-Groups (read). Never a scope that manages or executes.
+Groups (read), Identity (read), Extensions (read), Audit Log (read), Advanced Security (read); Token Administration only for
+personal_access_tokens. Never a scope that manages or executes.
 """

@@ -36,6 +36,8 @@ _CODE = {
     GIT: ("GenericContribute",),
 }
 """The permissions that bring code of one's own into a pipeline, by namespace."""
+_OF_PROJECTS = frozenset(("Build", "Git Repositories", "Project"))
+"""Namespaces whose tokens name projects and nothing else that has a GUID."""
 _BYPASS = ("PolicyExempt", "PullRequestBypassPolicy")
 """Permissions of Git Repositories that pass branch policies by: when pushing, and when completing a pull request."""
 
@@ -48,12 +50,26 @@ class Access:
         self.lists = lists
         self.directory = directory
         self.held: dict[str | None, list[tuple[Principal, Holding, Place]]] = {}
+        self.mentioned: dict[str | None, dict[str, dict[str, str]]] = {}
+        """Project (None for the organization) -> kind of object -> number -> what names it."""
+        self.projects: dict[str, str] = {}
+        """GUIDs of projects that lists name, with what names them."""
         self._coding: dict[tuple[str, str], bool] = {}
         self._sort()
 
     def _sort(self) -> None:
         """Work out what each identity holds. Groups hold what their own entries give; people and services, everything."""
         for lists in self.lists.values():
+            space = lists.namespace
+            source = f"an access control list ({space.name})"
+            for token in lists.by_token:
+                place = space.place(token)
+                if place is None:
+                    continue
+                if place.project is not None and space.name in _OF_PROJECTS:
+                    self.projects.setdefault(place.project, source)
+                if place.id:
+                    self.mentioned.setdefault(place.project, {}).setdefault(place.kind, {})[place.id] = source
             for one in sorted(self.directory.by_descriptor.values(), key=lambda one: one.id):
                 who = self.directory.with_groups(one.descriptor)
                 only = one.descriptor if one.surface == "human" and not self._alone(one, who) else None

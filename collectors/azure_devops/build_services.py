@@ -20,10 +20,16 @@ if TYPE_CHECKING:
     from collectors.azure_devops.scope import DevOpsProjectFacts
     from scanner.records import Record
 
+_BY_NAME = record_id(PROVIDER, "connection-by-name", "")
+
 
 def noted(records: Iterable[Record], jobs: Jobs) -> Generator[Record, None, None]:
     """Pass records on, and note the pipelines and releases among them."""
     for record in records:
+        if isinstance(record, Link) and record.target_id.startswith(_BY_NAME):
+            name = record.target_id.rpartition("/")[2]
+            if not set("${[") & set(name):  # a variable or parameter names another one
+                jobs.unlisted[name] = "a definition"
         if isinstance(record, Identity):
             number = record.native_id.rpartition("/")[2]
             if record.kind == "ado-pipeline":

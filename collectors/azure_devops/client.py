@@ -59,7 +59,7 @@ class KeptTemplates:
 
 
 class DevOpsClients:
-    """The hosts of one organization: ``main``, ``release``, ``graph`` and ``entitlement``."""
+    """The hosts of one organization: one client for each."""
 
     def __init__(self, config: Config, run: Run, organization: str) -> None:
         self._sign_in: MicrosoftAuth | None = None
@@ -95,10 +95,21 @@ class DevOpsClients:
         self.release = client(config.release_url)
         self.graph = client(config.graph_url)
         self.entitlement = client(config.entitlement_url)
+        self.extension = client(config.extension_url)
+        self.audit = client(config.audit_url)
+        self.security = client(config.security_url)
 
     def close(self) -> None:
         """Close every connection."""
-        for client in (self.main, self.release, self.graph, self.entitlement):
+        for client in (
+            self.main,
+            self.release,
+            self.graph,
+            self.entitlement,
+            self.extension,
+            self.audit,
+            self.security,
+        ):
             client.close()
         if self._sign_in is not None:
             self._sign_in.close()

@@ -28,6 +28,15 @@ class Config(MicrosoftConfig):
     """People, groups and service principals."""
     entitlement_url: str = "https://vsaex.dev.azure.com"
     """Access levels and last access."""
+    extension_url: str = "https://extmgmt.dev.azure.com"
+    """Installed extensions."""
+    audit_url: str = "https://auditservice.dev.azure.com"
+    """Where the audit log goes."""
+    security_url: str = "https://advsec.dev.azure.com"
+    """GitHub Advanced Security: which repositories are scanned for secrets, and the open alerts."""
+    personal_access_tokens: bool = False
+    """Whether the personal access tokens and SSH keys of all users are read, two requests for each user. Only an administrator of
+    the organization may: without, who has a token is unknown."""
     last_use: bool = True
     """Whether the last use of each service connection is read, one request each."""
     yaml: bool = True
@@ -35,7 +44,15 @@ class Config(MicrosoftConfig):
     seconds_between_requests: float = Field(default=0.02, ge=0)
     """Pace over all workers; Azure DevOps delays a caller above 200 units in five minutes."""
 
-    @field_validator("base_url", "release_url", "graph_url", "entitlement_url")
+    @field_validator(
+        "base_url",
+        "release_url",
+        "graph_url",
+        "entitlement_url",
+        "extension_url",
+        "audit_url",
+        "security_url",
+    )
     @classmethod
     def _origin(cls, value: str) -> str:
         return origin_url(value, "https://dev.azure.com")

@@ -69,3 +69,5 @@ class Jobs(msgspec.Struct, kw_only=True):
     """Ids of classic releases."""
     names: dict[tuple[str, str], str] = {}
     """Kind and number of a pipeline or release -> its name."""
+    unlisted: dict[str, str] = {}
+    """Names of connections that a definition uses and the project's list lacks, each with the pipeline."""

@@ -10,19 +10,23 @@ KINDS: dict[str, frozenset[str]] = {
         (
             "ado-agent-pool",
             "ado-build-service",
+            "ado-extension",
             "ado-group",  # one that a permission names
             "ado-pipeline",
             "ado-release",
             "ado-service-connection",
+            "ado-service-hook",
             "ado-service-principal",
             "ado-user",
         )
     ),
+    "credentials": frozenset(("ado-pat", "ado-ssh-key")),
     "secrets": DEFINITIONS["secrets"]
     | frozenset(
         (
             "ado-pipeline-variable",
             "ado-release-variable",
+            "ado-scanning-alert",
             "ado-secure-file",
             "ado-service-connection",
             "ado-variable-group",
@@ -30,24 +34,35 @@ KINDS: dict[str, frozenset[str]] = {
     ),
     "controls": frozenset(
         (
+            "approval-reset",
+            "audit-stream",
             "branch-control",
             "branch-protection",
+            "build-validation",
             "elastic-pool-recycling",
             "environment-approval",
             "fork-secrets",
             "job-authorization-scope",
+            "organization-policy",
             "pipeline-authorization",
+            "push-protection",
             "release-approval",
             "required-template",
             "resource-approval",
             "resource-check",
+            "secret-scanning",
             "settable-variables",
+            "tenant-policy",
+            "webhook-signature",
+            "webhook-tls",
         )
     ),
     "weaknesses": DEFINITIONS["weaknesses"],
 }
 
 PARTS: dict[str, frozenset[str]] = {
+    "accounts": frozenset(("project-count",)),
+    "controls": frozenset(("enablement", "policy-bypass")),
     "identities": frozenset(("last-use",)),
     "links": frozenset(
         (

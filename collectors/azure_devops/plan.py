@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from collectors.azure_devops.access import Access, becoming, grants
 from collectors.azure_devops.build_services import noted, runs_as
 from collectors.azure_devops.facts import Guarded, Jobs, KnownResources
 from collectors.azure_devops.listings import (
     access_lists,
+    advanced_security,
     checks,
+    doors,
     identities,
     library,
     organization,
+    organization_policies,
     repositories,
+    tokens,
 )
 from collectors.azure_devops.listings.pipelines import pipelines
 from collectors.azure_devops.listings.releases import releases
 from collectors.azure_devops.listings.service_connections import service_connections
 from collectors.azure_devops.permissions import ENDPOINTS
-from collectors.azure_devops.scope import DevOpsScope, connection
+from collectors.azure_devops.scope import DevOpsProjectFacts, DevOpsScope, connection
+from collectors.azure_devops.unlisted import Watch, unlisted
 from scanner.collect.failures import SourceError
 from scanner.collect.listings import preflight, side_by_side, with_coverage
 from scanner.records import Account
@@ -29,7 +36,6 @@ if TYPE_CHECKING:
 
     from collectors.azure_devops.client import DevOpsClients
     from collectors.azure_devops.config import Config
-    from collectors.azure_devops.scope import DevOpsProjectFacts
     from scanner.collect.collector import Run, Target
     from scanner.records import Record
 
@@ -72,13 +78,41 @@ def organization_night(clients: DevOpsClients, target: Target, config: Config, r
         url=f"{config.base_url}/{name}",
     )
     yield from with_coverage([account], scope.request("accounts", f"GET {FIRST}", kind="ado-organization"))
-    found = yield from organization.projects(scope)
+    watch = Watch()
+    found = yield from watch.over(organization.projects(scope))
+    count = yield from organization.project_count(scope)
     settings = yield from organization.organization_settings(scope)
-    yield from organization.pools(scope)
+    yield from watch.over(organization.pools(scope))
     yield from organization.service_principals(scope)
-    users = yield from organization.people(scope)
+    users, subjects = yield from organization.people(scope)
     access = yield from _access(scope, found, users)
-    yield from side_by_side([_project(scope, one, found, settings, access) for one in found], config.workers)
+    enabled = yield from advanced_security.enablement(scope)
+    mentions = dict(access.mentioned.get(None, {})) if access is not None else {}
+    mentions["project"] = {
+        **(access.projects if access is not None else {}),
+        **{number: "the enablement of Advanced Security" for number, _ in enabled},
+    }
+    yield from unlisted(scope, watch, mentions, {"project": count or 0})
+    yield from organization_policies.organization_policies(scope)
+    yield from organization_policies.tenant_policies(scope)
+    yield from tokens.tokens(scope, subjects)
+    yield from doors.audit_streams(scope)
+    yield from doors.extensions(scope)
+    yield from doors.service_hooks(scope)
+    above = OrganizationFacts(projects=found, settings=settings, access=access, enabled=enabled)
+    yield from side_by_side([_project(scope, one, above) for one in found], config.workers)
+
+
+class OrganizationFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the organization's lists found, and those of its projects need."""
+
+    projects: list[DevOpsProjectFacts]
+    settings: Mapping[str, bool] | SourceError
+    """The pipeline settings that override those of projects, or the error of reading them."""
+    access: Access | None
+    """The permissions as an `Access`; None if they are unknown."""
+    enabled: dict[tuple[str, str], dict[str, bool]]
+    """What is on in a repository of a project (GUIDs) of Advanced Security."""
 
 
 def _access(
@@ -119,16 +153,26 @@ def _grants(
         )
 
 
-def _project(
-    scope: DevOpsScope,
-    project: DevOpsProjectFacts,
-    every: list[DevOpsProjectFacts],
-    settings: Mapping[str, bool] | SourceError,
-    access: Access | None,
-) -> Iterator[Record]:
-    jobs = Jobs()
+def _project(scope: DevOpsScope, project: DevOpsProjectFacts, above: OrganizationFacts) -> Iterator[Record]:
+    watch, jobs = Watch(), Jobs()
     here = scope.within(project.account_id, project=project.id)
-    connections = yield from service_connections(here, project, {one.id for one in every})
+    yield from watch.over(_lists(here, project, above, watch, jobs))
+    access = above.access
+    mentions: dict[str, dict[str, str]] = dict(access.mentioned.get(project.id, {})) if access else {}
+    mentions["connection"] = {**mentions.get("connection", {}), **jobs.unlisted}
+    mentions["repository"] = {
+        **mentions.get("repository", {}),
+        **{number: "the enablement of Advanced Security" for of, number in above.enabled if of == project.id},
+    }
+    yield from unlisted(here, watch, mentions)
+
+
+def _lists(
+    here: DevOpsScope, project: DevOpsProjectFacts, above: OrganizationFacts, watch: Watch, jobs: Jobs
+) -> Generator[Record, None, None]:
+    access = above.access
+    connections = yield from service_connections(here, project, {one.id for one in above.projects})
+    watch.list("connection", connections.names)
     groups = yield from library.variable_groups(here)
     files = yield from library.secure_files(here)
     known = KnownResources(project=project, connections=connections, library=groups)
@@ -150,18 +194,25 @@ def _project(
     yield from noted(pipelines(here, known), jobs)
     yield from noted(releases(here.on(here.clients.release), known), jobs)
     held = yield from repositories.repositories(here, project)
-    yield from repositories.branch_policies(here, held)
-    number = scope.target.params["id"]
+    yield from repositories.branch_policies(
+        here, held, lambda number, ref: access.bypassing(project.id, number, ref) if access else None
+    )
+    repository_names = {number: str(facts["name"]) for number, facts in held.items()}
+    yield from advanced_security.protection(here, project.id, above.enabled, repository_names)
+    watch.list("variable group", groups.by_id)
+    watch.list("secure file", files)
+    watch.list("environment", (one.id for one in environments))
+    number = here.target.params["id"]
     if access is not None:
         number = access.directory.collection_build_service(number)
     yield from organization.project_settings(
-        here, settings, lambda in_force: runs_as(project, jobs, in_force, number)
+        here, above.settings, lambda in_force: runs_as(project, jobs, in_force, number)
     )
     if access is None:
         return
     names = {
         **{("connection", number): name for number, name in connections.names.items()},
-        **{("repository", number): str(facts["name"]) for number, facts in held.items()},
+        **{("repository", number): name for number, name in repository_names.items()},
         **{("variable group", number): name for number, name in groups.by_id.items()},
         **{("secure file", number): name for number, name in files.items()},
         **{("environment", one.id): one.name for one in environments},

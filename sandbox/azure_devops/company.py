@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.azure_devops.access import default_access, plant
+from sandbox.azure_devops.doors import build_doors
 from sandbox.azure_devops.estate import (
     APPROVAL,
     BRANCH_CONTROL,
@@ -86,6 +87,12 @@ def build(night: int) -> DevOpsOrganization:
     _machines(organization)
     _people(organization)
     organization.access = default_access([(one.id, one.name) for one in organization.projects])
+    held = {
+        str(row["name"]): (one.id, str(row["id"]))
+        for one in organization.projects
+        for row in one.repositories
+    }
+    organization.doors = build_doors(held, len(organization.projects), night)
     plant(organization.access, {one.name: one.id for one in organization.projects})
     return organization
 
@@ -380,6 +387,8 @@ def _repositories(payments: DevOpsProject, platform: DevOpsProject, site: DevOps
             "settings": {
                 "minimumApproverCount": 2,
                 "creatorVoteCounts": oneself,
+                "resetOnSourcePush": False,
+                "blockLastPusherVote": oneself,
                 "scope": [
                     {
                         "repositoryId": guid(f"repository {repository}"),
@@ -449,6 +458,7 @@ def _people(organization: DevOpsOrganization) -> None:
                 "principalName": f"{name}@lanternpay.example",
                 "origin": "aad",
                 "subjectKind": "user",
+                "descriptor": f"aad.{guid(f'member {name}').replace('-', '')}",
             },
             "accessLevel": {"accountLicenseType": "express", "licenseDisplayName": "Basic", "status": status},
             "lastAccessedDate": seen,

@@ -204,6 +204,8 @@ class DevOpsOrganization(msgspec.Struct, kw_only=True):
     settings: Json = {}
     access: Any = None
     """A `sandbox.azure_devops.access.AccessEstate`."""
+    doors: Any = None
+    """A `sandbox.azure_devops.doors.DoorEstate`."""
 
 
 def setting_values(**on: bool) -> Json:

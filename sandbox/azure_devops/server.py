@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from sandbox.kit.authority import CertificateAuthority
 
 VARIABLE = "SPRAWLSCAN_DEMO_AZURE_DEVOPS_TOKEN"
-HOSTS = ("main", "release", "graph", "entitlement")
+HOSTS = ("main", "release", "graph", "entitlement", "extension", "audit", "security")
 CHECKS = "/{project}/_apis/pipelines/checks/queryconfigurations"
 SETTINGS = "/_apis/Contribution/HierarchyQuery"
 DATA = "ms.vss-build-web.pipelines-org-settings-data-provider"
+POLICY_PAGE = "/_settings/organizationPolicy"
+TENANT_POLICY = "/_apis/TenantPolicy/Policies/{policy}"
+TOKENS = "/_apis/tokenadmin/personalaccesstokens/{user}"
 ITEM = "/{project}/_apis/git/repositories/{repository}/items"
 ENDPOINTS = "/{project}/_apis/serviceendpoint/endpoints"
 IDENTITIES = "/_apis/identities"
@@ -67,6 +70,36 @@ ROUTES: dict[str, DevOpsRoute] = {
     "/_apis/distributedtask/pools": DevOpsRoute(scope="vso.agentpools", read=lambda o, _p, _a: o.pools),
     "/_apis/distributedtask/elasticpools": DevOpsRoute(
         scope="vso.agentpools", read=lambda o, _p, _a: o.elastic_pools
+    ),
+    "/_apis/resourceusage": DevOpsRoute(
+        scope="vso.project", read=lambda o, _p, _a: {"Projects": {"count": o.doors.projects, "limit": 1000}}
+    ),
+    POLICY_PAGE: DevOpsRoute(scope="vso.profile", read=lambda o, _p, _a: o.doors.shown_policies()),
+    TENANT_POLICY: DevOpsRoute(
+        host="graph",
+        scope="vso.tenantpolicy",
+        read=lambda o, _p, a: {"name": a["policy"], **o.doors.tenant_policies[a["policy"]]},
+    ),
+    "/_apis/audit/streams": DevOpsRoute(
+        host="audit", scope="vso.auditstreams", read=lambda o, _p, _a: o.doors.streams
+    ),
+    "/_apis/extensionmanagement/installedextensions": DevOpsRoute(
+        host="extension", scope="vso.extension", read=lambda o, _p, _a: o.doors.extensions
+    ),
+    "/_apis/hooks/subscriptions": DevOpsRoute(scope="vso.hooks", read=lambda o, _p, _a: o.doors.hooks),
+    "/_apis/management/enablement": DevOpsRoute(
+        host="security",
+        scope="vso.advsec",
+        read=lambda o, _p, _a: {
+            "reposEnablementStatus": o.doors.enablement,
+            "enablementOnCreateSettings": {},
+        },
+    ),
+    "/{project}/_apis/alert/repositories/{repository}/alerts": DevOpsRoute(
+        host="security",
+        scope="vso.advsec",
+        paged=True,
+        read=lambda o, _p, a: o.doors.alerts.get(a["repository"], []),
     ),
     "/_apis/securitynamespaces": DevOpsRoute(
         scope="vso.security", read=lambda o, _p, _a: o.access.shown_namespaces()
@@ -123,6 +156,7 @@ ROUTES: dict[str, DevOpsRoute] = {
 OTHERS = {
     f"GET {ITEM}": "vso.code",
     f"GET {IDENTITIES}": "vso.identity",
+    f"GET {TOKENS}": "vso.tokenadministration",
     f"POST {CHECKS}": "vso.build",
     f"POST {SETTINGS}": "vso.profile",
 }
@@ -157,9 +191,10 @@ class AzureDevOpsSandbox(HttpSandbox):
 
     def section(self) -> dict[str, Any]:
         """Return the collector's section of config.yaml."""
-        section = {
+        section: dict[str, Any] = {
             "organizations": [ORGANIZATION],
             "token": f"${{env:{VARIABLE}}}",
+            "personal_access_tokens": True,
             **{f"{'base' if host == 'main' else host}_url": f"{self.url}/{host}" for host in HOSTS},
         }
         if self.bundle is not None:
@@ -253,6 +288,10 @@ class AzureDevOpsSandbox(HttpSandbox):
         return reply(200, {"count": len(page.rows), route.at: list(page.rows)}, headers)
 
     def _other(self, call: ApiCall) -> Reply:
+        if call.template == TOKENS:
+            public = "/true" if call.request.query.get("isPublic") == "true" else ""
+            rows = self.organization.doors.tokens.get(f"{call.values['user']}{public}", [])
+            return reply(200, {"value": rows, "continuationToken": None})
         if call.template == IDENTITIES:
             found = self.organization.access.shown_identities(call.request.query)
             return reply(200, {"count": len(found), "value": found})

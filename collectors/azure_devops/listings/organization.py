@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 PROJECTS = "/_apis/projects"
+USAGE = "/_apis/resourceusage"
 PROJECT_SETTINGS = "/{project}/_apis/build/generalsettings"
 POOLS = "/_apis/distributedtask/pools"
 ELASTIC = "/_apis/distributedtask/elasticpools"
@@ -76,6 +77,26 @@ def projects(scope: DevOpsScope) -> Generator[Record, None, list[DevOpsProjectFa
         parameters={**VERSION, "$top": 500},
     )
     return found
+
+
+def project_count(scope: DevOpsScope) -> Generator[Record, None, int | None]:
+    """Return how many projects the organization has, whoever may see them; None if it is not told.
+
+    https://learn.microsoft.com/rest/api/azure/devops/resourceusage/get
+    """
+
+    def read() -> Generator[Record, None, int]:
+        body = scope.client.one(USAGE, PREVIEW)
+        shown = body.get("value") if isinstance(body.get("value"), dict) else body
+        usage = (shown or {}).get("Projects") or (shown or {}).get("projects")
+        count = usage.get("count") if isinstance(usage, dict) else None
+        if not isinstance(count, int):
+            raise SourceError("unsupported", "the response does not count projects")
+        yield from ()
+        return count
+
+    request = scope.request("accounts", f"GET {USAGE}", kind="project-count", needs="Basic access")
+    return (yield from with_coverage(read(), request))
 
 
 def organization_settings(scope: DevOpsScope) -> Generator[Record, None, dict[str, bool] | SourceError]:
@@ -189,7 +210,7 @@ def project_settings(
     )
 
 
-def pools(scope: DevOpsScope) -> Iterator[Record]:
+def pools(scope: DevOpsScope) -> Generator[Record, None, None]:
     """Yield the agent pools, Microsoft's among them, and whether elastic ones start each job clean."""
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
@@ -279,19 +300,24 @@ def service_principals(scope: DevOpsScope) -> Iterator[Record]:
     )
 
 
-def people(scope: DevOpsScope) -> Generator[Record, None, dict[str, str]]:
-    """Yield users with their access level and last access, and return the ids of their records by sign-in name.
+def people(scope: DevOpsScope) -> Generator[Record, None, tuple[dict[str, str], dict[str, str]]]:
+    """Yield users with their access level and last access.
+
+    Returns the ids of their records, by sign-in name and by subject descriptor.
 
     ``0001-01-01`` as last access means never. Users of another tenant have ``#EXT#`` in their name, or come as guests
     (``metaType``): https://learn.microsoft.com/rest/api/azure/devops/graph/users/get
     """
     found: dict[str, str] = {}
+    subjects: dict[str, str] = {}
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         user: dict[str, Any] = item["user"]
         me = record_id(PROVIDER, "user", str(item["id"]))
         if user.get("principalName"):
             found[str(user["principalName"]).lower()] = me
+        if user.get("descriptor"):
+            subjects[str(user["descriptor"])] = me
         level: dict[str, Any] = item.get("accessLevel") or {}
         seen = str(item.get("lastAccessedDate") or "")
         never = seen.startswith(_NEVER)
@@ -328,9 +354,9 @@ def people(scope: DevOpsScope) -> Generator[Record, None, dict[str, str]]:
         needs="Read of member entitlements",
         parameters={"api-version": "7.1-preview.3"},
         paginator=_MEMBERS,
-        loses=("links/member_of", "grants/permissions"),
+        loses=("links/member_of", "grants/permissions", "credentials/ado-pat", "credentials/ado-ssh-key"),
     )
-    return found
+    return found, subjects
 
 
 def _is_guest(user: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from scanner.collect.listings import with_coverage
 from scanner.records import Account, Control, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from collectors.azure_devops.scope import DevOpsProjectFacts, DevOpsScope
     from scanner.records import Enforcement, Record
@@ -25,6 +25,15 @@ POLICIES = "/{project}/_apis/policy/configurations"
 NEEDS = "Read of the repositories"
 REVIEWERS = "fa4e907d-c16b-4a4c-9dfa-4906e5d171dd"
 """The policy "Minimum number of reviewers"."""
+VALIDATION = "0609b952-1397-4640-95ec-e00a01b2c241"
+"""The policy "Build"."""
+_ENDING = (
+    "resetOnSourcePush",
+    "blockLastPusherVote",
+    "requireVoteOnLastIteration",
+    "requireVoteOnEachIteration",
+)
+"""Settings of a review policy after which an approval does not count for what is pushed later."""
 
 
 def repositories(
@@ -63,10 +72,17 @@ def repositories(
     return found
 
 
-def branch_policies(scope: DevOpsScope, known: dict[str, dict[str, Any]]) -> Iterator[Record]:
+def branch_policies(
+    scope: DevOpsScope,
+    known: dict[str, dict[str, Any]],
+    bypassing: Callable[[str, str], list[str] | None],
+) -> Iterator[Record]:
     """Yield what the policies demand of changes to each repository's default branch.
 
-    A policy that is not blocking is only audited. ``creatorVoteCounts`` lets the author approve.
+    A policy that is not blocking is only audited. ``creatorVoteCounts`` lets the author approve; without ``resetOnSourcePush``
+    and ``blockLastPusherVote``, what is pushed after the approval goes along. ``bypassing`` returns who may pass by the policies of
+    a repository's branch, None if it is unknown.
+    https://learn.microsoft.com/azure/devops/repos/git/branch-policies
     """
     if not known:
         return
@@ -87,12 +103,23 @@ def branch_policies(scope: DevOpsScope, known: dict[str, dict[str, Any]]) -> Ite
             if isinstance(policies, SourceError):
                 raise policies
             of = [one for one in policies if _covers(one, number, str(facts["branch"]))]
-            yield _protection(number, facts, of)
+            around = bypassing(number, str(facts["branch"])) or []
+            yield _protection(number, facts, of, around)
+            yield from _conditions(number, facts, of)
 
-        request = scope.within(repository(number)).request(
-            "controls", f"GET {POLICIES}", kind="branch-protection", needs=NEEDS
+        here = scope.within(repository(number))
+        request = here.request("controls", f"GET {POLICIES}", kind="branch-protection", needs=NEEDS)
+        yield from with_coverage(
+            read(), request, fills=("controls/approval-reset", "controls/build-validation")
         )
-        yield from with_coverage(read(), request)
+        if bypassing(number, str(branch)) is None:
+            yield here.unseen(
+                "controls",
+                "policy-bypass",
+                f"GET {POLICIES} (bypass)",
+                "Who may bypass the policies is unknown without the access control lists of repositories.",
+                needs="Reader of the project",
+            )
 
 
 def _covers(policy: dict[str, Any], number: str, branch: str) -> bool:
@@ -112,7 +139,46 @@ def _covers(policy: dict[str, Any], number: str, branch: str) -> bool:
     return False
 
 
-def _protection(number: str, facts: dict[str, Any], policies: list[dict[str, Any]]) -> Control:
+def _conditions(number: str, facts: dict[str, Any], policies: list[dict[str, Any]]) -> Iterator[Control]:
+    """Yield whether approvals end with the next push, where reviews are required, and whether a build must pass."""
+    by_type: dict[str, list[dict[str, Any]]] = {}
+    for one in policies:
+        by_type.setdefault(str((one.get("type") or {}).get("id", "")).lower(), []).append(one)
+    branch = str(facts["branch"]).removeprefix("refs/heads/")
+    reviews = [one["settings"] for one in by_type.get(REVIEWERS, ()) if one.get("isBlocking")]
+    if any(int(one.get("minimumApproverCount") or 0) for one in reviews):
+        ends = any(one.get(name) for one in reviews for name in _ENDING)
+        yield Control(
+            id=record_id(PROVIDER, "approval-reset", number),
+            provider=PROVIDER,
+            account_id=repository(number),
+            stage="source",
+            kind="approval-reset",
+            name=branch,
+            enforcement="enforced" if ends else "absent",
+            target="branch",
+            detail="Approvals do not count for what is pushed after them"
+            if ends
+            else "Approvals stay after a push",
+        )
+    builds = by_type.get(VALIDATION, [])
+    blocking = any(one.get("isBlocking") for one in builds)
+    yield Control(
+        id=record_id(PROVIDER, "build-validation", number),
+        provider=PROVIDER,
+        account_id=repository(number),
+        stage="source",
+        kind="build-validation",
+        name=branch,
+        enforcement="enforced" if blocking else ("audited" if builds else "absent"),
+        target="branch",
+        detail=f"{len(builds)} builds" if builds else "No build must pass",
+    )
+
+
+def _protection(
+    number: str, facts: dict[str, Any], policies: list[dict[str, Any]], bypassing: list[str]
+) -> Control:
     reviews = [one for one in policies if str((one.get("type") or {}).get("id", "")).lower() == REVIEWERS]
     blocking = [one for one in reviews if one.get("isBlocking")]
     enforcement: Enforcement = "enforced" if blocking else ("audited" if reviews else "absent")
@@ -129,7 +195,7 @@ def _protection(number: str, facts: dict[str, Any], policies: list[dict[str, Any
         name=str(facts["branch"]).removeprefix("refs/heads/"),
         enforcement=enforcement,
         target="branch",
-        bypass=["the author"] if oneself else [],
+        bypass=[*(["the author"] if oneself else []), *bypassing],
         detail=f"{least} reviewers" + ("; the author's vote counts" if oneself else "")
         if blocking
         else "No blocking review policy",
