@@ -90,7 +90,7 @@ def organization_night(clients: DevOpsClients, target: Target, config: Config, r
     mentions = dict(access.mentioned.get(None, {})) if access is not None else {}
     mentions["project"] = {
         **(access.projects if access is not None else {}),
-        **{number: "the enablement of Advanced Security" for number, _ in enabled},
+        **{number: "the enablement of Advanced Security" for number, _ in enabled or {}},
     }
     yield from unlisted(scope, watch, mentions, {"project": count or 0})
     yield from organization_policies.organization_policies(scope)
@@ -111,8 +111,8 @@ class OrganizationFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The pipeline settings that override those of projects, or the error of reading them."""
     access: Access | None
     """The permissions as an `Access`; None if they are unknown."""
-    enabled: dict[tuple[str, str], dict[str, bool]]
-    """What is on in a repository of a project (GUIDs) of Advanced Security."""
+    enabled: dict[tuple[str, str], dict[str, bool]] | None
+    """What is on of Advanced Security, by project and repository (GUIDs); None if it is unknown."""
 
 
 def _access(
@@ -162,7 +162,11 @@ def _project(scope: DevOpsScope, project: DevOpsProjectFacts, above: Organizatio
     mentions["connection"] = {**mentions.get("connection", {}), **jobs.unlisted}
     mentions["repository"] = {
         **mentions.get("repository", {}),
-        **{number: "the enablement of Advanced Security" for of, number in above.enabled if of == project.id},
+        **{
+            number: "the enablement of Advanced Security"
+            for of, number in above.enabled or {}
+            if of == project.id
+        },
     }
     yield from unlisted(here, watch, mentions)
 
@@ -198,7 +202,8 @@ def _lists(
         here, held, lambda number, ref: access.bypassing(project.id, number, ref) if access else None
     )
     repository_names = {number: str(facts["name"]) for number, facts in held.items()}
-    yield from advanced_security.protection(here, project.id, above.enabled, repository_names)
+    if above.enabled is not None:
+        yield from advanced_security.protection(here, project.id, above.enabled, repository_names)
     watch.list("variable group", groups.by_id)
     watch.list("secure file", files)
     watch.list("environment", (one.id for one in environments))

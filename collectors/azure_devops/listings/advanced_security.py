@@ -28,8 +28,10 @@ ALERTS = "/{project}/_apis/alert/repositories/{repository}/alerts"
 NEEDS = "Advanced Security: view alerts"
 
 
-def enablement(scope: DevOpsScope) -> Generator[Record, None, dict[tuple[str, str], dict[str, bool]]]:
-    """Return project and repository (GUIDs) -> ``secrets`` and ``push``: what is on. Empty if it could not be read."""
+def enablement(
+    scope: DevOpsScope,
+) -> Generator[Record, None, dict[tuple[str, str], dict[str, bool]] | None]:
+    """Return project and repository (GUIDs) -> ``secrets`` and ``push``: what is on. None if it could not be read."""
     here = scope.on(scope.clients.security)
 
     def read() -> Generator[Record, None, dict[tuple[str, str], dict[str, bool]]]:
@@ -47,7 +49,7 @@ def enablement(scope: DevOpsScope) -> Generator[Record, None, dict[tuple[str, st
 
     request = scope.request("controls", f"GET {ENABLEMENT}", kind="enablement", needs=NEEDS)
     loses = ("controls/secret-scanning", "controls/push-protection", "secrets/ado-scanning-alert")
-    return (yield from with_coverage(read(), request, loses=loses)) or {}
+    return (yield from with_coverage(read(), request, loses=loses))
 
 
 def protection(
@@ -57,25 +59,30 @@ def protection(
     names: Mapping[str, str],
 ) -> Iterator[Record]:
     """Yield for each repository of a project whether it is scanned, and the open alerts. ``names`` are by GUID."""
-    for number, name in sorted(names.items()):
-        state = enabled.get((project, number))
-        if state is None:
-            continue
-        for kind, on, title in (
-            ("secret-scanning", state["secrets"], "Secret scanning"),
-            ("push-protection", state["push"], "Push protection"),
-        ):
-            yield Control(
-                id=record_id(PROVIDER, kind, number),
-                provider=PROVIDER,
-                account_id=repository(number),
-                stage="source",
-                kind=kind,
-                name=title,
-                enforcement="enforced" if on else "absent",
-                target=repository(number),
-                detail=name,
-            )
+
+    def states() -> Iterator[Record]:
+        for number, name in sorted(names.items()):
+            state = enabled.get((project, number))
+            if state is None:
+                continue
+            for kind, on, title in (
+                ("secret-scanning", state["secrets"], "Secret scanning"),
+                ("push-protection", state["push"], "Push protection"),
+            ):
+                yield Control(
+                    id=record_id(PROVIDER, kind, number),
+                    provider=PROVIDER,
+                    account_id=repository(number),
+                    stage="source",
+                    kind=kind,
+                    name=title,
+                    enforcement="enforced" if on else "absent",
+                    target=repository(number),
+                    detail=name,
+                )
+
+    request = scope.request("controls", f"GET {ENABLEMENT}", kind="secret-scanning", needs=NEEDS)
+    yield from with_coverage(states(), request, fills=("controls/push-protection",))
     here = scope.on(scope.clients.security)
     yield from side_by_side(
         [
