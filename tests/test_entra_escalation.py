@@ -25,7 +25,7 @@ def example(pattern: str) -> str:
 
 
 @pytest.mark.parametrize(("path", "name"), PERMISSIONS, ids=[f"{p.id}-{n}" for p, n in PERMISSIONS])
-def test_a_permission_opens_its_path(path: powers.EscalationPath, name: str) -> None:
+def test_a_permission_opens_its_path(path: powers.DirectoryEscalation, name: str) -> None:
     verdict = powers.of_permission(powers.GRAPH, example(name))
     assert path.id in verdict.paths
     assert set(path.powers) <= set(verdict.powers)
@@ -38,14 +38,14 @@ def test_a_permission_opens_its_path(path: powers.EscalationPath, name: str) -> 
 
 
 @pytest.mark.parametrize(("path", "action"), ACTIONS, ids=[f"{p.id}-{a}" for p, a in ACTIONS])
-def test_an_action_of_a_custom_role_opens_its_path(path: powers.EscalationPath, action: str) -> None:
+def test_an_action_of_a_custom_role_opens_its_path(path: powers.DirectoryEscalation, action: str) -> None:
     verdict = powers.of_role("a custom role", [action.replace("*", "x")], privileged=False)
     assert path.id in verdict.paths
     assert level_of(verdict.powers) in {"admin", "escalation"}
 
 
 @pytest.mark.parametrize("path", PATHS, ids=[path.id for path in PATHS])
-def test_a_look_alike_does_not_open_the_path(path: powers.EscalationPath) -> None:
+def test_a_look_alike_does_not_open_the_path(path: powers.DirectoryEscalation) -> None:
     twins = [*path.look_alike.permissions, *path.look_alike.actions]
     assert path.relation or twins
     for name in path.look_alike.permissions:

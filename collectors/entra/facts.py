@@ -25,7 +25,7 @@ class SignIns(msgspec.Struct, frozen=True, kw_only=True):
     """By key ID."""
 
 
-class Applications(msgspec.Struct, kw_only=True):
+class RegisteredApplications(msgspec.Struct, kw_only=True):
     """The applications registered in the tenant."""
 
     owners: dict[str, str] = {}

@@ -42,7 +42,7 @@ class LookAlike(msgspec.Struct, frozen=True, kw_only=True):
     actions: tuple[str, ...] = ()
 
 
-class EscalationPath(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DirectoryEscalation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A way from a permission, an action or a relation to more access. See ``data/escalation_paths.yaml``."""
 
     id: str
@@ -72,17 +72,17 @@ def _read(name: str) -> Any:
 
 
 @cache
-def escalation_paths() -> tuple[EscalationPath, ...]:
+def escalation_paths() -> tuple[DirectoryEscalation, ...]:
     """Return every escalation path."""
-    return msgspec.convert(_read("escalation_paths.yaml")["paths"], tuple[EscalationPath, ...])
+    return msgspec.convert(_read("escalation_paths.yaml")["paths"], tuple[DirectoryEscalation, ...])
 
 
 @cache
-def _by_relation() -> dict[str, EscalationPath]:
+def _by_relation() -> dict[str, DirectoryEscalation]:
     return {path.relation: path for path in escalation_paths() if path.relation is not None}
 
 
-def of_relation(evidence: str) -> EscalationPath:
+def of_relation(evidence: str) -> DirectoryEscalation:
     """Return the escalation path of a relation, by the evidence of its link. Raises KeyError for another one."""
     return _by_relation()[evidence]
 
@@ -158,7 +158,7 @@ def of_role(template: str, actions: list[str], *, privileged: bool | None) -> Po
     ``privileged`` is Microsoft's own label, a hint where nothing else is known.
     """
     held: set[Power] = set()
-    opened: dict[str, EscalationPath] = {
+    opened: dict[str, DirectoryEscalation] = {
         path.id: path for path in escalation_paths() if template.lower() in path.templates
     }
     opening: dict[str, tuple[Power, ...]] = {}
@@ -188,7 +188,7 @@ def of_role(template: str, actions: list[str], *, privileged: bool | None) -> Po
 
 
 @cache
-def _of_action(action: str) -> tuple[EscalationPath, ...]:
+def _of_action(action: str) -> tuple[DirectoryEscalation, ...]:
     return tuple(
         path for path in escalation_paths() if any(_pattern(one).fullmatch(action) for one in path.actions)
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.entra.facts import Applications
+from collectors.entra.facts import RegisteredApplications
 from collectors.entra.records import (
     EXPANDED,
     OWNER_FIELDS,
@@ -114,13 +114,13 @@ def _without_service_principal(scope: EntraScope, item: dict[str, Any], number: 
     )
 
 
-def application_owners(scope: EntraScope) -> Generator[Record, None, Applications]:
+def application_owners(scope: EntraScope) -> Generator[Record, None, RegisteredApplications]:
     """Yield the owners of every application, and return what later listings need of them.
 
     https://learn.microsoft.com/graph/api/application-list-owners
     """
     many: dict[str, str] = {}
-    found = Applications()
+    found = RegisteredApplications()
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         owners, app_id = item["owners"], text(item["appId"])
