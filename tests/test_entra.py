@@ -592,3 +592,18 @@ def test_a_federated_domain_is_a_trust_and_a_managed_one_is_none(
         "moonbank.example": "medium",
         "duskbank.example": "low",
     }
+
+
+def test_since_when_an_application_holds_a_permission_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beta, to which batches go, calls it ``creationTimestamp``; v1.0 calls it ``createdDateTime``."""
+    with EntraSandbox() as sandbox:
+        records = collected(sandbox, tmp_path, monkeypatch)
+    terraform, agent = by_name(records, "terraform-azure"), by_name(records, "support-agent")
+    since = {
+        row.identity_id: (FIRST_NIGHT - row.granted_at).days
+        for row in records
+        if isinstance(row, Grant) and row.identity_id in {terraform.id, agent.id} and row.granted_at
+    }
+    assert since == {terraform.id: 300, agent.id: 30}

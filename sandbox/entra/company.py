@@ -367,7 +367,7 @@ def _agents(tenant: DirectoryTenant, nina: str) -> None:
         {
             "id": f"inherited-{guid('support-agent Mail.Send')}",
             "appRoleId": GRAPH_ROLES["Mail.Send"],
-            "createdDateTime": ago(30),
+            "creationTimestamp": ago(30),
             "principalId": blueprint,
             "principalType": "ServicePrincipal",
             "resourceId": guid("sp Microsoft Graph"),

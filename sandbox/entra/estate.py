@@ -151,7 +151,7 @@ class DirectoryTenant(msgspec.Struct, kw_only=True):
 
     def above(self, number: str, *, nested: bool = False) -> list[Json]:
         """Return the groups that contain an object, directly or also through other groups."""
-        found = [self.groups[group] for group, members in self.members.items() if number in members]
+        found = [self.principal(group) for group, members in self.members.items() if number in members]
         further = [one for group in found for one in self.above(group["id"], nested=True)] if nested else []
         return found + [one for one in further if one not in found]
 
@@ -270,7 +270,7 @@ def _assignment(client: str, role: str, days: float) -> Json:
     return {
         "id": f"role-{guid(f'{client} {role}')}",
         "appRoleId": GRAPH_ROLES[role],
-        "createdDateTime": ago(days),
+        "creationTimestamp": ago(days),
         "principalId": client,
         "principalType": "ServicePrincipal",
         "resourceId": guid("sp Microsoft Graph"),

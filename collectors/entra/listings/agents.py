@@ -218,5 +218,5 @@ def _grant(
         via="inherited from the agent's blueprint",
         why=verdict.way,
         actions=[role],
-        granted_at=utc_time(item.get("createdDateTime")),
+        granted_at=utc_time(item.get("creationTimestamp")),  # beta's name of it
     )

@@ -78,5 +78,5 @@ def assigned(
         why=verdict.way,
         fix=f"Remove the permission {role} and grant a narrower one." if verdict.way else None,
         actions=[role],
-        granted_at=utc_time(item.get("createdDateTime")),
+        granted_at=utc_time(item.get("creationTimestamp")),  # beta's name of it
     )
