@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import collectors.azure
+from collectors.azure.custom_role import CLOSES_A_GAP, NEEDED
 from collectors.azure.evaluator.conditions import Sure, condition
 from collectors.azure.evaluator.denies import concerns, deny_of
 from collectors.azure.evaluator.estate import Estate
 from collectors.azure.evaluator.grants import RoleJudge
+from collectors.azure.evaluator.patterns import covers
 from collectors.azure.evaluator.roles import allowed, role_of
 from collectors.azure.records import stored_policy
 from sandbox.azure import AzureSandbox
@@ -420,3 +422,26 @@ def test_a_tag_that_says_nothing_is_no_owner(
         records = collected(sandbox, tmp_path, monkeypatch)
     api = next(row for row in records if isinstance(row, Identity) and row.name == "payments-api")
     assert api.owner == owner
+
+
+def test_the_custom_role_grants_every_permission_that_is_named_and_no_other_than_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actions = [*NEEDED, *CLOSES_A_GAP]
+    assert all(action.endswith("/read") for action in actions)
+    with AzureSandbox() as sandbox:
+        wanted = {one for one in sandbox.permissions() if one.count("/") > 1 or "*" not in one}
+        # Refused everywhere: each Gap names what is missing.
+        for permission in sandbox.permissions():
+            if permission != "Microsoft.Resources/subscriptions/read":
+                sandbox.revoke(permission)
+        records = collected(sandbox, tmp_path, monkeypatch)
+        sandbox.restore()
+    named = {row.needs for row in records if isinstance(row, Gap) and row.needs}
+    assert {one for one in wanted if not covers(actions, one)} == set()
+    single = {one for one in named if one.startswith("Microsoft.")}
+    assert {one for one in single if not covers(actions, one)} == set()
+    assert all(row.needs for row in records if isinstance(row, Gap))
+    text = collectors.azure.permissions()
+    role = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    assert role["Actions"] == actions

@@ -60,10 +60,7 @@ def unlike(model: Any, row: dict[str, Any]) -> tuple[set[str], set[str]]:
     again = read.serialize(keep_readonly=True)
     given, known = set(leaves(row)), set(leaves(again))
     filled = {place for place in given if value_at(row, place) not in (None, [], {})}
-    names = {
-        entry["key"].replace("\\.", ".")
-        for entry in model._attribute_map.values()
-    }
+    names = {entry["key"].replace("\\.", ".") for entry in model._attribute_map.values()}
     return filled - known - NEWER.get(model.__name__, set()), names - given
 
 

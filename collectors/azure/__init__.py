@@ -1,13 +1,16 @@
-"""Azure: role assignments over a tenant's management groups and subscriptions, and the resources that run as identities.
+"""Azure: who may do what over a tenant's management groups and subscriptions, resources that run as identities, and what holds
+credentials.
 
 Needs: an application or managed identity of Entra ID with the role Reader at the root management group; a narrower custom role
-is printed by ``sprawlscan permissions azure``. Only GET is sent, and queries of Azure Resource Graph, which are POSTs that
-read. Configure ``entra`` too: role assignments name principals by their object ID, and only Entra ID knows who they are.
+is printed by ``sprawlscan permissions azure``. Only GET is sent, and POSTs that read: queries of Azure Resource Graph, and
+batches of GETs in large tenants. Configure ``entra`` too: role assignments name principals by their object ID, and only Entra ID
+knows who they are.
 
-Cannot see: subscriptions and resources that the scanner may not read, which queries leave out without a sign; entries of key
-vaults; values and names of application settings; the age of registry passwords; when a storage key was last used; deny
-assignments of management groups; assignments at management groups that may be activated; Lighthouse delegations and policies,
-which are not read yet. What was asked for and refused is a Gap.
+Cannot see: subscriptions and resources that the scanner may not read, which queries leave out without a sign; values of secrets,
+keys, settings and connections; certificates in key vaults, which only the vault itself lists; the age of registry administrator
+passwords, function keys and cluster certificates; shared access signatures, which nothing lists; when a key was last used;
+members of groups that a deny assignment leaves out; conditions on attributes. For one role assignment, whom its holder can
+become is told for the first 200 resources at its scope. What was asked for and refused is a Gap.
 """
 
 from __future__ import annotations
@@ -58,34 +61,6 @@ def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datet
 
 def permissions() -> str:
     """Return the smallest read-only custom role of this collector."""
-    return _PERMISSIONS
+    from collectors.azure.custom_role import role_text
 
-
-_PERMISSIONS = """\
-{
-  "Name": "sprawlscan reader",
-  "Description": "Read-only inventory of identities and access. Assign it at the root management group.",
-  "Actions": [
-    "Microsoft.Authorization/*/read",
-    "Microsoft.ManagedIdentity/*/read",
-    "Microsoft.Management/managementGroups/read",
-    "Microsoft.Resources/subscriptions/read",
-    "Microsoft.Resources/subscriptions/resourceGroups/read",
-    "Microsoft.ResourceGraph/*/read",
-    "Microsoft.AppConfiguration/configurationStores/read",
-    "Microsoft.Automation/automationAccounts/read",
-    "Microsoft.App/*/read",
-    "Microsoft.Compute/virtualMachines/read",
-    "Microsoft.Compute/virtualMachineScaleSets/read",
-    "Microsoft.ContainerRegistry/registries/read",
-    "Microsoft.ContainerService/managedClusters/read",
-    "Microsoft.KeyVault/vaults/read",
-    "Microsoft.Logic/workflows/read",
-    "Microsoft.Storage/storageAccounts/read",
-    "Microsoft.Web/sites/read"
-  ],
-  "NotActions": [],
-  "DataActions": [],
-  "AssignableScopes": ["/providers/Microsoft.Management/managementGroups/ROOT-MANAGEMENT-GROUP-ID"]
-}
-"""
+    return role_text()

@@ -45,7 +45,6 @@ _LISTS = {
     "Microsoft.Web/sites/{site}/basicPublishingCredentialsPolicies": (
         "Microsoft.Web/sites/basicPublishingCredentialsPolicies/read"
     ),
-    "Microsoft.Web/sites/{site}/functions": "Microsoft.Web/sites/functions/read",
     **{
         f"Microsoft.Automation/automationAccounts/{{account}}/{name}": (
             f"Microsoft.Automation/automationAccounts/{name}/read"
