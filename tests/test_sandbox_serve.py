@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
+from sandbox.kit.authority import CertificateAuthority
+from sandbox.kit.provider import load_package, provider_names
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -31,31 +34,45 @@ def served(*arguments: str) -> Iterator[tuple[dict[str, Any], subprocess.Popen[s
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_gitlab_over_tls_until_a_signal(number: signal.Signals) -> None:
-    with served("gitlab") as (told, process):
-        assert told["provider"] == "gitlab"
-        assert told["url"].startswith("https://127.0.0.1:")
-        assert told["config"]["base_url"] == told["url"]
-        assert told["config"]["ca_bundle"] == told["ca_bundle"]
-        (token,) = told["environment"].values()
+    with served("gitlab") as (shown, process):
+        assert shown["provider"] == "gitlab"
+        assert shown["url"].startswith("https://127.0.0.1:")
+        assert shown["config"]["base_url"] == shown["url"]
+        assert shown["config"]["ca_bundle"] == shown["ca_bundle"]
+        (token,) = shown["environment"].values()
         answer = requests.get(
-            f"{told['url']}/api/v4/version",
+            f"{shown['url']}/api/v4/version",
             headers={"PRIVATE-TOKEN": token},
-            verify=told["ca_bundle"],
+            verify=shown["ca_bundle"],
             timeout=10,
         )
         assert answer.json()["version"]
         process.send_signal(number)
         assert process.wait(10) == 0
-        assert not Path(told["ca_bundle"]).exists()
+        assert not Path(shown["ca_bundle"]).exists()
+
+
+@pytest.mark.parametrize("provider", provider_names())
+def test_every_provider_can_be_served_over_tls(provider: str) -> None:
+    """Its first night is built, and the section of the configuration names the server and its authority."""
+    package = load_package(provider)
+    with (
+        CertificateAuthority() as authority,
+        package.open_sandbox("small", "", authority=authority) as sandbox,
+    ):
+        sandbox.show(1)
+        hosts = [value for value in sandbox.section().values() if str(value).startswith("https://127.0.0.1:")]
+        assert hosts
+        assert sandbox.section()["ca_bundle"] == str(authority.bundle)
 
 
 @pytest.mark.parametrize("variant", ["app", "token"])
-def test_a_variant_says_how_the_collector_signs_in(variant: str) -> None:
-    with served("github", "--plain", "--size", "small", "--variant", variant) as (told, _):
-        assert told["ca_bundle"] is None
-        assert told["url"].startswith("http://")
-        assert variant in told["config"]
-        assert len(told["environment"]) == 1
+def test_a_variant_sets_how_the_collector_signs_in(variant: str) -> None:
+    with served("github", "--plain", "--size", "small", "--variant", variant) as (shown, _):
+        assert shown["ca_bundle"] is None
+        assert shown["url"].startswith("http://")
+        assert variant in shown["config"]
+        assert len(shown["environment"]) == 1
 
 
 @pytest.mark.parametrize("arguments", [["nobody"], ["github", "--variant", "nothing"]])

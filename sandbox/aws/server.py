@@ -166,6 +166,7 @@ class AwsSandbox(HttpSandbox):
                 endpoint_url=self.url,
                 aws_access_key_id=name,
                 aws_secret_access_key=secret_value(name, 40),
+                verify=str(self.bundle) if self.bundle else None,
                 config=Config(retries={"total_max_attempts": 1}, proxies={}),
             )
         return self._clients[account, service, region]
