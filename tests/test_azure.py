@@ -13,7 +13,7 @@ from collectors.azure.custom_role import CLOSES_A_GAP, NEEDED
 from collectors.azure.evaluator.conditions import Sure, condition
 from collectors.azure.evaluator.denies import concerns, deny_of
 from collectors.azure.evaluator.estate import Estate
-from collectors.azure.evaluator.grants import RoleJudge
+from collectors.azure.evaluator.grants import RoleEvaluator
 from collectors.azure.evaluator.patterns import covers
 from collectors.azure.evaluator.roles import allowed, role_of
 from collectors.azure.records import stored_policy
@@ -140,12 +140,12 @@ def test_which_deny_assignments_subtract(
     owner = stored_policy(
         "role-definition", "t", "o", "Owner", document={"permissions": [element(["*"])]}, to=[]
     )
-    judge = RoleJudge(Estate(), [owner], [deny] if deny is not None else [], FIRST_NIGHT.date())
+    evaluator = RoleEvaluator(Estate(), [owner], [deny] if deny is not None else [], FIRST_NIGHT.date())
     grant = Grant(
         id="g", provider="azure", account_id="a", identity_id=f"entra:principal:{principal}", role="Owner",
         resource=scope, breadth="resource",
     )  # fmt: skip
-    assert ("admin" in judge.judged(grant, None).powers) is not subtracts
+    assert ("admin" in evaluator.evaluated(grant, None).powers) is not subtracts
 
 
 def test_whom_a_deny_assignment_concerns() -> None:
@@ -247,16 +247,16 @@ def test_what_a_delegated_role_assignment_amounts_to(
         stored_policy("role-definition", "t", number, name, document={"permissions": [one]}, to=[])
         for name, (number, one) in ROLES.items()
     ]
-    judge = RoleJudge(Estate(), policies, [], FIRST_NIGHT.date())
+    evaluator = RoleEvaluator(Estate(), policies, [], FIRST_NIGHT.date())
     grant = Grant(
         id="g", provider="azure", account_id="a", identity_id="entra:principal:p", role=held,
         resource="/subscriptions/s", breadth="account",
     )  # fmt: skip
     text = f"(({WRITES}) OR ({ROLE} {clause}))" if clause else None
-    judged = judge.judged(grant, text)
-    assert has <= set(judged.powers)
-    assert not lacks & set(judged.powers)
-    assert judged.conditional is conditional
+    evaluated = evaluator.evaluated(grant, text)
+    assert has <= set(evaluated.powers)
+    assert not lacks & set(evaluated.powers)
+    assert evaluated.conditional is conditional
 
 
 def test_what_was_stored_is_evaluated_to_what_the_night_gave(

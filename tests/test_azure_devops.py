@@ -77,7 +77,7 @@ def test_what_a_connection_stores_is_known_by_type_and_scheme_or_unknown(
     assert classify_connection(kind, authorization).stores_secret is stores
 
 
-def test_a_connection_that_nobody_can_judge_is_never_clean(
+def test_a_connection_that_cannot_be_evaluated_is_never_clean(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with AzureDevOpsSandbox() as sandbox:

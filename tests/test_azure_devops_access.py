@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collectors.azure_devops.directory import Directory, Principal, service_role
-from collectors.azure_devops.evaluator import AccessList, AccessLists, Entry
-from collectors.azure_devops.permissions import Place, as_listed, branch_token, namespaces
+from collectors.azure_devops.directory import DevOpsDirectory, DevOpsPrincipal, service_role
+from collectors.azure_devops.evaluator import AccessControlEntry, AccessList, AccessLists
+from collectors.azure_devops.permissions import SecuredPlace, as_listed, branch_token, namespaces
 from sandbox.azure_devops import AzureDevOpsSandbox
 from sandbox.azure_devops.access import ACTIONS, NAMESPACES
 from sandbox.azure_devops.estate import guid
@@ -28,9 +28,9 @@ READ, PUSH, EXEMPT = 2, 4, 128
 
 def lists(*rows: tuple[str, str, int, int], closed: str = "") -> AccessLists:
     """Return lists of Git Repositories: token, who, allow, deny. ``closed`` does not inherit."""
-    by_token: dict[str, dict[str, Entry]] = {}
+    by_token: dict[str, dict[str, AccessControlEntry]] = {}
     for token, who, allow, deny in rows:
-        by_token.setdefault(token, {})[who] = Entry(allow=allow, deny=deny)
+        by_token.setdefault(token, {})[who] = AccessControlEntry(allow=allow, deny=deny)
     return AccessLists(
         SPACES["Git Repositories"],
         [
@@ -87,10 +87,12 @@ def test_what_is_held_is_told_at_the_widest_token() -> None:
 
 
 def test_membership_is_followed_through_groups_and_around_in_circles() -> None:
-    def group(name: str, *members: str) -> Principal:
-        return Principal(descriptor=name, kind="ado-group", id=name, name=name, members=members)
+    def group(name: str, *members: str) -> DevOpsPrincipal:
+        return DevOpsPrincipal(descriptor=name, kind="ado-group", id=name, name=name, members=members)
 
-    directory = Directory([group("top", "middle"), group("middle", "low", "top"), group("low", "person")])
+    directory = DevOpsDirectory(
+        [group("top", "middle"), group("middle", "low", "top"), group("low", "person")]
+    )
     assert set(directory.with_groups("person")) == {"person", "low", "middle", "top"}
     assert [one.id for one in directory.within(["top"])] == ["low", "middle", "top"]
 
@@ -100,40 +102,48 @@ def test_membership_is_followed_through_groups_and_around_in_circles() -> None:
 @pytest.mark.parametrize(
     ("space", "token", "place"),
     [
-        ("Git Repositories", "repov2", Place()),
-        ("Git Repositories", f"repov2/{P}", Place(project=P)),
-        ("Git Repositories", f"repov2/{P}/{R}", Place(project=P, kind="repository", id=R)),
+        ("Git Repositories", "repov2", SecuredPlace()),
+        ("Git Repositories", f"repov2/{P}", SecuredPlace(project=P)),
+        ("Git Repositories", f"repov2/{P}/{R}", SecuredPlace(project=P, kind="repository", id=R)),
         (
             "Git Repositories",
             f"repov2/{P}/{R}/refs/heads/6d00610069006e00",
-            Place(project=P, kind="repository", id=R, rest="/refs/heads/6d00610069006e00"),
+            SecuredPlace(project=P, kind="repository", id=R, rest="/refs/heads/6d00610069006e00"),
         ),
-        ("Build", P, Place(project=P)),
-        ("Build", f"{P}/12", Place(project=P, kind="pipeline", id="12")),
-        ("Build", f"{P}/team/deploy/12", Place(project=P, kind="pipeline", id="12", rest="/team/deploy")),
-        ("Build", f"{P}/team", Place(project=P, rest="/team")),
-        ("ReleaseManagement", f"{P}/folder/12", Place(project=P, kind="release", id="12", rest="/folder")),
+        ("Build", P, SecuredPlace(project=P)),
+        ("Build", f"{P}/12", SecuredPlace(project=P, kind="pipeline", id="12")),
+        (
+            "Build",
+            f"{P}/team/deploy/12",
+            SecuredPlace(project=P, kind="pipeline", id="12", rest="/team/deploy"),
+        ),
+        ("Build", f"{P}/team", SecuredPlace(project=P, rest="/team")),
+        (
+            "ReleaseManagement",
+            f"{P}/folder/12",
+            SecuredPlace(project=P, kind="release", id="12", rest="/folder"),
+        ),
         (
             "ReleaseManagement",
             f"{P}/folder/12/environment/3",
-            Place(project=P, kind="release", id="12", rest="/folder/environment/3"),
+            SecuredPlace(project=P, kind="release", id="12", rest="/folder/environment/3"),
         ),
-        ("ServiceEndpoints", f"endpoints/{P}/{R}", Place(project=P, kind="connection", id=R)),
-        ("ServiceEndpoints", f"endpoints/collection/{R}", Place(kind="connection", id=R)),
-        ("Library", f"library/{P}/variablegroup/7", Place(project=P, kind="variable group", id="7")),
-        ("Library", f"library/{P}/securefile/{R}", Place(project=P, kind="secure file", id=R)),
-        ("Environment", f"environments/{P}/4", Place(project=P, kind="environment", id="4")),
-        ("DistributedTask", "agentpools/9", Place(kind="pool", id="9")),
-        ("DistributedTask", f"agentqueues/{P}/5", Place(project=P, kind="queue", id="5")),
-        ("MetaTask", f"{P}/{R}", Place(project=P, kind="task group", id=R)),
-        ("Project", f"$project:vstfs:///classification/teamproject/{P}", Place(project=P)),
-        ("Collection", "namespace", Place()),
-        ("Identity", f"{P}\\{R}", Place(project=P, kind="group", id=R)),
-        ("AuditLog", "/allpermissions", Place()),
+        ("ServiceEndpoints", f"endpoints/{P}/{R}", SecuredPlace(project=P, kind="connection", id=R)),
+        ("ServiceEndpoints", f"endpoints/collection/{R}", SecuredPlace(kind="connection", id=R)),
+        ("Library", f"library/{P}/variablegroup/7", SecuredPlace(project=P, kind="variable group", id="7")),
+        ("Library", f"library/{P}/securefile/{R}", SecuredPlace(project=P, kind="secure file", id=R)),
+        ("Environment", f"environments/{P}/4", SecuredPlace(project=P, kind="environment", id="4")),
+        ("DistributedTask", "agentpools/9", SecuredPlace(kind="pool", id="9")),
+        ("DistributedTask", f"agentqueues/{P}/5", SecuredPlace(project=P, kind="queue", id="5")),
+        ("MetaTask", f"{P}/{R}", SecuredPlace(project=P, kind="task group", id=R)),
+        ("Project", f"$project:vstfs:///classification/teamproject/{P}", SecuredPlace(project=P)),
+        ("Collection", "namespace", SecuredPlace()),
+        ("Identity", f"{P}\\{R}", SecuredPlace(project=P, kind="group", id=R)),
+        ("AuditLog", "/allpermissions", SecuredPlace()),
         ("Git Repositories", "something/else", None),
     ],
 )
-def test_a_token_names_its_object(space: str, token: str, place: Place | None) -> None:
+def test_a_token_names_its_object(space: str, token: str, place: SecuredPlace | None) -> None:
     assert SPACES[space].place(token) == place
 
 

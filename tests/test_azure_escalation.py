@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collectors.azure.evaluator import Estate, RoleJudge
+from collectors.azure.evaluator import Estate, RoleEvaluator
 from collectors.azure.evaluator.denies import EVERYONE, deny_of
 from collectors.azure.evaluator.ways import Way, lists, ways
 from collectors.azure.records import stored_policy
@@ -91,13 +91,13 @@ def outcome(
         *(records or []),
     ]:
         estate.add(record)
-    judge = RoleJudge(estate, [role], [deny] if deny else [], FIRST_NIGHT.date())
+    evaluator = RoleEvaluator(estate, [role], [deny] if deny else [], FIRST_NIGHT.date())
     grant = Grant(
         id="g", provider="azure", account_id="a", identity_id="entra:principal:h", role="It", resource=at,
         breadth="group",
     )  # fmt: skip
-    found = judge.allowed(grant, None)
-    return {way.id for way, _ in found.ways}, {link.target_id for link in judge.links(grant, found)}
+    found = evaluator.allowed(grant, None)
+    return {way.id for way, _ in found.ways}, {link.target_id for link in evaluator.links(grant, found)}
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
@@ -191,11 +191,11 @@ def test_a_link_names_the_way_and_the_smallest_change() -> None:
         "role-definition", "t", "r", "Runner",
         document={"permissions": [element([WAYS["vm-run-command"].actions[0]])]}, to=[],
     )  # fmt: skip
-    judge = RoleJudge(estate, [role], [], FIRST_NIGHT.date())
+    evaluator = RoleEvaluator(estate, [role], [], FIRST_NIGHT.date())
     grant = Grant(
         id="g", provider="azure", account_id="a", identity_id="entra:principal:h", role="Runner", resource="/",
         breadth="organization",
     )  # fmt: skip
-    (link,) = judge.links(grant, judge.allowed(grant, None))
+    (link,) = evaluator.links(grant, evaluator.allowed(grant, None))
     assert link.evidence == "vm-run-command"
     assert link.why == "the role Runner at / allows Microsoft.Compute/virtualMachines/runCommand/action on it"

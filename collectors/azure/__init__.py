@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "PARTS", "Config", "collect", "evaluate", "permissions", "targets"]
 
 
-def targets(config: Config, run: Run) -> Iterator[Target]:  # noqa: ARG001  the protocol's
+def targets(config: Config, run: Run) -> Iterator[Target]:
     """Yield the tenant."""
     tenant = str(config.tenant)
     yield Target(collector="azure", name=tenant, account_id=record_id("azure", "tenant", tenant))

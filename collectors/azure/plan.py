@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from collectors.azure.evaluator import Estate, RoleJudge
+from collectors.azure.evaluator import Estate, RoleEvaluator
 from collectors.azure.library import AuthorizationLibrary
 from collectors.azure.listings import identities, roles
 from collectors.azure.listings.applications import applications, site_settings
@@ -108,12 +108,12 @@ def _roles(
     config = scope.config
     defined = yield from roles.definitions(scope, held, library)
     denied = (yield from denies(scope, held)) if config.deny_assignments else []
-    judge = RoleJudge(estate, defined, denied, scope.run.as_of.date())
+    evaluator = RoleEvaluator(estate, defined, denied, scope.run.as_of.date())
     may: Eligible | None = None
     ends: dict[str, datetime] = {}
     if config.eligible:
-        may = yield from eligible(scope, held, judge)
+        may = yield from eligible(scope, held, evaluator)
         ends = yield from activated(scope, held, may)
-        yield from activation(scope, may, judge)
-    yield from roles.assignments(scope, held, judge, ends, library)
-    yield from delegations(scope, held, judge)
+        yield from activation(scope, may, evaluator)
+    yield from roles.assignments(scope, held, evaluator, ends, library)
+    yield from delegations(scope, held, evaluator)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from collectors.azure.evaluator import RoleJudge
+    from collectors.azure.evaluator import RoleEvaluator
     from collectors.azure.scope import AzureScope
     from scanner.records import Breadth, Enforcement
 
@@ -42,7 +42,7 @@ def role_grant(
     principal_id: str,
     role_id: str,
     where: str,
-    judge: RoleJudge,
+    evaluator: RoleEvaluator,
     granted: datetime | None = None,
     until: datetime | None = None,
     via: str = "role assignment",
@@ -53,7 +53,7 @@ def role_grant(
         id=number,
         **own(scope.account_of(where)),
         identity_id=principal(principal_id),
-        role=judge.name_of(guid) or guid,
+        role=evaluator.name_of(guid) or guid,
         resource=where or "/",
         breadth=breadth(where),
         confidence="low",

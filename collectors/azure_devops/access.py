@@ -14,7 +14,7 @@ from collectors.azure_devops.permissions import (
     ENDPOINTS,
     GIT,
     RELEASE,
-    Place,
+    SecuredPlace,
     branch_token,
     connection_token,
 )
@@ -24,7 +24,7 @@ from scanner.records import Breadth, Grant, Link, level_of, record_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from collectors.azure_devops.directory import Directory, Principal
+    from collectors.azure_devops.directory import DevOpsDirectory, DevOpsPrincipal
     from collectors.azure_devops.evaluator import AccessLists, Holding
     from collectors.azure_devops.permissions import Namespace
     from scanner.records import Power, Record
@@ -42,14 +42,14 @@ _BYPASS = ("PolicyExempt", "PullRequestBypassPolicy")
 """Permissions of Git Repositories that pass branch policies by: when pushing, and when completing a pull request."""
 
 
-class Access:
+class DevOpsAccess:
     """What was read of an organization's permissions, and who holds what."""
 
-    def __init__(self, lists: dict[str, AccessLists], directory: Directory) -> None:
+    def __init__(self, lists: dict[str, AccessLists], directory: DevOpsDirectory) -> None:
         """``lists`` are by the ID of the namespace, without those that could not be read."""
         self.lists = lists
         self.directory = directory
-        self.held: dict[str | None, list[tuple[Principal, Holding, Place]]] = {}
+        self.held: dict[str | None, list[tuple[DevOpsPrincipal, Holding, SecuredPlace]]] = {}
         self.mentioned: dict[str | None, dict[str, dict[str, str]]] = {}
         """Project (None for the organization) -> kind of object -> number -> what names it."""
         self.projects: dict[str, str] = {}
@@ -74,15 +74,15 @@ class Access:
                 who = self.directory.with_groups(one.descriptor)
                 only = one.descriptor if one.surface == "human" and not self._alone(one, who) else None
                 for holding in lists.holdings(who, only=only):
-                    place = lists.namespace.place(holding.token) or Place(rest=holding.token)
+                    place = lists.namespace.place(holding.token) or SecuredPlace(rest=holding.token)
                     self.held.setdefault(place.project, []).append((one, holding, place))
 
-    def _alone(self, one: Principal, who: list[str]) -> bool:
+    def _alone(self, one: DevOpsPrincipal, who: list[str]) -> bool:
         return one.kind == "ado-user" and any(lists.denied(who) for lists in self.lists.values())
 
     def may(
         self, namespace: str, token: str, permissions: Sequence[str], *, own: bool = False
-    ) -> Iterator[tuple[Principal, list[str]]]:
+    ) -> Iterator[tuple[DevOpsPrincipal, list[str]]]:
         """Yield who has some of these permissions at a token, and which.
 
         Groups count with the groups that they are in; with ``own``, groups and people count by their own entries only.
@@ -105,7 +105,7 @@ class Access:
         found = self.may(GIT, branch_token(project, repository, ref), _BYPASS, own=True)
         return sorted({one.name for one, _ in found})
 
-    def runs_own_code(self, one: Principal, project: str) -> bool:
+    def runs_own_code(self, one: DevOpsPrincipal, project: str) -> bool:
         """Return whether someone can bring code of their own into a pipeline of a project."""
         known = self._coding.get((one.descriptor, project))
         if known is None:
@@ -120,7 +120,7 @@ class Access:
 
 
 def grants(
-    access: Access,
+    access: DevOpsAccess,
     project: str | None,
     namespace: str,
     account_id: str,
@@ -160,7 +160,7 @@ def grants(
 
 
 def becoming(
-    access: Access, project: str, account_id: str, connections: Mapping[str, str]
+    access: DevOpsAccess, project: str, account_id: str, connections: Mapping[str, str]
 ) -> Iterator[Record]:
     """Yield who becomes each service connection of a project (GUID -> name).
 
@@ -196,7 +196,7 @@ def becoming(
             )
 
 
-def _what(space: Namespace, place: Place, names: Mapping[tuple[str, str], str], where: str) -> str:
+def _what(space: Namespace, place: SecuredPlace, names: Mapping[tuple[str, str], str], where: str) -> str:
     if not place.kind:
         return f"{space.objects} of {where}" + (f" below {place.rest}" if place.rest.strip("/") else "")
     name = names.get((place.kind, place.id), place.id)
@@ -215,7 +215,7 @@ def _branch(rest: str) -> str:
     return "/".join(shown)
 
 
-def _breadth(place: Place) -> Breadth:
+def _breadth(place: SecuredPlace) -> Breadth:
     if place.kind:
         return "resource"
     if place.project is None:

@@ -26,7 +26,7 @@ https://learn.microsoft.com/azure/devops/organizations/security/about-permission
 COLLECTION = "project collection build service"
 
 
-class Principal(msgspec.Struct, frozen=True, kw_only=True):
+class DevOpsPrincipal(msgspec.Struct, frozen=True, kw_only=True):
     """One identity that a list names."""
 
     descriptor: str
@@ -58,10 +58,10 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         return self.special
 
 
-class Directory:
+class DevOpsDirectory:
     """The identities that are known, and their groups."""
 
-    def __init__(self, principals: Iterable[Principal] = ()) -> None:
+    def __init__(self, principals: Iterable[DevOpsPrincipal] = ()) -> None:
         self.by_descriptor = {one.descriptor: one for one in principals}
         self.parents: dict[str, set[str]] = defaultdict(set)
         self._children: dict[str, tuple[str, ...]] = {}
@@ -82,7 +82,7 @@ class Directory:
                 return one.id.rpartition(":")[2]
         return organization
 
-    def add(self, one: Principal) -> None:
+    def add(self, one: DevOpsPrincipal) -> None:
         """Add an identity that is in no list of its own, but in groups."""
         self.by_descriptor[one.descriptor] = one
 
@@ -96,7 +96,7 @@ class Directory:
                     left.append(group)
         return found
 
-    def within(self, groups: Iterable[str]) -> list[Principal]:
+    def within(self, groups: Iterable[str]) -> list[DevOpsPrincipal]:
         """Return the known identities that are one of these groups, or in one, directly or through other groups."""
         left = list(groups)
         found = set(left)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class AccessControlEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one identity is allowed and denied at one token."""
 
     allow: int
@@ -31,7 +31,7 @@ class AccessList(msgspec.Struct, frozen=True, kw_only=True):
     """In lower case, without a separator at its end."""
     inherits: bool
     """Whether entries above it apply, too."""
-    entries: dict[str, Entry]
+    entries: dict[str, AccessControlEntry]
     """By the descriptor of the identity."""
 
 
@@ -128,7 +128,7 @@ class AccessLists:
         )
 
     def denied(self, who: Iterable[str]) -> bool:
-        """Return whether an entry denies one of these anything that is judged."""
+        """Return whether an entry denies one of these anything that is evaluated."""
         mask = self.namespace.mask
         return any(
             self.by_token[token].entries[name].deny & mask

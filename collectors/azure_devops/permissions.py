@@ -33,7 +33,7 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
     powers: list[Power]
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class SecuredPlace(msgspec.Struct, frozen=True, kw_only=True):
     """What a token names."""
 
     project: str | None = None
@@ -59,7 +59,7 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def mask(self) -> int:
-        """The bits of all permissions that are judged."""
+        """The bits of all permissions that are evaluated."""
         return sum(one.bit for one in self.permissions)
 
     def bits(self, *names: str) -> int:
@@ -75,7 +75,7 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
         have = {power for one in self.of(bits) for power in one.powers}
         return [power for power in POWERS if power in have]
 
-    def place(self, token: str) -> Place | None:
+    def place(self, token: str) -> SecuredPlace | None:
         """Return what a token names; None for a form that is not known. Tokens are compared without regard to case."""
         match = _pattern(self.tokens).match(token)
         if match is None:
@@ -83,7 +83,7 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
         found = {name: value for name, value in match.groupdict().items() if value}
         project, rest = found.pop("project", None), found.pop("rest", "") + found.pop("stage", "")
         kind, number = next(iter(found.items()), ("", ""))
-        return Place(project=project, kind=kind.replace("_", " "), id=number, rest=rest)
+        return SecuredPlace(project=project, kind=kind.replace("_", " "), id=number, rest=rest)
 
     def above(self, token: str) -> list[str]:
         """Return the token and those whose lists it inherits, the nearest first."""

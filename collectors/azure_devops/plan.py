@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.azure_devops.access import Access, becoming, grants
+from collectors.azure_devops.access import DevOpsAccess, becoming, grants
 from collectors.azure_devops.build_services import noted, runs_as
 from collectors.azure_devops.facts import Guarded, Jobs, KnownResources
 from collectors.azure_devops.listings import (
@@ -109,7 +109,7 @@ class OrganizationFacts(msgspec.Struct, frozen=True, kw_only=True):
     projects: list[DevOpsProjectFacts]
     settings: Mapping[str, bool] | SourceError
     """The pipeline settings that override those of projects, or the error of reading them."""
-    access: Access | None
+    access: DevOpsAccess | None
     """The permissions as an `Access`; None if they are unknown."""
     enabled: dict[tuple[str, str], dict[str, bool]] | None
     """What is on of Advanced Security, by project and repository (GUIDs); None if it is unknown."""
@@ -117,7 +117,7 @@ class OrganizationFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 def _access(
     scope: DevOpsScope, projects: list[DevOpsProjectFacts], users: Mapping[str, str]
-) -> Generator[Record, None, Access | None]:
+) -> Generator[Record, None, DevOpsAccess | None]:
     """Yield who holds what in the organization itself, and return the permissions; None if identities were not read."""
     lists = yield from access_lists.access_lists(scope)
     origins = yield from identities.entra_groups(scope)
@@ -125,14 +125,14 @@ def _access(
     known = yield from identities.directory(scope, lists.values(), accounts, origins, users)
     if known is None:
         return None
-    access = Access(lists=lists, directory=known)
+    access = DevOpsAccess(lists=lists, directory=known)
     yield from _grants(scope, access, None, {}, scope.organization)
     return access
 
 
 def _grants(
     scope: DevOpsScope,
-    access: Access,
+    access: DevOpsAccess,
     project: str | None,
     names: Mapping[tuple[str, str], str],
     where: str,
@@ -228,7 +228,7 @@ def _lists(
 
 
 def _becoming(
-    scope: DevOpsScope, access: Access, project: str, connections: Mapping[str, str]
+    scope: DevOpsScope, access: DevOpsAccess, project: str, connections: Mapping[str, str]
 ) -> Iterator[Record]:
     """Yield who becomes a connection. Without the lists of connections, `access_lists` has left the gap."""
     if ENDPOINTS not in access.lists:

@@ -68,7 +68,7 @@ class Remote(msgspec.Struct, frozen=True, kw_only=True):
     default_branch: str | None = None
 
 
-def targets(config: Config, run: Run) -> Iterator[Target]:  # noqa: ARG001  the shape of every collector
+def targets(config: Config, run: Run) -> Iterator[Target]:
     """Yield one target for each path, named once or twice. A path that does not exist is a target too: collecting it
     reports that.
     """

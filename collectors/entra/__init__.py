@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "evaluate", "permissions", "targets"]
 
 
-def targets(config: Config, run: Run) -> Iterator[Target]:  # noqa: ARG001  the protocol's
+def targets(config: Config, run: Run) -> Iterator[Target]:
     """Yield the tenant."""
     tenant = str(config.tenant)
     yield Target(collector="entra", name=tenant, account_id=record_id("entra", "tenant", tenant))
@@ -48,7 +48,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
         client.close()
 
 
-def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datetime) -> Iterator[Record]:  # noqa: ARG001
+def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datetime) -> Iterator[Record]:
     """Yield the trusts of federated credentials and the grants of directory roles, from their documents alone."""
     from collectors.entra.evaluator import evaluate as verdict
 

@@ -62,7 +62,7 @@ class Own(NamedTuple):
     escapes: dict[str, Escape]
     """The ways to other identities that no deployment needs, by the id of the identity."""
 
-    def without(self, cuts: Sequence[Cut]) -> list[OwnGrant]:
+    def without(self, cuts: Sequence[StepRemoval]) -> list[OwnGrant]:
         """Return the grants that some changes leave. A change with the text of a grant's fix removes that grant, too."""
         return [grant for grant in self.grants if not any(cut.takes(grant) for cut in cuts)]
 
@@ -74,7 +74,7 @@ class Step(NamedTuple):
     part: ExcessStep
 
 
-class Cut(NamedTuple):
+class StepRemoval(NamedTuple):
     """A change that removes one step of a path: an escalation to ``target``, or a grant of ``source``."""
 
     at: int
@@ -119,7 +119,7 @@ class Graph(NamedTuple):
 class _Changes(NamedTuple):
     """Changes in order, and the excess that is left after each."""
 
-    cuts: list[Cut]
+    cuts: list[StepRemoval]
     after: list[list[Power]]
 
 
@@ -326,7 +326,7 @@ def _own(tables: Tables, night: dict[str, Any]) -> dict[str, Own]:
     return found
 
 
-def _closure(start: str, graph: Graph, provider: str, cuts: Sequence[Cut] = ()) -> Closure:
+def _closure(start: str, graph: Graph, provider: str, cuts: Sequence[StepRemoval] = ()) -> Closure:
     """Follow the graph from an identity and collect every power on the way, nearest holder first.
 
     ``provider`` is that of the workload. What pipelines of another provider may do on their own platform does not count.
@@ -377,7 +377,7 @@ class _Comparison(NamedTuple):
 
     def changes(self, left: Closure) -> _Changes:
         """Return the changes that end the excess: each is made, and then the way to the strongest power left is cut."""
-        cuts: list[Cut] = []
+        cuts: list[StepRemoval] = []
         after: list[list[Power]] = []
         excess = _beyond(left, self.right)
         while excess and len(cuts) < MAX_CUTS:
@@ -387,7 +387,7 @@ class _Comparison(NamedTuple):
             after.append(excess)
         return _Changes(cuts, after)
 
-    def _cut(self, power: Power, left: Closure, made: Sequence[Cut]) -> Cut:
+    def _cut(self, power: Power, left: Closure, made: Sequence[StepRemoval]) -> StepRemoval:
         """Return the smallest change that cuts the way to a power.
 
         That is the first escalation to another identity, which no deployment needs, or else the grant itself.
@@ -404,12 +404,12 @@ class _Comparison(NamedTuple):
             kinds = _TRUSTED if escape.by_trust else _ESCALATED
             if left.way[power][at].kind in kinds:
                 fix = escape.fix or f"Remove the permission that lets it become {graph.name(target)}."
-                return Cut(at, escape.changed, fix, source, target, kinds, None)
+                return StepRemoval(at, escape.changed, fix, source, target, kinds, None)
         holder = chain[-1]
         held = graph.own[holder].without([cut for cut in made if cut.source == holder])
         grant = next(grant for grant in held if power in grant.powers)
         fix = grant.fix or f"Replace {grant.role} with only what deploying {self.workload} requires."
-        return Cut(len(chain) - 1, holder, fix, holder, None, frozenset(), grant)
+        return StepRemoval(len(chain) - 1, holder, fix, holder, None, frozenset(), grant)
 
 
 def _path(power: Power, closure: Closure, graph: Graph) -> list[ExcessStep]:
@@ -557,7 +557,7 @@ def _compared(delivery: Delivery, left: Closure, right: Closure, graph: Graph, h
     )
 
 
-def _advice(cut: Cut, graph: Graph) -> str:
+def _advice(cut: StepRemoval, graph: Graph) -> str:
     return f"{graph.name(cut.changed)}: {cut.fix}"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from collectors._microsoft.federated import trust_of
 from collectors.azure.evaluator.denies import Deny, deny_of
 from collectors.azure.evaluator.estate import Estate
-from collectors.azure.evaluator.grants import RoleJudge
+from collectors.azure.evaluator.grants import RoleEvaluator
 from scanner.records import Account, Grant
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from scanner.records import Policy, Record
 
-__all__ = ["Estate", "RoleJudge", "evaluate"]
+__all__ = ["Estate", "RoleEvaluator", "evaluate"]
 
 ASSIGNMENT = "azure:role-assignment:"
 
@@ -56,10 +56,10 @@ def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datet
         if isinstance(record, Grant) and record.id.startswith(ASSIGNMENT):
             grants.append(record)
     yield from (trust_of(policy, tenant) for policy in federated)
-    judge = RoleJudge(estate, roles, denies, as_of.date())
+    evaluator = RoleEvaluator(estate, roles, denies, as_of.date())
     for grant in grants:
-        if judge.knows(grant.role):
+        if evaluator.knows(grant.role):
             text = conditions.get(grant.id)
-            found = judge.allowed(grant, text)
-            yield judge.judged(grant, text, found)
-            yield from judge.links(grant, found)
+            found = evaluator.allowed(grant, text)
+            yield evaluator.evaluated(grant, text, found)
+            yield from evaluator.links(grant, found)

@@ -44,7 +44,7 @@ _TOKEN = re.compile(
 
 
 class _Named(msgspec.Struct, frozen=True):
-    """``ActionMatches``; without a pattern, a test that cannot be judged offline."""
+    """``ActionMatches``; without a pattern, a test that cannot be evaluated offline."""
 
     pattern: str | None = None
 
@@ -91,10 +91,10 @@ class RoleCondition(msgspec.Struct, frozen=True):
             return Sure.YES
         if self.named and not covers(self.named, action):
             return Sure.YES
-        return Sure.MAYBE if self.node is None else _judged(self.node, action, role)
+        return Sure.MAYBE if self.node is None else _evaluated(self.node, action, role)
 
 
-def _judged(node: _Node, action: str, role: str | None) -> Sure:
+def _evaluated(node: _Node, action: str, role: str | None) -> Sure:
     match node:
         case _Named():
             if node.pattern is None:
@@ -103,11 +103,11 @@ def _judged(node: _Node, action: str, role: str | None) -> Sure:
         case _RoleTest():
             return Sure.MAYBE if role is None else _role_passes(node, role)
         case _Not():
-            return Sure(2 - _judged(node.part, action, role))
+            return Sure(2 - _evaluated(node.part, action, role))
         case _All():
-            return min(_judged(part, action, role) for part in node.parts)
+            return min(_evaluated(part, action, role) for part in node.parts)
         case _Any():
-            return max(_judged(part, action, role) for part in node.parts)
+            return max(_evaluated(part, action, role) for part in node.parts)
 
 
 def _role_passes(test: _RoleTest, role: str) -> Sure:

@@ -24,7 +24,7 @@ MOST_TARGETS = 200
 """How many identities are named for one role assignment. A role at a management group may reach thousands."""
 
 
-class RoleJudge:
+class RoleEvaluator:
     """Evaluates role assignments of one tenant. Equal roles at places with equal settings are evaluated once."""
 
     def __init__(self, estate: Estate, roles: Iterable[Policy], denies: Iterable[Deny], day: date) -> None:
@@ -65,7 +65,7 @@ class RoleJudge:
             )
         return found
 
-    def judged(self, grant: Grant, text: str | None, found: Allowed | None = None) -> Grant:
+    def evaluated(self, grant: Grant, text: str | None, found: Allowed | None = None) -> Grant:
         """Return a grant with the powers of its role at its scope."""
         found = found or self.allowed(grant, text)
         powers = list(found.powers)

@@ -39,16 +39,16 @@ APPLICATIONS = (
 POLICIES = "basicPublishingCredentialsPolicies"
 
 
-class Applications(msgspec.Struct, kw_only=True):
+class AzureApplications(msgspec.Struct, kw_only=True):
     """Resources that have lists of their own, by resource ID."""
 
     sites: list[str] = []
     automation: list[str] = []
 
 
-def applications(scope: AzureScope, accounts: Sequence[str]) -> Generator[Record, None, Applications]:
+def applications(scope: AzureScope, accounts: Sequence[str]) -> Generator[Record, None, AzureApplications]:
     """Yield what these resources say of secrets, and return those that have lists of their own."""
-    found = Applications()
+    found = AzureApplications()
 
     def read() -> Iterator[Record]:
         for row in scope.client.query(APPLICATIONS):

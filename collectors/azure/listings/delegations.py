@@ -19,7 +19,7 @@ from scanner.records import Grant, Identity, Trust, record_id
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from collectors.azure.evaluator import RoleJudge
+    from collectors.azure.evaluator import RoleEvaluator
     from collectors.azure.facts import Containers
     from collectors.azure.scope import AzureScope
     from scanner.records import Record
@@ -31,7 +31,7 @@ ASSIGNMENTS = f"{_TABLE}/registrationassignments' | project id, name, properties
 _KIND = "lighthouse-principal"
 
 
-def delegations(scope: AzureScope, held: Containers, judge: RoleJudge) -> Iterator[Record]:
+def delegations(scope: AzureScope, held: Containers, evaluator: RoleEvaluator) -> Iterator[Record]:
     """Yield the principals of other tenants with their roles, and the trust in their tenant."""
     offers: dict[str, dict[str, Any]] = {}
 
@@ -57,7 +57,7 @@ def delegations(scope: AzureScope, held: Containers, judge: RoleJudge) -> Iterat
             offer = offers.get(str(row["properties"].get("registrationDefinitionId") or "").lower())
             where = number.lower().partition("/providers/microsoft.managedservices/")[0]
             if offer is not None:
-                yield from _delegation(scope, offer, where, str(row["name"]).lower(), judge)
+                yield from _delegation(scope, offer, where, str(row["name"]).lower(), evaluator)
 
     yield from by_account(
         scope,
@@ -81,7 +81,7 @@ def _once(records: Iterator[Record]) -> Iterator[Record]:
 
 
 def _delegation(
-    scope: AzureScope, offer: dict[str, Any], where: str, number: str, judge: RoleJudge
+    scope: AzureScope, offer: dict[str, Any], where: str, number: str, evaluator: RoleEvaluator
 ) -> Iterator[Record]:
     tenant = str(offer.get("managedByTenantId") or "").lower()
     name = str(offer.get("managedByTenantName") or tenant)
@@ -120,14 +120,14 @@ def _delegation(
             ),
             **own(account),
             identity_id=me,
-            role=judge.name_of(guid) or guid,
+            role=evaluator.name_of(guid) or guid,
             resource=where or "/",
             breadth=breadth(where),
             confidence="low",
             via="Azure Lighthouse, eligible" if eligible else "Azure Lighthouse",
         )
-        if judge.knows(grant.role):
-            grant = judge.judged(grant, None)
+        if evaluator.knows(grant.role):
+            grant = evaluator.evaluated(grant, None)
             # It may hand out these roles only, and to managed identities only.
             limited = bool(one.get("delegatedRoleDefinitionIds"))
             grant = msgspec.structs.replace(grant, conditional=eligible or limited or grant.conditional)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from datetime import datetime
 
-    from collectors.azure.evaluator import RoleJudge
+    from collectors.azure.evaluator import RoleEvaluator
     from collectors.azure.facts import Containers
     from collectors.azure.scope import AzureScope
     from scanner.records import Record
@@ -43,7 +43,9 @@ class Eligible(msgspec.Struct, kw_only=True):
     accounts: set[str] = set()
 
 
-def eligible(scope: AzureScope, held: Containers, judge: RoleJudge) -> Generator[Record, None, Eligible]:
+def eligible(
+    scope: AzureScope, held: Containers, evaluator: RoleEvaluator
+) -> Generator[Record, None, Eligible]:
     """Yield a conditional grant for each assignment that may be activated, and return where there are any."""
     found = Eligible()
     seen: set[str] = set()
@@ -71,14 +73,14 @@ def eligible(scope: AzureScope, held: Containers, judge: RoleJudge) -> Generator
                     principal_id=str(properties["principalId"]),
                     role_id=str(properties["roleDefinitionId"]),
                     where=where,
-                    judge=judge,
+                    evaluator=evaluator,
                     granted=utc_time(properties.get("startDateTime")),
                     until=utc_time(properties.get("endDateTime")),
                     via="eligible, by Privileged Identity Management",
                 )
                 text = properties.get("condition")
-                judged = judge.judged(grant, text) if judge.knows(grant.role) else grant
-                yield msgspec.structs.replace(judged, conditional=True)
+                evaluated = evaluator.evaluated(grant, text) if evaluator.knows(grant.role) else grant
+                yield msgspec.structs.replace(evaluated, conditional=True)
 
         request = scope.within(place.account).request(
             "grants",
@@ -134,7 +136,7 @@ def activated(
     return ends
 
 
-def activation(scope: AzureScope, found: Eligible, judge: RoleJudge) -> Iterator[Record]:
+def activation(scope: AzureScope, found: Eligible, evaluator: RoleEvaluator) -> Iterator[Record]:
     """Yield what the activation of each eligible role takes: approval, multifactor authentication, and for how long."""
     places: dict[str, tuple[str, str]] = {}
     for where, roles in sorted(found.roles.items()):
@@ -153,7 +155,7 @@ def activation(scope: AzureScope, found: Eligible, judge: RoleJudge) -> Iterator
             for item in answer:
                 properties: dict[str, Any] = item["properties"]
                 if str(properties.get("roleDefinitionId") or "").rpartition("/")[2].lower() == guid:
-                    yield _control(scope, properties.get("effectiveRules") or [], where, guid, judge)
+                    yield _control(scope, properties.get("effectiveRules") or [], where, guid, evaluator)
 
         request = scope.within(scope.account_of(where)).request(
             "controls",
@@ -166,7 +168,7 @@ def activation(scope: AzureScope, found: Eligible, judge: RoleJudge) -> Iterator
 
 
 def _control(
-    scope: AzureScope, rules: list[dict[str, Any]], where: str, guid: str, judge: RoleJudge
+    scope: AzureScope, rules: list[dict[str, Any]], where: str, guid: str, evaluator: RoleEvaluator
 ) -> Control:
     """Return the control of one role's activation: enforced if a person must approve, audited if only MFA is asked for."""
     by_id = {str(rule.get("id")): rule for rule in rules}
@@ -179,7 +181,7 @@ def _control(
         for one in stage.get("primaryApprovers") or []
     ]
     approved = approval.get("isApprovalRequired") is True
-    name = judge.name_of(guid) or guid
+    name = evaluator.name_of(guid) or guid
     words = ["approval"] if approved else []
     words += [word for word in asked if word in {"MultiFactorAuthentication", "Justification", "Ticketing"}]
     return Control(

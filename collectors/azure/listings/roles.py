@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from collectors.azure.evaluator import RoleJudge
+    from collectors.azure.evaluator import RoleEvaluator
     from collectors.azure.facts import Containers
     from collectors.azure.library import AuthorizationLibrary
     from collectors.azure.scope import AzureScope
@@ -99,7 +99,7 @@ def _one_by_one(
 def assignments(
     scope: AzureScope,
     held: Containers,
-    judge: RoleJudge,
+    evaluator: RoleEvaluator,
     activated: Mapping[str, datetime],
     library: AuthorizationLibrary,
 ) -> Iterator[Record]:
@@ -124,7 +124,7 @@ def assignments(
                 principal_id=str(properties["principalId"]),
                 role_id=str(properties["roleDefinitionId"]),
                 where=str(properties["scope"]),
-                judge=judge,
+                evaluator=evaluator,
                 granted=utc_time(properties.get("createdOn")),
                 until=until,
                 via=_via(properties, until),
@@ -139,13 +139,13 @@ def assignments(
                     document={"condition": condition, "version": properties.get("conditionVersion")},
                     to=[grant.id],
                 )
-            if not judge.knows(grant.role):
+            if not evaluator.knows(grant.role):
                 yield grant
                 continue
             text = str(condition) if condition else None
-            found = judge.allowed(grant, text)
-            yield judge.judged(grant, text, found)
-            yield from judge.links(grant, found)
+            found = evaluator.allowed(grant, text)
+            yield evaluator.evaluated(grant, text, found)
+            yield from evaluator.links(grant, found)
 
     yield from by_account(
         scope,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from collectors.azure_devops.calls import VERSION, WHOLE
-from collectors.azure_devops.evaluator import AccessList, AccessLists, Entry
+from collectors.azure_devops.evaluator import AccessControlEntry, AccessList, AccessLists
 from collectors.azure_devops.permissions import Namespace, as_listed, namespaces
 from scanner.collect.failures import SourceError
 from scanner.collect.listings import side_by_side, with_coverage
@@ -85,7 +85,7 @@ def _lists(scope: DevOpsScope, namespace: Namespace) -> Generator[Record, None, 
 
 
 def _list(item: dict[str, Any], namespace: Namespace) -> AccessList:
-    """Return one list with the entries that say something of what is judged."""
+    """Return one list with the entries that say something of what is evaluated."""
     mask = namespace.mask
     entries = {}
     for descriptor, entry in item["acesDictionary"].items():
@@ -93,6 +93,6 @@ def _list(item: dict[str, Any], namespace: Namespace) -> AccessList:
         if not isinstance(allow, int) or not isinstance(deny, int):
             raise SourceError("malformed", "an entry of an access control list has no allow or deny")
         if (allow | deny) & mask:
-            entries[str(descriptor).lower()] = Entry(allow=allow & mask, deny=deny & mask)
+            entries[str(descriptor).lower()] = AccessControlEntry(allow=allow & mask, deny=deny & mask)
     token = str(item["token"]).lower().rstrip("/:\\")
     return AccessList(token=token, inherits=item.get("inheritPermissions") is not False, entries=entries)

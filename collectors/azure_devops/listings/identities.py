@@ -15,8 +15,8 @@ from collectors.azure_devops.directory import (
     COLLECTION,
     EVERYONE,
     SERVICE,
-    Directory,
-    Principal,
+    DevOpsDirectory,
+    DevOpsPrincipal,
     build_service,
     service_role,
 )
@@ -64,17 +64,17 @@ def directory(
     projects: Mapping[str, str],
     origins: Mapping[str, str],
     users: Mapping[str, str],
-) -> Generator[Record, None, Directory | None]:
+) -> Generator[Record, None, DevOpsDirectory | None]:
     """Yield the identities that ``lists`` name, with the members of groups, and return them; None if they were not read.
 
-    A person whom some entry denies something is not linked to groups, but judged alone: a member of two groups may do less than
+    A person whom some entry denies something is not linked to groups, but evaluated alone: a member of two groups may do less than
     what both together allow. ``projects`` are the accounts of projects by GUID, ``origins`` what `entra_groups` found, and ``users`` the ids of users'
     records by their sign-in name.
     """
     here = scope.on(scope.clients.graph)
-    known: dict[str, Principal] = {}
+    known: dict[str, DevOpsPrincipal] = {}
 
-    def read() -> Generator[Record, None, Directory]:
+    def read() -> Generator[Record, None, DevOpsDirectory]:
         asked: set[str] = set()
         left = sorted({name for one in lists for name in one.descriptors()})
         while left:
@@ -92,8 +92,8 @@ def directory(
                     if member.partition(";")[0] in {GROUP, SERVICE, APPLICATION} and member not in asked
                 }
             )
-        found = Directory(known.values())
-        alone = _judged_alone(found, lists, users)
+        found = DevOpsDirectory(known.values())
+        alone = _evaluated_alone(found, lists, users)
         for one in sorted(known.values(), key=lambda one: one.id):
             yield from _records(scope, one, projects)
             if one.entra and (origin := origins.get(one.subject)):
@@ -119,7 +119,7 @@ def _identities(scope: DevOpsScope, descriptors: list[str]) -> Iterator[dict[str
     yield from (checked(item) for item in items if item is not None)
 
 
-def _principal(scope: DevOpsScope, item: dict[str, Any], projects: Mapping[str, str]) -> Principal:
+def _principal(scope: DevOpsScope, item: dict[str, Any], projects: Mapping[str, str]) -> DevOpsPrincipal:
     descriptor = str(item["descriptor"]).lower()
     number = str(item["id"]).lower()
     subject = str(item.get("subjectDescriptor") or "")
@@ -128,11 +128,11 @@ def _principal(scope: DevOpsScope, item: dict[str, Any], projects: Mapping[str, 
     role, of = service_role(descriptor)
     if role == "build":
         project = of if of in projects and not name.lower().startswith(COLLECTION) else None
-        return Principal(
+        return DevOpsPrincipal(
             descriptor=descriptor, kind="ado-build-service", id=build_service(of), name=name, project=project
         )
     if kind == APPLICATION:
-        return Principal(
+        return DevOpsPrincipal(
             descriptor=descriptor,
             kind="ado-service-principal",
             id=record_id(PROVIDER, "service-principal", subject),
@@ -146,7 +146,7 @@ def _principal(scope: DevOpsScope, item: dict[str, Any], projects: Mapping[str, 
             members = None
         elif not isinstance(members, list):
             members = _from_graph(scope, subject)
-        return Principal(
+        return DevOpsPrincipal(
             descriptor=descriptor,
             kind="ado-group",
             id=record_id(PROVIDER, "group", number),
@@ -157,13 +157,13 @@ def _principal(scope: DevOpsScope, item: dict[str, Any], projects: Mapping[str, 
             subject=subject,
         )
     if kind == SERVICE or descriptor.startswith("system:"):
-        return Principal(
+        return DevOpsPrincipal(
             descriptor=descriptor,
             kind="ado-service-identity",
             id=record_id(PROVIDER, "service-identity", number),
             name=name,
         )
-    return Principal(
+    return DevOpsPrincipal(
         descriptor=descriptor, kind="ado-user", id=record_id(PROVIDER, "user", number), name=name
     )
 
@@ -190,7 +190,7 @@ def _from_graph(scope: DevOpsScope, subject: str) -> list[str]:
     return members
 
 
-def _records(scope: DevOpsScope, one: Principal, projects: Mapping[str, str]) -> Iterator[Record]:
+def _records(scope: DevOpsScope, one: DevOpsPrincipal, projects: Mapping[str, str]) -> Iterator[Record]:
     """Yield the identity's record, unless another list yields it."""
     if one.kind not in {"ado-group", "ado-build-service"}:
         return
@@ -216,8 +216,8 @@ def _records(scope: DevOpsScope, one: Principal, projects: Mapping[str, str]) ->
     )
 
 
-def _judged_alone(
-    found: Directory, lists: Collection[AccessLists], users: Mapping[str, str]
+def _evaluated_alone(
+    found: DevOpsDirectory, lists: Collection[AccessLists], users: Mapping[str, str]
 ) -> frozenset[str]:
     """Return the descriptors of people whom an entry denies something, and add those of them that no entry names."""
     alone = set()
@@ -230,15 +230,15 @@ def _judged_alone(
             continue
         name = member.rpartition("\\")[2]
         if known is None and name in users:
-            found.add(Principal(descriptor=member, kind="ado-user", id=users[name], name=name))
+            found.add(DevOpsPrincipal(descriptor=member, kind="ado-user", id=users[name], name=name))
         alone.add(member)
     return frozenset(alone)
 
 
 def _members(
     scope: DevOpsScope,
-    one: Principal,
-    found: Directory,
+    one: DevOpsPrincipal,
+    found: DevOpsDirectory,
     users: Mapping[str, str],
     alone: frozenset[str],
 ) -> Iterator[Record]:
@@ -253,7 +253,7 @@ def _members(
             yield _member(scope, source, one, "a direct member")
 
 
-def _member(scope: DevOpsScope, source: str, group: Principal, evidence: str) -> Link:
+def _member(scope: DevOpsScope, source: str, group: DevOpsPrincipal, evidence: str) -> Link:
     return Link(
         id=record_id(PROVIDER, "member", f"{group.id.rpartition(':')[2]}/{source}"),
         **scope.own,
