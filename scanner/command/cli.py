@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scanner.command import night_commands, rule_commands, setup_commands, state_commands
+from scanner.command import (
+    night_commands,
+    question_commands,
+    rule_commands,
+    setup_commands,
+    state_commands,
+)
 from scanner.command.exit_codes import say
 
 if TYPE_CHECKING:
@@ -33,7 +39,10 @@ app.command("check-config")(setup_commands.check_config)
 app.command("schema")(setup_commands.schema)
 app.command("example")(setup_commands.example)
 app.command("permissions")(setup_commands.permissions)
+app.command("findings")(question_commands.findings)
 app.command("explain")(state_commands.explain)
+app.command("who-can")(question_commands.who_can)
+app.command("blast-radius")(question_commands.blast_radius)
 app.command("diff")(state_commands.diff)
 app.command("verify")(state_commands.verify)
 app.command("prune")(state_commands.prune)

@@ -66,10 +66,21 @@ def _usage_errors() -> tuple[type[Exception], ...]:
     from scanner.document import DocumentError
     from scanner.pipeline.state_folder import NoSuchRunError
     from scanner.private_files import UnsafeFolderError
+    from scanner.questions.blast_radius import NoSuchThingError
+    from scanner.questions.who_can import NoSuchPlaceError
     from scanner.signing import SigningError
 
     asked = (ConfigError, DocumentError, SecretMissingError, UsageError, NoSuchRunError, NoSuchFindingError)
-    return (*asked, NothingCollectedError, ImplausibleTimeError, ResumeError, UnsafeFolderError, SigningError)
+    return (
+        *asked,
+        NoSuchThingError,
+        NoSuchPlaceError,
+        NothingCollectedError,
+        ImplausibleTimeError,
+        ResumeError,
+        UnsafeFolderError,
+        SigningError,
+    )
 
 
 def _locked_errors() -> type[Exception]:

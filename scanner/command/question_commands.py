@@ -1,0 +1,165 @@
+"""The commands that answer a question from a stored run."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scanner.command.exit_codes import UsageError, exit_codes, say
+from scanner.command.options import ConfigOption, RunOption, StateOption, load_settings
+
+JsonOption = Annotated[str, typer.Option("--format", "-f", help="text or json.", metavar="FORMAT")]
+OnOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--on", help="The newest run up to this day, in UTC.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]
+    ),
+]
+
+
+def findings(
+    config: ConfigOption = Path("config.yaml"),
+    state: StateOption = None,
+    run_id: RunOption = None,
+    severity: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--severity", help="critical, high, medium, low or info; `high+` also means what is more severe."
+        ),
+    ] = None,
+    rule: Annotated[
+        list[str] | None, typer.Option("--rule", help="The id of a rule. Can be repeated.")
+    ] = None,
+    owner: Annotated[
+        list[str] | None, typer.Option("--owner", help="An owner, or `none`. Can be repeated.")
+    ] = None,
+    account: Annotated[
+        list[str] | None, typer.Option("--account", help="The name or id of an account. Can be repeated.")
+    ] = None,
+    status: Annotated[
+        list[str] | None, typer.Option("--status", help="Default: new, open and reopened. Can be repeated.")
+    ] = None,
+    new: Annotated[bool, typer.Option("--new", help="Only what counts as new in this run.")] = False,
+    form: Annotated[str, typer.Option("--format", "-f", help="table, json, csv or markdown.")] = "table",
+) -> None:
+    """List the findings of a run, most urgent first."""
+    from scanner.night import open_night
+    from scanner.pipeline.state_folder import resolve_run
+    from scanner.questions.finding_list import FORMATS, FindingFilter, find, known_values
+
+    with exit_codes():
+        writer = next((write for name, write in FORMATS.items() if name == form), None)
+        if writer is None:
+            raise UsageError(f"--format {form}: use one of {', '.join(FORMATS)}.")
+        folder = load_settings(config, state, stored=True).settings.state
+        with open_night(folder, resolve_run(folder, run_id, analyzed=True)) as night:
+            for option, given, column in (("--rule", rule, "rule"), ("--status", status, "status")):
+                known = known_values(night, column)  # type: ignore[arg-type]
+                for value in given or ():
+                    if value not in known:
+                        raise UsageError(
+                            f"{option} {value}: no finding has it; this run has {', '.join(known) or 'no finding'}."
+                        )
+            chosen = FindingFilter(
+                severities=_severities(severity or []), rules=rule or [], owners=owner or [], accounts=account or [],
+                statuses=status or [], new=new,
+            )  # fmt: skip
+            say(writer(find(night, chosen)))
+
+
+def _severities(given: list[str]) -> list[str]:
+    """Return the severities that are meant: ``high+`` is high and critical."""
+    from scanner.findings import SEVERITIES
+
+    chosen: list[str] = []
+    for value in given:
+        name = value.removesuffix("+")
+        if name not in SEVERITIES:
+            raise UsageError(f"--severity {value}: use one of {', '.join(SEVERITIES)}, or for example high+.")
+        place = SEVERITIES.index(name)
+        chosen += SEVERITIES[: place + 1] if value.endswith("+") else [name]
+    return chosen
+
+
+def who_can(
+    power: Annotated[
+        str,
+        typer.Argument(
+            help="admin, grant-access, become-other, read-secrets, change-delivery, deploy, change-data, read-data or read."
+        ),
+    ],
+    place: Annotated[str | None, typer.Option("--in", help="The name or id of an account.")] = None,
+    on: OnOption = None,
+    config: ConfigOption = Path("config.yaml"),
+    state: StateOption = None,
+    run_id: RunOption = None,
+    form: JsonOption = "text",
+) -> None:
+    """List who holds or reaches a power, with the shortest way."""
+    from scanner.night import open_night
+    from scanner.questions.who_can import who_can as answer
+    from scanner.questions.who_can import who_can_lines
+    from scanner.records import POWERS
+
+    with exit_codes():
+        chosen = next((one for one in POWERS if one == power), None)
+        if chosen is None:
+            raise UsageError(f"{power!r} is not a power; use one of {', '.join(POWERS)}.")
+        folder = load_settings(config, state, stored=True).settings.state
+        with open_night(folder, _run_on(folder, run_id, on)) as night:
+            rows = answer(night, chosen, place)
+            _answer(form, rows, "\n".join(who_can_lines(night, rows)))
+
+
+def blast_radius(
+    thing: Annotated[
+        str, typer.Argument(help="The id or exact name of a stored secret, credential or identity.")
+    ],
+    on: OnOption = None,
+    config: ConfigOption = Path("config.yaml"),
+    state: StateOption = None,
+    run_id: RunOption = None,
+    form: JsonOption = "text",
+) -> None:
+    """Show what a leaked secret, credential or identity reaches, its copies, and the order of revocation."""
+    from scanner.night import open_night
+    from scanner.questions.blast_radius import blast_radius as answer
+    from scanner.questions.blast_radius import blast_radius_lines
+
+    with exit_codes():
+        folder = load_settings(config, state, stored=True).settings.state
+        with open_night(folder, _run_on(folder, run_id, on)) as night:
+            found = answer(night, thing)
+            _answer(form, found._asdict(), "\n".join(blast_radius_lines(night, found)))
+
+
+def _run_on(state: Path, run_id: str | None, on: datetime | None) -> str:
+    """Return the run asked for, or the newest one up to a day. Raises `UsageError`."""
+    from scanner.ledger import Ledger
+    from scanner.pipeline.state_folder import resolve_run
+
+    if on is None:
+        return resolve_run(state, run_id, analyzed=True)
+    if run_id is not None:
+        raise UsageError("give --run or --on, not both.")
+    last = f"{on:%Y%m%dT%H%M%SZ}" if re.search("[1-9]", f"{on:%H%M%S}") else f"{on:%Y%m%d}T999999Z"
+    runs = [night.run_id for night in Ledger(state).in_force() if night.analyzed and night.run_id <= last]
+    if not runs:
+        raise UsageError(f"no analyzed run up to {on:%Y-%m-%d}; `sprawlscan verify` lists the runs.")
+    return max(runs)
+
+
+def _answer(form: str, data: Any, text: str) -> None:
+    import msgspec
+
+    match form:
+        case "text":
+            say(text)
+        case "json":
+            say(msgspec.json.format(msgspec.json.encode(data), indent=1).decode())
+        case _:
+            raise UsageError(f"--format {form}: use text or json.")

@@ -1,0 +1,221 @@
+"""What a leaked secret, credential or identity reaches, where its copies are, and in which order to revoke it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from scanner.records import POWERS
+from scanner.safe_text import NAME, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scanner.night import Night
+
+MOST = 40
+"""Lines of a list."""
+
+
+class NoSuchThingError(Exception):
+    """No record, or more than one, has this id or name."""
+
+
+class BlastRadius(NamedTuple):
+    """What follows from the loss of one secret, credential or identity."""
+
+    what: str
+    """The record in one sentence."""
+    identity: dict[str, Any] | None
+    """The identity that it proves; None if it is not known."""
+    how_known: str
+    """How the credential and the identity are known."""
+    credentials: list[dict[str, Any]]
+    copies: list[dict[str, Any]]
+    """Stored copies of the same value or credential."""
+    reaches: list[dict[str, Any]]
+    """Powers by account, with the shortest path."""
+    users: list[dict[str, Any]]
+    """Who uses it: identities that receive a copy, run as the identity or are able to become it."""
+
+
+_CANDIDATES = """
+    SELECT 'secret' AS what, id, name, account_id FROM secrets WHERE $wanted IN (id, name)
+    UNION ALL SELECT 'credential', id, name, account_id FROM credentials WHERE $wanted IN (id, native_id, name)
+    UNION ALL SELECT 'identity', id, name, account_id FROM identities WHERE $wanted IN (id, native_id, address, name)
+    ORDER BY ALL
+"""
+
+_REACHES = """
+    WITH own AS (
+        SELECT unnest(g.powers) AS power, g.account_id, 0 AS steps, [g.role || ' on ' || g.resource] AS path FROM grants AS g
+        WHERE g.identity_id = $identity AND coalesce(g.expires_at > $as_of, true)
+        UNION ALL
+        SELECT power, account_id, steps, path[2:] AS path FROM reach WHERE identity_id = $identity AND steps > 0
+    )
+    SELECT coalesce(a.name, o.account_id) AS account, o.power, o.steps, o.path
+    FROM own AS o LEFT JOIN accounts AS a ON a.id = o.account_id
+    QUALIFY row_number() OVER (PARTITION BY o.account_id, o.power ORDER BY o.steps, o.path) = 1
+    ORDER BY account, list_position($powers, o.power)
+"""
+
+_USERS = """
+    SELECT DISTINCT i.id, CASE WHEN i.location IS NOT NULL AND i.address IS NOT NULL THEN i.address ELSE i.name END AS name, i.kind, coalesce(a.name, i.account_id) AS account, e.kind AS way, e.why
+    FROM edges AS e JOIN identities AS i ON i.id = e.source_id LEFT JOIN accounts AS a ON a.id = i.account_id
+    WHERE e.target_id = $identity ORDER BY ALL
+"""
+
+_COPIES = """
+    SELECT s.id, s.name, s.store, coalesce(a.name, s.account_id) AS account, s.holder_id, s.location, s.readable,
+           CASE WHEN s.id = $itself THEN 'the secret itself'
+                WHEN s.fingerprint = $fingerprint THEN 'the same value' ELSE 'the same credential' END AS known_by
+    FROM secrets AS s LEFT JOIN accounts AS a ON a.id = s.account_id
+    WHERE s.id = $itself OR s.fingerprint = $fingerprint OR list_contains($credentials, s.credential_id)
+    ORDER BY account, s.store, s.name, s.id
+"""
+
+
+def blast_radius(night: Night, wanted: str) -> BlastRadius:
+    """Return what follows from the loss of a record. ``wanted`` is its id, native id, address or exact name.
+
+    Raises `NoSuchThingError`.
+    """
+    found = list(night.dicts(_CANDIDATES, {"wanted": wanted}))
+    if not found:
+        raise NoSuchThingError(
+            f"no secret, credential or identity has the id or name {wanted!r}; the CSV files list the ids"
+        )
+    exact = [row for row in found if row["id"] == wanted] or found
+    if len(exact) > 1:
+        ids = "\n".join(f"  {row['what']:10}  {row['id']}" for row in exact[:12])
+        raise NoSuchThingError(f"{wanted!r} is the name of {len(exact)} records; give the id of one:\n{ids}")
+    one = exact[0]
+    match one["what"]:
+        case "secret":
+            return _of_secret(night, one["id"])
+        case "credential":
+            return _of_credential(night, one["id"])
+        case _:
+            return _of_identity(night, one["id"])
+
+
+def _row(night: Night, table: str, key: str) -> dict[str, Any] | None:
+    return next(night.dicts(f"SELECT * FROM {table} WHERE id = $key", {"key": key}), None)
+
+
+def _of_secret(night: Night, key: str) -> BlastRadius:
+    secret = _row(night, "secrets", key) or {}
+    credential = secret["credential_id"]
+    how = "the collector matched the stored value or its key id with the credential"
+    if credential is None and secret["fingerprint"] is not None:
+        credential = night.one(
+            "SELECT min(credential_id) FROM secrets WHERE fingerprint = $value AND credential_id IS NOT NULL",
+            {"value": secret["fingerprint"]},
+        )
+        how = "another copy of the same value is known to be that credential"
+    if credential is None:
+        how = "it is not known which credential this is"
+    what = f"stored secret {plain(secret['name'], NAME)} in {secret['store']}"
+    return _complete(night, what, how, credential, None, itself=key, fingerprint=secret["fingerprint"])
+
+
+def _of_credential(night: Night, key: str) -> BlastRadius:
+    row = _row(night, "credentials", key) or {}
+    what = f"{row['kind']} {plain(row['name'] or row['native_id'], NAME)} ({row['lifetime']})"
+    return _complete(night, what, "its issuer names the identity", key, None)
+
+
+def _of_identity(night: Night, key: str) -> BlastRadius:
+    row = _row(night, "identities", key) or {}
+    what = f"{row['kind']} {plain(row['name'], NAME)}"
+    return _complete(night, what, "it is the identity itself", None, key)
+
+
+def _complete(
+    night: Night, what: str, how: str, credential: str | None, identity: str | None, *, itself: str | None = None,
+    fingerprint: str | None = None,
+) -> BlastRadius:  # fmt: skip
+    if credential is not None:
+        identity = night.one("SELECT identity_id FROM credentials WHERE id = $key", {"key": credential})
+    credentials = (
+        list(
+            night.dicts(
+                "SELECT * FROM credentials WHERE identity_id = $identity ORDER BY id", {"identity": identity}
+            )
+        )
+        if identity is not None
+        else []
+    )
+    mine = [credential] if credential is not None else [row["id"] for row in credentials]
+    copies = night.dicts(_COPIES, {"itself": itself, "fingerprint": fingerprint, "credentials": mine})
+    given = {"identity": identity, "as_of": night.as_of.replace(tzinfo=None), "powers": list(POWERS)}
+    return BlastRadius(
+        what,
+        _row(night, "identities", identity) if identity is not None else None,
+        how,
+        [row for row in credentials if row["id"] in mine],
+        list(copies),
+        list(night.dicts(_REACHES, given)) if identity is not None else [],
+        list(night.dicts(_USERS, given)) if identity is not None else [],
+    )
+
+
+def blast_radius_lines(night: Night, found: BlastRadius) -> Iterator[str]:
+    """Yield the answer as text."""
+    yield found.what
+    if found.identity is not None:
+        name = found.identity
+        yield f"proves {plain(name['name'], NAME)} ({name['kind']}, owner {plain(name['owner'] or 'unknown', NAME)}): {found.how_known}"
+    else:
+        yield f"{found.how_known}, so what it reaches is unknown"
+    yield ""
+    yield "Reaches:" if found.reaches else "Reaches nothing known."
+    for row in found.reaches[:MOST]:
+        how = "" if row["steps"] == 0 else f" ({row['steps']} step{'' if row['steps'] == 1 else 's'})"
+        yield f"  {plain(row['account'], NAME)}: {row['power']}{how}: {plain(' > '.join(row['path']))}"
+    yield from _more(len(found.reaches))
+    yield "Copies:" if found.copies else "No stored copy is known."
+    for row in found.copies[:MOST]:
+        place = f" at {plain(row['location'], NAME)}" if row["location"] else ""
+        yield f"  {plain(row['name'], NAME)} in {row['store']} of {plain(row['account'], NAME)}{place}: {row['known_by']}"
+    yield from _more(len(found.copies))
+    yield from _order(found)
+    coverage = night.coverage
+    if coverage.partial + coverage.unread:
+        yield ""
+        yield (
+            f"{coverage.partial + coverage.unread} of {coverage.complete + coverage.partial + coverage.unread} accounts were "
+            "not read in full, so there can be more."
+        )
+
+
+def _more(count: int) -> Iterator[str]:
+    if count > MOST:
+        yield f"  and {count - MOST} more"
+
+
+def _order(found: BlastRadius) -> Iterator[str]:
+    yield ""
+    yield "Order of revocation:"
+    step = 1
+    for row in found.credentials:
+        used = f"last used {row['last_used_at']:%Y-%m-%d}" if row["last_used_at"] else (
+            "never used" if row["never_used"] else "last use unknown"
+        )  # fmt: skip
+        yield f"  {step}. Create a replacement for {row['kind']} {plain(row['name'] or row['native_id'], NAME)} ({used}), or move to federation."
+        step += 1
+    for row in found.copies:
+        yield f"  {step}. Replace it in {row['store']} {plain(row['name'], NAME)} of {plain(row['account'], NAME)}."
+        step += 1
+    if found.credentials or found.copies:
+        yield f"  {step}. Disable the old one at its issuer, check what fails, and delete it."
+        step += 1
+    yield f"  {step}. Read the provider's logs for what it did since it was exposed."
+    holders = [row for row in found.users if row["way"] in ("holds-key", "uses", "runs_as")]
+    yield (
+        "Breaks if it is revoked first:"
+        if holders
+        else "No user of it is known; that does not prove that there is none."
+    )
+    for row in holders[:MOST]:
+        yield f"  {plain(row['name'], NAME)} ({row['kind']}) in {plain(row['account'], NAME)}: {plain(row['why'] or row['way'])}"
+    yield from _more(len(holders))
