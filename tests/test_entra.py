@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from scanner.records import Record
 
+AKS = "https://westeurope.oic.prod-aks.azure.com/t/g/"
 GITHUB = "https://token.actions.githubusercontent.com"
 
 
@@ -607,3 +608,33 @@ def test_since_when_an_application_holds_a_permission_is_known(
         if isinstance(row, Grant) and row.identity_id in {terraform.id, agent.id} and row.granted_at
     }
     assert since == {terraform.id: 300, agent.id: 30}
+
+
+@pytest.mark.parametrize(
+    ("issuer", "subject", "audience", "problem"),
+    [
+        ("http://issuer.example", "build", "api://AzureADTokenExchange", "ISSUER-1"),
+        ("https://issuer.example", "build", "api://AzureADTokenExchange", None),
+        (AKS, "system:serviceaccount:shop:default", "api://AzureADTokenExchange", "IRSA-4"),
+        (AKS, "system:serviceaccount:default:shop", "api://AzureADTokenExchange", None),
+        ("https://issuer.example", "build", "https://issuer.example", "OIDC-8"),
+        ("https://issuer.example", "build", "api://AzureADTokenExchangeUSGov", None),
+    ],
+)
+def test_an_exact_subject_is_not_enough(
+    issuer: str, subject: str, audience: str, problem: str | None
+) -> None:
+    document = {"issuer": issuer, "subject": subject, "audiences": [audience]}
+    policy = Policy(
+        id="p",
+        provider="entra",
+        account_id=f"entra:tenant:{TENANT}",
+        kind="federated-credential",
+        native_id="1",
+        name="f",
+        document=json.dumps(document),
+        attached_to=["entra:application:a"],
+    )
+    trust = trust_of(policy, TENANT)
+    assert (trust.exposure, trust.problem) == ("exact", problem)
+    assert bool(trust.fix) is bool(problem)

@@ -27,6 +27,9 @@ SEVERITY: dict[str, Severity] = {
     "IRSA-1": "high",
     "IRSA-2": "medium",
     "TENANT-1": "medium",
+    "ISSUER-1": "high",
+    "IRSA-4": "low",
+    "OIDC-8": "low",
 }
 _MEANS = {
     "OIDC-1": "the value names no owner",
@@ -37,11 +40,22 @@ _MEANS = {
     "OIDC-9": "names only, which someone else can register once they are free",
     "IRSA-1": "any pod of the cluster matches",
     "IRSA-2": "any service account of the namespace matches",
+    "IRSA-4": "every pod of the namespace that names no service account has this one",
+    "ISSUER-1": "whoever can answer for this address over HTTP chooses the keys that are trusted",
+    "OIDC-8": "the audience is not that of token exchange, so a token that was made for another system is accepted",
 }
 _CLAUSE = re.compile(
     r"\s*claims\['(?P<claim>(?:[^']|'')+)'\]\s+(?P<operator>matches|eq)\s+'(?P<value>(?:[^']|'')*)'\s*(?P<more>and\b|\Z)",
     re.IGNORECASE,
 )
+_AUDIENCES = frozenset(
+    (
+        "api://azureadtokenexchange",
+        "api://azureadtokenexchangeusgov",
+        "api://azureadtokenexchangechina",
+    )
+)
+"""https://learn.microsoft.com/entra/workload-id/workload-identity-federation-considerations"""
 _ENTRA_HOSTS = frozenset(
     (
         "login.microsoftonline.com",
@@ -61,6 +75,8 @@ def trust_of(policy: Policy, tenant: str) -> Trust:
     issuer = str(document.get("issuer") or "")
     tests = _tests(document)
     exposure, problem, grade = _exposure(issuer, tests, tenant)
+    if problem in {None, "OIDC-9"} and exposure != "unknown":
+        problem = _other_problem(issuer, tests, document.get("audiences") or []) or problem
     known = issuer_of(issuer)
     said = _said(tests)
     if exposure == "unknown":
@@ -85,6 +101,21 @@ def trust_of(policy: Policy, tenant: str) -> Trust:
         why=f"the federated credential {policy.name} trusts {issuer} {said}",
         fix=_fix(problem, grade, known),
     )
+
+
+def _other_problem(issuer: str, tests: list[Test], audiences: list[Any]) -> str | None:
+    """Return what is wrong with a trust whose subject is exact."""
+    if urlsplit(issuer).scheme == "http":
+        return "ISSUER-1"
+    subjects = [value for test in tests if test.claim == "sub" for value in test.values]
+    default = any(
+        value.startswith("system:serviceaccount:") and value.endswith(":default") for value in subjects
+    )
+    if issuer_of(issuer).family == "eks" and default:
+        return "IRSA-4"
+    if audiences and not any(str(one).lower() in _AUDIENCES for one in audiences):
+        return "OIDC-8"
+    return None
 
 
 def _tests(document: dict[str, Any]) -> list[Test]:
@@ -198,6 +229,12 @@ def _fix(problem: str | None, grade: Grade | None, issuer: Issuer) -> str | None
             return None
         case "OIDC-9":
             return "Use the subject format that contains the IDs of owner and repository."
+        case "ISSUER-1":
+            return "Replace the credential with one whose issuer is an https address."
+        case "IRSA-4":
+            return "Give the workload a service account of its own, and name that one in the subject."
+        case "OIDC-8":
+            return "Set the audience to api://AzureADTokenExchange, and ask for it where the token is issued."
         case "TENANT-1":
             return "Delete the federated credential, or confirm with its owner that the other tenant is a partner."
         case _:
