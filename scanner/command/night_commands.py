@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,27 +25,20 @@ from scanner.command.options import (
 )
 
 if TYPE_CHECKING:
-    from scanner.collect.target_threads import Progress
     from scanner.config import Loaded
     from scanner.pipeline.outcome import Outcome
 
 
-def _progress() -> Progress:
-    from scanner.command.progress import LogProgress, TerminalProgress
-
-    terminal = sys.stderr.isatty() and not os.environ.get("CI")
-    return TerminalProgress() if terminal else LogProgress()
-
-
 def _collected(loaded: Loaded, only: list[str] | None, path: list[Path] | None, **more: Any) -> Outcome:
     """Run the given ``stages`` with the options that `run` and `collect` share."""
+    from scanner.command.progress import of_this_terminal
     from scanner.pipeline.stages import run_night
 
     more["from_clock"] = more["as_of"] is None
     more["as_of"] = time_of_run(more["as_of"])
     more["wait_lock"] = minutes(more["wait_lock"]) * 60
     chosen = ["definitions"] if path and not only else only
-    return run_night(loaded, progress=_progress(), only=chosen, exit_when_stopped=True, **more)
+    return run_night(loaded, progress=of_this_terminal(), only=chosen, exit_when_stopped=True, **more)
 
 
 def run(
@@ -167,6 +158,7 @@ def demo(
     ] = False,
 ) -> None:
     """Scan a simulated company on this machine, twice. Needs no account and no network."""
+    from scanner.command.progress import of_this_terminal
     from scanner.plugins import load_demo
 
     with exit_codes():
@@ -174,4 +166,4 @@ def demo(
             run_demo = load_demo()
         except ImportError as exc:
             raise UsageError(f"the demo needs {exc.name}: pip install 'sprawlscan[demo]'") from None
-        run_demo(folder.resolve(), progress=_progress(), echo=say, keep=keep)
+        run_demo(folder.resolve(), progress=of_this_terminal(), echo=say, keep=keep)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from typing import TYPE_CHECKING
 
 from scanner.safe_text import plain
 
 if TYPE_CHECKING:
     from scanner.collect.collector import Target
+    from scanner.collect.target_threads import Progress
     from scanner.snapshot import TargetDone
 
 log = logging.getLogger(__name__)
@@ -73,3 +76,9 @@ class LogProgress:
                 "seconds": result.seconds,
             },
         )
+
+
+def of_this_terminal() -> Progress:
+    """Return a progress bar for a terminal, and log lines for everything else."""
+    terminal = sys.stderr.isatty() and not os.environ.get("CI")
+    return TerminalProgress() if terminal else LogProgress()

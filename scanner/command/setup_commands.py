@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from scanner.command.exit_codes import UsageError, exit_codes, say
-from scanner.command.options import ConfigOption, load_settings, time_of_run
+from scanner.command.options import ConfigOption, OnlyOption, load_settings, time_of_run
 
 
 def check_config(config: ConfigOption = Path("config.yaml")) -> None:
@@ -26,6 +26,34 @@ def check_config(config: ConfigOption = Path("config.yaml")) -> None:
         for name, sections in sorted(loaded.settings.collectors.items()):
             say(f"{name}: {len(sections)} section{'s' if len(sections) != 1 else ''}")
         say(f"{loaded.path} is valid")
+
+
+def doctor(
+    config: ConfigOption = Path("config.yaml"),
+    only: OnlyOption = None,
+    form: Annotated[str, typer.Option("--format", "-f", help="text or json.")] = "text",
+) -> None:
+    """Try every credential and permission: read what a run would read, keep nothing, and list what would be dark.
+
+    Exit code 4 if a target cannot be read at all, 2 if nothing can be read.
+    """
+    import msgspec
+
+    from scanner.command.progress import of_this_terminal
+    from scanner.pipeline.doctor import doctor_lines, examine
+    from scanner.pipeline.outcome import Exit
+
+    with exit_codes():
+        if form not in ("text", "json"):
+            raise UsageError(f"--format {form}: use text or json.")
+        loaded = load_settings(config, None)
+        found = examine(loaded, as_of=time_of_run(None), progress=of_this_terminal(), only=only)
+        say(
+            "\n".join(doctor_lines(found))
+            if form == "text"
+            else msgspec.json.format(msgspec.json.encode(found), indent=1).decode()
+        )
+        raise typer.Exit(Exit.COVERAGE if any(one.state == "dark" for one in found) else Exit.OK)
 
 
 def schema() -> None:
