@@ -183,6 +183,37 @@ def test_sources_and_actions_are_named_once_and_fully() -> None:
     assert named & read <= {"microsoft.storage/storageaccounts/listkeys/action"}
 
 
+@pytest.mark.parametrize(
+    ("second", "reached"),
+    [
+        ("h", {resource_id(f"{GROUP}/providers/microsoft.managedidentity/userassignedidentities/it")}),
+        ("other", set()),
+    ],
+)
+def test_two_roles_of_one_principal_open_a_way_together(second: str, reached: set[str]) -> None:
+    estate = Estate()
+    for record in runner("microsoft.managedidentity/userassignedidentities"):
+        estate.add(record)
+    way = WAYS["assign-identity"]
+    policies = [
+        stored_policy(
+            "role-definition", "t", name, name, document={"permissions": [element([action])]}, to=[]
+        )
+        for name, action in (("assign", way.actions[0]), ("create", way.also[0][0]))
+    ]
+    evaluator = RoleEvaluator(estate, policies, [], FIRST_NIGHT.date())
+    alone: set[str] = set()
+    for role, holder, at in (("assign", "h", GROUP), ("create", second, "/subscriptions/s2")):
+        grant = Grant(
+            id=role, provider="azure", account_id="a", identity_id=f"entra:principal:{holder}", role=role, resource=at,
+            breadth="group",
+        )  # fmt: skip
+        alone |= {link.target_id for link in evaluator.links(grant, evaluator.allowed(grant, None))}
+    assert alone == set()
+    assert {link.target_id for link in evaluator.combined()} == reached
+    assert list(evaluator.combined()) == []
+
+
 def test_a_link_names_the_way_and_the_smallest_change() -> None:
     estate = Estate()
     for record in runner("microsoft.compute/virtualmachines"):

@@ -72,6 +72,7 @@ KINDS: dict[str, frozenset[str]] = {
             "policy-assignment",
             "registry-admin-user-off",
             "registry-anonymous-pull-off",
+            "registry-repository-roles",
             "role-activation",
             "storage-sas-expiry",
             "storage-shared-key-off",

@@ -63,3 +63,4 @@ def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datet
             found = evaluator.allowed(grant, text)
             yield evaluator.evaluated(grant, text, found)
             yield from evaluator.links(grant, found)
+    yield from evaluator.combined()

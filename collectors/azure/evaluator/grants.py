@@ -39,6 +39,9 @@ class RoleEvaluator:
         self._ways = [way for way in ways() if way.until is None or day < way.until]
         self._kinds = {kind: None for way in self._ways for kind in (*way.only_where, *way.not_where)}
         self._known: dict[object, Allowed] = {}
+        self._by_id = {way.id: way for way in self._ways}
+        self._first: dict[tuple[str, str], list[Grant]] = {}
+        self._rest: dict[tuple[str, str], set[int]] = {}
 
     def knows(self, role: str) -> bool:
         """Return whether a role is defined, by its name."""
@@ -83,13 +86,37 @@ class RoleEvaluator:
         )
 
     def links(self, grant: Grant, found: Allowed) -> Iterator[Link]:
-        """Yield whom the holder of a grant can become, the identities of resources at its scope."""
-        takers = [(way, sure) for way, sure in found.ways if way.runs_on]
+        """Yield whom the holder of a grant can become by it alone: the identities of resources at its scope."""
+        self._remember(grant, found)
+        yield from self._targets(grant, [way for way, _ in found.ways if way.runs_on])
+
+    def combined(self) -> Iterator[Link]:
+        """Yield whom principals can become by several roles together, after all `links`. Each comes once."""
+        for (principal, name), grants in self._first.items():
+            way = self._by_id[name]
+            if self._rest[principal, name] >= set(range(1, len(way.also) + 1)):
+                for grant in grants:
+                    yield from self._targets(grant, [way])
+                grants.clear()
+
+    def _remember(self, grant: Grant, found: Allowed) -> None:
+        """Keep which parts of a way a role allows: another role of the same principal may allow the rest, anywhere."""
+        for way, _ in found.ways:
+            if way.also:
+                self._rest.setdefault((grant.identity_id, way.id), set()).update(range(1, len(way.also) + 1))
+        for way, numbers in found.parts:
+            if numbers and way.runs_on:
+                key = (grant.identity_id, way.id)
+                self._rest.setdefault(key, set()).update(numbers)
+                if 0 in numbers:
+                    self._first.setdefault(key, []).append(grant)
+
+    def _targets(self, grant: Grant, takers: list[Way]) -> Iterator[Link]:
         if not takers:
             return
         count = 0
         for runner in self.estate.runners(grant.resource):
-            way = next((way for way, _ in takers if runner.type in way.runs_on), None)
+            way = next((way for way in takers if runner.type in way.runs_on), None)
             if way is None:
                 continue
             if count == MOST_TARGETS:

@@ -97,6 +97,8 @@ class Allowed(msgspec.Struct, frozen=True, kw_only=True):
     """``*`` or the widest pattern."""
     ways: tuple[tuple[Way, Sure], ...] = ()
     """The ways of ``escalations.yaml`` that are open."""
+    parts: tuple[tuple[Way, frozenset[int]], ...] = ()
+    """Ways of which some of the actions are allowed, and another role may allow the rest: 0 for `Way.actions`, then `Way.also`."""
 
 
 def allowed(
@@ -130,9 +132,12 @@ def allowed(
             if ending is not None:
                 add(ending, pattern, sure)
     taken: list[tuple[Way, Sure]] = []
+    parts: list[tuple[Way, frozenset[int]]] = []
     for way in ways() if open_ways is None else open_ways:
         action, sure = _takes(role, way, denies, bound)
         if sure is Sure.NO:
+            if way.also:
+                parts.append((way, _parts(role, way, denies, bound)))
             continue
         if action == ASSIGN:
             given = _given(role, bound, assignable)
@@ -152,7 +157,9 @@ def allowed(
         add("admin", "*", sure)
     powers = {power: max(found[power].values()) for power in POWERS if power in found}
     top = [action for power in list(powers)[:2] for action in sorted(found[power])]
-    return Allowed(powers=powers, actions=top[:10], wildcard=_widest(role), ways=tuple(taken))
+    return Allowed(
+        powers=powers, actions=top[:10], wildcard=_widest(role), ways=tuple(taken), parts=tuple(parts)
+    )
 
 
 def _takes(
@@ -165,6 +172,16 @@ def _takes(
     for others in way.also:
         sure = min(sure, max(role.sure(one, way.field, denies, bound) for one in others))
     return action, min(sure, Sure.MAYBE) if way.unsure else sure
+
+
+def _parts(
+    role: RoleRights, way: Way, denies: Collection[Deny], bound: RoleCondition | None
+) -> frozenset[int]:
+    return frozenset(
+        number
+        for number, actions in enumerate((way.actions, *way.also))
+        if any(role.sure(one, way.field, denies, bound) is not Sure.NO for one in actions)
+    )
 
 
 def _unnamed(

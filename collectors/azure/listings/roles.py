@@ -146,6 +146,7 @@ def assignments(
             found = evaluator.allowed(grant, text)
             yield evaluator.evaluated(grant, text, found)
             yield from evaluator.links(grant, found)
+        yield from evaluator.combined()
 
     yield from by_account(
         scope,

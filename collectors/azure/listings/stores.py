@@ -47,7 +47,7 @@ STORES = (
     "publicAccess = properties.publicNetworkAccess, firewall = properties.networkAcls.defaultAction, "
     "sharedKey = properties.allowSharedKeyAccess, keyTimes = properties.keyCreationTime, sasPolicy = properties.sasPolicy, "
     "adminUser = properties.adminUserEnabled, anonymousPull = properties.anonymousPullEnabled, "
-    "localAuthOff = properties.disableLocalAuth, keysOff = properties.disableAccessKeyAuthentication, "
+    "roleMode = properties.roleAssignmentMode, localAuthOff = properties.disableLocalAuth, keysOff = properties.disableAccessKeyAuthentication, "
     "entraOnly = properties.administrators.azureADOnlyAuthentication | order by id asc"
 )
 
@@ -58,6 +58,7 @@ SETTINGS = (
     "local-auth-off",
     "registry-admin-user-off",
     "registry-anonymous-pull-off",
+    "registry-repository-roles",
     "storage-sas-expiry",
     "storage-shared-key-off",
 )
@@ -247,6 +248,13 @@ def _registry(scope: AzureScope, row: dict[str, Any], address: str) -> Iterator[
         "registry-anonymous-pull-off",
         good=row.get("anonymousPull") is not True,
         words=("Pulling takes a sign-in", "Anyone on the internet may pull every image"),
+    )
+    yield setting(
+        scope,
+        row,
+        "registry-repository-roles",
+        good=str(row.get("roleMode") or "").lower() == "abacrepositorypermissions",
+        words=("Roles are for repositories", "Roles are for the whole registry"),
     )
     if on:
         yield Credential(
