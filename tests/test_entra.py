@@ -10,6 +10,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 import collectors.entra
@@ -62,8 +63,50 @@ def test_what_was_stored_is_evaluated_to_what_the_night_gave(
     assert {row.id: row for row in again if isinstance(row, Trust)} == trusts
     grants = {row.id: row for row in records if isinstance(row, Grant)}
     evaluated = {row.id: row for row in again if isinstance(row, Grant)}
-    assert evaluated
     assert evaluated.items() <= grants.items()
+    kinds = {key.split(":")[1] for key in evaluated}
+    assert kinds == {
+        "app-role",
+        "directory-role",
+        "eligible-directory-role",
+        "eligible-group",
+        "inherited-app-role",
+    }
+
+
+def test_a_changed_definition_changes_what_its_holders_may_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EntraSandbox() as sandbox:
+        records = collected(sandbox, tmp_path, monkeypatch)
+    policies = [row for row in records if isinstance(row, Policy)]
+    (custom,) = [row for row in policies if row.name == "Application Credential Operator"]
+    document = json.loads(custom.document or "")
+    document["rolePermissions"] = [
+        {"allowedResourceActions": ["microsoft.directory/applications/standard/read"]}
+    ]
+    narrower = msgspec.structs.replace(custom, document=json.dumps(document))
+    levels = {
+        row.level
+        for row in collectors.entra.evaluate([narrower], records, FIRST_NIGHT)
+        if isinstance(row, Grant) and row.role == custom.name
+    }
+    assert levels == {"read"}
+    # Of two APIs with one name, nobody knows which one a grant is of.
+    (graph,) = [row for row in policies if row.kind == "app-roles" and row.name == "Microsoft Graph"]
+    twin = msgspec.structs.replace(graph, id="another")
+    assert list(collectors.entra.evaluate([graph], records, FIRST_NIGHT))
+    assert not list(collectors.entra.evaluate([graph, twin], records, FIRST_NIGHT))
+
+
+def test_without_consent_of_an_administrator_the_tenant_is_dark_and_the_permission_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EntraSandbox() as sandbox:
+        sandbox.revoke("Application.Read.All")
+        (gap,) = collected(sandbox, tmp_path, monkeypatch)
+    assert isinstance(gap, Gap)
+    assert (gap.table, gap.reason, gap.needs) == ("*", "denied", "Application.Read.All")
 
 
 def test_a_request_that_is_throttled_inside_a_batch_is_sent_again(

@@ -19,7 +19,7 @@ KINDS: dict[str, frozenset[str]] = {
     ),
     "credentials": frozenset(("client-certificate", "client-secret")),
     "trusts": frozenset(("federated-domain", "oidc")),
-    "policies": frozenset(("directory-role", "federated-credential")),
+    "policies": frozenset(("app-roles", "directory-role", "federated-credential")),
     "controls": frozenset(
         (
             "app-certificate-lifetime",

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.entra import powers
 from collectors.entra.consents import delegated_grant
+from collectors.entra.evaluator import app_grant_with_powers
 from collectors.entra.records import OWNER_FIELDS, becoming, owner_links, text
 from collectors.entra.scope import application, principal
 from scanner.collect.failures import SourceError, unsupported_on
 from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
-from scanner.records import Grant, Identity, level_of, record_id
+from scanner.records import Grant, Identity, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -202,21 +202,17 @@ def _grant(
     api = text(item.get("resourceId")).lower()
     role_id = text(item.get("appRoleId")).lower()
     role = known.roles.get(api, {}).get(role_id, "a role that the API no longer defines")
-    verdict = powers.of_permission(app_ids.get(api, ""), role)
     name = known.names.get(api) or str(item.get("resourceDisplayName") or api)
-    return Grant(
+    grant = Grant(
         id=record_id("entra", "inherited-app-role", f"{agent}/{text(item.get('id'))}"),
         **scope.own,
         identity_id=principal(agent),
         role=role,
         resource=name,
         breadth="organization",
-        powers=list(verdict.powers),
-        level=level_of(verdict.powers),
         conditional=False,
-        confidence="high" if verdict.sure else "low",
         via="inherited from the agent's blueprint",
-        why=verdict.way,
         actions=[role],
         granted_at=utc_time(item.get("creationTimestamp")),  # beta's name of it
     )
+    return app_grant_with_powers(grant, app_ids.get(api, ""))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.entra import powers
+from collectors.entra.evaluator import app_grant_with_powers
 from collectors.entra.records import text
 from collectors.entra.scope import principal
 from scanner.collect.failures import SourceError
 from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
-from scanner.records import Grant, level_of, record_id
+from scanner.records import Grant, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,22 +61,19 @@ def assigned(
     # All zeros: the API has no roles, the assignment only lets the client in.
     default = role_id == "00000000-0000-0000-0000-000000000000"
     role = "default access" if default else known.roles.get(api_object, {}).get(role_id, UNDEFINED)
-    verdict = powers.PowerVerdict(powers=("read",)) if default else powers.of_permission(api, role)
     name = known.names.get(api_object) or str(item.get("resourceDisplayName") or api_object)
-    return Grant(
+    grant = Grant(
         id=record_id("entra", "app-role", text(item.get("id"))),
         **scope.own,
         identity_id=principal(text(item.get("principalId"))),
         role=role,
         resource=name,
         breadth="organization",
-        powers=list(verdict.powers),
-        level=level_of(verdict.powers),
+        powers=["read"] if default else [],
+        level="read" if default else "unknown",
         conditional=False,
-        confidence="high" if verdict.sure else "low",
         via=f"application permission of {name}",
-        why=verdict.way,
-        fix=f"Remove the permission {role} and grant a narrower one." if verdict.way else None,
         actions=[role],
         granted_at=utc_time(item.get("creationTimestamp")),  # beta's name of it
     )
+    return grant if default else app_grant_with_powers(grant, api)

@@ -17,6 +17,7 @@ from collectors.entra.records import (
     federated,
     owner_links,
     owner_name,
+    policy,
     text,
 )
 from collectors.entra.scope import MICROSOFT, application, principal
@@ -66,6 +67,7 @@ def service_principals(
         "identities/entra-agent",
         "identities/entra-agent-blueprint",
         "credentials",
+        "policies/app-roles",
         "links/owners",
         *PEOPLE,
     )
@@ -106,6 +108,17 @@ def _service_principal(
     }
     if roles:
         found.roles[number] = roles
+        yield policy(
+            scope,
+            "app-roles",
+            number,
+            name=name,
+            document={
+                "appId": app_id,
+                "appRoles": [{"id": one, "value": roles[one]} for one in sorted(roles)],
+            },
+            attached=[principal(number)],
+        )
     owner_tenant = str(item.get("appOwnerOrganizationId") or "").lower()
     owners = item["owners"]
     owner = owner_name(owners) or application_owners.get(app_id)
