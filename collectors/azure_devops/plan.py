@@ -99,11 +99,11 @@ def organization_night(clients: DevOpsClients, target: Target, config: Config, r
     yield from doors.audit_streams(scope)
     yield from doors.extensions(scope)
     yield from doors.service_hooks(scope)
-    above = OrganizationFacts(projects=found, settings=settings, access=access, enabled=enabled)
+    above = DevOpsOrganizationFacts(projects=found, settings=settings, access=access, enabled=enabled)
     yield from side_by_side([_project(scope, one, above) for one in found], config.workers)
 
 
-class OrganizationFacts(msgspec.Struct, frozen=True, kw_only=True):
+class DevOpsOrganizationFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the organization's lists found, and those of its projects need."""
 
     projects: list[DevOpsProjectFacts]
@@ -153,7 +153,9 @@ def _grants(
         )
 
 
-def _project(scope: DevOpsScope, project: DevOpsProjectFacts, above: OrganizationFacts) -> Iterator[Record]:
+def _project(
+    scope: DevOpsScope, project: DevOpsProjectFacts, above: DevOpsOrganizationFacts
+) -> Iterator[Record]:
     watch, jobs = Watch(), Jobs()
     here = scope.within(project.account_id, project=project.id)
     yield from watch.over(_lists(here, project, above, watch, jobs))
@@ -172,7 +174,7 @@ def _project(scope: DevOpsScope, project: DevOpsProjectFacts, above: Organizatio
 
 
 def _lists(
-    here: DevOpsScope, project: DevOpsProjectFacts, above: OrganizationFacts, watch: Watch, jobs: Jobs
+    here: DevOpsScope, project: DevOpsProjectFacts, above: DevOpsOrganizationFacts, watch: Watch, jobs: Jobs
 ) -> Generator[Record, None, None]:
     access = above.access
     connections = yield from service_connections(here, project, {one.id for one in above.projects})
