@@ -23,4 +23,4 @@ TestContract = standard_collector_tests(toy_collector, REGISTRY)
 def test_every_robot_and_key_is_listed_and_counted() -> None:
     night = REGISTRY.night_of(toy_collector)
     assert len({row.id for row in night.of_tables()}) == 5 + 15
-    assert [row.items for row in night.covered] == [5, 3, 3, 3, 3, 3]
+    assert [(row.kind, row.items) for row in night.covered] == [("toy-robot", 5), *[("toy-key", 3)] * 5]
