@@ -427,3 +427,10 @@ def test_a_night_with_aws_alone_that_is_refused_for_its_clock_says_so(
         )
     assert not Ledger(loaded.settings.state).nights()
     assert not list(loaded.settings.state.glob("snapshots/*"))
+
+
+@pytest.mark.parametrize("time", [b'"soon"', b'"\\ud800"', b"1e300", b"[]"])
+def test_a_time_that_is_none_is_the_answers_fault(answers: Answers, time: bytes) -> None:
+    answers.bodies = [(200, b'{"SecretList": [{"Name": "a", "CreatedDate": ' + time + b"}]}")]
+    with pytest.raises(MalformedError, match="does not match its model"):
+        access(answers).client("secretsmanager").list_secrets()

@@ -62,7 +62,7 @@ class BotocoreSession:
         if self._run.stopping.is_set():
             raise DeadlineError
         if request.stream_output:
-            raise ValueError("an operation whose answer is a stream is not read")
+            raise AssertionError("an operation whose answer is a stream is not read")
         bound = int(self._config.largest_answer_mb * 2**20)
         with self._watchdog.watching(self._config.answer_seconds) as watched:
             try:
@@ -137,8 +137,9 @@ class CheckedAnswers:
     def _make_api_call(self, operation_name: str, api_params: Any) -> Any:
         try:
             answer = super()._make_api_call(operation_name, api_params)  # type: ignore[misc]  # of the client's class
-        except (AttributeError, KeyError, TypeError) as exc:
-            # botocore checks our parameters with errors of its own: these come of an answer unlike its model.
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RuntimeError) as exc:
+            # botocore checks our parameters with errors of its own: these come of an answer unlike its model, such as a
+            # time that is none.
             raise MalformedError(
                 f"{operation_name}: the response does not match its model ({exc!r})"
             ) from None
