@@ -281,8 +281,8 @@ class Settings(Section):
     sudden_drop: SuddenDrop = SuddenDrop()
     """When a listing fell so much that a second run must confirm it."""
     retired: list[str] = Field(default_factory=list)
-    """Targets that are out of scope for good, as the finding `account-not-read` names them: ``github/acme``. Their
-    findings are not followed any more. A target that the configuration merely stops naming counts as not read."""
+    """Targets that are out of scope for good, as the finding `account-not-read` names them: ``github/acme``, or by a name
+    that they had before. Their findings are not followed any more. A target that the configuration merely stops naming counts as not read."""
     max_unobserved: float = Field(default=0.2, ge=0, le=1)
     """Exit with 4 when a larger share of the findings that are not accepted could not be looked at again: 0 to 1."""
 

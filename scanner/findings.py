@@ -326,6 +326,8 @@ class TargetCoverage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The collector that reads it."""
     target: str
     """Its name within that collector."""
+    earlier_targets: list[str] = []
+    """The names that it had before, newest first: an organization or a group can be renamed."""
     provider: str
     """Its provider."""
     account_id: str

@@ -15,6 +15,7 @@ from collectors.aws.evaluator.authorization_details import principal_records
 from collectors.aws.facts import ListedPrincipals
 from collectors.aws.listings.last_accessed import riskiest
 from collectors.aws.permissions import policy
+from collectors.aws.regions import REGIONAL
 from sandbox.aws.estate import build
 from sandbox.aws.keys import key_id, key_secret
 from sandbox.aws.organization import LEGACY
@@ -109,6 +110,16 @@ def test_a_listing_is_either_covered_or_missing(night: Night) -> None:
     covered = [key_of(row) for row in night.of(Coverage)]
     assert gaps.isdisjoint(covered)
     assert len(covered) == len(set(covered))
+
+
+def test_without_its_regions_an_account_lacks_all_that_is_read_by_region(night: Night) -> None:
+    by_region = {
+        f"{row.table}/{row.kind}" if row.kind else row.table
+        for row in (*night.of(Coverage), *night.of(Gap))
+        if row.region is not None and row.table not in {"coverage", "*"}
+    }
+    assert len(by_region) > 30
+    assert by_region - set(REGIONAL) == set()
 
 
 def test_an_account_that_lets_nobody_in_is_one_gap_and_keeps_its_name(night: Night) -> None:

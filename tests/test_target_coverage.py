@@ -263,6 +263,30 @@ def test_a_retired_target_is_not_expected(tmp_path: Path) -> None:
     assert states(tmp_path, 5)["b"] == ("complete", 10, 10)
 
 
+def test_a_target_is_retired_by_any_name_that_it_had(tmp_path: Path) -> None:
+    def called(**names: str) -> None:
+        targets = {
+            target: [
+                msgspec.structs.replace(one, target=name) if isinstance(one, Coverage) else one
+                for one in whole(target)
+            ]
+            for target, name in names.items()
+        }
+        night(tmp_path, 1 + len(list(tmp_path.glob("snapshots/*"))), targets, names=names)
+
+    called(a="a", b="old", c="taken")
+    called(a="a", b="newer", c="other")
+    # Another target has an earlier name of c now: the name means that one.
+    called(a="a", b="newest", d="taken")
+    assert rows(tmp_path, 3, "SELECT target, earlier_targets FROM target_coverage ORDER BY target") == [
+        ("a", []), ("newest", ["newer", "old"]), ("other", ["taken"]), ("taken", []),
+    ]  # fmt: skip
+    night(tmp_path, 4, {"a": whole("a")}, retired=("p/old", "p/taken"))
+    assert {name: state[0] for name, state in states(tmp_path, 4).items()} == {
+        "a": "complete", "newest": "not-requested", "other": "unread", "taken": "not-requested",
+    }  # fmt: skip
+
+
 def test_a_run_that_left_a_target_out_does_not_say_that_it_can_be_read_again(tmp_path: Path) -> None:
     night(tmp_path, 1, {"a": whole("a"), "b": whole("b")})
     night(tmp_path, 2, {"a": whole("a"), "b": unread("b")})

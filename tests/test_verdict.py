@@ -201,6 +201,20 @@ def test_a_disabled_rule_is_out_of_scope_and_says_so_once(tmp_path: Path) -> Non
     assert findings(tmp_path, 5, RULE) == {"A": "resolved after unobserved"}
 
 
+@pytest.mark.parametrize(("expires", "new"), [(2, {"medium": 1}), (30, {})])
+def test_an_exception_that_lapses_while_its_rule_is_disabled_is_told_when_the_rule_is_back(
+    tmp_path: Path, expires: int, new: dict[str, int]
+) -> None:
+    exceptions = accepted(tmp_path, expires=f"{on(expires):%Y-%m-%d}")
+    for night, off in ((1, ()), (2, (RULE,)), (3, (RULE,)), (4, (RULE,)), (5, ()), (6, ())):
+        analyzed(tmp_path, night, [*BASE, key("A")], exceptions=exceptions, disabled=off)
+    told = {night: outcome(tmp_path, night, fail_on="new:medium") for night in (4, 5, 6)}
+    assert {name: count for name, count in told[5].new.items() if count} == new
+    assert [told[night].exit_code for night in (4, 5, 6)] == [0, 3 if new else 0, 0]
+    reason = rows(tmp_path, 5, f"SELECT status, counts_as_new FROM findings WHERE rule = '{RULE}'")
+    assert reason == [("open", "exception-ended") if new else ("excepted", None)]
+
+
 def test_an_exception_of_a_disabled_rule_sleeps(tmp_path: Path) -> None:
     exceptions = accepted(tmp_path, expires=f"{on(30):%Y-%m-%d}")
     analyzed(tmp_path, 1, [*BASE, key("A")], exceptions=exceptions)

@@ -19,6 +19,7 @@ from collectors.aws.listings.lambda_functions import lambda_region
 from collectors.aws.listings.resource_policies import buckets, keys, queues, topics
 from collectors.aws.listings.roles_anywhere import roles_anywhere_region
 from collectors.aws.listings.stores import secrets_manager_region, ssm_region
+from scanner.collect.failures import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,29 +30,48 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REGIONAL = (
+    "rollouts",
     "accounts/eks-cluster",
-    "identities/lambda-function",
-    "identities/ecs-service",
-    "identities/ecs-task-definition",
-    "identities/ec2-instance",
-    "identities/eks-service-account",
-    "identities/codebuild-project",
-    "identities/codepipeline",
-    "identities/codedeploy-group",
-    "identities/roles-anywhere-profile",
-    "secrets/lambda-env",
-    "secrets/ecs-env",
-    "secrets/codebuild-env",
-    "secrets/secrets-manager",
-    "secrets/ssm-parameter",
-    "credentials/source-credential",
-    "credentials/connection",
+    "artifacts/image",
+    "controls/access-analyzer",
+    "controls/build-visibility",
+    "controls/image-scanning",
+    "controls/imdsv2",
     "controls/tag-immutability",
     "controls/trust-anchor",
-    "artifacts/image",
-    "links/runs_as",
-    "policies/resource-policy",
+    "controls/webhook-authentication",
+    "credentials/certificate",
+    "credentials/connection",
+    "credentials/ec2-key-pair",
+    "credentials/source-credential",
+    "credentials/ssm-activation",
+    "credentials/webhook-secret",
+    "grants/eks-access-entry",
     "grants/resource-policy",
+    "grants/unused-access",
+    "identities/codebuild-project",
+    "identities/codedeploy-group",
+    "identities/codedeploy-on-premises-instance",
+    "identities/codepipeline",
+    "identities/ec2-instance",
+    "identities/ecs-service",
+    "identities/ecs-task-definition",
+    "identities/eks-service-account",
+    "identities/lambda-function",
+    "identities/roles-anywhere-profile",
+    "identities/roles-anywhere-subject",
+    "links/deploys",
+    "links/runs_as",
+    "links/uses",
+    "policies/resource-policy",
+    "secrets/codebuild-env",
+    "secrets/ec2-user-data",
+    "secrets/ecs-env",
+    "secrets/lambda-env",
+    "secrets/secrets-manager",
+    "secrets/ssm-parameter",
+    "trusts/certificate",
+    "trusts/pod-identity",
     "trusts/resource-policy",
 )
 """The tables that are incomplete if an account's regions cannot be listed."""
@@ -62,18 +82,18 @@ def enabled_regions(scope: AwsScope) -> list[str]:
 
     Those of the configuration are believed where the account's cannot be listed.
     """
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import BotoCoreError, ClientError
 
     wanted = scope.config.regions
     try:
         answer = scope.client("ec2").describe_regions()
-    except ClientError:
-        if not wanted:
+        enabled = sorted(region["RegionName"] for region in answer["Regions"])
+        if not enabled:
+            raise MalformedError("DescribeRegions: the response names no region")
+    except (BotoCoreError, ClientError, SourceError):
+        if not wanted or scope.run.stopping.is_set():
             raise
         return wanted
-    enabled = sorted(region["RegionName"] for region in answer["Regions"])
-    if not enabled:
-        raise MalformedError("DescribeRegions: the response names no region")
     if not wanted:
         return enabled
     left_out = tuple(name for name in wanted if name not in enabled)

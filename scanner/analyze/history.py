@@ -268,7 +268,10 @@ def settled(due_days: dict[str, int]) -> str:
         if due
         else "NULL::TIMESTAMP"
     )
-    exception_id = "coalesce(c.covered_by, CASE WHEN c.now = 'resolved' THEN c.exception_id END)"
+    # One that is out of scope keeps its exception: if that lapses meanwhile, the finding counts as new when it is back.
+    exception_id = (
+        "coalesce(c.covered_by, CASE WHEN c.now = 'resolved' OR c.out_of_scope THEN c.exception_id END)"
+    )
     later = ", ".join(
         f"CASE WHEN c.{name} IS DISTINCT FROM ({sql}) THEN '{name}' END"
         for name, sql in (("due_at", due_at), ("exception_id", exception_id))

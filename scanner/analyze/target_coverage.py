@@ -110,6 +110,8 @@ _STATES = """
     ), every AS (
         SELECT coalesce(p.id, b.id) AS target_id, coalesce(p.collector, b.collector) AS collector,
                coalesce(p.target, b.target) AS target,
+               list_filter(CASE WHEN p.target <> b.target THEN list_prepend(b.target, b.earlier_targets) ELSE coalesce(b.earlier_targets, []) END,
+                           lambda name: name <> coalesce(p.target, b.target)) AS earlier_targets,
                coalesce(p.account_id, b.account_id) AS account_id, p.target IS NOT NULL AS planned,
                b.last_read_in, b.last_complete_in, b.name AS name_before, b.provider AS provider_before,
                b.parent_id AS parent_before, b.kind AS kind_before
@@ -134,7 +136,7 @@ _STATES = """
              LEFT JOIN refused AS r USING (target_id)
              LEFT JOIN accounts AS a ON a.id = e.account_id
     )
-    SELECT target_id AS id, collector, target, provider, account_id, name, kind, parent_id,
+    SELECT target_id AS id, collector, target, earlier_targets, provider, account_id, name, kind, parent_id,
            CASE WHEN NOT planned AND ($selected OR retired) THEN 'not-requested'
                 WHEN unread THEN 'unread' WHEN has_gap THEN 'partial' ELSE 'complete' END AS state,
            -- A refused first call stands for all below it where nothing more is known.
@@ -165,8 +167,14 @@ _ASKED_TO_KEEP = """
 
 _RETIRED = """
     SELECT b.id, b.account_id FROM targets_before AS b ANTI JOIN planned_targets AS p ON p.id = b.id
-    WHERE b.id IN (SELECT unnest($retired::VARCHAR[])) OR b.collector || '/' || b.target IN (SELECT unnest($retired::VARCHAR[]))
+    WHERE EXISTS (
+        FROM (SELECT unnest($retired::VARCHAR[]) AS given)
+        WHERE given IN (b.id, b.collector || '/' || b.target)
+           OR list_contains([b.collector || '/' || name FOR name IN b.earlier_targets], given)
+              AND given NOT IN (SELECT collector || '/' || target FROM targets_before)
+    )
 """
+"""A name that a target had before is its own as long as no other has it."""
 
 
 def measure_targets(
@@ -184,7 +192,7 @@ def measure_targets(
     ``asked``.
 
     ``before`` are the same two files of the previous night. ``selected``: the run was limited to some targets.
-    ``retired`` are ids or names (``collector/name``) of targets that are not expected any more. Reads ``accounts``,
+    ``retired`` are ids or names (``collector/name``, today's or an earlier one) of targets that are not expected any more. Reads ``accounts``,
     ``coverage``, ``gaps`` and the macro ``complete``.
     """
     tables.table_of_rows(
