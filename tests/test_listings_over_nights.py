@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from scanner.records import Coverage, Gap, Record, Secret
+from scanner.records import Control, Coverage, Gap, Record, Secret
 from tests.sealed_night import (
     ACCOUNT,
     account,
@@ -256,3 +256,26 @@ def test_a_kind_that_a_provider_does_not_have_is_not_needed(tmp_path: Path) -> N
     analyzed(tmp_path, 1, [*REST, listed("controls", kind="ruleset"), lost], enabled=("branch-unprotected",))
     query = f"SELECT status FROM rule_results WHERE rule = 'branch-unprotected' AND account_id = '{ACCOUNT}'"
     assert rows(tmp_path, 1, query) == [("evaluated",)]
+
+
+def test_the_ruleset_of_an_organization_is_not_new_in_a_repository_when_the_organization_hides_it(
+    tmp_path: Path,
+) -> None:
+    repository = "aws:account:2"
+    places = [account(1, kind="github-organization"), account(2, kind="github-repository", parent_id=ACCOUNT)]
+
+    def ruleset(place: str) -> list[Record]:
+        control = Control(
+            id=f"{place}/7", provider="aws", account_id=place, stage="source", kind="ruleset", name="baseline",
+            enforcement="audited", target="branch", shared_id="7",
+        )  # fmt: skip
+        return [control, listed("controls", kind="ruleset", account_id=place)]
+
+    copy = ruleset(repository)
+    hidden = denied("controls", kind="ruleset")
+    for night, own in ((1, ruleset(ACCOUNT)), (2, [hidden]), (3, ruleset(ACCOUNT))):
+        analyzed(tmp_path, night, [*places, *copy, *own], enabled=("ruleset-not-enforced",))
+    query = "SELECT subject, status FROM findings WHERE rule = 'ruleset-not-enforced'"
+    assert [rows(tmp_path, night, query) for night in (1, 2, 3)] == [
+        [(f"{ACCOUNT}/7", "new")], [(f"{ACCOUNT}/7", "unobserved")], [(f"{ACCOUNT}/7", "open")],
+    ]  # fmt: skip

@@ -117,9 +117,13 @@ def held(subjects: str, hits: str) -> str:
 def moved(hits: str) -> str:
     """Return the query for hits that are known findings in another place, while the place where they were known cannot be read.
 
-    They are recognized by the fingerprint of a secret's value among their evidence.
+    They are recognized by their evidence: by the fingerprint of a secret's value, or by ``identified_by``, what a thing that
+    several accounts list is known by.
     """
-    same = "map_extract(k.evidence, 'fingerprint')[1] = map_extract(h.evidence, 'fingerprint')[1]"
+    mark = (
+        "coalesce(map_extract({0}.evidence, 'fingerprint')[1], map_extract({0}.evidence, 'identified_by')[1])"
+    )
+    same = f"{mark.format('k')} = {mark.format('h')}"
     return f"""
         SELECT DISTINCT h.rule, h.subject
         FROM {hits} AS h JOIN known_before AS k ON k.rule = h.rule AND {same} AND k.status <> 'resolved'
