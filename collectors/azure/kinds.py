@@ -41,6 +41,7 @@ KINDS: dict[str, frozenset[str]] = {
     ),
     "secrets": frozenset(
         (
+            "app-connection-string",
             "app-setting",
             "automation-certificate",
             "automation-connection",

@@ -162,6 +162,21 @@ def applications(tenant: AzureTenant) -> None:
                 },
             },
         )
+    tenant.add(
+        f"{site}/config/configreferences/connectionstrings",
+        {
+            "id": f"{site}/config/configreferences/connectionstrings/LedgerDb",
+            "name": "LedgerDb",
+            "type": "Microsoft.Web/sites/config/configreferences",
+            "properties": {
+                "vaultName": None,
+                "secretName": None,
+                "status": None,
+                "source": None,
+                "details": None,
+            },
+        },
+    )
     for name, allowed in (("payments-api", True), ("ledger-export", False)):
         address = f"{PROVIDERS}/Microsoft.Web/sites/{name}"
         for way in ("ftp", "scm"):

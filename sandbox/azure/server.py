@@ -42,6 +42,7 @@ _LISTS = {
         "Microsoft.ContainerRegistry/registries/scopeMaps/read"
     ),
     "Microsoft.Web/sites/{site}/config/configreferences/appsettings": "Microsoft.Web/sites/config/read",
+    "Microsoft.Web/sites/{site}/config/configreferences/connectionstrings": "Microsoft.Web/sites/config/read",
     "Microsoft.Web/sites/{site}/basicPublishingCredentialsPolicies": (
         "Microsoft.Web/sites/basicPublishingCredentialsPolicies/read"
     ),
@@ -78,10 +79,8 @@ QUERIES = {
     "stores of credentials": "Microsoft.KeyVault/vaults/read",
     "applications": "Microsoft.Web/sites/read",
     "registrationassignments": "Microsoft.ManagedServices/registrationAssignments/read",
-    "registrationdefinitions": "Microsoft.ManagedServices/registrationDefinitions/read",
     "policyassignments": "Microsoft.Authorization/policyAssignments/read",
     "policydefinitions": "Microsoft.Authorization/policyDefinitions/read",
-    "policyexemptions": "Microsoft.Authorization/policyExemptions/read",
 }
 """What each query of the collector needs. It is recognized by what it asks for."""
 _MARKS = {

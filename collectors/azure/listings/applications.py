@@ -86,6 +86,7 @@ def applications(scope: AzureScope, accounts: Sequence[str]) -> Generator[Record
         ),
         loses=(
             "controls/app-service-basic-auth-off",
+            "secrets/app-connection-string",
             "secrets/app-setting",
             *(
                 f"secrets/automation-{name}"
@@ -198,13 +199,14 @@ def site_settings(scope: AzureScope, sites: Sequence[str]) -> Iterator[Record]:
             table, f"GET {SITE}/{call}", kind=kind, needs=needs, item=address.lower()
         )
 
-    references = "config/configreferences/appsettings"
-    yield from each(
-        scope,
-        {f"{site}/{references}?{version}": site for site in sorted(sites)},
-        request("secrets", "app-setting", references, "Microsoft.Web/sites/config/read"),
-        lambda site, item: _reference(scope, site, item),
-    )
+    for name, store in (("appsettings", "app-setting"), ("connectionstrings", "app-connection-string")):
+        references = f"config/configreferences/{name}"
+        yield from each(
+            scope,
+            {f"{site}/{references}?{version}": site for site in sorted(sites)},
+            request("secrets", store, references, "Microsoft.Web/sites/config/read"),
+            lambda site, item, store=store: _reference(scope, site, item, store),  # type: ignore[misc]
+        )
     yield from each(
         scope,
         {f"{site}/{POLICIES}?{version}": site for site in sorted(sites)},
@@ -213,18 +215,18 @@ def site_settings(scope: AzureScope, sites: Sequence[str]) -> Iterator[Record]:
     )
 
 
-def _reference(scope: AzureScope, site: str, item: dict[str, Any]) -> Iterator[Record]:
-    """Yield a setting that is read from a key vault, or whose name says that it is a secret."""
+def _reference(scope: AzureScope, site: str, item: dict[str, Any], store: str) -> Iterator[Record]:
+    """Yield a setting that is read from a key vault, or whose name says that it is a secret; and any connection string."""
     properties: dict[str, Any] = item["properties"]
     name = str(item["name"])
     vault, entry = properties.get("vaultName"), properties.get("secretName")
-    looks = secret_name(name)
+    looks = "connection-string" if store == "app-connection-string" else secret_name(name)
     if not vault and looks is None:
         return
     yield Secret(
-        id=record_id("azure", "app-setting", f"{site.lower()}/{name}"),
+        id=record_id("azure", store, f"{site.lower()}/{name}"),
         **own(scope.account_of(site)),
-        store="app-setting",
+        store=store,
         name=name,
         holder_id=resource_id(site),
         readable=False,

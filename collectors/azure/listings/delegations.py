@@ -17,7 +17,7 @@ from collectors.azure.scope import own
 from scanner.records import Grant, Identity, Trust, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
     from collectors.azure.evaluator import RoleEvaluator
     from collectors.azure.facts import Containers
@@ -25,44 +25,34 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 NEEDS = "Microsoft.ManagedServices/*/read"
-_TABLE = "managedserviceresources | where type =~ 'microsoft.managedservices"
-DEFINITIONS = f"{_TABLE}/registrationdefinitions' | project id, name, properties | order by id asc"
-ASSIGNMENTS = f"{_TABLE}/registrationassignments' | project id, name, properties | order by id asc"
+DELEGATIONS = (
+    "managedserviceresources | where type in~ ('microsoft.managedservices/registrationdefinitions', "
+    "'microsoft.managedservices/registrationassignments') | project id, name, type, properties | order by id asc"
+)
 _KIND = "lighthouse-principal"
 
 
 def delegations(scope: AzureScope, held: Containers, evaluator: RoleEvaluator) -> Iterator[Record]:
     """Yield the principals of other tenants with their roles, and the trust in their tenant."""
-    offers: dict[str, dict[str, Any]] = {}
 
-    def definitions() -> Generator[Record, None, None]:
-        for row in scope.client.query(DEFINITIONS):
-            offers[str(row["id"]).lower()] = row["properties"]
-        yield from ()
-
-    yield from by_account(
-        scope,
-        held.accounts,
-        definitions(),
-        call=f"POST {GRAPH} registrationdefinitions",
-        table="identities",
-        kind=_KIND,
-        needs=NEEDS,
-        loses=("grants/lighthouse", "trusts/lighthouse"),
-    )
-
-    def assignments() -> Iterator[Record]:
-        for row in scope.client.query(ASSIGNMENTS):
-            number = str(row["id"])
+    def read() -> Iterator[Record]:
+        offers: dict[str, dict[str, Any]] = {}
+        assigned: list[dict[str, Any]] = []
+        for row in scope.client.query(DELEGATIONS):
+            if str(row["type"]).lower().endswith("/registrationdefinitions"):
+                offers[str(row["id"]).lower()] = row["properties"]
+            else:
+                assigned.append(row)
+        for row in assigned:
             offer = offers.get(str(row["properties"].get("registrationDefinitionId") or "").lower())
-            where = number.lower().partition("/providers/microsoft.managedservices/")[0]
+            where = str(row["id"]).lower().partition("/providers/microsoft.managedservices/")[0]
             if offer is not None:
                 yield from _delegation(scope, offer, where, str(row["name"]).lower(), evaluator)
 
     yield from by_account(
         scope,
         held.accounts,
-        _once(assignments()),
+        _once(read()),
         call=f"POST {GRAPH} registrationassignments",
         table="grants",
         kind="lighthouse",

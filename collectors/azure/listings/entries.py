@@ -64,11 +64,23 @@ def _entry(scope: AzureScope, store: str) -> Callable[[str, dict[str, Any]], Ite
             created_at=_moment(attributes.get("created")),
             updated_at=_moment(attributes.get("updated")),
             expires_at=_moment(attributes.get("exp")),
+            rotation_enabled=_rotates(item["properties"].get("rotationPolicy")),
             location=address,
             tags={} if attributes.get("enabled") is not False else {"enabled": "false"},
         )
 
     return convert
+
+
+def _rotates(policy: dict[str, Any] | None) -> bool | None:
+    """Return whether a key rotates by itself; None where the vault does not say.
+
+    https://learn.microsoft.com/azure/key-vault/keys/how-to-configure-key-rotation
+    """
+    if policy is None:
+        return None
+    actions: list[dict[str, Any]] = policy.get("lifetimeActions") or []
+    return any(str((one.get("action") or {}).get("type") or "").lower() == "rotate" for one in actions)
 
 
 def _moment(seconds: object) -> datetime | None:

@@ -26,19 +26,16 @@ if TYPE_CHECKING:
 NEEDS = "Microsoft.Authorization/*/read"
 _TABLE = "policyresources | where type"
 ASSIGNMENTS = (
-    f"{_TABLE} =~ 'microsoft.authorization/policyassignments' | project id, name, type, identity, "
-    "shown = properties.displayName, where = properties.scope, mode = properties.enforcementMode, "
-    "definition = properties.policyDefinitionId, chosen = properties.parameters.effect.value, "
-    "overrides = properties.overrides, left = properties.notScopes | order by id asc"
+    f"{_TABLE} in~ ('microsoft.authorization/policyassignments', 'microsoft.authorization/policyexemptions') "
+    "| project id, name, type, identity, shown = properties.displayName, where = properties.scope, "
+    "mode = properties.enforcementMode, definition = properties.policyDefinitionId, "
+    "chosen = properties.parameters.effect.value, overrides = properties.overrides, left = properties.notScopes, "
+    "assignment = properties.policyAssignmentId, ends = properties.expiresOn | order by id asc"
 )
 DEFINITIONS = (
     f"{_TABLE} in~ ('microsoft.authorization/policydefinitions', 'microsoft.authorization/policysetdefinitions') "
     "| project id, effect = properties.policyRule.then.effect, usual = properties.parameters.effect.defaultValue, "
     "members = properties.policyDefinitions | order by id asc"
-)
-EXEMPTIONS = (
-    f"{_TABLE} =~ 'microsoft.authorization/policyexemptions' | project id, name, "
-    "assignment = properties.policyAssignmentId, ends = properties.expiresOn | order by id asc"
 )
 _EFFECTS: dict[str, Enforcement] = {
     "deny": "enforced",
@@ -62,10 +59,23 @@ def policies(scope: AzureScope, held: Containers) -> Iterator[Record]:
             effects[str(row["id"]).lower()] = row
         yield from ()
 
-    exempt: defaultdict[str, list[str]] = defaultdict(list)
+    yield from by_account(
+        scope,
+        held.accounts,
+        definitions(),
+        call=f"POST {GRAPH} policydefinitions",
+        table="controls",
+        kind="policy-assignment",
+        needs=NEEDS,
+    )
 
-    def exemptions() -> Generator[Record, None, None]:
-        for row in scope.client.query(EXEMPTIONS):
+    def assignments() -> Iterator[Record]:
+        assigned: list[dict[str, Any]] = []
+        exempt: defaultdict[str, list[str]] = defaultdict(list)
+        for row in scope.client.query(ASSIGNMENTS):
+            if str(row["type"]).lower().endswith("/policyassignments"):
+                assigned.append(row)
+                continue
             ends = utc_time(row.get("ends"))
             if ends is None or ends > scope.run.as_of:
                 exempt[str(row.get("assignment") or "").lower()].append(
@@ -73,21 +83,7 @@ def policies(scope: AzureScope, held: Containers) -> Iterator[Record]:
                     .lower()
                     .partition("/providers/microsoft.authorization/policyexemptions/")[0]
                 )
-        yield from ()
-
-    for name, listing in (("policydefinitions", definitions()), ("policyexemptions", exemptions())):
-        yield from by_account(
-            scope,
-            held.accounts,
-            listing,
-            call=f"POST {GRAPH} {name}",
-            table="controls",
-            kind="policy-assignment",
-            needs=NEEDS,
-        )
-
-    def assignments() -> Iterator[Record]:
-        for row in scope.client.query(ASSIGNMENTS):
+        for row in assigned:
             yield from _assignment(scope, row, effects, exempt)
 
     yield from by_account(
