@@ -300,6 +300,10 @@ def test_where_resource_graph_is_denied_each_subscription_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with AzureSandbox() as sandbox:
+        # A condition that is part of the role: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/security
+        bound = f"(({WRITES}) OR ({ROLE} ForAnyOfAnyValues:GuidEquals {{{OWNER}}} AND {RECEIVER}))"
+        sandbox.tenant.role("bound", "Bound", [element([ASSIGN], condition=bound)])
+        sandbox.tenant.assign("someone", "bound", f"/subscriptions/{PROD}")
         whole = collected(sandbox, tmp_path / "whole", monkeypatch)
         for name in ("roleassignments", "roledefinitions"):
             sandbox.fail(QUERY.replace("roleassignments", name), 403)
@@ -313,6 +317,7 @@ def test_where_resource_graph_is_denied_each_subscription_is_asked(
         }
 
     assert below(rest) == below(whole)
+    assert {row.conditional for row in below(rest).values() if row.role == "Bound"} == {True}
     lost = {row.account_id for row in rest if isinstance(row, Gap) and row.call == QUERY}
     assert lost
     assert not any("subscription" in account for account in lost)

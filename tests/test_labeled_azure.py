@@ -55,7 +55,7 @@ POWERS: dict[str, tuple[set[str], set[str]]] = {
     "puller": (set(), GAINS),
     "pusher-abac": (set(), {"change-delivery"}),
     "keys-on": ({"read-secrets", "change-data"}, {"grant-access", "become-other"}),
-    "keys-off": (set(), {"read-secrets"}),
+    "keys-off": (set(), {"read-secrets", "change-data"}),
     "blobs": ({"change-data", "read-data"}, {"grant-access", "become-other"}),
     "job-starter": (set(), {"become-other", "grant-access", "read-secrets"}),
     "runbook-author": ({"become-other"}, {"admin", "grant-access"}),

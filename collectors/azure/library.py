@@ -83,7 +83,7 @@ class AuthorizationLibrary:
             seen: set[str] = set()
             for page in pages:
                 for item in page:
-                    yield item.serialize(keep_readonly=True)
+                    yield _row(item)
                 # The library follows any link, also to a page that it read already.
                 link = str(getattr(pages, "continuation_token", None) or "")
                 if link in seen or len(seen) >= self._config.max_pages:
@@ -100,3 +100,15 @@ class AuthorizationLibrary:
             raise session.failure or SourceError("malformed", f"{type(exc).__name__}: {exc}") from None
         finally:
             client.close()  # type: ignore[no-untyped-call]  # untyped in this library
+
+
+def _row(item: Any) -> dict[str, Any]:
+    """Return an object of the library as the service sent it.
+
+    The library's permissions have no condition: it keeps what it does not know aside.
+    """
+    row: dict[str, Any] = item.serialize(keep_readonly=True)
+    elements = row.get("properties", {}).get("permissions") or []
+    for element, read in zip(elements, getattr(item, "permissions", None) or [], strict=False):
+        element.update(read.additional_properties or {})
+    return row

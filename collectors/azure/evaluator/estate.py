@@ -50,9 +50,9 @@ class Estate:
             case Account(parent_id=str(parent)):
                 self._parents[record.id] = parent
                 self._below.clear()
-            case Identity() if record.id.startswith("azure:") and record.address:
-                kind = record.tags.get("resource_type", USER_ASSIGNED)
-                self._types[record.id] = (record.address.lower().rstrip("/"), kind, record.name)
+            case Identity(address=str(address)) if record.id.startswith("azure:resource:"):
+                kind = record.tags.get("resource_type") or USER_ASSIGNED
+                self._types[record.id] = (address.lower().rstrip("/"), kind, record.name)
             case Link(relation="runs_as"):
                 self._running.add(record.source_id)
             case Control(target=str(target)) if target.startswith("azure:resource:/subscriptions/"):

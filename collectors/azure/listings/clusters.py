@@ -86,11 +86,11 @@ def _managed(scope: AzureScope, row: dict[str, Any], address: str) -> Iterator[R
     entra = row.get("entra") is True or bool(row.get("oldEntra"))
     yield setting(
         scope, row, "aks-local-accounts", good=not local,
-        words=("Local accounts are off", "A local administrator's kubeconfig passes Entra ID by"),
+        words=("Local accounts are off", "A local administrator's kubeconfig bypasses Entra ID"),
     )  # fmt: skip
     yield setting(
         scope, row, "aks-entra-sign-in", good=entra,
-        words=("People sign in with Entra ID", "People sign in with a certificate that everybody shares"),
+        words=("People sign in with Entra ID", "People sign in with a shared certificate"),
     )  # fmt: skip
     yield setting(
         scope, row, "aks-run-command-off", good=row.get("runCommandOff") is True,

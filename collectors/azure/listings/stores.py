@@ -134,7 +134,7 @@ def _vault(scope: AzureScope, row: dict[str, Any], address: str) -> Iterator[Rec
         row,
         "key-vault-rbac",
         good=by_role,
-        words=("Access by roles", "Access policies, which roles and PIM do not see"),
+        words=("Access by roles", "Access policies, which role reviews and PIM do not cover"),
     )
     closed = str(row.get("publicAccess") or "").lower() == "disabled"
     yield setting(
@@ -208,10 +208,10 @@ def _storage(scope: AzureScope, row: dict[str, Any], address: str) -> Iterator[R
         "storage-sas-expiry",
         good=blocked,
         words=(
-            f"Shared access signatures of more than {limit} are refused",
-            f"Those of more than {limit} are logged"
+            f"Shared access signatures longer than {limit} are refused",
+            f"Shared access signatures longer than {limit} are only logged"
             if limit
-            else "Shared access signatures may be valid for ever",
+            else "Shared access signatures may never expire",
         ),
         otherwise="audited" if limit else "absent",
     )
