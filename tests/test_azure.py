@@ -268,7 +268,7 @@ def test_what_was_stored_is_evaluated_to_what_the_night_gave(
     grants = {
         row.id: row
         for row in records
-        if isinstance(row, Grant) and row.id.startswith("azure:role-assignment:")
+        if isinstance(row, Grant) and row.id.startswith(("azure:role-assignment:", "azure:lighthouse:"))
     }
     links = {row.id: row for row in records if isinstance(row, Link) and row.relation == "can_become"}
     again = {row.id: row for row in collectors.azure.evaluate(policies, records, FIRST_NIGHT)}

@@ -266,6 +266,13 @@ def test_partners_and_places(records: list[Record]) -> None:
     team, lead = (grants[partners[name].id] for name in ("team of Partner", "lead of Partner"))
     assert (team.level, team.breadth, team.conditional) == ("escalation", "group", False)
     assert lead.conditional is True
+    reached = {
+        row.target_id.rpartition("/")[2]
+        for row in records
+        if isinstance(row, Link) and row.relation == "can_become" and row.source_id == team.identity_id
+    }
+    assert reached == {"vm-dev"}
+    assert not any(isinstance(row, Link) and row.source_id == lead.identity_id for row in records)
     parents = {row.name: row.parent_id for row in records if isinstance(row, Account)}
     assert parents["prod"] == "azure:management-group:landing"
     assert parents["hub"] == f"azure:management-group:{TENANT}"

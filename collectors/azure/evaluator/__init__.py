@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from collectors._microsoft.federated import trust_of
 from collectors.azure.evaluator.denies import Deny, deny_of
 from collectors.azure.evaluator.estate import Estate
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Estate", "RoleEvaluator", "evaluate"]
 
 ASSIGNMENT = "azure:role-assignment:"
+DELEGATION = "azure:lighthouse:"
+ELIGIBLE = "/eligible"
+"""How the id of an eligible delegation ends."""
 
 
 def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datetime) -> Iterator[Record]:
@@ -53,7 +58,7 @@ def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datet
         estate.add(record)
         if isinstance(record, Account) and record.kind == "azure-tenant":
             tenant = record.native_id
-        if isinstance(record, Grant) and record.id.startswith(ASSIGNMENT):
+        if isinstance(record, Grant) and record.id.startswith((ASSIGNMENT, DELEGATION)):
             grants.append(record)
     yield from (trust_of(policy, tenant) for policy in federated)
     evaluator = RoleEvaluator(estate, roles, denies, as_of.date())
@@ -61,6 +66,11 @@ def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datet
         if evaluator.knows(grant.role):
             text = conditions.get(grant.id)
             found = evaluator.allowed(grant, text)
-            yield evaluator.evaluated(grant, text, found)
-            yield from evaluator.links(grant, found)
+            evaluated = evaluator.evaluated(grant, text, found)
+            if grant.id.startswith(DELEGATION):
+                # Whether a delegation is eligible is not in the role.
+                evaluated = msgspec.structs.replace(evaluated, conditional=grant.conditional)
+            yield evaluated
+            if not grant.id.endswith(ELIGIBLE):
+                yield from evaluator.links(grant, found)
     yield from evaluator.combined()

@@ -12,6 +12,7 @@ import msgspec
 
 from collectors.azure.by_account import by_account
 from collectors.azure.calls import GRAPH
+from collectors.azure.evaluator import ELIGIBLE
 from collectors.azure.records import breadth
 from collectors.azure.scope import own
 from scanner.records import Grant, Identity, Trust, record_id
@@ -48,6 +49,7 @@ def delegations(scope: AzureScope, held: Containers, evaluator: RoleEvaluator) -
             where = str(row["id"]).lower().partition("/providers/microsoft.managedservices/")[0]
             if offer is not None:
                 yield from _delegation(scope, offer, where, str(row["name"]).lower(), evaluator)
+        yield from evaluator.combined()
 
     yield from by_account(
         scope,
@@ -57,7 +59,7 @@ def delegations(scope: AzureScope, held: Containers, evaluator: RoleEvaluator) -
         table="grants",
         kind="lighthouse",
         needs=NEEDS,
-        fills=(f"identities/{_KIND}", "trusts/lighthouse"),
+        fills=(f"identities/{_KIND}", "links/can_become", "trusts/lighthouse"),
     )
 
 
@@ -106,7 +108,7 @@ def _delegation(
         guid = str(one["roleDefinitionId"]).rpartition("/")[2].lower()
         grant = Grant(
             id=record_id(
-                "azure", "lighthouse", f"{number}/{principal}/{guid}/{'eligible' if eligible else 'active'}"
+                "azure", "lighthouse", f"{number}/{principal}/{guid}{ELIGIBLE if eligible else '/active'}"
             ),
             **own(account),
             identity_id=me,
@@ -117,8 +119,11 @@ def _delegation(
             via="Azure Lighthouse, eligible" if eligible else "Azure Lighthouse",
         )
         if evaluator.knows(grant.role):
-            grant = evaluator.evaluated(grant, None)
+            found = evaluator.allowed(grant, None)
+            grant = evaluator.evaluated(grant, None, found)
             # It may hand out these roles only, and to managed identities only.
             limited = bool(one.get("delegatedRoleDefinitionIds"))
             grant = msgspec.structs.replace(grant, conditional=eligible or limited or grant.conditional)
+            if not eligible:
+                yield from evaluator.links(grant, found)
         yield grant

@@ -117,6 +117,8 @@ def stores(scope: AzureScope, accounts: Sequence[str]) -> Generator[Record, None
             "secrets/key-vault-secret",
             "secrets/key-vault-key",
             "credentials/registry-token",
+            "identities/registry-token",
+            "grants/registry-token",
             "links/can_become",
         ),
     )
