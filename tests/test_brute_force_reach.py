@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +17,7 @@ from scanner.night import open_night
 from scanner.records import POWERS, level_of
 from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal
 from tests.brute_force_reach import OWN_POWERS, BruteForce
+from tests.comparison import Comparison
 from tests.random_estates import EstateDrawing
 from tests.sealed_night import FINGERPRINT
 
@@ -32,22 +31,6 @@ ESTATES = int(os.environ.get("ESTATES", "6"))
 FROM = int(os.environ.get("ESTATES_FROM", "1"))
 
 
-@dataclass
-class EstateComparison:
-    """What was compared, and what differs, by kind."""
-
-    compared: Counter[str] = field(default_factory=Counter)
-    differs: Counter[str] = field(default_factory=Counter)
-    samples: list[str] = field(default_factory=list)
-
-    def check(self, kind: str, where: str, expected: object, said: object) -> None:
-        """Compare one value."""
-        self.compared[kind] += 1
-        if expected != said:
-            self.differs[kind] += 1
-            self.samples.append(f"{where}: {kind}: documentation {expected}, product {said}")
-
-
 @pytest.mark.parametrize("seed", range(FROM, FROM + ESTATES))
 def test_analysis_is_what_the_documentation_says(tmp_path: Path, seed: int) -> None:
     """Every edge, way, comparison and figure of one random estate."""
@@ -56,9 +39,9 @@ def test_analysis_is_what_the_documentation_says(tmp_path: Path, seed: int) -> N
     assert comparison.compared["figure"] > 50
 
 
-def compare_estate(folder: Path, seed: int) -> EstateComparison:
+def compare_estate(folder: Path, seed: int) -> Comparison:
     """Draw an estate, analyze it, and compare it with the brute force."""
-    comparison = EstateComparison()
+    comparison = Comparison()
     estate = EstateDrawing(seed).draw()
     run_id = _seal(folder, estate)
     analyze(folder, run_id, settings=AnalyzeSettings(frameworks=[], threads=1), rules=[])
@@ -90,14 +73,14 @@ def _dicts(opened: Night, table: str) -> list[dict[str, Any]]:
     return list(opened.dicts(f"SELECT * FROM {table}"))
 
 
-def _compare_edges(comparison: EstateComparison, where: str, truth: BruteForce, opened: Night) -> None:
+def _compare_edges(comparison: Comparison, where: str, truth: BruteForce, opened: Night) -> None:
     rows = [(row["source_id"], row["target_id"], row["kind"]) for row in _dicts(opened, "edges")]
     comparison.check("edges occur once", where, len(set(rows)), len(rows))
     for edge in sorted({*rows} | truth.edges):
         comparison.check(f"edge {edge[2]}", f"{where}, {edge}", edge in truth.edges, edge in rows)
 
 
-def _compare_reach(comparison: EstateComparison, where: str, truth: BruteForce, opened: Night) -> None:
+def _compare_reach(comparison: Comparison, where: str, truth: BruteForce, opened: Night) -> None:
     grants = {grant.id: grant for grant in truth.grants}
     rows: dict[tuple[str, Any, bool], dict[str, Any]] = {}
     for row in _dicts(opened, "reach"):
@@ -135,7 +118,7 @@ def _walks(truth: BruteForce, start: str, target: str, clauses: list[str]) -> bo
     return target in at
 
 
-def _compare_excess(comparison: EstateComparison, where: str, truth: BruteForce, opened: Night) -> None:
+def _compare_excess(comparison: Comparison, where: str, truth: BruteForce, opened: Night) -> None:
     rows = {(row["pipeline_id"], row["workload_id"]): row for row in _dicts(opened, "excess")}
     comparison.check("excess occurs once", where, len(rows), len(_dicts(opened, "excess")))
     for key in sorted(rows.keys() | truth.excess.keys()):
@@ -169,7 +152,7 @@ def _compare_excess(comparison: EstateComparison, where: str, truth: BruteForce,
             comparison.check("excess path", f"{where}, {key}, {clauses}", True, bool(ends))
 
 
-def _compare_figures(comparison: EstateComparison, where: str, truth: BruteForce, opened: Night) -> None:
+def _compare_figures(comparison: Comparison, where: str, truth: BruteForce, opened: Night) -> None:
     rows = {
         (row["metric"], row["dimension"], row["dimension_value"]): row for row in _dicts(opened, "metrics")
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -24,29 +24,14 @@ from scanner.pipeline.outcome import Exit, Outcome
 from scanner.pipeline.stages import run_night
 from scanner.pipeline.state_folder import LockedError, locked
 from scanner.snapshot import SnapshotError
+from tests.checkout_nights import DANGEROUS, FIRST, SAFE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FIRST = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 HOOK = "hooks-Zm9vYmFyLXNlY3JldA"
 PING = "ping-2f6c1ad0-secret"
-
-SAFE = (
-    "on: push\npermissions: {}\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n      - run: make\n"
-)
-DANGEROUS = """\
-on: pull_request_target
-permissions: write-all
-jobs:
-  build:
-    runs-on: ubuntu-latest
-    steps:
-      - uses: actions/checkout@v4
-        with: {ref: "${{ github.event.pull_request.head.sha }}"}
-      - run: make
-"""
 
 
 class Listener:

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ from scanner.analyze.steps import AnalyzeSettings, analyze
 from scanner.config import Settings
 from scanner.night import open_night
 from scanner.pipeline.outcome import assess_run
+from tests.comparison import Comparison
 from tests.random_nights import NEEDS, Drawing, DrawnNight, seal_drawn_night, write_exceptions, write_rules
 from tests.reference_statuses import ABOUT_EXCEPTIONS, NOT_READ, RANKS, ReferenceModel, ReferenceVerdict
 
@@ -37,22 +36,6 @@ FAIL_ON = ("new:high", "high", "new:low", "low", None)
 KEPT = {*NEEDS, NOT_READ, *(rule for rule, _ in ABOUT_EXCEPTIONS.values())}
 
 
-@dataclass
-class NightComparison:
-    """What was compared, and what differs, by kind."""
-
-    compared: Counter[str] = field(default_factory=Counter)
-    differs: Counter[str] = field(default_factory=Counter)
-    samples: list[str] = field(default_factory=list)
-
-    def check(self, kind: str, where: str, expected: object, said: object) -> None:
-        """Compare one value."""
-        self.compared[kind] += 1
-        if expected != said:
-            self.differs[kind] += 1
-            self.samples.append(f"{where}: {kind}: documentation {expected}, product {said}")
-
-
 @pytest.mark.parametrize("seed", range(FROM, FROM + SEEDS))
 def test_nights_are_what_the_documentation_says(tmp_path: Path, seed: int) -> None:
     """Every row of every night of one random sequence."""
@@ -61,9 +44,9 @@ def test_nights_are_what_the_documentation_says(tmp_path: Path, seed: int) -> No
     assert comparison.compared["status"] > 20
 
 
-def compare_sequence(folder: Path, seed: int) -> NightComparison:
+def compare_sequence(folder: Path, seed: int) -> Comparison:
     """Draw a sequence of nights, analyze them, and compare them with the model."""
-    comparison = NightComparison()
+    comparison = Comparison()
     model = ReferenceModel()
     rules = _rules(folder)
     hashes: dict[tuple[str, str, Severity, str], str] = {}
@@ -109,9 +92,7 @@ def _dicts(opened: Night, table: str) -> Iterator[dict[str, Any]]:
     yield from opened.dicts(f"SELECT * FROM {table}")
 
 
-def _compare_findings(
-    comparison: NightComparison, where: str, verdict: ReferenceVerdict, opened: Night
-) -> None:
+def _compare_findings(comparison: Comparison, where: str, verdict: ReferenceVerdict, opened: Night) -> None:
     rows = {(row["rule"], row["subject"]): row for row in _dicts(opened, "findings")}
     for key in sorted(rows.keys() | verdict.findings.keys()):
         place = f"{where}, {key}"
@@ -139,9 +120,7 @@ def _compare_findings(
         )
 
 
-def _compare_exceptions(
-    comparison: NightComparison, where: str, verdict: ReferenceVerdict, opened: Night
-) -> None:
+def _compare_exceptions(comparison: Comparison, where: str, verdict: ReferenceVerdict, opened: Night) -> None:
     rows = {row["id"]: row for row in _dicts(opened, "exceptions")}
     for name in sorted(rows.keys() | verdict.exceptions.keys()):
         row, model = rows.get(name), verdict.exceptions.get(name)
@@ -151,9 +130,7 @@ def _compare_exceptions(
             comparison.check("exception matched", f"{where}, {name}", model.matched, row and row["matched"])
 
 
-def _compare_targets(
-    comparison: NightComparison, where: str, verdict: ReferenceVerdict, opened: Night
-) -> None:
+def _compare_targets(comparison: Comparison, where: str, verdict: ReferenceVerdict, opened: Night) -> None:
     rows = {row["target"]: row for row in _dicts(opened, "target_coverage")}
     for name in sorted(rows.keys() | verdict.targets.keys()):
         row, model = rows.get(name), verdict.targets.get(name)
@@ -163,9 +140,7 @@ def _compare_targets(
             comparison.check("target listings", f"{where}, {name}", (model.expected, model.answered), figures)
 
 
-def _compare_members(
-    comparison: NightComparison, where: str, verdict: ReferenceVerdict, opened: Night
-) -> None:
+def _compare_members(comparison: Comparison, where: str, verdict: ReferenceVerdict, opened: Night) -> None:
     rows = {(row["table"], row["id"]): row for row in _dicts(opened, "population")}
     for key in sorted(rows.keys() | verdict.members.keys()):
         row, model = rows.get(key), verdict.members.get(key)
@@ -179,9 +154,7 @@ def _compare_members(
             )
 
 
-def _compare_figures(
-    comparison: NightComparison, where: str, verdict: ReferenceVerdict, opened: Night
-) -> None:
+def _compare_figures(comparison: Comparison, where: str, verdict: ReferenceVerdict, opened: Night) -> None:
     said = {
         (row["metric"], row["dimension_value"]): row["value"]
         for row in _dicts(opened, "metrics")
@@ -194,7 +167,7 @@ def _compare_figures(
 
 
 def _compare_exit_codes(
-    comparison: NightComparison,
+    comparison: Comparison,
     where: str,
     night: DrawnNight,
     verdict: ReferenceVerdict,
@@ -217,7 +190,7 @@ def _compare_exit_codes(
 
 
 def _remember_hashes(
-    comparison: NightComparison,
+    comparison: Comparison,
     where: str,
     night: DrawnNight,
     opened: Night,
