@@ -31,6 +31,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Let the interpreter free at its exit what it kept."""
+    gc.unfreeze()
+
+
 _CODE = """
 import json, os, sys
 from sandbox.kit.issued import ISSUED
