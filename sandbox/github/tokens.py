@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -104,31 +104,16 @@ class GitHubTokens:
 
     @cached_property
     def app(self) -> AppKey:
-        """The inventory App: its ids and its private key, made for this sandbox."""
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import rsa
-
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        ISSUED.add(pem.decode())
+        """The inventory App: its ids and its private key, which all sandboxes of a process share."""
+        pem, _ = _key_pair()
+        ISSUED.add(pem)
         own = self.organization.installations[0]
         return AppKey(
             app_id=own.app_id,
             installation_id=own.id,
             client_id=own.client_id,
-            private_key=pem.decode(),
+            private_key=pem,
         )
-
-    @cached_property
-    def _app_key(self) -> Any:
-        """The public half of the App's key."""
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-        return load_pem_private_key(self.app.private_key.encode(), None).public_key()
 
     def revoke(self, permission: str) -> None:
         """Take a permission (``organization_secrets``) or a classic scope (``admin:org``) from every token."""
@@ -162,7 +147,7 @@ class GitHubTokens:
         try:
             claims = jwt.decode(
                 value,
-                self._app_key,
+                _key_pair()[1],
                 algorithms=["RS256"],
                 leeway=60,
                 options={"require": ["exp", "iat", "iss"]},
@@ -174,3 +159,18 @@ class GitHubTokens:
         if str(claims["iss"]) not in {str(self.app.app_id), self.app.client_id}:
             raise RefusedError(401, "Integration not found")
         return GitHubToken(value=value, kind="jwt")
+
+
+@cache
+def _key_pair() -> tuple[str, Any]:
+    """Return the App's private key as PEM, and its public half. Made once, because that takes as long as many answers."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return pem.decode(), key.public_key()
