@@ -37,7 +37,8 @@ def pytest_unconfigure() -> None:
 
 
 _CODE = """
-import json, os, sys
+import gc, json, os, sys
+gc.set_threshold(20_000, 10, 10)
 from sandbox.kit.issued import ISSUED
 from scanner.command.cli import main
 try:
