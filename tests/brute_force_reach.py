@@ -557,7 +557,17 @@ class BruteForce:
 
     def _is_a_pipeline(self, name: str) -> bool:
         one = self.identities[name]
-        return one.is_pipeline or bool(one.logins) or any(pipeline == name for pipeline, _ in self.deliveries)
+        if one.provider in self._platforms or one.is_pipeline or one.logins:
+            return True
+        return any(pipeline == name for pipeline, _ in self.deliveries)
+
+    @cached_property
+    def _platforms(self) -> set[str]:
+        """The providers that have pipelines and no workloads."""
+        every = self.identities.values()
+        return {one.provider for one in every if one.is_pipeline} - {
+            one.provider for one in every if one.surface == "workload"
+        }
 
     def _hides_something(self, name: str, *, counts: bool) -> bool:
         one = self.identities[name]

@@ -17,6 +17,7 @@ from sandbox.azure.company import BLOB_READER
 from sandbox.azure.company import build as azure_company
 from sandbox.azure.tenant import PROD, AzureTenant
 from sandbox.azure_devops import AzureDevOpsSandbox
+from sandbox.azure_devops.access import default_access
 from sandbox.azure_devops.estate import ORGANIZATION, DevOpsOrganization, DevOpsProject
 from sandbox.azure_devops.estate import guid as devops
 from sandbox.entra import EntraSandbox
@@ -77,6 +78,7 @@ class Estate:
         self.shop = DevOpsProject(id=devops("project shop"), name="shop")
         self.lab = DevOpsProject(id=devops("project lab"), name="lab")
         self.organization = DevOpsOrganization(projects=[self.shop, self.lab])
+        self.organization.access = default_access([(one.id, one.name) for one in (self.shop, self.lab)])
         for project in self.organization.projects:
             project.settings = dict.fromkeys(
                 ("enforceJobAuthScope", "enforceSettableVar", "enforceNoAccessToSecretsFromForks"), True

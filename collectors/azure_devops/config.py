@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID  # noqa: TC003  pydantic reads the annotations at run time
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from collectors._microsoft.config import MicrosoftConfig
 from scanner.collect.http_config import origin_url
 from scanner.config import SecretRef  # noqa: TC001  pydantic reads the annotations at run time
+
+_ADDRESSES = ("release_url", "graph_url", "entitlement_url", "extension_url", "audit_url", "security_url")
+"""The hosts of Azure DevOps Services beside the main one."""
 
 
 class Config(MicrosoftConfig):
@@ -21,7 +26,9 @@ class Config(MicrosoftConfig):
     token: SecretRef | None = None
     """A personal access token with read scopes only, where no application can be added to the organization."""
     base_url: str = "https://dev.azure.com"
-    """The main API, without the organization; the collection's parent on Azure DevOps Server."""
+    """The main API, without the organization. For Azure DevOps Server the address above the collections, such as
+    ``https://devops.example/tfs``; the collections are the ``organizations``, and the other addresses follow it unless they are
+    set: a token of the server is sent nowhere else."""
     release_url: str = "https://vsrm.dev.azure.com"
     """Classic releases."""
     graph_url: str = "https://vssps.dev.azure.com"
@@ -43,6 +50,16 @@ class Config(MicrosoftConfig):
     """Whether the YAML of each pipeline is read from the default branch of its repository."""
     seconds_between_requests: float = Field(default=0.02, ge=0)
     """Pace over all workers; Azure DevOps delays a caller above 200 units in five minutes."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _server(cls, given: Any) -> Any:
+        """Use the server's own address for what has a host of its own in the cloud."""
+        if not isinstance(given, dict) or not isinstance(base := given.get("base_url"), str):
+            return given
+        if (urlsplit(base).hostname or "").lower() == "dev.azure.com":
+            return given
+        return {**dict.fromkeys(_ADDRESSES, base), **given}
 
     @field_validator(
         "base_url",

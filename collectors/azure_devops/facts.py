@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from collectors.azure_devops.scope import DevOpsProjectFacts  # noqa: TC001  msgspec reads the annotations at run time
@@ -27,6 +29,13 @@ class Connections(msgspec.Struct, kw_only=True):
     """GUID -> name."""
     without_secret: set[str] = set()
     """GUIDs of those that certainly store no secret."""
+
+
+class TaskGroups(msgspec.Struct, kw_only=True):
+    """The task groups of a project."""
+
+    steps: dict[str, list[dict[str, Any]]] = {}
+    """ID -> its steps, of all versions."""
 
 
 CHECK_KINDS = (
@@ -58,6 +67,7 @@ class KnownResources(msgspec.Struct, frozen=True, kw_only=True):
     project: DevOpsProjectFacts
     connections: Connections
     library: Library
+    task_groups: TaskGroups
 
 
 class Jobs(msgspec.Struct, kw_only=True):

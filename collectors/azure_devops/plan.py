@@ -24,6 +24,7 @@ from collectors.azure_devops.listings import (
 from collectors.azure_devops.listings.pipelines import pipelines
 from collectors.azure_devops.listings.releases import releases
 from collectors.azure_devops.listings.service_connections import service_connections
+from collectors.azure_devops.listings.task_groups import task_groups
 from collectors.azure_devops.permissions import ENDPOINTS
 from collectors.azure_devops.scope import DevOpsProjectFacts, DevOpsScope, connection
 from collectors.azure_devops.unlisted import Watch, unlisted
@@ -181,7 +182,8 @@ def _lists(
     watch.list("connection", connections.names)
     groups = yield from library.variable_groups(here)
     files = yield from library.secure_files(here)
-    known = KnownResources(project=project, connections=connections, library=groups)
+    shared_steps = yield from task_groups(here)
+    known = KnownResources(project=project, connections=connections, library=groups, task_groups=shared_steps)
     guarded = [
         Guarded(type="endpoint", id=number, name=name, target=connection(number))
         for number, name in sorted(connections.names.items())

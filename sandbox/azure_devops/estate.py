@@ -60,6 +60,7 @@ class DevOpsProject(msgspec.Struct, kw_only=True):
     secure_files: list[Json] = []
     definitions: list[Json] = []
     releases: list[Json] = []
+    task_groups: list[Json] = []
     authorized: list[Json] = []
     environments: list[Json] = []
     checks: list[Json] = []

@@ -133,6 +133,9 @@ ROUTES: dict[str, DevOpsRoute] = {
     "/{project}/_apis/distributedtask/securefiles": DevOpsRoute(
         scope="vso.securefiles_read", read=lambda _o, p, _a: p.secure_files
     ),
+    "/{project}/_apis/distributedtask/taskgroups": DevOpsRoute(
+        scope="vso.taskgroups_read", read=lambda _o, p, _a: p.task_groups
+    ),
     "/{project}/_apis/build/definitions": DevOpsRoute(
         scope="vso.build", paged=True, read=lambda _o, p, _a: p.definitions
     ),

@@ -287,10 +287,16 @@ _UNLISTED = f"""
 """Identities of accounts whose grants nobody listed: that they have none proves nothing."""
 
 _OF_PLATFORM = """
+    WITH platforms AS (
+        SELECT DISTINCT provider FROM identities WHERE is_pipeline
+        EXCEPT SELECT provider FROM identities WHERE surface = 'workload'
+    )
     SELECT i.id, i.provider FROM identities AS i
-    WHERE (i.is_pipeline OR len(i.logins) > 0) AND i.id IN (SELECT id FROM near) OR i.id IN (SELECT pipeline FROM delivering)
+    WHERE (i.is_pipeline OR len(i.logins) > 0 OR i.provider IN (FROM platforms)) AND i.id IN (SELECT id FROM near)
+       OR i.id IN (SELECT pipeline FROM delivering)
 """
-"""The pipelines, what they sign in by, and whatever else delivers, with their providers."""
+"""The pipelines, what they sign in by, all that is of a system that runs pipelines and no workloads, and whatever else
+delivers, with their providers."""
 
 _ESCAPES = """
     SELECT source_id, target_id, fix, coalesce(by_trust, false), source_id FROM links

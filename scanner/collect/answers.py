@@ -70,6 +70,8 @@ def read_json(content: bytes) -> Any:
 
     Raises `SourceError` (malformed) if it is empty, not JSON, or nested deeper than `LARGEST_DEPTH`.
     """
+    # Some services put a byte order mark before it: https://www.rfc-editor.org/rfc/rfc8259#section-8.1
+    content = content.removeprefix(b"\xef\xbb\xbf")
     if not content.strip():
         raise SourceError("malformed", "the response is empty")
     try:

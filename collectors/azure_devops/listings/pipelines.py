@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from collectors.azure_devops.calls import VERSION
+from collectors.azure_devops.designer import deploy_links, designer_steps
 from collectors.azure_devops.records import (
     connection_links,
     connections_of,
@@ -164,6 +165,9 @@ def _identity(
     owner = author.get("uniqueName") or author.get("displayName")
     last = utc_time(latest.get("finishTime") or latest.get("startTime") or latest.get("queueTime"))
     yaml = (item.get("process") or {}).get("type") == YAML
+    settable = sorted(
+        name for name, shown in (item.get("variables") or {}).items() if (shown or {}).get("allowOverride")
+    )
     return Identity(
         id=pipeline(known.project.id, item["id"]),
         **scope.own,
@@ -184,6 +188,7 @@ def _identity(
         tags={
             "definition": "yaml" if yaml else "classic",
             "job_scope": str(item.get("jobAuthorizationScope") or "unknown"),
+            **({"settable_variables": ", ".join(settable)} if settable else {}),
         },
     )
 
@@ -209,10 +214,17 @@ def _variables(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) 
 def _classic(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -> Iterator[Record]:
     """Yield a designer's pipeline, whose steps name connections by their IDs."""
     me = pipeline(known.project.id, item["id"])
-    steps = [
-        step for phase in (item.get("process") or {}).get("phases") or [] for step in phase.get("steps") or []
-    ]
-    inputs = [step.get("inputs") or {} for step in steps]
-    used = connections_of(known, inputs, {}, linked_groups(known, item))
+    steps = designer_steps(
+        [
+            step
+            for phase in (item.get("process") or {}).get("phases") or []
+            for step in phase.get("steps") or []
+        ],
+        known.task_groups,
+    )
+    used = connections_of(known, steps.inputs, {}, linked_groups(known, item))
     yield _identity(scope, known, item, used)
     yield from connection_links(scope, known, me, used)
+    yield from deploy_links(scope, known, me, steps)
+    if steps.unknown:
+        yield unknown_use(scope, me, f"{steps.unknown} was not read")
