@@ -185,7 +185,11 @@ def test_a_template_of_another_project_and_ref_leads_to_the_connection(
         sandbox.organization.projects[1].definitions[-1]["id"] = 778
         records = collected(sandbox, tmp_path, monkeypatch)
         asked = [call for call in sandbox.log if "versionType" in str(call)]
-    used = {row.target_id for row in records if isinstance(row, Link) and row.source_id == me}
+    used = {
+        row.target_id
+        for row in records
+        if isinstance(row, Link) and (row.source_id, row.relation) == (me, "uses")
+    }
     assert used == {connection(records, "azure-payments").id}
     assert len(asked) == 1
 
@@ -205,7 +209,11 @@ def test_a_template_that_cannot_be_read_leaves_the_pipeline_unknown(
         records = collected(sandbox, tmp_path, monkeypatch)
     known = {row.id for row in records if isinstance(row, Identity)}
     assert me in known
-    used = {row.target_id for row in records if isinstance(row, Link) and row.source_id == me}
+    used = {
+        row.target_id
+        for row in records
+        if isinstance(row, Link) and (row.source_id, row.relation) == (me, "uses")
+    }
     assert used - known
     told = {row.code for row in records if isinstance(row, Weakness) and row.subject_id == me}
     assert "unresolved-reference" in told

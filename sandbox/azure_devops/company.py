@@ -330,6 +330,13 @@ def _pipelines(payments: DevOpsProject, platform: DevOpsProject) -> None:
     )
 
 
+def _gates(*, on: bool) -> Json:
+    return {
+        "gates": [{"tasks": [{"name": "Query Azure Monitor alerts", "enabled": True, "inputs": {}}]}],
+        "gatesOptions": {"isEnabled": on, "timeout": 1440, "samplingInterval": 15},
+    }
+
+
 def _releases(platform: DevOpsProject) -> None:
     def stage(number: int, name: str, people: list[Json], *, oneself: bool) -> Json:
         approvals: list[Json] = [{"approver": one, "isAutomated": False, "rank": 1} for one in people]
@@ -367,8 +374,12 @@ def _releases(platform: DevOpsProject) -> None:
             "lastRelease": {"id": 71, "name": "Release-71", "createdOn": ago(12)},
             "environments": [
                 stage(1, "test", [], oneself=False),
-                stage(2, "production", [], oneself=False),
-                stage(3, "production-eu", [person("nina.roth")], oneself=False),
+                # Gates that somebody turned off.
+                {**stage(2, "production", [], oneself=False), "preDeploymentGates": _gates(on=False)},
+                {
+                    **stage(3, "production-eu", [person("nina.roth")], oneself=False),
+                    "preDeploymentGates": _gates(on=True),
+                },
             ],
         }
     )
