@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import re
 import threading
 import uuid
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 import collectors.azure
 import collectors.azure_devops
@@ -36,10 +38,9 @@ from scanner.secrets.detectors import Fingerprint
 from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from scanner.analyze.rule import Rule
     from scanner.records import Record
 
 KEY = Fingerprint(b"k" * 32)
@@ -62,7 +63,7 @@ def subject(connection: str, organization: str = ORGANIZATION_ID) -> str:
     return f"/eid1/c/pub/t/{encoded(TENANT)}/a/rISbSSETf0KqFyZ8ppdXmA/sc/{organization}/{connection}"
 
 
-def deploying(connection: str, app: str = "shop", group: str = "") -> str:
+def deploying(connection: str, app: str = "web-shop", group: str = "") -> str:
     """Return the YAML of a pipeline that deploys a web app through a connection."""
     variables = f"variables: [{{group: {group}}}]\n" if group else ""
     return (
@@ -171,11 +172,9 @@ class Conclusions(NamedTuple):
     reach: dict[tuple[str, str], list[str]]
     """By identity and power: the path."""
     excess: dict[tuple[str, str], tuple[frozenset[str], bool]]
-    """By pipeline and workload: what the pipeline has too much, and whether the comparison is complete."""
+    """By pipeline and name of the workload: what the pipeline has too much, and whether the comparison is complete."""
     findings: set[tuple[str, str]]
     """Rule and the subject's name."""
-    figure: tuple[float | None, float | None, float | None]
-    """Service connections that are scoped or federated: numerator, denominator, unknown."""
 
 
 class Systems:
@@ -219,59 +218,76 @@ def systems() -> Iterator[Systems]:
         yield Systems(stack)
 
 
-@cache
-def _rules() -> list[Rule]:
-    return load_rules()
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_KEY_ID = re.compile(r"AKIA[A-Z0-9]{16}")
+_APART = uuid.UUID("6f0e7f3a-3f4c-4d57-9a70-0c5f3f6f2b11")
 
 
-def conclusions(state: Path, records: Iterable[Record], rules: Iterable[str] = ()) -> Conclusions:
-    """Analyze records as a night, with the built-in rules that are named."""
+def apart(records: Iterable[Record], number: int) -> list[Record]:
+    """Return the records of an estate with IDs of their own, so that several estates can be analyzed in one night."""
+
+    def key(match: re.Match[str]) -> str:
+        digest = uuid.uuid5(_APART, f"{number} {match.group()}").bytes
+        return f"AKIA{base64.b32encode(digest).decode()[:16]}"
+
+    found: list[Record] = []
+    for record in records:
+        text = msgspec.json.encode(record).decode()
+        text = _GUID.sub(lambda match: str(uuid.uuid5(_APART, f"{number} {match.group()}")), text)
+        text = _KEY_ID.sub(key, text)
+        for old, new in (
+            ("arn:aws:iam::1:", f"arn:aws:iam::{number}:"),
+            ("aws:account:1", f"aws:account:{number}"),
+            ("web-shop", f"web-shop-{number}"),
+            (":pipeline:", f":pipeline:{number}-"),
+        ):
+            text = text.replace(old, new)
+        found.append(msgspec.json.decode(text.encode(), type=type(record)))
+    return found
+
+
+def conclusions(
+    state: Path, estates: Mapping[str, Iterable[Record]], rules: Iterable[str] = ()
+) -> dict[str, Conclusions]:
+    """Analyze estates, each with IDs of its own, as one night, with the built-in rules that are named."""
     wanted = set(rules)
     info = RunInfo(run_id=run_id_of(FIRST_NIGHT), as_of=FIRST_NIGHT, tool_version="test", config_digest="")
     folder = state / "snapshots" / info.run_id
     begin(folder, info)
-    writer = TargetWriter(
-        folder, "test", "1", f"azure-devops:organization:{ORGANIZATION_ID}", fingerprint=KEY
-    )
-    for record in records:
-        writer.write(record)
+    writer = TargetWriter(folder, "test", "1", "test:estates:1", fingerprint=KEY)
+    homes: dict[str, str] = {}
+    for number, (name, records) in enumerate(estates.items(), 1):
+        for record in apart(records, number):
+            homes[record.id] = name
+            writer.write(record)
     writer.finish(0.0)
     ledger = Ledger(state)
     seal(folder, info, record=ledger.sealing(info))
-    chosen = [rule for rule in _rules() if rule.id in wanted]
+    chosen = [rule for rule in load_rules() if rule.id in wanted]
     assert {rule.id for rule in chosen} == wanted
     analyze(state, info.run_id, settings=AnalyzeSettings(threads=1), rules=chosen, ledger=ledger)
+    found = {name: Conclusions(set(), set(), {}, {}, set()) for name in estates}
+    named = "(SELECT id, coalesce(name, id) AS name FROM identities)"
     with open_night(state, info.run_id) as night:
-        named = "(SELECT id, coalesce(name, id) AS name FROM identities)"
-        edges = list(
-            night.rows(
-                f"SELECT s.name, t.name, e.kind FROM edges e JOIN {named} s ON s.id = e.source_id JOIN {named} t ON t.id = e.target_id"
-            )
-        )
-        reach = night.rows(
-            f"SELECT s.name, r.power, r.path FROM reach r JOIN {named} s ON s.id = r.identity_id WHERE r.steps > 0"
-        )
-        excess = night.rows("SELECT pipeline_name, workload_id, excess, complete FROM excess")
-        findings = night.rows(
-            "SELECT rule, coalesce(subject_name, subject) FROM findings WHERE status = 'new'"
-        )
-        figure = next(
-            night.rows(
-                "SELECT numerator, denominator, unknown FROM metrics "
-                "WHERE metric = 'service_connections_scoped_or_federated'"
-            )
-        )
-        return Conclusions(
-            {(one, other) for one, other, kind in edges if kind != "trust-pattern"},
-            {(one, other) for one, other, kind in edges if kind == "trust-pattern"},
-            {(one, power): path for one, power, path in reach},
-            {
-                (one.rpartition("/")[2], other.rpartition(":")[2].lower()): (frozenset(more), complete)
-                for one, other, more, complete in excess
-            },
-            set(findings),
-            figure,
-        )
+        edges = f"SELECT s.id, s.name, t.id, t.name, e.kind FROM edges e JOIN {named} s ON s.id = e.source_id JOIN {named} t ON t.id = e.target_id"
+        for source, one, target, other, kind in night.rows(edges):
+            if homes[source] == homes[target]:
+                part = found[homes[source]]
+                (part.may if kind == "trust-pattern" else part.edges).add((one, other))
+        reach = f"SELECT s.id, s.name, r.power, r.path FROM reach r JOIN {named} s ON s.id = r.identity_id WHERE r.steps > 0"
+        for identity, one, power, path in night.rows(reach):
+            found[homes[identity]].reach[one, power] = path
+        for pipeline, name, workload, more, complete in night.rows(
+            "SELECT pipeline_id, pipeline_name, workload_id, excess, complete FROM excess"
+        ):
+            ending = re.sub(r"-\d+$", "", workload.rpartition("/")[2])
+            found[homes[pipeline]].excess[name.rpartition("/")[2], ending] = (frozenset(more), complete)
+        for rule, subject_id, name in night.rows(
+            "SELECT rule, subject, coalesce(subject_name, subject) FROM findings WHERE status = 'new'"
+        ):
+            if subject_id in homes:
+                found[homes[subject_id]].findings.add((rule, name))
+    return found
 
 
 __all__ = [
