@@ -14,7 +14,7 @@ from collectors.azure_devops.sign_ins import entra_subject
 from sandbox.azure_devops import AzureDevOpsSandbox
 from sandbox.azure_devops.estate import guid
 from scanner.collect.answers import read_json
-from scanner.records import Control, Coverage, Gap, Identity, Link
+from scanner.records import Control, Coverage, Deployment, Gap, Identity, Link
 from tests.test_azure_devops import collected, connection
 
 if TYPE_CHECKING:
@@ -135,6 +135,24 @@ def test_a_classic_release_says_what_it_deploys_and_which_gates_are_on(
         if isinstance(row, Control) and row.kind == "release-gate"
     }
     assert gates == {"production": "enforced", "production-eu": "documented"}
+
+
+def test_who_started_and_who_approved_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with AzureDevOpsSandbox() as sandbox:
+        sandbox.organization.projects[1].builds.pop()
+        records = collected(sandbox, tmp_path, monkeypatch)
+    found = {
+        row.id.rpartition("/")[2]: (row.deployed_by, row.approved_by, row.environment)
+        for row in records
+        if isinstance(row, Deployment)
+    }
+    tom, nina = "tom.becker@lanternpay.example", "nina.roth@lanternpay.example"
+    # The run 902 is older than what is listed: who asked for it is unknown.
+    assert found == {
+        "901": (tom, [tom], None),
+        "902": (None, [tom], None),
+        "771": (tom, [nina], "production-eu"),
+    }
 
 
 # Answers that are not as documented

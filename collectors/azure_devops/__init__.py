@@ -9,8 +9,11 @@ Cannot see: values of secrets; projects, repositories and connections that the s
 without a sign, save that access control lists, totals, definitions or Advanced Security name them, which is a Gap; when a
 connection was used before its history begins; the members of groups of Entra ID; personal access tokens, unless an administrator
 scans; the events of the audit log, and feeds, which are not read yet; pipelines whose YAML is
-in another system's repository, beyond what their definition says; templates in other repositories. What was asked for and
-refused is a Gap.
+in another system's repository, beyond what their definition says; templates in another system's
+repository; deployments before the newest hundred. What was asked for and refused is a Gap.
+
+A pipeline of which a definition, template or task group was not read is linked to an identity that nobody knows, so that no
+comparison with it looks complete. Azure DevOps Server is read by its own address with a personal access token.
 """
 
 from __future__ import annotations
@@ -105,6 +108,6 @@ Application or managed identity (preferred; https://learn.microsoft.com/azure/de
 
 Personal access token instead: scopes Agent Pools (read), Build (read), Code (read), Environment (read), Graph (read), Member
 Entitlement Management (read), Project and Team (read), Release (read), Secure Files (read), Service Connections (read), Variable
-Groups (read), Identity (read), Extensions (read), Audit Log (read), Advanced Security (read); Token Administration only for
+Groups (read), Task Groups (read), Identity (read), Extensions (read), Audit Log (read), Advanced Security (read); Token Administration only for
 personal_access_tokens. Never a scope that manages or executes.
 """

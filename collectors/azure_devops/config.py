@@ -46,6 +46,8 @@ class Config(MicrosoftConfig):
     the organization may: without, who has a token is unknown."""
     last_use: bool = True
     """Whether the last use of each service connection is read, one request each."""
+    history: bool = True
+    """Whether the newest approvals and deployments are read: who started each, and who approved it."""
     yaml: bool = True
     """Whether the YAML of each pipeline is read from the default branch of its repository."""
     seconds_between_requests: float = Field(default=0.02, ge=0)

@@ -14,6 +14,7 @@ from collectors.azure_devops.listings import (
     advanced_security,
     checks,
     doors,
+    history,
     identities,
     library,
     organization,
@@ -201,6 +202,11 @@ def _lists(
     yield from checks.checks(here, [*guarded, *environments])
     yield from noted(pipelines(here, known), jobs)
     yield from noted(releases(here.on(here.clients.release), known), jobs)
+    if here.config.history:
+        if environments:
+            yield from history.approved_runs(here, known)
+        if jobs.releases:
+            yield from history.released(here.on(here.clients.release), known)
     held = yield from repositories.repositories(here, project)
     yield from repositories.branch_policies(
         here, held, lambda number, ref: access.bypassing(project.id, number, ref) if access else None

@@ -75,6 +75,7 @@ def build(night: int) -> DevOpsOrganization:
     _library(payments, platform)
     _pipelines(payments, platform)
     _releases(platform)
+    _history(payments, platform)
     _repositories(payments, platform, site)
     payments.settings = setting_values(enforceJobAuthScope=True, enforceNoAccessToSecretsFromForks=True)
     # Off here, and on in the organization: in force all the same.
@@ -327,6 +328,56 @@ def _pipelines(payments: DevOpsProject, platform: DevOpsProject) -> None:
                 }
             ]
         },
+    )
+
+
+def _history(payments: DevOpsProject, platform: DevOpsProject) -> None:
+    def approval(run: int, definition: int, *people: str) -> Json:
+        return {
+            "id": guid(f"approval {run}"),
+            "status": "approved",
+            "createdOn": ago(2),
+            "minRequiredApprovers": 1,
+            "pipeline": {"id": str(definition), "name": "x", "owner": {"id": run, "name": f"20261120.{run}"}},
+            "steps": [
+                {"status": "approved", "assignedApprover": person(one), "actualApprover": person(one)}
+                for one in people
+            ],
+        }
+
+    def build(run: int, definition: int, who: str) -> Json:
+        return {
+            "id": run,
+            "definition": {"id": definition},
+            "requestedFor": person(who),
+            "requestedBy": person(who),
+            "sourceVersion": guid(f"commit {run}").replace("-", "") + "00000000",
+            "queueTime": ago(2),
+            "startTime": ago(2),
+            "finishTime": ago(2),
+            "result": "succeeded",
+            "status": "completed",
+        }
+
+    # Started and approved by one person; beside it one that somebody else approved.
+    payments.approvals += [approval(901, 101, "tom.becker"), approval(902, 101, "tom.becker")]
+    payments.builds += [build(901, 101, "tom.becker"), build(902, 101, "maya.lindt")]
+    platform.deployments.append(
+        {
+            "id": 771,
+            "releaseDefinition": {"id": 7},
+            "release": {"id": 71, "name": "Release-71"},
+            "releaseEnvironment": {"id": 3, "name": "production-eu"},
+            "requestedFor": person("tom.becker"),
+            "requestedBy": person("tom.becker"),
+            "startedOn": ago(12),
+            "completedOn": ago(12),
+            "deploymentStatus": "succeeded",
+            "operationStatus": "Approved",
+            "preDeployApprovals": [
+                {"isAutomated": False, "status": "approved", "approvedBy": person("nina.roth")}
+            ],
+        }
     )
 
 

@@ -136,6 +136,15 @@ ROUTES: dict[str, DevOpsRoute] = {
     "/{project}/_apis/distributedtask/taskgroups": DevOpsRoute(
         scope="vso.taskgroups_read", read=lambda _o, p, _a: p.task_groups
     ),
+    "/{project}/_apis/pipelines/approvals": DevOpsRoute(
+        scope="vso.build", read=lambda _o, p, _a: p.approvals
+    ),
+    "/{project}/_apis/build/builds": DevOpsRoute(
+        scope="vso.build", paged=True, read=lambda _o, p, _a: p.builds
+    ),
+    "/{project}/_apis/release/deployments": DevOpsRoute(
+        host="release", scope="vso.release", paged=True, read=lambda _o, p, _a: p.deployments
+    ),
     "/{project}/_apis/build/definitions": DevOpsRoute(
         scope="vso.build", paged=True, read=lambda _o, p, _a: p.definitions
     ),
