@@ -23,8 +23,8 @@ from reports.csv.inventory_sheets import (
 from reports.csv.result_sheets import FRAMEWORK_COLUMNS, RESULT_SHEETS
 from reports.csv.sheet import SCOPE_NAME, TENANT, Derived, Sheet
 from reports.csv.unlisted import TENANTS, define_unlisted
+from scanner.analyze.framework_results import read_frameworks, rules_in_force
 from scanner.findings import Metric
-from scanner.framework_results import read_frameworks, rules_in_force
 from scanner.records import Coverage, Gap
 
 if TYPE_CHECKING:

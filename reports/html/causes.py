@@ -10,7 +10,7 @@ from scanner.findings import OPEN, SEVERITIES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scanner.framework_results import RuleText
+    from scanner.analyze.framework_results import RuleText
     from scanner.night import Night
 
 WEIGHTS = {"critical": 100, "high": 20, "medium": 4, "low": 1, "info": 0}

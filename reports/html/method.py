@@ -9,7 +9,7 @@ from scanner.findings import OPEN
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scanner.framework_results import RuleText
+    from scanner.analyze.framework_results import RuleText
     from scanner.night import Night
 
 _RULES = f"""

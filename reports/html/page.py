@@ -21,13 +21,13 @@ from reports.html.queries import Cut, plural
 from reports.html.questions import Question, read_questions
 from reports.html.since import Since, read_since
 from reports.html.verdict import Verdict, read_verdict
+from scanner.analyze.framework_results import FrameworkResult, read_frameworks
 from scanner.analyze.rule_files import RULES
-from scanner.framework_results import FrameworkResult, read_frameworks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scanner.framework_results import RuleText
+    from scanner.analyze.framework_results import RuleText
     from scanner.night import Night
 
 
