@@ -450,3 +450,15 @@ def test_the_custom_role_grants_every_permission_that_is_named_and_no_other_than
     text = collectors.azure.permissions()
     role = json.loads(text[text.index("{") : text.rindex("}") + 1])
     assert role["Actions"] == actions
+
+
+def test_a_tag_does_not_say_of_what_type_a_resource_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AzureSandbox() as sandbox:
+        for row in sandbox.tenant.resources:
+            row["tags"] = {"resource_type": "microsoft.other/things"}
+        records = collected(sandbox, tmp_path, monkeypatch)
+    types = {row.name: row.tags.get("resource_type") for row in records if isinstance(row, Identity)}
+    assert types["id-payments"] == "microsoft.managedidentity/userassignedidentities"
+    assert types["jump-host"] == "microsoft.compute/virtualmachines"

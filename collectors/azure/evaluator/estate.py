@@ -51,7 +51,8 @@ class Estate:
                 self._parents[record.id] = parent
                 self._below.clear()
             case Identity(address=str(address)) if record.id.startswith("azure:resource:"):
-                kind = record.tags.get("resource_type") or USER_ASSIGNED
+                # The collector's own, which no tag of the resource replaces.
+                kind = record.tags.get("resource_type", "")
                 self._types[record.id] = (address.lower().rstrip("/"), kind, record.name)
             case Link(relation="runs_as"):
                 self._running.add(record.source_id)

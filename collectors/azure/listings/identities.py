@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from collectors.azure.by_account import by_account
 from collectors.azure.calls import GRAPH
+from collectors.azure.evaluator.estate import USER_ASSIGNED
 from collectors.azure.records import owner_of, runs_as, tags_of
 from collectors.azure.scope import own, principal, resource_id
 from scanner.records import Identity
@@ -63,7 +64,7 @@ def user_assigned(scope: AzureScope, accounts: Sequence[str]) -> Generator[Recor
                 address=str(row["id"]),
                 owner=owner,
                 owner_source=source,
-                tags=tags_of(row),
+                tags={**tags_of(row), "resource_type": USER_ASSIGNED},
             )
             yield runs_as(
                 scope, str(row["id"]), principal(str(row["principalId"])), "the identity's service principal"
