@@ -210,6 +210,7 @@ def test_a_build_service_holds_what_lists_give_it(night: list[Record]) -> None:
         "repository payments-api of payments": ["GenericContribute", "PullRequestBypassPolicy"],
         "repository tools of platform": ["GenericRead"],
         "all build pipelines of payments": ["ViewBuilds"],
+        "feed libraries": ["contributor"],
     }
 
 
@@ -472,3 +473,29 @@ def test_extensions_hooks_and_alerts_come_without_what_they_hide(night: list[Rec
         row.kind for row in night if isinstance(row, Control)
     }
     assert "ado-service-hook" in {row.kind for row in night if isinstance(row, Identity)}
+
+
+def test_who_publishes_to_a_feed_is_known_and_where_its_packages_come_from(night: list[Record]) -> None:
+    held_feeds = {
+        row.resource: row.identity_id
+        for row in night
+        if isinstance(row, Grant) and row.role.startswith("Feed")
+    }
+    assert held_feeds == {"feed libraries": f"azure-devops:build-service:{guid('project payments')}"}
+    above = {
+        row.name: row.enforcement for row in night if isinstance(row, Control) and row.kind == "feed-upstream"
+    }
+    assert above == {"libraries": "absent", "releases": "enforced"}
+
+
+def test_each_project_has_a_build_service_even_if_no_list_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AzureDevOpsSandbox() as sandbox:
+        sandbox.organization.access = None
+        records = collected(sandbox, tmp_path, monkeypatch)
+    services = {row.id for row in records if isinstance(row, Identity) and row.kind == "ado-build-service"}
+    ran = {row.target_id for row in records if isinstance(row, Link) and row.relation == "runs_as"}
+    numbers = [guid(f"project {name}") for name in ("platform", "payments", "open-site")]
+    assert services == {f"azure-devops:build-service:{number}" for number in (*numbers, guid("organization"))}
+    assert {one for one in ran if ":build-service:" in one} <= services

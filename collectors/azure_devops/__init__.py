@@ -8,7 +8,7 @@ POSTs that read: the query for checks, and the page data of the organization's p
 Cannot see: values of secrets; projects, repositories and connections that the scanner may not see, which lists leave out
 without a sign, save that access control lists, totals, definitions or Advanced Security name them, which is a Gap; when a
 connection was used before its history begins; the members of groups of Entra ID; personal access tokens, unless an administrator
-scans; the events of the audit log, and feeds, which are not read yet; pipelines whose YAML is
+scans; the events of the audit log, which are not read yet; pipelines whose YAML is
 in another system's repository, beyond what their definition says; templates in another system's
 repository; deployments before the newest hundred. What was asked for and refused is a Gap.
 
@@ -96,6 +96,8 @@ Application or managed identity (preferred; https://learn.microsoft.com/azure/de
                                            installed extensions, and which of them add steps to every job
   Organization settings, Permissions, "View audit log"
                                            whether the audit log is streamed
+  Artifacts, Feed settings, Permissions, Feed Reader
+                                           feeds: their permissions and upstream sources
   Service hooks, "View subscriptions" (ServiceHooks namespace)
                                            where events go
   Repositories, Security, "Advanced Security: view alerts"
@@ -108,6 +110,6 @@ Application or managed identity (preferred; https://learn.microsoft.com/azure/de
 
 Personal access token instead: scopes Agent Pools (read), Build (read), Code (read), Environment (read), Graph (read), Member
 Entitlement Management (read), Project and Team (read), Release (read), Secure Files (read), Service Connections (read), Variable
-Groups (read), Task Groups (read), Identity (read), Extensions (read), Audit Log (read), Advanced Security (read); Token Administration only for
+Groups (read), Task Groups (read), Identity (read), Extensions (read), Audit Log (read), Packaging (read), Advanced Security (read); Token Administration only for
 personal_access_tokens. Never a scope that manages or executes.
 """

@@ -14,7 +14,7 @@ from collectors.azure_devops.scope import PROVIDER
 from scanner.records import Identity, Link, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping
+    from collections.abc import Container, Generator, Iterable, Iterator, Mapping
 
     from collectors.azure_devops.facts import Jobs
     from collectors.azure_devops.scope import DevOpsProjectFacts
@@ -39,6 +39,31 @@ def noted(records: Iterable[Record], jobs: Jobs) -> Generator[Record, None, None
                 jobs.releases.append(record.id)
                 jobs.names["release", number] = record.name
         yield record
+
+
+def unnamed(
+    projects: Iterable[DevOpsProjectFacts], account_id: str, organization: str, known: Container[str]
+) -> Iterator[Record]:
+    """Yield the build services that no access control list names: each project has one, and the organization (its ID)."""
+    services = [
+        (build_service(one.id), one.account_id, f"{one.name} Build Service", "project") for one in projects
+    ]
+    services.append(
+        (build_service(organization), account_id, "Project Collection Build Service", "collection")
+    )
+    for me, account, name, scope in services:
+        if me not in known:
+            yield Identity(
+                id=me,
+                provider=PROVIDER,
+                account_id=account,
+                surface="automation",
+                kind="ado-build-service",
+                native_id=me.rpartition(":")[2],
+                name=name,
+                managed_by="provider",
+                tags={"scope": scope},
+            )
 
 
 def runs_as(

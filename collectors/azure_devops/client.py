@@ -98,6 +98,7 @@ class DevOpsClients:
         self.extension = client(config.extension_url)
         self.audit = client(config.audit_url)
         self.security = client(config.security_url)
+        self.feeds = client(config.feeds_url)
 
     def close(self) -> None:
         """Close every connection."""
@@ -109,6 +110,7 @@ class DevOpsClients:
             self.extension,
             self.audit,
             self.security,
+            self.feeds,
         ):
             client.close()
         if self._sign_in is not None:

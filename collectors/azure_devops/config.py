@@ -39,6 +39,8 @@ class Config(MicrosoftConfig):
     """Installed extensions."""
     audit_url: str = "https://auditservice.dev.azure.com"
     """Where the audit log goes."""
+    feeds_url: str = "https://feeds.dev.azure.com"
+    """Package feeds."""
     security_url: str = "https://advsec.dev.azure.com"
     """GitHub Advanced Security: which repositories are scanned for secrets, and the open alerts."""
     personal_access_tokens: bool = False
@@ -70,6 +72,7 @@ class Config(MicrosoftConfig):
         "entitlement_url",
         "extension_url",
         "audit_url",
+        "feeds_url",
         "security_url",
     )
     @classmethod

@@ -41,6 +41,7 @@ KINDS: dict[str, frozenset[str]] = {
             "build-validation",
             "elastic-pool-recycling",
             "environment-approval",
+            "feed-upstream",
             "fork-secrets",
             "job-authorization-scope",
             "organization-policy",
@@ -78,10 +79,29 @@ PARTS: dict[str, frozenset[str]] = {
             "runs-as",
         )
     ),
-    "grants": frozenset(("access-lists", "permission-bits", "permissions")),
+    "grants": frozenset(("access-lists", "feeds", "permission-bits", "permissions")),
 }
 
 HIDES_NO_ACCESS: dict[str, frozenset[str]] = {
-    "identities": frozenset(("ado-agent-pool", "ado-user", "last-use"))
+    "controls": frozenset(
+        (
+            "approval-reset",
+            "audit-stream",
+            "build-validation",
+            "enablement",
+            "feed-upstream",
+            "organization-policy",
+            "policy-bypass",
+            "push-protection",
+            "secret-scanning",
+            "tenant-policy",
+            "webhook-signature",
+            "webhook-tls",
+        )
+    ),
+    "credentials": frozenset(("ado-pat", "ado-ssh-key")),
+    "identities": frozenset(("ado-agent-pool", "ado-service-hook", "ado-user", "last-use")),
+    "secrets": frozenset(("ado-scanning-alert",)),
 }
-"""When a connection was used, and people, whose permissions are a gap of their own."""
+"""When a connection was used; people and their tokens, whose permissions are a gap of their own; and guards that no pipeline or
+workload gets access from."""

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collectors.azure_devops.access import DevOpsAccess, becoming, grants
-from collectors.azure_devops.build_services import noted, runs_as
+from collectors.azure_devops.build_services import noted, runs_as, unnamed
 from collectors.azure_devops.facts import Guarded, Jobs, KnownResources
 from collectors.azure_devops.listings import (
     access_lists,
     advanced_security,
     checks,
     doors,
+    feeds,
     history,
     identities,
     library,
@@ -88,6 +89,12 @@ def organization_night(clients: DevOpsClients, target: Target, config: Config, r
     yield from organization.service_principals(scope)
     users, subjects = yield from organization.people(scope)
     access = yield from _access(scope, found, users)
+    named = set() if access is None else {one.id for one in access.directory.by_descriptor.values()}
+    services = unnamed(found, scope.account_id, _collection(scope, access), named)
+    request = scope.request(
+        "identities", "GET /_apis/projects", kind="ado-build-service", item="build services"
+    )
+    yield from with_coverage(services, request)
     enabled = yield from advanced_security.enablement(scope)
     mentions = dict(access.mentioned.get(None, {})) if access is not None else {}
     mentions["project"] = {
@@ -101,6 +108,7 @@ def organization_night(clients: DevOpsClients, target: Target, config: Config, r
     yield from doors.audit_streams(scope)
     yield from doors.extensions(scope)
     yield from doors.service_hooks(scope)
+    yield from feeds.feeds(scope, access.directory if access is not None else None)
     above = DevOpsOrganizationFacts(projects=found, settings=settings, access=access, enabled=enabled)
     yield from side_by_side([_project(scope, one, above) for one in found], config.workers)
 
@@ -130,6 +138,12 @@ def _access(
     access = DevOpsAccess(lists=lists, directory=known)
     yield from _grants(scope, access, None, {}, scope.organization)
     return access
+
+
+def _collection(scope: DevOpsScope, access: DevOpsAccess | None) -> str:
+    """Return the number of the organization's build service."""
+    number = scope.target.params["id"]
+    return number if access is None else access.directory.collection_build_service(number)
 
 
 def _grants(
@@ -217,9 +231,7 @@ def _lists(
     watch.list("variable group", groups.by_id)
     watch.list("secure file", files)
     watch.list("environment", (one.id for one in environments))
-    number = here.target.params["id"]
-    if access is not None:
-        number = access.directory.collection_build_service(number)
+    number = _collection(here, access)
     yield from organization.project_settings(
         here, above.settings, lambda in_force: runs_as(project, jobs, in_force, number)
     )

@@ -17,6 +17,7 @@ from sandbox.azure_devops.estate import ORGANIZATION, guid
 from sandbox.entra import estate as entra
 
 if TYPE_CHECKING:
+    from sandbox.azure_devops.doors import DoorEstate
     from sandbox.kit.http import Json
 
 COLLECTION = guid("organization")
@@ -297,7 +298,7 @@ def default_access(projects: list[tuple[str, str]]) -> AccessEstate:
     return estate
 
 
-def plant(estate: AccessEstate, projects: dict[str, str]) -> None:
+def plant(estate: AccessEstate, doors: DoorEstate, projects: dict[str, str]) -> None:
     """Add what is wrong, and beside it what looks like it. ``projects``: name -> ID."""
     by_name = {one["providerDisplayName"]: one["descriptor"] for one in estate.identities.values()}
     payments, platform = projects["payments"], projects["platform"]
@@ -314,6 +315,19 @@ def plant(estate: AccessEstate, projects: dict[str, str]) -> None:
     # Every user of the project may use the connection with the secret; the one of payments has administrators only.
     azure = f"endpoints/{platform}/{guid('connection azure-platform')}"
     estate.allow("ServiceEndpoints", azure, by_name["[platform]\\Project Valid Users"], 1 + 16)
+    doors.feed_permissions = {
+        guid("feed libraries"): [
+            {"role": "contributor", "identityDescriptor": service, "displayName": "payments Build Service"},
+            {"role": "reader", "identityDescriptor": by_name["[payments]\\Contributors"]},
+        ],
+        # Collaborators save packages of upstream sources, and publish nothing.
+        guid("feed releases"): [
+            {
+                "role": "collaborator",
+                "identityDescriptor": by_name[f"Project Collection Build Service ({ORGANIZATION})"],
+            }
+        ],
+    }
     # Developers of Entra ID contribute; who they are, Entra ID knows.
     developers = estate.group("[TEAM FOUNDATION]\\lantern-developers", [], origin="aad")
     estate.identities[by_name["[payments]\\Contributors"].lower()]["members"].append(developers)

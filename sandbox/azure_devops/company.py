@@ -94,7 +94,7 @@ def build(night: int) -> DevOpsOrganization:
         for row in one.repositories
     }
     organization.doors = build_doors(held, len(organization.projects), night)
-    plant(organization.access, {one.name: one.id for one in organization.projects})
+    plant(organization.access, organization.doors, {one.name: one.id for one in organization.projects})
     return organization
 
 

@@ -33,6 +33,9 @@ class DoorEstate(msgspec.Struct, kw_only=True):
     enablement: list[Json] = []
     alerts: dict[str, list[Json]] = {}
     """By the ID of a repository."""
+    feeds: list[Json] = []
+    feed_permissions: dict[str, list[Json]] = {}
+    """By the ID of a feed."""
     projects: int = 0
     """How many there are in all."""
 
@@ -69,7 +72,7 @@ def build_doors(repositories: dict[str, tuple[str, str]], projects: int, night: 
             "Policy.EnforceAADConditionalAccess": True,
             "Policy.LogAuditEvents": True,
             "Policy.DisablePATCreation": False,
-            "Policy.ArtifactsExternalPackageProtectionToken": True,
+            "Policy.ArtifactsExternalPackageProtectionToken": False,
         },
         tenant_policies={
             "TenantPolicy.RestrictGlobalPersonalAccessToken": {"value": False, "properties": {}},
@@ -88,6 +91,10 @@ def build_doors(repositories: dict[str, tuple[str, str]], projects: int, night: 
             f"{_subject('tom.becker')}/true": [_token("laptop", "", several=False)],
         },
         streams=streams,
+        feeds=[
+            _feed("libraries", [{"name": "npmjs", "protocol": "npm", "upstreamSourceType": "public"}]),
+            _feed("releases", [{"name": "libraries", "protocol": "npm", "upstreamSourceType": "internal"}]),
+        ],
         extensions=[
             _extension(
                 "lantern", "job-watch", "Job watch", ["vso.build"], "ms.azure-pipelines.pipeline-decorator"
@@ -168,6 +175,21 @@ def _extension(
         "scopes": scopes,
         "installState": {"flags": "none", "lastUpdated": ago(70)},
         "contributions": [{"id": f"{publisher}.{name}.one", "type": contribution, "targets": []}],
+    }
+
+
+def _feed(name: str, sources: list[Json]) -> Json:
+    return {
+        "id": guid(f"feed {name}"),
+        "name": name,
+        "project": None,
+        "upstreamEnabled": True,
+        "upstreamSources": [
+            {"id": guid(f"source {name} {one['name']}"), "location": "https://registry.npmjs.org/", **one}
+            for one in sources
+        ],
+        "badgesEnabled": False,
+        "hideDeletedPackageVersions": True,
     }
 
 

@@ -13,7 +13,9 @@ from urllib.parse import unquote
 
 import msgspec
 
+from sandbox.azure_devops.access import AccessEstate
 from sandbox.azure_devops.company import build
+from sandbox.azure_devops.doors import DoorEstate
 from sandbox.azure_devops.estate import ORGANIZATION, TOKEN, DevOpsOrganization, DevOpsProject, guid
 from sandbox.kit.api import ApiCall, HttpSandbox
 from sandbox.kit.http import HttpRequest, Json, RefusedError, Reply, reply
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from sandbox.kit.authority import CertificateAuthority
 
 VARIABLE = "SPRAWLSCAN_DEMO_AZURE_DEVOPS_TOKEN"
-HOSTS = ("main", "release", "graph", "entitlement", "extension", "audit", "security")
+HOSTS = ("main", "release", "graph", "entitlement", "extension", "audit", "security", "feeds")
 CHECKS = "/{project}/_apis/pipelines/checks/queryconfigurations"
 SETTINGS = "/_apis/Contribution/HierarchyQuery"
 DATA = "ms.vss-build-web.pipelines-org-settings-data-provider"
@@ -48,6 +50,17 @@ class DevOpsRoute(msgspec.Struct, frozen=True, kw_only=True):
     """Returns the list, or one object."""
     paged: bool = False
     at: str = "value"
+
+
+def _access(organization: DevOpsOrganization) -> AccessEstate:
+    """Return the permissions of an organization; a small one in a test has none."""
+    found: AccessEstate | None = organization.access
+    return found or AccessEstate()
+
+
+def _doors(organization: DevOpsOrganization) -> DoorEstate:
+    found: DoorEstate | None = organization.doors
+    return found or DoorEstate()
 
 
 def _history(_: DevOpsOrganization, project: DevOpsProject, at: dict[str, str]) -> list[Json]:
@@ -72,26 +85,38 @@ ROUTES: dict[str, DevOpsRoute] = {
         scope="vso.agentpools", read=lambda o, _p, _a: o.elastic_pools
     ),
     "/_apis/resourceusage": DevOpsRoute(
-        scope="vso.project", read=lambda o, _p, _a: {"Projects": {"count": o.doors.projects, "limit": 1000}}
+        scope="vso.project",
+        read=lambda o, _p, _a: {"Projects": {"count": _doors(o).projects or len(o.projects), "limit": 1000}},
     ),
-    POLICY_PAGE: DevOpsRoute(scope="vso.profile", read=lambda o, _p, _a: o.doors.shown_policies()),
+    POLICY_PAGE: DevOpsRoute(scope="vso.profile", read=lambda o, _p, _a: _doors(o).shown_policies()),
     TENANT_POLICY: DevOpsRoute(
         host="graph",
         scope="vso.tenantpolicy",
-        read=lambda o, _p, a: {"name": a["policy"], **o.doors.tenant_policies[a["policy"]]},
+        read=lambda o, _p, a: {
+            "name": a["policy"],
+            **_doors(o).tenant_policies.get(a["policy"], {"value": None}),
+        },
     ),
     "/_apis/audit/streams": DevOpsRoute(
-        host="audit", scope="vso.auditstreams", read=lambda o, _p, _a: o.doors.streams
+        host="audit", scope="vso.auditstreams", read=lambda o, _p, _a: _doors(o).streams
     ),
     "/_apis/extensionmanagement/installedextensions": DevOpsRoute(
-        host="extension", scope="vso.extension", read=lambda o, _p, _a: o.doors.extensions
+        host="extension", scope="vso.extension", read=lambda o, _p, _a: _doors(o).extensions
     ),
-    "/_apis/hooks/subscriptions": DevOpsRoute(scope="vso.hooks", read=lambda o, _p, _a: o.doors.hooks),
+    "/_apis/packaging/feeds": DevOpsRoute(
+        host="feeds", scope="vso.packaging", read=lambda o, _p, _a: _doors(o).feeds
+    ),
+    "/_apis/packaging/feeds/{feed}/permissions": DevOpsRoute(
+        host="feeds",
+        scope="vso.packaging",
+        read=lambda o, _p, a: _doors(o).feed_permissions.get(a["feed"], []),
+    ),
+    "/_apis/hooks/subscriptions": DevOpsRoute(scope="vso.hooks", read=lambda o, _p, _a: _doors(o).hooks),
     "/_apis/management/enablement": DevOpsRoute(
         host="security",
         scope="vso.advsec",
         read=lambda o, _p, _a: {
-            "reposEnablementStatus": o.doors.enablement,
+            "reposEnablementStatus": _doors(o).enablement,
             "enablementOnCreateSettings": {},
         },
     ),
@@ -99,19 +124,19 @@ ROUTES: dict[str, DevOpsRoute] = {
         host="security",
         scope="vso.advsec",
         paged=True,
-        read=lambda o, _p, a: o.doors.alerts.get(a["repository"], []),
+        read=lambda o, _p, a: _doors(o).alerts.get(a["repository"], []),
     ),
     "/_apis/securitynamespaces": DevOpsRoute(
-        scope="vso.security", read=lambda o, _p, _a: o.access.shown_namespaces()
+        scope="vso.security", read=lambda o, _p, _a: _access(o).shown_namespaces()
     ),
     "/_apis/accesscontrollists/{namespace}": DevOpsRoute(
-        scope="vso.security", read=lambda o, _p, a: o.access.shown_lists(a["namespace"])
+        scope="vso.security", read=lambda o, _p, a: _access(o).shown_lists(a["namespace"])
     ),
     "/_apis/graph/groups": DevOpsRoute(
-        host="graph", scope="vso.graph", paged=True, read=lambda o, _p, _a: o.access.shown_groups()
+        host="graph", scope="vso.graph", paged=True, read=lambda o, _p, _a: _access(o).shown_groups()
     ),
     "/_apis/graph/memberships/{descriptor}": DevOpsRoute(
-        host="graph", scope="vso.graph", read=lambda o, _p, a: o.access.shown_memberships(a["descriptor"])
+        host="graph", scope="vso.graph", read=lambda o, _p, a: _access(o).shown_memberships(a["descriptor"])
     ),
     "/_apis/graph/serviceprincipals": DevOpsRoute(
         host="graph", scope="vso.graph", paged=True, read=lambda o, _p, _a: o.principals
@@ -302,10 +327,10 @@ class AzureDevOpsSandbox(HttpSandbox):
     def _other(self, call: ApiCall) -> Reply:
         if call.template == TOKENS:
             public = "/true" if call.request.query.get("isPublic") == "true" else ""
-            rows = self.organization.doors.tokens.get(f"{call.values['user']}{public}", [])
+            rows = _doors(self.organization).tokens.get(f"{call.values['user']}{public}", [])
             return reply(200, {"value": rows, "continuationToken": None})
         if call.template == IDENTITIES:
-            found = self.organization.access.shown_identities(call.request.query)
+            found = _access(self.organization).shown_identities(call.request.query)
             return reply(200, {"count": len(found), "value": found})
         if call.template == SETTINGS:
             asked = json.loads(call.request.body)["contributionIds"]

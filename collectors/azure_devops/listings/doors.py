@@ -155,7 +155,7 @@ def audit_streams(scope: DevOpsScope) -> Iterator[Record]:
             target=scope.account_id,
             detail=f"To {', '.join(sorted(running))}"
             if running
-            else (f"{len(others)} streams are off" if others else "No stream"),
+            else ("No stream runs" if others else "No stream"),
         )
 
     request = scope.request("controls", f"GET {STREAMS}", kind="audit-stream", needs="View audit log")
