@@ -164,6 +164,8 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One sentence."""
     via: str | None = None
     """What is used, in a few words: the subject of the token, the name of the stored secret, the permission."""
+    confidence: Literal["high", "low"] = "high"
+    """low if a condition could not be evaluated, or the `Link` says so."""
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -185,6 +187,11 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The number of edges; 0 for the identity's own grant."""
     path: list[str]
     """One clause for each step, from start to power."""
+    last_id: str | None = None
+    """`Identity.id` of the last identity before the target, which is the start itself if there is one step; None for the
+    identity's own grant."""
+    confidence: Literal["high", "low"] = "high"
+    """low if an edge or the grant has low confidence."""
 
 
 class ExcessStep(msgspec.Struct, frozen=True, kw_only=True):

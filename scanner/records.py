@@ -371,6 +371,9 @@ class Grant(Record, frozen=True, kw_only=True, gc=False):
     """The smallest change that removes the strongest power."""
     actions: list[str] = []
     """At most ten actions, those that give the strongest powers."""
+    assumes: list[str] | None = None
+    """The identities that it lets its holder sign in as, as patterns of their addresses; None if the provider does not tell
+    them apart from `resource`."""
     unused_actions: int | None = None
     """How many granted services or actions were not used in the tracking period."""
     granted_at: datetime | None = None
@@ -449,6 +452,8 @@ class Link(Record, frozen=True, kw_only=True, gc=False):
     """For can_become: whether it works only while a trust of the target admits the source, so that ``fix`` ends that, too."""
     fix: str | None = None
     """The smallest change that removes it, for can_become."""
+    confidence: Literal["high", "low"] = "high"
+    """low if it depends on a condition or a policy that could not be evaluated, or on a resource that may not exist."""
     expires_at: datetime | None = None
     """When it ends, for memberships with an end date."""
     target_provider: str | None = None

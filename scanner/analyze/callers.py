@@ -46,8 +46,10 @@ _CALLERS = """
     ), organizations AS (
         SELECT up.id, a.native_id FROM up JOIN accounts a ON a.id = up.parent_id WHERE a.parent_id IS NULL
     ), assuming AS (
-        SELECT identity_id, list(DISTINCT resource ORDER BY resource) AS resources FROM grants
-        WHERE list_has_any(powers, $powers) AND escalation_path IS NULL AND coalesce(expires_at > $as_of, true)
+        SELECT identity_id, list(DISTINCT resource ORDER BY resource) AS resources
+        FROM (SELECT identity_id, unnest(CASE WHEN assumes IS NOT NULL THEN assumes
+                                              WHEN list_has_any(powers, $powers) THEN [resource] ELSE [] END) AS resource
+              FROM grants WHERE escalation_path IS NULL AND coalesce(expires_at > $as_of, true))
         GROUP BY 1
     )
     SELECT i.id, i.account_id, i.provider, coalesce(i.surface IN ('human', 'automation'), true), i.address, a.native_id, o.native_id,
@@ -137,6 +139,7 @@ def caller_edges(tables: Tables, night: dict[str, Any]) -> Iterator[Edge]:
                     target_id=identified.id,
                     kind="trust" if verdict == "exact" else "trust-pattern",
                     evidence=trust,
+                    confidence="low" if verdict == "unknown" else "high",
                     why=f"the role trusts {whom}"
                     + (
                         ""

@@ -49,8 +49,8 @@ def write_edges(tables: Tables, as_of: datetime, path: Path) -> None:
     write_table(evaluated, Edge, _evaluated(tables, night))
     tables.view("edges_evaluated", Edge, [evaluated])
     tables.copy(
-        f"SELECT source_id, target_id, kind, evidence, why, via FROM (({_LINKS}) UNION ALL ({_HELD_KEYS}) "
-        "UNION ALL SELECT source_id, target_id, kind, evidence, why, via FROM edges_evaluated) WHERE source_id <> target_id ORDER BY source_id, target_id, kind",
+        f"SELECT source_id, target_id, kind, evidence, why, via, confidence FROM (({_LINKS}) UNION ALL ({_HELD_KEYS}) "
+        "UNION ALL SELECT source_id, target_id, kind, evidence, why, via, confidence FROM edges_evaluated) WHERE source_id <> target_id ORDER BY source_id, target_id, kind",
         path,
         night,
     )
@@ -72,9 +72,11 @@ def _evaluated(tables: Tables, night: dict[str, Any]) -> Iterator[Edge]:
 # target has no trust of its own to ask (a user whose keys are used).
 _LINKS = """
     SELECT source_id, target_id, CASE relation WHEN 'can_become' THEN 'escalation' ELSE relation END AS kind,
-           first.evidence AS evidence, first.why AS why, first.via AS via
+           first.evidence AS evidence, first.why AS why, first.via AS via,
+           first.confidence AS confidence
     FROM (SELECT l.source_id, l.target_id, l.relation,
-                 arg_min({'evidence': coalesce(l.evidence, l.id), 'why': l.why, 'via': l.via}, l.id) AS first
+                 arg_min({'evidence': coalesce(l.evidence, l.id), 'why': l.why, 'via': l.via,
+                          'confidence': coalesce(l.confidence, 'high')}, l.id) AS first
           FROM links l
           WHERE (l.relation IN ('runs_as', 'member_of', 'can_become')
                  OR l.relation = 'uses' AND l.target_id NOT IN (SELECT identity_id FROM trusts))
@@ -112,7 +114,7 @@ _RECEIVED = """
 
 _HELD_KEYS = """
     SELECT r.identity_id AS source_id, c.identity_id AS target_id, 'holds-key' AS kind, min(s.id) AS evidence,
-           'key in ' || arg_min(s.store || ' ' || s.name, s.id) AS why, arg_min(s.name, s.id) AS via
+           'key in ' || arg_min(s.store || ' ' || s.name, s.id) AS why, arg_min(s.name, s.id) AS via, 'high' AS confidence
     FROM received_secrets r JOIN secrets s ON s.id = r.secret_id JOIN credentials c ON c.id = s.credential_id
     WHERE coalesce(c.enabled, true) AND coalesce(c.expires_at > $as_of, true)
       AND r.identity_id IN (SELECT id FROM identities) AND c.identity_id IN (SELECT id FROM identities)
@@ -228,6 +230,7 @@ def _tokens(tables: Tables) -> Iterator[Edge]:
                 if sure
                 else f"its token {token.subject} may pass: its issuer may be {issuer}",
                 via=token.subject,
+                confidence="low" if _VERDICTS[rank] == "unknown" else "high",
             )
 
 

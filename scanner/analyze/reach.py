@@ -58,7 +58,7 @@ _VERBS = {
 _STEPS = f"""
     SELECT row_number() OVER (ORDER BY s.node, t.node, e.kind) AS step, s.node AS source, t.node AS target,
            CASE e.kind {" ".join(f"WHEN '{kind}' THEN '{verb}'" for kind, verb in _VERBS.items())} ELSE e.kind END
-           || ' ' || t.name AS what, nullif(e.why, '') AS because, e.kind, e.via,
+           || ' ' || t.name AS what, nullif(e.why, '') AS because, e.kind, e.via, coalesce(e.confidence = 'low', false) AS doubtful,
            what || coalesce(' (' || because || ')', '') AS part
     FROM edges AS e JOIN nodes AS s ON s.id = e.source_id JOIN nodes AS t ON t.id = e.target_id
 """
@@ -69,7 +69,7 @@ _WIDEST = """CASE breadth WHEN 'organization' THEN '0' WHEN 'account' THEN '1' W
 """Sorts the widest grant first; its id follows the first two characters."""
 
 _HOLDINGS = f"""
-    SELECT w.power, w.node, g.id AS grant_id, g.account_id,
+    SELECT w.power, w.node, g.id AS grant_id, g.account_id, coalesce(g.confidence = 'low', false) AS doubtful,
            'has ' || w.power || ' on ' || g.resource || ' through ' || g.role AS part
     FROM (SELECT power, node, substr(min(widest), 3) AS id
           FROM (SELECT unnest(g.powers) AS power, n.node, {_WIDEST.replace("|| id", "|| g.id")} AS widest
@@ -82,7 +82,7 @@ _HOLDINGS = f"""
 
 _START = """
     SELECT power, node, 0 AS steps, row_number() OVER (PARTITION BY power ORDER BY node) AS place, node AS holder,
-           0 AS nth, []::VARCHAR[] AS path
+           0 AS nth, []::VARCHAR[] AS path, NULL::BIGINT AS last, doubtful
     FROM holdings WHERE node IN (SELECT target FROM steps)
 """
 
@@ -114,7 +114,7 @@ _ONE_STEP_BACK = """
     )
     SELECT n.power, n.source, $far + 1,
            row_number() OVER (PARTITION BY n.power ORDER BY f.place, n.source, n.holder), n.holder, n.nth,
-           list_prepend(s.part, f.path)
+           list_prepend(s.part, f.path), coalesce(f.last, n.source), s.doubtful OR f.doubtful
     FROM numbered AS n
          JOIN reached AS f ON f.power = n.power AND f.steps = $far AND f.place = n.best // 1_000_000_000
          JOIN steps AS s ON s.step = n.best % 1_000_000_000
@@ -127,8 +127,10 @@ through no other holder."""
 _FAR = f"""
     SELECT n.id AS identity_id, t.id AS target_id, h.grant_id, r.power,
            CASE r.power {" ".join(f"WHEN '{power}' THEN '{level_of([power])}'" for power in FAR_POWERS)} END AS level,
-           h.account_id, r.steps::BIGINT AS steps, list_append(list_prepend(n.name, r.path), h.part) AS path
+           h.account_id, r.steps::BIGINT AS steps, list_append(list_prepend(n.name, r.path), h.part) AS path,
+           l.id AS last_id, CASE WHEN r.doubtful THEN 'low' ELSE 'high' END AS confidence
     FROM reached AS r JOIN nodes AS n ON n.node = r.node JOIN nodes AS t ON t.node = r.holder
+         JOIN nodes AS l ON l.node = r.last
          JOIN holdings AS h ON h.power = r.power AND h.node = r.holder
     WHERE r.nth = 1
 """
@@ -141,7 +143,8 @@ _OWN = f"""
     SELECT g.identity_id, g.identity_id AS target_id, g.id AS grant_id, w.power,
            CASE w.power {" ".join(f"WHEN '{power}' THEN '{level_of([power])}'" for power in OWN_POWERS)} END AS level,
            g.account_id, 0::BIGINT AS steps,
-           ['has ' || w.power || ' on ' || g.resource || ' through ' || g.role] AS path
+           ['has ' || w.power || ' on ' || g.resource || ' through ' || g.role] AS path, NULL::VARCHAR AS last_id,
+           coalesce(g.confidence, 'high') AS confidence
     FROM (SELECT identity_id, power, substr(min(widest), 3) AS id
           FROM (SELECT identity_id, unnest(powers) AS power, {_WIDEST} AS widest FROM grants
                 WHERE list_has_any(powers, [{_OWN_POWERS}]) AND {LIVE.format("")})

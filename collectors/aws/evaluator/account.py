@@ -59,12 +59,15 @@ class AccountEvaluation:
         self.summaries: dict[tuple[object, ...], Summary] = {}
         self.admins: dict[tuple[object, ...], bool] = {}
         self.denying: dict[str, bool] = {}
+        self.strong_powers: dict[str, frozenset[Power]] = {}
         self.limited: dict[str, tuple[tuple[object, ...], PolicyLimits]] = {}
         self.wanted: dict[tuple[object, ...], tuple[tuple[ResolvedStatement, ...], int]] = {}
         self.holders = {one.arn: self._holder(one) for one in self.directory.principals}
         search = Search(facts, self.directory, self.holders, self.reach.strong)
         self.hits: dict[str, list[Hit]] = search.run()
         self.unprivileged_targets: dict[str, list[Hit]] = search.unprivileged_targets(self._strong_powers)
+        self.cut = search.cut
+        """ARNs of the principals whose escalation paths were not checked in full."""
 
     def _reach(self) -> ReachableResources:
         """Return the existing resources of the account that patterns may match."""
@@ -264,14 +267,17 @@ class AccountEvaluation:
 
     def _strong_powers(self, arn: str) -> frozenset[Power]:
         """Return the powers that someone gains by becoming a principal."""
-        principal = self.by_arn[arn]
-        return frozenset(
-            one.power
-            for attachment in principal.attachments
-            if attachment.document is not None
-            for one in self.summary(principal, attachment.document).held
-            if one.power != "read"
-        )
+        found = self.strong_powers.get(arn)
+        if found is None:
+            principal = self.by_arn[arn]
+            found = self.strong_powers[arn] = frozenset(
+                one.power
+                for attachment in principal.attachments
+                if attachment.document is not None
+                for one in self.summary(principal, attachment.document).held
+                if one.power != "read"
+            )
+        return found
 
     def writes(self, principal: Principal) -> bool:
         """Return whether a principal has more than read access."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from collectors.aws.evaluator.actions import catalog
 from collectors.aws.evaluator.conditions import Truth
+from collectors.aws.evaluator.escalation import MOST_LINKS
+from collectors.aws.evaluator.escalation_hits import MOST_LOOKED_AT
 from collectors.aws.evaluator.escalation_paths import assume_role
 from collectors.aws.evaluator.explain import fix_of, hit_actions, hit_fix, hit_why, why_of
 from collectors.aws.evaluator.grants import (
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
     from collectors.aws.evaluator.escalation_hits import Hit
     from collectors.aws.evaluator.principals import Attachment, Principal
     from scanner.records import Record
-
-MOST_LINKS = 5
-"""Maximum number of ``can_become`` links for one holder."""
 
 
 def grant_records(account: AccountEvaluation) -> Iterator[Record]:
@@ -78,6 +77,7 @@ def _grant(
     low = (
         (hit is not None and (hit.assumed or hit.truth is Truth.UNKNOWN))
         or account.scps_unknown
+        or principal.arn in account.cut
         or broken is not None
         or bool(summary.unknown)
         or (principal.boundary_arn is not None and principal.boundary is None)
@@ -105,6 +105,7 @@ def _grant(
         why=hit_why(hit, principal) if hit is not None else why_of(summary, attachment),
         fix=hit_fix(hit, attachment) if hit is not None else fix_of(summary, attachment, usage),
         actions=_shown(summary, hit),
+        assumes=[] if unjudged else list(summary.assumes),
         unused_actions=usage.unused,
         last_used_at=usage.last_used_at,
         never_used=usage.never_used,
@@ -143,7 +144,20 @@ def escalation_records(account: AccountEvaluation) -> Iterator[Record]:
                 via=hit_actions(hit),
                 by_trust=hit.path is assume_role(),
                 fix=hit_fix(hit),
+                confidence=_confidence(account, principal, hit),
             )
+    for arn in sorted(account.cut):
+        name = account.by_arn[arn].name
+        failure = Failure(
+            reason="truncated",
+            detail=f"escalation paths of {name}: more than {MOST_LOOKED_AT} identities match its policies, not all were checked",
+        )
+        yield gap(_asked(account, f"escalation paths {arn}"), failure)
+
+
+def _confidence(account: AccountEvaluation, principal: Principal, hit: Hit) -> Literal["high", "low"]:
+    unsure = hit.assumed or hit.truth is Truth.UNKNOWN
+    return "low" if unsure or account.scps_unknown or principal.arn in account.cut else "high"
 
 
 def _own_path(account: AccountEvaluation, principal: Principal, hit: Hit) -> Iterator[Record]:
@@ -171,7 +185,7 @@ def _own_path(account: AccountEvaluation, principal: Principal, hit: Hit) -> Ite
         powers=have,
         level="escalation",
         conditional=hit.truth is not Truth.YES,
-        confidence="low" if hit.assumed or hit.truth is Truth.UNKNOWN or account.scps_unknown else "high",
+        confidence=_confidence(account, principal, hit),
         escalation_path=hit.path.id,
         via=f"escalation {hit.path.id}",
         why=hit_why(hit, principal),
@@ -208,12 +222,15 @@ def _shown(summary: Summary, hit: Hit | None) -> list[str]:
 
 
 def _gap(account: AccountEvaluation, detail: str, place: str) -> Record:
-    asked = ListingRequest(
+    return gap(_asked(account, f"policy document {place}"), Failure(reason="malformed", detail=detail))
+
+
+def _asked(account: AccountEvaluation, call: str) -> ListingRequest:
+    return ListingRequest(
         provider="aws",
         account_id=account.facts.account_ref,
         collector="aws",
         target=account.facts.account_id,
         table="grants",
-        call=f"policy document {place}",
+        call=call,
     )
-    return gap(asked, Failure(reason="malformed", detail=detail))

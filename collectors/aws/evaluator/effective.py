@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -96,10 +97,26 @@ def _within(piece: Piece, layer: Iterable[ResolvedStatement]) -> Iterable[Piece]
 
 
 def _minus(piece: Piece, deny: ResolvedStatement) -> Iterable[Piece]:
+    """Yield what a Deny leaves of a piece: the other actions, the actions on what the Deny spares, and under a condition
+    everything.
+    """
     hit = piece.actions & deny.actions
-    if not hit or deny.truth is Truth.NO or not deny.covers(piece.resource):
+    if not hit or deny.truth is Truth.NO:
         yield piece
         return
+    spared: tuple[str, ...] = ()
+    if not deny.covers(piece.resource):
+        if not deny.excluded or not any(glob(own, piece.resource) for own in deny.resources):
+            yield from _minus_part(piece, deny, hit)
+            return
+        spared = tuple(
+            dict.fromkeys(
+                _common(own, piece.resource) for own in deny.excluded if overlaps(own, piece.resource)
+            )
+        )
+        if piece.resource in spared:
+            yield piece
+            return
     rest = piece.actions & ~hit
     if rest:
         yield Piece(
@@ -108,6 +125,40 @@ def _minus(piece: Piece, deny: ResolvedStatement) -> Iterable[Piece]:
     if deny.truth is not Truth.YES:
         truth = min(piece.truth, Truth.NARROW if deny.truth is Truth.NARROW else Truth.UNKNOWN)
         yield Piece(resource=piece.resource, excluded=piece.excluded, actions=hit, truth=truth, row=piece.row)
+    for resource in spared:
+        left = hit & applicable(resource)
+        if left:
+            yield Piece(
+                resource=resource, excluded=piece.excluded, actions=left, truth=piece.truth, row=piece.row
+            )
+
+
+def _minus_part(piece: Piece, deny: ResolvedStatement, hit: int) -> Iterable[Piece]:
+    """Yield a piece without the part of its resources that a Deny names. Only identities matter: which of them can be
+    changed decides who becomes an administrator.
+    """
+    some = hit & _identity_actions()
+    within = tuple(own for own in deny.resources if glob(piece.resource, own)) if not deny.excluded else ()
+    if not some or not within or deny.truth is not Truth.YES:
+        yield piece
+        return
+    excluded = tuple(dict.fromkeys((*piece.excluded, *within)))
+    yield Piece(resource=piece.resource, excluded=excluded, actions=some, truth=piece.truth, row=piece.row)
+    rest = piece.actions & ~some
+    if rest:
+        yield Piece(
+            resource=piece.resource, excluded=piece.excluded, actions=rest, truth=piece.truth, row=piece.row
+        )
+
+
+@functools.cache
+def _identity_actions() -> int:
+    return catalog().of(["iam:*", "sts:AssumeRole"])
+
+
+def _common(one: str, other: str) -> str:
+    """Return a pattern for what two overlapping patterns both match: the narrower one, or the first if neither is."""
+    return other if glob(one, other) else one
 
 
 def authorizer_of(

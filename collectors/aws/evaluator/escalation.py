@@ -6,7 +6,7 @@ per round, and only for paths whose actions it allows.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from collectors.aws.evaluator.principals import Directory, Principal
     from scanner.records import Power
 
+T = TypeVar("T")
+
+MOST_LINKS = 5
+"""Maximum number of ``can_become`` links for one holder."""
 MOST_TARGETS = 3
 """Maximum number of targets kept for one path."""
 MOST_ROUNDS = 12
@@ -72,6 +76,20 @@ class Search:
         self.fresh: dict[str, PrincipalIndex] = {}
         self.fresh_named: dict[str, list[Principal]] = {}
         self.walkable: dict[int, tuple[EscalationPath, ...]] = {}
+        self._cut: set[tuple[object, ...]] = set()
+
+    @property
+    def cut(self) -> set[str]:
+        """ARNs of the holders for which not every target was checked."""
+        return {arn for arn, holder in self.holders.items() if holder.key in self._cut}
+
+    def _checked(self, holder: Holder, targets: Iterable[T]) -> Iterator[T]:
+        """Yield targets up to the maximum, and remember holders with more."""
+        for number, target in enumerate(targets):
+            if number >= MOST_LOOKED_AT:
+                self._cut.add(holder.key)
+                return
+            yield target
 
     def run(self) -> dict[str, list[Hit]]:
         """Return the hits of every holder that is not already an administrator, by its ARN. Each round searches for
@@ -128,29 +146,26 @@ class Search:
             if principal.arn in self.privileged or principal.kind == "iam-group":
                 continue
             own = powers(principal.arn)
-            hits = [
+            useful: Callable[[Principal], bool] = lambda one: bool(powers(one.arn) - own)  # noqa: B023, E731
+            assumed = (
                 Hit(path=assume_role(), target=role, truth=truth)
-                for role, truth in itertools.islice(
-                    self._assumable(holder, self.named, self.all["open"]), MOST_LOOKED_AT
-                )
+                for role, truth in self._assumable(holder, self.named, self.all["open"], useful)
                 if truth is not Truth.NO
-            ]
+            )
+            hits = list(itertools.islice(assumed, MOST_LINKS))
             if holder.actions:
-                taken = shared.get(holder.key)
+                key = (holder.key, own)
+                taken = shared.get(key)
                 if taken is None:
-                    taken = shared[holder.key] = list(self._takeovers(holder))
+                    taken = shared[key] = list(self._takeovers(holder, useful))
                 hits += taken
-            more = [
-                hit
-                for hit in hits
-                if hit.target is not None and hit.target.arn != principal.arn and powers(hit.target.arn) - own
-            ]
+            more = [hit for hit in hits if hit.target is not None and hit.target.arn != principal.arn]
             if more:
                 found[principal.arn] = best_hits(more)
         return found
 
-    def _takeovers(self, holder: Holder) -> Iterator[Hit]:
-        """Yield the principals whose access the holder may take over, directly or through existing compute."""
+    def _takeovers(self, holder: Holder, useful: Callable[[Principal], bool]) -> Iterator[Hit]:
+        """Yield the useful principals whose access the holder may take over, directly or through existing compute."""
         for path in self._usable_paths(holder):
             known = path.compute is not None and path.compute in self.steps.compute
             if not known and (path.family not in TAKING or path.target not in {"user", "role"}):
@@ -159,12 +174,18 @@ class Search:
             if before is Truth.NO:
                 continue
             if known:
-                yield from self._through_known(holder, path, before)
+                through = self._through_known(holder, path, before)
+                yield from (hit for hit in through if hit.target is not None and useful(hit.target))
                 continue
-            for target, trusted in itertools.islice(self._candidates(holder, path), MOST_LOOKED_AT):
+            found = 0
+            candidates = (one for one in self._candidates(holder, path) if useful(one[0]))
+            for target, trusted in self._checked(holder, candidates):
                 truth = min(before, trusted, self.steps.allowed(holder, path, target, None, shared=False))
                 if truth is not Truth.NO:
+                    found += 1
                     yield Hit(path=path, target=target, truth=truth)
+                if found >= MOST_LINKS:
+                    break
 
     def _index(self, fresh: set[str]) -> None:
         """Index newly privileged principals by how they can be reached."""
@@ -225,15 +246,24 @@ class Search:
                 return
 
     def _assumable(
-        self, holder: Holder, named: dict[str, list[Principal]], trusting: PrincipalIndex
+        self,
+        holder: Holder,
+        named: dict[str, list[Principal]],
+        trusting: PrincipalIndex,
+        useful: Callable[[Principal], bool] | None = None,
     ) -> Iterator[tuple[Principal, Truth]]:
-        """Yield roles whose trust policy names the holder, or trusts the account and which the holder may assume."""
+        """Yield the useful roles whose trust policy names the holder, or trusts the account and which the holder may
+        assume.
+        """
         principal = holder.principal
         for role in named.get(principal.arn, ()):
+            if useful is not None and not useful(role):
+                continue
             if role.arn != principal.arn and not holder.authorizer.denied("sts:AssumeRole", role.arn):
                 yield role, self._trusted(holder, role, named=True)
         if holder.actions & assume_role().steps[0].mask:
-            for role in self._reachable(holder, ("sts:AssumeRole",), (trusting,)):
+            reachable = self._reachable(holder, ("sts:AssumeRole",), (trusting,))
+            for role in self._checked(holder, (one for one in reachable if useful is None or useful(one))):
                 truth = self._trusted(holder, role, named=False)
                 if truth is not Truth.NO:
                     yield role, min(truth, self.steps.tagged(holder.authorizer, "sts:AssumeRole", role, {}))
@@ -301,7 +331,10 @@ class Search:
             yield from self._through_compute(holder, path, before)
         else:
             found = 0
-            for target, trusted in self._candidates(holder, path):
+            candidates: Iterable[tuple[Principal, Truth]] = self._candidates(holder, path)
+            if any(step.covers == "policy-of-target" for step in path.steps):
+                candidates = (one for one in candidates if self.steps.policies(one[0], path))
+            for target, trusted in self._checked(holder, candidates):
                 truth = min(before, trusted, self.steps.allowed(holder, path, target, None, shared=False))
                 if truth is not Truth.NO:
                     found += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,8 +21,9 @@ if TYPE_CHECKING:
     from collectors.aws.evaluator.principals import Principal
 
 
-MOST_LOOKED_AT = 40
-"""Maximum number of principals checked for one wildcard."""
+MOST_LOOKED_AT = 1_000
+"""Maximum number of principals checked for one path of a holder. Only those that the policy names count; where there are
+more, the holder's grants and links have low confidence, and a gap says so."""
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,14 +68,13 @@ class PrincipalIndex:
         self._matches: dict[str, list[Principal]] = {}
 
     def named(self, pattern: str) -> list[Principal]:
-        """Return the principals that a pattern matches, up to the maximum."""
+        """Return the principals that a pattern matches."""
         if "*" not in pattern and "?" not in pattern:
             one = self.by_arn.get(pattern)
             return [] if one is None else [one]
         found = self._matches.get(pattern)
         if found is None:
-            matching_ones = (one for arn, one in self.by_arn.items() if glob(pattern, arn))
-            found = self._matches[pattern] = list(itertools.islice(matching_ones, MOST_LOOKED_AT))
+            found = self._matches[pattern] = [one for arn, one in self.by_arn.items() if glob(pattern, arn)]
         return found
 
 

@@ -89,9 +89,9 @@ class StepAuthorizer:
             case "own-group":
                 return self._most(self._on(authorizer, action, self.by_arn[arn]) for arn in principal.groups)
             case "own-policy":
-                return self._most(authorizer.on(action, arn) for arn in self._policies(principal, path))
+                return self._most(authorizer.on(action, arn) for arn in self.policies(principal, path))
             case "policy-of-target":
-                return self._most(authorizer.on(action, arn) for arn in self._policies(target, path))
+                return self._most(authorizer.on(action, arn) for arn in self.policies(target, path))
             case "other-user":
                 return self._most(
                     self._on(authorizer, action, user) for user in self.users if user.arn != principal.arn
@@ -178,7 +178,7 @@ class StepAuthorizer:
             and (_open_name(pattern) or not any(glob(pattern, one) for one in known))
         )
 
-    def _policies(self, principal: Principal | None, path: EscalationPath) -> list[str]:
+    def policies(self, principal: Principal | None, path: EscalationPath) -> list[str]:
         """Return the customer managed policies of a principal, which the account can change."""
         if principal is None:
             return []

@@ -63,6 +63,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Action patterns that match no action in AWS's reference."""
     admin: bool
     """Whether it alone grants administrator access."""
+    assumes: tuple[str, ...]
+    """ARN patterns of the roles that it allows assuming."""
     shown: list[str]
     """At most ten actions of the strongest powers, well-known ones first."""
 
@@ -192,6 +194,7 @@ def summarize(pieces: Sequence[Piece], unknown: tuple[str, ...], reach: Reachabl
         wildcard=_wildcard(pieces),
         unknown=unknown,
         admin=admin is Truth.YES,
+        assumes=tuple(dict.fromkeys(piece.resource for piece in pieces if piece.actions & assuming)),
     )
 
 
