@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scanner.analyze.trust import simulate
-from tests.aws_iam import ACCOUNT, allow, document, facts, gaps, role, trusting, trusts
+from tests.aws_iam import ACCOUNT, allow, arn, document, facts, gaps, role, trusting, trusts
 
 if TYPE_CHECKING:
     from scanner.records import Trust
@@ -81,8 +81,11 @@ def test_github_subjects(value: str | list[str], problem: str, severity: str, ex
         (None, "OIDC-1", "anyone"),
         ({"StringEquals": {"aud": "sts.amazonaws.com"}}, "OIDC-1", "anyone"),
         ({"StringEquals": {"aud": "x", "actor": "alice"}}, "OIDC-1", "anyone"),
-        ({"StringEqualsIfExists": {"sub": "repo:acme/app:ref:refs/heads/main"}}, "OIDC-6", "anyone"),
-        ({"ForAllValues:StringLike": {"sub": "repo:acme/app:*"}}, "OIDC-6", "anyone"),
+        # Every ID token has a subject; not every issuer's tokens have a repository.
+        ({"StringEqualsIfExists": {"sub": "repo:acme/app:ref:refs/heads/main"}}, "OIDC-8", "exact"),
+        ({"ForAllValues:StringLike": {"sub": "repo:acme/app:*"}}, "OIDC-5", "repository"),
+        ({"ForAllValues:StringLike": {"sub": "*"}}, "OIDC-2", "anyone"),
+        ({"StringEqualsIfExists": {"repository": "acme/app"}}, "OIDC-6", "anyone"),
         ({"StringNotEquals": {"sub": "repo:evil/app:ref:refs/heads/main"}}, "OIDC-6", "anyone"),
         ({"StringEquals": {"aud": "x", "sub": "repo:acme/*"}}, "OIDC-7", "nobody"),
         ({"ForAnyValue:StringEquals": {"sub": "repo:acme/app:environment:p"}}, "OIDC-8", "exact"),
@@ -184,6 +187,8 @@ def test_tests_are_what_tokens_are_simulated_against() -> None:
         ("api.pulumi.com/oidc", {"StringEquals": {"aud": "aws:acme"}}, None, None, "organization"),
         ("accounts.google.com", None, "OIDC-1", "critical", "anyone"),
         ("accounts.google.com", {"StringEquals": {"aud": "1234"}}, None, None, "exact"),
+        ("accounts.google.com", {"StringEquals": {"oaud": "sts.amazonaws.com"}}, "OIDC-1", "critical", "anyone"),
+        ("accounts.google.com", {"StringEquals": {"oaud": "x", "sub": "1029384756"}}, None, None, "exact"),
         (EKS, {"StringEquals": {"aud": "sts.amazonaws.com"}}, "IRSA-1", "high", "organization"),
         (EKS, sub("system:serviceaccount:*"), "IRSA-1", "high", "organization"),
         (EKS, sub("system:serviceaccount:*:*"), "IRSA-1", "high", "organization"),
@@ -285,7 +290,11 @@ EXTERNAL_ID = {"StringEquals": {"sts:ExternalId": "8f14e45fceea167a5a36dedd4bea2
         ({"AWS": "*"}, {"StringLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/ci"}}, "XACCT-1", "critical", "anyone"),
         ({"AWS": "*"}, {"StringLike": {"aws:PrincipalOrgID": "*"}}, "XACCT-1", "critical", "anyone"),
         ({"AWS": "*"}, {"StringEquals": {"aws:PrincipalOrgID": "o-own"}}, None, None, "organization"),
-        ({"AWS": "*"}, {"StringEquals": {"aws:PrincipalOrgID": "o-other"}}, "XACCT-3", "low", "another-tenant"),
+        ({"AWS": "*"}, {"StringEquals": {"aws:PrincipalOrgID": "o-other"}}, "XACCT-2", "high", "another-tenant"),
+        ({"AWS": "*"}, {"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-other/*"}}, "XACCT-2", "high", "another-tenant"),
+        ({"AWS": "arn:aws:iam::999999999999:role/vendor"}, {"StringEquals": {"aws:PrincipalOrgID": "o-other"}}, "XACCT-2", "high", "another-tenant"),
+        ({"AWS": "arn:aws:iam::999999999999:role/vendor"}, {"StringEquals": {"aws:PrincipalOrgID": "o-own"}}, None, None, "exact"),
+        ({"AWS": "*"}, {"StringLike": {"aws:userid": "ARO*"}}, "XACCT-1", "critical", "anyone"),
         ({"AWS": "*"}, {"StringEquals": {"aws:PrincipalAccount": ACCOUNT}}, None, None, "organization"),
         ({"AWS": "*"}, {"ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/ci"}}, None, None, "exact"),
         ({"AWS": OTHER}, None, "XACCT-2", "high", "another-tenant"),
@@ -314,6 +323,25 @@ def test_accounts(
     )
     assert (found.problem, found.severity, found.exposure) == (problem, severity, exposure)
     assert found.external is (exposure in {"anyone", "another-tenant"}) or found.problem == "DANGLING-1"
+
+
+@pytest.mark.parametrize(
+    ("unique", "external", "issuer"),
+    [
+        ("AROADEPLOYER:*", False, arn("role", "deployer")),
+        ("AROASOMEBODYELSE:session", None, "AROASOMEBODYELSE"),
+        (ACCOUNT, False, f"arn:aws:iam::{ACCOUNT}:root"),
+    ],
+)
+def test_everyone_with_one_unique_id(unique: str, external: bool | None, issuer: str) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#principaltable"""
+    trust = trusting("*", Condition={"StringLike": {"aws:userid": unique}})
+    (found,) = (
+        each
+        for each in trusts(facts(roles=[role("target", trust=trust), role("deployer")]))
+        if each.identity_id.endswith("TARGET")
+    )
+    assert (found.problem, found.exposure, found.external, found.issuer) == (None, "exact", external, issuer)
 
 
 def test_everybody_but_a_few() -> None:

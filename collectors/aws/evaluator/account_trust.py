@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,6 +25,9 @@ def anyone_verdict(facts: AwsFacts, tests: list[Test], *, negated: bool) -> Trus
     org = pins.get("aws:principalorgid") or pins.get("aws:principalorgpaths")
     accounts = pins.get("aws:principalaccount")
     arns = pins.get("aws:principalarn")
+    unique = pins.get("aws:userid")
+    if unique is not None and all(UNIQUE_ID.match(value) for value in unique.values):
+        return _named_by_id(facts, unique, tests)
     if arns is not None and all(NUMBER.match((value.split(":") + [""] * 5)[4]) for value in arns.values):
         inside = all(_inside(facts, value.split(":")[4]) for value in arns.values)
         exact = not any("*" in value or "?" in value for value in arns.values)
@@ -34,7 +38,9 @@ def anyone_verdict(facts: AwsFacts, tests: list[Test], *, negated: bool) -> Trus
     if org is not None and not any(value.strip("*") == "" or value == "o-*" for value in org.values):
         own = facts.organization_id
         foreign = own is not None and not any(value.partition("/")[0] == own for value in org.values)
-        return _named_by_condition(facts, "*", inside=not foreign, exact=False, tests=tests)
+        if foreign:
+            return _foreign_organization(org, tests)
+        return _named_by_condition(facts, "*", inside=True, exact=False, tests=tests)
     external_id = pins.get("sts:externalid")
     network = [claim for claim in pins if claim.startswith(("aws:source", "aws:vpc"))]
     some = external_id is not None or bool(network)
@@ -95,6 +101,44 @@ def account_verdict(facts: AwsFacts, value: str, tests: list[Test]) -> TrustVerd
     return msgspec.structs.replace(foreign, account=account if whole else None)
 
 
+UNIQUE_ID = re.compile(r"^(?P<id>(AROA|AIDA)[A-Z0-9]{8,}|[0-9]{12})(:.*)?$")
+"""``aws:userid`` of a role's sessions (``AROA...:*``), of a user (``AIDA...``) or of a root user (the account's number).
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#principaltable
+"""
+
+
+def _named_by_id(facts: AwsFacts, test: Test, tests: list[Test]) -> TrustVerdict:
+    """Evaluate a statement for everyone that admits only the principals with given unique ids."""
+    found = [match["id"] for value in test.values if (match := UNIQUE_ID.match(value))]
+    known = {one.native_id: one.address for one in facts.identities} | {
+        facts.account_id: f"arn:{facts.partition}:iam::{facts.account_id}:root"
+    }
+    own = [address for one in found if (address := known.get(one)) is not None]
+    return TrustVerdict(
+        kind="account",
+        # Of several, the first known one: the others have the same exposure.
+        issuer=own[0] if own else found[0],
+        exposure="exact",
+        external=False if len(own) == len(found) else None,
+        why=f"trusts the principals {describe_tests(tests)}",
+    )
+
+
+def _foreign_organization(org: Test, tests: list[Test]) -> TrustVerdict:
+    """Evaluate a statement for every principal of another organization."""
+    return TrustVerdict(
+        kind="account",
+        issuer="*",
+        exposure="another-tenant",
+        external=True,
+        problem="XACCT-2",
+        severity="high",
+        why=f"trusts every principal of another organization, {org.values[0]}: {describe_tests(tests)}",
+        fix='Name the role of the other organization that needs it, and add StringEquals "sts:ExternalId" with a random value.',
+    )
+
+
 def _named_by_condition(
     facts: AwsFacts, issuer: str, *, inside: bool, exact: bool, tests: list[Test]
 ) -> TrustVerdict:
@@ -130,7 +174,10 @@ def _foreign(
         else "an account not known to belong to the organization"
     )
     external_id = pins.get("sts:externalid")
-    if external_id is None and "aws:principalorgid" not in pins:
+    # An organization whose id is not known here may be the account's own. Another one's is no protection: the third party
+    # can still be made to use the role for somebody else.
+    unsure = "aws:principalorgid" in pins and facts.organization_id is None
+    if external_id is None and not unsure:
         return TrustVerdict(
             kind="account",
             issuer=issuer,
@@ -161,7 +208,8 @@ def _foreign(
         problem="XACCT-3" if whole else None,
         severity="low" if whole else None,
         why=f"trusts {issuer}, {where}"
-        + (", as a whole account instead of a named principal" if whole else ", with an external ID"),
+        + (", as a whole account instead of a named principal" if whole else "")
+        + (", with an external ID" if external_id is not None else ""),
         fix="Name the role of the other account that needs it." if whole else None,
     )
 

@@ -13,6 +13,7 @@ from collectors.aws.evaluator.escalation_paths import (
     EscalationStep,
     tagging,
 )
+from collectors.aws.evaluator.partitions import spellings
 from collectors.aws.evaluator.policy import glob, overlaps
 from collectors.aws.evaluator.role_trust import RoleTrust, role_trust
 
@@ -118,8 +119,9 @@ class StepAuthorizer:
             return Truth.NO
         # The service that a role is passed to is not always the one that it trusts: GameLift takes roles for EC2.
         return self._most(
-            self.tagged(holder.authorizer, action, target, {"iam:passedtoservice": (service,)})
+            self.tagged(holder.authorizer, action, target, {"iam:passedtoservice": (name,)})
             for service in path.services
+            for name in spellings(service, self.facts.partition)
         )
 
     def _on(self, authorizer: Authorizer, action: str, target: Principal) -> Truth:

@@ -236,12 +236,17 @@ def _by_audience(issuer: Issuer, pins: dict[str, Test], tests: list[Test], name:
     who = [claim for claim in ("aud", "sub", "oaud", "app_id", "azp", "email") if claim in pins]
     wild = [claim for claim in who if any(value.startswith("*") for value in pins[claim].values)]
     who = [claim for claim in who if claim not in wild]
+    if issuer.family == "google":
+        # The caller chooses the audience that it asks for, which is oaud; azp, which is aud here, is the client.
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif
+        who = [claim for claim in who if claim != "oaud"]
     if not who:
         return OidcVerdict(
             exposure="anyone",
             problem="OIDC-1",
             severity="critical",
-            why="without a condition on aud or sub, the only claims that tell its tenants apart",
+            why="without a condition on aud or sub, the only claims that tell its tenants apart"
+            + (": callers choose oaud themselves" if "oaud" in pins and issuer.family == "google" else ""),
             fix=f'Add StringEquals "{name}:aud": "{issuer.example}".',
         )
     exact = "sub" in who and "*" not in "".join(pins["sub"].values)

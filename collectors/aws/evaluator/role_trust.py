@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
+from collectors.aws.evaluator.partitions import service_principal
 from collectors.aws.evaluator.policy import PolicyDocument, Statement, glob
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class RoleTrust(msgspec.Struct, frozen=True, kw_only=True):
     """A role's trust policy, by kind of principal."""
 
     services: dict[str, Truth]
-    """Service principal -> how certainly it is trusted."""
+    """Service principal (`service_principal`) -> how certainly it is trusted."""
     named: dict[str, tuple[Statement, ...]]
     """ARN of a user or role of the same account -> the statements that name it."""
     account: tuple[Statement, ...]
@@ -68,7 +69,8 @@ def _sort(document: PolicyDocument, account: str, partition: str, as_of: datetim
             if kind == "Service":
                 truth = holds(statement.conditions, context, allow=True)
                 if truth is not Truth.NO and _assumes(statement):
-                    services[value.lower()] = max(truth, services.get(value.lower(), Truth.NO))
+                    service = service_principal(value)
+                    services[service] = max(truth, services.get(service, Truth.NO))
             elif kind == "Federated":
                 federated.append(value)
                 if value.lower() == COGNITO and statement.covers_action("sts:AssumeRoleWithWebIdentity"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from collectors.aws.evaluator.partitions import service_principal
 from collectors.aws.evaluator.policy import glob
 from collectors.aws.evaluator.trust_tests import claims_of, describe_tests
 from collectors.aws.evaluator.trust_verdict import TrustVerdict
@@ -33,7 +34,7 @@ COMPUTE_SERVICES = frozenset(
 
 def service_verdict(facts: AwsFacts, principal: Principal, value: str, tests: list[Test]) -> TrustVerdict:
     """Evaluate a statement for the service ``value``: ``lambda.amazonaws.com``."""
-    service = value.lower()
+    service = service_principal(value)
     pins = claims_of(tests)
     if service == "rolesanywhere.amazonaws.com":
         return _roles_anywhere(facts, pins, tests)

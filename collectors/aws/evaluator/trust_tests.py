@@ -59,6 +59,13 @@ OPPOSITE: dict[str, Operator] = {
 """The test that a Deny with a condition implies for admitted principals."""
 
 
+IN_EVERY_TOKEN = frozenset({"sub", "aud"})
+"""Claims that every ID token has, so that a test of them that an absent claim would pass is a full test.
+
+https://openid.net/specs/openid-connect-core-1_0.html#IDToken
+"""
+
+
 def tests_of(
     statement: Statement, denies: list[Statement], kind: str, principal: str, *, variables: bool
 ) -> list[Test]:
@@ -136,9 +143,10 @@ def _has_variable(condition: Condition) -> bool:
 
 
 def _test(condition: Condition, issuer: str | None, *, variables: bool) -> Test:
-    optional = condition.if_exists or condition.qualifier == "all"
     values = list(condition.values)
     claim = claim_name(condition.key, issuer)
+    always = issuer is not None and claim.lower() in IN_EVERY_TOKEN
+    optional = not always and (condition.if_exists or condition.qualifier == "all")
     caller = CALLER.get(condition.key)
     if condition.operator == "null":
         absent = "true" in {value.lower() for value in values}
