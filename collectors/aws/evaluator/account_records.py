@@ -105,7 +105,7 @@ def _grant(
         why=hit_why(hit, principal) if hit is not None else why_of(summary, attachment),
         fix=hit_fix(hit, attachment) if hit is not None else fix_of(summary, attachment, usage),
         actions=_shown(summary, hit),
-        assumes=[] if unjudged else list(summary.assumes),
+        assumes=[] if unevaluated else list(summary.assumes),
         unused_actions=usage.unused,
         last_used_at=usage.last_used_at,
         never_used=usage.never_used,

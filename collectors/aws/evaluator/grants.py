@@ -242,7 +242,13 @@ def _granting(piece: Piece, reach: ReachableResources) -> int:
         bit = 1 << known.bits[action]
         if not some & bit:
             continue
-        wide = all_of(piece.resource) and kind != "group" and not tagged
+        any_of_kind = f"arn:{reach.partition}:iam::{reach.account}:{kind}/any-{kind}-of-this-account"
+        wide = (
+            all_of(piece.resource)
+            and kind != "group"
+            and not tagged
+            and not any(glob(own, any_of_kind) for own in piece.excluded)
+        )
         if wide or any(
             glob(piece.resource, arn)
             and not any(glob(own, arn) for own in piece.excluded)
