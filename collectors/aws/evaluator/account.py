@@ -8,6 +8,7 @@ import msgspec
 
 from collectors.aws.evaluator.authorizer import Authorizer
 from collectors.aws.evaluator.conditions import RequestContext, Truth
+from collectors.aws.evaluator.cuts import TriedRemovals, cut_of, tried
 from collectors.aws.evaluator.effective import pieces
 from collectors.aws.evaluator.escalation import Search
 from collectors.aws.evaluator.escalation_hits import Hit, Holder
@@ -64,6 +65,8 @@ class AccountEvaluation:
         self.wanted: dict[tuple[object, ...], tuple[tuple[ResolvedStatement, ...], int]] = {}
         self.holders = {one.arn: self._holder(one) for one in self.directory.principals}
         search = Search(facts, self.directory, self.holders, self.reach.strong)
+        self.search = search
+        self.tried: dict[tuple[object, ...], TriedRemovals] = {}
         self.hits: dict[str, list[Hit]] = search.run()
         self.unprivileged_targets: dict[str, list[Hit]] = search.unprivileged_targets(self._strong_powers)
         self.cut = search.cut
@@ -264,6 +267,16 @@ class AccountEvaluation:
                 rest = [document for document in documents if document is not one.document]
                 if self._admin_with(principal, rest, above) is Truth.YES:
                     yield f"{one.via}-deny-hides-admin"
+
+    def cuts(self, hit: Hit, principal: Principal) -> TriedRemovals:
+        """Return what ends a principal's way, and the others that would remain. Equal cases are tried once."""
+        holder = self.holders[principal.arn]
+        first = cut_of(hit, holder)
+        key = (holder.key, first, principal.arn if first.resource == principal.arn else None)
+        found = self.tried.get(key)
+        if found is None:
+            found = self.tried[key] = tried(hit, holder, self.search.ways)
+        return found
 
     def _strong_powers(self, arn: str) -> frozenset[Power]:
         """Return the powers that someone gains by becoming a principal."""

@@ -9,7 +9,7 @@ from collectors.aws.evaluator.conditions import Truth
 from collectors.aws.evaluator.escalation import MOST_LINKS
 from collectors.aws.evaluator.escalation_hits import MOST_LOOKED_AT
 from collectors.aws.evaluator.escalation_paths import assume_role
-from collectors.aws.evaluator.explain import fix_of, hit_actions, hit_fix, hit_why, why_of
+from collectors.aws.evaluator.explain import cuts_fix, fix_of, hit_actions, hit_why, why_of
 from collectors.aws.evaluator.grants import (
     Summary,
     breadth_of,
@@ -103,7 +103,9 @@ def _grant(
         confidence="low" if low else "high",
         via=attachment.via,
         why=hit_why(hit, principal) if hit is not None else why_of(summary, attachment),
-        fix=hit_fix(hit, attachment) if hit is not None else fix_of(summary, attachment, usage),
+        fix=cuts_fix(account.cuts(hit, principal), attachment)
+        if hit is not None
+        else fix_of(summary, attachment, usage),
         actions=_shown(summary, hit),
         assumes=[] if unevaluated else list(summary.assumes),
         unused_actions=usage.unused,
@@ -143,7 +145,7 @@ def escalation_records(account: AccountEvaluation) -> Iterator[Record]:
                 why=hit_why(hit, principal),
                 via=hit_actions(hit),
                 by_trust=hit.path is assume_role(),
-                fix=hit_fix(hit),
+                fix=str(account.cuts(hit, principal)),
                 confidence=_confidence(account, principal, hit),
             )
     for arn in sorted(account.cut):
@@ -189,7 +191,7 @@ def _own_path(account: AccountEvaluation, principal: Principal, hit: Hit) -> Ite
         escalation_path=hit.path.id,
         via=f"escalation {hit.path.id}",
         why=hit_why(hit, principal),
-        fix=hit_fix(hit),
+        fix=str(account.cuts(hit, principal)),
         actions=[action for step in hit.path.steps for action in step.actions][:10],
     )
 

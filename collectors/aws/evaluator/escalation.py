@@ -77,6 +77,8 @@ class Search:
         self.fresh_named: dict[str, list[Principal]] = {}
         self.walkable: dict[int, tuple[EscalationPath, ...]] = {}
         self._cut: set[tuple[object, ...]] = set()
+        self._ready = False
+        """Whether the index has every privileged principal."""
 
     @property
     def cut(self) -> set[str]:
@@ -128,6 +130,21 @@ class Search:
         best = {arn: best_hits(self._informative(arn, walked)) for arn, walked in hits.items()}
         return {arn: walked for arn, walked in best.items() if walked}
 
+    def ways(self, holder: Holder) -> list[Hit]:
+        """Return the ways of a holder, which may be changed, to itself or to the principals found to be privileged. Call
+        after `run`.
+        """
+        if not self._ready:
+            self._index(self.privileged)
+            self._ready = True
+        hits = [
+            hit
+            for path in self._usable_paths(holder)
+            if path.target != "assumed-role"
+            for hit in itertools.islice(self._hits_on_path(holder, path), 1)
+        ]
+        return best_hits(hits + list(itertools.islice(self._assume(holder), 1)))
+
     def _informative(self, arn: str, hits: list[Hit]) -> list[Hit]:
         if not self.holders[arn].on_condition:
             return hits
@@ -138,6 +155,7 @@ class Search:
         the holder lacks: roles it may assume, users and roles whose access it may take over, and roles of existing
         compute that it may change.
         """
+        self._ready = False
         self._index(set(self.steps.by_arn))
         found: dict[str, list[Hit]] = {}
         shared: dict[tuple[object, ...], list[Hit]] = {}

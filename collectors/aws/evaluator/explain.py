@@ -8,6 +8,7 @@ from collectors.aws.evaluator.actions import catalog
 from collectors.aws.evaluator.conditions import Truth
 
 if TYPE_CHECKING:
+    from collectors.aws.evaluator.cuts import TriedRemovals
     from collectors.aws.evaluator.escalation_hits import Hit
     from collectors.aws.evaluator.grants import HeldPower, Summary
     from collectors.aws.evaluator.principals import Attachment, Principal
@@ -125,23 +126,10 @@ def hit_why(hit: Hit, principal: Principal) -> str:
     return text + "."
 
 
-def hit_fix(hit: Hit, attachment: Attachment | None = None) -> str:
-    """Return the smallest change that closes an escalation path, in the policy that allows it, if known."""
-    if attachment is not None and _managed_by_aws(attachment):
-        return f"Replace the AWS managed policy {attachment.name} with a customer managed policy. In it: {hit_fix(hit)}"
-    first = hit.path.steps[0]
-    action = first.actions[0]
-    if action == "iam:PassRole" and hit.target is not None:
+def cuts_fix(cuts: TriedRemovals, attachment: Attachment) -> str:
+    """Return the changes that end an escalation path, for the policy that allows it."""
+    if _managed_by_aws(attachment):
         return (
-            f"List the roles that may be passed in the Resource of iam:PassRole, without {hit.target.arn},"
-            " and add a condition on iam:PassedToService."
+            f"Replace the AWS managed policy {attachment.name} with a customer managed policy. In it: {cuts}"
         )
-    if action == "sts:AssumeRole" and hit.target is not None:
-        return f"Remove this identity from the trust policy of {hit.target.name}, or {hit.target.arn} from the Resource of sts:AssumeRole."
-    if hit.compute is not None:
-        return f"Remove {action} on {hit.compute.arn}, or give that resource a role with fewer permissions."
-    if hit.target is not None:
-        return f"Remove {action} on {hit.target.arn}."
-    return (
-        f"Remove {action}, or limit its Resource to identities and policies that this identity does not use."
-    )
+    return str(cuts)
