@@ -161,10 +161,15 @@ def _trust_ladder(account: AccountBuilder) -> None:
         inline=write,
         owner="platform",
     )
-    account.github_role(
+    account.role(
         "deploy-docs-cdn",
-        "repo:lanternpay/docs-site:ref:refs/heads/main",
-        "ForAllValues:StringLike",
+        account.federated(
+            GITHUB,
+            **{
+                "StringEquals": {f"{GITHUB}:aud": "sts.amazonaws.com"},
+                "ForAllValues:StringLike": {f"{GITHUB}:repository": "lanternpay/docs-site"},
+            },
+        ),
         inline=write,
         owner="web",
     )

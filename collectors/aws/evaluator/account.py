@@ -8,7 +8,7 @@ import msgspec
 
 from collectors.aws.evaluator.authorizer import Authorizer
 from collectors.aws.evaluator.conditions import RequestContext, Truth
-from collectors.aws.evaluator.cuts import TriedRemovals, cut_of, tried
+from collectors.aws.evaluator.cuts import MOST_TRIED, TriedRemovals, cut_of, tried
 from collectors.aws.evaluator.effective import pieces
 from collectors.aws.evaluator.escalation import Search
 from collectors.aws.evaluator.escalation_hits import Hit, Holder
@@ -272,10 +272,15 @@ class AccountEvaluation:
         """Return what ends a principal's way, and the others that would remain. Equal cases are tried once."""
         holder = self.holders[principal.arn]
         first = cut_of(hit, holder)
+        if principal.arn not in self.hits:
+            # It has no way to an administrator, so that none can remain.
+            return TriedRemovals(first=first, others=(), complete=True)
         key = (holder.key, first, principal.arn if first.resource == principal.arn else None)
         found = self.tried.get(key)
+        if found is None and len(self.tried) >= MOST_TRIED:
+            return TriedRemovals(first=first, others=(), complete=None)
         if found is None:
-            found = self.tried[key] = tried(hit, holder, self.search.ways)
+            found = self.tried[key] = tried(hit, holder, self.search.way)
         return found
 
     def _strong_powers(self, arn: str) -> frozenset[Power]:

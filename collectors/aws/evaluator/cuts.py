@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from collectors.aws.evaluator.actions import catalog
 from collectors.aws.evaluator.authorizer import Authorizer
 from collectors.aws.evaluator.conditions import Truth
 from collectors.aws.evaluator.escalation_paths import assume_role
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from collectors.aws.evaluator.escalation_hits import Hit, Holder
 
+MOST_TRIED = 2_000
+"""Maximum number of changes tried in one account."""
 MOST_CUTS = 6
 """Maximum number of changes proposed for one holder."""
 
@@ -54,8 +57,8 @@ class TriedRemovals(msgspec.Struct, frozen=True, kw_only=True):
     """Ends the way itself."""
     others: tuple[PermissionRemoval, ...]
     """Each ends another way, which would remain."""
-    complete: bool
-    """Whether no way is left after all of them; false if there are too many."""
+    complete: bool | None
+    """Whether no way is left after all of them; false if there are too many, None if it was not tried."""
 
     def __str__(self) -> str:
         """Return the fix in one or two sentences."""
@@ -63,7 +66,9 @@ class TriedRemovals(msgspec.Struct, frozen=True, kw_only=True):
         if self.others:
             ways = "another way" if len(self.others) == 1 else f"{len(self.others)} other ways"
             text += f" That leaves {ways}: remove also {'; '.join(map(str, self.others))}."
-        if not self.complete:
+        if self.complete is None:
+            text += " Other ways may remain: they were not tried in an account of this size."
+        elif not self.complete:
             text += (
                 " More ways remain: limit the identity with a permissions boundary, or replace its policies."
             )
@@ -98,38 +103,35 @@ def cut_of(hit: Hit, holder: Holder) -> PermissionRemoval:
 def without(holder: Holder, cuts: Iterable[PermissionRemoval]) -> Holder:
     """Return the holder as it would be after changes."""
     given = list(cuts)
-    document = parse(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Deny",
-                    "Action": list(cut.actions or ("sts:AssumeRole",)),
-                    "Resource": cut.resource,
-                }
-                for cut in given
-            ],
-        }
-    )
     before = holder.authorizer
-    denies = (*before.limits.denies, *resolve(document, before.context).denies)
+    gone = catalog().of([action for cut in given if cut.resource == "*" for action in cut.actions])
+    statements = [
+        {"Effect": "Deny", "Action": list(cut.actions or ("sts:AssumeRole",)), "Resource": cut.resource}
+        for cut in given
+        if cut.resource != "*"
+    ]
+    denies = resolve(parse({"Version": "2012-10-17", "Statement": statements}), before.context).denies
     return msgspec.structs.replace(
         holder,
         authorizer=Authorizer(
-            allows=before.allows,
-            limits=PolicyLimits(layers=before.limits.layers, denies=denies),
+            allows=tuple(
+                msgspec.structs.replace(row, actions=row.actions & ~gone) if row.actions & gone else row
+                for row in before.allows
+            ),
+            limits=PolicyLimits(layers=before.limits.layers, denies=(*before.limits.denies, *denies)),
             context=before.context,
         ),
+        actions=holder.actions & ~gone,
         key=(holder.key, tuple(given)),
     )
 
 
-def tried(hit: Hit, holder: Holder, ways: Callable[[Holder], list[Hit]]) -> TriedRemovals:
-    """Return the changes that end a way and what remains; ``ways`` searches again, for a changed holder."""
+def tried(hit: Hit, holder: Holder, way: Callable[[Holder], Hit | None]) -> TriedRemovals:
+    """Return the changes that end a way and what remains; ``way`` searches again, for a changed holder."""
     cuts = [cut_of(hit, holder)]
-    left = ways(without(holder, cuts))
-    while left and len(cuts) <= MOST_CUTS:
-        more = cut_of(left[0], holder)
+    left = way(without(holder, cuts))
+    while left is not None and len(cuts) <= MOST_CUTS:
+        more = cut_of(left, holder)
         same = [one for one in cuts if one.actions == more.actions and one.role is None and more.role is None]
         if more in cuts or any(one.resource == "*" for one in same):
             # The change does not end it: the identity has a way that a Deny does not stop.
@@ -140,5 +142,5 @@ def tried(hit: Hit, holder: Holder, ways: Callable[[Holder], list[Hit]]) -> Trie
             cuts = list(dict.fromkeys(whole if one in same else one for one in cuts))
         else:
             cuts.append(more)
-        left = ways(without(holder, cuts))
-    return TriedRemovals(first=cuts[0], others=tuple(cuts[1:]), complete=not left)
+        left = way(without(holder, cuts))
+    return TriedRemovals(first=cuts[0], others=tuple(cuts[1:]), complete=left is None)

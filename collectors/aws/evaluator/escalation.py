@@ -130,20 +130,20 @@ class Search:
         best = {arn: best_hits(self._informative(arn, walked)) for arn, walked in hits.items()}
         return {arn: walked for arn, walked in best.items() if walked}
 
-    def ways(self, holder: Holder) -> list[Hit]:
-        """Return the ways of a holder, which may be changed, to itself or to the principals found to be privileged. Call
-        after `run`.
+    def way(self, holder: Holder) -> Hit | None:
+        """Return a way of a holder, which may be changed, to itself or to a principal found to be privileged; None if
+        there is none. Call after `run`.
         """
         if not self._ready:
             self._index(self.privileged)
             self._ready = True
-        hits = [
+        own = (
             hit
             for path in self._usable_paths(holder)
             if path.target != "assumed-role"
-            for hit in itertools.islice(self._hits_on_path(holder, path), 1)
-        ]
-        return best_hits(hits + list(itertools.islice(self._assume(holder), 1)))
+            for hit in self._hits_on_path(holder, path)
+        )
+        return next(itertools.chain(own, self._assume(holder)), None)
 
     def _informative(self, arn: str, hits: list[Hit]) -> list[Hit]:
         if not self.holders[arn].on_condition:
@@ -189,7 +189,7 @@ class Search:
             if not known and (path.family not in TAKING or path.target not in {"user", "role"}):
                 continue
             before = self.steps.allowed(holder, path, None, None, shared=True)
-            if before is Truth.NO:
+            if before is Truth.NO or not self.steps.on_some_target(holder, path):
                 continue
             if known:
                 through = self._through_known(holder, path, before)
@@ -347,7 +347,7 @@ class Search:
             yield Hit(path=path, target=None, truth=before)
         elif path.target == "compute":
             yield from self._through_compute(holder, path, before)
-        else:
+        elif self.steps.on_some_target(holder, path):
             found = 0
             candidates: Iterable[tuple[Principal, Truth]] = self._candidates(holder, path)
             if any(step.covers == "policy-of-target" for step in path.steps):

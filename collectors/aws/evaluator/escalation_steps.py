@@ -69,6 +69,15 @@ class StepAuthorizer:
                     return truth
         return truth
 
+    @staticmethod
+    def on_some_target(holder: Holder, path: EscalationPath) -> bool:
+        """Return whether the steps on a target may be allowed on any, before each is checked."""
+        return all(
+            any(holder.authorizer.somewhere(action) is not Truth.NO for action in step.actions)
+            for step in path.steps
+            if step.covers in {"target", "policy-of-target"}
+        )
+
     def _step(
         self,
         holder: Holder,
