@@ -397,3 +397,27 @@ def test_statements_that_let_nobody_in_are_no_trust() -> None:
 def test_a_broken_trust_policy_is_a_gap(broken: Any) -> None:
     (found,) = gaps(facts(roles=[role("target", trust=broken)]))
     assert (found.table, found.reason) == ("trusts", "malformed")
+
+
+@pytest.mark.parametrize(
+    ("issuer", "subject", "audience"),
+    [
+        (GITHUB, "repo:acme/app:environment:p", '"sts.amazonaws.com"'),
+        (
+            "app.terraform.io",
+            "organization:acme:project:p:workspace:w:run_phase:apply",
+            '"aws.workload.identity"',
+        ),
+        ("oidc.circleci.com/org/0000-1111", "org/0000-1111/project/2222-3333-4444/user/*", '"0000-1111"'),
+        (
+            "gitlab.com",
+            "project_path:grp/app:ref_type:branch:ref:main",
+            "the client ID of the identity provider",
+        ),
+    ],
+)
+def test_the_audience_that_is_proposed(issuer: str, subject: str, audience: str) -> None:
+    """One that the issuer's tokens have: another one would lock out the pipelines that the trust is for."""
+    found = oidc(issuer, {"StringLike": {"sub": subject}})
+    assert found.problem == "OIDC-8"
+    assert audience in (found.fix or "")

@@ -219,7 +219,10 @@ def _fix(issuer: Issuer, name: str, problem: str | None, grade: Grade) -> str | 
         case None:
             return None
         case "OIDC-8" | "IRSA-3":
-            return f'Add StringEquals "{name}:aud": "sts.amazonaws.com".'
+            audience = _audience(issuer, name)
+            if audience is None:
+                return f'Add StringEquals "{name}:aud" with the audience that its tokens have: the client ID of the identity provider in IAM.'
+            return f'Add StringEquals "{name}:aud": "{audience}".'
         case "OIDC-9":
             return f'Add StringEquals "{name}:repository_id" with the repository ID, or use the subject format with IDs.'
         case _:
@@ -229,6 +232,23 @@ def _fix(issuer: Issuer, name: str, problem: str | None, grade: Grade) -> str | 
                 return f'Pin StringEquals "{name}:sub": "{value}", or "{branch}".'
             operator = "StringLike" if "*" in value else "StringEquals"
             return f'Pin {operator} "{name}:sub": "{value}".'
+
+
+def _audience(issuer: Issuer, name: str) -> str | None:
+    """Return the audience of an issuer's tokens for AWS, as its documentation says; None where each user chooses it.
+
+    https://developer.hashicorp.com/terraform/cloud-docs/workspaces/dynamic-provider-credentials/aws-configuration,
+    https://circleci.com/docs/guides/permissions-authentication/openid-connect-tokens/
+    """
+    match issuer.family:
+        case "github" | "eks" | "buildkite":
+            return "sts.amazonaws.com"
+        case "terraform":
+            return "aws.workload.identity"
+        case "circleci":
+            return name.rpartition("/")[2]
+        case _:
+            return None
 
 
 def _by_audience(issuer: Issuer, pins: dict[str, Test], tests: list[Test], name: str) -> OidcVerdict:
