@@ -275,7 +275,7 @@ class Settings(Section):
     """A private Ed25519 key in PEM, as a reference: signs each line of the ledger, see ``sprawlscan verify``."""
     fail_on: FailOn | None = None
     """Exit with code 3 if there are findings of this severity or higher: ``new:high`` or ``high``. Without ``new``,
-    findings that could not be looked at again count too."""
+    findings that could not be checked again count too."""
     min_coverage: float = Field(default=0.8, ge=0, le=1)
     """Exit with 4 when less of the listings was answered than this, of those expected: 0 to 1."""
     sudden_drop: SuddenDrop = SuddenDrop()
@@ -284,7 +284,7 @@ class Settings(Section):
     """Targets that are out of scope for good, as the finding `account-not-read` names them: ``github/acme``, or by a name
     that they had before. Their findings are not followed any more. A target that the configuration merely stops naming counts as not read."""
     max_unobserved: float = Field(default=0.2, ge=0, le=1)
-    """Exit with 4 when a larger share of the findings that are not accepted could not be looked at again: 0 to 1."""
+    """Exit with 4 when a larger share of the findings that are not accepted could not be checked again: 0 to 1."""
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):

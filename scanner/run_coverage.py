@@ -23,7 +23,7 @@ class RunCoverage(msgspec.Struct, frozen=True, kw_only=True):
     unread: int
     """Targets of which nothing was read."""
     not_requested: int | None
-    """Targets that the run or the configuration was told to leave out. Like the figures below, None where the snapshot alone does not tell."""
+    """Targets that the run or the configuration left out. Like the figures below, None where the snapshot alone does not say."""
     listings_expected: int
     listings_answered: int
     listings_never_shown: int | None

@@ -89,7 +89,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     config_digest: str
     """sha256 of the configuration file, which contains no secrets."""
     selected: bool = False
-    """True when the run was told to read only some of what the configuration names."""
+    """True when the run was limited to some of what the configuration names."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +111,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Complete listings of all listings that were asked for tonight, 0 to 1. What could not even be asked for is not in it:
     analysis compares with earlier nights (`scanner.analyze.target_coverage`)."""
     selected: bool = False
-    """True when the run was told to read only some of what the configuration names."""
+    """True when the run was limited to some of what the configuration names."""
     files: list[ShardFile]
 
 

@@ -1,4 +1,4 @@
-"""How a run is told to stop: by a signal, by its deadline, and at last without being asked.
+"""How a run is stopped: by a signal, by its deadline, and finally by force.
 
 A run stops in steps, counted from the signal or the deadline:
 

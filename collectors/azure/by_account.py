@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 Instead: TypeAlias = "Callable[[str], Iterable[Record] | None]"
-"""What reads for one account what a query would have told; None where there is no such call."""
+"""Reads for one account what a query over the tenant would return; None where there is no such call."""
 
 
 def by_account(

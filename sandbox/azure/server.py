@@ -129,7 +129,7 @@ class AzureSandbox(TenantSandbox):
         self.tenant = build(night)
 
     def recognize(self, request: HttpRequest) -> ApiCall:
-        """Return the route of a request; queries are told apart by what they ask for."""
+        """Return the route of a request; queries are distinguished by what they request."""
         found = _TABLE.find(request.method, request.path)
         template, values = found or (request.path, {})
         if request.path == GRAPH:

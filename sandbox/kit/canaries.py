@@ -29,7 +29,7 @@ _CHOICE = re.compile(r"[a-z]+(?:[_ -][a-z]+)*|[A-Z]+(?:_[A-Z]+)*|.{0,3}")
 
 
 def is_choice(text: str) -> bool:
-    """Return whether a text may be a choice of the API's own, or is too short to be told from others."""
+    """Return whether a text may be a choice of the API's own, or is too short to be distinguished from others."""
     return _CHOICE.fullmatch(text) is not None
 
 

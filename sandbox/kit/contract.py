@@ -6,7 +6,7 @@
 
     TestContract = standard_collector_tests(collectors.github, sandbox.github)
 
-What it asks of a collector, whatever its provider answers: that a night ends, that whatever is missing is told by a `Gap`
+What it asks of a collector, whatever its provider answers: that a night ends, that whatever is missing has a `Gap`
 (and never called a bug of ours), that nothing is called complete which is not, that nothing appears because something
 else is missing, that no other host is contacted, that only reading calls are sent, that no text is shown which is not
 shown on purpose, that kinds are declared and counted as they came, and that two nights give the same records.
@@ -72,7 +72,7 @@ DISTORTIONS: tuple[Trouble, ...] = (
     "empty-object",
     401,
 )
-"""Faults that not every answer suffers from: what is lost by one must be told, and nothing else is asked."""
+"""Faults that not every answer suffers from: what one loses must have a Gap; nothing else is checked."""
 LIMITS: tuple[Trouble, ...] = ("too-many", "asks-to-wait")
 """Limits that say when they end: once met, a night waits and is as whole as any."""
 PATIENCE: dict[str, Any] = {"longest_wait_seconds": 20, "max_attempts": 4, "retries": 2}
@@ -161,7 +161,7 @@ class ContractCase:
         return [*self.unsound(night), *unexplained_losses(whole, night, parts), *new]
 
     def unsound(self, night: TrialNight) -> list[str]:
-        """Return what a night may never hold, whatever it was told."""
+        """Return what a night must never contain, whatever it was answered."""
         for kind in {type(record) for record in night.records}:
             # What cannot be written cannot be kept.
             batch_of(arrow_schema(kind), [record for record in night.records if type(record) is kind])

@@ -203,7 +203,7 @@ class Trial:
 
     @cached_property
     def layers(self) -> list[list[str]]:
-        """Routes by what they rest on: those of a layer are asked for whatever becomes of the others in it."""
+        """Routes in layers: those of one layer do not depend on one another."""
         return [sorted(night.struck) for night in self.denied]
 
 
@@ -288,7 +288,7 @@ def unexplained_losses(
         return False
 
     lost = [
-        f"{TABLE_OF[type(row)]} {row.id}: missing, and no Gap tells"
+        f"{TABLE_OF[type(row)]} {row.id}: missing without a Gap"
         for target, rows in whole.by_target.items()
         for row in rows
         if not isinstance(row, Gap | Coverage)

@@ -54,12 +54,13 @@ def verify(
     head: Annotated[
         str | None,
         typer.Option(
-            "--head", help="The head of the ledger, as `verify` printed it earlier: it must still be in it."
+            "--head",
+            help="A head of the ledger that `verify` printed earlier; the ledger must still contain it.",
         ),
     ] = None,
     bundle: Annotated[
         Path | None,
-        typer.Option("--bundle", help="A Sigstore bundle that signs the ledger, as far as it went."),
+        typer.Option("--bundle", help="A Sigstore bundle that signs the ledger as it was at that time."),
     ] = None,
     trusted_root: Annotated[
         Path | None,
@@ -121,9 +122,9 @@ def discard(
     config: ConfigOption = Path("config.yaml"),
     state: StateOption = None,
 ) -> None:
-    """Remove one run with its analysis, history and reports, and analyze the runs again that were compared with it.
+    """Remove one run with its analysis, history and reports, and reanalyze the runs that were compared with it.
 
-    For a run with a wrong date, or one that cannot be read. The ledger keeps when it was discarded, and its hash.
+    For a run with a wrong date, or one that cannot be read. The ledger records the removal and the hash of the run.
     """
     from scanner.pipeline.inputs import read_rules
     from scanner.pipeline.stages import discard_night

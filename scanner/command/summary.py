@@ -39,7 +39,7 @@ def outcome_lines(state: Path, outcome: Outcome) -> list[str]:
         + ("" if outcome.coverage.ratio else " (nothing was listed, so this proves nothing)"),
         f"new since the previous run: {_figures(outcome.new)}",
         *(
-            [f"could not be looked at again: {_figures(outcome.not_observed)}"]
+            [f"could not be checked again: {_figures(outcome.not_observed)}"]
             if any(outcome.not_observed.values())
             else []
         ),

@@ -66,7 +66,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     new: dict[Severity, int]
     """Findings that count as new, by severity (`scanner.findings.Finding.counts_as_new`)."""
     not_observed: dict[Severity, int]
-    """Findings that are not accepted and could not be looked at again, by severity. They count as open for ``fail_on``."""
+    """Findings that are not accepted and could not be checked again, by severity. They count as open for ``fail_on``."""
     failed_rules: int
     reports: list[str]
     """Files in the report folder, relative to it."""

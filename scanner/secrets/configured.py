@@ -19,7 +19,7 @@ Label: TypeAlias = Callable[[str, str], str]
 """Returns what stands in place of a secret: given its detector and the secret."""
 
 SHORTEST_SECRET = 8
-"""Characters of the shortest value that can be told from other text. ``check-config`` refuses shorter ones."""
+"""Length of the shortest value that can be distinguished from other text. ``check-config`` refuses shorter ones."""
 _SHORTEST_LINE = 16
 """Characters of the shortest line of a value of several lines (a private key) that is a secret by itself."""
 _LONGEST = 200

@@ -80,7 +80,7 @@ def projects(scope: DevOpsScope) -> Generator[Record, None, list[DevOpsProjectFa
 
 
 def project_count(scope: DevOpsScope) -> Generator[Record, None, int | None]:
-    """Return how many projects the organization has, whoever may see them; None if it is not told.
+    """Return how many projects the organization has, whoever may see them; None if that is unknown.
 
     https://learn.microsoft.com/rest/api/azure/devops/resourceusage/get
     """

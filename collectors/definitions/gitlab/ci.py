@@ -126,7 +126,7 @@ def gitlab_pipeline(
         note(out, include, owner)
     reading.record_unresolved(builder.branches)
     if _lost(builder.branches):
-        # Told of the file that includes them, secrets and problems of files that failed tonight would look new.
+        # Attributed to the including file, secrets and problems of files that failed tonight would look new.
         number = elsewhere // FILE
         out.hard_coded = [one for one in out.hard_coded if one.line // FILE != number]
         out.problems = [one for one in out.problems if one.line // FILE != number]
