@@ -48,15 +48,18 @@ def collected(
     ]
 
 
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+    """A night on which nothing is changed."""
+    with EntraSandbox() as sandbox, pytest.MonkeyPatch.context() as monkeypatch:
+        return collected(sandbox, tmp_path_factory.mktemp("night"), monkeypatch)
+
+
 def by_name(records: Iterable[Record], name: str) -> Identity:
     return next(row for row in records if isinstance(row, Identity) and row.name == name)
 
 
-def test_what_was_stored_is_evaluated_to_what_the_night_gave(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with EntraSandbox() as sandbox:
-        records = collected(sandbox, tmp_path, monkeypatch)
+def test_what_was_stored_is_evaluated_to_what_the_night_gave(records: list[Record]) -> None:
     policies = [row for row in records if isinstance(row, Policy)]
     again = list(collectors.entra.evaluate(policies, records, FIRST_NIGHT))
     trusts = {row.id: row for row in records if isinstance(row, Trust) and row.kind == "oidc"}
@@ -74,11 +77,7 @@ def test_what_was_stored_is_evaluated_to_what_the_night_gave(
     }
 
 
-def test_a_changed_definition_changes_what_its_holders_may_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with EntraSandbox() as sandbox:
-        records = collected(sandbox, tmp_path, monkeypatch)
+def test_a_changed_definition_changes_what_its_holders_may_do(records: list[Record]) -> None:
     policies = [row for row in records if isinstance(row, Policy)]
     (custom,) = [row for row in policies if row.name == "Application Credential Operator"]
     document = json.loads(custom.document or "")
@@ -141,11 +140,7 @@ def test_more_owners_than_a_list_shows_are_asked_for_again(
     assert found == {f"entra:principal:{number}" for number in owners}
 
 
-def test_an_agent_has_what_it_inherits_and_its_blueprint_becomes_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with EntraSandbox() as sandbox:
-        records = collected(sandbox, tmp_path, monkeypatch)
+def test_an_agent_has_what_it_inherits_and_its_blueprint_becomes_it(records: list[Record]) -> None:
     agent = by_name(records, "support-agent")
     inherited = [row for row in records if isinstance(row, Grant) and row.identity_id == agent.id]
     assert [(row.role, row.via) for row in inherited] == [
@@ -362,11 +357,7 @@ def test_a_response_of_the_token_service_is_a_witness_of_the_clock(
     assert run.clock.seconds_ahead() == pytest.approx(5 * 86400, abs=60)
 
 
-def test_eligible_is_not_active_and_a_membership_for_a_time_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with EntraSandbox() as sandbox:
-        records = collected(sandbox, tmp_path, monkeypatch)
+def test_eligible_is_not_active_and_a_membership_for_a_time_ends(records: list[Record]) -> None:
     omar, lea = by_name(records, "Omar Said"), by_name(records, "Lea Brandt")
     group = by_name(records, "role administrators")
     (eligible,) = [row for row in records if isinstance(row, Grant) and row.identity_id == omar.id]
@@ -396,11 +387,7 @@ def test_without_a_license_who_is_eligible_is_unknown(
     assert gaps["grants", "eligible-group"] == "unsupported"
 
 
-def test_a_role_over_one_application_or_unit_reaches_no_further(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with EntraSandbox() as sandbox:
-        records = collected(sandbox, tmp_path, monkeypatch)
+def test_a_role_over_one_application_or_unit_reaches_no_further(records: list[Record]) -> None:
     pia, nina = by_name(records, "Pia Wolf"), by_name(records, "Nina Roth")
     becomes = {
         row.target_id
@@ -418,11 +405,7 @@ def test_a_role_over_one_application_or_unit_reaches_no_further(
     assert (unit.breadth, unit.via) == ("group", "assigned, over the administrative unit Warehouse")
 
 
-def test_a_service_principal_is_in_the_groups_above_its_group(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with EntraSandbox() as sandbox:
-        records = collected(sandbox, tmp_path, monkeypatch)
+def test_a_service_principal_is_in_the_groups_above_its_group(records: list[Record]) -> None:
     names = {row.id: row.name for row in records if isinstance(row, Identity)}
     members = {
         (names[row.source_id], names[row.target_id])
@@ -476,11 +459,7 @@ def test_each_permission_that_lacks_is_named_in_a_gap(
     ) - unasked
 
 
-def test_who_added_a_credential_is_known_while_the_log_reaches_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with EntraSandbox() as sandbox:
-        records = collected(sandbox, tmp_path, monkeypatch)
+def test_who_added_a_credential_is_known_while_the_log_reaches_back(records: list[Record]) -> None:
     added = {row.name: row.created_by for row in records if isinstance(row, Credential)}
     assert added["invoice new"] == "maya.lindt@lanternpay.example"
     # Older than the log, and an attempt that failed.
@@ -528,11 +507,7 @@ def test_names_and_optional_fields_that_graph_leaves_null_lose_nothing(
     assert {row.id for row in records} == {row.id for row in whole}
 
 
-def test_an_agent_inherits_consents_and_its_blueprint_has_managers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with EntraSandbox() as sandbox:
-        records = collected(sandbox, tmp_path, monkeypatch)
+def test_an_agent_inherits_consents_and_its_blueprint_has_managers(records: list[Record]) -> None:
     agent, blueprint = by_name(records, "support-agent"), by_name(records, "support-agent blueprint")
     inherited = {
         (row.role, row.conditional)
@@ -620,11 +595,7 @@ def test_controls_of_sign_in_say_whether_they_are_enforced(
     assert states["Guest access to the directory"] == "absent"
 
 
-def test_a_federated_domain_is_a_trust_and_a_managed_one_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with EntraSandbox() as sandbox:
-        records = collected(sandbox, tmp_path, monkeypatch)
+def test_a_federated_domain_is_a_trust_and_a_managed_one_is_none(records: list[Record]) -> None:
     trusts = {
         row.tests[0].values[0]: row
         for row in records
@@ -638,12 +609,8 @@ def test_a_federated_domain_is_a_trust_and_a_managed_one_is_none(
     }
 
 
-def test_since_when_an_application_holds_a_permission_is_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_since_when_an_application_holds_a_permission_is_known(records: list[Record]) -> None:
     """Beta, to which batches go, calls it ``creationTimestamp``; v1.0 calls it ``createdDateTime``."""
-    with EntraSandbox() as sandbox:
-        records = collected(sandbox, tmp_path, monkeypatch)
     terraform, agent = by_name(records, "terraform-azure"), by_name(records, "support-agent")
     since = {
         row.identity_id: (FIRST_NIGHT - row.granted_at).days

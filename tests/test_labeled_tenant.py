@@ -42,7 +42,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str,
         settings = Settings(
             state=folder / "state",
             collectors={"entra": [collectors.entra.Config.model_validate(sandbox.section())]},
-            reports=ReportSettings(formats=["csv"]),
+            reports=ReportSettings(formats=[]),
         )
         loaded = Loaded(settings=settings, path=folder / "config.yaml", digest="")
         run_night(loaded, as_of=FIRST_NIGHT, progress=LogProgress())
