@@ -6,7 +6,11 @@ import collectors.azure_devops
 from sandbox import azure_devops as azure_devops_sandbox
 from sandbox.kit.contract import standard_collector_tests
 
-TestContract = standard_collector_tests(collectors.azure_devops, azure_devops_sandbox)
+UNREAD = {
+    "links": "a pipeline of which a definition or a list was not read uses an identity that nobody knows, so that no comparison "
+    "with it looks complete"
+}
+TestContract = standard_collector_tests(collectors.azure_devops, azure_devops_sandbox, may_appear=UNREAD)
 TestContractOfAReader = standard_collector_tests(
-    collectors.azure_devops, azure_devops_sandbox, variant="reader", turns=1
+    collectors.azure_devops, azure_devops_sandbox, variant="reader", turns=1, may_appear=UNREAD
 )

@@ -50,7 +50,10 @@ def environments(scope: DevOpsScope) -> Generator[Record, None, list[Guarded]]:
         kind="environment-approval",
         needs="Reader of the environments",
         parameters=PREVIEW,
-        loses=tuple(kind for kind in GUARDS if kind != "controls/environment-approval"),
+        loses=(
+            *(kind for kind in GUARDS if kind != "controls/environment-approval"),
+            "deployments",
+        ),
     )
     return found
 

@@ -110,6 +110,7 @@ def releases(scope: DevOpsScope, known: KnownResources) -> Iterator[Record]:
             "controls/release-approval",
             "controls/release-gate",
         ),
+        loses=("deployments",),
     )
 
 
