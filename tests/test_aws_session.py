@@ -434,3 +434,13 @@ def test_a_time_that_is_none_is_the_answers_fault(answers: Answers, time: bytes)
     answers.bodies = [(200, b'{"SecretList": [{"Name": "a", "CreatedDate": ' + time + b"}]}")]
     with pytest.raises(MalformedError, match="does not match its model"):
         access(answers).client("secretsmanager").list_secrets()
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"\x1f\x8b\x08", b"<html></html>", b"<ListAllMyBucketsResu"])
+def test_a_list_of_buckets_that_is_none_is_malformed_and_no_server_error(
+    answers: Answers, body: bytes
+) -> None:
+    answers.bodies = [(200, body)]
+    with pytest.raises(MalformedError):
+        access(answers).client("s3").list_buckets()
+    assert answers.asked == 1

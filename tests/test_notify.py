@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sandbox.kit.authority import CertificateAuthority
 from sandbox.kit.http import Reply
 from sandbox.kit.server import LoopbackServer
+from scanner.collect.night_order import ImplausibleTimeError
 from scanner.collect.run import NothingCollectedError
 from scanner.command.progress import LogProgress
 from scanner.config import Loaded, load
@@ -23,7 +24,6 @@ from scanner.night import open_night
 from scanner.pipeline.outcome import Exit, Outcome
 from scanner.pipeline.stages import run_night
 from scanner.pipeline.state_folder import LockedError, locked
-from scanner.snapshot import SnapshotError
 from tests.checkout_nights import DANGEROUS, FIRST, SAFE
 
 if TYPE_CHECKING:
@@ -263,7 +263,11 @@ def test_a_night_that_missed_part_of_its_work_pings_fail(place: Place, listener:
 
 @pytest.mark.parametrize(
     ("kind", "spoil"),
-    [(SnapshotError, "sealed"), (NothingCollectedError, "no-folder"), (DocumentError, "no-exceptions")],
+    [
+        (ImplausibleTimeError, "sealed"),
+        (NothingCollectedError, "no-folder"),
+        (DocumentError, "no-exceptions"),
+    ],
 )
 def test_a_run_that_fails_is_reported_by_its_kind_alone(
     place: Place, listener: Listener, kind: type[Exception], spoil: str

@@ -43,8 +43,13 @@ class Access:
         self._run = run
         self._session = session
         self._clients: dict[tuple[str, str], Any] = {}
+        from botocore import handlers
+
         session.register("before-call", self._before_call, unique_id="sprawlscan-before-call")
         session.register("before-parse", _before_parse, unique_id="sprawlscan-before-parse")
+        session.register("before-parse.s3.*", _before_parse_s3, unique_id="sprawlscan-before-parse-s3")
+        # It takes any body that is not XML for a server error.
+        session.unregister("before-parse.s3.*", handlers._handle_200_error)  # type: ignore[attr-defined]  # noqa: SLF001
 
     @property
     def home_region(self) -> str:
@@ -238,6 +243,17 @@ def _before_parse(operation_model: Any, response_dict: dict[str, Any], **_: Any)
             sound = bool(text)
     if not sound:
         raise MalformedError(f"{name}: a response of {len(body)} bytes is not a {protocol} document")
+
+
+def _before_parse_s3(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
+    """Reject a body of the wrong protocol. An error inside a 200 is left to botocore, which repeats the request."""
+    from botocore import handlers
+
+    body = response_dict.get("body")
+    if isinstance(body, bytes) and b"<Error" in body[:1000]:
+        handlers._handle_200_error(operation_model, response_dict)  # type: ignore[attr-defined]  # noqa: SLF001
+    else:
+        _before_parse(operation_model, response_dict)
 
 
 def _is_json_object(text: bytes) -> bool:

@@ -204,11 +204,11 @@ def collect_snapshot(
         as_of = next_free(ledger, as_of)
     run_id = run_id_of(as_of)
     folder = snapshots / run_id
-    if is_sealed(folder):
-        raise SnapshotError(f"{folder} already exists and is sealed; runs do not change sealed snapshots.")
     later = not_before(ledger, as_of)
     if later and not from_clock:
         raise ImplausibleTimeError(order_problem(later[-1], as_of))
+    if is_sealed(folder):
+        raise SnapshotError(f"{folder} already exists and is sealed; runs do not change sealed snapshots.")
     cache = state / "cache"
     secure_folder(cache)
     run = Run(as_of=as_of, fingerprint=fingerprint_key(state), cache=cache, stopping=stopping)
