@@ -35,8 +35,10 @@ BUDGETS = {
 }
 _SANDBOX = f"""
 import json, sys
+from collections import defaultdict
 from sandbox.azure_devops import AzureDevOpsSandbox
 from sandbox.azure_devops.access import default_access
+from sandbox.azure_devops.doors import DoorEstate
 from sandbox.azure_devops.estate import DevOpsOrganization, DevOpsProject, guid, setting_values
 projects = []
 for p in range({PROJECTS}):
@@ -52,6 +54,7 @@ for p in range({PROJECTS}):
     one.environments.append({{"id": 10 * p, "name": "production"}})
     projects.append(one)
 organization = DevOpsOrganization(projects=projects, settings=setting_values(enforceJobAuthScope=True))
+organization.doors = DoorEstate(projects={PROJECTS}, tenant_policies=defaultdict(lambda: {{'value': True}}))
 organization.access = default_access([(one.id, one.name) for one in projects])
 with AzureDevOpsSandbox(page=200) as sandbox:
     sandbox.organization = organization
