@@ -24,7 +24,7 @@ FINDINGS = 200_000
 BUDGETS = {
     "megabytes_at_200k": 10.0,
     "readable_seconds_at_200k": 2.0,
-    "fixed_overhead_kilobytes": 120.0,
+    "fixed_overhead_kilobytes": 140.0,
 }
 
 
@@ -36,6 +36,8 @@ def _all_rules(state: Path, run_id: str) -> None:
     texts = [
         {
             "id": rule.id,
+            "title": rule.title,
+            "severity": rule.severity,
             "why": rule.why,
             "fix": rule.fix,
             "params": rule.params,
@@ -61,9 +63,9 @@ def _all_rules(state: Path, run_id: str) -> None:
     write_table(folder / "rule_results.parquet", RuleResult, results)
 
 
-def _report(count: int) -> tuple[Path, float]:
+def _report(count: int, *, empty: bool = False) -> tuple[Path, float]:
     state = Path(tempfile.mkdtemp(prefix="bench-html-"))
-    run_id = write_night(state, count=count)
+    run_id = write_night(state, count=count, empty=empty)
     _all_rules(state, run_id)
     with open_night(state, run_id) as night:
         started = time.perf_counter()
@@ -75,7 +77,7 @@ def _opened(page: Page, path: Path) -> tuple[float, float]:
     """Return the seconds until the verdict is painted, and until the table of all findings answers."""
     started = time.perf_counter()
     page.goto(path.as_uri(), wait_until="commit")
-    expect(page.locator("#verdict .coverage")).to_be_visible()
+    expect(page.locator("#verdict .cov")).to_be_visible()
     readable = time.perf_counter() - started
     expect(page.locator("#explorer")).to_be_visible(timeout=60_000)
     return readable, time.perf_counter() - started
@@ -83,17 +85,19 @@ def _opened(page: Page, path: Path) -> tuple[float, float]:
 
 def _search(page: Page) -> float:
     """Return the seconds that a second search takes; the first one also builds the searched text."""
-    page.get_by_label("Search").fill("jenkins")
-    expect(page.locator("#count")).not_to_have_text(f"{FINDINGS:,} of {FINDINGS:,} findings", timeout=60_000)
-    before = page.locator("#count").inner_text()
+    box, shown = page.locator("#explorer input[type=search]").first, page.locator("#explorer .count")
+    whole = shown.inner_text()
+    box.fill("jenkins")
+    expect(shown).not_to_have_text(whole, timeout=60_000)
+    before = shown.inner_text()
     started = time.perf_counter()
-    page.get_by_label("Search").fill("jenkins risk")
-    expect(page.locator("#count")).not_to_have_text(before, timeout=60_000)
+    box.fill("jenkins risk")
+    expect(shown).not_to_have_text(before, timeout=60_000)
     return time.perf_counter() - started
 
 
 def run() -> dict[str, float]:
-    empty, _ = _report(0)
+    empty, _ = _report(0, empty=True)
     overhead = empty.stat().st_size
     path, written = _report(FINDINGS)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
