@@ -110,15 +110,23 @@
   const [F, I, C, S, T, X, E, R, G] = ["F", "I", "C", "S", "T", "X", "E", "R", "G"].map((name) => new Table(data[name]));
   // Sentences hold one control character for each name of their own row: the subject's, the identity's, the account's.
   const NAMES = ["name", "iname", "account"];
-  const told = F.get;
+  const MARKED = new Set(["detail", "fix", "blast", "path", "evidence", "url", "subject", "resource", "unseen"]);
+  const stored = F.get;
   F.get = (name, row) => {
-    const value = told.call(F, name, row);
-    return typeof value === "string" && /[\u0001-\u0003]/.test(value) ? value.replace(/[\u0001-\u0003]/g, (mark) => told.call(F, NAMES[mark.charCodeAt(0) - 1], row)) : value;
+    const value = stored.call(F, name, row);
+    return MARKED.has(name) && value !== null ? value.replace(/[\u0001-\u0003]/g, (mark) => stored.call(F, NAMES[mark.charCodeAt(0) - 1], row)) : value;
   };
   const ruleOf = (id) => data.rules[id] || { t: id, w: "", f: "", n: [], c: {} };
   const controlsOf = (rule, provider) => [...(ruleOf(rule).c[""] || []), ...(ruleOf(rule).c[provider] || [])];
   F.columns.title = { v: F.indexed("rule").v.map((rule) => ruleOf(rule).t), i: F.indexed("rule").i };
-  F.columns.controls = { v: Array.from({ length: F.length }, (_, row) => controlsOf(F.get("rule", row), F.get("provider", row)).join("|") || null) };
+  const [byRule, byProvider] = [F.indexed("rule"), F.indexed("provider")];
+  const cited = new Map();
+  F.columns.controls = { v: [], i: byRule.i.map((rule, row) => {
+    const key = rule * byProvider.v.length + byProvider.i[row];
+    if (!cited.has(key)) cited.set(key, cited.size);
+    return cited.get(key);
+  }) };
+  F.columns.controls.v = [...cited.keys()].map((key) => controlsOf(byRule.v[Math.floor(key / byProvider.v.length)], byProvider.v[key % byProvider.v.length]).join("|") || null);
   const isOpen = (row) => OPEN.includes(F.get("status", row));
   const late = (row) => isOpen(row) && F.get("due", row) !== null && F.get("due", row) < data.asof;
 
