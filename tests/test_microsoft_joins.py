@@ -629,10 +629,10 @@ def where_connections_of_a_project_were_refused_none_is_deleted(e: Estate) -> No
     )
 )
 def the_old_trust_is_left_after_the_conversion(e: Estate) -> None:
-    first, second = e.connection("azure", "converted"), e.connection("plain", "plain")
+    first, second = e.connection("conv", "converted"), e.connection("plain", "plain")
     trusted = (
         federated("new", ENTRA_ISSUER, subject(first)),
-        federated("old", LEGACY_ISSUER, f"sc://{ORGANIZATION}/shop/azure"),
+        federated("old", LEGACY_ISSUER, f"sc://{ORGANIZATION}/shop/conv"),
     )
     e.directory.application("converted", federated=trusted)
     e.app("plain", subject(second))
