@@ -7,14 +7,20 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from filelock import FileLock
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
 
 # A busy machine is no failure: what is slow is for the benchmarks to say.
 settings.register_profile("untimed", deadline=None)
@@ -87,3 +93,18 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
             result.write_text(json.dumps([str(made.folder), made.out, made.err, made.secrets]))
     folder, out, err, secrets = json.loads(result.read_text())
     return Demo(Path(folder), out, err, secrets)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for a worker: playwright runs once in a process."""
+    from playwright.sync_api import sync_playwright
+
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next((found for name in names if (found := shutil.which(name))), None)
+    if path is None and os.environ.get("CI") != "true":
+        pytest.skip("a Chromium browser is needed")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield running
+        running.close()

@@ -113,7 +113,12 @@ def test_two_collections_give_the_same_reports(twice: tuple[Path, Path]) -> None
     different = [name for name in sorted(first) if plain(first[name]) != plain(second[name])]
     hashed = re.compile(rb"\b[0-9a-f]{64}\b")
     for name in different:
-        assert Path(name).name in {"report.html", "export-manifest.json", "summary.json"}, name
+        assert Path(name).name in {
+            "report.html",
+            "export-manifest.json",
+            "datapackage.json",
+            "summary.json",
+        }, name
         one, other = (hashed.sub(b"", plain(run[name])) for run in (first, second))
         assert one == other, name
 

@@ -87,7 +87,9 @@ class Estate:
 
 def _statuses(state: Path, as_of: datetime) -> dict[str, str]:
     with open_night(state, run_id_of(as_of)) as night:
-        return dict(night.rows("SELECT rule || ' ' || subject, status FROM findings"))
+        # Where compute was not listed, a way through it is assumed and said with low confidence: that claims nothing gone.
+        assumed = "status = 'new' AND confidence = 'low' AND rule IN ('identity-reaches-admin', 'automation-escalation')"
+        return dict(night.rows(f"SELECT rule || ' ' || subject, status FROM findings WHERE NOT ({assumed})"))
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.test_report_browser import browser, opened
+from tests.test_report_browser import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.conftest import Demo
-
-__all__ = ["browser"]
 
 
 @pytest.fixture

@@ -124,8 +124,8 @@ def test_the_same_night_twice_is_refused_and_the_sealed_one_is_untouched(box: Bo
     assert box.run("collect", "--as-of", NIGHT)[0] == 0
     before = (box.state / "snapshots" / "20261123T020000Z" / "manifest.json").read_bytes()
     code, _, err = box.run("collect", "--as-of", NIGHT)
-    assert code == 1
-    assert "sealed" in err
+    assert code == 2
+    assert "20261123T020000Z" in err
     assert (box.state / "snapshots" / "20261123T020000Z" / "manifest.json").read_bytes() == before
 
 

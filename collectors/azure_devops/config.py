@@ -12,7 +12,15 @@ from collectors._microsoft.config import MicrosoftConfig
 from scanner.collect.http_config import origin_url
 from scanner.config import SecretRef  # noqa: TC001  pydantic reads the annotations at run time
 
-_ADDRESSES = ("release_url", "graph_url", "entitlement_url", "extension_url", "audit_url", "security_url")
+_ADDRESSES = (
+    "release_url",
+    "graph_url",
+    "entitlement_url",
+    "extension_url",
+    "audit_url",
+    "feeds_url",
+    "security_url",
+)
 """The hosts of Azure DevOps Services beside the main one."""
 
 

@@ -106,7 +106,7 @@ def _data(
                 "t": plain(rule.title),
                 "w": plain(rule.why),
                 "f": plain(rule.fix),
-                "n": rule.needs,
+                "n": [need for need in rule.needs if not need.endswith(" excluding")],
                 "c": {provider: [str(control) for control in cited] for provider, cited in rule.controls.items()},
             }
             for rule in rules.values()

@@ -7,7 +7,8 @@ The file name without ``.yaml`` is the rule's id. Its keys::
     category   static-secret, over-scope, stale, trust, ownership, integrity, runtime or exception
     why, fix   two or three sentences each, for the person who must act
     params     parameters by name, configurable in config.yaml; a comment names the source of the default
-    needs      what must be listed completely for "no findings" to prove something; see `Need`
+    needs      what must be listed completely for "no findings" to prove something; see `Need`. A table that the query reads
+               only to leave subjects out is named as `` excluding``: without its rows there are more findings, never fewer
     absence    true if the rule finds what is not there: its hits then count only where its needs were listed completely
     subject    the table whose rows can violate the rule
     query      exactly one SELECT; see below
@@ -147,7 +148,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         return "rv-" + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
 
 
-_NEED = re.compile(r"\A([a-z_]+)(?:/([^\s/]+))?(?: (above|everywhere|somewhere))?\Z")
+_NEED = re.compile(r"\A([a-z_]+)(?:/([^\s/]+))?(?: (above|everywhere|somewhere|excluding))?\Z")
 
 
 def parse_need(text: str) -> list[Need]:
@@ -155,9 +156,11 @@ def parse_need(text: str) -> list[Need]:
     match = _NEED.match(text)
     if match is None:
         raise ValueError(
-            "write `table` or `table/kind`, optionally followed by ` above`, ` everywhere` or ` somewhere`"
+            "write `table` or `table/kind`, optionally followed by ` above`, ` everywhere`, ` somewhere` or ` excluding`"
         )
     table, kind, where = match.groups()
+    if where == "excluding":
+        return []
     if table in ANALYSIS_NEEDS:
         return [Need(table=part, everywhere=True) for part in ANALYSIS_NEEDS[table]]
     if table in ABOUT_THE_RUN:

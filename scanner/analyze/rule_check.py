@@ -86,7 +86,7 @@ def _lint(rule: Rule, used: set[str]) -> list[str]:
     problems += [
         f"the query reads `{table}`, which needs does not name: without it the rule's silence would prove nothing"
         for table in sorted(_tables_read(rule.query))
-        if not {*(ANALYSIS_NEEDS.get(table, (table,)))} <= answered
+        if not {*(ANALYSIS_NEEDS.get(table, (table,)))} <= answered and f"{table} excluding" not in rule.needs
     ]
     return problems + _lint_absence(rule) + _lint_kinds(rule)
 

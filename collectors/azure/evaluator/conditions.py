@@ -34,7 +34,7 @@ DELEGATED = frozenset((ASSIGN.lower(), "microsoft.authorization/roleassignments/
 https://learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-overview"""
 _ROLE = "microsoft.authorization/roleassignments:roledefinitionid"
 _TOKEN = re.compile(
-    r"""\s*(?:(?P<open>\()|(?P<close>\))|(?P<both>&&|AND\b)|(?P<either>\|\||OR\b)|(?P<neither>!|NOT\b)
+    r"""(?:(?P<open>\()|(?P<close>\))|(?P<both>&&|AND\b)|(?P<either>\|\||OR\b)|(?P<neither>!|NOT\b)
     |(?P<matches>(?:Sub)?(?:Action|Operation)Matches)\s*\{\s*'(?P<named>[^']*)'\s*\}
     |Exists\s*@(?P<exists>\w+\[[^\]]*\])
     |@(?P<source>\w+)\[(?P<attribute>[^\]]*)\]\s*(?P<operator>(?:\w+:)?\w+)\s*
@@ -140,8 +140,12 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self._tokens: list[re.Match[str]] = []
-        at, text = 0, text.rstrip()
+        at, text = 0, text.strip()
         while at < len(text):
+            # Blanks in front of a token are no part of the pattern: a search would try each of them anew.
+            if text[at].isspace():
+                at += 1
+                continue
             match = _TOKEN.match(text, at)
             if match is None:
                 raise ValueError("not a condition")
