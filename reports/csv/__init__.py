@@ -189,6 +189,8 @@ def _lines(night: Night, sheet: Sheet, params: dict[str, Any], config: Config) -
     is key, order within the key, number of dangerous cells and line, with zero characters between them: none of the four
     contains one, nor the line break at which entries end, so that entries sort as their keys do.
     """
+    if sheet.table in night.tables.empty:
+        return
     cells = _cells(night, sheet, params)
     rows: Iterator[tuple[str]] = (
         night.rows(_many_rows(cells, config), params, batch=500)

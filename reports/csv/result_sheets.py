@@ -28,6 +28,7 @@ REACH = Sheet(
         "tenant_id": TENANT,
         "path": Derived("array_to_string(r.path, ' > ')", "One clause for each step, from start to power."),
     },
+    table="reach",
 )
 
 EXCESS = Sheet(
@@ -55,6 +56,7 @@ EXCESS = Sheet(
             "The further changes that end the rest of the excess, in order.",
         ),
     },
+    table="excess",
 )
 
 RULE_RESULTS = Sheet(

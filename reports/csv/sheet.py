@@ -55,6 +55,8 @@ class Sheet(NamedTuple):
     """SQL of the order of rows with the same key; empty for sheets whose key is unique."""
     one_a_key: bool = False
     """Whether only the first row of each key is written."""
+    table: str = ""
+    """The table without whose rows the file has none, if it is that of one table."""
 
     def fields(self) -> dict[str, str]:
         """Return the fields that are columns without derivation: header -> field."""
@@ -146,4 +148,5 @@ def sheet_of(
         {"id": key, "account_id": "scope_id"},
         {"tenant_id": TENANT, "scope_name": SCOPE_NAME, **derived},
         frozenset(left_out),
+        table=name,
     )

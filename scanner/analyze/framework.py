@@ -30,6 +30,7 @@ with a threshold of at most ``at_most``. Rules are not mapped to controls only f
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -131,7 +132,16 @@ class CitedControl(msgspec.Struct, frozen=True, kw_only=True):
 
 def load_frameworks(rules: Iterable[Rule] | None = None) -> list[Framework]:
     """Return the mappings. Raises `DocumentError`, also for a rule or a threshold that is not in ``rules``."""
-    known = {rule.id: rule for rule in rules} if rules is not None else None
+    return list(_unchecked()) if rules is None else _read({rule.id: rule for rule in rules})
+
+
+@cache
+def _unchecked() -> tuple[Framework, ...]:
+    """Return the mappings without a comparison with the rules. Analysis and reports ask for them several times."""
+    return tuple(_read(None))
+
+
+def _read(known: Mapping[str, Rule] | None) -> list[Framework]:
     frameworks = []
     problems: list[str] = []
     for path in sorted(FRAMEWORKS.glob("*.yaml")):
