@@ -1,4 +1,4 @@
-"""The section of coverage gaps."""
+"""What the section of coverage says beside the accounts."""
 
 from __future__ import annotations
 
@@ -11,30 +11,15 @@ if TYPE_CHECKING:
 
 
 class Gaps(NamedTuple):
-    """Failed listings, missing permissions and affected rules."""
+    """Missing permissions and affected rules."""
 
-    groups: Cut
     needs: list[str]
     rules: Cut
     not_started: list[str]
 
 
 def read_gaps(night: Night) -> Gaps:
-    """Return failed listings grouped by collector, call, reason and missing permission, and the affected rules."""
-    groups = cut(
-        night,
-        """
-        SELECT g.collector, g.call, g.reason, g.needs, min(g.detail) AS detail,
-               list_sort(list(DISTINCT CASE WHEN g.table = '*' THEN 'everything' ELSE concat_ws('/', g.table, g.kind) END)) AS missing,
-               list(DISTINCT g.region ORDER BY g.region) FILTER (WHERE g.region IS NOT NULL) AS regions,
-               count(DISTINCT g.account_id) AS accounts,
-               list_slice(list(DISTINCT coalesce(a.name, g.account_id) ORDER BY coalesce(a.name, g.account_id)), 1, 4) AS names
-        FROM gaps g LEFT JOIN accounts a ON a.id = g.account_id
-        GROUP BY g.collector, g.call, g.reason, g.needs
-        ORDER BY accounts DESC, g.collector, g.call, g.reason, g.needs
-        """,
-        100,
-    )
+    """Return the missing permissions, the affected rules and the targets that were not started."""
     needs = night.rows(
         "SELECT DISTINCT provider, needs FROM gaps WHERE needs IS NOT NULL ORDER BY ALL LIMIT 200"
     )
@@ -50,6 +35,4 @@ def read_gaps(night: Night) -> Gaps:
         """,
         100,
     )
-    return Gaps(
-        groups, [f"{provider}: {need}" for provider, need in needs], rules, night.manifest.not_started
-    )
+    return Gaps([f"{provider}: {need}" for provider, need in needs], rules, night.manifest.not_started)

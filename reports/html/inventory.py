@@ -14,7 +14,6 @@ class Inventory(NamedTuple):
     """Record counts by kind."""
 
     identities: list[dict[str, Any]]
-    tables: list[dict[str, Any]]
     credentials: Cut
 
 
@@ -27,22 +26,6 @@ def read_inventory(night: Night) -> Inventory:
     identities = night.dicts(
         f"SELECT provider, {surfaces}, count(*) FILTER (WHERE surface IS NULL) AS unknown, count(*) AS total FROM identities GROUP BY provider ORDER BY provider"
     )
-    counted = " UNION ALL ".join(
-        f"SELECT '{table}' AS name, provider FROM {table}"
-        for table in (
-            "accounts",
-            "credentials",
-            "secrets",
-            "grants",
-            "trusts",
-            "controls",
-            "weaknesses",
-            "artifacts",
-        )
-    )
-    tables = night.dicts(
-        f"SELECT name, provider, count(*) AS total FROM ({counted}) GROUP BY ALL ORDER BY ALL"
-    )
     credentials = cut(
         night,
         """
@@ -53,4 +36,4 @@ def read_inventory(night: Night) -> Inventory:
         """,
         40,
     )
-    return Inventory(list(identities), list(tables), credentials)
+    return Inventory(list(identities), credentials)
