@@ -121,6 +121,12 @@ def test_nothing_said_shows_help_and_an_unknown_command_is_refused() -> None:
     assert call("scan")[0] == Exit.USAGE
 
 
+def test_the_short_option_shows_help_of_the_program_and_of_its_commands() -> None:
+    assert call("-h")[1] == call("--help")[1]
+    for command in (["findings"], ["rules", "list"]):
+        assert call(*command, "-h")[1] == call(*command, "--help")[1]
+
+
 def test_version() -> None:
     code, out, _ = call("--version")
     assert (code, out.count(".")) == (0, 2)

@@ -133,3 +133,14 @@ def test_names_cannot_forge_lines() -> None:
     assert "\x1b" not in as_table([row]) + as_csv([row]) + as_markdown([row])
     assert "'=x" in as_csv([row]).splitlines()[1]
     assert "<b>" not in as_markdown([row]).replace("\\<b\\>", "")
+
+
+def test_a_run_names_its_most_urgent_new_findings(demo: Demo) -> None:
+    lines = [line.strip() for line in demo.out.splitlines() if line.strip().startswith("new: ")]
+    assert len(lines) == 10  # five of each night
+    assert lines[0].startswith("new: critical: ")
+    tonight = {row["finding_id"]: row for row in exported(demo, "findings.csv")}
+    for line in lines[5:]:
+        row = tonight[line.rpartition(" ")[2]]
+        assert row["status"] == "new"
+        assert f"{row['severity']}: {row['title']}: " in line

@@ -10,7 +10,7 @@ from scanner.night import open_night
 from scanner.pipeline.retention import apply, finish_removals, left_over, part_paths, superfluous
 from scanner.pipeline.state_folder import report_folder, resolve_run
 from scanner.run_coverage import coverage_sentence
-from scanner.safe_text import plain
+from scanner.safe_text import NAME, plain
 from scanner.snapshot import SnapshotError, read_manifest
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from scanner.analyze.rule import Rule
     from scanner.config import Retention
-    from scanner.pipeline.outcome import Outcome, Uncovered
+    from scanner.pipeline.outcome import NewFinding, Outcome, Uncovered
     from scanner.records import Severity
     from scanner.verification import Verified
 
@@ -38,6 +38,7 @@ def outcome_lines(state: Path, outcome: Outcome) -> list[str]:
         f"open findings: {_figures(outcome.findings)}"
         + ("" if outcome.coverage.ratio else " (nothing was listed, so this proves nothing)"),
         f"new since the previous run: {_figures(outcome.new)}",
+        *(_new_finding(one) for one in outcome.worst_new),
         *(
             [f"could not be checked again: {_figures(outcome.not_observed)}"]
             if any(outcome.not_observed.values())
@@ -54,6 +55,15 @@ def outcome_lines(state: Path, outcome: Outcome) -> list[str]:
     if outcome.conditions:
         lines.append(f"exit {outcome.exit_code}: {', '.join(outcome.conditions)}")
     return lines
+
+
+def _new_finding(one: NewFinding) -> str:
+    """Return a line for a finding that counts as new, with the place if its name does not say it."""
+    place = (
+        f" at {plain(one.resource, NAME)}" if one.resource and one.resource not in one.subject_name else ""
+    )
+    owner = plain(one.owner, NAME) if one.owner else "no owner"
+    return f"  new: {one.severity}: {plain(one.title, NAME)}: {plain(one.subject_name, NAME)}{place} ({owner})  {one.id}"
 
 
 UNCOVERED = 3

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from scanner.findings import SEVERITIES
+from scanner.findings import COUNTS_AS_NEW, SEVERITIES
 from scanner.run_coverage import RunCoverage, seen_tonight
 
 if TYPE_CHECKING:
@@ -49,6 +49,18 @@ class Uncovered(msgspec.Struct, frozen=True, kw_only=True):
     """One of them."""
 
 
+class NewFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding that counts as new."""
+
+    id: str
+    severity: Severity
+    title: str
+    subject_name: str
+    resource: str | None
+    """What it is about: a resource, or file and line."""
+    owner: str | None
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one run, written as ``run.json`` next to the reports."""
 
@@ -65,6 +77,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Open findings by severity, without accepted ones."""
     new: dict[Severity, int]
     """Findings that count as new, by severity (`scanner.findings.Finding.counts_as_new`)."""
+    worst_new: list[NewFinding]
+    """The most urgent of these, at most five."""
     not_observed: dict[Severity, int]
     """Findings that are not accepted and could not be checked again, by severity. They count as open for ``fail_on``."""
     failed_rules: int
@@ -85,6 +99,9 @@ _UNOBSERVED = f"""
     SELECT count(*) FILTER (status IN ('unobserved', 'error')) / nullif(count(*), 0) FROM findings WHERE {_COUNTS}
 """
 _FAILED_RULES = "SELECT count(DISTINCT rule) FROM rule_results WHERE status = 'error'"
+_WORST_NEW = f"""
+    SELECT id, severity, title, subject_name, resource, owner FROM findings WHERE {COUNTS_AS_NEW} ORDER BY rank DESC, id LIMIT 5
+"""
 _UNCOVERED = """
     SELECT collector, call, reason, min(detail) AS detail, count(DISTINCT account_id) AS accounts,
            min(account_id) AS account_id
@@ -108,6 +125,7 @@ def assess_run(
     lost = coverage.unread
     unobserved, failed_rules = 0.0, 0
     uncovered: list[Uncovered] = []
+    worst_new: list[NewFinding] = []
     if night is not None:
         still_open = night.figures.by_severity("open_findings")
         new = night.figures.by_severity("new_findings")
@@ -116,6 +134,7 @@ def assess_run(
         coverage = night.coverage
         lost = int(night.one(_UNREAD_AND_NOT_EXCEPTED) or 0)
         failed_rules = int(night.one(_FAILED_RULES) or 0)
+        worst_new = [NewFinding(**row) for row in night.dicts(_WORST_NEW)]
         uncovered = [Uncovered(**row) for row in night.dicts(_UNCOVERED)]
         if not manifest.selected:
             unobserved = float(night.one(_UNOBSERVED) or 0)
@@ -141,6 +160,7 @@ def assess_run(
         uncovered=uncovered,
         findings={**still_open},
         new={**new},
+        worst_new=worst_new,
         not_observed={**not_observed},
         failed_rules=failed_rules,
         reports=reports,
