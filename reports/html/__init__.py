@@ -131,7 +131,7 @@ def _packed(path: Path) -> str:
     """Return a style or script without indentation and comments. Neither has multi-line strings."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".css":
-        text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+        text = re.sub(r"/\*[^*]*\*/", "", text)
     lines = (line.strip() for line in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
 

@@ -36,9 +36,9 @@ _ROLE = "microsoft.authorization/roleassignments:roledefinitionid"
 _TOKEN = re.compile(
     r"""(?:(?P<open>\()|(?P<close>\))|(?P<both>&&|AND\b)|(?P<either>\|\||OR\b)|(?P<neither>!|NOT\b)
     |(?P<matches>(?:Sub)?(?:Action|Operation)Matches)\s*\{\s*'(?P<named>[^']*)'\s*\}
-    |Exists\s*@(?P<exists>\w+\[[^\]]*\])
-    |@(?P<source>\w+)\[(?P<attribute>[^\]]*)\]\s*(?P<operator>(?:\w+:)?\w+)\s*
-     (?P<value>\{[^}]*\}|'(?:[^']|'')*'|@\w+\[[^\]]*\]|[\w.:+-]+))""",
+    |Exists\s*@(?P<exists>\w+\[[^\]\[@]*\])
+    |@(?P<source>\w+)\[(?P<attribute>[^\]\[@]*)\]\s*(?P<operator>(?:\w+:)?\w+)\s*
+     (?P<value>\{[^}{]*\}|'(?:[^']|'')*'|@\w+\[[^\]\[@]*\]|[\w.:+-]+))""",
     re.IGNORECASE | re.VERBOSE,
 )
 
