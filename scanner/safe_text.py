@@ -14,6 +14,12 @@ NAME = 200
 SENTENCE = 1200
 """Maximum length of a displayed sentence, in characters."""
 _SPACES = frozenset("\t\n\r\u00a0\u202f\u2009")
+FORMULA = (
+    r"^[\x00-\x20\x7f-\xa0\xad"
+    "\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff"
+    r"]*[=+\-@\t\r＝＋－＠]"
+)
+"""Characters that make a spreadsheet evaluate a cell, also after blanks, invisible characters (a byte order mark) and in full width."""
 
 
 def plain(text: str, limit: int = SENTENCE) -> str:

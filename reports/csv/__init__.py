@@ -28,6 +28,7 @@ from reports.csv.data_package import package, resource
 from reports.csv.sheets import SHEETS, join_tables
 from scanner.config import Section
 from scanner.private_files import create_private, write_private
+from scanner.safe_text import FORMULA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,13 +47,6 @@ BATCH_ROWS = 2_500
 
 SAMPLED = 100
 """One in this many keys is sampled to find ranges of about equal size."""
-
-FORMULA = (
-    r"^[\x00-\x20\x7f-\xa0\xad"
-    "\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff"
-    r"]*[=+\-@\t\r＝＋－＠]"
-)
-"""Characters that make a spreadsheet evaluate a cell, also after blanks, invisible characters (a byte order mark) and in full width."""
 
 
 class Config(Section):
@@ -110,14 +104,13 @@ class _Cells(NamedTuple):
     """Headers of text from providers; the other cells are times, numbers and the like."""
 
 
-def _cells(night: Night, sheet: Sheet, params: dict[str, Any]) -> _Cells:
+def _cells(sheet: Sheet, kinds: dict[str, str]) -> _Cells:
     columns = sheet.columns()
     chosen = ", ".join(f'{sql} AS "{header}"' for header, sql in columns.items())
     place = f"{_on_one_line(sheet.key)} || chr(0)"
     if sheet.within:
         place += f" || {_on_one_line(sheet.within)}"
     query = f"SELECT {chosen}, {place} AS _place FROM {sheet.source}"
-    kinds = _kinds(night, sheet, params)
     formats = {"VARCHAR": '"{0}"', "TIMESTAMP": "strftime(\"{0}\", '%Y-%m-%dT%H:%M:%SZ')"}
     shown = {header: formats.get(kinds[header], '"{0}"::VARCHAR').format(header) for header in columns}
     return _Cells(query, shown, [header for header in columns if kinds[header] == "VARCHAR"])
@@ -182,7 +175,9 @@ class CsvLine(NamedTuple):
     guarded: int
 
 
-def _lines(night: Night, sheet: Sheet, params: dict[str, Any], config: Config) -> Iterator[CsvLine]:
+def _lines(
+    night: Night, sheet: Sheet, kinds: dict[str, str], params: dict[str, Any], config: Config
+) -> Iterator[CsvLine]:
     """Yield a sheet's rows in the order of its key. The table is read once, and wide rows are never all in memory.
 
     Many rows are distributed over files by ranges of the key, which are then sorted one by one. An entry of such a file
@@ -191,7 +186,7 @@ def _lines(night: Night, sheet: Sheet, params: dict[str, Any], config: Config) -
     """
     if sheet.table in night.tables.empty:
         return
-    cells = _cells(night, sheet, params)
+    cells = _cells(sheet, kinds)
     rows: Iterator[tuple[str]] = (
         night.rows(_many_rows(cells, config), params, batch=500)
         if night.tables.large
@@ -282,14 +277,14 @@ def write(night: Night, folder: Path, config: Config) -> list[Path]:
     written: list[CsvFile] = []
     resources = []
     for sheet in SHEETS:
-        lines = _lines(night, sheet, params, config)
+        kinds = _kinds(night, sheet, params)
+        lines = _lines(night, sheet, kinds, params, config)
         header = [*sheet.columns(), "schema_version"]
         files = []
         for number, part in enumerate(_parts(lines, config.max_rows)):
             name = f"{sheet.name}.csv" if number == 0 else f"{sheet.name}.{number + 1}.csv"
             files.append(_write(folder / name, header, part, config))
         sizes = [(one.file, (folder / one.file).stat().st_size, one.sha256) for one in files]
-        kinds = _kinds(night, sheet, params)
         resources.append(
             resource(sheet, kinds, sizes, config.delimiter, "utf-8-sig" if config.bom else "utf-8")
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reports.html.columns import table
 from reports.html.links import web_address
+from scanner.analyze.metrics import PIPELINE
 from scanner.findings import OPEN
 from scanner.records import POWERS
 from scanner.safe_text import NAME, SENTENCE, plain
@@ -115,7 +116,7 @@ _IDENTITIES: dict[str, _Field] = {
     "created": ("r.created_at", _day), "used": (_USE, _used),
     "seen": ("(SELECT min(p.first_seen) FROM population AS p WHERE p.\"table\" = 'identities' AND p.id = r.id)", _day),
     "mfa": ("r.mfa", _yes), "url": ("r.url", _url), "address": ("r.address", _name), "level": ("s.level", _name),
-    "findings": ("s.found", _count), "pipeline": ("r.is_pipeline AND coalesce(r.enabled, true)", _yes), "admin": ("s.admin", _yes), "triggers": ("r.triggers", _list), "runner": ("r.runner", _name),
+    "findings": ("s.found", _count), "pipeline": (PIPELINE, _yes), "admin": ("s.admin", _yes), "triggers": ("r.triggers", _list), "runner": ("r.runner", _name),
 }  # fmt: skip
 _CREDENTIALS: dict[str, _Field] = {
     "id": ("r.id", _name), "name": ("coalesce(nullif(r.name, ''), r.native_id)", _name), "kind": ("r.kind", _name),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from reports.html.queries import first, plural
+from scanner.analyze.metrics import PIPELINE
 from scanner.figures import figure_text
 from scanner.run_coverage import coverage_sentence
 from scanner.safe_text import NAME, plain
@@ -176,9 +177,7 @@ def _words(night: Night, *, nothing: bool) -> list[str]:
 
 def _keys(night: Night) -> list[KeyFigure]:
     figures = night.figures
-    pipelines_total = int(
-        night.one("SELECT count(*) FROM identities WHERE is_pipeline AND coalesce(enabled, true)")
-    )
+    pipelines_total = int(night.one(f"SELECT count(*) FROM identities WHERE {PIPELINE}"))
     trusts = int(night.one("SELECT count(*) FROM trusts"))
     owned, age = figures.of("identities_with_owner"), figures.of("median_age_of_static_credentials")
     aged = f"; median age {figure_text(age.value, age.unit)}" if age.value is not None else ""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
 from scanner.findings import COUNTS_AS_NEW, OPEN, SEVERITIES
-from scanner.safe_text import NAME, plain
+from scanner.safe_text import FORMULA, NAME, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,7 +119,7 @@ def _cell(value: Any) -> str:
     if hasattr(value, "strftime"):
         return str(value.strftime("%Y-%m-%dT%H:%M:%SZ"))
     text = plain(str(value))
-    return f"'{text}" if text.lstrip()[:1] in tuple("=+-@＝＋－＠") else text
+    return f"'{text}" if re.match(FORMULA, text) else text
 
 
 def as_markdown(rows: list[dict[str, Any]]) -> str:
