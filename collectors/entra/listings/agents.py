@@ -13,8 +13,7 @@ from collectors.entra.consents import delegated_grant
 from collectors.entra.evaluator import app_grant_with_powers
 from collectors.entra.records import OWNER_FIELDS, becoming, owner_links, text
 from collectors.entra.scope import application, principal
-from scanner.collect.failures import SourceError, unsupported_on
-from scanner.collect.listings import with_coverage
+from scanner.collect.failures import unsupported_on
 from scanner.collect.scope import utc_time
 from scanner.records import Grant, Identity, record_id
 
@@ -136,23 +135,20 @@ def _inherited(scope: EntraScope, known: ServicePrincipals, found: list[str]) ->
         f"/servicePrincipals/microsoft.graph.agentIdentity/{number}/inheritedAppRoleAssignments": number
         for number in sorted(found)
     }
-    for path, answer in scope.client.lists(paths):
-        number = paths[path]
 
-        def read(
-            answer: list[dict[str, Any]] | SourceError = answer, number: str = number
-        ) -> Iterator[Record]:
-            if isinstance(answer, SourceError):
-                raise answer
-            for item in answer:
-                yield _grant(scope, item, known, app_ids, number)
+    def convert(number: str, roles: list[dict[str, Any]]) -> Iterator[Record]:
+        for item in roles:
+            yield _grant(scope, item, known, app_ids, number)
 
-        request = scope.request(
-            "grants", INHERITED, kind="inherited-app-role", needs="Application.Read.All", item=number
-        )
-        yield from with_coverage(
-            read(), request, unsupported_on({404}, "The service does not show it for this agent.")
-        )
+    yield from scope.list_of_each(
+        paths,
+        convert,
+        INHERITED,
+        table="grants",
+        kind="inherited-app-role",
+        needs="Application.Read.All",
+        classify=unsupported_on({404}, "The service does not show it for this agent."),
+    )
 
 
 def _inherited_delegated(scope: EntraScope, known: ServicePrincipals, found: list[str]) -> Iterator[Record]:
@@ -165,35 +161,28 @@ def _inherited_delegated(scope: EntraScope, known: ServicePrincipals, found: lis
         f"/servicePrincipals/microsoft.graph.agentIdentity/{number}/inheritedOauth2PermissionGrants": number
         for number in sorted(found)
     }
-    for path, answer in scope.client.lists(paths):
-        number = paths[path]
 
-        def read(
-            answer: list[dict[str, Any]] | SourceError = answer, number: str = number
-        ) -> Iterator[Record]:
-            if isinstance(answer, SourceError):
-                raise answer
-            for item in answer:
-                yield delegated_grant(
-                    scope,
-                    item,
-                    known,
-                    app_ids,
-                    number=record_id("entra", "inherited-delegated", f"{number}/{text(item.get('id'))}"),
-                    holder=principal(number),
-                    via="inherited delegated permission for all users",
-                )
+    def convert(number: str, consents: list[dict[str, Any]]) -> Iterator[Record]:
+        for item in consents:
+            yield delegated_grant(
+                scope,
+                item,
+                known,
+                app_ids,
+                number=record_id("entra", "inherited-delegated", f"{number}/{text(item.get('id'))}"),
+                holder=principal(number),
+                via="inherited delegated permission for all users",
+            )
 
-        request = scope.request(
-            "grants",
-            INHERITED_DELEGATED,
-            kind="inherited-delegated",
-            needs="Application.Read.All",
-            item=number,
-        )
-        yield from with_coverage(
-            read(), request, unsupported_on({404}, "The service does not show it for this agent.")
-        )
+    yield from scope.list_of_each(
+        paths,
+        convert,
+        INHERITED_DELEGATED,
+        table="grants",
+        kind="inherited-delegated",
+        needs="Application.Read.All",
+        classify=unsupported_on({404}, "The service does not show it for this agent."),
+    )
 
 
 def _grant(

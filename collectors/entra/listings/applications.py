@@ -20,8 +20,6 @@ from collectors.entra.records import (
     text,
 )
 from collectors.entra.scope import application
-from scanner.collect.failures import SourceError
-from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
 from scanner.records import Control, Identity, record_id
 
@@ -147,16 +145,10 @@ def application_owners(scope: EntraScope) -> Generator[Record, None, RegisteredA
             "$top": 999,
         },
     )
-    for path, answer in scope.client.lists(many):
 
-        def read(
-            answer: list[dict[str, Any]] | SourceError = answer, app_id: str = many[path]
-        ) -> Iterator[Record]:
-            if isinstance(answer, SourceError):
-                raise answer
-            yield from owner_links(scope, answer, application(app_id), "owner of the application")
+    def of_one(app_id: str, owners: list[dict[str, Any]]) -> Iterator[Record]:
+        yield from owner_links(scope, owners, application(app_id), "owner of the application")
 
-        call = "GET /beta/applications/{id}/owners"
-        request = scope.request("links", call, kind="owners", needs=NEEDS, item=many[path])
-        yield from with_coverage(read(), request, fills=PEOPLE)
+    call = "GET /beta/applications/{id}/owners"
+    yield from scope.list_of_each(many, of_one, call, table="links", kind="owners", needs=NEEDS, fills=PEOPLE)
     return found

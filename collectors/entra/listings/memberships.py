@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from collectors.entra.records import EXPANDED, text
 from collectors.entra.scope import principal
-from scanner.collect.failures import SourceError
-from scanner.collect.listings import with_coverage
 from scanner.records import Identity, Link, record_id
 
 if TYPE_CHECKING:
@@ -58,21 +56,21 @@ def _above(scope: EntraScope, collection: str, numbers: Iterable[str]) -> Iterat
         f"/{collection}/{number}/transitiveMemberOf?$select=id,displayName&$top=999": number
         for number in numbers
     }
-    for path, answer in scope.client.lists(paths):
-        number = paths[path]
 
-        def read(
-            answer: list[dict[str, Any]] | SourceError = answer, number: str = number
-        ) -> Iterator[Record]:
-            if isinstance(answer, SourceError):
-                raise answer
-            for one in answer:
-                if one.get("@odata.type") == _GROUP:
-                    yield from _member(scope, number, one)
+    def convert(number: str, groups: list[dict[str, Any]]) -> Iterator[Record]:
+        for one in groups:
+            if one.get("@odata.type") == _GROUP:
+                yield from _member(scope, number, one)
 
-        call = f"GET /beta/{collection}/{{id}}/transitiveMemberOf"
-        request = scope.request("links", call, kind="memberships", needs=NEEDS, item=number)
-        yield from with_coverage(read(), request, fills=("identities/entra-group",))
+    yield from scope.list_of_each(
+        paths,
+        convert,
+        f"GET /beta/{collection}/{{id}}/transitiveMemberOf",
+        table="links",
+        kind="memberships",
+        needs=NEEDS,
+        fills=("identities/entra-group",),
+    )
 
 
 def _member(scope: EntraScope, member: str, item: dict[str, Any]) -> Iterator[Record]:

@@ -14,8 +14,7 @@ import msgspec
 
 from collectors.entra.records import EXPANDED, OWNER_FIELDS, PEOPLE, owner_links, person_or_group, text
 from collectors.entra.scope import principal
-from scanner.collect.failures import SourceError, unsupported_on
-from scanner.collect.listings import with_coverage
+from scanner.collect.failures import unsupported_on
 from scanner.collect.scope import utc_time
 from scanner.records import Grant, Identity, Link, record_id
 
@@ -91,16 +90,13 @@ def role_groups(scope: EntraScope) -> Generator[Record, None, dict[str, str]]:
 
 def _all_owners(scope: EntraScope, groups: Iterable[str]) -> Iterator[Record]:
     paths = {f"/groups/{group}/owners": group for group in groups}
-    for path, answer in scope.client.lists(paths):
-        group = paths[path]
 
-        def read(answer: list[dict[str, Any]] | SourceError = answer, group: str = group) -> Iterator[Record]:
-            if isinstance(answer, SourceError):
-                raise answer
-            yield from owner_links(scope, answer, principal(group), _OWNER)
+    def convert(group: str, owners: list[dict[str, Any]]) -> Iterator[Record]:
+        yield from owner_links(scope, owners, principal(group), _OWNER)
 
-        request = scope.request("links", OWNERS, kind="group-owners", needs=NEEDS, item=group)
-        yield from with_coverage(read(), request, fills=PEOPLE)
+    yield from scope.list_of_each(
+        paths, convert, OWNERS, table="links", kind="group-owners", needs=NEEDS, fills=PEOPLE
+    )
 
 
 def _members(
@@ -108,27 +104,24 @@ def _members(
 ) -> Iterator[Record]:
     """Yield who is in these groups, directly or through other groups."""
     paths = {f"/groups/{group}/transitiveMembers?{OWNER_FIELDS}&$top=999": group for group in groups}
-    for path, answer in scope.client.lists(paths):
-        group = paths[path]
 
-        def read(answer: list[dict[str, Any]] | SourceError = answer, group: str = group) -> Iterator[Record]:
-            if isinstance(answer, SourceError):
-                raise answer
-            for item in answer:
-                member = text(item.get("id"))
-                yield from person_or_group(scope, item)
-                yield Link(
-                    id=record_id("entra", "member", f"{group}/{member}"),
-                    **scope.own,
-                    source_id=principal(member),
-                    relation="member_of",
-                    target_id=principal(group),
-                    evidence="member of a group that holds a directory role",
-                    expires_at=ends.get((group, member)),
-                )
+    def convert(group: str, members: list[dict[str, Any]]) -> Iterator[Record]:
+        for item in members:
+            member = text(item.get("id"))
+            yield from person_or_group(scope, item)
+            yield Link(
+                id=record_id("entra", "member", f"{group}/{member}"),
+                **scope.own,
+                source_id=principal(member),
+                relation="member_of",
+                target_id=principal(group),
+                evidence="member of a group that holds a directory role",
+                expires_at=ends.get((group, member)),
+            )
 
-        request = scope.request("links", MEMBERS, kind="role-members", needs=NEEDS, item=group)
-        yield from with_coverage(read(), request, fills=PEOPLE)
+    yield from scope.list_of_each(
+        paths, convert, MEMBERS, table="links", kind="role-members", needs=NEEDS, fills=PEOPLE
+    )
 
 
 def _membership_ends(
@@ -137,24 +130,23 @@ def _membership_ends(
     """Return when memberships end that are for a time only, by group and member."""
     ends: dict[tuple[str, str], datetime] = {}
     paths = {f"{PIM}/assignmentScheduleInstances?$filter=groupId%20eq%20'{group}'": group for group in groups}
-    for path, answer in scope.client.lists(paths):
-        group = paths[path]
 
-        def read(answer: list[dict[str, Any]] | SourceError = answer, group: str = group) -> Iterator[Record]:
-            if isinstance(answer, SourceError):
-                raise answer
-            for item in answer:
-                end = utc_time(item.get("endDateTime"))
-                if end is not None and item.get("accessId") == "member":
-                    ends[group, text(item.get("principalId"))] = end
-            yield from ()
+    def convert(group: str, memberships: list[dict[str, Any]]) -> Iterator[Record]:
+        for item in memberships:
+            end = utc_time(item.get("endDateTime"))
+            if end is not None and item.get("accessId") == "member":
+                ends[group, text(item.get("principalId"))] = end
+        yield from ()
 
-        call, needs = (
-            f"GET /beta{PIM}/assignmentScheduleInstances",
-            "PrivilegedAssignmentSchedule.Read.AzureADGroup",
-        )
-        request = scope.request("links", call, kind="membership-end", needs=needs, item=group)
-        yield from with_coverage(read(), request, unsupported_on({400}, _LICENSE))
+    yield from scope.list_of_each(
+        paths,
+        convert,
+        f"GET /beta{PIM}/assignmentScheduleInstances",
+        table="links",
+        kind="membership-end",
+        needs="PrivilegedAssignmentSchedule.Read.AzureADGroup",
+        classify=unsupported_on({400}, _LICENSE),
+    )
     return ends
 
 
@@ -169,22 +161,22 @@ def _eligible(
         f"{PIM}/eligibilityScheduleInstances?$filter=groupId%20eq%20'{group}'&$expand=principal": group
         for group in groups
     }
-    for path, answer in scope.client.lists(paths):
-        group = paths[path]
 
-        def read(answer: list[dict[str, Any]] | SourceError = answer, group: str = group) -> Iterator[Record]:
-            if isinstance(answer, SourceError):
-                raise answer
-            for item in answer:
-                yield from person_or_group(scope, item.get("principal") or {})
-                yield from _eligible_grants(scope, item, group, names.get(group, group), held.get(group, []))
+    def convert(group: str, eligible: list[dict[str, Any]]) -> Iterator[Record]:
+        for item in eligible:
+            yield from person_or_group(scope, item.get("principal") or {})
+            yield from _eligible_grants(scope, item, group, names.get(group, group), held.get(group, []))
 
-        call, needs = (
-            f"GET /beta{PIM}/eligibilityScheduleInstances",
-            "PrivilegedEligibilitySchedule.Read.AzureADGroup",
-        )
-        request = scope.request("grants", call, kind="eligible-group", needs=needs, item=group)
-        yield from with_coverage(read(), request, unsupported_on({400}, _LICENSE), fills=PEOPLE)
+    yield from scope.list_of_each(
+        paths,
+        convert,
+        f"GET /beta{PIM}/eligibilityScheduleInstances",
+        table="grants",
+        kind="eligible-group",
+        needs="PrivilegedEligibilitySchedule.Read.AzureADGroup",
+        classify=unsupported_on({400}, _LICENSE),
+        fills=PEOPLE,
+    )
 
 
 def _eligible_grants(

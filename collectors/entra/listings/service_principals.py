@@ -21,7 +21,7 @@ from collectors.entra.records import (
     text,
 )
 from collectors.entra.scope import MICROSOFT, application, principal
-from scanner.collect.failures import SourceError, unsupported_on
+from scanner.collect.failures import unsupported_on
 from scanner.collect.listings import with_coverage
 from scanner.records import Identity
 
@@ -197,19 +197,14 @@ def _kind(provider_type: str, odata_type: str) -> tuple[str, Surface]:
 def _all_owners(scope: EntraScope, found: ServicePrincipals) -> Iterator[Record]:
     """Yield all owners of service principals that have more of them than a list shows."""
     paths = {f"/servicePrincipals/{number}/owners": number for number in found.many_owners}
-    for path, answer in scope.client.lists(paths):
-        number = paths[path]
 
-        def read(
-            answer: list[dict[str, Any]] | SourceError = answer, number: str = number
-        ) -> Iterator[Record]:
-            if isinstance(answer, SourceError):
-                raise answer
-            yield from owner_links(scope, answer, principal(number), "owner of the service principal")
+    def convert(number: str, owners: list[dict[str, Any]]) -> Iterator[Record]:
+        yield from owner_links(scope, owners, principal(number), "owner of the service principal")
 
-        call = "GET /beta/servicePrincipals/{id}/owners"
-        request = scope.request("links", call, kind="owners", needs=NEEDS, item=number)
-        yield from with_coverage(read(), request, fills=PEOPLE)
+    call = "GET /beta/servicePrincipals/{id}/owners"
+    yield from scope.list_of_each(
+        paths, convert, call, table="links", kind="owners", needs=NEEDS, fills=PEOPLE
+    )
 
 
 def managed_identity_trusts(scope: EntraScope) -> Iterator[Record]:
