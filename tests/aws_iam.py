@@ -157,7 +157,7 @@ def facts(
         identities=identities,
         memberships=principals.memberships,
         policies=principals.policies,
-        **{"scps": [], **more},
+        **{"scps": [], "rcps": [], **more},
     )
 
 

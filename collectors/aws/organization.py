@@ -197,8 +197,8 @@ def _policies(access: Access, organization: AwsOrganization, policy_type: str) -
             for target in items(client, "list_targets_for_policy", "Targets", PolicyId=native_id)
         ]
         text = document_text(content)
-        if kind == SCP and not parse(text).statements:
-            raise MalformedError(f"service control policy {name}: {parse(text).broken}")
+        if not parse(text).statements:
+            raise MalformedError(f"{policy_type.lower().replace('_', ' ')} {name}: {parse(text).broken}")
         ref = organization_ref(organization.id or "")
         yield policy_record(
             provider="aws",

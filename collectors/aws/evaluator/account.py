@@ -29,6 +29,7 @@ from collectors.aws.evaluator.resolved import (
     reading,
     resolve,
 )
+from collectors.aws.evaluator.resource_control import documents, limited_actions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +55,7 @@ class AccountEvaluation:
             [] if facts.management else [[parse(item) for item in level] for level in facts.scps or []]
         )
         self.scps_unknown = facts.scps is None and facts.management is not True
+        self.rcps = documents(facts)
         self.reach = self._reach()
         self.interned: dict[tuple[object, ...], tuple[object, ...]] = {}
         self.limits_of: dict[tuple[object, ...], PolicyLimits] = {}
@@ -127,8 +129,10 @@ class AccountEvaluation:
             for one in principal.attachments
             if one.document is not None and self._has_deny(one.document)
         ]
+        guards = [] if principal.service_linked else self.rcps
         key = (
             frozenset(self._part(principal, document) for document in own),
+            tuple(self._part(principal, document) for document in guards),
             tuple(tuple(self._part(principal, document) for document in layer) for layer in above),
         )
         key = self.interned.setdefault(key, key)
@@ -141,6 +145,10 @@ class AccountEvaluation:
                 *(one for layer in layers for one in layer),
             ]:
                 denies |= {id(row): row for row in rows.denies}
+            for row in (row for document in guards for row in self._rows(principal, document).denies):
+                actions = row.actions & limited_actions()
+                if actions:
+                    denies[id(row)] = msgspec.structs.replace(row, actions=actions)
             found = self.limits_of[key] = PolicyLimits(
                 layers=tuple(tuple(row for rows in layer for row in rows.allows) for layer in layers),
                 denies=tuple(denies.values()),
@@ -152,6 +160,17 @@ class AccountEvaluation:
         if found is None:
             found = self.limited[principal.arn] = self._limits(principal)
         return found
+
+    def limits_on_given(self, principal: Principal) -> PolicyLimits:
+        """Return what limits the permissions that a resource policy gives to a principal by its ARN. For a user the
+        permissions boundary does not, but its denies do.
+
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics-req.html
+        """
+        _, limits = self._limits_once(principal)
+        if principal.kind == "iam-user" and principal.boundary is not None:
+            return PolicyLimits(layers=limits.layers[1:], denies=limits.denies)
+        return limits
 
     def _has_deny(self, document: PolicyDocument) -> bool:
         found = self.denying.get(document.key)

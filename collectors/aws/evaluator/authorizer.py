@@ -50,10 +50,15 @@ class Authorizer(msgspec.Struct, frozen=True, kw_only=True):
             truth = min(truth, _most(layer, bit, arn, context))
         return self._less_denied(bit, arn, truth, context)
 
-    def denied(self, action: str, arn: str, asking: RequestFacts | None = None) -> bool:
-        """Return whether a Deny prevents the principal from ``action`` on ``arn``, regardless of any Allow."""
+    def if_given(self, action: str, arn: str, *, unbounded: bool) -> Truth:
+        """Return how certainly the principal's limits let it use an action that a resource policy gives it.
+        ``unbounded``: not the first layer, which is the boundary of a user.
+        """
         bit = matching(action.lower())
-        return self._less_denied(bit, arn, Truth.YES, self._context(asking)) is Truth.NO
+        truth = Truth.YES
+        for layer in self.limits.layers[1:] if unbounded else self.limits.layers:
+            truth = min(truth, _most(layer, bit, arn, self.context))
+        return self._less_denied(bit, arn, truth, self.context)
 
     def somewhere(
         self, action: str, template: str | None = None, asking: RequestFacts | None = None
@@ -119,9 +124,10 @@ def _truth(row: ResolvedStatement, context: RequestContext) -> Truth:
     """
     if not row.statement.conditions:
         return row.truth
-    return holds(
+    held = holds(
         row.statement.conditions, context, allow=row.statement.allow, variables=row.document.variables
     )
+    return min(held, row.ceiling)
 
 
 def _most(rows: Iterable[ResolvedStatement], bit: int, arn: str, context: RequestContext) -> Truth:

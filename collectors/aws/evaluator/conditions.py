@@ -83,6 +83,7 @@ class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
 CHOSEN = (
     "aws:requestedregion", "aws:requesttag/", "aws:tagkeys", "sts:rolesessionname", "sts:sourceidentity",
     "sts:transitivetagkeys", "sts:durationseconds", "aws:sourceidentity", "aws:useragent", "aws:referer",
+    "s3:tlsversion", "s3:signatureversion", "s3:authtype", "s3:x-amz-",
     "iam:passedtoservice", "iam:policyarn", "iam:awsservicename", "iam:associatedresourcearn",
 )  # fmt: skip
 """Keys whose value the caller sets."""

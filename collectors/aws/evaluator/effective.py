@@ -83,6 +83,9 @@ def _within(piece: Piece, layer: Iterable[ResolvedStatement]) -> Iterable[Piece]
                 whole[truth] = whole.get(truth, 0) | common
                 continue
             narrower = resource if glob(piece.resource, resource) else piece.resource
+            if narrower is piece.resource and not glob(resource, piece.resource):
+                # Only a part of it, which no single pattern describes.
+                truth = min(truth, Truth.UNKNOWN)
             yield Piece(
                 resource=narrower,
                 excluded=(*piece.excluded, *row.excluded),

@@ -277,8 +277,14 @@ class Search:
         for role in named.get(principal.arn, ()):
             if useful is not None and not useful(role):
                 continue
-            if role.arn != principal.arn and not holder.authorizer.denied("sts:AssumeRole", role.arn):
-                yield role, self._trusted(holder, role, named=True)
+            if role.arn != principal.arn:
+                within = holder.authorizer.if_given(
+                    "sts:AssumeRole",
+                    role.arn,
+                    unbounded=principal.kind == "iam-user" and principal.boundary is not None,
+                )
+                if within is not Truth.NO:
+                    yield role, min(within, self._trusted(holder, role, named=True))
         if holder.actions & assume_role().steps[0].mask:
             reachable = self._reachable(holder, ("sts:AssumeRole",), (trusting,))
             for role in self._checked(holder, (one for one in reachable if useful is None or useful(one))):

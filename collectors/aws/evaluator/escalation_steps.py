@@ -15,7 +15,8 @@ from collectors.aws.evaluator.escalation_paths import (
 )
 from collectors.aws.evaluator.partitions import spellings
 from collectors.aws.evaluator.policy import glob, overlaps
-from collectors.aws.evaluator.role_trust import RoleTrust, role_trust
+from collectors.aws.evaluator.resource_control import denies_on, documents
+from collectors.aws.evaluator.role_trust import RoleTrust, role_trust, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,8 +39,14 @@ class StepAuthorizer:
         self.directory = found
         self.by_arn = {one.arn: one for one in found.principals}
         self.users = list(found.of_kind("iam-user"))
+        guards = documents(facts)
         self.trust: dict[str, RoleTrust] = {
-            role.arn: role_trust(role.trust, facts.account_id, facts.partition, role.context.as_of)
+            role.arn: within(
+                role_trust(role.trust, facts.account_id, facts.partition, role.context.as_of),
+                denies_on(guards, "sts", role.arn),
+                facts,
+                role.context.as_of,
+            )
             for role in found.of_kind("iam-role")
             if role.trust is not None and not role.service_linked
         }

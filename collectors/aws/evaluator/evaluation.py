@@ -34,7 +34,7 @@ def evaluate_account(facts: AwsFacts, as_of: datetime) -> Iterator[Record]:
     yield from escalation_records(account)
     for principal in account.directory.of_kind("iam-role"):
         yield from role_trusts(principal, facts, as_of, writes=account.writes(principal))
-    yield from resource_records(facts, account.directory, as_of)
+    yield from resource_records(account)
 
 
 def evaluate_dump(dump: dict[str, Any], account_id: str, as_of: datetime) -> list[Record]:

@@ -76,7 +76,7 @@ class Evidence:
     def __init__(self) -> None:
         self._accounts: dict[str, _AccountRecords] = {}
         self._places: dict[str, Account] = {}
-        self._scps: dict[str, Policy] = {}
+        self._guards: dict[str, Policy] = {}
 
     def keep(self, records: Generator[Record, None, T]) -> Generator[Record, None, T]:
         """Yield records and add each. Returns the generator's value."""
@@ -107,8 +107,8 @@ class Evidence:
                 self._of(record).memberships.append(record)
             case Link(provider="aws", relation="runs_as"):
                 self._of(record).runs_as.setdefault(record.source_id, []).append(record.target_id)
-            case Policy(provider="aws", kind=policy_records.SCP):
-                self._scps[record.id] = record
+            case Policy(provider="aws", kind=policy_records.SCP | policy_records.RCP):
+                self._guards[record.id] = record
             case Policy(provider="aws", kind=policy_records.RESOURCE):
                 self._of(record).resource_policies.append(record)
             case Policy(provider="aws") if record.kind in IAM_POLICIES:
@@ -157,7 +157,8 @@ class Evidence:
             else (False if in_none else None),
             organization_id=organization.native_id if organization else None,
             organization_accounts=self._numbers(account, organization, number, in_none=in_none),
-            scps=self._levels(account, account_ref, path, in_none=in_none),
+            scps=self._levels(policy_records.SCP, account, account_ref, path, in_none=in_none),
+            rcps=self._levels(policy_records.RCP, account, account_ref, path, in_none=in_none),
             resource_policies=sorted(
                 (
                     ResourcePolicy(
@@ -246,20 +247,23 @@ class Evidence:
         return frozenset(member.rpartition(":")[2] for member in members)
 
     def _levels(
-        self, account: _AccountRecords, account_ref: str, path: list[Account], *, in_none: bool
+        self, kind: str, account: _AccountRecords, account_ref: str, path: list[Account], *, in_none: bool
     ) -> list[list[dict[str, Any] | str]] | None:
-        """Return the service control policies above an account, root first; empty if none restricts it.
+        """Return the service or resource control policies above an account, root first; empty if none restricts it.
 
-        https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
+        https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html and
+        https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps_evaluation.html
         """
         if in_none:
             return []
-        if not account.is_complete(("policies", policy_records.SCP)):
+        if not account.is_complete(("policies", kind)):
             return None
         units = [place.id for place in reversed(path) if place.kind == "aws-organizational-unit"]
-        scps = sorted(self._scps.values(), key=lambda policy: policy.id)
+        guards = sorted(
+            (policy for policy in self._guards.values() if policy.kind == kind), key=lambda policy: policy.id
+        )
         levels: list[list[dict[str, Any] | str]] = [
-            [policy.document or "" for policy in scps if place in policy.attached_to]
+            [policy.document or "" for policy in guards if place in policy.attached_to]
             for place in (*units, account_ref)
         ]
         if any(not parse(document).statements for level in levels for document in level):

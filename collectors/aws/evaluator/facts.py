@@ -59,6 +59,8 @@ class AwsFacts(msgspec.Struct, frozen=True, kw_only=True):
     scps: list[list[dict[str, Any] | str]] | None = None
     """Service control policies, one list per level (root first, account last) of documents, parsed or as JSON text;
     None if they could not be read; empty if there are none."""
+    rcps: list[list[dict[str, Any] | str]] | None = None
+    """Resource control policies, as ``scps``."""
     resource_policies: list[ResourcePolicy] = []
     """Policies attached to resources."""
     compute: list[Compute] = []

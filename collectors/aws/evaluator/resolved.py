@@ -20,7 +20,7 @@ from collectors.aws.evaluator.policy import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 class ResolvedStatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -35,7 +35,9 @@ class ResolvedStatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     excluded: tuple[str, ...]
     """Patterns of NotResource."""
     truth: Truth
-    """How certainly its conditions hold, before a request is known."""
+    """How certainly its conditions hold, before a request is known; at most `ceiling`."""
+    ceiling: Truth = Truth.YES
+    """How certainly it names its resources: below YES if they have a policy variable whose value is not known."""
 
     def matches(self, arn: str) -> bool:
         """Return whether the statement applies to a resource."""
@@ -132,23 +134,17 @@ def _resolve(document: PolicyDocument, context: RequestContext) -> ResolvedDocum
             actions |= found
         if statement.not_actions:
             actions = catalog().everything & ~actions
-        row = ResolvedStatement(
-            statement=statement,
-            document=document,
-            actions=actions,
-            resources=_expand(
-                statement.resources, variables, expand=document.variables, unknown_matches=statement.allow
+        for resources, excluded, ceiling in _readings(statement, variables, expand=document.variables):
+            row = ResolvedStatement(
+                statement=statement,
+                document=document,
+                actions=actions,
+                resources=resources,
+                excluded=excluded,
+                truth=min(truth, ceiling),
+                ceiling=ceiling,
             )
-            or (("*",) if statement.not_resources else ()),
-            excluded=_expand(
-                statement.not_resources,
-                variables,
-                expand=document.variables,
-                unknown_matches=not statement.allow,
-            ),
-            truth=truth,
-        )
-        (allows if statement.allow else denies).append(row)
+            (allows if statement.allow else denies).append(row)
     return ResolvedDocument(allows=tuple(allows), denies=tuple(denies), unknown=tuple(unknown))
 
 
@@ -157,16 +153,36 @@ def _open_to_requests(statement: Statement) -> bool:
     return not statement.allow and bool(statement.conditions)
 
 
+def _readings(
+    statement: Statement, variables: dict[str, str | None], *, expand: bool
+) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], Truth]]:
+    """Yield ``(resources, excluded, how certainly)``: what a statement certainly applies to, and what it may apply to if
+    it has a policy variable whose value is not known, which may stand for anything.
+    """
+    sure, unsure = _expand(statement.resources, variables, expand=expand)
+    spared, perhaps = _expand(statement.not_resources, variables, expand=expand)
+    doubt = Truth.NARROW if statement.allow else Truth.UNKNOWN
+    if statement.not_resources:
+        yield ("*",), (*spared, *perhaps), Truth.YES
+        if perhaps:
+            yield ("*",), spared, doubt
+        return
+    if sure or not unsure:
+        yield sure, (), Truth.YES
+    if unsure:
+        yield unsure, (), doubt
+
+
 def _expand(
-    patterns: Iterable[str], variables: dict[str, str | None], *, expand: bool, unknown_matches: bool = True
-) -> tuple[str, ...]:
-    """Expand policy variables; an unknown variable becomes ``*``, or drops the pattern if that would exclude more."""
-    found: list[str] = []
+    patterns: Iterable[str], variables: dict[str, str | None], *, expand: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Expand policy variables. Returns the patterns that are known, and those in which an unknown variable became
+    ``*``.
+    """
+    known: list[str] = []
+    wide: list[str] = []
     for pattern in patterns:
-        if not expand:
-            found.append(pattern)
-            continue
-        text, unknown = substitute(pattern, variables)
-        if text is not None and (not unknown or unknown_matches):
-            found.append(text)
-    return tuple(found)
+        text, unknown = substitute(pattern, variables) if expand else (pattern, False)
+        if text is not None:
+            (wide if unknown else known).append(text)
+    return tuple(known), tuple(wide)

@@ -14,22 +14,33 @@ import msgspec
 
 from collectors.aws.evaluator.actions import all_of, applicable, catalog, matching
 from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
+from collectors.aws.evaluator.effective import pieces
 from collectors.aws.evaluator.explain import MEANS
 from collectors.aws.evaluator.grants import breadth_of
 from collectors.aws.evaluator.policy import PolicyDocument, Statement, glob, parse
 from collectors.aws.evaluator.powers import powers
-from collectors.aws.evaluator.trust_tests import binds, claims_of, describe_tests, tests_of
-from collectors.aws.evaluator.trust_verdict import DELETED, NUMBER
+from collectors.aws.evaluator.resolved import PolicyLimits, ResolvedStatement
+from collectors.aws.evaluator.resource_control import as_known, denies_on, is_unknown
+from collectors.aws.evaluator.trust_tests import (
+    alternatives,
+    binds,
+    claims_of,
+    describe_tests,
+    in_doubt,
+    tests_of,
+)
+from collectors.aws.evaluator.trust_verdict import DELETED, EXPOSURES, NUMBER, SEVERITIES
 from scanner.collect.failures import Failure
 from scanner.collect.listings import ListingRequest, gap
 from scanner.records import Exposure, Grant, Power, Record, Test, Trust, level_of, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
+    from collectors.aws.evaluator.account import AccountEvaluation
     from collectors.aws.evaluator.facts import AwsFacts, ResourcePolicy
-    from collectors.aws.evaluator.principals import Directory
+    from collectors.aws.evaluator.principals import Principal
 
 
 class AllowedPrincipals(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,18 +56,36 @@ class AllowedPrincipals(msgspec.Struct, frozen=True, kw_only=True):
     fix: str | None = None
 
 
-def resource_records(facts: AwsFacts, found: Directory, as_of: datetime) -> Iterator[Record]:
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides, besides a resource policy itself, what it gives."""
+
+    facts: AwsFacts
+    principals: dict[str, Principal]
+    """Those of the account, by ARN."""
+    limits: Callable[[Principal], PolicyLimits]
+    """What limits the permissions that a resource policy gives to one of them."""
+    guards: list[PolicyDocument]
+    """Resource control policies."""
+    as_of: datetime
+
+
+def resource_records(account: AccountEvaluation) -> Iterator[Record]:
     """Yield a grant for each principal that a resource policy names, and a trust for those that it allows."""
-    known = {one.arn: one.id for one in found.principals}
+    facts = account.facts
+    around = Surroundings(
+        facts=facts,
+        principals=account.by_arn,
+        limits=account.limits_on_given,
+        guards=account.rcps,
+        as_of=account.as_of,
+    )
     for policy in facts.resource_policies:
         document = parse(policy.document)
         if document.broken is not None:
             yield from _gaps(facts, policy, document.broken)
         for number, statement in enumerate(document.statements, start=1):
             if statement.allow:
-                yield from _statement(
-                    facts, policy, document, statement=statement, number=number, known=known, as_of=as_of
-                )
+                yield from _statement(around, policy, document, statement=statement, number=number)
 
 
 def _gaps(facts: AwsFacts, policy: ResourcePolicy, broken: str) -> Iterator[Record]:
@@ -74,31 +103,44 @@ def _gaps(facts: AwsFacts, policy: ResourcePolicy, broken: str) -> Iterator[Reco
 
 
 def _statement(
-    facts: AwsFacts,
+    around: Surroundings,
     policy: ResourcePolicy,
     document: PolicyDocument,
     *,
     statement: Statement,
     number: int,
-    known: dict[str, str],
-    as_of: datetime,
 ) -> Iterator[Record]:
+    facts, as_of = around.facts, around.as_of
     context = RequestContext(as_of=as_of)
-    truth = holds(statement.conditions, context, allow=True, variables=document.variables)
-    if truth is Truth.NO:
+    held = holds(statement.conditions, context, allow=True, variables=document.variables)
+    if held is Truth.NO:
         return
-    denies = [one for one in document.statements if not one.allow]
+    refusals = [one for one in document.statements if not one.allow]
+    refusals += denies_on(around.guards, policy.service)
     pairs = statement.principals or ((("NotPrincipal", "*"),) if statement.not_principals else ())
     for place, (kind, value) in enumerate(pairs, start=1):
+        denies = [deny for one in refusals if (deny := as_known(one, facts, kind, value, as_of)) is not None]
         actions = _actions(statement, policy) & ~_denied(denies, policy, kind, value, context)
+        own = around.principals.get(value) if kind == "AWS" else None
+        actions, truth = (
+            (actions, held)
+            if own is None
+            else _limited(
+                actions, held, arn=policy.arn, within=(document, statement), limits=around.limits(own)
+            )
+        )
         if not actions:
             continue
         refusing = [deny for deny in denies if binds(deny, kind, value) and _covers(deny, statement)]
-        tests = tests_of(statement, refusing, kind, value, variables=document.variables)
         have = [power for power, some in powers().by_power if some & actions]
-        reached = _allowed_principals(facts, kind, value, tests, have)
+        reached = _widest(
+            _allowed_principals(facts, kind, value, way, have)
+            for way in alternatives(statement, refusing, kind, value, variables=document.variables)
+        )
         if reached is None:
             continue
+        tests = tests_of(statement, refusing, kind, value, variables=document.variables)
+        tests += in_doubt(refusing, kind, value)
         native = f"{policy.arn}:{number}" + (f":{place}" if len(pairs) > 1 else "")
         names = catalog().list(actions, 10)
         text = f"{statement.label[0].upper()}{statement.label[1:]} of the policy of {policy.arn} lets {reached.why} use {', '.join(names[:3])}"
@@ -118,7 +160,7 @@ def _statement(
             fix=reached.fix,
         )
         if kind in {"AWS", "Federated"} and value != "*" and not DELETED.match(value):
-            holder = known.get(value) or facts.ids.get(value) or reached.issuer
+            holder = (own.id if own else None) or facts.ids.get(value) or reached.issuer
             yield Grant(
                 id=record_id("aws", "grant", native),
                 provider="aws",
@@ -131,12 +173,39 @@ def _statement(
                 level=level_of(have),
                 conditional=truth is not Truth.YES,
                 wildcard=_wildcard(statement),
-                confidence="low" if truth is Truth.UNKNOWN or document.broken else "high",
+                confidence="low"
+                if truth is Truth.UNKNOWN or document.broken or is_unknown(facts)
+                else "high",
                 via="resource policy",
                 why=f"{text}, which {MEANS[have[0]]}." if have else f"{text}.",
                 fix=f"Remove {value} from {statement.label} of the policy of {policy.arn}.",
                 actions=names,
             )
+
+
+def _limited(
+    actions: int, truth: Truth, *, arn: str, within: tuple[PolicyDocument, Statement], limits: PolicyLimits
+) -> tuple[int, Truth]:
+    """Return what a principal's own limits leave of what a resource policy gives it, and how certainly."""
+    document, statement = within
+    named = tuple(arn if all_of(one) else one for one in statement.resources) or (arn,)
+    row = ResolvedStatement(
+        statement=statement, document=document, actions=actions, resources=named, excluded=(), truth=truth
+    )
+    left, best = 0, Truth.NO
+    for piece in pieces([row], limits):
+        left |= piece.actions
+        best = max(best, piece.truth)
+    return left, best
+
+
+def _widest(reached: Iterable[AllowedPrincipals | None]) -> AllowedPrincipals | None:
+    """Return the most severe result; None if there is none."""
+    return min(
+        (one for one in reached if one is not None),
+        key=lambda one: (SEVERITIES.index(one.severity), EXPOSURES.index(one.exposure)),
+        default=None,
+    )
 
 
 def _covers(deny: Statement, statement: Statement) -> bool:

@@ -9,10 +9,12 @@ import msgspec
 from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
 from collectors.aws.evaluator.partitions import service_principal
 from collectors.aws.evaluator.policy import PolicyDocument, Statement, glob
+from collectors.aws.evaluator.resource_control import as_known, caller
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from collectors.aws.evaluator.facts import AwsFacts
     from collectors.aws.evaluator.principals import Principal
 
 
@@ -87,6 +89,51 @@ def _sort(document: PolicyDocument, account: str, partition: str, as_of: datetim
         federated=tuple(federated),
         denies=tuple(denies),
     )
+
+
+def within(trust: RoleTrust, denies: list[Statement], facts: AwsFacts, as_of: datetime) -> RoleTrust:
+    """Return a trust as the resource control policies ``denies`` leave it."""
+    if not denies:
+        return trust
+    services: dict[str, Truth] = {}
+    for service, trusted in trust.services.items():
+        kind = "Federated" if service == COGNITO else "Service"
+        action = "sts:AssumeRoleWithWebIdentity" if service == COGNITO else "sts:AssumeRole"
+        context = RequestContext(
+            as_of=as_of,
+            known={
+                **caller(facts, kind, service),
+                # The account's own resources: escalation starts from them.
+                "aws:sourceaccount": (facts.account_id,),
+                **({"aws:sourceorgid": (facts.organization_id,)} if facts.organization_id else {}),
+            },
+        )
+        truth = trusted
+        for deny in denies:
+            if deny.covers_action(action):
+                denied = holds(deny.conditions, context, allow=False)
+                truth = (
+                    Truth.NO if denied is Truth.YES else truth if denied is Truth.NO else min(truth, denied)
+                )
+        if truth is not Truth.NO:
+            services[service] = truth
+    federated = tuple(
+        arn
+        for arn in trust.federated
+        if not any(
+            deny.covers_action(_federated_action(arn))
+            and (left := as_known(deny, facts, "Federated", arn, as_of)) is not None
+            and not left.conditions
+            for deny in denies
+        )
+    )
+    return msgspec.structs.replace(
+        trust, services=services, federated=federated, denies=(*trust.denies, *denies)
+    )
+
+
+def _federated_action(arn: str) -> str:
+    return "sts:AssumeRoleWithSAML" if ":saml-provider/" in arn else "sts:AssumeRoleWithWebIdentity"
 
 
 def _assumes(statement: Statement) -> bool:

@@ -26,15 +26,24 @@ from typing import TYPE_CHECKING
 from collectors.aws.evaluator.account_trust import account_verdict, anyone_verdict
 from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
 from collectors.aws.evaluator.oidc_trust import OidcVerdict, oidc_verdict
+from collectors.aws.evaluator.resource_control import as_known, denies_on, documents
 from collectors.aws.evaluator.service_trust import service_verdict
-from collectors.aws.evaluator.trust_tests import claims_of, denies_to, describe_tests, foreign_keys, tests_of
-from collectors.aws.evaluator.trust_verdict import TrustVerdict
+from collectors.aws.evaluator.trust_tests import (
+    alternatives,
+    claims_of,
+    denies_to,
+    describe_tests,
+    foreign_keys,
+    in_doubt,
+    tests_of,
+)
+from collectors.aws.evaluator.trust_verdict import EXPOSURES, SEVERITIES, TrustVerdict
 from scanner.collect.failures import Failure
 from scanner.collect.listings import ListingRequest, gap
 from scanner.records import Record, Test, Trust, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from collectors.aws.evaluator.facts import AwsFacts
@@ -64,18 +73,28 @@ def role_trusts(
         return
     reader = RoleTrustReader(principal, facts, as_of, writes=writes)
     denies = [statement for statement in document.statements if not statement.allow]
+    if not principal.service_linked:
+        denies += denies_on(documents(facts), "sts", principal.arn)
     for number, statement in enumerate(document.statements, start=1):
         if not statement.allow:
             continue
         pairs = statement.principals or ((("NotPrincipal", "*"),) if statement.not_principals else ())
         for place, (kind, value) in enumerate(pairs, start=1):
-            refusing = denies_to(denies, action_of(kind, value), kind, value)
+            refusing = [
+                deny
+                for one in denies_to(denies, action_of(kind, value), kind, value)
+                if (deny := as_known(one, facts, kind, value, as_of)) is not None
+            ]
             if any(not deny.conditions for deny in refusing):
                 continue
-            tests = tests_of(statement, refusing, kind, value, variables=document.variables)
-            found = reader.verdict(kind, value, statement, tests)
+            found = _widest(
+                reader.verdict(kind, value, statement, way)
+                for way in alternatives(statement, refusing, kind, value, variables=document.variables)
+            )
             if found is None:
                 continue
+            tests = tests_of(statement, refusing, kind, value, variables=document.variables)
+            tests += in_doubt(refusing, kind, value)
             suffix = f":{place}" if len(pairs) > 1 else ""
             yield Trust(
                 id=record_id("aws", "trust", f"{principal.native_id}:{number}{suffix}"),
@@ -101,6 +120,15 @@ def role_trusts(
                 why=f"{statement.label[0].upper()}{statement.label[1:]} of the trust policy of {principal.name} {found.why}.",
                 fix=found.fix,
             )
+
+
+def _widest(verdicts: Iterable[TrustVerdict | None]) -> TrustVerdict | None:
+    """Return the most severe of the verdicts on the ways into a role; None if there is none."""
+    return min(
+        (one for one in verdicts if one is not None),
+        key=lambda one: (SEVERITIES.index(one.severity), EXPOSURES.index(one.exposure)),
+        default=None,
+    )
 
 
 def action_of(kind: str, value: str) -> str:

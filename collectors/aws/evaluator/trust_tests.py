@@ -77,23 +77,60 @@ def tests_of(
     issuer = issuer_name(principal) if kind == "Federated" else None
     tests = [_test(condition, issuer, variables=variables) for condition in statement.conditions]
     for deny in denies:
-        if len(deny.conditions) != 1:
-            continue
-        condition = deny.conditions[0]
-        operator = OPPOSITE.get(condition.operator)
-        if operator is None or condition.qualifier or (variables and _has_variable(condition)):
-            continue
-        tests.append(
-            Test(
-                claim=claim_name(condition.key, issuer),
-                operator=operator,
-                values=list(condition.values),
-                # An absent key denies if the condition is negated or ends in IfExists.
-                optional=operator.startswith("not-") and not condition.if_exists,
-                caller=CALLER.get(condition.key),
-            )
-        )
+        if len(deny.conditions) == 1:
+            tests += _escape(deny.conditions[0], issuer, variables=variables)
     return tests
+
+
+MOST_ALTERNATIVES = 16
+"""Maximum number of ways around several Deny statements that are told apart."""
+
+
+def alternatives(
+    statement: Statement, denies: list[Statement], kind: str, principal: str, *, variables: bool
+) -> list[list[Test]]:
+    """Return the tests of an Allow, once for each way around its denies: a Deny with several conditions spares whoever
+    fails one of them. More than `MOST_ALTERNATIVES` ways: without the tests of further denies.
+    """
+    issuer = issuer_name(principal) if kind == "Federated" else None
+    found = [tests_of(statement, denies, kind, principal, variables=variables)]
+    for deny in denies:
+        if len(deny.conditions) < 2 or len(found) * len(deny.conditions) > MOST_ALTERNATIVES:
+            continue
+        ways = [_escape(condition, issuer, variables=variables) for condition in deny.conditions]
+        found = [[*tests, *way] for tests in found for way in ways]
+    return found
+
+
+def in_doubt(denies: list[Statement], kind: str, principal: str) -> list[Test]:
+    """Return the tests of denies with several conditions, one of which a caller must fail: no test says which."""
+    issuer = issuer_name(principal) if kind == "Federated" else None
+    return [
+        Test(
+            claim=claim_name(deny.conditions[0].key, issuer),
+            operator="unknown",
+            values=[value for condition in deny.conditions for value in condition.values],
+        )
+        for deny in denies
+        if len(deny.conditions) > 1
+    ]
+
+
+def _escape(condition: Condition, issuer: str | None, *, variables: bool) -> list[Test]:
+    """Return the test that whoever fails the condition of a Deny passes; none if it cannot be expressed."""
+    operator = OPPOSITE.get(condition.operator)
+    if operator is None or condition.qualifier or (variables and _has_variable(condition)):
+        return []
+    return [
+        Test(
+            claim=claim_name(condition.key, issuer),
+            operator=operator,
+            values=list(condition.values),
+            # An absent key denies if the condition is negated or ends in IfExists.
+            optional=operator.startswith("not-") and not condition.if_exists,
+            caller=CALLER.get(condition.key),
+        )
+    ]
 
 
 def denies_to(denies: list[Statement], action: str, kind: str, principal: str) -> list[Statement]:

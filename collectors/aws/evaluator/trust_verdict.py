@@ -14,6 +14,11 @@ DELETED = re.compile(r"^(AIDA|AROA|AGPA|ANPA)[A-Z0-9]{12,}$")
 NUMBER = re.compile(r"^[0-9]{12}$")
 
 
+SEVERITIES = ("critical", "high", "medium", "low", "info", None)
+EXPOSURES = ("anyone", "another-tenant", "organization", "repository", "unknown", "exact", "nobody")
+"""Widest first."""
+
+
 class TrustVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """The result for one statement and principal."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collectors.aws.evaluator.policy_records import SCP
+from collectors.aws.evaluator.policy_records import RCP, SCP
 from collectors.aws.failures import MalformedError
 from collectors.aws.organization import (
     POLICY_TYPES,
@@ -39,8 +39,8 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     accounts: dict[str, dict[str, Any]] | None = None
     """Account number -> entry of ListAccounts."""
     tree: OrganizationTree | None = None
-    scps: list[Policy] = []
-    """Service control policies attached to the account or above it."""
+    guards: list[Policy] = []
+    """Service and resource control policies attached to the account or above it."""
 
     def records(self) -> Iterator[Record]:
         """Yield the organization, its units and the policies above the account as records, as far as known."""
@@ -49,7 +49,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
         yield organization_record(self.organization, self.accounts)
         if self.tree is not None:
             yield from unit_records(self.organization, self.tree)
-        yield from self.scps
+        yield from self.guards
 
     def parent_of(self, account: str) -> str | None:
         """Return the `Account.id` of an account's organizational unit; of the organization if the unit is unknown."""
@@ -67,7 +67,7 @@ def membership(scope: AwsScope, org: OrganizationReader) -> Generator[Record, No
         _described(scope, org),
         "organizations:DescribeOrganization",
         "accounts/aws-organization",
-        loses=("accounts/aws-account", "trusts/account", f"policies/{SCP}"),
+        loses=("accounts/aws-account", "trusts/account", f"policies/{SCP}", f"policies/{RCP}"),
     )
     if described is None:
         return Membership()
@@ -78,11 +78,12 @@ def membership(scope: AwsScope, org: OrganizationReader) -> Generator[Record, No
         _policies_over(scope, org, about),
         "organizations:ListPolicies",
         f"policies/{SCP}",
+        f"policies/{RCP}",
         *([] if scope.config.organization else ["accounts/aws-organizational-unit"]),
         needs=f"{_TREE}, {_POLICIES}",
     )
-    tree, scps = over or (None, [])
-    return Membership(organization=about, accounts=accounts, tree=tree, scps=scps)
+    tree, guards = over or (None, [])
+    return Membership(organization=about, accounts=accounts, tree=tree, guards=guards)
 
 
 def _described(
@@ -112,11 +113,16 @@ def _policies_over(
     while holder is not None and unit_ref(holder) not in path:
         path.add(unit_ref(holder))
         holder = tree.units[holder].parent if holder in tree.units else None
-    scps = [policy for policy in org.policies("SERVICE_CONTROL_POLICY") if path & set(policy.attached_to)]
+    guards = [
+        policy
+        for policy_type in POLICY_TYPES
+        for policy in org.policies(policy_type)
+        if path & set(policy.attached_to)
+    ]
     if not scope.config.organization:
         yield from (unit for unit in unit_records(about, tree) if unit.id in path)
-        yield from scps
-    return tree, scps
+        yield from guards
+    return tree, guards
 
 
 def own_account(scope: AwsScope, known: Membership, alias: str | None) -> Iterator[Record]:
