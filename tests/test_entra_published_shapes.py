@@ -47,6 +47,7 @@ MODELS = {
     "/v1.0/groups": "group",
     "/v1.0/directory/administrativeUnits": "administrative_unit",
     "/v1.0/auditLogs/directoryAudits": "directory_audit",
+    "/v1.0/identityProtection/riskyServicePrincipals": "risky_service_principal",
     "/v1.0/domains": "domain",
     "/v1.0/domains/{id}/federationConfiguration": "internal_domain_federation",
     "/beta/identity/conditionalAccess/policies": "conditional_access_policy",

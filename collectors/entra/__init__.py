@@ -81,6 +81,7 @@ Each closes one gap
   PrivilegedAssignmentSchedule.Read.AzureADGroup
                                             when a membership ends (Entra ID P2)
   AuditLog.Read.All                         last use of applications and credentials, who added a credential (Entra ID P1)
+  IdentityRiskyServicePrincipal.Read.All    service principals at risk (Microsoft Entra Workload ID Premium)
   Policy.Read.All                           user consent, application registration, restrictions on credentials, Conditional
                                             Access, cross-tenant access
   Domain.Read.All                           federated domains

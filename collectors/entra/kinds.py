@@ -46,6 +46,7 @@ PARTS: dict[str, frozenset[str]] = {
             "app-role",
             "delegated",
             "directory-role",
+            "elevate-access",
             "eligible-directory-role",
             "eligible-group",
             "inherited-app-role",
@@ -53,7 +54,7 @@ PARTS: dict[str, frozenset[str]] = {
             "role-end",
         )
     ),
-    "identities": frozenset(("role-members", "sign-in-activity")),
+    "identities": frozenset(("risk", "role-members", "sign-in-activity")),
     "links": frozenset(
         (
             "agents",
@@ -72,7 +73,7 @@ HIDES_NO_ACCESS: dict[str, frozenset[str]] = {
     "controls": frozenset(("app-credential-exemption", "consent-policy")),
     "credentials": frozenset(("credential-changes", "sign-in-activity")),
     "grants": frozenset(("administrative-unit", "role-end")),
-    "identities": frozenset(("sign-in-activity",)),
+    "identities": frozenset(("risk", "sign-in-activity")),
     "links": frozenset(("membership-end",)),
 }
-"""When something was used or ends, and not what it may do."""
+"""When something was used or ends, or whether it is at risk, and not what it may do."""

@@ -12,6 +12,7 @@ from collectors.entra.listings.credential_changes import credential_changes
 from collectors.entra.listings.cross_tenant import cross_tenant
 from collectors.entra.listings.domains import domains
 from collectors.entra.listings.memberships import memberships
+from collectors.entra.listings.risky import risky
 from collectors.entra.listings.role_groups import members_of_role_groups, role_groups
 from collectors.entra.listings.service_principals import managed_identity_trusts, service_principals
 from collectors.entra.listings.settings import settings
@@ -46,9 +47,12 @@ def tenant_night(client: GraphClient, target: Target, config: Config, run: Run) 
     yield from _account(scope)
     used = (yield from sign_ins(scope)) if config.sign_in_activity else None
     added_by = yield from credential_changes(scope)
+    risks = yield from risky(scope)
     credentials = CredentialFacts(used=used.credentials if used else {}, added_by=added_by)
     registered = yield from applications.application_owners(scope)
-    known = yield from service_principals(scope, used, credentials, registered.owners)
+    known = yield from service_principals(
+        scope, used, credentials, application_owners=registered.owners, risks=risks
+    )
     yield from applications.applications(scope, known, credentials)
     yield from managed_identity_trusts(scope)
     yield from app_roles.app_roles(scope, known)

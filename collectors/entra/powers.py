@@ -88,6 +88,12 @@ def of_relation(evidence: str) -> DirectoryEscalation:
 
 
 @cache
+def elevation() -> DirectoryEscalation:
+    """Return the escalation path from Entra ID to the root of Azure."""
+    return next(path for path in escalation_paths() if path.id == "elevate-access")
+
+
+@cache
 def _apis() -> dict[str, dict[str, _Listed]]:
     return msgspec.convert(_read("permissions.yaml")["apis"], dict[str, dict[str, _Listed]])
 

@@ -216,6 +216,9 @@ def _secrets(tenant: DirectoryTenant, maya: str, tom: str) -> None:
         ),
         audit("nobody@lanternpay.example", wiki["id"], wiki["passwordCredentials"][0], 40, result="failure"),
     ]
+    # ID Protection takes one for compromised; of another the risk was dismissed.
+    tenant.at_risk("metrics-push", "atRisk", "high")
+    tenant.at_risk("invoice-sync", "dismissed", "none")
     # Disabled: its secret cannot be used.
     tenant.application(
         "old-ledger", passwords=(password("ledger", made=900, ends=-900),), accountEnabled=False

@@ -86,6 +86,8 @@ class DirectoryTenant(msgspec.Struct, kw_only=True):
     blueprints: list[Json] = []
     """Blueprint principals, as their own list shows them."""
     audits: list[Json] = []
+    risky: list[Json] = []
+    """riskyServicePrincipals of ID Protection."""
     domains: list[Json] = []
     federations: dict[str, list[Json]] = {}
     """Domain -> its federation."""
@@ -217,6 +219,24 @@ class DirectoryTenant(msgspec.Struct, kw_only=True):
     def permit(self, client: str, role: str, *, days: float = 300) -> None:
         """Grant an application permission of Microsoft Graph to a service principal."""
         self.app_roles.append(_assignment(client, role, days))
+
+    def at_risk(self, name: str, state: str, level: str, *, days: float = 2) -> None:
+        """Let ID Protection report a service principal, by its name."""
+        one = next(one for one in self.service_principals if one["displayName"] == name)
+        self.risky.append(
+            {
+                "id": one["id"],
+                "appId": one["appId"],
+                "displayName": name,
+                "servicePrincipalType": one["servicePrincipalType"],
+                "isEnabled": one["accountEnabled"],
+                "isProcessing": False,
+                "riskLastUpdatedDateTime": ago(days),
+                "riskLevel": level,
+                "riskState": state,
+                "riskDetail": "none",
+            }
+        )
 
     def consent(self, client: str, scope: str, user: str | None = None) -> None:
         """Grant delegated permissions of Microsoft Graph, for all users or for one."""

@@ -29,6 +29,8 @@ class TokenService:
         self._name = name
         self._permissions = frozenset(permissions)
         self._issued = 0
+        self.refusal: tuple[int, str] | None = None
+        """Status and words of an error that every sign-in gets."""
 
     def answer(self, method: str, path: str, request: HttpRequest, origin: str) -> Reply | None:
         """Answer a request of a client that signs in; None if it is another one."""
@@ -48,6 +50,8 @@ class TokenService:
         return token
 
     def _login(self, request: HttpRequest) -> Reply:
+        if self.refusal is not None:
+            raise RefusedError(*self.refusal)
         asked = {name: values[-1] for name, values in parse_qs(request.body.decode()).items()}
         if asked.get("client_secret") != CLIENT_SECRET or asked.get("client_id") != SCANNER:
             raise RefusedError(401, "AADSTS7000215: Invalid client secret provided.")
@@ -125,6 +129,10 @@ class TenantSandbox(HttpSandbox):
     def permissions(self) -> tuple[str, ...]:
         """Return what the scanner's application was granted."""
         return self._permissions
+
+    def refuse_sign_in(self, status: int, words: str) -> None:
+        """Let every sign-in fail, as the token service words it."""
+        self._service.refusal = status, words
 
     def revoke(self, permission: str) -> None:
         """Take a permission away, from tokens to come as well."""

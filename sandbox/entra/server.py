@@ -104,6 +104,9 @@ ROUTES: dict[str, GraphRoute] = {
     "/v1.0/auditLogs/directoryAudits": GraphRoute(
         needs="AuditLog.Read.All", read=lambda held, _at: held.audits
     ),
+    "/v1.0/identityProtection/riskyServicePrincipals": GraphRoute(
+        needs="IdentityRiskyServicePrincipal.Read.All", read=lambda held, _at: held.risky
+    ),
     "/v1.0/domains": GraphRoute(needs="Domain.Read.All", read=lambda held, _at: held.domains),
     "/v1.0/domains/{id}/federationConfiguration": GraphRoute(
         needs="Domain.Read.All", read=lambda held, at: held.federations[at["id"]]
@@ -332,7 +335,9 @@ class EntraSandbox(TenantSandbox):
         if route.needs not in token.scopes:
             raise RefusedError(403, "Insufficient privileges to complete the operation.")
         unknown = "agent" in template.lower() and not self.agents
-        premium = any(part in template for part in ("Schedule", "/reports/", "/auditLogs/"))
+        premium = any(
+            part in template for part in ("Schedule", "/reports/", "/auditLogs/", "/identityProtection/")
+        )
         if unknown or (not self.licensed and premium):
             raise RefusedError(400 if "Schedule" in template or unknown else 403, "AadPremiumLicenseRequired")
         query = dict(parse_qsl(urlsplit(request.target).query, keep_blank_values=True))

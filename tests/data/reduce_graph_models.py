@@ -30,6 +30,7 @@ STABLE = [
     "administrative_unit",
     "directory_audit",
     "domain",
+    "risky_service_principal",
     "internal_domain_federation",
     "cross_tenant_access_policy_configuration_default",
     "cross_tenant_access_policy_configuration_partner",

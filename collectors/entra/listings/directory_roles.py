@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from collectors.entra.evaluator import grant_with_powers
+from collectors.entra.powers import elevation
 from collectors.entra.records import PEOPLE, becoming, person_or_group, policy, text
 from collectors.entra.scope import application, principal
 from scanner.collect.failures import unsupported_on
 from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
-from scanner.records import Grant, Policy, record_id
+from scanner.records import Grant, Policy, level_of, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -91,6 +92,7 @@ def assignments(
             groups.setdefault(text(item["principalId"]), []).append(grant)
         yield from person_or_group(scope, holder)
         yield grant
+        yield from _elevation(scope, item, grant, facts)
         yield from _over_application(scope, grant, facts)
 
     def read() -> Generator[Record, None, bool]:
@@ -102,7 +104,7 @@ def assignments(
     complete = yield from with_coverage(
         read(),
         request,
-        fills=(*PEOPLE, "links/role-over-application"),
+        fills=(*PEOPLE, "grants/elevate-access", "links/role-over-application"),
         loses=("links/role-members", "grants/eligible-group"),
     )
 
@@ -112,7 +114,9 @@ def assignments(
             groups.setdefault(text(item["principalId"]), [])
         yield from person_or_group(scope, holder)
         expires = utc_time(item.get("endDateTime"))
-        yield _grant(scope, item, facts, "eligible-directory-role", expires=expires)
+        grant = _grant(scope, item, facts, "eligible-directory-role", expires=expires)
+        yield grant
+        yield from _elevation(scope, item, grant, facts)
 
     yield from scope.listing(
         f"{BASE}/roleEligibilityScheduleInstances",
@@ -121,7 +125,7 @@ def assignments(
         kind="eligible-directory-role",
         needs="RoleEligibilitySchedule.Read.Directory",
         parameters={"$expand": "principal"},
-        fills=PEOPLE,
+        fills=(*PEOPLE, "grants/elevate-access"),
         classify=unsupported_on({400}, _LICENSE),
     )
     return groups if complete else None
@@ -178,6 +182,42 @@ def _grant(
         expires_at=expires,
     )
     return grant if role is None else grant_with_powers(grant, role)
+
+
+def _elevation(scope: EntraScope, item: dict[str, Any], grant: Grant, facts: RoleFacts) -> Iterator[Record]:
+    """Yield that a Global Administrator can give itself User Access Administrator at the root of Azure.
+
+    https://learn.microsoft.com/azure/role-based-access-control/elevate-access-global-admin : people only, and those in a group
+    that holds the role; the call acts for a signed-in user. Who has done so is a role assignment at ``/``, which Azure lists.
+    """
+    role = facts.roles.get(text(item["roleDefinitionId"]))
+    kind = (item.get("principal") or {}).get("@odata.type")
+    if (
+        role is None
+        or grant.resource != "*"
+        or kind not in {"#microsoft.graph.user", "#microsoft.graph.group"}
+    ):
+        return
+    path = elevation()
+    if role.native_id.lower() not in path.templates:
+        return
+    powers = list(path.action_powers)
+    yield Grant(
+        id=record_id("entra", "elevate-access", text(item["id"])),
+        **scope.own,
+        identity_id=grant.identity_id,
+        role="User Access Administrator, by elevateAccess",
+        resource="/",
+        breadth="organization",
+        powers=powers,
+        level=level_of(powers),
+        conditional=grant.conditional,
+        via=f"{grant.role}, {grant.via}",
+        why=path.way,
+        actions=["Microsoft.Authorization/elevateAccess/action"],
+        granted_at=grant.granted_at,
+        expires_at=grant.expires_at,
+    )
 
 
 def _over_application(scope: EntraScope, grant: Grant, facts: RoleFacts) -> Iterator[Record]:

@@ -41,11 +41,16 @@ _FIELDS = (
 
 
 def service_principals(
-    scope: EntraScope, used: SignIns | None, facts: CredentialFacts, application_owners: Mapping[str, str]
+    scope: EntraScope,
+    used: SignIns | None,
+    facts: CredentialFacts,
+    *,
+    application_owners: Mapping[str, str],
+    risks: Mapping[str, Mapping[str, str]],
 ) -> Generator[Record, None, ServicePrincipals]:
     """Yield every service principal with its credentials and owners, and return what later listings need of them.
 
-    ``application_owners`` are names by client ID.
+    ``application_owners`` are names by client ID, ``risks`` tags by object ID.
     """
     found = ServicePrincipals()
 
@@ -57,7 +62,13 @@ def service_principals(
         }
         for item in scope.client.items(CALL, parameters):
             yield from _service_principal(
-                scope, item, used, facts=facts, found=found, application_owners=application_owners
+                scope,
+                item,
+                used,
+                facts=facts,
+                found=found,
+                application_owners=application_owners,
+                risks=risks,
             )
         return True
 
@@ -96,6 +107,7 @@ def _service_principal(
     facts: CredentialFacts,
     found: ServicePrincipals,
     application_owners: Mapping[str, str],
+    risks: Mapping[str, Mapping[str, str]],
 ) -> Iterator[Record]:
     number, app_id = text(item["id"]).lower(), text(item["appId"]).lower()
     name = item.get("displayName") or app_id
@@ -157,6 +169,7 @@ def _service_principal(
                 for tag in item.get("tags") or []
                 if str(tag).startswith("power-virtual-agents-") or tag == "AgenticInstance"
             },
+            **risks.get(number, {}),
         },
     )
     # Single sign-on by SAML signs its responses with a certificate here: no credential of the application.
