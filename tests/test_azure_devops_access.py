@@ -496,6 +496,6 @@ def test_each_project_has_a_build_service_even_if_no_list_names_it(
         records = collected(sandbox, tmp_path, monkeypatch)
     services = {row.id for row in records if isinstance(row, Identity) and row.kind == "ado-build-service"}
     ran = {row.target_id for row in records if isinstance(row, Link) and row.relation == "runs_as"}
-    numbers = [guid(f"project {name}") for name in ("platform", "payments", "open-site")]
+    numbers = [guid(f"project {name}") for name in ("platform", "payments", "open-site", "payments-test")]
     assert services == {f"azure-devops:build-service:{number}" for number in (*numbers, guid("organization"))}
     assert {one for one in ran if ":build-service:" in one} <= services

@@ -207,6 +207,11 @@ def _assignments(tenant: AzureTenant, night: int) -> None:
             f"ForAnyOfAnyValues:GuidEquals {{{READER}}}))"
         ),
     )
+    # A test project's connections: to production, and to development. A reader behind two, and one behind a shared one.
+    tenant.assign(entra("sp lantern-test"), CONTRIBUTOR, f"{prod}/resourceGroups/payments")
+    tenant.assign(entra("sp lantern-test-dev"), CONTRIBUTOR, f"/subscriptions/{DEV}")
+    for name in ("lantern-reports", "lantern-common"):
+        tenant.assign(entra(f"sp {name}"), READER, prod)
     # A person who owns production, always; and a reader.
     tenant.assign(entra("user maya.lindt"), OWNER, prod, kind="User")
     tenant.assign(entra("sp wiki-sync"), READER, "/providers/Microsoft.Management/managementGroups/lantern")

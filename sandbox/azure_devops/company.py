@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.azure_devops.access import default_access, plant
+from sandbox.azure_devops.azure_connections import project_for_tests
 from sandbox.azure_devops.doors import build_doors
 from sandbox.azure_devops.estate import (
     APPROVAL,
@@ -72,6 +73,7 @@ def build(night: int) -> DevOpsOrganization:
     payments = DevOpsProject(id=guid("project payments"), name="payments")
     site = DevOpsProject(id=guid("project open-site"), name="open-site", visibility="public")
     _connections(platform, payments, site, night)
+    test = project_for_tests(platform, payments)
     _library(payments, platform)
     _pipelines(payments, platform)
     _releases(platform)
@@ -82,7 +84,7 @@ def build(night: int) -> DevOpsOrganization:
     platform.settings = setting_values(buildsEnabledForForks=True)
     site.settings = setting_values(enforceJobAuthScope=True, enforceSettableVar=True)
     organization = DevOpsOrganization(
-        projects=[platform, payments, site],
+        projects=[platform, payments, site, test],
         settings=setting_values(enforceJobAuthScope=True),
     )
     _machines(organization)
@@ -107,10 +109,8 @@ def _connections(platform: DevOpsProject, payments: DevOpsProject, site: DevOpsP
         {
             "tenantid": entra.TENANT,
             "serviceprincipalid": entra.guid("app lantern-pipelines-new"),
-            "workloadIdentityFederationIssuer": f"https://login.microsoftonline.com/{entra.TENANT}/v2.0",
-            "workloadIdentityFederationSubject": (
-                f"/eid1/c/pub/t/{entra.guid('tenant')}/a/{entra.guid('devops')}/sc/{entra.guid('connection')}"
-            ),
+            "workloadIdentityFederationIssuer": entra.DEVOPS_ISSUER,
+            "workloadIdentityFederationSubject": entra.connection_subject("azure-payments"),
         },
         data={
             "environment": "AzureCloud",
@@ -159,8 +159,8 @@ def _connections(platform: DevOpsProject, payments: DevOpsProject, site: DevOpsP
             {
                 "tenantid": entra.TENANT,
                 "serviceprincipalid": entra.guid("app terraform-azure"),
-                "workloadIdentityFederationIssuer": f"https://login.microsoftonline.com/{entra.TENANT}/v2.0",
-                "workloadIdentityFederationSubject": f"/eid1/c/pub/t/x/a/y/sc/{guid('connection azure-platform')}",
+                "workloadIdentityFederationIssuer": entra.DEVOPS_ISSUER,
+                "workloadIdentityFederationSubject": entra.connection_subject("azure-platform"),
             },
         )
     platform.open_to_all("endpoint", number, "azure-platform")
@@ -172,8 +172,8 @@ def _connections(platform: DevOpsProject, payments: DevOpsProject, site: DevOpsP
         {
             "tenantid": entra.TENANT,
             "serviceprincipalid": entra.guid("app lantern-pipelines"),
-            "workloadIdentityFederationIssuer": f"https://vstoken.dev.azure.com/{entra.guid('devops organization')}",
-            "workloadIdentityFederationSubject": "sc://lanternpay/platform/production",
+            "workloadIdentityFederationIssuer": entra.DEVOPS_OLD_ISSUER,
+            "workloadIdentityFederationSubject": "sc://lanternpay/platform/azure-preview",
         },
     )
     # A key of AWS, last used half a year ago; and a push token shared by two projects.

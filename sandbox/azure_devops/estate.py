@@ -6,19 +6,18 @@ https://learn.microsoft.com/rest/api/azure/devops/serviceendpoint/endpoints/get-
 
 from __future__ import annotations
 
-import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from sandbox.entra.estate import devops_guid
 from sandbox.estate import FIRST_NIGHT
 from sandbox.kit.issued import secret_value
 
 if TYPE_CHECKING:
     from sandbox.kit.http import Json
 
-_NAMES = uuid.UUID("5d8e2c4b-7a0f-4b7e-8d1c-6f3a9b2e4c70")
 ORGANIZATION = "lanternpay"
 TOKEN = secret_value("azure-devops/scanner", 84)
 REVIEWERS = "fa4e907d-c16b-4a4c-9dfa-4906e5d171dd"
@@ -31,7 +30,7 @@ BRANCH_CONTROL = "86b05a0c-73e6-4f7d-b3cf-e38f3b39a75b"
 
 def guid(name: str) -> str:
     """Return the GUID of an object, always the same for one name."""
-    return str(uuid.uuid5(_NAMES, name))
+    return devops_guid(name)
 
 
 def ago(days: float) -> str:

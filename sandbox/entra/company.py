@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.entra.company_policies import other_tenants, workload_policies
+from sandbox.entra.devops_applications import devops_applications
 from sandbox.entra.estate import (
     APPLICATION_ADMINISTRATOR,
     DIRECTORY_READERS,
@@ -133,27 +134,7 @@ def _federation(tenant: DirectoryTenant, maya: str, night: int) -> None:
     shared = f"{GITHUB_ORG}@7001001/checkout@5012:ref:refs/heads/release"
     for name in ("fraud-train", "fraud-score"):
         tenant.application(name, federated=(federated(f"github-{name}", GITHUB, shared),))
-    # The issuer of Azure DevOps that retires, and beside it an application that has moved on.
-    tenant.application(
-        "lantern-pipelines",
-        federated=(
-            federated(
-                "service-connection",
-                f"https://vstoken.dev.azure.com/{guid('devops organization')}",
-                "sc://lanternpay/platform/production",
-            ),
-        ),
-    )
-    tenant.application(
-        "lantern-pipelines-new",
-        federated=(
-            federated(
-                "service-connection-new",
-                f"https://login.microsoftonline.com/{guid('tenant')}/v2.0",
-                f"/eid1/c/pub/t/{guid('tenant')}/a/{guid('devops')}/sc/{guid('connection')}",
-            ),
-        ),
-    )
+    devops_applications(tenant, maya)
     # Another tenant's identity may sign in as this one.
     tenant.application(
         "partner-bridge",

@@ -6,6 +6,7 @@ https://learn.microsoft.com/graph/api/resources/application, .../serviceprincipa
 
 from __future__ import annotations
 
+import base64
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sandbox.kit.http import Json
 
 _NAMES = uuid.UUID("9a0f4d7e-4b5d-4f0e-9e53-0b8a5a2f6c11")
+_DEVOPS_NAMES = uuid.UUID("5d8e2c4b-7a0f-4b7e-8d1c-6f3a9b2e4c70")
 GRAPH = "00000003-0000-0000-c000-000000000000"
 MICROSOFT_TENANT = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
 GLOBAL_ADMINISTRATOR = "62e90394-69f5-4237-9190-012177145e10"
@@ -36,7 +38,28 @@ def guid(name: str) -> str:
     return str(uuid.uuid5(_NAMES, name))
 
 
+def devops_guid(name: str) -> str:
+    """Return the GUID of an object of the company's Azure DevOps organization, always the same for one name."""
+    return str(uuid.uuid5(_DEVOPS_NAMES, name))
+
+
 TENANT = guid("tenant")
+DEVOPS_ORGANIZATION = devops_guid("organization")
+DEVOPS_ISSUER = f"https://login.microsoftonline.com/{TENANT}/v2.0"
+DEVOPS_OLD_ISSUER = f"https://vstoken.dev.azure.com/{DEVOPS_ORGANIZATION}"
+
+
+def connection_subject(name: str) -> str:
+    """Return the subject of a service connection's token from the Entra issuer.
+
+    https://learn.microsoft.com/azure/devops/pipelines/release/configure-workload-identity : tenant and application are written
+    in base64url of their little-endian bytes; ``rISbSS...`` is Azure DevOps, 499b84ac-1321-427f-aa17-267ca6975798.
+    """
+    tenant = base64.urlsafe_b64encode(uuid.UUID(TENANT).bytes_le).rstrip(b"=").decode()
+    place = f"{DEVOPS_ORGANIZATION}/{devops_guid(f'connection {name}')}"
+    return f"/eid1/c/pub/t/{tenant}/a/rISbSSETf0KqFyZ8ppdXmA/sc/{place}"
+
+
 PARTNER = guid("partner tenant")
 SCANNER = guid("app sprawlscan")
 CLIENT_SECRET = secret_value("entra/sprawlscan", 40)
