@@ -29,6 +29,7 @@ class RuleText(msgspec.Struct, frozen=True, kw_only=True):
     fix: str
     title: str = ""
     severity: str = ""
+    category: str = ""
     needs: list[str] = []
     params: dict[str, Any] = {}
     controls: dict[str, list[CitedControl]] = {}

@@ -44,17 +44,19 @@ def findings(
         list[str] | None, typer.Option("--status", help="Default: new, open and reopened. Can be repeated.")
     ] = None,
     new: Annotated[bool, typer.Option("--new", help="Only what counts as new in this run.")] = False,
-    form: Annotated[str, typer.Option("--format", "-f", help="table, json, csv or markdown.")] = "table",
+    form: Annotated[
+        str, typer.Option("--format", "-f", help="table, json, csv, markdown or sarif.")
+    ] = "table",
 ) -> None:
     """List the findings of a run, most urgent first."""
     from scanner.night import open_night
     from scanner.pipeline.state_folder import resolve_run
-    from scanner.questions.finding_list import FORMATS, FindingFilter, find, known_values
+    from scanner.questions.finding_list import FORMATS, FindingFilter, find, find_sarif, known_values
 
     with exit_codes():
         writer = next((write for name, write in FORMATS.items() if name == form), None)
-        if writer is None:
-            raise UsageError(f"--format {form}: use one of {', '.join(FORMATS)}.")
+        if writer is None and form != "sarif":
+            raise UsageError(f"--format {form}: use one of {', '.join(FORMATS)}, sarif.")
         folder = load_settings(config, state, stored=True).settings.state
         with open_night(folder, resolve_run(folder, run_id, analyzed=True)) as night:
             for option, given, column in (("--rule", rule, "rule"), ("--status", status, "status")):
@@ -68,7 +70,11 @@ def findings(
                 severities=_severities(severity or []), rules=rule or [], owners=owner or [], accounts=account or [],
                 statuses=status or [], new=new,
             )  # fmt: skip
-            say(writer(find(night, chosen)))
+            if writer is not None:
+                say(writer(find(night, chosen)))
+                return
+            for part in find_sarif(night, chosen):
+                say(part.decode(), nl=False)
 
 
 def _severities(given: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The findings of a night as a list: filtered, as a table, JSON, CSV or Markdown."""
+"""The findings of a night as a list: filtered, as a table, JSON, CSV, Markdown or SARIF."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import msgspec
 
 from scanner.findings import COUNTS_AS_NEW, OPEN, SEVERITIES
 from scanner.safe_text import FORMULA, NAME, plain
+from scanner.sarif import FINDINGS, REPORTED, most_urgent_first, sarif_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from scanner.night import Night
 
@@ -54,7 +55,25 @@ class FindingFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 def find(night: Night, chosen: FindingFilter) -> list[dict[str, Any]]:
     """Return the findings, most urgent first."""
-    where = ["list_contains($statuses, status)" if chosen.statuses else OPEN]
+    query = (
+        f"SELECT {', '.join(FIELDS)} FROM findings WHERE {_condition(chosen, OPEN)} ORDER BY rank DESC, id"
+    )
+    return list(night.dicts(query, _params(chosen)))
+
+
+def find_sarif(night: Night, chosen: FindingFilter) -> Iterator[bytes]:
+    """Yield the parts of a SARIF file of the findings.
+
+    Without a status, also those that are accepted or were not observed: an importer closes what is missing.
+    """
+    where, params = _condition(chosen, REPORTED), _params(chosen)
+    query = f"SELECT * FROM ({FINDINGS}) WHERE {where} ORDER BY {most_urgent_first()}"
+    yield from sarif_file(night, night.dicts(query, params), "findings")
+
+
+def _condition(chosen: FindingFilter, otherwise: str) -> str:
+    """Return the SQL condition; ``otherwise`` is that of the status if none is chosen."""
+    where = ["list_contains($statuses, status)" if chosen.statuses else otherwise]
     if chosen.severities:
         where.append("list_contains($severities, severity)")
     if chosen.rules:
@@ -65,12 +84,12 @@ def find(night: Night, chosen: FindingFilter) -> list[dict[str, Any]]:
         where.append("(list_contains($accounts, account_id) OR list_contains($accounts, account_name))")
     if chosen.new:
         where.append(COUNTS_AS_NEW)
-    query = f"SELECT {', '.join(FIELDS)} FROM findings WHERE {' AND '.join(where)} ORDER BY rank DESC, id"
-    given = {
-        name: list(getattr(chosen, name))
-        for name in ("severities", "rules", "owners", "accounts", "statuses")
-    }
-    return list(night.dicts(query, given))
+    return " AND ".join(where)
+
+
+def _params(chosen: FindingFilter) -> dict[str, list[str]]:
+    names = ("severities", "rules", "owners", "accounts", "statuses")
+    return {name: list(getattr(chosen, name)) for name in names}
 
 
 def known_values(night: Night, column: Literal["rule", "owner", "account_name", "status"]) -> list[str]:
