@@ -501,6 +501,13 @@ class Control(Record, frozen=True, kw_only=True, gc=False):
     """What it protects: a branch, an environment, a repository; an `Identity.id` or `Account.id` if there is one."""
     approvers: list[str] = []
     """Who can approve."""
+    approvals: int | None = None
+    """How many people other than the author must approve what passes it; 0 if the author alone is enough. None if that is
+    not known, or if it does not work by approvals (a locked branch)."""
+    approvals_end: bool | None = None
+    """Whether a later push by the author ends the approvals given so far; None without approvals."""
+    restricted: bool | None = None
+    """Whether only named people or roles can make the change at all, with or without an approval."""
     bypass: list[str] = []
     """Who can bypass it."""
     detail: str | None = None

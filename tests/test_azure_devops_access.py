@@ -388,13 +388,34 @@ def test_who_may_bypass_a_branch_policy_is_on_the_policy(night: list[Record]) ->
         if isinstance(row, Control) and row.account_id == f"azure-devops:repository:{number}"
     }
     assert protection["branch-protection"].bypass == ["payments Build Service (lanternpay)"]
-    assert protection["approval-reset"].enforcement == "absent"
+    assert (protection["branch-protection"].approvals, protection["branch-protection"].approvals_end) == (
+        2,
+        False,
+    )
     assert protection["build-validation"].enforcement == "absent"
     tools = f"azure-devops:repository:{guid('repository tools')}"
     # No review is required there, so that no approval could outlive a push.
-    assert "approval-reset" not in {
-        row.kind for row in night if isinstance(row, Control) and row.account_id == tools
-    }
+    assert [
+        (row.approvals, row.approvals_end)
+        for row in night
+        if isinstance(row, Control) and row.account_id == tools and row.kind == "branch-protection"
+    ] == [(None, None)]
+
+
+def test_a_required_vote_that_the_author_may_give_is_nobody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """https://learn.microsoft.com/en-us/azure/devops/repos/git/branch-policies#require-a-minimum-number-of-reviewers"""
+    with AzureDevOpsSandbox() as sandbox:
+        policy = sandbox.organization.projects[1].policies[0]["settings"]
+        policy |= {"minimumApproverCount": 1, "creatorVoteCounts": True}
+        records = collected(sandbox, tmp_path, monkeypatch)
+    number = guid("repository payments-api")
+    assert [
+        row.approvals
+        for row in records
+        if isinstance(row, Control) and row.id == f"azure-devops:branch-protection:{number}"
+    ] == [0]
 
 
 @pytest.mark.parametrize(
@@ -407,8 +428,8 @@ def test_an_approval_ends_with_the_next_push(
         payments = sandbox.organization.projects[1]
         payments.policies[0]["settings"][setting] = True
         records = collected(sandbox, tmp_path, monkeypatch)
-    resets = [row.enforcement for row in records if isinstance(row, Control) and row.kind == "approval-reset"]
-    assert resets == ["enforced"]
+    ends = [row.approvals_end for row in records if isinstance(row, Control) and row.approvals]
+    assert ends == [True]
 
 
 def test_bypass_is_unknown_without_the_lists_of_repositories(

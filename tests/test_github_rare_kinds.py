@@ -10,7 +10,7 @@ import pytest
 
 import collectors.github
 from collectors.github.client import GitHubClient
-from collectors.github.listings.organization import organization as organization_listing
+from collectors.github.listings.organization import settings
 from collectors.github.scope import OrganizationScope
 from collectors.github.tokens import UserAuth
 from sandbox.github.organization import (
@@ -22,6 +22,7 @@ from sandbox.github.organization import (
     User,
 )
 from sandbox.github.server import GitHubSandbox
+from scanner.collect.failures import SourceError
 from scanner.collect.memory import Memory
 from scanner.records import Control, Credential, Identity
 from tests.github_night import collected, config, of
@@ -82,6 +83,11 @@ def test_what_members_may_change_by_themselves(
         "login": "acme",
         "members_can_change_repo_visibility": may,
         "members_can_invite_outside_collaborators": may,
+        "members_can_create_public_repositories": may,
+        "members_can_fork_private_repositories": may,
+        "deploy_keys_enabled_for_repositories": may,
+        "two_factor_requirement_enabled": not may,
+        "default_repository_permission": "write" if may else "read",
     }
     with GitHubSandbox(organization=ORGANIZATION) as sandbox:
         options = config(sandbox, monkeypatch)
@@ -95,11 +101,19 @@ def test_what_members_may_change_by_themselves(
             number=1,
             account_id="github:org:1",
         )
-        found = {row.kind: row for row in organization_listing(scope, answer) if isinstance(row, Control)}
-        without = list(organization_listing(scope, {"id": 1, "login": "acme"}))
-    assert {kind: row.enforcement for kind, row in found.items()} == {
-        "visibility-change": enforcement,
-        "outside-collaborator-invitation": enforcement,
-    }
-    assert {type(row).__name__ for row in without} == {"Account"}, "unknown settings yield no control"
+        found = {row.kind: row for row in settings(scope, answer)}
+        with pytest.raises(SourceError, match="owners only"):
+            list(settings(scope, {"id": 1, "login": "acme"}))
+    assert {kind: row.enforcement for kind, row in found.items()} == dict.fromkeys(
+        (
+            "visibility-change",
+            "outside-collaborator-invitation",
+            "public-repository-creation",
+            "private-fork-creation",
+            "deploy-key-creation",
+            "two-factor-requirement",
+            "base-permission",
+        ),
+        enforcement,
+    )
     assert msgspec.json.encode(found["visibility-change"])

@@ -540,7 +540,10 @@ def test_actions_settings(night: list[Record]) -> None:
     ]
     ((_, enforcement, detail),) = controls(night, "selected-actions")
     assert (enforcement, detail) == ("enforced", "Verified creators: yes; patterns: acme/*.")
-    assert [row[:2] for row in controls(night, "fork-pr-approval")] == [("github:org:1", "audited")]
+    assert controls(night, "fork-pr-approval") == [
+        ("github:org:1", "audited", "Approval is required for: first time contributors."),
+        ("github:org:1", "enforced", "Workflows do not run for forks of private repositories."),
+    ]
 
 
 def test_runners(night: list[Record]) -> None:

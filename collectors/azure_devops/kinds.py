@@ -34,7 +34,6 @@ KINDS: dict[str, frozenset[str]] = {
     ),
     "controls": frozenset(
         (
-            "approval-reset",
             "audit-stream",
             "branch-control",
             "branch-protection",
@@ -85,7 +84,6 @@ PARTS: dict[str, frozenset[str]] = {
 HIDES_NO_ACCESS: dict[str, frozenset[str]] = {
     "controls": frozenset(
         (
-            "approval-reset",
             "audit-stream",
             "build-validation",
             "enablement",

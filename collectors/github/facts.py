@@ -5,11 +5,16 @@ records and are not written to the snapshot. Listings return them, and the plan 
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003  msgspec reads the annotations at run time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from collectors.github.records import repository_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scanner.records import Power
 
 DEFAULT_CLAIMS = ("repo", "context")
 """The claims of a token's subject by default."""
@@ -58,6 +63,52 @@ class DefinitionFile(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes."""
 
 
+class BranchRule(msgspec.Struct, frozen=True, kw_only=True):
+    """One active rule of a ruleset on the default branch.
+
+    https://docs.github.com/en/rest/repos/rules#get-rules-for-a-branch
+    """
+
+    type: str
+    """``pull_request``, ``required_status_checks``, ..."""
+    approvals: int | None = None
+    """For ``pull_request``: how many approving reviews it requires. 0 is a value that GitHub documents."""
+    approvals_end: bool | None = None
+    """For ``pull_request``: whether a later push ends the approvals, or must be approved by somebody else."""
+    open_checks: tuple[str, ...] = ()
+    """For ``required_status_checks``: those that any app or user with write access may report."""
+
+
+PARAMETERS = frozenset({"pull_request", "required_status_checks"})
+"""The types of rules whose parameters decide what they demand."""
+
+
+def branch_rule(kind: str, parameters: Mapping[str, Any]) -> BranchRule:
+    """Return a rule from its type and its parameters, as REST and GraphQL (in its own spelling) return them.
+
+    https://docs.github.com/en/graphql/reference/objects#pullrequestparameters
+    """
+    match kind:
+        case "pull_request":
+            ends = parameters["dismiss_stale_reviews_on_push"] or parameters["require_last_push_approval"]
+            return BranchRule(
+                type=kind,
+                approvals=int(parameters["required_approving_review_count"]),
+                approvals_end=bool(ends),
+            )
+        case "required_status_checks":
+            checks = parameters["required_status_checks"]
+            apps = (one.get("integration_id", one.get("integrationId")) for one in checks)
+            return BranchRule(
+                type=kind,
+                open_checks=tuple(
+                    str(one["context"]) for one, app in zip(checks, apps, strict=True) if app is None
+                ),
+            )
+        case _:
+            return BranchRule(type=kind)
+
+
 class RepositoryFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One repository, as GraphQL returns it. None in a field means that it could not be read."""
 
@@ -85,9 +136,8 @@ class RepositoryFacts(msgspec.Struct, frozen=True, kw_only=True):
     rulesets: list[dict[str, Any]] | None
     """Rulesets, as GraphQL returned them."""
     more_rulesets: bool
-    rules: dict[int, list[str]] | None
-    """By ruleset, the types of its active rules on the default branch (``pull_request``). None if the list is
-    incomplete."""
+    rules: dict[int, list[BranchRule]] | None
+    """By ruleset, its active rules on the default branch. None if the list is incomplete, or lacks their parameters."""
     collaborators: list[dict[str, Any]] | None
     """Direct collaborators, as GraphQL returned them."""
     more_collaborators: bool
@@ -143,8 +193,8 @@ class OrganizationFacts(msgspec.Struct, frozen=True, kw_only=True):
     """None if the organization has no template, or it could not be read."""
     variables: tuple[Identifier, ...] = ()
     """Sorted by name."""
-    roles: dict[str, str] = {}
-    """Custom repository roles, each with the base role that it extends."""
+    roles: dict[str, list[Power]] = {}
+    """What each custom repository role allows, by its name."""
 
     def identifiers(self, repository: RepositoryFacts) -> dict[str, str]:
         """Return the identifiers among the organization's variables that this repository gets: name to value."""

@@ -78,14 +78,15 @@ def night(client: GitHubClient, memory: Memory, target: Target, config: Config, 
         names={"org": str(org["login"]), "owner": str(org["login"])},
     )
     yield from with_coverage(
-        organization.organization(scope, org),
-        scope.request("controls", "GET /orgs/{org}", kind="two-factor-requirement"),
-        fills=(
-            "accounts/github-organization",
-            "controls/base-permission",
-            "controls/visibility-change",
-            "controls/outside-collaborator-invitation",
+        organization.organization(org),
+        scope.request("accounts", "GET /orgs/{org}", kind="github-organization"),
+    )
+    yield from with_coverage(
+        organization.settings(scope, org),
+        scope.request(
+            "controls", "GET /orgs/{org}", kind="two-factor-requirement", needs=organization.SETTINGS_NEED
         ),
+        fills=tuple(f"controls/{kind}" for kind in organization.SETTINGS),
     )
     logins = yield from people.people(scope, org.get("default_repository_permission"))
     facts = yield from _facts(scope)

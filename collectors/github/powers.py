@@ -86,6 +86,32 @@ _SCOPES: dict[str, tuple[Power, ...]] = {
 }
 
 
+_REPOSITORY_PERMISSIONS: dict[str, tuple[Power, ...]] = {
+    "bypass_branch_protection": ("change-delivery",),
+    "push_protected_branch": ("change-delivery",),
+    "edit_repo_protections": ("change-delivery",),
+    "edit_repo_custom_properties_values": ("change-delivery",),
+    "create_tag": ("change-delivery",),
+    "delete_tag": ("change-delivery",),
+    "jump_merge_queue": ("change-delivery",),
+    "create_solo_merge_queue_entry": ("change-delivery",),
+    "manage_deploy_keys": ("grant-access",),
+    "manage_webhooks": ("change-delivery", "read-data"),
+    "manage_settings_pages": ("deploy",),
+    "view_secret_scanning_alerts": ("read-secrets",),
+    "resolve_secret_scanning_alerts": ("read-secrets", "change-data"),
+    "write_repository_actions_environments": ("grant-access", "change-delivery"),
+    "write_repository_actions_runners": ("change-delivery",),
+    "write_repository_actions_secrets": ("change-delivery",),
+    "write_repository_actions_settings": ("change-delivery",),
+    "write_repository_actions_variables": ("change-delivery",),
+}
+"""Permissions that a custom role adds to its base role, as of 2026-11-30. One that is not here counts by its first word.
+
+https://docs.github.com/en/enterprise-cloud@latest/organizations/managing-user-access-to-your-organizations-repositories/managing-repository-roles/about-custom-repository-roles
+"""
+
+
 def _ordered(powers: Iterable[Power]) -> list[Power]:
     have = set(powers)
     return [power for power in POWERS if power in have]
@@ -120,6 +146,16 @@ def of_role(role: str) -> list[Power]:
     return _ordered(_ROLES.get(role.lower(), ()))
 
 
+def of_custom_role(role: Mapping[str, Any]) -> list[Power]:
+    """Return what a custom repository role allows: ``{"base_role": "read", "permissions": ["manage_webhooks"]}``."""
+    can: set[Power] = set(of_role(str(role["base_role"])))
+    for permission in role.get("permissions") or []:
+        name = str(permission)
+        reads = name.split("_", 1)[0] in {"read", "view"}
+        can |= set(_REPOSITORY_PERMISSIONS.get(name, ("read",) if reads else ("change-data",)))
+    return _ordered(can)
+
+
 def of_scopes(scopes: Iterable[str]) -> list[Power]:
     """Return what the scopes of a classic token allow."""
     powers: set[Power] = set()
@@ -131,7 +167,15 @@ def of_scopes(scopes: Iterable[str]) -> list[Power]:
 def of_organization_role(role: Mapping[str, Any]) -> list[Power]:
     """Return what an organization role allows, by its base repository role and its permissions."""
     can: set[Power] = set(of_role(str(role.get("base_role") or "")))
+    if role.get("name") == "security_manager":
+        # https://docs.github.com/en/organizations/managing-peoples-access-to-your-organization-with-roles/managing-security-managers-in-your-organization
+        can |= {"read-secrets", "change-data"}
     for permission in role.get("permissions") or []:
+        if str(permission) in _REPOSITORY_PERMISSIONS:
+            can |= set(_REPOSITORY_PERMISSIONS[str(permission)])
+            continue
+        if "secret_scanning" in str(permission):
+            can.add("read-secrets")
         match str(permission).split("_", 1)[0]:
             case "write" | "manage" | "edit" if "role" in permission or "member" in permission:
                 can.add("grant-access")

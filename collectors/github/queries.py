@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _PROTECTION_FIELDS = """
             id databaseId pattern isAdminEnforced requiresApprovingReviews requiredApprovingReviewCount
-            requiresCodeOwnerReviews requiresStatusChecks restrictsPushes allowsForcePushes allowsDeletions"""
+            requiresCodeOwnerReviews requiresStatusChecks restrictsPushes allowsForcePushes allowsDeletions
+            dismissesStaleReviews requireLastPushApproval lockBranch"""
 DEFINITIONS = {
     "action": "action.yml",
     "gitlab": ".gitlab-ci.yml",
@@ -29,6 +30,12 @@ DEFINITIONS = {
 """CI definitions outside the folders ``.github/workflows`` and ``.github/actions``, by alias."""
 OWNERS = {"owners": ".github/CODEOWNERS", "rootOwners": "CODEOWNERS"}
 """CODEOWNERS files by alias, in GitHub's order of precedence."""
+_RULE_PARAMETERS = """parameters {
+          ... on PullRequestParameters {
+            requiredApprovingReviewCount dismissStaleReviewsOnPush requireLastPushApproval requireCodeOwnerReview
+          }
+          ... on RequiredStatusChecksParameters { requiredStatusChecks { context integrationId } }
+        }"""
 _RULESETS = """rulesets(first: 5) {{
           totalCount
           nodes {{ databaseId name target enforcement {source} }}
@@ -36,7 +43,10 @@ _RULESETS = """rulesets(first: 5) {{
 _SOURCES = "... on Organization { login } ... on Repository { nameWithOwner }"
 PARTS: dict[str, list[str]] = {
     "defaultBranchRef": [
-        "defaultBranchRef { name rules(first: 30) { totalCount nodes { type repositoryRuleset { databaseId } } } }",
+        f"""defaultBranchRef {{
+          name
+          rules(first: 30) {{ totalCount nodes {{ type repositoryRuleset {{ databaseId }} {_RULE_PARAMETERS} }} }}
+        }}""",
         "defaultBranchRef { name }",
     ],
     "deployKeys": ["deployKeys(first: 1) { totalCount }"],
@@ -50,10 +60,11 @@ PARTS: dict[str, list[str]] = {
         _RULESETS.format(source=""),
     ],
     "collaborators": [
-        """collaborators(affiliation: DIRECT, first: 20) {
+        f"""collaborators(affiliation: DIRECT, first: 20) {{
           totalCount
-          edges { permission node { databaseId login } }
-        }"""
+          edges {{ permission node {{ databaseId login }} {sources} }}
+        }}"""
+        for sources in ("permissionSources { roleName source { __typename } }", "")
     ],
     "deployments": [
         """deployments(first: 3, orderBy: {field: CREATED_AT, direction: DESC}) {

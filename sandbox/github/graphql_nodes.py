@@ -411,9 +411,30 @@ class NodeGraph:
         written: Node = connection(
             logins,
             lambda login: self.user(self.site.users[login]),
-            lambda login: {"permission": str(strongest_role(self.site, one, login)).upper()},
+            lambda login: self._access(one, login),
         )(info, **asked)
         return written
+
+    def _access(self, one: GitHubRepository, login: str) -> Node:
+        """Return what a collaborator may do: the base role of a custom one, whose name stands with its source."""
+        bases = {role.name: role.base for role in self.org.repository_roles}
+        role = strongest_role(self.site, one, login) or "read"
+        own = one.collaborators.get(login)
+        sources = [] if own is None else [(own, lambda _info: self.repository(one))]
+        if self.site.users[login].role == "member":
+            sources.append((self.org.default_repository_permission, lambda _info: self.organization()))
+        return {
+            "permission": str(bases.get(role, role)).upper(),
+            "permissionSources": [
+                {
+                    "permission": {"triage": "READ", "maintain": "WRITE"}.get(base, base.upper()),
+                    "roleName": name,
+                    "source": source,
+                }
+                for name, source in sources
+                for base in (str(bases.get(name, name)),)
+            ],
+        }
 
     def _deployments(self, one: GitHubRepository, info: Info, **asked: Any) -> Node:
         wanted = asked.get("environments")
@@ -567,6 +588,7 @@ class NodeGraph:
         return {
             "id": node_id("RRU", f"{one.id}-{kind}"),
             "type": kind.upper(),
+            "parameters": _parameters(one, kind),
             "repositoryRuleset": lambda _info: self.ruleset(one, repository),
         }
 
@@ -693,4 +715,34 @@ def _blob(text: str) -> Node:
 
 
 def _rule_types(one: Ruleset) -> list[str]:
-    return [*one.rules, *(["pull_request"] if one.approvals is not None else [])]
+    return [
+        *one.rules,
+        *(["pull_request"] if one.approvals is not None else []),
+        *(["required_status_checks"] if one.status_checks else []),
+    ]
+
+
+def _parameters(one: Ruleset, kind: str) -> Node | None:
+    """Return what a rule demands; only these two types are used here."""
+    match kind:
+        case "pull_request":
+            return {
+                "__typename": "PullRequestParameters",
+                "allowedMergeMethods": ["merge", "squash", "rebase"],
+                "dismissStaleReviewsOnPush": one.dismiss_stale,
+                "requireCodeOwnerReview": False,
+                "requireLastPushApproval": False,
+                "requiredApprovingReviewCount": one.approvals or 0,
+                "requiredReviewThreadResolution": False,
+            }
+        case "required_status_checks":
+            return {
+                "__typename": "RequiredStatusChecksParameters",
+                "doNotEnforceOnCreate": False,
+                "requiredStatusChecks": [
+                    {"context": name, "integrationId": None} for name in one.status_checks
+                ],
+                "strictRequiredStatusChecksPolicy": True,
+            }
+        case _:
+            return None

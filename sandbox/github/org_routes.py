@@ -207,6 +207,16 @@ def fork_approval(ask: Ask) -> Answer:
     return {"approval_policy": ask.organization.actions.fork_approval}
 
 
+def private_forks(ask: Ask) -> Answer:
+    held = ask.organization.actions.private_forks
+    return {
+        "run_workflows_from_fork_pull_requests": "run" in held,
+        "send_write_tokens_to_workflows": "write" in held,
+        "send_secrets_and_variables": "secrets" in held,
+        "require_approval_for_fork_pr_workflows": "approve" in held,
+    }
+
+
 def oidc_subject(ask: Ask) -> Answer:
     subject = ask.organization.subject
     answer: Json = {"include_claim_keys": list(subject.claims)}
@@ -461,6 +471,11 @@ ROUTES = (
     GitHubRoute(
         template=f"{ORG}/actions/permissions/fork-pr-contributor-approval",
         answer=fork_approval,
+        need=need("organization_administration", "admin:org"),
+    ),
+    GitHubRoute(
+        template=f"{ORG}/actions/permissions/fork-pr-workflows-private-repos",
+        answer=private_forks,
         need=need("organization_administration", "admin:org"),
     ),
     GitHubRoute(

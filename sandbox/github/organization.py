@@ -194,6 +194,8 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     """Repository name patterns; only for a ruleset of the organization."""
     approvals: int | None = 1
     """Required approvals, or None if the ruleset has no pull request rule."""
+    dismiss_stale: bool = True
+    status_checks: tuple[str, ...] = ()
     rules: tuple[str, ...] = ("deletion", "non_fast_forward")
     bypass: tuple[Bypass, ...] = ()
 
@@ -265,6 +267,8 @@ class Actions(msgspec.Struct, frozen=True, kw_only=True):
     fork_approval: Literal[
         "first_time_contributors_new_to_github", "first_time_contributors", "all_external_contributors"
     ] = "first_time_contributors"
+    private_forks: tuple[str, ...] = ()
+    """What holds for pull requests from forks of private repositories: ``run``, ``approve``, ``write``, ``secrets``."""
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -290,6 +294,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     validity: Literal["active", "inactive", "unknown"] = "unknown"
     path: str = "README.md"
     push_protection_bypassed: bool = False
+    publicly_leaked: bool = False
+    multi_repo: bool = False
 
 
 class GitHubRepository(msgspec.Struct, frozen=True, kw_only=True):

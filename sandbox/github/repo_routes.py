@@ -263,7 +263,8 @@ def strongest_role(site: Site, repository: GitHubRepository, login: str) -> str 
         roles.append(repository.collaborators[login])
     if user.role == "member" and organization.default_repository_permission != "none":
         roles.append(organization.default_repository_permission)
-    return max(roles, key=lambda role: LADDER.index(PERMISSIONS[role]), default=None)
+    bases = {role.name: role.base for role in organization.repository_roles}
+    return max(roles, key=lambda role: LADDER.index(PERMISSIONS[bases.get(role) or role]), default=None)
 
 
 def with_access(site: Site, repository: GitHubRepository, affiliation: str) -> list[str]:
@@ -295,6 +296,15 @@ def invitations(ask: Ask) -> Answer:
     return []
 
 
+GENERIC = frozenset(
+    {"password", "rsa_private_key", "postgres_connection_string", "http_basic_authentication_header"}
+)
+"""Some of the patterns of no provider.
+
+https://docs.github.com/en/code-security/reference/secret-security/supported-secret-scanning-patterns
+"""
+
+
 def alert_json(ask: Ask, owner: GitHubRepository, alert: Alert) -> Json:
     """Write a secret scanning alert; its secret only if the caller did not ask to hide it."""
     url = ask.site.repository_url(owner)
@@ -316,16 +326,23 @@ def alert_json(ask: Ask, owner: GitHubRepository, alert: Alert) -> Json:
         "push_protection_bypassed_by": None,
         "push_protection_bypassed_at": None,
         "validity": alert.validity,
-        "publicly_leaked": False,
-        "multi_repo": False,
+        "publicly_leaked": alert.publicly_leaked,
+        "multi_repo": alert.multi_repo,
     }
     if not ask.flag("hide_secret"):
         row["secret"] = alert.secret
     return row
 
 
+def _wanted(ask: Ask, alert: Alert) -> bool:
+    """Return whether a list shows an alert: generic patterns only if they are named."""
+    types = ask.query.get("secret_type")
+    shown = alert.secret_type not in GENERIC if types is None else alert.secret_type in types.split(",")
+    return shown and ask.query.get("state") in {None, alert.state}
+
+
 def secret_alerts(ask: Ask) -> Answer:
-    rows = [one for one in ask.repository.alerts if ask.query.get("state") in {None, one.state}]
+    rows = [one for one in ask.repository.alerts if _wanted(ask, one)]
     return Items(rows=rows, write=lambda alert: alert_json(ask, ask.repository, alert))
 
 
@@ -334,7 +351,7 @@ def organization_secret_alerts(ask: Ask) -> Answer:
         (owner, alert)
         for owner in ask.organization.repositories
         for alert in owner.alerts
-        if ask.query.get("state") in {None, alert.state}
+        if _wanted(ask, alert)
     ]
 
     def write(row: tuple[GitHubRepository, Alert]) -> Json:

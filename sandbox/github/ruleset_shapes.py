@@ -41,11 +41,22 @@ def rules_of(ruleset: Ruleset) -> list[Json]:
             {
                 "type": "pull_request",
                 "parameters": {
-                    "dismiss_stale_reviews_on_push": True,
+                    "dismiss_stale_reviews_on_push": ruleset.dismiss_stale,
                     "require_code_owner_review": False,
                     "require_last_push_approval": False,
                     "required_approving_review_count": ruleset.approvals,
                     "required_review_thread_resolution": False,
+                },
+            }
+        )
+    if ruleset.status_checks:
+        rules.append(
+            {
+                "type": "required_status_checks",
+                "parameters": {
+                    "do_not_enforce_on_create": False,
+                    "required_status_checks": [{"context": name} for name in ruleset.status_checks],
+                    "strict_required_status_checks_policy": True,
                 },
             }
         )

@@ -105,13 +105,11 @@ def branch_policies(
             of = [one for one in policies if _covers(one, number, str(facts["branch"]))]
             around = bypassing(number, str(facts["branch"])) or []
             yield _protection(number, facts, of, around)
-            yield from _conditions(number, facts, of)
+            yield _build_validation(number, facts, of)
 
         here = scope.within(repository(number))
         request = here.request("controls", f"GET {POLICIES}", kind="branch-protection", needs=NEEDS)
-        yield from with_coverage(
-            read(), request, fills=("controls/approval-reset", "controls/build-validation")
-        )
+        yield from with_coverage(read(), request, fills=("controls/build-validation",))
         if bypassing(number, str(branch)) is None:
             yield here.unseen(
                 "controls",
@@ -139,37 +137,16 @@ def _covers(policy: dict[str, Any], number: str, branch: str) -> bool:
     return False
 
 
-def _conditions(number: str, facts: dict[str, Any], policies: list[dict[str, Any]]) -> Iterator[Control]:
-    """Yield whether approvals end with the next push, where reviews are required, and whether a build must pass."""
-    by_type: dict[str, list[dict[str, Any]]] = {}
-    for one in policies:
-        by_type.setdefault(str((one.get("type") or {}).get("id", "")).lower(), []).append(one)
-    branch = str(facts["branch"]).removeprefix("refs/heads/")
-    reviews = [one["settings"] for one in by_type.get(REVIEWERS, ()) if one.get("isBlocking")]
-    if any(int(one.get("minimumApproverCount") or 0) for one in reviews):
-        ends = any(one.get(name) for one in reviews for name in _ENDING)
-        yield Control(
-            id=record_id(PROVIDER, "approval-reset", number),
-            provider=PROVIDER,
-            account_id=repository(number),
-            stage="source",
-            kind="approval-reset",
-            name=branch,
-            enforcement="enforced" if ends else "absent",
-            target="branch",
-            detail="Approvals do not count for what is pushed after them"
-            if ends
-            else "Approvals stay after a push",
-        )
-    builds = by_type.get(VALIDATION, [])
+def _build_validation(number: str, facts: dict[str, Any], policies: list[dict[str, Any]]) -> Control:
+    builds = [one for one in policies if str((one.get("type") or {}).get("id", "")).lower() == VALIDATION]
     blocking = any(one.get("isBlocking") for one in builds)
-    yield Control(
+    return Control(
         id=record_id(PROVIDER, "build-validation", number),
         provider=PROVIDER,
         account_id=repository(number),
         stage="source",
         kind="build-validation",
-        name=branch,
+        name=str(facts["branch"]).removeprefix("refs/heads/"),
         enforcement="enforced" if blocking else ("audited" if builds else "absent"),
         target="branch",
         detail=f"{len(builds)} builds" if builds else "No build must pass",
@@ -182,10 +159,15 @@ def _protection(
     reviews = [one for one in policies if str((one.get("type") or {}).get("id", "")).lower() == REVIEWERS]
     blocking = [one for one in reviews if one.get("isBlocking")]
     enforcement: Enforcement = "enforced" if blocking else ("audited" if reviews else "absent")
-    oneself = any((one["settings"] or {}).get("creatorVoteCounts") for one in blocking)
-    least = max(
-        (int((one["settings"] or {}).get("minimumApproverCount") or 0) for one in blocking), default=0
+    settings = [one["settings"] or {} for one in blocking]
+    oneself = any(one.get("creatorVoteCounts") for one in settings)
+    least = max((int(one.get("minimumApproverCount") or 0) for one in settings), default=0)
+    # Where the author's vote counts, it is one of the votes that are required.
+    others = max(
+        (int(one.get("minimumApproverCount") or 0) - bool(one.get("creatorVoteCounts")) for one in settings),
+        default=0,
     )
+    ends = any(one.get(name) for one in settings for name in _ENDING)
     return Control(
         id=record_id(PROVIDER, "branch-protection", number),
         provider=PROVIDER,
@@ -195,6 +177,8 @@ def _protection(
         name=str(facts["branch"]).removeprefix("refs/heads/"),
         enforcement=enforcement,
         target="branch",
+        approvals=max(others, 0) if blocking else None,
+        approvals_end=ends if others > 0 else None,
         bypass=[*(["the author"] if oneself else []), *bypassing],
         detail=f"{least} reviewers" + ("; the author's vote counts" if oneself else "")
         if blocking

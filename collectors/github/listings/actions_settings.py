@@ -50,7 +50,15 @@ def organization_actions(scope: OrganizationScope) -> Generator[Record, None, Wo
         )
     yield from scope.object(
         "/orgs/{org}/actions/permissions/fork-pr-contributor-approval",
-        partial(_fork_approval, scope),
+        partial(_fork_approval, scope.account_id, native_id),
+        table="controls",
+        kind="fork-pr-approval",
+        needs=needs,
+        classify=unsupported_on({404}, "Not available on older GitHub Enterprise Server versions."),
+    )
+    yield from scope.object(
+        "/orgs/{org}/actions/permissions/fork-pr-workflows-private-repos",
+        partial(_private_forks, scope.account_id, native_id),
         table="controls",
         kind="fork-pr-approval",
         needs=needs,
@@ -97,6 +105,15 @@ def repository_actions(
             table="controls",
             kind="selected-actions",
             needs=needs,
+        )
+    if repository.visibility == "public":
+        yield from scope.of(repository).object(
+            "/repos/{owner}/{repo}/actions/permissions/fork-pr-contributor-approval",
+            partial(_fork_approval, repository.account_id, native_id),
+            table="controls",
+            kind="fork-pr-approval",
+            needs=needs,
+            classify=unsupported_on({404}, "Not available on older GitHub Enterprise Server versions."),
         )
     return token
 
@@ -188,17 +205,57 @@ def _selected_actions(account_id: str, native_id: str, body: dict[str, Any]) -> 
     )
 
 
-def _fork_approval(scope: OrganizationScope, body: dict[str, Any]) -> Generator[Record, None, None]:
+def _fork_approval(account_id: str, native_id: str, body: dict[str, Any]) -> Generator[Record, None, None]:
+    """Yield whose pull requests from forks of public repositories wait for an approval.
+
+    https://docs.github.com/en/rest/actions/permissions#get-fork-pr-contributor-approval-permissions-for-an-organization
+    """
     policy = str(body["approval_policy"])
     yield control(
-        scope.account_id,
+        account_id,
         "fork-pr-approval",
-        f"org/{scope.number}",
+        native_id,
         stage="build",
         name="approval of workflow runs from forks",
         enforcement="enforced" if policy == "all_external_contributors" else "audited",
-        target=scope.account_id,
+        target="public-forks",
         detail=f"Approval is required for: {policy.replace('_', ' ')}.",
+    )
+
+
+def _private_forks(account_id: str, native_id: str, body: dict[str, Any]) -> Generator[Record, None, None]:
+    """Yield what pull requests from forks of private repositories may run, and with what.
+
+    https://docs.github.com/en/rest/actions/permissions#get-private-repo-fork-pr-workflow-settings-for-an-organization
+    """
+    runs = bool(body["run_workflows_from_fork_pull_requests"])
+    approval = bool(body["require_approval_for_fork_pr_workflows"])
+    given = [
+        words
+        for key, words in (
+            ("send_write_tokens_to_workflows", "a token that can write"),
+            ("send_secrets_and_variables", "secrets"),
+        )
+        if body[key]
+    ]
+    if not runs:
+        detail = "Workflows do not run for forks of private repositories."
+    else:
+        detail = (
+            "Workflows run for forks of private repositories "
+            + ("after an approval" if approval else "without an approval")
+            + (f" and get {' and '.join(given)}" if given else "")
+            + "."
+        )
+    yield control(
+        account_id,
+        "fork-pr-approval",
+        f"{native_id}/private",
+        stage="build",
+        name="approval of workflow runs from private forks",
+        enforcement="enforced" if not runs or (approval and not given) else "absent",
+        target="private-forks-with-secrets" if runs and given else "private-forks",
+        detail=detail,
     )
 
 

@@ -9,14 +9,15 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from collectors.github.facts import branch_rule
 from collectors.github.queries import PROTECTIONS
 from collectors.github.records import control
 from scanner.collect.listings import with_coverage
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Sequence
 
-    from collectors.github.facts import RepositoryFacts
+    from collectors.github.facts import BranchRule, RepositoryFacts
     from collectors.github.scope import OrganizationScope
     from scanner.records import Control, Enforcement, Record
 
@@ -26,7 +27,12 @@ _RULESET: dict[str, Enforcement] = {
     "disabled": "absent",
 }
 _GATES = frozenset(("pull_request", "update", "merge_queue", "required_status_checks", "required_deployments", "lock_branch", "workflows"))  # fmt: skip
-"""Rules that prevent one person with push access from changing a branch alone."""
+"""Rules that a change to a branch must satisfy. Only some of them need a second person: `Control.approvals`."""
+_LOCKS = frozenset(("update", "lock_branch"))
+"""Rules under which nobody but the bypass list can change a branch.
+
+https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/managing-rulesets/available-rules-for-rulesets#restrict-updates
+"""
 
 
 def protections(scope: OrganizationScope, repository: RepositoryFacts) -> Iterator[Record]:
@@ -48,7 +54,7 @@ def protections(scope: OrganizationScope, repository: RepositoryFacts) -> Iterat
     yield from scope.part(
         repository,
         None if hidden else repository.protections,
-        partial(_protection, repository),
+        partial(_protection, repository, _in_force(repository, repository.protections or ())),
         table="controls",
         kind="branch-protection",
         fills=("controls/protected-branch",),
@@ -59,9 +65,11 @@ def protections(scope: OrganizationScope, repository: RepositoryFacts) -> Iterat
 
 def protection_ids(repository: RepositoryFacts) -> dict[str, str]:
     """Return the GraphQL id of each branch protection rule, by `Control.id`."""
+    rules = repository.protections or ()
+    in_force = _in_force(repository, rules)
     return {
-        _protection(repository, rule).id: str(rule["id"])
-        for rule in repository.protections or ()
+        _protection(repository, in_force, rule).id: str(rule["id"])
+        for rule in rules
         if rule.get("id") and rule.get("pattern")
     }
 
@@ -69,8 +77,9 @@ def protection_ids(repository: RepositoryFacts) -> dict[str, str]:
 def _all_protections(scope: OrganizationScope, repository: RepositoryFacts) -> Generator[Record, None, None]:
     """Yield the rules of a repository that has more of them than a page of repositories returns."""
     names = {"org": scope.login, "name": repository.name}
-    for rule in scope.client.graphql.connection(PROTECTIONS, names, at="repository/branchProtectionRules"):
-        yield _protection(repository, rule)
+    rules = list(scope.client.graphql.connection(PROTECTIONS, names, at="repository/branchProtectionRules"))
+    in_force = _in_force(repository, rules)
+    yield from (_protection(repository, in_force, rule) for rule in rules)
 
 
 def rulesets(scope: OrganizationScope, repository: RepositoryFacts) -> Iterator[Record]:
@@ -111,16 +120,17 @@ def rulesets(scope: OrganizationScope, repository: RepositoryFacts) -> Iterator[
 
 def _rules_in_force(
     scope: OrganizationScope, repository: RepositoryFacts, branch: str
-) -> Generator[Record, None, dict[int, list[str]]]:
+) -> Generator[Record, None, dict[int, list[BranchRule]]]:
     """Yield no record. Return the rules in force on a branch, by ruleset.
 
     https://docs.github.com/en/rest/repos/rules#get-rules-for-a-branch
     """
     yield from ()
-    found: dict[int, list[str]] = {}
+    found: dict[int, list[BranchRule]] = {}
     path = scope.of(repository).path("/repos/{owner}/{repo}/rules/branches/{branch}", branch=branch)
     for item in scope.client.items(path):
-        found.setdefault(int(item["ruleset_id"]), []).append(str(item["type"]))
+        rule = branch_rule(str(item["type"]), item.get("parameters") or {})
+        found.setdefault(int(item["ruleset_id"]), []).append(rule)
     return found
 
 
@@ -137,33 +147,63 @@ def organization_rulesets(scope: OrganizationScope) -> Iterator[Record]:
     )
 
 
-def _protection(repository: RepositoryFacts, rule: dict[str, Any]) -> Control:
+def _protection(repository: RepositoryFacts, in_force: str | None, rule: dict[str, Any]) -> Control:
     """Return one branch protection rule: ``protected-branch`` if it does not protect the default branch."""
     demands = []
+    approvals = 0 if not rule.get("requiresApprovingReviews") else rule.get("requiredApprovingReviewCount")
+    if rule.get("lockBranch"):
+        demands.append("no changes (locked)")
+        approvals = None
     if rule.get("requiresApprovingReviews"):
-        demands.append(f"{rule.get('requiredApprovingReviewCount') or 1} approving review(s)")
+        demands.append(
+            f"{approvals} approving review(s)" if approvals else "a pull request without approvals"
+        )
     if rule.get("requiresCodeOwnerReviews"):
         demands.append("review by code owners")
     if rule.get("requiresStatusChecks"):
         demands.append("status checks")
     if rule.get("restrictsPushes"):
         demands.append("restricted pushes")
-    gate = bool(demands) and (repository.branch is None or _covers(str(rule["pattern"]), repository.branch))
+    gate = bool(demands) and _number(rule) == in_force
     if rule.get("allowsForcePushes"):
         demands.append("force pushes allowed")
     if rule.get("allowsDeletions"):
         demands.append("deletion allowed")
+    ends = rule.get("dismissesStaleReviews") or rule.get("requireLastPushApproval")
     return control(
         repository.account_id,
         "branch-protection" if gate else "protected-branch",
-        f"{repository.number}/{rule.get('databaseId') or rule['pattern']}",
+        f"{repository.number}/{_number(rule)}",
         stage="source",
         name=str(rule["pattern"]),
         enforcement="enforced",
         target=str(rule["pattern"]),
         detail=", ".join(demands) or "no demands",
+        approvals=approvals,
+        approvals_end=bool(ends) if approvals else None,
+        restricted=bool(rule.get("restrictsPushes") or rule.get("lockBranch")),
         bypass=[] if rule.get("isAdminEnforced") else ["repository administrators"],
     )
+
+
+def _number(rule: dict[str, Any]) -> str:
+    return str(rule.get("databaseId") or rule["pattern"])
+
+
+def _in_force(repository: RepositoryFacts, rules: Sequence[dict[str, Any]]) -> str | None:
+    """Return the number of the one rule that GitHub applies to the default branch: the rule with its exact name, otherwise
+    the oldest whose pattern matches. If the branch is not known, the first rule that could be it.
+
+    https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/managing-protected-branches/managing-a-branch-protection-rule
+    """
+    branch = repository.branch
+    matching = [rule for rule in rules if branch is None or _covers(str(rule["pattern"]), branch)]
+    first = min(
+        matching,
+        key=lambda rule: (str(rule["pattern"]) != branch, int(rule.get("databaseId") or 0)),
+        default=None,
+    )
+    return None if first is None else _number(first)
 
 
 def _covers(pattern: str, branch: str) -> bool:
@@ -179,7 +219,7 @@ def _covers(pattern: str, branch: str) -> bool:
 
 
 def _ruleset(
-    account_id: str, owner: str, rule: dict[str, Any], rules: dict[int, list[str]] | None = None
+    account_id: str, owner: str, rule: dict[str, Any], rules: dict[int, list[BranchRule]] | None = None
 ) -> Control:
     """Return one ruleset, from REST or GraphQL. Its bypass list is shown only to those who may change it. ``rules`` are
     the active rules on the default branch, by ruleset. The target of a ruleset that does not protect that branch is
@@ -194,11 +234,16 @@ def _ruleset(
     enforcement = _RULESET.get(str(rule["enforcement"]).lower(), "documented")
     number = rule.get("databaseId") or rule.get("id")
     detail = f"Defined by {source}." if source else None
+    approvals = ends = restricted = None
     if target == "branch" and enforcement == "enforced" and rules is not None:
         demands = rules.get(int(number or 0), [])
-        if not _GATES & set(demands):
+        if not _GATES & {one.type for one in demands}:
             target = "branch-other"
-        words = ", ".join(demands).replace("_", " ") or "nothing"
+        restricted = bool(_LOCKS & {one.type for one in demands})
+        reviews = [one for one in demands if one.type == "pull_request"]
+        approvals = None if restricted else max((one.approvals or 0 for one in reviews), default=0)
+        ends = any(one.approvals_end for one in reviews) if approvals else None
+        words = ", ".join(_words(one) for one in demands) or "nothing"
         detail = f"{detail or ''} On the default branch it requires {words}.".strip()
     return control(
         account_id,
@@ -209,5 +254,14 @@ def _ruleset(
         enforcement=enforcement,
         target=target,
         detail=detail,
+        approvals=approvals,
+        approvals_end=ends,
+        restricted=restricted,
         shared_id=None if number is None else str(number),
     )
+
+
+def _words(rule: BranchRule) -> str:
+    if rule.type == "pull_request":
+        return f"pull request with {rule.approvals} approving review(s)"
+    return rule.type.replace("_", " ")

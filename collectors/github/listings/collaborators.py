@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from collectors.github.facts import RepositoryFacts
     from collectors.github.scope import OrganizationScope
-    from scanner.records import Record
+    from scanner.records import Power, Record
 
 
 def collaborators(
-    scope: OrganizationScope, repository: RepositoryFacts, roles: Mapping[str, str]
+    scope: OrganizationScope, repository: RepositoryFacts, roles: Mapping[str, list[Power]]
 ) -> Iterator[Record]:
-    """Yield the roles of direct collaborators; ``roles`` are custom repository roles with their base roles."""
+    """Yield the roles of direct collaborators; ``roles`` are what custom repository roles allow."""
     if repository.more_collaborators:
         yield from scope.of(repository).listing(
             "/repos/{owner}/{repo}/collaborators",
@@ -47,12 +47,19 @@ def collaborators(
     )
 
 
-def _from_edge(repository: RepositoryFacts, roles: Mapping[str, str], edge: dict[str, Any]) -> Grant:
-    return _grant(repository, roles, edge["node"]["databaseId"], str(edge["permission"]).lower())
+def _from_edge(repository: RepositoryFacts, roles: Mapping[str, list[Power]], edge: dict[str, Any]) -> Grant:
+    # `permission` is the base role of a custom one; its own name stands with the source of the access.
+    own = [
+        str(source["roleName"])
+        for source in edge.get("permissionSources") or []
+        if source.get("roleName") and (source.get("source") or {}).get("__typename") == "Repository"
+    ]
+    role = next((name for name in own if name in roles), str(edge["permission"]).lower())
+    return _grant(repository, roles, edge["node"]["databaseId"], role)
 
 
-def _grant(repository: RepositoryFacts, roles: Mapping[str, str], user: object, role: str) -> Grant:
-    can = powers.of_role(roles.get(role, role))
+def _grant(repository: RepositoryFacts, roles: Mapping[str, list[Power]], user: object, role: str) -> Grant:
+    can = roles.get(role) or powers.of_role(role)
     return Grant(
         id=record_id("github", "grant", f"{repository.number}/{user_id(user)}/{role}"),
         provider="github",

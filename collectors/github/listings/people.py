@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from collectors.github import powers
+from collectors.github.listings.organization import SETTINGS_NEED
 from collectors.github.records import user_id
 from scanner.collect.failures import unsupported_on
 from scanner.collect.listings import with_coverage
@@ -56,9 +57,18 @@ def people(scope: OrganizationScope, base: str | None) -> Generator[Record, None
                 kind="github-user",
                 needs="members: read",
             ),
-            fills=("grants/github-user", "identities/github-machine-user"),
+            # What members may do on every repository is a setting that not every token sees.
+            fills=("identities/github-machine-user", *(() if base is None else ("grants/github-user",))),
         )
         logins |= members or {}
+    if base is None:
+        yield scope.unseen(
+            "grants",
+            "github-user",
+            "GET /orgs/{org} (default_repository_permission)",
+            "The base permission that members have on every repository is not shown to this token.",
+            needs=SETTINGS_NEED,
+        )
     outside = yield from with_coverage(
         _outside_collaborators(scope),
         scope.request(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from collectors.github import queries
-from collectors.github.facts import DefinitionFile, RepositoryFacts
+from collectors.github.facts import PARAMETERS, BranchRule, DefinitionFile, RepositoryFacts, branch_rule
 from scanner.collect.failures import SourceError
 from scanner.collect.graphql import PartsQuery
 from scanner.collect.scope import utc_time
@@ -186,17 +186,26 @@ def _repository(node: dict[str, Any], missing: dict[str, str]) -> RepositoryFact
     )
 
 
-def _rules(branch: dict[str, Any]) -> dict[int, list[str]] | None:
+def _rules(branch: dict[str, Any]) -> dict[int, list[BranchRule]] | None:
     shown = branch.get("rules")
     if not isinstance(shown, dict):
         return None
     nodes = [item for item in shown.get("nodes") or [] if item and item.get("repositoryRuleset")]
     if len(nodes) < int(shown.get("totalCount") or 0):
         return None
-    found: dict[int, list[str]] = {}
+    found: dict[int, list[BranchRule]] = {}
     for item in nodes:
-        found.setdefault(int(item["repositoryRuleset"]["databaseId"]), []).append(str(item["type"]).lower())
+        kind, parameters = str(item["type"]).lower(), item.get("parameters")
+        if not parameters and kind in PARAMETERS:
+            return None
+        rule = branch_rule(kind, {_snake(name): value for name, value in (parameters or {}).items()})
+        found.setdefault(int(item["repositoryRuleset"]["databaseId"]), []).append(rule)
     return found
+
+
+def _snake(name: str) -> str:
+    """Return a GraphQL name as REST spells it: ``integrationId`` as ``integration_id``."""
+    return "".join(f"_{one.lower()}" if one.isupper() else one for one in name)
 
 
 def _files(node: dict[str, Any]) -> list[DefinitionFile]:

@@ -31,8 +31,8 @@ class _Role(msgspec.Struct, frozen=True, kw_only=True):
     permissions: list[str]
 
 
-def repository_roles(scope: OrganizationScope) -> Generator[Record, None, dict[str, str]]:
-    """Yield no record. Return the custom repository roles, each with the base role that it extends."""
+def repository_roles(scope: OrganizationScope) -> Generator[Record, None, dict[str, list[Power]]]:
+    """Yield no record. Return what each custom repository role allows, by its name."""
     found = yield from with_coverage(
         _repository_roles(scope),
         scope.request(
@@ -46,10 +46,10 @@ def repository_roles(scope: OrganizationScope) -> Generator[Record, None, dict[s
     return found or {}
 
 
-def _repository_roles(scope: OrganizationScope) -> Generator[Record, None, dict[str, str]]:
+def _repository_roles(scope: OrganizationScope) -> Generator[Record, None, dict[str, list[Power]]]:
     yield from ()
     items = scope.client.items(scope.path("/orgs/{org}/custom-repository-roles"), at="custom_roles")
-    return {str(item["name"]): str(item["base_role"]) for item in items}
+    return {str(item["name"]): powers.of_custom_role(item) for item in items}
 
 
 def organization_roles(scope: OrganizationScope) -> Iterator[Record]:

@@ -20,6 +20,25 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 
+_GENERIC = (
+    "ec_private_key",
+    "generic_private_key",
+    "http_basic_authentication_header",
+    "http_bearer_authentication_header",
+    "mongodb_connection_string",
+    "mysql_connection_string",
+    "openssh_private_key",
+    "password",
+    "pgp_private_key",
+    "postgres_connection_string",
+    "rsa_private_key",
+)
+"""Patterns of no provider, as of 2026-11-30.
+
+https://docs.github.com/en/code-security/reference/secret-security/supported-secret-scanning-patterns
+"""
+
+
 def secret_scanning(scope: OrganizationScope) -> Iterator[Record]:
     """Yield for each repository whether secret scanning and push protection are enabled.
 
@@ -94,18 +113,27 @@ def alerts(scope: OrganizationScope) -> Iterator[Record]:
             location=f"{repository['full_name']} alert {item['number']}",
             tags={
                 "validity": str(item.get("validity") or "unknown"),
-                "publicly_leaked": "true" if item.get("publicly_leaked") else "false",
+                "publicly_leaked": _word(item.get("publicly_leaked")),
+                "multi_repository": _word(item.get("multi_repo")),
+                "push_protection_bypassed": _word(item.get("push_protection_bypassed")),
             },
         )
 
-    yield from scope.listing(
-        "/orgs/{org}/secret-scanning/alerts",
-        alert,
-        table="secrets",
-        kind="github-scanning-alert",
-        needs="secret_scanning_alerts: read",
-        parameters={"hide_secret": "true", "state": "open"},
-        classify=unsupported_on(
-            {404}, "Secret scanning is not enabled for this organization, or its alerts cannot be read."
-        ),
-    )
+    # The list leaves out generic patterns unless they are named.
+    for item, types in ((None, {}), ("generic patterns", {"secret_type": ",".join(_GENERIC)})):
+        yield from scope.listing(
+            "/orgs/{org}/secret-scanning/alerts",
+            alert,
+            table="secrets",
+            kind="github-scanning-alert",
+            needs="secret_scanning_alerts: read",
+            parameters={"hide_secret": "true", "state": "open", **types},
+            item=item,
+            classify=unsupported_on(
+                {404}, "Secret scanning is not enabled for this organization, or its alerts cannot be read."
+            ),
+        )
+
+
+def _word(value: bool | None) -> str:
+    return "unknown" if value is None else str(value).lower()

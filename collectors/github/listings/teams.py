@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
     from collectors.github.scope import OrganizationScope
-    from scanner.records import Record
+    from scanner.records import Power, Record
 
 
-def teams(scope: OrganizationScope, roles: Mapping[str, str]) -> Iterator[Record]:
-    """Yield teams, their members and their grants; ``roles`` are custom repository roles with their base roles."""
+def teams(scope: OrganizationScope, roles: Mapping[str, list[Power]]) -> Iterator[Record]:
+    """Yield teams, their members and their grants; ``roles`` are what custom repository roles allow."""
     found = yield from with_coverage(
         _teams(scope),
         scope.request("identities", "GET /orgs/{org}/teams", kind="github-team", needs="members: read"),
@@ -83,12 +83,12 @@ def _member(scope: OrganizationScope, team: str, user: dict[str, Any]) -> Iterat
 
 
 def _grants(
-    scope: OrganizationScope, team: str, roles: Mapping[str, str], item: dict[str, Any]
+    scope: OrganizationScope, team: str, roles: Mapping[str, list[Power]], item: dict[str, Any]
 ) -> Iterator[Record]:
     if not scope.includes(str(item["name"])):
         return
     role = str(item.get("role_name") or "unknown")
-    can = powers.of_role(roles.get(role, role))
+    can = roles.get(role) or powers.of_role(role)
     yield Grant(
         id=record_id("github", "grant", f"{item['id']}/{team}/{role}"),
         provider="github",
