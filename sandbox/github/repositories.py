@@ -384,6 +384,16 @@ def _infra(night: int) -> GitHubRepository:
             ),
         ),
         protections=(Protection(id=50501, approvals=2, code_owners=True, push_users=("amara-okafor",)),),
+        alerts=(
+            Alert(
+                number=1,
+                secret_type="rsa_private_key",
+                display_name="RSA private key",
+                secret=secret_value("github/rsa", 64),
+                created_at=ago(90),
+                path="legacy/vpn.pem",
+            ),
+        ),
         rulesets=(
             Ruleset(
                 id=60501,
@@ -462,7 +472,11 @@ def _docs_site(night: int) -> GitHubRepository:
                 last_used=ago(500),
             ),
         ),
-        actions=Actions(allowed="all", fork_approval="first_time_contributors_new_to_github"),
+        actions=Actions(
+            allowed="all",
+            fork_approval="first_time_contributors_new_to_github",
+            approves_pull_requests=True,
+        ),
         runners=(
             ()
             if night > 1
@@ -502,7 +516,7 @@ def _pr_preview() -> GitHubRepository:
         files={**_definitions("pr-preview"), "README.md": "# pr-preview\n", "package.json": "{}\n"},
         environments=(Environment(id=30801, name="preview", created_at=ago(480), updated_at=ago(480)),),
         actions=Actions(allowed="all", fork_approval="first_time_contributors"),
-        protections=(Protection(id=50801),),
+        protections=(Protection(id=50801, dismiss_stale=False),),
     )
 
 
@@ -538,7 +552,7 @@ def _shared_actions() -> GitHubRepository:
         files={**_definitions("shared-actions"), "README.md": "# shared-actions\n"},
         actions=Actions(allowed="selected", access="organization"),
         subject=Subject(use_default=False, claims=("repo", "context", "job_workflow_ref")),
-        protections=(Protection(id=51001, approvals=1),),
+        protections=(Protection(id=51001, approvals=0, status_checks=("test",)),),
     )
 
 
