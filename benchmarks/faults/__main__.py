@@ -4,62 +4,26 @@ from __future__ import annotations
 
 import argparse
 import logging
-import random
 import sys
+import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from benchmarks.faults.criteria import CRITERIA, misses
-from benchmarks.faults.estate import FaultEstate
-from benchmarks.faults.pairs import FaultPair, pairs_of
+from benchmarks.faults.attempts import RESULTS, PairChoice, PairResult, PairResults, try_routes
+from benchmarks.faults.criteria import CRITERIA
 from sandbox.kit.provider import load_package, provider_names
 
-RESULTS = Path(__file__).parent.parent / "results"
-SEED = 9
+if TYPE_CHECKING:
+    from benchmarks.faults.pairs import FaultPair
+
 MINUTES = 60.0
 """How long one collector may take."""
-
-
-class PairResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one pair; a line of the file."""
-
-    pair: FaultPair
-    met: bool
-    """False when no request met the fault: the pair shows nothing."""
-    misses: dict[str, str]
-    """Criterion -> what was seen instead."""
-    exit_code: int
-    seconds: float
-
-
-class PairResults:
-    """The results of a collector: appended one by one, so that an interrupted run goes on."""
-
-    def __init__(self, collector: str) -> None:
-        self._path = RESULTS / f"faults-{collector}.jsonl"
-        self.results: dict[FaultPair, PairResult] = {}
-        if self._path.is_file():
-            for line in self._path.read_bytes().splitlines():
-                try:
-                    result = msgspec.json.decode(line, type=PairResult)
-                except msgspec.DecodeError:
-                    continue  # the run was killed while it wrote this line
-                self.results[result.pair] = result
-
-    def add(self, result: PairResult) -> None:
-        """Keep a result."""
-        self.results[result.pair] = result
-        RESULTS.mkdir(exist_ok=True)
-        with self._path.open("ab") as file:
-            file.write(msgspec.json.encode(result) + b"\n")
-
-    def forget(self) -> None:
-        """Begin anew."""
-        self._path.unlink(missing_ok=True)
-        self.results = {}
 
 
 def main() -> int:
@@ -71,6 +35,7 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="forget the results of earlier runs")
     parser.add_argument("--route", default="", help="only endpoints whose name contains this")
     parser.add_argument("--fault", default="", help="only this fault")
+    parser.add_argument("--workers", type=int, default=2, help="processes, each with a sandbox of its own")
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
     wrong = False
@@ -78,56 +43,35 @@ def main() -> int:
         ledger = PairResults(name)
         if given.fresh:
             ledger.forget()
-        results = _try(name, ledger, given)
+        choice = PairChoice(
+            collector=name,
+            ends=time.time() + MINUTES * 60,
+            route=given.route,
+            fault=given.fault,
+            sample=given.sample,
+            missed=given.missed,
+        )
+        results = _try(choice, ledger, given.workers)
         wrong |= _report(name, results)
     return int(wrong)
 
 
-def _try(collector: str, ledger: PairResults, given: argparse.Namespace) -> list[PairResult]:
+def _try(choice: PairChoice, ledger: PairResults, workers: int) -> list[PairResult]:
     """Try the pairs that have no result yet, of every variant of the collector's sandbox."""
-    ends = time.monotonic() + MINUTES * 60
-    seen: set[str] = set()
-    chosen: list[FaultPair] = []
-    for variant in load_package(collector).VARIANTS:
-        with FaultEstate(collector, variant) as estate:
-            since = len(estate.sandbox.log)
-            healthy = estate.healthy
-            assert healthy.night is not None
-            log = [call for call in estate.sandbox.log[since:] if call.name not in seen]
-            seen |= {call.name for call in log}
-            pairs = [
-                pair
-                for pair in pairs_of(variant, log, estate.sandbox.unfit)
-                if given.route in pair.route and given.fault in {"", pair.fault}
-            ]
-            if given.missed:
-                pairs = [pair for pair in pairs if pair in ledger.results and ledger.results[pair].misses]
-            elif given.sample:
-                pairs = random.Random(SEED).sample(pairs, min(given.sample, len(pairs)))
-            # In no order of their own: what an interrupted run has tried is a fair sample.
-            random.Random(SEED).shuffle(pairs)
-            chosen += pairs
-            for number, pair in enumerate(pairs):
-                if pair in ledger.results and not given.missed:
-                    continue
-                if time.monotonic() > ends:
-                    print(f"{collector}: {MINUTES:.0f} minutes are over; run again to go on", flush=True)
-                    break
-                night = estate.second(pair)
-                missed = misses(pair.fault, night, healthy.night, healthy.findings, estate.parts)
-                result = PairResult(
-                    pair=pair,
-                    met=night.struck,
-                    misses=missed if night.struck else {},
-                    exit_code=night.exit_code,
-                    seconds=round(night.seconds, 2),
-                )
-                ledger.add(result)
-                if result.misses:
-                    print(f"{collector} {pair.route} {pair.fault}: {', '.join(result.misses)}", flush=True)
-                elif sys.stderr.isatty():
-                    print(f"\r{number + 1}/{len(pairs)}", end="", file=sys.stderr, flush=True)
-    return [ledger.results[pair] for pair in chosen if pair in ledger.results]
+    seen: frozenset[str] = frozenset()
+    chosen: set[FaultPair] = set()
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for variant in load_package(choice.collector).VARIANTS:
+            with tempfile.TemporaryDirectory() as claims:
+                tasks = [pool.submit(try_routes, choice, variant, seen, Path(claims)) for _ in range(workers)]
+                for task in tasks:
+                    pairs, routes = task.result()
+                    chosen |= pairs
+                    seen |= routes
+    if time.time() > choice.ends:
+        print(f"{choice.collector}: {MINUTES:.0f} minutes are over; run again to go on", flush=True)
+    ledger.read()
+    return [ledger.results[pair] for pair in sorted(chosen) if pair in ledger.results]
 
 
 def _report(collector: str, results: list[PairResult]) -> bool:

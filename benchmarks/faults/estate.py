@@ -36,7 +36,7 @@ from scanner.pipeline.outcome import Exit, assess_run
 from scanner.pipeline.state_folder import locked
 from scanner.plugins import load_collector
 from scanner.records import TABLES, Gap, Record
-from scanner.snapshot import read_manifest, run_id_of
+from scanner.snapshot import read_manifest
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from scanner.config import Loaded
     from scanner.snapshot import Manifest, TargetDone
 
+MEMORY = Path("/dev/shm")
 LATER = FIRST_NIGHT + timedelta(hours=1)
 """The second night: so near that nothing grows old in between."""
 
@@ -75,7 +76,9 @@ class FaultEstate:
 
     def __enter__(self) -> Self:
         package = load_package(self.collector)
-        self._root = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        # In memory where there is such a folder: a disk that is asked to flush every file is most of a short night.
+        memory = MEMORY if MEMORY.is_dir() else None
+        self._root = Path(self._stack.enter_context(tempfile.TemporaryDirectory(dir=memory)))
         self.elsewhere = self._stack.enter_context(Elsewhere())
         self.sandbox: HttpSandbox = self._stack.enter_context(package.open_sandbox("small", self.variant))
         self.sandbox.elsewhere = self.elsewhere.origin
@@ -126,11 +129,12 @@ class FaultEstate:
         begun = time.monotonic()
         code, trace, sealed = int(Exit.INTERNAL), "", True
         findings: dict[str, str] = {}
+        by_target: dict[str, list[Record]] = {}
         output = io.StringIO()
         with contextlib.redirect_stderr(output):
             try:
                 options = IMPATIENCE if pair is not None and pair.fault == "slow" else {}
-                code, findings = self._run(state, LATER, **options)
+                code, findings, by_target = self._run(state, LATER, **options)
             except NothingCollectedError:
                 code, sealed = int(Exit.USAGE), False
             except Exception:  # noqa: BLE001  that a night ends with an exception is what is looked for
@@ -143,7 +147,7 @@ class FaultEstate:
         night = None
         if sealed:
             night = TrialNight(
-                by_target=_records(state, run_id_of(LATER)),
+                by_target=by_target,
                 asked=dict.fromkeys((call.name for call in log), 1),
                 struck={call.name: call.fault for call in log if call.fault is not None},
                 refused=None,
@@ -170,8 +174,13 @@ class FaultEstate:
         )
         return load(config)
 
-    def _run(self, state: Path, as_of: datetime, **options: Any) -> tuple[int, dict[str, str]]:
-        """Collect and analyze as `run_night` does; a night like one that was seen before is not analyzed again."""
+    def _run(
+        self, state: Path, as_of: datetime, **options: Any
+    ) -> tuple[int, dict[str, str], dict[str, list[Record]]]:
+        """Return the exit code, the findings and the records of a night.
+
+        Collect and analyze as `run_night` does; a night like one that was seen before is not analyzed again.
+        """
         loaded = self._loaded(state, **options)
         settings = loaded.settings
         stopping = threading.Event()
@@ -184,7 +193,8 @@ class FaultEstate:
                 stopping=stopping,
                 progress=_Unwatched(),
             )
-            same = manifest.run_id + _digest(_records(state, manifest.run_id))
+            collected = _records(state, manifest.run_id)
+            same = manifest.run_id + _digest(collected)
             if same not in self._known:
                 self._rules = self._rules or read_rules(loaded)
                 analyze_run(settings, manifest.run_id, self._rules)
@@ -192,7 +202,7 @@ class FaultEstate:
                     outcome = assess_run(settings, manifest, [], night=night, stopped=stopping.is_set())
                     found = dict(night.rows("SELECT rule || ' ' || subject, status FROM findings"))
                 self._known[same] = outcome.exit_code, found
-            return self._known[same]
+            return *self._known[same], collected
 
 
 def _records(state: Path, run_id: str) -> dict[str, list[Record]]:
