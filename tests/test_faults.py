@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.faults import __main__ as program
+from benchmarks.faults import attempts
 from benchmarks.faults.criteria import FaultyNight, misses
 from benchmarks.faults.pairs import FAULTS, FaultPair, pairs_of
 from sandbox.kit.api import LoggedCall
@@ -107,10 +107,10 @@ def test_what_is_wrong_is_seen(tonight: FaultyNight, wrong: set[str]) -> None:
 
 
 def test_an_interrupted_run_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(program, "RESULTS", tmp_path)
+    monkeypatch.setattr(attempts, "RESULTS", tmp_path)
     pair = FaultPair(variant="v", route="GET /a", fault="500")
-    result = program.PairResult(pair=pair, met=True, misses={}, exit_code=0, seconds=1.0)
-    program.PairResults("x").add(result)
+    result = attempts.PairResult(pair=pair, met=True, misses={}, exit_code=0, seconds=1.0)
+    attempts.PairResults("x").add(result)
     with (tmp_path / "faults-x.jsonl").open("ab") as file:
         file.write(b'{"pair": {"var')  # the run was killed
-    assert program.PairResults("x").results == {pair: result}
+    assert attempts.PairResults("x").results == {pair: result}

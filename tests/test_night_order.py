@@ -38,7 +38,7 @@ def clock(seconds_ahead: float | None) -> SourceClock:
     """Return the clock of sources that this machine is ahead of by so much."""
     made = SourceClock()
     if seconds_ahead is not None:
-        made.note(email.utils.formatdate(time.time() - seconds_ahead, usegmt=True))
+        made.note("api", email.utils.formatdate(time.time() - seconds_ahead, usegmt=True))
     return made
 
 
@@ -73,9 +73,27 @@ def test_a_clock_set_back_that_nobody_confirms_is_refused(tmp_path: Path) -> Non
 def test_an_odd_date_header_is_no_witness() -> None:
     made = SourceClock()
     for date in ("", "yesterday", "Thu, 99 Foo 2026 00:00:00 GMT"):
-        made.note(date)
-    made.note(None)
+        made.note("api", date)
+    made.note("api", None)
     assert made.seconds_ahead() is None
+
+
+@pytest.mark.parametrize(
+    ("answers", "ahead"),
+    [
+        ({"wrong": (400, 5 * 86400)}, 5 * 86400),
+        ({"wrong": (400, 5 * 86400), "right": (1, 2)}, 2),
+        ({"right": (1, 2), "wrong": (400, -5 * 86400)}, 2),
+        ({"wrong": (900, 5 * 86400), "right": (3, 2), "another": (3, 4)}, 4),
+        ({"one": (1, 5 * 86400), "two": (1, 5 * 86400), "agrees": (900, 2)}, 5 * 86400),
+    ],
+)
+def test_each_host_is_one_witness(answers: dict[str, tuple[int, int]], ahead: int) -> None:
+    made = SourceClock()
+    for host, (count, seconds) in answers.items():
+        for _ in range(count):
+            made.note(host, email.utils.formatdate(time.time() - seconds, usegmt=True))
+    assert made.seconds_ahead() == pytest.approx(ahead, abs=2)
 
 
 def test_every_response_of_a_source_is_a_witness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

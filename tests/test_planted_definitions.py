@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,4 +103,43 @@ def test_a_secret_in_any_string_of_a_definition_is_not_written(kind: str) -> Non
             else:
                 written = msgspec.json.encode(masked(found, FINGERPRINT)).decode()
             assert secret.needle not in written, changed
+    assert count
+
+
+def lists(node: yaml.Node | None, seen: set[int]) -> Iterator[yaml.SequenceNode]:
+    if node is None or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        yield node
+    if isinstance(node, yaml.SequenceNode | yaml.MappingNode):
+        for child in node.value:
+            for part in child if isinstance(child, tuple) else (child,):
+                yield from lists(part, seen)
+
+
+@pytest.mark.parametrize("kind", [name for name in FORMATS if "enkins" not in name])
+def test_a_private_key_whose_lines_are_items_of_a_list_is_not_written(kind: str) -> None:
+    body = [secret_in("private-key", f"line {number}").needle for number in range(2)]
+    body = [base64.b64encode(hashlib.sha384(line.encode()).digest()).decode() for line in body]
+    begin, end = (f"-----{word} RSA PRIVATE KEY-----" for word in ("BEGIN", "END"))
+    key = [begin, body[0], f"echo '{body[1]}' >> key.pem", end]
+    count = 0
+    for path, text in sorted(file for file in FILES if str(format_of(file[0])) == kind):
+        roots = documents(text)
+        found = [node for root in roots for node in lists(root, set())]
+        if not found:
+            continue
+        for node in found:
+            node.value += [yaml.ScalarNode("tag:yaml.org,2002:str", line, style='"') for line in key]
+        changed = "---\n".join(yaml.serialize(root, width=10_000) for root in roots)
+        try:
+            records = list(
+                definition_records(parse(path, changed, FINGERPRINT, owner="acme"), context=CONTEXT)
+            )
+        except DefinitionError:
+            continue
+        count += 1
+        written = msgspec.json.encode(masked(records, FINGERPRINT)).decode()
+        assert not [line for line in body if line in written], changed
     assert count

@@ -115,3 +115,20 @@ def test_secrets_in_a_document_are_masked_and_the_rest_stays() -> None:
         "Version": 1,
     }
     assert redact_json(redact_json(document)) == redact_json(document)
+
+
+def test_a_key_that_is_spread_over_a_list_is_masked_and_what_follows_it_stays() -> None:
+    line = "MIIEvAIBADANBgkqhkiG9w0BAQEFAASCBKYwggSiAgEAAoIBAQCq9IIsZd8gWekF"
+    begin, end = "-----BEGIN OPENSSH PRIVATE KEY-----", "-----END OPENSSH PRIVATE KEY-----"
+    after = "refs/heads/a-branch-with-a-long-name-0123456789abcdef0123456789abcdef01234567"
+    document = {
+        "args": [begin, "Proc-Type: 4,ENCRYPTED", "", line, 7, f"echo {line} >> key", "9kgS==", end, after]
+    }
+    hidden = str(redact_json(document))
+    assert line not in hidden
+    assert "9kgS==" not in hidden
+    assert after in hidden
+    assert "echo [redacted:private-key] >> key" in hidden
+    # Words about a key, without one: the items after it are no part of a key.
+    search = [f"grep -r -e '{begin}' .", "make all", after]
+    assert redact_json(search)[1:] == search[1:]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from benchmarks.faults.pairs import FaultPair
 
 MINUTES = 60.0
-"""How long one collector may take."""
+"""How long one collector may take, if the command does not say."""
 
 
 def main() -> int:
@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="forget the results of earlier runs")
     parser.add_argument("--route", default="", help="only endpoints whose name contains this")
     parser.add_argument("--fault", default="", help="only this fault")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="how long one collector may take")
     parser.add_argument("--workers", type=int, default=2, help="processes, each with a sandbox of its own")
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -45,7 +46,7 @@ def main() -> int:
             ledger.forget()
         choice = PairChoice(
             collector=name,
-            ends=time.time() + MINUTES * 60,
+            ends=time.time() + given.minutes * 60,
             route=given.route,
             fault=given.fault,
             sample=given.sample,
@@ -69,7 +70,7 @@ def _try(choice: PairChoice, ledger: PairResults, workers: int) -> list[PairResu
                     chosen |= pairs
                     seen |= routes
     if time.time() > choice.ends:
-        print(f"{choice.collector}: {MINUTES:.0f} minutes are over; run again to go on", flush=True)
+        print(f"{choice.collector}: the time is over; run again to go on", flush=True)
     ledger.read()
     return [ledger.results[pair] for pair in sorted(chosen) if pair in ledger.results]
 

@@ -6,6 +6,7 @@ A run that must stop ends a request that waits, as in `scanner.collect.transport
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import urllib3
 from botocore.awsrequest import AWSHTTPConnection, AWSHTTPSConnection
@@ -68,7 +69,7 @@ class BotocoreSession:
             try:
                 request.stream_output = True
                 response = self._session.send(request)
-                self._run.clock.note(response.headers.get("date"))
+                self._run.clock.note(urlsplit(request.url).hostname or "", response.headers.get("date"))
                 response._content = self._content(request, response, bound)  # noqa: SLF001  what it reads itself otherwise
             except (BotoCoreError, SourceError, OSError) as exc:
                 # A socket that was shut down fails in many ways, all of them for this reason.

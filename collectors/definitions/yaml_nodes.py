@@ -14,6 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from collectors.definitions.definition import DefinitionError
+from scanner.secrets.split_keys import without_key_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -233,6 +234,7 @@ class _Composer:
     def _closed(self, done: _Open) -> Sequence | Mapping:
         line = done.line - 1 + self._first
         if not done.mapping:
+            _hide_key_lines(done.children)
             return Sequence(done.children, line, done.column, done.tag)
         pairs: list[tuple[Scalar, Node]] = []
         merged: list[tuple[Scalar, Node]] = []
@@ -252,6 +254,13 @@ class _Composer:
                     inherited.setdefault(key.text, (key, value))
             pairs = [*inherited.values(), *pairs]
         return Mapping(pairs, line, done.column, done.tag)
+
+
+def _hide_key_lines(nodes: list[Node]) -> None:
+    """Hide a private key whose lines are the items of a list: each becomes part of a record of its own."""
+    lines = [node for node in nodes if isinstance(node, Scalar)]
+    for node, text in zip(lines, without_key_lines([node.text for node in lines]), strict=True):
+        node.text = text
 
 
 def _merged(value: Node) -> list[tuple[Scalar, Node]]:

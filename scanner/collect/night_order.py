@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 TOLERATED_SECONDS = 3600.0
 """How far the clock may be from those of the sources."""
 
-_KEPT = 1000
-"""Responses whose date is remembered."""
+_KEPT = 100
+"""Responses of a host whose date is remembered."""
 
 
 class ImplausibleTimeError(Exception):
@@ -43,27 +43,38 @@ class ImplausibleTimeError(Exception):
 
 
 class SourceClock:
-    """How far this machine's clock is ahead of the clocks of the sources. Thread-safe."""
+    """How far this machine's clock is ahead of the clocks of the sources. Thread-safe.
+
+    Each host is one witness, however often it answers: a server whose own clock is wrong cannot outvote the others.
+    """
 
     def __init__(self) -> None:
-        self._offsets: list[float] = []
+        self._offsets: dict[str, list[float]] = {}
         self._lock = threading.Lock()
 
-    def note(self, date: str | None) -> None:
+    def note(self, host: str, date: str | None) -> None:
         """Take in the ``Date`` header of a response, as every client of a source receives it."""
-        if date is None or len(self._offsets) >= _KEPT:
+        if date is None:
             return
         try:
             offset = time.time() - parsedate_to_datetime(date).timestamp()
         except (ValueError, OverflowError):
             return
         with self._lock:
-            self._offsets.append(offset)
+            kept = self._offsets.setdefault(host.lower(), [])
+            if len(kept) < _KEPT:
+                kept.append(offset)
 
     def seconds_ahead(self) -> float | None:
-        """Return the median over all responses; None if no source gave a date."""
+        """Return the median over all hosts; None if no source gave a date.
+
+        Of the two in the middle, the one that is nearer to this clock: two clocks that agree are rarely both wrong.
+        """
         with self._lock:
-            return statistics.median(self._offsets) if self._offsets else None
+            hosts = sorted(statistics.median(offsets) for offsets in self._offsets.values())
+        if not hosts:
+            return None
+        return min(hosts[(len(hosts) - 1) // 2], hosts[len(hosts) // 2], key=abs)
 
 
 def not_before(ledger: Ledger, as_of: datetime) -> list[NightState]:

@@ -297,7 +297,7 @@ class Transport:
             if watched.failure is not None:
                 raise watched.failure
         received = {name.lower(): value for name, value in response.headers.items()}
-        self._clock.note(received.get("date"))
+        self._clock.note(urlsplit(response.url).hostname or "", received.get("date"))
         return RawAnswer(status=response.status_code, headers=received, content=content)
 
 

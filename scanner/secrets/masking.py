@@ -100,6 +100,8 @@ def _rewritten(value: Any, hide: Callable[[str], str], label: Label) -> Any:
             old = {name: getattr(value, name) for name in value.__struct_fields__}
             new = {name: _rewritten(field, hide, label) for name, field in old.items()}
             return value if new == old else msgspec.structs.replace(value, **new)
+        case list() if value and isinstance(value[0], str):
+            return hidden_in(value, hide, label)
         case list():
             return [_rewritten(item, hide, label) for item in value]
         case _:

@@ -27,6 +27,7 @@ from scanner.secrets.detectors import (
     secret_name,
 )
 from scanner.secrets.names import NAMING_PARTS
+from scanner.secrets.split_keys import without_key_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -253,11 +254,17 @@ def hidden_in(value: Any, hide: Callable[[str], str], label: Label) -> Any:
         case dict():
             return {hide(str(key)): hidden_under(str(key), item, hide, label) for key, item in value.items()}
         case list():
-            return [hidden_in(item, hide, label) for item in value]
+            return [hidden_in(item, hide, label) for item in _without_key_lines(value)]
         case str():
             return hide(value)
         case _:
             return value
+
+
+def _without_key_lines(items: list[Any]) -> list[Any]:
+    texts = [item for item in items if isinstance(item, str)]
+    hidden = iter(without_key_lines(texts))
+    return [next(hidden) if isinstance(item, str) else item for item in items]
 
 
 def hidden_under(key: str, value: Any, hide: Callable[[str], str], label: Label) -> Any:
