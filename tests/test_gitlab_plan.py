@@ -125,6 +125,16 @@ def test_a_project_costs_about_five_requests(monkeypatch: pytest.MonkeyPatch, tm
     assert {row.reason for row in gaps(records)} == {"unsupported"}
 
 
+def test_an_answer_without_a_user_does_not_say_that_there_is_no_administrator(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with GitLabSandbox() as sandbox:
+        sandbox.fail("GET /user", "empty-object")
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    (lost,) = [row for row in gaps(records) if row.call == "GET /user" and row.table == "*"]
+    assert lost.reason == "malformed"
+
+
 def test_an_administrator_reads_all_deploy_keys_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -11,7 +11,10 @@ import pytest
 from scanner.analyze.rule_files import load_rules
 from scanner.analyze.steps import AnalysisSummary, AnalyzeSettings, analyze
 from scanner.analyze.target_coverage import PlannedTarget, target_ids
+from scanner.config import Settings
 from scanner.ledger import Ledger
+from scanner.night import open_night
+from scanner.pipeline.outcome import Exit, assess_run
 from scanner.records import Account, Coverage, Gap, Record
 from scanner.run_coverage import seen_tonight
 from scanner.snapshot import RunInfo, TargetWriter, begin, read_manifest, seal
@@ -81,6 +84,7 @@ def night(
     selected: bool = False,
     names: Mapping[str, str] = MappingProxyType({}),
     retired: tuple[str, ...] = (),
+    disabled: tuple[str, ...] = (),
 ) -> AnalysisSummary:
     folder = state / "snapshots" / run_of(number)
     info = RunInfo(
@@ -97,7 +101,10 @@ def night(
     seal(folder, info, record=Ledger(state).sealing(info))
     others = [rule.id for rule in RULES if rule.id != "account-not-read"]
     return analyze(
-        state, run_of(number), settings=AnalyzeSettings(disabled=others, retired=list(retired)), rules=RULES
+        state,
+        run_of(number),
+        settings=AnalyzeSettings(disabled=[*others, *disabled], retired=list(retired)),
+        rules=RULES,
     )
 
 
@@ -230,6 +237,22 @@ def test_an_account_that_is_known_from_above_and_cannot_be_entered_is_unread(tmp
     stopped = [*whole("a", 3), refused("a", "collect", "*", "deadline")]
     night(tmp_path, 2, {"a": stopped})
     assert states(tmp_path, 2)["a"][0] == "partial"
+
+
+@pytest.mark.parametrize("disabled", [(), ("account-not-read",)])
+def test_a_lost_target_is_exit_code_4_whether_or_not_a_rule_names_it(
+    tmp_path: Path, disabled: tuple[str, ...]
+) -> None:
+    names = [f"a{number}" for number in range(10)]
+    night(tmp_path, 1, {name: whole(name) for name in names}, disabled=disabled)
+    settings = Settings(state=tmp_path, collectors={}, min_coverage=0, max_unobserved=1)
+    for number, lost, code in ((2, 0, Exit.OK), (3, 1, Exit.COVERAGE), (4, 1, Exit.COVERAGE)):
+        given = {name: unread(name) if name in names[:lost] else whole(name) for name in names}
+        night(tmp_path, number, given, disabled=disabled)
+        assert len(unread_findings(tmp_path, number)) == (0 if disabled else lost)
+        with open_night(tmp_path, run_of(number)) as opened:
+            manifest = read_manifest(opened.snapshot)
+            assert assess_run(settings, manifest, [], night=opened, stopped=False).exit_code == code
 
 
 def test_a_target_of_another_name_is_the_same(tmp_path: Path) -> None:

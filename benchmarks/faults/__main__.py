@@ -63,6 +63,8 @@ def _try(choice: PairChoice, ledger: PairResults, workers: int) -> list[PairResu
     chosen: set[FaultPair] = set()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for variant in load_package(choice.collector).VARIANTS:
+            if time.time() > choice.ends:
+                break
             with tempfile.TemporaryDirectory() as claims:
                 tasks = [pool.submit(try_routes, choice, variant, seen, Path(claims)) for _ in range(workers)]
                 for task in tasks:

@@ -86,7 +86,11 @@ def _is_administrator(client: GitLabClient) -> bool:
     from scanner.collect.failures import SourceError
 
     try:
-        return bool(client.one("/user").get("is_admin"))
+        me = client.one("/user")
+        _ = me[
+            "id"
+        ]  # without it, this is no answer: that the user is no administrator cannot be taken from it
+        return bool(me.get("is_admin"))
     except SourceError:
         return True
 

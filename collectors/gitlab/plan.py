@@ -99,6 +99,7 @@ def instance_night(
 
     def itself() -> Generator[Record, None, bool]:
         me = client.one("/user")
+        _ = me["id"]
         if not me.get("is_admin"):
             raise SourceError("denied", "the token is not an administrator's")
         yield from ()
