@@ -367,7 +367,6 @@ def test_how_wide_a_federated_credential_is(
         ("BitlockerKey.Read.All", "read-secrets"),
         ("Directory.Read.All", "read"),
         ("Calendars.ReadWrite", "change-data"),
-        ("Sites.Selected", "change-data"),
     ],
 )
 def test_what_an_application_permission_amounts_to(permission: str, level: str) -> None:

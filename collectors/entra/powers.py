@@ -139,6 +139,10 @@ def of_permission(api: str, name: str) -> PowerVerdict:
     if api.lower() != GRAPH:
         return PowerVerdict(sure=False)
     verbs = set(name.split(".")[1:])
+    if name.endswith(".Selected"):
+        # Of which sites, lists or files, and with which role, is said in each of them.
+        # https://learn.microsoft.com/graph/permissions-selected-overview
+        return PowerVerdict(sure=False)
     if verbs & _CHANGES:
         return PowerVerdict(powers=("change-data",), sure=False)
     if verbs & _READS:

@@ -147,6 +147,10 @@ class SourceScope(msgspec.Struct, frozen=True, kw_only=True):
         return gap(request, Failure(reason="unsupported", detail=detail))
 
 
+_SHORT_OFFSET = re.compile(r"([+-])(\d:\d\d)\Z")
+"""``-8:00``, as examples of Microsoft Graph write it."""
+
+
 def utc_time(text: str | None) -> datetime | None:
     """Read a provider's ISO 8601 time or date as aware UTC; None stays None. A date means its first moment.
 
@@ -155,7 +159,7 @@ def utc_time(text: str | None) -> datetime | None:
     if not text:
         return None
     try:
-        read = datetime.fromisoformat(text)
+        read = datetime.fromisoformat(_SHORT_OFFSET.sub(r"\g<1>0\g<2>", text))
     except (TypeError, ValueError):
         raise SourceError("malformed", "a time in the response is not ISO 8601") from None
     return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)

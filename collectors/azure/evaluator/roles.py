@@ -131,6 +131,9 @@ def allowed(
             ending = lists().ending(pattern, field)
             if ending is not None:
                 add(ending, pattern, sure)
+        for pattern, sure in _open_ended(role, field, denies, bound):
+            add("change-data", pattern, sure)
+            add("read" if field == "actions" else "read-data", pattern, sure)
     taken: list[tuple[Way, Sure]] = []
     parts: list[tuple[Way, frozenset[int]]] = []
     for way in ways() if open_ways is None else open_ways:
@@ -195,6 +198,28 @@ def _unnamed(
             sure = role.sure(pattern, field, denies, bound)
             if sure is not Sure.NO:
                 yield pattern, sure
+
+
+def _open_ended(
+    role: RoleRights, field: Field, denies: Collection[Deny], bound: RoleCondition | None
+) -> Iterator[tuple[str, Sure]]:
+    """Yield the patterns that end in a star, and how surely one of their writes is allowed: of any provider, named or not."""
+    for element in role.elements:
+        for pattern in element.given(field):
+            below = pattern.removesuffix("*")
+            if below in {"", pattern} or covers(_not_data(), pattern):
+                continue
+            sure = max(
+                role.sure(f"{below}{verb}", field, denies, bound) for verb in ("write", "delete", "action")
+            )
+            if sure is not Sure.NO:
+                yield pattern, sure
+
+
+@lru_cache(maxsize=1)
+def _not_data() -> tuple[str, ...]:
+    """Patterns of actions that change access, which are ways of their own, or nothing."""
+    return (*lists().harmless, "Microsoft.Authorization/*")
 
 
 @lru_cache(maxsize=16_384)
