@@ -21,6 +21,7 @@ from sandbox.azure import AzureSandbox
 from sandbox.azure.tenant import EVERYONE, PROD, element
 from sandbox.entra.estate import guid as entra
 from sandbox.estate import FIRST_NIGHT
+from sandbox.kit.http import RefusedError
 from scanner.collect.collector import Run
 from scanner.records import Account, Control, Coverage, Credential, Gap, Grant, Identity, Link, Policy, Trust
 from scanner.secrets.detectors import Fingerprint
@@ -28,6 +29,8 @@ from scanner.secrets.detectors import Fingerprint
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sandbox.kit.api import ApiCall
+    from sandbox.kit.http import Reply
     from scanner.records import Record
 
 
@@ -396,6 +399,25 @@ def test_batches_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         refused = collected(sandbox, tmp_path / "refused", monkeypatch, batch_from=1)
     assert together == alone
     assert refused == alone
+
+
+def test_where_the_preview_is_refused_federated_credentials_are_read_by_the_stable_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Sovereign(AzureSandbox):
+        def answer(self, call: ApiCall) -> Reply:
+            if call.request.query.get("api-version") == "2025-01-31-preview":
+                raise RefusedError(400, "NoRegisteredProviderFound")
+            return super().answer(call)
+
+    with AzureSandbox() as sandbox:
+        usual = collected(sandbox, tmp_path / "usual", monkeypatch)
+    with Sovereign() as sandbox:
+        older = collected(sandbox, tmp_path / "older", monkeypatch)
+    trusts = {row.id for row in usual if isinstance(row, Trust) and row.kind == "oidc"}
+    assert trusts
+    assert trusts == {row.id for row in older if isinstance(row, Trust) and row.kind == "oidc"}
+    assert [row for row in older if isinstance(row, Gap)] == [row for row in usual if isinstance(row, Gap)]
 
 
 def test_keys_that_cannot_be_used_are_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from scanner.collect.failures import Classify, classify_error
+from scanner.collect.failures import Classify, SourceError, classify_error
 from scanner.collect.listings import ListingRequest, with_coverage
 
 if TYPE_CHECKING:
@@ -25,10 +25,16 @@ def each(
     fills: Sequence[str] = (),
     loses: Sequence[str] = (),
     classify: Classify = classify_error,
+    older: Callable[[str], str] | None = None,
 ) -> Iterator[Record]:
-    """Yield the records of several lists, each with its own Coverage or Gap. ``asked`` says for each path of what it tells."""
-    for path, answer in scope.client.lists(asked):
-        of = asked[path]
+    """Yield the records of several lists, each with its own Coverage or Gap. ``asked`` says for each path of what it tells.
+
+    ``older`` returns the path by an API version that is served where the first is refused with 400.
+    """
+    for path, first in scope.client.lists(asked):
+        of, answer = asked[path], first
+        if older is not None and isinstance(first, SourceError) and first.status == 400:
+            ((_, answer),) = scope.client.lists([older(path)])
 
         def read(answer: list[dict[str, Any]] | Exception = answer, of: T = of) -> Iterator[Record]:
             if isinstance(answer, Exception):

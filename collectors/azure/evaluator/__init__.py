@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
     from scanner.records import Policy, Record
 
-__all__ = ["Estate", "RoleEvaluator", "evaluate"]
+__all__ = ["ELIGIBLE", "HANDS_OUT", "Estate", "RoleEvaluator", "evaluate"]
 
 ASSIGNMENT = "azure:role-assignment:"
 DELEGATION = "azure:lighthouse:"
 ELIGIBLE = "/eligible"
 """How the id of an eligible delegation ends."""
+HANDS_OUT = "/hands-out"
+"""How the id of a delegation ends that only assigns some roles: which ones stands in the delegation, not in its role."""
 
 
 def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datetime) -> Iterator[Record]:
@@ -59,6 +61,8 @@ def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datet
         if isinstance(record, Account) and record.kind == "azure-tenant":
             tenant = record.native_id
         if isinstance(record, Grant) and record.id.startswith((ASSIGNMENT, DELEGATION)):
+            if record.id.endswith(HANDS_OUT):
+                continue
             grants.append(record)
     yield from (trust_of(policy, tenant) for policy in federated)
     evaluator = RoleEvaluator(estate, roles, denies, as_of.date())

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.azure.evaluator.conditions import Sure, condition
+from collectors.azure.evaluator.conditions import ASSIGN, Sure, condition
 from collectors.azure.evaluator.denies import Deny, concerns
-from collectors.azure.evaluator.roles import Allowed, RoleRights, allowed, role_of
+from collectors.azure.evaluator.roles import Allowed, RoleRights, allowed, plain_powers, role_of
 from collectors.azure.evaluator.ways import ways
-from scanner.records import Grant, Level, Link, Policy, level_of, record_id
+from scanner.records import POWERS, Grant, Level, Link, Policy, level_of, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -83,6 +83,24 @@ class RoleEvaluator:
             conditional=bool(held) and max(held) is Sure.MAYBE,
             confidence="low" if Sure.MAYBE in found.powers.values() else "high",
             why=_why(grant, found, level),
+        )
+
+    def handed_out(self, grant: Grant, roles: Iterable[str]) -> Grant:
+        """Return a grant that only hands out these roles, by their GUIDs, and to managed identities: it has their powers.
+
+        https://learn.microsoft.com/azure/lighthouse/how-to/deploy-policy-remediation
+        """
+        names = [self._numbers.get(number.rpartition("/")[2].lower()) for number in roles]
+        held = {power for name in names if name is not None for power in plain_powers(self._role(name))}
+        powers = [power for power in POWERS if power in held]
+        known = None not in names
+        return msgspec.structs.replace(
+            grant,
+            powers=powers,
+            level=level_of(powers) if powers or known else "unknown",
+            actions=[ASSIGN],
+            conditional=True,
+            confidence="high" if known else "low",
         )
 
     def links(self, grant: Grant, found: Allowed) -> Iterator[Link]:

@@ -32,6 +32,7 @@ APPLICATIONS = (
     "'microsoft.web/connections', 'microsoft.devopsinfrastructure/pools', 'microsoft.automation/automationaccounts') "
     "| project id, name, type, kind, secrets = properties.configuration.secrets, "
     "registries = properties.configuration.registries, containers = properties.template.containers, "
+    "initContainers = properties.template.initContainers, "
     "api = properties.api.name, user = properties.authenticatedUser.name, created = properties.createdTime, "
     "connectionKind = properties.parameterValueType, organizations = properties.organizationProfile.organizations, "
     "agents = properties.agentProfile.kind | order by id asc"
@@ -119,7 +120,7 @@ def _container_app(scope: AzureScope, row: dict[str, Any], address: str) -> Iter
             location=address,
             tags={"registry": places[name]} if name in places else {},
         )
-    for container in row.get("containers") or []:
+    for container in (*(row.get("containers") or []), *(row.get("initContainers") or [])):
         for one in container.get("env") or []:
             value = one.get("value")
             seen = inspect(str(one["name"]), str(value), scope.run.fingerprint) if value else None

@@ -12,7 +12,7 @@ from collectors.azure.by_account import by_account
 from collectors.azure.calls import GRAPH
 from collectors.azure.records import owner_of, runs_as, setting, tags_of
 from collectors.azure.scope import own, resource_id
-from scanner.records import Account, Credential, record_id
+from scanner.records import Account, Credential, Identity, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -28,7 +28,8 @@ CLUSTERS = (
     "entra = properties.aadProfile.managed, oldEntra = properties.aadProfile.serverAppID, "
     "runCommandOff = properties.apiServerAccessProfile.disableRunCommand, "
     "workloadIdentity = properties.securityProfile.workloadIdentity.enabled, "
-    "kubelet = properties.identityProfile.kubeletidentity.resourceId | order by id asc"
+    "kubelet = properties.identityProfile.kubeletidentity.resourceId, "
+    "application = properties.servicePrincipalProfile.clientId | order by id asc"
 )
 
 
@@ -74,6 +75,7 @@ def clusters(scope: AzureScope, accounts: Sequence[str]) -> Generator[Record, No
             "controls/aks-run-command-off",
             "controls/aks-workload-identity",
             "credentials/aks-admin-certificate",
+            "identities/aks-cluster",
             "links/runs_as",
         ),
         loses=("identities/aks-service-account", "links/can_become"),
@@ -81,7 +83,32 @@ def clusters(scope: AzureScope, accounts: Sequence[str]) -> Generator[Record, No
     return issuers
 
 
+def _application(scope: AzureScope, row: dict[str, Any], address: str) -> Iterator[Record]:
+    """Yield a cluster that signs in as an application, with a secret that each node holds. Others have a managed identity.
+
+    https://learn.microsoft.com/azure/aks/kubernetes-service-principal : ``msi`` stands for a managed identity.
+    """
+    client = str(row.get("application") or "").lower()
+    if client in {"", "msi"}:
+        return
+    owner, source = owner_of(row)
+    yield Identity(
+        id=resource_id(address),
+        **own(scope.account_of(address)),
+        surface="workload",
+        kind="aks-cluster",
+        native_id=address.lower(),
+        name=str(row["name"]),
+        address=address,
+        owner=owner,
+        owner_source=source,
+        tags={**tags_of(row), "resource_type": str(row["type"]).lower()},
+    )
+    yield runs_as(scope, address, record_id("entra", "application", client), "its application, by a secret")
+
+
 def _managed(scope: AzureScope, row: dict[str, Any], address: str) -> Iterator[Record]:
+    yield from _application(scope, row, address)
     local = row.get("localAccountsOff") is not True
     entra = row.get("entra") is True or bool(row.get("oldEntra"))
     yield setting(

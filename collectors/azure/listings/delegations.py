@@ -12,7 +12,7 @@ import msgspec
 
 from collectors.azure.by_account import by_account
 from collectors.azure.calls import GRAPH
-from collectors.azure.evaluator import ELIGIBLE
+from collectors.azure.evaluator import ELIGIBLE, HANDS_OUT
 from collectors.azure.records import breadth
 from collectors.azure.scope import own
 from scanner.records import Grant, Identity, Trust, record_id
@@ -106,10 +106,10 @@ def _delegation(
             why=f"the tenant {name} decides who is {one.get('principalIdDisplayName') or principal}",
         )
         guid = str(one["roleDefinitionId"]).rpartition("/")[2].lower()
+        handed = [str(role) for role in one.get("delegatedRoleDefinitionIds") or []]
+        ending = HANDS_OUT if handed else ELIGIBLE if eligible else "/active"
         grant = Grant(
-            id=record_id(
-                "azure", "lighthouse", f"{number}/{principal}/{guid}{ELIGIBLE if eligible else '/active'}"
-            ),
+            id=record_id("azure", "lighthouse", f"{number}/{principal}/{guid}{ending}"),
             **own(account),
             identity_id=me,
             role=evaluator.name_of(guid) or guid,
@@ -118,12 +118,13 @@ def _delegation(
             confidence="low",
             via="Azure Lighthouse, eligible" if eligible else "Azure Lighthouse",
         )
-        if evaluator.knows(grant.role):
+        if handed:
+            # It assigns these roles only, and to managed identities only.
+            grant = evaluator.handed_out(grant, handed)
+        elif evaluator.knows(grant.role):
             found = evaluator.allowed(grant, None)
             grant = evaluator.evaluated(grant, None, found)
-            # It may hand out these roles only, and to managed identities only.
-            limited = bool(one.get("delegatedRoleDefinitionIds"))
-            grant = msgspec.structs.replace(grant, conditional=eligible or limited or grant.conditional)
+            grant = msgspec.structs.replace(grant, conditional=eligible or grant.conditional)
             if not eligible:
                 yield from evaluator.links(grant, found)
         yield grant

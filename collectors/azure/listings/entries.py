@@ -138,10 +138,7 @@ def _token(
     )  # fmt: skip
     map_id = str(properties.get("scopeMapId") or "")
     actions = maps.get(map_id.lower(), [])
-    held: set[Power] = set()
-    for action in actions:
-        verb = action.lower().rpartition("/content/")[2]
-        held.add({"write": "change-delivery", "delete": "change-data", "read": "read-data"}.get(verb, "read"))  # type: ignore[arg-type]
+    held = {_repository_power(action.lower()) for action in actions}
     powers = [power for power in POWERS if power in held]
     yield Grant(
         id=record_id("azure", "registry-token-scope", number),
@@ -172,6 +169,19 @@ def _token(
             never_expires=ends is None,
             location=registry,
         )
+
+
+def _repository_power(action: str) -> Power:
+    """Return what an action of a scope map gives: ``repositories/NAME/content/write``, or ``.../contentWrite`` in examples.
+
+    https://learn.microsoft.com/azure/container-registry/container-registry-token-based-repository-permissions
+    """
+    verb = action.rpartition("repositories/")[2].replace("/", "")
+    if verb.endswith("contentwrite"):
+        return "change-delivery"
+    if verb.endswith(("delete", "metadatawrite")):
+        return "change-data"
+    return "read-data" if verb.endswith("contentread") else "read"
 
 
 def automation_assets(scope: AzureScope, accounts: Iterable[str]) -> Iterator[Record]:

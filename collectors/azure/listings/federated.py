@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 NEEDS = "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials/read"
 CALL = "federatedIdentityCredentials"
+FLEXIBLE, STABLE = "2025-01-31-preview", "2024-11-30"
+"""Only previews show ``claimsMatchingExpression``, by which a credential can match many subjects: without it such a credential
+has no subject. https://learn.microsoft.com/azure/templates/microsoft.managedidentity/userassignedidentities/federatedidentitycredentials
+Sovereign clouds may not have the preview."""
 _SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:([^:*?]+):([^:*?]+)")
 
 
@@ -73,10 +77,11 @@ def federated_credentials(
 
     yield from each(
         scope,
-        {f"{identity}/{CALL}?api-version=2024-11-30": identity for identity in sorted(identities)},
+        {f"{identity}/{CALL}?api-version={FLEXIBLE}": identity for identity in sorted(identities)},
         lambda identity: scope.within(scope.account_of(identity)).request(
             "trusts", f"GET {IDENTITY}/{CALL}", kind="oidc", needs=NEEDS, item=identity.lower()
         ),
         convert,
         fills=("policies/federated-credential", "identities/aks-service-account"),
+        older=lambda path: path.replace(FLEXIBLE, STABLE),
     )
