@@ -75,7 +75,7 @@ def clusters(scope: AzureScope, accounts: Sequence[str]) -> Generator[Record, No
             "controls/aks-run-command-off",
             "controls/aks-workload-identity",
             "credentials/aks-admin-certificate",
-            "identities/aks-cluster",
+            "identities",
             "links/runs_as",
         ),
         loses=("identities/aks-service-account", "links/can_become"),
