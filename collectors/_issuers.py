@@ -33,8 +33,8 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True):
     family: Family
     shared: bool
     """Whether anyone can get a token from it."""
-    example: str
-    """An example of a subject that is specific enough."""
+    form: str
+    """What a subject that is specific enough consists of, in words; of the audience for issuers told apart by it."""
 
 
 class Grade(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,63 +45,75 @@ class Grade(msgspec.Struct, frozen=True, kw_only=True):
     """The problem's code; None if there is none."""
     names_only: bool = False
     """Whether it uses names, which can be reassigned, instead of ids."""
-    example: str | None = None
-    """An example of a more specific value."""
+    start: str | None = None
+    """What a more specific value begins with, as far as the value says it."""
 
 
-_GITHUB = Issuer(family="github", shared=True, example="repo:OWNER/REPOSITORY:environment:ENVIRONMENT")
-_PAIRS = "ACCOUNT:NAME:..."
+def wanted(issuer: Issuer, grade: Grade | None = None) -> str:
+    """Return which subjects a trust should be limited to, in words: the known beginning, and the form of the rest."""
+    if grade is None or grade.start is None:
+        return f"the exact subject of each caller that needs it: {issuer.form}"
+    return f'the exact subject of each caller that needs it, which begins with "{grade.start}": {issuer.form}'
+
+
+_GITHUB = Issuer(
+    family="github",
+    shared=True,
+    form='"repo:", owner, "/", repository, then ":environment:" and the environment, or ":ref:refs/heads/" and the branch',
+)
+_GITLAB_FORM = '"project_path:", group, "/", project, ":ref_type:branch:ref:" and the branch'
+_TERRAFORM = Issuer(
+    family="terraform",
+    shared=True,
+    form='"organization:", organization, ":project:", project, ":workspace:", workspace, and ":run_phase:apply"; plans '
+    "have a subject of their own, and need a role that can only read",
+)
+_VERCEL_FORM = '"owner:", team, ":project:", project, ":environment:" and the environment'
+
+
+def _pairs_of(form: str) -> Issuer:
+    return Issuer(family="colon-pairs", shared=True, form=form)
+
+
+def _audience_of(form: str) -> Issuer:
+    return Issuer(family="audience", shared=True, form=form)
+
+
 KNOWN: dict[str, Issuer] = {
     "token.actions.githubusercontent.com": _GITHUB,
     "vstoken.actions.githubusercontent.com": _GITHUB,
-    "gitlab.com": Issuer(
-        family="gitlab", shared=True, example="project_path:GROUP/PROJECT:ref_type:branch:ref:main"
-    ),
-    "app.terraform.io": Issuer(
-        family="terraform",
-        shared=True,
-        example="organization:ORGANIZATION:project:PROJECT:workspace:WORKSPACE:run_phase:apply",
-    ),
-    "app.eu.terraform.io": Issuer(
-        family="terraform",
-        shared=True,
-        example="organization:ORGANIZATION:project:PROJECT:workspace:WORKSPACE:run_phase:apply",
-    ),
+    "gitlab.com": Issuer(family="gitlab", shared=True, form=_GITLAB_FORM),
+    "app.terraform.io": _TERRAFORM,
+    "app.eu.terraform.io": _TERRAFORM,
     "agent.buildkite.com": Issuer(
         family="buildkite",
         shared=True,
-        example="organization:ORGANIZATION:pipeline:PIPELINE:ref:refs/heads/main:*",
+        form='"organization:", organization, ":pipeline:", pipeline, ":ref:refs/heads/", branch, and ":commit:*"',
     ),
-    "oidc.codefresh.io": Issuer(
-        family="colon-pairs", shared=True, example="account:ACCOUNT:pipeline:PIPELINE"
+    "oidc.codefresh.io": _pairs_of('"account:", account ID, ":pipeline:" and the pipeline ID'),
+    "scalr.io": _pairs_of(
+        '"account:", account, ":environment:", environment, ":workspace:" and the workspace'
     ),
-    "scalr.io": Issuer(
-        family="colon-pairs",
-        shared=True,
-        example="account:ACCOUNT:environment:ENVIRONMENT:workspace:WORKSPACE",
+    "studio.datachain.ai/api": _pairs_of('"credentials:", team, "/" and the name'),
+    "tokens.cloud.shisho.dev": _pairs_of('"job:", organization, ":" and the name'),
+    "proidc.upbound.io": _pairs_of('"mcp:", organization, "/", control plane, ":provider:" and the provider'),
+    "oidc-configuration.audit-log.githubusercontent.com": _pairs_of(
+        '"https://github.com/" and the enterprise'
     ),
-    "studio.datachain.ai/api": Issuer(family="colon-pairs", shared=True, example="credentials:TEAM/NAME"),
-    "tokens.cloud.shisho.dev": Issuer(family="colon-pairs", shared=True, example="job:ORGANIZATION:NAME"),
-    "proidc.upbound.io": Issuer(
-        family="colon-pairs", shared=True, example="mcp:ORGANIZATION/NAME:provider:NAME"
+    "rh-oidc.s3.us-east-1.amazonaws.com/22ejnvnnturfmt6km08idd0nt4hekbn7": _pairs_of(
+        '"system:serviceaccount:", namespace, ":" and the service account'
     ),
-    "oidc-configuration.audit-log.githubusercontent.com": Issuer(
-        family="colon-pairs", shared=True, example="https://github.com/ENTERPRISE"
+    "api.pulumi.com/oidc": _audience_of('"aws:" and the organization'),
+    "oidc.vercel.com": _audience_of('"https://vercel.com/" and the team'),
+    "sandboxes.cloud": _audience_of("the organization"),
+    "cognito-identity.amazonaws.com": Issuer(family="cognito", shared=True, form="the identity pool ID"),
+    "accounts.google.com": Issuer(
+        family="google", shared=True, form="the unique ID of the service account, a number"
     ),
-    "rh-oidc.s3.us-east-1.amazonaws.com/22ejnvnnturfmt6km08idd0nt4hekbn7": Issuer(
-        family="colon-pairs", shared=True, example="system:serviceaccount:NAMESPACE:NAME"
-    ),
-    "api.pulumi.com/oidc": Issuer(family="audience", shared=True, example="aws:ORGANIZATION"),
-    "oidc.vercel.com": Issuer(family="audience", shared=True, example="https://vercel.com/TEAM"),
-    "sandboxes.cloud": Issuer(family="audience", shared=True, example="ORGANIZATION"),
-    "cognito-identity.amazonaws.com": Issuer(
-        family="cognito", shared=True, example="REGION:IDENTITY-POOL-ID"
-    ),
-    "accounts.google.com": Issuer(family="google", shared=True, example="UNIQUE-ID-OF-THE-SERVICE-ACCOUNT"),
-    "www.amazon.com": Issuer(family="audience", shared=True, example="amzn1.application-oa2-client.ID"),
-    "graph.facebook.com": Issuer(family="audience", shared=True, example="APPLICATION-ID"),
+    "www.amazon.com": _audience_of("the client ID of the application"),
+    "graph.facebook.com": _audience_of("the application ID"),
 }
-_PRIVATE = Issuer(family="private", shared=False, example="THE-SUBJECT-OF-THE-ONE-CALLER")
+_PRIVATE = Issuer(family="private", shared=False, form="as the issuer writes it")
 _CLUSTER = re.compile(
     r"^(oidc\.eks\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/id/|(oidc|[a-z0-9-]+\.oic)\.prod-aks\.azure\.(com|us|cn)/)",
     re.ASCII,
@@ -122,22 +134,21 @@ def issuer_of(name: str) -> Issuer:
         return Issuer(
             family=family,
             shared=False,
-            example=_GITHUB.example
-            if family == "github"
-            else "owner:TEAM:project:NAME:environment:production",
+            form=_GITHUB.form if family == "github" else _VERCEL_FORM,
         )
     if _CLUSTER.match(lowered):
-        return Issuer(family="eks", shared=False, example="system:serviceaccount:NAMESPACE:NAME")
+        form = '"system:serviceaccount:", namespace, ":" and the service account'
+        return Issuer(family="eks", shared=False, form=form)
     if lowered.startswith("api.bitbucket.org/2.0/workspaces/"):
-        return Issuer(family="bitbucket", shared=False, example="{REPOSITORY-UUID}:*")
+        form = 'the repository\'s UUID in braces and ":*"'
+        return Issuer(family="bitbucket", shared=False, form=form)
     if lowered.startswith("oidc.circleci.com/org/"):
-        return Issuer(
-            family="circleci", shared=False, example="org/ORGANIZATION-ID/project/PROJECT-ID/user/*"
-        )
+        form = '"org/", organization ID, "/project/", project ID and "/user/*"'
+        return Issuer(family="circleci", shared=False, form=form)
     if "gitlab" in lowered.partition("/")[0]:
-        return Issuer(family="gitlab", shared=False, example=KNOWN["gitlab.com"].example)
+        return Issuer(family="gitlab", shared=False, form=_GITLAB_FORM)
     if lowered.endswith("/_services/token"):
-        return Issuer(family="github", shared=False, example=_GITHUB.example)
+        return Issuer(family="github", shared=False, form=_GITHUB.form)
     return _PRIVATE
 
 
@@ -177,8 +188,7 @@ def _github(value: str) -> Grade:
         rest = _literal(value).removeprefix("repo:")
         if not rest or "/" in rest or rest.endswith((":", "@")):
             return Grade(exposure="anyone", problem="OIDC-2")
-        example = f"repo:{rest}/REPOSITORY:environment:ENVIRONMENT"
-        return Grade(exposure="another-tenant", problem="OIDC-3", names_only=True, example=example)
+        return Grade(exposure="another-tenant", problem="OIDC-3", names_only=True, start=f"repo:{rest}/")
     names_only = owner["owner_id"] is None
     start = f"repo:{owner['owner']}{owner['owner_id'] or ''}"
     named = _NAMED.match(value)
@@ -187,7 +197,7 @@ def _github(value: str) -> Grade:
             exposure="organization",
             problem="OIDC-4",
             names_only=names_only,
-            example=f"{start}/REPOSITORY:environment:ENVIRONMENT",
+            start=f"{start}/",
         )
     start = value[: named.end()].rstrip(":") + ":"
     rest = value[named.end() :]
@@ -198,7 +208,7 @@ def _github(value: str) -> Grade:
             exposure="repository",
             problem="OIDC-5",
             names_only=names_only,
-            example=f"{start}environment:ENVIRONMENT",
+            start=start,
         )
     return Grade(exposure="exact", problem=None, names_only=names_only)
 
@@ -258,7 +268,7 @@ def _gitlab(value: str) -> Grade:
             exposure="another-tenant",
             problem="OIDC-3",
             names_only=True,
-            example=f"project_path:{literal}/PROJECT:ref_type:branch:ref:main",
+            start=f"project_path:{literal}/",
         )
     if literal != path:
         group = literal.rpartition("/")[0]
@@ -266,14 +276,14 @@ def _gitlab(value: str) -> Grade:
             exposure="organization",
             problem="OIDC-4",
             names_only=True,
-            example=f"project_path:{group}/PROJECT:ref_type:branch:ref:main",
+            start=f"project_path:{group}/",
         )
     if re.search(r"[*?]", tail):
         return Grade(
             exposure="repository",
             problem="OIDC-5",
             names_only=True,
-            example=f"project_path:{path}:ref_type:branch:ref:main",
+            start=f"project_path:{path}:ref_type:",
         )
     return Grade(exposure="exact", problem=None, names_only=True)
 
@@ -294,7 +304,7 @@ def _pairs(value: str, tenant: str, units: tuple[str, ...], last: str) -> Grade:
             exposure="another-tenant",
             problem="OIDC-3",
             names_only=True,
-            example=f"{tenant}:{name}:{units[0]}:NAME",
+            start=f"{tenant}:{name}:{units[0]}:",
         )
     fields = value.removeprefix(f"{tenant}:{name}:").split(":")
     values = dict(zip(fields[::2], fields[1::2], strict=False))
@@ -310,12 +320,14 @@ def _pairs(value: str, tenant: str, units: tuple[str, ...], last: str) -> Grade:
             exposure="organization",
             problem=problem,
             names_only=True,
-            example=f"{tenant}:{name}:{unit}:NAME:{last}:...",
+            start=f"{tenant}:{name}:" if name else None,
         )
     if any(unit_ in values and re.search(r"[*?]", values[unit_]) for unit_ in units):
         return Grade(exposure="organization", problem="OIDC-4", names_only=True)
-    if wild:
-        return Grade(exposure="repository", problem="OIDC-5", names_only=True)
+    if wild and (last not in values or re.search(r"[*?]", values[last])):
+        start = literal if literal.endswith(":") else literal + ":"
+        return Grade(exposure="repository", problem="OIDC-5", names_only=True, start=start)
+    # What follows the branch is different for every build: the commit, the step.
     return Grade(exposure="exact", problem=None, names_only=True)
 
 
@@ -344,9 +356,7 @@ def _service_account(value: str) -> Grade:
             else Grade(exposure="exact", problem=None)
         )
     if "*" in parts[3] or "?" in parts[3]:
-        return Grade(
-            exposure="repository", problem="IRSA-2", example=f"system:serviceaccount:{parts[2]}:NAME"
-        )
+        return Grade(exposure="repository", problem="IRSA-2", start=f"system:serviceaccount:{parts[2]}:")
     return Grade(exposure="exact", problem=None)
 
 

@@ -7,11 +7,31 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from scanner.records import Policy, record_id
 from scanner.secrets.redact import redact_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
+
+
+class PolicyChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of one policy that a collector proposes for a finding. Nothing is changed by it."""
+
+    how: str
+    """What to do, as a sentence."""
+    before: Policy | None
+    """None for a new policy."""
+    after: Policy | None
+    """None if the policy is deleted."""
+
+
+def applied(policies: Iterable[Policy], changes: Sequence[PolicyChange]) -> Iterator[Policy]:
+    """Yield policies as they would be after changes."""
+    changed = {change.before.id for change in changes if change.before is not None}
+    yield from (policy for policy in policies if policy.id not in changed)
+    yield from (change.after for change in changes if change.after is not None)
 
 
 def canonical_document(document: Any) -> str:

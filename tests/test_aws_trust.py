@@ -135,11 +135,11 @@ def test_a_role_that_only_reads_weighs_less() -> None:
 
 
 def test_the_value_to_pin_is_reported() -> None:
-    assert oidc(GITHUB, sub("repo:acme/app:*")).fix == (
-        f'Pin StringEquals "{GITHUB}:sub": "repo:acme/app:environment:ENVIRONMENT", '
-        'or "repo:acme/app:ref:refs/heads/main".'
+    assert (oidc(GITHUB, sub("repo:acme/app:*")).fix or "").startswith(
+        f'Pin StringEquals "{GITHUB}:sub" to the exact subject of each caller that needs it, '
+        'which begins with "repo:acme/app:": '
     )
-    assert "repo:acme/REPOSITORY" in (oidc(GITHUB, sub("repo:acme/*")).fix or "")
+    assert 'begins with "repo:acme/":' in (oidc(GITHUB, sub("repo:acme/*")).fix or "")
     assert oidc(GITHUB, sub("repo:acme/*")).why == (
         "Statement 1 of the trust policy of ci trusts https://token.actions.githubusercontent.com where aud equals"
         " sts.amazonaws.com and sub glob repo:acme/*: every repository of the organization matches."
@@ -171,6 +171,8 @@ def test_tests_are_what_tokens_are_simulated_against() -> None:
         ("app.terraform.io", sub("organization:acme:project:p:workspace:*"), "OIDC-4", "medium", "organization"),
         ("app.terraform.io", sub("organization:acme:project:p:workspace:w:run_phase:*"), "OIDC-5", "low", "repository"),
         ("app.terraform.io", sub("organization:acme:project:p:workspace:w:run_phase:apply"), None, None, "exact"),
+        ("agent.buildkite.com", sub("organization:acme:pipeline:app:ref:refs/heads/main:*"), None, None, "exact"),
+        ("agent.buildkite.com", sub("organization:acme:pipeline:app:*"), "OIDC-5", "low", "repository"),
         ("agent.buildkite.com", sub("organization:acme:pipeline:*"), "OIDC-4", "medium", "organization"),
         ("oidc.codefresh.io", sub("*"), "OIDC-2", "critical", "anyone"),
         ("api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc", None, "OIDC-4", "medium", "organization"),

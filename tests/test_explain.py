@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scanner.analyze.explain import NoSuchFindingError, explain, explain_finding
+from scanner.analyze.patch import NoPatchError, patch
 from scanner.night import open_night
 
 if TYPE_CHECKING:
@@ -54,3 +55,30 @@ def test_the_start_of_an_id_is_enough_when_it_is_one_findings_only(demo: Demo) -
 def test_a_finding_that_is_not_there_is_reported(demo: Demo, given: str) -> None:
     with pytest.raises(NoSuchFindingError, match=r"has no finding .*findings\.csv lists the ids"):
         explain(demo.folder, RUN, given)
+
+
+def finding_of(demo: Demo, name: str) -> str:
+    with open_night(demo.folder, RUN) as night:
+        query = (
+            "SELECT id FROM findings WHERE rule = 'trust-open' AND detail LIKE '%' || $name || ' trusts %'"
+        )
+        return str(night.one(query, {"name": name}))
+
+
+def test_a_patch_is_the_changed_policy_and_what_it_ends(demo: Demo) -> None:
+    """The pin names the workflow that uses the role."""
+    text = patch(demo.folder, RUN, finding_of(demo, "deploy-status-page"))
+    assert text.startswith("# Replace the trust policy of role deploy-status-page.\n{")
+    assert (
+        '"token.actions.githubusercontent.com:sub": "repo:lanternpay/status-page:ref:refs/heads/main"' in text
+    )
+    ends, remains = text.split("# This ends:")[1].split("# This remains:")
+    assert "OIDC-2" in ends
+    assert "OIDC-2" not in remains
+
+
+def test_no_patch_for_another_provider(demo: Demo) -> None:
+    with open_night(demo.folder, RUN) as night:
+        finding = night.one("SELECT id FROM findings WHERE provider = 'github' ORDER BY id LIMIT 1")
+    with pytest.raises(NoPatchError, match="not for github"):
+        patch(demo.folder, RUN, finding)

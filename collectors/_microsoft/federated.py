@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from collectors._issuers import ORDER, Grade, Issuer, grade_subject, issuer_of
+from collectors._issuers import ORDER, Grade, Issuer, grade_subject, issuer_of, wanted
 from scanner.records import Policy, Severity, Test, Trust, record_id
 
 if TYPE_CHECKING:
@@ -238,5 +238,4 @@ def _fix(problem: str | None, grade: Grade | None, issuer: Issuer) -> str | None
         case "TENANT-1":
             return "Delete the federated credential, or confirm with its owner that the other tenant is a partner."
         case _:
-            example = (grade.example if grade else None) or issuer.example
-            return f'Replace it with a credential whose subject is exactly "{example}".'
+            return f"Replace it with a credential for {wanted(issuer, grade)}."

@@ -32,11 +32,12 @@ from scanner.collect.listings import ListingRequest, with_coverage
 from scanner.records import record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from collectors.aws.organization import OrganizationReader
     from scanner.collect.collector import Run
+    from scanner.policies import PolicyChange
     from scanner.records import Policy, Record
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "evaluate",
     "permissions",
     "problems",
+    "propose",
     "targets",
 ]
 
@@ -129,6 +131,21 @@ def evaluate(policies: Iterable[Policy], records: Iterable[Record], as_of: datet
     evidence.add_all(records)
     for account in evidence.accounts():
         yield from evaluate_account(evidence.facts(account), as_of)
+
+
+def propose(
+    policies: Iterable[Policy],
+    records: Iterable[Record],
+    as_of: datetime,
+    subject: str,
+    callers: Sequence[dict[str, str]] = (),
+) -> list[PolicyChange]:
+    """Return the changed policies that end what a finding on a trust or an identity reports; none if there is no exact
+    change. ``callers`` are the tokens of known identities that pass the trust today, as claims.
+    """
+    from collectors.aws.proposals import propose as proposed
+
+    return proposed(policies, records, as_of, subject, callers)
 
 
 def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:

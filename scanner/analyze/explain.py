@@ -29,6 +29,12 @@ def explain(state: Path, run_id: str, finding: str) -> str:
 
 def explain_finding(night: Night, finding: str) -> str:
     """Do the same for a night that is already open."""
+    # A name with a line break or an escape sequence must not forge a line or control the terminal.
+    return "\n".join(plain(line) for line in _lines(night, found_finding(night, finding))) + "\n"
+
+
+def found_finding(night: Night, finding: str) -> dict[str, Any]:
+    """Return the one finding with this id or prefix. Raises `NoSuchFindingError`."""
     query = "SELECT * FROM findings WHERE starts_with(id, $wanted) ORDER BY id LIMIT 6"
     found = list(night.dicts(query, {"wanted": finding}))
     if not found:
@@ -38,8 +44,7 @@ def explain_finding(night: Night, finding: str) -> str:
     if len(found) > 1:
         ids = ", ".join(row["id"] for row in found[:5])
         raise NoSuchFindingError(f"{finding!r} matches several findings: {ids}. Give more characters.")
-    # A name with a line break or an escape sequence must not forge a line or control the terminal.
-    return "\n".join(plain(line) for line in _lines(night, found[0])) + "\n"
+    return found[0]
 
 
 def _lines(night: Night, finding: dict[str, Any]) -> Iterator[str]:

@@ -59,6 +59,7 @@ def exit_codes() -> Iterator[None]:
 
 def _usage_errors() -> tuple[type[Exception], ...]:
     from scanner.analyze.explain import NoSuchFindingError
+    from scanner.analyze.patch import NoPatchError
     from scanner.collect.interrupted import ResumeError
     from scanner.collect.night_order import ImplausibleTimeError
     from scanner.collect.run import NothingCollectedError
@@ -73,6 +74,7 @@ def _usage_errors() -> tuple[type[Exception], ...]:
     asked = (ConfigError, DocumentError, SecretMissingError, UsageError, NoSuchRunError, NoSuchFindingError)
     return (
         *asked,
+        NoPatchError,
         NoSuchThingError,
         NoSuchPlaceError,
         NothingCollectedError,

@@ -16,14 +16,24 @@ def explain(
     config: ConfigOption = Path("config.yaml"),
     state: StateOption = None,
     run_id: RunOption = None,
+    patch: Annotated[
+        bool,
+        typer.Option(
+            "--patch",
+            help="Print the changed policies as JSON, what they end and what remains, tried on this run's records. "
+            "Nothing is changed. For AWS.",
+        ),
+    ] = False,
 ) -> None:
     """Explain a finding: its facts, its path, the policy statement behind it, and the smallest fix."""
     from scanner.analyze.explain import explain as explained
+    from scanner.analyze.patch import patch as patched
     from scanner.pipeline.state_folder import resolve_run
 
     with exit_codes():
         folder = load_settings(config, state, stored=True).settings.state
-        say(explained(folder, resolve_run(folder, run_id, analyzed=True), finding))
+        run = resolve_run(folder, run_id, analyzed=True)
+        say(patched(folder, run, finding) if patch else explained(folder, run, finding))
 
 
 def diff(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collectors.aws.evaluator.trust_tests import claims_of, describe_tests
-from collectors.aws.evaluator.trust_verdict import DELETED, NUMBER, TrustVerdict
+from collectors.aws.evaluator.trust_verdict import DELETED, NUMBER, REMOVED, TrustChange, TrustVerdict
 
 if TYPE_CHECKING:
     from collectors.aws.evaluator.facts import AwsFacts
@@ -57,8 +57,16 @@ def anyone_verdict(facts: AwsFacts, tests: list[Test], *, negated: bool) -> Trus
         problem="XACCT-1",
         severity="high" if some else "critical",
         why=f"trusts {who}" + (f", {guard}" if some else " without a condition on the caller"),
-        fix='Name the principal, or add StringEquals "aws:PrincipalOrgID" with your organization ID.',
+        fix=f"Name the principal, or: {own_callers(facts)}",
+        change=own_callers(facts),
     )
+
+
+def own_callers(facts: AwsFacts) -> TrustChange:
+    """Return a condition for principals of the own organization; of the account if it belongs to none that is known."""
+    if facts.organization_id is not None:
+        return TrustChange(key="aws:PrincipalOrgID", values=(facts.organization_id,))
+    return TrustChange(key="aws:PrincipalAccount", values=(facts.account_id,))
 
 
 def account_verdict(facts: AwsFacts, value: str, tests: list[Test]) -> TrustVerdict:
@@ -76,6 +84,7 @@ def account_verdict(facts: AwsFacts, value: str, tests: list[Test]) -> TrustVerd
             severity="low",
             why=f"names {value}, a deleted principal",
             fix="Remove the principal from the statement.",
+            change=REMOVED,
         )
     issuer = f"arn:{facts.partition}:iam::{value}:root" if NUMBER.match(value) else value
     parts = issuer.split(":")

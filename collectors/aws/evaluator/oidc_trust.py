@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from collectors._issuers import ORDER, Grade, Issuer, grade_subject, issuer_of
+from collectors._issuers import ORDER, Grade, Issuer, grade_subject, issuer_of, wanted
 from collectors.aws.evaluator.trust_tests import PINS, claims_of, describe_tests
+from collectors.aws.evaluator.trust_verdict import TrustChange
 
 if TYPE_CHECKING:
     from scanner.records import Exposure, Test
@@ -24,6 +25,8 @@ class OidcVerdict(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
     severity: Severity | None = None
     fix: str | None = None
+    change: TrustChange | None = None
+    """What ``fix`` says, if it can be written into the policy."""
 
 
 SEVERITY: dict[str, Severity] = {
@@ -48,6 +51,25 @@ MEANS = {
     "IRSA-1": "any pod of the cluster can assume the role",
     "IRSA-2": "any service account of the namespace matches",
 }
+MEANS_FOR: dict[tuple[str, str], str] = {
+    ("gitlab", "OIDC-4"): "every project of the group matches",
+    ("gitlab", "OIDC-5"): "any branch, tag or merge request of the project can match",
+    ("terraform", "OIDC-4"): "every workspace of the organization or project matches",
+    (
+        "terraform",
+        "OIDC-5",
+    ): "every run of the workspace matches, also the plan of a change that nobody has reviewed",
+    ("buildkite", "OIDC-4"): "every pipeline of the organization matches",
+    ("buildkite", "OIDC-5"): "any branch of the pipeline can match",
+    ("bitbucket", "OIDC-4"): "every repository of the workspace matches",
+    ("bitbucket", "OIDC-5"): "any step of the repository's pipelines can match",
+    ("circleci", "OIDC-4"): "every project of the organization matches",
+    ("circleci", "OIDC-5"): "any branch of the project can match",
+    ("private", "OIDC-4"): "more than one caller of the issuer matches",
+    ("private", "OIDC-5"): "more than one caller of the issuer matches",
+    ("colon-pairs", "OIDC-4"): "more than one caller of the tenant matches",
+}
+"""By family of the issuer."""
 GITHUB_PINS: dict[str, tuple[Exposure, str | None, bool]] = {
     "repository_id": ("repository", "OIDC-5", False),
     "repository": ("repository", "OIDC-5", True),
@@ -93,6 +115,7 @@ def _misconfigured(tests: list[Test]) -> OidcVerdict | None:
                 severity="info",
                 why=f"where {test.claim} equals {test.values[0]} literally, which no token contains",
                 fix=f"Use StringLike for {test.claim}, or write the exact value.",
+                change=TrustChange(kind="like", key=test.claim),
             )
     return None
 
@@ -166,7 +189,7 @@ def _by_subject(
     audience = "aud" in pins
     why = describe_tests(tests)
     if problem is not None:
-        why += f": {MEANS.get(problem, '')}"
+        why += f": {MEANS_FOR.get((issuer.family, problem), MEANS.get(problem, ''))}"
     elif not audience:
         problem = "IRSA-3" if issuer.family == "eks" else "OIDC-8"
         severity = SEVERITY[problem]
@@ -174,9 +197,8 @@ def _by_subject(
     elif names_only and issuer.family == "github":
         problem, severity = "OIDC-9", "info"
         why += ": names only, which someone else can register once they are free"
-    return OidcVerdict(
-        exposure=exposure, problem=problem, severity=severity, why=why, fix=_fix(issuer, name, problem, best)
-    )
+    fix, change = _fix(issuer, name, problem, best)
+    return OidcVerdict(exposure=exposure, problem=problem, severity=severity, why=why, fix=fix, change=change)
 
 
 def _pull_request(pins: dict[str, Test]) -> bool:
@@ -208,30 +230,31 @@ def _unpinned(issuer: Issuer, name: str, tests: list[Test]) -> OidcVerdict:
         problem=problem,
         severity=severity,
         why=why,
-        fix=f'Add StringEquals "{name}:sub": "{issuer.example}".'
-        if "*" not in issuer.example
-        else f'Add StringLike "{name}:sub": "{issuer.example}".',
+        fix=f'Add StringEquals "{name}:sub" with {wanted(issuer)}.',
+        change=TrustChange(key=f"{name}:sub", claim="sub"),
     )
 
 
-def _fix(issuer: Issuer, name: str, problem: str | None, grade: Grade) -> str | None:
+def _fix(
+    issuer: Issuer, name: str, problem: str | None, grade: Grade
+) -> tuple[str | None, TrustChange | None]:
+    """Return the fix in words and as a change."""
     match problem:
         case None:
-            return None
+            return None, None
         case "OIDC-8" | "IRSA-3":
             audience = _audience(issuer, name)
             if audience is None:
-                return f'Add StringEquals "{name}:aud" with the audience that its tokens have: the client ID of the identity provider in IAM.'
-            return f'Add StringEquals "{name}:aud": "{audience}".'
+                text = f'Add StringEquals "{name}:aud" with the audience that its tokens have: the client ID of the identity provider in IAM.'
+                return text, TrustChange(key=f"{name}:aud", claim="aud")
+            change = TrustChange(key=f"{name}:aud", values=(audience,))
+            return str(change), change
         case "OIDC-9":
-            return f'Add StringEquals "{name}:repository_id" with the repository ID, or use the subject format with IDs.'
+            text = f'Pin StringEquals "{name}:repository_id" with the repository ID, or use the subject format with IDs.'
+            return text, TrustChange(key=f"{name}:repository_id", claim="repository_id")
         case _:
-            value = grade.example or issuer.example
-            if problem == "OIDC-5" and issuer.family == "github":
-                branch = value.replace("environment:ENVIRONMENT", "ref:refs/heads/main")
-                return f'Pin StringEquals "{name}:sub": "{value}", or "{branch}".'
-            operator = "StringLike" if "*" in value else "StringEquals"
-            return f'Pin {operator} "{name}:sub": "{value}".'
+            text = f'Pin StringEquals "{name}:sub" to {wanted(issuer, grade)}.'
+            return text, TrustChange(key=f"{name}:sub", claim="sub")
 
 
 def _audience(issuer: Issuer, name: str) -> str | None:
@@ -267,7 +290,8 @@ def _by_audience(issuer: Issuer, pins: dict[str, Test], tests: list[Test], name:
             severity="critical",
             why="without a condition on aud or sub, the only claims that tell its tenants apart"
             + (": callers choose oaud themselves" if "oaud" in pins and issuer.family == "google" else ""),
-            fix=f'Add StringEquals "{name}:aud": "{issuer.example}".',
+            fix=f'Add StringEquals "{name}:aud" with the exact audience of each caller that needs it: {issuer.form}.',
+            change=TrustChange(key=f"{name}:aud", claim="aud"),
         )
     exact = "sub" in who and "*" not in "".join(pins["sub"].values)
     if issuer.family == "google" and "aud" in who:
@@ -298,13 +322,18 @@ def _cognito(pins: dict[str, Test], tests: list[Test]) -> OidcVerdict:
             severity="high",
             why="for guests (unauthenticated identities)",
             fix=f'Pin ForAnyValue:StringLike "{name}:amr": "authenticated", or disable guest access.',
+            change=TrustChange(
+                operator="ForAnyValue:StringLike", key=f"{name}:amr", values=("authenticated",)
+            ),
         )
+    change = TrustChange(operator="ForAnyValue:StringLike", key=f"{name}:amr", values=("authenticated",))
     if not any(value.startswith("authenticated") or value not in {"", "*"} for value in amr):
         return OidcVerdict(
             exposure="another-tenant",
             problem="COGNITO-3",
             severity="medium",
             why="without a condition on amr: guests (unauthenticated identities) are not excluded",
-            fix=f'Add ForAnyValue:StringLike "{name}:amr": "authenticated".',
+            fix=str(change),
+            change=change,
         )
     return OidcVerdict(exposure="organization", why=describe_tests(tests))

@@ -40,3 +40,15 @@ def spellings(service: str, partition: str) -> tuple[str, ...]:
     if partition == "aws-cn":
         return service, service.replace(SUFFIX, "amazonaws.com.cn")
     return (service,)
+
+
+CONSOLES = {"aws-cn": "amazonaws.cn", "aws-us-gov": "amazonaws-us-gov.com"}
+"""The domain of the console and of its sign-in, where it is not aws.amazon.com."""
+
+
+def saml_audience(partition: str) -> str:
+    """Return the audience of SAML assertions for sign-in to a partition.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_saml_assertions.html
+    """
+    return f"https://signin.{CONSOLES.get(partition, 'aws.amazon.com')}/saml"

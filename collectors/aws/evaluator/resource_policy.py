@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from collectors.aws.evaluator.account_trust import own_callers
 from collectors.aws.evaluator.actions import all_of, applicable, catalog, matching
 from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
 from collectors.aws.evaluator.effective import pieces
@@ -29,7 +30,13 @@ from collectors.aws.evaluator.trust_tests import (
     in_doubt,
     tests_of,
 )
-from collectors.aws.evaluator.trust_verdict import DELETED, EXPOSURES, NUMBER, SEVERITIES
+from collectors.aws.evaluator.trust_verdict import (
+    DELETED,
+    EXPOSURES,
+    NUMBER,
+    SEVERITIES,
+    TrustChange,
+)
 from scanner.collect.failures import Failure
 from scanner.collect.listings import ListingRequest, gap
 from scanner.records import Exposure, Grant, Power, Record, Test, Trust, level_of, record_id
@@ -265,6 +272,7 @@ def _allowed_principals(
             sourced = any(
                 claim.startswith(("aws:sourcearn", "aws:sourceaccount", "aws:sourceorg")) for claim in pins
             )
+            source = TrustChange(key="aws:SourceAccount", values=(facts.account_id,))
             return AllowedPrincipals(
                 kind="service",
                 issuer=value,
@@ -272,7 +280,7 @@ def _allowed_principals(
                 problem=None if sourced else "SVC-1",
                 severity=None if sourced else "info",
                 why=f"the service {value}" + ("" if sourced else ", acting for any account's resources,"),
-                fix=None if sourced else f'Add StringEquals "aws:SourceAccount": "{facts.account_id}".',
+                fix=None if sourced else str(source),
             )
         case "*" | "NotPrincipal":
             return _public(facts, pins, tests, have)
@@ -385,7 +393,7 @@ def _public(
             problem=None if inside else "PUBLIC-1",
             severity=None if inside else "high",
             why=f"everyone {describe_tests(tests)}",
-            fix=None if inside else 'Add StringEquals "aws:PrincipalOrgID" with your organization ID.',
+            fix=None if inside else str(own_callers(facts)),
         )
     grave = any(power not in {"read", "read-data"} for power in have)
     return AllowedPrincipals(
@@ -396,7 +404,7 @@ def _public(
         problem="PUBLIC-1",
         severity="critical" if grave else "high",
         why="anyone",
-        fix='Name the principals, or add StringEquals "aws:PrincipalOrgID" with your organization ID.',
+        fix=f"Name the principals, or: {own_callers(facts)}",
     )
 
 

@@ -81,7 +81,7 @@ def _sort(document: PolicyDocument, account: str, partition: str, as_of: datetim
             elif kind == "*" or value in {account, root}:
                 whole.append(statement)
             elif kind == "AWS":
-                named.setdefault(_principal(value), []).append(statement)
+                named.setdefault(named_principal(value), []).append(statement)
     return RoleTrust(
         services=services,
         named={arn: tuple(statements) for arn, statements in named.items()},
@@ -140,7 +140,7 @@ def _assumes(statement: Statement) -> bool:
     return statement.covers_action("sts:AssumeRole")
 
 
-def _principal(arn: str) -> str:
+def named_principal(arn: str) -> str:
     """Return the role behind ``arn:aws:sts::123456789012:assumed-role/name/session``, and other ARNs unchanged."""
     if ":assumed-role/" not in arn:
         return arn

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from collectors.aws.evaluator.partitions import service_principal
 from collectors.aws.evaluator.policy import glob
 from collectors.aws.evaluator.trust_tests import claims_of, describe_tests
-from collectors.aws.evaluator.trust_verdict import TrustVerdict
+from collectors.aws.evaluator.trust_verdict import REMOVED, TrustChange, TrustVerdict
 
 if TYPE_CHECKING:
     from collectors.aws.evaluator.facts import AwsFacts
@@ -59,6 +59,7 @@ def service_verdict(facts: AwsFacts, principal: Principal, value: str, tests: li
     compute = service in COMPUTE_SERVICES or any(service.endswith(f".{one}") for one in COMPUTE_SERVICES)
     if sourced or compute or principal.service_linked or family in {"ssm", "vmie"}:
         return TrustVerdict(kind="service", issuer=service, exposure="exact", why=f"trusts {service}")
+    change = TrustChange(key="aws:SourceAccount", values=(facts.account_id,))
     return TrustVerdict(
         kind="service",
         issuer=service,
@@ -66,7 +67,8 @@ def service_verdict(facts: AwsFacts, principal: Principal, value: str, tests: li
         problem="SVC-1",
         severity="info",
         why=f"trusts {service} without aws:SourceArn or aws:SourceAccount",
-        fix=f'Add StringEquals "aws:SourceAccount": "{facts.account_id}".',
+        fix=str(change),
+        change=change,
     )
 
 
@@ -88,6 +90,7 @@ def _roles_anywhere(facts: AwsFacts, pins: dict[str, Test], tests: list[Test]) -
             severity="medium",
             why=f"trusts certificates of the trust anchor {', '.join(anchor.values)}, which no longer exists",
             fix="Remove the statement, or the role.",
+            change=REMOVED,
         )
     if anchor is not None and subject:
         return TrustVerdict(

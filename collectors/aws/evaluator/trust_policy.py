@@ -23,9 +23,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from collectors.aws.evaluator.account_trust import account_verdict, anyone_verdict
 from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
 from collectors.aws.evaluator.oidc_trust import OidcVerdict, oidc_verdict
+from collectors.aws.evaluator.partitions import saml_audience
 from collectors.aws.evaluator.resource_control import as_known, denies_on, documents
 from collectors.aws.evaluator.service_trust import service_verdict
 from collectors.aws.evaluator.trust_tests import (
@@ -37,7 +40,7 @@ from collectors.aws.evaluator.trust_tests import (
     in_doubt,
     tests_of,
 )
-from collectors.aws.evaluator.trust_verdict import EXPOSURES, SEVERITIES, TrustVerdict
+from collectors.aws.evaluator.trust_verdict import EXPOSURES, REMOVED, SEVERITIES, TrustChange, TrustVerdict
 from scanner.collect.failures import Failure
 from scanner.collect.listings import ListingRequest, gap
 from scanner.records import Record, Test, Trust, record_id
@@ -71,6 +74,56 @@ def role_trusts(
         yield gap(asked, Failure(reason="malformed", detail=f"trust policy of {principal.name}: {broken}"))
     if document is None:
         return
+    for one in admissions(principal, facts, as_of, writes=writes):
+        found = one.verdict
+        yield Trust(
+            id=one.id,
+            provider="aws",
+            account_id=facts.account_ref,
+            identity_id=principal.id,
+            kind=found.kind,
+            issuer=found.issuer,
+            tests=one.tests,
+            trusted_account=record_id("aws", "account", found.account) if found.account else None,
+            audience=[
+                audience
+                for test in one.tests
+                if test.claim.lower() in {"aud", "saml:aud"}
+                and test.operator in {"equals", "glob"}
+                and not test.optional
+                for audience in test.values
+            ],
+            exposure=found.exposure,
+            external=found.external,
+            problem=found.problem,
+            severity=found.severity,
+            why=f"{one.label} of the trust policy of {principal.name} {found.why}.",
+            fix=found.fix,
+        )
+
+
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """One principal that one statement of a role's trust policy admits."""
+
+    id: str
+    """Id of its trust."""
+    number: int
+    """The statement, from 1."""
+    principal: tuple[str, str]
+    """Its kind and value in the statement."""
+    label: str
+    """The statement, to begin a sentence with."""
+    tests: list[Test]
+    verdict: TrustVerdict
+
+
+def admissions(
+    principal: Principal, facts: AwsFacts, as_of: datetime, *, writes: bool
+) -> Iterator[Admission]:
+    """Yield whom a role's trust policy admits."""
+    document = principal.trust
+    if document is None:
+        return
     reader = RoleTrustReader(principal, facts, as_of, writes=writes)
     denies = [statement for statement in document.statements if not statement.allow]
     if not principal.service_linked:
@@ -94,31 +147,14 @@ def role_trusts(
             if found is None:
                 continue
             tests = tests_of(statement, refusing, kind, value, variables=document.variables)
-            tests += in_doubt(refusing, kind, value)
             suffix = f":{place}" if len(pairs) > 1 else ""
-            yield Trust(
+            yield Admission(
                 id=record_id("aws", "trust", f"{principal.native_id}:{number}{suffix}"),
-                provider="aws",
-                account_id=facts.account_ref,
-                identity_id=principal.id,
-                kind=found.kind,
-                issuer=found.issuer,
-                tests=tests,
-                trusted_account=record_id("aws", "account", found.account) if found.account else None,
-                audience=[
-                    audience
-                    for test in tests
-                    if test.claim.lower() in {"aud", "saml:aud"}
-                    and test.operator in {"equals", "glob"}
-                    and not test.optional
-                    for audience in test.values
-                ],
-                exposure=found.exposure,
-                external=found.external,
-                problem=found.problem,
-                severity=found.severity,
-                why=f"{statement.label[0].upper()}{statement.label[1:]} of the trust policy of {principal.name} {found.why}.",
-                fix=found.fix,
+                number=number,
+                principal=(kind, value),
+                label=f"{statement.label[0].upper()}{statement.label[1:]}",
+                tests=tests + in_doubt(refusing, kind, value),
+                verdict=found,
             )
 
 
@@ -193,6 +229,7 @@ class RoleTrustReader:
             severity="info" if literal else None,
             why=f"admits nobody, because its condition on {keys} is never true",
             fix="Use StringLike for values with a wildcard, or write the exact value." if literal else None,
+            change=TrustChange(kind="like") if literal else None,
         )
 
     def _oidc(self, value: str, tests: list[Test]) -> TrustVerdict:
@@ -208,6 +245,7 @@ class RoleTrustReader:
                 severity="medium",
                 why=f"trusts https://{name}, {gone}",
                 fix="Remove the statement, or the role.",
+                change=REMOVED,
             )
         return TrustVerdict(
             kind="oidc",
@@ -218,6 +256,7 @@ class RoleTrustReader:
             severity=verdict.severity,
             why=f"trusts https://{name} {verdict.why}",
             fix=verdict.fix,
+            change=verdict.change,
         )
 
     def _gone(self, value: str, name: str) -> str | None:
@@ -242,6 +281,7 @@ class RoleTrustReader:
         pins = claims_of(tests)
         reserved = ":role/aws-reserved/" in self.principal.arn
         provider = value.rpartition("/")[2]
+        audience = TrustChange(key="SAML:aud", values=(saml_audience(self.facts.partition),))
         if "saml:aud" not in pins:
             return TrustVerdict(
                 kind="saml",
@@ -250,7 +290,8 @@ class RoleTrustReader:
                 problem="SAML-1",
                 severity="high",
                 why=f"trusts the SAML provider {provider} without a condition on SAML:aud",
-                fix='Add StringEquals "SAML:aud": "https://signin.aws.amazon.com/saml".',
+                fix=str(audience),
+                change=audience,
             )
         user = [
             claim
