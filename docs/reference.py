@@ -23,7 +23,7 @@ from docs import write_or_check
 from reports.csv.data_package import DICTIONARY, ColumnText
 from reports.csv.sheet import ORDER
 from reports.csv.sheets import SHEETS, column_order
-from scanner.analyze.framework import load_frameworks, references
+from scanner.analyze.framework import CITED_BY_DEFAULT, load_frameworks, references
 from scanner.analyze.rule_files import load_rules
 from scanner.command.cli import app
 from scanner.config import ReportSettings, Settings, reports_section
@@ -189,7 +189,7 @@ def _collectors() -> Iterator[str]:
 
 def _rules() -> Iterator[str]:
     yield "## Rules\n"
-    mapped = references(load_frameworks())
+    mapped = references(load_frameworks(), CITED_BY_DEFAULT)
     rules = load_rules(None)
     yield f"{len(rules)} rules.\n"
     for rule in rules:

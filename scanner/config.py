@@ -28,6 +28,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from scanner.analyze.framework import CITED_BY_DEFAULT, EVERY_FRAMEWORK, framework_names
 from scanner.document import Document, DocumentError, Where, nearest
 from scanner.plugins import collector_names, load_collector, report_config, report_names
 from scanner.records import Severity  # noqa: TC001  pydantic reads the annotations at run time
@@ -160,10 +161,19 @@ class RuleSettings(Section):
     """Ids of rules to disable."""
     custom: Path | None = None
     """A folder of custom rules, in the same format as the built-in ones."""
-    frameworks: list[str] | None = None
-    """Frameworks to map findings to: ``owasp-nhi``, ``cis-aws``, ... Default: all."""
+    frameworks: list[str] = list(CITED_BY_DEFAULT)
+    """Frameworks whose controls findings and results cite; ``all`` stands for every one."""
     due_days: dict[Severity, int] = {"critical": 7, "high": 30, "medium": 60, "low": 90}
     """Days from first detection until a finding is overdue, by severity."""
+
+    @field_validator("frameworks")
+    @classmethod
+    def _known(cls, frameworks: list[str]) -> list[str]:
+        names = [*framework_names(), EVERY_FRAMEWORK]
+        for name in frameworks:
+            if name not in names:
+                raise ValueError(f"no framework `{name}`; {nearest(name, names)}")
+        return frameworks
 
 
 class ReportSettings(Section):

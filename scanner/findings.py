@@ -38,7 +38,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     category: Category
     """The rule's category."""
     controls: list[str] = []
-    """Framework controls for which the rule is evidence: ``CIS AWS 5.0: 1.13``. As on the last run that found it."""
+    """Framework controls for which the rule is evidence: ``CIS AWS 7.0.0: 2.12``. As on the last run that found it."""
     title: str
     """The rule's title, with its parameters filled in."""
     severity: Severity

@@ -370,7 +370,7 @@ def test_rules_json_says_which_rules_ran_and_for_which_controls(tmp_path: Path) 
     }
     assert "trust-open" not in rules
     assert rules["credential-unused"]["controls"] == {
-        "aws": [{"framework": "CIS AWS 5.0", "code": "1.11", "relation": "full"}]
+        "aws": [{"framework": "CIS AWS 7.0.0", "code": "2.11", "relation": "full"}]
     }
     assert rules["credential-unused"]["params"] == {"days": 45}
 

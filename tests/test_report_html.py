@@ -159,7 +159,7 @@ def test_findings_of_other_providers_are_no_evidence_for_a_benchmark_of_one(tmp_
     with open_night(tmp_path, run_of(1)) as night:
         found = read_frameworks(night, rules_in_force(night))
     counted = {one.label: {control.code: control.findings for control in one.controls} for one in found}
-    assert counted["CIS AWS 5.0"]["1.11"] == 1
+    assert counted["CIS AWS 7.0.0"]["2.11"] == 1
     assert counted["OWASP NHI 2025"]["NHI1:2025"] == 2
 
 

@@ -102,12 +102,81 @@ FRAMEWORK_RESULTS = Sheet(
             "r.counter", "Rules in accounts that found nothing, which proves nothing about the control."
         ),
         "open_findings": Derived("r.findings", "Open findings of its rules."),
+        "accepted_findings": Derived(
+            "r.excepted", "Findings of its rules that an exception accepts; an accepted risk is no pass."
+        ),
+        "result": Derived(
+            "r.result",
+            "The worst of its checks: counts-against, unknown (a check lacked inputs), excepted, partly (some of its "
+            "rules prove nothing by their silence), looked-at, no-evidence. Never a verdict on the control.",
+        ),
+        "silence_proves": Derived(
+            "r.proves", "How much of the control is shown if no rule finds anything: full, partial or none."
+        ),
+        "evidence_tables": Derived(
+            "array_to_string(r.tables, '|')", "Tables that are evidence by themselves."
+        ),
+        "note": Derived("r.note", "What limits the evidence."),
     },
 )
 
 FRAMEWORK_COLUMNS = {
     "framework": "VARCHAR", "control": "VARCHAR", "title": "VARCHAR", "rules": "BIGINT", "passed": "BIGINT",
     "failed": "BIGINT", "incomplete": "BIGINT", "not_evaluated": "BIGINT", "counter": "BIGINT", "findings": "BIGINT",
+    "excepted": "BIGINT", "result": "VARCHAR", "proves": "VARCHAR", "tables": "VARCHAR[]", "note": "VARCHAR",
+}  # fmt: skip
+"""The table that this sheet reads: names and DuckDB types."""
+
+FRAMEWORKS = Sheet(
+    "frameworks",
+    (),
+    "r.framework",
+    "cited_frameworks r",
+    {},
+    {
+        "framework": Derived("r.framework", "Short name and version: the key of `framework` in other files."),
+        "title": Derived("r.title", "The full title."),
+        "version": Derived("'v' || r.version", "The version, after a v."),
+        "published": Derived("r.published", "When this version was published, as far as known."),
+        "license": Derived("r.license", "The license of its text, and whose words the titles are."),
+        "source": Derived("r.source", "Where ids and numbers were read."),
+        "url": Derived("r.url", "Its page."),
+        "controls": Derived("r.controls", "How many of its controls a rule or a table is evidence for."),
+        "not_claimed": Derived("r.not_claimed", "What the mapping does not prove."),
+    },
+)
+
+FRAMEWORKS_COLUMNS = {
+    "framework": "VARCHAR", "title": "VARCHAR", "version": "VARCHAR", "published": "VARCHAR", "license": "VARCHAR",
+    "source": "VARCHAR", "url": "VARCHAR", "controls": "BIGINT", "not_claimed": "VARCHAR",
+}  # fmt: skip
+"""The table that this sheet reads: names and DuckDB types."""
+
+CONTROL_RULES = Sheet(
+    "control_rules",
+    (),
+    "r.framework || chr(31) || r.control || chr(31) || r.rule",
+    "control_rules r",
+    {},
+    {
+        "control_rule_id": Derived("r.framework || ': ' || r.control || '/' || r.rule", "The control and the rule."),
+        "framework_result_id": Derived("r.framework || ': ' || r.control", "The control: a row of framework_results.csv."),
+        "framework": Derived("r.framework", "Short name and version."),
+        "control": Derived("r.control", "The code of the control."),
+        "rule_id": Derived("r.rule", "The rule that is evidence for it."),
+        "relation": Derived(
+            "r.relation",
+            "full: the rule tests all of the control; partial: a part; counter: a finding counts against the control, and "
+            "its absence proves nothing.",
+        ),
+        "at_most_days": Derived("r.at_most", "The largest threshold with which the rule still tests the control."),
+        "days": Derived("r.days", "The threshold of the run; above at_most_days, no finding is no evidence."),
+    },
+)  # fmt: skip
+
+CONTROL_RULES_COLUMNS = {
+    "framework": "VARCHAR", "control": "VARCHAR", "rule": "VARCHAR", "relation": "VARCHAR", "at_most": "BIGINT",
+    "days": "BIGINT",
 }  # fmt: skip
 """The table that this sheet reads: names and DuckDB types."""
 
@@ -130,4 +199,6 @@ RESULT_SHEETS = (
     RULE_RESULTS,
     FRAMEWORK_RESULTS,
     TARGET_COVERAGE,
+    FRAMEWORKS,
+    CONTROL_RULES,
 )

@@ -20,14 +20,23 @@ from reports.csv.inventory_sheets import (
     SECRETS,
     WEAKNESSES,
 )
-from reports.csv.result_sheets import FRAMEWORK_COLUMNS, RESULT_SHEETS
+from reports.csv.result_sheets import (
+    CONTROL_RULES_COLUMNS,
+    FRAMEWORK_COLUMNS,
+    FRAMEWORKS_COLUMNS,
+    RESULT_SHEETS,
+)
 from reports.csv.sheet import SCOPE_NAME, TENANT, Derived, Sheet
 from reports.csv.unlisted import TENANTS, define_unlisted
+from scanner.analyze.framework import load_frameworks
 from scanner.analyze.framework_results import read_frameworks, rules_in_force
 from scanner.findings import Metric
 from scanner.records import Coverage, Gap
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scanner.analyze.framework_results import RuleText
     from scanner.night import Night
 
 _METRICS = Sheet(
@@ -126,9 +135,32 @@ def join_tables(night: Night) -> None:
     night.tables.table_of("tenants", _TENANTS_OF)
     for name, query in COUNTS.items():
         night.tables.table_of(name, query)
+    texts = rules_in_force(night)
     controls = [
-        (framework.label, *control)
-        for framework in read_frameworks(night, rules_in_force(night))
+        (framework.label, *control._asdict().values())
+        for framework in read_frameworks(night, texts)
         for control in framework.controls
     ]
     night.tables.table_of_rows("framework_results", FRAMEWORK_COLUMNS, controls)
+    _join_mappings(night, texts, {row[0] for row in controls})
+
+
+def _join_mappings(night: Night, texts: Mapping[str, RuleText], cited: set[str]) -> None:
+    """Create the tables of the cited frameworks, and of the rules that are evidence for their controls."""
+    frameworks, rules = [], []
+    for one in load_frameworks():
+        label = f"{one.short} {one.version}"
+        if label not in cited:
+            continue
+        frameworks.append(
+            (label, one.title, one.version, one.published, one.license, one.source, one.url, len(one.controls),
+             " ".join(one.not_claimed))
+        )  # fmt: skip
+        rules += [
+            (label, code, rule, relation, control.at_most.get(rule), texts[rule].params.get("days"))
+            for code, control in one.controls.items()
+            for rule, relation in control.rules.items()
+            if rule in texts
+        ]
+    night.tables.table_of_rows("cited_frameworks", FRAMEWORKS_COLUMNS, frameworks)
+    night.tables.table_of_rows("control_rules", CONTROL_RULES_COLUMNS, rules)

@@ -49,6 +49,11 @@ FRAMEWORKS = Path(__file__).parent / "frameworks"
 
 EVERY = ""
 """Stands for every provider."""
+EVERY_FRAMEWORK = "all"
+"""Stands for every framework in the configuration."""
+CITED_BY_DEFAULT = ("owasp-nhi", "owasp-cicd", "nist-800-53", "cis-aws")
+"""The frameworks that are cited unless the configuration says otherwise. With all of them, a finding cites up to 40
+controls."""
 
 Relation: TypeAlias = Literal["full", "partial", "counter"]
 """How a rule relates to a control: ``full`` tests all of it, ``partial`` a part; for ``counter``, a finding counts
@@ -128,6 +133,11 @@ class CitedControl(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return f"{self.framework}: {self.code}"
+
+
+def framework_names() -> list[str]:
+    """Return the ids of the mappings."""
+    return sorted(path.stem for path in FRAMEWORKS.glob("*.yaml"))
 
 
 def load_frameworks(rules: Iterable[Rule] | None = None) -> list[Framework]:

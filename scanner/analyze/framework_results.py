@@ -18,6 +18,7 @@ from scanner.findings import OPEN
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from scanner.analyze.framework import Framework, MappedControl
     from scanner.night import Night
 
 
@@ -58,6 +59,15 @@ class ControlResult(NamedTuple):
     """Checks that found nothing, of rules whose silence proves nothing about the control."""
     findings: int
     """Open findings."""
+    excepted: int
+    """Findings that an exception accepts. They count among the failed checks: an accepted risk is no pass."""
+    result: str
+    """``counts-against``, ``unknown``, ``excepted``, ``partly``, ``looked-at`` or ``no-evidence``: the worst of its checks."""
+    proves: str
+    """What it would prove if no rule found anything: ``full``, ``partial`` or ``none``."""
+    tables: list[str]
+    """Tables that are evidence by themselves."""
+    note: str | None
 
 
 class FrameworkResult(NamedTuple):
@@ -79,16 +89,24 @@ _CHECKS = """
 """
 
 
+_FOUND = f"""
+    SELECT rule, provider, count(*) FILTER (WHERE {OPEN}), count(*) FILTER (WHERE status = 'excepted')
+    FROM findings GROUP BY ALL
+"""
+
+
 def read_frameworks(night: Night, texts: Mapping[str, RuleText]) -> list[FrameworkResult]:
-    """Return what a night says about each control that a rule is mapped to, by framework."""
+    """Return what a night says about each control of the frameworks that it cites, also of those whose rules are disabled.
+
+    A rule that ran with a larger threshold than a control allows proves nothing about it by its silence.
+    """
+    known = {f"{one.short} {one.version}": one for one in load_frameworks()}
     checks: dict[str, dict[str, Counter[str]]] = {}
     for rule, provider, failed, silent, incomplete, missing in night.rows(_CHECKS):
         counted = Counter(failed=failed, silent=silent, incomplete=incomplete, missing=missing)
         checks.setdefault(rule, {})[provider] = counted
-    for rule, provider, found in night.rows(
-        f"SELECT rule, provider, count(*) FROM findings WHERE {OPEN} GROUP BY ALL"
-    ):
-        checks.setdefault(rule, {}).setdefault(provider, Counter())["findings"] = found
+    for rule, provider, found, excepted in night.rows(_FOUND):
+        checks.setdefault(rule, {}).setdefault(provider, Counter()).update(findings=found, excepted=excepted)
     totals: dict[str, dict[str, Counter[str]]] = {}
     rules: dict[tuple[str, str], set[str]] = {}
     for text in texts.values():
@@ -98,9 +116,11 @@ def read_frameworks(night: Night, texts: Mapping[str, RuleText]) -> list[Framewo
             for control in controls:
                 total = totals.setdefault(control.framework, {}).setdefault(control.code, Counter())
                 total.update(counts)
-                total["counter" if control.relation == "counter" else "passed"] += counts["silent"]
+                silence = control.relation != "counter" and _threshold_met(
+                    text, known.get(control.framework), control.code
+                )
+                total["passed" if silence else "counter"] += counts["silent"]
                 rules.setdefault((control.framework, control.code), set()).add(text.id)
-    known = {f"{one.short} {one.version}": one for one in load_frameworks()}
     found = []
     for label in sorted(totals):
         framework = known.get(label)
@@ -111,22 +131,52 @@ def read_frameworks(night: Night, texts: Mapping[str, RuleText]) -> list[Framewo
                 framework.title if framework is not None else label,
                 list(framework.not_claimed) if framework is not None else [],
                 [
-                    ControlResult(
-                        code=code,
-                        title=named[code].title if code in named else "",
-                        rules=len(rules[label, code]),
-                        passed=total["passed"],
-                        failed=total["failed"],
-                        incomplete=total["incomplete"],
-                        not_evaluated=total["missing"],
-                        counter=total["counter"],
-                        findings=total["findings"],
+                    _control(
+                        code,
+                        named.get(code),
+                        totals[label].get(code, Counter()),
+                        rules.get((label, code), set()),
                     )
-                    for code, total in sorted(totals[label].items(), key=lambda item: _numbers(item[0]))
+                    for code in sorted({*totals[label], *named}, key=_numbers)
                 ],
             )
         )
     return found
+
+
+def _threshold_met(text: RuleText, framework: Framework | None, code: str) -> bool:
+    control = framework.controls.get(code) if framework is not None else None
+    most = control.at_most.get(text.id) if control is not None else None
+    return most is None or text.params.get("days", most) <= most
+
+
+def _control(code: str, control: MappedControl | None, total: Counter[str], rules: set[str]) -> ControlResult:
+    if total["findings"]:
+        result = "counts-against"
+    elif total["incomplete"] or total["missing"]:
+        result = "unknown"
+    elif total["excepted"]:
+        result = "excepted"
+    elif total["passed"]:
+        result = "partly" if total["counter"] else "looked-at"
+    else:
+        result = "no-evidence"
+    return ControlResult(
+        code=code,
+        title=control.title if control is not None else "",
+        rules=len(rules),
+        passed=total["passed"],
+        failed=total["failed"],
+        incomplete=total["incomplete"],
+        not_evaluated=total["missing"],
+        counter=total["counter"],
+        findings=total["findings"],
+        excepted=total["excepted"],
+        result=result,
+        proves=control.silence_proves if control is not None else "none",
+        tables=list(control.tables) if control is not None else [],
+        note=control.note if control is not None else None,
+    )
 
 
 def _numbers(code: str) -> list[tuple[int, str]]:

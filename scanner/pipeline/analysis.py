@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scanner.analyze.framework import EVERY_FRAMEWORK
 from scanner.pipeline.state_folder import ledger_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def analyze_settings(settings: Settings) -> AnalyzeSettings:
         custom_rules=settings.rules.custom,
         exceptions=settings.exceptions,
         owners=settings.owners,
-        frameworks=settings.rules.frameworks,
+        frameworks=None if EVERY_FRAMEWORK in settings.rules.frameworks else settings.rules.frameworks,
         due_days=dict(settings.rules.due_days),
         drop_share=settings.sudden_drop.share,
         drop_rows=settings.sudden_drop.rows,
