@@ -17,6 +17,7 @@ from sandbox.gitlab.entities import (
     access,
     access_token,
     approval_rule,
+    approvals,
     bound_token,
     granular,
     group,
@@ -717,3 +718,39 @@ def test_a_certificate_authority_for_ssh_is_a_credential_of_all_members(
     authority = credential(records, "gitlab:ssh-certificate:3")
     assert (authority.kind, authority.identity_id) == ("ssh-certificate", "gitlab:group-members:8001")
     assert (authority.lifetime, authority.name, authority.location) == ("static", "offices", "lantern")
+
+
+@pytest.mark.parametrize(
+    ("rules", "settings", "expected"),
+    [
+        # Nobody pushes; two approve, none of them the author.
+        ([("main", 0, 40)], {}, ("enforced", 2, True, True)),
+        ([("main", 0, 30)], {}, ("enforced", 2, True, False)),
+        # The author may be one of the two.
+        ([("main", 0, 40)], {"author": True}, ("enforced", 1, True, True)),
+        ([("main", 0, 40)], {"reset": False}, ("enforced", 2, False, True)),
+        # Maintainers push without any merge request.
+        ([("main", 40, 40)], {}, ("enforced", 0, None, True)),
+        # Of two rules that match, the more permissive decides.
+        ([("main", 0, 40), ("*", 30, 40)], {}, ("absent", 0, None, False)),
+        ([("main", 0, 40), ("ma*", 40, 40)], {}, ("enforced", 0, None, True)),
+        ([("main", 0, 40), ("release/*", 30, 40)], {}, ("enforced", 2, True, True)),
+    ],
+)
+def test_what_protects_the_default_branch_by_all_rules_that_match_it(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    rules: list[tuple[str, int, int]],
+    settings: dict[str, bool],
+    expected: tuple[str, int, bool | None, bool],
+) -> None:
+    """https://docs.gitlab.com/user/project/repository/branches/protected/"""
+    instance = build()
+    instance.lists["/projects/9002/protected_branches"] = [
+        protected_branch(20 + number, name, push=push, merge=merge)
+        for number, (name, push, merge) in enumerate(rules)
+    ]
+    instance.lists["/projects/9002/approval_rules"] = [approval_rule(3, "All", 2, rule_type="any_approver")]
+    instance.objects["/projects/9002/approvals"] = approvals(**settings)
+    found = control(read(instance, tmp_path, monkeypatch), "gitlab:branch-protection:9002/20")
+    assert (found.enforcement, found.approvals, found.approvals_end, found.restricted) == expected

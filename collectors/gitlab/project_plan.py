@@ -144,8 +144,8 @@ def _project(
         )
     yield from triggers.triggers(scope, project, structure.triggers)
     yield from job_tokens.job_token_scope(scope, project, structure)
-    yield from controls.protected_branches(scope, project, structure.branches)
-    yield from controls.approvals(scope, project, structure.approvals)
+    needed = yield from controls.approvals(scope, project, structure.approvals, structure.branches)
+    yield from controls.protected_branches(scope, project, structure.branches, needed)
     yield from agents.agents(scope, project, structure.agents)
 
 

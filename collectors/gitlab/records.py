@@ -43,6 +43,9 @@ def control(
     target: str | None = None,
     detail: str | None = None,
     approvers: list[str] | None = None,
+    approvals: int | None = None,
+    approvals_end: bool | None = None,
+    restricted: bool | None = None,
     bypass: list[str] | None = None,
 ) -> Control:
     """Return a control of an account."""
@@ -57,6 +60,9 @@ def control(
         target=target,
         detail=detail,
         approvers=approvers or [],
+        approvals=approvals,
+        approvals_end=approvals_end,
+        restricted=restricted,
         bypass=bypass or [],
     )
 

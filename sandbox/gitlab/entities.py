@@ -442,6 +442,20 @@ def approval(number: int, required: int, **whose: object) -> Json:
     }
 
 
+def approvals(*, author: bool = False, reset: bool = True) -> Json:
+    """Return the approval settings of a project: https://docs.gitlab.com/api/merge_request_approvals/"""
+    return {
+        "approvals_before_merge": 0,
+        "reset_approvals_on_push": reset,
+        "selective_code_owner_removals": False,
+        "disable_overriding_approvers_per_merge_request": True,
+        "merge_requests_author_approval": author,
+        "merge_requests_disable_committers_approval": True,
+        "require_password_to_approve": False,
+        "require_reauthentication_to_approve": False,
+    }
+
+
 def approval_rule(number: int, name: str, required: int, *branches: Json, **more: object) -> Json:
     """Return a rule of who approves merge requests; of all branches, where none is given.
 

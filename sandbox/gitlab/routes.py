@@ -88,6 +88,7 @@ ROUTES: tuple[GitLabRoute, ...] = (
     ),
     *_objects(
         DEVELOPER,
+        "/projects/:id/approvals",
         "/projects/:id/cluster_agents/:agent_id/tokens/:token_id",
         "/projects/:id/pipeline_schedules/:schedule_id",
         "/projects/:id/repository/files/:file_path/raw",

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from sandbox.estate import GITLAB_GROUP_ID
 from sandbox.gitlab import views
 from sandbox.gitlab.complexity import MOST
-from sandbox.gitlab.entities import WEB, member
+from sandbox.gitlab.entities import WEB, approvals, member
 from sandbox.gitlab.estate import build
 from sandbox.gitlab.graphql import execute
 from sandbox.gitlab.instance import ADMIN, DEVELOPER, MAINTAINER, OWNER, GitLabToken, Instance, MadeRows
@@ -272,6 +272,8 @@ class GitLabSandbox(HttpSandbox):
                 pushes = token.access_level >= MAINTAINER
                 answer = lint(held, held.projects[int(values[0])], pushes=pushes)
                 return {key: value for key, value in answer.items() if key not in self._without}
+            case "/projects/:id/approvals":
+                return held.objects.get(path) or approvals()
             case _ if route.one:
                 return _object(held.objects, path)
             case _:
