@@ -67,6 +67,12 @@ def read(
         return collected(config(sandbox, monkeypatch, **options), run(tmp_path))
 
 
+def read_as_member(instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Record]:
+    """Read without an instance target, which lists the users."""
+    with GitLabSandbox(instance=instance) as sandbox:
+        return collected(config(sandbox, monkeypatch, instance=False), run(tmp_path))
+
+
 def secret(records: list[Record], name: str) -> Secret:
     return next(row for row in of(records, Secret) if row.name == name)
 
@@ -754,3 +760,46 @@ def test_what_protects_the_default_branch_by_all_rules_that_match_it(
     instance.objects["/projects/9002/approvals"] = approvals(**settings)
     found = control(read(instance, tmp_path, monkeypatch), "gitlab:branch-protection:9002/20")
     assert (found.enforcement, found.approvals, found.approvals_end, found.restricted) == expected
+
+
+def test_a_service_account_with_a_chosen_name_is_no_person(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its list says what it is; a list of members does not: https://docs.gitlab.com/api/service_accounts/"""
+    instance = build()
+    (account,) = instance.lists["/groups/8001/service_accounts"]
+    account["username"] = "release-train"
+    (row,) = [one for one in instance.lists["/groups/8001/members"] if one["id"] == account["id"]]
+    row["username"] = "release-train"
+    records = read_as_member(instance, tmp_path, monkeypatch)
+    (found,) = [row for row in of(records, Identity) if row.native_id == str(account["id"])]
+    assert (found.kind, found.surface, found.name) == (
+        "gitlab-service-account",
+        "automation",
+        "release-train",
+    )
+    assert [row for row in of(records, Grant) if row.identity_id == found.id]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("gitlab_security_policy_project_17_bot_9f3a", "gitlab-bot"),
+        ("automation-bot", "gitlab-bot"),
+        ("GitLab-Security-Bot", "gitlab-bot"),
+        ("gitea_2dfba_placeholder_user_1", "gitlab-bot"),
+        ("jo-security-bot", "gitlab-user"),
+        ("security-botany", "gitlab-user"),
+    ],
+)
+def test_the_bots_of_gitlab_itself_keep_their_grants(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, kind: str
+) -> None:
+    instance = build()
+    rows = instance.lists["/groups/8001/members"]
+    someone = next(one for one in rows if one["username"] == "finn.data")
+    someone["username"] = name
+    records = read_as_member(instance, tmp_path, monkeypatch)
+    (found,) = [row for row in of(records, Identity) if row.native_id == str(someone["id"])]
+    assert found.kind == kind
+    assert [row for row in of(records, Grant) if row.identity_id == found.id]

@@ -75,7 +75,7 @@ PARTS: dict[str, frozenset[str]] = {
             "trigger-token",
         )
     ),
-    "identities": frozenset(("auto-devops",)),
+    "identities": frozenset(("auto-devops", "project-service-account")),
     "links": frozenset(("gitlab-pipeline", "gitlab-schedule", "member_of")),
     "secrets": frozenset(("archived-project",)),
 }

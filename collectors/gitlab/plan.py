@@ -69,7 +69,6 @@ def group_night(
         # Parents come first: pipelines of subgroups use the parents' variables.
         inherited = identifiers.get(str(group.get("parent_id")), {})
         identifiers[str(group["id"])] = inherited | (yield from _group(scope, group))
-    yield from credentials.service_accounts(scope)
     yield from credentials.ssh_certificates(scope)
     yield from runners.runners(scope)
     wanted = yield from projects.projects_of_group(scope)
@@ -118,8 +117,8 @@ def instance_night(
         url=config.base_url,
     )
     yield from with_coverage([account], scope.request("accounts", "GET /user", kind="gitlab-instance"))
-    people = yield from instance.users(scope)
-    yield from credentials.service_accounts(scope)
+    machines = yield from credentials.service_accounts(scope, place)
+    people = yield from instance.users(scope, machines)
     if people is not None:
         yield from instance.personal_tokens(scope, people)
         if config.impersonation_tokens:
@@ -188,6 +187,8 @@ def _own_role(client: GitLabClient, place: GitLabPlace, me: _Myself) -> int | No
 def _group(scope: GitLabScope, group: dict[str, Any]) -> Generator[Record, None, dict[str, str]]:
     """Yield the records of one group, and return the identifiers in its variables."""
     place = group_place(group)
+    # First of all: a service account can have any user name, and a list of members does not mark it.
+    yield from credentials.service_accounts(scope, place)
     yield from groups.membership(scope, group)
     yield from groups.members(scope, place)
     identifiers = yield from secrets.variables(scope, place)
@@ -200,6 +201,13 @@ def _group(scope: GitLabScope, group: dict[str, Any]) -> Generator[Record, None,
 def _visibility_gaps(scope: GitLabScope) -> Iterator[Record]:
     """Yield a Gap for everything that this token, or no token, can read."""
     if scope.role != powers.ADMIN:
+        yield scope.unseen(
+            "identities",
+            "project-service-account",
+            "GET /projects/:id/service_accounts",
+            "Service accounts of projects were not listed; those that are members are among the members.",
+            needs="an administrator's token (self-managed)",
+        )
         yield scope.unseen(
             "credentials",
             "personal-access-token",

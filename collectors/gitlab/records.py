@@ -20,8 +20,17 @@ TOKEN_BOT = re.compile(r"(?:project|group)_\d+_bot(?:_[0-9a-f]+)?\d*")
 
 https://docs.gitlab.com/user/project/settings/project_access_tokens/#bot-users-for-projects
 """
-_INTERNAL = {"ghost", "support-bot", "alert-bot", "GitLabDuo"}
-"""User names of GitLab's own users: https://docs.gitlab.com/administration/internal_users/"""
+_INTERNAL = re.compile(
+    r"(?:ghost|GitLabDuo|(?:GitLab-)?(?:admin|alert|automation|duo-code-review|llm|migration|security|suggested-reviewers"
+    r"|support|visual-review)-bot)\d{0,6}"
+    r"|gitlab_security_policy_(?:project|group)_\d{1,20}_bot_\w{1,40}"
+    r"|[\w.-]{1,80}_placeholder_(?:user_)?\d{1,20}|import_user_namespace_\d{1,20}",
+    re.IGNORECASE,
+)
+"""User names of GitLab's own users, to whom nobody can sign in; with a number, where the name was taken.
+
+https://docs.gitlab.com/administration/internal_users/
+"""
 _SERVICE = re.compile(r"service_account(?:_group_\d+|_project_\d+)?_\w+")
 """Default user names of service accounts: https://docs.gitlab.com/user/profile/service_accounts/"""
 _NAMES = re.compile(
@@ -95,7 +104,7 @@ def user(scope: GitLabScope, item: dict[str, Any], kind: str | None = None) -> I
     """Return a user as an identity: a person, a service account or the bot of an access token."""
     name = str(item.get("username") or item["id"])
     if kind is None:
-        machine = TOKEN_BOT.fullmatch(name) or name in _INTERNAL or item.get("bot")
+        machine = TOKEN_BOT.fullmatch(name) or _INTERNAL.fullmatch(name) or item.get("bot")
         kind = (
             "gitlab-service-account"
             if _SERVICE.fullmatch(name)
@@ -122,7 +131,7 @@ def user(scope: GitLabScope, item: dict[str, Any], kind: str | None = None) -> I
         owner=creator,
         owner_source="creator" if creator else None,
         mfa=item.get("two_factor_enabled") if kind == "gitlab-user" else None,
-        managed_by="provider" if name in _INTERNAL else None,
+        managed_by="provider" if kind == "gitlab-bot" and _INTERNAL.fullmatch(name) else None,
         url=item.get("web_url"),
         tags={"state": str(state)} if state else {},
     )

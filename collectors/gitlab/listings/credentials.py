@@ -11,7 +11,7 @@ from scanner.collect.scope import utc_time
 from scanner.records import Credential, Identity, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from collectors.gitlab.facts import GitLabPlace, ProjectFacts
     from collectors.gitlab.scope import GitLabScope
@@ -197,18 +197,14 @@ def access_tokens(
     )
 
 
-def service_accounts(scope: GitLabScope) -> Iterator[Record]:
-    """Yield the group's service accounts and their tokens, which may never expire.
+def service_accounts(scope: GitLabScope, place: GitLabPlace) -> Generator[Record, None, frozenset[str]]:
+    """Yield the service accounts of a group, or of the instance, and their tokens, which may never expire. Return the
+    numbers of the accounts.
 
-    https://docs.gitlab.com/api/group_service_accounts/
+    https://docs.gitlab.com/api/service_accounts/
     """
-    place = scope.place
     base = "/service_accounts" if place.kind == "instance" else "/groups/:id/service_accounts"
-    needs = (
-        "Owner of the top-level group (GitLab Premium)"
-        if place.kind == "group"
-        else "an administrator's token"
-    )
+    needs = "Owner of the group" if place.kind == "group" else "an administrator's token"
     found: list[dict[str, Any]] = []
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
@@ -223,13 +219,13 @@ def service_accounts(scope: GitLabScope) -> Iterator[Record]:
         kind="gitlab-service-account",
         needs=needs,
         # Without the list of accounts, their tokens cannot be requested.
-        classify=unsupported_on({404}, _PREMIUM),
+        classify=unsupported_on({404}, "Not available in this version or tier of GitLab, or for subgroups."),
         fills=("credentials/personal-access-token",) if place.kind == "group" else (),
     )
+    numbers = frozenset(str(account["id"]) for account in found)
     if place.kind == "instance":
-        return  # The instance target lists their tokens.
-    for account in found:
-        number = str(account["id"])
+        return numbers  # The instance target lists their tokens.
+    for number in sorted(numbers, key=int):
         yield from scope.at(place).listing(
             "/groups/:id/service_accounts/:user_id/personal_access_tokens",
             lambda item: (access_token(place, item, "personal-access-token"),),
@@ -240,6 +236,7 @@ def service_accounts(scope: GitLabScope) -> Iterator[Record]:
             item=number,
             user_id=number,
         )
+    return numbers
 
 
 def ssh_certificates(scope: GitLabScope) -> Iterator[Record]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from collectors.gitlab import powers
 from collectors.gitlab.facts import group_place
-from collectors.gitlab.records import control, members_id, members_identity, user
+from collectors.gitlab.records import TOKEN_BOT, control, members_id, members_identity, user
 from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
 from scanner.records import Account, Grant, Link, level_of, record_id
@@ -154,8 +154,8 @@ def _member(scope: GitLabScope, place: GitLabPlace) -> Callable[[dict[str, Any]]
                 evidence=f"GET /groups/{place.number}/members",
                 expires_at=utc_time(item.get("expires_at")),
             )
-        if identity.kind == "gitlab-bot":
-            return  # A bot acts only through its token: the grant is the token's.
+        if identity.kind == "gitlab-bot" and TOKEN_BOT.fullmatch(identity.name):
+            return  # The bot of a token acts only through it: the grant is the token's.
         level = int(item["access_level"])
         role = item.get("member_role") or {}
         can = powers.of_custom_role(level, role)

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 ADMINISTRATOR = "an administrator's token"
 
 
-def users(scope: GitLabScope) -> Generator[Record, None, dict[str, Identity] | None]:
-    """Yield every user, and return them by number. https://docs.gitlab.com/api/users/"""
+def users(
+    scope: GitLabScope, machines: frozenset[str]
+) -> Generator[Record, None, dict[str, Identity] | None]:
+    """Yield every user, and return them by number; ``machines`` are the numbers of service accounts, which can have any name.
+
+    https://docs.gitlab.com/api/users/
+    """
     people: dict[str, Identity] = {}
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
@@ -29,7 +34,7 @@ def users(scope: GitLabScope) -> Generator[Record, None, dict[str, Identity] | N
                 "denied",
                 "only public user details are visible: with Admin Mode, the scope admin_mode is needed",
             )
-        identity = user(scope, item)
+        identity = user(scope, item, "gitlab-service-account" if str(item["id"]) in machines else None)
         people[identity.native_id] = identity
         yield identity
         if item.get("is_admin"):
