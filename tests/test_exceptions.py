@@ -50,7 +50,7 @@ def state(tmp_path: Path, night: int = 1) -> list[tuple[str, str, int]]:
     return rows(tmp_path, night, "SELECT id, state, matched FROM exceptions ORDER BY id")
 
 
-def test_an_exact_exception_covers_its_subject_and_no_neighbour(tmp_path: Path) -> None:
+def test_an_exact_exception_covers_its_subject_and_no_neighbor(tmp_path: Path) -> None:
     analyzed(tmp_path, 1, NIGHT, exceptions=written(tmp_path, ENTRY))
     assert findings(tmp_path, 1, RULE) == {"A": "excepted", "AB": "new"}
     assert rows(tmp_path, 1, "SELECT exception_id FROM findings WHERE status = 'excepted'") == [("RISK-1",)]

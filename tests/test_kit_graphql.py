@@ -182,6 +182,55 @@ def test_a_connection_that_is_not_whole_is_no_list(
     assert problem.reason == reason
 
 
+def test_a_connection_without_an_end_is_truncated(source: Source, tmp_path: Path) -> None:
+    def endless(_: str) -> Reply:
+        number = len(source.bodies)
+        return connection([{"id": number}], str(number))
+
+    source.answers = [endless]
+    asking = GraphqlClient(client(source, tmp_path, posts=["/graphql"], config={"max_pages": 5}), "/graphql")
+    problem = failure(lambda: list(asking.connection("{ a }", {}, at="a/b")))
+    assert (problem.reason, len(source.bodies)) == ("truncated", 5)
+
+
+def test_empty_pages_without_an_end_are_malformed(source: Source, tmp_path: Path) -> None:
+    source.answers = [lambda _: connection([], str(len(source.bodies)))]
+    problem = failure(lambda: list(graphql(source, tmp_path).connection("{ a }", {}, at="a/b")))
+    assert (problem.reason, len(source.bodies)) == ("malformed", 21)
+
+
+@pytest.mark.parametrize(
+    "info", [None, {}, {"hasNextPage": None}, {"hasNextPage": "no"}, {"hasNextPage": True, "endCursor": None}]
+)
+def test_a_page_that_does_not_say_what_follows_is_malformed(
+    source: Source, tmp_path: Path, info: Any
+) -> None:
+    source.answers = [reply(200, {"data": {"a": {"nodes": [{"id": 1}], "pageInfo": info}}})]
+    problem = failure(lambda: list(graphql(source, tmp_path).connection("{ a }", {}, at="a")))
+    assert problem.reason == "malformed"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "mutation { x }",
+        "query { a } subscription { b }",
+        'query { a(b: """" """) } mutation { y } #"',
+        'query { a(b: "# no comment") } mutation { y }',
+    ],
+)
+def test_what_is_no_query_is_not_sent(source: Source, tmp_path: Path, document: str) -> None:
+    with pytest.raises(ValueError, match="only queries"):
+        graphql(source, tmp_path).query(document, {})
+    assert source.bodies == []
+
+
+def test_the_word_of_a_mutation_in_a_text_is_no_mutation(source: Source, tmp_path: Path) -> None:
+    source.answers = [reply(200, {"data": {"a": 1}})]
+    document = 'query { a(b: "mutation", c: """a "mutation" """) } # mutation'
+    assert graphql(source, tmp_path).query(document, {}).data == {"a": 1}
+
+
 @pytest.mark.parametrize(
     ("shown", "whole", "some"),
     [

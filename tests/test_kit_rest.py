@@ -27,6 +27,7 @@ from scanner.collect.paging import (
     Paginator,
     TokenInBody,
     TokenInHeader,
+    next_link,
 )
 from scanner.collect.rest import Dialect
 from scanner.records import Account
@@ -629,3 +630,47 @@ def test_an_answer_that_drips_over_tls_ends_in_time_and_when_the_run_stops(
         stopped = client(source, tmp_path, stopping, base=server.origin, config=bundle)
         assert failure(lambda: stopped.one("/x")).reason == "deadline"
         assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '<{next}>; rel="next"',
+        "<{next}>;rel=next",
+        "<{next}>; rel='next'",
+        '<{next}>; REL="Next"',
+        '<{next}>; rel="last next"',
+        '<{next}>; title="one, two; three"; rel="next"',
+        '<{next}>; title="a \\"quoted\\" one, and <more>"; rel="next"',
+        '<{next}>; rel="next"; title="the next, page"',
+        '<{other}>; rel="prev", <{next}>; rel="next", <{other}>; rel="last"',
+        '<{other}>; title="next"; rel="prev",<{next}>; rel="next"',
+    ],
+)
+def test_a_next_link_is_found_in_every_form_that_the_standard_allows(link: str) -> None:
+    # https://www.rfc-editor.org/rfc/rfc8288#section-3
+    assert next_link(link.format(next="/t?page=2,3", other="/t?page=9")) == "/t?page=2,3"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "",
+        "nonsense",
+        '<{other}>; rel="prev"',
+        '<{other}>; title="rel=next"; rel="prev"',
+        '<{other}>; rel="next-archive"',
+        '<{other}>; rel="prev"; rel="next"',
+        '<{other}>; title="unclosed; rel=next',
+    ],
+)
+def test_no_other_link_is_taken_for_the_next_one(link: str) -> None:
+    assert next_link(link.format(other="/t?page=9")) is None
+
+
+def test_a_failed_redirect_says_what_is_wrong_with_it(source: Source, tmp_path: Path) -> None:
+    asking = client(source, tmp_path, base=f"{source.url}/api")
+    source.answers = [reply(303, {}, {"Location": "/elsewhere"})]
+    assert "outside the configured path: /elsewhere" in failure(lambda: asking.one("/x")).detail
+    source.answers = [reply(302, {}, {"Location": "/api/x"})]
+    assert "redirected more than 3 times" in failure(lambda: asking.one("/x")).detail

@@ -94,7 +94,7 @@ class HttpSandbox(ABC):
 
     provider: ClassVar[str]
     reads: ClassVar[frozenset[str]] = frozenset()
-    unfit: ClassVar[frozenset[Trouble]] = frozenset()
+    unfit: frozenset[Trouble] = frozenset()
 
     def __init__(
         self, name: str, *, latency: float = 0.0, authority: CertificateAuthority | None = None

@@ -24,6 +24,7 @@ _FORMED = re.compile(
     re.VERBOSE,
 )
 """Dates, URLs, numbers, documents: values that a client parses."""
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _CHOICE = re.compile(r"[a-z]+(?:[_ -][a-z]+)*|[A-Z]+(?:_[A-Z]+)*|.{0,3}")
 """Words that may be enumeration values (``public``, ``READ_ONLY``), and texts too short to be distinctive."""
 
@@ -106,7 +107,8 @@ def _stands_in(text: str, shown: str) -> bool:
         except msgspec.DecodeError:
             return False
         return msgspec.json.encode(compact).decode()[1:-1] in shown
-    return text in shown or re.split("[/:]", text)[-1] in shown
+    # The seconds of a time are no name: another time may end with the same.
+    return text in shown or (_DATE.match(text) is None and re.split("[/:]", text)[-1] in shown)
 
 
 def rewritten(body: Any, route: str, planter: Planter, place: str = "") -> Any:

@@ -199,6 +199,9 @@ def standard_collector_tests(
         def test_a_night_without_faults_is_sound(self, case: ContractCase) -> None:
             whole = case.trial.whole
             assert whole.refused is None
+            lost = "; ".join(gap.detail for gap in whole.gaps[:5])
+            assert whole.covered, f"no listing was read, so that nothing else here is tested: {lost}"
+            assert whole.of_tables(), "no record was read: give each list of the sandbox some items"
             _none(gap.detail for gap in whole.gaps if gap.reason not in {"denied", "unsupported"})
             _none(contradictions(whole))
             keys = [(target, type(row), row.id) for target, rows in whole.by_target.items() for row in rows]
@@ -370,7 +373,7 @@ def _turns(case: ContractCase, most: int | None) -> list[tuple[list[Trouble], in
 
 
 def _in_turn(layer: list[str], faults: list[Trouble], turn: int) -> dict[str, Trouble]:
-    """Spread faults over the routes of a layer: neighbours meet different ones."""
+    """Spread faults over the routes of a layer: neighbors meet different ones."""
     return {route: faults[(place + turn) % len(faults)] for place, route in enumerate(layer)}
 
 

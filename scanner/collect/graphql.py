@@ -15,7 +15,7 @@ import msgspec
 
 from scanner.collect.answers import checked
 from scanner.collect.failures import SourceError
-from scanner.collect.paging import place_in
+from scanner.collect.paging import EMPTY_PAGES, place_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scanner.records import Reason
 
 _WRITES = re.compile(r"\b(?:mutation|subscription)\b")
-_STRINGS = re.compile(r'"(?:[^"\\\n]|\\.)*"|#[^\n]*')
+_STRINGS = re.compile(r'"""(?:[^"\\]|\\"|\\|"(?!""))*+(?:""")?|"(?:[^"\\\n]|\\.)*"|#[^\n]*')
 _LACKS = re.compile(
     r"doesn't exist|doesn't accept|Cannot query field|Unknown (?:argument|type|field)|isn't a defined|"
     r"has an invalid value|No such type|can't be spread|must have selections|Selections can't be made"
@@ -128,14 +128,17 @@ class GraphqlClient:
     ) -> Iterator[dict[str, Any]]:
         """Yield the nodes of a connection page by page. ``at`` is its place in the data, ``cursor`` the variable.
 
-        The document must request ``nodes`` and for ``pageInfo { hasNextPage endCursor }``. Raises `SourceError`: denied if
-        the connection is not visible, truncated if it has fewer nodes than its ``totalCount``. Errors next to the nodes of
-        a page are raised after them.
+        The document must request ``nodes`` and ``pageInfo { hasNextPage endCursor }``. Raises `SourceError`: denied if
+        the connection is not visible, truncated if it has fewer nodes than its ``totalCount`` or more than ``max_pages``
+        pages, malformed if a page does not say whether another follows, or follows itself. Errors next to the nodes of a
+        page are raised after them.
         """
         after: str | None = None
         seen: set[str | None] = set()
-        count = 0
+        count = empty = 0
         while after not in seen:
+            if len(seen) >= self._client.config.max_pages:
+                raise SourceError("truncated", f"{at}: more than {len(seen)} pages")
             seen.add(after)
             answer = self.query(document, {**variables, cursor: after})
             shown = place_in(answer.data, at)
@@ -159,12 +162,20 @@ class GraphqlClient:
                 raise QueryError(answer.errors)
             if len(found) < len(nodes):
                 raise SourceError("malformed", f"{at}: {len(nodes) - len(found)} of the nodes are null")
-            if not place_in(shown, "pageInfo/hasNextPage"):
+            more = place_in(shown, "pageInfo/hasNextPage")
+            if not isinstance(more, bool):
+                raise SourceError("malformed", f"{at}: the response does not say whether a page follows")
+            if not more:
                 total = shown.get("totalCount")
                 if isinstance(total, int) and count < total:
                     raise SourceError("truncated", f"{at}: {count} of {total} items were returned")
                 return
-            after = str(place_in(shown, "pageInfo/endCursor"))
+            after = place_in(shown, "pageInfo/endCursor")
+            if not isinstance(after, str):
+                raise SourceError("malformed", f"{at}: a page follows, but its cursor is missing")
+            empty = 0 if nodes else empty + 1
+            if empty > EMPTY_PAGES:
+                raise SourceError("malformed", f"{at}: {empty} empty pages in a row, each with a next page")
         raise SourceError("malformed", f"{at}: the cursor points to a page already read")
 
 

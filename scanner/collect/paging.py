@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from scanner.collect.memory import KeptPage
 
 
-_NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*\brel="?next\b"?', re.IGNORECASE)
-_EMPTY_PAGES = 20
+_LINK_TOKEN = re.compile(r'<[^<>]*>|"(?:[^"\\]|\\.)*+"?|[;,=]|[^\s<>";,=]+')
+EMPTY_PAGES = 20
 """The maximum number of consecutive empty pages with a next page."""
 
 
@@ -85,12 +85,10 @@ class LinkHeader(Paginator, frozen=True, kw_only=True):
 
     def following(self, page: Page) -> str | dict[str, str] | None:
         """Return the link, or its query."""
-        match = _NEXT.search(page.answer.headers.get("link", ""))
-        if match is None:
-            return None
-        if not self.query_only:
-            return match.group(1)
-        url = urlsplit(match.group(1))
+        link = next_link(page.answer.headers.get("link", ""))
+        if link is None or not self.query_only:
+            return link
+        url = urlsplit(link)
         if url.path.rsplit("/", 1)[-1] != page.path.partition("?")[0].rsplit("/", 1)[-1]:
             raise SourceError("malformed", f"the next link points to another list: {url.netloc}{url.path}")
         return dict(parse_qsl(url.query, keep_blank_values=True))
@@ -232,7 +230,7 @@ def read_pages(
         yield page
         if page.following is None:
             break
-        if empty > _EMPTY_PAGES:
+        if empty > EMPTY_PAGES:
             raise SourceError("malformed", f"{path}: {empty} empty pages in a row, each with a next page")
         asked = page.following
     if total is not None and count < total:
@@ -279,6 +277,29 @@ def _read_page(
     elif following is not None:
         following = source.local(following)
     return msgspec.structs.replace(page, following=following)
+
+
+def next_link(header: str) -> str | None:
+    """Return the link of a ``Link`` header that has the relation ``next``, or None.
+
+    https://www.rfc-editor.org/rfc/rfc8288#section-3: a relation can be one of several (``rel="last next"``), parameters
+    come in any order, and a quoted title may contain commas. Some servers write single quotes.
+    """
+    link: str | None = None
+    name = relations = before = ""
+    for part in [*_LINK_TOKEN.findall(header), ","]:
+        if part == ",":
+            if link is not None and "next" in relations.lower().split():
+                return link
+            link, relations = None, ""
+        elif part.startswith("<") and before in {"", ","}:
+            link = part[1:-1].strip()
+        elif before == ";":
+            name = part.lower()
+        elif before == "=" and name == "rel" and not relations:
+            relations = part.strip("\"'")
+        before = part
+    return None
 
 
 def with_query(path: str, parameters: Mapping[str, str | int]) -> str:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 USER_AGENT = "sprawlscan"
 _THROTTLED_TRIES = 4
 """Maximum number of retries after a rate limit."""
+_REDIRECTED = frozenset((301, 302, 303, 307, 308))
 _REDIRECTS = 3
 _BACKOFF_SECONDS = 0.5
 _ONE_PAGE = Paginator()
@@ -268,7 +269,13 @@ class RestClient:
             (scheme, host) == (known_scheme, known_host) and f"{parts.path}/".startswith(f"{prefix}/")
             for known_scheme, known_host, prefix in self._origins
         ):
-            raise SourceError("malformed", f"points to another host: {scheme}://{host}")
+            same = any((scheme, host) == known[:2] for known in self._origins)
+            where = (
+                f"outside the configured path: {parts.path[:200]}"
+                if same
+                else f"to another host: {scheme}://{host}"
+            )
+            raise SourceError("malformed", f"points {where}")
         return url
 
     def _ask(
@@ -316,7 +323,10 @@ class RestClient:
             if raw.status == 401 and not renewed and self._auth.renew(credential):
                 renewed = True
                 continue
-            if raw.status in {301, 302, 307, 308} and method == "GET" and redirects < _REDIRECTS:
+            if raw.status in _REDIRECTED and method == "GET":
+                if redirects >= _REDIRECTS:
+                    words = f"HTTP {raw.status}: redirected more than {_REDIRECTS} times"
+                    raise SourceError("malformed", words, status=raw.status)
                 url = self._redirected(url, raw)
                 redirects += 1
                 continue
