@@ -2,7 +2,7 @@
 
 100 projects, 2,000 service connections, 1,500 variable groups and 5,000 pipelines. What a first night may need: 16 requests a
 project, one for each connection for its last use, and one for each 200 definitions. A second night is to need at most a fifth.
-The files of YAML pipelines are one request each and are counted apart, in a night of their own.
+The files of YAML pipelines are one request each and are counted apart, in two nights of their own.
 ``BENCH_AZURE_DEVOPS_PROJECTS`` makes it smaller; the budgets are for 100.
 """
 
@@ -31,6 +31,7 @@ FIRST = PROJECTS * (16 + CONNECTIONS) + PROJECTS * PIPELINES / 200
 BUDGETS = {
     "first_night_requests": FIRST,
     "second_night_share": 0.2,
+    "second_night_share_with_files": 0.2,
     "peak_megabytes": 250,
 }
 _SANDBOX = f"""
@@ -89,11 +90,15 @@ def run() -> dict[str, float]:
         figures["second_night_share"] = round(
             figures["second_night_requests"] / figures["first_night_requests"], 3
         )
-        seconds, _ = _night(section, Path(folder) / "yaml", 0)
-        sandbox.stdin.write("count\n")
-        sandbox.stdin.flush()
-        figures["first_night_requests_with_files"] = int(sandbox.stdout.readline())
-        figures["first_night_seconds_with_files"] = round(seconds, 1)
+        for number, night in enumerate(("first", "second")):
+            seconds, _ = _night(section, Path(folder) / "yaml", number)
+            sandbox.stdin.write("count\n")
+            sandbox.stdin.flush()
+            figures[f"{night}_night_requests_with_files"] = int(sandbox.stdout.readline())
+            figures[f"{night}_night_seconds_with_files"] = round(seconds, 1)
+        figures["second_night_share_with_files"] = round(
+            figures["second_night_requests_with_files"] / figures["first_night_requests_with_files"], 3
+        )
         figures["peak_megabytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
         sandbox.stdin.close()
     return figures

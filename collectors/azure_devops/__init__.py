@@ -18,6 +18,7 @@ comparison with it looks complete. Azure DevOps Server is read by its own addres
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collectors.azure_devops.config import Config
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "permissions", "targets"]
 
 NAME = "azure-devops"
+_HERE = Path(__file__).parent
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:
@@ -63,12 +65,22 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     """Yield what one organization holds. Never raises for what Azure DevOps answers: that is a Gap."""
     from collectors.azure_devops.client import DevOpsClients
     from collectors.azure_devops.plan import organization_night
+    from scanner.collect.memory import Memory, code_version
 
+    memory = Memory(
+        run.cache,
+        NAME,
+        f"{config.base_url} {target.name}",
+        as_of=run.as_of,
+        version=f"{code_version(_HERE, _HERE.parent / 'definitions')} {run.fingerprint('sprawlscan')}",
+        fingerprint=run.fingerprint,
+    )
     clients = DevOpsClients(config, run, target.params["organization"])
     try:
-        yield from organization_night(clients, target, config, run)
+        yield from organization_night(clients, memory, target, config, run)
     finally:
         clients.close()
+        memory.close()
 
 
 def permissions() -> str:

@@ -30,6 +30,8 @@ def noted(records: Iterable[Record], jobs: Jobs) -> Generator[Record, None, None
             name = record.target_id.rpartition("/")[2]
             if not set("${[") & set(name):  # a variable or parameter names another one
                 jobs.unlisted[name] = "a definition"
+        if isinstance(record, Link) and record.relation == "uses":
+            jobs.uses.add((record.source_id, record.target_id))
         if isinstance(record, Identity):
             number = record.native_id.rpartition("/")[2]
             if record.kind == "ado-pipeline":

@@ -91,6 +91,8 @@ class DevOpsClients:
             )
 
         self.templates = KeptTemplates()
+        self.commits: dict[tuple[str, str, str | None], str | None] = {}
+        """The commit of each project, repository and ref that was asked for tonight; None if it is not known."""
         self.main = client(config.base_url)
         self.release = client(config.release_url)
         self.graph = client(config.graph_url)

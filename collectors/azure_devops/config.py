@@ -60,6 +60,16 @@ class Config(MicrosoftConfig):
     """Whether the newest approvals and deployments are read: who started each, and who approved it."""
     yaml: bool = True
     """Whether the YAML of each pipeline is read from the default branch of its repository."""
+    authorized_pipelines: bool = True
+    """Whether each resource that is not open to all pipelines is asked for those that may use it, one request each."""
+    rotate_above: int = Field(default=50, ge=0)
+    """Organizations with at most this many projects are read in full every night."""
+    rotation_days: int = Field(default=7, ge=1)
+    """In larger organizations, what shows no change is read again once in this many nights (last use and authorized pipelines: four
+    times as many); in between, it is carried forward and marked."""
+    authorizations_a_night: int = Field(default=50, ge=0)
+    """How many resources a night asks for the first time for their authorized pipelines, in organizations of more than
+    ``rotate_above`` projects."""
     seconds_between_requests: float = Field(default=0.02, ge=0)
     """Pace over all workers; Azure DevOps delays a caller above 200 units in five minutes."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime  # noqa: TC003  msgspec reads the annotations at run time
 from typing import Any
 
 import msgspec
@@ -36,6 +37,8 @@ class TaskGroups(msgspec.Struct, kw_only=True):
 
     steps: dict[str, list[dict[str, Any]]] = {}
     """ID -> its steps, of all versions."""
+    asked: bool = False
+    """Whether they were listed: only classic pipelines and releases use them."""
 
 
 CHECK_KINDS = (
@@ -61,6 +64,33 @@ class Guarded(msgspec.Struct, frozen=True, kw_only=True):
     """What the controls name: the id of the connection's identity, or the resource's name."""
 
 
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What the lists of a project found that an earlier night may have read."""
+
+    files: dict[str, str] = {}
+    """ID of a secure file -> its name."""
+    environments: list[Guarded] = []
+    queues: list[Guarded] = []
+    """The project's agent pools."""
+    restricted: list[Guarded] = []
+    """The resources that not every pipeline of the project may use."""
+    repositories: dict[str, dict[str, Any]] = {}
+    """GUID -> ``name`` and ``branch`` (the default one, or None)."""
+
+
+class Runs(msgspec.Struct, frozen=True, kw_only=True):
+    """What the list of pipelines says of runs."""
+
+    newest: datetime | None = None
+    """When the newest run of any pipeline was asked for, began or ended; None if there was none."""
+    known: bool = False
+    """Whether that is all that ran: the list was read, and there are no classic releases."""
+
+    def quiet_since(self, when: datetime) -> bool:
+        """Return whether nothing ran since."""
+        return self.known and (self.newest is None or self.newest < when)
+
+
 class KnownResources(msgspec.Struct, frozen=True, kw_only=True):
     """What the project's other listings found."""
 
@@ -79,5 +109,7 @@ class Jobs(msgspec.Struct, kw_only=True):
     """Ids of classic releases."""
     names: dict[tuple[str, str], str] = {}
     """Kind and number of a pipeline or release -> its name."""
+    uses: set[tuple[str, str]] = set()
+    """Ids of pipelines, each with that of a connection that it uses."""
     unlisted: dict[str, str] = {}
     """Names of connections that a definition uses and the project's list lacks, each with the pipeline."""

@@ -10,8 +10,10 @@ KINDS: dict[str, frozenset[str]] = {
         (
             "ado-agent-pool",
             "ado-build-service",
+            "ado-deployment-group",
             "ado-extension",
             "ado-group",  # one that a permission names
+            "ado-group-rule",
             "ado-pipeline",
             "ado-release",
             "ado-service-connection",
@@ -35,6 +37,7 @@ KINDS: dict[str, frozenset[str]] = {
     "controls": frozenset(
         (
             "audit-stream",
+            "authorized-pipelines",
             "branch-control",
             "branch-protection",
             "build-validation",
@@ -64,6 +67,7 @@ KINDS: dict[str, frozenset[str]] = {
 PARTS: dict[str, frozenset[str]] = {
     "accounts": frozenset(("project-count",)),
     "controls": frozenset(("enablement", "policy-bypass")),
+    "coverage": frozenset(("audit-log", "carried-forward")),
     "identities": frozenset(("last-use",)),
     "links": frozenset(
         (
@@ -73,6 +77,7 @@ PARTS: dict[str, frozenset[str]] = {
             "ado-service-connection",
             "ado-service-principal",
             "ado-task-group",
+            "authorized",
             "entra-group",
             "member_of",
             "runs-as",

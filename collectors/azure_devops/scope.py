@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from collectors.azure_devops.nights import DevOpsNights  # noqa: TC001  msgspec reads the annotations at run time
 from scanner.collect.scope import SourceScope
 from scanner.records import record_id
 
@@ -24,6 +25,7 @@ class DevOpsScope(SourceScope, frozen=True, kw_only=True):
     clients: DevOpsClients
     organization: str
     """The organization's name."""
+    nights: DevOpsNights
 
     @property
     def provider(self) -> str:
@@ -34,6 +36,10 @@ class DevOpsScope(SourceScope, frozen=True, kw_only=True):
     def own(self) -> dict[str, Any]:
         """The fields that all records of the account share."""
         return {"provider": PROVIDER, "account_id": self.account_id}
+
+    def rotating(self) -> Self:
+        """Return the scope of an organization with so many projects that readings are carried forward."""
+        return msgspec.structs.replace(self, nights=self.nights.rotating())
 
     def on(self, client: RestClient) -> Self:
         """Return the scope on another host of the organization."""

@@ -13,6 +13,8 @@ from collectors.definitions import DefinitionError
 from scanner.collect.failures import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from collectors.azure_devops.scope import DevOpsScope
     from collectors.definitions import TemplateRepository
 
@@ -46,7 +48,16 @@ def _version(ref: str | None) -> dict[str, str]:
 class TemplateFiles:
     """The templates of one pipeline. What was read for another pipeline is not read again."""
 
-    def __init__(self, scope: DevOpsScope, project: str, repository: str, ref: str | None) -> None:
+    def __init__(
+        self,
+        scope: DevOpsScope,
+        project: str,
+        repository: str,
+        ref: str | None,
+        note: Callable[[tuple[str, str, str | None]], None],
+    ) -> None:
+        """``note`` is told each project, repository and ref before it is read."""
+        self._note = note
         self._scope = scope
         self._project = project
         self._own = (repository, ref)
@@ -62,6 +73,7 @@ class TemplateFiles:
         if not repository.name:
             name, ref = self._own
         place = (project or self._project, name, path, ref)
+        self._note((project or self._project, name, ref))
         known = self._scope.clients.templates
         found = known.get(place)
         if found is None:

@@ -65,6 +65,14 @@ class DevOpsProject(msgspec.Struct, kw_only=True):
     deployments: list[Json] = []
     authorized: list[Json] = []
     environments: list[Json] = []
+    deployed: dict[str, list[Json]] = {}
+    """ID of an environment -> its deployment records, newest first."""
+    queues: list[Json] = []
+    deployment_groups: list[Json] = []
+    permissions: dict[str, list[int]] = {}
+    """Type and ID of a resource, as in ``endpoint/GUID`` -> the pipelines that may use it."""
+    commits: dict[str, str] = {}
+    """Repository ID -> the commit of its default branch."""
     checks: list[Json] = []
     repositories: list[Json] = []
     policies: list[Json] = []
@@ -153,6 +161,40 @@ class DevOpsProject(msgspec.Struct, kw_only=True):
             }
         )
 
+    def queue(self, number: int, pool: Json) -> None:
+        """Let the project use a pool of agents."""
+        shown = {key: pool[key] for key in ("id", "name", "isHosted", "poolType") if key in pool}
+        self.queues.append({"id": number, "name": pool["name"], "projectId": self.id, "pool": shown})
+
+    def permit(self, kind: str, number: str, *pipelines: int) -> None:
+        """Let pipelines use a resource that is not open to all."""
+        self.permissions[f"{kind}/{number}"] = list(pipelines)
+
+    def deployed_to(
+        self, environment: int, record: int, run: int, definition: int, *, ago_days: float, **more: object
+    ) -> None:
+        """Record a deployment to an environment."""
+        self.deployed.setdefault(str(environment), []).append(
+            {
+                "id": record,
+                "environmentId": environment,
+                "requestIdentifier": guid(f"request {record}"),
+                "definition": {"id": definition, "name": f"pipeline {definition}"},
+                "owner": {"id": run, "name": f"20261120.{run}"},
+                "planType": "Build",
+                "planId": guid(f"plan {run}"),
+                "stageName": "deploy",
+                "jobName": "deploy",
+                "stageAttempt": 1,
+                "jobAttempt": 1,
+                "queueTime": ago(ago_days),
+                "startTime": ago(ago_days),
+                "finishTime": ago(ago_days),
+                "result": "succeeded",
+                **more,
+            }
+        )
+
     def repository(self, name: str, **files: str) -> Json:
         """Add a repository with files on its default branch."""
         number = guid(f"repository {name}")
@@ -205,6 +247,9 @@ class DevOpsOrganization(msgspec.Struct, kw_only=True):
     principals: list[Json] = []
     members: list[Json] = []
     settings: Json = {}
+    group_rules: list[Json] = []
+    events: list[Json] = []
+    """Of the audit log, oldest first."""
     access: Any = None
     """A `sandbox.azure_devops.access.AccessEstate`."""
     doors: Any = None

@@ -7,6 +7,7 @@ hides ``authorization`` from a Reader. https://learn.microsoft.com/rest/api/azur
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -35,6 +36,8 @@ DATA = "ms.vss-build-web.pipelines-org-settings-data-provider"
 POLICY_PAGE = "/_settings/organizationPolicy"
 TENANT_POLICY = "/_apis/TenantPolicy/Policies/{policy}"
 TOKENS = "/_apis/tokenadmin/personalaccesstokens/{user}"
+POOLS = "/_apis/distributedtask/pools"
+AUDIT = "/_apis/audit/auditlog"
 ITEM = "/{project}/_apis/git/repositories/{repository}/items"
 ENDPOINTS = "/{project}/_apis/serviceendpoint/endpoints"
 IDENTITIES = "/_apis/identities"
@@ -63,6 +66,25 @@ def _doors(organization: DevOpsOrganization) -> DoorEstate:
     return found or DoorEstate()
 
 
+def _permitted(project: DevOpsProject, kind: str, number: str) -> Json:
+    everyone = any((one["type"], str(one["id"])) == (kind, number) for one in project.authorized)
+    return {
+        "resource": {"type": kind, "id": number},
+        "allPipelines": {"authorized": True, "authorizedBy": {}, "authorizedOn": None} if everyone else None,
+        "pipelines": [
+            {"id": one, "authorized": True} for one in project.permissions.get(f"{kind}/{number}", ())
+        ],
+    }
+
+
+def _refs(project: DevOpsProject, repository: str) -> list[Json]:
+    held = next((one for one in project.repositories if repository in {one["id"], one["name"]}), None)
+    if held is None:
+        raise RefusedError(404, "TF401019: The Git repository does not exist")
+    commit = project.commits.get(str(held["id"])) or hashlib.sha1(str(held["id"]).encode()).hexdigest()  # noqa: S324  a name
+    return [{"name": held["defaultBranch"], "objectId": commit}]
+
+
 def _history(_: DevOpsOrganization, project: DevOpsProject, at: dict[str, str]) -> list[Json]:
     if at["id"] not in project.history:
         raise RefusedError(404, "Service endpoint was not found")
@@ -80,7 +102,25 @@ ROUTES: dict[str, DevOpsRoute] = {
     "/_apis/projects": DevOpsRoute(
         scope="vso.project", paged=True, read=lambda o, _p, _a: [one.shown for one in o.projects]
     ),
-    "/_apis/distributedtask/pools": DevOpsRoute(scope="vso.agentpools", read=lambda o, _p, _a: o.pools),
+    POOLS: DevOpsRoute(scope="vso.agentpools", read=lambda o, _p, _a: o.pools),
+    "/_apis/groupentitlements": DevOpsRoute(
+        host="entitlement", scope="vso.memberentitlementmanagement", read=lambda o, _p, _a: o.group_rules
+    ),
+    "/{project}/_apis/distributedtask/queues": DevOpsRoute(
+        scope="vso.agentpools", read=lambda _o, p, _a: p.queues
+    ),
+    "/{project}/_apis/distributedtask/deploymentgroups": DevOpsRoute(
+        scope="vso.machinegroup_manage", paged=True, read=lambda _o, p, _a: p.deployment_groups
+    ),
+    "/{project}/_apis/pipelines/environments/{id}/environmentdeploymentrecords": DevOpsRoute(
+        scope="vso.environment", paged=True, read=lambda _o, p, a: p.deployed.get(a["id"], [])
+    ),
+    "/{project}/_apis/pipelines/pipelinepermissions/{type}/{id}": DevOpsRoute(
+        scope="vso.build", read=lambda _o, p, a: _permitted(p, a["type"], a["id"])
+    ),
+    "/{project}/_apis/git/repositories/{repository}/refs": DevOpsRoute(
+        scope="vso.code", paged=True, read=lambda _o, p, a: _refs(p, a["repository"])
+    ),
     "/_apis/distributedtask/elasticpools": DevOpsRoute(
         scope="vso.agentpools", read=lambda o, _p, _a: o.elastic_pools
     ),
@@ -194,6 +234,7 @@ OTHERS = {
     f"GET {ITEM}": "vso.code",
     f"GET {IDENTITIES}": "vso.identity",
     f"GET {TOKENS}": "vso.tokenadministration",
+    f"GET {AUDIT}": "vso.auditlog",
     f"POST {CHECKS}": "vso.build",
     f"POST {SETTINGS}": "vso.profile",
 }
@@ -309,6 +350,8 @@ class AzureDevOpsSandbox(HttpSandbox):
 
     def _list(self, call: ApiCall, route: DevOpsRoute, rows: list[Json]) -> Reply:
         query = call.request.query
+        if call.template == POOLS:
+            rows = [row for row in rows if row.get("poolType", "automation") == query.get("poolType")]
         if call.template == ENDPOINTS:
             if query.get("includeFailed") != "true":
                 rows = [row for row in rows if row["isReady"]]
@@ -329,6 +372,17 @@ class AzureDevOpsSandbox(HttpSandbox):
             public = "/true" if call.request.query.get("isPublic") == "true" else ""
             rows = _doors(self.organization).tokens.get(f"{call.values['user']}{public}", [])
             return reply(200, {"value": rows, "continuationToken": None})
+        if call.template == AUDIT:
+            query = call.request.query
+            rows = [
+                row
+                for row in self.organization.events
+                if query["startTime"] <= row["timestamp"] <= query["endTime"]
+            ]
+            size = min(int(query.get("batchSize", 100)), max(self.page, 10))
+            page, following = continued(rows, query.get("continuationToken"), size)
+            more = {"continuationToken": following, "hasMore": following is not None}
+            return reply(200, {"decoratedAuditLogEntries": list(page.rows), **more})
         if call.template == IDENTITIES:
             found = _access(self.organization).shown_identities(call.request.query)
             return reply(200, {"count": len(found), "value": found})

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 AUTHORIZED = "/{project}/_apis/build/authorizedresources"
 ENVIRONMENTS = "/{project}/_apis/pipelines/environments"
+QUEUES = "/{project}/_apis/distributedtask/queues"
 NEEDS = "View builds"
 APPROVAL = "8c6f20a7-a545-4486-9777-f762fafe0d4d"
 TASK = "fe1de3ee-a436-41b4-bb20-f6eb4cb879a7"
@@ -58,18 +59,54 @@ def environments(scope: DevOpsScope) -> Generator[Record, None, list[Guarded]]:
     return found
 
 
-def open_to_all(scope: DevOpsScope, resources: Sequence[Guarded]) -> Iterator[Record]:
-    """Yield for each resource whether every pipeline of the project may use it."""
-    open_ids: set[tuple[str, str]] = set()
+def queues(scope: DevOpsScope) -> Generator[Record, None, list[Guarded]]:
+    """Return the project's agent pools. Those of Microsoft are left out: each job gets a new machine, and nobody guards them.
 
-    def read() -> Iterator[Record]:
+    https://learn.microsoft.com/rest/api/azure/devops/distributedtask/queues/get-agent-queues
+    """
+    found: list[Guarded] = []
+
+    def convert(item: dict[str, Any]) -> Iterator[Record]:
+        pool: dict[str, Any] = item["pool"]
+        if not pool.get("isHosted"):
+            target = record_id(PROVIDER, "agent-pool", str(pool["id"]))
+            found.append(Guarded(type="queue", id=str(item["id"]), name=str(item["name"]), target=target))
+        yield from ()
+
+    yield from scope.listing(
+        QUEUES,
+        convert,
+        table="controls",
+        kind="pipeline-authorization",
+        needs="Reader of the agent pools",
+        parameters=PREVIEW,
+        paginator=WHOLE,
+        loses=[kind for kind in GUARDS if kind != "controls/pipeline-authorization"],
+    )
+    return found
+
+
+def open_to_all(
+    scope: DevOpsScope, resources: Sequence[Guarded]
+) -> Generator[Record, None, list[Guarded] | None]:
+    """Yield for each resource whether every pipeline of the project may use it.
+
+    Returns those that only some may use, environments among them, whose own answer says it; None if that is unknown.
+    """
+    open_ids: set[tuple[str, str]] = set()
+    restricted: list[Guarded] = []
+
+    def read() -> Generator[Record, None, list[Guarded]]:
         for item in scope.client.items(scope.path(AUTHORIZED), PREVIEW, paginator=WHOLE):
             if item["authorized"]:
                 open_ids.add((str(item["type"]).lower(), str(item["id"]).lower()))
         for one in resources:
             if one.type == "environment":
+                restricted.append(one)
                 continue
             everyone = (one.type, one.id.lower()) in open_ids
+            if not everyone:
+                restricted.append(one)
             yield Control(
                 id=record_id(PROVIDER, "authorization", f"{scope.names['project']}/{one.type}/{one.id}"),
                 **scope.own,
@@ -82,9 +119,10 @@ def open_to_all(scope: DevOpsScope, resources: Sequence[Guarded]) -> Iterator[Re
                 if everyone
                 else "Pipelines are authorized one by one",
             )
+        return restricted
 
     request = scope.request("controls", f"GET {AUTHORIZED}", kind="pipeline-authorization", needs=NEEDS)
-    yield from with_coverage(read(), request)
+    return (yield from with_coverage(read(), request))
 
 
 def checks(scope: DevOpsScope, resources: Sequence[Guarded]) -> Iterator[Record]:
@@ -142,6 +180,7 @@ def _control(scope: DevOpsScope, item: dict[str, Any], guarded: Guarded) -> Cont
     settings: dict[str, Any] = item.get("settings") or {}
     approvers: list[str] = []
     bypass: list[str] = []
+    known = True
     match kind_id:
         case _ if kind_id == APPROVAL:
             kind = "environment-approval" if guarded.type == "environment" else "resource-approval"
@@ -174,8 +213,12 @@ def _control(scope: DevOpsScope, item: dict[str, Any], guarded: Guarded) -> Cont
             return None
         case _:
             kind = "resource-check"
-            detail = str(settings.get("displayName") or (item.get("type") or {}).get("name") or "a check")
-    enforcement: Enforcement = "documented" if item.get("isDisabled") else "enforced"
+            name = str(settings.get("displayName") or (item.get("type") or {}).get("name") or "a check")
+            known = kind_id == TASK
+            detail = name if known else f"{name}: a check of an unknown type, which may stop no run"
+    enforcement: Enforcement = "enforced" if known else "audited"
+    if item.get("isDisabled"):
+        enforcement = "documented"
     return Control(
         id=record_id(PROVIDER, "check", str(item["id"])),
         **scope.own,

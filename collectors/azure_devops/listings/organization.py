@@ -15,7 +15,7 @@ from scanner.collect.failures import SourceError
 from scanner.collect.listings import with_coverage
 from scanner.collect.paging import TokenInBody
 from scanner.collect.scope import utc_time
-from scanner.records import Account, Control, Identity, Link, record_id
+from scanner.records import Account, Control, Gap, Identity, Link, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -210,8 +210,13 @@ def project_settings(
     )
 
 
-def pools(scope: DevOpsScope) -> Generator[Record, None, None]:
-    """Yield the agent pools, Microsoft's among them, and whether elastic ones start each job clean."""
+def pools(scope: DevOpsScope) -> Generator[Record, None, bool]:
+    """Yield the agent pools, Microsoft's among them, and whether elastic ones start each job clean.
+
+    Returns whether there are pools for deployment, as each deployment group has one; true if that is unknown. They are in a list of
+    their own: https://learn.microsoft.com/rest/api/azure/devops/distributedtask/pools/get-agent-pools (``poolType``)
+    """
+    for_deployment = False
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         owner = (item.get("owner") or {}).get("uniqueName") or (item.get("createdBy") or {}).get("uniqueName")
@@ -227,18 +232,26 @@ def pools(scope: DevOpsScope) -> Generator[Record, None, None]:
             owner_source="creator" if owner else None,
             managed_by="provider" if item["isHosted"] else None,
             runner="hosted" if item["isHosted"] else "self-hosted",
-            tags={"all_projects": "yes"} if item.get("autoProvision") else {},
+            tags={
+                **({"all_projects": "yes"} if item.get("autoProvision") else {}),
+                **({"pool": "deployment"} if item.get("poolType") == "deployment" else {}),
+                **({"cloud": str(item["agentCloudId"])} if item.get("agentCloudId") is not None else {}),
+            },
         )
 
-    yield from scope.listing(
-        POOLS,
-        convert,
-        table="identities",
-        kind="ado-agent-pool",
-        needs="Reader of the agent pools",
-        parameters=VERSION,
-        paginator=WHOLE,
-    )
+    for kind in ("automation", "deployment"):
+        for record in scope.listing(
+            POOLS,
+            convert,
+            table="identities",
+            kind="ado-agent-pool",
+            needs="Reader of the agent pools",
+            parameters={**VERSION, "poolType": kind},
+            paginator=WHOLE,
+            item=None if kind == "automation" else kind,
+        ):
+            for_deployment |= kind == "deployment" and isinstance(record, Identity | Gap)
+            yield record
 
     def elastic(item: dict[str, Any]) -> Iterator[Record]:
         clean = bool(item["recycleAfterEachUse"])
@@ -263,6 +276,7 @@ def pools(scope: DevOpsScope) -> Generator[Record, None, None]:
         parameters=PREVIEW,
         paginator=WHOLE,
     )
+    return for_deployment
 
 
 def service_principals(scope: DevOpsScope) -> Iterator[Record]:

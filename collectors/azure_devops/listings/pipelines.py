@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from collectors.azure_devops.calls import VERSION
+from collectors.azure_devops.definition_files import DefinitionFiles
 from collectors.azure_devops.designer import deploy_links, designer_steps
 from collectors.azure_devops.records import (
     connection_links,
@@ -22,6 +23,7 @@ from collectors.azure_devops.records import (
     variable,
 )
 from collectors.azure_devops.scope import PROVIDER, pipeline
+from collectors.azure_devops.task_groups import task_groups
 from collectors.azure_devops.template_reader import ITEM, TemplateFiles, file_text
 from collectors.definitions import (
     Context,
@@ -38,6 +40,7 @@ from scanner.records import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from collectors.azure_devops.facts import KnownResources
     from collectors.azure_devops.scope import DevOpsScope
@@ -49,29 +52,64 @@ NEEDS_CODE = "Read of the repository"
 YAML = 2
 
 
-def pipelines(scope: DevOpsScope, known: KnownResources) -> Iterator[Record]:
+_PARAMETERS = {**VERSION, "includeAllProperties": "true", "includeLatestBuilds": "true"}
+_RUN = ("queueTime", "startTime", "finishTime")
+_LATEST = ("latestBuild", "latestCompletedBuild")
+
+
+def listed_pipelines(scope: DevOpsScope) -> list[dict[str, Any]] | SourceError:
+    """Return the project's pipelines as they are listed, or why they were not."""
+    try:
+        return list(scope.client.items(scope.path(CALL), _PARAMETERS))
+    except SourceError as exc:
+        return exc
+
+
+def newest_run(items: list[dict[str, Any]]) -> datetime | None:
+    """Return when the newest run of any pipeline was asked for, began or ended; None if there was none."""
+    times = (
+        utc_time((item.get(latest) or {}).get(name)) for item in items for latest in _LATEST for name in _RUN
+    )
+    return max((when for when in times if when is not None), default=None)
+
+
+def pipelines(
+    scope: DevOpsScope, known: KnownResources, listed: list[dict[str, Any]] | SourceError
+) -> Iterator[Record]:
     """Yield every pipeline with what it signs in with, what it deploys and what its definition shows."""
+    files = DefinitionFiles(scope, known, _last_run)
+    classic = isinstance(listed, list) and any(not _is_yaml(item) for item in listed)
+    if classic:
+        yield from task_groups(scope, known.task_groups, used=True)
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         yield from _variables(scope, known, item)
-        if (item.get("process") or {}).get("type") == YAML and scope.config.yaml:
-            yield from _yaml(scope, known, item)
+        if _is_yaml(item) and scope.config.yaml:
+            yield from files.kept(item, _yaml(scope, known, item, files))
         else:
             yield from _classic(scope, known, item)
 
-    yield from scope.listing(
-        CALL,
-        convert,
-        table="identities",
-        kind="ado-pipeline",
-        needs=NEEDS,
-        parameters={**VERSION, "includeAllProperties": "true", "includeLatestBuilds": "true"},
+    def read() -> Iterator[Record]:
+        if isinstance(listed, SourceError):
+            raise listed
+        for item in listed:
+            yield from convert(item)
+
+    yield from with_coverage(
+        read(),
+        scope.request("identities", f"GET {CALL}", kind="ado-pipeline", needs=NEEDS),
         fills=("secrets/ado-pipeline-variable", "links/ado-pipeline"),
         loses=("weaknesses", "secrets/ci-file"),
     )
 
 
-def _yaml(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -> Iterator[Record]:
+def _is_yaml(item: dict[str, Any]) -> bool:
+    return (item.get("process") or {}).get("type") == YAML
+
+
+def _yaml(
+    scope: DevOpsScope, known: KnownResources, item: dict[str, Any], files: DefinitionFiles
+) -> Iterator[Record]:
     """Yield one YAML pipeline. Where its file cannot be read, the pipeline itself is still known."""
     path = str((item.get("process") or {}).get("yamlFilename") or "").lstrip("/")
     repository: dict[str, Any] = item.get("repository") or {}
@@ -83,8 +121,9 @@ def _yaml(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -> It
                 "unsupported", f"the definition is in another system's repository ({repository.get('type')})"
             )
         number, branch = str(repository.get("id")), str(repository.get("defaultBranch") or "") or None
+        files.note((known.project.id, number, branch))
         text = file_text(scope, known.project.id, number, path, branch)
-        templates = TemplateFiles(scope, known.project.id, number, branch)
+        templates = TemplateFiles(scope, known.project.id, number, branch, files.note)
         try:
             parsed.append(azure_pipeline(path, text, scope.run.fingerprint, templates))
         except DefinitionError as exc:
@@ -160,10 +199,8 @@ def _unread(scope: DevOpsScope, known: KnownResources, item: dict[str, Any]) -> 
 def _identity(
     scope: DevOpsScope, known: KnownResources, item: dict[str, Any], used: dict[str, str]
 ) -> Identity:
-    latest: dict[str, Any] = item.get("latestCompletedBuild") or item.get("latestBuild") or {}
     author: dict[str, Any] = item.get("authoredBy") or {}
     owner = author.get("uniqueName") or author.get("displayName")
-    last = utc_time(latest.get("finishTime") or latest.get("startTime") or latest.get("queueTime"))
     yaml = (item.get("process") or {}).get("type") == YAML
     settable = sorted(
         name for name, shown in (item.get("variables") or {}).items() if (shown or {}).get("allowOverride")
@@ -179,7 +216,7 @@ def _identity(
         address=f"{scope.organization}/{known.project.name}/{item['name']}",
         enabled=False if item.get("queueStatus") == "disabled" else None,
         created_at=utc_time(item.get("createdDate")),
-        last_used_at=last,
+        last_used_at=_last_run(item),
         owner=owner,
         owner_source="creator" if owner else None,
         secrets=sorted(
@@ -191,6 +228,11 @@ def _identity(
             **({"settable_variables": ", ".join(settable)} if settable else {}),
         },
     )
+
+
+def _last_run(item: dict[str, Any]) -> datetime | None:
+    latest: dict[str, Any] = item.get("latestCompletedBuild") or item.get("latestBuild") or {}
+    return utc_time(latest.get("finishTime") or latest.get("startTime") or latest.get("queueTime"))
 
 
 def _names(item: dict[str, Any]) -> set[str]:

@@ -19,6 +19,7 @@ from collectors.azure_devops.records import (
     variable,
 )
 from collectors.azure_devops.scope import PROVIDER
+from collectors.azure_devops.task_groups import task_groups
 from scanner.collect.scope import utc_time
 from scanner.records import Control, Identity, record_id
 
@@ -37,6 +38,7 @@ def releases(scope: DevOpsScope, known: KnownResources) -> Iterator[Record]:
     """Yield every release definition of the project."""
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
+        yield from task_groups(scope.on(scope.clients.main), known.task_groups, used=True)
         number = f"{known.project.id}/{item['id']}"
         me = record_id(PROVIDER, "release", number)
         stages: list[dict[str, Any]] = item["environments"]

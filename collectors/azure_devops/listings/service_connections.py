@@ -8,11 +8,15 @@ how the connection signs in is unknown. Confidential parameters come back as nul
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from collectors.azure_devops.calls import VERSION, WHOLE
 from collectors.azure_devops.connections import ConnectionClass, classify_connection
 from collectors.azure_devops.facts import GUARDS, Connections
+from collectors.azure_devops.nights import digest_of
 from collectors.azure_devops.scope import PROVIDER, connection
 from collectors.azure_devops.sign_ins import identity_links, presented
 from scanner.collect.listings import with_coverage
@@ -20,9 +24,9 @@ from scanner.collect.scope import utc_time
 from scanner.records import Identity, Secret, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-    from datetime import datetime
+    from collections.abc import Generator, Iterator, Mapping
 
+    from collectors.azure_devops.facts import Runs
     from collectors.azure_devops.scope import DevOpsProjectFacts, DevOpsScope
     from scanner.records import Record
 
@@ -35,12 +39,17 @@ _ACCESS_KEY = re.compile(r"A(?:KIA|SIA)[A-Z2-7]{16}")
 
 
 def service_connections(
-    scope: DevOpsScope, project: DevOpsProjectFacts, projects: set[str]
+    scope: DevOpsScope,
+    project: DevOpsProjectFacts,
+    projects: set[str],
+    runs: Runs,
+    logged: Mapping[str, datetime],
 ) -> Generator[Record, None, Connections]:
     """Yield the project's service connections, and return all that it can use, by name.
 
     A shared connection is in the list of each project; its records are yielded once, by the first of ``projects`` (IDs of
-    those that are read).
+    those that are read). ``runs`` are those of this project: while nothing runs, no connection is used. ``logged`` is when the audit log last
+    says that a connection was used.
     """
     found = Connections()
     hidden: list[str] = []
@@ -62,7 +71,9 @@ def service_connections(
                 continue
             if authorization is None:
                 hidden.append(name)
-            used = (yield from _last_use(scope, number, name, sharing)) if scope.config.last_use else None
+            used: datetime | None = None
+            if scope.config.last_use:
+                used = yield from _kept_use(scope, item, sharing, runs, logged.get(number))
             yield _identity(scope, item, kind, authorization or {}, used)
             yield from identity_links(scope, item, kind, (authorization or {}).get("parameters") or {})
             if kind.stores_secret is not False:
@@ -157,15 +168,37 @@ def _secret(
     )
 
 
+_USED = msgspec.json.Decoder(datetime | None)
+"""Made at import: msgspec crashes when two threads are the first to decode a type at the same time."""
+
+
+def _kept_use(
+    scope: DevOpsScope, item: dict[str, Any], sharing: list[str], runs: Runs, logged: datetime | None
+) -> Generator[Record, None, datetime | None]:
+    """Return when a connection was last used, as it was last read unless something ran since."""
+    number = str(item["id"]).lower()
+    key = f"last use of {number}"
+    earlier = scope.nights.earlier(key)
+    # What runs in another project that shares it is not known here.
+    quiet = earlier is not None and len(sharing) == 1 and runs.quiet_since(earlier.read_at)
+    digest = digest_of(item.get("modificationDate"), sharing)
+    read = _last_use(scope, number, str(item["name"]), sharing, logged)
+    again = logged is not None
+    used: datetime | None = yield from scope.nights.reading(
+        key, digest, read, _USED, slowly=quiet, again=again
+    )
+    return used
+
+
 def _last_use(
-    scope: DevOpsScope, number: str, name: str, projects: list[str]
+    scope: DevOpsScope, number: str, name: str, projects: list[str], logged: datetime | None
 ) -> Generator[Record, None, datetime | None]:
     """Return when a pipeline last used a connection, in any project that shares it.
 
     https://learn.microsoft.com/rest/api/azure/devops/serviceendpoint/executionhistory/list : how far the history goes back is
-    not documented, so that a connection without one is of unknown last use.
+    not documented, so that a connection without one is of unknown last use. What the audit log said (``logged``) is not asked again.
     """
-    found: list[datetime] = []
+    found: list[datetime] = [] if logged is None else [logged]
     for project in projects:
 
         def convert(item: dict[str, Any]) -> Iterator[Record]:
@@ -183,6 +216,7 @@ def _last_use(
             needs=NEEDS,
             parameters={**VERSION, "top": 1},
             limit=1,
+            rows=None if logged is None else (),
             item=f"{project} {name}",
             project=project,
             id=number,

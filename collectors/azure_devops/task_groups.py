@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.azure_devops.calls import PREVIEW, WHOLE
-from collectors.azure_devops.facts import TaskGroups
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from collectors.azure_devops.facts import TaskGroups
     from collectors.azure_devops.scope import DevOpsScope
     from scanner.records import Record
 
@@ -20,9 +20,14 @@ CALL = "/{project}/_apis/distributedtask/taskgroups"
 NEEDS = "View task groups"
 
 
-def task_groups(scope: DevOpsScope) -> Generator[Record, None, TaskGroups]:
-    """Return the steps of each task group. Inputs can hold values in clear: they are compared, and dropped."""
-    found = TaskGroups()
+def task_groups(scope: DevOpsScope, found: TaskGroups, *, used: bool) -> Generator[Record, None, None]:
+    """Find the steps of each task group, once. Inputs can hold values in clear: they are compared, and dropped.
+
+    ``used``: whether there is anything that can use one. Where there is not, nothing is requested.
+    """
+    if found.asked:
+        return
+    found.asked = used
 
     def convert(item: dict[str, Any]) -> Iterator[Record]:
         # Several versions have one ID: which one is used says the step.
@@ -38,5 +43,5 @@ def task_groups(scope: DevOpsScope) -> Generator[Record, None, TaskGroups]:
         parameters=PREVIEW,
         paginator=WHOLE,
         loses=("links/ado-pipeline", "links/ado-release"),
+        rows=None if used else (),
     )
-    return found
