@@ -88,6 +88,8 @@ def build(night: int) -> DevOpsOrganization:
         settings=setting_values(enforceJobAuthScope=True),
     )
     _machines(organization)
+    _queues(organization, platform, payments)
+    _authorizations(platform, payments)
     _people(organization)
     organization.access = default_access([(one.id, one.name) for one in organization.projects])
     held = {
@@ -500,6 +502,61 @@ def _machines(organization: DevOpsOrganization) -> None:
     ]
 
 
+def _queues(organization: DevOpsOrganization, platform: DevOpsProject, payments: DevOpsProject) -> None:
+    farm, clean, hosted = organization.pools[:3]
+    # The farm is open to every pipeline of the project; beside it one for named pipelines from protected branches, and Microsoft's.
+    platform.queue(91, farm)
+    platform.open_to_all("queue", "91", "build-farm")
+    platform.queue(92, clean)
+    platform.check(
+        TASK,
+        "queue",
+        "92",
+        {
+            "displayName": "Branch control",
+            "definitionRef": {"id": BRANCH_CONTROL, "name": "evaluatebranchProtection"},
+            "inputs": {"allowedBranches": "refs/heads/main", "ensureProtectionOfBranch": "true"},
+        },
+    )
+    platform.queue(93, hosted)
+    platform.open_to_all("queue", "93", "Azure Pipelines")
+    organization.pools.append(
+        {
+            "id": 20,
+            "name": "billing-servers",
+            "isHosted": False,
+            "poolType": "deployment",
+            "createdOn": ago(900),
+            "owner": person("tom.becker"),
+        }
+    )
+    platform.deployment_groups.append(
+        {"id": 6, "name": "billing-servers", "machineCount": 2, "pool": {"id": 20, "name": "billing-servers"}}
+    )
+    # A check on a repository guards the pipelines that check it out.
+    payments.check(
+        APPROVAL,
+        "repository",
+        f"{payments.id}.{payments.repositories[0]['id']}",
+        {
+            "approvers": [person("nina.roth")],
+            "minRequiredApprovers": 1,
+            "requesterCannotBeApprover": True,
+        },
+    )
+
+
+def _authorizations(platform: DevOpsProject, payments: DevOpsProject) -> None:
+    payments.permit("endpoint", guid("connection azure-payments"), 101)
+    payments.permit("environment", "1", 101)
+    payments.permit("variablegroup", "31", 101)
+    # What builds pull requests may use the key of AWS, which it does not name; beside it the pipeline that uses the key.
+    platform.permit("endpoint", guid("connection aws-legacy"), 202, 203)
+    platform.permit("endpoint", guid("connection registry-push"), 201)
+    payments.deployed_to(1, 511, 901, 101, ago_days=2)
+    payments.deployed_to(1, 510, 902, 101, ago_days=2)
+
+
 def _people(organization: DevOpsOrganization) -> None:
     organization.principals.append(
         {
@@ -527,6 +584,26 @@ def _people(organization: DevOpsOrganization) -> None:
             "dateCreated": ago(700),
         }
 
+    organization.group_rules += [
+        {
+            "id": guid("rule developers"),
+            "group": {
+                "displayName": "developers",
+                "origin": "aad",
+                "originId": entra.guid("group developers"),
+                "descriptor": "aadgp.ZGV2ZWxvcGVycw",
+            },
+            "licenseRule": {"accountLicenseType": "express", "licenseDisplayName": "Basic"},
+            "projectEntitlements": [
+                {
+                    "group": {"groupType": "projectContributor", "displayName": "Contributors"},
+                    "projectRef": {"id": guid("project payments"), "name": "payments"},
+                }
+            ],
+            "lastExecuted": ago(1),
+            "status": "applied",
+        }
+    ]
     organization.members += [
         member("maya.lindt", ago(1)),
         member("tom.becker", ago(2)),
