@@ -7,8 +7,9 @@ where it leads.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from collectors.azure_devops.nights import digest_of
 from collectors.azure_devops.permissions import (
     BUILD,
     ENDPOINTS,
@@ -227,3 +228,24 @@ def _fix(powers: Iterable[Power]) -> str:
     if "admin" in powers:
         return "Remove it from the group or role, and give administrators access for a limited time."
     return "Remove the permission, or give it on the one object that needs it."
+
+
+def permission_digests(access: DevOpsAccess | None, projects: Iterable[str]) -> Mapping[str, str]:
+    """Return for each project (GUID) a digest of the access control lists that name it or stand above it."""
+    if access is None:
+        return dict.fromkeys(projects, "unknown")
+    above: list[Any] = []
+    of: dict[str, list[Any]] = {}
+    for namespace, lists in sorted(access.lists.items()):
+        for token, one in sorted(lists.by_token.items()):
+            place = lists.namespace.place(token)
+            entries = [(who, entry.allow, entry.deny) for who, entry in sorted(one.entries.items())]
+            row = (namespace, token, one.inherits, entries)
+            if place is None or place.project is None:
+                # A token of one pool or feed says nothing of projects.
+                if place is None or not place.kind:
+                    above.append(row)
+            else:
+                of.setdefault(place.project, []).append(row)
+    shared = digest_of(above)
+    return {project: digest_of(shared, of.get(project, [])) for project in projects}

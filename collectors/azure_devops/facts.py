@@ -49,7 +49,10 @@ CHECK_KINDS = (
     "environment-approval",
 )
 """Kinds of controls that checks become."""
-GUARDS = tuple(f"controls/{kind}" for kind in ("pipeline-authorization", *CHECK_KINDS))
+GUARDS = (
+    *(f"controls/{kind}" for kind in ("pipeline-authorization", "authorized-pipelines", *CHECK_KINDS)),
+    "links/authorized",
+)
 """What is lost with a list of resources that checks can guard."""
 
 

@@ -23,10 +23,9 @@ import msgspec
 from scanner.collect.memory import Carried
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Generator
     from datetime import datetime
 
-    from collectors.azure_devops.access import DevOpsAccess
     from scanner.collect.memory import KeptReading, Memory
     from scanner.records import Record
 
@@ -102,24 +101,3 @@ def _number(key: str) -> int:
 def digest_of(*parts: Any) -> str:
     """Return a digest of values, with dictionaries in any order. Nothing of them can be read from it."""
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()[:32]
-
-
-def permission_digests(access: DevOpsAccess | None, projects: Iterable[str]) -> Mapping[str, str]:
-    """Return for each project (GUID) a digest of the access control lists that name it or stand above it."""
-    if access is None:
-        return dict.fromkeys(projects, "unknown")
-    above: list[Any] = []
-    of: dict[str, list[Any]] = {}
-    for namespace, lists in sorted(access.lists.items()):
-        for token, one in sorted(lists.by_token.items()):
-            place = lists.namespace.place(token)
-            entries = [(who, entry.allow, entry.deny) for who, entry in sorted(one.entries.items())]
-            row = (namespace, token, one.inherits, entries)
-            if place is None or place.project is None:
-                # A token of one pool or feed says nothing of projects.
-                if place is None or not place.kind:
-                    above.append(row)
-            else:
-                of.setdefault(place.project, []).append(row)
-    shared = digest_of(above)
-    return {project: digest_of(shared, of.get(project, [])) for project in projects}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from collectors.azure_devops.access import DevOpsAccess
+from collectors.azure_devops.access import DevOpsAccess, permission_digests
 from collectors.azure_devops.build_services import unnamed
 from collectors.azure_devops.listings import (
     access_lists,
@@ -19,7 +19,7 @@ from collectors.azure_devops.listings import (
     tokens,
 )
 from collectors.azure_devops.listings.authorizations import AuthorizationTurns
-from collectors.azure_devops.nights import DevOpsNights, permission_digests
+from collectors.azure_devops.nights import DevOpsNights
 from collectors.azure_devops.project_plan import (
     DevOpsOrganizationFacts,
     collection_number,

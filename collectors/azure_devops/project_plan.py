@@ -20,7 +20,7 @@ from collectors.azure_devops.listings import (
     repositories,
 )
 from collectors.azure_devops.listings.deployment_groups import deployment_groups
-from collectors.azure_devops.listings.pipelines import listed_pipelines, newest_run, pipelines
+from collectors.azure_devops.listings.pipelines import listed_pipelines, pipelines, runs_of
 from collectors.azure_devops.listings.releases import releases
 from collectors.azure_devops.listings.service_connections import service_connections
 from collectors.azure_devops.nights import digest_of
@@ -128,10 +128,7 @@ def _lists(
     had = here.nights.earlier(f"releases of {project.id}")
     released = had is None or bool(_COUNT.decode(had.facts))
     listed = listed_pipelines(here)
-    ran = Runs(
-        newest=newest_run(listed) if isinstance(listed, list) else None,
-        known=isinstance(listed, list) and not released,
-    )
+    ran = runs_of(listed, released=released)
     connections = yield from service_connections(
         here, project, {one.id for one in above.projects}, ran, news.used if news else {}
     )

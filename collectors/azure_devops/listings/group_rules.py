@@ -38,6 +38,7 @@ def group_rules(scope: DevOpsScope) -> Iterator[Record]:
         yield Identity(
             id=me,
             **scope.own,
+            surface=None,
             kind="ado-group-rule",
             native_id=number,
             name=str(group.get("displayName") or number),

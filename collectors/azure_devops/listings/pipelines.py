@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from collectors.azure_devops.calls import VERSION
-from collectors.azure_devops.definition_files import DefinitionFiles
 from collectors.azure_devops.designer import deploy_links, designer_steps
+from collectors.azure_devops.facts import Runs
+from collectors.azure_devops.kept_definitions import KeptDefinitions
 from collectors.azure_devops.records import (
     connection_links,
     connections_of,
@@ -65,19 +66,23 @@ def listed_pipelines(scope: DevOpsScope) -> list[dict[str, Any]] | SourceError:
         return exc
 
 
-def newest_run(items: list[dict[str, Any]]) -> datetime | None:
-    """Return when the newest run of any pipeline was asked for, began or ended; None if there was none."""
-    times = (
-        utc_time((item.get(latest) or {}).get(name)) for item in items for latest in _LATEST for name in _RUN
-    )
-    return max((when for when in times if when is not None), default=None)
+def runs_of(listed: list[dict[str, Any]] | SourceError, *, released: bool) -> Runs:
+    """Return what the list says of runs. ``released``: whether there are classic releases, which it does not name."""
+    if isinstance(listed, SourceError):
+        return Runs()
+    shown = [item.get(latest) or {} for item in listed for latest in _LATEST]
+    try:
+        times = [utc_time(one.get(name)) for one in shown for name in _RUN]
+    except SourceError:  # the list of pipelines reports it
+        return Runs()
+    return Runs(newest=max((when for when in times if when is not None), default=None), known=not released)
 
 
 def pipelines(
     scope: DevOpsScope, known: KnownResources, listed: list[dict[str, Any]] | SourceError
 ) -> Iterator[Record]:
     """Yield every pipeline with what it signs in with, what it deploys and what its definition shows."""
-    files = DefinitionFiles(scope, known, _last_run)
+    files = KeptDefinitions(scope, known, _last_run)
     classic = isinstance(listed, list) and any(not _is_yaml(item) for item in listed)
     if classic:
         yield from task_groups(scope, known.task_groups, used=True)
@@ -108,7 +113,7 @@ def _is_yaml(item: dict[str, Any]) -> bool:
 
 
 def _yaml(
-    scope: DevOpsScope, known: KnownResources, item: dict[str, Any], files: DefinitionFiles
+    scope: DevOpsScope, known: KnownResources, item: dict[str, Any], files: KeptDefinitions
 ) -> Iterator[Record]:
     """Yield one YAML pipeline. Where its file cannot be read, the pipeline itself is still known."""
     path = str((item.get("process") or {}).get("yamlFilename") or "").lstrip("/")

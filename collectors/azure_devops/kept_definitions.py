@@ -35,7 +35,7 @@ Source = tuple[str, str, str | None]
 _SOURCES = msgspec.json.Decoder(list[Source])
 
 
-class DefinitionFiles:
+class KeptDefinitions:
     """The definitions of one project's pipelines, kept by the commits that they were read at."""
 
     def __init__(
