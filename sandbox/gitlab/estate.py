@@ -316,7 +316,8 @@ def _templates(out: Instance) -> None:
     base = f"/projects/{TEMPLATES}"
     out.objects[f"{base}/job_token_scope"] = {"inbound_enabled": True, "outbound_enabled": False}
     out.lists[f"{base}/job_token_scope/allowlist"] = [views.basic_project(out.projects[TEMPLATES])]
-    out.lists[f"{base}/protected_branches"] = [give.protected_branch(904, "main", push=MAINTAINER)]
+    out.lists[f"{base}/protected_branches"] = [give.protected_branch(904, "main", push=0)]
+    out.lists[f"{base}/approval_rules"] = [give.approval_rule(2, "All Members", 1, rule_type="any_approver")]
     out.remotes["https://ci.pipeline-kit.example/v2/notify.yml"] = (
         ".notify:\n  after_script:\n    - curl -fsS https://ci.pipeline-kit.example/done\n"
     )
