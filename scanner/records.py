@@ -48,6 +48,7 @@ Reason: TypeAlias = Literal[
     "throttled",
     "unreachable",
     "unsupported",
+    "unread",
     "malformed",
     "truncated",
     "unconfirmed",
@@ -622,8 +623,9 @@ class Gap(Record, frozen=True, kw_only=True, gc=False):
     region: str | None = None
     """The region, if any."""
     reason: Reason
-    """denied, throttled, unreachable, unsupported, malformed, truncated, deadline, bug, or, in analysis only, unconfirmed:
-    the listing fell suddenly, which proves nothing until a second run confirms it."""
+    """denied, throttled, unreachable, unsupported (the provider does not have it), unread (it is there, in a format that is not
+    read), malformed, truncated, deadline, bug, or, in analysis only, unconfirmed: the listing fell suddenly, which proves
+    nothing until a second run confirms it."""
     detail: str
     """The provider's error message, redacted."""
     needs: str | None = None

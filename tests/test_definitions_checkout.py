@@ -198,7 +198,7 @@ ORDINARY = {
     ".travis.yml": "language: go\nstages:\n  - test\njobs:\n  include:\n    - script: make\n",
     "broken.yml": "a: [\n",
 }
-"""YAML of a repository that no pipeline is made of."""
+"""YAML of a repository that no pipeline is made of, or one that is not read."""
 FLAT = {
     "one.yml": WORKFLOW,
     "two.yaml": '{"on": "push", "jobs": {"a": {"runs-on": "ubuntu-24.04", "steps": [{"run": "x"}]}}}\n',
@@ -224,7 +224,8 @@ def test_a_plain_folder_is_read_by_what_its_files_say(tmp_path: Path, run: Run) 
     assert sorted(identities(found)) == sorted(
         f"set:{path}" for path in [*FLAT, "case-12/.github/workflows/x.yml"]
     )
-    assert not [record for record in found if isinstance(record, Gap)]
+    unread = {record.detail.split(" ")[0] for record in found if isinstance(record, Gap)}
+    assert unread == {".circleci/config.yml", ".travis.yml"}
     lines = [f"{record.path}:{record.line}" for record in found if isinstance(record, Weakness)]
     assert {"set/three.yml:1", "workflows/four.yaml:2"} <= set(lines)
 
@@ -266,9 +267,9 @@ def test_a_path_may_be_one_file(tmp_path: Path, run: Run, path: str, expected: s
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-        ("compose.yml", "services: {}\n", "unsupported"),
-        ("notes.txt", "hello\n", "unsupported"),
-        ("empty.yml", "", "unsupported"),
+        ("compose.yml", "services: {}\n", "unread"),
+        ("notes.txt", "hello\n", "unread"),
+        ("empty.yml", "", "unread"),
         ("ci.yml", "on: push\njobs:\n  a: [\n    runs-on: x\n", "malformed"),
         (".gitlab-ci.yml", "", "malformed"),
     ],
@@ -306,3 +307,68 @@ def test_a_folder_named_twice_is_read_once(tmp_path: Path, run: Run) -> None:
     put(tmp_path, "set/a.yml")
     again = [tmp_path / "set", tmp_path / "set" / ".." / "set", tmp_path / "set/"]
     assert len(list(targets(Config(paths=again), run))) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "system"),
+    [
+        (".circleci/config.yml", "CircleCI"),
+        (".travis.yml", "Travis CI"),
+        (".drone.yml", "Drone"),
+        (".buildkite/pipeline.deploy.yml", "Buildkite"),
+        (".woodpecker/deploy.yaml", "Woodpecker"),
+        (".tekton/push.yaml", "Tekton"),
+        (".teamcity/settings.kts", "TeamCity"),
+        ("sub/.circleci/config.yml", "CircleCI"),
+    ],
+)
+def test_a_system_that_is_not_read_is_named_by_a_gap(
+    tmp_path: Path, run: Run, path: str, system: str
+) -> None:
+    """Otherwise a repository with nothing else looks complete and clean."""
+    put(tmp_path / "shop", path, "version: 2.1\njobs: {}\n")
+    gaps = [row for row in scan(Config(paths=[tmp_path / "shop"]), run) if isinstance(row, Gap)]
+    assert {row.table for row in gaps} == {"identities", "links", "secrets", "weaknesses"}
+    assert {row.reason for row in gaps} == {"unread"}
+    assert all(f"{path} belongs to {system}" in row.detail for row in gaps)
+
+
+@pytest.mark.parametrize("path", ["circleci.yml", "docs/travis.yml", "config/jobs/mail.yml", "src/earthfile"])
+def test_a_file_with_a_similar_name_is_no_definition(tmp_path: Path, run: Run, path: str) -> None:
+    put(tmp_path / "shop", path, "a: 1\n")
+    assert not [row for row in scan(Config(paths=[tmp_path / "shop"]), run) if isinstance(row, Gap)]
+
+
+@pytest.mark.parametrize(
+    ("text", "system"),
+    [
+        ("apiVersion: tekton.dev/v1\nkind: Pipeline\n", "Tekton"),
+        ("apiVersion: argoproj.io/v1alpha1\nkind: WorkflowTemplate\n", "Argo Workflows"),
+        ("resources:\n- name: repo\njobs:\n- name: unit\n  plan: [{get: repo}]\n", "Concourse"),
+        ("apiVersion: argoproj.io/v1alpha1\nkind: Application\n", None),
+        ("apiVersion: apps/v1\nkind: Deployment\n", None),
+        ("resources:\n- deployment.yaml\n", None),
+    ],
+)
+def test_a_system_that_is_not_read_is_recognized_by_content(
+    tmp_path: Path, run: Run, text: str, system: str | None
+) -> None:
+    put(tmp_path / "shop", "ci/build.yaml", text)
+    gaps = [row for row in scan(Config(paths=[tmp_path / "shop"]), run) if isinstance(row, Gap)]
+    assert {row.reason for row in gaps} == (set() if system is None else {"unread"})
+
+
+@pytest.mark.parametrize(
+    "path",
+    [".gitea/workflows/ci.yml", ".forgejo/workflows/ci.yaml", ".pipelines/ci.yml", "eng/pipelines/ci.yml"],
+)
+def test_definitions_in_other_places_are_read_beside_those_found_by_name(
+    tmp_path: Path, run: Run, path: str
+) -> None:
+    folder = tmp_path / "shop"
+    put(folder, ".github/workflows/a.yml")
+    put(folder, path)
+    put(folder, "examples/b.yml")  # an example that nothing runs
+    found = scan(Config(paths=[folder]), run)
+    assert sorted(row.name for row in found if isinstance(row, Identity)) == ["CI", "CI"]
+    assert {row.location for row in found if isinstance(row, Identity)} >= {f"{path}:1"}

@@ -25,6 +25,7 @@ STARTING = frozenset(("match", "fullmatch"))
 BOUNDED = {
     "collectors.definitions.azure.pipelines._CONNECTION": "a name of at most 80 characters",
     "collectors.definitions.formats._NAMES": "a path, matched whole",
+    "collectors.definitions.unread_systems._PATTERNS": "a path, matched whole",
 }
 """Patterns that only short texts meet, with what bounds them."""
 

@@ -62,6 +62,7 @@ from collectors.definitions.gitlab.tree import (
 from collectors.definitions.kinds import KINDS
 from collectors.definitions.records import definition_records, identity_id
 from collectors.definitions.shell.variables import fill
+from collectors.definitions.unread_systems import unread_system
 
 __all__ = [
     "KINDS",
@@ -96,5 +97,6 @@ __all__ = [
     "pin_of",
     "read_merged",
     "targets",
+    "unread_system",
     "without_secrets",
 ]

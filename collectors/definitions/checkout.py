@@ -1,6 +1,7 @@
 """The collector over local checkouts: ``sprawlscan collect --only definitions --path DIR``.
 
-What is read: definition files by name (``.github/workflows/ci.yml``). In a folder that is not a checkout (no ``.git``
+What is read: definition files by name (``.github/workflows/ci.yml``), and in folders that usually hold them
+(``.pipelines/``) by content. A file of a system that is not read becomes a `Gap` that names the system. In a folder that is not a checkout (no ``.git``
 or ``.github`` in it or above it), and in a checkout without a definition file by name, YAML files with any name are
 also read if their content is unmistakable (``on:`` with ``jobs:``). In any other checkout such a file is an example or
 a template that nothing runs. A path may also be a single file: then it is read, or a `Gap` says why not.
@@ -24,6 +25,7 @@ from collectors.definitions.formats import format_by_content, format_of, parse
 from collectors.definitions.records import definition_records
 from collectors.definitions.regular_file import read_regular
 from collectors.definitions.tokens import server_issuer
+from collectors.definitions.unread_systems import unread_content, unread_system
 from collectors.definitions.yaml_nodes import MAX_BYTES
 from scanner.collect.collector import Run, Target
 from scanner.collect.failures import Failure, SourceError
@@ -270,6 +272,12 @@ def _order(found: tuple[str, Failure | None]) -> tuple[bool, int]:
     return (False, depth) if name in {".gitlab-ci.yml", ".gitlab-ci.yaml"} else (True, 0)
 
 
+_PIPELINES = re.compile(
+    r"(?:^|/)\.?(?:azure-?(?:pipelines?|devops)|pipelines?|ci|cicd|cloudbuild|jenkins)/", re.IGNORECASE
+)
+"""Folders whose YAML files are taken for definitions if their content shows it, beside definitions found by name."""
+
+
 def definition_files(folder: Path, config: Config) -> Iterator[tuple[str, Failure | None]]:
     """Yield the definition files below a folder, in order, each with the reason if it must not be read. A symbolic link
     that leaves the folder is not followed: its target does not belong to this checkout.
@@ -289,8 +297,10 @@ def definition_files(folder: Path, config: Config) -> Iterator[tuple[str, Failur
             if format_of(path) is not None:
                 named = True
                 yield _checked(folder, path, config)
+            elif (system := unread_system(path)) is not None:
+                yield path, _unread(path, system)
             elif name.endswith((".yml", ".yaml")):
-                if parent in checkouts:
+                if parent in checkouts and not _PIPELINES.search(path):
                     others.append(path)
                 elif (found := _by_content(folder, path, config)) is not None:
                     yield found
@@ -321,10 +331,17 @@ def _by_content(folder: Path, path: str, config: Config) -> tuple[str, Failure |
     if _checked(folder, path, config)[1] is not None:
         return None  # a link, a device or a huge file with any name: nothing shows that it is a definition
     try:
-        known = format_by_content(_text(folder / path))
+        text = _text(folder / path)
     except OSError as exc:
         return path, _explain(exc)
-    return (path, None) if known is not None else None
+    if format_by_content(text) is not None:
+        return path, None
+    system = unread_content(text)
+    return None if system is None else (path, _unread(path, system))
+
+
+def _unread(path: str, system: str) -> Failure:
+    return Failure(reason="unread", detail=f"{path} belongs to {system}, whose definitions are not read")
 
 
 def _is_included(path: str, config: Config) -> bool:

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from scanner.secrets.detectors import Fingerprint
 
 _NAMES: tuple[tuple[Format, re.Pattern[str]], ...] = (
-    ("github-workflow", re.compile(r"(?:.*/)?\.github/workflows/[^/]+\.ya?ml")),
+    ("github-workflow", re.compile(r"(?:.*/)?\.(?:github|gitea|forgejo)/workflows/[^/]+\.ya?ml")),
     ("github-action", re.compile(r"(?:.*/)?action\.ya?ml")),
     ("gitlab-ci", re.compile(r"(?:.*/)?(?:\.gitlab-ci\.ya?ml|[^/]*\.gitlab-ci\.ya?ml|\.gitlab/ci/.*\.ya?ml)")),
-    ("azure-pipelines", re.compile(r"(?:.*/)?(?:azure-pipelines?[\w.-]*\.ya?ml|\.azure-pipelines/.*\.ya?ml|\.?azuredevops/.*\.ya?ml)")),
+    ("azure-pipelines", re.compile(r"(?:.*/)?(?:\.?azure-pipelines?[\w.-]*\.ya?ml|\.azure-pipelines/.*\.ya?ml|\.?azuredevops/.*\.ya?ml)")),
     ("bitbucket-pipelines", re.compile(r"(?:.*/)?bitbucket-pipelines\.ya?ml")),
     ("cloudbuild", re.compile(r"(?:.*/)?cloudbuild[\w.-]*\.(?:ya?ml|json)")),
     ("buildspec", re.compile(r"(?:.*/)?buildspec[\w.-]*\.ya?ml")),
-    ("jenkinsfile", re.compile(r"(?:.*/)?(?:Jenkinsfile[\w.-]*|[\w.-]+\.[jJ]enkinsfile)")),
+    ("jenkinsfile", re.compile(r"(?:.*/)?(?:[jJ]enkins[fF]ile[\w.-]*|[\w.-]+\.[jJ]enkinsfile)")),
 )  # fmt: skip
 
 _ON = r"^[\"']?on[\"']?[ \t]*:"
@@ -109,4 +109,4 @@ def parse(
 
             return jenkinsfile.parse(path, text, fingerprint)
         case None:
-            raise DefinitionError("unsupported", f"{path} is not a known definition file")
+            raise DefinitionError("unread", f"{path} is not a known definition file")

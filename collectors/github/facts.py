@@ -145,6 +145,8 @@ class RepositoryFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The latest deployments, as GraphQL returned them."""
     files: list[DefinitionFile] | None
     """The CI definitions."""
+    unread: tuple[str, ...] = ()
+    """Paths of definitions of systems that are not read."""
     owners: DefinitionFile | None
     """CODEOWNERS."""
     withheld: dict[str, str] = {}

@@ -20,15 +20,30 @@ _PROTECTION_FIELDS = """
             dismissesStaleReviews requireLastPushApproval lockBranch"""
 DEFINITIONS = {
     "action": "action.yml",
+    "actionYaml": "action.yaml",
     "gitlab": ".gitlab-ci.yml",
     "azure": "azure-pipelines.yml",
+    "azureDot": ".azure-pipelines.yml",
     "bitbucket": "bitbucket-pipelines.yml",
     "cloudbuild": "cloudbuild.yaml",
+    "cloudbuildYml": "cloudbuild.yml",
     "buildspec": "buildspec.yml",
+    "buildspecYaml": "buildspec.yaml",
     "jenkins": "Jenkinsfile",
 }
 """CI definitions outside the folders ``.github/workflows`` and ``.github/actions``, by alias."""
-OWNERS = {"owners": ".github/CODEOWNERS", "rootOwners": "CODEOWNERS"}
+UNREAD = {
+    "appveyor": "appveyor.yml",
+    "buildkite": ".buildkite/pipeline.yml",
+    "circleci": ".circleci/config.yml",
+    "cirrus": ".cirrus.yml",
+    "drone": ".drone.yml",
+    "semaphore": ".semaphore/semaphore.yml",
+    "travis": ".travis.yml",
+    "woodpecker": ".woodpecker.yml",
+}
+"""Definitions of systems that are not read, by alias: a repository with one gets a Gap that names it."""
+OWNERS = {"owners": ".github/CODEOWNERS", "rootOwners": "CODEOWNERS", "docsOwners": "docs/CODEOWNERS"}
 """CODEOWNERS files by alias, in GitHub's order of precedence."""
 _RULE_PARAMETERS = """parameters {
           ... on PullRequestParameters {
@@ -79,7 +94,7 @@ PARTS: dict[str, list[str]] = {
     ],
     **{
         alias: [f'{alias}: object(expression: "HEAD:{path}") {{ ...File }}']
-        for alias, path in (DEFINITIONS | OWNERS).items()
+        for alias, path in (DEFINITIONS | UNREAD | OWNERS).items()
     },
 }
 """What is requested of each repository in addition to its names, by the key of the answer. Each part can be refused

@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.definitions import Context, DefinitionError, PipelineKind, definition_records, parse
+from collectors.definitions import (
+    Context,
+    DefinitionError,
+    PipelineKind,
+    definition_records,
+    parse,
+    unread_system,
+)
 from collectors.github import powers
 from collectors.github.facts import DEFAULT_CLAIMS, SubjectTemplate
-from scanner.collect.failures import SourceError
-from scanner.collect.listings import with_coverage
+from scanner.collect.failures import Failure, SourceError
+from scanner.collect.listings import gap, with_coverage
 from scanner.records import Coverage, Grant, Identity, level_of, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Sequence
 
     from collectors.github.facts import (
         DefinitionFile,
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
     )
     from collectors.github.scope import OrganizationScope
     from collectors.github.texts import KnownFiles
-    from scanner.records import Record
+    from scanner.records import Gap, Record
 
 _PIPELINES = {
     "github-workflow": PipelineKind(id_kind="workflow", kind="github-workflow"),
@@ -40,6 +47,7 @@ _FILLS = (
     "weaknesses",
 )
 """Tables that a definition fills, other than its identity."""
+_UNREAD_LOSES = ("links/github-workflow", "secrets/ci-file", "weaknesses")
 
 
 def definitions(
@@ -65,7 +73,23 @@ def definitions(
         ),
         fills=_FILLS,
     )
+    if not repository.archived:
+        yield from _unread(scope.of(repository), repository.unread)
     return found or {}
+
+
+def _unread(scope: OrganizationScope, paths: Sequence[str]) -> Iterator[Gap]:
+    """Yield the Gaps of definitions whose system is not read."""
+    for path in paths:
+        request = scope.request(
+            "identities", "POST /graphql repository.object", item=path, kind="ci-pipeline"
+        )
+        system = unread_system(path)
+        failure = Failure(
+            reason="unread", detail=f"{path} belongs to {system}, whose definitions are not read"
+        )
+        for one in (request, *(request.but(name) for name in _UNREAD_LOSES)):
+            yield gap(one, failure)
 
 
 class _DefinitionContext(msgspec.Struct, frozen=True, kw_only=True):

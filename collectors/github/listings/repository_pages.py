@@ -24,7 +24,7 @@ _Missing: TypeAlias = dict[str, str]
 """The fields of a repository that GitHub refused, with its message; "" is the whole repository."""
 PAGE = 50
 """Repositories per request."""
-_OBJECTS = frozenset({"workflows", "composites", *queries.DEFINITIONS, *queries.OWNERS})
+_OBJECTS = frozenset({"workflows", "composites", *queries.DEFINITIONS, *queries.UNREAD, *queries.OWNERS})
 """Parts that list the definitions of a repository."""
 
 
@@ -173,6 +173,9 @@ def _repository(node: dict[str, Any], missing: dict[str, str]) -> RepositoryFact
         more_collaborators=more_collaborators,
         deployments=deployments,
         files=files,
+        unread=tuple(
+            path for alias, path in queries.UNREAD.items() if (blob := node.get(alias)) and blob.get("oid")
+        ),
         owners=next(
             (
                 DefinitionFile(path=path, oid=blob["oid"], size=int(blob.get("byteSize") or 0))
