@@ -420,11 +420,25 @@ def test_where_the_preview_is_refused_federated_credentials_are_read_by_the_stab
     assert [row for row in older if isinstance(row, Gap)] == [row for row in usual if isinstance(row, Gap)]
 
 
+def test_a_certificate_is_known_by_its_secret_and_another_secret_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AzureSandbox() as sandbox:
+        records = collected(sandbox, tmp_path, monkeypatch)
+    found = {row.name: row for row in records if isinstance(row, Credential) and row.kind == "certificate"}
+    assert set(found) == {"kv-payments/gateway-tls", "kv-payments/portal-tls"}
+    ended = found["kv-payments/gateway-tls"].expires_at
+    assert ended is not None
+    assert (FIRST_NIGHT - ended).days == 15
+
+
 def test_keys_that_cannot_be_used_are_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with AzureSandbox() as sandbox:
         records = collected(sandbox, tmp_path, monkeypatch)
     assert {row.name for row in records if isinstance(row, Credential)} == {
         "core cluster administrator",
+        "kv-payments/gateway-tls",
+        "kv-payments/portal-tls",
         "lab cluster administrator",
         "lanternimages/ci-push password1",
         "lanternimages/edge-pull password1",

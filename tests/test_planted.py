@@ -74,6 +74,21 @@ def subjects(night: Night, provider: str, fact: dict[str, Any]) -> dict[str, str
     return found
 
 
+def test_a_comparison_over_three_systems_is_complete(nights: dict[int, Night]) -> None:
+    """The pipeline of Azure DevOps signs in to an application of Entra ID that is Contributor in Azure; its web app reads blobs."""
+    rows = list(
+        nights[1].rows(
+            "SELECT workload_id, excess, complete FROM excess WHERE pipeline_name LIKE '%refunds-api deploy'"
+        )
+    )
+    assert [(workload.rpartition("/")[2], complete) for workload, _, complete in rows] == [
+        ("refunds-api", True)
+    ]
+    # It can run code as the web app, whose identity it deploys, and read its settings.
+    assert {"become-other", "read-secrets", "change-data"} <= set(rows[0][1])
+    assert "admin" not in rows[0][1]
+
+
 def _in_account(wanted: str, place: list[Any], subject: str) -> bool:
     """Whether the finding is in the account of a line; what an organization defines may show in its repositories."""
     return (

@@ -7,8 +7,9 @@ batches of GETs in large tenants. Configure ``entra`` too: role assignments name
 knows who they are.
 
 Cannot see: subscriptions and resources that the scanner may not read, which queries leave out without a sign; values of secrets,
-keys, settings and connections; certificates in key vaults, which only the vault itself lists; the age of registry administrator
-passwords, function keys and cluster certificates; shared access signatures, which nothing lists; when a key was last used;
+keys, settings and connections; issuers and renewal of certificates in key vaults, which are known by the secrets behind them;
+the age of registry administrator passwords, function keys and cluster certificates; shared access signatures, which nothing
+lists; when a key was last used;
 members of groups that a deny assignment leaves out; conditions on attributes. For one role assignment, whom its holder can
 become is told for the first 200 resources at its scope. What was asked for and refused is a Gap.
 """

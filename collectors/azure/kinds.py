@@ -33,6 +33,7 @@ KINDS: dict[str, frozenset[str]] = {
         (
             "aks-admin-certificate",
             "automation-webhook",
+            "certificate",
             "function-host-key",
             "registry-admin-user",
             "registry-token",

@@ -210,6 +210,9 @@ def _assignments(tenant: AzureTenant, night: int) -> None:
     # A test project's connections: to production, and to development. A reader behind two, and one behind a shared one.
     tenant.assign(entra("sp lantern-test"), CONTRIBUTOR, f"{prod}/resourceGroups/payments")
     tenant.assign(entra("sp lantern-test-dev"), CONTRIBUTOR, f"/subscriptions/{DEV}")
+    # One pipeline and one web app of a resource group of their own.
+    tenant.assign(entra("sp lantern-refunds"), CONTRIBUTOR, f"{prod}/resourceGroups/refunds")
+    tenant.assign(entra("sp refunds-api"), BLOB_READER, f"{prod}/resourceGroups/refunds")
     for name in ("lantern-reports", "lantern-common"):
         tenant.assign(entra(f"sp {name}"), READER, prod)
     # A person who owns production, always; and a reader.
@@ -265,6 +268,14 @@ def _resources(tenant: AzureTenant) -> None:
         tags={"team": "ledger"},
     )
     tenant.resource("Microsoft.Web/sites", "static-site", kind="app")
+    tenant.resource(
+        "Microsoft.Web/sites",
+        "refunds-api",
+        "refunds",
+        kind="app,linux",
+        identity={"type": "SystemAssigned", "principalId": entra("sp refunds-api"), "tenantId": TENANT},
+        tags={"owner": "payments"},
+    )
     for kind, name in (
         ("Microsoft.Compute/virtualMachines", "jump-host"),
         ("Microsoft.App/containerApps", "checkout"),

@@ -22,7 +22,14 @@ def _moment(days: float) -> int:
 
 
 def _entry(
-    vault: str, kind: str, name: str, *, made: float, ends: float | None, enabled: bool = True
+    vault: str,
+    kind: str,
+    name: str,
+    *,
+    made: float,
+    ends: float | None,
+    enabled: bool = True,
+    content: str | None = None,
 ) -> Json:
     address = f"{PROVIDERS}/Microsoft.KeyVault/vaults/{vault}/{kind}/{name}"
     return {
@@ -38,6 +45,7 @@ def _entry(
                 "updated": _moment(made),
                 **({"exp": _moment(ends)} if ends is not None else {}),
             },
+            **({"contentType": content} if content else {}),
             f"{kind.removesuffix('s')}Uri": f"https://{vault}.vault.azure.net/{kind}/{name}",
         },
     }
@@ -55,7 +63,11 @@ def vault_entries(tenant: AzureTenant) -> None:
     )
     tenant.add(f"{vaults}/kv-legacy/keys", _entry("kv-legacy", "keys", "signing", made=500, ends=None))
     tenant.add(
-        f"{vaults}/kv-payments/secrets", _entry("kv-payments", "secrets", "psp-key", made=20, ends=-70)
+        f"{vaults}/kv-payments/secrets",
+        _entry("kv-payments", "secrets", "psp-key", made=20, ends=-70),
+        # Certificates: one ended, one has most of a year left.
+        _entry("kv-payments", "secrets", "gateway-tls", made=380, ends=15, content="application/x-pkcs12"),
+        _entry("kv-payments", "secrets", "portal-tls", made=30, ends=-335, content="application/x-pem-file"),
     )
 
 

@@ -5,8 +5,35 @@ Their applications are in `sandbox.entra.devops_applications`, and the roles of 
 
 from __future__ import annotations
 
-from sandbox.azure_devops.estate import DevOpsProject, guid, setting_values
+from sandbox.azure_devops.estate import APPROVAL, DevOpsProject, guid, person, setting_values
 from sandbox.entra import estate as entra
+
+REFUNDS = """\
+trigger:
+  branches:
+    include: [main]
+pool:
+  vmImage: ubuntu-24.04
+steps:
+  - task: AzureWebApp@1
+    inputs:
+      azureSubscription: azure-refunds
+      appName: refunds-api
+"""
+
+
+def refunds(payments: DevOpsProject) -> None:
+    """Add the connection of a pipeline and its workload of which everything is known, from one end to the other.
+
+    It may do more than it needs: its application is Contributor of the resource group, the web app reads blobs.
+    """
+    _federated(payments, "azure-refunds", "lantern-refunds")
+    payments.check(
+        APPROVAL,
+        "endpoint",
+        guid("connection azure-refunds"),
+        {"approvers": [person("maya.lindt")], "minRequiredApprovers": 1, "requesterCannotBeApprover": True},
+    )
 
 
 def project_for_tests(platform: DevOpsProject, payments: DevOpsProject) -> DevOpsProject:

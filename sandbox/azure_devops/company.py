@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.azure_devops.access import default_access, plant
-from sandbox.azure_devops.azure_connections import project_for_tests
+from sandbox.azure_devops.azure_connections import REFUNDS, project_for_tests, refunds
 from sandbox.azure_devops.doors import build_doors
 from sandbox.azure_devops.estate import (
     APPROVAL,
@@ -74,6 +74,7 @@ def build(night: int) -> DevOpsOrganization:
     site = DevOpsProject(id=guid("project open-site"), name="open-site", visibility="public")
     _connections(platform, payments, site, night)
     test = project_for_tests(platform, payments)
+    refunds(payments)
     _library(payments, platform)
     _pipelines(payments, platform)
     _releases(platform)
@@ -258,7 +259,8 @@ def _group(number: int, name: str, variables: Json) -> Json:
 
 
 def _pipelines(payments: DevOpsProject, platform: DevOpsProject) -> None:
-    api = payments.repository("payments-api", **{"azure-pipelines.yml": DEPLOY})
+    api = payments.repository("payments-api", **{"azure-pipelines.yml": DEPLOY, "refunds.yml": REFUNDS})
+    payments.pipeline(102, "refunds-api deploy", api, "refunds.yml")
     payments.pipeline(101, "payments-api deploy", api)
     tools = platform.repository("tools", **{"azure-pipelines.yml": BUILD, "preview.yml": PREVIEW})
     platform.pipeline(201, "tools build", tools)

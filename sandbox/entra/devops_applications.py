@@ -31,6 +31,9 @@ def devops_applications(tenant: DirectoryTenant, maya: str) -> None:
     # Behind two connections; and behind one that two projects share.
     _application(tenant, "lantern-reports", "azure-reports", "azure-reports-test", owner=maya)
     _application(tenant, "lantern-common", "azure-common", owner=maya)
+    # It deploys one web app, of which everything is known.
+    _application(tenant, "lantern-refunds", "azure-refunds", owner=maya)
+    tenant.service_principal("refunds-api", servicePrincipalType="ManagedIdentity")
     # Its connection was deleted.
     _application(tenant, "lantern-archive", "azure-archive", owner=maya)
 

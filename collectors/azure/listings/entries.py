@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from scanner.collect.listings import ListingRequest
     from scanner.records import Power, Record
 
+_CERTIFICATES = frozenset(("application/x-pkcs12", "application/x-pem-file"))
+"""What the secret of a certificate holds."""
 VAULT_VERSION = "2023-07-01"
 """Of Resource Manager. It is served until 27 February 2027; later ones change the default of new vaults only.
 https://learn.microsoft.com/azure/key-vault/general/access-control-default"""
@@ -37,8 +39,9 @@ def vault_entries(scope: AzureScope, vaults: Iterable[str]) -> Iterator[Record]:
         needs = f"Microsoft.KeyVault/vaults/{name}/read"
         asked = {f"{address}/{name}?api-version={VAULT_VERSION}": address for address in addresses}
         yield from each(
-            scope, asked, _request(scope, f"{VAULT}/{name}", "secrets", store, needs), _entry(scope, store)
-        )
+            scope, asked, _request(scope, f"{VAULT}/{name}", "secrets", store, needs), _entry(scope, store),
+            fills=("credentials/certificate",) if name == "secrets" else (),
+        )  # fmt: skip
 
 
 def _request(
@@ -68,8 +71,34 @@ def _entry(scope: AzureScope, store: str) -> Callable[[str, dict[str, Any]], Ite
             location=address,
             tags={} if attributes.get("enabled") is not False else {"enabled": "false"},
         )
+        if str(item["properties"].get("contentType") or "").lower() in _CERTIFICATES:
+            yield _certificate(scope, vault, item, attributes)
 
     return convert
+
+
+def _certificate(
+    scope: AzureScope, vault: str, item: dict[str, Any], attributes: dict[str, Any]
+) -> Credential:
+    """Return the certificate behind a secret: a vault keeps each one's private key as a secret of the same name and dates.
+
+    https://learn.microsoft.com/azure/key-vault/certificates/about-certificates#composition-of-a-certificate
+    """
+    address = str(item["id"])
+    return Credential(
+        id=record_id("azure", "certificate", address.lower()),
+        **own(scope.account_of(address)),
+        identity_id=resource_id(vault),
+        kind="certificate",
+        native_id=address.lower(),
+        name=f"{vault.rpartition('/')[2]}/{item['name']}",
+        lifetime="expiring",
+        enabled=attributes.get("enabled") is not False,
+        created_at=_moment(attributes.get("created")),
+        rotated_at=_moment(attributes.get("updated")),
+        expires_at=_moment(attributes.get("exp")),
+        location=vault,
+    )
 
 
 def _rotates(policy: dict[str, Any] | None) -> bool | None:

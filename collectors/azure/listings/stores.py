@@ -116,6 +116,7 @@ def stores(scope: AzureScope, accounts: Sequence[str]) -> Generator[Record, None
         loses=(
             "secrets/key-vault-secret",
             "secrets/key-vault-key",
+            "credentials/certificate",
             "credentials/registry-token",
             "identities/registry-token",
             "grants/registry-token",
