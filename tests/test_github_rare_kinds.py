@@ -65,7 +65,7 @@ def test_a_composite_action_an_app_token_and_disabled_actions(
     (action,) = [row for row in of(records, Identity) if row.kind == "github-action"]
     assert (action.id, action.account_id) == ("github:action:11:action.yml", "github:repo:11")
     (token,) = [row for row in of(records, Credential) if row.kind == "app-token"]
-    assert (token.identity_id, token.native_id, token.lifetime) == ("github:user:1", "7", "static")
+    assert (token.identity_id, token.native_id, token.lifetime) == ("github:user:1", "500007", "static")
     (disabled,) = [row for row in of(records, Control) if row.kind == "actions-disabled"]
     assert (disabled.account_id, disabled.enforcement) == ("github:repo:11", "enforced")
     assert "allowed-actions" not in {

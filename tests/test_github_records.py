@@ -413,7 +413,7 @@ def test_apps(night: list[Record]) -> None:
 
 
 def test_classic_tokens_of_single_sign_on(night: list[Record]) -> None:
-    pat = one(night, r.Credential, "classic-pat:901")
+    pat = one(night, r.Credential, "classic-pat:500901")
     assert (pat.identity_id, pat.name, pat.lifetime, pat.last_used_at, pat.scopes) == (
         "github:user:101",
         "old script",
@@ -421,7 +421,7 @@ def test_classic_tokens_of_single_sign_on(night: list[Record]) -> None:
         NEW,
         ["repo", "admin:org"],
     )
-    assert one(night, r.Credential, "ssh-key:902").identity_id == "github:user:102"
+    assert one(night, r.Credential, "ssh-key:500902").identity_id == "github:user:102"
     (grant,) = [row for row in of(night, r.Grant) if row.role == "token scopes"]
     assert grant.level == "admin"
 

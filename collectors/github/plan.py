@@ -95,11 +95,10 @@ def night(client: GitHubClient, memory: Memory, target: Target, config: Config, 
     yield from side_by_side(
         [
             teams.teams(scope, facts.roles),
-            *([public_keys.public_keys(scope, logins)] if keys else []),
             roles.organization_roles(scope),
             installations.installations(scope),
             fine_grained_tokens.fine_grained_tokens(scope),
-            authorizations.authorizations(scope, logins),
+            _user_credentials(scope, logins, keys=keys),
             webhooks.webhooks(scope),
             secrets.organization_secrets(scope),
             organization_rulesets(scope),
@@ -138,6 +137,12 @@ def _organization(client: GitHubClient, target: Target) -> Generator[Record, Non
         raise SourceError(msgspec.convert(target.params["reason"], Reason), target.params["problem"])
     yield from ()
     return client.one(f"/orgs/{target.params['login']}")
+
+
+def _user_credentials(scope: OrganizationScope, logins: dict[str, str], *, keys: bool) -> Iterator[Record]:
+    authorized = yield from authorizations.authorizations(scope, logins)
+    if keys:
+        yield from public_keys.public_keys(scope, logins, authorized)
 
 
 def _facts(scope: OrganizationScope) -> Generator[Record, None, OrganizationFacts]:

@@ -83,7 +83,7 @@ PARTS: dict[str, list[str]] = {
     ],
     "deployments": [
         """deployments(first: 3, orderBy: {field: CREATED_AT, direction: DESC}) {
-          nodes { databaseId environment createdAt commitOid ref { name } creator { login } state }
+          nodes { id databaseId environment createdAt commitOid ref { name } creator { login } state }
         }"""
     ],
     "workflows": ['workflows: object(expression: "HEAD:.github/workflows") { ...Files }'],

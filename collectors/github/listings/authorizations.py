@@ -13,7 +13,7 @@ from scanner.collect.scope import utc_time
 from scanner.records import Credential, Grant, level_of, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from collectors.github.scope import OrganizationScope
     from scanner.records import Record
@@ -21,22 +21,29 @@ if TYPE_CHECKING:
 
 _AUTHORIZED = {
     "personal access token": "classic-pat",
-    "SSH key": "ssh-key",
-    "OAuth app token": "oauth-token",
-    "GitHub app token": "app-token",
+    "ssh key": "ssh-key",
+    "oauth app token": "oauth-token",
+    "github app token": "app-token",
 }
 
 
-def authorizations(scope: OrganizationScope, logins: Mapping[str, str]) -> Iterator[Record]:
-    """Yield classic tokens, SSH keys and OAuth tokens that users authorized for single sign-on.
+def authorizations(
+    scope: OrganizationScope, logins: Mapping[str, str]
+) -> Generator[Record, None, frozenset[str]]:
+    """Yield classic tokens, SSH keys and OAuth tokens that users authorized for single sign-on. Return the numbers of the SSH
+    keys: the public keys of users have the same.
 
     An organization without SAML single sign-on has no such list, and nobody can list its classic tokens: that is a Gap,
     not a zero. ``logins`` are the users that were listed: login to `Identity.id`.
     """
+    keys: set[str] = set()
 
     def credential(item: dict[str, Any]) -> Iterator[Record]:
-        kind = _AUTHORIZED.get(str(item.get("credential_type")), "oauth-token")
-        number = str(item["credential_id"])
+        kind = _AUTHORIZED.get(str(item.get("credential_type")).lower(), "oauth-token")
+        # `credential_id` is the authorization's own, and another one after each authorization.
+        number = str(item.get("authorized_credential_id") or item["credential_id"])
+        if kind == "ssh-key":
+            keys.add(number)
         expires = utc_time(item.get("authorized_credential_expires_at"))
         scopes = [str(scope_name) for scope_name in item.get("scopes") or []]
         title = item.get("authorized_credential_title") or item.get("authorized_credential_note")
@@ -53,6 +60,7 @@ def authorizations(scope: OrganizationScope, logins: Mapping[str, str]) -> Itera
             enabled=True,
             created_at=utc_time(item.get("credential_authorized_at")),
             last_used_at=utc_time(item.get("credential_accessed_at")),
+            never_used="credential_accessed_at" in item and item.get("credential_accessed_at") is None,
             expires_at=expires,
             never_expires=True if expires is None and kind in {"classic-pat", "ssh-key"} else None,
             scopes=scopes,
@@ -95,3 +103,4 @@ def authorizations(scope: OrganizationScope, logins: Mapping[str, str]) -> Itera
             "Classic tokens, SSH keys and OAuth tokens are listed only for organizations with SAML single sign-on.",
         ),
     )
+    return frozenset(keys)

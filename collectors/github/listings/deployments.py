@@ -42,7 +42,8 @@ def _deployment(
     environment = item.get("environment")
     by = pipelines.get(str(environment), frozenset())
     return Deployment(
-        id=record_id("github", "deployment", str(item["databaseId"])),
+        # The number is null for some old deployments.
+        id=record_id("github", "deployment", str(item.get("databaseId") or item["id"])),
         provider="github",
         account_id=repository.account_id,
         # The pipeline is known only if a single one names the environment.

@@ -19,20 +19,32 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 
-def public_keys(scope: OrganizationScope, logins: Mapping[str, str]) -> Iterator[Record]:
-    """Yield the keys of users, given as login to `Identity.id`."""
+def public_keys(
+    scope: OrganizationScope, logins: Mapping[str, str], authorized: frozenset[str]
+) -> Iterator[Record]:
+    """Yield the keys of users, given as login to `Identity.id`, except the SSH keys that are ``authorized`` for single sign-on:
+    their authorizations say more.
+    """
+
+    def ssh_key(login: str, identity: str, item: dict[str, Any]) -> tuple[Credential, ...]:
+        return () if str(item["id"]) in authorized else _ssh_key(scope, login, identity, item)
+
+    def gpg_key(login: str, identity: str, item: dict[str, Any]) -> tuple[Credential, ...]:
+        return _gpg_key(scope, login, identity, item)
+
     for login, identity in sorted(logins.items()):
         for call, convert, kind in (
-            ("/users/{username}/keys", _ssh_key, "ssh-key"),
-            ("/users/{username}/gpg_keys", _gpg_key, "gpg-key"),
+            ("/users/{username}/keys", ssh_key, "ssh-key"),
+            ("/users/{username}/gpg_keys", gpg_key, "gpg-key"),
         ):
             yield from scope.listing(
                 call,
-                partial(convert, scope, login, identity),
+                partial(convert, login, identity),
                 table="credentials",
                 kind=kind,
                 needs="none",
                 item=login,
+                salt=",".join(sorted(authorized)) if kind == "ssh-key" else "",
                 username=login,
             )
 
