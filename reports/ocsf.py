@@ -56,8 +56,8 @@ _FINDINGS = """
            g.actions, g.role, g.unused_actions
     FROM findings AS f LEFT JOIN identities AS i ON i.id = f.identity_id
          LEFT JOIN credentials AS c ON c.id = f.credential_id LEFT JOIN grants AS g ON g.id = f.grant_id
-    ORDER BY f.id
 """
+"""In the order of the analysis, most urgent first: a sort would hold every finding in memory."""
 
 _RULE_RESULTS = """
     SELECT r.*, r.findings - coalesce(f.excepted, 0) AS open, coalesce(f.excepted, 0) AS excepted,

@@ -63,8 +63,9 @@ _CITED = """
 _ITEMS = """
     SELECT f.*, e.expires_at, e.reason AS accepted_because, e.ticket, e.approved_by
     FROM findings AS f LEFT JOIN exceptions AS e ON e.id = f.exception_id
-    WHERE f.status <> 'resolved' ORDER BY f.id
+    WHERE f.status <> 'resolved'
 """
+"""In the order of the analysis, most urgent first: a sort would hold every finding in memory."""
 
 
 def write(night: Night, folder: Path) -> list[Path]:
