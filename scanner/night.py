@@ -42,11 +42,11 @@ class Night:
             # The rows that analysis resolved (owners, addresses, duplicates) replace those of the snapshot.
             resolved = self.analysis / "records" / f"{name}.parquet"
             given = [self.snapshot / file.path for file in self.manifest.files if file.table == name]
-            self.tables.view(name, record, [resolved] if resolved.is_file() else given)
+            self.tables.view_later(name, record, [resolved] if resolved.is_file() else given)
         for name, result in RESULT_TABLES.items():
             path = self.analysis / f"{name}.parquet"
             files = [path] if path.is_file() else sorted((self.analysis / name).glob("*.parquet"))
-            self.tables.view(name, result, files)
+            self.tables.view_later(name, result, files)
         self.tables.lock()
         self.rows = self.tables.rows
         self.dicts = self.tables.dicts

@@ -69,13 +69,16 @@ class Tables:
         self.con.execute(f"set allowed_directories=[{allowed}]")
         self.con.execute("set enable_external_access=false")
         self._kinds: dict[str, str] = {}
+        self._later: dict[str, tuple[type[msgspec.Struct], list[Path]]] = {}
+        """Views that no query has named yet."""
+        self._later_lock = threading.RLock()
         self.empty: set[str] = set()
         """Tables known to be empty."""
         self.large = False
         """Whether any view reads files larger than `KEPT_BYTES`."""
 
     def _define(self, kind: str, name: str, what: str, params: dict[str, Any] | None = None) -> None:
-        if name in self._kinds:
+        if name in self._kinds or name in self._later:
             raise DefinedTwiceError(f"{name} is defined already")
         self._kinds[name] = kind
         made = self.con.execute(f'CREATE {kind} "{name}"{what}', _given(what, params))
@@ -104,16 +107,47 @@ class Tables:
         chosen = ", ".join(
             f'{today[column]} AS "{column}"' if column in today else f'"{column}"' for column in columns
         )
-        small = sum(path.stat().st_size for path in files) <= KEPT_BYTES
+        small = _size(files) <= KEPT_BYTES
         self.large |= not small
         self._define("TABLE" if small else "VIEW", name, f" AS SELECT {chosen} FROM ({typed(record, files)})")
 
+    def view_later(self, name: str, record: type[msgspec.Struct], files: list[Path]) -> None:
+        """Like `view`, but open the files only when a query names the view: most questions need few of the tables."""
+        if not files:
+            self.view(name, record, files)
+            return
+        if name in self._kinds or name in self._later:
+            raise DefinedTwiceError(f"{name} is defined already")
+        self._later[name] = (record, files)
+        self.large |= _size(files) > KEPT_BYTES
+
+    def _make_named(self, query: str) -> None:
+        """Create the views of `view_later` that a query may name: those whose name is in its text, in upper or lower case."""
+        with self._later_lock:
+            if not self._later:
+                return
+            text = query.casefold()
+            for name in [name for name in self._later if name in text]:
+                self.view(name, *self._later.pop(name))
+
+    def is_empty(self, name: str) -> bool:
+        """Return whether a table is known to be empty."""
+        self._make_named(name)
+        return name in self.empty
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return a cursor for queries that are not known here. It sees every view."""
+        self._make_named(" ".join(self._later))
+        return self.con.cursor()
+
     def view_of(self, name: str, query: str) -> None:
         """Create a view of a query."""
+        self._make_named(query)
         self._define("VIEW", name, f" AS {query}")
 
     def table_of(self, name: str, query: str, params: dict[str, Any] | None = None) -> None:
         """Run a query and store its rows as a table."""
+        self._make_named(query)
         self._define("TABLE", name, f" AS {query}", params)
 
     def table_of_rows(self, name: str, columns: dict[str, str], rows: Sequence[tuple[Any, ...]]) -> None:
@@ -127,11 +161,13 @@ class Tables:
 
     def append(self, name: str, query: str, params: dict[str, Any] | None = None) -> int:
         """Append a query's rows to a table, and return their number."""
+        self._make_named(query)
         added = self.con.execute(f'INSERT INTO "{name}" {query}', _given(query, params))
         return int(added.fetchall()[0][0])
 
     def macro(self, name: str, parameters: str, body: str) -> None:
         """Define a macro; with a body that starts with ``TABLE``, a table macro."""
+        self._make_named(body)
         self._define("MACRO", name, f"({parameters}) AS {body}")
 
     def rename(self, name: str, final: str) -> None:
@@ -160,6 +196,7 @@ class Tables:
 
         Parameters that the query does not use are ignored, here and in the other query methods.
         """
+        self._make_named(query)
         with self._cursor() as cursor:
             cursor.execute(query, _given(query, params))
             while chunk := cursor.fetchmany(batch):
@@ -167,6 +204,7 @@ class Tables:
 
     def dicts(self, query: str, params: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """Yield the rows of a query as dicts."""
+        self._make_named(query)
         with self._cursor() as cursor:
             cursor.execute(query, _given(query, params))
             names = [column[0] for column in cursor.description or []]
@@ -201,9 +239,12 @@ class Tables:
 
     def copy(self, query: str, path: Path, params: dict[str, Any] | None = None) -> int:
         """Write a query's rows to a Parquet file atomically, in the query's order, and return their number."""
+        self._make_named(query)
         temporary = path.with_suffix(".tmp")
         os.close(create_private(temporary))
-        options = "FORMAT parquet, COMPRESSION zstd, PRESERVE_ORDER true"
+        # Few rows are written in half the time without the tables of a strong compression.
+        compression = "zstd" if self.large else "snappy"
+        options = f"FORMAT parquet, COMPRESSION {compression}, PRESERVE_ORDER true"
         copied = self.con.execute(
             f"COPY ({query}) TO {quoted(str(temporary))} ({options})", _given(query, params)
         )
@@ -216,6 +257,10 @@ class Tables:
         """Close the connection and delete its temporary folder."""
         self.con.close()
         self._scratch.close()
+
+
+def _size(files: list[Path]) -> int:
+    return sum(path.stat().st_size for path in files)
 
 
 def _given(query: str, params: dict[str, Any] | None) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Frames:
 
     def query(self, sql: str, **params: Any) -> pd.DataFrame:
         """Return the rows of a SELECT over the tables. ``$name`` is a parameter."""
-        cursor = self._night.tables.con.cursor()
+        cursor = self._night.tables.cursor()
         try:
             frame: pd.DataFrame = cursor.execute(sql, params).df()
         finally:

@@ -15,7 +15,7 @@ import pytest
 from reports.csv import Config
 from reports.csv import write as write_csv
 from reports.csv.sheet import ORDER
-from reports.csv.sheets import SHEETS, column_order
+from reports.csv.sheets import SHEETS, column_order, join_tables
 from reports.json import write as write_json
 from scanner.analyze.history import COMPARED
 from scanner.night import open_night
@@ -77,6 +77,16 @@ def dangerous(finding: Finding) -> Finding:
 def state(tmp_path: Path) -> Path:
     write_night(tmp_path / "state", count=60)
     return tmp_path / "state"
+
+
+def test_stated_types_are_those_of_the_queries(state: Path) -> None:
+    with open_night(state, next((state / "analysis").iterdir()).name) as night:
+        join_tables(night)
+        given = {"run_id": night.run_id, "as_of": night.as_of.replace(tzinfo=None), "version": "1"}
+        for sheet in SHEETS:
+            chosen = ", ".join(f'{sql} AS "{header}"' for header, sql in sheet.columns().items())
+            asked = night.rows(f"DESCRIBE SELECT {chosen} FROM {sheet.source}", given)
+            assert sheet.kinds() == {row[0]: row[1] for row in asked}, sheet.name
 
 
 @pytest.mark.parametrize("config", [Config(), Config(delimiter=";", bom=True), Config(raw=True)], ids=str)

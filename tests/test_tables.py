@@ -52,6 +52,35 @@ def test_a_name_that_was_dropped_stays_taken(tables: Tables) -> None:
         tables.table_of("counted", "SELECT 2")
 
 
+def test_a_view_for_later_opens_its_files_when_a_query_names_it(tables: Tables, tmp_path: Path) -> None:
+    path = tmp_path / "links.parquet"
+    write_table(path, Link, [link("one")])
+    tables.view_later("links", Link, [path])
+    tables.view_later("unasked", Link, [path])
+    tables.view_later("without_files", Link, [])
+    with pytest.raises(DefinedTwiceError, match="links"):
+        tables.table_of("links", "SELECT 1")
+    with pytest.raises(DefinedTwiceError, match="links"):
+        tables.view_later("links", Link, [path])
+    made = "SELECT table_name FROM information_schema.tables ORDER BY 1"
+    assert list(tables.rows(made)) == [("without_files",)]
+    assert tables.one("SELECT id FROM Links") == "one"
+    tables.view_of("ids", 'SELECT id FROM "links"')
+    assert list(tables.rows("FROM ids")) == [("one",)]
+    assert not tables.is_empty("unasked")
+    assert tables.is_empty("without_files")
+    assert list(tables.rows(made)) == [("ids",), ("links",), ("unasked",), ("without_files",)]
+
+
+def test_a_cursor_sees_the_views_for_later(tables: Tables, tmp_path: Path) -> None:
+    path = tmp_path / "links.parquet"
+    write_table(path, Link, [])
+    tables.view_later("links", Link, [path])
+    with tables.cursor() as cursor:
+        assert cursor.execute("SELECT count(*) FROM links").fetchall() == [(0,)]
+    assert tables.is_empty("links")
+
+
 def test_few_modules_replace_a_view(tables: Tables, tmp_path: Path) -> None:
     path = tmp_path / "links.parquet"
     write_table(path, Link, [link("one")])

@@ -116,12 +116,6 @@ def _cells(sheet: Sheet, kinds: dict[str, str]) -> _Cells:
     return _Cells(query, shown, [header for header in columns if kinds[header] == "VARCHAR"])
 
 
-def _kinds(night: Night, sheet: Sheet, params: dict[str, Any]) -> dict[str, str]:
-    """Return the DuckDB type of each column."""
-    chosen = ", ".join(f'{sql} AS "{header}"' for header, sql in sheet.columns().items())
-    return {row[0]: row[1] for row in night.rows(f"DESCRIBE SELECT {chosen} FROM {sheet.source}", params)}
-
-
 def _many_rows(cells: _Cells, config: Config) -> str:
     """Return the query for a sheet's entries (`_lines`): fast over many rows."""
     shown = {
@@ -184,7 +178,7 @@ def _lines(
     is key, order within the key, number of dangerous cells and line, with zero characters between them: none of the four
     contains one, nor the line break at which entries end, so that entries sort as their keys do.
     """
-    if sheet.table in night.tables.empty:
+    if night.tables.is_empty(sheet.table):
         return
     cells = _cells(sheet, kinds)
     rows: Iterator[tuple[str]] = (
@@ -277,7 +271,7 @@ def write(night: Night, folder: Path, config: Config) -> list[Path]:
     written: list[CsvFile] = []
     resources = []
     for sheet in SHEETS:
-        kinds = _kinds(night, sheet, params)
+        kinds = sheet.kinds()
         lines = _lines(night, sheet, kinds, params, config)
         header = [*sheet.columns(), "schema_version"]
         files = []

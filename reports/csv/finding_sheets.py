@@ -82,7 +82,7 @@ _DELTA = {
         "The columns that differ from the previous run.",
     ),
     "run_id": Derived("$run_id", "The run."),
-    "observed_at": Derived("$as_of::TIMESTAMP", "The time of the run."),
+    "observed_at": Derived("$as_of::TIMESTAMP", "The time of the run.", "TIMESTAMP"),
 }
 
 FINDINGS_DELTA = FINDINGS._replace(
@@ -123,7 +123,9 @@ EVIDENCE = Sheet(
         "record_name": Derived("r.name", "Its display name."),
         "scope_id": Derived("r.account_id", "The `Account.id` it belongs to."),
         "resource_id": Derived("r.resource", "The affected resource or location."),
-        "observed": Derived("r.observed", "false: only findings that this run did not confirm refer to it."),
+        "observed": Derived(
+            "r.observed", "false: only findings that this run did not confirm refer to it.", "BOOLEAN"
+        ),
     },
     # One row a record, although several findings may refer to it. GROUP BY would hold every record in memory.
     within="CASE WHEN r.observed THEN '0' ELSE '1' END || coalesce(r.resource, '')",

@@ -41,15 +41,15 @@ IDENTITIES = Sheet(
     {
         "tenant_id": TENANT,
         "scope_name": SCOPE_NAME,
-        "is_human": Derived("r.surface = 'human'", "Whether a person signs in with it."),
+        "is_human": Derived("r.surface = 'human'", "Whether a person signs in with it.", "BOOLEAN"),
         "last_used_source": Derived(
             "CASE WHEN r.last_used_at IS NOT NULL THEN r.provider END", "The source of the last-used date."
         ),
         "usage_known": USAGE_KNOWN,
-        "credential_count": Derived("coalesce(c.n, 0)", "Number of credentials."),
-        "grant_count": Derived("coalesce(g.n, 0)", "Number of grants."),
+        "credential_count": Derived("coalesce(c.n, 0)", "Number of credentials.", "BIGINT"),
+        "grant_count": Derived("coalesce(g.n, 0)", "Number of grants.", "BIGINT"),
         "max_privilege": Derived("g.level", "The highest level of its grants."),
-        "open_findings": Derived("coalesce(o.n, 0)", "Number of open findings."),
+        "open_findings": Derived("coalesce(o.n, 0)", "Number of open findings.", "BIGINT"),
         "highest_severity": Derived("o.severity", "The highest severity of these."),
         **SINCE,
     },
@@ -67,7 +67,9 @@ CREDENTIALS = Sheet(
     {"id": "credential_id", "account_id": "scope_id", "kind": "credential_type"},
     {
         "tenant_id": TENANT,
-        "is_static": Derived("r.lifetime = 'static'", "Whether it works until somebody revokes it."),
+        "is_static": Derived(
+            "r.lifetime = 'static'", "Whether it works until somebody revokes it.", "BOOLEAN"
+        ),
         "state": Derived(
             "CASE WHEN r.enabled THEN 'active' WHEN r.enabled = false THEN 'inactive' END",
             "active or inactive.",
@@ -120,6 +122,7 @@ POLICIES = sheet_of(
         "size": Derived(
             "octet_length(encode(r.document))",
             "The size of the document in bytes; empty if the provider did not return it.",
+            "BIGINT",
         )
     },
     left_out=["document"],  # once for each hash, in policy_documents.csv
@@ -133,8 +136,8 @@ POLICY_DOCUMENTS = Sheet(
     {},
     {
         "sha256": Derived("r.sha256", "The SHA-256 of the document: `sha256` in policies.csv."),
-        "policies": Derived("r.policies", "How many rows of policies.csv have this document."),
-        "size": Derived("octet_length(encode(r.document))", "Its size in bytes."),
+        "policies": Derived("r.policies", "How many rows of policies.csv have this document.", "BIGINT"),
+        "size": Derived("octet_length(encode(r.document))", "Its size in bytes.", "BIGINT"),
         "document": Derived(
             "r.document",
             "The document as the provider returned it: JSON with sorted keys, with secrets masked.",

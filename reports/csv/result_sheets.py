@@ -89,21 +89,27 @@ FRAMEWORK_RESULTS = Sheet(
         "framework": Derived("r.framework", "Short name and version."),
         "control": Derived("r.control", "The code of the control."),
         "control_title": Derived("r.title", "Its short title."),
-        "rules": Derived("r.rules", "How many rules are mapped to it."),
+        "rules": Derived("r.rules", "How many rules are mapped to it.", "BIGINT"),
         "checks_passed": Derived(
-            "r.passed", "Rules in accounts with complete inputs and nothing found, whose silence is evidence."
+            "r.passed",
+            "Rules in accounts with complete inputs and nothing found, whose silence is evidence.",
+            "BIGINT",
         ),
-        "checks_failed": Derived("r.failed", "Rules in accounts that found something."),
+        "checks_failed": Derived("r.failed", "Rules in accounts that found something.", "BIGINT"),
         "checks_incomplete": Derived(
-            "r.incomplete", "Rules in accounts that found nothing with incomplete inputs."
+            "r.incomplete", "Rules in accounts that found nothing with incomplete inputs.", "BIGINT"
         ),
-        "checks_not_evaluated": Derived("r.not_evaluated", "Rules in accounts without inputs."),
+        "checks_not_evaluated": Derived("r.not_evaluated", "Rules in accounts without inputs.", "BIGINT"),
         "checks_without_evidence": Derived(
-            "r.counter", "Rules in accounts that found nothing, which proves nothing about the control."
+            "r.counter",
+            "Rules in accounts that found nothing, which proves nothing about the control.",
+            "BIGINT",
         ),
-        "open_findings": Derived("r.findings", "Open findings of its rules."),
+        "open_findings": Derived("r.findings", "Open findings of its rules.", "BIGINT"),
         "accepted_findings": Derived(
-            "r.excepted", "Findings of its rules that an exception accepts; an accepted risk is no pass."
+            "r.excepted",
+            "Findings of its rules that an exception accepts; an accepted risk is no pass.",
+            "BIGINT",
         ),
         "result": Derived(
             "r.result",

@@ -29,10 +29,11 @@ ORDER = Path(__file__).with_name("columns.json")
 
 
 class Derived(NamedTuple):
-    """A derived column: SQL over the sheet's source, where ``r`` is the record, and its description."""
+    """A derived column: SQL over the sheet's source, where ``r`` is the record, its description, and its DuckDB type."""
 
     sql: str
     text: str
+    kind: str = "VARCHAR"
 
 
 class Sheet(NamedTuple):
@@ -66,7 +67,7 @@ class Sheet(NamedTuple):
 
     def columns(self) -> dict[str, str]:
         """Return header -> SQL in the order of the file. Raises LookupError for a column that no longer exists."""
-        kinds = {name: kind for record in self.records for name, kind in sql_columns(record).items()}
+        kinds = self._kinds_of_fields()
         found = {header: _cell(name, kinds[name]) for header, name in self.fields().items()}
         found = {header: column.sql for header, column in self.derived.items()} | found
         order = _order().get(self.name, [])
@@ -77,6 +78,20 @@ class Sheet(NamedTuple):
                 f"from in its sheet, or delete the column from {ORDER.name} if this is intended."
             )
         return {header: found[header] for header in [*order, *(name for name in found if name not in order)]}
+
+    def kinds(self) -> dict[str, str]:
+        """Return the DuckDB type of each column by header. To ask DuckDB takes longer than writing few rows."""
+        kinds = self._kinds_of_fields()
+        return {
+            **{
+                header: kinds[name] if _is_plain(kinds[name]) else "VARCHAR"
+                for header, name in self.fields().items()
+            },
+            **{header: column.kind for header, column in self.derived.items()},
+        }
+
+    def _kinds_of_fields(self) -> dict[str, str]:
+        return {name: kind for record in self.records for name, kind in sql_columns(record).items()}
 
 
 @cache
@@ -92,7 +107,12 @@ def _cell(name: str, kind: str) -> str:
         return (
             f"array_to_string(list_sort([e.key || '=' || e.value FOR e IN map_entries(r.\"{name}\")]), '|')"
         )
-    return f'r."{name}"' if "[" not in kind and "(" not in kind else f'to_json(r."{name}")::VARCHAR'
+    return f'r."{name}"' if _is_plain(kind) else f'to_json(r."{name}")::VARCHAR'
+
+
+def _is_plain(kind: str) -> bool:
+    """Return whether a DuckDB type is no list, map or struct."""
+    return "[" not in kind and "(" not in kind
 
 
 TENANT = Derived(
@@ -107,24 +127,27 @@ SCOPE_NAME = Derived("p.name", "The display name of the account.")
 USAGE_KNOWN = Derived(
     "r.last_used_at IS NOT NULL OR coalesce(r.never_used, false)",
     "false: it is unknown whether it was used, which is not the same as unused.",
+    "BOOLEAN",
 )
 
 
 OBSERVED = Derived(
     "r.observed",
     "false: this run did not list it. Without removed_at it was not looked at, or is only referred to: keep it.",
+    "BOOLEAN",
 )
 
 
 SINCE = {
-    "first_seen_at": Derived("m.first_seen", "The first run that listed it."),
+    "first_seen_at": Derived("m.first_seen", "The first run that listed it.", "TIMESTAMP"),
     "observed": OBSERVED,
     "last_seen_at": Derived(
         "CASE WHEN NOT r.observed THEN strptime(m.last_seen, '%Y%m%dT%H%M%SZ') END",
         "The last run that listed it, if this one did not.",
+        "TIMESTAMP",
     ),
     "removed_at": Derived(
-        "m.removed_at", "The first run whose complete listing lacks it. Kept for 400 days."
+        "m.removed_at", "The first run whose complete listing lacks it. Kept for 400 days.", "TIMESTAMP"
     ),
 }
 

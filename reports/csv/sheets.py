@@ -84,6 +84,7 @@ _COVERAGE = Sheet(
         "data_as_of": Derived(
             "coalesce(r.carried_from, $as_of::TIMESTAMP)",
             "The run that read this: the current or an earlier one.",
+            "TIMESTAMP",
         ),
     },
     frozenset({"id", "table", "kind", "carried_from"}),  # in resource_kind and data_as_of

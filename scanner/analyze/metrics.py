@@ -31,6 +31,10 @@ class Figure(NamedTuple):
     unknown: str = "NULL"
     """Rows that belong to it, but whose answer is unknown."""
 
+    def of_nothing(self) -> list[int | None]:
+        """Return the three numbers over no rows, as SQL would: counts are 0, and a median is NULL."""
+        return [0 if part.startswith("count(") else None for part in (self.value, self.denominator, self.unknown)]
+
 
 def _count(where: str = "true", *, unknown: str | None = None) -> Figure:
     """Count the rows that meet a condition; not measured if it is unknown for all rows."""
@@ -154,7 +158,7 @@ _OF_ROLLOUTS = {
     "runtime_drift": _count("running_digest <> declared_digest", unknown=_DIGESTS),
 }
 """By environment of the workload."""
-_ROLLOUTS = "(SELECT r.*, i.environment FROM rollouts AS r LEFT JOIN identities AS i ON i.id = r.workload_id)"
+_PLACED_ROLLOUTS = "(SELECT r.*, i.environment FROM rollouts AS r LEFT JOIN identities AS i ON i.id = r.workload_id)"
 
 PIPELINE = "is_pipeline AND coalesce(enabled, true)"
 """SQL: an identity is a pipeline that can run."""
@@ -246,6 +250,8 @@ _SHARES = {
     "deployments_with_evidence": _EVIDENCE,
 }
 """Queries of one answer for each subject: yes, no or unknown."""
+_ABOUT = {"stages_enforced": "controls", "deployments_with_evidence": "deployments"}
+"""The table without whose rows there is nothing to ask; for the others, identities."""
 _DOUBTFUL = _SHARES.keys() - {"deployments_with_evidence"}
 """Those of which the answer can be unknown."""
 
@@ -311,12 +317,14 @@ def measure(tables: Tables, as_of: datetime) -> Iterator[Metric]:
     for table, figures in _OF_RECORDS.items():
         for dimension in ("all", "provider"):
             yield from _measured(tables, night, figures, _Cut(table, dimension))
+    placed = "rollouts" if "rollouts" in tables.empty else _PLACED_ROLLOUTS
     for dimension in ("all", "environment"):
-        yield from _measured(tables, night, _OF_ROLLOUTS, _Cut(_ROLLOUTS, dimension))
+        yield from _measured(tables, night, _OF_ROLLOUTS, _Cut(placed, dimension))
     for name, (unit, query) in _ONCE.items():
         yield _metric(name, unit, *next(tables.rows(query, night)))
     for name, query in _SHARES.items():
-        found = dict(tables.rows(f"SELECT found, count(*) FROM ({query}) GROUP BY 1", night))
+        nothing = _ABOUT.get(name, "identities") in tables.empty
+        found = {} if nothing else dict(tables.rows(f"SELECT found, count(*) FROM ({query}) GROUP BY 1", night))
         yes, no = found.get("yes", 0), found.get("no", 0)
         yield _metric(name, "ratio", yes, yes + no, found.get("unknown", 0) if name in _DOUBTFUL else None)
     for name, reason in NOT_MEASURED.items():
@@ -344,7 +352,10 @@ def _measured(
     # Without rows there are no groups, but there is a total.
     by = "" if cut.total else "GROUP BY 1 ORDER BY 1"
     query = f"SELECT {_DIMENSIONS[cut.dimension]} AS value, {chosen} FROM {cut.source} {by}"
-    found = {value: numbers for value, *numbers in tables.rows(query, night)}
+    if cut.source in tables.empty:
+        found = {"": [part for one in figures.values() for part in one.of_nothing()]} if cut.total else {}
+    else:
+        found = {value: numbers for value, *numbers in tables.rows(query, night)}
     if cut.dimension == "severity":
         none = [part for one in figures.values() for part in (0 if one.unit == "count" else None, None, None)]
         found = {severity: found.get(severity, none) for severity in SEVERITIES}

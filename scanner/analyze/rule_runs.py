@@ -164,21 +164,23 @@ def write_candidates(
         tables.view_of(f"{about}_known", f"SELECT * FROM known_before WHERE rule {among} ({names})")
     else:
         tables.view(f"{about}_known", Known, [])
-    rows = sum(tables.one(f"SELECT count(*) FROM {about}_{what}") for what in ("hits", "known"))
-    parts = rows // PART_ROWS + 1
+    hit = tables.one(f"SELECT count(*) FROM {about}_hits") if hits.subjects else 0
+    were_known = tables.one(f"SELECT count(*) FROM {about}_known") if known_before else 0
+    parts = (hit + were_known) // PART_ROWS + 1
     written: list[Path] = []
     for part in range(parts):
         # In parts, so that the joins of a very large night stay within the memory limit.
         only = f" WHERE hash(subject) % {parts} = {part}" if parts > 1 else ""
         found, known = (f"(SELECT * FROM {about}_{what}{only})" for what in ("hits", "known"))
-        queries = [not_seen_tonight(found, known, about)] if known_before else []
+        queries = [not_seen_tonight(found, known, about)] if were_known else []
         if hits.subjects:
             queries.append(seen_tonight(facts(hits.subjects, found), known))
         for number, query in enumerate(queries):
             written.append(folder / f"{about}-candidates-{part}-{number}.parquet")
             tables.copy(query, written[-1], night)
     tables.view(f"{about}_candidates", Known, written)
-    _refuse_collisions(tables, f"{about}_candidates")
+    if written:
+        _refuse_collisions(tables, f"{about}_candidates")
     return written
 
 

@@ -6,13 +6,14 @@ and the query can still find something.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scanner.analyze.rule_kinds import comparison, constants, syntax_tree
 from scanner.kinds import KIND_COLUMN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
     from scanner.analyze.rule import Rule
@@ -72,9 +73,10 @@ def finds_nothing(rule: Rule, present: Present) -> bool:
     return telling and present.lacks(sources_of(rule.query))
 
 
-def sources_of(query: str) -> set[Source]:
-    """Return the records without which a query returns no rows."""
-    return {source for statement in syntax_tree(query) for source in _of_query(statement["node"], {})}
+@cache
+def sources_of(query: str) -> frozenset[Source]:
+    """Return the records without which a query returns no rows. A process that analyzes many nights asks once."""
+    return frozenset(source for statement in syntax_tree(query) for source in _of_query(statement["node"], {}))
 
 
 def _of_query(node: dict[str, Any], named: dict[str, set[Source]]) -> set[Source]:
@@ -178,17 +180,20 @@ _AGGREGATES = frozenset(
 
 def _is_total(node: dict[str, Any]) -> bool:
     """Return whether a SELECT returns a row even without input rows: an aggregate without GROUP BY."""
-    columns = [not _AGGREGATES.isdisjoint(_functions(column)) for column in node["select_list"]]
+    columns = (not _AGGREGATES.isdisjoint(_functions(column)) for column in node["select_list"])
     if node.get("aggregate_handling") == "FORCE_AGGREGATES":
         return all(columns)
     return not node.get("group_expressions") and any(columns)
 
 
-def _functions(node: Any) -> set[str]:
+def _functions(node: Any) -> Iterator[str]:
+    """Yield the functions that an expression calls, without those in its subqueries."""
     if isinstance(node, list):
-        return {name for item in node for name in _functions(item)}
-    if not isinstance(node, dict) or node.get("class") == "SUBQUERY":
-        return set()
-    found = {name for value in node.values() for name in _functions(value)}
-    name = node.get("function_name")
-    return found | {name} if isinstance(name, str) else found
+        for item in node:
+            yield from _functions(item)
+    elif isinstance(node, dict) and node.get("class") != "SUBQUERY":
+        if isinstance(name := node.get("function_name"), str):
+            yield name
+        for value in node.values():
+            if isinstance(value, dict | list):
+                yield from _functions(value)
