@@ -196,11 +196,18 @@ class Tables:
 
         Parameters that the query does not use are ignored, here and in the other query methods.
         """
+        for chunk in self.batches(query, params, batch):
+            yield from chunk
+
+    def batches(
+        self, query: str, params: dict[str, Any] | None = None, batch: int = 10_000
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield the rows of a query in lists of at most ``batch``."""
         self._make_named(query)
         with self._cursor() as cursor:
             cursor.execute(query, _given(query, params))
             while chunk := cursor.fetchmany(batch):
-                yield from chunk
+                yield chunk
 
     def dicts(self, query: str, params: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """Yield the rows of a query as dicts."""

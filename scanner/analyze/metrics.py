@@ -33,7 +33,9 @@ class Figure(NamedTuple):
 
     def of_nothing(self) -> list[int | None]:
         """Return the three numbers over no rows, as SQL would: counts are 0, and a median is NULL."""
-        return [0 if part.startswith("count(") else None for part in (self.value, self.denominator, self.unknown)]
+        return [
+            0 if part.startswith("count(") else None for part in (self.value, self.denominator, self.unknown)
+        ]
 
 
 def _count(where: str = "true", *, unknown: str | None = None) -> Figure:
@@ -158,7 +160,9 @@ _OF_ROLLOUTS = {
     "runtime_drift": _count("running_digest <> declared_digest", unknown=_DIGESTS),
 }
 """By environment of the workload."""
-_PLACED_ROLLOUTS = "(SELECT r.*, i.environment FROM rollouts AS r LEFT JOIN identities AS i ON i.id = r.workload_id)"
+_PLACED_ROLLOUTS = (
+    "(SELECT r.*, i.environment FROM rollouts AS r LEFT JOIN identities AS i ON i.id = r.workload_id)"
+)
 
 PIPELINE = "is_pipeline AND coalesce(enabled, true)"
 """SQL: an identity is a pipeline that can run."""
@@ -324,7 +328,9 @@ def measure(tables: Tables, as_of: datetime) -> Iterator[Metric]:
         yield _metric(name, unit, *next(tables.rows(query, night)))
     for name, query in _SHARES.items():
         nothing = _ABOUT.get(name, "identities") in tables.empty
-        found = {} if nothing else dict(tables.rows(f"SELECT found, count(*) FROM ({query}) GROUP BY 1", night))
+        found = (
+            {} if nothing else dict(tables.rows(f"SELECT found, count(*) FROM ({query}) GROUP BY 1", night))
+        )
         yes, no = found.get("yes", 0), found.get("no", 0)
         yield _metric(name, "ratio", yes, yes + no, found.get("unknown", 0) if name in _DOUBTFUL else None)
     for name, reason in NOT_MEASURED.items():

@@ -76,7 +76,9 @@ def finds_nothing(rule: Rule, present: Present) -> bool:
 @cache
 def sources_of(query: str) -> frozenset[Source]:
     """Return the records without which a query returns no rows. A process that analyzes many nights asks once."""
-    return frozenset(source for statement in syntax_tree(query) for source in _of_query(statement["node"], {}))
+    return frozenset(
+        source for statement in syntax_tree(query) for source in _of_query(statement["node"], {})
+    )
 
 
 def _of_query(node: dict[str, Any], named: dict[str, set[Source]]) -> set[Source]:
