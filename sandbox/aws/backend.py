@@ -13,10 +13,16 @@ _MANAGED = "arn:aws:iam::aws:policy/"
 
 def reset(seed: int) -> None:
     """Reset moto, and make its ids deterministic."""
+    from moto.core.base_backend import BackendDict
     from moto.moto_api._internal.models import moto_api_backend
 
     # 1,300 images in each account and region, none of which is used.
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+    # moto would make the default network of each account and region once more, and then drop it.
+    for service in BackendDict._instances:  # type: ignore[misc]  # noqa: SLF001  there is no other list
+        if service.service_name == "ec2":
+            for by_region in service.values():
+                by_region.clear()
     moto_api_backend.reset()
     reseed(seed)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -58,25 +59,31 @@ def arguments(rule: Rule, as_of: datetime, used: set[str]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name in used}
 
 
-def parameters(tables: Tables, rule: Rule) -> set[str]:
+def parameters(rule: Rule) -> set[str]:
     """Return the names of the ``$parameters`` of a query. Raises `RuleQueryError` unless it is a single pure SELECT."""
-    try:
-        statements = tables.con.extract_statements(rule.query)
-    except duckdb.Error as exc:
-        raise RuleQueryError(f"query does not parse: {_first_line(exc)}") from None
-    if len(statements) != 1 or statements[0].type.name != "SELECT":
-        raise RuleQueryError("query must be exactly one SELECT")
-    impure = _IMPURE.search(_NOT_CODE.sub(lambda found: found["name"] or " ", rule.query))
-    if impure is not None:
-        word = impure.group(0).rstrip("( ")
-        raise RuleQueryError(f"query must not use `{word}`: use $as_of, the tables and the parameters only")
-    used: set[str] = set(statements[0].named_parameters)
+    used = set(_named_parameters(rule.query))
     unknown = sorted(used - {"as_of", *rule.params})
     if unknown:
         raise RuleQueryError(
             f"${unknown[0]} is not a parameter; {nearest(unknown[0], ['as_of', *rule.params])}"
         )
     return used
+
+
+@cache
+def _named_parameters(query: str) -> frozenset[str]:
+    """Return the parameters of a query. A process that analyzes many nights parses it once."""
+    try:
+        statements = duckdb.extract_statements(query)
+    except duckdb.Error as exc:
+        raise RuleQueryError(f"query does not parse: {_first_line(exc)}") from None
+    if len(statements) != 1 or statements[0].type.name != "SELECT":
+        raise RuleQueryError("query must be exactly one SELECT")
+    impure = _IMPURE.search(_NOT_CODE.sub(lambda found: found["name"] or " ", query))
+    if impure is not None:
+        word = impure.group(0).rstrip("( ")
+        raise RuleQueryError(f"query must not use `{word}`: use $as_of, the tables and the parameters only")
+    return frozenset(statements[0].named_parameters)
 
 
 def columns(tables: Tables, query: str, arguments: dict[str, Any]) -> dict[str, str]:
@@ -98,7 +105,7 @@ def columns(tables: Tables, query: str, arguments: dict[str, Any]) -> dict[str, 
 
 def write_hits(tables: Tables, rule: Rule, as_of: datetime, path: Path) -> int:
     """Run a rule and write its hits, by subject; return their number. Raises `RuleQueryError`: a broken rule never passes."""
-    given = arguments(rule, as_of, parameters(tables, rule))
+    given = arguments(rule, as_of, parameters(rule))
     return _write(tables, rule, rule.query, given, path)
 
 
@@ -106,7 +113,7 @@ def write_few_hits(tables: Tables, rule: Rule, as_of: datetime, path: Path) -> i
     """Like `write_hits`, but write no file without hits, which is much faster for small nights. The rows are kept in
     the table ``found_<rule>`` while they are written.
     """
-    given = arguments(rule, as_of, parameters(tables, rule))
+    given = arguments(rule, as_of, parameters(rule))
     found = f"found_{rule.id}"
     try:
         tables.table_of(found, rule.query, given)

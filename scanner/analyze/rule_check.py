@@ -49,7 +49,7 @@ def check_rule(rule: Rule) -> list[str]:
     """Return the problems of a rule: conventions first, then its examples."""
     with _empty_tables() as (tables, folder):
         try:
-            used = parameters(tables, rule)
+            used = parameters(rule)
             columns(tables, rule.query, arguments(rule, AS_OF, used))
         except RuleQueryError as exc:
             return [str(exc)]
@@ -227,7 +227,7 @@ def _hits(rule: Rule, tables: Tables, folder: Path, as_of: datetime) -> dict[str
     path = folder / "hits.parquet"
     write_hits(tables, rule, as_of, path)
     # The query's own values, before the engine adds defaults.
-    given = arguments(rule, as_of, parameters(tables, rule))
+    given = arguments(rule, as_of, parameters(rule))
     names = columns(tables, rule.query, given)
     severity = "severity::VARCHAR" if "severity" in names else "NULL"
     raw = tables.dicts(
