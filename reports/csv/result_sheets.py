@@ -147,7 +147,9 @@ FRAMEWORKS = Sheet(
         "license": Derived("r.license", "The license of its text, and whose words the titles are."),
         "source": Derived("r.source", "Where ids and numbers were read."),
         "url": Derived("r.url", "Its page."),
-        "controls": Derived("r.controls", "How many of its controls a rule or a table is evidence for."),
+        "controls": Derived(
+            "r.controls", "How many of its controls a rule or a table is evidence for.", "BIGINT"
+        ),
         "not_claimed": Derived("r.not_claimed", "What the mapping does not prove."),
     },
 )
@@ -175,8 +177,8 @@ CONTROL_RULES = Sheet(
             "full: the rule tests all of the control; partial: a part; counter: a finding counts against the control, and "
             "its absence proves nothing.",
         ),
-        "at_most_days": Derived("r.at_most", "The largest threshold with which the rule still tests the control."),
-        "days": Derived("r.days", "The threshold of the run; above at_most_days, no finding is no evidence."),
+        "at_most_days": Derived("r.at_most", "The largest threshold with which the rule still tests the control.", "BIGINT"),
+        "days": Derived("r.days", "The threshold of the run; above at_most_days, no finding is no evidence.", "BIGINT"),
     },
 )  # fmt: skip
 

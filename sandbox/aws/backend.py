@@ -19,7 +19,7 @@ def reset(seed: int) -> None:
     # 1,300 images in each account and region, none of which is used.
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     # moto would make the default network of each account and region once more, and then drop it.
-    for service in BackendDict._instances:  # type: ignore[misc]  # noqa: SLF001  there is no other list
+    for service in BackendDict._instances:  # noqa: SLF001  there is no other list
         if service.service_name == "ec2":
             for by_region in service.values():
                 by_region.clear()
