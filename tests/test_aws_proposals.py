@@ -91,7 +91,7 @@ def test_an_action_that_is_named_is_removed_where_it_stands() -> None:
 
 def test_a_wildcard_is_met_by_a_deny() -> None:
     """No list of what remains of ``iam:*`` would stay true."""
-    of = small(user("ci", allow("iam:Create*", arn("user", "*"))))
+    of = small(user("ci", allow("iam:CreateAcc*", arn("user", "*"))))
     changes = proposed(of, arn("user", "ci"))
     assert [how for how, _ in shown(changes)] == ["Add the inline policy limits-of-ci to ci."]
     assert not escalates(with_changes(of, changes), "ci")

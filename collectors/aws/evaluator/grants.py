@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.aws.evaluator.actions import all_of, catalog
+from collectors.aws.evaluator.actions import all_of, catalog, matching
 from collectors.aws.evaluator.conditions import NEGATED, RequestContext, Truth, holds
 from collectors.aws.evaluator.policy import glob
-from collectors.aws.evaluator.powers import powers
+from collectors.aws.evaluator.powers import EXPLICIT, powers
 from scanner.records import POWERS, Breadth, Power
 
 if TYPE_CHECKING:
@@ -174,9 +174,13 @@ def summarize(pieces: Sequence[Piece], unknown: tuple[str, ...], reach: Reachabl
     )
     for power, actions in sets.by_power:
         given = [(piece, piece.actions & actions) for piece in pieces if piece.actions & actions]
-        if power == "grant-access":
-            given = [(piece, some) for piece, some in given if names_service(piece.row.statement, some)]
-        elif power == "read-secrets":
+        if power in EXPLICIT:
+            given = [
+                (piece, some)
+                for piece, every in given
+                if (some := given_by(power, piece.row.statement, every))
+            ]
+        if power == "read-secrets":
             given = [(piece, some) for piece, some in given if not _no_secret(piece)]
         elif power == "read":
             given += [(piece, piece.actions & sets.secrets) for piece in pieces if _no_secret(piece)]
@@ -322,6 +326,31 @@ def names_service(statement: Statement, actions: int) -> bool:
     """
     services = {name.partition(":")[0].lower() for name in catalog().list(actions)}
     return any(pattern.partition(":")[0] in services for pattern in statement.actions)
+
+
+def given_by(power: Power, statement: Statement, actions: int) -> int:
+    """Return which actions of a statement give a power of `EXPLICIT`: some only if it names them."""
+    explicit = powers().explicit[power]
+    some = actions & ~explicit
+    if power == "grant-access" and not names_service(statement, some):
+        some = 0
+    hidden = actions & explicit
+    if hidden:
+        reads = hidden & catalog().level("RL")
+        for pattern in statement.actions:
+            if pattern.partition(":")[2] not in {"", "*"}:
+                # Get* is for reading, although it also returns a token.
+                some |= (hidden & ~reads if "*" in pattern else hidden) & matching(pattern)
+    return some
+
+
+def powers_given(statement: Statement, actions: int) -> list[Power]:
+    """Return the powers that the actions of a statement give, strongest first."""
+    return [
+        power
+        for power, some in powers().by_power
+        if (given_by(power, statement, some & actions) if power in EXPLICIT else some & actions)
+    ]
 
 
 def breadth_of(resource: str) -> Breadth:

@@ -1,15 +1,17 @@
-"""Maps AWS actions to the provider-neutral powers. The basis is the access level in AWS's reference. The sets below
-refine it: reads that return data or secrets, writes that change permissions, change what is delivered, or deploy.
+"""Maps AWS actions to the provider-neutral powers. The basis is the access level in AWS's reference. ``data/powers.txt``
+says what single actions give beyond it: access for others, credentials, another identity. The sets below refine the rest: reads that return data or secrets, writes that change permissions, change what is delivered, or deploy.
 Source of the refinements: https://docs.aws.amazon.com/service-authorization/latest/reference/ (each action checked).
 """
 
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import msgspec
 
-from collectors.aws.evaluator.actions import catalog
+from collectors.aws.evaluator.actions import catalog, mask_of
+from collectors.aws.evaluator.escalation_paths import interesting
 from scanner.records import POWERS, Power
 
 IAM_GRANTING = (
@@ -26,12 +28,6 @@ BECOMING = (
 )  # fmt: skip
 """Actions by which the caller, or a resource that it runs, becomes another identity. What they grant depends on the
 identities they apply to."""
-
-GRANT_ACCESS = (
-    "organizations:AttachPolicy", "organizations:DetachPolicy", "organizations:UpdatePolicy",
-    "organizations:DisablePolicyType", "lakeformation:GrantPermissions", "lakeformation:PutDataLakeSettings",
-)  # fmt: skip
-"""Actions that always grant access."""
 
 READ_SECRETS = (
     "secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue", "ssm:GetParameter",
@@ -135,12 +131,46 @@ TELEMETRY = (
 """Writes for telemetry, network interfaces and encryption, which change no data."""
 
 
+class ClassifiedAction(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of ``data/powers.txt``."""
+
+    power: str
+    """A `Power`, or ``level``: only what the access level says."""
+    when: str
+    """``always``, ``named`` or ``target``."""
+    actions: tuple[str, ...]
+    """Names or, for ``level``, patterns."""
+
+
+@functools.cache
+def classified() -> tuple[ClassifiedAction, ...]:
+    """Read ``data/powers.txt``."""
+    text = (Path(__file__).parent / "data" / "powers.txt").read_text(encoding="utf-8")
+    lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    return tuple(
+        ClassifiedAction(power=power, when=when, actions=tuple(names)) for power, when, *names in lines
+    )
+
+
+def _of_file(power: str, when: str) -> int:
+    bits = catalog().bits
+    return mask_of(
+        bits[name.lower()]
+        for line in classified()
+        if line.power == power and line.when == when
+        for name in line.actions
+        if name.lower() in bits
+    )
+
+
 class Powers(msgspec.Struct, frozen=True, kw_only=True):
     """Action sets."""
 
     by_power: tuple[tuple[Power, int], ...]
     """Strongest first, without ``admin``. For ``grant-access`` and ``become-other``, only the actions that always grant
     them."""
+    explicit: dict[Power, int]
+    """Actions that give the powers of `EXPLICIT` only where a statement names them."""
     iam_granting: int
     """`IAM_GRANTING`."""
     becoming: int
@@ -151,15 +181,21 @@ class Powers(msgspec.Struct, frozen=True, kw_only=True):
     """All actions other than reading metadata."""
 
 
+EXPLICIT: frozenset[Power] = frozenset({"grant-access", "become-other", "read-secrets"})
+
+
 @functools.cache
 def powers() -> Powers:
     """Return the action sets of the powers."""
     known = catalog()
     iam_granting = known.of(IAM_GRANTING)
     becoming = known.of(BECOMING)
-    granting = known.of(GRANT_ACCESS)
-    secrets = known.of(READ_SECRETS)
-    data = known.of(READ_DATA)
+    # A step of an escalation path counts with the rest of the path, on the identities that it leads to.
+    named: dict[Power, int] = {power: _of_file(power, "named") & ~interesting() for power in EXPLICIT}
+    granting = _of_file("grant-access", "always") | named["grant-access"]
+    # What gives a secret wherever it is allowed counts as one, however it is named.
+    secrets = known.of(READ_SECRETS) | _of_file("read-secrets", "always")
+    data = known.of(READ_DATA) | _of_file("read-data", "named")
     telemetry = known.of(TELEMETRY)
     misfiled = known.level("WTP") & known.of(["*:Get*", "*:List*", "*:Describe*"])
     writes = known.level("WTP") & ~telemetry & ~misfiled
@@ -180,7 +216,8 @@ def powers() -> Powers:
     reads = (known.level("RL") | misfiled) & ~secrets & ~data
     by_power: dict[Power, int] = {
         "grant-access": granting,
-        "read-secrets": secrets,
+        "become-other": named["become-other"],
+        "read-secrets": secrets | named["read-secrets"],
         "change-delivery": delivery,
         "deploy": deploys,
         "change-data": changes,
@@ -189,6 +226,7 @@ def powers() -> Powers:
     }
     return Powers(
         by_power=tuple((power, by_power[power]) for power in POWERS if power in by_power),
+        explicit={**named, "read-secrets": named["read-secrets"] & ~secrets},
         iam_granting=iam_granting,
         becoming=becoming,
         secrets=secrets,

@@ -17,9 +17,8 @@ from collectors.aws.evaluator.actions import all_of, applicable, catalog, matchi
 from collectors.aws.evaluator.conditions import RequestContext, Truth, holds
 from collectors.aws.evaluator.effective import pieces
 from collectors.aws.evaluator.explain import MEANS
-from collectors.aws.evaluator.grants import breadth_of
+from collectors.aws.evaluator.grants import breadth_of, powers_given
 from collectors.aws.evaluator.policy import PolicyDocument, Statement, glob, parse
-from collectors.aws.evaluator.powers import powers
 from collectors.aws.evaluator.resolved import PolicyLimits, ResolvedStatement
 from collectors.aws.evaluator.resource_control import as_known, denies_on, is_unknown
 from collectors.aws.evaluator.trust_tests import (
@@ -139,7 +138,7 @@ def _statement(
         if not actions:
             continue
         refusing = [deny for deny in denies if binds(deny, kind, value) and _covers(deny, statement)]
-        have = [power for power, some in powers().by_power if some & actions]
+        have = powers_given(statement, actions)
         reached = _widest(
             _allowed_principals(facts, kind, value, way, have)
             for way in alternatives(statement, refusing, kind, value, variables=document.variables)
