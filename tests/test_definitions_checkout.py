@@ -117,6 +117,26 @@ def test_links_that_leave_the_folder_are_not_followed(tmp_path: Path, run: Run) 
     }
 
 
+def test_links_that_lead_to_themselves_cost_one_file_each(tmp_path: Path, run: Run) -> None:
+    folder = tmp_path / "shop"
+    put(folder, ".github/workflows/a.yml")
+    (folder / ".github/workflows/self.yml").symlink_to("self.yml")
+    (folder / ".github/workflows/one.yml").symlink_to("two.yml")
+    (folder / ".github/workflows/two.yml").symlink_to("one.yml")
+    (folder / "loop").symlink_to("loop")
+    put(folder, ".gitlab-ci.yml", "include: [loop.yml]\na: {script: [make]}\n")
+    (folder / "loop.yml").symlink_to("loop.yml")
+    found = scan(Config(paths=[folder]), run)
+    assert {record.location for record in found if isinstance(record, Identity)} == {
+        ".github/workflows/a.yml:1", ".gitlab-ci.yml:1"
+    }  # fmt: skip
+    lost = {gap.call.removeprefix("read ") for gap in found if isinstance(gap, Gap)}
+    assert lost == {f".github/workflows/{name}.yml" for name in ("self", "one", "two")} | {"loop.yml"}
+    (tmp_path / "around").symlink_to("around")
+    with pytest.raises(SourceError):
+        scan(Config(paths=[tmp_path / "around"]), run)
+
+
 def test_pipes_do_not_block(tmp_path: Path, run: Run) -> None:
     os.mkfifo(tmp_path / "Jenkinsfile")
     found = scan(Config(paths=[tmp_path]), run)

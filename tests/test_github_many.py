@@ -86,6 +86,21 @@ def test_a_list_of_allowed_actions_that_lets_all_in(monkeypatch: pytest.MonkeyPa
     assert (row.account_id, row.enforcement) == ("github:repo:11", "absent")
 
 
+@pytest.mark.parametrize(
+    "route", ["/orgs/{org}/actions/permissions", "/repos/{owner}/{repo}/actions/permissions"]
+)
+def test_an_empty_answer_does_not_say_that_all_actions_are_allowed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, route: str
+) -> None:
+    with GitHubSandbox(
+        organization=organization(repository(files={".github/workflows/a.yml": WORKFLOW}))
+    ) as sandbox:
+        sandbox.fail(f"GET {route}", "empty-object")
+        records = collected(config(sandbox, monkeypatch), run(tmp_path))
+    assert {row.reason for row in gaps(records) if row.kind == "allowed-actions"} == {"malformed"}
+    assert len([row for row in of(records, Control) if row.kind == "allowed-actions"]) == 1
+
+
 def test_a_page_that_github_could_not_make_in_time_is_asked_for_again_smaller(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

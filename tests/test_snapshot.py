@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
@@ -325,3 +326,30 @@ def test_prune_never_takes_the_newest(tmp_path: Path) -> None:
 def test_schema_of_every_class_has_every_field() -> None:
     for cls in (*TABLES.values(), *RESULT_TABLES.values()):
         assert arrow_schema(cls).names == list(cls.__struct_fields__)
+
+
+def test_every_file_and_every_name_is_on_the_disk_before_the_seal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not flushed can be empty after a power cut, although the manifest names its hash."""
+    flushed: list[tuple[int, int]] = []
+    flush = os.fsync
+
+    def seen(descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        flushed.append((found.st_dev, found.st_ino))
+        flush(descriptor)
+
+    monkeypatch.setattr("os.fsync", seen)
+    folder = tmp_path / "snapshots" / INFO.run_id
+    sealed(folder, [account("production"), account("staging", "2")])
+    number = {path: (path.stat().st_dev, path.stat().st_ino) for path in [folder, *folder.rglob("*")]}
+    end = flushed.index(number[folder / "manifest.json"])
+    held = [
+        path
+        for path in number
+        if path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet")))
+    ]
+    assert len(held) >= 2
+    assert [str(path) for path in held if number[path] not in flushed[:end]] == []
+    assert number[folder] in flushed[end:]

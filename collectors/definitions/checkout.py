@@ -79,10 +79,11 @@ def targets(config: Config, run: Run) -> Iterator[Target]:
     for path in config.paths:
         named = path.expanduser().absolute()
         folder = named if named.is_dir() else _root_of(named)
-        if named.resolve() in seen:
+        real = Path(os.path.realpath(named))  # Path.resolve raises RuntimeError for a link to itself
+        if real in seen:
             log.warning("a path is named more than once, and read once", extra={"path": str(path)})
             continue
-        seen.add(named.resolve())
+        seen.add(real)
         missing = not named.exists() or not folder.is_dir()
         if missing:
             folder = named
@@ -315,7 +316,7 @@ def definition_files(folder: Path, config: Config) -> Iterator[tuple[str, Failur
 def _checked(folder: Path, path: str, config: Config) -> tuple[str, Failure | None]:
     """Return a path, with the reason if the file must not be read."""
     full = folder / path
-    if full.is_symlink() and not full.resolve().is_relative_to(folder.resolve()):
+    if full.is_symlink() and not Path(os.path.realpath(full)).is_relative_to(os.path.realpath(folder)):
         return path, Failure(
             reason="unsupported", detail=f"{path} is a link that leaves the folder, so it was not followed"
         )

@@ -33,7 +33,7 @@ _SIGNS: tuple[tuple[Format, tuple[re.Pattern[str], ...]], ...] = tuple(
         ("buildspec", (r"^version[ \t]*:[ \t]*[\"']?0\.[12]\b", r"^phases[ \t]*:")),
         ("cloudbuild", (r"^steps[ \t]*:", r"\bname[ \t]*:[ \t]*[\"']?(?:gcr\.io/(?:cloud-builders|google\.com/cloudsdktool)|[\w-]+-docker\.pkg\.dev/)|^availableSecrets[ \t]*:")),
         ("azure-pipelines", (r"^(?:trigger|pr|pool|stages|jobs|steps|extends|resources|parameters)[ \t]*:", r"-[ \t]+task[ \t]*:[ \t]*[\"']?[\w.-]+@\d|\bvmImage[ \t]*:")),
-        ("gitlab-ci", (r"\A(?![\s\S]*^(?:language|jobs|workflows|apiVersion)[ \t]*:)", r"^stages[ \t]*:[ \t]*(?:\[|(?:#.*)?\r?\n(?:[ \t]*(?:#.*)?\r?\n)*[ \t]*-[ \t]+[\"']?[\w ./-]+[\"']?[ \t]*(?:#.*)?\r?$)", r"^[ \t]+(?:script|trigger)[ \t]*:")),
+        ("gitlab-ci", (r"\A(?![\s\S]*^(?:language|jobs|workflows|apiVersion)[ \t]*:)", r"^stages[ \t]*+:[ \t]*+(?:\[|(?:#[^\n]*+|\r)?\n(?:[ \t]*+(?:#[^\n]*+|\r)?\n)*+[ \t]*+-[ \t]++[\"']?[\w ./-]++[\"']?[ \t]*+(?:#[^\n]*+|\r)?$)", r"^[ \t]+(?:script|trigger)[ \t]*:")),
         ("jenkinsfile", (r"^[ \t]*pipeline[ \t]*\{", r"\bagent\b", r"\bstage[ \t]*\(")),
     )
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -76,7 +77,7 @@ def load_settings(
     from scanner.plugins import load_collector
 
     if paths:
-        section = load_collector("definitions").Config(paths=[path.resolve() for path in paths])
+        section = load_collector("definitions").Config(paths=[Path(os.path.realpath(path)) for path in paths])
         if config.is_file():
             loaded = load(config)
             collectors = {**loaded.settings.collectors, "definitions": [section]}
@@ -90,7 +91,7 @@ def load_settings(
         loaded = Loaded(settings=Settings(collectors={}), path=config, digest="")
     else:
         loaded = load(config)
-    update: dict[str, Any] = {"state": state.resolve()} if state else {}
+    update: dict[str, Any] = {"state": Path(os.path.realpath(state))} if state else {}
     if deadline:
         limits = loaded.settings.limits.model_copy(update={"deadline_minutes": minutes(deadline)})
         update["limits"] = limits

@@ -88,8 +88,8 @@ class CheckoutReader:
             return IncludeRead(shown=path, why="it is not a YAML file")
         full = self._root / path
         try:
-            real = full.resolve(strict=True)
-            if not real.is_relative_to(self._root.resolve()):
+            real = Path(os.path.realpath(full, strict=True))
+            if not real.is_relative_to(os.path.realpath(self._root)):
                 return IncludeRead(
                     shown=path,
                     why="it points outside the folder, so it was not followed",

@@ -31,12 +31,14 @@ _SERVICES = (
     ("kubernetes", re.compile(r"KUBECONFIG_(?:DATA|CONTENT|BASE64)|KUBE_?CONFIG|KUBE_TOKEN")),
     ("vault", re.compile(r"VAULT_TOKEN")),
 )  # fmt: skip
+_LONGEST_NAME = 255
+"""Characters of a name: as many as GitLab allows (https://docs.gitlab.com/ci/variables/)."""
 _LIKELY = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CRED|CONFIG|_SA_")
 
 
 def service_of(name: str) -> str | None:
     """Return the service whose tools read a credential from a variable of this name."""
-    if not _LIKELY.search(name):
+    if len(name) > _LONGEST_NAME or not _LIKELY.search(name):
         return None
     return next((service for service, pattern in _SERVICES if pattern.fullmatch(name)), None)
 

@@ -151,8 +151,10 @@ def _allowed_actions(account_id: str, native_id: str, body: dict[str, Any]) -> G
 
     https://docs.github.com/en/rest/actions/permissions
     """
+    # Which of the two is always sent: https://docs.github.com/en/rest/actions/permissions
+    enabled = body["enabled_repositories"] if "enabled_repositories" in body else body["enabled"]
     allowed = str(body.get("allowed_actions") or "all")
-    if body.get("enabled") is False or body.get("enabled_repositories") == "none":
+    if enabled is False or enabled == "none":
         yield control(
             account_id,
             "actions-disabled",

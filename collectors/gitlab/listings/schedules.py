@@ -77,6 +77,7 @@ def schedules(scope: GitLabScope, project: ProjectFacts, count: int | None) -> I
 def _variables(scope: GitLabScope, place: GitLabPlace, number: str) -> Iterator[Record]:
     path = scope.at(place).path("/projects/:id/pipeline_schedules/:schedule", schedule=number)
     item = scope.client.one(path)
+    _ = item["id"]  # without it, this is no schedule
     if "variables" not in item:
         raise SourceError("denied", "the schedule's variables are visible to Maintainers and its owner only")
     holder = record_id("gitlab", "pipeline", place.number)
