@@ -8,9 +8,12 @@ POSTs that read: the query for checks, and the page data of the organization's p
 Cannot see: values of secrets; projects, repositories and connections that the scanner may not see, which lists leave out
 without a sign, save that access control lists, totals, definitions or Advanced Security name them, which is a Gap; when a
 connection was used before its history begins; the members of groups of Entra ID; personal access tokens, unless an administrator
-scans; the events of the audit log, which are not read yet; pipelines whose YAML is
-in another system's repository, beyond what their definition says; templates in another system's
-repository; deployments before the newest hundred. What was asked for and refused is a Gap.
+scans; applications that users authorized (OAuth), of which administrators have no list; events of the audit log other than what
+changed and which connection was used, and both only in organizations of more than ``rotate_above`` projects, where they save
+requests; roles on objects (Security Roles API), beyond the access control entries that they set, which are read for all objects
+at once; pipelines whose YAML is in another system's repository, beyond what their definition says; templates in another system's
+repository; deployments before the newest hundred of each environment; which machines of Azure a pool's jobs run on.
+What was asked for and refused is a Gap.
 
 A pipeline of which a definition, template or task group was not read is linked to an identity that nobody knows, so that no
 comparison with it looks complete. Azure DevOps Server is read by its own address with a personal access token.
@@ -98,6 +101,8 @@ Application or managed identity (preferred; https://learn.microsoft.com/azure/de
   Project settings, Service connections, Security, User
                                            how each connection signs in. Reader does not show it; User also lets a pipeline of the
                                            scanner's own use the connection, so give the scanner no right to create pipelines
+  Pipelines, Deployment groups, Security, Reader
+                                           machines that classic releases deploy to
   Pipelines, Library, Security, Reader     variable groups (names, and values of plain variables), secure files (names)
   Organization settings, Agent pools, Reader
                                            self-hosted and elastic pools
@@ -107,7 +112,8 @@ Application or managed identity (preferred; https://learn.microsoft.com/azure/de
   Organization settings, Extensions, Security, or Basic access
                                            installed extensions, and which of them add steps to every job
   Organization settings, Permissions, "View audit log"
-                                           whether the audit log is streamed
+                                           whether the audit log is streamed; in large organizations what changed since the last
+                                           night, so that less is read again
   Artifacts, Feed settings, Permissions, Feed Reader
                                            feeds: their permissions and upstream sources
   Service hooks, "View subscriptions" (ServiceHooks namespace)

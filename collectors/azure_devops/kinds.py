@@ -103,7 +103,16 @@ HIDES_NO_ACCESS: dict[str, frozenset[str]] = {
         )
     ),
     "credentials": frozenset(("ado-pat", "ado-ssh-key")),
-    "identities": frozenset(("ado-agent-pool", "ado-service-hook", "ado-user", "last-use")),
+    "identities": frozenset(
+        (
+            "ado-agent-pool",
+            "ado-deployment-group",
+            "ado-group-rule",
+            "ado-service-hook",
+            "ado-user",
+            "last-use",
+        )
+    ),
     "secrets": frozenset(("ado-scanning-alert",)),
 }
 """When a connection was used; people and their tokens, whose permissions are a gap of their own; and guards that no pipeline or
