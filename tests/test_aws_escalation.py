@@ -460,3 +460,15 @@ def test_compute_that_may_exist_lowers_the_confidence() -> None:
         facts(roles=[target, holder], compute=[compute("lambda-function", address, "target")]), HOLDER
     )
     assert (known.level, known.confidence) == ("escalation", "high")
+
+
+def test_an_updated_glue_job_needs_its_role_passed() -> None:
+    """UpdateJob replaces the whole definition, the role included.
+
+    https://docs.aws.amazon.com/glue/latest/webapi/API_UpdateJob.html
+    """
+    roles = [role("power", managed=(ADMINISTRATOR,), trust=trusting({"Service": "glue.amazonaws.com"}))]
+    policies = [{**policy("AdministratorAccess", allow("*")), "Arn": ADMINISTRATOR}]
+    alone = [allow(["glue:UpdateJob", "glue:StartJobRun"])]
+    for statements, found in ((alone, False), ([*alone, allow("iam:PassRole", arn("role", "power"))], True)):
+        assert escalates(facts(users=[user("u", *statements)], roles=roles, policies=policies), "u") is found
