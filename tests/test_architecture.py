@@ -156,14 +156,16 @@ CLIENTS = ("scanner.collect.rest", "scanner.collect.transport", "scanner.collect
 
 
 def reached(name: str) -> set[str]:
-    """Return the modules of the tree that a module imports, directly or through others, and itself."""
+    """Return a module of a collector with the modules of collectors that it imports, directly or through others."""
     found: set[str] = set()
     waiting = [name]
     while waiting:
         one = waiting.pop()
         if one not in found:
             found.add(one)
-            waiting += modules()[one].imported & modules().keys()
+            waiting += [
+                other for other in modules()[one].imported & modules().keys() if within(other, "collectors")
+            ]
     return found
 
 
