@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,3 +19,10 @@ def write_or_check(path: Path, text: str) -> int:
         return 0
     sys.stderr.write(f"{path} is outdated: run `make docs` and commit it.\n")
     return 1
+
+
+def is_list(annotation: Any) -> bool:
+    """Return whether an option takes a list, alone or as one of several types."""
+    if get_origin(annotation) in {Union, UnionType}:
+        return any(is_list(one) for one in get_args(annotation))
+    return annotation is list or get_origin(annotation) is list

@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from docs import write_or_check
+from docs import is_list, write_or_check
 from scanner.config import ReportSettings, SecretRef, Settings, reports_section
 from scanner.plugins import collector_names, load_collector
 
@@ -92,7 +92,7 @@ def _options(model: type[BaseModel], path: str, indent: int, *, active: bool) ->
         if inner is ReportSettings:
             inner = reports_section()
         default = field.get_default(call_default_factory=True)
-        if inner is not None and "list" not in str(field.annotation):
+        if inner is not None and not is_list(field.annotation):
             open_here = on or (active and default is not None and default is not PydanticUndefined)
             yield f"{pad}{name}:" if open_here else f"{pad}# {name}:"
             children = list(_options(inner, here, indent + 1, active=open_here))

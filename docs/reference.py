@@ -19,15 +19,16 @@ import msgspec
 import typer.main
 from pydantic import BaseModel
 
-from docs import write_or_check
+from docs import is_list, write_or_check
 from reports.csv.data_package import DICTIONARY, ColumnText
 from reports.csv.sheet import ORDER
 from reports.csv.sheets import SHEETS, column_order
-from scanner.analyze.framework import CITED_BY_DEFAULT, load_frameworks, references
+from scanner.analyze.framework import load_frameworks, references
 from scanner.analyze.rule_files import load_rules
 from scanner.command.cli import app
 from scanner.config import ReportSettings, Settings, reports_section
 from scanner.findings import RESULT_TABLES
+from scanner.framework_names import CITED_BY_DEFAULT
 from scanner.kinds import declared_by
 from scanner.parquet import sql_columns
 from scanner.plugins import collector_names, load_collector
@@ -160,8 +161,8 @@ def _options(model: type[BaseModel], prefix: str, where: str) -> Iterator[str]:
             kinds = [reports_section()]
         for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, BaseModel):
-                is_list = "list" in str(field.annotation)
-                yield from _options(kind, f"{prefix}{name}{'[]' if is_list else ''}.", where)
+                several = is_list(field.annotation)
+                yield from _options(kind, f"{prefix}{name}{'[]' if several else ''}.", where)
 
 
 def _kinds(declared: DeclaredKinds) -> Iterator[str]:

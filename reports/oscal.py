@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from reports.stream import json_array, write_parts
-from scanner.analyze.framework_results import rules_in_force
+from scanner.rule_texts import rules_in_force
 from scanner.uncovered import coverage_sentence, uncovered_targets
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from scanner.analyze.framework import CITED_BY_DEFAULT, EVERY_FRAMEWORK, framework_names
 from scanner.document import Document, DocumentError, Where, nearest
+from scanner.framework_names import CITED_BY_DEFAULT, EVERY_FRAMEWORK, framework_names
 from scanner.plugins import collector_names, load_collector, report_config, report_names
 from scanner.records import Severity  # noqa: TC001  pydantic reads the annotations at run time
 from scanner.secrets.configured import remember

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 import msgspec
 import yaml
@@ -112,7 +113,8 @@ class Document:
             return msgspec.convert(value, type=kind)
         except msgspec.ValidationError as exc:
             what, _, inner = str(exc).partition(" - at `")
-            raise DocumentError([self.problem((*where, *_parts(inner)), _in_words(what))]) from None
+            words = _chosen(what, _choices(kind, _parts(inner))) or _in_words(what)
+            raise DocumentError([self.problem((*where, *_parts(inner)), words)]) from None
 
     def misfits(self, value: dict[Any, Any], kind: type[msgspec.Struct], where: Where) -> list[str]:
         """Return a problem for each field of a struct that is missing, or has a value of another type."""
@@ -178,6 +180,29 @@ def _in_words(what: str) -> str:
     if expected is not None and expected[1] in _TYPES:
         return f"must be {_TYPES[expected[1]]}"
     return _WORDS.get(what, what)
+
+
+def _chosen(what: str, choices: tuple[str, ...]) -> str | None:
+    """Return what is wrong with a value that is none of the choices, with the nearest one."""
+    wrong = re.fullmatch(r"Invalid enum value '([^'\n]*)'", what)
+    return f"`{wrong[1]}` is not a valid value; {nearest(wrong[1], choices)}" if wrong and choices else None
+
+
+def _choices(kind: Any, place: Where) -> tuple[str, ...]:
+    """Return the values that may stand at a place of a type; none if it is no choice between texts."""
+    for part in place:
+        kind = (
+            next((one for one in get_args(kind) if isinstance(one, type)), kind)
+            if get_origin(kind) is UnionType
+            else kind
+        )
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            types = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+            kind = types.get(str(part))
+        else:
+            kind = (get_args(kind) or (None,))[-1]
+    given = get_args(kind) if get_origin(kind) is Literal else ()
+    return tuple(one for one in given if isinstance(one, str))
 
 
 def _parts(place: str) -> Where:

@@ -20,16 +20,16 @@ from urllib.parse import quote
 
 import msgspec
 
-from scanner.analyze.framework_results import rules_in_force
 from scanner.findings import SEVERITIES
+from scanner.rule_texts import rules_in_force
 from scanner.safe_text import plain
 from scanner.uncovered import uncovered_targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from scanner.analyze.framework_results import RuleText
     from scanner.night import Night
+    from scanner.rule_texts import RuleText
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

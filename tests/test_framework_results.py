@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from scanner.analyze.framework import CITED_BY_DEFAULT, framework_names
-from scanner.analyze.framework_results import ControlResult, read_frameworks, rules_in_force
+from scanner.analyze.framework_results import ControlResult, read_frameworks
 from scanner.config import RuleSettings
+from scanner.framework_names import CITED_BY_DEFAULT, framework_names
 from scanner.night import open_night
+from scanner.rule_texts import rules_in_force
 from tests.sealed_night import account, analyzed, everything, key, role, run_of
 
 if TYPE_CHECKING:

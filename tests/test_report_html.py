@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from reports.html import Config, render, write
 from reports.html.findings import FIELDS, SENTENCES, embed_findings
 from reports.html.links import web_address
-from scanner.analyze.framework_results import read_frameworks, rules_in_force
+from scanner.analyze.framework_results import read_frameworks
 from scanner.night import open_night
+from scanner.rule_texts import rules_in_force
 from scanner.safe_text import plain
 from tests.sealed_night import account, analyzed, denied, everything, key, role, run_of
 from tests.synthetic_night import AS_OF, NAMES, PATTERNS, PROD, finding, write_night

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
-from scanner.analyze.framework import CitedControl, load_frameworks, references
+from scanner.analyze.framework import load_frameworks, references
 from scanner.analyze.rule_check import check_rule
 from scanner.analyze.rule_files import RuleError, choose, load_rules
 from scanner.document import DocumentError
+from scanner.rule_texts import CitedControl
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from scanner.analyze.rule import Rule
 
 RULES = load_rules()
+README = Path(__file__).parents[1] / "README.md"
 
 GOOD = """\
 title: Credential older than {days} days
@@ -79,7 +81,8 @@ def test_a_custom_rule_is_loaded_and_tested_like_our_own(tmp_path: Path) -> None
     ("change", "problem"),
     [
         (("severity: low", "severty: low"), "own-rule.yaml:2:1: severty: unknown key; did you mean `severity`?"),
-        (("severity: low", "severity: bad"), "own-rule.yaml:2:1: severity: Invalid enum value 'bad'"),
+        (("severity: low", "severity: bad"), "own-rule.yaml:2:1: severity: `bad` is not a valid value; "),
+        (("severity: low", "severity: hihg"), "did you mean `high`"),
         (("subject: credentials", "subject: credential"), "own-rule.yaml:8:1: subject: no such table; did you mean `credentials`?"),
         (("needs: [credentials]", "needs: [credential]"), "own-rule.yaml:7:9: needs[0]: did you mean `credentials`?"),
         (("created_at: -91d", "made_at: -91d"), "examples[0].given.credentials[0].made_at: unknown key"),
@@ -316,3 +319,12 @@ def test_silence_of_detectors_is_never_evidence() -> None:
         for code, control in framework.controls.items():
             for rule in ("hard-coded-secret", "variable-holds-secret", "secret-in-environment", "actions-known-vulnerable"):  # fmt: skip
                 assert control.rules.get(rule, "counter") == "counter", (framework.id, code, rule)
+
+
+def test_the_rule_of_the_readme_passes_its_own_test(tmp_path: Path) -> None:
+    lines = README.read_text(encoding="utf-8").splitlines()
+    start = lines.index("    title: Credential older than {days} days")
+    block = itertools.takewhile(lambda line: line.startswith("    "), lines[start:])
+    text = "\n".join(line[4:] for line in block)
+    (rule,) = [rule for rule in load_rules(custom(tmp_path, text)) if rule.id == "own-rule"]
+    assert check_rule(rule) == []

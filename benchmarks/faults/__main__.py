@@ -38,6 +38,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=MINUTES, help="how long one collector may take")
     parser.add_argument("--workers", type=int, default=2, help="processes, each with a sandbox of its own")
     given = parser.parse_args()
+    if unknown := sorted(set(given.collectors) - set(provider_names())):
+        parser.error(
+            f"no package sandbox/{unknown[0].replace('-', '_')}/; there are {', '.join(provider_names())}"
+        )
     logging.disable(logging.CRITICAL)
     wrong = False
     for name in given.collectors or provider_names():

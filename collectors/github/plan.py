@@ -32,7 +32,7 @@ from collectors.github.listings.branch_bypass import BypassBatches
 from collectors.github.listings.branch_rules import organization_rulesets, protection_ids
 from collectors.github.records import organization_id
 from collectors.github.repository_plan import ReadingPlan, read_repository, repository_account
-from collectors.github.scope import OrganizationScope
+from collectors.github.scope import SETTINGS_NEED, OrganizationScope
 from scanner.collect.failures import SourceError, classify_error
 from scanner.collect.listings import ListingRequest, gap, preflight, side_by_side, with_coverage
 from scanner.collect.memory import Carried
@@ -83,9 +83,7 @@ def night(client: GitHubClient, memory: Memory, target: Target, config: Config, 
     )
     yield from with_coverage(
         organization.settings(scope, org),
-        scope.request(
-            "controls", "GET /orgs/{org}", kind="two-factor-requirement", needs=organization.SETTINGS_NEED
-        ),
+        scope.request("controls", "GET /orgs/{org}", kind="two-factor-requirement", needs=SETTINGS_NEED),
         fills=tuple(f"controls/{kind}" for kind in organization.SETTINGS),
     )
     logins = yield from people.people(scope, org.get("default_repository_permission"))

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 
+SETTINGS_NEED = "a token of an organization owner, or an App with organization_administration: read"
+"""The permission that the settings of an organization need."""
+
+
 class OrganizationScope(SourceScope, frozen=True, kw_only=True):
     """What every listing of one organization needs. Calls may have ``{org}`` or ``{owner}`` for its login."""
 

@@ -29,15 +29,16 @@ from reports.csv.result_sheets import (
 from reports.csv.sheet import SCOPE_NAME, TENANT, Derived, Sheet
 from reports.csv.unlisted import TENANTS, define_unlisted
 from scanner.analyze.framework import load_frameworks
-from scanner.analyze.framework_results import read_frameworks, rules_in_force
+from scanner.analyze.framework_results import read_frameworks
 from scanner.findings import Metric
 from scanner.records import Coverage, Gap
+from scanner.rule_texts import rules_in_force
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scanner.analyze.framework_results import RuleText
     from scanner.night import Night
+    from scanner.rule_texts import RuleText
 
 _METRICS = Sheet(
     "metrics",

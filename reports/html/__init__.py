@@ -27,11 +27,11 @@ from reports.html.page import ReportPage, read_page
 from reports.html.queries import plural
 from reports.html.trend import HEIGHT, WIDTH, read_trend
 from scanner.analyze.exceptions import CAP_DAYS
-from scanner.analyze.framework_results import rules_in_force
 from scanner.config import Section
 from scanner.figures import figure_text
 from scanner.findings import SEVERITIES
 from scanner.private_files import write_private
+from scanner.rule_texts import rules_in_force
 from scanner.run_coverage import coverage_sentence
 from scanner.safe_text import NAME, plain
 from scanner.snapshot import sha256_of
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from jinja2.bccache import Bucket
 
-    from scanner.analyze.framework_results import RuleText
     from scanner.night import Night
+    from scanner.rule_texts import RuleText
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 

@@ -10,8 +10,8 @@ from scanner.findings import OPEN, SEVERITIES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scanner.analyze.framework_results import RuleText
     from scanner.night import Night
+    from scanner.rule_texts import RuleText
 
 WEIGHTS = {"critical": 100, "high": 20, "medium": 4, "low": 1, "info": 0}
 """What a finding of each severity adds to the rank of its cause."""

@@ -9,8 +9,8 @@ from scanner.findings import OPEN
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scanner.analyze.framework_results import RuleText
     from scanner.night import Night
+    from scanner.rule_texts import RuleText
 
 _RULES = f"""
     SELECT r.rule, min(r.title) AS title, min(r.severity) AS severity,

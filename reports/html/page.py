@@ -27,8 +27,8 @@ from scanner.analyze.rule_files import RULES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scanner.analyze.framework_results import RuleText
     from scanner.night import Night
+    from scanner.rule_texts import RuleText
 
 
 class ReportPage(NamedTuple):

@@ -31,13 +31,14 @@ with a threshold of at most ``at_most``. Rules are not mapped to controls only f
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from scanner.document import DocumentError, nearest, read_document
+from scanner.framework_names import FRAMEWORKS
 from scanner.records import TABLES
+from scanner.rule_texts import CitedControl, Relation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,19 +46,8 @@ if TYPE_CHECKING:
     from scanner.analyze.rule import Rule
     from scanner.document import Document
 
-FRAMEWORKS = Path(__file__).parent / "frameworks"
-
 EVERY = ""
 """Stands for every provider."""
-EVERY_FRAMEWORK = "all"
-"""Stands for every framework in the configuration."""
-CITED_BY_DEFAULT = ("owasp-nhi", "owasp-cicd", "nist-800-53", "cis-aws")
-"""The frameworks that are cited unless the configuration says otherwise. With all of them, a finding cites up to 40
-controls."""
-
-Relation: TypeAlias = Literal["full", "partial", "counter"]
-"""How a rule relates to a control: ``full`` tests all of it, ``partial`` a part; for ``counter``, a finding counts
-against the control, but no findings prove nothing."""
 
 
 class MappedControl(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -121,23 +111,6 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
     """Other names of this version."""
     providers: list[str]
     """Providers whose findings are evidence; empty for all."""
-
-
-class CitedControl(msgspec.Struct, frozen=True, kw_only=True):
-    """A control for which a rule is evidence."""
-
-    framework: str
-    """Short name and version: ``CIS AWS 5.0``."""
-    code: str
-    relation: Relation
-
-    def __str__(self) -> str:
-        return f"{self.framework}: {self.code}"
-
-
-def framework_names() -> list[str]:
-    """Return the ids of the mappings."""
-    return sorted(path.stem for path in FRAMEWORKS.glob("*.yaml"))
 
 
 def load_frameworks(rules: Iterable[Rule] | None = None) -> list[Framework]:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
-from scanner.analyze.framework import EVERY, CitedControl, load_frameworks
+from scanner.analyze.framework import EVERY, load_frameworks
 from scanner.findings import OPEN
 
 if TYPE_CHECKING:
@@ -20,28 +18,7 @@ if TYPE_CHECKING:
 
     from scanner.analyze.framework import Framework, MappedControl
     from scanner.night import Night
-
-
-class RuleText(msgspec.Struct, frozen=True, kw_only=True):
-    """What the analysis stores of an enabled rule: an entry of ``rules.json``."""
-
-    id: str
-    why: str
-    fix: str
-    title: str = ""
-    severity: str = ""
-    category: str = ""
-    needs: list[str] = []
-    params: dict[str, Any] = {}
-    controls: dict[str, list[CitedControl]] = {}
-    """By the provider whose findings are evidence; see `scanner.analyze.framework.references`."""
-
-
-def rules_in_force(night: Night) -> dict[str, RuleText]:
-    """Return the rules of the night, by id. The analysis stores their texts, so that a report can be recreated."""
-    path = night.analysis / "rules.json"
-    found = msgspec.json.decode(path.read_bytes(), type=list[RuleText]) if path.is_file() else []
-    return {rule.id: rule for rule in found}
+    from scanner.rule_texts import RuleText
 
 
 class ControlResult(NamedTuple):

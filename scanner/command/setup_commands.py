@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Annotated
@@ -84,4 +85,15 @@ def permissions(
                 f"no collector {collector!r}; available: {', '.join(collector_names())}"
             ) from None
         printer = getattr(module, "permissions", None)
-        say(printer() if printer else f"{collector} needs no permissions: it reads local files.")
+        say(printer() if printer else _needs(module.__doc__ or ""))
+
+
+def _needs(text: str) -> str:
+    """Return the paragraph "Needs" of a collector's docstring, which says what its credential must be able to read."""
+    paragraphs = (inspect.cleandoc(part) for part in text.split("\n\n"))
+    found = next((part for part in paragraphs if part.startswith("Needs")), None)
+    return (
+        found.replace("``", "`")
+        if found
+        else "The collector does not say what it needs: read its documentation."
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanner.analyze.framework import EVERY_FRAMEWORK
+from scanner.framework_names import EVERY_FRAMEWORK
 from scanner.pipeline.state_folder import ledger_of
 
 if TYPE_CHECKING:

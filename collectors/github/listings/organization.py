@@ -51,7 +51,6 @@ _MEMBERS_CAN = (
 """Keys of the organization, shown to its owners only: https://docs.github.com/en/rest/orgs/orgs#get-an-organization"""
 SETTINGS = ("base-permission", *(kind for _, kind, _, _ in _MEMBERS_CAN))
 """The kinds of controls besides two-factor-requirement."""
-SETTINGS_NEED = "a token of an organization owner, or an App with organization_administration: read"
 
 
 def organization(org: dict[str, Any]) -> Iterator[Account]:

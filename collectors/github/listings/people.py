@@ -9,8 +9,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from collectors.github import powers
-from collectors.github.listings.organization import SETTINGS_NEED
 from collectors.github.records import user_id
+from collectors.github.scope import SETTINGS_NEED
 from scanner.collect.failures import unsupported_on
 from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
