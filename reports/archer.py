@@ -43,7 +43,7 @@ def write(night: Night, folder: Path) -> list[Path]:
     write_parts(accounts, csv_parts(_ACCOUNT_HEADER, map(_account, night.dicts(ACCOUNTS))))
     write_parts(identities, csv_parts(_IDENTITY_HEADER, map(_identity, night.dicts(IDENTITIES))))
     # A cross-reference to a record that does not exist makes the feed skip the row.
-    known = f"SELECT f.* REPLACE (i.id AS identity_id) FROM ({FINDINGS}) AS f LEFT JOIN (SELECT id FROM ({IDENTITIES})) AS i ON i.id = f.identity_id ORDER BY f.id"
+    known = f"SELECT f.* REPLACE (i.id AS identity_id) FROM ({FINDINGS}) AS f LEFT JOIN (SELECT id FROM ({IDENTITIES})) AS i ON i.id = f.identity_id"
     write_parts(findings, csv_parts(_FINDING_HEADER, map(_finding, night.dicts(known))))
     return [accounts, identities, findings]
 

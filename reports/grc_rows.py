@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 FINDINGS = """
-    SELECT *, status NOT IN ('unobserved', 'error') AS observed FROM findings ORDER BY id
+    SELECT *, status NOT IN ('unobserved', 'error') AS observed FROM findings
 """
-"""Every finding, also those that were resolved."""
+"""Every finding, also those that were resolved, in the order of the analysis: a sort would hold all of them in memory."""
 
 _NAMED = "LEFT JOIN (SELECT id AS scope, name AS account_name FROM accounts) AS a ON a.scope = r.account_id"
 

@@ -53,7 +53,10 @@ _CASES = f"""
 """
 _FINDINGS = f"""
     SELECT account_id, rule, id, severity, status, detail, fix, owner, not_observed, exception_id FROM findings
-    WHERE {_FOUND} ORDER BY account_id, rule, rank DESC, id
+    WHERE id IN (
+        SELECT id FROM findings WHERE {_FOUND}
+        QUALIFY row_number() OVER (PARTITION BY account_id, rule ORDER BY rank DESC, id) <= {SHOWN}
+    ) ORDER BY account_id, rule, rank DESC, id
 """
 _COUNTS = f"""
     SELECT account_id, count(*) AS tests, count(*) FILTER (WHERE outcome = 'failure') AS failures,

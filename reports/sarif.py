@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports.stream import write_parts
 from scanner.config import Section
-from scanner.sarif import FINDINGS, most_urgent_first, places, sarif_file
+from scanner.sarif import FINDINGS, by_severity, most_urgent_first, places, sarif_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,8 +39,7 @@ def write(night: Night, folder: Path, config: Config) -> list[Path]:
         return (row for row in rows if row["status"] not in left_out)
 
     everything = folder / "findings.sarif"
-    rows = night.dicts(f"SELECT * FROM ({FINDINGS}) ORDER BY {most_urgent_first()}")
-    write_parts(everything, sarif_file(night, reported(rows), "findings"))
+    write_parts(everything, sarif_file(night, reported(by_severity(night)), "findings"))
     written = [everything]
     (folder / "sarif").mkdir(mode=0o700, exist_ok=True)
     for (account, url), found in groupby(_in_files(night), key=itemgetter("account_id", "account_url")):

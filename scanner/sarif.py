@@ -297,6 +297,16 @@ def _line_hash(finding_id: str) -> str:
     return f"{hashlib.sha256(finding_id.encode()).hexdigest()[:16]}:1"
 
 
+def by_severity(
+    night: Night, where: str = "true", params: dict[str, Any] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `FINDINGS` that meet a condition, most severe first, without a sort that would hold all of them."""
+    for severity in SEVERITIES:
+        yield from night.dicts(
+            f"SELECT * FROM ({FINDINGS}) WHERE severity = '{severity}' AND {where}", params
+        )
+
+
 def most_urgent_first() -> str:
     """Return the SQL of the order of results: GitHub keeps the first 5,000 of a run by severity."""
     ranks = " ".join(f"WHEN '{severity}' THEN {rank}" for rank, severity in enumerate(SEVERITIES))

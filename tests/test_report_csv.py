@@ -6,10 +6,13 @@ import csv
 import hashlib
 import json
 import re
+import sqlite3
+from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pandas as pd
 import pytest
 
 from reports.csv import Config
@@ -431,3 +434,68 @@ def test_passes_failures_and_what_proves_nothing_are_told_apart(demo: Demo) -> N
     excess = {row["result"] for row in rows["excess.csv"]}
     assert "excess" in excess
     assert all(row["fix"] and row["path"] for row in rows["excess.csv"] if row["result"] == "excess")
+
+
+def test_pandas_and_sqlite_load_the_files_with_the_types_of_the_dictionary(
+    state: Path, tmp_path: Path
+) -> None:
+    """As an analyst would: no type is guessed, and no cell is left that is not of its type."""
+    out = tmp_path / "out"
+    export(state, out)
+    package = json.loads((out / "datapackage.json").read_text())
+    pandas_types = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
+    affinities = {"integer": "INTEGER", "number": "REAL"}
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute("PRAGMA foreign_keys = ON")
+        for resource in package["resources"]:
+            fields = {field["name"]: field["type"] for field in resource["schema"]["fields"]}
+            dates = [name for name, kind in fields.items() if kind == "datetime"]
+            frame = pd.read_csv(
+                out / resource["path"],
+                dtype={name: pandas_types[kind] for name, kind in fields.items() if kind != "datetime"},
+                true_values=["true"],
+                false_values=["false"],
+                keep_default_na=False,
+                na_values=[""],
+                parse_dates=dates,
+                date_format="%Y-%m-%dT%H:%M:%SZ",
+            )
+            assert list(frame.columns) == list(fields)
+            assert all(str(frame[name].dtype).startswith("datetime64") or frame[name].isna().all() for name in dates)  # fmt: skip
+            key = resource["schema"]["primaryKey"][0]
+            assert frame[key].is_unique
+            assert not frame[key].isna().any()
+            columns = ", ".join(
+                f'"{name}" {affinities.get(kind, "TEXT")}{" PRIMARY KEY" if name == key else ""}'
+                for name, kind in fields.items()
+            )
+            database.execute(f'CREATE TABLE "{resource["name"]}" ({columns}) STRICT')
+            with (out / resource["path"]).open(encoding="utf-8", newline="") as file:
+                rows = [[cell or None for cell in row] for row in csv.reader(file)][1:]
+            marks = ", ".join("?" * len(fields))
+            database.executemany(f'INSERT INTO "{resource["name"]}" VALUES ({marks})', rows)
+            (count,) = database.execute(f'SELECT count(*) FROM "{resource["name"]}"').fetchone()
+            assert count == len(frame)
+        query = """
+            SELECT count(*) FROM findings AS f JOIN scopes AS s USING (scope_id) JOIN evidence AS e USING (evidence_ref)
+        """
+        assert database.execute(query).fetchone() == (60,)
+
+
+def test_columns_keep_their_place_over_versions() -> None:
+    """Importers map columns by place: the first ones of the files that exist today are these, whatever is added later."""
+    first = {
+        "findings": ["finding_id", "rule_id", "rule_version", "category", "title", "severity", "status"],
+        "findings_delta": ["finding_id", "change_type", "previous_status", "changed_fields", "run_id", "observed_at"],
+        "identities": ["identity_id", "provider", "tenant_id", "scope_id", "scope_name", "native_id", "name"],
+        "exceptions": ["exception_id", "selector", "rule_id", "finding_id", "reason"],
+        "coverage": ["coverage_id", "run_id", "collector", "collector_version", "provider", "tenant_id", "scope_id"],
+        "frameworks": ["framework", "title", "version", "published", "license", "source", "url", "controls", "not_claimed"],
+        "control_rules": ["control_rule_id", "framework_result_id", "framework", "control", "rule_id", "relation", "at_most_days", "days"],
+        "framework_results": ["framework_result_id", "framework", "control", "control_title", "rules", "checks_passed", "checks_failed",
+                              "checks_incomplete", "checks_not_evaluated", "checks_without_evidence", "open_findings",
+                              "accepted_findings", "result", "silence_proves", "evidence_tables", "note"],
+    }  # fmt: skip
+    order = json.loads(ORDER.read_text())
+    for name, columns in first.items():
+        assert order[name][: len(columns)] == columns, name

@@ -11,7 +11,7 @@ import msgspec
 
 from scanner.findings import COUNTS_AS_NEW, OPEN, SEVERITIES
 from scanner.safe_text import FORMULA, NAME, plain
-from scanner.sarif import FINDINGS, REPORTED, most_urgent_first, sarif_file
+from scanner.sarif import REPORTED, by_severity, sarif_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -67,8 +67,7 @@ def find_sarif(night: Night, chosen: FindingFilter) -> Iterator[bytes]:
     Without a status, also those that are accepted or were not observed: an importer closes what is missing.
     """
     where, params = _condition(chosen, REPORTED), _params(chosen)
-    query = f"SELECT * FROM ({FINDINGS}) WHERE {where} ORDER BY {most_urgent_first()}"
-    yield from sarif_file(night, night.dicts(query, params), "findings")
+    yield from sarif_file(night, by_severity(night, where, params), "findings")
 
 
 def _condition(chosen: FindingFilter, otherwise: str) -> str:
@@ -87,7 +86,7 @@ def _condition(chosen: FindingFilter, otherwise: str) -> str:
     return " AND ".join(where)
 
 
-def _params(chosen: FindingFilter) -> dict[str, list[str]]:
+def _params(chosen: FindingFilter) -> dict[str, Any]:
     names = ("severities", "rules", "owners", "accounts", "statuses")
     return {name: list(getattr(chosen, name)) for name in names}
 
