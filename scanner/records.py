@@ -22,6 +22,7 @@ import msgspec
 
 Severity: TypeAlias = Literal["critical", "high", "medium", "low", "info"]
 RecognizedBy: TypeAlias = Literal["value", "name", "provider"]
+CredentialEvidence: TypeAlias = Literal["key-id", "same-value", "beside-key-id", "sign-in", "id-in-name"]
 Surface: TypeAlias = Literal["human", "automation", "artifact", "workload"]
 Power: TypeAlias = Literal[
     "admin",
@@ -165,6 +166,17 @@ class ServiceUse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Last use; None if it was not used within the provider's tracking period."""
 
 
+class SignIn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One sign-in of a pipeline with stored credentials."""
+
+    service: str
+    """The system that it signs in to: ``aws``, ``azure``."""
+    names: list[str]
+    """The names of the stored secrets and variables that it uses."""
+    target: str | None = None
+    """The `Identity.address` as which it signs in, if the definition says so."""
+
+
 class Identity(Record, frozen=True, kw_only=True, gc=False):
     """Anything that can act or be executed."""
 
@@ -229,6 +241,8 @@ class Identity(Record, frozen=True, kw_only=True, gc=False):
     """Names of the plain variables that a pipeline's definition reads."""
     logins: list[str] = []
     """How a pipeline signs in to other systems: ``aws:oidc``, ``aws:static``, ``pypi:static``."""
+    sign_ins: list[SignIn] = []
+    """Its sign-ins with stored credentials."""
     is_pipeline: bool = False
     """True for what runs the jobs of a delivery: a workflow, a pipeline, a build project."""
     reusable: Literal["only", "also"] | None = None
@@ -313,6 +327,10 @@ class Secret(Record, frozen=True, kw_only=True, gc=False):
     """Keyed HMAC of a readable value. Equal values have equal fingerprints within one installation."""
     credential_id: str | None = None
     """The `Credential.id` that it is a copy of, if known."""
+    credential_known_by: CredentialEvidence | None = None
+    """How that is known: its value contains the key id, or its store names it (``key-id``); another known copy has the same value;
+    the key id is stored beside it; one pipeline or connection signs in with both; an id in its name or tags. Added by the
+    analysis."""
     managed_by: str | None = None
     """The vault or service that rotates it."""
     encrypted: bool | None = None

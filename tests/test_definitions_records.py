@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from collectors.definitions import Context, Definition, definition_records, parse
-from scanner.records import Identity, Link, Record, Secret, Weakness
+from scanner.records import Identity, Link, Record, Secret, SignIn, Weakness
 from scanner.secrets.detectors import Fingerprint
 from tests.definition_contexts import GITHUB, GITLAB
 
@@ -288,3 +288,30 @@ def test_gitlab_without_rules_is_any_ref() -> None:
 def test_definitions_survive_being_remembered() -> None:
     definition = parse(".gitlab-ci.yml", GITLAB_SOURCE, FP)
     assert msgspec.json.decode(msgspec.json.encode(definition), type=Definition) == definition
+
+
+STATIC_AZURE = """
+on: push
+jobs:
+  apply:
+    runs-on: ubuntu-24.04
+    env:
+      ARM_CLIENT_ID: ${{ vars.DEPLOYER }}
+      ARM_CLIENT_SECRET: ${{ secrets.DEPLOYER_SECRET }}
+    steps: [{run: terraform apply}]
+"""
+
+
+def test_a_sign_in_with_a_stored_secret_names_the_secret_and_the_application() -> None:
+    known = msgspec.structs.replace(GITHUB, variables={"DEPLOYER": "149d271f-af69-5d98-b2f7-b47982385669"})
+    expected = SignIn(
+        service="azure",
+        names=["DEPLOYER_SECRET"],
+        target="entra:application:149d271f-af69-5d98-b2f7-b47982385669",
+    )
+    assert identity(STATIC_AZURE, known).sign_ins == [expected]
+    assert identity(STATIC_AZURE).sign_ins == [msgspec.structs.replace(expected, target=None)]
+
+
+def test_a_federated_sign_in_has_no_stored_secret() -> None:
+    assert identity(workflow("push")).sign_ins == []

@@ -97,12 +97,29 @@ def test_a_leaked_key_names_its_copies_its_reach_and_the_order(demo: Demo) -> No
     assert "deploy.yml" in text[text.index("Breaks if it is revoked first") :]
 
 
+def test_a_secret_whose_key_id_is_stored_beside_it_proves_the_user(demo: Demo) -> None:
+    text = ask(demo, "blast-radius", "github:github-actions:repo/5003/AWS_SECRET_ACCESS_KEY")
+    assert "proves ci-ledger (iam-user, owner core): the key id is stored beside it" in text
+    known = {
+        row["name"] for row in exported(demo, "secrets.csv") if row["credential_known_by"] == "beside-key-id"
+    }
+    assert known == {"AWS_SECRET_ACCESS_KEY"}
+
+
+def test_what_reads_a_vault_is_restarted_after_the_vault_has_the_new_value(demo: Demo) -> None:
+    text = ask(demo, "blast-radius", "/prod/web/session_secret")
+    vault, reader = "Replace it in ssm-parameter", "Restart what reads it through ecs-env SESSION_SECRET"
+    assert text.index("Create a replacement at its issuer") < text.index(vault) < text.index(reader)
+    assert "web-frontend (ecs-service) in lantern-prod: receives SESSION_SECRET" in text
+    same = ask(demo, "blast-radius", "LEDGER_PASSWORD")
+    assert "kv-legacy/ledger-password in key-vault-secret" in same
+    assert "PSP_API_KEY" not in same  # another setting of the same application
+
+
 def test_what_is_not_known_is_said(demo: Demo) -> None:
-    secrets = [
-        row for row in exported(demo, "secrets.csv") if not row["credential_id"] and row["observed"] == "true"
-    ]
-    text = ask(demo, "blast-radius", secrets[0]["secret_id"])
-    assert "it is not known which credential this is, so what it reaches is unknown" in text
+    text = ask(demo, "blast-radius", "RELEASE_PAT")
+    assert "it is not known which credential this is, so what it reaches is unknown (" in text
+    assert "stored secrets are matched with a credential)" in text
     assert "No user of it is known; that does not prove that there is none." in text
 
 

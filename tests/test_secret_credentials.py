@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from scanner.records import Record
 
 AS_OF = datetime(2026, 11, 23, 2, tzinfo=UTC)
-ORG, APP, WEB, CLOUD, TENANT = "github:org:1", "github:repo:1", "github:repo:2", "aws:account:1", "entra:tenant:1"
+ORG, APP, WEB, CLOUD, TENANT = (
+    "github:org:1",
+    "github:repo:1",
+    "github:repo:2",
+    "aws:account:1",
+    "entra:tenant:1",
+)
 KEY, OTHER_KEY, LONE_KEY = "AKIAIOSFODNN7EXAMPLE", "AKIAI44QH8DHBEXAMPLE", "AKIAIOSFODNN7LONELYX"
 CLIENT, TWO_SECRETS = "149d271f-af69-5d98-b2f7-b47982385669", "6e6ba057-c427-5de0-bc92-a68f667a2243"
 
@@ -34,7 +40,7 @@ def days(ago: int) -> datetime:
 
 def place(ref: str, parent: str | None = None, native: str = "1") -> Account:
     return Account(
-        id=ref, provider=ref.split(":")[0], account_id=ref, kind=ref.split(":")[1], native_id=native, name=ref, parent_id=parent
+        id=ref, provider=ref.split(":", maxsplit=1)[0], account_id=ref, kind=ref.split(":")[1], native_id=native, name=ref, parent_id=parent
     )  # fmt: skip
 
 
@@ -70,13 +76,13 @@ def workflow(name: str, account: str, sign_ins: list[SignIn], **more: Any) -> Id
 
 def secret(ref: str, name: str, account: str = APP, **more: Any) -> Secret:
     given: dict[str, Any] = {"store": "github-actions", "readable": False, **more}
-    return Secret(id=ref, provider=account.split(":")[0], account_id=account, name=name, **given)
+    return Secret(id=ref, provider=account.split(":", maxsplit=1)[0], account_id=account, name=name, **given)
 
 
 def key_id(ref: str, name: str, native: str, account: str = APP, **more: Any) -> Secret:
     given: dict[str, Any] = {"store": "github-variable", "readable": True, **more}
     return Secret(
-        id=ref, provider=account.split(":")[0], account_id=account, name=name, looks_like="aws-access-key-id",
+        id=ref, provider=account.split(":", maxsplit=1)[0], account_id=account, name=name, looks_like="aws-access-key-id",
         recognized_by="value", fingerprint=f"print of {native}", credential_id=f"aws:access-key:{native}", **given,
     )  # fmt: skip
 
@@ -240,7 +246,8 @@ LABELED: dict[str, tuple[tuple[Record, ...], str | None, str | None]] = {
 def matched(folder: Path, *records: Record) -> Iterator[Tables]:
     tables = Tables([folder])
     try:
-        for name, cls in TABLES.items():
+        for name in ("accounts", "identities", "credentials", "secrets", "links", "gaps"):
+            cls = TABLES[name]
             rows = [record for record in records if type(record) is cls]
             write_table(folder / f"records-{name}.parquet", cls, rows)
             tables.view(name, cls, [folder / f"records-{name}.parquet"])

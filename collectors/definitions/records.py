@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from collectors.definitions.definition import Problem
 from collectors.definitions.tokens import tokens as presented
-from scanner.records import Identity, Link, Record, Secret, Weakness, record_id
+from scanner.records import Identity, Link, Record, Secret, SignIn, Weakness, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,37 @@ def _identity(definition: Definition, context: Context, me: str) -> Identity:
         environments=environments,
         runner=_runner(definition),
         logins=sorted({f"{login.service}:{login.how}" for login in definition.logins}),
+        sign_ins=_sign_ins(definition, context),
     )
+
+
+_APPLICATION_IDS = ("$ARM_CLIENT_ID", "$AZURE_CLIENT_ID")
+"""Variables with the application that a client secret belongs to.
+
+https://registry.terraform.io/providers/hashicorp/azurerm/latest/docs/guides/service_principal_client_secret,
+https://learn.microsoft.com/python/api/azure-identity/azure.identity.environmentcredential
+"""
+
+
+def _sign_ins(definition: Definition, context: Context) -> list[SignIn]:
+    """Return the sign-ins with stored credentials, each once."""
+    found: dict[tuple[str, tuple[str, ...], str | None], None] = {}
+    for login in definition.logins:
+        if login.how != "static" or not login.secrets:
+            continue
+        asked = login.targets or (list(_APPLICATION_IDS) if login.service == "azure" else [])
+        targets = {
+            target
+            for one in asked
+            if (target := _login_target(login, _resolved(one, context, login.environment))) is not None
+        }
+        found[
+            login.service, tuple(sorted(set(login.secrets))), min(targets) if len(targets) == 1 else None
+        ] = None
+    return [
+        SignIn(service=service, names=list(names), target=target)
+        for service, names, target in sorted(found, key=lambda one: (one[0], one[1], one[2] or ""))
+    ]
 
 
 def _reusable(definition: Definition) -> Literal["only", "also"] | None:

@@ -114,7 +114,8 @@ _RECEIVED = """
 
 _HELD_KEYS = """
     SELECT r.identity_id AS source_id, c.identity_id AS target_id, 'holds-key' AS kind, min(s.id) AS evidence,
-           'key in ' || arg_min(s.store || ' ' || s.name, s.id) AS why, arg_min(s.name, s.id) AS via, 'high' AS confidence
+           'key in ' || arg_min(s.store || ' ' || s.name, s.id) AS why, arg_min(s.name, s.id) AS via,
+           CASE WHEN bool_and(coalesce(s.credential_known_by = 'id-in-name', false)) THEN 'low' ELSE 'high' END AS confidence
     FROM received_secrets r JOIN secrets s ON s.id = r.secret_id JOIN credentials c ON c.id = s.credential_id
     WHERE coalesce(c.enabled, true) AND coalesce(c.expires_at > $as_of, true)
       AND r.identity_id IN (SELECT id FROM identities) AND c.identity_id IN (SELECT id FROM identities)

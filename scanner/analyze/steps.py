@@ -38,6 +38,7 @@ from scanner.analyze.resolve import resolve
 from scanner.analyze.rule_files import choose, load_rules, todays_ids
 from scanner.analyze.rule_results import write_rule_results, write_rules
 from scanner.analyze.rule_runs import define_rules, run_rules, write_candidates
+from scanner.analyze.secret_credentials import match_secrets
 from scanner.analyze.sudden_drop import doubt
 from scanner.analyze.target_coverage import PlannedTarget, measure_targets
 from scanner.analyze.weaknesses import define_weak_identities
@@ -283,6 +284,7 @@ class _Analysis(NamedTuple):
         doubt(self.tables, share=self.settings.drop_share, rows=self.settings.drop_rows, records=records)
         remember_listings(self.tables, number, self.out / "work")
         keep_surfaces(self.tables, records)
+        match_secrets(self.tables, records)
         compute(self.tables, self.out, self.manifest.as_of)
 
     def _load_history(self, baseline: str | None) -> None:

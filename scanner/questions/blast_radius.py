@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MOST = 40
 """Lines of a list."""
+HOLDING = ("holds-key", "uses", "runs_as", "reads")
+"""Ways of using an identity that end when its credential is revoked."""
 
 
 class NoSuchThingError(Exception):
@@ -37,6 +39,16 @@ class BlastRadius(NamedTuple):
     users: list[dict[str, Any]]
     """Who uses it: identities that receive a copy, run as the identity or are able to become it."""
 
+
+HOW_KNOWN: dict[str | None, str] = {
+    "key-id": "its value or its store names the key id",
+    "same-value": "another copy of the same value is known to be that credential",
+    "beside-key-id": "the key id is stored beside it",
+    "sign-in": "a pipeline or connection signs in with both",
+    "id-in-name": "its name or tags contain the id; check before you rely on it",
+    None: "it is not known which credential this is",
+}
+"""What `Secret.credential_known_by` means."""
 
 _CANDIDATES = """
     SELECT 'secret' AS what, id, name, account_id FROM secrets WHERE $wanted IN (id, name)
@@ -64,13 +76,40 @@ _USERS = """
     WHERE e.target_id = $identity ORDER BY ALL
 """
 
-_COPIES = """
-    SELECT s.id, s.name, s.store, coalesce(a.name, s.account_id) AS account, s.holder_id, s.location, s.readable,
-           CASE WHEN s.id = $itself THEN 'the secret itself'
-                WHEN s.fingerprint = $fingerprint THEN 'the same value' ELSE 'the same credential' END AS known_by
-    FROM secrets AS s LEFT JOIN accounts AS a ON a.id = s.account_id
-    WHERE s.id = $itself OR s.fingerprint = $fingerprint OR list_contains($credentials, s.credential_id)
-    ORDER BY account, s.store, s.name, s.id
+_REFERS = """
+    u.managed_by IS NOT NULL AND v.managed_by IS NULL AND v.holder_id IS NULL AND u.account_id = v.account_id
+    AND (v.name IN (u.managed_by, u.location) OR v.location = u.location
+         OR ends_with(u.managed_by, '/secrets/' || split_part(v.name, '/', -1))
+            AND contains(u.managed_by, '//' || split_part(v.name, '/', 1) || '.'))
+"""
+"""Whether ``u``, a setting of a workload, names ``v``, a secret of a vault, in place of a copy."""
+
+_COPIES = f"""
+    WITH related AS (
+        SELECT id, CASE WHEN id = $itself THEN 'the secret itself' WHEN fingerprint = $fingerprint THEN 'the same value'
+                        ELSE 'the same credential' END AS known_by
+        FROM secrets WHERE id = $itself OR fingerprint = $fingerprint OR list_contains($credentials, credential_id)
+        UNION ALL
+        SELECT u.id, 'reads it from there' FROM secrets AS v JOIN secrets AS u ON {_REFERS} WHERE v.id = $itself
+        UNION ALL
+        SELECT v.id, 'it is read from here' FROM secrets AS u JOIN secrets AS v ON {_REFERS} WHERE u.id = $itself
+    )
+    SELECT s.id, s.name, s.store, coalesce(a.name, s.account_id) AS account, s.holder_id, s.location, s.readable, r.known_by,
+           s.managed_by IS NOT NULL AND s.holder_id IS NOT NULL AS is_reference
+    FROM related AS r JOIN secrets AS s ON s.id = r.id LEFT JOIN accounts AS a ON a.id = s.account_id
+    ORDER BY account, is_reference, s.store, s.name, s.id
+"""
+"""Stored copies, and settings that name a vault in place of a copy."""
+
+_READERS = """
+    SELECT DISTINCT i.id, CASE WHEN i.location IS NOT NULL AND i.address IS NOT NULL THEN i.address ELSE i.name END AS name, i.kind,
+           coalesce(a.name, i.account_id) AS account, 'reads' AS way,
+           CASE WHEN i.id = s.holder_id THEN 'receives ' || s.name ELSE 'its definition reads ' || s.name END AS why
+    FROM secrets AS s JOIN identities AS i
+         ON i.id = s.holder_id OR s.holder_id IS NULL AND i.is_pipeline AND list_contains(list_concat(i.secrets, i.variables), s.name)
+    LEFT JOIN accounts AS a ON a.id = i.account_id
+    WHERE list_contains($copies, s.id) AND (i.id = s.holder_id OR s.account_id IN (i.account_id, a.parent_id))
+    ORDER BY ALL
 """
 
 
@@ -105,15 +144,7 @@ def _row(night: Night, table: str, key: str) -> dict[str, Any] | None:
 def _of_secret(night: Night, key: str) -> BlastRadius:
     secret = _row(night, "secrets", key) or {}
     credential = secret["credential_id"]
-    how = "the collector matched the stored value or its key id with the credential"
-    if credential is None and secret["fingerprint"] is not None:
-        credential = night.one(
-            "SELECT min(credential_id) FROM secrets WHERE fingerprint = $value AND credential_id IS NOT NULL",
-            {"value": secret["fingerprint"]},
-        )
-        how = "another copy of the same value is known to be that credential"
-    if credential is None:
-        how = "it is not known which credential this is"
+    how = HOW_KNOWN[secret["credential_known_by"]]
     what = f"stored secret {plain(secret['name'], NAME)} in {secret['store']}"
     return _complete(night, what, how, credential, None, itself=key, fingerprint=secret["fingerprint"])
 
@@ -146,17 +177,30 @@ def _complete(
         else []
     )
     mine = [credential] if credential is not None else [row["id"] for row in credentials]
-    copies = night.dicts(_COPIES, {"itself": itself, "fingerprint": fingerprint, "credentials": mine})
+    copies = list(night.dicts(_COPIES, {"itself": itself, "fingerprint": fingerprint, "credentials": mine}))
     given = {"identity": identity, "as_of": night.as_of.replace(tzinfo=None), "powers": list(POWERS)}
     return BlastRadius(
         what,
         _row(night, "identities", identity) if identity is not None else None,
         how,
         [row for row in credentials if row["id"] in mine],
-        list(copies),
+        copies,
         list(night.dicts(_REACHES, given)) if identity is not None else [],
-        list(night.dicts(_USERS, given)) if identity is not None else [],
+        _users(night, copies, identity),
     )
+
+
+def _users(night: Night, copies: list[dict[str, Any]], identity: str | None) -> list[dict[str, Any]]:
+    """Return who uses the identity, and who reads a copy, each identity once."""
+    found = list(night.dicts(_USERS, {"identity": identity})) if identity is not None else []
+    holding = {row["id"] for row in found if row["way"] in HOLDING}
+    readers = night.dicts(_READERS, {"copies": [row["id"] for row in copies]})
+    seen: set[str] = set()
+    for row in readers:
+        if row["id"] not in holding and row["id"] not in seen:
+            seen.add(row["id"])
+            found.append(row)
+    return found
 
 
 def blast_radius_lines(night: Night, found: BlastRadius) -> Iterator[str]:
@@ -166,7 +210,8 @@ def blast_radius_lines(night: Night, found: BlastRadius) -> Iterator[str]:
         name = found.identity
         yield f"proves {plain(name['name'], NAME)} ({name['kind']}, owner {plain(name['owner'] or 'unknown', NAME)}): {found.how_known}"
     else:
-        yield f"{found.how_known}, so what it reaches is unknown"
+        ((matched, stored),) = night.rows("SELECT count(credential_id), count(*) FROM secrets")
+        yield f"{found.how_known}, so what it reaches is unknown ({matched} of {stored} stored secrets are matched with a credential)"
     yield ""
     yield "Reaches:" if found.reaches else "Reaches nothing known."
     for row in found.reaches[:MOST]:
@@ -203,14 +248,18 @@ def _order(found: BlastRadius) -> Iterator[str]:
         )  # fmt: skip
         yield f"  {step}. Create a replacement for {row['kind']} {plain(row['name'] or row['native_id'], NAME)} ({used}), or move to federation."
         step += 1
+    if not found.credentials and found.copies:
+        yield f"  {step}. Create a replacement at its issuer."
+        step += 1
     for row in found.copies:
-        yield f"  {step}. Replace it in {row['store']} {plain(row['name'], NAME)} of {plain(row['account'], NAME)}."
+        place = f"{row['store']} {plain(row['name'], NAME)} of {plain(row['account'], NAME)}"
+        yield f"  {step}. {'Restart what reads it through' if row['is_reference'] else 'Replace it in'} {place}."
         step += 1
     if found.credentials or found.copies:
         yield f"  {step}. Disable the old one at its issuer, check what fails, and delete it."
         step += 1
     yield f"  {step}. Read the provider's logs for what it did since it was exposed."
-    holders = [row for row in found.users if row["way"] in ("holds-key", "uses", "runs_as")]
+    holders = [row for row in found.users if row["way"] in HOLDING]
     yield (
         "Breaks if it is revoked first:"
         if holders

@@ -191,6 +191,8 @@ def _run_logins(step: WorkflowStep, job: RawJob) -> Iterator[tuple[str, list[str
             yield match.lastgroup, names
 
 
+_APPLICATION_ENV = ("ARM_CLIENT_ID", "AZURE_CLIENT_ID")
+"""Variables with the application that a client secret belongs to."""
 _FEDERATED_ENV = (
     ("aws", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "sts.amazonaws.com"),
     ("azure", "ARM_USE_OIDC", "ARM_CLIENT_ID", "api://AzureADTokenExchange"),
@@ -222,10 +224,12 @@ def environment_logins(
         if service and names:
             found.setdefault(service, []).extend(names)
             at.setdefault(service, key.line)
+    application = [given for name in _APPLICATION_ENV if (given := text(env.get(name)))]
     for service, names in found.items():
         yield Login(
             service=service,
             how="static",
+            targets=application[:1] if service == "azure" else [],
             secrets=list(dict.fromkeys(names)),
             line=at.get(service, line),
             job=job,
