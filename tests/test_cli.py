@@ -37,6 +37,7 @@ COMMANDS = (
     ["analyze"],
     ["report"],
     ["demo"],
+    ["init"],
     ["check-config"],
     ["schema"],
     ["example"],

@@ -22,6 +22,7 @@ import msgspec
 from collectors.aws import failures
 from collectors.aws.config import Config
 from collectors.aws.failures import DeadlineError
+from collectors.aws.first_section import first_sections
 from collectors.aws.kinds import HIDES_NO_ACCESS, KINDS, PARTS
 from collectors.aws.listings.organization import listed_accounts
 from collectors.aws.organization import is_active, organization_ref, reader
@@ -47,6 +48,7 @@ __all__ = [
     "Config",
     "collect",
     "evaluate",
+    "first_sections",
     "permissions",
     "problems",
     "propose",

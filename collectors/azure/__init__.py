@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from collectors.azure.config import Config
 from collectors.azure.kinds import KINDS, PARTS
+from collectors.azure.proposals import proposals
 from scanner.collect.collector import Target
 from scanner.records import record_id
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Policy, Record
 
-__all__ = ["KINDS", "PARTS", "Config", "collect", "evaluate", "permissions", "targets"]
+__all__ = ["KINDS", "PARTS", "Config", "collect", "evaluate", "permissions", "proposals", "targets"]
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:

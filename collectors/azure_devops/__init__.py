@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from collectors.azure_devops.config import Config
 from collectors.azure_devops.kinds import HIDES_NO_ACCESS, KINDS, PARTS
+from collectors.azure_devops.proposals import proposals
 from scanner.collect.collector import Target
 from scanner.records import record_id
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Record
 
-__all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "permissions", "targets"]
+__all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "permissions", "proposals", "targets"]
 
 NAME = "azure-devops"
 _HERE = Path(__file__).parent

@@ -60,6 +60,7 @@ from collectors.definitions.gitlab.tree import (
     IncludeSource,
 )
 from collectors.definitions.kinds import KINDS
+from collectors.definitions.proposals import proposals
 from collectors.definitions.records import definition_records, identity_id
 from collectors.definitions.shell.variables import fill
 from collectors.definitions.unread_systems import unread_system
@@ -95,6 +96,7 @@ __all__ = [
     "matches",
     "parse",
     "pin_of",
+    "proposals",
     "read_merged",
     "targets",
     "unread_system",

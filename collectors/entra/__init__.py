@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from collectors.entra.config import Config
 from collectors.entra.kinds import HIDES_NO_ACCESS, KINDS, PARTS
+from collectors.entra.proposals import proposals
 from scanner.collect.collector import Target
 from scanner.records import record_id
 
@@ -27,7 +28,17 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Policy, Record
 
-__all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "evaluate", "permissions", "targets"]
+__all__ = [
+    "HIDES_NO_ACCESS",
+    "KINDS",
+    "PARTS",
+    "Config",
+    "collect",
+    "evaluate",
+    "permissions",
+    "proposals",
+    "targets",
+]
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:

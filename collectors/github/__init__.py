@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from collectors.github.config import Config
 from collectors.github.kinds import HIDES_NO_ACCESS, KINDS, PARTS
+from collectors.github.proposals import proposals
 from scanner.collect.collector import Target
 from scanner.records import record_id
 
@@ -29,7 +30,17 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Record
 
-__all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "permissions", "problems", "targets"]
+__all__ = [
+    "HIDES_NO_ACCESS",
+    "KINDS",
+    "PARTS",
+    "Config",
+    "collect",
+    "permissions",
+    "problems",
+    "proposals",
+    "targets",
+]
 _HERE = Path(__file__).resolve().parent
 
 

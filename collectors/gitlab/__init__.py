@@ -41,6 +41,7 @@ from urllib.parse import urlsplit
 
 from collectors.gitlab.config import Config
 from collectors.gitlab.kinds import HIDES_NO_ACCESS, KINDS, PARTS
+from collectors.gitlab.proposals import proposals
 from scanner.collect.collector import Target
 from scanner.records import record_id
 
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Record
 
-__all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "permissions", "targets"]
+__all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "permissions", "proposals", "targets"]
 
 _HERE = Path(__file__).resolve().parent
 

@@ -13,6 +13,69 @@ from scanner.command.exit_codes import UsageError, exit_codes, say
 from scanner.command.options import ConfigOption, OnlyOption, load_settings, time_of_run
 
 
+def init(
+    config: ConfigOption = Path("config.yaml"),
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Ask nothing: use the best that was found for each system.")
+    ] = False,
+) -> None:
+    """Write a first config.yaml from the credentials and organizations that this machine knows. Makes no network requests.
+
+    It contains references to secrets, never secrets. An existing file is not changed.
+    """
+    import os
+    import sys
+
+    from scanner.first_config import choose, config_text
+    from scanner.machine import Machine
+
+    with exit_codes():
+        if config.exists() or config.is_symlink():
+            raise UsageError(
+                f"{config} exists and stays as it is; remove it, or write another: sprawlscan init --config FILE"
+            )
+        if not yes and not sys.stdin.isatty():
+            raise UsageError("nobody can answer questions here; use --yes to take the best that is found")
+        if not config.absolute().parent.is_dir():
+            raise UsageError(
+                f"{config.absolute().parent} is no folder; create it first: mkdir -p {config.absolute().parent}"
+            )
+        machine = Machine(home=Path.home(), environment=dict(os.environ), folder=Path.cwd())
+        if yes:
+            chosen = choose(machine, lambda _: True, lambda _: [])
+        else:
+            chosen = choose(machine, lambda question: typer.confirm(question, default=True), _names)
+        _write_new(config, config_text(machine, chosen))
+        for one in chosen:
+            say(
+                f"{one.collector}: {one.proposal.found}"
+                + ("" if one.ready else f"; not used yet: {one.proposal.first}")
+            )
+        if not any(one.ready for one in chosen):
+            say(f"no credential is ready; {config} reads the pipeline definitions in {machine.folder}")
+        say(
+            f"wrote {config}. Next: sprawlscan doctor --config {config}, then sprawlscan run --config {config}"
+        )
+
+
+def _names(question: str) -> list[str]:
+    """Ask for names. Nothing is a valid answer."""
+    answer: str = typer.prompt(question, default="", show_default=False)
+    return [name for part in answer.split(",") if (name := part.strip())]
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a new file that only its owner can read. Raises `UsageError` if something has its name by now."""
+    import os
+
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise UsageError(f"{path} was created by somebody else meanwhile") from None
+    with os.fdopen(file, "w", encoding="utf-8") as out:
+        out.write(text)
+
+
 def check_config(config: ConfigOption = Path("config.yaml")) -> None:
     """Validate the configuration and the files it names, and list what it would scan. Makes no network requests."""
     from scanner.pipeline.inputs import check_files, read_rules
