@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scanner.command import completion
 from scanner.command.exit_codes import UsageError, exit_codes, say
 from scanner.command.options import (
     AsOfOption,
@@ -52,7 +53,9 @@ def run(
     fail_on: Annotated[
         str | None,
         typer.Option(
-            "--fail-on", help="Exit with code 3 on open findings of this severity or higher: high, new:high."
+            "--fail-on",
+            help="Exit with code 3 on open findings of this severity or higher: high, new:high.",
+            autocompletion=completion.thresholds,
         ),
     ] = None,
     min_coverage: Annotated[
@@ -131,7 +134,12 @@ def report(
     run_id: RunOption = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", "-f", help="A report format such as html, csv or json. Can be repeated."),
+        typer.Option(
+            "--format",
+            "-f",
+            help="A report format such as html, csv or json. Can be repeated.",
+            autocompletion=completion.reports,
+        ),
     ] = None,
 ) -> None:
     """Write the reports of an analyzed run."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scanner.command import completion
 from scanner.command.exit_codes import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", envvar="SPRAWLSCAN_CONFIG")
 ]
 OnlyOption = Annotated[
-    list[str] | None, typer.Option("--only", help="Run only this collector. Can be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--only", help="Run only this collector. Can be repeated.", autocompletion=completion.collectors
+    ),
 ]
 PathOption = Annotated[
     list[Path] | None,
@@ -32,7 +36,12 @@ StateOption = Annotated[
     Path | None, typer.Option("--state", help="The state folder; overrides the configuration.")
 ]
 RunOption = Annotated[
-    str | None, typer.Option("--run", help="A run id such as 20261123T020000Z. Default: the newest run.")
+    str | None,
+    typer.Option(
+        "--run",
+        help="A run id such as 20261123T020000Z. Default: the newest run.",
+        autocompletion=completion.runs,
+    ),
 ]
 AsOfOption = Annotated[
     datetime | None,

@@ -9,10 +9,20 @@ from typing import Annotated, Any
 
 import typer
 
+from scanner.command import completion
 from scanner.command.exit_codes import UsageError, exit_codes, say
 from scanner.command.options import ConfigOption, RunOption, StateOption, load_settings
 
-JsonOption = Annotated[str, typer.Option("--format", "-f", help="text or json.", metavar="FORMAT")]
+JsonOption = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        "-f",
+        help="text or json.",
+        metavar="FORMAT",
+        autocompletion=completion.one_of("text", "json"),
+    ),
+]
 OnOption = Annotated[
     datetime | None,
     typer.Option(
@@ -28,20 +38,36 @@ def findings(
     severity: Annotated[
         list[str] | None,
         typer.Option(
-            "--severity", help="critical, high, medium, low or info; `high+` also means what is more severe."
+            "--severity",
+            help="critical, high, medium, low or info; `high+` also means what is more severe.",
+            autocompletion=completion.severities,
         ),
     ] = None,
     rule: Annotated[
-        list[str] | None, typer.Option("--rule", help="The id of a rule. Can be repeated.")
+        list[str] | None,
+        typer.Option("--rule", help="The id of a rule. Can be repeated.", autocompletion=completion.rules),
     ] = None,
     owner: Annotated[
-        list[str] | None, typer.Option("--owner", help="An owner, or `none`. Can be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--owner", help="An owner, or `none`. Can be repeated.", autocompletion=completion.owners
+        ),
     ] = None,
     account: Annotated[
-        list[str] | None, typer.Option("--account", help="The name or id of an account. Can be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--account",
+            help="The name or id of an account. Can be repeated.",
+            autocompletion=completion.accounts,
+        ),
     ] = None,
     status: Annotated[
-        list[str] | None, typer.Option("--status", help="Default: new, open and reopened. Can be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--status",
+            help="Default: new, open and reopened. Can be repeated.",
+            autocompletion=completion.statuses,
+        ),
     ] = None,
     new: Annotated[bool, typer.Option("--new", help="Only what counts as new in this run.")] = False,
     form: Annotated[
@@ -95,10 +121,14 @@ def who_can(
     power: Annotated[
         str,
         typer.Argument(
-            help="admin, grant-access, become-other, read-secrets, change-delivery, deploy, change-data, read-data or read."
+            help="admin, grant-access, become-other, read-secrets, change-delivery, deploy, change-data, read-data or read.",
+            autocompletion=completion.powers,
         ),
     ],
-    place: Annotated[str | None, typer.Option("--in", help="The name or id of an account.")] = None,
+    place: Annotated[
+        str | None,
+        typer.Option("--in", help="The name or id of an account.", autocompletion=completion.accounts),
+    ] = None,
     on: OnOption = None,
     config: ConfigOption = Path("config.yaml"),
     state: StateOption = None,
@@ -123,7 +153,11 @@ def who_can(
 
 def blast_radius(
     thing: Annotated[
-        str, typer.Argument(help="The id or exact name of a stored secret, credential or identity.")
+        str,
+        typer.Argument(
+            help="The id or exact name of a stored secret, credential or identity.",
+            autocompletion=completion.records,
+        ),
     ],
     on: OnOption = None,
     config: ConfigOption = Path("config.yaml"),

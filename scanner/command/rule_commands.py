@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scanner.command import completion
 from scanner.command.exit_codes import UsageError, exit_codes, say
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def rules_list(
 
 
 def rules_show(
-    rule: Annotated[str, typer.Argument(help="The id of a rule.")],
+    rule: Annotated[str, typer.Argument(help="The id of a rule.", autocompletion=completion.rules)],
     custom: Annotated[Path | None, typer.Option("--custom", help="A folder of custom rules.")] = None,
 ) -> None:
     """Show one rule: why it matters, how to fix it, its parameters and its query."""
@@ -39,7 +40,10 @@ def rules_show(
 
 
 def rules_test(
-    rule: Annotated[list[str] | None, typer.Argument(help="The ids of rules; every rule if omitted.")] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Argument(help="The ids of rules; every rule if omitted.", autocompletion=completion.rules),
+    ] = None,
     custom: Annotated[Path | None, typer.Option("--custom", help="A folder of custom rules.")] = None,
 ) -> None:
     """Lint rules and run their examples. Exits with code 1 if one fails."""

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from scanner.command import completion
 from scanner.command.exit_codes import UsageError, exit_codes, say
 from scanner.command.options import ConfigOption, OnlyOption, load_settings, time_of_run
 
@@ -95,7 +96,12 @@ def check_config(config: ConfigOption = Path("config.yaml")) -> None:
 def doctor(
     config: ConfigOption = Path("config.yaml"),
     only: OnlyOption = None,
-    form: Annotated[str, typer.Option("--format", "-f", help="text or json.")] = "text",
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format", "-f", help="text or json.", autocompletion=completion.one_of("text", "json")
+        ),
+    ] = "text",
 ) -> None:
     """Try every credential and permission: read what a run would read, keep nothing, and list what would be dark.
 
@@ -135,7 +141,10 @@ def example() -> None:
 
 
 def permissions(
-    collector: Annotated[str, typer.Argument(help="The collector, as in the configuration.")],
+    collector: Annotated[
+        str,
+        typer.Argument(help="The collector, as in the configuration.", autocompletion=completion.collectors),
+    ],
 ) -> None:
     """Print the least-privilege permissions that a collector needs."""
     from scanner.plugins import collector_names, load_collector

@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
+from scanner.command import completion
 from scanner.command.exit_codes import UsageError, exit_codes, say
 from scanner.command.options import ConfigOption, RunOption, StateOption, load_settings, time_of_run
 
 
 def explain(
-    finding: Annotated[str, typer.Argument(help="The id of a finding, or its first characters.")],
+    finding: Annotated[
+        str,
+        typer.Argument(
+            help="The id of a finding, or its first characters.", autocompletion=completion.findings
+        ),
+    ],
     config: ConfigOption = Path("config.yaml"),
     state: StateOption = None,
     run_id: RunOption = None,
@@ -37,8 +43,12 @@ def explain(
 
 
 def diff(
-    earlier: Annotated[str, typer.Argument(help="A run id.")],
-    later: Annotated[str, typer.Argument(help="A run id.")],
+    earlier: Annotated[
+        str, typer.Argument(help="A run id such as 20261123T020000Z.", autocompletion=completion.runs)
+    ],
+    later: Annotated[
+        str, typer.Argument(help="A run id such as 20261123T020000Z.", autocompletion=completion.runs)
+    ],
     config: ConfigOption = Path("config.yaml"),
     state: StateOption = None,
 ) -> None:
@@ -55,7 +65,12 @@ def verify(
     config: ConfigOption = Path("config.yaml"),
     state: StateOption = None,
     run_id: Annotated[
-        str | None, typer.Option("--run", help="A run id such as 20261123T020000Z. Default: every run.")
+        str | None,
+        typer.Option(
+            "--run",
+            help="A run id such as 20261123T020000Z. Default: every run.",
+            autocompletion=completion.runs,
+        ),
     ] = None,
     key: Annotated[
         Path | None,
@@ -128,7 +143,9 @@ def prune(
 
 
 def discard(
-    run_id: Annotated[str, typer.Argument(help="A run id such as 20261123T020000Z.")],
+    run_id: Annotated[
+        str, typer.Argument(help="A run id such as 20261123T020000Z.", autocompletion=completion.runs)
+    ],
     config: ConfigOption = Path("config.yaml"),
     state: StateOption = None,
 ) -> None:
