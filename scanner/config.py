@@ -348,7 +348,10 @@ def _validated(document: Document) -> Settings:
         raise ConfigError([document.problem((), what)])
     chosen = document.value.get("collectors")
     if not isinstance(chosen, dict) or not chosen:
-        what = f"name at least one of: {', '.join(collector_names())}"
+        unknown = document.unknown_keys(document.value, Settings.model_fields, ())
+        if unknown:
+            raise ConfigError(unknown)
+        what = f"name at least one of: {', '.join(collector_names())}; see `sprawlscan example`"
         raise ConfigError([document.problem(("collectors",), what)])
     # null means the default: a key whose lines are all commented out.
     rest = {str(key): value for key, value in document.value.items() if value is not None}
@@ -432,6 +435,8 @@ _TYPE_ERRORS = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "path_type": "must be a path in quotes",
+    "uuid_type": "must be an ID such as 00000000-0000-0000-0000-000000000000",
+    "uuid_parsing": "must be an ID such as 00000000-0000-0000-0000-000000000000",
 }
 """What pydantic says of types, in the words of the file."""
 

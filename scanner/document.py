@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 MAX_VALUES = 100_000
 """The maximum number of values, those that aliases repeat included: ten lines of aliases can stand for billions."""
+MOST_NAMES = 40
+"""The longest list of names in a message."""
 MAX_DEPTH = 60
 """The maximum nesting. An alias to its own parent would recurse without end."""
 
@@ -145,7 +147,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return a suggestion for an unknown name: the nearest known name, or all of them."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean `{near[0]}`?" if near else f"known: {', '.join(names)}"
+    if near:
+        return f"did you mean `{near[0]}`?"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"known: {', '.join(names[:MOST_NAMES])}{more}"
 
 
 def _syntax_error(exc: yaml.MarkedYAMLError, text: str) -> str:

@@ -55,6 +55,10 @@ class SnapshotError(Exception):
     """A snapshot cannot be read or written. The message names the file and what to do."""
 
 
+class UnknownNightError(SnapshotError):
+    """No night of the ledger has this id."""
+
+
 class ShardFile(msgspec.Struct, frozen=True, kw_only=True):
     """One file of a snapshot."""
 

@@ -12,6 +12,7 @@ from scanner.ledger import Ledger
 from scanner.signing import is_signed
 from scanner.snapshot import (
     SnapshotError,
+    UnknownNightError,
     check_history,
     expected_files,
     is_sealed,
@@ -47,7 +48,9 @@ def verify_state(
     ledger = Ledger(state)
     nights = ledger.nights()
     if run_id is not None and run_id not in nights:
-        raise SnapshotError(f"the ledger names no night {run_id}; it names: {', '.join(nights) or 'none'}.")
+        raise UnknownNightError(
+            f"the ledger names no night {run_id}; it names: {', '.join(nights) or 'none'}."
+        )
     found = Verified([], [])
     _check_ledger(ledger, found, key, head)
     for night in nights.values():

@@ -39,7 +39,7 @@ def test_every_shell_gets_ids_of_findings(demo: Demo, shell: str) -> None:
     folder = max((demo.folder / "reports").iterdir())
     with (folder / "findings.csv").open(newline="", encoding="utf-8") as file:
         ids = {row["finding_id"] for row in csv.DictReader(file)}
-    typed = sorted(ids)[0][:6]
+    typed = min(ids)[:6]
     text = "\n".join(asked(shell, demo.folder, "explain", "--state", ".", typed))
     assert [one for one in ids if one in text] == [one for one in ids if one.startswith(typed)]
 

@@ -19,14 +19,14 @@ import re
 from bisect import bisect_right
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from pydantic import Field
 
 from reports.csv.data_package import package, resource
 from reports.csv.sheets import SHEETS, join_tables
-from scanner.config import Section
+from scanner.config import InWords, Section
 from scanner.private_files import create_private, write_private
 from scanner.safe_text import FORMULA
 
@@ -52,10 +52,15 @@ SAMPLED = 100
 """One in this many keys is sampled to find ranges of about equal size."""
 
 
+Delimiter = Annotated[
+    str, InWords(r"[,;|\t]", 'a comma, semicolon, `|` or a tab, in quotes: ",", ";", "|" or "\\t"')
+]
+
+
 class Config(Section):
     """CSV files for GRC tools."""
 
-    delimiter: Literal[",", ";", "|", "\t"] = ","
+    delimiter: Delimiter = ","
     """The character between cells: comma, semicolon, ``|`` or a tab (``"\\t"``)."""
     bom: bool = False
     """Start each file with a byte order mark, for Excel."""

@@ -39,7 +39,7 @@ def found_finding(night: Night, finding: str) -> dict[str, Any]:
     found = list(night.dicts(query, {"wanted": finding}))
     if not found:
         raise NoSuchFindingError(
-            f"run {night.run_id} has no finding {finding!r}; findings.csv lists the ids."
+            f"run {night.run_id} has no finding {finding!r}; `sprawlscan findings` lists the ids."
         )
     if len(found) > 1:
         ids = ", ".join(row["id"] for row in found[:5])

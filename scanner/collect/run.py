@@ -41,7 +41,7 @@ from scanner.collect.target_threads import (
 )
 from scanner.collect.tonight import tonight_of
 from scanner.parquet import read_table
-from scanner.plugins import after_of, collector_names
+from scanner.plugins import after_of
 from scanner.private_files import read_private, secure_folder, write_private
 from scanner.records import Gap
 from scanner.secrets.detectors import Fingerprint
@@ -193,7 +193,7 @@ def collect_snapshot(
     unknown = sorted(set(only or []) - set(settings.collectors))
     if unknown:
         raise NothingCollectedError(
-            f"--only {unknown[0]}: not in the configuration (known: {', '.join(collector_names())})"
+            f"--only {unknown[0]}: config.yaml has no such section; it has {', '.join(sorted(settings.collectors))}"
         )
     folder = resumable(ledger, resume=resume, as_of=as_of)
     info = read_run(folder) if folder else None

@@ -70,6 +70,7 @@ def _usage_errors() -> tuple[type[Exception], ...]:
     from scanner.questions.blast_radius import NoSuchThingError
     from scanner.questions.who_can import NoSuchPlaceError
     from scanner.signing import SigningError
+    from scanner.snapshot import UnknownNightError
 
     asked = (ConfigError, DocumentError, SecretMissingError, UsageError, NoSuchRunError, NoSuchFindingError)
     return (
@@ -82,6 +83,7 @@ def _usage_errors() -> tuple[type[Exception], ...]:
         ResumeError,
         UnsafeFolderError,
         SigningError,
+        UnknownNightError,
     )
 
 

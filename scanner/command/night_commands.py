@@ -60,9 +60,7 @@ def run(
     ] = None,
     min_coverage: Annotated[
         float | None,
-        typer.Option(
-            "--min-coverage", min=0, max=1, help="Exit with code 4 if coverage is below this share."
-        ),
+        typer.Option("--min-coverage", help="Exit with code 4 if coverage is below this share."),
     ] = None,
     as_of: AsOfOption = None,
 ) -> None:
@@ -78,6 +76,8 @@ def run(
         settings = loaded.settings.model_copy(
             update={key: value for key, value in given.items() if value is not None}
         )
+        if not 0 <= settings.min_coverage <= 1:
+            raise UsageError(f"--min-coverage {min_coverage:g}: must be a share between 0 and 1, such as 0.8")
         if settings.fail_on and not re.fullmatch(FAIL_ON, settings.fail_on):
             raise UsageError(f"--fail-on {settings.fail_on}: must be {FAIL_ON_WORDS}")
         loaded = msgspec.structs.replace(loaded, settings=settings)

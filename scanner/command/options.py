@@ -16,6 +16,31 @@ from scanner.command.exit_codes import UsageError
 if TYPE_CHECKING:
     from scanner.config import Loaded
 
+
+def time_in_utc(text: str | datetime) -> datetime:
+    """Read a time such as 2026-11-23T02:00:00Z, without a time zone. Raises typer's error with an example."""
+    if isinstance(text, datetime):
+        return text
+    try:
+        return datetime.strptime(text.removesuffix("Z"), "%Y-%m-%dT%H:%M:%S")  # noqa: DTZ007  UTC is what options are in
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no time; write one such as 2026-11-23T02:00:00 (UTC)"
+        ) from None
+
+
+def day_in_utc(text: str | datetime) -> datetime:
+    """Read a day such as 2026-11-23, or a time. Raises typer's error with an example."""
+    if isinstance(text, datetime):
+        return text
+    try:
+        return datetime.strptime(text, "%Y-%m-%d")  # noqa: DTZ007  UTC is what options are in
+    except ValueError:
+        if "T" in text:
+            return time_in_utc(text)
+        raise typer.BadParameter(f"{text!r} is no day; write one such as 2026-11-23") from None
+
+
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", envvar="SPRAWLSCAN_CONFIG")
 ]
@@ -46,9 +71,7 @@ RunOption = Annotated[
 AsOfOption = Annotated[
     datetime | None,
     typer.Option(
-        "--as-of",
-        help="The time of the run in UTC. Default: now.",
-        formats=["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"],
+        "--as-of", help="The time of the run in UTC. Default: now.", parser=time_in_utc, metavar="TIME"
     ),
 ]
 WaitOption = Annotated[
@@ -85,6 +108,9 @@ def load_settings(
     from scanner.config import Loaded, Settings, load
     from scanner.plugins import load_collector
 
+    for path in paths or ():
+        if not path.exists():
+            raise UsageError(f"--path {path}: no such file or folder; the current folder is {Path.cwd()}")
     if paths:
         section = load_collector("definitions").Config(paths=[Path(os.path.realpath(path)) for path in paths])
         if config.is_file():

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from scanner.command import completion
 from scanner.command.exit_codes import UsageError, exit_codes, say
-from scanner.command.options import ConfigOption, RunOption, StateOption, load_settings
+from scanner.command.options import ConfigOption, RunOption, StateOption, day_in_utc, load_settings
+
+if TYPE_CHECKING:
+    from scanner.night import Night
 
 JsonOption = Annotated[
     str,
@@ -25,9 +28,7 @@ JsonOption = Annotated[
 ]
 OnOption = Annotated[
     datetime | None,
-    typer.Option(
-        "--on", help="The newest run up to this day, in UTC.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]
-    ),
+    typer.Option("--on", help="The newest run up to this day, in UTC.", parser=day_in_utc, metavar="DAY"),
 ]
 
 
@@ -77,7 +78,7 @@ def findings(
     """List the findings of a run, most urgent first."""
     from scanner.night import open_night
     from scanner.pipeline.state_folder import resolve_run
-    from scanner.questions.finding_list import FORMATS, FindingFilter, find, find_sarif, known_values
+    from scanner.questions.finding_list import FORMATS, FindingFilter, find, find_sarif
 
     with exit_codes():
         writer = next((write for name, write in FORMATS.items() if name == form), None)
@@ -85,13 +86,7 @@ def findings(
             raise UsageError(f"--format {form}: use one of {', '.join(FORMATS)}, sarif.")
         folder = load_settings(config, state, stored=True).settings.state
         with open_night(folder, resolve_run(folder, run_id, analyzed=True)) as night:
-            for option, given, column in (("--rule", rule, "rule"), ("--status", status, "status")):
-                known = known_values(night, column)  # type: ignore[arg-type]
-                for value in given or ():
-                    if value not in known:
-                        raise UsageError(
-                            f"{option} {value}: no finding has it; this run has {', '.join(known) or 'no finding'}."
-                        )
+            _refuse_unknown(night, rule or [], owner or [], account or [], status or [])
             chosen = FindingFilter(
                 severities=_severities(severity or []), rules=rule or [], owners=owner or [], accounts=account or [],
                 statuses=status or [], new=new,
@@ -101,6 +96,32 @@ def findings(
                 return
             for part in find_sarif(night, chosen):
                 say(part.decode(), nl=False)
+
+
+def _refuse_unknown(
+    night: Night, rules: list[str], owners: list[str], accounts: list[str], statuses: list[str]
+) -> None:
+    """Raise `UsageError` for a name that nothing of this run has: an empty list would look like good news."""
+    from difflib import get_close_matches
+
+    from scanner.document import nearest
+    from scanner.findings import Status
+    from scanner.questions.finding_list import accounts_of, owners_of, rules_of
+
+    known = rules_of(night) if rules else []
+    for value in rules:
+        if value not in known:
+            near = get_close_matches(value, known, n=1)
+            meant = f"did you mean `{near[0]}`? " if near else ""
+            raise UsageError(f"--rule {value}: no rule of this run; {meant}`sprawlscan rules list` lists them")
+    for option, given, names_of in (("--owner", owners, owners_of), ("--account", accounts, accounts_of)):
+        names = names_of(night) if given else []
+        for value in given:
+            if value not in names:
+                raise UsageError(f"{option} {value}: unknown; {nearest(value, names)}")
+    for value in statuses:
+        if value not in get_args(Status):
+            raise UsageError(f"--status {value}: use {', '.join(get_args(Status))}")
 
 
 def _severities(given: list[str]) -> list[str]:
@@ -119,12 +140,12 @@ def _severities(given: list[str]) -> list[str]:
 
 def who_can(
     power: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="admin, grant-access, become-other, read-secrets, change-delivery, deploy, change-data, read-data or read.",
             autocompletion=completion.powers,
         ),
-    ],
+    ] = None,
     place: Annotated[
         str | None,
         typer.Option("--in", help="The name or id of an account.", autocompletion=completion.accounts),
@@ -144,7 +165,8 @@ def who_can(
     with exit_codes():
         chosen = next((one for one in POWERS if one == power), None)
         if chosen is None:
-            raise UsageError(f"{power!r} is not a power; use one of {', '.join(POWERS)}.")
+            given = "which power?" if power is None else f"{power!r} is not a power;"
+            raise UsageError(f"{given} use one of {', '.join(POWERS)}.")
         folder = load_settings(config, state, stored=True).settings.state
         with open_night(folder, _run_on(folder, run_id, on)) as night:
             rows = answer(night, chosen, place)
@@ -189,7 +211,10 @@ def _run_on(state: Path, run_id: str | None, on: datetime | None) -> str:
     last = f"{on:%Y%m%dT%H%M%SZ}" if re.search("[1-9]", f"{on:%H%M%S}") else f"{on:%Y%m%d}T999999Z"
     runs = [night.run_id for night in Ledger(state).in_force() if night.analyzed and night.run_id <= last]
     if not runs:
-        raise UsageError(f"no analyzed run up to {on:%Y-%m-%d}; `sprawlscan verify` lists the runs.")
+        first = min((night.run_id for night in Ledger(state).in_force() if night.analyzed), default=None)
+        raise UsageError(
+            f"no analyzed run up to {on:%Y-%m-%d}; {f'the first is {first}' if first else 'there is none yet'}."
+        )
     return max(runs)
 
 

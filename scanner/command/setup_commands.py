@@ -147,15 +147,14 @@ def permissions(
     ],
 ) -> None:
     """Print the least-privilege permissions that a collector needs."""
+    from scanner.document import nearest
     from scanner.plugins import collector_names, load_collector
 
     with exit_codes():
         try:
             module = load_collector(collector)
         except LookupError:
-            raise UsageError(
-                f"no collector {collector!r}; available: {', '.join(collector_names())}"
-            ) from None
+            raise UsageError(f"no collector {collector!r}; {nearest(collector, collector_names())}") from None
         printer = getattr(module, "permissions", None)
         say(printer() if printer else _needs(module.__doc__ or ""))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -106,6 +107,10 @@ def verify(
 
     with exit_codes():
         folder = load_settings(config, state, stored=True).settings.state
+        if head is not None and not re.fullmatch("[0-9a-f]{64}", head):
+            raise UsageError(
+                f"--head {head}: must be 64 hexadecimal digits, as `sprawlscan verify` prints them"
+            )
         if run_id is None:
             resolve_run(folder, None)
         signed_by = public_key(key) if key is not None else None

@@ -75,4 +75,5 @@ def check_files(settings: Settings, rules: Sequence[Rule], as_of: datetime) -> l
         return []
     ids = [rule.id for rule in rules]
     read = read_exceptions(settings.exceptions, ids, as_of, renamed=todays_ids(rules))
-    return [one.problem for one in read if one.problem]
+    path = settings.exceptions
+    return [one.problem.replace(f"; {path}:", f"\n{path}:") for one in read if one.problem]

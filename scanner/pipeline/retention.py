@@ -11,7 +11,7 @@ import msgspec
 
 from scanner.ledger import Part, Removed
 from scanner.night import open_night
-from scanner.snapshot import SnapshotError, list_sealed, prune, remove
+from scanner.snapshot import SnapshotError, UnknownNightError, list_sealed, prune, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,13 +118,13 @@ def discard(ledger: Ledger, run_id: str, at: datetime) -> list[Path]:
     """
     state = ledger.state
     if not re.fullmatch(r"\d{8}T\d{6}Z", run_id):
-        raise SnapshotError(f"{run_id!r} is no run id: write one such as 20261123T020000Z.")
+        raise UnknownNightError(f"{run_id!r} is no run id: write one such as 20261123T020000Z.")
     night = ledger.nights().get(run_id)
     every: tuple[Part, ...] = ("snapshot", "analysis", "history", "figures", "reports")
     paths = [path for part in every for path in part_paths(state, run_id, part)]
     if night is None and not paths:
         known = ", ".join(one.run_id for one in ledger.in_force())
-        raise SnapshotError(f"there is no night {run_id}; there are: {known or 'none'}.")
+        raise UnknownNightError(f"there is no night {run_id}; there are: {known or 'none'}.")
     if night is not None and night.discarded and not paths:
         raise SnapshotError(f"{run_id} was discarded before.")
     if night is not None and not night.discarded:

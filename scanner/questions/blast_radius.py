@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scanner.records import POWERS
@@ -55,6 +56,10 @@ _CANDIDATES = """
     UNION ALL SELECT 'credential', id, name, account_id FROM credentials WHERE $wanted IN (id, native_id, name)
     UNION ALL SELECT 'identity', id, name, account_id FROM identities WHERE $wanted IN (id, native_id, address, name)
     ORDER BY ALL
+"""
+
+_NAMES = """
+    SELECT name FROM secrets UNION SELECT native_id FROM credentials UNION SELECT name FROM identities ORDER BY 1 LIMIT 20000
 """
 
 _REACHES = """
@@ -120,8 +125,12 @@ def blast_radius(night: Night, wanted: str) -> BlastRadius:
     """
     found = list(night.dicts(_CANDIDATES, {"wanted": wanted}))
     if not found:
+        names = [row[0] for row in night.rows(_NAMES)]
+        near = difflib.get_close_matches(wanted, names, n=1)
+        meant = f"did you mean {near[0]!r}? " if near else ""
+        lists = "secrets.csv, credentials.csv and identities.csv of the report list the ids"
         raise NoSuchThingError(
-            f"no secret, credential or identity has the id or name {wanted!r}; the CSV files list the ids"
+            f"no secret, credential or identity has the id or name {wanted!r}; {meant}{lists}"
         )
     exact = [row for row in found if row["id"] == wanted] or found
     if len(exact) > 1:

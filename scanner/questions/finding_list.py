@@ -91,12 +91,24 @@ def _params(chosen: FindingFilter) -> dict[str, Any]:
     return {name: list(getattr(chosen, name)) for name in names}
 
 
-def known_values(night: Night, column: Literal["rule", "owner", "account_name", "status"]) -> list[str]:
-    """Return the values of a column, for messages and completion."""
-    return [
-        row[0]
-        for row in night.rows(f"SELECT DISTINCT {column} FROM findings WHERE {column} IS NOT NULL ORDER BY 1")
-    ]
+def rules_of(night: Night) -> list[str]:
+    """Return the ids of the rules that ran, and of those that have findings."""
+    query = "SELECT rule FROM findings UNION SELECT rule FROM rule_results ORDER BY 1"
+    return [row[0] for row in night.rows(query)]
+
+
+def owners_of(night: Night) -> list[str]:
+    """Return the owners of findings, and ``none``."""
+    query = "SELECT DISTINCT owner FROM findings WHERE owner IS NOT NULL ORDER BY 1"
+    return [*(row[0] for row in night.rows(query)), NO_OWNER]
+
+
+def accounts_of(night: Night) -> list[str]:
+    """Return the names and ids of accounts, and of accounts that findings still name."""
+    query = """
+        SELECT unnest([name, id]) AS known FROM accounts UNION SELECT unnest([account_name, account_id]) FROM findings ORDER BY 1
+    """
+    return [row[0] for row in night.rows(query) if row[0] is not None]
 
 
 def as_table(rows: list[dict[str, Any]]) -> str:

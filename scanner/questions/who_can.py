@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scanner.document import nearest
 from scanner.safe_text import NAME, plain
 
 if TYPE_CHECKING:
@@ -41,10 +42,10 @@ def who_can(night: Night, power: Power, place: str | None = None) -> list[dict[s
             "SELECT count(*) FROM accounts WHERE $place IN (id, native_id, name, address)", {"place": place}
         )
         if not known:
-            names = [row[0] for row in night.rows("SELECT DISTINCT name FROM accounts ORDER BY 1 LIMIT 12")]
-            raise NoSuchPlaceError(
-                f"no account has the name or id {place!r}; accounts of this run: {', '.join(plain(one, NAME) for one in names)}"
-            )
+            names = [
+                plain(row[0], NAME) for row in night.rows("SELECT DISTINCT name FROM accounts ORDER BY 1")
+            ]
+            raise NoSuchPlaceError(f"no account has the name or id {place!r}; {nearest(place, names)}")
     given = {"power": power, "place": place, "as_of": night.as_of.replace(tzinfo=None)}
     return list(night.dicts(_QUERY, given))
 

@@ -231,6 +231,7 @@ def _is_secret(match: re.Match[str], group: str) -> bool:
         return False
     if (
         refers_to_a_value(value)
+        or value.startswith("${file:")
         or is_flag(value)
         or value.lower().startswith(("arn:", "http://", "https://"))
     ):
