@@ -66,4 +66,4 @@ def test_nothing_is_offered_and_nothing_said_where_there_is_no_state(
 ) -> None:
     if config is not None:
         (tmp_path / "config.yaml").write_text(config)
-    assert asked("bash", tmp_path, "explain", "nf1-") == []
+    assert "".join(asked("bash", tmp_path, "explain", "nf1-")) == ""

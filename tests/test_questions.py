@@ -129,11 +129,11 @@ def test_what_is_not_known_is_said(demo: Demo) -> None:
         (("who-can", "fly"), "'fly' is not a power; use one of admin, grant-access"),
         (
             ("who-can", "admin", "--in", "nowhere"),
-            "no account has the name or id 'nowhere'; accounts of this run:",
+            "no account has the name or id 'nowhere'; known: Azure tenant",
         ),
         (("findings", "--severity", "huge"), "use one of critical, high, medium, low, info"),
         (("findings", "--format", "xml"), "use one of table, json, csv, markdown"),
-        (("findings", "--rule", "no-such-rule"), "no finding has it; this run has"),
+        (("findings", "--rule", "no-such-rule"), "no rule of this run; `sprawlscan rules list` lists them"),
         (("blast-radius", "no-such-secret"), "no secret, credential or identity has the id or name"),
         (("blast-radius", "AWS_ACCESS_KEY_ID"), "is the name of 4 records; give the id of one:"),
         (("who-can", "admin", "--format", "xml"), "use text or json"),

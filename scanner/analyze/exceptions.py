@@ -166,6 +166,10 @@ def _entry(
             entry = document.convert(named, Entry, where)
             return entry, "; ".join(_wrong(document, entry, where, rules, as_of)) or None
     salvaged = given if isinstance(given, dict) else {}
+    for name, known in (("rule", rules), ("reason", REASONS)):
+        value = salvaged.get(name)
+        if isinstance(value, str) and value not in known:
+            problems.append(document.problem((*where, name), f"no {name} `{value}`; {nearest(value, known)}"))
     tonight = as_of.astimezone(UTC).date()
 
     def text(name: str) -> str:
