@@ -113,7 +113,9 @@ def _refuse_unknown(
         if value not in known:
             near = get_close_matches(value, known, n=1)
             meant = f"did you mean `{near[0]}`? " if near else ""
-            raise UsageError(f"--rule {value}: no rule of this run; {meant}`sprawlscan rules list` lists them")
+            raise UsageError(
+                f"--rule {value}: no rule of this run; {meant}`sprawlscan rules list` lists them"
+            )
     for option, given, names_of in (("--owner", owners, owners_of), ("--account", accounts, accounts_of)):
         names = names_of(night) if given else []
         for value in given:
