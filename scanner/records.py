@@ -166,7 +166,7 @@ class ServiceUse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Last use; None if it was not used within the provider's tracking period."""
 
 
-class SignIn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class StoredSignIn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One sign-in of a pipeline with stored credentials."""
 
     service: str
@@ -241,7 +241,7 @@ class Identity(Record, frozen=True, kw_only=True, gc=False):
     """Names of the plain variables that a pipeline's definition reads."""
     logins: list[str] = []
     """How a pipeline signs in to other systems: ``aws:oidc``, ``aws:static``, ``pypi:static``."""
-    sign_ins: list[SignIn] = []
+    sign_ins: list[StoredSignIn] = []
     """Its sign-ins with stored credentials."""
     is_pipeline: bool = False
     """True for what runs the jobs of a delivery: a workflow, a pipeline, a build project."""

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from collectors.definitions import Context, Definition, definition_records, parse
-from scanner.records import Identity, Link, Record, Secret, SignIn, Weakness
+from scanner.records import Identity, Link, Record, Secret, StoredSignIn, Weakness
 from scanner.secrets.detectors import Fingerprint
 from tests.definition_contexts import GITHUB, GITLAB
 
@@ -304,7 +304,7 @@ jobs:
 
 def test_a_sign_in_with_a_stored_secret_names_the_secret_and_the_application() -> None:
     known = msgspec.structs.replace(GITHUB, variables={"DEPLOYER": "149d271f-af69-5d98-b2f7-b47982385669"})
-    expected = SignIn(
+    expected = StoredSignIn(
         service="azure",
         names=["DEPLOYER_SECRET"],
         target="entra:application:149d271f-af69-5d98-b2f7-b47982385669",

@@ -13,7 +13,7 @@ import pytest
 
 from scanner.analyze.secret_credentials import match_secrets
 from scanner.parquet import write_table
-from scanner.records import TABLES, Account, Credential, Gap, Identity, Link, Secret, SignIn
+from scanner.records import TABLES, Account, Credential, Gap, Identity, Link, Secret, StoredSignIn
 from scanner.tables import Tables
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def principal(client: str) -> Identity:
     )  # fmt: skip
 
 
-def workflow(name: str, account: str, sign_ins: list[SignIn], **more: Any) -> Identity:
+def workflow(name: str, account: str, sign_ins: list[StoredSignIn], **more: Any) -> Identity:
     return Identity(
         id=f"github:workflow:{name}", provider="github", account_id=account, surface="automation", kind="github-workflow",
         is_pipeline=True, native_id=name, name=name, sign_ins=sign_ins, **more,
@@ -99,12 +99,12 @@ CREDENTIALS = (
     principal(CLIENT),
     principal(TWO_SECRETS),
 )
-AWS = SignIn(service="aws", names=["AWS_SECRET_ACCESS_KEY"])
-BOTH = SignIn(service="aws", names=["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+AWS = StoredSignIn(service="aws", names=["AWS_SECRET_ACCESS_KEY"])
+BOTH = StoredSignIn(service="aws", names=["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
 
 
-def azure(client: str | None, name: str = "ARM_CLIENT_SECRET") -> SignIn:
-    return SignIn(service="azure", names=[name], target=client and f"entra:application:{client}")
+def azure(client: str | None, name: str = "ARM_CLIENT_SECRET") -> StoredSignIn:
+    return StoredSignIn(service="azure", names=[name], target=client and f"entra:application:{client}")
 
 
 def connection(name: str, client: str, how: str = "static") -> tuple[Record, ...]:
@@ -151,7 +151,7 @@ LABELED: dict[str, tuple[tuple[Record, ...], str | None, str | None]] = {
         A, "sign-in"),
     "a workflow signs in with names that tell nothing": (
         (secret("s", "DEPLOY_PASSPHRASE"), key_id("k", "DEPLOY_USER", KEY),
-         workflow("w", APP, [SignIn(service="aws", names=["DEPLOY_USER", "DEPLOY_PASSPHRASE"])])), A, "sign-in"),
+         workflow("w", APP, [StoredSignIn(service="aws", names=["DEPLOY_USER", "DEPLOY_PASSPHRASE"])])), A, "sign-in"),
     "a workflow signs in as an application with one secret": (
         (secret("s", "ARM_CLIENT_SECRET"), workflow("w", APP, [azure(CLIENT)])), E, "sign-in"),
     "the secret has another name": (
@@ -217,7 +217,7 @@ LABELED: dict[str, tuple[tuple[Record, ...], str | None, str | None]] = {
         (secret("s", "SLACK_TOKEN"), key_id("k", "AWS_ACCESS_KEY_ID", KEY), workflow("w", APP, [BOTH])), None, None),
     "a sign-in with three secrets": (
         (secret("s", "ONE"), secret("t", "TWO"), key_id("k", "DEPLOY_USER", KEY),
-         workflow("w", APP, [SignIn(service="aws", names=["DEPLOY_USER", "ONE", "TWO"])])), None, None),
+         workflow("w", APP, [StoredSignIn(service="aws", names=["DEPLOY_USER", "ONE", "TWO"])])), None, None),
     "an application with two secrets": ((secret("s", "ARM_CLIENT_SECRET"), workflow("w", APP, [azure(TWO_SECRETS)])), None, None),
     "an application that is not known": ((secret("s", "ARM_CLIENT_SECRET"), workflow("w", APP, [azure(None)])), None, None),
     "an application whose credentials were not all listed": (
@@ -226,7 +226,7 @@ LABELED: dict[str, tuple[tuple[Record, ...], str | None, str | None]] = {
         None, None),
     "a tenant id in an application's sign-in": (
         (secret("s", "ARM_TENANT_ID"), secret("t", "ARM_CLIENT_SECRET"),
-         workflow("w", APP, [SignIn(service="azure", names=["ARM_TENANT_ID", "ARM_CLIENT_SECRET"], target=f"entra:application:{CLIENT}")])), None, None),
+         workflow("w", APP, [StoredSignIn(service="azure", names=["ARM_TENANT_ID", "ARM_CLIENT_SECRET"], target=f"entra:application:{CLIENT}")])), None, None),
     "a federated service connection": (
         (secret("s", "azure-platform", store="ado-service-connection", holder_id="azure-devops:connection:a"), *connection("a", CLIENT, "oidc")),
         None, None),

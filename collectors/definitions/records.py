@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from collectors.definitions.definition import Problem
 from collectors.definitions.tokens import tokens as presented
-from scanner.records import Identity, Link, Record, Secret, SignIn, Weakness, record_id
+from scanner.records import Identity, Link, Record, Secret, StoredSignIn, Weakness, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +81,7 @@ https://learn.microsoft.com/python/api/azure-identity/azure.identity.environment
 """
 
 
-def _sign_ins(definition: Definition, context: Context) -> list[SignIn]:
+def _sign_ins(definition: Definition, context: Context) -> list[StoredSignIn]:
     """Return the sign-ins with stored credentials, each once."""
     found: dict[tuple[str, tuple[str, ...], str | None], None] = {}
     for login in definition.logins:
@@ -97,7 +97,7 @@ def _sign_ins(definition: Definition, context: Context) -> list[SignIn]:
             login.service, tuple(sorted(set(login.secrets))), min(targets) if len(targets) == 1 else None
         ] = None
     return [
-        SignIn(service=service, names=list(names), target=target)
+        StoredSignIn(service=service, names=list(names), target=target)
         for service, names, target in sorted(found, key=lambda one: (one[0], one[1], one[2] or ""))
     ]
 

@@ -43,7 +43,7 @@ _BY_RULE = f"""
            count(DISTINCT coalesce(owner, '')) AS owners,
            list({{'id': id, 'severity': severity, 'name': subject_name, 'detail': detail, 'owner': owner, 'due': due_at,
                  'fix': fix, 'url': url, 'provider': provider}}
-                ORDER BY rank DESC, id)[:{PER_RULE}] AS examples
+                ORDER BY rank DESC, id)[:greatest({PER_RULE}, least(20, count(*) FILTER (severity = 'critical')))] AS examples
     FROM findings WHERE {OPEN} GROUP BY rule ORDER BY worst_place, total DESC, title, rule
 """
 

@@ -23,9 +23,15 @@ WIDEST_CARD = 200
 
 
 def text_width(text: str, size: float) -> float:
-    """Estimate the width of bold text in a wide sans serif, in pixels."""
+    """Estimate the width of bold text in a wide sans serif (DejaVu Sans), in pixels."""
     return size * sum(
-        0.74 if letter.isupper() or letter in "_mwMW%@" else 0.34 if letter in "il.:,;|'! " else 0.61
+        0.95
+        if letter in "mwMW%@"
+        else 0.76
+        if letter.isupper() or letter == "_"
+        else 0.38
+        if letter in "ijl.:,;|'!/ "
+        else 0.66
         for letter in text
     )
 
@@ -164,7 +170,7 @@ def draw_path(chain: Chain, own: Chain, changes: Sequence[str], ends: str, title
 
 
 def _change(number: int, change: str, of: int) -> list[str]:
-    return wrap(change if of == 1 else f"{number}. {change}", 12.5, 640, 3)
+    return wrap(change if of == 1 else f"{number}. {change}", 11, 690, 3)
 
 
 def _draw_workload(drawing: _Drawing, own: Chain, y: float, base: float, columns: _Columns) -> None:
@@ -187,13 +193,14 @@ def _draw_workload(drawing: _Drawing, own: Chain, y: float, base: float, columns
         left = column * step
         if before is not None:
             drawing.arrow(before + 2, left - 1, y + CARD_HEIGHT / 2, "own")
-            room = max(left - before, step - 14)
+            # Beside a short arrow there is no room: the text stands above the cards.
+            room = left - before - 16
+            inside = text_width(node.via, 10.5) <= room
             drawing.text(
                 "via",
                 (before + left) / 2,
-                y + CARD_HEIGHT / 2 - 7,
-                wrap(node.via, 10.5, room, 1),
-                lead=12,
+                y + CARD_HEIGHT / 2 - 7 if inside else y - 8,
+                wrap(node.via, 10.5, room if inside else step - 14, 1),
                 anchor="middle",
             )
         drawing.card(left, y, width, node, "own")
