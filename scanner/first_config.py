@@ -17,7 +17,7 @@ from scanner.readiness import missing_packages, unready
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from scanner.machine import Machine, Proposal
+    from scanner.machine import Machine, ProposedSection
 
     Confirm = Callable[[str], bool]
     """Asks a question that is answered by yes or no."""
@@ -35,14 +35,14 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """A proposal for a collector, and whether it is written as a section or as a comment."""
 
     collector: str
-    proposal: Proposal
+    proposal: ProposedSection
     ready: bool
 
 
-def proposals(machine: Machine) -> Iterator[tuple[str, Proposal]]:
-    """Yield what every collector proposes. A collector without ``proposals`` proposes nothing."""
+def proposals(machine: Machine) -> Iterator[tuple[str, ProposedSection]]:
+    """Yield what every collector proposes. A collector without ``first_sections`` proposes nothing."""
     for name in collector_names():
-        propose = getattr(load_collector(name), "proposals", None)
+        propose = getattr(load_collector(name), "first_sections", None)
         for one in propose(machine) if propose else ():
             yield name, one
 
@@ -57,7 +57,7 @@ def choose(machine: Machine, confirm: Confirm, name: Name) -> list[Chosen]:
     return list(chosen.values())
 
 
-def _named(proposal: Proposal, name: Name) -> Proposal:
+def _named(proposal: ProposedSection, name: Name) -> ProposedSection:
     """Add what only the user knows."""
     if proposal.asks is None or proposal.section.get(proposal.asks):
         return proposal
@@ -74,7 +74,7 @@ def _named(proposal: Proposal, name: Name) -> Proposal:
     )
 
 
-def _tried(collector: str, proposal: Proposal) -> Chosen:
+def _tried(collector: str, proposal: ProposedSection) -> Chosen:
     """Validate one section alone. What does not work becomes a comment that says why."""
     if proposal.first is not None:
         return Chosen(collector=collector, proposal=proposal, ready=False)

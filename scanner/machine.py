@@ -20,7 +20,7 @@ LARGEST = 2**20
 """Larger files are not read, in bytes."""
 
 
-class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+class ProposedSection(msgspec.Struct, frozen=True, kw_only=True):
     """A section of config.yaml that could work here."""
 
     found: str

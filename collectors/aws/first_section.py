@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scanner.machine import Proposal
+from scanner.machine import ProposedSection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ _NOTES = {
 }
 
 
-def proposals(machine: Machine) -> Iterator[Proposal]:
+def first_sections(machine: Machine) -> Iterator[ProposedSection]:
     """Yield the credentials that the AWS tools would use here, best first."""
     path = machine.path("AWS_CONFIG_FILE", ".aws/config")
     settings = {
@@ -38,7 +38,7 @@ def proposals(machine: Machine) -> Iterator[Proposal]:
     region = machine.value("AWS_REGION", "AWS_DEFAULT_REGION")
     variable = machine.variable(*_OF_PLATFORM)
     if variable is not None and machine.value("AWS_PROFILE") is None:
-        yield Proposal(found=_OF_PLATFORM[variable], section=_regions(region), notes=_NOTES)
+        yield ProposedSection(found=_OF_PLATFORM[variable], section=_regions(region), notes=_NOTES)
     first = machine.value("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
     for name in sorted(named, key=lambda name: (name != first, name != "default", name)):
         others = ", ".join(sorted(set(named) - {name}))
@@ -48,7 +48,7 @@ def proposals(machine: Machine) -> Iterator[Proposal]:
         }  # fmt: skip
         where = machine.shown(path if name in settings else keys)
         used = region or settings.get(name, {}).get("region")
-        yield Proposal(
+        yield ProposedSection(
             found=f"the profile `{name}` in {where}",
             section={"profile": name, **_regions(used)},
             notes=notes,

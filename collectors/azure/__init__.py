@@ -19,8 +19,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collectors.azure.config import Config
+from collectors.azure.first_section import first_sections
 from collectors.azure.kinds import KINDS, PARTS
-from collectors.azure.proposals import proposals
 from scanner.collect.collector import Target
 from scanner.records import record_id
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Policy, Record
 
-__all__ = ["KINDS", "PARTS", "Config", "collect", "evaluate", "permissions", "proposals", "targets"]
+__all__ = ["KINDS", "PARTS", "Config", "collect", "evaluate", "first_sections", "permissions", "targets"]
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:

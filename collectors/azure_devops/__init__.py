@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collectors.azure_devops.config import Config
+from collectors.azure_devops.first_section import first_sections
 from collectors.azure_devops.kinds import HIDES_NO_ACCESS, KINDS, PARTS
-from collectors.azure_devops.proposals import proposals
 from scanner.collect.collector import Target
 from scanner.records import record_id
 
@@ -36,7 +36,16 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Record
 
-__all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "permissions", "proposals", "targets"]
+__all__ = [
+    "HIDES_NO_ACCESS",
+    "KINDS",
+    "PARTS",
+    "Config",
+    "collect",
+    "first_sections",
+    "permissions",
+    "targets",
+]
 
 NAME = "azure-devops"
 _HERE = Path(__file__).parent

@@ -49,6 +49,7 @@ from collectors.definitions.azure.template_files import TemplateReader, Template
 from collectors.definitions.checkout import Config, collect, targets
 from collectors.definitions.context import Context, PipelineKind
 from collectors.definitions.definition import Definition, DefinitionError, Job, Problem, Unresolved
+from collectors.definitions.first_section import first_sections
 from collectors.definitions.formats import format_by_content, format_of, parse
 from collectors.definitions.gitlab.ci import MergedPipeline, gitlab_pipeline, has_includes, read_merged
 from collectors.definitions.gitlab.include import Include, matches, pin_of, without_secrets
@@ -60,7 +61,6 @@ from collectors.definitions.gitlab.tree import (
     IncludeSource,
 )
 from collectors.definitions.kinds import KINDS
-from collectors.definitions.proposals import proposals
 from collectors.definitions.records import definition_records, identity_id
 from collectors.definitions.shell.variables import fill
 from collectors.definitions.unread_systems import unread_system
@@ -88,6 +88,7 @@ __all__ = [
     "collect",
     "definition_records",
     "fill",
+    "first_sections",
     "format_by_content",
     "format_of",
     "gitlab_pipeline",
@@ -96,7 +97,6 @@ __all__ = [
     "matches",
     "parse",
     "pin_of",
-    "proposals",
     "read_merged",
     "targets",
     "unread_system",

@@ -16,8 +16,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collectors.entra.config import Config
+from collectors.entra.first_section import first_sections
 from collectors.entra.kinds import HIDES_NO_ACCESS, KINDS, PARTS
-from collectors.entra.proposals import proposals
 from scanner.collect.collector import Target
 from scanner.records import record_id
 
@@ -35,8 +35,8 @@ __all__ = [
     "Config",
     "collect",
     "evaluate",
+    "first_sections",
     "permissions",
-    "proposals",
     "targets",
 ]
 

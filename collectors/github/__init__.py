@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collectors.github.config import Config
+from collectors.github.first_section import first_sections
 from collectors.github.kinds import HIDES_NO_ACCESS, KINDS, PARTS
-from collectors.github.proposals import proposals
 from scanner.collect.collector import Target
 from scanner.records import record_id
 
@@ -36,9 +36,9 @@ __all__ = [
     "PARTS",
     "Config",
     "collect",
+    "first_sections",
     "permissions",
     "problems",
-    "proposals",
     "targets",
 ]
 _HERE = Path(__file__).resolve().parent

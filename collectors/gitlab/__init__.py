@@ -40,8 +40,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from collectors.gitlab.config import Config
+from collectors.gitlab.first_section import first_sections
 from collectors.gitlab.kinds import HIDES_NO_ACCESS, KINDS, PARTS
-from collectors.gitlab.proposals import proposals
 from scanner.collect.collector import Target
 from scanner.records import record_id
 
@@ -52,7 +52,16 @@ if TYPE_CHECKING:
     from scanner.collect.collector import Run
     from scanner.records import Record
 
-__all__ = ["HIDES_NO_ACCESS", "KINDS", "PARTS", "Config", "collect", "permissions", "proposals", "targets"]
+__all__ = [
+    "HIDES_NO_ACCESS",
+    "KINDS",
+    "PARTS",
+    "Config",
+    "collect",
+    "first_sections",
+    "permissions",
+    "targets",
+]
 
 _HERE = Path(__file__).resolve().parent
 

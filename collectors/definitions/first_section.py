@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanner.machine import Proposal
+from scanner.machine import ProposedSection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from scanner.machine import Machine
 
 
-def proposals(machine: Machine) -> Iterator[Proposal]:
+def first_sections(machine: Machine) -> Iterator[ProposedSection]:
     """Yield the checkout."""
     if machine.checkout is not None:
-        yield Proposal(
+        yield ProposedSection(
             found=f"the checkout {machine.shown(machine.checkout)}",
             section={"paths": [str(machine.checkout)]},
             notes={"paths": "Folders whose pipeline definitions are read: no credential is needed."},

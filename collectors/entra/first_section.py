@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from collectors._microsoft.proposals import sign_ins
+from collectors._microsoft.first_section import sign_ins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from scanner.machine import Machine, Proposal
+    from scanner.machine import Machine, ProposedSection
 
 
-def proposals(machine: Machine) -> Iterator[Proposal]:
+def first_sections(machine: Machine) -> Iterator[ProposedSection]:
     """Yield a section for each way to sign in, best first."""
     yield from sign_ins(machine, "entra")

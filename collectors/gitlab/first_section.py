@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from scanner.machine import Proposal
+from scanner.machine import ProposedSection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ _TOKENS = ("GITLAB_TOKEN", "GITLAB_ACCESS_TOKEN", "GL_TOKEN")
 _NOTE = "A group or service account token with the scope read_api; `sprawlscan permissions gitlab` says which role it needs."
 
 
-def proposals(machine: Machine) -> Iterator[Proposal]:
+def first_sections(machine: Machine) -> Iterator[ProposedSection]:
     """Yield a section for each instance that a token, a job, ``glab`` or a remote is for."""
     shown = machine.mapping(machine.path("GLAB_CONFIG_DIR", ".config/glab-cli") / "config.yml").get("hosts")
     signed_in = {
@@ -47,7 +47,7 @@ def proposals(machine: Machine) -> Iterator[Proposal]:
         if host != "gitlab.com":
             section["base_url"] = f"https://{host}"
         section["token"] = f"${{env:{variable or _TOKENS[0]}}}"
-        yield Proposal(
+        yield ProposedSection(
             found=where,
             section=section,
             notes={"token": _NOTE, "groups": "Full paths; without this key, every top-level group that the token can list."},

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from scanner.machine import Proposal
+from scanner.machine import ProposedSection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ _SERVER_TOKENS = ("GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN")
 _NOTE = "An App is better than a person's token: `sprawlscan permissions github` prints what it needs."
 
 
-def proposals(machine: Machine) -> Iterator[Proposal]:
+def first_sections(machine: Machine) -> Iterator[ProposedSection]:
     """Yield a section for each host that a token, ``gh`` or a remote is for."""
     hosts = machine.mapping(machine.path("GH_CONFIG_DIR", ".config/gh") / "hosts.yml")
     of_job = urlsplit(machine.value("GITHUB_SERVER_URL") or "").hostname
@@ -46,7 +46,7 @@ def proposals(machine: Machine) -> Iterator[Proposal]:
         used = variable or (_TOKENS if cloud else _SERVER_TOKENS)[0]
         section["token"] = f"${{env:{used}}}"
         command = f"export {used}=$(gh auth token --hostname {host})"
-        yield Proposal(
+        yield ProposedSection(
             found=where,
             section=section,
             notes={"token": _NOTE, "organizations": "Organizations to read; users are not organizations."},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from scanner.machine import Proposal
+from scanner.machine import ProposedSection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-def sign_ins(machine: Machine, permissions: str) -> Iterator[Proposal]:
+def sign_ins(machine: Machine, permissions: str) -> Iterator[ProposedSection]:
     """Yield the ways to sign in that are set up here, best first. ``permissions`` is the collector's name."""
     note = f"`sprawlscan permissions {permissions}` prints what the application needs."
     tenant = machine.value("AZURE_TENANT_ID", "ARM_TENANT_ID")
@@ -48,6 +48,6 @@ def sign_ins(machine: Machine, permissions: str) -> Iterator[Proposal]:
             yield _proposal(found, {"tenant": one}, "For a first try. For every night, use an application. " + note, sign_in="azure-cli")  # fmt: skip
 
 
-def _proposal(found: str, section: dict[str, Any], note: str, **how: str) -> Proposal:
+def _proposal(found: str, section: dict[str, Any], note: str, **how: str) -> ProposedSection:
     (key,) = how
-    return Proposal(found=found, section={**section, **how}, notes={key: note})
+    return ProposedSection(found=found, section={**section, **how}, notes={key: note})

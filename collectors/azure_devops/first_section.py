@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors._microsoft.proposals import sign_ins
-from scanner.machine import Proposal
+from collectors._microsoft.first_section import sign_ins
+from scanner.machine import ProposedSection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ _ORGANIZATION = re.compile(
 _TOKEN = "AZURE_DEVOPS_EXT_PAT"  # noqa: S105  the name of a variable
 
 
-def proposals(machine: Machine) -> Iterator[Proposal]:
+def first_sections(machine: Machine) -> Iterator[ProposedSection]:
     """Yield a section for each way to sign in, if an organization or a token for one is known here."""
     path = machine.path("AZURE_DEVOPS_EXT_CONFIG_DIR", ".azure/azuredevops") / "config"
     addresses = [
@@ -43,12 +43,12 @@ def proposals(machine: Machine) -> Iterator[Proposal]:
             )
     if machine.variable(_TOKEN):
         note = "A token of a person ends with the person; `sprawlscan permissions azure-devops` says how an application signs in."
-        yield Proposal(
+        yield ProposedSection(
             found=f"a personal access token in the environment ({_TOKEN})",
             section={**known, "token": f"${{env:{_TOKEN}}}"}, notes={"token": note}, asks="organizations",
         )  # fmt: skip
     elif organizations:
-        yield Proposal(
+        yield ProposedSection(
             found=f"the organization {', '.join(organizations)}",
             section={**known, "token": f"${{env:{_TOKEN}}}"},
             first=f"Set a personal access token with read scopes: export {_TOKEN}=..., or sign in with az",
