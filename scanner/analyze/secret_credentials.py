@@ -42,9 +42,12 @@ _AS_OLD = "coalesce(c.created_at <= s.updated_at + INTERVAL 1 HOUR, true)"
 """Whether a credential existed when the value was stored, as far as both dates are known."""
 
 _SAME_VALUE = """
-    SELECT s.id, k.credential_id FROM secrets AS s JOIN secrets AS k ON k.fingerprint = s.fingerprint
-    WHERE s.credential_id IS NULL AND k.credential_id IS NOT NULL
+    SELECT s.id, k.credential_id FROM secrets AS s JOIN (
+        SELECT fingerprint, unnest(list_slice(list(DISTINCT credential_id), 1, 2)) AS credential_id FROM secrets
+        WHERE credential_id IS NOT NULL AND fingerprint IS NOT NULL GROUP BY fingerprint) AS k ON k.fingerprint = s.fingerprint
+    WHERE s.credential_id IS NULL
 """
+"""Two credentials of one value are enough to know that neither is certain."""
 
 _BESIDE = f"""
     SELECT s.id, c.id AS credential_id
@@ -157,10 +160,11 @@ _MATCHED = """
 """
 
 _COPIED = """
-    SELECT s.id, min(m.credential_id) AS credential_id
-    FROM secrets AS s JOIN secrets AS k ON k.fingerprint = s.fingerprint JOIN secrets_matched AS m ON m.id = k.id
+    SELECT s.id, k.credential_id FROM secrets AS s JOIN (
+        SELECT c.fingerprint, min(m.credential_id) AS credential_id FROM secrets AS c JOIN secrets_matched AS m ON m.id = c.id
+        WHERE c.fingerprint IS NOT NULL GROUP BY 1 HAVING count(DISTINCT m.credential_id) = 1) AS k
+        ON k.fingerprint = s.fingerprint
     WHERE s.credential_id IS NULL AND s.id NOT IN (SELECT id FROM secrets_matched)
-    GROUP BY s.id HAVING count(DISTINCT m.credential_id) = 1
 """
 """Copies of a value that was matched by other evidence."""
 
