@@ -351,7 +351,7 @@ def _validated(document: Document) -> Settings:
         unknown = document.unknown_keys(document.value, Settings.model_fields, ())
         if unknown:
             raise ConfigError(unknown)
-        what = f"name at least one of: {', '.join(collector_names())}; see `sprawlscan example`"
+        what = f"name at least one of: {', '.join(collector_names())}"
         raise ConfigError([document.problem(("collectors",), what)])
     # null means the default: a key whose lines are all commented out.
     rest = {str(key): value for key, value in document.value.items() if value is not None}

@@ -82,7 +82,7 @@ GITHUB = "collectors:\n  github:\n    organizations: [acme]\n"
         (f"{AWS}rules: {{due_days: {{critcal: 1}}}}\n", "2:20: rules.due_days.critcal: must be 'critical', 'high', 'medium', 'low' or 'info'"),
         # Reports and rules that do not exist.
         (f"{AWS}reports: {{formats: [html, pdf]}}\n", "2:11: reports.formats: no report `pdf`; known: csv, html, json, prometheus"),
-        (f"{AWS}reports: {{csv: {{delimiter: ab}}}}\n", "2:17: reports.csv.delimiter: must be ',', ';', '|' or '\\t'"),
+        (f"{AWS}reports: {{csv: {{delimiter: ab}}}}\n", '2:17: reports.csv.delimiter: must be a comma, semicolon, `|` or a tab, in quotes: ",", ";", "|" or "\\t"'),
         (f"{AWS}reports: {{csv: {{delimeter: ;}}}}\n", "2:17: reports.csv.delimeter: unknown key; did you mean `delimiter`?"),
         (f"{AWS}reports: {{cvs: {{delimiter: ;}}}}\n", "2:11: reports.cvs: unknown key; did you mean `csv`?"),
         (f"{AWS}reports: {{json: {{indent: 2}}}}\n", "2:11: reports.json: unknown key; known: csv, formats, html, prometheus"),

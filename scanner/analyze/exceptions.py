@@ -166,10 +166,11 @@ def _entry(
             entry = document.convert(named, Entry, where)
             return entry, "; ".join(_wrong(document, entry, where, rules, as_of)) or None
     salvaged = given if isinstance(given, dict) else {}
-    for name, known in (("rule", rules), ("reason", REASONS)):
-        value = salvaged.get(name)
-        if isinstance(value, str) and value not in known:
-            problems.append(document.problem((*where, name), f"no {name} `{value}`; {nearest(value, known)}"))
+    rule, reason = salvaged.get("rule"), salvaged.get("reason")
+    if isinstance(rule, str) and rule not in rules:
+        problems.append(document.problem((*where, "rule"), f"no rule `{rule}`; {nearest(rule, rules)}"))
+    if isinstance(reason, str) and reason not in REASONS:
+        problems.append(document.problem((*where, "reason"), f"unknown reason; {nearest(reason, REASONS)}"))
     tonight = as_of.astimezone(UTC).date()
 
     def text(name: str) -> str:
