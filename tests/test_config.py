@@ -12,9 +12,18 @@ import yaml
 
 from reports.prometheus import Config
 from scanner.collect.http_config import authorities
-from scanner.config import ConfigError, Loaded, SecretMissingError, SecretRef, Settings, json_schema, load
+from scanner.config import (
+    ConfigError,
+    Loaded,
+    SecretMissingError,
+    SecretRef,
+    Settings,
+    json_schema,
+    load,
+    reports_section,
+)
 from scanner.pipeline.inputs import read_rules
-from scanner.plugins import collector_names, load_collector
+from scanner.plugins import collector_names, load_collector, report_names
 
 ROOT = Path(__file__).parents[1]
 
@@ -81,11 +90,11 @@ GITHUB = "collectors:\n  github:\n    organizations: [acme]\n"
         (f"{AWS}notify: {{webhook_threshold: hihg}}\n", "2:10: notify.webhook_threshold: must be 'critical', 'high', 'medium', 'low' or 'info'"),
         (f"{AWS}rules: {{due_days: {{critcal: 1}}}}\n", "2:20: rules.due_days.critcal: must be 'critical', 'high', 'medium', 'low' or 'info'"),
         # Reports and rules that do not exist.
-        (f"{AWS}reports: {{formats: [html, pdf]}}\n", "2:11: reports.formats: no report `pdf`; known: csv, html, json, prometheus"),
+        (f"{AWS}reports: {{formats: [html, pdf]}}\n", f"2:11: reports.formats: no report `pdf`; known: {', '.join(report_names())}"),
         (f"{AWS}reports: {{csv: {{delimiter: ab}}}}\n", '2:17: reports.csv.delimiter: must be a comma, semicolon, `|` or a tab, in quotes: ",", ";", "|" or "\\t"'),
         (f"{AWS}reports: {{csv: {{delimeter: ;}}}}\n", "2:17: reports.csv.delimeter: unknown key; did you mean `delimiter`?"),
         (f"{AWS}reports: {{cvs: {{delimiter: ;}}}}\n", "2:11: reports.cvs: unknown key; did you mean `csv`?"),
-        (f"{AWS}reports: {{json: {{indent: 2}}}}\n", "2:11: reports.json: unknown key; known: csv, formats, html, prometheus"),
+        (f"{AWS}reports: {{json: {{indent: 2}}}}\n", f"2:11: reports.json: unknown key; known: {', '.join(sorted(reports_section().model_fields))}"),
         (f"{AWS}reports: {{prometheus: {{textfile: x}}}}\n", "2:11: reports.prometheus: this report is not enabled; add prometheus to reports.formats, or remove this section"),
         (f"{AWS}reports: {{formats: [prometheus]}}\n", "2:1: reports.prometheus: is missing; the report needs textfile"),
         (f"{AWS}rules: {{disabled: [credential-old, credential-od]}}\n", "2:36: rules.disabled[1]: no rule `credential-od`; did you mean `credential-old`?"),
