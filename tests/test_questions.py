@@ -58,7 +58,8 @@ def test_every_format_has_every_row(demo: Demo) -> None:
 def test_the_first_lines_are_the_most_urgent(demo: Demo) -> None:
     lines = ask(demo, "findings").splitlines()
     assert lines[0].startswith("critical")
-    assert lines[-1].startswith(f"{len(lines) - 1} findings: 13 critical")
+    critical = sum(line.startswith("critical") for line in lines)
+    assert lines[-1].startswith(f"{len(lines) - 1} findings: {critical} critical")
 
 
 def test_who_can_names_the_ways_to_administrator(demo: Demo) -> None:
