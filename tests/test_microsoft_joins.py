@@ -539,7 +539,7 @@ def of_two_workloads_of_one_name_the_pipeline_deploys_the_one_it_can_reach(e: Es
 @estate(
     Label(
         edges=(("deploy", "azure"), ("azure", "deployer")),
-        excess={("deploy", RESOURCE): ({"become-other", "read-secrets"}, True)},
+        excess={("deploy", RESOURCE): ({"become-other", "read-secrets", "change-data"}, True)},
         silent=(("entra-secret-beside-federation", "*"),),
     )
 )

@@ -46,7 +46,6 @@ PARTS: dict[str, frozenset[str]] = {
             "app-role",
             "delegated",
             "directory-role",
-            "elevate-access",
             "eligible-directory-role",
             "eligible-group",
             "inherited-app-role",

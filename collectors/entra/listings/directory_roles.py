@@ -104,7 +104,7 @@ def assignments(
     complete = yield from with_coverage(
         read(),
         request,
-        fills=(*PEOPLE, "grants/elevate-access", "links/role-over-application"),
+        fills=(*PEOPLE, "links/role-over-application"),
         loses=("links/role-members", "grants/eligible-group"),
     )
 
@@ -125,7 +125,7 @@ def assignments(
         kind="eligible-directory-role",
         needs="RoleEligibilitySchedule.Read.Directory",
         parameters={"$expand": "principal"},
-        fills=(*PEOPLE, "grants/elevate-access"),
+        fills=PEOPLE,
         classify=unsupported_on({400}, _LICENSE),
     )
     return groups if complete else None
