@@ -74,7 +74,7 @@ def _evaluator(provider: str) -> _Evaluator:
     except LookupError:
         module = None
     if not hasattr(module, "propose"):
-        raise NoPatchError(f"changed policies are proposed for AWS only, not for {provider}")
+        raise NoPatchError(f"no changed policies can be proposed for {provider}")
     return module  # type: ignore[no-any-return]
 
 
