@@ -262,7 +262,7 @@ def test_a_discarded_night_is_removed_and_the_next_is_mended(state: Path) -> Non
     code, out, _ = call("verify", "--state", state)
     assert (code, f"{FIRST}: snapshot, analysis, history, figures, reports discarded on " in out) == (0, True)
     code, _, err = call("discard", FIRST, "--state", state)
-    assert (code, "was discarded before" in err) == (Exit.INTERNAL, True)
+    assert (code, "was discarded before" in err) == (Exit.USAGE, True)
 
 
 def test_what_is_stored_is_read_without_a_configuration(state: Path) -> None:

@@ -71,6 +71,7 @@ def dangerous(finding: Finding) -> Finding:
         "NULL",
         'say "hi", then',
         "a\r\nb",
+        "a\x1b[2Jb",
     ]
     number = int(hashlib.sha256(finding.id.encode()).hexdigest(), 16) % len(names)
     return msgspec.structs.replace(finding, subject_name=names[number])
@@ -249,7 +250,7 @@ def test_no_spreadsheet_computes_a_cell(tmp_path: Path) -> None:
     rows = export(tmp_path / "state", tmp_path / "out")["findings.csv"]
     names = {row["subject_name"] for row in rows}
     assert names == {
-        "'=HYPERLINK(1)", "'+1+1", "'-2+3", "'@SUM(A1)", "'  =1", "'\u00a0=1", "'\ufeff=1", "'\t=1", "'＝1", "'NULL", 'say "hi", then', "a b",
+        "'=HYPERLINK(1)", "'+1+1", "'-2+3", "'@SUM(A1)", "'  =1", "'\u00a0=1", "'\ufeff=1", "'\t=1", "'＝1", "'NULL", 'say "hi", then', "a b", "a [2Jb",
     }  # fmt: skip
     manifest = json.loads((tmp_path / "out" / "export-manifest.json").read_text())
     guarded = next(entry["guarded_cells"] for entry in manifest["files"] if entry["file"] == "findings.csv")

@@ -90,9 +90,13 @@ def _dangerous(cell: str, config: Config) -> str:
     return f"CASE WHEN {plain} THEN {cell} = 'NULL' ELSE coalesce(regexp_matches({cell}, '{FORMULA}'), false) END"
 
 
+_BREAKS = "\r\n\0\x1b\x9b"
+"""Characters that end a line of the file, or control the terminal that shows it."""
+
+
 def _on_one_line(cell: str) -> str:
-    odd = " OR ".join(f"contains({cell}, chr({code}))" for code in (10, 13, 0))
-    return f"CASE WHEN {odd} THEN regexp_replace({cell}, '[\\r\\n\\x00]+', ' ', 'g') ELSE {cell} END"
+    odd = " OR ".join(f"contains({cell}, chr({ord(character)}))" for character in _BREAKS)
+    return f"CASE WHEN {odd} THEN regexp_replace({cell}, '[\\r\\n\\x00\\x1b\\x{{9b}}]+', ' ', 'g') ELSE {cell} END"
 
 
 def _quoted(cell: str, config: Config) -> str:
@@ -148,7 +152,7 @@ def _few_rows(night: Night, cells: _Cells, params: dict[str, Any], config: Confi
                 continue
             dangerous = not config.raw and (cell == "NULL" or re.match(FORMULA, cell) is not None)
             guarded += dangerous
-            text = "'" * dangerous + re.sub(r"[\r\n\x00]+", " ", cell)
+            text = "'" * dangerous + re.sub(f"[{_BREAKS}]+", " ", cell)
             quoted = config.delimiter in text or '"' in text
             line.append('"' + text.replace('"', '""') + '"' if quoted else text)
         yield (f"{place}\0{guarded}\0{config.delimiter.join([*line, SCHEMA_VERSION])}",)

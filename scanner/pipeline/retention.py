@@ -11,7 +11,7 @@ import msgspec
 
 from scanner.ledger import Part, Removed
 from scanner.night import open_night
-from scanner.snapshot import SnapshotError, UnknownNightError, list_sealed, prune, remove
+from scanner.snapshot import UnknownNightError, list_sealed, prune, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +114,7 @@ def finish_removals(ledger: Ledger) -> list[Removal]:
 def discard(ledger: Ledger, run_id: str, at: datetime) -> list[Path]:
     """Remove one night with its analysis, history and reports. Returns what was removed.
 
-    Raises `SnapshotError` for a night that is not there.
+    Raises `UnknownNightError` for a night that is not there.
     """
     state = ledger.state
     if not re.fullmatch(r"\d{8}T\d{6}Z", run_id):
@@ -126,7 +126,7 @@ def discard(ledger: Ledger, run_id: str, at: datetime) -> list[Path]:
         known = ", ".join(one.run_id for one in ledger.in_force())
         raise UnknownNightError(f"there is no night {run_id}; there are: {known or 'none'}.")
     if night is not None and night.discarded and not paths:
-        raise SnapshotError(f"{run_id} was discarded before.")
+        raise UnknownNightError(f"{run_id} was discarded before.")
     if night is not None and not night.discarded:
         ledger.append(Removed(run_id=run_id, parts=list(every), why="discarded", at=at))
     _delete(state, run_id, list(every))
