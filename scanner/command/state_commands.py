@@ -28,7 +28,7 @@ def explain(
         typer.Option(
             "--patch",
             help="Print the changed policies as JSON, what they end and what remains, tried on this run's records. "
-            "Nothing is changed. For AWS.",
+            "Nothing is changed. Some providers only.",
         ),
     ] = False,
 ) -> None:
