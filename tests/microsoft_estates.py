@@ -38,7 +38,8 @@ from scanner.ledger import Ledger
 from scanner.night import open_night
 from scanner.records import Coverage, Gap, Link
 from scanner.secrets.detectors import Fingerprint
-from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal
+from scanner.snapshot import RunInfo, begin, run_id_of, seal
+from scanner.target_writer import TargetWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -17,7 +17,8 @@ import yaml
 from scanner.ledger import Ledger
 from scanner.records import Account, Coverage, Gap, Grant, Identity, Record
 from scanner.secrets.detectors import Fingerprint
-from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal
+from scanner.snapshot import RunInfo, begin, run_id_of, seal
+from scanner.target_writer import TargetWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

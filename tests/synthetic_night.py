@@ -48,8 +48,9 @@ from scanner.records import (
     Weakness,
 )
 from scanner.secrets.detectors import Fingerprint
-from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal
+from scanner.snapshot import RunInfo, begin, run_id_of, seal
 from scanner.tables import Tables
+from scanner.target_writer import TargetWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -15,7 +15,8 @@ from scanner.analyze.steps import AnalyzeSettings, analyze
 from scanner.ledger import Ledger
 from scanner.night import open_night
 from scanner.records import POWERS, level_of
-from scanner.snapshot import RunInfo, TargetWriter, begin, run_id_of, seal
+from scanner.snapshot import RunInfo, begin, run_id_of, seal
+from scanner.target_writer import TargetWriter
 from tests.brute_force_reach import OWN_POWERS, BruteForce
 from tests.comparison import Comparison
 from tests.random_estates import EstateDrawing

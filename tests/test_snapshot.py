@@ -19,7 +19,6 @@ from scanner.records import TABLES, Account, Gap, Identity, Test, Trust
 from scanner.snapshot import (
     RunInfo,
     SnapshotError,
-    TargetWriter,
     begin,
     finished_targets,
     is_sealed,
@@ -31,6 +30,7 @@ from scanner.snapshot import (
     verify,
 )
 from scanner.tables import Tables
+from scanner.target_writer import TargetWriter
 from tests.sealed_night import FINGERPRINT
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from scanner.night import open_night
 from scanner.pipeline.outcome import Exit, assess_run
 from scanner.records import Account, Coverage, Gap, Record
 from scanner.run_coverage import seen_tonight
-from scanner.snapshot import RunInfo, TargetWriter, begin, read_manifest, seal
+from scanner.snapshot import RunInfo, begin, read_manifest, seal
+from scanner.target_writer import TargetWriter
 from tests.sealed_night import FINGERPRINT, on, rows, run_of
 
 if TYPE_CHECKING:

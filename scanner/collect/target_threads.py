@@ -17,8 +17,8 @@ from scanner.collect.listings import ListingRequest, gap, with_coverage
 from scanner.kinds import declared_by
 from scanner.records import Coverage, Gap
 from scanner.secrets.redact import mask
-from scanner.snapshot import TargetDone, TargetWriter
 from scanner.stop import ABANDONED_SECONDS
+from scanner.target_writer import TargetWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from scanner.config import Section
     from scanner.records import Record
+    from scanner.snapshot import TargetDone
 
 log = logging.getLogger(__name__)
 
