@@ -16,6 +16,7 @@ from sandbox.kit.authority import CertificateAuthority
 from sandbox.kit.http import Reply, reply
 from sandbox.kit.server import LoopbackServer
 from scanner.collect.auth import IssuedToken, TokenAuth
+from scanner.collect.dialect import Dialect
 from scanner.collect.failures import classify_error
 from scanner.collect.memory import Memory
 from scanner.collect.paging import (
@@ -29,7 +30,6 @@ from scanner.collect.paging import (
     TokenInHeader,
     next_link,
 )
-from scanner.collect.rest import Dialect
 from scanner.records import Account
 from tests.kit_source import CUT, NOW, Source, client, failure
 from tests.sealed_night import FINGERPRINT

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from collectors._microsoft.sign_in import MicrosoftAuth
 from collectors.azure.calls import BATCH, GRAPH, PARTS
 from scanner.collect.answers import AnswerObject
+from scanner.collect.dialect import Dialect
 from scanner.collect.failures import SourceError
 from scanner.collect.paging import NextLink
-from scanner.collect.rest import Dialect, RestClient
+from scanner.collect.rest import RestClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

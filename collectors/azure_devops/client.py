@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from collectors._microsoft.sign_in import MicrosoftAuth
 from collectors.azure_devops.calls import CHECKS, PAGED, SETTINGS
 from scanner.collect.auth import IssuedToken, TokenAuth
+from scanner.collect.dialect import Dialect
 from scanner.collect.limiter import Limiter
-from scanner.collect.rest import Dialect, RestClient
+from scanner.collect.rest import RestClient
 
 if TYPE_CHECKING:
     from collectors.azure_devops.config import Config

@@ -10,9 +10,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from collectors._microsoft.sign_in import MicrosoftAuth
+from scanner.collect.dialect import Dialect
 from scanner.collect.failures import SourceError, reason_of
 from scanner.collect.paging import NextLink
-from scanner.collect.rest import Dialect, RestClient
+from scanner.collect.rest import RestClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

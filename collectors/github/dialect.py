@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scanner.collect.answers import words_of
-from scanner.collect.rest import Dialect
+from scanner.collect.dialect import Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,9 +6,9 @@ A collector creates one client for each target, with a `scanner.collect.auth.Aut
     for hook in client.items("/orgs/acme/hooks", paginator=LinkHeader()):
         yield webhook(hook)
 
-Source-specific behavior (rate limit buckets, the meaning of a 403) is a `Dialect`. The client handles everything else:
-one limiter for each credential, requested waits, retries, token renewal, allowed hosts, redirects and responses that
-are not JSON. Every failure is a `SourceError`.
+Source-specific behavior (rate limit buckets, the meaning of a 403) is a `scanner.collect.dialect.Dialect`. The client
+handles everything else: one limiter for each credential, requested waits, retries, token renewal, allowed hosts,
+redirects and responses that are not JSON. Every failure is a `SourceError`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from __future__ import annotations
 import re
 import threading
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
+from scanner.collect.allowed_origins import AllowedOrigins
 from scanner.collect.answers import (
     Answer,
     AnswerObject,
@@ -29,13 +30,13 @@ from scanner.collect.answers import (
     read_json,
     words_of,
 )
-from scanner.collect.failures import SourceError, reason_of
+from scanner.collect.dialect import Dialect
+from scanner.collect.failures import SourceError
 from scanner.collect.limiter import Limiter
 from scanner.collect.paging import (
     Page,
     PageSource,
     Paginator,
-    place_in,
     read_pages,
     with_query,
 )
@@ -57,37 +58,6 @@ _REDIRECTED = frozenset((301, 302, 303, 307, 308))
 _REDIRECTS = 3
 _BACKOFF_SECONDS = 0.5
 _ONE_PAGE = Paginator()
-_LIMITED = {"RATE_LIMITED", "RATE_LIMIT", "THROTTLED", "TOO_MANY_REQUESTS"}
-_UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
-
-
-class Dialect:
-    """Source-specific behavior. Subclass it if the defaults do not fit."""
-
-    headers: Mapping[str, str] = {"Accept": "application/json"}
-    """Sent with every request."""
-
-    def bucket(self, method: str, path: str) -> str:  # noqa: ARG002  what subclasses need
-        """Return the rate limit bucket of a request. ``path`` is without its query."""
-        return "requests"
-
-    def throttled(self, answer: Answer) -> bool:
-        """Return whether a response is a rate limit, by its status or by a GraphQL error in a 200."""
-        headers = answer.headers
-        left = headers.get("x-ratelimit-remaining", headers.get("ratelimit-remaining"))
-        return (
-            answer.status == 429
-            or (answer.status in {403, 503} and ("retry-after" in headers or left == "0"))
-            or _is_limited_inside(answer.body)
-        )
-
-    def reason(self, status: int) -> Reason:
-        """Return the reason for an HTTP status."""
-        return reason_of(status)
-
-    def needs(self, answer: Answer) -> str | None:  # noqa: ARG002  what subclasses need
-        """Return the permission named in a denied response."""
-        return None
 
 
 class RestClient:
@@ -114,8 +84,7 @@ class RestClient:
         """
         self.config = config
         self.run = run
-        self._base = base_url.rstrip("/")
-        self._origins = [_origin(url) for url in (base_url, *origins)]
+        self._allowed = AllowedOrigins(base_url, origins)
         self._auth = auth
         self._dialect = dialect or Dialect()
         self._posts = [re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path))) for path in posts]
@@ -250,33 +219,11 @@ class RestClient:
     def page_key(self, path: str, salt: str) -> str:
         """Return the cache key of a page. An ETag is valid for one credential and one server only."""
         credential = self.run.fingerprint(repr(sorted(self._auth.headers().items())))
-        return f"{self._base} {credential} {salt} {path}"
+        return f"{self._allowed.base} {credential} {salt} {path}"
 
     def local(self, link: str) -> str:
         """Return a link as a path relative to the base URL if possible. Raises `SourceError` for another host."""
-        url = self._url(urljoin(f"{self._base}/", link))
-        return url.removeprefix(self._base) if url.startswith(f"{self._base}/") else url
-
-    def _url(self, path: str) -> str:
-        """Return the URL of a path, or an allowed URL. Raises `SourceError` for another host."""
-        url = f"{self._base}{path}" if path.startswith("/") else path
-        parts = urlsplit(url)
-        dots = any(unquote(part) in {".", ".."} for part in parts.path.split("/"))
-        if _UNSAFE.search(url) or dots or parts.username is not None or parts.fragment:
-            raise SourceError("malformed", f"not a valid address: {path[:200]!r}")
-        scheme, host, _ = _origin(url)
-        if not any(
-            (scheme, host) == (known_scheme, known_host) and f"{parts.path}/".startswith(f"{prefix}/")
-            for known_scheme, known_host, prefix in self._origins
-        ):
-            same = any((scheme, host) == known[:2] for known in self._origins)
-            where = (
-                f"outside the configured path: {parts.path[:200]}"
-                if same
-                else f"to another host: {scheme}://{host}"
-            )
-            raise SourceError("malformed", f"points {where}")
-        return url
+        return self._allowed.local(link)
 
     def _ask(
         self,
@@ -291,7 +238,7 @@ class RestClient:
         retries: int | None = None,
     ) -> Answer:
         """Send one request with retries."""
-        url = self._url(path)
+        url = self._allowed.url(path)
         sent = {"User-Agent": USER_AGENT, **self._dialect.headers, **(headers or {})}
         if text:
             sent["Accept"] = "*/*"
@@ -363,7 +310,7 @@ class RestClient:
     def _redirected(self, url: str, raw: RawAnswer) -> str:
         """Return the target of a redirect to an allowed origin. Raises `SourceError` for any other."""
         try:
-            return self._url(urljoin(url, raw.headers.get("location", "")))
+            return self._allowed.url(urljoin(url, raw.headers.get("location", "")))
         except (SourceError, ValueError) as exc:
             raise SourceError(
                 "malformed", f"HTTP {raw.status}: redirected: {exc}", status=raw.status
@@ -418,24 +365,6 @@ class _Remembering(_Unremembered):
 
     def remembered(self, path: str) -> KeptPage | None:
         return self._memory.page(self._client.page_key(path, self._salt))
-
-
-def _is_limited_inside(body: Any) -> bool:
-    errors = body.get("errors") if isinstance(body, dict) else None
-    return isinstance(errors, list) and any(
-        isinstance(error, dict) and str(error.get("type") or place_in(error, "extensions/code")) in _LIMITED
-        for error in errors
-    )
-
-
-def _origin(url: str) -> tuple[str, str, str]:
-    """Return scheme, host with port, and base path."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        raise SourceError("malformed", f"not a valid address: {url[:200]!r}") from None
-    return parts.scheme, f"{(parts.hostname or '').lower()}:{port}", parts.path.rstrip("/")
 
 
 def _read(raw: RawAnswer, expected: Collection[int], *, text: bool) -> Answer:
