@@ -34,7 +34,7 @@ from tests.checkout_nights import DANGEROUS, Checkout, run_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from scanner.config import Loaded
+    from scanner.config_file import Loaded
 
 KILLED = -signal.SIGKILL
 

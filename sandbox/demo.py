@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.estate import FIRST_NIGHT, SECOND_NIGHT
 from sandbox.kit.provider import environment, load_package, provider_names
 from scanner.command.summary import outcome_lines
-from scanner.config import load
+from scanner.config_file import load
 from scanner.pipeline.stages import run_night
 
 if TYPE_CHECKING:

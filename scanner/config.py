@@ -1,36 +1,32 @@
-"""config.yaml -> validated settings.
+"""The settings of config.yaml, and what sections are made of; `scanner.config_file` reads the file.
 
-Each collector defines its own `Section`. Unknown keys are rejected with the nearest known key, and every error
-names file, line and column. Secrets are only referenced, as ``${env:NAME}`` or ``${file:/path}``.
+Each collector defines its own `Section`. Secrets are only referenced, as ``${env:NAME}`` or ``${file:/path}``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from urllib.parse import urlsplit
 
-import msgspec
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
-    ValidationError,
     create_model,
     field_validator,
 )
 from pydantic_core import CoreSchema, core_schema
 
-from scanner.document import Document, DocumentError, Where, nearest
+from scanner.document import nearest
 from scanner.framework_names import CITED_BY_DEFAULT, EVERY_FRAMEWORK, framework_names
-from scanner.plugins import collector_names, load_collector, report_config, report_names
+from scanner.plugins import report_config, report_names
 from scanner.records import Severity  # noqa: TC001  pydantic reads the annotations at run time
 from scanner.secrets.configured import remember
 
@@ -39,8 +35,6 @@ if TYPE_CHECKING:
 
     from pydantic.json_schema import JsonSchemaValue
 
-
-SectionT = TypeVar("SectionT", bound="Section")
 
 log = logging.getLogger(__name__)
 
@@ -297,99 +291,6 @@ class Settings(Section):
     """Exit with 4 when a larger share of the findings that are not accepted could not be checked again: 0 to 1."""
 
 
-class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """A validated config.yaml."""
-
-    settings: Settings
-    path: Path
-    """The absolute path of the file. Relative paths in it are resolved from its folder."""
-    digest: str
-    """sha256 of the file, which contains no secrets."""
-    document: Document | None = None
-    """The file as it was written, to say where something stands; None when there is none."""
-    selected: bool = False
-    """True when the command line names what is read, in place of the file."""
-
-
-class ConfigError(DocumentError):
-    """config.yaml is invalid. One line for each problem: ``file:line:column: key: what; what to do``."""
-
-
-def example() -> str:
-    """Return config.example.yaml: every option with its default and its meaning."""
-    top = Path(__file__).parents[1]
-    installed = top / "sprawlscan" / "config.example.yaml"
-    return (installed if installed.is_file() else top / "config.example.yaml").read_text(encoding="utf-8")
-
-
-def load(path: Path) -> Loaded:
-    """Read and validate config.yaml. Raises `ConfigError` with every problem found.
-
-    What it says of rules is checked with the rules, in `scanner.pipeline.inputs`.
-    """
-    try:
-        raw = path.read_bytes()
-        document = Document(path, raw.decode("utf-8-sig"))
-    except OSError as exc:
-        advice = "Run `sprawlscan example > config.yaml` to create one, or use --config to name another file."
-        raise ConfigError([f"{path}: {exc.strerror}. {advice}"]) from None
-    except UnicodeDecodeError as exc:
-        raise ConfigError([f"{path}: not UTF-8: {exc.reason}"]) from None
-    except DocumentError as exc:
-        raise ConfigError(exc.problems) from None
-    settings = _from_folder(_validated(document), path.resolve().parent)
-    digest = hashlib.sha256(raw).hexdigest()
-    return Loaded(settings=settings, path=path.resolve(), digest=digest, document=document)
-
-
-def _validated(document: Document) -> Settings:
-    if not isinstance(document.value, dict):
-        what = "must be a mapping with the key `collectors`; see `sprawlscan example`"
-        raise ConfigError([document.problem((), what)])
-    chosen = document.value.get("collectors")
-    if not isinstance(chosen, dict) or not chosen:
-        unknown = document.unknown_keys(document.value, Settings.model_fields, ())
-        if unknown:
-            raise ConfigError(unknown)
-        what = f"name at least one of: {', '.join(collector_names())}"
-        raise ConfigError([document.problem(("collectors",), what)])
-    # null means the default: a key whose lines are all commented out.
-    rest = {str(key): value for key, value in document.value.items() if value is not None}
-    problems: list[str] = []
-    sections: dict[str, list[Section]] = {}
-    for key, given in chosen.items():
-        name = str(key)
-        try:
-            model = load_collector(name).Config
-        except LookupError:
-            what = f"no such collector; {nearest(name, collector_names())}"
-            problems.append(document.problem(("collectors", name), what))
-            continue
-        several = isinstance(given, list)
-        if several and not given:
-            problems.append(document.problem(("collectors", name), "must not be an empty list"))
-        for index, part in enumerate(given if several else [given]):
-            try:
-                section = model.model_validate({} if part is None else part)
-                sections.setdefault(name, []).append(section)
-            except ValidationError as exc:
-                prefix = ("collectors", name, *((index,) if several else ()))
-                problems += _problems(document, model, prefix, exc)
-    try:
-        settings = Settings.model_validate({**rest, "collectors": {}, "reports": {}})
-    except ValidationError as exc:
-        problems += _problems(document, Settings, (), exc)
-    model = reports_section()
-    try:
-        reports = model.model_validate(rest.get("reports", {}))
-        problems += _mismatched(document, reports)
-    except ValidationError as exc:
-        problems += _problems(document, model, ("reports",), exc)
-    if problems:
-        raise ConfigError(problems)
-    return settings.model_copy(update={"collectors": sections, "reports": reports})
-
-
 @cache
 def reports_section() -> type[ReportSettings]:
     """Return the model of the section ``reports``: a key for each installed report that has options."""
@@ -400,133 +301,3 @@ def reports_section() -> type[ReportSettings]:
         if model is not None
     }
     return create_model("Reports", __base__=ReportSettings, **fields)
-
-
-def _mismatched(document: Document, reports: ReportSettings) -> list[str]:
-    """Return a problem for each report that has options but is not enabled, or is enabled but lacks an option."""
-    problems = []
-    for name in reports.formats:
-        model: type[BaseModel] | None = report_config(name)
-        needed = [key for key, field in model.model_fields.items() if field.is_required()] if model else []
-        if needed and reports.of(name) is None:
-            what = f"is missing; the report needs {', '.join(needed)}"
-            problems.append(document.problem(("reports", name), what))
-    return problems + [
-        document.problem(
-            ("reports", name),
-            f"this report is not enabled; add {name} to reports.formats, or remove this section",
-        )
-        for name in type(reports).model_fields
-        if reports.of(name) is not None and name != "formats" and name not in reports.formats
-    ]
-
-
-_TYPE_ERRORS = {
-    "string_type": "must be text; put it in quotes",
-    "list_type": "must be a list, such as [a, b]",
-    "tuple_type": "must be a list, such as [a, b]",
-    "dict_type": "must be a mapping of keys and values",
-    "model_type": "must be a mapping of keys and values",
-    "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "float_parsing": "must be a number",
-    "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
-    "path_type": "must be a path in quotes",
-    "uuid_type": "must be an ID such as 00000000-0000-0000-0000-000000000000",
-    "uuid_parsing": "must be an ID such as 00000000-0000-0000-0000-000000000000",
-}
-"""What pydantic says of types, in the words of the file."""
-
-
-def _problems(document: Document, model: type[BaseModel], prefix: Where, found: ValidationError) -> list[str]:
-    """Return one line for each invalid place, however many alternatives pydantic tried."""
-    places: dict[Where, list[str]] = {}
-    for error in found.errors():
-        where = _place(document.value, (*prefix, *error["loc"]), missing=error["type"] == "missing")
-        if error["type"] == "extra_forbidden":
-            what = f"unknown key; {nearest(str(where[-1]), _known_keys(model, where[len(prefix) : -1]))}"
-        elif error["type"] == "missing":
-            what = "is missing; add it"
-        else:
-            what = _TYPE_ERRORS.get(error["type"]) or error["msg"].removeprefix("Value error, ").replace(
-                "Input should be", "must be"
-            )
-        places.setdefault(where, []).append(what)
-    return [document.problem(where, " or ".join(dict.fromkeys(what))) for where, what in places.items()]
-
-
-def _place(value: Any, loc: Where, *, missing: bool) -> Where:
-    """Return the keys of a pydantic location, without the names of validators and alternatives."""
-    where: list[str | int] = []
-    for number, part in enumerate(loc):
-        keys = {str(key): key for key in value} if isinstance(value, dict) else {}
-        if isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        elif str(part) in keys:
-            value = value[keys[str(part)]]
-        elif not (missing and number == len(loc) - 1):
-            continue
-        where.append(part)
-    return tuple(where)
-
-
-def _known_keys(model: type[BaseModel], where: Where) -> list[str]:
-    """Return the valid keys at a place of a model."""
-    current = model
-    for part in where:
-        field = current.model_fields.get(str(part))
-        if field is not None:
-            kinds = [field.annotation, *get_args(field.annotation)]
-            current = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
-    return list(current.model_fields)
-
-
-def _from_folder(section: SectionT, folder: Path) -> SectionT:
-    """Resolve relative paths from the folder of config.yaml, not from the working directory."""
-
-    def resolved(value: Any) -> Any:
-        if isinstance(value, Path):
-            return folder / value.expanduser()
-        if isinstance(value, SecretRef):
-            return value.under(folder)
-        if isinstance(value, Section):
-            return _from_folder(value, folder)
-        if isinstance(value, list | tuple):
-            return type(value)(resolved(item) for item in value)
-        if isinstance(value, dict):
-            return {key: resolved(item) for key, item in value.items()}
-        return value
-
-    return section.model_copy(
-        update={name: resolved(getattr(section, name)) for name in type(section).model_fields}
-    )
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of config.yaml, for editors, with the sections of every installed collector and report."""
-    schema = Settings.model_json_schema()
-    definitions = schema.setdefault("$defs", {})
-    collectors: dict[str, Any] = {}
-    for name in collector_names():
-        part = load_collector(name).Config.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
-        for key, value in part.pop("$defs", {}).items():
-            definitions[f"{name}.{key}"] = value
-        definitions[name] = part
-        reference = {"$ref": f"#/$defs/{name}"}
-        collectors[name] = {"anyOf": [reference, {"type": "array", "items": reference}, {"type": "null"}]}
-    reports = reports_section().model_json_schema(ref_template="#/$defs/reports.{model}")
-    for key, value in reports.pop("$defs", {}).items():
-        definitions[f"reports.{key}"] = value
-    definitions[ReportSettings.__name__] = reports
-    schema["properties"]["collectors"] = {
-        "type": "object",
-        "description": "A section for each system, or a list of sections for several systems of one kind.",
-        "properties": collectors,
-        "additionalProperties": False,
-        "minProperties": 1,
-    }
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    return schema

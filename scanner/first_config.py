@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import yaml
 
-from scanner.config import ConfigError, load
+from scanner.config_file import ConfigError, load
 from scanner.document import DocumentError
 from scanner.plugins import collector_names, load_collector
 from scanner.readiness import missing_packages, unready

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-    from scanner.config import Loaded
+    from scanner.config_file import Loaded
     from scanner.document import Where
 
 

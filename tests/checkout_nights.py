@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from scanner.command.progress import LogProgress
-from scanner.config import Loaded, load
+from scanner.config_file import Loaded, load
 from scanner.pipeline.stages import run_night
 from scanner.snapshot import run_id_of
 

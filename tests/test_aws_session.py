@@ -26,7 +26,7 @@ from scanner.collect.collector import Run
 from scanner.collect.night_order import ImplausibleTimeError
 from scanner.collect.run import collect_snapshot
 from scanner.command.progress import LogProgress
-from scanner.config import load
+from scanner.config_file import load
 from scanner.ledger import Ledger
 from scanner.secrets.detectors import Fingerprint
 from tests.nights import NIGHT

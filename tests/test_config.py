@@ -12,16 +12,8 @@ import yaml
 
 from reports.prometheus import Config
 from scanner.collect.http_config import authorities
-from scanner.config import (
-    ConfigError,
-    Loaded,
-    SecretMissingError,
-    SecretRef,
-    Settings,
-    json_schema,
-    load,
-    reports_section,
-)
+from scanner.config import SecretMissingError, SecretRef, Settings, reports_section
+from scanner.config_file import ConfigError, Loaded, json_schema, load
 from scanner.pipeline.inputs import read_rules
 from scanner.plugins import collector_names, load_collector, report_names
 

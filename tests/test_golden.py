@@ -7,16 +7,20 @@ import gzip
 import re
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
 import yaml
 
-from scanner.config import Settings, load
+from scanner.config_file import load
 from scanner.pipeline.analysis import analyze_run
 from scanner.pipeline.reporting import write_reports
 from scanner.snapshot import list_sealed
 from tests.conftest import Demo, run_demo
+
+if TYPE_CHECKING:
+    from scanner.config import Settings
 
 FORMATS = ["html", "csv", "json"]
 LOOPBACK = re.compile(rb"127\.0\.0\.1[:_]\d+(-[0-9a-f]{8})?")

@@ -13,7 +13,8 @@ from sandbox.entra import EntraSandbox
 from sandbox.estate import FIRST_NIGHT
 from sandbox.kit.provider import environment
 from scanner.command.progress import LogProgress
-from scanner.config import Loaded, ReportSettings, Settings
+from scanner.config import ReportSettings, Settings
+from scanner.config_file import Loaded
 from scanner.night import Night
 from scanner.pipeline.stages import run_night
 from scanner.snapshot import run_id_of

@@ -23,7 +23,7 @@ from scanner.analyze.rule_files import load_rules
 from scanner.analyze.steps import AnalyzeSettings, analyze
 from scanner.collect.run import NothingCollectedError, collect_snapshot
 from scanner.command.progress import LogProgress
-from scanner.config import load
+from scanner.config_file import load
 from scanner.ledger import Ledger
 from scanner.night import open_night
 from scanner.snapshot import is_sealed, run_id_of

@@ -18,7 +18,7 @@ from sandbox.kit.server import LoopbackServer
 from scanner.collect.night_order import ImplausibleTimeError
 from scanner.collect.run import NothingCollectedError
 from scanner.command.progress import LogProgress
-from scanner.config import Loaded, load
+from scanner.config_file import Loaded, load
 from scanner.document import DocumentError
 from scanner.night import open_night
 from scanner.pipeline.outcome import Exit, Outcome

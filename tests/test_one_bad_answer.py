@@ -15,7 +15,7 @@ from sandbox.kit.provider import environment
 from sandbox.kit.server import LoopbackServer
 from scanner.collect.run import NothingCollectedError, collect_snapshot
 from scanner.command.progress import LogProgress
-from scanner.config import load
+from scanner.config_file import load
 from scanner.ledger import Ledger
 from scanner.parquet import read_table
 from scanner.records import Gap

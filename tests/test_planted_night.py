@@ -13,7 +13,8 @@ from sandbox.kit.provider import environment
 from sandbox.kit.trial import HASTE, Trial
 from scanner.command.log import configure
 from scanner.command.progress import LogProgress
-from scanner.config import Loaded, ReportSettings, Settings
+from scanner.config import ReportSettings, Settings
+from scanner.config_file import Loaded
 from scanner.pipeline.stages import run_night
 from scanner.secrets.configured import remember
 from tests.test_canary import contents

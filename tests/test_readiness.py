@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from scanner.config import Loaded, load
+from scanner.config_file import Loaded, load
 from scanner.readiness import missing_packages, unready
 from scanner.secrets.redact import redact
 from scanner.snapshot import list_sealed

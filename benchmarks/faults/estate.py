@@ -25,7 +25,7 @@ from sandbox.kit.elsewhere import Elsewhere
 from sandbox.kit.provider import environment, load_package
 from sandbox.kit.trial import HASTE, IMPATIENCE, TrialNight
 from scanner.collect.run import NothingCollectedError, collect_snapshot
-from scanner.config import load
+from scanner.config_file import load
 from scanner.kinds import declared_by
 from scanner.ledger import Ledger
 from scanner.night import open_night
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from sandbox.kit.api import HttpSandbox
     from scanner.analyze.rule import Rule
     from scanner.collect.collector import Target
-    from scanner.config import Loaded
+    from scanner.config_file import Loaded
     from scanner.snapshot import Manifest, TargetDone
 
 MEMORY = Path("/dev/shm")

@@ -63,7 +63,8 @@ def _usage_errors() -> tuple[type[Exception], ...]:
     from scanner.collect.interrupted import ResumeError
     from scanner.collect.night_order import ImplausibleTimeError
     from scanner.collect.run import NothingCollectedError
-    from scanner.config import ConfigError, SecretMissingError
+    from scanner.config import SecretMissingError
+    from scanner.config_file import ConfigError
     from scanner.document import DocumentError
     from scanner.pipeline.state_folder import NoSuchRunError
     from scanner.private_files import UnsafeFolderError

@@ -26,7 +26,7 @@ from scanner.command.options import (
 )
 
 if TYPE_CHECKING:
-    from scanner.config import Loaded
+    from scanner.config_file import Loaded
     from scanner.pipeline.outcome import Outcome
 
 

@@ -14,7 +14,7 @@ from scanner.command import completion
 from scanner.command.exit_codes import UsageError
 
 if TYPE_CHECKING:
-    from scanner.config import Loaded
+    from scanner.config_file import Loaded
 
 
 def time_in_utc(text: str | datetime) -> datetime:
@@ -105,7 +105,8 @@ def load_settings(
     """
     import msgspec
 
-    from scanner.config import Loaded, Settings, load
+    from scanner.config import Settings
+    from scanner.config_file import Loaded, load
     from scanner.plugins import load_collector
 
     for path in paths or ():

@@ -128,14 +128,14 @@ def doctor(
 
 def schema() -> None:
     """Print the JSON schema of the configuration, for editors."""
-    from scanner.config import json_schema
+    from scanner.config_file import json_schema
 
     say(json.dumps(json_schema(), indent=2, sort_keys=True))
 
 
 def example() -> None:
     """Print an example config.yaml with every option, its default and its meaning."""
-    from scanner.config import example as example_config
+    from scanner.config_file import example as example_config
 
     say(example_config(), nl=False)
 

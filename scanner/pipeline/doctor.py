@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from scanner.collect.target_threads import Progress
-    from scanner.config import Loaded
+    from scanner.config_file import Loaded
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanner.config import ConfigError
+from scanner.config_file import ConfigError
 from scanner.document import DocumentError
 
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from scanner.analyze.rule import Rule
-    from scanner.config import Loaded, RuleSettings, Settings
+    from scanner.config import RuleSettings, Settings
+    from scanner.config_file import Loaded
     from scanner.document import Document, Where
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from scanner.config import ConfigError
+from scanner.config_file import ConfigError
 from scanner.ledger import Ledger, Reported, hashes
 from scanner.night import open_night
 from scanner.pipeline.state_folder import ledger_of, report_folder

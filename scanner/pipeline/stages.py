@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from scanner.collect.run import collect_snapshot
-from scanner.config import ConfigError
+from scanner.config_file import ConfigError
 from scanner.ledger import check_analysis
 from scanner.night import open_night
 from scanner.pipeline.analysis import analyze_run
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from scanner.analyze.rule import Rule
     from scanner.analyze.steps import AnalysisSummary
     from scanner.collect.target_threads import Progress
-    from scanner.config import Loaded, Settings
+    from scanner.config import Settings
+    from scanner.config_file import Loaded
     from scanner.ledger import Ledger
     from scanner.pipeline.outcome import Outcome
     from scanner.stop import Stop
