@@ -292,7 +292,7 @@ class Credential(Record, frozen=True, kw_only=True, gc=False):
     owner: str | None = None
     """The owner, if different from the identity's owner."""
     created_by: str | None = None
-    """Who created it, as the issuer's audit log says; None if that log no longer reaches back, or was not read."""
+    """Who created it, as the issuer or its audit log says; None if neither does, or if it was not read."""
     location: str | None = None
     """Where it is stored or registered, if known: an on-premises server, a repository."""
 
@@ -527,6 +527,9 @@ class Control(Record, frozen=True, kw_only=True, gc=False):
     """Whether a later push by the author ends the approvals given so far; None without approvals."""
     restricted: bool | None = None
     """Whether only named people or roles can make the change at all, with or without an approval."""
+    tier: str | None = None
+    """What the provider says that an environment is for: ``production``, ``staging``, ``testing``, ``development``,
+    ``other``. None if it does not say."""
     bypass: list[str] = []
     """Who can bypass it."""
     detail: str | None = None

@@ -216,7 +216,9 @@ ACME = Organization(
             name="Default",
             default=True,
             allows_public_repositories=True,
-            runners=(Runner(id=72, name="farm-1", ephemeral=True, labels=("self-hosted", "gpu")),),
+            runners=(
+                Runner(id=72, name="farm-1", status="offline", ephemeral=True, labels=("self-hosted", "gpu")),
+            ),
         ),
         RunnerGroup(
             id=2,
@@ -237,6 +239,7 @@ ACME = Organization(
             permissions={"contents": "write", "metadata": "read", "secrets": "read"},
             created_at=OLD,
             updated_at=OLD,
+            events=("push", "member"),
         ),
         Installation(
             id=502,
@@ -248,6 +251,7 @@ ACME = Organization(
             created_at=OLD,
             updated_at=OLD,
             suspended_at=NEW,
+            suspended_by="ben",
         ),
     ),
     tokens=(
@@ -401,6 +405,9 @@ def test_deploy_keys(night: list[Record]) -> None:
 def test_apps(night: list[Record]) -> None:
     robot, old = (one(night, r.Identity, f"app-installation:{number}") for number in (501, 502))
     assert (robot.name, robot.enabled, old.enabled) == ("release-robot", True, False)
+    assert (robot.tags["events"], old.tags["suspended_by"]) == ("member,push", "ben")
+    assert "suspended_by" not in robot.tags
+    assert "events" not in old.tags
     grants = {row.identity_id: row for row in of(night, r.Grant) if row.role == "App permissions"}
     assert grants[robot.id].powers == ["change-delivery", "read-data", "read"]
     assert (grants[robot.id].resource, grants[robot.id].breadth) == ("acme/*", "organization")
@@ -554,6 +561,13 @@ def test_runners(night: list[Record]) -> None:
         "false",
     )
     assert farm.tags["ephemeral"] == "true"
+    # An offline runner is not a disabled one.
+    assert (farm.tags["status"], farm.enabled, desk.tags["status"], desk.enabled) == (
+        "offline",
+        True,
+        "online",
+        True,
+    )
     assert desk.last_used_at is None
     groups = {
         row.name: (row.enforcement, row.detail) for row in of(night, r.Control) if row.kind == "runner-group"

@@ -35,6 +35,7 @@ KINDS: dict[str, frozenset[str]] = {
             "project-access-token",
             "ssh-certificate",
             "trigger-token",
+            "webhook-secret",
         )
     ),
     "secrets": DEFINITIONS["secrets"] | frozenset(("gitlab-schedule-variable", "gitlab-variable")),

@@ -9,7 +9,7 @@ from gitlab.utils import EncodedId
 
 from collectors.gitlab import powers
 from collectors.gitlab.facts import GitLabPlace, group_place
-from collectors.gitlab.listings import controls, credentials, groups, instance, projects, runners, secrets
+from collectors.gitlab.listings import credentials, groups, instance, projects, runners, secrets, webhooks
 from collectors.gitlab.project_plan import project_records
 from collectors.gitlab.scope import GitLabScope
 from scanner.collect.failures import Failure, SourceError, classify_error
@@ -124,7 +124,7 @@ def instance_night(
         if config.impersonation_tokens:
             yield from instance.impersonation_tokens(scope, people)
     yield from secrets.variables(scope, place)
-    yield from controls.webhooks(scope, place)
+    yield from webhooks.webhooks(scope, place)
     yield from instance.applications(scope)
     wanted = yield from projects.personal_projects(scope, instance.ADMINISTRATOR)
     yield from project_records(scope, wanted, {})
@@ -194,7 +194,7 @@ def _group(scope: GitLabScope, group: dict[str, Any]) -> Generator[Record, None,
     identifiers = yield from secrets.variables(scope, place)
     yield from credentials.deploy_tokens(scope, place)
     yield from credentials.access_tokens(scope, place)
-    yield from controls.webhooks(scope, place)
+    yield from webhooks.webhooks(scope, place)
     return identifiers
 
 

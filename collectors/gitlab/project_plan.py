@@ -20,11 +20,13 @@ from collectors.gitlab.listings import (
     credentials,
     definitions,
     deployments,
+    environments,
     groups,
     job_tokens,
     schedules,
     secrets,
     triggers,
+    webhooks,
 )
 from collectors.gitlab.survey import PAGE, ProjectSurvey
 from scanner.collect.failures import Failure
@@ -222,10 +224,10 @@ def _read_settings(
         )
         return CarriedFacts()
     yield from schedules.schedules(scope, project, structure.schedules)
-    environments = yield from controls.environments(scope, project, deploys=deploys)
-    yield from controls.webhooks(scope, place)
-    yield from controls.integrations(scope, project, _empty_if_known(structure.integrations))
+    existing = yield from environments.environments(scope, project, deploys=deploys)
+    yield from webhooks.webhooks(scope, place)
+    yield from webhooks.integrations(scope, project, _empty_if_known(structure.integrations))
     if scope.config.deployments:
         # A deployment is deleted with its environment.
-        yield from deployments.deployments(scope, project, () if environments == [] else None)
+        yield from deployments.deployments(scope, project, () if existing == [] else None)
     return CarriedFacts(identifiers=identifiers)

@@ -55,6 +55,7 @@ def control(
     approvals: int | None = None,
     approvals_end: bool | None = None,
     restricted: bool | None = None,
+    tier: str | None = None,
     bypass: list[str] | None = None,
 ) -> Control:
     """Return a control of an account."""
@@ -72,6 +73,7 @@ def control(
         approvals=approvals,
         approvals_end=approvals_end,
         restricted=restricted,
+        tier=tier,
         bypass=bypass or [],
     )
 

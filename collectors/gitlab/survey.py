@@ -57,8 +57,9 @@ _PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
             nodes { id description lastUsed expiresAt owner { id username name state } } pageInfo { hasNextPage } }""",
         ),
         "agents": (
-            """clusterAgents(first: 20) { nodes { id name createdAt
-            tokens(status: ACTIVE, first: 20) { nodes { id name createdAt lastUsedAt } pageInfo { hasNextPage } } }
+            """clusterAgents(first: 20) { nodes { id name createdAt createdByUser { username }
+            tokens(status: ACTIVE, first: 20) {
+                nodes { id name createdAt lastUsedAt createdByUser { username } } pageInfo { hasNextPage } } }
             pageInfo { hasNextPage } }""",
         ),
         "job tokens": ("ciCdSettings { inboundJobTokenScopeEnabled }",),

@@ -248,6 +248,7 @@ def _agent(instance: Instance, base: str, agent: Json, allowed: Callable[[str], 
                     "id": f"gid://gitlab/Clusters::AgentToken/{one['id']}",
                     "name": one["name"],
                     "createdAt": one["created_at"],
+                    "createdByUser": _creator(instance, one),
                     "lastUsedAt": one["last_used_at"],
                     "status": one["status"].upper(),
                 }
@@ -262,8 +263,14 @@ def _agent(instance: Instance, base: str, agent: Json, allowed: Callable[[str], 
         "id": f"gid://gitlab/Clusters::Agent/{agent['id']}",
         "name": agent["name"],
         "createdAt": agent["created_at"],
+        "createdByUser": _creator(instance, agent),
         "tokens": tokens,
     }
+
+
+def _creator(instance: Instance, item: Json) -> Json | None:
+    user = instance.users.get(item["created_by_user_id"])
+    return {"username": user["username"]} if user else None
 
 
 def _branch_rule(branch: Json, project: Json) -> Json:

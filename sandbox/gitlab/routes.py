@@ -32,7 +32,7 @@ def _objects(role: int, *templates: str) -> tuple[GitLabRoute, ...]:
 
 
 ROUTES: tuple[GitLabRoute, ...] = (
-    *_objects(0, "/user", "/version"),
+    *_objects(0, "/user", "/version", "/users/:id"),
     GitLabRoute(template="/users", role=0, keyset=True),
     GitLabRoute(template="/projects", role=0, keyset=True),
     GitLabRoute(template="/groups", role=0, keyset=True),

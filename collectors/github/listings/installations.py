@@ -30,6 +30,12 @@ def installations(scope: OrganizationScope) -> Iterator[Record]:
         can = powers.of_permissions(permissions)
         enabled = item.get("suspended_at") is None
         name = str(item.get("app_slug") or item.get("app_id"))
+        tags = {
+            "app_id": str(item.get("app_id")),
+            "repository_selection": selection,
+            "events": ",".join(sorted(str(event) for event in item.get("events") or [])),
+            "suspended_by": str((item.get("suspended_by") or {}).get("login") or ""),
+        }
         yield Identity(
             id=identity,
             provider="github",
@@ -42,7 +48,7 @@ def installations(scope: OrganizationScope) -> Iterator[Record]:
             enabled=enabled,
             created_at=utc_time(item.get("created_at")),
             url=item.get("html_url"),
-            tags={"app_id": str(item.get("app_id")), "repository_selection": selection},
+            tags={key: value for key, value in tags.items() if value},
         )
         yield Credential(
             id=identity,

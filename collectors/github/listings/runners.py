@@ -28,7 +28,9 @@ def _runner(item: dict[str, Any], account_id: str, place: str) -> Identity:
         kind="github-runner",
         native_id=str(item["id"]),
         name=str(item["name"]),
-        enabled=item.get("status") == "online",
+        # An offline runner is still registered, and takes jobs as soon as it connects. None can be disabled:
+        # https://docs.github.com/en/rest/actions/self-hosted-runners
+        enabled=True,
         tags={
             "os": str(item.get("os")),
             "status": str(item.get("status")),

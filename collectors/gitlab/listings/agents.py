@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.gitlab.facts import number_of
+from scanner.collect.failures import SourceError
 from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
 from scanner.records import Credential, Grant, Identity, level_of, record_id
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
 def agents(scope: GitLabScope, project: ProjectFacts, known: list[dict[str, Any]] | None) -> Iterator[Record]:
     """Yield the agents that a project configures, and their tokens, from the GraphQL rows ``known`` or by REST. What an
-    agent may do is decided in its cluster.
+    agent may do is decided in its cluster. Who created an agent is its owner: GraphQL names the user, REST has the
+    number alone (``created_by_user_id``).
     """
     place = project.place
+    names = _UserNames(scope)
     found: list[str] = []
     tokens = {number_of(agent): agent["tokens"]["nodes"] for agent in known or []}
 
@@ -29,6 +32,7 @@ def agents(scope: GitLabScope, project: ProjectFacts, known: list[dict[str, Any]
         number = str(item["id"])
         found.append(number)
         identity = record_id("gitlab", "agent", number)
+        creator = names.creator(item)
         yield Identity(
             id=identity,
             provider="gitlab",
@@ -39,6 +43,8 @@ def agents(scope: GitLabScope, project: ProjectFacts, known: list[dict[str, Any]
             name=str(item["name"]),
             address=f"{place.address}:{item['name']}",
             created_at=utc_time(item.get("created_at")),
+            owner=creator,
+            owner_source="creator" if creator else None,
         )
         can: list[Power] = ["deploy"]
         yield Grant(
@@ -66,13 +72,18 @@ def agents(scope: GitLabScope, project: ProjectFacts, known: list[dict[str, Any]
         rows=None
         if known is None
         else (
-            {"id": number_of(agent), "name": agent["name"], "created_at": agent.get("createdAt")}
+            {
+                "id": number_of(agent),
+                "name": agent["name"],
+                "created_at": agent.get("createdAt"),
+                "created_by": agent.get("createdByUser"),
+            }
             for agent in known
         ),
     )
     for number in found:
         yield from with_coverage(
-            _tokens(scope, place, number, tokens.get(number)),
+            _tokens(scope, place, number, tokens.get(number), names),
             scope.at(place).request(
                 "credentials",
                 f"GET /projects/:id/cluster_agents/:agent_id/tokens ({number})",
@@ -82,8 +93,37 @@ def agents(scope: GitLabScope, project: ProjectFacts, known: list[dict[str, Any]
         )
 
 
+class _UserNames:
+    """Names users that a REST answer has by number alone; each is asked once per project."""
+
+    def __init__(self, scope: GitLabScope) -> None:
+        self._scope = scope
+        self._known: dict[int, str | None] = {}
+
+    def creator(self, item: dict[str, Any]) -> str | None:
+        """Return the user name of who created an agent or a token; None if unknown or deleted.
+
+        https://docs.gitlab.com/api/cluster_agents/ https://docs.gitlab.com/api/users/#retrieve-a-user
+        """
+        if item.get("created_by"):
+            return str(item["created_by"]["username"])
+        number = item.get("created_by_user_id")
+        if number is None:
+            return None
+        if number not in self._known:
+            try:
+                self._known[number] = str(self._scope.client.one(f"/users/{int(number)}")["username"])
+            except SourceError:
+                self._known[number] = None
+        return self._known[number]
+
+
 def _tokens(
-    scope: GitLabScope, place: GitLabPlace, agent: str, known: list[dict[str, Any]] | None
+    scope: GitLabScope,
+    place: GitLabPlace,
+    agent: str,
+    known: list[dict[str, Any]] | None,
+    names: _UserNames,
 ) -> Iterator[Record]:
     """Yield an agent's active tokens. https://docs.gitlab.com/api/graphql/reference/#clusteragenttoken"""
     for item in _read(scope, place, agent) if known is None else map(_as_rest, known):
@@ -103,6 +143,7 @@ def _tokens(
             never_used="last_used_at" in item and item.get("last_used_at") is None,
             # https://docs.gitlab.com/user/clusters/agent/work_with_agent/ : agent tokens do not expire.
             never_expires=True,
+            created_by=names.creator(item),
             location=place.address,
         )
 
@@ -115,6 +156,7 @@ def _as_rest(node: dict[str, Any]) -> dict[str, Any]:
         "status": "active",
         "created_at": node.get("createdAt"),
         "last_used_at": node.get("lastUsedAt"),
+        "created_by": node.get("createdByUser"),
     }
 
 

@@ -1,10 +1,9 @@
-"""The gates between a commit and a deployment: protected branches and environments, approvals, webhooks."""
+"""The gates between a commit and the default branch: protected branches and approvals."""
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -13,20 +12,18 @@ from collectors.gitlab.facts import number_of
 from collectors.gitlab.records import control
 from scanner.collect.failures import unsupported_on
 from scanner.collect.listings import with_coverage
-from scanner.collect.scope import utc_time
-from scanner.records import Identity, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from collectors.gitlab.facts import GitLabPlace, ProjectFacts
     from collectors.gitlab.scope import GitLabScope
     from scanner.records import Control, Record
 
-_PREMIUM = "Available in GitLab Premium and Ultimate."
+PREMIUM = "Available in GitLab Premium and Ultimate."
 
 
-def _allowed(levels: list[dict[str, Any]]) -> list[str]:
+def allowed(levels: list[dict[str, Any]]) -> list[str]:
     """Return the roles, users, groups and keys in a list of access levels."""
     names = []
     for level in levels:
@@ -117,7 +114,7 @@ class _Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _union(rules: Sequence[dict[str, Any]], key: str) -> list[str]:
-    who = dict.fromkeys(name for rule in rules for name in _allowed(rule.get(key) or []))
+    who = dict.fromkeys(name for rule in rules for name in allowed(rule.get(key) or []))
     return [name for name in who if name != "no one"]
 
 
@@ -240,197 +237,6 @@ def approvals(
                 kind="merge-approval",
                 needs="Developer of the project",
             ),
-            classify=unsupported_on({404}, _PREMIUM),
+            classify=unsupported_on({404}, PREMIUM),
         )
-    )
-
-
-def environments(
-    scope: GitLabScope, project: ProjectFacts, *, deploys: bool
-) -> Generator[Record, None, list[str] | None]:
-    """Yield for each environment whether deployments need an approval, and who may deploy.
-
-    https://docs.gitlab.com/api/protected_environments/ https://docs.gitlab.com/ci/environments/deployment_approvals/
-
-    Returns the names of the environments that exist; None if the list is incomplete. Without environments, and if the
-    pipeline ``deploys`` to none, there is nothing to protect.
-    """
-    existing: list[str] | None = None
-    place = project.place
-    needs = "Maintainer of the project (GitLab Premium)"
-
-    def read() -> Iterator[Record]:
-        nonlocal existing
-        names = {
-            str(item["name"]): str(item["id"])
-            for item in scope.client.items(scope.at(place).path("/projects/:id/environments"))
-        }
-        existing = list(names)
-        guarded = (
-            {
-                str(item["name"]): item
-                for item in scope.client.items(scope.at(place).path("/projects/:id/protected_environments"))
-            }
-            if names or deploys
-            else {}
-        )
-        for name in sorted({*names, *guarded}):
-            yield from _environment(place, name, names.get(name, name), guarded.get(name))
-
-    yield from with_coverage(
-        read(),
-        scope.at(place).request(
-            "controls",
-            "GET /projects/:id/protected_environments",
-            kind="environment-approval",
-            needs=needs,
-        ),
-        fills=("controls/environment-protection",),
-        classify=unsupported_on({404}, _PREMIUM),
-    )
-    return existing
-
-
-def _environment(
-    place: GitLabPlace, name: str, number: str, guard: dict[str, Any] | None
-) -> Iterator[Record]:
-    deploy = _allowed((guard or {}).get("deploy_access_levels") or [])
-    rules = (guard or {}).get("approval_rules") or []
-    required = sum(int(rule.get("required_approvals") or 0) for rule in rules)
-    required = max(required, int((guard or {}).get("required_approval_count") or 0))
-    yield control(
-        place,
-        "environment-approval",
-        f"{place.number}/{number}",
-        stage="deploy",
-        name=name,
-        enforcement="enforced" if required else "absent",
-        target=name,
-        approvers=_allowed(rules),
-        detail=f"{required} approval(s) before a deployment."
-        if required
-        else "Deployments need no approval.",
-    )
-    yield control(
-        place,
-        "environment-protection",
-        f"{place.number}/{number}",
-        stage="deploy",
-        name=name,
-        enforcement="enforced" if guard and "Developer" not in deploy else "absent",
-        target=name,
-        detail=f"Can deploy: {', '.join(deploy) or 'no one'}."
-        if guard
-        else "Everyone who can run pipelines can deploy.",
-    )
-
-
-def webhooks(scope: GitLabScope, place: GitLabPlace) -> Iterator[Record]:
-    """Yield the webhooks of a project, a group or the instance, and whether they verify TLS.
-
-    https://docs.gitlab.com/api/project_webhooks/ : secret and signing token are never shown; GitLab 19 and later show
-    whether there is one (``token_present``, ``signing_token_present``).
-    """
-    silent: list[str] = []
-    call = "/hooks" if place.kind == "instance" else f"/{place.kind}s/:id/hooks"
-    needs = {
-        "instance": "an administrator's token",
-        "group": "Owner of the group (GitLab Premium)",
-        "project": "Maintainer of the project",
-    }[place.kind]
-
-    def convert(item: dict[str, Any]) -> Iterator[Record]:
-        url = urlsplit(str(item["url"]))
-        host = url.hostname or "unknown host"
-        identity = record_id("gitlab", "webhook", f"{place.kind}/{item['id']}")
-        yield Identity(
-            id=identity,
-            provider="gitlab",
-            account_id=place.account_id,
-            surface="automation",
-            kind="gitlab-webhook",
-            native_id=str(item["id"]),
-            name=host,
-            address=f"{place.address} webhook {item['id']}",
-            enabled=item.get("alert_status", "executable") != "disabled",
-            created_at=utc_time(item.get("created_at")),
-        )
-        sound = url.scheme == "https" and bool(item["enable_ssl_verification"])
-        yield control(
-            place,
-            "webhook-tls",
-            f"{place.kind}/{item['id']}",
-            stage="source",
-            name=host,
-            enforcement="enforced" if sound else "absent",
-            target=identity,
-            detail="Verifies the receiver's certificate."
-            if sound
-            else "Does not verify the receiver's certificate.",
-        )
-        if "token_present" not in item:
-            silent.append(host)
-            return
-        signed = bool(item.get("signing_token_present"))
-        known = signed or bool(item["token_present"])
-        yield control(
-            place,
-            "webhook-signature",
-            f"{place.kind}/{item['id']}",
-            stage="source",
-            name=host,
-            enforcement="enforced" if known else "absent",
-            target=identity,
-            detail=f"Sends {'a signature' if signed else 'a secret token'}."
-            if known
-            else "Sends neither a signature nor a secret token.",
-        )
-
-    yield from scope.at(place).listing(
-        call,
-        convert,
-        table="controls",
-        kind="webhook-tls",
-        needs=needs,
-        fills=("identities/gitlab-webhook", "controls/webhook-signature"),
-        classify=unsupported_on({404}, _PREMIUM),
-    )
-    if silent:
-        yield scope.at(place).unseen(
-            "controls",
-            "webhook-signature",
-            f"GET {call} (tokens)",
-            f"This GitLab does not show whether webhooks have a secret token ({len(silent)} webhooks).",
-            needs="GitLab 19 or later",
-        )
-
-
-def integrations(
-    scope: GitLabScope, project: ProjectFacts, rows: Iterable[dict[str, Any]] | None = None
-) -> Iterator[Record]:
-    """Yield the active integrations. https://docs.gitlab.com/api/project_integrations/"""
-    place = project.place
-
-    def convert(item: dict[str, Any]) -> Iterator[Record]:
-        yield Identity(
-            id=record_id("gitlab", "integration", f"{place.number}/{item['id']}"),
-            provider="gitlab",
-            account_id=place.account_id,
-            surface="automation",
-            kind="gitlab-integration",
-            native_id=str(item["id"]),
-            name=str(item["slug"]),
-            address=f"{place.address} integration {item['slug']}",
-            enabled=bool(item["active"]),
-            created_at=utc_time(item.get("created_at")),
-            tags={"inherited": "true"} if item.get("inherited") else {},
-        )
-
-    yield from scope.at(place).listing(
-        "/projects/:id/integrations",
-        convert,
-        table="identities",
-        kind="gitlab-integration",
-        needs="Maintainer of the project",
-        rows=rows,
     )

@@ -71,7 +71,7 @@ def deploy_tokens(scope: GitLabScope, place: GitLabPlace) -> Iterator[Record]:
     )
 
 
-_KEY = ("id", "title", "created_at", "expires_at", "last_used_at")
+_KEY = ("id", "title", "created_at", "expires_at", "last_used_at", "usage_type")
 _READS, _WRITES = "projects_with_readonly_access", "projects_with_write_access"
 
 
@@ -100,7 +100,7 @@ def deploy_keys(
 ) -> Iterator[Record]:
     """Yield a project's deploy keys. https://docs.gitlab.com/api/deploy_keys/ : older versions do not show the last
     use. A key can serve several projects; its id here includes the project, because it may push to one and only read
-    another.
+    another. With the usage type ``signing`` a key only signs commits: it opens no repository.
     """
     place = project.place
 
@@ -108,7 +108,8 @@ def deploy_keys(
         number = f"{place.number}/{item['id']}"
         identity = record_id("gitlab", "deploy-key-user", str(item["id"]))
         expires = item.get("expires_at")
-        writes = bool(item["can_push"])
+        usage = item.get("usage_type")
+        writes = bool(item["can_push"]) and usage != "signing"
         yield Identity(
             id=identity,
             provider="gitlab",
@@ -134,8 +135,11 @@ def deploy_keys(
             expires_at=utc_time(expires),
             never_expires="expires_at" in item and expires is None,
             read_only=not writes,
+            scopes=[str(usage)] if usage else [],
             location=place.address,
         )
+        if usage == "signing":
+            return
         scopes = ["write_repository"] if writes else ["read_repository"]
         yield token_grant(
             place,
