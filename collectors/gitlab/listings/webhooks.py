@@ -141,9 +141,9 @@ def _credentials(item: dict[str, Any]) -> Iterator[tuple[str, str]]:
     https://docs.gitlab.com/user/project/integrations/webhooks/#custom-headers
     """
     for variable in item.get("url_variables") or []:
-        yield "url-variable", str(variable["key"])
+        yield "url-variable", str(variable.get("key", "without a name"))
     for header in item.get("custom_headers") or []:
-        name = str(header["key"])
+        name = str(header.get("key", ""))
         if name.lower() in _AUTHENTICATING or secret_name(name) is not None:
             yield "header", name
 
