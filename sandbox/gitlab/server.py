@@ -238,8 +238,8 @@ class GitLabSandbox(HttpSandbox):
             case "/users":
                 return [views.user(one, token.access_level) for one in held.users.values()]
             case "/users/:id":
-                found = held.users.get(int(values[0]))
-                return views.user(_object({"": found} if found else {}, ""), token.access_level)
+                one = {path: user for number, user in held.users.items() if str(number) == values[0]}
+                return views.user(_object(one, path), token.access_level)
             case "/groups":
                 top = query.get("top_level_only") == "true"
                 found = [one for one in held.groups.values() if not top or one["parent_id"] is None]
