@@ -238,8 +238,10 @@ class GitLabSandbox(HttpSandbox):
             case "/users":
                 return [views.user(one, token.access_level) for one in held.users.values()]
             case "/users/:id":
-                one = {path: user for number, user in held.users.items() if str(number) == values[0]}
-                return views.user(_object(one, path), token.access_level)
+                user = held.users.get(int(values[0]))
+                if user is None:
+                    raise RefusedError(404, "404 User Not Found")
+                return views.user(user, token.access_level)
             case "/groups":
                 top = query.get("top_level_only") == "true"
                 found = [one for one in held.groups.values() if not top or one["parent_id"] is None]
