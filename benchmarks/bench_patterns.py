@@ -59,7 +59,7 @@ def patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
 
 _STARTING = frozenset(("match", "fullmatch"))
 BOUNDED = {
-    "collectors.definitions.azure.pipelines._CONNECTION": "a name of at most 80 characters",
+    "collectors.definitions.azure.steps._CONNECTION": "a name of at most 80 characters",
     "collectors.definitions.formats._NAMES": "a path, matched whole",
     "collectors.definitions.unread_systems._PATTERNS": "a path, matched whole",
     "collectors.definitions.shell.variables._SERVICES": "a name of at most 255 characters",

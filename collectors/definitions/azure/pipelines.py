@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from collectors.definitions.azure.steps import StepReader
 from collectors.definitions.azure.template_files import (
     MOST_FILES,
     MOST_LEVELS,
@@ -16,12 +17,11 @@ from collectors.definitions.azure.template_files import (
     TemplateRepository,
     template_path,
 )
-from collectors.definitions.azure.templates import expanded, kind_of, pairs, substituted
+from collectors.definitions.azure.templates import expanded, kind_of, pairs
 from collectors.definitions.builder import DefinitionBuilder, text_at
 from collectors.definitions.definition import (
     FILE,
     DefinitionError,
-    Deploy,
     Included,
     Job,
     JobRunner,
@@ -34,8 +34,6 @@ from collectors.definitions.yaml_nodes import (
     MAX_NODES,
     Mapping,
     Scalar,
-    boolean,
-    items,
     mapping,
     read,
     text,
@@ -48,38 +46,7 @@ if TYPE_CHECKING:
     from collectors.definitions.yaml_nodes import Node, YamlDocument
     from scanner.secrets.detectors import Fingerprint
 
-_CONNECTION = re.compile(
-    r"(?!connectedservicenameselector$|azurecontainerregistry$|connection(?:type|string)|use)"
-    r"(?:\w*(?:service|connected|registry|container|feed|ssh|publish|custom|upload|download|hub|kubernetes|external|upstream|azure|server|jira|slack|vault|"
-    r"artifactory|xray|octopus|docker|snyk|nuget|npm|maven|cargo|manager|platform|aws|gcp|arm)\w*(?:connections?|endpoints?)(?:name)?(?:arm|aws|gcp|azurerm|ssh|foracr|forsecrets)?"
-    r"|\w*connectedservicename(?:arm|ssh)?|azuresubscription(?:for\w+|id|name)?|environmentservicename\w*|backendservice(?:arm|aws|gcp|oci)|awscredentials|gcpcredentials"
-    r"|sonar(?:qube|cloud)|\w*feedcredentials|containerregistry|endpoint|serviceconnection\w*|githubconnection|connection)"
-)
-"""Names of inputs that take a service connection, in lower case: tasks spell them differently."""
-_NO_CONNECTION = re.compile(
-    r"(?i)\s*|true|false|none|.*://.*|[./~\\].*|internal|external|azure resource manager|kubernetes service connection"
-)
-_UNTRUSTED = re.compile(
-    r"\$\((?P<name>Build\.(?:SourceBranch(?:Name)?|SourceVersionMessage|SourceVersionAuthor|RequestedFor)|"
-    r"System\.PullRequest\.(?:SourceBranch|SourceRepositoryURI|TargetBranch(?:Name)?)|Build\.PullRequest\.\w+)\)",
-    re.IGNORECASE,
-)
-_PARAMETER = re.compile(r"\$\{\{\s*parameters(?:\.(?P<name>\w+)|\['(?P<index>\w+)'\])\s*\}\}")
 _SHA = re.compile(r"[0-9a-f]{40}")
-_SCRIPT_KEYS = ("script", "bash", "pwsh", "powershell")
-_SCRIPT_INPUTS = frozenset(
-    ("inlinescript", "script", "inline", "scriptinline", "inlinescripts", "customcommand")
-)
-_DEPLOYS = {
-    "azurewebapp": ("azure:webapp-name", "appname"),
-    "azurermwebappdeployment": ("azure:webapp-name", "webappname", "appname"),
-    "azureappservicemanage": ("azure:webapp-name", "webappname"),
-    "azurefunctionapp": ("azure:functionapp-name", "appname"),
-    "azurefunctionappcontainer": ("azure:functionapp-name", "appname"),
-    "azurecontainerapps": ("azure:containerapp-name", "containerappname"),
-    "azurewebappcontainer": ("azure:webapp-name", "appname"),
-    "lambdadeployfunction": ("aws:lambda-function-name", "functionname"),
-}
 
 
 def parse(
@@ -95,16 +62,13 @@ def _root(documents: list[YamlDocument]) -> YamlDocument:
     return documents[0]
 
 
-def _names_connection(name: str) -> bool:
-    return len(name) <= 80 and _CONNECTION.fullmatch(name) is not None
-
-
 class _Reader:
     def __init__(
         self, path: str, document: YamlDocument, fingerprint: Fingerprint, templates: TemplateReader | None
     ) -> None:
         root = mapping(document.root)
         self.out = DefinitionBuilder(path, "azure-pipelines", fingerprint)
+        self.steps = StepReader(self.out)
         self.root = root
         self.pool = root.get("pool")
         self.documents = [document]
@@ -113,27 +77,9 @@ class _Reader:
         self.chain: list[tuple[TemplateRepository, str]] = [(OWN, path.lstrip("/"))]
         self.numbers = {self.chain[0]: 0}
         self.files = 0
-        self.parameters: dict[str | None, str] = {}
-        self.defaults: dict[str, str] = {}
         self.pins: dict[str, Pin] = {}
         self.containers: set[str] = set()
-        self._parameters(root.get("parameters"))
-
-    def _parameters(self, node: Node | None) -> None:
-        """Record the parameters of a pipeline or template: types of those that take any text, and defaults."""
-        for key, value in mapping(node).pairs:  # the old form: name and default
-            if isinstance(value, Scalar):
-                self.defaults[key.text.lower()] = value.text
-                self.out.value(key.text, value, None)
-        for item in items(node):
-            name, default = text_at(item, "name"), mapping(item).get("default")
-            if name is None or not isinstance(item, Mapping):
-                continue
-            if isinstance(default, Scalar):
-                self.defaults[name.lower()] = default.text
-                self.out.value(name, default, None)
-            if item.get("values") is None:
-                self.parameters[name] = text(item.get("type")) or "string"
+        self.steps.declare(root.get("parameters"))
 
     def definition(self) -> Definition:
         out, root = self.out, self.root
@@ -164,9 +110,6 @@ class _Reader:
         names = texts(mapping(branches).get("include") if isinstance(branches, Mapping) else branches)
         return [name if name.startswith("refs/") else f"refs/heads/{name}" for name in names]
 
-    def _filled(self, value: str, env: dict[str, str]) -> str:
-        return substituted(value, {key.lower(): known for key, known in env.items()}, self.defaults)
-
     def _variables(self, node: Node | None, job: str | None) -> dict[str, str]:
         env: dict[str, str] = {}
         found: list[tuple[str, Node]] = []
@@ -177,7 +120,7 @@ class _Reader:
             group = part.get("group")
             if isinstance(group, Scalar):
                 self.out.secrets.append(
-                    Reference(name=self._filled(group.text, env), line=group.line, column=group.column, scope="job" if job else "workflow", job=job, store="variable-group")
+                    Reference(name=self.steps.filled(group.text, env), line=group.line, column=group.column, scope="job" if job else "workflow", job=job, store="variable-group")
                 )  # fmt: skip
             env |= self._template(item, job, env)
             name, value = text(part.get("name")), part.get("value")
@@ -206,7 +149,7 @@ class _Reader:
             part = mapping(item)
             endpoint = part.get("endpoint")
             if isinstance(endpoint, Scalar):
-                self._connection(endpoint, None, {})
+                self.steps.connection(endpoint, None, {})
             ref = text(part.get("ref"))
             name = text(part.get("name")) or text(part.get("repository")) or "repository"
             pin: Pin = (
@@ -240,7 +183,7 @@ class _Reader:
                 for key in ("endpoint", "connection", "azureSubscription"):
                     found = mapping(item).get(key)
                     if isinstance(found, Scalar):
-                        self._connection(found, None, {})
+                        self.steps.connection(found, None, {})
 
     def _template(
         self,
@@ -272,7 +215,7 @@ class _Reader:
         shell = Shell(env)
         for key, value in pairs(mapping(node).get("parameters")):
             if isinstance(value, Scalar):
-                self._input(key.text.lower(), value, job, env, shell)
+                self.steps.input(key.text.lower(), value, job, env, shell)
                 continue
             match kind_of(value):
                 case "stages":
@@ -297,7 +240,7 @@ class _Reader:
         why = ""
         if self.templates is not None:
             try:
-                return self._followed(node, self._filled(name, env), job, env, environment)
+                return self._followed(node, self.steps.filled(name, env), job, env, environment)
             except DefinitionError as exc:
                 why = f": {exc}"
         self.out.unresolved.append(Unresolved(line=node.line, what=f"the template {name}{why}"))
@@ -336,30 +279,26 @@ class _Reader:
             self.numbers[place] = len(self.out.included)
         self.documents.append(document)
         root = mapping(document.root)
-        above = (self.defaults, self.parameters, self.pool)
+        steps = self.steps
+        above = (steps.defaults, steps.parameters, self.pool)
         passed = [
-            (key.text, self._filled(value.text, env), value.text)
+            (key.text, steps.filled(value.text, env), value.text)
             for key, value in pairs(mapping(node).get("parameters"))
             if isinstance(value, Scalar)
         ]
         # A parameter takes any text only if the one that is passed does.
-        free = {one for one, kind in self.parameters.items() if kind == "string"}
-        self.defaults, self.parameters = {}, {}
+        open_ones = {key for key, _, written in passed if steps.takes_any_text(written)}
+        steps.defaults, steps.parameters = {}, {}
         self.pool = root.get("pool") or self.pool
         self.chain.append(place)
         try:
-            self._parameters(root.get("parameters"))
-            open_ones = {
-                key
-                for key, _, written in passed
-                if any((match["name"] or match["index"]) in free for match in _PARAMETER.finditer(written))
-            }
-            self.parameters = {key: kind for key, kind in self.parameters.items() if key in open_ones}
-            self.defaults |= {key.lower(): value for key, value, _ in passed}
+            steps.declare(root.get("parameters"))
+            steps.parameters = {key: kind for key, kind in steps.parameters.items() if key in open_ones}
+            steps.defaults |= {key.lower(): value for key, value, _ in passed}
             return self._content(root, job, env, environment)
         finally:
             self.chain.pop()
-            self.defaults, self.parameters, self.pool = above
+            steps.defaults, steps.parameters, self.pool = above
 
     def _content(
         self, root: Mapping, job: str | None, env: dict[str, str], environment: str | None
@@ -394,7 +333,7 @@ class _Reader:
         }
         environment = text(node.get("environment")) or text_at(node, "environment", "name")
         if environment is not None:
-            environment = self._filled(environment, env)
+            environment = self.steps.filled(environment, env)
             # environment.resource is a resource of the environment: a cluster's namespace, a machine.
             environment = "*" if "$" in environment else environment.partition(".")[0]
         container = node.get("container")
@@ -425,110 +364,14 @@ class _Reader:
     def _pool(self, node: Node | None, env: dict[str, str]) -> JobRunner:
         image = text_at(node, "vmImage")
         name = text(node) or text_at(node, "name")
-        name = self._filled(name, env) if name else None
+        name = self.steps.filled(name, env) if name else None
         if image or (name or "").lower().startswith(("azure pipelines", "hosted ")) or node is None:
-            return JobRunner(kind="hosted", labels=[self._filled(image, env)] if image else [])
+            return JobRunner(kind="hosted", labels=[self.steps.filled(image, env)] if image else [])
         if name in {"server", "None"}:
             return JobRunner(kind="hosted", group=name)
         kind: RunnerKind = "unknown" if name and "$" in name else "self-hosted"
         return JobRunner(kind=kind, labels=texts(mapping(node).get("demands")), group=name)
 
-    def _connection(self, scalar: Scalar, job: str | None, env: dict[str, str]) -> None:
-        for name in map(str.strip, re.split(r"[,\n]", self._filled(scalar.text.strip(), env))):
-            if _NO_CONNECTION.fullmatch(name):
-                continue
-            self.out.secrets.append(
-                Reference(name=name, line=scalar.line, column=scalar.column, scope="step" if job else "workflow", job=job, store="service-connection")
-            )  # fmt: skip
-
-    def _input(self, name: str, value: Scalar, job: str | None, env: dict[str, str], shell: Shell) -> None:
-        """Evaluate one input of a task or parameter of a template, by its name in lower case."""
-        if _names_connection(name) and not _NO_CONNECTION.fullmatch(value.text):
-            self._connection(value, job, env)
-        elif "securefile" in name and not _NO_CONNECTION.fullmatch(value.text):
-            self.out.secrets.append(
-                Reference(name=self._filled(value.text, env), line=value.line, column=value.column, scope="step", job=job, store="secure-file")
-            )  # fmt: skip
-        else:
-            self.out.value(name, value, job)
-            self.out.reads(value, job=job, shell=shell, scope="step", under=name)
-
     def _step(self, step: Mapping, job: str, env: dict[str, str], environment: str | None) -> None:
-        out = self.out
         self._template(step, job, env, environment)
-        given = [(key.text, value) for key, value in pairs(step.get("env")) if isinstance(value, Scalar)]
-        shell = Shell(env)
-        for name, value in given:
-            out.value(name, value, job)
-            out.reads(value, job=job, shell=shell, scope="step", under=name)
-        shell.assign(((name, value.text) for name, value in given), macros=True)
-        shell.env.update((name, value.text) for name, value in given)
-        for key in _SCRIPT_KEYS:
-            script = step.get(key)
-            if isinstance(script, Scalar):
-                self._script(script, job, shell, environment)
-        if text(step.get("checkout")) not in {None, "none"} and boolean(step.get("persistCredentials")):
-            out.problem(
-                "artipacked", step.line, "the checkout leaves the job's token in .git/config",
-                severity="medium", fix="Remove `persistCredentials: true`.", job=job,
-            )  # fmt: skip
-        task = text(step.get("task"))
-        if task is not None:
-            self._task(task, step, job, env=env, shell=shell, environment=environment)
-        out.static_logins(shell, step.line, job=job, environment=environment)
-
-    def _task(
-        self,
-        task: str,
-        step: Mapping,
-        job: str,
-        *,
-        env: dict[str, str],
-        shell: Shell,
-        environment: str | None,
-    ) -> None:
-        out = self.out
-        name = task.split("@", 1)[0].lower().rsplit(".", 1)[-1]
-        inputs = {key.text.lower(): value for key, value in pairs(step.get("inputs"))}
-        for key_text, value in inputs.items():
-            if not isinstance(value, Scalar):
-                continue
-            if key_text in _SCRIPT_INPUTS:
-                self._script(value, job, shell, environment)
-            else:
-                self._input(key_text, value, job, env, shell)
-        if name == "azurekeyvault":
-            vault = self._filled(text(inputs.get("keyvaultname")) or "?", env)
-            wanted = text(inputs.get("secretsfilter")) or "*"
-            for secret in map(str.strip, self._filled(wanted, env).split(",")):
-                out.secrets.append(
-                    Reference(name=secret, line=step.line, column=step.column, scope="step", job=job, store=f"key-vault:{vault}", via="name" if secret != "*" else "index")  # noqa: S105
-                )  # fmt: skip
-        if name in _DEPLOYS:
-            prefix, *keys = _DEPLOYS[name]
-            target = next((text(inputs[key]) for key in keys if text(inputs.get(key))), None)
-            target = self._filled(target, env) if target else None
-            if target and "$" not in target:
-                out.deploys.append(
-                    Deploy(target=f"{prefix}:{target}", line=step.line, job=job, environment=environment)
-                )
-
-    def _script(self, script: Scalar, job: str, shell: Shell, environment: str | None) -> None:
-        out = self.out
-        out.script(script, job=job, shell=shell, environment=environment, scope="step")
-        start = script.line + (1 if script.style in {"|", ">"} else 0)
-        for number, line in enumerate(script.text.split("\n")):
-            if line.lstrip().startswith(("#", "REM ", "rem ", "::")) and not line.startswith("##vso"):
-                continue
-            untrusted = _UNTRUSTED.search(line)
-            if untrusted is not None:
-                out.problem(
-                    "template-injection", start + number, f"$({untrusted['name']}) is expanded into the script before it runs: anyone who can name the branch can run code",
-                    severity="high", fix="Pass it through `env:` and use the quoted variable.", job=job,
-                )  # fmt: skip
-            for given in _PARAMETER.finditer(line):
-                if self.parameters.get(given["name"] or given["index"]) == "string":
-                    out.problem(
-                        "template-injection", start + number, f"the parameter `{given['name'] or given['index']}` is expanded into the script before it runs",
-                        severity="medium", fix="Limit it with `values:`, or pass it through `env:`.", job=job,
-                    )  # fmt: skip
+        self.steps.step(step, job, env, environment)
