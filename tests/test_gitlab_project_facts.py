@@ -8,13 +8,14 @@ import pytest
 
 from sandbox.gitlab import GitLabSandbox, build
 from sandbox.gitlab import entities as give
-from scanner.records import Control, Credential, Grant, Identity, Link
+from scanner.records import Control, Credential, Grant, Identity, Link, Secret
 from tests.github_night import gaps, of
 from tests.gitlab_night import collected, config
 from tests.nights import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sandbox.gitlab.instance import Instance
     from scanner.records import Record
@@ -128,3 +129,44 @@ def test_a_key_that_only_signs_opens_no_repository(night: list[Record]) -> None:
     assert not [row for row in of(night, Grant) if row.identity_id == "gitlab:deploy-key-user:523"]
     (older,) = (row for row in of(night, Grant) if row.identity_id == "gitlab:deploy-key-user:524")
     assert older.level == "write"
+
+
+_KEY = "q8Zr" + "T4mWx7LpV2nYc9Kd"
+_FILES = {
+    "DOTENV": f"# PASSWORD=not-this-{_KEY}\nexport DB_PASSWORD='{_KEY}1'\nLOG_LEVEL=debug\nAPI_TOKEN=${{OTHER}}\n",
+    "TFVARS": f'region = "eu-west-1"\ndb_password = "{_KEY}2"\n',
+    "SETTINGS": f"<server>\n <id>nexus</id>\n <password>{_KEY}3</password>\n</server>\n"
+    f"<server><username>ci</username><password>{_KEY}4</password></server>",
+    "PLAIN": "replicas = 3\nregion: eu-west-1\n",
+    "ONE": '{"type": "service_account", "replicas": 3}',
+}
+
+
+def test_a_file_variable_is_the_secrets_that_it_assigns(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = build()
+    rows = [{**give.variable(name, text), "variable_type": "file"} for name, text in _FILES.items()]
+    masked = {**give.variable("MASKED", "replicas = 3"), "variable_type": "file", "masked": True}
+    # Of type env_var, the same text is one value.
+    value = give.variable("VALUE", _FILES["PLAIN"])
+    made.lists[f"{FRAUD}/variables"] = [*rows, masked, value]
+    with GitLabSandbox(instance=made) as sandbox:
+        night = run(tmp_path)
+        records = collected(config(sandbox, monkeypatch), night)
+    found = {
+        row.name: row
+        for row in of(records, Secret)
+        if row.store == "gitlab-variable" and row.account_id == "gitlab:project:9002"
+    }
+    assert set(found) == {
+        "DOTENV#DB_PASSWORD",
+        "TFVARS#db_password",
+        "SETTINGS#password",
+        "SETTINGS#password (2)",
+        "MASKED",
+    }
+    for name, number in (("DOTENV#DB_PASSWORD", 1), ("TFVARS#db_password", 2), ("SETTINGS#password (2)", 4)):
+        assert found[name].fingerprint == night.fingerprint(f"{_KEY}{number}")
+        assert found[name].holder_id == "gitlab:pipeline:9002"
+    assert len({row.id for row in found.values()}) == 5

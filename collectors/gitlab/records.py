@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from collectors.gitlab import powers
+from collectors.gitlab.file_variables import in_file
 from scanner.collect.scope import utc_time
 from scanner.records import Control, Credential, Grant, Identity, Secret, level_of, record_id
 from scanner.secrets.detectors import inspect
@@ -210,22 +211,23 @@ def variable(
     *,
     holder: str | None = None,
     schedule: str | None = None,
-) -> Secret | str | None:
+) -> list[Secret] | str | None:
     """Return a variable as a secret, if its value or name looks like one or if it is masked or hidden. If its value is
     only an identifier (a role, a region, a workload), return that value: pipelines use ``--role-arn "$DEPLOY_ROLE"``,
-    and without it the role is unknown. Otherwise return None.
+    and without it the role is unknown. Otherwise return None. A file that assigns secrets is returned as these secrets.
     """
     name, value = str(item["key"]), item.get("value")
     seen = inspect(name, value, scope.run.fingerprint) if isinstance(value, str) else None
+    is_file = item.get("variable_type") == "file" and isinstance(value, str)
     masked, hidden = bool(item.get("masked")), bool(item.get("hidden")) or value is None
     where = str(item.get("environment_scope") or "*")
-    if seen is None and not masked and not hidden:
+    if seen is None and not masked and not hidden and not is_file:
         named = value.strip() if isinstance(value, str) and _IDENTIFIER.fullmatch(value.strip()) else ""
         return named if named and (named.startswith("arn:") or _NAMES.search(name)) else None
     key_id = seen.key_id if seen is not None else None
     store = "gitlab-variable" if schedule is None else "gitlab-schedule-variable"
     part = f"{place.kind}/{place.number}" if schedule is None else f"schedule/{schedule}"
-    return Secret(
+    whole = Secret(
         id=record_id("gitlab", store, f"{part}/{name}" if where == "*" else f"{part}/{name}@{where}"),
         provider="gitlab",
         account_id=place.account_id,
@@ -248,3 +250,5 @@ def variable(
         location=place.address if schedule is None else f"{place.address} schedule {schedule}",
         tags={"hidden": "true"} if hidden else {},
     )
+    parts = in_file(value, whole, scope.run.fingerprint) if is_file and isinstance(value, str) else []
+    return parts or ([whole] if seen is not None or masked or hidden else None)

@@ -10,7 +10,7 @@ from collectors.gitlab.records import user, user_id, variable
 from scanner.collect.failures import SourceError
 from scanner.collect.listings import with_coverage
 from scanner.collect.scope import utc_time
-from scanner.records import Identity, Link, Secret, record_id
+from scanner.records import Identity, Link, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,15 +83,15 @@ def _variables(scope: GitLabScope, place: GitLabPlace, number: str) -> Iterator[
     holder = record_id("gitlab", "pipeline", place.number)
     for given in item["variables"]:
         found = variable(scope, given, place, holder=holder, schedule=number)
-        if isinstance(found, Secret):
-            yield found
+        if isinstance(found, list):
+            yield from found
     # Inputs are not meant for secrets: they are neither masked nor protected.
     for given in item.get("inputs") or []:
         if isinstance(given["value"], str):
             shown = {"key": given["name"], "value": given["value"]}
             found = variable(scope, shown, place, holder=holder, schedule=f"{number} inputs")
-            if isinstance(found, Secret):
-                yield found
+            if isinstance(found, list):
+                yield from found
 
 
 def _link(place: GitLabPlace, number: str, source: str, relation: str, target: str) -> Link:

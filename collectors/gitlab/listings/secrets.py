@@ -41,7 +41,7 @@ def variables(
         if isinstance(found, str):
             identifiers.setdefault(str(item["key"]), found)
         elif found is not None:
-            yield found
+            yield from found
 
     yield from scope.at(place).listing(
         "/admin/ci/variables" if place.kind == "instance" else f"/{place.kind}s/:id/variables",
