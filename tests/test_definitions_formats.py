@@ -381,7 +381,7 @@ def test_what_is_no_definition_is_refused(path: str, source: str) -> None:
 def test_unknown_files_are_refused() -> None:
     with pytest.raises(DefinitionError) as caught:
         read("README.md", "")
-    assert caught.value.reason == "unsupported"
+    assert caught.value.reason == "unread"
 
 
 KEYS = ("jobs", "steps", "script", "on", "env", "variables", "include", "a", "b", "image", "run", "uses", "with", "pipelines", "step",

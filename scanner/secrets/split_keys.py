@@ -11,7 +11,7 @@ import re
 _BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
 _END = "-----END"
 _LINE = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}|[A-Za-z0-9+/]{2,15}={1,2}")
-_HEADER = re.compile(r"\s*(?:(?:Proc-Type|DEK-Info|Version|Comment|Hash): .{0,200})?\s*")
+_HEADER = re.compile(r"\s*+(?:(?:Proc-Type|DEK-Info|Version|Comment|Hash): .{0,200})?\s*")
 """The lines that may stand between the first line and the key: https://www.rfc-editor.org/rfc/rfc1421#section-4.4"""
 HIDDEN = "[redacted:private-key]"
 
