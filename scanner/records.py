@@ -393,6 +393,9 @@ class Grant(Record, frozen=True, kw_only=True, gc=False):
     assumes: list[str] | None = None
     """The identities that it lets its holder sign in as, as patterns of their addresses; None if the provider does not tell
     them apart from `resource`."""
+    assumed_kinds: list[str] = []
+    """Kinds of identities, such as ``lambda-function``, whose listing is incomplete: the level rests on one of them that
+    is assumed to exist. Empty if the level is the same without it."""
     unused_actions: int | None = None
     """How many granted services or actions were not used in the tracking period."""
     granted_at: datetime | None = None
@@ -473,6 +476,9 @@ class Link(Record, frozen=True, kw_only=True, gc=False):
     """The smallest change that removes it, for can_become."""
     confidence: Literal["high", "low"] = "high"
     """low if it depends on a condition or a policy that could not be evaluated, or on a resource that may not exist."""
+    assumed_kinds: list[str] = []
+    """For can_become: kinds of identities, such as ``lambda-function``, whose listing is incomplete: the link rests on one
+    of them that is assumed to exist. Empty if it does not."""
     expires_at: datetime | None = None
     """When it ends, for memberships with an end date."""
     target_provider: str | None = None

@@ -460,6 +460,21 @@ def test_compute_that_may_exist_lowers_the_confidence() -> None:
         facts(roles=[target, holder], compute=[compute("lambda-function", address, "target")]), HOLDER
     )
     assert (known.level, known.confidence) == ("escalation", "high")
+    assert [one.assumed_kinds for one in (assumed, none, known)] == [["lambda-function"], [], []]
+
+
+def test_what_follows_from_assumed_compute_is_marked_and_what_does_not_is_not() -> None:
+    target = role("target", trust=trusting({"Service": "lambda.amazonaws.com"}), managed=(ADMINISTRATOR,))
+    holder = role(HOLDER, allow("lambda:UpdateFunctionCode"), trust=trusting(ROOT))
+    caller = user("caller", allow("sts:AssumeRole", arn("role", HOLDER)))
+    own = user("own", allow("iam:PutUserPolicy"), allow("lambda:UpdateFunctionCode"))
+    given = facts(roles=[target, holder], users=[caller, own])
+    (of_caller,), (of_own,) = (
+        grants(given, "caller"),
+        (one for one in grants(given, "own") if one.escalation_path is None),
+    )
+    assert (of_caller.level, of_caller.assumed_kinds) == ("escalation", ["lambda-function"])
+    assert (of_own.level, of_own.assumed_kinds) == ("escalation", [])
 
 
 def test_an_updated_glue_job_needs_its_role_passed() -> None:

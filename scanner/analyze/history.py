@@ -134,6 +134,42 @@ def moved(hits: str) -> str:
     """
 
 
+LOST_TONIGHT = """
+    WITH failed AS (
+        SELECT l.account_id, l.kind,
+               coalesce(l.spells[-1]."first" = n.number AND l.spells[-2].complete, false) AS only_tonight
+        FROM listings AS l, (SELECT max(number) AS number FROM nights) AS n
+        WHERE l."table" = 'identities' AND NOT l.complete AND l.spells[-1]."last" = n.number
+    )
+    SELECT l.account_id || ' ' || l.kind AS listing
+    FROM failed AS l WHERE l.account_id NOT IN (SELECT account_id FROM failed WHERE kind IS NULL)
+    GROUP BY l.account_id, l.kind HAVING bool_and(l.only_tonight)
+"""
+"""Account and kind of the identities all of whose failed listings were complete on the last night that requested them."""
+
+
+def assumed(hits: str) -> str:
+    """Return the query for new hits that rest on a listing which failed tonight only: on the night before it was
+    complete, and they were not found.
+
+    The column ``assumed`` of the rule's query names those listings, see docs/architecture.md, "What was assumed for one
+    night". A hit whose identity, or one of whose policies, is new is none of them: no night has judged it yet.
+    """
+    return f"""
+        SELECT h.rule, h.subject
+        FROM {hits} AS h JOIN rules AS r ON r.rule = h.rule
+             JOIN (SELECT 'identities' AS "table", id, id AS identity_id FROM identities
+                   UNION ALL SELECT 'grants', id, identity_id FROM grants) AS s
+                  ON s."table" = r.subject AND s.id = h.subject
+        WHERE list_has_all((SELECT list(listing) FROM lost_tonight),
+                           string_split(map_extract(h.evidence, 'assumed')[1], ', '))
+          AND (h.rule, h.subject) NOT IN (SELECT (k.rule, k.subject) FROM known_before AS k WHERE k.status <> 'resolved')
+          AND s.identity_id IN (SELECT id FROM identities_before WHERE removed_at IS NULL)
+          AND NOT EXISTS (FROM grants AS g WHERE g.identity_id = s.identity_id AND len(coalesce(g.assumed_kinds, [])) = 0
+                          AND g.id NOT IN (SELECT id FROM grants_before WHERE removed_at IS NULL))
+    """
+
+
 COMPARED = (
     "rule_version", "category", "controls", "title", "severity", "confidence", "account_name", "subject_name",
     "identity_id", "identity_name", "surface", "resource", "owner", "owner_source", "environment", "detail", "fix",

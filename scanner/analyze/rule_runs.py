@@ -12,7 +12,7 @@ import msgspec
 
 from scanner.analyze.finding_facts import facts, stray_subjects, subject_places
 from scanner.analyze.framework import load_frameworks, references
-from scanner.analyze.history import Known, held, moved, not_seen_tonight, seen_tonight
+from scanner.analyze.history import Known, assumed, held, moved, not_seen_tonight, seen_tonight
 from scanner.analyze.hits import RuleQueryError, write_few_hits, write_hits
 from scanner.analyze.rule_sources import finds_nothing, present_in
 from scanner.tables import quoted, read_parquet
@@ -79,7 +79,7 @@ def run_rules(
     tables: Tables, rules: Sequence[Rule], *, about: About, as_of: datetime, folder: Path, watch: QueryWatch
 ) -> RuleHits:
     """Run rules; make the view ``<about>_hits``, the table ``<about>_errors``, and the table ``<about>_held``: the
-    hits of rules of absence that prove nothing, which are not among the others.
+    hits that prove nothing, which are not among the others.
 
     Hits are written into ``folder``, one file a rule. A rule that takes longer than ``watch`` allows has failed. Raises
     `AnalysisError` when a built-in rule gives a subject twice, and `scanner.stop.StoppedError` if the run must end.
@@ -138,6 +138,8 @@ def _held(tables: Tables, rules: Sequence[Rule], found: dict[str, Path]) -> list
         queries.append(held(subject_places(subjects), read_parquet([found[rule.id] for rule in absent])))
     if found and "blocked" not in tables.empty:
         queries.append(moved(read_parquet(list(found.values()))))
+    if found and "lost_tonight" not in tables.empty:
+        queries.append(assumed(read_parquet(list(found.values()))))
     return queries
 
 

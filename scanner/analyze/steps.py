@@ -323,6 +323,7 @@ class _Analysis(NamedTuple):
         completeness.assess(self.tables, self.rules)
         self.tables.table_of("lost", history.LOST)
         self.tables.table_of("blocked", history.BLOCKED)
+        self.tables.table_of("lost_tonight", history.LOST_TONIGHT)
 
     def _assess_findings(self) -> tuple[dict[str, str], list[ExceptionState]]:
         """Run the rules; create ``exceptions``, ``candidates``, ``settled`` and ``findings``. Returns the failed rules

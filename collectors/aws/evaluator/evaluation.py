@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from collectors.aws.evaluator.account import AccountEvaluation
-from collectors.aws.evaluator.account_records import escalation_records, grant_records
+from collectors.aws.evaluator.assumed_compute import access_records
 from collectors.aws.evaluator.authorization_details import principal_records
 from collectors.aws.evaluator.facts import AwsFacts, Compute, ResourcePolicy
 from collectors.aws.evaluator.resource_policy import resource_records
@@ -30,8 +30,7 @@ def evaluate_account(facts: AwsFacts, as_of: datetime) -> Iterator[Record]:
     content.
     """
     account = AccountEvaluation(facts, as_of)
-    yield from grant_records(account)
-    yield from escalation_records(account)
+    yield from access_records(account)
     for principal in account.directory.of_kind("iam-role"):
         yield from role_trusts(principal, facts, as_of, writes=account.writes(principal))
     yield from resource_records(account)

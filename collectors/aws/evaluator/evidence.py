@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from collectors.aws.evaluator import policy_records
-from collectors.aws.evaluator.facts import AwsFacts, Compute, ResourcePolicy
+from collectors.aws.evaluator.facts import LISTABLE, AwsFacts, Compute, ResourcePolicy
 from collectors.aws.evaluator.policy import parse
 from scanner.records import Account, Control, Coverage, Gap, Identity, Link, Policy, Secret
 
@@ -26,8 +26,6 @@ COMPUTE = frozenset(
     }
 )  # fmt: skip
 """Kinds of identities that run with an IAM role."""
-LISTABLE = frozenset({"lambda-function", "ec2-instance", "ecs-service", "codebuild-project"})
-"""Kinds of compute whose listing is exhaustive."""
 IAM_POLICIES = frozenset(
     {
         policy_records.MANAGED,

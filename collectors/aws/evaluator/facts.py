@@ -35,6 +35,10 @@ class Compute(msgspec.Struct, frozen=True, kw_only=True):
     """Id of its record, or its ARN if there is none."""
 
 
+LISTABLE = frozenset({"lambda-function", "ec2-instance", "ecs-service", "codebuild-project"})
+"""Kinds of compute whose listing is exhaustive."""
+
+
 class AwsFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One account. None always means unknown; an empty collection means that there is none."""
 
