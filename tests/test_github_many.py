@@ -24,7 +24,7 @@ from sandbox.github.organization import (
     Variable,
 )
 from sandbox.github.server import GitHubSandbox
-from scanner.records import Control, Gap, Grant, Identity, Secret
+from scanner.records import Account, Control, Gap, Grant, Identity, Secret
 from scanner.secrets.detectors import Fingerprint, inspect
 from tests.github_night import app_config, collected, config, gaps, of
 from tests.nights import run
@@ -233,6 +233,33 @@ def test_an_app_knows_whether_it_was_given_all(
     assert [row.detail for row in gaps(records) if row.call.endswith("totalCount")] == (
         ["The App is installed on selected repositories only: 1 are visible."] if few else []
     )
+
+
+@pytest.mark.parametrize(("chosen", "told"), [([], True), (["acme"], False)])
+def test_an_app_that_is_installed_on_a_user_says_that_the_user_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chosen: list[str], told: bool
+) -> None:
+    own = Installation(
+        id=9,
+        app_id=90,
+        slug="sprawlscan",
+        client_id="Iv1.9",
+        permissions={"metadata": "read"},
+        created_at=OLD,
+        updated_at=OLD,
+    )
+    made = msgspec.structs.replace(
+        organization(repository()),
+        installations=(own,),
+        personal_installations=(msgspec.structs.replace(own, id=10, user="ben"),),
+    )
+    with GitHubSandbox(organization=made) as sandbox:
+        records = collected(app_config(sandbox, monkeypatch, organizations=chosen), run(tmp_path))
+    unread = [row for row in gaps(records) if row.table == "*"]
+    assert [(row.target, row.reason) for row in unread] == ([("user ben", "unsupported")] if told else [])
+    assert all("the App is installed on the user ben" in (row.detail or "") for row in unread)
+    # The organization itself is read in both cases.
+    assert [row.name for row in of(records, Account) if row.kind == "github-repository"] == ["app"]
 
 
 def test_texts_that_are_long_broken_or_no_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -416,6 +416,22 @@ def test_a_token_that_ended_can_do_nothing(monkeypatch: pytest.MonkeyPatch, tmp_
     assert ended.powers == []
 
 
+@pytest.mark.parametrize(
+    ("level", "role", "confidence"), [(20, "Reporter", "high"), (None, "unknown role", "low")]
+)
+def test_a_token_whose_role_is_not_shown_has_what_its_scopes_allow(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, level: int | None, role: str, confidence: str
+) -> None:
+    instance = build()
+    base = access_token(614, "unsaid", 301, "read_repository", created=4, used=3, ends=30)
+    instance.lists["/projects/9002/access_tokens"].append(
+        {**bound_token(base, 20, "project", 9002), "access_level": level}
+    )
+    records = read(instance, tmp_path, monkeypatch)
+    held = next(row for row in of(records, Grant) if row.id.endswith("project-access-token/614"))
+    assert (held.role, held.confidence, held.powers) == (role, confidence, ["read-data"])
+
+
 def test_guards_are_controls(night: list[Record]) -> None:
     enforced = {
         "gitlab:branch-protection:9001/901",

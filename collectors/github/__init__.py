@@ -96,8 +96,24 @@ def _named(client: GitHubClient, login: str) -> Target:
         return _target(login, login)
 
 
+def _elsewhere(kind: str, login: str, number: object) -> Target:
+    return Target(
+        collector="github",
+        name=f"{kind} {login}",
+        account_id=record_id("github", kind, str(number)),
+        params={
+            "login": login,
+            "problem": f"the App is installed on the {kind} {login}; only organizations are read",
+            "reason": "unsupported",
+        },
+    )
+
+
 def _installations(client: GitHubClient, config: Config) -> Iterator[Target]:
-    """Yield the App's installations in organizations, and a target for each configured organization without one."""
+    """Yield the App's installations in organizations, and a target for each configured organization without one. An App can
+    also be installed on a user or an enterprise (``target_type``), which is not read: without configured organizations,
+    each is a target that says so. https://docs.github.com/en/rest/apps/apps#list-installations-for-the-authenticated-app
+    """
     from scanner.collect.failures import SourceError, classify_error
 
     chosen = config.app.installation_id if config.app else None
@@ -107,11 +123,13 @@ def _installations(client: GitHubClient, config: Config) -> Iterator[Target]:
         for item in client.items("/app/installations"):
             holder = item.get("account") or {}
             login = str(holder.get("login") or holder.get("slug"))
-            if item.get("target_type") != "Organization" or (
-                config.organizations and login.lower() not in missing
-            ):
-                continue
             if chosen is not None and item["id"] != chosen:
+                continue
+            if config.organizations and login.lower() not in missing:
+                continue
+            if item.get("target_type") != "Organization":
+                if not config.organizations:
+                    yield _elsewhere(str(item.get("target_type")).lower(), login, holder.get("id"))
                 continue
             missing.pop(login.lower(), None)
             selection = str(item.get("repository_selection") or "selected")

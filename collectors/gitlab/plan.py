@@ -208,6 +208,16 @@ def _visibility_gaps(scope: GitLabScope) -> Iterator[Record]:
             "Service accounts of projects were not listed; those that are members are among the members.",
             needs="an administrator's token (self-managed)",
         )
+        # https://docs.gitlab.com/api/projects/ https://docs.gitlab.com/api/groups/ : shared_with_groups leaves out the
+        # groups that the caller may not see.
+        yield scope.unseen(
+            "grants",
+            "invited-group",
+            "GET /groups/:id/projects (shared_with_groups)",
+            "Of the groups invited to groups and projects, those that are private and that this token is no member of are "
+            "not shown.",
+            needs="an administrator's token (self-managed)",
+        )
         yield scope.unseen(
             "credentials",
             "personal-access-token",

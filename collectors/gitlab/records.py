@@ -149,8 +149,9 @@ def token_grant(
     *,
     scopes: list[str],
     expires: Any,
+    certain: bool = True,
 ) -> Grant:
-    """Return the grant of a token or key in the place that issued it."""
+    """Return the grant of a token or key in the place that issued it. ``certain``: whether its role is known."""
     return Grant(
         id=record_id("gitlab", "grant", native_id),
         provider="gitlab",
@@ -165,6 +166,7 @@ def token_grant(
         breadth="resource" if place.kind == "project" else "organization",
         powers=can,
         level=level_of(can),
+        confidence="high" if certain else "low",
         via="token",
         actions=sorted(scopes)[:10],
         expires_at=utc_time(expires),

@@ -416,6 +416,8 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[str, ...] = ()
     suspended_at: datetime | None = None
     suspended_by: str | None = None
+    user: str | None = None
+    """The user that it is installed on, if not the organization."""
 
 
 class FineGrainedToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -497,6 +499,8 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
     hosted_runners: tuple[HostedRunner, ...] = ()
     rulesets: tuple[Ruleset, ...] = ()
     installations: tuple[Installation, ...] = ()
+    personal_installations: tuple[Installation, ...] = ()
+    """Installations of the scanner's own App on users."""
     tokens: tuple[FineGrainedToken, ...] = ()
     authorizations: tuple[Authorization, ...] = ()
     organization_roles: tuple[Role, ...] = ()

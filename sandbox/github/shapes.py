@@ -326,7 +326,7 @@ class Site:
         web = f"{self.web}/organizations/{self.organization.login}/settings/installations/{number}"
         return {
             "id": number,
-            "account": self.owner(),
+            "account": self.user(installation.user) if installation.user else self.owner(),
             "repository_selection": installation.repository_selection,
             "access_tokens_url": f"{self.api}/app/installations/{number}/access_tokens",
             "repositories_url": f"{self.api}/installation/repositories",
@@ -335,7 +335,7 @@ class Site:
             "client_id": installation.client_id,
             "app_slug": installation.slug,
             "target_id": self.organization.id,
-            "target_type": "Organization",
+            "target_type": "User" if installation.user else "Organization",
             "permissions": dict(installation.permissions),
             "events": list(installation.events),
             "created_at": when(installation.created_at),

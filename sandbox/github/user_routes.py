@@ -82,7 +82,7 @@ def app(ask: Ask) -> Answer:
 
 
 def app_installations(ask: Ask) -> Answer:
-    return Items(rows=[_own(ask)], write=ask.site.installation)
+    return Items(rows=[*ask.organization.personal_installations, _own(ask)], write=ask.site.installation)
 
 
 def app_installation(ask: Ask) -> Answer:

@@ -167,7 +167,8 @@ def access_tokens(
 ) -> Iterator[Record]:
     """Yield the access tokens of a group or project, and the bot user of each.
 
-    https://docs.gitlab.com/api/project_access_tokens/ https://docs.gitlab.com/api/group_access_tokens/
+    https://docs.gitlab.com/api/project_access_tokens/ https://docs.gitlab.com/api/group_access_tokens/ : a token whose
+    role is not shown may do what its scopes allow to a Maintainer.
     """
     kind = f"{place.kind}-access-token"
 
@@ -177,8 +178,9 @@ def access_tokens(
         if not scope.instance_lists_users:
             yield user(scope, shown, "gitlab-bot")
         yield token
-        can = powers.of_scopes(token.scopes, int(item["access_level"]))
-        role = powers.ROLES.get(int(item["access_level"]), str(item["access_level"]))
+        level = item.get("access_level")
+        can = powers.of_scopes(token.scopes, None if level is None else int(level))
+        role = "unknown role" if level is None else powers.ROLES.get(int(level), str(level))
         yield token_grant(
             place,
             f"{kind}/{item['id']}",
@@ -187,6 +189,7 @@ def access_tokens(
             can if token.enabled else [],
             scopes=token.scopes,
             expires=item.get("expires_at"),
+            certain=level is not None,
         )
 
     yield from scope.at(place).listing(
