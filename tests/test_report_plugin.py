@@ -75,6 +75,19 @@ def test_one_module_is_written_configured_and_documented(
     (line,) = chat.read_text().splitlines()
     assert line.endswith("build.yml")
 
+    plugin = next(path for path in (tmp_path / "plugins").glob("*chat.py"))
+    plugin.write_text(
+        MODULE.replace("    rows =", "    raise RuntimeError('no such room')" + chr(10) + "    rows =")
+    )
+    code, out, err = call("report", "-f", "chat", "-f", "csv")
+    assert code == 1
+    assert "report chat failed: RuntimeError: no such room" in err
+    assert "Traceback" not in out + err
+    assert list((tmp_path / "state" / "reports").glob("*/*.csv")) or list(
+        (tmp_path / "state" / "reports").glob("*/csv/*")
+    )
+    plugin.write_text(MODULE)
+
     code, _, err = call("check-config", most="many")
     assert code == 2
     assert "reports.chat.most: must be a whole number" in err

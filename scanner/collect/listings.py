@@ -6,7 +6,8 @@ what it finds, can return a value that its caller needs, and raises if it fails.
 
     keys = yield from with_coverage(deploy_keys(client), request, fills=["grants"])
 
-`with_coverage` is the only place in the program that catches a broad exception.
+`with_coverage` is the only place that catches a broad exception, beside the one that calls reports, which may be of
+other packages.
 """
 
 from __future__ import annotations

@@ -102,6 +102,7 @@ def _stopped_errors() -> type[Exception]:
 
 def _internal_errors() -> tuple[type[Exception], ...]:
     from scanner.analyze.rule_runs import AnalysisError
+    from scanner.pipeline.reporting import ReportFailedError
     from scanner.snapshot import SnapshotError
 
-    return (SnapshotError, AnalysisError)
+    return (SnapshotError, AnalysisError, ReportFailedError)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 from pydantic import ValidationError
 
 from scanner.config_file import ConfigError
@@ -11,6 +12,8 @@ from scanner.ledger import Ledger, Reported, hashes
 from scanner.night import open_night
 from scanner.pipeline.state_folder import ledger_of, report_folder
 from scanner.plugins import load_report, report_config
+from scanner.secrets.redact import redact
+from scanner.stop import StoppedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,24 +22,48 @@ if TYPE_CHECKING:
     from scanner.night import Night
 
 
+class ReportFailedError(Exception):
+    """Reports raised. The message names each with its error; ``written`` are the files of the others."""
+
+    def __init__(self, errors: list[str], written: list[Path]) -> None:
+        super().__init__("\n".join(errors))
+        self.written = written
+
+
 def write_reports(settings: Settings, run_id: str, formats: list[str]) -> list[Path]:
     """Write the reports of an analyzed run and record them. Returns the files.
 
-    Raises `ConfigError` for missing options.
+    Raises `ConfigError` for missing options, and `ReportFailedError` once the other reports are written and recorded.
     """
     with open_night(settings.state, run_id) as night:
-        written = write_files(settings, night, formats)
+        try:
+            written = write_files(settings, night, formats)
+        except ReportFailedError as exc:
+            record_files(ledger_of(settings), run_id, exc.written)
+            raise
     record_files(ledger_of(settings), run_id, written)
     return written
 
 
 def write_files(settings: Settings, night: Night, formats: list[str]) -> list[Path]:
-    """Write the reports of an open night. Returns the files. Raises `ConfigError` for missing options."""
+    """Write the reports of an open night. Returns the files.
+
+    Raises `ConfigError` for missing options, and `ReportFailedError` once the other reports are written.
+    """
     folder = report_folder(settings.state, night.run_id)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return [
-        path for name in formats for path in _write_report(night, folder, name, settings.reports.of(name))
-    ]
+    written: list[Path] = []
+    errors: list[str] = []
+    for name in formats:
+        try:
+            written += _write_report(night, folder, name, settings.reports.of(name))
+        except (ConfigError, StoppedError, OSError, duckdb.InterruptException):
+            raise
+        except Exception as exc:  # noqa: BLE001  a report may be another package's: its fault costs that report only
+            errors.append(redact(f"report {name} failed: {type(exc).__name__}: {exc}"))
+    if errors:
+        raise ReportFailedError(errors, written)
+    return written
 
 
 def _write_report(night: Night, folder: Path, name: str, config: Section | None) -> list[Path]:
