@@ -81,17 +81,7 @@ class DevOpsNights:
             self.carried.note(earlier.read_at)
             yield from earlier.carried()
             return decoder.decode(earlier.facts)
-        kept: list[Record] = []
-        while True:
-            try:
-                record = next(read)
-            except StopIteration as end:
-                value: T = end.value
-                break
-            kept.append(record)
-            yield record
-        self.memory.keep_reading(number, digest, msgspec.json.encode(value), kept)
-        return value
+        return (yield from self.memory.kept(number, digest, read))
 
 
 def _number(key: str) -> int:

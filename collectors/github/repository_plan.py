@@ -113,17 +113,8 @@ def _settings(
     if earlier is not None and not _due(scope, plan, repository, earlier):
         yield from earlier.carried()
         return RepositoryReading(settings=_SETTINGS.decode(earlier.facts), carried_from=earlier.read_at)
-    kept: list[Record] = []
     reading = _read_settings(scope, plan, files, repository)
-    while True:
-        try:
-            record = next(reading)
-        except StopIteration as end:
-            settings: RepositorySettings = end.value
-            break
-        kept.append(record)
-        yield record
-    scope.memory.keep_reading(repository.number, repository.digest, msgspec.json.encode(settings), kept)
+    settings = yield from scope.memory.kept(repository.number, repository.digest, reading)
     return RepositoryReading(settings=settings)
 
 

@@ -175,18 +175,8 @@ def _settings(
         night.carried.note(reading.read_at)
         yield from reading.carried()
         return _FACTS.decode(reading.facts), True
-    kept: list[Record] = []
     reading_now = _read_settings(scope, project, structure, keys, whole=whole, deploys=deploys)
-    while True:
-        try:
-            record = next(reading_now)
-        except StopIteration as end:
-            facts: CarriedFacts = end.value
-            break
-        kept.append(record)
-        yield record
-    memory.keep_reading(number, digest, msgspec.json.encode(facts), kept)
-    return facts, False
+    return (yield from memory.kept(number, digest, reading_now)), False
 
 
 def _empty_if_known(seen: list[dict[str, Any]] | None) -> Iterable[dict[str, Any]] | None:

@@ -16,7 +16,7 @@ import threading
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -27,7 +27,7 @@ from scanner.secrets.masking import masked
 from scanner.secrets.redact import mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from scanner.secrets.detectors import Fingerprint
 
@@ -49,6 +49,9 @@ class KeptPage(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None
     count: int
     records: list[Record]
+
+
+T = TypeVar("T")
 
 
 class KeptReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,11 +240,27 @@ class Memory:
             read_at=datetime.fromisoformat(row[0]), digest=row[1], facts=row[2], records=decode(row[3])
         )
 
-    def keep_reading(self, number: int, digest: str, facts: bytes, records: list[Record]) -> None:
-        """Store tonight's reading of an object, unless it has gaps: then the next night reads it again.
+    def kept(
+        self, number: int, digest: str, reading: Generator[Record, None, T]
+    ) -> Generator[Record, None, T]:
+        """Yield what a reading of an object yields, return its value, and keep both for later nights.
 
-        Data that the provider does not offer is not a gap.
+        A reading with gaps is not kept, so that the next night reads the object again. Data that the provider does not
+        offer is not a gap.
         """
+        records: list[Record] = []
+        while True:
+            try:
+                record = next(reading)
+            except StopIteration as end:
+                value: T = end.value
+                break
+            records.append(record)
+            yield record
+        self._keep_reading(number, digest, msgspec.json.encode(value), records)
+        return value
+
+    def _keep_reading(self, number: int, digest: str, facts: bytes, records: list[Record]) -> None:
         with self._lock:
             if any(isinstance(record, Gap) and record.reason != "unsupported" for record in records):
                 self._base.execute("delete from readings where id = ?", (number,))
