@@ -53,7 +53,7 @@ def test_the_start_of_an_id_is_enough_when_it_is_one_findings_only(demo: Demo) -
 
 @pytest.mark.parametrize("given", ["zzzz", "%", "' OR 1=1 --"])
 def test_a_finding_that_is_not_there_is_reported(demo: Demo, given: str) -> None:
-    with pytest.raises(NoSuchFindingError, match=r"has no finding .*findings\.csv lists the ids"):
+    with pytest.raises(NoSuchFindingError, match=r"has no finding .*`sprawlscan findings` lists the ids"):
         explain(demo.folder, RUN, given)
 
 
@@ -80,5 +80,5 @@ def test_a_patch_is_the_changed_policy_and_what_it_ends(demo: Demo) -> None:
 def test_no_patch_for_another_provider(demo: Demo) -> None:
     with open_night(demo.folder, RUN) as night:
         finding = night.one("SELECT id FROM findings WHERE provider = 'github' ORDER BY id LIMIT 1")
-    with pytest.raises(NoPatchError, match="not for github"):
+    with pytest.raises(NoPatchError, match="can be proposed for github"):
         patch(demo.folder, RUN, finding)
