@@ -35,7 +35,8 @@ query Runners($path: ID!, $after: String) {
 
 def runners(scope: GitLabScope) -> Iterator[Record]:
     """Yield every runner that can run the group's jobs, by GraphQL if this GitLab has the fields, else by REST. GraphQL
-    returns an empty list to users who may not read the full one, so it is used only with a Maintainer's role.
+    returns an empty list to users who may not read the full one, so it is used only with a Maintainer's role, and REST
+    confirms that there is none.
     """
     place = scope.place
 
@@ -66,7 +67,9 @@ def _rows(scope: GitLabScope) -> Iterator[dict[str, Any]]:
                 raise
         else:
             yield from map(_as_rest, nodes)
-            return
+            if nodes:
+                return
+            # An empty list is also what GraphQL returns to those who may not read it: REST says which it is.
     for row in list(scope.client.items(scope.at(scope.place).path("/groups/:id/runners"))):
         yield scope.client.one(f"/runners/{int(row['id'])}")
 
