@@ -265,7 +265,7 @@ def test_the_community_edition_has_neither_people_nor_code_owners_on_branches(
         assert each(sandbox)["approval_rules"] == 4
 
 
-@pytest.mark.parametrize(("most", "queries"), [(250, 12), (100, 18), (60, 35), (45, 236)])
+@pytest.mark.parametrize(("most", "queries"), [(250, 12), (100, 18), (60, 37), (45, 137)])
 def test_a_query_that_is_too_much_is_asked_in_parts_and_of_fewer_projects(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, most: int, queries: int
 ) -> None:

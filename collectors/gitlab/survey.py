@@ -150,7 +150,7 @@ class ProjectSurvey:
 
         while left and query.parts and self._failed < _GIVEN_UP:
             try:
-                answer = query.ask(variables)
+                answer = query.ask(variables, available=len(left))
             except SourceError as exc:
                 # Refused, throttled, stopped, or no GraphQL at all: asking about fewer projects does not help.
                 failing = exc.reason in {"unreachable", "malformed"}

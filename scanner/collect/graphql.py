@@ -223,15 +223,22 @@ class PartsQuery:
             self._groups = self._groups or [[]]
 
     def ask(
-        self, variables: Callable[[int], Mapping[str, Any]], *, without: Collection[str] = ()
+        self,
+        variables: Callable[[int], Mapping[str, Any]],
+        *,
+        without: Collection[str] = (),
+        available: int | None = None,
     ) -> QueryAnswer:
         """Query some objects, reducing the query as long as the server cannot answer it.
 
-        ``variables`` builds the query's variables for the given objects. ``without`` are parts to skip this time.
-        Raises `SourceError` if the server cannot answer even for ``smallest`` objects; ``size`` is then the last number
+        ``variables`` builds the query's variables for the given objects. ``without`` are parts to skip this time;
+        ``available`` is how many objects there are, so that a failed query is not repeated with another number of the same
+        objects. Raises `SourceError` if the server cannot answer even for ``smallest`` objects; ``size`` is then the last number
         requested.
         """
         answered: dict[tuple[str, ...], QueryAnswer] = {}
+        if available is not None:
+            self.size = min(self.size, max(available, self._smallest))
         while True:
             size = self.size
             try:
