@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collectors.gitlab import powers
+from collectors.gitlab.access_levels import PREMIUM, allowed
 from collectors.gitlab.facts import number_of
 from collectors.gitlab.records import control
 from scanner.collect.failures import unsupported_on
@@ -19,26 +19,6 @@ if TYPE_CHECKING:
     from collectors.gitlab.facts import GitLabPlace, ProjectFacts
     from collectors.gitlab.scope import GitLabScope
     from scanner.records import Control, Record
-
-PREMIUM = "Available in GitLab Premium and Ultimate."
-
-
-def allowed(levels: list[dict[str, Any]]) -> list[str]:
-    """Return the roles, users, groups and keys in a list of access levels."""
-    names = []
-    for level in levels:
-        if level.get("user_id"):
-            names.append(f"user {level['user_id']}")
-        elif level.get("group_id"):
-            names.append(f"group {level['group_id']}")
-        elif level.get("deploy_key_id"):
-            names.append(f"deploy key {level['deploy_key_id']}")
-        elif level.get("member_role_id"):
-            names.append(f"custom role {level.get('member_role_name') or level['member_role_id']}")
-        elif level.get("access_level") is not None:
-            number = int(level["access_level"])
-            names.append("no one" if number == 0 else powers.ROLES.get(number, str(number)))
-    return names
 
 
 def protected_branches(

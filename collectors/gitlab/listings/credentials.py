@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collectors.gitlab.scope import GitLabScope
     from scanner.records import Record
 
-_PREMIUM = "Available in GitLab Premium and Ultimate."
 _MAINTAINER = {"group": "Maintainer of the group", "project": "Maintainer of the project"}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collectors.gitlab.listings.controls import PREMIUM, allowed
+from collectors.gitlab.access_levels import PREMIUM, allowed
 from collectors.gitlab.records import control
 from scanner.collect.failures import unsupported_on
 from scanner.collect.listings import with_coverage

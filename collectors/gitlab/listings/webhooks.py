@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from collectors.gitlab.listings.controls import PREMIUM
+from collectors.gitlab.access_levels import PREMIUM
 from collectors.gitlab.records import control
 from scanner.collect.failures import unsupported_on
 from scanner.collect.scope import utc_time
