@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from reports.grc_rows import ACCOUNTS
 from reports.stream import json_array, write_parts
 from scanner.uncovered import coverage_sentence, uncovered_targets
 
@@ -58,19 +59,6 @@ _IDENTITIES = """
 """
 _LEVELS = ("unknown", "read", "write", "escalation", "admin")
 
-_ACCOUNTS = """
-    SELECT coalesce(a.id, t.account_id) AS id, coalesce(a.name, t.name, t.target) AS name,
-           coalesce(a.kind, t.kind) AS kind, coalesce(a.provider, t.provider) AS provider, a.parent_id, a.owner,
-           a.environment, t.state, t.reason, t.needs, a.id IS NOT NULL AS observed
-    FROM accounts AS a FULL JOIN (
-        SELECT account_id, min(provider) AS provider, min(name) AS name, min(kind) AS kind, min(target) AS target,
-               arg_max(state, place) AS state, arg_max(reason, place) AS reason, arg_max(needs, place) AS needs
-        FROM (SELECT *, CASE state WHEN 'unread' THEN 3 WHEN 'partial' THEN 2 WHEN 'not-requested' THEN 1 ELSE 0 END
-              AS place FROM target_coverage) GROUP BY 1
-    ) AS t ON t.account_id = a.id
-    ORDER BY 1
-"""
-
 
 def write(night: Night, folder: Path) -> list[Path]:
     """Write ``opengraph.json``. Returns its path."""
@@ -96,7 +84,7 @@ def _nodes(night: Night) -> Iterator[dict[str, Any]]:
         "sprawl_uncovered": [str(one) for one in uncovered] or None,
         "sprawl_lastrun": night.run_id,
     })  # fmt: skip
-    for row in night.dicts(_ACCOUNTS):
+    for row in night.dicts(ACCOUNTS):
         yield _node(row["id"], "Sprawl_Account", row["name"], {
             "sprawl_provider": row["provider"], "sprawl_kind": row["kind"], "sprawl_owner": row["owner"],
             "sprawl_environment": row["environment"], "sprawl_coverage": row["state"], "sprawl_reason": row["reason"],
