@@ -465,10 +465,13 @@ class BruteForce:
     @cached_property
     def deliveries(self) -> dict[tuple[str, str], tuple[str, bool]]:
         """Which pipeline delivers which workload, with the workload's provider and whether the match is certain."""
-        raw: dict[str, set[tuple[str, Link | None]]] = {}
+        raw: dict[str, set[tuple[str, str | None]]] = {}
+        by_id: dict[str | None, Link | None] = {None: None}
         for source, relation, target, link in self.links:
             if relation == "deploys":
-                raw.setdefault(source, set()).add((target, link))
+                number = None if link is None else link.id
+                by_id[number] = link
+                raw.setdefault(source, set()).add((target, number))
         for deployment in self.estate.of(Deployment):
             if deployment.pipeline_id is not None and deployment.workload_id is not None:
                 raw.setdefault(deployment.pipeline_id, set()).add(
@@ -495,7 +498,7 @@ class BruteForce:
             if one and (one.enabled is False or (one.reusable == "only" and self._is_called(pipeline))):
                 continue
             for target, how in delivered:
-                for workload, provider, certain in self._named(pipeline, target, how):
+                for workload, provider, certain in self._named(pipeline, target, by_id[how]):
                     _, before = found.get((pipeline, workload), ("", False))
                     found[pipeline, workload] = (provider, certain or before)
         return found
