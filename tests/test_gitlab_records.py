@@ -819,3 +819,21 @@ def test_the_bots_of_gitlab_itself_keep_their_grants(
     (found,) = [row for row in of(records, Identity) if row.native_id == str(someone["id"])]
     assert found.kind == kind
     assert [row for row in of(records, Grant) if row.identity_id == found.id]
+
+
+def test_a_rule_of_another_branch_is_judged_for_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = build()
+    instance.lists["/projects/9002/protected_branches"] = [
+        protected_branch(20, "main", push=0),
+        protected_branch(21, "release/*", push=30),
+        protected_branch(22, "hotfix", push=40),
+    ]
+    records = read(instance, tmp_path, monkeypatch)
+    found = {number: control(records, f"gitlab:protected-branch:9002/{number}") for number in (21, 22)}
+    assert {number: (row.enforcement, row.detail) for number, row in found.items()} == {
+        21: ("absent", "push: Developer, merge: Maintainer"),
+        22: ("enforced", "push: Maintainer, merge: Maintainer"),
+    }
+    assert control(records, "gitlab:branch-protection:9002/20").enforcement == "enforced"

@@ -75,38 +75,19 @@ class BranchRule(msgspec.Struct, frozen=True, kw_only=True):
     """For ``pull_request``: how many approving reviews it requires. 0 is a value that GitHub documents."""
     approvals_end: bool | None = None
     """For ``pull_request``: whether a later push ends the approvals, or must be approved by somebody else."""
-    open_checks: tuple[str, ...] = ()
-    """For ``required_status_checks``: those that any app or user with write access may report."""
-
-
-PARAMETERS = frozenset({"pull_request", "required_status_checks"})
-"""The types of rules whose parameters decide what they demand."""
 
 
 def branch_rule(kind: str, parameters: Mapping[str, Any]) -> BranchRule:
-    """Return a rule from its type and its parameters, as REST and GraphQL (in its own spelling) return them.
+    """Return a rule from its type and its parameters in REST's spelling. Only a pull request's parameters are read.
 
     https://docs.github.com/en/graphql/reference/objects#pullrequestparameters
     """
-    match kind:
-        case "pull_request":
-            ends = parameters["dismiss_stale_reviews_on_push"] or parameters["require_last_push_approval"]
-            return BranchRule(
-                type=kind,
-                approvals=int(parameters["required_approving_review_count"]),
-                approvals_end=bool(ends),
-            )
-        case "required_status_checks":
-            checks = parameters["required_status_checks"]
-            apps = (one.get("integration_id", one.get("integrationId")) for one in checks)
-            return BranchRule(
-                type=kind,
-                open_checks=tuple(
-                    str(one["context"]) for one, app in zip(checks, apps, strict=True) if app is None
-                ),
-            )
-        case _:
-            return BranchRule(type=kind)
+    if kind != "pull_request":
+        return BranchRule(type=kind)
+    ends = parameters["dismiss_stale_reviews_on_push"] or parameters["require_last_push_approval"]
+    return BranchRule(
+        type=kind, approvals=int(parameters["required_approving_review_count"]), approvals_end=bool(ends)
+    )
 
 
 class RepositoryFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,9 +47,8 @@ OWNERS = {"owners": ".github/CODEOWNERS", "rootOwners": "CODEOWNERS", "docsOwner
 """CODEOWNERS files by alias, in GitHub's order of precedence."""
 _RULE_PARAMETERS = """parameters {
           ... on PullRequestParameters {
-            requiredApprovingReviewCount dismissStaleReviewsOnPush requireLastPushApproval requireCodeOwnerReview
+            requiredApprovingReviewCount dismissStaleReviewsOnPush requireLastPushApproval
           }
-          ... on RequiredStatusChecksParameters { requiredStatusChecks { context integrationId } }
         }"""
 _RULESETS = """rulesets(first: 5) {{
           totalCount

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from collectors.github import queries
-from collectors.github.facts import PARAMETERS, BranchRule, DefinitionFile, RepositoryFacts, branch_rule
+from collectors.github.facts import BranchRule, DefinitionFile, RepositoryFacts, branch_rule
 from scanner.collect.failures import SourceError
 from scanner.collect.graphql import PartsQuery
 from scanner.collect.scope import utc_time
@@ -199,7 +199,7 @@ def _rules(branch: dict[str, Any]) -> dict[int, list[BranchRule]] | None:
     found: dict[int, list[BranchRule]] = {}
     for item in nodes:
         kind, parameters = str(item["type"]).lower(), item.get("parameters")
-        if not parameters and kind in PARAMETERS:
+        if not parameters and kind == "pull_request":
             return None
         rule = branch_rule(kind, {_snake(name): value for name, value in (parameters or {}).items()})
         found.setdefault(int(item["repositoryRuleset"]["databaseId"]), []).append(rule)

@@ -44,11 +44,12 @@ def protected_branches(
             [_branch_as_rest(rule) for rule in known] if known is not None else list(scope.client.items(call))
         )
         matching = _matching(project, rules)
-        # If the default branch is unknown, each rule is judged for itself.
-        together = None if project.branch is None else _Access.of(matching)
         for rule in rules:
+            default = rule in matching
+            # Rules of other branches, and all rules if the default branch is unknown, are judged for themselves.
+            together = matching if default and project.branch is not None else [rule]
             yield _protection(
-                place, rule, together or _Access.of([rule]), approvals, default=rule in matching
+                place, rule, _Access.of(together), approvals if default else None, default=default
             )
 
     yield from with_coverage(
