@@ -16,16 +16,12 @@ import resource
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 
 import collectors.azure
-from scanner.collect.collector import Run
+from benchmarks.one_night import collect_night
 from scanner.records import Gap, Grant
-from scanner.secrets.detectors import Fingerprint
 
 SUBSCRIPTIONS = int(os.environ.get("BENCH_AZURE_SUBSCRIPTIONS", "200"))
 ASSIGNMENTS = 200
@@ -79,18 +75,7 @@ def run() -> dict[str, float]:
         config = collectors.azure.Config.model_validate(
             {**section, "seconds_between_requests": 0, **only_access}
         )
-        tonight = Run(
-            as_of=datetime(2026, 11, 22, 2, tzinfo=UTC),
-            fingerprint=Fingerprint(b"k" * 32),
-            cache=Path(folder),
-            stopping=threading.Event(),
-        )
-        started = time.perf_counter()
-        kinds: Counter[str] = Counter()
-        for target in collectors.azure.targets(config, tonight):
-            for record in collectors.azure.collect(target, config, tonight):
-                kinds[type(record).__name__] += 1
-        seconds = time.perf_counter() - started
+        seconds, kinds = collect_night(collectors.azure, config, Path(folder))
         sandbox.stdin.write("count\n")
         sandbox.stdin.flush()
         calls = Counter(json.loads(sandbox.stdout.readline()))

@@ -13,16 +13,11 @@ import resource
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 
 import collectors.entra
-from scanner.collect.collector import Run
+from benchmarks.one_night import collect_night
 from scanner.records import Gap
-from scanner.secrets.detectors import Fingerprint
 
 APPLICATIONS = int(os.environ.get("BENCH_ENTRA_APPLICATIONS", "50000"))
 BUDGETS = {"requests": 400, "peak_megabytes": 250, "gaps": 0}
@@ -69,18 +64,7 @@ def run() -> dict[str, float]:
         for name in [name for name in section if name.isupper()]:
             os.environ[name] = section.pop(name)
         config = collectors.entra.Config.model_validate({**section, "graph_url": section["authority"]})
-        tonight = Run(
-            as_of=datetime(2026, 11, 22, 2, tzinfo=UTC),
-            fingerprint=Fingerprint(b"k" * 32),
-            cache=Path(folder),
-            stopping=threading.Event(),
-        )
-        started = time.perf_counter()
-        kinds: Counter[str] = Counter()
-        for target in collectors.entra.targets(config, tonight):
-            for record in collectors.entra.collect(target, config, tonight):
-                kinds[type(record).__name__] += 1
-        seconds = time.perf_counter() - started
+        seconds, kinds = collect_night(collectors.entra, config, Path(folder))
         sandbox.stdin.write("count\n")
         sandbox.stdin.flush()
         requests = int(sandbox.stdout.readline())
