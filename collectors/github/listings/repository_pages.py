@@ -207,7 +207,7 @@ def _rules(branch: dict[str, Any]) -> dict[int, list[BranchRule]] | None:
 
 
 def _snake(name: str) -> str:
-    """Return a GraphQL name as REST spells it: ``integrationId`` as ``integration_id``."""
+    """Return a GraphQL name as REST spells it: ``requireLastPushApproval`` as ``require_last_push_approval``."""
     return "".join(f"_{one.lower()}" if one.isupper() else one for one in name)
 
 
