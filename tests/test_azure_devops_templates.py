@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collectors.definitions import Definition, DefinitionError, TemplateRepository, azure_pipeline
+from collectors.definitions import Definition, DefinitionError, CalledRepository, azure_pipeline
 from sandbox.azure_devops import AzureDevOpsSandbox
 from scanner.records import Gap, Identity, Link, Weakness
 from scanner.secrets.detectors import Fingerprint
@@ -29,7 +29,7 @@ class Files:
         self.texts = texts
         self.asked: list[str] = []
 
-    def read(self, repository: TemplateRepository, path: str) -> str:
+    def read(self, repository: CalledRepository, path: str) -> str:
         place = "/".join((repository.name or "own", repository.ref or "default", path))
         self.asked.append(place)
         if place not in self.texts:
@@ -146,7 +146,7 @@ def test_a_pipeline_with_templates_without_end_is_read_to_a_limit() -> None:
     texts = {f"own/default/{n}.yml": f"steps: [{{template: {n + 1}.yml}}]\n" for n in range(1, 60)}
     definition, asked = read("steps: [{template: 1.yml}]\n", "azure-pipelines.yml", **texts)
     assert len(asked) == 20
-    assert "more templates" in definition.unresolved[0].what
+    assert "more called files" in definition.unresolved[0].what
 
 
 # By the API

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collectors.definitions import Config, collect, targets
-from collectors.definitions.checkout import remote_of
+from collectors.definitions.remote import remote_of
 from scanner.collect.collector import Run
 from scanner.collect.failures import SourceError
 from scanner.plugins import load_collector

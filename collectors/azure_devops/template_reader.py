@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from collectors.azure_devops.scope import DevOpsScope
-    from collectors.definitions import TemplateRepository
+    from collectors.definitions import CalledRepository
 
 ITEM = "/{project}/_apis/git/repositories/{repository}/items"
 LARGEST = 2**20
@@ -64,7 +64,7 @@ class TemplateFiles:
         self.failures: list[SourceError] = []
         """What was refused or lost; not what can never be read."""
 
-    def read(self, repository: TemplateRepository, path: str) -> str:
+    def read(self, repository: CalledRepository, path: str) -> str:
         """Return a file's text. Raises `DefinitionError` if it cannot be read."""
         if repository.kind.lower() != "git":
             raise DefinitionError("unsupported", f"it is in a repository of {repository.kind}")

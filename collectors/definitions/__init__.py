@@ -6,8 +6,12 @@ that leave the folder are not followed.
 A GitLab pipeline is read with the files that it includes from its own checkout, including conditional includes, and
 with the child pipelines that it starts; these files are then not separate pipelines.
 
-Cannot see: the content of reusable workflows, templates and other includes, and computed expressions (each is named in
-a weakness with code ``unresolved-reference``); values of stored secrets; the role of a CodeBuild project or a service
+A GitHub workflow is read with the reusable workflows and composite actions of its own repository, and an Azure pipeline
+with its templates, inputs and secrets carried along. They stay pipelines of their own as well: what they show by
+themselves is reported there, what only a call brings about is reported for the caller, with both places.
+
+Cannot see: reusable workflows, templates and other includes outside the checkout, and computed expressions (each is named
+in a weakness with code ``unresolved-reference``); values of stored secrets; the role of a CodeBuild project or a service
 connection; in a Jenkinsfile, which is a program, anything but literal calls (confidence low). A GitLab job gets every
 CI variable of its project that is in scope; only those that the file reads are listed.
 
@@ -25,7 +29,8 @@ For other collectors: `definition_records` yields the records of a definition th
         yield from definition_records(definition, context=context)
 
 For a GitLab pipeline with its includes, use `gitlab_pipeline` instead of `parse`, with an `IncludeReader` that returns
-included files; for one of Azure Pipelines with its templates `azure_pipeline`, with a `TemplateReader`. Other collectors import nothing else from this package.
+included files; for one of Azure Pipelines with its templates `azure_pipeline`, with a `FileReader`; for a GitHub workflow
+with the workflows and actions that it calls `parse` with `CalledDefinitions`. Other collectors import nothing else from this package.
 
 Records of a definition: one `Identity` (``github:workflow:<repo id>:<path>``, ``github:action:...`` for composite
 actions, ``gitlab:pipeline:<project id>``, ``definitions:ci-pipeline:<repository>:<path>``) with issuer, subjects and
@@ -45,7 +50,7 @@ In GitHub workflows, outputs and variables are followed through steps and jobs a
 from __future__ import annotations
 
 from collectors.definitions.azure.pipelines import parse as azure_pipeline
-from collectors.definitions.azure.template_files import TemplateReader, TemplateRepository
+from collectors.definitions.called_files import CalledDefinitions, CalledRepository, FileReader
 from collectors.definitions.checkout import Config, collect, targets
 from collectors.definitions.context import Context, PipelineKind
 from collectors.definitions.definition import Definition, DefinitionError, Job, Problem, Unresolved
@@ -67,10 +72,13 @@ from collectors.definitions.unread_systems import unread_system
 
 __all__ = [
     "KINDS",
+    "CalledDefinitions",
+    "CalledRepository",
     "Config",
     "Context",
     "Definition",
     "DefinitionError",
+    "FileReader",
     "Include",
     "IncludeBranch",
     "IncludeRead",
@@ -81,8 +89,6 @@ __all__ = [
     "MergedPipeline",
     "PipelineKind",
     "Problem",
-    "TemplateReader",
-    "TemplateRepository",
     "Unresolved",
     "azure_pipeline",
     "collect",

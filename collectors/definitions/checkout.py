@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING
 import msgspec
 from pydantic import Field
 
+from collectors.definitions.called_files import CalledDefinitions
+from collectors.definitions.checkout_files import CheckoutFiles
 from collectors.definitions.context import Context
 from collectors.definitions.definition import DefinitionError
 from collectors.definitions.formats import format_by_content, format_of, parse
 from collectors.definitions.records import definition_records
 from collectors.definitions.regular_file import read_regular
+from collectors.definitions.remote import Remote, remote_of
 from collectors.definitions.tokens import server_issuer
 from collectors.definitions.unread_systems import unread_content, unread_system
 from collectors.definitions.yaml_nodes import MAX_BYTES
@@ -59,15 +62,6 @@ class Config(Section):
     """Globs of paths inside the folder that are excluded."""
     max_bytes: int = Field(default=MAX_BYTES, ge=1, le=MAX_BYTES)
     """Files larger than this are not read and become a gap."""
-
-
-class Remote(msgspec.Struct, frozen=True, kw_only=True):
-    """The remote repository of a checkout."""
-
-    host: str
-    repository: str
-    """Full name on the host."""
-    default_branch: str | None = None
 
 
 def targets(config: Config, run: Run) -> Iterator[Target]:
@@ -139,6 +133,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
     only = target.params.get("file")
     files = definition_files(folder, config) if only is None else [_checked(folder, only, config)]
     included: set[str] = set()
+    called: dict[str, CalledDefinitions] = {}
     for path, skipped in sorted(files, key=_order):
         if path in included:
             continue
@@ -153,6 +148,7 @@ def collect(target: Target, config: Config, run: Run) -> Iterator[Record]:
             config=config,
             run=run,
             included=included,
+            called=called,
         )
         for record in _file(file, skipped):
             table = TABLE_OF[type(record)]
@@ -206,6 +202,8 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     run: Run
     included: set[str]
     """Files that belong to a pipeline already read; grows while files are read."""
+    called: dict[str, CalledDefinitions]
+    """Folder of a repository to its files that definitions call; grows while files are read."""
 
 
 def _file(file: _File, skipped: Failure | None) -> Iterator[Record]:
@@ -226,10 +224,26 @@ def _records(file: _File) -> Iterator[Record]:
     if format_of(file.path) == "gitlab-ci":
         definition, gaps = _gitlab(file, text, owner)
     else:
-        definition = parse(file.path, text, file.run.fingerprint, owner=owner)
+        definition = parse(file.path, text, file.run.fingerprint, owner=owner, called=_called(file))
     issuer = server_issuer(definition.format, remote.host) if remote is not None else None
     yield from definition_records(definition, context=msgspec.structs.replace(context, issuer=issuer))
     yield from gaps
+
+
+def _called(file: _File) -> CalledDefinitions:
+    """Return the files of the definition's repository, shared by all its definitions."""
+    inside = _repository(file.folder, file.path)
+    known = file.called.get(inside)
+    if known is None:
+        prefix = "" if inside == "." else f"{inside}/"
+        files = CheckoutFiles(
+            file.folder / inside,
+            wanted=lambda path: _is_included(prefix + path, file.config),
+            largest=file.config.max_bytes,
+            text=_text,
+        )
+        known = file.called[inside] = CalledDefinitions(files, inside)
+    return known
 
 
 def _gitlab(file: _File, text: str, owner: str) -> tuple[Definition, list[Record]]:
@@ -258,7 +272,10 @@ def _gitlab(file: _File, text: str, owner: str) -> tuple[Definition, list[Record
 
 
 def _repository(folder: Path, path: str) -> str:
-    """Return the folder of a GitLab pipeline's repository, relative to the scanned folder."""
+    """Return the folder of a definition's repository, relative to the scanned folder."""
+    above_github = path.rpartition(".github/")[0]
+    if ".github/" in path and (not above_github or above_github.endswith("/")):
+        return above_github.rstrip("/") or "."
     above = [parent.as_posix() for parent in PurePosixPath(path).parents]
     for marked, name in ((above, ".git"), (above[::-1], ".gitlab-ci.yml")):
         for parent in marked:
@@ -357,38 +374,3 @@ def _text(path: Path) -> str:
     if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         return raw.decode("utf-16", "replace")
     return raw.decode("utf-8-sig", "replace")
-
-
-_REMOTE = re.compile(
-    r"(?:[a-z+]+://(?:[^@/\s]*@)?|(?:[\w.-]+@)?)(?P<host>[\w.-]+)(?::\d+/|[:/])(?P<path>[\w./~-]+?)(?:\.git)?/?"
-)
-
-
-def remote_of(folder: Path) -> Remote | None:
-    """Return the remote ``origin`` of a checkout, read from .git/config; None if there is none or it cannot be read."""
-    git = folder / ".git"
-    try:
-        if git.is_symlink() or not git.is_dir():
-            return None
-        config = read_regular(git / "config", 1_000_000).decode("utf-8", "replace")
-    except OSError:
-        return None
-    try:
-        branch = read_regular(git / "refs" / "remotes" / "origin" / "HEAD", 500).decode("utf-8", "replace")
-    except OSError:
-        branch = ""
-    section, url = "", None
-    for line in config.splitlines():
-        stripped = line.strip()
-        if stripped.startswith("["):
-            section = stripped
-        elif section == '[remote "origin"]' and url is None:
-            key, _, value = stripped.partition("=")
-            url = value.strip() if key.strip() == "url" else None
-    match = _REMOTE.fullmatch(url or "")
-    if match is None or "/" not in match["path"].strip("/"):
-        return None
-    default = branch.strip().partition("ref: refs/remotes/origin/")[2]
-    return Remote(
-        host=match["host"].lower(), repository=match["path"].strip("/"), default_branch=default or None
-    )

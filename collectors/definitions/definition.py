@@ -166,6 +166,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Git refs on which it runs, in which ``*`` matches any text; empty if unknown or any. ``refs/heads/main``."""
     calls: str | None = None
     """The reusable workflow that it calls, with its ref."""
+    followed: bool = False
+    """Whether the jobs of the workflow that it calls are listed too."""
+    workflow: str | None = None
+    """The called workflow that it belongs to; None for a job of the definition itself."""
 
 
 class Included(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,6 +179,8 @@ class Included(msgspec.Struct, frozen=True, kw_only=True):
     """Its name in records: ``ci/build.yml``, ``deploy.yml@lantern/templates``, ``https://example.org/ci.yml``."""
     line: int | None = None
     """Used for every line of the file, if only the including statement is known."""
+    called_at: int | None = None
+    """The line that calls the file, if it is known; of the first call, if several calls share the file's lines."""
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,6 +243,18 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
         if within < NOWHERE:
             return within
         return self.included[number - 1].line if number else None
+
+    def callers(self, line: int) -> list[str]:
+        """Return where the file of a line is called, innermost first: ``path:line``."""
+        found: list[str] = []
+        number = line // FILE
+        while number and len(found) < len(self.included):
+            at = self.included[number - 1].called_at
+            if at is None:
+                break
+            found.append(self.where(at))
+            number = at // FILE
+        return found
 
     def where(self, line: int) -> str:
         """Return ``path:line``; the path alone if the line is unknown."""

@@ -9,6 +9,7 @@ from collectors.definitions.definition import DefinitionError
 from collectors.definitions.yaml_nodes import MAX_BYTES
 
 if TYPE_CHECKING:
+    from collectors.definitions.called_files import CalledDefinitions
     from collectors.definitions.definition import Definition, Format
     from scanner.secrets.detectors import Fingerprint
 
@@ -71,10 +72,11 @@ def parse(
     *,
     owner: str | None = None,
     kind: Format | None = None,
+    called: CalledDefinitions | None = None,
 ) -> Definition:
     """Parse one definition file. Raises only `DefinitionError`, if it cannot be parsed. ``owner`` is the GitHub account
     or GitLab group whose actions and templates are not third-party. ``kind`` is the format, if known; otherwise it
-    follows from the name or else the content.
+    follows from the name or else the content. ``called`` reads the files that the definition calls.
     """
     kind = kind or format_of(path) or format_by_content(text)
     if len(text) > MAX_BYTES:
@@ -83,7 +85,7 @@ def parse(
         case "github-workflow" | "github-action":
             from collectors.definitions.github import workflow as github_workflow
 
-            return github_workflow.parse(path, text, fingerprint, owner)
+            return github_workflow.parse(path, text, fingerprint, owner, called)
         case "gitlab-ci":
             from collectors.definitions.gitlab import ci as gitlab_ci
 
@@ -91,7 +93,7 @@ def parse(
         case "azure-pipelines":
             from collectors.definitions.azure import pipelines as azure_pipelines
 
-            return azure_pipelines.parse(path, text, fingerprint)
+            return azure_pipelines.with_templates(path, text, fingerprint, called)
         case "bitbucket-pipelines":
             from collectors.definitions.bitbucket import pipelines as bitbucket_pipelines
 

@@ -214,7 +214,8 @@ def _links(definition: Definition, context: Context, me: str) -> Iterator[Record
             target = _login_target(login, _resolved(asked, context, login.environment))
             if target is not None:
                 where = f" in job {login.job}" if login.job else ""
-                yield from link("uses", target, login.line, f"signs in to {login.service} as {target}{where}")
+                why = f"signs in to {login.service} as {target}{where}{_called(definition, login.line)}"
+                yield from link("uses", target, login.line, why)
     owner = context.repository.split("/", 1)[0]
     for use in definition.uses:
         # A called workflow runs with the caller's token; workflows of other owners are not identities in this scan.
@@ -231,7 +232,14 @@ def _links(definition: Definition, context: Context, me: str) -> Iterator[Record
     for deploy in definition.deploys:
         target = _resolved(deploy.target, context, deploy.environment)
         where = f" in job {deploy.job}" if deploy.job else ""
-        yield from link("deploys", target, deploy.line, f"deploys {target}{where}")
+        why = f"deploys {target}{where}{_called(definition, deploy.line)}"
+        yield from link("deploys", target, deploy.line, why)
+
+
+def _called(definition: Definition, line: int) -> str:
+    """Return where the file of a line is called, as the end of a sentence."""
+    callers = definition.callers(line)
+    return f" (called at {' from '.join(callers)})" if callers else ""
 
 
 def _login_target(login: Login, asked: str) -> str | None:
@@ -267,7 +275,7 @@ def _weaknesses(definition: Definition, context: Context, me: str) -> Iterator[R
             subject_id=me,
             code=problem.code,
             severity=problem.severity,
-            what=problem.detail,
+            what=problem.detail + _called(definition, problem.line),
             fix=problem.fix,
             path=path,
             line=definition.line_in_file(problem.line),

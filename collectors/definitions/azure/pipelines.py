@@ -10,19 +10,13 @@ import re
 from typing import TYPE_CHECKING
 
 from collectors.definitions.azure.steps import StepReader
-from collectors.definitions.azure.template_files import (
-    MOST_FILES,
-    MOST_LEVELS,
-    OWN,
-    TemplateRepository,
-    template_path,
-)
+from collectors.definitions.azure.template_files import MOST_FILES, MOST_LEVELS, template_path
 from collectors.definitions.azure.templates import expanded, kind_of, pairs
 from collectors.definitions.builder import DefinitionBuilder, text_at
+from collectors.definitions.called_files import OWN, CalledDefinitions, CalledFiles, CalledRepository
 from collectors.definitions.definition import (
     FILE,
     DefinitionError,
-    Included,
     Job,
     JobRunner,
     Reference,
@@ -41,7 +35,7 @@ from collectors.definitions.yaml_nodes import (
 )
 
 if TYPE_CHECKING:
-    from collectors.definitions.azure.template_files import TemplateReader
+    from collectors.definitions.called_files import FileReader
     from collectors.definitions.definition import Definition, Pin, RunnerKind
     from collectors.definitions.yaml_nodes import Node, YamlDocument
     from scanner.secrets.detectors import Fingerprint
@@ -50,10 +44,18 @@ _SHA = re.compile(r"[0-9a-f]{40}")
 
 
 def parse(
-    path: str, source: str, fingerprint: Fingerprint, templates: TemplateReader | None = None
+    path: str, source: str, fingerprint: Fingerprint, templates: FileReader | None = None
 ) -> Definition:
     """Parse a pipeline definition or template, with the templates that ``templates`` reads. Raises `DefinitionError`."""
-    return _Reader(path, _root(read(source)), fingerprint, templates).definition()
+    called = CalledDefinitions(templates) if templates is not None else None
+    return with_templates(path, source, fingerprint, called)
+
+
+def with_templates(
+    path: str, source: str, fingerprint: Fingerprint, called: CalledDefinitions | None
+) -> Definition:
+    """Parse a pipeline definition or template with templates that are shared with other pipelines of its repository."""
+    return _Reader(path, _root(read(source)), fingerprint, called).definition()
 
 
 def _root(documents: list[YamlDocument]) -> YamlDocument:
@@ -64,7 +66,7 @@ def _root(documents: list[YamlDocument]) -> YamlDocument:
 
 class _Reader:
     def __init__(
-        self, path: str, document: YamlDocument, fingerprint: Fingerprint, templates: TemplateReader | None
+        self, path: str, document: YamlDocument, fingerprint: Fingerprint, templates: CalledDefinitions | None
     ) -> None:
         root = mapping(document.root)
         self.out = DefinitionBuilder(path, "azure-pipelines", fingerprint)
@@ -72,11 +74,9 @@ class _Reader:
         self.root = root
         self.pool = root.get("pool")
         self.documents = [document]
-        self.templates = templates
-        self.repositories: dict[str, TemplateRepository] = {}
-        self.chain: list[tuple[TemplateRepository, str]] = [(OWN, path.lstrip("/"))]
-        self.numbers = {self.chain[0]: 0}
-        self.files = 0
+        self.files = CalledFiles(path, templates, levels=MOST_LEVELS, most=MOST_FILES)
+        self.out.included = self.files.included
+        self.repositories: dict[str, CalledRepository] = {}
         self.pins: dict[str, Pin] = {}
         self.containers: set[str] = set()
         self.steps.declare(root.get("parameters"))
@@ -162,7 +162,7 @@ class _Reader:
                 else "branch"
             )
             self.pins[text(part.get("repository")) or name] = pin
-            self.repositories[text(part.get("repository")) or name] = TemplateRepository(
+            self.repositories[text(part.get("repository")) or name] = CalledRepository(
                 name=name, kind=text(part.get("type")) or "git", ref=ref
             )
             foreign = text(part.get("type")) in {"github", "bitbucket"}
@@ -238,7 +238,7 @@ class _Reader:
                 case _:
                     pass
         why = ""
-        if self.templates is not None:
+        if self.files.followed:
             try:
                 return self._followed(node, self.steps.filled(name, env), job, env, environment)
             except DefinitionError as exc:
@@ -246,12 +246,12 @@ class _Reader:
         self.out.unresolved.append(Unresolved(line=node.line, what=f"the template {name}{why}"))
         return {}
 
-    def _file(self, name: str) -> tuple[TemplateRepository, str]:
+    def _file(self, name: str) -> tuple[CalledRepository, str]:
         """Return repository and path of a template. Raises `DefinitionError`."""
         if "$" in name:
             raise DefinitionError("unsupported", "its name is computed")
         path, _, alias = name.partition("@")
-        here, above = self.chain[-1]
+        here, above = self.files.here
         if not alias:
             return here, template_path(path, above)
         repository = OWN if alias == "self" else self.repositories.get(alias)
@@ -263,22 +263,17 @@ class _Reader:
         self, node: Node, name: str, job: str | None, env: dict[str, str], environment: str | None
     ) -> dict[str, str]:
         """Read a template's file as a part of this pipeline. Raises `DefinitionError` if it cannot be read."""
-        place = self._file(name)
-        if place in self.chain:
-            raise DefinitionError("malformed", "it includes itself")
-        if len(self.chain) > MOST_LEVELS or self.files >= MOST_FILES or self.templates is None:
-            raise DefinitionError("truncated", "the pipeline has more templates than are read")
-        self.files += 1
-        source = self.templates.read(*place)
-        number = self.numbers.get(place)
-        document = _root(read(source, above=FILE * (number or len(self.out.included) + 1)))
-        if sum(one.size for one in self.documents) + document.size > MAX_NODES:
-            raise DefinitionError("truncated", "the pipeline's files are larger than is read")
-        if number is None:
-            self.out.included.append(Included(path=place[0].shown(place[1])))
-            self.numbers[place] = len(self.out.included)
-        self.documents.append(document)
-        root = mapping(document.root)
+        with self.files.entered(*self._file(name), node.line) as (number, source):
+            document = _root(read(source, above=FILE * number))
+            if sum(one.size for one in self.documents) + document.size > MAX_NODES:
+                raise DefinitionError("truncated", "the pipeline's files are larger than is read")
+            self.documents.append(document)
+            return self._called(mapping(document.root), node, job, env, environment)
+
+    def _called(
+        self, root: Mapping, node: Node, job: str | None, env: dict[str, str], environment: str | None
+    ) -> dict[str, str]:
+        """Read the content of a template with the parameters that the including statement passes."""
         steps = self.steps
         above = (steps.defaults, steps.parameters, self.pool)
         passed = [
@@ -290,14 +285,12 @@ class _Reader:
         open_ones = {key for key, _, written in passed if steps.takes_any_text(written)}
         steps.defaults, steps.parameters = {}, {}
         self.pool = root.get("pool") or self.pool
-        self.chain.append(place)
         try:
             steps.declare(root.get("parameters"))
             steps.parameters = {key: kind for key, kind in steps.parameters.items() if key in open_ones}
             steps.defaults |= {key.lower(): value for key, value, _ in passed}
             return self._content(root, job, env, environment)
         finally:
-            self.chain.pop()
             steps.defaults, steps.parameters, self.pool = above
 
     def _content(

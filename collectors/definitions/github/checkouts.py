@@ -108,7 +108,8 @@ def checkouts(workflow: Workflow, job: RawJob) -> Iterator[Problem]:
         gated = all(open_events.values())
         runs = any(runs_code(after) or after.run is not None for after in job.steps[at + 1 :])
         runs = runs or (step.run is not None and runs_code(step))
-        secrets = [name for name in secret_names(workflow.env, job.node) if name != "GITHUB_TOKEN"]
+        held = secret_names(workflow.env, job.node, *(after.node for after in job.steps))
+        secrets = [name for name in held if name != "GITHUB_TOKEN"]
         writes = job.permissions is None or any(level == "write" for level in job.permissions.values())
         severity: Severity = "critical" if runs and not gated and (secrets or writes) else "high"
         reach = listed(secrets) if secrets else ("a writable token" if writes else "a read-only token")
@@ -166,12 +167,7 @@ def _takes_head(workflow: Workflow, step: WorkflowStep, env: dict[str, str], job
             for made in expand(value.text, env, job.matrix) if value else []:
                 if "${{" not in made and not _HEAD_REF.search(made):
                     continue
-                named = dotted(made)
-                if (
-                    _HEAD.search(named.lower())
-                    or _HEAD_REF.search(made)
-                    or _is_head_output(workflow, job, named)
-                ):
+                if names_head(workflow, job, made):
                     return "the head of a pull request"
         return None
     if step.run is None:
@@ -198,6 +194,16 @@ def _takes_head(workflow: Workflow, step: WorkflowStep, env: dict[str, str], job
     return None
 
 
+def names_head(workflow: Workflow, job: RawJob, value: str) -> bool:
+    """Return whether a text with expressions names the head of a pull request."""
+    named = dotted(value)
+    return (
+        _HEAD.search(named.lower()) is not None
+        or _HEAD_REF.search(value) is not None
+        or _is_head_output(workflow, job, named)
+    )
+
+
 def _is_head_output(workflow: Workflow, job: RawJob, text_: str, depth: int = 0) -> bool:
     """Return whether a text reads an output that refers to a pull request's head, by the step that sets it or else by
     its name.
@@ -217,6 +223,11 @@ def _is_head_output(workflow: Workflow, job: RawJob, text_: str, depth: int = 0)
                 continue
         else:
             maker = next((step for step in job.steps if text(step.node.get("id")) == match["id"]), None)
+            if maker is not None and maker.outputs is not None and depth < 5:
+                made = dotted(maker.outputs.get(match["name"], ""))
+                if _HEAD.search(made.lower()) or _is_head_output(workflow, job, made, depth + 1):
+                    return True
+                continue
         script = _script(maker) if maker is not None else None
         if script is not None:
             shown = dotted(script.text[:50_000])

@@ -62,17 +62,17 @@ def holds(body: str, passes: Callable[[str], bool]) -> bool:
 def _holds(body: str, passes: Callable[[str], bool], depth: int) -> bool:
     if depth > 20:
         return False
-    alternatives = list(_split(body, "||"))
+    alternatives = list(split_outside(body, "||"))
     if len(alternatives) > 1:
         return all(_holds(part, passes, depth + 1) for part in alternatives)
-    terms = list(_split(body, "&&"))
+    terms = list(split_outside(body, "&&"))
     if len(terms) > 1:
         return any(_holds(part, passes, depth + 1) for part in terms)
     inner = _unwrapped(body)
     return passes(body) if inner is None else _holds(inner, passes, depth + 1)
 
 
-def _split(body: str, sign: str) -> Iterator[str]:
+def split_outside(body: str, sign: str) -> Iterator[str]:
     """Split at an operator outside brackets and strings."""
     depth, start, at, quoted = 0, 0, 0, False
     while at < len(body):
@@ -111,7 +111,7 @@ def _unwrapped(body: str) -> str | None:
 
 def guards(workflow: Workflow, job: RawJob, step: WorkflowStep | None, event: str) -> frozenset[Guard]:
     """Return the guards between a privileged event and a step or a whole job."""
-    mine: set[Guard] = set()
+    mine: set[Guard] = set(workflow.outer.get(event, ()))
     for needed in needs(workflow, job):
         mine |= _own_gates(workflow, needed, event)
         if needed is not job and _first_check(workflow, needed) is not None:
@@ -119,7 +119,7 @@ def guards(workflow: Workflow, job: RawJob, step: WorkflowStep | None, event: st
     if step is not None and step.condition is not None:
         mine |= _gates_of(workflow, condition(step.condition), event)
     check = _first_check(workflow, job)
-    if check is not None and (step is None or check < step.line):
+    if check is not None and (step is None or check < step.at):
         mine.add("person")
     return frozenset(mine)
 
@@ -136,20 +136,33 @@ def _own_gates(workflow: Workflow, job: RawJob, event: str) -> frozenset[Guard]:
 
 
 def _gates_of(workflow: Workflow, body: str, event: str) -> set[Guard]:
+    """Return the guards of a condition. Alternatives with different guards are one guard of the weakest kind."""
     found: set[Guard] = set()
     if _BROAD.search(body) is None:
         return found
-    if holds(body, lambda term: _is_other_event(term, event)):
-        found.add("event")
-    if holds(body, lambda term: _is_other_event(term, event) or bool(_SAME_REPOSITORY.match(term))):
-        found.add("repository")
-    if holds(body, lambda term: _is_other_event(term, event) or bool(_PERSON.match(term))):
-        found.add("person")
-    if _labels_expire(workflow, event) and holds(
-        body, lambda term: _is_other_event(term, event) or bool(_LABEL.match(term))
-    ):
-        found.add("label")
+    accepted: list[Callable[[str], bool]] = [lambda term: _is_other_event(term, event)]
+    tests: tuple[tuple[Guard, re.Pattern[str] | None], ...] = (
+        ("event", None),
+        ("repository", _SAME_REPOSITORY),
+        ("person", _PERSON),
+        ("label", _LABEL if _labels_expire(workflow, event) else None),
+    )
+    for guard, pattern in tests:
+        if pattern is not None:
+            accepted.append(_matcher(pattern))
+        if (guard != "label" or pattern is not None) and holds(body, _one_of(tuple(accepted))):
+            found.add(guard)
+            if guard != "event":
+                break
     return found
+
+
+def _one_of(tests: tuple[Callable[[str], bool], ...]) -> Callable[[str], bool]:
+    return lambda term: any(test(term) for test in tests)
+
+
+def _matcher(pattern: re.Pattern[str]) -> Callable[[str], bool]:
+    return lambda term: pattern.match(term) is not None
 
 
 _BROAD = re.compile(r"(?i)event_name|repo|fork|association|actor|login|label|workflow_run\.event")
@@ -192,9 +205,9 @@ def needs(workflow: Workflow, job: RawJob) -> list[RawJob]:
 
 
 def _first_check(workflow: Workflow, job: RawJob) -> int | None:
-    """Return the line of the first step that checks the permissions of the user who started the run."""
+    """Return the position of the first step that checks the permissions of the user who started the run."""
     if job.key not in workflow.checks:
-        workflow.checks[job.key] = next((step.line for step in job.steps if _checks_permissions(step)), None)
+        workflow.checks[job.key] = next((step.at for step in job.steps if _checks_permissions(step)), None)
     return workflow.checks[job.key]
 
 

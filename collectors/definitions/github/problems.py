@@ -39,13 +39,13 @@ from collectors.definitions.github.steps import (
     runner_kind,
     secret_names,
 )
-from collectors.definitions.github.taint import Taint
 from collectors.definitions.github.third_party_code import third_party_code
 from collectors.definitions.yaml_nodes import Mapping, Scalar, boolean, mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from collectors.definitions.github.taint import Taint
     from collectors.definitions.yaml_nodes import Node
     from scanner.records import Severity
 
@@ -61,17 +61,16 @@ _TRUSTED = frozenset(("pypi", "npm", "rubygems", "crates", "nuget"))
 _FEDERATED = frozenset(("aws", "gcp", "azure"))
 
 
-def find(workflow: Workflow) -> Iterator[Problem]:
+def find(workflow: Workflow, taint: Taint) -> Iterator[Problem]:
     """Yield the problems of a workflow or composite action."""
     yield from third_party_code(workflow)
     yield from _logins(workflow)
     yield from _secret_reads(workflow)
-    if not workflow.composite:
+    if not workflow.composite and not workflow.called:
         yield from excess_permissions(workflow)
         yield from _triggers(workflow)
     yield from _environment(workflow.env, None)
     yield from _shared_secrets(workflow)
-    taint = Taint(workflow)
     for job in workflow.jobs:
         yield from _job(workflow, job, taint)
 

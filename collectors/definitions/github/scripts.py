@@ -96,9 +96,8 @@ def _line(workflow: Workflow, scalar: Scalar, found: Expression) -> int:
     line, _ = position(scalar, found.start)
     if scalar.style == "|" or len(scalar.text) > _LONGEST_FOLDED:
         return line
-    first = scalar.line - 1
     wanted = found.body.strip()
-    for number, shown in enumerate(workflow.lines[first : first + 200], first + 1):
+    for number, shown in enumerate(workflow.lines_from(scalar.line), scalar.line):
         if number >= line and "${{" in shown and wanted in shown:
             return number
     return line

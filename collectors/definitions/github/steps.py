@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from collectors.definitions.definition import Login, Reference, Use  # noqa: TC001  msgspec reads annotations
+from collectors.definitions.definition import FILE, Login, Reference, Use
 from collectors.definitions.github.expressions import expressions, paths
 from collectors.definitions.images import image_pin
 from collectors.definitions.yaml_nodes import Mapping, Scalar, Sequence, items, mapping, scalars, text, texts
+from scanner.records import Severity  # noqa: TC001  msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +60,7 @@ _MOST_EXPRESSIONS = 20
 _FIRST_PARTY = frozenset(("actions", "github"))
 
 
-_OWN = ("./", "$/")
+OWN_PREFIXES = ("./", "$/")
 """Prefixes of a ``uses:`` in the same repository: in the checkout, at the running commit."""
 
 
@@ -75,6 +76,10 @@ class WorkflowStep(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Mapping
     env: Mapping
     condition: Scalar | None
+    at: int = 0
+    """Position in its job."""
+    outputs: dict[str, str] | None = None
+    """For a local action whose steps follow: its outputs and their values."""
 
     @property
     def action(self) -> str:
@@ -139,10 +144,26 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     logins: list[Login]
     secrets: list[Reference]
     composite: bool
+    called: bool = False
+    """Whether another workflow calls it: ``triggers`` are then the caller's."""
+    outer: dict[str, frozenset[Guard]] = {}
+    """Event to the guards of the job that calls it."""
+    outputs: dict[str, str] = {}
+    """Outputs of a called workflow, with their values."""
+    passed: dict[str, Severity | None] = {}
+    """Inputs whose value the caller computes while it runs, with the danger of that value."""
+    other_lines: dict[int, list[str]] = {}
+    """Number of a called file to its lines."""
     gates: dict[tuple[str, str], frozenset[Guard]] = msgspec.field(default_factory=dict)
     """Cache: job and event to the guards in the job's own condition."""
     checks: dict[str, int | None] = msgspec.field(default_factory=dict)
-    """Cache: job to the line of its first step that checks permissions."""
+    """Cache: job to the position of its first step that checks permissions."""
+
+    def lines_from(self, line: int, most: int = 200) -> list[str]:
+        """Return the text of the file that a line belongs to, from that line on."""
+        number, within = divmod(line, FILE)
+        lines = self.other_lines.get(number, []) if number else self.lines
+        return lines[within - 1 : within - 1 + most] if within else []
 
 
 def split_uses(uses: str) -> tuple[str, str | None]:
@@ -153,7 +174,7 @@ def split_uses(uses: str) -> tuple[str, str | None]:
 
 def pin_of(uses: str, ref: str | None) -> Pin:
     """Return how a ``uses:`` is pinned."""
-    if uses.startswith(_OWN):
+    if uses.startswith(OWN_PREFIXES):
         return "local"
     if uses.startswith("docker://"):
         return image_pin(f"{uses}@{ref}" if ref else uses)
@@ -168,7 +189,7 @@ def pin_of(uses: str, ref: str | None) -> Pin:
 
 def is_third_party(uses: str, owner: str | None) -> bool:
     """Return whether an action is not GitHub's, not local, and not of the same owner."""
-    if uses.startswith(_OWN):
+    if uses.startswith(OWN_PREFIXES):
         return False
     return uses.split("/", 1)[0].lower() not in _FIRST_PARTY | {(owner or "").lower()}
 
@@ -183,29 +204,44 @@ def permissions_of(node: Node | None) -> dict[str, str] | None:
     return {key.text: value.text for key, value in mapping(node).pairs if isinstance(value, Scalar)}
 
 
+_MOST_LEVELS = 4
+
+
 def steps_of(node: Node | None) -> list[WorkflowStep]:
-    """Return the steps of a job or composite action."""
-    steps = []
+    """Return the steps of a job or composite action, those of ``parallel:`` groups included.
+
+    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idstepsparallel
+    """
+    return [_step(item, at) for at, item in enumerate(_step_nodes(node, 0))]
+
+
+def _step_nodes(node: Node | None, depth: int) -> Iterator[Mapping]:
     for item in items(node):
         if not isinstance(item, Mapping):
             continue
-        uses = text(item.get("uses"))
-        name, ref = split_uses(uses) if uses else (None, None)
-        run = item.get("run")
-        condition = item.get("if")
-        steps.append(
-            WorkflowStep(
-                node=item,
-                line=item.line,
-                uses=name,
-                ref=ref,
-                run=run if isinstance(run, Scalar) else None,
-                inputs=mapping(item.get("with")),
-                env=mapping(item.get("env")),
-                condition=condition if isinstance(condition, Scalar) else None,
-            )
-        )
-    return steps
+        group = item.get("parallel")
+        if isinstance(group, Sequence) and depth < _MOST_LEVELS:
+            yield from _step_nodes(group, depth + 1)
+        else:
+            yield item
+
+
+def _step(item: Mapping, at: int) -> WorkflowStep:
+    uses = text(item.get("uses"))
+    name, ref = split_uses(uses) if uses else (None, None)
+    run = item.get("run")
+    condition = item.get("if")
+    return WorkflowStep(
+        node=item,
+        line=item.line,
+        uses=name,
+        ref=ref,
+        run=run if isinstance(run, Scalar) else None,
+        inputs=mapping(item.get("with")),
+        env=mapping(item.get("env")),
+        condition=condition if isinstance(condition, Scalar) else None,
+        at=at,
+    )
 
 
 def job_of(key: Scalar, node: Mapping, workflow_permissions: dict[str, str] | None) -> RawJob:
@@ -322,7 +358,8 @@ def expand(value: str, env: dict[str, str], matrix: dict[str, list[str]], depth:
             root, _, name = read[0].partition(".")
             if root == "env" and name in env and env[name] != value:
                 choices = expand(env[name], env, matrix, depth + 1)
-            elif root == "matrix" and matrix.get(name):
+            elif root in {"matrix", "inputs"} and matrix.get(name if root == "matrix" else f"inputs.{name}"):
+                name = name if root == "matrix" else f"inputs.{name}"
                 choices = [choice for item in matrix[name] for choice in expand(item, env, matrix, depth + 1)]
         head = value[at : found.start]
         results = [f"{result}{head}{choice}" for result in results for choice in choices][:20]

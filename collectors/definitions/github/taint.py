@@ -68,6 +68,8 @@ class Taint:
         self._open: set[int] = set()
         self._layouts: dict[int, _Layout] = {}
         self._jobs = {job.key: job for job in workflow.jobs}
+        self.called: dict[str, Taint] = {}
+        """Job to the workflow that it calls, if that was read."""
         self._started_by_outsiders = workflow.composite or bool(
             (_STRANGERS | {"workflow_call"}) & set(workflow.triggers)
         )
@@ -111,6 +113,8 @@ class Taint:
             return None
         if root == "inputs" or path.startswith("github.event.inputs."):
             name = path.rsplit(".", 1)[-1]
+            if name in self._workflow.passed:
+                return self._workflow.passed[name]
             if self._workflow.inputs.get(name) in {"boolean", "number", "choice", "environment"}:
                 return None
             called = self._workflow.composite or "workflow_call" in self._workflow.triggers
@@ -124,7 +128,7 @@ class Taint:
         if root == "needs":
             return self._needed(name, depth)
         if root == "jobs":
-            return None
+            return self._needed(name, depth)
         if path == "github.event.workflow_run.head_branch" and self._fixed_branches("workflow_run"):
             return None
         if kind == "outsider":
@@ -187,6 +191,8 @@ class Taint:
         job = self._jobs.get(key)
         if job is None or kind != "outputs":
             return None
+        if key in self.called:
+            return self.called[key].output(output, depth + 1)
         outputs = mapping(job.node.get("outputs"))
         wanted = outputs.pairs if not output or output == "*" else [(None, outputs.get(output))]
         env = literals(self._workflow.env, job.env)
@@ -198,12 +204,22 @@ class Taint:
             )
         )
 
+    def output(self, name: str, depth: int) -> Severity | None:
+        """Return the severity of an output of a called workflow; of all, if no name is given."""
+        if not self._workflow.jobs:
+            return None
+        values = [value for key, value in self._workflow.outputs.items() if name in {"", "*", key}]
+        return worse(*(self.text(self._workflow.jobs[0], {}, value, None, depth) for value in values))
+
     def _output(self, job: RawJob, name: str, depth: int) -> Severity | None:
         key, _, rest = name.partition(".")
         kind, _, output = rest.partition(".")
         step = self._layout(job).ids.get(key)
         if step is None or not (kind == "outputs" or kind in {"", "*"}):
             return None
+        if step.outputs is not None:
+            made = [value for key, value in step.outputs.items() if output in {"", "*", key}]
+            return worse(*(self.text(job, {}, value, None, depth + 1) for value in made))
         if step.run is not None:
             outputs = self._run(job, step, depth).outputs
             return outputs.get(output) if output and output != "*" else worse(*outputs.values())

@@ -48,7 +48,7 @@ def third_party_code(workflow: Workflow) -> Iterator[Problem]:
                 detail=f"{use.name} is archived and gets no more security fixes",
                 fix="Use a maintained action, or run the tool directly.",
             )  # fmt: skip
-        shown = workflow.lines[use.line - 1] if 0 < use.line <= len(workflow.lines) else ""
+        shown = "".join(workflow.lines_from(use.line, 1))
         for advisory in advisories(use.name, use.ref, shown):
             yield Problem(
                 code="known-vulnerable-uses", line=use.line, job=use.job, severity="high",

@@ -38,13 +38,14 @@ def _runs(job: Job, path: str, context: Context, depth: int = 0) -> Iterator[_Ra
 
     https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-with-reusable-workflows
     """
-    if job.identity_token is False:
-        return
+    if job.identity_token is False or job.followed:
+        return  # the jobs of a called workflow that was read are in the list themselves
     if job.calls is None:
-        yield _Ran(job.environment, path)
+        holder = job.workflow or path
+        yield _Ran(job.environment, holder)
         if job.environment == "*":
             # A computed name can be empty; the job then has no environment.
-            yield _Ran(None, path)
+            yield _Ran(None, holder)
         return
     inside = context.called.get(job.calls.removeprefix("./")) if job.calls.startswith("./") else None
     if inside is None or depth >= _DEEPEST:

@@ -8,137 +8,204 @@ https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from collectors.definitions.builder import DefinitionParts
+import msgspec
+
 from collectors.definitions.definition import (
     Definition,
     DefinitionError,
-    Deploy,
-    HardCoded,
     Job,
-    JobRunner,
     Problem,
-    Reference,
     Unresolved,
-    Use,
 )
 from collectors.definitions.github import problems as github_problems
+from collectors.definitions.github.called_workflow import called_workflow
+from collectors.definitions.github.calls import Calls, within
+from collectors.definitions.github.job_reader import JobReader, line_of
 from collectors.definitions.github.logins import (
     environment_logins,
-    fill,
-    step_deploys,
-    step_environment,
-    step_logins,
 )
-from collectors.definitions.github.references import references
 from collectors.definitions.github.steps import (
     RawJob,
     Workflow,
-    WorkflowStep,
-    expand,
-    is_third_party,
     job_of,
     job_of_action,
     permissions_of,
-    pin_of,
-    runner_kind,
-    secret_names,
     split_uses,
     steps_of,
 )
+from collectors.definitions.github.taint import Taint
 from collectors.definitions.github.triggers import DANGEROUS, activities_of, inputs_of, triggers_of
-from collectors.definitions.images import image_pin
-from collectors.definitions.shell.commands import deploy_targets, hard_coded
-from collectors.definitions.yaml_nodes import Mapping, Scalar, Sequence, mapping, read, text
-from scanner.secrets.detectors import inspect
+from collectors.definitions.yaml_nodes import Mapping, mapping, read, text
 
 if TYPE_CHECKING:
-    from collectors.definitions.definition import Scope
-    from collectors.definitions.yaml_nodes import Node, YamlDocument
-    from scanner.secrets.detectors import Fingerprint, Seen
+    from collectors.definitions.called_files import CalledDefinitions
+    from collectors.definitions.yaml_nodes import YamlDocument
+    from scanner.secrets.detectors import Fingerprint
 
 
 _MOST_WORK = 1_000_000
 """Steps times variables. The largest public workflows have about ten thousand."""
 
 
-def parse(path: str, source: str, fingerprint: Fingerprint, owner: str | None = None) -> Definition:
-    """Parse a workflow or an action.yml. Raises `DefinitionError`. ``owner`` is the account whose actions are not
-    third-party.
+def parse(
+    path: str,
+    source: str,
+    fingerprint: Fingerprint,
+    owner: str | None = None,
+    called: CalledDefinitions | None = None,
+) -> Definition:
+    """Parse a workflow or an action.yml, with the files that it calls if ``called`` reads them. Raises `DefinitionError`.
+    ``owner`` is the account whose actions are not third-party.
     """
     documents = read(source)
     root = documents[0].root if documents else None
     if not isinstance(root, Mapping):
         raise DefinitionError("malformed", "the file is not a mapping")
-    reader = _Reader(path, documents[0], root, fingerprint, owner)
+    reader = _Reader(path, root, fingerprint, owner, Calls(path, called))
     reader.lines = source.splitlines()
     if "runs" in root and "jobs" not in root:
-        return reader.action()
-    if not isinstance(root.get("jobs"), Mapping):
+        found = reader.action()
+    elif isinstance(root.get("jobs"), Mapping):
+        found = reader.workflow()
+    else:
         raise DefinitionError("malformed", "the workflow has no jobs")
-    return reader.workflow()
+    return reader.definition(found, documents[0])
 
 
-class _Reader(DefinitionParts):
+class _Found(NamedTuple):
+    """What a workflow or action is, beside the lists of its reader."""
+
+    name: str
+    triggers: dict[str, list[str]]
+    jobs: list[Job]
+    permissions: dict[str, str] | None
+    problems: list[Problem]
+
+
+class _Reader(JobReader):
     """Parses a workflow job by job."""
 
-    def __init__(
-        self, path: str, document: YamlDocument, root: Mapping, fingerprint: Fingerprint, owner: str | None
-    ) -> None:
-        super().__init__(path, fingerprint)
-        self.document = document
-        self.root = root
-        self.owner = owner
-        self.lines: list[str] = []
-        self.env = mapping(root.get("env"))
-
-    def workflow(self) -> Definition:
+    def workflow(self) -> _Found:
+        """Read a workflow and what it calls."""
         triggers = triggers_of(self.root.get("on"))
         permissions = permissions_of(self.root.get("permissions"))
+        jobs = self.raw_jobs(permissions)
+        workflow = Workflow(
+            env=self.env,
+            triggers=triggers,
+            activities=activities_of(self.root.get("on")),
+            permissions=permissions,
+            permissions_line=line_of(self.root, "permissions"),
+            permission_lines={key.text: key.line for key, _ in mapping(self.root.get("permissions")).pairs},
+            lines=self.lines,
+            on_line=line_of(self.root, "on"),
+            on_lines={key.text: key.line for key, _ in mapping(self.root.get("on")).pairs},
+            inputs=inputs_of(self.root),
+            jobs=jobs,
+            uses=self.uses,
+            logins=self.logins,
+            secrets=self.secrets,
+            composite=False,
+            other_lines=self.calls.lines,
+        )
+        made, problems, _ = self.evaluate(workflow, set(triggers) == {"workflow_call"})
+        return _Found(
+            text(self.root.get("name")) or self.path.rsplit("/", 1)[-1], triggers, made, permissions, problems
+        )
+
+    def raw_jobs(self, permissions: dict[str, str] | None) -> list[RawJob]:
+        """Return the jobs, with the steps of local actions."""
         jobs = [
-            job_of(key, node, permissions)
+            self.calls.with_actions(job_of(key, node, permissions))
             for key, node in mapping(self.root.get("jobs")).pairs
             if isinstance(node, Mapping)
         ]
         self._guard(jobs)
-        self._references(self.env, "workflow", None, None)
-        self._values(self.env, None)
+        return jobs
+
+    def evaluate(self, workflow: Workflow, only_called: bool) -> tuple[list[Job], list[Problem], Taint]:
+        """Read the jobs of a workflow and of the workflows that they call. Returns the jobs, the problems, and the
+        dangers of its values.
+        """
+        self.read_references(self.env, "workflow", None, None)
+        self.check_values(self.env, None)
         self.logins += environment_logins(self.env, 1, None, None)
-        called = set(triggers) == {"workflow_call"}
-        made = [self._job(job, called) for job in jobs]
-        problems = list(
-            github_problems.find(
-                Workflow(
-                    env=self.env,
-                    triggers=triggers,
-                    activities=activities_of(self.root.get("on")),
-                    permissions=permissions,
-                    permissions_line=_line(self.root, "permissions"),
-                    permission_lines={
-                        key.text: key.line for key, _ in mapping(self.root.get("permissions")).pairs
-                    },
-                    lines=self.lines,
-                    on_line=_line(self.root, "on"),
-                    on_lines={key.text: key.line for key, _ in mapping(self.root.get("on")).pairs},
-                    inputs=inputs_of(self.root),
-                    jobs=jobs,
-                    uses=self.uses,
-                    logins=self.logins,
-                    secrets=self.secrets,
-                    composite=False,
+        made = [self.read_job(job, only_called) for job in workflow.jobs]
+        taint = Taint(workflow)
+        children: list[tuple[str, _Reader, list[Job], list[Problem]]] = []
+        for at, job in enumerate(workflow.jobs):
+            if job.calls is None:
+                continue
+            try:
+                children.append((job.key, *self._called(job, workflow, taint, only_called)))
+            except DefinitionError as exc:
+                why = f": {exc}" if self.calls.files.followed else ""
+                what = f"job `{job.key}` is the reusable workflow {job.calls}{why}"
+                self.unresolved.append(Unresolved(line=job.line, what=what))
+            else:
+                made[at] = msgspec.structs.replace(made[at], followed=True)
+        problems = list(github_problems.find(workflow, taint))
+        for key, child, jobs, found in children:
+            for mine, inner in zip(self.lists(), child.lists(), strict=True):
+                mine.extend(_renamed(inner, key))
+            self.unresolved += child.unresolved
+            made += _named(jobs, key)
+            problems += _renamed(found, key)
+        return made, problems, taint
+
+    def _called(
+        self, job: RawJob, workflow: Workflow, taint: Taint, only_called: bool
+    ) -> tuple[_Reader, list[Job], list[Problem]]:
+        """Read the workflow that a job calls, as this job calls it. Raises `DefinitionError`."""
+        name, ref = split_uses(job.calls or "")
+        with self.calls.entered(name, ref, line_of(job.node, "uses")) as (number, root):
+            if not isinstance(root.get("jobs"), Mapping):
+                raise DefinitionError("malformed", "it has no jobs")
+            called = called_workflow(job, root, number, workflow, taint)
+            child = _Reader(self.path, called.root, self.fingerprint, self.owner, self.calls)
+            child.called = True
+            permissions = permissions_of(called.root.get("permissions"))
+            jobs = [
+                msgspec.structs.replace(
+                    one,
+                    matrix=called.matrix(one.matrix),
+                    permissions=one.permissions
+                    if only_called and job.permissions is None
+                    else within(one.permissions, job.permissions),
                 )
+                for one in child.raw_jobs(permissions)
+                if one.key not in called.never
+            ]
+            inner = msgspec.structs.replace(
+                workflow,
+                env=child.env,
+                permissions=permissions,
+                inputs=inputs_of(called.root),
+                jobs=jobs,
+                uses=child.uses,
+                logins=child.logins,
+                secrets=child.secrets,
+                called=True,
+                outer=called.outer,
+                outputs=called.outputs,
+                passed=called.passed,
+                gates={},
+                checks={},
             )
-        )
-        dangerous = [event for event in DANGEROUS if event in triggers]
-        return self._definition(
-            name=text(self.root.get("name")) or self.path.rsplit("/", 1)[-1],
-            triggers=triggers,
-            jobs=made,
-            permissions=permissions,
-            dangerous=dangerous,
-            problems=problems,
-        )
+            made, problems, inner_taint = child.evaluate(inner, only_called)
+            taint.called[job.key] = inner_taint
+            path = self.calls.workflow(number)
+            return (
+                child,
+                [msgspec.structs.replace(one, workflow=one.workflow or path) for one in made],
+                problems,
+            )
+
+    def lists(self) -> tuple[list[Any], ...]:
+        """Return the lists of what is in a job."""
+        return (self.secrets, self.variables, self.logins, self.uses, self.deploys)
 
     def _guard(self, jobs: list[RawJob]) -> None:
         """Reject a file with far more combinations of steps and variables than any real workflow."""
@@ -147,53 +214,40 @@ class _Reader(DefinitionParts):
         if work > _MOST_WORK:
             raise DefinitionError("truncated", f"{work} pairs of step and variable, more than the limit")
 
-    def action(self) -> Definition:
+    def action(self) -> _Found:
+        """Read a composite action, or one in a container."""
         runs = mapping(self.root.get("runs"))
         steps = steps_of(runs.get("steps"))
-        job = job_of_action(runs, steps)
+        job = self.calls.with_actions(job_of_action(runs, steps))
         image = text(runs.get("image"))
         if image and image.startswith("docker://"):
-            self._image(image.removeprefix("docker://"), _line(runs, "image"), None, [])
-        self._steps(job, None)
-        problems = list(
-            github_problems.find(
-                Workflow(
-                    env=self.env,
-                    triggers={},
-                    activities={},
-                    permissions=None,
-                    permissions_line=1,
-                    permission_lines={},
-                    lines=self.lines,
-                    on_line=1,
-                    on_lines={},
-                    inputs=dict.fromkeys(
-                        (key.text for key, _ in mapping(self.root.get("inputs")).pairs), "string"
-                    ),
-                    jobs=[job],
-                    uses=self.uses,
-                    logins=self.logins,
-                    secrets=self.secrets,
-                    composite=True,
-                )
-            )
+            self.read_image(image.removeprefix("docker://"), line_of(runs, "image"), None, [])
+        self.read_steps(job, None)
+        workflow = Workflow(
+            env=self.env,
+            triggers={},
+            activities={},
+            permissions=None,
+            permissions_line=1,
+            permission_lines={},
+            lines=self.lines,
+            on_line=1,
+            on_lines={},
+            inputs=dict.fromkeys((key.text for key, _ in mapping(self.root.get("inputs")).pairs), "string"),
+            jobs=[job],
+            uses=self.uses,
+            logins=self.logins,
+            secrets=self.secrets,
+            composite=True,
+            other_lines=self.calls.lines,
         )
         made = [Job(name="action", line=runs.line)] if steps else []
-        name = text(self.root.get("name")) or self.path
-        return self._definition(
-            name=name, triggers={}, jobs=made, permissions=None, dangerous=[], problems=problems
-        )
+        problems = list(github_problems.find(workflow, Taint(workflow)))
+        return _Found(text(self.root.get("name")) or self.path, {}, made, None, problems)
 
-    def _definition(
-        self,
-        *,
-        name: str,
-        triggers: dict[str, list[str]],
-        jobs: list[Job],
-        permissions: dict[str, str] | None,
-        dangerous: list[str],
-        problems: list[Problem],
-    ) -> Definition:
+    def definition(self, found: _Found, document: YamlDocument) -> Definition:
+        """Return the definition."""
+        problems = list(self.calls.only_through_calls(found.problems, self._alone))
         problems += [
             Problem(
                 code="duplicate-key",
@@ -202,196 +256,47 @@ class _Reader(DefinitionParts):
                 severity="low",
                 fix="Remove one of the two.",
             )
-            for key in self.document.duplicates
+            for key in document.duplicates
         ]
         return Definition(
             path=self.path,
+            included=self.calls.files.included,
             format="github-workflow" if "jobs" in self.root else "github-action",
-            name=name,
-            triggers=triggers,
-            jobs=jobs,
-            permissions=permissions,
+            name=found.name,
+            triggers=found.triggers,
+            jobs=found.jobs,
+            permissions=found.permissions,
             secrets=self.secrets,
             variables=self.variables,
             logins=self.logins,
             uses=self.uses,
-            dangerous_triggers=dangerous,
+            dangerous_triggers=[event for event in DANGEROUS if event in found.triggers],
             untrusted_checkout=any(problem.code == "untrusted-checkout" for problem in problems),
             hard_coded=self.hard_coded,
             deploys=self.deploys,
             problems=sorted(problems, key=lambda problem: (problem.line, problem.code, problem.detail)),
-            unresolved=self.unresolved,
+            unresolved=[*self.unresolved, *self.calls.unresolved],
             job_token="jobs" in self.root,
-            confidence="low" if self.document.repaired else "high",
+            confidence="low" if document.repaired else "high",
         )
 
-    def _job(self, job: RawJob, called: bool) -> Job:
-        token = None if job.permissions is None and called else _may_request_token(job.permissions)
-        self._references(job.node, "job", job.key, job.environment)
-        self._values(job.env, job.key)
-        self.logins += environment_logins(job.env, job.line, job.key, job.environment, token)
-        if job.calls is not None:
-            self._call(job)
-        container = job.node.get("container")
-        self._container(container, job, "container")
-        for _, service in mapping(job.node.get("services")).pairs:
-            self._container(service, job, "service")
-        self._steps(job, token)
-        kind = runner_kind(job.runs_on, job.group)
-        if kind == "unknown" and any("${{" in label for label in job.runs_on):
-            self.unresolved.append(
-                Unresolved(line=job.line, what=f"the runner of job `{job.key}` is computed")
-            )
-        if job.environment == "*":
-            self.unresolved.append(
-                Unresolved(line=job.line, what=f"the environment of job `{job.key}` is computed")
-            )
-        return Job(
-            name=job.key,
-            line=job.line,
-            runner=None if job.calls else JobRunner(kind=kind, labels=job.runs_on, group=job.group),
-            environment=job.environment,
-            permissions=job.permissions,
-            identity_token=token,
-            calls=job.calls,
-        )
-
-    def _call(self, job: RawJob) -> None:
-        name, ref = split_uses(job.calls or "")
-        passed = job.node.get("secrets")
-        names = ["*"] if text(passed) == "inherit" else secret_names(passed, job.node.get("with"))
-        if text(passed) == "inherit":
-            line = _line(job.node, "secrets")
-            self.secrets.append(
-                Reference(
-                    name="*",
-                    line=line,
-                    column=passed.column if passed else 1,
-                    scope="job",
-                    job=job.key,
-                    environment=job.environment,
-                    via="inherit",
-                )
-            )
-        self.uses.append(
-            Use(
-                kind="reusable-workflow",
-                name=name,
-                ref=ref,
-                pin=pin_of(name, ref),
-                third_party=is_third_party(name, self.owner),
-                secrets=names,
-                line=_line(job.node, "uses"),
-                job=job.key,
-            )
-        )
-        self.unresolved.append(
-            Unresolved(line=job.line, what=f"job `{job.key}` is the reusable workflow {job.calls}")
-        )
-
-    def _container(self, node: Node | None, job: RawJob, what: str) -> None:
-        image = text(node) or text(mapping(node).get("image"))
-        if node is None or not image:
-            return
-        self._values(mapping(mapping(node).get("env")), job.key)
-        secrets = secret_names(mapping(node).get("env"))
-        for made in expand(image, {}, job.matrix):
-            self._image(made.removeprefix("docker://"), node.line, job.key, secrets)
-        password = mapping(mapping(node).get("credentials")).get("password")
-        if isinstance(password, Scalar) and password.text and "${{" not in password.text:
-            seen = inspect(f"{what}_password", password.text, self.fingerprint)
-            if seen is not None:
-                self._hard(f"{what}.credentials.password", password.line, password.column, seen, job.key)
-
-    def _image(self, image: str, line: int, job: str | None, secrets: list[str]) -> None:
-        if not image.strip() or image.strip().startswith("${{"):
-            return
-        name = image.split("@", 1)[0]
-        self.uses.append(
-            Use(
-                kind="image",
-                name=name,
-                ref=image.partition("@")[2] or None,
-                pin=image_pin(image),
-                third_party=True,
-                secrets=secrets,
-                line=line,
-                job=job,
-            )
-        )
-
-    def _steps(self, job: RawJob, token: bool | None) -> None:
-        job_secrets = secret_names(self.env, job.env)
-        for step in job.steps:
-            env = step_environment(self.env, job, step)
-            if step.uses is not None:
-                self._step_use(step, job, job_secrets)
-            self.logins += step_logins(step, job, env, token)
-            self.logins += environment_logins(step.env, step.line, job.key, job.environment, token)
-            self._values(step.env, job.key)
-            self._values(step.inputs, job.key)
-            for target in step_deploys(step, job, env):
-                self._deploy(target, step.line, job)
-            if step.run is None:
-                continue
-            start = step.run.line + (1 if step.run.style in {"|", ">"} else 0)
-            for target, line in deploy_targets(
-                step.run.text,
-                lambda command, env=env: fill(command, env, job.matrix),  # type: ignore[misc]
-            ):
-                self._deploy(target, start + line, job)
-            for name, line, seen in hard_coded(step.run.text, inspect, self.fingerprint):
-                self._hard(name, start + line, 1, seen, job.key)
-
-    def _step_use(self, step: WorkflowStep, job: RawJob, job_secrets: list[str]) -> None:
-        name = step.uses or ""
-        line = _line(step.node, "uses")
-        seen = list(dict.fromkeys([*secret_names(step.inputs, step.env), *job_secrets]))
-        if name.startswith("docker://"):
-            image = f"{name}@{step.ref}" if step.ref else name
-            self._image(image.removeprefix("docker://"), line, job.key, seen)
-            return
-        self.uses.append(
-            Use(
-                kind="action",
-                name=name,
-                ref=step.ref,
-                pin=pin_of(name, step.ref),
-                third_party=is_third_party(name, self.owner),
-                secrets=seen,
-                line=line,
-                job=job.key,
-            )
-        )
-
-    def _deploy(self, target: str, line: int, job: RawJob) -> None:
-        if target and "${{" not in target and "$" not in target:
-            self.deploys.append(Deploy(target=target, line=line, job=job.key, environment=job.environment))
-
-    def _hard(self, name: str, line: int, column: int, seen: Seen, job: str | None) -> None:
-        self.hard_coded.append(HardCoded(name=name, line=line, column=column, seen=seen, job=job))
-
-    def _values(self, node: Mapping, job: str | None) -> None:
-        """Evaluate the literal values of ``env:`` and ``with:`` blocks."""
-        for key, value in node.pairs:
-            if isinstance(value, Sequence | Mapping) or "${{" in value.text:
-                continue
-            seen = inspect(key.text, value.text, self.fingerprint)
-            if seen is not None:
-                self._hard(key.text, value.line, value.column, seen, job)
-
-    def _references(self, node: Node, scope: Scope, job: str | None, environment: str | None) -> None:
-        """Record the references to ``secrets`` and ``vars`` below a node."""
-        for store, reference in references(node, scope, job=job, environment=environment):
-            (self.secrets if store == "secrets" else self.variables).append(reference)
+    def _alone(self, path: str, source: str) -> Definition:
+        """Return a called file as it is without its callers."""
+        return parse(path, source, self.fingerprint, self.owner, self.calls.known)
 
 
-def _may_request_token(permissions: dict[str, str] | None) -> bool:
-    """Return whether a job may request an OIDC token, which no default of GitHub includes."""
-    given = permissions or {}
-    return given.get("id-token") == "write" or given.get("*") == "write"
+PartT = TypeVar("PartT")
 
 
-def _line(node: Mapping, key: str) -> int:
-    found = node.key(key)
-    return found.line if found else node.line
+def _renamed(parts: list[PartT], caller: str) -> list[PartT]:
+    """Return parts of a called workflow with the names of their jobs as GitHub shows them: ``caller / called``."""
+    return [
+        part
+        if (name := getattr(part, "job", None)) is None
+        else msgspec.structs.replace(part, job=f"{caller} / {name}")  # type: ignore[type-var]
+        for part in parts
+    ]
+
+
+def _named(jobs: list[Job], caller: str) -> list[Job]:
+    return [msgspec.structs.replace(job, name=f"{caller} / {job.name}") for job in jobs]
