@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import pytest
 
-from collectors.definitions import Context, definition_records, parse
+from collectors.definitions import (
+    CalledDefinitions,
+    CalledRepository,
+    Context,
+    DefinitionError,
+    definition_records,
+    parse,
+)
 from scanner.records import Identity
 from scanner.secrets.detectors import Fingerprint
 from tests import definition_contexts
@@ -50,8 +57,13 @@ PROD = workflow("{push: {branches: [main]}}", f"environment: production, {RUN}")
 BOTH = workflow("{push: {branches: [main]}}", RUN, f"environment: production, {RUN}")
 
 
-def pipeline(source: str, context: Context = GITHUB, path: str = ".github/workflows/deploy.yml") -> Identity:
-    found = definition_records(parse(path, source, FP), context=context)
+def pipeline(
+    source: str,
+    context: Context = GITHUB,
+    path: str = ".github/workflows/deploy.yml",
+    called: CalledDefinitions | None = None,
+) -> Identity:
+    found = definition_records(parse(path, source, FP, called=called), context=context)
     return next(record for record in found if isinstance(record, Identity))
 
 
@@ -211,9 +223,19 @@ CALLED: list[tuple[list[str], str, str | None]] = [
 
 def calling(jobs: list[str]) -> Identity:
     """Return a workflow that calls another of its repository, which has these jobs."""
-    path = ".github/workflows/called.yml"
-    called = parse(path, workflow("workflow_call", *jobs), FP)
-    return pipeline(LOCAL, msgspec.structs.replace(GITHUB, called={path: called.jobs}))
+    return pipeline(LOCAL, called=CalledDefinitions(OneFile(workflow("workflow_call", *jobs))))
+
+
+class OneFile:
+    """The called file, whichever is asked for in the same repository."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def read(self, repository: CalledRepository, path: str) -> str:
+        if repository.name:
+            raise DefinitionError("unsupported", f"{path} is in another repository")
+        return self._text
 
 
 IMMUTABLE = "repo:acme@7001/app@5001:ref:refs/heads/main"

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.definitions.definition import Job  # noqa: TC001  msgspec reads the annotations at run time
-
 if TYPE_CHECKING:
     from collectors.definitions.definition import Format
 
@@ -54,8 +52,6 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """The kind of a definition's identity, by format; `OTHER_PIPELINES` for other formats."""
     one_per_repository: bool = False
     """True if a repository has exactly one pipeline, whose identity is derived from the repository."""
-    called: dict[str, list[Job]] = {}
-    """Jobs of the repository's own reusable workflows, by path: their environments appear in the callers' tokens."""
     variables: dict[str, str] = {}
     """Values of variables that are not secret, used only to resolve role ARNs and names of workloads; never stored."""
     environment_variables: dict[str, dict[str, str]] = {}

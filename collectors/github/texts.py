@@ -6,19 +6,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import posixpath
 import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from collectors.definitions import DefinitionError, Job, parse
 from scanner.collect.failures import Failure, SourceError
 
 if TYPE_CHECKING:
     from collectors.github.facts import DefinitionFile, RepositoryFacts
     from collectors.github.scope import OrganizationScope
     from scanner.collect.memory import Memory
-    from scanner.secrets.detectors import Fingerprint
 
 _LARGEST = 10_000_000
 """Bytes. Longer files are not read."""
@@ -32,8 +31,8 @@ class DefinitionFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a workflow requests ``id-token: write``."""
     owner: str | None = None
     """For a CODEOWNERS file, the owner of the whole repository."""
-    jobs: list[Job] | None = None
-    """The jobs of a reusable workflow: their environments appear in the callers' tokens."""
+    calls: list[str] = []
+    """The reusable workflows and actions of its own repository that it names."""
 
 
 _FACTS = msgspec.json.Decoder(DefinitionFacts)
@@ -58,15 +57,22 @@ class KnownFiles(msgspec.Struct, frozen=True, kw_only=True):
         held = self.texts.get(file.oid)
         if held is None:
             held = self.texts[file.oid] = _read(scope, repository, file)
-            learn(scope.memory, file, held, scope.run.fingerprint)
+            learn(scope.memory, file, held)
         return held
 
-    def reusable_jobs(self, repository: RepositoryFacts) -> dict[str, list[Job]]:
-        """Return the jobs of the repository's reusable workflows, by path."""
-        known = {
-            file.path: self.facts.get(file.oid, DefinitionFacts()).jobs for file in repository.files or ()
-        }
-        return {path: jobs for path, jobs in known.items() if jobs is not None}
+    def called_by(self, repository: RepositoryFacts, file: DefinitionFile) -> list[DefinitionFile]:
+        """Return the files of the repository that a file calls, directly or through others, by path."""
+        files = {one.path: one for one in repository.files or ()}
+        found: dict[str, DefinitionFile] = {}
+        queue = [file]
+        while queue:
+            for name in self.facts.get(queue.pop().oid, DefinitionFacts()).calls:
+                for path in (name, f"{name}/action.yml", f"{name}/action.yaml"):
+                    called = files.get(path.lstrip("/"))
+                    if called is not None and called.path not in found:
+                        found[called.path] = called
+                        queue.append(called)
+        return [found[path] for path in sorted(found)]
 
     def owner(self, repository: RepositoryFacts) -> str | None:
         """Return the owner of the whole repository by CODEOWNERS."""
@@ -104,12 +110,12 @@ def remembered(memory: Memory, file: DefinitionFile) -> DefinitionFacts | None:
     return None if known is None else _FACTS.decode(known)
 
 
-def learn(memory: Memory, file: DefinitionFile, text: str, fingerprint: Fingerprint) -> DefinitionFacts:
+def learn(memory: Memory, file: DefinitionFile, text: str) -> DefinitionFacts:
     """Return the facts in a file's text, and remember them."""
     if file.path.endswith("CODEOWNERS"):
         facts = DefinitionFacts(owner=_owner(text))
     else:
-        facts = DefinitionFacts(mints=bool(_MINTS.search(text)), jobs=_reusable(file, text, fingerprint))
+        facts = DefinitionFacts(mints=bool(_MINTS.search(text)), calls=_calls(text))
     memory.keep_blob(file.oid, msgspec.json.encode(facts))
     return facts
 
@@ -130,14 +136,14 @@ def _read(scope: OrganizationScope, repository: RepositoryFacts, file: Definitio
         raise SourceError("malformed", f"{file.path} is not text") from None
 
 
-def _reusable(file: DefinitionFile, text: str, fingerprint: Fingerprint) -> list[Job] | None:
-    """Return the jobs of a reusable workflow; None for other files, and for one that cannot be parsed."""
-    if "workflow_call" not in text:
-        return None
-    try:
-        return parse(file.path, text, fingerprint).jobs
-    except DefinitionError:
-        return None
+_CALLS = re.compile(r"""\buses["']?\s*:\s*["']?[.$]/(?P<path>[^\s"'#,}]*)""")
+
+
+def _calls(text: str) -> list[str]:
+    """Return the paths that a text calls in its own repository, without a slash at the end."""
+    return sorted(
+        {posixpath.normpath(match["path"] or ".").removeprefix(".") for match in _CALLS.finditer(text)}
+    )
 
 
 def _owner(text: str) -> str | None:

@@ -247,7 +247,7 @@ def _step(item: Mapping, at: int) -> WorkflowStep:
 def job_of(key: Scalar, node: Mapping, workflow_permissions: dict[str, str] | None) -> RawJob:
     """Return a job with its steps."""
     environment = node.get("environment")
-    named = text(environment) or text(mapping(environment).get("name"))
+    named = text(environment) or text(mapping(environment).get("name")) or None
     own = node.get("permissions")
     calls = text(node.get("uses"))
     matrix = _matrix(mapping(node.get("strategy")).get("matrix"))

@@ -20,9 +20,6 @@ _ON_DEFAULT_BRANCH = frozenset((
 ))  # fmt: skip
 _ON_REVIEW = frozenset(("pull_request_review", "pull_request_review_comment"))
 _FULL = re.compile(r"@(?:refs/|[0-9a-f]{40}$)")
-_DEEPEST = 10
-"""Maximum nesting of reusable workflows:
-https://docs.github.com/en/actions/reference/workflows-and-actions/reusing-workflow-configurations."""
 
 
 class _Ran(NamedTuple):
@@ -33,7 +30,7 @@ class _Ran(NamedTuple):
     """The path of the job's workflow file, or ``uses:`` for one in another repository."""
 
 
-def _runs(job: Job, path: str, context: Context, depth: int = 0) -> Iterator[_Ran]:
+def _runs(job: Job, path: str) -> Iterator[_Ran]:
     """Yield the jobs that run for a job. A token has the called job's environment, and the caller's repository.
 
     https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-with-reusable-workflows
@@ -47,15 +44,10 @@ def _runs(job: Job, path: str, context: Context, depth: int = 0) -> Iterator[_Ra
             # A computed name can be empty; the job then has no environment.
             yield _Ran(None, holder)
         return
-    inside = context.called.get(job.calls.removeprefix("./")) if job.calls.startswith("./") else None
-    if inside is None or depth >= _DEEPEST:
-        # The called file is unknown: its jobs may name any environment, or none.
-        called = job.calls.removeprefix("./")
-        yield _Ran(None, called)
-        yield _Ran("*", called)
-        return
-    for one in inside:
-        yield from _runs(one, job.calls.removeprefix("./"), context, depth + 1)
+    # The called file is unknown: its jobs may name any environment, or none.
+    called = job.calls.removeprefix("./")
+    yield _Ran(None, called)
+    yield _Ran("*", called)
 
 
 def github_tokens(definition: Definition, context: Context) -> Iterator[dict[str, str]]:
@@ -63,7 +55,7 @@ def github_tokens(definition: Definition, context: Context) -> Iterator[dict[str
     found: dict[tuple[str, str, str, str], dict[str, str]] = {}
     for job in definition.jobs:
         audience = definition.audience(job)
-        for ran in dict.fromkeys(_runs(job, definition.path, context)):
+        for ran in dict.fromkeys(_runs(job, definition.path)):
             for event, refs in definition.triggers.items():
                 if event == "workflow_call":
                     continue

@@ -51,7 +51,7 @@ def definition_texts(
             ),
         )
         for file, text in fetched or ():
-            facts[file.oid] = learn(scope.memory, file, text, scope.run.fingerprint)
+            facts[file.oid] = learn(scope.memory, file, text)
             texts[file.oid] = text
     return KnownFiles(texts=texts, facts=facts, failed=failed)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collectors.definitions import (
+    CalledDefinitions,
     Context,
     DefinitionError,
     PipelineKind,
@@ -24,6 +25,7 @@ from scanner.records import Coverage, Grant, Identity, level_of, record_id
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
+    from collectors.definitions import CalledRepository
     from collectors.github.facts import (
         DefinitionFile,
         OrganizationFacts,
@@ -61,7 +63,12 @@ def definitions(
     that name it.
     """
     context = _DefinitionContext(
-        scope=scope, files=files, repository=repository, settings=settings, organization=organization
+        scope=scope,
+        files=files,
+        repository=repository,
+        settings=settings,
+        organization=organization,
+        called=CalledDefinitions(_RepositoryFiles(scope, files, repository)),
     )
     found = yield from with_coverage(
         _of_repository(context),
@@ -92,6 +99,27 @@ def _unread(scope: OrganizationScope, paths: Sequence[str]) -> Iterator[Gap]:
             yield gap(one, failure)
 
 
+class _RepositoryFiles:
+    """Reads the files that a repository's definitions call, as the default branch has them."""
+
+    def __init__(self, scope: OrganizationScope, files: KnownFiles, repository: RepositoryFacts) -> None:
+        self._scope = scope
+        self._files = files
+        self._repository = repository
+
+    def read(self, repository: CalledRepository, path: str) -> str:
+        """Return a file's text. Raises `DefinitionError`."""
+        if repository.name:
+            raise DefinitionError("unsupported", "it is in another repository")
+        file = next((one for one in self._repository.files or () if one.path == path), None)
+        if file is None:
+            raise DefinitionError("unsupported", "it does not exist on the default branch")
+        try:
+            return self._files.text(self._scope, self._repository, file)
+        except SourceError as exc:
+            raise DefinitionError(exc.reason, str(exc)) from None
+
+
 class _DefinitionContext(msgspec.Struct, frozen=True, kw_only=True):
     """What the records of a definition depend on, other than its text."""
 
@@ -100,6 +128,8 @@ class _DefinitionContext(msgspec.Struct, frozen=True, kw_only=True):
     repository: RepositoryFacts
     settings: RepositorySettings
     organization: OrganizationFacts
+    called: CalledDefinitions
+    """The files that definitions call."""
 
     @property
     def token(self) -> str | None:
@@ -129,7 +159,6 @@ class _DefinitionContext(msgspec.Struct, frozen=True, kw_only=True):
             immutable_subject=False if self.scope.config.server else template.immutable,
             claim_keys=None if template.claims == default else list(template.claims),
             maybe_keys=None if maybe == default else list(maybe),
-            called=self.files.reusable_jobs(self.repository),
             variables=self.organization.identifiers(self.repository) | self.settings.identifiers,
             environment_variables={
                 environment.name: environment.identifiers for environment in self.settings.environments
@@ -172,7 +201,8 @@ def _of_repository(context: _DefinitionContext) -> Generator[Record, None, dict[
 def _of_file(context: _DefinitionContext, file: DefinitionFile) -> Generator[Record, None, None]:
     """Yield a file's records, from memory if neither its content nor its context changed."""
     memory = context.scope.memory
-    depends = (file.path, file.oid, context.token, context.for_file(file))
+    called = [(one.path, one.oid) for one in context.files.called_by(context.repository, file)]
+    depends = (file.path, file.oid, context.token, context.for_file(file), called)
     key = hashlib.sha256(msgspec.json.encode(depends, order="deterministic")).hexdigest()
     known = memory.definition(key)
     if known is None:
@@ -184,7 +214,13 @@ def _of_file(context: _DefinitionContext, file: DefinitionFile) -> Generator[Rec
 
 def _parsed(context: _DefinitionContext, file: DefinitionFile, text: str) -> Iterator[Record]:
     try:
-        definition = parse(file.path, text, context.scope.run.fingerprint, owner=context.scope.login)
+        definition = parse(
+            file.path,
+            text,
+            context.scope.run.fingerprint,
+            owner=context.scope.login,
+            called=context.called,
+        )
     except DefinitionError as exc:
         raise SourceError(exc.reason, f"{file.path}: {exc}") from None
     for record in definition_records(definition, context=context.for_file(file)):
