@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collectors.definitions import Definition, DefinitionError, CalledRepository, azure_pipeline
+from collectors.definitions import CalledRepository, Definition, DefinitionError, azure_pipeline
 from sandbox.azure_devops import AzureDevOpsSandbox
 from scanner.records import Gap, Identity, Link, Weakness
 from scanner.secrets.detectors import Fingerprint

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collectors.definitions.checkout import Config
-from collectors.definitions.remote import remote_of
 from collectors.definitions.regular_file import NotRegularError, read_regular
+from collectors.definitions.remote import remote_of
 from scanner.analyze.steps import AnalyzeSettings, analyze
 from scanner.pipeline.stopping import stop_requests
 from scanner.snapshot import read_manifest
