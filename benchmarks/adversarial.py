@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterator
 
 _PARSER: Any = importlib.import_module("re._parser")
@@ -26,9 +26,14 @@ _MANY = 20
 
 
 def generated(pattern: re.Pattern[str]) -> list[str]:
-    """Return pieces of text: of each repetition in a pattern what it repeats, alone and after all that is before it."""
-    tree = _PARSER.parse(pattern.pattern, pattern.flags)
-    return [piece for piece in dict.fromkeys(_pieces(tree, "")) if piece]
+    """Return pieces of text: of each repetition in a pattern what it repeats, alone and after all that is before it.
+
+    Where each line is a beginning, also with line breaks for spaces: whitespace that runs over lines is tried from each.
+    """
+    pieces = list(_pieces(_PARSER.parse(pattern.pattern, pattern.flags), ""))
+    if pattern.flags & re.MULTILINE:
+        pieces += [piece.replace(" ", "\n") for piece in pieces]
+    return [piece for piece in dict.fromkeys(pieces) if piece]
 
 
 def texts(pattern: re.Pattern[str], length: int) -> Iterator[str]:

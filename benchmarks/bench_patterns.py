@@ -13,22 +13,27 @@ import importlib
 import inspect
 import pkgutil
 import re
+import signal
 import time
+from math import inf
 from typing import TYPE_CHECKING
 
 from benchmarks.adversarial import generated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 SHORT, LENGTH, LONG = 1_000, 8_000, 64_000
 """Characters of the texts: every pattern meets the shortest, those that need a while for it the others."""
-SUSPICIOUS = 0.0004
+SUSPICIOUS = 0.0001
 """CPU seconds for the shortest text, from which on longer ones are tried. What is linear takes 64 times as long for the
 longest, what is quadratic 4,000 times."""
 GROWING = 1.5
 """How much more time a character may take in a text that is eight times as long, before the longest is tried."""
 MATCHES = 50_000
+PATIENCE = 2.0
+"""CPU seconds after which a measurement is broken off: the longest text of a quadratic pattern would take minutes."""
 BUDGETS = {"seconds_of_the_slowest": 1.0, "patterns_beyond_linear": 0}
 
 _RUNS = (
@@ -125,14 +130,26 @@ def _texts(pattern: re.Pattern[str]) -> Iterator[str]:
 
 
 def _seconds(pattern: re.Pattern[str], text: str, how: str) -> float:
+    """Return the CPU seconds of a pattern over a text, infinity for more than ``PATIENCE``."""
+    before = signal.signal(signal.SIGPROF, _interrupt)
+    signal.setitimer(signal.ITIMER_PROF, PATIENCE)
     started = time.process_time()
-    pattern.fullmatch(text)
-    if how == "fullmatch":
-        return time.process_time() - started
-    for count, _match in enumerate(pattern.finditer(text)):
-        if count > MATCHES:
-            break
-    return time.process_time() - started
+    try:
+        pattern.fullmatch(text)
+        if how != "fullmatch":
+            for count, _match in enumerate(pattern.finditer(text)):
+                if count > MATCHES:
+                    break
+    except TimeoutError:
+        return inf
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+    return max(time.process_time() - started, 1e-6)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise TimeoutError
 
 
 def _repeated(unit: str, tail: str, length: int) -> str:
@@ -156,7 +173,8 @@ def _candidates(pattern: re.Pattern[str], how: str) -> list[tuple[float, str, st
 def measure() -> tuple[list[tuple[float, float, str, str]], int]:
     """Return (seconds for the longest text, growth, pattern, text), the slowest first, and the number of patterns.
 
-    Only what grows faster than the text is measured on the longest one, and the slowest text of each pattern.
+    Only what grows faster than the text is measured on the longest one, and the slowest text of each pattern. A pattern
+    whose measurement was broken off is measured no further.
     """
     rows: list[tuple[float, float, str, str]] = []
     number = 0
@@ -169,8 +187,12 @@ def measure() -> tuple[list[tuple[float, float, str, str]], int]:
             slow = min(_seconds(pattern, _repeated(unit, tail, LENGTH), how) for _ in range(2))
             growth = slow / quick / (LENGTH / SHORT)
             if rank == 0 or growth > GROWING:
-                longest = _seconds(pattern, _repeated(unit, tail, LONG), how)
-                rows.append((longest, longest / slow / (LONG / LENGTH), name, unit + tail))
+                longest = _seconds(pattern, _repeated(unit, tail, LONG), how) if slow < inf else slow
+                rows.append(
+                    (longest, longest / slow / (LONG / LENGTH) if slow < inf else slow, name, unit + tail)
+                )
+                if longest == inf:
+                    break
     return sorted(rows, reverse=True), number
 
 
@@ -179,11 +201,12 @@ LINEAR = 2.5
 
 
 def run() -> dict[str, float]:
-    """Print the ten slowest and return the figures."""
+    """Print the ten slowest, each with its slowest text, and return the figures."""
     rows, number = measure()
     beyond = [row for row in rows if row[0] > 0.05 and row[1] > LINEAR]
     print(f"{number} patterns, texts of {LONG:,} characters")
-    for seconds, growth, name, text in rows[:10]:
+    slowest = {row[2]: row for row in reversed(rows)}
+    for seconds, growth, name, text in sorted(slowest.values(), reverse=True)[:10]:
         print(f"  {seconds:8.4f} s  x{growth:4.1f} a character, against a short text  {name}  {text!r}")
     for row in beyond:
         print(f"  beyond linear: {row[2]} on {row[3]!r}")

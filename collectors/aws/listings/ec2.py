@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collectors.aws.scope import AwsScope
     from scanner.records import Record
 
-_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)=(.+)$", re.MULTILINE)
+_ASSIGNMENT = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)=(.+)$", re.MULTILINE)
 
 
 def ec2_region(scope: AwsScope) -> Iterator[Record]:

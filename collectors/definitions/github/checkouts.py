@@ -51,7 +51,7 @@ _GH_CHECKOUT = re.compile(
     r"\b(?:gh|hub)\s+(?:pr\s+checkout|co)\b|\bgh\s+pr\s+diff\b[^\n]*\|\s*(?:git\s+apply|patch)\b"
 )
 _FETCHED_HEAD = re.compile(
-    r"^\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)=.*(?:headRefName|headRefOid|\.head\.(?:ref|sha|repo)|head_ref|head_sha|headRepository)", re.MULTILINE
+    r"^[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)=.*(?:headRefName|headRefOid|\.head\.(?:ref|sha|repo)|head_ref|head_sha|headRepository)", re.MULTILINE
 )  # fmt: skip
 _BUILDS = re.compile(
     r"\b(?:make|cmake|ninja|npm|npx|yarn|pnpm|bun|pip3?|pipx|uv|tox|nox|pytest|poetry|hatch|cargo|go|gradlew?|mvnw?|ant|bazel|bundle|rake|composer|dotnet|msbuild|"
@@ -289,7 +289,7 @@ def _runs_from(step: WorkflowStep, folder: re.Match[str]) -> bool:
     """Return whether a step runs something from a directory."""
     script = step.run.text[:50_000] if step.run is not None else ""
     last = folder.group().rstrip("/").rsplit("/", 1)[-1]
-    return re.search(rf"(?:^|[\s;&|])(?:(?:ba|z)?sh|python3?|node|chmod|source|\.)\s+[^\n]*{re.escape(last)}|^\s*[\"']?[^\s\"']*{re.escape(last)}/\S", script, re.MULTILINE) is not None  # fmt: skip
+    return re.search(rf"(?:^|[\s;&|])(?:(?:ba|z)?sh|python3?|node|chmod|source|\.)\s+[^\n]*{re.escape(last)}|^[ \t]*[\"']?[^\s\"']*{re.escape(last)}/\S", script, re.MULTILINE) is not None  # fmt: skip
 
 
 def _downloads(workflow: Workflow, job: RawJob, step: WorkflowStep) -> bool:

@@ -175,9 +175,9 @@ def _is_job_token(values: list[str]) -> bool:
 
 
 _CLI_LOGIN = re.compile(
-    r"(?P<aws>aws\s+configure\s+set\s+aws_secret_access_key|AWS_SECRET_ACCESS_KEY\s*=\s*[\"']?\$\{\{\s*secrets)|az\s+login\b[^\n]*(?P<azure>--password|\s-p\s)|"
-    r"gcloud\s+auth\s+(?P<gcp>activate-service-account)|docker\s+login\b[^\n]*(?P<registry>--password\b|\s-p\s|--password-stdin)|"
-    r"npm\s+(?:config\s+)?set\s+[^\n]*(?P<npm>_authToken)"
+    r"(?P<aws>aws\s+configure\s+set\s+aws_secret_access_key|AWS_SECRET_ACCESS_KEY\s*=\s*[\"']?\$\{\{\s*secrets)|az\s+login\b[^\n]{0,1000}(?P<azure>--password|\s-p\s)|"
+    r"gcloud\s+auth\s+(?P<gcp>activate-service-account)|docker\s+login\b[^\n]{0,1000}(?P<registry>--password\b|\s-p\s|--password-stdin)|"
+    r"npm\s+(?:config\s+)?set\s+[^\n]{0,1000}(?P<npm>_authToken)"
 )
 
 

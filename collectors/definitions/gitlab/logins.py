@@ -28,7 +28,7 @@ _STORES = {
 _SERVICE_ACCOUNT = re.compile(
     r"(?<![\w.-])[\w.-]{1,100}@[\w-]{1,100}\.iam\.gserviceaccount\.com|--(?:impersonate-)?service-account[ =][\"']?(?P<named>\$\{?\w+\}?)"
 )
-_VAULT_ROLE = re.compile(r"\bauth/[\w/-]*login\b[^\n;|&]{0,300}?\brole=[\"']?(?P<role>[\w.${}-]+)")
+_VAULT_ROLE = re.compile(r"\bauth/[\w/-]{0,200}login\b[^\n;|&]{0,300}?\brole=[\"']?(?P<role>[\w.${}-]+)")
 _OLD_TOKEN = re.compile(r"\$\{?(?P<name>CI_JOB_JWT(?:_V[12])?)\b")
 """Removed in GitLab 17.0; earlier versions set it in every job:
 https://docs.gitlab.com/ci/variables/predefined_variables/."""
@@ -121,7 +121,7 @@ def _by_use(token: str, script: str) -> str | None:
     for service, before in (
         ("aws", r"--web-identity-token[ =]|AWS_WEB_IDENTITY_TOKEN_FILE"),
         ("azure", r"--federated-token[ =]"),
-        ("vault", r"\bauth/[\w/-]*login\b"),
+        ("vault", r"\bauth/[\w/-]{0,200}login\b"),
         ("gcp", r"(?:subjectToken|credential-source|cred-file)"),
     ):
         if re.search(

@@ -53,7 +53,7 @@ _FIXED_FILE = re.compile(
     r"https://(?:raw\.githubusercontent\.com/[^/\s]+/[^/\s]+|github\.com/[^/\s]+/[^/\s]+/raw)/[0-9a-f]{40}/"
 )
 _FETCH_AND_RUN = re.compile(r"\b(?:curl|wget)\b[^\n]{0,400}\bchmod\s+(?:[augo]*\+r?x|[75]\d\d)")
-_HELD = re.compile(r"^\s*\$?(?P<name>[A-Za-z_]\w*)=[\"']?(?:\$\(|`)\s*(?:curl|wget)\b", re.MULTILINE)
+_HELD = re.compile(r"^[ \t]*\$?(?P<name>[A-Za-z_]\w*)=[\"']?(?:\$\(|`)\s*(?:curl|wget)\b", re.MULTILINE)
 _SAVED = re.compile(
     r"\bcurl\b[^\n|;&]*?\s(?:-\w*o|--output)[ =]?[\"']?(?P<curl>[\w./${}-]+)|\bcurl\b[^\n|;&]*?>\s*[\"']?(?P<sent>[\w./${}-]+)|"
     r"\bcurl\b[^\n|;&]*?\s-\w*O\w*\b[^\n|;&]*?/(?P<named>[\w.-]+\.(?:sh|py|pl|rb|ps1|run))[\"']?(?:\s|$)|"

@@ -34,9 +34,9 @@ _OPENERS = frozenset(("(", "{", "!", "then", "do", "else", "if", "while", "until
 _PREFIXES = frozenset(("sudo", "exec", "command", "nohup", "env", "call"))
 _SET = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 _LOCAL = re.compile(
-    r"(?:^|[;&|(]|\bthen\b|\bdo\b)\s*(?:(?:export|local|readonly|declare|typeset|set|SET)\s+(?:-\w+\s+){0,6})?[\"']?"
+    r"(?:^|[;&|(]|\bthen\b|\bdo\b)[ \t]*(?:(?:export|local|readonly|declare|typeset|set|SET)[ \t]+(?:-\w+[ \t]+){0,6})?[\"']?"
     r"(?P<name>[A-Za-z_]\w*)\+?=(?P<value>\"[^\"$`\n]*\"|'[^'\n]*'|[^\s\"'$`;&|()]*)"
-    r"|^\s*\$(?:env:)?(?P<power>[A-Za-z_]\w*)\s*=(?!=)|\bfor\s+\(?(?P<loop>[A-Za-z_]\w*)\s+in\b"
+    r"|^[ \t]*\$(?:env:)?(?P<power>[A-Za-z_]\w*)\s*=(?!=)|\bfor\s+\(?(?P<loop>[A-Za-z_]\w*)\s+in\b"
     r"|\bread\s+(?:-\w+\s+){0,6}(?P<read>[A-Za-z_]\w*)",
     re.MULTILINE,
 )
