@@ -74,7 +74,7 @@ def definitions(
         table="policies",
         kind="role-definition",
         needs=NEEDS,
-        loses=("grants/role-assignment", "grants/eligible-role", "links/can_become"),
+        loses=("grants/role-assignment", "grants/eligible-role", "grants/lighthouse", "links/can_become"),
         instead=_one_by_one(held.subscriptions, lambda number: kept(library.definitions(number))),
     )
     return list(found.values())

@@ -25,7 +25,7 @@ def cross_tenant(scope: EntraScope) -> Iterator[Record]:
     """Yield a control for the default, and one for each partner."""
 
     def default(item: dict[str, Any]) -> Generator[Record, None, None]:
-        accepted = bool((item.get("inboundTrust") or {}).get("isMfaAccepted"))
+        accepted = bool(item["inboundTrust"]["isMfaAccepted"])
         yield _control(
             scope,
             "cross-tenant-mfa-trust",

@@ -82,7 +82,7 @@ def role_groups(scope: EntraScope) -> Generator[Record, None, dict[str, str]]:
             "$top": 999,
         },
         fills=("links/group-owners", "identities/entra-user"),
-        loses=("grants/eligible-group",),
+        loses=("grants/eligible-group", "links/membership-end", "identities/entra-agent-user"),
     )
     yield from _all_owners(scope, many_owners)
     return names

@@ -70,8 +70,9 @@ def _unlimited(conditions: Mapping[str, Any]) -> bool:
 
 def _authorization(scope: EntraScope, wide: Mapping[str, bool] | None) -> Generator[Record, None, None]:
     def authorization(item: dict[str, Any]) -> Generator[Record, None, None]:
-        defaults: dict[str, Any] = item.get("defaultUserRolePermissions") or {}
-        registers = defaults.get("allowedToCreateApps")
+        # Each of these is always sent: without it, the setting is unknown, and not strict.
+        defaults: dict[str, Any] = item["defaultUserRolePermissions"]
+        registers = defaults["allowedToCreateApps"]
         yield _control(
             scope,
             "app-registration-by-users",
@@ -81,11 +82,11 @@ def _authorization(scope: EntraScope, wide: Mapping[str, bool] | None) -> Genera
             if registers is False
             else "Every member registers applications",
         )
-        assigned = [str(one).lower() for one in defaults.get("permissionGrantPoliciesAssigned") or []]
+        assigned = [str(one).lower() for one in defaults["permissionGrantPoliciesAssigned"]]
         # The others are about data of groups and chats that a user owns.
         consents = [one.removeprefix(_SELF) for one in assigned if one.startswith(_SELF)]
         yield _control(scope, "user-consent", "User consent to applications", *_user_consent(consents, wide))
-        invites = str(item.get("allowInvitesFrom") or "")
+        invites = str(item["allowInvitesFrom"])
         yield _control(
             scope,
             "guest-invitation",
@@ -93,7 +94,7 @@ def _authorization(scope: EntraScope, wide: Mapping[str, bool] | None) -> Genera
             "absent" if invites == "everyone" else "enforced",
             f"Guests are invited by: {invites}",
         )
-        member = str(item.get("guestUserRoleId") or "").lower() == _AS_MEMBER
+        member = str(item["guestUserRoleId"]).lower() == _AS_MEMBER
         yield _control(
             scope,
             "guest-access",
@@ -165,12 +166,13 @@ _RESTRICTIONS = (
 
 def _credential_restrictions(scope: EntraScope, exempt: list[str]) -> Generator[Record, None, None]:
     def credentials(item: dict[str, Any]) -> Generator[Record, None, None]:
+        enabled = item["isEnabled"]
         rules: dict[str, Any] = item.get("applicationRestrictions") or {}
         force = {
             one.get("restrictionType"): one
             for field in ("passwordCredentials", "keyCredentials")
             for one in rules.get(field) or []
-            if item["isEnabled"] and one.get("state", "enabled") == "enabled"
+            if enabled and one.get("state", "enabled") == "enabled"
         }
         for kind, name, restriction in _RESTRICTIONS:
             found = force.get(restriction)
