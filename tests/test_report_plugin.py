@@ -86,6 +86,16 @@ def test_one_module_is_written_configured_and_documented(
     assert list((tmp_path / "state" / "reports").glob("*/*.csv")) or list(
         (tmp_path / "state" / "reports").glob("*/csv/*")
     )
+    # A night with such a report ends like any other, and says so.
+    code, out, _ = call("run")
+    assert code == 1
+    assert "report chat failed: RuntimeError: no such room" in out
+    assert "exit 1: INTERNAL" in out
+    last = max((tmp_path / "state" / "reports").iterdir())
+    assert json.loads((last / "run.json").read_text())["failed_reports"] == [
+        "report chat failed: RuntimeError: no such room"
+    ]
+    assert '"what":"notified"' in (tmp_path / "state" / "ledger.jsonl").read_text().splitlines()[-1]
     plugin.write_text(MODULE)
 
     code, _, err = call("check-config", most="many")

@@ -46,6 +46,7 @@ def outcome_lines(state: Path, outcome: Outcome) -> list[str]:
         ),
         *([f"rules that failed: {outcome.failed_rules}"] if outcome.failed_rules else []),
     ]
+    lines += [plain(failed) for failed in outcome.failed_reports]
     unread = [f"not read: {plain(name)}" for name in outcome.coverage.unread_targets[:UNCOVERED]]
     if outcome.coverage.unread > UNCOVERED:
         unread.append(f"not read: {outcome.coverage.unread - UNCOVERED} more; see the report")

@@ -84,6 +84,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     failed_rules: int
     reports: list[str]
     """Files in the report folder, relative to it."""
+    failed_reports: list[str]
+    """A line for each report that could not be written, with its error."""
 
 
 _BY_SEVERITY = "SELECT severity, count(*) FROM findings WHERE {} GROUP BY severity"
@@ -111,9 +113,15 @@ _UNCOVERED = """
 
 
 def assess_run(
-    settings: Settings, manifest: Manifest, reports: list[str], *, night: Night | None, stopped: bool
+    settings: Settings,
+    manifest: Manifest,
+    reports: list[str],
+    *,
+    night: Night | None,
+    stopped: bool,
+    failed_reports: Sequence[str] = (),
 ) -> Outcome:
-    """Return the conditions that a run violates: deadline, coverage and, if analyzed, ``fail_on``.
+    """Return the conditions that a run violates: a report that failed, deadline, coverage and, if analyzed, ``fail_on``.
 
     Coverage is insufficient if a target could not be read at all and no exception accepts that, if a rule failed, if more
     than ``max_unobserved`` of the findings that count could not be checked, or if less than ``min_coverage`` of the listings
@@ -138,7 +146,7 @@ def assess_run(
         uncovered = [Uncovered(**row) for row in night.dicts(_UNCOVERED)]
         if not manifest.selected:
             unobserved = float(night.one(_UNOBSERVED) or 0)
-    conditions: list[Exit] = []
+    conditions: list[Exit] = [Exit.INTERNAL] if failed_reports else []
     if stopped or manifest.partial:
         conditions.append(Exit.DEADLINE)
     too_little = coverage.ratio < settings.min_coverage or unobserved > settings.max_unobserved
@@ -164,6 +172,7 @@ def assess_run(
         not_observed={**not_observed},
         failed_rules=failed_rules,
         reports=reports,
+        failed_reports=list(failed_reports),
     )
 
 

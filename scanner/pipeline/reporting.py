@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import msgspec
 from pydantic import ValidationError
 
 from scanner.config_file import ConfigError
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
 
 
 class ReportFailedError(Exception):
-    """Reports raised. The message names each with its error; ``written`` are the files of the others."""
+    """Reports raised. The message names each with its error, one a line."""
 
-    def __init__(self, errors: list[str], written: list[Path]) -> None:
-        super().__init__("\n".join(errors))
-        self.written = written
+
+class WrittenReports(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of the reports of a night."""
+
+    files: list[Path]
+    failed: list[str]
+    """A line for each report that raised, with its name and error."""
 
 
 def write_reports(settings: Settings, run_id: str, formats: list[str]) -> list[Path]:
@@ -36,19 +41,17 @@ def write_reports(settings: Settings, run_id: str, formats: list[str]) -> list[P
     Raises `ConfigError` for missing options, and `ReportFailedError` once the other reports are written and recorded.
     """
     with open_night(settings.state, run_id) as night:
-        try:
-            written = write_files(settings, night, formats)
-        except ReportFailedError as exc:
-            record_files(ledger_of(settings), run_id, exc.written)
-            raise
-    record_files(ledger_of(settings), run_id, written)
-    return written
+        written = write_files(settings, night, formats)
+    record_files(ledger_of(settings), run_id, written.files)
+    if written.failed:
+        raise ReportFailedError("\n".join(written.failed))
+    return written.files
 
 
-def write_files(settings: Settings, night: Night, formats: list[str]) -> list[Path]:
-    """Write the reports of an open night. Returns the files.
+def write_files(settings: Settings, night: Night, formats: list[str]) -> WrittenReports:
+    """Write the reports of an open night. One that raises is named, and costs nothing else.
 
-    Raises `ConfigError` for missing options, and `ReportFailedError` once the other reports are written.
+    Raises `ConfigError` for missing options.
     """
     folder = report_folder(settings.state, night.run_id)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -57,13 +60,11 @@ def write_files(settings: Settings, night: Night, formats: list[str]) -> list[Pa
     for name in formats:
         try:
             written += _write_report(night, folder, name, settings.reports.of(name))
-        except (ConfigError, StoppedError, OSError, duckdb.InterruptException):
+        except (ConfigError, StoppedError, duckdb.InterruptException):
             raise
         except Exception as exc:  # noqa: BLE001  a report may be another package's: its fault costs that report only
             errors.append(redact(f"report {name} failed: {type(exc).__name__}: {exc}"))
-    if errors:
-        raise ReportFailedError(errors, written)
-    return written
+    return WrittenReports(files=written, failed=errors)
 
 
 def _write_report(night: Night, folder: Path, name: str, config: Section | None) -> list[Path]:

@@ -196,9 +196,15 @@ class _Night:
         folder = report_folder(self.settings.state, run_id)
         manifest = read_manifest(self.settings.state / "snapshots" / run_id)
         with open_night(self.settings.state, run_id) as night, QueryWatch(night.tables, self._stop):
-            written = write_files(self.settings, night, self.settings.reports.formats) if notify else []
+            formats = self.settings.reports.formats if notify else []
+            reports = write_files(self.settings, night, formats)
+            for failed in reports.failed:
+                log.error("a report was not written", extra={"run": run_id, "problem": failed})
+            written = reports.files
             names = [str(path.relative_to(folder)) for path in written if path.is_relative_to(folder)]
-            outcome = assess_run(self.settings, manifest, names, night=night, stopped=stopped)
+            outcome = assess_run(
+                self.settings, manifest, names, night=night, stopped=stopped, failed_reports=reports.failed
+            )
             outcome = with_earlier(outcome, earlier)
             if notify:
                 written.append(folder / "run.json")
