@@ -137,8 +137,13 @@ def application_owners(scope: EntraScope) -> Generator[Record, None, RegisteredA
         kind="owners",
         needs=NEEDS,
         fills=PEOPLE,
-        # They are the owners of its service principal as well.
-        loses=("identities/entra-application", "identities/entra-service-principal"),
+        # They are the owners of its service principal as well, of whatever kind.
+        loses=(
+            "identities/entra-application",
+            "identities/entra-service-principal",
+            "identities/entra-agent-blueprint",
+            "identities/entra-agent",
+        ),
         parameters={
             "$select": "id,appId",
             "$expand": f"owners({OWNER_FIELDS})",

@@ -59,7 +59,7 @@ def definitions(scope: EntraScope) -> Generator[Record, None, dict[str, Policy]]
         table="policies",
         kind="directory-role",
         needs=NEEDS,
-        loses=("grants/directory-role", "grants/eligible-directory-role"),
+        loses=("grants/directory-role", "grants/eligible-directory-role", "links/role-over-application"),
     )
     return found
 
